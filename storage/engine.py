@@ -1,0 +1,137 @@
+"""The line to PostgreSQL: one pool, short time-outs, two ways to use it (`read` and `write`).
+
+Nothing else in the project creates engines or opens connections.
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from psycopg2 import errors as pg_errors
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import exc as sa_exc
+
+from storage.errors import Contended, DatabaseAway
+
+# Slack waits three seconds for an answer; every wait on the way is a part of that.
+POOL_TIMEOUT_S = 0.5  # for a free connection
+CONNECT_TIMEOUT_S = 2  # the least that libpq honours
+STATEMENT_TIMEOUT_MS = 2000
+LOCK_TIMEOUT_MS = 1000
+TCP_USER_TIMEOUT_MS = 2000  # a server whose machine has gone says nothing; the kernel does
+IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000
+POOL_SIZE = 16  # ten of Slack's requests at once, and the background
+
+
+class BadDatabaseUrl(ValueError):
+    """DATABASE_URL is not a PostgreSQL URL."""
+
+
+def normalise_url(url: str) -> URL:
+    """A PostgreSQL URL with any driver suffix, or none, as the one URL that this project uses.
+
+    `postgresql://` alone means psycopg 3 in SQLAlchemy 2.1, and `postgres://` nothing at all.
+    Raises BadDatabaseUrl, whose text never holds the password.
+    """
+    try:
+        parsed = make_url(url)
+    except (sa_exc.ArgumentError, ValueError):
+        raise BadDatabaseUrl(
+            "not a URL; it should look like postgresql://user:password@host:5432/name"
+        ) from None
+    if parsed.drivername.split("+")[0] not in ("postgresql", "postgres"):
+        raise BadDatabaseUrl(
+            f"{parsed.drivername} is not PostgreSQL; it should look like postgresql://user:password@host:5432/name"
+        )
+    return parsed.set(drivername="postgresql+psycopg2")
+
+
+def create_pool(url: str | URL, *, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS) -> Engine:
+    """An engine with the project's time-outs. `statement_timeout_ms` 0 lifts that one (migrations)."""
+    lock_timeout = LOCK_TIMEOUT_MS if statement_timeout_ms else 0
+    settings = (
+        f"-c statement_timeout={statement_timeout_ms} -c lock_timeout={lock_timeout} -c timezone=UTC"
+        f" -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT_MS if statement_timeout_ms else 0}"
+    )
+    engine = create_engine(
+        normalise_url(url) if isinstance(url, str) else url,
+        pool_size=POOL_SIZE,
+        max_overflow=0,
+        pool_timeout=POOL_TIMEOUT_S,
+        pool_use_lifo=True,
+        hide_parameters=True,
+        connect_args={
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "options": settings,
+            "tcp_user_timeout": TCP_USER_TIMEOUT_MS,
+            "application_name": "tocsin",
+        },
+    )
+    event.listen(engine, "checkout", _refuse_a_dead_connection)
+    return engine
+
+
+def _refuse_a_dead_connection(dbapi_connection: Any, _record: Any, _proxy: Any) -> None:
+    """An idle connection that has something to read has been closed by the server; the pool opens another.
+
+    Costs a few microseconds where a ping would cost a round trip, and lets the first request after a restart of
+    the database succeed.
+    """
+    poll = select.poll()
+    poll.register(dbapi_connection.fileno(), select.POLLIN)
+    if poll.poll(0):
+        raise sa_exc.DisconnectionError
+
+
+class Store:
+    """The database as the rest of the program uses it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @classmethod
+    def open(cls, url: str | URL) -> Store:
+        """A store at that URL. Connects at first use, not now."""
+        return cls(create_pool(url))
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection in autocommit: no BEGIN and COMMIT round trips around one or two selects.
+
+        Raises DatabaseAway.
+        """
+        with _plain_errors(), self._autocommit.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction, committed when the block ends and rolled back when it raises.
+
+        Raises DatabaseAway, Contended. Nothing is sent to Slack inside it.
+        """
+        with _plain_errors(), self.engine.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Closes the pool's connections."""
+        self.engine.dispose()
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    try:
+        yield
+    except sa_exc.TimeoutError as error:
+        raise DatabaseAway("no free connection") from error
+    except sa_exc.DBAPIError as error:
+        if isinstance(error.orig, pg_errors.LockNotAvailable | pg_errors.DeadlockDetected):
+            raise Contended from error
+        if isinstance(error.orig, pg_errors.QueryCanceled) or error.connection_invalidated:
+            raise DatabaseAway("no answer in time") from error
+        if isinstance(error, sa_exc.OperationalError | sa_exc.InterfaceError):
+            raise DatabaseAway("not reachable") from error
+        raise

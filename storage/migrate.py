@@ -1,0 +1,117 @@
+"""Brings a database to the schema of `storage.models`, one replica at a time.
+
+Migrations expand first and contract later: the previous version of the program keeps working on the new schema
+while a deploy is under way, and a database that is ahead of the program is therefore no error.
+
+`python -m storage.migrate check` (CI) migrates an embedded database and fails when models and migrations differ;
+`python -m storage.migrate new "what changes"` writes the next migration from the difference.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
+from sqlalchemy import URL, Connection, text
+
+from storage.engine import Store, create_pool
+
+# Any number would do; it must be the same in every version of the program.
+_MIGRATION_LOCK = 0x70C51
+_LOCK_POLL_S = 0.1
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    if connection is not None:
+        config.attributes["connection"] = connection
+    return config
+
+
+def head() -> str:
+    """The revision that this program was written for."""
+    revision = ScriptDirectory.from_config(_config()).get_current_head()
+    assert revision is not None
+    return revision
+
+
+def _known(revision: str) -> bool:
+    try:
+        return ScriptDirectory.from_config(_config()).get_revision(revision) is not None
+    except CommandError:
+        return False
+
+
+@contextmanager
+def _only_one(connection: Connection) -> Iterator[None]:
+    # Polled: a replica that waits inside pg_advisory_lock holds a snapshot, and CREATE INDEX CONCURRENTLY in
+    # the one that migrates would wait for it: "deadlock detected".
+    while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _MIGRATION_LOCK}):
+        connection.commit()
+        time.sleep(_LOCK_POLL_S)
+    connection.commit()
+    try:
+        yield
+    finally:
+        connection.rollback()
+        connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})
+        connection.commit()
+
+
+def migrate(url: str | URL) -> tuple[str | None, str]:
+    """Runs what is missing. Gives the revisions before and after; several callers at once are safe.
+
+    A database that a later version has already migrated is left as it is.
+    """
+    engine = create_pool(url, statement_timeout_ms=0)
+    try:
+        with engine.connect() as connection, _only_one(connection):
+            before = MigrationContext.configure(connection).get_current_revision()
+            connection.commit()
+            if before is not None and not _known(before):
+                return before, before
+            command.upgrade(_config(connection), "head")
+            connection.commit()
+            return before, head()
+    finally:
+        engine.dispose()
+
+
+def schema_is_current(store: Store) -> bool:
+    """Whether this program can work on the database: migrated to its revision, or by a later version."""
+    with store.read() as connection:
+        if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
+            return False
+        revision = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return revision is not None and (revision == head() or not _known(revision))
+
+
+def _on_an_empty_database(argv: list[str]) -> None:
+    from storage.embedded import EmbeddedPostgres
+
+    with tempfile.TemporaryDirectory() as folder, EmbeddedPostgres(Path(folder) / "db") as url:
+        migrate(url)
+        engine = create_pool(url, statement_timeout_ms=0)
+        with engine.connect() as connection:
+            if argv[:1] == ["check"]:
+                command.check(_config(connection))
+            elif argv[:1] == ["new"] and len(argv) == 2:
+                command.revision(_config(connection), message=argv[1], autogenerate=True)
+            else:
+                sys.exit('usage: python -m storage.migrate check | new "what changes"')
+        engine.dispose()
+
+
+if __name__ == "__main__":
+    _on_an_empty_database(sys.argv[1:])

@@ -1,0 +1,54 @@
+"""The words of the domain that are stored as numbers or short texts.
+
+They stand here, at the innermost room, because everything else needs them; what the words mean and who may
+use them is decided in `bot/incidents/`. Names and numbers follow Sentry's incidents.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+
+
+class Status(IntEnum):
+    """What an incident is at; everything but CLOSED counts as open."""
+
+    OPEN = 1
+    CLOSED = 2
+    WARNING = 10
+    CRITICAL = 20
+
+
+class StatusMethod(IntEnum):
+    """What set the present status."""
+
+    MANUAL = 1  # a person
+    RULE_UPDATED = 2  # the alert rule was changed or removed
+    RULE_TRIGGERED = 3  # the alert itself
+
+
+class ActivityType(IntEnum):
+    """What an entry of an incident's log tells."""
+
+    CREATED = 1
+    STATUS_CHANGE = 2
+    COMMENT = 3
+    DETECTED = 4
+
+
+class Role(StrEnum):
+    """What a member may do in the organization, the least first."""
+
+    MEMBER = "member"
+    ADMIN = "admin"
+    MANAGER = "manager"
+    OWNER = "owner"
+
+
+# Who sees every project of the organization (a superuser does too).
+ROLES_THAT_SEE_ALL = frozenset({Role.MANAGER, Role.OWNER})
+# Who may manage digests for the projects they see.
+ROLES_THAT_MANAGE_DIGESTS = frozenset({Role.ADMIN, Role.MANAGER, Role.OWNER})
+
+# `incident_project.team_id` of an incident that no team owns. A NULL would not do: btree equality, which keeps
+# the index in date order behind it, does not cover IS NULL.
+NO_TEAM = 0
