@@ -1,0 +1,159 @@
+"""The log of the process: one format for this project's events and the libraries', and no secret in either.
+
+Structured events go through structlog, the libraries' through the standard library's logging; both end at one
+handler on stderr, whose formatter takes secrets out of the finished line, exception texts included.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Iterable
+from typing import Any, TextIO
+from urllib.parse import quote
+
+import structlog
+from structlog.typing import EventDict
+
+from bot.settings import LogFormat, LogLevel, Settings
+
+HIDDEN = "***"
+
+# What looks like a secret wherever it stands.
+_SECRETS = (
+    # Slack tokens: xoxb-, xoxp-, xapp-, xoxe.xoxb-, xoxe- …
+    (re.compile(r"\b((?:xoxe\.)?xox[a-z]|xapp)-[A-Za-z0-9%_.-]{6,}"), rf"\1-{HIDDEN}"),
+    # Intake tokens of this project.
+    (re.compile(r"\btocsin_[A-Za-z0-9_-]{16,}"), f"tocsin_{HIDDEN}"),
+    # scheme://user:password@host. Passwords with unescaped / or : are hidden whole.
+    (re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s:/@\"']*):[^\s@\"]+@"), rf"\1:{HIDDEN}@"),
+    # libpq's password=… and Socket Mode's ticket, in a connection string or a query.
+    (re.compile(r"\b(password|passwd|ticket)=('[^']*'|[^\s&\"']+)", re.IGNORECASE), rf"\1={HIDDEN}"),
+    (re.compile(r"\b(Bearer|Basic) [A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE), rf"\1 {HIDDEN}"),
+    # A response_url or an incoming webhook lets whoever has it post.
+    (re.compile(r"(https?://hooks\.slack[^/\s]*/)[^\s\"']+"), rf"\1{HIDDEN}"),
+)
+# Fields whose value is a secret whatever it looks like.
+_SECRET_FIELDS = re.compile(r"token|secret|password|authorization|cookie|response_url", re.IGNORECASE)
+# A shorter value may occur by chance in any line.
+_EXACT_MIN_LENGTH = 6
+
+# Their debug lines hold message bodies and tokens.
+_SLACK_LOGGERS = ("slack_bolt", "slack_sdk")
+_OWN_LOGGERS = ("bot", "storage", "__main__")
+# Each request or job that goes well is not news.
+_QUIET_LOGGERS = ("uvicorn.access", "apscheduler", "alembic", "sqlalchemy", "httpx", "asyncio")
+
+
+def redact(text: str, exact: Iterable[str] = ()) -> str:
+    """The text without what looks like a secret, and without any of the `exact` values."""
+    for value in exact:
+        text = text.replace(value, HIDDEN)
+    for pattern, replacement in _SECRETS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def hide_secret_fields(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """A structlog processor: hides the values of fields that are named like a secret, at any depth."""
+    for key, value in event.items():
+        event[key] = _hidden(key, value)
+    return event
+
+
+def _hidden(key: str, value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _hidden(str(k), v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_hidden(key, v) for v in value]
+    # A count or an id of a token is no secret.
+    return HIDDEN if isinstance(value, str | bytes) and _SECRET_FIELDS.search(key) else value
+
+
+class _RedactingFormatter(structlog.stdlib.ProcessorFormatter):
+    def __init__(self, *args: Any, exact: tuple[str, ...], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._exact = exact
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record), self._exact)
+
+
+def _no_slack_debug(record: logging.LogRecord) -> bool:
+    # Bolt copies the root logger's level to loggers of its own, so a level on "slack_bolt" is not enough.
+    return record.levelno >= logging.INFO or record.name.split(".")[0] not in _SLACK_LOGGERS
+
+
+def configure(
+    level: LogLevel = LogLevel.INFO,
+    log_format: LogFormat = LogFormat.CONSOLE,
+    *,
+    secrets: Iterable[str] = (),
+    stream: TextIO | None = None,
+) -> None:
+    """Sets up the log of the process, anew at each call.
+
+    `secrets` are values to take out of every line besides what looks like a secret by itself; `stream` is
+    stderr when not given.
+    """
+    out = stream if stream is not None else sys.stderr
+    known = {s for s in secrets if len(s) >= _EXACT_MIN_LENGTH}
+    known |= {quote(s, safe="") for s in known} | {json.dumps(s)[1:-1] for s in known}
+    exact = tuple(sorted(known, key=len, reverse=True))
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderers: list[structlog.typing.Processor] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        if log_format is LogFormat.JSON
+        # Not the rich traceback: it shows local variables.
+        else [
+            structlog.dev.ConsoleRenderer(
+                colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
+    )
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        _RedactingFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                hide_secret_fields,
+                *renderers,
+            ],
+            exact=exact,
+        )
+    )
+    handler.addFilter(_no_slack_debug)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+    number = logging.getLevelNamesMapping()[level.upper()]
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        if isinstance(old.formatter, _RedactingFormatter):
+            root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(max(number, logging.INFO))
+    for name in _OWN_LOGGERS:
+        logging.getLogger(name).setLevel(number)
+    for name in _QUIET_LOGGERS:
+        logging.getLogger(name).setLevel(max(number, logging.WARNING))
+    logging.captureWarnings(True)
+
+
+def configure_from(settings: Settings) -> None:
+    """Sets up the log as the settings say."""
+    configure(settings.log_level, settings.log_format, secrets=settings.secrets)

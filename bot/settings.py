@@ -1,0 +1,302 @@
+"""The environment, read and checked once at start. Nothing else in the project reads environment variables.
+
+What each variable means stands in the README; a mistake in one becomes a line that names it, says what
+would be right, and never repeats a secret.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
+from urllib.parse import urlsplit
+
+from dotenv.parser import parse_stream
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import URL
+
+from storage.engine import BadDatabaseUrl, normalise_url
+
+ENV_FILE = ".env"
+SLACK_API_URL = "https://slack.com/api/"
+# Short enough for a person's pass phrase, long enough not to be guessed from a stolen database.
+SECRET_KEY_MIN_LENGTH = 16
+
+
+class SettingsError(ValueError):
+    """A variable is missing or wrong; `sentence` has one line for each mistake."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n".join(lines))
+        self.sentence = "\n".join(lines)
+
+
+class Mode(StrEnum):
+    """How requests from Slack arrive."""
+
+    SOCKET = "socket"  # SLACK_APP_TOKEN is set
+    HTTP = "http"  # SLACK_SIGNING_SECRET is set, SLACK_APP_TOKEN is not
+    NONE = "none"  # credentials are missing
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+    CRITICAL = "critical"
+
+
+class LogFormat(StrEnum):
+    CONSOLE = "console"
+    JSON = "json"
+
+
+def _default_log_format() -> LogFormat:
+    return LogFormat.CONSOLE if sys.stderr.isatty() else LogFormat.JSON
+
+
+def _database_url(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return normalise_url(value)
+    except BadDatabaseUrl as error:
+        raise ValueError(str(error)) from None
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+# How a Slack token of each kind begins, and what it is.
+_TOKEN_KINDS = {
+    "xoxb-": "a bot token, which belongs in SLACK_BOT_TOKEN",
+    "xoxe.xoxb-": "a bot token, which belongs in SLACK_BOT_TOKEN",
+    "xapp-": "an app-level token, which belongs in SLACK_APP_TOKEN",
+    "xoxp-": "a user token, which this bot has no use for",
+    "xoxe.xoxp-": "a user token, which this bot has no use for",
+}
+
+
+def _check_kind(
+    token: SecretStr | None, info: ValidationInfo, prefixes: tuple[str, ...], wanted: str
+) -> None:
+    value = token.get_secret_value() if token else ""
+    if not value or value.startswith(prefixes):
+        return
+    for prefix, what in _TOKEN_KINDS.items():
+        if value.startswith(prefix):
+            raise ValueError(f"begins with {prefix}: that is {what}; {wanted}")
+    # A server that is not Slack's own may have tokens of its own.
+    if info.data.get("slack_api_url") == SLACK_API_URL:
+        raise ValueError(f"is no such token; {wanted}")
+
+
+class Settings(BaseSettings):
+    """The settings of one process; `load` is the way to make them."""
+
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
+        frozen=True,
+        extra="ignore",
+        case_sensitive=True,
+        env_file=None,
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        validate_by_name=True,
+        hide_input_in_errors=True,
+        str_strip_whitespace=True,
+        arbitrary_types_allowed=True,
+    )
+
+    database_url: Annotated[URL | None, BeforeValidator(_database_url)] = Field(
+        default=None, validation_alias="DATABASE_URL"
+    )
+    data_dir: Path = Field(default=Path(".tocsin"), validation_alias="TOCSIN_DATA_DIR")
+    slack_api_url: str = Field(
+        default=SLACK_API_URL, validation_alias="SLACK_API_URL"
+    )  # always ends with a slash
+    slack_bot_token: SecretStr | None = Field(default=None, validation_alias="SLACK_BOT_TOKEN")
+    slack_app_token: SecretStr | None = Field(default=None, validation_alias="SLACK_APP_TOKEN")
+    slack_signing_secret: SecretStr | None = Field(default=None, validation_alias="SLACK_SIGNING_SECRET")
+    slack_command: str = Field(default="/incident", validation_alias="SLACK_COMMAND")
+    http_host: str = Field(default="127.0.0.1", validation_alias="HTTP_HOST")
+    http_port: int = Field(default=3000, validation_alias="HTTP_PORT")  # 0: any free port
+    secret_key: SecretStr | None = Field(default=None, validation_alias="TOCSIN_SECRET_KEY")
+    log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(
+        default=LogLevel.INFO, validation_alias="LOG_LEVEL"
+    )
+    log_format: Annotated[LogFormat, BeforeValidator(_lower)] = Field(
+        default_factory=_default_log_format, validation_alias="LOG_FORMAT"
+    )
+
+    @classmethod
+    def load(cls, env_file: str | Path = ENV_FILE) -> Self:
+        """The settings from the environment and, behind it, `env_file` in the working folder if there is one.
+
+        Raises SettingsError.
+        """
+        _check_env_file(Path(env_file))
+        try:
+            return cls(_env_file=env_file)  # type: ignore[call-arg]  # pydantic-settings' own argument
+        except ValidationError as error:
+            raise SettingsError(*_lines(error)) from None
+
+    @property
+    def mode(self) -> Mode:
+        """How requests from Slack arrive, as the credentials say."""
+        if self.missing:
+            return Mode.NONE
+        return Mode.SOCKET if self.slack_app_token else Mode.HTTP
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The variables without which `serve` cannot work; an entry may name an alternative."""
+        missing = [] if self.slack_bot_token else ["SLACK_BOT_TOKEN"]
+        if not (self.slack_app_token or self.slack_signing_secret):
+            missing.append("SLACK_APP_TOKEN (or SLACK_SIGNING_SECRET, for requests over HTTP)")
+        return tuple(missing)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every value that must never be shown, for the log to take out."""
+        kept = (self.slack_bot_token, self.slack_app_token, self.slack_signing_secret, self.secret_key)
+        password = self.database_url.password if self.database_url is not None else None
+        return tuple(s.get_secret_value() for s in kept if s) + ((password,) if password else ())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _blank_is_unset(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            return {k: v for k, v in values.items() if not (isinstance(v, str) and not v.strip())}
+        return values
+
+    @field_validator("data_dir")
+    @classmethod
+    def _data_dir_is_a_folder(cls, value: Path) -> Path:
+        folder = value.expanduser()
+        if folder.exists() and not folder.is_dir():
+            raise ValueError("is a file; it should be the folder where the embedded database lives")
+        return folder
+
+    @field_validator("slack_api_url")
+    @classmethod
+    def _api_url_is_http(cls, value: str) -> str:
+        wanted = f"should look like {SLACK_API_URL}"
+        try:
+            parts = urlsplit(value)
+            sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            sound = False
+        if not sound or re.search(r"\s", value) or parts.query or parts.fragment:
+            raise ValueError(wanted)
+        if parts.username or parts.password:
+            raise ValueError(f"holds a user name or a password; it {wanted}")
+        return value.rstrip("/") + "/"
+
+    @field_validator("slack_command")
+    @classmethod
+    def _command_begins_with_a_slash(cls, value: str) -> str:
+        if not re.fullmatch(r"/[^\s/]{1,31}", value) or value != value.lower():
+            raise ValueError(
+                "should be a slash and a word of at most 31 characters in lower case, like /incident"
+            )
+        return value
+
+    @field_validator("http_host")
+    @classmethod
+    def _host_is_a_name(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+(%\w+)?", value):
+            raise ValueError(
+                "should be an address or a host name alone, without scheme or port, like 127.0.0.1 or 0.0.0.0"
+            )
+        return value
+
+    @field_validator("http_port", mode="before")
+    @classmethod
+    def _port_is_in_range(cls, value: Any) -> Any:
+        if isinstance(value, str) and re.fullmatch(r"[0-9]{1,5}", value.strip()):
+            value = int(value)
+        if not isinstance(value, int) or not 0 <= value <= 65535:
+            raise ValueError("should be a port number from 0 (any free one) to 65535")
+        return value
+
+    @field_validator("secret_key")
+    @classmethod
+    def _secret_key_is_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < SECRET_KEY_MIN_LENGTH:
+            raise ValueError(
+                f"is too short; it should have at least {SECRET_KEY_MIN_LENGTH} characters, for example what"
+                " `openssl rand -base64 32` prints"
+            )
+        return value
+
+    @field_validator("slack_bot_token", "slack_app_token", "slack_signing_secret", "secret_key")
+    @classmethod
+    def _secret_is_one_word(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(r"[!-~]+", value.get_secret_value()):
+            raise ValueError("holds blanks or characters outside ASCII; was more than the value copied?")
+        return value
+
+    @field_validator("slack_signing_secret")
+    @classmethod
+    def _signing_secret_is_no_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and value.get_secret_value().startswith(("xox", "xapp-")):
+            raise ValueError(
+                "is a token; it should be the Signing Secret of the app's Basic Information page"
+            )
+        return value
+
+    @field_validator("slack_bot_token")
+    @classmethod
+    def _bot_token_is_one(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        _check_kind(value, info, ("xoxb-", "xoxe.xoxb-"), "the Bot User OAuth Token begins with xoxb-")
+        return value
+
+    @field_validator("slack_app_token")
+    @classmethod
+    def _app_token_is_one(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        _check_kind(value, info, ("xapp-",), "an app-level token begins with xapp-")
+        return value
+
+
+def _check_env_file(path: Path) -> None:
+    """Refuses a `.env` with lines that are no setting; pydantic-settings would pass over them."""
+    try:
+        with path.open(encoding="utf-8") as stream:
+            for binding in parse_stream(stream):
+                if binding.error:
+                    raise SettingsError(
+                        f"{path}:{binding.original.line}: is no setting; a line should look like NAME=value"
+                    )
+    except FileNotFoundError:
+        return
+    except IsADirectoryError:
+        raise SettingsError(
+            f"{path} is a folder; it should be a file with lines like NAME=value, or absent"
+        ) from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path} is not UTF-8 text") from None
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _lines(error: ValidationError) -> list[str]:
+    lines = []
+    for item in error.errors(include_url=False, include_input=False):
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "enum":
+            message = f"should be one of {item['ctx']['expected']}".replace("'", "").replace(" or ", ", ")
+        lines.append(f"{item['loc'][0]} {message}")
+    return lines
