@@ -39,9 +39,7 @@ def normalise_url(url: str) -> URL:
     try:
         parsed = make_url(url)
     except (sa_exc.ArgumentError, ValueError):
-        raise BadDatabaseUrl(
-            "not a URL; it should look like postgresql://user:password@host:5432/name"
-        ) from None
+        raise BadDatabaseUrl("not a URL; it should look like postgresql://user:password@host:5432/name") from None
     if parsed.drivername.split("+")[0] not in ("postgresql", "postgres"):
         raise BadDatabaseUrl(
             f"{parsed.drivername} is not PostgreSQL; it should look like postgresql://user:password@host:5432/name"

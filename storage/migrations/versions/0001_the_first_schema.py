@@ -53,9 +53,7 @@ def upgrade() -> None:
             "date_added", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False
         ),
         sa.Column("date_removed", postgresql.TIMESTAMP(timezone=True), nullable=True),
-        sa.CheckConstraint(
-            "role IN ('member', 'admin', 'manager', 'owner')", name=op.f("ck_member_role_known")
-        ),
+        sa.CheckConstraint("role IN ('member', 'admin', 'manager', 'owner')", name=op.f("ck_member_role_known")),
         sa.CheckConstraint("email = lower(email)", name=op.f("ck_member_email_lower")),
         sa.ForeignKeyConstraint(
             ["organization_id"],
@@ -132,9 +130,7 @@ def upgrade() -> None:
         sa.Column("date_detected", postgresql.TIMESTAMP(timezone=True), nullable=False),
         sa.Column("date_added", postgresql.TIMESTAMP(timezone=True), nullable=False),
         sa.Column("date_closed", postgresql.TIMESTAMP(timezone=True), nullable=True),
-        sa.CheckConstraint(
-            "(status = 2) = (date_closed IS NOT NULL)", name=op.f("ck_incident_closed_has_date")
-        ),
+        sa.CheckConstraint("(status = 2) = (date_closed IS NOT NULL)", name=op.f("ck_incident_closed_has_date")),
         sa.CheckConstraint("status IN (1, 2, 10, 20)", name=op.f("ck_incident_status_known")),
         sa.ForeignKeyConstraint(
             ["organization_id"],
@@ -142,13 +138,9 @@ def upgrade() -> None:
             name=op.f("fk_incident_organization_id"),
             ondelete="CASCADE",
         ),
-        sa.ForeignKeyConstraint(
-            ["team_id"], ["team.id"], name=op.f("fk_incident_team_id"), ondelete="SET NULL"
-        ),
+        sa.ForeignKeyConstraint(["team_id"], ["team.id"], name=op.f("fk_incident_team_id"), ondelete="SET NULL"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_incident")),
-        sa.UniqueConstraint(
-            "organization_id", "identifier", name=op.f("uq_incident_organization_id_identifier")
-        ),
+        sa.UniqueConstraint("organization_id", "identifier", name=op.f("uq_incident_organization_id_identifier")),
     )
     op.create_index(
         "ix_incident_organization_id_dedup_key",
@@ -197,9 +189,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_intake_token")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_intake_token_token_hash")),
     )
-    op.create_index(
-        op.f("ix_intake_token_organization_id"), "intake_token", ["organization_id"], unique=False
-    )
+    op.create_index(op.f("ix_intake_token_organization_id"), "intake_token", ["organization_id"], unique=False)
     op.create_index(op.f("ix_intake_token_project_id"), "intake_token", ["project_id"], unique=False)
     op.create_table(
         "member_team",
@@ -208,9 +198,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["member_id"], ["member.id"], name=op.f("fk_member_team_member_id"), ondelete="CASCADE"
         ),
-        sa.ForeignKeyConstraint(
-            ["team_id"], ["team.id"], name=op.f("fk_member_team_team_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["team_id"], ["team.id"], name=op.f("fk_member_team_team_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("member_id", "team_id", name=op.f("pk_member_team")),
     )
     op.create_index(op.f("ix_member_team_team_id"), "member_team", ["team_id"], unique=False)
@@ -371,9 +359,7 @@ def upgrade() -> None:
         sa.Column("activity_id", sa.BigInteger(), nullable=False),
         sa.Column("member_id", sa.BigInteger(), nullable=True),
         sa.Column("team_id", sa.BigInteger(), nullable=True),
-        sa.CheckConstraint(
-            "num_nonnulls(member_id, team_id) = 1", name=op.f("ck_comment_mention_person_or_team")
-        ),
+        sa.CheckConstraint("num_nonnulls(member_id, team_id) = 1", name=op.f("ck_comment_mention_person_or_team")),
         sa.ForeignKeyConstraint(
             ["activity_id"],
             ["incident_activity.id"],

@@ -1,0 +1,152 @@
+"""Comments: made by whoever sees the incident, changed by their author or a superuser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from bot.incidents.access import Access
+from bot.incidents.errors import BadWords, CommentGone, NotYourComment, Refusal
+from storage.queries import access as access_queries
+from storage.queries import activity, directory, incidents
+from storage.rows import Comment, IncidentHead
+from storage.values import ActivityType
+
+MAX_COMMENT_LENGTH = 8000  # characters, as stored: longer is a document, not a comment
+
+
+@dataclass(frozen=True, slots=True)
+class CommentText:
+    """What somebody wrote, with everybody whom it mentions resolved to ids of the database.
+
+    `text` is escaped mrkdwn with `<person:ID>` and `<team:ID>`; `rich_text` is the block of a rich text field,
+    with the same ids, where it was typed in one.
+    """
+
+    text: str
+    member_ids: frozenset[int] = frozenset()
+    team_ids: frozenset[int] = frozenset()
+    rich_text: dict[str, Any] | None = None
+
+
+def check(connection: Connection, access: Access, incident: IncidentHead, written: CommentText) -> None:
+    """Refuses an empty or too long text, and mentions of those who cannot see the incident, by name.
+
+    A team may be mentioned when one of the incident's projects is the team's. Raises Refusal.
+    """
+    if not written.text.strip():
+        raise BadWords("A comment needs some text.", "comment N text")
+    if len(written.text) > MAX_COMMENT_LENGTH:
+        raise BadWords(
+            f"A comment can have at most {MAX_COMMENT_LENGTH:,} characters; this one has {len(written.text):,}."
+        )
+    blind = _people_who_cannot_see(connection, access, incident, written.member_ids)
+    blind += _teams_that_cannot_see(connection, incident, written.team_ids)
+    if blind:
+        raise Refusal(
+            f"{_and(blind)} cannot see #{incident.identifier} and so cannot be mentioned there. Nothing was added."
+        )
+
+
+def _people_who_cannot_see(
+    connection: Connection, access: Access, incident: IncidentHead, member_ids: frozenset[int]
+) -> list[str]:
+    if not member_ids:
+        return []
+    may = access_queries.members_who_see(connection, access.organization_id, incident.id, member_ids)
+    return sorted(directory.member_names(connection, member_ids - may).values())
+
+
+def _teams_that_cannot_see(connection: Connection, incident: IncidentHead, team_ids: frozenset[int]) -> list[str]:
+    if not team_ids:
+        return []
+    projects = incidents.project_ids_of(connection, incident.id)
+    may = incidents.teams_of_projects(connection, sorted(projects))
+    return sorted(f"the team {name}" for name in directory.team_names(connection, team_ids - may).values())
+
+
+def _and(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
+
+
+def record(
+    connection: Connection,
+    access: Access,
+    incident: IncidentHead,
+    activity_id: int,
+    written: CommentText,
+    now: datetime,
+) -> None:
+    """What every text of a person on an incident brings: its mentions, and subscriptions of author and mentioned.
+
+    A mentioned team stands for its members; those of them who see the incident are subscribed.
+    """
+    activity.set_mentions(connection, activity_id, written.member_ids, written.team_ids)
+    follow = {access.member_id, *written.member_ids}
+    if written.team_ids:
+        of_teams = directory.member_ids_of_teams(connection, written.team_ids)
+        follow |= access_queries.members_who_see(connection, access.organization_id, incident.id, of_teams)
+    incidents.subscribe(connection, incident.id, sorted(follow), now)
+
+
+def add(
+    tx: Connection, access: Access, identifier: int, written: CommentText, now: datetime
+) -> tuple[IncidentHead, int]:
+    """Adds a comment to an incident, open or closed; gives the incident and the comment's id.
+
+    Raises NotFound, Refusal.
+    """
+    incident = access.incident(tx, identifier, lock=True)
+    check(tx, access, incident, written)
+    activity_id = activity.add_activity(
+        tx,
+        incident.id,
+        ActivityType.COMMENT,
+        now=now,
+        member_id=access.member_id,
+        comment=written.text,
+        rich_text=written.rich_text,
+    )
+    record(tx, access, incident, activity_id, written, now)
+    return incident, activity_id
+
+
+def own(
+    connection: Connection, access: Access, identifier: int, comment_id: int, *, lock: bool = False
+) -> tuple[IncidentHead, Comment]:
+    """A comment that the caller may change, with its incident. Raises NotFound, CommentGone, NotYourComment."""
+    incident = access.incident(connection, identifier, lock=lock)
+    comment = activity.comment_by_id(connection, incident.id, comment_id, access.workspace_id, lock=lock)
+    if comment is None:
+        raise CommentGone
+    if comment.member_id != access.member_id and not access.superuser:
+        raise NotYourComment
+    return incident, comment
+
+
+def edit(
+    tx: Connection, access: Access, identifier: int, comment_id: int, written: CommentText, now: datetime
+) -> IncidentHead:
+    """Gives a comment another text; whoever it newly mentions is subscribed. Raises as `own` and `check` do."""
+    incident, comment = own(tx, access, identifier, comment_id, lock=True)
+    check(tx, access, incident, written)
+    if written.text == comment.text and written.rich_text == comment.rich_text:
+        return incident
+    activity.rewrite_comment(tx, comment.id, written.text, written.rich_text, now)
+    activity.set_mentions(tx, comment.id, written.member_ids, written.team_ids)
+    new = written.member_ids - comment.mentions.people.keys()
+    for team_id in written.team_ids - comment.mentions.teams.keys():
+        of_team = directory.member_ids_of_teams(tx, [team_id])
+        new |= access_queries.members_who_see(tx, access.organization_id, incident.id, of_team)
+    incidents.subscribe(tx, incident.id, sorted(new), now)
+    return incident
+
+
+def delete(tx: Connection, access: Access, identifier: int, comment_id: int, now: datetime) -> IncidentHead:
+    """Deletes a comment. Raises NotFound, CommentGone, NotYourComment."""
+    incident, comment = own(tx, access, identifier, comment_id, lock=True)
+    activity.empty_comment(tx, comment.id, now)
+    return incident

@@ -1,0 +1,213 @@
+"""How an incident opens, changes its status, is seen and closes; every change with its log entry.
+
+The primitives at the top are shared by people and alerts; below them stand the verbs of a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from bot.incidents import comments
+from bot.incidents.access import Access
+from bot.incidents.comments import CommentText
+from bot.incidents.errors import AlreadyClosed, BadWords
+from storage.queries import activity, incidents
+from storage.rows import IncidentHead
+from storage.values import ActivityType, Status, StatusMethod
+
+MAX_TITLE_LENGTH = 255  # characters
+MAX_ENVIRONMENT_LENGTH = 64  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class NewIncident:
+    """What an incident is opened with."""
+
+    organization_id: int
+    project_ids: Sequence[int]  # at least one
+    title: str
+    status: Status
+    method: StatusMethod
+    date_started: datetime
+    date_detected: datetime
+    team_id: int | None = None
+    environment: str | None = None
+    url: str | None = None
+    dedup_key: str | None = None
+    source: str | None = None
+
+
+def open_incident(tx: Connection, new: NewIncident, now: datetime, member_id: int | None = None) -> IncidentHead:
+    """Writes the incident with DETECTED (dated at its start) and CREATED; `member_id` is who declared it."""
+    incident = incidents.insert_incident(
+        tx,
+        organization_id=new.organization_id,
+        project_ids=new.project_ids,
+        title=new.title,
+        status=new.status,
+        method=new.method,
+        team_id=new.team_id,
+        environment=new.environment,
+        url=new.url,
+        dedup_key=new.dedup_key,
+        source=new.source,
+        date_started=new.date_started,
+        date_detected=new.date_detected,
+        now=now,
+    )
+    activity.add_activity(
+        tx,
+        incident.id,
+        ActivityType.DETECTED,
+        now=now,
+        date_added=min(new.date_started, now),
+        member_id=member_id,
+        value=new.status,
+        tell=False,
+    )
+    activity.add_activity(tx, incident.id, ActivityType.CREATED, now=now, member_id=member_id, value=new.status)
+    return incident
+
+
+def change_status(
+    tx: Connection,
+    incident: IncidentHead,
+    status: Status,
+    method: StatusMethod,
+    now: datetime,
+    *,
+    access: Access | None = None,
+    comment: CommentText | None = None,
+    closed_at: datetime | None = None,
+) -> IncidentHead:
+    """Writes a status and its STATUS_CHANGE; the same status again writes nothing.
+
+    `incident` must be held locked. `access` is the person who changes it, None for an alert. `closed_at` dates
+    a closing that happened before `now`; it is never before the incident's start. Raises Refusal for a comment
+    that cannot be taken.
+    """
+    if status is incident.status:
+        return incident
+    if access and comment:
+        comments.check(tx, access, incident, comment)
+    closed = max(closed_at or now, incident.date_started) if status is Status.CLOSED else None
+    if incident.status is Status.CLOSED:
+        incidents.give_up_dedup_key_if_taken(tx, incident.id)
+    incidents.set_status(tx, incident, status, method, closed)
+    activity_id = activity.add_activity(
+        tx,
+        incident.id,
+        ActivityType.STATUS_CHANGE,
+        now=now,
+        member_id=access.member_id if access else None,
+        value=status,
+        previous_value=incident.status,
+        comment=comment.text if comment else None,
+        rich_text=comment.rich_text if comment else None,
+    )
+    if access:
+        comments.record(tx, access, incident, activity_id, comment or CommentText(""), now)
+    before = incident.status if status is Status.CLOSED else None
+    return replace(incident, status=status, status_before_closing=before, date_closed=closed)
+
+
+# --- the verbs of a person ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """An incident as a person declares it."""
+
+    title: str
+    status: Status
+    project_ids: Sequence[int]
+    team_id: int | None = None
+    environment: str | None = None
+
+
+def checked_title(title: str) -> str:
+    """A title on one line, its blanks folded. Raises BadWords for an empty or too long one."""
+    folded = " ".join(title.split())
+    if not folded:
+        raise BadWords("An incident needs a title.")
+    if len(folded) > MAX_TITLE_LENGTH:
+        raise BadWords(f"A title can have at most {MAX_TITLE_LENGTH} characters; this one has {len(folded):,}.")
+    return folded
+
+
+def declare(tx: Connection, access: Access, declared: Declaration, now: datetime) -> IncidentHead:
+    """Opens an incident by hand; its author has seen it and follows it. Raises BadWords."""
+    if declared.environment and len(declared.environment) > MAX_ENVIRONMENT_LENGTH:
+        raise BadWords(f"An environment's name can have at most {MAX_ENVIRONMENT_LENGTH} characters.")
+    incident = open_incident(
+        tx,
+        NewIncident(
+            organization_id=access.organization_id,
+            project_ids=declared.project_ids,
+            title=checked_title(declared.title),
+            status=declared.status,
+            method=StatusMethod.MANUAL,
+            team_id=declared.team_id,
+            environment=declared.environment,
+            date_started=now,
+            date_detected=now,
+        ),
+        now,
+        access.member_id,
+    )
+    incidents.subscribe(tx, incident.id, [access.member_id], now)
+    incidents.mark_seen(tx, incident.id, access.member_id, now)
+    return incident
+
+
+def acknowledge(tx: Connection, access: Access, identifier: int, now: datetime) -> tuple[IncidentHead, bool]:
+    """Marks an incident seen by the caller; gives it, and whether that was their first time. Raises NotFound."""
+    incident = access.incident(tx, identifier, lock=True)
+    return incident, incidents.mark_seen(tx, incident.id, access.member_id, now)
+
+
+def resolve(
+    tx: Connection, access: Access, identifier: int, now: datetime, comment: CommentText | None = None
+) -> IncidentHead:
+    """Closes an incident. Raises NotFound, AlreadyClosed, Refusal."""
+    incident = access.incident(tx, identifier, lock=True)
+    if incident.status is Status.CLOSED:
+        raise AlreadyClosed(identifier, incident.title, incident.date_closed, "Nothing was changed.")
+    return change_status(tx, incident, Status.CLOSED, StatusMethod.MANUAL, now, access=access, comment=comment)
+
+
+def reopen(
+    tx: Connection, access: Access, identifier: int, now: datetime, comment: CommentText | None = None
+) -> IncidentHead:
+    """Opens a closed incident again, with the status that it had before. Raises NotFound, BadWords."""
+    incident = access.incident(tx, identifier, lock=True)
+    if incident.status is not Status.CLOSED:
+        raise BadWords(f"#{identifier} {incident.title} is not resolved, so there is nothing to reopen.")
+    status = incident.status_before_closing or Status.OPEN
+    return change_status(tx, incident, status, StatusMethod.MANUAL, now, access=access, comment=comment)
+
+
+def set_severity(
+    tx: Connection,
+    access: Access,
+    identifier: int,
+    status: Status,
+    now: datetime,
+    comment: CommentText | None = None,
+) -> tuple[IncidentHead, bool]:
+    """Sets OPEN, WARNING or CRITICAL by hand; gives the incident and whether that changed it.
+
+    Raises NotFound, and AlreadyClosed on a closed incident.
+    """
+    incident = access.incident(tx, identifier, lock=True)
+    if incident.status is Status.CLOSED:
+        raise AlreadyClosed(
+            identifier, incident.title, incident.date_closed, f"Reopen it first: reopen {identifier}."
+        )
+    changed = status is not incident.status
+    incident = change_status(tx, incident, status, StatusMethod.MANUAL, now, access=access, comment=comment)
+    return incident, changed

@@ -1,0 +1,196 @@
+"""The log of an incident: reading it in pages, writing its entries, comments and whom they mention."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from storage.models import CommentMention, IncidentActivity, Outbox
+from storage.rows import ActivityEntry, ActivityPage, Comment, Mentionable, Mentions
+from storage.values import ActivityType
+
+_ENTRY_COLUMNS = (
+    "a.id, a.type, a.member_id, m.name, a.value, a.previous_value, a.comment, a.date_added, a.date_edited"
+)
+
+_LOG = f"""
+SELECT {_ENTRY_COLUMNS}
+FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id
+WHERE a.incident_id = %(incident_id)s AND a.date_deleted IS NULL
+"""  # noqa: S608
+
+_MENTIONED = """
+SELECT c.member_id, c.team_id, coalesce(m.name, t.name),
+       CASE WHEN t.id IS NOT NULL THEN t.slack_usergroup
+            ELSE coalesce(m.slack_user_id, (SELECT p.user_id FROM slack_person p
+                                            WHERE p.workspace_id = %(workspace_id)s AND p.member_id = m.id
+                                            ORDER BY p.date_checked DESC NULLS LAST LIMIT 1)) END
+FROM comment_mention c LEFT JOIN member m ON m.id = c.member_id LEFT JOIN team t ON t.id = c.team_id
+WHERE c.activity_id = ANY(%(activity_ids)s)
+"""
+
+
+def entry_from(row: Sequence[Any]) -> ActivityEntry:
+    """An entry from the columns of `_ENTRY_COLUMNS`, in their order."""
+    id_, type_, member_id, author, value, previous, comment, added, edited = row
+    return ActivityEntry(id_, ActivityType(type_), member_id, author, value, previous, comment, added, edited)
+
+
+def mentions_of(connection: Connection, activity_ids: Iterable[int], workspace_id: str) -> Mentions:
+    """Everybody whom these comments mention, with what Slack calls them in that workspace."""
+    people: dict[int, Mentionable] = {}
+    teams: dict[int, Mentionable] = {}
+    rows = connection.exec_driver_sql(
+        _MENTIONED, {"activity_ids": list(activity_ids), "workspace_id": workspace_id}
+    )
+    for member_id, team_id, name, slack_id in rows:
+        if member_id is not None:
+            people[member_id] = Mentionable(name, slack_id)
+        else:
+            teams[team_id] = Mentionable(name, slack_id)
+    return Mentions(people, teams)
+
+
+def activity_page(
+    connection: Connection,
+    incident_id: int,
+    workspace_id: str,
+    *,
+    size: int,
+    before: tuple[datetime, int] | None = None,
+    after: tuple[datetime, int] | None = None,
+) -> ActivityPage:
+    """A page of the log, newest first: the newest, or the one that begins below `before` or ends above `after`.
+
+    `before` and `after` are an entry's date and id.
+    """
+    sql = _LOG
+    parameters: dict[str, Any] = {"incident_id": incident_id, "size": size + 1}
+    direction = "DESC"
+    place = before or after
+    if place is not None:
+        compare = "<" if before else ">"
+        sql += f" AND (a.date_added, a.id) {compare} (%(date)s, %(id)s)"
+        parameters |= {"date": place[0], "id": place[1]}
+        direction = "DESC" if before else "ASC"
+    sql += f" ORDER BY a.date_added {direction}, a.id {direction} LIMIT %(size)s"
+    entries = [entry_from(row) for row in connection.exec_driver_sql(sql, parameters)]
+    more = len(entries) > size
+    entries = entries[:size]
+    if after:
+        entries.reverse()
+    comments = [entry.id for entry in entries if entry.comment is not None]
+    mentions = mentions_of(connection, comments, workspace_id) if comments else Mentions()
+    has_older = bool(entries) and (more or bool(after))
+    has_newer = bool(entries) and (bool(before) or (bool(after) and more))
+    return ActivityPage(
+        entries,
+        mentions,
+        older=entries[-1].id if has_older else None,
+        newer=entries[0].id if has_newer else None,
+    )
+
+
+def place_of(connection: Connection, incident_id: int, activity_id: int) -> tuple[datetime, int] | None:
+    """Date and id of an entry of that incident, deleted or not; None when it is none of its entries."""
+    row = connection.execute(
+        select(IncidentActivity.date_added, IncidentActivity.id).where(
+            IncidentActivity.id == activity_id, IncidentActivity.incident_id == incident_id
+        )
+    ).first()
+    return None if row is None else (row[0], row[1])
+
+
+def add_activity(
+    connection: Connection,
+    incident_id: int,
+    type_: ActivityType,
+    *,
+    now: datetime,
+    member_id: int | None = None,
+    value: int | None = None,
+    previous_value: int | None = None,
+    comment: str | None = None,
+    rich_text: dict[str, Any] | None = None,
+    date_added: datetime | None = None,
+    tell: bool = True,
+) -> int:
+    """An entry of the log and, with `tell`, its outbox row in the same transaction; gives the entry's id.
+
+    `date_added` is when it happened, where that is not `now`.
+    """
+    activity_id = connection.execute(
+        insert(IncidentActivity)
+        .values(
+            incident_id=incident_id,
+            member_id=member_id,
+            type=type_,
+            value=value,
+            previous_value=previous_value,
+            comment=comment,
+            rich_text=rich_text,
+            date_added=date_added or now,
+        )
+        .returning(IncidentActivity.id)
+    ).scalar_one()
+    if tell:
+        connection.execute(insert(Outbox).values(activity_id=activity_id, date_added=now))
+    return activity_id
+
+
+def set_mentions(
+    connection: Connection, activity_id: int, member_ids: Iterable[int], team_ids: Iterable[int]
+) -> None:
+    """Makes these the people and teams that a comment mentions."""
+    connection.execute(delete(CommentMention).where(CommentMention.activity_id == activity_id))
+    rows = [{"activity_id": activity_id, "member_id": id_, "team_id": None} for id_ in sorted(set(member_ids))]
+    rows += [{"activity_id": activity_id, "member_id": None, "team_id": id_} for id_ in sorted(set(team_ids))]
+    if rows:
+        connection.execute(insert(CommentMention), rows)
+
+
+def comment_by_id(
+    connection: Connection, incident_id: int, activity_id: int, workspace_id: str, *, lock: bool
+) -> Comment | None:
+    """A comment of that incident that has not been deleted; with `lock`, held until the transaction ends."""
+    query = select(
+        IncidentActivity.id,
+        IncidentActivity.incident_id,
+        IncidentActivity.member_id,
+        IncidentActivity.comment,
+        IncidentActivity.rich_text,
+    ).where(
+        IncidentActivity.id == activity_id,
+        IncidentActivity.incident_id == incident_id,
+        IncidentActivity.type == ActivityType.COMMENT,
+        IncidentActivity.date_deleted.is_(None),
+    )
+    row = connection.execute(query.with_for_update() if lock else query).first()
+    if row is None:
+        return None
+    mentions = mentions_of(connection, [activity_id], workspace_id)
+    return Comment(row.id, row.incident_id, row.member_id, row.comment or "", row.rich_text, mentions)
+
+
+def rewrite_comment(
+    connection: Connection, activity_id: int, text: str, rich_text: dict[str, Any] | None, now: datetime
+) -> None:
+    """Gives a comment another text."""
+    connection.execute(
+        update(IncidentActivity)
+        .where(IncidentActivity.id == activity_id)
+        .values(comment=text, rich_text=rich_text, date_edited=now)
+    )
+
+
+def empty_comment(connection: Connection, activity_id: int, now: datetime) -> None:
+    """Deletes a comment: its text and mentions go, the row stays for what was posted of it."""
+    connection.execute(delete(CommentMention).where(CommentMention.activity_id == activity_id))
+    connection.execute(
+        update(IncidentActivity)
+        .where(IncidentActivity.id == activity_id)
+        .values(comment=None, rich_text=None, date_deleted=now)
+    )

@@ -1,0 +1,110 @@
+"""Teams, projects and members by what people call them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, or_, select
+
+from storage.models import Member, MemberTeam, Project, ProjectChannel, ProjectTeam, SlackPerson, Team
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A team or a project."""
+
+    id: int
+    slug: str
+    name: str
+
+
+def teams(connection: Connection, organization_id: int) -> list[Named]:
+    """The organization's teams, by slug."""
+    query = (
+        select(Team.id, Team.slug, Team.name).where(Team.organization_id == organization_id).order_by(Team.slug)
+    )
+    return [Named(*row) for row in connection.execute(query)]
+
+
+def projects(connection: Connection, project_ids: Sequence[int]) -> list[Named]:
+    """These projects, by slug."""
+    query = (
+        select(Project.id, Project.slug, Project.name).where(Project.id.in_(project_ids)).order_by(Project.slug)
+    )
+    return [Named(*row) for row in connection.execute(query)]
+
+
+def projects_in_channel(connection: Connection, project_ids: Sequence[int], channel_id: str) -> list[int]:
+    """Those of the projects that name the channel."""
+    query = select(ProjectChannel.project_id).where(
+        ProjectChannel.channel_id == channel_id, ProjectChannel.project_id.in_(project_ids)
+    )
+    return list(connection.scalars(query))
+
+
+def projects_of_teams(connection: Connection, project_ids: Sequence[int], team_ids: Iterable[int]) -> list[int]:
+    """Those of the projects that any of the teams owns."""
+    query = (
+        select(ProjectTeam.project_id)
+        .where(ProjectTeam.project_id.in_(project_ids), ProjectTeam.team_id.in_(list(team_ids)))
+        .distinct()
+    )
+    return list(connection.scalars(query))
+
+
+def team_by_usergroup(connection: Connection, organization_id: int, usergroup: str) -> Named | None:
+    """The team that stands behind a Slack user group."""
+    row = connection.execute(
+        select(Team.id, Team.slug, Team.name)
+        .where(Team.organization_id == organization_id, Team.slack_usergroup == usergroup)
+        .order_by(Team.slug)
+    ).first()
+    return None if row is None else Named(*row)
+
+
+def member_behind(connection: Connection, organization_id: int, workspace_id: str, user_id: str) -> int | None:
+    """The member that a Slack user is, as far as the database knows without asking Slack."""
+    return connection.scalar(
+        select(Member.id)
+        .outerjoin(SlackPerson, (SlackPerson.member_id == Member.id) & (SlackPerson.workspace_id == workspace_id))
+        .where(
+            Member.organization_id == organization_id,
+            Member.date_removed.is_(None),
+            or_(Member.slack_user_id == user_id, SlackPerson.user_id == user_id),
+        )
+        .limit(1)
+    )
+
+
+def member_names(connection: Connection, member_ids: Iterable[int]) -> dict[int, str]:
+    """Names by id."""
+    query = select(Member.id, Member.name).where(Member.id.in_(list(member_ids)))
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def team_names(connection: Connection, team_ids: Iterable[int]) -> dict[int, str]:
+    """Names by id."""
+    query = select(Team.id, Team.name).where(Team.id.in_(list(team_ids)))
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def member_ids_of_teams(connection: Connection, team_ids: Iterable[int]) -> set[int]:
+    """The present members of these teams."""
+    query = (
+        select(MemberTeam.member_id)
+        .join(Member, Member.id == MemberTeam.member_id)
+        .where(MemberTeam.team_id.in_(list(team_ids)), Member.date_removed.is_(None))
+    )
+    return set(connection.scalars(query))
+
+
+def team_names_of_member(connection: Connection, member_id: int) -> list[str]:
+    """The names of a member's teams, in order."""
+    query = (
+        select(Team.name)
+        .join(MemberTeam, MemberTeam.team_id == Team.id)
+        .where(MemberTeam.member_id == member_id)
+        .order_by(func.lower(Team.name))
+    )
+    return list(connection.scalars(query))

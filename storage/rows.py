@@ -1,0 +1,141 @@
+"""What queries give back and messages are drawn from: plain values, no connection behind them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from storage.values import ActivityType, Status
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentLine:
+    """An incident as a list shows it."""
+
+    id: int
+    identifier: int
+    title: str
+    status: Status
+    environment: str | None
+    date_started: datetime
+    date_closed: datetime | None
+    team: str | None  # slug of the owning team
+    seen_count: int  # by how many people
+    seen_by_caller: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in a list of incidents, newest start first: just behind (`after`) or before this incident."""
+
+    started: datetime
+    incident_id: int
+    before: bool = False  # True: the page that ends just before this place
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentPage:
+    """One page of a list, with the places from which the next and the previous one begin, if there are any."""
+
+    lines: list[IncidentLine]
+    older: Cursor | None
+    newer: Cursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Somebody's last acknowledgement of an incident."""
+
+    name: str
+    last_seen: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Mentionable:
+    """A person or a team of the database, and what Slack calls it, where that is known."""
+
+    name: str
+    slack_id: str | None  # "U…" of a person, "S…" of a team
+
+
+@dataclass(frozen=True, slots=True)
+class Mentions:
+    """Everybody that some comments mention, by id of the database."""
+
+    people: dict[int, Mentionable] = field(default_factory=dict)
+    teams: dict[int, Mentionable] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityEntry:
+    """An entry of an incident's log."""
+
+    id: int
+    type: ActivityType
+    member_id: int | None  # None: nobody in person (an alert, or somebody who is no longer known)
+    author: str | None
+    value: int | None
+    previous_value: int | None
+    comment: str | None  # stored form: escaped mrkdwn with <person:ID> and <team:ID>
+    date_added: datetime
+    date_edited: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityPage:
+    """One page of a log, newest first."""
+
+    entries: list[ActivityEntry]
+    mentions: Mentions
+    older: int | None  # the id before which the next page begins
+    newer: int | None  # the id after which the previous page ends
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """A comment, as its author gets it back to edit."""
+
+    id: int
+    incident_id: int
+    member_id: int | None
+    text: str
+    rich_text: dict[str, Any] | None
+    mentions: Mentions
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentHead:
+    """What a change to an incident needs to know of it; read under the lock of its row."""
+
+    id: int
+    identifier: int
+    title: str
+    status: Status
+    status_before_closing: Status | None
+    date_started: datetime
+    date_closed: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentDetails:
+    """An incident as `view` shows it to one caller: only the projects that they see are named."""
+
+    id: int
+    identifier: int
+    title: str
+    status: Status
+    environment: str | None
+    url: str | None
+    source: str | None
+    date_started: datetime
+    date_closed: datetime | None
+    team: str | None  # name of the owning team
+    projects: list[str]  # slugs
+    seen: list[Seen]  # most recent first, at most SEEN_SHOWN
+    seen_count: int
+    seen_by_caller: bool
+    subscribed: bool
+    comment_count: int
+    latest: ActivityEntry | None
+    mentions: Mentions
