@@ -1,0 +1,291 @@
+"""What an organization file may say. All of it is checked before anything is changed, and every mistake told.
+
+The README shows an example. A field that a later version adds goes into the model of its entry here and into
+`difference.py`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from bot.organization.tree import Mistake, NotReadable, Tree, dotted, read
+from bot.organization.tree import Path as TreePath
+from storage.values import Role
+
+MAX_NAME_LENGTH = 80  # characters
+MAX_EMAIL_LENGTH = 254  # characters, RFC 5321's longest path without its brackets
+# Past this, the first ones are mended before the rest is worth reading.
+MAX_MISTAKES_SHOWN = 100
+
+_SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")
+_EMAIL = re.compile(r"[!-?A-~]+@[!-?A-~]+")
+
+
+class BadFile(ValueError):
+    """The organization file cannot be used; `lines` has one line for each mistake."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+def _name(value: str) -> str:
+    folded = " ".join(value.split())
+    if not folded:
+        raise ValueError("is empty")
+    if len(folded) > MAX_NAME_LENGTH:
+        raise ValueError(f"is longer than {MAX_NAME_LENGTH} characters")
+    if not folded.isprintable():
+        raise ValueError("holds characters that cannot be shown")
+    return folded
+
+
+def _slug(value: str) -> str:
+    if not _SLUG.fullmatch(value):
+        raise ValueError(
+            "should be a slug: at most 50 lower case letters, digits, - and _, the first a letter or a digit"
+        )
+    return value
+
+
+def _email(value: str) -> str:
+    if not _EMAIL.fullmatch(value) or len(value) > MAX_EMAIL_LENGTH:
+        raise ValueError("should be an e-mail address, like ada@acme.test")
+    return value.lower()
+
+
+def _slack_id(letters: str, what: str) -> AfterValidator:
+    pattern = re.compile(rf"[{letters}][A-Z0-9]+")
+    shape = " or ".join(f"{letter}0123ABCD" for letter in letters)
+
+    def check(value: str) -> str:
+        if not pattern.fullmatch(value) or len(value) > 32:
+            raise ValueError(f"should be the Slack id of {what}, like {shape}")
+        return value
+
+    return AfterValidator(check)
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Slug = Annotated[str, AfterValidator(_slug)]
+Email = Annotated[str, AfterValidator(_email)]
+WorkspaceId = Annotated[str, _slack_id("T", "a workspace")]
+ChannelId = Annotated[str, _slack_id("CG", "a channel")]
+UsergroupId = Annotated[str, _slack_id("S", "a user group")]
+UserId = Annotated[str, _slack_id("UW", "a person")]
+
+
+class _Entry(BaseModel):
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", frozen=True, strict=True, hide_input_in_errors=True
+    )
+
+
+class OrganizationEntry(_Entry):
+    slug: Slug
+    name: Name
+    workspaces: list[WorkspaceId] = Field(default=[], max_length=1)
+    open_membership: bool = False
+    incidents: bool = True
+    shared_channels: bool = False
+
+
+class TeamEntry(_Entry):
+    slug: Slug
+    name: Name
+    slack_usergroup: UsergroupId | None = None
+
+
+class ProjectEntry(_Entry):
+    slug: Slug
+    name: Name
+    teams: list[Slug] = []
+    channels: list[ChannelId] = []
+
+
+class MemberEntry(_Entry):
+    email: Email
+    name: Name
+    slack: UserId | None = None
+    role: Annotated[Role, Field(strict=False)] = Role.MEMBER
+    teams: list[Slug] = []
+    superuser: bool = False
+
+
+class OrganizationFile(_Entry):
+    organization: OrganizationEntry
+    teams: list[TeamEntry] = []
+    projects: list[ProjectEntry] = []
+    members: list[MemberEntry] = []
+
+
+def load(path: Path) -> OrganizationFile:
+    """Reads and checks an organization file. Raises BadFile with every mistake in it."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise BadFile([f"{path}:{line}: is not UTF-8 text"]) from None
+    except OSError as error:
+        raise BadFile([f"{path}: cannot be read: {error.strerror}"]) from None
+    return parse(text, str(path))
+
+
+def parse(text: str, name: str) -> OrganizationFile:
+    """Checks the text of an organization file; `name` stands before each mistake's line. Raises BadFile."""
+    try:
+        tree = read(text)
+    except NotReadable as error:
+        raise BadFile([error.mistake.text(name)]) from None
+    if not isinstance(tree.value, dict):
+        raise BadFile([f"{name}:1: should begin with the field organization:"])
+    mistakes = [*tree.mistakes, *_references(tree)]
+    file = None
+    try:
+        file = OrganizationFile.model_validate(_without_nulls(tree.value))
+    except ValidationError as error:
+        mistakes += [_mistake(tree, dict(item)) for item in error.errors(include_url=False)]
+    if file is None or mistakes:
+        mistakes.sort(key=lambda mistake: mistake.line)
+        lines = [mistake.text(name) for mistake in mistakes[:MAX_MISTAKES_SHOWN]]
+        if len(mistakes) > MAX_MISTAKES_SHOWN:
+            lines.append(f"{name}: and {len(mistakes) - MAX_MISTAKES_SHOWN} more mistakes")
+        raise BadFile(lines)
+    return file
+
+
+def _without_nulls(value: Any) -> Any:
+    """A field with nothing behind its colon counts as absent, as it looks."""
+    if isinstance(value, dict):
+        return {k: _without_nulls(v) for k, v in value.items() if v is not None}
+    if isinstance(value, list):
+        return [_without_nulls(v) for v in value]
+    return value
+
+
+# --- what is wrong, in words -------------------------------------------------------------------------------
+
+_FIELDS: dict[str | None, list[str]] = {
+    None: list(OrganizationFile.model_fields),
+    "organization": list(OrganizationEntry.model_fields),
+    "teams": list(TeamEntry.model_fields),
+    "projects": list(ProjectEntry.model_fields),
+    "members": list(MemberEntry.model_fields),
+}
+
+
+def _mistake(tree: Tree, item: dict[str, Any]) -> Mistake:
+    path: TreePath = tuple(item["loc"])
+    return Mistake(tree.line(path), dotted(path), _words(path, item))
+
+
+def _words(path: TreePath, item: dict[str, Any]) -> str:
+    given = item.get("input")
+    match item["type"]:
+        case "missing":
+            return "is missing"
+        case "extra_forbidden":
+            fields = _FIELDS[str(path[0]) if len(path) > 1 else None]
+            near = difflib.get_close_matches(str(path[-1]).lower(), fields, n=1)
+            return (
+                f"is no field here; did you mean {near[0]}?"
+                if near
+                else f"is no field here; the fields are {_or(fields, 'and')}"
+            )
+        case "string_type":
+            if isinstance(given, bool):
+                return "should be text; yes, no, on, off, true and false need quotes to be text"
+            return "should be text"
+        case "bool_type":
+            return f"should be true or false, not {_shown(given)}"
+        case "list_type":
+            return "should be a list"
+        case "model_type" | "dict_type":
+            return "should be a group of fields, each written as name: value"
+        case "enum":
+            return f"should be {_or([role.value for role in reversed(Role)])}, not {_shown(given)}"
+        case "too_long":
+            return "names more than one workspace; an organization has one for now"
+        case _:
+            shown = f", not {_shown(given)}" if isinstance(given, str) and given.strip() else ""
+            return str(item["msg"]).removeprefix("Value error, ") + shown
+
+
+def _shown(value: Any) -> str:
+    text = value if isinstance(value, str) else {True: "true", False: "false"}.get(value, "that")
+    text = text if text.isprintable() else ascii(text)[1:-1]
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+def _or(words: list[str], word: str = "or") -> str:
+    return f"{', '.join(words[:-1])} {word} {words[-1]}"
+
+
+# --- what must fit together --------------------------------------------------------------------------------
+# Looked at on the plain values, so that it is told together with what is wrong in single fields.
+
+
+def _references(tree: Tree) -> Iterator[Mistake]:
+    assert isinstance(tree.value, dict)
+    for section, key in (
+        ("teams", "slug"),
+        ("projects", "slug"),
+        ("members", "email"),
+        ("teams", "slack_usergroup"),
+        ("members", "slack"),
+    ):
+        yield from _doubles(tree, ((section, i, key) for i in _indexes(tree, section)))
+    for section in ("projects", "members"):
+        for i in _indexes(tree, section):
+            for key in ("teams", "channels"):
+                yield from _doubles(tree, ((section, i, key, j) for j in _indexes(tree, section, i, key)))
+    slugs = [_at(tree, ("teams", i, "slug")) for i in _indexes(tree, "teams")]
+    known = {slug for slug in slugs if isinstance(slug, str)}
+    for section in ("projects", "members"):
+        for i in _indexes(tree, section):
+            for j in _indexes(tree, section, i, "teams"):
+                path = (section, i, "teams", j)
+                slug = _at(tree, path)
+                if isinstance(slug, str) and slug not in known:
+                    near = difflib.get_close_matches(slug, known, n=1)
+                    hint = f"; did you mean {near[0]}?" if near else " under teams:"
+                    yield Mistake(tree.line(path), dotted(path), f"there is no team {_shown(slug)}{hint}")
+
+
+def _doubles(tree: Tree, paths: Iterator[TreePath]) -> Iterator[Mistake]:
+    first: dict[str, TreePath] = {}
+    for path in paths:
+        value = _at(tree, path)
+        if not isinstance(value, str):
+            continue
+        folded = value.lower() if path[-1] == "email" else value
+        if folded in first:
+            line = tree.line(first[folded])
+            yield Mistake(
+                tree.line(path), dotted(path), f"{_shown(value)} stands twice; first on line {line}"
+            )
+        else:
+            first[folded] = path
+
+
+def _at(tree: Tree, path: TreePath) -> Any:
+    value: Any = tree.value
+    for step in path:
+        if isinstance(step, str) and isinstance(value, dict):
+            value = value.get(step)
+        elif isinstance(step, int) and isinstance(value, list) and step < len(value):
+            value = value[step]
+        else:
+            return None
+    return value
+
+
+def _indexes(tree: Tree, *path: str | int) -> range:
+    value = _at(tree, path)
+    return range(len(value)) if isinstance(value, list) else range(0)
