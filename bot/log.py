@@ -113,9 +113,7 @@ def configure(
         if log_format is LogFormat.JSON
         # Not the rich traceback: it shows local variables.
         else [
-            structlog.dev.ConsoleRenderer(
-                colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback
-            )
+            structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback)
         ]
     )
     handler = logging.StreamHandler(out)

@@ -90,9 +90,7 @@ _TOKEN_KINDS = {
 }
 
 
-def _check_kind(
-    token: SecretStr | None, info: ValidationInfo, prefixes: tuple[str, ...], wanted: str
-) -> None:
+def _check_kind(token: SecretStr | None, info: ValidationInfo, prefixes: tuple[str, ...], wanted: str) -> None:
     value = token.get_secret_value() if token else ""
     if not value or value.startswith(prefixes):
         return
@@ -124,9 +122,7 @@ class Settings(BaseSettings):
         default=None, validation_alias="DATABASE_URL"
     )
     data_dir: Path = Field(default=Path(".tocsin"), validation_alias="TOCSIN_DATA_DIR")
-    slack_api_url: str = Field(
-        default=SLACK_API_URL, validation_alias="SLACK_API_URL"
-    )  # always ends with a slash
+    slack_api_url: str = Field(default=SLACK_API_URL, validation_alias="SLACK_API_URL")  # always ends with a slash
     slack_bot_token: SecretStr | None = Field(default=None, validation_alias="SLACK_BOT_TOKEN")
     slack_app_token: SecretStr | None = Field(default=None, validation_alias="SLACK_APP_TOKEN")
     slack_signing_secret: SecretStr | None = Field(default=None, validation_alias="SLACK_SIGNING_SECRET")
@@ -209,9 +205,7 @@ class Settings(BaseSettings):
     @classmethod
     def _command_begins_with_a_slash(cls, value: str) -> str:
         if not re.fullmatch(r"/[^\s/]{1,31}", value) or value != value.lower():
-            raise ValueError(
-                "should be a slash and a word of at most 31 characters in lower case, like /incident"
-            )
+            raise ValueError("should be a slash and a word of at most 31 characters in lower case, like /incident")
         return value
 
     @field_validator("http_host")
@@ -253,9 +247,7 @@ class Settings(BaseSettings):
     @classmethod
     def _signing_secret_is_no_token(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and value.get_secret_value().startswith(("xox", "xapp-")):
-            raise ValueError(
-                "is a token; it should be the Signing Secret of the app's Basic Information page"
-            )
+            raise ValueError("is a token; it should be the Signing Secret of the app's Basic Information page")
         return value
 
     @field_validator("slack_bot_token")

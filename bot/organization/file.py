@@ -267,9 +267,7 @@ def _doubles(tree: Tree, paths: Iterator[TreePath]) -> Iterator[Mistake]:
         folded = value.lower() if path[-1] == "email" else value
         if folded in first:
             line = tree.line(first[folded])
-            yield Mistake(
-                tree.line(path), dotted(path), f"{_shown(value)} stands twice; first on line {line}"
-            )
+            yield Mistake(tree.line(path), dotted(path), f"{_shown(value)} stands twice; first on line {line}")
         else:
             first[folded] = path
 

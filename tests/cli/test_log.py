@@ -86,9 +86,7 @@ def test_fields_that_are_named_like_secrets_and_known_values_are_hidden(out: io.
 
 def test_what_is_no_secret_stays(out: io.StringIO) -> None:
     log.configure(LogLevel.INFO, LogFormat.JSON, stream=out)
-    plain = (
-        "see https://grafana.test:3000/d/abc?x=1 by ada@acme.test, xoxo - Bearer of news, postgresql://db/x"
-    )
+    plain = "see https://grafana.test:3000/d/abc?x=1 by ada@acme.test, xoxo - Bearer of news, postgresql://db/x"
     structlog.get_logger("bot.test").info(plain)
     assert json.loads(out.getvalue())["event"] == plain
 

@@ -67,9 +67,7 @@ def test_the_credentials_choose_the_mode(monkeypatch: pytest.MonkeyPatch) -> Non
     assert load(monkeypatch).missing == ("SLACK_BOT_TOKEN",)
 
 
-def test_the_env_file_is_read_and_the_environment_wins(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_env_file_is_read_and_the_environment_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(
         "# comment\nSLACK_COMMAND=/from-file\nexport HTTP_PORT='4000'\nSOMETHING_ELSE=1\nLOG_LEVEL=\n",
         encoding="utf-8",

@@ -1,0 +1,283 @@
+"""The commands of `run_bot.py`. What they do is done elsewhere; words, streams and exit codes are decided here.
+
+0: done. 1: something outside is not as it should be (the database is away). 2: the command, a setting or a file
+is wrong, and nothing was changed. What a script reads goes to stdout, everything else to stderr.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from sqlalchemy import exc
+
+from bot import log
+from bot.database import open_database, open_store
+from bot.intake.tokens import SECRET_MAX_LENGTH, SecretBox, Source, new_token, token_hash
+from bot.organization.apply import NotApplicable, apply
+from bot.organization.difference import Kind, Plan
+from bot.organization.file import BadFile, load
+from bot.settings import Mode, Settings, SettingsError
+from storage.errors import Contended, DatabaseAway
+from storage.migrate import migrate
+from storage.queries import tokens as stored_tokens
+
+EXIT_OUTSIDE = 1
+EXIT_USAGE = 2
+
+_DEMO_HINT = "To try the bot without Slack: python run_bot.py demo"
+
+
+class BadUsage(ValueError):
+    """A command was given something that does not fit; the text names it."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command; gives the exit code. `argv` is without the program's name, sys.argv's when not given."""
+    try:
+        result = _app()(
+            args=list(sys.argv[1:] if argv is None else argv), prog_name="run_bot.py", standalone_mode=False
+        )
+    except typer.TyperException as error:
+        sentence = " ".join(error.format_message().replace("Value error, ", "").split())
+        return _fail(EXIT_USAGE, f"{sentence} (python run_bot.py --help shows the commands)")
+    except typer.Abort:
+        return _fail(EXIT_OUTSIDE, "Stopped.")
+    except (SettingsError, BadFile, NotApplicable, BadUsage) as error:
+        return _fail(EXIT_USAGE, str(error))
+    except DatabaseAway as error:
+        return _fail(EXIT_OUTSIDE, _database_sentence(error.__cause__))
+    except exc.OperationalError as error:
+        return _fail(EXIT_OUTSIDE, _database_sentence(error))
+    except Contended:
+        return _fail(EXIT_OUTSIDE, "Another command is changing the same things; nothing was done, try again.")
+    return result if isinstance(result, int) else 0
+
+
+def _fail(code: int, sentence: str) -> int:
+    typer.echo(log.redact(sentence), err=True)
+    return code
+
+
+def _database_sentence(cause: BaseException | None) -> str:
+    reason = str(getattr(cause, "orig", None) or cause or "").strip()
+    last = reason.splitlines()[0] if reason else "no answer"
+    return f"DATABASE_URL: the database cannot be used: {last}"
+
+
+def _settings() -> Settings:
+    settings = Settings.load()
+    log.configure_from(settings)
+    return settings
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _app() -> typer.Typer:
+    # Frames and colours are for a terminal; in a log, plain text reads better.
+    app = typer.Typer(
+        rich_markup_mode="rich" if sys.stdout.isatty() else None,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        help="Tocsin, an incident bot for Slack. Without a command: serve.",
+    )
+    app.callback(invoke_without_command=True)(_default)
+    app.command()(serve)
+    app.command()(demo)
+    app.command("migrate")(migrate_)
+    app.command("apply")(apply_)
+    token = typer.Typer(help="The tokens with which other systems post alerts.")
+    token.command("create")(token_create)
+    token.command("list")(token_list)
+    token.command("revoke")(token_revoke)
+    app.add_typer(token, name="token")
+    return app
+
+
+# --- running -----------------------------------------------------------------------------------------------
+
+
+def _default(context: typer.Context) -> int:
+    return serve() if context.invoked_subcommand is None else 0
+
+
+def serve() -> int:
+    """Runs the bot: migrates the database, connects to Slack, takes alerts over HTTP."""
+    settings = _settings()
+    if settings.mode is Mode.NONE:
+        raise SettingsError(f"Not set: {' and '.join(settings.missing)}. {_DEMO_HINT}")
+    from bot.app import serve as run  # the rest of the program is loaded once it is needed
+
+    return run(settings)
+
+
+def demo(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where the page is served; 0: any free port.")] = 0,
+) -> int:
+    """Tries the bot out with no Slack and no server: a local workspace, a seeded organization, alerts."""
+    settings = _settings()
+    from bot.demo import run
+
+    return run(settings, port)
+
+
+def migrate_() -> int:
+    """Brings the database to the current schema."""
+    with open_database(_settings()) as url:
+        before, after = migrate(url)
+    if before == after:
+        typer.echo(f"Nothing to do: the schema is at {after}.")
+    else:
+        typer.echo(f"The schema went from {before or 'nothing'} to {after}.")
+    return 0
+
+
+# --- the organization file ---------------------------------------------------------------------------------
+
+
+def apply_(
+    file: Annotated[Path, typer.Argument(help="The organization file, YAML.", show_default=False)],
+    prune: Annotated[bool, typer.Option("--prune", help="Remove what the file no longer names.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the difference.")] = False,
+) -> int:
+    """Makes the database's organization match a file, and prints what differs."""
+    settings = _settings()
+    organization = load(file)
+    with open_store(settings) as store:
+        result = apply(store, organization, _now(), prune=prune, dry_run=dry_run)
+    _print_difference(result, organization.organization.slug, dry_run=dry_run)
+    return 0
+
+
+def _print_difference(result: Plan, slug: str, *, dry_run: bool) -> None:
+    for kind in (Kind.ADDED, Kind.CHANGED, Kind.REMOVED, Kind.KEPT):
+        for change in result.of(kind):
+            typer.echo(change.text())
+    if result.of(Kind.KEPT):
+        typer.echo("What is kept is not in the file; --prune removes it.")
+    counts = ", ".join(f"{len(result.of(k))} {k}" for k in (Kind.ADDED, Kind.CHANGED, Kind.REMOVED))
+    if result.empty:
+        typer.echo(f"Nothing to do: {slug} is as the file says.")
+    else:
+        typer.echo(f"{slug}: {counts}. {'Nothing was written: --dry-run.' if dry_run else ''}".rstrip())
+
+
+# --- tokens ------------------------------------------------------------------------------------------------
+
+
+def token_create(
+    organization: Annotated[str, typer.Option(help="The organization's slug.", show_default=False)],
+    source: Annotated[Source, typer.Option(help="What will post with it.", show_default=False)],
+    project: Annotated[
+        str | None, typer.Option(help="The project's slug. Without it, each alert names its project.")
+    ] = None,
+    secret_stdin: Annotated[
+        bool, typer.Option("--secret-stdin", help="For sentry: read the client secret from stdin.")
+    ] = False,
+) -> int:
+    """Makes a token and prints it, once, on the last line. For sentry: prints the path to give to Sentry."""
+    settings = _settings()
+    secret_box = _secret_box(settings) if source is Source.SENTRY else None
+    if secret_box and not secret_stdin:
+        raise BadUsage("--secret-stdin: a sentry token needs the client secret of the integration on stdin")
+    if secret_stdin and not secret_box:
+        raise BadUsage(f"--secret-stdin: only a sentry token has a secret of its own, not {source}")
+    sealed = secret_box.seal(_secret_from_stdin()) if secret_box else None
+    token = None if sealed else new_token()
+    with open_store(settings) as store, store.write() as tx:
+        organizations = stored_tokens.organization_slugs(tx)
+        organization_id = _among(organizations, organization, "--organization", "organization")
+        project_id = None
+        if project is not None:
+            project_id = _among(stored_tokens.project_slugs(tx, organization_id), project, "--project", "project")
+        token_id = stored_tokens.insert_token(
+            tx,
+            organization_id=organization_id,
+            project_id=project_id,
+            source=source.value,
+            token_hash=token_hash(token) if token else None,
+            secret_encrypted=sealed,
+            now=_now(),
+        )
+    if token is None:
+        typer.echo(f"Token {token_id}. Give Sentry this path, after the address of this bot:", err=True)
+        typer.echo(f"/intake/sentry/{token_id}")
+    else:
+        typer.echo(f"Token {token_id}. It is not shown again:", err=True)
+        typer.echo(token)
+    return 0
+
+
+def _secret_box(settings: Settings) -> SecretBox:
+    if settings.secret_key is None:
+        raise BadUsage(
+            "TOCSIN_SECRET_KEY is not set: it encrypts the secret of a sentry token, and `serve` needs the same"
+        )
+    return SecretBox(settings.secret_key.get_secret_value())
+
+
+def _secret_from_stdin() -> str:
+    try:
+        secret = sys.stdin.read(SECRET_MAX_LENGTH + 1).strip()
+    except UnicodeDecodeError:
+        secret = ""
+    if not secret or len(secret) > SECRET_MAX_LENGTH or not secret.isascii() or not secret.isprintable():
+        raise BadUsage("--secret-stdin: stdin should hold the client secret and nothing else")
+    return secret
+
+
+def _among(known: dict[str, int], wanted: str, option: str, what: str) -> int:
+    if wanted in known:
+        return known[wanted]
+    there = f"there are: {', '.join(sorted(known))}" if known else "there is none yet; `apply` adds it"
+    raise BadUsage(f"{option}: there is no {what} {wanted}; {there}")
+
+
+def token_list() -> int:
+    """Lists every token: for whom, when it was made, last used, revoked. Never the token itself."""
+    with open_store(_settings()) as store, store.read() as connection:
+        lines = stored_tokens.list_tokens(connection)
+    rows = [("ID", "ORGANIZATION", "PROJECT", "SOURCE", "CREATED", "LAST USED", "REVOKED")]
+    rows += [
+        (
+            str(line.id),
+            line.organization,
+            line.project or "-",
+            line.source,
+            _date(line.date_added),
+            _date(line.last_used),
+            _date(line.date_revoked),
+        )
+        for line in lines
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return 0
+
+
+def _date(when: datetime | None) -> str:
+    return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC") if when else "-"
+
+
+def token_revoke(
+    token_id: Annotated[int, typer.Argument(metavar="ID", help="As `token list` shows it.", show_default=False)],
+) -> int:
+    """Ends a token: what posts with it is refused from now on."""
+    now = _now()
+    with open_store(_settings()) as store, store.write() as tx:
+        revoked = stored_tokens.revoke_token(tx, token_id, now) if 0 < token_id < 2**63 else None
+    if revoked is None:
+        raise BadUsage(f"ID: there is no token {token_id}; `token list` shows them")
+    typer.echo(f"Token {token_id} is revoked{'' if revoked == now else f' since {_date(revoked)}'}.", err=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""Makes the database match an organization file, in one transaction."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from bot.incidents import lifecycle
+from bot.organization.difference import Change, Kind, Plan, plan
+from bot.organization.file import OrganizationFile
+from storage.engine import Store
+from storage.queries import organization as stored
+from storage.queries.organization import OrganizationState
+from storage.values import Status, StatusMethod
+
+
+class NotApplicable(ValueError):
+    """The file is sound, but does not fit what the database holds; `sentence` says how."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+
+def apply(store: Store, file: OrganizationFile, now: datetime, *, prune: bool, dry_run: bool) -> Plan:
+    """Writes what differs, or with `dry_run` nothing; gives the difference either way.
+
+    Raises NotApplicable, DatabaseAway, Contended.
+    """
+    if dry_run:
+        with store.read() as connection:
+            return _plan(connection, file, prune=prune)[1]
+    with store.write() as tx:
+        stored.lock_apply(tx)
+        state, result = _plan(tx, file, prune=prune)
+        if not result.empty:
+            _write(tx, state, result, now)
+        return result
+
+
+def _plan(connection: Connection, file: OrganizationFile, *, prune: bool) -> tuple[OrganizationState | None, Plan]:
+    entry = file.organization
+    state = stored.organization_state(connection, entry.slug)
+    for workspace, owner in stored.workspace_owners(connection, entry.workspaces, entry.slug).items():
+        raise NotApplicable(
+            f"organization.workspaces: {workspace} belongs to the organization {owner}, and a workspace belongs to"
+            " one only"
+        )
+    result = plan(state, file, prune=prune)
+    if state and state.workspaces and result.workspaces_added and not prune:
+        raise NotApplicable(
+            f"organization.workspaces: {entry.slug} has the workspace {', '.join(sorted(state.workspaces))}, and"
+            f" an organization has one for now; --prune puts {', '.join(result.workspaces_added)} in its place"
+        )
+    _tell_what_goes_along(connection, result)
+    return state, result
+
+
+def _tell_what_goes_along(connection: Connection, result: Plan) -> None:
+    for project_id, slug in result.projects_removed.items():
+        incidents = stored.count_incidents(connection, project_id)
+        tokens = stored.count_tokens(connection, project_id)
+        along = [f"{incidents} incidents, which only their other projects still show"] if incidents else []
+        along += [f"{tokens} intake tokens, which end"] if tokens else []
+        if along:
+            at = result.changes.index(Change(Kind.REMOVED, f"project {slug}"))
+            result.changes[at] = Change(Kind.REMOVED, f"project {slug}", f"with {' and '.join(along)}")
+
+
+def _write(tx: Connection, state: OrganizationState | None, result: Plan, now: datetime) -> None:
+    if state is None:
+        organization_id = stored.insert_organization(tx, result.organization)
+    else:
+        organization_id = state.id
+        if result.organization:
+            stored.update_organization(tx, organization_id, result.organization)
+    # Identities first: removing forgets them, and what is added is looked up afresh.
+    if result.touches_identities:
+        stored.forget_identities(tx, organization_id)
+    if result.workspaces_removed:
+        stored.remove_workspaces(tx, organization_id, result.workspaces_removed)
+    stored.add_workspaces(tx, organization_id, result.workspaces_added)
+
+    for project_id, team_id in result.project_teams_removed:
+        stored.unlink_project_team(tx, project_id, team_id)
+    for project_id, channel in result.channels_removed:
+        stored.unlink_channel(tx, project_id, channel)
+    for member_id, team_id in result.member_teams_removed:
+        stored.unlink_member_team(tx, member_id, team_id)
+    if result.members_removed:
+        stored.remove_members(tx, result.members_removed, now)
+    if result.projects_removed:
+        _remove_projects(tx, result, now)
+    if result.teams_removed:
+        stored.remove_teams(tx, result.teams_removed)
+
+    stored.insert_teams(tx, organization_id, result.teams_added)
+    for team_id, values in result.teams_changed.items():
+        stored.update_team(tx, team_id, values)
+    stored.insert_projects(tx, organization_id, result.projects_added)
+    for project_id, values in result.projects_changed.items():
+        stored.update_project(tx, project_id, values)
+    stored.update_members(tx, result.members_changed)
+    stored.insert_members(tx, organization_id, result.members_added)
+    stored.link_project_teams(tx, organization_id, result.project_teams_added)
+    stored.link_channels(tx, organization_id, result.channels_added)
+    stored.link_member_teams(tx, organization_id, result.member_teams_added)
+
+
+def _remove_projects(tx: Connection, result: Plan, now: datetime) -> None:
+    # Nobody would see these any more, and an open one would hold its alert's key for ever.
+    for incident in stored.open_incidents_only_of(tx, result.projects_removed):
+        lifecycle.change_status(tx, incident, Status.CLOSED, StatusMethod.RULE_UPDATED, now)
+    stored.remove_projects(tx, list(result.projects_removed))

@@ -1,0 +1,287 @@
+"""What has to change for the database to match an organization file: pure, from values to a plan.
+
+An entry of the file states all its fields: one that it leaves out has its default. Without `prune` nothing is
+removed, neither an entry that the file no longer names nor something from a list within an entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from bot.organization.file import MemberEntry, OrganizationFile
+from storage.queries.organization import MemberRow, OrganizationState
+
+
+class Kind(StrEnum):
+    """What happens to something."""
+
+    ADDED = "added"
+    CHANGED = "changed"
+    REMOVED = "removed"
+    KEPT = "kept"  # not in the file, and kept because removing was not asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of the difference."""
+
+    kind: Kind
+    what: str  # "member ada@acme.test"
+    detail: str = ""  # "role: member -> owner"
+
+    def text(self) -> str:
+        """The line for a person."""
+        return f"{self.kind:<8} {self.what}{': ' + self.detail if self.detail else ''}"
+
+
+Values = dict[str, Any]  # column to value
+Pair = tuple[str, str]
+
+
+@dataclass(slots=True)
+class Plan:
+    """Everything that has to be written, and the same in words.
+
+    What exists is named by its id, what is yet to be written by slug or e-mail.
+    """
+
+    changes: list[Change] = field(default_factory=list)
+    organization: Values = field(default_factory=dict)
+    workspaces_added: list[str] = field(default_factory=list)
+    workspaces_removed: list[str] = field(default_factory=list)
+    teams_added: list[Values] = field(default_factory=list)
+    teams_changed: dict[int, Values] = field(default_factory=dict)
+    teams_removed: list[int] = field(default_factory=list)
+    projects_added: list[Values] = field(default_factory=list)
+    projects_changed: dict[int, Values] = field(default_factory=dict)
+    projects_removed: dict[int, str] = field(default_factory=dict)  # id to slug
+    members_added: list[Values] = field(default_factory=list)
+    members_changed: dict[int, Values] = field(default_factory=dict)
+    members_removed: list[int] = field(default_factory=list)
+    project_teams_added: list[Pair] = field(default_factory=list)  # project, team
+    project_teams_removed: list[tuple[int, int]] = field(default_factory=list)
+    channels_added: list[Pair] = field(default_factory=list)  # project, channel
+    channels_removed: list[tuple[int, str]] = field(default_factory=list)
+    member_teams_added: list[Pair] = field(default_factory=list)  # e-mail, team
+    member_teams_removed: list[tuple[int, int]] = field(default_factory=list)
+
+    def of(self, kind: Kind) -> list[Change]:
+        """The lines of one kind."""
+        return [change for change in self.changes if change.kind is kind]
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return all(change.kind is Kind.KEPT for change in self.changes)
+
+    @property
+    def touches_identities(self) -> bool:
+        """Whether who is who in Slack may be another after it."""
+        return bool(
+            self.workspaces_added
+            or self.workspaces_removed
+            or self.members_added
+            or self.members_changed
+            or self.members_removed
+        )
+
+
+_NOTHING = OrganizationState(0, "", "", open_membership=False, incidents=False, shared_channels=False)
+
+
+def plan(state: OrganizationState | None, file: OrganizationFile, *, prune: bool) -> Plan:
+    """What has to change. `state` is None for an organization that is yet to be added."""
+    result = Plan()
+    now = state or _NOTHING
+    entry = file.organization
+    wanted = {
+        "name": entry.name,
+        "open_membership": entry.open_membership,
+        "incidents": entry.incidents,
+        "shared_channels": entry.shared_channels,
+    }
+    what = f"organization {entry.slug}"
+    if state is None:
+        result.organization = {"slug": entry.slug, **wanted}
+        result.changes.append(Change(Kind.ADDED, what))
+    else:
+        result.organization = _changed(result, what, {key: getattr(state, key) for key in wanted}, wanted)
+    for workspace in _missing(entry.workspaces, now.workspaces):
+        result.workspaces_added.append(workspace)
+        result.changes.append(Change(Kind.ADDED, f"workspace {workspace}"))
+    for workspace in _missing(sorted(now.workspaces), entry.workspaces):
+        if _gone(result, f"workspace {workspace}", prune):
+            result.workspaces_removed.append(workspace)
+    _teams(result, now, file, prune)
+    _projects(result, now, file, prune)
+    _members(result, now, file, prune)
+    return result
+
+
+def _missing(wanted: Collection[str], there: Collection[str]) -> list[str]:
+    known = frozenset(there)
+    return [value for value in wanted if value not in known]
+
+
+def _changed(result: Plan, what: str, before: Mapping[str, Any], wanted: Mapping[str, Any]) -> Values:
+    values = {key: value for key, value in wanted.items() if before[key] != value}
+    if values:
+        detail = ", ".join(f"{_FIELD.get(k, k)}: {_shown(before[k])} -> {_shown(v)}" for k, v in values.items())
+        result.changes.append(Change(Kind.CHANGED, what, detail))
+    return values
+
+
+# Columns that the file calls otherwise.
+_FIELD = {"slack_user_id": "slack"}
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "none"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _gone(result: Plan, what: str, prune: bool, detail: str = "") -> bool:
+    result.changes.append(Change(Kind.REMOVED if prune else Kind.KEPT, what, detail))
+    return prune
+
+
+def _teams(result: Plan, now: OrganizationState, file: OrganizationFile, prune: bool) -> None:
+    for entry in file.teams:
+        wanted = {"name": entry.name, "slack_usergroup": entry.slack_usergroup}
+        row = now.teams.get(entry.slug)
+        if row is None:
+            result.teams_added.append({"slug": entry.slug, **wanted})
+            result.changes.append(Change(Kind.ADDED, f"team {entry.slug}"))
+        elif values := _changed(
+            result, f"team {row.slug}", {"name": row.name, "slack_usergroup": row.slack_usergroup}, wanted
+        ):
+            result.teams_changed[row.id] = values
+    for slug in _missing(sorted(now.teams), [entry.slug for entry in file.teams]):
+        if _gone(result, f"team {slug}", prune):
+            result.teams_removed.append(now.teams[slug].id)
+
+
+def _projects(result: Plan, now: OrganizationState, file: OrganizationFile, prune: bool) -> None:
+    for entry in file.projects:
+        row = now.projects.get(entry.slug)
+        what = f"project {entry.slug}"
+        if row is None:
+            result.projects_added.append({"slug": entry.slug, "name": entry.name})
+            result.changes.append(Change(Kind.ADDED, what, _lists(teams=entry.teams, channels=entry.channels)))
+            result.project_teams_added += [(entry.slug, team) for team in entry.teams]
+            result.channels_added += [(entry.slug, channel) for channel in entry.channels]
+            continue
+        if values := _changed(result, what, {"name": row.name}, {"name": entry.name}):
+            result.projects_changed[row.id] = values
+        for team in _missing(entry.teams, row.teams):
+            result.project_teams_added.append((entry.slug, team))
+            result.changes.append(Change(Kind.ADDED, what, f"team {team}"))
+        for channel in _missing(entry.channels, row.channels):
+            result.channels_added.append((entry.slug, channel))
+            result.changes.append(Change(Kind.ADDED, what, f"channel {channel}"))
+        for team in _missing(sorted(row.teams), entry.teams):
+            if _gone(result, what, prune, f"team {team}"):
+                result.project_teams_removed.append((row.id, now.teams[team].id))
+        for channel in _missing(sorted(row.channels), entry.channels):
+            if _gone(result, what, prune, f"channel {channel}"):
+                result.channels_removed.append((row.id, channel))
+    for slug in _missing(sorted(now.projects), [entry.slug for entry in file.projects]):
+        if _gone(result, f"project {slug}", prune):
+            result.projects_removed[now.projects[slug].id] = slug
+
+
+def _lists(**lists: Sequence[str]) -> str:
+    return ", ".join(f"{name} {' '.join(values)}" for name, values in lists.items() if values)
+
+
+# --- members -----------------------------------------------------------------------------------------------
+
+
+def _members(result: Plan, now: OrganizationState, file: OrganizationFile, prune: bool) -> None:
+    match = _who_is_who(now.members, file.members)
+    for entry in file.members:
+        row = match.get(entry.email)
+        wanted = {
+            "email": entry.email,
+            "name": entry.name,
+            "slack_user_id": entry.slack,
+            "role": entry.role.value,
+            "superuser": entry.superuser,
+        }
+        if row is None:
+            result.members_added.append(wanted)
+            detail = _lists(role=[entry.role.value], teams=entry.teams)
+            result.changes.append(Change(Kind.ADDED, f"member {entry.email}", detail))
+            result.member_teams_added += [(entry.email, team) for team in entry.teams]
+            continue
+        what = f"member {row.email}"
+        before = {
+            "email": row.email,
+            "name": row.name,
+            "slack_user_id": row.slack,
+            "role": row.role,
+            "superuser": row.superuser,
+        }
+        if row.removed is not None:
+            result.members_changed[row.id] = {**wanted, "date_removed": None}
+            detail = f"again, after leaving on {row.removed:%Y-%m-%d}; role {entry.role.value}"
+            result.changes.append(Change(Kind.ADDED, f"member {entry.email}", detail))
+        elif values := _changed(result, what, before, wanted):
+            result.members_changed[row.id] = values
+        for team in _missing(entry.teams, row.teams):
+            result.member_teams_added.append((entry.email, team))
+            result.changes.append(Change(Kind.ADDED, f"member {entry.email}", f"team {team}"))
+        for team in _missing(sorted(row.teams), entry.teams):
+            if _gone(result, f"member {entry.email}", prune, f"team {team}"):
+                result.member_teams_removed.append((row.id, now.teams[team].id))
+    matched = {row.id for row in match.values()}
+    for row in now.members:
+        if row.id not in matched and row.removed is None and _gone(result, f"member {row.email}", prune):
+            result.members_removed.append(row.id)
+    _free_what_others_take(result, now.members, matched, file.members)
+
+
+def _who_is_who(rows: Sequence[MemberRow], entries: Sequence[MemberEntry]) -> dict[str, MemberRow]:
+    """Which stored member each entry is, by the entry's e-mail.
+
+    The same e-mail is the same person, and so, for one whose e-mail has changed, is the same Slack id. Somebody
+    who left is looked for last.
+    """
+    match: dict[str, MemberRow] = {}
+    taken: set[int] = set()
+    for left in (False, True):
+        there = [row for row in rows if (row.removed is not None) is left]
+        by_email: dict[str | None, MemberRow] = {row.email: row for row in there}
+        by_slack: dict[str | None, MemberRow] = {row.slack: row for row in there if row.slack}
+        for known, keys in (
+            (by_email, [entry.email for entry in entries]),
+            (by_slack, [entry.slack for entry in entries]),
+        ):
+            for entry, key in zip(entries, keys, strict=True):
+                row = known.get(key)
+                if row is not None and entry.email not in match and row.id not in taken:
+                    match[entry.email] = row
+                    taken.add(row.id)
+    return match
+
+
+def _free_what_others_take(
+    result: Plan, rows: Sequence[MemberRow], matched: Collection[int], entries: Sequence[MemberEntry]
+) -> None:
+    """E-mails and Slack ids that the file gives to one member are taken from those whom it does not name."""
+    emails = {entry.email for entry in entries}
+    slack_ids = {entry.slack for entry in entries if entry.slack}
+    for row in rows:
+        if row.id in matched:
+            continue
+        if row.email in emails:
+            # Only somebody who left can be without a match and share an entry's e-mail: that of their
+            # successor, who is known by the Slack id.
+            result.members_changed[row.id] = {"email": f"left-{row.id}-{row.email}"}
+        elif row.slack in slack_ids and row.removed is None and row.id not in result.members_removed:
+            result.members_changed[row.id] = {"slack_user_id": None}
+            result.changes.append(Change(Kind.CHANGED, f"member {row.email}", f"slack: {row.slack} -> none"))

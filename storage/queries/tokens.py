@@ -1,0 +1,88 @@
+"""Intake tokens: made, listed, revoked, and found by what a request shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, insert, select, update
+
+from storage.models import IntakeToken, Organization, Project
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLine:
+    """A token as `token list` shows it."""
+
+    id: int
+    organization: str  # slug
+    project: str | None  # slug; None: the alert names its project
+    source: str
+    date_added: datetime
+    last_used: datetime | None
+    date_revoked: datetime | None
+
+
+def organization_slugs(connection: Connection) -> dict[str, int]:
+    """Every organization: slug to id."""
+    return {row.slug: row.id for row in connection.execute(select(Organization.slug, Organization.id))}
+
+
+def project_slugs(connection: Connection, organization_id: int) -> dict[str, int]:
+    """Every project of an organization: slug to id."""
+    rows = connection.execute(select(Project.slug, Project.id).where(Project.organization_id == organization_id))
+    return {row.slug: row.id for row in rows}
+
+
+def insert_token(
+    tx: Connection,
+    *,
+    organization_id: int,
+    project_id: int | None,
+    source: str,
+    token_hash: str | None,
+    secret_encrypted: str | None,
+    now: datetime,
+) -> int:
+    """Adds a token; gives its id."""
+    return tx.scalars(
+        insert(IntakeToken)
+        .values(
+            organization_id=organization_id,
+            project_id=project_id,
+            source=source,
+            token_hash=token_hash,
+            secret_encrypted=secret_encrypted,
+            date_added=now,
+        )
+        .returning(IntakeToken.id)
+    ).one()
+
+
+def list_tokens(connection: Connection) -> list[TokenLine]:
+    """Every token, revoked ones too, in the order in which they were made."""
+    rows = connection.execute(
+        select(
+            IntakeToken.id,
+            Organization.slug,
+            Project.slug,
+            IntakeToken.source,
+            IntakeToken.date_added,
+            IntakeToken.last_used,
+            IntakeToken.date_revoked,
+        )
+        .join(Organization, Organization.id == IntakeToken.organization_id)
+        .outerjoin(Project, Project.id == IntakeToken.project_id)
+        .order_by(IntakeToken.id)
+    )
+    return [TokenLine(*row) for row in rows]
+
+
+def revoke_token(tx: Connection, token_id: int, now: datetime) -> datetime | None:
+    """Revokes a token; gives when it was revoked, which may be long ago, or None when there is no such token."""
+    tx.execute(
+        update(IntakeToken)
+        .where(IntakeToken.id == token_id, IntakeToken.date_revoked.is_(None))
+        .values(date_revoked=now)
+    )
+    return tx.scalar(select(IntakeToken.date_revoked).where(IntakeToken.id == token_id))
