@@ -50,9 +50,7 @@ def _block_id(value: object, at: str, visit: Visit) -> None:
         visit.block_ids.add(value)
 
 
-def _block(
-    fields: Mapping[str, Check], required: tuple[str, ...] = (), rules: tuple[Rule, ...] = ()
-) -> Check:
+def _block(fields: Mapping[str, Check], required: tuple[str, ...] = (), rules: tuple[Rule, ...] = ()) -> Check:
     return obj({"type": accepted, "block_id": _block_id, **fields}, required, rules)
 
 

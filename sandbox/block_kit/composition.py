@@ -76,9 +76,7 @@ OVERFLOW_OPTION = _option(PLAIN, with_url=True)
 CHOICE_OPTION = _option(PLAIN_OR_MRKDWN)
 
 # option-group-object: label 75, up to 100 options.
-OPTION_GROUP = obj(
-    {"label": text_object(75), "options": array(SELECT_OPTION, most=100)}, ("label", "options")
-)
+OPTION_GROUP = obj({"label": text_object(75), "options": array(SELECT_OPTION, most=100)}, ("label", "options"))
 
 STYLE = one_of("primary", "danger")
 

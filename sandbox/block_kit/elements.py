@@ -146,9 +146,7 @@ _CONVERSATIONS: dict[str, Check] = {
 }
 
 
-def _input(
-    fields: Mapping[str, Check], required: tuple[str, ...] = (), rules: tuple[Rule, ...] = ()
-) -> Check:
+def _input(fields: Mapping[str, Check], required: tuple[str, ...] = (), rules: tuple[Rule, ...] = ()) -> Check:
     """What people type into: a placeholder and, with `dispatch_action_config`, word of what they type."""
     typed: dict[str, Check] = {
         "placeholder": _PLACEHOLDER,

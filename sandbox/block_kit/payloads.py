@@ -224,9 +224,7 @@ def _input_block_ids(view: Mapping[str, object]) -> frozenset[object]:
     )
 
 
-def check_view_submission_response(
-    payload: Mapping[str, object], view: Mapping[str, object]
-) -> list[Problem]:
+def check_view_submission_response(payload: Mapping[str, object], view: Mapping[str, object]) -> list[Problem]:
     """What Slack would refuse in the answer to a submitted form; an empty payload closes the form.
 
     `view` is the submitted view as Slack keeps it, every block with its `block_id`. Never raises.

@@ -47,9 +47,7 @@ def _switches(*names: str) -> dict[str, Check]:
 
 
 _TEXT = _part(_strings("text"))
-_LINK = _part(
-    {"url": url()}, {"text": _STRING, **_switches("unsafe", "from_llm", "is_slack_url", "truncated")}
-)
+_LINK = _part({"url": url()}, {"text": _STRING, **_switches("unsafe", "from_llm", "is_slack_url", "truncated")})
 
 _PARTS: dict[str, Check] = {
     "text": _TEXT,

@@ -301,17 +301,13 @@ LIMITS: dict[str, tuple[Place, Sized, int, str]] = {
     ),
     "option value": (
         "message",
-        lambda n: section(
-            accessory={"type": "static_select", "options": [option(value="x" * n, text=plain())]}
-        ),
+        lambda n: section(accessory={"type": "static_select", "options": [option(value="x" * n, text=plain())]}),
         150,
         "/accessory/options/0/value",
     ),
     "option description": (
         "message",
-        lambda n: section(
-            accessory={"type": "static_select", "options": [option(description=plain("x" * n))]}
-        ),
+        lambda n: section(accessory={"type": "static_select", "options": [option(description=plain("x" * n))]}),
         75,
         "/accessory/options/0/description/text",
     ),
@@ -519,9 +515,7 @@ def test_fields_of_the_method_and_nulls_are_left_alone() -> None:
 
 def test_a_block_id_is_unique_in_the_whole_message() -> None:
     twice = [{"type": "divider", "block_id": "a"}, {"type": "divider", "block_id": "a"}]
-    assert found(check_message({"blocks": twice})) == [
-        ("/blocks/1/block_id", '`block_id` "a" already exists')
-    ]
+    assert found(check_message({"blocks": twice})) == [("/blocks/1/block_id", '`block_id` "a" already exists')]
     message = {"blocks": twice[:1], "attachments": [{"blocks": twice[1:]}]}
     assert pointers(check_message(message)) == ["/attachments/0/blocks/0/block_id"]
 
@@ -753,9 +747,7 @@ BLOCKS: dict[str, Json] = {
         "title": "Incidents",
         "chart": {
             "type": "line",
-            "series": [
-                {"name": "Open", "data": [{"label": "Mon", "value": 1}, {"label": "Tue", "value": -2}]}
-            ],
+            "series": [{"name": "Open", "data": [{"label": "Mon", "value": 1}, {"label": "Tue", "value": -2}]}],
             "axis_config": {"categories": ["Mon", "Tue"], "x_label": "Day", "y_label": "Count"},
         },
     },
@@ -1064,9 +1056,7 @@ def test_faults_of_inputs(element: Json, pointer: str) -> None:
         (
             {
                 "type": "rich_text",
-                "elements": [
-                    {"type": "rich_text_preformatted", "elements": [{"type": "user", "user_id": "U1"}]}
-                ],
+                "elements": [{"type": "rich_text_preformatted", "elements": [{"type": "user", "user_id": "U1"}]}],
             },
             "/elements/0/elements/0/type",
         ),
@@ -1140,9 +1130,7 @@ def test_faults_of_blocks(block: Json, pointer: str) -> None:
 def test_two_charts_in_a_message() -> None:
     chart = BLOCKS["data_visualization"]
     assert not check("message", chart, chart)
-    assert found(check("message", chart, chart, chart)) == [
-        ("/blocks/2", "too many data_visualization blocks")
-    ]
+    assert found(check("message", chart, chart, chart)) == [("/blocks/2", "too many data_visualization blocks")]
 
 
 # ---- views
@@ -1329,9 +1317,7 @@ def test_what_slack_sdk_builds_passes() -> None:
                     placeholder="Where?",
                     filter=sdk.ConversationFilter(include=["public"], exclude_bot_users=True),
                 ),
-                sdk.ChannelMultiSelectElement(
-                    action_id="channels", placeholder="Where?", initial_channels=["C1"]
-                ),
+                sdk.ChannelMultiSelectElement(action_id="channels", placeholder="Where?", initial_channels=["C1"]),
                 sdk.DatePickerElement(action_id="day", initial_date="2026-11-30", placeholder="Day"),
                 sdk.TimePickerElement(action_id="time", initial_time="09:00", timezone="Europe/Berlin"),
                 sdk.DateTimePickerElement(action_id="when", initial_date_time=1720710212),
