@@ -100,16 +100,17 @@ def _markdown_text(value: object, at: str, visit: Visit) -> None:
 # table-block and data-table-block
 
 
-def _characters(cell: object) -> Iterator[int]:
-    """The lengths of the texts in a cell, or in lists of cells, at any depth of their rich text."""
-    if isinstance(cell, dict):
-        words = cell.get("text")
-        if isinstance(words, str):
-            yield len(words)
-        cell = cell.get("elements")
-    if isinstance(cell, list):
-        for one in cell:
-            yield from _characters(one)
+def _characters(cells: object) -> Iterator[int]:
+    """The lengths of the texts in a list of cells, at any depth of their rich text."""
+    waiting = [cells]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            if isinstance(words := one.get("text"), str):
+                yield len(words)
+            waiting.append(one.get("elements"))
+        elif isinstance(one, list):
+            waiting.extend(one)
 
 
 def _cells(block: Mapping[str, object]) -> list[list[object]]:

@@ -80,23 +80,20 @@ _ATTACHMENTS = array(_ATTACHMENT, least=0, most=100)
 # Metadata: docs.slack.dev/messaging/message-metadata.
 
 
-def _payload_value(value: object, at: str, visit: Visit) -> None:
-    """A string, number or boolean, or such values in objects and arrays."""
-    if isinstance(value, dict):
-        for key, one in value.items():
-            _payload_value(one, f"{at}/{escaped(str(key))}", visit)
-    elif isinstance(value, list):
-        for index, one in enumerate(value):
-            _payload_value(one, f"{at}/{index}", visit)
-    elif not isinstance(value, str | int | float | bool):
-        visit.report(at, "must provide a string, a number, a boolean, an object or an array")
-
-
 def _event_payload(value: object, at: str, visit: Visit) -> None:
-    if isinstance(value, dict):
-        _payload_value(value, at, visit)
-    else:
+    """Strings, numbers and booleans, in objects and arrays of any depth."""
+    if not isinstance(value, dict):
         visit.report(at, "must provide an object")
+        return
+    waiting: list[tuple[str, object]] = [(at, value)]
+    while waiting:
+        here, one = waiting.pop()
+        if isinstance(one, dict):
+            waiting.extend((f"{here}/{escaped(str(key))}", inner) for key, inner in one.items())
+        elif isinstance(one, list):
+            waiting.extend((f"{here}/{index}", inner) for index, inner in enumerate(one))
+        elif not isinstance(one, str | int | float):
+            visit.report(here, "must provide a string, a number, a boolean, an object or an array")
 
 
 _METADATA = obj({"event_type": text(), "event_payload": _event_payload}, ("event_type", "event_payload"))

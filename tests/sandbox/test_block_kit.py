@@ -1454,6 +1454,16 @@ def test_no_json_makes_a_check_raise(anything: Any, other: Any) -> None:
         assert all(isinstance(problem, Problem) for problem in problems)
 
 
+def test_deep_json_makes_no_check_raise() -> None:
+    deep: Any = []
+    for _ in range(5000):
+        deep = {"type": "rich_text", "text": "x", "elements": [deep]}
+    assert not check_message({"metadata": {"event_type": "card", "event_payload": deep}})
+    for place in ("message", "modal", "home"):
+        assert check(place, {"type": "table", "rows": [[deep]]}, deep)
+        assert check(place, typed({"type": "rich_text_input", "action_id": "a", "initial_value": deep}))
+
+
 def _paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [path, *(below for key, one in inside for below in _paths(one, (*path, key)))]
