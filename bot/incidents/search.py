@@ -76,11 +76,11 @@ def parse_tokens(found: Sequence[Token]) -> ListQuery:
     query = ListQuery()
     words: list[str] = []
     given: set[str] = set()
-    for place, token in enumerate(found):
+    for token in found:
         if token.key is None:
             word = token.text.lower()
             shown = _SAME.get(word, word)
-            if place == len(given) and not words and not token.quoted and shown in SHOWS and "show" not in given:
+            if not words and not token.quoted and shown in SHOWS and "show" not in given:
                 query = replace(query, show=shown)
                 given.add("show")
             elif token.text.strip():
@@ -126,8 +126,8 @@ def _with_option(query: ListQuery, key: str, value: str) -> ListQuery:
         case "env":
             return replace(query, environment=_word(value))
         case "since" | "until":
-            moment(value, key, datetime.now().astimezone(), "UTC")
-            return replace(query, **{key: value.lower() if _AGO.fullmatch(value) else value.upper()})
+            written = value.lower() if _AGO.fullmatch(value) else value.upper()
+            return replace(query, since=written) if key == "since" else replace(query, until=written)
         case _:
             if value.lower() not in ("no", "false"):
                 raise BadWords(f"`seen:` can only be `no`, not “{shortened(value)}”.", FORM)

@@ -142,3 +142,17 @@ def people_to_ask_again(connection: Connection, workspace_id: str, user_id: str)
         .where(SlackPerson.workspace_id == workspace_id, SlackPerson.user_id == user_id)
         .values(date_checked=None)
     )
+
+
+def person(connection: Connection, workspace_id: str, user_id: str) -> tuple[int | None, str]:
+    """Which member a Slack person is, and how Slack shows them; no member and no name where nothing is known."""
+    row = connection.execute(
+        select(SlackPerson.member_id, SlackPerson.name)
+        .outerjoin(Member, Member.id == SlackPerson.member_id)
+        .where(
+            SlackPerson.workspace_id == workspace_id,
+            SlackPerson.user_id == user_id,
+            Member.date_removed.is_(None),
+        )
+    ).first()
+    return (None, "") if row is None else (row[0], row[1])

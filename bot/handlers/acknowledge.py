@@ -1,0 +1,37 @@
+"""`ack`: I have seen this."""
+
+from __future__ import annotations
+
+from bot.handlers import view
+from bot.handlers.call import Call
+from bot.incidents import lifecycle
+from bot.incidents.words import first_word, number
+from bot.messages import answers
+from bot.slack.outcomes import Answer, Outcome
+from bot.slack.requests import Command, Press
+from storage.rows import IncidentHead
+
+FORM = "ack N"
+
+
+def command(call: Call, _ask: Command, words: str) -> Outcome:
+    """`ack N`."""
+    word, _ = first_word(words)
+    identifier = number(word, FORM)
+    with call.write() as tx:
+        incident, first = lifecycle.acknowledge(tx, call.access, identifier, call.now)
+    return Answer(answers.about(_sentence(incident, first), incident))
+
+
+def press(call: Call, ask: Press) -> Outcome:
+    """`Acknowledge`."""
+    identifier = number(ask.value, FORM)
+    with call.write() as tx:
+        incident, first = lifecycle.acknowledge(tx, call.access, identifier, call.now)
+        return view.changed(tx, call, ask, identifier, _sentence(incident, first))
+
+
+def _sentence(incident: IncidentHead, first: bool) -> str:
+    if first:
+        return f"You have acknowledged {answers.name_of(incident)}."
+    return f"You had acknowledged {answers.name_of(incident)} before; the time is now."

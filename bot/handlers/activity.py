@@ -1,0 +1,69 @@
+"""`activity`: the log of an incident."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from bot.handlers.call import Call
+from bot.incidents.words import first_word, number
+from bot.messages import activity as messages
+from bot.messages.blocks import Message
+from bot.slack.outcomes import Answer, Outcome
+from bot.slack.requests import Command, Press
+from storage.queries import activity as queries
+from storage.rows import IncidentHead
+
+FORM = "activity N"
+
+
+def command(call: Call, _ask: Command, words: str) -> Outcome:
+    """`activity N`."""
+    word, _ = first_word(words)
+    incident = call.access.incident(call.connection, number(word, FORM))
+    return Answer(drawn(call.connection, call, incident))
+
+
+def press(call: Call, ask: Press) -> Outcome:
+    """`Activity`."""
+    incident = call.access.incident(call.connection, number(ask.value, FORM))
+    return Answer(drawn(call.connection, call, incident), replace=ask.ephemeral)
+
+
+def older(call: Call, ask: Press) -> Outcome:
+    """`Next`."""
+    identifier, entry_id = messages.place_read(ask.value)
+    incident = call.access.incident(call.connection, identifier)
+    return Answer(drawn(call.connection, call, incident, before=entry_id), replace=ask.ephemeral)
+
+
+def newer(call: Call, ask: Press) -> Outcome:
+    """`Previous`."""
+    identifier, entry_id = messages.place_read(ask.value)
+    incident = call.access.incident(call.connection, identifier)
+    return Answer(drawn(call.connection, call, incident, after=entry_id), replace=ask.ephemeral)
+
+
+def drawn(
+    connection: Connection,
+    call: Call,
+    incident: IncidentHead,
+    *,
+    before: int | None = None,
+    after: int | None = None,
+    notice: str | None = None,
+) -> Message:
+    """A page of an incident's log: the newest, or the one below or above an entry.
+
+    An entry that is none of this incident's leads to the newest page.
+    """
+    page = queries.activity_page(
+        connection,
+        incident.id,
+        call.access.workspace_id,
+        size=messages.PAGE_SIZE,
+        before=queries.place_of(connection, incident.id, before) if before is not None else None,
+        after=queries.place_of(connection, incident.id, after) if after is not None else None,
+    )
+    return messages.log_page(
+        incident, page, member_id=call.access.member_id, superuser=call.access.superuser, notice=notice
+    )

@@ -1,0 +1,80 @@
+"""`comment`, and `Edit` and `Delete` of a comment."""
+
+from __future__ import annotations
+
+from bot.handlers import activity, view
+from bot.handlers.call import Call, back_to, origin, trigger
+from bot.incidents import comments
+from bot.incidents.errors import BadWords
+from bot.incidents.words import first_word, number
+from bot.messages import answers, forms
+from bot.messages.activity import place_read
+from bot.messages.comments import editable
+from bot.slack.outcomes import Answer, Done, OpenForm, Outcome
+from bot.slack.requests import Command, Press, Submission
+
+FORM = "comment N text"
+
+
+def command(call: Call, ask: Command, words: str) -> Outcome:
+    """`comment N text`."""
+    word, text = first_word(words)
+    identifier = number(word, FORM)
+    if not text:
+        raise BadWords("A comment needs some text.", FORM)
+    call.access.incident(call.connection, identifier)  # before anybody mentioned is looked up for it
+    written = call.written(text)
+    with call.write(once=trigger(ask)) as tx:
+        incident, _ = comments.add(tx, call.access, identifier, written, call.now)
+    return Answer(answers.about(f"Your comment is on {answers.name_of(incident)}.", incident))
+
+
+def press(call: Call, ask: Press) -> Outcome:
+    """`Comment`: a form whose text takes mentions."""
+    identifier = number(ask.value, FORM)
+    incident = call.access.incident(call.connection, identifier)
+    return OpenForm(forms.comment(identifier, incident.title, origin(ask, identifier)))
+
+
+def submission(call: Call, ask: Submission) -> Outcome:
+    """The form of `Comment`, sent off."""
+    identifier = number(str(ask.origin.get("n", "")), FORM)
+    call.access.incident(call.connection, identifier)
+    written = call.written_rich(ask.rich_text(forms.COMMENT) or {})
+    with call.write(once=f"view:{ask.view_id}") as tx:
+        incident, _ = comments.add(tx, call.access, identifier, written, call.now)
+        notice = f"Your comment is on {answers.name_of(incident)}."
+        message = view.drawn(tx, call, identifier, notice=notice)
+    return Done(back_to(ask.origin, message, answers.about(notice, incident)))
+
+
+# --- Edit and Delete ---------------------------------------------------------------------------------------
+
+
+def edit_press(call: Call, ask: Press) -> Outcome:
+    """`Edit`: the form with the comment in it."""
+    identifier, comment_id = place_read(ask.value)
+    incident, comment = comments.own(call.connection, call.access, identifier, comment_id)
+    content = editable(comment.text, comment.rich_text, comment.mentions)
+    return OpenForm(forms.edit_comment(identifier, incident.title, content, origin(ask, identifier, c=comment_id)))
+
+
+def edit_submission(call: Call, ask: Submission) -> Outcome:
+    """The form of `Edit`, sent off."""
+    identifier, comment_id = place_read(f"{ask.origin.get('n', '')}:{ask.origin.get('c', '')}")
+    comments.own(call.connection, call.access, identifier, comment_id)
+    written = call.written_rich(ask.rich_text(forms.COMMENT) or {})
+    with call.write(once=f"view:{ask.view_id}") as tx:
+        incident = comments.edit(tx, call.access, identifier, comment_id, written, call.now)
+        notice = f"Your comment on {answers.name_of(incident)} is changed."
+        message = activity.drawn(tx, call, incident, notice=notice)
+    return Done(back_to(ask.origin, message, answers.about(notice, incident)))
+
+
+def delete_press(call: Call, ask: Press) -> Outcome:
+    """`Delete`, after Slack has asked whether that is meant."""
+    identifier, comment_id = place_read(ask.value)
+    with call.write() as tx:
+        incident = comments.delete(tx, call.access, identifier, comment_id, call.now)
+        notice = f"The comment on {answers.name_of(incident)} is deleted."
+        return Answer(activity.drawn(tx, call, incident, notice=notice), replace=ask.ephemeral)

@@ -1,0 +1,123 @@
+"""`declare`: a person opens an incident."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from bot.handlers import view
+from bot.handlers.call import Call, trigger
+from bot.incidents import lifecycle, search
+from bot.incidents.errors import BadWords
+from bot.incidents.lifecycle import Declaration
+from bot.incidents.markup import storable, unescape
+from bot.incidents.words import Token, tokens, unquoted
+from bot.slack.outcomes import Answer, Outcome
+from bot.slack.requests import Command
+from storage.queries import directory
+from storage.values import Status
+
+FORM = "declare [warning|critical] [project:x] [team:x] [env:x] title"
+_KEYS = ("project", "team", "env")
+_SEVERITIES = {"warning": Status.WARNING, "critical": Status.CRITICAL}
+
+
+@dataclass(slots=True)
+class _Said:
+    """What the words of a declaration say."""
+
+    title: str = ""
+    status: Status = Status.OPEN
+    options: dict[str, str] = field(default_factory=dict)
+
+
+def command(call: Call, ask: Command, words: str) -> Outcome:
+    """`declare [warning|critical] [project:x] [team:x] [env:x] title`."""
+    said = _read(unescape(storable(words)))
+    if not said.title:
+        raise BadWords("An incident needs a title.", FORM)
+    team = None
+    if "team" in said.options:
+        team = search.team_by_slug(call.connection, call.access, said.options["team"])
+    declared = Declaration(
+        title=said.title,
+        status=said.status,
+        project_ids=_projects(call, said.options.get("project"), team.id if team else None, ask.channel_id),
+        team_id=team.id if team else None,
+        environment=said.options.get("env"),
+    )
+    with call.write(once=trigger(ask)) as tx:
+        incident = lifecycle.declare(tx, call.access, declared, call.now)
+        message = view.drawn(tx, call, incident.identifier, notice="You have opened this incident.")
+    return Answer(message)
+
+
+def _read(line: str) -> _Said:
+    """Severity and options stand before the title; options may also stand behind it."""
+    said = _Said()
+    found = _lenient_tokens(line)
+    begin, end = 0, len(found)
+    while begin < end and (found[begin].key in _KEYS or _is_severity(found[begin], said)):
+        if found[begin].key is None:
+            said.status = _SEVERITIES[found[begin].text.lower()]
+        else:
+            _take_option(said, found[begin])
+        begin += 1
+    while end > begin and found[end - 1].key in _KEYS:
+        end -= 1
+        _take_option(said, found[end])
+    if begin < end:
+        said.title = unquoted(line[found[begin].start : found[end - 1].end])
+    return said
+
+
+def _is_severity(token: Token, said: _Said) -> bool:
+    fits = token.key is None and not token.quoted and token.text.lower() in _SEVERITIES
+    return fits and said.status is Status.OPEN
+
+
+def _take_option(said: _Said, token: Token) -> None:
+    assert token.key is not None
+    if token.key in said.options:
+        raise BadWords(f"`{token.key}:` is given twice; once is enough.", FORM)
+    if not token.text.strip():
+        raise BadWords(f"`{token.key}:` needs a value.", FORM)
+    said.options[token.key] = token.text.strip()
+
+
+def _lenient_tokens(line: str) -> list[Token]:
+    # In a title a lone quote is a character like any other.
+    try:
+        return tokens(line)
+    except BadWords:
+        return tokens(line.translate({ord(quote): "'" for quote in '"“”„«'}))
+
+
+def _projects(call: Call, slug: str | None, team_id: int | None, channel_id: str | None) -> Sequence[int]:
+    """Which projects a declared incident concerns, where that can be told without asking.
+
+    The one that is named; else those whose channel this is; else those of the team that is named, or of the
+    caller's teams, or all they see, if that is one.
+    """
+    if slug is not None:
+        return [search.project_by_slug(call.connection, call.access, slug).id]
+    visible = call.access.project_ids
+    if not visible:
+        raise BadWords("You see no project yet, so there is none that an incident could be opened in.")
+    if channel_id:
+        here = directory.projects_in_channel(call.connection, visible, channel_id)
+        if here:
+            return here
+    for teams in ([team_id] if team_id else [], call.access.team_ids):
+        of_teams = directory.projects_of_teams(call.connection, visible, teams)
+        if len(of_teams) == 1:
+            return of_teams
+    if len(visible) == 1:
+        return visible
+    slugs = [project.slug for project in directory.projects(call.connection, visible)]
+    raise BadWords(
+        "Which project does it concern? Name it with project:… – you see "
+        + ", ".join(slugs[:30])
+        + ("…" if len(slugs) > 30 else "."),
+        FORM,
+    )

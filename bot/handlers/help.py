@@ -1,0 +1,34 @@
+"""`help` and `whoami`: what can be done, and as whom."""
+
+from __future__ import annotations
+
+from bot.handlers.call import Call
+from bot.incidents.errors import BadWords
+from bot.incidents.words import closest, first_word, shortened
+from bot.messages import answers
+from bot.messages import help as messages
+from bot.slack.outcomes import Answer, Outcome
+from bot.slack.requests import Command
+from storage.queries import directory
+
+ALIASES = {"acknowledge": "ack", "seen": "ack"}
+
+
+def say(words: str, command: str) -> Outcome:
+    """`help [command]`, for anybody. Raises BadWords for a command that there is not."""
+    name, _ = first_word(words)
+    name = ALIASES.get(name, name)
+    if not name or name == "help":
+        return Answer(messages.overview(command))
+    if name not in messages.TOPICS:
+        meant = closest(name, messages.TOPICS)
+        hint = f"Did you mean “{meant}”?" if meant else "There are " + ", ".join(messages.TOPICS) + "."
+        raise BadWords(f"There is no command “{shortened(name)}”. {hint}", "help [command]")
+    return Answer(messages.of_command(name, command))
+
+
+def whoami(call: Call, _ask: Command, _words: str) -> Outcome:
+    """`whoami`."""
+    teams = directory.team_names_of_member(call.connection, call.access.member_id)
+    projects = [project.slug for project in directory.projects(call.connection, call.access.project_ids)]
+    return Answer(answers.whoami(call.access, teams, projects))

@@ -1,0 +1,77 @@
+"""The log of an incident, page by page."""
+
+from __future__ import annotations
+
+from bot.incidents.errors import BadWords
+from bot.messages.blocks import Block, Message, actions, button, confirm, context, date, message, pieces, section
+from bot.messages.comments import drawn
+from bot.messages.incident import bold, entry_sentence, title_of
+from storage.rows import ActivityEntry, ActivityPage, IncidentHead, Mentions
+from storage.values import ActivityType
+
+PAGE_SIZE = 8
+# Eight entries with their text and buttons stay within a message's fifty blocks.
+MAX_PIECES = 3
+PIECE_LENGTH = 2900
+
+
+def log_page(
+    incident: IncidentHead, page: ActivityPage, *, member_id: int, superuser: bool, notice: str | None = None
+) -> Message:
+    """A page of the log, newest first; the caller's comments (a superuser's: all) with what changes them."""
+    name = title_of(incident.identifier, incident.title)
+    blocks: list[Block] = [context(notice)] if notice else []
+    blocks.append(section(f"Activity of {bold(name)}"))
+    for entry in page.entries:
+        may_change = entry.type is ActivityType.COMMENT and (superuser or entry.member_id == member_id)
+        blocks += _entry_blocks(entry, page.mentions, incident.identifier if may_change else None)
+    buttons = []
+    if page.newer is not None:
+        buttons.append(button("Previous", "activity_previous", place_written(incident.identifier, page.newer)))
+    if page.older is not None:
+        buttons.append(button("Next", "activity_next", place_written(incident.identifier, page.older)))
+    buttons.append(button("View", "details", str(incident.identifier)))
+    blocks.append(actions(buttons))
+    return message(f"{notice + ' ' if notice else ''}Activity of {name}", blocks)
+
+
+def _entry_blocks(entry: ActivityEntry, mentions: Mentions, changeable_on: int | None) -> list[Block]:
+    edited = " (edited)" if entry.date_edited else ""
+    line = f"{entry_sentence(entry)} · {date(entry.date_added)}{edited}"
+    blocks: list[Block] = [context(line)]
+    if entry.comment:
+        parts = pieces(drawn(entry.comment, mentions), PIECE_LENGTH)
+        shown = parts[:MAX_PIECES]
+        if len(parts) > MAX_PIECES:
+            shown[-1] += " …"
+        blocks += [section(part) for part in shown]
+    if changeable_on is not None:
+        value = place_written(changeable_on, entry.id)
+        blocks.append(
+            actions(
+                [
+                    button("Edit", "comment_edit", value),
+                    button(
+                        "Delete",
+                        "comment_delete",
+                        value,
+                        style="danger",
+                        confirm=confirm("Delete this comment?", "It cannot be brought back.", "Delete", "Keep"),
+                    ),
+                ]
+            )
+        )
+    return blocks
+
+
+def place_written(identifier: int, entry_id: int) -> str:
+    """An entry of an incident's log as the value of a button."""
+    return f"{identifier}:{entry_id}"
+
+
+def place_read(value: str) -> tuple[int, int]:
+    """Incident and entry in a button's value. Raises BadWords where it is none of ours."""
+    identifier, _, entry_id = value.partition(":")
+    if not (identifier.isascii() and identifier.isdigit() and entry_id.isascii() and entry_id.isdigit()):
+        raise BadWords("That button is from a message that I no longer understand; please look again.")
+    return int(identifier[:20]), min(int(entry_id[:20]), 2**63 - 1)

@@ -1,0 +1,103 @@
+"""Short answers: confirmations, refusals, and what is said when something is broken."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from bot.incidents.access import Access
+from bot.incidents.markup import escape, shown, unescape
+from bot.messages.blocks import Block, Message, actions, message, section
+from bot.messages.incident import short_buttons, title_of
+from storage.rows import IncidentHead
+
+# Forty thousand characters, as many as Slack lets anybody type, fit into a message's blocks in such parts.
+_PART = 2900
+_ENCODED = re.compile(r"<([@#!]?)([^<>|]*)(?:\|([^<>]*))?>")
+
+
+def about(sentence: str, incident: IncidentHead) -> Message:
+    """A sentence (mrkdwn) that names an incident, with what can be done next."""
+    return message(sentence, [section(sentence), actions(short_buttons(incident.identifier))])
+
+
+def name_of(incident: IncidentHead) -> str:
+    """`#12 Checkout is down`, in mrkdwn."""
+    return title_of(incident.identifier, incident.title)
+
+
+def refused(sentence: str, *, form: str | None = None, typed: str | None = None, command: str) -> Message:
+    """What is wrong (plain text), what would be right, and the text that was typed, to send again."""
+    blocks: list[Block] = [section(f":warning: {escape(sentence)}")]
+    if form:
+        blocks.append(section(f"The form is `{escape(f'{command} {form}')}`"))
+    if typed and typed.strip():
+        blocks += given_back(f"{command} {typed}")
+    return message(escape(sentence), blocks)
+
+
+def given_back(typed: str) -> list[Block]:
+    """What somebody typed, to copy: exactly as typed, save that mentions and links read as names and addresses."""
+    text = shown(unescape(_ENCODED.sub(_as_typed, typed)))
+    parts = [text[place : place + _PART] for place in range(0, len(text), _PART)]
+    return [section("You typed:"), *({"type": "rich_text", "elements": [_preformatted(part)]} for part in parts)]
+
+
+def _preformatted(text: str) -> dict[str, Any]:
+    return {"type": "rich_text_preformatted", "elements": [{"type": "text", "text": text}]}
+
+
+def _as_typed(found: re.Match[str]) -> str:
+    kind, target, label = found.groups()
+    if kind == "@":
+        return "@" + (label or target)
+    if kind == "#":
+        return "#" + (label or target)
+    if kind == "!":
+        return (label or "@" + target.partition("^")[0]) if label or "^" not in target else found[0]
+    return target if target.startswith(("http:", "https:")) else (label or target.removeprefix("mailto:"))
+
+
+def database_away(typed: str | None, command: str) -> Message:
+    """The database does not answer: nothing was done, and nothing may be concluded."""
+    return refused(
+        "I cannot reach my database right now, so I can neither show nor change anything. Nothing was changed."
+        " I keep trying; please ask again in a moment.",
+        typed=typed,
+        command=command,
+    )
+
+
+def contended(typed: str | None, command: str) -> Message:
+    """Somebody else holds the row for too long."""
+    return refused(
+        "Somebody else is changing the same incident right now. Nothing was changed; please try once more.",
+        typed=typed,
+        command=command,
+    )
+
+
+def broken(error_id: str, typed: str | None, command: str) -> Message:
+    """Something that nobody expected; the log has the rest under the id."""
+    return refused(
+        f"Something went wrong on my side; nothing was changed. The log has it as error {error_id}.",
+        typed=typed,
+        command=command,
+    )
+
+
+def whoami(access: Access, teams: list[str], projects: list[str]) -> Message:
+    """Who the bot takes the caller for."""
+    role = access.role.value + (", superuser" if access.superuser else "")
+    facts = [
+        f"*Name*\n{escape(access.name)}",
+        f"*E-mail*\n{escape(access.email)}",
+        f"*Organization*\n{escape(access.organization_name)}",
+        f"*Role*\n{escape(role)}",
+        f"*Teams*\n{escape(', '.join(teams)) or 'none'}",
+        f"*Projects you see*\n{escape(', '.join(projects)) or 'none'}",
+        f"*Time zone*\n{escape(access.timezone)}",
+    ]
+    return message(
+        f"{escape(access.name)}, {role} of {escape(access.organization_name)}", [section("", fields=facts)]
+    )

@@ -1,0 +1,180 @@
+"""Block Kit, built as plain dictionaries within Slack's limits whatever the text.
+
+Everything that comes from outside passes `escape` or stands in a plain_text object; lengths are counted after
+escaping, as Slack counts them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypedDict
+
+from bot.incidents.markup import escape
+
+Block = dict[str, Any]
+Element = dict[str, Any]
+
+
+class Message(TypedDict):
+    """What is posted: `text` is what notifications and screen readers say."""
+
+    text: str
+    blocks: list[Block]
+
+
+# https://docs.slack.dev/reference/block-kit
+MAX_BLOCKS = 50
+MAX_SECTION = 3000
+MAX_FIELD = 2000
+MAX_HEADER = 150
+MAX_LABEL = 75
+MAX_VALUE = 2000
+MAX_FORM_TITLE = 24
+MAX_INPUT_LABEL = 2000
+MAX_OPTIONS = 100
+MAX_OPTION_TEXT = 75
+MAX_CONTEXT = 3000
+MAX_URL = 3000
+# A notification's text may have 40,000 characters; nobody's telephone shows more than a few lines.
+MAX_TEXT = 3000
+
+
+_UNIT = re.compile(r"<[^<>\n]*>|&(?:amp|lt|gt);|.", re.DOTALL)
+
+
+def cut(text: str, limit: int) -> str:
+    """Mrkdwn within a number of characters, never cut inside an entity, a link or a mention."""
+    if len(text) <= limit:
+        return text
+    length = 0
+    for unit in _UNIT.finditer(text):
+        if unit.end() > limit - 1:
+            break
+        length = unit.end()
+    return text[:length] + "…"
+
+
+def pieces(text: str, limit: int) -> list[str]:
+    """Mrkdwn in parts of at most `limit` characters, none cut inside an entity, a link or a mention."""
+    parts: list[str] = []
+    start = end = 0
+    for unit in _UNIT.finditer(text):
+        if unit.end() - start > limit:
+            parts.append(text[start:end])
+            start = end
+        end = unit.end()
+    parts.append(text[start:])
+    return [part for part in parts if part.strip()]
+
+
+def plain(text: str, limit: int) -> dict[str, Any]:
+    """A plain_text object."""
+    shortened = text if len(text) <= limit else text[: limit - 1] + "…"
+    return {"type": "plain_text", "text": shortened or " ", "emoji": True}
+
+
+def mrkdwn(text: str, limit: int = MAX_SECTION) -> dict[str, Any]:
+    """A mrkdwn object; `text` is already escaped."""
+    return {"type": "mrkdwn", "text": cut(text, limit) or " "}
+
+
+def section(text: str, *, accessory: Element | None = None, fields: Sequence[str] = ()) -> Block:
+    """A section of mrkdwn, with up to ten fields and one element beside it."""
+    block: Block = {"type": "section"}
+    if text:
+        block["text"] = mrkdwn(text)
+    if fields:
+        block["fields"] = [mrkdwn(field, MAX_FIELD) for field in fields[:10]]
+    if accessory:
+        block["accessory"] = accessory
+    return block
+
+
+def context(*texts: str) -> Block:
+    """Small print."""
+    return {"type": "context", "elements": [mrkdwn(text, MAX_CONTEXT) for text in texts[:10]]}
+
+
+def header(text: str) -> Block:
+    """A heading."""
+    return {"type": "header", "text": plain(text, MAX_HEADER)}
+
+
+def divider() -> Block:
+    """A line across."""
+    return {"type": "divider"}
+
+
+def actions(elements: Iterable[Element], block_id: str | None = None) -> Block:
+    """A row of buttons."""
+    block: Block = {"type": "actions", "elements": list(elements)}
+    if block_id:
+        block["block_id"] = block_id
+    return block
+
+
+def button(
+    label: str, action_id: str, value: str, *, style: str | None = None, confirm: dict[str, Any] | None = None
+) -> Element:
+    """A button; `style` is "primary" or "danger"."""
+    element: Element = {
+        "type": "button",
+        "text": plain(label, MAX_LABEL),
+        "action_id": action_id,
+        "value": value[:MAX_VALUE],
+    }
+    if style:
+        element["style"] = style
+    if confirm:
+        element["confirm"] = confirm
+    return element
+
+
+def confirm(title: str, text: str, yes: str, no: str = "Cancel") -> dict[str, Any]:
+    """The question that Slack asks before a button counts."""
+    return {
+        "title": plain(title, 100),
+        "text": plain(text, 300),
+        "confirm": plain(yes, 30),
+        "deny": plain(no, 30),
+    }
+
+
+def link(url: str, label: str) -> str:
+    """Mrkdwn of a link. `url` is http(s), checked where it came in."""
+    target = escape(url).replace("|", "%7C").replace(" ", "%20")
+    return f"<{target}|{escape(label).replace('|', '¦')}>" if len(target) <= MAX_URL else escape(label)
+
+
+def date(moment: datetime, form: str = "{date_short_pretty} at {time}") -> str:
+    """Mrkdwn of a moment, shown by Slack in each reader's own zone."""
+    fallback = moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return f"<!date^{int(moment.timestamp())}^{form}|{fallback}>"
+
+
+_STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"))
+
+
+def duration(start: datetime, end: datetime) -> str:
+    """How long something took, in its two largest units: "2 d 3 h", "14 min", "less than a minute"."""
+    seconds = max(0, int((end - start).total_seconds()))
+    parts = []
+    for size, unit in _STEPS:
+        count, seconds = divmod(seconds, size)
+        if count:
+            parts.append(f"{count:,} {unit}")
+        elif parts:
+            break
+    return " ".join(parts[:2]) or "less than a minute"
+
+
+def message(text: str, blocks: list[Block]) -> Message:
+    """A message; `text` is escaped mrkdwn."""
+    return {"text": cut(text, MAX_TEXT), "blocks": blocks[:MAX_BLOCKS]}
+
+
+def say(text: str) -> Message:
+    """A message of one sentence, in escaped mrkdwn."""
+    return message(text, [section(text)])

@@ -1,0 +1,250 @@
+"""Incidents as people see them: in a list, whole, and as the one line that stands for one everywhere."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+from bot.incidents.errors import BadWords
+from bot.incidents.markup import escape
+from bot.incidents.search import ListQuery
+from bot.messages.blocks import (
+    Block,
+    Element,
+    Message,
+    actions,
+    button,
+    context,
+    cut,
+    date,
+    duration,
+    link,
+    message,
+    section,
+)
+from bot.messages.comments import drawn
+from storage.rows import ActivityEntry, Cursor, IncidentDetails, IncidentLine, IncidentPage, Mentions, Seen
+from storage.values import ActivityType, Status
+
+STATUS_NAMES = {
+    Status.OPEN: "Open",
+    Status.CLOSED: "Resolved",
+    Status.WARNING: "Warning",
+    Status.CRITICAL: "Critical",
+}
+STATUS_SIGNS = {
+    Status.OPEN: ":large_blue_circle:",
+    Status.CLOSED: ":white_check_mark:",
+    Status.WARNING: ":large_yellow_circle:",
+    Status.CRITICAL: ":red_circle:",
+}
+LATEST_LENGTH = 600  # characters of the latest comment that `view` shows
+
+
+def title_of(identifier: int, title: str) -> str:
+    """What stands for an incident wherever it is shown, in mrkdwn: `#12 Checkout is down`."""
+    return f"#{identifier} {escape(title)}"
+
+
+def bold(text: str) -> str:
+    """Bold mrkdwn, left as it is where an asterisk inside would end the bold early."""
+    return text if "*" in text else f"*{text}*"
+
+
+# --- buttons -----------------------------------------------------------------------------------------------
+
+
+def incident_buttons(identifier: int, status: Status, *, subscribed: bool) -> list[Element]:
+    """Everything that can be done with an incident that is shown whole."""
+    value = str(identifier)
+    closing = (
+        button("Reopen", "reopen", value)
+        if status is Status.CLOSED
+        else button("Resolve", "resolve", value, style="primary")
+    )
+    following = (
+        button("Unsubscribe", "unsubscribe", value) if subscribed else button("Subscribe", "subscribe", value)
+    )
+    return [
+        button("Acknowledge", "acknowledge", value),
+        closing,
+        button("Comment", "comment", value),
+        button("Activity", "activity", value),
+        following,
+    ]
+
+
+def short_buttons(identifier: int) -> list[Element]:
+    """What can be done next with an incident that is only named."""
+    value = str(identifier)
+    return [
+        button("View", "view", value),
+        button("Comment", "comment", value),
+        button("Activity", "activity", value),
+    ]
+
+
+# --- the list ----------------------------------------------------------------------------------------------
+
+
+def list_page(
+    query: ListQuery, page: IncidentPage, now: datetime, *, notice: str | None = None, command: str
+) -> Message:
+    """A page of a list. `command` is the slash command, for the hints."""
+    if not page.lines:
+        return _nothing(query, command)
+    blocks: list[Block] = [context(notice)] if notice else []
+    blocks.append(section(bold(_heading(query))))
+    for line in page.lines:
+        blocks += _line_blocks(line, now)
+    turning = _turning(query, page)
+    if turning:
+        blocks.append(actions(turning))
+    text = _heading(query) + ": " + ", ".join(title_of(line.identifier, line.title) for line in page.lines)
+    return message(text, blocks)
+
+
+def _heading(query: ListQuery) -> str:
+    shown = {"open": "Open", "closed": "Resolved", "all": "All", "warning": "Warning", "critical": "Critical"}
+    asked = str(query).removeprefix(query.show).strip()
+    return f"{shown[query.show]} incidents" + (f" · {escape(asked)}" if asked else "")
+
+
+def _nothing(query: ListQuery, command: str) -> Message:
+    asked = str(query)
+    if asked == "open":
+        text = ":white_check_mark: No open incidents that you can see."
+    else:
+        text = f"No incidents that you can see match `{escape(asked)}`. `{command} list all` shows every one."
+    return message(text, [section(text)])
+
+
+def _line_blocks(line: IncidentLine, now: datetime) -> list[Block]:
+    facts = [STATUS_NAMES[line.status]]
+    if line.date_closed:
+        facts.append(f"lasted {duration(line.date_started, line.date_closed)}")
+    else:
+        facts.append(f"for {duration(line.date_started, now)}")
+    if line.team:
+        facts.append(escape(line.team))
+    if line.environment:
+        facts.append(escape(line.environment))
+    facts.append(_seen_short(line))
+    text = f"{STATUS_SIGNS[line.status]} {bold(title_of(line.identifier, line.title))}"
+    return [
+        section(text + "\n" + " · ".join(facts), accessory=button("View", "view", str(line.identifier))),
+    ]
+
+
+def _seen_short(line: IncidentLine) -> str:
+    if not line.seen_count:
+        return ":eyes: not acknowledged"
+    others = line.seen_count - line.seen_by_caller
+    if line.seen_by_caller:
+        return ":eyes: you" + (f" and {others}" if others else "")
+    return f":eyes: {others}"
+
+
+def _turning(query: ListQuery, page: IncidentPage) -> list[Element]:
+    buttons = []
+    if page.newer:
+        buttons.append(button("Previous", "list_previous", place_written(query, page.newer)))
+    if page.older:
+        buttons.append(button("Next", "list_next", place_written(query, page.older)))
+    return buttons
+
+
+def place_written(query: ListQuery, cursor: Cursor) -> str:
+    """A page of a list as the value of a button."""
+    return json.dumps(
+        {"q": str(query), "t": cursor.started.isoformat(), "i": cursor.incident_id, "b": cursor.before},
+        separators=(",", ":"),
+    )
+
+
+def place_read(value: str) -> tuple[str, Cursor]:
+    """The words and the place in a button's value. Raises BadWords where it is none of ours."""
+    try:
+        found = json.loads(value)
+        started = datetime.fromisoformat(found["t"])
+        incident_id = int(found["i"])
+        if started.tzinfo is None or abs(incident_id) >= 2**63:
+            raise ValueError
+        return str(found["q"]), Cursor(started, incident_id, bool(found["b"]))
+    except (ValueError, KeyError, TypeError, OverflowError):
+        raise BadWords("That button is from a message that I no longer understand; please list again.") from None
+
+
+# --- one incident ------------------------------------------------------------------------------------------
+
+
+def details(incident: IncidentDetails, now: datetime, *, notice: str | None = None) -> Message:
+    """An incident whole, with its buttons; `notice` (mrkdwn) says first what has just been done."""
+    blocks: list[Block] = [context(notice)] if notice else []
+    name = title_of(incident.identifier, incident.title)
+    blocks.append(section(f"{STATUS_SIGNS[incident.status]} {bold(name)}"))
+    blocks.append(section("", fields=_fields(incident, now)))
+    blocks.append(context(_seen(incident.seen, incident.seen_count)))
+    if incident.latest:
+        blocks.append(context("Latest: " + entry_line(incident.latest, incident.mentions, LATEST_LENGTH)))
+    blocks.append(actions(incident_buttons(incident.identifier, incident.status, subscribed=incident.subscribed)))
+    lead = f"{notice} " if notice else ""
+    return message(f"{lead}{name} ({STATUS_NAMES[incident.status]})", blocks)
+
+
+def _fields(incident: IncidentDetails, now: datetime) -> list[str]:
+    fields = [
+        f"*Status*\n{STATUS_NAMES[incident.status]}",
+        f"*{'Projects' if len(incident.projects) > 1 else 'Project'}*\n{escape(', '.join(incident.projects))}",
+        f"*Team*\n{escape(incident.team) if incident.team else 'unassigned'}",
+        f"*Environment*\n{escape(incident.environment) if incident.environment else '–'}",
+        f"*Started*\n{date(incident.date_started)}",
+    ]
+    if incident.date_closed:
+        fields.append(f"*Duration*\n{duration(incident.date_started, incident.date_closed)}")
+        fields.append(f"*Resolved*\n{date(incident.date_closed)}")
+    else:
+        fields.append(f"*Duration*\n{duration(incident.date_started, now)} so far")
+    if incident.url:
+        fields.append(f"*Source*\n{link(incident.url, incident.source or 'open the alert')}")
+    return fields
+
+
+def _seen(seen: list[Seen], count: int) -> str:
+    if not seen:
+        return ":eyes: Nobody has acknowledged this yet."
+    names = [f"{escape(one.name)} ({date(one.last_seen)})" for one in seen]
+    more = count - len(seen)
+    return ":eyes: Seen by " + ", ".join(names) + (f" and {more} more" if more else "")
+
+
+def entry_line(entry: ActivityEntry, mentions: Mentions, comment_length: int) -> str:
+    """An entry of the log in a line of mrkdwn, its comment behind it."""
+    text = f"{entry_sentence(entry)}, {date(entry.date_added)}"
+    if entry.comment:
+        text += ": " + cut(drawn(entry.comment, mentions), comment_length)
+    return text
+
+
+def entry_sentence(entry: ActivityEntry) -> str:
+    """Who did what, in mrkdwn, without the comment."""
+    who = bold(escape(entry.author)) if entry.author else "The alert"
+    match entry.type:
+        case ActivityType.DETECTED:
+            return "Detected"
+        case ActivityType.CREATED:
+            return f"{who} opened this" if entry.author else "Opened by an alert"
+        case ActivityType.COMMENT:
+            return f"{bold(escape(entry.author or 'Someone'))} commented"
+        case ActivityType.STATUS_CHANGE:
+            return f"{who} {_change(entry)}"
+
+
+def _change(entry: ActivityEntry) -> str:
+    value = Status(entry.value or Status.OPEN)
+    previous = Status(entry.previous_value or Status.OPEN)
+    if value is Status.CLOSED:
+        return f"resolved this (it was {STATUS_NAMES[previous]})"
+    if previous is Status.CLOSED:
+        return f"reopened this as {STATUS_NAMES[value]}"
+    return f"changed the status from {STATUS_NAMES[previous]} to {STATUS_NAMES[value]}"

@@ -1,0 +1,235 @@
+"""From a Slack person to a member and what they may see.
+
+A person is matched by the id that the organization file names, else by e-mail; by e-mail only when they belong
+to the workspace itself (not to another company's, in a shared channel), the e-mail is confirmed, and they are
+no bot, guest or deactivated. Slack is asked at first contact and when what it said has grown old.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import structlog
+from slack_sdk.errors import SlackApiError
+from sqlalchemy import Connection
+
+from bot.incidents.access import Access
+from bot.incidents.errors import Refusal
+from bot.slack.background import Background
+from bot.slack.clients import Clients
+from bot.slack.requests import Person
+from storage.engine import Store
+from storage.queries import access as queries
+from storage.queries.access import Standing
+from storage.values import Role
+
+log = structlog.get_logger(__name__)
+
+# Believed without a thought; older than this, Slack is asked again after the answer has gone out.
+FRESH_FOR = timedelta(hours=1)
+# Older than this, Slack is asked before the answer: somebody may have left, or become a guest.
+BELIEVED_FOR = timedelta(days=1)
+# When Slack could not say who somebody is.
+ASK_AGAIN_AFTER = timedelta(minutes=5)
+
+
+class NotConnected(Refusal):
+    """The workspace belongs to no organization."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This workspace is not connected to an organization yet. Whoever runs Tocsin can connect it with"
+            " an organization file: run_bot.py apply FILE."
+        )
+
+
+class NotMember(Refusal):
+    """Somebody whom the organization does not know."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "You are not a member of this workspace's organization in Tocsin, so there is nothing I can show you."
+            " Whoever keeps the organization file can add you, with the e-mail of your Slack profile or your"
+            " Slack id."
+        )
+
+
+class FromElsewhere(Refusal):
+    """Somebody of another workspace, in a channel that is shared with it."""
+
+    def __init__(self) -> None:
+        super().__init__("Only members of this workspace's own organization can do that here.")
+
+
+class IncidentsOff(Refusal):
+    """The organization has switched incidents off."""
+
+    def __init__(self, organization: str) -> None:
+        super().__init__(f"Incidents are switched off for {organization}.")
+
+
+class SlackAway(Refusal):
+    """Slack could not be asked who somebody is."""
+
+    def __init__(self) -> None:
+        super().__init__("Slack could not tell me just now who you are. Please try again in a moment.")
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What Slack says of a person."""
+
+    home_team: str | None
+    at_home: bool  # belongs to the workspace in which the bot was asked
+    name: str
+    email: str | None  # None unless confirmed
+    timezone: str  # IANA name
+    ordinary: bool  # no bot, no guest, not deactivated
+
+    @classmethod
+    def read(cls, user: Mapping[str, Any], workspace_id: str) -> Profile:
+        """From the `user` object of `users.info`."""
+        profile = user.get("profile") or {}
+        home = user.get("team_id") or profile.get("team")
+        # In an Enterprise organization somebody may belong to several of its workspaces.
+        homes = {home, *((user.get("enterprise_user") or {}).get("teams") or [])}
+        return cls(
+            home_team=home,
+            at_home=workspace_id in homes and not user.get("is_stranger"),
+            name=profile.get("real_name") or user.get("real_name") or user.get("name") or "",
+            email=(profile.get("email") if user.get("is_email_confirmed", False) else None),
+            timezone=_known_zone(user.get("tz")),
+            ordinary=not any(
+                user.get(flag)
+                for flag in ("deleted", "is_bot", "is_restricted", "is_ultra_restricted", "is_app_user")
+            ),
+        )
+
+
+NOBODY = Profile(home_team=None, at_home=False, name="", email=None, timezone="UTC", ordinary=False)
+
+
+def _known_zone(name: object) -> str:
+    try:
+        return str(ZoneInfo(str(name)))
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return "UTC"
+
+
+class Identity:
+    """Finds out who a Slack person is."""
+
+    def __init__(self, store: Store, clients: Clients, background: Background) -> None:
+        self._store = store
+        self._clients = clients
+        self._background = background
+
+    def access(self, connection: Connection, person: Person, now: datetime) -> Access:
+        """Who a person is and what they see, with one query where they are known.
+
+        `connection` is in autocommit. Raises NotConnected, FromElsewhere, NotMember, IncidentsOff, SlackAway,
+        DatabaseAway.
+        """
+        standing = queries.standing(connection, person.workspace_id, person.user_id)
+        if standing is None:
+            raise NotConnected
+        age = now - standing.date_checked if standing.date_checked else None
+        if age is None or age > BELIEVED_FOR:
+            self._ask_slack(connection, standing, person.workspace_id, person.user_id, now)
+            standing = queries.standing(connection, person.workspace_id, person.user_id)
+            if standing is None:
+                raise NotConnected
+        elif age > FRESH_FOR:
+            self._background.submit(lambda: self.refresh(person.workspace_id, person.user_id, now))
+        return _access(standing, person)
+
+    def refresh(self, workspace_id: str, user_id: str, now: datetime) -> None:
+        """Asks Slack about a person again, and keeps what it says."""
+        with self._store.read() as connection:
+            standing = queries.standing(connection, workspace_id, user_id)
+            if standing is not None:
+                self._ask_slack(connection, standing, workspace_id, user_id, now)
+
+    def member_behind(
+        self, connection: Connection, workspace_id: str, user_id: str, now: datetime
+    ) -> tuple[int | None, str]:
+        """The member that a mentioned Slack user is (None: no member), and how Slack shows them.
+
+        `connection` is in autocommit. Raises SlackAway.
+        """
+        standing = queries.standing(connection, workspace_id, user_id)
+        if standing is None:
+            raise NotConnected
+        if standing.date_checked is None or now - standing.date_checked > BELIEVED_FOR:
+            self._ask_slack(connection, standing, workspace_id, user_id, now)
+        member_id, name = queries.person(connection, workspace_id, user_id)
+        return member_id, name or user_id
+
+    def _ask_slack(
+        self, connection: Connection, standing: Standing, workspace_id: str, user_id: str, now: datetime
+    ) -> None:
+        member_id = queries.member_by_slack_id(connection, standing.organization_id, user_id)
+        checked = now
+        try:
+            profile = self._profile(workspace_id, user_id)
+        except SlackAway:
+            if member_id is None:
+                raise
+            # The organization file names this id, which is all it takes; only the time zone is not known.
+            profile = NOBODY
+            checked = now - BELIEVED_FOR + ASK_AGAIN_AFTER
+        if member_id is None and profile.at_home and profile.ordinary and profile.email:
+            member_id = queries.member_by_email(connection, standing.organization_id, profile.email)
+        queries.remember_person(
+            connection,
+            workspace_id,
+            user_id,
+            member_id=member_id,
+            home_team=profile.home_team,
+            name=profile.name,
+            timezone=profile.timezone,
+            now=checked,
+        )
+
+    def _profile(self, workspace_id: str, user_id: str) -> Profile:
+        installation = self._clients.find(workspace_id)
+        if installation is None:
+            raise NotConnected
+        try:
+            return Profile.read(installation.client.users_info(user=user_id)["user"], workspace_id)
+        except SlackApiError as error:
+            if error.response.get("error") in ("user_not_found", "users_not_found", "user_not_visible"):
+                return NOBODY
+            log.warning("users.info was refused", error=error.response.get("error"))
+            raise SlackAway from error
+        except OSError as error:
+            log.warning("Slack could not be reached", method="users.info", error=str(error))
+            raise SlackAway from error
+
+
+def _access(standing: Standing, person: Person) -> Access:
+    if standing.member_id is None:
+        # What they are told does not depend on whether the organization uses incidents.
+        elsewhere = person.home_team or standing.home_team
+        if elsewhere is not None and elsewhere != person.workspace_id:
+            raise FromElsewhere
+        raise NotMember
+    if not standing.incidents_on:
+        raise IncidentsOff(standing.organization_name)
+    return Access(
+        organization_id=standing.organization_id,
+        organization_name=standing.organization_name,
+        workspace_id=person.workspace_id,
+        member_id=standing.member_id,
+        name=standing.name or "",
+        email=standing.email or "",
+        role=Role(standing.role or Role.MEMBER),
+        superuser=bool(standing.superuser),
+        team_ids=frozenset(standing.team_ids),
+        project_ids=tuple(standing.project_ids),
+        timezone=standing.timezone or "UTC",
+    )

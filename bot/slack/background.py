@@ -1,0 +1,74 @@
+"""What goes to Slack right after an acknowledgement: redraws and confirmations over a response URL.
+
+Losing one loses nothing: each is drawn from the database, and the next press draws it again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+from slack_sdk.webhook import WebhookClient
+
+from bot.slack.clients import CALL_TIMEOUT_S
+
+log = structlog.get_logger(__name__)
+
+WORKERS = 4
+# Beyond this much waiting Slack is not taking answers, and more of them would only be late.
+MOST_WAITING = 1000
+# Slack hands response URLs out on this host, whatever host its Web API has.
+_RESPONSE_HOST = "hooks.slack.com"
+
+
+class Background:
+    """A bounded executor that can be drained."""
+
+    def __init__(self, api_url: str) -> None:
+        self._api_host = urlsplit(api_url).netloc
+        self._executor = ThreadPoolExecutor(WORKERS, thread_name_prefix="background")
+        self._room = threading.BoundedSemaphore(MOST_WAITING)
+
+    def submit(self, work: Callable[[], None]) -> None:
+        """Runs `work` soon, on another thread. What it raises is logged."""
+        if not self._room.acquire(blocking=False):
+            log.error("background work was dropped: too much is waiting", waiting=MOST_WAITING)
+            return
+        try:
+            self._executor.submit(self._run, work)
+        except RuntimeError:  # shut down
+            self._room.release()
+            log.warning("background work was dropped: the bot is stopping")
+
+    def _run(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception:
+            log.exception("background work failed")
+        finally:
+            self._room.release()
+
+    def respond(self, url: str, body: Mapping[str, Any]) -> None:
+        """Posts a message to a response URL, soon.
+
+        A form carries its URL through the client, so it is believed only where Slack could have handed it out.
+        """
+        host = urlsplit(url).netloc
+        if host not in (self._api_host, _RESPONSE_HOST):
+            log.warning("a response URL of another host was refused", host=host)
+            return
+        self.submit(lambda: _post(url, body))
+
+    def drain(self) -> None:
+        """Takes nothing more, and returns when what is waiting has been done."""
+        self._executor.shutdown(wait=True)
+
+
+def _post(url: str, body: Mapping[str, Any]) -> None:
+    answer = WebhookClient(url, timeout=CALL_TIMEOUT_S, retry_handlers=[]).send_dict(dict(body))
+    if answer.status_code != 200:
+        log.warning("Slack refused an answer", status=answer.status_code, answer=answer.body[:200])

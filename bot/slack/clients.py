@@ -1,0 +1,71 @@
+"""Web API clients, one for each workspace that the bot is installed in.
+
+Everything that calls Slack asks here for the client of the workspace concerned; that there is one workspace for
+now is known to this module alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from slack_bolt.authorization import AuthorizeResult
+from slack_sdk import WebClient
+
+# A part of the 2.5 seconds in which a request is to be answered; background work waits no longer either.
+CALL_TIMEOUT_S = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """The bot in one workspace."""
+
+    workspace_id: str  # Slack's team id, "T…"
+    bot_user_id: str  # "U…", by which people mention it
+    bot_id: str | None  # "B…", by which its messages are signed
+    client: WebClient
+    authorization: AuthorizeResult
+
+
+class Clients:
+    """The installations, by workspace."""
+
+    def __init__(self, installations: list[Installation]) -> None:
+        self._by_workspace = {found.workspace_id: found for found in installations}
+
+    @classmethod
+    def connect(cls, bot_token: str, api_url: str) -> Clients:
+        """Asks Slack which workspace the token is for. Raises SlackApiError, and OSError when Slack is away."""
+        client = web_client(api_url, bot_token)
+        answer = client.auth_test()
+        workspace_id, bot_user_id = str(answer["team_id"]), str(answer["user_id"])
+        authorization = AuthorizeResult(
+            enterprise_id=answer.get("enterprise_id"),
+            team_id=workspace_id,
+            team=answer.get("team"),
+            url=answer.get("url"),
+            bot_user_id=bot_user_id,
+            bot_id=answer.get("bot_id"),
+            bot_token=bot_token,
+        )
+        installation = Installation(workspace_id, bot_user_id, answer.get("bot_id"), client, authorization)
+        return cls([installation])
+
+    def find(self, workspace_id: str) -> Installation | None:
+        """The installation in that workspace, if there is one."""
+        return self._by_workspace.get(workspace_id)
+
+    def all(self) -> list[Installation]:
+        """Every installation."""
+        return list(self._by_workspace.values())
+
+
+def web_client(api_url: str, token: str | None = None) -> WebClient:
+    """A client with the project's time-out, which retries nothing by itself: whoever calls knows what may be."""
+    return WebClient(
+        token=token,
+        base_url=api_url,
+        timeout=CALL_TIMEOUT_S,
+        logger=logging.getLogger("slack_sdk"),
+        retry_handlers=[],
+    )

@@ -1,0 +1,213 @@
+"""The Bolt app: every request of Slack becomes a value, goes to the desk, and its outcome is carried out.
+
+Bolt runs with `process_before_response`, so the answer travels in the acknowledgement itself. The price is paid
+here: nothing that goes wrong may leave a request without one. Uncaught errors become a sentence with an id,
+payloads that nobody wants are acknowledged empty, and a request that is not answered in time is told so.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import structlog
+from slack_bolt import App, BoltRequest, BoltResponse
+from slack_sdk.errors import SlackApiError
+
+from bot.slack.background import Background
+from bot.slack.clients import Clients, web_client
+from bot.slack.outcomes import Answer, Done, FormErrors, OpenForm, Outcome, UpdateForm
+from bot.slack.requests import (
+    Ask,
+    Command,
+    Payload,
+    Press,
+    Submission,
+    command_from,
+    press_from,
+    submission_from,
+)
+
+log = structlog.get_logger(__name__)
+
+_ANY = re.compile(".*")
+# Slack's words for a trigger that came too late or was used before.
+_TRIGGER_ERRORS = frozenset(
+    {"expired_trigger_id", "exchanged_trigger_id", "trigger_expired", "invalid_trigger_id"}
+)
+
+
+class Desk(Protocol):
+    """Who knows what requests mean. It raises for nothing that a person can cause."""
+
+    def command(self, ask: Command) -> Outcome: ...
+
+    def press(self, ask: Press) -> Outcome: ...
+
+    def submission(self, ask: Submission) -> Outcome: ...
+
+    def event(self, workspace_id: str, event: Mapping[str, Any]) -> None: ...
+
+
+class Acknowledgement(BoltResponse):
+    """What Slack gets back at once. Kept as a value: Socket Mode would only parse the text again."""
+
+    def __init__(self, payload: Mapping[str, Any] | None = None) -> None:
+        super().__init__(status=200)
+        self.payload = payload
+
+
+class Line:
+    """The Bolt app and what it needs to carry outcomes out."""
+
+    def __init__(
+        self,
+        clients: Clients,
+        desk: Desk,
+        background: Background,
+        *,
+        api_url: str,
+        command: str,
+        signing_secret: str | None,
+    ) -> None:
+        self._clients = clients
+        self._desk = desk
+        self._background = background
+        self.app = App(
+            client=web_client(api_url),
+            authorize=self._authorize,
+            signing_secret=signing_secret or "",
+            request_verification_enabled=signing_secret is not None,
+            process_before_response=True,
+            attaching_function_token_enabled=False,
+            attaching_conversation_kwargs_enabled=False,
+            logger=logging.getLogger("slack_bolt"),
+        )
+        self.app.error(self._on_bolt_error)
+        # In the order of how often they come: Bolt tries them one after the other.
+        self.app.command(command)(self._on_command)
+        self.app.action(_ANY)(self._on_press)
+        self.app.view(_ANY)(self._on_submission)
+        self.app.event(_ANY)(self._on_event)
+
+    def dispatch(self, request: BoltRequest) -> Acknowledgement | BoltResponse:
+        """One request of Slack, answered: an Acknowledgement, or what Bolt itself says (a bad signature)."""
+        response = self.app.dispatch(request)
+        if response.status == 404:
+            return Acknowledgement()  # nobody's: a command of another name, an event not asked for
+        return response
+
+    def answer_late(self, body: Payload, message: Mapping[str, Any]) -> None:
+        """Sends an answer whose request has been acknowledged meanwhile, over the request's response URL."""
+        url = body.get("response_url")
+        if url:
+            self._background.respond(str(url), {"replace_original": False, **message})
+
+    def _authorize(self, team_id: str | None) -> Any:  # an AuthorizeResult; None for a workspace not ours
+        installation = self._clients.find(team_id or "")
+        return installation.authorization if installation else None
+
+    def _on_bolt_error(self, error: Exception, body: Payload) -> BoltResponse:
+        return Acknowledgement(_unexpected(error, str(body.get("command") or body.get("type"))))
+
+    # --- one method for each kind of request ---------------------------------------------------------------
+
+    def _on_command(self, body: Payload) -> BoltResponse:
+        ask = command_from(body)
+        outcome = self._desk.command(ask)
+        match outcome:
+            case Answer(message=message, in_channel=in_channel):
+                kind = "in_channel" if in_channel else "ephemeral"
+                return Acknowledgement({"response_type": kind, **message})
+            case OpenForm(view=view):
+                return Acknowledgement(self._open(ask, "views_open", view))
+        return Acknowledgement()
+
+    def _on_press(self, body: Payload) -> BoltResponse:
+        ask = press_from(body)
+        outcome = self._desk.press(ask)
+        match outcome:
+            case Answer():
+                self._send(ask, outcome)
+            case OpenForm(view=view):
+                in_form = ask.view is not None and ask.view.get("type") == "modal"
+                problem = self._open(ask, "views_push" if in_form else "views_open", view)
+                if problem:
+                    self._send(ask, Answer(problem))
+            case UpdateForm(view=view) if ask.view is not None:
+                self._call(ask, "views_update", view_id=ask.view["id"], view=view)
+        return Acknowledgement()
+
+    def _on_submission(self, body: Payload) -> BoltResponse:
+        outcome = self._desk.submission(submission_from(body))
+        match outcome:
+            case FormErrors(errors=errors):
+                return Acknowledgement({"response_action": "errors", "errors": dict(errors)})
+            case UpdateForm(view=view):
+                return Acknowledgement({"response_action": "update", "view": view})
+            case Done(also=Answer() as answer) if answer.to:
+                self._background.respond(answer.to, _body(answer))
+        return Acknowledgement()
+
+    def _on_event(self, body: Payload) -> BoltResponse:
+        self._desk.event(str(body.get("team_id")), body["event"])
+        return Acknowledgement()
+
+    # --- carrying out --------------------------------------------------------------------------------------
+
+    def _send(self, ask: Ask, answer: Answer) -> None:
+        url = answer.to or ask.response_url
+        if url:
+            self._background.respond(url, _body(answer))
+        elif ask.channel_id is None:  # pressed in Home or in a form: there is no message to answer below
+            self._background.submit(
+                lambda: self._post_to(ask.person.workspace_id, ask.person.user_id, answer.message)
+            )
+
+    def _post_to(self, workspace_id: str, user_id: str, message: Mapping[str, Any]) -> None:
+        installation = self._clients.find(workspace_id)
+        if installation:
+            installation.client.chat_postMessage(channel=user_id, **message)
+
+    def _open(self, ask: Ask, method: str, view: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Opens a form; what to say instead when Slack would not."""
+        try:
+            self._call(ask, method, trigger_id=ask.trigger_id, view=view)
+        except SlackApiError as error:
+            if error.response.get("error") in _TRIGGER_ERRORS:
+                return _plain("That took too long for Slack to open a form. Please try once more.")
+            return _unexpected(error, method)
+        except OSError as error:
+            log.warning("Slack could not be reached to open a form", error=str(error))
+            return _plain("Slack did not let me open a form just now. Please try once more.")
+        return None
+
+    def _call(self, ask: Ask, method: str, **arguments: Any) -> None:
+        installation = self._clients.find(ask.person.workspace_id)
+        if installation is None:
+            return
+        call: Callable[..., Any] = getattr(installation.client, method)
+        call(**arguments)
+
+
+def _body(answer: Answer) -> dict[str, Any]:
+    return {
+        "response_type": "in_channel" if answer.in_channel else "ephemeral",
+        "replace_original": answer.replace,
+        **answer.message,
+    }
+
+
+def _plain(text: str) -> dict[str, Any]:
+    return {"response_type": "ephemeral", "text": text}
+
+
+def _unexpected(error: Exception, what: str) -> dict[str, Any]:
+    error_id = secrets.token_hex(4)
+    log.error("unexpected error", error_id=error_id, what=what, exc_info=error)
+    return _plain(
+        f"Something went wrong on my side; nothing may have been done. The log has it as error {error_id}."
+    )
