@@ -1,0 +1,51 @@
+"""`python3 -m sandbox --port N`: the workspace alone, with a few people and channels, for any app in any
+language.
+"""
+
+import argparse
+import signal
+import sys
+import threading
+
+from sandbox import Sandbox
+
+
+def furnish(slack: Sandbox) -> None:
+    """A small workspace: two channels, three people, a user group."""
+    ada = slack.person("U0001", "Ada Obi", "ada@acme.test", tz="Europe/Berlin")
+    bob = slack.person("U0002", "Bob Ray", "bob@acme.test", tz="America/New_York")
+    slack.person("U0003", "Cleo Day", "cleo@acme.test")
+    slack.channel("C0001", "checkout")
+    slack.channel("C0002", "general")
+    slack.usergroup("S0001", "payments", "Payments", [ada, bob])
+
+
+def main() -> int:
+    """Run until interrupted; 2 when the port is taken."""
+    parser = argparse.ArgumentParser(prog="python3 -m sandbox", description="A Slack workspace on localhost.")
+    parser.add_argument("--port", type=int, default=0, help="the port to listen on (default: any free one)")
+    options = parser.parse_args()
+    slack = Sandbox(port=options.port)
+    furnish(slack)
+    try:
+        slack.start()
+    except OSError as error:
+        sys.stderr.write(f"Port {options.port} cannot be used: {error.strerror}. Choose another with --port.\n")
+        return 2
+    sys.stdout.write(
+        f"SLACK_API_URL={slack.api_url}\n"
+        f"SLACK_BOT_TOKEN={slack.bot_token}\n"
+        f"SLACK_APP_TOKEN={slack.app_token}\n"
+        f"SLACK_SIGNING_SECRET={slack.signing_secret}\n"
+    )
+    sys.stdout.flush()
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    stopped.wait()
+    slack.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,188 @@
+"""What every Web API request goes through: reading its arguments and token, finding the method, the answer
+with Slack's headers, and the record of what the app got wrong.
+"""
+
+import json
+import secrets
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from sandbox import scopes
+from sandbox.api import chat, conversations, people, reactions, views
+from sandbox.api.arguments import Arguments
+from sandbox.errors import SlackError
+from sandbox.line import Exchange
+from sandbox.platform import Platform
+from sandbox.records import Json
+
+Method = Callable[[Platform, Arguments], Json]
+
+METHODS: dict[str, Method] = {
+    **chat.METHODS,
+    **conversations.METHODS,
+    **people.METHODS,
+    **reactions.METHODS,
+    **views.METHODS,
+}
+
+# Methods that go by the app-level token instead of the bot's.
+APP_LEVEL = {"apps.connections.open"}
+
+# Methods that may be called without any token.
+OPEN = {"api.test"}
+
+# Refusals that no correct app ever gets: each is recorded as a problem. The others (an archived channel, a
+# message that went, a view changed meanwhile) happen to the best.
+DEFECTS = frozenset(
+    [
+        "not_authed",
+        "invalid_auth",
+        "not_allowed_token_type",
+        "unknown_method",
+        "missing_scope",
+        "invalid_arguments",
+        "invalid_json",
+        "json_not_object",
+        "invalid_post_type",
+        "invalid_blocks",
+        "invalid_blocks_format",
+        "invalid_attachments",
+        "invalid_metadata_format",
+        "metadata_too_large",
+        "no_text",
+        "msg_too_long",
+        "msg_blocks_too_long",
+        "too_many_attachments",
+        "view_too_large",
+        "invalid_trigger_id",
+        "expired_trigger_id",
+        "exchanged_trigger_id",
+        "push_limit_reached",
+        "duplicate_external_id",
+        "invalid_cursor",
+        "invalid_limit",
+        "invalid_name",
+        "invalid_ts_latest",
+        "invalid_ts_oldest",
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An HTTP request to a Web API method, read but not understood."""
+
+    method: str  # `chat.postMessage`
+    http_method: str
+    query: str
+    headers: Mapping[str, str]  # lower-case names
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The HTTP answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def call(platform: Platform, request: Request) -> Response:
+    """Answer one Web API request."""
+    exchange = Exchange(kind="web_api", name=request.method, sent={}, at=platform.clock.now())
+    platform.line.traffic.append(exchange)
+    warnings: list[str] = []
+    try:
+        given, warnings = _given(request)
+        token = given.pop("token", None) or _bearer(request.headers)
+        exchange.sent = given
+        answer = _perform(platform, request.method, Arguments(given), token)
+        answer = {"ok": True, **answer}
+    except SlackError as refusal:
+        answer = {"ok": False, "error": refusal.error, **refusal.extra}
+        if refusal.messages:
+            answer["response_metadata"] = {"messages": refusal.messages}
+        if refusal.error in DEFECTS:
+            details = "; ".join(refusal.messages) or ", ".join(f"{k}: {v}" for k, v in refusal.extra.items())
+            platform.problem(refusal.error, f"{request.method} was refused. {details}".rstrip())
+    except Exception:
+        # A defect of the sandbox itself: the app gets what Slack gives for its own, and the test learns of
+        # it.
+        platform.problem("sandbox_defect", f"{request.method}: {traceback.format_exc()}")
+        answer = {"ok": False, "error": "internal_error"}
+    if warnings:
+        answer["warning"] = ",".join(warnings)
+        answer.setdefault("response_metadata", {})["warnings"] = warnings
+    exchange.answer = answer
+    exchange.answered_at = platform.clock.now()
+    return Response(200, _headers(platform, request.method), json.dumps(answer, ensure_ascii=False).encode())
+
+
+def _perform(platform: Platform, method: str, arguments: Arguments, token: str | None) -> Json:
+    perform = METHODS.get(method)
+    if perform is None:
+        raise SlackError("unknown_method", req_method=method)
+    if method not in OPEN:
+        _authorize(platform, method, token)
+    with platform.workspace.lock:
+        return perform(platform, arguments)
+
+
+def _authorize(platform: Platform, method: str, token: str | None) -> None:
+    app = platform.app
+    if not token:
+        raise SlackError("not_authed")
+    if token not in (app.bot_token, app.app_token):
+        raise SlackError("invalid_auth")
+    if platform.revoked is not None:
+        raise SlackError(platform.revoked)
+    if (token == app.app_token) != (method in APP_LEVEL):
+        raise SlackError("not_allowed_token_type")
+    if token == app.bot_token:
+        scopes.require_method(app, method)
+
+
+def _bearer(headers: Mapping[str, str]) -> str | None:
+    kind, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" and token.strip() else None
+
+
+def _given(request: Request) -> tuple[Json, list[str]]:
+    """The arguments, and the warnings that Slack adds to its answer."""
+    given: Json = dict(parse_qsl(request.query, keep_blank_values=True))
+    warnings: list[str] = []
+    if request.http_method != "POST" or not request.body:
+        return given, warnings
+    content_type, _, parameters = request.headers.get("content-type", "").partition(";")
+    content_type = content_type.strip().lower()
+    if content_type == "application/json":
+        if "charset" not in parameters.lower():
+            warnings.append("missing_charset")
+        try:
+            body = json.loads(request.body)
+        except ValueError:
+            raise SlackError("invalid_json") from None
+        if not isinstance(body, dict):
+            raise SlackError("json_not_object")
+        return given | body, warnings
+    if content_type == "application/x-www-form-urlencoded":
+        if "charset" in parameters.lower():
+            warnings.append("superfluous_charset")
+        try:
+            return given | dict(parse_qsl(request.body.decode(), keep_blank_values=True)), warnings
+        except UnicodeDecodeError:
+            raise SlackError("invalid_charset") from None
+    raise SlackError("invalid_post_type" if content_type else "missing_post_type")
+
+
+def _headers(platform: Platform, method: str) -> dict[str, str]:
+    return {
+        "content-type": "application/json; charset=utf-8",
+        "cache-control": "private, no-cache, no-store, must-revalidate",
+        "x-oauth-scopes": ",".join(sorted(platform.app.scopes)),
+        "x-accepted-oauth-scopes": ",".join(scopes.accepted(method)),
+        "x-slack-req-id": secrets.token_hex(16),
+    }

@@ -1,0 +1,279 @@
+"""Block Kit as the workspace keeps it: the ids and defaults that Slack fills in, the elements a person can
+use, what they have filled in so far (`state`), and what the whole reads like. Whether blocks are valid at
+all is `block_kit`'s business.
+"""
+
+import copy
+import re
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.records import Json
+
+State = dict[str, dict[str, Json]]
+
+# What each element that holds a value is read from and written to in `state.values`:
+# type -> (key in the state, key of the initial value in the element, the empty value).
+STATEFUL: dict[str, tuple[str, str, Any]] = {
+    "plain_text_input": ("value", "initial_value", None),
+    "number_input": ("value", "initial_value", None),
+    "email_text_input": ("value", "initial_value", None),
+    "url_text_input": ("value", "initial_value", None),
+    "rich_text_input": ("rich_text_value", "initial_value", None),
+    "static_select": ("selected_option", "initial_option", None),
+    "external_select": ("selected_option", "initial_option", None),
+    "radio_buttons": ("selected_option", "initial_option", None),
+    "users_select": ("selected_user", "initial_user", None),
+    "conversations_select": ("selected_conversation", "initial_conversation", None),
+    "channels_select": ("selected_channel", "initial_channel", None),
+    "datepicker": ("selected_date", "initial_date", None),
+    "timepicker": ("selected_time", "initial_time", None),
+    "datetimepicker": ("selected_date_time", "initial_date_time", None),
+    "multi_static_select": ("selected_options", "initial_options", []),
+    "multi_external_select": ("selected_options", "initial_options", []),
+    "checkboxes": ("selected_options", "initial_options", []),
+    "multi_users_select": ("selected_users", "initial_users", []),
+    "multi_conversations_select": ("selected_conversations", "initial_conversations", []),
+    "multi_channels_select": ("selected_channels", "initial_channels", []),
+    "file_input": ("files", "", []),
+}
+
+INTERACTIVE = {*STATEFUL, "button", "overflow", "workflow_button"}
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """An element a person can use, where it stands, and the words it goes by."""
+
+    block: Json
+    element: Json
+    label: str
+
+    @property
+    def block_id(self) -> str:
+        return str(self.block["block_id"])
+
+    @property
+    def action_id(self) -> str:
+        return str(self.element["action_id"])
+
+    @property
+    def type(self) -> str:
+        return str(self.element["type"])
+
+    @property
+    def is_input(self) -> bool:
+        return bool(self.block["type"] == "input")
+
+
+def completed(blocks: Sequence[Json]) -> list[Json]:
+    """A copy of `blocks` with what Slack adds: missing `block_id` and `action_id`, `emoji` and `verbatim`
+    of texts.
+    """
+    done = copy.deepcopy(list(blocks))
+    for block in done:
+        block.setdefault("block_id", secrets.token_urlsafe(4)[:5])
+        _complete_texts(block)
+        for element in _elements(block):
+            if element.get("type") in INTERACTIVE:
+                element.setdefault("action_id", secrets.token_urlsafe(4)[:5])
+        if block.get("type") == "input":
+            block.setdefault("optional", False)
+            block.setdefault("dispatch_action", False)
+    return done
+
+
+def _complete_texts(value: Any) -> None:
+    if isinstance(value, dict):
+        if value.get("type") == "plain_text":
+            value.setdefault("emoji", True)
+        elif value.get("type") == "mrkdwn":
+            value.setdefault("verbatim", False)
+        if value.get("type") == "rich_text":
+            return
+        for inner in value.values():
+            _complete_texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            _complete_texts(inner)
+
+
+def _elements(block: Json) -> Iterator[Json]:
+    kind = block.get("type")
+    if kind in ("actions", "context_actions"):
+        yield from block.get("elements", [])
+    elif kind == "section" and isinstance(block.get("accessory"), dict):
+        yield block["accessory"]
+    elif kind == "input":
+        yield block["element"]
+
+
+def controls(blocks: Sequence[Json]) -> list[Control]:
+    """Everything a person can use in `blocks`, in order, with its label as they read it."""
+    found = []
+    for block in blocks:
+        for element in _elements(block):
+            if element.get("type") in INTERACTIVE:
+                found.append(Control(block, element, _label(block, element)))
+    return found
+
+
+def _label(block: Json, element: Json) -> str:
+    if block["type"] == "input":
+        return str(block["label"]["text"])
+    if element["type"] in ("button", "workflow_button"):
+        return str(element["text"]["text"])
+    if element.get("placeholder"):
+        return str(element["placeholder"]["text"])
+    if block["type"] == "section" and block.get("text"):
+        return str(block["text"]["text"])
+    return str(element["action_id"])
+
+
+def value_of(element: Json) -> Json:
+    """The untouched state of one stateful element: its initial value, or empty."""
+    key, initial, empty = STATEFUL[element["type"]]
+    state: Json = {"type": element["type"]}
+    value = element.get(initial, copy.copy(empty))
+    if value is None and element["type"] == "rich_text_input":
+        return state
+    if element["type"] in ("checkboxes", "radio_buttons") or "select" in element["type"]:
+        value = copy.deepcopy(value)
+    state[key] = value
+    if element["type"] == "timepicker" and element.get("timezone"):
+        state["timezone"] = element["timezone"]
+    return state
+
+
+def initial_state(blocks: Sequence[Json], kept: State | None = None) -> State:
+    """`state.values` of `blocks`; an element that is also in `kept` (same ids, same type) keeps what it
+    holds there.
+    """
+    state: State = {}
+    for control in controls(blocks):
+        if control.type not in STATEFUL:
+            continue
+        value = value_of(control.element)
+        before = (kept or {}).get(control.block_id, {}).get(control.action_id)
+        if before is not None and before["type"] == control.type:
+            value = before
+        state.setdefault(control.block_id, {})[control.action_id] = value
+    return state
+
+
+def is_empty(element_type: str, state: Json) -> bool:
+    """Whether a person has left an element blank."""
+    value = state.get(STATEFUL[element_type][0])
+    if element_type == "rich_text_input" and value:
+        return not rich_text(value).strip()
+    return value in (None, "", [])
+
+
+def options_of(element: Json) -> list[Json]:
+    """The options of a static element, those of its groups included."""
+    return [
+        *element.get("options", []),
+        *(option for group in element.get("option_groups", []) for option in group["options"]),
+    ]
+
+
+# -- what it reads like
+
+# Turns a token's inside (`@U0001`, `!subteam^S0001`, `#C0001`, `https://…|label`) into what is shown.
+Reader = Callable[[str], str]
+
+_TOKEN = re.compile(r"<([^<>]+)>")
+
+
+def read(markup: str, reader: Reader) -> str:
+    """mrkdwn as a person reads it: tokens shown by name, entities decoded; bold, italics and quotes left as
+    written.
+    """
+    shown = _TOKEN.sub(lambda match: reader(match[1]), markup)
+    return shown.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def _plain(text: str) -> str:
+    return text
+
+
+def visible(blocks: Sequence[Json], reader: Reader | None = None) -> str:
+    """All text of `blocks`, a line for each text, in reading order, button labels and options left out."""
+    return "\n".join(line for block in blocks for line in block_lines(block, reader or _plain_token))
+
+
+def _plain_token(inside: str) -> str:
+    return f"<{inside}>"
+
+
+def block_lines(block: Json, reader: Reader) -> list[str]:
+    """The texts of one block, as `visible` shows them."""
+    kind = block.get("type")
+    if kind == "section":
+        texts = [block["text"]] if block.get("text") else []
+        return [_shown(text, reader) for text in [*texts, *block.get("fields", [])]]
+    if kind == "header":
+        return [_shown(block["text"], reader)]
+    if kind == "context":
+        return [
+            _shown(element, reader) if element.get("type") != "image" else str(element.get("alt_text", ""))
+            for element in block.get("elements", [])
+        ]
+    if kind == "rich_text":
+        return [rich_text(block, reader)]
+    if kind == "image":
+        return [text for text in (block.get("title", {}).get("text", ""), block.get("alt_text", "")) if text]
+    if kind == "input":
+        hint = [_shown(block["hint"], reader)] if block.get("hint") else []
+        return [_shown(block["label"], reader), *hint]
+    if kind == "markdown":
+        return [str(block.get("text", ""))]
+    return []
+
+
+def _shown(text: Json, reader: Reader) -> str:
+    if text.get("type") == "mrkdwn":
+        return read(str(text["text"]), reader)
+    return str(text["text"])
+
+
+def rich_text(block: Json, reader: Reader | None = None) -> str:
+    """A rich_text block as one string: sections on lines of their own, list items with a bullet, quotes
+    with `>`.
+    """
+    reader = reader or _plain_token
+    lines = []
+    for element in block.get("elements", []):
+        kind = element.get("type")
+        if kind == "rich_text_list":
+            lines += ["• " + _inline(item, reader) for item in element.get("elements", [])]
+        elif kind == "rich_text_quote":
+            lines.append("> " + _inline(element, reader))
+        else:
+            lines.append(_inline(element, reader))
+    return "\n".join(lines)
+
+
+def _inline(section: Json, reader: Reader) -> str:
+    parts = []
+    for element in section.get("elements", []):
+        kind = element.get("type")
+        if kind == "text":
+            parts.append(str(element["text"]))
+        elif kind == "user":
+            parts.append(reader(f"@{element['user_id']}"))
+        elif kind == "usergroup":
+            parts.append(reader(f"!subteam^{element['usergroup_id']}"))
+        elif kind == "channel":
+            parts.append(reader(f"#{element['channel_id']}"))
+        elif kind == "broadcast":
+            parts.append(f"@{element['range']}")
+        elif kind == "link":
+            parts.append(str(element.get("text") or element["url"]))
+        elif kind == "emoji":
+            parts.append(f":{element['name']}:")
+        elif kind == "date":
+            parts.append(str(element.get("fallback", element["timestamp"])))
+    return "".join(parts)

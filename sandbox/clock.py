@@ -1,0 +1,42 @@
+"""The workspace's clock: real time plus what a test has moved it by. Nothing else in the sandbox asks the
+system for the time of day, so that moving this one clock moves triggers, response URLs, retries and time
+stamps alike.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+
+class Clock:
+    """Seconds since the epoch, as the workspace believes them."""
+
+    def __init__(self) -> None:
+        self._offset = 0.0
+        self._lock = threading.Lock()
+        self._listeners: list[Callable[[], None]] = []
+
+    def now(self) -> float:
+        """Seconds since the epoch, moved by everything `advance` was given so far."""
+        return time.time() + self._offset
+
+    def utc(self) -> datetime:
+        """The same moment as an aware datetime in UTC."""
+        return datetime.fromtimestamp(self.now(), UTC)
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock forward by `seconds`; raises ValueError for a step backwards.
+
+        Time stamps are the identity of messages and must keep growing, so there is no way back.
+        """
+        if seconds < 0:
+            raise ValueError("the workspace's clock only moves forward")
+        with self._lock:
+            self._offset += seconds
+        for listener in self._listeners:
+            listener()
+
+    def when_moved(self, listener: Callable[[], None]) -> None:
+        """Have `listener` called after each `advance`, in the thread that moved the clock."""
+        self._listeners.append(listener)

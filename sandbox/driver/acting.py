@@ -1,0 +1,101 @@
+"""The acts that several surfaces share: using a control, asking for options, and waiting for the app's
+acknowledgement.
+"""
+
+import copy
+from dataclasses import dataclass
+
+from sandbox import checks, payloads
+from sandbox.blocks import STATEFUL, Control, options_of
+from sandbox.driver.surface import SeenMessage, Surface, ViewSurface
+from sandbox.errors import NotAcknowledged, NotConnected, NotThere, SlackError
+from sandbox.line import Delivery
+from sandbox.platform import Platform
+from sandbox.records import Json, User
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The app's acknowledgement of something a person did."""
+
+    payload: Json  # what the app was sent
+    answer: Json  # what came with the acknowledgement
+    seconds: float  # from sending to acknowledgement
+
+    @property
+    def trigger_id(self) -> str:
+        """The trigger that the app was handed."""
+        return str(self.payload.get("trigger_id", ""))
+
+
+def send(
+    platform: Platform, kind: str, name: str, payload: Json, *, accepts_response: bool = False
+) -> Acknowledged:
+    """Send a payload and wait for its acknowledgement; raises NotAcknowledged or NotConnected."""
+    delivery = platform.line.send(kind, name, payload, accepts_response=accepts_response)
+    return acknowledged(platform, delivery)
+
+
+def acknowledged(platform: Platform, delivery: Delivery) -> Acknowledged:
+    """Wait for an acknowledgement; raises NotAcknowledged or NotConnected."""
+    line = platform.line
+    delivery.settled.wait(line.acknowledge_seconds + 5)
+    if delivery.failure == "not_connected":
+        raise NotConnected("no app is connected: it holds no socket, and no request URL is set")
+    if not delivery.acknowledged:
+        what = f"{delivery.kind} {delivery.exchange.name!r}"
+        raise NotAcknowledged(f"the app did not acknowledge {what} within {line.acknowledge_seconds:g} s")
+    exchange = delivery.exchange
+    return Acknowledged(delivery.payload, delivery.answer, (exchange.answered_at or exchange.at) - exchange.at)
+
+
+def act(platform: Platform, user: User, surface: Surface, control: Control, value: Json) -> Acknowledged:
+    """Use a control: the app is sent `block_actions`."""
+    with platform.workspace.lock:
+        if isinstance(surface, SeenMessage):
+            payload = payloads.action_in_message(platform, user, surface.record, control, value)
+        elif isinstance(surface, ViewSurface):
+            if control.type in STATEFUL:
+                surface.view.values.setdefault(control.block_id, {})[control.action_id] = {
+                    "type": control.type,
+                    **value,
+                }
+            payload = payloads.action_in_view(platform, user, surface.view, control, value)
+        else:
+            raise TypeError(f"nothing can be used in {surface!r}")
+    return send(platform, "interactive", "block_actions", payload)
+
+
+def suggestions(platform: Platform, user: User, surface: Surface, control: Control, typed: str) -> list[Json]:
+    """The options that the app offers for what was typed into an external select."""
+    if isinstance(surface, SeenMessage):
+        payload = payloads.suggestion(platform, user, surface.record, control, typed)
+    elif isinstance(surface, ViewSurface):
+        payload = payloads.suggestion(platform, user, surface.view, control, typed)
+    else:
+        raise TypeError(f"nothing can be looked up in {surface!r}")
+    answer = send(platform, "interactive", "block_suggestion", payload, accepts_response=True).answer
+    try:
+        checks.require_options(answer)
+    except SlackError as refusal:
+        details = "; ".join(refusal.messages)
+        platform.problem(refusal.error, f"the options for {control.action_id}. {details}")
+        return []
+    return copy.deepcopy(options_of(answer))
+
+
+def option_called(platform: Platform, user: User, surface: Surface, control: Control, wanted: str) -> Json:
+    """The option of a select that reads `wanted`; an external one is asked for what the app offers for it.
+
+    Raises NotThere with what is offered.
+    """
+    external = control.type in ("external_select", "multi_external_select")
+    offered = suggestions(platform, user, surface, control, wanted) if external else options_of(control.element)
+    for option in offered:
+        if option["text"]["text"] == wanted:
+            # What is chosen comes back as text and value alone.
+            return {"text": copy.deepcopy(option["text"]), "value": option["value"]}
+    if external and len(offered) == 1:
+        return {"text": offered[0]["text"], "value": offered[0]["value"]}
+    texts = [option["text"]["text"] for option in offered]
+    raise NotThere(f"{control.label!r} offers no {wanted!r}, but: {texts}")

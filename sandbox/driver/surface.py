@@ -1,0 +1,285 @@
+"""What a person looks at (a message, a form, their Home): its text and its controls, found by the words
+they carry. These objects are live: they show the present state whenever they are asked.
+"""
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Self
+
+from sandbox.blocks import STATEFUL, Control, block_lines, controls, options_of, read
+from sandbox.errors import NotThere
+from sandbox.platform import Platform
+from sandbox.records import Json, Message, User
+from sandbox.views import View
+
+WAIT_SECONDS = 5.0
+
+
+def reader_for(platform: Platform) -> Callable[[str], str]:
+    """How the tokens of mrkdwn are shown: people and groups as @name, channels as #name, links and dates by
+    their text.
+    """
+    workspace = platform.workspace
+
+    def show(inside: str) -> str:
+        target, _, label = inside.partition("|")
+        if target.startswith("@"):
+            user = workspace.users.get(target[1:])
+            return f"@{user.real_name}" if user else f"<{inside}>"
+        if target.startswith("#"):
+            channel = workspace.channels.get(target[1:])
+            return f"#{channel.name}" if channel else f"<{inside}>"
+        if target.startswith("!subteam^"):
+            group = workspace.usergroups.get(target.removeprefix("!subteam^"))
+            return f"@{group.handle}" if group else f"<{inside}>"
+        if target.startswith("!date^"):
+            return label
+        if target.startswith("!"):
+            return f"@{target[1:]}"
+        return label or target
+
+    return show
+
+
+def wait_until(
+    platform: Platform, condition: Callable[[], object], timeout: float, what: Callable[[], str]
+) -> None:
+    """Wait until `condition` holds, looked at again after each change; raises AssertionError with `what`
+    after `timeout` s.
+
+    The condition is evaluated without the workspace's lock, so it may itself drive the workspace.
+    """
+    end = time.monotonic() + timeout
+    while not condition():
+        left = end - time.monotonic()
+        if left <= 0:
+            raise AssertionError(f"not within {timeout:g} s: {what()}")
+        with platform.workspace.changed:
+            platform.workspace.changed.wait(min(left, 0.05))
+
+
+class Surface:
+    """Blocks in front of a person."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    @property
+    def blocks(self) -> list[Json]:
+        """The blocks as they are now."""
+        raise NotImplementedError
+
+    @property
+    def text(self) -> str:
+        """Everything there is to read, a line for each text, mentions by name, characters decoded."""
+        reader = reader_for(self._platform)
+        return "\n".join(line for block in self.blocks for line in block_lines(block, reader))
+
+    @property
+    def markup(self) -> str:
+        """The same as written by the app: `<@U…>`, `&amp;` and all."""
+        return "\n".join(line for block in self.blocks for line in block_lines(block, _as_written))
+
+    @property
+    def buttons(self) -> list[str]:
+        """The labels of the buttons, in order."""
+        return [control.label for control in self._controls() if control.type == "button"]
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels of everything but buttons that can be used."""
+        return [control.label for control in self._controls() if control.type != "button"]
+
+    def _controls(self) -> list[Control]:
+        return controls(self.blocks)
+
+    def row_of(self, control: Control) -> str:
+        """The text that a person takes a control to belong to: its own block's, and what stands above it up
+        to the next divider, header or other control.
+        """
+        reader = reader_for(self._platform)
+        blocks = self.blocks
+        position = next(i for i, block in enumerate(blocks) if block["block_id"] == control.block_id)
+        lines = block_lines(blocks[position], reader)
+        for block in reversed(blocks[:position]):
+            if lines and blocks[position]["type"] == "section":
+                break
+            if block["type"] in ("divider", "header") or controls([block]):
+                break
+            lines = block_lines(block, reader) + lines
+        return "\n".join(lines)
+
+    def control(
+        self,
+        label: str,
+        *,
+        row: int | None = None,
+        containing: str | None = None,
+        kinds: Sequence[str] | None = None,
+    ) -> Control:
+        """The control that goes by `label`: the `row`-th of several (from 0), or the one whose row contains
+        a text.
+
+        Raises NotThere, naming what there is instead.
+        """
+        found = [c for c in self._controls() if c.label == label and (kinds is None or c.type in kinds)]
+        if containing is not None:
+            found = [c for c in found if _contains(self.row_of(c), containing)]
+        if not found or (row is not None and row >= len(found)):
+            there = [f"{c.label!r} ({c.type})" for c in self._controls()]
+            where = f" in a row containing {containing!r}" if containing else ""
+            raise NotThere(f"no {label!r}{where}; there is: {', '.join(there) or 'nothing to use'}\n{self.text}")
+        return found[row or 0]
+
+    def options(self, label: str) -> list[str]:
+        """The options that a static select, radio group or set of checkboxes offers."""
+        return [
+            str(option["text"]["text"]) for option in options_of(self.control(label, kinds=[*STATEFUL]).element)
+        ]
+
+    def wait_for(self, condition: Callable[[Self], object], timeout: float = WAIT_SECONDS) -> Self:
+        """Wait until the condition holds for this surface, and give it back; raises AssertionError with
+        what it shows.
+        """
+        wait_until(self._platform, lambda: condition(self), timeout, lambda: f"it still shows\n{self.text}")
+        return self
+
+
+def _as_written(inside: str) -> str:
+    return f"<{inside}>"
+
+
+def _contains(row: str, text: str) -> bool:
+    """Whether a row contains a text; `#1` is not found in `#12`."""
+    tail = r"(?!\d)" if text[-1:].isdigit() else ""
+    return re.search(re.escape(text) + tail, row) is not None
+
+
+class SeenMessage(Surface):
+    """A message in a channel, in a thread, or shown to one person alone."""
+
+    def __init__(self, platform: Platform, message: Message) -> None:
+        super().__init__(platform)
+        self.record = message
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SeenMessage) and other.record is self.record
+
+    def __hash__(self) -> int:
+        return id(self.record)
+
+    def __repr__(self) -> str:
+        return f"<message {self.ts}: {self.text!r}>"
+
+    @property
+    def blocks(self) -> list[Json]:
+        """Its blocks, and after them those of its attachments."""
+        body = self.record.body
+        return [
+            *body.get("blocks", []),
+            *(block for attachment in body.get("attachments", []) for block in attachment.get("blocks", [])),
+        ]
+
+    @property
+    def text(self) -> str:
+        """What is read in the message: its blocks, or its text when there are none, and its attachments."""
+        body, reader = self.record.body, reader_for(self._platform)
+        lines = [] if body.get("blocks") else [read(str(body.get("text", "")), reader)]
+        lines += [line for block in self.blocks for line in block_lines(block, reader)]
+        for attachment in body.get("attachments", []):
+            lines += [
+                read(str(attachment[key]), reader) for key in ("pretext", "title", "text") if key in attachment
+            ]
+        return "\n".join(lines)
+
+    @property
+    def markup(self) -> str:
+        """As `text`, but as the app wrote it."""
+        body = self.record.body
+        return super().markup if body.get("blocks") else str(body.get("text", ""))
+
+    @property
+    def notification(self) -> str:
+        """The plain `text` that a notification shows."""
+        return str(self.record.body.get("text", ""))
+
+    @property
+    def raw(self) -> Json:
+        """The message object, with its metadata."""
+        with self._platform.workspace.lock:
+            return self.record.render(with_metadata=True)
+
+    @property
+    def ts(self) -> str:
+        return self.record.ts
+
+    @property
+    def channel_id(self) -> str:
+        return self.record.channel_id
+
+    @property
+    def author_id(self) -> str:
+        return self.record.author_id
+
+    @property
+    def from_app(self) -> bool:
+        return self.record.by_app
+
+    @property
+    def metadata(self) -> Json | None:
+        return self.record.metadata
+
+    @property
+    def colors(self) -> list[str]:
+        """The colours of its attachments."""
+        return [str(attachment.get("color", "")) for attachment in self.record.body.get("attachments", [])]
+
+    @property
+    def ephemeral(self) -> bool:
+        """Whether one person alone sees it."""
+        return self.record.ephemeral_to is not None
+
+    @property
+    def deleted(self) -> bool:
+        return self.record.deleted
+
+    @property
+    def edits(self) -> int:
+        """How often it was changed."""
+        return self.record.edits
+
+    @property
+    def reactions(self) -> Mapping[str, Sequence[str]]:
+        """The reactions, each with the ids of those who gave it."""
+        with self._platform.workspace.lock:
+            return {name: list(users) for name, users in self.record.reactions.items()}
+
+    @property
+    def thread(self) -> "list[SeenMessage]":
+        """The replies, oldest first."""
+        with self._platform.workspace.lock:
+            return [SeenMessage(self._platform, reply) for reply in self.record.replies]
+
+
+class ViewSurface(Surface):
+    """A form or a Home."""
+
+    def __init__(self, platform: Platform, view: View) -> None:
+        super().__init__(platform)
+        self.view = view
+
+    @property
+    def blocks(self) -> list[Json]:
+        return self.view.blocks
+
+    @property
+    def user(self) -> User:
+        return self.view.user
+
+
+class Home(ViewSurface):
+    """Someone's Home tab."""
+
+    def __repr__(self) -> str:
+        return f"<home of {self.user.name}: {self.text!r}>"

@@ -1,0 +1,169 @@
+"""The events that a change in the workspace causes, as the Events API words them: inner events as pure
+functions, and the `event_callback` around them. Who is told at all is decided in `workspace`; how it
+travels, in `line`.
+"""
+
+import base64
+import json
+import secrets
+from collections.abc import Mapping
+
+from sandbox.records import App, Channel, Json, Message, User
+
+# The name under which an app subscribes to messages, for each kind of channel.
+MESSAGE_SUBSCRIPTIONS = {"channel": "message.channels", "group": "message.groups", "im": "message.im"}
+
+# The second form of a channel's type, used by membership events alone.
+_MEMBERSHIP_TYPES = {"channel": "C", "group": "G", "im": "D"}
+
+
+def subscription(event: Mapping[str, object]) -> str:
+    """The name an app has to subscribe to in order to hear `event`."""
+    if event["type"] == "message":
+        return MESSAGE_SUBSCRIPTIONS[str(event["channel_type"])]
+    return str(event["type"])
+
+
+def wrap(
+    event: Json, *, app: App, team_id: str, source_team: str, shared: bool, channel_id: str | None, at: float
+) -> Json:
+    """The `event_callback` for an inner event.
+
+    `source_team` is the workspace where it came from: another company's for someone in a shared channel,
+    while the authorization always names the workspace the app is installed in.
+    """
+    context = {"et": event["type"], "tid": team_id, "aid": app.app_id, "cid": channel_id or ""}
+    return {
+        "token": app.verification_token,
+        "team_id": team_id,
+        "context_team_id": source_team,
+        "context_enterprise_id": None,
+        "api_app_id": app.app_id,
+        "event": event,
+        "type": "event_callback",
+        "event_id": "Ev" + secrets.token_hex(5).upper(),
+        "event_time": int(at),
+        "authorizations": [
+            {
+                "enterprise_id": None,
+                "team_id": team_id,
+                "user_id": app.bot_user_id,
+                "is_bot": True,
+                "is_enterprise_install": False,
+            }
+        ],
+        "is_ext_shared_channel": shared,
+        "event_context": "4-" + base64.urlsafe_b64encode(json.dumps(context).encode()).decode(),
+    }
+
+
+def _placed(channel: Channel, event_ts: str) -> Json:
+    return {"channel": channel.id, "event_ts": event_ts, "channel_type": channel.type}
+
+
+def _home_of(author: User, team_id: str) -> Json:
+    """What an event adds about an author from another company."""
+    if author.team_id == team_id:
+        return {}
+    return {
+        "user_team": author.team_id,
+        "source_team": author.team_id,
+        "user_profile": {
+            "avatar_hash": f"g{author.id.lower()}",
+            "image_72": f"https://avatars.test/{author.id}_72.png",
+            "first_name": author.real_name.partition(" ")[0],
+            "real_name": author.real_name,
+            "display_name": author.name,
+            "team": author.team_id,
+            "name": author.name,
+            "is_restricted": author.restricted,
+            "is_ultra_restricted": author.ultra_restricted,
+        },
+    }
+
+
+def message(channel: Channel, posted: Message, author: User, team_id: str, *, root: Message | None = None) -> Json:
+    """`message`: something was said; a reply shown in the channel too carries its thread's root."""
+    event = posted.render(with_metadata=True)
+    if posted.thread_ts is not None and root is not None and "parent_user_id" not in event:
+        event["parent_user_id"] = root.author_id
+    if posted.broadcast and root is not None:
+        event |= {"subtype": "thread_broadcast", "root": root.render()}
+    return event | _home_of(author, team_id) | _placed(channel, posted.ts)
+
+
+def app_mention(channel: Channel, posted: Message, author: User, team_id: str) -> Json:
+    """`app_mention`: beside the `message` event for the same words."""
+    event = posted.render() | {"type": "app_mention"}
+    event.pop("subtype", None)
+    return event | _home_of(author, team_id) | {"channel": channel.id, "event_ts": posted.ts}
+
+
+def message_changed(channel: Channel, before: Json, changed: Message, event_ts: str) -> Json:
+    """`message` / `message_changed`: an edit, an unfurl, or a thread's root that got a reply."""
+    return {
+        "type": "message",
+        "subtype": "message_changed",
+        "message": changed.render() | _teams(changed),
+        "previous_message": before,
+        "hidden": True,
+        "ts": event_ts,
+    } | _placed(channel, event_ts)
+
+
+def _teams(changed: Message) -> Json:
+    team = changed.body.get("team")
+    return {"source_team": team, "user_team": team} if team else {}
+
+
+def message_deleted(channel: Channel, gone: Message, event_ts: str) -> Json:
+    """`message` / `message_deleted`."""
+    return {
+        "type": "message",
+        "subtype": "message_deleted",
+        "previous_message": gone.render(),
+        "hidden": True,
+        "deleted_ts": gone.ts,
+        "ts": event_ts,
+    } | _placed(channel, event_ts)
+
+
+def reaction(kind: str, channel: Channel, on: Message, name: str, user_id: str, event_ts: str) -> Json:
+    """`reaction_added` or `reaction_removed`."""
+    return {
+        "type": kind,
+        "user": user_id,
+        "reaction": name,
+        "item": {"type": "message", "channel": channel.id, "ts": on.ts},
+        "item_user": on.author_id,
+        "event_ts": event_ts,
+    }
+
+
+def membership(kind: str, channel: Channel, user: User, event_ts: str, inviter: str | None = None) -> Json:
+    """`member_joined_channel` or `member_left_channel`."""
+    event: Json = {
+        "type": kind,
+        "user": user.id,
+        "channel": channel.id,
+        "channel_type": _MEMBERSHIP_TYPES[channel.type],
+        "team": user.team_id,
+        "event_ts": event_ts,
+    }
+    if inviter is not None:
+        event["inviter"] = inviter
+    return event
+
+
+def app_home_opened(user: User, direct: Channel, tab: str, view: Json | None, event_ts: str) -> Json:
+    """`app_home_opened`; `view` is what the app last published for that person."""
+    event: Json = {
+        "type": "app_home_opened",
+        "user": user.id,
+        "channel": direct.id,
+        "tab": tab,
+        "event_ts": event_ts,
+    }
+    if view is not None:
+        event["view"] = view
+    return event

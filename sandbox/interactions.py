@@ -1,0 +1,180 @@
+"""What an interaction hands to the app for later: triggers (three seconds, once) and response URLs (thirty
+minutes, five uses), and what happens when they are used.
+"""
+
+import secrets
+from dataclasses import dataclass
+
+from sandbox import checks
+from sandbox.blocks import completed
+from sandbox.clock import Clock
+from sandbox.errors import SlackError
+from sandbox.records import Channel, Json, Message, User
+from sandbox.workspace import Workspace
+
+TRIGGER_SECONDS = 3.0
+RESPONSE_URL_SECONDS = 30 * 60.0
+RESPONSE_URL_USES = 5
+
+
+@dataclass(slots=True)
+class Trigger:
+    """The right to open one form for one person, shortly after they did something."""
+
+    id: str
+    user_id: str
+    issued_at: float
+    view_id: str | None  # the form in which it was caused, if it was
+    used: bool = False
+
+
+class Triggers:
+    """The triggers handed out, forgotten some time after they ended."""
+
+    def __init__(self, clock: Clock, team_number: str) -> None:
+        self._clock = clock
+        self._team_number = team_number
+        self._issued: dict[str, Trigger] = {}
+        self._count = 0
+
+    def issue(self, user_id: str, view_id: str | None = None) -> str:
+        """A new trigger id, in Slack's three-part form."""
+        now = self._clock.now()
+        self._count += 1
+        trigger_id = f"{int(now * 1000)}.{self._team_number}.{secrets.token_hex(16)}"
+        self._issued[trigger_id] = Trigger(trigger_id, user_id, now, view_id)
+        if self._count % 1000 == 0:
+            self._forget(now - 60)
+        return trigger_id
+
+    def _forget(self, before: float) -> None:
+        self._issued = {key: trigger for key, trigger in self._issued.items() if trigger.issued_at > before}
+
+    def exchange(self, trigger_id: str) -> Trigger:
+        """Use a trigger up.
+
+        Raises SlackError `invalid_trigger_id`, `exchanged_trigger_id` (it was used) or `expired_trigger_id`.
+        """
+        trigger = self._issued.get(trigger_id)
+        if trigger is None:
+            raise SlackError("invalid_trigger_id")
+        if trigger.used:
+            raise SlackError("exchanged_trigger_id")
+        if self._clock.now() - trigger.issued_at > TRIGGER_SECONDS:
+            raise SlackError("expired_trigger_id")
+        trigger.used = True
+        return trigger
+
+
+@dataclass(slots=True)
+class ResponseUrl:
+    """Where the app may answer one interaction, for a while and a few times."""
+
+    path: str
+    user: User
+    channel: Channel
+    original: Message | None  # what `replace_original` and `delete_original` act on
+    expires_at: float
+    thread_ts: str | None = None
+    uses: int = 0
+
+
+class ResponseUrls:
+    """The response URLs handed out, and what posting to one of them does."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._urls: dict[str, ResponseUrl] = {}
+        self._count = 0
+        self.base = ""
+
+    def issue(self, kind: str, user: User, channel: Channel, original: Message | None = None) -> str:
+        """A new URL; `kind` is the first part of its path as in Slack: `commands`, `actions` or `app`."""
+        now = self._workspace.clock.now()
+        self._count += 1
+        path = f"/{kind}/{self._workspace.team_id}/{int(now * 1000)}{self._count}/{secrets.token_urlsafe(18)}"
+        self._urls[path] = ResponseUrl(
+            path=path,
+            user=user,
+            channel=channel,
+            original=original,
+            expires_at=now + RESPONSE_URL_SECONDS,
+            thread_ts=original.thread_ts if original else None,
+        )
+        if self._count % 1000 == 0:
+            self._urls = {key: url for key, url in self._urls.items() if url.expires_at > now - 60}
+        return self.base + path
+
+    def use(self, path: str, payload: Json) -> Message | None:
+        """Do what the app asks for; gives the message that it posted or changed.
+
+        Raises SlackError `invalid_url`, `expired_url`, `used_url`, `no_text`, `invalid_blocks`, …
+        """
+        with self._workspace.changing():
+            url = self._urls.get(path)
+            if url is None:
+                raise SlackError("invalid_url")
+            if self._workspace.clock.now() > url.expires_at:
+                raise SlackError("expired_url")
+            if url.uses >= RESPONSE_URL_USES:
+                raise SlackError("used_url")
+            deletes, replaces = _flag(payload, "delete_original"), _flag(payload, "replace_original")
+            if not deletes:
+                checks.require_message(payload, ephemeral=payload.get("response_type") != "in_channel")
+            url.uses += 1
+            if deletes or replaces:
+                return self._act_on_original(url, payload, deletes=deletes)
+            message = answer(self._workspace, url.user, url.channel, payload, thread_ts=url.thread_ts)
+            if url.original is None:
+                url.original = message
+            return message
+
+    def _act_on_original(self, url: ResponseUrl, payload: Json, *, deletes: bool) -> Message | None:
+        original = url.original
+        if original is None or original.deleted:
+            raise SlackError("no_original")
+        if not original.by_app:
+            raise SlackError("cant_update_message")
+        if deletes:
+            self._workspace.delete(original)
+            return None
+        emptied: Json = {"blocks": [], "attachments": []}
+        self._workspace.edit(original, emptied | message_body(payload), metadata=payload.get("metadata"))
+        return original
+
+
+def _flag(payload: Json, key: str) -> bool:
+    """Slack takes these as JSON booleans and as the words."""
+    return payload.get(key) in (True, "true", 1, "1")
+
+
+def message_body(payload: Json) -> Json:
+    """The part of an app's message that is stored and shown."""
+    body: Json = {"text": str(payload.get("text") or "")}
+    body["blocks"] = completed(payload.get("blocks") or [])
+    if not body["blocks"]:
+        del body["blocks"]
+    if payload.get("attachments"):
+        body["attachments"] = [
+            {"id": number, **attachment} | _attachment_blocks(attachment)
+            for number, attachment in enumerate(payload["attachments"], 1)
+        ]
+    return body
+
+
+def _attachment_blocks(attachment: Json) -> Json:
+    return {"blocks": completed(attachment["blocks"])} if attachment.get("blocks") else {}
+
+
+def answer(
+    workspace: Workspace, user: User, channel: Channel, payload: Json, *, thread_ts: str | None = None
+) -> Message:
+    """Post an app's answer to an interaction: to the person alone, unless it says `in_channel`."""
+    thread_ts = payload.get("thread_ts") or thread_ts
+    body = message_body(payload)
+    if payload.get("response_type") == "in_channel":
+        bot = workspace.users[workspace.app.bot_user_id]
+        return workspace.post(
+            channel, bot, body, metadata=payload.get("metadata"), thread_ts=thread_ts, by_app=True
+        )
+    return workspace.post_ephemeral(channel, user, body, thread_ts)

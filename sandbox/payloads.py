@@ -1,0 +1,205 @@
+"""What the app is sent when someone types a command, presses, chooses, submits or closes: the payloads, key
+by key as Slack writes them. Pure but for the trigger and the response URL that most of them hand out.
+"""
+
+from sandbox.blocks import STATEFUL, Control, initial_state
+from sandbox.platform import Platform
+from sandbox.records import Channel, Json, Message, User
+from sandbox.views import View
+
+
+def _team(platform: Platform, team_id: str) -> Json:
+    """The `team` of a payload; someone from another company acts from their own."""
+    workspace = platform.workspace
+    return {"id": team_id, "domain": workspace.domain if team_id == workspace.team_id else team_id.lower()}
+
+
+def _actor(user: User) -> Json:
+    return {"id": user.id, "username": user.name, "name": user.name, "team_id": user.team_id}
+
+
+def channel_name(channel: Channel) -> str:
+    """How a payload names a conversation: private channels and direct messages go without their name."""
+    if channel.is_im:
+        return "directmessage"
+    return "privategroup" if channel.private else channel.name
+
+
+def _common(platform: Platform) -> Json:
+    return {"api_app_id": platform.app.app_id, "token": platform.app.verification_token}
+
+
+def command(platform: Platform, user: User, channel: Channel, name: str, text: str) -> Json:
+    """A slash command. `is_enterprise_install` is a word here, as everything in a form is."""
+    return {
+        "token": platform.app.verification_token,
+        "team_id": platform.workspace.team_id,
+        "team_domain": platform.workspace.domain,
+        "channel_id": channel.id,
+        "channel_name": channel_name(channel),
+        "user_id": user.id,
+        "user_name": user.name,
+        "command": name,
+        "text": text,
+        "api_app_id": platform.app.app_id,
+        "is_enterprise_install": "false",
+        "response_url": platform.response_urls.issue("commands", user, channel),
+        "trigger_id": platform.triggers.issue(user.id),
+    }
+
+
+def _action(platform: Platform, control: Control, value: Json) -> Json:
+    """One entry of `actions`: the element's own keys, what was chosen, and when."""
+    element = control.element
+    action: Json = {"type": element["type"], "action_id": control.action_id, "block_id": control.block_id}
+    for key in ("text", "value", "style", "url", "placeholder", "confirm", "min_query_length"):
+        if key in element and not (key == "value" and key in value):
+            action[key] = element[key]
+    action |= {key: initial for key, initial in element.items() if key.startswith("initial_")}
+    action |= {key: chosen for key, chosen in value.items() if key != "type"}
+    action["action_ts"] = platform.workspace.next_ts()
+    return action
+
+
+def action_in_message(platform: Platform, user: User, message: Message, control: Control, value: Json) -> Json:
+    """`block_actions` from a message. An ephemeral message is named by its time alone, never included."""
+    channel = platform.workspace.channels[message.channel_id]
+    container: Json = {
+        "type": "message",
+        "message_ts": message.ts,
+        "channel_id": channel.id,
+        "is_ephemeral": message.ephemeral_to is not None,
+    }
+    if message.thread_ts is not None:
+        container["thread_ts"] = message.thread_ts
+    state = initial_state(message.body.get("blocks", []))
+    if control.type in STATEFUL:
+        state.setdefault(control.block_id, {})[control.action_id] = {"type": control.type, **value}
+    payload: Json = {
+        "type": "block_actions",
+        "user": _actor(user),
+        **_common(platform),
+        "container": container,
+        "trigger_id": platform.triggers.issue(user.id),
+        "team": _team(platform, platform.workspace.team_id),
+        "enterprise": None,
+        "is_enterprise_install": False,
+        "channel": {"id": channel.id, "name": channel_name(channel)},
+    }
+    if message.ephemeral_to is None:
+        payload["message"] = message.render()
+    return payload | {
+        "state": {"values": state},
+        "response_url": platform.response_urls.issue("actions", user, channel, message),
+        "actions": [_action(platform, control, value)],
+    }
+
+
+def action_in_view(platform: Platform, user: User, view: View, control: Control, value: Json) -> Json:
+    """`block_actions` from a form or the Home tab."""
+    return {
+        "type": "block_actions",
+        "user": _actor(user),
+        **_common(platform),
+        "container": {"type": "view", "view_id": view.id},
+        "trigger_id": platform.triggers.issue(user.id, view.id),
+        "team": _team(platform, user.team_id),
+        "enterprise": None,
+        "is_enterprise_install": False,
+        "view": platform.views.render(view),
+        "actions": [_action(platform, control, value)],
+    }
+
+
+def view_submission(platform: Platform, user: User, view: View) -> Json:
+    """`view_submission`."""
+    return {
+        "type": "view_submission",
+        "team": _team(platform, user.team_id),
+        "user": _actor(user),
+        **_common(platform),
+        "trigger_id": platform.triggers.issue(user.id, view.id),
+        "view": platform.views.render(view),
+        "response_urls": [],
+        "is_enterprise_install": False,
+        "enterprise": None,
+    }
+
+
+def view_closed(platform: Platform, user: User, view: View, *, cleared: bool) -> Json:
+    """`view_closed`; `cleared` says whether the whole stack was closed at once."""
+    return {
+        "type": "view_closed",
+        "team": _team(platform, user.team_id),
+        "user": _actor(user),
+        **_common(platform),
+        "view": platform.views.render(view),
+        "is_cleared": cleared,
+        "is_enterprise_install": False,
+        "enterprise": None,
+    }
+
+
+def shortcut(platform: Platform, user: User, callback_id: str) -> Json:
+    """A global `shortcut`."""
+    return {
+        "type": "shortcut",
+        "token": platform.app.verification_token,
+        "action_ts": platform.workspace.next_ts(),
+        "team": _team(platform, user.team_id),
+        "user": {"id": user.id, "username": user.name, "team_id": user.team_id},
+        "is_enterprise_install": False,
+        "enterprise": None,
+        "callback_id": callback_id,
+        "trigger_id": platform.triggers.issue(user.id),
+    }
+
+
+def message_action(platform: Platform, user: User, message: Message, callback_id: str) -> Json:
+    """A message shortcut (`message_action`)."""
+    channel = platform.workspace.channels[message.channel_id]
+    return {
+        "type": "message_action",
+        "token": platform.app.verification_token,
+        "action_ts": platform.workspace.next_ts(),
+        "team": _team(platform, platform.workspace.team_id),
+        "user": {"id": user.id, "username": user.name, "team_id": user.team_id, "name": user.name},
+        "channel": {"id": channel.id, "name": channel_name(channel)},
+        "is_enterprise_install": False,
+        "enterprise": None,
+        "callback_id": callback_id,
+        "trigger_id": platform.triggers.issue(user.id),
+        "response_url": platform.response_urls.issue("app", user, channel, message),
+        "message_ts": message.ts,
+        "message": message.render(),
+    }
+
+
+def suggestion(platform: Platform, user: User, where: Message | View, control: Control, typed: str) -> Json:
+    """`block_suggestion`: the options of an external select, for what was typed so far."""
+    payload: Json = {
+        "type": "block_suggestion",
+        "user": _actor(user),
+        **_common(platform),
+        "action_id": control.action_id,
+        "block_id": control.block_id,
+        "value": typed,
+        "team": _team(platform, user.team_id),
+        "enterprise": None,
+        "is_enterprise_install": False,
+    }
+    if isinstance(where, View):
+        return payload | {
+            "container": {"type": "view", "view_id": where.id},
+            "view": platform.views.render(where),
+        }
+    channel = platform.workspace.channels[where.channel_id]
+    ephemeral = where.ephemeral_to is not None
+    container: Json = {
+        "type": "message",
+        "message_ts": where.ts,
+        "channel_id": channel.id,
+        "is_ephemeral": ephemeral,
+    }
+    payload |= {"container": container, "channel": {"id": channel.id, "name": channel_name(channel)}}
+    return payload if ephemeral else payload | {"message": where.render()}

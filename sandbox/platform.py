@@ -1,0 +1,84 @@
+"""Where the parts of the workspace are put together: its state, the line to the app, forms, triggers,
+response URLs.
+"""
+
+import secrets
+import threading
+from collections.abc import Callable
+
+from sandbox.agenda import Agenda
+from sandbox.clock import Clock
+from sandbox.errors import Problem, Problems
+from sandbox.events import subscription, wrap
+from sandbox.interactions import ResponseUrls, Triggers
+from sandbox.line import Line
+from sandbox.records import App, Channel, Json
+from sandbox.scopes import ALL_BOT_SCOPES
+from sandbox.socket_mode import SocketMode
+from sandbox.views import Views
+from sandbox.workspace import Workspace
+
+
+class Platform:
+    """Everything behind the Web API and the driver, without the server around it."""
+
+    def __init__(self, *, team_id: str, team_name: str, domain: str, app_name: str) -> None:
+        number = secrets.randbelow(10**10)
+        self.clock = Clock()
+        self.problems = Problems()
+        self.app = App(
+            app_id="A0001",
+            bot_id="B0001",
+            bot_user_id="U0BOT",
+            name=app_name,
+            bot_token=f"xoxb-{number}-sandbox-{secrets.token_hex(8)}",
+            app_token=f"xapp-1-A0001-{number}-{secrets.token_hex(16)}",
+            signing_secret=secrets.token_hex(16),
+            verification_token=secrets.token_hex(12),
+            scopes=ALL_BOT_SCOPES,
+        )
+        self.workspace = Workspace(team_id=team_id, name=team_name, domain=domain, app=self.app, clock=self.clock)
+        self.agenda = Agenda(self.clock)
+        self.line = Line(self.clock, self.problems, self.agenda)
+        self.sockets = SocketMode(self.app, self.line)
+        self.line.transport = self.sockets
+        self.triggers = Triggers(self.clock, str(number))
+        self.response_urls = ResponseUrls(self.workspace)
+        self.views = Views(self.workspace)
+        self.workspace.on_event = self._publish
+        self.running = False
+        self.revoked: str | None = None  # `token_revoked`, `account_inactive`: what every call is answered with
+        self.base_url = ""  # http://127.0.0.1:PORT, once the server stands
+
+    def _publish(self, event: Json, channel: Channel | None, source_team: str) -> None:
+        name = subscription(event)
+        if self.app.events is not None and name not in self.app.events:
+            return
+        if not self.running:
+            return
+        payload = wrap(
+            event,
+            app=self.app,
+            team_id=self.workspace.team_id,
+            source_team=source_team,
+            shared=bool(channel and channel.shared_with),
+            channel_id=channel.id if channel else None,
+            at=self.clock.now(),
+        )
+        self.line.send("events_api", str(event["type"]), payload)
+
+    def call(self, action: Callable[[], None]) -> None:
+        """Run `action` on the server's event loop and wait for it."""
+        assert self.line.loop is not None, "the sandbox is not running"
+        done = threading.Event()
+
+        def run() -> None:
+            action()
+            done.set()
+
+        self.line.loop.call_soon_threadsafe(run)
+        done.wait()
+
+    def problem(self, kind: str, detail: str) -> None:
+        """Record something the app did wrong."""
+        self.problems.add(Problem(kind, detail, self.clock.now()))

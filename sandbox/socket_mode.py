@@ -1,0 +1,170 @@
+"""Socket Mode: tickets for a socket, up to ten sockets of one app, hello, envelopes to exactly one of them,
+and goodbye.
+"""
+
+import asyncio
+import json
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import parse_qs
+
+from sandbox.line import Delivery, Line
+from sandbox.records import App, Json
+
+SOCKET_LIMIT = 10
+
+AsgiReceive = Callable[[], Awaitable[Any]]
+AsgiSend = Callable[[Any], Awaitable[None]]
+
+
+class Socket:
+    """One open connection of the app."""
+
+    def __init__(self, send: AsgiSend) -> None:
+        self._send = send
+        self._outbox: asyncio.Queue[str | int | None] = asyncio.Queue()
+        self.leaving = False  # told to reconnect; gets no new envelopes
+        self.envelopes = 0
+
+    def put(self, message: Json) -> None:
+        self._outbox.put_nowait(json.dumps(message, ensure_ascii=False, separators=(",", ":")))
+
+    def put_text(self, text: str) -> None:
+        self._outbox.put_nowait(text)
+
+    def close(self, code: int = 1000) -> None:
+        self._outbox.put_nowait(code)
+
+    async def write(self) -> None:
+        """Send what is put, until closed."""
+        while True:
+            item = await self._outbox.get()
+            if isinstance(item, str):
+                await self._send({"type": "websocket.send", "text": item})
+            else:
+                await self._send({"type": "websocket.close", "code": item or 1000})
+                return
+
+
+class SocketMode:
+    """The sockets of the app. Everything but `ticket` and `connected` runs on the server's event loop."""
+
+    def __init__(self, app: App, line: Line) -> None:
+        self._app = app
+        self._line = line
+        self._tickets: set[str] = set()
+        self._turn = 0
+        self.sockets: list[Socket] = []
+        self.on_change: Callable[[], None] = lambda: None
+
+    def ticket(self) -> str:
+        """The query of a URL that opens one socket."""
+        ticket = secrets.token_hex(16)
+        self._tickets.add(ticket)
+        return f"ticket={ticket}&app_id={self._app.app_id}"
+
+    @property
+    def connected(self) -> int:
+        """How many sockets can take an envelope."""
+        return sum(not socket.leaving for socket in self.sockets)
+
+    def dispatch(self, delivery: Delivery) -> bool:
+        """Send an envelope to one of the sockets, each in its turn; False when there is none."""
+        able = [socket for socket in self.sockets if not socket.leaving]
+        if not able:
+            return False
+        self._turn += 1
+        socket = able[self._turn % len(able)]
+        socket.envelopes += 1
+        socket.put(delivery.envelope())
+        return True
+
+    async def __call__(self, scope: Any, receive: AsgiReceive, send: AsgiSend) -> None:
+        """The ASGI application behind the socket's URL."""
+        await receive()  # websocket.connect
+        query = parse_qs(scope["query_string"].decode())
+        ticket = query.get("ticket", [""])[0]
+        if ticket not in self._tickets:
+            await send({"type": "websocket.close", "code": 4001})
+            return
+        self._tickets.discard(ticket)
+        await send({"type": "websocket.accept"})
+        socket = Socket(send)
+        if len(self.sockets) >= SOCKET_LIMIT:
+            await send({"type": "websocket.send", "text": json.dumps(self._goodbye("too_many_websockets"))})
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        writer = asyncio.get_running_loop().create_task(socket.write())
+        socket.put(self._hello())
+        self._add(socket)
+        try:
+            await self._listen(receive)
+        finally:
+            self._remove(socket)
+            writer.cancel()
+
+    def _add(self, socket: Socket) -> None:
+        self.sockets.append(socket)
+        self.on_change()
+        self._line.reconnected()
+
+    def _remove(self, socket: Socket) -> None:
+        self.sockets.remove(socket)
+        self.on_change()
+
+    async def _listen(self, receive: AsgiReceive) -> None:
+        while True:
+            event = await receive()
+            if event["type"] == "websocket.disconnect":
+                return
+            self._take(event.get("text") or "")
+
+    def _take(self, text: str) -> None:
+        try:
+            message = json.loads(text)
+        except ValueError:
+            self._line.problem("invalid_acknowledgement", f"not JSON: {text[:200]!r}")
+            return
+        if not isinstance(message, dict) or not isinstance(message.get("envelope_id"), str):
+            self._line.problem("invalid_acknowledgement", f"without an envelope_id: {text[:200]!r}")
+            return
+        self._line.acknowledge(message["envelope_id"], message.get("payload"))
+
+    def _hello(self) -> Json:
+        return {
+            "type": "hello",
+            "num_connections": len(self.sockets) + 1,
+            "debug_info": {
+                "host": "applink-sandbox",
+                "build_number": 1,
+                "approximate_connection_time": 18060,
+            },
+            "connection_info": {"app_id": self._app.app_id},
+        }
+
+    def _goodbye(self, reason: str) -> Json:
+        return {
+            "type": "disconnect",
+            "reason": reason,
+            "debug_info": {"host": "applink-sandbox"},
+            "connection_info": {"app_id": self._app.app_id},
+        }
+
+    def disconnect(self, reason: str, *, close: bool) -> None:
+        """Tell every socket to reconnect (`warning`, `refresh_requested`, `link_disabled`), and close it if
+        asked to.
+        """
+        for socket in self.sockets:
+            socket.put(self._goodbye(reason))
+            if close:
+                socket.leaving = True
+                socket.close()
+        self.on_change()
+
+    def drop(self) -> None:
+        """Cut every socket off without a word."""
+        for socket in self.sockets:
+            socket.leaving = True
+            socket.close(1011)
+        self.on_change()

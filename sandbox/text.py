@@ -1,0 +1,156 @@
+"""What people type and what Slack makes of it: mentions, channels, links and the three characters it
+encodes, in slash commands and in messages, and the rich text behind a message or a form's field.
+"""
+
+import re
+import secrets
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from sandbox.records import Json
+
+if TYPE_CHECKING:
+    from sandbox.workspace import Workspace
+
+
+class Mentionable(Protocol):
+    """A person, channel or user group, as it stands in rich text."""
+
+    def rich_text_element(self) -> Json:
+        """The element of a rich text section that mentions it."""
+        ...
+
+
+RichText = str | Sequence[str | Mentionable]
+"""What a person puts into a rich text field: a text, or parts of text and mentions."""
+
+# Something a person typed that Slack may recognise: an encoded token (pasted, or picked from the menu), a
+# handle, a channel's name, a link.
+_TYPED = re.compile(
+    r"<(?P<token>[@#!][A-Za-z0-9^]+)(?:\|[^<>]*)?>"
+    r"|(?<![\w@])@(?P<handle>[A-Za-z0-9][\w.-]*\w|[A-Za-z0-9])"
+    r"|(?<![\w#&])#(?P<channel>[a-z0-9][\w-]*)"
+    r"|(?P<url>https?://[^\s<>|]+)"
+)
+
+_BROADCASTS = ("here", "channel", "everyone")
+
+
+def escape(text: str) -> str:
+    """The three characters that Slack encodes in every text."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _parts(typed: str, workspace: "Workspace", *, resolve: bool) -> Iterable[tuple[str, str, str]]:
+    """Cut what was typed into (kind, id or text, name): kinds are text, user, usergroup, channel,
+    broadcast, link.
+    """
+    end = 0
+    for match in _TYPED.finditer(typed):
+        part = _recognise(match, workspace, resolve=resolve)
+        if part is None:
+            continue
+        if match.start() > end:
+            yield "text", typed[end : match.start()], ""
+        yield part
+        end = match.end()
+    if end < len(typed):
+        yield "text", typed[end:], ""
+
+
+def _recognise(match: re.Match[str], workspace: "Workspace", *, resolve: bool) -> tuple[str, str, str] | None:
+    if url := match["url"]:
+        return "link", url, ""
+    if token := match["token"]:
+        kind, key = token[0], token[1:]
+        if kind == "@" and key in workspace.users:
+            return "user", key, workspace.users[key].name
+        if kind == "#" and key in workspace.channels:
+            return "channel", key, workspace.channels[key].name
+        if kind == "!" and (group := workspace.usergroups.get(key.removeprefix("subteam^"))):
+            return "usergroup", group.id, group.handle
+        if kind == "!" and key in _BROADCASTS:
+            return "broadcast", key, key
+        return None
+    if not resolve:
+        return None
+    if name := match["channel"]:
+        channel = next((c for c in workspace.channels.values() if c.name == name and not c.is_im), None)
+        return ("channel", channel.id, name) if channel else None
+    handle = match["handle"]
+    if handle in _BROADCASTS:
+        return "broadcast", handle, handle
+    if user := next((u for u in workspace.users.values() if u.name == handle and not u.deleted), None):
+        return "user", user.id, user.name
+    group = next((g for g in workspace.usergroups.values() if g.handle == handle), None)
+    return ("usergroup", group.id, group.handle) if group else None
+
+
+def command_text(typed: str, workspace: "Workspace", *, resolve: bool = True) -> str:
+    """The `text` of a slash command for what was typed after its name.
+
+    With the app's `should_escape`, mentions arrive as `<@U…|name>`, `<!subteam^S…|@handle>`, `<#C…|name>`
+    and links in angle brackets. `resolve=False` leaves `@name` as it was typed, as Slack does where nobody
+    was picked from its menu.
+    """
+    if not workspace.app.should_escape:
+        return escape(typed)
+    written = []
+    for kind, key, name in _parts(typed, workspace, resolve=resolve):
+        if kind == "text":
+            written.append(escape(key))
+        elif kind == "link":
+            written.append(f"<{escape(key)}>")
+        elif kind == "user":
+            written.append(f"<@{key}|{name}>")
+        elif kind == "channel":
+            written.append(f"<#{key}|{name}>")
+        elif kind == "usergroup":
+            written.append(f"<!subteam^{key}|@{name}>")
+        else:
+            written.append(f"<!{key}>")
+    return "".join(written)
+
+
+def message_text(typed: str, workspace: "Workspace", *, resolve: bool = True) -> tuple[str, list[Json]]:
+    """The `text` and the `blocks` (one rich_text block) of a message that a person typed."""
+    written = []
+    elements: list[Json] = []
+    for kind, key, name in _parts(typed, workspace, resolve=resolve):
+        if kind == "text":
+            written.append(escape(key))
+            elements.append({"type": "text", "text": key})
+        elif kind == "link":
+            written.append(f"<{escape(key)}>")
+            elements.append({"type": "link", "url": key})
+        elif kind == "user":
+            written.append(f"<@{key}>")
+            elements.append({"type": "user", "user_id": key})
+        elif kind == "channel":
+            written.append(f"<#{key}|{name}>")
+            elements.append({"type": "channel", "channel_id": key})
+        elif kind == "usergroup":
+            written.append(f"<!subteam^{key}|@{name}>")
+            elements.append({"type": "usergroup", "usergroup_id": key})
+        else:
+            written.append(f"<!{key}>")
+            elements.append({"type": "broadcast", "range": key})
+    return "".join(written), [rich_text_block(elements) | {"block_id": secrets.token_urlsafe(4)[:5]}]
+
+
+def rich_text_block(elements: list[Json]) -> Json:
+    """A rich_text block of one section."""
+    return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": elements}]}
+
+
+def rich_text_value(written: RichText, workspace: "Workspace") -> Json:
+    """What a rich text field holds after a person wrote `written` into it; handles in a plain text are
+    picked mentions.
+    """
+    if isinstance(written, str):
+        _, blocks = message_text(written, workspace)
+        return {"type": "rich_text", "elements": blocks[0]["elements"]}
+    elements: list[Json] = []
+    for part in written:
+        elements.append({"type": "text", "text": part} if isinstance(part, str) else part.rich_text_element())
+    return rich_text_block(elements)

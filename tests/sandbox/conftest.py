@@ -1,0 +1,61 @@
+"""A workspace and a real Bolt app connected to it over Socket Mode, for the tests of the sandbox itself."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from slack_bolt import App
+from slack_bolt.adapter.socket_mode import SocketModeHandler
+from slack_sdk import WebClient
+
+from sandbox import Sandbox
+
+Connect = Callable[[App], None]
+
+
+def hang_up(slack: Sandbox, handler: SocketModeHandler) -> None:
+    """Close a client without its waits.
+
+    The server ends first, since the client would wait for its blocked read (3 s); and its idle queue gets
+    something to wake up for (1 s).
+    """
+    client = handler.client
+    client.auto_reconnect_enabled = False
+    slack.hang_up()
+    slack.wait_until(lambda: not client.is_connected())
+    client.closed = True
+    client.message_queue.put(None)
+    handler.close()  # type: ignore[no-untyped-call]
+
+
+@pytest.fixture
+def slack() -> Iterator[Sandbox]:
+    """A workspace that fails its test when the app did anything wrong that the test did not take."""
+    with Sandbox() as sandbox:
+        yield sandbox
+        sandbox.expect_no_problems()
+
+
+@pytest.fixture
+def client(slack: Sandbox) -> WebClient:
+    return WebClient(token=slack.bot_token, base_url=slack.api_url, timeout=5)
+
+
+@pytest.fixture
+def app(client: WebClient) -> App:
+    return App(client=client, process_before_response=True)
+
+
+@pytest.fixture
+def connect(slack: Sandbox) -> Iterator[Connect]:
+    """Connect an app once its listeners are in place."""
+    with ExitStack() as closing:
+
+        def connect(app: App) -> None:
+            sockets = slack.connections + 1
+            handler = SocketModeHandler(app, slack.app_token)
+            closing.callback(hang_up, slack, handler)
+            handler.connect()  # type: ignore[no-untyped-call]
+            slack.wait_until_connected(sockets)
+
+        yield connect
