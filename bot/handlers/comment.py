@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.handlers import activity, view
 from bot.handlers.call import Call, back_to, origin, trigger
-from bot.incidents import comments
+from bot.incidents import comments, lookup
 from bot.incidents.errors import BadWords
 from bot.incidents.words import first_word, number
 from bot.messages import answers, forms
@@ -22,7 +22,7 @@ def command(call: Call, ask: Command, words: str) -> Outcome:
     identifier = number(word, FORM)
     if not text:
         raise BadWords("A comment needs some text.", FORM)
-    call.access.incident(call.connection, identifier)  # before anybody mentioned is looked up for it
+    lookup.incident(call.connection, call.access, identifier)  # before anybody mentioned is looked up for it
     written = call.written(text)
     with call.write(once=trigger(ask)) as tx:
         incident, _ = comments.add(tx, call.access, identifier, written, call.now)
@@ -32,14 +32,14 @@ def command(call: Call, ask: Command, words: str) -> Outcome:
 def press(call: Call, ask: Press) -> Outcome:
     """`Comment`: a form whose text takes mentions."""
     identifier = number(ask.value, FORM)
-    incident = call.access.incident(call.connection, identifier)
+    incident = lookup.incident(call.connection, call.access, identifier)
     return OpenForm(forms.comment(identifier, incident.title, origin(ask, identifier)))
 
 
 def submission(call: Call, ask: Submission) -> Outcome:
     """The form of `Comment`, sent off."""
     identifier = number(str(ask.origin.get("n", "")), FORM)
-    call.access.incident(call.connection, identifier)
+    lookup.incident(call.connection, call.access, identifier)
     written = call.written_rich(ask.rich_text(forms.COMMENT) or {})
     with call.write(once=f"view:{ask.view_id}") as tx:
         incident, _ = comments.add(tx, call.access, identifier, written, call.now)

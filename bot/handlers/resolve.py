@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.handlers import view
 from bot.handlers.call import Call, back_to, origin
-from bot.incidents import lifecycle
+from bot.incidents import lifecycle, lookup
 from bot.incidents.comments import CommentText
 from bot.incidents.errors import AlreadyClosed, BadWords
 from bot.incidents.words import closest, first_word, number, shortened
@@ -40,7 +40,7 @@ def command(call: Call, _ask: Command, words: str) -> Outcome:
 def press(call: Call, ask: Press) -> Outcome:
     """`Resolve`: a form with room for a comment."""
     identifier = number(ask.value, FORM)
-    incident = call.access.incident(call.connection, identifier)
+    incident = lookup.incident(call.connection, call.access, identifier)
     if incident.status is Status.CLOSED:
         raise AlreadyClosed(identifier, incident.title, incident.date_closed, "Nothing was changed.")
     return OpenForm(forms.resolve(identifier, incident.title, origin(ask, identifier)))

@@ -5,14 +5,12 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from bot.handlers.call import Call
-from bot.incidents.access import LARGEST_IDENTIFIER
-from bot.incidents.errors import NotFound
+from bot.incidents import lookup
 from bot.incidents.words import first_word, number
 from bot.messages import incident as messages
 from bot.messages.blocks import Message
 from bot.slack.outcomes import Answer, Outcome
 from bot.slack.requests import Command, Press
-from storage.queries import incidents as queries
 
 FORM = "view N"
 
@@ -35,18 +33,7 @@ def in_place(call: Call, ask: Press) -> Outcome:
 
 def drawn(connection: Connection, call: Call, identifier: int, *, notice: str | None = None) -> Message:
     """The incident as the caller may see it, from the given connection. Raises NotFound."""
-    found = None
-    if 0 < identifier <= LARGEST_IDENTIFIER:
-        found = queries.incident_details(
-            connection,
-            call.access.organization_id,
-            identifier,
-            project_ids=call.access.project_ids,
-            member_id=call.access.member_id,
-            workspace_id=call.access.workspace_id,
-        )
-    if found is None:
-        raise NotFound(identifier)
+    found = lookup.details(connection, call.access, identifier)
     return messages.details(found, call.now, notice=notice)
 
 

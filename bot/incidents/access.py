@@ -9,14 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
-from bot.incidents.errors import NotFound
-from storage.queries.incidents import incident_head
-from storage.rows import IncidentHead
 from storage.values import ROLES_THAT_MANAGE_DIGESTS, Role
-
-LARGEST_IDENTIFIER = 2**63 - 1  # what the column holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +32,3 @@ class Access:
     def manages_digests(self) -> bool:
         """Whether they may make and change digests, for the projects they see."""
         return self.superuser or self.role in ROLES_THAT_MANAGE_DIGESTS
-
-    def incident(self, connection: Connection, identifier: int, *, lock: bool = False) -> IncidentHead:
-        """The incident with that identifier, if they see it; with `lock`, its row is held.
-
-        Raises NotFound.
-        """
-        head = None
-        if 0 < identifier <= LARGEST_IDENTIFIER:
-            head = incident_head(connection, self.organization_id, identifier, self.project_ids, lock=lock)
-        if head is None:
-            raise NotFound(identifier)
-        return head

@@ -8,14 +8,14 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from bot.incidents import lookup
 from bot.incidents.access import Access
 from bot.incidents.errors import BadWords, CommentGone, NotYourComment, Refusal
+from bot.incidents.limits import MAX_COMMENT_LENGTH
 from storage.queries import access as access_queries
 from storage.queries import activity, directory, incidents
 from storage.rows import Comment, IncidentHead
 from storage.values import ActivityType
-
-MAX_COMMENT_LENGTH = 8000  # characters, as stored: longer is a document, not a comment
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def add(
 
     Raises NotFound, Refusal.
     """
-    incident = access.incident(tx, identifier, lock=True)
+    incident = lookup.incident(tx, access, identifier, lock=True)
     check(tx, access, incident, written)
     activity_id = activity.add_activity(
         tx,
@@ -118,7 +118,7 @@ def own(
     connection: Connection, access: Access, identifier: int, comment_id: int, *, lock: bool = False
 ) -> tuple[IncidentHead, Comment]:
     """A comment that the caller may change, with its incident. Raises NotFound, CommentGone, NotYourComment."""
-    incident = access.incident(connection, identifier, lock=lock)
+    incident = lookup.incident(connection, access, identifier, lock=lock)
     comment = activity.comment_by_id(connection, incident.id, comment_id, access.workspace_id, lock=lock)
     if comment is None:
         raise CommentGone

@@ -11,16 +11,14 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from bot.incidents import comments
+from bot.incidents import comments, lookup
 from bot.incidents.access import Access
 from bot.incidents.comments import CommentText
 from bot.incidents.errors import AlreadyClosed, BadWords
+from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH, MAX_TITLE_LENGTH
 from storage.queries import activity, incidents
 from storage.rows import IncidentHead
 from storage.values import ActivityType, Status, StatusMethod
-
-MAX_TITLE_LENGTH = 255  # characters
-MAX_ENVIRONMENT_LENGTH = 64  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +164,7 @@ def declare(tx: Connection, access: Access, declared: Declaration, now: datetime
 
 def acknowledge(tx: Connection, access: Access, identifier: int, now: datetime) -> tuple[IncidentHead, bool]:
     """Marks an incident seen by the caller; gives it, and whether that was their first time. Raises NotFound."""
-    incident = access.incident(tx, identifier, lock=True)
+    incident = lookup.incident(tx, access, identifier, lock=True)
     return incident, incidents.mark_seen(tx, incident.id, access.member_id, now)
 
 
@@ -174,7 +172,7 @@ def resolve(
     tx: Connection, access: Access, identifier: int, now: datetime, comment: CommentText | None = None
 ) -> IncidentHead:
     """Closes an incident. Raises NotFound, AlreadyClosed, Refusal."""
-    incident = access.incident(tx, identifier, lock=True)
+    incident = lookup.incident(tx, access, identifier, lock=True)
     if incident.status is Status.CLOSED:
         raise AlreadyClosed(identifier, incident.title, incident.date_closed, "Nothing was changed.")
     return change_status(tx, incident, Status.CLOSED, StatusMethod.MANUAL, now, access=access, comment=comment)
@@ -184,7 +182,7 @@ def reopen(
     tx: Connection, access: Access, identifier: int, now: datetime, comment: CommentText | None = None
 ) -> IncidentHead:
     """Opens a closed incident again, with the status that it had before. Raises NotFound, BadWords."""
-    incident = access.incident(tx, identifier, lock=True)
+    incident = lookup.incident(tx, access, identifier, lock=True)
     if incident.status is not Status.CLOSED:
         raise BadWords(f"#{identifier} {incident.title} is not resolved, so there is nothing to reopen.")
     status = incident.status_before_closing or Status.OPEN
@@ -203,7 +201,7 @@ def set_severity(
 
     Raises NotFound, and AlreadyClosed on a closed incident.
     """
-    incident = access.incident(tx, identifier, lock=True)
+    incident = lookup.incident(tx, access, identifier, lock=True)
     if incident.status is Status.CLOSED:
         raise AlreadyClosed(
             identifier, incident.title, incident.date_closed, f"Reopen it first: reopen {identifier}."

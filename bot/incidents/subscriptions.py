@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from bot.incidents import lookup
 from bot.incidents.access import Access
 from storage.queries import incidents
 from storage.rows import IncidentHead
@@ -13,11 +14,11 @@ from storage.rows import IncidentHead
 
 def follow(tx: Connection, access: Access, identifier: int, now: datetime) -> tuple[IncidentHead, bool]:
     """Subscribes the caller; gives the incident, and whether they were not subscribed yet. Raises NotFound."""
-    incident = access.incident(tx, identifier)
+    incident = lookup.incident(tx, access, identifier)
     return incident, bool(incidents.subscribe(tx, incident.id, [access.member_id], now))
 
 
 def leave(tx: Connection, access: Access, identifier: int) -> tuple[IncidentHead, bool]:
     """Ends the caller's subscription; gives the incident, and whether there was one. Raises NotFound."""
-    incident = access.incident(tx, identifier)
+    incident = lookup.incident(tx, access, identifier)
     return incident, incidents.unsubscribe(tx, incident.id, access.member_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.incidents.comments import MAX_COMMENT_LENGTH
+from bot.incidents.limits import MAX_COMMENT_LENGTH
 from bot.incidents.markup import escape
 from bot.messages.blocks import MAX_FORM_TITLE, MAX_INPUT_LABEL, Block, plain, section
 from bot.messages.incident import title_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.incidents import search
+from bot.incidents import filters
 from bot.incidents.markup import escape
 from bot.messages.blocks import Message, context, message, section
 
@@ -20,7 +20,7 @@ class Topic:
 
 TOPICS: dict[str, Topic] = {
     "list": Topic(
-        search.FORM,
+        filters.FORM,
         "Incidents that you may see, newest first, ten a page. Words look in titles; quotes keep words together."
         " `since` leaves out what closed before, `until` what started after.",
         ("list", "list critical team:mine", 'list all "card payments" since:7d', "list seen:no"),

@@ -6,8 +6,8 @@ import json
 from datetime import datetime
 
 from bot.incidents.errors import BadWords
+from bot.incidents.filters import ListQuery
 from bot.incidents.markup import escape
-from bot.incidents.search import ListQuery
 from bot.messages.blocks import (
     Block,
     Element,

@@ -71,9 +71,7 @@ class Checkout:
             f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
             f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: us\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         }
-        record = "".join(
-            f"{path},sha256={digest(text)},{len(text.encode())}\n" for path, text in files.items()
-        )
+        record = "".join(f"{path},sha256={digest(text)},{len(text.encode())}\n" for path, text in files.items())
         self.wheels.mkdir(exist_ok=True)
         wheel = self.wheels / f"{name}-1.0-py3-none-any.whl"
         with zipfile.ZipFile(wheel, "w") as archive:
@@ -243,9 +241,7 @@ def test_an_environment_that_does_not_help_is_not_built_for_ever(checkout: Check
     assert f"{checkout.venv} was set up, but lacks alembic" in err
 
 
-def test_a_python_too_old_is_told_so(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_python_too_old_is_told_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     ast.parse(Path(run_bot.__file__).read_text(), feature_version=(3, 4))
     monkeypatch.setattr(sys, "version_info", (3, 8, 18, "final", 0))
     monkeypatch.setattr(sys, "version", "3.8.18 (default, Aug 1 2023)")

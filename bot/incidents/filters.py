@@ -1,0 +1,152 @@
+"""The filters of `list`: read from words, and written back as words. What they mean is `search`'s."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from bot.incidents.errors import BadWords
+from bot.incidents.words import Token, closest, shortened, tokens
+
+MAX_WORDS = 10
+MAX_WORD_LENGTH = 100  # characters
+MAX_TEAMS = 20
+
+FORM = (
+    "list [open|warning|critical|closed|all] [words…] [team:a,b|team:unassigned|team:mine] [project:x] [env:x]"
+    " [since:24h|7d|2026-11-01] [until:…] [seen:no]"
+)
+SHOWS = ("open", "warning", "critical", "closed", "all")
+_SAME = {"resolved": "closed"}  # what the messages call it
+KEYS = ("team", "project", "env", "since", "until", "seen")
+
+_AGO = re.compile(r"(\d{1,5})\s*(m|h|d|w)", re.IGNORECASE)
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_EARLIEST = 2000  # a year before which no incident can be meant
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """What a list was asked for, in the caller's words."""
+
+    show: str = "open"  # one of SHOWS
+    words: tuple[str, ...] = ()
+    teams: tuple[str, ...] = ()  # slugs, "mine", "unassigned"; none: any
+    project: str | None = None
+    environment: str | None = None
+    since: str | None = None
+    until: str | None = None
+    unseen: bool = False
+
+    def __str__(self) -> str:
+        """The same query as words; `parse` reads it back."""
+        parts = [self.show, *(f'"{word}"' for word in self.words)]
+        if self.teams:
+            parts.append("team:" + ",".join(self.teams))
+        for key, value in (("project", self.project), ("env", self.environment)):
+            if value is not None:
+                parts.append(f'{key}:"{value}"' if " " in value else f"{key}:{value}")
+        parts += [f"{key}:{value}" for key, value in (("since", self.since), ("until", self.until)) if value]
+        if self.unseen:
+            parts.append("seen:no")
+        return " ".join(parts)
+
+
+def parse(line: str) -> ListQuery:
+    """The query in the words behind `list`. Raises BadWords."""
+    return parse_tokens(tokens(line))
+
+
+def parse_tokens(found: Sequence[Token]) -> ListQuery:
+    """The query in these words. Raises BadWords, naming what is wrong and what would be right."""
+    query = ListQuery()
+    words: list[str] = []
+    given: set[str] = set()
+    for token in found:
+        if token.key is None:
+            word = token.text.lower()
+            shown = _SAME.get(word, word)
+            if not words and not token.quoted and shown in SHOWS and "show" not in given:
+                query = replace(query, show=shown)
+                given.add("show")
+            elif token.text.strip():
+                words.append(_word(token.text))
+        elif token.key in KEYS:
+            if token.key in given and token.key != "team":
+                raise BadWords(f"`{token.key}:` is given twice; once is enough.", FORM)
+            given.add(token.key)
+            query = _with_option(query, token.key, token.text)
+        else:
+            meant = closest(token.key, KEYS)
+            raise BadWords(
+                f"There is no filter `{shortened(token.key)}:`."
+                + (f" Did you mean `{meant}:`?" if meant else f" There are {', '.join(k + ':' for k in KEYS)}.")
+                + " To look for it in titles, put it in quotes.",
+                FORM,
+            )
+    if len(words) > MAX_WORDS:
+        raise BadWords(f"At most {MAX_WORDS} words of a title can be looked for at once.", FORM)
+    return replace(query, words=tuple(words))
+
+
+def _word(text: str) -> str:
+    folded = " ".join(text.split()).translate({ord(quote): None for quote in '"“”„'})
+    if len(folded) > MAX_WORD_LENGTH:
+        raise BadWords(f"A word to look for can have at most {MAX_WORD_LENGTH} characters.", FORM)
+    return folded
+
+
+def _with_option(query: ListQuery, key: str, value: str) -> ListQuery:
+    value = value.strip()
+    if not value:
+        raise BadWords(f"`{key}:` needs a value.", FORM)
+    match key:
+        case "team":
+            slugs = [slug.strip().lower() for slug in value.split(",") if slug.strip()]
+            teams = tuple(dict.fromkeys((*query.teams, *slugs)))
+            if len(teams) > MAX_TEAMS:
+                raise BadWords(f"At most {MAX_TEAMS} teams can be listed at once.", FORM)
+            return replace(query, teams=teams)
+        case "project":
+            return replace(query, project=value.lower())
+        case "env":
+            return replace(query, environment=_word(value))
+        case "since" | "until":
+            written = value.lower() if _AGO.fullmatch(value) else value.upper()
+            return replace(query, since=written) if key == "since" else replace(query, until=written)
+        case _:
+            if value.lower() not in ("no", "false"):
+                raise BadWords(f"`seen:` can only be `no`, not “{shortened(value)}”.", FORM)
+            return replace(query, unseen=True)
+
+
+def moment(value: str, key: str, now: datetime, zone: str) -> datetime:
+    """The moment that `24h`, `7d`, `2026-11-01` or `2026-11-01T09:30` means; without a zone, in `zone`.
+
+    A day alone is its first moment for `since` and its last for `until`. Raises BadWords.
+    """
+    wrong = BadWords(
+        f"“{shortened(value)}” is no time for `{key}:`. It can be 30m, 24h, 7d or 2w ago, or a date such as"
+        " 2026-11-01 or 2026-11-01T09:30.",
+        FORM,
+    )
+    ago = _AGO.fullmatch(value)
+    try:
+        if ago:
+            return now - timedelta(**{_UNITS[ago[2].lower()]: int(ago[1])})
+        if re.fullmatch(r"\d{4}-\d{1,2}-\d{1,2}", value):
+            year, month, day = map(int, value.split("-"))
+            edge = time.max if key == "until" else time.min
+            found = datetime.combine(date(year, month, day), edge, ZoneInfo(zone))
+        else:
+            found = datetime.fromisoformat(value)
+            if found.tzinfo is None:
+                found = found.replace(tzinfo=ZoneInfo(zone))
+    except (ValueError, OverflowError):
+        raise wrong from None
+    if not _EARLIEST <= found.year <= now.year + 10:
+        raise wrong
+    return found

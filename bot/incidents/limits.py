@@ -1,0 +1,7 @@
+"""How long things may be, in characters."""
+
+from __future__ import annotations
+
+MAX_COMMENT_LENGTH = 8000  # as stored: longer is a document, not a comment
+MAX_TITLE_LENGTH = 255
+MAX_ENVIRONMENT_LENGTH = 64

@@ -1,0 +1,41 @@
+"""Finding an incident for somebody: the one door to a single incident, with permission checked on the way."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from bot.incidents.access import Access
+from bot.incidents.errors import NotFound
+from storage.queries import incidents
+from storage.rows import IncidentDetails, IncidentHead
+
+_LARGEST_IDENTIFIER = 2**63 - 1  # what the column holds
+
+
+def incident(connection: Connection, access: Access, identifier: int, *, lock: bool = False) -> IncidentHead:
+    """The incident with that identifier, if the caller sees it; with `lock`, its row is held. Raises NotFound."""
+    found = None
+    if 0 < identifier <= _LARGEST_IDENTIFIER:
+        found = incidents.incident_head(
+            connection, access.organization_id, identifier, access.project_ids, lock=lock
+        )
+    if found is None:
+        raise NotFound(identifier)
+    return found
+
+
+def details(connection: Connection, access: Access, identifier: int) -> IncidentDetails:
+    """The incident whole, as the caller may see it. Raises NotFound."""
+    found = None
+    if 0 < identifier <= _LARGEST_IDENTIFIER:
+        found = incidents.incident_details(
+            connection,
+            access.organization_id,
+            identifier,
+            project_ids=access.project_ids,
+            member_id=access.member_id,
+            workspace_id=access.workspace_id,
+        )
+    if found is None:
+        raise NotFound(identifier)
+    return found
