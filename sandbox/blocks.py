@@ -1,15 +1,15 @@
 """Block Kit as the workspace keeps it: the ids and defaults that Slack fills in, the elements a person can
-use, what they have filled in so far (`state`), and what the whole reads like. Whether blocks are valid at
-all is `block_kit`'s business.
+use, and what they have filled in so far (`state`). Whether blocks are valid is `block_kit`'s business, how
+they read `mrkdwn`'s.
 """
 
 import copy
-import re
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.mrkdwn import seen_text
 from sandbox.records import Json
 
 State = dict[str, dict[str, Json]]
@@ -68,12 +68,19 @@ class Control:
         return bool(self.block["type"] == "input")
 
 
+def flat(blocks: Sequence[Json]) -> Iterator[Json]:
+    """The blocks in order, those inside a container after it."""
+    for block in blocks:
+        yield block
+        yield from block.get("child_blocks", [])
+
+
 def completed(blocks: Sequence[Json]) -> list[Json]:
     """A copy of `blocks` with what Slack adds: missing `block_id` and `action_id`, `emoji` and `verbatim`
     of texts.
     """
     done = copy.deepcopy(list(blocks))
-    for block in done:
+    for block in flat(done):
         block.setdefault("block_id", secrets.token_urlsafe(4)[:5])
         _complete_texts(block)
         for element in _elements(block):
@@ -113,7 +120,7 @@ def _elements(block: Json) -> Iterator[Json]:
 def controls(blocks: Sequence[Json]) -> list[Control]:
     """Everything a person can use in `blocks`, in order, with its label as they read it."""
     found = []
-    for block in blocks:
+    for block in flat(blocks):
         for element in _elements(block):
             if element.get("type") in INTERACTIVE:
                 found.append(Control(block, element, _label(block, element)))
@@ -167,7 +174,7 @@ def is_empty(element_type: str, state: Json) -> bool:
     """Whether a person has left an element blank."""
     value = state.get(STATEFUL[element_type][0])
     if element_type == "rich_text_input" and value:
-        return not rich_text(value).strip()
+        return not seen_text(value, {}).strip()
     return value in (None, "", [])
 
 
@@ -177,103 +184,3 @@ def options_of(element: Json) -> list[Json]:
         *element.get("options", []),
         *(option for group in element.get("option_groups", []) for option in group["options"]),
     ]
-
-
-# -- what it reads like
-
-# Turns a token's inside (`@U0001`, `!subteam^S0001`, `#C0001`, `https://…|label`) into what is shown.
-Reader = Callable[[str], str]
-
-_TOKEN = re.compile(r"<([^<>]+)>")
-
-
-def read(markup: str, reader: Reader) -> str:
-    """mrkdwn as a person reads it: tokens shown by name, entities decoded; bold, italics and quotes left as
-    written.
-    """
-    shown = _TOKEN.sub(lambda match: reader(match[1]), markup)
-    return shown.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-
-
-def _plain(text: str) -> str:
-    return text
-
-
-def visible(blocks: Sequence[Json], reader: Reader | None = None) -> str:
-    """All text of `blocks`, a line for each text, in reading order, button labels and options left out."""
-    return "\n".join(line for block in blocks for line in block_lines(block, reader or _plain_token))
-
-
-def _plain_token(inside: str) -> str:
-    return f"<{inside}>"
-
-
-def block_lines(block: Json, reader: Reader) -> list[str]:
-    """The texts of one block, as `visible` shows them."""
-    kind = block.get("type")
-    if kind == "section":
-        texts = [block["text"]] if block.get("text") else []
-        return [_shown(text, reader) for text in [*texts, *block.get("fields", [])]]
-    if kind == "header":
-        return [_shown(block["text"], reader)]
-    if kind == "context":
-        return [
-            _shown(element, reader) if element.get("type") != "image" else str(element.get("alt_text", ""))
-            for element in block.get("elements", [])
-        ]
-    if kind == "rich_text":
-        return [rich_text(block, reader)]
-    if kind == "image":
-        return [text for text in (block.get("title", {}).get("text", ""), block.get("alt_text", "")) if text]
-    if kind == "input":
-        hint = [_shown(block["hint"], reader)] if block.get("hint") else []
-        return [_shown(block["label"], reader), *hint]
-    if kind == "markdown":
-        return [str(block.get("text", ""))]
-    return []
-
-
-def _shown(text: Json, reader: Reader) -> str:
-    if text.get("type") == "mrkdwn":
-        return read(str(text["text"]), reader)
-    return str(text["text"])
-
-
-def rich_text(block: Json, reader: Reader | None = None) -> str:
-    """A rich_text block as one string: sections on lines of their own, list items with a bullet, quotes
-    with `>`.
-    """
-    reader = reader or _plain_token
-    lines = []
-    for element in block.get("elements", []):
-        kind = element.get("type")
-        if kind == "rich_text_list":
-            lines += ["• " + _inline(item, reader) for item in element.get("elements", [])]
-        elif kind == "rich_text_quote":
-            lines.append("> " + _inline(element, reader))
-        else:
-            lines.append(_inline(element, reader))
-    return "\n".join(lines)
-
-
-def _inline(section: Json, reader: Reader) -> str:
-    parts = []
-    for element in section.get("elements", []):
-        kind = element.get("type")
-        if kind == "text":
-            parts.append(str(element["text"]))
-        elif kind == "user":
-            parts.append(reader(f"@{element['user_id']}"))
-        elif kind == "usergroup":
-            parts.append(reader(f"!subteam^{element['usergroup_id']}"))
-        elif kind == "channel":
-            parts.append(reader(f"#{element['channel_id']}"))
-        elif kind == "broadcast":
-            parts.append(f"@{element['range']}")
-        elif kind == "link":
-            parts.append(str(element.get("text") or element["url"]))
-        elif kind == "emoji":
-            parts.append(f":{element['name']}:")
-        elif kind == "date":
-            parts.append(str(element.get("fallback", element["timestamp"])))
-    return "".join(parts)

@@ -29,14 +29,14 @@ def wrap(
 ) -> Json:
     """The `event_callback` for an inner event.
 
-    `source_team` is the workspace where it came from: another company's for someone in a shared channel,
-    while the authorization always names the workspace the app is installed in.
+    `source_team` is the workspace where it happened: another company's for someone in a shared channel,
+    while the context and the authorization name the workspace the app is installed in.
     """
     context = {"et": event["type"], "tid": team_id, "aid": app.app_id, "cid": channel_id or ""}
     return {
         "token": app.verification_token,
-        "team_id": team_id,
-        "context_team_id": source_team,
+        "team_id": source_team,
+        "context_team_id": team_id,
         "context_enterprise_id": None,
         "api_app_id": app.app_id,
         "event": event,
@@ -73,7 +73,7 @@ def _home_of(author: User, team_id: str) -> Json:
             "image_72": f"https://avatars.test/{author.id}_72.png",
             "first_name": author.real_name.partition(" ")[0],
             "real_name": author.real_name,
-            "display_name": author.name,
+            "display_name": author.real_name,
             "team": author.team_id,
             "name": author.name,
             "is_restricted": author.restricted,

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time
 
 from sandbox import checks, payloads
-from sandbox.blocks import STATEFUL, Control, is_empty, rich_text
+from sandbox.blocks import STATEFUL, Control, is_empty
 from sandbox.driver.acting import Acknowledged, act, option_called, send, suggestions
-from sandbox.driver.surface import ViewSurface, reader_for
+from sandbox.driver.surface import ViewSurface
 from sandbox.errors import NotThere, SlackError
 from sandbox.platform import Platform
 from sandbox.records import Channel, Json, User
@@ -77,7 +77,7 @@ class Form(ViewSurface):
         state = self.view.values.get(control.block_id, {}).get(control.action_id, {})
         value = state.get(STATEFUL[control.type][0])
         if control.type == "rich_text_input":
-            return rich_text(value, reader_for(self._platform)) if value else None
+            return self.read(value) or None
         if isinstance(value, list):
             return [str(one["text"]["text"]) if isinstance(one, dict) else str(one) for one in value]
         if isinstance(value, dict):

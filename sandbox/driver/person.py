@@ -89,7 +89,8 @@ class Person(HasId):
         try:
             checks.require_message(given, ephemeral=not in_channel)
             with self._platform.workspace.changing():
-                return SeenMessage(self._platform, post_answer(self._platform.workspace, self.user, place, given))
+                message = post_answer(self._platform.workspace, self.user, place, given)
+                return SeenMessage(self._platform, message, self.user)
         except SlackError as refusal:
             details = "; ".join(refusal.messages)
             self._platform.problem(refusal.error, f"the answer to a command. {details}".rstrip())
@@ -228,7 +229,7 @@ class Person(HasId):
                 broadcast=broadcast,
                 mentions_app=f"<@{workspace.app.bot_user_id}>" in encoded and not place.is_im,
             )
-        return SeenMessage(self._platform, message)
+        return SeenMessage(self._platform, message, self.user)
 
     def reply(
         self, message: SeenMessage, text: str, *, broadcast: bool = False, resolve: bool = True
@@ -274,7 +275,9 @@ class Person(HasId):
     def sees(self, channel: Where) -> list[SeenMessage]:
         """What they see in a channel, oldest first: its timeline, and what was shown to them alone."""
         place = self._place(channel)
-        return [SeenMessage(self._platform, m) for m in self._platform.workspace.visible(place, self.id)]
+        return [
+            SeenMessage(self._platform, m, self.user) for m in self._platform.workspace.visible(place, self.id)
+        ]
 
     def direct_messages(self) -> list[SeenMessage]:
         """Their conversation with the app, oldest first."""

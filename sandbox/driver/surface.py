@@ -4,11 +4,13 @@ they carry. These objects are live: they show the present state whenever they ar
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Self
+from zoneinfo import ZoneInfo
 
-from sandbox.blocks import STATEFUL, Control, block_lines, controls, options_of, read
+from sandbox.blocks import STATEFUL, Control, controls, flat, options_of
 from sandbox.errors import NotThere
+from sandbox.mrkdwn import seen_text
 from sandbox.platform import Platform
 from sandbox.records import Json, Message, User
 from sandbox.views import View
@@ -16,30 +18,15 @@ from sandbox.views import View
 WAIT_SECONDS = 5.0
 
 
-def reader_for(platform: Platform) -> Callable[[str], str]:
-    """How the tokens of mrkdwn are shown: people and groups as @name, channels as #name, links and dates by
-    their text.
-    """
+def names_in(platform: Platform) -> dict[str, str]:
+    """What is shown for the ids of people, user groups and channels."""
     workspace = platform.workspace
-
-    def show(inside: str) -> str:
-        target, _, label = inside.partition("|")
-        if target.startswith("@"):
-            user = workspace.users.get(target[1:])
-            return f"@{user.real_name}" if user else f"<{inside}>"
-        if target.startswith("#"):
-            channel = workspace.channels.get(target[1:])
-            return f"#{channel.name}" if channel else f"<{inside}>"
-        if target.startswith("!subteam^"):
-            group = workspace.usergroups.get(target.removeprefix("!subteam^"))
-            return f"@{group.handle}" if group else f"<{inside}>"
-        if target.startswith("!date^"):
-            return label
-        if target.startswith("!"):
-            return f"@{target[1:]}"
-        return label or target
-
-    return show
+    with workspace.lock:
+        return {
+            **{user.id: user.real_name for user in workspace.users.values()},
+            **{group.id: group.handle for group in workspace.usergroups.values()},
+            **{channel.id: channel.name for channel in workspace.channels.values()},
+        }
 
 
 def wait_until(
@@ -62,8 +49,14 @@ def wait_until(
 class Surface:
     """Blocks in front of a person."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Platform, reader: User | None) -> None:
         self._platform = platform
+        self._reader = reader  # whose time zone dates are shown in; None: UTC
+
+    def read(self, shown: object) -> str:
+        """What a person reads in a text, a block, a message or a list of these."""
+        zone = ZoneInfo(self._reader.tz if self._reader else "UTC")
+        return seen_text(shown, names_in(self._platform), zone=zone, now=self._platform.clock.utc())
 
     @property
     def blocks(self) -> list[Json]:
@@ -72,14 +65,15 @@ class Surface:
 
     @property
     def text(self) -> str:
-        """Everything there is to read, a line for each text, mentions by name, characters decoded."""
-        reader = reader_for(self._platform)
-        return "\n".join(line for block in self.blocks for line in block_lines(block, reader))
+        """Everything there is to read, a line for each text: without markup, names for mentions, dates
+        drawn.
+        """
+        return self.read(self.blocks)
 
     @property
     def markup(self) -> str:
-        """The same as written by the app: `<@U…>`, `&amp;` and all."""
-        return "\n".join(line for block in self.blocks for line in block_lines(block, _as_written))
+        """The texts as the app wrote them, markup, mentions and escapes as they are; a line each."""
+        return "\n".join(texts_in(self.blocks))
 
     @property
     def buttons(self) -> list[str]:
@@ -96,19 +90,19 @@ class Surface:
 
     def row_of(self, control: Control) -> str:
         """The text that a person takes a control to belong to: its own block's, and what stands above it up
-        to the next divider, header or other control.
+        to the next divider or other control, a header included.
         """
-        reader = reader_for(self._platform)
-        blocks = self.blocks
+        blocks = list(flat(self.blocks))
         position = next(i for i, block in enumerate(blocks) if block["block_id"] == control.block_id)
-        lines = block_lines(blocks[position], reader)
-        for block in reversed(blocks[:position]):
-            if lines and blocks[position]["type"] == "section":
-                break
-            if block["type"] in ("divider", "header") or controls([block]):
-                break
-            lines = block_lines(block, reader) + lines
-        return "\n".join(lines)
+        row = [blocks[position]]
+        if not self.read(row):
+            for block in reversed(blocks[:position]):
+                if block["type"] == "divider" or controls([block]):
+                    break
+                row.insert(0, block)
+                if block["type"] == "header":
+                    break
+        return self.read(row)
 
     def control(
         self,
@@ -146,8 +140,16 @@ class Surface:
         return self
 
 
-def _as_written(inside: str) -> str:
-    return f"<{inside}>"
+def texts_in(value: object) -> Iterator[str]:
+    """Every text in blocks, as it was sent."""
+    if isinstance(value, dict):
+        if isinstance(value.get("text"), str):
+            yield value["text"]
+        for inner in value.values():
+            yield from texts_in(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from texts_in(inner)
 
 
 def _contains(row: str, text: str) -> bool:
@@ -159,8 +161,8 @@ def _contains(row: str, text: str) -> bool:
 class SeenMessage(Surface):
     """A message in a channel, in a thread, or shown to one person alone."""
 
-    def __init__(self, platform: Platform, message: Message) -> None:
-        super().__init__(platform)
+    def __init__(self, platform: Platform, message: Message, reader: User | None = None) -> None:
+        super().__init__(platform, reader)
         self.record = message
 
     def __eq__(self, other: object) -> bool:
@@ -184,18 +186,11 @@ class SeenMessage(Surface):
     @property
     def text(self) -> str:
         """What is read in the message: its blocks, or its text when there are none, and its attachments."""
-        body, reader = self.record.body, reader_for(self._platform)
-        lines = [] if body.get("blocks") else [read(str(body.get("text", "")), reader)]
-        lines += [line for block in self.blocks for line in block_lines(block, reader)]
-        for attachment in body.get("attachments", []):
-            lines += [
-                read(str(attachment[key]), reader) for key in ("pretext", "title", "text") if key in attachment
-            ]
-        return "\n".join(lines)
+        return self.read(self.record.body)
 
     @property
     def markup(self) -> str:
-        """As `text`, but as the app wrote it."""
+        """As the app wrote it: the texts of its blocks, or its text when there are none."""
         body = self.record.body
         return super().markup if body.get("blocks") else str(body.get("text", ""))
 
@@ -259,14 +254,14 @@ class SeenMessage(Surface):
     def thread(self) -> "list[SeenMessage]":
         """The replies, oldest first."""
         with self._platform.workspace.lock:
-            return [SeenMessage(self._platform, reply) for reply in self.record.replies]
+            return [SeenMessage(self._platform, reply, self._reader) for reply in self.record.replies]
 
 
 class ViewSurface(Surface):
     """A form or a Home."""
 
     def __init__(self, platform: Platform, view: View) -> None:
-        super().__init__(platform)
+        super().__init__(platform, view.user)
         self.view = view
 
     @property

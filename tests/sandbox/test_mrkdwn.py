@@ -1,4 +1,6 @@
-"""What a person reads in Slack's texts and blocks: markup gone, names and dates put in, nothing else changed."""
+"""What a person reads in Slack's texts and blocks: markup gone, names and dates put in, nothing else
+changed.
+"""
 
 from datetime import UTC, datetime
 from typing import Any

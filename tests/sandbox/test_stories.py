@@ -175,7 +175,8 @@ def test_the_app_posts_updates_and_deletes(slack: Sandbox, client: WebClient) ->
     [card] = ada.sees(ops)
     assert card.metadata == {"event_type": "card", "event_payload": {"id": 7}}
     client.chat_update(channel="C0001", ts=posted["ts"], text="card", blocks=[section("*#1* Resolved")])
-    assert card.text == "*#1* Resolved"
+    assert card.text == "#1 Resolved"
+    assert card.markup == "*#1* Resolved"
     history = client.conversations_history(channel="C0001", include_all_metadata=True)
     assert history["messages"][0]["metadata"]["event_payload"] == {"id": 7}
     direct = client.chat_postMessage(channel="U0001", text="psst")
