@@ -7,6 +7,7 @@ payloads that nobody wants are acknowledged empty, and a request that is not ans
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import secrets
@@ -60,6 +61,13 @@ class Acknowledgement(BoltResponse):
         self.payload = payload
 
 
+def payload_of(response: BoltResponse) -> Mapping[str, Any] | None:
+    """What an answer carries, if anything."""
+    if isinstance(response, Acknowledgement):
+        return response.payload
+    return json.loads(response.body) if response.body.startswith("{") else None
+
+
 class Line:
     """The Bolt app and what it needs to carry outcomes out."""
 
@@ -78,7 +86,7 @@ class Line:
         self._background = background
         self.app = App(
             client=web_client(api_url),
-            authorize=self._authorize,
+            authorize=lambda team_id: self._authorization(team_id),  # Bolt reads the argument names
             signing_secret=signing_secret or "",
             request_verification_enabled=signing_secret is not None,
             process_before_response=True,
@@ -106,12 +114,14 @@ class Line:
         if url:
             self._background.respond(str(url), {"replace_original": False, **message})
 
-    def _authorize(self, team_id: str | None) -> Any:  # an AuthorizeResult; None for a workspace not ours
+    def _authorization(self, team_id: str | None) -> Any:  # an AuthorizeResult; None for a workspace not ours
         installation = self._clients.find(team_id or "")
         return installation.authorization if installation else None
 
     def _on_bolt_error(self, error: Exception, body: Payload) -> BoltResponse:
-        return Acknowledgement(_unexpected(error, str(body.get("command") or body.get("type"))))
+        # Bolt copies status and body out of this response, so it has to be one of its own.
+        payload = _unexpected(error, str(body.get("command") or body.get("type")))
+        return BoltResponse(status=200, body=payload if "command" in body else "")
 
     # --- one method for each kind of request ---------------------------------------------------------------
 

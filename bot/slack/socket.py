@@ -17,7 +17,7 @@ from slack_sdk.socket_mode.response import SocketModeResponse
 
 from bot.slack.clients import web_client
 from bot.slack.deadline import Watch
-from bot.slack.line import Acknowledgement, Line
+from bot.slack.line import Line, payload_of
 
 log = structlog.get_logger(__name__)
 
@@ -88,7 +88,7 @@ class SocketLine:
         response = self._line.dispatch(
             BoltRequest(mode="socket_mode", body=request.payload, headers=_retry_headers(request))
         )
-        payload = response.payload if isinstance(response, Acknowledgement) else None
+        payload = payload_of(response)
         if pending.claim():
             self._acknowledge(client, request, payload)
         elif payload and payload.get("text"):

@@ -1,0 +1,145 @@
+"""The world of the stories: a workspace, an organization, the bot between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from bot.app import Bot
+from bot.organization.apply import apply
+from bot.organization.file import load
+from bot.slack.clients import Clients
+from sandbox import Answer, Person, Sandbox
+from sandbox.records import Channel, UserGroup
+from storage.engine import Store
+
+COMMAND = "/incident"
+
+ORGANIZATION = """
+organization: {slug: acme, name: Acme, workspaces: [T0001]}
+teams:
+  - {slug: payments, name: Payments, slack_usergroup: S0001}
+  - {slug: search, name: Search, slack_usergroup: S0002}
+projects:
+  - {slug: checkout, name: Checkout, teams: [payments], channels: [C0001]}
+  - {slug: catalogue, name: Catalogue, teams: [search], channels: [C0002]}
+members:
+  - {email: ada@acme.test, name: Ada Obi, slack: U0001, role: owner, teams: [payments]}
+  - {email: ben@acme.test, name: Ben Tal, role: member, teams: [payments]}
+  - {email: cyn@acme.test, name: Cyn Roe, role: member, teams: [search]}
+  - {email: dan@acme.test, name: Dan Wu, role: manager}
+  - {email: sue@acme.test, name: Sue Perm, role: member, teams: [payments], superuser: true}
+"""
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Who and what there is in the workspace."""
+
+    ada: Person  # owner, of Payments
+    ben: Person  # member, of Payments
+    cyn: Person  # member, of Search
+    dan: Person  # manager, of no team
+    sue: Person  # member and superuser, of Payments
+    eve: Person  # nobody to Acme
+    checkout: Channel  # the channel of the project checkout, which is Payments'
+    catalogue: Channel  # the channel of the project catalogue, which is Search's
+    random: Channel  # no project's
+    payments: UserGroup
+    search: UserGroup
+
+
+@dataclass
+class World:
+    """Acme's workspace with the bot in it."""
+
+    slack: Sandbox
+    store: Store
+    bot: Bot
+    cast: Cast
+    folder: Path
+
+    def __post_init__(self) -> None:
+        cast = self.cast
+        self.ada, self.ben, self.cyn = cast.ada, cast.ben, cast.cyn
+        self.dan, self.sue, self.eve = cast.dan, cast.sue, cast.eve
+
+    def apply(self, organization: str, *, prune: bool = False) -> None:
+        """Makes the database match an organization file."""
+        apply_file(self.store, self.folder, organization, prune=prune)
+
+    def declare(self, title: str, *, by: Person | None = None, options: str = "project:checkout") -> int:
+        """An incident, declared by Ada unless somebody else is named; gives its number."""
+        answer = self.ask(by or self.ada, f"declare {options} {title}")
+        assert answer.message is not None
+        return int(answer.text.split("#", 1)[1].split(maxsplit=1)[0])
+
+    def ask(self, person: Person, words: str, *, channel: Channel | None = None) -> Answer:
+        """What somebody types behind the slash command, in #checkout unless another channel is named."""
+        return person.command(COMMAND, words, channel=channel or self.cast.checkout)
+
+
+def apply_file(store: Store, folder: Path, organization: str, *, prune: bool = False) -> None:
+    """Applies the text of an organization file."""
+    path = folder / "organization.yaml"
+    path.write_text(organization, encoding="utf-8")
+    apply(store, load(path), datetime.now(UTC), prune=prune, dry_run=False)
+
+
+def populate(slack: Sandbox) -> Cast:
+    """The people and channels that ORGANIZATION speaks of, and some whom it does not."""
+    ada = slack.person("U0001", "Ada Obi", "ada@acme.test", tz="Europe/Berlin")
+    ben = slack.person("U0002", "Ben Tal", "ben@acme.test", tz="America/New_York")
+    cyn = slack.person("U0003", "Cyn Roe", "cyn@acme.test", tz="Asia/Kolkata")
+    return Cast(
+        ada=ada,
+        ben=ben,
+        cyn=cyn,
+        dan=slack.person("U0004", "Dan Wu", "dan@acme.test"),
+        sue=slack.person("U0005", "Sue Perm", "sue@acme.test"),
+        eve=slack.person("U0006", "Eve Out", "eve@elsewhere.test"),
+        checkout=slack.channel("C0001", "checkout"),
+        catalogue=slack.channel("C0002", "catalogue"),
+        random=slack.channel("C0003", "random"),
+        payments=slack.usergroup("S0001", "payments", "Payments", [ada, ben]),
+        search=slack.usergroup("S0002", "search", "Search", [cyn]),
+    )
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    store = Store.open(database_url)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def slack() -> Iterator[Sandbox]:
+    """A workspace that fails its test when the bot did anything on the wire that Slack would not take."""
+    with Sandbox() as sandbox:
+        yield sandbox
+        sandbox.expect_no_problems()
+
+
+@pytest.fixture
+def world(slack: Sandbox, store: Store, tmp_path: Path) -> Iterator[World]:
+    """The bot on the workspace, with Acme's organization applied."""
+    cast = populate(slack)
+    apply_file(store, tmp_path, ORGANIZATION)
+    bot = Bot(
+        store,
+        Clients.connect(slack.bot_token, slack.api_url),
+        api_url=slack.api_url,
+        command=COMMAND,
+        app_token=slack.app_token,
+    )
+    bot.start()
+    slack.wait_until_connected()
+    yield World(slack, store, bot, cast, tmp_path)
+    slack.settle()
+    slack.hang_up()
+    bot.stop()
