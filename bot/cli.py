@@ -6,6 +6,7 @@ is wrong, and nothing was changed. What a script reads goes to stdout, everythin
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -227,7 +228,7 @@ def _secret_from_stdin() -> str:
         secret = sys.stdin.read(SECRET_MAX_LENGTH + 1).strip()
     except UnicodeDecodeError:
         secret = ""
-    if not secret or len(secret) > SECRET_MAX_LENGTH or not secret.isascii() or not secret.isprintable():
+    if len(secret) > SECRET_MAX_LENGTH or not re.fullmatch(r"[!-~]+", secret):
         raise BadUsage("--secret-stdin: stdin should hold the client secret and nothing else")
     return secret
 
