@@ -97,6 +97,7 @@ class Views:
             self.drop(user.id)
             view = self._new(user, definition, root=None, previous=None)
             self.stacks[user.id] = [view]
+            self._workspace.looks_new(user)
             return view
 
     def push(self, user: User, definition: Json) -> View:
@@ -112,6 +113,7 @@ class Views:
             self._refuse_duplicate(definition, None)
             view = self._new(user, definition, root=stack[0], previous=stack[-1])
             stack.append(view)
+            self._workspace.looks_new(user)
             return view
 
     def update(self, view: View, definition: Json, given_hash: str | None = None) -> View:
@@ -127,6 +129,7 @@ class Views:
             view.errors = {}
             view.hash = self._hash()
             view.updates += 1
+            self._workspace.looks_new(view.user)
             return view
 
     def publish(self, user: User, definition: Json, given_hash: str | None = None) -> View:
@@ -135,6 +138,7 @@ class Views:
             home = self.homes.get(user.id)
             if home is None:
                 home = self.homes[user.id] = self._new(user, definition, root=None, previous=None)
+                self._workspace.looks_new(user)
                 return home
             if given_hash and given_hash != home.hash:
                 raise SlackError("hash_conflict")
@@ -147,6 +151,7 @@ class Views:
             stack = self.stacks.get(view.user.id, [])
             while stack and view in stack:
                 self._forget(stack.pop())
+            self._workspace.looks_new(view.user)
 
     def drop(self, user_id: str) -> list[View]:
         """Close a person's whole stack of forms; gives the closed ones, topmost first."""
@@ -154,6 +159,8 @@ class Views:
             stack = self.stacks.pop(user_id, [])
             for view in stack:
                 self._forget(view)
+            if stack:
+                self._workspace.looks_new(stack[0].user)
             return stack[::-1]
 
     def _forget(self, view: View) -> None:

@@ -17,6 +17,10 @@ from sandbox.records import App, Channel, Json, Message, User, UserGroup
 # Told of each inner event with the channel it happened in (None: the whole workspace) and the author's team.
 EventListener = Callable[[Json, Channel | None, str], None]
 
+# Told of each thing that looks different now, with the lock held: a Message (new, changed, gone), a Channel (who
+# is in it), a User (who they are, which forms and which Home are in front of them).
+Watcher = Callable[[Message | Channel | User], None]
+
 
 class Workspace:
     """One workspace. `lock` guards everything in it; `changed` wakes those who wait for something to
@@ -36,6 +40,7 @@ class Workspace:
         self.usergroups: dict[str, UserGroup] = {}
         self.ephemerals: dict[str, list[Message]] = {}
         self.on_event: EventListener | None = None
+        self.watchers: list[Watcher] = []
         self._last_ts = 0
         self.add_user(
             User(
@@ -56,6 +61,11 @@ class Workspace:
             yield
             self.changed.notify_all()
 
+    def looks_new(self, thing: Message | Channel | User) -> None:
+        """Tell the watchers; inside `changing`."""
+        for watcher in self.watchers:
+            watcher(thing)
+
     def next_ts(self) -> str:
         """A new time stamp: microseconds on the workspace's clock, growing strictly even when asked faster
         than that.
@@ -70,6 +80,7 @@ class Workspace:
             user.updated = int(self.clock.now())
             self.users[user.id] = user
             self.ephemerals.setdefault(user.id, [])
+            self.looks_new(user)
         return user
 
     def user(self, user_id: str) -> User:
@@ -111,6 +122,7 @@ class Workspace:
                     members=[user_id, self.app.bot_user_id],
                 )
                 self.channels[channel_id] = channel
+                self.looks_new(channel)
             return channel
 
     def hears(self, channel: Channel) -> bool:
@@ -130,6 +142,7 @@ class Workspace:
             if user.id in channel.members:
                 return False
             channel.members.append(user.id)
+            self.looks_new(channel)
             self._say_membership(channel, user, "channel_join", "has joined the channel", inviter)
             self._tell(events.membership("member_joined_channel", channel, user, self.next_ts(), inviter), channel)
             return True
@@ -153,8 +166,10 @@ class Workspace:
                 self._tell(left, channel)
                 self._tell(gone)
                 channel.members.remove(user.id)
+                self.looks_new(channel)
                 return True
             channel.members.remove(user.id)
+            self.looks_new(channel)
             self._say_membership(channel, user, "channel_leave", "has left the channel", None)
             self._tell(left, channel)
             return True
@@ -218,6 +233,8 @@ class Workspace:
             channel.messages[ts] = message
             if root is not None:
                 root.replies.append(message)
+                self.looks_new(root)
+            self.looks_new(message)
             self._tell(events.message(channel, message, author, self.team_id, root=root), channel, author=author)
             if mentions_app:
                 self._tell(events.app_mention(channel, message, author, self.team_id), channel, author=author)
@@ -254,6 +271,7 @@ class Workspace:
                 by_app=True,
             )
             self.ephemerals[user.id].append(message)
+            self.looks_new(message)
             return message
 
     def edit(
@@ -272,6 +290,7 @@ class Workspace:
             if metadata is not None:
                 message.metadata = metadata or None
             message.edits += 1
+            self.looks_new(message)
             if message.ephemeral_to is None:
                 channel = self.channels[message.channel_id]
                 self._tell(events.message_changed(channel, before, message, event_ts), channel, author=editor)
@@ -282,12 +301,15 @@ class Workspace:
         """
         with self.changing():
             message.deleted = True
+            self.looks_new(message)
             if message.ephemeral_to is not None:
                 self.ephemerals[message.ephemeral_to].remove(message)
                 return
             channel = self.channels[message.channel_id]
             if message.thread_ts is not None:
-                channel.messages[message.thread_ts].replies.remove(message)
+                root = channel.messages[message.thread_ts]
+                root.replies.remove(message)
+                self.looks_new(root)
             if message.replies:
                 before = message.render()
                 message.body = {
@@ -310,6 +332,7 @@ class Workspace:
             if user.id in users:
                 raise SlackError("already_reacted")
             users.append(user.id)
+            self.looks_new(message)
             channel = self.channels[message.channel_id]
             event = events.reaction("reaction_added", channel, message, name, user.id, self.next_ts())
             self._tell(event, channel, author=user)
@@ -323,6 +346,7 @@ class Workspace:
             users.remove(user.id)
             if not users:
                 del message.reactions[name]
+            self.looks_new(message)
             channel = self.channels[message.channel_id]
             event = events.reaction("reaction_removed", channel, message, name, user.id, self.next_ts())
             self._tell(event, channel, author=user)
