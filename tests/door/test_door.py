@@ -58,8 +58,8 @@ class Checkout:
         (self.root / "bot/cli.py").write_text(COMMAND)
         runtime = self.pin("runtime", {f"{module}/__init__.py": "" for module in RUNTIME_MODULES})
         pytest_files = {"pytest/__init__.py": "", "pytest/__main__.py": PYTEST}
-        testing = self.pin("testing", pytest_files | {f"{m}/__init__.py": "" for m in TEST_MODULES[:2]})
-        plugins = self.pin("plugins", {f"{module}.py": "" for module in TEST_MODULES[3:]})
+        testing = self.pin("testing", pytest_files | {f"{m}/__init__.py": "" for m in TEST_MODULES[:3]})
+        plugins = self.pin("plugins", {f"{module}.py": "" for module in TEST_MODULES[4:]})
         (self.root / "requirements.txt").write_text(runtime)
         (self.root / "requirements-test.txt").write_text(runtime + testing + plugins)
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", self.bare], check=True)
