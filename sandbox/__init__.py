@@ -8,8 +8,12 @@ from sandbox.driver.person import Answer, Person
 from sandbox.driver.surface import Home, SeenMessage
 from sandbox.errors import NotAcknowledged, NotConnected, NotThere, Problem, SandboxError
 from sandbox.sandbox import Sandbox
+from sandbox.scopes import ALL_BOT_SCOPES, ALL_EVENTS, USUAL_EVENTS
 
 __all__ = [
+    "ALL_BOT_SCOPES",
+    "ALL_EVENTS",
+    "USUAL_EVENTS",
     "Acknowledged",
     "Answer",
     "Form",

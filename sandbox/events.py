@@ -8,7 +8,7 @@ import json
 import secrets
 from collections.abc import Mapping
 
-from sandbox.records import App, Channel, Json, Message, User
+from sandbox.records import App, Channel, Json, Message, User, UserGroup
 
 # The name under which an app subscribes to messages, for each kind of channel.
 MESSAGE_SUBSCRIPTIONS = {"channel": "message.channels", "group": "message.groups", "im": "message.im"}
@@ -167,3 +167,76 @@ def app_home_opened(user: User, direct: Channel, tab: str, view: Json | None, ev
     if view is not None:
         event["view"] = view
     return event
+
+
+def file_shared(channel: Channel, file_id: str, user_id: str, event_ts: str) -> Json:
+    """`file_shared`: beside the `message` that shows the file."""
+    return {
+        "type": "file_shared",
+        "file_id": file_id,
+        "user_id": user_id,
+        "file": {"id": file_id},
+        "channel_id": channel.id,
+        "event_ts": event_ts,
+    }
+
+
+def channel_named(kind: str, channel: Channel, user_id: str, event_ts: str) -> Json:
+    """`channel_archive` or `channel_unarchive`, and the same of private channels (`group_…`)."""
+    event: Json = {"type": kind, "channel": channel.id, "user": user_id, "event_ts": event_ts}
+    if kind.endswith("_archive"):
+        event["is_moved"] = 0
+    return event
+
+
+def channel_renamed(channel: Channel, event_ts: str) -> Json:
+    """`channel_rename` or `group_rename`."""
+    renamed = {
+        "id": channel.id,
+        "is_channel": not channel.private,
+        "is_mpim": False,
+        "name": channel.name,
+        "name_normalized": channel.name,
+        "created": channel.created,
+    }
+    return {"type": f"{channel.type}_rename", "channel": renamed, "event_ts": event_ts}
+
+
+def channel_created(channel: Channel, team_id: str, event_ts: str) -> Json:
+    """`channel_created`: a public channel that nobody but its maker is in."""
+    rendered = channel.render(team_id, member=False)
+    del rendered["is_member"], rendered["parent_conversation"]
+    return {"type": "channel_created", "channel": rendered, "event_ts": event_ts}
+
+
+def user_changed(user: Json, now: int, event_ts: str) -> Json:
+    """`user_change`."""
+    return {"type": "user_change", "user": user, "cache_ts": now, "event_ts": event_ts}
+
+
+def team_joined(user: Json, now: int, event_ts: str) -> Json:
+    """`team_join`."""
+    return {"type": "team_join", "user": user, "cache_ts": now, "event_ts": event_ts}
+
+
+def subteam(kind: str, group: Json, event_ts: str) -> Json:
+    """`subteam_created` or `subteam_updated`."""
+    return {"type": kind, "subteam": group, "event_ts": event_ts}
+
+
+def subteam_members_changed(
+    group: UserGroup, team_id: str, added: list[str], removed: list[str], before: int, event_ts: str
+) -> Json:
+    """`subteam_members_changed`; `before` is when it was changed the time before."""
+    return {
+        "type": "subteam_members_changed",
+        "subteam_id": group.id,
+        "team_id": team_id,
+        "date_previous_update": before,
+        "date_update": group.updated,
+        "added_users": added,
+        "added_users_count": len(added),
+        "removed_users": removed,
+        "removed_users_count": len(removed),
+        "event_ts": event_ts,
+    }

@@ -52,6 +52,7 @@ class Delivery:
     acknowledged: bool = False
     answer: Json = field(default_factory=dict)
     failure: str = ""  # why it was not acknowledged: `timeout`, `not_connected`, `http_error`
+    no_retry: bool = False  # the app asked for no retry of this event
     settled: threading.Event = field(default_factory=threading.Event)
     timer: asyncio.TimerHandle | None = None
 
@@ -70,6 +71,9 @@ class Delivery:
 
 class Transport(Protocol):
     """A way to the app. Called on the server's event loop."""
+
+    timeout_reason: str
+    """What the retry of an event that was not acknowledged in time is told."""
 
     def dispatch(self, delivery: Delivery) -> bool:
         """Send it off; False when there is no way to the app at the moment."""
@@ -93,6 +97,7 @@ class Line:
         self.traffic: deque[Exchange] = deque(maxlen=TRAFFIC_KEPT)
         self.idle = threading.Condition()
         self._open = 0
+        self.held: list[Delivery] | None = None  # events kept back; None: they go at once
 
     def send(
         self,
@@ -117,15 +122,23 @@ class Line:
             retry_reason=reason,
         )
         exchange.envelope_id = delivery.envelope_id
-        self.traffic.append(exchange)
+        if kind == "events_api" and self.held is not None:
+            self.held.append(delivery)
+        else:
+            self.launch(delivery)
+        return delivery
+
+    def launch(self, delivery: Delivery) -> None:
+        """Send off a delivery that was made or held back."""
+        self.traffic.append(delivery.exchange)
         with self.idle:
             self._open += 1
         assert self.loop is not None, "the sandbox is not running"
         self.loop.call_soon_threadsafe(self._dispatch, delivery)
-        return delivery
 
     def _dispatch(self, delivery: Delivery) -> None:
         assert self.loop is not None and self.transport is not None
+        delivery.exchange.at = self._clock.now()
         self._waiting[delivery.envelope_id] = delivery
         delivery.timer = self.loop.call_later(self.acknowledge_seconds, self._expire, delivery)
         if not self.transport.dispatch(delivery):
@@ -163,7 +176,11 @@ class Line:
             return
         self._expired.append(delivery.envelope_id)
         delivery.failure = reason
-        if delivery.kind == "events_api" and delivery.retry_attempt < len(self.retry_delays):
+        if (
+            delivery.kind == "events_api"
+            and not delivery.no_retry
+            and delivery.retry_attempt < len(self.retry_delays)
+        ):
             delay = self.retry_delays[delivery.retry_attempt]
             self._agenda.later(delay, lambda: self._again(delivery, reason))
         self._settle(delivery)
@@ -181,7 +198,7 @@ class Line:
             return
         what = f"{delivery.kind} {delivery.exchange.name!r}"
         self.problem("not_acknowledged", f"{what} was not acknowledged within {self.acknowledge_seconds:g} s")
-        self.fail(delivery, "timeout")
+        self.fail(delivery, self.transport.timeout_reason if self.transport else "timeout")
 
     def _settle(self, delivery: Delivery) -> None:
         if delivery.timer is not None:

@@ -10,10 +10,12 @@ from sandbox.agenda import Agenda
 from sandbox.clock import Clock
 from sandbox.errors import Problem, Problems
 from sandbox.events import subscription, wrap
+from sandbox.faults import Faults, Limits
+from sandbox.files import Files
 from sandbox.interactions import ResponseUrls, Triggers
 from sandbox.line import Line
 from sandbox.records import App, Channel, Json
-from sandbox.scopes import ALL_BOT_SCOPES
+from sandbox.scopes import ALL_BOT_SCOPES, BY_EVENT, USUAL_EVENTS
 from sandbox.socket_mode import SocketMode
 from sandbox.views import Views
 from sandbox.workspace import Workspace
@@ -36,8 +38,11 @@ class Platform:
             signing_secret=secrets.token_hex(16),
             verification_token=secrets.token_hex(12),
             scopes=ALL_BOT_SCOPES,
+            events=USUAL_EVENTS,
         )
         self.workspace = Workspace(team_id=team_id, name=team_name, domain=domain, app=self.app, clock=self.clock)
+        self.faults = Faults()
+        self.limits = Limits(self.clock)
         self.agenda = Agenda(self.clock)
         self.line = Line(self.clock, self.problems, self.agenda)
         self.sockets = SocketMode(self.app, self.line)
@@ -45,6 +50,7 @@ class Platform:
         self.triggers = Triggers(self.clock, str(number))
         self.response_urls = ResponseUrls(self.workspace)
         self.views = Views(self.workspace)
+        self.files = Files(self.workspace)
         self.workspace.on_event = self._publish
         self.running = False
         self.revoked: str | None = None  # `token_revoked`, `account_inactive`: what every call is answered with
@@ -52,9 +58,7 @@ class Platform:
 
     def _publish(self, event: Json, channel: Channel | None, source_team: str) -> None:
         name = subscription(event)
-        if self.app.events is not None and name not in self.app.events:
-            return
-        if not self.running:
+        if not self.running or name not in self.app.events or BY_EVENT.get(name) not in {None, *self.app.scopes}:
             return
         payload = wrap(
             event,

@@ -25,7 +25,7 @@ class App:
     signing_secret: str
     verification_token: str
     scopes: frozenset[str]
-    events: frozenset[str] | None = None  # the subscriptions, as `message.channels`; None: every one
+    events: frozenset[str]  # the subscriptions, as `message.channels`
     should_escape: bool = True  # of its slash commands: mentions, channels and links arrive encoded
     home_tab: bool = True
     messages_tab: bool = True

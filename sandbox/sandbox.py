@@ -2,18 +2,46 @@
 what the app does.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
+from sandbox import events
 from sandbox.clock import Clock
 from sandbox.driver.person import Person
 from sandbox.driver.surface import WAIT_SECONDS, SeenMessage, wait_until
 from sandbox.errors import Problems, SandboxError
-from sandbox.line import Exchange
+from sandbox.faults import Faults, Limits
+from sandbox.http_mode import HttpMode, RequestUrls
+from sandbox.line import Delivery, Exchange
 from sandbox.platform import Platform
 from sandbox.records import Channel, Json, User, UserGroup
 from sandbox.server import ServerThread, application
+
+
+class HeldEvents:
+    """Events that are kept back."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._held: list[Delivery] = []
+        platform.line.held = self._held
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    @property
+    def names(self) -> list[str]:
+        """The types of the events, in the order in which they happened."""
+        return [delivery.exchange.name for delivery in self._held]
+
+    def release(self, order: Sequence[int] | None = None, *, reverse: bool = False) -> None:
+        """Send them, in this order of their positions, or last first; positions left out are dropped."""
+        waiting, self._held[:] = list(self._held), []
+        chosen = [waiting[position] for position in order] if order is not None else waiting
+        for delivery in chosen[::-1] if reverse else chosen:
+            self._platform.line.launch(delivery)
 
 
 class Sandbox:
@@ -28,23 +56,22 @@ class Sandbox:
         domain: str = "acme",
         app_name: str = "Tocsin",
         scopes: Iterable[str] | None = None,
-        events: Iterable[str] | None = None,
+        subscriptions: Iterable[str] | None = None,
         should_escape: bool = True,
         acknowledge_seconds: float = 3.0,
     ) -> None:
-        """`scopes` and `events` (as `message.channels`) narrow what the app may do and hears; by default,
-        everything.
-        """
+        """`scopes` (everything) and `subscriptions` (USUAL_EVENTS) are what the app was installed with."""
         self.platform = Platform(team_id=team_id, team_name=team_name, domain=domain, app_name=app_name)
         app = self.platform.app
         if scopes is not None:
             app.scopes = frozenset(scopes)
-        if events is not None:
-            app.events = frozenset(events)
+        if subscriptions is not None:
+            app.events = frozenset(subscriptions)
         app.should_escape = should_escape
         self.platform.line.acknowledge_seconds = acknowledge_seconds
         self._port = port
         self._server = ServerThread(self.platform, application(self.platform))
+        self._http: HttpMode | None = None
         self._people: dict[str, Person] = {}
         self._open_channels: list[Channel] = []
 
@@ -54,7 +81,7 @@ class Sandbox:
         """Listen; raises OSError when the port is taken."""
         self._port = self._server.start(self._port)
         platform = self.platform
-        platform.base_url = platform.response_urls.base = f"http://127.0.0.1:{self._port}"
+        platform.base_url = platform.response_urls.base = platform.files.base = f"http://127.0.0.1:{self._port}"
         platform.running = True
         platform.sockets.on_change = self._wake
         return self
@@ -63,6 +90,8 @@ class Sandbox:
         """Close every connection and end the server."""
         self.platform.running = False
         self._server.stop()
+        if self._http is not None:
+            self._http.close()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -111,7 +140,7 @@ class Sandbox:
     def bot_mention(self) -> str:
         return f"<@{self.bot_user_id}>"
 
-    # -- furnishing
+    # -- furnishing: what was there before the app came, unless `announced` to it as new
 
     def channel(
         self,
@@ -122,9 +151,11 @@ class Sandbox:
         shared_with: str | None = None,
         bot_in: bool = True,
         members: Iterable[Person] | None = None,
+        announced: bool = False,
     ) -> Channel:
-        """A channel. Without `members`, everyone is in it, also who comes later; `shared_with`: another
-        company's team id.
+        """A channel; `shared_with`: another company's team id.
+
+        Without `members` everyone is in it, also who comes later.
         """
         workspace = self.platform.workspace
         everyone = [user.id for user in workspace.users.values() if not user.is_bot]
@@ -140,6 +171,9 @@ class Sandbox:
         )
         with workspace.changing():
             workspace.channels[channel_id] = channel
+            if announced and not private:
+                created = events.channel_created(channel, self.team_id, workspace.next_ts())
+                workspace.announce(created)
         if members is None:
             self._open_channels.append(channel)
         return channel
@@ -158,9 +192,11 @@ class Sandbox:
         is_bot: bool = False,
         deleted: bool = False,
         home_team: str | None = None,
+        announced: bool = False,
     ) -> Person:
-        """A person. `handle` (typed after an @) is their first name in small letters; `home_team`: another
-        company's.
+        """A person; `home_team`: another company's team id.
+
+        `handle` (typed after an @) is their first name in small letters.
         """
         workspace = self.platform.workspace
         taken = {user.name for user in workspace.users.values()}
@@ -185,15 +221,22 @@ class Sandbox:
             for channel in self._open_channels:
                 if home_team is None or channel.shared_with == home_team:
                     channel.members.append(user.id)
+            if announced and user.team_id == self.team_id:
+                ts = workspace.next_ts()
+                workspace.announce(events.team_joined(self._rendered(user), user.updated, ts))
         person = self._people[user_id] = Person(self.platform, user)
         return person
 
-    def usergroup(self, group_id: str, handle: str, name: str, users: Iterable[Person] = ()) -> UserGroup:
+    def usergroup(
+        self, group_id: str, handle: str, name: str, users: Iterable[Person] = (), *, announced: bool = False
+    ) -> UserGroup:
         """A user group, mentioned as @handle."""
         now = int(self.clock.now())
         group = UserGroup(group_id, handle, name, [person.id for person in users], created=now, updated=now)
         with self.platform.workspace.changing():
             self.platform.workspace.usergroups[group_id] = group
+            if announced:
+                self._announce_group("subteam_created", group)
         return group
 
     def who(self, user_id: str) -> Person:
@@ -202,6 +245,160 @@ class Sandbox:
             return self._people[user_id]
         except KeyError:
             raise SandboxError(f"there is nobody with the id {user_id}") from None
+
+    # -- what changes without anybody typing
+
+    def archive(self, channel: Channel, by: Person | None = None) -> None:
+        """Archive a channel."""
+        self._set_archived(channel, True, by)
+
+    def unarchive(self, channel: Channel, by: Person | None = None) -> None:
+        """Bring an archived channel back."""
+        self._set_archived(channel, False, by)
+
+    def _set_archived(self, channel: Channel, archived: bool, by: Person | None) -> None:
+        workspace = self.platform.workspace
+        with workspace.changing():
+            channel.archived = archived
+            kind = f"{channel.type}_{'archive' if archived else 'unarchive'}"
+            who = by.id if by else channel.creator
+            workspace.announce(events.channel_named(kind, channel, who, workspace.next_ts()), channel)
+
+    def rename(self, channel: Channel, name: str) -> None:
+        """Give a channel another name."""
+        workspace = self.platform.workspace
+        with workspace.changing():
+            channel.name = name
+            workspace.announce(events.channel_renamed(channel, workspace.next_ts()), channel)
+
+    def invite_bot(self, channel: Channel, by: Person | None = None) -> None:
+        """Put the app into a channel."""
+        bot = self.platform.workspace.users[self.bot_user_id]
+        self.platform.workspace.join(channel, bot, by.id if by else None)
+
+    def remove_bot(self, channel: Channel) -> None:
+        """Take the app out of a channel."""
+        self.platform.workspace.leave(channel, self.platform.workspace.users[self.bot_user_id])
+
+    def change(self, person: Person, **fields: object) -> None:
+        """Change a person's record (`email`, `tz`, `deleted`, `restricted`, `email_confirmed`, …)."""
+        workspace = self.platform.workspace
+        with workspace.changing():
+            for name, value in fields.items():
+                if not hasattr(person.user, name):
+                    raise SandboxError(f"people have no {name!r}")
+                setattr(person.user, name, value)
+            person.user.updated = int(self.clock.now())
+            rendered = self._rendered(person.user)
+            workspace.announce(events.user_changed(rendered, person.user.updated, workspace.next_ts()))
+
+    def _rendered(self, user: User) -> Json:
+        with_email = "users:read.email" in self.platform.app.scopes
+        return user.render(with_email=with_email, home=self.team_id, now=self.clock.utc())
+
+    def set_members(self, group: UserGroup, people: Iterable[Person]) -> None:
+        """Say who is in a user group."""
+        workspace = self.platform.workspace
+        with workspace.changing():
+            old, new, before = group.users, [person.id for person in people], group.updated
+            group.users, group.updated = new, int(self.clock.now())
+            added, removed = [u for u in new if u not in old], [u for u in old if u not in new]
+            ts = workspace.next_ts()
+            workspace.announce(events.subteam_members_changed(group, self.team_id, added, removed, before, ts))
+            self._announce_group("subteam_updated", group)
+
+    def disable(self, group: UserGroup) -> None:
+        """Disable a user group."""
+        with self.platform.workspace.changing():
+            group.enabled, group.updated = False, int(self.clock.now())
+            self._announce_group("subteam_updated", group)
+
+    def _announce_group(self, kind: str, group: UserGroup) -> None:
+        workspace = self.platform.workspace
+        rendered = group.render(self.team_id, with_users=True, creator=self.bot_user_id)
+        workspace.announce(events.subteam(kind, rendered, workspace.next_ts()))
+
+    def unfurl(self, message: SeenMessage, title: str, url: str) -> None:
+        """Show a link's preview below a message: an edit by nobody."""
+        preview = {
+            "id": 1,
+            "from_url": url,
+            "original_url": url,
+            "title": title,
+            "fallback": title,
+            "title_link": url,
+        }
+        self.platform.workspace.edit(message.record, {"attachments": [preview]})
+
+    # -- events out of order, and again
+
+    @contextmanager
+    def events_held(self) -> Iterator["HeldEvents"]:
+        """Keep events back, to release them in another order; what is left at the end goes as it came."""
+        held = HeldEvents(self.platform)
+        try:
+            yield held
+        finally:
+            held.release()
+            self.platform.line.held = None
+
+    def redeliver(self, exchange: Exchange, *, attempt: int = 1, reason: str = "timeout") -> None:
+        """Send an event again, as if its acknowledgement had been lost."""
+        self.platform.line.send("events_api", exchange.name, exchange.sent, attempt=attempt, reason=reason)
+
+    # -- HTTP mode
+
+    def use_http(
+        self,
+        url: str,
+        *,
+        interactivity: str | None = None,
+        commands: str | None = None,
+        options: str | None = None,
+    ) -> None:
+        """Send everything as signed requests to these URLs (one for all, unless said); raises SandboxError.
+
+        As in Slack, the URL must first answer a challenge.
+        """
+        urls = RequestUrls(url, interactivity or url, commands or url, options or url)
+        http_mode = HttpMode(self.platform.app, self.platform.line, self.clock, urls)
+        try:
+            http_mode.verify()
+        except BaseException:
+            http_mode.close()
+            raise
+        self._http = http_mode
+        self.platform.line.transport = http_mode
+
+    # -- trouble
+
+    @property
+    def faults(self) -> Faults:
+        """Trouble on demand for the app's calls."""
+        return self.platform.faults
+
+    @property
+    def limits(self) -> Limits:
+        """The pace that the app must keep; off at first."""
+        return self.platform.limits
+
+    def revoke(self, error: str | None = "token_revoked") -> None:
+        """Every call is refused from now on (`token_revoked`, `account_inactive`, `invalid_auth`); None: no
+        more.
+        """
+        self.platform.revoked = error
+
+    def refresh_sockets(self, reason: str = "refresh_requested") -> None:
+        """Ask the app to reconnect, and close the sockets, as Slack does every few hours."""
+        self.platform.call(lambda: self.platform.sockets.disconnect(reason, close=True))
+
+    def warn_sockets(self) -> None:
+        """Tell the app that its sockets are about to be closed, and leave them open."""
+        self.platform.call(lambda: self.platform.sockets.disconnect("warning", close=False))
+
+    def drop_sockets(self) -> None:
+        """Cut the sockets off without a word."""
+        self.platform.call(self.platform.sockets.drop)
 
     # -- watching
 
@@ -254,7 +451,7 @@ class Sandbox:
 
     def hang_up(self) -> None:
         """Close every socket, as at the end of a test: a client then need not wait for anything."""
-        self.platform.call(self.platform.sockets.drop)
+        self.platform.call(self.platform.sockets.hang_up)
 
     def settle(self, timeout: float = WAIT_SECONDS) -> None:
         """Wait until the app has acknowledged everything that was sent; raises AssertionError."""

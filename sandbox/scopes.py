@@ -107,3 +107,18 @@ def require_channel(app: App, method: str, channel: Channel) -> None:
     """Raises SlackError `missing_scope` when the bot may not call `method` for a channel of this kind."""
     if method in BY_CHANNEL:
         require(app, BY_CHANNEL[method][channel.type])
+
+
+# Everything an app can subscribe to here, and what it is told unless it says otherwise.
+ALL_EVENTS = frozenset([*BY_EVENT, "app_home_opened"])
+USUAL_EVENTS = frozenset(
+    [
+        "app_home_opened",
+        "app_mention",
+        "message.channels",
+        "message.groups",
+        "message.im",
+        "reaction_added",
+        "reaction_removed",
+    ]
+)

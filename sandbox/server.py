@@ -7,54 +7,120 @@ import json
 import logging
 import socket
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response as HttpResponse
 from starlette.routing import Route, WebSocketRoute
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from sandbox.api import dispatch
 from sandbox.errors import SlackError
+from sandbox.faults import RESPONSE_URL, Fault
 from sandbox.line import Exchange
 from sandbox.platform import Platform
 
 START_SECONDS = 10.0
 LOOPBACK = "127.0.0.1"
 
-# What a response URL answers to a payload that it does not take; a URL that is no more is a 404.
-_GONE = frozenset(["invalid_url", "expired_url", "used_url"])
-
 
 def application(platform: Platform) -> FastAPI:
     """The ASGI application of one workspace."""
 
     async def web_api(request: HttpRequest) -> HttpResponse:
-        answer = dispatch.call(
-            platform,
-            dispatch.Request(
-                method=request.path_params["method"],
-                http_method=request.method,
-                query=request.url.query,
-                headers=request.headers,
-                body=await request.body(),
-            ),
+        method = request.path_params["method"]
+        given = dispatch.Request(
+            method=method,
+            http_method=request.method,
+            query=request.url.query,
+            headers=request.headers,
+            body=await request.body(),
         )
-        return HttpResponse(answer.body, answer.status, answer.headers)
+        fault = platform.faults.meet(method)
+
+        def answer() -> HttpResponse:
+            done = dispatch.call(platform, given, fault)
+            return HttpResponse(done.body, done.status, done.headers)
+
+        return await troubled(request, fault, answer)
 
     async def response_url(request: HttpRequest) -> HttpResponse:
-        return use_response_url(platform, request.url.path, await request.body())
+        body = await request.body()
+        fault = platform.faults.meet(RESPONSE_URL)
+        return await troubled(request, fault, lambda: use_response_url(platform, request.url.path, body))
+
+    async def upload(request: HttpRequest) -> HttpResponse:
+        if request.headers.get("content-type", "").startswith("multipart/form-data"):
+            async with request.form() as form:
+                given = next((part for part in form.values() if not isinstance(part, str)), None)
+                content = await given.read() if given is not None else b""
+        else:
+            content = await request.body()
+        return take_upload(platform, request.path_params["ticket"], content)
+
+    async def private_file(request: HttpRequest) -> HttpResponse:
+        file_id = request.path_params["place"].partition("-")[2]
+        file = platform.files.by_private_url(file_id)
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if file is None or token != platform.app.bot_token:
+            return HttpResponse("Not found", 404)
+        media_type = platform.files.render(file)["mimetype"] or "application/octet-stream"
+        return HttpResponse(file.content, media_type=media_type, headers={"x-content-type-options": "nosniff"})
 
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.router.routes += [
         Route("/api/{method}", web_api, methods=["GET", "POST"]),
         WebSocketRoute("/link/", platform.sockets),
+        Route("/upload/v1/{ticket}", upload, methods=["POST"]),
+        Route("/files-pri/{place}/{rest:path}", private_file),
         *(
             Route(f"/{kind}/{{rest:path}}", response_url, methods=["POST"])
             for kind in ("commands", "actions", "app")
         ),
     ]
     return app
+
+
+async def troubled(request: HttpRequest, fault: Fault | None, answer: Callable[[], HttpResponse]) -> HttpResponse:
+    """Give the answer, with the trouble that a fault wants."""
+    if fault is None:
+        return answer()
+    answered = answer() if fault.performed or fault.error else HttpResponse("Something is wrong here.", 500)
+    if fault.seconds:
+        await asyncio.sleep(fault.seconds)
+    if fault.cut:
+        request.scope["sandbox.transport"].abort()
+    elif fault.status and not fault.error:
+        return HttpResponse("Something is wrong here.", fault.status, media_type="text/html")
+    return answered
+
+
+class _CutOff:
+    """A protocol whose requests and sockets know their transport, so that a connection can be cut."""
+
+    app: Any
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)  # type: ignore[misc]
+        inner = self.app
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            scope["sandbox.transport"] = transport
+            await inner(scope, receive, send)
+
+        self.app = app
+
+
+class _Http(_CutOff, H11Protocol):
+    """HTTP/1.1."""
+
+
+class _WebSocket(_CutOff, WebSocketsSansIOProtocol):
+    """WebSocket."""
 
 
 def use_response_url(platform: Platform, path: str, body: bytes) -> HttpResponse:
@@ -74,12 +140,24 @@ def use_response_url(platform: Platform, path: str, body: bytes) -> HttpResponse
         details = "; ".join(refusal.messages)
         platform.problem(refusal.error, f"a response_url was refused. {details}".rstrip())
         exchange.answer = {"ok": False, "error": refusal.error, **refusal.extra}
-        status = 404 if refusal.error in _GONE else 400
+        # Slack answers so both for a URL that is no more and for blocks that it does not take.
+        status = 400 if refusal.error == "invalid_payload" else 404
         return HttpResponse(json.dumps(exchange.answer), status, media_type="application/json")
     finally:
         exchange.answered_at = platform.clock.now()
     exchange.answer = {"ok": True}
     return HttpResponse("ok", media_type="text/plain")
+
+
+def take_upload(platform: Platform, ticket: str, content: bytes) -> HttpResponse:
+    """Answer the POST of a file's bytes."""
+    try:
+        with platform.workspace.lock:
+            file = platform.files.receive(ticket, content)
+    except SlackError as refusal:
+        platform.problem(refusal.error, "a file was sent to an upload URL that is none, or was used before")
+        return HttpResponse(refusal.error, 400)
+    return HttpResponse(f"OK - {len(file.content or b'')}", media_type="text/plain")
 
 
 class _Server(uvicorn.Server):
@@ -106,8 +184,8 @@ class ServerThread:
         self._server = _Server(
             uvicorn.Config(
                 app,
-                ws="websockets-sansio",
-                http="h11",
+                ws=_WebSocket,
+                http=_Http,
                 lifespan="off",
                 log_config=None,
                 log_level=logging.WARNING,

@@ -21,8 +21,9 @@ AsgiSend = Callable[[Any], Awaitable[None]]
 class Socket:
     """One open connection of the app."""
 
-    def __init__(self, send: AsgiSend) -> None:
+    def __init__(self, send: AsgiSend, transport: asyncio.Transport) -> None:
         self._send = send
+        self._transport = transport
         self._outbox: asyncio.Queue[str | int | None] = asyncio.Queue()
         self.leaving = False  # told to reconnect; gets no new envelopes
         self.envelopes = 0
@@ -35,6 +36,10 @@ class Socket:
 
     def close(self, code: int = 1000) -> None:
         self._outbox.put_nowait(code)
+
+    def cut(self) -> None:
+        """End the connection without a word."""
+        self._transport.abort()
 
     async def write(self) -> None:
         """Send what is put, until closed."""
@@ -49,6 +54,8 @@ class Socket:
 
 class SocketMode:
     """The sockets of the app. Everything but `ticket` and `connected` runs on the server's event loop."""
+
+    timeout_reason = "timeout"
 
     def __init__(self, app: App, line: Line) -> None:
         self._app = app
@@ -90,7 +97,7 @@ class SocketMode:
             return
         self._tickets.discard(ticket)
         await send({"type": "websocket.accept"})
-        socket = Socket(send)
+        socket = Socket(send, scope["sandbox.transport"])
         if len(self.sockets) >= SOCKET_LIMIT:
             await send({"type": "websocket.send", "text": json.dumps(self._goodbye("too_many_websockets"))})
             await send({"type": "websocket.close", "code": 1000})
@@ -162,9 +169,16 @@ class SocketMode:
                 socket.close()
         self.on_change()
 
+    def hang_up(self) -> None:
+        """Close every socket in good order."""
+        for socket in self.sockets:
+            socket.leaving = True
+            socket.close()
+        self.on_change()
+
     def drop(self) -> None:
         """Cut every socket off without a word."""
         for socket in self.sockets:
             socket.leaving = True
-            socket.close(1011)
+            socket.cut()
         self.on_change()

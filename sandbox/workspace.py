@@ -22,6 +22,10 @@ EventListener = Callable[[Json, Channel | None, str], None]
 Watcher = Callable[[Message | Channel | User], None]
 
 
+# What was shown to one person alone is forgotten after so many more: as Slack's clients do, only later.
+EPHEMERALS_KEPT = 1_000
+
+
 class Workspace:
     """One workspace. `lock` guards everything in it; `changed` wakes those who wait for something to
     happen.
@@ -213,6 +217,8 @@ class Workspace:
                     "app_id": self.app.app_id,
                     "bot_profile": self.app.profile(self.team_id, int(self.clock.now())),
                 }
+            elif author.is_bot:
+                complete["bot_id"] = author.bot_id or f"B{author.id[1:]}"
             elif "subtype" not in body:
                 complete["client_msg_id"] = str(uuid.uuid4())
             complete |= {"team": author.team_id, **body}
@@ -270,7 +276,10 @@ class Workspace:
                 thread_ts=thread_ts,
                 by_app=True,
             )
-            self.ephemerals[user.id].append(message)
+            shown = self.ephemerals[user.id]
+            shown.append(message)
+            if len(shown) > EPHEMERALS_KEPT:
+                del shown[: EPHEMERALS_KEPT // 2]
             self.looks_new(message)
             return message
 
@@ -303,7 +312,8 @@ class Workspace:
             message.deleted = True
             self.looks_new(message)
             if message.ephemeral_to is not None:
-                self.ephemerals[message.ephemeral_to].remove(message)
+                if message in self.ephemerals[message.ephemeral_to]:
+                    self.ephemerals[message.ephemeral_to].remove(message)
                 return
             channel = self.channels[message.channel_id]
             if message.thread_ts is not None:

@@ -58,6 +58,7 @@ def post_message(platform: Platform, arguments: Arguments) -> Json:
     channel = access.channel_to_speak(platform, arguments.required("channel", "channel_not_found"))
     content = _content(arguments)
     checks.require_message(content)
+    platform.files.require_images(content)
     body = message_body(content)
     for name in ("username", "icon_emoji", "icon_url"):
         if (custom := arguments.text(name)) is not None and "chat:write.customize" in platform.app.scopes:
@@ -96,6 +97,7 @@ def update(platform: Platform, arguments: Arguments) -> Json:
         raise SlackError("is_inactive")
     content = _content(arguments)
     checks.require_message(content, text_limit=UPDATE_TEXT_LIMIT)
+    platform.files.require_images(content)
     changes = message_body(content)
     # A text alone takes the blocks away; attachments stay until an empty list is sent for them.
     changes.setdefault("blocks", [])

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from sandbox import scopes
-from sandbox.api import chat, conversations, people, reactions, views
+from sandbox.api import chat, conversations, files, people, reactions, views
 from sandbox.api.arguments import Arguments
 from sandbox.errors import SlackError
+from sandbox.faults import Fault
 from sandbox.line import Exchange
 from sandbox.platform import Platform
 from sandbox.records import Json
@@ -22,6 +23,7 @@ Method = Callable[[Platform, Arguments], Json]
 METHODS: dict[str, Method] = {
     **chat.METHODS,
     **conversations.METHODS,
+    **files.METHODS,
     **people.METHODS,
     **reactions.METHODS,
     **views.METHODS,
@@ -90,22 +92,30 @@ class Response:
     body: bytes
 
 
-def call(platform: Platform, request: Request) -> Response:
-    """Answer one Web API request."""
+def call(platform: Platform, request: Request, fault: Fault | None = None) -> Response:
+    """Answer one Web API request; `fault` is the trouble that it meets with."""
     exchange = Exchange(kind="web_api", name=request.method, sent={}, at=platform.clock.now())
     platform.line.traffic.append(exchange)
     warnings: list[str] = []
+    status, retry_after = 200, None
     try:
         given, warnings = _given(request)
         token = given.pop("token", None) or _bearer(request.headers)
         exchange.sent = given
+        if fault is not None and fault.error:
+            raise SlackError(fault.error, **_limited(fault.retry_after))
+        wait = platform.limits.wait(request.method, str(given.get("channel") or ""))
+        if wait:
+            raise SlackError("ratelimited", **_limited(wait))
         answer = _perform(platform, request.method, Arguments(given), token)
         answer = {"ok": True, **answer}
     except SlackError as refusal:
+        retry_after = refusal.extra.pop("retry_after", None)
+        status = 200 if retry_after is None else 429
         answer = {"ok": False, "error": refusal.error, **refusal.extra}
         if refusal.messages:
             answer["response_metadata"] = {"messages": refusal.messages}
-        if refusal.error in DEFECTS:
+        if refusal.error in DEFECTS and fault is None and platform.revoked is None:
             details = "; ".join(refusal.messages) or ", ".join(f"{k}: {v}" for k, v in refusal.extra.items())
             platform.problem(refusal.error, f"{request.method} was refused. {details}".rstrip())
     except Exception:
@@ -118,7 +128,14 @@ def call(platform: Platform, request: Request) -> Response:
         answer.setdefault("response_metadata", {})["warnings"] = warnings
     exchange.answer = answer
     exchange.answered_at = platform.clock.now()
-    return Response(200, _headers(platform, request.method), json.dumps(answer, ensure_ascii=False).encode())
+    headers = _headers(platform, request.method)
+    if retry_after is not None:
+        headers["retry-after"] = str(retry_after)
+    return Response(status, headers, json.dumps(answer, ensure_ascii=False).encode())
+
+
+def _limited(retry_after: int | None) -> Json:
+    return {} if retry_after is None else {"retry_after": retry_after}
 
 
 def _perform(platform: Platform, method: str, arguments: Arguments, token: str | None) -> Json:

@@ -270,6 +270,34 @@ class Person(HasId):
         """Take a reaction back."""
         self._platform.workspace.unreact(message.record, name.strip(":"), self.user)
 
+    def upload(
+        self, channel: Where, name: str, content: bytes, text: str = "", *, thread: SeenMessage | None = None
+    ) -> SeenMessage:
+        """Post a file."""
+        place = self._place(channel)
+        workspace, files = self._platform.workspace, self._platform.files
+        with workspace.changing():
+            file, _ = files.ticket(name, self.user)
+            files.receive(file.ticket, content)
+            files.complete(file.id, None)
+            encoded, blocks = message_text(text, workspace)
+            body: Json = {"text": encoded, "files": [files.render(file)], "upload": False, "display_as_bot": False}
+            if text:
+                body["blocks"] = blocks
+            body["subtype"] = "file_share"
+            message = workspace.post(place, self.user, body, thread_ts=thread.ts if thread else None)
+            files.share([file], place, message.ts)
+            workspace.announce(events.file_shared(place, file.id, self.id, workspace.next_ts()), place)
+        return SeenMessage(self._platform, message, self.user)
+
+    def joins(self, channel: Channel, invited_by: "Person | None" = None) -> None:
+        """Come into a channel."""
+        self._platform.workspace.join(channel, self.user, invited_by.id if invited_by else None)
+
+    def leaves(self, channel: Channel) -> None:
+        """Go out of a channel."""
+        self._platform.workspace.leave(channel, self.user)
+
     # -- seeing
 
     def sees(self, channel: Where) -> list[SeenMessage]:
