@@ -119,13 +119,16 @@ def serve() -> int:
 
 
 def demo(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Where the page is served; 0: any free port.")] = 0,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Where the page is served, or the next free port; 0: any.")
+    ] = 8484,
+    reset: Annotated[bool, typer.Option("--reset", help="Begin anew: forget what was done in the demo.")] = False,
 ) -> int:
     """Tries the bot out with no Slack and no server: a local workspace, a seeded organization, alerts."""
     settings = _settings()
     from bot.demo import run
 
-    return run(settings, port)
+    return run(settings, port, reset=reset)
 
 
 def migrate_() -> int:

@@ -1,0 +1,71 @@
+"""Acme, the company of the demo: who works there, what they look after, where they talk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sandbox import Person, Sandbox
+from sandbox.records import Channel
+
+SLUG = "acme"
+WORKSPACE = "T0001"
+
+ORGANIZATION = """
+organization: {slug: acme, name: Acme, workspaces: [T0001]}
+teams:
+  - {slug: payments, name: Payments, slack_usergroup: S0001}
+  - {slug: search, name: Search, slack_usergroup: S0002}
+  - {slug: platform, name: Platform, slack_usergroup: S0003}
+projects:
+  - {slug: checkout, name: Checkout, teams: [payments], channels: [C0001]}
+  - {slug: billing, name: Billing, teams: [payments], channels: [C0001]}
+  - {slug: catalogue, name: Catalogue, teams: [search], channels: [C0002]}
+  - {slug: edge, name: Edge, teams: [platform], channels: [C0003]}
+members:
+  - {email: ada@acme.test, name: Ada Obi, slack: U0001, role: owner, teams: [payments]}
+  - {email: ben@acme.test, name: Ben Tal, slack: U0002, role: admin, teams: [payments]}
+  - {email: cyn@acme.test, name: Cyn Roe, slack: U0003, role: member, teams: [search]}
+  - {email: dan@acme.test, name: Dan Wu, slack: U0004, role: member, teams: [platform]}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """The people and places of the workspace."""
+
+    ada: Person  # owner, of Payments
+    ben: Person  # admin, of Payments
+    cyn: Person  # member, of Search
+    dan: Person  # member, of Platform
+    eve: Person  # an auditor from outside: in the workspace, but no member of the organization
+    checkout: Channel
+    catalogue: Channel
+    infrastructure: Channel
+    general: Channel
+
+    @property
+    def people(self) -> tuple[Person, ...]:
+        return self.ada, self.ben, self.cyn, self.dan, self.eve
+
+
+def furnish(slack: Sandbox) -> Company:
+    """Puts the company's people, channels and user groups into a workspace."""
+    ada = slack.person("U0001", "Ada Obi", "ada@acme.test", tz="Europe/Berlin")
+    ben = slack.person("U0002", "Ben Tal", "ben@acme.test", tz="America/New_York")
+    cyn = slack.person("U0003", "Cyn Roe", "cyn@acme.test", tz="Asia/Kolkata")
+    dan = slack.person("U0004", "Dan Wu", "dan@acme.test", tz="Europe/London")
+    eve = slack.person("U0005", "Eve Lind", "eve@audit.test", tz="Europe/Stockholm")
+    slack.usergroup("S0001", "payments", "Payments", [ada, ben])
+    slack.usergroup("S0002", "search", "Search", [cyn])
+    slack.usergroup("S0003", "platform", "Platform", [dan])
+    return Company(
+        ada=ada,
+        ben=ben,
+        cyn=cyn,
+        dan=dan,
+        eve=eve,
+        checkout=slack.channel("C0001", "checkout"),
+        catalogue=slack.channel("C0002", "catalogue"),
+        infrastructure=slack.channel("C0003", "infrastructure"),
+        general=slack.channel("C0004", "general"),
+    )
