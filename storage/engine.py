@@ -10,11 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from psycopg2 import errors as pg_errors
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy import exc as sa_exc
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
 
-from storage.errors import Contended, DatabaseAway
+from storage.errors import DatabaseAway, plain
 
 # Slack waits three seconds for an answer; every wait on the way is a part of that.
 POOL_TIMEOUT_S = 0.5  # for a free connection
@@ -23,7 +21,7 @@ STATEMENT_TIMEOUT_MS = 2000
 LOCK_TIMEOUT_MS = 1000
 TCP_USER_TIMEOUT_MS = 2000  # a server whose machine has gone says nothing; the kernel does
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000
-POOL_SIZE = 16  # ten of Slack's requests at once, and the background
+POOL_SIZE = 12  # ten of Slack's requests at once, and the background; twice, for reading and writing
 
 
 class BadDatabaseUrl(ValueError):
@@ -38,7 +36,7 @@ def normalise_url(url: str) -> URL:
     """
     try:
         parsed = make_url(url)
-    except (sa_exc.ArgumentError, ValueError):
+    except (exc.ArgumentError, ValueError):
         raise BadDatabaseUrl("not a URL; it should look like postgresql://user:password@host:5432/name") from None
     if parsed.drivername.split("+")[0] not in ("postgresql", "postgres"):
         raise BadDatabaseUrl(
@@ -47,11 +45,15 @@ def normalise_url(url: str) -> URL:
     return parsed.set(drivername="postgresql+psycopg2")
 
 
-def create_pool(url: str | URL, *, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS) -> Engine:
-    """An engine with the project's time-outs. `statement_timeout_ms` 0 lifts that one (migrations)."""
+def create_pool(
+    url: str | URL, *, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS, autocommit: bool = False
+) -> Engine:
+    """An engine with the project's time-outs. `statement_timeout_ms` 0 lifts those (migrations)."""
     lock_timeout = LOCK_TIMEOUT_MS if statement_timeout_ms else 0
+    # What is prepared here (`storage.prepared`) is meant to be planned once, whatever its parameters.
     settings = (
-        f"-c statement_timeout={statement_timeout_ms} -c lock_timeout={lock_timeout} -c timezone=UTC"
+        "-c plan_cache_mode=force_generic_plan"
+        f" -c statement_timeout={statement_timeout_ms} -c lock_timeout={lock_timeout} -c timezone=UTC"
         f" -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT_MS if statement_timeout_ms else 0}"
     )
     engine = create_engine(
@@ -61,6 +63,8 @@ def create_pool(url: str | URL, *, statement_timeout_ms: int = STATEMENT_TIMEOUT
         pool_timeout=POOL_TIMEOUT_S,
         pool_use_lifo=True,
         hide_parameters=True,
+        isolation_level="AUTOCOMMIT" if autocommit else "READ COMMITTED",
+        skip_autocommit_rollback=autocommit,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_S,
             "options": settings,
@@ -81,20 +85,24 @@ def _refuse_a_dead_connection(dbapi_connection: Any, _record: Any, _proxy: Any) 
     poll = select.poll()
     poll.register(dbapi_connection.fileno(), select.POLLIN)
     if poll.poll(0):
-        raise sa_exc.DisconnectionError
+        raise exc.DisconnectionError
 
 
 class Store:
-    """The database as the rest of the program uses it."""
+    """The database as the rest of the program uses it.
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
+    Two pools: one whose connections are in autocommit for good, for reading, and one for transactions. Switching
+    a connection between the two would cost a round trip each time.
+    """
+
+    def __init__(self, reading: Engine, writing: Engine) -> None:
+        self._reading = reading
+        self._writing = writing
 
     @classmethod
     def open(cls, url: str | URL) -> Store:
         """A store at that URL. Connects at first use, not now."""
-        return cls(create_pool(url))
+        return cls(create_pool(url, autocommit=True), create_pool(url))
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -102,7 +110,7 @@ class Store:
 
         Raises DatabaseAway.
         """
-        with _plain_errors(), self._autocommit.connect() as connection:
+        with _plain_errors(), self._reading.connect() as connection:
             yield connection
 
     @contextmanager
@@ -111,25 +119,20 @@ class Store:
 
         Raises DatabaseAway, Contended. Nothing is sent to Slack inside it.
         """
-        with _plain_errors(), self.engine.begin() as connection:
+        with _plain_errors(), self._writing.begin() as connection:
             yield connection
 
     def close(self) -> None:
-        """Closes the pool's connections."""
-        self.engine.dispose()
+        """Closes the pools' connections."""
+        self._reading.dispose()
+        self._writing.dispose()
 
 
 @contextmanager
 def _plain_errors() -> Iterator[None]:
     try:
         yield
-    except sa_exc.TimeoutError as error:
+    except exc.TimeoutError as error:
         raise DatabaseAway("no free connection") from error
-    except sa_exc.DBAPIError as error:
-        if isinstance(error.orig, pg_errors.LockNotAvailable | pg_errors.DeadlockDetected):
-            raise Contended from error
-        if isinstance(error.orig, pg_errors.QueryCanceled) or error.connection_invalidated:
-            raise DatabaseAway("no answer in time") from error
-        if isinstance(error, sa_exc.OperationalError | sa_exc.InterfaceError):
-            raise DatabaseAway("not reachable") from error
-        raise
+    except exc.DBAPIError as error:
+        raise plain(error.orig) or error from error

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import psycopg2
+from psycopg2 import errors
+
 
 class DatabaseAway(Exception):
     """The database cannot be reached or does not answer in time. Nothing was changed."""
@@ -11,5 +14,12 @@ class Contended(Exception):
     """Another change to the same row took longer than the lock time-out. Nothing was changed."""
 
 
-class SchemaMismatch(Exception):
-    """The database's schema is older than this program needs; `run_bot.py migrate` brings it forward."""
+def plain(error: BaseException | None) -> DatabaseAway | Contended | None:
+    """What an error of the driver comes to; None for one that is a defect of the program."""
+    if isinstance(error, errors.LockNotAvailable | errors.DeadlockDetected):
+        return Contended(str(error))
+    if isinstance(error, errors.QueryCanceled):
+        return DatabaseAway("no answer in time")
+    if isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError):
+        return DatabaseAway(str(error).strip() or "not reachable")
+    return None

@@ -184,6 +184,24 @@ class Incident(Base):
             unique=True,
             postgresql_where=text("dedup_key IS NOT NULL AND status <> 2"),
         ),
+        # The newest of an organization, for who sees all of its projects.
+        Index(
+            "ix_incident_open",
+            "organization_id",
+            text("date_started DESC"),
+            text("id DESC"),
+            postgresql_where=text("status <> 2"),
+        ),
+        Index(
+            "ix_incident_open_of_team",
+            "organization_id",
+            text("coalesce(team_id, 0)"),
+            text("date_started DESC"),
+            text("id DESC"),
+            postgresql_where=text("status <> 2"),
+        ),
+        Index("ix_incident_status", "organization_id", "status", text("date_started DESC"), text("id DESC")),
+        Index("ix_incident_all", "organization_id", text("date_started DESC"), text("id DESC")),
         Index(
             "ix_incident_title_trigram",
             "title",

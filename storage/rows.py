@@ -136,6 +136,5 @@ class IncidentDetails:
     seen_count: int
     seen_by_caller: bool
     subscribed: bool
-    comment_count: int
     latest: ActivityEntry | None
     mentions: Mentions

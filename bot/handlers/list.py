@@ -8,7 +8,7 @@ from bot.messages import incident as messages
 from bot.messages.blocks import Message
 from bot.slack.outcomes import Answer, Outcome
 from bot.slack.requests import Command, Press
-from storage.queries import incidents as queries
+from storage.queries import listing as queries
 from storage.rows import Cursor
 
 

@@ -26,6 +26,7 @@ class Access:
     superuser: bool
     team_ids: frozenset[int]
     project_ids: tuple[int, ...]  # every project whose incidents they see
+    sees_all: bool  # that is every project of the organization
     timezone: str  # IANA name
 
     @property

@@ -15,10 +15,11 @@ from bot.incidents.errors import BadWords
 from bot.incidents.filters import FORM, ListQuery, moment
 from bot.incidents.words import closest, shortened
 from storage.queries import directory
-from storage.queries.incidents import ListFilter
+from storage.queries.listing import ListFilter
 from storage.values import NO_TEAM, Status
 
 PAGE_SIZE = 10
+_STATUSES = {"warning": Status.WARNING, "critical": Status.CRITICAL, "closed": Status.CLOSED}
 
 
 def resolve(connection: Connection, access: Access, query: ListQuery, now: datetime) -> ListFilter:
@@ -35,10 +36,9 @@ def resolve(connection: Connection, access: Access, query: ListQuery, now: datet
         project_ids = [project_by_slug(connection, access, query.project).id]
     return ListFilter(
         project_ids=project_ids,
+        organization_id=access.organization_id if access.sees_all and query.project is None else None,
         open=query.show == "open",
-        statuses={"warning": (Status.WARNING,), "critical": (Status.CRITICAL,), "closed": (Status.CLOSED,)}.get(
-            query.show, ()
-        ),
+        status=_STATUSES.get(query.show),
         words=query.words,
         team_ids=_team_ids(connection, access, query.teams) if query.teams else None,
         environment=query.environment,

@@ -231,5 +231,6 @@ def _access(standing: Standing, person: Person) -> Access:
         superuser=bool(standing.superuser),
         team_ids=frozenset(standing.team_ids),
         project_ids=tuple(standing.project_ids),
+        sees_all=standing.sees_all,
         timezone=standing.timezone or "UTC",
     )

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from storage.models import Member, SlackPerson
+from storage.prepared import Prepared
 
 # Written out rather than composed: it stands before every answer of the bot.
-_STANDING = """
+_STANDING = Prepared(
+    """
 SELECT o.id, o.slug, o.name, o.incidents, o.open_membership, o.shared_channels,
        p.user_id IS NOT NULL, p.date_checked, p.home_team, p.timezone,
        m.id, m.email, m.name, m.role, m.superuser,
+       coalesce(o.open_membership OR m.superuser OR m.role IN ('owner', 'manager'), false),
        ARRAY(SELECT mt.team_id FROM member_team mt WHERE mt.member_id = m.id),
        ARRAY(SELECT pr.id FROM project pr
              WHERE pr.organization_id = o.id AND m.id IS NOT NULL
@@ -28,7 +30,9 @@ JOIN organization o ON o.id = w.organization_id
 LEFT JOIN slack_person p ON p.workspace_id = w.id AND p.user_id = %(user_id)s
 LEFT JOIN member m ON m.id = p.member_id AND m.organization_id = o.id AND m.date_removed IS NULL
 WHERE w.id = %(workspace_id)s
-"""
+""",
+    {"workspace_id": "text", "user_id": "text"},
+)
 
 # The same for members, when something concerns them that they did not ask for (mentions, notifications).
 _VISIBLE_TO = """
@@ -63,15 +67,14 @@ class Standing:
     name: str | None
     role: str | None
     superuser: bool | None
+    sees_all: bool  # every project of the organization
     team_ids: list[int]
     project_ids: list[int]  # the projects they see
 
 
 def standing(connection: Connection, workspace_id: str, user_id: str) -> Standing | None:
     """What the database knows of a Slack person; None where the workspace belongs to no organization."""
-    row: Sequence[Any] | None = connection.exec_driver_sql(
-        _STANDING, {"workspace_id": workspace_id, "user_id": user_id}
-    ).first()
+    row = _STANDING.row(connection, {"workspace_id": workspace_id, "user_id": user_id})
     return None if row is None else Standing(*row)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select, update
 
 from storage.models import CommentMention, IncidentActivity, Outbox
+from storage.prepared import Prepared
 from storage.rows import ActivityEntry, ActivityPage, Comment, Mentionable, Mentions
 from storage.values import ActivityType
 
@@ -22,7 +23,8 @@ FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id
 WHERE a.incident_id = %(incident_id)s AND a.date_deleted IS NULL
 """  # noqa: S608
 
-_MENTIONED = """
+_MENTIONED = Prepared(
+    """
 SELECT c.member_id, c.team_id, coalesce(m.name, t.name),
        CASE WHEN t.id IS NOT NULL THEN t.slack_usergroup
             ELSE coalesce(m.slack_user_id, (SELECT p.user_id FROM slack_person p
@@ -30,7 +32,9 @@ SELECT c.member_id, c.team_id, coalesce(m.name, t.name),
                                             ORDER BY p.date_checked DESC NULLS LAST LIMIT 1)) END
 FROM comment_mention c LEFT JOIN member m ON m.id = c.member_id LEFT JOIN team t ON t.id = c.team_id
 WHERE c.activity_id = ANY(%(activity_ids)s)
-"""
+""",
+    {"workspace_id": "text", "activity_ids": "bigint[]"},
+)
 
 
 def entry_from(row: Sequence[Any]) -> ActivityEntry:
@@ -43,9 +47,7 @@ def mentions_of(connection: Connection, activity_ids: Iterable[int], workspace_i
     """Everybody whom these comments mention, with what Slack calls them in that workspace."""
     people: dict[int, Mentionable] = {}
     teams: dict[int, Mentionable] = {}
-    rows = connection.exec_driver_sql(
-        _MENTIONED, {"activity_ids": list(activity_ids), "workspace_id": workspace_id}
-    )
+    rows = _MENTIONED.rows(connection, {"activity_ids": list(activity_ids), "workspace_id": workspace_id})
     for member_id, team_id, name, slack_id in rows:
         if member_id is not None:
             people[member_id] = Mentionable(name, slack_id)

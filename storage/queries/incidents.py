@@ -1,133 +1,24 @@
-"""Incidents: the list, one incident, and the statements that change it."""
+"""One incident: reading it, and the statements that change it. Lists of them are in `listing`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
 from storage.models import Incident, IncidentProject, Organization
+from storage.prepared import Prepared
 from storage.queries.activity import entry_from, mentions_of
-from storage.rows import Cursor, IncidentDetails, IncidentHead, IncidentLine, IncidentPage, Mentions, Seen
+from storage.rows import IncidentDetails, IncidentHead, Mentions, Seen
 from storage.values import NO_TEAM, Status, StatusMethod
 
 SEEN_SHOWN = 10
 
 
-@dataclass(frozen=True, slots=True)
-class ListFilter:
-    """Which incidents a list holds. The defaults leave nothing out."""
-
-    project_ids: Sequence[int]  # never more than the caller sees
-    statuses: tuple[Status, ...] = ()  # none: every status
-    open: bool = False  # every status but CLOSED; `statuses` is then empty
-    words: tuple[str, ...] = ()  # each a case-insensitive part of the title
-    team_ids: tuple[int, ...] | None = None  # NO_TEAM stands for "no team owns it"
-    environment: str | None = None
-    since: datetime | None = None  # leaves out what closed before
-    until: datetime | None = None  # leaves out what started after
-    unseen_by: int | None = None  # a member's id: only what they have not acknowledged
-
-
-def _like(word: str) -> str:
-    escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{escaped}%"
-
-
-def incident_page(
-    connection: Connection, wanted: ListFilter, member_id: int, *, cursor: Cursor | None, size: int
-) -> IncidentPage:
-    """A page of the incidents that pass the filter, newest start first.
-
-    Takes the newest from each project, one short index scan each, and merges: the work does not grow with the
-    number of incidents. `member_id` is the caller's, for `seen_by_caller`.
+_DETAILS = Prepared(
     """
-    sql, parameters = _page_sql(wanted, cursor)
-    parameters |= {"member_id": member_id, "size": size + 1}
-    lines = [_line(row) for row in connection.exec_driver_sql(sql, parameters)]
-    more = len(lines) > size
-    lines = lines[:size]
-    if cursor is not None and cursor.before:
-        lines.reverse()
-    if not lines:
-        return IncidentPage([], None, None)
-    first, last = lines[0], lines[-1]
-    going_back = cursor is not None and cursor.before
-    has_older = going_back or more
-    has_newer = more if going_back else cursor is not None
-    return IncidentPage(
-        lines,
-        older=Cursor(last.date_started, last.id) if has_older else None,
-        newer=Cursor(first.date_started, first.id, before=True) if has_newer else None,
-    )
-
-
-def _page_sql(wanted: ListFilter, cursor: Cursor | None) -> tuple[str, dict[str, Any]]:
-    branch = ["ip.project_id = p.id"]
-    of_incident: list[str] = []  # conditions that need the incident's own row
-    parameters: dict[str, Any] = {"project_ids": list(wanted.project_ids)}
-    branches = "unnest(%(project_ids)s::bigint[]) AS p(id)"
-    if wanted.team_ids is not None:
-        branches += " CROSS JOIN unnest(%(team_ids)s::bigint[]) AS t(id)"
-        branch.append("ip.team_id = t.id")
-        parameters["team_ids"] = list(wanted.team_ids)
-    if wanted.open:
-        branch.append("ip.status <> 2")
-    elif wanted.statuses:
-        branch.append("ip.status = ANY(%(statuses)s)" if len(wanted.statuses) > 1 else "ip.status = %(status)s")
-        parameters |= {"statuses": list(wanted.statuses), "status": wanted.statuses[0]}
-    direction, compare = ("ASC", ">") if cursor is not None and cursor.before else ("DESC", "<")
-    if cursor is not None:
-        branch.append(f"(ip.started, ip.incident_id) {compare} (%(started)s, %(incident_id)s)")
-        parameters |= {"started": cursor.started, "incident_id": cursor.incident_id}
-    if wanted.until is not None:
-        branch.append("ip.started <= %(until)s")
-        parameters["until"] = wanted.until
-    for number, word in enumerate(wanted.words):
-        of_incident.append(f"i.title ILIKE %(word{number})s")
-        parameters[f"word{number}"] = _like(word)
-    if wanted.environment is not None:
-        of_incident.append("lower(i.environment) = lower(%(environment)s)")
-        parameters["environment"] = wanted.environment
-    if wanted.since is not None:
-        of_incident.append("(i.date_closed IS NULL OR i.date_closed >= %(since)s)")
-        parameters["since"] = wanted.since
-    if wanted.unseen_by is not None:
-        of_incident.append(
-            "NOT EXISTS (SELECT FROM incident_seen s WHERE s.incident_id = i.id AND s.member_id = %(unseen_by)s)"
-        )
-        parameters["unseen_by"] = wanted.unseen_by
-    join = "JOIN incident i ON i.id = ip.incident_id" if of_incident else ""
-    order = f"started {direction}, incident_id {direction}"
-    # Every piece is a constant of this function; values travel as parameters.
-    sql = f"""
-SELECT i.id, i.identifier, i.title, i.status, i.environment, i.date_started, i.date_closed, team.slug,
-       (SELECT count(*) FROM incident_seen s WHERE s.incident_id = i.id),
-       EXISTS (SELECT FROM incident_seen s WHERE s.incident_id = i.id AND s.member_id = %(member_id)s)
-FROM (SELECT DISTINCT newest.started, newest.incident_id
-      FROM {branches}
-      CROSS JOIN LATERAL (SELECT ip.started, ip.incident_id FROM incident_project ip {join}
-                          WHERE {" AND ".join(branch + of_incident)}
-                          ORDER BY ip.started {direction}, ip.incident_id {direction} LIMIT %(size)s) newest
-      ORDER BY {order} LIMIT %(size)s) page
-JOIN incident i ON i.id = page.incident_id
-LEFT JOIN team ON team.id = i.team_id
-ORDER BY page.started {direction}, page.incident_id {direction}
-"""  # noqa: S608
-    return sql, parameters
-
-
-def _line(row: Sequence[Any]) -> IncidentLine:
-    id_, identifier, title, status, environment, started, closed, team, seen_count, seen = row
-    return IncidentLine(
-        id_, identifier, title, Status(status), environment, started, closed, team, seen_count, seen
-    )
-
-
-_DETAILS = """
 SELECT i.id, i.identifier, i.title, i.status, i.environment, i.url, i.source, i.date_started, i.date_closed,
        team.name,
        ARRAY(SELECT pr.slug FROM incident_project ip JOIN project pr ON pr.id = ip.project_id
@@ -139,8 +30,6 @@ SELECT i.id, i.identifier, i.title, i.status, i.environment, i.url, i.source, i.
        (SELECT count(*) FROM incident_seen s WHERE s.incident_id = i.id),
        EXISTS (SELECT FROM incident_seen s WHERE s.incident_id = i.id AND s.member_id = %(member_id)s),
        EXISTS (SELECT FROM incident_subscription s WHERE s.incident_id = i.id AND s.member_id = %(member_id)s),
-       (SELECT count(*) FROM incident_activity a
-        WHERE a.incident_id = i.id AND a.type = 3 AND a.date_deleted IS NULL),
        latest.id, latest.type, latest.member_id, latest.name, latest.value, latest.previous_value,
        latest.comment, latest.date_added, latest.date_edited
 FROM incident i
@@ -150,8 +39,16 @@ LEFT JOIN LATERAL (SELECT a.*, m.name FROM incident_activity a LEFT JOIN member 
                    ORDER BY a.date_added DESC, a.id DESC LIMIT 1) latest ON true
 WHERE i.organization_id = %(organization_id)s AND i.identifier = %(identifier)s
   AND EXISTS (SELECT FROM incident_project ip
-              WHERE ip.incident_id = i.id AND ip.project_id = ANY(%(project_ids)s))
-"""
+              WHERE ip.incident_id = i.id AND ip.project_id = ANY(%(project_ids)s) OFFSET 0)
+""",
+    {
+        "organization_id": "bigint",
+        "identifier": "bigint",
+        "project_ids": "bigint[]",
+        "member_id": "bigint",
+        "seen_shown": "int",
+    },
+)
 
 
 def incident_details(
@@ -164,8 +61,8 @@ def incident_details(
     workspace_id: str,
 ) -> IncidentDetails | None:
     """An incident as the caller may see it; None when there is none or it is not theirs to see."""
-    row = connection.exec_driver_sql(
-        _DETAILS,
+    row = _DETAILS.row(
+        connection,
         {
             "organization_id": organization_id,
             "identifier": identifier,
@@ -173,10 +70,10 @@ def incident_details(
             "member_id": member_id,
             "seen_shown": SEEN_SHOWN,
         },
-    ).first()
+    )
     if row is None:
         return None
-    latest = None if row[17] is None else entry_from(row[17:26])
+    latest = None if row[16] is None else entry_from(row[16:25])
     commented = latest is not None and latest.comment is not None
     mentions = mentions_of(connection, [latest.id], workspace_id) if latest and commented else Mentions()
     return IncidentDetails(
@@ -195,7 +92,6 @@ def incident_details(
         seen_count=row[13],
         seen_by_caller=row[14],
         subscribed=row[15],
-        comment_count=row[16],
         latest=latest,
         mentions=mentions,
     )
@@ -206,7 +102,7 @@ SELECT i.id, i.identifier, i.title, i.status, i.status_before_closing, i.date_st
 FROM incident i
 WHERE i.organization_id = %(organization_id)s AND i.identifier = %(identifier)s
   AND EXISTS (SELECT FROM incident_project ip
-              WHERE ip.incident_id = i.id AND ip.project_id = ANY(%(project_ids)s))
+              WHERE ip.incident_id = i.id AND ip.project_id = ANY(%(project_ids)s) OFFSET 0)
 """
 
 

@@ -56,10 +56,7 @@ def upgrade() -> None:
         sa.CheckConstraint("role IN ('member', 'admin', 'manager', 'owner')", name=op.f("ck_member_role_known")),
         sa.CheckConstraint("email = lower(email)", name=op.f("ck_member_email_lower")),
         sa.ForeignKeyConstraint(
-            ["organization_id"],
-            ["organization.id"],
-            name=op.f("fk_member_organization_id"),
-            ondelete="CASCADE",
+            ["organization_id"], ["organization.id"], name=op.f("fk_member_organization_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_member")),
         sa.UniqueConstraint("organization_id", "email", name=op.f("uq_member_organization_id_email")),
@@ -78,10 +75,7 @@ def upgrade() -> None:
         sa.Column("slug", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["organization_id"],
-            ["organization.id"],
-            name=op.f("fk_project_organization_id"),
-            ondelete="CASCADE",
+            ["organization_id"], ["organization.id"], name=op.f("fk_project_organization_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_project")),
         sa.UniqueConstraint("organization_id", "slug", name=op.f("uq_project_organization_id_slug")),
@@ -104,10 +98,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("organization_id", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["organization_id"],
-            ["organization.id"],
-            name=op.f("fk_workspace_organization_id"),
-            ondelete="CASCADE",
+            ["organization_id"], ["organization.id"], name=op.f("fk_workspace_organization_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_workspace")),
     )
@@ -133,19 +124,44 @@ def upgrade() -> None:
         sa.CheckConstraint("(status = 2) = (date_closed IS NOT NULL)", name=op.f("ck_incident_closed_has_date")),
         sa.CheckConstraint("status IN (1, 2, 10, 20)", name=op.f("ck_incident_status_known")),
         sa.ForeignKeyConstraint(
-            ["organization_id"],
-            ["organization.id"],
-            name=op.f("fk_incident_organization_id"),
-            ondelete="CASCADE",
+            ["organization_id"], ["organization.id"], name=op.f("fk_incident_organization_id"), ondelete="CASCADE"
         ),
         sa.ForeignKeyConstraint(["team_id"], ["team.id"], name=op.f("fk_incident_team_id"), ondelete="SET NULL"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_incident")),
         sa.UniqueConstraint("organization_id", "identifier", name=op.f("uq_incident_organization_id_identifier")),
     )
     op.create_index(
-        "ix_incident_organization_id_dedup_key",
+        "ix_incident_all",
         "incident",
-        ["organization_id", "dedup_key", "id"],
+        ["organization_id", sa.literal_column("date_started DESC"), sa.literal_column("id DESC")],
+        unique=False,
+    )
+    op.create_index(
+        "ix_incident_open",
+        "incident",
+        ["organization_id", sa.literal_column("date_started DESC"), sa.literal_column("id DESC")],
+        unique=False,
+        postgresql_where=sa.text("status <> 2"),
+    )
+    op.create_index(
+        "ix_incident_open_of_team",
+        "incident",
+        [
+            "organization_id",
+            sa.literal_column("coalesce(team_id, 0)"),
+            sa.literal_column("date_started DESC"),
+            sa.literal_column("id DESC"),
+        ],
+        unique=False,
+        postgresql_where=sa.text("status <> 2"),
+    )
+    op.create_index(
+        "ix_incident_organization_id_dedup_key", "incident", ["organization_id", "dedup_key", "id"], unique=False
+    )
+    op.create_index(
+        "ix_incident_status",
+        "incident",
+        ["organization_id", "status", sa.literal_column("date_started DESC"), sa.literal_column("id DESC")],
         unique=False,
     )
     op.create_index(op.f("ix_incident_team_id"), "incident", ["team_id"], unique=False)
@@ -261,10 +277,7 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint("type IN (1, 2, 3, 4)", name=op.f("ck_incident_activity_type_known")),
         sa.ForeignKeyConstraint(
-            ["incident_id"],
-            ["incident.id"],
-            name=op.f("fk_incident_activity_incident_id"),
-            ondelete="CASCADE",
+            ["incident_id"], ["incident.id"], name=op.f("fk_incident_activity_incident_id"), ondelete="CASCADE"
         ),
         sa.ForeignKeyConstraint(
             ["member_id"], ["member.id"], name=op.f("fk_incident_activity_member_id"), ondelete="SET NULL"
@@ -340,10 +353,7 @@ def upgrade() -> None:
         sa.Column("member_id", sa.BigInteger(), nullable=False),
         sa.Column("date_added", postgresql.TIMESTAMP(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
-            ["incident_id"],
-            ["incident.id"],
-            name=op.f("fk_incident_subscription_incident_id"),
-            ondelete="CASCADE",
+            ["incident_id"], ["incident.id"], name=op.f("fk_incident_subscription_incident_id"), ondelete="CASCADE"
         ),
         sa.ForeignKeyConstraint(
             ["member_id"], ["member.id"], name=op.f("fk_incident_subscription_member_id"), ondelete="CASCADE"
@@ -412,9 +422,7 @@ def downgrade() -> None:
     op.drop_table("incident_seen")
     op.drop_index("ix_incident_project_status", table_name="incident_project")
     op.drop_index(
-        "ix_incident_project_open_of_team",
-        table_name="incident_project",
-        postgresql_where=sa.text("status <> 2"),
+        "ix_incident_project_open_of_team", table_name="incident_project", postgresql_where=sa.text("status <> 2")
     )
     op.drop_index(
         "ix_incident_project_open", table_name="incident_project", postgresql_where=sa.text("status <> 2")
@@ -451,7 +459,11 @@ def downgrade() -> None:
         postgresql_ops={"title": "gin_trgm_ops"},
     )
     op.drop_index(op.f("ix_incident_team_id"), table_name="incident")
+    op.drop_index("ix_incident_status", table_name="incident")
     op.drop_index("ix_incident_organization_id_dedup_key", table_name="incident")
+    op.drop_index("ix_incident_open_of_team", table_name="incident", postgresql_where=sa.text("status <> 2"))
+    op.drop_index("ix_incident_open", table_name="incident", postgresql_where=sa.text("status <> 2"))
+    op.drop_index("ix_incident_all", table_name="incident")
     op.drop_table("incident")
     op.drop_index(op.f("ix_workspace_organization_id"), table_name="workspace")
     op.drop_table("workspace")
