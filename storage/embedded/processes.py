@@ -1,0 +1,68 @@
+"""How the programs of PostgreSQL are started: as which user, and tied to the life of this process."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from storage.embedded.places import Account
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def start(
+    command: Sequence[str | Path],
+    account: Account,
+    folder: Path,
+    *,
+    at_our_death: signal.Signals,
+    output: int,
+    inherit: Sequence[int] = (),
+) -> subprocess.Popen[bytes]:
+    """Start a program as the account, in a folder, in a session of its own so that Ctrl-C does not reach it.
+
+    On Linux it gets the signal `at_our_death` when the calling thread ends, however it does: the kernel ties that
+    to the thread, not to the process. Elsewhere it stays on, and the next start has to find it.
+    Raises OSError: EPERM when this process may not change to the account, others when the program cannot be run.
+    """
+    other_user = account.uid != os.geteuid()
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env={name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"},
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        user=account.uid if other_user else None,
+        group=account.gid if other_user else None,
+        extra_groups=[] if other_user else None,
+        pass_fds=inherit,
+        preexec_fn=_dying_with_us(at_our_death),
+    )
+
+
+def _dying_with_us(at_our_death: signal.Signals) -> Callable[[], None] | None:
+    if _libc is None:
+        return None
+    libc, parent = _libc, os.getpid()
+
+    def in_child() -> None:  # after the change of user, which would undo it
+        libc.prctl(_PR_SET_PDEATHSIG, at_our_death)
+        if os.getppid() != parent:  # too late: this process has died in between
+            os._exit(1)
+
+    return in_child
+
+
+def run(command: Sequence[str | Path], account: Account, folder: Path) -> tuple[int, str]:
+    """Run a program to its end; gives its exit code and what it wrote. Raises OSError like `start`."""
+    with start(command, account, folder, at_our_death=signal.SIGKILL, output=subprocess.PIPE) as process:
+        output, _ = process.communicate()
+    return process.returncode, output.decode("utf-8", "replace")

@@ -1,0 +1,55 @@
+"""A server for a test run or a check, which leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from storage.embedded.keeper import EmbeddedPostgres
+from storage.embedded.lock import try_lock
+
+MEMORY = Path("/dev/shm")
+ROOM = 1 << 30  # bytes free, below which the memory is left to others
+_PREFIX = "tocsin-scratch-"
+_BEGINNING_S = 60  # a folder may be there for a moment before its lock is held
+
+
+@contextmanager
+def scratch_postgres() -> Iterator[str]:
+    """Run a server over an empty folder; gives the URL of its database. Raises EmbeddedPostgresError."""
+    with scratch_folder() as folder, EmbeddedPostgres(folder / "data", durable=False) as url:
+        yield url
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Make a folder that a server can live in, in memory where there is room, and remove it after the block."""
+    parent = Path(tempfile.gettempdir())
+    if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ROOM:
+        parent = MEMORY
+    _sweep(parent)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+    try:
+        folder.chmod(0o711)  # started as root, the server runs as another user
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def _sweep(parent: Path) -> None:
+    """Remove what killed runs of this user left: folders whose server has no owner."""
+    for folder in parent.glob(f"{_PREFIX}*"):
+        lock = folder / "data" / "lock"
+        try:
+            if folder.stat().st_uid != os.geteuid() or time.time() - lock.stat().st_mtime < _BEGINNING_S:
+                continue
+            with try_lock(lock) as ours:
+                if ours:
+                    shutil.rmtree(folder, ignore_errors=True)
+        except OSError:  # removed by somebody else, or still without a lock
+            continue

