@@ -23,7 +23,7 @@ from bot.organization.apply import NotApplicable, apply
 from bot.organization.difference import Kind, Plan
 from bot.organization.file import BadFile, load
 from bot.settings import Mode, Settings, SettingsError
-from storage.errors import Contended, DatabaseAway
+from storage.errors import Contended, DatabaseAway, EmbeddedPostgresError
 from storage.migrate import migrate
 from storage.queries import tokens as stored_tokens
 
@@ -54,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(EXIT_OUTSIDE, _database_sentence(error.__cause__))
     except exc.OperationalError as error:
         return _fail(EXIT_OUTSIDE, _database_sentence(error))
+    except EmbeddedPostgresError as error:
+        return _fail(EXIT_OUTSIDE, str(error))
     except Contended:
         return _fail(EXIT_OUTSIDE, "Another command is changing the same things; nothing was done, try again.")
     return result if isinstance(result, int) else 0

@@ -16,7 +16,7 @@ from storage.migrate import migrate, schema_is_current
 def open_database(settings: Settings) -> Iterator[URL]:
     """The URL of the database; the embedded server runs while the block does, unless DATABASE_URL is set.
 
-    Must be entered on the main thread when the server is embedded.
+    Raises EmbeddedPostgresError.
     """
     if settings.database_url is not None:
         yield settings.database_url

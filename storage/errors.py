@@ -14,6 +14,10 @@ class Contended(Exception):
     """Another change to the same row took longer than the lock time-out. Nothing was changed."""
 
 
+class EmbeddedPostgresError(Exception):
+    """The embedded PostgreSQL cannot run. The text is a sentence for whoever started the bot, with the way out."""
+
+
 def plain(error: BaseException | None) -> DatabaseAway | Contended | None:
     """What an error of the driver comes to; None for one that is a defect of the program."""
     if isinstance(error, errors.LockNotAvailable | errors.DeadlockDetected):

@@ -10,7 +10,6 @@ while a deploy is under way, and a database that is ahead of the program is ther
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -98,9 +97,9 @@ def schema_is_current(store: Store) -> bool:
 
 
 def _on_an_empty_database(argv: list[str]) -> None:
-    from storage.embedded import EmbeddedPostgres
+    from storage.embedded import scratch_postgres
 
-    with tempfile.TemporaryDirectory() as folder, EmbeddedPostgres(Path(folder) / "db") as url:
+    with scratch_postgres() as url:
         migrate(url)
         engine = create_pool(url, statement_timeout_ms=0)
         with engine.connect() as connection:

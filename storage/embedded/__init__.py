@@ -9,8 +9,8 @@ The rooms: `keeper` holds the class and its thread, `server` one server process,
 children are started, `scratch` a server for a test run.
 """
 
-from storage.embedded.errors import EmbeddedPostgresError
 from storage.embedded.keeper import EmbeddedPostgres
 from storage.embedded.scratch import scratch_postgres
+from storage.errors import EmbeddedPostgresError
 
 __all__ = ["EmbeddedPostgres", "EmbeddedPostgresError", "scratch_postgres"]

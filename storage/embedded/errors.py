@@ -1,18 +1,16 @@
-"""The one error of the embedded PostgreSQL: a sentence for the person who started the bot, with the way out."""
+"""The sentences of the embedded PostgreSQL for the person who started the bot, each with the way out."""
 
 from __future__ import annotations
 
 import errno
 from pathlib import Path
 
+from storage.errors import EmbeddedPostgresError
+
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FULL_AS_TEXT = ("No space left on device", "Disk quota exceeded")
 
 TELLING_LINES = 5  # of what a failed program wrote, its end says why
-
-
-class EmbeddedPostgresError(Exception):
-    """The embedded PostgreSQL cannot run."""
 
 
 def from_os_error(error: OSError, folder: Path) -> EmbeddedPostgresError:

@@ -13,10 +13,11 @@ import psycopg2
 
 from storage.embedded import cluster
 from storage.embedded.binaries import binaries_for
-from storage.embedded.errors import EmbeddedPostgresError, from_os_error
+from storage.embedded.errors import from_os_error
 from storage.embedded.lock import try_lock
 from storage.embedded.places import Place, place_for
 from storage.embedded.server import START_S, Server, connect, url_of
+from storage.errors import EmbeddedPostgresError
 
 SHARER_POLL_S = 0.2  # how soon a sharer notices that the owner has gone
 RETRY_S = 2.0  # between attempts to bring back a server that does not start again

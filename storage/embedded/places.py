@@ -17,7 +17,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage.embedded.errors import EmbeddedPostgresError
+from storage.errors import EmbeddedPostgresError
 
 ELSEWHERE = Path("/var/lib/tocsin")
 POINTER = "server"

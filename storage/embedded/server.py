@@ -17,8 +17,9 @@ from sqlalchemy import URL
 from storage.embedded import processes
 from storage.embedded.binaries import Binaries
 from storage.embedded.cluster import SUPERUSER
-from storage.embedded.errors import EmbeddedPostgresError, from_output
+from storage.embedded.errors import from_output
 from storage.embedded.places import Place
+from storage.errors import EmbeddedPostgresError
 
 DATABASE = "tocsin"
 PORT = 5432  # of no network; it is a part of the socket's name
