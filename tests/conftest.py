@@ -1,0 +1,82 @@
+"""A real database for every test that asks for one: one server for the whole run, one database for each worker.
+
+Tests commit for real, the only way to try locks, threads and LISTEN; what they wrote is deleted after each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from sqlalchemy import URL, Engine, create_engine, make_url, text
+
+from storage.embedded import scratch_postgres
+from storage.migrate import migrate
+from storage.models import Base
+
+TEMPLATE = "migrated"
+MAKING_THE_TEMPLATE = 1  # an advisory lock in the database `tocsin`, which holds nothing else
+LOCK_TIMEOUT_MS = 10_000  # what a test that left a transaction open ends in
+
+_server = pytest.StashKey[str]()
+
+
+def server_of(config: pytest.Config) -> str:
+    """The URL of the run's server, started at the first call in the process that outlives all workers."""
+    if hasattr(config, "workerinput"):
+        return str(config.workerinput["server"])
+    if _server not in config.stash:
+        running = ExitStack()
+        config.stash[_server] = running.enter_context(scratch_postgres())
+        config.add_cleanup(running.close)
+    return config.stash[_server]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Hand the server to a worker of xdist."""
+    node.workerinput["server"] = server_of(node.config)
+
+
+@pytest.fixture(scope="session")
+def worker_database(request: pytest.FixtureRequest) -> Iterator[URL]:
+    """This worker's copy of a database that was migrated once for all."""
+    server = make_url(server_of(request.config))
+    name = "test_" + getattr(request.config, "workerinput", {}).get("workerid", "alone")
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MAKING_THE_TEMPLATE})
+        known = connection.scalars(text("SELECT datname FROM pg_database")).all()
+        if TEMPLATE not in known:
+            if "unfinished" in known:  # another worker's migration failed: have it fail here too
+                connection.execute(text("DROP DATABASE unfinished WITH (FORCE)"))
+            connection.execute(text("CREATE DATABASE unfinished"))
+            migrate(server.set(database="unfinished"))
+            connection.execute(text(f"ALTER DATABASE unfinished RENAME TO {TEMPLATE}"))
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}"))
+    engine.dispose()
+    yield server.set(database=name)
+
+
+@pytest.fixture(scope="session")
+def cleaner(worker_database: URL) -> Iterator[Engine]:
+    engine = create_engine(
+        worker_database,
+        isolation_level="AUTOCOMMIT",
+        pool_size=1,
+        pool_pre_ping=True,
+        connect_args={"options": f"-c lock_timeout={LOCK_TIMEOUT_MS}"},
+    )
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def database_url(worker_database: URL, cleaner: Engine) -> Iterator[str]:
+    """The URL of a migrated database without rows."""
+    yield worker_database.render_as_string(hide_password=False)
+    deletions = [f"DELETE FROM {table.name}" for table in reversed(Base.metadata.sorted_tables)]  # noqa: S608
+    with cleaner.connect() as connection:
+        connection.execute(text("; ".join(deletions)))
