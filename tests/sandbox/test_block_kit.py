@@ -810,7 +810,7 @@ BLOCKS: dict[str, Json] = {
 
 
 @pytest.mark.parametrize("place", ["message", "modal", "home"])
-@pytest.mark.parametrize("kind", SURFACES_OF_BLOCKS)
+@pytest.mark.parametrize("kind", sorted(SURFACES_OF_BLOCKS))
 def test_a_block_stands_on_its_surfaces_only(kind: str, place: Place) -> None:
     problems = check(place, BLOCKS[kind])
     if place in SURFACES_OF_BLOCKS[kind]:
