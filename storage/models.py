@@ -96,6 +96,8 @@ class Project(Base):
     organization_id: Mapped[int] = mapped_column(_cascade("organization.id"))
     slug: Mapped[str]
     name: Mapped[str]
+    # An alert that ends and fires again within this time is the same incident.
+    quiet_minutes: Mapped[int] = mapped_column(server_default=text("5"))
 
 
 class ProjectTeam(Base):
@@ -388,3 +390,21 @@ class IntakeToken(Base):
     date_added: Mapped[datetime] = mapped_column(server_default=func.now())
     last_used: Mapped[datetime | None]
     date_revoked: Mapped[datetime | None]
+
+
+class AlertMemory(Base):
+    """What an alert has said of itself, one row for each dedup key.
+
+    With it, deliveries that come twice, late or in another order end in the same state; and whoever handles an
+    alert holds its row, so that two replicas never handle the same one at once.
+    """
+
+    __tablename__ = "alert_memory"
+
+    organization_id: Mapped[int] = mapped_column(_cascade("organization.id"), primary_key=True)
+    dedup_key: Mapped[str] = mapped_column(primary_key=True)
+    incident_id: Mapped[int | None] = mapped_column(ForeignKey("incident.id", ondelete="SET NULL"), index=True)
+    status: Mapped[int | None] = mapped_column(SmallInteger)  # the severity that it last fired with
+    fired: Mapped[datetime | None]  # when the latest firing began, if the alert said so
+    resolved: Mapped[datetime | None]  # when the latest one ended
+    resolved_received: Mapped[datetime | None]  # when that was told

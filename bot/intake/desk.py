@@ -1,0 +1,223 @@
+"""Takes one delivery in: whose it is, what is in it, and what becomes of it. No HTTP in here."""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from bot.incidents import alerts
+from bot.incidents.alerts import Action, Alert, KeyOfAnotherProject, Outcome
+from bot.intake import events
+from bot.intake.items import Draft, ItemError, Parsed, Unreadable, decode
+from bot.intake.metrics import Metrics
+from bot.intake.pace import Pace
+from bot.intake.tokens import Source, token_hash
+from storage.engine import Store
+from storage.errors import Contended
+from storage.queries import intake as stored
+from storage.queries.intake import ProjectFacts, Token
+
+log = structlog.get_logger(__name__)
+
+# A batch is carried out in transactions of this many alerts: new incidents hold their organization's counter, and
+# a responder who declares one should not have to wait for a storm.
+CHUNK = 50
+MAX_ITEMS = 10_000
+# `last_used` is for people: to the minute is enough.
+USED_EVERY = timedelta(minutes=1)
+_ATTEMPTS = 5
+_PAUSE_S = 0.05
+
+Parser = Callable[[Any, datetime], Parsed]
+PARSERS: dict[Source, Parser] = {Source.EVENTS: events.parse}
+
+
+class Refused(Exception):
+    """A delivery of which nothing is taken. `reason` is counted."""
+
+    def __init__(
+        self, status: int, reason: str, errors: Sequence[ItemError], *, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+        self.errors = list(errors)
+        self.retry_after_s = retry_after_s
+
+
+def refused(status: int, reason: str, where: str, message: str, *, retry_after_s: float | None = None) -> Refused:
+    """A refusal of the delivery as a whole."""
+    return Refused(status, reason, [ItemError(None, where, message)], retry_after_s=retry_after_s)
+
+
+@dataclass(slots=True)
+class Taken:
+    """What became of a delivery."""
+
+    accepted: list[int] = field(default_factory=list)  # identifiers of the incidents, each once
+    errors: list[ItemError] = field(default_factory=list)
+
+
+class Desk:
+    """Where deliveries of every source end."""
+
+    def __init__(
+        self,
+        store: Store,
+        metrics: Metrics,
+        *,
+        pace: Pace,
+        now: Callable[[], datetime],
+        changed: Callable[[], None],
+    ) -> None:
+        """`changed` is called after a commit that others must learn of."""
+        self._store = store
+        self._metrics = metrics
+        self._pace = pace
+        self._now = now
+        self._changed = changed
+
+    def admit(self, source: Source, bearer: str) -> Token:
+        """The token that a request shows. Raises Refused, DatabaseAway."""
+        hashed = token_hash(bearer)
+        with self._store.read() as connection:
+            token = stored.token_by_hash(connection, hashed)
+            if token is None or not hmac.compare_digest(token.token_hash or "", hashed):
+                raise refused(401, "bad_token", "Authorization", "no such token, or it has been revoked")
+            if token.source != source:
+                raise refused(401, "bad_token", "Authorization", f"this token is for {token.source}, not {source}")
+            now = self._now()
+            if token.last_used is None or now - token.last_used >= USED_EVERY:
+                stored.mark_used(connection, token.id, now)
+        return token
+
+    def take(self, token: Token, body: bytes) -> Taken:
+        """Takes what a body holds. Raises Refused, DatabaseAway, Contended."""
+        source = Source(token.source)
+        if not token.incidents:
+            raise refused(403, "switched_off", "organization", "incidents are switched off for this organization")
+        try:
+            payload = decode(body)
+        except Unreadable as error:
+            raise refused(400, "not_json", "body", str(error)) from None
+        now = self._now()
+        parsed = PARSERS[source](payload, now)
+        count = len(parsed.drafts) + len({error.item for error in parsed.errors})
+        if count > MAX_ITEMS:
+            raise refused(413, "too_many", "body", f"holds more than {MAX_ITEMS:,} items")
+        if wait := self._pace.wait_s(token.id, count, time.monotonic()):
+            raise refused(429, "over_rate", "body", "too many alerts with this token", retry_after_s=wait)
+        taken = Taken(errors=parsed.errors)
+        identifiers: dict[int, None] = {}
+        for chunk in _chunks(parsed.drafts):
+            for outcome in self._carry_out(token, source, chunk, now):
+                if isinstance(outcome, ItemError):
+                    taken.errors.append(outcome)
+                    continue
+                self._metrics.alerts.labels(source.value, outcome.action.value).inc()
+                if outcome.identifier is not None:
+                    identifiers[outcome.identifier] = None
+        taken.accepted = list(identifiers)
+        taken.errors.sort(key=lambda error: -1 if error.item is None else error.item)
+        self._metrics.alerts.labels(source.value, "refused").inc(len({error.item for error in taken.errors}))
+        if taken.errors and len({error.item for error in taken.errors}) >= count:
+            raise Refused(422, "nothing_good", taken.errors)
+        return taken
+
+    def _carry_out(
+        self, token: Token, source: Source, drafts: list[Draft], now: datetime
+    ) -> list[Outcome | ItemError]:
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                with self._store.write() as tx:
+                    outcomes = _carry_out(tx, token, source, drafts, now)
+                break
+            except (Contended, IntegrityError) as error:
+                # Somebody declared, reopened or pruned at the same moment; the second look sees it.
+                if attempt == _ATTEMPTS:
+                    raise
+                log.info("taking alerts again", attempt=attempt, reason=type(error).__name__)
+                time.sleep(_PAUSE_S * attempt)
+        if any(isinstance(o, Outcome) and o.action is not Action.NOTHING for o in outcomes):
+            self._changed()
+        return outcomes
+
+
+def _chunks(drafts: list[Draft]) -> Iterator[list[Draft]]:
+    for start in range(0, len(drafts), CHUNK):
+        yield drafts[start : start + CHUNK]
+
+
+def _carry_out(
+    tx: Connection, token: Token, source: Source, drafts: list[Draft], now: datetime
+) -> list[Outcome | ItemError]:
+    projects = {project.slug: project for project in stored.projects(tx, token.organization_id)}
+    own = next((project for project in projects.values() if project.id == token.project_id), None)
+    slugs = {draft.team for draft in drafts if draft.team}
+    teams = stored.team_ids(tx, token.organization_id, slugs) if slugs else {}
+    good: list[tuple[Draft, Alert]] = []
+    results: dict[int, Outcome | ItemError] = {}
+    for draft in drafts:
+        try:
+            good.append((draft, _alert(draft, source, projects, own, teams)))
+        except _Unknown as error:
+            results[draft.item] = ItemError(draft.item, error.field, error.message)
+    quiet = {project.id: project.quiet for project in projects.values()}
+    outcomes = alerts.take(tx, token.organization_id, [alert for _, alert in good], quiet, now)
+    for (draft, _), outcome in zip(good, outcomes, strict=True):
+        if isinstance(outcome, KeyOfAnotherProject):
+            results[draft.item] = ItemError(
+                draft.item, "dedup_key", "is that of an open incident of another project; keys need to differ"
+            )
+        else:
+            results[draft.item] = outcome
+    return [results[draft.item] for draft in drafts]
+
+
+class _Unknown(Exception):
+    def __init__(self, field_: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field_
+        self.message = message
+
+
+def _alert(
+    draft: Draft,
+    source: Source,
+    projects: dict[str, ProjectFacts],
+    own: ProjectFacts | None,
+    teams: dict[str, int],
+) -> Alert:
+    project = own
+    if draft.project is not None:
+        named = projects.get(draft.project)
+        if own is not None and named is not own:
+            raise _Unknown("project", f"this token is for {own.slug} alone")
+        if named is None:
+            raise _Unknown("project", f"there is no project {draft.project}")
+        project = named
+    if project is None and draft.firing:
+        raise _Unknown("project", "is missing, and this token is for no project in particular")
+    if draft.team is not None and draft.team not in teams:
+        raise _Unknown("team", f"there is no team {draft.team}")
+    return Alert(
+        dedup_key=draft.key,
+        title=draft.title,
+        firing=draft.firing,
+        status=draft.status,
+        project_id=project.id if project else None,
+        team_id=teams[draft.team] if draft.team else None,
+        environment=draft.environment,
+        url=draft.url,
+        source=source.value,
+        started=draft.started,
+        ended=draft.ended,
+    )

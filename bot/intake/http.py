@@ -1,0 +1,184 @@
+"""The HTTP side: intake, health and metrics. Every answer is JSON; nothing here blocks the event loop."""
+
+from __future__ import annotations
+
+import math
+import re
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.requests import ClientDisconnect
+
+from bot.intake.desk import Desk, Refused, Taken, refused
+from bot.intake.metrics import Metrics
+from bot.intake.pace import Pace
+from bot.intake.tokens import TOKEN_PREFIX, Source
+from storage.engine import Store
+from storage.errors import Contended, DatabaseAway
+from storage.migrate import schema_is_current
+
+log = structlog.get_logger(__name__)
+
+MAX_BODY = 8 * 1024 * 1024  # bytes; some 10,000 alerts of Alertmanager's
+# A body that is larger is only read once its token is known to be good.
+SMALL_BODY = 64 * 1024
+# Deliveries that are carried out at once. More would not be faster: new incidents of an organization wait for its
+# counter, and responders need the database too.
+WORKERS = 4
+# Deliveries that wait for one of them, their bodies in memory; what comes on top is told to come again.
+MAX_WAITING = 200
+RETRY_AFTER_S = 5
+
+_BEARER = re.compile(rf"Bearer +({TOKEN_PREFIX}[A-Za-z0-9_-]{{1,200}}) *", re.IGNORECASE)
+
+T = TypeVar("T")
+
+
+class Intake:
+    """Deliveries over HTTP."""
+
+    def __init__(self, desk: Desk, metrics: Metrics) -> None:
+        self._desk = desk
+        self._metrics = metrics
+        self._workers = anyio.CapacityLimiter(WORKERS)
+
+    async def receive(self, request: Request, source: Source) -> Response:
+        """Takes one delivery in, and answers it."""
+        try:
+            taken = await self._take(request, source)
+        except Refused as error:
+            return self._refusal(error, source)
+        except (DatabaseAway, Contended):
+            away = refused(
+                503, "database_away", "database", "cannot be used at the moment", retry_after_s=RETRY_AFTER_S
+            )
+            return self._refusal(away, source)
+        except ClientDisconnect:
+            return self._refusal(refused(400, "cut_off", "body", "ended early"), source)
+        except Exception:
+            id_ = uuid.uuid4().hex[:12]
+            log.exception("a delivery failed", id=id_, source=source.value)
+            return self._refusal(
+                refused(500, "failed", "body", f"could not be taken; the log says why: {id_}"), source
+            )
+        return JSONResponse(_body(taken), status_code=202)
+
+    async def _take(self, request: Request, source: Source) -> Taken:
+        shown = _BEARER.fullmatch(request.headers.get("authorization", ""))
+        if shown is None:
+            raise refused(401, "bad_token", "Authorization", f"should be: Bearer {TOKEN_PREFIX}…")
+        bearer = shown[1]
+        length = _content_length(request)
+        if (request.headers.get("content-encoding") or "identity").lower() != "identity":
+            raise refused(415, "encoded", "Content-Encoding", "compressed bodies are not taken")
+        if length is not None and length > MAX_BODY:
+            raise refused(413, "too_large", "body", f"is larger than {MAX_BODY:,} bytes")
+        if self._workers.statistics().tasks_waiting >= MAX_WAITING:
+            raise refused(503, "busy", "body", "too many deliveries at once", retry_after_s=RETRY_AFTER_S)
+        if length is None or length > SMALL_BODY:
+            await self._in_thread(lambda: self._desk.admit(source, bearer))
+        body = await _read(request)
+        return await self._in_thread(lambda: self._desk.take(self._desk.admit(source, bearer), body))
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await anyio.to_thread.run_sync(work, limiter=self._workers)
+
+    def _refusal(self, error: Refused, source: Source) -> Response:
+        self._metrics.refused.labels(source.value, error.reason).inc()
+        # Alertmanager gives up on every 4xx and retries every 5xx.
+        status = 503 if error.status == 429 and source is Source.ALERTMANAGER else error.status
+        headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+        if error.retry_after_s is not None:
+            headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+        return JSONResponse(_body(Taken(errors=error.errors)), status_code=status, headers=headers)
+
+
+def _body(taken: Taken) -> dict[str, object]:
+    return {
+        "accepted": taken.accepted,
+        "errors": [{"item": e.item, "field": e.field, "message": e.message} for e in taken.errors],
+    }
+
+
+def _content_length(request: Request) -> int | None:
+    value = request.headers.get("content-length", "")
+    return int(value) if re.fullmatch(r"[0-9]{1,15}", value) else None
+
+
+async def _read(request: Request) -> bytes:
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BODY:
+            raise refused(413, "too_large", "body", f"is larger than {MAX_BODY:,} bytes")
+    return bytes(body)
+
+
+def create_http_app(
+    store: Store,
+    *,
+    slack_problem: Callable[[], str | None],
+    changed: Callable[[], None] = lambda: None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    registry: CollectorRegistry | None = None,
+    pace: Pace | None = None,
+) -> FastAPI:
+    """The HTTP application on a database.
+
+    `slack_problem` gives what is wrong with the connection to Slack, None when it stands; it must not block.
+    `changed` is called, on another thread, after each commit that others must learn of.
+    """
+    counters = registry if registry is not None else CollectorRegistry()
+    metrics = Metrics(counters)
+    intake = Intake(Desk(store, metrics, pace=pace or Pace(), now=now, changed=changed), metrics)
+    app = FastAPI(
+        title="Tocsin",
+        summary="Alerts from other systems become incidents.",
+        docs_url="/intake/docs",
+        redoc_url=None,
+        openapi_url="/intake/openapi.json",
+    )
+    health = anyio.CapacityLimiter(2)
+
+    @app.post("/intake/events", status_code=202, tags=["intake"])
+    async def events(request: Request) -> Response:
+        """Alerts in this project's own format: one object, or a list of them."""
+        return await intake.receive(request, Source.EVENTS)
+
+    @app.get("/healthz", tags=["health"])
+    async def healthz() -> dict[str, str]:
+        """Whether the process is alive."""
+        return {"status": "ok"}
+
+    @app.get("/readyz", tags=["health"])
+    async def readyz() -> Response:
+        """Whether the bot can work: the database, its schema, the connection to Slack."""
+        checks = await anyio.to_thread.run_sync(lambda: _database(store), limiter=health)
+        checks["slack"] = slack_problem() or "ok"
+        ready = all(value == "ok" for value in checks.values())
+        return JSONResponse(
+            {"status": "ok" if ready else "not ready", **checks}, status_code=200 if ready else 503
+        )
+
+    @app.get("/metrics", tags=["health"])
+    async def metrics_() -> Response:
+        """Counters for Prometheus."""
+        return Response(generate_latest(counters), media_type=CONTENT_TYPE_LATEST)
+
+    return app
+
+
+def _database(store: Store) -> dict[str, str]:
+    try:
+        current = schema_is_current(store)
+    except DatabaseAway:
+        return {"database": "cannot be used", "schema": "not known"}
+    return {"database": "ok", "schema": "ok" if current else "older than the program: python run_bot.py migrate"}

@@ -1,0 +1,23 @@
+"""What the intake counts, for Prometheus."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter
+
+
+class Metrics:
+    """The counters of one process."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.alerts = Counter(
+            "tocsin_intake_alerts_total",
+            "Alerts that came in, by what they did.",
+            ["source", "outcome"],
+            registry=registry,
+        )
+        self.refused = Counter(
+            "tocsin_intake_refused_total",
+            "Deliveries of which nothing was taken, by reason.",
+            ["source", "reason"],
+            registry=registry,
+        )

@@ -1,0 +1,47 @@
+"""The HTTP server: uvicorn on a thread of its own, so that the main thread stays free for signals."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import uvicorn
+from fastapi import FastAPI
+
+# A delivery that is under way when the bot is told to stop gets this long; Slack and SIGTERM allow ten seconds.
+DRAIN_S = 5
+_BACKLOG = 512
+
+
+class HttpServer:
+    """Serves an application on a host and port. The port is taken at once, before anything is served."""
+
+    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+        """Port 0 takes any free one. Raises OSError where the address cannot be used."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        self.port: int = self._socket.getsockname()[1]
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ws="none",
+            lifespan="off",
+            timeout_graceful_shutdown=DRAIN_S,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [self._socket]}, name="http", daemon=True
+        )
+
+    def start(self) -> None:
+        """Begins to serve; what arrives before that waits."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Takes no more requests, and finishes those under way."""
+        self._server.should_exit = True
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._socket.close()

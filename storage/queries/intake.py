@@ -1,0 +1,194 @@
+"""What taking an alert in needs to know and to write: the token, the alert's memory, its incident."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, select, text, update
+
+from storage.models import IntakeToken, Organization, Project, Team
+from storage.rows import IncidentHead
+from storage.values import Status, StatusMethod
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An intake token that has not been revoked."""
+
+    id: int
+    organization_id: int
+    project_id: int | None
+    source: str
+    token_hash: str | None
+    secret_encrypted: str | None
+    last_used: datetime | None
+    incidents: bool  # whether the organization has incidents switched on
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What an alert has said of itself so far; its row is held locked."""
+
+    dedup_key: str
+    incident_id: int | None
+    status: Status | None  # the severity that it last fired with
+    fired: datetime | None  # when the latest firing began, if the alert said so
+    resolved: datetime | None  # when the latest one ended
+    resolved_received: datetime | None  # when that was told
+
+
+@dataclass(frozen=True, slots=True)
+class AlertIncident:
+    """An alert's incident; its row is held locked."""
+
+    head: IncidentHead
+    dedup_key: str | None
+    method: StatusMethod  # what set its present status
+    project_ids: frozenset[int]
+
+
+_TOKEN = (
+    select(
+        IntakeToken.id,
+        IntakeToken.organization_id,
+        IntakeToken.project_id,
+        IntakeToken.source,
+        IntakeToken.token_hash,
+        IntakeToken.secret_encrypted,
+        IntakeToken.last_used,
+        Organization.incidents,
+    )
+    .join(Organization, Organization.id == IntakeToken.organization_id)
+    .where(IntakeToken.date_revoked.is_(None))
+)
+
+
+def token_by_hash(connection: Connection, token_hash: str) -> Token | None:
+    """The token with that hash, unless it has been revoked."""
+    row = connection.execute(_TOKEN.where(IntakeToken.token_hash == token_hash)).first()
+    return None if row is None else Token(*row)
+
+
+def token_by_id(connection: Connection, token_id: int) -> Token | None:
+    """The token with that id, unless it has been revoked."""
+    row = connection.execute(_TOKEN.where(IntakeToken.id == token_id)).first()
+    return None if row is None else Token(*row)
+
+
+def mark_used(connection: Connection, token_id: int, now: datetime) -> None:
+    """Records that a token was used."""
+    connection.execute(update(IntakeToken).where(IntakeToken.id == token_id).values(last_used=now))
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectFacts:
+    """What taking an alert in needs to know of a project."""
+
+    id: int
+    slug: str
+    quiet: timedelta  # within which an alert that ended and fires again is the same incident
+
+
+def projects(connection: Connection, organization_id: int) -> list[ProjectFacts]:
+    """Every project of an organization."""
+    rows = connection.execute(
+        select(Project.id, Project.slug, Project.quiet_minutes).where(Project.organization_id == organization_id)
+    )
+    return [ProjectFacts(id_, slug, timedelta(minutes=quiet)) for id_, slug, quiet in rows]
+
+
+def team_ids(connection: Connection, organization_id: int, slugs: Collection[str]) -> dict[str, int]:
+    """The teams with these slugs: slug to id."""
+    rows = connection.execute(
+        select(Team.slug, Team.id).where(Team.organization_id == organization_id, Team.slug.in_(slugs))
+    )
+    return {row.slug: row.id for row in rows}
+
+
+# The update changes nothing; it is what locks the row and lets it be returned. In the order of the keys, so that
+# two batches with the same alerts wait for each other instead of deadlocking.
+_HOLD = text("""
+INSERT INTO alert_memory AS m (organization_id, dedup_key)
+SELECT :organization_id, key FROM unnest(CAST(:keys AS text[])) AS k(key) ORDER BY key
+ON CONFLICT (organization_id, dedup_key) DO UPDATE SET dedup_key = EXCLUDED.dedup_key
+RETURNING m.dedup_key, m.incident_id, m.status, m.fired, m.resolved, m.resolved_received
+""")
+
+
+def hold_memories(tx: Connection, organization_id: int, keys: Iterable[str]) -> dict[str, Memory]:
+    """The memories of these alerts by key, empty ones made where there are none, held until the end."""
+    rows = tx.execute(_HOLD, {"organization_id": organization_id, "keys": sorted(set(keys))})
+    return {
+        key: Memory(key, incident, None if status is None else Status(status), fired, resolved, received)
+        for key, incident, status, fired, resolved, received in rows
+    }
+
+
+_KEEP = text("""
+UPDATE alert_memory m
+SET incident_id = k.incident_id, status = k.status, fired = k.fired, resolved = k.resolved,
+    resolved_received = k.resolved_received
+FROM unnest(CAST(:keys AS text[]), CAST(:incidents AS bigint[]), CAST(:statuses AS smallint[]),
+            CAST(:fired AS timestamptz[]), CAST(:resolved AS timestamptz[]), CAST(:received AS timestamptz[]))
+     AS k(dedup_key, incident_id, status, fired, resolved, resolved_received)
+WHERE m.organization_id = :organization_id AND m.dedup_key = k.dedup_key
+""")
+
+
+def keep_memories(tx: Connection, organization_id: int, memories: Collection[Memory]) -> None:
+    """Writes memories that are held."""
+    if not memories:
+        return
+    tx.execute(
+        _KEEP,
+        {
+            "organization_id": organization_id,
+            "keys": [m.dedup_key for m in memories],
+            "incidents": [m.incident_id for m in memories],
+            "statuses": [m.status for m in memories],
+            "fired": [m.fired for m in memories],
+            "resolved": [m.resolved for m in memories],
+            "received": [m.resolved_received for m in memories],
+        },
+    )
+
+
+# An alert's incident is the unclosed one with its key, wherever it came from; else the last that the alert had.
+_INCIDENTS = text("""
+SELECT i.id, i.identifier, i.title, i.status, i.status_before_closing, i.date_started, i.date_closed, i.dedup_key,
+       i.status_method, ARRAY(SELECT ip.project_id FROM incident_project ip WHERE ip.incident_id = i.id)
+FROM incident i
+WHERE (i.organization_id = :organization_id AND i.dedup_key = ANY(:keys) AND i.status <> 2) OR i.id = ANY(:ids)
+ORDER BY i.id
+FOR UPDATE OF i
+""")
+
+
+def hold_incidents(tx: Connection, organization_id: int, memories: Collection[Memory]) -> dict[str, AlertIncident]:
+    """The incidents of these alerts by dedup key, held until the transaction ends."""
+    rows = tx.execute(
+        _INCIDENTS,
+        {
+            "organization_id": organization_id,
+            "keys": [m.dedup_key for m in memories],
+            "ids": [m.incident_id for m in memories if m.incident_id is not None],
+        },
+    ).all()
+    by_id: dict[int, AlertIncident] = {}
+    unclosed: dict[str, AlertIncident] = {}
+    for id_, identifier, title, status, before, started, closed, key, method, project_ids in rows:
+        head = IncidentHead(
+            id_, identifier, title, Status(status), None if before is None else Status(before), started, closed
+        )
+        found = AlertIncident(head, key, StatusMethod(method), frozenset(project_ids))
+        by_id[id_] = found
+        if head.status is not Status.CLOSED and key is not None:
+            unclosed[key] = found
+    result = {}
+    for memory in memories:
+        found_ = unclosed.get(memory.dedup_key) or by_id.get(memory.incident_id or 0)
+        if found_ is not None:
+            result[memory.dedup_key] = found_
+    return result

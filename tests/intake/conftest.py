@@ -1,0 +1,116 @@
+"""An organization with two projects, and the intake in front of it with a clock that the test turns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import select
+
+from bot.intake.http import create_http_app
+from bot.intake.pace import Pace
+from bot.intake.server import HttpServer
+from bot.intake.tokens import Source, new_token, token_hash
+from bot.organization.apply import apply
+from bot.organization.file import parse
+from storage.engine import Store
+from storage.models import Incident, Organization, Project
+from storage.queries.tokens import insert_token
+from storage.values import Status
+
+ORGANIZATION = """
+organization: {slug: acme, name: Acme, workspaces: [T0001]}
+teams: [{slug: payments, name: Payments}, {slug: search, name: Search}]
+projects:
+  - {slug: checkout, name: Checkout, teams: [payments], channels: [C0001]}
+  - {slug: catalogue, name: Catalogue, teams: [search]}
+members: [{email: ada@acme.test, name: Ada Obi, slack: U0001, role: owner, teams: [payments]}]
+"""
+START = datetime(2026, 11, 23, 9, tzinfo=UTC)
+
+
+@dataclass
+class Bench:
+    """The intake as a sender sees it, and what it left in the database."""
+
+    client: httpx.Client
+    store: Store
+    now: datetime = START
+    changes: list[None] = field(default_factory=list)  # one for each time that others were told
+
+    def token(self, project: str | None = "checkout", source: Source = Source.EVENTS) -> str:
+        """A new token for a project of Acme's, or with None for the organization."""
+        token = new_token()
+        with self.store.write() as tx:
+            project_id = None if project is None else self.project_id(project)
+            insert_token(
+                tx,
+                organization_id=tx.scalars(select(Organization.id)).one(),
+                project_id=project_id,
+                source=source.value,
+                token_hash=token_hash(token),
+                secret_encrypted=None,
+                now=self.now,
+            )
+        return token
+
+    def project_id(self, slug: str) -> int:
+        """The id of a project."""
+        with self.store.read() as connection:
+            return connection.scalars(select(Project.id).where(Project.slug == slug)).one()
+
+    def post(self, token: str, payload: Any, *, path: str = "/intake/events") -> httpx.Response:
+        """Delivers a JSON payload."""
+        return self.client.post(path, json=payload, headers={"Authorization": f"Bearer {token}"})
+
+    def later(self, **parts: float) -> None:
+        """Turns the clock on, as `timedelta` takes it."""
+        self.now += timedelta(**parts)
+
+    def incidents(self) -> list[tuple[int, str, Status]]:
+        """Number, title and status of every incident, the oldest first."""
+        with self.store.read() as connection:
+            rows = connection.execute(
+                select(Incident.identifier, Incident.title, Incident.status).order_by(Incident.identifier)
+            )
+            return [(number, title, Status(status)) for number, title, status in rows]
+
+    def statuses(self) -> list[Status]:
+        """The status of every incident, the oldest first."""
+        return [status for _, _, status in self.incidents()]
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    opened = Store.open(database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def slack_problems() -> list[str]:
+    """What is wrong with the connection to Slack; empty: nothing."""
+    return []
+
+
+@pytest.fixture
+def bench(store: Store, slack_problems: list[str]) -> Iterator[Bench]:
+    apply(store, parse(ORGANIZATION, "acme.yaml"), START, prune=False, dry_run=False)
+    holder: list[Bench] = []
+    app = create_http_app(
+        store,
+        slack_problem=lambda: slack_problems[0] if slack_problems else None,
+        changed=lambda: holder[0].changes.append(None),
+        now=lambda: holder[0].now,
+        pace=Pace(burst=500, per_second=0.001),
+    )
+    server = HttpServer(app, "127.0.0.1", 0)
+    server.start()
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=30) as client:
+        holder.append(Bench(client, store))
+        yield holder[0]
+    server.stop()
