@@ -56,6 +56,7 @@ def ada(bench: Bench) -> Access:
         superuser=False,
         team_ids=frozenset(),
         project_ids=project_ids,
+        sees_all=True,
         timezone="UTC",
     )
 
