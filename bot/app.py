@@ -13,6 +13,8 @@ from slack_sdk.errors import SlackApiError
 from bot.database import open_database
 from bot.handlers.call import Tools
 from bot.handlers.desk import Desk
+from bot.intake.http import create_http_app
+from bot.intake.server import HttpServer
 from bot.people.identity import Identity
 from bot.settings import Settings, SettingsError
 from bot.slack.background import Background
@@ -81,44 +83,73 @@ class Bot:
 def serve(settings: Settings) -> int:
     """Runs the bot until SIGTERM or SIGINT; gives the exit code.
 
-    Raises SettingsError for credentials that Slack refuses, DatabaseAway.
+    Raises SettingsError for credentials that Slack refuses and a port that is taken, DatabaseAway.
     """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    assert settings.slack_bot_token is not None
-    bot_token = settings.slack_bot_token.get_secret_value()
     with open_database(settings) as url:
         before, after = migrate(url)
         log.info("the database is ready", schema=after, was=before)
         store = Store.open(url)
+        line = _SlackLine()
+        http = _http_server(settings, store, line)
         try:
-            clients = _until_slack_answers(
-                lambda: Clients.connect(bot_token, settings.slack_api_url), "SLACK_BOT_TOKEN", stop
-            )
-            if clients is None:
-                return 0
-            bot = Bot(
-                store,
-                clients,
-                api_url=settings.slack_api_url,
-                command=settings.slack_command,
-                app_token=settings.slack_app_token.get_secret_value() if settings.slack_app_token else None,
-                signing_secret=(
-                    settings.slack_signing_secret.get_secret_value() if settings.slack_signing_secret else None
-                ),
-            )
-            try:
-                _until_slack_answers(bot.start, "SLACK_APP_TOKEN", stop)
-                log.info("ready", workspaces=[one.workspace_id for one in clients.all()])
-                stop.wait()
-                log.info("stopping")
-            finally:
-                bot.stop()
+            http.start()
+            log.info("serving HTTP", host=settings.http_host, port=http.port)
+            _run(settings, store, line, stop)
         finally:
+            http.stop()
             store.close()
     log.info("stopped")
     return 0
+
+
+class _SlackLine:
+    """What `/readyz` says of the connection to Slack, from before there is one."""
+
+    bot: Bot | None = None
+
+    def problem(self) -> str | None:
+        return None if self.bot and self.bot.connected else "not connected"
+
+
+def _http_server(settings: Settings, store: Store, line: _SlackLine) -> HttpServer:
+    app = create_http_app(store, slack_problem=line.problem)
+    try:
+        return HttpServer(app, settings.http_host, settings.http_port)
+    except OSError as error:
+        address = f"{settings.http_host}:{settings.http_port}"
+        raise SettingsError(f"HTTP_HOST, HTTP_PORT: {address} cannot be used: {error.strerror or error}") from None
+
+
+def _run(settings: Settings, store: Store, line: _SlackLine, stop: threading.Event) -> None:
+    """Connects to Slack and takes requests until it is told to stop. Raises SettingsError."""
+    assert settings.slack_bot_token is not None
+    bot_token = settings.slack_bot_token.get_secret_value()
+    clients = _until_slack_answers(
+        lambda: Clients.connect(bot_token, settings.slack_api_url), "SLACK_BOT_TOKEN", stop
+    )
+    if clients is None:
+        return
+    bot = Bot(
+        store,
+        clients,
+        api_url=settings.slack_api_url,
+        command=settings.slack_command,
+        app_token=settings.slack_app_token.get_secret_value() if settings.slack_app_token else None,
+        signing_secret=(
+            settings.slack_signing_secret.get_secret_value() if settings.slack_signing_secret else None
+        ),
+    )
+    try:
+        _until_slack_answers(bot.start, "SLACK_APP_TOKEN", stop)
+        line.bot = bot
+        log.info("ready", workspaces=[one.workspace_id for one in clients.all()])
+        stop.wait()
+        log.info("stopping")
+    finally:
+        bot.stop()
 
 
 def _until_slack_answers(connect: Callable[[], T], variable: str, stop: threading.Event) -> T | None:
