@@ -199,6 +199,7 @@ class Environment:
         """
         if self.is_complete():
             return self.python
+        self.folder.mkdir(parents=True, exist_ok=True)
         with self.locked() as lock:
             if self.is_complete():
                 return self.python

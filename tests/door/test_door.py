@@ -25,7 +25,7 @@ import pytest
 
 import run_bot
 from bot import environment
-from bot.environment import RUNTIME_MODULES, STAMP, TEST_MODULES
+from bot.environment import CHECK_PINS, RUNTIME_MODULES, STAMP, TEST_MODULES, Environment
 
 COMMAND = """
 import os, signal, sys, time
@@ -239,6 +239,14 @@ def test_an_environment_that_does_not_help_is_not_built_for_ever(checkout: Check
     code, _, err = checkout.run("view")
     assert code == 2
     assert f"{checkout.venv} was set up, but lacks alembic" in err
+
+
+def test_an_environment_beside_the_usual_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Environment, "lay_anew", lambda *_: None)
+    monkeypatch.setattr(Environment, "install", lambda *_: None)
+    another = Environment(tmp_path / "not yet" / ".venv-checks", CHECK_PINS)
+    assert another.complete() == another.python
+    assert another.read_stamp() == another.stamp_when_complete(CHECK_PINS)
 
 
 def test_a_python_too_old_is_told_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
