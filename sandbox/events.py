@@ -89,6 +89,9 @@ def message(channel: Channel, posted: Message, author: User, team_id: str, *, ro
         event["parent_user_id"] = root.author_id
     if posted.broadcast and root is not None:
         event |= {"subtype": "thread_broadcast", "root": root.render()}
+        event.pop("parent_user_id", None)
+    if "subtype" in event:
+        event.pop("team", None)
     return event | _home_of(author, team_id) | _placed(channel, posted.ts)
 
 

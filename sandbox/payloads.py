@@ -2,7 +2,7 @@
 by key as Slack writes them. Pure but for the trigger and the response URL that most of them hand out.
 """
 
-from sandbox.blocks import STATEFUL, Control, initial_state
+from sandbox.blocks import STATEFUL, Control, controls, initial_state
 from sandbox.platform import Platform
 from sandbox.records import Channel, Json, Message, User
 from sandbox.views import View
@@ -120,10 +120,25 @@ def view_submission(platform: Platform, user: User, view: View) -> Json:
         **_common(platform),
         "trigger_id": platform.triggers.issue(user.id, view.id),
         "view": platform.views.render(view),
-        "response_urls": [],
+        "response_urls": _response_urls(platform, user, view),
         "is_enterprise_install": False,
         "enterprise": None,
     }
+
+
+def _response_urls(platform: Platform, user: User, view: View) -> list[Json]:
+    """A response URL for each conversation that was chosen in a field that asks for one."""
+    urls = []
+    for control in controls(view.blocks):
+        if not control.element.get("response_url_enabled"):
+            continue
+        key = STATEFUL[control.type][0]
+        channel = platform.workspace.channels.get(view.values[control.block_id][control.action_id][key] or "")
+        if channel is not None:
+            url = platform.response_urls.issue("app", user, channel)
+            place = {"block_id": control.block_id, "action_id": control.action_id}
+            urls.append({**place, "channel_id": channel.id, "response_url": url})
+    return urls
 
 
 def view_closed(platform: Platform, user: User, view: View, *, cleared: bool) -> Json:
@@ -163,7 +178,7 @@ def message_action(platform: Platform, user: User, message: Message, callback_id
         "token": platform.app.verification_token,
         "action_ts": platform.workspace.next_ts(),
         "team": _team(platform, platform.workspace.team_id),
-        "user": {"id": user.id, "username": user.name, "team_id": user.team_id, "name": user.name},
+        "user": {"id": user.id, "team_id": user.team_id, "name": user.name},
         "channel": {"id": channel.id, "name": channel_name(channel)},
         "is_enterprise_install": False,
         "enterprise": None,
@@ -194,12 +209,10 @@ def suggestion(platform: Platform, user: User, where: Message | View, control: C
             "view": platform.views.render(where),
         }
     channel = platform.workspace.channels[where.channel_id]
-    ephemeral = where.ephemeral_to is not None
     container: Json = {
         "type": "message",
         "message_ts": where.ts,
         "channel_id": channel.id,
-        "is_ephemeral": ephemeral,
+        "is_ephemeral": where.ephemeral_to is not None,
     }
-    payload |= {"container": container, "channel": {"id": channel.id, "name": channel_name(channel)}}
-    return payload if ephemeral else payload | {"message": where.render()}
+    return payload | {"container": container, "channel": {"id": channel.id, "name": channel_name(channel)}}

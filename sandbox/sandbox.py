@@ -260,6 +260,7 @@ class Sandbox:
         workspace = self.platform.workspace
         with workspace.changing():
             channel.archived = archived
+            workspace.looks_new(channel)
             kind = f"{channel.type}_{'archive' if archived else 'unarchive'}"
             who = by.id if by else channel.creator
             workspace.announce(events.channel_named(kind, channel, who, workspace.next_ts()), channel)
@@ -269,6 +270,7 @@ class Sandbox:
         workspace = self.platform.workspace
         with workspace.changing():
             channel.name = name
+            workspace.looks_new(channel)
             workspace.announce(events.channel_renamed(channel, workspace.next_ts()), channel)
 
     def invite_bot(self, channel: Channel, by: Person | None = None) -> None:
@@ -289,12 +291,13 @@ class Sandbox:
                     raise SandboxError(f"people have no {name!r}")
                 setattr(person.user, name, value)
             person.user.updated = int(self.clock.now())
+            workspace.looks_new(person.user)
             rendered = self._rendered(person.user)
             workspace.announce(events.user_changed(rendered, person.user.updated, workspace.next_ts()))
 
     def _rendered(self, user: User) -> Json:
         with_email = "users:read.email" in self.platform.app.scopes
-        return user.render(with_email=with_email, home=self.team_id, now=self.clock.utc())
+        return user.render(with_email=with_email, home=self.team_id, now=self.clock.utc(), with_locale=True)
 
     def set_members(self, group: UserGroup, people: Iterable[Person]) -> None:
         """Say who is in a user group."""

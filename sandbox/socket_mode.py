@@ -154,6 +154,7 @@ class SocketMode:
         return {
             "type": "disconnect",
             "reason": reason,
+            "num_connections": len(self.sockets),
             "debug_info": {"host": "applink-sandbox"},
             "connection_info": {"app_id": self._app.app_id},
         }

@@ -219,7 +219,7 @@ class Workspace:
                 }
             elif author.is_bot:
                 complete["bot_id"] = author.bot_id or f"B{author.id[1:]}"
-            elif "subtype" not in body:
+            elif body.get("subtype") in (None, "file_share"):
                 complete["client_msg_id"] = str(uuid.uuid4())
             complete |= {"team": author.team_id, **body}
             if root is not None:

@@ -104,7 +104,9 @@ def update(platform: Platform, arguments: Arguments) -> Json:
     if "attachments" in content:
         changes.setdefault("attachments", [])
     platform.workspace.edit(message, changes, editor=access.bot(platform), metadata=_metadata(arguments))
-    return {**_posted(message), "text": message.body["text"]}
+    answer = _posted(message)
+    del answer["message"]["ts"]
+    return {**answer, "text": message.body["text"]}
 
 
 def delete(platform: Platform, arguments: Arguments) -> Json:

@@ -40,8 +40,8 @@ def acknowledged(platform: Platform, delivery: Delivery) -> Acknowledged:
     """Wait for an acknowledgement; raises NotAcknowledged or NotConnected."""
     line = platform.line
     delivery.settled.wait(line.acknowledge_seconds + 5)
-    if delivery.failure == "not_connected":
-        raise NotConnected("no app is connected: it holds no socket, and no request URL is set")
+    if delivery.failure in ("not_connected", "connection_failed"):
+        raise NotConnected("no app is there: it holds no socket, or its request URL takes no connection")
     if not delivery.acknowledged:
         what = f"{delivery.kind} {delivery.exchange.name!r}"
         raise NotAcknowledged(f"the app did not acknowledge {what} within {line.acknowledge_seconds:g} s")

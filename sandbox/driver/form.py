@@ -207,6 +207,7 @@ class Form(ViewSurface):
             case "errors":
                 with self._platform.workspace.changing():
                     self.view.errors = dict(answer["errors"])
+                    self._platform.workspace.looks_new(self.user)
                 return Outcome(errors=self.errors, acknowledged=done)
             case "update":
                 views.update(self.view, checks.require_view(answer["view"]))

@@ -59,3 +59,10 @@ def connect(slack: Sandbox) -> Iterator[Connect]:
             slack.wait_until_connected(sockets)
 
         yield connect
+
+
+@pytest.fixture
+def sockets() -> Iterator[ExitStack]:
+    """Closes what a test enters into it, before the workspace ends."""
+    with ExitStack() as stack:
+        yield stack
