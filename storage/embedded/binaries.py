@@ -79,18 +79,23 @@ def _copied(folder: Path, place: Place) -> Path:
         for old in place.home.glob(f"{_COPY}*"):
             shutil.rmtree(old, ignore_errors=True)
         new = Path(tempfile.mkdtemp(prefix=f"{_COPY}new-", dir=place.home))
-
-        def unneeded(_folder: str, names: list[str]) -> Iterable[str]:
-            return [name for name in names if name == "include" or name.endswith(".py")] + (
-                [name for name in names if name not in NEEDED] if Path(_folder) == folder else []
-            )
-
-        # Beside a package, a wheel for Linux keeps the libraries that it brings along.
-        for part in (package, package.with_name(f"{package.name}.libs")):
-            if part.exists():
-                shutil.copytree(part, new / part.name, symlinks=True, ignore=unneeded)
+        try:
+            # Beside a package, a wheel for Linux keeps the libraries that it brings along.
+            for part in (package, package.with_name(f"{package.name}.libs")):
+                if part.exists():
+                    shutil.copytree(part, new / part.name, symlinks=True, ignore=_not_needed)
+        except shutil.Error as error:  # of all files that could not be copied
+            shutil.rmtree(new, ignore_errors=True)
+            _, _, reason = error.args[0][0]
+            raise OSError(reason) from error
         for path in (new, *new.rglob("*")):
             if not path.is_symlink():  # made under whatever umask: now for everybody to read, and to run
                 path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
         new.rename(copy)
     return copy / folder.relative_to(package.parent)
+
+
+def _not_needed(folder: str, names: list[str]) -> Iterable[str]:
+    if Path(folder).name == "bin":
+        return [name for name in names if name not in NEEDED]
+    return [name for name in names if name in ("include", "__pycache__") or name.endswith(".py")]

@@ -15,7 +15,7 @@ TELLING_LINES = 5  # of what a failed program wrote, its end says why
 
 def from_os_error(error: OSError, folder: Path) -> EmbeddedPostgresError:
     """The sentence for a file operation in the data folder that failed."""
-    if error.errno in FULL:
+    if error.errno in FULL or any(text in str(error) for text in FULL_AS_TEXT):
         return full_disk(folder)
     return EmbeddedPostgresError(
         f"{folder} cannot be used for the database: {error}. Set TOCSIN_DATA_DIR to a folder that can be written, "

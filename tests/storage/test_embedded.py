@@ -398,6 +398,28 @@ def test_a_full_disk(folder: Path) -> None:
     assert "is full" in str(from_os_error(OSError(errno.ENOSPC, "No space left on device"), folder))
 
 
+def test_a_disk_that_fills_up_while_the_programs_are_copied(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(source: str, *_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", source)
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(Account, "can_walk_to", lambda _, to: "pginstall" not in to.parts)
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(OSError) as caught:
+        binaries_for(Place(folder, Account("us", os.getuid(), os.getgid())), None)
+    assert "is full" in str(from_os_error(caught.value, folder))
+    assert not [*folder.iterdir()]
+
+
+def test_programs_too_old_for_the_builtin_locale(folder: Path) -> None:
+    programs = fake_programs(folder / "bin", 'echo "$@"; exit 1')
+    assert "--locale-provider builtin --builtin-locale C.UTF-8" in refusal(quick(folder / "data", programs))
+    (programs / "postgres").write_text("#!/bin/sh\necho 'postgres (PostgreSQL) 16.9 (from somewhere)'\n")
+    said = refusal(quick(folder / "data", programs))
+    assert "builtin" not in said
+    assert "UTF-8" in said
+
+
 def test_programs_that_fail_have_their_say(folder: Path) -> None:
     programs = fake_programs(folder / "bin", "echo one; echo two >&2; exit 1")
     assert refusal(quick(folder / "data", programs)) == (
@@ -505,7 +527,7 @@ def test_root_does_not_pass_over_a_database_that_can_no_longer_be_reached(data_d
 
 def test_the_wheels_programs_run_from_a_copy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # As when root's environment lies below /root: the copy is made for whoever may not walk to the original.
-    monkeypatch.setattr(os, "geteuid", lambda: 0) if not AS_ROOT else None
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(Account, "can_walk_to", lambda _, to: "pginstall" not in to.parts)
     place = Place(folder, place_for(folder).account)
     old = folder / "postgresql-older"
