@@ -40,13 +40,18 @@ def binaries_for(place: Place, bin_dir: Path | None) -> Binaries:
         bin_dir = Path(os.environ["PG_BIN"])
     if bin_dir is not None:
         return _tried(bin_dir.resolve(), place, f"PG_BIN, {bin_dir},")
+    folder = wheel_folder()
+    if os.geteuid() == 0 and folder.is_dir() and not place.account.can_walk_to(folder):
+        folder = copied(folder, place)
+    return _tried(folder, place, f"{WHEEL}, installed in {folder},")
+
+
+def wheel_folder() -> Path:
+    """Where the wheel has its programs. Raises EmbeddedPostgresError when it is not installed."""
     spec = find_spec(WHEEL)
     if spec is None or spec.origin is None:
         raise EmbeddedPostgresError(f"There is no PostgreSQL to run: {WHEEL} is not installed. {_WAY_OUT}")
-    folder = Path(spec.origin).resolve().parent / "pginstall" / "bin"
-    if os.geteuid() == 0 and folder.is_dir() and not place.account.can_walk_to(folder):
-        folder = _copied(folder, place)
-    return _tried(folder, place, f"{WHEEL}, installed in {folder},")
+    return Path(spec.origin).resolve().parent / "pginstall" / "bin"
 
 
 def _tried(folder: Path, place: Place, whose: str) -> Binaries:
@@ -70,8 +75,11 @@ def _tried(folder: Path, place: Place, whose: str) -> Binaries:
     return Binaries(folder, int(version[1]))
 
 
-def _copied(folder: Path, place: Place) -> Path:
-    """Copy the wheel's programs and what they load into the home of the server, unless that has been done."""
+def copied(folder: Path, place: Place) -> Path:
+    """Copy the wheel's programs and what they load into the home of the server, unless that has been done.
+
+    Gives the folder of the copied programs. Raises OSError.
+    """
     program = (folder / "postgres").stat()
     copy = place.home / f"{_COPY}{program.st_size}-{program.st_mtime_ns}"
     package = folder.parent.parent

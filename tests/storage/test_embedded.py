@@ -23,11 +23,11 @@ from storage.embedded import EmbeddedPostgres, EmbeddedPostgresError, scratch_po
 from storage.embedded import binaries as binaries_module
 from storage.embedded import places as places_module
 from storage.embedded import scratch as scratch_module
-from storage.embedded.binaries import binaries_for
+from storage.embedded.binaries import binaries_for, copied, wheel_folder
 from storage.embedded.cluster import is_server
 from storage.embedded.errors import from_os_error
 from storage.embedded.lock import try_lock
-from storage.embedded.places import Account, Place, place_for
+from storage.embedded.places import Account, place_for
 from storage.embedded.scratch import scratch_folder
 from storage.embedded.server import LOG_LIMIT
 
@@ -402,13 +402,11 @@ def test_a_disk_that_fills_up_while_the_programs_are_copied(folder: Path, monkey
     def full(source: str, *_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", source)
 
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(Account, "can_walk_to", lambda _, to: "pginstall" not in to.parts)
     monkeypatch.setattr(shutil, "copyfile", full)
     with pytest.raises(OSError) as caught:
-        binaries_for(Place(folder, Account("us", os.getuid(), os.getgid())), None)
+        copied(wheel_folder(), place_for(folder))
     assert "is full" in str(from_os_error(caught.value, folder))
-    assert not [*folder.iterdir()]
+    assert not [*folder.glob("postgresql-*")]
 
 
 def test_programs_too_old_for_the_builtin_locale(folder: Path) -> None:
@@ -525,21 +523,18 @@ def test_root_does_not_pass_over_a_database_that_can_no_longer_be_reached(data_d
     assert "may not enter that folder. Move it" in refusal(quick(data_dir, bin_dir))
 
 
-def test_the_wheels_programs_run_from_a_copy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # As when root's environment lies below /root: the copy is made for whoever may not walk to the original.
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(Account, "can_walk_to", lambda _, to: "pginstall" not in to.parts)
-    place = Place(folder, place_for(folder).account)
+def test_the_wheels_programs_run_from_a_copy(folder: Path) -> None:
+    # Made for root whose environment lies in a folder that the server's user may not enter.
+    place = place_for(folder)
     old = folder / "postgresql-older"
     old.mkdir()
-    copied = binaries_for(place, None)
-    assert copied.folder.is_relative_to(folder)
+    copy = copied(wheel_folder(), place)
+    assert copy.is_relative_to(folder)
     assert not old.exists()
-    made = copied.folder.stat().st_mtime_ns
-    assert binaries_for(place, None) == copied
-    assert copied.folder.stat().st_mtime_ns == made
-    monkeypatch.undo()
-    with quick(folder / "data", copied.folder) as url:
+    made = copy.stat().st_mtime_ns
+    assert copied(wheel_folder(), place) == copy
+    assert copy.stat().st_mtime_ns == made
+    with quick(folder / "data", copy) as url:
         assert ask(url, "SELECT 1") == [(1,)]
 
 
