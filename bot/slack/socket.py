@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import socket
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,8 +38,6 @@ class SocketLine:
     def __init__(self, line: Line, *, app_token: str, api_url: str) -> None:
         self._line = line
         self._watch = Watch()
-        self._under_way = 0
-        self._idle = threading.Condition()
         self._client = SocketModeClient(
             app_token=app_token,
             web_client=web_client(api_url),
@@ -58,26 +57,25 @@ class SocketLine:
         return bool(self._client.is_connected())
 
     def close(self) -> None:
-        """Takes no more requests, answers those under way, and hangs up."""
-        self._client.auto_reconnect_enabled = False
-        self._client.closed = True  # stops the loop that takes requests off the queue
-        deadline = time.monotonic() + DRAIN_S
-        with self._idle:
-            while self._under_way and (left := deadline - time.monotonic()) > 0:
-                self._idle.wait(left)
-        self._client.close()
+        """Answers every request that has arrived, and hangs up. Takes DRAIN_S seconds at the most."""
+        client = self._client
+        client.auto_reconnect_enabled = False
+        client.closed = True  # ends the loop that takes requests off the queue,
+        client.message_queue.put(None)  # which may be waiting for one
+        client.message_processor.shutdown()  # type: ignore[no-untyped-call]
+        while not client.message_queue.empty():
+            client.process_message()  # type: ignore[no-untyped-call]
+        finished = threading.Thread(target=client.message_workers.shutdown, name="drain", daemon=True)
+        finished.start()
+        finished.join(DRAIN_S)
+        client.current_session_state.terminated = True
+        _wake_reader(client)
+        client.disconnect()
+        client.current_session_runner.shutdown()  # type: ignore[no-untyped-call]
+        if client.current_app_monitor_started:
+            client.current_app_monitor.shutdown()  # type: ignore[no-untyped-call]
 
     def _on_request(self, client: BaseSocketModeClient, request: SocketModeRequest) -> None:
-        with self._idle:
-            self._under_way += 1
-        try:
-            self._answer(client, request)
-        finally:
-            with self._idle:
-                self._under_way -= 1
-                self._idle.notify_all()
-
-    def _answer(self, client: BaseSocketModeClient, request: SocketModeRequest) -> None:
         def late() -> None:
             log.error("a request was not answered in time", type=request.type)
             self._acknowledge(client, request, _late_payload(request))
@@ -101,6 +99,14 @@ class SocketLine:
         client.send_socket_mode_response(
             SocketModeResponse(envelope_id=request.envelope_id, payload=dict(payload) if payload else None)
         )
+
+
+def _wake_reader(client: SocketModeClient) -> None:
+    # Its thread sits in a read of up to three seconds, holding the lock without which nothing can be closed.
+    sock = client.current_session.sock if client.current_session else None
+    if sock is not None:
+        with contextlib.suppress(OSError):  # hung up already
+            sock.shutdown(socket.SHUT_RDWR)
 
 
 def _late_payload(request: SocketModeRequest) -> dict[str, Any] | None:

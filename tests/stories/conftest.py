@@ -141,5 +141,4 @@ def world(slack: Sandbox, store: Store, tmp_path: Path) -> Iterator[World]:
     slack.wait_until_connected()
     yield World(slack, store, bot, cast, tmp_path)
     slack.settle()
-    slack.hang_up()
     bot.stop()
