@@ -10,7 +10,7 @@ from bot.handlers.call import Call, trigger
 from bot.incidents import lifecycle, search
 from bot.incidents.errors import BadWords
 from bot.incidents.lifecycle import Declaration
-from bot.incidents.markup import storable, unescape
+from bot.incidents.markup import readable, storable
 from bot.incidents.words import Token, tokens, unquoted
 from bot.slack.outcomes import Answer, Outcome
 from bot.slack.requests import Command
@@ -33,7 +33,7 @@ class _Said:
 
 def command(call: Call, ask: Command, words: str) -> Outcome:
     """`declare [warning|critical] [project:x] [team:x] [env:x] title`."""
-    said = _read(unescape(storable(words)))
+    said = _read(readable(storable(words)))
     if not said.title:
         raise BadWords("An incident needs a title.", FORM)
     team = None

@@ -17,6 +17,7 @@ import structlog
 from bot.handlers import acknowledge, activity, comment, declare, help, list, resolve, subscribe, view
 from bot.handlers.call import AlreadyDone, Call, Tools
 from bot.incidents.errors import BadWords, Refusal
+from bot.incidents.markup import readable
 from bot.incidents.words import closest, first_word, shortened
 from bot.messages import answers, forms
 from bot.messages.blocks import Message
@@ -93,7 +94,7 @@ class Desk:
         def work() -> Outcome:
             if verb in ("", "help"):
                 return help.say(words, self._tools.command)
-            if verb.removeprefix("#").isdigit():
+            if readable(verb).removeprefix("#").isdigit():
                 return self._call(ask, lambda call: view.command(call, ask, ask.text))
             handler = COMMANDS.get(verb)
             if handler is None:
@@ -166,4 +167,4 @@ class Desk:
 def _unknown_command(verb: str) -> BadWords:
     meant = closest(verb, COMMANDS)
     hint = f"Did you mean “{meant}”?" if meant else "There are " + ", ".join(TOPICS) + "."
-    return BadWords(f"There is no command “{shortened(verb)}”. {hint}", "help")
+    return BadWords(f"There is no command “{shortened(readable(verb))}”. {hint}", "help")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bot.handlers.call import Call
 from bot.incidents import filters, search
+from bot.incidents.markup import readable
 from bot.messages import incident as messages
 from bot.messages.blocks import Message
 from bot.slack.outcomes import Answer, Outcome
@@ -14,7 +15,7 @@ from storage.rows import Cursor
 
 def command(call: Call, _ask: Command, words: str) -> Outcome:
     """`list [filters]`."""
-    return Answer(_page(call, filters.parse(words), None))
+    return Answer(_page(call, filters.parse(readable(words)), None))
 
 
 def turn(call: Call, ask: Press) -> Outcome:
@@ -25,7 +26,10 @@ def turn(call: Call, ask: Press) -> Outcome:
 
 def _page(call: Call, query: filters.ListQuery, cursor: Cursor | None) -> Message:
     wanted = search.resolve(call.connection, call.access, query, call.now)
-    page = queries.incident_page(
-        call.connection, wanted, call.access.member_id, cursor=cursor, size=search.PAGE_SIZE
-    )
-    return messages.list_page(query, page, call.now, command=call.tools.command)
+    me = call.access.member_id
+    page = queries.incident_page(call.connection, wanted, me, cursor=cursor, size=search.PAGE_SIZE)
+    notice = None
+    if cursor and not page.lines:
+        page = queries.incident_page(call.connection, wanted, me, cursor=None, size=search.PAGE_SIZE)
+        notice = "There is nothing more that way by now; this is the first page."
+    return messages.list_page(query, page, call.now, notice=notice, command=call.tools.command)

@@ -22,6 +22,25 @@ def unescape(text: str) -> str:
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
+_ENCODED = re.compile(r"<([@#!]?)([^<>|]*)(?:\|([^<>]*))?>")
+
+
+def readable(text: str) -> str:
+    """Text as Slack encodes it, as its author typed it: mentions and channels by name, links as addresses."""
+    return unescape(_ENCODED.sub(_as_typed, text))
+
+
+def _as_typed(found: re.Match[str]) -> str:
+    kind, target, label = found.groups()
+    if kind == "@":
+        return "@" + (label or target)
+    if kind == "#":
+        return "#" + (label or target)
+    if kind == "!":
+        return label or ("@" + target if "^" not in target else found[0])
+    return target if target.startswith(("http:", "https:")) else (label or target.removeprefix("mailto:"))
+
+
 def storable(text: str) -> str:
     """The text itself. Raises BadWords where it holds what cannot be stored (NUL, half a surrogate pair)."""
     found = _UNSTORABLE.search(text)

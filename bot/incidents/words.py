@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bot.incidents.errors import BadWords
+from bot.incidents.markup import readable
 
 # Opening quote -> what closes it. Phones and word processors curl quotes by themselves, and people mix them.
 _QUOTES = {'"': '"”“„', "“": '”"“', "”": '”"', "„": '“”"', "«": "»", "'": "'’", "‘": "’'"}
@@ -89,11 +90,12 @@ def unquoted(text: str) -> str:
 
 def number(word: str, form: str) -> int:
     """The identifier in `12` or `#12`. Raises BadWords, with the form that would be right."""
-    digits = word.strip().removeprefix("#")
+    # In a workspace with a channel named 12, Slack makes a mention of it out of #12.
+    digits = readable(word).strip().removeprefix("#")
     if not digits:
         raise BadWords("Which incident? Its number is missing.", form)
     if not digits.isascii() or not digits.isdigit():
-        raise BadWords(f"“{shortened(word)}” is not the number of an incident.", form)
+        raise BadWords(f"“{shortened(readable(word))}” is not the number of an incident.", form)
     return int(digits[:20])
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from bot.incidents.access import Access
-from bot.incidents.markup import escape, shown, unescape
+from bot.incidents.markup import escape, readable, shown
 from bot.messages.blocks import Block, Message, actions, message, section
 from bot.messages.incident import short_buttons, title_of
 from storage.rows import IncidentHead
 
 # Forty thousand characters, as many as Slack lets anybody type, fit into a message's blocks in such parts.
 _PART = 2900
-_ENCODED = re.compile(r"<([@#!]?)([^<>|]*)(?:\|([^<>]*))?>")
 
 
 def about(sentence: str, incident: IncidentHead) -> Message:
@@ -38,24 +36,13 @@ def refused(sentence: str, *, form: str | None = None, typed: str | None = None,
 
 def given_back(typed: str) -> list[Block]:
     """What somebody typed, to copy: exactly as typed, save that mentions and links read as names and addresses."""
-    text = shown(unescape(_ENCODED.sub(_as_typed, typed)))
+    text = shown(readable(typed))
     parts = [text[place : place + _PART] for place in range(0, len(text), _PART)]
     return [section("You typed:"), *({"type": "rich_text", "elements": [_preformatted(part)]} for part in parts)]
 
 
 def _preformatted(text: str) -> dict[str, Any]:
     return {"type": "rich_text_preformatted", "elements": [{"type": "text", "text": text}]}
-
-
-def _as_typed(found: re.Match[str]) -> str:
-    kind, target, label = found.groups()
-    if kind == "@":
-        return "@" + (label or target)
-    if kind == "#":
-        return "#" + (label or target)
-    if kind == "!":
-        return (label or "@" + target.partition("^")[0]) if label or "^" not in target else found[0]
-    return target if target.startswith(("http:", "https:")) else (label or target.removeprefix("mailto:"))
 
 
 def database_away(typed: str | None, command: str) -> Message:

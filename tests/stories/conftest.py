@@ -13,7 +13,7 @@ from bot.app import Bot
 from bot.organization.apply import apply
 from bot.organization.file import load
 from bot.slack.clients import Clients
-from sandbox import Answer, Person, Sandbox
+from sandbox import Answer, Person, Sandbox, SeenMessage
 from sandbox.records import Channel, UserGroup
 from storage.engine import Store
 
@@ -77,6 +77,20 @@ class World:
         answer = self.ask(by or self.ada, f"declare {options} {title}")
         assert answer.message is not None
         return int(answer.text.split("#", 1)[1].split(maxsplit=1)[0])
+
+    def seen_by(self, person: Person, identifier: int) -> str:
+        """What `view` shows somebody of an incident."""
+        return self.ask(person, f"view {identifier}").text
+
+    def view(self, person: Person, identifier: int) -> SeenMessage:
+        """The answer to `view`, to press its buttons."""
+        return self.shown(self.ask(person, f"view {identifier}"))
+
+    @staticmethod
+    def shown(answer: Answer) -> SeenMessage:
+        """The message of an answer that has one."""
+        assert answer.message is not None
+        return answer.message
 
     def ask(self, person: Person, words: str, *, channel: Channel | None = None) -> Answer:
         """What somebody types behind the slash command, in #checkout unless another channel is named."""
