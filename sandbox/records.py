@@ -143,6 +143,10 @@ class UserGroup:
     created: int = 0
     updated: int = 0
 
+    def rich_text_element(self) -> Json:
+        """Its mention in rich text."""
+        return {"type": "usergroup", "usergroup_id": self.id}
+
     def render(self, team_id: str, *, with_users: bool, creator: str) -> Json:
         group: Json = {
             "id": self.id,
@@ -233,6 +237,10 @@ class Channel:
     purpose: str = ""
     members: list[str] = field(default_factory=list)
     messages: dict[str, Message] = field(default_factory=dict)  # by time stamp, replies included, oldest first
+
+    def rich_text_element(self) -> Json:
+        """Its mention in rich text."""
+        return {"type": "channel", "channel_id": self.id}
 
     @property
     def type(self) -> str:

@@ -29,7 +29,7 @@ class Socket:
         self.envelopes = 0
 
     def put(self, message: Json) -> None:
-        self._outbox.put_nowait(json.dumps(message, ensure_ascii=False, separators=(",", ":")))
+        self._outbox.put_nowait(json.dumps(message, separators=(",", ":")))
 
     def put_text(self, text: str) -> None:
         self._outbox.put_nowait(text)

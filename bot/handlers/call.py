@@ -66,9 +66,7 @@ class Call:
 
     def written_rich(self, block: Mapping[str, Any]) -> CommentText:
         """A rich text that the caller typed, its mentions resolved. Raises Refusal."""
-        written = self._mentions().rich_text(block)
-        storable(written.text)
-        return written
+        return self._mentions().block(block)
 
     def _mentions(self) -> MentionReader:
         return MentionReader(self.tools.identity, self.connection, self.access, self.now)

@@ -18,11 +18,11 @@ from bot.incidents.access import Access
 from bot.incidents.comments import CommentText
 from bot.incidents.errors import Refusal
 from bot.incidents.markup import escape, unescape
+from bot.people import rich_text
 from bot.people.identity import Identity
 from storage.queries import directory
 
 _TOKEN = re.compile(r"<([^<>\n]{1,3000})>")
-_LINK = re.compile(r"(https?://|mailto:)[^\s|<>]+", re.IGNORECASE)
 _BROADCASTS = {"here": "@here", "channel": "@channel", "everyone": "@everyone", "group": "@group"}
 # A person who is asked about costs a call to Slack at first contact; more than these are no mention but a list.
 MOST_MENTIONS = 20
@@ -71,16 +71,18 @@ class MentionReader:
         parts.append(escape(unescape(written[place:])))
         return self._finished("".join(parts).strip(), None)
 
-    def rich_text(self, block: Mapping[str, Any]) -> CommentText:
-        """From what a rich text field holds. Raises CannotMention, TooManyMentions, SlackAway."""
-        stored = self._kept(block)
-        return self._finished(mrkdwn(stored).strip(), stored)
+    def block(self, block: Mapping[str, Any]) -> CommentText:
+        """From what a rich text field holds. Raises BadWords, CannotMention, TooManyMentions, SlackAway."""
+        stored = rich_text.kept(
+            block, person=self._person, team=lambda usergroup: self._team(usergroup, "")
+        )
+        return self._finished(rich_text.mrkdwn(stored).strip(), stored)
 
-    def _finished(self, text: str, rich_text: dict[str, Any] | None) -> CommentText:
+    def _finished(self, text: str, stored: dict[str, Any] | None) -> CommentText:
         if self._unknown:
             raise CannotMention(self._unknown)
         return CommentText(
-            text, frozenset(self._people.values()), frozenset(self._teams.values()), rich_text=rich_text
+            text, frozenset(self._people.values()), frozenset(self._teams.values()), rich_text=stored
         )
 
     def _token(self, inside: str) -> str:
@@ -97,7 +99,7 @@ class MentionReader:
             if name in _BROADCASTS:
                 return _BROADCASTS[name]
             return escape(unescape(label or name))
-        if _LINK.fullmatch(body):
+        if rich_text.LINK.fullmatch(body):
             return f"<{inside}>"
         return escape(unescape(f"<{inside}>"))
 
@@ -126,98 +128,3 @@ class MentionReader:
     def _one_more(self) -> None:
         if len(self._people) + len(self._teams) + len(self._unknown) >= MOST_MENTIONS:
             raise TooManyMentions
-
-    def _kept(self, element: Mapping[str, Any]) -> dict[str, Any]:
-        """A rich text element with ids of the database in place of Slack's, and no broadcast."""
-        kind = element.get("type")
-        style = {"style": element["style"]} if isinstance(element.get("style"), dict | str) else {}
-        if kind == "user":
-            return {"type": "user", "member_id": self._person(str(element.get("user_id"))), **style}
-        if kind == "usergroup":
-            return {"type": "usergroup", "team_id": self._team(str(element.get("usergroup_id")), ""), **style}
-        if kind == "broadcast":
-            return {"type": "text", "text": f"@{element.get('range')}", **style}
-        kept = {key: value for key, value in element.items() if key not in ("block_id", "elements")}
-        if isinstance(element.get("elements"), list):
-            kept["elements"] = [self._kept(inner) for inner in element["elements"]]
-        return kept
-
-
-# --- rich text as mrkdwn -----------------------------------------------------------------------------------
-
-_BULLETS = ("•", "◦", "▪")
-_MARKS = (("bold", "*"), ("italic", "_"), ("strike", "~"), ("code", "`"))
-
-
-def mrkdwn(block: Mapping[str, Any]) -> str:
-    """Stored rich text as stored mrkdwn, line by line as Slack shows it."""
-    return "\n".join(_block_lines(block)).strip("\n")
-
-
-def _block_lines(block: Mapping[str, Any]) -> list[str]:
-    lines: list[str] = []
-    for element in block.get("elements", []):
-        kind = element.get("type")
-        inner = element.get("elements", [])
-        if kind == "rich_text_list":
-            lines += _list_lines(element)
-        elif kind == "rich_text_preformatted":
-            lines.append("```" + "".join(_inline(one, styled=False) for one in inner) + "```")
-        else:
-            text = "".join(_inline(one) for one in inner).removesuffix("\n")
-            prefix = "&gt; " if kind == "rich_text_quote" else ""
-            lines += [prefix + line for line in text.split("\n")]
-    return lines
-
-
-def _list_lines(element: Mapping[str, Any]) -> list[str]:
-    indent = int(element.get("indent") or 0)
-    first = int(element.get("offset") or 0) + 1
-    lines = []
-    for place, item in enumerate(element.get("elements", []), first):
-        ordered = element.get("style") == "ordered"
-        mark = f"{place}." if ordered else _BULLETS[min(indent, len(_BULLETS) - 1)]
-        lines.append("    " * indent + f"{mark} " + "".join(_inline(one) for one in item.get("elements", [])))
-    return lines
-
-
-def _inline(element: Mapping[str, Any], *, styled: bool = True) -> str:
-    kind = element.get("type")
-    if kind == "text":
-        text = escape(str(element.get("text", "")))
-        return _styled(text, element.get("style")) if styled else text
-    if kind == "link":
-        return _styled(_link(element), element.get("style")) if styled else escape(str(element.get("url", "")))
-    if kind == "user":
-        return f"<person:{element['member_id']}>"
-    if kind == "usergroup":
-        return f"<team:{element['team_id']}>"
-    if kind == "channel":
-        return f"<#{element.get('channel_id')}>"
-    if kind == "emoji":
-        return f":{element.get('name')}:"
-    if kind == "color":
-        return escape(str(element.get("value", "")))
-    if kind == "date":
-        return escape(str(element.get("fallback") or ""))
-    return ""
-
-
-def _link(element: Mapping[str, Any]) -> str:
-    url = str(element.get("url", "")).replace("|", "%7C").replace("<", "%3C").replace(">", "%3E")
-    text = escape(str(element.get("text") or "")).replace("|", "¦")
-    if not _LINK.fullmatch(url):
-        return text or escape(url)
-    return f"<{url}|{text}>" if text else f"<{url}>"
-
-
-def _styled(text: str, style: object) -> str:
-    if not isinstance(style, Mapping) or not text.strip() or "\n" in text:
-        return text
-    # A mark is one only where it touches the word.
-    body = text.strip()
-    before, _, after = text.partition(body)
-    for name, mark in _MARKS:
-        if style.get(name):
-            body = f"{mark}{body}{mark}"
-    return before + body + after

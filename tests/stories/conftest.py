@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +12,9 @@ import pytest
 
 from bot.app import Bot
 from bot.organization.apply import apply
+from bot.log import LogFormat, LogLevel, configure
 from bot.organization.file import load
+from bot.slack import background
 from bot.slack.clients import Clients
 from sandbox import Answer, Person, Sandbox, SeenMessage
 from sandbox.records import Channel, UserGroup
@@ -92,6 +95,14 @@ class World:
         assert answer.message is not None
         return answer.message
 
+    def settle(self) -> None:
+        """Waits until the bot has answered everything, and sent what was to follow its answers."""
+        self.slack.settle()
+        everybody = threading.Barrier(background.WORKERS + 1)
+        for _ in range(background.WORKERS):
+            self.bot.background.submit(lambda: everybody.wait(5) and None)
+        everybody.wait(5)
+
     def ask(self, person: Person, words: str, *, channel: Channel | None = None) -> Answer:
         """What somebody types behind the slash command, in #checkout unless another channel is named."""
         return person.command(COMMAND, words, channel=channel or self.cast.checkout)
@@ -142,6 +153,7 @@ def slack() -> Iterator[Sandbox]:
 @pytest.fixture
 def world(slack: Sandbox, store: Store, tmp_path: Path) -> Iterator[World]:
     """The bot on the workspace, with Acme's organization applied."""
+    configure(LogLevel.WARNING, LogFormat.JSON)  # what goes wrong stands below the failed test
     cast = populate(slack)
     apply_file(store, tmp_path, ORGANIZATION)
     bot = Bot(

@@ -1,0 +1,200 @@
+"""Rich text as Slack's fields give it: kept in the form in which it is stored, and written as mrkdwn.
+
+What is kept is built anew from what is known, key by key: a stored comment goes back into a field when it is
+edited, and Slack refuses a form with anything that it does not know.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bot.incidents.markup import escape, storable
+
+LINK = re.compile(r"(https?://|mailto:)[^\s|<>]+", re.IGNORECASE)
+
+# The keys of each element besides `type` and `style`: what they hold, and whether it must be there.
+# https://docs.slack.dev/reference/block-kit/blocks/rich-text-block
+_INLINE: Mapping[str, Mapping[str, tuple[type, bool]]] = {
+    "text": {"text": (str, True)},
+    "link": {"url": (str, True), "text": (str, False)},
+    "channel": {"channel_id": (str, True)},
+    "emoji": {"name": (str, True), "unicode": (str, False), "skin_tone": (int, False)},
+    "color": {"value": (str, True)},
+    "date": {"timestamp": (int, True), "format": (str, True), "url": (str, False), "fallback": (str, False)},
+}
+_STYLES = ("bold", "italic", "strike", "code", "underline")
+_CONTAINERS: Mapping[str, Mapping[str, tuple[type, bool]]] = {
+    "rich_text_section": {},
+    "rich_text_quote": {"border": (int, False)},
+    "rich_text_preformatted": {"border": (int, False)},
+    "rich_text_list": {
+        "style": (str, True),
+        "indent": (int, False),
+        "offset": (int, False),
+        "border": (int, False),
+    },
+}
+_PLAIN = ("text", "link")  # all that stands in preformatted text
+_DEEPEST = 8  # indent of a list
+
+
+def kept(
+    block: Mapping[str, Any], *, person: Callable[[str], int], team: Callable[[str], int]
+) -> dict[str, Any]:
+    """A rich text block with ids of the database in place of Slack's, and no broadcast.
+
+    `person` and `team` turn the ids of users and user groups. What is unknown becomes its text, or goes. Raises
+    BadWords for text that cannot be stored, and what `person` and `team` raise.
+    """
+
+    def inline(element: Mapping[str, Any]) -> dict[str, Any] | None:
+        kind = element.get("type")
+        style = _style(element)
+        if kind == "user":
+            return {"type": "user", "member_id": person(_text(element.get("user_id"))), **style}
+        if kind == "usergroup":
+            return {"type": "usergroup", "team_id": team(_text(element.get("usergroup_id"))), **style}
+        if kind == "broadcast":
+            return {"type": "text", "text": f"@{_text(element.get('range'))}", **style}
+        known = _known(element, _INLINE)
+        if known is None:
+            text = _text(element.get("text") or element.get("url"))
+            return {"type": "text", "text": text, **style} if text else None
+        return {**known, **style}
+
+    def container(element: Mapping[str, Any]) -> dict[str, Any] | None:
+        known = _known(element, _CONTAINERS)
+        if known is None:
+            return None
+        inner: list[dict[str, Any] | None]
+        if known["type"] == "rich_text_list":
+            sections = [one for one in _elements(element) if one.get("type") == "rich_text_section"]
+            inner = [container(section) for section in sections]
+        else:
+            inner = [inline(one) for one in _elements(element)]
+        found = [one for one in inner if one is not None]
+        if known["type"] == "rich_text_preformatted":
+            found = [one for one in found if one["type"] in _PLAIN]
+        if known["type"] == "rich_text_list":
+            if not found:
+                return None
+            known["indent"] = max(0, min(known.get("indent", 0), _DEEPEST))
+        return {**known, "elements": found}
+
+    containers = [container(element) for element in _elements(block)]
+    return {"type": "rich_text", "elements": [one for one in containers if one is not None]}
+
+
+def _elements(element: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    inner = element.get("elements")
+    return [one for one in inner if isinstance(one, Mapping)] if isinstance(inner, list) else []
+
+
+def _known(
+    element: Mapping[str, Any], kinds: Mapping[str, Mapping[str, tuple[type, bool]]]
+) -> dict[str, Any] | None:
+    kind = element.get("type")
+    if not isinstance(kind, str) or kind not in kinds:
+        return None
+    found: dict[str, Any] = {"type": kind}
+    for key, (holds, needed) in kinds[kind].items():
+        value = element.get(key)
+        if isinstance(value, holds) and not isinstance(value, bool):
+            found[key] = storable(value) if isinstance(value, str) else value
+        elif needed:
+            return None
+    return found
+
+
+def _text(value: object) -> str:
+    return storable(value) if isinstance(value, str) else ""
+
+
+def _style(element: Mapping[str, Any]) -> dict[str, Any]:
+    style = element.get("style")
+    if not isinstance(style, Mapping):
+        return {}
+    found = {name: True for name in _STYLES if style.get(name) is True}
+    return {"style": found} if found else {}
+
+
+# --- as mrkdwn ---------------------------------------------------------------------------------------------
+
+_BULLETS = ("•", "◦", "▪")
+_MARKS = (("bold", "*"), ("italic", "_"), ("strike", "~"), ("code", "`"))
+
+
+def mrkdwn(block: Mapping[str, Any]) -> str:
+    """Stored rich text as stored mrkdwn, line by line as Slack shows it."""
+    return "\n".join(_block_lines(block)).strip("\n")
+
+
+def _block_lines(block: Mapping[str, Any]) -> list[str]:
+    lines: list[str] = []
+    for element in block.get("elements", []):
+        kind = element.get("type")
+        inner = element.get("elements", [])
+        if kind == "rich_text_list":
+            lines += _list_lines(element)
+        elif kind == "rich_text_preformatted":
+            lines.append("```" + "".join(_inline(one, styled=False) for one in inner) + "```")
+        else:
+            text = "".join(_inline(one) for one in inner).removesuffix("\n")
+            prefix = "&gt; " if kind == "rich_text_quote" else ""
+            lines += [prefix + line for line in text.split("\n")]
+    return lines
+
+
+def _list_lines(element: Mapping[str, Any]) -> list[str]:
+    indent = int(element.get("indent") or 0)
+    first = int(element.get("offset") or 0) + 1
+    lines = []
+    for place, item in enumerate(element.get("elements", []), first):
+        ordered = element.get("style") == "ordered"
+        mark = f"{place}." if ordered else _BULLETS[min(indent, len(_BULLETS) - 1)]
+        lines.append("    " * indent + f"{mark} " + "".join(_inline(one) for one in item.get("elements", [])))
+    return lines
+
+
+def _inline(element: Mapping[str, Any], *, styled: bool = True) -> str:
+    kind = element.get("type")
+    if kind == "text":
+        text = escape(str(element.get("text", "")))
+        return _styled(text, element.get("style")) if styled else text
+    if kind == "link":
+        return _styled(_link(element), element.get("style")) if styled else escape(str(element.get("url", "")))
+    if kind == "user":
+        return f"<person:{element['member_id']}>"
+    if kind == "usergroup":
+        return f"<team:{element['team_id']}>"
+    if kind == "channel":
+        return f"<#{element.get('channel_id')}>"
+    if kind == "emoji":
+        return f":{element.get('name')}:"
+    if kind == "color":
+        return escape(str(element.get("value", "")))
+    if kind == "date":
+        return escape(str(element.get("fallback") or ""))
+    return ""
+
+
+def _link(element: Mapping[str, Any]) -> str:
+    url = str(element.get("url", "")).replace("|", "%7C").replace("<", "%3C").replace(">", "%3E")
+    text = escape(str(element.get("text") or "")).replace("|", "¦")
+    if not LINK.fullmatch(url):
+        return text or escape(url)
+    return f"<{url}|{text}>" if text else f"<{url}>"
+
+
+def _styled(text: str, style: object) -> str:
+    if not isinstance(style, Mapping) or not text.strip() or "\n" in text:
+        return text
+    # A mark is one only where it touches the word.
+    body = text.strip()
+    before, _, after = text.partition(body)
+    for name, mark in _MARKS:
+        if style.get(name):
+            body = f"{mark}{body}{mark}"
+    return before + body + after

@@ -1,0 +1,442 @@
+"""Who sees what, and that nothing else is shown, told or changed, whatever is sent in whose name."""
+
+from __future__ import annotations
+
+import copy
+import re
+from typing import Any
+
+import pytest
+
+from sandbox import Person, Sandbox
+from sandbox.records import Json
+from tests.stories.conftest import ORGANIZATION, World, apply_file
+
+SECRET = "Zanzibar"  # in the title of what not everybody may see
+
+
+def sees(world: World, person: Person) -> list[str]:
+    """The titles in somebody's list of everything."""
+    return re.findall(r"#\d+ (\w+)", world.ask(person, "list all").text)
+
+
+@pytest.fixture
+def both(world: World) -> World:
+    """An incident of Payments (#1) and one of Search (#2)."""
+    world.declare("Pay", by=world.dan, options="project:checkout")
+    world.declare(SECRET, by=world.dan, options="project:catalogue")
+    return world
+
+
+def test_members_see_the_projects_of_their_teams(both: World) -> None:
+    assert sees(both, both.ben) == ["Pay"]
+    assert sees(both, both.cyn) == [SECRET]
+
+
+def test_managers_owners_and_superusers_see_everything(both: World) -> None:
+    for person in (both.ada, both.dan, both.sue):
+        assert sees(both, person) == [SECRET, "Pay"]
+
+
+def test_with_open_membership_everybody_sees_everything(both: World) -> None:
+    both.apply(ORGANIZATION.replace("workspaces: [T0001]", "workspaces: [T0001], open_membership: true"))
+    for person in (both.ben, both.cyn):
+        assert sees(both, person) == [SECRET, "Pay"]
+    assert "not a member" in both.ask(both.eve, "list").text
+
+
+def test_an_admin_is_no_manager(both: World) -> None:
+    both.apply(ORGANIZATION.replace("name: Ben Tal, role: member", "name: Ben Tal, role: admin"))
+    assert sees(both, both.ben) == ["Pay"]
+
+
+def test_what_changes_in_the_file_holds_at_the_next_word(both: World) -> None:
+    both.ask(both.ben, "subscribe 1")
+    both.apply(ORGANIZATION.replace("name: Ben Tal, role: member, teams: [payments]", "name: Ben Tal, role: member, teams: [search]"), prune=True)
+    assert sees(both, both.ben) == [SECRET]
+    assert "There is no incident #1 that you can see" in both.ask(both.ben, "view 1").text
+    both.apply(ORGANIZATION.replace("  - {email: ben@acme.test, name: Ben Tal, role: member, teams: [payments]}\n", ""), prune=True)
+    assert "not a member" in both.ask(both.ben, "list").text
+
+
+def test_incidents_switched_off_show_nothing_and_say_so(both: World) -> None:
+    old = both.view(both.ada, 1)
+    both.apply(ORGANIZATION.replace("workspaces: [T0001]", "workspaces: [T0001], incidents: false"))
+    for words in ("list", "view 1", "1", "ack 1", "resolve 1 it took thought", "declare All down", "whoami"):
+        text = both.ask(both.ada, words).text
+        assert "Incidents are switched off for Acme" in text and "Pay" not in text, words
+    assert "it took thought" in both.ask(both.ada, "comment 1 it took thought").text
+    both.ada.press(old, "Acknowledge")
+    both.ada.wait_for_message(both.cast.checkout, "switched off", after=old)
+    assert "What I can do" in both.ask(both.ada, "help").text
+    both.apply(ORGANIZATION)
+    assert "nothing" not in both.seen_by(both.ada, 1) and "Open" in both.seen_by(both.ada, 1)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("view {}", "{}", "ack {}", "seen #{}", "resolve {}", "resolve {} done", "reopen {}", "reopen {} back"),
+        *("severity {} critical", "severity {} open why", "comment {} hello", "comment {} hello @dan"),
+        *("activity {}", "subscribe {}", "unsubscribe {}"),
+    ],
+)
+def test_what_is_not_theirs_to_see_answers_as_what_is_not_there(both: World, words: str) -> None:
+    before = both.ask(both.dan, "activity 2").text + both.seen_by(both.dan, 2)
+    hidden = both.ask(both.ben, words.format(2)).text
+    absent = both.ask(both.ben, words.format(77)).text
+    assert hidden == absent.replace("77", "2")
+    assert "There is no incident #2 that you can see" in hidden
+    assert both.ask(both.dan, "activity 2").text + both.seen_by(both.dan, 2) == before
+
+
+def test_filters_tell_nothing_of_what_is_not_theirs_to_see(both: World) -> None:
+    assert both.ask(both.ben, "list project:catalogue").text == both.ask(both.ben, "list project:katalogue").text.replace(
+        "katalogue", "catalogue"
+    )
+    for words in (f"list all {SECRET}", "list all team:search", "list all seen:no", "list all since:2w"):
+        assert SECRET not in both.ask(both.ben, words).text.replace(f'"{SECRET}"', "")
+
+
+def test_an_incident_of_two_projects_names_only_those_that_the_reader_sees(both: World) -> None:
+    from storage.models import IncidentProject
+
+    with both.store.write() as tx:
+        project = tx.execute(IncidentProject.__table__.select().where(IncidentProject.incident_id == 2)).one()
+        tx.execute(
+            IncidentProject.__table__.insert().values(
+                incident_id=1, project_id=project.project_id, started=project.started, status=1, team_id=0
+            )
+        )
+    assert "catalogue" not in both.seen_by(both.ben, 1)
+    assert "Projects\ncatalogue, checkout" in both.seen_by(both.dan, 1)
+    assert sees(both, both.cyn) == [SECRET, "Pay"] and "checkout" not in both.seen_by(both.cyn, 1)
+
+
+# --- another organization ----------------------------------------------------------------------------------
+
+OTHER = """
+organization: {slug: globex, name: Globex, workspaces: [T0002]}
+teams: [{slug: core, name: Core}]
+projects: [{slug: reactor, name: Reactor, teams: [core]}]
+members:
+  - {email: ada@acme.test, name: Ada of Globex, slack: U0001, role: owner, teams: [core]}
+"""
+
+
+def test_another_organizations_incidents_are_nowhere_to_be_seen(world: World) -> None:
+    from datetime import UTC, datetime
+
+    apply_file(world.store, world.folder, OTHER)
+    world.declare("Pay")
+    with world.store.write() as tx:
+        from storage.models import Incident, IncidentProject, Organization, Project
+
+        globex = tx.scalar(Organization.__table__.select().where(Organization.slug == "globex"))
+        reactor = tx.scalar(Project.__table__.select().where(Project.slug == "reactor"))
+        now = datetime.now(UTC)
+        incident = tx.scalar(
+            Incident.__table__.insert()
+            .values(
+                organization_id=globex, identifier=2, title=SECRET, status=1, status_method=1,
+                date_started=now, date_detected=now, date_added=now,
+            )
+            .returning(Incident.id)
+        )
+        tx.execute(
+            IncidentProject.__table__.insert().values(
+                incident_id=incident, project_id=reactor, started=now, status=1, team_id=0
+            )
+        )
+    for person in (world.ada, world.dan, world.sue):
+        assert sees(world, person) == ["Pay"]
+        assert "There is no incident #2" in world.ask(person, "view 2").text
+    assert "reactor" not in world.ask(world.ada, "whoami").text
+    assert "no project “reactor”" in world.ask(world.ada, "list project:reactor").text
+    assert "no team “core”" in world.ask(world.ada, "list team:core").text
+
+
+def test_a_workspace_of_no_organization_is_told_how_to_get_one(slack: Sandbox, world: World) -> None:
+    world.apply(ORGANIZATION.replace("workspaces: [T0001]", "workspaces: []"), prune=True)
+    for words in ("list", "view 1", "declare critical All down", "whoami", "list nonsense:x"):
+        assert "not connected to an organization" in world.ask(world.ada, words).text
+    assert "What I can do" in world.ask(world.ada, "help").text
+
+
+# --- in somebody else's name -------------------------------------------------------------------------------
+
+
+def everything_pressed(world: World) -> list[Json]:
+    """Every payload that Dan causes by using every button and form there is for #2, which only some may see."""
+    dan, there = world.dan, world.cast.random
+
+    def shown(words: str) -> Any:
+        return world.shown(world.ask(dan, words, channel=there))
+
+    world.ask(dan, "comment 2 by Dan", channel=there)
+    for number in range(10):
+        world.ask(dan, f"comment 2 filler {number}", channel=there)
+    for number in range(11):
+        world.declare(f"{SECRET} {number}", by=dan, options="project:catalogue")
+    begin = len(world.slack.sent)
+    for label in ("Acknowledge", "Comment", "Activity"):
+        dan.press(shown("view 2"), label)
+    dan.press(shown("view 2"), "Unsubscribe")
+    dan.press(shown("view 2"), "Subscribe")
+    dan.press(shown("list"), "View", row=0)
+    dan.press(shown("list"), "Next")
+    log = shown("activity 2")
+    for label in ("Next", "View"):
+        dan.press(shown("activity 2"), label)
+    dan.press(log, "Edit", row=0)
+    dan.wait_for_form("Edit #2").fill("Comment", "filler nine").submit()
+    dan.press(shown("view 2"), "Comment")
+    dan.wait_for_form("Comment #2").fill("Comment", "from a form").submit()
+    dan.press(shown("view 2"), "Resolve")
+    dan.wait_for_form("Resolve #2").fill("Comment", "over").submit()
+    dan.press(shown("view 2"), "Reopen")
+    dan.press(shown("activity 2"), "Delete", row=2)
+    world.slack.settle()
+    payloads = [exchange.sent for exchange in world.slack.sent[begin:] if exchange.kind == "interactive"]
+    kinds = {payload["actions"][0]["action_id"] for payload in payloads if "actions" in payload}
+    assert kinds >= {
+        *("view", "details", "acknowledge", "resolve", "reopen", "comment", "comment_edit", "comment_delete"),
+        *("activity", "activity_next", "subscribe", "unsubscribe", "list_next"),
+    }
+    return payloads
+
+
+def state(world: World) -> str:
+    """Everything that is known of the incidents, as the database has it."""
+    with world.store.read() as connection:
+        return "\n".join(
+            str(connection.exec_driver_sql(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall())  # noqa: S608
+            for table in (
+                *("incident", "incident_project", "incident_seen", "incident_subscription"),
+                *("incident_activity", "comment_mention", "outbox"),
+            )
+        )
+
+
+@pytest.mark.parametrize("name", ["ben", "eve"])
+def test_what_one_person_may_press_shows_and_changes_nothing_for_who_may_not(world: World, name: str) -> None:
+    world.declare("Pay", by=world.dan, options="project:checkout")
+    world.declare(SECRET, by=world.dan, options="project:catalogue")
+    payloads = everything_pressed(world)
+    other: Person = getattr(world, name)
+    before = state(world)
+    told = len(world.slack.traffic)
+    for payload in payloads:
+        done = other.replay(fresh(payload))
+        assert SECRET not in str(done.answer) and "filler" not in str(done.answer)
+    world.settle()
+    # The URL that comes with a forged press has no message behind it to replace.
+    world.slack.problems.take("no_original")
+    assert state(world) == before
+    for exchange in world.slack.traffic[told:]:
+        if exchange.kind in ("response_url", "web_api"):
+            assert SECRET not in str(exchange.sent) and "filler" not in str(exchange.sent)
+    assert other.form is None
+    for channel in (world.cast.checkout, world.cast.random):
+        for message in other.sees(channel):
+            assert SECRET not in message.text and "filler" not in message.text
+
+
+def fresh(payload: Json) -> Json:
+    """The payload as if its form were another one: a form counts once, and this is not what is tried here."""
+    forged = copy.deepcopy(payload)
+    if "view" in forged:
+        forged["view"]["id"] += "X"
+    return forged
+
+
+def test_a_member_who_may_see_it_still_cannot_change_the_comments_of_others(world: World) -> None:
+    world.declare("Pay", by=world.dan, options="project:checkout")
+    world.ask(world.dan, "comment 1 by Dan")
+    log = world.shown(world.ask(world.dan, "activity 1", channel=world.cast.random))
+    begin = len(world.slack.sent)
+    world.dan.press(log, "Edit")
+    world.dan.wait_for_form("Edit #1").fill("Comment", "by Dan, edited").submit()
+    world.dan.press(log, "Delete")
+    log.wait_for(lambda log: "by Dan" not in log.text)
+    world.ask(world.dan, "comment 1 another by Dan")
+    with world.store.read() as connection:
+        comment = connection.exec_driver_sql("SELECT max(id) FROM incident_activity").scalar_one()
+    payloads = [exchange.sent for exchange in world.slack.sent[begin:] if exchange.kind == "interactive"]
+    before = state(world)
+    for payload in payloads:
+        forged = fresh(payload)
+        if "actions" in forged:
+            forged["actions"][0]["value"] = f"1:{comment}"
+        else:
+            forged["view"]["private_metadata"] = f'{{"n":1,"c":{comment}}}'
+        done = world.ben.replay(forged)
+        world.settle()
+        assert "Only the author" in str(done.answer) or "Only the author" in world.ben.sees(world.cast.random)[-1].text
+    assert state(world) == before and world.ben.form is None
+
+
+def test_a_comments_number_under_another_incident_leads_nowhere(world: World) -> None:
+    world.declare("Pay", by=world.dan, options="project:checkout")
+    world.declare(SECRET, by=world.dan, options="project:catalogue")
+    world.ask(world.dan, f"comment 2 about {SECRET}")
+    world.ask(world.ben, "comment 1 by Ben")
+    with world.store.read() as connection:
+        hidden = connection.exec_driver_sql(
+            "SELECT id FROM incident_activity WHERE comment LIKE 'about%%'"
+        ).scalar_one()
+    log = world.shown(world.ask(world.ben, "activity 1"))
+    begin = len(world.slack.sent)
+    world.ben.press(log, "Edit")
+    world.ben.wait_for_form("Edit #1").close()
+    payload = world.slack.sent[begin].sent
+    before = state(world)
+    for person in (world.ben, world.sue):
+        for action in ("comment_edit", "comment_delete", "activity_next", "activity_previous"):
+            forged = copy.deepcopy(payload)
+            forged["actions"][0] |= {"action_id": action, "value": f"1:{hidden}"}
+            person.replay(forged)
+    world.settle()
+    world.slack.problems.take("no_original")
+    assert state(world) == before and world.ben.form is None
+    assert SECRET not in "".join(message.text for message in world.ben.sees(world.cast.checkout))
+
+
+# --- forged ------------------------------------------------------------------------------------------------
+
+HUGE = str(10**30)
+GARBAGE = [
+    *("", " ", "0", "-1", "77", HUGE, "1.5", "1e3", "²", "١", "null", "1:1:1", ":", "1:", ":1", "1:-1", f"1:{HUGE}"),
+    *("{}", "[]", '{"q":"all"}', '{"q":"all","t":"x","i":1,"b":false}', '{"q":1,"t":1,"i":1,"b":1}'),
+    '{"q":"all","t":"2020-01-01T00:00:00","i":1,"b":false}',
+    '{"q":"all","t":"2020-01-01T00:00:00+00:00","i":' + HUGE + ',"b":false}',
+    '{"q":"all","t":"0001-01-01T00:00:00+23:00","i":1,"b":true}',
+    '{"q":"all","t":"9999-12-31T23:59:59-23:00","i":1,"b":false}',
+    '{"q":"project:catalogue","t":"2020-01-01T00:00:00+00:00","i":1,"b":true}',
+    '{"q":"since:yesterday","t":"2020-01-01T00:00:00+00:00","i":1,"b":true}',
+    *("\x00", "\ud800", "1\x00", "'; DROP TABLE incident; --", "💣" * 1000),
+]
+
+
+def test_forged_button_values_are_answered_and_harmless(world: World) -> None:
+    from bot.handlers.desk import BUTTONS
+
+    world.declare("Pay", by=world.dan, options="project:checkout")
+    world.declare(SECRET, by=world.dan, options="project:catalogue")
+    shown = world.view(world.ben, 1)
+    world.ben.press(shown, "Activity")
+    world.settle()
+    payload = next(e.sent for e in reversed(world.slack.sent) if e.sent.get("type") == "block_actions")
+    before = state(world)
+    for action in [*BUTTONS, "unknown", "", "x" * 255]:
+        for value in GARBAGE:
+            forged = copy.deepcopy(payload)
+            forged["actions"][0] |= {"action_id": action, "value": value}
+            forged["container"]["is_ephemeral"] = False
+            world.ben.replay(forged)  # raises unless it is acknowledged
+    world.settle()
+    assert state(world) == before
+    said = [message.text for message in world.ben.sees(world.cast.checkout)]
+    assert not any(SECRET in text for text in said)
+    assert not any("went wrong" in text for text in said), {t for t in said if "went wrong" in t}
+    assert world.ben.form is None
+
+
+@pytest.mark.parametrize("callback", ["resolve", "comment", "comment_edit"])
+def test_forged_forms_are_answered_and_harmless(world: World, callback: str) -> None:
+    world.declare("Pay", by=world.dan, options="project:checkout")
+    world.declare(SECRET, by=world.dan, options="project:catalogue")
+    world.ben.press(world.view(world.ben, 1), "Comment")
+    world.ben.wait_for_form("Comment #1").fill("Comment", "hello").submit()
+    payload = next(e.sent for e in reversed(world.slack.sent) if e.sent.get("type") == "view_submission")
+    before = state(world)
+    metadata = [
+        *("", "null", "[]", "1", '"x"', "{", "{}", '{"n":null}', '{"n":[]}', '{"n":{}}', '{"n":2}', '{"n":"2"}'),
+        *('{"n":true}', '{"n":1.5}', f'{{"n":{HUGE}}}', '{"n":-1}', '{"n":2,"c":1}', '{"n":"\\u0000"}', '{"n":"\\ud800"}'),
+    ]
+    if callback == "comment_edit":
+        metadata += ['{"n":1,"c":[]}', f'{{"n":1,"c":{HUGE}}}', '{"n":1,"c":1}', '{"n":1}']
+    for number, text in enumerate(metadata):
+        forged = copy.deepcopy(payload)
+        forged["view"] |= {"id": f"V{callback}{number}", "callback_id": callback, "private_metadata": text}
+        done = world.ben.replay(forged)
+        assert done.answer.get("response_action") == "errors", text
+        assert SECRET not in str(done.answer) and "went wrong" not in str(done.answer), (text, done.answer)
+    world.settle()
+    assert state(world) == before
+
+
+@pytest.mark.parametrize(
+    "rich_text",
+    [
+        None,
+        {},
+        [],
+        "text",
+        {"type": "rich_text"},
+        {"type": "rich_text", "elements": None},
+        {"type": "rich_text", "elements": [None, 1, "x", [], {}]},
+        {"type": "rich_text", "elements": [{"type": "rich_text_section"}]},
+        {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [{"type": "user"}]}]},
+        {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [{"type": "user", "user_id": "<!channel>"}]}]},
+        {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [{"type": "usergroup", "usergroup_id": None}]}]},
+        {"type": "rich_text", "elements": [{"type": "rich_text_list", "indent": "x", "offset": [], "elements": [{}]}]},
+        {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [{"type": "text", "text": "a\x00b"}]}]},
+        {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [{"type": "text", "text": "a\ud800b"}]}]},
+        {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [{"type": "text", "text": "x" * 9000}]}]},
+        {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [{"type": "link", "url": "a\x00"}]}]},
+        {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [{"type": "emoji", "name": "\x00"}]}]},
+        {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [{"type": "\x00", "text": "x"}]}, {"type": "rich_text_section", "elements": [{"type": "text", "text": "x"}]}]},
+    ],
+)
+def test_forged_rich_text_is_refused_in_the_form(world: World, rich_text: Any) -> None:
+    world.declare("Pay", by=world.dan, options="project:checkout")
+    world.ben.press(world.view(world.ben, 1), "Comment")
+    world.ben.wait_for_form("Comment #1").fill("Comment", "hello").submit()
+    payload = copy.deepcopy(
+        next(e.sent for e in reversed(world.slack.sent) if e.sent.get("type") == "view_submission")
+    )
+    before = state(world)
+    payload["view"]["id"] = "V1X"
+    payload["view"]["state"]["values"]["comment"]["comment"]["rich_text_value"] = rich_text
+    done = world.ben.replay(payload)
+    assert done.answer.get("response_action") == "errors"
+    assert "went wrong" not in str(done.answer)
+    assert state(world) == before
+
+
+def test_a_form_that_names_another_hosts_response_url_posts_nothing_there(world: World) -> None:
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+    import threading
+
+    called: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            called.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    host = f"127.0.0.1:{server.server_port}"
+    try:
+        world.declare("Pay", by=world.dan, options="project:checkout")
+        world.ben.press(world.view(world.ben, 1), "Comment")
+        world.ben.wait_for_form("Comment #1").fill("Comment", "hello").submit()
+        payload = next(e.sent for e in reversed(world.slack.sent) if e.sent.get("type") == "view_submission")
+        ours = world.slack.api_url.removesuffix("/api/").removeprefix("http://")
+        for number, url in enumerate(
+            (f"http://{host}/x", f"http://{ours}@{host}/x", f"http://{host}/x?{ours}", f"http://{host}#{ours}", "x", "//", "http://[", f"file://{ours}/etc/passwd", 7, [])
+        ):
+            forged = copy.deepcopy(payload)
+            forged["view"]["id"] = f"V{number}"
+            import json
+
+            forged["view"]["private_metadata"] = json.dumps({"n": 1, "r": url, "e": True})
+            assert not world.ben.replay(forged).answer  # the comment itself is Ben's to make
+        world.settle()
+        assert called == []
+    finally:
+        server.shutdown()
+        server.server_close()
