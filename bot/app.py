@@ -51,12 +51,12 @@ class Bot:
         signing_secret: str | None = None,
     ) -> None:
         self.store = store
-        self._background = Background(api_url)
-        identity = Identity(store, clients, self._background)
+        self.background = Background(api_url)
+        identity = Identity(store, clients, self.background)
         self.line = Line(
             clients,
             Desk(Tools(store, identity, command)),
-            self._background,
+            self.background,
             api_url=api_url,
             command=command,
             signing_secret=None if app_token else signing_secret,
@@ -77,7 +77,7 @@ class Bot:
         """Takes no more requests, finishes those under way and what they left to be sent."""
         if self.socket:
             self.socket.close()
-        self._background.drain()
+        self.background.drain()
 
 
 def serve(settings: Settings) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from bot.incidents.errors import BadWords
@@ -145,6 +145,7 @@ def moment(value: str, key: str, now: datetime, zone: str) -> datetime:
             found = datetime.fromisoformat(value)
             if found.tzinfo is None:
                 found = found.replace(tzinfo=ZoneInfo(zone))
+        found = found.astimezone(UTC)  # PostgreSQL knows fewer offsets than Python
     except (ValueError, OverflowError):
         raise wrong from None
     if not _EARLIEST <= found.year <= now.year + 10:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 
 from bot.incidents.errors import BadWords
 from bot.incidents.filters import ListQuery
@@ -170,6 +170,7 @@ def place_read(value: str) -> tuple[str, Cursor]:
         incident_id = int(found["i"])
         if started.tzinfo is None or abs(incident_id) >= 2**63:
             raise ValueError
+        started = started.astimezone(UTC)  # PostgreSQL knows fewer offsets than Python
         return str(found["q"]), Cursor(started, incident_id, bool(found["b"]))
     except (ValueError, KeyError, TypeError, OverflowError):
         raise BadWords("That button is from a message that I no longer understand; please list again.") from None

@@ -73,9 +73,7 @@ class MentionReader:
 
     def block(self, block: Mapping[str, Any]) -> CommentText:
         """From what a rich text field holds. Raises BadWords, CannotMention, TooManyMentions, SlackAway."""
-        stored = rich_text.kept(
-            block, person=self._person, team=lambda usergroup: self._team(usergroup, "")
-        )
+        stored = rich_text.kept(block, person=self._person, team=lambda usergroup: self._team(usergroup, ""))
         return self._finished(rich_text.mrkdwn(stored).strip(), stored)
 
     def _finished(self, text: str, stored: dict[str, Any] | None) -> CommentText:

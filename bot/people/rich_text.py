@@ -40,9 +40,7 @@ _PLAIN = ("text", "link")  # all that stands in preformatted text
 _DEEPEST = 8  # indent of a list
 
 
-def kept(
-    block: Mapping[str, Any], *, person: Callable[[str], int], team: Callable[[str], int]
-) -> dict[str, Any]:
+def kept(block: Mapping[str, Any], *, person: Callable[[str], int], team: Callable[[str], int]) -> dict[str, Any]:
     """A rich text block with ids of the database in place of Slack's, and no broadcast.
 
     `person` and `team` turn the ids of users and user groups. What is unknown becomes its text, or goes. Raises

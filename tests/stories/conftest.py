@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from bot.app import Bot
+from bot.log import configure
 from bot.organization.apply import apply
-from bot.log import LogFormat, LogLevel, configure
 from bot.organization.file import load
+from bot.settings import LogFormat, LogLevel
 from bot.slack import background
 from bot.slack.clients import Clients
 from sandbox import Answer, Person, Sandbox, SeenMessage
@@ -99,9 +100,13 @@ class World:
         """Waits until the bot has answered everything, and sent what was to follow its answers."""
         self.slack.settle()
         everybody = threading.Barrier(background.WORKERS + 1)
+
+        def meet() -> None:
+            everybody.wait(5)
+
         for _ in range(background.WORKERS):
-            self.bot.background.submit(lambda: everybody.wait(5) and None)
-        everybody.wait(5)
+            self.bot.background.submit(meet)
+        meet()
 
     def ask(self, person: Person, words: str, *, channel: Channel | None = None) -> Answer:
         """What somebody types behind the slash command, in #checkout unless another channel is named."""

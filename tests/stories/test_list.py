@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy import update
+
 from sandbox import SeenMessage
 from storage.models import Incident, IncidentProject
 from storage.values import Status
@@ -25,13 +27,13 @@ def dated(world: World, identifier: int, started: datetime, closed: datetime | N
     """Moves an incident to when a story needs it to have been."""
     with world.store.write() as tx:
         row = tx.execute(
-            Incident.__table__.update()
+            update(Incident)
             .where(Incident.identifier == identifier)
             .values(date_started=started, date_closed=closed, **({"status": Status.CLOSED} if closed else {}))
             .returning(Incident.id)
         ).one()
         tx.execute(
-            IncidentProject.__table__.update()
+            update(IncidentProject)
             .where(IncidentProject.incident_id == row.id)
             .values(started=started, **({"status": Status.CLOSED} if closed else {}))
         )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from sqlalchemy import insert, select
 
-from sandbox import Person, Sandbox
+from sandbox import Person
 from sandbox.records import Json
+from storage.models import Incident, IncidentProject, Organization, Project
 from tests.stories.conftest import ORGANIZATION, World, apply_file
 
 SECRET = "Zanzibar"  # in the title of what not everybody may see
@@ -52,10 +55,13 @@ def test_an_admin_is_no_manager(both: World) -> None:
 
 def test_what_changes_in_the_file_holds_at_the_next_word(both: World) -> None:
     both.ask(both.ben, "subscribe 1")
-    both.apply(ORGANIZATION.replace("name: Ben Tal, role: member, teams: [payments]", "name: Ben Tal, role: member, teams: [search]"), prune=True)
+    both.apply(
+        ORGANIZATION.replace("Ben Tal, role: member, teams: [payments]", "Ben Tal, teams: [search]"), prune=True
+    )
     assert sees(both, both.ben) == [SECRET]
     assert "There is no incident #1 that you can see" in both.ask(both.ben, "view 1").text
-    both.apply(ORGANIZATION.replace("  - {email: ben@acme.test, name: Ben Tal, role: member, teams: [payments]}\n", ""), prune=True)
+    ben = "  - {email: ben@acme.test, name: Ben Tal, role: member, teams: [payments]}\n"
+    both.apply(ORGANIZATION.replace(ben, ""), prune=True)
     assert "not a member" in both.ask(both.ben, "list").text
 
 
@@ -91,26 +97,26 @@ def test_what_is_not_theirs_to_see_answers_as_what_is_not_there(both: World, wor
 
 
 def test_filters_tell_nothing_of_what_is_not_theirs_to_see(both: World) -> None:
-    assert both.ask(both.ben, "list project:catalogue").text == both.ask(both.ben, "list project:katalogue").text.replace(
-        "katalogue", "catalogue"
-    )
+    assert both.ask(both.ben, "list project:catalogue").text == both.ask(
+        both.ben, "list project:katalogue"
+    ).text.replace("katalogue", "catalogue")
     for words in (f"list all {SECRET}", "list all team:search", "list all seen:no", "list all since:2w"):
         assert SECRET not in both.ask(both.ben, words).text.replace(f'"{SECRET}"', "")
 
 
 def test_an_incident_of_two_projects_names_only_those_that_the_reader_sees(both: World) -> None:
-    from storage.models import IncidentProject
-
     with both.store.write() as tx:
-        project = tx.execute(IncidentProject.__table__.select().where(IncidentProject.incident_id == 2)).one()
+        incident, _ = tx.scalars(select(Incident.id).order_by(Incident.identifier))
+        catalogue = tx.scalars(select(Project.id).where(Project.slug == "catalogue")).one()
         tx.execute(
-            IncidentProject.__table__.insert().values(
-                incident_id=1, project_id=project.project_id, started=project.started, status=1, team_id=0
+            insert(IncidentProject).values(
+                incident_id=incident, project_id=catalogue, started=datetime.now(UTC), status=1, team_id=0
             )
         )
     assert "catalogue" not in both.seen_by(both.ben, 1)
     assert "Projects\ncatalogue, checkout" in both.seen_by(both.dan, 1)
-    assert sees(both, both.cyn) == [SECRET, "Pay"] and "checkout" not in both.seen_by(both.cyn, 1)
+    assert sorted(sees(both, both.cyn)) == ["Pay", SECRET]
+    assert "checkout" not in both.seen_by(both.cyn, 1)
 
 
 # --- another organization ----------------------------------------------------------------------------------
@@ -125,26 +131,28 @@ members:
 
 
 def test_another_organizations_incidents_are_nowhere_to_be_seen(world: World) -> None:
-    from datetime import UTC, datetime
-
     apply_file(world.store, world.folder, OTHER)
     world.declare("Pay")
     with world.store.write() as tx:
-        from storage.models import Incident, IncidentProject, Organization, Project
-
-        globex = tx.scalar(Organization.__table__.select().where(Organization.slug == "globex"))
-        reactor = tx.scalar(Project.__table__.select().where(Project.slug == "reactor"))
+        globex = tx.scalars(select(Organization.id).where(Organization.slug == "globex")).one()
+        reactor = tx.scalars(select(Project.id).where(Project.slug == "reactor")).one()
         now = datetime.now(UTC)
-        incident = tx.scalar(
-            Incident.__table__.insert()
+        incident = tx.scalars(
+            insert(Incident)
             .values(
-                organization_id=globex, identifier=2, title=SECRET, status=1, status_method=1,
-                date_started=now, date_detected=now, date_added=now,
+                organization_id=globex,
+                identifier=2,
+                title=SECRET,
+                status=1,
+                status_method=1,
+                date_started=now,
+                date_detected=now,
+                date_added=now,
             )
             .returning(Incident.id)
-        )
+        ).one()
         tx.execute(
-            IncidentProject.__table__.insert().values(
+            insert(IncidentProject).values(
                 incident_id=incident, project_id=reactor, started=now, status=1, team_id=0
             )
         )
@@ -156,7 +164,7 @@ def test_another_organizations_incidents_are_nowhere_to_be_seen(world: World) ->
     assert "no team “core”" in world.ask(world.ada, "list team:core").text
 
 
-def test_a_workspace_of_no_organization_is_told_how_to_get_one(slack: Sandbox, world: World) -> None:
+def test_a_workspace_of_no_organization_is_told_how_to_get_one(world: World) -> None:
     world.apply(ORGANIZATION.replace("workspaces: [T0001]", "workspaces: []"), prune=True)
     for words in ("list", "view 1", "declare critical All down", "whoami", "list nonsense:x"):
         assert "not connected to an organization" in world.ask(world.ada, words).text
@@ -272,7 +280,10 @@ def test_a_member_who_may_see_it_still_cannot_change_the_comments_of_others(worl
             forged["view"]["private_metadata"] = f'{{"n":1,"c":{comment}}}'
         done = world.ben.replay(forged)
         world.settle()
-        assert "Only the author" in str(done.answer) or "Only the author" in world.ben.sees(world.cast.random)[-1].text
+        assert (
+            "Only the author" in str(done.answer)
+            or "Only the author" in world.ben.sees(world.cast.random)[-1].text
+        )
     assert state(world) == before and world.ben.form is None
 
 
@@ -300,143 +311,3 @@ def test_a_comments_number_under_another_incident_leads_nowhere(world: World) ->
     world.slack.problems.take("no_original")
     assert state(world) == before and world.ben.form is None
     assert SECRET not in "".join(message.text for message in world.ben.sees(world.cast.checkout))
-
-
-# --- forged ------------------------------------------------------------------------------------------------
-
-HUGE = str(10**30)
-GARBAGE = [
-    *("", " ", "0", "-1", "77", HUGE, "1.5", "1e3", "²", "١", "null", "1:1:1", ":", "1:", ":1", "1:-1", f"1:{HUGE}"),
-    *("{}", "[]", '{"q":"all"}', '{"q":"all","t":"x","i":1,"b":false}', '{"q":1,"t":1,"i":1,"b":1}'),
-    '{"q":"all","t":"2020-01-01T00:00:00","i":1,"b":false}',
-    '{"q":"all","t":"2020-01-01T00:00:00+00:00","i":' + HUGE + ',"b":false}',
-    '{"q":"all","t":"0001-01-01T00:00:00+23:00","i":1,"b":true}',
-    '{"q":"all","t":"9999-12-31T23:59:59-23:00","i":1,"b":false}',
-    '{"q":"project:catalogue","t":"2020-01-01T00:00:00+00:00","i":1,"b":true}',
-    '{"q":"since:yesterday","t":"2020-01-01T00:00:00+00:00","i":1,"b":true}',
-    *("\x00", "\ud800", "1\x00", "'; DROP TABLE incident; --", "💣" * 1000),
-]
-
-
-def test_forged_button_values_are_answered_and_harmless(world: World) -> None:
-    from bot.handlers.desk import BUTTONS
-
-    world.declare("Pay", by=world.dan, options="project:checkout")
-    world.declare(SECRET, by=world.dan, options="project:catalogue")
-    shown = world.view(world.ben, 1)
-    world.ben.press(shown, "Activity")
-    world.settle()
-    payload = next(e.sent for e in reversed(world.slack.sent) if e.sent.get("type") == "block_actions")
-    before = state(world)
-    for action in [*BUTTONS, "unknown", "", "x" * 255]:
-        for value in GARBAGE:
-            forged = copy.deepcopy(payload)
-            forged["actions"][0] |= {"action_id": action, "value": value}
-            forged["container"]["is_ephemeral"] = False
-            world.ben.replay(forged)  # raises unless it is acknowledged
-    world.settle()
-    assert state(world) == before
-    said = [message.text for message in world.ben.sees(world.cast.checkout)]
-    assert not any(SECRET in text for text in said)
-    assert not any("went wrong" in text for text in said), {t for t in said if "went wrong" in t}
-    assert world.ben.form is None
-
-
-@pytest.mark.parametrize("callback", ["resolve", "comment", "comment_edit"])
-def test_forged_forms_are_answered_and_harmless(world: World, callback: str) -> None:
-    world.declare("Pay", by=world.dan, options="project:checkout")
-    world.declare(SECRET, by=world.dan, options="project:catalogue")
-    world.ben.press(world.view(world.ben, 1), "Comment")
-    world.ben.wait_for_form("Comment #1").fill("Comment", "hello").submit()
-    payload = next(e.sent for e in reversed(world.slack.sent) if e.sent.get("type") == "view_submission")
-    before = state(world)
-    metadata = [
-        *("", "null", "[]", "1", '"x"', "{", "{}", '{"n":null}', '{"n":[]}', '{"n":{}}', '{"n":2}', '{"n":"2"}'),
-        *('{"n":true}', '{"n":1.5}', f'{{"n":{HUGE}}}', '{"n":-1}', '{"n":2,"c":1}', '{"n":"\\u0000"}', '{"n":"\\ud800"}'),
-    ]
-    if callback == "comment_edit":
-        metadata += ['{"n":1,"c":[]}', f'{{"n":1,"c":{HUGE}}}', '{"n":1,"c":1}', '{"n":1}']
-    for number, text in enumerate(metadata):
-        forged = copy.deepcopy(payload)
-        forged["view"] |= {"id": f"V{callback}{number}", "callback_id": callback, "private_metadata": text}
-        done = world.ben.replay(forged)
-        assert done.answer.get("response_action") == "errors", text
-        assert SECRET not in str(done.answer) and "went wrong" not in str(done.answer), (text, done.answer)
-    world.settle()
-    assert state(world) == before
-
-
-@pytest.mark.parametrize(
-    "rich_text",
-    [
-        None,
-        {},
-        [],
-        "text",
-        {"type": "rich_text"},
-        {"type": "rich_text", "elements": None},
-        {"type": "rich_text", "elements": [None, 1, "x", [], {}]},
-        {"type": "rich_text", "elements": [{"type": "rich_text_section"}]},
-        {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [{"type": "user"}]}]},
-        {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [{"type": "user", "user_id": "<!channel>"}]}]},
-        {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [{"type": "usergroup", "usergroup_id": None}]}]},
-        {"type": "rich_text", "elements": [{"type": "rich_text_list", "indent": "x", "offset": [], "elements": [{}]}]},
-        {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [{"type": "text", "text": "a\x00b"}]}]},
-        {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [{"type": "text", "text": "a\ud800b"}]}]},
-        {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [{"type": "text", "text": "x" * 9000}]}]},
-        {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [{"type": "link", "url": "a\x00"}]}]},
-        {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [{"type": "emoji", "name": "\x00"}]}]},
-        {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [{"type": "\x00", "text": "x"}]}, {"type": "rich_text_section", "elements": [{"type": "text", "text": "x"}]}]},
-    ],
-)
-def test_forged_rich_text_is_refused_in_the_form(world: World, rich_text: Any) -> None:
-    world.declare("Pay", by=world.dan, options="project:checkout")
-    world.ben.press(world.view(world.ben, 1), "Comment")
-    world.ben.wait_for_form("Comment #1").fill("Comment", "hello").submit()
-    payload = copy.deepcopy(
-        next(e.sent for e in reversed(world.slack.sent) if e.sent.get("type") == "view_submission")
-    )
-    before = state(world)
-    payload["view"]["id"] = "V1X"
-    payload["view"]["state"]["values"]["comment"]["comment"]["rich_text_value"] = rich_text
-    done = world.ben.replay(payload)
-    assert done.answer.get("response_action") == "errors"
-    assert "went wrong" not in str(done.answer)
-    assert state(world) == before
-
-
-def test_a_form_that_names_another_hosts_response_url_posts_nothing_there(world: World) -> None:
-    from http.server import BaseHTTPRequestHandler, HTTPServer
-    import threading
-
-    called: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            called.append(self.path)
-            self.send_response(200)
-            self.end_headers()
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    host = f"127.0.0.1:{server.server_port}"
-    try:
-        world.declare("Pay", by=world.dan, options="project:checkout")
-        world.ben.press(world.view(world.ben, 1), "Comment")
-        world.ben.wait_for_form("Comment #1").fill("Comment", "hello").submit()
-        payload = next(e.sent for e in reversed(world.slack.sent) if e.sent.get("type") == "view_submission")
-        ours = world.slack.api_url.removesuffix("/api/").removeprefix("http://")
-        for number, url in enumerate(
-            (f"http://{host}/x", f"http://{ours}@{host}/x", f"http://{host}/x?{ours}", f"http://{host}#{ours}", "x", "//", "http://[", f"file://{ours}/etc/passwd", 7, [])
-        ):
-            forged = copy.deepcopy(payload)
-            forged["view"]["id"] = f"V{number}"
-            import json
-
-            forged["view"]["private_metadata"] = json.dumps({"n": 1, "r": url, "e": True})
-            assert not world.ben.replay(forged).answer  # the comment itself is Ben's to make
-        world.settle()
-        assert called == []
-    finally:
-        server.shutdown()
-        server.server_close()

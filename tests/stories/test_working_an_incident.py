@@ -1,4 +1,4 @@
-"""The main job: looking at an incident, acknowledging it, resolving it, opening it again, setting how bad it is."""
+"""The main job: looking at an incident, acknowledging, resolving and reopening it, setting how bad it is."""
 
 from __future__ import annotations
 
@@ -212,7 +212,16 @@ def test_whoami_tells_whom_the_bot_takes_somebody_for(world: World) -> None:
 def test_everything_that_is_shown_names_number_and_title(world: World) -> None:
     world.declare("Payments fail")
     for words in (
-        *("view 1", "ack 1", "comment 1 x", "severity 1 warning", "resolve 1", "resolve 1", "reopen 1", "reopen 1"),
+        *(
+            "view 1",
+            "ack 1",
+            "comment 1 x",
+            "severity 1 warning",
+            "resolve 1",
+            "resolve 1",
+            "reopen 1",
+            "reopen 1",
+        ),
         *("activity 1", "subscribe 1", "unsubscribe 1", "list"),
     ):
         assert "#1 Payments fail" in world.ask(world.ada, words).text, words
