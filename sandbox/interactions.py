@@ -3,6 +3,7 @@ minutes, five uses), and what happens when they are used.
 """
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sandbox import checks
@@ -75,15 +76,15 @@ class ResponseUrl:
     channel: Channel
     original: Message | None  # what `replace_original` and `delete_original` act on
     expires_at: float
-    thread_ts: str | None = None
     uses: int = 0
 
 
 class ResponseUrls:
     """The response URLs handed out, and what posting to one of them does."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, on_problem: Callable[[str, str], None]) -> None:
         self._workspace = workspace
+        self._on_problem = on_problem
         self._urls: dict[str, ResponseUrl] = {}
         self._count = 0
         self.base = ""
@@ -99,7 +100,6 @@ class ResponseUrls:
             channel=channel,
             original=original,
             expires_at=now + RESPONSE_URL_SECONDS,
-            thread_ts=original.thread_ts if original else None,
         )
         if self._count % 1000 == 0:
             self._urls = {key: url for key, url in self._urls.items() if url.expires_at > now - 60}
@@ -122,15 +122,15 @@ class ResponseUrls:
             if not deletes:
                 checks.require_message(payload, ephemeral=payload.get("response_type") != "in_channel")
             url.uses += 1
-            if deletes or replaces:
-                return self._act_on_original(url, payload, deletes=deletes)
-            message = answer(self._workspace, url.user, url.channel, payload, thread_ts=url.thread_ts)
-            if url.original is None:
-                url.original = message
-            return message
+            original = url.original
+            if deletes or (replaces and original is not None):
+                return self._act_on_original(original, payload, deletes=deletes)
+            if replaces:
+                # The URL of a command has no message that it came from: Slack posts a new one without a word.
+                self._on_problem("no_original", "replace_original without an original: a new message was posted")
+            return answer(self._workspace, url.user, url.channel, payload)
 
-    def _act_on_original(self, url: ResponseUrl, payload: Json, *, deletes: bool) -> Message | None:
-        original = url.original
+    def _act_on_original(self, original: Message | None, payload: Json, *, deletes: bool) -> Message | None:
         if original is None or original.deleted:
             raise SlackError("no_original")
         if not original.by_app:
@@ -166,11 +166,13 @@ def _attachment_blocks(attachment: Json) -> Json:
     return {"blocks": completed(attachment["blocks"])} if attachment.get("blocks") else {}
 
 
-def answer(
-    workspace: Workspace, user: User, channel: Channel, payload: Json, *, thread_ts: str | None = None
-) -> Message:
-    """Post an app's answer to an interaction: to the person alone, unless it says `in_channel`."""
-    thread_ts = payload.get("thread_ts") or thread_ts
+def answer(workspace: Workspace, user: User, channel: Channel, payload: Json) -> Message:
+    """Post an app's answer to an interaction: to the person alone, unless it says `in_channel`.
+
+    It stands in the channel, also where the interaction was in a thread, unless it names a `thread_ts`:
+    docs.slack.dev/interactivity/handling-user-interaction, "publishing responses in thread".
+    """
+    thread_ts = payload.get("thread_ts")
     body = message_body(payload)
     if payload.get("response_type") == "in_channel":
         bot = workspace.users[workspace.app.bot_user_id]

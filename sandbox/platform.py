@@ -48,7 +48,7 @@ class Platform:
         self.sockets = SocketMode(self.app, self.line)
         self.line.transport = self.sockets
         self.triggers = Triggers(self.clock, str(number))
-        self.response_urls = ResponseUrls(self.workspace)
+        self.response_urls = ResponseUrls(self.workspace, self.problem)
         self.views = Views(self.workspace)
         self.files = Files(self.workspace)
         self.workspace.on_event = self._publish

@@ -9,6 +9,7 @@ from typing import Self
 
 from sandbox import events
 from sandbox.clock import Clock
+from sandbox.control import control_application
 from sandbox.driver.person import Person
 from sandbox.driver.surface import WAIT_SECONDS, SeenMessage, wait_until
 from sandbox.errors import Problems, SandboxError
@@ -70,7 +71,7 @@ class Sandbox:
         app.should_escape = should_escape
         self.platform.line.acknowledge_seconds = acknowledge_seconds
         self._port = port
-        self._server = ServerThread(self.platform, application(self.platform))
+        self._server = ServerThread(self.platform, application(self.platform, lambda: control_application(self)))
         self._http: HttpMode | None = None
         self._people: dict[str, Person] = {}
         self._open_channels: list[Channel] = []

@@ -14,7 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response as HttpResponse
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Mount, Route, WebSocketRoute
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -27,9 +27,25 @@ from sandbox.platform import Platform
 START_SECONDS = 10.0
 LOOPBACK = "127.0.0.1"
 
+# What is left at the end for closing frames to go out.
+GOODBYE_SECONDS = 0.01
 
-def application(platform: Platform) -> FastAPI:
-    """The ASGI application of one workspace."""
+
+class _Later:
+    """An application that is made when it is first asked for something: most tests never do."""
+
+    def __init__(self, make: Callable[[], FastAPI]) -> None:
+        self._make = make
+        self._app: FastAPI | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if self._app is None:
+            self._app = self._make()
+        await self._app(scope, receive, send)
+
+
+def application(platform: Platform, control: Callable[[], FastAPI]) -> FastAPI:
+    """The ASGI application of one workspace; `control` makes what is served below `/sandbox`."""
 
     async def web_api(request: HttpRequest) -> HttpResponse:
         method = request.path_params["method"]
@@ -75,6 +91,7 @@ def application(platform: Platform) -> FastAPI:
     app.router.routes += [
         Route("/api/{method}", web_api, methods=["GET", "POST"]),
         WebSocketRoute("/link/", platform.sockets),
+        Mount("/sandbox", _Later(control)),
         Route("/upload/v1/{ticket}", upload, methods=["POST"]),
         Route("/files-pri/{place}/{rest:path}", private_file),
         *(
@@ -174,6 +191,16 @@ class _Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         await self.stopping.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close everything, without the tenth of a second that uvicorn leaves to the clients."""
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        await asyncio.sleep(GOODBYE_SECONDS)
 
 
 class ServerThread:

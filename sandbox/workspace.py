@@ -17,8 +17,8 @@ from sandbox.records import App, Channel, Json, Message, User, UserGroup
 # Told of each inner event with the channel it happened in (None: the whole workspace) and the author's team.
 EventListener = Callable[[Json, Channel | None, str], None]
 
-# Told of each thing that looks different now, with the lock held: a Message (new, changed, gone), a Channel (who
-# is in it), a User (who they are, which forms and which Home are in front of them).
+# Told of each thing that looks different now, with the lock held: a Message (new, changed, gone), a Channel
+# (who is in it), a User (who they are, which forms and which Home are in front of them).
 Watcher = Callable[[Message | Channel | User], None]
 
 

@@ -67,7 +67,12 @@ def act(platform: Platform, user: User, surface: Surface, control: Control, valu
 
 
 def suggestions(platform: Platform, user: User, surface: Surface, control: Control, typed: str) -> list[Json]:
-    """The options that the app offers for what was typed into an external select."""
+    """The options that the app offers for what was typed into an external select.
+
+    Slack asks from the third character on, unless `min_query_length` says otherwise.
+    """
+    if len(typed) < int(control.element.get("min_query_length", 3)):
+        return []
     if isinstance(surface, SeenMessage):
         payload = payloads.suggestion(platform, user, surface.record, control, typed)
     elif isinstance(surface, ViewSurface):

@@ -156,10 +156,27 @@ def test_an_ephemeral_message_is_changed_through_its_url_alone(scene: Scene) -> 
     assert message.deleted and scene.ada.sees(scene.ops) == []
 
 
-def test_a_command_s_url_has_no_original_to_replace_at_first(scene: Scene) -> None:
+def test_a_command_s_url_has_no_original(scene: Scene) -> None:
+    # github.com/slackapi/bolt-js/issues/2287: Slack posts a new message instead of replacing the first answer.
     url = scene.command()["response_url"]
-    assert response_error(url, {"replace_original": True, "text": "x"}) == (404, "no_original")
-    assert scene.slack.problems.take("no_original")
+    respond(url, {"text": "one"})
+    respond(url, {"replace_original": True, "text": "two"})
+    assert [m.text for m in scene.ada.sees(scene.ops)] == ["one", "two"]
+    assert response_error(url, {"delete_original": True}) == (404, "no_original")
+    assert len(scene.slack.problems.take("no_original")) == 2
+
+
+def test_an_answer_to_a_click_in_a_thread_stands_in_the_channel(scene: Scene) -> None:
+    root = scene.ada.say(scene.ops, "root")
+    blocks = [{"type": "actions", "elements": [button("Go")]}]
+    scene.client.chat_postMessage(channel="C0001", thread_ts=root.ts, text="x", blocks=blocks)
+    scene.ada.press(root.thread[0], "Go")
+    assert scene.payload["container"]["thread_ts"] == root.ts
+    url = scene.payload["response_url"]
+    respond(url, {"text": "in the channel", "response_type": "in_channel"})
+    respond(url, {"text": "in the thread", "response_type": "in_channel", "thread_ts": root.ts})
+    assert [m.text for m in scene.slack.messages(scene.ops)] == ["root", "in the channel"]
+    assert [m.notification for m in root.thread] == ["x", "in the thread"]
 
 
 def test_forms_stand_on_each_other_three_high(scene: Scene) -> None:
@@ -286,7 +303,12 @@ def test_an_answer_to_a_command_that_slack_does_not_show(
 def test_options_that_slack_does_not_show(slack: Sandbox, client: WebClient, sockets: ExitStack) -> None:
     ada = slack.person("U0001", "Ada Obi")
     slack.channel("C0001", "checkout")
-    select = {"type": "external_select", "action_id": "pick", "placeholder": text("Pick one")}
+    select = {
+        "type": "external_select",
+        "action_id": "pick",
+        "placeholder": text("Pick one"),
+        "min_query_length": 1,
+    }
     client.chat_postMessage(channel="C0001", text="x", blocks=[{"type": "actions", "elements": [select]}])
     [message] = ada.sees("C0001")
     bare = BareApp(slack, sockets)
@@ -301,7 +323,8 @@ def test_options_that_slack_does_not_show(slack: Sandbox, client: WebClient, soc
     with pytest.raises(NotThere, match="'Three'"):
         ada.choose(message, "Pick one", "Three")
     bare.answer = {"option_groups": [{"label": text("Numbers"), "options": options}]}
-    assert ada.options(message, "Pick one") == ["One", "Two"]
+    assert ada.options(message, "Pick one", "T") == ["One", "Two"]
+    assert ada.options(message, "Pick one", "") == []
 
 
 def test_every_kind_of_field(scene: Scene) -> None:
