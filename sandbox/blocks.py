@@ -79,7 +79,7 @@ def completed(blocks: Sequence[Json]) -> list[Json]:
     """A copy of `blocks` with what Slack adds: missing `block_id` and `action_id`, `emoji` and `verbatim`
     of texts.
     """
-    done = copy.deepcopy(list(blocks))
+    done: list[Json] = _copied(list(blocks))
     for block in flat(done):
         block.setdefault("block_id", secrets.token_urlsafe(4)[:5])
         _complete_texts(block)
@@ -90,6 +90,15 @@ def completed(blocks: Sequence[Json]) -> list[Json]:
             block.setdefault("optional", False)
             block.setdefault("dispatch_action", False)
     return done
+
+
+def _copied(value: Any) -> Any:
+    """A copy of a JSON value, several times as fast as `copy.deepcopy`."""
+    if isinstance(value, dict):
+        return {key: _copied(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_copied(inner) for inner in value]
+    return value
 
 
 def _complete_texts(value: Any) -> None:

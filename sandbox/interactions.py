@@ -3,6 +3,7 @@ minutes, five uses), and what happens when they are used.
 """
 
 import secrets
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,6 +17,9 @@ from sandbox.workspace import Workspace
 TRIGGER_SECONDS = 3.0
 RESPONSE_URL_SECONDS = 30 * 60.0
 RESPONSE_URL_USES = 5
+
+# How long an ended trigger or URL is still known for what it was, instead of as none.
+REMEMBERED_SECONDS = 60.0
 
 
 @dataclass(slots=True)
@@ -37,34 +41,37 @@ class Triggers:
         self._team_number = team_number
         self._issued: dict[str, Trigger] = {}
         self._count = 0
+        self._lock = threading.Lock()
 
     def issue(self, user_id: str, view_id: str | None = None) -> str:
         """A new trigger id, in Slack's three-part form."""
         now = self._clock.now()
-        self._count += 1
         trigger_id = f"{int(now * 1000)}.{self._team_number}.{secrets.token_hex(16)}"
-        self._issued[trigger_id] = Trigger(trigger_id, user_id, now, view_id)
-        if self._count % 1000 == 0:
-            self._forget(now - 60)
+        with self._lock:
+            self._count += 1
+            self._issued[trigger_id] = Trigger(trigger_id, user_id, now, view_id)
+            if self._count % 1000 == 0:
+                recent = {
+                    key: one for key, one in self._issued.items() if one.issued_at > now - REMEMBERED_SECONDS
+                }
+                self._issued = recent
         return trigger_id
-
-    def _forget(self, before: float) -> None:
-        self._issued = {key: trigger for key, trigger in self._issued.items() if trigger.issued_at > before}
 
     def exchange(self, trigger_id: str) -> Trigger:
         """Use a trigger up.
 
         Raises SlackError `invalid_trigger_id`, `exchanged_trigger_id` (it was used) or `expired_trigger_id`.
         """
-        trigger = self._issued.get(trigger_id)
-        if trigger is None:
-            raise SlackError("invalid_trigger_id")
-        if trigger.used:
-            raise SlackError("exchanged_trigger_id")
-        if self._clock.now() - trigger.issued_at > TRIGGER_SECONDS:
-            raise SlackError("expired_trigger_id")
-        trigger.used = True
-        return trigger
+        with self._lock:
+            trigger = self._issued.get(trigger_id)
+            if trigger is None:
+                raise SlackError("invalid_trigger_id")
+            if trigger.used:
+                raise SlackError("exchanged_trigger_id")
+            if self._clock.now() - trigger.issued_at > TRIGGER_SECONDS:
+                raise SlackError("expired_trigger_id")
+            trigger.used = True
+            return trigger
 
 
 @dataclass(slots=True)
@@ -92,17 +99,14 @@ class ResponseUrls:
     def issue(self, kind: str, user: User, channel: Channel, original: Message | None = None) -> str:
         """A new URL; `kind` is the first part of its path as in Slack: `commands`, `actions` or `app`."""
         now = self._workspace.clock.now()
-        self._count += 1
-        path = f"/{kind}/{self._workspace.team_id}/{int(now * 1000)}{self._count}/{secrets.token_urlsafe(18)}"
-        self._urls[path] = ResponseUrl(
-            path=path,
-            user=user,
-            channel=channel,
-            original=original,
-            expires_at=now + RESPONSE_URL_SECONDS,
-        )
-        if self._count % 1000 == 0:
-            self._urls = {key: url for key, url in self._urls.items() if url.expires_at > now - 60}
+        with self._workspace.lock:
+            self._count += 1
+            number = f"{int(now * 1000)}{self._count}"
+            path = f"/{kind}/{self._workspace.team_id}/{number}/{secrets.token_urlsafe(18)}"
+            self._urls[path] = ResponseUrl(path, user, channel, original, now + RESPONSE_URL_SECONDS)
+            if self._count % 1000 == 0:
+                ended = now - REMEMBERED_SECONDS
+                self._urls = {key: url for key, url in self._urls.items() if url.expires_at > ended}
         return self.base + path
 
     def use(self, path: str, payload: Json) -> Message | None:

@@ -21,7 +21,7 @@ ACKNOWLEDGE_SECONDS = 3.0
 # immediately, then after a minute, then after five".
 RETRY_DELAYS = (0.0, 60.0, 300.0)
 
-TRAFFIC_KEPT = 20_000
+TRAFFIC_KEPT = 5_000
 
 
 @dataclass(slots=True, eq=False)

@@ -418,7 +418,7 @@ class Sandbox:
 
     @property
     def traffic(self) -> list[Exchange]:
-        """Everything that crossed the wire, oldest first (the last 20,000)."""
+        """Everything that crossed the wire, oldest first (the last 5,000)."""
         return list(self.platform.line.traffic)
 
     @property

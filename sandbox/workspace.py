@@ -74,8 +74,9 @@ class Workspace:
         """A new time stamp: microseconds on the workspace's clock, growing strictly even when asked faster
         than that.
         """
-        self._last_ts = max(self._last_ts + 1, int(self.clock.now() * 1_000_000))
-        return f"{self._last_ts // 1_000_000}.{self._last_ts % 1_000_000:06d}"
+        with self.lock:
+            self._last_ts = max(self._last_ts + 1, int(self.clock.now() * 1_000_000))
+            return f"{self._last_ts // 1_000_000}.{self._last_ts % 1_000_000:06d}"
 
     # -- people and places
 
@@ -292,10 +293,11 @@ class Workspace:
         """
         with self.changing():
             before = message.render()
-            message.body = {key: value for key, value in {**message.body, **changes}.items() if value != []}
             event_ts = self.next_ts()
+            body = {key: value for key, value in {**message.body, **changes}.items() if value != []}
             if editor is not None:
-                message.body["edited"] = {"user": editor.id, "ts": event_ts}
+                body["edited"] = {"user": editor.id, "ts": event_ts}
+            message.body = body  # replaced, never changed: it is read without the lock
             if metadata is not None:
                 message.metadata = metadata or None
             message.edits += 1

@@ -73,12 +73,11 @@ def suggestions(platform: Platform, user: User, surface: Surface, control: Contr
     """
     if len(typed) < int(control.element.get("min_query_length", 3)):
         return []
-    if isinstance(surface, SeenMessage):
-        payload = payloads.suggestion(platform, user, surface.record, control, typed)
-    elif isinstance(surface, ViewSurface):
-        payload = payloads.suggestion(platform, user, surface.view, control, typed)
-    else:
+    if not isinstance(surface, SeenMessage | ViewSurface):
         raise TypeError(f"nothing can be looked up in {surface!r}")
+    where = surface.record if isinstance(surface, SeenMessage) else surface.view
+    with platform.workspace.lock:
+        payload = payloads.suggestion(platform, user, where, control, typed)
     answer = send(platform, "interactive", "block_suggestion", payload, accepts_response=True).answer
     try:
         checks.require_options(answer)

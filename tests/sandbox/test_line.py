@@ -2,16 +2,18 @@
 acknowledged.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from slack_bolt import App
+from slack_sdk import WebClient
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect as open_socket
 
-from sandbox import NotAcknowledged, NotConnected, Sandbox
-from tests.sandbox.bare import acknowledge, dial, receive, socket_url
+from sandbox import NotAcknowledged, NotConnected, Person, Sandbox
+from tests.sandbox.bare import BareApp, acknowledge, dial, receive, socket_url
 from tests.sandbox.conftest import Connect
 
 
@@ -191,3 +193,32 @@ def test_an_app_hears_what_it_subscribed_to_and_may_read(slack: Sandbox, sockets
     assert envelope["payload"]["event"]["text"] == "heard"
     acknowledge(socket, envelope)
     slack.settle()
+
+
+def test_many_at_once(slack: Sandbox, sockets: ExitStack) -> None:
+    people = [slack.person(f"U000{number}", f"Person{number} Name") for number in range(4)]
+    ops = slack.channel("C0001", "checkout")
+    client = WebClient(token=slack.bot_token, base_url=slack.api_url)
+    app = BareApp(slack, sockets)
+    app.answer = None
+
+    def work(person: Person) -> None:
+        for number in range(25):
+            person.command("/incident", f"{number}", channel=ops)
+            message = person.say(ops, f"{number}")
+            client.chat_postMessage(channel="C0001", thread_ts=message.ts, text="noted")
+            person.react(message, "eyes")
+            person.edit(message, f"{number} again")
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(work, person) for person in people]:
+            done.result()
+    slack.settle()
+    messages = slack.messages(ops)
+    assert len(messages) == 100
+    assert all([reply.text for reply in message.thread] == ["noted"] for message in messages)
+    assert all(message.text.endswith(" again") for message in messages)
+    stamps = [
+        envelope["payload"]["event"]["event_ts"] for envelope in app.received if envelope["type"] == "events_api"
+    ]
+    assert len(stamps) == len(set(stamps)) == 400
