@@ -115,7 +115,8 @@ class _SlackLine:
 
 
 def _http_server(settings: Settings, store: Store, line: _SlackLine) -> HttpServer:
-    app = create_http_app(store, slack_problem=line.problem)
+    secret_key = settings.secret_key.get_secret_value() if settings.secret_key else None
+    app = create_http_app(store, slack_problem=line.problem, secret_key=secret_key)
     try:
         return HttpServer(app, settings.http_host, settings.http_port)
     except OSError as error:

@@ -227,6 +227,8 @@ class Incident(Base):
     url: Mapped[str | None]  # http(s), where the alert comes from
     dedup_key: Mapped[str | None]
     source: Mapped[str | None]  # which alerting system, as the intake token says
+    # What else the alert said: {"links": [[name, URL], …], "facts": [[name, text], …]}, in the order to show.
+    details: Mapped[dict[str, Any] | None]
     date_started: Mapped[datetime]
     date_detected: Mapped[datetime]
     date_added: Mapped[datetime]

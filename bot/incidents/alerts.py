@@ -44,6 +44,8 @@ class Alert:
     source: str | None = None
     started: datetime | None = None  # None: not said
     ended: datetime | None = None  # None: not said
+    links: Sequence[tuple[str, str]] = ()  # name and URL, besides `url`
+    facts: Sequence[tuple[str, str]] = ()  # name and text
 
 
 class Action(Enum):
@@ -204,6 +206,8 @@ def _carry_out(
                 url=alert.url,
                 dedup_key=alert.dedup_key,
                 source=alert.source,
+                links=alert.links,
+                facts=alert.facts,
             ),
             now,
         )

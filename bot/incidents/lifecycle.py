@@ -37,6 +37,8 @@ class NewIncident:
     url: str | None = None
     dedup_key: str | None = None
     source: str | None = None
+    links: Sequence[tuple[str, str]] = ()  # name and URL, besides `url`
+    facts: Sequence[tuple[str, str]] = ()  # name and text
 
 
 def open_incident(tx: Connection, new: NewIncident, now: datetime, member_id: int | None = None) -> IncidentHead:
@@ -53,6 +55,8 @@ def open_incident(tx: Connection, new: NewIncident, now: datetime, member_id: in
         url=new.url,
         dedup_key=new.dedup_key,
         source=new.source,
+        links=new.links,
+        facts=new.facts,
         date_started=new.date_started,
         date_detected=new.date_detected,
         now=now,

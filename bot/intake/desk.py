@@ -15,11 +15,11 @@ from sqlalchemy.exc import IntegrityError
 
 from bot.incidents import alerts
 from bot.incidents.alerts import Action, Alert, KeyOfAnotherProject, Outcome
-from bot.intake import events
+from bot.intake import alertmanager, events, grafana, sentry
 from bot.intake.items import Draft, ItemError, Parsed, Unreadable, decode
 from bot.intake.metrics import Metrics
 from bot.intake.pace import Pace
-from bot.intake.tokens import Source, token_hash
+from bot.intake.tokens import SecretBox, SecretUnreadable, Source, token_hash
 from storage.engine import Store
 from storage.errors import Contended
 from storage.queries import intake as stored
@@ -37,7 +37,11 @@ _ATTEMPTS = 5
 _PAUSE_S = 0.05
 
 Parser = Callable[[Any, datetime], Parsed]
-PARSERS: dict[Source, Parser] = {Source.EVENTS: events.parse}
+PARSERS: dict[Source, Parser] = {
+    Source.ALERTMANAGER: alertmanager.parse,
+    Source.GRAFANA: grafana.parse,
+    Source.EVENTS: events.parse,
+}
 
 
 class Refused(Exception):
@@ -75,13 +79,18 @@ class Desk:
         metrics: Metrics,
         *,
         pace: Pace,
+        secret_box: SecretBox | None,
         now: Callable[[], datetime],
         changed: Callable[[], None],
     ) -> None:
-        """`changed` is called after a commit that others must learn of."""
+        """`secret_box` is None where no TOCSIN_SECRET_KEY is set.
+
+        `changed` is called after a commit that others must learn of.
+        """
         self._store = store
         self._metrics = metrics
         self._pace = pace
+        self._secret_box = secret_box
         self._now = now
         self._changed = changed
 
@@ -94,13 +103,44 @@ class Desk:
                 raise refused(401, "bad_token", "Authorization", "no such token, or it has been revoked")
             if token.source != source:
                 raise refused(401, "bad_token", "Authorization", f"this token is for {token.source}, not {source}")
-            now = self._now()
-            if token.last_used is None or now - token.last_used >= USED_EVERY:
-                stored.mark_used(connection, token.id, now)
+            self._note_use(connection, token)
         return token
 
-    def take(self, token: Token, body: bytes) -> Taken:
-        """Takes what a body holds. Raises Refused, DatabaseAway, Contended."""
+    def admit_signed(self, token_id: int, signed: Callable[[str], bool]) -> Token:
+        """The token of a Sentry path, when `signed` says of its secret that the request was signed with it.
+
+        Raises Refused, DatabaseAway.
+        """
+        with self._store.read() as connection:
+            token = stored.token_by_id(connection, token_id)
+            if token is None or token.source != Source.SENTRY or token.secret_encrypted is None:
+                raise refused(401, "bad_token", "path", "no such token, or it has been revoked")
+            if self._secret_box is None:
+                raise refused(503, "no_secret_key", "TOCSIN_SECRET_KEY", "is not set where the bot runs")
+            try:
+                secret = self._secret_box.open(token.secret_encrypted)
+            except SecretUnreadable:
+                log.error("a secret cannot be decrypted", token_id=token.id, cause="another TOCSIN_SECRET_KEY")
+                raise refused(
+                    503, "no_secret_key", "TOCSIN_SECRET_KEY", "is another than at `token create`"
+                ) from None
+            if not signed(secret):
+                raise refused(
+                    401, "bad_signature", "Sentry-Hook-Signature", "does not fit the body and the secret"
+                )
+            self._note_use(connection, token)
+        return token
+
+    def _note_use(self, connection: Connection, token: Token) -> None:
+        now = self._now()
+        if token.last_used is None or now - token.last_used >= USED_EVERY:
+            stored.mark_used(connection, token.id, now)
+
+    def take(self, token: Token, body: bytes, resource: str = "") -> Taken:
+        """Takes what a body holds; `resource` is what Sentry says it is about.
+
+        Raises Refused, DatabaseAway, Contended.
+        """
         source = Source(token.source)
         if not token.incidents:
             raise refused(403, "switched_off", "organization", "incidents are switched off for this organization")
@@ -109,7 +149,7 @@ class Desk:
         except Unreadable as error:
             raise refused(400, "not_json", "body", str(error)) from None
         now = self._now()
-        parsed = PARSERS[source](payload, now)
+        parsed = PARSERS[source](payload, now) if source in PARSERS else sentry.parse(payload, now, resource)
         count = len(parsed.drafts) + len({error.item for error in parsed.errors})
         if count > MAX_ITEMS:
             raise refused(413, "too_many", "body", f"holds more than {MAX_ITEMS:,} items")
@@ -196,28 +236,34 @@ def _alert(
     own: ProjectFacts | None,
     teams: dict[str, int],
 ) -> Alert:
+    # An event names its project and team on purpose. A label may be there for another reason: where the token
+    # says the project, the label does not count, and a team that nobody knows is none.
+    on_purpose = source is Source.EVENTS
     project = own
-    if draft.project is not None:
+    if draft.project is not None and (on_purpose or own is None):
         named = projects.get(draft.project)
         if own is not None and named is not own:
             raise _Unknown("project", f"this token is for {own.slug} alone")
         if named is None:
             raise _Unknown("project", f"there is no project {draft.project}")
         project = named
-    if project is None and draft.firing:
+    if project is None and (draft.firing or not on_purpose):
         raise _Unknown("project", "is missing, and this token is for no project in particular")
-    if draft.team is not None and draft.team not in teams:
+    if on_purpose and draft.team is not None and draft.team not in teams:
         raise _Unknown("team", f"there is no team {draft.team}")
     return Alert(
-        dedup_key=draft.key,
+        # An event's key is its sender's word. Fingerprints are alike wherever two systems watch alike things.
+        dedup_key=draft.key if project is None or on_purpose else f"{source}:{project.id}:{draft.key}",
         title=draft.title,
         firing=draft.firing,
         status=draft.status,
         project_id=project.id if project else None,
-        team_id=teams[draft.team] if draft.team else None,
+        team_id=teams.get(draft.team) if draft.team else None,
         environment=draft.environment,
         url=draft.url,
         source=source.value,
         started=draft.started,
         ended=draft.ended,
+        links=draft.links,
+        facts=draft.facts,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -17,10 +17,12 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.requests import ClientDisconnect
 
+from bot.intake import openapi
 from bot.intake.desk import Desk, Refused, Taken, refused
 from bot.intake.metrics import Metrics
 from bot.intake.pace import Pace
-from bot.intake.tokens import TOKEN_PREFIX, Source
+from bot.intake.sentry import signature_fits
+from bot.intake.tokens import TOKEN_PREFIX, SecretBox, Source
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
 from storage.migrate import schema_is_current
@@ -30,6 +32,8 @@ log = structlog.get_logger(__name__)
 MAX_BODY = 8 * 1024 * 1024  # bytes; some 10,000 alerts of Alertmanager's
 # A body that is larger is only read once its token is known to be good.
 SMALL_BODY = 64 * 1024
+# Sentry's, which have to be read before their signature can be looked at. They hold one event.
+MAX_SIGNED_BODY = 1024 * 1024
 # Deliveries that are carried out at once. More would not be faster: new incidents of an organization wait for its
 # counter, and responders need the database too.
 WORKERS = 4
@@ -51,9 +55,16 @@ class Intake:
         self._workers = anyio.CapacityLimiter(WORKERS)
 
     async def receive(self, request: Request, source: Source) -> Response:
-        """Takes one delivery in, and answers it."""
+        """Takes a delivery in that shows its token, and answers it."""
+        return await self._answered(self._with_token(request, source), source)
+
+    async def receive_signed(self, request: Request, token_id: str) -> Response:
+        """Takes a delivery of Sentry's in, which is signed, and answers it."""
+        return await self._answered(self._with_signature(request, token_id), Source.SENTRY)
+
+    async def _answered(self, work: Awaitable[Taken], source: Source) -> Response:
         try:
-            taken = await self._take(request, source)
+            return JSONResponse(_body(await work), status_code=202)
         except Refused as error:
             return self._refusal(error, source)
         except (DatabaseAway, Contended):
@@ -66,27 +77,48 @@ class Intake:
         except Exception:
             id_ = uuid.uuid4().hex[:12]
             log.exception("a delivery failed", id=id_, source=source.value)
-            return self._refusal(
-                refused(500, "failed", "body", f"could not be taken; the log says why: {id_}"), source
-            )
-        return JSONResponse(_body(taken), status_code=202)
+            failed = refused(500, "failed", "body", f"could not be taken; the log says why: {id_}")
+            return self._refusal(failed, source)
 
-    async def _take(self, request: Request, source: Source) -> Taken:
+    async def _with_token(self, request: Request, source: Source) -> Taken:
         shown = _BEARER.fullmatch(request.headers.get("authorization", ""))
         if shown is None:
             raise refused(401, "bad_token", "Authorization", f"should be: Bearer {TOKEN_PREFIX}…")
         bearer = shown[1]
+        length = self._announced_length(request, MAX_BODY)
+        if length is None or length > SMALL_BODY:
+            await self._in_thread(lambda: self._desk.admit(source, bearer))
+        body = await _read(request, MAX_BODY)
+        return await self._in_thread(lambda: self._desk.take(self._desk.admit(source, bearer), body))
+
+    async def _with_signature(self, request: Request, token_id: str) -> Taken:
+        shown = request.headers.get("sentry-hook-signature", "")
+        resource = request.headers.get("sentry-hook-resource", "")
+        if not re.fullmatch(r"[0-9]{1,18}", token_id):
+            raise refused(401, "bad_token", "path", "no such token, or it has been revoked")
+        if not shown:
+            raise refused(401, "bad_signature", "Sentry-Hook-Signature", "is missing")
+        if not resource:
+            raise refused(400, "no_resource", "Sentry-Hook-Resource", "is missing")
+        self._announced_length(request, MAX_SIGNED_BODY)
+        body = await _read(request, MAX_SIGNED_BODY)
+
+        def take() -> Taken:
+            token = self._desk.admit_signed(int(token_id), lambda secret: signature_fits(secret, body, shown))
+            return self._desk.take(token, body, resource)
+
+        return await self._in_thread(take)
+
+    def _announced_length(self, request: Request, largest: int) -> int | None:
+        """The length that the headers announce, once they are found in order. Raises Refused."""
         length = _content_length(request)
         if (request.headers.get("content-encoding") or "identity").lower() != "identity":
             raise refused(415, "encoded", "Content-Encoding", "compressed bodies are not taken")
-        if length is not None and length > MAX_BODY:
-            raise refused(413, "too_large", "body", f"is larger than {MAX_BODY:,} bytes")
+        if length is not None and length > largest:
+            raise _too_large(largest)
         if self._workers.statistics().tasks_waiting >= MAX_WAITING:
             raise refused(503, "busy", "body", "too many deliveries at once", retry_after_s=RETRY_AFTER_S)
-        if length is None or length > SMALL_BODY:
-            await self._in_thread(lambda: self._desk.admit(source, bearer))
-        body = await _read(request)
-        return await self._in_thread(lambda: self._desk.take(self._desk.admit(source, bearer), body))
+        return length
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await anyio.to_thread.run_sync(work, limiter=self._workers)
@@ -113,13 +145,17 @@ def _content_length(request: Request) -> int | None:
     return int(value) if re.fullmatch(r"[0-9]{1,15}", value) else None
 
 
-async def _read(request: Request) -> bytes:
+async def _read(request: Request, largest: int) -> bytes:
     body = bytearray()
     async for part in request.stream():
         body += part
-        if len(body) > MAX_BODY:
-            raise refused(413, "too_large", "body", f"is larger than {MAX_BODY:,} bytes")
+        if len(body) > largest:
+            raise _too_large(largest)
     return bytes(body)
+
+
+def _too_large(largest: int) -> Refused:
+    return refused(413, "too_large", "body", f"is larger than {largest:,} bytes")
 
 
 def create_http_app(
@@ -130,15 +166,25 @@ def create_http_app(
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     registry: CollectorRegistry | None = None,
     pace: Pace | None = None,
+    secret_key: str | None = None,
 ) -> FastAPI:
     """The HTTP application on a database.
 
     `slack_problem` gives what is wrong with the connection to Slack, None when it stands; it must not block.
-    `changed` is called, on another thread, after each commit that others must learn of.
+    `changed` is called, on another thread, after each commit that others must learn of. `secret_key` is
+    TOCSIN_SECRET_KEY; without it Sentry's deliveries are refused.
     """
     counters = registry if registry is not None else CollectorRegistry()
     metrics = Metrics(counters)
-    intake = Intake(Desk(store, metrics, pace=pace or Pace(), now=now, changed=changed), metrics)
+    desk = Desk(
+        store,
+        metrics,
+        pace=pace or Pace(),
+        secret_box=SecretBox(secret_key) if secret_key else None,
+        now=now,
+        changed=changed,
+    )
+    intake = Intake(desk, metrics)
     app = FastAPI(
         title="Tocsin",
         summary="Alerts from other systems become incidents.",
@@ -148,10 +194,21 @@ def create_http_app(
     )
     health = anyio.CapacityLimiter(2)
 
-    @app.post("/intake/events", status_code=202, tags=["intake"])
+    @app.post("/intake/events", **openapi.EVENTS)
     async def events(request: Request) -> Response:
-        """Alerts in this project's own format: one object, or a list of them."""
         return await intake.receive(request, Source.EVENTS)
+
+    @app.post("/intake/alertmanager", **openapi.ALERTMANAGER)
+    async def alertmanager(request: Request) -> Response:
+        return await intake.receive(request, Source.ALERTMANAGER)
+
+    @app.post("/intake/grafana", **openapi.GRAFANA)
+    async def grafana(request: Request) -> Response:
+        return await intake.receive(request, Source.GRAFANA)
+
+    @app.post("/intake/sentry/{token_id}", **openapi.SENTRY)
+    async def sentry(request: Request, token_id: str) -> Response:
+        return await intake.receive_signed(request, token_id)
 
     @app.get("/healthz", tags=["health"])
     async def healthz() -> dict[str, str]:

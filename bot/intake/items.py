@@ -47,6 +47,8 @@ class Draft:
     url: str | None = None
     started: datetime | None = None
     ended: datetime | None = None
+    links: tuple[tuple[str, str], ...] = ()  # name and URL, besides `url`
+    facts: tuple[tuple[str, str], ...] = ()  # name and text
 
 
 @dataclass(slots=True)
@@ -91,16 +93,24 @@ class Fields:
     def __init__(self, item: int, data: dict[str, Any], now: datetime) -> None:
         self.item = item
         self.errors: list[ItemError] = []
-        self._data = data
+        self.data = data
         self._now = now
+        self._path = ""
+
+    def part(self, path: str, data: dict[str, Any]) -> Fields:
+        """The fields of an object inside the item; what is wrong with them is wrong with the item."""
+        inner = Fields(self.item, data, self._now)
+        inner.errors = self.errors
+        inner._path = f"{self._path}{path}."
+        return inner
 
     def wrong(self, field: str, message: str) -> None:
         """Notes a mistake."""
-        self.errors.append(ItemError(self.item, field, message))
+        self.errors.append(ItemError(self.item, self._path + field, message))
 
     def text(self, field: str, *, required: bool = False, longest: int | None = None) -> str | None:
         """A text on one line, its blanks folded; None where it is absent, null or empty."""
-        value = self._data.get(field)
+        value = self.data.get(field)
         if value is None:
             if required:
                 self.wrong(field, "is missing")
@@ -119,11 +129,28 @@ class Fields:
             return None
         return folded or None
 
-    def choice(self, field: str, choices: Iterable[str]) -> str | None:
+    def identifier(self, field: str, longest: int = 100) -> str | None:
+        """A required id, written as text or as a number."""
+        value = self.data.get(field)
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63:
+            return str(value)
+        return self.text(field, required=True, longest=longest)
+
+    def object(self, field: str) -> Fields:
+        """A required object inside the item."""
+        value = self.data.get(field)
+        if not isinstance(value, dict):
+            self.wrong(field, "should be an object")
+            value = {}
+        return self.part(field, value)
+
+    def choice(self, field: str, choices: Iterable[str], *, required: bool = False) -> str | None:
         """One of a few words."""
-        value = self._data.get(field)
+        value = self.data.get(field)
         words = list(choices)
         if value is None:
+            if required:
+                self.wrong(field, "is missing")
             return None
         if not isinstance(value, str) or value not in words:
             self.wrong(field, f"should be {' or '.join(words)}")
@@ -132,7 +159,7 @@ class Fields:
 
     def time(self, field: str) -> datetime | None:
         """An ISO 8601 date and time with its zone, in UTC."""
-        value = self._data.get(field)
+        value = self.data.get(field)
         if value is None:
             return None
         wanted = "should be a date and time with its zone, like 2026-11-01T09:30:00Z"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,7 +17,7 @@ from sqlalchemy import select
 from bot.intake.http import create_http_app
 from bot.intake.pace import Pace
 from bot.intake.server import HttpServer
-from bot.intake.tokens import Source, new_token, token_hash
+from bot.intake.tokens import SecretBox, Source, new_token, token_hash
 from bot.organization.apply import apply
 from bot.organization.file import parse
 from storage.engine import Store
@@ -30,6 +33,8 @@ projects:
   - {slug: catalogue, name: Catalogue, teams: [search]}
 members: [{email: ada@acme.test, name: Ada Obi, slack: U0001, role: owner, teams: [payments]}]
 """
+SECRET_KEY = "the key of the tests"
+SENTRY_SECRET = "0f" * 32
 START = datetime(2026, 11, 23, 9, tzinfo=UTC)
 
 
@@ -62,6 +67,37 @@ class Bench:
         """The id of a project."""
         with self.store.read() as connection:
             return connection.scalars(select(Project.id).where(Project.slug == slug)).one()
+
+    def sentry(self, project: str | None = "checkout", secret: str = SENTRY_SECRET) -> str:
+        """The path of a new Sentry token."""
+        with self.store.write() as tx:
+            token_id = insert_token(
+                tx,
+                organization_id=tx.scalars(select(Organization.id)).one(),
+                project_id=None if project is None else self.project_id(project),
+                source=Source.SENTRY.value,
+                token_hash=None,
+                secret_encrypted=SecretBox(SECRET_KEY).seal(secret),
+                now=self.now,
+            )
+        return f"/intake/sentry/{token_id}"
+
+    def post_signed(
+        self, path: str, payload: Any, resource: str, *, secret: str = SENTRY_SECRET
+    ) -> httpx.Response:
+        """Delivers a payload as Sentry does."""
+        body = json.dumps(payload).encode()
+        headers = {
+            "Content-Type": "application/json",
+            "Sentry-Hook-Resource": resource,
+            "Sentry-Hook-Signature": hmac.new(secret.encode(), body, hashlib.sha256).hexdigest(),
+        }
+        return self.client.post(path, content=body, headers=headers)
+
+    def details(self, number: int = 1) -> Any:
+        """What else an incident's alert said."""
+        with self.store.read() as connection:
+            return connection.scalars(select(Incident.details).where(Incident.identifier == number)).one()
 
     def post(self, token: str, payload: Any, *, path: str = "/intake/events") -> httpx.Response:
         """Delivers a JSON payload."""
@@ -107,6 +143,7 @@ def bench(store: Store, slack_problems: list[str]) -> Iterator[Bench]:
         changed=lambda: holder[0].changes.append(None),
         now=lambda: holder[0].now,
         pace=Pace(burst=500, per_second=0.001),
+        secret_key=SECRET_KEY,
     )
     server = HttpServer(app, "127.0.0.1", 0)
     server.start()
