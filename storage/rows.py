@@ -138,3 +138,5 @@ class IncidentDetails:
     subscribed: bool
     latest: ActivityEntry | None
     mentions: Mentions
+    links: list[tuple[str, str]]  # name and URL of what else its alert pointed to
+    facts: list[tuple[str, str]]  # name and text of what else its alert said

@@ -185,6 +185,10 @@ def details(incident: IncidentDetails, now: datetime, *, notice: str | None = No
     name = title_of(incident.identifier, incident.title)
     blocks.append(section(f"{STATUS_SIGNS[incident.status]} {bold(name)}"))
     blocks.append(section("", fields=_fields(incident, now)))
+    if incident.facts:
+        blocks.append(context(*(f"*{escape(name)}* {escape(text)}" for name, text in incident.facts)))
+    if incident.links:
+        blocks.append(context(" · ".join(link(url, name) for name, url in incident.links)))
     blocks.append(context(_seen(incident.seen, incident.seen_count)))
     if incident.latest:
         blocks.append(context("Latest: " + entry_line(incident.latest, incident.mentions, LATEST_LENGTH)))

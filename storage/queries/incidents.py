@@ -31,7 +31,7 @@ SELECT i.id, i.identifier, i.title, i.status, i.environment, i.url, i.source, i.
        EXISTS (SELECT FROM incident_seen s WHERE s.incident_id = i.id AND s.member_id = %(member_id)s),
        EXISTS (SELECT FROM incident_subscription s WHERE s.incident_id = i.id AND s.member_id = %(member_id)s),
        latest.id, latest.type, latest.member_id, latest.name, latest.value, latest.previous_value,
-       latest.comment, latest.date_added, latest.date_edited
+       latest.comment, latest.date_added, latest.date_edited, i.details
 FROM incident i
 LEFT JOIN team ON team.id = i.team_id
 LEFT JOIN LATERAL (SELECT a.*, m.name FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id
@@ -76,6 +76,7 @@ def incident_details(
     latest = None if row[16] is None else entry_from(row[16:25])
     commented = latest is not None and latest.comment is not None
     mentions = mentions_of(connection, [latest.id], workspace_id) if latest and commented else Mentions()
+    said = row[25] or {}
     return IncidentDetails(
         id=row[0],
         identifier=row[1],
@@ -94,6 +95,8 @@ def incident_details(
         subscribed=row[15],
         latest=latest,
         mentions=mentions,
+        links=[(name, url) for name, url in said.get("links", ())],
+        facts=[(name, text) for name, text in said.get("facts", ())],
     )
 
 

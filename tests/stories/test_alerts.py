@@ -1,0 +1,89 @@
+"""Alerts become incidents in front of responders, and end with the alert."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import select
+
+from bot.intake.http import create_http_app
+from bot.intake.server import HttpServer
+from bot.intake.tokens import Source, new_token, token_hash
+from storage.models import Organization, Project
+from storage.queries.tokens import insert_token
+from tests.intake.test_sources import sample
+from tests.stories.conftest import World
+
+Deliver = Callable[[Source, Any], httpx.Response]
+
+
+@pytest.fixture
+def deliver(world: World) -> Iterator[Deliver]:
+    """Delivers a payload of a source for the project checkout."""
+    server = HttpServer(create_http_app(world.store, slack_problem=lambda: None), "127.0.0.1", 0)
+    server.start()
+    tokens: dict[Source, str] = {}
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=30) as client:
+
+        def post(source: Source, payload: Any) -> httpx.Response:
+            if source not in tokens:
+                tokens[source] = new_token()
+                _keep(world, source, tokens[source])
+            headers = {"Authorization": f"Bearer {tokens[source]}"}
+            return client.post(f"/intake/{source}", json=payload, headers=headers)
+
+        yield post
+    server.stop()
+
+
+def _keep(world: World, source: Source, token: str) -> None:
+    with world.store.write() as tx:
+        insert_token(
+            tx,
+            organization_id=tx.scalars(select(Organization.id)).one(),
+            project_id=tx.scalars(select(Project.id).where(Project.slug == "checkout")).one(),
+            source=source,
+            token_hash=token_hash(token),
+            secret_encrypted=None,
+            now=datetime.now(UTC),
+        )
+
+
+def test_an_alert_is_listed_viewed_and_ends(world: World, deliver: Deliver) -> None:
+    deliveries = sample("alertmanager")
+    deliver(Source.ALERTMANAGER, deliveries[0])
+    assert "#1 DiskFull (device=/dev/sda1, instance=db1:9100)" in world.ask(world.ben, "list critical").text
+    shown = world.ask(world.ada, "view 1")
+    for fact in ("Critical", "checkout", "Payments", "production", "alertmanager", "Runbook", "Silence"):
+        assert fact in shown.text, fact
+    assert "Opened by an alert" in shown.text
+    assert "#1" not in world.ask(world.cyn, "list").text
+    deliver(Source.ALERTMANAGER, deliveries[2])
+    assert "Resolved" in world.ask(world.ada, "view 1").text
+    assert "#1" not in world.ask(world.ada, "list").text
+
+
+def test_what_grafana_measured_is_shown(world: World, deliver: Deliver) -> None:
+    (delivery,) = sample("grafana")
+    deliver(Source.GRAFANA, delivery)
+    assert "Values B = 44.2394, C = 1" in world.ask(world.ada, "view 1").text
+
+
+def test_text_of_an_alert_calls_nobody_and_draws_no_link(world: World, deliver: Deliver) -> None:
+    title = "<!channel> <https://evil.test|click> &amp; <@U0001>"
+    deliver(Source.EVENTS, {"dedup_key": "x", "title": title, "environment": "<!here>"})
+    assert title in world.ask(world.ada, "view 1").text
+    assert title in world.ask(world.ada, "list").text
+
+
+def test_what_a_person_resolves_stays_resolved_while_the_alert_goes_on(world: World, deliver: Deliver) -> None:
+    first = sample("alertmanager")[0]
+    deliver(Source.ALERTMANAGER, first)
+    world.ask(world.ada, "resolve 1 not ours")
+    deliver(Source.ALERTMANAGER, first)
+    assert "Resolved" in world.ask(world.ada, "view 1").text
+    assert "#2" not in world.ask(world.ada, "list all").text
