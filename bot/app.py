@@ -15,6 +15,7 @@ from bot.handlers.call import Tools
 from bot.handlers.desk import Desk
 from bot.intake.http import create_http_app
 from bot.intake.server import HttpServer
+from bot.people.channels import Channels
 from bot.people.identity import Identity
 from bot.settings import Settings, SettingsError
 from bot.slack.background import Background
@@ -55,7 +56,7 @@ class Bot:
         identity = Identity(store, clients, self.background)
         self.line = Line(
             clients,
-            Desk(Tools(store, identity, command)),
+            Desk(Tools(store, identity, Channels(clients), clients, command)),
             self.background,
             api_url=api_url,
             command=command,
@@ -128,9 +129,7 @@ def _run(settings: Settings, store: Store, line: _SlackLine, stop: threading.Eve
     """Connects to Slack and takes requests until it is told to stop. Raises SettingsError."""
     assert settings.slack_bot_token is not None
     bot_token = settings.slack_bot_token.get_secret_value()
-    clients = _until_slack_answers(
-        lambda: Clients.connect(bot_token, settings.slack_api_url), "SLACK_BOT_TOKEN", stop
-    )
+    clients = _until_slack_answers(lambda: Clients.connect(bot_token, settings.slack_api_url), "SLACK_BOT_TOKEN", stop)
     if clients is None:
         return
     bot = Bot(
@@ -139,9 +138,7 @@ def _run(settings: Settings, store: Store, line: _SlackLine, stop: threading.Eve
         api_url=settings.slack_api_url,
         command=settings.slack_command,
         app_token=settings.slack_app_token.get_secret_value() if settings.slack_app_token else None,
-        signing_secret=(
-            settings.slack_signing_secret.get_secret_value() if settings.slack_signing_secret else None
-        ),
+        signing_secret=(settings.slack_signing_secret.get_secret_value() if settings.slack_signing_secret else None),
     )
     try:
         _until_slack_answers(bot.start, "SLACK_APP_TOKEN", stop)

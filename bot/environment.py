@@ -286,8 +286,7 @@ def run(command: list[str], lock: int | None) -> tuple[int, str]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env={name: value for name, value in os.environ.items() if name not in MEANT_FOR_OTHERS}
-        | {"PIP_USER": "0"},
+        env={name: value for name, value in os.environ.items() if name not in MEANT_FOR_OTHERS} | {"PIP_USER": "0"},
         pass_fds=() if lock is None else (lock,),
     )
     return done.returncode, done.stdout.decode("utf-8", "replace")

@@ -130,9 +130,7 @@ class Settings(BaseSettings):
     http_host: str = Field(default="127.0.0.1", validation_alias="HTTP_HOST")
     http_port: int = Field(default=3000, validation_alias="HTTP_PORT")  # 0: any free port
     secret_key: SecretStr | None = Field(default=None, validation_alias="TOCSIN_SECRET_KEY")
-    log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(
-        default=LogLevel.INFO, validation_alias="LOG_LEVEL"
-    )
+    log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(default=LogLevel.INFO, validation_alias="LOG_LEVEL")
     log_format: Annotated[LogFormat, BeforeValidator(_lower)] = Field(
         default_factory=_default_log_format, validation_alias="LOG_FORMAT"
     )
@@ -275,9 +273,7 @@ def _check_env_file(path: Path) -> None:
     except FileNotFoundError:
         return
     except IsADirectoryError:
-        raise SettingsError(
-            f"{path} is a folder; it should be a file with lines like NAME=value, or absent"
-        ) from None
+        raise SettingsError(f"{path} is a folder; it should be a file with lines like NAME=value, or absent") from None
     except UnicodeDecodeError:
         raise SettingsError(f"{path} is not UTF-8 text") from None
     except OSError as error:

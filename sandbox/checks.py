@@ -64,6 +64,4 @@ def refuse(error: str, problems: Sequence[block_kit.Problem]) -> None:
     """Raises SlackError `error` with the lines of `problems`, if there are any."""
     if problems:
         messages = [str(problem) for problem in problems]
-        raise SlackError(
-            error, messages=messages, errors=[message.removeprefix("[ERROR] ") for message in messages]
-        )
+        raise SlackError(error, messages=messages, errors=[message.removeprefix("[ERROR] ") for message in messages])

@@ -234,10 +234,7 @@ class Control:
             raise HTTPException(403, "This server is reached as 127.0.0.1 or localhost, with its port.")
         if origin is not None and origin not in {f"http://{host}" for host in hosts}:
             raise HTTPException(403, "Pages of other sites may not drive this workspace.")
-        if (
-            request.method == "POST"
-            and request.headers.get("content-type", "").split(";")[0] != "application/json"
-        ):
+        if request.method == "POST" and request.headers.get("content-type", "").split(";")[0] != "application/json":
             raise HTTPException(415, "Send application/json.")
 
     def _post(self, path: str, act: Callable[..., Any]) -> None:
@@ -505,9 +502,7 @@ class Control:
             return {}
 
         def http(body: UseHttp) -> Json:
-            slack.use_http(
-                body.url, interactivity=body.interactivity, commands=body.commands, options=body.options
-            )
+            slack.use_http(body.url, interactivity=body.interactivity, commands=body.commands, options=body.options)
             return {}
 
         self._post("/problems/clear", clear_problems)

@@ -58,9 +58,7 @@ class Faults:
         """The call is done at once, the answer comes after `seconds`."""
         return self._add(Fault(methods, times, seconds=seconds, performed=True))
 
-    def cut(
-        self, methods: str, *, times: int | None = 1, performed: bool = True, after_seconds: float = 0.0
-    ) -> Fault:
+    def cut(self, methods: str, *, times: int | None = 1, performed: bool = True, after_seconds: float = 0.0) -> Fault:
         """The connection is cut without an answer, by default after the call was done: a message was taken."""
         return self._add(Fault(methods, times, cut=True, performed=performed, seconds=after_seconds))
 

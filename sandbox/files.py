@@ -175,9 +175,7 @@ class Files:
         Raises SlackError `invalid_blocks`.
         """
         wrong = [
-            pointer
-            for pointer, source in _slack_files(payload.get("blocks"), "/blocks")
-            if not self._is_image(source)
+            pointer for pointer, source in _slack_files(payload.get("blocks"), "/blocks") if not self._is_image(source)
         ]
         if wrong:
             messages = [f"[ERROR] invalid slack file [json-pointer:{pointer}]" for pointer in wrong]

@@ -94,9 +94,7 @@ class HttpMode:
             self._later(lambda: self._line.fail(delivery, "connection_failed"))
             return
         if not 200 <= status < 300:
-            self._line.problem(
-                "http_error", f"{delivery.exchange.name!r} was answered with {status}: {text[:200]!r}"
-            )
+            self._line.problem("http_error", f"{delivery.exchange.name!r} was answered with {status}: {text[:200]!r}")
             delivery.no_retry = answered.get("x-slack-no-retry") == "1"
             self._later(lambda: self._line.fail(delivery, "http_error"))
             return

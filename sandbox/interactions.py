@@ -180,7 +180,5 @@ def answer(workspace: Workspace, user: User, channel: Channel, payload: Json) ->
     body = message_body(payload)
     if payload.get("response_type") == "in_channel":
         bot = workspace.users[workspace.app.bot_user_id]
-        return workspace.post(
-            channel, bot, body, metadata=payload.get("metadata"), thread_ts=thread_ts, by_app=True
-        )
+        return workspace.post(channel, bot, body, metadata=payload.get("metadata"), thread_ts=thread_ts, by_app=True)
     return workspace.post_ephemeral(channel, user, body, thread_ts)

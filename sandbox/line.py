@@ -176,11 +176,7 @@ class Line:
             return
         self._expired.append(delivery.envelope_id)
         delivery.failure = reason
-        if (
-            delivery.kind == "events_api"
-            and not delivery.no_retry
-            and delivery.retry_attempt < len(self.retry_delays)
-        ):
+        if delivery.kind == "events_api" and not delivery.no_retry and delivery.retry_attempt < len(self.retry_delays):
             delay = self.retry_delays[delivery.retry_attempt]
             self._agenda.later(delay, lambda: self._again(delivery, reason))
         self._settle(delivery)

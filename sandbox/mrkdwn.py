@@ -73,9 +73,7 @@ _CODE = re.compile(r"```\n?(.+?)\n?```|`([^`\n]+)`", re.DOTALL)
 _QUOTE = re.compile(r"^(?:(?:>|&gt;){3}|>|&gt;) ?", re.MULTILINE)
 # A marker counts at the border of a word, around words that neither begin nor end with a blank, in one line.
 _MARKERS = [
-    re.compile(
-        rf"(?<![^\W_]){re.escape(mark)}([^\s{mark}](?:[^\n{mark}]*[^\s{mark}])?){re.escape(mark)}(?![^\W_])"
-    )
+    re.compile(rf"(?<![^\W_]){re.escape(mark)}([^\s{mark}](?:[^\n{mark}]*[^\s{mark}])?){re.escape(mark)}(?![^\W_])")
     for mark in "*_~"
 ]
 
@@ -267,16 +265,12 @@ def _rows(block: Mapping[str, object], reader: _Reader) -> str:
 
 
 def _task(task: Mapping[str, object], reader: _Reader) -> str:
-    return "\n".join(
-        filter(None, (_text(task.get("title")), _read([task.get("details"), task.get("output")], reader)))
-    )
+    return "\n".join(filter(None, (_text(task.get("title")), _read([task.get("details"), task.get("output")], reader))))
 
 
 def _plan(plan: Mapping[str, object], reader: _Reader) -> str:
     tasks = plan.get("tasks")
-    inside = (
-        [_task(task, reader) for task in tasks if isinstance(task, Mapping)] if isinstance(tasks, list) else []
-    )
+    inside = [_task(task, reader) for task in tasks if isinstance(task, Mapping)] if isinstance(tasks, list) else []
     return "\n".join([_text(plan.get("title")), *inside])
 
 

@@ -86,10 +86,7 @@ class User:
             "avatar_hash": f"g{self.id.lower()}",
             "first_name": first,
             "last_name": last,
-            **{
-                f"image_{size}": f"https://avatars.test/{self.id}_{size}.png"
-                for size in (24, 32, 48, 72, 192, 512)
-            },
+            **{f"image_{size}": f"https://avatars.test/{self.id}_{size}.png" for size in (24, 32, 48, 72, 192, 512)},
             "status_text_canonical": "",
             "team": self.team_id,
         }

@@ -428,9 +428,7 @@ class Sandbox:
 
     def calls(self, method: str) -> list[Json]:
         """The arguments of every call of a Web API method so far."""
-        return [
-            exchange.sent for exchange in self.traffic if exchange.kind == "web_api" and exchange.name == method
-        ]
+        return [exchange.sent for exchange in self.traffic if exchange.kind == "web_api" and exchange.name == method]
 
     def messages(self, channel: Channel | str) -> list[SeenMessage]:
         """Everything in a channel's timeline, oldest first, as everyone sees it."""

@@ -94,10 +94,7 @@ def application(platform: Platform, control: Callable[[], FastAPI]) -> FastAPI:
         Mount("/sandbox", _Later(control)),
         Route("/upload/v1/{ticket}", upload, methods=["POST"]),
         Route("/files-pri/{place}/{rest:path}", private_file),
-        *(
-            Route(f"/{kind}/{{rest:path}}", response_url, methods=["POST"])
-            for kind in ("commands", "actions", "app")
-        ),
+        *(Route(f"/{kind}/{{rest:path}}", response_url, methods=["POST"]) for kind in ("commands", "actions", "app")),
     ]
     return app
 

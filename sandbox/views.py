@@ -84,9 +84,7 @@ class Views:
         return found
 
     def _by_external_id(self, external_id: str | None) -> View | None:
-        return next(
-            (v for v in self._by_id.values() if v.open and external_id and v.external_id == external_id), None
-        )
+        return next((v for v in self._by_id.values() if v.open and external_id and v.external_id == external_id), None)
 
     def open(self, user: User, definition: Json) -> View:
         """Show a form to `user`; whatever form they had open before is gone. Raises

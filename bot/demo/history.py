@@ -50,9 +50,7 @@ WEEK = (
         "Card payments declined for one in five orders",
         (
             Entry(3, "ben", "seen"),
-            Entry(
-                6, "ben", "comment", "Our acquirer reports trouble with 3-D Secure. Following their status page."
-            ),
+            Entry(6, "ben", "comment", "Our acquirer reports trouble with 3-D Secure. Following their status page."),
             Entry(19, "ada", "seen"),
             Entry(24, "ada", "comment", "Support has a text for customers. Failing over to the second acquirer."),
             Entry(31, "", "warning"),
@@ -170,6 +168,8 @@ def write(tx: Connection, now: datetime) -> None:
             superuser=False,
             team_ids=frozenset(),
             project_ids=tuple(projects.values()),
+            sees_all=True,
+            shared_channels=False,
             timezone="UTC",
         )
         for who, (member_id, name, email) in members.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.handlers import view
+from bot.handlers import pick, view
 from bot.handlers.call import Call
 from bot.incidents import lifecycle
 from bot.incidents.words import first_word, number
@@ -17,6 +17,8 @@ FORM = "ack N"
 def command(call: Call, _ask: Command, words: str) -> Outcome:
     """`ack N`."""
     word, _ = first_word(words)
+    if not word:
+        return pick.offer(call, "ack")
     identifier = number(word, FORM)
     with call.write() as tx:
         incident, first = lifecycle.acknowledge(tx, call.access, identifier, call.now)
@@ -28,7 +30,7 @@ def press(call: Call, ask: Press) -> Outcome:
     identifier = number(ask.value, FORM)
     with call.write() as tx:
         incident, first = lifecycle.acknowledge(tx, call.access, identifier, call.now)
-        return view.changed(tx, call, ask, identifier, _sentence(incident, first))
+        return view.changed(tx, call, ask, incident, _sentence(incident, first))
 
 
 def _sentence(incident: IncidentHead, first: bool) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
+from bot.handlers import surface
 from bot.handlers.call import Call
 from bot.incidents import lookup
 from bot.incidents.words import first_word, number
@@ -27,21 +28,21 @@ def command(call: Call, _ask: Command, words: str) -> Outcome:
 def press(call: Call, ask: Press) -> Outcome:
     """`Activity`."""
     incident = lookup.incident(call.connection, call.access, number(ask.value, FORM))
-    return Answer(drawn(call.connection, call, incident), replace=ask.ephemeral)
+    return surface.look(ask, drawn(call.connection, call, incident), replace=True)
 
 
 def older(call: Call, ask: Press) -> Outcome:
     """`Next`."""
     identifier, entry_id = messages.place_read(ask.value)
     incident = lookup.incident(call.connection, call.access, identifier)
-    return Answer(drawn(call.connection, call, incident, before=entry_id), replace=ask.ephemeral)
+    return surface.look(ask, drawn(call.connection, call, incident, before=entry_id), replace=True)
 
 
 def newer(call: Call, ask: Press) -> Outcome:
     """`Previous`."""
     identifier, entry_id = messages.place_read(ask.value)
     incident = lookup.incident(call.connection, call.access, identifier)
-    return Answer(drawn(call.connection, call, incident, after=entry_id), replace=ask.ephemeral)
+    return surface.look(ask, drawn(call.connection, call, incident, after=entry_id), replace=True)
 
 
 def drawn(

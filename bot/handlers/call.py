@@ -14,10 +14,10 @@ from bot.incidents.access import Access
 from bot.incidents.comments import CommentText
 from bot.incidents.errors import Refusal
 from bot.incidents.markup import storable
+from bot.people.channels import Channels
 from bot.people.identity import Identity
 from bot.people.mentions import MentionReader
-from bot.slack.outcomes import Answer
-from bot.slack.requests import Ask, Origin, Press
+from bot.slack.clients import Clients
 from storage.engine import Store
 from storage.queries.once import first_time
 
@@ -28,6 +28,8 @@ class Tools:
 
     store: Store
     identity: Identity
+    channels: Channels
+    clients: Clients
     command: str  # the slash command, "/incident"
 
 
@@ -46,6 +48,7 @@ class Call:
     access: Access
     now: datetime
     connection: Connection  # in autocommit, for reading; gone once `write` begins
+    once: str | None = None  # the key of a request that Slack may deliver again by itself (an event)
 
     @contextmanager
     def write(self, once: str | None = None) -> Iterator[Connection]:
@@ -55,8 +58,9 @@ class Call:
         `once` names what must not be carried out twice; raises AlreadyDone when it has been.
         """
         self.connection.close()
+        key = once or self.once
         with self.tools.store.write() as tx:
-            if once is not None and not first_time(tx, self.access.workspace_id, once):
+            if key is not None and not first_time(tx, self.access.workspace_id, key):
                 raise AlreadyDone
             yield tx
 
@@ -70,23 +74,3 @@ class Call:
 
     def _mentions(self) -> MentionReader:
         return MentionReader(self.tools.identity, self.connection, self.access, self.now)
-
-
-def trigger(ask: Ask) -> str | None:
-    """What names this very command or press, where Slack gave it a name."""
-    return f"trigger:{ask.trigger_id}" if ask.trigger_id else None
-
-
-def origin(press: Press, identifier: int, **more: Any) -> str:
-    """What a form remembers of the button that opened it: the incident, and where to show what was changed."""
-    return Origin(n=identifier, r=press.response_url, e=press.ephemeral, **more).written()
-
-
-def back_to(origin_: Mapping[str, Any], message: Mapping[str, Any], otherwise: Mapping[str, Any]) -> Answer:
-    """Where a form's result is shown: in place of the message that only the caller sees, else below it.
-
-    A message that others see too is not the caller's to redraw; `otherwise` is then said to them alone.
-    """
-    url = origin_.get("r")
-    replace = bool(origin_.get("e"))
-    return Answer(message if replace else otherwise, replace=replace, to=str(url) if url else None)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from bot.handlers import activity, view
-from bot.handlers.call import Call, back_to, origin, trigger
+from bot.handlers import activity, pick, surface, view
+from bot.handlers.call import Call
+from bot.handlers.surface import origin
 from bot.incidents import comments, lookup
 from bot.incidents.errors import BadWords
 from bot.incidents.words import first_word, number
@@ -19,12 +20,14 @@ FORM = "comment N text"
 def command(call: Call, ask: Command, words: str) -> Outcome:
     """`comment N text`."""
     word, text = first_word(words)
+    if not word:
+        return pick.offer(call, "comment")
     identifier = number(word, FORM)
     if not text:
         raise BadWords("A comment needs some text.", FORM)
     lookup.incident(call.connection, call.access, identifier)  # before anybody mentioned is looked up for it
     written = call.written(text)
-    with call.write(once=trigger(ask)) as tx:
+    with call.write(once=ask.key) as tx:
         incident, _ = comments.add(tx, call.access, identifier, written, call.now)
     return Answer(answers.about(f"Your comment is on {answers.name_of(incident)}.", incident))
 
@@ -41,11 +44,10 @@ def submission(call: Call, ask: Submission) -> Outcome:
     identifier = number(str(ask.origin.get("n", "")), FORM)
     lookup.incident(call.connection, call.access, identifier)
     written = call.written_rich(ask.rich_text(forms.COMMENT) or {})
-    with call.write(once=f"view:{ask.view_id}") as tx:
+    with call.write(once=ask.key) as tx:
         incident, _ = comments.add(tx, call.access, identifier, written, call.now)
         notice = f"Your comment is on {answers.name_of(incident)}."
-        message = view.drawn(tx, call, identifier, notice=notice)
-    return Done(back_to(ask.origin, message, answers.about(notice, incident)))
+        return Done(view.back(tx, call, ask, ask.origin, incident, notice))
 
 
 # --- Edit and Delete ---------------------------------------------------------------------------------------
@@ -64,11 +66,11 @@ def edit_submission(call: Call, ask: Submission) -> Outcome:
     identifier, comment_id = place_read(f"{ask.origin.get('n', '')}:{ask.origin.get('c', '')}")
     comments.own(call.connection, call.access, identifier, comment_id)
     written = call.written_rich(ask.rich_text(forms.COMMENT) or {})
-    with call.write(once=f"view:{ask.view_id}") as tx:
+    with call.write(once=ask.key) as tx:
         incident = comments.edit(tx, call.access, identifier, comment_id, written, call.now)
         notice = f"Your comment on {answers.name_of(incident)} is changed."
-        message = activity.drawn(tx, call, incident, notice=notice)
-    return Done(back_to(ask.origin, message, answers.about(notice, incident)))
+        log = activity.drawn(tx, call, incident, notice=notice)
+        return Done(surface.back(tx, call, ask, ask.origin, log, answers.about(notice, incident)))
 
 
 def delete_press(call: Call, ask: Press) -> Outcome:
@@ -77,4 +79,5 @@ def delete_press(call: Call, ask: Press) -> Outcome:
     with call.write() as tx:
         incident = comments.delete(tx, call.access, identifier, comment_id, call.now)
         notice = f"The comment on {answers.name_of(incident)} is deleted."
-        return Answer(activity.drawn(tx, call, incident, notice=notice), replace=ask.ephemeral)
+        log = activity.drawn(tx, call, incident, notice=notice)
+        return surface.changed(tx, call, ask, log, answers.about(notice, incident))

@@ -7,26 +7,46 @@ entry in the log whose id the person is given.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
-from bot.handlers import acknowledge, activity, comment, declare, help, list, resolve, subscribe, view
+from bot.handlers import (
+    acknowledge,
+    activity,
+    add_to_incident,
+    comment,
+    declare,
+    help,
+    home,
+    list,
+    pick,
+    resolve,
+    subscribe,
+    talk,
+    view,
+)
 from bot.handlers.call import AlreadyDone, Call, Tools
 from bot.incidents.errors import BadWords, Refusal
 from bot.incidents.markup import readable
 from bot.incidents.words import closest, first_word, shortened
 from bot.messages import answers, forms
+from bot.messages import home as home_messages
 from bot.messages.blocks import Message
 from bot.messages.help import TOPICS
-from bot.slack.outcomes import Answer, Done, FormErrors, Outcome, UpdateForm
-from bot.slack.requests import Ask, Command, Press, Submission
+from bot.messages.home import SEVERITIES, Tab
+from bot.messages.picks import PICK
+from bot.slack.outcomes import Answer, Done, DrawHome, FormErrors, OpenForm, Outcome, UpdateForm, Whisper
+from bot.slack.requests import Ask, Command, Event, Press, Shortcut, Submission, Suggestion
 from storage.errors import Contended, DatabaseAway
+from storage.queries import access
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 COMMANDS: Mapping[str, Callable[[Call, Command, str], Outcome]] = {
     "list": list.command,
@@ -45,7 +65,7 @@ COMMANDS: Mapping[str, Callable[[Call, Command, str], Outcome]] = {
     "whoami": help.whoami,
 }
 
-# By action_id; the label of the button stands behind it.
+# By action_id; the label of the button stands behind it. Home's tabs and menus are matched by how they begin.
 BUTTONS: Mapping[str, Callable[[Call, Press], Outcome]] = {
     "view": view.press,  # View
     "details": view.in_place,  # View, below a log
@@ -62,6 +82,18 @@ BUTTONS: Mapping[str, Callable[[Call, Press], Outcome]] = {
     "unsubscribe": subscribe.unsubscribe_press,  # Unsubscribe
     "list_previous": list.turn,  # Previous
     "list_next": list.turn,  # Next
+    "list_share": list.share,  # Share
+    "list_filter": list.filter_press,  # Filter
+    "declare": declare.press,  # Declare, in Home
+    "home_previous": home.turn,  # Previous
+    "home_next": home.turn,  # Next
+    **{f"home_tab_{tab}": home.turn for tab in Tab},  # My teams, Following, Not acknowledged, All open
+    **{f"home_severity_{shown}": home.turn for shown in SEVERITIES},  # Any severity, Warning, Critical
+    # The menus of incidents, where a number was left out: choosing there is pressing the verb's button.
+    PICK + "view": view.press,
+    PICK + "acknowledge": acknowledge.press,
+    PICK + "resolve": resolve.press,
+    PICK + "comment": comment.press,
 }
 
 # By callback_id.
@@ -69,6 +101,15 @@ FORMS: Mapping[str, Callable[[Call, Submission], Outcome]] = {
     "resolve": resolve.submission,
     "comment": comment.submission,
     "comment_edit": comment.edit_submission,
+    "declare": declare.submission,
+    "add_to_incident": add_to_incident.submission,
+    "list_filter": list.filter_submission,
+}
+
+# By callback_id, as the app manifest has them.
+SHORTCUTS: Mapping[str, Callable[[Call, Shortcut], Outcome]] = {
+    "declare_incident": declare.shortcut,  # Declare an incident
+    "add_to_incident": add_to_incident.shortcut,  # Add to incident
 }
 
 
@@ -107,26 +148,27 @@ class Desk:
         return Answer(outcome.message) if isinstance(outcome, _Mishap) else outcome
 
     def press(self, ask: Press) -> Outcome:
-        """A button."""
+        """A button, or a choice in a menu."""
         handler = BUTTONS.get(ask.action_id)
         if handler is None:
             return Done()
         outcome = self._guarded(
             lambda: self._call(ask, lambda call: handler(call, ask)), f"button {ask.action_id}", None
         )
-        return Answer(outcome.message) if isinstance(outcome, _Mishap) else outcome
+        if not isinstance(outcome, _Mishap):
+            return outcome
+        if ask.surface in ("modal", "home"):
+            return OpenForm(forms.gone(outcome.sentence))
+        return Answer(outcome.message)
 
     def submission(self, ask: Submission) -> Outcome:
         """A form sent off. What goes wrong is said in the form, and what was typed stays in it."""
         handler = FORMS.get(ask.callback_id)
         if handler is None:
             return Done()
-        try:
-            outcome = self._guarded(
-                lambda: self._call(ask, lambda call: handler(call, ask)), f"form {ask.callback_id}", None
-            )
-        except AlreadyDone:
-            return Done()
+        outcome = self._guarded(
+            lambda: self._call(ask, lambda call: handler(call, ask)), f"form {ask.callback_id}", None
+        )
         if not isinstance(outcome, _Mishap):
             return outcome
         fields = [block for block in ask.payload["view"]["blocks"] if block["type"] == "input"]
@@ -134,24 +176,82 @@ class Desk:
             return FormErrors({fields[0]["block_id"]: outcome.sentence})
         return UpdateForm(forms.gone(outcome.sentence))
 
-    def event(self, workspace_id: str, event: Mapping[str, Any]) -> None:
-        """Something that happened in the workspace."""
+    def shortcut(self, ask: Shortcut) -> Outcome:
+        """A shortcut. What goes wrong is said in a form: there may be no conversation to say it in."""
+        handler = SHORTCUTS.get(ask.callback_id)
+        if handler is None:
+            return Done()
+        outcome = self._guarded(
+            lambda: self._call(ask, lambda call: handler(call, ask)), f"shortcut {ask.callback_id}", None
+        )
+        return OpenForm(forms.gone(outcome.sentence)) if isinstance(outcome, _Mishap) else outcome
 
-    def _call(self, ask: Ask, handler: Callable[[Call], Outcome]) -> Outcome:
+    def suggest(self, ask: Suggestion) -> Sequence[Mapping[str, Any]]:
+        """The options of a menu for what has been typed into it; none for who may see none."""
+        found: Sequence[Mapping[str, Any]] = ()
+
+        def work() -> Outcome:
+            nonlocal found
+            found = self._call(ask, lambda call: _options(call, ask))
+            return Done()
+
+        self._guarded(work, f"menu {ask.action_id}", None)
+        return found
+
+    def event(self, event: Event) -> Outcome:
+        """Something that happened in the workspace."""
+        if event.kind in ("app_mention", "message"):
+            said = talk.command_in(event, self._tools.clients)
+            return self._said(said) if said else Done()
+        if event.kind == "app_home_opened" and event.event.get("tab") == "home":
+            return self._home(event)
+        if event.kind == "user_change":
+            self._guarded(lambda: self._changed_person(event), event.kind, None)
+        return Done()
+
+    def _said(self, ask: Command) -> Outcome:
+        outcome = self.command(ask)
+        message = outcome.message if isinstance(outcome, Answer) else None
+        if message is None or ask.channel_id is None:
+            return Done()
+        return Whisper(message, ask.channel_id, ask.person.user_id, ask.thread_ts)
+
+    def _home(self, event: Event) -> Outcome:
+        person = event.person()
+        if person is None:
+            return Done()
+        shown = str((event.event.get("view") or {}).get("private_metadata") or "")
+        ask = Ask(person, None, None, None, None, event.event)
+        outcome = self._guarded(
+            lambda: self._call(ask, lambda call: home.opened(call, person.user_id, shown)), event.kind, None
+        )
+        if isinstance(outcome, _Mishap):
+            return DrawHome(home_messages.closed(outcome.message), person.user_id)
+        return outcome
+
+    def _changed_person(self, event: Event) -> Outcome:
+        person = event.person()
+        if person is not None:
+            with self._tools.store.write() as tx:
+                access.people_to_ask_again(tx, person.workspace_id, person.user_id)
+        return Done()
+
+    def _call(self, ask: Ask, handler: Callable[[Call], T]) -> T:
         now = self._clock()
         with self._tools.store.read() as connection:
-            access = self._tools.identity.access(connection, ask.person, now)
-            return handler(Call(self._tools, access, now, connection))
+            who = self._tools.identity.access(connection, ask.person, now)
+            once = ask.key if isinstance(ask, Command) and ask.said else None
+            return handler(Call(self._tools, who, now, connection, once))
 
     def _guarded(self, work: Callable[[], Outcome], what: str, typed: str | None) -> Outcome | _Mishap:
         command = self._tools.command
         try:
             return work()
+        except AlreadyDone:
+            return Done()  # and whoever asked has been answered then
         except Refusal as refusal:
             form = refusal.form if isinstance(refusal, BadWords) else None
-            return _Mishap(
-                answers.refused(refusal.sentence, form=form, typed=typed, command=command), refusal.sentence
-            )
+            return _Mishap(answers.refused(refusal.sentence, form=form, typed=typed, command=command), refusal.sentence)
         except DatabaseAway as error:
             log.warning("the database is away", what=what, error=str(error.__cause__ or error))
             message = answers.database_away(typed, command)
@@ -162,6 +262,12 @@ class Desk:
             log.exception("unexpected error", error_id=error_id, what=what)
             message = answers.broken(error_id, typed, command)
         return _Mishap(message, message["text"])
+
+
+def _options(call: Call, ask: Suggestion) -> Sequence[Mapping[str, Any]]:
+    if ask.action_id in ("project", "team"):
+        return declare.suggest(call, ask.action_id, ask.typed)
+    return pick.suggest(call, ask.typed)
 
 
 def _unknown_command(verb: str) -> BadWords:

@@ -1,35 +1,91 @@
-"""`list`: the incidents that the caller may see, filtered, page by page."""
+"""`list`: the incidents that the caller may see, filtered, page by page, and shared with a channel."""
 
 from __future__ import annotations
 
+from bot.handlers import surface
 from bot.handlers.call import Call
 from bot.incidents import filters, search
-from bot.incidents.markup import readable
+from bot.incidents.errors import Refusal
+from bot.incidents.filters import ListQuery
+from bot.incidents.markup import readable, storable
+from bot.incidents.words import tokens
+from bot.messages import forms
 from bot.messages import incident as messages
 from bot.messages.blocks import Message
-from bot.slack.outcomes import Answer, Outcome
-from bot.slack.requests import Command, Press
-from storage.queries import listing as queries
+from bot.slack.outcomes import Answer, Done, OpenForm, Outcome
+from bot.slack.requests import Command, Press, Submission
+from storage.queries import directory, incidents, listing
 from storage.rows import Cursor
 
 
 def command(call: Call, _ask: Command, words: str) -> Outcome:
     """`list [filters]`."""
-    return Answer(_page(call, filters.parse(readable(words)), None))
+    return Answer(_page(call, filters.parse(readable(storable(words))), None))
 
 
 def turn(call: Call, ask: Press) -> Outcome:
     """`Previous` and `Next`: the page takes the place of the one before."""
     words, cursor = messages.place_read(ask.value)
-    return Answer(_page(call, filters.parse(words), cursor), replace=ask.ephemeral)
+    return surface.look(ask, _page(call, filters.parse(words), cursor), replace=True)
 
 
-def _page(call: Call, query: filters.ListQuery, cursor: Cursor | None) -> Message:
+def _page(call: Call, query: ListQuery, cursor: Cursor | None) -> Message:
     wanted = search.resolve(call.connection, call.access, query, call.now)
     me = call.access.member_id
-    page = queries.incident_page(call.connection, wanted, me, cursor=cursor, size=search.PAGE_SIZE)
+    page = listing.incident_page(call.connection, wanted, me, cursor=cursor, size=search.PAGE_SIZE)
     notice = None
     if cursor and not page.lines:
-        page = queries.incident_page(call.connection, wanted, me, cursor=None, size=search.PAGE_SIZE)
+        cursor = None
+        page = listing.incident_page(call.connection, wanted, me, cursor=None, size=search.PAGE_SIZE)
         notice = "There is nothing more that way by now; this is the first page."
-    return messages.list_page(query, page, call.now, notice=notice, command=call.tools.command)
+    return messages.list_page(query, page, call.now, cursor=cursor, notice=notice, command=call.tools.command)
+
+
+def share(call: Call, ask: Press) -> Outcome:
+    """`Share`: the page for everybody in the channel, as far as it is about projects that name the channel."""
+    words, cursor = messages.place_read(ask.value)
+    query = filters.parse(words)
+    wanted = search.resolve(call.connection, call.access, query, call.now)
+    here: list[int] = []
+    if ask.channel_id:
+        here = directory.projects_in_channel(call.connection, wanted.project_ids, ask.channel_id)
+    if not here:
+        raise Refusal("No project whose incidents you see names this channel, so nothing can be shared here.")
+    if not call.tools.channels.may_show(call.access, str(ask.channel_id)):
+        raise Refusal("This channel is shared with another company, and your organization allows no cards there.")
+    page = listing.incident_page(call.connection, wanted, call.access.member_id, cursor=cursor, size=search.PAGE_SIZE)
+    fitting = incidents.ids_in_projects(call.connection, [line.id for line in page.lines], here)
+    lines = [line for line in page.lines if line.id in fitting]
+    if not lines:
+        raise Refusal("Nothing on this page belongs to a project that names this channel.")
+    return Answer(messages.shared_page(query, lines, call.now, call.access.name), in_channel=True)
+
+
+def filter_press(call: Call, ask: Press) -> Outcome:
+    """`Filter`: the filters of this list in a form."""
+    words, _ = messages.place_read(ask.value)
+    return OpenForm(_filter_form(call, filters.parse(words), surface.origin(ask)))
+
+
+def _filter_form(call: Call, query: ListQuery, origin: str) -> forms.Form:
+    projects = directory.projects(call.connection, call.access.project_ids)
+    return forms.filter_list(query, [(one.slug, one.name) for one in projects], origin)
+
+
+def filter_submission(call: Call, ask: Submission) -> Outcome:
+    """The form of `Filter`, sent off: the list is drawn with its filters."""
+    only = ask.checked("only")
+    parts = [ask.chosen("show") or "open"]
+    for key, block in (("team", "team"), ("env", "env"), ("since", "since"), ("until", "until")):
+        value = " ".join(storable(ask.text(block)).split()).replace('"', "")
+        if value:
+            parts.append(f'{key}:"{value}"')
+    if ask.chosen("project"):
+        parts.append(f"project:{ask.chosen('project')}")
+    parts += ["seen:no"] if "unseen" in only else []
+    parts += ["following:yes"] if "following" in only else []
+    query = filters.parse(" ".join(parts))
+    words = [token.text for token in tokens(storable(ask.text("words")))]
+    query = filters.with_words(query, words)
+    message = _page(call, query, None)
+    return Done(surface.back(call.connection, call, ask, ask.origin, message, message))

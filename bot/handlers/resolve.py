@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from bot.handlers import view
-from bot.handlers.call import Call, back_to, origin
+from bot.handlers import pick, view
+from bot.handlers.call import Call
+from bot.handlers.surface import origin
 from bot.incidents import lifecycle, lookup
 from bot.incidents.comments import CommentText
 from bot.incidents.errors import AlreadyClosed, BadWords
@@ -30,6 +31,8 @@ def _comment(call: Call, text: str) -> CommentText | None:
 def command(call: Call, _ask: Command, words: str) -> Outcome:
     """`resolve N [comment]`."""
     word, rest = first_word(words)
+    if not word:
+        return pick.offer(call, "resolve")
     identifier = number(word, FORM)
     comment = _comment(call, rest)
     with call.write() as tx:
@@ -53,11 +56,10 @@ def submission(call: Call, ask: Submission) -> Outcome:
     comment = call.written_rich(block) if block else None
     if comment and not comment.text:
         comment = None
-    with call.write(once=f"view:{ask.view_id}") as tx:
+    with call.write(once=ask.key) as tx:
         incident = lifecycle.resolve(tx, call.access, identifier, call.now, comment)
         notice = f"You have resolved {answers.name_of(incident)}."
-        message = view.drawn(tx, call, identifier, notice=notice)
-    return Done(back_to(ask.origin, message, answers.about(notice, incident)))
+        return Done(view.back(tx, call, ask, ask.origin, incident, notice))
 
 
 # --- reopen ------------------------------------------------------------------------------------------------
@@ -78,7 +80,7 @@ def reopen_press(call: Call, ask: Press) -> Outcome:
     identifier = number(ask.value, REOPEN_FORM)
     with call.write() as tx:
         incident = lifecycle.reopen(tx, call.access, identifier, call.now)
-        return view.changed(tx, call, ask, identifier, _reopened(answers.name_of(incident), incident.status))
+        return view.changed(tx, call, ask, incident, _reopened(answers.name_of(incident), incident.status))
 
 
 def _reopened(name: str, status: Status) -> str:
@@ -102,9 +104,7 @@ def severity(call: Call, _ask: Command, words: str) -> Outcome:
         )
     comment = _comment(call, text)
     with call.write() as tx:
-        incident, changed = lifecycle.set_severity(
-            tx, call.access, identifier, SEVERITIES[value], call.now, comment
-        )
+        incident, changed = lifecycle.set_severity(tx, call.access, identifier, SEVERITIES[value], call.now, comment)
     name, status = answers.name_of(incident), STATUS_NAMES[incident.status]
     if changed:
         return Answer(answers.about(f"You have set {name} to {status}.", incident))

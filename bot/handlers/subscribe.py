@@ -37,16 +37,16 @@ def press(call: Call, ask: Press) -> Outcome:
     """`Subscribe`."""
     identifier = number(ask.value, FORM)
     with call.write() as tx:
-        _, sentence = _follow(tx, call, identifier)
-        return view.changed(tx, call, ask, identifier, sentence)
+        incident, sentence = _follow(tx, call, identifier)
+        return view.changed(tx, call, ask, incident, sentence)
 
 
 def unsubscribe_press(call: Call, ask: Press) -> Outcome:
     """`Unsubscribe`."""
     identifier = number(ask.value, UNSUBSCRIBE_FORM)
     with call.write() as tx:
-        _, sentence = _leave(tx, call, identifier)
-        return view.changed(tx, call, ask, identifier, sentence)
+        incident, sentence = _leave(tx, call, identifier)
+        return view.changed(tx, call, ask, incident, sentence)
 
 
 def _follow(tx: Connection, call: Call, identifier: int) -> tuple[IncidentHead, str]:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from sqlalchemy import Connection
 
+from bot.handlers import pick, surface
 from bot.handlers.call import Call
 from bot.incidents import lookup
 from bot.incidents.words import first_word, number
+from bot.messages import answers
 from bot.messages import incident as messages
 from bot.messages.blocks import Message
 from bot.slack.outcomes import Answer, Outcome
-from bot.slack.requests import Command, Press
+from bot.slack.requests import Ask, Command, Press
+from storage.rows import IncidentHead
 
 FORM = "view N"
 
@@ -18,29 +24,35 @@ FORM = "view N"
 def command(call: Call, _ask: Command, words: str) -> Outcome:
     """`view N`, or the number alone."""
     word, _ = first_word(words)
+    if not word:
+        return pick.offer(call, "view")
     return Answer(drawn(call.connection, call, number(word, FORM)))
 
 
 def press(call: Call, ask: Press) -> Outcome:
     """`View` in a list: a message of its own, so that the list stays."""
-    return Answer(drawn(call.connection, call, number(ask.value, FORM)))
+    return surface.look(ask, drawn(call.connection, call, number(ask.value, FORM)), replace=False)
 
 
 def in_place(call: Call, ask: Press) -> Outcome:
     """`View` below a log: back to the incident from which it was opened."""
-    return Answer(drawn(call.connection, call, number(ask.value, FORM)), replace=ask.ephemeral)
+    return surface.look(ask, drawn(call.connection, call, number(ask.value, FORM)), replace=True)
 
 
 def drawn(connection: Connection, call: Call, identifier: int, *, notice: str | None = None) -> Message:
     """The incident as the caller may see it, from the given connection. Raises NotFound."""
-    found = lookup.details(connection, call.access, identifier)
-    return messages.details(found, call.now, notice=notice)
+    return messages.details(lookup.details(connection, call.access, identifier), call.now, notice=notice)
 
 
-def changed(connection: Connection, call: Call, ask: Press, identifier: int, notice: str) -> Answer:
-    """After a button changed something: the message that only the caller sees is redrawn, with a notice.
+def changed(connection: Connection, call: Call, ask: Press, incident: IncidentHead, notice: str) -> Outcome:
+    """After a button changed an incident: what it was pressed on is drawn anew, with a notice (mrkdwn)."""
+    message = drawn(connection, call, incident.identifier, notice=notice)
+    return surface.changed(connection, call, ask, message, answers.about(notice, incident))
 
-    One that others see too is not theirs to redraw; they are told below it.
-    """
-    message = drawn(connection, call, identifier, notice=notice)
-    return Answer(message, replace=ask.ephemeral)
+
+def back(
+    connection: Connection, call: Call, ask: Ask, kept: Mapping[str, Any], incident: IncidentHead, notice: str
+) -> surface.Shown:
+    """After a form changed an incident: what the form was opened from is drawn anew, with a notice (mrkdwn)."""
+    message = drawn(connection, call, incident.identifier, notice=notice)
+    return surface.back(connection, call, ask, kept, message, answers.about(notice, incident))

@@ -27,6 +27,7 @@ class Access:
     team_ids: frozenset[int]
     project_ids: tuple[int, ...]  # every project whose incidents they see
     sees_all: bool  # that is every project of the organization
+    shared_channels: bool  # cards may go to channels shared with another company
     timezone: str  # IANA name
 
     @property

@@ -79,9 +79,7 @@ class KeyOfAnotherProject(Exception):
     """The dedup key is that of an unclosed incident of another project, which this alert may not touch."""
 
 
-def decide(
-    memory: Memory, incident: AlertIncident | None, alert: Alert, quiet: timedelta, now: datetime
-) -> Decision:
+def decide(memory: Memory, incident: AlertIncident | None, alert: Alert, quiet: timedelta, now: datetime) -> Decision:
     """What an alert does to its incident. `quiet` is its project's. Raises KeyOfAnotherProject."""
     if incident is not None and alert.project_id not in (None, *incident.project_ids):
         if incident.head.status is not Status.CLOSED:
@@ -91,16 +89,12 @@ def decide(
     return decided(memory, incident, alert, quiet, now)
 
 
-def _fires(
-    memory: Memory, incident: AlertIncident | None, alert: Alert, quiet: timedelta, now: datetime
-) -> Decision:
+def _fires(memory: Memory, incident: AlertIncident | None, alert: Alert, quiet: timedelta, now: datetime) -> Decision:
     # A sender's clock that is ahead must not outrun the end that follows.
     started = min(alert.started, now) if alert.started else None
     nothing = Decision(Action.NOTHING, memory, now)
     if incident is not None and incident.head.status is not Status.CLOSED:
-        if started and (
-            (memory.fired and started < memory.fired) or (memory.resolved and started <= memory.resolved)
-        ):
+        if started and ((memory.fired and started < memory.fired) or (memory.resolved and started <= memory.resolved)):
             return nothing  # an older firing, overtaken by a newer one or by its end
         known = replace(memory, fired=started or memory.fired, status=alert.status)
         # Compared with what the alert said before, not with the incident: a person may have set that by hand.
@@ -129,9 +123,7 @@ def _fires(
     return Decision(Action.OPEN, known, began)
 
 
-def _ends(
-    memory: Memory, incident: AlertIncident | None, alert: Alert, quiet: timedelta, now: datetime
-) -> Decision:
+def _ends(memory: Memory, incident: AlertIncident | None, alert: Alert, quiet: timedelta, now: datetime) -> Decision:
     del quiet  # only a firing has to ask for it
     ended = min(alert.ended or now, now)
     known = replace(memory, resolved=max(ended, memory.resolved or ended), resolved_received=now)
@@ -215,7 +207,5 @@ def _carry_out(
     assert incident is not None
     status = Status.CLOSED if decision.action is Action.CLOSE else alert.status
     closed_at = decision.when if decision.action is Action.CLOSE else None
-    head = lifecycle.change_status(
-        tx, incident.head, status, StatusMethod.RULE_TRIGGERED, now, closed_at=closed_at
-    )
+    head = lifecycle.change_status(tx, incident.head, status, StatusMethod.RULE_TRIGGERED, now, closed_at=closed_at)
     return replace(incident, head=head, method=StatusMethod.RULE_TRIGGERED)

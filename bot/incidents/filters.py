@@ -17,11 +17,11 @@ MAX_TEAMS = 20
 
 FORM = (
     "list [open|warning|critical|closed|all] [words…] [team:a,b|team:unassigned|team:mine] [project:x] [env:x]"
-    " [since:24h|7d|2026-11-01] [until:…] [seen:no]"
+    " [since:24h|7d|2026-11-01] [until:…] [seen:no] [following:yes]"
 )
 SHOWS = ("open", "warning", "critical", "closed", "all")
 _SAME = {"resolved": "closed"}  # what the messages call it
-KEYS = ("team", "project", "env", "since", "until", "seen")
+KEYS = ("team", "project", "env", "since", "until", "seen", "following")
 
 _AGO = re.compile(r"(\d{1,5})\s*(m|h|d|w)", re.IGNORECASE)
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -39,7 +39,8 @@ class ListQuery:
     environment: str | None = None
     since: str | None = None
     until: str | None = None
-    unseen: bool = False
+    unseen: bool = False  # not acknowledged by the caller
+    following: bool = False  # the caller follows it
 
     def __str__(self) -> str:
         """The same query as words; `parse` reads it back."""
@@ -52,6 +53,8 @@ class ListQuery:
         parts += [f"{key}:{value}" for key, value in (("since", self.since), ("until", self.until)) if value]
         if self.unseen:
             parts.append("seen:no")
+        if self.following:
+            parts.append("following:yes")
         return " ".join(parts)
 
 
@@ -73,7 +76,7 @@ def parse_tokens(found: Sequence[Token]) -> ListQuery:
                 query = replace(query, show=shown)
                 given.add("show")
             elif token.text.strip():
-                words.append(_word(token.text))
+                words.append(token.text)
         elif token.key in KEYS:
             if token.key in given and token.key != "team":
                 raise BadWords(f"`{token.key}:` is given twice; once is enough.", FORM)
@@ -87,9 +90,14 @@ def parse_tokens(found: Sequence[Token]) -> ListQuery:
                 + " To look for it in titles, put it in quotes.",
                 FORM,
             )
+    return with_words(query, words)
+
+
+def with_words(query: ListQuery, words: Sequence[str]) -> ListQuery:
+    """The query, looking for these words in titles. Raises BadWords."""
     if len(words) > MAX_WORDS:
         raise BadWords(f"At most {MAX_WORDS} words of a title can be looked for at once.", FORM)
-    return replace(query, words=tuple(words))
+    return replace(query, words=tuple(_word(word) for word in words if word.strip()))
 
 
 def _word(text: str) -> str:
@@ -117,10 +125,14 @@ def _with_option(query: ListQuery, key: str, value: str) -> ListQuery:
         case "since" | "until":
             written = value.lower() if _AGO.fullmatch(value) else value.upper()
             return replace(query, since=written) if key == "since" else replace(query, until=written)
-        case _:
-            if value.lower() not in ("no", "false"):
+        case "seen":
+            if value.lower() != "no":
                 raise BadWords(f"`seen:` can only be `no`, not “{shortened(value)}”.", FORM)
             return replace(query, unseen=True)
+        case _:
+            if value.lower() != "yes":
+                raise BadWords(f"`following:` can only be `yes`, not “{shortened(value)}”.", FORM)
+            return replace(query, following=True)
 
 
 def moment(value: str, key: str, now: datetime, zone: str) -> datetime:

@@ -207,9 +207,7 @@ def set_severity(
     """
     incident = lookup.incident(tx, access, identifier, lock=True)
     if incident.status is Status.CLOSED:
-        raise AlreadyClosed(
-            identifier, incident.title, incident.date_closed, f"Reopen it first: reopen {identifier}."
-        )
+        raise AlreadyClosed(identifier, incident.title, incident.date_closed, f"Reopen it first: reopen {identifier}.")
     changed = status is not incident.status
     incident = change_status(tx, incident, status, StatusMethod.MANUAL, now, access=access, comment=comment)
     return incident, changed

@@ -16,9 +16,7 @@ def incident(connection: Connection, access: Access, identifier: int, *, lock: b
     """The incident with that identifier, if the caller sees it; with `lock`, its row is held. Raises NotFound."""
     found = None
     if 0 < identifier <= _LARGEST_IDENTIFIER:
-        found = incidents.incident_head(
-            connection, access.organization_id, identifier, access.project_ids, lock=lock
-        )
+        found = incidents.incident_head(connection, access.organization_id, identifier, access.project_ids, lock=lock)
     if found is None:
         raise NotFound(identifier)
     return found

@@ -45,6 +45,7 @@ def resolve(connection: Connection, access: Access, query: ListQuery, now: datet
         since=since,
         until=until,
         unseen_by=access.member_id if query.unseen else None,
+        followed_by=access.member_id if query.following else None,
     )
 
 

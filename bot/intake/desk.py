@@ -172,9 +172,7 @@ class Desk:
             raise Refused(422, "nothing_good", taken.errors)
         return taken
 
-    def _carry_out(
-        self, token: Token, source: Source, drafts: list[Draft], now: datetime
-    ) -> list[Outcome | ItemError]:
+    def _carry_out(self, token: Token, source: Source, drafts: list[Draft], now: datetime) -> list[Outcome | ItemError]:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with self._store.write() as tx:

@@ -221,9 +221,7 @@ def create_http_app(
         checks = await anyio.to_thread.run_sync(lambda: _database(store), limiter=health)
         checks["slack"] = slack_problem() or "ok"
         ready = all(value == "ok" for value in checks.values())
-        return JSONResponse(
-            {"status": "ok" if ready else "not ready", **checks}, status_code=200 if ready else 503
-        )
+        return JSONResponse({"status": "ok" if ready else "not ready", **checks}, status_code=200 if ready else 503)
 
     @app.get("/metrics", tags=["health"])
     async def metrics_() -> Response:

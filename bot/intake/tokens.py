@@ -45,9 +45,7 @@ class SecretBox:
     """Encrypts the secrets that have to stay readable, with a key made from TOCSIN_SECRET_KEY."""
 
     def __init__(self, secret_key: str) -> None:
-        key = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"tocsin intake secrets").derive(
-            secret_key.encode()
-        )
+        key = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"tocsin intake secrets").derive(secret_key.encode())
         self._fernet = Fernet(base64.urlsafe_b64encode(key))
 
     def seal(self, secret: str) -> str:

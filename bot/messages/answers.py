@@ -85,6 +85,4 @@ def whoami(access: Access, teams: list[str], projects: list[str]) -> Message:
         f"*Projects you see*\n{escape(', '.join(projects)) or 'none'}",
         f"*Time zone*\n{escape(access.timezone)}",
     ]
-    return message(
-        f"{escape(access.name)}, {role} of {escape(access.organization_name)}", [section("", fields=facts)]
-    )
+    return message(f"{escape(access.name)}, {role} of {escape(access.organization_name)}", [section("", fields=facts)])

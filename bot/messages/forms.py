@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from bot.incidents.limits import MAX_COMMENT_LENGTH
+from bot.incidents.filters import ListQuery
+from bot.incidents.limits import MAX_COMMENT_LENGTH, MAX_ENVIRONMENT_LENGTH, MAX_TITLE_LENGTH
 from bot.incidents.markup import escape
-from bot.messages.blocks import MAX_FORM_TITLE, MAX_INPUT_LABEL, Block, plain, section
+from bot.messages.blocks import (
+    MAX_FORM_TITLE,
+    MAX_INPUT_LABEL,
+    MAX_OPTION_TEXT,
+    MAX_OPTIONS,
+    Block,
+    Message,
+    plain,
+    section,
+)
 from bot.messages.incident import title_of
+from bot.messages.picks import menu
 
 Form = dict[str, Any]
 
@@ -65,6 +78,155 @@ def edit_comment(identifier: int, title: str, content: dict[str, Any], origin: s
 
 def _titled(verb: str, identifier: int) -> str:
     return f"{verb} #{identifier}"
+
+
+# --- declaring ---------------------------------------------------------------------------------------------
+
+SEVERITIES = {"open": "Open", "warning": "Warning", "critical": "Critical"}
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a declaration says so far."""
+
+    title: str = ""
+    severity: str = "open"
+    project: str | None = None  # slug
+    team: str | None = None  # slug
+    environment: str = ""
+
+
+def declare(draft: Draft, projects: Sequence[tuple[str, str]], teams: Sequence[tuple[str, str]], origin: str) -> Form:
+    """Opens an incident. `projects` and `teams` are slug and name of those that can be chosen."""
+    blocks = [
+        _text("title", "Title", "What is wrong, in a line", draft.title, optional=False, length=MAX_TITLE_LENGTH),
+        _select("severity", "Severity", list(SEVERITIES.items()), draft.severity, optional=False),
+        _select("project", "Project", projects, draft.project, optional=False),
+    ]
+    if teams:
+        blocks.append(_select("team", "Team", teams, draft.team, optional=True))
+    blocks.append(
+        _text("env", "Environment", "production", draft.environment, optional=True, length=MAX_ENVIRONMENT_LENGTH)
+    )
+    return _form("declare", "Declare an incident", "Declare", origin, blocks)
+
+
+# --- a message becomes a comment ---------------------------------------------------------------------------
+
+
+def add_to_incident(quote: str, origin: str) -> Form:
+    """Chooses the incident that a message belongs to. `quote` is the beginning of the message, in mrkdwn."""
+    chooser = {
+        "type": "input",
+        "block_id": "incident",
+        "label": plain("Incident", MAX_INPUT_LABEL),
+        "element": menu("incident", "Part of a number or title"),
+    }
+    return _form("add_to_incident", "Add to incident", "Add", origin, [chooser, section(quote)])
+
+
+# --- the filters of a list ---------------------------------------------------------------------------------
+
+SHOWN = {"open": "Open", "warning": "Warning", "critical": "Critical", "closed": "Resolved", "all": "All"}
+
+
+def filter_list(query: ListQuery, projects: Sequence[tuple[str, str]], origin: str) -> Form:
+    """The filters of a list, as they are, to change."""
+    words = " ".join(f'"{word}"' if " " in word else word for word in query.words)
+    project = query.project if query.project in dict(projects) else None
+    only = []
+    if query.unseen:
+        only.append("unseen")
+    if query.following:
+        only.append("following")
+    blocks = [
+        _select("show", "Show", list(SHOWN.items()), query.show, optional=False),
+        _text("words", "Words in the title", "payments timeout", words, optional=True, length=300),
+        _select("project", "Project", projects, project, optional=True),
+        _text("team", "Teams", "payments, mine, unassigned", ", ".join(query.teams), optional=True, length=300),
+        _text("env", "Environment", "production", query.environment or "", optional=True, length=100),
+        _text("since", "Since", "24h, 7d or 2026-11-01", query.since or "", optional=True, length=40),
+        _text("until", "Until", "24h, 7d or 2026-11-01", query.until or "", optional=True, length=40),
+        _boxes("only", "Only", {"unseen": "What I have not acknowledged", "following": "What I follow"}, only),
+    ]
+    return _form("list_filter", "Filter incidents", "Show", origin, blocks)
+
+
+# --- pieces ------------------------------------------------------------------------------------------------
+
+
+def _text(block_id: str, label: str, example: str, initial: str, *, optional: bool, length: int) -> Block:
+    element: dict[str, Any] = {
+        "type": "plain_text_input",
+        "action_id": block_id,
+        "max_length": length,
+        "placeholder": plain(example, 150),
+    }
+    if initial:
+        element["initial_value"] = initial[:length]
+    return {
+        "type": "input",
+        "block_id": block_id,
+        "optional": optional,
+        "label": plain(label, MAX_INPUT_LABEL),
+        "element": element,
+    }
+
+
+def _option(value: str, label: str) -> dict[str, Any]:
+    return {"text": plain(label, MAX_OPTION_TEXT), "value": value}
+
+
+def _select(
+    block_id: str, label: str, choices: Sequence[tuple[str, str]], initial: str | None, *, optional: bool
+) -> Block:
+    """A menu of choices; of more than Slack can offer at once, one that looks them up as one types."""
+    element: dict[str, Any] = {"action_id": block_id, "placeholder": plain("Choose", 150)}
+    if len(choices) > MAX_OPTIONS:
+        element |= {"type": "external_select", "min_query_length": 0}
+    else:
+        options = [_option(value, name) for value, name in choices] or [_option("-", "None that you can see")]
+        element |= {"type": "static_select", "options": options}
+    if initial in dict(choices):
+        element["initial_option"] = _option(str(initial), dict(choices)[str(initial)])
+    return {
+        "type": "input",
+        "block_id": block_id,
+        "optional": optional,
+        "label": plain(label, MAX_INPUT_LABEL),
+        "element": element,
+    }
+
+
+def _boxes(block_id: str, label: str, choices: Mapping[str, str], initial: Sequence[str]) -> Block:
+    options = {value: _option(value, name) for value, name in choices.items()}
+    element: dict[str, Any] = {"type": "checkboxes", "action_id": block_id, "options": list(options.values())}
+    if initial:
+        element["initial_options"] = [options[value] for value in initial]
+    return {
+        "type": "input",
+        "block_id": block_id,
+        "optional": True,
+        "label": plain(label, MAX_INPUT_LABEL),
+        "element": element,
+    }
+
+
+def named_options(choices: Sequence[tuple[str, str]], typed: str) -> list[dict[str, Any]]:
+    """Those of the choices (value and name) that what was typed fits, as the options of a menu."""
+    part = typed.strip().lower()
+    fitting = [(value, name) for value, name in choices if part in value.lower() or part in name.lower()]
+    return [_option(value, name) for value, name in fitting[:MAX_OPTIONS]]
+
+
+def window(message: Message) -> Form:
+    """A message in a form's place, where there is no conversation to show it in."""
+    return {
+        "type": "modal",
+        "title": plain("Incident", MAX_FORM_TITLE),
+        "close": plain("Close", MAX_FORM_TITLE),
+        "blocks": message["blocks"],
+    }
 
 
 def gone(sentence: str) -> Form:

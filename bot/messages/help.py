@@ -34,9 +34,7 @@ TOPICS: dict[str, Topic] = {
     "resolve": Topic(
         "resolve N [comment]", "Closes it, with a comment if you like.", ("resolve 12 rolled back the deploy",)
     ),
-    "reopen": Topic(
-        "reopen N [comment]", "Opens it again, with the status that it had.", ("reopen 12 it is back",)
-    ),
+    "reopen": Topic("reopen N [comment]", "Opens it again, with the status that it had.", ("reopen 12 it is back",)),
     "severity": Topic(
         "severity N warning|critical|open [comment]", "Sets how bad it is, by hand.", ("severity 12 critical",)
     ),
@@ -64,14 +62,10 @@ def overview(command: str) -> Message:
     blocks = [
         section(f"*What I can do.* `{escape(command)} help list` tells more of `list`, and so on."),
         section(
-            "\n".join(
-                f"`{escape(f'{command} {topic.form}')}`\n{topic.does}" for topic in list(TOPICS.values())[:1]
-            )
+            "\n".join(f"`{escape(f'{command} {topic.form}')}`\n{topic.does}" for topic in list(TOPICS.values())[:1])
         ),
         section(
-            "\n".join(
-                f"`{escape(f'{command} {topic.form}')}` – {topic.does}" for topic in list(TOPICS.values())[1:]
-            )
+            "\n".join(f"`{escape(f'{command} {topic.form}')}` – {topic.does}" for topic in list(TOPICS.values())[1:])
         ),
         section(
             "For example:\n"

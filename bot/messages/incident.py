@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from bot.incidents.errors import BadWords
 from bot.incidents.filters import ListQuery
@@ -62,9 +64,7 @@ def incident_buttons(identifier: int, status: Status, *, subscribed: bool) -> li
         if status is Status.CLOSED
         else button("Resolve", "resolve", value, style="primary")
     )
-    following = (
-        button("Unsubscribe", "unsubscribe", value) if subscribed else button("Subscribe", "subscribe", value)
-    )
+    following = button("Unsubscribe", "unsubscribe", value) if subscribed else button("Subscribe", "subscribe", value)
     return [
         button("Acknowledge", "acknowledge", value),
         closing,
@@ -88,18 +88,25 @@ def short_buttons(identifier: int) -> list[Element]:
 
 
 def list_page(
-    query: ListQuery, page: IncidentPage, now: datetime, *, notice: str | None = None, command: str
+    query: ListQuery,
+    page: IncidentPage,
+    now: datetime,
+    *,
+    cursor: Cursor | None,
+    notice: str | None = None,
+    command: str,
 ) -> Message:
-    """A page of a list. `command` is the slash command, for the hints."""
+    """A page of a list. `cursor` is where it begins, `command` the slash command, for the hints."""
     if not page.lines:
         return _nothing(query, command)
     blocks: list[Block] = [context(notice)] if notice else []
     blocks.append(section(bold(_heading(query))))
     for line in page.lines:
-        blocks += _line_blocks(line, now)
-    turning = _turning(query, page)
-    if turning:
-        blocks.append(actions(turning))
+        blocks.append(section(incident_line(line, now), accessory=button("View", "view", str(line.identifier))))
+    here = place_written(query, cursor)
+    blocks.append(
+        actions([*_turning(query, page), button("Share", "list_share", here), button("Filter", "list_filter", here)])
+    )
     text = _heading(query) + ": " + ", ".join(title_of(line.identifier, line.title) for line in page.lines)
     return message(text, blocks)
 
@@ -110,16 +117,27 @@ def _heading(query: ListQuery) -> str:
     return f"{shown[query.show]} incidents" + (f" · {escape(asked)}" if asked else "")
 
 
+def shared_page(query: ListQuery, lines: list[IncidentLine], now: datetime, by: str) -> Message:
+    """A page of a list for a channel. `by` is the name of who shares it."""
+    blocks: list[Block] = [section(bold(_heading(query))), context(f"Shared by {escape(by)}")]
+    for line in lines:
+        text = incident_line(replace(line, seen_by_caller=False), now)
+        blocks.append(section(text, accessory=button("View", "view", str(line.identifier))))
+    text = _heading(query) + ": " + ", ".join(title_of(line.identifier, line.title) for line in lines)
+    return message(text, blocks)
+
+
 def _nothing(query: ListQuery, command: str) -> Message:
     asked = str(query)
     if asked == "open":
         text = ":white_check_mark: No open incidents that you can see."
     else:
         text = f"No incidents that you can see match `{escape(asked)}`. `{command} list all` shows every one."
-    return message(text, [section(text)])
+    return message(text, [section(text), actions([button("Filter", "list_filter", place_written(query, None))])])
 
 
-def _line_blocks(line: IncidentLine, now: datetime) -> list[Block]:
+def incident_line(line: IncidentLine, now: datetime) -> str:
+    """An incident in two lines of mrkdwn: what it is, and how it stands."""
     facts = [STATUS_NAMES[line.status]]
     if line.date_closed:
         facts.append(f"lasted {duration(line.date_started, line.date_closed)}")
@@ -130,10 +148,7 @@ def _line_blocks(line: IncidentLine, now: datetime) -> list[Block]:
     if line.environment:
         facts.append(escape(line.environment))
     facts.append(_seen_short(line))
-    text = f"{STATUS_SIGNS[line.status]} {bold(title_of(line.identifier, line.title))}"
-    return [
-        section(text + "\n" + " · ".join(facts), accessory=button("View", "view", str(line.identifier))),
-    ]
+    return f"{STATUS_SIGNS[line.status]} {bold(title_of(line.identifier, line.title))}\n" + " · ".join(facts)
 
 
 def _seen_short(line: IncidentLine) -> str:
@@ -154,24 +169,34 @@ def _turning(query: ListQuery, page: IncidentPage) -> list[Element]:
     return buttons
 
 
-def place_written(query: ListQuery, cursor: Cursor) -> str:
-    """A page of a list as the value of a button."""
-    return json.dumps(
-        {"q": str(query), "t": cursor.started.isoformat(), "i": cursor.incident_id, "b": cursor.before},
-        separators=(",", ":"),
-    )
+def cursor_written(cursor: Cursor) -> dict[str, Any]:
+    """A place in a list, for JSON."""
+    return {"t": cursor.started.isoformat(), "i": cursor.incident_id, "b": cursor.before}
 
 
-def place_read(value: str) -> tuple[str, Cursor]:
+def cursor_read(found: Any) -> Cursor:
+    """A place in a list, from JSON. Raises ValueError, KeyError and TypeError for what is none."""
+    started = datetime.fromisoformat(found["t"])
+    incident_id = int(found["i"])
+    if started.tzinfo is None or abs(incident_id) >= 2**63:
+        raise ValueError
+    # PostgreSQL knows fewer offsets than Python.
+    return Cursor(started.astimezone(UTC), incident_id, bool(found["b"]))
+
+
+def place_written(query: ListQuery, cursor: Cursor | None) -> str:
+    """A page of a list as the value of a button; without a cursor the first."""
+    kept: dict[str, Any] = {"q": str(query)}
+    if cursor:
+        kept |= cursor_written(cursor)
+    return json.dumps(kept, separators=(",", ":"))
+
+
+def place_read(value: str) -> tuple[str, Cursor | None]:
     """The words and the place in a button's value. Raises BadWords where it is none of ours."""
     try:
         found = json.loads(value)
-        started = datetime.fromisoformat(found["t"])
-        incident_id = int(found["i"])
-        if started.tzinfo is None or abs(incident_id) >= 2**63:
-            raise ValueError
-        started = started.astimezone(UTC)  # PostgreSQL knows fewer offsets than Python
-        return str(found["q"]), Cursor(started, incident_id, bool(found["b"]))
+        return str(found["q"]), cursor_read(found) if "t" in found else None
     except (ValueError, KeyError, TypeError, OverflowError):
         raise BadWords("That button is from a message that I no longer understand; please list again.") from None
 

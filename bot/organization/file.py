@@ -82,9 +82,7 @@ UserId = Annotated[str, _slack_id("UW", "a person")]
 
 
 class _Entry(BaseModel):
-    model_config: ClassVar[ConfigDict] = ConfigDict(
-        extra="forbid", frozen=True, strict=True, hide_input_in_errors=True
-    )
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
 class OrganizationEntry(_Entry):

@@ -104,8 +104,7 @@ class Profile:
             email=(profile.get("email") if user.get("is_email_confirmed", False) else None),
             timezone=_known_zone(user.get("tz")),
             ordinary=not any(
-                user.get(flag)
-                for flag in ("deleted", "is_bot", "is_restricted", "is_ultra_restricted", "is_app_user")
+                user.get(flag) for flag in ("deleted", "is_bot", "is_restricted", "is_ultra_restricted", "is_app_user")
             ),
         )
 
@@ -232,5 +231,6 @@ def _access(standing: Standing, person: Person) -> Access:
         team_ids=frozenset(standing.team_ids),
         project_ids=tuple(standing.project_ids),
         sees_all=standing.sees_all,
+        shared_channels=standing.shared_channels,
         timezone=standing.timezone or "UTC",
     )

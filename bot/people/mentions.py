@@ -43,9 +43,7 @@ class TooManyMentions(Refusal):
     """More mentions than anybody means."""
 
     def __init__(self) -> None:
-        super().__init__(
-            f"A comment can mention at most {MOST_MENTIONS} people and teams; mention a team instead."
-        )
+        super().__init__(f"A comment can mention at most {MOST_MENTIONS} people and teams; mention a team instead.")
 
 
 class MentionReader:
@@ -79,9 +77,7 @@ class MentionReader:
     def _finished(self, text: str, stored: dict[str, Any] | None) -> CommentText:
         if self._unknown:
             raise CannotMention(self._unknown)
-        return CommentText(
-            text, frozenset(self._people.values()), frozenset(self._teams.values()), rich_text=stored
-        )
+        return CommentText(text, frozenset(self._people.values()), frozenset(self._teams.values()), rich_text=stored)
 
     def _token(self, inside: str) -> str:
         body, _, label = inside.partition("|")

@@ -90,9 +90,7 @@ def _elements(element: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [one for one in inner if isinstance(one, Mapping)] if isinstance(inner, list) else []
 
 
-def _known(
-    element: Mapping[str, Any], kinds: Mapping[str, Mapping[str, tuple[type, bool]]]
-) -> dict[str, Any] | None:
+def _known(element: Mapping[str, Any], kinds: Mapping[str, Mapping[str, tuple[type, bool]]]) -> dict[str, Any] | None:
     kind = element.get("type")
     if not isinstance(kind, str) or kind not in kinds:
         return None

@@ -33,7 +33,7 @@ class Background:
         self._executor = ThreadPoolExecutor(WORKERS, thread_name_prefix="background")
         self._room = threading.BoundedSemaphore(MOST_WAITING)
 
-    def submit(self, work: Callable[[], None]) -> None:
+    def submit(self, work: Callable[[], object]) -> None:
         """Runs `work` soon, on another thread. What it raises is logged."""
         if not self._room.acquire(blocking=False):
             log.error("background work was dropped: too much is waiting", waiting=MOST_WAITING)
@@ -44,7 +44,7 @@ class Background:
             self._room.release()
             log.warning("background work was dropped: the bot is stopping")
 
-    def _run(self, work: Callable[[], None]) -> None:
+    def _run(self, work: Callable[[], object]) -> None:
         try:
             work()
         except Exception:

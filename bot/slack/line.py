@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import structlog
@@ -20,25 +22,42 @@ from slack_sdk.errors import SlackApiError
 
 from bot.slack.background import Background
 from bot.slack.clients import Clients, web_client
-from bot.slack.outcomes import Answer, Done, FormErrors, OpenForm, Outcome, UpdateForm
+from bot.slack.outcomes import (
+    Answer,
+    Done,
+    DrawHome,
+    FormErrors,
+    OpenForm,
+    Outcome,
+    UpdateForm,
+    Whisper,
+)
 from bot.slack.requests import (
     Ask,
     Command,
+    Event,
     Payload,
     Press,
+    Shortcut,
     Submission,
+    Suggestion,
     command_from,
+    event_from,
     press_from,
+    shortcut_from,
     submission_from,
+    suggestion_from,
 )
 
 log = structlog.get_logger(__name__)
 
 _ANY = re.compile(".*")
 # Slack's words for a trigger that came too late or was used before.
-_TRIGGER_ERRORS = frozenset(
-    {"expired_trigger_id", "exchanged_trigger_id", "trigger_expired", "invalid_trigger_id"}
-)
+_TRIGGER_ERRORS = frozenset({"expired_trigger_id", "exchanged_trigger_id", "trigger_expired", "invalid_trigger_id"})
+# Slack's words for a conversation in which the bot cannot whisper.
+_NO_WHISPER = frozenset({"channel_not_found", "not_in_channel", "user_not_in_channel", "is_archived"})
+# Bolt reads these by itself; what the bot runs with is in its settings and given to Bolt in words.
+_BOLT_VARIABLES = ("SLACK_BOT_TOKEN", "SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET", "SLACK_SIGNING_SECRET")
 
 
 class Desk(Protocol):
@@ -50,7 +69,11 @@ class Desk(Protocol):
 
     def submission(self, ask: Submission) -> Outcome: ...
 
-    def event(self, workspace_id: str, event: Mapping[str, Any]) -> None: ...
+    def shortcut(self, ask: Shortcut) -> Outcome: ...
+
+    def suggest(self, ask: Suggestion) -> Sequence[Mapping[str, Any]]: ...
+
+    def event(self, event: Event) -> Outcome: ...
 
 
 class Acknowledgement(BoltResponse):
@@ -84,24 +107,27 @@ class Line:
         self._clients = clients
         self._desk = desk
         self._background = background
-        self.app = App(
-            client=web_client(api_url),
-            authorize=lambda team_id: self._authorization(team_id),  # Bolt reads the argument names
-            signing_secret=signing_secret or "",
-            request_verification_enabled=signing_secret is not None,
-            process_before_response=True,
-            attaching_function_token_enabled=False,
-            attaching_conversation_kwargs_enabled=False,
-            logger=logging.getLogger("slack_bolt"),
-        )
+        with _without(_BOLT_VARIABLES):
+            self.app = App(
+                client=web_client(api_url),
+                authorize=lambda team_id: self._authorization(team_id),  # Bolt reads the argument names
+                signing_secret=signing_secret or "",
+                request_verification_enabled=signing_secret is not None,
+                process_before_response=True,
+                attaching_function_token_enabled=False,
+                attaching_conversation_kwargs_enabled=False,
+                logger=logging.getLogger("slack_bolt"),
+            )
         self.app.error(self._on_bolt_error)
         # In the order of how often they come: Bolt tries them one after the other.
         self.app.command(command)(self._on_command)
         self.app.action(_ANY)(self._on_press)
-        self.app.view(_ANY)(self._on_submission)
         self.app.event(_ANY)(self._on_event)
+        self.app.view(_ANY)(self._on_submission)
+        self.app.options(_ANY)(self._on_suggestion)
+        self.app.shortcut(_ANY)(self._on_shortcut)
 
-    def dispatch(self, request: BoltRequest) -> Acknowledgement | BoltResponse:
+    def dispatch(self, request: BoltRequest) -> BoltResponse:
         """One request of Slack, answered: an Acknowledgement, or what Bolt itself says (a bad signature)."""
         response = self.app.dispatch(request)
         if response.status == 404:
@@ -143,49 +169,87 @@ class Line:
             case Answer():
                 self._send(ask, outcome)
             case OpenForm(view=view):
-                in_form = ask.view is not None and ask.view.get("type") == "modal"
-                problem = self._open(ask, "views_push" if in_form else "views_open", view)
+                problem = self._open(ask, "views_push" if ask.surface == "modal" else "views_open", view)
                 if problem:
                     self._send(ask, Answer(problem))
-            case UpdateForm(view=view) if ask.view is not None:
-                self._call(ask, "views_update", view_id=ask.view["id"], view=view)
+            case UpdateForm(view=view, view_id=None) if ask.view is not None:
+                self._also(ask, UpdateForm(view, str(ask.view["id"])))
+            case _:
+                self._also(ask, outcome)
         return Acknowledgement()
 
     def _on_submission(self, body: Payload) -> BoltResponse:
-        outcome = self._desk.submission(submission_from(body))
+        ask = submission_from(body)
+        outcome = self._desk.submission(ask)
         match outcome:
             case FormErrors(errors=errors):
                 return Acknowledgement({"response_action": "errors", "errors": dict(errors)})
             case UpdateForm(view=view):
                 return Acknowledgement({"response_action": "update", "view": view})
-            case Done(also=Answer() as answer) if answer.to:
-                self._background.respond(answer.to, _body(answer))
+            case Done(also=also) if also is not None:
+                self._also(ask, also)
         return Acknowledgement()
 
+    def _on_shortcut(self, body: Payload) -> BoltResponse:
+        ask = shortcut_from(body)
+        outcome = self._desk.shortcut(ask)
+        match outcome:
+            case OpenForm(view=view):
+                problem = self._open(ask, "views_open", view)
+                if problem:
+                    self._send(ask, Answer(problem))
+            case Answer():
+                self._send(ask, outcome)
+        return Acknowledgement()
+
+    def _on_suggestion(self, body: Payload) -> BoltResponse:
+        return Acknowledgement({"options": list(self._desk.suggest(suggestion_from(body)))})
+
     def _on_event(self, body: Payload) -> BoltResponse:
-        self._desk.event(str(body.get("team_id")), body["event"])
+        event = event_from(body)
+        outcome = self._desk.event(event)
+        if isinstance(outcome, Whisper | DrawHome):
+            self._later(event.workspace_id, outcome)
         return Acknowledgement()
 
     # --- carrying out --------------------------------------------------------------------------------------
+
+    def _also(self, ask: Ask, outcome: Outcome) -> None:
+        match outcome:
+            case Answer():
+                self._send(ask, outcome)
+            case Whisper() | DrawHome() | UpdateForm():
+                self._later(ask.person.workspace_id, outcome)
 
     def _send(self, ask: Ask, answer: Answer) -> None:
         url = answer.to or ask.response_url
         if url:
             self._background.respond(url, _body(answer))
-        elif ask.channel_id is None:  # pressed in Home or in a form: there is no message to answer below
-            self._background.submit(
-                lambda: self._post_to(ask.person.workspace_id, ask.person.user_id, answer.message)
-            )
+        else:  # pressed in Home or in a form: there is no message to answer below
+            user_id = ask.person.user_id
+            self._later(ask.person.workspace_id, Whisper(answer.message, user_id, user_id))
 
-    def _post_to(self, workspace_id: str, user_id: str, message: Mapping[str, Any]) -> None:
+    def _later(self, workspace_id: str, outcome: Whisper | DrawHome | UpdateForm) -> None:
         installation = self._clients.find(workspace_id)
-        if installation:
-            installation.client.chat_postMessage(channel=user_id, **message)
+        if installation is None:
+            return
+        client = installation.client
+        match outcome:
+            case Whisper():
+                self._background.submit(lambda: _whisper(client, outcome))
+            case DrawHome(view=view, user_id=user_id):
+                self._background.submit(lambda: client.views_publish(user_id=user_id, view=dict(view)))
+            case UpdateForm(view=view, view_id=view_id):
+                self._background.submit(lambda: _update(client, str(view_id), view))
 
     def _open(self, ask: Ask, method: str, view: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Opens a form; what to say instead when Slack would not."""
+        installation = self._clients.find(ask.person.workspace_id)
+        if installation is None:
+            return None
+        call: Callable[..., Any] = getattr(installation.client, method)
         try:
-            self._call(ask, method, trigger_id=ask.trigger_id, view=view)
+            call(trigger_id=ask.trigger_id, view=view)
         except SlackApiError as error:
             if error.response.get("error") in _TRIGGER_ERRORS:
                 return _plain("That took too long for Slack to open a form. Please try once more.")
@@ -195,12 +259,40 @@ class Line:
             return _plain("Slack did not let me open a form just now. Please try once more.")
         return None
 
-    def _call(self, ask: Ask, method: str, **arguments: Any) -> None:
-        installation = self._clients.find(ask.person.workspace_id)
-        if installation is None:
-            return
-        call: Callable[..., Any] = getattr(installation.client, method)
-        call(**arguments)
+
+@contextmanager
+def _without(variables: Sequence[str]) -> Iterator[None]:
+    kept = {name: os.environ.pop(name) for name in variables if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
+
+
+def _whisper(client: Any, whisper: Whisper) -> None:
+    direct = whisper.channel_id.startswith(("D", "U", "W"))
+    try:
+        if direct:
+            client.chat_postMessage(channel=whisper.channel_id, thread_ts=whisper.thread_ts, **whisper.message)
+        else:
+            client.chat_postEphemeral(
+                channel=whisper.channel_id,
+                user=whisper.user_id,
+                thread_ts=whisper.thread_ts,
+                **whisper.message,
+            )
+    except SlackApiError as error:
+        if direct or error.response.get("error") not in _NO_WHISPER:
+            raise
+        client.chat_postMessage(channel=whisper.user_id, **whisper.message)
+
+
+def _update(client: Any, view_id: str, view: Mapping[str, Any]) -> None:
+    try:
+        client.views_update(view_id=view_id, view=dict(view))
+    except SlackApiError as error:
+        if error.response.get("error") != "not_found":  # closed meanwhile
+            raise
 
 
 def _body(answer: Answer) -> dict[str, Any]:
@@ -218,6 +310,4 @@ def _plain(text: str) -> dict[str, Any]:
 def _unexpected(error: Exception, what: str) -> dict[str, Any]:
     error_id = secrets.token_hex(4)
     log.error("unexpected error", error_id=error_id, what=what, exc_info=error)
-    return _plain(
-        f"Something went wrong on my side; nothing may have been done. The log has it as error {error_id}."
-    )
+    return _plain(f"Something went wrong on my side; nothing may have been done. The log has it as error {error_id}.")

@@ -21,6 +21,24 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Whisper:
+    """A message for one person in a conversation: only they see it there, and in a direct message it is theirs."""
+
+    message: Message
+    channel_id: str
+    user_id: str
+    thread_ts: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DrawHome:
+    """A person's Home, drawn anew."""
+
+    view: View
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class OpenForm:
     """A form, on top of whatever form is open."""
 
@@ -32,6 +50,7 @@ class UpdateForm:
     """Another content for the form that was submitted, or on which a button was pressed."""
 
     view: View
+    view_id: str | None = None  # another form instead: the one below
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +62,9 @@ class FormErrors:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Nothing more to say. A submitted form closes; `also` is told where the form was opened."""
+    """Nothing more to say. A submitted form closes; `also` happens where the form was opened."""
 
-    also: Answer | None = None
+    also: Answer | UpdateForm | Whisper | DrawHome | None = None
 
 
-Outcome = Answer | OpenForm | UpdateForm | FormErrors | Done
+Outcome = Answer | Whisper | DrawHome | OpenForm | UpdateForm | FormErrors | Done

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 Payload = Mapping[str, Any]
+# Where a button stands: a message that others see too, one that only this person sees, a form, Home.
+Surface = Literal["message", "ephemeral", "modal", "home"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class Ask:
     channel_id: str | None  # where it was done, if in a conversation
     response_url: str | None
     trigger_id: str | None  # opens a form, once, within three seconds
+    key: str | None  # names this very request: what arrives again under the same key was done before
     payload: Payload = field(repr=False)
 
 
@@ -35,6 +38,8 @@ class Command(Ask):
     """A slash command, or the same words said to the bot."""
 
     text: str = ""
+    said: bool = False  # in a message, not as a slash command
+    thread_ts: str | None = None  # the thread in which it was said
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,7 @@ class Press(Ask):
 
     action_id: str = ""
     value: str = ""
-    ephemeral: bool = False  # on a message that only this person sees
+    surface: Surface = "message"
     message_ts: str | None = None
     view: Payload | None = None  # the form or Home on which it was pressed
 
@@ -66,6 +71,11 @@ class Submission(Ask):
         option = self.values.get(block_id, {}).get("selected_option")
         return None if option is None else str(option["value"])
 
+    def checked(self, block_id: str) -> list[str]:
+        """The values of the boxes that were ticked."""
+        options = self.values.get(block_id, {}).get("selected_options") or []
+        return [str(option["value"]) for option in options]
+
     def rich_text(self, block_id: str) -> Mapping[str, Any] | None:
         """What was typed into a rich text field; None when nothing was."""
         found = self.values.get(block_id, {}).get("rich_text_value")
@@ -80,9 +90,14 @@ def command_from(payload: Payload) -> Command:
         channel_id=payload.get("channel_id"),
         response_url=payload.get("response_url"),
         trigger_id=payload.get("trigger_id"),
+        key=_key(payload),
         payload=payload,
         text=str(payload.get("text") or ""),
     )
+
+
+def _key(payload: Payload) -> str | None:
+    return f"trigger:{payload['trigger_id']}" if payload.get("trigger_id") else None
 
 
 def _person(payload: Payload) -> Person:
@@ -102,13 +117,21 @@ def press_from(payload: Payload) -> Press:
         channel_id=(payload.get("channel") or {}).get("id") or container.get("channel_id"),
         response_url=payload.get("response_url"),
         trigger_id=payload.get("trigger_id"),
+        key=_key(payload),
         payload=payload,
         action_id=str(action["action_id"]),
         value=str(action.get("value") or option.get("value") or ""),
-        ephemeral=bool(container.get("is_ephemeral")),
+        surface=_surface(payload),
         message_ts=container.get("message_ts"),
         view=payload.get("view"),
     )
+
+
+def _surface(payload: Payload) -> Surface:
+    view = payload.get("view")
+    if view:
+        return "home" if view.get("type") == "home" else "modal"
+    return "ephemeral" if (payload.get("container") or {}).get("is_ephemeral") else "message"
 
 
 def submission_from(payload: Payload) -> Submission:
@@ -120,6 +143,7 @@ def submission_from(payload: Payload) -> Submission:
         channel_id=None,
         response_url=None,
         trigger_id=payload.get("trigger_id"),
+        key=f"view:{view['id']}",
         payload=payload,
         callback_id=str(view.get("callback_id") or ""),
         view_id=str(view["id"]),
@@ -127,6 +151,75 @@ def submission_from(payload: Payload) -> Submission:
         # Each of our inputs is the only one in its block.
         values={block: next(iter(elements.values()), {}) for block, elements in state.items()},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Shortcut(Ask):
+    """A shortcut chosen: from the menu of everything, or from the menu of one message."""
+
+    callback_id: str = ""
+    message: Payload | None = None  # the message from whose menu it was chosen
+
+
+def shortcut_from(payload: Payload) -> Shortcut:
+    """A `shortcut` or `message_action` payload as Slack sends it."""
+    return Shortcut(
+        person=_person(payload),
+        channel_id=(payload.get("channel") or {}).get("id"),
+        response_url=payload.get("response_url"),
+        trigger_id=payload.get("trigger_id"),
+        key=_key(payload),
+        payload=payload,
+        callback_id=str(payload.get("callback_id") or ""),
+        message=payload.get("message"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion(Ask):
+    """Something typed into a menu whose options the bot offers."""
+
+    action_id: str = ""
+    typed: str = ""
+
+
+def suggestion_from(payload: Payload) -> Suggestion:
+    """A `block_suggestion` payload as Slack sends it."""
+    return Suggestion(
+        person=_person(payload),
+        channel_id=(payload.get("channel") or {}).get("id"),
+        response_url=None,
+        trigger_id=None,
+        key=None,
+        payload=payload,
+        action_id=str(payload.get("action_id") or ""),
+        typed=str(payload.get("value") or ""),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened in the workspace."""
+
+    workspace_id: str
+    id: str  # "Ev…"; the same when Slack delivers it again
+    kind: str  # "message", "app_mention", "reaction_added", …
+    event: Payload = field(repr=False)
+
+    def person(self) -> Person | None:
+        """Who did it, where it was somebody."""
+        user = self.event.get("user")
+        if isinstance(user, Mapping):
+            user = user.get("id")
+        if not user:
+            return None
+        return Person(self.workspace_id, str(user), self.event.get("user_team") or self.event.get("source_team"))
+
+
+def event_from(payload: Payload) -> Event:
+    """An `event_callback` payload as Slack sends it."""
+    event = payload["event"]
+    return Event(str(payload.get("team_id")), str(payload.get("event_id")), str(event.get("type")), event)
 
 
 class Origin(dict[str, Any]):

@@ -68,9 +68,7 @@ def direct_with(platform: Platform, user_id: str) -> Channel:
     return platform.workspace.direct(user_id)
 
 
-def own_message(
-    platform: Platform, arguments: Arguments, error: str, ts_name: str = "ts"
-) -> tuple[Channel, Message]:
+def own_message(platform: Platform, arguments: Arguments, error: str, ts_name: str = "ts") -> tuple[Channel, Message]:
     """A message of the bot's own; someone else's raises SlackError `error`."""
     channel = platform.workspace.channel(arguments.required("channel", "channel_not_found"))
     if (channel.private or channel.is_im) and not platform.workspace.hears(channel):

@@ -14,9 +14,7 @@ def get_upload_url(platform: Platform, arguments: Arguments) -> Json:
     try:
         length = int(arguments.required("length"))
     except ValueError:
-        raise SlackError(
-            "invalid_arguments", messages=["[ERROR] must be an integer [json-pointer:/length]"]
-        ) from None
+        raise SlackError("invalid_arguments", messages=["[ERROR] must be an integer [json-pointer:/length]"]) from None
     if length <= 0:
         raise SlackError("missing_argument")
     file, url = platform.files.ticket(name, access.bot(platform), arguments.text("alt_txt") or "")

@@ -12,9 +12,7 @@ def _view(arguments: Arguments, *, kind: str) -> Json:
     """The valid view of the call; raises SlackError `invalid_arguments` (with reasons) or `view_too_large`."""
     view = checks.require_view(arguments.json("view", "invalid_arguments"))
     if view.get("type") != kind:
-        raise SlackError(
-            "invalid_arguments", messages=[f"[ERROR] must be of type {kind} [json-pointer:/view/type]"]
-        )
+        raise SlackError("invalid_arguments", messages=[f"[ERROR] must be of type {kind} [json-pointer:/view/type]"])
     return view
 
 

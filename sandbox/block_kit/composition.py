@@ -93,9 +93,7 @@ CONFIRM = obj(
 )
 
 # dispatch-action-configuration-object.
-DISPATCH_ACTION_CONFIG = obj(
-    {"trigger_actions_on": array(one_of("on_enter_pressed", "on_character_entered"), most=2)}
-)
+DISPATCH_ACTION_CONFIG = obj({"trigger_actions_on": array(one_of("on_enter_pressed", "on_character_entered"), most=2)})
 
 
 def _says_something(value: Mapping[str, object], at: str, visit: Visit) -> None:

@@ -286,9 +286,7 @@ ELEMENTS: dict[str, Check] = {
         {**_STATIC, "initial_options": array(SELECT_OPTION)},
         (_OPTIONS_OR_GROUPS, _initial_options_are_offered),
     ),
-    "multi_external_select": _multi_menu(
-        {"initial_options": array(SELECT_OPTION), "min_query_length": integer(0)}
-    ),
+    "multi_external_select": _multi_menu({"initial_options": array(SELECT_OPTION), "min_query_length": integer(0)}),
     "multi_users_select": _multi_menu({"initial_users": _IDS}),
     "multi_conversations_select": _multi_menu({**_CONVERSATIONS, "initial_conversations": _IDS}),
     "multi_channels_select": _multi_menu({"initial_channels": _IDS}),
@@ -307,9 +305,7 @@ ELEMENTS: dict[str, Check] = {
         ("action_id",),
         (_lines_in_order,),
     ),
-    "email_text_input": _input(
-        {"initial_value": matching(lambda it: bool(_EMAIL.fullmatch(it)), "invalid email")}
-    ),
+    "email_text_input": _input({"initial_value": matching(lambda it: bool(_EMAIL.fullmatch(it)), "invalid email")}),
     "url_text_input": _input({"initial_value": url()}),
     "number_input": _input(
         {"is_decimal_allowed": boolean, "initial_value": _NUMBER, "min_value": _NUMBER, "max_value": _NUMBER},

@@ -58,9 +58,7 @@ _ATTACHMENT = obj(
         "blocks": array(BLOCK, least=0, most=50),
         "color": matching(_is_color, "must be good, warning, danger or a hex color"),
         **dict.fromkeys(("fallback", "text", "pretext", "title", "author_name", "author_subname"), _TEXT),
-        **dict.fromkeys(
-            ("title_link", "author_link", "author_icon", "footer_icon", "image_url", "thumb_url"), url()
-        ),
+        **dict.fromkeys(("title_link", "author_link", "author_icon", "footer_icon", "image_url", "thumb_url"), url()),
         "footer": text(0, 300),
         "ts": _timestamp,
         "mrkdwn_in": array(one_of("pretext", "text", "fields"), least=0),

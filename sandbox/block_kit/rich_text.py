@@ -26,9 +26,7 @@ from sandbox.block_kit.shapes import (
 # The pages of the elements leave out `code`, older ones of rich_text the three that only mentions have;
 # messages that people write carry all of them.
 _STYLE = obj(
-    dict.fromkeys(
-        ("bold", "italic", "strike", "code", "underline", "highlight", "client_highlight", "unlink"), boolean
-    )
+    dict.fromkeys(("bold", "italic", "strike", "code", "underline", "highlight", "client_highlight", "unlink"), boolean)
 )
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 _STRING = text()
@@ -59,9 +57,7 @@ _PARTS: dict[str, Check] = {
     "broadcast": _part({"range": one_of("here", "channel", "everyone")}),
     "emoji": _part(_strings("name"), {"unicode": _STRING, "skin_tone": integer(1, 6), "url": url()}),
     "color": _part({"value": matching(lambda it: bool(_COLOR.fullmatch(it)), "must be a hex color")}),
-    "date": _part(
-        {"timestamp": integer(0), "format": _STRING}, {"url": url(), **_strings("timezone", "fallback")}
-    ),
+    "date": _part({"timestamp": integer(0), "format": _STRING}, {"url": url(), **_strings("timezone", "fallback")}),
     "tag": _part(
         _strings("text"),
         {"color": one_of("gray", "brown", "purple", "indigo", "blue", "green", "yellow", "orange", "red")},
@@ -74,9 +70,7 @@ _PARTS: dict[str, Check] = {
     "canvas_message_unfurl": _part(_strings("root_message_ts", "root_message_channel")),
     "canvas_user_mention": _part(_strings("user_id"), _strings("thread_id")),
     "list_record": _part(_strings("file_id"), _strings("record_id", "view_id", "text", "url")),
-    "message_mention": _part(
-        _strings("channel_id", "message_ts"), _strings("author_id", "thread_ts", "text", "url")
-    ),
+    "message_mention": _part(_strings("channel_id", "message_ts"), _strings("author_id", "thread_ts", "text", "url")),
     "workflow_mention": _part(
         _strings("workflow_id", "function_trigger_id", "text"), _strings("url", "channel_id", "ts")
     ),

@@ -28,9 +28,7 @@ class Acknowledged:
         return str(self.payload.get("trigger_id", ""))
 
 
-def send(
-    platform: Platform, kind: str, name: str, payload: Json, *, accepts_response: bool = False
-) -> Acknowledged:
+def send(platform: Platform, kind: str, name: str, payload: Json, *, accepts_response: bool = False) -> Acknowledged:
     """Send a payload and wait for its acknowledgement; raises NotAcknowledged or NotConnected."""
     delivery = platform.line.send(kind, name, payload, accepts_response=accepts_response)
     return acknowledged(platform, delivery)

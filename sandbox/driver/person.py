@@ -231,9 +231,7 @@ class Person(HasId):
             )
         return SeenMessage(self._platform, message, self.user)
 
-    def reply(
-        self, message: SeenMessage, text: str, *, broadcast: bool = False, resolve: bool = True
-    ) -> SeenMessage:
+    def reply(self, message: SeenMessage, text: str, *, broadcast: bool = False, resolve: bool = True) -> SeenMessage:
         """Answer in a message's thread; `broadcast` shows it in the channel too."""
         return self.say(message.channel_id, text, thread=message, broadcast=broadcast, resolve=resolve)
 
@@ -303,9 +301,7 @@ class Person(HasId):
     def sees(self, channel: Where) -> list[SeenMessage]:
         """What they see in a channel, oldest first: its timeline, and what was shown to them alone."""
         place = self._place(channel)
-        return [
-            SeenMessage(self._platform, m, self.user) for m in self._platform.workspace.visible(place, self.id)
-        ]
+        return [SeenMessage(self._platform, m, self.user) for m in self._platform.workspace.visible(place, self.id)]
 
     def direct_messages(self) -> list[SeenMessage]:
         """Their conversation with the app, oldest first."""

@@ -29,9 +29,7 @@ def names_in(platform: Platform) -> dict[str, str]:
         }
 
 
-def wait_until(
-    platform: Platform, condition: Callable[[], object], timeout: float, what: Callable[[], str]
-) -> None:
+def wait_until(platform: Platform, condition: Callable[[], object], timeout: float, what: Callable[[], str]) -> None:
     """Wait until `condition` holds, looked at again after each change; raises AssertionError with `what`
     after `timeout` s.
 
@@ -128,9 +126,7 @@ class Surface:
 
     def options(self, label: str) -> list[str]:
         """The options that a static select, radio group or set of checkboxes offers."""
-        return [
-            str(option["text"]["text"]) for option in options_of(self.control(label, kinds=[*STATEFUL]).element)
-        ]
+        return [str(option["text"]["text"]) for option in options_of(self.control(label, kinds=[*STATEFUL]).element)]
 
     def wait_for(self, condition: Callable[[Self], object], timeout: float = WAIT_SECONDS) -> Self:
         """Wait until the condition holds for this surface, and give it back; raises AssertionError with

@@ -66,9 +66,7 @@ def _tried(folder: Path, place: Place, whose: str) -> Binaries:
                 f"PostgreSQL does not run as root, and this process may not change to {place.account.name}. Start "
                 f"the bot as an ordinary user, or set DATABASE_URL to a PostgreSQL server."
             ) from error
-        raise EmbeddedPostgresError(
-            f"{whose} cannot be run as {place.account.name}: {error}. {_WAY_OUT}"
-        ) from error
+        raise EmbeddedPostgresError(f"{whose} cannot be run as {place.account.name}: {error}. {_WAY_OUT}") from error
     version = re.search(r"\(PostgreSQL\) (\d+)", output)
     if code or not version:
         raise EmbeddedPostgresError(f"{whose} cannot be run: {output.strip() or f'exit code {code}'}. {_WAY_OUT}")

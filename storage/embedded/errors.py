@@ -28,9 +28,7 @@ def from_output(what_failed: str, output: str, folder: Path) -> EmbeddedPostgres
     if any(text in output for text in FULL_AS_TEXT):
         return full_disk(folder)
     lines = [line.rstrip() for line in output.splitlines() if line.strip()]
-    return EmbeddedPostgresError(
-        "\n  ".join([what_failed + ":", *(lines[-TELLING_LINES:] or ["(it said nothing)"])])
-    )
+    return EmbeddedPostgresError("\n  ".join([what_failed + ":", *(lines[-TELLING_LINES:] or ["(it said nothing)"])]))
 
 
 def full_disk(folder: Path) -> EmbeddedPostgresError:

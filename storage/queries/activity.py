@@ -13,9 +13,7 @@ from storage.prepared import Prepared
 from storage.rows import ActivityEntry, ActivityPage, Comment, Mentionable, Mentions
 from storage.values import ActivityType
 
-_ENTRY_COLUMNS = (
-    "a.id, a.type, a.member_id, m.name, a.value, a.previous_value, a.comment, a.date_added, a.date_edited"
-)
+_ENTRY_COLUMNS = "a.id, a.type, a.member_id, m.name, a.value, a.previous_value, a.comment, a.date_added, a.date_edited"
 
 _LOG = f"""
 SELECT {_ENTRY_COLUMNS}
@@ -143,9 +141,7 @@ def add_activity(
     return activity_id
 
 
-def set_mentions(
-    connection: Connection, activity_id: int, member_ids: Iterable[int], team_ids: Iterable[int]
-) -> None:
+def set_mentions(connection: Connection, activity_id: int, member_ids: Iterable[int], team_ids: Iterable[int]) -> None:
     """Makes these the people and teams that a comment mentions."""
     connection.execute(delete(CommentMention).where(CommentMention.activity_id == activity_id))
     rows = [{"activity_id": activity_id, "member_id": id_, "team_id": None} for id_ in sorted(set(member_ids))]

@@ -21,17 +21,13 @@ class Named:
 
 def teams(connection: Connection, organization_id: int) -> list[Named]:
     """The organization's teams, by slug."""
-    query = (
-        select(Team.id, Team.slug, Team.name).where(Team.organization_id == organization_id).order_by(Team.slug)
-    )
+    query = select(Team.id, Team.slug, Team.name).where(Team.organization_id == organization_id).order_by(Team.slug)
     return [Named(*row) for row in connection.execute(query)]
 
 
 def projects(connection: Connection, project_ids: Sequence[int]) -> list[Named]:
     """These projects, by slug."""
-    query = (
-        select(Project.id, Project.slug, Project.name).where(Project.id.in_(project_ids)).order_by(Project.slug)
-    )
+    query = select(Project.id, Project.slug, Project.name).where(Project.id.in_(project_ids)).order_by(Project.slug)
     return [Named(*row) for row in connection.execute(query)]
 
 

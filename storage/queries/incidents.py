@@ -230,9 +230,7 @@ def set_status(
             status_before_closing=incident.status if status is Status.CLOSED else None,
         )
     )
-    connection.execute(
-        update(IncidentProject).where(IncidentProject.incident_id == incident.id).values(status=status)
-    )
+    connection.execute(update(IncidentProject).where(IncidentProject.incident_id == incident.id).values(status=status))
 
 
 def mark_seen(connection: Connection, incident_id: int, member_id: int, now: datetime) -> bool:
@@ -274,9 +272,7 @@ def unsubscribe(connection: Connection, incident_id: int, member_id: int) -> boo
 
 def project_ids_of(connection: Connection, incident_id: int) -> set[int]:
     """The projects that an incident concerns."""
-    return set(
-        connection.scalars(select(IncidentProject.project_id).where(IncidentProject.incident_id == incident_id))
-    )
+    return set(connection.scalars(select(IncidentProject.project_id).where(IncidentProject.incident_id == incident_id)))
 
 
 def teams_of_projects(connection: Connection, project_ids: Sequence[int]) -> set[int]:
@@ -297,3 +293,11 @@ def give_up_dedup_key_if_taken(connection: Connection, incident_id: int) -> None
         " AND o.status <> 2 AND o.id <> i.id)",
         {"id": incident_id},
     )
+
+
+def ids_in_projects(connection: Connection, incident_ids: Sequence[int], project_ids: Sequence[int]) -> set[int]:
+    """Those of the incidents that any of the projects has."""
+    query = select(IncidentProject.incident_id).where(
+        IncidentProject.incident_id.in_(incident_ids), IncidentProject.project_id.in_(project_ids)
+    )
+    return set(connection.scalars(query))

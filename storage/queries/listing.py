@@ -31,6 +31,19 @@ class ListFilter:
     since: datetime | None = None  # leaves out what closed before
     until: datetime | None = None  # leaves out what started after
     unseen_by: int | None = None  # a member's id: only what they have not acknowledged
+    followed_by: int | None = None  # a member's id: only what they follow
+
+    @property
+    def common(self) -> bool:
+        """Of a shape that is asked for all the time, so that its plan is worth keeping."""
+        return not (
+            self.words
+            or self.environment
+            or self.since
+            or self.until
+            or self.unseen_by is not None
+            or self.followed_by is not None
+        )
 
 
 def _like(word: str) -> str:
@@ -49,11 +62,11 @@ def incident_page(
     """
     sql, parameters = _page_sql(wanted, cursor)
     parameters |= {"member_id": member_id, "size": size + 1}
-    if wanted.words or wanted.environment or wanted.since or wanted.until or wanted.unseen_by is not None:
-        # So many shapes that keeping their plans would cost more than making them.
-        rows: Iterable[Sequence[Any]] = connection.exec_driver_sql(sql, parameters)
-    else:
+    rows: Iterable[Sequence[Any]]
+    if wanted.common:
         rows = _prepared_page(sql).rows(connection, parameters)
+    else:  # so many shapes that keeping their plans would cost more than making them
+        rows = connection.exec_driver_sql(sql, parameters)
     lines = [_line(row) for row in rows]
     more = len(lines) > size
     lines = lines[:size]
@@ -132,6 +145,11 @@ def _page_sql(wanted: ListFilter, cursor: Cursor | None) -> tuple[str, dict[str,
             "NOT EXISTS (SELECT FROM incident_seen s WHERE s.incident_id = i.id AND s.member_id = %(unseen_by)s)"
         )
         parameters["unseen_by"] = wanted.unseen_by
+    if wanted.followed_by is not None:
+        of_incident.append(
+            "EXISTS (SELECT FROM incident_subscription s WHERE s.incident_id = i.id AND s.member_id = %(followed_by)s)"
+        )
+        parameters["followed_by"] = wanted.followed_by
     newest = f"ORDER BY {started} {direction}, {id_} {direction} LIMIT %(size)s"
     if whole:
         conditions += [
@@ -172,6 +190,29 @@ ORDER BY page.started {direction}, page.incident_id {direction}
 
 def _line(row: Sequence[Any]) -> IncidentLine:
     id_, identifier, title, status, environment, started, closed, team, seen_count, seen = row
-    return IncidentLine(
-        id_, identifier, title, Status(status), environment, started, closed, team, seen_count, seen
+    return IncidentLine(id_, identifier, title, Status(status), environment, started, closed, team, seen_count, seen)
+
+
+def incidents_like(connection: Connection, project_ids: Sequence[int], typed: str, *, limit: int) -> list[IncidentLine]:
+    """Incidents of these projects whose number begins with what was typed, or whose title holds it.
+
+    The number itself comes first, then what is open, then the newest.
+    """
+    rows = connection.exec_driver_sql(
+        """
+SELECT i.id, i.identifier, i.title, i.status, i.environment, i.date_started, i.date_closed, NULL, 0, false
+FROM (SELECT DISTINCT i.id FROM incident i JOIN incident_project ip ON ip.incident_id = i.id
+      WHERE ip.project_id = ANY(%(project_ids)s)
+        AND (i.title ILIKE %(part)s OR i.identifier::text LIKE %(prefix)s)) found
+JOIN incident i ON i.id = found.id
+ORDER BY i.identifier::text = %(typed)s DESC, i.status <> 2 DESC, i.date_started DESC LIMIT %(limit)s
+""",
+        {
+            "project_ids": list(project_ids),
+            "part": _like(typed),
+            "prefix": _like(typed)[1:],
+            "typed": typed,
+            "limit": limit,
+        },
     )
+    return [_line(row) for row in rows]

@@ -166,9 +166,7 @@ def _members(connection: Connection, organization_id: int) -> list[MemberRow]:
     ]
 
 
-def workspace_owners(
-    connection: Connection, workspaces: Collection[str], organization_slug: str
-) -> dict[str, str]:
+def workspace_owners(connection: Connection, workspaces: Collection[str], organization_slug: str) -> dict[str, str]:
     """Which of these workspaces belong to other organizations, and to which: workspace id to slug."""
     rows = connection.execute(
         select(Workspace.id, Organization.slug)
@@ -293,9 +291,7 @@ def link_channels(tx: Connection, organization_id: int, pairs: Collection[tuple[
 def unlink_channel(tx: Connection, project_id: int, channel_id: str) -> None:
     """Takes a channel from a project."""
     tx.execute(
-        delete(ProjectChannel).where(
-            ProjectChannel.project_id == project_id, ProjectChannel.channel_id == channel_id
-        )
+        delete(ProjectChannel).where(ProjectChannel.project_id == project_id, ProjectChannel.channel_id == channel_id)
     )
 
 
@@ -321,9 +317,7 @@ def forget_identities(tx: Connection, organization_id: int) -> None:
     """Has every Slack person of the organization looked at again at their next request."""
     tx.execute(
         update(SlackPerson)
-        .where(
-            SlackPerson.workspace_id.in_(select(Workspace.id).where(Workspace.organization_id == organization_id))
-        )
+        .where(SlackPerson.workspace_id.in_(select(Workspace.id).where(Workspace.organization_id == organization_id)))
         .values(date_checked=None)
     )
 

@@ -151,9 +151,7 @@ def test_severity_is_raised_and_lowered_while_it_fires(bench: Bench) -> None:
     token = bench.token()
     for severity in ("warning", "critical", "critical", "warning", None):
         bench.post(token, {**CPU, "severity": severity})
-    changes = [
-        (value, previous) for type_, value, previous, _ in log(bench) if type_ is ActivityType.STATUS_CHANGE
-    ]
+    changes = [(value, previous) for type_, value, previous, _ in log(bench) if type_ is ActivityType.STATUS_CHANGE]
     assert changes == [
         (Status.CRITICAL, Status.WARNING),
         (Status.WARNING, Status.CRITICAL),

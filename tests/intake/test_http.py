@@ -72,9 +72,7 @@ def test_a_token_of_another_source_and_a_revoked_one_are_refused(bench: Bench) -
     ],
 )
 def test_what_is_no_delivery_is_refused_in_words(bench: Bench, body: bytes, status: int, hint: str) -> None:
-    answer = bench.client.post(
-        "/intake/events", content=body, headers={"Authorization": f"Bearer {bench.token()}"}
-    )
+    answer = bench.client.post("/intake/events", content=body, headers={"Authorization": f"Bearer {bench.token()}"})
     assert answer.status_code == status
     assert hint in answer.json()["errors"][0]["message"]
     assert answer.json()["accepted"] == []

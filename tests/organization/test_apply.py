@@ -244,9 +244,7 @@ def test_who_is_who_is_looked_at_again_after_a_change_of_members(store: Store) -
                 for u, m in (("U0001", members["ada@acme.test"]), ("U0002", members["bob@acme.test"]))
             ],
         )
-    people = select(SlackPerson.user_id, SlackPerson.member_id, SlackPerson.date_checked).order_by(
-        SlackPerson.user_id
-    )
+    people = select(SlackPerson.user_id, SlackPerson.member_id, SlackPerson.date_checked).order_by(SlackPerson.user_id)
     run(store, acme(ACME + BOB, ("name: Checkout", "name: Check-out")))
     with store.read() as connection:
         assert {row.date_checked for row in connection.execute(people)} == {NOW}, "nobody changed"
@@ -310,9 +308,7 @@ def test_a_pruned_team_no_longer_owns_incidents(store: Store) -> None:
             ),
             NOW,
         )
-    without = ACME.replace("teams: [payments]", "teams: []").replace(
-        "teams:\n  - {slug: pay", "teams:\n  - {slug: pax"
-    )
+    without = ACME.replace("teams: [payments]", "teams: []").replace("teams:\n  - {slug: pay", "teams:\n  - {slug: pax")
     run(store, acme(without), prune=True)
     with store.read() as connection:
         assert connection.scalar(select(Incident.team_id)) is None
@@ -367,9 +363,7 @@ def test_what_fails_half_way_leaves_nothing(store: Store) -> None:
         with pytest.raises(Exception, match="none_more"):
             run(
                 store,
-                acme(
-                    ACME, ("name: Acme", "name: Changed"), ("{slug: pay", "{slug: ops, name: O}\n  - {slug: pay")
-                ),
+                acme(ACME, ("name: Acme", "name: Changed"), ("{slug: pay", "{slug: ops, name: O}\n  - {slug: pay")),
             )
     finally:
         with store.write() as tx:

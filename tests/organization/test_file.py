@@ -108,9 +108,7 @@ def test_every_mistake_is_told_at_once_in_the_order_of_the_file() -> None:
     text = ACME.replace("owner", "boss").replace("C0001", "x").replace("slug: payments", "slug: Payments")
     text += "  - {email: Ada@acme.test, name: Again, slack: U0001}\n"
     found = mistakes(text)
-    assert [line.split(": ")[0] for line in found] == [
-        f"acme.yaml:{number}" for number in (9, 11, 11, 16, 17, 19, 19)
-    ]
+    assert [line.split(": ")[0] for line in found] == [f"acme.yaml:{number}" for number in (9, 11, 11, 16, 17, 19, 19)]
 
 
 def test_a_thousand_mistakes_are_not_all_printed() -> None:

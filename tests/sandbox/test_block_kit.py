@@ -1038,18 +1038,14 @@ def test_faults_of_inputs(element: Json, pointer: str) -> None:
         (
             {
                 "type": "rich_text",
-                "elements": [
-                    {"type": "rich_text_list", "elements": [{"type": "rich_text_section", "elements": []}]}
-                ],
+                "elements": [{"type": "rich_text_list", "elements": [{"type": "rich_text_section", "elements": []}]}],
             },
             "/elements/0",
         ),
         (
             {
                 "type": "rich_text",
-                "elements": [
-                    {"type": "rich_text_list", "style": "bullet", "elements": [{"type": "rich_text_list"}]}
-                ],
+                "elements": [{"type": "rich_text_list", "style": "bullet", "elements": [{"type": "rich_text_list"}]}],
             },
             "/elements/0/elements/0/type",
         ),
@@ -1143,9 +1139,7 @@ def test_a_modal_and_a_home_tab_with_everything() -> None:
         "external_id": "x" * 255,
     }
     words = plain("x" * 24)
-    full = modal(
-        *[section()] * 100, title=words, submit=words, close=words, notify_on_close=True, clear_on_close=False
-    )
+    full = modal(*[section()] * 100, title=words, submit=words, close=words, notify_on_close=True, clear_on_close=False)
     assert not check_view({**full, **more})
     assert not check_view(home(*[section()] * 100, **more))
 
@@ -1254,23 +1248,17 @@ def test_the_answer_to_a_submitted_form() -> None:
     assert answer({"response_action": "errors", "errors": {"a/b": ""}}) == [
         ("/errors/a~1b", "must be more than 0 characters")
     ]
-    assert answer({"response_action": "errors", "errors": {}}) == [
-        ("/errors", "must define at least one property")
-    ]
+    assert answer({"response_action": "errors", "errors": {}}) == [("/errors", "must define at least one property")]
     assert answer({"response_action": "errors"}) == [("", "missing required field: errors")]
     assert answer({"response_action": "errors", "errors": []}) == [("/errors", "must provide an object")]
     assert answer({"response_action": "update"}) == [("", "missing required field: view")]
-    assert answer({"response_action": "update", "view": home(section())}) == [
-        ("/view/type", "unsupported type: home")
-    ]
+    assert answer({"response_action": "update", "view": home(section())}) == [("/view/type", "unsupported type: home")]
     assert answer({"response_action": "update", "view": modal(section(), title=plain("x" * 25))}) == [
         ("/view/title/text", "must be less than 25 characters")
     ]
     assert answer({"response_action": "close"}) == [("/response_action", "must be a valid enum value")]
     assert answer({"errors": {"a/b": "No."}}) == [("", "missing required field: response_action")]
-    assert answer({"response_action": "clear", "view": modal(section())}) == [
-        ("", "invalid additional property: view")
-    ]
+    assert answer({"response_action": "clear", "view": modal(section())}) == [("", "invalid additional property: view")]
 
 
 # ---- slack_sdk's own models
@@ -1301,9 +1289,7 @@ def test_what_slack_sdk_builds_passes() -> None:
             elements=[
                 sdk.LinkButtonElement(text="Runbook", url="https://example.com", action_id="runbook"),
                 sdk.OverflowMenuElement(action_id="more", options=[pick]),
-                sdk.StaticSelectElement(
-                    action_id="pick", placeholder="Which?", options=[pick], initial_option=pick
-                ),
+                sdk.StaticSelectElement(action_id="pick", placeholder="Which?", options=[pick], initial_option=pick),
                 sdk.StaticMultiSelectElement(
                     action_id="picks",
                     placeholder="Which?",
@@ -1395,9 +1381,7 @@ def test_the_views_that_slack_sdk_builds_pass() -> None:
         callback_id="comment",
         private_metadata="7",
         notify_on_close=True,
-        blocks=[
-            sdk.InputBlock(label="Words", hint="Which?", optional=True, element=element) for element in inputs
-        ],
+        blocks=[sdk.InputBlock(label="Words", hint="Which?", optional=True, element=element) for element in inputs],
     )
     assert check_view(view.to_dict()) == []
     assert check_view(View(type="home", blocks=[sdk.SectionBlock(text="words")]).to_dict()) == []
@@ -1426,9 +1410,7 @@ _KEYS = (
     | st.sampled_from(
         ["chart", "series", "axis_config", "style", "block_id", "action_id", "confirm", "element", "label"]
     )
-    | st.sampled_from(
-        ["initial_options", "child_blocks", "image_url", "min_length", "max_length", "errors", "view"]
-    )
+    | st.sampled_from(["initial_options", "child_blocks", "image_url", "min_length", "max_length", "errors", "view"])
     | st.text(max_size=4)
 )
 _JSON: st.SearchStrategy[Any] = st.recursive(

@@ -25,9 +25,7 @@ class Remote:
     def send(self, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
         """POST when there is a body, else GET; gives status and JSON."""
         data = None if body is None else json.dumps(body).encode()
-        sent = {"Content-Type": "application/json"} | {
-            key.replace("_", "-"): value for key, value in headers.items()
-        }
+        sent = {"Content-Type": "application/json"} | {key.replace("_", "-"): value for key, value in headers.items()}
         try:
             with urlopen(Request(f"{self._base}/sandbox{path}", data, sent)) as response:
                 return response.status, json.load(response)
@@ -50,9 +48,7 @@ def text(words: str) -> dict[str, str]:
     return {"type": "plain_text", "text": words}
 
 
-def test_a_whole_story_over_http(
-    slack: Sandbox, app: App, connect: Connect, client: WebClient, remote: Remote
-) -> None:
+def test_a_whole_story_over_http(slack: Sandbox, app: App, connect: Connect, client: WebClient, remote: Remote) -> None:
     @app.command("/incident")
     def incident(ack: Any, command: dict[str, Any]) -> None:
         button = {"type": "button", "text": text("Comment"), "action_id": "comment"}

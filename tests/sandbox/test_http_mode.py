@@ -138,9 +138,7 @@ def test_everything_travels_signed(slack: Sandbox, http_app: App, serve: Serve, 
     assert kinds == ["application/json", *["application/x-www-form-urlencoded"] * 4, "application/json"]
 
 
-def test_events_are_tried_again_with_headers(
-    slack: Sandbox, http_app: App, serve: Serve, requests: Requests
-) -> None:
+def test_events_are_tried_again_with_headers(slack: Sandbox, http_app: App, serve: Serve, requests: Requests) -> None:
     ada = slack.person("U0001", "Ada Obi")
     slack.channel("C0001", "checkout")
     http_app.event("message")(lambda: None)
@@ -165,9 +163,7 @@ def test_events_are_tried_again_with_headers(
     assert slack.problems.take("http_error")
 
 
-def test_an_interaction_is_not_tried_again(
-    slack: Sandbox, http_app: App, serve: Serve, requests: Requests
-) -> None:
+def test_an_interaction_is_not_tried_again(slack: Sandbox, http_app: App, serve: Serve, requests: Requests) -> None:
     ada = slack.person("U0001", "Ada Obi")
     slack.use_http(serve(http_app))
     requests.broken = 1

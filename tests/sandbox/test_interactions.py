@@ -188,9 +188,7 @@ def test_forms_stand_on_each_other_three_high(scene: Scene) -> None:
         assert top is not None
         scene.client.views_update(view_id=ids[-1], view=modal(top.title, actions))
         scene.ada.press(top, "More")
-        pushed = scene.client.views_push(trigger_id=scene.payload["trigger_id"], view=modal(title, actions))[
-            "view"
-        ]
+        pushed = scene.client.views_push(trigger_id=scene.payload["trigger_id"], view=modal(title, actions))["view"]
         assert pushed["previous_view_id"] == ids[-1] and pushed["root_view_id"] == ids[0]
         ids.append(pushed["id"])
     assert scene.ada.form == scene.ada.wait_for_form("Three")

@@ -64,9 +64,7 @@ def test_mentions_and_links_show_their_names(written: str, read: str) -> None:
 
 
 def test_a_name_with_markers_stays_as_it_is() -> None:
-    assert (
-        seen_text("_hello_ <@U1>, *<@U1>*", {"U1": "_ada_*<x>&amp;"}) == "hello @_ada_*<x>&amp;, @_ada_*<x>&amp;"
-    )
+    assert seen_text("_hello_ <@U1>, *<@U1>*", {"U1": "_ada_*<x>&amp;"}) == "hello @_ada_*<x>&amp;, @_ada_*<x>&amp;"
 
 
 def test_private_use_characters_of_a_text_come_back_in_their_places() -> None:
@@ -185,9 +183,7 @@ def test_a_message_shows_its_blocks_else_its_text() -> None:
     assert seen(blocks) == read
     label = {"type": "plain_text", "text": "Comment"}
     form = {"type": "input", "label": label, "hint": label, "element": {"type": "plain_text_input"}}
-    assert (
-        seen({"type": "modal", "title": label, "submit": label, "blocks": [form]}) == "Comment\nComment\nComment"
-    )
+    assert seen({"type": "modal", "title": label, "submit": label, "blocks": [form]}) == "Comment\nComment\nComment"
     assert seen({"type": "home", "blocks": blocks}) == read
 
 

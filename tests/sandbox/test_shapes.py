@@ -68,9 +68,7 @@ MORE_IN = {
     "answer of files.info": {"comments", "response_metadata", "response_metadata.next_cursor"},
     "answer of conversations.open": {"channel.is_user_deleted"},  # as in conversations.list
     # A person's message, while the samples are of a bot's: keys as in conversations.history.
-    "answer of conversations.replies": {
-        f"messages[].{key}" for key in ("client_msg_id", "latest_reply", "subtype")
-    },
+    "answer of conversations.replies": {f"messages[].{key}" for key in ("client_msg_id", "latest_reply", "subtype")},
     "answer of reactions.get": {
         f"message.{key}"
         for key in (

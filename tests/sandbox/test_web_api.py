@@ -20,9 +20,7 @@ def refused(call: Callable[[], object]) -> str:
 
 
 def post(slack: Sandbox, method: str, body: bytes, content_type: str, token: str) -> dict[str, Any]:
-    request = Request(
-        slack.api_url + method, body, {"Content-Type": content_type, "Authorization": f"Bearer {token}"}
-    )
+    request = Request(slack.api_url + method, body, {"Content-Type": content_type, "Authorization": f"Bearer {token}"})
     with urlopen(request) as response:
         answer: dict[str, Any] = json.load(response)
     return answer
@@ -65,9 +63,7 @@ def test_arguments_come_in_every_shape(slack: Sandbox) -> None:
         assert "chat:write" in response.headers["x-oauth-scopes"]
         assert response.headers["x-accepted-oauth-scopes"] == "users:read"
     assert post(slack, "chat.postMessage", b"{", "application/json", slack.bot_token)["error"] == "invalid_json"
-    assert (
-        post(slack, "chat.postMessage", b"[]", "application/json", slack.bot_token)["error"] == "json_not_object"
-    )
+    assert post(slack, "chat.postMessage", b"[]", "application/json", slack.bot_token)["error"] == "json_not_object"
     assert post(slack, "chat.postMessage", b"x", "text/x", slack.bot_token)["error"] == "invalid_post_type"
     slack.problems.clear()
 

@@ -181,9 +181,7 @@ def test_what_a_bot_gets(folder: Path) -> None:
             "INSERT INTO kept VALUES ('Überfall, 火事')",
             "CREATE EXTENSION pg_trgm",
         )
-        settings = (
-            "SELECT current_setting('fsync'), current_setting('listen_addresses'), current_setting('timezone')"
-        )
+        settings = "SELECT current_setting('fsync'), current_setting('listen_addresses'), current_setting('timezone')"
         assert ask(url, settings) == [("on", "", "UTC")]
         # All scripts have upper and lower case, and trigrams.
         assert ask(url, "SELECT 'ЖЁÉ' ILIKE 'жёé', 'пожар' % 'пожары', cardinality(show_trgm('火事')) > 0") == [
@@ -378,9 +376,7 @@ def test_data_of_another_major_version(data_dir: Path) -> None:
 
 def test_no_binaries(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PG_BIN", str(folder))
-    assert refusal(quick(folder / "data")).startswith(
-        f"PG_BIN, {folder}, has no postgres and no initdb. Set PG_BIN"
-    )
+    assert refusal(quick(folder / "data")).startswith(f"PG_BIN, {folder}, has no postgres and no initdb. Set PG_BIN")
     monkeypatch.delenv("PG_BIN")
     monkeypatch.setattr(binaries_module, "find_spec", lambda _: None)
     sentence = refusal(quick(folder / "data"))
@@ -481,9 +477,7 @@ def test_an_ordinary_user_and_then_root(folder: Path, bin_dir: Path, hold: Calla
 
 
 @only_as_root
-def test_data_of_roots_is_not_for_an_ordinary_user(
-    data_dir: Path, bin_dir: Path, hold: Callable[..., Holder]
-) -> None:
+def test_data_of_roots_is_not_for_an_ordinary_user(data_dir: Path, bin_dir: Path, hold: Callable[..., Holder]) -> None:
     with quick(data_dir, bin_dir):
         owner = place_for(data_dir).account.name
     role, sentence = hold(data_dir, "--bin", bin_dir, "--as", 54321, 54321).said()

@@ -8,9 +8,7 @@ from tests.stories.conftest import World
 
 
 def test_a_declared_incident_is_shown_with_its_buttons(world: World) -> None:
-    answer = world.ask(
-        world.ben, "declare critical project:checkout team:payments env:prod Payments fail with 502"
-    )
+    answer = world.ask(world.ben, "declare critical project:checkout team:payments env:prod Payments fail with 502")
     assert "You have opened this incident" in answer.text
     for fact in ("#1 Payments fail with 502", "Critical", "checkout", "Payments", "prod", "Ben Tal ("):
         assert fact in answer.text

@@ -55,9 +55,7 @@ def test_an_admin_is_no_manager(both: World) -> None:
 
 def test_what_changes_in_the_file_holds_at_the_next_word(both: World) -> None:
     both.ask(both.ben, "subscribe 1")
-    both.apply(
-        ORGANIZATION.replace("Ben Tal, role: member, teams: [payments]", "Ben Tal, teams: [search]"), prune=True
-    )
+    both.apply(ORGANIZATION.replace("Ben Tal, role: member, teams: [payments]", "Ben Tal, teams: [search]"), prune=True)
     assert sees(both, both.ben) == [SECRET]
     assert "There is no incident #1 that you can see" in both.ask(both.ben, "view 1").text
     ben = "  - {email: ben@acme.test, name: Ben Tal, role: member, teams: [payments]}\n"
@@ -152,9 +150,7 @@ def test_another_organizations_incidents_are_nowhere_to_be_seen(world: World) ->
             .returning(Incident.id)
         ).one()
         tx.execute(
-            insert(IncidentProject).values(
-                incident_id=incident, project_id=reactor, started=now, status=1, team_id=0
-            )
+            insert(IncidentProject).values(incident_id=incident, project_id=reactor, started=now, status=1, team_id=0)
         )
     for person in (world.ada, world.dan, world.sue):
         assert sees(world, person) == ["Pay"]
@@ -280,10 +276,7 @@ def test_a_member_who_may_see_it_still_cannot_change_the_comments_of_others(worl
             forged["view"]["private_metadata"] = f'{{"n":1,"c":{comment}}}'
         done = world.ben.replay(forged)
         world.settle()
-        assert (
-            "Only the author" in str(done.answer)
-            or "Only the author" in world.ben.sees(world.cast.random)[-1].text
-        )
+        assert "Only the author" in str(done.answer) or "Only the author" in world.ben.sees(world.cast.random)[-1].text
     assert state(world) == before and world.ben.form is None
 
 

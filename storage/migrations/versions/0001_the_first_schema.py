@@ -19,9 +19,7 @@ def upgrade() -> None:
         "handled_request",
         sa.Column("workspace_id", sa.Text(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
-        sa.Column(
-            "date_added", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False
-        ),
+        sa.Column("date_added", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "key", name=op.f("pk_handled_request")),
     )
     op.create_index(op.f("ix_handled_request_date_added"), "handled_request", ["date_added"], unique=False)
@@ -34,9 +32,7 @@ def upgrade() -> None:
         sa.Column("incidents", sa.Boolean(), server_default=sa.text("true"), nullable=False),
         sa.Column("shared_channels", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("last_identifier", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
-        sa.Column(
-            "date_added", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False
-        ),
+        sa.Column("date_added", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_organization")),
         sa.UniqueConstraint("slug", name=op.f("uq_organization_slug")),
     )
@@ -49,9 +45,7 @@ def upgrade() -> None:
         sa.Column("slack_user_id", sa.Text(), nullable=True),
         sa.Column("role", sa.Text(), server_default=sa.text("'member'"), nullable=False),
         sa.Column("superuser", sa.Boolean(), server_default=sa.text("false"), nullable=False),
-        sa.Column(
-            "date_added", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False
-        ),
+        sa.Column("date_added", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("date_removed", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.CheckConstraint("role IN ('member', 'admin', 'manager', 'owner')", name=op.f("ck_member_role_known")),
         sa.CheckConstraint("email = lower(email)", name=op.f("ck_member_email_lower")),
@@ -188,9 +182,7 @@ def upgrade() -> None:
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("token_hash", sa.Text(), nullable=True),
         sa.Column("secret_encrypted", sa.Text(), nullable=True),
-        sa.Column(
-            "date_added", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False
-        ),
+        sa.Column("date_added", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("last_used", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.Column("date_revoked", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
@@ -235,9 +227,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["project_id"], ["project.id"], name=op.f("fk_project_team_project_id"), ondelete="CASCADE"
         ),
-        sa.ForeignKeyConstraint(
-            ["team_id"], ["team.id"], name=op.f("fk_project_team_team_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["team_id"], ["team.id"], name=op.f("fk_project_team_team_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("project_id", "team_id", name=op.f("pk_project_team")),
     )
     op.create_index(op.f("ix_project_team_team_id"), "project_team", ["team_id"], unique=False)
@@ -360,9 +350,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("incident_id", "member_id", name=op.f("pk_incident_subscription")),
     )
-    op.create_index(
-        op.f("ix_incident_subscription_member_id"), "incident_subscription", ["member_id"], unique=False
-    )
+    op.create_index(op.f("ix_incident_subscription_member_id"), "incident_subscription", ["member_id"], unique=False)
     op.create_table(
         "comment_mention",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -379,9 +367,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["member_id"], ["member.id"], name=op.f("fk_comment_mention_member_id"), ondelete="CASCADE"
         ),
-        sa.ForeignKeyConstraint(
-            ["team_id"], ["team.id"], name=op.f("fk_comment_mention_team_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["team_id"], ["team.id"], name=op.f("fk_comment_mention_team_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_comment_mention")),
         sa.UniqueConstraint(
             "activity_id",
@@ -424,9 +410,7 @@ def downgrade() -> None:
     op.drop_index(
         "ix_incident_project_open_of_team", table_name="incident_project", postgresql_where=sa.text("status <> 2")
     )
-    op.drop_index(
-        "ix_incident_project_open", table_name="incident_project", postgresql_where=sa.text("status <> 2")
-    )
+    op.drop_index("ix_incident_project_open", table_name="incident_project", postgresql_where=sa.text("status <> 2"))
     op.drop_index("ix_incident_project_all", table_name="incident_project")
     op.drop_table("incident_project")
     op.drop_index(op.f("ix_incident_activity_member_id"), table_name="incident_activity")

@@ -13,9 +13,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column(
-        "project", sa.Column("quiet_minutes", sa.BigInteger(), server_default=sa.text("5"), nullable=False)
-    )
+    op.add_column("project", sa.Column("quiet_minutes", sa.BigInteger(), server_default=sa.text("5"), nullable=False))
     op.create_table(
         "alert_memory",
         sa.Column("organization_id", sa.BigInteger(), nullable=False),

@@ -1,0 +1,33 @@
+"""Which incident? Asked where a verb came without its number, and answered by menus that find one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bot.handlers.call import Call
+from bot.incidents import filters, search
+from bot.messages import picks
+from bot.slack.outcomes import Answer, Outcome
+from storage.queries import listing
+
+OFFERED = 5  # most recent open incidents
+SUGGESTED = 20  # options while somebody types
+
+
+def offer(call: Call, verb: str) -> Outcome:
+    """The caller's most recent open incidents to pick from, for `view`, `ack`, `resolve` or `comment`."""
+    wanted = search.resolve(call.connection, call.access, filters.ListQuery(), call.now)
+    page = listing.incident_page(call.connection, wanted, call.access.member_id, cursor=None, size=OFFERED)
+    return Answer(picks.offer(verb, page.lines, call.now))
+
+
+def suggest(call: Call, typed: str) -> Sequence[Mapping[str, Any]]:
+    """The options of a menu of incidents: the newest open ones, or those whose number or title fits."""
+    typed = typed.strip().removeprefix("#")
+    if not typed:
+        wanted = search.resolve(call.connection, call.access, filters.ListQuery(), call.now)
+        page = listing.incident_page(call.connection, wanted, call.access.member_id, cursor=None, size=search.PAGE_SIZE)
+        return picks.options(page.lines)
+    found = listing.incidents_like(call.connection, call.access.project_ids, typed, limit=SUGGESTED)
+    return picks.options(found)

@@ -1,0 +1,52 @@
+"""The same words as the slash command, said to the bot: in a direct message, or where it is mentioned.
+
+Answered to whoever said them alone. What is said this way is a command and never a comment.
+"""
+
+from __future__ import annotations
+
+from bot.slack.clients import Clients
+from bot.slack.requests import Command, Event
+
+# What Slack calls the messages that somebody has just written: plain, with a file, and also sent to the channel.
+_WRITTEN = frozenset({None, "file_share", "thread_broadcast"})
+
+
+def command_in(event: Event, clients: Clients) -> Command | None:
+    """The command that a message is, if it is one: said to the bot by a person, just now."""
+    said = event.event
+    installation = clients.find(event.workspace_id)
+    person = event.person()
+    if installation is None or person is None or said.get("bot_id") or said.get("subtype") not in _WRITTEN:
+        return None
+    if person.user_id == installation.bot_user_id:
+        return None
+    text = str(said.get("text") or "")
+    mention = f"<@{installation.bot_user_id}"
+    if event.kind == "message":
+        if said.get("channel_type") != "im":
+            return None
+    elif mention not in text:
+        return None
+    channel_id = str(said.get("channel"))
+    return Command(
+        person=person,
+        channel_id=channel_id,
+        response_url=None,
+        trigger_id=None,
+        # Slack sends an event for the message and one for the mention in it: two ids, one thing said.
+        key=f"said:{channel_id}:{said.get('ts')}",
+        payload=said,
+        text=_words(text, mention),
+        said=True,
+        thread_ts=said.get("thread_ts"),
+    )
+
+
+def _words(text: str, mention: str) -> str:
+    """What follows the mention of the bot, or everything where it is not mentioned."""
+    _, found, after = text.partition(mention)
+    if not found:
+        return text.strip()
+    # `<@U…>` may carry a name: `<@U…|tocsin>`.
+    return after.partition(">")[2].lstrip(" :,").strip()

@@ -1,0 +1,137 @@
+"""App Home: tabs, incidents with their buttons, pages."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from bot.incidents.errors import BadWords
+from bot.incidents.markup import escape
+from bot.messages.blocks import Block, Element, Message, actions, button, context, divider, header, section
+from bot.messages.incident import cursor_read, cursor_written, incident_line
+from storage.rows import Cursor, IncidentLine, IncidentPage
+
+HomeView = dict[str, Any]
+
+
+class Tab(StrEnum):
+    """What Home shows."""
+
+    MINE = "mine"  # the open incidents of my teams' projects
+    FOLLOWING = "following"  # what I follow
+    UNSEEN = "unseen"  # what I have not acknowledged
+    ALL = "all"  # every open incident that I see
+
+
+_LABELS = {
+    Tab.MINE: "My teams",
+    Tab.FOLLOWING: "Following",
+    Tab.UNSEEN: "Not acknowledged",
+    Tab.ALL: "All open",
+}
+_EMPTY = {
+    Tab.MINE: "Nothing is open in your teams' projects.",
+    Tab.FOLLOWING: "You follow no open incident.",
+    Tab.UNSEEN: "You have acknowledged everything that is open.",
+    Tab.ALL: "Nothing is open that you can see.",
+}
+SEVERITIES = {"open": "Any severity", "warning": "Warning", "critical": "Critical"}
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Which tab, severity and page somebody is looking at; kept by Slack with the view."""
+
+    tab: Tab = Tab.MINE
+    severity: str = "open"
+    cursor: Cursor | None = None
+
+    def written(self) -> str:
+        """As a button's value and the view's metadata carry it."""
+        kept: dict[str, Any] = {"tab": self.tab.value, "sev": self.severity}
+        if self.cursor:
+            kept["at"] = cursor_written(self.cursor)
+        return json.dumps(kept, separators=(",", ":"))
+
+    @classmethod
+    def read(cls, text: str) -> State:
+        """From there again. Raises BadWords for what is none of ours."""
+        try:
+            kept = json.loads(text)
+            severity = str(kept["sev"])
+            if severity not in SEVERITIES:
+                raise ValueError
+            cursor = cursor_read(kept["at"]) if kept.get("at") else None
+            return cls(Tab(kept["tab"]), severity, cursor)
+        except (ValueError, KeyError, TypeError):
+            raise BadWords("That button is from a page that I no longer understand.") from None
+
+
+def closed(message: Message) -> HomeView:
+    """Home for somebody who cannot be shown any; `message` says why."""
+    return {"type": "home", "private_metadata": "", "blocks": message["blocks"]}
+
+
+def view(state: State, page: IncidentPage, organization: str, now: datetime) -> HomeView:
+    """Home, drawn."""
+    blocks: list[Block] = [
+        header(f"Incidents of {organization}"),
+        actions([*_tabs(state), button("Declare", "declare", "home")], "tabs"),
+        actions(_severities(state), "severities"),
+        divider(),
+    ]
+    if not page.lines:
+        blocks.append(section(f":white_check_mark: {_EMPTY[state.tab]}"))
+    for line in page.lines:
+        blocks += _line(line, now)
+    turning = []
+    if page.newer:
+        turning.append(button("Previous", "home_previous", replace(state, cursor=page.newer).written()))
+    if page.older:
+        turning.append(button("Next", "home_next", replace(state, cursor=page.older).written()))
+    if turning:
+        blocks.append(actions(turning, "turning"))
+    blocks.append(context(f"As you see it, {escape(organization)}. Everything here works as a command too."))
+    return {"type": "home", "private_metadata": state.written(), "blocks": blocks}
+
+
+def _tabs(state: State) -> list[Element]:
+    return [
+        button(
+            label,
+            f"home_tab_{tab.value}",
+            replace(state, tab=tab, cursor=None).written(),
+            style="primary" if tab is state.tab else None,
+        )
+        for tab, label in _LABELS.items()
+    ]
+
+
+def _severities(state: State) -> list[Element]:
+    return [
+        button(
+            label,
+            f"home_severity_{severity}",
+            replace(state, severity=severity, cursor=None).written(),
+            style="primary" if severity == state.severity else None,
+        )
+        for severity, label in SEVERITIES.items()
+    ]
+
+
+def _line(line: IncidentLine, now: datetime) -> list[Block]:
+    value = str(line.identifier)
+    return [
+        section(incident_line(line, now)),
+        actions(
+            [
+                button("View", "view", value),
+                button("Acknowledge", "acknowledge", value),
+                button("Resolve", "resolve", value),
+                button("Comment", "comment", value),
+            ]
+        ),
+    ]

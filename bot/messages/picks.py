@@ -1,0 +1,69 @@
+"""Choosing an incident where its number was left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bot.incidents.markup import escape
+from bot.messages.blocks import (
+    MAX_OPTION_TEXT,
+    MAX_OPTIONS,
+    Block,
+    Element,
+    Message,
+    actions,
+    button,
+    context,
+    message,
+    plain,
+    section,
+)
+from bot.messages.incident import incident_line
+from storage.rows import IncidentLine
+
+# The verb that lacks its number: the action of its button, and the label.
+VERBS = {
+    "view": ("view", "View"),
+    "ack": ("acknowledge", "Acknowledge"),
+    "resolve": ("resolve", "Resolve"),
+    "comment": ("comment", "Comment"),
+}
+PICK = "pick_"  # the menus' action_ids begin with it
+
+
+def offer(verb: str, lines: Sequence[IncidentLine], now: Any) -> Message:
+    """The caller's most recent open incidents with the verb's button on each, and a menu for every other one."""
+    action_id, label = VERBS[verb]
+    if not lines:
+        text = ":white_check_mark: Nothing is open that you can see."
+        blocks: list[Block] = [section(text)]
+    else:
+        text = f"Which incident? {label} one of these, or find another."
+        blocks = [section(escape(text))]
+        for line in lines:
+            blocks.append(section(incident_line(line, now), accessory=button(label, action_id, str(line.identifier))))
+    blocks.append(actions([menu(PICK + action_id, "Part of a number or title")]))
+    blocks.append(context(f"The menu finds resolved ones too. Or type the number behind `{verb}`."))
+    return message(text, blocks)
+
+
+def menu(action_id: str, placeholder: str) -> Element:
+    """A menu of incidents whose options are looked up as one types."""
+    return {
+        "type": "external_select",
+        "action_id": action_id,
+        "placeholder": plain(placeholder, 150),
+        "min_query_length": 0,
+    }
+
+
+def options(lines: Sequence[IncidentLine]) -> list[dict[str, Any]]:
+    """Incidents as the options of a menu."""
+    return [
+        {
+            "text": plain(f"#{line.identifier} {line.title}", MAX_OPTION_TEXT),
+            "value": str(line.identifier),
+        }
+        for line in lines[:MAX_OPTIONS]
+    ]
