@@ -119,6 +119,7 @@ class _Mishap:
 
     message: Message
     sentence: str
+    field: str | None = None  # of a form, where one is at fault
 
 
 class Desk:
@@ -171,9 +172,10 @@ class Desk:
         )
         if not isinstance(outcome, _Mishap):
             return outcome
-        fields = [block for block in ask.payload["view"]["blocks"] if block["type"] == "input"]
+        fields = [block["block_id"] for block in ask.payload["view"]["blocks"] if block["type"] == "input"]
         if fields:
-            return FormErrors({fields[0]["block_id"]: outcome.sentence})
+            at_fault = outcome.field if outcome.field is not None and outcome.field in fields else fields[0]
+            return FormErrors({at_fault: outcome.sentence})
         return UpdateForm(forms.gone(outcome.sentence))
 
     def shortcut(self, ask: Shortcut) -> Outcome:
@@ -251,7 +253,11 @@ class Desk:
             return Done()  # and whoever asked has been answered then
         except Refusal as refusal:
             form = refusal.form if isinstance(refusal, BadWords) else None
-            return _Mishap(answers.refused(refusal.sentence, form=form, typed=typed, command=command), refusal.sentence)
+            return _Mishap(
+                answers.refused(refusal.sentence, form=form, typed=typed, command=command),
+                refusal.sentence,
+                refusal.field if isinstance(refusal, BadWords) else None,
+            )
         except DatabaseAway as error:
             log.warning("the database is away", what=what, error=str(error.__cause__ or error))
             message = answers.database_away(typed, command)

@@ -29,5 +29,7 @@ def suggest(call: Call, typed: str) -> Sequence[Mapping[str, Any]]:
         wanted = search.resolve(call.connection, call.access, filters.ListQuery(), call.now)
         page = listing.incident_page(call.connection, wanted, call.access.member_id, cursor=None, size=search.PAGE_SIZE)
         return picks.options(page.lines)
-    found = listing.incidents_like(call.connection, call.access.project_ids, typed, limit=SUGGESTED)
+    found = listing.incidents_like(
+        call.connection, call.access.organization_id, call.access.project_ids, typed, limit=SUGGESTED
+    )
     return picks.options(found)

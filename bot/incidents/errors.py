@@ -44,8 +44,12 @@ class AlreadyClosed(Refusal):
 
 
 class BadWords(Refusal):
-    """A command, filter or field that makes no sense; `form` is what would be right."""
+    """A command, filter or field that makes no sense.
 
-    def __init__(self, sentence: str, form: str | None = None) -> None:
+    `form` is the command that would be right; `field` names what is at fault, where it may stand in a form.
+    """
+
+    def __init__(self, sentence: str, form: str | None = None, *, field: str | None = None) -> None:
         super().__init__(sentence)
         self.form = form
+        self.field = field

@@ -47,10 +47,10 @@ class ListQuery:
         parts = [self.show, *(f'"{word}"' for word in self.words)]
         if self.teams:
             parts.append("team:" + ",".join(self.teams))
-        for key, value in (("project", self.project), ("env", self.environment)):
+        options = {"project": self.project, "env": self.environment, "since": self.since, "until": self.until}
+        for key, value in options.items():
             if value is not None:
                 parts.append(f'{key}:"{value}"' if " " in value else f"{key}:{value}")
-        parts += [f"{key}:{value}" for key, value in (("since", self.since), ("until", self.until)) if value]
         if self.unseen:
             parts.append("seen:no")
         if self.following:
@@ -96,7 +96,7 @@ def parse_tokens(found: Sequence[Token]) -> ListQuery:
 def with_words(query: ListQuery, words: Sequence[str]) -> ListQuery:
     """The query, looking for these words in titles. Raises BadWords."""
     if len(words) > MAX_WORDS:
-        raise BadWords(f"At most {MAX_WORDS} words of a title can be looked for at once.", FORM)
+        raise BadWords(f"At most {MAX_WORDS} words of a title can be looked for at once.", FORM, field="words")
     return replace(query, words=tuple(_word(word) for word in words if word.strip()))
 
 
@@ -116,15 +116,14 @@ def _with_option(query: ListQuery, key: str, value: str) -> ListQuery:
             slugs = [slug.strip().lower() for slug in value.split(",") if slug.strip()]
             teams = tuple(dict.fromkeys((*query.teams, *slugs)))
             if len(teams) > MAX_TEAMS:
-                raise BadWords(f"At most {MAX_TEAMS} teams can be listed at once.", FORM)
+                raise BadWords(f"At most {MAX_TEAMS} teams can be listed at once.", FORM, field="team")
             return replace(query, teams=teams)
         case "project":
             return replace(query, project=value.lower())
         case "env":
             return replace(query, environment=_word(value))
         case "since" | "until":
-            written = value.lower() if _AGO.fullmatch(value) else value.upper()
-            return replace(query, since=written) if key == "since" else replace(query, until=written)
+            return replace(query, since=value) if key == "since" else replace(query, until=value)
         case "seen":
             if value.lower() != "no":
                 raise BadWords(f"`seen:` can only be `no`, not “{shortened(value)}”.", FORM)
@@ -144,6 +143,7 @@ def moment(value: str, key: str, now: datetime, zone: str) -> datetime:
         f"“{shortened(value)}” is no time for `{key}:`. It can be 30m, 24h, 7d or 2w ago, or a date such as"
         " 2026-11-01 or 2026-11-01T09:30.",
         FORM,
+        field=key,
     )
     ago = _AGO.fullmatch(value)
     try:
@@ -154,7 +154,7 @@ def moment(value: str, key: str, now: datetime, zone: str) -> datetime:
             edge = time.max if key == "until" else time.min
             found = datetime.combine(date(year, month, day), edge, ZoneInfo(zone))
         else:
-            found = datetime.fromisoformat(value)
+            found = datetime.fromisoformat(value.upper())
             if found.tzinfo is None:
                 found = found.replace(tzinfo=ZoneInfo(zone))
         found = found.astimezone(UTC)  # PostgreSQL knows fewer offsets than Python

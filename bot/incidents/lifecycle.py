@@ -135,16 +135,18 @@ def checked_title(title: str) -> str:
     """A title on one line, its blanks folded. Raises BadWords for an empty or too long one."""
     folded = " ".join(title.split())
     if not folded:
-        raise BadWords("An incident needs a title.")
+        raise BadWords("An incident needs a title.", field="title")
     if len(folded) > MAX_TITLE_LENGTH:
-        raise BadWords(f"A title can have at most {MAX_TITLE_LENGTH} characters; this one has {len(folded):,}.")
+        raise BadWords(
+            f"A title can have at most {MAX_TITLE_LENGTH} characters; this one has {len(folded):,}.", field="title"
+        )
     return folded
 
 
 def declare(tx: Connection, access: Access, declared: Declaration, now: datetime) -> IncidentHead:
     """Opens an incident by hand; its author has seen it and follows it. Raises BadWords."""
     if declared.environment and len(declared.environment) > MAX_ENVIRONMENT_LENGTH:
-        raise BadWords(f"An environment's name can have at most {MAX_ENVIRONMENT_LENGTH} characters.")
+        raise BadWords(f"An environment's name can have at most {MAX_ENVIRONMENT_LENGTH} characters.", field="env")
     incident = open_incident(
         tx,
         NewIncident(

@@ -30,7 +30,9 @@ def resolve(connection: Connection, access: Access, query: ListQuery, now: datet
     since = moment(query.since, "since", now, access.timezone) if query.since else None
     until = moment(query.until, "until", now, access.timezone) if query.until else None
     if since and until and since > until:
-        raise BadWords(f"`since:{query.since}` is after `until:{query.until}`: nothing can be in between.", FORM)
+        raise BadWords(
+            f"`since:{query.since}` is after `until:{query.until}`: nothing can be in between.", FORM, field="since"
+        )
     project_ids: Sequence[int] = access.project_ids
     if query.project is not None:
         project_ids = [project_by_slug(connection, access, query.project).id]
@@ -55,7 +57,7 @@ def project_by_slug(connection: Connection, access: Access, slug: str) -> direct
     for project in visible:
         if project.slug == slug.lower():
             return project
-    raise BadWords(_unknown("project", slug, [project.slug for project in visible]))
+    raise BadWords(_unknown("project", slug, [project.slug for project in visible]), field="project")
 
 
 def team_by_slug(connection: Connection, access: Access, slug: str) -> directory.Named:
@@ -64,7 +66,7 @@ def team_by_slug(connection: Connection, access: Access, slug: str) -> directory
     for team in known:
         if team.slug == slug.lower():
             return team
-    raise BadWords(_unknown("team", slug, [team.slug for team in known]))
+    raise BadWords(_unknown("team", slug, [team.slug for team in known]), field="team")
 
 
 def _team_ids(connection: Connection, access: Access, slugs: Sequence[str]) -> tuple[int, ...]:
@@ -78,7 +80,7 @@ def _team_ids(connection: Connection, access: Access, slugs: Sequence[str]) -> t
         elif slug in by_slug:
             found.add(by_slug[slug])
         else:
-            raise BadWords(_unknown("team", slug, [*by_slug, "mine", "unassigned"]))
+            raise BadWords(_unknown("team", slug, [*by_slug, "mine", "unassigned"]), field="team")
     return tuple(sorted(found))
 
 

@@ -32,6 +32,12 @@ _LABELS = {
     Tab.UNSEEN: "Not acknowledged",
     Tab.ALL: "All open",
 }
+_HEADINGS = {
+    Tab.MINE: "Open in your teams' projects",
+    Tab.FOLLOWING: "Open, and you follow it",
+    Tab.UNSEEN: "Open, and you have not acknowledged it",
+    Tab.ALL: "Everything open that you can see",
+}
 _EMPTY = {
     Tab.MINE: "Nothing is open in your teams' projects.",
     Tab.FOLLOWING: "You follow no open incident.",
@@ -82,6 +88,7 @@ def view(state: State, page: IncidentPage, organization: str, now: datetime) -> 
         actions([*_tabs(state), button("Declare", "declare", "home")], "tabs"),
         actions(_severities(state), "severities"),
         divider(),
+        section(f"*{_HEADINGS[state.tab]}*"),
     ]
     if not page.lines:
         blocks.append(section(f":white_check_mark: {_EMPTY[state.tab]}"))

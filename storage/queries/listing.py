@@ -193,26 +193,44 @@ def _line(row: Sequence[Any]) -> IncidentLine:
     return IncidentLine(id_, identifier, title, Status(status), environment, started, closed, team, seen_count, seen)
 
 
-def incidents_like(connection: Connection, project_ids: Sequence[int], typed: str, *, limit: int) -> list[IncidentLine]:
-    """Incidents of these projects whose number begins with what was typed, or whose title holds it.
+_LIKE_COLUMNS = "i.id, i.identifier, i.title, i.status, i.environment, i.date_started, i.date_closed, NULL, 0, false"
 
-    The number itself comes first, then what is open, then the newest.
+
+def incidents_like(
+    connection: Connection, organization_id: int, project_ids: Sequence[int], typed: str, *, limit: int
+) -> list[IncidentLine]:
+    """Incidents of these projects that somebody may mean by what they typed so far into a menu.
+
+    Those whose number begins with it come first, the shortest first; then those whose title holds it, the newest
+    first. A whole option, `#12 Checkout is down`, means that incident.
     """
-    rows = connection.exec_driver_sql(
-        """
-SELECT i.id, i.identifier, i.title, i.status, i.environment, i.date_started, i.date_closed, NULL, 0, false
-FROM (SELECT DISTINCT i.id FROM incident i JOIN incident_project ip ON ip.incident_id = i.id
-      WHERE ip.project_id = ANY(%(project_ids)s)
-        AND (i.title ILIKE %(part)s OR i.identifier::text LIKE %(prefix)s)) found
-JOIN incident i ON i.id = found.id
-ORDER BY i.identifier::text = %(typed)s DESC, i.status <> 2 DESC, i.date_started DESC LIMIT %(limit)s
-""",
-        {
-            "project_ids": list(project_ids),
-            "part": _like(typed),
-            "prefix": _like(typed)[1:],
-            "typed": typed,
-            "limit": limit,
-        },
+    number, _, title = typed.strip().removeprefix("#").partition(" ")
+    digits = number if number.isascii() and number.isdigit() and len(number) < 19 else ""
+    parameters = {
+        "organization_id": organization_id,
+        "project_ids": list(project_ids),
+        "limit": limit,
+        "rest": _like(title.strip()) if digits else "%",
+    }
+    # 12 begins 12, 120 to 129, 1200 to 1299 and so on: ranges of the index.
+    ranges = (
+        [(int(digits) * 10**more, (int(digits) + 1) * 10**more) for more in range(19 - len(digits))] if digits else []
     )
-    return [_line(row) for row in rows]
+    parameters |= {"from": [low for low, _ in ranges], "to": [min(high, 2**63 - 1) for _, high in ranges]}
+    by_number = f"""
+SELECT {_LIKE_COLUMNS} FROM unnest(%(from)s::bigint[], %(to)s::bigint[]) AS r(low, high)
+CROSS JOIN LATERAL (SELECT i.* FROM incident i
+    WHERE i.organization_id = %(organization_id)s AND i.identifier >= r.low AND i.identifier < r.high
+      AND i.title ILIKE %(rest)s
+      AND EXISTS (SELECT FROM incident_project ip
+                  WHERE ip.incident_id = i.id AND ip.project_id = ANY(%(project_ids)s) OFFSET 0)
+    ORDER BY i.identifier LIMIT %(limit)s) i
+ORDER BY i.identifier LIMIT %(limit)s
+"""
+    found = [_line(row) for row in connection.exec_driver_sql(by_number, parameters)] if ranges else []
+    if len(found) < limit:
+        by_title = ListFilter(project_ids=project_ids, words=(typed.strip(),))
+        known = {line.id for line in found}
+        page = incident_page(connection, by_title, 0, cursor=None, size=limit)
+        found += [line for line in page.lines if line.id not in known]
+    return found[:limit]

@@ -57,6 +57,7 @@ def ada(bench: Bench) -> Access:
         team_ids=frozenset(),
         project_ids=project_ids,
         sees_all=True,
+        shared_channels=False,
         timezone="UTC",
     )
 

@@ -108,6 +108,10 @@ class World:
             self.bot.background.submit(meet)
         meet()
 
+    def see(self, person: Person, words: str, *, channel: Channel | None = None) -> SeenMessage:
+        """The message with which a command is answered."""
+        return self.shown(self.ask(person, words, channel=channel))
+
     def ask(self, person: Person, words: str, *, channel: Channel | None = None) -> Answer:
         """What somebody types behind the slash command, in #checkout unless another channel is named."""
         return person.command(COMMAND, words, channel=channel or self.cast.checkout)
