@@ -143,6 +143,7 @@ def configure(
             root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(max(number, logging.INFO))
+    logging.getLogger("uvicorn.error").setLevel(logging.NOTSET)  # whatever another server in the process has set
     for name in _OWN_LOGGERS:
         logging.getLogger(name).setLevel(number)
     for name in _QUIET_LOGGERS:

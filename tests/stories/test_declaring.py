@@ -76,10 +76,18 @@ def test_elsewhere_it_is_the_one_of_the_team_that_is_named_or_of_the_callers(wor
 
 
 def test_where_it_cannot_be_told_the_project_is_asked_for(world: World) -> None:
-    answer = world.ask(world.dan, "declare critical The whole shop is down", channel=world.cast.random).text
-    assert "Which project" in answer and "catalogue" in answer and "checkout" in answer
-    assert "The whole shop is down" in answer
+    world.ask(world.dan, "declare critical The whole shop is down", channel=world.cast.random)
+    form = world.dan.wait_for_form("Declare an incident")
+    assert form.options("Project") == ["Catalogue", "Checkout"]
+    assert form.value("Title") == "The whole shop is down"
     assert "No open" in world.ask(world.dan, "list").text
+
+
+def test_said_in_a_message_no_form_can_open_and_the_project_is_asked_for_in_words(world: World) -> None:
+    world.dan.tell_bot("declare critical The whole shop is down")
+    answer = world.dan.wait_for_message(containing="Which project").text
+    assert "catalogue" in answer and "checkout" in answer
+    assert "The whole shop is down" in answer
 
 
 def test_a_channel_of_a_project_that_the_caller_does_not_see_is_no_hint(world: World) -> None:
