@@ -51,9 +51,7 @@ class Triggers:
             self._count += 1
             self._issued[trigger_id] = Trigger(trigger_id, user_id, now, view_id)
             if self._count % 1000 == 0:
-                recent = {
-                    key: one for key, one in self._issued.items() if one.issued_at > now - REMEMBERED_SECONDS
-                }
+                recent = {key: one for key, one in self._issued.items() if one.issued_at > now - REMEMBERED_SECONDS}
                 self._issued = recent
         return trigger_id
 

@@ -121,13 +121,9 @@ class Desk:
                 secret = self._secret_box.open(token.secret_encrypted)
             except SecretUnreadable:
                 log.error("a secret cannot be decrypted", token_id=token.id, cause="another TOCSIN_SECRET_KEY")
-                raise refused(
-                    503, "no_secret_key", "TOCSIN_SECRET_KEY", "is another than at `token create`"
-                ) from None
+                raise refused(503, "no_secret_key", "TOCSIN_SECRET_KEY", "is another than at `token create`") from None
             if not signed(secret):
-                raise refused(
-                    401, "bad_signature", "Sentry-Hook-Signature", "does not fit the body and the secret"
-                )
+                raise refused(401, "bad_signature", "Sentry-Hook-Signature", "does not fit the body and the secret")
             self._note_use(connection, token)
         return token
 

@@ -82,9 +82,7 @@ class Bench:
             )
         return f"/intake/sentry/{token_id}"
 
-    def post_signed(
-        self, path: str, payload: Any, resource: str, *, secret: str = SENTRY_SECRET
-    ) -> httpx.Response:
+    def post_signed(self, path: str, payload: Any, resource: str, *, secret: str = SENTRY_SECRET) -> httpx.Response:
         """Delivers a payload as Sentry does."""
         body = json.dumps(payload).encode()
         headers = {

@@ -76,9 +76,7 @@ def test_alertmanagers_deliveries_open_and_close_one_incident_for_each_alert(ben
     assert row.date_closed == datetime.fromisoformat(last["endsAt"])
     links = dict(bench.details()["links"])
     assert links["Runbook"] == "https://runbooks.test/disk"
-    assert links["Silence"].startswith(
-        "http://alerts.example:9093/#/silences/new?filter=%7Balertname%3D%22DiskFull%22"
-    )
+    assert links["Silence"].startswith("http://alerts.example:9093/#/silences/new?filter=%7Balertname%3D%22DiskFull%22")
     for delivery in sample("alertmanager"):
         bench.post(am, delivery, path=ALERTMANAGER)
     assert [status for *_, status in bench.incidents()] == [Status.CLOSED, Status.CRITICAL], "replayed"
@@ -239,9 +237,7 @@ def test_grafanas_delivery_opens_an_incident_for_each_alert(bench: Bench, graf: 
         ("alerts.0.annotations", {}, "High memory usage (zone=us-1)"),
     ],
 )
-def test_no_data_and_errors_are_told_in_the_title(
-    bench: Bench, graf: str, path: str, value: Any, title: str
-) -> None:
+def test_no_data_and_errors_are_told_in_the_title(bench: Bench, graf: str, path: str, value: Any, title: str) -> None:
     (delivery,) = sample("grafana")
     bench.post(graf, changed(delivery, path, value), path=GRAFANA)
     assert bench.incidents()[0][1] == title
@@ -363,9 +359,7 @@ def test_a_wrong_signature_or_path_is_refused(bench: Bench) -> None:
         ("data.metric_alert.date_detected", "x", "data.metric_alert.date_detected"),
     ],
 )
-def test_a_metric_alert_that_cannot_be_understood_is_named(
-    bench: Bench, path: str, value: Any, field: str
-) -> None:
+def test_a_metric_alert_that_cannot_be_understood_is_named(bench: Bench, path: str, value: Any, field: str) -> None:
     delivery = changed(metric("critical", "2026-11-23T08:00:00Z"), path, value)
     answer = bench.post_signed(bench.sentry(), delivery, "metric_alert")
     assert answer.status_code == 422

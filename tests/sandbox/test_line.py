@@ -218,7 +218,5 @@ def test_many_at_once(slack: Sandbox, sockets: ExitStack) -> None:
     assert len(messages) == 100
     assert all([reply.text for reply in message.thread] == ["noted"] for message in messages)
     assert all(message.text.endswith(" again") for message in messages)
-    stamps = [
-        envelope["payload"]["event"]["event_ts"] for envelope in app.received if envelope["type"] == "events_api"
-    ]
+    stamps = [envelope["payload"]["event"]["event_ts"] for envelope in app.received if envelope["type"] == "events_api"]
     assert len(stamps) == len(set(stamps)) == 400
