@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,7 @@ from sqlalchemy import exc
 
 from bot import log
 from bot.database import open_database, open_store
+from bot.intake import trial
 from bot.intake.tokens import SECRET_MAX_LENGTH, SecretBox, Source, new_token, token_hash
 from bot.organization.apply import NotApplicable, apply
 from bot.organization.difference import Kind, Plan
@@ -100,6 +102,7 @@ def _app() -> typer.Typer:
     token.command("list")(token_list)
     token.command("revoke")(token_revoke)
     app.add_typer(token, name="token")
+    app.command("send-test")(send_test)
     return app
 
 
@@ -283,6 +286,53 @@ def token_revoke(
         raise BadUsage(f"ID: there is no token {token_id}; `token list` shows them")
     typer.echo(f"Token {token_id} is revoked{'' if revoked == now else f' since {_date(revoked)}'}.", err=True)
     return 0
+
+
+# --- trying it out -----------------------------------------------------------------------------------------
+
+
+def send_test(
+    source: Annotated[Source, typer.Argument(help="Whose alert to send.", show_default=False)],
+    token: Annotated[str, typer.Option(help="The token; for sentry, the path or its ID.", show_default=False)],
+    resolved: Annotated[bool, typer.Option("--resolved", help="Send the end of the test alert.")] = False,
+    project: Annotated[str | None, typer.Option(help="For a token that is for no project in particular.")] = None,
+    url: Annotated[str | None, typer.Option(help="Where the bot serves HTTP; as set here by default.")] = None,
+    secret_stdin: Annotated[
+        bool, typer.Option("--secret-stdin", help="For sentry: read the client secret from stdin.")
+    ] = False,
+) -> int:
+    """Posts a realistic alert of a source to the running bot, and says which incident it became."""
+    settings = _settings()
+    base = (url or _own_address(settings)).rstrip("/")
+    if not re.match(r"https?://[^/]", base):
+        raise BadUsage(f"--url: {base} should be an http or https URL, like http://127.0.0.1:3000")
+    body = trial.payload(source, _now(), resolved=resolved, project=project)
+    if source is Source.SENTRY:
+        token_id = re.fullmatch(r"(?:/?intake/sentry/)?([0-9]+)", token)
+        if token_id is None:
+            raise BadUsage("--token: for sentry, this is the path that `token create` printed, /intake/sentry/ID")
+        if not secret_stdin:
+            raise BadUsage("--secret-stdin: Sentry's alerts are signed; the client secret is needed on stdin")
+        answer = trial.send(f"{base}/intake/sentry/{token_id[1]}", body, secret=_secret_from_stdin())
+    else:
+        if not re.fullmatch(r"[!-~]+", token):
+            raise BadUsage("--token: holds blanks or other characters that no token has")
+        answer = trial.send(f"{base}/intake/{source}", body, token=token)
+    for error in answer.errors:
+        typer.echo(log.redact(error), err=True)
+    if answer.errors or answer.status != HTTPStatus.ACCEPTED:
+        return EXIT_OUTSIDE
+    for number in answer.accepted:
+        typer.echo(f"Incident #{number}")
+    if not answer.accepted:
+        typer.echo("Taken, and no incident concerned.")
+    return 0
+
+
+def _own_address(settings: Settings) -> str:
+    # An address to listen on everywhere is none to connect to.
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.http_host, settings.http_host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.http_port}"
 
 
 if __name__ == "__main__":

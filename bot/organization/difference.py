@@ -169,13 +169,14 @@ def _projects(result: Plan, now: OrganizationState, file: OrganizationFile, prun
     for entry in file.projects:
         row = now.projects.get(entry.slug)
         what = f"project {entry.slug}"
+        wanted = {"name": entry.name, "quiet_minutes": entry.quiet_minutes}
         if row is None:
-            result.projects_added.append({"slug": entry.slug, "name": entry.name})
+            result.projects_added.append({"slug": entry.slug, **wanted})
             result.changes.append(Change(Kind.ADDED, what, _lists(teams=entry.teams, channels=entry.channels)))
             result.project_teams_added += [(entry.slug, team) for team in entry.teams]
             result.channels_added += [(entry.slug, channel) for channel in entry.channels]
             continue
-        if values := _changed(result, what, {"name": row.name}, {"name": entry.name}):
+        if values := _changed(result, what, {"name": row.name, "quiet_minutes": row.quiet_minutes}, wanted):
             result.projects_changed[row.id] = values
         for team in _missing(entry.teams, row.teams):
             result.project_teams_added.append((entry.slug, team))

@@ -12,13 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from bot.organization.tree import Mistake, NotReadable, Tree, dotted, read
 from bot.organization.tree import Path as TreePath
 from storage.values import Role
 
 MAX_NAME_LENGTH = 80  # characters
+DEFAULT_QUIET_MINUTES = 5
+MAX_QUIET_MINUTES = 1440
 MAX_EMAIL_LENGTH = 254  # characters, RFC 5321's longest path without its brackets
 # Past this, the first ones are mended before the rest is worth reading.
 MAX_MISTAKES_SHOWN = 100
@@ -60,6 +62,13 @@ def _email(value: str) -> str:
     return value.lower()
 
 
+def _minutes(value: Any) -> Any:
+    # Scalars of the file are text until their field says otherwise.
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9]{1,4}", value) or int(value) > MAX_QUIET_MINUTES:
+        raise ValueError(f"should be a number of minutes from 0 to {MAX_QUIET_MINUTES}")
+    return int(value)
+
+
 def _slack_id(letters: str, what: str) -> AfterValidator:
     pattern = re.compile(rf"[{letters}][A-Z0-9]+")
     shape = " or ".join(f"{letter}0123ABCD" for letter in letters)
@@ -79,6 +88,9 @@ WorkspaceId = Annotated[str, _slack_id("T", "a workspace")]
 ChannelId = Annotated[str, _slack_id("CG", "a channel")]
 UsergroupId = Annotated[str, _slack_id("S", "a user group")]
 UserId = Annotated[str, _slack_id("UW", "a person")]
+
+
+Minutes = Annotated[int, BeforeValidator(_minutes)]
 
 
 class _Entry(BaseModel):
@@ -105,6 +117,8 @@ class ProjectEntry(_Entry):
     name: Name
     teams: list[Slug] = []
     channels: list[ChannelId] = []
+    # An alert that ends and fires again within this time is the same incident.
+    quiet_minutes: Minutes = DEFAULT_QUIET_MINUTES
 
 
 class MemberEntry(_Entry):

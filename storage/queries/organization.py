@@ -51,6 +51,7 @@ class ProjectRow:
     name: str
     teams: frozenset[str]  # slugs
     channels: frozenset[str]  # Slack ids
+    quiet_minutes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +133,11 @@ def _projects(connection: Connection, organization_id: int) -> list[ProjectRow]:
         .scalar_subquery()
     )
     rows = connection.execute(
-        select(Project.id, Project.slug, Project.name, teams, channels).where(
+        select(Project.id, Project.slug, Project.name, teams, channels, Project.quiet_minutes).where(
             Project.organization_id == organization_id
         )
     )
-    return [ProjectRow(i, s, n, frozenset(t or ()), frozenset(c or ())) for i, s, n, t, c in rows]
+    return [ProjectRow(i, s, n, frozenset(t or ()), frozenset(c or ()), quiet) for i, s, n, t, c, quiet in rows]
 
 
 def _members(connection: Connection, organization_id: int) -> list[MemberRow]:
