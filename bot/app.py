@@ -11,6 +11,8 @@ import structlog
 from slack_sdk.errors import SlackApiError
 
 from bot.database import open_database
+from bot.delivery.pace import Pace
+from bot.delivery.service import Delivery, own_store
 from bot.handlers.call import Tools
 from bot.handlers.desk import Desk
 from bot.intake.http import create_http_app
@@ -50,6 +52,7 @@ class Bot:
         command: str,
         app_token: str | None = None,
         signing_secret: str | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self.store = store
         self.background = Background(api_url)
@@ -63,9 +66,12 @@ class Bot:
             signing_secret=None if app_token else signing_secret,
         )
         self.socket = SocketLine(self.line, app_token=app_token, api_url=api_url) if app_token else None
+        self.delivery = Delivery(own_store(store), clients, identity, api_url=api_url, pace=pace)
+        store.on_outbox = self.delivery.wake
 
     def start(self) -> None:
-        """Begins to take requests. Raises SlackApiError, OSError."""
+        """Begins to take requests, and to send what is due. Raises SlackApiError, OSError."""
+        self.delivery.start()
         if self.socket:
             self.socket.connect()
 
@@ -76,8 +82,10 @@ class Bot:
 
     def stop(self) -> None:
         """Takes no more requests, finishes those under way and what they left to be sent."""
+        self.delivery.begin_nothing()
         if self.socket:
             self.socket.close()
+        self.delivery.stop()
         self.background.drain()
 
 

@@ -6,10 +6,12 @@ Nothing else in the project creates engines or opens connections.
 from __future__ import annotations
 
 import select
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
+import psycopg2
+from psycopg2.extensions import connection as PgConnection
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
 
 from storage.errors import DatabaseAway, plain
@@ -22,6 +24,10 @@ LOCK_TIMEOUT_MS = 1000
 TCP_USER_TIMEOUT_MS = 2000  # a server whose machine has gone says nothing; the kernel does
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000
 POOL_SIZE = 12  # ten of Slack's requests at once, and the background; twice, for reading and writing
+
+
+# Where a transaction notes, in its connection's `info`, that delivery has something to do once it is committed.
+OUTBOX_WRITTEN = "outbox written"
 
 
 class BadDatabaseUrl(ValueError):
@@ -46,7 +52,12 @@ def normalise_url(url: str) -> URL:
 
 
 def create_pool(
-    url: str | URL, *, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS, autocommit: bool = False
+    url: str | URL,
+    *,
+    statement_timeout_ms: int = STATEMENT_TIMEOUT_MS,
+    autocommit: bool = False,
+    size: int = POOL_SIZE,
+    wait_s: float = POOL_TIMEOUT_S,
 ) -> Engine:
     """An engine with the project's time-outs. `statement_timeout_ms` 0 lifts those (migrations)."""
     lock_timeout = LOCK_TIMEOUT_MS if statement_timeout_ms else 0
@@ -58,9 +69,9 @@ def create_pool(
     )
     engine = create_engine(
         normalise_url(url) if isinstance(url, str) else url,
-        pool_size=POOL_SIZE,
+        pool_size=size,
         max_overflow=0,
-        pool_timeout=POOL_TIMEOUT_S,
+        pool_timeout=wait_s,
         pool_use_lifo=True,
         hide_parameters=True,
         isolation_level="AUTOCOMMIT" if autocommit else "READ COMMITTED",
@@ -98,11 +109,23 @@ class Store:
     def __init__(self, reading: Engine, writing: Engine) -> None:
         self._reading = reading
         self._writing = writing
+        # Called after each commit that left something in the outbox. Must return at once.
+        self.on_outbox: Callable[[], None] = lambda: None
 
     @classmethod
-    def open(cls, url: str | URL) -> Store:
-        """A store at that URL. Connects at first use, not now."""
-        return cls(create_pool(url, autocommit=True), create_pool(url))
+    def open(cls, url: str | URL, *, size: int = POOL_SIZE, wait_s: float = POOL_TIMEOUT_S) -> Store:
+        """A store at that URL, with two pools of at most `size` connections, for which is waited `wait_s` seconds.
+
+        Connects at first use, not now.
+        """
+        return cls(
+            create_pool(url, autocommit=True, size=size, wait_s=wait_s), create_pool(url, size=size, wait_s=wait_s)
+        )
+
+    @property
+    def url(self) -> URL:
+        """Where the database is."""
+        return self._writing.url
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -120,7 +143,27 @@ class Store:
         Raises DatabaseAway, Contended. Nothing is sent to Slack inside it.
         """
         with _plain_errors(), self._writing.begin() as connection:
+            connection.info.pop(OUTBOX_WRITTEN, None)
             yield connection
+            told = connection.info.pop(OUTBOX_WRITTEN, False)
+        if told:
+            self.on_outbox()
+
+    @contextmanager
+    def listen(self, channel: str) -> Iterator[PgConnection]:
+        """A connection of its own, beside the pools, that hears NOTIFY on `channel`. Raises DatabaseAway."""
+        with _plain_errors():
+            pooled = self._reading.raw_connection()
+        connection = cast(PgConnection, pooled.dbapi_connection)
+        pooled.detach()
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(f'LISTEN "{channel}"')
+            yield connection
+        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+            raise DatabaseAway("the listening connection was lost") from error
+        finally:
+            connection.close()
 
     def close(self) -> None:
         """Closes the pools' connections."""

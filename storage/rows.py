@@ -140,3 +140,45 @@ class IncidentDetails:
     mentions: Mentions
     links: list[tuple[str, str]]  # name and URL of what else its alert pointed to
     facts: list[tuple[str, str]]  # name and text of what else its alert said
+
+
+@dataclass(frozen=True, slots=True)
+class ToldEntry:
+    """An entry of the log that somebody is told of."""
+
+    entry: ActivityEntry
+    mention: bool  # it is told because it mentions them
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationContent:
+    """What a message to one person about one incident is drawn from, as things are when it is sent."""
+
+    incident: IncidentHead
+    entries: list[ToldEntry]  # oldest first; without those that were deleted meanwhile
+    mentions: Mentions
+    sees: bool  # whether the reader may still see the incident
+    subscribed: bool
+    notify: str  # what the reader wants to be told of
+    card: tuple[str, str] | None  # channel and ts of a card of a project that the reader sees
+
+
+@dataclass(frozen=True, slots=True)
+class CardContent:
+    """What a channel may know of an incident."""
+
+    details: IncidentDetails  # its projects: those that name the channel
+    said: ActivityEntry | None  # the latest entry with a comment
+    mentions: Mentions
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadContent:
+    """An entry of the log as a card's thread shows it."""
+
+    entry: ActivityEntry
+    mentions: Mentions
+    deleted: bool
+    card_ts: str | None  # None: the card does not stand yet
+    reply_gone: bool  # it began as a reply in that thread, which its author has deleted
+    shown_here: bool  # whether the channel may know of the incident

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, exists, select, update
+from sqlalchemy import Connection, delete, exists, select
 
 from bot.demo.company import SLUG, WORKSPACE
 from bot.incidents import comments, lifecycle
@@ -176,7 +176,7 @@ def write(tx: Connection, now: datetime) -> None:
     }
     for past in WEEK:
         _write_one(tx, past, now - past.began, organization.id, projects[past.project], teams[past.team], people)
-    tx.execute(update(Outbox).where(Outbox.date_expanded.is_(None)).values(date_expanded=now))
+    tx.execute(delete(Outbox))
 
 
 def _ids(tx: Connection, table: type[Project] | type[Team], organization_id: int) -> dict[str, int]:

@@ -13,7 +13,7 @@ from bot.incidents.access import Access
 from bot.incidents.errors import BadWords, CommentGone, NotYourComment, Refusal
 from bot.incidents.limits import MAX_COMMENT_LENGTH
 from storage.queries import access as access_queries
-from storage.queries import activity, directory, incidents
+from storage.queries import activity, directory, incidents, outbox
 from storage.rows import Comment, IncidentHead
 from storage.values import ActivityType
 
@@ -93,11 +93,17 @@ def record(
 
 
 def add(
-    tx: Connection, access: Access, identifier: int, written: CommentText, now: datetime
+    tx: Connection,
+    access: Access,
+    identifier: int,
+    written: CommentText,
+    now: datetime,
+    *,
+    said_in: str | None = None,
 ) -> tuple[IncidentHead, int]:
     """Adds a comment to an incident, open or closed; gives the incident and the comment's id.
 
-    Raises NotFound, Refusal.
+    `said_in` is the channel in whose thread it was said. Raises NotFound, Refusal.
     """
     incident = lookup.incident(tx, access, identifier, lock=True)
     check(tx, access, incident, written)
@@ -109,6 +115,7 @@ def add(
         member_id=access.member_id,
         comment=written.text,
         rich_text=written.rich_text,
+        said_in=said_in,
     )
     record(tx, access, incident, activity_id, written, now)
     return incident, activity_id
@@ -128,9 +135,19 @@ def own(
 
 
 def edit(
-    tx: Connection, access: Access, identifier: int, comment_id: int, written: CommentText, now: datetime
+    tx: Connection,
+    access: Access,
+    identifier: int,
+    comment_id: int,
+    written: CommentText,
+    now: datetime,
+    *,
+    said_in: str | None = None,
 ) -> IncidentHead:
-    """Gives a comment another text; whoever it newly mentions is subscribed. Raises as `own` and `check` do."""
+    """Gives a comment another text; whoever it newly mentions is subscribed and told, and nobody else.
+
+    `said_in` is the channel in whose thread it was changed. Raises as `own` and `check` do.
+    """
     incident, comment = own(tx, access, identifier, comment_id, lock=True)
     check(tx, access, incident, written)
     if written.text == comment.text and written.rich_text == comment.rich_text:
@@ -142,11 +159,21 @@ def edit(
         of_team = directory.member_ids_of_teams(tx, [team_id])
         new |= access_queries.members_who_see(tx, access.organization_id, incident.id, of_team)
     incidents.subscribe(tx, incident.id, sorted(new), now)
+    outbox.changed(tx, incident.id, comment.id, again=True, member_ids=new, said_in=said_in)
     return incident
 
 
-def delete(tx: Connection, access: Access, identifier: int, comment_id: int, now: datetime) -> IncidentHead:
-    """Deletes a comment. Raises NotFound, CommentGone, NotYourComment."""
+def delete(
+    tx: Connection,
+    access: Access,
+    identifier: int,
+    comment_id: int,
+    now: datetime,
+    *,
+    said_in: str | None = None,
+) -> IncidentHead:
+    """Deletes a comment. `said_in` as for `edit`. Raises NotFound, CommentGone, NotYourComment."""
     incident, comment = own(tx, access, identifier, comment_id, lock=True)
     activity.empty_comment(tx, comment.id, now)
+    outbox.changed(tx, incident.id, comment.id, again=True, said_in=said_in)
     return incident

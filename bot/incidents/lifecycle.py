@@ -16,7 +16,7 @@ from bot.incidents.access import Access
 from bot.incidents.comments import CommentText
 from bot.incidents.errors import AlreadyClosed, BadWords
 from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH, MAX_TITLE_LENGTH
-from storage.queries import activity, incidents
+from storage.queries import activity, incidents, outbox
 from storage.rows import IncidentHead
 from storage.values import ActivityType, Status, StatusMethod
 
@@ -171,7 +171,9 @@ def declare(tx: Connection, access: Access, declared: Declaration, now: datetime
 def acknowledge(tx: Connection, access: Access, identifier: int, now: datetime) -> tuple[IncidentHead, bool]:
     """Marks an incident seen by the caller; gives it, and whether that was their first time. Raises NotFound."""
     incident = lookup.incident(tx, access, identifier, lock=True)
-    return incident, incidents.mark_seen(tx, incident.id, access.member_id, now)
+    first = incidents.mark_seen(tx, incident.id, access.member_id, now)
+    outbox.changed(tx, incident.id)
+    return incident, first
 
 
 def resolve(

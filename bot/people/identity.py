@@ -168,6 +168,43 @@ class Identity:
         member_id, name = queries.person(connection, workspace_id, user_id)
         return member_id, name or user_id
 
+    def find(self, workspace_id: str, member_id: int, user_id: str | None, now: datetime) -> str | None:
+        """What Slack calls a member, asked anew; `user_id` is what it called them before. None: it knows no such.
+
+        The same rules hold as when they come by themselves. Raises SlackAway, DatabaseAway.
+        """
+        with self._store.read() as connection:
+            if user_id is not None:
+                known, _ = self.member_behind(connection, workspace_id, user_id, now)
+                if known == member_id:
+                    return user_id
+            email = queries.email_of(connection, member_id)
+            found = self._by_email(workspace_id, email) if email else None
+            if found is None:
+                return None
+            # Not taken from the search alone: whoever it found is looked at like anybody else.
+            standing = queries.standing(connection, workspace_id, found)
+            if standing is None:
+                return None
+            self._ask_slack(connection, standing, workspace_id, found, now)
+            known, _ = queries.person(connection, workspace_id, found)
+            return found if known == member_id else None
+
+    def _by_email(self, workspace_id: str, email: str) -> str | None:
+        installation = self._clients.find(workspace_id)
+        if installation is None:
+            return None
+        try:
+            return str(installation.client.users_lookupByEmail(email=email)["user"]["id"])
+        except SlackApiError as error:
+            if error.response.get("error") == "users_not_found":
+                return None
+            log.warning("users.lookupByEmail was refused", error=error.response.get("error"))
+            raise SlackAway from error
+        except OSError as error:
+            log.warning("Slack could not be reached", method="users.lookupByEmail", error=str(error))
+            raise SlackAway from error
+
     def _ask_slack(
         self, connection: Connection, standing: Standing, workspace_id: str, user_id: str, now: datetime
     ) -> None:

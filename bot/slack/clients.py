@@ -60,12 +60,12 @@ class Clients:
         return list(self._by_workspace.values())
 
 
-def web_client(api_url: str, token: str | None = None) -> WebClient:
+def web_client(api_url: str, token: str | None = None, *, timeout_s: int = CALL_TIMEOUT_S) -> WebClient:
     """A client with the project's time-out, which retries nothing by itself: whoever calls knows what may be."""
     return WebClient(
         token=token,
         base_url=api_url,
-        timeout=CALL_TIMEOUT_S,
+        timeout=timeout_s,
         logger=logging.getLogger("slack_sdk"),
         retry_handlers=[],
     )

@@ -112,6 +112,27 @@ def member_by_email(connection: Connection, organization_id: int, email: str) ->
     )
 
 
+def email_of(connection: Connection, member_id: int) -> str | None:
+    """The e-mail of a present member."""
+    return connection.scalar(select(Member.email).where(Member.id == member_id, Member.date_removed.is_(None)))
+
+
+def members_who_manage(connection: Connection, organization_id: int, most: int = 5) -> list[int]:
+    """Some of those who manage an organization, its owners first."""
+    return list(
+        connection.scalars(
+            select(Member.id)
+            .where(
+                Member.organization_id == organization_id,
+                Member.role.in_(["owner", "manager"]),
+                Member.date_removed.is_(None),
+            )
+            .order_by(Member.role.desc(), Member.id)
+            .limit(most)
+        )
+    )
+
+
 def remember_person(
     connection: Connection,
     workspace_id: str,

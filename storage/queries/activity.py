@@ -8,8 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from storage.models import CommentMention, IncidentActivity, Outbox
+from storage.models import CommentMention, IncidentActivity
 from storage.prepared import Prepared
+from storage.queries import outbox
 from storage.rows import ActivityEntry, ActivityPage, Comment, Mentionable, Mentions
 from storage.values import ActivityType
 
@@ -117,10 +118,12 @@ def add_activity(
     rich_text: dict[str, Any] | None = None,
     date_added: datetime | None = None,
     tell: bool = True,
+    said_in: str | None = None,
 ) -> int:
     """An entry of the log and, with `tell`, its outbox row in the same transaction; gives the entry's id.
 
-    `date_added` is when it happened, where that is not `now`.
+    `date_added` is when it happened, where that is not `now`. `said_in` is the channel in whose thread it
+    was said.
     """
     activity_id = connection.execute(
         insert(IncidentActivity)
@@ -137,7 +140,7 @@ def add_activity(
         .returning(IncidentActivity.id)
     ).scalar_one()
     if tell:
-        connection.execute(insert(Outbox).values(activity_id=activity_id, date_added=now))
+        outbox.changed(connection, incident_id, activity_id, said_in=said_in)
     return activity_id
 
 

@@ -138,6 +138,12 @@ _HEAD_COLUMNS = (
 )
 
 
+def incident_head_by_id(connection: Connection, incident_id: int) -> IncidentHead | None:
+    """The incident with that id of the database, whoever asks; None when it is gone."""
+    row = connection.execute(select(*_HEAD_COLUMNS).where(Incident.id == incident_id)).first()
+    return None if row is None else _head(row)
+
+
 def incident_by_dedup_key(connection: Connection, organization_id: int, dedup_key: str) -> IncidentHead | None:
     """The newest incident of that key, closed or not, its row locked; None when the key is new."""
     row = connection.execute(

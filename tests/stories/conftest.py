@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -111,6 +112,21 @@ class World:
     def see(self, person: Person, words: str, *, channel: Channel | None = None) -> SeenMessage:
         """The message with which a command is answered."""
         return self.shown(self.ask(person, words, channel=channel))
+
+    def rest(self, seconds: float = 15.0) -> None:
+        """Waits until delivery has nothing left to do, now or later; raises AssertionError."""
+        self.slack.settle()
+        busy = (
+            "SELECT EXISTS (SELECT FROM outbox) OR EXISTS (SELECT FROM post WHERE wanted_version > drawn_version)"
+            " OR EXISTS (SELECT FROM destination WHERE leased_until > now())"
+        )
+        deadline = time.monotonic() + seconds
+        while True:
+            with self.store.read() as connection:
+                if not connection.exec_driver_sql(busy).scalar_one():
+                    return
+            assert time.monotonic() < deadline, "delivery does not come to rest"
+            time.sleep(0.02)
 
     def ask(self, person: Person, words: str, *, channel: Channel | None = None) -> Answer:
         """What somebody types behind the slash command, in #checkout unless another channel is named."""

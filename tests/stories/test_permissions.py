@@ -217,7 +217,7 @@ def state(world: World) -> str:
             str(connection.exec_driver_sql(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall())  # noqa: S608
             for table in (
                 *("incident", "incident_project", "incident_seen", "incident_subscription"),
-                *("incident_activity", "comment_mention", "outbox"),
+                *("incident_activity", "comment_mention"),
             )
         )
 

@@ -1,0 +1,134 @@
+"""Calls to Slack's Web API, and what their outcome means for something that is to be sent once."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.error import URLError
+
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError
+
+# A token that is no good: nothing can be sent in the whole workspace until somebody mends it.
+TOKEN_ERRORS = frozenset(
+    {
+        "token_revoked",
+        "account_inactive",
+        "invalid_auth",
+        "not_authed",
+        "token_expired",
+        "not_allowed_token_type",
+        "org_login_required",
+        "team_added_to_org",
+        "access_denied",
+    }
+)
+# Slack's own words for "something went wrong", after which it may or may not have been done.
+UNSURE_ERRORS = frozenset({"internal_error", "fatal_error", "request_timeout", "service_unavailable"})
+# The message as it is can never be sent.
+CONTENT_ERRORS = frozenset(
+    {
+        "invalid_blocks",
+        "invalid_blocks_format",
+        "invalid_attachments",
+        "invalid_metadata_format",
+        "metadata_too_large",
+        "msg_too_long",
+        "msg_blocks_too_long",
+        "too_many_attachments",
+        "attachment_payload_limit_exceeded",
+        "no_text",
+    }
+)
+# The message, or the one in whose thread it should stand, is not there any more.
+GONE_ERRORS = frozenset({"message_not_found", "thread_not_found", "cant_update_message", "edit_window_closed"})
+# A limit of rate, besides the HTTP status.
+_RATE_ERRORS = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded", "accesslimited"})
+_DEFAULT_RETRY_AFTER_S = 1.0
+_NOT_JSON = "Received a response in a non-JSON format"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Done, with what Slack answered."""
+
+    answer: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Not done, for a reason that Slack names."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """Not done; not to be tried again for so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unreached:
+    """Not done: Slack was not even reached."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nobody knows whether it was done."""
+
+    reason: str
+
+
+Result = Taken | Refused | Limited | Unreached | Unknown
+
+
+def write(client: WebClient, method: str, **arguments: Any) -> Result:
+    """Calls a method that takes JSON (`chat.…`)."""
+    return _call(client, method, json=arguments)
+
+
+def read(client: WebClient, method: str, **arguments: Any) -> Result:
+    """Calls a method that takes a form (`conversations.…`, `users.…`)."""
+    return _call(client, method, params=arguments)
+
+
+def _call(client: WebClient, method: str, **how: Any) -> Result:
+    try:
+        return Taken(client.api_call(method, **how).data)  # type: ignore[arg-type]  # a mapping: these answer JSON
+    except SlackApiError as failure:
+        return _failed(failure)
+    except URLError as failure:
+        reason = failure.reason
+        if isinstance(reason, ConnectionRefusedError | socket.gaierror | ssl.SSLCertVerificationError):
+            return Unreached(str(reason))
+        return Unknown(str(reason))
+    except (OSError, http.client.HTTPException) as failure:
+        return Unknown(str(failure) or type(failure).__name__)
+
+
+def _failed(failure: SlackApiError) -> Result:
+    response = failure.response
+    error = str(response.get("error") or "")
+    if response.status_code == 429 or error in _RATE_ERRORS:
+        return Limited(_retry_after(response.headers))
+    if response.status_code >= 500 or error in UNSURE_ERRORS or error.startswith(_NOT_JSON):
+        return Unknown(f"HTTP {response.status_code} {error[:100]}".strip())
+    return Refused(error or f"HTTP {response.status_code}")
+
+
+def _retry_after(headers: Mapping[str, Any]) -> float:
+    for name, value in headers.items():
+        if name.lower() == "retry-after":
+            try:
+                return max(0.0, float(value[0] if isinstance(value, list) else value))
+            except ValueError:
+                break
+    return _DEFAULT_RETRY_AFTER_S

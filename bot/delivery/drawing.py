@@ -1,0 +1,121 @@
+"""What a post shows, drawn from the database at the moment when it is sent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from bot.messages import card as cards
+from bot.messages import notification as notifications
+from storage.queries import drawing, outbox
+from storage.queries.posts import Target, Waiting
+
+# Trouble that is ours to name, beside Slack's own reasons.
+SHARED = "shared_with_another_company"
+# A thread waits for its card to stand; so long at a time.
+_CARD_WAIT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """The message is to be posted, or the one that stands brought to this."""
+
+    message: Mapping[str, Any]
+    thread_ts: str | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same message."""
+        return hashlib.sha256(json.dumps(self.message, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """The message that stands is to go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """There is nothing to show (any more); what stands may stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """It cannot be shown yet."""
+
+    seconds: float
+
+
+Drawn = Show | Remove | Drop | Wait
+
+
+def draw(tx: Connection, post: Waiting, target: Target, workspace_url: str) -> Drawn:
+    """What is to be shown for a post. Writes only who is unsubscribed, and what did not fit into the message.
+
+    `workspace_url` is where links to messages begin.
+    """
+    match post.kind:
+        case "notification":
+            return _notification(tx, post, target, workspace_url)
+        case "card":
+            return _card(tx, post, target)
+        case "mirror" | "amendment":
+            return _in_thread(tx, post, target)
+        case _:
+            return Show(post.message or {"text": "…"})
+
+
+def _notification(tx: Connection, post: Waiting, target: Target, workspace_url: str) -> Drawn:
+    content = drawing.notification_content(tx, post, target, notifications.MOST_ENTRIES)
+    if content is None or not target.incidents_on:
+        return Drop()
+    if not content.sees:
+        outbox.unsubscribe_all(tx, content.incident.id, [target.member_id or 0])
+        return Drop()
+    wanted = [
+        told
+        for told in content.entries
+        if content.notify != "none" and (told.mention or (content.subscribed and content.notify == "all"))
+    ]
+    if len(content.entries) == notifications.MOST_ENTRIES:
+        drawing.tell_the_rest_later(tx, post, content.entries[-1].entry.id)
+    if not wanted:
+        return Drop()
+    url = None
+    if content.card is not None:
+        channel_id, ts = content.card
+        url = f"{workspace_url}archives/{channel_id}/p{ts.replace('.', '')}"
+    return Show(notifications.notification(content, wanted, url))
+
+
+def _card(tx: Connection, post: Waiting, target: Target) -> Drawn:
+    if not target.incidents_on:
+        return Drop()
+    content = drawing.card_content(tx, post, target)
+    if content is not None:
+        return Show(cards.card(content))
+    identifier = drawing.identifier_of(tx, post)
+    # It was shown here once; what has happened since is not this channel's business.
+    return Drop() if post.ts is None or identifier is None else Show(cards.retired(identifier))
+
+
+def _in_thread(tx: Connection, post: Waiting, target: Target) -> Drawn:
+    content = drawing.thread_content(tx, post, target)
+    if content is None or not target.incidents_on or not content.shown_here:
+        return Drop()
+    if post.kind == "mirror":
+        if content.deleted:
+            return Drop() if post.ts is None else Remove()
+        message = cards.mirrored(content.entry, content.mentions)
+    else:
+        if content.reply_gone:
+            return Drop() if post.ts is None else Remove()
+        message = cards.amended(content.entry, content.mentions, deleted=content.deleted)
+    if content.card_ts is None and post.ts is None:
+        return Wait(_CARD_WAIT_S)
+    return Show(message, thread_ts=content.card_ts)

@@ -1,0 +1,255 @@
+"""Delivery at work: threads that expand changes and send posts, woken at once, or else by a slow poll."""
+
+from __future__ import annotations
+
+import os
+import queue
+import select
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from sqlalchemy import Connection
+
+from bot.delivery import calls
+from bot.delivery.expand import expand_next
+from bot.delivery.pace import Pace
+from bot.delivery.sender import Line, Sender
+from bot.people.identity import Identity
+from bot.slack.clients import Clients, Installation, web_client
+from storage.engine import Store
+from storage.errors import Contended, DatabaseAway
+from storage.queries import once, posts
+from storage.queries.posts import Lease
+
+log = structlog.get_logger(__name__)
+
+SENDERS = 8
+# Connections of delivery's own: what people ask for never waits for what they are told.
+POOL_SIZE = 10
+POOL_WAIT_S = 5.0
+STOP_S = 8.0  # of the ten seconds that a stop may take
+_CHANNEL = "tocsin_outbox"
+_NOTIFY_EVERY_S = 0.05  # other replicas are woken at most so often
+_AFTER_TROUBLE_S = 1.0
+_CLEAN_EVERY_S = 600.0
+_CLEAN_AT_ONCE = 5000
+KEPT_FOR = timedelta(days=14)  # messages that were sent, and will never change, are remembered so long
+
+
+class Delivery:
+    """Everything that is posted, from `start` to `stop`."""
+
+    def __init__(
+        self,
+        store: Store,
+        clients: Clients,
+        identity: Identity,
+        *,
+        api_url: str,
+        pace: Pace | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        senders: int = SENDERS,
+    ) -> None:
+        """`store` is delivery's own; see `own_store`."""
+        self._pace = pace or Pace()
+        self._store = store
+        self._clock = clock
+        self._lines = {one.workspace_id: _line(one, api_url, self._pace) for one in clients.all()}
+        self._sender = Sender(store, self._lines, identity, self._pace, clock)
+        self._count = senders
+        self._leased: queue.SimpleQueue[Lease | None] = queue.SimpleQueue()
+        self._free = senders
+        self._stopping = threading.Event()
+        self._changes = threading.Event()  # there may be something to expand
+        self._posts = threading.Event()  # there may be something to send, or somebody free to send it
+        self._tell_others = threading.Event()
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._wake_reader, self._wake_writer = os.pipe()
+
+    def start(self) -> None:
+        """Begins to send; a second time it does nothing."""
+        if self._threads:
+            return
+        loops: list[tuple[str, Callable[[], None]]] = [
+            ("expander", self._expand),
+            ("scheduler", self._schedule),
+            ("listener", self._listen),
+            ("notifier", self._notify),
+            ("cleaner", self._clean),
+            *((f"sender-{number}", self._send) for number in range(self._count)),
+        ]
+        self._threads = [threading.Thread(target=loop, name=f"delivery-{name}", daemon=True) for name, loop in loops]
+        for thread in self._threads:
+            thread.start()
+
+    def wake(self) -> None:
+        """Something was written to the outbox and committed."""
+        self._changes.set()
+        self._posts.set()
+        self._tell_others.set()
+
+    def begin_nothing(self) -> None:
+        """Begins nothing more from now on; what is being sent goes on."""
+        if self._stopping.is_set():
+            return
+        self._stopping.set()
+        self.wake()
+        os.write(self._wake_writer, b"x")
+        for _ in range(self._count):
+            self._leased.put(None)
+
+    def stop(self) -> None:
+        """Begins nothing more, and returns when what is being sent has been settled, or after STOP_S seconds."""
+        deadline = time.monotonic() + STOP_S
+        self.begin_nothing()
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        if not any(thread.is_alive() for thread in self._threads):
+            os.close(self._wake_reader)
+            os.close(self._wake_writer)
+        self._store.close()
+
+    # --- the loops -----------------------------------------------------------------------------------------
+
+    def _guarded(self, work: Callable[[], None], what: str) -> None:
+        """Runs a step of a loop; trouble ends the step and not the loop."""
+        try:
+            work()
+        except (DatabaseAway, Contended) as error:
+            if not self._stopping.is_set():
+                log.warning("delivery waits for the database", what=what, error=str(error.__cause__ or error))
+                self._stopping.wait(_AFTER_TROUBLE_S)
+        except Exception:
+            log.exception("delivery met with an unexpected error", what=what)
+            self._stopping.wait(_AFTER_TROUBLE_S)
+
+    def _expand(self) -> None:
+        def step() -> None:
+            self._changes.clear()
+            while not self._stopping.is_set() and expand_next(self._store):
+                self._posts.set()
+
+        while not self._stopping.is_set():
+            self._guarded(step, "expanding")
+            self._changes.wait(self._pace.poll_s)
+
+    def _schedule(self) -> None:
+        wait = 0.0
+
+        def step() -> None:
+            nonlocal wait
+            wait = self._hand_out()
+
+        while not self._stopping.is_set():
+            self._posts.wait(wait)
+            self._posts.clear()
+            wait = self._pace.poll_s
+            if not self._stopping.is_set():
+                self._guarded(step, "leasing")
+
+    def _hand_out(self) -> float:
+        """Leases what is due for those who are free; gives how long nothing more will be, unless woken."""
+        with self._lock:
+            free = self._free
+        if not free:
+            return self._pace.poll_s  # whoever becomes free wakes this
+        with self._store.read() as connection:
+            serving = self._serving(connection)
+            if not serving:
+                return self._pace.poll_s
+            leases = posts.lease(connection, serving, free, self._pace.lease_s)
+            wait = self._pace.poll_s
+            if len(leases) < free:
+                next_s = posts.seconds_to_next(connection, serving)
+                wait = wait if next_s is None else min(wait, max(0.0, next_s))
+        with self._lock:
+            self._free -= len(leases)
+        for one in leases:
+            self._leased.put(one)
+        return wait
+
+    def _serving(self, connection: Connection) -> list[str]:
+        """The workspaces that take messages. One whose token was no good is asked again now and then."""
+        paused = posts.paused(connection)
+        serving = []
+        for workspace_id, line in self._lines.items():
+            if workspace_id in paused:
+                reason, seconds = paused[workspace_id]
+                if seconds > 0:
+                    continue
+                result = calls.read(line.client, "auth.test")
+                if not isinstance(result, calls.Taken):
+                    posts.pause(connection, workspace_id, reason, self._pace.paused_s)
+                    continue
+                posts.resume(connection, workspace_id)
+                log.info("the workspace takes messages again", workspace=workspace_id)
+            serving.append(workspace_id)
+        return serving
+
+    def _send(self) -> None:
+        while True:
+            held = self._leased.get()
+            if held is None or self._stopping.is_set():
+                return
+            self._guarded(lambda held=held: self._sender.serve(held), "sending")  # type: ignore[misc]
+            with self._lock:
+                self._free += 1
+            self._posts.set()
+
+    def _listen(self) -> None:
+        """Other replicas say that there is something to do."""
+
+        def step() -> None:
+            with self._store.listen(_CHANNEL) as connection:
+                # What came while nobody listened.
+                self._changes.set()
+                self._posts.set()
+                while not self._stopping.is_set():
+                    select.select([connection.fileno(), self._wake_reader], [], [])
+                    connection.poll()
+                    if connection.notifies:
+                        connection.notifies.clear()
+                        self._changes.set()
+                        self._posts.set()
+
+        while not self._stopping.is_set():
+            self._guarded(step, "listening")
+
+    def _notify(self) -> None:
+        def step() -> None:
+            with self._store.read() as connection:
+                connection.exec_driver_sql(f"NOTIFY {_CHANNEL}")
+
+        while True:
+            self._tell_others.wait()
+            if self._stopping.is_set():
+                return
+            self._tell_others.clear()
+            self._guarded(step, "telling other replicas")
+            self._stopping.wait(_NOTIFY_EVERY_S)
+
+    def _clean(self) -> None:
+        def step() -> None:
+            now = self._clock()
+            with self._store.read() as connection:
+                once.forget_old(connection, now)
+                while posts.forget_done(connection, now - KEPT_FOR, _CLEAN_AT_ONCE) == _CLEAN_AT_ONCE:
+                    if self._stopping.is_set():
+                        return
+
+        while not self._stopping.wait(_CLEAN_EVERY_S):
+            self._guarded(step, "cleaning up")
+
+
+def own_store(store: Store) -> Store:
+    """A store of delivery's own on the same database."""
+    return Store.open(store.url, size=POOL_SIZE, wait_s=POOL_WAIT_S)
+
+
+def _line(installation: Installation, api_url: str, pace: Pace) -> Line:
+    client = web_client(api_url, installation.client.token, timeout_s=pace.call_s)
+    return Line(installation, client, (installation.authorization.url or "https://slack.com/").rstrip("/") + "/")

@@ -1,0 +1,173 @@
+"""The card of an incident in a channel, and what stands in its thread. Neither calls anybody: names, no mentions.
+
+A card shows what its channel may know, which is decided where it is read; here it is only drawn.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+from bot.incidents.markup import escape
+from bot.messages.blocks import (
+    Block,
+    Element,
+    Message,
+    actions,
+    button,
+    context,
+    cut,
+    date,
+    duration,
+    link,
+    message,
+    pieces,
+    section,
+)
+from bot.messages.comments import named
+from bot.messages.incident import STATUS_NAMES, STATUS_SIGNS, bold, entry_sentence, title_of
+from storage.rows import ActivityEntry, CardContent, IncidentDetails, Mentions, Seen
+from storage.values import ActivityType, Status
+
+# The bar beside a card, so that a glance at a channel tells what burns.
+COLORS = {
+    Status.OPEN: "#2f6fde",
+    Status.CLOSED: "#2e9e5b",
+    Status.WARNING: "#e8a317",
+    Status.CRITICAL: "#d7263d",
+}
+RETIRED_COLOR = "#9b9b9b"
+SAID_LENGTH = 600  # characters of the latest comment that a card shows
+PIECE_LENGTH = 2900
+MAX_PIECES = 3
+
+
+class Attachment(TypedDict):
+    """What stands beside a coloured bar."""
+
+    color: str
+    fallback: str
+    blocks: list[Block]
+
+
+class CardMessage(TypedDict):
+    """A card as it is posted. Its blocks stand in the attachment; `text` is the line above them."""
+
+    text: str
+    blocks: list[Block]
+    attachments: list[Attachment]
+
+
+def card(content: CardContent) -> CardMessage:
+    """A card as it is to be shown now."""
+    incident = content.details
+    name = title_of(incident.identifier, incident.title)
+    blocks: list[Block] = [section("", fields=_fields(incident))]
+    if incident.url:
+        blocks.append(context(link(incident.url, incident.source or "open the alert")))
+    blocks.append(context(_seen(incident.seen, incident.seen_count)))
+    if content.said:
+        blocks.append(context(_said(content.said, content.mentions)))
+    blocks.append(actions(_buttons(incident.identifier, incident.status)))
+    status = STATUS_NAMES[incident.status]
+    return {
+        "text": cut(f"{STATUS_SIGNS[incident.status]} {bold(name)} · {status}", 3000),
+        "blocks": [],
+        "attachments": [
+            {"color": COLORS[incident.status], "fallback": cut(f"{name} ({status})", 3000), "blocks": blocks}
+        ],
+    }
+
+
+def _fields(incident: IncidentDetails) -> list[str]:
+    fields = [
+        f"*Status*\n{STATUS_NAMES[incident.status]}",
+        f"*{'Projects' if len(incident.projects) > 1 else 'Project'}*\n{escape(', '.join(incident.projects))}",
+        f"*Team*\n{escape(incident.team) if incident.team else 'unassigned'}",
+        f"*Started*\n{date(incident.date_started)}",
+    ]
+    if incident.environment:
+        fields.append(f"*Environment*\n{escape(incident.environment)}")
+    if incident.date_closed:
+        fields.append(f"*Resolved*\n{date(incident.date_closed)}")
+        fields.append(f"*Duration*\n{duration(incident.date_started, incident.date_closed)}")
+    return fields
+
+
+def _seen(seen: list[Seen], count: int) -> str:
+    if not seen:
+        return ":eyes: Nobody has acknowledged this yet."
+    names = ", ".join(escape(one.name) for one in seen)
+    more = count - len(seen)
+    return f":eyes: Seen by {names}" + (f" and {more} more" if more else "")
+
+
+def _said(entry: ActivityEntry, mentions: Mentions) -> str:
+    text = cut(named(entry.comment or "", mentions), SAID_LENGTH)
+    return f"{entry_sentence(entry)}, {date(entry.date_added)}: {text}"
+
+
+def _buttons(identifier: int, status: Status) -> list[Element]:
+    value = str(identifier)
+    closing = (
+        button("Reopen", "reopen", value)
+        if status is Status.CLOSED
+        else button("Resolve", "resolve", value, style="primary")
+    )
+    return [
+        button("Acknowledge", "acknowledge", value),
+        closing,
+        button("Comment", "comment", value),
+        button("View", "view", value),
+        button("Activity", "activity", value),
+        button("Subscribe", "subscribe", value),
+    ]
+
+
+def retired(identifier: int) -> CardMessage:
+    """What takes a card's place in a channel that none of the incident's projects names any more."""
+    sentence = f"Incident #{identifier} is no longer shown in this channel."
+    return {
+        "text": sentence,
+        "blocks": [],
+        "attachments": [{"color": RETIRED_COLOR, "fallback": sentence, "blocks": [context(sentence)]}],
+    }
+
+
+# --- in the thread -----------------------------------------------------------------------------------------
+
+
+def mirrored(entry: ActivityEntry, mentions: Mentions) -> Message:
+    """A comment that was made elsewhere."""
+    return _quoted(_who_said(entry), entry, mentions)
+
+
+def amended(entry: ActivityEntry, mentions: Mentions, *, deleted: bool) -> Message:
+    """That a comment which began as a reply in this thread was changed elsewhere."""
+    who = bold(escape(entry.author or "Someone"))
+    if deleted:
+        sentence = f"The comment of {who} above has been deleted."
+        return message(sentence, [context(sentence)])
+    return _quoted(f"The comment of {who} above has been edited; it now says", entry, mentions)
+
+
+def _who_said(entry: ActivityEntry) -> str:
+    edited = " (edited)" if entry.date_edited else ""
+    if entry.type is ActivityType.COMMENT:
+        return bold(escape(entry.author or "Someone")) + edited
+    return entry_sentence(entry) + edited
+
+
+def _quoted(lead: str, entry: ActivityEntry, mentions: Mentions) -> Message:
+    text = named(entry.comment or "", mentions)
+    parts = pieces(text, PIECE_LENGTH)
+    if len(parts) > MAX_PIECES:
+        parts = [*parts[: MAX_PIECES - 1], parts[MAX_PIECES - 1] + " …"]
+    return message(f"{lead}: {text}", [context(lead), *(section(part) for part in parts)])
+
+
+def as_plain_text(drawn: dict[str, Any]) -> dict[str, Any]:
+    """A message without its blocks, for when Slack refuses them."""
+    plain = {key: value for key, value in drawn.items() if key not in ("blocks", "attachments")}
+    attachments = drawn.get("attachments") or []
+    text = "\n".join([str(drawn["text"]), *(str(one["fallback"]) for one in attachments)])
+    return {**plain, "text": cut(text, 3000), "blocks": [], "attachments": []}

@@ -1,0 +1,123 @@
+"""What one person is told in a direct message: of a mention, of comments and changes that they follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from bot.incidents.markup import escape
+from bot.messages.blocks import (
+    Block,
+    Element,
+    Message,
+    actions,
+    button,
+    context,
+    cut,
+    link,
+    message,
+    pieces,
+    say,
+    section,
+)
+from bot.messages.comments import drawn
+from bot.messages.incident import STATUS_NAMES, STATUS_SIGNS, bold, title_of
+from storage.rows import IncidentHead, NotificationContent, ToldEntry
+from storage.values import ActivityType, Status
+
+# So many entries, and no more, are told in one message.
+MOST_ENTRIES = 10
+PIECE_LENGTH = 2900
+MAX_PIECES = 3
+AMONG_OTHERS_LENGTH = 1000  # characters of a comment that is told together with others
+SUMMARY_LENGTH = 300  # characters of each comment in the notification's text
+
+
+def notification(content: NotificationContent, entries: Sequence[ToldEntry], card_url: str | None) -> Message:
+    """One message for these entries of `content` (at least one), with what can be done next.
+
+    `card_url` leads to a card that the reader may see, if there is one.
+    """
+    incident = content.incident
+    blocks: list[Block] = []
+    if len(entries) == 1:
+        blocks.append(section(_sentence(entries[0], _named(incident))))
+        blocks += _comment(content, entries[0])
+    else:
+        blocks.append(section(f"{len(entries)} things happened on {_named(incident)}"))
+        for told in entries:
+            blocks.append(context(_sentence(told, "this")))
+            if told.entry.comment:
+                blocks.append(section(cut(drawn(told.entry.comment, content.mentions), AMONG_OTHERS_LENGTH)))
+    facts = [f"{STATUS_SIGNS[incident.status]} {STATUS_NAMES[incident.status]}"]
+    if card_url:
+        facts.append(link(card_url, "Open the card"))
+    blocks.append(context(" · ".join(facts)))
+    blocks.append(actions(_buttons(incident, subscribed=content.subscribed)))
+    return message(_summary(content, entries), blocks)
+
+
+def _named(incident: IncidentHead) -> str:
+    return bold(title_of(incident.identifier, incident.title))
+
+
+def _sentence(told: ToldEntry, incident: str, strong: Callable[[str], str] = bold) -> str:
+    who = strong(escape(told.entry.author or "Someone"))
+    if not told.mention:
+        return _did(told, incident, strong(escape(told.entry.author)) if told.entry.author else "The alert")
+    edited = " (edited)" if told.entry.date_edited else ""
+    sentence = f"You were mentioned by {who} in {incident}{edited}"
+    if told.entry.type is ActivityType.STATUS_CHANGE:
+        sentence += ", " + _did(told, "it", "who")
+    return sentence
+
+
+def _did(told: ToldEntry, incident: str, who: str) -> str:
+    entry = told.entry
+    if entry.type is ActivityType.COMMENT:
+        return f"{who} commented on {incident}"
+    value, previous = Status(entry.value or Status.OPEN), Status(entry.previous_value or Status.OPEN)
+    if value is Status.CLOSED:
+        return f"{who} resolved {incident} (it was {STATUS_NAMES[previous]})"
+    if previous is Status.CLOSED:
+        return f"{who} reopened {incident} as {STATUS_NAMES[value]}"
+    return f"{who} changed {incident} from {STATUS_NAMES[previous]} to {STATUS_NAMES[value]}"
+
+
+def _comment(content: NotificationContent, told: ToldEntry) -> list[Block]:
+    if not told.entry.comment:
+        return []
+    parts = pieces(drawn(told.entry.comment, content.mentions), PIECE_LENGTH)
+    if len(parts) > MAX_PIECES:
+        parts = [*parts[: MAX_PIECES - 1], parts[MAX_PIECES - 1] + " …"]
+    return [section(part) for part in parts]
+
+
+def _summary(content: NotificationContent, entries: Sequence[ToldEntry]) -> str:
+    name = title_of(content.incident.identifier, content.incident.title)
+    lines = []
+    for told in entries:
+        line = _sentence(told, name, strong=str)
+        if told.entry.comment:
+            line += ": " + cut(drawn(told.entry.comment, content.mentions), SUMMARY_LENGTH)
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _buttons(incident: IncidentHead, *, subscribed: bool) -> list[Element]:
+    value = str(incident.identifier)
+    elements = [button("View", "view", value)]
+    if incident.status is not Status.CLOSED:
+        elements.append(button("Acknowledge", "acknowledge", value))
+    elements.append(button("Comment", "comment", value))
+    if subscribed:
+        elements.append(button("Unsubscribe", "unsubscribe", value))
+    return elements
+
+
+def invitation(channel_id: str) -> Message:
+    """Asks somebody who can to let the bot into a channel that the organization file names."""
+    return say(
+        f"I cannot post the incidents of a project to <#{channel_id}>, which the organization file names: the"
+        " channel is private and I am not in it, or it is gone. Please invite me there, or take"
+        f" `{channel_id}` out of the file."
+    )

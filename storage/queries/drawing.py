@@ -1,0 +1,139 @@
+"""What posts are drawn from: each read anew, when it is sent, for the one who will read it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection
+
+from storage.queries.activity import entry_from, mentions_of
+from storage.queries.incidents import incident_details, incident_head_by_id
+from storage.queries.posts import Target, Waiting
+from storage.rows import CardContent, Mentions, NotificationContent, ThreadContent, ToldEntry
+
+_ENTRY = "a.id, a.type, a.member_id, m.name, a.value, a.previous_value, a.comment, a.date_added, a.date_edited"
+
+_READER = """
+SELECT EXISTS (SELECT FROM incident_project ip
+               WHERE ip.incident_id = %(incident_id)s AND m.date_removed IS NULL
+                 AND (o.open_membership OR m.superuser OR m.role IN ('owner', 'manager')
+                      OR EXISTS (SELECT FROM project_team pt JOIN member_team mt ON mt.team_id = pt.team_id
+                                 WHERE pt.project_id = ip.project_id AND mt.member_id = m.id))),
+       EXISTS (SELECT FROM incident_subscription s
+               WHERE s.incident_id = %(incident_id)s AND s.member_id = m.id),
+       m.notify
+FROM member m JOIN organization o ON o.id = m.organization_id WHERE m.id = %(member_id)s
+"""
+
+# A card in a channel whose project the reader sees: the others are none of their business.
+_CARD_FOR_READER = """
+SELECT d.channel_id, c.ts
+FROM post c JOIN destination d ON d.id = c.destination_id
+JOIN member m ON m.id = %(member_id)s JOIN organization o ON o.id = m.organization_id
+WHERE c.incident_id = %(incident_id)s AND c.kind = 'card' AND c.ts IS NOT NULL AND d.failed_reason IS NULL
+  AND EXISTS (SELECT FROM incident_project ip JOIN project_channel pc ON pc.project_id = ip.project_id
+              WHERE ip.incident_id = c.incident_id AND pc.channel_id = d.channel_id
+                AND (o.open_membership OR m.superuser OR m.role IN ('owner', 'manager')
+                     OR EXISTS (SELECT FROM project_team pt JOIN member_team mt ON mt.team_id = pt.team_id
+                                WHERE pt.project_id = ip.project_id AND mt.member_id = m.id)))
+ORDER BY c.id LIMIT 1
+"""
+
+
+def notification_content(tx: Connection, post: Waiting, target: Target, most: int) -> NotificationContent | None:
+    """What a notification has to tell, of at most `most` entries; None when its incident is gone."""
+    parameters = {"incident_id": post.incident_id, "member_id": target.member_id}
+    head = incident_head_by_id(tx, post.incident_id or 0)
+    reader = tx.exec_driver_sql(_READER, parameters).first()
+    if head is None or reader is None:
+        return None
+    rows = tx.exec_driver_sql(
+        f"SELECT n.mention, {_ENTRY} FROM notification n JOIN incident_activity a ON a.id = n.activity_id"  # noqa: S608
+        " LEFT JOIN member m ON m.id = a.member_id"
+        " WHERE n.post_id = %(post_id)s AND a.date_deleted IS NULL ORDER BY a.id LIMIT %(most)s",
+        {"post_id": post.id, "most": most},
+    ).all()
+    entries = [ToldEntry(entry_from(row[1:]), row[0]) for row in rows]
+    card = tx.exec_driver_sql(_CARD_FOR_READER, parameters).first()
+    return NotificationContent(
+        incident=head,
+        entries=entries,
+        mentions=_mentions(tx, [told.entry.id for told in entries if told.entry.comment], target.workspace_id),
+        sees=reader[0],
+        subscribed=reader[1],
+        notify=reader[2],
+        card=None if card is None else (card[0], card[1]),
+    )
+
+
+def _mentions(tx: Connection, activity_ids: list[int], workspace_id: str) -> Mentions:
+    return mentions_of(tx, activity_ids, workspace_id) if activity_ids else Mentions()
+
+
+def tell_the_rest_later(tx: Connection, post: Waiting, last_id: int) -> None:
+    """What did not fit into a notification, behind the entry `last_id`, waits for another one of the same kind."""
+    tx.exec_driver_sql(
+        "WITH rest AS (SELECT activity_id FROM notification WHERE post_id = %(id)s AND activity_id > %(last)s),"
+        " made AS (INSERT INTO post (destination_id, kind, incident_id, urgency)"
+        "          SELECT destination_id, kind, incident_id, urgency FROM post"
+        "          WHERE id = %(id)s AND EXISTS (SELECT FROM rest) RETURNING id)"
+        " UPDATE notification SET post_id = made.id FROM made"
+        " WHERE notification.post_id = %(id)s AND notification.activity_id > %(last)s",
+        {"id": post.id, "last": last_id},
+    )
+
+
+def card_content(tx: Connection, post: Waiting, target: Target) -> CardContent | None:
+    """What a channel may know of an incident; None when none of its projects names the channel (any more)."""
+    row = tx.exec_driver_sql(
+        "SELECT i.identifier, ARRAY(SELECT ip.project_id FROM incident_project ip"
+        "   JOIN project_channel pc ON pc.project_id = ip.project_id"
+        "   WHERE ip.incident_id = i.id AND pc.channel_id = %(channel_id)s)"
+        " FROM incident i WHERE i.id = %(incident_id)s",
+        {"incident_id": post.incident_id, "channel_id": target.channel_id},
+    ).first()
+    if row is None or not row[1]:
+        return None
+    details = incident_details(
+        tx,
+        target.organization_id,
+        row[0],
+        project_ids=row[1],
+        member_id=0,
+        workspace_id=target.workspace_id,
+    )
+    if details is None:
+        return None
+    said = tx.exec_driver_sql(
+        f"SELECT {_ENTRY} FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id"  # noqa: S608
+        " WHERE a.incident_id = %(id)s AND a.date_deleted IS NULL AND a.comment IS NOT NULL"
+        " ORDER BY a.date_added DESC, a.id DESC LIMIT 1",
+        {"id": details.id},
+    ).first()
+    entry = None if said is None else entry_from(said)
+    return CardContent(details, entry, _mentions(tx, [entry.id] if entry else [], target.workspace_id))
+
+
+def identifier_of(tx: Connection, post: Waiting) -> int | None:
+    """The number of the incident that a post is about."""
+    row: Any = tx.exec_driver_sql("SELECT identifier FROM incident WHERE id = %(id)s", {"id": post.incident_id}).first()
+    return None if row is None else int(row[0])
+
+
+def thread_content(tx: Connection, post: Waiting, target: Target) -> ThreadContent | None:
+    """What a card's thread has to show of an entry of the log."""
+    row = tx.exec_driver_sql(
+        f"SELECT {_ENTRY}, a.date_deleted IS NOT NULL, c.ts,"  # noqa: S608
+        " EXISTS (SELECT FROM thread_reply r WHERE r.activity_id = a.id"
+        "         AND r.destination_id = c.destination_id AND r.gone),"
+        " EXISTS (SELECT FROM incident_project ip JOIN project_channel pc ON pc.project_id = ip.project_id"
+        "         WHERE ip.incident_id = a.incident_id AND pc.channel_id = %(channel_id)s)"
+        " FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id"
+        " JOIN post c ON c.id = %(card_id)s WHERE a.id = %(activity_id)s",
+        {"activity_id": post.activity_id, "card_id": post.card_id, "channel_id": target.channel_id},
+    ).first()
+    if row is None:
+        return None
+    entry = entry_from(row[:9])
+    deleted, card_ts, gone, here = row[9:]
+    return ThreadContent(entry, _mentions(tx, [entry.id], target.workspace_id), deleted, card_ts, gone, here)
