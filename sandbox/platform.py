@@ -14,9 +14,11 @@ from sandbox.faults import Faults, Limits
 from sandbox.files import Files
 from sandbox.interactions import ResponseUrls, Triggers
 from sandbox.line import Line
+from sandbox.manifest import Menu
 from sandbox.records import App, Channel, Json
 from sandbox.scopes import ALL_BOT_SCOPES, BY_EVENT, USUAL_EVENTS
 from sandbox.socket_mode import SocketMode
+from sandbox.unread import Unread
 from sandbox.views import Views
 from sandbox.workspace import Workspace
 
@@ -51,6 +53,9 @@ class Platform:
         self.response_urls = ResponseUrls(self.workspace, self.problem)
         self.views = Views(self.workspace)
         self.files = Files(self.workspace)
+        self.unread = Unread(self.workspace)
+        self.menu = Menu()
+        self.guide: list[Json] = []  # the steps of a path that the page shows: title, text, as, done
         self.workspace.on_event = self._publish
         self.running = False
         self.revoked: str | None = None  # `token_revoked`, `account_inactive`: what every call is answered with

@@ -22,6 +22,7 @@ from sandbox.api import dispatch
 from sandbox.errors import SlackError
 from sandbox.faults import RESPONSE_URL, Fault
 from sandbox.line import Exchange
+from sandbox.page import routes as page_routes
 from sandbox.platform import Platform
 
 START_SECONDS = 10.0
@@ -95,6 +96,7 @@ def application(platform: Platform, control: Callable[[], FastAPI]) -> FastAPI:
         Route("/upload/v1/{ticket}", upload, methods=["POST"]),
         Route("/files-pri/{place}/{rest:path}", private_file),
         *(Route(f"/{kind}/{{rest:path}}", response_url, methods=["POST"]) for kind in ("commands", "actions", "app")),
+        *page_routes(platform),
     ]
     return app
 

@@ -1,0 +1,65 @@
+"""What an app's manifest says of it: scopes, subscriptions, and the commands and shortcuts in people's menus."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.errors import SandboxError
+from sandbox.records import App, Json
+
+# How a manifest calls the two kinds of shortcuts.
+_SHORTCUTS = ("global", "message")
+
+
+@dataclass(slots=True)
+class Menu:
+    """What people find when they type a slash or look for a shortcut."""
+
+    commands: list[Json] = field(default_factory=list)  # name (with its slash), description, hint
+    shortcuts: list[Json] = field(default_factory=list)  # name, description, callback_id, type
+
+
+def install(app: App, manifest: Mapping[str, Any]) -> Menu:
+    """Gives the app what its manifest asks for, and returns the menus; raises SandboxError.
+
+    Source: docs.slack.dev/reference/app-manifest.
+    """
+    features = _part(manifest, "features")
+    app.name = str(_part(manifest, "display_information").get("name") or app.name)
+    if scopes := _part(_part(manifest, "oauth_config"), "scopes").get("bot"):
+        app.scopes = frozenset(map(str, scopes))
+    app.events = frozenset(map(str, _part(_part(manifest, "settings"), "event_subscriptions").get("bot_events") or ()))
+    home = _part(features, "app_home")
+    app.home_tab = bool(home.get("home_tab_enabled"))
+    app.messages_tab = bool(home.get("messages_tab_enabled"))
+    menu = Menu()
+    for command in _entries(features, "slash_commands"):
+        app.should_escape = bool(command.get("should_escape"))
+        menu.commands.append(
+            {
+                "name": str(command.get("command", "")),
+                "description": str(command.get("description", "")),
+                "hint": str(command.get("usage_hint", "")),
+            }
+        )
+    for shortcut in _entries(features, "shortcuts"):
+        if shortcut.get("type") not in _SHORTCUTS:
+            raise SandboxError("a shortcut of the manifest is neither of type global nor message")
+        menu.shortcuts.append(
+            {name: str(shortcut.get(name, "")) for name in ("name", "description", "callback_id", "type")}
+        )
+    return menu
+
+
+def _part(of: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = of.get(name) or {}
+    if not isinstance(part, Mapping):
+        raise SandboxError(f"{name} of the manifest is no object")
+    return part
+
+
+def _entries(of: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    entries = of.get(name) or []
+    if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
+        raise SandboxError(f"{name} of the manifest is no list of objects")
+    return entries

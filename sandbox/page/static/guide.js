@@ -1,0 +1,47 @@
+// The steps of a guided path, as whoever set the workspace up has written them, with a tick at what is done.
+
+import { fill, h, icon } from "./dom.js";
+import { mrkdwn } from "./mrkdwn.js";
+import { store } from "./store.js";
+
+export class GuidePane {
+  constructor(closed) {
+    this.list = h("ol.steps");
+    this.box = h(
+      "aside.pane.guide-pane",
+      { aria: { label: "Guided path" } },
+      h("header.pane-head", {}, h("h2", {}, "Guided path"), h("button.plain", { type: "button", title: "Close", aria: { label: "Close the guided path" }, onclick: closed }, icon("close"))),
+      h("div.scroll", {}, this.list),
+    );
+    store.on("state", () => this.draw());
+    store.on("hello", () => this.draw());
+  }
+
+  draw() {
+    const steps = store.state.guide;
+    const next = steps.findIndex((step) => !step.done);
+    const drawn = JSON.stringify(steps) + store.me?.id;
+    if (drawn === this.drawn) return;
+    this.drawn = drawn;
+    fill(
+      this.list,
+      steps.map((step, index) =>
+        h(
+          "li.step",
+          { class: step.done ? "done" : index === next ? "next" : "", aria: { current: index === next ? "step" : null } },
+          h("div.step-title", {}, h("span.step-sign", { aria: { label: step.done ? "done" : null } }, step.done ? "✓" : String(index + 1)), h("strong", {}, step.title)),
+          h("div.step-text", {}, mrkdwn(step.text)),
+          !step.done && step.as && step.as !== store.me?.id && this.switchTo(step),
+          !step.done && step.place && h("a.button", { href: `#${step.place}`, onclick: () => store.say("drawer", { open: false }) }, step.go ?? "Go there"),
+        ),
+      ),
+    );
+  }
+
+  switchTo(step) {
+    const url = new URL(location.href);
+    url.searchParams.set("as", step.as);
+    if (step.place) url.hash = step.place;
+    return h("a.button.primary", { href: url.href }, `Be ${store.called(step.as) ?? step.as}`);
+  }
+}

@@ -1,0 +1,219 @@
+// The messages of a conversation: the newest first on the page, older ones as one scrolls up to them.
+
+import { add, announce, fill, h, toast } from "./dom.js";
+import { Tools, drawMessage, focusMessage, together } from "./message.js";
+import { mrkdwn } from "./mrkdwn.js";
+import { store } from "./store.js";
+import { day, dayName, momentOf } from "./time.js";
+
+// From so near to an end, in pixels, the list counts as being there.
+const NEAR = 80;
+const LOAD_WITHIN = 600;
+
+export class Timeline {
+  constructor() {
+    this.list = h("ol.messages", { role: "list", aria: { label: "Messages" } });
+    this.box = h("div.scroll", { tabindex: "-1" }, this.list);
+    this.items = new Map();
+    this.channel = null;
+    this.loading = false;
+    this.bottom = true;
+    this.tools = new Tools(this.list, (ts) => store.timelines.get(this.channel)?.messages.get(ts));
+    this.box.addEventListener("scroll", () => {
+      this.bottom = this.box.scrollHeight - this.box.scrollTop - this.box.clientHeight < NEAR;
+      if (this.box.scrollTop < LOAD_WITHIN) this.older();
+      if (this.bottom) this.read();
+    });
+    store.on("message", ({ message, inTimeline, fresh }) => {
+      if (message.channel === this.channel && inTimeline) this.put(message, fresh);
+    });
+    store.on("gone", ({ channel, ts }) => {
+      if (channel === this.channel) this.take(ts);
+    });
+    addEventListener("focus", () => this.read());
+    // Heights are only known once something is drawn: who was at the end stays there.
+    const observer = new ResizeObserver(() => this.bottom && this.toBottom());
+    observer.observe(this.box);
+    observer.observe(this.list);
+  }
+
+  async open(channel) {
+    this.channel = channel;
+    this.mark = store.unread.get(channel)?.unread ? store.unread.get(channel).read : null;
+    this.bottom = true;
+    const known = store.timeline(channel);
+    this.redraw();
+    if (!known.loaded) {
+      await this.load(false);
+      if (this.channel !== channel) return;
+      this.redraw();
+    }
+    this.toBottom();
+    this.read();
+  }
+
+  async load(older) {
+    this.loading = true;
+    try {
+      return await store.load(this.channel, older);
+    } catch (error) {
+      toast(error.message);
+      return [];
+    } finally {
+      this.loading = false;
+    }
+  }
+
+  messages() {
+    const timeline = store.timelines.get(this.channel);
+    return timeline ? [...timeline.messages.values()] : [];
+  }
+
+  redraw() {
+    this.items.clear();
+    const list = this.messages();
+    const nodes = list.map((message, index) => this.item(message, list[index - 1]));
+    fill(this.list, this.beginning(), nodes.flat());
+    this.oneTabStop();
+  }
+
+  /** What stands above the first message. */
+  beginning() {
+    const timeline = store.timelines.get(this.channel);
+    if (!timeline?.loaded) return h("li.beginning", {}, "Loading…");
+    if (timeline.more) return h("li.beginning", {}, h("button.plain.link", { type: "button", onclick: () => this.older() }, "Load older messages"));
+    const channel = store.channels.get(this.channel);
+    return h("li.beginning", {}, channel?.im ? `This is the very beginning of your messages with ${store.app.name}.` : `This is the very beginning of #${channel?.name ?? ""}.`);
+  }
+
+  item(message, before) {
+    const newDay = !before || day(momentOf(before.ts)) !== day(momentOf(message.ts));
+    const firstNew = this.mark && message.ts > this.mark && (!before || before.ts <= this.mark) && message.user !== store.me.id;
+    const node = drawMessage(message, newDay || firstNew ? null : before);
+    this.items.set(message.ts, node);
+    return [
+      newDay && h("li.day", { role: "separator" }, h("span", {}, dayName(momentOf(message.ts)))),
+      firstNew && h("li.new", { role: "separator" }, h("span", {}, "New")),
+      node,
+    ].filter(Boolean);
+  }
+
+  /** Older messages, put above without moving what is looked at. */
+  async older() {
+    const timeline = store.timelines.get(this.channel);
+    if (this.loading || !timeline?.loaded || !timeline.more) return;
+    const channel = this.channel;
+    const first = timeline.messages.values().next().value;
+    const found = await this.load(true);
+    if (channel !== this.channel || !found.length) return;
+    const height = this.box.scrollHeight;
+    const top = this.box.scrollTop;
+    const nodes = found.flatMap((message, index) => this.item(message, found[index - 1]));
+    this.list.firstElementChild.replaceWith(this.beginning(), ...nodes);
+    // What was first may now stand under the name or the day above it.
+    const old = this.items.get(first.ts);
+    const last = found.at(-1);
+    if (old && last && day(momentOf(last.ts)) === day(momentOf(first.ts))) {
+      if (old.previousElementSibling?.matches("li.day")) old.previousElementSibling.remove();
+      if (together(first, last)) this.replace(first, last);
+    }
+    this.box.scrollTop = top + this.box.scrollHeight - height;
+  }
+
+  /** A message that is new or has changed. */
+  put(message, fresh) {
+    const old = this.items.get(message.ts);
+    if (old) {
+      const before = this.before(message.ts);
+      this.replace(message, old.classList.contains("joined") ? before : null);
+    } else if (fresh) {
+      const before = this.before(message.ts);
+      add(this.list, this.item(message, before));
+      if (message.user !== store.me.id) announce(`${store.called(message.user) ?? ""}: ${said(message)}`);
+    } else return;
+    this.oneTabStop();
+    if (this.bottom || message.user === store.me.id) this.toBottom();
+    this.read();
+  }
+
+  before(ts) {
+    let found = null;
+    for (const message of store.timelines.get(this.channel).messages.values()) {
+      if (message.ts >= ts) break;
+      found = message;
+    }
+    return found;
+  }
+
+  replace(message, before) {
+    const old = this.items.get(message.ts);
+    const node = drawMessage(message, before);
+    const focused = old.contains(document.activeElement);
+    const trail = focused ? path(old, document.activeElement) : null;
+    node.tabIndex = old.tabIndex;
+    const tools = this.tools.item === old;
+    old.replaceWith(node);
+    this.items.set(message.ts, node);
+    if (tools) this.tools.to(node);
+    node.classList.add("changed");
+    if (focused) (refind(node, trail) ?? node).focus({ preventScroll: true });
+  }
+
+  take(ts) {
+    const node = this.items.get(ts);
+    if (!node) return;
+    const focused = node.contains(document.activeElement);
+    const neighbour = node.nextElementSibling ?? node.previousElementSibling;
+    if (this.tools.item === node) this.tools.away();
+    const next = node.nextElementSibling;
+    this.items.delete(ts);
+    node.remove();
+    if (next?.matches("li.message.joined") && !node.classList.contains("joined")) {
+      const message = store.timelines.get(this.channel)?.messages.get(next.dataset.ts);
+      if (message) this.replace(message, null);
+    }
+    if (focused && neighbour?.matches("li.message")) focusMessage(neighbour);
+  }
+
+  oneTabStop() {
+    if (this.list.querySelector("li.message[tabindex='0']")) return;
+    const last = this.list.querySelector("li.message:last-child");
+    if (last) last.tabIndex = 0;
+  }
+
+  toBottom() {
+    this.box.scrollTop = this.box.scrollHeight;
+    this.bottom = true;
+  }
+
+  /** Tells that everything on the page is read, where it is looked at. */
+  read() {
+    if (!document.hasFocus() || !this.bottom || !this.channel) return;
+    const last = this.messages().findLast((message) => !message.ephemeral);
+    if (!last || !store.unread.get(this.channel)?.unread) return;
+    store.act("read", { channel: this.channel, ts: last.ts }).then(
+      (answer) => {
+        store.unread.set(this.channel, answer.unread);
+        store.say("unread");
+      },
+      () => {},
+    );
+  }
+}
+
+/** The words of a message, for those who do not see it. */
+function said(message) {
+  const box = h("div", {}, mrkdwn(message.text || ""));
+  return box.textContent.slice(0, 300);
+}
+
+/** How to find a control again in a message that was drawn anew: by its words. */
+function path(root, control) {
+  const all = [...root.querySelectorAll("button, input, select, textarea, a")];
+  return { words: control.textContent, label: control.getAttribute("aria-label"), index: all.indexOf(control) };
+}
+
+function refind(root, trail) {
+  const all = [...root.querySelectorAll("button, input, select, textarea, a")];
+  return all.find((one) => one.textContent === trail.words && one.getAttribute("aria-label") === trail.label) ?? null;
+}

@@ -1,0 +1,50 @@
+"""Up to where each person has read each conversation, and how much there is behind that."""
+
+from itertools import takewhile
+
+from sandbox.records import Channel, Json, Message, User
+from sandbox.workspace import Workspace, float_ts
+
+# Nobody counts further than this.
+COUNTED = 100
+
+
+class Unread:
+    """The marks of everybody. Used with the workspace's lock held."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._everything_up_to = "0.0"
+        self._read: dict[tuple[str, str], str] = {}
+
+    def everything_is_read(self) -> None:
+        """Nobody has anything left to read at this moment."""
+        self._everything_up_to = self._workspace.next_ts()
+
+    def read(self, user: User, channel: Channel, ts: str) -> None:
+        """Everything up to `ts` is read; raises ValueError for a time stamp that is none."""
+        if float_ts(ts) > float_ts(self._mark(user, channel)):
+            self._read[user.id, channel.id] = ts
+
+    def of(self, user: User, channel: Channel) -> Json:
+        """How many messages of others are unread, and how many of those concern the person."""
+        mark = float_ts(self._mark(user, channel))
+        unread = mentions = 0
+        for message in takewhile(lambda m: float_ts(m.ts) > mark, reversed(channel.messages.values())):
+            if message.author_id == user.id or (message.thread_ts is not None and not message.broadcast):
+                continue
+            unread += 1
+            mentions += channel.is_im or self._concerns(user, message)
+            if unread >= COUNTED:
+                break
+        return {"unread": unread, "mentions": mentions, "read": self._mark(user, channel)}
+
+    def _mark(self, user: User, channel: Channel) -> str:
+        own = self._read.get((user.id, channel.id), "0.0")
+        return max(own, self._everything_up_to, key=float_ts)
+
+    def _concerns(self, user: User, message: Message) -> bool:
+        text = str(message.body.get("text", ""))
+        groups = [group.id for group in self._workspace.usergroups.values() if user.id in group.users]
+        named = [f"<@{user.id}", *(f"<!subteam^{group}" for group in groups), "<!here", "<!channel", "<!everyone"]
+        return any(one in text for one in named)
