@@ -7,8 +7,8 @@ import hmac
 import http.client
 import json
 import secrets
-import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -39,7 +39,9 @@ def sign(secret: str, timestamp: str, body: bytes) -> str:
 
 
 class HttpMode:
-    """A transport that posts to the app. Each of its threads keeps a connection to each URL open."""
+    """A transport that posts to the app, each request on a connection of its own: a kept one that broke
+    would leave open whether the app has had the request.
+    """
 
     timeout_reason = "http_timeout"
 
@@ -49,14 +51,10 @@ class HttpMode:
         self._clock = clock
         self._urls = urls
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="sandbox-http")
-        self._local = threading.local()
-        self._connections: list[http.client.HTTPConnection] = []
 
     def close(self) -> None:
-        """End the threads and their connections."""
+        """End the threads."""
         self._pool.shutdown(wait=True, cancel_futures=True)
-        for connection in self._connections:
-            connection.close()
 
     def verify(self) -> None:
         """Ask for the echo of a challenge, as Slack does when a URL is set; raises SandboxError."""
@@ -146,25 +144,12 @@ class HttpMode:
         path = parts.path or "/"
         if parts.query:
             path += f"?{parts.query}"
-        for fresh in (False, True):
-            connection = self._connection(parts.netloc, fresh=fresh)
+        connection = http.client.HTTPConnection(parts.netloc, timeout=self._line.acknowledge_seconds)
+        with closing(connection):
             try:
                 connection.request("POST", path, body, headers)
                 response = connection.getresponse()
                 content = response.read()
-            except (http.client.HTTPException, BrokenPipeError, ConnectionResetError) as error:
-                # A connection that was kept open may have been closed meanwhile; a fresh one tells the truth.
-                if fresh:
-                    raise ConnectionError(str(error)) from error
-                continue
+            except http.client.HTTPException as error:
+                raise ConnectionError(str(error)) from error
             return response.status, {key.lower(): value for key, value in response.getheaders()}, content
-        raise AssertionError("unreachable")
-
-    def _connection(self, place: str, *, fresh: bool) -> http.client.HTTPConnection:
-        kept: dict[str, http.client.HTTPConnection] = self._local.__dict__
-        if fresh or place not in kept:
-            if place in kept:
-                kept[place].close()
-            kept[place] = http.client.HTTPConnection(place, timeout=self._line.acknowledge_seconds)
-            self._connections.append(kept[place])
-        return kept[place]

@@ -159,7 +159,8 @@ class Sandbox:
         Without `members` everyone is in it, also who comes later.
         """
         workspace = self.platform.workspace
-        everyone = [user.id for user in workspace.users.values() if not user.is_bot]
+        companies = (self.team_id, shared_with)
+        everyone = [u.id for u in workspace.users.values() if not u.is_bot and u.team_id in companies]
         ids = everyone if members is None else [person.id for person in members]
         channel = Channel(
             id=channel_id,

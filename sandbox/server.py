@@ -68,6 +68,10 @@ def application(platform: Platform, control: Callable[[], FastAPI]) -> FastAPI:
     async def response_url(request: HttpRequest) -> HttpResponse:
         body = await request.body()
         fault = platform.faults.meet(RESPONSE_URL)
+        if fault is not None and fault.error:
+            headers = {} if fault.retry_after is None else {"retry-after": str(fault.retry_after)}
+            answer = json.dumps({"ok": False, "error": fault.error})
+            return HttpResponse(answer, fault.status or 404, headers, media_type="application/json")
         return await troubled(request, fault, lambda: use_response_url(platform, request.url.path, body))
 
     async def upload(request: HttpRequest) -> HttpResponse:

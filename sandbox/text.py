@@ -30,7 +30,7 @@ _TYPED = re.compile(
     r"<(?P<token>[@#!][A-Za-z0-9^]+)(?:\|[^<>]*)?>"
     r"|(?<![\w@])@(?P<handle>[A-Za-z0-9][\w.-]*\w|[A-Za-z0-9])"
     r"|(?<![\w#&])#(?P<channel>[a-z0-9][\w-]*)"
-    r"|(?P<url>https?://[^\s<>|]+)"
+    r"|(?P<url>https?://[^\s<>|]*[^\s<>|.,;:!?)\"'])"
 )
 
 _BROADCASTS = ("here", "channel", "everyone")

@@ -26,6 +26,8 @@ def complete_upload(platform: Platform, arguments: Arguments) -> Json:
     if not isinstance(given, list) or not given or not all(isinstance(f, dict) and f.get("id") for f in given):
         raise SlackError("invalid_arguments", messages=["[ERROR] must be a list of files [json-pointer:/files]"])
     named = [*arguments.names("channels"), *arguments.names("channel_id")]
+    if any(name in platform.workspace.users for name in named):
+        raise SlackError("channel_not_found")  # a person's id is none here, unlike in chat.postMessage
     channels = [access.channel_to_speak(platform, name) for name in named]
     for channel in channels:
         if not platform.workspace.hears(channel):

@@ -47,8 +47,23 @@ def acknowledged(platform: Platform, delivery: Delivery) -> Acknowledged:
     return Acknowledged(delivery.payload, delivery.answer, (exchange.answered_at or exchange.at) - exchange.at)
 
 
+def require_in_front(platform: Platform, user: User, surface: Surface) -> None:
+    """Raises NotThere for a message that is gone, or that this person does not see, and for another's form."""
+    if isinstance(surface, ViewSurface):
+        if surface.user is not user or not surface.view.open:
+            raise NotThere(f"{surface!r} is not in front of {user.real_name}")
+    elif isinstance(surface, SeenMessage):
+        record = surface.record
+        members = platform.workspace.channels[record.channel_id].members
+        if record.deleted or record.ephemeral_to not in (None, user.id) or user.id not in members:
+            raise NotThere(f"{surface!r} is not in front of {user.real_name}")
+
+
 def act(platform: Platform, user: User, surface: Surface, control: Control, value: Json) -> Acknowledged:
-    """Use a control: the app is sent `block_actions`."""
+    """Use a control: the app is sent `block_actions`. Raises NotThere for what is not in front of the
+    person.
+    """
+    require_in_front(platform, user, surface)
     with platform.workspace.lock:
         if isinstance(surface, SeenMessage):
             payload = payloads.action_in_message(platform, user, surface.record, control, value)

@@ -101,9 +101,9 @@ def test_the_app_is_told_of_its_own_coming_and_going(slack: Sandbox, heard: List
 
 def test_people_from_another_company(slack: Sandbox, heard: Listener) -> None:
     both = slack.channel("C0001", "both", shared_with="T0002")
-    ours = slack.channel("C0002", "ours")
     ada = slack.person("U0001", "Ada Obi")
     eve = slack.person("U0666", "Eve Out", home_team="T0002")
+    ours = slack.channel("C0002", "ours")
     with pytest.raises(SandboxError, match="not in #ours"):
         eve.say(ours, "hello")
     ada.say(both, "hello")

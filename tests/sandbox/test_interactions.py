@@ -417,3 +417,37 @@ def test_commands_are_written_as_slack_writes_them(scene: Scene) -> None:
     scene.slack.platform.app.should_escape = False
     scene.ada.command("/incident", "@bob & co", channel=scene.ops)
     assert scene.payload["text"] == "@bob &amp; co"
+
+
+def test_nobody_uses_what_is_not_in_front_of_them(scene: Scene) -> None:
+    bob = scene.slack.person("U0002", "Bob Ray")
+    scene.answer = {"text": "x", "blocks": [{"type": "actions", "elements": [button("Go")]}]}
+    hers = scene.ada.command("/incident", channel=scene.ops).message
+    assert hers is not None
+    with pytest.raises(NotThere, match="in front of Bob Ray"):
+        bob.press(hers, "Go")
+    scene.answer = {}
+    form = scene.form({"type": "actions", "elements": [button("More")]}, field("a", "A"))
+    with pytest.raises(NotThere, match="in front of Bob Ray"):
+        bob.press(form, "More")
+    bob.replay(scene.slack.sent[-1].sent)  # a forged payload, though, may be sent by anybody
+    scene.client.chat_postMessage(
+        channel="C0001", text="x", blocks=[{"type": "actions", "elements": [button("Go")]}]
+    )
+    [card] = scene.slack.messages(scene.ops)
+    bob.leaves(scene.ops)
+    with pytest.raises(NotThere, match="in front of Bob Ray"):
+        bob.press(card, "Go")
+    scene.client.chat_delete(channel="C0001", ts=card.ts)
+    with pytest.raises(NotThere, match="in front of Ada Obi"):
+        scene.ada.press(card, "Go")
+
+
+def test_a_response_url_can_be_in_trouble_too(scene: Scene) -> None:
+    url = scene.command()["response_url"]
+    scene.slack.faults.rate_limit("response_url", retry_after=3)
+    assert response_error(url, {"text": "x"}) == (429, "ratelimited")
+    scene.slack.faults.cut("response_url")
+    with pytest.raises(OSError):
+        respond(url, {"text": "taken"})
+    assert [m.text for m in scene.ada.sees(scene.ops)] == ["taken"]
