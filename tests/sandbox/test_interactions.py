@@ -431,9 +431,7 @@ def test_nobody_uses_what_is_not_in_front_of_them(scene: Scene) -> None:
     with pytest.raises(NotThere, match="in front of Bob Ray"):
         bob.press(form, "More")
     bob.replay(scene.slack.sent[-1].sent)  # a forged payload, though, may be sent by anybody
-    scene.client.chat_postMessage(
-        channel="C0001", text="x", blocks=[{"type": "actions", "elements": [button("Go")]}]
-    )
+    scene.client.chat_postMessage(channel="C0001", text="x", blocks=[{"type": "actions", "elements": [button("Go")]}])
     [card] = scene.slack.messages(scene.ops)
     bob.leaves(scene.ops)
     with pytest.raises(NotThere, match="in front of Bob Ray"):
