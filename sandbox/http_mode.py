@@ -109,7 +109,7 @@ class HttpMode:
         form = "application/x-www-form-urlencoded"
         if delivery.kind == "slash_commands":
             return urls.commands, urlencode(payload).encode(), form
-        text = json.dumps(payload, ensure_ascii=False)
+        text = json.dumps(payload)
         if delivery.kind == "events_api":
             return urls.events, text.encode(), "application/json"
         url = urls.options if payload.get("type") == "block_suggestion" else urls.interactivity

@@ -131,7 +131,7 @@ def call(platform: Platform, request: Request, fault: Fault | None = None) -> Re
     headers = _headers(platform, request.method)
     if retry_after is not None:
         headers["retry-after"] = str(retry_after)
-    return Response(status, headers, json.dumps(answer, ensure_ascii=False).encode())
+    return Response(status, headers, json.dumps(answer).encode())
 
 
 def _limited(retry_after: int | None) -> Json:

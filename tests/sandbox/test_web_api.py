@@ -334,3 +334,10 @@ def test_files_are_for_messages_that_stay(slack: Sandbox, client: WebClient) -> 
     show = client.chat_postEphemeral
     assert refused(lambda: show(channel="C0001", user="U0001", text="x", blocks=[image])) == "invalid_blocks"
     slack.problems.clear()
+
+
+def test_half_a_character_goes_through(slack: Sandbox) -> None:
+    slack.channel("C0001", "checkout")
+    body = b'{"channel": "C0001", "text": "half \\ud83d"}'
+    answer = post(slack, "chat.postMessage", body, "application/json; charset=utf-8", slack.bot_token)
+    assert answer["message"]["text"] == "half \ud83d"
