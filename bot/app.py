@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import structlog
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
 from slack_sdk.errors import SlackApiError
 
 from bot.database import open_database
@@ -17,14 +19,16 @@ from bot.handlers.call import Tools
 from bot.handlers.desk import Desk
 from bot.intake.http import create_http_app
 from bot.intake.server import HttpServer
+from bot.metrics import Metrics
 from bot.people.channels import Channels
 from bot.people.identity import Identity
 from bot.settings import Settings, SettingsError
 from bot.slack.background import Background
 from bot.slack.clients import Clients
+from bot.slack.http import HttpLine
 from bot.slack.line import Line
 from bot.slack.socket import SocketLine
-from storage.engine import Store
+from storage.engine import Store, answers
 from storage.migrate import migrate
 
 log = structlog.get_logger(__name__)
@@ -53,19 +57,23 @@ class Bot:
         app_token: str | None = None,
         signing_secret: str | None = None,
         pace: Pace | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self.store = store
+        metrics = metrics or Metrics(CollectorRegistry())
         self.background = Background(api_url)
         identity = Identity(store, clients, self.background)
         self.line = Line(
             clients,
-            Desk(Tools(store, identity, Channels(clients), clients, command)),
+            Desk(Tools(store, identity, Channels(clients), clients, command), metrics),
             self.background,
             api_url=api_url,
             command=command,
             signing_secret=None if app_token else signing_secret,
+            metrics=metrics,
         )
         self.socket = SocketLine(self.line, app_token=app_token, api_url=api_url) if app_token else None
+        self.http = None if app_token else HttpLine(self.line)
         self.delivery = Delivery(own_store(store), clients, identity, api_url=api_url, pace=pace)
         store.on_outbox = self.delivery.wake
 
@@ -81,10 +89,15 @@ class Bot:
         return self.socket is None or self.socket.connected
 
     def stop(self) -> None:
-        """Takes no more requests, finishes those under way and what they left to be sent."""
+        """Takes no more requests, finishes those under way and what they left to be sent.
+
+        In HTTP mode the server has been stopped before.
+        """
         self.delivery.begin_nothing()
         if self.socket:
             self.socket.close()
+        if self.http:
+            self.http.close()
         self.delivery.stop()
         self.background.drain()
 
@@ -102,11 +115,15 @@ def serve(settings: Settings) -> int:
         log.info("the database is ready", schema=after, was=before)
         store = Store.open(url)
         line = _SlackLine()
-        http = _http_server(settings, store, line)
+        registry = CollectorRegistry()
+        metrics = Metrics(registry)
+        metrics.watch(database_up=lambda: answers(store), slack_connected=lambda: line.problem() is None)
+        http_app = _http_app(settings, store, line, registry)
+        http = _http_server(settings, http_app)
         try:
             http.start()
             log.info("serving HTTP", host=settings.http_host, port=http.port)
-            _run(settings, store, line, stop)
+            _run(settings, store, line, http_app, http, metrics, stop)
         finally:
             http.stop()
             store.close()
@@ -123,9 +140,12 @@ class _SlackLine:
         return None if self.bot and self.bot.connected else "not connected"
 
 
-def _http_server(settings: Settings, store: Store, line: _SlackLine) -> HttpServer:
+def _http_app(settings: Settings, store: Store, line: _SlackLine, registry: CollectorRegistry) -> FastAPI:
     secret_key = settings.secret_key.get_secret_value() if settings.secret_key else None
-    app = create_http_app(store, slack_problem=line.problem, secret_key=secret_key)
+    return create_http_app(store, slack_problem=line.problem, secret_key=secret_key, registry=registry)
+
+
+def _http_server(settings: Settings, app: FastAPI) -> HttpServer:
     try:
         return HttpServer(app, settings.http_host, settings.http_port)
     except OSError as error:
@@ -133,7 +153,15 @@ def _http_server(settings: Settings, store: Store, line: _SlackLine) -> HttpServ
         raise SettingsError(f"HTTP_HOST, HTTP_PORT: {address} cannot be used: {error.strerror or error}") from None
 
 
-def _run(settings: Settings, store: Store, line: _SlackLine, stop: threading.Event) -> None:
+def _run(
+    settings: Settings,
+    store: Store,
+    line: _SlackLine,
+    http_app: FastAPI,
+    http: HttpServer,
+    metrics: Metrics,
+    stop: threading.Event,
+) -> None:
     """Connects to Slack and takes requests until it is told to stop. Raises SettingsError."""
     assert settings.slack_bot_token is not None
     bot_token = settings.slack_bot_token.get_secret_value()
@@ -147,7 +175,10 @@ def _run(settings: Settings, store: Store, line: _SlackLine, stop: threading.Eve
         command=settings.slack_command,
         app_token=settings.slack_app_token.get_secret_value() if settings.slack_app_token else None,
         signing_secret=(settings.slack_signing_secret.get_secret_value() if settings.slack_signing_secret else None),
+        metrics=metrics,
     )
+    if bot.http:
+        bot.http.add_to(http_app)
     try:
         _until_slack_answers(bot.start, "SLACK_APP_TOKEN", stop)
         line.bot = bot
@@ -155,6 +186,8 @@ def _run(settings: Settings, store: Store, line: _SlackLine, stop: threading.Eve
         stop.wait()
         log.info("stopping")
     finally:
+        if bot.http:
+            http.stop()  # before the bot, which answers what came in through it
         bot.stop()
 
 

@@ -6,6 +6,7 @@ is wrong, and nothing was changed. What a script reads goes to stdout, everythin
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Sequence
@@ -97,6 +98,8 @@ def _app() -> typer.Typer:
     app.command()(demo)
     app.command("migrate")(migrate_)
     app.command("apply")(apply_)
+    app.command()(doctor)
+    app.command("manifest")(manifest_)
     token = typer.Typer(help="The tokens with which other systems post alerts.")
     token.command("create")(token_create)
     token.command("list")(token_list)
@@ -144,6 +147,30 @@ def migrate_() -> int:
         typer.echo(f"Nothing to do: the schema is at {after}.")
     else:
         typer.echo(f"The schema went from {before or 'nothing'} to {after}.")
+    return 0
+
+
+def doctor() -> int:
+    """Looks at settings, database, Slack tokens, scopes and channels, and says how to mend what is wrong."""
+    settings = _settings()
+    from bot.doctor import examine
+
+    sound = examine(settings, lambda finding: typer.echo(log.redact(finding.line())))
+    return 0 if sound else EXIT_OUTSIDE
+
+
+def manifest_(
+    http: Annotated[
+        str | None, typer.Option("--http", help="For HTTP mode: the address at which Slack reaches this bot.")
+    ] = None,
+) -> int:
+    """Prints the app manifest that fits this program: paste it where Slack creates an app from a manifest."""
+    settings = _settings()
+    if http is not None and not re.fullmatch(r"https://[^\s/?#]+(/[^\s?#]*)?", http):
+        raise BadUsage(f"--http: {http} should be an address like https://tocsin.example.com")
+    from bot.slack.manifest import manifest
+
+    typer.echo(json.dumps(manifest(settings.slack_command, http), indent=2))
     return 0
 
 

@@ -171,6 +171,16 @@ class Store:
         self._writing.dispose()
 
 
+def answers(store: Store) -> bool:
+    """Whether the database can be used now."""
+    try:
+        with store.read() as connection:
+            connection.exec_driver_sql("SELECT 1")
+    except DatabaseAway:
+        return False
+    return True
+
+
 @contextmanager
 def _plain_errors() -> Iterator[None]:
     try:

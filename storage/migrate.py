@@ -87,13 +87,19 @@ def migrate(url: str | URL) -> tuple[str | None, str]:
         engine.dispose()
 
 
-def schema_is_current(store: Store) -> bool:
-    """Whether this program can work on the database: migrated to its revision, or by a later version."""
+def revisions(store: Store) -> tuple[str | None, str, bool]:
+    """The database's revision, the one this program needs, and whether it knows the database's."""
     with store.read() as connection:
         if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
-            return False
-        revision = connection.scalar(text("SELECT version_num FROM alembic_version"))
-    return revision is not None and (revision == head() or not _known(revision))
+            return None, head(), True
+        found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return found, head(), found is None or _known(found)
+
+
+def schema_is_current(store: Store) -> bool:
+    """Whether this program can work on the database: migrated to its revision, or by a later version."""
+    found, wanted, known = revisions(store)
+    return found is not None and (found == wanted or not known)
 
 
 def _on_an_empty_database(argv: list[str]) -> None:

@@ -7,6 +7,7 @@ entry in the log whose id the person is given.
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -39,6 +40,7 @@ from bot.messages.blocks import Message
 from bot.messages.help import TOPICS
 from bot.messages.home import SEVERITIES, Tab
 from bot.messages.picks import PICK
+from bot.metrics import Metrics
 from bot.slack.outcomes import Answer, Done, DrawHome, FormErrors, OpenForm, Outcome, UpdateForm, Whisper
 from bot.slack.requests import Ask, Command, Event, Press, Shortcut, Submission, Suggestion
 from storage.errors import Contended, DatabaseAway
@@ -113,6 +115,10 @@ SHORTCUTS: Mapping[str, Callable[[Call, Shortcut], Outcome]] = {
 }
 
 
+# By action_id: the menus whose options are looked up while somebody types.
+_MENUS = frozenset({"project", "team", "incident", *(name for name in BUTTONS if name.startswith(PICK))})
+
+
 @dataclass(frozen=True, slots=True)
 class _Mishap:
     """Why a request was not carried out; each way of asking is told in its own way."""
@@ -125,8 +131,11 @@ class _Mishap:
 class Desk:
     """Receives what the line brings. Fulfils `bot.slack.line.Desk`."""
 
-    def __init__(self, tools: Tools, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self, tools: Tools, metrics: Metrics, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         self._tools = tools
+        self._metrics = metrics
         self._clock = clock
 
     def command(self, ask: Command) -> Outcome:
@@ -145,7 +154,11 @@ class Desk:
 
         # A number that is wrong is quickly typed again; a text is not.
         typed = ask.text if len(ask.text.split()) > 2 else None
-        outcome = self._guarded(work, verb, typed)
+        known = verb if verb in COMMANDS or verb == "help" else "view" if verb.removeprefix("#").isdigit() else "other"
+        started = time.perf_counter()
+        outcome, result = self._guarded(work, verb, typed)
+        self._metrics.commands.labels(known, result).inc()
+        self._metrics.command_seconds.labels(known).observe(time.perf_counter() - started)
         return Answer(outcome.message) if isinstance(outcome, _Mishap) else outcome
 
     def press(self, ask: Press) -> Outcome:
@@ -153,9 +166,7 @@ class Desk:
         handler = BUTTONS.get(ask.action_id)
         if handler is None:
             return Done()
-        outcome = self._guarded(
-            lambda: self._call(ask, lambda call: handler(call, ask)), f"button {ask.action_id}", None
-        )
+        outcome = self._counted("button", ask.action_id, lambda: self._call(ask, lambda call: handler(call, ask)))
         if not isinstance(outcome, _Mishap):
             return outcome
         if ask.surface in ("modal", "home"):
@@ -167,9 +178,7 @@ class Desk:
         handler = FORMS.get(ask.callback_id)
         if handler is None:
             return Done()
-        outcome = self._guarded(
-            lambda: self._call(ask, lambda call: handler(call, ask)), f"form {ask.callback_id}", None
-        )
+        outcome = self._counted("form", ask.callback_id, lambda: self._call(ask, lambda call: handler(call, ask)))
         if not isinstance(outcome, _Mishap):
             return outcome
         fields = [block["block_id"] for block in ask.payload["view"]["blocks"] if block["type"] == "input"]
@@ -183,9 +192,7 @@ class Desk:
         handler = SHORTCUTS.get(ask.callback_id)
         if handler is None:
             return Done()
-        outcome = self._guarded(
-            lambda: self._call(ask, lambda call: handler(call, ask)), f"shortcut {ask.callback_id}", None
-        )
+        outcome = self._counted("shortcut", ask.callback_id, lambda: self._call(ask, lambda call: handler(call, ask)))
         return OpenForm(forms.gone(outcome.sentence)) if isinstance(outcome, _Mishap) else outcome
 
     def suggest(self, ask: Suggestion) -> Sequence[Mapping[str, Any]]:
@@ -197,7 +204,7 @@ class Desk:
             found = self._call(ask, lambda call: _options(call, ask))
             return Done()
 
-        self._guarded(work, f"menu {ask.action_id}", None)
+        self._counted("menu", ask.action_id if ask.action_id in _MENUS else "other", work)
         return found
 
     def event(self, event: Event) -> Outcome:
@@ -208,7 +215,7 @@ class Desk:
         if event.kind == "app_home_opened" and event.event.get("tab") == "home":
             return self._home(event)
         if event.kind == "user_change":
-            self._guarded(lambda: self._changed_person(event), event.kind, None)
+            self._counted("event", event.kind, lambda: self._changed_person(event))
         return Done()
 
     def _said(self, ask: Command) -> Outcome:
@@ -224,8 +231,8 @@ class Desk:
             return Done()
         shown = str((event.event.get("view") or {}).get("private_metadata") or "")
         ask = Ask(person, None, None, None, None, event.event)
-        outcome = self._guarded(
-            lambda: self._call(ask, lambda call: home.opened(call, person.user_id, shown)), event.kind, None
+        outcome = self._counted(
+            "event", event.kind, lambda: self._call(ask, lambda call: home.opened(call, person.user_id, shown))
         )
         if isinstance(outcome, _Mishap):
             return DrawHome(home_messages.closed(outcome.message), person.user_id)
@@ -245,29 +252,32 @@ class Desk:
             once = ask.key if isinstance(ask, Command) and ask.said else None
             return handler(Call(self._tools, who, now, connection, once))
 
-    def _guarded(self, work: Callable[[], Outcome], what: str, typed: str | None) -> Outcome | _Mishap:
+    def _counted(self, kind: str, name: str, work: Callable[[], Outcome]) -> Outcome | _Mishap:
+        outcome, result = self._guarded(work, f"{kind} {name}", None)
+        self._metrics.interactions.labels(kind, name, result).inc()
+        return outcome
+
+    def _guarded(self, work: Callable[[], Outcome], what: str, typed: str | None) -> tuple[Outcome | _Mishap, str]:
+        """Does the work, or says why not; and in a word, for the metrics, how it ended."""
         command = self._tools.command
         try:
-            return work()
+            return work(), "ok"
         except AlreadyDone:
-            return Done()  # and whoever asked has been answered then
+            return Done(), "repeated"  # whoever asked has been answered then
         except Refusal as refusal:
-            form = refusal.form if isinstance(refusal, BadWords) else None
-            return _Mishap(
-                answers.refused(refusal.sentence, form=form, typed=typed, command=command),
-                refusal.sentence,
-                refusal.field if isinstance(refusal, BadWords) else None,
-            )
+            form, field = (refusal.form, refusal.field) if isinstance(refusal, BadWords) else (None, None)
+            message = answers.refused(refusal.sentence, form=form, typed=typed, command=command)
+            return _Mishap(message, refusal.sentence, field), "refused"
         except DatabaseAway as error:
             log.warning("the database is away", what=what, error=str(error.__cause__ or error))
-            message = answers.database_away(typed, command)
+            message, result = answers.database_away(typed, command), "database_away"
         except Contended:
-            message = answers.contended(typed, command)
+            message, result = answers.contended(typed, command), "contended"
         except Exception:
             error_id = secrets.token_hex(4)
             log.exception("unexpected error", error_id=error_id, what=what)
-            message = answers.broken(error_id, typed, command)
-        return _Mishap(message, message["text"])
+            message, result = answers.broken(error_id, typed, command), "error"
+        return _Mishap(message, message["text"]), result
 
 
 def _options(call: Call, ask: Suggestion) -> Sequence[Mapping[str, Any]]:

@@ -226,7 +226,9 @@ def create_http_app(
     @app.get("/metrics", tags=["health"])
     async def metrics_() -> Response:
         """Counters for Prometheus."""
-        return Response(generate_latest(counters), media_type=CONTENT_TYPE_LATEST)
+        # The states among them are asked for as they are read, and the database's may take its time.
+        text = await anyio.to_thread.run_sync(lambda: generate_latest(counters), limiter=health)
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
 
     return app
 

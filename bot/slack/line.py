@@ -20,6 +20,7 @@ import structlog
 from slack_bolt import App, BoltRequest, BoltResponse
 from slack_sdk.errors import SlackApiError
 
+from bot.metrics import Metrics
 from bot.slack.background import Background
 from bot.slack.clients import Clients, web_client
 from bot.slack.outcomes import (
@@ -52,10 +53,26 @@ from bot.slack.requests import (
 log = structlog.get_logger(__name__)
 
 _ANY = re.compile(".*")
+# The kinds of requests that are counted by name; a client can make up others.
+_KINDS = frozenset(
+    {
+        "command",
+        "block_actions",
+        "view_submission",
+        "block_suggestion",
+        "shortcut",
+        "message_action",
+        "event_callback",
+    }
+)
 # Slack's words for a trigger that came too late or was used before.
 _TRIGGER_ERRORS = frozenset({"expired_trigger_id", "exchanged_trigger_id", "trigger_expired", "invalid_trigger_id"})
 # Slack's words for a conversation in which the bot cannot whisper.
 _NO_WHISPER = frozenset({"channel_not_found", "not_in_channel", "user_not_in_channel", "is_archived"})
+_LATE = (
+    "That is taking longer than Slack lets me wait, and I do not know yet whether it was done."
+    " Please look again in a moment."
+)
 # Bolt reads these by itself; what the bot runs with is in its settings and given to Bolt in words.
 _BOLT_VARIABLES = ("SLACK_BOT_TOKEN", "SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET", "SLACK_SIGNING_SECRET")
 
@@ -103,7 +120,9 @@ class Line:
         api_url: str,
         command: str,
         signing_secret: str | None,
+        metrics: Metrics,
     ) -> None:
+        self._metrics = metrics
         self._clients = clients
         self._desk = desk
         self._background = background
@@ -129,10 +148,26 @@ class Line:
 
     def dispatch(self, request: BoltRequest) -> BoltResponse:
         """One request of Slack, answered: an Acknowledgement, or what Bolt itself says (a bad signature)."""
-        response = self.app.dispatch(request)
+        kind = "command" if "command" in request.body else str(request.body.get("type") or "other")
+        with self._metrics.acknowledging(kind if kind in _KINDS else "other"):
+            response = self.app.dispatch(request)
         if response.status == 404:
             return Acknowledgement()  # nobody's: a command of another name, an event not asked for
         return response
+
+    def too_late(self, body: Payload) -> Mapping[str, Any] | None:
+        """What to acknowledge a request with that is not answered in time; its answer may follow."""
+        self._metrics.late.inc()
+        log.error("a request was not answered in time", type=body.get("type") or body.get("command"))
+        if "command" in body:
+            return _plain(_LATE)
+        if body.get("type") == "view_submission":
+            # An empty acknowledgement would close the form, and with it what was typed.
+            inputs = [block for block in body["view"]["blocks"] if block["type"] == "input"]
+            return {"response_action": "errors", "errors": {inputs[0]["block_id"]: _LATE}} if inputs else None
+        if body.get("type") == "block_actions":
+            self.answer_late(body, _plain(_LATE))
+        return None
 
     def answer_late(self, body: Payload, message: Mapping[str, Any]) -> None:
         """Sends an answer whose request has been acknowledged meanwhile, over the request's response URL."""

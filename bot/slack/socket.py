@@ -26,11 +26,6 @@ CONCURRENCY = 10  # requests at once
 RECEIVE_BUFFER_BYTES = 64 * 1024
 DRAIN_S = 6  # of the ten seconds that a stop may take
 
-LATE = (
-    "That is taking longer than Slack lets me wait, and I do not know yet whether it was done."
-    " Please look again in a moment."
-)
-
 
 class SocketLine:
     """Takes envelopes from a web socket, and acknowledges each of them exactly once."""
@@ -77,10 +72,7 @@ class SocketLine:
 
     def _on_request(self, client: BaseSocketModeClient, request: SocketModeRequest) -> None:
         def late() -> None:
-            log.error("a request was not answered in time", type=request.type)
-            self._acknowledge(client, request, _late_payload(request))
-            if request.payload.get("type") == "block_actions":
-                self._line.answer_late(request.payload, {"response_type": "ephemeral", "text": LATE})
+            self._acknowledge(client, request, self._line.too_late(request.payload))
 
         pending = self._watch.start(late)
         response = self._line.dispatch(
@@ -107,17 +99,6 @@ def _wake_reader(client: SocketModeClient) -> None:
     if sock is not None:
         with contextlib.suppress(OSError):  # hung up already
             sock.shutdown(socket.SHUT_RDWR)
-
-
-def _late_payload(request: SocketModeRequest) -> dict[str, Any] | None:
-    if request.type == "slash_commands":
-        return {"response_type": "ephemeral", "text": LATE}
-    if request.payload.get("type") == "view_submission":
-        # An empty acknowledgement would close the form, and with it what was typed.
-        inputs = [block for block in request.payload["view"]["blocks"] if block["type"] == "input"]
-        if inputs:
-            return {"response_action": "errors", "errors": {inputs[0]["block_id"]: LATE}}
-    return None
 
 
 def _retry_headers(request: SocketModeRequest) -> dict[str, str | Sequence[str]] | None:

@@ -169,7 +169,7 @@ def comment_by_id(
         IncidentActivity.type == ActivityType.COMMENT,
         IncidentActivity.date_deleted.is_(None),
     )
-    row = connection.execute(query.with_for_update() if lock else query).first()
+    row = connection.execute(query.with_for_update(key_share=True) if lock else query).first()
     if row is None:
         return None
     mentions = mentions_of(connection, [activity_id], workspace_id)

@@ -114,7 +114,7 @@ def incident_head(
 ) -> IncidentHead | None:
     """The incident, if the caller sees it; with `lock`, its row is held until the transaction ends."""
     row = connection.exec_driver_sql(
-        _HEAD + (" FOR UPDATE OF i" if lock else ""),
+        _HEAD + (" FOR NO KEY UPDATE OF i" if lock else ""),
         {"organization_id": organization_id, "identifier": identifier, "project_ids": list(project_ids)},
     ).first()
     return None if row is None else _head(row)
@@ -151,7 +151,7 @@ def incident_by_dedup_key(connection: Connection, organization_id: int, dedup_ke
         .where(Incident.organization_id == organization_id, Incident.dedup_key == dedup_key)
         .order_by(Incident.id.desc())
         .limit(1)
-        .with_for_update()
+        .with_for_update(key_share=True)
     ).first()
     return None if row is None else _head(row)
 

@@ -12,17 +12,23 @@ from pathlib import Path
 import pytest
 
 from bot.app import Bot
+from bot.intake.http import create_http_app
+from bot.intake.server import HttpServer
 from bot.log import configure
 from bot.organization.apply import apply
 from bot.organization.file import load
 from bot.settings import LogFormat, LogLevel
 from bot.slack import background
 from bot.slack.clients import Clients
+from bot.slack.manifest import EVENTS, SCOPES
 from sandbox import Answer, Person, Sandbox, SeenMessage
 from sandbox.records import Channel, UserGroup
 from storage.engine import Store
 
 COMMAND = "/incident"
+
+# For the stories that are the same in Socket Mode and in HTTP mode: `pytestmark = IN_BOTH_MODES`.
+IN_BOTH_MODES = pytest.mark.parametrize("world", ["socket", "http"], indirect=True)
 
 ORGANIZATION = """
 organization: {slug: acme, name: Acme, workspaces: [T0001]}
@@ -169,15 +175,22 @@ def store(database_url: str) -> Iterator[Store]:
 
 @pytest.fixture
 def slack() -> Iterator[Sandbox]:
-    """A workspace that fails its test when the bot did anything on the wire that Slack would not take."""
-    with Sandbox() as sandbox:
+    """A workspace that fails its test when the bot did anything on the wire that Slack would not take.
+
+    It grants the bot what its manifest asks for, and nothing else.
+    """
+    with Sandbox(scopes=SCOPES, subscriptions=EVENTS) as sandbox:
         yield sandbox
         sandbox.expect_no_problems()
 
 
 @pytest.fixture
-def world(slack: Sandbox, store: Store, tmp_path: Path) -> Iterator[World]:
-    """The bot on the workspace, with Acme's organization applied."""
+def world(request: pytest.FixtureRequest, slack: Sandbox, store: Store, tmp_path: Path) -> Iterator[World]:
+    """The bot on the workspace, with Acme's organization applied.
+
+    Over Socket Mode, unless the test asks for "http" (see IN_BOTH_MODES).
+    """
+    over_http = getattr(request, "param", "socket") == "http"
     configure(LogLevel.WARNING, LogFormat.JSON)  # what goes wrong stands below the failed test
     cast = populate(slack)
     apply_file(store, tmp_path, ORGANIZATION)
@@ -186,10 +199,21 @@ def world(slack: Sandbox, store: Store, tmp_path: Path) -> Iterator[World]:
         Clients.connect(slack.bot_token, slack.api_url),
         api_url=slack.api_url,
         command=COMMAND,
-        app_token=slack.app_token,
+        app_token=None if over_http else slack.app_token,
+        signing_secret=slack.signing_secret,
     )
+    server = None
+    if bot.http:
+        app = create_http_app(store, slack_problem=lambda: None)
+        bot.http.add_to(app)
+        server = HttpServer(app, "127.0.0.1", 0)
+        server.start()
+        slack.use_http(f"http://127.0.0.1:{server.port}/slack/events")
     bot.start()
-    slack.wait_until_connected()
+    if not over_http:
+        slack.wait_until_connected()
     yield World(slack, store, bot, cast, tmp_path)
     slack.settle()
+    if server:
+        server.stop()
     bot.stop()

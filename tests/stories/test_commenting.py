@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from sandbox import SeenMessage
-from tests.stories.conftest import World
+from tests.stories.conftest import IN_BOTH_MODES, World
+
+pytestmark = IN_BOTH_MODES
 
 
 def test_a_comment_is_on_the_incident_with_its_author(world: World) -> None:

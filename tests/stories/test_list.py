@@ -10,7 +10,9 @@ from sqlalchemy import update
 from sandbox import SeenMessage
 from storage.models import Incident, IncidentProject
 from storage.values import Status
-from tests.stories.conftest import World
+from tests.stories.conftest import IN_BOTH_MODES, World
+
+pytestmark = IN_BOTH_MODES
 
 
 def identifiers(message: SeenMessage | None) -> list[int]:

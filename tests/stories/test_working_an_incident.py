@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.stories.conftest import World
+from tests.stories.conftest import IN_BOTH_MODES, World
+
+pytestmark = IN_BOTH_MODES
 
 
 def test_help_names_every_command_with_an_example(world: World) -> None:

@@ -1,0 +1,67 @@
+"""What the process counts of Slack's requests, for Prometheus. Intake and delivery count their own."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+# An answer takes one or two milliseconds; three seconds are Slack's patience.
+_BUCKETS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 2.5, 3.0)
+
+
+class Metrics:
+    """The counters of one process."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.commands = Counter(
+            "tocsin_commands_total", "Slash commands and words said to the bot.", ["verb", "result"], registry=registry
+        )
+        self.command_seconds = Histogram(
+            "tocsin_command_seconds", "From a command to its answer.", ["verb"], registry=registry, buckets=_BUCKETS
+        )
+        self.interactions = Counter(
+            "tocsin_interactions_total",
+            "Buttons, forms, menus, shortcuts and events.",
+            ["kind", "name", "result"],
+            registry=registry,
+        )
+        self.acknowledgement_seconds = Histogram(
+            "tocsin_acknowledgement_seconds",
+            "From a request's arrival to its acknowledgement.",
+            ["kind"],
+            registry=registry,
+            buckets=_BUCKETS,
+        )
+        self.late = Counter("tocsin_late_requests_total", "Requests that were not answered in time.", registry=registry)
+        self.database_up = Gauge("tocsin_database_up", "Whether the database answers.", registry=registry)
+        self.slack_connected = Gauge(
+            "tocsin_slack_connected", "Whether requests of Slack can arrive.", registry=registry
+        )
+        build = Gauge("tocsin_build_info", "What is running.", ["version", "python"], registry=registry)
+        build.labels(_version(), platform.python_version()).set(1)
+
+    def watch(self, database_up: Callable[[], bool], slack_connected: Callable[[], bool]) -> None:
+        """Where the two states come from; both are asked each time the metrics are read."""
+        self.database_up.set_function(lambda: float(database_up()))
+        self.slack_connected.set_function(lambda: float(slack_connected()))
+
+    @contextmanager
+    def acknowledging(self, kind: str) -> Iterator[None]:
+        """Measures one request until its acknowledgement is ready."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.acknowledgement_seconds.labels(kind).observe(time.perf_counter() - started)
+
+
+def _version() -> str:
+    try:
+        return version("tocsin")
+    except PackageNotFoundError:  # run from a checkout
+        return "checkout"

@@ -1,0 +1,89 @@
+"""The app manifest: what the bot asks of Slack, each thing with its reason. Tests hold it against the code.
+
+A scope or an event that is used and not listed here makes the stories fail, because their workspace grants only
+what the manifest asks for; one that is listed and not used makes `tests/slack/test_manifest.py` fail.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+NAME = "Tocsin"
+
+# Each scope with the Web API methods and events that need it.
+SCOPES: dict[str, tuple[str, ...]] = {
+    "app_mentions:read": ("app_mention",),
+    "channels:read": ("conversations.info",),
+    "chat:write": ("chat.postMessage", "chat.postEphemeral"),
+    "commands": ("slash command", "shortcuts"),
+    "groups:read": ("conversations.info",),
+    "im:history": ("message.im",),
+    "users:read": ("users.info", "user_change"),
+    "users:read.email": ("users.info",),
+}
+
+EVENTS: dict[str, str] = {
+    "app_home_opened": "draws Home",
+    "app_mention": "commands said where the bot is mentioned",
+    "message.im": "commands said in a direct message",
+    "user_change": "somebody became a guest, left, or changed their e-mail",
+}
+
+
+def manifest(command: str, http_url: str | None) -> dict[str, Any]:
+    """The manifest for Socket Mode or, with the bot's public address, for HTTP."""
+    requests = f"{http_url.rstrip('/')}/slack/events" if http_url else None
+
+    def with_url(part: dict[str, Any], key: str) -> dict[str, Any]:
+        return {**part, key: requests} if requests else part
+
+    return {
+        "display_information": {
+            "name": NAME,
+            "description": "Incidents, worked without leaving Slack",
+            "background_color": "#7a1f1f",
+        },
+        "features": {
+            "app_home": {
+                "home_tab_enabled": True,
+                "messages_tab_enabled": True,
+                "messages_tab_read_only_enabled": False,
+            },
+            "bot_user": {"display_name": NAME, "always_online": True},
+            "shortcuts": [
+                {
+                    "name": "Declare an incident",
+                    "type": "global",
+                    "callback_id": "declare_incident",
+                    "description": "Open an incident and tell whom it concerns",
+                },
+                {
+                    "name": "Add to incident",
+                    "type": "message",
+                    "callback_id": "add_to_incident",
+                    "description": "Make this message a comment of an incident",
+                },
+            ],
+            "slash_commands": [
+                with_url(
+                    {
+                        "command": command,
+                        "description": "List, view and work incidents",
+                        "usage_hint": "list | view N | ack N | resolve N | comment N text | help",
+                        "should_escape": True,
+                    },
+                    "url",
+                )
+            ],
+        },
+        "oauth_config": {"scopes": {"bot": sorted(SCOPES)}},
+        "settings": {
+            "event_subscriptions": with_url({"bot_events": sorted(EVENTS)}, "request_url"),
+            "interactivity": with_url(
+                {"is_enabled": True, **({"message_menu_options_url": requests} if requests else {})}, "request_url"
+            ),
+            "org_deploy_enabled": False,
+            "socket_mode_enabled": requests is None,
+            "token_rotation_enabled": False,
+        },
+    }

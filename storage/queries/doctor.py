@@ -1,0 +1,67 @@
+"""What `doctor` asks of the database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select, text
+
+from storage.models import IntakeToken, Member, Organization, Project, ProjectChannel, Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How an organization is set up."""
+
+    name: str
+    incidents: bool
+    shared_channels: bool
+    members: int
+    projects: int
+
+
+def server(connection: Connection) -> str:
+    """The server's version, in a few words."""
+    return f"PostgreSQL {connection.scalar(text('SHOW server_version'))}"
+
+
+def intake_tokens(connection: Connection) -> dict[str, int]:
+    """How many tokens that are not revoked there are, by source."""
+    query = (
+        select(IntakeToken.source, func.count()).where(IntakeToken.date_revoked.is_(None)).group_by(IntakeToken.source)
+    )
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def organization_of(connection: Connection, workspace_id: str) -> Condition | None:
+    """The organization of a workspace, if it has one."""
+    members = (
+        select(func.count())
+        .where(Member.organization_id == Organization.id, Member.date_removed.is_(None))
+        .correlate(Organization)
+        .scalar_subquery()
+    )
+    projects = (
+        select(func.count()).where(Project.organization_id == Organization.id).correlate(Organization).scalar_subquery()
+    )
+    row = connection.execute(
+        select(Organization.name, Organization.incidents, Organization.shared_channels, members, projects)
+        .join(Workspace, Workspace.organization_id == Organization.id)
+        .where(Workspace.id == workspace_id)
+    ).first()
+    return None if row is None else Condition(row[0], row[1], row[2], row[3], row[4])
+
+
+def channels_of(connection: Connection, workspace_id: str) -> dict[str, list[str]]:
+    """The channels that the workspace's projects name, each with the slugs of those projects."""
+    query = (
+        select(ProjectChannel.channel_id, Project.slug)
+        .join(Project, Project.id == ProjectChannel.project_id)
+        .join(Workspace, Workspace.organization_id == Project.organization_id)
+        .where(Workspace.id == workspace_id)
+        .order_by(ProjectChannel.channel_id, Project.slug)
+    )
+    found: dict[str, list[str]] = {}
+    for channel_id, slug in connection.execute(query):
+        found.setdefault(channel_id, []).append(slug)
+    return found
