@@ -162,7 +162,7 @@ SELECT i.id, i.identifier, i.title, i.status, i.status_before_closing, i.date_st
 FROM incident i
 WHERE (i.organization_id = :organization_id AND i.dedup_key = ANY(:keys) AND i.status <> 2) OR i.id = ANY(:ids)
 ORDER BY i.id
-FOR UPDATE OF i
+FOR NO KEY UPDATE OF i
 """)
 
 
