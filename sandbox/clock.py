@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 class Clock:
     """Seconds since the epoch, as the workspace believes them."""
 
-    def __init__(self) -> None:
-        self._offset = 0.0
+    def __init__(self, behind: float = 0.0) -> None:
+        """`behind`: seconds by which it begins in the past, for a history that is lived through with `advance`."""
+        self._offset = -behind
         self._lock = threading.Lock()
         self._listeners: list[Callable[[], None]] = []
 

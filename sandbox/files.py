@@ -87,6 +87,14 @@ class Files:
             raise SlackError("file_deleted")
         return file
 
+    def all(self) -> list[File]:
+        """Every file, the deleted ones too."""
+        return list(self._by_id.values())
+
+    def restore(self, file: File) -> None:
+        """Take up a file that was kept."""
+        self._by_id[file.id] = file
+
     def processed(self, file: File) -> bool:
         """Whether Slack has looked at it by now."""
         done = file.completed_at

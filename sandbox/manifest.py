@@ -28,7 +28,8 @@ def install(app: App, manifest: Mapping[str, Any]) -> Menu:
     app.name = str(_part(manifest, "display_information").get("name") or app.name)
     if scopes := _part(_part(manifest, "oauth_config"), "scopes").get("bot"):
         app.scopes = frozenset(map(str, scopes))
-    app.events = frozenset(map(str, _part(_part(manifest, "settings"), "event_subscriptions").get("bot_events") or ()))
+    subscriptions = _part(_part(manifest, "settings"), "event_subscriptions")
+    app.events = frozenset(map(str, subscriptions.get("bot_events") or ()))
     home = _part(features, "app_home")
     app.home_tab = bool(home.get("home_tab_enabled"))
     app.messages_tab = bool(home.get("messages_tab_enabled"))

@@ -26,9 +26,9 @@ from sandbox.workspace import Workspace
 class Platform:
     """Everything behind the Web API and the driver, without the server around it."""
 
-    def __init__(self, *, team_id: str, team_name: str, domain: str, app_name: str) -> None:
+    def __init__(self, *, team_id: str, team_name: str, domain: str, app_name: str, clock_behind: float = 0.0) -> None:
         number = secrets.randbelow(10**10)
-        self.clock = Clock()
+        self.clock = Clock(clock_behind)
         self.problems = Problems()
         self.app = App(
             app_id="A0001",

@@ -2,12 +2,12 @@
 what the app does.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
-from sandbox import events
+from sandbox import events, keeping
 from sandbox.clock import Clock
 from sandbox.control import control_application
 from sandbox.driver.person import Person
@@ -16,6 +16,7 @@ from sandbox.errors import Problems, SandboxError
 from sandbox.faults import Faults, Limits
 from sandbox.http_mode import HttpMode, RequestUrls
 from sandbox.line import Delivery, Exchange
+from sandbox.manifest import install
 from sandbox.platform import Platform
 from sandbox.records import Channel, Json, User, UserGroup
 from sandbox.server import ServerThread, application
@@ -60,9 +61,16 @@ class Sandbox:
         subscriptions: Iterable[str] | None = None,
         should_escape: bool = True,
         acknowledge_seconds: float = 3.0,
+        clock_behind: float = 0.0,
     ) -> None:
-        """`scopes` (everything) and `subscriptions` (USUAL_EVENTS) are what the app was installed with."""
-        self.platform = Platform(team_id=team_id, team_name=team_name, domain=domain, app_name=app_name)
+        """`scopes` (everything) and `subscriptions` (USUAL_EVENTS) are what the app was installed with.
+
+        `clock_behind` (seconds) lets the workspace's clock begin in the past, for a history made with `say` and
+        `clock.advance` before anything starts.
+        """
+        self.platform = Platform(
+            team_id=team_id, team_name=team_name, domain=domain, app_name=app_name, clock_behind=clock_behind
+        )
         app = self.platform.app
         if scopes is not None:
             app.scopes = frozenset(scopes)
@@ -247,6 +255,36 @@ class Sandbox:
             return self._people[user_id]
         except KeyError:
             raise SandboxError(f"there is nobody with the id {user_id}") from None
+
+    def install(self, manifest: Mapping[str, object]) -> None:
+        """Give the app what its manifest says: scopes, subscriptions, commands, shortcuts; raises SandboxError."""
+        self.platform.menu = install(self.platform.app, manifest)
+
+    def written(self) -> Json:
+        """Everything that was said so far, as a value for JSON: for `take_up` in a later process."""
+        return keeping.written(self.platform)
+
+    def take_up(self, kept: Mapping[str, object]) -> bool:
+        """Go on where `written` was made, in a workspace furnished alike; False: it is from another version."""
+        return keeping.take_up(self.platform, kept)
+
+    def everything_is_read(self) -> None:
+        """Take what stands in the workspace so far for read, by everybody."""
+        with self.platform.workspace.changing():
+            self.platform.unread.everything_is_read()
+
+    def unread(self, person: Person, channel_id: str) -> int:
+        """How many messages of others a person has not read in a conversation; 0 where there is none."""
+        workspace = self.platform.workspace
+        with workspace.lock:
+            channel = workspace.channels.get(channel_id)
+            return int(self.platform.unread.of(person.user, channel)["unread"]) if channel else 0
+
+    def guide(self, steps: Sequence[Json]) -> None:
+        """The path that the page leads people along: steps with `title`, `text` (mrkdwn) and `done`, and where they
+        are taken: `as` (a person's id) and `place` (a channel's id, or home).
+        """
+        self.platform.guide = list(steps)
 
     # -- what changes without anybody typing
 

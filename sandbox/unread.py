@@ -26,6 +26,18 @@ class Unread:
         if float_ts(ts) > float_ts(self._mark(user, channel)):
             self._read[user.id, channel.id] = ts
 
+    def written(self) -> Json:
+        """The marks, to be kept."""
+        return {
+            "everything": self._everything_up_to,
+            "marks": [[user, channel, ts] for (user, channel), ts in self._read.items()],
+        }
+
+    def take_up(self, kept: Json) -> None:
+        """The marks as they were kept."""
+        self._everything_up_to = kept["everything"]
+        self._read = {(user, channel): ts for user, channel, ts in kept["marks"]}
+
     def of(self, user: User, channel: Channel) -> Json:
         """How many messages of others are unread, and how many of those concern the person."""
         mark = float_ts(self._mark(user, channel))

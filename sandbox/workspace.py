@@ -78,6 +78,10 @@ class Workspace:
             self._last_ts = max(self._last_ts + 1, int(self.clock.now() * 1_000_000))
             return f"{self._last_ts // 1_000_000}.{self._last_ts % 1_000_000:06d}"
 
+    def not_before(self, moment: tuple[int, int]) -> None:
+        """Give no time stamp that is not later than this one (as `float_ts` reads it)."""
+        self._last_ts = max(self._last_ts, moment[0] * 1_000_000 + moment[1])
+
     # -- people and places
 
     def add_user(self, user: User) -> User:

@@ -1,40 +1,53 @@
-"""`run_bot.py demo`: a Slack workspace on this machine, Acme in it, the bot that `serve` runs, and a page to
-look at it all. The one place where the bot's package knows the sandbox.
+"""`run_bot.py demo`: a Slack workspace on this machine, Acme in it, the bot that `serve` runs, alerts that arrive,
+and a page to look at it all. The one place where the bot's package knows the sandbox.
 """
 
 from __future__ import annotations
 
 import signal
 import socket
-import sys
 import threading
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 
+import structlog
 import typer
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
 from bot.database import open_database
-from bot.demo import history
-from bot.demo.company import ORGANIZATION, SLUG, Company, furnish
+from bot.demo import chatter, history
+from bot.demo.alerts import Alerts
+from bot.demo.company import MENU, ORGANIZATION, SLUG, Company, furnish
+from bot.demo.kept import Kept
+from bot.demo.path import GuidedPath
 from bot.demo.process import BotProcess
+from bot.intake.tokens import Source, new_token, token_hash
 from bot.organization.apply import apply
 from bot.organization.file import parse
 from bot.settings import Settings
-from sandbox import Sandbox, SandboxError
+from sandbox import NotAcknowledged, NotConnected, Sandbox
 from storage.engine import Store
+from storage.errors import Contended, DatabaseAway
 from storage.migrate import migrate
 from storage.models import Organization
+from storage.queries import tokens
+
+log = structlog.get_logger(__name__)
 
 PORTS_TRIED = 50
 CONNECT_S = 30.0  # until the bot must have connected
+LOOK_S = 0.5  # how often it is looked at how far somebody has come
+KEEP_S = 5.0  # how often what was said is written down
+HISTORY = timedelta(days=7)
 LOOPBACK = "127.0.0.1"
 
 
 def run(settings: Settings, port: int, *, reset: bool = False) -> int:
     """Runs the demo until SIGINT or SIGTERM; gives the exit code.
 
-    `port` is where the page is served, or the next free one; 0: any. `reset` forgets Acme first, and nothing
-    else that the database holds. Raises DatabaseAway.
+    `port` is where the page is served, or the next free one; 0: any. `reset` forgets Acme and what was said first,
+    and nothing else that the database holds. Raises DatabaseAway.
     """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -42,16 +55,18 @@ def run(settings: Settings, port: int, *, reset: bool = False) -> int:
     if settings.database_url is not None:
         typer.echo("DATABASE_URL is left alone: the demo has its own database.", err=True)
         settings = settings.model_copy(update={"database_url": None})
+    kept = Kept(settings.data_dir / "demo-workspace.json")
     with open_database(settings) as url:
         migrate(url)
         store = Store.open(url)
         try:
             if reset:
                 _forget(store)
+                kept.forget()
             _prepare(store, datetime.now(UTC))
+            return Demo(settings, store, kept, stop).play(port)
         finally:
             store.close()
-        return _play(settings, port, stop)
 
 
 def _forget(store: Store) -> None:
@@ -66,99 +81,200 @@ def _prepare(store: Store, now: datetime) -> None:
             history.write(tx, now)
 
 
-def _play(settings: Settings, port: int, stop: threading.Event) -> int:
-    slack, company = _open_workspace(port)
-    http_port = _free_port(settings.http_port, taken=slack.port)
-    environment = {
-        "DATABASE_URL": "",
-        "TOCSIN_DATA_DIR": str(settings.data_dir.resolve()),
-        "SLACK_API_URL": slack.api_url,
-        "SLACK_BOT_TOKEN": slack.bot_token,
-        "SLACK_APP_TOKEN": slack.app_token,
-        "SLACK_SIGNING_SECRET": slack.signing_secret,
-        "SLACK_COMMAND": settings.slack_command,
-        "HTTP_HOST": LOOPBACK,
-        "HTTP_PORT": str(http_port),
-        "LOG_FORMAT": "console",
-    }
-    try:
-        with BotProcess(environment, settings.data_dir / "demo.log") as bot:
-            if not _connected(slack, bot, stop):
-                if stop.is_set():
-                    return 0
-                typer.echo(f"The bot did not start. The end of {bot.log}:\n{bot.last_words()}", err=True)
-                return 1
-            typer.echo(f"The bot is connected; its log is {bot.log}. Ctrl-C ends the demo.")
-            if sys.stdin.isatty():
-                threading.Thread(
-                    target=_prompt, args=(company, settings.slack_command), name="prompt", daemon=True
-                ).start()
-            while not stop.wait(0.5):
-                if bot.ended is not None:
-                    typer.echo(f"The bot has ended. The end of {bot.log}:\n{bot.last_words()}", err=True)
-                    return 1
-        typer.echo("Stopped.")
-        return 0
-    finally:
-        slack.stop()
+class Demo:
+    """One run of the demo on a database that holds Acme."""
 
+    def __init__(self, settings: Settings, store: Store, kept: Kept, stop: threading.Event) -> None:
+        self._settings = settings
+        self._store = store
+        self._kept = kept
+        self._stop = stop
+        self._path: GuidedPath | None = None
 
-def _open_workspace(port: int) -> tuple[Sandbox, Company]:
-    """The workspace on `port` or, where that is taken, on the next port that is free."""
-    wanted = range(port, min(port + PORTS_TRIED, 65536)) if port else range(0)
-    for candidate in [*wanted, 0]:
-        slack = Sandbox(port=candidate)
-        company = furnish(slack)
+    def play(self, port: int) -> int:
+        """Everything, from the workspace's start to its end; gives the exit code."""
+        slack, company = self._open_workspace(port)
+        http_port = _free_port(self._settings.http_port, taken=slack.port)
+        intake = f"http://{LOOPBACK}:{http_port}"
         try:
-            slack.start()
-        except OSError:
-            continue
-        if candidate != port:
-            typer.echo(f"Port {port} is taken; the next free one is {slack.port}.")
+            with BotProcess(self._environment(slack, http_port), self._settings.data_dir / "demo.log") as bot:
+                if not self._connected(slack, bot):
+                    if self._stop.is_set():
+                        return 0
+                    typer.echo(f"The bot did not start. The end of {bot.log}:\n{bot.last_words()}", err=True)
+                    return 1
+                with self._token() as token:
+                    self._welcome(slack, company, bot, intake, token)
+                    alerts = Alerts(intake, token, lambda number: self._main_incident(slack, company, number))
+                    alerts.start()
+                    try:
+                        return self._watch(slack, bot)
+                    finally:
+                        alerts.stop()
+        finally:
+            self._kept.write(slack)
+            slack.stop()
+
+    # -- the workspace
+
+    def _open_workspace(self, port: int) -> tuple[Sandbox, Company]:
+        """The workspace on `port` or, where that is taken, on the next port that is free."""
+        wanted = range(port, min(port + PORTS_TRIED, 65536)) if port else range(0)
+        for candidate in [*wanted, 0]:
+            if candidate and not _is_free(candidate):
+                continue
+            slack, company = self._furnished(candidate)
+            try:
+                slack.start()
+            except OSError:
+                continue
+            if candidate != port:
+                typer.echo(f"Port {port} is taken; the next free one is {slack.port}.")
+            return slack, company
+        raise AssertionError("port 0 is always free")
+
+    def _furnished(self, port: int) -> tuple[Sandbox, Company]:
+        slack = Sandbox(port=port)
+        company = furnish(slack)
+        slack.platform.menu = MENU
+        if not self._kept.take_up(slack):
+            slack = Sandbox(port=port, clock_behind=HISTORY.total_seconds())
+            company = furnish(slack)
+            chatter.replay(slack, company, HISTORY)
         return slack, company
-    raise AssertionError("port 0 is always free")
+
+    # -- the bot
+
+    def _environment(self, slack: Sandbox, http_port: int) -> dict[str, str]:
+        return {
+            "DATABASE_URL": "",
+            "TOCSIN_DATA_DIR": str(self._settings.data_dir.resolve()),
+            "SLACK_API_URL": slack.api_url,
+            "SLACK_BOT_TOKEN": slack.bot_token,
+            "SLACK_APP_TOKEN": slack.app_token,
+            "SLACK_SIGNING_SECRET": slack.signing_secret,
+            "SLACK_COMMAND": self._settings.slack_command,
+            "HTTP_HOST": LOOPBACK,
+            "HTTP_PORT": str(http_port),
+            "LOG_FORMAT": "console",
+        }
+
+    def _connected(self, slack: Sandbox, bot: BotProcess) -> bool:
+        """Waits for the bot; False when it ended, took too long, or the demo is to stop."""
+        for _ in range(int(CONNECT_S / 0.1)):
+            if slack.connections:
+                return True
+            if bot.ended is not None or self._stop.wait(0.1):
+                return False
+        return False
+
+    @contextmanager
+    def _token(self) -> Iterator[str]:
+        """An intake token of Acme's, good while the demo runs."""
+        token = new_token()
+        now = datetime.now(UTC)
+        with self._store.write() as tx:
+            token_id = tokens.insert_token(
+                tx,
+                organization_id=tx.scalars(select(Organization.id).where(Organization.slug == SLUG)).one(),
+                project_id=None,
+                source=Source.EVENTS.value,
+                token_hash=token_hash(token),
+                secret_encrypted=None,
+                now=now,
+            )
+        try:
+            yield token
+        finally:
+            with self._store.write() as tx:
+                tokens.revoke_token(tx, token_id, datetime.now(UTC))
+
+    # -- what happens while it runs
+
+    def _main_incident(self, slack: Sandbox, company: Company, number: int) -> None:
+        """The incident of the guided path is there: Ben asks Ada for help with it."""
+        command = self._settings.slack_command
+        self._path = path = GuidedPath(slack, self._store, company, command, number)
+        if not path.mention_is_due():
+            return
+        try:
+            company.ben.command(command, f"ack {number}", channel=company.checkout)
+            company.ben.command(
+                command,
+                f"comment {number} {company.ada.at} can you help me with this? It began with the release at noon.",
+                channel=company.checkout,
+            )
+        except (NotAcknowledged, NotConnected) as error:
+            log.warning("nobody asks for help in the demo", reason=str(error))
+
+    def _watch(self, slack: Sandbox, bot: BotProcess) -> int:
+        """Until the demo is to stop: the path's ticks, and what was said, written down."""
+        looks = 0
+        while not self._stop.wait(LOOK_S):
+            if bot.ended is not None:
+                typer.echo(f"The bot has ended. The end of {bot.log}:\n{bot.last_words()}", err=True)
+                return 1
+            looks += 1
+            try:
+                if self._path is not None:
+                    self._path.show()
+            except (DatabaseAway, Contended) as error:
+                log.warning("how far the guided path is cannot be seen", reason=str(error))
+            if looks % int(KEEP_S / LOOK_S) == 0:
+                self._kept.write(slack)
+        typer.echo("Stopped. What was done is kept; --reset begins anew.")
+        return 0
+
+    def _welcome(self, slack: Sandbox, company: Company, bot: BotProcess, intake: str, token: str) -> None:
+        """What to do now, for people with a browser and without one."""
+        page = f"http://{LOOPBACK}:{slack.port}"
+        command, ada, checkout = self._settings.slack_command, company.ada, company.checkout
+        post = "curl -s -H 'Content-Type: application/json'"
+        others = ", ".join(f"{one.name} {page}/?as={one.id}" for one in (company.ben, company.cyn))
+        typer.echo(
+            f"""
+Acme's workspace is open, and the bot is in it:
+
+    {page}/?as={ada.id}#{checkout.id}
+
+An alert arrives at once, and a guided path on the page leads on from there. The page is {ada.name}'s; be somebody
+else at its top left, or in another window: {others}
+
+Without a browser, the same path:
+
+    {post} {page}/sandbox/people/{ada.id}/command \\
+      -d '{{"command": "{command}", "text": "list", "channel": "{checkout.id}"}}'
+    {post} {page}/sandbox/people/{ada.id}/command -d '{{"command": "{command}", "text": "ack 9"}}'
+    {post} {page}/sandbox/people/{ada.id}/command \\
+      -d '{{"command": "{command}", "text": "comment 9 @payments a fix is on its way", "channel": "{checkout.id}"}}'
+    {post} {page}/sandbox/people/{ada.id}/command -d '{{"command": "{command}", "text": "resolve 9"}}'
+
+An alert of your own:
+
+    {post} {intake}/intake/events \\
+      -H 'Authorization: Bearer {token}' \\
+      -d '{{"dedup_key": "mine", "title": "Something of mine", "status": "firing", "project": "checkout"}}'
+
+The bot's log is {bot.log}. Ctrl-C ends the demo.
+"""
+        )
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        return True
 
 
 def _free_port(wanted: int, *, taken: int) -> int:
     """`wanted`, or else a port that is free at this moment."""
-    for candidate in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((LOOPBACK, candidate))
-            except OSError:
-                continue
-            port: int = probe.getsockname()[1]
-            if port != taken:
-                return port
-    raise AssertionError("port 0 is always free")
-
-
-def _connected(slack: Sandbox, bot: BotProcess, stop: threading.Event) -> bool:
-    """Waits for the bot; False when it ended, took too long, or the demo is to stop."""
-    for _ in range(int(CONNECT_S / 0.1)):
-        if slack.connections:
-            return True
-        if bot.ended is not None or stop.wait(0.1):
-            return False
-    return False
-
-
-def _prompt(company: Company, command: str) -> None:
-    """Commands typed at the terminal, as one of the people; `as ben` changes who that is."""
-    people = {person.handle: person for person in company.people}
-    who = company.ada
-    typer.echo(f"Type `list` for {command} list, and so on; `as {company.ben.handle}` to be somebody else.")
-    while True:
-        typer.echo(f"{who.handle}> ", nl=False)
-        line = sys.stdin.readline()
-        if not line:
-            return
-        words = line.strip().removeprefix(command).strip()
-        if words.removeprefix("as ") in people:
-            who = people[words.removeprefix("as ")]
-            continue
-        try:
-            typer.echo(who.command(command, words, channel=company.checkout).text)
-        except SandboxError as error:
-            typer.echo(str(error), err=True)
+    if wanted and wanted != taken and _is_free(wanted):
+        return wanted
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -13,7 +13,7 @@ from bot.incidents.access import Access
 from bot.incidents.comments import CommentText
 from bot.incidents.lifecycle import NewIncident
 from storage.models import Incident, Member, Organization, Outbox, Project, Team
-from storage.queries import incidents
+from storage.queries import incidents, outbox
 from storage.values import Role, Status, StatusMethod
 
 
@@ -146,7 +146,9 @@ def has_history(connection: Connection) -> bool:
 
 
 def write(tx: Connection, now: datetime) -> None:
-    """Writes the week before `now`. Nobody is told of it: it was told when it happened."""
+    """Writes the week before `now`. Nobody is told of it, as that was done when it happened; what is still open gets
+    its card.
+    """
     organization = tx.execute(select(Organization.id, Organization.name).where(Organization.slug == SLUG)).one()
     projects = _ids(tx, Project, organization.id)
     teams = _ids(tx, Team, organization.id)
@@ -176,7 +178,10 @@ def write(tx: Connection, now: datetime) -> None:
     }
     for past in WEEK:
         _write_one(tx, past, now - past.began, organization.id, projects[past.project], teams[past.team], people)
-    tx.execute(delete(Outbox))
+    of_acme = select(Incident.id).where(Incident.organization_id == organization.id)
+    tx.execute(delete(Outbox).where(Outbox.incident_id.in_(of_acme)))
+    for incident_id in tx.scalars(of_acme.where(Incident.status != Status.CLOSED).order_by(Incident.id)).all():
+        outbox.changed(tx, incident_id)
 
 
 def _ids(tx: Connection, table: type[Project] | type[Team], organization_id: int) -> dict[str, int]:

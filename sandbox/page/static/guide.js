@@ -31,8 +31,8 @@ export class GuidePane {
           { class: step.done ? "done" : index === next ? "next" : "", aria: { current: index === next ? "step" : null } },
           h("div.step-title", {}, h("span.step-sign", { aria: { label: step.done ? "done" : null } }, step.done ? "✓" : String(index + 1)), h("strong", {}, step.title)),
           h("div.step-text", {}, mrkdwn(step.text)),
-          !step.done && step.as && step.as !== store.me?.id && this.switchTo(step),
-          !step.done && step.place && h("a.button", { href: `#${step.place}`, onclick: () => store.say("drawer", { open: false }) }, step.go ?? "Go there"),
+          index === next && step.as && step.as !== store.me?.id && this.switchTo(step),
+          index === next && step.place && step.as === store.me?.id && h("a.button", { href: `#${step.place}`, onclick: () => store.say("drawer", { open: false }) }, step.go ?? "Go there"),
         ),
       ),
     );

@@ -1,0 +1,126 @@
+"""What Acme's monitoring posts while the demo runs: alerts that arrive, worsen and resolve, through the same door
+as anybody's.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+POST_S = 5.0  # until the intake must have answered
+RETRY_S = 1.0
+ROUND_S = 300.0  # from one round of alerts to the next
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """An alert at one moment of a round."""
+
+    after: float  # seconds from the beginning of the round
+    key: str
+    project: str
+    team: str
+    title: str
+    severity: str | None = None  # warning, critical
+    firing: bool = True
+
+
+# The one that the guided path is about: it comes first, and only people end it.
+MAIN = Moment(0, "checkout-502", "checkout", "payments", "Checkout answers 502 for one in ten orders", "warning")
+
+FIRST = (
+    MAIN,
+    Moment(20, "checkout-502", "checkout", "payments", "Checkout answers 502 for one in ten orders", "critical"),
+)
+
+ROUND = (
+    Moment(30, "search-empty", "catalogue", "search", "Searches with umlauts find nothing", "warning"),
+    Moment(75, "edge-tls", "edge", "platform", "TLS handshakes fail in eu-north", "warning"),
+    Moment(110, "search-empty", "catalogue", "search", "Searches with umlauts find nothing", firing=False),
+    Moment(130, "edge-tls", "edge", "platform", "TLS handshakes fail in eu-north", "critical"),
+    Moment(170, "billing-queue", "billing", "payments", "Billing queue holds more than 5,000 jobs", "warning"),
+    Moment(200, "edge-tls", "edge", "platform", "TLS handshakes fail in eu-north", firing=False),
+    Moment(260, "billing-queue", "billing", "payments", "Billing queue holds more than 5,000 jobs", firing=False),
+)
+
+
+class Alerts:
+    """Posts the alerts in a thread of its own, from `start` to `stop`."""
+
+    def __init__(self, intake_url: str, token: str, arrived: Callable[[int], None]) -> None:
+        """`arrived` is called once, with the number of the incident that MAIN opened."""
+        self._url = intake_url
+        self._token = token
+        self._arrived = arrived
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(POST_S + RETRY_S)
+
+    def _run(self) -> None:
+        self._play(FIRST)
+        while not self._stop.is_set():
+            began = time.monotonic()
+            self._play(ROUND)
+            self._stop.wait(max(0.0, began + ROUND_S - time.monotonic()))
+
+    def _play(self, moments: tuple[Moment, ...]) -> None:
+        began = time.monotonic()
+        for moment in moments:
+            if self._stop.wait(max(0.0, began + moment.after - time.monotonic())):
+                return
+            accepted = self._post(moment)
+            if moment is MAIN and accepted:
+                self._arrived(accepted[0])
+
+    def _post(self, moment: Moment) -> list[int]:
+        event = {
+            "dedup_key": moment.key,
+            "title": moment.title,
+            "status": "firing" if moment.firing else "resolved",
+            "project": moment.project,
+            "team": moment.team,
+            "environment": "production",
+            "url": f"https://monitoring.acme.test/alerts/{moment.key}",
+        }
+        if moment.severity:
+            event["severity"] = moment.severity
+        if not moment.firing:
+            event["ended_at"] = datetime.now(UTC).isoformat()
+        while not self._stop.is_set():
+            try:
+                return list(self._send(event)["accepted"])
+            except urllib.error.HTTPError as error:
+                if error.code < 500 and error.code != 429:
+                    log.error("the intake refuses an alert of the demo", status=error.code, key=moment.key)
+                    return []
+            except (OSError, http.client.HTTPException):
+                pass  # the bot is not there yet, or not any more
+            self._stop.wait(RETRY_S)
+        return []
+
+    def _send(self, event: dict[str, Any]) -> dict[str, Any]:
+        request = urllib.request.Request(
+            f"{self._url}/intake/events",
+            json.dumps(event).encode(),
+            {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=POST_S) as answer:
+            return dict(json.load(answer))

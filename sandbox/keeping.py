@@ -1,0 +1,110 @@
+"""A workspace written down and taken up again: what was said, who has read what, which files there are. People,
+channels and groups are furnished anew each time; forms and what one person alone was shown end with the process.
+"""
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from sandbox.files import File
+from sandbox.platform import Platform
+from sandbox.records import Channel, Json, Message
+from sandbox.workspace import float_ts
+
+VERSION = 1
+
+
+def written(platform: Platform) -> Json:
+    """What there is to keep, as a value for JSON."""
+    with platform.workspace.lock:
+        return {
+            "version": VERSION,
+            "channels": {channel.id: _channel(channel) for channel in platform.workspace.channels.values()},
+            "read": platform.unread.written(),
+            "files": [_file(file) for file in platform.files.all() if file.content is not None],
+        }
+
+
+def take_up(platform: Platform, kept: Mapping[str, Any]) -> bool:
+    """Puts what was kept into a furnished workspace; False, and nothing done, where it is of another version."""
+    if kept.get("version") != VERSION:
+        return False
+    workspace = platform.workspace
+    with workspace.changing():
+        latest = (0, 0)
+        for channel_id, given in kept["channels"].items():
+            user_id = given["person"]
+            channel = workspace.direct(user_id) if user_id in workspace.users else workspace.channels.get(channel_id)
+            if channel is None:
+                continue
+            channel.members = [member for member in given["members"] if member in workspace.users]
+            for message in given["messages"]:
+                _say_again(channel, message)
+                latest = max(latest, float_ts(message["ts"]))
+        for given in kept["files"]:
+            user = workspace.users.get(given["user"])
+            if user is not None:
+                content = base64.b64decode(given["content"])
+                platform.files.restore(File(**{**given, "user": user, "content": content}))
+        platform.unread.take_up(kept["read"])
+        workspace.not_before(latest)
+    return True
+
+
+def _channel(channel: Channel) -> Json:
+    return {
+        "person": channel.user_id,
+        "members": list(channel.members),
+        "messages": [_message(message) for message in channel.messages.values()],
+    }
+
+
+def _message(message: Message) -> Json:
+    return {
+        "ts": message.ts,
+        "author": message.author_id,
+        "body": message.body,
+        "metadata": message.metadata,
+        "thread": message.thread_ts,
+        "broadcast": message.broadcast,
+        "by_app": message.by_app,
+        "deleted": message.deleted,
+        "edits": message.edits,
+        "reactions": message.reactions,
+    }
+
+
+def _say_again(channel: Channel, given: Json) -> None:
+    message = Message(
+        channel_id=channel.id,
+        ts=given["ts"],
+        author_id=given["author"],
+        body=given["body"],
+        metadata=given["metadata"],
+        thread_ts=given["thread"],
+        broadcast=given["broadcast"],
+        by_app=given["by_app"],
+        deleted=given["deleted"],
+        edits=given["edits"],
+        reactions=given["reactions"],
+    )
+    channel.messages[message.ts] = message
+    root = channel.messages.get(message.thread_ts) if message.thread_ts else None
+    if root is not None and not message.deleted:
+        root.replies.append(message)
+
+
+def _file(file: File) -> Json:
+    return {
+        "id": file.id,
+        "name": file.name,
+        "title": file.title,
+        "user": file.user.id,
+        "ticket": file.ticket,
+        "created": file.created,
+        "alt_text": file.alt_text,
+        "content": base64.b64encode(file.content or b"").decode("ascii"),
+        "completed_at": file.completed_at,
+        "deleted": file.deleted,
+        "shares": file.shares,
+    }
