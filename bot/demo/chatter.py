@@ -13,17 +13,17 @@ TALK = """
 6d 20h 36m |  ada |                | Their status page says nothing yet. Failing over if it lasts ten more minutes.
 6d 19h 50m |  ben |                | Second acquirer is live, rates are back to normal :tada:
 6d 2h 12m  | cyn  | catalogue      | The index is 40 minutes behind; the import holds a lock. I let it finish.
-5d 8h 3m   | dan  | infrastructure | Certificate of static.acme.test runs out in a week, renewal job has no rights. On it.
+5d 8h 3m   | dan  | infrastructure | static.acme.test: the certificate ends in a week, the renewal job lacks rights. On it.
 5d 4h 20m  |  dan |                | Renewed, and the job runs as the right user again.
 5d 3h 31m  | ada  | general        | Reminder: the audit begins next week, @eve joins us from outside for it.
-4d 14h 8m  | ben  | checkout       | Invoices of March went out with the old VAT number. 214 of them, I re-send them today.
+4d 14h 8m  | ben  | checkout       | Invoices of March went out with the old VAT number. 214 of them; I send them again.
 4d 9h 44m  |  ada |                | Thank you! Please note it on the incident, the auditors will ask.
 3d 4h 57m  | dan  | infrastructure | eu-west answers 503 for half of the traffic. Rolling back the load balancers.
 3d 4h 33m  |  cyn |                | Search is fine again from here.
 3d 3h 26m  | dan  | general        | Rollouts now wait for the health of the first region. Write-up follows.
 2d 1h 19m  | cyn  | catalogue      | Suggestions are slow, one shard lost its cache. Warming it up.
 1d 4h 2m   | ben  | checkout       | Refunds queue up again. Not urgent, but it should not wait for Monday.
-1d 1h 17m  | ada  | general        | New here: @tocsin answers in every channel. Type /incident help, or look at its Home.
+1d 1h 17m  | ada  | general        | New here: @tocsin answers in every channel. Type /incident help, or see its Home.
 5h 38m     | dan  | infrastructure | edge-7 in staging fills its log disk; it can wait until tomorrow.
 """
 
