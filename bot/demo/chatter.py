@@ -13,7 +13,7 @@ TALK = """
 6d 20h 36m |  ada |                | Their status page says nothing yet. Failing over if it lasts ten more minutes.
 6d 19h 50m |  ben |                | Second acquirer is live, rates are back to normal :tada:
 6d 2h 12m  | cyn  | catalogue      | The index is 40 minutes behind; the import holds a lock. I let it finish.
-5d 8h 3m   | dan  | infrastructure | static.acme.test: the certificate ends in a week, the renewal job lacks rights. On it.
+5d 8h 3m   | dan  | infrastructure | The certificate of static.acme.test ends in a week, renewal lacks rights. On it.
 5d 4h 20m  |  dan |                | Renewed, and the job runs as the right user again.
 5d 3h 31m  | ada  | general        | Reminder: the audit begins next week, @eve joins us from outside for it.
 4d 14h 8m  | ben  | checkout       | Invoices of March went out with the old VAT number. 214 of them; I send them again.
