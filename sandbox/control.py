@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
@@ -33,6 +34,10 @@ STATUSES: list[tuple[type[Exception], int]] = [
     (AssertionError, 408),
     (TypeError, 422),
 ]
+
+
+# How far the clock moves at once: thirty years.
+MOST_SECONDS = 1e9
 
 
 class Body(BaseModel):
@@ -135,7 +140,7 @@ class NewUsergroup(Body):
 
 
 class Advance(Body):
-    seconds: Annotated[float, Field(ge=0)]
+    seconds: Annotated[float, Field(ge=0, le=MOST_SECONDS)]
 
 
 class Trouble(Body):
@@ -145,7 +150,7 @@ class Trouble(Body):
     retry_after: int = 1
     status: int = 500
     error: str = "internal_error"
-    seconds: float = 1.0
+    seconds: Annotated[float, Field(ge=0, le=600)] = 1.0
     performed: bool = True
 
 
@@ -211,6 +216,7 @@ def control_application(slack: "Sandbox") -> FastAPI:
     app.include_router(Control(slack).router)
     for kind, status in STATUSES:
         app.add_exception_handler(kind, _handler(status))
+    app.add_exception_handler(RequestValidationError, _invalid)
     return app
 
 
@@ -518,3 +524,10 @@ def _handler(status: int) -> Callable[[Request, Exception], Awaitable[JSONRespon
         return JSONResponse({"error": str(error), "kind": type(error).__name__}, status)
 
     return handle
+
+
+async def _invalid(_: Request, error: Exception) -> JSONResponse:
+    """Say what is wrong with a request's JSON, field by field, without giving its values back."""
+    assert isinstance(error, RequestValidationError)
+    wrong = [f"{'.'.join(str(part) for part in one['loc'][1:])}: {one['msg']}" for one in error.errors()]
+    return JSONResponse({"error": "; ".join(wrong), "kind": "Invalid"}, 422)

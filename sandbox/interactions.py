@@ -174,7 +174,7 @@ def answer(workspace: Workspace, user: User, channel: Channel, payload: Json) ->
     It stands in the channel, also where the interaction was in a thread, unless it names a `thread_ts`:
     docs.slack.dev/interactivity/handling-user-interaction, "publishing responses in thread".
     """
-    thread_ts = payload.get("thread_ts")
+    thread_ts = str(payload["thread_ts"]) if payload.get("thread_ts") else None
     body = message_body(payload)
     if payload.get("response_type") == "in_channel":
         bot = workspace.users[workspace.app.bot_user_id]
