@@ -34,17 +34,25 @@ class Prepared:
         declared = ", ".join(types[name] for name in names)
         self._prepare = f"PREPARE {self.name} ({declared}) AS {numbered}"
         self._execute = f"EXECUTE {self.name} ({', '.join(f'%({name})s' for name in names)})"
+        self._arrays = [name for name in names if types[name].endswith("[]")]
 
     def rows(self, connection: Connection, parameters: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
-        """Runs the statement; more parameters than it has are no error. Raises DatabaseAway, Contended."""
+        """Runs the statement; more parameters than it has are no error, arrays are of numbers.
+
+        Raises DatabaseAway, Contended.
+        """
         known: set[str] = connection.info.setdefault("prepared", set())
+        # One literal for an array of numbers: of ARRAY[1, 2, …] the server would make an expression for each.
+        given = dict(parameters)
+        for name in self._arrays:
+            given[name] = "{" + ",".join(map(str, given[name])) + "}"
         driver: Any = connection.connection  # psycopg2's connection, lent by the pool
         try:
             with driver.cursor() as cursor:
                 if self.name not in known:
                     cursor.execute(self._prepare)
                     known.add(self.name)
-                cursor.execute(self._execute, parameters)
+                cursor.execute(self._execute, given)
                 found: list[tuple[Any, ...]] = cursor.fetchall()
                 return found
         except psycopg2.Error as error:

@@ -42,6 +42,14 @@ def entry_from(row: Sequence[Any]) -> ActivityEntry:
     return ActivityEntry(id_, ActivityType(type_), member_id, author, value, previous, comment, added, edited)
 
 
+def mentions_in(connection: Connection, entries: Iterable[ActivityEntry], workspace_id: str) -> Mentions:
+    """Everybody whom the comments of these entries mention; asks for nothing where nobody is mentioned."""
+    mentioning = [
+        entry.id for entry in entries if entry.comment and ("<person:" in entry.comment or "<team:" in entry.comment)
+    ]
+    return mentions_of(connection, mentioning, workspace_id) if mentioning else Mentions()
+
+
 def mentions_of(connection: Connection, activity_ids: Iterable[int], workspace_id: str) -> Mentions:
     """Everybody whom these comments mention, with what Slack calls them in that workspace."""
     people: dict[int, Mentionable] = {}
@@ -83,8 +91,7 @@ def activity_page(
     entries = entries[:size]
     if after:
         entries.reverse()
-    comments = [entry.id for entry in entries if entry.comment is not None]
-    mentions = mentions_of(connection, comments, workspace_id) if comments else Mentions()
+    mentions = mentions_in(connection, entries, workspace_id)
     has_older = bool(entries) and (more or bool(after))
     has_newer = bool(entries) and (bool(before) or (bool(after) and more))
     return ActivityPage(

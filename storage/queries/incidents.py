@@ -10,7 +10,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from storage.models import Incident, IncidentProject, Organization
 from storage.prepared import Prepared
-from storage.queries.activity import entry_from, mentions_of
+from storage.queries.activity import entry_from, mentions_in
 from storage.rows import IncidentDetails, IncidentHead, Mentions, Seen
 from storage.values import NO_TEAM, Status, StatusMethod
 
@@ -74,8 +74,7 @@ def incident_details(
     if row is None:
         return None
     latest = None if row[16] is None else entry_from(row[16:25])
-    commented = latest is not None and latest.comment is not None
-    mentions = mentions_of(connection, [latest.id], workspace_id) if latest and commented else Mentions()
+    mentions = mentions_in(connection, [latest], workspace_id) if latest else Mentions()
     said = row[25] or {}
     return IncidentDetails(
         id=row[0],
