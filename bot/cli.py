@@ -14,12 +14,14 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 from sqlalchemy import exc
 
 from bot import log
 from bot.database import open_database, open_store
+from bot.incidents.words import shortened
 from bot.intake import trial
 from bot.intake.tokens import SECRET_MAX_LENGTH, SecretBox, Source, new_token, token_hash
 from bot.organization.apply import NotApplicable, apply
@@ -33,6 +35,8 @@ from storage.queries import tokens as stored_tokens
 EXIT_OUTSIDE = 1
 EXIT_USAGE = 2
 
+# Of the request URLs of a manifest, a slash command's may be the shortest: 3,000 characters with the path behind it.
+_LONGEST_ADDRESS = 2900
 _DEMO_HINT = "To try the bot without Slack: python run_bot.py demo"
 
 
@@ -166,12 +170,23 @@ def manifest_(
 ) -> int:
     """Prints the app manifest that fits this program: paste it where Slack creates an app from a manifest."""
     settings = _settings()
-    if http is not None and not re.fullmatch(r"https://[^\s/?#]+(/[^\s?#]*)?", http):
-        raise BadUsage(f"--http: {http} should be an address like https://tocsin.example.com")
+    if http is not None:
+        _check_public(http)
     from bot.slack.manifest import manifest
 
     typer.echo(json.dumps(manifest(settings.slack_command, http), indent=2))
     return 0
+
+
+def _check_public(address: str) -> None:
+    """Refuses an address that Slack could not send requests to. Raises BadUsage."""
+    try:
+        parts = urlsplit(address)
+        sound = parts.scheme == "https" and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound or re.search(r"[\s?#@]", address) or len(address) > _LONGEST_ADDRESS:
+        raise BadUsage(f"--http: {shortened(address)!r} should be an address like https://tocsin.example.com")
 
 
 # --- the organization file ---------------------------------------------------------------------------------

@@ -20,10 +20,10 @@ from slack_bolt import BoltRequest, BoltResponse
 
 from bot.slack.deadline import DEADLINE_S, Pending
 from bot.slack.line import Line, payload_of
+from bot.slack.manifest import PATH
 
 log = structlog.get_logger(__name__)
 
-PATH = "/slack/events"
 WORKERS = 10  # requests at once, as in Socket Mode
 MAX_BODY = 1024 * 1024  # bytes; the largest form with everything filled in is a tenth of it
 

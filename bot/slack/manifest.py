@@ -9,17 +9,22 @@ from __future__ import annotations
 from typing import Any
 
 NAME = "Tocsin"
+PATH = "/slack/events"  # where the bot takes Slack's requests over HTTP
 
 # Each scope with the Web API methods and events that need it.
 SCOPES: dict[str, tuple[str, ...]] = {
     "app_mentions:read": ("app_mention",),
+    "channels:history": ("conversations.history", "conversations.replies"),
+    "channels:join": ("conversations.join",),
     "channels:read": ("conversations.info",),
-    "chat:write": ("chat.postMessage", "chat.postEphemeral"),
+    "chat:write": ("chat.postMessage", "chat.postEphemeral", "chat.update", "chat.delete"),
     "commands": ("slash command", "shortcuts"),
+    "groups:history": ("conversations.history", "conversations.replies"),
     "groups:read": ("conversations.info",),
-    "im:history": ("message.im",),
+    "im:history": ("message.im", "conversations.history"),
+    "im:write": ("conversations.open",),
     "users:read": ("users.info", "user_change"),
-    "users:read.email": ("users.info",),
+    "users:read.email": ("users.info", "users.lookupByEmail"),
 }
 
 EVENTS: dict[str, str] = {
@@ -31,8 +36,8 @@ EVENTS: dict[str, str] = {
 
 
 def manifest(command: str, http_url: str | None) -> dict[str, Any]:
-    """The manifest for Socket Mode or, with the bot's public address, for HTTP."""
-    requests = f"{http_url.rstrip('/')}/slack/events" if http_url else None
+    """The manifest for Socket Mode or, with the bot's public address (with the route or without it), for HTTP."""
+    requests = http_url.rstrip("/").removesuffix(PATH) + PATH if http_url else None
 
     def with_url(part: dict[str, Any], key: str) -> dict[str, Any]:
         return {**part, key: requests} if requests else part
