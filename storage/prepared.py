@@ -20,6 +20,7 @@ from sqlalchemy import Connection
 
 from storage.errors import plain
 
+_ARRAYS_OF_NUMBERS = frozenset({"bigint[]", "int[]", "smallint[]"})
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 
 
@@ -33,19 +34,18 @@ class Prepared:
         self.name = "tocsin_" + hashlib.sha256(sql.encode()).hexdigest()[:16]
         declared = ", ".join(types[name] for name in names)
         self._prepare = f"PREPARE {self.name} ({declared}) AS {numbered}"
-        self._execute = f"EXECUTE {self.name} ({', '.join(f'%({name})s' for name in names)})"
-        self._arrays = [name for name in names if types[name].endswith("[]")]
+        # Cast, because an array of NULLs has no type of its own.
+        given = ", ".join(f"%({name})s::{types[name]}" for name in names)
+        self._execute = f"EXECUTE {self.name} ({given})"
+        self._arrays = [name for name in names if types[name] in _ARRAYS_OF_NUMBERS]
 
     def rows(self, connection: Connection, parameters: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
-        """Runs the statement; more parameters than it has are no error, arrays are of numbers.
-
-        Raises DatabaseAway, Contended.
-        """
+        """Runs the statement; more parameters than it has are no error. Raises DatabaseAway, Contended."""
         known: set[str] = connection.info.setdefault("prepared", set())
         # One literal for an array of numbers: of ARRAY[1, 2, …] the server would make an expression for each.
         given = dict(parameters)
         for name in self._arrays:
-            given[name] = "{" + ",".join(map(str, given[name])) + "}"
+            given[name] = "{" + ",".join("NULL" if n is None else str(int(n)) for n in given[name]) + "}"
         driver: Any = connection.connection  # psycopg2's connection, lent by the pool
         try:
             with driver.cursor() as cursor:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from storage.values import ActivityType, Status
+from storage.values import ActivityType, Status, StatusMethod
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,25 @@ class Comment:
     text: str
     rich_text: dict[str, Any] | None
     mentions: Mentions
+
+
+@dataclass(frozen=True, slots=True)
+class NewIncident:
+    """What an incident is opened with."""
+
+    project_ids: Sequence[int]  # at least one
+    title: str
+    status: Status
+    method: StatusMethod
+    date_started: datetime
+    date_detected: datetime
+    team_id: int | None = None
+    environment: str | None = None
+    url: str | None = None  # http(s), where the alert comes from
+    dedup_key: str | None = None
+    source: str | None = None
+    links: Sequence[tuple[str, str]] = ()  # name and URL, besides `url`
+    facts: Sequence[tuple[str, str]] = ()  # name and text
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from bot.demo.company import SLUG, WORKSPACE
 from bot.incidents import comments, lifecycle
 from bot.incidents.access import Access
 from bot.incidents.comments import CommentText
-from bot.incidents.lifecycle import NewIncident
 from storage.models import Incident, Member, Organization, Outbox, Project, Team
 from storage.queries import incidents, outbox
+from storage.rows import NewIncident
 from storage.values import Role, Status, StatusMethod
 
 
@@ -200,8 +200,8 @@ def _write_one(
 ) -> None:
     incident = lifecycle.open_incident(
         tx,
+        organization_id,
         NewIncident(
-            organization_id=organization_id,
             project_ids=[project_id],
             title=past.title,
             status=past.status,

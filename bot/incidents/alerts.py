@@ -15,9 +15,9 @@ from enum import Enum
 from sqlalchemy import Connection
 
 from bot.incidents import lifecycle
-from bot.incidents.lifecycle import NewIncident
 from storage.queries import intake
 from storage.queries.intake import AlertIncident, Memory
+from storage.rows import NewIncident
 from storage.values import Status, StatusMethod
 
 # A firing that is told after its own end came late, if it comes this soon. One that comes later is real: an
@@ -148,64 +148,91 @@ def take(
     `quiet` is the quiet time of each project that the alerts name. The alerts' rows are held in the order of their
     keys and before anything that others wait for, so that two batches never wait for each other.
     """
-    memories = intake.hold_memories(tx, organization_id, [alert.dedup_key for alert in alerts])
-    incidents = intake.hold_incidents(tx, organization_id, list(memories.values()))
-    changed: dict[str, Memory] = {}
-    outcomes: list[Outcome | KeyOfAnotherProject] = []
-    for alert in alerts:
-        memory, incident = memories[alert.dedup_key], incidents.get(alert.dedup_key)
+    batch = _Batch(tx, organization_id, alerts, now)
+    for number, alert in enumerate(alerts):
+        if alert.dedup_key in batch.to_open:
+            batch.open()  # the same alert again: it finds what it opened
+        memory, incident = batch.memories[alert.dedup_key], batch.incidents.get(alert.dedup_key)
         try:
             decision = decide(memory, incident, alert, quiet.get(alert.project_id or 0, timedelta()), now)
         except KeyOfAnotherProject as error:
-            outcomes.append(error)
+            batch.outcomes[number] = error
             continue
-        incident = _carry_out(tx, organization_id, alert, decision, incident, now)
-        memory = decision.memory
-        if incident is not None:
-            incidents[alert.dedup_key] = incident
-            memory = replace(memory, incident_id=incident.head.id)
-        if memory != memories[alert.dedup_key]:
-            memories[alert.dedup_key] = changed[alert.dedup_key] = memory
-        outcomes.append(Outcome(decision.action, incident.head.identifier if incident else None))
-    intake.keep_memories(tx, organization_id, list(changed.values()))
-    return outcomes
+        batch.remember(decision.memory)
+        if decision.action is Action.OPEN:
+            batch.to_open[alert.dedup_key] = (number, alert, decision.when)
+            continue
+        if incident is not None and decision.action is not Action.NOTHING:
+            incident = batch.change(incident, alert, decision)
+        batch.outcomes[number] = Outcome(decision.action, incident.head.identifier if incident else None)
+    batch.open()
+    intake.keep_memories(tx, organization_id, list(batch.changed.values()))
+    return [batch.outcomes[number] for number in range(len(alerts))]
 
 
-def _carry_out(
-    tx: Connection,
-    organization_id: int,
-    alert: Alert,
-    decision: Decision,
-    incident: AlertIncident | None,
-    now: datetime,
-) -> AlertIncident | None:
-    if decision.action is Action.NOTHING:
-        return incident
-    if decision.action is Action.OPEN:
-        assert alert.project_id is not None
-        head = lifecycle.open_incident(
-            tx,
-            NewIncident(
-                organization_id=organization_id,
-                project_ids=[alert.project_id],
-                title=alert.title,
-                status=alert.status,
-                method=StatusMethod.RULE_TRIGGERED,
-                date_started=decision.when,
-                date_detected=now,
-                team_id=alert.team_id,
-                environment=alert.environment,
-                url=alert.url,
-                dedup_key=alert.dedup_key,
-                source=alert.source,
-                links=alert.links,
-                facts=alert.facts,
-            ),
-            now,
+class _Batch:
+    """Alerts that are carried out together: new incidents are written in one statement."""
+
+    def __init__(self, tx: Connection, organization_id: int, alerts: Sequence[Alert], now: datetime) -> None:
+        self._tx = tx
+        self._organization_id = organization_id
+        self._now = now
+        self.memories = intake.hold_memories(tx, organization_id, [alert.dedup_key for alert in alerts])
+        self.incidents = intake.hold_incidents(tx, organization_id, list(self.memories.values()))
+        self.changed: dict[str, Memory] = {}
+        self.to_open: dict[str, tuple[int, Alert, datetime]] = {}  # by key: the alert's number, itself, its start
+        self.outcomes: dict[int, Outcome | KeyOfAnotherProject] = {}
+
+    def remember(self, memory: Memory) -> None:
+        if memory != self.memories[memory.dedup_key]:
+            self.memories[memory.dedup_key] = self.changed[memory.dedup_key] = memory
+
+    def open(self) -> None:
+        """Opens the incidents that wait for it."""
+        if not self.to_open:
+            return
+        waiting = list(self.to_open.values())
+        new = [_new_incident(alert, began, self._now) for _, alert, began in waiting]
+        heads = lifecycle.open_incidents(self._tx, self._organization_id, new, self._now)
+        for (number, alert, _), one, head in zip(waiting, new, heads, strict=True):
+            self._keep(AlertIncident(head, alert.dedup_key, one.method, frozenset(one.project_ids)), alert)
+            self.outcomes[number] = Outcome(Action.OPEN, head.identifier)
+        self.to_open.clear()
+
+    def change(self, incident: AlertIncident, alert: Alert, decision: Decision) -> AlertIncident:
+        """Closes, reopens or raises an incident."""
+        closes = decision.action is Action.CLOSE
+        head = lifecycle.change_status(
+            self._tx,
+            incident.head,
+            Status.CLOSED if closes else alert.status,
+            StatusMethod.RULE_TRIGGERED,
+            self._now,
+            closed_at=decision.when if closes else None,
         )
-        return AlertIncident(head, alert.dedup_key, StatusMethod.RULE_TRIGGERED, frozenset([alert.project_id]))
-    assert incident is not None
-    status = Status.CLOSED if decision.action is Action.CLOSE else alert.status
-    closed_at = decision.when if decision.action is Action.CLOSE else None
-    head = lifecycle.change_status(tx, incident.head, status, StatusMethod.RULE_TRIGGERED, now, closed_at=closed_at)
-    return replace(incident, head=head, method=StatusMethod.RULE_TRIGGERED)
+        incident = replace(incident, head=head, method=StatusMethod.RULE_TRIGGERED)
+        self._keep(incident, alert)
+        return incident
+
+    def _keep(self, incident: AlertIncident, alert: Alert) -> None:
+        self.incidents[alert.dedup_key] = incident
+        self.remember(replace(self.memories[alert.dedup_key], incident_id=incident.head.id))
+
+
+def _new_incident(alert: Alert, began: datetime, now: datetime) -> NewIncident:
+    assert alert.project_id is not None
+    return NewIncident(
+        project_ids=[alert.project_id],
+        title=alert.title,
+        status=alert.status,
+        method=StatusMethod.RULE_TRIGGERED,
+        date_started=began,
+        date_detected=now,
+        team_id=alert.team_id,
+        environment=alert.environment,
+        url=alert.url,
+        dedup_key=alert.dedup_key,
+        source=alert.source,
+        links=alert.links,
+        facts=alert.facts,
+    )

@@ -17,62 +17,22 @@ from bot.incidents.comments import CommentText
 from bot.incidents.errors import AlreadyClosed, BadWords
 from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH, MAX_TITLE_LENGTH
 from storage.queries import activity, incidents, outbox
-from storage.rows import IncidentHead
+from storage.rows import IncidentHead, NewIncident
 from storage.values import ActivityType, Status, StatusMethod
 
 
-@dataclass(frozen=True, slots=True)
-class NewIncident:
-    """What an incident is opened with."""
-
-    organization_id: int
-    project_ids: Sequence[int]  # at least one
-    title: str
-    status: Status
-    method: StatusMethod
-    date_started: datetime
-    date_detected: datetime
-    team_id: int | None = None
-    environment: str | None = None
-    url: str | None = None
-    dedup_key: str | None = None
-    source: str | None = None
-    links: Sequence[tuple[str, str]] = ()  # name and URL, besides `url`
-    facts: Sequence[tuple[str, str]] = ()  # name and text
+def open_incidents(
+    tx: Connection, organization_id: int, new: Sequence[NewIncident], now: datetime, member_id: int | None = None
+) -> list[IncidentHead]:
+    """Writes incidents with DETECTED (dated at their start) and CREATED; `member_id` is who declared them."""
+    return incidents.open_incidents(tx, organization_id, new, member_id=member_id, now=now)
 
 
-def open_incident(tx: Connection, new: NewIncident, now: datetime, member_id: int | None = None) -> IncidentHead:
-    """Writes the incident with DETECTED (dated at its start) and CREATED; `member_id` is who declared it."""
-    incident = incidents.insert_incident(
-        tx,
-        organization_id=new.organization_id,
-        project_ids=new.project_ids,
-        title=new.title,
-        status=new.status,
-        method=new.method,
-        team_id=new.team_id,
-        environment=new.environment,
-        url=new.url,
-        dedup_key=new.dedup_key,
-        source=new.source,
-        links=new.links,
-        facts=new.facts,
-        date_started=new.date_started,
-        date_detected=new.date_detected,
-        now=now,
-    )
-    activity.add_activity(
-        tx,
-        incident.id,
-        ActivityType.DETECTED,
-        now=now,
-        date_added=min(new.date_started, now),
-        member_id=member_id,
-        value=new.status,
-        tell=False,
-    )
-    activity.add_activity(tx, incident.id, ActivityType.CREATED, now=now, member_id=member_id, value=new.status)
-    return incident
+def open_incident(
+    tx: Connection, organization_id: int, new: NewIncident, now: datetime, member_id: int | None = None
+) -> IncidentHead:
+    """Writes one incident, as `open_incidents` does."""
+    return open_incidents(tx, organization_id, [new], now, member_id)[0]
 
 
 def change_status(
@@ -149,8 +109,8 @@ def declare(tx: Connection, access: Access, declared: Declaration, now: datetime
         raise BadWords(f"An environment's name can have at most {MAX_ENVIRONMENT_LENGTH} characters.", field="env")
     incident = open_incident(
         tx,
+        access.organization_id,
         NewIncident(
-            organization_id=access.organization_id,
             project_ids=declared.project_ids,
             title=checked_title(declared.title),
             status=declared.status,

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+import psycopg2
 import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from bot.incidents import alerts
-from bot.incidents.alerts import Action, Alert, KeyOfAnotherProject, Outcome
+from bot.incidents.alerts import Alert, KeyOfAnotherProject, Outcome
 from bot.intake import alertmanager, events, grafana, sentry
 from bot.intake.items import Draft, ItemError, Parsed, Unreadable, decode
 from bot.intake.metrics import Metrics
@@ -81,18 +82,13 @@ class Desk:
         pace: Pace,
         secret_box: SecretBox | None,
         now: Callable[[], datetime],
-        changed: Callable[[], None],
     ) -> None:
-        """`secret_box` is None where no TOCSIN_SECRET_KEY is set.
-
-        `changed` is called after a commit that others must learn of.
-        """
+        """`secret_box` is None where no TOCSIN_SECRET_KEY is set."""
         self._store = store
         self._metrics = metrics
         self._pace = pace
         self._secret_box = secret_box
         self._now = now
-        self._changed = changed
 
     def admit(self, source: Source, bearer: str) -> Token:
         """The token that a request shows. Raises Refused, DatabaseAway."""
@@ -174,14 +170,12 @@ class Desk:
                 with self._store.write() as tx:
                     outcomes = _carry_out(tx, token, source, drafts, now)
                 break
-            except (Contended, IntegrityError) as error:
+            except (Contended, IntegrityError, psycopg2.IntegrityError) as error:
                 # Somebody declared, reopened or pruned at the same moment; the second look sees it.
                 if attempt == _ATTEMPTS:
                     raise
                 log.info("taking alerts again", attempt=attempt, reason=type(error).__name__)
                 time.sleep(_PAUSE_S * attempt)
-        if any(isinstance(o, Outcome) and o.action is not Action.NOTHING for o in outcomes):
-            self._changed()
         return outcomes
 
 
@@ -193,8 +187,11 @@ def _chunks(drafts: list[Draft]) -> Iterator[list[Draft]]:
 def _carry_out(
     tx: Connection, token: Token, source: Source, drafts: list[Draft], now: datetime
 ) -> list[Outcome | ItemError]:
-    projects = {project.slug: project for project in stored.projects(tx, token.organization_id)}
-    own = next((project for project in projects.values() if project.id == token.project_id), None)
+    own = token.project
+    named = set() if own else {draft.project for draft in drafts if draft.project}
+    projects = {project.slug: project for project in stored.projects(tx, token.organization_id, named)} if named else {}
+    if own:
+        projects[own.slug] = own
     slugs = {draft.team for draft in drafts if draft.team}
     teams = stored.team_ids(tx, token.organization_id, slugs) if slugs else {}
     good: list[tuple[Draft, Alert]] = []

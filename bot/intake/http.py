@@ -162,7 +162,6 @@ def create_http_app(
     store: Store,
     *,
     slack_problem: Callable[[], str | None],
-    changed: Callable[[], None] = lambda: None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     registry: CollectorRegistry | None = None,
     pace: Pace | None = None,
@@ -171,8 +170,7 @@ def create_http_app(
     """The HTTP application on a database.
 
     `slack_problem` gives what is wrong with the connection to Slack, None when it stands; it must not block.
-    `changed` is called, on another thread, after each commit that others must learn of. `secret_key` is
-    TOCSIN_SECRET_KEY; without it Sentry's deliveries are refused.
+    `secret_key` is TOCSIN_SECRET_KEY; without it Sentry's deliveries are refused.
     """
     counters = registry if registry is not None else CollectorRegistry()
     metrics = Metrics(counters)
@@ -182,7 +180,6 @@ def create_http_app(
         pace=pace or Pace(),
         secret_box=SecretBox(secret_key) if secret_key else None,
         now=now,
-        changed=changed,
     )
     intake = Intake(desk, metrics)
     app = FastAPI(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
-from storage.models import Incident, IncidentProject, Organization
+from storage.models import Incident, IncidentProject
 from storage.prepared import Prepared
+from storage.queries import outbox
 from storage.queries.activity import entry_from, mentions_in
-from storage.rows import IncidentDetails, IncidentHead, Mentions, Seen
+from storage.rows import IncidentDetails, IncidentHead, Mentions, NewIncident, Seen
 from storage.values import NO_TEAM, Status, StatusMethod
 
 SEEN_SHOWN = 10
@@ -155,70 +157,103 @@ def incident_by_dedup_key(connection: Connection, organization_id: int, dedup_ke
     return None if row is None else _head(row)
 
 
-def insert_incident(
+# One statement, so that opening an incident is one round trip and a storm of them is few. DETECTED goes before
+# CREATED: where their dates are the same, the log goes by their ids.
+_OPEN = Prepared(
+    """
+WITH counter AS (
+  UPDATE organization SET last_identifier = last_identifier + cardinality(%(titles)s)
+  WHERE id = %(organization_id)s RETURNING last_identifier - cardinality(%(titles)s) AS base
+), opened AS (
+  INSERT INTO incident (organization_id, identifier, title, status, status_method, team_id, environment, url,
+                        dedup_key, source, details, date_started, date_detected, date_added)
+  SELECT %(organization_id)s, counter.base + w.n, w.title, w.status, w.method, w.team_id, w.environment, w.url,
+         w.dedup_key, w.source, w.details::jsonb, w.started, w.detected, %(now)s
+  FROM counter, unnest(%(titles)s, %(statuses)s, %(methods)s, %(teams)s, %(environments)s, %(urls)s, %(keys)s,
+                       %(sources)s, %(details)s, %(started)s, %(detected)s) WITH ORDINALITY
+       AS w(title, status, method, team_id, environment, url, dedup_key, source, details, started, detected, n)
+  ORDER BY w.n
+  RETURNING id, identifier, status, team_id, date_started
+), concerned AS (
+  INSERT INTO incident_project (incident_id, project_id, started, status, team_id)
+  SELECT o.id, p.project_id, o.date_started, o.status, coalesce(o.team_id, %(no_team)s)
+  FROM counter, opened o, unnest(%(numbers)s, %(projects)s) AS p(n, project_id)
+  WHERE o.identifier = counter.base + p.n
+), logged AS (
+  INSERT INTO incident_activity (incident_id, member_id, type, value, date_added)
+  SELECT o.id, %(member_id)s, t.type, o.status, CASE t.type WHEN 4 THEN least(o.date_started, %(now)s) ELSE %(now)s END
+  FROM opened o CROSS JOIN (VALUES (4), (1)) AS t(type)
+  ORDER BY o.identifier, t.type DESC
+  RETURNING id, incident_id, type
+), told AS (
+  INSERT INTO outbox (incident_id, activity_id) SELECT incident_id, id FROM logged WHERE type = 1 ORDER BY id
+)
+SELECT id, identifier FROM opened ORDER BY identifier
+""",
+    {
+        "organization_id": "bigint",
+        "titles": "text[]",
+        "statuses": "smallint[]",
+        "methods": "smallint[]",
+        "teams": "bigint[]",
+        "environments": "text[]",
+        "urls": "text[]",
+        "keys": "text[]",
+        "sources": "text[]",
+        "details": "text[]",
+        "started": "timestamptz[]",
+        "detected": "timestamptz[]",
+        "numbers": "int[]",
+        "projects": "bigint[]",
+        "no_team": "bigint",
+        "member_id": "bigint",
+        "now": "timestamptz",
+    },
+)
+
+
+def open_incidents(
     connection: Connection,
-    *,
     organization_id: int,
-    project_ids: Sequence[int],
-    title: str,
-    status: Status,
-    method: StatusMethod,
-    team_id: int | None,
-    environment: str | None,
-    url: str | None,
-    dedup_key: str | None,
-    source: str | None,
-    links: Sequence[tuple[str, str]],
-    facts: Sequence[tuple[str, str]],
-    date_started: datetime,
-    date_detected: datetime,
+    new: Sequence[NewIncident],
+    *,
+    member_id: int | None,
     now: datetime,
-) -> IncidentHead:
-    """A new incident with the organization's next identifier.
+) -> list[IncidentHead]:
+    """New incidents with the organization's next identifiers, their DETECTED and CREATED, and who must learn.
 
     The organization's row stays locked until the transaction ends, which is what keeps identifiers without
-    gaps and repeats.
+    gaps and repeats. Raises Contended, and IntegrityError for a dedup key that an unclosed incident has.
     """
-    identifier = connection.execute(
-        update(Organization)
-        .where(Organization.id == organization_id)
-        .values(last_identifier=Organization.last_identifier + 1)
-        .returning(Organization.last_identifier)
-    ).scalar_one()
-    incident_id = connection.execute(
-        insert(Incident)
-        .values(
-            organization_id=organization_id,
-            identifier=identifier,
-            title=title,
-            status=status,
-            status_method=method,
-            team_id=team_id,
-            environment=environment,
-            url=url,
-            dedup_key=dedup_key,
-            source=source,
-            details={"links": links, "facts": facts} if links or facts else None,
-            date_started=date_started,
-            date_detected=date_detected,
-            date_added=now,
-        )
-        .returning(Incident.id)
-    ).scalar_one()
-    connection.execute(
-        insert(IncidentProject),
-        [
-            {
-                "incident_id": incident_id,
-                "project_id": project_id,
-                "started": date_started,
-                "status": status,
-                "team_id": NO_TEAM if team_id is None else team_id,
-            }
-            for project_id in project_ids
-        ],
+    rows = _OPEN.rows(
+        connection,
+        {
+            "organization_id": organization_id,
+            "titles": [one.title for one in new],
+            "statuses": [int(one.status) for one in new],
+            "methods": [int(one.method) for one in new],
+            "teams": [one.team_id for one in new],
+            "environments": [one.environment for one in new],
+            "urls": [one.url for one in new],
+            "keys": [one.dedup_key for one in new],
+            "sources": [one.source for one in new],
+            "details": [
+                json.dumps({"links": one.links, "facts": one.facts}) if one.links or one.facts else None for one in new
+            ],
+            "started": [one.date_started for one in new],
+            "detected": [one.date_detected for one in new],
+            "numbers": [number for number, one in enumerate(new, 1) for _ in one.project_ids],
+            "projects": [project_id for one in new for project_id in one.project_ids],
+            "no_team": NO_TEAM,
+            "member_id": member_id,
+            "now": now,
+        },
     )
-    return IncidentHead(incident_id, identifier, title, status, None, date_started, None)
+    outbox.written(connection)
+    return [
+        IncidentHead(id_, identifier, one.title, one.status, None, one.date_started, None)
+        for (id_, identifier), one in zip(rows, new, strict=True)
+    ]
 
 
 def set_status(

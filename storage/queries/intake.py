@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, select, text, update
+from sqlalchemy import Connection, select, update
 
-from storage.models import IntakeToken, Organization, Project, Team
+from storage.models import IntakeToken, Team
+from storage.prepared import Prepared
 from storage.rows import IncidentHead
 from storage.values import Status, StatusMethod
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectFacts:
+    """What taking an alert in needs to know of a project."""
+
+    id: int
+    slug: str
+    quiet: timedelta  # within which an alert that ended and fires again is the same incident
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +30,7 @@ class Token:
 
     id: int
     organization_id: int
-    project_id: int | None
+    project: ProjectFacts | None  # None: each alert names its own
     source: str
     token_hash: str | None
     secret_encrypted: str | None
@@ -49,32 +60,31 @@ class AlertIncident:
     project_ids: frozenset[int]
 
 
-_TOKEN = (
-    select(
-        IntakeToken.id,
-        IntakeToken.organization_id,
-        IntakeToken.project_id,
-        IntakeToken.source,
-        IntakeToken.token_hash,
-        IntakeToken.secret_encrypted,
-        IntakeToken.last_used,
-        Organization.incidents,
-    )
-    .join(Organization, Organization.id == IntakeToken.organization_id)
-    .where(IntakeToken.date_revoked.is_(None))
-)
+_TOKEN = """
+SELECT t.id, t.organization_id, t.source, t.token_hash, t.secret_encrypted, t.last_used, o.incidents,
+       p.id, p.slug, p.quiet_minutes
+FROM intake_token t JOIN organization o ON o.id = t.organization_id LEFT JOIN project p ON p.id = t.project_id
+WHERE t.date_revoked IS NULL AND """
+_TOKEN_BY_HASH = Prepared(_TOKEN + "t.token_hash = %(token_hash)s", {"token_hash": "text"})
+_TOKEN_BY_ID = Prepared(_TOKEN + "t.id = %(id)s", {"id": "bigint"})
 
 
 def token_by_hash(connection: Connection, token_hash: str) -> Token | None:
     """The token with that hash, unless it has been revoked."""
-    row = connection.execute(_TOKEN.where(IntakeToken.token_hash == token_hash)).first()
-    return None if row is None else Token(*row)
+    return _token(_TOKEN_BY_HASH.row(connection, {"token_hash": token_hash}))
 
 
 def token_by_id(connection: Connection, token_id: int) -> Token | None:
     """The token with that id, unless it has been revoked."""
-    row = connection.execute(_TOKEN.where(IntakeToken.id == token_id)).first()
-    return None if row is None else Token(*row)
+    return _token(_TOKEN_BY_ID.row(connection, {"id": token_id}))
+
+
+def _token(row: tuple[Any, ...] | None) -> Token | None:
+    if row is None:
+        return None
+    id_, organization_id, source, hashed, sealed, last_used, incidents, project_id, slug, quiet = row
+    project = None if project_id is None else ProjectFacts(project_id, slug, timedelta(minutes=quiet))
+    return Token(id_, organization_id, project, source, hashed, sealed, last_used, incidents)
 
 
 def mark_used(connection: Connection, token_id: int, now: datetime) -> None:
@@ -82,20 +92,18 @@ def mark_used(connection: Connection, token_id: int, now: datetime) -> None:
     connection.execute(update(IntakeToken).where(IntakeToken.id == token_id).values(last_used=now))
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectFacts:
-    """What taking an alert in needs to know of a project."""
+_PROJECTS = Prepared(
+    """
+SELECT id, slug, quiet_minutes FROM project
+WHERE organization_id = %(organization_id)s AND slug = ANY(%(slugs)s)
+""",
+    {"organization_id": "bigint", "slugs": "text[]"},
+)
 
-    id: int
-    slug: str
-    quiet: timedelta  # within which an alert that ended and fires again is the same incident
 
-
-def projects(connection: Connection, organization_id: int) -> list[ProjectFacts]:
-    """Every project of an organization."""
-    rows = connection.execute(
-        select(Project.id, Project.slug, Project.quiet_minutes).where(Project.organization_id == organization_id)
-    )
+def projects(connection: Connection, organization_id: int, slugs: Collection[str]) -> list[ProjectFacts]:
+    """The projects of an organization with these slugs."""
+    rows = _PROJECTS.rows(connection, {"organization_id": organization_id, "slugs": list(slugs)})
     return [ProjectFacts(id_, slug, timedelta(minutes=quiet)) for id_, slug, quiet in rows]
 
 
@@ -109,45 +117,59 @@ def team_ids(connection: Connection, organization_id: int, slugs: Collection[str
 
 # The update changes nothing; it is what locks the row and lets it be returned. In the order of the keys, so that
 # two batches with the same alerts wait for each other instead of deadlocking.
-_HOLD = text("""
+_HOLD = Prepared(
+    """
 INSERT INTO alert_memory AS m (organization_id, dedup_key)
-SELECT :organization_id, key FROM unnest(CAST(:keys AS text[])) AS k(key) ORDER BY key
+SELECT %(organization_id)s, key FROM unnest(%(keys)s) AS k(key) ORDER BY key
 ON CONFLICT (organization_id, dedup_key) DO UPDATE SET dedup_key = EXCLUDED.dedup_key
 RETURNING m.dedup_key, m.incident_id, m.status, m.fired, m.resolved, m.resolved_received
-""")
+""",
+    {"organization_id": "bigint", "keys": "text[]"},
+)
 
 
 def hold_memories(tx: Connection, organization_id: int, keys: Iterable[str]) -> dict[str, Memory]:
     """The memories of these alerts by key, empty ones made where there are none, held until the end."""
-    rows = tx.execute(_HOLD, {"organization_id": organization_id, "keys": sorted(set(keys))})
+    rows = _HOLD.rows(tx, {"organization_id": organization_id, "keys": sorted(set(keys))})
     return {
         key: Memory(key, incident, None if status is None else Status(status), fired, resolved, received)
         for key, incident, status, fired, resolved, received in rows
     }
 
 
-_KEEP = text("""
+_KEEP = Prepared(
+    """
 UPDATE alert_memory m
 SET incident_id = k.incident_id, status = k.status, fired = k.fired, resolved = k.resolved,
     resolved_received = k.resolved_received
-FROM unnest(CAST(:keys AS text[]), CAST(:incidents AS bigint[]), CAST(:statuses AS smallint[]),
-            CAST(:fired AS timestamptz[]), CAST(:resolved AS timestamptz[]), CAST(:received AS timestamptz[]))
+FROM unnest(%(keys)s, %(incidents)s, %(statuses)s, %(fired)s, %(resolved)s, %(received)s)
      AS k(dedup_key, incident_id, status, fired, resolved, resolved_received)
-WHERE m.organization_id = :organization_id AND m.dedup_key = k.dedup_key
-""")
+WHERE m.organization_id = %(organization_id)s AND m.dedup_key = k.dedup_key
+RETURNING m.dedup_key
+""",
+    {
+        "organization_id": "bigint",
+        "keys": "text[]",
+        "incidents": "bigint[]",
+        "statuses": "smallint[]",
+        "fired": "timestamptz[]",
+        "resolved": "timestamptz[]",
+        "received": "timestamptz[]",
+    },
+)
 
 
 def keep_memories(tx: Connection, organization_id: int, memories: Collection[Memory]) -> None:
     """Writes memories that are held."""
     if not memories:
         return
-    tx.execute(
-        _KEEP,
+    _KEEP.rows(
+        tx,
         {
             "organization_id": organization_id,
             "keys": [m.dedup_key for m in memories],
             "incidents": [m.incident_id for m in memories],
-            "statuses": [m.status for m in memories],
+            "statuses": [None if m.status is None else int(m.status) for m in memories],
             "fired": [m.fired for m in memories],
             "resolved": [m.resolved for m in memories],
             "received": [m.resolved_received for m in memories],
@@ -155,27 +177,35 @@ def keep_memories(tx: Connection, organization_id: int, memories: Collection[Mem
     )
 
 
-# An alert's incident is the unclosed one with its key, wherever it came from; else the last that the alert had.
-_INCIDENTS = text("""
+# An alert's incident is the unclosed one with its key, else the last that the alert had. (A person may have
+# reopened an older one.)
+_INCIDENTS = Prepared(
+    """
 SELECT i.id, i.identifier, i.title, i.status, i.status_before_closing, i.date_started, i.date_closed, i.dedup_key,
        i.status_method, ARRAY(SELECT ip.project_id FROM incident_project ip WHERE ip.incident_id = i.id)
 FROM incident i
-WHERE (i.organization_id = :organization_id AND i.dedup_key = ANY(:keys) AND i.status <> 2) OR i.id = ANY(:ids)
+WHERE (i.organization_id = %(organization_id)s AND i.dedup_key = ANY(%(keys)s) AND i.status <> 2)
+   OR i.id = ANY(%(ids)s)
 ORDER BY i.id
 FOR NO KEY UPDATE OF i
-""")
+""",
+    {"organization_id": "bigint", "keys": "text[]", "ids": "bigint[]"},
+)
 
 
 def hold_incidents(tx: Connection, organization_id: int, memories: Collection[Memory]) -> dict[str, AlertIncident]:
     """The incidents of these alerts by dedup key, held until the transaction ends."""
-    rows = tx.execute(
-        _INCIDENTS,
+    known = [memory for memory in memories if memory.incident_id is not None]
+    if not known:
+        return {}
+    rows = _INCIDENTS.rows(
+        tx,
         {
             "organization_id": organization_id,
-            "keys": [m.dedup_key for m in memories],
-            "ids": [m.incident_id for m in memories if m.incident_id is not None],
+            "keys": [memory.dedup_key for memory in known],
+            "ids": [memory.incident_id for memory in known],
         },
-    ).all()
+    )
     by_id: dict[int, AlertIncident] = {}
     unclosed: dict[str, AlertIncident] = {}
     for id_, identifier, title, status, before, started, closed, key, method, project_ids in rows:
@@ -187,8 +217,8 @@ def hold_incidents(tx: Connection, organization_id: int, memories: Collection[Me
         if head.status is not Status.CLOSED and key is not None:
             unclosed[key] = found
     result = {}
-    for memory in memories:
-        found_ = unclosed.get(memory.dedup_key) or by_id.get(memory.incident_id or 0)
-        if found_ is not None:
-            result[memory.dedup_key] = found_
+    for memory in known:
+        incident = unclosed.get(memory.dedup_key) or by_id.get(memory.incident_id or 0)
+        if incident is not None:
+            result[memory.dedup_key] = incident
     return result

@@ -75,6 +75,11 @@ def changed(
             "settles": CARD_SETTLES_S,
         },
     )
+    written(tx)
+
+
+def written(tx: Connection) -> None:
+    """Has delivery woken once this transaction has committed."""
     tx.info[OUTBOX_WRITTEN] = True
 
 

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -45,7 +45,6 @@ class Bench:
     client: httpx.Client
     store: Store
     now: datetime = START
-    changes: list[None] = field(default_factory=list)  # one for each time that others were told
 
     def token(self, project: str | None = "checkout", source: Source = Source.EVENTS) -> str:
         """A new token for a project of Acme's, or with None for the organization."""
@@ -138,7 +137,6 @@ def bench(store: Store, slack_problems: list[str]) -> Iterator[Bench]:
     app = create_http_app(
         store,
         slack_problem=lambda: slack_problems[0] if slack_problems else None,
-        changed=lambda: holder[0].changes.append(None),
         now=lambda: holder[0].now,
         pace=Pace(burst=500, per_second=0.001),
         secret_key=SECRET_KEY,

@@ -94,7 +94,7 @@ def test_an_alert_opens_an_incident_with_everything_that_it_says(bench: Bench) -
     started = datetime(2026, 11, 23, 7, 50, tzinfo=UTC)
     with bench.store.read() as connection:
         row = connection.execute(select(Incident)).one()
-        assert connection.scalar(select(Outbox.id)) is not None
+        assert connection.scalars(select(Outbox.incident_id)).all() == [row.id]
     assert (row.title, row.status, row.status_method) == (
         "Disk full",
         Status.CRITICAL,
@@ -107,7 +107,6 @@ def test_an_alert_opens_an_incident_with_everything_that_it_says(bench: Bench) -
         (ActivityType.DETECTED, Status.CRITICAL, None, started),
         (ActivityType.CREATED, Status.CRITICAL, None, START),
     ]
-    assert len(bench.changes) == 1
 
 
 def test_key_and_title_are_enough(bench: Bench) -> None:
@@ -124,7 +123,6 @@ def test_the_same_alert_again_changes_nothing(bench: Bench) -> None:
             bench.later(minutes=7)
             assert bench.post(token, payload).json()["errors"] == []
         assert log(bench) == before
-    assert len(bench.changes) == 2
 
 
 def test_the_alert_closes_its_incident(bench: Bench) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import insert, select, update
 
-from bot.incidents.lifecycle import NewIncident, open_incident
+from bot.incidents.lifecycle import open_incident
 from bot.organization.apply import NotApplicable, apply
 from bot.organization.difference import Kind, Plan
 from bot.organization.file import OrganizationFile, parse
@@ -27,6 +27,7 @@ from storage.models import (
     Workspace,
 )
 from storage.queries.organization import OrganizationState, organization_state
+from storage.rows import NewIncident
 from storage.values import Status, StatusMethod
 from tests.organization.test_file import ACME
 
@@ -265,8 +266,8 @@ def test_pruning_a_project_closes_the_open_incidents_that_nobody_would_see(store
         for title, projects in (("lost", [billing]), ("shared", [billing, checkout]), ("other", [checkout])):
             open_incident(
                 tx,
+                now.id,
                 NewIncident(
-                    organization_id=now.id,
                     project_ids=projects,
                     title=title,
                     status=Status.CRITICAL,
@@ -296,8 +297,8 @@ def test_a_pruned_team_no_longer_owns_incidents(store: Store) -> None:
     with store.write() as tx:
         open_incident(
             tx,
+            now.id,
             NewIncident(
-                organization_id=now.id,
                 project_ids=[now.projects["checkout"].id],
                 title="x",
                 status=Status.OPEN,
@@ -322,8 +323,8 @@ def test_members_who_left_keep_their_log(store: Store) -> None:
     with store.write() as tx:
         open_incident(
             tx,
+            now.id,
             NewIncident(
-                organization_id=now.id,
                 project_ids=[now.projects["checkout"].id],
                 title="x",
                 status=Status.OPEN,

@@ -1,0 +1,188 @@
+"""What taking an alert in costs: alerts a second over HTTP, against raw inserts of the same rows by psycopg2.
+
+`python -m benchmarks.intake [--incidents N] [--seconds S]`. Every alert opens an incident, which is the dearest
+thing that an alert can do. The floor writes the same rows in the same transactions, one statement for each row,
+from the process that measures, over as many connections as the intake has workers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import multiprocessing
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from multiprocessing.connection import Connection as Pipe
+from typing import Any
+
+import psycopg2
+from sqlalchemy import create_engine, make_url, select
+
+from benchmarks import seed
+from bot.intake.http import WORKERS, create_http_app
+from bot.intake.pace import Pace
+from bot.intake.server import HttpServer
+from bot.intake.tokens import Source, new_token, token_hash
+from storage.embedded import scratch_postgres
+from storage.engine import Store
+from storage.migrate import migrate
+from storage.models import Organization, Project
+from storage.queries.tokens import insert_token
+
+BATCHES = (1, 50)
+SENDERS = WORKERS
+PROJECT = "project-7"
+
+
+def main() -> None:
+    """Prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--incidents", type=int, default=1_000_000, help="how many there are beforehand")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement")
+    chosen = parser.parse_args()
+    with scratch_postgres() as url:
+        migrate(url)
+        engine = create_engine(make_url(url).set(drivername="postgresql+psycopg2"))
+        with engine.connect() as connection:
+            seed.fill(connection, chosen.incidents)
+        engine.dispose()
+        token = _token(url)
+        ours, theirs = multiprocessing.Pipe()
+        server = multiprocessing.get_context("spawn").Process(target=_serve, args=(url, theirs), daemon=True)
+        server.start()
+        port = ours.recv()
+        out = sys.stdout
+        out.write(f"{chosen.incidents:,} incidents present, {SENDERS} senders\n")
+        out.write("batch   alerts/s   floor/s   ratio\n")
+        for batch in BATCHES:
+            floor = _rate(partial(_insert, url, batch), chosen.seconds) * batch
+            intake = _rate(partial(_post, port, token, batch), chosen.seconds) * batch
+            out.write(f"{batch:5}  {intake:9.0f} {floor:9.0f}   {floor / intake:5.2f}\n")
+        server.terminate()
+        server.join()
+
+
+def _serve(url: str, pipe: Pipe) -> None:
+    app = create_http_app(Store.open(url), slack_problem=lambda: None, pace=Pace(burst=float("inf"), per_second=0.0))
+    server = HttpServer(app, "127.0.0.1", 0)
+    server.start()
+    pipe.send(server.port)
+    threading.Event().wait()
+
+
+def _token(url: str) -> str:
+    token = new_token()
+    store = Store.open(url)
+    with store.write() as tx:
+        insert_token(
+            tx,
+            organization_id=tx.scalars(select(Organization.id)).one(),
+            project_id=tx.scalars(select(Project.id).where(Project.slug == PROJECT)).one(),
+            source=Source.EVENTS.value,
+            token_hash=token_hash(token),
+            secret_encrypted=None,
+            now=datetime.now(UTC),
+        )
+    store.close()
+    return token
+
+
+def _rate(start: Callable[[int], Callable[[], None]], seconds: float) -> float:
+    """Calls a second of what `start` gives for each sender, all of them at once."""
+    counts = [0] * SENDERS
+    stop = threading.Event()
+
+    def work(number: int) -> None:
+        act = start(number)
+        while not stop.is_set():
+            act()
+            counts[number] += 1
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(SENDERS)]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    time.sleep(seconds)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    return sum(counts) / (time.perf_counter() - began)
+
+
+def _post(port: int, token: str, batch: int, number: int) -> Callable[[], None]:
+    line = http.client.HTTPConnection("127.0.0.1", port)
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    count = 0
+
+    def post() -> None:
+        nonlocal count
+        items = []
+        for _ in range(batch):
+            count += 1
+            items.append({"dedup_key": f"{batch}-{number}-{count}", "title": f"Queue {count} is not drained"})
+        line.request("POST", "/intake/events", json.dumps(items), headers)
+        answer = line.getresponse()
+        body = answer.read()
+        if answer.status != 202:
+            raise RuntimeError(body)
+
+    return post
+
+
+def _insert(url: str, batch: int, number: int) -> Callable[[], None]:
+    connection: Any = psycopg2.connect(make_url(url).set(drivername="postgresql").render_as_string(False))
+    cursor = connection.cursor()
+    cursor.execute("SELECT id, organization_id FROM project WHERE slug = %s", (PROJECT,))
+    project_id, organization_id = cursor.fetchone()
+    connection.commit()
+    count = 0
+
+    def insert() -> None:
+        nonlocal count
+        now = datetime.now(UTC)
+        for _ in range(batch):
+            count += 1
+            key = f"floor-{batch}-{number}-{count}"
+            cursor.execute(
+                "UPDATE organization SET last_identifier = last_identifier + 1 WHERE id = %s RETURNING last_identifier",
+                (organization_id,),
+            )
+            (identifier,) = cursor.fetchone()
+            cursor.execute(
+                "INSERT INTO incident (organization_id, identifier, title, status, status_method, dedup_key, source,"
+                " date_started, date_detected, date_added)"
+                " VALUES (%s, %s, %s, 1, 3, %s, 'events', %s, %s, %s) RETURNING id",
+                (organization_id, identifier, f"Queue {count} is not drained", key, now, now, now),
+            )
+            (incident_id,) = cursor.fetchone()
+            cursor.execute(
+                "INSERT INTO incident_project (incident_id, project_id, started, status) VALUES (%s, %s, %s, 1)",
+                (incident_id, project_id, now),
+            )
+            cursor.execute(
+                "INSERT INTO incident_activity (incident_id, type, value, date_added) VALUES (%s, 4, 1, %s)",
+                (incident_id, now),
+            )
+            cursor.execute(
+                "INSERT INTO incident_activity (incident_id, type, value, date_added) VALUES (%s, 1, 1, %s)"
+                " RETURNING id",
+                (incident_id, now),
+            )
+            (activity_id,) = cursor.fetchone()
+            cursor.execute("INSERT INTO outbox (incident_id, activity_id) VALUES (%s, %s)", (incident_id, activity_id))
+            cursor.execute(
+                "INSERT INTO alert_memory (organization_id, dedup_key, incident_id, status) VALUES (%s, %s, %s, 1)",
+                (organization_id, key, incident_id),
+            )
+        connection.commit()
+
+    return insert
+
+
+if __name__ == "__main__":
+    main()
