@@ -34,7 +34,7 @@ def open_store(settings: Settings) -> Iterator[Store]:
     Raises DatabaseAway.
     """
     with open_database(settings) as url:
-        store = Store.open(url)
+        store = Store.open(url, hung_after_s=None)
         try:
             if not schema_is_current(store):
                 migrate(url)

@@ -15,6 +15,7 @@ from psycopg2.extensions import connection as PgConnection
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
 
 from storage.errors import DatabaseAway, plain
+from storage.guard import Guard
 
 # Slack waits three seconds for an answer; every wait on the way is a part of that.
 POOL_TIMEOUT_S = 0.5  # for a free connection
@@ -23,6 +24,7 @@ STATEMENT_TIMEOUT_MS = 2000
 LOCK_TIMEOUT_MS = 1000
 TCP_USER_TIMEOUT_MS = 2000  # a server whose machine has gone says nothing; the kernel does
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000
+HUNG_AFTER_S = 5.0  # nothing that somebody waits for holds a connection so long
 POOL_SIZE = 12  # ten of Slack's requests at once, and the background; twice, for reading and writing
 
 
@@ -106,20 +108,31 @@ class Store:
     a connection between the two would cost a round trip each time.
     """
 
-    def __init__(self, reading: Engine, writing: Engine) -> None:
+    def __init__(self, reading: Engine, writing: Engine, *, hung_after_s: float | None = None) -> None:
         self._reading = reading
         self._writing = writing
+        self._guard = Guard((reading, writing), hung_after_s) if hung_after_s else None
         # Called after each commit that left something in the outbox. Must return at once.
         self.on_outbox: Callable[[], None] = lambda: None
 
     @classmethod
-    def open(cls, url: str | URL, *, size: int = POOL_SIZE, wait_s: float = POOL_TIMEOUT_S) -> Store:
+    def open(
+        cls,
+        url: str | URL,
+        *,
+        size: int = POOL_SIZE,
+        wait_s: float = POOL_TIMEOUT_S,
+        hung_after_s: float | None = HUNG_AFTER_S,
+    ) -> Store:
         """A store at that URL, with two pools of at most `size` connections, for which is waited `wait_s` seconds.
 
-        Connects at first use, not now.
+        `hung_after_s` is the longest that a connection may be held; None: as long as it takes. Connects at first
+        use, not now.
         """
         return cls(
-            create_pool(url, autocommit=True, size=size, wait_s=wait_s), create_pool(url, size=size, wait_s=wait_s)
+            create_pool(url, autocommit=True, size=size, wait_s=wait_s),
+            create_pool(url, size=size, wait_s=wait_s),
+            hung_after_s=hung_after_s,
         )
 
     @property
@@ -167,6 +180,8 @@ class Store:
 
     def close(self) -> None:
         """Closes the pools' connections."""
+        if self._guard:
+            self._guard.close()
         self._reading.dispose()
         self._writing.dispose()
 

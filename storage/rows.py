@@ -102,6 +102,7 @@ class Comment:
     member_id: int | None
     text: str
     rich_text: dict[str, Any] | None
+    date_edited: datetime | None
     mentions: Mentions
 
 

@@ -30,6 +30,7 @@ SENDERS = 8
 # Connections of delivery's own: what people ask for never waits for what they are told.
 POOL_SIZE = 10
 POOL_WAIT_S = 5.0
+HUNG_AFTER_S = 60.0  # it may ask Slack several times, and clean up long, on one connection
 STOP_S = 8.0  # of the ten seconds that a stop may take
 _CHANNEL = "tocsin_outbox"
 _NOTIFY_EVERY_S = 0.05  # other replicas are woken at most so often
@@ -247,7 +248,7 @@ class Delivery:
 
 def own_store(store: Store) -> Store:
     """A store of delivery's own on the same database."""
-    return Store.open(store.url, size=POOL_SIZE, wait_s=POOL_WAIT_S)
+    return Store.open(store.url, size=POOL_SIZE, wait_s=POOL_WAIT_S, hung_after_s=HUNG_AFTER_S)
 
 
 def _line(installation: Installation, api_url: str, pace: Pace) -> Line:

@@ -58,7 +58,7 @@ def run(settings: Settings, port: int, *, reset: bool = False) -> int:
     kept = Kept(settings.data_dir / "demo-workspace.json")
     with open_database(settings) as url:
         migrate(url)
-        store = Store.open(url)
+        store = Store.open(url, hung_after_s=None)
         try:
             if reset:
                 _forget(store)

@@ -58,7 +58,14 @@ def edit_press(call: Call, ask: Press) -> Outcome:
     identifier, comment_id = place_read(ask.value)
     incident, comment = comments.own(call.connection, call.access, identifier, comment_id)
     content = editable(comment.text, comment.rich_text, comment.mentions)
-    return OpenForm(forms.edit_comment(identifier, incident.title, content, origin(ask, identifier, c=comment_id)))
+    return OpenForm(
+        forms.edit_comment(
+            identifier,
+            incident.title,
+            content,
+            origin(ask, identifier, c=comment_id, v=comments.version_of(comment)),
+        )
+    )
 
 
 def edit_submission(call: Call, ask: Submission) -> Outcome:
@@ -66,8 +73,9 @@ def edit_submission(call: Call, ask: Submission) -> Outcome:
     identifier, comment_id = place_read(f"{ask.origin.get('n', '')}:{ask.origin.get('c', '')}")
     comments.own(call.connection, call.access, identifier, comment_id)
     written = call.written_rich(ask.rich_text(forms.COMMENT) or {})
+    version = str(ask.origin.get("v") or "")
     with call.write(once=ask.key) as tx:
-        incident = comments.edit(tx, call.access, identifier, comment_id, written, call.now)
+        incident = comments.edit(tx, call.access, identifier, comment_id, written, call.now, version=version)
         notice = f"Your comment on {answers.name_of(incident)} is changed."
         log = activity.drawn(tx, call, incident, notice=notice)
         return Done(surface.back(tx, call, ask, ask.origin, log, answers.about(notice, incident)))

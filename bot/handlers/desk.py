@@ -32,7 +32,7 @@ from bot.handlers import (
 )
 from bot.handlers.call import AlreadyDone, Call, Tools
 from bot.incidents.errors import BadWords, Refusal
-from bot.incidents.markup import readable
+from bot.incidents.markup import readable, storable
 from bot.incidents.words import closest, first_word, shortened
 from bot.messages import answers, forms
 from bot.messages import home as home_messages
@@ -143,6 +143,7 @@ class Desk:
         verb, words = first_word(ask.text)
 
         def work() -> Outcome:
+            storable(ask.text)
             if verb in ("", "help"):
                 return help.say(words, self._tools.command)
             if readable(verb).removeprefix("#").isdigit():

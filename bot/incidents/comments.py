@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from bot.incidents import lookup
 from bot.incidents.access import Access
-from bot.incidents.errors import BadWords, CommentGone, NotYourComment, Refusal
+from bot.incidents.errors import BadWords, CommentChanged, CommentGone, NotYourComment, Refusal
 from bot.incidents.limits import MAX_COMMENT_LENGTH
 from storage.queries import access as access_queries
 from storage.queries import activity, directory, incidents, outbox
@@ -121,6 +121,11 @@ def add(
     return incident, activity_id
 
 
+def version_of(comment: Comment) -> str:
+    """What changes with every edit."""
+    return comment.date_edited.isoformat() if comment.date_edited else ""
+
+
 def own(
     connection: Connection, access: Access, identifier: int, comment_id: int, *, lock: bool = False
 ) -> tuple[IncidentHead, Comment]:
@@ -142,13 +147,17 @@ def edit(
     written: CommentText,
     now: datetime,
     *,
+    version: str | None = None,
     said_in: str | None = None,
 ) -> IncidentHead:
     """Gives a comment another text; whoever it newly mentions is subscribed and told, and nobody else.
 
-    `said_in` is the channel in whose thread it was changed. Raises as `own` and `check` do.
+    `version` is the one that was edited, where that is known; `said_in` is the channel in whose thread it was
+    changed. Raises CommentChanged, and as `own` and `check` do.
     """
     incident, comment = own(tx, access, identifier, comment_id, lock=True)
+    if version is not None and version != version_of(comment):
+        raise CommentChanged
     check(tx, access, incident, written)
     if written.text == comment.text and written.rich_text == comment.rich_text:
         return incident

@@ -28,6 +28,16 @@ class CommentGone(Refusal):
         super().__init__("That comment is no longer there: it has been deleted.")
 
 
+class CommentChanged(Refusal):
+    """Somebody gave the comment another text while it was being edited."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The comment was changed meanwhile, so yours was not saved. Copy your text, close this form and press"
+            " Edit again: it then holds what the comment says now."
+        )
+
+
 class NotYourComment(Refusal):
     """A comment is changed by its author, or by a superuser."""
 

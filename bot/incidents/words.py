@@ -33,18 +33,19 @@ def tokens(line: str) -> list[Token]:
     Raises BadWords for a double quote that is never closed.
     """
     found: list[Token] = []
+    hopeless: set[str] = set()  # quotes that nothing closes from here on
     place = 0
     while place < len(line):
         if line[place].isspace():
             place += 1
             continue
-        token = _token_at(line, place)
+        token = _token_at(line, place, hopeless)
         found.append(token)
         place = token.end
     return found
 
 
-def _token_at(line: str, start: int) -> Token:
+def _token_at(line: str, start: int, hopeless: set[str]) -> Token:
     key = None
     place = start
     option = _OPTION.match(line, start)
@@ -52,9 +53,10 @@ def _token_at(line: str, start: int) -> Token:
     if option and not line.startswith("//", option.end()):
         key, place = option[1].lower(), option.end()
     if place < len(line) and line[place] in _QUOTES:
-        closing = _closing(line, place)
+        closing = None if line[place] in hopeless else _closing(line, place)
         if closing is not None:
             return Token(line[place + 1 : closing], key, True, start, closing + 1)
+        hopeless.add(line[place])
         if line[place] not in _FORGIVING:
             raise BadWords(f"A quote is opened and never closed: {line[place:][:80]}")
     end = place

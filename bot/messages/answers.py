@@ -55,6 +55,18 @@ def database_away(typed: str | None, command: str) -> Message:
     )
 
 
+def late(*, begun: bool, typed: str | None, command: str) -> Message:
+    """A request that could not be answered in the time that Slack gives; `begun` says whether it was taken up."""
+    if begun:
+        sentence = (
+            "That is taking longer than Slack lets me wait, and I do not know yet whether it was done."
+            " Please look again in a moment."
+        )
+    else:
+        sentence = "I could not get to that in time, so nothing was changed. Please try again in a moment."
+    return refused(sentence, typed=typed, command=command)
+
+
 def contended(typed: str | None, command: str) -> Message:
     """Somebody else holds the row for too long."""
     return refused(

@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.incidents.errors import BadWords
 from bot.incidents.filters import ListQuery
-from bot.incidents.markup import escape
+from bot.incidents.markup import escape, storable
 from bot.messages.blocks import (
     Block,
     Element,
@@ -196,7 +196,7 @@ def place_read(value: str) -> tuple[str, Cursor | None]:
     """The words and the place in a button's value. Raises BadWords where it is none of ours."""
     try:
         found = json.loads(value)
-        return str(found["q"]), cursor_read(found) if "t" in found else None
+        return storable(str(found["q"])), cursor_read(found) if "t" in found else None
     except (ValueError, KeyError, TypeError, OverflowError):
         raise BadWords("That button is from a message that I no longer understand; please list again.") from None
 

@@ -18,11 +18,18 @@ DEADLINE_S = 2.5
 class Pending:
     """A request that has not been answered yet; whoever claims it first answers it."""
 
-    __slots__ = ("_lock", "_taken")
+    __slots__ = ("_lock", "_taken", "begun")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._taken = False
+        self.begun = False  # whether anything has been done for it
+
+    def begin(self) -> bool:
+        """Before anything is done for it: False when it has been answered meanwhile, and is to be left."""
+        with self._lock:
+            self.begun = not self._taken
+            return self.begun
 
     def claim(self) -> bool:
         """True for the first caller only."""
@@ -41,14 +48,14 @@ class Watch:
 
     def __init__(self, seconds: float = DEADLINE_S) -> None:
         self._seconds = seconds
-        self._heap: list[tuple[float, int, Pending, Callable[[], None]]] = []
+        self._heap: list[tuple[float, int, Pending, Callable[[Pending], None]]] = []
         self._order = itertools.count()
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="deadline", daemon=True)
         self._thread.start()
 
-    def start(self, late: Callable[[], None]) -> Pending:
-        """Begins a request. Unless it is claimed in time, the watch claims it and calls `late`."""
+    def start(self, late: Callable[[Pending], None]) -> Pending:
+        """A request has arrived. Unless it is claimed in time, the watch claims it and calls `late`."""
         pending = Pending()
         with self._changed:
             entry = (time.monotonic() + self._seconds, next(self._order), pending, late)
@@ -72,4 +79,4 @@ class Watch:
                     continue
                 _, _, pending, late = heapq.heappop(self._heap)
             if pending.claim():
-                late()
+                late(pending)

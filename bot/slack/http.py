@@ -64,10 +64,12 @@ class HttpLine:
         except TimeoutError:
             if not pending.claim():
                 return await work
-            late = self._line.too_late(_request_in(text))
+            late = self._line.too_late(_request_in(text), begun=pending.begun)
             return JSONResponse(late) if late else Response("")
 
     def _answer(self, text: str, headers: Headers, pending: Pending) -> Response:
+        if not pending.begin():
+            return Response("")
         try:
             response = self._line.dispatch(BoltRequest(mode="http", body=text, headers=headers))
         except Exception:

@@ -20,6 +20,7 @@ import structlog
 from slack_bolt import App, BoltRequest, BoltResponse
 from slack_sdk.errors import SlackApiError
 
+from bot.messages import answers
 from bot.metrics import Metrics
 from bot.slack.background import Background
 from bot.slack.clients import Clients, web_client
@@ -69,10 +70,6 @@ _KINDS = frozenset(
 _TRIGGER_ERRORS = frozenset({"expired_trigger_id", "exchanged_trigger_id", "trigger_expired", "invalid_trigger_id"})
 # Slack's words for a conversation in which the bot cannot whisper.
 _NO_WHISPER = frozenset({"channel_not_found", "not_in_channel", "user_not_in_channel", "is_archived"})
-_LATE = (
-    "That is taking longer than Slack lets me wait, and I do not know yet whether it was done."
-    " Please look again in a moment."
-)
 # Bolt reads these by itself; what the bot runs with is in its settings and given to Bolt in words.
 _BOLT_VARIABLES = ("SLACK_BOT_TOKEN", "SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET", "SLACK_SIGNING_SECRET")
 
@@ -155,18 +152,22 @@ class Line:
             return Acknowledgement()  # nobody's: a command of another name, an event not asked for
         return response
 
-    def too_late(self, body: Payload) -> Mapping[str, Any] | None:
-        """What to acknowledge a request with that is not answered in time; its answer may follow."""
+    def too_late(self, body: Payload, *, begun: bool) -> Mapping[str, Any] | None:
+        """What to acknowledge a request with that is not answered in time; its answer may follow if it was begun."""
         self._metrics.late.inc()
-        log.error("a request was not answered in time", type=body.get("type") or body.get("command"))
+        log.error("a request was not answered in time", type=body.get("type") or body.get("command"), begun=begun)
+        typed = str(body.get("text") or "")
+        message = answers.late(
+            begun=begun, typed=typed if len(typed.split()) > 2 else None, command=str(body.get("command") or "")
+        )
         if "command" in body:
-            return _plain(_LATE)
+            return {"response_type": "ephemeral", **message}
         if body.get("type") == "view_submission":
             # An empty acknowledgement would close the form, and with it what was typed.
             inputs = [block for block in body["view"]["blocks"] if block["type"] == "input"]
-            return {"response_action": "errors", "errors": {inputs[0]["block_id"]: _LATE}} if inputs else None
+            return {"response_action": "errors", "errors": {inputs[0]["block_id"]: message["text"]}} if inputs else None
         if body.get("type") == "block_actions":
-            self.answer_late(body, _plain(_LATE))
+            self.answer_late(body, {"response_type": "ephemeral", **message})
         return None
 
     def answer_late(self, body: Payload, message: Mapping[str, Any]) -> None:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
+import queue
 import socket
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
 from slack_bolt import BoltRequest
 from slack_sdk.socket_mode.builtin import SocketModeClient
-from slack_sdk.socket_mode.client import BaseSocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
-from slack_sdk.socket_mode.response import SocketModeResponse
 
 from bot.slack.clients import web_client
-from bot.slack.deadline import Watch
+from bot.slack.deadline import Pending, Watch
 from bot.slack.line import Line, payload_of
 
 log = structlog.get_logger(__name__)
@@ -25,6 +25,25 @@ log = structlog.get_logger(__name__)
 CONCURRENCY = 10  # requests at once
 RECEIVE_BUFFER_BYTES = 64 * 1024
 DRAIN_S = 6  # of the ten seconds that a stop may take
+# The SDK cannot frame more than 65,535 bytes: it writes their number in two.
+LARGEST_ACKNOWLEDGEMENT_BYTES = 60_000
+
+
+class _Client(SocketModeClient):
+    """The SDK's client, which hands a request over when it arrives and not when a worker is free for it."""
+
+    on_request: Callable[[SocketModeRequest], None]
+
+    def process_message(self) -> None:
+        try:
+            raw = self.message_queue.get(timeout=1)
+        except queue.Empty:
+            return
+        message = json.loads(raw) if raw and raw.startswith("{") else {}
+        if message.get("type") == "disconnect":
+            self.connect_to_new_endpoint(force=True)
+        elif request := SocketModeRequest.from_dict(message):
+            self.on_request(request)
 
 
 class SocketLine:
@@ -33,14 +52,14 @@ class SocketLine:
     def __init__(self, line: Line, *, app_token: str, api_url: str) -> None:
         self._line = line
         self._watch = Watch()
-        self._client = SocketModeClient(
+        self._client = _Client(
             app_token=app_token,
             web_client=web_client(api_url),
             logger=logging.getLogger("slack_sdk.socket_mode"),
             receive_buffer_size=RECEIVE_BUFFER_BYTES,
             concurrency=CONCURRENCY,
         )
-        self._client.socket_mode_request_listeners.append(self._on_request)
+        self._client.on_request = self._on_request
 
     def connect(self) -> None:
         """Opens the connection; it is kept open and renewed from then on. Raises SlackApiError, OSError."""
@@ -59,7 +78,7 @@ class SocketLine:
         client.message_queue.put(None)  # which may be waiting for one
         client.message_processor.shutdown()  # type: ignore[no-untyped-call]
         while not client.message_queue.empty():
-            client.process_message()  # type: ignore[no-untyped-call]
+            client.process_message()
         finished = threading.Thread(target=client.message_workers.shutdown, name="drain", daemon=True)
         finished.start()
         finished.join(DRAIN_S)
@@ -70,27 +89,39 @@ class SocketLine:
         if client.current_app_monitor_started:
             client.current_app_monitor.shutdown()  # type: ignore[no-untyped-call]
 
-    def _on_request(self, client: BaseSocketModeClient, request: SocketModeRequest) -> None:
-        def late() -> None:
-            self._acknowledge(client, request, self._line.too_late(request.payload))
+    def _on_request(self, request: SocketModeRequest) -> None:
+        def late(pending: Pending) -> None:
+            self._acknowledge(request, self._line.too_late(request.payload, begun=pending.begun))
 
+        # From here on, not from when a worker takes it: where all of them are held up, nobody would be told.
         pending = self._watch.start(late)
-        response = self._line.dispatch(
-            BoltRequest(mode="socket_mode", body=request.payload, headers=_retry_headers(request))
-        )
-        payload = payload_of(response)
-        if pending.claim():
-            self._acknowledge(client, request, payload)
-        elif payload and payload.get("text"):
-            self._line.answer_late(request.payload, payload)
+        self._client.message_workers.submit(self._answer, request, pending)
 
-    @staticmethod
-    def _acknowledge(
-        client: BaseSocketModeClient, request: SocketModeRequest, payload: Mapping[str, Any] | None
-    ) -> None:
-        client.send_socket_mode_response(
-            SocketModeResponse(envelope_id=request.envelope_id, payload=dict(payload) if payload else None)
-        )
+    def _answer(self, request: SocketModeRequest, pending: Pending) -> None:
+        if not pending.begin():
+            return
+        try:
+            body = BoltRequest(mode="socket_mode", body=request.payload, headers=_retry_headers(request))
+            payload = payload_of(self._line.dispatch(body))
+            if pending.claim():
+                self._acknowledge(request, payload)
+            elif payload and payload.get("text"):
+                self._line.answer_late(request.payload, payload)
+        except Exception:
+            log.exception("a request could not be answered", type=request.type)
+
+    def _acknowledge(self, request: SocketModeRequest, payload: Mapping[str, Any] | None) -> None:
+        text = _encoded({"envelope_id": request.envelope_id, **({"payload": payload} if payload else {})})
+        if payload and request.type == "slash_commands" and len(text.encode()) > LARGEST_ACKNOWLEDGEMENT_BYTES:
+            self._line.answer_late(request.payload, payload)
+            text = _encoded({"envelope_id": request.envelope_id})
+        self._client.send_message(text)
+
+
+def _encoded(answer: Mapping[str, Any]) -> str:
+    text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
+    # Half a surrogate pair, which a payload can bring and an answer repeat, is no text to send.
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _wake_reader(client: SocketModeClient) -> None:

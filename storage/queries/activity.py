@@ -170,6 +170,7 @@ def comment_by_id(
         IncidentActivity.member_id,
         IncidentActivity.comment,
         IncidentActivity.rich_text,
+        IncidentActivity.date_edited,
     ).where(
         IncidentActivity.id == activity_id,
         IncidentActivity.incident_id == incident_id,
@@ -180,7 +181,7 @@ def comment_by_id(
     if row is None:
         return None
     mentions = mentions_of(connection, [activity_id], workspace_id)
-    return Comment(row.id, row.incident_id, row.member_id, row.comment or "", row.rich_text, mentions)
+    return Comment(row.id, row.incident_id, row.member_id, row.comment or "", row.rich_text, row.date_edited, mentions)
 
 
 def rewrite_comment(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO, cast
 
 import pytest
 
@@ -166,6 +169,16 @@ def populate(slack: Sandbox) -> Cast:
     )
 
 
+class Stderr(io.TextIOBase):
+    """Whatever stderr is at the time: pytest gives every test another one."""
+
+    def write(self, text: str, /) -> int:
+        return sys.stderr.write(text)
+
+
+STDERR = cast("TextIO", Stderr())
+
+
 @pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
     store = Store.open(database_url)
@@ -191,7 +204,7 @@ def world(request: pytest.FixtureRequest, slack: Sandbox, store: Store, tmp_path
     Over Socket Mode, unless the test asks for "http" (see IN_BOTH_MODES).
     """
     over_http = getattr(request, "param", "socket") == "http"
-    configure(LogLevel.WARNING, LogFormat.JSON)  # what goes wrong stands below the failed test
+    configure(LogLevel.WARNING, LogFormat.JSON, stream=STDERR)  # what goes wrong stands below the failed test
     cast = populate(slack)
     apply_file(store, tmp_path, ORGANIZATION)
     bot = Bot(

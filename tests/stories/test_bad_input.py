@@ -1,0 +1,235 @@
+"""What tired people type at three in the morning, and what no keyboard can: each gets an answer that helps."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.stories.conftest import ORGANIZATION, World
+
+MISTAKES = [
+    ("lsit", "Did you mean “list”?"),
+    ("reslove 1 rolled back", "Did you mean “resolve”?"),
+    ("Acknowlege 1", "Did you mean “acknowledge”?"),
+    ("frobnicate", "There is no command “frobnicate”"),
+    ("frobnicate", "whoami"),  # those that there are
+    ("view twelve", "“twelve” is not the number of an incident"),
+    ("ack 1.5", "“1.5” is not the number"),
+    ("ack -1", "“-1” is not the number"),
+    ("ack @ben", "“@ben” is not the number"),
+    ("ack ١٢", "“١٢” is not the number"),
+    ("view 0", "There is no incident #0"),
+    ("view 999999999999999999999999999", "There is no incident #99999999999999999999"),
+    ("severity", "number is missing"),
+    ("reopen", "number is missing"),
+    ("list sevrity:critical", "There is no filter sevrity:"),
+    ("list sevrity:critical", "There are team:, project:, env:, since:, until:, seen:"),
+    ("list teem:payments", "Did you mean team:?"),
+    ("list team:paymnets", "Did you mean payments?"),
+    ("list team:", "team: needs a value"),
+    ("list project:x", "There are: catalogue, checkout"),
+    ("list seen:yes", "can only be no"),
+    ("list since:yesterday", "is no time for since:. It can be 30m, 24h"),
+    ("list since:2026-13-01", "is no time"),
+    ("list since:2026-02-30", "is no time"),
+    ("list since:0", "is no time"),
+    ("list since:-1d", "is no time"),
+    ("list since:1999-12-31", "is no time"),
+    ("list until:2026-11-01T25:00", "is no time"),
+    ("list since:1d until:2d", "since:1d is after until:2d"),
+    ("list since:2026-02-01 until:2026-01-01", "is after"),
+    ("list since:1d since:2d", "given twice"),
+    ("list project:checkout project:checkout", "given twice"),
+    ('list "payments fail', "A quote is opened and never closed"),
+    ("list “payments fail", "A quote is opened and never closed"),
+    ('list team:"payments', "A quote is opened and never closed"),
+    ("list " + "word " * 11, "At most 10 words"),
+    ("list " + "x" * 101, "at most 100 characters"),
+    ("list team:" + ",".join(f"t{n}" for n in range(21)), "At most 20 teams"),
+    ("help frobnicate", "There is no command “frobnicate”"),
+]
+
+
+def test_a_mistake_is_named_and_the_right_form_shown(world: World) -> None:
+    for words, says in MISTAKES:
+        text = world.ask(world.ada, words).text
+        assert says in text, words
+        assert "went wrong" not in text and len(text) < 1500
+
+
+def test_mistakes_give_back_what_was_typed(world: World) -> None:
+    for words in (
+        "commnet 1 The replica is lagging",
+        'list "payments fail since:7d',
+        "comment twelve The replica is lagging",
+        "comment 77 The replica is lagging",
+        "resolve 77 rolled back, see https://x.test/a?b=1&c=2",
+        "severity 77 critical R&D <b>",
+        "declare project:nope *Payments* _fail_ `now`",
+        "comment 77 @ada and @payments in #random @here",
+        "comment 77 two\nlines\tand a tab \u00a0 and blanks",
+    ):
+        assert f"/incident {words}" in world.ask(world.ada, words).text, words
+
+
+@pytest.mark.parametrize("unit", ["x", "&", "<", "🔥", "é", "a ", "a\n"])
+def test_forty_thousand_characters_come_back_whole(world: World, unit: str) -> None:
+    world.declare("Payments fail")
+    text = f"begin {(unit * 40_000)[:39_900]} end"
+    world.ask(world.ben, f"comment 1 {text}")
+    shown = world.ben.wait_for_message(world.cast.checkout, "at most 8,000 characters")
+    given = "".join(
+        element["text"]
+        for block in shown.blocks
+        if block["type"] == "rich_text"
+        for part in block["elements"]
+        for element in part["elements"]
+    )
+    assert given == f"/incident comment 1 {text}"
+
+
+def test_forty_thousand_characters_in_every_other_place(world: World) -> None:
+    long = "y" * 39_000
+    for words in (
+        *(long, f"{long} {long}"[:39_900], f"view {long}", f"list {long}", f"list team:{long}", f"list {long}:x"),
+        *(f"list since:{long}", f"declare {long}", f"declare env:{long} x", f"declare project:{long} x"),
+        *(f"help {long}", f"severity 1 {long}", f"1 {long}", "7" * 39_000, f"list since:{'9' * 39_000}"),
+        *("(" * 39_000, "[" * 39_000, '"' * 39_000, '""' * 19_000, "“" * 39_000, "'" * 39_000, ":" * 39_000),
+        *(f"list {'“' * 39_000}", f"list {'a:' * 19_000}", f"declare {'“x ' * 13_000}", f"list {'x,' * 19_000}"),
+        *(f"list team:{',' * 39_000}", "list " + "a" * 30_000 + ":b", "list " + "\u00a0" * 39_000),
+    ):
+        answer = world.ask(world.ada, words)  # raises unless it is answered in time
+        world.settle()
+        text = answer.text or world.ada.sees(world.cast.checkout)[-1].text
+        assert text and "went wrong" not in text and "longer than Slack" not in text, words[:20]
+
+
+@pytest.mark.parametrize("hidden", ["\x00", "\ud800", "\udfff"])
+def test_what_cannot_be_stored_is_refused_and_its_place_told(world: World, hidden: str) -> None:
+    world.declare("Payments fail")
+    for words in (f"comment 1 the{hidden} end", f"resolve 1 the{hidden} end", f"declare the{hidden} end"):
+        answer = world.ask(world.ben, words)
+        assert "cannot be stored" in answer.text and "end" in answer.text, answer.text
+    for words in (
+        f"list the{hidden}",
+        f"list team:the{hidden}",
+        f"list project:{hidden}",
+        f"list env:x{hidden}",
+        f"view 1{hidden}",
+        f"{hidden}",
+        f"declare project:{hidden} x",
+        f"declare team:{hidden} x",
+        f"declare env:{hidden} x",
+        f"list since:1d{hidden}",
+        f"help {hidden}",
+        f"severity 1 {hidden}",
+    ):
+        answer = world.ask(world.ben, words)
+        assert answer.text and "went wrong" not in answer.text, words
+    assert "commented" not in world.ask(world.ada, "activity 1").text
+
+
+def test_control_characters_and_directions_do_no_harm(world: World) -> None:
+    for number, title in enumerate(("a\u202eb", "bell \x07", "zero\u200bwidth", "\ufeffbom", "tab\tline\u2028end"), 1):
+        assert f"#{number}" in world.ask(world.ada, f"declare {title}").text
+    assert "went wrong" not in world.ask(world.ada, "list").text
+
+
+# --- forms that are late -----------------------------------------------------------------------------------
+
+
+def test_a_resolve_form_on_what_somebody_else_has_resolved_keeps_the_comment(world: World) -> None:
+    world.declare("Payments fail")
+    world.ben.press(world.view(world.ben, 1), "Resolve")
+    form = world.ben.wait_for_form("Resolve #1").fill("Comment", "Rolled back the deploy")
+    world.ask(world.ada, "resolve 1")
+    outcome = form.submit()
+    assert "already resolved" in outcome.errors["Comment"]
+    assert form.open and form.value("Comment") == "Rolled back the deploy"
+    assert world.ask(world.ada, "activity 1").text.count("resolved this") == 1
+
+
+def test_a_comment_form_on_what_one_may_no_longer_see_keeps_the_text(world: World) -> None:
+    world.declare("Payments fail")
+    world.ben.press(world.view(world.ben, 1), "Comment")
+    form = world.ben.wait_for_form("Comment #1").fill("Comment", "The replica is lagging")
+    world.apply(ORGANIZATION.replace("Ben Tal, role: member, teams: [payments]", "Ben Tal"), prune=True)
+    assert "There is no incident #1 that you can see" in form.submit().errors["Comment"]
+    assert form.value("Comment") == "The replica is lagging"
+    world.apply(ORGANIZATION)
+    assert form.submit().closed
+
+
+def test_an_edit_form_on_a_deleted_comment_keeps_the_text(world: World) -> None:
+    world.declare("Payments fail")
+    world.ask(world.ben, "comment 1 First")
+    log = world.shown(world.ask(world.ben, "activity 1"))
+    world.ben.press(log, "Edit")
+    form = world.ben.wait_for_form("Edit #1").fill("Comment", "Better")
+    world.sue.press(world.ask(world.sue, "activity 1").message, "Delete")
+    world.settle()
+    assert "no longer there" in form.submit().errors["Comment"]
+    assert form.value("Comment") == "Better"
+
+
+def test_an_edit_form_on_a_comment_that_changed_meanwhile_says_so_and_overwrites_nothing(world: World) -> None:
+    world.declare("Payments fail")
+    world.ask(world.ben, "comment 1 First")
+    world.ben.press(world.ask(world.ben, "activity 1").message, "Edit")
+    form = world.ben.wait_for_form("Edit #1").fill("Comment", "By Ben")
+    world.sue.press(world.ask(world.sue, "activity 1").message, "Edit")
+    assert world.sue.wait_for_form("Edit #1").fill("Comment", "By Sue").submit().closed
+    assert "changed meanwhile" in form.submit().errors["Comment"]
+    assert form.value("Comment") == "By Ben"
+    assert "By Sue" in world.ask(world.ada, "activity 1").text
+
+
+def test_buttons_of_old_messages_do_what_they_still_can(world: World) -> None:
+    world.declare("Payments fail")
+    old = world.view(world.ben, 1)
+    world.ask(world.ada, "resolve 1")
+    world.ben.press(old, "Resolve")
+    world.ben.wait_for_message(world.cast.checkout, "already resolved")
+    assert world.ben.form is None
+    stale = world.view(world.ben, 1)
+    world.ask(world.ada, "reopen 1")
+    world.ben.press(stale, "Reopen")
+    world.ben.wait_for_message(world.cast.checkout, "is not resolved")
+    world.ask(world.ada, "resolve 1")
+    world.ben.press(old, "Acknowledge")
+    old.wait_for(lambda old: "Reopen" in old.buttons)  # redrawn as it is
+
+
+def test_a_button_of_an_incident_that_is_gone_is_answered(world: World) -> None:
+    world.declare("Payments fail")
+    shown = world.view(world.ben, 1)
+    with world.store.write() as tx:
+        tx.exec_driver_sql("DELETE FROM incident")
+    for label in ("Acknowledge", "Resolve", "Comment", "Activity", "Subscribe"):
+        world.ben.press(shown, label)
+        world.settle()
+        assert "There is no incident #1" in world.ben.sees(world.cast.checkout)[-1].text, label
+    assert world.ben.form is None
+
+
+def test_a_trigger_that_is_too_late_is_told(world: World) -> None:
+    world.declare("Payments fail")
+    shown = world.view(world.ben, 1)
+    world.ben.press(shown, "Comment")
+    world.ben.wait_for_form("Comment #1").close()
+    payload = next(e.sent for e in reversed(world.slack.sent) if e.sent.get("type") == "block_actions")
+    # Delivered a second time, with the trigger that has been used.
+    world.slack.platform.line.send("interactive", "block_actions", payload)
+    world.settle()
+    assert "once more" in world.ben.sees(world.cast.checkout)[-1].text
+    world.slack.problems.take("exchanged_trigger_id")
+    assert world.ben.form is None
+
+
+def test_dates_in_the_future_and_in_other_zones_are_read(world: World) -> None:
+    world.declare("Payments fail")
+    tomorrow = (datetime.now(UTC) + timedelta(days=2)).date()
+    assert "#1" in world.ask(world.ada, f"list until:{tomorrow}").text
+    assert "#1" in world.ask(world.ada, "list since:2025-01-01T00:00+23:00").text
+    assert "#1" in world.ask(world.ada, "list since:2025-01-01T00:00-23:59 until:2030-01-01").text
