@@ -27,7 +27,7 @@ def wire(database_url: str) -> Iterator[Wire]:
 
 @pytest.fixture
 def store(wire: Wire) -> Iterator[Store]:
-    store = Store.open(wire.url, hung_after_s=1.0)
+    store = Store.open(wire.url, hung_after_s=1.5)
     yield store
     store.close()
 
