@@ -17,6 +17,7 @@ from starlette.responses import Response as HttpResponse
 from starlette.routing import Mount, Route, WebSocketRoute
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
 
 from sandbox.api import dispatch
 from sandbox.errors import SlackError
@@ -142,6 +143,13 @@ class _Http(_CutOff, H11Protocol):
 class _WebSocket(_CutOff, WebSocketsSansIOProtocol):
     """WebSocket."""
 
+    def shutdown(self) -> None:
+        """End the connection with the server; one that its other end is closing already needs no goodbye."""
+        try:
+            super().shutdown()
+        except InvalidState:
+            self.transport.close()
+
 
 def use_response_url(platform: Platform, path: str, body: bytes) -> HttpResponse:
     """Answer a POST to a response URL: `ok`, or Slack's error with what it means for HTTP."""
@@ -255,7 +263,7 @@ class ServerThread:
             await self._server.serve(sockets=[listener])
 
     def stop(self) -> None:
-        """Close every connection and end the thread."""
+        """Close every connection and end the thread; a second time does nothing."""
         if self._thread is None or self._loop is None:
             return
 
@@ -265,3 +273,4 @@ class ServerThread:
 
         self._loop.call_soon_threadsafe(stop)
         self._thread.join(START_SECONDS)
+        self._thread = None

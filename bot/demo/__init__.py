@@ -18,7 +18,7 @@ from sqlalchemy import delete, select
 from bot.database import open_database
 from bot.demo import chatter, history
 from bot.demo.alerts import Alerts
-from bot.demo.company import MENU, ORGANIZATION, SLUG, Company, furnish
+from bot.demo.company import ORGANIZATION, SLUG, Company, furnish
 from bot.demo.kept import Kept
 from bot.demo.path import GuidedPath
 from bot.demo.process import BotProcess
@@ -26,6 +26,7 @@ from bot.intake.tokens import Source, new_token, token_hash
 from bot.organization.apply import apply
 from bot.organization.file import parse
 from bot.settings import Settings
+from bot.slack.manifest import manifest
 from sandbox import NotAcknowledged, NotConnected, Sandbox
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
@@ -134,14 +135,15 @@ class Demo:
         raise AssertionError("port 0 is always free")
 
     def _furnished(self, port: int) -> tuple[Sandbox, Company]:
-        slack = Sandbox(port=port)
-        company = furnish(slack)
-        slack.platform.menu = MENU
+        slack, company = self._installed(Sandbox(port=port))
         if not self._kept.take_up(slack):
-            slack = Sandbox(port=port, clock_behind=HISTORY.total_seconds())
-            company = furnish(slack)
+            slack, company = self._installed(Sandbox(port=port, clock_behind=HISTORY.total_seconds()))
             chatter.replay(slack, company, HISTORY)
         return slack, company
+
+    def _installed(self, slack: Sandbox) -> tuple[Sandbox, Company]:
+        slack.install(manifest(self._settings.slack_command, None))
+        return slack, furnish(slack)
 
     # -- the bot
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sandbox import Person, Sandbox
-from sandbox.manifest import Menu
 from sandbox.records import Channel
 
 SLUG = "acme"
@@ -28,25 +27,6 @@ members:
   - {email: cyn@acme.test, name: Cyn Roe, slack: U0003, role: member, teams: [search]}
   - {email: dan@acme.test, name: Dan Wu, slack: U0004, role: member, teams: [platform]}
 """
-
-# What stands in people's menus, as the manifest has it.
-MENU = Menu(
-    commands=[{"name": "/incident", "description": "Work an incident", "hint": "list | view N | ack N | help"}],
-    shortcuts=[
-        {
-            "name": "Declare an incident",
-            "description": "Opens a form",
-            "callback_id": "declare_incident",
-            "type": "global",
-        },
-        {
-            "name": "Add to incident",
-            "description": "Makes it a comment",
-            "callback_id": "add_to_incident",
-            "type": "message",
-        },
-    ],
-)
 
 
 @dataclass(frozen=True, slots=True)

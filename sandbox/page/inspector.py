@@ -89,6 +89,8 @@ def of_message(platform: Platform, message: Message) -> Json:
     with platform.workspace.lock:
         body = message.render(with_metadata=True)
         checked = {key: value for key, value in body.items() if key in _SENT}
+        if attachments := body.get("attachments"):  # which the workspace has numbered
+            checked["attachments"] = [{k: v for k, v in one.items() if k != "id"} for one in attachments]
         ephemeral = message.ephemeral_to is not None
     problems = [] if not message.by_app else block_kit.check_message(checked, ephemeral=ephemeral)
     return {

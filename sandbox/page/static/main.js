@@ -70,6 +70,8 @@ function arrive() {
   if (ts) thread.open(place, ts);
   else thread.close();
   arrange();
+  // Not on a telephone, where the keyboard would hide what one came to read.
+  if (moved && place !== "home" && !ts && matchMedia("(min-width: 760px)").matches) composer.area.focus({ preventScroll: true });
   store.say("here");
 }
 
@@ -84,7 +86,6 @@ function show(place) {
     fill(content, timeline.box, composer.box);
     timeline.open(place);
     composer.moved(channel.im ? `Message ${store.app.name}` : `Message #${channel.name}`);
-    if (matchMedia("(min-width: 760px)").matches) composer.area.focus({ preventScroll: true });
   }
   drawHead();
 }

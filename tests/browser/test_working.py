@@ -1,0 +1,232 @@
+"""A responder works an incident on the page, as the guided path of the demo has it."""
+
+from __future__ import annotations
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import OpenWindow, Shot, card, go_to, message, type_command
+from tests.stories.conftest import World
+
+
+def test_the_guided_path(world: World, window: OpenWindow, shot: Shot) -> None:
+    """Somebody mentioned you; acknowledge; comment and mention a team; resolve."""
+    number = world.declare("Checkout answers 502", by=world.ben, options="critical project:checkout")
+    page = window(world.ada, place="C0003")
+    world.ask(world.ben, f"comment {number} @ada can you help?")
+
+    messages = page.get_by_role("link", name="Tocsin").first
+    expect(messages.locator(".count")).to_have_text("1")
+    messages.click()
+    told = page.locator(".message", has_text="can you help?")
+    expect(told).to_contain_text(f"#{number} Checkout answers 502")
+    expect(messages.locator(".count")).to_have_count(0)
+    shot(page, "mentioned")
+
+    go_to(page, "checkout")
+    card(page, number).get_by_role("button", name="Acknowledge").click()
+    expect(card(page, number)).to_contain_text("Seen by Ada Obi, Ben Tal")
+
+    card(page, number).get_by_role("button", name="Comment", exact=True).click()
+    form = page.get_by_role("dialog", name=f"Comment #{number}")
+    comment = form.get_by_label("Comment")
+    comment.press_sequentially("A fix is on its way, @pay")
+    option = page.get_by_role("option", name="@payments")
+    expect(option).to_be_visible()
+    comment.press("Enter")
+    expect(comment).to_have_value("A fix is on its way, @payments ")
+    shot(page, "comment")
+    form.get_by_role("button", name="Comment", exact=True).click()
+    expect(form).to_have_count(0)
+    expect(card(page, number)).to_contain_text("A fix is on its way, @Payments")
+    world.ben.wait_for_message(containing="A fix is on its way")
+
+    card(page, number).get_by_role("button", name="Resolve").click()
+    form = page.get_by_role("dialog", name=f"Resolve #{number}")
+    form.get_by_label("Comment").fill("Rolled back.")
+    form.get_by_role("button", name="Resolve").click()
+    expect(card(page, number).get_by_role("button", name="Reopen")).to_be_visible()
+    expect(card(page, number)).to_contain_text("Resolved")
+    shot(page, "resolved")
+
+
+def test_two_windows_at_once(world: World, window: OpenWindow, shot: Shot) -> None:
+    """What one person does stands in front of the other, without a reload."""
+    number = world.declare("Checkout answers 502", by=world.ben)
+    adas, bens = window(world.ada, place="C0001"), window(world.ben, place="C0001")
+    card(bens, number).get_by_role("button", name="Acknowledge").click()
+    expect(card(adas, number)).to_contain_text("Seen by Ben Tal")
+
+    card(adas, number).get_by_role("button", name="Comment", exact=True).click()
+    form = adas.get_by_role("dialog")
+    form.get_by_label("Comment").fill("I look into it.")
+    form.get_by_role("button", name="Comment", exact=True).click()
+    expect(card(bens, number)).to_contain_text("I look into it.")
+    expect(adas.get_by_role("dialog")).to_have_count(0)
+    expect(bens.get_by_role("dialog")).to_have_count(0)
+
+    # A reply in the card's thread is a comment; both have the thread open.
+    for page in (adas, bens):
+        card(page, number).get_by_role("button", name="1 reply").click()
+    thread = bens.get_by_role("complementary", name="Thread")
+    thread.get_by_label("Reply in the thread").fill("Found it.")
+    thread.get_by_label("Reply in the thread").press("Enter")
+    expect(adas.get_by_role("complementary", name="Thread")).to_contain_text("Found it.")
+    expect(card(adas, number)).to_contain_text("2 replies")
+    shot(adas, "ada")
+
+
+def test_somebody_else_sees_something_else(world: World, window: OpenWindow, shot: Shot) -> None:
+    """Payments' incident is there for Ada, and for Cyn of Search it does not exist."""
+    number = world.declare("Checkout answers 502")
+    page = window(world.ada, place="C0003")
+    type_command(page, "/incident list")
+    expect(message(page, "Open incidents")).to_contain_text(f"#{number} Checkout answers 502")
+    expect(message(page, "Open incidents")).to_contain_text("Only visible to you")
+
+    page.get_by_role("button", name="You are Ada Obi").click()
+    page.get_by_role("option", name="Cyn Roe").click()
+    expect(page.get_by_role("button", name="You are Cyn Roe")).to_be_visible()
+    expect(page.locator(".main .message", has_text="Open incidents")).to_have_count(0)
+    type_command(page, "/incident list")
+    expect(message(page, "No open incidents")).to_be_visible()
+    type_command(page, f"/incident view {number}")
+    expect(message(page, f"#{number}")).not_to_contain_text("Checkout answers 502")
+    shot(page, "cyn")
+
+    page.get_by_role("button", name="You are Cyn Roe").click()
+    page.get_by_role("option", name="Eve Out").click()
+    type_command(page, "/incident list")
+    expect(page.locator(".main .message.ephemeral")).to_be_visible()
+    expect(page.locator(".main")).not_to_contain_text("Checkout answers 502")
+
+
+def test_a_form_with_a_mistake(world: World, window: OpenWindow, shot: Shot) -> None:
+    """What is wrong is said below its field, what was typed stays, and the focus is there."""
+    number = world.declare("Checkout answers 502")
+    page = window(world.ada, place="C0001")
+    card(page, number).get_by_role("button", name="Comment", exact=True).click()
+    form = page.get_by_role("dialog", name=f"Comment #{number}")
+    form.get_by_role("button", name="Comment", exact=True).click()
+    comment = form.get_by_label("Comment")
+    expect(form.get_by_role("alert").filter(has_text="required")).to_be_visible()
+    expect(comment).to_be_focused()
+
+    comment.fill("please look @cyn")
+    form.get_by_role("button", name="Comment", exact=True).click()
+    expect(form).to_contain_text("Cyn Roe cannot see")
+    expect(comment).to_have_value("please look @cyn")
+    expect(comment).to_have_attribute("aria-invalid", "true")
+    shot(page, "mistake")
+
+    comment.fill("please look @ben")
+    form.get_by_role("button", name="Comment", exact=True).click()
+    expect(form).to_have_count(0)
+    expect(card(page, number)).to_contain_text("please look @Ben Tal")
+
+
+def test_paging(world: World, window: OpenWindow) -> None:
+    """Ten incidents a page, and back."""
+    for index in range(12):
+        world.declare(f"Trouble {index:02}")
+    page = window(world.ada, place="C0003")
+    type_command(page, "/incident list")
+    listed = message(page, "Open incidents")
+    expect(listed).to_contain_text("Trouble 11")
+    expect(listed).not_to_contain_text("Trouble 01")
+    listed.get_by_role("button", name="Next").click()
+    expect(listed).to_contain_text("Trouble 01")
+    expect(listed).not_to_contain_text("Trouble 11")
+    expect(listed.get_by_role("button", name="Next")).to_have_count(0)
+    listed.get_by_role("button", name="Previous").click()
+    expect(listed).to_contain_text("Trouble 11")
+
+
+def test_keyboard_only(world: World, window: OpenWindow, shot: Shot) -> None:
+    """An incident is declared, acknowledged and resolved without a pointer."""
+    page = window(world.ada, place="C0001")
+    keys = page.keyboard
+    expect(page.locator("#composer")).to_be_focused()
+    keys.type("/inc")
+    expect(page.get_by_role("option", name="/incident")).to_be_visible()
+    keys.press("Tab")
+    keys.type("declare project:checkout By hand")
+    keys.press("Enter")
+    expect(card(page, 1).get_by_role("button", name="Acknowledge")).to_be_visible()
+
+    # Backwards from the composer to the last message, up to the card, into it.
+    for _ in range(40):
+        keys.press("Shift+Tab")
+        if page.evaluate(
+            "document.activeElement.matches('.main button') && document.activeElement.textContent === 'Acknowledge'"
+        ):
+            break
+    keys.press("Enter")
+    expect(page.locator(".main")).to_contain_text("Seen by Ada Obi")
+    assert page.evaluate("document.activeElement.textContent") == "Acknowledge", "the focus outlives the redrawing"
+
+    keys.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Resolve"
+    keys.press("Enter")
+    form = page.get_by_role("dialog", name="Resolve #1")
+    expect(form.get_by_label("Comment")).to_be_focused()
+    keys.press("Escape")
+    expect(form).to_have_count(0)
+    assert page.evaluate("document.activeElement.textContent") == "Resolve", "the focus comes back"
+    keys.press("Enter")
+    expect(form.get_by_label("Comment")).to_be_focused()
+    keys.type("Mended")
+    shot(page, "form")
+    for _ in range(3):
+        keys.press("Tab")
+        if page.evaluate("document.activeElement.type") == "submit":
+            break
+    keys.press("Enter")
+    expect(form).to_have_count(0)
+    expect(card(page, 1)).to_contain_text("Resolved")
+
+
+def test_narrow(world: World, window: OpenWindow, shot: Shot) -> None:
+    """On a telephone: one thing at a time, nothing beyond the edge."""
+    number = world.declare("Checkout answers 502 for one in ten orders of customers in several countries")
+    world.ask(world.ben, f"comment {number} I look into it.")
+    page = window(world.ada, place="C0003", width=360, height=640)
+
+    def fits() -> None:
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        wide = page.evaluate(
+            "[...document.querySelectorAll('.main *, dialog *')].filter(e => e.getClientRects().length"
+            " && e.getBoundingClientRect().right > 361 && !e.closest('pre')).map(e => e.outerHTML.slice(0, 100))"
+        )
+        assert wide == []
+
+    page.get_by_role("button", name="Show the list of conversations").click()
+    page.get_by_role("navigation").get_by_role("link", name="checkout", exact=True).click()
+    expect(card(page, number)).to_be_in_viewport()
+    fits()
+    shot(page, "card")
+    card(page, number).get_by_role("button", name="Resolve").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    fits()
+    shot(page, "form")
+    page.get_by_role("button", name="Cancel").click()
+    card(page, number).get_by_role("button", name="1 reply").click()
+    thread = page.get_by_role("complementary", name="Thread")
+    expect(thread).to_contain_text("I look into it.")
+    expect(page.locator(".main")).to_be_hidden()
+    fits()
+    page.get_by_role("button", name="Close the thread").click()
+    expect(card(page, number)).to_be_visible()
+
+
+def test_home(world: World, window: OpenWindow, shot: Shot) -> None:
+    """The Home is drawn, its buttons work, and it follows what happens."""
+    number = world.declare("Checkout answers 502")
+    page = window(world.ada, place="home", dark=True)
+    home = page.locator(".home")
+    expect(home).to_contain_text(f"#{number} Checkout answers 502")
+    home.get_by_role("button", name="Resolve").click()
+    form = page.get_by_role("dialog", name=f"Resolve #{number}")
+    form.get_by_role("button", name="Resolve").click()
+    expect(form).to_have_count(0)
+    expect(home).not_to_contain_text("Checkout answers 502")
+    shot(page, "dark")
