@@ -363,6 +363,7 @@ class Outbox(Base):
     """
 
     __tablename__ = "outbox"
+    __table_args__ = (Index("ix_outbox_order", "of_alert", "id"),)
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     incident_id: Mapped[int] = mapped_column(_cascade("incident.id"), index=True)
@@ -373,6 +374,8 @@ class Outbox(Base):
     member_ids: Mapped[list[int] | None] = mapped_column(ARRAY(BigInteger))
     # The channel in whose thread it can be read already, because it was said there.
     said_in: Mapped[str | None]
+    # An alert made it, and not a person: whoever waits for a person's word does not wait for a storm.
+    of_alert: Mapped[bool] = mapped_column(server_default=text("false"))
     date_added: Mapped[datetime] = mapped_column(server_default=func.now())
     failures: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
     retry_at: Mapped[datetime | None]

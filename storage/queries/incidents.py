@@ -189,7 +189,8 @@ WITH counter AS (
   ORDER BY o.identifier, t.type DESC
   RETURNING id, incident_id, type
 ), told AS (
-  INSERT INTO outbox (incident_id, activity_id) SELECT incident_id, id FROM logged WHERE type = 1 ORDER BY id
+  INSERT INTO outbox (incident_id, activity_id, of_alert)
+  SELECT incident_id, id, %(member_id)s IS NULL FROM logged WHERE type = 1 ORDER BY id
 )
 SELECT id, identifier FROM opened ORDER BY identifier
 """,

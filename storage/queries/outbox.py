@@ -52,26 +52,29 @@ def changed(
     again: bool = False,
     member_ids: Collection[int] | None = None,
     said_in: str | None = None,
+    of_alert: bool = False,
 ) -> None:
     """Notes that an incident changed: its cards are due, and delivery finds out who else must learn of it.
 
     Without `activity_id` only its cards show the change. `again` is for a comment that was changed or deleted:
     threads follow, and only `member_ids`, whom it newly mentions, are told. `said_in` is the channel in whose
-    thread it was said, where nobody needs to be shown it.
+    thread it was said, where nobody needs to be shown it. `of_alert`: no person made it, and it comes after
+    what people made.
     """
     tx.exec_driver_sql(
         "WITH cards AS (UPDATE post SET wanted_version = wanted_version + 1, due_at = CASE"
         "  WHEN wanted_version > drawn_version THEN due_at"
         "  ELSE now() + make_interval(secs => %(settles)s) END"
         "  WHERE incident_id = %(incident_id)s AND kind = 'card')"
-        " INSERT INTO outbox (incident_id, activity_id, again, member_ids, said_in)"
-        " VALUES (%(incident_id)s, %(activity_id)s, %(again)s, %(member_ids)s, %(said_in)s)",
+        " INSERT INTO outbox (incident_id, activity_id, again, member_ids, said_in, of_alert)"
+        " VALUES (%(incident_id)s, %(activity_id)s, %(again)s, %(member_ids)s, %(said_in)s, %(of_alert)s)",
         {
             "incident_id": incident_id,
             "activity_id": activity_id,
             "again": again,
             "member_ids": sorted(member_ids) if member_ids else None,
             "said_in": said_in,
+            "of_alert": of_alert,
             "settles": CARD_SETTLES_S,
         },
     )
@@ -165,10 +168,10 @@ def mark_due(
 
 
 def take_change(tx: Connection) -> Change | None:
-    """The oldest change that nobody else is expanding, taken out of the outbox with this transaction."""
+    """The oldest change that nobody else is expanding, people's before alerts', taken out with this transaction."""
     row = tx.exec_driver_sql(
         "DELETE FROM outbox WHERE id = (SELECT id FROM outbox WHERE retry_at IS NULL OR retry_at <= now()"
-        " ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)"
+        " ORDER BY of_alert, id LIMIT 1 FOR UPDATE SKIP LOCKED)"
         " RETURNING id, incident_id, activity_id, again, member_ids, said_in"
     ).first()
     return None if row is None else Change(*row)
