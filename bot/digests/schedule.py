@@ -1,0 +1,283 @@
+"""When a digest fires: cron of five fields, and the moments that it means in a time zone.
+
+Reading it from words, and saying it in words, is `bot.digests.words`.
+
+The fields are read here rather than by croniter, which takes more than people write (seconds, `L`, `#`, hashes),
+takes `5-5` for every value of the field, and says of a mistake neither which field nor what would be right. What
+croniter does, on the fields written out again as plain lists, is to find the next moment on a zone's clock.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from zoneinfo import ZoneInfo
+
+from croniter import croniter  # type: ignore[import-untyped]
+
+from bot.incidents.errors import BadWords
+from bot.incidents.words import closest, shortened
+
+FORM = 'digest add "0 9 * * 1-5" [tz:Europe/Berlin] [list filters]'
+MAX_LENGTH = 200  # characters that somebody may type as a schedule
+
+WEEKDAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
+MONTHS = (
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+)
+_LONGEST_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """What may stand in one of the five places."""
+
+    name: str
+    low: int
+    high: int
+    names: Sequence[str]  # of the values from `low`; three letters are enough
+    example: str
+
+
+_FIELDS = (
+    _Field("minute", 0, 59, (), "0, */15 or 0,30"),
+    _Field("hour", 0, 23, (), "9, 9-17 or 8,12,16"),
+    _Field("day of the month", 1, 31, (), "1 or 1,15, and * for any"),
+    _Field("month", 1, 12, MONTHS, "1 or jan-mar, and * for any"),
+    # 7 is Sunday too, and only here: it is folded after ranges have been read, so that 5-7 is Friday to Sunday.
+    _Field("day of the week", 0, 7, WEEKDAYS, "1-5 or mon-fri"),
+)
+_SHORTHANDS = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
+_PART = re.compile(r"([a-z0-9*?]+)(?:-([a-z0-9]+))?(?:/([0-9]+))?")
+
+Values = tuple[int, ...]  # ascending
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The moments on a wall clock at which something fires. `str` gives it as cron."""
+
+    minutes: Values
+    hours: Values
+    days: Values | None  # of the month; None for any
+    months: Values
+    weekdays: Values | None  # 0 is Sunday; None for any. Where there are `days` too, either is enough
+
+    @classmethod
+    def of(
+        cls, minutes: Values, hours: Values, days: Values | None, months: Values, weekdays: Values | None
+    ) -> Schedule:
+        """The schedule of these values. Raises BadWords when it would never fire."""
+        if len(days or ()) == 31 or len(weekdays or ()) == 7:
+            days = weekdays = None  # either is enough, and one of them is every day
+        schedule = cls(minutes, hours, days, months, weekdays)
+        _refuse_never(schedule)
+        return schedule
+
+    def __str__(self) -> str:
+        return " ".join(
+            (
+                _written(self.minutes, 0, 59),
+                _written(self.hours, 0, 23),
+                "*" if self.days is None else _listed(self.days),
+                _written(self.months, 1, 12),
+                "*" if self.weekdays is None else _listed(self.weekdays),
+            )
+        )
+
+    @property
+    def hourly(self) -> bool:
+        """Whether it names no hour: it follows the clock as it runs, and not the times written on it."""
+        return len(self.hours) == 24
+
+    @property
+    def per_hour(self) -> int:
+        """How many times it fires in an hour in which it does."""
+        return len(self.minutes)
+
+    def after(self, moment: datetime, zone: ZoneInfo) -> Iterator[datetime]:
+        """The moments at which it fires in that zone, strictly after `moment`, in order, in UTC; without end.
+
+        A time that the clock jumps over (spring) fires when it does; a time that comes twice (autumn) fires the
+        first time. A schedule that names no hour has nothing to make up for, and fires in every hour there is.
+        """
+        walk = croniter(self._plain(), moment.astimezone(zone), ret_type=datetime)
+        while True:
+            found: datetime = walk.get_next()
+            again = found.fold == 1 and found.replace(fold=0).utcoffset() != found.utcoffset()
+            if self.hourly or not again:
+                yield found.astimezone(UTC)
+
+    def next(self, moment: datetime, zone: ZoneInfo) -> datetime:
+        """The first moment strictly after `moment`, in UTC."""
+        return next(self.after(moment, zone))
+
+    def first(self, count: int, moment: datetime, zone: ZoneInfo) -> list[datetime]:
+        """The next moments strictly after `moment`, in UTC."""
+        return list(islice(self.after(moment, zone), count))
+
+    def _plain(self) -> str:
+        """For croniter: nothing but `*` and lists. A star is a field that does not restrict."""
+        months = "*" if len(self.months) == 12 else _joined(self.months)
+        hours = "*" if self.hourly else _joined(self.hours)
+        days = "*" if self.days is None else _joined(self.days)
+        weekdays = "*" if self.weekdays is None else _joined(self.weekdays)
+        return f"{_joined(self.minutes)} {hours} {days} {months} {weekdays}"
+
+
+def parse_cron(text: str) -> Schedule:
+    """A schedule from cron as people write it. Raises BadWords, naming the field and what would be right."""
+    fields = _SHORTHANDS.get(text.strip().lower(), text).split()
+    if len(fields) != len(_FIELDS):
+        raise BadWords(_wrong_count(text, fields), FORM)
+    minutes, hours, days, months, weekdays = (
+        _read(written, field) for written, field in zip(fields, _FIELDS, strict=True)
+    )
+    any_day, any_weekday = (written in ("*", "?") for written in (fields[2], fields[4]))
+    return Schedule.of(
+        minutes,
+        hours,
+        None if any_day else days,
+        months,
+        None if any_weekday else tuple(sorted({day % 7 for day in weekdays})),
+    )
+
+
+def looks_like_cron(text: str) -> bool:
+    """Whether somebody who typed this meant cron and not words."""
+    words = text.split()
+    return (
+        text.lstrip().startswith("@")
+        or any("*" in word for word in words)
+        or bool(len(words) > 1 and all(re.fullmatch(r"[\d,/?-]+", word) for word in words[:2]))
+    )
+
+
+def _wrong_count(text: str, fields: Sequence[str]) -> str:
+    if text.strip().startswith("@"):
+        return f"“{shortened(text.strip())}” is no schedule. There are {', '.join(_SHORTHANDS)}."
+    needs = "minute, hour, day of the month, month, day of the week"
+    count = len(fields)
+    more = " Seconds and years are not among them." if count > len(_FIELDS) else ""
+    return f"A schedule in cron has five fields ({needs}); “{shortened(text)}” has {count}.{more}"
+
+
+def _read(written: str, field: _Field) -> Values:
+    found: set[int] = set()
+    for part in written.split(","):
+        found |= _part(part, written, field)
+    return tuple(sorted(found))
+
+
+def _part(part: str, written: str, field: _Field) -> set[int]:
+    match = _PART.fullmatch(part.lower())
+    if match is None:
+        raise _wrong(part, written, field)
+    first, last, step = match.groups()
+    size = field.high - field.low + 1
+    if step is not None and not 1 <= int(step[:4]) < size:
+        raise _wrong(part, written, field, f"; a step can be 1 to {size - 1}, and counts anew from every {field.low}")
+    every = int(step) if step else 1
+    if first == "*" or (first == "?" and field.name.startswith("day")):
+        if last is not None:
+            raise _wrong(part, written, field)
+        # `*/2` in the last field is every other day from Sunday, and Sunday is 0 there and not 7 as well.
+        return set(range(field.low, (6 if field.high == 7 else field.high) + 1, every))
+    low = _value(first, part, written, field)
+    if last is None:
+        return set(range(low, field.high + 1, every)) if step else {low}
+    high = _value(last, part, written, field)
+    if low <= high:
+        return set(range(low, high + 1, every))
+    # Round the end, as in fri-mon, 22-2 or nov-feb.
+    top = 6 if field.high == 7 else field.high
+    around = [*range(low, top + 1), *range(field.low, high + 1)]
+    return set(around[::every])
+
+
+def _value(word: str, part: str, written: str, field: _Field) -> int:
+    if word.isdigit():
+        number = int(word[:4])
+        if not field.low <= number <= field.high:
+            raise _wrong(part, written, field, f"; it can be {field.low} to {field.high}")
+        return number
+    for number, name in enumerate(field.names, field.low):
+        if len(word) >= 3 and name.startswith(word):
+            return number
+    meant = closest(word, field.names)
+    raise _wrong(part, written, field, f"; did you mean {meant[:3]}?" if meant else "")
+
+
+def _wrong(part: str, written: str, field: _Field, more: str = "") -> BadWords:
+    where = f" in “{shortened(written)}”" if part != written else ""
+    said = f"“{shortened(part)}”{where} is no {field.name}{more}"
+    return BadWords(f"{said.rstrip('?')}{'?' if said.endswith('?') else '.'} Write it as {field.example}.", FORM)
+
+
+def _refuse_never(schedule: Schedule) -> None:
+    if schedule.days is None or schedule.weekdays is not None:
+        return
+    if any(schedule.days[0] <= _LONGEST_MONTH[month - 1] for month in schedule.months):
+        return
+    day = schedule.days[0]
+    months = " or ".join(MONTHS[month - 1].capitalize() for month in schedule.months)
+    longest = max(_LONGEST_MONTH[month - 1] for month in schedule.months)
+    raise BadWords(f"That would never fire: there is no {day} {months}. The last day there is the {longest}th.", FORM)
+
+
+# --- written again -----------------------------------------------------------------------------------------
+
+
+def _joined(values: Values) -> str:
+    return ",".join(map(str, values))
+
+
+def _written(values: Values, low: int, high: int) -> str:
+    """A field that is whole as `*`, a regular one as a step, any other as a list."""
+    if len(values) == high - low + 1:
+        return "*"
+    if len(values) > 2 and values[0] == low:
+        step = values[1] - values[0]
+        if values == tuple(range(low, high + 1, step)):
+            return f"*/{step}"
+    return _listed(values)
+
+
+def _listed(values: Values) -> str:
+    return ",".join(
+        f"{first}-{last}" if last - first > 1 else _joined(tuple(range(first, last + 1)))
+        for first, last in runs(values)
+    )
+
+
+def runs(values: Sequence[int]) -> list[tuple[int, int]]:
+    """Ascending values as stretches without a gap: their first and last."""
+    found: list[tuple[int, int]] = []
+    for value in values:
+        if found and value == found[-1][1] + 1:
+            found[-1] = (found[-1][0], value)
+        else:
+            found.append((value, value))
+    return found

@@ -1,0 +1,333 @@
+"""A schedule as people say it: `weekdays at 9`, `every monday at 8`, `hourly`; and said back to them in words.
+
+Written here rather than taken from a library that describes cron: what is said back can be typed again, and a day
+of the month beside a day of the week is said for what it means, either of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from bot.digests.schedule import (
+    FORM,
+    MAX_LENGTH,
+    MONTHS,
+    WEEKDAYS,
+    Schedule,
+    Values,
+    looks_like_cron,
+    parse_cron,
+    runs,
+)
+from bot.incidents.errors import BadWords
+from bot.incidents.words import closest, shortened
+
+EXAMPLES = "weekdays at 9, every day at 17:30, every monday at 8, hourly, or cron: 0 9 * * 1-5"
+
+_ALL_HOURS = tuple(range(24))
+_ALL_MONTHS = tuple(range(1, 13))
+_WORKDAYS = (1, 2, 3, 4, 5)
+_WEEKEND = (0, 6)
+
+_TIME = re.compile(r"(\d{1,2})(?:[:.h](\d{2}))?(?:\s*([ap])\.?m\.?(?![a-z]))?(?:\s*o'clock)?")
+_NAMED_TIMES = {"noon": (12, 0), "midday": (12, 0), "midnight": (0, 0)}
+_ORDINAL = re.compile(r"(\d{1,2})(?:st|nd|rd|th)")
+_EVERY = re.compile(r"every\s+(?:(\d{1,4})\s*)?(minutes?|mins?|m|hours?|h)\b\s*(.*)")
+_PAST = re.compile(r"at\s+:?(\d{1,2})((?:\s*(?:,|and)\s*:?\d{1,2})*)\s*(?:past|minutes? past)?\b\s*(.*)")
+_FROM = re.compile(r"from\s+(\d{1,2})(?:[:.]00)?\s*(?:to|until|till|-)\s*(\d{1,2})(?:[:.]\d\d)?\b\s*(.*)")
+# What may stand among days without meaning anything.
+_FILLERS = frozenset({"on", "every", "each", "and", "the", "of", "in", "month", "months", "monthly", "a", "week"})
+_ANY_DAY = frozenset({"day", "days", "daily"})
+_TO = frozenset({"to", "through", "until", "till"})
+_KNOWN = (*WEEKDAYS, *MONTHS, "weekdays", "weekends", "daily", "hourly", "every", "monthly", "day", "month")
+
+
+def parse(text: str) -> Schedule:
+    """A schedule from words or cron. Raises BadWords, naming what is wrong and what would be right."""
+    text = " ".join(text.split())
+    if not text:
+        raise BadWords(f"When should it come? For example {EXAMPLES}.", FORM)
+    if len(text) > MAX_LENGTH:
+        raise BadWords(f"A schedule can have at most {MAX_LENGTH} characters.", FORM)
+    if looks_like_cron(text):
+        return parse_cron(text)
+    line = text.lower().rstrip(".")
+    line = re.sub(r"^(?:hourly|every hour|each hour)\b", "every 1 hour", line)
+    interval = _EVERY.fullmatch(line)
+    if interval:
+        return _interval(text, int(interval[1] or 1), interval[2][0], interval[3])
+    return _at_times(text, line)
+
+
+# --- reading -----------------------------------------------------------------------------------------------
+
+
+def _unreadable(text: str, why: str) -> BadWords:
+    return BadWords(f"I do not understand “{shortened(text)}” as a schedule: {why} For example {EXAMPLES}.", FORM)
+
+
+def _interval(text: str, count: int, unit: str, rest: str) -> Schedule:
+    whole, name = (60, "minutes") if unit == "m" else (24, "hours")
+    if not 0 < count < whole or whole % count:
+        if count == whole:
+            raise _unreadable(text, f"every {whole} {name} is {'hourly' if unit == 'm' else 'daily, at a time'}.")
+        fitting = ", ".join(str(n) for n in range(2, whole) if whole % n == 0)
+        raise _unreadable(
+            text, f"a clock cannot be parted into every {count} {name}; it can be every {fitting} {name}."
+        )
+    minutes: Values = tuple(range(0, 60, count)) if unit == "m" else (0,)
+    hours = _ALL_HOURS if unit == "m" else tuple(range(0, 24, count))
+    past = _PAST.fullmatch(rest)
+    if past and unit == "h":
+        minutes = tuple(sorted({int(found) for found in re.findall(r"\d+", past[1] + past[2])}))
+        if minutes[-1] > 59:
+            raise _unreadable(text, f"an hour has no minute {minutes[-1]}.")
+        rest = past[3]
+    between = _FROM.fullmatch(rest)
+    if between:
+        first, last = int(between[1]), int(between[2])
+        if not first < last <= 23:
+            raise _unreadable(text, f"from {first} to {last} is no stretch of a day; from 9 to 17 would be.")
+        hours = tuple(hour for hour in range(first, last + 1) if unit == "m" or (hour - first) % count == 0)
+        rest = between[3]
+    return (_days(text, rest) if rest.strip() else _Days()).schedule(minutes, hours)
+
+
+def _at_times(text: str, line: str) -> Schedule:
+    parts = re.split(r"(?:^|\s)(?:at|@)\s+", line)
+    if len(parts) == 1:
+        said = describe(_days(text, line).schedule((0,), (9,)))
+        raise BadWords(f"At what time? For example {said}.", FORM)
+    if len(parts) > 2:
+        raise _unreadable(text, "it says “at” more than once.")
+    times, behind = _times(text, parts[1])
+    wanted = f"{parts[0]} {behind}".strip()
+    days = _days(text, wanted) if wanted else _Days()
+    minutes = {minute for _, minute in times}
+    hours = {hour for hour, _ in times}
+    if len(times) != len(minutes) * len(hours):
+        raise _unreadable(
+            text, "times on one digest share their minutes, like 9:30 and 17:30; make two digests for others."
+        )
+    return days.schedule(tuple(sorted(minutes)), tuple(sorted(hours)))
+
+
+def _times(text: str, words: str) -> tuple[set[tuple[int, int]], str]:
+    """The times in front of the words, and what follows them (`at 9 on mondays`)."""
+    found: set[tuple[int, int]] = set()
+    rest = words.strip()
+    while rest:
+        named = next((name for name in _NAMED_TIMES if re.match(rf"{name}\b", rest)), None)
+        match = _TIME.match(rest)
+        if named:
+            found.add(_NAMED_TIMES[named])
+            rest = rest[len(named) :]
+        elif match and not _ORDINAL.match(rest):
+            found.add(_time(text, match))
+            rest = rest[match.end() :]
+        else:
+            break
+        joint = re.match(r"\s*(?:,\s*and\b|,|&|\band\b)\s*(?=\d|noon|mid)", rest)
+        if joint is None:
+            break
+        rest = rest[joint.end() :]
+    if not found:
+        raise _unreadable(text, f"“{shortened(words)}” is no time of day, like 9, 17:30 or 5:30pm.")
+    if rest and not rest[0].isspace() and rest[0] != ",":
+        raise _unreadable(text, f"“{shortened(words)}” is no time of day, like 9, 17:30 or 5:30pm.")
+    return found, rest.strip(" ,")
+
+
+def _time(text: str, match: re.Match[str]) -> tuple[int, int]:
+    hour, minute, half = int(match[1]), int(match[2] or 0), match[3]
+    if half and not 1 <= hour <= 12:
+        raise _unreadable(text, f"{match[0].strip()} is no time; before am and pm stand 1 to 12.")
+    if half:
+        hour = hour % 12 + (12 if half.lower() == "p" else 0)
+    if hour > 23 or minute > 59:
+        raise _unreadable(text, f"{match[0].strip()} is no time; a day has the times 0:00 to 23:59.")
+    return hour, minute
+
+
+@dataclass(slots=True)
+class _Days:
+    """The days that some words name."""
+
+    days: set[int] = field(default_factory=set)
+    months: set[int] = field(default_factory=set)
+    weekdays: set[int] = field(default_factory=set)
+
+    def schedule(self, minutes: Values, hours: Values) -> Schedule:
+        """At these times on the days. Raises BadWords when they never come."""
+        return Schedule.of(
+            minutes,
+            hours,
+            tuple(sorted(self.days)) or None,
+            tuple(sorted(self.months)) or _ALL_MONTHS,
+            tuple(sorted(self.weekdays)) or None,
+        )
+
+
+def _days(text: str, words: str) -> _Days:
+    """The days in the words; they have to name some, if only “every day”."""
+    found = _Days()
+    any_day = False
+    tokens = words.replace(",", " ").replace("&", " and ").replace("–", "-").split()
+    place = 0
+    while place < len(tokens):
+        token = tokens[place]
+        ordinal = _ORDINAL.fullmatch(token)
+        month = _month(token)
+        if ordinal:
+            found.days.add(_day_of_month(text, int(ordinal[1])))
+        elif month:
+            found.months.add(month)
+        elif token in _ANY_DAY:
+            any_day = True
+        elif token in ("weekday", "weekdays", "workday", "workdays"):
+            found.weekdays |= set(_WORKDAYS)
+        elif token in ("weekend", "weekends"):
+            found.weekdays |= set(_WEEKEND)
+        elif "-" in token and all(token.split("-")):
+            first, last = (_weekday(text, end) for end in token.split("-", 1))
+            found.weekdays |= _stretch(first, last)
+        elif token not in _FILLERS:
+            first = _weekday(text, token)
+            if len(tokens) > place + 2 and tokens[place + 1] in _TO:
+                found.weekdays |= _stretch(first, _weekday(text, tokens[place + 2]))
+                place += 2
+            else:
+                found.weekdays.add(first)
+        place += 1
+    if not (found.days or found.weekdays or any_day):
+        raise _unreadable(text, "on which days?")
+    return found
+
+
+def _month(word: str) -> int | None:
+    return next((n for n, name in enumerate(MONTHS, 1) if len(word) >= 3 and name.startswith(word)), None)
+
+
+def _day_of_month(text: str, day: int) -> int:
+    if not 1 <= day <= 31:
+        raise _unreadable(text, f"no month has a {_ordinal(day)}.")
+    return day
+
+
+def _weekday(text: str, word: str) -> int:
+    singular = word.removesuffix("s") if len(word) > 4 else word
+    for number, name in enumerate(WEEKDAYS):
+        if len(singular) >= 3 and name.startswith(singular):
+            return number
+    meant = closest(word, _KNOWN)
+    raise _unreadable(text, f"what is “{shortened(word)}”?" + (f" Did you mean “{meant}”?" if meant else ""))
+
+
+def _stretch(first: int, last: int) -> set[int]:
+    length = (last - first) % 7
+    return {(first + step) % 7 for step in range(length + 1)}
+
+
+# --- saying ------------------------------------------------------------------------------------------------
+
+
+def describe(schedule: Schedule) -> str:
+    """The schedule in words, without its zone: “weekdays at 09:00”."""
+    days = _said_days(schedule)
+    often = _said_interval(schedule)
+    if often is None:
+        return f"{days} at {_said_times(schedule)}"
+    if days == "every day":
+        return often
+    return f"{often} {days}" if days.startswith(("on ", "in ")) else f"{often} on {days.removeprefix('every ')}"
+
+
+def _said_times(schedule: Schedule) -> str:
+    times = [f"{hour:02}:{minute:02}" for hour in schedule.hours for minute in schedule.minutes]
+    if len(times) <= 6:
+        return _and(times)
+    past = _and([f":{minute:02}" for minute in schedule.minutes])
+    return f"{past} past the hours {_spans(schedule.hours)}"
+
+
+def _said_interval(schedule: Schedule) -> str | None:
+    """“every 15 minutes from 9 to 17”, where the times are as regular as that."""
+    first, last = schedule.hours[0], schedule.hours[-1]
+    step = _step(schedule.minutes, 60)
+    if len(schedule.minutes) > 1 and step and len(runs(schedule.hours)) == 1:
+        often = "every minute" if step == 1 else f"every {step} minutes"
+        return often if schedule.hourly else _bounded(often, first, last)
+    past = "" if schedule.minutes == (0,) else " at " + _and([f":{minute:02}" for minute in schedule.minutes])
+    if schedule.hourly:
+        return "every hour" + past
+    every = _step(schedule.hours, 24)
+    if every and len(schedule.hours) > 2:
+        return f"every {every} hours{past}"
+    if len(runs(schedule.hours)) == 1 and len(schedule.hours) > 2:
+        return _bounded("every hour" + past, first, last)
+    return None
+
+
+def _bounded(often: str, first: int, last: int) -> str | None:
+    return f"{often} from {first} to {last}" if first < last else None
+
+
+def _step(values: Sequence[int], whole: int) -> int | None:
+    """The distance of values that part the whole evenly, beginning with 0."""
+    if whole % len(values):
+        return None
+    step = whole // len(values)
+    return step if tuple(values) == tuple(range(0, whole, step)) else None
+
+
+def _said_days(schedule: Schedule) -> str:
+    months = "" if len(schedule.months) == 12 else _and([MONTHS[month - 1].capitalize() for month in schedule.months])
+    dates = f"on the {_and([_ordinal(day) for day in schedule.days])} of" if schedule.days else ""
+    if schedule.weekdays is None:
+        if dates:
+            return f"{dates} {months or 'every month'}"
+        return f"every day in {months}" if months else "every day"
+    weekdays = _said_weekdays(schedule.weekdays)
+    if not dates:
+        return f"{weekdays} in {months}" if months else weekdays
+    # Either is enough.
+    return f"{dates} {months or 'every month'} and {weekdays}" + (f" in {months}" if months else "")
+
+
+def _said_weekdays(weekdays: Values) -> str:
+    if weekdays == _WORKDAYS:
+        return "weekdays"
+    if weekdays == _WEEKEND:
+        return "weekends"
+    from_monday = runs(sorted((day - 1) % 7 for day in weekdays))
+    said = [
+        _weekday_name(first) + (f" to {_weekday_name(last)}" if last > first + 1 else "")
+        for first, last in ((a, b) for run in from_monday for a, b in ([run] if run[1] > run[0] + 1 else _each(run)))
+    ]
+    return _and(said) if " to " in said[0] else f"every {_and(said)}"
+
+
+def _each(run: tuple[int, int]) -> list[tuple[int, int]]:
+    return [(day, day) for day in range(run[0], run[1] + 1)]
+
+
+def _weekday_name(from_monday: int) -> str:
+    return WEEKDAYS[(from_monday + 1) % 7].capitalize()
+
+
+def _spans(values: Sequence[int]) -> str:
+    return _and(
+        [f"{first} to {last}" if last > first + 1 else _and(range(first, last + 1)) for first, last in runs(values)]
+    )
+
+
+def _ordinal(day: int) -> str:
+    ending = "th" if day // 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")
+    return f"{day}{ending}"
+
+
+def _and(items: Iterable[object]) -> str:
+    *front, last = map(str, items)
+    return f"{', '.join(front)} and {last}" if front else last

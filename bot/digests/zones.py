@@ -1,0 +1,26 @@
+"""Time zones by the names that people give them."""
+
+from __future__ import annotations
+
+from functools import cache
+from zoneinfo import ZoneInfo, available_timezones
+
+from bot.incidents.errors import BadWords
+from bot.incidents.words import closest, shortened
+
+
+@cache
+def _by_folded_name() -> dict[str, str]:
+    return {name.lower(): name for name in available_timezones()}
+
+
+def parse(text: str, form: str) -> ZoneInfo:
+    """The zone of that IANA name, in upper or lower case. Raises BadWords with what was probably meant."""
+    folded = text.strip().lower().replace(" ", "_")
+    names = _by_folded_name()
+    if folded in names:
+        return ZoneInfo(names[folded])
+    cities = {name.rpartition("/")[2]: name for name in sorted(names, reverse=True) if "/" in name}
+    meant = cities.get(folded) or closest(folded, names) or cities.get(closest(folded, cities) or "")
+    hint = f" Did you mean {names[meant]}?" if meant else " It should be a name like Europe/Berlin or UTC."
+    raise BadWords(f"There is no time zone “{shortened(text)}”.{hint}", form)
