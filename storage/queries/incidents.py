@@ -101,26 +101,23 @@ def incident_details(
     )
 
 
-_HEAD_SQL = """
+_HEAD = """
 SELECT i.id, i.identifier, i.title, i.status, i.status_before_closing, i.date_started, i.date_closed
 FROM incident i
 WHERE i.organization_id = %(organization_id)s AND i.identifier = %(identifier)s
   AND EXISTS (SELECT FROM incident_project ip
               WHERE ip.incident_id = i.id AND ip.project_id = ANY(%(project_ids)s) OFFSET 0)
 """
-_HEAD_TYPES = {"organization_id": "bigint", "identifier": "bigint", "project_ids": "bigint[]"}
-_HEAD = Prepared(_HEAD_SQL, _HEAD_TYPES)
-# No key of an incident ever changes, so what refers to it (delivery's rows) need not wait for whoever changes it.
-_HEAD_LOCKED = Prepared(_HEAD_SQL + "FOR NO KEY UPDATE OF i", _HEAD_TYPES)
 
 
 def incident_head(
     connection: Connection, organization_id: int, identifier: int, project_ids: Sequence[int], *, lock: bool
 ) -> IncidentHead | None:
     """The incident, if the caller sees it; with `lock`, its row is held until the transaction ends."""
-    row = (_HEAD_LOCKED if lock else _HEAD).row(
-        connection, {"organization_id": organization_id, "identifier": identifier, "project_ids": project_ids}
-    )
+    row = connection.exec_driver_sql(
+        _HEAD + (" FOR NO KEY UPDATE OF i" if lock else ""),
+        {"organization_id": organization_id, "identifier": identifier, "project_ids": list(project_ids)},
+    ).first()
     return None if row is None else _head(row)
 
 
@@ -281,8 +278,8 @@ def mark_seen(connection: Connection, incident_id: int, member_id: int, now: dat
     """Records an acknowledgement; True for the person's first of this incident."""
     return bool(
         connection.exec_driver_sql(
-            "INSERT INTO incident_seen (incident_id, member_id, last_seen)"
-            " VALUES (%(incident_id)s, %(member_id)s, %(now)s)"
+            "INSERT INTO incident_seen (incident_id, member_id, first_seen, last_seen)"
+            " VALUES (%(incident_id)s, %(member_id)s, %(now)s, %(now)s)"
             " ON CONFLICT (incident_id, member_id)"
             " DO UPDATE SET last_seen = GREATEST(incident_seen.last_seen, EXCLUDED.last_seen)"
             " RETURNING xmax = 0",

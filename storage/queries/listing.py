@@ -46,7 +46,7 @@ class ListFilter:
         )
 
 
-def _like(word: str) -> str:
+def like(word: str) -> str:
     escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return f"%{escaped}%"
 
@@ -133,7 +133,7 @@ def _page_sql(wanted: ListFilter, cursor: Cursor | None) -> tuple[str, dict[str,
         parameters["until"] = wanted.until
     for number, word in enumerate(wanted.words):
         of_incident.append(f"i.title ILIKE %(word{number})s")
-        parameters[f"word{number}"] = _like(word)
+        parameters[f"word{number}"] = like(word)
     if wanted.environment is not None:
         of_incident.append("lower(i.environment) = lower(%(environment)s)")
         parameters["environment"] = wanted.environment
@@ -210,7 +210,7 @@ def incidents_like(
         "organization_id": organization_id,
         "project_ids": list(project_ids),
         "limit": limit,
-        "rest": _like(title.strip()) if digits else "%",
+        "rest": like(title.strip()) if digits else "%",
     }
     # 12 begins 12, 120 to 129, 1200 to 1299 and so on: ranges of the index.
     ranges = (
