@@ -15,6 +15,7 @@ from slack_sdk.errors import SlackApiError
 from bot.database import open_database
 from bot.delivery.pace import Pace
 from bot.delivery.service import Delivery, own_store
+from bot.digests.service import Digests
 from bot.handlers.call import Tools
 from bot.handlers.desk import Desk
 from bot.intake.http import create_http_app
@@ -76,10 +77,12 @@ class Bot:
         self.http = None if app_token else HttpLine(self.line)
         self.delivery = Delivery(own_store(store), clients, identity, api_url=api_url, pace=pace)
         store.on_outbox = self.delivery.wake
+        self.digests = Digests(store, clients, identity, command=command)
 
     def start(self) -> None:
         """Begins to take requests, and to send what is due. Raises SlackApiError, OSError."""
         self.delivery.start()
+        self.digests.start()
         if self.socket:
             self.socket.connect()
 
@@ -98,6 +101,7 @@ class Bot:
             self.socket.close()
         if self.http:
             self.http.close()
+        self.digests.stop()
         self.delivery.stop()
         self.background.drain()
 

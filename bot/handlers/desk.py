@@ -21,6 +21,7 @@ from bot.handlers import (
     add_to_incident,
     comment,
     declare,
+    digest,
     help,
     home,
     list,
@@ -64,6 +65,7 @@ COMMANDS: Mapping[str, Callable[[Call, Command, str], Outcome]] = {
     "subscribe": subscribe.command,
     "unsubscribe": subscribe.unsubscribe,
     "declare": declare.command,
+    "digest": digest.command,
     "whoami": help.whoami,
 }
 
@@ -84,6 +86,14 @@ BUTTONS: Mapping[str, Callable[[Call, Press], Outcome]] = {
     "unsubscribe": subscribe.unsubscribe_press,  # Unsubscribe
     "list_previous": list.turn,  # Previous
     "list_next": list.turn,  # Next
+    "digest_preview": digest.press_preview,  # Preview
+    "digest_form_preview": digest.form_preview,  # Preview, in the form
+    "digest_pause": digest.press_pause,  # Pause
+    "digest_resume": digest.press_resume,  # Resume
+    "digest_edit": digest.press_edit,  # Edit
+    "digest_remove": digest.press_remove,  # Remove
+    "digest_previous": digest.turn,  # Previous
+    "digest_next": digest.turn,  # Next
     "list_share": list.share,  # Share
     "list_filter": list.filter_press,  # Filter
     "declare": declare.press,  # Declare, in Home
@@ -106,6 +116,7 @@ FORMS: Mapping[str, Callable[[Call, Submission], Outcome]] = {
     "declare": declare.submission,
     "add_to_incident": add_to_incident.submission,
     "list_filter": list.filter_submission,
+    "digest": digest.submission,
 }
 
 # By callback_id, as the app manifest has them.

@@ -53,6 +53,18 @@ TOPICS: dict[str, Topic] = {
         "Opens an incident.",
         ("declare critical project:checkout Payments fail with 502",),
     ),
+    "digest": Topic(
+        'digest [add "schedule" [tz:zone] [empty:skip] [picture:no] [list filters]|list|now ID|pause ID|resume ID'
+        "|edit ID|remove ID]",
+        "Tells this channel what is open, when it is time. Alone it opens a form. A schedule is said in words or"
+        " written as cron, and keeps to the clock of its zone: yours, unless `tz:` names another.",
+        (
+            'digest add "weekdays at 9"',
+            'digest add "0 9 * * 1-5" tz:Europe/Berlin critical team:payments',
+            "digest list",
+            "digest now 3",
+        ),
+    ),
     "whoami": Topic("whoami", "Who I take you for, and what you may see.", ("whoami",)),
 }
 

@@ -1,20 +1,36 @@
-"""Channels as audiences: whether somebody of another company reads along."""
+"""Channels as audiences: whether somebody of another company reads along, and whether the bot can post there."""
 
 from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass
 
 import structlog
 from slack_sdk.errors import SlackApiError
 
 from bot.incidents.access import Access
+from bot.incidents.errors import Refusal
 from bot.slack.clients import Clients
 
 log = structlog.get_logger(__name__)
 
 # A channel is rarely shared or unshared; when it is, this is how long that goes unnoticed.
 KNOWN_FOR_S = 60.0
+
+
+class CannotPost(Refusal):
+    """A channel that takes no messages from the bot: it is not there, or the channel is no longer what it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A channel that the bot is in."""
+
+    id: str
+    name: str
+    private: bool
+    shared: bool  # with another company
 
 
 class Channels:
@@ -48,3 +64,30 @@ class Channels:
         with self._lock:
             self._shared[key] = (time.monotonic(), shared)
         return shared
+
+    def to_post_in(self, workspace_id: str, channel_id: str) -> Channel:
+        """The channel, when the bot is in it. Raises CannotPost with what would help."""
+        installation = self._clients.find(workspace_id)
+        if installation is None:
+            raise CannotPost("I am not in this workspace any more.")
+        invite = "Type `/invite @Tocsin` there, and then the same again."
+        try:
+            found = installation.client.conversations_info(channel=channel_id)["channel"]
+        except SlackApiError as error:
+            reason = str(error.response.get("error"))
+            if reason == "channel_not_found":
+                raise CannotPost(f"I am not in that channel. {invite}") from None
+            log.warning("a channel could not be looked up", channel=channel_id, error=reason)
+            raise CannotPost(f"Slack does not tell me about that channel ({reason}).") from None
+        except OSError as error:
+            log.warning("Slack could not be reached", method="conversations.info", error=str(error))
+            raise CannotPost("Slack could not tell me about that channel just now. Please try once more.") from None
+        if found.get("is_im") or found.get("is_mpim"):
+            raise CannotPost("That is a direct message and not a channel. Digests are posted in channels.")
+        name = str(found.get("name") or channel_id)
+        if found.get("is_archived"):
+            raise CannotPost(f"#{name} is archived.")
+        if not found.get("is_member"):
+            raise CannotPost(f"I am not in #{name}. {invite}")
+        shared = bool(found.get("is_ext_shared") or found.get("is_pending_ext_shared"))
+        return Channel(str(found["id"]), name, bool(found.get("is_private")), shared)

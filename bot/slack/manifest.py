@@ -19,11 +19,13 @@ SCOPES: dict[str, tuple[str, ...]] = {
     "channels:read": ("conversations.info",),
     "chat:write": ("chat.postMessage", "chat.postEphemeral", "chat.update", "chat.delete"),
     "commands": ("slash command", "shortcuts"),
+    "files:read": ("files.info",),
+    "files:write": ("files.getUploadURLExternal", "files.completeUploadExternal"),
     "groups:history": ("conversations.history", "conversations.replies"),
     "groups:read": ("conversations.info",),
     "im:history": ("message.im", "conversations.history"),
     "im:write": ("conversations.open",),
-    "users:read": ("users.info", "bots.info", "user_change"),
+    "users:read": ("users.info", "user_change"),
     "users:read.email": ("users.info", "users.lookupByEmail"),
 }
 

@@ -1,0 +1,70 @@
+"""On time: the digests whose time has come are written down to be told, and their next times moved on.
+
+The tick is a hint. What is due is a column, whoever takes it holds its row, and a fire is unique by digest and
+time: any number of replicas, killed at any moment, write each once. APScheduler calls the tick and remembers
+nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from bot.digests.content import FIRST_NEWS
+from bot.digests.schedule import parse_cron
+from storage.engine import Store
+from storage.queries import digests as queries
+from storage.queries.digests import Due, Move
+
+log = structlog.get_logger(__name__)
+
+# Digests in one transaction: enough to make ten thousand of them cheap, few enough to commit within a moment.
+BATCH = 500
+
+
+def fire_due(store: Store, now: datetime) -> int:
+    """Writes down everything that is due; gives how many digests are to be told.
+
+    Raises DatabaseAway, Contended.
+    """
+    fired = 0
+    while True:
+        with store.write() as tx:
+            due = queries.take_due(tx, now, BATCH)
+            if due:
+                fired += queries.move_on(tx, [_move(one, now) for one in due], now)
+        if len(due) < BATCH:
+            return fired
+
+
+def _move(due: Due, now: datetime) -> Move:
+    """What a digest does whose time has come.
+
+    The last of its times that is not older than its grace is told, and those before it are skipped: after an hour
+    without a replica, four digests of the same state would be three too many.
+    """
+    schedule, zone = parse_cron(due.cron), ZoneInfo(due.zone)
+    oldest = now - timedelta(minutes=due.grace_minutes)
+    fire_at = due.next_fire_at if due.next_fire_at >= oldest else None
+    following = schedule.next(due.next_fire_at, zone)
+    skipped = fire_at is None
+    if following <= now:
+        skipped = True
+        for moment in schedule.after(max(due.next_fire_at, oldest - timedelta(minutes=1)), zone):
+            following = moment
+            if moment > now:
+                break
+            if moment >= oldest:
+                fire_at = moment
+    if skipped:
+        log.warning(
+            "a digest was skipped while nothing ran",
+            digest=due.id,
+            due=due.next_fire_at.isoformat(),
+            told_instead=fire_at.isoformat() if fire_at else None,
+            next=following.isoformat(),
+        )
+    since = due.last_fire_at or (fire_at - FIRST_NEWS if fire_at else None)
+    return Move(due.id, following, fire_at, since)

@@ -1,0 +1,298 @@
+"""Who may make and keep digests, and what one may be. No Slack is asked here.
+
+Admins and up manage digests for the projects they see, and an owner their own. Whoever makes, changes or resumes a
+digest is its owner from then: what it shows in a channel is their consent, within what they may see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from bot.digests import content, words, zones
+from bot.digests.content import FIRST_NEWS, Lost, SwitchedOff
+from bot.digests.schedule import FORM, Schedule, parse_cron
+from bot.incidents import filters
+from bot.incidents.access import Access
+from bot.incidents.errors import BadWords, Refusal
+from bot.incidents.filters import ListQuery
+from bot.incidents.words import Token, tokens
+from storage.digest_rows import DigestRow
+from storage.queries import digests as queries
+from storage.queries import directory
+
+# Of one digest in one channel; more than that is noise, and allowed with a warning.
+SENSIBLE_PER_DAY = 24
+NEXT_SHOWN = 3
+DEFAULT_GRACE_MINUTES = 10
+_KEYS = ("tz", "empty", "picture")
+
+
+class NotYours(Refusal):
+    """A digest of somebody else's, that shows more than the caller may see."""
+
+
+class NoSuchDigest(Refusal):
+    """There is none, or it is another organization's."""
+
+    def __init__(self, digest_id: int) -> None:
+        super().__init__(f"There is no digest {digest_id}. `digest list` shows those of this channel and yours.")
+
+
+class MayNotMake(Refusal):
+    """A member without the role."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Digests are made by admins, managers and owners of the organization. Ask one of them, or have one"
+            " written in the organization file."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A digest as somebody wants it."""
+
+    schedule: Schedule
+    zone: ZoneInfo
+    query: ListQuery
+    skip_empty: bool = False
+    picture: bool = True
+
+    def columns(self) -> dict[str, Any]:
+        """What is stored of it."""
+        return {
+            "cron": str(self.schedule),
+            "zone": self.zone.key,
+            "filters": str(self.query),
+            "skip_empty": self.skip_empty,
+            "picture": self.picture,
+        }
+
+
+# --- reading -----------------------------------------------------------------------------------------------
+
+
+def read(line: str, zone: str) -> Draft:
+    """What stands behind `digest add`: a schedule (in quotes, or as far as it can be read), options, filters.
+
+    `zone` is the caller's. Raises BadWords.
+    """
+    found = tokens(line)
+    options: dict[str, str] = {}
+    rest: list[Token] = []
+    for token in found:
+        if token.key in _KEYS:
+            if token.key in options:
+                raise BadWords(f"`{token.key}:` is given twice; once is enough.", FORM)
+            options[token.key] = token.text
+        else:
+            rest.append(token)
+    schedule, others = _schedule(rest)
+    return Draft(
+        schedule,
+        zones.parse(options.get("tz", zone), FORM),
+        read_filters(others),
+        skip_empty=_choice("empty", options.get("empty", "send"), {"skip": True, "send": False}),
+        picture=_choice("picture", options.get("picture", "yes"), {"yes": True, "no": False}),
+    )
+
+
+def _choice(key: str, value: str, meanings: dict[str, bool]) -> bool:
+    if value.lower() not in meanings:
+        raise BadWords(f"`{key}:` can be {' or '.join(meanings)}, not “{value}”.", FORM)
+    return meanings[value.lower()]
+
+
+def _schedule(found: Sequence[Token]) -> tuple[Schedule, Sequence[Token]]:
+    """The schedule in front of the filters: what is in quotes, else the most words that make one."""
+    if not found:
+        return words.parse(""), []
+    if found[0].quoted and found[0].key is None:
+        return words.parse(found[0].text), found[1:]
+    end = next((place for place, token in enumerate(found) if token.key is not None), len(found))
+    for count in range(end, 0, -1):
+        try:
+            return words.parse(" ".join(token.text for token in found[:count])), found[count:]
+        except BadWords:
+            continue
+    # None of it is a schedule: what is wrong is said of a cron's five fields, or of all the words.
+    typed = [token.text for token in found[:end]]
+    return words.parse(" ".join(typed[:5] if len(typed) >= 5 and any("*" in one for one in typed) else typed)), []
+
+
+def read_filters(found: Sequence[Token] | str) -> ListQuery:
+    """The filters of a digest: those of `list`, about what is open. Raises BadWords."""
+    try:
+        query = filters.parse(found) if isinstance(found, str) else filters.parse_tokens(found)
+    except BadWords as mistake:
+        raise BadWords(mistake.sentence, FORM) from None  # and not the form of `list`
+    if query.show == "closed":
+        raise BadWords(
+            "A digest tells of open incidents, so `closed` leaves none. What was resolved since the last digest is"
+            " told anyway.",
+            FORM,
+        )
+    return query
+
+
+# --- making and changing -----------------------------------------------------------------------------------
+
+
+def check(connection: Connection, access: Access, draft: Draft, now: datetime) -> None:
+    """Whether the caller may make that digest. Raises MayNotMake, BadWords for filters that name nothing."""
+    if not access.manages_digests:
+        raise MayNotMake
+    if not access.project_ids:
+        raise Refusal("You see no project yet, so a digest of yours would have nothing to show.")
+    try:
+        content.scope_of(connection, access, draft.query, now)
+    except BadWords as mistake:
+        raise BadWords(mistake.sentence, FORM) from None
+
+
+def make(tx: Connection, access: Access, user_id: str, channel_id: str, draft: Draft, now: datetime) -> DigestRow:
+    """Makes a digest of the caller's. It has been checked."""
+    digest_id = queries.insert_digest(
+        tx,
+        {
+            "organization_id": access.organization_id,
+            "workspace_id": access.workspace_id,
+            "channel_id": channel_id,
+            "owner_id": access.member_id,
+            "owner_user_id": user_id,
+            **draft.columns(),
+            "next_fire_at": draft.schedule.next(now, draft.zone),
+            "grace_minutes": DEFAULT_GRACE_MINUTES,
+            "date_added": now,
+        },
+    )
+    return found(tx, access, digest_id)
+
+
+def change(
+    tx: Connection, access: Access, user_id: str, digest: DigestRow, channel_id: str, draft: Draft, now: datetime
+) -> DigestRow:
+    """Makes the digest the caller's, as the draft says; one that is paused stays so. It has been checked."""
+    following = None if digest.date_paused else draft.schedule.next(now, draft.zone)
+    queries.update_digest(
+        tx,
+        digest.id,
+        {
+            "channel_id": channel_id,
+            "owner_id": access.member_id,
+            "owner_user_id": user_id,
+            "next_fire_at": following,
+            **draft.columns(),
+        },
+    )
+    return found(tx, access, digest.id)
+
+
+def pause(tx: Connection, access: Access, digest: DigestRow, now: datetime) -> DigestRow:
+    """Pauses a digest that runs."""
+    queries.pause(tx, digest.id, None, now)
+    return found(tx, access, digest.id)
+
+
+def resume(tx: Connection, access: Access, user_id: str, digest: DigestRow, now: datetime) -> DigestRow:
+    """Starts a paused digest again, as the caller's. Raises BadWords for filters that they cannot name."""
+    content.scope_of(tx, access, filters.parse(digest.filters), now)
+    following = parse_cron(digest.cron).next(now, ZoneInfo(digest.zone))
+    queries.update_digest(
+        tx,
+        digest.id,
+        {
+            "owner_id": access.member_id,
+            "owner_user_id": user_id,
+            "next_fire_at": following,
+            "date_paused": None,
+            "pause_reason": None,
+        },
+    )
+    return found(tx, access, digest.id)
+
+
+def tell_now(tx: Connection, digest: DigestRow, now: datetime) -> None:
+    """Has a digest told at once; its schedule, and what its next digest tells as news, stay as they are."""
+    queries.fire_by_hand(tx, digest.id, now, digest.last_fire_at or now - FIRST_NEWS)
+
+
+# --- finding -----------------------------------------------------------------------------------------------
+
+
+def found(connection: Connection, access: Access, digest_id: int, *, lock: bool = False) -> DigestRow:
+    """A digest of the caller's organization. Raises NoSuchDigest."""
+    digest = queries.digest(connection, access.organization_id, digest_id, lock=lock)
+    if digest is None:
+        raise NoSuchDigest(digest_id)
+    return digest
+
+
+def managed(connection: Connection, access: Access, digest_id: int, now: datetime, *, lock: bool = False) -> DigestRow:
+    """A digest that the caller may change. Raises NoSuchDigest, NotYours."""
+    digest = found(connection, access, digest_id, lock=lock)
+    if not may_manage(connection, access, digest, now):
+        raise NotYours(
+            f"Digest {digest_id} is {digest.owner}'s. It is changed by them, and by admins, managers and owners"
+            " who see all that it shows."
+        )
+    return digest
+
+
+def may_manage(connection: Connection, access: Access, digest: DigestRow, now: datetime) -> bool:
+    """Whether the caller may change the digest, and be shown what it shows."""
+    if digest.owner_id == access.member_id:
+        return True
+    if not access.manages_digests:
+        return False
+    if access.sees_all:
+        return True
+    try:
+        owner = content.owner_access(connection, digest)
+        shown = content.scope_of_digest(connection, owner, digest, now).project_ids
+    except (Lost, SwitchedOff):
+        return False
+    return set(shown) <= set(access.project_ids)
+
+
+# --- what to say of it -------------------------------------------------------------------------------------
+
+
+def following(schedule: Schedule, zone: ZoneInfo, now: datetime) -> list[datetime]:
+    """Its next times."""
+    return schedule.first(NEXT_SHOWN, now, zone)
+
+
+def too_often(schedule: Schedule, zone: ZoneInfo, now: datetime) -> str | None:
+    """A warning for a schedule that would fill a channel; None for a sensible one."""
+    times = schedule.first(SENSIBLE_PER_DAY + 2, now, zone)
+    if (times[-1] - times[0]).days >= 1:
+        return None
+    shortest = min(later - earlier for earlier, later in pairwise(times))
+    minutes = int(shortest.total_seconds()) // 60
+    often = "every minute" if minutes == 1 else f"every {minutes} minutes"
+    return f"That is a message {often} in the channel. `digest pause` stops it."
+
+
+def audience(connection: Connection, access: Access, draft: Draft, now: datetime) -> list[str]:
+    """The projects of which a channel will read that not everybody may see; none when everybody may."""
+    if queries.open_to_all(connection, access.organization_id):
+        return []
+    scope = content.scope_of(connection, access, draft.query, now)
+    return [project.name for project in directory.projects(connection, scope.project_ids)]
+
+
+def refuse_shared(access: Access, name: str) -> None:
+    """Raises Refusal when channels that are shared with another company may not be posted in."""
+    if not access.shared_channels:
+        raise Refusal(
+            f"#{name} is shared with another company, and {access.organization_name} does not allow incidents in"
+            " such channels. Its organization file could (`shared_channels: true`)."
+        )

@@ -1,0 +1,104 @@
+"""Digests at work: the tick that looks what is due, and the threads that tell it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import structlog
+from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
+
+from bot.digests.clock import fire_due
+from bot.digests.teller import Teller
+from bot.people.identity import Identity
+from bot.slack.clients import Clients
+from storage.engine import Store
+from storage.errors import Contended, DatabaseAway
+
+log = structlog.get_logger(__name__)
+
+TICK_S = 1.0
+TELLERS = 4  # most of a teller's time is waiting for Slack to look at a picture
+
+
+class Digests:
+    """Everything that is told when it is time, from `start` to `stop`."""
+
+    def __init__(
+        self,
+        store: Store,
+        clients: Clients,
+        identity: Identity,
+        *,
+        command: str,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        tick_s: float = TICK_S,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._tick_s = tick_s
+        self._stopping = threading.Event()
+        self._tellers = ThreadPoolExecutor(TELLERS, thread_name_prefix="digest")
+        self._drawing = ThreadPoolExecutor(1, thread_name_prefix="digest-picture")
+        self._teller = Teller(
+            store,
+            clients,
+            identity,
+            drawing=self._drawing,
+            command=command,
+            stopping=self._stopping,
+            clock=clock,
+        )
+        self._free = threading.BoundedSemaphore(TELLERS)
+        # The scheduler calls the tick and knows nothing else: what is due is in the database.
+        logging.getLogger("apscheduler").setLevel(logging.WARNING)
+        self._scheduler = BackgroundScheduler(timezone=UTC, daemon=True)
+        self._scheduler.add_job(
+            self.tick, "interval", seconds=tick_s, coalesce=True, misfire_grace_time=None, max_instances=1
+        )
+        self._away = False
+
+    def start(self) -> None:
+        """Begins to look what is due."""
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Begins nothing more, and returns when what is being told has been handed over or left to others."""
+        self._stopping.set()
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=True)
+        self._tellers.shutdown(wait=True, cancel_futures=True)
+        self._drawing.shutdown(wait=False, cancel_futures=True)
+
+    def tick(self) -> None:
+        """Looks once what is due, has it told, and sees what became of what was sent."""
+        now = self._clock()
+        try:
+            fire_due(self._store, now)
+            self._teller.settle(now)
+        except (DatabaseAway, Contended) as error:
+            if not self._away:
+                log.warning("digests wait for the database", error=str(error.__cause__ or error))
+            self._away = True
+            return
+        except Exception:
+            log.exception("looking what digests are due met with an unexpected error")
+            return
+        self._away = False
+        while not self._stopping.is_set() and self._free.acquire(blocking=False):
+            self._tellers.submit(self._tell_all)
+
+    def _tell_all(self) -> None:
+        try:
+            while not self._stopping.is_set() and self._teller.tell_next():
+                pass
+        except (DatabaseAway, Contended) as error:
+            log.warning("digests wait for the database", error=str(error.__cause__ or error))
+        except Exception:
+            # The fire stays leased for a while, and is then tried again, here or elsewhere.
+            log.exception("telling a digest met with an unexpected error")
+        finally:
+            self._free.release()

@@ -1,0 +1,216 @@
+"""Telling: a fire that was written down is drawn and handed to delivery, by whichever replica leases it.
+
+A fire ends in the transaction that hands its message over, so it is told once however often it was begun. What can
+go wrong on the way (a picture, the owner's access, the channel) is decided here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import Connection
+
+from bot.digests import content, picture
+from bot.digests.content import Lost, SwitchedOff
+from bot.digests.said import said
+from bot.incidents.errors import Refusal
+from bot.messages import digest as messages
+from bot.messages.digest import Picture
+from bot.people.identity import BELIEVED_FOR, Identity
+from bot.slack.clients import Clients
+from bot.slack.files import NoPicture, upload_picture
+from storage.digest_rows import DigestRow, Fire, OpenSeries
+from storage.engine import Store
+from storage.queries import digests as queries
+from storage.queries import outbox
+
+log = structlog.get_logger(__name__)
+
+# A replica that died leaves a fire for so long; longer than drawing and uploading may take.
+LEASE_S = 60.0
+# After the database or Slack could not be asked.
+RETRY_S = 5.0
+# Uploads have a pace of their own at Slack: a digest that is later than this already goes without its picture.
+PICTURE_WITHIN = timedelta(seconds=60)
+_LOOK_EVERY_S = 0.2
+DRAWING_S = 20.0  # the first picture of a machine finds out about its fonts
+
+# Slack's names for a channel that will not take messages again by itself, and what they mean.
+GONE = {
+    "channel_not_found": "the channel is no longer there, or I am no longer in it.",
+    "not_in_channel": "I am no longer in the channel.",
+    "is_archived": "the channel is archived.",
+    "no_permission": "I may not post in the channel.",
+    "restricted_action": "I may not post in the channel.",
+    "shared_with_another_company": (
+        "the channel is shared with another company now, and the organization file does not allow that."
+    ),
+}
+
+
+class Teller:
+    """Tells one fire after the other."""
+
+    def __init__(
+        self,
+        store: Store,
+        clients: Clients,
+        identity: Identity,
+        *,
+        drawing: Executor,
+        command: str,
+        stopping: threading.Event,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """`drawing` has one thread: matplotlib is not made for several."""
+        self._store = store
+        self._clients = clients
+        self._identity = identity
+        self._drawing = drawing
+        self._command = command
+        self._stopping = stopping
+        self._clock = clock
+
+    def tell_next(self) -> bool:
+        """Tells a fire that waits; False when none does. Raises DatabaseAway, Contended."""
+        with self._store.read() as connection:
+            leased = queries.lease_fire(connection, LEASE_S)
+        if leased is None:
+            return False
+        fire, digest = leased
+        try:
+            self._tell(fire, digest)
+        except Refusal as refusal:  # Slack could not say whether the owner is still there
+            log.warning("a digest waits", digest=digest.id, reason=refusal.sentence)
+            with self._store.read() as connection:
+                queries.give_back(connection, fire.id, RETRY_S)
+        return True
+
+    def _tell(self, fire: Fire, digest: DigestRow) -> None:
+        now = self._clock()
+        if digest.date_paused and not fire.by_hand:
+            return self._finish(fire, "stopped")
+        if now - fire.fire_at > timedelta(minutes=digest.grace_minutes):
+            log.warning("a digest was skipped, too late to be told", digest=digest.id, due=fire.fire_at.isoformat())
+            return self._finish(fire, "missed")
+        try:
+            with self._store.read() as connection:
+                self._ask_about_owner(connection, digest, now)
+                access = content.owner_access(connection, digest)
+                scope = content.scope_of_digest(connection, access, digest, now)
+                told = content.compose(connection, scope, digest, since=fire.since, as_of=now)
+                shows_picture = digest.picture and bool(told.counts.total)
+                series = content.series(connection, scope, digest.zone, now) if shows_picture else None
+        except SwitchedOff:
+            return self._finish(fire, "silent")
+        except Lost as lost:
+            return self._stop(fire, digest, lost, now)
+        if not told.counts.total and digest.skip_empty:
+            return self._finish(fire, "silent")
+        shown = self._picture(fire, digest, series, now) if series else None
+        message = messages.digest(told, said(digest), fire_id=fire.id, picture=shown)
+        with self._store.write() as tx:
+            pictured = {"file_id": shown.file_id, "picture_says": shown.alt} if shown else {}
+            if queries.finish_fire(tx, fire.id, "posted", **pictured):
+                post_id = outbox.enqueue(
+                    tx,
+                    workspace_id=digest.workspace_id,
+                    channel_id=digest.channel_id,
+                    key=f"digest:{fire.id}",
+                    message=message,
+                )
+                queries.handed_over(tx, fire.id, post_id)
+        log.info("a digest is told", digest=digest.id, due=fire.fire_at.isoformat(), open=told.counts.total)
+        return None
+
+    def _finish(self, fire: Fire, state: str) -> None:
+        with self._store.read() as connection:
+            queries.finish_fire(connection, fire.id, state)
+
+    def _ask_about_owner(self, connection: Connection, digest: DigestRow, now: datetime) -> None:
+        """Has Slack say who the owner is, when it has not for long: they may have left. Raises Refusal."""
+        owner = queries.owner(connection, digest.id)
+        if owner is None or digest.owner_user_id is None or owner.date_checked is None:
+            return
+        if now - owner.date_checked > BELIEVED_FOR:
+            self._identity.refresh(digest.workspace_id, digest.owner_user_id, now)
+
+    def _picture(self, fire: Fire, digest: DigestRow, series: OpenSeries, now: datetime) -> Picture | None:
+        """The picture, uploaded and ready to be shown; None when that failed, which holds no digest up."""
+        installation = self._clients.find(digest.workspace_id)
+        if installation is None or now - fire.fire_at > PICTURE_WITHIN:
+            return None
+        alt = messages.alt_text(series)
+        try:
+            png = self._drawn(series, digest.zone)
+            file_id = upload_picture(
+                installation.client,
+                png,
+                name="open-incidents.png",
+                title="Open incidents",
+                alt=alt,
+                stopping=self._stopping,
+            )
+        except NoPicture as problem:
+            log.warning("a digest goes without its picture", digest=digest.id, reason=str(problem))
+            return None
+        except Exception:
+            log.exception("a digest goes without its picture", digest=digest.id)
+            return None
+        return Picture(file_id, alt)
+
+    def _drawn(self, series: OpenSeries, zone: str) -> bytes:
+        """The picture. Raises NoPicture when it takes too long, or the bot is to stop."""
+        drawing = self._drawing.submit(picture.draw, series, zone)
+        for _ in range(int(DRAWING_S / _LOOK_EVERY_S)):
+            if self._stopping.is_set():
+                raise NoPicture("the bot is stopping")
+            try:
+                return drawing.result(_LOOK_EVERY_S)
+            except TimeoutError:
+                continue
+        drawing.cancel()
+        raise NoPicture(f"it was not drawn within {DRAWING_S:g} s")
+
+    # --- what ends a digest --------------------------------------------------------------------------------
+
+    def _stop(self, fire: Fire, digest: DigestRow, lost: Lost, now: datetime) -> None:
+        with self._store.write() as tx:
+            if queries.finish_fire(tx, fire.id, "stopped", reason=lost.reason):
+                self.pause(tx, digest.id, lost.reason, now, owner_left=lost.left)
+
+    def settle(self, now: datetime) -> None:
+        """Takes over what became of the messages that delivery has; pauses the digests whose channel is gone.
+
+        Raises DatabaseAway, Contended.
+        """
+        with self._store.write() as tx:
+            for digest_id, reason in queries.settle_posted(tx):
+                log.warning("a digest could not be sent", digest=digest_id, reason=reason)
+                if reason in GONE:
+                    self.pause(tx, digest_id, f"{GONE[reason][0].upper()}{GONE[reason][1:]}", now)
+
+    def pause(self, tx: Connection, digest_id: int, reason: str, now: datetime, *, owner_left: bool = False) -> None:
+        """Pauses a digest and has its owner told, or the managers where the owner is not there; once.
+
+        The same transaction does both, so the note is asked for once; a digest that is paused is not paused again.
+        """
+        digest = queries.pause(tx, digest_id, reason, now)
+        if digest is None:
+            return
+        log.warning("a digest is paused", digest=digest.id, reason=reason)
+        note = messages.paused_note(digest, said(digest), self._command)
+        told = queries.managers(tx, digest.organization_id) if owner_left else [digest.owner_id]
+        for member_id in told:
+            outbox.enqueue(
+                tx,
+                workspace_id=digest.workspace_id,
+                member_id=member_id,
+                kind="note",
+                key=f"digest paused:{digest.id}:{now.isoformat()}:{member_id}",
+                message=note,
+            )

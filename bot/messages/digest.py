@@ -1,0 +1,367 @@
+"""Digests as a channel sees them, and what is said to whoever makes and keeps them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from bot.incidents.errors import BadWords
+from bot.incidents.markup import escape
+from bot.messages.blocks import (
+    Block,
+    Element,
+    Message,
+    actions,
+    button,
+    confirm,
+    context,
+    cut,
+    date,
+    duration,
+    header,
+    message,
+    section,
+)
+from bot.messages.incident import STATUS_NAMES, STATUS_SIGNS, bold, entry_line, title_of
+from storage.digest_rows import DigestContent, DigestRow, LastFire, News, OpenLine, OpenSeries
+from storage.digest_rows import Named as NamedIncident
+from storage.rows import Mentions
+from storage.values import Status
+
+LAST_WORD_LENGTH = 200  # characters
+TITLE_LENGTH = 120  # characters, of an incident that is only named
+WORST_FIRST = (Status.CRITICAL, Status.WARNING, Status.OPEN)
+# Two blocks each, and a message has 50.
+MOST_LISTED = 20
+NO_TEAM_NAME = "No team"
+AUDIENCE_NAMED = 5  # projects
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A digest's schedule and filters in words."""
+
+    schedule: str  # "weekdays at 09:00"
+    zone: str
+    filters: str  # "" for none
+
+    @property
+    def when(self) -> str:
+        """Mrkdwn of when it is told."""
+        return f"{escape(self.schedule)} ({escape(self.zone)})"
+
+    @property
+    def what(self) -> str:
+        """Mrkdwn of the filters, with a point before it; empty for none."""
+        return f" · `{escape(self.filters)}`" if self.filters else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An uploaded picture."""
+
+    file_id: str
+    alt: str
+
+
+# --- the digest --------------------------------------------------------------------------------------------
+
+
+def digest(
+    content: DigestContent,
+    said: Said,
+    *,
+    fire_id: int | None,
+    picture: Picture | None = None,
+    preview: bool = False,
+) -> Message:
+    """A page of a digest. A preview has no picture; without `fire_id` its pages are drawn as previews too."""
+    if not content.counts.total:
+        return _all_clear(content, said)
+    heading = _heading(content)
+    blocks: list[Block] = [header(heading), section(_counts(content) + said.what)]
+    if picture and content.number == 0:
+        blocks.append(_image(picture))
+    mentions = _by_name(content.page.mentions)
+    team: str | None = ""
+    for line in content.page.lines:
+        if line.team != team:
+            team = line.team
+            count = content.counts.by_team.get(team, 0)
+            blocks.append(context(f"{bold(escape(team or NO_TEAM_NAME))} · {count:,} open"))
+        blocks.append(_line(line, mentions, content.as_of))
+    if content.number == 0:
+        blocks.append(section(_news(content.news)))
+    blocks.append(context(_footer(content, said)))
+    turning = _turning(content, fire_id)
+    if turning:
+        blocks.append(actions(turning))
+    text = f"{heading}: {_plain_counts(content)}" + (" (preview)" if preview else "")
+    return message(text, blocks)
+
+
+def _all_clear(content: DigestContent, said: Said) -> Message:
+    text = f":white_check_mark: Nothing is open{said.what}.{_next(content, lead=' Next digest ')}"
+    return message(text, [section(text)])
+
+
+def _heading(content: DigestContent) -> str:
+    total = content.counts.total
+    return f"{total:,} open incident{'s' if total != 1 else ''}"
+
+
+def _counts(content: DigestContent) -> str:
+    by_status = content.counts.by_status
+    worst = [
+        f"{STATUS_SIGNS[status]} {by_status[status]:,} {STATUS_NAMES[status].lower()}"
+        for status in WORST_FIRST
+        if by_status.get(status)
+    ]
+    return " · ".join(worst) + f"\n{_unseen(content)}"
+
+
+def _unseen(content: DigestContent) -> str:
+    counts = content.counts
+    said = f":eyes: {counts.unseen:,} not acknowledged" if counts.unseen else ":eyes: all acknowledged"
+    oldest = f" · the oldest has been open for {duration(counts.oldest, content.as_of)}" if counts.oldest else ""
+    return said + oldest
+
+
+def _plain_counts(content: DigestContent) -> str:
+    by_status = content.counts.by_status
+    said = [f"{by_status[s]:,} {STATUS_NAMES[s].lower()}" for s in WORST_FIRST if by_status.get(s)]
+    return ", ".join(said) + f"; {content.counts.unseen:,} not acknowledged"
+
+
+def _line(line: OpenLine, mentions: Mentions, now: datetime) -> Block:
+    name = bold(title_of(line.identifier, line.title))
+    facts = [STATUS_NAMES[line.status], f"for {duration(line.date_started, now)}"]
+    if line.environment:
+        facts.append(escape(line.environment))
+    facts.append(_seen(line))
+    text = f"{STATUS_SIGNS[line.status]} {name}\n" + " · ".join(facts)
+    if line.latest:
+        text += "\n" + " ".join(entry_line(line.latest, mentions, LAST_WORD_LENGTH).split())
+    return section(text, accessory=button("View", "view", str(line.identifier)))
+
+
+def _by_name(mentions: Mentions) -> Mentions:
+    """The same people and teams, named and not called: nobody is to be notified by every digest again."""
+    return Mentions(
+        *(
+            {id_: replace(one, slack_id=None) for id_, one in found.items()}
+            for found in (mentions.people, mentions.teams)
+        )
+    )
+
+
+def _seen(line: OpenLine) -> str:
+    if not line.seen_count:
+        return ":eyes: not acknowledged"
+    more = line.seen_count - len(line.seen_by)
+    return ":eyes: " + escape(", ".join(line.seen_by)) + (f" and {more:,} more" if more else "")
+
+
+def _news(news: News) -> str:
+    text = f"*Since {date(news.since)}*\n{news.opened:,} opened, {news.resolved:,} resolved"
+    medians = [
+        f"{_span(span)} to {what}"
+        for span, what in ((news.to_acknowledge, "acknowledge"), (news.to_resolve, "resolve"))
+        if span is not None
+    ]
+    if medians:
+        text += " · median " + ", ".join(medians)
+    for label, named, count in (
+        ("Opened", news.latest_opened, news.opened),
+        ("Resolved", news.latest_resolved, news.resolved),
+    ):
+        if named:
+            text += f"\n{label}: {_names(named, count)}"
+    return text
+
+
+def _names(named: Sequence[NamedIncident], count: int) -> str:
+    more = count - len(named)
+    listed = ", ".join(cut(title_of(one.identifier, one.title), TITLE_LENGTH) for one in named)
+    return listed + (f" and {more:,} more" if more > 0 else "")
+
+
+def _span(span: timedelta) -> str:
+    start = datetime(2000, 1, 1, tzinfo=UTC)
+    return duration(start, start + span)
+
+
+def _footer(content: DigestContent, said: Said) -> str:
+    parts = [f"As of {date(content.as_of)}", said.when]
+    if content.pages > 1:
+        parts.insert(0, f"Page {content.number + 1:,} of {content.pages:,}")
+    following = _next(content, lead="next ")
+    return " · ".join([*parts, *([following] if following else [])])
+
+
+def _next(content: DigestContent, *, lead: str) -> str:
+    return f"{lead}{date(content.next_fire_at)}" if content.next_fire_at else ""
+
+
+def _image(picture: Picture) -> Block:
+    return {"type": "image", "slack_file": {"id": picture.file_id}, "alt_text": picture.alt[:2000]}
+
+
+def _turning(content: DigestContent, fire_id: int | None) -> list[Element]:
+    def value(number: int) -> str:
+        place = {"d": content.digest.id, "f": fire_id, "p": number}
+        return json.dumps(place, separators=(",", ":"))
+
+    buttons = []
+    if content.number > 0:
+        buttons.append(button("Previous", "digest_previous", value(content.number - 1)))
+    if content.number + 1 < content.pages:
+        buttons.append(button("Next", "digest_next", value(content.number + 1)))
+    return buttons
+
+
+def place_read(value: str) -> tuple[int, int | None, int]:
+    """The digest, the fire (None: a preview) and the page in a button's value. Raises BadWords."""
+    try:
+        found = json.loads(value)
+        fire = found["f"]
+        place = int(found["d"]), None if fire is None else int(fire), int(found["p"])
+        if not all(number is None or 0 <= number < 2**63 for number in place):
+            raise ValueError
+        return place
+    except (ValueError, KeyError, TypeError, OverflowError):
+        raise BadWords("That button is from a message that I no longer understand.") from None
+
+
+def alt_text(series: OpenSeries) -> str:
+    """What the picture shows, for those who cannot see it (plain text)."""
+    totals = [sum(counts) for counts in zip(*series.counts.values(), strict=True)]
+    now = ", ".join(f"{series.counts[status][-1]:,} {STATUS_NAMES[status].lower()}" for status in WORST_FIRST)
+    return (
+        f"Open incidents over the last {len(totals)} days, by severity. {totals[0]:,} at the beginning,"
+        f" {max(totals):,} at the most, {totals[-1]:,} now ({now})."
+    )
+
+
+# --- making and keeping them -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What whoever makes a digest should know. All of it is mrkdwn."""
+
+    following: Sequence[str]  # the next times it is told, in its zone
+    audience: str | None = None  # who will read it, where that is not everybody who sees its incidents
+    warning: str | None = None
+
+
+def time_in(moment: datetime, zone: str) -> str:
+    """A moment on the clock of a zone: `Mon 30 Nov 2026, 09:00 CET`."""
+    return f"{moment.astimezone(ZoneInfo(zone)):%a %d %b %Y, %H:%M %Z}"
+
+
+def made(sentence: str, row: DigestRow, said: Said, notes: Notes) -> Message:
+    """What was made or changed, said back: in words, with the next times."""
+    text = f"{sentence} *{row.id}*: {said.when} in <#{row.channel_id}>{said.what}"
+    blocks = [section(text), *_notes(notes), actions(_buttons(row))]
+    return message(text, blocks)
+
+
+def audience(channel: str, private: bool, projects: Sequence[str]) -> str:
+    """To whom a channel shows incidents that not everybody may see (mrkdwn)."""
+    named = escape(", ".join(projects[:AUDIENCE_NAMED]))
+    more = len(projects) - AUDIENCE_NAMED
+    named += f" and {more:,} more" if more > 0 else ""
+    who = "Its members" if private else "It is public: everybody in the workspace"
+    whose = "project" if len(projects) == 1 else "projects"
+    return (
+        f"Who will read this in #{escape(channel)}? {who} will, also those who may not see the incidents of the"
+        f" {whose} {named} here."
+    )
+
+
+def _notes(notes: Notes) -> list[Block]:
+    blocks = []
+    if notes.following:
+        blocks.append(context("Next: " + " · ".join(notes.following)))
+    if notes.warning:
+        blocks.append(section(f":warning: {notes.warning}"))
+    if notes.audience:
+        blocks.append(context(f":loudspeaker: {notes.audience}"))
+    return blocks
+
+
+def listed(
+    digests: Sequence[tuple[DigestRow, Said, LastFire | None, bool]], channel_id: str | None, command: str
+) -> Message:
+    """The digests of a channel and of the caller; the last value of each says whether the caller may change it."""
+    if not digests:
+        text = (
+            "There is no digest here, and you own none elsewhere."
+            f' `{escape(command)} digest` makes one, or `{escape(command)} digest add "weekdays at 9"`.'
+        )
+        return message(text, [section(text)])
+    blocks: list[Block] = []
+    for row, said, last, may in digests[:MOST_LISTED]:
+        where = "" if row.channel_id == channel_id else f" in <#{row.channel_id}>"
+        named = f" ({escape(row.name)}, from the organization file)" if row.name else ""
+        text = f"*Digest {row.id}*{named}: {said.when}{where}{said.what}\n{_state(row)} · {_last(last)}"
+        text += f" · owner {escape(row.owner)}"
+        blocks.append(section(text))
+        if may:
+            blocks.append(actions(_buttons(row)))
+    if len(digests) > MOST_LISTED:
+        blocks.append(context(f"These are the first {MOST_LISTED}."))
+    text = "Digests: " + "; ".join(f"{row.id}, {said.schedule}" for row, said, _, _ in digests[:MOST_LISTED])
+    return message(escape(text), blocks)
+
+
+def _state(row: DigestRow) -> str:
+    if row.next_fire_at:
+        return f"next {date(row.next_fire_at)}"
+    return "paused" + (f": {escape(row.pause_reason)}" if row.pause_reason else "")
+
+
+_STATES = {
+    "due": "being drawn",
+    "posted": "on its way",
+    "sent": "sent",
+    "silent": "nothing was open, and nothing was said",
+    "missed": "skipped, because it would have come too late",
+}
+
+
+def _last(last: LastFire | None) -> str:
+    if last is None:
+        return "not told yet"
+    said = _STATES.get(last.state) or f"not sent ({escape(last.reason or 'for a reason that I do not know')})"
+    return f"last {date(last.fire_at)}: {said}"
+
+
+def _buttons(row: DigestRow) -> list[Element]:
+    value = str(row.id)
+    running = button("Resume", "digest_resume", value) if row.date_paused else button("Pause", "digest_pause", value)
+    return [
+        button("Preview", "digest_preview", value),
+        running,
+        button("Edit", "digest_edit", value),
+        button(
+            "Remove",
+            "digest_remove",
+            value,
+            style="danger",
+            confirm=confirm("Remove this digest?", "It is told no more. This cannot be undone.", "Remove"),
+        ),
+    ]
+
+
+def paused_note(row: DigestRow, said: Said, command: str) -> Message:
+    """What the owner, or a manager, is told when a digest was paused by itself."""
+    text = (
+        f"Digest *{row.id}* ({said.when} in <#{row.channel_id}>) is paused: {escape(row.pause_reason or '')}"
+        f" `{escape(command)} digest resume {row.id}` starts it again, as yours."
+    )
+    return message(text, [section(text), actions(_buttons(row))])

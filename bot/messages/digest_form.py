@@ -1,0 +1,156 @@
+"""The form in which a digest is made and changed, and its preview."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bot.messages.blocks import (
+    MAX_FORM_TITLE,
+    MAX_INPUT_LABEL,
+    MAX_OPTION_TEXT,
+    Block,
+    Message,
+    actions,
+    button,
+    context,
+    divider,
+    plain,
+    section,
+)
+from bot.messages.digest import Notes, Said
+from bot.messages.forms import Form
+
+# block_id and action_id of each field.
+CHANNEL, SCHEDULE, ZONE, FILTERS, EMPTY, PICTURE = "channel", "schedule", "zone", "filters", "empty", "picture"
+MAX_FORM_BLOCKS = 100
+
+_EMPTY = (("send", "Say that all is clear"), ("skip", "Say nothing"))
+
+
+def form(
+    title: str,
+    submit: str,
+    origin: str,
+    *,
+    channel_id: str | None,
+    schedule: str,
+    zone: str,
+    filters: str,
+    skip_empty: bool,
+    picture: bool,
+) -> Form:
+    """The form, filled in."""
+    channel: dict[str, Any] = {
+        "type": "conversations_select",
+        "action_id": CHANNEL,
+        "filter": {"include": ["public", "private"], "exclude_bot_users": True},
+    }
+    if channel_id:
+        channel["initial_conversation"] = channel_id
+    empty = [_option(value, label) for value, label in _EMPTY]
+    with_picture = _option("yes", "Add a picture of the last 14 days")
+    blocks = [
+        _input(CHANNEL, "Channel", channel),
+        _input(
+            SCHEDULE,
+            "When",
+            _text(SCHEDULE, schedule, "weekdays at 9"),
+            hint="weekdays at 9 · every day at 17:30 · every monday at 8 · hourly · or cron: 0 9 * * 1-5",
+        ),
+        _input(ZONE, "Time zone", _text(ZONE, zone, "Europe/Berlin")),
+        _input(
+            FILTERS,
+            "Only these incidents",
+            _text(FILTERS, filters, "critical team:payments"),
+            hint="As in list: warning or critical, words of the title, team:, project:, env:, seen:no.",
+            optional=True,
+        ),
+        _input(
+            EMPTY,
+            "When nothing is open",
+            {
+                "type": "radio_buttons",
+                "action_id": EMPTY,
+                "options": empty,
+                "initial_option": empty[1 if skip_empty else 0],
+            },
+        ),
+        _input(
+            PICTURE,
+            "Picture",
+            {
+                "type": "checkboxes",
+                "action_id": PICTURE,
+                "options": [with_picture],
+                **({"initial_options": [with_picture]} if picture else {}),
+            },
+            optional=True,
+        ),
+        actions([button("Preview", "digest_form_preview", "preview")]),
+    ]
+    return {
+        "type": "modal",
+        "callback_id": "digest",
+        "title": plain(title, MAX_FORM_TITLE),
+        "submit": plain(submit, MAX_FORM_TITLE),
+        "close": plain("Cancel", MAX_FORM_TITLE),
+        "private_metadata": origin,
+        "blocks": blocks,
+    }
+
+
+def preview(said: Said, notes: Notes, shown: Message) -> Form:
+    """What the digest would say now, on top of its form."""
+    blocks: list[Block] = [section(f"*{said.when}*{said.what}"), context("Next: " + " · ".join(notes.following))]
+    if notes.warning:
+        blocks.append(section(f":warning: {notes.warning}"))
+    if notes.audience:
+        blocks.append(context(f":loudspeaker: {notes.audience}"))
+    blocks += [divider(), *_without_buttons(shown["blocks"])]
+    return {
+        "type": "modal",
+        "title": plain("Preview", MAX_FORM_TITLE),
+        "close": plain("Back", MAX_FORM_TITLE),
+        "blocks": blocks[:MAX_FORM_BLOCKS],
+    }
+
+
+def _without_buttons(blocks: Sequence[Block]) -> list[Block]:
+    """A preview on top of a form answers nothing: an answer would have no message to stand below."""
+    return [
+        {key: value for key, value in block.items() if key != "accessory"}
+        for block in blocks
+        if block["type"] != "actions"
+    ]
+
+
+def _input(
+    block_id: str, label: str, element: Mapping[str, Any], *, hint: str | None = None, optional: bool = False
+) -> Block:
+    block: Block = {
+        "type": "input",
+        "block_id": block_id,
+        "label": plain(label, MAX_INPUT_LABEL),
+        "element": dict(element),
+        "optional": optional,
+    }
+    if hint:
+        block["hint"] = plain(hint, 2000)
+    return block
+
+
+def _text(action_id: str, value: str, placeholder: str) -> dict[str, Any]:
+    element: dict[str, Any] = {
+        "type": "plain_text_input",
+        "action_id": action_id,
+        "placeholder": plain(placeholder, 150),
+        "max_length": 500,
+    }
+    if value:
+        element["initial_value"] = value
+    return element
+
+
+def _option(value: str, label: str) -> dict[str, Any]:
+    return {"text": plain(label, MAX_OPTION_TEXT), "value": value}

@@ -1,0 +1,390 @@
+"""Digests, as the people who make and read them see them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from sandbox import Answer, Person, SeenMessage
+from sandbox.records import Channel
+from storage.engine import Store
+from tests.stories.conftest import ORGANIZATION, World
+
+
+def add(world: World, words: str, *, by: Person | None = None, channel: Channel | None = None) -> tuple[int, Answer]:
+    """A digest made by Ada unless somebody else is named; gives its number."""
+    answer = world.ask(by or world.ada, f"digest add {words}", channel=channel)
+    assert "You have made digest" in answer.text, answer.text
+    return int(answer.text.split("digest ", 1)[1].split(":", 1)[0]), answer
+
+
+def change(store: Store, digest_id: int, **values: Any) -> None:
+    """Changes columns behind the bot's back."""
+    sets = ", ".join(f"{name} = :{name}" for name in values)
+    with store.write() as tx:
+        tx.execute(text(f"UPDATE digest SET {sets} WHERE id = :id"), {**values, "id": digest_id})  # noqa: S608
+
+
+def time_comes(world: World, digest_id: int, *, ago: timedelta = timedelta(0)) -> datetime:
+    """The digest's time is now, or was so long ago; gives that time."""
+    due = datetime.now(UTC) - ago
+    change(world.store, digest_id, next_fire_at=due)
+    return due
+
+
+def state(world: World, digest_id: int, what: str = "state") -> list[Any]:
+    """A column of the digest's fires, oldest first."""
+    with world.store.read() as connection:
+        query = f"SELECT {what} FROM digest_fire WHERE digest_id = :id ORDER BY fire_at"  # noqa: S608
+        return list(connection.execute(text(query), {"id": digest_id}).scalars())
+
+
+def posted(world: World, channel: Channel, containing: str) -> list[SeenMessage]:
+    """The messages of a channel that everybody sees, with these words."""
+    return [one for one in world.slack.messages(channel) if containing in one.text and not one.ephemeral]
+
+
+def wait_for_post(world: World, channel: Channel, containing: str) -> SeenMessage:
+    world.slack.wait_until(
+        lambda: bool(posted(world, channel, containing)), timeout=20, what=f"a post with {containing}"
+    )
+    return posted(world, channel, containing)[-1]
+
+
+def unseen(world: World, number: int) -> None:
+    """As an alert leaves it: nobody has seen the incident yet."""
+    with world.store.write() as tx:
+        query = "DELETE FROM incident_seen s USING incident i WHERE i.id = s.incident_id AND i.identifier = :number"
+        tx.execute(text(query), {"number": number})
+
+
+def test_a_digest_is_said_back_and_comes(world: World) -> None:
+    unseen(world, world.declare("Payments fail with 502", options="critical project:checkout team:payments"))
+    number = world.declare("Cards time out", options="warning project:checkout team:payments")
+    world.ask(world.ben, f"ack {number}")
+    world.ask(world.ben, f"comment {number} I am looking at the gateway")
+    digest_id, answer = add(world, '"weekdays at 9" picture:no')
+    assert "weekdays at 09:00 (Europe/Berlin)" in answer.text
+    assert answer.text.count("09:00 CE") == 3
+    time_comes(world, digest_id)
+    digest = wait_for_post(world, world.cast.checkout, "2 open incidents")
+    assert "1 critical" in digest.text
+    assert "1 warning" in digest.text
+    assert "1 not acknowledged" in digest.text
+    assert digest.text.index("#1 Payments fail with 502") < digest.text.index("#2 Cards time out")
+    assert "Payments · 2 open" in digest.text
+    assert "Ben Tal and Ada Obi" in digest.text or "Ben Tal, Ada Obi" in digest.text
+    assert "I am looking at the gateway" in digest.text
+    assert "2 opened, 0 resolved" in digest.text
+    assert digest.metadata
+    world.ben.press(digest, "View", containing="#1")
+    world.ben.wait_for_message(world.cast.checkout, containing="Nobody has acknowledged this yet")
+
+
+def test_the_next_digest_tells_what_was_resolved_since(world: World) -> None:
+    for title in ("Slow search", "Disk full", "Still broken"):
+        world.declare(title)
+    digest_id, _ = add(world, '"hourly" picture:no')
+    time_comes(world, digest_id)
+    wait_for_post(world, world.cast.checkout, "3 open incidents")
+    world.ask(world.ada, "resolve 1")
+    world.ask(world.ada, "resolve 2")
+    time_comes(world, digest_id)
+    digest = wait_for_post(world, world.cast.checkout, "1 open incident\n")
+    assert "0 opened, 2 resolved · median less than a minute to resolve" in digest.text
+    assert "Resolved: #2 Disk full, #1 Slow search" in digest.text
+
+
+def test_a_picture_comes_with_it_once_slack_has_looked_at_it(world: World) -> None:
+    world.declare("Payments fail with 502", options="critical project:checkout")
+    digest_id, _ = add(world, '"hourly"')
+    time_comes(world, digest_id)
+    digest = wait_for_post(world, world.cast.checkout, "1 open incident\n")
+    image = next(block for block in digest.blocks if block["type"] == "image")
+    assert image["slack_file"]["id"] == state(world, digest_id, "file_id")[0]
+    assert "1 now (1 critical, 0 warning, 0 open)" in image["alt_text"]
+
+
+@pytest.mark.parametrize("method", ["files.getUploadURLExternal", "files.completeUploadExternal", "files.info"])
+def test_the_digest_goes_without_its_picture_when_that_fails(world: World, method: str) -> None:
+    world.declare("Payments fail with 502")
+    world.slack.faults.refuse(method, "internal_error", times=None)
+    digest_id, _ = add(world, '"hourly"')
+    time_comes(world, digest_id)
+    digest = wait_for_post(world, world.cast.checkout, "1 open incident\n")
+    assert not [block for block in digest.blocks if block["type"] == "image"]
+
+
+def test_nothing_open_is_one_line(world: World) -> None:
+    digest_id, _ = add(world, '"weekdays at 9"')
+    time_comes(world, digest_id)
+    digest = wait_for_post(world, world.cast.checkout, "Nothing is open")
+    assert len(digest.blocks) == 1
+    assert "Next digest" in digest.text
+
+
+def test_nothing_open_is_silence_when_asked_for(world: World) -> None:
+    digest_id, _ = add(world, '"weekdays at 9" empty:skip')
+    time_comes(world, digest_id)
+    world.slack.wait_until(lambda: state(world, digest_id) == ["silent"], what="a silent digest")
+    assert not posted(world, world.cast.checkout, "Nothing is open")
+    assert "nothing was open" in world.ask(world.ada, "digest list").text
+
+
+def test_long_ones_page_in_place_for_everybody(world: World) -> None:
+    for number in range(1, 34):
+        world.declare(f"Trouble {number:02}", options="project:checkout team:payments")
+    # In a channel without cards, which come first.
+    digest_id, _ = add(world, '"hourly"', channel=world.cast.random)
+    time_comes(world, digest_id)
+    digest = wait_for_post(world, world.cast.random, "33 open incidents")
+    assert "Page 1 of 3" in digest.text
+    assert digest.buttons.count("View") == 15
+    world.ben.press(digest, "Next")
+    digest.wait_for(lambda m: "Page 2 of 3" in m.text and "#16 Trouble 16" in m.text)
+    world.ben.press(digest, "Next")
+    digest.wait_for(lambda m: "Page 3 of 3" in m.text and "#33 Trouble 33" in m.text)
+    assert "Next" not in digest.buttons
+    world.ben.press(digest, "Previous")
+    digest.wait_for(lambda m: "Page 2 of 3" in m.text)
+    world.ben.press(digest, "Previous")
+    digest.wait_for(lambda m: "Page 1 of 3" in m.text)
+    assert [block for block in digest.blocks if block["type"] == "image"]
+    assert not digest.ephemeral
+
+
+def test_a_page_is_turned_only_in_its_channel(world: World) -> None:
+    for number in range(1, 18):
+        world.declare(f"Trouble {number:02}")
+    digest_id, _ = add(world, '"hourly" picture:no', channel=world.cast.random)
+    time_comes(world, digest_id)
+    digest = wait_for_post(world, world.cast.random, "17 open incidents")
+    pressed = world.cyn.press(digest, "Next")
+    digest.wait_for(lambda m: "Page 2 of 2" in m.text)
+    forged = dict(pressed.payload)
+    forged["channel"] = {"id": world.cast.catalogue.id, "name": "catalogue"}
+    world.cyn.press(digest, "Previous")
+    digest.wait_for(lambda m: "Page 1 of 2" in m.text)
+    world.cyn.replay(forged)
+    world.slack.wait_until(
+        lambda: any("There is no digest" in str(one.sent) for one in world.slack.traffic), what="a refusal"
+    )
+    world.slack.settle()
+    assert "Page 1 of 2" in digest.text
+    assert not any("Page 2 of 2" in one.text for one in world.cyn.sees(world.cast.catalogue))
+
+
+def test_now_sends_at_once_and_leaves_the_schedule(world: World) -> None:
+    world.declare("Payments fail with 502")
+    digest_id, _ = add(world, '"weekdays at 9" picture:no')
+    with world.store.read() as connection:
+        before = connection.execute(text("SELECT next_fire_at, last_fire_at FROM digest")).one()
+    answer = world.ask(world.ada, f"digest now {digest_id}")
+    assert "on its way" in answer.text
+    wait_for_post(world, world.cast.checkout, "1 open incident\n")
+    with world.store.read() as connection:
+        assert connection.execute(text("SELECT next_fire_at, last_fire_at FROM digest")).one() == before
+
+
+def test_what_was_missed_is_skipped_and_a_little_late_is_sent(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.declare("Payments fail with 502")
+    late, _ = add(world, '"0 0 1 1 *" picture:no')
+    too_late, _ = add(world, '"0 0 1 1 *" picture:no', channel=world.cast.random)
+    due = time_comes(world, late, ago=timedelta(minutes=9))
+    time_comes(world, too_late, ago=timedelta(minutes=11))
+    wait_for_post(world, world.cast.checkout, "1 open incident\n")
+    assert state(world, late, "fire_at") == [due]
+    world.slack.wait_until(lambda: "a digest was skipped" in caplog.text, what="a line in the log")
+    assert state(world, too_late) == []
+    assert not posted(world, world.cast.random, "open incident")
+
+
+def test_an_owner_without_access_ends_it_and_is_told_once(world: World) -> None:
+    world.apply(ORGANIZATION.replace("Ben Tal, role: member", "Ben Tal, role: admin"))
+    world.declare("Payments fail with 502")
+    digest_id, _ = add(world, '"hourly" picture:no', by=world.ben)
+    world.apply(
+        ORGANIZATION.replace("Ben Tal, role: member, teams: [payments]", "Ben Tal, role: admin, teams: []"),
+        prune=True,
+    )
+    time_comes(world, digest_id)
+    note = world.ben.wait_for_message(containing="is paused")
+    assert "sees no project any more" in note.text
+    assert not posted(world, world.cast.checkout, "open incident")
+    world.slack.settle()
+    assert len([one for one in world.ben.direct_messages() if "is paused" in one.text]) == 1
+    # A manager takes it over.
+    answer = world.ask(world.dan, f"digest resume {digest_id}")
+    assert "You have resumed digest" in answer.text
+    time_comes(world, digest_id)
+    wait_for_post(world, world.cast.checkout, "1 open incident\n")
+
+
+def test_when_the_owner_has_left_the_managers_are_told(world: World) -> None:
+    world.apply(ORGANIZATION.replace("Ben Tal, role: member", "Ben Tal, role: admin"))
+    world.declare("Payments fail with 502")
+    digest_id, _ = add(world, '"hourly" picture:no', by=world.ben)
+    without = "\n".join(line for line in ORGANIZATION.splitlines() if "Ben Tal" not in line)
+    world.apply(without, prune=True)
+    time_comes(world, digest_id)
+    for person in (world.ada, world.dan):
+        note = person.wait_for_message(containing="is paused")
+        assert "Ben Tal, who owns it, is no longer a member of Acme" in note.text
+    assert not world.sue.direct_messages()
+    assert not posted(world, world.cast.checkout, "open incident")
+
+
+def test_a_digest_shows_what_its_owner_sees_when_it_fires(world: World) -> None:
+    world.apply(ORGANIZATION.replace("Ben Tal, role: member", "Ben Tal, role: admin"))
+    world.declare("Payments fail with 502")
+    world.declare("Search is slow", options="project:catalogue")
+    digest_id, _ = add(world, '"hourly" picture:no', by=world.ben, channel=world.cast.random)
+    time_comes(world, digest_id)
+    digest = wait_for_post(world, world.cast.random, "1 open incident\n")
+    assert "Search is slow" not in digest.text
+
+
+def test_who_may_make_one_and_where_it_is_read(world: World) -> None:
+    refused = world.ask(world.ben, 'digest add "weekdays at 9"')
+    assert "admins, managers and owners" in refused.text
+    _, answer = add(world, '"weekdays at 9" project:checkout', channel=world.cast.random)
+    assert "everybody in the workspace will" in answer.text
+    assert "Checkout" in answer.text
+    world.apply(ORGANIZATION.replace("[T0001]}", "[T0001], open_membership: true}"))
+    _, answer = add(world, '"weekdays at 9" project:checkout', channel=world.cast.random)
+    assert "everybody" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ('"0 9 30 2 *"', "there is no 30 February"),
+        ('"61 * * * *"', "“61” is no minute"),
+        ("every blursday at 9", "“thursday”"),
+        ('"weekdays at 9" tz:Berlin', "Did you mean Europe/Berlin?"),
+        ('"weekdays at 9" project:chekout', "Did you mean checkout?"),
+        ('"weekdays at 9" tema:payments', "Did you mean team:?"),
+        ('"weekdays at 9" closed', "closed leaves none"),
+        ('"weekdays at 9" empty:maybe', "skip or send"),
+        ('"weekdays at 9" since:yesterday', "is no time for since:"),
+        ("", "When should it come?"),
+    ],
+)
+def test_a_mistake_is_named_with_the_right_form(world: World, words: str, named: str) -> None:
+    answer = world.ask(world.ada, f"digest add {words}")
+    assert named in answer.text
+    assert "digest add" in answer.text
+
+
+def test_channels_that_cannot_have_one_are_named(world: World) -> None:
+    away = world.slack.channel("C0008", "elsewhere", bot_in=False)
+    shared = world.slack.channel("C0009", "partners", shared_with="T0999")
+    assert "I am not in #elsewhere" in world.ask(world.ada, "digest add hourly", channel=away).text
+    assert "shared with another company" in world.ask(world.ada, "digest add hourly", channel=shared).text
+
+
+def test_one_that_fires_every_minute_is_made_with_a_warning(world: World) -> None:
+    _, answer = add(world, "* * * * *")
+    assert "a message every minute" in answer.text
+    _, answer = add(world, "weekdays at 9")
+    assert "a message every" not in answer.text
+
+
+def test_words_without_quotes_and_filters_behind_them(world: World) -> None:
+    _, answer = add(world, "every monday at 8 tz:america/new_york critical team:payments")
+    assert "every Monday at 08:00 (America/New_York)" in answer.text
+    assert "critical team:payments" in answer.text
+    _, answer = add(world, "0 9 * * 1-5 latency")
+    assert "weekdays at 09:00" in answer.text
+    assert "latency" in answer.text
+
+
+def test_the_list_has_the_buttons(world: World) -> None:
+    digest_id, _ = add(world, '"weekdays at 9"')
+    add(world, '"hourly"', channel=world.cast.random)
+    listed = world.ask(world.ada, "digest list")
+    assert listed.text.index(f"Digest {digest_id}") < listed.text.index(f"Digest {digest_id + 1}")
+    assert "owner Ada Obi" in listed.text
+    assert "not told yet" in listed.text
+    assert "in #random" in listed.text
+    message = listed.message
+    assert message is not None
+    assert {"Preview", "Pause", "Edit", "Remove"} <= set(message.buttons)
+    world.ada.press(message, "Pause", containing=f"Digest {digest_id}")
+    paused = world.ada.wait_for_message(world.cast.checkout, containing="You have paused digest")
+    assert "Resume" in paused.buttons
+    world.ada.press(paused, "Resume")
+    world.ada.wait_for_message(world.cast.checkout, containing="You have resumed digest")
+    world.ada.press(message, "Remove", containing=f"Digest {digest_id}")
+    world.ada.wait_for_message(world.cast.checkout, containing="You have removed digest")
+    assert "There is no digest" in world.ask(world.ada, f"digest now {digest_id}").text
+    # Who may not change them sees those of the channel, without buttons.
+    seen = world.ask(world.cyn, "digest list", channel=world.cast.random)
+    assert "every hour" in seen.text
+    assert seen.message is not None
+    assert "Pause" not in seen.message.buttons
+    assert "is Ada Obi's" in world.ask(world.cyn, f"digest pause {digest_id + 1}", channel=world.cast.random).text
+
+
+def test_a_preview_is_for_the_caller_alone(world: World) -> None:
+    world.declare("Payments fail with 502")
+    digest_id, _ = add(world, '"weekdays at 9"')
+    answer = world.ask(world.ada, f"digest preview {digest_id}")
+    assert "1 open incident" in answer.text
+    assert answer.message is not None
+    assert answer.message.ephemeral
+    assert state(world, digest_id) == []
+
+
+def test_the_form_with_its_preview(world: World) -> None:
+    world.declare("Payments fail with 502", options="critical project:checkout")
+    world.ask(world.ada, "digest")
+    form = world.ada.wait_for_form("New digest")
+    assert form.value("Time zone") == "Europe/Berlin"
+    form.fill("When", "every blursday at 9")
+    form.fill("Time zone", "Berlin")
+    outcome = form.submit()
+    assert "thursday" in outcome.errors["When"]
+    assert "Europe/Berlin" in outcome.errors["Time zone"]
+    form.fill("When", "every day at 17:30")
+    form.fill("Time zone", "Europe/Berlin")
+    form.fill("Only these incidents", "critical")
+    form.choose("When nothing is open", "Say nothing")
+    world.ada.press(form, "Preview")
+    preview = world.ada.wait_for_form("Preview")
+    assert "every day at 17:30" in preview.text
+    assert "#1 Payments fail with 502" in preview.text
+    preview.close()
+    form = world.ada.wait_for_form("New digest")
+    assert form.submit().closed
+    made = world.ada.wait_for_message(world.cast.checkout, containing="You have made digest")
+    assert "every day at 17:30 (Europe/Berlin)" in made.text
+    assert "critical" in made.text
+    digest_id = int(made.text.split("digest ", 1)[1].split(":", 1)[0])
+    world.ada.press(made, "Edit")
+    form = world.ada.wait_for_form(f"Digest {digest_id}")
+    assert form.value("When") == "every day at 17:30"
+    assert form.value("Only these incidents") == "critical"
+    form.fill("When", "0 8 * * 1")
+    assert form.submit().closed
+    changed = world.ada.wait_for_message(world.cast.checkout, containing="You have changed digest")
+    assert "every Monday at 08:00" in changed.text
+
+
+def test_whoever_changes_a_digest_answers_for_what_it_shows(world: World) -> None:
+    world.apply(ORGANIZATION.replace("Ben Tal, role: member", "Ben Tal, role: admin"))
+    world.declare("Payments fail with 502")
+    world.declare("Search is slow", options="project:catalogue")
+    narrow, _ = add(world, '"hourly" project:checkout picture:no')
+    wide, _ = add(world, '"hourly" picture:no')
+    assert "is Ada Obi's" in world.ask(world.ben, f"digest edit {wide}").text
+    world.ask(world.ben, f"digest edit {narrow}")
+    form = world.ben.wait_for_form(f"Digest {narrow}")
+    form.fill("Only these incidents", "")
+    assert form.submit().closed
+    time_comes(world, narrow)
+    digest = wait_for_post(world, world.cast.checkout, "1 open incident\n")
+    assert "Search is slow" not in digest.text
