@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "intake03"
-down_revision = "delivery01"
+down_revision = "digests01"
 branch_labels = None
 depends_on = None
 
