@@ -2,7 +2,7 @@
 
 A stored comment is Slack's mrkdwn with everything escaped, `<person:ID>` and `<team:ID>` for whom it mentions,
 and the links and channels that Slack itself wrote. Broadcasts (`@here`, `@channel`, `@everyone`) become plain
-words: a comment never calls a whole channel.
+words: a comment never calls a whole channel. A name that Slack left plain is looked up in `names`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from bot.incidents.access import Access
 from bot.incidents.comments import CommentText
 from bot.incidents.errors import Refusal
 from bot.incidents.markup import escape, unescape
-from bot.people import rich_text
+from bot.people import names, rich_text
 from bot.people.identity import Identity
+from bot.people.names import Named
 from storage.queries import directory
 
 _TOKEN = re.compile(r"<([^<>\n]{1,3000})>")
@@ -57,21 +58,28 @@ class MentionReader:
         self._people: dict[str, int] = {}
         self._teams: dict[str, int] = {}
         self._unknown: list[str] = []
+        self._directory: names.Directory | None = None
 
     def text(self, written: str) -> CommentText:
-        """From text as a command or a message brings it. Raises CannotMention, TooManyMentions, SlackAway."""
+        """From text as a command or a message brings it.
+
+        Raises CannotMention, TooManyMentions, WhoIsMeant, SlackAway.
+        """
+        quoted = names.not_talk(written)
         parts: list[str] = []
         place = 0
         for token in _TOKEN.finditer(written):
-            parts.append(escape(unescape(written[place : token.start()])))
+            parts.append(self._plain(written, place, token.start(), quoted))
             parts.append(self._token(token[1]))
             place = token.end()
-        parts.append(escape(unescape(written[place:])))
+        parts.append(self._plain(written, place, len(written), quoted))
         return self._finished("".join(parts).strip(), None)
 
     def block(self, block: Mapping[str, Any]) -> CommentText:
-        """From what a rich text field holds. Raises BadWords, CannotMention, TooManyMentions, SlackAway."""
-        stored = rich_text.kept(block, person=self._person, team=lambda usergroup: self._team(usergroup, ""))
+        """From what a rich text field holds. Raises BadWords and as `text` does."""
+        stored = rich_text.kept(
+            block, person=self._person, team=lambda usergroup: self._team(usergroup, ""), plain=self._named_in
+        )
         return self._finished(rich_text.mrkdwn(stored).strip(), stored)
 
     def _finished(self, text: str, stored: dict[str, Any] | None) -> CommentText:
@@ -118,6 +126,49 @@ class MentionReader:
                 return 0
             self._teams[usergroup] = team.id
         return self._teams[usergroup]
+
+    def _plain(self, written: str, start: int, end: int, quoted: list[tuple[int, int]]) -> str:
+        """A part without tokens, as it is stored: the names in it mentioned, everything else escaped."""
+        pieces = self._pieces(written, start, end, quoted)
+        return "".join(
+            escape(unescape(piece)) if isinstance(piece, str) else f"<{piece[0]}:{piece[1]}>" for piece in pieces
+        )
+
+    def _named_in(self, text: str) -> list[str | tuple[str, int]]:
+        """A plain text in pieces: text, and ("person" or "team", id) for each name in it."""
+        return self._pieces(text, 0, len(text), names.not_talk(text))
+
+    def _pieces(self, text: str, start: int, end: int, quoted: list[tuple[int, int]]) -> list[str | tuple[str, int]]:
+        pieces: list[str | tuple[str, int]] = []
+        place = start
+        # Looked for in the whole text, so that what stands before a part is seen though it belongs to a token.
+        for found in names.names_in(text, start, end):
+            if found.start() < place or any(begin <= found.start() < finish for begin, finish in quoted):
+                continue
+            meant = self._meant(text, found, end)
+            if meant is not None:
+                named, behind = meant
+                pieces += [text[place : found.start()], (named.kind, named.id)]
+                place = behind
+        return [piece for piece in (*pieces, text[place:end]) if piece]
+
+    def _meant(self, text: str, found: re.Match[str], end: int) -> tuple[Named, int] | None:
+        if self._directory is None:
+            self._directory = names.Directory(self._everybody())
+        meant = self._directory.meant(text, found, end)
+        if meant is not None:
+            named = meant[0]
+            known = self._people if named.kind == "person" else self._teams
+            if named.id not in known.values():
+                self._one_more()
+                known[f"@{named.id}"] = named.id
+        return meant
+
+    def _everybody(self) -> list[Named]:
+        members = directory.members(self._connection, self._access.organization_id)
+        teams = directory.teams(self._connection, self._access.organization_id)
+        people = [Named.member(one.id, one.name, one.email) for one in members]
+        return people + [Named.team(one.id, one.name, one.slug) for one in teams]
 
     def _one_more(self) -> None:
         if len(self._people) + len(self._teams) + len(self._unknown) >= MOST_MENTIONS:

@@ -40,12 +40,30 @@ _PLAIN = ("text", "link")  # all that stands in preformatted text
 _DEEPEST = 8  # indent of a list
 
 
-def kept(block: Mapping[str, Any], *, person: Callable[[str], int], team: Callable[[str], int]) -> dict[str, Any]:
+def kept(
+    block: Mapping[str, Any],
+    *,
+    person: Callable[[str], int],
+    team: Callable[[str], int],
+    plain: Callable[[str], list[str | tuple[str, int]]],
+) -> dict[str, Any]:
     """A rich text block with ids of the database in place of Slack's, and no broadcast.
 
-    `person` and `team` turn the ids of users and user groups. What is unknown becomes its text, or goes. Raises
-    BadWords for text that cannot be stored, and what `person` and `team` raise.
+    `person` and `team` turn the ids of users and user groups; `plain` takes a text apart into texts and the
+    ("person" or "team", id) that are named in it. What is unknown becomes its text, or goes. Raises BadWords for text
+    that cannot be stored, and what the three raise.
     """
+
+    def talk(element: Mapping[str, Any]) -> list[dict[str, Any]]:
+        found = inline(element)
+        if found is None:
+            return []
+        if found["type"] != "text" or found.get("style", {}).get("code"):
+            return [found]
+        return [
+            {**found, "text": piece} if isinstance(piece, str) else _mention(*piece, found.get("style"))
+            for piece in plain(found["text"])
+        ]
 
     def inline(element: Mapping[str, Any]) -> dict[str, Any] | None:
         kind = element.get("type")
@@ -70,8 +88,10 @@ def kept(block: Mapping[str, Any], *, person: Callable[[str], int], team: Callab
         if known["type"] == "rich_text_list":
             sections = [one for one in _elements(element) if one.get("type") == "rich_text_section"]
             inner = [container(section) for section in sections]
-        else:
+        elif known["type"] == "rich_text_preformatted":
             inner = [inline(one) for one in _elements(element)]
+        else:
+            inner = [one for element_ in _elements(element) for one in talk(element_)]
         found = [one for one in inner if one is not None]
         if known["type"] == "rich_text_preformatted":
             found = [one for one in found if one["type"] in _PLAIN]
@@ -83,6 +103,13 @@ def kept(block: Mapping[str, Any], *, person: Callable[[str], int], team: Callab
 
     containers = [container(element) for element in _elements(block)]
     return {"type": "rich_text", "elements": [one for one in containers if one is not None]}
+
+
+def _mention(kind: str, id_: int, style: object) -> dict[str, Any]:
+    found: dict[str, Any] = (
+        {"type": "user", "member_id": id_} if kind == "person" else {"type": "usergroup", "team_id": id_}
+    )
+    return {**found, "style": style} if style else found
 
 
 def _elements(element: Mapping[str, Any]) -> list[Mapping[str, Any]]:

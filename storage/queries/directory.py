@@ -19,6 +19,23 @@ class Named:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A member."""
+
+    id: int
+    name: str
+    email: str
+
+
+def members(connection: Connection, organization_id: int) -> list[Person]:
+    """The organization's present members."""
+    query = select(Member.id, Member.name, Member.email).where(
+        Member.organization_id == organization_id, Member.date_removed.is_(None)
+    )
+    return [Person(*row) for row in connection.execute(query)]
+
+
 def teams(connection: Connection, organization_id: int) -> list[Named]:
     """The organization's teams, by slug."""
     query = select(Team.id, Team.slug, Team.name).where(Team.organization_id == organization_id).order_by(Team.slug)

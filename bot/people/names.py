@@ -1,0 +1,133 @@
+"""Names that stand in a text as `@name` because Slack made no mention of them: whom they mean, if anybody.
+
+Slack knows its own handles and turns them into mentions; what is left was typed in a hurry, or by hand. A name that
+fits one member or team is a mention of them, one that fits several is asked about, any other `@` is just text.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from bot.incidents.errors import Refusal
+from bot.incidents.words import shortened
+
+# Behind a letter it is an e-mail address, behind a slash or the like a part of a path or a link; before a slash it is
+# a package (`@types/node`), before another @ an address of some federated network.
+_NAME = re.compile(r"(?<![\w@./\\:#&=+~$%|-])@(\w++(?:[._-]\w++)*+)(?![@/\\])")
+# What is quoted as code or is an address is nobody's name: the longest kind first.
+_NOT_TALK = re.compile(r"```.*?```|`[^`\n]+`|\b[a-z][a-z0-9+.-]{1,20}://\S+", re.IGNORECASE | re.DOTALL)
+# Slack's own words, which a comment never passes on.
+_BROADCASTS = frozenset({"here", "channel", "everyone", "group"})
+_MOST_NAMED = 5
+# As much of a text as a name with blanks may be.
+_FULL_NAME = re.compile(r"[\w .'’\u00a0-]{1,80}")
+_MOST_WORDS = 5
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A member or a team, with everything that `@…` may call them."""
+
+    kind: Literal["person", "team"]
+    id: int
+    name: str
+    handles: frozenset[str]  # folded; one word each
+    full_names: frozenset[str]  # folded; blanks may stand in them
+    offered: tuple[str, ...]  # handles as one would type them, the best first
+
+    @classmethod
+    def member(cls, id_: int, name: str, email: str) -> Named:
+        """A member: first name; full name, with anything or nothing between its words; first part of the e-mail."""
+        words = name.split()
+        local = email.partition("@")[0].partition("+")[0]
+        handles = {folded(name), folded(local), *(folded(word) for word in words[:1])}
+        full = frozenset({folded(name)} - {""})
+        return cls("person", id_, name, frozenset(handles - {""}), full, (".".join(words).lower(), local))
+
+    @classmethod
+    def team(cls, id_: int, name: str, slug: str) -> Named:
+        """A team: by slug or name."""
+        full = frozenset({folded(name), folded(slug)} - {""})
+        return cls("team", id_, f"the team {name}", full, full, (slug,))
+
+
+class WhoIsMeant(Refusal):
+    """A name that fits several."""
+
+    def __init__(self, typed: str, fitting: Iterable[Named], handle_of: Mapping[Named, str | None]) -> None:
+        listed = sorted(fitting, key=lambda one: (one.kind, one.name))
+        names = [f"{one.name} (@{handle_of[one]})" if handle_of[one] else one.name for one in listed[:_MOST_NAMED]]
+        if len(listed) > _MOST_NAMED:
+            names.append("others")
+        super().__init__(
+            f"Whom do you mean by “@{shortened(typed)}”? It could be {', '.join(names[:-1])} or {names[-1]}."
+            " Nothing was added: pick one from the list that Slack shows while you type, or write more of the name."
+        )
+
+
+class Directory:
+    """Everybody whom a plain name may mean in one organization."""
+
+    def __init__(self, everybody: Iterable[Named]) -> None:
+        self._by_handle: dict[str, list[Named]] = {}
+        self._by_full_name: dict[str, list[Named]] = {}
+        for one in everybody:
+            for handle in one.handles:
+                self._by_handle.setdefault(handle, []).append(one)
+            for name in one.full_names:
+                self._by_full_name.setdefault(name, []).append(one)
+
+    def meant(self, text: str, found: re.Match[str], end: int) -> tuple[Named, int] | None:
+        """Who is meant by a name found in a text, and where the name ends, which is before `end`; None: nobody.
+
+        `@Ada Obi` is taken whole before `@Ada` alone. Raises WhoIsMeant.
+        """
+        if found[1].lower() in _BROADCASTS:
+            return None
+        start = found.start(1)
+        for place in _longer(text, start, found.end(), end):
+            named = self._only(text[start:place], self._by_full_name)
+            if named is not None:
+                return named, place
+        named = self._only(found[1], self._by_handle)
+        return None if named is None else (named, found.end())
+
+    def _only(self, typed: str, known: Mapping[str, list[Named]]) -> Named | None:
+        fitting = known.get(folded(typed), [])
+        if len(fitting) > 1:
+            raise WhoIsMeant(typed, fitting, {one: self._unmistakable(one) for one in fitting})
+        return fitting[0] if fitting else None
+
+    def _unmistakable(self, one: Named) -> str | None:
+        fitting = (handle for handle in one.offered if self._by_handle.get(folded(handle)) == [one])
+        return next(fitting, None)
+
+
+def _longer(text: str, start: int, word_end: int, end: int) -> list[int]:
+    """Where a name could end that goes on behind its first word, the farthest first."""
+    window = _FULL_NAME.match(text, start, end)
+    behind = max(word_end, window.end()) if window else word_end
+    words = itertools.islice(_WORD.finditer(text, word_end, behind), _MOST_WORDS - 1)
+    return [word.end() for word in words][::-1]
+
+
+def folded(name: str) -> str:
+    """What spellings of a name have in common: letters and digits, without case, accents and what is between."""
+    plain = unicodedata.normalize("NFKD", name.casefold())
+    return "".join(letter for letter in plain if letter.isalnum())
+
+
+def not_talk(text: str) -> list[tuple[int, int]]:
+    """The places of code and addresses in a text: begin and end of each."""
+    return [found.span() for found in _NOT_TALK.finditer(text)] if "@" in text else []
+
+
+def names_in(text: str, start: int, end: int) -> list[re.Match[str]]:
+    """The places between `start` and `end` where `@name` stands as a name; group 1 is the name without the `@`."""
+    return list(_NAME.finditer(text, start, end))
