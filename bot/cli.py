@@ -27,7 +27,7 @@ from bot.intake.tokens import SECRET_MAX_LENGTH, SecretBox, Source, new_token, t
 from bot.organization.apply import NotApplicable, apply
 from bot.organization.difference import Kind, Plan
 from bot.organization.file import BadFile, load
-from bot.settings import Mode, Settings, SettingsError
+from bot.settings import LogLevel, Mode, Settings, SettingsError
 from storage.errors import Contended, DatabaseAway, EmbeddedPostgresError
 from storage.migrate import migrate
 from storage.queries import tokens as stored_tokens
@@ -156,10 +156,20 @@ def migrate_() -> int:
 
 def doctor() -> int:
     """Looks at settings, database, Slack tokens, scopes and channels, and says how to mend what is wrong."""
-    settings = _settings()
-    from bot.doctor import examine
+    from bot.doctor import Finding, examine, mistaken
 
-    sound = examine(settings, lambda finding: typer.echo(log.redact(finding.line())))
+    def told(finding: Finding, secrets: Sequence[str] = ()) -> None:
+        typer.echo(log.redact(finding.line(), secrets))
+
+    try:
+        settings = Settings.load()
+    except SettingsError as error:
+        for line in error.sentence.splitlines():
+            told(mistaken(line))
+        return EXIT_OUTSIDE
+    # What the libraries would log about a fault is in its line.
+    log.configure(LogLevel.CRITICAL, settings.log_format, secrets=settings.secrets)
+    sound = examine(settings, lambda finding: told(finding, settings.secrets))
     return 0 if sound else EXIT_OUTSIDE
 
 

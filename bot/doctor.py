@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,8 +11,10 @@ from typing import Any
 
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
+from slack_sdk.http_retry.builtin_handlers import RateLimitErrorRetryHandler
 
 from bot.database import open_database
+from bot.intake.tokens import SecretBox, SecretUnreadable
 from bot.settings import Mode, Settings
 from bot.slack.clients import web_client
 from bot.slack.manifest import SCOPES
@@ -22,6 +25,27 @@ from storage.queries import doctor as queries
 
 # Slack refuses requests, and the bot Slack's, when the clocks are this far apart.
 MAX_CLOCK_SKEW_S = 60
+# A large organization has more channels than Slack answers questions in a minute; it says how long to wait.
+_PATIENCE = 5  # times
+
+_OAUTH_PAGE = "the app's page “OAuth & Permissions”"
+_COPY_BOT_TOKEN = f"Copy the Bot User OAuth Token (xoxb-…) from {_OAUTH_PAGE} into SLACK_BOT_TOKEN, and start again."
+# What to do about each of Slack's reasons for refusing the bot token.
+_BOT_TOKEN_MENDS = {
+    "account_inactive": f"The app was removed from the workspace: install it again there. {_COPY_BOT_TOKEN}",
+    "token_revoked": f"The app was removed from the workspace: install it again there. {_COPY_BOT_TOKEN}",
+    "token_expired": f"Switch token rotation off for the app, and install it again. {_COPY_BOT_TOKEN}",
+    "invalid_auth": _COPY_BOT_TOKEN,
+    "not_authed": _COPY_BOT_TOKEN,
+    "not_allowed_token_type": _COPY_BOT_TOKEN,
+}
+_COPY_APP_TOKEN = (
+    "On the app's page “Basic Information”, make an app-level token (xapp-…) with connections:write, put it into"
+    " SLACK_APP_TOKEN, and switch Socket Mode on."
+)
+_OTHER_SERVER = "Check SLACK_API_URL: what answers there is not Slack's Web API."
+_NOT_REACHED = "Check SLACK_API_URL, the network, and a proxy on the way."
+_LATER = "That is not the token's fault: try again in a minute, and see status.slack.com if it stays."
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,107 +60,158 @@ class Finding:
         """As it is printed."""
         if self.mend is None:
             return f"ok     {self.what}: {self.says}"
-        return f"FAULT  {self.what}: {self.says}. {self.mend}"
+        return f"FAULT  {self.what}: {self.says}{'' if self.says.endswith('?') else '.'} {self.mend}"
 
 
-def examine(settings: Settings, report: Callable[[Finding], None]) -> bool:
+def mistaken(sentence: str) -> Finding:
+    """What is wrong with a setting; without it nothing else can be looked at."""
+    return Finding("settings", sentence.rstrip("."), "Mend it in the environment or in .env, and run doctor again.")
+
+
+def examine(
+    settings: Settings, report: Callable[[Finding], None], now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> bool:
     """Looks at everything, reporting as it goes; whether all of it is as it should be."""
     sound = True
+    for finding in _everything(settings, now):
+        sound = sound and finding.mend is None
+        report(finding)
+    return sound
 
-    def told(findings: Iterator[Finding]) -> None:
-        nonlocal sound
-        for finding in findings:
-            sound = sound and finding.mend is None
-            report(finding)
 
-    told(_settings(settings))
+def _everything(settings: Settings, now: Callable[[], datetime]) -> Iterator[Finding]:
+    yield _settings(settings)
     try:
         with open_database(settings) as url:
             store = Store.open(url)
             try:
                 with store.read() as connection:
-                    told(iter([Finding("database", queries.server(connection))]))
-                told(_schema_and_slack(settings, store, told))
+                    yield Finding("database", queries.server(connection))
+                schema = _schema(store)
+                yield schema
+                if schema.mend is None:
+                    yield _intake(settings, store)
+                yield from _slack(settings, store if schema.mend is None else None, now)
+                return
             finally:
                 store.close()
     except (DatabaseAway, EmbeddedPostgresError) as error:
         where = "DATABASE_URL" if settings.database_url else "TOCSIN_DATA_DIR"
         mend = f"Check {where}, that the server runs, and that this machine may reach it."
-        told(iter([Finding("database", f"cannot be used: {_first_line(error)}", mend)]))
-        told(_slack(settings, None))
-    return sound
+        yield Finding("database", f"cannot be used: {_reason(error)}", mend)
+    yield from _slack(settings, None, now)
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error) or str(error.__cause__ or "no answer")).strip().splitlines()[0].rstrip(".")
+def _reason(error: BaseException) -> str:
+    cause = error.__cause__ or error
+    said = str(getattr(cause, "orig", None) or cause).strip() or "no answer"
+    return said.splitlines()[0].rstrip(".")
 
 
-def _settings(settings: Settings) -> Iterator[Finding]:
+def _settings(settings: Settings) -> Finding:
     if settings.mode is Mode.NONE:
-        yield Finding(
+        return Finding(
             "settings",
             f"not set: {' and '.join(settings.missing)}",
-            "Create the app from `run_bot.py manifest`, and put its tokens into the environment or .env.",
+            "Create the Slack app from `python run_bot.py manifest`, and put its tokens into the environment or .env.",
         )
-        return
-    yield Finding("settings", "Socket Mode" if settings.mode is Mode.SOCKET else "HTTP mode")
+    return Finding("settings", "Socket Mode" if settings.mode is Mode.SOCKET else "HTTP mode")
 
 
-def _schema_and_slack(settings: Settings, store: Store, told: Callable[[Iterator[Finding]], None]) -> Iterator[Finding]:
+def _schema(store: Store) -> Finding:
     found, wanted, known = revisions(store)
     if found == wanted:
-        yield Finding("schema", f"at {found}")
-    elif found is not None and not known:
-        yield Finding("schema", f"at {found}, ahead of this program's {wanted}; both work")
-    else:
-        told(iter([Finding("schema", f"at {found or 'nothing'}, {wanted} is needed", "Run `run_bot.py migrate`.")]))
-        yield from _slack(settings, None)
-        return
-    yield from _intake(settings, store)
-    yield from _slack(settings, store)
+        return Finding("schema", f"at {found}")
+    if found is not None and not known:
+        return Finding("schema", f"at {found}, which a later version made; this one works on it")
+    behind = f"at {found}, and {wanted} is needed" if found else "the database is empty"
+    return Finding("schema", behind, "Run `python run_bot.py migrate`; `serve` does it too when it starts.")
 
 
-def _intake(settings: Settings, store: Store) -> Iterator[Finding]:
+def _intake(settings: Settings, store: Store) -> Finding:
     with store.read() as connection:
         tokens = queries.intake_tokens(connection)
-    sealed = tokens.get("sentry", 0)
+        sealed = queries.sealed_secrets(connection)
     if sealed and settings.secret_key is None:
-        yield Finding(
+        return Finding(
             "intake",
-            f"{sealed} Sentry tokens, and TOCSIN_SECRET_KEY is not set",
+            f"{_tokens(len(sealed))} of Sentry cannot be used: TOCSIN_SECRET_KEY is not set",
             "Set it to the key with which they were created.",
         )
-    elif not tokens:
-        yield Finding("intake", "no token, so no alerting system can post yet; `run_bot.py token create` makes one")
-    else:
-        yield Finding("intake", "tokens for " + ", ".join(f"{source} ({n})" for source, n in sorted(tokens.items())))
+    if sealed and settings.secret_key is not None:
+        unreadable = _unreadable(SecretBox(settings.secret_key.get_secret_value()), sealed)
+        if unreadable:
+            ids = ", ".join(map(str, unreadable))
+            return Finding(
+                "intake",
+                f"{_tokens(len(unreadable))} of Sentry cannot be used: made with another TOCSIN_SECRET_KEY (ID {ids})",
+                "Set TOCSIN_SECRET_KEY to that key again, or revoke them and create new ones.",
+            )
+    if not tokens:
+        return Finding("intake", "no alerting system can post yet; `python run_bot.py token create` makes a token")
+    return Finding("intake", "tokens for " + ", ".join(f"{source} ({n})" for source, n in sorted(tokens.items())))
+
+
+def _tokens(number: int) -> str:
+    return "1 token" if number == 1 else f"{number} tokens"
+
+
+def _unreadable(box: SecretBox, sealed: Mapping[int, str]) -> list[int]:
+    found = []
+    for token_id, secret in sealed.items():
+        try:
+            box.open(secret)
+        except SecretUnreadable:
+            found.append(token_id)
+    return found
 
 
 # --- Slack -------------------------------------------------------------------------------------------------
 
 
-def _slack(settings: Settings, store: Store | None) -> Iterator[Finding]:
+def _slack(settings: Settings, store: Store | None, now: Callable[[], datetime]) -> Iterator[Finding]:
     if settings.slack_bot_token is None:
+        yield from _app_token(settings, None)
         return
     client = web_client(settings.slack_api_url, settings.slack_bot_token.get_secret_value())
+    client.retry_handlers.append(RateLimitErrorRetryHandler(max_retry_count=_PATIENCE))
     try:
         answer = client.auth_test()
     except SlackApiError as error:
-        reason = error.response.get("error")
-        mend = "Take the Bot User OAuth Token (xoxb-…) of the installed app into SLACK_BOT_TOKEN."
-        yield Finding("SLACK_BOT_TOKEN", f"Slack refuses it ({reason})", mend)
+        refused = _refused("SLACK_BOT_TOKEN", error, _BOT_TOKEN_MENDS)
+        yield refused
+        if refused.mend in _BOT_TOKEN_MENDS.values():
+            yield from _app_token(settings, None)
         return
     except OSError as error:
-        mend = "Check SLACK_API_URL, the network, and a proxy on the way."
-        yield Finding("Slack", f"cannot be reached: {_first_line(error)}", mend)
+        yield Finding("Slack", f"cannot be reached: {_reason(error)}", _NOT_REACHED)
         return
     workspace_id = str(answer["team_id"])
+    if not answer.get("bot_id"):
+        yield Finding("SLACK_BOT_TOKEN", f"it is a person's ({answer.get('user')}), not a bot's", _COPY_BOT_TOKEN)
+        return
     yield Finding("SLACK_BOT_TOKEN", f"bot {answer.get('user')} in {answer.get('team')} ({workspace_id})")
-    yield from _clock(answer.headers)
+    yield from _clock(answer.headers, now())
     yield from _scopes(answer.headers)
-    yield from _app_token(settings)
+    yield from _app_token(settings, _app_of(client, str(answer["bot_id"])))
     if store is not None:
-        yield from _organization(client, store, workspace_id)
+        yield from _organization(client, store, workspace_id, str(answer.get("user")))
+
+
+def _refused(variable: str, error: SlackApiError, mends: Mapping[str, str]) -> Finding:
+    reason = str(error.response.get("error"))
+    if not re.fullmatch(r"[a-z_]{1,60}", reason):
+        return Finding("Slack", "its address answers with something else", _OTHER_SERVER)
+    if reason in mends:
+        return Finding(variable, f"Slack refuses it ({reason})", mends[reason])
+    return Finding(variable, f"Slack could not check it ({reason})", _LATER)
+
+
+def _app_of(client: WebClient, bot_id: str) -> str | None:
+    try:
+        return str(client.bots_info(bot=bot_id)["bot"]["app_id"])
+    except (SlackApiError, OSError):
+        return None  # a missing scope, which is told where scopes are
 
 
 def _header(headers: Mapping[str, Any], name: str) -> str:
@@ -144,14 +219,14 @@ def _header(headers: Mapping[str, Any], name: str) -> str:
     return str(found[0] if isinstance(found, list) else found)
 
 
-def _clock(headers: Mapping[str, Any]) -> Iterator[Finding]:
+def _clock(headers: Mapping[str, Any], now: datetime) -> Iterator[Finding]:
     try:
         theirs = parsedate_to_datetime(_header(headers, "date"))
     except (ValueError, TypeError):
         return
-    apart = abs((datetime.now(UTC) - theirs).total_seconds())
+    apart = abs((now - theirs).total_seconds())
     if apart > MAX_CLOCK_SKEW_S:
-        mend = "Let this machine's clock be set over the network (NTP)."
+        mend = "Have this machine's clock set over the network (NTP); in HTTP mode its requests are refused till then."
         yield Finding("clock", f"{apart:.0f} s away from Slack's", mend)
     else:
         yield Finding("clock", "agrees with Slack's")
@@ -162,27 +237,41 @@ def _scopes(headers: Mapping[str, Any]) -> Iterator[Finding]:
     missing = sorted(SCOPES.keys() - granted)
     if missing:
         used_for = "; ".join(f"{scope} for {', '.join(SCOPES[scope])}" for scope in missing)
-        mend = "Update the app from `run_bot.py manifest` and install it again."
+        mend = (
+            "Paste what `python run_bot.py manifest` prints into the app's page “App Manifest”, and install the app"
+            " again on “OAuth & Permissions”; its token stays."
+        )
         yield Finding("scopes", f"missing: {used_for}", mend)
     else:
         yield Finding("scopes", f"all {len(SCOPES)} granted")
 
 
-def _app_token(settings: Settings) -> Iterator[Finding]:
+def _app_token(settings: Settings, app_id: str | None) -> Iterator[Finding]:
+    """Whether Socket Mode can be used; `app_id` is the app of the bot token, where that is known."""
     if settings.slack_app_token is None:
         return
+    token = settings.slack_app_token.get_secret_value()
+    # An app-level token names its app: xapp-1-A…-…; a connection opens for whatever app it is.
+    named = re.match(r"xapp-\d+-(A[A-Z0-9]+)-", token)
+    if named and app_id and named[1] != app_id:
+        yield Finding(
+            "SLACK_APP_TOKEN",
+            f"it is of the app {named[1]}, and SLACK_BOT_TOKEN of {app_id}",
+            "Take both from the same app; what people do would reach another one.",
+        )
+        return
     try:
-        web_client(settings.slack_api_url).apps_connections_open(app_token=settings.slack_app_token.get_secret_value())
+        web_client(settings.slack_api_url).apps_connections_open(app_token=token)
     except SlackApiError as error:
-        mend = "Create an app-level token (xapp-…) with connections:write, and switch Socket Mode on."
-        yield Finding("SLACK_APP_TOKEN", f"Slack refuses it ({error.response.get('error')})", mend)
+        reasons = ("invalid_auth", "not_authed", "not_allowed_token_type", "missing_scope", "token_revoked")
+        yield _refused("SLACK_APP_TOKEN", error, dict.fromkeys((*reasons, "account_inactive"), _COPY_APP_TOKEN))
     except OSError as error:
-        yield Finding("SLACK_APP_TOKEN", f"Slack cannot be reached: {_first_line(error)}", "Try again.")
+        yield Finding("Slack", f"cannot be reached: {_reason(error)}", _NOT_REACHED)
     else:
         yield Finding("SLACK_APP_TOKEN", "opens a connection")
 
 
-def _organization(client: WebClient, store: Store, workspace_id: str) -> Iterator[Finding]:
+def _organization(client: WebClient, store: Store, workspace_id: str, bot: str) -> Iterator[Finding]:
     with store.read() as connection:
         organization = queries.organization_of(connection, workspace_id)
         channels = queries.channels_of(connection, workspace_id)
@@ -194,37 +283,38 @@ def _organization(client: WebClient, store: Store, workspace_id: str) -> Iterato
         mend = "Set organization.incidents to true in the organization file, and apply it."
         yield Finding("organization", f"incidents are switched off for {organization.name}", mend)
     elif not organization.members:
-        yield Finding("organization", f"{organization.name} has no members", "Add them to the organization file.")
+        mend = "Add them under members in the organization file, and apply it."
+        yield Finding("organization", f"{organization.name} has no members, so nobody can use the bot", mend)
     else:
         counts = f"{organization.members} members, {organization.projects} projects"
         yield Finding("organization", f"{organization.name}, {counts}")
     for channel_id, projects in channels.items():
-        yield _channel(client, channel_id, projects, shared_allowed=organization.shared_channels)
+        yield _channel(client, channel_id, projects, bot, shared_allowed=organization.shared_channels)
 
 
-def _channel(client: WebClient, channel_id: str, projects: list[str], *, shared_allowed: bool) -> Finding:
-    what = f"channel {channel_id}"
-    of = f"of {', '.join(projects)}"
-    in_file = f"Mend projects.channels {of} in the organization file, and apply it."
+def _channel(client: WebClient, channel_id: str, projects: list[str], bot: str, *, shared_allowed: bool) -> Finding:
+    of = ", ".join(projects)
+    elsewhere = f"name another under projects.channels of {of} in the organization file and apply it."
+    what = f"channel {channel_id} of {of}"
     try:
         channel: Mapping[str, Any] = client.conversations_info(channel=channel_id)["channel"]
     except SlackApiError as error:
         reason = error.response.get("error")
         if reason == "missing_scope":
-            return Finding(what, "cannot be looked up: a scope is missing", "See scopes.")
-        mend = f"If it is private, invite the bot there; if it is gone, {in_file[0].lower()}{in_file[1:]}"
-        return Finding(what, f"{of}: Slack knows no such channel for this bot ({reason})", mend)
+            return Finding(what, "cannot be looked at for want of a scope", "See scopes, above.")
+        if reason != "channel_not_found":
+            return Finding(what, f"Slack could not look it up ({reason})", _LATER)
+        mend = f"If it is private, say `/invite @{bot}` in it; if it is gone, {elsewhere}"
+        return Finding(what, "the bot cannot find it: private without the bot in it, or gone", mend)
     except OSError as error:
-        return Finding(what, f"Slack cannot be reached: {_first_line(error)}", "Try again.")
-    what = f"channel #{channel.get('name', channel_id)}"
+        return Finding(what, f"Slack cannot be reached: {_reason(error)}", _NOT_REACHED)
+    what = f"channel #{channel.get('name', channel_id)} of {of}"
     if channel.get("is_archived"):
-        return Finding(what, f"{of}: it is archived", f"Unarchive it, or: {in_file}")
-    if channel.get("is_ext_shared") and not shared_allowed:
-        mend = "Set organization.shared_channels to true if that company may see them, or name another channel."
-        return Finding(what, f"{of}: it is shared with another company, so no cards go there", mend)
+        return Finding(what, "it is archived", f"Unarchive it, or {elsewhere}")
+    if (channel.get("is_ext_shared") or channel.get("is_pending_ext_shared")) and not shared_allowed:
+        mend = f"If that company may read along, set organization.shared_channels to true; if not, {elsewhere}"
+        return Finding(what, "it is shared with another company, so no cards go there", mend)
     if not channel.get("is_member"):
-        mend = f"Say `/invite @{client.auth_test().get('user')}` there."
-        if channel.get("is_private"):
-            return Finding(what, f"{of}: the bot is not in this private channel", mend)
-        return Finding(what, f"{of}: the bot is not in it and hears no replies there", mend)
-    return Finding(what, of)
+        mend = f"Say `/invite @{bot}` in it."
+        return Finding(what, "the bot is not in it, and hears no replies and reactions there", mend)
+    return Finding(what, "the bot is in it")

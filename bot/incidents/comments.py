@@ -84,7 +84,7 @@ def record(
 
     A mentioned team stands for its members; those of them who see the incident are subscribed.
     """
-    activity.set_mentions(connection, activity_id, written.member_ids, written.team_ids)
+    activity.add_mentions(connection, activity_id, written.member_ids, written.team_ids)
     follow = {access.member_id, *written.member_ids}
     if written.team_ids:
         of_teams = directory.member_ids_of_teams(connection, written.team_ids)
@@ -162,7 +162,7 @@ def edit(
     if written.text == comment.text and written.rich_text == comment.rich_text:
         return incident
     activity.rewrite_comment(tx, comment.id, written.text, written.rich_text, now)
-    activity.set_mentions(tx, comment.id, written.member_ids, written.team_ids)
+    activity.add_mentions(tx, comment.id, written.member_ids, written.team_ids)
     new = written.member_ids - comment.mentions.people.keys()
     for team_id in written.team_ids - comment.mentions.teams.keys():
         of_team = directory.member_ids_of_teams(tx, [team_id])

@@ -40,6 +40,7 @@ STATUS_SIGNS = {
     Status.WARNING: ":large_yellow_circle:",
     Status.CRITICAL: ":red_circle:",
 }
+SEEN_NAME_LENGTH = 150  # characters; ten of them and their dates stay within one text
 LATEST_LENGTH = 600  # characters of the latest comment that `view` shows
 
 
@@ -243,7 +244,7 @@ def _fields(incident: IncidentDetails, now: datetime) -> list[str]:
 def _seen(seen: list[Seen], count: int) -> str:
     if not seen:
         return ":eyes: Nobody has acknowledged this yet."
-    names = [f"{escape(one.name)} ({date(one.last_seen)})" for one in seen]
+    names = [f"{cut(escape(one.name), SEEN_NAME_LENGTH)} ({date(one.last_seen)})" for one in seen]
     more = count - len(seen)
     return ":eyes: Seen by " + ", ".join(names) + (f" and {more} more" if more else "")
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import threading
 import time
+from urllib.request import Request, urlopen
 
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 
 # How long Slack may take over a picture. Usually it takes one or two seconds.
 PATIENCE_S = 10.0
+MAX_ALT = 1000  # characters
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.25, 2.0
 
 
@@ -37,8 +39,11 @@ def upload_picture(
     Raises NoPicture.
     """
     try:
-        answer = client.files_upload_v2(content=png, filename=name, title=title, alt_txt=alt[:1000])
-        file_id = str(answer["files"][0]["id"])
+        ticket = client.files_getUploadURLExternal(filename=name, length=len(png), alt_txt=alt[:MAX_ALT])
+        file_id = str(ticket["file_id"])
+        with urlopen(Request(str(ticket["upload_url"]), png, method="POST"), timeout=client.timeout):
+            pass  # anything but a 2xx has raised
+        client.files_completeUploadExternal(files=[{"id": file_id, "title": title}])
         deadline = time.monotonic() + patience_s
         wait = _FIRST_WAIT_S
         while not str(client.files_info(file=file_id)["file"].get("mimetype") or "").startswith("image/"):
@@ -49,6 +54,6 @@ def upload_picture(
             wait = min(wait * 1.6, _LONGEST_WAIT_S)
     except SlackApiError as error:
         raise NoPicture(str(error.response.get("error"))) from error
-    except (SlackClientError, OSError, KeyError, IndexError, TypeError) as error:
+    except (SlackClientError, OSError, KeyError, ValueError) as error:
         raise NoPicture(f"{type(error).__name__}: {error}") from error
     return file_id

@@ -25,7 +25,7 @@ SCOPES: dict[str, tuple[str, ...]] = {
     "groups:read": ("conversations.info",),
     "im:history": ("message.im", "conversations.history"),
     "im:write": ("conversations.open",),
-    "users:read": ("users.info", "user_change"),
+    "users:read": ("users.info", "bots.info", "user_change"),
     "users:read.email": ("users.info", "users.lookupByEmail"),
 }
 

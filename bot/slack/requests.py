@@ -102,8 +102,10 @@ def _key(payload: Payload) -> str | None:
 
 def _person(payload: Payload) -> Person:
     user = payload["user"]
-    # In a channel shared with another company `team` is ours, and the person's own names theirs.
-    team = (payload.get("team") or {}).get("id") or user.get("team_id")
+    # In a channel shared with another company `team` is ours, and the person's own names theirs; in a form that
+    # they opened there `team` is theirs, and ours is where the app is installed.
+    view = payload.get("view") or {}
+    team = view.get("app_installed_team_id") or (payload.get("team") or {}).get("id") or user.get("team_id")
     return Person(str(team), str(user["id"]), user.get("team_id"))
 
 

@@ -7,6 +7,7 @@ import secrets
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from email.utils import format_datetime
 from urllib.parse import parse_qsl
 
 from sandbox import scopes
@@ -202,4 +203,5 @@ def _headers(platform: Platform, method: str) -> dict[str, str]:
         "x-oauth-scopes": ",".join(sorted(platform.app.scopes)),
         "x-accepted-oauth-scopes": ",".join(scopes.accepted(method)),
         "x-slack-req-id": secrets.token_hex(16),
+        "date": format_datetime(platform.clock.utc(), usegmt=True),
     }

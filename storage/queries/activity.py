@@ -151,9 +151,8 @@ def add_activity(
     return activity_id
 
 
-def set_mentions(connection: Connection, activity_id: int, member_ids: Iterable[int], team_ids: Iterable[int]) -> None:
-    """Makes these the people and teams that a comment mentions."""
-    connection.execute(delete(CommentMention).where(CommentMention.activity_id == activity_id))
+def add_mentions(connection: Connection, activity_id: int, member_ids: Iterable[int], team_ids: Iterable[int]) -> None:
+    """Writes down the people and teams that a new comment mentions."""
     rows = [{"activity_id": activity_id, "member_id": id_, "team_id": None} for id_ in sorted(set(member_ids))]
     rows += [{"activity_id": activity_id, "member_id": None, "team_id": id_} for id_ in sorted(set(team_ids))]
     if rows:
@@ -187,7 +186,8 @@ def comment_by_id(
 def rewrite_comment(
     connection: Connection, activity_id: int, text: str, rich_text: dict[str, Any] | None, now: datetime
 ) -> None:
-    """Gives a comment another text."""
+    """Gives a comment another text; whom it mentioned is forgotten, for `add_mentions` to write anew."""
+    connection.execute(delete(CommentMention).where(CommentMention.activity_id == activity_id))
     connection.execute(
         update(IncidentActivity)
         .where(IncidentActivity.id == activity_id)

@@ -33,6 +33,14 @@ def intake_tokens(connection: Connection) -> dict[str, int]:
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
+def sealed_secrets(connection: Connection) -> dict[int, str]:
+    """The encrypted secrets of the tokens that are not revoked, by the token's id."""
+    query = select(IntakeToken.id, IntakeToken.secret_encrypted).where(
+        IntakeToken.date_revoked.is_(None), IntakeToken.secret_encrypted.is_not(None)
+    )
+    return {row[0]: str(row[1]) for row in connection.execute(query.order_by(IntakeToken.id))}
+
+
 def organization_of(connection: Connection, workspace_id: str) -> Condition | None:
     """The organization of a workspace, if it has one."""
     members = (

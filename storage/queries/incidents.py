@@ -101,23 +101,26 @@ def incident_details(
     )
 
 
-_HEAD = """
+_HEAD_SQL = """
 SELECT i.id, i.identifier, i.title, i.status, i.status_before_closing, i.date_started, i.date_closed
 FROM incident i
 WHERE i.organization_id = %(organization_id)s AND i.identifier = %(identifier)s
   AND EXISTS (SELECT FROM incident_project ip
               WHERE ip.incident_id = i.id AND ip.project_id = ANY(%(project_ids)s) OFFSET 0)
 """
+_HEAD_TYPES = {"organization_id": "bigint", "identifier": "bigint", "project_ids": "bigint[]"}
+_HEAD = Prepared(_HEAD_SQL, _HEAD_TYPES)
+# No key of an incident ever changes, so what refers to it (delivery's rows) need not wait for whoever changes it.
+_HEAD_LOCKED = Prepared(_HEAD_SQL + "FOR NO KEY UPDATE OF i", _HEAD_TYPES)
 
 
 def incident_head(
     connection: Connection, organization_id: int, identifier: int, project_ids: Sequence[int], *, lock: bool
 ) -> IncidentHead | None:
     """The incident, if the caller sees it; with `lock`, its row is held until the transaction ends."""
-    row = connection.exec_driver_sql(
-        _HEAD + (" FOR NO KEY UPDATE OF i" if lock else ""),
-        {"organization_id": organization_id, "identifier": identifier, "project_ids": list(project_ids)},
-    ).first()
+    row = (_HEAD_LOCKED if lock else _HEAD).row(
+        connection, {"organization_id": organization_id, "identifier": identifier, "project_ids": project_ids}
+    )
     return None if row is None else _head(row)
 
 

@@ -1,0 +1,367 @@
+"""Deliberate faults, one at a time: `doctor` finds each, says how to mend it, and names nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from bot.cli import main
+from bot.doctor import Finding, examine
+from bot.intake.tokens import SecretBox, Source, new_token, token_hash
+from bot.organization.apply import apply
+from bot.organization.file import load
+from bot.settings import Settings
+from bot.slack.manifest import EVENTS, SCOPES
+from sandbox import Sandbox
+from storage.engine import Store
+from storage.queries.tokens import insert_token
+from tests.cli.test_settings import VARIABLES
+
+ORGANIZATION = """
+organization: {slug: acme, name: Acme, workspaces: [T0001]}
+teams: [{slug: payments, name: Payments}]
+projects:
+  - {slug: checkout, name: Checkout, teams: [payments], channels: [C0001]}
+  - {slug: refunds, name: Refunds, teams: [payments], channels: [C0001, C0002]}
+members:
+  - {email: ada@acme.test, name: Ada Obi, slack: U0001, role: owner, teams: [payments]}
+"""
+KEY = "correct-horse-battery-staple"
+PASSWORD = "geheim-und-lang"
+
+
+class Patient:
+    """A set-up in which all is well, until a test does something to it."""
+
+    def __init__(
+        self,
+        slack: Sandbox,
+        store: Store,
+        environment: pytest.MonkeyPatch,
+        capture: pytest.CaptureFixture[str],
+        folder: Path,
+    ) -> None:
+        self.slack, self.store = slack, store
+        self._environment, self._capture, self._folder = environment, capture, folder
+
+    def set(self, **variables: str | None) -> None:
+        """Sets variables; None takes one away."""
+        for name, value in variables.items():
+            if value is None:
+                self._environment.delenv(name, raising=False)
+            else:
+                self._environment.setenv(name, value)
+
+    def apply(self, organization: str) -> None:
+        """Makes the database match an organization file."""
+        path = self._folder / "organization.yaml"
+        path.write_text(organization, encoding="utf-8")
+        apply(self.store, load(path), datetime.now(UTC), prune=True, dry_run=False)
+
+    def sentry_token(self, key: str) -> None:
+        """A token of Sentry, its secret kept with that key."""
+        with self.store.write() as tx:
+            insert_token(
+                tx,
+                organization_id=tx.exec_driver_sql("SELECT id FROM organization").scalar_one(),
+                project_id=None,
+                source=Source.SENTRY,
+                token_hash=token_hash(new_token()),
+                secret_encrypted=SecretBox(key).seal("sentry's secret"),
+                now=datetime.now(UTC),
+            )
+
+    def examined(self) -> tuple[int, list[str]]:
+        """What `doctor` prints, line by line, and its exit code."""
+        code = main(["doctor"])
+        out, err = self._capture.readouterr()
+        assert err == ""
+        for secret in (self.slack.bot_token, self.slack.app_token, self.slack.signing_secret, KEY, PASSWORD):
+            assert secret not in out
+        return code, out.splitlines()
+
+    def fault(self) -> str:
+        """The one line of what is wrong."""
+        code, lines = self.examined()
+        (fault,) = [line for line in lines if not line.startswith("ok     ")]
+        assert code == 1
+        assert fault.startswith("FAULT  ")
+        return fault
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    opened = Store.open(database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def slack() -> Iterator[Sandbox]:
+    with Sandbox(scopes=SCOPES, subscriptions=EVENTS) as sandbox:
+        sandbox.person("U0001", "Ada Obi", "ada@acme.test")
+        sandbox.channel("C0001", "checkout")
+        sandbox.channel("C0002", "refunds")
+        yield sandbox
+
+
+@pytest.fixture
+def patient(
+    slack: Sandbox,
+    store: Store,
+    database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Patient:
+    monkeypatch.chdir(tmp_path)
+    found = Patient(slack, store, monkeypatch, capsys, tmp_path)
+    found.set(**dict.fromkeys(VARIABLES))
+    found.set(
+        DATABASE_URL=database_url,
+        SLACK_API_URL=slack.api_url,
+        SLACK_BOT_TOKEN=slack.bot_token,
+        SLACK_APP_TOKEN=slack.app_token,
+    )
+    found.apply(ORGANIZATION)
+    return found
+
+
+def test_all_is_well(patient: Patient) -> None:
+    patient.sentry_token(KEY)
+    patient.set(TOCSIN_SECRET_KEY=KEY)
+    code, lines = patient.examined()
+    assert code == 0
+    assert all(line.startswith("ok     ") for line in lines)
+    said = "\n".join(lines)
+    for fact in (
+        *("Socket Mode", "PostgreSQL 1", "sentry (1)", "Acme (T0001)", "agrees with Slack's", f"all {len(SCOPES)}"),
+        *("opens a connection", "1 members, 2 projects", "#checkout of checkout, refunds", "#refunds of refunds"),
+    ):
+        assert fact in said, fact
+    assert not list(patient.slack.problems)
+
+
+def test_all_is_well_over_http(patient: Patient) -> None:
+    patient.set(SLACK_APP_TOKEN=None, SLACK_SIGNING_SECRET=patient.slack.signing_secret)
+    code, lines = patient.examined()
+    assert code == 0
+    assert lines[0] == "ok     settings: HTTP mode"
+
+
+# --- settings and tokens -----------------------------------------------------------------------------------
+
+
+def test_no_tokens(patient: Patient) -> None:
+    patient.set(SLACK_BOT_TOKEN=None, SLACK_APP_TOKEN=None)
+    fault = patient.fault()
+    for word in ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET", "run_bot.py manifest"):
+        assert word in fault
+
+
+def test_a_setting_that_makes_no_sense(patient: Patient) -> None:
+    patient.set(HTTP_PORT="many")
+    fault = patient.fault()
+    assert "HTTP_PORT should be a port number" in fault and "run doctor again" in fault
+
+
+@pytest.mark.parametrize(("token", "what"), [("xoxp-1-2-3456789", "user token"), ("xapp-1-A1-2-abcdef", "app-level")])
+def test_a_token_of_another_kind_by_its_looks(patient: Patient, token: str, what: str) -> None:
+    patient.set(SLACK_BOT_TOKEN=token)
+    fault = patient.fault()
+    assert "SLACK_BOT_TOKEN" in fault and what in fault and "begins with xoxb-" in fault
+    assert token not in fault
+
+
+@pytest.mark.parametrize("reason", ["invalid_auth", "token_revoked", "account_inactive"])
+def test_a_bot_token_that_slack_refuses(patient: Patient, reason: str) -> None:
+    patient.slack.revoke(reason)
+    _, lines = patient.examined()
+    fault = next(line for line in lines if line.startswith("FAULT  SLACK_BOT_TOKEN"))
+    assert f"refuses it ({reason})" in fault and "OAuth & Permissions" in fault
+
+
+def test_a_bot_token_that_is_wrong(patient: Patient) -> None:
+    patient.set(SLACK_BOT_TOKEN="xoxb-not-the-right-one")
+    fault = patient.fault()
+    assert "SLACK_BOT_TOKEN: Slack refuses it (invalid_auth)" in fault and "OAuth & Permissions" in fault
+
+
+def test_an_app_token_that_is_refused(patient: Patient) -> None:
+    patient.set(SLACK_APP_TOKEN="xapp-1-A0001-2-wrong")
+    fault = patient.fault()
+    assert "SLACK_APP_TOKEN: Slack refuses it" in fault and "connections:write" in fault
+
+
+def test_tokens_of_two_apps(patient: Patient) -> None:
+    patient.set(SLACK_APP_TOKEN="xapp-1-A0OTHER-2-abcdef")
+    fault = patient.fault()
+    assert "of the app A0OTHER, and SLACK_BOT_TOKEN of A0001" in fault and "same app" in fault
+
+
+def test_a_scope_is_missing(patient: Patient) -> None:
+    patient.slack.platform.app.scopes = frozenset(SCOPES) - {"chat:write"}
+    fault = patient.fault()
+    assert "chat:write for chat.postMessage" in fault and "run_bot.py manifest" in fault and "install" in fault
+
+
+def test_scopes_are_missing_that_doctor_itself_needs(patient: Patient) -> None:
+    patient.slack.platform.app.scopes = frozenset({"chat:write", "users:read.email"})
+    code, lines = patient.examined()
+    assert code == 1
+    assert "channels:read for conversations.info" in "\n".join(lines)
+    assert sum("for want of a scope" in line for line in lines) == 2
+
+
+def test_slack_cannot_be_reached(patient: Patient) -> None:
+    patient.set(SLACK_API_URL="http://127.0.0.1:1/api/")
+    fault = patient.fault()
+    assert "Slack: cannot be reached" in fault and "SLACK_API_URL" in fault
+
+
+def test_something_else_answers_at_slacks_address(patient: Patient) -> None:
+    patient.set(SLACK_API_URL=patient.slack.api_url.removesuffix("api/") + "elsewhere/")
+    assert "SLACK_API_URL" in patient.fault()
+
+
+def test_slack_is_out_of_sorts(patient: Patient) -> None:
+    patient.slack.faults.fail("auth.test", status=503, times=None)
+    assert "SLACK_API_URL" in patient.fault()
+    patient.slack.faults.clear()
+    patient.slack.faults.refuse("auth.test", "internal_error")
+    fault = patient.fault()
+    assert "internal_error" in fault and "try again" in fault
+
+
+def test_many_channels_take_patience_but_are_no_fault(patient: Patient) -> None:
+    patient.slack.faults.rate_limit("conversations.info", retry_after=1, times=1)
+    assert patient.examined()[0] == 0
+
+
+# --- database ----------------------------------------------------------------------------------------------
+
+
+def test_the_database_cannot_be_reached(patient: Patient) -> None:
+    patient.set(DATABASE_URL=f"postgresql://tocsin:{PASSWORD}@127.0.0.1:1/tocsin")
+    fault = patient.fault()
+    assert "database: cannot be used" in fault and "Connection refused" in fault and "DATABASE_URL" in fault
+
+
+def test_the_database_does_not_exist(patient: Patient, database_url: str) -> None:
+    patient.set(DATABASE_URL=database_url.replace("/test_", "/no_test_"))
+    fault = patient.fault()
+    assert "does not exist" in fault and "DATABASE_URL" in fault
+
+
+def test_the_schema_is_behind(patient: Patient) -> None:
+    with patient.store.write() as tx:
+        now = tx.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
+        tx.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    try:
+        fault = patient.fault()
+    finally:
+        with patient.store.write() as tx:
+            tx.execute(text("UPDATE alembic_version SET version_num = :now"), {"now": now})
+    assert f"at 0001, and {now} is needed" in fault and "run_bot.py migrate" in fault
+
+
+def test_a_schema_that_a_later_version_made_is_no_fault(patient: Patient) -> None:
+    with patient.store.write() as tx:
+        now = tx.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
+        tx.execute(text("UPDATE alembic_version SET version_num = 'of_next_year'"))
+    try:
+        assert patient.examined()[0] == 0
+    finally:
+        with patient.store.write() as tx:
+            tx.execute(text("UPDATE alembic_version SET version_num = :now"), {"now": now})
+
+
+def test_a_sentry_token_without_the_key(patient: Patient) -> None:
+    patient.sentry_token(KEY)
+    fault = patient.fault()
+    assert "1 token of Sentry" in fault and "TOCSIN_SECRET_KEY is not set" in fault
+
+
+def test_a_sentry_token_with_another_key(patient: Patient) -> None:
+    patient.sentry_token(KEY)
+    patient.set(TOCSIN_SECRET_KEY="another-key-of-some-length")
+    fault = patient.fault()
+    assert "1 token of Sentry" in fault and "another TOCSIN_SECRET_KEY (ID " in fault and "revoke" in fault
+
+
+# --- the organization and its channels ---------------------------------------------------------------------
+
+
+def test_a_workspace_of_no_organization(patient: Patient) -> None:
+    patient.apply(ORGANIZATION.replace("[T0001]", "[T0009]"))
+    fault = patient.fault()
+    assert "the workspace T0001 belongs to none" in fault and "organization.workspaces" in fault
+
+
+def test_incidents_are_off(patient: Patient) -> None:
+    patient.apply(ORGANIZATION.replace("[T0001]", "[T0001], incidents: false"))
+    fault = patient.fault()
+    assert "switched off for Acme" in fault and "organization.incidents" in fault
+
+
+def test_nobody_is_a_member(patient: Patient) -> None:
+    patient.apply(ORGANIZATION[: ORGANIZATION.index("members:")])
+    fault = patient.fault()
+    assert "no members" in fault and "organization file" in fault
+
+
+def test_a_channel_is_gone(patient: Patient) -> None:
+    patient.apply(ORGANIZATION.replace("C0002", "C0404"))
+    fault = patient.fault()
+    assert "channel C0404 of refunds" in fault and "or gone" in fault and "projects.channels" in fault
+
+
+def test_a_channel_is_archived(patient: Patient) -> None:
+    patient.slack.archive(patient.slack.platform.workspace.channels["C0002"])
+    fault = patient.fault()
+    assert "#refunds of refunds: it is archived" in fault and "Unarchive it" in fault
+
+
+def test_a_private_channel_without_the_bot(patient: Patient) -> None:
+    patient.slack.channel("C0007", "war-room", private=True, bot_in=False)
+    patient.apply(ORGANIZATION.replace("C0002", "C0007"))
+    fault = patient.fault()
+    assert "channel C0007 of refunds" in fault and "private without the bot in it" in fault and "/invite @" in fault
+
+
+def test_a_public_channel_without_the_bot(patient: Patient) -> None:
+    patient.slack.remove_bot(patient.slack.platform.workspace.channels["C0001"])
+    fault = patient.fault()
+    assert "#checkout of checkout, refunds: the bot is not in it" in fault and "/invite @" in fault
+
+
+def test_a_channel_shared_with_another_company(patient: Patient) -> None:
+    patient.slack.channel("C0008", "with-globex", shared_with="T0042")
+    patient.apply(ORGANIZATION.replace("C0002", "C0008"))
+    fault = patient.fault()
+    assert "#with-globex of refunds: it is shared with another company" in fault
+    assert "organization.shared_channels" in fault
+    allowed = ORGANIZATION.replace("C0002", "C0008").replace("[T0001]", "[T0001], shared_channels: true")
+    patient.apply(allowed)
+    assert patient.examined()[0] == 0
+
+
+# --- the clock ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ahead", [timedelta(minutes=7), timedelta(minutes=-7)])
+@pytest.mark.usefixtures("patient")
+def test_a_clock_that_is_wrong(ahead: timedelta) -> None:
+    told: list[Finding] = []
+    assert not examine(Settings.load(), told.append, lambda: datetime.now(UTC) + ahead)
+    (fault,) = [finding for finding in told if finding.mend is not None]
+    assert fault.what == "clock" and "s away from Slack's" in fault.says and "NTP" in str(fault.mend)
+
+
+def test_the_clocks_are_compared(patient: Patient) -> None:
+    patient.slack.clock.advance(300)
+    assert "s away from Slack's" in patient.fault()
