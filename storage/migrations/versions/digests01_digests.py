@@ -11,7 +11,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "digests01"
-down_revision = "intake03"
+down_revision = "delivery01"
 branch_labels = None
 depends_on = None
 
