@@ -61,7 +61,7 @@ def bent(draw: st.DrawFn, payloads: list[Any]) -> Any:
         if draw(st.integers(0, 4)) == 0:
             del part[last]
         else:
-            part[last] = draw(JSON)
+            part[last] = copy.deepcopy(draw(JSON))  # the next change may be inside it
     return payload
 
 
