@@ -21,17 +21,28 @@ SOURCE = Path(bot.__file__).parent
 _NOT_THE_BOT = (SOURCE / "demo", SOURCE / "slack" / "manifest.py")
 
 
-def spellings() -> dict[str, str]:
-    """The SDK's methods, by their own names and by Slack's, each with Slack's: `users_info` -> `users.info`."""
-    found = {}
-    for name, method in inspect.getmembers(WebClient, inspect.isfunction):
-        if name.startswith("_") or name == "api_call":
-            continue
-        for call in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(method)))):
-            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "api_call":
-                called = call.args[0]
-                assert isinstance(called, ast.Constant)
-                found[name] = found[str(called.value)] = str(called.value)
+def spellings() -> dict[str, set[str]]:
+    """The SDK's methods, by their own names and by Slack's, each with Slack's methods that it calls.
+
+    `users_info` and `users.info` call `users.info`; `files_upload_v2` calls two others of the SDK's.
+    """
+    methods = {
+        name: ast.parse(textwrap.dedent(inspect.getsource(method)))
+        for name, method in inspect.getmembers(WebClient, inspect.isfunction)
+        if not name.startswith("_") and name != "api_call"
+    }
+    found: dict[str, set[str]] = {}
+    others: dict[str, set[str]] = {}
+    for name, source in methods.items():
+        for call in ast.walk(source):
+            match call:
+                case ast.Call(func=ast.Attribute(attr="api_call"), args=[ast.Constant(value=str(method)), *_]):
+                    found.setdefault(name, set()).add(method)
+                    found[method] = {method}
+                case ast.Call(func=ast.Attribute(attr=other)) if other in methods and other != name:
+                    others.setdefault(name, set()).add(other)
+    for name, called_ in others.items():
+        found.setdefault(name, set()).update(*(found.get(other, set()) for other in called_))
     return found
 
 
@@ -55,6 +66,6 @@ def called() -> dict[str, set[str]]:
                     pass
                 case _:
                     continue
-            if name in known:
-                found.setdefault(known[name], set()).add(str(path.relative_to(SOURCE)))
+            for method in known.get(name, ()):
+                found.setdefault(method, set()).add(str(path.relative_to(SOURCE)))
     return found
