@@ -220,6 +220,14 @@ class Incident(Base):
             postgresql_using="gin",
             postgresql_ops={"title": "gin_trgm_ops"},
         ),
+        # Lists mostly look among what is open, a small part of everything.
+        Index(
+            "ix_incident_open_title_trigram",
+            "title",
+            postgresql_using="gin",
+            postgresql_ops={"title": "gin_trgm_ops"},
+            postgresql_where=text("status <> 2"),
+        ),
         Index("ix_incident_organization_id_dedup_key", "organization_id", "dedup_key", "id"),
         CheckConstraint("status IN (1, 2, 10, 20)", name="status_known"),
         CheckConstraint("(status = 2) = (date_closed IS NOT NULL)", name="closed_has_date"),

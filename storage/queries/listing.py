@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -13,6 +13,14 @@ from sqlalchemy import Connection
 from storage.prepared import Prepared
 from storage.rows import Cursor, IncidentLine, IncidentPage
 from storage.values import Status
+
+# How many of the newest incidents a filter is held against before anything else is tried.
+NEAR = 600
+NEAR_IN_BRANCH = 20  # the least that is taken from each project
+# Filters of no more than so many words, and nothing else but status and team, are asked for all the time.
+COMMON_WORDS = 2
+# Shorter words than this have no trigrams that an index could find.
+TRIGRAM_LENGTH = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +41,6 @@ class ListFilter:
     unseen_by: int | None = None  # a member's id: only what they have not acknowledged
     followed_by: int | None = None  # a member's id: only what they follow
 
-    @property
-    def common(self) -> bool:
-        """Of a shape that is asked for all the time, so that its plan is worth keeping."""
-        return not (
-            self.words
-            or self.environment
-            or self.since
-            or self.until
-            or self.unseen_by is not None
-            or self.followed_by is not None
-        )
-
 
 def like(word: str) -> str:
     escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
@@ -60,13 +56,7 @@ def incident_page(
     newest of the organization. The work does not grow with the number of incidents. `member_id` is the
     caller's, for `seen_by_caller`.
     """
-    sql, parameters = _page_sql(wanted, cursor)
-    parameters |= {"member_id": member_id, "size": size + 1}
-    rows: Iterable[Sequence[Any]]
-    if wanted.common:
-        rows = _prepared_page(sql).rows(connection, parameters)
-    else:  # so many shapes that keeping their plans would cost more than making them
-        rows = connection.exec_driver_sql(sql, parameters)
+    rows = _rows(connection, _Page(wanted, cursor), {"member_id": member_id, "size": size + 1})
     lines = [_line(row) for row in rows]
     more = len(lines) > size
     lines = lines[:size]
@@ -85,97 +75,214 @@ def incident_page(
     )
 
 
+def _rows(connection: Connection, page: _Page, more: dict[str, Any]) -> Sequence[Sequence[Any]]:
+    """The rows of a page, found the way that is short for its filter.
+
+    A filter that needs the incident's own row is first held against the newest few hundred incidents, which is
+    enough where many pass. Where few do, an index finds them among all (the trigrams of titles, the caller's
+    subscriptions); where there is none for the filter, all have to be looked at.
+    """
+    parameters = page.parameters | more
+    if not page.of_incident:
+        return _run(connection, page, page.merged(), parameters)
+    if page.wanted.followed_by is None:
+        near = _run(connection, page, page.near(), parameters)
+        if len(near) == more["size"]:
+            return near
+    return _run(connection, page, page.picked() if page.candidates else page.merged(), parameters)
+
+
+def _run(connection: Connection, page: _Page, sql: str, parameters: dict[str, Any]) -> Sequence[Sequence[Any]]:
+    # There are so many shapes of filters that the plans of all of them would fill a connection's memory.
+    if page.common:
+        return _prepared(sql).rows(connection, parameters)
+    return connection.exec_driver_sql(sql, parameters).all()
+
+
 _PAGE_TYPES = {
     "organization_id": "bigint",
     "project_ids": "bigint[]",
     "team_ids": "bigint[]",
     "status": "smallint",
+    "until": "timestamptz",
     "started": "timestamptz",
     "incident_id": "bigint",
     "member_id": "bigint",
     "size": "int",
+    "depth": "int",
+    **{f"word{number}": "text" for number in range(COMMON_WORDS)},
 }
 
 
 @cache
-def _prepared_page(sql: str) -> Prepared:
+def _prepared(sql: str) -> Prepared:
     return Prepared(sql, _PAGE_TYPES)
 
 
-def _page_sql(wanted: ListFilter, cursor: Cursor | None) -> tuple[str, dict[str, Any]]:
-    whole = wanted.organization_id is not None
-    # Where start, status and team are read: the incident itself, or what its project carries of them.
-    started, id_, status, team = (
-        ("i.date_started", "i.id", "i.status", "coalesce(i.team_id, 0)")
-        if whole
-        else ("ip.started", "ip.incident_id", "ip.status", "ip.team_id")
-    )
-    parameters: dict[str, Any] = {
-        "organization_id": wanted.organization_id,
-        "project_ids": list(wanted.project_ids),
-    }
-    conditions: list[str] = []
-    of_incident: list[str] = []  # conditions that need the incident's own row
-    if wanted.team_ids is not None:
-        conditions.append(f"{team} = t.id")
-        parameters["team_ids"] = list(wanted.team_ids)
-    if wanted.open:
-        conditions.append(f"{status} <> 2")
-    elif wanted.status is not None:
-        conditions.append(f"{status} = %(status)s")
-        parameters["status"] = wanted.status
-    direction, compare = ("ASC", ">") if cursor is not None and cursor.before else ("DESC", "<")
-    if cursor is not None:
-        conditions.append(f"({started}, {id_}) {compare} (%(started)s, %(incident_id)s)")
-        parameters |= {"started": cursor.started, "incident_id": cursor.incident_id}
-    if wanted.until is not None:
-        conditions.append(f"{started} <= %(until)s")
-        parameters["until"] = wanted.until
-    for number, word in enumerate(wanted.words):
-        of_incident.append(f"i.title ILIKE %(word{number})s")
-        parameters[f"word{number}"] = like(word)
-    if wanted.environment is not None:
-        of_incident.append("lower(i.environment) = lower(%(environment)s)")
-        parameters["environment"] = wanted.environment
-    if wanted.since is not None:
-        of_incident.append("(i.date_closed IS NULL OR i.date_closed >= %(since)s)")
-        parameters["since"] = wanted.since
-    if wanted.unseen_by is not None:
-        of_incident.append(
-            "NOT EXISTS (SELECT FROM incident_seen s WHERE s.incident_id = i.id AND s.member_id = %(unseen_by)s)"
+class _Page:
+    """The statements for one filter and place. Every piece is a constant; values travel as parameters."""
+
+    def __init__(self, wanted: ListFilter, cursor: Cursor | None) -> None:
+        self.wanted = wanted
+        self.parameters: dict[str, Any] = {
+            "organization_id": wanted.organization_id,
+            "project_ids": list(wanted.project_ids),
+        }
+        self.whole = wanted.organization_id is not None
+        back = cursor is not None and cursor.before
+        self.direction, self.compare = ("ASC", ">") if back else ("DESC", "<")
+        if cursor is not None:
+            self.parameters |= {"started": cursor.started, "incident_id": cursor.incident_id}
+        self.turned = cursor is not None
+        if wanted.status is not None:
+            self.parameters["status"] = wanted.status
+        if wanted.until is not None:
+            self.parameters["until"] = wanted.until
+        if wanted.team_ids is not None:
+            self.parameters["team_ids"] = list(wanted.team_ids)
+        self.of_incident = self._of_incident()  # conditions that need the incident's own row
+        self.candidates = self._candidates()
+        self.common = not (
+            len(wanted.words) > COMMON_WORDS
+            or wanted.environment is not None
+            or wanted.since is not None
+            or wanted.unseen_by is not None
+            or wanted.followed_by is not None
         )
-        parameters["unseen_by"] = wanted.unseen_by
-    if wanted.followed_by is not None:
-        of_incident.append(
-            "EXISTS (SELECT FROM incident_subscription s WHERE s.incident_id = i.id AND s.member_id = %(followed_by)s)"
-        )
-        parameters["followed_by"] = wanted.followed_by
-    newest = f"ORDER BY {started} {direction}, {id_} {direction} LIMIT %(size)s"
-    if whole:
-        conditions += [
-            "i.organization_id = %(organization_id)s",
-            "EXISTS (SELECT FROM incident_project ip WHERE ip.incident_id = i.id OFFSET 0)",
+        branches = 1 if self.whole else len(wanted.project_ids)
+        branches *= len(wanted.team_ids) if wanted.team_ids is not None else 1
+        self.parameters["depth"] = max(NEAR // max(branches, 1), NEAR_IN_BRANCH)
+
+    def _carried(self, started: str, id_: str, status: str) -> list[str]:
+        """The conditions on what a project's row carries of its incident, over the given columns."""
+        conditions = []
+        if self.wanted.open:
+            conditions.append(f"{status} <> 2")
+        elif self.wanted.status is not None:
+            conditions.append(f"{status} = %(status)s")
+        if self.turned:
+            conditions.append(f"({started}, {id_}) {self.compare} (%(started)s, %(incident_id)s)")
+        if self.wanted.until is not None:
+            conditions.append(f"{started} <= %(until)s")
+        return conditions
+
+    def _of_incident(self) -> list[str]:
+        wanted = self.wanted
+        conditions = []
+        for number, word in enumerate(wanted.words):
+            conditions.append(f"i.title ILIKE %(word{number})s")
+            self.parameters[f"word{number}"] = like(word)
+        if wanted.environment is not None:
+            conditions.append("lower(i.environment) = lower(%(environment)s)")
+            self.parameters["environment"] = wanted.environment
+        if wanted.since is not None:
+            conditions.append("(i.date_closed IS NULL OR i.date_closed >= %(since)s)")
+            self.parameters["since"] = wanted.since
+        if wanted.unseen_by is not None:
+            conditions.append(
+                "NOT EXISTS (SELECT FROM incident_seen s WHERE s.incident_id = i.id AND s.member_id = %(unseen_by)s)"
+            )
+            self.parameters["unseen_by"] = wanted.unseen_by
+        if wanted.followed_by is not None:
+            conditions.append(
+                "EXISTS (SELECT FROM incident_subscription s"
+                " WHERE s.incident_id = i.id AND s.member_id = %(followed_by)s)"
+            )
+            self.parameters["followed_by"] = wanted.followed_by
+        return conditions
+
+    def _candidates(self) -> str | None:
+        """A statement for all that may pass, where an index finds them."""
+        if self.wanted.followed_by is not None:
+            return (
+                "SELECT i.* FROM incident_subscription s JOIN incident i ON i.id = s.incident_id"
+                " WHERE s.member_id = %(followed_by)s"
+            )
+        titles = [
+            f"i.title ILIKE %(word{number})s"
+            for number, word in enumerate(self.wanted.words)
+            if len(word) >= TRIGRAM_LENGTH
         ]
-        source = "incident i"
-        branches = ""
-    else:
-        conditions.append("ip.project_id = p.id")
-        source = "incident_project ip" + (" JOIN incident i ON i.id = ip.incident_id" if of_incident else "")
-        branches = "unnest(%(project_ids)s::bigint[]) AS p(id)"
-    if wanted.team_ids is not None:
-        branches += (" CROSS JOIN " if branches else "") + "unnest(%(team_ids)s::bigint[]) AS t(id)"
-    one_branch = (
-        f"SELECT {started} AS started, {id_} AS incident_id FROM {source}"
-        f" WHERE {' AND '.join(conditions + of_incident)} {newest}"
-    )
-    page = one_branch
-    if branches:
-        page = (
-            f"SELECT DISTINCT newest.started, newest.incident_id FROM {branches} CROSS JOIN LATERAL ({one_branch})"
-            f" newest ORDER BY started {direction}, incident_id {direction} LIMIT %(size)s"
+        if not titles:
+            return None
+        if self.wanted.open:
+            titles.append("i.status <> 2")
+        return f"SELECT i.* FROM incident i WHERE {' AND '.join(titles)}"
+
+    def _branch(self, conditions: list[str], limit: str, *, join: bool) -> tuple[str, str]:
+        """The newest of one project (of one project and team), and what those branches are taken over."""
+        if self.whole:
+            started, id_ = "i.date_started", "i.id"
+            source, branches = "incident i", ""
+            conditions = [
+                "i.organization_id = %(organization_id)s",
+                "EXISTS (SELECT FROM incident_project ip WHERE ip.incident_id = i.id OFFSET 0)",
+                *self._carried(started, id_, "i.status"),
+                *conditions,
+            ]
+        else:
+            started, id_ = "ip.started", "ip.incident_id"
+            source = "incident_project ip" + (" JOIN incident i ON i.id = ip.incident_id" if join else "")
+            branches = "unnest(%(project_ids)s::bigint[]) AS p(id)"
+            conditions = ["ip.project_id = p.id", *self._carried(started, id_, "ip.status"), *conditions]
+        if self.wanted.team_ids is not None:
+            branches += (" CROSS JOIN " if branches else "") + "unnest(%(team_ids)s::bigint[]) AS t(id)"
+            conditions.append(("coalesce(i.team_id, 0)" if self.whole else "ip.team_id") + " = t.id")
+        branch = (
+            f"SELECT {started} AS started, {id_} AS incident_id FROM {source} WHERE {' AND '.join(conditions)}"
+            f" ORDER BY {started} {self.direction}, {id_} {self.direction} LIMIT {limit}"
         )
-    # Every piece is a constant of this function; values travel as parameters.
-    sql = f"""
+        return branch, branches
+
+    def merged(self) -> str:
+        """The newest that pass from each branch, merged."""
+        branch, branches = self._branch(self.of_incident, "%(size)s", join=bool(self.of_incident))
+        if not branches:
+            return self._drawn(branch)
+        return self._drawn(
+            f"SELECT DISTINCT newest.started, newest.incident_id FROM {branches} CROSS JOIN LATERAL ({branch}) newest"
+            f" ORDER BY started {self.direction}, incident_id {self.direction} LIMIT %(size)s"
+        )
+
+    def near(self) -> str:
+        """Those that pass among the newest few hundred: fewer than a page says nothing of those behind.
+
+        A branch that was cut off has an edge; only what lies on this side of every edge is in the right order.
+        """
+        branch, branches = self._branch([], "%(depth)s", join=False)
+        passes = f"(SELECT FROM incident i WHERE i.id = n.incident_id AND {' AND '.join(self.of_incident)} OFFSET 0)"
+        order = f"ORDER BY n.started {self.direction}, n.incident_id {self.direction}"
+        if not branches:
+            return self._drawn(f"SELECT n.* FROM ({branch}) n CROSS JOIN LATERAL {passes} p {order} LIMIT %(size)s")
+        newer, edge, outermost, beyond = (
+            (">", "min", "max", "-infinity") if self.direction == "DESC" else ("<", "max", "min", "infinity")
+        )
+        return self._drawn(f"""
+WITH near AS MATERIALIZED (
+    SELECT b.* FROM {branches} CROSS JOIN LATERAL (
+        SELECT x.*, CASE WHEN count(*) OVER () = %(depth)s THEN {edge}(x.started) OVER () END AS edge
+        FROM ({branch}) x) b)
+SELECT n.* FROM (
+    SELECT DISTINCT n.started, n.incident_id FROM near n
+    WHERE n.started {newer} coalesce((SELECT {outermost}(edge) FROM near), '{beyond}') {order} OFFSET 0) n
+CROSS JOIN LATERAL {passes} p {order} LIMIT %(size)s""")
+
+    def picked(self) -> str:
+        """Those that pass among the few that an index finds."""
+        conditions = [*self._carried("i.date_started", "i.id", "i.status"), *self.of_incident]
+        if self.wanted.team_ids is not None:
+            conditions.append("coalesce(i.team_id, 0) = ANY(%(team_ids)s)")
+        return self._drawn(
+            f"WITH found AS MATERIALIZED ({self.candidates})"
+            f" SELECT i.date_started AS started, i.id AS incident_id FROM found i"
+            f" WHERE {' AND '.join(conditions)} AND EXISTS (SELECT FROM incident_project ip"
+            f" WHERE ip.incident_id = i.id AND ip.project_id = ANY(%(project_ids)s) OFFSET 0)"
+            f" ORDER BY started {self.direction}, incident_id {self.direction} LIMIT %(size)s"
+        )
+
+    def _drawn(self, page: str) -> str:
+        """What a list shows of the incidents on a page."""
+        return f"""
 SELECT i.id, i.identifier, i.title, i.status, i.environment, i.date_started, i.date_closed, team.slug,
        (SELECT count(*) FROM incident_seen s WHERE s.incident_id = i.id),
        EXISTS (SELECT FROM incident_seen s
@@ -183,9 +290,8 @@ SELECT i.id, i.identifier, i.title, i.status, i.environment, i.date_started, i.d
 FROM ({page}) page
 JOIN incident i ON i.id = page.incident_id
 LEFT JOIN team ON team.id = i.team_id
-ORDER BY page.started {direction}, page.incident_id {direction}
+ORDER BY page.started {self.direction}, page.incident_id {self.direction}
 """
-    return sql, parameters
 
 
 def _line(row: Sequence[Any]) -> IncidentLine:

@@ -168,6 +168,15 @@ def upgrade() -> None:
         postgresql_ops={"title": "gin_trgm_ops"},
     )
     op.create_index(
+        "ix_incident_open_title_trigram",
+        "incident",
+        ["title"],
+        unique=False,
+        postgresql_using="gin",
+        postgresql_ops={"title": "gin_trgm_ops"},
+        postgresql_where=sa.text("status <> 2"),
+    )
+    op.create_index(
         "uq_incident_open_dedup_key",
         "incident",
         ["organization_id", "dedup_key"],
@@ -435,6 +444,13 @@ def downgrade() -> None:
         "uq_incident_open_dedup_key",
         table_name="incident",
         postgresql_where=sa.text("dedup_key IS NOT NULL AND status <> 2"),
+    )
+    op.drop_index(
+        "ix_incident_open_title_trigram",
+        table_name="incident",
+        postgresql_using="gin",
+        postgresql_ops={"title": "gin_trgm_ops"},
+        postgresql_where=sa.text("status <> 2"),
     )
     op.drop_index(
         "ix_incident_title_trigram",
