@@ -22,6 +22,7 @@ from storage.engine import Store
 from storage.errors import DatabaseAway, EmbeddedPostgresError
 from storage.migrate import revisions
 from storage.queries import doctor as queries
+from storage.queries import posts
 
 # Slack refuses requests, and the bot Slack's, when the clocks are this far apart.
 MAX_CLOCK_SKEW_S = 60
@@ -91,6 +92,7 @@ def _everything(settings: Settings, now: Callable[[], datetime]) -> Iterator[Fin
                 yield schema
                 if schema.mend is None:
                     yield _intake(settings, store)
+                    yield from _delivery(store)
                 yield from _slack(settings, store if schema.mend is None else None, now)
                 return
             finally:
@@ -164,6 +166,27 @@ def _unreadable(box: SecretBox, sealed: Mapping[int, str]) -> list[int]:
         except SecretUnreadable:
             found.append(token_id)
     return found
+
+
+def _delivery(store: Store) -> Iterator[Finding]:
+    """What cannot be sent, as far as it is known without asking Slack; its channels are asked about below."""
+    with store.read() as connection:
+        paused = posts.paused(connection)
+        troubles = [trouble for trouble in posts.troubles(connection) if trouble.reason is not None]
+        waiting = posts.waiting_count(connection)
+    for workspace_id, (reason, _) in paused.items():
+        mend = "Nothing is lost: what waits is sent once SLACK_BOT_TOKEN is good again."
+        yield Finding("delivery", f"paused for {workspace_id}, Slack says {reason}; {waiting} messages wait", mend)
+    for trouble in troubles:
+        if trouble.channel_id is not None:
+            whom = f"channel #{trouble.channel_name}" if trouble.channel_name else f"channel {trouble.channel_id}"
+            mend = "What to do about that channel stands below; it is tried again with the next change."
+        else:
+            whom = trouble.member or "somebody who is no member"
+            mend = "Look at that person's account in Slack, or take them out of the organization file."
+        yield Finding("delivery", f"messages to {whom} cannot arrive ({trouble.reason})", mend)
+    if not paused and not troubles:
+        yield Finding("delivery", f"{waiting} messages wait to be sent" if waiting else "nothing waits to be sent")
 
 
 # --- Slack -------------------------------------------------------------------------------------------------

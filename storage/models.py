@@ -417,7 +417,7 @@ class Destination(Base):
     next_send_at: Mapped[datetime] = mapped_column(server_default=func.now())
     # When there is something to do next, and how urgent it is (0 is the most urgent); NULL: nothing waits.
     due_at: Mapped[datetime | None]
-    urgency: Mapped[int] = mapped_column(SmallInteger, server_default=text("2"))
+    urgency: Mapped[int] = mapped_column(SmallInteger, server_default=text("3"))
     leased_until: Mapped[datetime | None]
     lease: Mapped[int] = mapped_column(server_default=text("0"))  # counts leases: an old one is recognised
     failures: Mapped[int] = mapped_column(server_default=text("0"))  # in a row, of the kind that may pass
@@ -467,7 +467,7 @@ class Post(Base):
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     destination_id: Mapped[int] = mapped_column(_cascade("destination.id"))
     kind: Mapped[str]
-    urgency: Mapped[int] = mapped_column(SmallInteger, server_default=text("1"))
+    urgency: Mapped[int] = mapped_column(SmallInteger, server_default=text("2"))
     incident_id: Mapped[int | None] = mapped_column(_cascade("incident.id"))
     activity_id: Mapped[int | None] = mapped_column(_cascade("incident_activity.id"), index=True)
     card_id: Mapped[int | None] = mapped_column(_cascade("post.id"))  # in whose thread it stands

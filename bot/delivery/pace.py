@@ -17,10 +17,12 @@ class Pace:
     lease_s: float = 30.0  # a destination is one worker's for so long, and free again when that one died
     first_retry_s: float = 1.0  # after trouble that may pass; doubled each time, with jitter
     longest_retry_s: float = 60.0
-    failed_s: float = 60.0  # between two attempts at a conversation that takes nothing
+    failed_s: float = 5.0  # between two attempts at a conversation that takes nothing; doubled each time,
+    longest_failed_s: float = 600.0  # up to this
+    defect_s: float = 300.0  # for which a message is put off that the bot itself stumbles over
     paused_s: float = 30.0  # between two attempts at a workspace whose token is no good
     poll_s: float = 2.0  # when nobody has said that there is something to do
-    known_channel_s: float = 600.0  # for which what Slack said of a channel is believed
+    known_channel_s: float = 300.0  # for which what Slack said of a channel is believed
     known_person_s: float = 86_400.0  # and of a person
 
     @property

@@ -82,7 +82,29 @@ class Sender:
         self._clock = clock
 
     def serve(self, held: Lease) -> None:
-        """Does the next thing that is due at a destination, and gives it back. Raises DatabaseAway, Contended."""
+        """Does the next thing that is due at a destination, and gives it back. Raises DatabaseAway, Contended.
+
+        What meets with an error that nobody expected is put off, so that nothing waits behind it.
+        """
+        try:
+            self._serve(held)
+        except (DatabaseAway, Contended):
+            raise
+        except Exception:
+            log.exception("a message could not be sent", destination=held.destination_id)
+            self._put_off(held)
+
+    def _put_off(self, held: Lease) -> None:
+        with self._store.write() as tx:
+            target = posts.hold(tx, held)
+            if target is None:
+                return
+            post = posts.next_post(tx, target.id)
+            if post is not None:
+                posts.post_later(tx, post, self._pace.defect_s)
+            posts.release(tx, target, failures=target.failures)
+
+    def _serve(self, held: Lease) -> None:
         task = self._prepare(held)
         if task is None:
             return
@@ -122,7 +144,7 @@ class Sender:
                 if post.unsettled:
                     return Task(target, post, resend=True)
                 if target.channel_id is not None and target.is_shared and not target.shared_allowed:
-                    posts.fail(tx, target, SHARED, self._pace.failed_s)
+                    posts.fail(tx, target, SHARED, self._pace.post_s, ask_again=False)
                     return None
                 task = self._drawn(tx, target, post)
                 if task is not None:
@@ -324,7 +346,8 @@ class Sender:
 
     def _fail(self, tx: Connection, target: Target, reason: str) -> None:
         first = target.failed_reason is None
-        ended = posts.fail(tx, target, reason, self._pace.failed_s)
+        pause_s = min(self._pace.longest_failed_s, self._pace.failed_s * 2 ** min(target.failures, 20))
+        ended = posts.fail(tx, target, reason, pause_s)
         counts.FAILED.labels(reason).inc(ended)
         log.warning("messages cannot arrive", destination=target.id, channel=target.channel_id, reason=reason)
         if first and target.channel_id is not None and reason in _INVITE_WOULD_HELP:
@@ -466,7 +489,7 @@ class Sender:
             self._cannot_learn(held, result)
             return False
         channel = result.answer["channel"]
-        is_private, is_shared = bool(channel.get("is_private")), bool(channel.get("is_ext_shared"))
+        is_private, is_shared = bool(channel.get("is_private")), _is_shared(channel)
         is_member = bool(channel.get("is_member"))
         if channel.get("is_archived"):
             self._cannot_learn(held, Refused("is_archived"))
@@ -502,6 +525,11 @@ class Sender:
                     self._fail(tx, target, error)
                 case _:
                     self._again(tx, target, "channel")
+
+
+def _is_shared(channel: Mapping[str, Any]) -> bool:
+    """Whether another company reads along, or is invited to."""
+    return bool(channel.get("is_ext_shared") or channel.get("is_pending_ext_shared"))
 
 
 def metadata_id(post: Waiting) -> str:

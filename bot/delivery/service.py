@@ -37,6 +37,7 @@ _NOTIFY_EVERY_S = 0.05  # other replicas are woken at most so often
 _AFTER_TROUBLE_S = 1.0
 _CLEAN_EVERY_S = 600.0
 _CLEAN_AT_ONCE = 5000
+_RECOVERED_AT_ONCE = 20
 KEPT_FOR = timedelta(days=14)  # messages that were sent, and will never change, are remembered so long
 
 
@@ -236,6 +237,8 @@ class Delivery:
     def _clean(self) -> None:
         def step() -> None:
             now = self._clock()
+            with self._store.write() as tx:
+                posts.recover_oldest(tx, self._pace.longest_failed_s, _RECOVERED_AT_ONCE)
             with self._store.read() as connection:
                 once.forget_old(connection, now)
                 while posts.forget_done(connection, now - KEPT_FOR, _CLEAN_AT_ONCE) == _CLEAN_AT_ONCE:

@@ -19,19 +19,24 @@ from bot.handlers import (
     acknowledge,
     activity,
     add_to_incident,
+    channel,
     comment,
     declare,
     digest,
     help,
     home,
     list,
+    notify,
     pick,
+    reaction,
     resolve,
     subscribe,
     talk,
+    thread,
     view,
 )
 from bot.handlers.call import AlreadyDone, Call, Tools
+from bot.handlers.place import CardOnItsWay
 from bot.incidents.errors import BadWords, Refusal
 from bot.incidents.markup import readable, storable
 from bot.incidents.words import closest, first_word, shortened
@@ -42,7 +47,7 @@ from bot.messages.help import TOPICS
 from bot.messages.home import SEVERITIES, Tab
 from bot.messages.picks import PICK
 from bot.metrics import Metrics
-from bot.slack.outcomes import Answer, Done, DrawHome, FormErrors, OpenForm, Outcome, UpdateForm, Whisper
+from bot.slack.outcomes import Answer, Done, DrawHome, FormErrors, NotNow, OpenForm, Outcome, UpdateForm, Whisper
 from bot.slack.requests import Ask, Command, Event, Press, Shortcut, Submission, Suggestion
 from storage.errors import Contended, DatabaseAway
 from storage.queries import access
@@ -64,6 +69,7 @@ COMMANDS: Mapping[str, Callable[[Call, Command, str], Outcome]] = {
     "activity": activity.command,
     "subscribe": subscribe.command,
     "unsubscribe": subscribe.unsubscribe,
+    "notify": notify.command,
     "declare": declare.command,
     "digest": digest.command,
     "whoami": help.whoami,
@@ -128,6 +134,17 @@ SHORTCUTS: Mapping[str, Callable[[Call, Shortcut], Outcome]] = {
 
 # By action_id: the menus whose options are looked up while somebody types.
 _MENUS = frozenset({"project", "team", "incident", *(name for name in BUTTONS if name.startswith(PICK))})
+
+# What happens in the workspace, by the type of its event.
+EVENTS: Mapping[str, Callable[[Tools, Event, datetime], Outcome]] = {
+    "message": thread.message,
+    "reaction_added": reaction.added,
+    "channel_left": channel.left,
+    "group_left": channel.left,
+    "channel_unarchive": channel.opened,
+    "group_unarchive": channel.opened,
+    "member_joined_channel": channel.joined,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,12 +240,25 @@ class Desk:
         """Something that happened in the workspace."""
         if event.kind in ("app_mention", "message"):
             said = talk.command_in(event, self._tools.clients)
-            return self._said(said) if said else Done()
+            if said:
+                return self._said(said)
         if event.kind == "app_home_opened" and event.event.get("tab") == "home":
             return self._home(event)
         if event.kind == "user_change":
             self._counted("event", event.kind, lambda: self._changed_person(event))
-        return Done()
+        handler = EVENTS.get(event.kind)
+        return self._happened(event, handler) if handler else Done()
+
+    def _happened(self, event: Event, handler: Callable[[Tools, Event, datetime], Outcome]) -> Outcome:
+        """What nobody waits for an answer to: where it cannot be taken now, Slack is left to send it again."""
+        try:
+            return handler(self._tools, event, self._clock())
+        except (DatabaseAway, Contended, CardOnItsWay) as error:
+            log.warning("an event has to come again", kind=event.kind, error=str(error))
+            return NotNow()
+        except Exception:
+            log.exception("unexpected error", error_id=secrets.token_hex(4), what=f"event {event.kind}")
+            return Done()
 
     def _said(self, ask: Command) -> Outcome:
         outcome = self.command(ask)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,7 @@ from bot.incidents import lookup
 from bot.incidents.access import Access
 from bot.incidents.errors import BadWords, CommentChanged, CommentGone, NotYourComment, Refusal
 from bot.incidents.limits import MAX_COMMENT_LENGTH
+from bot.incidents.markup import MENTION, escape
 from storage.queries import access as access_queries
 from storage.queries import activity, directory, incidents, outbox
 from storage.rows import Comment, IncidentHead
@@ -70,6 +72,42 @@ def _teams_that_cannot_see(connection: Connection, incident: IncidentHead, team_
 
 def _and(names: list[str]) -> str:
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
+
+
+def seen_only(
+    connection: Connection, access: Access, incident: IncidentHead, written: CommentText
+) -> tuple[CommentText, list[str]]:
+    """The text without its mentions of those who cannot see the incident, and their names.
+
+    For what was said in a channel already, where a mention can no longer be refused: they stay as plain names.
+    """
+    people = written.member_ids - access_queries.members_who_see(
+        connection, access.organization_id, incident.id, written.member_ids
+    )
+    projects = incidents.project_ids_of(connection, incident.id)
+    teams = written.team_ids - incidents.teams_of_projects(connection, sorted(projects))
+    if not people and not teams:
+        return written, []
+    names = {("person", id_): name for id_, name in directory.member_names(connection, people).items()}
+    names |= {("team", id_): name for id_, name in directory.team_names(connection, teams).items()}
+
+    def plain(found: re.Match[str]) -> str:
+        name = names.get((found[1], int(found[2])))
+        return found[0] if name is None else "@" + escape(name)
+
+    kept = CommentText(MENTION.sub(plain, written.text), written.member_ids - people, written.team_ids - teams)
+    return kept, sorted(names.values())
+
+
+def withdraw(tx: Connection, incident_id: int, comment_id: int, now: datetime, *, said_in: str) -> bool:
+    """Deletes a comment whose reply in the thread of a card, in that channel, is gone; False if it is gone itself.
+
+    Who may delete a message there is Slack's to say.
+    """
+    if not activity.empty_comment(tx, comment_id, now):
+        return False
+    outbox.changed(tx, incident_id, comment_id, again=True, said_in=said_in)
+    return True
 
 
 def record(

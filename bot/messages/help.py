@@ -48,6 +48,11 @@ TOPICS: dict[str, Topic] = {
     ),
     "subscribe": Topic("subscribe N", "Tells you of comments and changes.", ("subscribe 12",)),
     "unsubscribe": Topic("unsubscribe N", "Stops telling you.", ("unsubscribe 12",)),
+    "notify": Topic(
+        "notify all|mentions|none",
+        "What I tell you of: everything on incidents that you follow, mentions only, or nothing.",
+        ("notify mentions",),
+    ),
     "declare": Topic(
         "declare [warning|critical] [project:x] [team:x] [env:x] title",
         "Opens an incident.",

@@ -50,14 +50,26 @@ class TooManyMentions(Refusal):
 class MentionReader:
     """Turns one text of one caller into a CommentText, and remembers whom it met on the way."""
 
-    def __init__(self, identity: Identity, connection: Connection, access: Access, now: datetime) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        connection: Connection,
+        access: Access,
+        now: datetime,
+        *,
+        lenient: bool = False,
+    ) -> None:
+        """With `lenient` a mention of nobody in the organization stays a plain name, and is listed in `unknown`:
+        for what has been said already and cannot be refused.
+        """
+        self._lenient = lenient
         self._identity = identity
         self._connection = connection  # in autocommit: people may be met for the first time
         self._access = access
         self._now = now
         self._people: dict[str, int] = {}
         self._teams: dict[str, int] = {}
-        self._unknown: list[str] = []
+        self.unknown: list[str] = []
         self._directory: names.Directory | None = None
 
     def text(self, written: str) -> CommentText:
@@ -83,27 +95,30 @@ class MentionReader:
         return self._finished(rich_text.mrkdwn(stored).strip(), stored)
 
     def _finished(self, text: str, stored: dict[str, Any] | None) -> CommentText:
-        if self._unknown:
-            raise CannotMention(self._unknown)
+        if self.unknown and not self._lenient:
+            raise CannotMention(self.unknown)
         return CommentText(text, frozenset(self._people.values()), frozenset(self._teams.values()), rich_text=stored)
 
     def _token(self, inside: str) -> str:
         body, _, label = inside.partition("|")
         kind, rest = body[:1], body[1:]
         if kind == "@":
-            return f"<person:{self._person(rest)}>"
+            return self._mention("person", self._person(rest))
         if kind == "#":
             return f"<#{rest}>"
         if kind == "!":
             name, _, argument = rest.partition("^")
             if name == "subteam":
-                return f"<team:{self._team(argument, label)}>"
+                return self._mention("team", self._team(argument, label))
             if name in _BROADCASTS:
                 return _BROADCASTS[name]
             return escape(unescape(label or name))
         if rich_text.LINK.fullmatch(body):
             return f"<{inside}>"
         return escape(unescape(f"<{inside}>"))
+
+    def _mention(self, kind: str, id_: int) -> str:
+        return f"<{kind}:{id_}>" if id_ else "@" + escape(self.unknown[-1].removeprefix("The user group @"))
 
     def _person(self, user_id: str) -> int:
         if user_id not in self._people:
@@ -112,7 +127,7 @@ class MentionReader:
                 self._connection, self._access.workspace_id, user_id, self._now
             )
             if member_id is None:
-                self._unknown.append(name)
+                self.unknown.append(name)
                 return 0
             self._people[user_id] = member_id
         return self._people[user_id]
@@ -122,7 +137,7 @@ class MentionReader:
             self._one_more()
             team = directory.team_by_usergroup(self._connection, self._access.organization_id, usergroup)
             if team is None:
-                self._unknown.append(f"The user group {label or usergroup}")
+                self.unknown.append(f"The user group {label or usergroup}")
                 return 0
             self._teams[usergroup] = team.id
         return self._teams[usergroup]
@@ -155,7 +170,12 @@ class MentionReader:
     def _meant(self, text: str, found: re.Match[str], end: int) -> tuple[Named, int] | None:
         if self._directory is None:
             self._directory = names.Directory(self._everybody())
-        meant = self._directory.meant(text, found, end)
+        try:
+            meant = self._directory.meant(text, found, end)
+        except names.WhoIsMeant:
+            if not self._lenient:
+                raise
+            return None
         if meant is not None:
             named = meant[0]
             known = self._people if named.kind == "person" else self._teams
@@ -171,5 +191,5 @@ class MentionReader:
         return people + [Named.team(one.id, one.name, one.slug) for one in teams]
 
     def _one_more(self) -> None:
-        if len(self._people) + len(self._teams) + len(self._unknown) >= MOST_MENTIONS:
+        if len(self._people) + len(self._teams) + len(self.unknown) >= MOST_MENTIONS:
             raise TooManyMentions

@@ -29,6 +29,7 @@ from bot.slack.outcomes import (
     Done,
     DrawHome,
     FormErrors,
+    NotNow,
     OpenForm,
     Outcome,
     UpdateForm,
@@ -246,7 +247,7 @@ class Line:
         outcome = self._desk.event(event)
         if isinstance(outcome, Whisper | DrawHome):
             self._later(event.workspace_id, outcome)
-        return Acknowledgement()
+        return BoltResponse(status=503) if isinstance(outcome, NotNow) else Acknowledgement()
 
     # --- carrying out --------------------------------------------------------------------------------------
 

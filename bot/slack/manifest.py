@@ -14,17 +14,18 @@ PATH = "/slack/events"  # where the bot takes Slack's requests over HTTP
 # Each scope with the Web API methods and events that need it.
 SCOPES: dict[str, tuple[str, ...]] = {
     "app_mentions:read": ("app_mention",),
-    "channels:history": ("conversations.history", "conversations.replies"),
+    "channels:history": ("message.channels", "conversations.history", "conversations.replies"),
     "channels:join": ("conversations.join",),
-    "channels:read": ("conversations.info",),
+    "channels:read": ("conversations.info", "channel_unarchive", "channel_left", "member_joined_channel"),
     "chat:write": ("chat.postMessage", "chat.postEphemeral", "chat.update", "chat.delete"),
     "commands": ("slash command", "shortcuts"),
     "files:read": ("files.info",),
     "files:write": ("files.getUploadURLExternal", "files.completeUploadExternal"),
-    "groups:history": ("conversations.history", "conversations.replies"),
-    "groups:read": ("conversations.info",),
+    "groups:history": ("message.groups", "conversations.history", "conversations.replies"),
+    "groups:read": ("conversations.info", "group_unarchive", "group_left"),
     "im:history": ("message.im", "conversations.history"),
     "im:write": ("conversations.open",),
+    "reactions:read": ("reaction_added",),
     "users:read": ("users.info", "bots.info", "user_change"),
     "users:read.email": ("users.info", "users.lookupByEmail"),
 }
@@ -32,7 +33,15 @@ SCOPES: dict[str, tuple[str, ...]] = {
 EVENTS: dict[str, str] = {
     "app_home_opened": "draws Home",
     "app_mention": "commands said where the bot is mentioned",
+    "channel_left": "the bot was shown out of a channel",
+    "channel_unarchive": "a channel takes cards again",
+    "group_left": "the bot was shown out of a private channel",
+    "group_unarchive": "a private channel takes cards again",
+    "member_joined_channel": "the bot was invited to a channel",
+    "message.channels": "replies in the threads of cards",
+    "message.groups": "replies in the threads of cards in private channels",
     "message.im": "commands said in a direct message",
+    "reaction_added": "reactions on cards",
     "user_change": "somebody became a guest, left, or changed their e-mail",
 }
 

@@ -61,10 +61,15 @@ class FormErrors:
 
 
 @dataclass(frozen=True, slots=True)
+class NotNow:
+    """An event that cannot be taken at the moment and is not acknowledged: Slack sends it again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """Nothing more to say. A submitted form closes; `also` happens where the form was opened."""
 
     also: Answer | UpdateForm | Whisper | DrawHome | None = None
 
 
-Outcome = Answer | Whisper | DrawHome | OpenForm | UpdateForm | FormErrors | Done
+Outcome = Answer | Whisper | DrawHome | OpenForm | UpdateForm | FormErrors | NotNow | Done

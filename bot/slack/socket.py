@@ -91,6 +91,8 @@ class SocketLine:
 
     def _on_request(self, request: SocketModeRequest) -> None:
         def late(pending: Pending) -> None:
+            if request.type == "events_api" and not pending.begun:
+                return  # nothing has been done for it, and nobody waits: Slack sends it again
             self._acknowledge(request, self._line.too_late(request.payload, begun=pending.begun))
 
         # From here on, not from when a worker takes it: where all of them are held up, nobody would be told.
@@ -102,9 +104,11 @@ class SocketLine:
             return
         try:
             body = BoltRequest(mode="socket_mode", body=request.payload, headers=_retry_headers(request))
-            payload = payload_of(self._line.dispatch(body))
+            response = self._line.dispatch(body)
+            payload = payload_of(response)
             if pending.claim():
-                self._acknowledge(request, payload)
+                if response.status < 500:  # else it is left for Slack to send again
+                    self._acknowledge(request, payload)
             elif payload and payload.get("text"):
                 self._line.answer_late(request.payload, payload)
         except Exception:

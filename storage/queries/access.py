@@ -112,6 +112,16 @@ def member_by_email(connection: Connection, organization_id: int, email: str) ->
     )
 
 
+def notify_of(connection: Connection, member_id: int) -> str:
+    """What a member wants to be told of: "all", "mentions" or "none"."""
+    return connection.scalar(select(Member.notify).where(Member.id == member_id)) or "all"
+
+
+def set_notify(tx: Connection, member_id: int, wanted: str) -> None:
+    """Keeps what a member wants to be told of."""
+    tx.execute(update(Member).where(Member.id == member_id).values(notify=wanted))
+
+
 def email_of(connection: Connection, member_id: int) -> str | None:
     """The e-mail of a present member."""
     return connection.scalar(select(Member.email).where(Member.id == member_id, Member.date_removed.is_(None)))

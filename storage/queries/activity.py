@@ -195,11 +195,13 @@ def rewrite_comment(
     )
 
 
-def empty_comment(connection: Connection, activity_id: int, now: datetime) -> None:
-    """Deletes a comment: its text and mentions go, the row stays for what was posted of it."""
+def empty_comment(connection: Connection, activity_id: int, now: datetime) -> bool:
+    """Deletes a comment: its text and mentions go, the row stays for what was posted of it. False: it is gone."""
     connection.execute(delete(CommentMention).where(CommentMention.activity_id == activity_id))
-    connection.execute(
-        update(IncidentActivity)
-        .where(IncidentActivity.id == activity_id)
-        .values(comment=None, rich_text=None, date_deleted=now)
+    return bool(
+        connection.execute(
+            update(IncidentActivity)
+            .where(IncidentActivity.id == activity_id, IncidentActivity.date_deleted.is_(None))
+            .values(comment=None, rich_text=None, date_deleted=now)
+        ).rowcount
     )

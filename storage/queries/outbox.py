@@ -28,8 +28,9 @@ class Urgency(IntEnum):
     """Which of the posts that are due is sent first."""
 
     MENTION = 0  # somebody waits for somebody
-    NEWS = 1  # cards, threads, subscribers
-    BULK = 2  # digests, notes
+    CARD = 1  # what a channel looks at; never behind what is said in its threads
+    NEWS = 2  # threads, subscribers
+    BULK = 3  # digests, notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +327,7 @@ def want_cards(tx: Connection, incident_id: int, named: Sequence[int]) -> None:
         "               JOIN incident_project ip ON ip.project_id = pc.project_id"
         "               WHERE t.id = d.id AND ip.incident_id = %(incident_id)s)"
         " ON CONFLICT (incident_id, destination_id) WHERE kind = 'card' DO NOTHING",
-        {"incident_id": incident_id, "named": list(named), "urgency": int(Urgency.NEWS)},
+        {"incident_id": incident_id, "named": list(named), "urgency": int(Urgency.CARD)},
     )
 
 
@@ -354,6 +355,13 @@ def want_in_threads(tx: Connection, change: Change) -> None:
             "said_in": change.said_in,
             "urgency": int(Urgency.NEWS),
         },
+    )
+    # Said in the thread itself, it may go beyond what an amendment there tells.
+    tx.exec_driver_sql(
+        "UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = now() FROM destination d"
+        " WHERE d.id = p.destination_id AND p.activity_id = %(activity_id)s AND p.kind = 'amendment'"
+        "   AND d.channel_id = %(said_in)s",
+        {"activity_id": change.activity_id, "said_in": change.said_in},
     )
 
 
@@ -388,7 +396,7 @@ def want_notifications(
     made = tx.exec_driver_sql(
         "INSERT INTO post (destination_id, kind, incident_id, urgency, due_at)"
         " SELECT r.destination_id, 'notification', %(incident_id)s,"
-        "        CASE WHEN r.mention THEN 0 ELSE 1 END,"
+        "        CASE WHEN r.mention THEN 0 ELSE %(news)s END,"
         "        now() + CASE WHEN r.mention THEN interval '0' ELSE make_interval(secs => %(settles)s) END"
         " FROM unnest(%(destinations)s::bigint[], %(mentions)s::boolean[]) AS r(destination_id, mention)"
         " RETURNING destination_id, id",
@@ -397,6 +405,7 @@ def want_notifications(
             "destinations": [row[2] for row in new],
             "mentions": [row[1] for row in new],
             "settles": NOTIFICATION_SETTLES_S,
+            "news": int(Urgency.NEWS),
         },
     )
     post_of: dict[int, int] = dict(made.all())
@@ -430,10 +439,10 @@ _NEXT = """
 WITH next AS (
   SELECT d.id, CASE WHEN count(p.due_at) > 0 THEN GREATEST(d.next_send_at, min(p.due_at)) END AS due_at,
          coalesce(min(p.urgency) FILTER (WHERE p.due_at <= GREATEST(d.next_send_at, now())),
-                  (array_agg(p.urgency ORDER BY p.due_at))[1], 2) AS urgency
+                  (array_agg(p.urgency ORDER BY p.due_at))[1], 3) AS urgency
   FROM destination d
   LEFT JOIN LATERAL (
-    SELECT u.urgency, w.due_at FROM unnest(ARRAY[0, 1, 2]) AS u(urgency)
+    SELECT u.urgency, w.due_at FROM unnest(ARRAY[0, 1, 2, 3]) AS u(urgency)
     CROSS JOIN LATERAL (SELECT due_at FROM post
                         WHERE destination_id = d.id AND urgency = u.urgency AND wanted_version > drawn_version
                         ORDER BY due_at LIMIT 1) w

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from storage.engine import OUTBOX_WRITTEN
 from storage.queries.outbox import look_again
 
 
@@ -27,7 +28,7 @@ def lease(connection: Connection, workspaces: Collection[str], count: int, secon
     """Up to `count` destinations that are due and nobody's, the most urgent first; theirs for `seconds`."""
     rows = connection.exec_driver_sql(
         "UPDATE destination d SET leased_until = now() + make_interval(secs => %(seconds)s), lease = d.lease + 1"
-        " FROM (SELECT f.id FROM unnest(ARRAY[0, 1, 2]) WITH ORDINALITY AS u(urgency, place)"
+        " FROM (SELECT f.id FROM unnest(ARRAY[0, 1, 2, 3]) WITH ORDINALITY AS u(urgency, place)"
         "       CROSS JOIN LATERAL (SELECT id FROM destination"
         "                           WHERE urgency = u.urgency AND due_at <= now()"
         "                             AND (leased_until IS NULL OR leased_until <= now())"
@@ -43,7 +44,7 @@ def lease(connection: Connection, workspaces: Collection[str], count: int, secon
 def seconds_to_next(connection: Connection, workspaces: Collection[str]) -> float | None:
     """How long until the next destination is due that is not due yet; None when none will be."""
     found: float | None = connection.exec_driver_sql(
-        "SELECT EXTRACT(epoch FROM min(n.due_at) - now())::float8 FROM unnest(ARRAY[0, 1, 2]) AS u(urgency)"
+        "SELECT EXTRACT(epoch FROM min(n.due_at) - now())::float8 FROM unnest(ARRAY[0, 1, 2, 3]) AS u(urgency)"
         " CROSS JOIN LATERAL (SELECT due_at FROM destination WHERE urgency = u.urgency AND due_at > now()"
         "                     AND workspace_id = ANY(%(workspaces)s) ORDER BY due_at LIMIT 1) n",
         {"workspaces": sorted(workspaces)},
@@ -262,9 +263,11 @@ def release(
     look_again(tx, [target.id])
 
 
-def fail(tx: Connection, target: Target, reason: str, pause_s: float) -> int:
+def fail(tx: Connection, target: Target, reason: str, pause_s: float, *, ask_again: bool = True) -> int:
     """What waits for the destination cannot arrive there: one-time messages are given up, what shows a state is
     tried again with the next change, though not within `pause_s` seconds. Gives how many posts that ends.
+
+    With `ask_again` Slack is asked about a channel once more before that.
     """
     ended = tx.exec_driver_sql(
         "UPDATE post SET drawn_version = wanted_version, failed_reason = %(reason)s, attempted_at = NULL,"
@@ -273,10 +276,11 @@ def fail(tx: Connection, target: Target, reason: str, pause_s: float) -> int:
         {"id": target.id, "reason": reason},
     ).rowcount
     tx.exec_driver_sql(
-        "UPDATE destination SET failed_reason = %(reason)s, failed_at = now(), failures = 0, leased_until = NULL,"
-        " due_at = NULL, is_member = CASE WHEN channel_id IS NOT NULL THEN NULL END, date_checked = NULL,"
+        "UPDATE destination SET failed_reason = %(reason)s, failed_at = now(), failures = failures + 1,"
+        " leased_until = NULL,"
+        " due_at = NULL, date_checked = CASE WHEN %(ask)s THEN NULL ELSE date_checked END,"
         " next_send_at = now() + make_interval(secs => %(pause)s) WHERE id = %(id)s",
-        {"id": target.id, "reason": reason, "pause": pause_s},
+        {"id": target.id, "reason": reason, "pause": pause_s, "ask": ask_again},
     )
     return ended
 
@@ -306,7 +310,20 @@ def recover(tx: Connection, workspace_id: str, channel_id: str) -> bool:
         {"id": row[0]},
     )
     look_again(tx, [row[0]])
+    tx.info[OUTBOX_WRITTEN] = True
     return True
+
+
+def recover_oldest(tx: Connection, failed_for_s: float, most: int) -> int:
+    """Has channels that took nothing for so long tried again, in case nobody said that they do again."""
+    rows = tx.exec_driver_sql(
+        "SELECT workspace_id, channel_id FROM destination WHERE failed_reason IS NOT NULL AND channel_id IS NOT NULL"
+        " AND failed_at < now() - make_interval(secs => %(seconds)s) ORDER BY failed_at LIMIT %(most)s",
+        {"seconds": failed_for_s, "most": most},
+    ).all()
+    for workspace_id, channel_id in rows:
+        recover(tx, workspace_id, channel_id)
+    return len(rows)
 
 
 def channel_changed(tx: Connection, workspace_id: str, channel_id: str) -> None:

@@ -15,6 +15,7 @@ from typing import TextIO, cast
 import pytest
 
 from bot.app import Bot
+from bot.delivery.pace import Pace
 from bot.intake.http import create_http_app
 from bot.intake.server import HttpServer
 from bot.log import configure
@@ -48,6 +49,10 @@ members:
   - {email: dan@acme.test, name: Dan Wu, role: manager}
   - {email: sue@acme.test, name: Sue Perm, role: member, teams: [payments], superuser: true}
 """
+
+
+# The workspace sets no limit of pace, and nobody wants to wait for one.
+BRISK = Pace(post_s=0.02, update_s=0.02, poll_s=0.5)
 
 
 @dataclass(frozen=True)
@@ -214,6 +219,7 @@ def world(request: pytest.FixtureRequest, slack: Sandbox, store: Store, tmp_path
         command=COMMAND,
         app_token=None if over_http else slack.app_token,
         signing_secret=slack.signing_secret,
+        pace=BRISK,
     )
     server = None
     if bot.http:

@@ -58,7 +58,7 @@ def test_each_line_carries_number_title_status_and_a_view_button(world: World) -
     for fact in ("Critical", "payments", "prod"):
         assert fact in answer.text
     world.ben.press(answer.message, "View", containing=f"#{number}")
-    shown = world.ben.wait_for_message(world.cast.checkout, "Seen by", after=answer.message)
+    shown = world.ben.wait_for_message(world.cast.checkout, "so far", after=answer.message)
     assert shown.ephemeral and f"#{number} Payments fail" in shown.text
     assert answer.message is not None and "Open incidents" in answer.message.text  # the list is still there
 

@@ -229,6 +229,7 @@ def test_what_one_person_may_press_shows_and_changes_nothing_for_who_may_not(wor
     payloads = everything_pressed(world)
     other: Person = getattr(world, name)
     before = state(world)
+    world.rest()
     told = len(world.slack.traffic)
     for payload in payloads:
         done = other.replay(fresh(payload))

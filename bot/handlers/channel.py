@@ -1,0 +1,38 @@
+"""What happens to channels: brought back from the archive; the bot invited, or shown out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from bot.handlers.call import Tools
+from bot.slack.outcomes import Done, Outcome
+from bot.slack.requests import Event
+from storage.queries import posts
+
+
+def left(tools: Tools, event: Event, _now: datetime) -> Outcome:
+    """The bot is not in a channel any more: Slack is asked about it before it is next posted to."""
+    with tools.store.write() as tx:
+        posts.channel_changed(tx, event.workspace_id, channel_of(event))
+    return Done()
+
+
+def opened(tools: Tools, event: Event, _now: datetime) -> Outcome:
+    """A channel takes messages again: what could not be shown there is."""
+    with tools.store.write() as tx:
+        posts.recover(tx, event.workspace_id, channel_of(event))
+    return Done()
+
+
+def joined(tools: Tools, event: Event, now: datetime) -> Outcome:
+    """Somebody joined a channel; it matters when that is the bot."""
+    installation = tools.clients.find(event.workspace_id)
+    if installation is None or event.event.get("user") != installation.bot_user_id:
+        return Done()
+    return opened(tools, event, now)
+
+
+def channel_of(event: Event) -> str:
+    """The channel's id, which some events bring as an object."""
+    channel = event.event.get("channel")
+    return str(channel.get("id") if isinstance(channel, dict) else channel)

@@ -1,0 +1,36 @@
+"""`notify`: what the caller is told of."""
+
+from __future__ import annotations
+
+from bot.handlers.call import Call
+from bot.incidents.errors import BadWords
+from bot.incidents.words import closest, first_word, shortened
+from bot.messages.blocks import say
+from bot.slack.outcomes import Answer, Outcome
+from bot.slack.requests import Command
+from storage.queries import access
+
+FORM = "notify all|mentions|none"
+_MEANS = {
+    "all": "I tell you of each comment and change on the incidents that you follow, and of every mention of you.",
+    "mentions": "I tell you when somebody mentions you, and of nothing else.",
+    "none": "I tell you of nothing, not even of mentions.",
+}
+
+
+def command(call: Call, _ask: Command, words: str) -> Outcome:
+    """`notify all|mentions|none`; without a word it says which it is."""
+    wanted, _ = first_word(words)
+    if not wanted:
+        present = access.notify_of(call.connection, call.access.member_id)
+        return Answer(say(f"`{present}`: {_MEANS[present]} `{call.tools.command} {FORM}` changes that."))
+    if wanted not in _MEANS:
+        meant = closest(wanted, _MEANS)
+        raise BadWords(
+            f"“{shortened(wanted)}” is none of all, mentions and none."
+            + (f" Did you mean “{meant}”?" if meant else ""),
+            FORM,
+        )
+    with call.write() as tx:
+        access.set_notify(tx, call.access.member_id, wanted)
+    return Answer(say(f"From now on: {_MEANS[wanted]}"))

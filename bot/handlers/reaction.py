@@ -1,0 +1,52 @@
+"""Reactions on a card: one acknowledges, one resolves, as if the reactor had pressed the button."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from bot.handlers import told
+from bot.handlers.call import Tools
+from bot.handlers.place import find_card
+from bot.incidents import lifecycle
+from bot.incidents.errors import AlreadyClosed, Refusal
+from bot.messages import privately
+from bot.people.identity import SlackAway
+from bot.slack.outcomes import Done, NotNow, Outcome
+from bot.slack.requests import Event
+from storage.queries.once import first_time
+
+
+def added(tools: Tools, event: Event, now: datetime) -> Outcome:
+    """A `reaction_added` event. Raises DatabaseAway, Contended, CardOnItsWay."""
+    person, item = event.person(), event.event.get("item") or {}
+    installation = tools.clients.find(event.workspace_id)
+    if person is None or installation is None or person.user_id == installation.bot_user_id:
+        return Done()
+    if item.get("type") != "message":
+        return Done()
+    channel_id = str(item.get("channel"))
+    card = find_card(tools.store, event.workspace_id, channel_id, str(item.get("ts")))
+    if card is None:
+        return Done()
+    # A hand may have a skin tone: `wave::skin-tone-2`.
+    reaction = str(event.event.get("reaction")).partition("::")[0]
+    if reaction not in (card.acknowledge_reaction, card.resolve_reaction):
+        return Done()
+    try:
+        with tools.store.read() as connection:
+            access = tools.identity.access(connection, person, now)
+        with tools.store.write() as tx:
+            if not first_time(tx, event.workspace_id, f"event:{event.id}"):
+                return Done()
+            if reaction == card.resolve_reaction:
+                lifecycle.resolve(tx, access, card.identifier, now)
+            else:
+                lifecycle.acknowledge(tx, access, card.identifier, now)
+    except SlackAway:
+        return NotNow()
+    except AlreadyClosed:
+        return Done()  # somebody was quicker; the card shows it
+    except Refusal as refusal:
+        note = privately.reaction_refused(card.identifier, channel_id, reaction, refusal.sentence)
+        told.privately(tools.store, person, note, f"reaction:{event.workspace_id}:{event.id}")
+    return Done()

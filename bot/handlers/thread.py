@@ -1,0 +1,193 @@
+"""Replies in a card's thread: they become comments, and what becomes of them becomes of the comments.
+
+Events come twice, late and in any order; what stands in the message itself (its `ts`, the `ts` of its latest edit)
+decides which of them still tells something new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bot.handlers import channel, told
+from bot.handlers.call import Tools
+from bot.handlers.place import find_card
+from bot.incidents import comments, lookup
+from bot.incidents.access import Access
+from bot.incidents.comments import CommentText
+from bot.incidents.errors import CommentGone, Refusal
+from bot.incidents.markup import escape, storable
+from bot.messages import privately
+from bot.people.identity import SlackAway
+from bot.people.mentions import MentionReader
+from bot.slack.outcomes import Done, NotNow, Outcome
+from bot.slack.requests import Event, Person
+from storage.queries import threads
+from storage.queries.threads import CardPlace
+
+# What Slack calls the messages that somebody writes: plain, with a file, also sent to the channel.
+WRITTEN = frozenset({None, "file_share", "thread_broadcast"})
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A person's reply, as its message says."""
+
+    person: Person
+    channel_id: str
+    ts: str
+    thread_ts: str
+    text: str
+    files: tuple[tuple[str, str], ...]  # name and link
+    edited_ts: str | None
+
+
+def message(tools: Tools, event: Event, now: datetime) -> Outcome:
+    """A `message` event of a channel. Raises DatabaseAway, Contended, CardOnItsWay."""
+    said = event.event
+    match said.get("subtype"):
+        case "message_changed":
+            changed = said.get("message") or {}
+            if changed.get("subtype") == "tombstone":
+                return _deleted(tools, event, str(changed.get("ts")), said.get("previous_message") or {}, now)
+            reply = _reply(event, changed)
+            # Without a mark of an edit it is a preview that appeared, or a count of replies that grew.
+            return _said(tools, reply, now) if reply and reply.edited_ts else Done()
+        case "message_deleted":
+            gone = said.get("previous_message") or {}
+            return _deleted(tools, event, str(said.get("deleted_ts") or gone.get("ts")), gone, now)
+        case "channel_join" | "group_join":
+            return channel.joined(tools, event, now)
+        case "channel_unarchive" | "group_unarchive":
+            return channel.opened(tools, event, now)
+        case subtype if subtype in WRITTEN:
+            reply = _reply(event, said)
+            if reply is None or _mentions_bot(tools, event.workspace_id, reply):
+                return Done()
+            return _said(tools, reply, now)
+    return Done()
+
+
+def _reply(event: Event, said: Mapping[str, Any]) -> Reply | None:
+    """The reply that a message is; None for what stands in no thread, or was not written by a person."""
+    thread_ts, ts, user_id = said.get("thread_ts"), said.get("ts"), said.get("user")
+    if not thread_ts or not user_id or thread_ts == ts or said.get("bot_id") or said.get("subtype") not in WRITTEN:
+        return None
+    edited = said.get("edited") or {}
+    files = tuple(
+        (str(file.get("name") or file.get("title") or "file"), str(file["permalink"]))
+        for file in said.get("files") or []
+        if str(file.get("permalink") or "").startswith(("https://", "http://"))
+    )
+    home = said.get("user_team") or said.get("source_team") or said.get("team")
+    return Reply(
+        person=Person(event.workspace_id, str(user_id), home),
+        channel_id=str(event.event.get("channel")),
+        ts=str(ts),
+        thread_ts=str(thread_ts),
+        text=str(said.get("text") or ""),
+        files=files,
+        edited_ts=str(edited["ts"]) if edited.get("ts") else None,
+    )
+
+
+def _mentions_bot(tools: Tools, workspace_id: str, reply: Reply) -> bool:
+    """Whether it is said to the bot: Slack tells of that again, as a mention, and it is a command."""
+    installation = tools.clients.find(workspace_id)
+    return installation is None or (
+        reply.person.user_id == installation.bot_user_id or f"<@{installation.bot_user_id}" in reply.text
+    )
+
+
+def _said(tools: Tools, reply: Reply, now: datetime) -> Outcome:
+    """A reply was written, or edited: its comment is to say the same."""
+    card = find_card(tools.store, reply.person.workspace_id, reply.channel_id, reply.thread_ts)
+    if card is None:
+        return Done()
+    try:
+        with tools.store.read() as connection:
+            access = tools.identity.access(connection, reply.person, now)
+            incident = lookup.incident(connection, access, card.identifier)
+            reader = MentionReader(tools.identity, connection, access, now, lenient=True)
+            written = reader.text(storable(reply.text))
+            written, blind = comments.seen_only(connection, access, incident, written)
+        new = _take(tools, card, reply, access, _with_files(written, reply.files), now)
+    except SlackAway:
+        return NotNow()
+    except CommentGone:
+        return Done()
+    except Refusal as refusal:
+        _tell_refusal(tools, card, reply, refusal)
+        return Done()
+    unheard = sorted({*reader.unknown, *blind})
+    if new and unheard:
+        note = privately.not_mentioned(card.identifier, card.channel_id, " and ".join(unheard))
+        told.privately(tools.store, reply.person, note, f"unheard:{card.channel_id}:{reply.ts}")
+    return Done()
+
+
+def _take(tools: Tools, card: CardPlace, reply: Reply, access: Access, written: CommentText, now: datetime) -> bool:
+    """Makes the comment say what the reply says; False when it has been done, or something later has."""
+    if not written.text.strip():
+        return False
+    with tools.store.write() as tx:
+        lookup.incident(tx, access, card.identifier, lock=True)
+        known = threads.reply(tx, card.destination_id, reply.ts)
+        if known is None:
+            if not threads.meet(tx, card.destination_id, reply.ts, edited_ts=reply.edited_ts):
+                return False
+            _, activity_id = comments.add(tx, access, card.identifier, written, now, said_in=card.channel_id)
+            threads.became(tx, card.destination_id, reply.ts, activity_id)
+            return True
+        if known.gone or known.activity_id is None or reply.edited_ts is None:
+            return False
+        if known.edited_ts is not None and known.edited_ts >= reply.edited_ts:
+            return False
+        threads.edited(tx, card.destination_id, reply.ts, reply.edited_ts)
+        comments.edit(tx, access, card.identifier, known.activity_id, written, now, said_in=card.channel_id)
+        return True
+
+
+def _with_files(written: CommentText, files: tuple[tuple[str, str], ...]) -> CommentText:
+    links = [f"<{escape(link).replace('|', '%7C')}|{escape(name).replace('|', '¦')}>" for name, link in files]
+    if not links:
+        return written
+    return CommentText("\n".join([*filter(None, [written.text]), *links]), written.member_ids, written.team_ids)
+
+
+def _tell_refusal(tools: Tools, card: CardPlace, reply: Reply, refusal: Refusal) -> None:
+    """Whoever may not comment is told so once in each thread, however much they say there."""
+    if reply.edited_ts is not None:
+        note = privately.edit_not_followed(card.identifier, card.channel_id, refusal.sentence)
+    else:
+        note = privately.no_comment(card.identifier, card.channel_id, refusal.sentence)
+    key = f"no comment:{card.channel_id}:{reply.thread_ts}:{reply.person.user_id}"
+    told.privately(tools.store, reply.person, note, key)
+
+
+def _deleted(tools: Tools, event: Event, ts: str, gone: Mapping[str, Any], now: datetime) -> Outcome:
+    """A message was deleted: a card is posted anew with the next change, a reply's comment goes with it."""
+    channel_id = str(event.event.get("channel"))
+    thread_ts = gone.get("thread_ts")
+    if not thread_ts or thread_ts == ts:
+        if gone.get("bot_id"):
+            with tools.store.write() as tx:
+                threads.card_deleted(tx, event.workspace_id, channel_id, ts)
+        return Done()
+    if gone.get("bot_id"):
+        return Done()
+    card = find_card(tools.store, event.workspace_id, channel_id, str(thread_ts))
+    if card is None:
+        return Done()
+    with tools.store.write() as tx:
+        known = threads.reply(tx, card.destination_id, ts)
+        if known is None:
+            # The news of its end came first; what it said is not taken up when it comes.
+            threads.meet(tx, card.destination_id, ts, gone=True)
+        elif not known.gone:
+            threads.gone(tx, card.destination_id, ts)
+            if known.activity_id is not None:
+                comments.withdraw(tx, card.incident_id, known.activity_id, now, said_in=card.channel_id)
+    return Done()

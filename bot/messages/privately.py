@@ -1,0 +1,37 @@
+"""What one person is told, alone, when something they did in a channel did not come to what they may have meant."""
+
+from __future__ import annotations
+
+from bot.incidents.markup import escape
+from bot.messages.blocks import Message, say
+
+
+def no_comment(identifier: int, channel_id: str, reason: str) -> Message:
+    """Their reply in a card's thread is left alone. `reason` is a sentence of plain text."""
+    return say(
+        f"Your reply to the card of #{identifier} in <#{channel_id}> is left as it is and has not become a comment."
+        f" {escape(reason)}"
+    )
+
+
+def edit_not_followed(identifier: int, channel_id: str, reason: str) -> Message:
+    """Their reply was edited in a way that the comment cannot follow."""
+    return say(
+        f"You have edited your reply to the card of #{identifier} in <#{channel_id}>; the comment that it became is as"
+        f" it was. {escape(reason)}"
+    )
+
+
+def not_mentioned(identifier: int, channel_id: str, names: str) -> Message:
+    """Somebody whom their reply mentions cannot see the incident. `names` is plain text."""
+    return say(
+        f"{escape(names)} cannot see #{identifier}, and so has not been told of your reply to its card in"
+        f" <#{channel_id}>."
+    )
+
+
+def reaction_refused(identifier: int, channel_id: str, reaction: str, reason: str) -> Message:
+    """Their reaction to a card did nothing."""
+    return say(
+        f"Your reaction :{reaction}: to the card of #{identifier} in <#{channel_id}> changed nothing. {escape(reason)}"
+    )

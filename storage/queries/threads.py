@@ -1,0 +1,109 @@
+"""Cards as people meet them in channels: by the time stamp under which they reply to them or react."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class CardPlace:
+    """A card that stands in a channel."""
+
+    post_id: int
+    destination_id: int
+    channel_id: str
+    incident_id: int
+    identifier: int
+    acknowledge_reaction: str
+    resolve_reaction: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A person's reply that was met before."""
+
+    activity_id: int | None
+    edited_ts: str | None
+    gone: bool
+
+
+def card_at(connection: Connection, workspace_id: str, channel_id: str, ts: str) -> CardPlace | None:
+    """The card that stands there; None where that message is none."""
+    row = connection.exec_driver_sql(
+        "SELECT p.id, d.id, d.channel_id, i.id, i.identifier, o.acknowledge_reaction, o.resolve_reaction"
+        " FROM post p JOIN destination d ON d.id = p.destination_id JOIN incident i ON i.id = p.incident_id"
+        " JOIN organization o ON o.id = i.organization_id"
+        " WHERE p.ts = %(ts)s AND p.kind = 'card' AND d.workspace_id = %(workspace)s AND d.channel_id = %(channel)s",
+        {"ts": ts, "workspace": workspace_id, "channel": channel_id},
+    ).first()
+    return None if row is None else CardPlace(*row)
+
+
+def card_on_its_way(connection: Connection, workspace_id: str, channel_id: str) -> bool:
+    """Whether a card may just have been posted there of which it is not known yet where it stands."""
+    found: bool = connection.exec_driver_sql(
+        "SELECT EXISTS (SELECT FROM post p JOIN destination d ON d.id = p.destination_id"
+        " WHERE d.workspace_id = %(workspace)s AND d.channel_id = %(channel)s AND p.kind = 'card'"
+        " AND p.attempted_at IS NOT NULL AND p.wanted_version > p.drawn_version)",
+        {"workspace": workspace_id, "channel": channel_id},
+    ).scalar_one()
+    return found
+
+
+def reply(tx: Connection, destination_id: int, ts: str) -> Reply | None:
+    """A reply that was met before, its row locked."""
+    row = tx.exec_driver_sql(
+        "SELECT activity_id, edited_ts, gone FROM thread_reply"
+        " WHERE destination_id = %(destination)s AND ts = %(ts)s FOR UPDATE",
+        {"destination": destination_id, "ts": ts},
+    ).first()
+    return None if row is None else Reply(*row)
+
+
+def meet(tx: Connection, destination_id: int, ts: str, *, edited_ts: str | None = None, gone: bool = False) -> bool:
+    """Notes a reply that is met for the first time; False when it was met before."""
+    return bool(
+        tx.exec_driver_sql(
+            "INSERT INTO thread_reply (destination_id, ts, edited_ts, gone)"
+            " VALUES (%(destination)s, %(ts)s, %(edited)s, %(gone)s) ON CONFLICT DO NOTHING",
+            {"destination": destination_id, "ts": ts, "edited": edited_ts, "gone": gone},
+        ).rowcount
+    )
+
+
+def became(tx: Connection, destination_id: int, ts: str, activity_id: int) -> None:
+    """Notes which comment a reply became."""
+    tx.exec_driver_sql(
+        "UPDATE thread_reply SET activity_id = %(activity)s WHERE destination_id = %(destination)s AND ts = %(ts)s",
+        {"destination": destination_id, "ts": ts, "activity": activity_id},
+    )
+
+
+def edited(tx: Connection, destination_id: int, ts: str, edited_ts: str) -> None:
+    """Notes the latest edit of a reply."""
+    tx.exec_driver_sql(
+        "UPDATE thread_reply SET edited_ts = %(edited)s WHERE destination_id = %(destination)s AND ts = %(ts)s",
+        {"destination": destination_id, "ts": ts, "edited": edited_ts},
+    )
+
+
+def gone(tx: Connection, destination_id: int, ts: str) -> None:
+    """Notes that a reply was deleted."""
+    tx.exec_driver_sql(
+        "UPDATE thread_reply SET gone = true WHERE destination_id = %(destination)s AND ts = %(ts)s",
+        {"destination": destination_id, "ts": ts},
+    )
+
+
+def card_deleted(tx: Connection, workspace_id: str, channel_id: str, ts: str) -> bool:
+    """Somebody deleted a card: the next change posts another one. False where that message was none."""
+    return bool(
+        tx.exec_driver_sql(
+            "UPDATE post p SET ts = NULL, generation = p.generation + 1, drawn_hash = NULL"
+            " FROM destination d WHERE d.id = p.destination_id AND d.workspace_id = %(workspace)s"
+            " AND d.channel_id = %(channel)s AND p.kind = 'card' AND p.ts = %(ts)s",
+            {"workspace": workspace_id, "channel": channel_id, "ts": ts},
+        ).rowcount
+    )

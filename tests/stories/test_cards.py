@@ -1,0 +1,174 @@
+"""A card in a channel: one for each incident, true at every moment, and nobody else's business."""
+
+from __future__ import annotations
+
+from sandbox import SeenMessage
+from sandbox.records import Channel
+from tests.stories.conftest import ORGANIZATION, World
+
+
+def cards(world: World, channel: Channel | None = None) -> list[SeenMessage]:
+    """The messages of the bot that everybody in a channel sees, outside of threads."""
+    found = world.slack.messages(channel or world.cast.checkout)
+    return [message for message in found if message.from_app and "joined" not in message.text]
+
+
+def card(world: World, channel: Channel | None = None, containing: str = "#1") -> SeenMessage:
+    return world.dan.wait_for_message(channel or world.cast.checkout, containing=containing)
+
+
+def test_an_incident_gets_one_card_in_the_channel_of_its_project(world: World) -> None:
+    world.declare("Payments fail with 502", options="critical project:checkout")
+    posted = card(world)
+    assert posted.from_app and not posted.ephemeral
+    assert "#1 Payments fail with 502 · Critical" in posted.text
+    assert "Seen by Ada Obi" in posted.text and "checkout" in posted.text
+    assert posted.colors == ["#d7263d"]
+    assert posted.buttons == ["Acknowledge", "Resolve", "Comment", "View", "Activity", "Subscribe"]
+    world.rest()
+    assert len(cards(world)) == 1
+    assert not cards(world, world.cast.catalogue) and not cards(world, world.cast.random)
+
+
+def test_a_card_follows_every_change_in_place(world: World) -> None:
+    world.declare("Payments fail with 502")
+    posted = card(world)
+    world.ask(world.ben, "ack 1")
+    posted.wait_for(lambda m: "Seen by Ben Tal, Ada Obi" in m.text)
+    world.ask(world.ben, "severity 1 warning")
+    posted.wait_for(lambda m: "· Warning" in m.text and m.colors == ["#e8a317"])
+    world.ask(world.ben, "comment 1 rolling *back* <now>")
+    posted.wait_for(lambda m: "rolling back <now>" in m.text)
+    world.ask(world.ben, "resolve 1")
+    posted.wait_for(lambda m: "· Resolved" in m.text and "Reopen" in m.buttons and "Resolve" not in m.buttons)
+    world.ask(world.ben, "reopen 1")
+    posted.wait_for(lambda m: "· Warning" in m.text and "Resolve" in m.buttons)
+    world.rest()
+    assert len(cards(world)) == 1
+
+
+def test_ten_changes_at_once_are_one_update(world: World) -> None:
+    world.declare("Payments fail with 502")
+    card(world)
+    world.rest()
+    before = len(world.slack.calls("chat.update"))
+    for number in range(10):
+        world.ask(world.ada, f"comment 1 line {number}")
+    card(world).wait_for(lambda m: "line 9" in m.text)
+    world.rest()
+    assert len(world.slack.calls("chat.update")) - before <= 3
+
+
+def test_the_buttons_of_a_card_work_for_who_may_and_not_for_others(world: World) -> None:
+    world.declare("Payments fail with 502")
+    posted = card(world)
+    world.ben.press(posted, "Acknowledge")
+    posted.wait_for(lambda m: "Seen by Ben Tal" in m.text)
+    world.cyn.press(posted, "Acknowledge")
+    world.cyn.wait_for_message(world.cast.checkout, containing="There is no incident #1 that you can see")
+    world.ben.press(posted, "Resolve")
+    world.ben.wait_for_form("Resolve #1").submit()
+    posted.wait_for(lambda m: "· Resolved" in m.text)
+    world.rest()
+    assert "Cyn" not in posted.text
+
+
+def test_a_card_names_only_the_projects_of_its_channel(world: World) -> None:
+    world.apply(
+        ORGANIZATION.replace(
+            "- {slug: catalogue",
+            "- {slug: both, name: Both, teams: [payments, search], channels: [C0001]}\n  - {slug: catalogue",
+        )
+    )
+    number = world.declare("Everything", options="project:checkout")
+    with world.store.write() as tx:
+        tx.exec_driver_sql(
+            "INSERT INTO incident_project (incident_id, project_id, started, status)"
+            " SELECT i.id, p.id, i.date_started, i.status FROM incident i, project p WHERE p.slug = 'catalogue'"
+        )
+    world.ask(world.ada, f"ack {number}")
+    here = card(world)
+    there = card(world, world.cast.catalogue)
+    here.wait_for(lambda m: "Seen by Ada Obi" in m.text)
+    world.rest()
+    assert "checkout" in here.text and "catalogue" not in here.text
+    assert "catalogue" in there.text and "checkout" not in there.text
+
+
+def test_a_deleted_card_is_posted_anew_with_the_next_change_and_only_then(world: World) -> None:
+    world.declare("Payments fail with 502")
+    first = card(world)
+    world.rest()
+    world.slack.platform.workspace.delete(first.record)
+    world.rest()
+    assert not cards(world)
+    world.ask(world.ben, "ack 1")
+    card(world, containing="Seen by Ben Tal")
+    world.ask(world.ben, "resolve 1")
+    card(world, containing="Resolved")
+    world.rest()
+    assert len(cards(world)) == 1
+
+
+def test_the_bot_joins_a_public_channel_to_hear_what_is_said_there(world: World) -> None:
+    world.slack.remove_bot(world.cast.checkout)
+    world.declare("Payments fail with 502")
+    card(world)
+    assert world.slack.bot_user_id in world.cast.checkout.members
+
+
+def test_it_asks_to_be_invited_to_a_private_channel_and_posts_when_it_is(world: World) -> None:
+    den = world.slack.channel("G0001", "den", private=True, bot_in=False)
+    world.apply(ORGANIZATION.replace("channels: [C0001]", "channels: [C0001, G0001]"))
+    world.declare("Payments fail with 502")
+    asked = world.ada.wait_for_message(containing="invite me")
+    assert "G0001" in asked.markup
+    world.ask(world.ada, "ack 1")
+    world.slack.invite_bot(den)
+    card(world, den)
+    world.rest()
+    assert len(cards(world, den)) == 1
+    assert len([m for m in world.ada.direct_messages() if "invite me" in m.text]) == 1
+
+
+def test_a_card_in_an_archived_channel_is_brought_up_to_date_when_it_comes_back(world: World) -> None:
+    world.declare("Payments fail with 502")
+    posted = card(world)
+    world.rest()
+    world.slack.archive(world.cast.checkout)
+    world.slack.settle()
+    world.ask(world.ada, "resolve 1", channel=world.cast.random)
+    world.rest()
+    assert "Open" in posted.text
+    world.slack.unarchive(world.cast.checkout)
+    posted.wait_for(lambda m: "· Resolved" in m.text)
+    world.rest()
+    assert len(cards(world)) == 1
+
+
+def test_a_project_that_moves_takes_its_incidents_out_of_the_old_channel(world: World) -> None:
+    world.declare("Payments fail with 502")
+    posted = card(world)
+    world.apply(ORGANIZATION.replace("channels: [C0001]", "channels: [C0003]"), prune=True)
+    world.ask(world.ada, "comment 1 secret of the new channel")
+    posted.wait_for(lambda m: "no longer shown in this channel" in m.text and not m.buttons)
+    moved = card(world, world.cast.random)
+    assert "secret of the new channel" in moved.text
+    world.apply(ORGANIZATION, prune=True)
+    world.ask(world.ada, "ack 1")
+    posted.wait_for(lambda m: "#1 Payments fail with 502" in m.text)
+    world.rest()
+    assert len(cards(world)) == 1
+
+
+def test_a_channel_shared_with_another_company_gets_a_card_only_when_that_is_allowed(world: World) -> None:
+    shared = world.slack.channel("C0009", "with-globex", shared_with="T0009")
+    world.apply(ORGANIZATION.replace("channels: [C0001]", "channels: [C0001, C0009]"))
+    world.declare("Payments fail with 502")
+    card(world)
+    world.rest()
+    assert not cards(world, shared)
+    allowed = ORGANIZATION.replace("workspaces: [T0001]", "workspaces: [T0001], shared_channels: true")
+    world.apply(allowed.replace("channels: [C0001]", "channels: [C0001, C0009]"))
+    world.declare("Again")
+    card(world, shared, containing="#2 Again")

@@ -1,0 +1,90 @@
+"""Who follows an incident is told of what others do on it, and may choose."""
+
+from __future__ import annotations
+
+from tests.stories.conftest import ORGANIZATION, World
+
+
+def test_followers_are_told_of_comments_and_changes_that_are_not_their_own(world: World) -> None:
+    world.declare("Payments fail with 502")
+    world.ask(world.ben, "subscribe 1")
+    world.ask(world.ada, "comment 1 looking")
+    world.ben.wait_for_message(containing="Ada Obi commented on #1 Payments fail with 502")
+    world.ask(world.ben, "resolve 1 rolled back")
+    told = world.ada.wait_for_message(containing="Ben Tal resolved #1 Payments fail with 502 (it was Open)")
+    assert "rolled back" in told.text
+    world.rest()
+    assert len(world.ben.direct_messages()) == 1 and len(world.ada.direct_messages()) == 1
+
+
+def test_several_events_within_seconds_are_one_message(world: World) -> None:
+    world.declare("Payments fail with 502")
+    world.ask(world.ben, "subscribe 1")
+    world.ask(world.ada, "comment 1 one")
+    world.ask(world.ada, "severity 1 critical")
+    world.ask(world.ada, "comment 1 two")
+    told = world.ben.wait_for_message(containing="two")
+    assert "3 things happened on #1" in told.text and "one" in told.text
+    assert "Ada Obi changed this from Open to Critical" in told.text
+    world.rest()
+    assert len(world.ben.direct_messages()) == 1
+
+
+def test_a_mention_does_not_wait_and_takes_along_what_does(world: World) -> None:
+    world.declare("Payments fail with 502")
+    world.ask(world.ben, "subscribe 1")
+    world.ask(world.ada, "comment 1 one")
+    world.ask(world.ada, "comment 1 @ben two")
+    told = world.ben.wait_for_message(containing="two")
+    assert "You were mentioned by Ada Obi in this" in told.text and "one" in told.text
+    world.rest()
+    assert len(world.ben.direct_messages()) == 1
+
+
+def test_people_choose_what_they_are_told(world: World) -> None:
+    world.declare("Payments fail with 502")
+    world.ask(world.ben, "subscribe 1")
+    assert "all" in world.ask(world.ben, "notify").text
+    world.ask(world.ben, "notify mentions")
+    world.ask(world.ada, "comment 1 nobody in particular")
+    world.ask(world.ada, "comment 1 @ben you")
+    world.ben.wait_for_message(containing="you")
+    world.ask(world.ben, "notify NONE")
+    world.ask(world.ada, "comment 1 @ben not any more")
+    world.rest()
+    assert len(world.ben.direct_messages()) == 1 and "nobody in particular" not in world.ben.direct_messages()[0].text
+    assert "Did you mean “mentions”" in world.ask(world.ben, "notify mention").text
+
+
+def test_who_unsubscribes_is_not_told(world: World) -> None:
+    world.declare("Payments fail with 502")
+    world.ask(world.ben, "subscribe 1")
+    world.ask(world.ben, "unsubscribe 1")
+    world.ask(world.ada, "comment 1 looking")
+    world.rest()
+    assert not world.ben.direct_messages()
+
+
+def test_who_lost_access_is_unsubscribed_instead_of_told(world: World) -> None:
+    world.declare("Payments fail with 502")
+    world.ask(world.ben, "subscribe 1")
+    moved = ORGANIZATION.replace(
+        "name: Ben Tal, role: member, teams: [payments]", "name: Ben Tal, role: member, teams: [search]"
+    )
+    world.apply(moved, prune=True)
+    world.ask(world.ada, "comment 1 secret")
+    world.rest()
+    assert not world.ben.direct_messages()
+    world.apply(ORGANIZATION, prune=True)
+    world.ask(world.ada, "comment 1 open again")
+    world.rest()
+    assert not world.ben.direct_messages()
+
+
+def test_a_comment_that_is_deleted_before_it_is_sent_is_not_sent(world: World) -> None:
+    world.declare("Payments fail with 502")
+    world.ask(world.ben, "subscribe 1")
+    world.ask(world.ada, "comment 1 oops")
+    world.ada.press(world.see(world.ada, "activity 1"), "Delete")
+    world.rest()
+    assert not world.ben.direct_messages()
