@@ -25,6 +25,7 @@ KEYS = ("team", "project", "env", "since", "until", "seen", "following")
 
 _AGO = re.compile(r"(\d{1,5})\s*(m|h|d|w)", re.IGNORECASE)
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_PLAIN = re.compile(r"[\w.,:+-]+")  # what needs no quotes
 _EARLIEST = 2000  # a year before which no incident can be meant
 
 
@@ -45,12 +46,10 @@ class ListQuery:
     def __str__(self) -> str:
         """The same query as words; `parse` reads it back."""
         parts = [self.show, *(f'"{word}"' for word in self.words)]
-        if self.teams:
-            parts.append("team:" + ",".join(self.teams))
         options = {"project": self.project, "env": self.environment, "since": self.since, "until": self.until}
-        for key, value in options.items():
+        for key, value in {"team": ",".join(self.teams) or None, **options}.items():
             if value is not None:
-                parts.append(f'{key}:"{value}"' if " " in value else f"{key}:{value}")
+                parts.append(f"{key}:{value}" if _PLAIN.fullmatch(value) else f'{key}:"{value}"')
         if self.unseen:
             parts.append("seen:no")
         if self.following:
@@ -97,19 +96,24 @@ def with_words(query: ListQuery, words: Sequence[str]) -> ListQuery:
     """The query, looking for these words in titles. Raises BadWords."""
     if len(words) > MAX_WORDS:
         raise BadWords(f"At most {MAX_WORDS} words of a title can be looked for at once.", FORM, field="words")
-    return replace(query, words=tuple(_word(word) for word in words if word.strip()))
+    return replace(query, words=tuple(folded for word in words if (folded := _word(word))))
+
+
+def _folded(text: str) -> str:
+    # Without the quotes in which a query is written back.
+    return " ".join(text.translate({ord(quote): None for quote in '"“”„'}).split())
 
 
 def _word(text: str) -> str:
-    folded = " ".join(text.split()).translate({ord(quote): None for quote in '"“”„'})
+    folded = _folded(text)
     if len(folded) > MAX_WORD_LENGTH:
         raise BadWords(f"A word to look for can have at most {MAX_WORD_LENGTH} characters.", FORM)
     return folded
 
 
 def _with_option(query: ListQuery, key: str, value: str) -> ListQuery:
-    value = value.strip()
-    if not value:
+    value = _folded(value)
+    if not value.strip(", "):
         raise BadWords(f"`{key}:` needs a value.", FORM)
     match key:
         case "team":

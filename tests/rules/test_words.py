@@ -1,0 +1,181 @@
+"""Reading what people type."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.incidents.errors import BadWords
+from bot.incidents.filters import KEYS, SHOWS, ListQuery, parse
+from bot.incidents.markup import escape, readable, storable, unescape
+from bot.incidents.words import closest, first_word, number, shortened, tokens, unquoted
+
+BLANKS = " \t\n\u00a0\u202f\u3000"
+QUOTES = "\"'“”„‘’«»"
+TYPED = st.text(st.sampled_from("ab:,#" + BLANKS + QUOTES + "🔥\\") | st.characters(), max_size=60)
+
+
+@given(TYPED)
+def test_any_line_is_read_or_refused(line: str) -> None:
+    try:
+        found = tokens(line)
+    except BadWords:
+        return
+    assert [token.start for token in found] == sorted(token.start for token in found)
+    for token in found:
+        assert token.text in line[token.start : token.end]
+        assert token.quoted or not any(sign.isspace() for sign in token.text)
+    # Nothing between the words but blanks.
+    places = [0, *(place for token in found for place in (token.start, token.end)), len(line)]
+    between = zip(places[::2], places[1::2], strict=True)
+    assert not "".join(line[start:end] for start, end in between).strip()
+
+
+def test_a_line_of_forty_thousand_quotes_is_read_in_one_go() -> None:
+    for line in ("“x " * 13_000, "'x " * 13_000, "“" * 40_000, "'" * 40_000, '"" ' * 13_000, "a:'b " * 8_000):
+        try:
+            tokens(line)
+        except BadWords as refusal:
+            assert "never closed" in refusal.sentence
+
+
+@pytest.mark.parametrize(
+    ("line", "texts"),
+    [
+        ("a b", ["a", "b"]),
+        ('"a b" c', ["a b", "c"]),
+        ("“a b” „c d“ «e f» ‘g h’", ["a b", "c d", "e f", "g h"]),
+        ("it's can’t 'em", ["it's", "can’t", "'em"]),
+        ("the dogs' bowls", ["the", "dogs'", "bowls"]),
+        ('5" pipe', ['5"', "pipe"]),
+        ("a\u00a0b\u3000c", ["a", "b", "c"]),
+        ("https://x.test/a?b=c", ["https://x.test/a?b=c"]),
+        ('""', [""]),
+    ],
+)
+def test_quotes_and_blanks(line: str, texts: list[str]) -> None:
+    assert [token.text for token in tokens(line)] == texts
+
+
+def test_options_have_a_key_and_links_none() -> None:
+    found = tokens('Team:payments env:"prod eu" https://x.test:80/ 12:30')
+    assert [(token.key, token.text) for token in found] == [
+        ("team", "payments"),
+        ("env", "prod eu"),
+        (None, "https://x.test:80/"),
+        (None, "12:30"),
+    ]
+
+
+@given(TYPED)
+def test_first_word_and_rest_lose_nothing_but_blanks(line: str) -> None:
+    word, rest = first_word(line)
+    assert "".join((word + rest).split()).lower() == "".join(line.split()).lower()
+
+
+@pytest.mark.parametrize("typed", ["12", "#12", " 12 ", "#012", "<#C1|12>"])
+def test_numbers(typed: str) -> None:
+    assert number(typed, "view N") == 12
+
+
+@pytest.mark.parametrize("typed", ["", "#", "x", "1x", "-1", "1.0", "²", "١٢", "\uff11\uff12", "##1", "1 2", "0x1"])
+def test_what_is_no_number(typed: str) -> None:
+    with pytest.raises(BadWords) as refused:
+        number(typed, "view N")
+    assert refused.value.form == "view N"
+
+
+def test_unquoted_takes_one_pair_that_stands_around_the_whole() -> None:
+    assert unquoted('"a b"') == "a b"
+    assert unquoted("“a” and “b”") == "“a” and “b”"
+    assert unquoted('"') == '"'
+
+
+@given(st.text(max_size=200), st.integers(2, 80))
+def test_shortened_is_never_longer(text: str, length: int) -> None:
+    assert len(shortened(text, length)) <= length
+
+
+def test_closest_offers_only_what_is_close() -> None:
+    assert closest("reslove", ["resolve", "reopen"]) == "resolve"
+    assert closest("zzz", ["resolve", "reopen"]) is None
+
+
+# --- the filters of a list ---------------------------------------------------------------------------------
+
+WORD = st.text(st.sampled_from("abc:,%_\\-" + BLANKS + QUOTES) | st.characters(), max_size=12)
+PART = st.one_of(
+    st.sampled_from([*SHOWS, "Resolved", "seen:no", "following:yes", "team:mine", "since:7d", "until:2026-11-01"]),
+    WORD,
+    st.builds('"{}"'.format, WORD),
+    st.builds("“{}”".format, WORD),
+    st.builds("{}:{}".format, st.sampled_from(KEYS), WORD),
+    st.builds('{}:"{}"'.format, st.sampled_from(KEYS), WORD),
+)
+
+
+@given(st.lists(PART, max_size=6).map(" ".join))
+def test_a_query_written_back_is_the_same_query(line: str) -> None:
+    try:
+        query = parse(line)
+    except BadWords:
+        return
+    assert parse(str(query)) == query
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *('team:"a b"', 'team:"a b,c"', 'project:"x\ty"', 'env:"a\u00a0b"', 'since:"7 d"', "env:'x", 'env:"it’s"'),
+        *('"“"', '"“” x"', "'“'", "project:'a\" b'", 'project:"“a”"', "'say \"hi\" now'", '"seen:no"', "'open'"),
+    ],
+)
+def test_a_query_with_blanks_and_quotes_in_it_is_the_same_too(line: str) -> None:
+    assert parse(str(parse(line))) == parse(line)
+
+
+@pytest.mark.parametrize("line", ["team:", "team:,", 'team:","', 'env:"“"', 'env:""', "project:“”", "since:"])
+def test_an_option_of_nothing_is_refused(line: str) -> None:
+    with pytest.raises(BadWords, match="needs a value"):
+        parse(line)
+
+
+def test_a_query_is_written_as_people_would() -> None:
+    assert str(parse("")) == "open"
+    assert str(parse('ALL "card payments" TEAM:Payments,mine env:prod since:7d seen:no')) == (
+        'all "card payments" team:payments,mine env:prod since:7d seen:no'
+    )
+    assert parse("Resolved").show == "closed"
+    assert parse("open critical") == ListQuery("open", ("critical",))  # a word of the title
+    assert parse('"critical"') == ListQuery("open", ("critical",))
+
+
+# --- markup ------------------------------------------------------------------------------------------------
+
+
+@given(st.text())
+def test_what_is_escaped_reads_as_it_was(text: str) -> None:
+    assert unescape(escape(text)) == text
+    assert readable(escape(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("encoded", "typed"),
+    [
+        ("<@U1|ada> and <@U2>", "@ada and @U2"),
+        ("<#C1|random> <#C2>", "#random #C2"),
+        ("<!subteam^S1|@payments> <!here> <!channel|channel>", "@payments @here channel"),
+        ("<https://x.test/a?b=1&amp;c=2|x.test>", "https://x.test/a?b=1&c=2"),
+        ("<mailto:a@x.test|a@x.test>", "a@x.test"),
+        ("&lt;@U1&gt;", "<@U1>"),
+    ],
+)
+def test_what_slack_encodes_reads_as_it_was_typed(encoded: str, typed: str) -> None:
+    assert readable(encoded) == typed
+
+
+def test_what_cannot_be_stored_is_refused_with_its_place() -> None:
+    with pytest.raises(BadWords, match=r"U\+0000, place 3"):
+        storable("ab\x00")
+    assert storable("all else 🔥 \u202e") == "all else 🔥 \u202e"
