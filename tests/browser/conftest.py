@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Locator, Page, expect, sync_playwright
 
+from bot.slack.manifest import manifest
 from sandbox import Person, Sandbox
-from tests.stories.conftest import slack, store, world
+from tests.stories.conftest import COMMAND, store, world
 
-__all__ = ["slack", "store", "world"]
+__all__ = ["store", "world"]
 
 FLAGS = [
     "--no-sandbox",
@@ -73,6 +74,15 @@ def browser() -> Iterator[Browser]:
         expect.set_options(timeout=WAIT_MS)
         yield running
         running.close()
+
+
+@pytest.fixture
+def slack() -> Iterator[Sandbox]:
+    """A workspace with the bot's manifest installed, menus and all. It fails its test when the bot does wrong."""
+    with Sandbox() as sandbox:
+        sandbox.install(manifest(COMMAND, None))
+        yield sandbox
+        sandbox.expect_no_problems()
 
 
 @pytest.fixture

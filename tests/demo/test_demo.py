@@ -1,0 +1,159 @@
+"""The demo as anybody runs it: one command, no terminal, no Slack, no database."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+WAIT_S = 60.0
+
+
+class Running:
+    """A demo that has said its address."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(ROOT / "run_bot.py"), "demo", *arguments],
+            # A database that is somebody's is not to be touched, whatever the environment says.
+            env={**os.environ, "TOCSIN_DATA_DIR": str(folder), "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/x"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._said = ""
+        self._ready = threading.Event()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+        assert self._ready.wait(WAIT_S), self._said
+        found = re.search(r"(http://\S+)/\?as=U0001", self._said)
+        assert found, self._said
+        self.address = found[1]
+
+    @property
+    def said(self) -> str:
+        """Everything it has printed so far."""
+        return self._said
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._said += line
+            if "Ctrl-C ends the demo" in line:
+                self._ready.set()
+        self._ready.set()
+
+    def ask(self, words: str) -> str:
+        """What Ada reads when she types a command."""
+        body = {"command": "/incident", "text": words, "channel": "C0001"}
+        answer = httpx.post(f"{self.address}/sandbox/people/U0001/command", json=body).raise_for_status().json()
+        return str(answer["message"]["text"])
+
+    def messages(self, channel: str) -> list[str]:
+        """What Ada reads in a channel."""
+        answer = httpx.get(f"{self.address}/sandbox/people/U0001/sees", params={"channel": channel})
+        return [str(message["text"]) for message in answer.raise_for_status().json()["messages"]]
+
+    def wait_for(self, condition: Callable[[], Any]) -> None:
+        """Looks again until it holds."""
+        waiting = threading.Event()
+        for _ in range(int(WAIT_S / 0.2)):
+            if condition():
+                return
+            waiting.wait(0.2)
+        raise AssertionError(self._said)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Its exit code."""
+        self._process.send_signal(number)
+        code = self._process.wait(WAIT_S)
+        self._reader.join()
+        return code
+
+    def kill(self) -> None:
+        """Ends what has not ended."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join()
+
+
+def curl(line: str) -> httpx.Response:
+    """Does what a printed line would do, on machines without curl too."""
+    words = iter(shlex.split(line))
+    url, headers, body = "", {}, ""
+    for word in words:
+        if word == "-H":
+            name, value = next(words).split(": ")
+            headers[name] = value
+        elif word == "-d":
+            body = next(words)
+        elif word.startswith("http"):
+            url = word
+    return httpx.post(url, headers=headers, content=body)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
+    running: list[Running] = []
+
+    def start(*arguments: str) -> Running:
+        running.append(Running(tmp_path / "data", *arguments))
+        return running[-1]
+
+    yield start
+    for demo in running:
+        demo.kill()
+
+
+@pytest.mark.timeout(240)
+def test_the_demo(start: Callable[..., Running], tmp_path: Path) -> None:
+    """It begins with a week behind it, an alert arrives, its curl lines work, and it goes on where it was left."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        demo = start("--port", str(port))
+        assert f"Port {port} is taken" in demo.said
+        assert "DATABASE_URL is left alone" in demo.said
+
+    assert "<!doctype html>" in httpx.get(demo.address).text
+    assert "Suggestions are slower" in demo.ask("list")
+    assert any("One order in five" in text for text in demo.messages("C0001"))
+    demo.wait_for(lambda: "#9 Checkout answers 502" in demo.ask("list"))
+    demo.wait_for(lambda: any("can you help me with this?" in text for text in demo.messages("D0001")))
+
+    # The lines for those without a browser, as they are printed.
+    lines = re.findall(r"curl -s .*?(?=\n\n|\n    curl)", demo.said, re.DOTALL)
+    assert len(lines) == 5
+    for line in lines:
+        answer = curl(line)
+        assert answer.is_success, answer.text
+    assert "Resolved" in demo.ask("view 9")
+    demo.wait_for(lambda: "Something of mine" in demo.ask("list"))
+    demo.wait_for(lambda: any("#9" in text and "Resolved" in text for text in demo.messages("C0001")))
+    assert demo.stop(signal.SIGINT) == 0
+
+    demo = start("--port", "0")
+    assert any("One order in five" in text for text in demo.messages("C0001"))
+    assert "Resolved" in demo.ask("view 9")
+    assert any("#9" in text and "Resolved" in text for text in demo.messages("C0001"))
+    assert demo.stop() == 0
+
+    demo = start("--port", "0", "--reset")
+    assert "Something of mine" not in demo.ask("list all")
+    assert not any("Something of mine" in text for text in demo.messages("C0001"))
+    assert demo.stop() == 0
+    log = (tmp_path / "data" / "demo.log").read_text("utf-8")
+    assert "Traceback" not in log
