@@ -48,20 +48,20 @@ INSERT INTO incident (organization_id, identifier, title, status, status_method,
                       date_started, date_detected, date_added, date_closed)
   SELECT o.id, n,
          (ARRAY['Checkout latency above target', 'Queue is not drained', 'Error rate of the gateway',
-                'Disk is nearly full', 'Certificate expires soon', 'Replica lags behind'])[n % 6 + 1]
-           || ' on host-' || n % 1000,
-         CASE WHEN n % :open_one_in <> 0 THEN 2 ELSE (ARRAY[1, 10, 20])[n / :open_one_in % 3 + 1] END, 3,
-         t.id, (ARRAY['production', 'staging'])[n % 2 + 1],
+                'Disk is nearly full', 'Certificate expires soon', 'Replica lags behind'])[abs(hashint8(n) % 6) + 1]
+           || ' on host-' || abs(hashint8(n + 7) % 1000),
+         CASE WHEN n % :open_one_in <> 0 THEN 2 ELSE (ARRAY[1, 10, 20])[abs(hashint8(n + 1) % 3) + 1] END, 3,
+         t.id, (ARRAY['production', 'staging'])[abs(hashint8(n + 3) % 2) + 1],
          timestamptz '2026-11-01' - n * interval '1 minute', timestamptz '2026-11-01' - n * interval '1 minute',
          timestamptz '2026-11-01' - n * interval '1 minute',
          CASE WHEN n % :open_one_in <> 0
               THEN timestamptz '2026-11-01' - n * interval '1 minute' + interval '1 hour' END
   FROM organization o CROSS JOIN generate_series(1, :incidents + :quiet) n
-  LEFT JOIN team t ON t.slug = 'team-' || n * 7 % :teams + 1;
+  LEFT JOIN team t ON t.slug = 'team-' || abs(hashint8(n + 5) % :teams) + 1;
 INSERT INTO incident_project (incident_id, project_id, started, status, team_id)
   SELECT i.id, p.id, i.date_started, i.status, coalesce(i.team_id, 0) FROM incident i
   JOIN project p ON p.slug = CASE WHEN i.identifier > :incidents THEN 'quiet'
-                                  ELSE 'project-' || i.identifier / 3 % :projects + 1 END;
+                                  ELSE 'project-' || abs(hashint8(i.identifier + 11) % :projects) + 1 END;
 INSERT INTO incident_activity (incident_id, member_id, type, value, comment, date_added)
   SELECT i.id, CASE WHEN a > 1 THEN (SELECT min(id) FROM member) + (i.id + a) % 500 END,
          CASE a WHEN 0 THEN 4 WHEN 1 THEN 1 ELSE 3 END, CASE WHEN a < 2 THEN i.status END,

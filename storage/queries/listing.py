@@ -15,12 +15,10 @@ from storage.rows import Cursor, IncidentLine, IncidentPage
 from storage.values import Status
 
 # How many of the newest incidents a filter is held against before anything else is tried.
-NEAR = 600
+NEAR = 2000
 NEAR_IN_BRANCH = 20  # the least that is taken from each project
 # Filters of no more than so many words, and nothing else but status and team, are asked for all the time.
 COMMON_WORDS = 2
-# Shorter words than this have no trigrams that an index could find.
-TRIGRAM_LENGTH = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +76,9 @@ def incident_page(
 def _rows(connection: Connection, page: _Page, more: dict[str, Any]) -> Sequence[Sequence[Any]]:
     """The rows of a page, found the way that is short for its filter.
 
-    A filter that needs the incident's own row is first held against the newest few hundred incidents, which is
-    enough where many pass. Where few do, an index finds them among all (the trigrams of titles, the caller's
-    subscriptions); where there is none for the filter, all have to be looked at.
+    A filter that needs the incident's own row is first held against the newest incidents, which is enough where
+    many pass. Where few do, the planner looks for them among all, and knows from its statistics whether the
+    trigrams of titles, the caller's projects or subscriptions are the shorter way.
     """
     parameters = page.parameters | more
     if not page.of_incident:
@@ -89,7 +87,7 @@ def _rows(connection: Connection, page: _Page, more: dict[str, Any]) -> Sequence
         near = _run(connection, page, page.near(), parameters)
         if len(near) == more["size"]:
             return near
-    return _run(connection, page, page.picked() if page.candidates else page.merged(), parameters)
+    return connection.exec_driver_sql(page.picked(), parameters).all()
 
 
 def _run(connection: Connection, page: _Page, sql: str, parameters: dict[str, Any]) -> Sequence[Sequence[Any]]:
@@ -141,7 +139,6 @@ class _Page:
         if wanted.team_ids is not None:
             self.parameters["team_ids"] = list(wanted.team_ids)
         self.of_incident = self._of_incident()  # conditions that need the incident's own row
-        self.candidates = self._candidates()
         self.common = not (
             len(wanted.words) > COMMON_WORDS
             or wanted.environment is not None
@@ -190,24 +187,6 @@ class _Page:
             )
             self.parameters["followed_by"] = wanted.followed_by
         return conditions
-
-    def _candidates(self) -> str | None:
-        """A statement for all that may pass, where an index finds them."""
-        if self.wanted.followed_by is not None:
-            return (
-                "SELECT i.* FROM incident_subscription s JOIN incident i ON i.id = s.incident_id"
-                " WHERE s.member_id = %(followed_by)s"
-            )
-        titles = [
-            f"i.title ILIKE %(word{number})s"
-            for number, word in enumerate(self.wanted.words)
-            if len(word) >= TRIGRAM_LENGTH
-        ]
-        if not titles:
-            return None
-        if self.wanted.open:
-            titles.append("i.status <> 2")
-        return f"SELECT i.* FROM incident i WHERE {' AND '.join(titles)}"
 
     def _branch(self, conditions: list[str], limit: str, *, join: bool) -> tuple[str, str]:
         """The newest of one project (of one project and team), and what those branches are taken over."""
@@ -268,15 +247,27 @@ SELECT n.* FROM (
 CROSS JOIN LATERAL {passes} p {order} LIMIT %(size)s""")
 
     def picked(self) -> str:
-        """Those that pass among the few that an index finds."""
-        conditions = [*self._carried("i.date_started", "i.id", "i.status"), *self.of_incident]
+        """Those that pass among all, found as the planner thinks best for these very values."""
+        conditions = list(self.of_incident)
+        if self.wanted.followed_by is not None:
+            source = "incident_subscription f JOIN incident i ON i.id = f.incident_id"
+            conditions.append("f.member_id = %(followed_by)s")
+        else:
+            source = "incident i"
+        if self.whole:
+            started, id_, team = "i.date_started", "i.id", "coalesce(i.team_id, 0)"
+            conditions += ["i.organization_id = %(organization_id)s", *self._carried(started, id_, "i.status")]
+            conditions.append("EXISTS (SELECT FROM incident_project ip WHERE ip.incident_id = i.id)")
+        else:
+            started, id_, team = "ip.started", "ip.incident_id", "ip.team_id"
+            source += " JOIN incident_project ip ON ip.incident_id = i.id"
+            conditions += ["ip.project_id = ANY(%(project_ids)s)", *self._carried(started, id_, "ip.status")]
+            if self.wanted.open:
+                conditions.append("i.status <> 2")  # said again, for the index of open titles
         if self.wanted.team_ids is not None:
-            conditions.append("coalesce(i.team_id, 0) = ANY(%(team_ids)s)")
+            conditions.append(f"{team} = ANY(%(team_ids)s)")
         return self._drawn(
-            f"WITH found AS MATERIALIZED ({self.candidates})"
-            f" SELECT i.date_started AS started, i.id AS incident_id FROM found i"
-            f" WHERE {' AND '.join(conditions)} AND EXISTS (SELECT FROM incident_project ip"
-            f" WHERE ip.incident_id = i.id AND ip.project_id = ANY(%(project_ids)s) OFFSET 0)"
+            f"SELECT DISTINCT {started} AS started, {id_} AS incident_id FROM {source} WHERE {' AND '.join(conditions)}"
             f" ORDER BY started {self.direction}, incident_id {self.direction} LIMIT %(size)s"
         )
 
