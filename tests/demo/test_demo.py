@@ -50,10 +50,11 @@ class Running:
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._said += line
-            if "Ctrl-C ends the demo" in line:
-                self._ready.set()
+        with self._process.stdout as lines:
+            for line in lines:
+                self._said += line
+                if "Ctrl-C ends the demo" in line:
+                    self._ready.set()
         self._ready.set()
 
     def ask(self, words: str) -> str:
