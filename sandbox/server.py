@@ -239,7 +239,8 @@ class ServerThread:
 
     def start(self, port: int) -> int:
         """Listen on loopback and give the port (`port` 0: any free one); raises OSError when it is taken."""
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # asyncio turns Nagle's algorithm off only for sockets that say they are TCP's.
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((LOOPBACK, port))
