@@ -70,11 +70,10 @@ class Bot:
             self.background,
             api_url=api_url,
             command=command,
-            signing_secret=None if app_token else signing_secret,
             metrics=metrics,
         )
         self.socket = SocketLine(self.line, app_token=app_token, api_url=api_url) if app_token else None
-        self.http = None if app_token else HttpLine(self.line)
+        self.http = HttpLine(self.line, signing_secret) if signing_secret and not app_token else None
         self.delivery = Delivery(own_store(store), clients, identity, api_url=api_url, pace=pace)
         store.on_outbox = self.delivery.wake
         self.digests = Digests(store, clients, identity, command=command)

@@ -12,6 +12,10 @@ import threading
 import time
 from collections.abc import Callable
 
+import structlog
+
+log = structlog.get_logger(__name__)
+
 DEADLINE_S = 2.5
 
 
@@ -79,4 +83,7 @@ class Watch:
                     continue
                 _, _, pending, late = heapq.heappop(self._heap)
             if pending.claim():
-                late(pending)
+                try:
+                    late(pending)
+                except Exception:  # this thread is everybody's
+                    log.exception("somebody could not be told that their request is late")

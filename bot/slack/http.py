@@ -1,13 +1,15 @@
 """HTTP mode: Slack posts its requests to `/slack/events`, signed.
 
-Bolt runs synchronously, so each request goes to a thread; the event loop, which also serves intake and health, is
-never held. Signature and age are checked by Bolt before anything is believed.
+Signature and age are looked at before anything else is done for a request, so that whoever is not Slack takes no
+worker and is believed nothing. Bolt runs synchronously, so each request goes to a thread; the event loop, which also
+serves intake and health, is never held.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,6 +19,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from slack_bolt import BoltRequest, BoltResponse
+from slack_sdk.signature import SignatureVerifier
 
 from bot.slack.deadline import DEADLINE_S, Pending
 from bot.slack.line import Line, payload_of
@@ -26,15 +29,22 @@ log = structlog.get_logger(__name__)
 
 WORKERS = 10  # requests at once, as in Socket Mode
 MAX_BODY = 1024 * 1024  # bytes; the largest form with everything filled in is a tenth of it
+MAX_UNSIGNED_BODY = 4096
 
 Headers = dict[str, str | Sequence[str]]
+
+# What Slack writes into the two headers; the SDK's verifier trips over some of what others do.
+_TIMESTAMP = re.compile(r"[0-9]{1,12}")
+_SIGNATURE = re.compile(r"v0=[0-9a-f]{64}")
+_SSL_CHECK = re.compile(r"\A(?:[^&]*&){0,3}ssl_check=1(?:&|\Z)")
 
 
 class HttpLine:
     """Takes requests over HTTP, and answers each of them within Slack's three seconds."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Line, signing_secret: str) -> None:
         self._line = line
+        self._verifier = SignatureVerifier(signing_secret)
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="slack-http")
 
     def add_to(self, app: FastAPI) -> None:
@@ -47,50 +57,74 @@ class HttpLine:
 
     async def receive(self, request: Request) -> Response:
         """One request of Slack."""
+        timestamp = request.headers.get("x-slack-request-timestamp", "")
+        signature = request.headers.get("x-slack-signature", "")
+        signed = bool(_TIMESTAMP.fullmatch(timestamp) and _SIGNATURE.fullmatch(signature))
+        largest = MAX_BODY if signed else MAX_UNSIGNED_BODY
         body = bytearray()
         async for part in request.stream():
             body += part
-            if len(body) > MAX_BODY:
-                return JSONResponse({"error": "too_large"}, status_code=413)
+            if len(body) > largest:
+                return _refused(413, "too_large")
         try:
             text = body.decode("utf-8")
         except UnicodeDecodeError:
-            return JSONResponse({"error": "not_utf8"}, status_code=400)
+            return _refused(400, "not_utf8")
+        if not signed or not self._verifier.is_valid(text, timestamp, signature):
+            # Slack tries a server's certificate now and then, and does not sign that.
+            return Response("") if _SSL_CHECK.search(text) else _refused(401, "not_signed_by_slack")
+        try:
+            payload = _request_in(text)
+        except (ValueError, RecursionError):
+            log.warning("a signed request could not be read", bytes=len(body))
+            return _refused(400, "not_understood")
         headers: Headers = {name: [value] for name, value in request.headers.items()}
+        # What the body is has been seen; Bolt would go by what the sender says of it.
+        headers["content-type"] = ["application/json" if text.startswith("{") else "application/x-www-form-urlencoded"]
         pending = Pending()
-        work = asyncio.wrap_future(self._workers.submit(self._answer, text, headers, pending))
+        work = asyncio.wrap_future(self._workers.submit(self._answer, text, payload, headers, pending))
         try:
             return await asyncio.wait_for(asyncio.shield(work), DEADLINE_S)
         except TimeoutError:
             if not pending.claim():
                 return await work
-            late = self._line.too_late(_request_in(text), begun=pending.begun)
+            late = self._line.too_late(payload, begun=pending.begun)
             return JSONResponse(late) if late else Response("")
 
-    def _answer(self, text: str, headers: Headers, pending: Pending) -> Response:
+    def _answer(self, text: str, payload: Mapping[str, Any], headers: Headers, pending: Pending) -> Response:
         if not pending.begin():
             return Response("")
         try:
             response = self._line.dispatch(BoltRequest(mode="http", body=text, headers=headers))
         except Exception:
-            log.exception("a request could not be read")
+            log.exception("a request could not be answered")
             response = BoltResponse(status=400, body="")
-        payload = payload_of(response) if response.status == 200 else None
-        if not pending.claim() and payload and payload.get("text"):
-            self._line.answer_late(_request_in(text), payload)
-        if payload is not None:
-            return JSONResponse(payload)
+        answer = payload_of(response) if response.status == 200 else None
+        if not pending.claim() and answer and answer.get("text"):
+            self._line.answer_late(payload, answer)
+        if answer is not None:
+            return JSONResponse(answer)
         kind = response.first_headers().get("content-type", "text/plain")
         return Response(response.body, status_code=response.status, media_type=kind.partition(";")[0])
 
 
+def _refused(status: int, error: str) -> Response:
+    return JSONResponse({"error": error}, status_code=status)
+
+
 def _request_in(text: str) -> Mapping[str, Any]:
-    """The request in a body whose signature was good: a command is a form, an interaction JSON in a form."""
+    """The request in a body: a command is a form, an interaction JSON in a form, an event JSON.
+
+    Raises ValueError and RecursionError for what is none of these.
+    """
     if text.startswith("{"):
-        found: Mapping[str, Any] = json.loads(text)
-        return found
+        return _object(text)
     fields = {name: values[0] for name, values in parse_qs(text, keep_blank_values=True).items()}
-    if "payload" not in fields:
-        return fields
-    interaction: Mapping[str, Any] = json.loads(fields["payload"])
-    return interaction
+    return _object(fields["payload"]) if "payload" in fields else fields
+
+
+def _object(text: str) -> Mapping[str, Any]:
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError("no object")
+    return found

@@ -117,7 +117,6 @@ class Line:
         *,
         api_url: str,
         command: str,
-        signing_secret: str | None,
         metrics: Metrics,
     ) -> None:
         self._metrics = metrics
@@ -128,8 +127,9 @@ class Line:
             self.app = App(
                 client=web_client(api_url),
                 authorize=lambda team_id: self._authorization(team_id),  # Bolt reads the argument names
-                signing_secret=signing_secret or "",
-                request_verification_enabled=signing_secret is not None,
+                # Whoever takes requests in has looked at where they come from.
+                signing_secret="",
+                request_verification_enabled=False,
                 process_before_response=True,
                 attaching_function_token_enabled=False,
                 attaching_conversation_kwargs_enabled=False,

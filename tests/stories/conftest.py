@@ -81,6 +81,7 @@ class World:
     bot: Bot
     cast: Cast
     folder: Path
+    http_url: str | None = None  # where Slack's requests arrive, in HTTP mode
 
     def __post_init__(self) -> None:
         cast = self.cast
@@ -221,17 +222,18 @@ def world(request: pytest.FixtureRequest, slack: Sandbox, store: Store, tmp_path
         signing_secret=slack.signing_secret,
         pace=BRISK,
     )
-    server = None
+    server = url = None
     if bot.http:
         app = create_http_app(store, slack_problem=lambda: None)
         bot.http.add_to(app)
         server = HttpServer(app, "127.0.0.1", 0)
         server.start()
-        slack.use_http(f"http://127.0.0.1:{server.port}/slack/events")
+        url = f"http://127.0.0.1:{server.port}/slack/events"
+        slack.use_http(url)
     bot.start()
     if not over_http:
         slack.wait_until_connected()
-    yield World(slack, store, bot, cast, tmp_path)
+    yield World(slack, store, bot, cast, tmp_path, url)
     slack.settle()
     if server:
         server.stop()

@@ -1,0 +1,90 @@
+"""A request that takes longer than Slack waits: somebody is told in time, and the answer follows.
+
+What is slow here is Slack itself, asked who two people are of whom nothing is known yet: each question ends in time,
+and the two together do not.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from sandbox import Person, SeenMessage
+from tests.stories.conftest import IN_BOTH_MODES, ORGANIZATION, World
+
+pytestmark = IN_BOTH_MODES
+
+LATE = "taking longer"
+
+
+@pytest.fixture
+def slow(world: World) -> tuple[Person, Person]:
+    """Two people whom the bot has not met, in a workspace that takes its time."""
+    members = "".join(
+        f"  - {{email: {name}@acme.test, name: {name.title()}, role: member, teams: [payments]}}\n"
+        for name in ("fay", "gus")
+    )
+    world.apply(ORGANIZATION + members)
+    world.declare("Payments fail")
+    world.ask(world.ben, "whoami")
+    found = (
+        world.slack.person("U0011", "Fay", "fay@acme.test"),
+        world.slack.person("U0012", "Gus", "gus@acme.test"),
+    )
+    world.slack.faults.slow("users.info", 1.6, times=2)
+    return found
+
+
+def commented(world: World) -> int:
+    return world.see(world.dan, "activity 1").text.count("Ben Tal commented")
+
+
+def following(world: World, person: Person, sentence: str, shown: SeenMessage | None = None) -> SeenMessage:
+    return person.wait_for_message(world.cast.checkout, sentence, after=shown, timeout=10)
+
+
+def test_a_late_command_is_told_so_and_its_answer_follows(world: World, slow: tuple[Person, Person]) -> None:
+    told = world.ask(world.ben, "comment 1 @fay and @gus please look")
+    assert told.message is not None and LATE in told.text
+    assert "please look" in told.text  # the text is not lost, whatever comes of it
+    following(world, world.ben, "Your comment is on #1")
+    assert commented(world) == 1
+    world.settle()
+    # Asked again, it is quick, and counts as another comment of course.
+    assert "Your comment is on #1" in world.ask(world.ben, "comment 1 @fay once more").text
+
+
+def test_a_late_command_that_is_refused_says_so_when_it_is_known(world: World, slow: tuple[Person, Person]) -> None:
+    world.apply(ORGANIZATION, prune=True)
+    told = world.ask(world.ben, "comment 1 @fay and @gus please look")
+    assert LATE in told.text
+    following(world, world.ben, "cannot be mentioned")
+    assert commented(world) == 0
+
+
+def test_a_late_form_keeps_its_text_and_says_so(world: World, slow: tuple[Person, Person]) -> None:
+    fay, gus = slow
+    world.ben.press(world.view(world.ben, 1), "Comment")
+    form = world.ben.wait_for_form("Comment #1").fill("Comment", ["ask ", fay, " or ", gus])
+    outcome = form.submit()
+    assert LATE in outcome.errors["Comment"]
+    assert world.ben.form is not None and "ask" in str(world.ben.form.value("Comment"))
+    world.slack.wait_until(lambda: commented(world) == 1, timeout=10, what="the comment is made")
+    world.settle()
+    # Sent once more, it closes: the same form counts once.
+    assert world.ben.wait_for_form("Comment #1").submit().closed
+    assert commented(world) == 1
+
+
+def test_a_late_press_is_told_so_and_its_answer_follows(world: World) -> None:
+    world.declare("Payments fail")
+    shown = world.view(world.ben, 1)
+    world.slack.change(world.ben, tz="Europe/Madrid")  # and so he is asked about once more
+    world.settle()
+    world.slack.faults.slow("users.info", 1.8)
+    with world.store.write() as tx:  # somebody else is at the incident too
+        tx.exec_driver_sql("SELECT FROM incident FOR UPDATE")
+        world.ben.press(shown, "Acknowledge")
+        late = following(world, world.ben, LATE)
+        following(world, world.ben, "Somebody else is changing", late)
+    world.ben.press(shown, "Acknowledge")
+    shown.wait_for(lambda shown: "You have acknowledged #1" in shown.text)
