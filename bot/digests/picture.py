@@ -6,52 +6,33 @@ without digests never spends. Only its object interface is used, on one thread; 
 
 from __future__ import annotations
 
+from datetime import timedelta
 from io import BytesIO
 from zoneinfo import ZoneInfo
 
 from storage.digest_rows import OpenSeries
 from storage.values import Status
 
-# A card of its own colour, so that it reads the same on a dark and on a light page; round corners, outside which
-# it is transparent.
-_CARD, _EDGE, _INK, _FAINT = "#ffffff", "#d0d7de", "#1f2328", "#59636e"
+# A ground of its own colour, so that it reads the same on a dark and on a light page.
+_GROUND, _EDGE, _INK, _FAINT = "#ffffff", "#d0d7de", "#1f2328", "#59636e"
 # The worst stands at the bottom, where heights compare best. Told apart by lightness too, for who sees no colours.
 _COLOURS = (
     (Status.CRITICAL, "Critical", "#b3192d"),
     (Status.WARNING, "Warning", "#f0b429"),
     (Status.OPEN, "Open", "#7fb2e5"),
 )
-_INCHES, _DPI = (8.0, 3.2), 200
-_ROUNDING = 0.035  # of the width
+# Slack shows pictures some 480 pixels wide: so few inches leave letters of these sizes readable there.
+_INCHES, _DPI = (5.6, 2.7), 260
 
 
 def draw(series: OpenSeries, zone: str) -> bytes:
-    """A PNG of 1,600 by 640 pixels. `zone` is the IANA name of the zone whose days are meant."""
+    """A PNG of 1,456 by 702 pixels. `zone` is the IANA name of the zone whose days are meant."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.patches import FancyBboxPatch
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=_INCHES, dpi=_DPI)
-    figure.patch.set_alpha(0.0)
-    width, height = 1.0, _INCHES[1] / _INCHES[0]
-    card = figure.add_axes((0, 0, 1, 1))
-    card.set(xlim=(0, width), ylim=(0, height))
-    card.axis("off")
-    margin = _ROUNDING + 0.004
-    card.add_patch(
-        FancyBboxPatch(
-            (margin, margin),
-            width - 2 * margin,
-            height - 2 * margin,
-            boxstyle=f"round,pad={_ROUNDING},rounding_size={_ROUNDING}",
-            facecolor=_CARD,
-            edgecolor=_EDGE,
-            linewidth=1.0,
-        )
-    )
-    axes = figure.add_axes((0.07, 0.15, 0.89, 0.62))
-    axes.patch.set_alpha(0.0)
+    figure = Figure(figsize=_INCHES, dpi=_DPI, facecolor=_GROUND)
+    axes = figure.add_axes((0.075, 0.155, 0.9, 0.635), facecolor="none")
     places = range(len(series.moments))
     below = [0] * len(places)
     for status, label, colour in _COLOURS:
@@ -59,7 +40,9 @@ def draw(series: OpenSeries, zone: str) -> bytes:
         axes.bar(places, heights, bottom=below, color=colour, width=0.74, label=f"{label} {heights[-1]:,}", zorder=2)
         below = [low + more for low, more in zip(below, heights, strict=True)]
     top = max(below) or 1
-    for place, total in zip(places, below, strict=True):
+    for place, total in enumerate(below):
+        if not total:
+            continue
         axes.text(
             place,
             total + top * 0.025,
@@ -68,7 +51,7 @@ def draw(series: OpenSeries, zone: str) -> bytes:
             va="bottom",
             fontsize=8,
             color=_FAINT,
-            bbox={"facecolor": _CARD, "edgecolor": "none", "pad": 0.8},
+            bbox={"facecolor": _GROUND, "edgecolor": "none", "pad": 0.8},
         )
     axes.set(ylim=(0, top * 1.15), xlim=(-0.6, len(places) - 0.4))
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -79,17 +62,17 @@ def draw(series: OpenSeries, zone: str) -> bytes:
     axes.grid(axis="y", color=_EDGE, linewidth=0.6, zorder=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(_EDGE)
-    figure.text(0.04, 0.875, f"Open incidents, last {len(places)} days", fontsize=12, fontweight="bold", color=_INK)
+    figure.text(0.025, 0.905, f"Open incidents, {len(places)} days", fontsize=10, fontweight="bold", color=_INK)
     axes.legend(
         loc="lower right",
-        bbox_to_anchor=(1.0, 1.12),
+        bbox_to_anchor=(1.015, 1.1),
         ncols=len(_COLOURS),
         frameon=False,
-        fontsize=9,
+        fontsize=8.5,
         labelcolor=_INK,
         handlelength=0.9,
         handleheight=0.9,
-        columnspacing=1.4,
+        columnspacing=1.1,
         handletextpad=0.5,
     )
     drawn = BytesIO()
@@ -98,10 +81,11 @@ def draw(series: OpenSeries, zone: str) -> bytes:
 
 
 def _days(series: OpenSeries, zone: str) -> list[str]:
-    """Which day each bar stands for: all but the last show how a day ended, at the midnight behind it."""
+    """Which day each bar stands for: all but the last show how a day ended, at the midnight behind it.
+
+    The month stands below the first of its days.
+    """
     where = ZoneInfo(zone)
-    ends = [moment.astimezone(where) for moment in series.moments[:-1]]
-    *_, now = series.moments
-    local = now.astimezone(where)
-    days = [f"{day.day} {day:%b}" for day in (local.fromordinal(end.toordinal() - 1) for end in ends)]
-    return [*days, "now"]
+    days = [(moment.astimezone(where) - timedelta(days=1)).date() for moment in series.moments[:-1]]
+    named = {day.month: f"{day.day}\n{day:%b}" for day in reversed(days)}
+    return [*(named.pop(day.month, str(day.day)) for day in days), "now"]

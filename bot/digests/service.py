@@ -12,7 +12,7 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
 
 from bot.digests.clock import fire_due
-from bot.digests.teller import Teller
+from bot.digests.teller import LEASE_S, Teller
 from bot.people.identity import Identity
 from bot.slack.clients import Clients
 from storage.engine import Store
@@ -36,10 +36,11 @@ class Digests:
         command: str,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         tick_s: float = TICK_S,
+        lease_s: float = LEASE_S,
     ) -> None:
+        """`lease_s` is how long a fire waits for a replica that died while it drew it."""
         self._store = store
         self._clock = clock
-        self._tick_s = tick_s
         self._stopping = threading.Event()
         self._tellers = ThreadPoolExecutor(TELLERS, thread_name_prefix="digest")
         self._drawing = ThreadPoolExecutor(1, thread_name_prefix="digest-picture")
@@ -51,6 +52,7 @@ class Digests:
             command=command,
             stopping=self._stopping,
             clock=clock,
+            lease_s=lease_s,
         )
         self._free = threading.BoundedSemaphore(TELLERS)
         # The scheduler calls the tick and knows nothing else: what is due is in the database.

@@ -65,6 +65,7 @@ class Teller:
         command: str,
         stopping: threading.Event,
         clock: Callable[[], datetime],
+        lease_s: float = LEASE_S,
     ) -> None:
         """`drawing` has one thread: matplotlib is not made for several."""
         self._store = store
@@ -74,11 +75,12 @@ class Teller:
         self._command = command
         self._stopping = stopping
         self._clock = clock
+        self._lease_s = lease_s
 
     def tell_next(self) -> bool:
         """Tells a fire that waits; False when none does. Raises DatabaseAway, Contended."""
         with self._store.read() as connection:
-            leased = queries.lease_fire(connection, LEASE_S)
+            leased = queries.lease_fire(connection, self._lease_s)
         if leased is None:
             return False
         fire, digest = leased

@@ -247,6 +247,16 @@ def test_a_digest_shows_what_its_owner_sees_when_it_fires(world: World) -> None:
     assert "Search is slow" not in digest.text
 
 
+def test_a_channel_that_is_gone_pauses_it(world: World) -> None:
+    world.declare("Payments fail with 502")
+    digest_id, _ = add(world, '"hourly" picture:no', channel=world.cast.random)
+    world.slack.archive(world.cast.random)
+    time_comes(world, digest_id)
+    note = world.ada.wait_for_message(containing="is paused", timeout=20)
+    assert "The channel is archived" in note.text
+    assert state(world, digest_id) == ["failed"]
+
+
 def test_who_may_make_one_and_where_it_is_read(world: World) -> None:
     refused = world.ask(world.ben, 'digest add "weekdays at 9"')
     assert "admins, managers and owners" in refused.text

@@ -1,0 +1,48 @@
+"""A replica that tells digests and nothing else, for tests that kill it: `python -m tests.digests.replica`.
+
+Its clock is a file, so that a test can move the time of several replicas on.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from datetime import datetime
+from pathlib import Path
+
+from bot.delivery.pace import Pace
+from bot.delivery.service import Delivery, own_store
+from bot.digests.service import Digests
+from bot.people.identity import Identity
+from bot.slack.background import Background
+from bot.slack.clients import Clients
+from storage.engine import Store
+
+# Like the real ones, only quick: whoever was killed is missed after seconds, not minutes.
+QUICK = Pace(post_s=0.01, call_s=1, late_s=0.5, lease_s=2.0, poll_s=0.2, failed_s=0.2, first_retry_s=0.1)
+
+
+def main() -> None:
+    """Runs until it is killed."""
+    api_url, clock = os.environ["SLACK_API_URL"], Path(os.environ["REPLICA_CLOCK"])
+    store = Store.open(os.environ["DATABASE_URL"])
+    clients = Clients.connect(os.environ["SLACK_BOT_TOKEN"], api_url)
+    identity = Identity(store, clients, Background(api_url))
+    delivery = Delivery(own_store(store), clients, identity, api_url=api_url, pace=QUICK)
+    store.on_outbox = delivery.wake
+    digests = Digests(
+        store,
+        clients,
+        identity,
+        command="/incident",
+        clock=lambda: datetime.fromisoformat(clock.read_text()),
+        tick_s=0.1,
+        lease_s=1.0,
+    )
+    delivery.start()
+    digests.start()
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""Every digest once, whatever happens to the replicas: killed at any moment, or all away for a while."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from bot.digests.clock import fire_due
+from sandbox import Sandbox
+from sandbox.records import Channel
+from storage.engine import Store
+from tests.stories.conftest import ORGANIZATION, apply_file, populate
+
+CHANNELS = 10
+# `TOCSIN_FAULT_FIRES=200` for the long run.
+FIRES = int(os.environ.get("TOCSIN_FAULT_FIRES", "20"))
+START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    store = Store.open(database_url)
+    yield store
+    store.close()
+
+
+def make_digest(store: Store, channel_id: str, cron: str, due: datetime, grace_minutes: int = 10) -> int:
+    """A digest of Ada's without a picture, whose time comes then."""
+    with store.write() as tx:
+        return int(
+            tx.execute(
+                text(
+                    "INSERT INTO digest (organization_id, workspace_id, channel_id, owner_id, cron, zone, filters,"
+                    " picture, grace_minutes, next_fire_at, date_added)"
+                    " SELECT o.id, 'T0001', :channel, m.id, :cron, 'UTC', 'open', false, :grace, :due, :due"
+                    " FROM organization o JOIN member m ON m.organization_id = o.id AND m.role = 'owner' RETURNING id"
+                ),
+                {"channel": channel_id, "cron": cron, "due": due, "grace": grace_minutes},
+            ).scalar_one()
+        )
+
+
+class Replica:
+    """A process that tells digests, and is started again whenever it was killed."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._environment = environment
+        self.kills = 0
+        self._start()
+
+    def _start(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.digests.replica"],
+            env=self._environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def kill(self) -> None:
+        """kill -9, and another one in its place."""
+        self.end()
+        self.kills += 1
+        self._start()
+
+    def end(self) -> None:
+        """kill -9."""
+        self._process.kill()
+        self._process.wait()
+
+
+@contextmanager
+def killed_at_random(replicas: list[Replica], chance: random.Random) -> Iterator[None]:
+    """Kills one of the replicas every now and then, as long as the block runs."""
+    stop = threading.Event()
+
+    def run() -> None:
+        # An interpreter needs a second before it can do anything; some are killed before, most after.
+        while not stop.wait(chance.uniform(0.3, 2.5)):
+            chance.choice(replicas).kill()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@pytest.mark.timeout(60 + FIRES * 5)
+def test_two_replicas_that_are_killed_tell_every_digest_once(store: Store, database_url: str, tmp_path: Path) -> None:
+    chance = random.Random(5)
+    clock = tmp_path / "clock"
+    with Sandbox() as slack, ExitStack() as ending:
+        populate(slack)
+        apply_file(store, tmp_path, ORGANIZATION)
+        channels = [slack.channel(f"C01{number:02}", f"digests-{number}") for number in range(CHANNELS)]
+        for channel in channels:
+            make_digest(store, channel.id, "* * * * *", START + MINUTE)
+        show(clock, START)
+        environment = {
+            **os.environ,
+            "DATABASE_URL": database_url,
+            "SLACK_API_URL": slack.api_url,
+            "SLACK_BOT_TOKEN": slack.bot_token,
+            "REPLICA_CLOCK": str(clock),
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        }
+        replicas = [Replica(environment), Replica(environment)]
+        for replica in replicas:
+            ending.callback(replica.end)
+        rounds = FIRES // CHANNELS
+        with killed_at_random(replicas, chance):
+            for passed in range(1, rounds + 1):
+                show(clock, START + passed * MINUTE)
+                wait_until_sent(store, passed * CHANNELS)
+        assert sum(replica.kills for replica in replicas) >= 2
+        assert {channel.id: told(slack, channel) for channel in channels} == {
+            channel.id: rounds for channel in channels
+        }
+        with store.read() as connection:
+            times = connection.execute(text("SELECT digest_id, fire_at FROM digest_fire")).all()
+        assert len(times) == len(set(times)) == rounds * CHANNELS
+        assert {at for _, at in times} == {START + passed * MINUTE for passed in range(1, rounds + 1)}
+
+
+def show(clock: Path, now: datetime) -> None:
+    """Sets the clock of all replicas."""
+    new = clock.with_suffix(".new")
+    new.write_text(now.isoformat())
+    new.replace(clock)
+
+
+def wait_until_sent(store: Store, count: int) -> None:
+    """Waits until so many fires have been sent, however often that was begun."""
+    states: dict[str, int] = {}
+    for _ in range(600):
+        with store.read() as connection:
+            query = text("SELECT state, count(*) FROM digest_fire GROUP BY state")
+            states = {row[0]: row[1] for row in connection.execute(query)}
+        if states == {"sent": count}:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"not sent within a minute: {states}")
+
+
+def told(slack: Sandbox, channel: Channel) -> int:
+    """How many digests stand in a channel."""
+    return sum("Nothing is open" in message.text for message in slack.messages(channel))
+
+
+# --- the tick, without processes ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def acme(store: Store, tmp_path: Path) -> Store:
+    apply_file(store, tmp_path, ORGANIZATION)
+    return store
+
+
+def fires(store: Store) -> list[tuple[int, datetime]]:
+    with store.read() as connection:
+        query = text("SELECT digest_id, fire_at FROM digest_fire ORDER BY digest_id, fire_at")
+        return [(digest_id, at) for digest_id, at in connection.execute(query)]
+
+
+def next_fire(store: Store, digest_id: int) -> datetime:
+    with store.read() as connection:
+        query = text("SELECT next_fire_at FROM digest WHERE id = :id")
+        found: datetime = connection.execute(query, {"id": digest_id}).scalar_one()
+        return found
+
+
+def test_many_ticks_at_once_write_each_fire_once(acme: Store) -> None:
+    ids = [make_digest(acme, "C0001", "0 9 * * *", START) for _ in range(1200)]
+    threads = [threading.Thread(target=fire_due, args=(acme, START)) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Counter(digest_id for digest_id, _ in fires(acme)) == Counter(ids)
+    assert fire_due(acme, START + timedelta(hours=1)) == 0
+
+
+def test_within_its_grace_a_digest_is_told_and_behind_it_is_skipped(acme: Store) -> None:
+    told_ = make_digest(acme, "C0001", "0 9 * * *", START)
+    short = make_digest(acme, "C0001", "0 9 * * *", START, grace_minutes=5)
+    fire_due(acme, START + timedelta(minutes=9))
+    assert fires(acme) == [(told_, START)]
+    assert next_fire(acme, short) == next_fire(acme, told_) == START + timedelta(days=1)
+
+
+def test_of_several_missed_times_the_last_within_the_grace_is_told(acme: Store) -> None:
+    digest_id = make_digest(acme, "C0001", "*/5 * * * *", START)
+    now = START + timedelta(hours=2, minutes=2)
+    fire_due(acme, now)
+    assert fires(acme) == [(digest_id, START + timedelta(hours=2))]
+    assert next_fire(acme, digest_id) == START + timedelta(hours=2, minutes=5)
+
+
+def test_nothing_comes_back_from_a_clock_that_is_set_back(acme: Store) -> None:
+    digest_id = make_digest(acme, "C0001", "0 9 * * *", START)
+    fire_due(acme, START)
+    fire_due(acme, START - timedelta(hours=1))
+    fire_due(acme, START + timedelta(minutes=1))
+    assert fires(acme) == [(digest_id, START)]
