@@ -73,9 +73,7 @@ def main() -> None:
 
 
 def _measure(server: str, incidents: int, rounds: int) -> None:
-    name = f"bench_{incidents}"
-    url = make_url(server).set(database=name).render_as_string(hide_password=False)
-    _fill(server, name, url, incidents)
+    url = fill(server, incidents)
     print(f"\n### {incidents:,} incidents\n")
     with Sandbox() as slack:
         channel = slack.channel("C0001", "bench")
@@ -105,7 +103,10 @@ _PEOPLE = {
 }
 
 
-def _fill(server: str, name: str, url: str, incidents: int) -> None:
+def fill(server: str, incidents: int) -> str:
+    """A database of the server with that many incidents, made unless it is there; gives its URL."""
+    name = f"bench_{incidents}"
+    url = make_url(server).set(database=name).render_as_string(hide_password=False)
     engine = create_pool(server, statement_timeout_ms=0, autocommit=True)
     with engine.connect() as connection:
         there = connection.exec_driver_sql("SELECT 1 FROM pg_database WHERE datname = %(n)s", {"n": name}).first()
@@ -118,6 +119,7 @@ def _fill(server: str, name: str, url: str, incidents: int) -> None:
         with engine.connect() as connection:
             seed.fill(connection, incidents)
         engine.dispose()
+    return url
 
 
 @contextmanager
