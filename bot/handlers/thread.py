@@ -125,6 +125,10 @@ def _said(tools: Tools, reply: Reply, now: datetime) -> Outcome:
     if new and unheard:
         note = privately.not_mentioned(card.identifier, card.channel_id, " and ".join(unheard))
         told.privately(tools.store, reply.person, note, f"unheard:{card.channel_id}:{reply.ts}")
+    if new and reader.unclear:
+        several = [(one.typed, one.candidates) for one in reader.unclear]
+        note = privately.who_is_meant(card.identifier, card.channel_id, several)
+        told.privately(tools.store, reply.person, note, f"unclear:{card.channel_id}:{reply.ts}")
     return Done()
 
 

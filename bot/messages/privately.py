@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bot.incidents.markup import escape
 from bot.messages.blocks import Message, say
 
@@ -27,6 +29,15 @@ def not_mentioned(identifier: int, channel_id: str, names: str) -> Message:
     return say(
         f"{escape(names)} cannot see #{identifier}, and so has not been told of your reply to its card in"
         f" <#{channel_id}>."
+    )
+
+
+def who_is_meant(identifier: int, channel_id: str, several: Sequence[tuple[str, str]]) -> Message:
+    """Their reply names somebody by a name that fits several: the name as typed, and whom it fits (plain text)."""
+    names = "; ".join(f"{escape(typed)} could be {escape(candidates)}" for typed, candidates in several)
+    return say(
+        f"Your reply to the card of #{identifier} in <#{channel_id}> has told nobody by that name: {names}."
+        " To tell one of them, reply once more and pick them from the list that Slack shows while you type."
     )
 
 

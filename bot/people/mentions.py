@@ -59,8 +59,8 @@ class MentionReader:
         *,
         lenient: bool = False,
     ) -> None:
-        """With `lenient` a mention of nobody in the organization stays a plain name, and is listed in `unknown`:
-        for what has been said already and cannot be refused.
+        """With `lenient` a mention of nobody in the organization stays a plain name, and is listed in `unknown`, and
+        so does a name that fits several, in `unclear`: for what has been said already and cannot be refused.
         """
         self._lenient = lenient
         self._identity = identity
@@ -70,6 +70,7 @@ class MentionReader:
         self._people: dict[str, int] = {}
         self._teams: dict[str, int] = {}
         self.unknown: list[str] = []
+        self.unclear: list[names.WhoIsMeant] = []
         self._directory: names.Directory | None = None
 
     def text(self, written: str) -> CommentText:
@@ -172,9 +173,10 @@ class MentionReader:
             self._directory = names.Directory(self._everybody())
         try:
             meant = self._directory.meant(text, found, end)
-        except names.WhoIsMeant:
+        except names.WhoIsMeant as several:
             if not self._lenient:
                 raise
+            self.unclear.append(several)
             return None
         if meant is not None:
             named = meant[0]

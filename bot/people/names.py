@@ -65,8 +65,10 @@ class WhoIsMeant(Refusal):
         names = [f"{one.name} (@{handle_of[one]})" if handle_of[one] else one.name for one in listed[:_MOST_NAMED]]
         if len(listed) > _MOST_NAMED:
             names.append("others")
+        self.candidates = f"{', '.join(names[:-1])} or {names[-1]}"
+        self.typed = f"“@{shortened(typed)}”"
         super().__init__(
-            f"Whom do you mean by “@{shortened(typed)}”? It could be {', '.join(names[:-1])} or {names[-1]}."
+            f"Whom do you mean by {self.typed}? It could be {self.candidates}."
             " Nothing was added: pick one from the list that Slack shows while you type, or write more of the name."
         )
 

@@ -16,7 +16,12 @@ MENTIONS = Mentions({7: Mentionable("Ada <Obi>", "U7")}, {8: Mentionable("R&D", 
 
 
 def keep(block: Any) -> dict[str, Any]:
-    return kept(block, person=lambda user: 7 if user == "U7" else 0, team=lambda group: 8 if group == "S8" else 0)
+    return kept(
+        block,
+        person=lambda user: 7 if user == "U7" else 0,
+        team=lambda group: 8 if group == "S8" else 0,
+        plain=lambda said: [said] if said else [],
+    )
 
 
 def section(*elements: dict[str, Any], kind: str = "rich_text_section", **more: Any) -> dict[str, Any]:

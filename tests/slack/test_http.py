@@ -136,7 +136,7 @@ def test_what_was_signed_long_ago_or_far_ahead_is_refused(world: World, post: Po
 # --- odd requests ------------------------------------------------------------------------------------------
 
 
-def test_a_huge_body_is_refused_before_it_is_read_to_the_end(world: World, post: Post, url: str) -> None:
+def test_a_huge_body_is_refused(world: World, post: Post, url: str) -> None:
     assert post("x" * (1024 * 1024 + 1)).status_code == 413
     assert httpx.post(url, content=b"x" * 5000).status_code == 413
     assert post(command(world, "list")).status_code == 200
@@ -203,7 +203,7 @@ def test_a_challenge_is_echoed_and_only_to_slack(post: Post) -> None:
     assert refused.status_code == 401 and "3eZbrw1" not in refused.text
 
 
-def test_slack_may_look_at_the_certificate_unsigned(post: Post, url: str, world: World) -> None:
+def test_slack_may_look_at_the_certificate_unsigned(url: str, world: World) -> None:
     assert httpx.post(url, content=b"ssl_check=1&token=t", headers={"Content-Type": FORM}).status_code == 200
     assert httpx.post(url, content=b"token=t&ssl_check=1", headers={"Content-Type": FORM}).status_code == 200
     hidden = command(world, "declare Payments fail") + "&ssl_check=1"

@@ -42,7 +42,8 @@ def following(world: World, person: Person, sentence: str, shown: SeenMessage | 
     return person.wait_for_message(world.cast.checkout, sentence, after=shown, timeout=10)
 
 
-def test_a_late_command_is_told_so_and_its_answer_follows(world: World, slow: tuple[Person, Person]) -> None:
+@pytest.mark.usefixtures("slow")
+def test_a_late_command_is_told_so_and_its_answer_follows(world: World) -> None:
     told = world.ask(world.ben, "comment 1 @fay and @gus please look")
     assert told.message is not None and LATE in told.text
     assert "please look" in told.text  # the text is not lost, whatever comes of it
@@ -53,7 +54,8 @@ def test_a_late_command_is_told_so_and_its_answer_follows(world: World, slow: tu
     assert "Your comment is on #1" in world.ask(world.ben, "comment 1 @fay once more").text
 
 
-def test_a_late_command_that_is_refused_says_so_when_it_is_known(world: World, slow: tuple[Person, Person]) -> None:
+@pytest.mark.usefixtures("slow")
+def test_a_late_command_that_is_refused_says_so_when_it_is_known(world: World) -> None:
     world.apply(ORGANIZATION, prune=True)
     told = world.ask(world.ben, "comment 1 @fay and @gus please look")
     assert LATE in told.text

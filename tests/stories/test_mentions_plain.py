@@ -8,6 +8,7 @@ import pytest
 
 from sandbox import Person
 from tests.stories.conftest import ORGANIZATION, World
+from tests.stories.test_cards import card
 
 TWO_ADAS = (
     ORGANIZATION
@@ -175,3 +176,15 @@ def test_an_edit_that_changes_nothing_mentions_nobody_else(world: World) -> None
     world.ben.press(shown, "Edit")
     assert world.ben.wait_for_form("Edit #1").submit().closed
     assert log(world).replace(" (edited)", "") == before
+
+
+def test_in_a_thread_a_name_is_found_and_one_that_fits_several_is_asked_about_in_private(world: World) -> None:
+    world.apply(TWO_ADAS)
+    world.declare("Payments fail", by=world.sue)
+    thread = card(world)
+    world.ben.say(world.cast.checkout, "@dan please look, or @ada", thread=thread, resolve=False)
+    asked = world.ben.wait_for_message(containing="“@ada” could be")
+    assert "Ada Love (@ada.love) or Ada Obi (@ada.obi)" in asked.text and "reply to the card of #1" in asked.text
+    world.rest()
+    assert "<@U0004> please look, or @ada" in log(world)
+    assert followers(world) == {"dan@acme.test", "ben@acme.test", "sue@acme.test"}
