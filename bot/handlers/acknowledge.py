@@ -36,4 +36,4 @@ def press(call: Call, ask: Press) -> Outcome:
 def _sentence(incident: IncidentHead, first: bool) -> str:
     if first:
         return f"You have acknowledged {answers.name_of(incident)}."
-    return f"You had acknowledged {answers.name_of(incident)} before; the time is now."
+    return f"You had already acknowledged {answers.name_of(incident)}; I have refreshed the time."

@@ -331,4 +331,5 @@ def _options(call: Call, ask: Suggestion) -> Sequence[Mapping[str, Any]]:
 def _unknown_command(verb: str) -> BadWords:
     meant = closest(verb, COMMANDS)
     hint = f"Did you mean “{meant}”?" if meant else "There are " + ", ".join(TOPICS) + "."
-    return BadWords(f"There is no command “{shortened(readable(verb))}”. {hint}", "help")
+    form = TOPICS[help.ALIASES.get(meant, meant)].form if meant else "help"
+    return BadWords(f"There is no command “{shortened(readable(verb))}”. {hint}", form)

@@ -28,7 +28,7 @@ def refused(sentence: str, *, form: str | None = None, typed: str | None = None,
     """What is wrong (plain text), what would be right, and the text that was typed, to send again."""
     blocks: list[Block] = [section(f":warning: {escape(sentence)}")]
     if form:
-        blocks.append(section(f"The form is `{escape(f'{command} {form}')}`"))
+        blocks.append(section(f"Like this: `{escape(f'{command} {form}')}`"))
     if typed and typed.strip():
         blocks += given_back(f"{command} {typed}")
     return message(escape(sentence), blocks)

@@ -10,6 +10,8 @@ from tests.stories.conftest import ORGANIZATION, World
 
 MISTAKES = [
     ("lsit", "Did you mean “list”?"),
+    ("reslove 1 rolled back", "Like this: /incident resolve N [comment]"),
+    ("acknowlege 1", "Like this: /incident ack N"),
     ("reslove 1 rolled back", "Did you mean “resolve”?"),
     ("Acknowlege 1", "Did you mean “acknowledge”?"),
     ("frobnicate", "There is no command “frobnicate”"),

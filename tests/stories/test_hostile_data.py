@@ -123,10 +123,7 @@ def test_long_comments_in_every_script_are_shown(world: World) -> None:
     assert log.buttons.count("Edit") == 6
     for row in range(6):
         world.ben.press(log, "Edit", row=row)
-        world.settle()
-        form = world.ben.form
-        assert form is not None, row
-        form.close()
+        world.ben.wait_for_form("Edit #1").close()
 
 
 def test_a_log_full_of_everything_stays_within_a_message(world: World) -> None:

@@ -56,7 +56,7 @@ def test_acknowledging_shows_on_the_incident_and_again_refreshes_the_time(world:
     assert "Ben Tal" in world.seen_by(world.ada, 1)
     for word in ("ack", "Acknowledge", "SEEN"):
         again = world.ask(world.ben, f"{word} #1").text
-        assert "before" in again and "#1 Payments fail" in again
+        assert "already acknowledged" in again and "#1 Payments fail" in again
     assert world.seen_by(world.ada, 1).count("Ben Tal") == 1
 
 
@@ -67,7 +67,7 @@ def test_the_button_acknowledges_in_place(world: World) -> None:
     shown.wait_for(lambda shown: "Ben Tal (" in shown.text)
     assert "You have acknowledged #1 Payments fail" in shown.text
     world.ben.press(shown, "Acknowledge")
-    shown.wait_for(lambda shown: "before" in shown.text)
+    shown.wait_for(lambda shown: "already acknowledged" in shown.text)
 
 
 def test_resolving_and_reopening_brings_back_the_status_that_it_had(world: World) -> None:
