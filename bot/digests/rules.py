@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -32,6 +32,7 @@ SENSIBLE_PER_DAY = 24
 NEXT_SHOWN = 3
 DEFAULT_GRACE_MINUTES = 10
 _KEYS = ("tz", "empty", "picture")
+_SOME_DAY = datetime(2026, 1, 1, tzinfo=UTC)  # whether a date is one does not depend on the day
 
 
 class NotYours(Refusal):
@@ -133,6 +134,9 @@ def read_filters(found: Sequence[Token] | str) -> ListQuery:
         query = filters.parse(found) if isinstance(found, str) else filters.parse_tokens(found)
     except BadWords as mistake:
         raise BadWords(mistake.sentence, FORM) from None  # and not the form of `list`
+    for key, value in (("since", query.since), ("until", query.until)):
+        if value:
+            _checked_moment(value, key)
     if query.show == "closed":
         raise BadWords(
             "A digest tells of open incidents, so `closed` leaves none. What was resolved since the last digest is"
@@ -140,6 +144,13 @@ def read_filters(found: Sequence[Token] | str) -> ListQuery:
             FORM,
         )
     return query
+
+
+def _checked_moment(value: str, key: str) -> None:
+    try:
+        filters.moment(value, key, _SOME_DAY, "UTC")
+    except BadWords as mistake:
+        raise BadWords(mistake.sentence, FORM) from None
 
 
 # --- making and changing -----------------------------------------------------------------------------------

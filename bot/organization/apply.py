@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
+from bot.digests.schedule import parse_cron
 from bot.incidents import lifecycle
-from bot.organization.difference import Change, Kind, Plan, plan
+from bot.organization.difference import Change, Kind, Plan, Values, plan
 from bot.organization.file import OrganizationFile
 from storage.engine import Store
+from storage.queries import digests
 from storage.queries import organization as stored
 from storage.queries.organization import OrganizationState
 from storage.values import Status, StatusMethod
@@ -53,6 +57,8 @@ def _plan(connection: Connection, file: OrganizationFile, *, prune: bool) -> tup
             f"organization.workspaces: {entry.slug} has the workspace {', '.join(sorted(state.workspaces))}, and"
             f" an organization has one for now; --prune puts {', '.join(result.workspaces_added)} in its place"
         )
+    if file.digests and not (entry.workspaces or (state and state.workspaces)):
+        raise NotApplicable("digests: a digest is posted in Slack, and organization.workspaces names no workspace")
     _tell_what_goes_along(connection, result)
     return state, result
 
@@ -88,6 +94,8 @@ def _write(tx: Connection, state: OrganizationState | None, result: Plan, now: d
         stored.unlink_channel(tx, project_id, channel)
     for member_id, team_id in result.member_teams_removed:
         stored.unlink_member_team(tx, member_id, team_id)
+    for digest_id in result.digests_removed:
+        digests.delete_digest(tx, digest_id)
     if result.members_removed:
         stored.remove_members(tx, result.members_removed, now)
     if result.projects_removed:
@@ -106,6 +114,46 @@ def _write(tx: Connection, state: OrganizationState | None, result: Plan, now: d
     stored.link_project_teams(tx, organization_id, result.project_teams_added)
     stored.link_channels(tx, organization_id, result.channels_added)
     stored.link_member_teams(tx, organization_id, result.member_teams_added)
+    _write_digests(tx, organization_id, state, result, now)
+
+
+def _write_digests(
+    tx: Connection, organization_id: int, state: OrganizationState | None, result: Plan, now: datetime
+) -> None:
+    if not (result.digests_added or result.digests_changed):
+        return
+    members, workspace_id = stored.owners_and_workspace(tx, organization_id)
+    for values in result.digests_added:
+        digests.insert_digest(
+            tx,
+            {
+                **_digest_columns(values, members),
+                "organization_id": organization_id,
+                "workspace_id": workspace_id,
+                "next_fire_at": _next(values["cron"], values["zone"], now),
+                "date_added": now,
+            },
+        )
+    there = {row.id: row for row in state.digests} if state else {}
+    for digest_id, values in result.digests_changed.items():
+        row = there[digest_id]
+        columns = _digest_columns(values, members)
+        if not row.paused:  # what paused itself is tried again as it is now
+            following = _next(values.get("cron", row.cron), values.get("zone", row.zone), now)
+            columns |= {"next_fire_at": following, "date_paused": None, "pause_reason": None}
+        digests.update_digest(tx, digest_id, columns)
+
+
+def _digest_columns(values: Values, members: Mapping[str, int]) -> Values:
+    """What is stored of an entry: its owner is a member of the file, and comes as nobody in Slack."""
+    columns = {key: value for key, value in values.items() if key != "owner"}
+    if "owner" in values:
+        columns |= {"owner_id": members[values["owner"]], "owner_user_id": None}
+    return columns
+
+
+def _next(cron: str, zone: str, now: datetime) -> datetime:
+    return parse_cron(cron).next(now, ZoneInfo(zone))
 
 
 def _remove_projects(tx: Connection, result: Plan, now: datetime) -> None:

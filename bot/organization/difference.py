@@ -67,6 +67,9 @@ class Plan:
     channels_removed: list[tuple[int, str]] = field(default_factory=list)
     member_teams_added: list[Pair] = field(default_factory=list)  # e-mail, team
     member_teams_removed: list[tuple[int, int]] = field(default_factory=list)
+    digests_added: list[Values] = field(default_factory=list)
+    digests_changed: dict[int, Values] = field(default_factory=dict)
+    digests_removed: list[int] = field(default_factory=list)
 
     def of(self, kind: Kind) -> list[Change]:
         """The lines of one kind."""
@@ -118,6 +121,7 @@ def plan(state: OrganizationState | None, file: OrganizationFile, *, prune: bool
     _teams(result, now, file, prune)
     _projects(result, now, file, prune)
     _members(result, now, file, prune)
+    _digests(result, now, file, prune)
     return result
 
 
@@ -135,7 +139,7 @@ def _changed(result: Plan, what: str, before: Mapping[str, Any], wanted: Mapping
 
 
 # Columns that the file calls otherwise.
-_FIELD = {"slack_user_id": "slack"}
+_FIELD = {"slack_user_id": "slack", "channel_id": "channel", "cron": "schedule"}
 
 
 def _shown(value: Any) -> str:
@@ -193,6 +197,33 @@ def _projects(result: Plan, now: OrganizationState, file: OrganizationFile, prun
     for slug in _missing(sorted(now.projects), [entry.slug for entry in file.projects]):
         if _gone(result, f"project {slug}", prune):
             result.projects_removed[now.projects[slug].id] = slug
+
+
+def _digests(result: Plan, now: OrganizationState, file: OrganizationFile, prune: bool) -> None:
+    # Digests go with their workspace: in another one, all of them are new.
+    there = {} if result.workspaces_removed else {row.name: row for row in now.digests}
+    for entry in file.digests:
+        wanted = {
+            "channel_id": entry.channel,
+            "owner": entry.owner,
+            "cron": entry.schedule,
+            "zone": entry.zone,
+            "filters": entry.filters,
+            "skip_empty": entry.empty == "skip",
+            "picture": entry.picture,
+            "grace_minutes": entry.grace_minutes,
+        }
+        what = f"digest {entry.name}"
+        row = there.get(entry.name)
+        if row is None:
+            result.digests_added.append({"name": entry.name, **wanted})
+            detail = f"{entry.schedule} ({entry.zone}) in {entry.channel}"
+            result.changes.append(Change(Kind.ADDED, what, detail))
+        elif values := _changed(result, what, row.values(), wanted):
+            result.digests_changed[row.id] = values
+    for name in _missing(sorted(there), [entry.name for entry in file.digests]):
+        if _gone(result, f"digest {name}", prune):
+            result.digests_removed.append(there[name].id)
 
 
 def _lists(**lists: Sequence[str]) -> str:

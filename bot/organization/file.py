@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from bot.digests import words, zones
+from bot.digests.rules import DEFAULT_GRACE_MINUTES, read_filters
+from bot.incidents.errors import BadWords
 from bot.organization.tree import Mistake, NotReadable, Tree, dotted, read
 from bot.organization.tree import Path as TreePath
 from storage.values import Role
@@ -69,6 +72,24 @@ def _minutes(value: Any) -> Any:
     return int(value)
 
 
+def _said(read: Callable[[str], object]) -> AfterValidator:
+    """What people may also say in Slack, stored as `read` gives it back."""
+
+    def check(value: str) -> str:
+        try:
+            return str(read(value))
+        except BadWords as mistake:
+            raise ValueError(mistake.sentence) from None
+
+    return AfterValidator(check)
+
+
+def _empty(value: str) -> str:
+    if value not in ("send", "skip"):
+        raise ValueError("should be send or skip")
+    return value
+
+
 def _slack_id(letters: str, what: str) -> AfterValidator:
     pattern = re.compile(rf"[{letters}][A-Z0-9]+")
     shape = " or ".join(f"{letter}0123ABCD" for letter in letters)
@@ -91,6 +112,11 @@ UserId = Annotated[str, _slack_id("UW", "a person")]
 
 
 Minutes = Annotated[int, BeforeValidator(_minutes)]
+
+
+CronText = Annotated[str, _said(words.parse)]
+ZoneName = Annotated[str, _said(lambda name: zones.parse(name, "").key)]
+Filters = Annotated[str, _said(read_filters)]
 
 
 class _Entry(BaseModel):
@@ -130,11 +156,24 @@ class MemberEntry(_Entry):
     superuser: bool = False
 
 
+class DigestEntry(_Entry):
+    name: Slug  # by which the file knows it again
+    channel: ChannelId
+    owner: Email
+    schedule: CronText
+    zone: ZoneName = "UTC"
+    filters: Filters = "open"
+    empty: Annotated[str, AfterValidator(_empty)] = "send"
+    picture: bool = True
+    grace_minutes: Minutes = DEFAULT_GRACE_MINUTES
+
+
 class OrganizationFile(_Entry):
     organization: OrganizationEntry
     teams: list[TeamEntry] = []
     projects: list[ProjectEntry] = []
     members: list[MemberEntry] = []
+    digests: list[DigestEntry] = []
 
 
 def load(path: Path) -> OrganizationFile:
@@ -189,6 +228,7 @@ _FIELDS: dict[str | None, list[str]] = {
     "teams": list(TeamEntry.model_fields),
     "projects": list(ProjectEntry.model_fields),
     "members": list(MemberEntry.model_fields),
+    "digests": list(DigestEntry.model_fields),
 }
 
 
@@ -225,8 +265,9 @@ def _words(path: TreePath, item: dict[str, Any]) -> str:
         case "too_long":
             return "names more than one workspace; an organization has one for now"
         case _:
-            shown = f", not {_shown(given)}" if isinstance(given, str) and given.strip() else ""
-            return str(item["msg"]).removeprefix("Value error, ") + shown
+            said = str(item["msg"]).removeprefix("Value error, ")
+            quotable = isinstance(given, str) and given.strip() and not said.endswith((".", "?"))
+            return said + (f", not {_shown(given)}" if quotable else "")
 
 
 def _shown(value: Any) -> str:
@@ -251,6 +292,7 @@ def _references(tree: Tree) -> Iterator[Mistake]:
         ("members", "email"),
         ("teams", "slack_usergroup"),
         ("members", "slack"),
+        ("digests", "name"),
     ):
         yield from _doubles(tree, ((section, i, key) for i in _indexes(tree, section)))
     for section in ("projects", "members"):
@@ -268,6 +310,32 @@ def _references(tree: Tree) -> Iterator[Mistake]:
                     near = difflib.get_close_matches(slug, known, n=1)
                     hint = f"; did you mean {near[0]}?" if near else " under teams:"
                     yield Mistake(tree.line(path), dotted(path), f"there is no team {_shown(slug)}{hint}")
+
+    yield from _digest_references(tree, known)
+
+
+def _digest_references(tree: Tree, teams: set[str]) -> Iterator[Mistake]:
+    """Owners that are no members, and filters that name projects and teams that are not there."""
+    emails, projects = (
+        {value.lower() for i in _indexes(tree, section) if isinstance(value := _at(tree, (section, i, key)), str)}
+        for section, key in (("members", "email"), ("projects", "slug"))
+    )
+    for i in _indexes(tree, "digests"):
+        owner, written = (_at(tree, ("digests", i, key)) for key in ("owner", "filters"))
+        named = [("owner", "member", owner.lower(), emails)] if isinstance(owner, str) else []
+        if isinstance(written, str):
+            try:
+                query = read_filters(written)
+            except BadWords:
+                continue  # told where the field itself is looked at
+            named += [("filters", "project", query.project, projects)] if query.project else []
+            named += [("filters", "team", team, {*teams, "mine", "unassigned"}) for team in query.teams]
+        for key, kind, name, there in named:
+            if name not in there:
+                near = difflib.get_close_matches(name, there, n=1)
+                path = ("digests", i, key)
+                hint = f"; did you mean {near[0]}?" if near else f" under {kind}s:"
+                yield Mistake(tree.line(path), dotted(path), f"there is no {kind} {_shown(name)}{hint}")
 
 
 def _doubles(tree: Tree, paths: Iterator[TreePath]) -> Iterator[Mistake]:

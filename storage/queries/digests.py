@@ -94,6 +94,41 @@ def delete_digest(tx: Connection, digest_id: int) -> None:
     tx.exec_driver_sql("DELETE FROM digest WHERE id = %(id)s", {"id": digest_id})
 
 
+@dataclass(frozen=True, slots=True)
+class FileDigest:
+    """A digest as an organization file describes it."""
+
+    id: int
+    name: str
+    channel_id: str
+    owner: str  # e-mail
+    cron: str
+    zone: str
+    filters: str
+    skip_empty: bool
+    picture: bool
+    grace_minutes: int
+    paused: bool  # by a person
+    stopped: bool  # by itself
+
+    def values(self) -> dict[str, Any]:
+        """What the file says of it."""
+        fields = "channel_id", "owner", "cron", "zone", "filters", "skip_empty", "picture", "grace_minutes"
+        return {field: getattr(self, field) for field in fields}
+
+
+def digests_of_file(connection: Connection, organization_id: int) -> list[FileDigest]:
+    """The digests that an organization file made."""
+    rows = connection.exec_driver_sql(
+        "SELECT d.id, d.name, d.channel_id, m.email, d.cron, d.zone, d.filters, d.skip_empty, d.picture,"
+        " d.grace_minutes, d.date_paused IS NOT NULL AND d.pause_reason IS NULL, d.pause_reason IS NOT NULL"
+        " FROM digest d JOIN member m ON m.id = d.owner_id"
+        " WHERE d.organization_id = %(id)s AND d.name IS NOT NULL ORDER BY d.name",
+        {"id": organization_id},
+    )
+    return [FileDigest(*row) for row in rows]
+
+
 # --- whose it is -------------------------------------------------------------------------------------------
 
 _OWNER = """

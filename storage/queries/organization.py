@@ -23,6 +23,7 @@ from storage.models import (
     Team,
     Workspace,
 )
+from storage.queries.digests import FileDigest, digests_of_file
 from storage.rows import IncidentHead
 from storage.values import NO_TEAM, Status
 
@@ -82,6 +83,7 @@ class OrganizationState:
     teams: Mapping[str, TeamRow] = field(default_factory=dict)  # by slug
     projects: Mapping[str, ProjectRow] = field(default_factory=dict)  # by slug
     members: Sequence[MemberRow] = ()  # also those who left
+    digests: Sequence[FileDigest] = ()  # only those of an organization file
 
 
 def lock_apply(tx: Connection) -> None:
@@ -117,6 +119,7 @@ def organization_state(connection: Connection, slug: str) -> OrganizationState |
         },
         projects={p.slug: p for p in _projects(connection, id_)},
         members=_members(connection, id_),
+        digests=digests_of_file(connection, id_),
     )
 
 
@@ -312,6 +315,13 @@ def unlink_member_team(tx: Connection, member_id: int, team_id: int) -> None:
 
 def _ids(tx: Connection, name: Any, id_: Any, owner: Any, organization_id: int) -> dict[str, int]:
     return {row[0]: row[1] for row in tx.execute(select(name, id_).where(owner == organization_id))}
+
+
+def owners_and_workspace(tx: Connection, organization_id: int) -> tuple[dict[str, int], str]:
+    """The organization's members by e-mail, and its workspace."""
+    workspace_id = tx.scalars(select(Workspace.id).where(Workspace.organization_id == organization_id)).first()
+    assert workspace_id is not None
+    return _ids(tx, Member.email, Member.id, Member.organization_id, organization_id), workspace_id
 
 
 def forget_identities(tx: Connection, organization_id: int) -> None:
