@@ -16,7 +16,7 @@ import typer
 from sqlalchemy import delete, select
 
 from bot.database import open_database
-from bot.demo import chatter, history
+from bot.demo import chatter, digest, history
 from bot.demo.alerts import Alerts
 from bot.demo.company import ORGANIZATION, SLUG, Company, furnish
 from bot.demo.kept import Kept
@@ -104,6 +104,7 @@ class Demo:
                         return 0
                     typer.echo(f"The bot did not start. The end of {bot.log}:\n{bot.last_words()}", err=True)
                     return 1
+                digest.FollowsTheClock(slack, self._store)
                 with self._token() as token:
                     self._welcome(slack, company, bot, intake, token)
                     alerts = Alerts(intake, token, lambda number: self._main_incident(slack, company, number))
@@ -194,20 +195,25 @@ class Demo:
     # -- what happens while it runs
 
     def _main_incident(self, slack: Sandbox, company: Company, number: int) -> None:
-        """The incident of the guided path is there: Ben asks Ada for help with it."""
+        """The incident of the guided path is there: Ben asks Ada for help with it, and a digest is a minute away."""
         command = self._settings.slack_command
         self._path = path = GuidedPath(slack, self._store, company, command, number)
-        if not path.mention_is_due():
-            return
         try:
-            company.ben.command(command, f"ack {number}", channel=company.checkout)
-            company.ben.command(
-                command,
-                f"comment {number} {company.ada.at} can you help me with this? It began with the release at noon.",
-                channel=company.checkout,
-            )
-        except (NotAcknowledged, NotConnected) as error:
-            log.warning("nobody asks for help in the demo", reason=str(error))
+            if path.mention_is_due():
+                company.ben.command(command, f"ack {number}", channel=company.checkout)
+                company.ben.command(
+                    command,
+                    f"comment {number} {company.ada.at} can you help me with this? It began with the release at noon.",
+                    channel=company.checkout,
+                )
+            with self._store.read() as connection:
+                has_digest = digest.there_is_one(connection)
+            if not has_digest:
+                company.ben.command(command, 'digest add "0 * * * *"', channel=company.checkout)
+            with self._store.write() as tx:
+                digest.bring_near(tx, datetime.now(UTC))
+        except (NotAcknowledged, NotConnected, DatabaseAway, Contended) as error:
+            log.warning("the demo is without somebody who asks for help, or without a digest", reason=str(error))
 
     def _watch(self, slack: Sandbox, bot: BotProcess) -> int:
         """Until the demo is to stop: the path's ticks, and what was said, written down."""

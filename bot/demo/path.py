@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, exists, select
 
 from bot.demo.company import SLUG, Company
+from bot.demo.digest import was_sent_since
 from sandbox import Sandbox
 from storage.engine import Store
 from storage.models import CommentMention, Incident, IncidentActivity, IncidentSeen, Member, Organization
@@ -34,6 +36,7 @@ class GuidedPath:
         self._store = store
         self._company = company
         self._number = number
+        self._began = datetime.now(UTC)
         with store.read() as connection:
             found = connection.execute(
                 select(Incident.id, Incident.organization_id)
@@ -80,6 +83,14 @@ class GuidedPath:
                 ada.id,
                 self._company.checkout.id,
                 self._resolved,
+            ),
+            Step(
+                "Read the digest",
+                "A minute after the demo has begun, and each hour, *#checkout* is told what Ben sees to be open."
+                f" `{command} digest list` shows how; in the inspector, the clock brings the next one on.",
+                ada.id,
+                self._company.checkout.id,
+                self._digest_read,
             ),
             Step(
                 "See who sees what",
@@ -154,6 +165,10 @@ class GuidedPath:
 
     def _resolved(self, connection: Connection) -> bool:
         return self._has(connection, self._company.ada.id, ActivityType.STATUS_CHANGE, Status.CLOSED)
+
+    def _digest_read(self, connection: Connection) -> bool:
+        read = self._slack.unread(self._company.ada, self._company.checkout.id) == 0
+        return read and was_sent_since(connection, self._began)
 
     def _asked(self, slack_id: str) -> bool:
         return any(

@@ -230,3 +230,20 @@ def test_home(world: World, window: OpenWindow, shot: Shot) -> None:
     expect(form).to_have_count(0)
     expect(home).not_to_contain_text("Checkout answers 502")
     shot(page, "dark")
+
+
+def test_a_digest_with_its_picture(world: World, window: OpenWindow, shot: Shot) -> None:
+    """A digest that is asked for stands in the channel with its picture, and is scrolled to on a telephone too."""
+    for index in range(12):
+        world.declare(f"Trouble {index:02}", options="critical project:checkout")
+    page, phone = window(world.ada, place="C0001"), window(world.ben, place="C0001", width=360, height=640)
+    type_command(page, '/incident digest add "0 9 * * 1-5"')
+    expect(message(page, "You have made digest")).to_be_visible()
+    type_command(page, "/incident digest now 1")
+    digest = page.locator(".main .message:not(.ephemeral)", has_text="12 open incidents")
+    picture = digest.get_by_role("img", name="Open incidents over the last")
+    expect(picture).to_be_visible()
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
+    shot(page, "digest")
+    expect(message(phone, "12 open incidents").locator(".block").last).to_be_in_viewport()
+    shot(phone, "digest-narrow")

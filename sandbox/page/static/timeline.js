@@ -18,9 +18,14 @@ export class Timeline {
     this.channel = null;
     this.loading = false;
     this.bottom = true;
+    this.top = 0;
     this.tools = new Tools(this.list, (ts) => store.timelines.get(this.channel)?.messages.get(ts));
     this.box.addEventListener("scroll", () => {
-      this.bottom = this.box.scrollHeight - this.box.scrollTop - this.box.clientHeight < NEAR;
+      // Only going up leaves the end; that something below has grown does not.
+      const top = this.box.scrollTop;
+      if (this.box.scrollHeight - top - this.box.clientHeight < NEAR) this.bottom = true;
+      else if (top < this.top) this.bottom = false;
+      this.top = top;
       if (this.box.scrollTop < LOAD_WITHIN) this.older();
       if (this.bottom) this.read();
     });
