@@ -6,8 +6,10 @@ import argparse
 import signal
 import sys
 import threading
+from pathlib import Path
 
-from sandbox import Sandbox
+from sandbox import Sandbox, SandboxError
+from sandbox.manifest import read
 
 
 def furnish(slack: Sandbox) -> None:
@@ -21,14 +23,22 @@ def furnish(slack: Sandbox) -> None:
 
 
 def main() -> int:
-    """Run until interrupted; 2 when the port is taken."""
+    """Run until interrupted; 2 when the port is taken or the manifest cannot be used."""
     parser = argparse.ArgumentParser(prog="python3 -m sandbox", description="A Slack workspace on localhost.")
     parser.add_argument("--port", type=int, default=0, help="the port to listen on (default: any free one)")
+    parser.add_argument(
+        "--manifest", type=Path, help="the app's manifest, JSON or YAML: its scopes, events, commands and shortcuts"
+    )
     options = parser.parse_args()
     slack = Sandbox(port=options.port)
     furnish(slack)
     try:
+        if options.manifest is not None:
+            slack.install(read(options.manifest))
         slack.start()
+    except SandboxError as error:
+        sys.stderr.write(f"{options.manifest}: {error}\n")
+        return 2
     except OSError as error:
         sys.stderr.write(f"Port {options.port} cannot be used: {error.strerror}. Choose another with --port.\n")
         return 2
@@ -37,6 +47,7 @@ def main() -> int:
         f"SLACK_BOT_TOKEN={slack.bot_token}\n"
         f"SLACK_APP_TOKEN={slack.app_token}\n"
         f"SLACK_SIGNING_SECRET={slack.signing_secret}\n"
+        f"# The workspace in a browser: http://127.0.0.1:{slack.port}/\n"
     )
     sys.stdout.flush()
     stopped = threading.Event()

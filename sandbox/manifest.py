@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from sandbox.errors import SandboxError
 from sandbox.records import App, Json
@@ -17,6 +20,19 @@ class Menu:
 
     commands: list[Json] = field(default_factory=list)  # name (with its slash), description, hint
     shortcuts: list[Json] = field(default_factory=list)  # name, description, callback_id, type
+
+
+def read(path: Path) -> Mapping[str, Any]:
+    """The manifest in a file, JSON or YAML; raises SandboxError."""
+    try:
+        found = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise SandboxError(f"cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, yaml.YAMLError):
+        raise SandboxError("is neither JSON nor YAML") from None
+    if not isinstance(found, Mapping):
+        raise SandboxError("is no manifest: it holds no object")
+    return found
 
 
 def install(app: App, manifest: Mapping[str, Any]) -> Menu:

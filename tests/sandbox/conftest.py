@@ -9,6 +9,9 @@ from slack_bolt.adapter.socket_mode import SocketModeHandler
 from slack_sdk import WebClient
 
 from sandbox import Sandbox
+from sandbox.fixture import slack
+
+__all__ = ["slack"]
 
 Connect = Callable[[App], None]
 
@@ -26,14 +29,6 @@ def hang_up(slack: Sandbox, handler: SocketModeHandler) -> None:
     client.closed = True
     client.message_queue.put(None)
     handler.close()  # type: ignore[no-untyped-call]
-
-
-@pytest.fixture
-def slack() -> Iterator[Sandbox]:
-    """A workspace that fails its test when the app did anything wrong that the test did not take."""
-    with Sandbox() as sandbox:
-        yield sandbox
-        sandbox.expect_no_problems()
 
 
 @pytest.fixture
