@@ -56,7 +56,7 @@ def draw(series: OpenSeries, zone: str) -> bytes:
     axes.set(ylim=(0, top * 1.15), xlim=(-0.6, len(places) - 0.4))
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.yaxis.set_major_formatter("{x:,.0f}")
-    axes.set_xticks(places, _days(series, zone), fontsize=8.5, color=_FAINT)
+    axes.set_xticks(places, days(series, zone), fontsize=8.5, color=_FAINT)
     axes.tick_params(axis="y", labelsize=8.5, labelcolor=_FAINT, length=0)
     axes.tick_params(axis="x", length=0)
     axes.grid(axis="y", color=_EDGE, linewidth=0.6, zorder=0)
@@ -80,12 +80,12 @@ def draw(series: OpenSeries, zone: str) -> bytes:
     return drawn.getvalue()
 
 
-def _days(series: OpenSeries, zone: str) -> list[str]:
+def days(series: OpenSeries, zone: str) -> list[str]:
     """Which day each bar stands for: all but the last show how a day ended, at the midnight behind it.
 
     The month stands below the first of its days.
     """
     where = ZoneInfo(zone)
-    days = [(moment.astimezone(where) - timedelta(days=1)).date() for moment in series.moments[:-1]]
-    named = {day.month: f"{day.day}\n{day:%b}" for day in reversed(days)}
-    return [*(named.pop(day.month, str(day.day)) for day in days), "now"]
+    ended = [(moment.astimezone(where) - timedelta(days=1)).date() for moment in series.moments[:-1]]
+    named = {day.month: f"{day.day}\n{day:%b}" for day in reversed(ended)}
+    return [*(named.pop(day.month, str(day.day)) for day in ended), "now"]
