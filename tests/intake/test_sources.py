@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from sqlalchemy import select, update
 from bot.intake.tokens import Source
 from storage.models import Incident, IntakeToken, Team
 from storage.values import Status
-from tests.intake import alertmanager
 from tests.intake.conftest import START, Bench
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -176,32 +174,6 @@ def test_over_rate_is_503_for_alertmanager_which_retries_nothing_else(bench: Ben
     answers = [bench.post(am, many, path=ALERTMANAGER) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [202, 503]
     assert int(answers[1].headers["Retry-After"]) > 0
-
-
-def test_the_real_alertmanager_opens_and_closes_incidents(bench: Bench, am: str, tmp_path: Path) -> None:
-    program = alertmanager.find()
-    if program is None:
-        pytest.skip("this story needs Debian's prometheus-alertmanager, on the PATH or in ALERTMANAGER_BIN")
-    bench.now = datetime.now(UTC)
-    started = bench.now - timedelta(minutes=2)
-    receiver = f"{bench.client.base_url}{ALERTMANAGER}"
-
-    def expect(*statuses: Status) -> None:
-        deadline = time.monotonic() + 30
-        while bench.statuses() != list(statuses):
-            assert time.monotonic() < deadline, bench.incidents()
-            time.sleep(0.05)
-            bench.now = datetime.now(UTC)
-
-    with alertmanager.running(program, tmp_path, receiver, am) as prometheus:
-        prometheus.tell("DiskFull", started, instance="db1", severity="critical")
-        expect(Status.CRITICAL)
-        prometheus.tell("DiskFull", started, instance="db2", severity="warning")
-        expect(Status.CRITICAL, Status.WARNING)
-        prometheus.tell("DiskFull", started, datetime.now(UTC), instance="db1", severity="critical")
-        expect(Status.CLOSED, Status.WARNING)
-        prometheus.tell("DiskFull", datetime.now(UTC), instance="db1", severity="critical")
-        expect(Status.CRITICAL, Status.WARNING)
 
 
 # --- Grafana -----------------------------------------------------------------------------------------------

@@ -22,25 +22,32 @@ Deliver = Callable[[Source, Any], httpx.Response]
 
 
 @pytest.fixture
-def deliver(world: World) -> Iterator[Deliver]:
-    """Delivers a payload of a source for the project checkout."""
+def intake(world: World) -> Iterator[str]:
+    """The address of an intake on the world's database."""
     server = HttpServer(create_http_app(world.store, slack_problem=lambda: None), "127.0.0.1", 0)
     server.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.stop()
+
+
+@pytest.fixture
+def deliver(world: World, intake: str) -> Iterator[Deliver]:
+    """Delivers a payload of a source for the project checkout."""
     tokens: dict[Source, str] = {}
-    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=30) as client:
+    with httpx.Client(base_url=intake, timeout=30) as client:
 
         def post(source: Source, payload: Any) -> httpx.Response:
             if source not in tokens:
-                tokens[source] = new_token()
-                _keep(world, source, tokens[source])
+                tokens[source] = token_for_checkout(world, source)
             headers = {"Authorization": f"Bearer {tokens[source]}"}
             return client.post(f"/intake/{source}", json=payload, headers=headers)
 
         yield post
-    server.stop()
 
 
-def _keep(world: World, source: Source, token: str) -> None:
+def token_for_checkout(world: World, source: Source) -> str:
+    """A new token for the project checkout."""
+    token = new_token()
     with world.store.write() as tx:
         insert_token(
             tx,
@@ -51,6 +58,7 @@ def _keep(world: World, source: Source, token: str) -> None:
             secret_encrypted=None,
             now=datetime.now(UTC),
         )
+    return token
 
 
 def test_an_alert_is_listed_viewed_and_ends(world: World, deliver: Deliver) -> None:

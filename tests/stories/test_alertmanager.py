@@ -1,0 +1,72 @@
+"""The real Alertmanager on loopback: what Prometheus tells it reaches the responders, and ends for them too."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bot.intake.tokens import Source
+from tests.intake import alertmanager
+from tests.stories.conftest import World
+from tests.stories.test_alerts import intake, token_for_checkout  # noqa: F401
+from tests.stories.test_cards import cards
+
+
+def _program() -> str:
+    """Alertmanager; where there is none, the story is skipped, but not where the tests are what decides."""
+    program = alertmanager.find()
+    if program is not None:
+        return program
+    missing = "Alertmanager is not installed (on Debian: apt-get install prometheus-alertmanager)"
+    if os.environ.get("CI") == "true":
+        pytest.fail(missing)
+    pytest.skip(missing)
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_the_real_alertmanager_opens_changes_and_closes_incidents(
+    world: World,
+    intake: str,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    program = _program()
+    token = token_for_checkout(world, Source.ALERTMANAGER)
+    began = datetime.now(UTC) - timedelta(minutes=2)
+
+    def listed(words: str, *titles: str) -> None:
+        def shows() -> bool:
+            text = world.ask(world.ben, words).text
+            return all(title in text for title in titles) and text.count("DiskFull") == len(titles)
+
+        _until(shows)
+
+    with alertmanager.running(program, tmp_path, f"{intake}/intake/alertmanager", token) as prometheus:
+        prometheus.tell("DiskFull", began, instance="db1", severity="critical")
+        listed("list critical", "#1 DiskFull (instance=db1)")
+        prometheus.tell("DiskFull", began, instance="db2", severity="warning")
+        listed("list", "#1 DiskFull (instance=db1)", "#2 DiskFull (instance=db2)")
+        world.rest()
+        assert [("Critical" in card.text) for card in cards(world)] == [True, False]
+
+        prometheus.tell("DiskFull", began, datetime.now(UTC), instance="db1", severity="critical")
+        listed("list", "#2 DiskFull (instance=db2)")
+        assert "Resolved" in world.seen_by(world.ada, 1)
+        prometheus.tell("DiskFull", datetime.now(UTC), instance="db1", severity="critical")
+        listed("list critical", "#1 DiskFull (instance=db1)")
+
+        # The next notification of the group holds db2 too, which a person has resolved: it stays so.
+        world.ask(world.ada, "resolve 2 it is only a warning")
+        prometheus.tell("DiskFull", began, datetime.now(UTC), instance="db1", severity="critical")
+        listed("list")
+        assert world.ask(world.ben, "list all").text.count("DiskFull") == 2
