@@ -9,10 +9,11 @@ from typing import TypeVar
 
 import structlog
 from fastapi import FastAPI
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 from slack_sdk.errors import SlackApiError
 
 from bot.database import open_database
+from bot.delivery import counts
 from bot.delivery.pace import Pace
 from bot.delivery.service import Delivery, own_store
 from bot.digests.service import Digests
@@ -120,6 +121,8 @@ def serve(settings: Settings) -> int:
         line = _SlackLine()
         registry = CollectorRegistry()
         metrics = Metrics(registry)
+        counts.show(registry)
+        ProcessCollector(registry=registry)
         metrics.watch(database_up=lambda: answers(store), slack_connected=lambda: line.problem() is None)
         http_app = _http_app(settings, store, line, registry)
         http = _http_server(settings, http_app)

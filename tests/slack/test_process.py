@@ -2,113 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from sandbox import NotAcknowledged, NotConnected, Sandbox
 from storage.engine import Store
-from tests.stories.conftest import ORGANIZATION, Cast, apply_file, populate
-
-ROOT = Path(__file__).parents[2]
-STOPS_WITHIN_S = 10  # the contract's
-PATIENCE_S = 60  # of the tests, on a busy machine
-
-
-class Serving:
-    """A bot as a process of its own."""
-
-    def __init__(self, slack: Sandbox, database_url: str, folder: Path, *, over_http: bool) -> None:
-        self.lines: list[dict[str, object]] = []
-        self._said = threading.Condition()
-        line = {"SLACK_SIGNING_SECRET": slack.signing_secret} if over_http else {"SLACK_APP_TOKEN": slack.app_token}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "bot.cli", "serve"],
-            cwd=folder,
-            env={
-                "PATH": os.environ.get("PATH", os.defpath),
-                "HOME": str(folder),
-                "PYTHONPATH": str(ROOT),
-                "DATABASE_URL": database_url,
-                "SLACK_API_URL": slack.api_url,
-                "SLACK_BOT_TOKEN": slack.bot_token,
-                "HTTP_PORT": "0",
-                "LOG_FORMAT": "json",
-                **line,
-            },
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-        port = self.wait_for("serving HTTP")["port"]
-        self.wait_for("ready")
-        if over_http:
-            slack.use_http(f"http://127.0.0.1:{port}/slack/events")
-        else:
-            slack.wait_until_connected()
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            with self._said:
-                self.lines.append(json.loads(line) if line.startswith("{") else {"event": line})
-                self._said.notify_all()
-
-    def wait_for(self, event: str) -> dict[str, object]:
-        """The line of the log that says so."""
-        with self._said:
-            found = self._said.wait_for(
-                lambda: next((line for line in self.lines if line["event"] == event), None), PATIENCE_S
-            )
-        assert found is not None, self.lines
-        return found
-
-    def end(self) -> int:
-        """The exit code of a process that has been told to stop."""
-        code = self.process.wait(STOPS_WITHIN_S)
-        self._reader.join(PATIENCE_S)
-        return code
-
-    def close(self) -> None:
-        """Leaves nothing behind."""
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        self._reader.join(PATIENCE_S)
-        assert self.process.stderr is not None
-        self.process.stderr.close()
-
-
-@pytest.fixture
-def cast(slack: Sandbox, store: Store, tmp_path: Path) -> Cast:
-    found = populate(slack)
-    apply_file(store, tmp_path, ORGANIZATION)
-    return found
-
-
-@pytest.fixture
-def running() -> Iterator[list[Serving]]:
-    processes: list[Serving] = []
-    yield processes
-    for process in processes:
-        process.close()
+from tests.slack.serving import PATIENCE_S, Serve
+from tests.stories.conftest import Cast
 
 
 @pytest.mark.parametrize("over_http", [False, True], ids=["socket", "http"])
 def test_told_to_stop_it_answers_what_it_holds_and_ends_well(
-    slack: Sandbox, cast: Cast, database_url: str, tmp_path: Path, running: list[Serving], over_http: bool
+    slack: Sandbox, cast: Cast, serve: Serve, over_http: bool
 ) -> None:
-    bot = Serving(slack, database_url, tmp_path, over_http=over_http)
-    running.append(bot)
+    bot = serve(over_http=over_http)
     cast.ada.command("/incident", "declare project:checkout Payments fail", channel=cast.checkout)
     strangers = [slack.person(f"U10{n}", f"Stranger {n}", f"{n}@elsewhere.test") for n in range(6)]
     slack.faults.slow("users.info", 1.0, times=None)
@@ -127,16 +37,9 @@ def test_told_to_stop_it_answers_what_it_holds_and_ends_well(
 
 @pytest.mark.parametrize("over_http", [False, True], ids=["socket", "http"])
 def test_killed_it_loses_nothing_that_it_had_acknowledged(
-    slack: Sandbox,
-    cast: Cast,
-    store: Store,
-    database_url: str,
-    tmp_path: Path,
-    running: list[Serving],
-    over_http: bool,
+    slack: Sandbox, cast: Cast, store: Store, serve: Serve, over_http: bool
 ) -> None:
-    bot = Serving(slack, database_url, tmp_path, over_http=over_http)
-    running.append(bot)
+    bot = serve(over_http=over_http)
     acknowledged: list[str] = []
     enough = threading.Event()
 
@@ -162,8 +65,7 @@ def test_killed_it_loses_nothing_that_it_had_acknowledged(
     assert bot.process.wait() == -signal.SIGKILL
     slack.problems.clear()  # those who were not answered
 
-    again = Serving(slack, database_url, tmp_path, over_http=over_http)
-    running.append(again)
+    again = serve(over_http=over_http)
     with store.read() as connection:
         titles = list(connection.exec_driver_sql("SELECT title FROM incident ORDER BY identifier").scalars())
         numbers = list(connection.exec_driver_sql("SELECT identifier FROM incident ORDER BY identifier").scalars())

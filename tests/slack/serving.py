@@ -1,0 +1,88 @@
+"""The bot as a process of its own, on the sandbox."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Protocol
+
+from sandbox import Sandbox
+
+ROOT = Path(__file__).parents[2]
+STOPS_WITHIN_S = 10  # the contract's
+PATIENCE_S = 60  # of the tests, on a busy machine
+
+
+class Serving:
+    """A bot as a process of its own."""
+
+    def __init__(self, slack: Sandbox, database_url: str, folder: Path, *, over_http: bool) -> None:
+        self.lines: list[dict[str, object]] = []
+        self._said = threading.Condition()
+        line = {"SLACK_SIGNING_SECRET": slack.signing_secret} if over_http else {"SLACK_APP_TOKEN": slack.app_token}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "bot.cli", "serve"],
+            cwd=folder,
+            env={
+                "PATH": os.environ.get("PATH", os.defpath),
+                "HOME": str(folder),
+                "PYTHONPATH": str(ROOT),
+                "DATABASE_URL": database_url,
+                "SLACK_API_URL": slack.api_url,
+                "SLACK_BOT_TOKEN": slack.bot_token,
+                "HTTP_PORT": "0",
+                "LOG_FORMAT": "json",
+                **line,
+            },
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.url = f"http://127.0.0.1:{self.wait_for('serving HTTP')['port']}"
+        self.wait_for("ready")
+        if over_http:
+            slack.use_http(f"{self.url}/slack/events")
+        else:
+            slack.wait_until_connected()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            with self._said:
+                self.lines.append(json.loads(line) if line.startswith("{") else {"event": line})
+                self._said.notify_all()
+
+    def wait_for(self, event: str) -> dict[str, object]:
+        """The line of the log that says so."""
+        with self._said:
+            found = self._said.wait_for(
+                lambda: next((line for line in self.lines if line["event"] == event), None), PATIENCE_S
+            )
+        assert found is not None, self.lines
+        return found
+
+    def end(self) -> int:
+        """The exit code of a process that has been told to stop."""
+        code = self.process.wait(STOPS_WITHIN_S)
+        self._reader.join(PATIENCE_S)
+        return code
+
+    def close(self) -> None:
+        """Leaves nothing behind."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self._reader.join(PATIENCE_S)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+
+
+class Serve(Protocol):
+    """Starts another process."""
+
+    def __call__(self, *, over_http: bool = False) -> Serving: ...

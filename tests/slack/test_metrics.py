@@ -1,0 +1,126 @@
+"""`/metrics` of a bot at work: it counts what happens, nobody makes it grow, and it tells no secret."""
+
+from __future__ import annotations
+
+import copy
+from itertools import count
+
+import httpx
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from sandbox import Sandbox
+from sandbox.records import Json
+from tests.slack.serving import PATIENCE_S, Serve, Serving
+from tests.stories.conftest import Cast
+
+
+def metrics(bot: Serving) -> dict[str, Metric]:
+    """What a Prometheus server reads."""
+    answer = httpx.get(f"{bot.url}/metrics", timeout=PATIENCE_S)
+    assert answer.headers["content-type"].startswith("text/plain")
+    return {family.name: family for family in text_string_to_metric_families(answer.text)}
+
+
+def value(bot: Serving, sample: str, **labels: str) -> float:
+    """The value of one sample; 0 while there is none."""
+    for family in metrics(bot).values():
+        for one in family.samples:
+            if one.name == sample and one.labels == labels:
+                return one.value
+    return 0.0
+
+
+def series(bot: Serving) -> set[tuple[str, tuple[tuple[str, str], ...]]]:
+    """Every series that a Prometheus server would keep."""
+    return {(one.name, tuple(sorted(one.labels.items()))) for family in metrics(bot).values() for one in family.samples}
+
+
+def test_commands_presses_and_messages_are_counted_and_timed(slack: Sandbox, cast: Cast, serve: Serve) -> None:
+    bot = serve()
+
+    def say(words: str) -> None:
+        cast.ada.command("/incident", words, channel=cast.random)
+
+    say("declare project:checkout Payments fail")
+    for words in ("list", "LIST all", "view 1", "1", "#1", "ack 1", "view 77", "lsit", "help", "help list"):
+        say(words)
+    shown = cast.ada.command("/incident", "view 1", channel=cast.random).message
+    assert shown is not None
+    cast.ada.press(shown, "Acknowledge")
+    cast.ada.press(shown, "Comment")
+    cast.ada.wait_for_form("Comment #1").fill("Comment", "Looking").submit()
+    cast.ada.opens_home()
+    cast.dan.wait_for_message(cast.checkout, "#1")
+    slack.settle()
+    for verb, result, wanted in (
+        ("declare", "ok", 1),
+        ("list", "ok", 2),
+        ("view", "ok", 4),
+        ("view", "refused", 1),
+        ("ack", "ok", 1),
+        ("help", "ok", 2),
+        ("other", "refused", 1),
+    ):
+        assert value(bot, "tocsin_commands_total", verb=verb, result=result) == wanted, verb
+    assert value(bot, "tocsin_command_seconds_count", verb="list") == 2
+    assert value(bot, "tocsin_acknowledgement_seconds_count", kind="command") == 12
+    assert value(bot, "tocsin_acknowledgement_seconds_count", kind="view_submission") == 1
+    assert value(bot, "tocsin_interactions_total", kind="button", name="acknowledge", result="ok") == 1
+    assert value(bot, "tocsin_interactions_total", kind="form", name="comment", result="ok") == 1
+    assert value(bot, "tocsin_database_up") == 1
+    assert value(bot, "tocsin_slack_connected") == 1
+    assert value(bot, "tocsin_late_requests_total") == 0
+    assert value(bot, "process_resident_memory_bytes") > 0
+    slack.wait_until(
+        lambda: value(bot, "tocsin_posts_sent_total", kind="card", how="posted") == 1, what="the card is counted"
+    )
+
+
+def test_whatever_is_sent_adds_no_series_and_no_secret(slack: Sandbox, cast: Cast, serve: Serve) -> None:
+    bot = serve()
+    cast.ada.command("/incident", "declare project:checkout Payments fail", channel=cast.random)
+    shown = cast.ada.command("/incident", "view 1", channel=cast.random).message
+    assert shown is not None
+    begin = len(slack.sent)
+    cast.ada.press(shown, "Comment")
+    cast.ada.wait_for_form("Comment #1").fill("Comment", "Looking").submit()
+    cast.ada.shortcut("declare_incident")
+    cast.ada.wait_for_form("Declare an incident").close()
+    payloads = [one.sent for one in slack.sent[begin:] if one.kind == "interactive"]
+    made_up = (f"made-up-{number}" for number in count())
+
+    def hostile() -> None:
+        for _ in range(3):
+            cast.eve.command("/incident", next(made_up), channel=cast.random)
+            cast.ada.command("/incident", f"help {next(made_up)}", channel=cast.random)
+            cast.ada.command("/incident", f"list {next(made_up)}:x", channel=cast.random)
+            for payload in payloads:
+                for forged in forgeries(payload, next(made_up)):
+                    cast.ada.replay(forged)
+                    cast.eve.replay(forged)
+        slack.settle()
+
+    hostile()
+    before = series(bot)
+    hostile()
+    assert series(bot) == before
+    everything = httpx.get(f"{bot.url}/metrics", timeout=PATIENCE_S).text
+    for secret in (slack.bot_token, slack.app_token, slack.signing_secret, "made-up", "Payments", "U0001"):
+        assert secret not in everything
+
+
+def forgeries(payload: Json, name: str) -> list[Json]:
+    """The payload with names in it that the bot never gave out."""
+    found = []
+    if "actions" in payload:
+        found.append(copy.deepcopy(payload))
+        found[-1]["actions"][0]["action_id"] = name
+        found.append(copy.deepcopy(payload))
+        found[-1]["actions"][0]["value"] = name
+    if "view" in payload and payload.get("type") == "view_submission":
+        found.append(copy.deepcopy(payload))
+        found[-1]["view"]["callback_id"] = name
+    if "callback_id" in payload:
+        found.append({**payload, "callback_id": name})
+    return found
