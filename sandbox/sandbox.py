@@ -259,6 +259,9 @@ class Sandbox:
     def install(self, manifest: Mapping[str, object]) -> None:
         """Give the app what its manifest says: scopes, subscriptions, commands, shortcuts; raises SandboxError."""
         self.platform.menu = install(self.platform.app, manifest)
+        bot = self.platform.workspace.users[self.bot_user_id]
+        bot.real_name = self.platform.app.name
+        bot.name = bot.real_name.lower().replace(" ", "_")
 
     def written(self) -> Json:
         """Everything that was said so far, as a value for JSON: for `take_up` in a later process."""

@@ -33,7 +33,7 @@ def test_an_app_gets_what_its_manifest_asks_for() -> None:
     with Sandbox() as slack:
         slack.install(MANIFEST)
         app, menu = slack.platform.app, slack.platform.menu
-    assert app.name == "Lamp"
+    assert app.name == slack.platform.workspace.users[slack.bot_user_id].real_name == "Lamp"
     assert app.scopes == {"commands", "chat:write"}
     assert app.events == {"app_mention"}
     assert (app.home_tab, app.messages_tab, app.should_escape) == (True, False, False)

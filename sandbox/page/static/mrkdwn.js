@@ -144,7 +144,7 @@ function control(inside) {
   if (kind === "#") return mention("#", target.slice(1), label);
   if (kind === "!") return special(target.slice(1), label);
   const url = unescaped(target);
-  return link(url, ...(label ? withEmojis(label) : [url.replace(/^mailto:/, "")]));
+  return link(url, ...(label ? inline(inside.slice(bar + 1)) : [url.replace(/^mailto:/, "")]));
 }
 
 function special(target, label) {
