@@ -1,0 +1,211 @@
+"""An organization with much to tell, and replicas that tell it and die."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from bot.incidents import comments, lifecycle
+from bot.incidents.access import Access
+from bot.incidents.comments import CommentText
+from bot.incidents.lifecycle import Declaration
+from sandbox import Person, Sandbox
+from storage.engine import Store
+from storage.values import Role, Status
+from tests.stories.conftest import apply_file
+
+# TOCSIN_LONG_TESTS=1 runs the faults at their full size, for minutes.
+LONG = bool(os.environ.get("TOCSIN_LONG_TESTS"))
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Company:
+    """People who are all to be told of everything, in one channel's project."""
+
+    slack: Sandbox
+    store: Store
+    people: list[Person]
+    access: Access
+    member_ids: list[int]
+    told: list[str] = field(default_factory=list)  # the text of each comment
+
+    def comment(self, text: str) -> None:
+        """A new incident and, on it, a comment that mentions everybody."""
+        now = datetime.now(UTC)
+        mentions = "".join(f" <person:{id_}>" for id_ in self.member_ids)
+        with self.store.write() as tx:
+            incident = lifecycle.declare(
+                tx, self.access, Declaration(f"Outage {text}", Status.OPEN, self.access.project_ids), now
+            )
+            written = CommentText(f"[{text}]{mentions}", frozenset(self.member_ids))
+            comments.add(tx, self.access, incident.identifier, written, now)
+        self.told.append(text)
+
+    def waiting(self) -> int:
+        """How much is not delivered yet."""
+        with self.store.read() as connection:
+            return int(
+                connection.exec_driver_sql(
+                    "SELECT (SELECT count(*) FROM outbox)"
+                    " + (SELECT count(*) FROM post WHERE wanted_version > drawn_version)"
+                ).scalar_one()
+            )
+
+    def rest(self, seconds: float) -> None:
+        """Waits until everything is delivered."""
+        deadline = time.monotonic() + seconds
+        while left := self.waiting():
+            assert time.monotonic() < deadline, f"{left} messages are still not delivered"
+            time.sleep(0.1)
+
+    def expect_everything_once(self) -> None:
+        """Each person was told of each comment once; each incident has one card, with the comment in its thread."""
+        wrong: list[str] = []
+        for person in self.people:
+            seen = Counter(
+                text for message in person.direct_messages() for text in self.told if f"[{text}]" in message.text
+            )
+            wrong += [f"{person.name}: {text} {seen[text]} times" for text in self.told if seen[text] != 1]
+        messages = [message for message in self.slack.messages("C0001") if message.from_app]
+        cards = Counter(text for message in messages for text in self.told if f"Outage {text} " in message.text + " ")
+        wrong += [f"card {text} {cards[text]} times" for text in self.told if cards[text] != 1]
+        mirrors = Counter(
+            text for message in messages for reply in message.thread for text in self.told if f"[{text}]" in reply.text
+        )
+        wrong += [f"thread {text} {mirrors[text]} times" for text in self.told if mirrors[text] != 1]
+        assert not wrong, f"{len(wrong)} wrong, such as {wrong[:5]}"
+
+
+def found_company(slack: Sandbox, store: Store, folder: Path, people: int) -> Company:
+    """So many people, a project that all of them see, and its channel."""
+    persons = [
+        slack.person(f"U1{number:03}", f"Person {number:03}", f"p{number}@acme.test") for number in range(people)
+    ]
+    slack.channel("C0001", "checkout")
+    members = "\n".join(
+        f"  - {{email: p{number}@acme.test, name: Person {number:03}, slack: U1{number:03}, teams: [all]}}"
+        for number in range(people)
+    )
+    apply_file(
+        store,
+        folder,
+        "organization: {slug: acme, name: Acme, workspaces: [T0001]}\n"
+        "teams: [{slug: all, name: All}]\n"
+        "projects: [{slug: checkout, name: Checkout, teams: [all], channels: [C0001]}]\n"
+        f"members:\n  - {{email: boss@acme.test, name: The Boss, role: owner, teams: [all]}}\n{members}\n",
+    )
+    with store.read() as connection:
+        rows = connection.exec_driver_sql("SELECT email, id FROM member").all()
+        ids: dict[str, int] = {row[0]: row[1] for row in rows}
+        organization_id, project_id = connection.exec_driver_sql("SELECT organization_id, id FROM project").one()
+    access = Access(
+        organization_id=organization_id,
+        organization_name="Acme",
+        workspace_id="T0001",
+        member_id=ids.pop("boss@acme.test"),
+        name="The Boss",
+        email="boss@acme.test",
+        role=Role.OWNER,
+        superuser=False,
+        team_ids=frozenset(),
+        project_ids=(project_id,),
+        sees_all=True,
+        shared_channels=False,
+        timezone="UTC",
+    )
+    return Company(slack, store, persons, access, sorted(ids.values()))
+
+
+class Replicas:
+    """Processes that deliver."""
+
+    def __init__(self, slack: Sandbox, database_url: str) -> None:
+        self._environment = {
+            **os.environ,
+            "DATABASE_URL": database_url,
+            "SLACK_API_URL": slack.api_url,
+            "SLACK_BOT_TOKEN": slack.bot_token,
+        }
+        self.running: list[subprocess.Popen[bytes]] = []
+        self.killed = 0
+
+    def start(self, count: int = 1) -> None:
+        """So many more."""
+        for _ in range(count):
+            self.running.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "tests.delivery.worker"],
+                    cwd=ROOT,
+                    env=self._environment,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE if not LONG else None,
+                )
+            )
+
+    def wait_until_ready(self) -> None:
+        """Until each of them delivers."""
+        for process in self.running:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+
+    def kill_one(self) -> None:
+        """Any of them, without a word."""
+        process = self.running.pop(random.randrange(len(self.running)))
+        process.kill()
+        self._reap(process)
+        self.killed += 1
+
+    def stop_one(self, seconds: float) -> int:
+        """The first of them, with SIGTERM; gives its exit code."""
+        process = self.running.pop(0)
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(seconds)
+        self._reap(process)
+        return code
+
+    def end(self) -> None:
+        """All of them."""
+        for process in self.running:
+            process.kill()
+            self._reap(process)
+        self.running.clear()
+
+    @staticmethod
+    def _reap(process: subprocess.Popen[bytes]) -> None:
+        process.wait()
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+@pytest.fixture
+def slack() -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        yield sandbox
+        sandbox.expect_no_problems()
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    opened = Store.open(database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def replicas(slack: Sandbox, database_url: str) -> Iterator[Replicas]:
+    found = Replicas(slack, database_url)
+    yield found
+    found.end()

@@ -1,0 +1,137 @@
+"""What delivery must survive, with counting: everything arrives, and nothing twice."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from sandbox import Sandbox
+from storage.embedded import EmbeddedPostgres
+from storage.embedded.scratch import scratch_folder
+from storage.engine import Store
+from storage.migrate import migrate
+from tests.delivery.conftest import LONG, Company, Replicas, found_company
+
+PEOPLE, COMMENTS = (40, 50) if LONG else (10, 12)
+TROUBLE_S = 60.0 if LONG else 3.0
+REST_S = 240.0 if LONG else 60.0
+
+
+@pytest.fixture
+def company(slack: Sandbox, store: Store, tmp_path: Path) -> Company:
+    return found_company(slack, store, tmp_path, PEOPLE)
+
+
+def lose_replies(slack: Sandbox, stop: threading.Event) -> None:
+    """Now and then Slack takes a message, and its sender never learns of it."""
+    while not stop.wait(random.uniform(0.05, 0.3)):
+        slack.faults.cut("chat.postMessage", times=random.randint(1, 3))
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("count", [2, 4] if LONG else [2])
+def test_killed_at_random_moments_with_replies_lost(company: Company, replicas: Replicas, count: int) -> None:
+    replicas.start(count)
+    stop = threading.Event()
+    trouble = threading.Thread(target=lose_replies, args=(company.slack, stop))
+    trouble.start()
+    try:
+        for number in range(COMMENTS):
+            company.comment(f"n{number}")
+            if number % 4 == 3:
+                time.sleep(random.uniform(0.1, 0.7))
+                replicas.kill_one()
+                replicas.start()
+        while company.waiting() > PEOPLE * COMMENTS // 10 and replicas.killed < 60:
+            time.sleep(random.uniform(0.5, 1.5))
+            replicas.kill_one()
+            replicas.start()
+    finally:
+        stop.set()
+        trouble.join()
+        company.slack.faults.clear()
+    company.rest(REST_S)
+    company.expect_everything_once()
+
+
+@pytest.mark.timeout(600)
+def test_slack_in_trouble_for_a_while(company: Company, replicas: Replicas) -> None:
+    replicas.start(2)
+    faults = company.slack.faults
+    kinds = [
+        lambda: faults.rate_limit("chat.*", retry_after=1, times=3),
+        lambda: faults.fail("chat.*", status=500, times=3),
+        lambda: faults.fail("chat.*", status=503, times=3, performed=True),
+        lambda: faults.slow("chat.*", 1.3, times=2),
+        lambda: faults.cut("chat.*", times=3),
+        lambda: faults.cut("chat.*", times=3, performed=False),
+        lambda: faults.refuse("chat.*", "internal_error", times=2),
+        lambda: faults.fail("conversations.*", status=500, times=2),
+        lambda: faults.rate_limit("conversations.*", retry_after=1, times=2),
+    ]
+    until = time.monotonic() + TROUBLE_S
+    number = 0
+    while time.monotonic() < until:
+        if number < COMMENTS:
+            company.comment(f"n{number}")
+            number += 1
+        random.choice(kinds)()
+        time.sleep(0.2)
+    faults.clear()
+    company.rest(REST_S)
+    company.expect_everything_once()
+
+
+@pytest.mark.timeout(300)
+def test_postgresql_restarted_in_the_middle(slack: Sandbox, tmp_path: Path) -> None:
+    with scratch_folder() as folder:
+        with EmbeddedPostgres(folder / "data", durable=False) as url:
+            migrate(url)
+            store = Store.open(url)
+            company = found_company(slack, store, tmp_path, PEOPLE)
+            replicas = Replicas(slack, url)
+            replicas.start(2)
+            replicas.wait_until_ready()
+            for number in range(COMMENTS):
+                company.comment(f"n{number}")
+            slack.wait_until(lambda: len(slack.calls("chat.postMessage")) > PEOPLE)
+        time.sleep(0.5)
+        with EmbeddedPostgres(folder / "data", durable=False):
+            try:
+                company.rest(REST_S)
+                company.expect_everything_once()
+            finally:
+                replicas.end()
+                store.close()
+
+
+def test_sigterm_in_the_middle_of_a_send(company: Company, replicas: Replicas) -> None:
+    replicas.start()
+    replicas.wait_until_ready()
+    slow = company.slack.faults.slow("chat.postMessage", 0.7, times=None)
+    company.comment("n0")
+    company.slack.wait_until(lambda: company.slack.calls("chat.postMessage"))
+    assert replicas.stop_one(10) == 0
+    company.slack.faults.remove(slow)
+    with company.store.read() as connection:
+        begun = "SELECT count(*) FROM post WHERE attempted_at IS NOT NULL"
+        assert connection.exec_driver_sql(begun).scalar_one() == 0
+    replicas.start()
+    company.rest(REST_S)
+    company.expect_everything_once()
+
+
+def test_the_clock_of_slack_jumps_while_an_outcome_is_unknown(company: Company, replicas: Replicas) -> None:
+    replicas.start()
+    company.comment("n0")
+    company.rest(REST_S)
+    company.slack.faults.cut("chat.postMessage", times=5)
+    company.comment("n1")
+    company.slack.clock.advance(7200)
+    company.comment("n2")
+    company.rest(REST_S)
+    company.expect_everything_once()
