@@ -15,6 +15,7 @@ from bot.organization.file import OrganizationFile
 from storage.engine import Store
 from storage.queries import digests
 from storage.queries import organization as stored
+from storage.queries import outbox
 from storage.queries.organization import OrganizationState
 from storage.values import Status, StatusMethod
 
@@ -92,6 +93,7 @@ def _write(tx: Connection, state: OrganizationState | None, result: Plan, now: d
         stored.unlink_project_team(tx, project_id, team_id)
     for project_id, channel in result.channels_removed:
         stored.unlink_channel(tx, project_id, channel)
+        outbox.audience_changed(tx, project_id, channel)
     for member_id, team_id in result.member_teams_removed:
         stored.unlink_member_team(tx, member_id, team_id)
     for digest_id in result.digests_removed:

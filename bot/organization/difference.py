@@ -105,6 +105,8 @@ def plan(state: OrganizationState | None, file: OrganizationFile, *, prune: bool
         "open_membership": entry.open_membership,
         "incidents": entry.incidents,
         "shared_channels": entry.shared_channels,
+        "acknowledge_reaction": entry.acknowledge_reaction,
+        "resolve_reaction": entry.resolve_reaction,
     }
     what = f"organization {entry.slug}"
     if state is None:

@@ -29,6 +29,9 @@ MAX_EMAIL_LENGTH = 254  # characters, RFC 5321's longest path without its bracke
 MAX_MISTAKES_SHOWN = 100
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")
+_REACTION = re.compile(r"[^\s:A-Z]{1,100}")
+DEFAULT_ACKNOWLEDGE_REACTION = "eyes"
+DEFAULT_RESOLVE_REACTION = "white_check_mark"
 _EMAIL = re.compile(r"[!-?A-~]+@[!-?A-~]+")
 
 
@@ -102,7 +105,15 @@ def _slack_id(letters: str, what: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _reaction(value: str) -> str:
+    name = value.strip(":")
+    if not _REACTION.fullmatch(name):
+        raise ValueError("should be the name of an emoji, like eyes")
+    return name
+
+
 Name = Annotated[str, AfterValidator(_name)]
+Reaction = Annotated[str, AfterValidator(_reaction)]
 Slug = Annotated[str, AfterValidator(_slug)]
 Email = Annotated[str, AfterValidator(_email)]
 WorkspaceId = Annotated[str, _slack_id("T", "a workspace")]
@@ -130,6 +141,9 @@ class OrganizationEntry(_Entry):
     open_membership: bool = False
     incidents: bool = True
     shared_channels: bool = False
+    # Reactions on a card, as Slack names them.
+    acknowledge_reaction: Reaction = DEFAULT_ACKNOWLEDGE_REACTION
+    resolve_reaction: Reaction = DEFAULT_RESOLVE_REACTION
 
 
 class TeamEntry(_Entry):

@@ -79,6 +79,8 @@ class OrganizationState:
     open_membership: bool
     incidents: bool
     shared_channels: bool
+    acknowledge_reaction: str = ""
+    resolve_reaction: str = ""
     workspaces: frozenset[str] = frozenset()  # Slack team ids
     teams: Mapping[str, TeamRow] = field(default_factory=dict)  # by slug
     projects: Mapping[str, ProjectRow] = field(default_factory=dict)  # by slug
@@ -103,6 +105,8 @@ def organization_state(connection: Connection, slug: str) -> OrganizationState |
             Organization.open_membership,
             Organization.incidents,
             Organization.shared_channels,
+            Organization.acknowledge_reaction,
+            Organization.resolve_reaction,
         ).where(Organization.slug == slug)
     ).first()
     if row is None:

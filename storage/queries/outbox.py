@@ -87,6 +87,20 @@ def written(tx: Connection) -> None:
     tx.info[OUTBOX_WRITTEN] = True
 
 
+def audience_changed(tx: Connection, project_id: int, channel_id: str) -> None:
+    """A project no longer names a channel: the cards of its open incidents there are drawn anew."""
+    tx.exec_driver_sql(
+        "WITH cards AS (UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = now()"
+        "  FROM destination d, incident_project ip"
+        "  WHERE d.id = p.destination_id AND d.channel_id = %(channel_id)s AND p.kind = 'card'"
+        "    AND ip.incident_id = p.incident_id AND ip.project_id = %(project_id)s AND ip.status <> 2"
+        "  RETURNING p.incident_id)"
+        " INSERT INTO outbox (incident_id) SELECT DISTINCT incident_id FROM cards",
+        {"project_id": project_id, "channel_id": channel_id},
+    )
+    tx.info[OUTBOX_WRITTEN] = True
+
+
 def enqueue(
     tx: Connection,
     *,

@@ -150,8 +150,8 @@ def test_a_project_that_moves_takes_its_incidents_out_of_the_old_channel(world: 
     world.declare("Payments fail with 502")
     posted = card(world)
     world.apply(ORGANIZATION.replace("channels: [C0001]", "channels: [C0003]"), prune=True)
-    world.ask(world.ada, "comment 1 secret of the new channel")
     posted.wait_for(lambda m: "no longer shown in this channel" in m.text and not m.buttons)
+    world.ask(world.ada, "comment 1 secret of the new channel")
     moved = card(world, world.cast.random)
     assert "secret of the new channel" in moved.text
     world.apply(ORGANIZATION, prune=True)

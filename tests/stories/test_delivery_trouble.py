@@ -133,7 +133,7 @@ def test_a_message_that_slack_took_and_did_not_say_so_is_not_posted_again(world:
     assert len(world.ben.direct_messages()) == 1
     shown = [m for m in world.slack.messages(world.cast.checkout) if "Another" in m.text]
     assert len(shown) == 1
-    mirrors = [m for m in world.slack.messages(world.cast.checkout) if "#1 Pay" in m.text][0].thread
+    mirrors = next(m for m in world.slack.messages(world.cast.checkout) if "#1 Pay" in m.text).thread
     assert len(mirrors) == 1
     assert world.slack.calls("conversations.history")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.stories.conftest import World
+from tests.stories.conftest import ORGANIZATION, World
 from tests.stories.test_cards import card
 
 
@@ -34,6 +34,23 @@ def test_a_refused_reaction_is_answered_by_one_direct_message(world: World) -> N
     world.rest()
     assert len(world.cyn.direct_messages()) == 1
     assert "· Open" in card(world).text
+
+
+def test_the_organization_file_says_which_reactions_count(world: World) -> None:
+    world.apply(
+        ORGANIZATION.replace(
+            "name: Acme,", "name: Acme, acknowledge_reaction: ':raised_hand:', resolve_reaction: tada,"
+        )
+    )
+    world.declare("Payments fail with 502")
+    world.ben.react(card(world), "eyes")
+    world.ben.react(card(world), "white_check_mark")
+    world.sue.react(card(world), "raised_hand::skin-tone-3")
+    card(world).wait_for(lambda m: "Seen by Sue Perm, Ada Obi" in m.text)
+    world.rest()
+    assert "· Open" in card(world).text and "Ben" not in card(world).text
+    world.ben.react(card(world), "tada")
+    card(world).wait_for(lambda m: "· Resolved" in m.text)
 
 
 def test_other_reactions_and_other_messages_mean_nothing(world: World) -> None:
