@@ -13,9 +13,8 @@ from bot.incidents import lifecycle
 from bot.organization.difference import Change, Kind, Plan, Values, plan
 from bot.organization.file import OrganizationFile
 from storage.engine import Store
-from storage.queries import digests
+from storage.queries import digests, outbox
 from storage.queries import organization as stored
-from storage.queries import outbox
 from storage.queries.organization import OrganizationState
 from storage.values import Status, StatusMethod
 
