@@ -118,6 +118,24 @@ _REFUSALS = {
 }
 
 
+_SIGNED = [
+    {
+        "name": "Sentry-Hook-Resource",
+        "in": "header",
+        "required": True,
+        "schema": _TEXT,
+        "description": "What it is about: metric_alert, event_alert or issue; anything else is left alone.",
+    },
+    {
+        "name": "Sentry-Hook-Signature",
+        "in": "header",
+        "required": True,
+        "schema": _TEXT,
+        "description": "HMAC-SHA256 of the body with the integration's client secret, in hex.",
+    },
+]
+
+
 def _route(summary: str, description: str, schema: dict[str, Any], *, signed: bool = False) -> dict[str, Any]:
     content = {"application/json": {"schema": _ANSWER}}
     answers = {202: "Taken; `errors` names the items that were not."} | _REFUSALS
@@ -131,6 +149,7 @@ def _route(summary: str, description: str, schema: dict[str, Any], *, signed: bo
         "dependencies": [] if signed else [Depends(_TOKEN)],
         "openapi_extra": {
             "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
+            **({"parameters": _SIGNED} if signed else {}),
         },
     }
 
