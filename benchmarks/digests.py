@@ -1,0 +1,287 @@
+"""What digests cost: composing one, and ten thousand that are due at once: `python -m benchmarks.digests`.
+
+Composing is measured in an organization with many incidents of which few are open, against fetching the rows of its
+page by primary key. The ten thousand are told by two replicas, processes of their own, against inserting as many
+posts in transactions of their own. `--folder` keeps the database for the next run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from time import perf_counter, sleep
+
+import psycopg2
+from sqlalchemy import event, make_url
+
+from benchmarks.commands import fill
+from bot.digests import content, picture
+from bot.digests.said import said
+from bot.digests.service import Digests
+from bot.log import configure
+from bot.messages import digest as messages
+from bot.people.identity import Identity
+from bot.settings import LogFormat, LogLevel
+from bot.slack.background import Background
+from bot.slack.clients import Clients
+from storage.digest_rows import DigestRow
+from storage.embedded import EmbeddedPostgres
+from storage.engine import Store, create_pool
+from storage.queries import digests as queries
+
+NOW = datetime(2026, 11, 1, tzinfo=UTC)  # of the seeded incidents
+SINCE = datetime(2026, 10, 31, tzinfo=UTC)
+OPEN = (5_000, 500, 50)  # descending: each round resolves more
+REPLICAS = 2
+CHANNELS = 500
+
+
+def main() -> None:
+    """Runs everything and prints the tables, in Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--incidents", type=int, default=1_000_000)
+    parser.add_argument("--digests", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=20, help="digests measured for each figure")
+    parser.add_argument("--folder", type=Path, help="where the database is kept for another run")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch, EmbeddedPostgres(chosen.folder or Path(scratch) / "db") as server:
+        url = fill(server, chosen.incidents)
+        _compose(url, chosen.incidents, chosen.rounds)
+        _all_at_once(url, chosen.digests)
+
+
+# --- composing ---------------------------------------------------------------------------------------------
+
+
+def _compose(url: str, incidents: int, rounds: int) -> None:
+    print(f"\n### A digest in an organization with {incidents:,} incidents\n")
+    print("| open | statements | ms p50 | with the picture's numbers | floor ms p50 | ratio |")
+    print("|---:|---:|---:|---:|---:|---:|")
+    store = Store.open(url)
+    for count in OPEN:
+        _leave_open(url, count)
+        digest = _digest(store)
+        with _counted(store) as statements:
+            page = _drawn(store, digest, with_series=True)
+        composed = _p50(rounds, lambda digest=digest: _drawn(store, digest, with_series=False))  # type: ignore[misc]
+        whole = _p50(rounds, lambda digest=digest: _drawn(store, digest, with_series=True))  # type: ignore[misc]
+        floor = _floor(url, page, rounds)
+        print(
+            f"| {count:,} | {len(statements)} | {composed:.1f} | {whole:.1f} | {floor:.2f} | {composed / floor:.0f} |"
+        )
+    with store.read() as connection:
+        access = content.owner_access(connection, digest)
+        scope = content.scope_of_digest(connection, access, digest, NOW)
+        series = content.series(connection, scope, digest.zone, NOW)
+    first = _p50(1, lambda: picture.draw(series, digest.zone))
+    again = _p50(rounds, lambda: picture.draw(series, digest.zone))
+    print(f"\nDrawing the picture: {first:,.0f} ms the first time, with loading matplotlib; then {again:,.0f} ms.")
+    store.close()
+
+
+def _leave_open(url: str, count: int) -> None:
+    """Resolves all incidents but the newest so many of those that are open."""
+    engine = create_pool(url, statement_timeout_ms=0, autocommit=True)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(
+            "WITH old AS (SELECT id FROM incident WHERE status <> 2 ORDER BY date_started DESC OFFSET %(count)s),"
+            " links AS (UPDATE incident_project SET status = 2 WHERE incident_id IN (SELECT id FROM old))"
+            " UPDATE incident SET status_before_closing = status, status = 2,"
+            " date_closed = date_started + interval '1 hour' WHERE id IN (SELECT id FROM old)",
+            {"count": count},
+        )
+        connection.exec_driver_sql("VACUUM ANALYZE incident, incident_project")
+    engine.dispose()
+
+
+def _digest(store: Store, *, channel: str = "C0001") -> DigestRow:
+    """A digest of a manager's, of everything."""
+    with store.write() as tx:
+        organization_id, owner_id = tx.exec_driver_sql(
+            "SELECT organization_id, id FROM member WHERE role = 'manager'"
+        ).one()
+        digest_id = queries.insert_digest(
+            tx,
+            {
+                "organization_id": organization_id,
+                "workspace_id": "T0001",
+                "channel_id": channel,
+                "owner_id": owner_id,
+                "cron": "0 9 * * *",
+                "zone": "UTC",
+                "filters": "open",
+                "next_fire_at": datetime(2027, 1, 1, tzinfo=UTC),
+                "date_added": NOW,
+            },
+        )
+        found = queries.digest(tx, organization_id, digest_id)
+        assert found is not None
+        return found
+
+
+def _drawn(store: Store, digest: DigestRow, *, with_series: bool) -> list[int]:
+    """Composes and draws the digest as a fire does; gives the ids of the incidents on its page."""
+    with store.read() as connection:
+        access = content.owner_access(connection, digest)
+        scope = content.scope_of_digest(connection, access, digest, NOW)
+        told = content.compose(connection, scope, digest, since=SINCE, as_of=NOW)
+        if with_series:
+            content.series(connection, scope, digest.zone, NOW)
+    messages.digest(told, said(digest), fire_id=1)
+    return [line.id for line in told.page.lines]
+
+
+@contextmanager
+def _counted(store: Store) -> Iterator[list[str]]:
+    """The statements that reading runs; those that are prepared go past SQLAlchemy and are not among them."""
+    statements: list[str] = []
+
+    def note(_conn: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    with store.read() as connection:
+        engine = connection.engine
+    event.listen(engine, "before_cursor_execute", note)
+    yield statements
+    event.remove(engine, "before_cursor_execute", note)
+
+
+def _floor(url: str, page: list[int], rounds: int) -> float:
+    connection = psycopg2.connect(_dsn(url))
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+
+        def fetch() -> None:
+            cursor.execute("SELECT * FROM incident WHERE id = ANY(%s)", (page,))
+            cursor.fetchall()
+
+        found = _p50(rounds, fetch)
+    connection.close()
+    return found
+
+
+def _p50(rounds: int, work: Callable[[], object]) -> float:
+    """Milliseconds that it takes in the middle of so many rounds."""
+    times = []
+    for _ in range(rounds):
+        start = perf_counter()
+        work()
+        times.append((perf_counter() - start) * 1000)
+    return statistics.median(times)
+
+
+def _dsn(url: str) -> str:
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+# --- all at once -------------------------------------------------------------------------------------------
+
+
+def _all_at_once(url: str, count: int) -> None:
+    print(f"\n### {count:,} digests due in the same minute, {REPLICAS} replicas, {OPEN[-1]} open incidents\n")
+    store = Store.open(url)
+    _digest(store)
+    with store.write() as tx:
+        tx.exec_driver_sql("DELETE FROM post WHERE kind = 'digest'")
+        tx.exec_driver_sql("DELETE FROM digest WHERE id NOT IN (SELECT max(id) FROM digest)")
+        tx.exec_driver_sql(
+            "INSERT INTO digest (organization_id, workspace_id, channel_id, owner_id, cron, zone, filters, picture,"
+            " next_fire_at, date_added)"
+            " SELECT organization_id, workspace_id, 'C' || n %% %(channels)s, owner_id, cron, zone, filters, false,"
+            " %(now)s, %(now)s FROM digest, generate_series(1, %(count)s) n",
+            {"channels": CHANNELS, "count": count, "now": NOW},
+        )
+    written, handed_over = _told(url, store, count)
+    floor = _inserted(url, count)
+    with store.read() as connection:
+        fires, posts, keys = connection.exec_driver_sql(
+            "SELECT (SELECT count(*) FROM digest_fire WHERE fire_at = %(now)s), count(*), count(DISTINCT key)"
+            " FROM post WHERE key LIKE 'digest:%%'",
+            {"now": NOW},
+        ).one()
+    store.close()
+    print("| | s | ratio to the floor |\n|---|---:|---:|")
+    print(
+        f"| until the last is written down to be told, and all have moved on | {written:.1f} | {written / floor:.2f} |"
+    )
+    print(f"| until the last message is drawn and with delivery | {handed_over:.1f} | {handed_over / floor:.1f} |")
+    print(f"| floor: as many posts, a transaction each | {floor:.1f} | |")
+    print(f"\nFires: {fires:,}; posts: {posts:,}, of {keys:,} different fires.")
+
+
+def _told(url: str, store: Store, count: int) -> tuple[float, float]:
+    context = multiprocessing.get_context("spawn")
+    ready = context.Barrier(REPLICAS + 1)
+    replicas = [context.Process(target=_replica, args=(url, ready), daemon=True) for _ in range(REPLICAS)]
+    for replica in replicas:
+        replica.start()
+    ready.wait()
+    start = perf_counter()
+    written = _seconds_until(store, "SELECT count(*) FROM digest_fire WHERE fire_at = %(now)s", count, start)
+    handed_over = _seconds_until(store, "SELECT count(*) FROM post WHERE key LIKE 'digest:%%'", count, start)
+    for replica in replicas:
+        replica.kill()
+        replica.join()
+    return written, handed_over
+
+
+def _replica(url: str, ready: Barrier) -> None:
+    """A replica that tells digests; what is with delivery stays there."""
+    configure(LogLevel.WARNING, LogFormat.JSON)  # ten thousand lines of success would be measured too
+    store = Store.open(url)
+    clients = Clients([])
+    identity = Identity(store, clients, Background("http://127.0.0.1"))
+    digests = Digests(store, clients, identity, command="/incident", clock=lambda: NOW)
+    ready.wait()
+    digests.tick()
+    digests.start()
+    sleep(3600)
+
+
+def _seconds_until(store: Store, counting: str, count: int, start: float) -> float:
+    while True:
+        with store.read() as connection:
+            found = connection.exec_driver_sql(counting, {"now": NOW}).scalar_one()
+        if found >= count:
+            return perf_counter() - start
+        sleep(0.05)
+
+
+def _inserted(url: str, count: int) -> float:
+    """Seconds that as many processes take to insert as many posts, each in a transaction of its own."""
+    context = multiprocessing.get_context("spawn")
+    ready = context.Barrier(REPLICAS + 1)
+    share = count // REPLICAS
+    writers = [context.Process(target=_insert, args=(_dsn(url), share, ready)) for _ in range(REPLICAS)]
+    for writer in writers:
+        writer.start()
+    ready.wait()
+    start = perf_counter()
+    for writer in writers:
+        writer.join()
+    return perf_counter() - start
+
+
+def _insert(dsn: str, count: int, ready: Barrier) -> None:
+    connection = psycopg2.connect(dsn)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT min(id) FROM destination")
+        (destination_id,) = cursor.fetchone() or (None,)
+        ready.wait()
+        for _ in range(count):
+            cursor.execute(
+                "INSERT INTO post (destination_id, kind, message) VALUES (%s, 'digest', '{\"text\": \"floor\"}')",
+                (destination_id,),
+            )
+
+
+if __name__ == "__main__":
+    main()
