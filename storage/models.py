@@ -641,3 +641,4 @@ class AlertMemory(Base):
     fired: Mapped[datetime | None]  # when the latest firing began, if the alert said so
     resolved: Mapped[datetime | None]  # when the latest one ended
     resolved_received: Mapped[datetime | None]  # when that was told
+    heard: Mapped[datetime] = mapped_column(server_default=func.now())  # when a word of it last came

@@ -21,7 +21,7 @@ from bot.people.identity import Identity
 from bot.slack.clients import Clients, Installation, web_client
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
-from storage.queries import once, posts
+from storage.queries import intake, once, posts
 from storage.queries.posts import Lease
 
 log = structlog.get_logger(__name__)
@@ -38,6 +38,7 @@ _AFTER_TROUBLE_S = 1.0
 _CLEAN_EVERY_S = 600.0
 _CLEAN_AT_ONCE = 5000
 _RECOVERED_AT_ONCE = 20
+ALERTS_KEPT_FOR = timedelta(days=30)  # after the last word of them; alerts that go on are told of every few hours
 KEPT_FOR = timedelta(days=14)  # messages that were sent, and will never change, are remembered so long
 
 
@@ -242,6 +243,9 @@ class Delivery:
             with self._store.read() as connection:
                 once.forget_old(connection, now)
                 while posts.forget_done(connection, now - KEPT_FOR, _CLEAN_AT_ONCE) == _CLEAN_AT_ONCE:
+                    if self._stopping.is_set():
+                        return
+                while intake.forget_silent(connection, now - ALERTS_KEPT_FOR, _CLEAN_AT_ONCE) == _CLEAN_AT_ONCE:
                     if self._stopping.is_set():
                         return
 

@@ -177,7 +177,7 @@ class _Batch:
         self._tx = tx
         self._organization_id = organization_id
         self._now = now
-        self.memories = intake.hold_memories(tx, organization_id, [alert.dedup_key for alert in alerts])
+        self.memories = intake.hold_memories(tx, organization_id, [alert.dedup_key for alert in alerts], now)
         self.incidents = intake.hold_incidents(tx, organization_id, list(self.memories.values()))
         self.changed: dict[str, Memory] = {}
         self.to_open: dict[str, tuple[int, Alert, datetime]] = {}  # by key: the alert's number, itself, its start

@@ -115,22 +115,25 @@ def team_ids(connection: Connection, organization_id: int, slugs: Collection[str
     return {row.slug: row.id for row in rows}
 
 
-# The update changes nothing; it is what locks the row and lets it be returned. In the order of the keys, so that
-# two batches with the same alerts wait for each other instead of deadlocking.
+# The update also locks the row and lets it be returned. In the order of the keys, so that two batches with the same
+# alerts wait for each other instead of deadlocking.
 _HOLD = Prepared(
     """
-INSERT INTO alert_memory AS m (organization_id, dedup_key)
-SELECT %(organization_id)s, key FROM unnest(%(keys)s) AS k(key) ORDER BY key
-ON CONFLICT (organization_id, dedup_key) DO UPDATE SET dedup_key = EXCLUDED.dedup_key
+INSERT INTO alert_memory AS m (organization_id, dedup_key, heard)
+SELECT %(organization_id)s, key, %(now)s FROM unnest(%(keys)s) AS k(key) ORDER BY key
+ON CONFLICT (organization_id, dedup_key) DO UPDATE SET heard = EXCLUDED.heard
 RETURNING m.dedup_key, m.incident_id, m.status, m.fired, m.resolved, m.resolved_received
 """,
-    {"organization_id": "bigint", "keys": "text[]"},
+    {"organization_id": "bigint", "keys": "text[]", "now": "timestamptz"},
 )
 
 
-def hold_memories(tx: Connection, organization_id: int, keys: Iterable[str]) -> dict[str, Memory]:
-    """The memories of these alerts by key, empty ones made where there are none, held until the end."""
-    rows = _HOLD.rows(tx, {"organization_id": organization_id, "keys": sorted(set(keys))})
+def hold_memories(tx: Connection, organization_id: int, keys: Iterable[str], now: datetime) -> dict[str, Memory]:
+    """The memories of these alerts by key, empty ones made where there are none, held until the end.
+
+    They are noted as heard of now.
+    """
+    rows = _HOLD.rows(tx, {"organization_id": organization_id, "keys": sorted(set(keys)), "now": now})
     return {
         key: Memory(key, incident, None if status is None else Status(status), fired, resolved, received)
         for key, incident, status, fired, resolved, received in rows
@@ -178,7 +181,7 @@ def keep_memories(tx: Connection, organization_id: int, memories: Collection[Mem
 
 
 # An alert's incident is the unclosed one with its key, else the last that the alert had. (A person may have
-# reopened an older one.)
+# reopened an older one, or one whose alert has been forgotten.)
 _INCIDENTS = Prepared(
     """
 SELECT i.id, i.identifier, i.title, i.status, i.status_before_closing, i.date_started, i.date_closed, i.dedup_key,
@@ -195,15 +198,12 @@ FOR NO KEY UPDATE OF i
 
 def hold_incidents(tx: Connection, organization_id: int, memories: Collection[Memory]) -> dict[str, AlertIncident]:
     """The incidents of these alerts by dedup key, held until the transaction ends."""
-    known = [memory for memory in memories if memory.incident_id is not None]
-    if not known:
-        return {}
     rows = _INCIDENTS.rows(
         tx,
         {
             "organization_id": organization_id,
-            "keys": [memory.dedup_key for memory in known],
-            "ids": [memory.incident_id for memory in known],
+            "keys": [memory.dedup_key for memory in memories],
+            "ids": [memory.incident_id for memory in memories if memory.incident_id is not None],
         },
     )
     by_id: dict[int, AlertIncident] = {}
@@ -217,8 +217,28 @@ def hold_incidents(tx: Connection, organization_id: int, memories: Collection[Me
         if head.status is not Status.CLOSED and key is not None:
             unclosed[key] = found
     result = {}
-    for memory in known:
+    for memory in memories:
         incident = unclosed.get(memory.dedup_key) or by_id.get(memory.incident_id or 0)
         if incident is not None:
             result[memory.dedup_key] = incident
     return result
+
+
+# No index on `heard`: it would be written with every delivery, and this looks through the table once in a while.
+_FORGET = """
+DELETE FROM alert_memory m USING (
+    SELECT organization_id, dedup_key FROM alert_memory a
+    WHERE heard < %(before)s
+      AND NOT EXISTS (SELECT FROM incident i WHERE i.id = a.incident_id AND i.status <> 2)
+    LIMIT %(most)s FOR UPDATE SKIP LOCKED
+) old
+WHERE m.organization_id = old.organization_id AND m.dedup_key = old.dedup_key
+"""
+
+
+def forget_silent(connection: Connection, before: datetime, most: int) -> int:
+    """Removes what alerts said that are not heard of since then, unless their incident is open.
+
+    Gives how many it was, of at most `most`.
+    """
+    return connection.exec_driver_sql(_FORGET, {"before": before, "most": most}).rowcount

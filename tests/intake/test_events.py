@@ -11,7 +11,8 @@ from sqlalchemy import select, update
 
 from bot.incidents import lifecycle
 from bot.incidents.access import Access
-from storage.models import Incident, IncidentActivity, IntakeToken, Member, Organization, Outbox, Project
+from storage.models import AlertMemory, Incident, IncidentActivity, IntakeToken, Member, Organization, Outbox, Project
+from storage.queries import intake
 from storage.queries.incidents import incident_by_dedup_key
 from storage.values import ActivityType, Role, Status, StatusMethod
 from tests.intake.conftest import START, Bench
@@ -407,3 +408,44 @@ def test_the_key_leads_to_the_newest_incident(bench: Bench) -> None:
     with bench.store.write() as tx:
         found = incident_by_dedup_key(tx, ada(bench).organization_id, "cpu")
     assert found is not None
+
+
+def remembered(bench: Bench) -> set[str]:
+    """The keys of the alerts that are remembered."""
+    with bench.store.read() as connection:
+        return set(connection.scalars(select(AlertMemory.dedup_key)))
+
+
+def test_alerts_that_nobody_hears_of_any_more_are_forgotten_and_no_others(bench: Bench) -> None:
+    token = bench.token()
+    for key in ("ended", "ended-too", "fires", "by-hand", "told-again"):
+        bench.post(token, {**CPU, "dedup_key": key, "started_at": at(0)})
+    for key in ("ended", "ended-too", "never-began"):
+        bench.post(token, {**CPU, "dedup_key": key, "status": "resolved"})
+    for number in (4, 5):
+        by_hand(bench, number, Status.CLOSED)
+    bench.later(days=20)
+    bench.post(token, {**CPU, "dedup_key": "told-again", "started_at": at(0)})
+    before = bench.now - timedelta(days=10)
+    with bench.store.read() as connection:
+        assert intake.forget_silent(connection, before, 2) == 2, "no more than was asked for"
+        assert intake.forget_silent(connection, before, 100) == 2
+        assert intake.forget_silent(connection, before, 100) == 0
+    assert remembered(bench) == {"fires", "told-again"}
+    bench.post(token, {**CPU, "dedup_key": "told-again", "started_at": at(0)})
+    assert bench.statuses()[4:] == [Status.CLOSED], "what a person closed and is still told stays closed"
+
+
+def test_an_alert_that_was_forgotten_finds_the_incident_that_a_person_reopened(bench: Bench) -> None:
+    token = bench.token()
+    bench.post(token, CPU)
+    bench.post(token, resolved())
+    bench.later(days=40)
+    with bench.store.read() as connection:
+        assert intake.forget_silent(connection, bench.now, 100) == 1
+    by_hand(bench, 1, Status.OPEN)
+    answer = bench.post(token, {**CPU, "severity": "critical"})
+    assert (answer.status_code, answer.json()) == (202, {"accepted": [1], "errors": []})
+    assert bench.statuses() == [Status.CRITICAL]
+    bench.post(token, resolved())
+    assert bench.statuses() == [Status.CLOSED]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 
+from bot.delivery import service
 from bot.intake.http import create_http_app
 from bot.intake.server import HttpServer
 from bot.intake.tokens import Source, new_token, token_hash
-from storage.models import Organization, Project
+from storage.models import AlertMemory, Organization, Project
 from storage.queries.tokens import insert_token
 from tests.intake.test_sources import sample
 from tests.stories.conftest import World
@@ -95,3 +97,25 @@ def test_what_a_person_resolves_stays_resolved_while_the_alert_goes_on(world: Wo
     deliver(Source.ALERTMANAGER, first)
     assert "Resolved" in world.ask(world.ada, "view 1").text
     assert "#2" not in world.ask(world.ada, "list all").text
+
+
+@pytest.fixture
+def often_cleaned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Delivery cleans up all the time, and not every ten minutes."""
+    monkeypatch.setattr(service, "_CLEAN_EVERY_S", 0.05)
+
+
+def test_what_alerts_said_is_cleaned_up_in_the_end(often_cleaned: None, world: World, deliver: Deliver) -> None:  # noqa: ARG001
+    deliver(Source.EVENTS, [{"dedup_key": key, "title": "x"} for key in ("over", "fires")])
+    deliver(Source.EVENTS, {"dedup_key": "over", "title": "x", "status": "resolved"})
+    with world.store.write() as tx:
+        tx.execute(update(AlertMemory).values(heard=datetime.now(UTC) - timedelta(days=31)))
+    deadline = time.monotonic() + 30
+    left = 2
+    while left > 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+        with world.store.read() as connection:
+            left = connection.scalars(select(func.count()).select_from(AlertMemory)).one()
+    deliver(Source.EVENTS, {"dedup_key": "fires", "title": "x", "status": "resolved"})
+    assert world.ask(world.ada, "list").text.count("#") == 0
