@@ -285,7 +285,9 @@ def _words(path: TreePath, item: dict[str, Any]) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = value if isinstance(value, str) else {True: "true", False: "false"}.get(value, "that")
+    if not isinstance(value, str | int | float):
+        return "that"
+    text = str(value).lower() if isinstance(value, bool) else str(value)
     text = text if text.isprintable() else ascii(text)[1:-1]
     return text if len(text) <= 60 else text[:59] + "…"
 
