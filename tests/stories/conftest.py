@@ -6,18 +6,21 @@ import io
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
+import httpx
 import pytest
+from sqlalchemy import select
 
 from bot.app import Bot
 from bot.delivery.pace import Pace
 from bot.intake.http import create_http_app
 from bot.intake.server import HttpServer
+from bot.intake.tokens import Source, new_token, token_hash
 from bot.log import configure
 from bot.organization.apply import apply
 from bot.organization.file import load
@@ -28,6 +31,8 @@ from bot.slack.manifest import EVENTS, SCOPES
 from sandbox import Answer, Person, Sandbox, SeenMessage
 from sandbox.records import Channel, UserGroup
 from storage.engine import Store
+from storage.models import Organization, Project
+from storage.queries.tokens import insert_token
 
 COMMAND = "/incident"
 
@@ -240,3 +245,46 @@ def world(request: pytest.FixtureRequest, slack: Sandbox, store: Store, tmp_path
     if server:
         server.stop()
     bot.stop()
+
+
+Deliver = Callable[[Source, Any], httpx.Response]
+
+
+@pytest.fixture
+def intake(world: World) -> Iterator[str]:
+    """The address of an intake on the world's database."""
+    server = HttpServer(create_http_app(world.store, slack_problem=lambda: None), "127.0.0.1", 0)
+    server.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.stop()
+
+
+@pytest.fixture
+def deliver(world: World, intake: str) -> Iterator[Deliver]:
+    """Delivers a payload of a source for the project checkout."""
+    tokens: dict[Source, str] = {}
+    with httpx.Client(base_url=intake, timeout=30) as client:
+
+        def post(source: Source, payload: Any) -> httpx.Response:
+            if source not in tokens:
+                tokens[source] = token_for_checkout(world, source)
+            headers = {"Authorization": f"Bearer {tokens[source]}"}
+            return client.post(f"/intake/{source}", json=payload, headers=headers)
+
+        yield post
+
+
+def token_for_checkout(world: World, source: Source) -> str:
+    """A new token for the project checkout."""
+    token = new_token()
+    with world.store.write() as tx:
+        insert_token(
+            tx,
+            organization_id=tx.scalars(select(Organization.id)).one(),
+            project_id=tx.scalars(select(Project.id).where(Project.slug == "checkout")).one(),
+            source=source,
+            token_hash=token_hash(token),
+            secret_encrypted=None,
+            now=datetime.now(UTC),
+        )
+    return token

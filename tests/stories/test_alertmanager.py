@@ -12,8 +12,7 @@ import pytest
 
 from bot.intake.tokens import Source
 from tests.intake import alertmanager
-from tests.stories.conftest import World
-from tests.stories.test_alerts import intake, token_for_checkout  # noqa: F401
+from tests.stories.conftest import World, token_for_checkout
 from tests.stories.test_cards import cards
 
 
@@ -37,7 +36,7 @@ def _until(holds: Callable[[], bool]) -> None:
 
 def test_the_real_alertmanager_opens_changes_and_closes_incidents(
     world: World,
-    intake: str,  # noqa: F811
+    intake: str,
     tmp_path: Path,
 ) -> None:
     program = _program()

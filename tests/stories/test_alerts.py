@@ -3,64 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import httpx
 import pytest
 from sqlalchemy import func, select, update
 
 from bot.delivery import service
-from bot.intake.http import create_http_app
-from bot.intake.server import HttpServer
-from bot.intake.tokens import Source, new_token, token_hash
-from storage.models import AlertMemory, Organization, Project
-from storage.queries.tokens import insert_token
+from bot.intake.tokens import Source
+from storage.models import AlertMemory
 from tests.intake.test_sources import sample
-from tests.stories.conftest import World
-
-Deliver = Callable[[Source, Any], httpx.Response]
-
-
-@pytest.fixture
-def intake(world: World) -> Iterator[str]:
-    """The address of an intake on the world's database."""
-    server = HttpServer(create_http_app(world.store, slack_problem=lambda: None), "127.0.0.1", 0)
-    server.start()
-    yield f"http://127.0.0.1:{server.port}"
-    server.stop()
-
-
-@pytest.fixture
-def deliver(world: World, intake: str) -> Iterator[Deliver]:
-    """Delivers a payload of a source for the project checkout."""
-    tokens: dict[Source, str] = {}
-    with httpx.Client(base_url=intake, timeout=30) as client:
-
-        def post(source: Source, payload: Any) -> httpx.Response:
-            if source not in tokens:
-                tokens[source] = token_for_checkout(world, source)
-            headers = {"Authorization": f"Bearer {tokens[source]}"}
-            return client.post(f"/intake/{source}", json=payload, headers=headers)
-
-        yield post
-
-
-def token_for_checkout(world: World, source: Source) -> str:
-    """A new token for the project checkout."""
-    token = new_token()
-    with world.store.write() as tx:
-        insert_token(
-            tx,
-            organization_id=tx.scalars(select(Organization.id)).one(),
-            project_id=tx.scalars(select(Project.id).where(Project.slug == "checkout")).one(),
-            source=source,
-            token_hash=token_hash(token),
-            secret_encrypted=None,
-            now=datetime.now(UTC),
-        )
-    return token
+from tests.stories.conftest import Deliver, World
 
 
 def test_an_alert_is_listed_viewed_and_ends(world: World, deliver: Deliver) -> None:

@@ -8,8 +8,7 @@ from sqlalchemy import func, select
 
 from bot.intake.tokens import Source
 from storage.models import Incident
-from tests.stories.conftest import World
-from tests.stories.test_alerts import Deliver, deliver  # noqa: F401
+from tests.stories.conftest import Deliver, World
 
 ALERTS = 10_000
 BATCH = 50
@@ -17,7 +16,7 @@ BATCH = 50
 
 def test_ten_thousand_alerts_are_taken_in_and_a_mention_overtakes_their_cards(
     world: World,
-    deliver: Deliver,  # noqa: F811
+    deliver: Deliver,
 ) -> None:
     number = world.declare("Payments fail")
 
