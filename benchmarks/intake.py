@@ -1,8 +1,9 @@
-"""What taking an alert in costs: alerts a second over HTTP, against raw inserts of the same rows by psycopg2.
+"""What taking an alert in costs, and what it costs responders: `/incident list` while alerts come in.
 
 `python -m benchmarks.intake [--incidents N] [--seconds S]`. Every alert opens an incident, which is the dearest
 thing that an alert can do. The floor writes the same rows in the same transactions, one statement for each row,
-from the process that measures, over as many connections as the intake has workers.
+from the process that measures, over as many connections as the intake has workers. The command is timed by the
+sandbox, from sending its envelope to its acknowledgement, before and while another process posts alerts.
 """
 
 from __future__ import annotations
@@ -11,10 +12,15 @@ import argparse
 import http.client
 import json
 import multiprocessing
+import os
+import socket
+import statistics
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from multiprocessing.connection import Connection as Pipe
@@ -28,6 +34,8 @@ from bot.intake.http import WORKERS, create_http_app
 from bot.intake.pace import Pace
 from bot.intake.server import HttpServer
 from bot.intake.tokens import Source, new_token, token_hash
+from sandbox import Person, Sandbox
+from sandbox.records import Channel
 from storage.embedded import scratch_postgres
 from storage.engine import Store
 from storage.migrate import migrate
@@ -37,6 +45,7 @@ from storage.queries.tokens import insert_token
 BATCHES = (1, 50)
 SENDERS = WORKERS
 PROJECT = "project-7"
+ALERTS_A_SECOND = 500
 
 
 def main() -> None:
@@ -65,6 +74,99 @@ def main() -> None:
             out.write(f"{batch:5}  {intake:9.0f} {floor:9.0f}   {floor / intake:5.2f}\n")
         server.terminate()
         server.join()
+        _slowed(url, token, chosen.seconds, out.write)
+
+
+def _slowed(url: str, token: str, seconds: float, write: Callable[[str], object]) -> None:
+    """What `/incident list` takes while alerts come in, and while none do."""
+    with Sandbox() as slack:
+        channel = slack.channel("C0001", "bench")
+        manager = slack.person(seed.MANAGER, seed.MANAGER, f"{seed.MANAGER.lower()}@bench.test")
+        with _bot(slack, url) as port:
+            _listed(manager, channel, seconds)
+            write("alerts/s   in batches of   list p50 ms   p99 ms   without p50 ms   p99 ms   ratio of p50\n")
+            for batch in BATCHES:
+                before = _listed(manager, channel, seconds)
+                ours, theirs = multiprocessing.Pipe()
+                sender = multiprocessing.get_context("spawn").Process(
+                    target=_keep_posting, args=(port, token, batch, theirs), daemon=True
+                )
+                sender.start()
+                ours.recv()  # it has begun
+                during = _listed(manager, channel, seconds)
+                ours.send("enough")
+                rate = ours.recv()
+                sender.join()
+                write(
+                    f"{rate:8.0f} {batch:15} {statistics.median(during):13.2f} {_p99(during):8.2f}"
+                    f" {statistics.median(before):16.2f} {_p99(before):8.2f}"
+                    f" {statistics.median(during) / statistics.median(before):14.2f}\n"
+                )
+        slack.problems.clear()
+
+
+@contextmanager
+def _bot(slack: Sandbox, url: str) -> Iterator[int]:
+    """The bot as a process of its own, until the block ends; gives the port of its intake."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    environment = {
+        **os.environ,
+        "DATABASE_URL": url,
+        "SLACK_API_URL": slack.api_url,
+        "SLACK_BOT_TOKEN": slack.bot_token,
+        "SLACK_APP_TOKEN": slack.app_token,
+        "HTTP_PORT": str(port),
+        "LOG_LEVEL": "error",
+    }
+    process = subprocess.Popen([sys.executable, "-m", "bot.cli", "serve"], env=environment)
+    try:
+        slack.wait_until_connected(timeout=60)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _listed(person: Person, channel: Channel, seconds: float) -> list[float]:
+    """Milliseconds of each `/incident list`, one after the other, in order of size."""
+    times = []
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        times.append(person.command("/incident", "list", channel=channel).acknowledged.seconds * 1000)
+    return sorted(times)
+
+
+def _p99(times: list[float]) -> float:
+    return times[int(len(times) * 0.99)]
+
+
+def _keep_posting(port: int, token: str, batch: int, pipe: Pipe) -> None:
+    """Posts new alerts at an even pace until told that it is enough, then says how many a second were taken."""
+    stop = threading.Event()
+    counts = [0] * SENDERS
+    began = time.perf_counter()
+
+    def work(number: int) -> None:
+        post = _post(port, token, batch, 1000 + number)
+        every = batch * SENDERS / ALERTS_A_SECOND
+        due = began + every * number / SENDERS
+        while not stop.is_set():
+            time.sleep(max(0.0, due - time.perf_counter()))
+            post()
+            counts[number] += batch
+            due += every
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(SENDERS)]
+    for thread in threads:
+        thread.start()
+    time.sleep(1)
+    pipe.send("begun")
+    pipe.recv()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    pipe.send(sum(counts) / (time.perf_counter() - began))
 
 
 def _serve(url: str, pipe: Pipe) -> None:
