@@ -140,14 +140,15 @@ def hold_memories(tx: Connection, organization_id: int, keys: Iterable[str], now
     }
 
 
+# The rows are there. As an UPDATE it would be planned once, on a table that is still small, to read all of it.
 _KEEP = Prepared(
     """
-UPDATE alert_memory m
-SET incident_id = k.incident_id, status = k.status, fired = k.fired, resolved = k.resolved,
-    resolved_received = k.resolved_received
-FROM unnest(%(keys)s, %(incidents)s, %(statuses)s, %(fired)s, %(resolved)s, %(received)s)
-     AS k(dedup_key, incident_id, status, fired, resolved, resolved_received)
-WHERE m.organization_id = %(organization_id)s AND m.dedup_key = k.dedup_key
+INSERT INTO alert_memory AS m (organization_id, dedup_key, incident_id, status, fired, resolved, resolved_received)
+SELECT %(organization_id)s, k.*
+FROM unnest(%(keys)s, %(incidents)s, %(statuses)s, %(fired)s, %(resolved)s, %(received)s) AS k
+ON CONFLICT (organization_id, dedup_key) DO UPDATE
+SET incident_id = EXCLUDED.incident_id, status = EXCLUDED.status, fired = EXCLUDED.fired,
+    resolved = EXCLUDED.resolved, resolved_received = EXCLUDED.resolved_received
 RETURNING m.dedup_key
 """,
     {
@@ -181,14 +182,21 @@ def keep_memories(tx: Connection, organization_id: int, memories: Collection[Mem
 
 
 # An alert's incident is the unclosed one with its key, else the last that the alert had. (A person may have
-# reopened an older one, or one whose alert has been forgotten.)
+# reopened an older one, or one whose alert has been forgotten.) Key by key, because for all of them at once the
+# planner reads every unclosed incident of the organization as long as there are few.
 _INCIDENTS = Prepared(
     """
 SELECT i.id, i.identifier, i.title, i.status, i.status_before_closing, i.date_started, i.date_closed, i.dedup_key,
        i.status_method, ARRAY(SELECT ip.project_id FROM incident_project ip WHERE ip.incident_id = i.id)
 FROM incident i
-WHERE (i.organization_id = %(organization_id)s AND i.dedup_key = ANY(%(keys)s) AND i.status <> 2)
-   OR i.id = ANY(%(ids)s)
+WHERE i.id = ANY(%(ids)s || ARRAY(
+    SELECT o.id
+    FROM unnest(%(keys)s) AS k(dedup_key), LATERAL (
+        SELECT id FROM incident
+        WHERE organization_id = %(organization_id)s AND dedup_key = k.dedup_key AND status <> 2
+        OFFSET 0
+    ) o
+))
 ORDER BY i.id
 FOR NO KEY UPDATE OF i
 """,
