@@ -323,9 +323,10 @@ class Desk:
 
 
 def _options(call: Call, ask: Suggestion) -> Sequence[Mapping[str, Any]]:
+    typed = storable(ask.typed)
     if ask.action_id in ("project", "team"):
-        return declare.suggest(call, ask.action_id, ask.typed)
-    return pick.suggest(call, ask.typed)
+        return declare.suggest(call, ask.action_id, typed)
+    return pick.suggest(call, typed)
 
 
 def _unknown_command(verb: str) -> BadWords:

@@ -251,7 +251,8 @@ class Rig:
 
     def _check(self, payload: Mapping[str, Any], got: Got, check: Callable[..., Sequence[object]] | None) -> None:
         assert got.status in (200, 503), got.status  # an event that cannot be taken now may come again
-        assert self.errors.lines == [], self.errors.lines
+        errors, self.errors.lines = self.errors.lines, []
+        assert not errors, errors
         assert BROKEN not in got.told, got.told
         if payload.get("type") == "view_submission":
             assert check_view_submission_response(got.answer or {}, payload["view"]) == []
