@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from bot.cli import main
 from bot.intake.tokens import SecretBox, token_hash
@@ -168,6 +169,15 @@ def test_a_token_is_shown_once_and_kept_as_a_hash(store: Store, run: Run) -> Non
     listed = run("token", "list").out
     assert listed.splitlines()[1].split()[:4] == [str(row.id), "acme", "checkout", "events"]
     assert token not in listed
+
+
+def test_the_list_shows_when_a_token_was_last_used(store: Store, run: Run) -> None:
+    run("apply", "acme.yaml")
+    run("token", "create", "--organization", "acme", "--source", "grafana")
+    assert "2031-04-05" not in run("token", "list").out
+    with store.write() as tx:
+        tx.execute(update(IntakeToken).values(last_used=datetime(2031, 4, 5, 6, 7, tzinfo=UTC)))
+    assert "2031-04-05 06:07 UTC" in run("token", "list").out
 
 
 def test_tokens_are_revoked_once_and_for_all(store: Store, run: Run) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
+from collections.abc import Callable
 
 import httpx
 import pytest
 from sqlalchemy import update
 
-from bot.intake import http
+from bot.intake import desk, http
 from bot.intake.server import HttpServer
 from bot.intake.tokens import Source
 from storage.engine import Store
-from storage.models import IntakeToken
+from storage.models import IntakeToken, Organization
 from storage.values import Status
 from tests.intake.conftest import START, Bench
 
@@ -134,14 +136,54 @@ def test_over_rate_is_told_with_the_time_to_wait(bench: Bench) -> None:
     assert bench.post(bench.token(), CPU).status_code == 202, "another token has its own"
 
 
-def test_refusals_are_counted_by_reason(bench: Bench) -> None:
-    bench.client.post("/intake/events", json=CPU)
-    bench.post(bench.token(), {})
-    bench.post(bench.token(), CPU)
+def test_what_came_of_alerts_is_counted(bench: Bench) -> None:
+    bench.post(bench.token(), [CPU, {}])
     text = bench.client.get("/metrics").text
-    assert 'tocsin_intake_refused_total{reason="bad_token",source="events"} 1.0' in text
-    assert 'tocsin_intake_refused_total{reason="nothing_good",source="events"} 1.0' in text
     assert 'tocsin_intake_alerts_total{outcome="opened",source="events"} 1.0' in text
+    assert 'tocsin_intake_alerts_total{outcome="refused",source="events"} 1.0' in text
+
+
+def test_every_refusal_is_counted_by_its_reason(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "MAX_BODY", 100_000)
+    monkeypatch.setattr(desk, "MAX_ITEMS", 300)
+    token = bench.token()
+
+    def post(body: bytes, **headers: str) -> int:
+        return bench.client.post(
+            "/intake/events", content=body, headers={"Authorization": f"Bearer {token}", **headers}
+        ).status_code
+
+    many = [{"dedup_key": "cpu", "title": "CPU is hot"}] * 300
+    refusals: list[tuple[str, int, Callable[[], int]]] = [
+        ("bad_token", 401, lambda: bench.post("tocsin_unknown", CPU).status_code),
+        ("not_json", 400, lambda: post(b"{")),
+        ("nothing_good", 422, lambda: post(b"{}")),
+        ("encoded", 415, lambda: post(b"", **{"Content-Encoding": "gzip"})),
+        ("too_large", 413, lambda: post(b" " * 100_001)),
+        ("too_many", 413, lambda: post(json.dumps([CPU] * 301).encode())),
+        ("over_rate", 429, lambda: [bench.post(token, many).status_code for _ in range(2)][1]),
+    ]
+    for reason, status, refused in refusals:
+        assert refused() == status, reason
+        assert _refused(bench, "events", reason) == 1, reason
+    path, alert = bench.sentry(), {"action": "critical", "data": {}}
+    signature = {"Sentry-Hook-Signature": "00"}
+    assert bench.client.post(path, json=alert).status_code == 401
+    assert bench.client.post(path, json=alert, headers=signature).status_code == 400
+    assert bench.post_signed(path, alert, "metric_alert", secret="another").status_code == 401
+    assert bench.post_signed("/intake/sentry/999999", alert, "metric_alert").status_code == 401
+    assert [_refused(bench, "sentry", reason) for reason in ("bad_signature", "no_resource", "bad_token")] == [2, 1, 1]
+    with bench.store.write() as tx:
+        tx.execute(update(Organization).values(incidents=False))
+    assert bench.post(token, CPU).status_code == 403
+    assert _refused(bench, "events", "switched_off") == 1
+
+
+def _refused(bench: Bench, source: str, reason: str) -> float:
+    line = f'tocsin_intake_refused_total{{reason="{reason}",source="{source}"}} '
+    return sum(
+        float(one.removeprefix(line)) for one in bench.client.get("/metrics").text.splitlines() if one.startswith(line)
+    )
 
 
 def test_the_database_away_is_503_and_told() -> None:

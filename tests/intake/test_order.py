@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import delete, select
 
 from bot.incidents.alerts import Action, Alert, decide
+from storage.models import AlertMemory, Incident
 from storage.queries.intake import AlertIncident, Memory
 from storage.rows import IncidentHead
 from storage.values import Status, StatusMethod
+from tests.intake.conftest import Bench
 
 DAY = datetime(2026, 11, 22, tzinfo=UTC)
 ARRIVAL = DAY + timedelta(days=1)
@@ -103,3 +106,39 @@ def test_without_times_the_order_of_arrival_decides(fires: list[bool]) -> None:
         now += timedelta(minutes=1)
         played.deliver(Alert("key", "x", firing, Status.OPEN, 1), now)
     assert (played.fires is not None) == (bool(fires) and fires[-1])
+
+
+def _event(key: str, alert: Alert) -> dict[str, str | None]:
+    return {
+        "dedup_key": key,
+        "title": "x",
+        "status": "firing" if alert.firing else "resolved",
+        "severity": {Status.WARNING: "warning", Status.CRITICAL: "critical"}.get(alert.status),
+        "started_at": alert.started.isoformat() if alert.started else None,
+        "ended_at": alert.ended.isoformat() if alert.ended else None,
+    }
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(days(), min_size=1, max_size=3), st.data())
+def test_in_the_database_too_in_batches_of_any_size(
+    bench: Bench, alerts: list[list[Alert]], data: st.DataObject
+) -> None:
+    bench.now = ARRIVAL
+    with bench.store.write() as tx:
+        tx.execute(delete(AlertMemory))
+        tx.execute(delete(Incident))
+    token = bench.token()
+    told = [_event(f"key-{number}", alert) for number, day in enumerate(alerts) for alert in day]
+    told += data.draw(st.lists(st.sampled_from(told), max_size=6))
+    told = data.draw(st.permutations(told))
+    size = data.draw(st.integers(1, len(told)))
+    for first in range(0, len(told), size):
+        answer = bench.post(token, told[first : first + size])
+        assert (answer.status_code, answer.json()["errors"]) == (202, [])
+    with bench.store.read() as connection:
+        unclosed = connection.execute(
+            select(Incident.dedup_key, Incident.status).where(Incident.status != Status.CLOSED)
+        )
+        fires = {key: Status(status) for key, status in unclosed}
+    assert fires == {f"key-{number}": day[-1].status for number, day in enumerate(alerts) if day[-1].firing}
