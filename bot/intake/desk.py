@@ -198,7 +198,11 @@ def _carry_out(
     results: dict[int, Outcome | ItemError] = {}
     for draft in drafts:
         try:
-            good.append((draft, _alert(draft, source, projects, own, teams)))
+            alert = _alert(draft, source, projects, own, teams)
+            # A source's own fields are checked where they are read; this is for whatever slips through there.
+            if "\\x00" in repr(alert):
+                raise _Unknown("body", "holds a NUL character, which cannot be stored")
+            good.append((draft, alert))
         except _Unknown as error:
             results[draft.item] = ItemError(draft.item, error.field, error.message)
     quiet = {project.id: project.quiet for project in projects.values()}

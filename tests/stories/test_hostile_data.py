@@ -113,7 +113,7 @@ def test_long_comments_in_every_script_are_shown(world: World) -> None:
         "д" * 8000,
         "x " * 3999,
         "\n".join("•" for _ in range(3999)),
-        "<@U0001> " * 600,
+        "<@U0001> " * 400,
     ):
         assert "Your comment is on #1" in world.ask(world.ben, f"comment 1 {text}").text
     world.ask(world.ben, "activity 1")
