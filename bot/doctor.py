@@ -256,6 +256,10 @@ def _clock(headers: Mapping[str, Any], now: datetime) -> Iterator[Finding]:
 
 
 def _scopes(headers: Mapping[str, Any]) -> Iterator[Finding]:
+    if "x-oauth-scopes" not in {name.lower() for name in headers}:
+        # Slack always names them; another server that speaks its language may not.
+        yield Finding("scopes", f"not told by the server at SLACK_API_URL; the bot needs {len(SCOPES)}")
+        return
     granted = {scope.strip() for scope in _header(headers, "x-oauth-scopes").split(",") if scope.strip()}
     missing = sorted(SCOPES.keys() - granted)
     if missing:

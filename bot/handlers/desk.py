@@ -181,8 +181,9 @@ class Desk:
                 raise _unknown_command(verb)
             return self._call(ask, lambda call: handler(call, ask, words))
 
-        # A number that is wrong is quickly typed again; a text is not.
-        typed = ask.text if len(ask.text.split()) > 2 else None
+        # A lone number that is wrong is quickly typed again; a text is not.
+        rest = readable(words).split()
+        typed = ask.text if rest and not (len(rest) == 1 and rest[0].removeprefix("#").isdigit()) else None
         known = verb if verb in COMMANDS or verb == "help" else "view" if verb.removeprefix("#").isdigit() else "other"
         started = time.perf_counter()
         outcome, result = self._guarded(work, verb, typed)
@@ -308,6 +309,9 @@ class Desk:
             return Done(), "repeated"  # whoever asked has been answered then
         except Refusal as refusal:
             form, field = (refusal.form, refusal.field) if isinstance(refusal, BadWords) else (None, None)
+            topic = TOPICS.get(help.ALIASES.get(what, what))  # of a command
+            if form is None and topic is not None and isinstance(refusal, BadWords):
+                form = topic.form
             message = answers.refused(refusal.sentence, form=form, typed=typed, command=command)
             return _Mishap(message, refusal.sentence, field), "refused"
         except DatabaseAway as error:

@@ -26,7 +26,6 @@ KEYS = ("team", "project", "env", "since", "until", "seen", "following")
 _AGO = re.compile(r"(\d{1,5})\s*(m|h|d|w)", re.IGNORECASE)
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _PLAIN = re.compile(r"[\w.,:+-]+")  # what needs no quotes
-_EARLIEST = 2000  # a year before which no incident can be meant
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +163,4 @@ def moment(value: str, key: str, now: datetime, zone: str) -> datetime:
         found = found.astimezone(UTC)  # PostgreSQL knows fewer offsets than Python
     except (ValueError, OverflowError):
         raise wrong from None
-    if not _EARLIEST <= found.year <= now.year + 10:
-        raise wrong
     return found

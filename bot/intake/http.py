@@ -16,6 +16,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from bot.intake import openapi, page
 from bot.intake.desk import Desk, Refused, Taken, refused
@@ -40,6 +41,10 @@ WORKERS = 4
 # Deliveries that wait for one of them, their bodies in memory; what comes on top is told to come again.
 MAX_WAITING = 200
 RETRY_AFTER_S = 5
+# How much of a refused body, and for how long, is let run into the void once it is answered. Closing under a sender
+# resets the connection, and one that listens only when it has said all (Python's urllib) never hears the answer.
+MAX_LINGER = 64 * 1024 * 1024
+LINGER_S = 4.0
 
 _BEARER = re.compile(rf"Bearer +({TOKEN_PREFIX}[A-Za-z0-9_-]{{1,200}}) *", re.IGNORECASE)
 
@@ -56,29 +61,29 @@ class Intake:
 
     async def receive(self, request: Request, source: Source) -> Response:
         """Takes a delivery in that shows its token, and answers it."""
-        return await self._answered(self._with_token(request, source), source)
+        return await self._answered(request, self._with_token(request, source), source)
 
     async def receive_signed(self, request: Request, token_id: str) -> Response:
         """Takes a delivery of Sentry's in, which is signed, and answers it."""
-        return await self._answered(self._with_signature(request, token_id), Source.SENTRY)
+        return await self._answered(request, self._with_signature(request, token_id), Source.SENTRY)
 
-    async def _answered(self, work: Awaitable[Taken], source: Source) -> Response:
+    async def _answered(self, request: Request, work: Awaitable[Taken], source: Source) -> Response:
         try:
             return JSONResponse(_body(await work), status_code=202)
         except Refused as error:
-            return self._refusal(error, source)
+            return self._refusal(request, error, source)
         except (DatabaseAway, Contended):
             away = refused(
                 503, "database_away", "database", "cannot be used at the moment", retry_after_s=RETRY_AFTER_S
             )
-            return self._refusal(away, source)
+            return self._refusal(request, away, source)
         except ClientDisconnect:
-            return self._refusal(refused(400, "cut_off", "body", "ended early"), source)
+            return self._refusal(request, refused(400, "cut_off", "body", "ended early"), source)
         except Exception:
             id_ = uuid.uuid4().hex[:12]
             log.exception("a delivery failed", id=id_, source=source.value)
             failed = refused(500, "failed", "body", f"could not be taken; the log says why: {id_}")
-            return self._refusal(failed, source)
+            return self._refusal(request, failed, source)
 
     async def _with_token(self, request: Request, source: Source) -> Taken:
         shown = _BEARER.fullmatch(request.headers.get("authorization", ""))
@@ -123,14 +128,36 @@ class Intake:
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await anyio.to_thread.run_sync(work, limiter=self._workers)
 
-    def _refusal(self, error: Refused, source: Source) -> Response:
+    def _refusal(self, request: Request, error: Refused, source: Source) -> Response:
         self._metrics.refused.labels(source.value, error.reason).inc()
         # Alertmanager gives up on every 4xx and retries every 5xx.
         status = 503 if error.status == 429 and source is Source.ALERTMANAGER else error.status
         headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
         if error.retry_after_s is not None:
             headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
-        return JSONResponse(_body(Taken(errors=error.errors)), status_code=status, headers=headers)
+        kind = JSONResponse if getattr(request.state, "whole", False) else _Early
+        return kind(_body(Taken(errors=error.errors)), status_code=status, headers=headers)
+
+
+class _Early(JSONResponse):
+    """An answer to a request that has not been read to its end: sent at once, and then the rest is let in."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        if not any(name == b"expect" for name, _ in scope["headers"]):  # who asked first has sent no body yet
+            with anyio.move_on_after(LINGER_S):
+                await _drop(receive)
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _drop(receive: Receive) -> None:
+    dropped = 0
+    while dropped < MAX_LINGER:
+        part = await receive()
+        dropped += len(part.get("body", b""))
+        if not part.get("more_body"):
+            return
 
 
 def _body(taken: Taken) -> dict[str, object]:
@@ -151,6 +178,7 @@ async def _read(request: Request, largest: int) -> bytes:
         body += part
         if len(body) > largest:
             raise _too_large(largest)
+    request.state.whole = True
     return bytes(body)
 
 

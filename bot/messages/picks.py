@@ -29,6 +29,7 @@ VERBS = {
     "resolve": ("resolve", "Resolve"),
     "comment": ("comment", "Comment"),
 }
+_ASKING = {"comment": "Comment on"}  # where the label alone would be no sentence
 PICK = "pick_"  # the menus' action_ids begin with it
 
 
@@ -39,7 +40,7 @@ def offer(verb: str, lines: Sequence[IncidentLine], now: Any) -> Message:
         text = ":white_check_mark: Nothing is open that you can see."
         blocks: list[Block] = [section(text)]
     else:
-        text = f"Which incident? {label} one of these, or find another."
+        text = f"Which incident? {_ASKING.get(verb, label)} one of these, or find another."
         blocks = [section(escape(text))]
         for line in lines:
             blocks.append(section(incident_line(line, now), accessory=button(label, action_id, str(line.identifier))))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 
 import httpx
@@ -100,6 +102,21 @@ def test_a_huge_body_is_refused(bench: Bench, monkeypatch: pytest.MonkeyPatch, a
     )
     assert answer.status_code == 413
     assert "larger than" in answer.json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_who_listens_only_after_the_last_byte_is_answered_too(bench: Bench, known: bool) -> None:
+    """As Python's urllib does. Closed under its hands, such a sender sees a broken connection and tries again."""
+    token = bench.token() if known else "tocsin_unknown"
+    body = b'{"dedup_key": "a", "title": "' + b"x" * (http.MAX_BODY + 4_000_000) + b'"}'
+    request = urllib.request.Request(
+        f"{bench.client.base_url}/intake/events", data=body, headers={"Authorization": f"Bearer {token}"}
+    )
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        urllib.request.urlopen(request, timeout=30)
+    with refusal.value as answer:
+        assert answer.code == 413
+        assert b"larger than" in answer.read()
 
 
 def test_a_large_body_is_not_read_for_a_stranger(bench: Bench) -> None:

@@ -169,6 +169,9 @@ def test_what_is_escaped_reads_as_it_was(text: str) -> None:
         ("<https://x.test/a?b=1&amp;c=2|x.test>", "https://x.test/a?b=1&c=2"),
         ("<mailto:a@x.test|a@x.test>", "a@x.test"),
         ("&lt;@U1&gt;", "<@U1>"),
+        ("<tel:+441632960961|01632 960961>", "01632 960961"),
+        # What Slack did not encode came as somebody typed it.
+        ("a <b>bold</b> <script>x</script> List<T> <a|b> < >", "a <b>bold</b> <script>x</script> List<T> <a|b> < >"),
     ],
 )
 def test_what_slack_encodes_reads_as_it_was_typed(encoded: str, typed: str) -> None:
