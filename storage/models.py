@@ -477,7 +477,7 @@ class Post(Base):
     drawn_version: Mapped[int] = mapped_column(server_default=text("0"))
     due_at: Mapped[datetime] = mapped_column(server_default=func.now())
     generation: Mapped[int] = mapped_column(server_default=text("1"))  # counts up when it is posted anew
-    # When a posting was begun whose outcome is not known yet, and where in Slack it can be looked for.
+    # When (by Slack's clock) a posting was begun whose outcome is not known yet, and where it can be looked for.
     attempted_at: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
     after_ts: Mapped[str | None]

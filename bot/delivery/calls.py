@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from urllib.error import URLError
 
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
+
+from bot.slack.clients import Installation
 
 # A token that is no good: nothing can be sent in the whole workspace until somebody mends it.
 TOKEN_ERRORS = frozenset(
@@ -90,20 +93,33 @@ class Unknown:
 Result = Taken | Refused | Limited | Unreached | Unknown
 
 
-def write(client: WebClient, method: str, **arguments: Any) -> Result:
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The way to one workspace."""
+
+    installation: Installation
+    client: WebClient
+    url: str  # where links to its messages begin, with a slash at the end
+
+
+def write(line: Line, method: str, **arguments: Any) -> Result:
     """Calls a method that takes JSON (`chat.…`)."""
-    return _call(client, method, json=arguments)
+    return _call(line, method, json=arguments)
 
 
-def read(client: WebClient, method: str, **arguments: Any) -> Result:
+def read(line: Line, method: str, **arguments: Any) -> Result:
     """Calls a method that takes a form (`conversations.…`, `users.…`)."""
-    return _call(client, method, params=arguments)
+    return _call(line, method, params=arguments)
 
 
-def _call(client: WebClient, method: str, **how: Any) -> Result:
+def _call(line: Line, method: str, **how: Any) -> Result:
+    asked = time.monotonic()
     try:
-        return Taken(client.api_call(method, **how).data)  # type: ignore[arg-type]  # a mapping: these answer JSON
+        answer = line.client.api_call(method, **how)
+        line.installation.clock.hear(answer.headers, asked)
+        return Taken(answer.data)  # type: ignore[arg-type]  # a mapping: these answer JSON
     except SlackApiError as failure:
+        line.installation.clock.hear(failure.response.headers, asked)
         return _failed(failure)
     except URLError as failure:
         reason = failure.reason

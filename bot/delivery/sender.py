@@ -16,17 +16,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-from slack_sdk import WebClient
 from sqlalchemy import Connection
 
 from bot.delivery import calls, counts
-from bot.delivery.calls import Limited, Refused, Result, Taken, Unknown, Unreached
+from bot.delivery.calls import Limited, Line, Refused, Result, Taken, Unknown, Unreached
 from bot.delivery.drawing import SHARED, Drop, Remove, Show, Wait, draw
 from bot.delivery.pace import Pace
 from bot.messages.card import as_plain_text
 from bot.messages.notification import invitation
 from bot.people.identity import Identity, SlackAway
-from bot.slack.clients import Installation
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
 from storage.queries import access as people
@@ -43,15 +41,6 @@ _NOT_A_MEMBER_HERE = "no_such_person"
 _HISTORY_PAGE = 100  # messages; some apps get fifteen at a time, whatever they ask for
 _PAGES_AT_ONCE = 3
 _DATABASE_WAIT_S = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """The way to one workspace."""
-
-    installation: Installation
-    client: WebClient
-    url: str  # where links to its messages begin, with a slash at the end
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +100,11 @@ class Sender:
         if task.target.channel_id is None and not self._person_is_known(task.target):
             if not self._find_person(held, task):
                 return
-            task = self._prepare(held)
+            task = self._prepare(held, asked=True)
         elif task.target.channel_id is not None and not self._channel_is_known(task.target):
             if not self._learn_channel(held, task):
                 return
-            task = self._prepare(held)
+            task = self._prepare(held, asked=True)
         if task is None:
             return
         if task.resend:
@@ -127,8 +116,11 @@ class Sender:
 
     # --- before --------------------------------------------------------------------------------------------
 
-    def _prepare(self, held: Lease) -> Task | None:
-        """Chooses and draws what is to be sent, and notes that it begins; None when there is nothing to send."""
+    def _prepare(self, held: Lease, *, asked: bool = False) -> Task | None:
+        """Chooses and draws what is to be sent, and notes that it begins; None when there is nothing to send.
+
+        `asked`: Slack has just been asked about the destination, whatever the clock says of when that was.
+        """
         with self._store.write() as tx:
             target = posts.hold(tx, held)
             if target is None:
@@ -138,10 +130,14 @@ class Sender:
                 if post is None:
                     posts.release(tx, target, failures=target.failures)
                     return None
-                ready = self._person_is_known(target) if target.channel_id is None else self._channel_is_known(target)
-                if not ready:
+                if not self._is_known(target, asked=asked):
                     return Task(target, post)
-                if post.unsettled:
+                if post.begun_at is not None:
+                    left = post.begun_at + self._pace.settles_s - self._now(target)
+                    if left > 0:
+                        # It is due by the database's clock alone: Slack may still be taking it.
+                        posts.post_later(tx, post, left)
+                        continue
                     return Task(target, post, resend=True)
                 if target.channel_id is not None and target.is_shared and not target.shared_allowed:
                     posts.fail(tx, target, SHARED, self._pace.post_s, ask_again=False)
@@ -162,7 +158,7 @@ class Sender:
             )
             return None
         if post.ts is None:
-            posts.begin(tx, post, target, self._pace.settles_s)
+            posts.begin(tx, post, target, self._now(target), self._pace.settles_s)
             return Task(target, post, drawn)
         if isinstance(drawn, Show) and drawn.fingerprint == post.drawn_hash:
             posts.settled(tx, post, ts=post.ts, drawn_hash=post.drawn_hash)
@@ -174,6 +170,10 @@ class Sender:
                 return None
         return Task(target, post, drawn)
 
+    def _now(self, target: Target) -> float:
+        """What time it is in Slack, in seconds since the epoch."""
+        return self._lines[target.workspace_id].installation.clock.now()
+
     def _give_back(self, held: Lease) -> None:
         with self._store.write() as tx:
             target = posts.hold(tx, held)
@@ -184,29 +184,29 @@ class Sender:
 
     def _send(self, held: Lease, task: Task, show: Show | Remove) -> None:
         target, post = task.target, task.post
-        client = self._lines[target.workspace_id].client
+        line = self._lines[target.workspace_id]
         if post.ts is None:
             assert isinstance(show, Show)
-            result = self._posted(client, target, post, show)
+            result = self._posted(line, target, post, show)
         elif isinstance(show, Remove):
-            result = calls.write(client, "chat.delete", channel=self._conversation(target), ts=post.ts)
+            result = calls.write(line, "chat.delete", channel=self._conversation(target), ts=post.ts)
         else:
             result = self._plain_if_refused(
                 post,
                 dict(show.message),
                 lambda message: calls.write(
-                    client, "chat.update", channel=self._conversation(target), ts=post.ts, **message
+                    line, "chat.update", channel=self._conversation(target), ts=post.ts, **message
                 ),
             )
         self._write_down(held, task, show, result)
 
-    def _posted(self, client: WebClient, target: Target, post: Waiting, show: Show) -> Result:
+    def _posted(self, line: Line, target: Target, post: Waiting, show: Show) -> Result:
         metadata = {"event_type": METADATA_EVENT, "event_payload": {"id": metadata_id(post)}}
         more = {"thread_ts": show.thread_ts} if show.thread_ts else {}
 
         def send(message: Mapping[str, Any]) -> Result:
             return calls.write(
-                client,
+                line,
                 "chat.postMessage",
                 channel=target.channel_id or target.conversation_id or target.user_id,
                 metadata=metadata,
@@ -218,7 +218,7 @@ class Sender:
 
         result = self._plain_if_refused(post, dict(show.message), send)
         if isinstance(result, Refused) and result.error == "not_in_channel":
-            joined = calls.read(client, "conversations.join", channel=target.channel_id)
+            joined = calls.read(line, "conversations.join", channel=target.channel_id)
             if isinstance(joined, Taken):
                 result = self._plain_if_refused(post, dict(show.message), send)
         return result
@@ -372,21 +372,21 @@ class Sender:
     def _look_for(self, held: Lease, task: Task) -> None:
         """Searches a conversation for a message that may have been posted; it is posted again if it was not."""
         target, post = task.target, task.post
-        client = self._lines[target.workspace_id].client
+        line = self._lines[target.workspace_id]
         conversation = self._conversation(target)
         if conversation is None:
-            opened = calls.read(client, "conversations.open", users=target.user_id)
+            opened = calls.read(line, "conversations.open", users=target.user_id)
             if not isinstance(opened, Taken):
                 self._write_down_search(held, task, opened)
                 return
             conversation = str(opened.answer["channel"]["id"])
         to_ts = post.searched_to
         for _ in range(_PAGES_AT_ONCE):
-            result = self._page(client, task, conversation, to_ts)
+            result = self._page(line, task, conversation, to_ts)
             if not isinstance(result, Taken):
                 break
             messages = result.answer.get("messages") or []
-            found = next((one for one in messages if _is(one, post, self._lines[target.workspace_id])), None)
+            found = next((one for one in messages if _is(one, post, line)), None)
             if found is not None:
                 counts.UNKNOWN.labels("yes").inc()
                 self._write_down(held, task, None, Taken({"ts": found["ts"], "channel": conversation}))
@@ -407,7 +407,7 @@ class Sender:
             result = Limited(0.0)
         self._write_down_search(held, task, result)
 
-    def _page(self, client: WebClient, task: Task, conversation: str, to_ts: str | None) -> Result:
+    def _page(self, line: Line, task: Task, conversation: str, to_ts: str | None) -> Result:
         """A page of what was said since the posting began, newest first (in a thread: oldest first)."""
         bounds: dict[str, Any] = {"include_all_metadata": True, "limit": _HISTORY_PAGE}
         if task.post.card_id is not None:
@@ -416,12 +416,12 @@ class Sender:
                 return Taken({"messages": []})
             if to_ts or task.post.after_ts:
                 bounds["oldest"] = to_ts or task.post.after_ts
-            return calls.read(client, "conversations.replies", channel=conversation, ts=card_ts, **bounds)
+            return calls.read(line, "conversations.replies", channel=conversation, ts=card_ts, **bounds)
         if task.post.after_ts:
             bounds["oldest"] = task.post.after_ts
         if to_ts:
             bounds["latest"] = to_ts
-        return calls.read(client, "conversations.history", channel=conversation, **bounds)
+        return calls.read(line, "conversations.history", channel=conversation, **bounds)
 
     def _card_ts(self, card_id: int) -> str | None:
         with self._store.read() as connection:
@@ -449,6 +449,11 @@ class Sender:
                     self._again(tx, target, "search")
 
     # --- people and channels -------------------------------------------------------------------------------
+
+    def _is_known(self, target: Target, *, asked: bool) -> bool:
+        if target.channel_id is not None:
+            return asked or self._channel_is_known(target)
+        return (asked and target.user_id is not None) or self._person_is_known(target)
 
     def _person_is_known(self, target: Target) -> bool:
         if target.member_id is None:
@@ -483,8 +488,8 @@ class Sender:
     def _learn_channel(self, held: Lease, task: Task) -> bool:
         """Asks Slack about a channel, and joins it if it can; False when nothing can be sent there now."""
         target = task.target
-        client = self._lines[target.workspace_id].client
-        result = calls.read(client, "conversations.info", channel=target.channel_id)
+        line = self._lines[target.workspace_id]
+        result = calls.read(line, "conversations.info", channel=target.channel_id)
         if not isinstance(result, Taken):
             self._cannot_learn(held, result)
             return False
@@ -496,7 +501,7 @@ class Sender:
             return False
         if not is_member and not is_private and (not is_shared or target.shared_allowed):
             # Posting alone does not let the bot hear what is said there.
-            is_member = isinstance(calls.read(client, "conversations.join", channel=target.channel_id), Taken)
+            is_member = isinstance(calls.read(line, "conversations.join", channel=target.channel_id), Taken)
         with self._store.write() as tx:
             if posts.hold(tx, held) is None:
                 return False

@@ -14,9 +14,10 @@ import structlog
 from sqlalchemy import Connection
 
 from bot.delivery import calls
+from bot.delivery.calls import Line
 from bot.delivery.expand import expand_next
 from bot.delivery.pace import Pace
-from bot.delivery.sender import Line, Sender
+from bot.delivery.sender import Sender
 from bot.people.identity import Identity
 from bot.slack.clients import Clients, Installation, web_client
 from storage.engine import Store
@@ -38,6 +39,7 @@ _AFTER_TROUBLE_S = 1.0
 _CLEAN_EVERY_S = 600.0
 _CLEAN_AT_ONCE = 5000
 _RECOVERED_AT_ONCE = 20
+_SET_BACK_S = 5.0  # by which a clock is not corrected bit by bit, but set
 ALERTS_KEPT_FOR = timedelta(days=30)  # after the last word of them; alerts that go on are told of every few hours
 KEPT_FOR = timedelta(days=14)  # messages that were sent, and will never change, are remembered so long
 
@@ -70,6 +72,7 @@ class Delivery:
         self._posts = threading.Event()  # there may be something to send, or somebody free to send it
         self._tell_others = threading.Event()
         self._lock = threading.Lock()
+        self._clocks_seen: tuple[float, float] | None = None  # the monotonic one and the database's, together
         self._threads: list[threading.Thread] = []
         self._wake_reader, self._wake_writer = os.pipe()
 
@@ -160,6 +163,7 @@ class Delivery:
             free = self._free
         if not free:
             return self._pace.poll_s  # whoever becomes free wakes this
+        self._watch_clock()
         with self._store.read() as connection:
             serving = self._serving(connection)
             if not serving:
@@ -175,6 +179,25 @@ class Delivery:
             self._leased.put(one)
         return wait
 
+    def _watch_clock(self) -> None:
+        """Sees to it that nothing waits until a clock that was set back is again what it was.
+
+        One that was set ahead does no harm: what was to wait goes early, and Slack says so if that is too early.
+        """
+        here = time.monotonic()
+        if self._clocks_seen is not None and here - self._clocks_seen[0] < self._pace.poll_s:
+            return
+        with self._store.read() as connection:
+            there = posts.database_now(connection)
+        if self._clocks_seen is not None:
+            seen_here, seen_there = self._clocks_seen
+            back_s = (here - seen_here) - (there - seen_there)
+            if back_s > _SET_BACK_S:
+                log.warning("the database's clock was set back", seconds=round(back_s))
+                with self._store.write() as tx:
+                    posts.clock_set_back(tx, self._pace.lease_s)
+        self._clocks_seen = here, there
+
     def _serving(self, connection: Connection) -> list[str]:
         """The workspaces that take messages. One whose token was no good is asked again now and then."""
         paused = posts.paused(connection)
@@ -184,7 +207,7 @@ class Delivery:
                 reason, seconds = paused[workspace_id]
                 if seconds > 0:
                     continue
-                result = calls.read(line.client, "auth.test")
+                result = calls.read(line, "auth.test")
                 if not isinstance(result, calls.Taken):
                     posts.pause(connection, workspace_id, reason, self._pace.paused_s)
                     continue

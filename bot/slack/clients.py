@@ -7,10 +7,13 @@ now is known to this module alone.
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk import WebClient
+
+from bot.slack.clock import SlackClock
 
 # A part of the 2.5 seconds in which a request is to be answered; background work waits no longer either.
 CALL_TIMEOUT_S = 2
@@ -25,6 +28,7 @@ class Installation:
     bot_id: str | None  # "B…", by which its messages are signed
     client: WebClient
     authorization: AuthorizeResult
+    clock: SlackClock
 
 
 class Clients:
@@ -37,7 +41,9 @@ class Clients:
     def connect(cls, bot_token: str, api_url: str) -> Clients:
         """Asks Slack which workspace the token is for. Raises SlackApiError, and OSError when Slack is away."""
         client = web_client(api_url, bot_token)
+        clock, asked = SlackClock(), time.monotonic()
         answer = client.auth_test()
+        clock.hear(answer.headers, asked)
         workspace_id, bot_user_id = str(answer["team_id"]), str(answer["user_id"])
         authorization = AuthorizeResult(
             enterprise_id=answer.get("enterprise_id"),
@@ -48,7 +54,7 @@ class Clients:
             bot_id=answer.get("bot_id"),
             bot_token=bot_token,
         )
-        installation = Installation(workspace_id, bot_user_id, answer.get("bot_id"), client, authorization)
+        installation = Installation(workspace_id, bot_user_id, answer.get("bot_id"), client, authorization, clock)
         return cls([installation])
 
     def find(self, workspace_id: str) -> Installation | None:

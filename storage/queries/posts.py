@@ -15,6 +15,9 @@ from sqlalchemy import Connection
 from storage.engine import OUTBOX_WRITTEN
 from storage.queries.outbox import look_again
 
+# How long before a posting began a conversation is searched for it: what is known of Slack's clock is not exact.
+_LOOKED_BEFORE_S = 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:
@@ -113,7 +116,7 @@ class Waiting:
     message: dict[str, object] | None
     wanted_version: int
     generation: int
-    unsettled: bool  # a posting was begun, and nobody knows what came of it
+    begun_at: float | None  # when a posting was begun of which nobody knows what came; seconds, by Slack's clock
     attempts: int
     after_ts: str | None
     searched_to: str | None
@@ -127,7 +130,7 @@ def next_post(tx: Connection, destination_id: int) -> Waiting | None:
     """What is to be sent there first, of what is due."""
     row = tx.exec_driver_sql(
         "SELECT id, kind, incident_id, activity_id, card_id, key, message, wanted_version, generation,"
-        " attempted_at IS NOT NULL, attempts, after_ts, searched_to, ts, drawn_hash,"
+        " EXTRACT(epoch FROM attempted_at)::float8, attempts, after_ts, searched_to, ts, drawn_hash,"
         " slot_at IS NOT NULL AND slot_at <= now(),"
         " EXTRACT(epoch FROM now() - date_added)::float8"
         " FROM post WHERE destination_id = %(id)s AND wanted_version > drawn_version AND due_at <= now()"
@@ -140,16 +143,18 @@ def next_post(tx: Connection, destination_id: int) -> Waiting | None:
     return Waiting(*values)
 
 
-def begin(tx: Connection, post: Waiting, target: Target, settles_in_s: float) -> None:
-    """Notes that a posting begins. Unless it is settled, it counts as unknown, to be looked into after
-    `settles_in_s` seconds.
+def begin(tx: Connection, post: Waiting, target: Target, slack_now: float, settles_in_s: float) -> None:
+    """Notes that a posting begins, `slack_now` seconds since the epoch by Slack's clock. Unless it is settled, it
+    counts as unknown, to be looked into after `settles_in_s` seconds.
+
+    When that is, and how far back to look, must not depend on a clock of ours: one that jumps would have the
+    message missed, and posted again.
     """
+    before = f"{slack_now - _LOOKED_BEFORE_S:.6f}"
     tx.exec_driver_sql(
-        "UPDATE post SET attempted_at = now(), attempts = attempts + 1, searched_to = NULL,"
-        # By Slack's clock where something is known to have been said before; else by ours, generously.
-        " after_ts = GREATEST(%(after)s, (EXTRACT(epoch FROM now())::bigint - 3600)::text),"
-        " due_at = now() + make_interval(secs => %(seconds)s) WHERE id = %(id)s",
-        {"id": post.id, "after": target.last_ts, "seconds": settles_in_s},
+        "UPDATE post SET attempted_at = to_timestamp(%(begun)s), attempts = attempts + 1, searched_to = NULL,"
+        " after_ts = %(after)s, due_at = now() + make_interval(secs => %(seconds)s) WHERE id = %(id)s",
+        {"id": post.id, "begun": slack_now, "after": max(before, target.last_ts or ""), "seconds": settles_in_s},
     )
 
 
@@ -419,6 +424,42 @@ def paused(connection: Connection) -> dict[str, tuple[str, float]]:
         " FROM workspace WHERE paused_reason IS NOT NULL"
     )
     return {id_: (reason, seconds) for id_, reason, seconds in rows}
+
+
+# --- a clock that is set back -------------------------------------------------------------------------------
+
+
+def database_now(connection: Connection) -> float:
+    """What time it is for the database, in seconds since the epoch."""
+    now: float = connection.exec_driver_sql("SELECT EXTRACT(epoch FROM clock_timestamp())::float8").scalar_one()
+    return now
+
+
+def clock_set_back(tx: Connection, longest_s: float) -> None:
+    """The database's clock was set back: what would now wait for it to be again what it was is due at once.
+
+    What is due within `longest_s` seconds waits as it would have anyhow. Done twice, it changes nothing more.
+    """
+    limit = {"limit": longest_s}
+    tx.exec_driver_sql(
+        "WITH latest AS (SELECT now() + make_interval(secs => %(limit)s) AS at)"
+        " UPDATE destination SET leased_until = LEAST(leased_until, latest.at),"
+        " next_send_at = CASE WHEN next_send_at > latest.at THEN now() ELSE next_send_at END,"
+        " due_at = CASE WHEN due_at > latest.at THEN now() ELSE due_at END"
+        " FROM latest WHERE leased_until > latest.at OR next_send_at > latest.at OR due_at > latest.at",
+        limit,
+    )
+    tx.exec_driver_sql(
+        "UPDATE post SET due_at = now(), slot_at = NULL"
+        " WHERE wanted_version > drawn_version AND due_at > now() + make_interval(secs => %(limit)s)",
+        limit,
+    )
+    for table, column in (("method_pace", "spoken_for_until"), ("workspace", "paused_until"), ("outbox", "retry_at")):
+        tx.exec_driver_sql(
+            f"UPDATE {table} SET {column} = now()"  # noqa: S608
+            f" WHERE {column} > now() + make_interval(secs => %(limit)s)",
+            limit,
+        )
 
 
 # --- what became of it -------------------------------------------------------------------------------------

@@ -15,14 +15,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, make_url
 
 from bot.incidents import comments, lifecycle
 from bot.incidents.access import Access
 from bot.incidents.comments import CommentText
 from bot.incidents.lifecycle import Declaration
-from sandbox import Person, Sandbox
-from storage.engine import Store
+from sandbox import Person, Sandbox, SeenMessage
+from storage.engine import Store, normalise_url
+from storage.migrate import migrate
 from storage.values import Role, Status
+from tests.conftest import server_of
 from tests.stories.conftest import apply_file
 
 # TOCSIN_LONG_TESTS=1 runs the faults at their full size, for minutes.
@@ -39,10 +42,12 @@ class Company:
     people: list[Person]
     access: Access
     member_ids: list[int]
-    told: list[str] = field(default_factory=list)  # the text of each comment
+    outages: list[str] = field(default_factory=list)  # one for each incident
+    # Each comment, by a word of it, with its author: everybody else must be told of it.
+    told: dict[str, Person | None] = field(default_factory=dict)
 
-    def comment(self, text: str) -> None:
-        """A new incident and, on it, a comment that mentions everybody."""
+    def comment(self, text: str) -> int:
+        """A new incident and, on it, a comment that mentions everybody; gives the incident's number."""
         now = datetime.now(UTC)
         mentions = "".join(f" <person:{id_}>" for id_ in self.member_ids)
         with self.store.write() as tx:
@@ -51,7 +56,22 @@ class Company:
             )
             written = CommentText(f"[{text}]{mentions}", frozenset(self.member_ids))
             comments.add(tx, self.access, incident.identifier, written, now)
-        self.told.append(text)
+        self.outages.append(text)
+        self.told[text] = None
+        return incident.identifier
+
+    def card(self, text: str) -> SeenMessage:
+        """The card of an incident."""
+        return next(message for message in self.slack.messages("C0001") if f"Outage {text} " in message.text + " ")
+
+    def said(self, text: str) -> int:
+        """How many comments there are with this word."""
+        with self.store.read() as connection:
+            return int(
+                connection.exec_driver_sql(
+                    "SELECT count(*) FROM incident_activity WHERE strpos(comment, %(text)s) > 0", {"text": f"[{text}]"}
+                ).scalar_one()
+            )
 
     def waiting(self) -> int:
         """How much is not delivered yet."""
@@ -71,16 +91,24 @@ class Company:
             time.sleep(0.1)
 
     def expect_everything_once(self) -> None:
-        """Each person was told of each comment once; each incident has one card, with the comment in its thread."""
-        wrong: list[str] = []
+        """Each comment was made once, each person but its author was told of it once; each incident has one card,
+        with the comments in its thread.
+        """
+        wrong = [f"{text} said {self.said(text)} times" for text in self.told if self.said(text) != 1]
         for person in self.people:
-            seen = Counter(
-                text for message in person.direct_messages() for text in self.told if f"[{text}]" in message.text
-            )
-            wrong += [f"{person.name}: {text} {seen[text]} times" for text in self.told if seen[text] != 1]
+            seen: Counter[str] = Counter()
+            for message in person.direct_messages():
+                seen.update({text: message.text.count(f"[{text}]") for text in self.told})
+            wrong += [
+                f"{person.name}: {text} {seen[text]} times"
+                for text, author in self.told.items()
+                if seen[text] != (0 if author is person else 1)
+            ]
         messages = [message for message in self.slack.messages("C0001") if message.from_app]
-        cards = Counter(text for message in messages for text in self.told if f"Outage {text} " in message.text + " ")
-        wrong += [f"card {text} {cards[text]} times" for text in self.told if cards[text] != 1]
+        cards = Counter(
+            text for message in messages for text in self.outages if f"Outage {text} " in message.text + " "
+        )
+        wrong += [f"card {text} {cards[text]} times" for text in self.outages if cards[text] != 1]
         mirrors = Counter(
             text for message in messages for reply in message.thread for text in self.told if f"[{text}]" in reply.text
         )
@@ -95,7 +123,9 @@ def found_company(slack: Sandbox, store: Store, folder: Path, people: int) -> Co
     ]
     slack.channel("C0001", "checkout")
     members = "\n".join(
-        f"  - {{email: p{number}@acme.test, name: Person {number:03}, slack: U1{number:03}, teams: [all]}}"
+        f"  - {{email: p{number}@acme.test, name: Person {number:03}, teams: [all]"
+        # Half of them are found by what Slack says of them.
+        + (f", slack: U1{number:03}}}" if number % 2 else "}")
         for number in range(people)
     )
     apply_file(
@@ -138,17 +168,18 @@ class Replicas:
             "SLACK_API_URL": slack.api_url,
             "SLACK_BOT_TOKEN": slack.bot_token,
         }
+        self._environment.pop("SLACK_APP_TOKEN", None)
         self.running: list[subprocess.Popen[bytes]] = []
         self.killed = 0
 
-    def start(self, count: int = 1) -> None:
-        """So many more."""
+    def start(self, count: int = 1, **more: str) -> None:
+        """So many more, with `more` in their environment."""
         for _ in range(count):
             self.running.append(
                 subprocess.Popen(
                     [sys.executable, "-m", "tests.delivery.worker"],
                     cwd=ROOT,
-                    env=self._environment,
+                    env={**self._environment, **more},
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE if not LONG else None,
                 )
@@ -195,6 +226,57 @@ def slack() -> Iterator[Sandbox]:
     with Sandbox() as sandbox:
         yield sandbox
         sandbox.expect_no_problems()
+
+
+_CLOCK_FUNCTION = """
+CREATE FUNCTION {name}() RETURNS timestamptz LANGUAGE sql STABLE
+AS 'SELECT pg_catalog.{name}() + ahead FROM public.clock'
+"""
+
+
+class DatabaseClock:
+    """Sets the clock of a database in which `now()` and `clock_timestamp()` are functions of ours."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = create_engine(normalise_url(url), isolation_level="AUTOCOMMIT")
+
+    def set_up(self) -> None:
+        """In an empty database."""
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql("CREATE TABLE clock (ahead interval NOT NULL)")
+            connection.exec_driver_sql("INSERT INTO clock VALUES ('0')")
+            for name in ("now", "clock_timestamp"):
+                connection.exec_driver_sql(_CLOCK_FUNCTION.format(name=name))
+            # Before the catalogue's own, which otherwise come first.
+            connection.exec_driver_sql("ALTER DATABASE jumping SET search_path = public, pg_catalog")
+        self._engine.dispose()
+
+    def set(self, ahead_s: float) -> None:
+        """So many seconds ahead of what it was at first."""
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql("UPDATE clock SET ahead = make_interval(secs => %(s)s)", {"s": ahead_s})
+
+    def close(self) -> None:
+        """Hangs up."""
+        self._engine.dispose()
+
+
+@pytest.fixture
+def jumping(request: pytest.FixtureRequest) -> Iterator[tuple[str, DatabaseClock]]:
+    """A migrated database and its clock."""
+    server = make_url(server_of(request.config))
+    url = server.set(database="jumping").render_as_string(hide_password=False)
+    admin = create_engine(server, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.exec_driver_sql("CREATE DATABASE jumping")
+    clock = DatabaseClock(url)
+    clock.set_up()
+    migrate(url)
+    yield url, clock
+    clock.close()
+    with admin.connect() as connection:
+        connection.exec_driver_sql("DROP DATABASE jumping WITH (FORCE)")
+    admin.dispose()
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,11 +16,12 @@ from storage.embedded import EmbeddedPostgres
 from storage.embedded.scratch import scratch_folder
 from storage.engine import Store
 from storage.migrate import migrate
-from tests.delivery.conftest import LONG, Company, Replicas, found_company
+from tests.delivery.conftest import LONG, Company, DatabaseClock, Replicas, found_company
 
 PEOPLE, COMMENTS = (40, 50) if LONG else (10, 12)
 TROUBLE_S = 60.0 if LONG else 3.0
 REST_S = 240.0 if LONG else 60.0
+JUMPS = 4 if LONG else 1
 
 
 @pytest.fixture
@@ -32,14 +35,25 @@ def lose_replies(slack: Sandbox, stop: threading.Event) -> None:
         slack.faults.cut("chat.postMessage", times=random.randint(1, 3))
 
 
+@contextmanager
+def replies_lost(slack: Sandbox) -> Iterator[None]:
+    """Meanwhile Slack now and then takes a message, and its sender never learns of it."""
+    stop = threading.Event()
+    trouble = threading.Thread(target=lose_replies, args=(slack, stop))
+    trouble.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        trouble.join()
+        slack.faults.clear()
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("count", [2, 4] if LONG else [2])
 def test_killed_at_random_moments_with_replies_lost(company: Company, replicas: Replicas, count: int) -> None:
     replicas.start(count)
-    stop = threading.Event()
-    trouble = threading.Thread(target=lose_replies, args=(company.slack, stop))
-    trouble.start()
-    try:
+    with replies_lost(company.slack):
         for number in range(COMMENTS):
             company.comment(f"n{number}")
             if number % 4 == 3:
@@ -50,10 +64,6 @@ def test_killed_at_random_moments_with_replies_lost(company: Company, replicas: 
             time.sleep(random.uniform(0.5, 1.5))
             replicas.kill_one()
             replicas.start()
-    finally:
-        stop.set()
-        trouble.join()
-        company.slack.faults.clear()
     company.rest(REST_S)
     company.expect_everything_once()
 
@@ -123,6 +133,42 @@ def test_sigterm_in_the_middle_of_a_send(company: Company, replicas: Replicas) -
     replicas.start()
     company.rest(REST_S)
     company.expect_everything_once()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("ahead", ["0,-3600,3600,-300000,300000", "-300000"], ids=["jumping", "days behind"])
+def test_the_clocks_of_the_replicas_are_wrong(company: Company, replicas: Replicas, ahead: str) -> None:
+    replicas.start(2, CLOCK_AHEAD=ahead)
+    with replies_lost(company.slack):
+        for number in range(COMMENTS):
+            company.comment(f"n{number}")
+            time.sleep(random.uniform(0.0, 0.2))
+    company.rest(REST_S)
+    company.expect_everything_once()
+
+
+@pytest.mark.timeout(300)
+def test_the_clock_of_the_database_jumps(slack: Sandbox, jumping: tuple[str, DatabaseClock], tmp_path: Path) -> None:
+    url, clock = jumping
+    store = Store.open(url)
+    company = found_company(slack, store, tmp_path, PEOPLE)
+    replicas = Replicas(slack, url)
+    try:
+        replicas.start(2)
+        replicas.wait_until_ready()
+        number = 0
+        with replies_lost(slack):
+            for ahead_s in (7200.0, 3600.0, 0.0, -7200.0, -3600.0) * JUMPS:
+                clock.set(ahead_s)
+                for _ in range(3):
+                    company.comment(f"n{number}")
+                    number += 1
+                    time.sleep(random.uniform(0.0, 0.3))
+        company.rest(REST_S)
+        company.expect_everything_once()
+    finally:
+        replicas.end()
+        store.close()
 
 
 def test_the_clock_of_slack_jumps_while_an_outcome_is_unknown(company: Company, replicas: Replicas) -> None:

@@ -1,17 +1,22 @@
-"""A replica that only delivers, as a process of its own: to be killed at any moment.
+"""A replica as a process of its own: to be killed at any moment.
 
-`python -m tests.delivery.worker` with DATABASE_URL, SLACK_API_URL and SLACK_BOT_TOKEN in the environment.
+`python -m tests.delivery.worker` with DATABASE_URL, SLACK_API_URL and SLACK_BOT_TOKEN in the environment. It only
+delivers, unless SLACK_APP_TOKEN is there too. CLOCK_AHEAD is by how many seconds its clock is wrong; with several
+values, separated by commas, it jumps.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import signal
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 
 from slack_sdk.errors import SlackApiError
 
+from bot.app import Bot
 from bot.delivery.pace import Pace
 from bot.delivery.service import Delivery, own_store
 from bot.log import configure
@@ -37,21 +42,52 @@ HURRIED = Pace(
 )
 
 
+class Clock:
+    """The process's time of day."""
+
+    def __init__(self) -> None:
+        self._offset = 0.0
+        self._true = time.time
+
+    def now(self) -> datetime:
+        """What it says at the moment."""
+        return datetime.fromtimestamp(self._true(), UTC) + timedelta(seconds=self._offset)
+
+    def go_wrong(self, ahead_s: list[float]) -> None:
+        """From now on it is set to and fro between these, for everybody in the process who asks `time.time`."""
+        self._offset = ahead_s[0]
+        time.time = lambda: self._true() + self._offset
+
+        def go() -> None:
+            while True:
+                time.sleep(random.uniform(0.1, 0.5))
+                self._offset = random.choice(ahead_s)
+
+        threading.Thread(target=go, daemon=True).start()
+
+
 def main() -> None:
-    """Delivers until SIGTERM."""
+    """Works until SIGTERM."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     configure(LogLevel.ERROR, LogFormat.JSON)
     api_url = os.environ["SLACK_API_URL"]
+    clock = Clock()
+    if "CLOCK_AHEAD" in os.environ:
+        clock.go_wrong([float(one) for one in os.environ["CLOCK_AHEAD"].split(",")])
     store = Store.open(os.environ["DATABASE_URL"])
     clients = _connected(api_url)
-    delivery = Delivery(
-        own_store(store), clients, Identity(store, clients, Background(api_url)), api_url=api_url, pace=HURRIED
-    )
-    delivery.start()
+    working: Bot | Delivery
+    if "SLACK_APP_TOKEN" in os.environ:
+        app_token = os.environ["SLACK_APP_TOKEN"]
+        working = Bot(store, clients, api_url=api_url, command="/incident", app_token=app_token, pace=HURRIED)
+    else:
+        identity = Identity(store, clients, Background(api_url))
+        working = Delivery(own_store(store), clients, identity, api_url=api_url, pace=HURRIED, clock=clock.now)
+    working.start()
     print("ready", flush=True)  # noqa: T201
     stop.wait()
-    delivery.stop()
+    working.stop()
 
 
 def _connected(api_url: str) -> Clients:
