@@ -217,6 +217,7 @@ def test_buttons_of_old_messages_do_what_they_still_can(world: World) -> None:
 def test_a_button_of_an_incident_that_is_gone_is_answered(world: World) -> None:
     world.declare("Payments fail")
     shown = world.view(world.ben, 1)
+    world.rest()  # delivery holds what is deleted here
     with world.store.write() as tx:
         tx.exec_driver_sql("DELETE FROM incident")
     for label in ("Acknowledge", "Resolve", "Comment", "Activity", "Subscribe"):
