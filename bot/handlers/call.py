@@ -19,6 +19,7 @@ from bot.people.identity import Identity
 from bot.people.mentions import MentionReader
 from bot.slack.clients import Clients
 from storage.engine import Store
+from storage.queries.access import Ahead
 from storage.queries.once import first_time
 
 
@@ -49,6 +50,7 @@ class Call:
     now: datetime
     connection: Connection  # in autocommit, for reading; gone once `write` begins
     once: str | None = None  # the key of a request that Slack may deliver again by itself (an event)
+    ahead: Ahead | None = None  # what was asked together with who asks, answered
 
     @contextmanager
     def write(self, once: str | None = None) -> Iterator[Connection]:

@@ -51,6 +51,7 @@ from bot.slack.outcomes import Answer, Done, DrawHome, FormErrors, NotNow, OpenF
 from bot.slack.requests import Ask, Command, Event, Press, Shortcut, Submission, Suggestion
 from storage.errors import Contended, DatabaseAway
 from storage.queries import access
+from storage.queries.access import Ahead
 
 log = structlog.get_logger(__name__)
 
@@ -74,6 +75,9 @@ COMMANDS: Mapping[str, Callable[[Call, Command, str], Outcome]] = {
     "digest": digest.command,
     "whoami": help.whoami,
 }
+
+# What reads one thing looks it up together with who asks: None where that cannot be. Raises BadWords.
+AHEAD: Mapping[str, Callable[[str], Ahead | None]] = {"list": list.ahead, "view": view.ahead}
 
 # By action_id; the label of the button stands behind it. Home's tabs and menus are matched by how they begin.
 BUTTONS: Mapping[str, Callable[[Call, Press], Outcome]] = {
@@ -175,11 +179,11 @@ class Desk:
             if verb in ("", "help"):
                 return help.say(words, self._tools.command)
             if readable(verb).removeprefix("#").isdigit():
-                return self._call(ask, lambda call: view.command(call, ask, ask.text))
+                return self._call(ask, lambda call: view.command(call, ask, ask.text), _ahead("view", ask.text))
             handler = COMMANDS.get(verb)
             if handler is None:
                 raise _unknown_command(verb)
-            return self._call(ask, lambda call: handler(call, ask, words))
+            return self._call(ask, lambda call: handler(call, ask, words), _ahead(verb, words))
 
         # A lone number that is wrong is quickly typed again; a text is not.
         rest = readable(words).split()
@@ -288,12 +292,12 @@ class Desk:
                 access.people_to_ask_again(tx, person.workspace_id, person.user_id)
         return Done()
 
-    def _call(self, ask: Ask, handler: Callable[[Call], T]) -> T:
+    def _call(self, ask: Ask, handler: Callable[[Call], T], ahead: Ahead | None = None) -> T:
         now = self._clock()
         with self._tools.store.read() as connection:
-            who = self._tools.identity.access(connection, ask.person, now)
+            who = self._tools.identity.access(connection, ask.person, now, ahead)
             once = ask.key if isinstance(ask, Command) and ask.said else None
-            return handler(Call(self._tools, who, now, connection, once))
+            return handler(Call(self._tools, who, now, connection, once, ahead))
 
     def _counted(self, kind: str, name: str, work: Callable[[], Outcome]) -> Outcome | _Mishap:
         outcome, result = self._guarded(work, f"{kind} {name}", None)
@@ -324,6 +328,13 @@ class Desk:
             log.exception("unexpected error", error_id=error_id, what=what)
             message, result = answers.broken(error_id, typed, command), "error"
         return _Mishap(message, message["text"]), result
+
+
+def _ahead(verb: str, words: str) -> Ahead | None:
+    try:
+        return AHEAD[verb](words) if verb in AHEAD else None
+    except BadWords:  # to be told once it is known that they may ask at all
+        return None
 
 
 def _options(call: Call, ask: Suggestion) -> Sequence[Mapping[str, Any]]:

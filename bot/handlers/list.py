@@ -15,12 +15,22 @@ from bot.messages.blocks import Message
 from bot.slack.outcomes import Answer, Done, OpenForm, Outcome
 from bot.slack.requests import Command, Press, Submission
 from storage.queries import directory, incidents, listing
+from storage.queries.access import Ahead
 from storage.rows import Cursor
+
+
+def ahead(words: str) -> Ahead | None:
+    """The page that is asked for, where it can be looked up together with who asks."""
+    return search.first_page_ahead(filters.parse(readable(storable(words))))
 
 
 def command(call: Call, _ask: Command, words: str) -> Outcome:
     """`list [filters]`."""
-    return Answer(_page(call, filters.parse(readable(storable(words))), None))
+    query = filters.parse(readable(storable(words)))
+    if call.ahead is not None:
+        page = listing.page_ahead(call.ahead, size=search.PAGE_SIZE)
+        return Answer(messages.list_page(query, page, call.now, cursor=None, command=call.tools.command))
+    return Answer(_page(call, query, None))
 
 
 def turn(call: Call, ask: Press) -> Outcome:

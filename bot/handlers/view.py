@@ -16,9 +16,16 @@ from bot.messages import incident as messages
 from bot.messages.blocks import Message
 from bot.slack.outcomes import Answer, Outcome
 from bot.slack.requests import Ask, Command, Press
+from storage.queries.access import Ahead
 from storage.rows import IncidentHead
 
 FORM = "view N"
+
+
+def ahead(words: str) -> Ahead | None:
+    """The incident that is asked for, to be looked up together with who asks."""
+    word, _ = first_word(words)
+    return lookup.details_ahead(number(word, FORM)) if word else None
 
 
 def command(call: Call, _ask: Command, words: str) -> Outcome:
@@ -26,7 +33,7 @@ def command(call: Call, _ask: Command, words: str) -> Outcome:
     word, _ = first_word(words)
     if not word:
         return pick.offer(call, "view")
-    return Answer(drawn(call.connection, call, number(word, FORM)))
+    return Answer(drawn(call.connection, call, number(word, FORM), ahead=call.ahead))
 
 
 def press(call: Call, ask: Press) -> Outcome:
@@ -39,9 +46,11 @@ def in_place(call: Call, ask: Press) -> Outcome:
     return surface.look(ask, drawn(call.connection, call, number(ask.value, FORM)), replace=True)
 
 
-def drawn(connection: Connection, call: Call, identifier: int, *, notice: str | None = None) -> Message:
+def drawn(
+    connection: Connection, call: Call, identifier: int, *, notice: str | None = None, ahead: Ahead | None = None
+) -> Message:
     """The incident as the caller may see it, from the given connection. Raises NotFound."""
-    return messages.details(lookup.details(connection, call.access, identifier), call.now, notice=notice)
+    return messages.details(lookup.details(connection, call.access, identifier, ahead), call.now, notice=notice)
 
 
 def changed(connection: Connection, call: Call, ask: Press, incident: IncidentHead, notice: str) -> Outcome:

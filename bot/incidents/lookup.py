@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 from bot.incidents.access import Access
 from bot.incidents.errors import NotFound
 from storage.queries import incidents
+from storage.queries.access import Ahead
 from storage.rows import IncidentDetails, IncidentHead
 
 _LARGEST_IDENTIFIER = 2**63 - 1  # what the column holds
@@ -15,17 +16,22 @@ _LARGEST_IDENTIFIER = 2**63 - 1  # what the column holds
 def incident(connection: Connection, access: Access, identifier: int, *, lock: bool = False) -> IncidentHead:
     """The incident with that identifier, if the caller sees it; with `lock`, its row is held. Raises NotFound."""
     found = None
-    if 0 < identifier <= _LARGEST_IDENTIFIER:
+    if _possible(identifier):
         found = incidents.incident_head(connection, access.organization_id, identifier, access.project_ids, lock=lock)
     if found is None:
         raise NotFound(identifier)
     return found
 
 
-def details(connection: Connection, access: Access, identifier: int) -> IncidentDetails:
-    """The incident whole, as the caller may see it. Raises NotFound."""
+def details_ahead(identifier: int) -> Ahead | None:
+    """The same incident, to be looked up together with who asks; None for a number that none can have."""
+    return incidents.details_ahead(identifier) if _possible(identifier) else None
+
+
+def details(connection: Connection, access: Access, identifier: int, ahead: Ahead | None = None) -> IncidentDetails:
+    """The incident whole, as the caller may see it. `ahead` is `details_ahead`, answered. Raises NotFound."""
     found = None
-    if 0 < identifier <= _LARGEST_IDENTIFIER:
+    if _possible(identifier):
         found = incidents.incident_details(
             connection,
             access.organization_id,
@@ -33,7 +39,12 @@ def details(connection: Connection, access: Access, identifier: int) -> Incident
             project_ids=access.project_ids,
             member_id=access.member_id,
             workspace_id=access.workspace_id,
+            ahead=ahead,
         )
     if found is None:
         raise NotFound(identifier)
     return found
+
+
+def _possible(identifier: int) -> bool:
+    return 0 < identifier <= _LARGEST_IDENTIFIER

@@ -14,7 +14,8 @@ from bot.incidents.access import Access
 from bot.incidents.errors import BadWords
 from bot.incidents.filters import FORM, ListQuery, moment
 from bot.incidents.words import closest, shortened
-from storage.queries import directory
+from storage.queries import directory, listing
+from storage.queries.access import Ahead
 from storage.queries.listing import ListFilter
 from storage.values import NO_TEAM, Status
 
@@ -49,6 +50,13 @@ def resolve(connection: Connection, access: Access, query: ListQuery, now: datet
         unseen_by=access.member_id if query.unseen else None,
         followed_by=access.member_id if query.following else None,
     )
+
+
+def first_page_ahead(query: ListQuery) -> Ahead | None:
+    """The first page, to be looked up together with who asks; None where the filters have to be resolved before."""
+    if query != ListQuery(show=query.show):
+        return None
+    return listing.newest_ahead(open=query.show == "open", status=_STATUSES.get(query.show), size=PAGE_SIZE)
 
 
 def project_by_slug(connection: Connection, access: Access, slug: str) -> directory.Named:

@@ -127,19 +127,21 @@ class Identity:
         self._clients = clients
         self._background = background
 
-    def access(self, connection: Connection, person: Person, now: datetime) -> Access:
-        """Who a person is and what they see, with one query where they are known.
+    def access(
+        self, connection: Connection, person: Person, now: datetime, ahead: queries.Ahead | None = None
+    ) -> Access:
+        """Who a person is and what they see, with one query where they are known, which answers `ahead` too.
 
         `connection` is in autocommit. Raises NotConnected, FromElsewhere, NotMember, IncidentsOff, SlackAway,
         DatabaseAway.
         """
-        standing = queries.standing(connection, person.workspace_id, person.user_id)
+        standing = queries.standing(connection, person.workspace_id, person.user_id, ahead)
         if standing is None:
             raise NotConnected
         age = now - standing.date_checked if standing.date_checked else None
         if age is None or age > BELIEVED_FOR:
             self._ask_slack(connection, standing, person.workspace_id, person.user_id, now)
-            standing = queries.standing(connection, person.workspace_id, person.user_id)
+            standing = queries.standing(connection, person.workspace_id, person.user_id, ahead)
             if standing is None:
                 raise NotConnected
         elif age > FRESH_FOR:

@@ -40,16 +40,24 @@ class _Client(SocketModeClient):
 
     on_request: Callable[[SocketModeRequest], None]
 
+    def enqueue_message(self, message: str) -> None:
+        """Takes what the socket brought, on the thread that reads it: a request needs no other to be handed over."""
+        try:
+            found = json.loads(message) if message.startswith("{") else {}
+            if request := SocketModeRequest.from_dict(found):
+                self.on_request(request)
+            else:
+                self.message_queue.put(found)
+        except Exception:  # the thread goes on reading
+            log.exception("what the socket brought could not be taken")
+
     def process_message(self) -> None:
         try:
-            raw = self.message_queue.get(timeout=1)
+            message = self.message_queue.get(timeout=1)
         except queue.Empty:
             return
-        message = json.loads(raw) if raw and raw.startswith("{") else {}
-        if message.get("type") == "disconnect":
+        if message and message.get("type") == "disconnect":
             self.connect_to_new_endpoint(force=True)
-        elif request := SocketModeRequest.from_dict(message):
-            self.on_request(request)
 
     def send_message(self, message: str) -> None:
         """Sends a text, once more where the connection is just being renewed. Raises SlackClientNotConnectedError.
@@ -101,6 +109,7 @@ class SocketLine:
     def __init__(self, line: Line, *, app_token: str, api_url: str) -> None:
         self._line = line
         self._watch = Watch()
+        self._closing = False
         self._client = _Client(
             app_token=app_token,
             web_client=web_client(api_url),
@@ -123,11 +132,10 @@ class SocketLine:
         """Answers every request that has arrived, and hangs up. Takes DRAIN_S seconds at the most."""
         client = self._client
         client.auto_reconnect_enabled = False
-        client.closed = True  # ends the loop that takes requests off the queue,
+        self._closing = True
+        client.closed = True  # ends the loop that hears Slack's goodbyes,
         client.message_queue.put(None)  # which may be waiting for one
         client.message_processor.shutdown()  # type: ignore[no-untyped-call]
-        while not client.message_queue.empty():
-            client.process_message()
         finished = threading.Thread(target=client.message_workers.shutdown, name="drain", daemon=True)
         finished.start()
         finished.join(DRAIN_S)
@@ -146,7 +154,13 @@ class SocketLine:
 
         # From here on, not from when a worker takes it: where all of them are held up, nobody would be told.
         pending = self._watch.start(late)
-        self._client.message_workers.submit(self._answer, request, pending)
+        try:
+            self._client.message_workers.submit(self._answer, request, pending)
+        except RuntimeError:
+            pending.claim()
+            if not self._closing:
+                raise
+            log.info("a request came too late to be taken; Slack will bring it to another", type=request.type)
 
     def _answer(self, request: SocketModeRequest, pending: Pending) -> None:
         if not pending.begin():

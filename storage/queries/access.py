@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -13,26 +14,25 @@ from storage.models import Member, SlackPerson
 from storage.prepared import Prepared
 
 # Written out rather than composed: it stands before every answer of the bot.
-_STANDING = Prepared(
-    """
-SELECT o.id, o.slug, o.name, o.incidents, o.open_membership, o.shared_channels,
-       p.user_id IS NOT NULL, p.date_checked, p.home_team, p.timezone,
-       m.id, m.email, m.name, m.role, m.superuser,
-       coalesce(o.open_membership OR m.superuser OR m.role IN ('owner', 'manager'), false),
-       ARRAY(SELECT mt.team_id FROM member_team mt WHERE mt.member_id = m.id),
+_CALLER = """
+SELECT o.id AS organization_id, o.slug, o.name AS organization, o.incidents, o.open_membership, o.shared_channels,
+       p.user_id IS NOT NULL AS known, p.date_checked, p.home_team, p.timezone,
+       m.id AS member_id, m.email, m.name, m.role, m.superuser,
+       m.id IS NOT NULL AND (o.open_membership OR m.superuser OR m.role IN ('owner', 'manager')) AS sees_all,
+       ARRAY(SELECT mt.team_id FROM member_team mt WHERE mt.member_id = m.id) AS team_ids,
        ARRAY(SELECT pr.id FROM project pr
              WHERE pr.organization_id = o.id AND m.id IS NOT NULL
                AND (o.open_membership OR m.superuser OR m.role IN ('owner', 'manager')
                     OR EXISTS (SELECT FROM project_team pt JOIN member_team mt ON mt.team_id = pt.team_id
-                               WHERE pt.project_id = pr.id AND mt.member_id = m.id)))
+                               WHERE pt.project_id = pr.id AND mt.member_id = m.id))) AS project_ids
 FROM workspace w
 JOIN organization o ON o.id = w.organization_id
 LEFT JOIN slack_person p ON p.workspace_id = w.id AND p.user_id = %(user_id)s
 LEFT JOIN member m ON m.id = p.member_id AND m.organization_id = o.id AND m.date_removed IS NULL
 WHERE w.id = %(workspace_id)s
-""",
-    {"workspace_id": "text", "user_id": "text"},
-)
+"""
+_CALLER_TYPES = {"workspace_id": "text", "user_id": "text"}
+_STANDING = Prepared(_CALLER, _CALLER_TYPES)
 
 # The same for members, when something concerns them that they did not ask for (mentions, notifications).
 _VISIBLE_TO = """
@@ -72,8 +72,66 @@ class Standing:
     project_ids: list[int]  # the projects they see
 
 
-def standing(connection: Connection, workspace_id: str, user_id: str) -> Standing | None:
-    """What the database knows of a Slack person; None where the workspace belongs to no organization."""
+_DATE_CHECKED = [field.name for field in fields(Standing)].index("date_checked")
+
+
+# What a statement needs to know of who asks, and where `_CALLER` has it.
+_OF_CALLER = {
+    "%(organization_id)s": "caller.organization_id",
+    "%(project_ids)s": "caller.project_ids",
+    "%(member_id)s": "caller.member_id",
+}
+
+
+def with_caller(sql: str, types: Mapping[str, str]) -> Prepared:
+    """A statement that finds out who asks, and answers `sql` for them, for `Ahead`.
+
+    `sql` and `types` are as for Prepared. Its parameters `organization_id`, `project_ids` and `member_id` are the
+    caller's; the others remain.
+    """
+    for parameter, column in _OF_CALLER.items():
+        sql = sql.replace(parameter, column)
+    # The answer is told row by row as it is; who asks is one value, and told once.
+    return Prepared(
+        f"""
+WITH caller AS MATERIALIZED ({_CALLER})
+SELECT CASE WHEN row_number() OVER () = 1 THEN row_to_json(caller) END, answer.*
+FROM caller LEFT JOIN LATERAL (SELECT true AS found, asked.* FROM ({sql}) asked) answer ON true
+""",  # noqa: S608 - composed of constants
+        {**_CALLER_TYPES, **types},
+    )
+
+
+class Ahead:
+    """A question that is asked together with who asks it: one round trip to the database instead of two.
+
+    Its answer counts only when the standing that came with it lets them in.
+    """
+
+    def __init__(self, statement: Prepared, parameters: Mapping[str, Any]) -> None:
+        """`statement` is one of `with_caller`."""
+        self._statement = statement
+        self._parameters = parameters
+        self.rows: list[tuple[Any, ...]] = []  # the answer
+
+    def standing(self, connection: Connection, workspace_id: str, user_id: str) -> Standing | None:
+        """As `standing`, and the answer with it."""
+        found = self._statement.rows(connection, {**self._parameters, "workspace_id": workspace_id, "user_id": user_id})
+        self.rows = [row[2:] for row in found if row[1]]
+        if not found:
+            return None
+        caller = list(found[0][0].values())
+        caller[_DATE_CHECKED] = caller[_DATE_CHECKED] and datetime.fromisoformat(caller[_DATE_CHECKED])
+        return Standing(*caller)
+
+
+def standing(connection: Connection, workspace_id: str, user_id: str, ahead: Ahead | None = None) -> Standing | None:
+    """What the database knows of a Slack person; None where the workspace belongs to no organization.
+
+    With `ahead` that is answered too.
+    """
+    if ahead is not None:
+        return ahead.standing(connection, workspace_id, user_id)
     row = _STANDING.row(connection, {"workspace_id": workspace_id, "user_id": user_id})
     return None if row is None else Standing(*row)
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select, update
 from storage.models import Incident, IncidentProject
 from storage.prepared import Prepared
 from storage.queries import outbox
+from storage.queries.access import Ahead, with_caller
 from storage.queries.activity import entry_from, mentions_in
 from storage.rows import IncidentDetails, IncidentHead, Mentions, NewIncident, Seen
 from storage.values import NO_TEAM, Status, StatusMethod
@@ -19,8 +20,7 @@ from storage.values import NO_TEAM, Status, StatusMethod
 SEEN_SHOWN = 10
 
 
-_DETAILS = Prepared(
-    """
+_DETAILS_SQL = """
 SELECT i.id, i.identifier, i.title, i.status, i.environment, i.url, i.source, i.date_started, i.date_closed,
        team.name,
        ARRAY(SELECT pr.slug FROM incident_project ip JOIN project pr ON pr.id = ip.project_id
@@ -42,15 +42,21 @@ LEFT JOIN LATERAL (SELECT a.*, m.name FROM incident_activity a LEFT JOIN member 
 WHERE i.organization_id = %(organization_id)s AND i.identifier = %(identifier)s
   AND EXISTS (SELECT FROM incident_project ip
               WHERE ip.incident_id = i.id AND ip.project_id = ANY(%(project_ids)s) OFFSET 0)
-""",
-    {
-        "organization_id": "bigint",
-        "identifier": "bigint",
-        "project_ids": "bigint[]",
-        "member_id": "bigint",
-        "seen_shown": "int",
-    },
-)
+"""
+_DETAILS_TYPES = {
+    "organization_id": "bigint",
+    "identifier": "bigint",
+    "project_ids": "bigint[]",
+    "member_id": "bigint",
+    "seen_shown": "int",
+}
+_DETAILS = Prepared(_DETAILS_SQL, _DETAILS_TYPES)
+_DETAILS_WITH_CALLER = with_caller(_DETAILS_SQL, _DETAILS_TYPES)
+
+
+def details_ahead(identifier: int) -> Ahead:
+    """An incident as a caller sees it, before it is known who that is; for `incident_details`."""
+    return Ahead(_DETAILS_WITH_CALLER, {"identifier": identifier, "seen_shown": SEEN_SHOWN})
 
 
 def incident_details(
@@ -61,18 +67,25 @@ def incident_details(
     project_ids: Sequence[int],
     member_id: int,
     workspace_id: str,
+    ahead: Ahead | None = None,
 ) -> IncidentDetails | None:
-    """An incident as the caller may see it; None when there is none or it is not theirs to see."""
-    row = _DETAILS.row(
-        connection,
-        {
-            "organization_id": organization_id,
-            "identifier": identifier,
-            "project_ids": list(project_ids),
-            "member_id": member_id,
-            "seen_shown": SEEN_SHOWN,
-        },
-    )
+    """An incident as the caller may see it; None when there is none or it is not theirs to see.
+
+    `ahead` is the answer to `details_ahead`, where that has been asked.
+    """
+    if ahead is not None:
+        row = ahead.rows[0] if ahead.rows else None
+    else:
+        row = _DETAILS.row(
+            connection,
+            {
+                "organization_id": organization_id,
+                "identifier": identifier,
+                "project_ids": list(project_ids),
+                "member_id": member_id,
+                "seen_shown": SEEN_SHOWN,
+            },
+        )
     if row is None:
         return None
     latest = None if row[16] is None else entry_from(row[16:25])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from storage.prepared import Prepared
+from storage.queries.access import Ahead, with_caller
 from storage.rows import Cursor, IncidentLine, IncidentPage
 from storage.values import Status
 
@@ -55,6 +56,34 @@ def incident_page(
     caller's, for `seen_by_caller`.
     """
     rows = _rows(connection, _Page(wanted, cursor), {"member_id": member_id, "size": size + 1})
+    return _page_of(rows, cursor, size)
+
+
+def newest_ahead(*, open: bool = False, status: Status | None = None, size: int) -> Ahead:
+    """The first page of the incidents of a status that a caller sees, before it is known who that is; the answer
+    is `page_ahead`'s.
+    """
+    return Ahead(_newest_with_caller(open, status is not None), {"status": status, "size": size + 1})
+
+
+def page_ahead(asked: Ahead, *, size: int) -> IncidentPage:
+    """The answer to `newest_ahead`, of the same size."""
+    return _page_of(asked.rows, None, size)
+
+
+@cache
+def _newest_with_caller(open: bool, status: bool) -> Prepared:
+    """Both ways to the newest incidents, of which one is gone: the caller sees all projects, or does not."""
+    wanted = ListFilter(project_ids=(), open=open, status=Status.OPEN if status else None)
+    whole, each = _Page(replace(wanted, organization_id=0), None), _Page(wanted, None)
+    newest = (
+        f"SELECT * FROM ({whole.newest()}) of_all WHERE caller.sees_all"
+        f" UNION ALL SELECT * FROM ({each.newest()}) of_each WHERE NOT caller.sees_all"
+    )
+    return with_caller(whole.drawn(newest), _PAGE_TYPES)
+
+
+def _page_of(rows: Sequence[Sequence[Any]], cursor: Cursor | None, size: int) -> IncidentPage:
     lines = [_line(row) for row in rows]
     more = len(lines) > size
     lines = lines[:size]
@@ -82,7 +111,7 @@ def _rows(connection: Connection, page: _Page, more: dict[str, Any]) -> Sequence
     """
     parameters = page.parameters | more
     if not page.of_incident:
-        return _run(connection, page, page.merged(), parameters)
+        return _run(connection, page, page.drawn(page.newest()), parameters)
     if page.wanted.followed_by is None:
         near = _run(connection, page, page.near(), parameters)
         if len(near) == more["size"]:
@@ -213,12 +242,12 @@ class _Page:
         )
         return branch, branches
 
-    def merged(self) -> str:
-        """The newest that pass from each branch, merged."""
+    def newest(self) -> str:
+        """The newest that pass from each branch, merged; to be drawn."""
         branch, branches = self._branch(self.of_incident, "%(size)s", join=bool(self.of_incident))
         if not branches:
-            return self._drawn(branch)
-        return self._drawn(
+            return branch
+        return (
             f"SELECT DISTINCT newest.started, newest.incident_id FROM {branches} CROSS JOIN LATERAL ({branch}) newest"
             f" ORDER BY started {self.direction}, incident_id {self.direction} LIMIT %(size)s"
         )
@@ -232,11 +261,11 @@ class _Page:
         passes = f"(SELECT FROM incident i WHERE i.id = n.incident_id AND {' AND '.join(self.of_incident)} OFFSET 0)"
         order = f"ORDER BY n.started {self.direction}, n.incident_id {self.direction}"
         if not branches:
-            return self._drawn(f"SELECT n.* FROM ({branch}) n CROSS JOIN LATERAL {passes} p {order} LIMIT %(size)s")
+            return self.drawn(f"SELECT n.* FROM ({branch}) n CROSS JOIN LATERAL {passes} p {order} LIMIT %(size)s")
         newer, edge, outermost, beyond = (
             (">", "min", "max", "-infinity") if self.direction == "DESC" else ("<", "max", "min", "infinity")
         )
-        return self._drawn(f"""
+        return self.drawn(f"""
 WITH near AS MATERIALIZED (
     SELECT b.* FROM {branches} CROSS JOIN LATERAL (
         SELECT x.*, CASE WHEN count(*) OVER () = %(depth)s THEN {edge}(x.started) OVER () END AS edge
@@ -266,12 +295,12 @@ CROSS JOIN LATERAL {passes} p {order} LIMIT %(size)s""")
                 conditions.append("i.status <> 2")  # said again, for the index of open titles
         if self.wanted.team_ids is not None:
             conditions.append(f"{team} = ANY(%(team_ids)s)")
-        return self._drawn(
+        return self.drawn(
             f"SELECT DISTINCT {started} AS started, {id_} AS incident_id FROM {source} WHERE {' AND '.join(conditions)}"
             f" ORDER BY started {self.direction}, incident_id {self.direction} LIMIT %(size)s"
         )
 
-    def _drawn(self, page: str) -> str:
+    def drawn(self, page: str) -> str:
         """What a list shows of the incidents on a page."""
         return f"""
 SELECT i.id, i.identifier, i.title, i.status, i.environment, i.date_started, i.date_closed, team.slug,
