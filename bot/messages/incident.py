@@ -100,15 +100,16 @@ def list_page(
     """A page of a list. `cursor` is where it begins, `command` the slash command, for the hints."""
     if not page.lines:
         return _nothing(query, command)
+    heading = _heading(query)
     blocks: list[Block] = [context(notice)] if notice else []
-    blocks.append(section(bold(_heading(query))))
+    blocks.append(section(bold(heading)))
     for line in page.lines:
         blocks.append(section(incident_line(line, now), accessory=button("View", "view", str(line.identifier))))
     here = place_written(query, cursor)
     blocks.append(
         actions([*_turning(query, page), button("Share", "list_share", here), button("Filter", "list_filter", here)])
     )
-    text = _heading(query) + ": " + ", ".join(title_of(line.identifier, line.title) for line in page.lines)
+    text = heading + ": " + ", ".join(title_of(line.identifier, line.title) for line in page.lines)
     return message(text, blocks)
 
 

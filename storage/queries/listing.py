@@ -304,12 +304,12 @@ CROSS JOIN LATERAL {passes} p {order} LIMIT %(size)s""")
         """What a list shows of the incidents on a page."""
         return f"""
 SELECT i.id, i.identifier, i.title, i.status, i.environment, i.date_started, i.date_closed, team.slug,
-       (SELECT count(*) FROM incident_seen s WHERE s.incident_id = i.id),
-       EXISTS (SELECT FROM incident_seen s
-               WHERE s.incident_id = i.id AND s.member_id = %(member_id)s OFFSET 0)
+       seen.times, seen.by_caller
 FROM ({page}) page
 JOIN incident i ON i.id = page.incident_id
 LEFT JOIN team ON team.id = i.team_id
+CROSS JOIN LATERAL (SELECT count(*) AS times, coalesce(bool_or(s.member_id = %(member_id)s), false) AS by_caller
+                    FROM incident_seen s WHERE s.incident_id = i.id) seen
 ORDER BY page.started {self.direction}, page.incident_id {self.direction}
 """
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.stories.conftest import World
+from tests.stories.conftest import IN_BOTH_MODES, World
+
+pytestmark = IN_BOTH_MODES
 
 
 def test_a_declared_incident_is_shown_with_its_buttons(world: World) -> None:
