@@ -338,8 +338,9 @@ class Walk(RuleBasedStateMachine):
             return
         chosen = json.loads(json.dumps(self.payloads[payload % len(self.payloads)]))
         view = chosen.get("view") or {}
-        declares, word = view.get("callback_id") == "declare", ""
-        if chosen["type"] == "view_submission":
+        sent_off, word = chosen["type"] == "view_submission", ""
+        declares = sent_off and view.get("callback_id") == "declare"
+        if sent_off:
             kept = json.loads(view.get("private_metadata") or "{}")
             word = self.word("i") if declares else self.comment_on(name, int(kept.get("n") or 0))
             # A text of its own, so that every word stands for what one person said in one place.
