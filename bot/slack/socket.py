@@ -10,8 +10,9 @@ import secrets
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from slack_bolt import BoltRequest
@@ -31,14 +32,60 @@ DRAIN_S = 6  # of the ten seconds that a stop may take
 # Nothing says how much an acknowledgement may carry; what is larger goes by response URL, as any answer may.
 LARGEST_ACKNOWLEDGEMENT_BYTES = 60_000
 
+RENEWAL_S = 1.0  # for which an answer waits while its connection is renewed; Slack takes it by another one too
+_TRY_AGAIN_S = 1.0  # between two attempts to renew a connection that was lost
+_LOST = {"type": "disconnect", "reason": "lost"}  # as Slack says it when it does so in good order
+
 _TEXT_FRAME = 0x81  # RFC 6455, 5.2: the only frame of its message, and text
 _MASKED = 0x80
 
 
+class _Socket:
+    """The socket of a connection, which tells when the other side is gone.
+
+    The SDK reads on from a connection that has ended, as fast as it can, until it misses an answer to its pings:
+    half a minute in which nothing arrives.
+    """
+
+    def __init__(self, sock: Any, lost: Callable[[], None]) -> None:
+        self._sock = sock
+        self._lost = lost
+
+    def recv(self, size: int) -> bytes:
+        """What has arrived; nothing once the connection has ended."""
+        try:
+            data: bytes = self._sock.recv(size)
+        except ConnectionError:
+            data = b""
+        if not data:
+            self._lost()
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
 class _Client(SocketModeClient):
-    """The SDK's client, which hands a request over when it arrives and not when a worker is free for it."""
+    """The SDK's client, which hands a request over when it arrives and not when a worker is free for it, and renews
+    a connection as soon as it is lost.
+    """
 
     on_request: Callable[[SocketModeRequest], None]
+    _renewed_at = 0.0
+
+    def connect(self) -> None:
+        super().connect()
+        session = self.current_session
+        if session is not None and session.sock is not None:
+            session.sock = cast(Any, _Socket(session.sock, self._on_lost))
+
+    def _on_lost(self) -> None:
+        # Asked for again until there is another connection, as an attempt may fail.
+        if not self.closed and time.monotonic() - self._renewed_at > _TRY_AGAIN_S:
+            self._renewed_at = time.monotonic()
+            log.warning("the connection to Slack was lost; it is renewed")
+            self.message_queue.put(_LOST)
+        time.sleep(0.02)  # its reader comes back at once
 
     def enqueue_message(self, message: str) -> None:
         """Takes what the socket brought, on the thread that reads it: a request needs no other to be handed over."""
@@ -60,19 +107,22 @@ class _Client(SocketModeClient):
             self.connect_to_new_endpoint(force=True)
 
     def send_message(self, message: str) -> None:
-        """Sends a text, once more where the connection is just being renewed. Raises SlackClientNotConnectedError.
+        """Sends a text, by the next connection where this one is lost. Raises SlackClientNotConnectedError.
 
         In place of the SDK's own, which masks byte by byte (0.3 ms for a list), cannot write the length of more
         than 65,535 bytes, and takes it that the socket takes everything at once.
         """
         frame = text_frame(message.encode())
+        session = self.current_session
         try:
             self._send(frame)
         except SlackClientNotConnectedError:
-            with self.connect_operation_lock:
-                if not self.is_connected():
+            deadline = time.monotonic() + RENEWAL_S
+            while self.current_session is session or not self.is_connected():
+                if time.monotonic() > deadline:
                     raise
-                self._send(frame)
+                time.sleep(0.02)
+            self._send(frame)
 
     def _send(self, frame: bytes) -> None:
         session = self.current_session
@@ -174,6 +224,8 @@ class SocketLine:
                     self._acknowledge(request, payload)
             elif payload and payload.get("text"):
                 self._line.answer_late(request.payload, payload)
+        except SlackClientNotConnectedError as error:
+            log.warning("an answer was lost with its connection", type=request.type, error=str(error))
         except Exception:
             log.exception("a request could not be answered", type=request.type)
 

@@ -150,6 +150,18 @@ class World:
             assert time.monotonic() < deadline, "delivery does not come to rest"
             time.sleep(0.02)
 
+    def wait_for_blocked(self, count: int = 1) -> None:
+        """Waits until so many of the bot's transactions wait for a lock."""
+        blocked = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+
+        def enough() -> bool:
+            with self.store.read() as connection:
+                return int(connection.exec_driver_sql(blocked).scalar_one()) >= count
+
+        self.slack.wait_until(enough, what=f"{count} blocked transactions")
+
     def ask(self, person: Person, words: str, *, channel: Channel | None = None) -> Answer:
         """What somebody types behind the slash command, in #checkout unless another channel is named."""
         return person.command(COMMAND, words, channel=channel or self.cast.checkout)
