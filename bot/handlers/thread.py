@@ -189,8 +189,11 @@ def _deleted(tools: Tools, event: Event, ts: str, gone: Mapping[str, Any], now: 
         known = threads.reply(tx, card.destination_id, ts)
         if known is None:
             # The news of its end came first; what it said is not taken up when it comes.
-            threads.meet(tx, card.destination_id, ts, gone=True)
-        elif not known.gone:
+            if threads.meet(tx, card.destination_id, ts, gone=True):
+                return Done()
+            # It was being taken up, unseen, by another transaction, which has ended meanwhile.
+            known = threads.reply(tx, card.destination_id, ts)
+        if known is not None and not known.gone:
             threads.gone(tx, card.destination_id, ts)
             if known.activity_id is not None:
                 comments.withdraw(tx, card.incident_id, known.activity_id, now, said_in=card.channel_id)

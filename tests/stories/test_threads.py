@@ -169,3 +169,17 @@ def test_events_that_come_twice_and_in_another_order_change_nothing(world: World
     world.rest()
     text = log(world)
     assert text.count("third") == 1 and "first" not in text and "second" not in text and "never mind" not in text
+
+
+def test_a_reply_deleted_while_it_is_taken_up_leaves_no_comment(world: World) -> None:
+    world.declare("Payments fail with 502")
+    card(world)
+    world.rest()
+    with world.store.write() as tx:
+        tx.exec_driver_sql("LOCK TABLE outbox")  # so that the reply waits, half taken up
+        said = world.ben.reply(card(world), "never mind")
+        world.wait_for_blocked()
+        world.ben.delete(said)
+        world.wait_for_blocked(2)
+    world.rest()
+    assert "never mind" not in log(world)
