@@ -259,21 +259,21 @@ class Delivery:
             self._stopping.wait(_NOTIFY_EVERY_S)
 
     def _clean(self) -> None:
-        def step() -> None:
-            now = self._clock()
-            with self._store.write() as tx:
-                posts.recover_oldest(tx, self._pace.longest_failed_s, _RECOVERED_AT_ONCE)
-            with self._store.read() as connection:
-                once.forget_old(connection, now)
-                while posts.forget_done(connection, now - KEPT_FOR, _CLEAN_AT_ONCE) == _CLEAN_AT_ONCE:
-                    if self._stopping.is_set():
-                        return
-                while intake.forget_silent(connection, now - ALERTS_KEPT_FOR, _CLEAN_AT_ONCE) == _CLEAN_AT_ONCE:
-                    if self._stopping.is_set():
-                        return
-
         while not self._stopping.wait(_CLEAN_EVERY_S):
-            self._guarded(step, "cleaning up")
+            self._guarded(lambda: self.clean_up(self._clock()), "cleaning up")
+
+    def clean_up(self, now: datetime) -> None:
+        """Forgets what was done long ago, and has silent channels tried again. Raises DatabaseAway, Contended."""
+        with self._store.write() as tx:
+            posts.recover_oldest(tx, self._pace.longest_failed_s, _RECOVERED_AT_ONCE)
+        with self._store.read() as connection:
+            once.forget_old(connection, now)
+            while posts.forget_done(connection, now - KEPT_FOR, _CLEAN_AT_ONCE) == _CLEAN_AT_ONCE:
+                if self._stopping.is_set():
+                    return
+            while intake.forget_silent(connection, now - ALERTS_KEPT_FOR, _CLEAN_AT_ONCE) == _CLEAN_AT_ONCE:
+                if self._stopping.is_set():
+                    return
 
 
 def own_store(store: Store) -> Store:

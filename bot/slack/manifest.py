@@ -11,7 +11,9 @@ from typing import Any
 NAME = "Tocsin"
 PATH = "/slack/events"  # where the bot takes Slack's requests over HTTP
 
-# Each scope with the Web API methods and events that need it.
+# Each scope with the Web API methods and events that need it. What the bot notes in its messages' metadata is read
+# back with their history; metadata.message:read is for events about metadata, which it asks for none of
+# (https://docs.slack.dev/reference/scopes/metadata.message.read).
 SCOPES: dict[str, tuple[str, ...]] = {
     "app_mentions:read": ("app_mention",),
     "channels:history": ("message.channels", "conversations.history", "conversations.replies"),

@@ -77,6 +77,28 @@ def test_commands_presses_and_messages_are_counted_and_timed(slack: Sandbox, cas
     )
 
 
+def test_what_delivery_meets_with_is_counted(slack: Sandbox, cast: Cast, serve: Serve) -> None:
+    bot = serve()
+    slack.faults.rate_limit("chat.postMessage")
+    slack.faults.refuse("chat.postMessage", "invalid_blocks")
+    cast.ada.command("/incident", "declare project:checkout Payments fail", channel=cast.random)
+    cast.dan.wait_for_message(cast.checkout, "#1 Payments fail", timeout=PATIENCE_S)
+    slack.faults.refuse("chat.postMessage", "user_disabled", times=None)
+    cast.ada.command("/incident", "comment 1 @ben look", channel=cast.random)
+    slack.wait_until(
+        lambda: value(bot, "tocsin_posts_failed_total", reason="user_disabled") == 1, PATIENCE_S, "a message given up"
+    )
+    assert value(bot, "tocsin_changes_expanded_total") == 2
+    assert value(bot, "tocsin_posts_retried_total", why="rate") == 1
+    assert value(bot, "tocsin_post_waited_seconds_count", kind="card") == 1
+    assert "tocsin_posts_unknown" in metrics(bot)
+    assert value(bot, "tocsin_posts_refused_blocks_total") == 1
+    assert value(bot, "tocsin_workspace_pauses_total") == 0
+    slack.revoke()
+    slack.wait_until(lambda: value(bot, "tocsin_workspace_pauses_total") == 1, PATIENCE_S, "a pause")
+    slack.problems.clear()
+
+
 def test_whatever_is_sent_adds_no_series_and_no_secret(slack: Sandbox, cast: Cast, serve: Serve) -> None:
     bot = serve()
     cast.ada.command("/incident", "declare project:checkout Payments fail", channel=cast.random)
