@@ -7,8 +7,11 @@ is wrong, and nothing was changed. What a script reads goes to stdout, everythin
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -120,14 +123,27 @@ def _default(context: typer.Context) -> int:
     return serve() if context.invoked_subcommand is None else 0
 
 
-def serve() -> int:
+def serve(
+    while_stdin_open: Annotated[
+        bool, typer.Option("--while-stdin-open", hidden=True, help="Stop when whoever started this is gone.")
+    ] = False,
+) -> int:
     """Runs the bot: migrates the database, connects to Slack, takes alerts over HTTP."""
+    if while_stdin_open:
+        threading.Thread(target=_stop_with_stdin, name="stdin", daemon=True).start()
     settings = _settings()
     if settings.mode is Mode.NONE:
         raise SettingsError(f"Not set: {' and '.join(settings.missing)}. {_DEMO_HINT}")
     from bot.app import serve as run  # the rest of the program is loaded once it is needed
 
     return run(settings)
+
+
+def _stop_with_stdin() -> None:
+    # Not by sys.stdin, whose lock a thread that waits would hold when the interpreter ends.
+    while os.read(0, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def demo(

@@ -17,7 +17,10 @@ STOP_S = 12.0
 
 
 class BotProcess:
-    """`run_bot.py serve` with an environment of its own, its log in a file. A context manager."""
+    """`run_bot.py serve` with an environment of its own, its log in a file. A context manager.
+
+    It does not outlive this process.
+    """
 
     def __init__(self, environment: Mapping[str, str], log: Path) -> None:
         self.log = log
@@ -28,9 +31,10 @@ class BotProcess:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as stream:
             self._process = subprocess.Popen(
-                [sys.executable, str(RUN_BOT), "serve"],
+                [sys.executable, str(RUN_BOT), "serve", "--while-stdin-open"],
                 env=self._environment,
-                stdin=subprocess.DEVNULL,
+                # Nothing is written to it: it is closed when this process ends, however it ends.
+                stdin=subprocess.PIPE,
                 stdout=stream,
                 stderr=stream,
                 # A Ctrl-C at the terminal is for this process, which then ends its child in its turn.
@@ -48,6 +52,8 @@ class BotProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
 
     @property
     def ended(self) -> int | None:

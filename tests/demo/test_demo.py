@@ -17,6 +17,8 @@ from typing import Any
 import httpx
 import pytest
 
+from storage.embedded.lock import try_lock
+
 ROOT = Path(__file__).resolve().parents[2]
 WAIT_S = 60.0
 
@@ -107,6 +109,12 @@ def curl(line: str) -> httpx.Response:
     return httpx.post(url, headers=headers, content=body)
 
 
+def is_free(lock: Path) -> bool:
+    """Whether no process has a database in the folder."""
+    with try_lock(lock) as ours:
+        return ours
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
     running: list[Running] = []
@@ -158,3 +166,23 @@ def test_the_demo(start: Callable[..., Running], tmp_path: Path) -> None:
     assert demo.stop() == 0
     log = (tmp_path / "data" / "demo.log").read_text("utf-8")
     assert "Traceback" not in log
+
+
+@pytest.mark.timeout(120)
+def test_killed_it_leaves_nothing_running(start: Callable[..., Running], tmp_path: Path) -> None:
+    """Neither the bot nor the database outlives a demo that had no time to end them."""
+    demo = start("--port", "0")
+    intake = re.search(r"(http://\S+)/intake/", demo.said)
+    assert intake
+    assert httpx.get(f"{intake[1]}/healthz").is_success
+    demo.kill()
+
+    def answers() -> bool:
+        try:
+            return httpx.get(f"{intake[1]}/healthz").is_success
+        except httpx.TransportError:
+            return False
+
+    demo.wait_for(lambda: not answers())
+    demo.wait_for(lambda: is_free(tmp_path / "data" / "lock"))
+    assert not (tmp_path / "data" / "cluster" / "postmaster.pid").exists()
