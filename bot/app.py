@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, ProcessCollector
 from slack_sdk.errors import SlackApiError
 
-from bot.database import open_database
+from bot.database import migrated, open_database
 from bot.delivery import counts
 from bot.delivery.pace import Pace
 from bot.delivery.service import Delivery, own_store
@@ -31,7 +31,6 @@ from bot.slack.http import HttpLine
 from bot.slack.line import Line
 from bot.slack.socket import SocketLine
 from storage.engine import Store, answers
-from storage.migrate import migrate
 
 log = structlog.get_logger(__name__)
 
@@ -115,7 +114,7 @@ def serve(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with open_database(settings) as url:
-        before, after = migrate(url)
+        before, after = migrated(settings, url)
         log.info("the database is ready", schema=after, was=before)
         store = Store.open(url)
         line = _SlackLine()

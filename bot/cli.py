@@ -23,7 +23,7 @@ import typer
 from sqlalchemy import exc
 
 from bot import log
-from bot.database import open_database, open_store
+from bot.database import migrated, open_database, open_store
 from bot.incidents.words import shortened
 from bot.intake import trial
 from bot.intake.tokens import SECRET_MAX_LENGTH, SecretBox, Source, new_token, token_hash
@@ -32,7 +32,6 @@ from bot.organization.difference import Kind, Plan
 from bot.organization.file import BadFile, load
 from bot.settings import LogLevel, Mode, Settings, SettingsError
 from storage.errors import Contended, DatabaseAway, EmbeddedPostgresError
-from storage.migrate import migrate
 from storage.queries import tokens as stored_tokens
 
 EXIT_OUTSIDE = 1
@@ -161,8 +160,9 @@ def demo(
 
 def migrate_() -> int:
     """Brings the database to the current schema."""
-    with open_database(_settings()) as url:
-        before, after = migrate(url)
+    settings = _settings()
+    with open_database(settings) as url:
+        before, after = migrated(settings, url)
     if before == after:
         typer.echo(f"Nothing to do: the schema is at {after}.")
     else:

@@ -6,10 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import URL
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from bot.settings import Settings
 from storage.engine import Store, normalise_url
-from storage.migrate import migrate, schema_is_current
+from storage.errors import DatabaseAway
+from storage.migrate import migrate
+
+# When the process that owns the embedded server ends, its server is gone until another one has started it again.
+TAKEN_OVER_S = 5.0
+_TRY_EVERY_S = 0.1
 
 
 @contextmanager
@@ -27,6 +33,22 @@ def open_database(settings: Settings) -> Iterator[URL]:
         yield normalise_url(url)
 
 
+def migrated(settings: Settings, url: URL) -> tuple[str | None, str]:
+    """Brings an opened database to the current schema; gives the revisions before and after.
+
+    Waits while the embedded server is being taken over from another process. Raises DatabaseAway.
+    """
+    if settings.database_url is not None:
+        return migrate(url)
+    trying = Retrying(
+        retry=retry_if_exception_type(DatabaseAway),
+        stop=stop_after_delay(TAKEN_OVER_S),
+        wait=wait_fixed(_TRY_EVERY_S),
+        reraise=True,
+    )
+    return trying(migrate, url)
+
+
 @contextmanager
 def open_store(settings: Settings) -> Iterator[Store]:
     """The database of a command that is over in a moment, brought to the current schema before.
@@ -34,10 +56,9 @@ def open_store(settings: Settings) -> Iterator[Store]:
     Raises DatabaseAway.
     """
     with open_database(settings) as url:
+        migrated(settings, url)
         store = Store.open(url, hung_after_s=None)
         try:
-            if not schema_is_current(store):
-                migrate(url)
             yield store
         finally:
             store.close()

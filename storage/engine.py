@@ -146,7 +146,7 @@ class Store:
 
         Raises DatabaseAway.
         """
-        with _plain_errors(), self._reading.connect() as connection:
+        with plain_errors(), self._reading.connect() as connection:
             yield connection
 
     @contextmanager
@@ -155,7 +155,7 @@ class Store:
 
         Raises DatabaseAway, Contended. Nothing is sent to Slack inside it.
         """
-        with _plain_errors(), self._writing.begin() as connection:
+        with plain_errors(), self._writing.begin() as connection:
             connection.info.pop(OUTBOX_WRITTEN, None)
             yield connection
             told = connection.info.pop(OUTBOX_WRITTEN, False)
@@ -165,7 +165,7 @@ class Store:
     @contextmanager
     def listen(self, channel: str) -> Iterator[PgConnection]:
         """A connection of its own, beside the pools, that hears NOTIFY on `channel`. Raises DatabaseAway."""
-        with _plain_errors():
+        with plain_errors():
             pooled = self._reading.raw_connection()
         connection = cast(PgConnection, pooled.dbapi_connection)
         pooled.detach()
@@ -197,7 +197,8 @@ def answers(store: Store) -> bool:
 
 
 @contextmanager
-def _plain_errors() -> Iterator[None]:
+def plain_errors() -> Iterator[None]:
+    """Turns what the driver and the pool raise inside the block into the errors of `storage.errors`."""
     try:
         yield
     except exc.TimeoutError as error:

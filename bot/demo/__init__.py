@@ -15,7 +15,7 @@ import structlog
 import typer
 from sqlalchemy import delete, select
 
-from bot.database import open_database
+from bot.database import migrated, open_database
 from bot.demo import chatter, digest, history
 from bot.demo.alerts import Alerts
 from bot.demo.company import ORGANIZATION, SLUG, Company, furnish
@@ -30,7 +30,6 @@ from bot.slack.manifest import manifest
 from sandbox import NotAcknowledged, NotConnected, Sandbox
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
-from storage.migrate import migrate
 from storage.models import Organization
 from storage.queries import tokens
 
@@ -58,7 +57,7 @@ def run(settings: Settings, port: int, *, reset: bool = False) -> int:
         settings = settings.model_copy(update={"database_url": None})
     kept = Kept(settings.data_dir / "demo-workspace.json")
     with open_database(settings) as url:
-        migrate(url)
+        migrated(settings, url)
         store = Store.open(url, hung_after_s=None)
         try:
             if reset:

@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 
 from bot.cli import EXIT_OUTSIDE, main
+from bot.database import migrated, open_database
+from bot.settings import Settings
+from storage.embedded import EmbeddedPostgres
 from storage.embedded.scratch import scratch_folder
+from storage.migrate import HEAD
 
 
 @pytest.fixture(autouse=True)
@@ -37,3 +41,15 @@ def test_a_database_that_cannot_run_ends_in_its_sentence(
     assert "cannot be used for the database" in said
     assert "Set TOCSIN_DATA_DIR" in said
     assert "Traceback" not in said
+
+
+def test_a_start_outlasts_the_end_of_the_command_whose_server_it_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    with scratch_folder() as folder:
+        monkeypatch.setenv("TOCSIN_DATA_DIR", str(folder / "data"))
+        settings = Settings.load()
+        command = EmbeddedPostgres(settings.data_dir, durable=False)
+        command.start()
+        with open_database(settings) as url:
+            command.stop()
+            assert migrated(settings, url) == (None, HEAD)
+            assert migrated(settings, url) == (HEAD, HEAD)

@@ -1,0 +1,91 @@
+"""How soon `serve` is ready: `python -m benchmarks.startup [--rounds N]`.
+
+On a data folder that was used before, with the embedded PostgreSQL, from starting the process until `/readyz` says
+ok: the database started and migrated, Slack connected. The floor starts a Python that only loads the libraries.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from sandbox import Sandbox
+from storage.embedded.scratch import scratch_folder
+
+RUN_BOT = Path(__file__).parents[1] / "run_bot.py"
+LIBRARIES = "import fastapi, psycopg2, slack_bolt, sqlalchemy.orm, uvicorn"
+LOOK_EVERY_S = 0.005
+
+
+def main() -> None:
+    """Prints a table, in Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=10, help="starts measured")
+    rounds: int = parser.parse_args().rounds
+    print("| what | s p50 | s worst |\n|---|---:|---:|")
+    _row("loading the libraries (floor)", [_timed(_load) for _ in range(rounds)])
+    with Sandbox() as slack, scratch_folder() as folder:
+        _start(slack, folder)  # makes the database
+        _row("start to ready, warm folder", [_start(slack, folder) for _ in range(rounds)])
+
+
+def _row(what: str, seconds: list[float]) -> None:
+    print(f"| {what} | {statistics.median(seconds):.2f} | {max(seconds):.2f} |", flush=True)
+
+
+def _timed(act: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    act()
+    return time.perf_counter() - began
+
+
+def _load() -> None:
+    subprocess.run([sys.executable, "-c", LIBRARIES], check=True)
+
+
+def _start(slack: Sandbox, folder: Path) -> float:
+    """Seconds from starting `serve` until it is ready; ends it again."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environment = {
+        **os.environ,
+        "DATABASE_URL": "",
+        "TOCSIN_DATA_DIR": str(folder / "data"),
+        "SLACK_API_URL": slack.api_url,
+        "SLACK_BOT_TOKEN": slack.bot_token,
+        "SLACK_APP_TOKEN": slack.app_token,
+        "HTTP_PORT": str(port),
+        "LOG_LEVEL": "error",
+    }
+    began = time.perf_counter()
+    process = subprocess.Popen([sys.executable, str(RUN_BOT), "serve"], env=environment)
+    try:
+        while not _is_ready(port):
+            if process.poll() is not None:
+                raise RuntimeError(f"serve ended with {process.returncode}")
+            time.sleep(LOOK_EVERY_S)
+        return time.perf_counter() - began
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _is_ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, ConnectionError):
+        return False
+
+
+if __name__ == "__main__":
+    main()
