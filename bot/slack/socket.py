@@ -5,19 +5,20 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import queue
+import random
 import secrets
 import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import structlog
 from slack_bolt import BoltRequest
-from slack_sdk.errors import SlackClientNotConnectedError
+from slack_sdk.errors import SlackApiError, SlackClientNotConnectedError
 from slack_sdk.socket_mode.builtin import SocketModeClient
+from slack_sdk.socket_mode.builtin.connection import Connection, ConnectionState
 from slack_sdk.socket_mode.request import SocketModeRequest
 
 from bot.slack.clients import web_client
@@ -33,78 +34,105 @@ DRAIN_S = 6  # of the ten seconds that a stop may take
 LARGEST_ACKNOWLEDGEMENT_BYTES = 60_000
 
 RENEWAL_S = 1.0  # for which an answer waits while its connection is renewed; Slack takes it by another one too
-_TRY_AGAIN_S = 1.0  # between two attempts to renew a connection that was lost
-_LOST = {"type": "disconnect", "reason": "lost"}  # as Slack says it when it does so in good order
+PING_EVERY_S = 5.0  # finds connections that end without a word
+# How long to wait before the connection is tried again: this, doubled each time, up to the last.
+FIRST_WAIT_S = 0.1
+LONGEST_WAIT_S = 30.0
 
 _TEXT_FRAME = 0x81  # RFC 6455, 5.2: the only frame of its message, and text
 _MASKED = 0x80
 
 
-class _Socket:
-    """The socket of a connection, which tells when the other side is gone.
+class _Ending:
+    """A socket that says when the other side has hung up. The SDK reads on, and finds out at its next ping."""
 
-    The SDK reads on from a connection that has ended, as fast as it can, until it misses an answer to its pings:
-    half a minute in which nothing arrives.
-    """
-
-    def __init__(self, sock: Any, lost: Callable[[], None]) -> None:
+    def __init__(self, sock: Any) -> None:
         self._sock = sock
-        self._lost = lost
 
     def recv(self, size: int) -> bytes:
-        """What has arrived; nothing once the connection has ended."""
-        try:
-            data: bytes = self._sock.recv(size)
-        except ConnectionError:
-            data = b""
-        if not data:
-            self._lost()
-        return data
+        received: bytes = self._sock.recv(size)
+        if not received:
+            raise ConnectionResetError("the other side has hung up")
+        return received
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sock, name)
 
 
 class _Client(SocketModeClient):
-    """The SDK's client, which hands a request over when it arrives and not when a worker is free for it, and renews
-    a connection as soon as it is lost.
+    """The SDK's client, which hands a request over when it arrives and not when a worker is free for it, and opens
+    another connection when one has ended and not when it next looks.
     """
 
     on_request: Callable[[SocketModeRequest], None]
-    _renewed_at = 0.0
+
+    def __init__(self, **settings: Any) -> None:
+        self.hanging_up = threading.Event()
+        self.closed = False  # looked at by threads that the SDK starts before it has set this
+        self.current_session = None
+        super().__init__(**settings)
 
     def connect(self) -> None:
-        super().connect()
-        session = self.current_session
-        if session is not None and session.sock is not None:
-            session.sock = cast(Any, _Socket(session.sock, self._on_lost))
+        """Opens a connection at `wss_uri` in place of the present one. Raises OSError."""
+        assert self.wss_uri is not None
+        session = Connection(
+            url=self.wss_uri,
+            logger=self.logger,
+            ping_interval=self.ping_interval,
+            receive_buffer_size=self.receive_buffer_size,
+            proxy=self.proxy,
+            proxy_headers=self.proxy_headers,
+            on_message_listener=self._on_message,
+            on_error_listener=self._on_error,
+            ssl_context=self.web_client.ssl,
+        )
+        session.connect()
+        if session.sock is None:
+            raise ConnectionError("Slack's web socket does not open")
+        session.sock = cast(Any, _Ending(session.sock))
+        former, self.current_session = self.current_session, session
+        self.current_session_state.terminated = True
+        self.current_session_state = ConnectionState()  # type: ignore[no-untyped-call]
+        if former is not None:
+            former.close()
+        if not self.current_app_monitor_started:
+            self.current_app_monitor_started = True
+            self.current_app_monitor.start()
 
-    def _on_lost(self) -> None:
-        # Asked for again until there is another connection, as an attempt may fail.
-        if not self.closed and time.monotonic() - self._renewed_at > _TRY_AGAIN_S:
-            self._renewed_at = time.monotonic()
-            log.warning("the connection to Slack was lost; it is renewed")
-            self.message_queue.put(_LOST)
-        time.sleep(0.02)  # its reader comes back at once
+    def issue_new_wss_url(self) -> str:
+        """Where to connect to. Raises SlackApiError, also where the SDK would sleep for as long as Slack says."""
+        return str(self.web_client.apps_connections_open(app_token=self.app_token)["url"])
+
+    def _run_current_session(self) -> None:
+        # Called again and again, in a thread of its own. Returns when the connection has ended.
+        super()._run_current_session()  # type: ignore[no-untyped-call]
+        for wait in _growing(FIRST_WAIT_S, LONGEST_WAIT_S):
+            if self.closed or self.current_session is None or self.is_connected():
+                return
+            try:
+                self.connect_to_new_endpoint()
+            except Exception as error:  # whatever it is: without this thread there would never be another connection
+                log.warning("Slack cannot be reached", reason=str(error), next_try_s=round(wait, 1))
+                self.hanging_up.wait(wait)
+
+    def _on_error(self, error: Exception) -> None:
+        if not self.closed:
+            log.warning("the connection to Slack was lost", reason=str(error))
 
     def enqueue_message(self, message: str) -> None:
-        """Takes what the socket brought, on the thread that reads it: a request needs no other to be handed over."""
+        """Takes what the socket brought, on the thread that reads it: a request needs no other to be handed over, and
+        a goodbye and the end that follows it are answered by one new connection, not two.
+        """
         try:
             found = json.loads(message) if message.startswith("{") else {}
             if request := SocketModeRequest.from_dict(found):
                 self.on_request(request)
-            else:
-                self.message_queue.put(found)
+            elif found.get("type") == "disconnect" and not self.closed:
+                self.connect_to_new_endpoint(force=True)
+        except (SlackApiError, OSError) as error:  # the present one goes on for a while
+            log.warning("Slack wants another connection, which does not open", reason=str(error))
         except Exception:  # the thread goes on reading
             log.exception("what the socket brought could not be taken")
-
-    def process_message(self) -> None:
-        try:
-            message = self.message_queue.get(timeout=1)
-        except queue.Empty:
-            return
-        if message and message.get("type") == "disconnect":
-            self.connect_to_new_endpoint(force=True)
 
     def send_message(self, message: str) -> None:
         """Sends a text, by the next connection where this one is lost. Raises SlackClientNotConnectedError.
@@ -138,6 +166,14 @@ class _Client(SocketModeClient):
             raise SlackClientNotConnectedError(f"the connection was lost: {error}") from error
 
 
+def _growing(first: float, longest: float) -> Iterator[float]:
+    """Seconds to wait, twice as long each time, and by chance up to a half less: not all of us at the same moment."""
+    wait = first
+    while True:
+        yield wait * random.uniform(0.5, 1.0)
+        wait = min(wait * 2, longest)
+
+
 def text_frame(payload: bytes) -> bytes:
     """A text as a web socket frame of a client (RFC 6455, 5.2 and 5.3)."""
     size = len(payload)
@@ -166,6 +202,7 @@ class SocketLine:
             logger=logging.getLogger("slack_sdk.socket_mode"),
             receive_buffer_size=RECEIVE_BUFFER_BYTES,
             concurrency=CONCURRENCY,
+            ping_interval=PING_EVERY_S,
         )
         self._client.on_request = self._on_request
 
@@ -183,16 +220,17 @@ class SocketLine:
         client = self._client
         client.auto_reconnect_enabled = False
         self._closing = True
-        client.closed = True  # ends the loop that hears Slack's goodbyes,
-        client.message_queue.put(None)  # which may be waiting for one
+        client.closed = True  # ends the loop of the SDK's queue,
+        client.message_queue.put(None)  # which waits for what is never put there
         client.message_processor.shutdown()  # type: ignore[no-untyped-call]
         finished = threading.Thread(target=client.message_workers.shutdown, name="drain", daemon=True)
         finished.start()
         finished.join(DRAIN_S)
+        client.hanging_up.set()
         client.current_session_state.terminated = True
         _wake_reader(client)
-        client.disconnect()
         client.current_session_runner.shutdown()  # type: ignore[no-untyped-call]
+        client.disconnect()
         if client.current_app_monitor_started:
             client.current_app_monitor.shutdown()  # type: ignore[no-untyped-call]
 
