@@ -33,6 +33,7 @@ _TYPED = re.compile(
     r"|(?P<url>https?://[^\s<>|]*[^\s<>|.,;:!?)\"'])"
 )
 
+_MARKS = {"code": "`", "strike": "~", "italic": "_", "bold": "*"}  # of mrkdwn, from the inside out
 _BROADCASTS = ("here", "channel", "everyone")
 
 
@@ -136,6 +137,60 @@ def message_text(typed: str, workspace: "Workspace", *, resolve: bool = True) ->
             written.append(f"<!{key}>")
             elements.append({"type": "broadcast", "range": key})
     return "".join(written), [rich_text_block(elements) | {"block_id": secrets.token_urlsafe(4)[:5]}]
+
+
+def rich_message(block: Json, workspace: "Workspace") -> tuple[str, list[Json]]:
+    """The `text` and the `blocks` of a message that a person wrote with bold words, lists and the like.
+
+    `block` is a rich_text block. How Slack writes it out: github.com/slack-go/slack/pull/1155 has a list as it came.
+    """
+    written = []
+    for element in block["elements"]:
+        if element["type"] == "rich_text_list":
+            ordered = element["style"] == "ordered"
+            for number, item in enumerate(element["elements"], element.get("offset", 0) + 1):
+                sign = f"{number}." if ordered else "\u2022"
+                indent = "    " * element.get("indent", 0)
+                written.append(f"{indent}{sign} {_leaves(item['elements'], workspace)}\n")
+            continue
+        leaves = _leaves(element["elements"], workspace)
+        if element["type"] == "rich_text_quote":
+            leaves = "".join(f"&gt; {line}\n" for line in leaves.split("\n"))
+        elif element["type"] == "rich_text_preformatted":
+            leaves = f"```{leaves}```\n"
+        elif element is not block["elements"][-1] and not leaves.endswith("\n"):
+            leaves += "\n"
+        written.append(leaves)
+    return "".join(written), [block | {"block_id": secrets.token_urlsafe(4)[:5]}]
+
+
+def _leaves(elements: Sequence[Json], workspace: "Workspace") -> str:
+    return "".join(_leaf(element, workspace) for element in elements)
+
+
+def _leaf(element: Json, workspace: "Workspace") -> str:
+    match element["type"]:
+        case "user":
+            return f"<@{element['user_id']}>"
+        case "usergroup":
+            group = workspace.usergroups.get(element["usergroup_id"])
+            return f"<!subteam^{element['usergroup_id']}{f'|@{group.handle}' if group else ''}>"
+        case "channel":
+            channel = workspace.channels.get(element["channel_id"])
+            return f"<#{element['channel_id']}|{channel.name if channel else ''}>"
+        case "broadcast":
+            return f"<!{element['range']}>"
+        case "emoji":
+            return f":{element['name']}:"
+        case "link":
+            label = element.get("text")
+            written = f"<{escape(element['url'])}{f'|{escape(label)}' if label else ''}>"
+        case _:
+            written = escape(str(element.get("text") or element.get("fallback") or ""))
+    for name, mark in _MARKS.items():
+        if element.get("style", {}).get(name) and written.strip():
+            written = f"{mark}{written}{mark}"
+    return written
 
 
 def rich_text_block(elements: list[Json]) -> Json:

@@ -12,7 +12,7 @@ from sandbox.errors import NotThere, SandboxError, SlackError
 from sandbox.interactions import answer as post_answer
 from sandbox.platform import Platform
 from sandbox.records import Channel, Json, User
-from sandbox.text import command_text, message_text
+from sandbox.text import command_text, message_text, rich_message
 
 Where = Channel | str
 
@@ -213,14 +213,15 @@ class Person(HasId):
         thread: SeenMessage | None = None,
         broadcast: bool = False,
         resolve: bool = True,
+        rich: Json | None = None,
     ) -> SeenMessage:
-        """Post a message, in a thread where one is given."""
+        """Post a message, in a thread where one is given. `rich`, a rich_text block, stands in place of `text`."""
         place = self._place(channel)
         workspace = self._platform.workspace
         if place.archived:
             raise SandboxError(f"#{place.name} is archived")
         with workspace.changing():
-            encoded, blocks = message_text(text, workspace, resolve=resolve)
+            encoded, blocks = rich_message(rich, workspace) if rich else message_text(text, workspace, resolve=resolve)
             message = workspace.post(
                 place,
                 self.user,
@@ -243,12 +244,12 @@ class Person(HasId):
         """Write to the app in direct messages."""
         return self.say(self._direct(), text)
 
-    def edit(self, message: SeenMessage, text: str) -> None:
-        """Change a message of one's own."""
+    def edit(self, message: SeenMessage, text: str, *, rich: Json | None = None) -> None:
+        """Change a message of one's own. `rich`, a rich_text block, stands in place of `text`."""
         self._own(message)
         workspace = self._platform.workspace
         with workspace.changing():
-            encoded, blocks = message_text(text, workspace)
+            encoded, blocks = rich_message(rich, workspace) if rich else message_text(text, workspace)
             workspace.edit(message.record, {"text": encoded, "blocks": blocks}, editor=self.user)
 
     def delete(self, message: SeenMessage) -> None:

@@ -124,7 +124,13 @@ class Acts:
         channel, text = self._channel(asked), _text(asked, "text", TEXT_LIMIT)
         if not text.strip():
             raise ValueError("There is nothing to send.")
-        self._person.say(channel, text, thread=self._root(asked), broadcast=asked.get("broadcast") is True)
+        self._person.say(
+            channel,
+            text,
+            thread=self._root(asked),
+            broadcast=asked.get("broadcast") is True,
+            rich=_rich_text(asked["rich"]) if asked.get("rich") else None,
+        )
 
     def _root(self, asked: Json) -> SeenMessage | None:
         if asked.get("thread") is None:
@@ -139,7 +145,8 @@ class Acts:
         return _took(self._person.command(name, text, channel=self._channel(asked)).acknowledged.seconds)
 
     def _edit(self, asked: Json) -> None:
-        self._person.edit(self._seen(asked), _text(asked, "text", TEXT_LIMIT))
+        rich = _rich_text(asked["rich"]) if asked.get("rich") else None
+        self._person.edit(self._seen(asked), _text(asked, "text", TEXT_LIMIT), rich=rich)
 
     def _delete(self, asked: Json) -> None:
         message = self._seen(asked)

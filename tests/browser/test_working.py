@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.sync_api import expect
 
 from tests.browser.conftest import OpenWindow, Shot, card, go_to, message, type_command
@@ -247,3 +249,32 @@ def test_a_digest_with_its_picture(world: World, window: OpenWindow, shot: Shot)
     shot(page, "digest")
     expect(message(phone, "12 open incidents").locator(".block").last).to_be_in_viewport()
     shot(phone, "digest-narrow")
+
+
+def test_what_is_typed_with_markup_becomes_rich_text(world: World, window: OpenWindow) -> None:
+    """Bold words, lists and links in a thread: drawn as such, sent as Slack sends them, and kept in the comment."""
+    number = world.declare("Checkout answers 502", by=world.ben)
+    world.rest()
+    page = window(world.ada, place="C0001")
+    type_command(page, "this is *bad*, see [the board](https://board.test/7)\n- the _first_ thing\n- `rm -rf`")
+    said = message(page, "see the board")
+    expect(said.locator("b")).to_have_text("bad")
+    expect(said.locator("li")).to_have_text(["the first thing", "rm -rf"])
+    expect(said.get_by_role("link", name="the board")).to_have_attribute("href", "https://board.test/7")
+    sent = world.ada.sees(world.cast.checkout)[-1].record.body
+    assert sent["text"] == "this is *bad*, see <https://board.test/7|the board>\n• the _first_ thing\n• `rm -rf`\n"
+
+    said.hover()
+    said.get_by_role("button", name="More actions").click()
+    page.get_by_role("option", name="Edit message").click()
+    page.get_by_label("Edit message").fill("*all* is well")
+    page.get_by_role("button", name="Save").click()
+    expect(message(page, "all is well").locator("b")).to_have_text("all")
+
+    card(page, number).hover()
+    card(page, number).get_by_role("button", name="Reply in thread").click()
+    page.get_by_label("Reply in the thread").fill("it was *not* us")
+    page.get_by_label("Reply in the thread").press("Enter")
+    world.slack.wait_until(lambda: "it was not us" in world.ask(world.ben, f"activity {number}").text)
+    type_command(page, f"/incident activity {number}")
+    expect(page.locator(".main .message.ephemeral b", has_text=re.compile("^not$"))).to_be_visible()

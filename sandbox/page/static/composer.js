@@ -3,6 +3,7 @@
 import { complete } from "./complete.js";
 import { add, h, icon, toast } from "./dom.js";
 import { menuButton } from "./picker.js";
+import { fromMarkup } from "./richtext.js";
 import { store } from "./store.js";
 
 const drafts = new Map();
@@ -125,7 +126,7 @@ export class Composer {
     this.box.classList.add("busy");
     try {
       if (command) await store.act("command", { channel, name: command.name, text: command.text.trim() });
-      else await store.act("say", { channel, text: typed.trimEnd(), ...(thread ? { thread, broadcast: this.also.querySelector("input").checked } : {}) });
+      else await store.act("say", { channel, text: typed.trimEnd(), rich: fromMarkup(typed), ...(thread ? { thread, broadcast: this.also.querySelector("input").checked } : {}) });
       if (this.also) this.also.querySelector("input").checked = false;
     } catch (error) {
       toast(error.message);

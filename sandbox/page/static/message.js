@@ -6,7 +6,7 @@ import { USUAL, emoji, emojiNames } from "./emoji.js";
 import { image } from "./elements.js";
 import { emojiNode, mrkdwn, plain } from "./mrkdwn.js";
 import { Popup, menuButton } from "./picker.js";
-import { toMarkup } from "./richtext.js";
+import { fromMarkup, toMarkup } from "./richtext.js";
 import { store } from "./store.js";
 import { clock, exact, momentOf, since } from "./time.js";
 
@@ -319,7 +319,7 @@ function edit(message, item) {
   const kept = [...place.childNodes];
   const back = () => fill(place, kept);
   const save = async () => {
-    if (await tried(store.act("edit", { channel: message.channel, ts: message.ts, text: area.value }))) back();
+    if (await tried(store.act("edit", { channel: message.channel, ts: message.ts, text: area.value, rich: fromMarkup(area.value) }))) back();
   };
   area.addEventListener("keydown", (event) => {
     if (event.key === "Escape") back();
