@@ -63,7 +63,7 @@ def test_killed_at_random_moments_with_replies_lost(company: Company, replicas: 
         while company.waiting() > PEOPLE * COMMENTS // 10 and replicas.killed < 60:
             time.sleep(random.uniform(0.5, 1.5))
             replicas.kill_one()
-            replicas.start()
+            replicas.start(2)
     company.rest(REST_S)
     company.expect_everything_once()
 
@@ -120,17 +120,19 @@ def test_postgresql_restarted_in_the_middle(slack: Sandbox, tmp_path: Path) -> N
 
 
 def test_sigterm_in_the_middle_of_a_send(company: Company, replicas: Replicas) -> None:
-    replicas.start()
+    replicas.start(2)
     replicas.wait_until_ready()
-    slow = company.slack.faults.slow("chat.postMessage", 0.7, times=None)
+    slow = company.slack.faults.slow("chat.postMessage", 0.4, times=None)
     company.comment("n0")
     company.slack.wait_until(lambda: company.slack.calls("chat.postMessage"))
+    assert replicas.stop_one(10) == 0
+    company.comment("n1")
     assert replicas.stop_one(10) == 0
     company.slack.faults.remove(slow)
     with company.store.read() as connection:
         begun = "SELECT count(*) FROM post WHERE attempted_at IS NOT NULL"
         assert connection.exec_driver_sql(begun).scalar_one() == 0
-    replicas.start()
+    replicas.start(2)
     company.rest(REST_S)
     company.expect_everything_once()
 
@@ -172,7 +174,7 @@ def test_the_clock_of_the_database_jumps(slack: Sandbox, jumping: tuple[str, Dat
 
 
 def test_the_clock_of_slack_jumps_while_an_outcome_is_unknown(company: Company, replicas: Replicas) -> None:
-    replicas.start()
+    replicas.start(2)
     company.comment("n0")
     company.rest(REST_S)
     company.slack.faults.cut("chat.postMessage", times=5)

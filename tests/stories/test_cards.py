@@ -171,3 +171,22 @@ def test_a_channel_shared_with_another_company_gets_a_card_only_when_that_is_all
     world.apply(allowed.replace("channels: [C0001]", "channels: [C0001, C0009]"))
     world.declare("Again")
     card(world, shared, containing="#2 Again")
+
+
+def test_the_bot_removed_and_invited_again_brings_its_card_up_to_date(world: World) -> None:
+    den = world.slack.channel("G0001", "den", private=True)
+    world.apply(ORGANIZATION.replace("channels: [C0001]", "channels: [G0001]"))
+    world.declare("Payments fail with 502")
+    posted = card(world, den)
+    world.rest()
+    world.slack.remove_bot(den)
+    world.slack.settle()
+    world.ask(world.ada, "resolve 1")
+    world.declare("Refunds fail too")
+    world.rest()
+    assert "Resolved" not in posted.text
+    world.slack.invite_bot(den)
+    posted.wait_for(lambda m: "· Resolved" in m.text)
+    card(world, den, containing="#2 Refunds")
+    world.rest()
+    assert len(cards(world, den)) == 2

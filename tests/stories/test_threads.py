@@ -131,6 +131,20 @@ def test_a_reply_by_somebody_who_may_not_comment_is_left_alone_and_told_once(wor
     assert "what is this" not in log(world) and "me too" not in log(world)
 
 
+def test_what_bots_say_is_no_comment_and_does_not_echo(world: World) -> None:
+    world.declare("Payments fail with 502")
+    told = card(world)
+    world.ask(world.ben, "comment 1 Said elsewhere")
+    world.rest()
+    other = world.slack.person("U0090", "Deploy Bot", is_bot=True)
+    other.reply(told, "Deploying the fix")
+    world.slack.settle()
+    world.rest()
+    assert log(world).count("Said elsewhere") == 1 and "Deploying" not in log(world)
+    assert len(thread(told)) == 2
+    assert not other.direct_messages()
+
+
 def test_a_reply_that_mentions_the_bot_is_a_command(world: World) -> None:
     world.declare("Payments fail with 502")
     world.ben.mention_bot(world.cast.checkout, "ack 1", thread=card(world))
