@@ -247,7 +247,7 @@ def forms(rig: Rig) -> dict[str, Json]:
         return rig.forms
     prepared(rig)
     log = rig.command(DAN, "activity 1").told
-    comment = re.search(r"1:\d+", log)
+    comment = re.search(r'"value": "(1:\d+)"', log)
     assert comment is not None
     opened = [
         rig.command(DAN, "declare"),
@@ -258,7 +258,7 @@ def forms(rig: Rig) -> dict[str, Json]:
             for action, value in (
                 ("resolve", "1"),
                 ("comment", "1"),
-                ("comment_edit", comment[0]),
+                ("comment_edit", comment[1]),
                 ("list_filter", '{"q":"open"}'),
             )
         ),

@@ -303,7 +303,7 @@ class Walk(RuleBasedStateMachine):
         note(f"{name} presses {found['action_id']} {found.get('value')} {chosen}")
         self.payloads.append(payload)
         before = self.comments()
-        self.after(name, self.rig.replay(self.who(name), payload))
+        self.after(name, self.rig.replay(self.who(name), payload), str(found.get("value")))
         self.rewritten(before)
 
     @rule(name=names, form=index, project=st.sampled_from(["checkout", "catalogue", "reactor"]), number=numbers)
@@ -351,7 +351,9 @@ class Walk(RuleBasedStateMachine):
         if declares:
             self.opened(known, word)
         self.rewritten(before)
-        self.after(name, got, word)
+        # What a button's value says, whoever sends it knows: the words of a list's filter.
+        said = " ".join(str(action.get("value")) for action in chosen.get("actions", ()))
+        self.after(name, got, f"{word} {said}")
 
     def comments(self) -> set[str]:
         """The words that stand in comments now."""
