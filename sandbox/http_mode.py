@@ -60,7 +60,10 @@ class HttpMode:
         """Ask for the echo of a challenge, as Slack does when a URL is set; raises SandboxError."""
         challenge = secrets.token_urlsafe(24)
         given = {"token": self._app.verification_token, "challenge": challenge, "type": "url_verification"}
-        status, _, body = self._post(self._urls.events, json.dumps(given).encode(), "application/json", {})
+        try:
+            status, _, body = self._post(self._urls.events, json.dumps(given).encode(), "application/json", {})
+        except OSError as error:
+            raise SandboxError(f"{self._urls.events} takes no connection: {error}") from error
         text = body.decode(errors="replace")
         echoes = {text.strip(), *parse_qs(text).get("challenge", [])}
         try:

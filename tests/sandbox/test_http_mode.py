@@ -1,5 +1,6 @@
 """HTTP mode: a Bolt app behind a plain HTTP server gets everything as signed requests."""
 
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -171,6 +172,15 @@ def test_an_interaction_is_not_tried_again(slack: Sandbox, http_app: App, serve:
         ada.command("/incident")
     assert len(requests.bodies) == 2
     assert slack.problems.take("http_error")
+
+
+def test_a_url_at_which_nobody_listens_is_named(slack: Sandbox) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/slack/events"
+    with pytest.raises(SandboxError, match=f"{url} takes no connection"):
+        slack.use_http(url)
 
 
 def test_a_url_must_answer_the_challenge_and_be_there(
