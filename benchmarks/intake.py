@@ -4,6 +4,7 @@
 thing that an alert can do. The floor writes the same rows in the same transactions, one statement for each row,
 from the process that measures, over as many connections as the intake has workers. The command is timed by the
 sandbox, from sending its envelope to its acknowledgement, before and while another process posts alerts.
+`--folder` keeps the incidents that there are beforehand for the next run, which works on a copy of them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,20 +26,22 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from multiprocessing.connection import Connection as Pipe
+from pathlib import Path
 from typing import Any
 
 import psycopg2
-from sqlalchemy import create_engine, make_url, select
+from sqlalchemy import make_url, select
 
 from benchmarks import seed
+from benchmarks.commands import fill
 from bot.intake.http import WORKERS, create_http_app
 from bot.intake.pace import Pace
 from bot.intake.server import HttpServer
 from bot.intake.tokens import Source, new_token, token_hash
 from sandbox import Person, Sandbox
 from sandbox.records import Channel
-from storage.embedded import scratch_postgres
-from storage.engine import Store
+from storage.embedded import EmbeddedPostgres
+from storage.engine import Store, create_pool
 from storage.migrate import migrate
 from storage.models import Organization, Project
 from storage.queries.tokens import insert_token
@@ -55,28 +59,41 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--incidents", type=int, default=1_000_000, help="how many there are beforehand")
     parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement")
+    parser.add_argument("--folder", type=Path, help="where the incidents are kept for another run")
     chosen = parser.parse_args()
-    with scratch_postgres() as url:
-        migrate(url)
-        engine = create_engine(make_url(url).set(drivername="postgresql+psycopg2"))
-        with engine.connect() as connection:
-            seed.fill(connection, chosen.incidents)
-        engine.dispose()
-        token = _token(url)
-        ours, theirs = multiprocessing.Pipe()
-        server = multiprocessing.get_context("spawn").Process(target=_serve, args=(url, theirs), daemon=True)
-        server.start()
-        port = ours.recv()
-        out = sys.stdout
-        out.write(f"{chosen.incidents:,} incidents present, {SENDERS} senders\n")
-        out.write("batch   alerts/s   floor/s   ratio\n")
-        for batch in BATCHES:
-            floor = _rate(partial(_insert, url, batch), chosen.seconds) * batch
-            intake = _rate(partial(_post, port, token, batch), chosen.seconds) * batch
-            out.write(f"{batch:5}  {intake:9.0f} {floor:9.0f}   {floor / intake:5.2f}\n")
-        server.terminate()
-        server.join()
-        _slowed(url, token, chosen.seconds, out.write)
+    with tempfile.TemporaryDirectory() as scratch, EmbeddedPostgres(chosen.folder or Path(scratch) / "db") as server:
+        _measure(_copied(server, fill(server, chosen.incidents)), chosen.incidents, chosen.seconds)
+
+
+def _copied(server: str, kept: str) -> str:
+    """A copy of a database, in place of the last run's; gives its URL."""
+    name = f"{make_url(kept).database}_intake"
+    engine = create_pool(server, statement_timeout_ms=0, autocommit=True)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}"')
+        connection.exec_driver_sql(f'CREATE DATABASE "{name}" TEMPLATE "{make_url(kept).database}" STRATEGY FILE_COPY')
+    engine.dispose()
+    url = make_url(server).set(database=name).render_as_string(hide_password=False)
+    migrate(url)
+    return url
+
+
+def _measure(url: str, incidents: int, seconds: float) -> None:
+    token = _token(url)
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(url, theirs), daemon=True)
+    process.start()
+    port = ours.recv()
+    out = sys.stdout
+    out.write(f"{incidents:,} incidents present, {SENDERS} senders\n")
+    out.write("batch   alerts/s   floor/s   ratio\n")
+    for batch in BATCHES:
+        floor = _rate(partial(_insert, url, batch), seconds) * batch
+        intake = _rate(partial(_post, port, token, batch), seconds) * batch
+        out.write(f"{batch:5}  {intake:9.0f} {floor:9.0f}   {floor / intake:5.2f}\n")
+    process.terminate()
+    process.join()
+    _slowed(url, token, seconds, out.write)
 
 
 def _slowed(url: str, token: str, seconds: float, write: Callable[[str], object]) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hmac
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import psycopg2
@@ -20,6 +22,7 @@ from bot.intake import alertmanager, events, grafana, sentry
 from bot.intake.items import Draft, ItemError, Parsed, Unreadable, decode
 from bot.intake.metrics import Metrics
 from bot.intake.pace import Pace
+from bot.intake.together import Together
 from bot.intake.tokens import SecretBox, SecretUnreadable, Source, token_hash
 from storage.engine import Store
 from storage.errors import Contended
@@ -31,6 +34,9 @@ log = structlog.get_logger(__name__)
 # A batch is carried out in transactions of this many alerts: new incidents hold their organization's counter, and
 # a responder who declares one should not have to wait for a storm.
 CHUNK = 50
+# Transactions of one token at once: while one commits, the next one gathers and begins.
+AT_ONCE = 2
+ADMITTED_AT_ONCE = 4  # reads on connections that responders need too
 MAX_ITEMS = 10_000
 # `last_used` is for people: to the minute is enough.
 USED_EVERY = timedelta(minutes=1)
@@ -89,11 +95,13 @@ class Desk:
         self._pace = pace
         self._secret_box = secret_box
         self._now = now
+        self._together: Together[Draft, Outcome | ItemError] = Together(at_once=AT_ONCE, most=CHUNK)
+        self._admitting = threading.BoundedSemaphore(ADMITTED_AT_ONCE)
 
     def admit(self, source: Source, bearer: str) -> Token:
         """The token that a request shows. Raises Refused, DatabaseAway."""
         hashed = token_hash(bearer)
-        with self._store.read() as connection:
+        with self._admitting, self._store.read() as connection:
             token = stored.token_by_hash(connection, hashed)
             if token is None or not hmac.compare_digest(token.token_hash or "", hashed):
                 raise refused(401, "bad_token", "Authorization", "no such token, or it has been revoked")
@@ -107,7 +115,7 @@ class Desk:
 
         Raises Refused, DatabaseAway.
         """
-        with self._store.read() as connection:
+        with self._admitting, self._store.read() as connection:
             token = stored.token_by_id(connection, token_id)
             if token is None or token.source != Source.SENTRY or token.secret_encrypted is None:
                 raise refused(401, "bad_token", "path", "no such token, or it has been revoked")
@@ -150,7 +158,7 @@ class Desk:
         taken = Taken(errors=parsed.errors)
         identifiers: dict[int, None] = {}
         for chunk in _chunks(parsed.drafts):
-            for outcome in self._carry_out(token, source, chunk, now):
+            for outcome in self._together.do(token.id, chunk, partial(self._carry_out, token, source, now)):
                 if isinstance(outcome, ItemError):
                     taken.errors.append(outcome)
                     continue
@@ -164,7 +172,9 @@ class Desk:
             raise Refused(422, "nothing_good", taken.errors)
         return taken
 
-    def _carry_out(self, token: Token, source: Source, drafts: list[Draft], now: datetime) -> list[Outcome | ItemError]:
+    def _carry_out(
+        self, token: Token, source: Source, now: datetime, drafts: Sequence[Draft]
+    ) -> list[Outcome | ItemError]:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with self._store.write() as tx:
@@ -185,7 +195,7 @@ def _chunks(drafts: list[Draft]) -> Iterator[list[Draft]]:
 
 
 def _carry_out(
-    tx: Connection, token: Token, source: Source, drafts: list[Draft], now: datetime
+    tx: Connection, token: Token, source: Source, drafts: Sequence[Draft], now: datetime
 ) -> list[Outcome | ItemError]:
     own = token.project
     named = set() if own else {draft.project for draft in drafts if draft.project}
@@ -194,27 +204,27 @@ def _carry_out(
         projects[own.slug] = own
     slugs = {draft.team for draft in drafts if draft.team}
     teams = stored.team_ids(tx, token.organization_id, slugs) if slugs else {}
-    good: list[tuple[Draft, Alert]] = []
+    good: dict[int, Alert] = {}  # by its place among the drafts, whose own numbers may be of several deliveries
     results: dict[int, Outcome | ItemError] = {}
-    for draft in drafts:
+    for place, draft in enumerate(drafts):
         try:
             alert = _alert(draft, source, projects, own, teams)
             # A source's own fields are checked where they are read; this is for whatever slips through there.
             if "\\x00" in repr(alert):
                 raise _Unknown("body", "holds a NUL character, which cannot be stored")
-            good.append((draft, alert))
+            good[place] = alert
         except _Unknown as error:
-            results[draft.item] = ItemError(draft.item, error.field, error.message)
+            results[place] = ItemError(draft.item, error.field, error.message)
     quiet = {project.id: project.quiet for project in projects.values()}
-    outcomes = alerts.take(tx, token.organization_id, [alert for _, alert in good], quiet, now)
-    for (draft, _), outcome in zip(good, outcomes, strict=True):
+    outcomes = alerts.take(tx, token.organization_id, list(good.values()), quiet, now)
+    for place, outcome in zip(good, outcomes, strict=True):
         if isinstance(outcome, KeyOfAnotherProject):
-            results[draft.item] = ItemError(
-                draft.item, "dedup_key", "is that of an open incident of another project; keys need to differ"
+            results[place] = ItemError(
+                drafts[place].item, "dedup_key", "is that of an open incident of another project; keys need to differ"
             )
         else:
-            results[draft.item] = outcome
-    return [results[draft.item] for draft in drafts]
+            results[place] = outcome
+    return [results[place] for place in range(len(drafts))]
 
 
 class _Unknown(Exception):

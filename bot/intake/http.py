@@ -35,9 +35,8 @@ MAX_BODY = 8 * 1024 * 1024  # bytes; some 10,000 alerts of Alertmanager's
 SMALL_BODY = 64 * 1024
 # Sentry's, which have to be read before their signature can be looked at. They hold one event.
 MAX_SIGNED_BODY = 1024 * 1024
-# Deliveries that are carried out at once. More would not be faster: new incidents of an organization wait for its
-# counter, and responders need the database too.
-WORKERS = 4
+# Deliveries that are looked at at once. Most of them wait, and share what they wait for (`bot/intake/together.py`).
+WORKERS = 16
 # Deliveries that wait for one of them, their bodies in memory; what comes on top is told to come again.
 MAX_WAITING = 200
 RETRY_AFTER_S = 5
