@@ -42,6 +42,14 @@ new MutationObserver(() => {
 }).observe(document, { childList: true, subtree: true, attributes: true });
 """
 
+# Gives the moment that READY noted. (Playwright's own waiting needs `eval`, which the page forbids.)
+WHEN_READY = """
+() => new Promise(resolve => {
+  const look = () => (window.ready ? resolve(window.ready) : setTimeout(look, 5));
+  look();
+})
+"""
+
 # Presses a button of the last message, and gives the milliseconds until the list of messages was drawn changed.
 PRESS = """
 label => new Promise(resolve => {
@@ -119,8 +127,7 @@ def _opened(browser: Browser, slack: Sandbox, company: Company) -> float:
     page = context.new_page()
     page.add_init_script(READY)
     page.goto(_address(slack, company))
-    page.wait_for_function("window.ready")
-    ready = float(page.evaluate("window.ready"))
+    ready = float(page.evaluate(WHEN_READY))
     context.close()
     return ready
 
