@@ -102,18 +102,23 @@ def _page_of(rows: Sequence[Sequence[Any]], cursor: Cursor | None, size: int) ->
     )
 
 
+_NO_OTHERS = (None,) * 10  # of the columns of `_Page.drawn`
+
+
 def _rows(connection: Connection, page: _Page, more: dict[str, Any]) -> Sequence[Sequence[Any]]:
     """The rows of a page, found the way that is short for its filter.
 
     A filter that needs the incident's own row is first held against the newest incidents, which is enough where
-    many pass. Where few do, the planner looks for them among all, and knows from its statistics whether the
-    trigrams of titles, the caller's projects or subscriptions are the shorter way.
+    many pass, or where there are no others. Else the planner looks for those that pass among all, and knows from its
+    statistics whether the trigrams of titles, the caller's projects or subscriptions are the shorter way.
     """
     parameters = page.parameters | more
     if not page.of_incident:
         return _run(connection, page, page.drawn(page.newest()), parameters)
     if page.wanted.followed_by is None:
         near = _run(connection, page, page.near(), parameters)
+        if near and near[-1] == _NO_OTHERS:
+            return near[:-1]
         if len(near) == more["size"]:
             return near
     return connection.exec_driver_sql(page.picked(), parameters).all()
@@ -253,7 +258,8 @@ class _Page:
         )
 
     def near(self) -> str:
-        """Those that pass among the newest few hundred: fewer than a page says nothing of those behind.
+        """Those that pass among the newest few hundred; behind fewer than a page a row of nothing, if there are no
+        others.
 
         A branch that was cut off has an edge; only what lies on this side of every edge is in the right order.
         """
@@ -261,19 +267,28 @@ class _Page:
         passes = f"(SELECT FROM incident i WHERE i.id = n.incident_id AND {' AND '.join(self.of_incident)} OFFSET 0)"
         order = f"ORDER BY n.started {self.direction}, n.incident_id {self.direction}"
         if not branches:
-            return self.drawn(f"SELECT n.* FROM ({branch}) n CROSS JOIN LATERAL {passes} p {order} LIMIT %(size)s")
-        newer, edge, outermost, beyond = (
-            (">", "min", "max", "-infinity") if self.direction == "DESC" else ("<", "max", "min", "infinity")
-        )
-        return self.drawn(f"""
-WITH near AS MATERIALIZED (
+            near = f"""passing AS MATERIALIZED (
+    SELECT n.* FROM ({branch}) n CROSS JOIN LATERAL {passes} p {order} LIMIT %(size)s)"""
+            no_others = f"NOT EXISTS ({branch} OFFSET %(depth)s)"
+        else:
+            newer, edge, outermost, beyond = (
+                (">", "min", "max", "-infinity") if self.direction == "DESC" else ("<", "max", "min", "infinity")
+            )
+            near = f"""near AS MATERIALIZED (
     SELECT b.* FROM {branches} CROSS JOIN LATERAL (
         SELECT x.*, CASE WHEN count(*) OVER () = %(depth)s THEN {edge}(x.started) OVER () END AS edge
-        FROM ({branch}) x) b)
-SELECT n.* FROM (
-    SELECT DISTINCT n.started, n.incident_id FROM near n
-    WHERE n.started {newer} coalesce((SELECT {outermost}(edge) FROM near), '{beyond}') {order} OFFSET 0) n
-CROSS JOIN LATERAL {passes} p {order} LIMIT %(size)s""")
+        FROM ({branch}) x) b),
+passing AS MATERIALIZED (
+    SELECT n.* FROM (
+        SELECT DISTINCT n.started, n.incident_id FROM near n
+        WHERE n.started {newer} coalesce((SELECT {outermost}(edge) FROM near), '{beyond}') {order} OFFSET 0) n
+    CROSS JOIN LATERAL {passes} p {order} LIMIT %(size)s)"""
+            no_others = "NOT EXISTS (SELECT FROM near WHERE edge IS NOT NULL)"
+        nothing = ", ".join(["NULL"] * len(_NO_OTHERS))
+        return (
+            f"WITH {near} SELECT * FROM ({self.drawn('SELECT * FROM passing')}) page"
+            f" UNION ALL SELECT {nothing} WHERE (SELECT count(*) FROM passing) < %(size)s AND {no_others}"
+        )
 
     def picked(self) -> str:
         """Those that pass among all, found as the planner thinks best for these very values."""

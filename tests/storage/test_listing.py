@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from bot.incidents import lifecycle, subscriptions
+from storage.queries import listing
 from storage.queries.listing import ListFilter, incident_page
 from storage.rows import Cursor
 from storage.values import NO_TEAM, Status
@@ -106,8 +107,13 @@ def pages(house: House, wanted: ListFilter, member: int) -> list[list[int]]:
     return found
 
 
+@pytest.mark.parametrize("near", [listing.NEAR, 6], ids=["all near", "few near"])
 @pytest.mark.parametrize("whole", [False, True], ids=["some projects", "every project"])
-def test_every_filter_lists_what_brute_force_finds(house: House, known: list[Known], whole: bool) -> None:
+def test_every_filter_lists_what_brute_force_finds(
+    house: House, known: list[Known], whole: bool, near: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "NEAR", near)
+    monkeypatch.setattr(listing, "NEAR_IN_BRANCH", min(near, listing.NEAR_IN_BRANCH))
     chance = random.Random(11)
     member = house.members["owner"]
     every = sorted(house.projects.values())
