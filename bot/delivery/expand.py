@@ -44,6 +44,7 @@ def expand_next(store: Store) -> bool:
 def _expand(tx: Connection, change: Change) -> None:
     audience = outbox.audience(tx, change)
     if audience is None:
+        outbox.look_at_cards(tx, change.incident_id)
         return
     recipients = _recipients(tx, change, audience)
     people, channels = outbox.hold_destinations(tx, audience.workspace_id, change.incident_id, list(recipients))

@@ -81,6 +81,8 @@ def _write(tx: Connection, state: OrganizationState | None, result: Plan, now: d
         organization_id = state.id
         if result.organization:
             stored.update_organization(tx, organization_id, result.organization)
+        if result.organization.get("incidents") and not state.incidents:
+            outbox.switched_on(tx, organization_id)
     # Identities first: removing forgets them, and what is added is looked up afresh.
     if result.touches_identities:
         stored.forget_identities(tx, organization_id)

@@ -101,6 +101,30 @@ def audience_changed(tx: Connection, project_id: int, channel_id: str) -> None:
     tx.info[OUTBOX_WRITTEN] = True
 
 
+def switched_on(tx: Connection, organization_id: int) -> None:
+    """Incidents are shown again: the cards of the open ones are drawn anew, for what was withdrawn meanwhile."""
+    tx.exec_driver_sql(
+        "WITH cards AS (UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = now() FROM incident i"
+        "  WHERE i.id = p.incident_id AND p.kind = 'card'"
+        "    AND i.organization_id = %(organization_id)s AND i.status <> 2"
+        "  RETURNING p.incident_id)"
+        " INSERT INTO outbox (incident_id) SELECT DISTINCT incident_id FROM cards",
+        {"organization_id": organization_id},
+    )
+    tx.info[OUTBOX_WRITTEN] = True
+
+
+def look_at_cards(tx: Connection, incident_id: int) -> None:
+    """Has an incident's cards looked at where they stand, and nobody told."""
+    ids = tx.exec_driver_sql(
+        "SELECT id FROM destination WHERE id IN"
+        " (SELECT destination_id FROM post WHERE incident_id = %(incident_id)s AND kind = 'card')"
+        " ORDER BY id FOR UPDATE",
+        {"incident_id": incident_id},
+    )
+    look_again(tx, list(ids.scalars()))
+
+
 def enqueue(
     tx: Connection,
     *,

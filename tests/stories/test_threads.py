@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sandbox import SeenMessage
-from tests.stories.conftest import World
+from tests.stories.conftest import ORGANIZATION, World
 from tests.stories.test_cards import card
 
 
@@ -197,3 +197,16 @@ def test_a_reply_deleted_while_it_is_taken_up_leaves_no_comment(world: World) ->
         world.wait_for_blocked(2)
     world.rest()
     assert "never mind" not in log(world)
+
+
+def test_a_reply_deleted_while_incidents_are_off_leaves_nothing_waiting(world: World) -> None:
+    world.declare("Payments fail with 502")
+    reply = world.ada.reply(card(world), "the replica")
+    card(world).wait_for(lambda m: "the replica" in m.text)
+    world.apply(ORGANIZATION.replace("workspaces: [T0001]", "workspaces: [T0001], incidents: false"))
+    world.rest()
+    world.ada.delete(reply)
+    world.rest()
+    world.apply(ORGANIZATION)
+    card(world).wait_for(lambda m: "the replica" not in m.text)
+    world.rest()
