@@ -287,7 +287,9 @@ passing AS MATERIALIZED (
         nothing = ", ".join(["NULL"] * len(_NO_OTHERS))
         return (
             f"WITH {near} SELECT * FROM ({self.drawn('SELECT * FROM passing')}) page"
-            f" UNION ALL SELECT {nothing} WHERE (SELECT count(*) FROM passing) < %(size)s AND {no_others}"
+            # Looking for others is the dear part, so it comes second, which AND does not promise.
+            f" UNION ALL SELECT {nothing}"
+            f" WHERE CASE WHEN (SELECT count(*) FROM passing) < %(size)s THEN {no_others} ELSE false END"
         )
 
     def picked(self) -> str:
