@@ -141,7 +141,8 @@ class Delivery:
 
         while not self._stopping.is_set():
             self._guarded(step, "expanding")
-            self._changes.wait(self._pace.poll_s)
+            if not self._stopping.is_set():  # else what would wake it may have been cleared
+                self._changes.wait(self._pace.poll_s)
 
     def _schedule(self) -> None:
         wait = 0.0
@@ -252,9 +253,9 @@ class Delivery:
 
         while True:
             self._tell_others.wait()
-            if self._stopping.is_set():
-                return
             self._tell_others.clear()
+            if self._stopping.is_set():  # looked at after clearing: who stops this says so first, and wakes it then
+                return
             self._guarded(step, "telling other replicas")
             self._stopping.wait(_NOTIFY_EVERY_S)
 

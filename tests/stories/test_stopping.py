@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.stories.conftest import World
+
+PATIENCE_S = 15.0
 
 
 def test_everything_that_has_arrived_is_answered_before_it_goes(world: World) -> None:
@@ -23,3 +26,19 @@ def test_everything_that_has_arrived_is_answered_before_it_goes(world: World) ->
         stopping.result()
     assert all("#1 Payments fail" in text for text in texts)
     assert not world.slack.connections
+
+
+def test_delivery_told_to_stop_at_the_worst_moment_does(world: World) -> None:
+    """Between being woken and noting that it has been: what woke it, and what stops it, must not be taken for one."""
+    delivery = world.bot.delivery
+
+    class Awkward(threading.Event):
+        def clear(self) -> None:
+            delivery.begin_nothing()
+            super().clear()
+
+    woken, delivery._tell_others = delivery._tell_others, Awkward()
+    notifier = next(thread for thread in delivery._threads if thread.name == "delivery-notifier")
+    woken.set()
+    notifier.join(PATIENCE_S)
+    assert not notifier.is_alive()
