@@ -20,14 +20,14 @@ from storage.rows import Cursor
 
 
 def ahead(words: str) -> Ahead | None:
-    """The page that is asked for, where it can be looked up together with who asks."""
-    return search.first_page_ahead(filters.parse(readable(storable(words))))
+    """What of the answer can be looked up together with who asks."""
+    return search.ahead(filters.parse(readable(storable(words))))
 
 
 def command(call: Call, _ask: Command, words: str) -> Outcome:
     """`list [filters]`."""
     query = filters.parse(readable(storable(words)))
-    if call.ahead is not None:
+    if call.ahead is not None and search.is_plain(query):
         page = listing.page_ahead(call.ahead, size=search.PAGE_SIZE)
         return Answer(messages.list_page(query, page, call.now, cursor=None, command=call.tools.command))
     return Answer(_page(call, query, None))
@@ -40,7 +40,7 @@ def turn(call: Call, ask: Press) -> Outcome:
 
 
 def _page(call: Call, query: ListQuery, cursor: Cursor | None) -> Message:
-    wanted = search.resolve(call.connection, call.access, query, call.now)
+    wanted = search.resolve(call.connection, call.access, query, call.now, call.ahead)
     me = call.access.member_id
     page = listing.incident_page(call.connection, wanted, me, cursor=cursor, size=search.PAGE_SIZE)
     notice = None

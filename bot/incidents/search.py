@@ -23,11 +23,14 @@ PAGE_SIZE = 10
 _STATUSES = {"warning": Status.WARNING, "critical": Status.CRITICAL, "closed": Status.CLOSED}
 
 
-def resolve(connection: Connection, access: Access, query: ListQuery, now: datetime) -> ListFilter:
+def resolve(
+    connection: Connection, access: Access, query: ListQuery, now: datetime, asked: Ahead | None = None
+) -> ListFilter:
     """What the query means for this caller now. Raises BadWords for an unknown team or project.
 
-    A project that the caller cannot see is unknown to them.
+    A project that the caller cannot see is unknown to them. `asked` is what `ahead` gave for the query, answered.
     """
+    teams, projects = directory.names(asked) if asked is not None else (None, None)
     since = moment(query.since, "since", now, access.timezone) if query.since else None
     until = moment(query.until, "until", now, access.timezone) if query.until else None
     if since and until and since > until:
@@ -36,14 +39,14 @@ def resolve(connection: Connection, access: Access, query: ListQuery, now: datet
         )
     project_ids: Sequence[int] = access.project_ids
     if query.project is not None:
-        project_ids = [project_by_slug(connection, access, query.project).id]
+        project_ids = [project_by_slug(connection, access, query.project, projects).id]
     return ListFilter(
         project_ids=project_ids,
         organization_id=access.organization_id if access.sees_all and query.project is None else None,
         open=query.show == "open",
         status=_STATUSES.get(query.show),
         words=query.words,
-        team_ids=_team_ids(connection, access, query.teams) if query.teams else None,
+        team_ids=_team_ids(connection, access, query.teams, teams) if query.teams else None,
         environment=query.environment,
         since=since,
         until=until,
@@ -52,16 +55,26 @@ def resolve(connection: Connection, access: Access, query: ListQuery, now: datet
     )
 
 
-def first_page_ahead(query: ListQuery) -> Ahead | None:
-    """The first page, to be looked up together with who asks; None where the filters have to be resolved before."""
-    if query != ListQuery(show=query.show):
-        return None
-    return listing.newest_ahead(open=query.show == "open", status=_STATUSES.get(query.show), size=PAGE_SIZE)
+def is_plain(query: ListQuery) -> bool:
+    """Whether a query asks for no more than a status."""
+    return query == ListQuery(show=query.show)
 
 
-def project_by_slug(connection: Connection, access: Access, slug: str) -> directory.Named:
-    """A project that the caller sees. Raises BadWords, naming those they do see."""
-    visible = directory.projects(connection, access.project_ids)
+def ahead(query: ListQuery) -> Ahead | None:
+    """What can be looked up together with who asks: the first page itself where the query is plain, else the names of
+    teams and projects in its filters; None where it has none.
+    """
+    if is_plain(query):
+        return listing.newest_ahead(open=query.show == "open", status=_STATUSES.get(query.show), size=PAGE_SIZE)
+    return directory.names_ahead() if query.teams or query.project is not None else None
+
+
+def project_by_slug(
+    connection: Connection, access: Access, slug: str, visible: Sequence[directory.Named] | None = None
+) -> directory.Named:
+    """A project that the caller sees; `visible` are those, where they are known. Raises BadWords, naming them."""
+    if visible is None:
+        visible = directory.projects(connection, access.project_ids)
     for project in visible:
         if project.slug == slug.lower():
             return project
@@ -77,8 +90,12 @@ def team_by_slug(connection: Connection, access: Access, slug: str) -> directory
     raise BadWords(_unknown("team", slug, [team.slug for team in known]), field="team")
 
 
-def _team_ids(connection: Connection, access: Access, slugs: Sequence[str]) -> tuple[int, ...]:
-    by_slug = {team.slug: team.id for team in directory.teams(connection, access.organization_id)}
+def _team_ids(
+    connection: Connection, access: Access, slugs: Sequence[str], known: Sequence[directory.Named] | None
+) -> tuple[int, ...]:
+    if known is None:
+        known = directory.teams(connection, access.organization_id)
+    by_slug = {team.slug: team.id for team in known}
     found: set[int] = set()
     for slug in slugs:
         if slug == "mine":

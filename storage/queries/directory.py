@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, or_, select
 
 from storage.models import Member, MemberTeam, Project, ProjectChannel, ProjectTeam, SlackPerson, Team
+from storage.queries.access import Ahead, with_caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,27 @@ def projects(connection: Connection, project_ids: Sequence[int]) -> list[Named]:
     """These projects, by slug."""
     query = select(Project.id, Project.slug, Project.name).where(Project.id.in_(project_ids)).order_by(Project.slug)
     return [Named(*row) for row in connection.execute(query)]
+
+
+_NAMES = with_caller(
+    """
+SELECT 'team' AS kind, t.id, t.slug, t.name FROM team t WHERE t.organization_id = %(organization_id)s
+UNION ALL
+SELECT 'project', p.id, p.slug, p.name FROM project p WHERE p.id = ANY(%(project_ids)s)
+""",
+    {},
+)
+
+
+def names_ahead() -> Ahead:
+    """The organization's teams and the projects that a caller sees, before it is known who that is; for `names`."""
+    return Ahead(_NAMES, {})
+
+
+def names(asked: Ahead) -> tuple[list[Named], list[Named]]:
+    """The answer to `names_ahead`: teams and projects, each by slug."""
+    found = sorted(((kind, Named(*rest)) for kind, *rest in asked.rows), key=lambda one: one[1].slug)
+    return [named for kind, named in found if kind == "team"], [named for kind, named in found if kind == "project"]
 
 
 def projects_in_channel(connection: Connection, project_ids: Sequence[int], channel_id: str) -> list[int]:

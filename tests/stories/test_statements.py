@@ -1,0 +1,69 @@
+"""How often a read goes to the database: every time costs as much as a small query."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine, event
+
+from bot.handlers.desk import Desk
+from bot.slack.outcomes import Outcome
+from bot.slack.requests import Command
+from storage.prepared import Prepared
+from tests.stories.conftest import World
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The statements that commands ran, on their own threads; PREPARE, once for each connection, is none."""
+    found: list[str] = []
+    here = threading.local()
+    command, rows = Desk.command, Prepared.rows
+
+    def counting(self: Desk, ask: Command) -> Outcome:
+        here.counts = True
+        try:
+            return command(self, ask)
+        finally:
+            here.counts = False
+
+    def prepared(self: Prepared, connection: Connection, parameters: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
+        if getattr(here, "counts", False):
+            found.append(self.name)
+        return rows(self, connection, parameters)
+
+    def ran(_connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
+        if getattr(here, "counts", False):
+            found.append(statement)
+
+    monkeypatch.setattr(Desk, "command", counting)
+    monkeypatch.setattr(Prepared, "rows", prepared)
+    event.listen(Engine, "before_cursor_execute", ran)
+    yield found
+    event.remove(Engine, "before_cursor_execute", ran)
+
+
+@pytest.mark.parametrize(
+    ("words", "most"),
+    [
+        ("list", 1),
+        ("list critical", 1),
+        ("view 1", 1),
+        ("1", 1),
+        ("list payments", 2),
+        ("list team:mine,payments", 2),
+        ("list all project:checkout team:payments env:prod since:7d payments", 3),
+        ("activity 1", 3),
+        ("whoami", 3),
+    ],
+)
+def test_a_read_takes_few_statements(world: World, statements: list[str], words: str, most: int) -> None:
+    world.declare("Payments fail with 502", options="critical project:checkout team:payments env:prod")
+    world.ask(world.ben, "whoami")  # who has not been seen before is asked about
+    statements.clear()
+    answer = world.ask(world.ben, words)
+    assert "#1 " in answer.text or words == "whoami"
+    assert len(statements) <= most, statements
