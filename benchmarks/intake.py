@@ -104,24 +104,44 @@ def _slowed(url: str, token: str, seconds: float, write: Callable[[str], object]
         with _bot(slack, url) as port:
             _listed(manager, channel, seconds)
             write("alerts/s   in batches of   list p50 ms   p99 ms   without p50 ms   p99 ms   ratio of p50\n")
+            # The first writes to a database that was just copied take each page to the disk whole: they do not count.
+            _beside(manager, channel, seconds, port, token, 1, senders_from=2000)
             for batch in POSTED_AT_ONCE:
                 before = _listed(manager, channel, seconds)
-                ours, theirs = multiprocessing.Pipe()
-                sender = multiprocessing.get_context("spawn").Process(
-                    target=_keep_posting, args=(port, token, batch, theirs), daemon=True
-                )
-                sender.start()
-                ours.recv()  # it has begun
-                during = _listed(manager, channel, seconds)
-                ours.send("enough")
-                rate = ours.recv()
-                sender.join()
+                during, rate = _beside(manager, channel, seconds, port, token, batch)
                 write(
                     f"{rate:8.0f} {batch:15} {statistics.median(during):13.2f} {_p99(during):8.2f}"
                     f" {statistics.median(before):16.2f} {_p99(before):8.2f}"
                     f" {statistics.median(during) / statistics.median(before):14.2f}\n"
                 )
         slack.problems.clear()
+
+
+def _beside(
+    manager: Person,
+    channel: Channel,
+    seconds: float,
+    port: int,
+    token: str,
+    batch: int,
+    *,
+    senders_from: int = 1000,
+) -> tuple[list[float], float]:
+    """What lists take while a process of its own posts alerts, and how many a second of those were taken.
+
+    The same alerts are sent by senders of the same numbers.
+    """
+    ours, theirs = multiprocessing.Pipe()
+    sender = multiprocessing.get_context("spawn").Process(
+        target=_keep_posting, args=(port, token, batch, senders_from, theirs), daemon=True
+    )
+    sender.start()
+    ours.recv()  # it has begun
+    during = _listed(manager, channel, seconds)
+    ours.send("enough")
+    rate = ours.recv()
+    sender.join()
+    return during, rate
 
 
 @contextmanager
@@ -160,14 +180,14 @@ def _p99(times: list[float]) -> float:
     return times[int(len(times) * 0.99)]
 
 
-def _keep_posting(port: int, token: str, batch: int, pipe: Pipe) -> None:
+def _keep_posting(port: int, token: str, batch: int, senders_from: int, pipe: Pipe) -> None:
     """Posts new alerts at an even pace until told that it is enough, then says how many a second were taken."""
     stop = threading.Event()
     counts = [0] * SENDERS
     began = time.perf_counter()
 
     def work(number: int) -> None:
-        post = _post(port, token, batch, 1000 + number)
+        post = _post(port, token, batch, senders_from + number)
         every = batch * SENDERS / ALERTS_A_SECOND
         due = began + every * number / SENDERS
         while not stop.is_set():
