@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -27,7 +26,7 @@ from typing import Any
 
 from sqlalchemy import make_url
 
-from benchmarks import seed
+from benchmarks import environment, seed
 from sandbox import Person, Sandbox
 from sandbox.records import Channel
 from storage.embedded import EmbeddedPostgres
@@ -147,18 +146,12 @@ def fill(server: str, incidents: int) -> str:
 def _process(slack: Sandbox, module: str, url: str, *arguments: str) -> Iterator[None]:
     """The floor or the bot, connected to the workspace, until the block ends."""
     parsed = make_url(url)
-    environment = {
-        **os.environ,
-        "DATABASE_URL": url,
-        "SLACK_API_URL": slack.api_url,
-        "SLACK_BOT_TOKEN": slack.bot_token,
-        "SLACK_APP_TOKEN": slack.app_token,
-        "HTTP_PORT": "0",
-        "LOG_LEVEL": "error",
+    settings = {
+        **environment.of_bot(slack, url),
         "FLOOR_DSN": f"host={parsed.query['host']} user={parsed.username} dbname={parsed.database}",
         "FLOOR_ROWS": json.dumps({"list": list(range(10, 110, 10)), "view": 10}),
     }
-    process = subprocess.Popen([sys.executable, "-m", module, *arguments], env=environment)
+    process = subprocess.Popen([sys.executable, "-m", module, *arguments], env=settings)
     try:
         slack.wait_until_connected(timeout=60)
         yield

@@ -13,7 +13,6 @@ import argparse
 import http.client
 import json
 import multiprocessing
-import os
 import socket
 import statistics
 import subprocess
@@ -32,7 +31,7 @@ from typing import Any
 import psycopg2
 from sqlalchemy import make_url, select
 
-from benchmarks import seed
+from benchmarks import environment, seed
 from benchmarks.commands import fill
 from bot.intake.http import WORKERS, create_http_app
 from bot.intake.pace import Pace
@@ -149,16 +148,7 @@ def _bot(slack: Sandbox, url: str) -> Iterator[int]:
     """The bot as a process of its own, until the block ends; gives the port of its intake."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
-    environment = {
-        **os.environ,
-        "DATABASE_URL": url,
-        "SLACK_API_URL": slack.api_url,
-        "SLACK_BOT_TOKEN": slack.bot_token,
-        "SLACK_APP_TOKEN": slack.app_token,
-        "HTTP_PORT": str(port),
-        "LOG_LEVEL": "error",
-    }
-    process = subprocess.Popen([sys.executable, "-m", "bot.cli", "serve"], env=environment)
+    process = subprocess.Popen([sys.executable, "-m", "bot.cli", "serve"], env=environment.of_bot(slack, url, port))
     try:
         slack.wait_until_connected(timeout=60)
         yield port

@@ -8,7 +8,6 @@ workspace alone, which takes a reaction. The bot's own share is the time from se
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import statistics
 import subprocess
@@ -19,6 +18,7 @@ from datetime import UTC, datetime
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from benchmarks import environment
 from bot.demo.company import ORGANIZATION, Company, furnish
 from bot.organization.apply import apply
 from bot.organization.file import parse
@@ -144,16 +144,7 @@ def _row(what: str, times: list[float], shares: list[float] | None = None) -> No
 
 @contextmanager
 def _bot(slack: Sandbox, url: str) -> Iterator[None]:
-    environment = {
-        **os.environ,
-        "DATABASE_URL": url,
-        "SLACK_API_URL": slack.api_url,
-        "SLACK_BOT_TOKEN": slack.bot_token,
-        "SLACK_APP_TOKEN": slack.app_token,
-        "HTTP_PORT": "0",
-        "LOG_LEVEL": "error",
-    }
-    process = subprocess.Popen([sys.executable, "-m", "bot.cli", "serve"], env=environment)
+    process = subprocess.Popen([sys.executable, "-m", "bot.cli", "serve"], env=environment.of_bot(slack, url))
     try:
         slack.wait_until_connected(timeout=60)
         yield

@@ -7,7 +7,6 @@ memory of its process on the way (Linux).
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -15,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import perf_counter
 
-from benchmarks import seed
+from benchmarks import environment, seed
 from benchmarks.commands import IN_FLIGHT, fill
 from sandbox import Person, Sandbox
 from sandbox.records import Channel
@@ -34,19 +33,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, EmbeddedPostgres(Path(folder) / "database") as server:
         url = fill(server, INCIDENTS)
         with Sandbox() as slack:
-            environment = {
-                **os.environ,
-                "DATABASE_URL": url,
-                "SLACK_API_URL": slack.api_url,
-                "SLACK_BOT_TOKEN": slack.bot_token,
-                "SLACK_APP_TOKEN": slack.app_token,
-                "HTTP_PORT": "0",
-                "LOG_LEVEL": "error",
-            }
             channel = slack.channel("C0001", "bench")
             people = [slack.person(who, who, f"{who.lower()}@bench.test") for who in (seed.MANAGER, seed.FIVE_TEAMS)]
             started = perf_counter()
-            process = subprocess.Popen([sys.executable, "-m", "bot.cli", "serve"], env=environment)
+            process = subprocess.Popen([sys.executable, "-m", "bot.cli", "serve"], env=environment.of_bot(slack, url))
             try:
                 slack.wait_until_connected(timeout=60)
                 print(f"connected after {perf_counter() - started:.2f} s")

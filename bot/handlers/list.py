@@ -16,7 +16,7 @@ from bot.slack.outcomes import Answer, Done, OpenForm, Outcome
 from bot.slack.requests import Command, Press, Submission
 from storage.queries import directory, incidents, listing
 from storage.queries.access import Ahead
-from storage.rows import Cursor
+from storage.rows import Cursor, IncidentPage
 
 
 def ahead(words: str) -> Ahead | None:
@@ -26,11 +26,7 @@ def ahead(words: str) -> Ahead | None:
 
 def command(call: Call, _ask: Command, words: str) -> Outcome:
     """`list [filters]`."""
-    query = filters.parse(readable(storable(words)))
-    if call.ahead is not None and search.is_plain(query):
-        page = listing.page_ahead(call.ahead, size=search.PAGE_SIZE)
-        return Answer(messages.list_page(query, page, call.now, cursor=None, command=call.tools.command))
-    return Answer(_page(call, query, None))
+    return Answer(_page(call, filters.parse(readable(storable(words))), None))
 
 
 def turn(call: Call, ask: Press) -> Outcome:
@@ -40,15 +36,19 @@ def turn(call: Call, ask: Press) -> Outcome:
 
 
 def _page(call: Call, query: ListQuery, cursor: Cursor | None) -> Message:
-    wanted = search.resolve(call.connection, call.access, query, call.now, call.ahead)
-    me = call.access.member_id
-    page = listing.incident_page(call.connection, wanted, me, cursor=cursor, size=search.PAGE_SIZE)
-    notice = None
+    page, notice = _found(call, query, cursor), None
     if cursor and not page.lines:
         cursor = None
-        page = listing.incident_page(call.connection, wanted, me, cursor=None, size=search.PAGE_SIZE)
+        page = _found(call, query, None)
         notice = "There is nothing more that way by now; this is the first page."
     return messages.list_page(query, page, call.now, cursor=cursor, notice=notice, command=call.tools.command)
+
+
+def _found(call: Call, query: ListQuery, cursor: Cursor | None) -> IncidentPage:
+    if call.ahead is not None and search.is_plain(query):
+        return listing.page_ahead(call.ahead, size=search.PAGE_SIZE)
+    wanted = search.resolve(call.connection, call.access, query, call.now, call.ahead)
+    return listing.incident_page(call.connection, wanted, call.access.member_id, cursor=cursor, size=search.PAGE_SIZE)
 
 
 def share(call: Call, ask: Press) -> Outcome:

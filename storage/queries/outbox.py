@@ -98,7 +98,7 @@ def audience_changed(tx: Connection, project_id: int, channel_id: str) -> None:
         " INSERT INTO outbox (incident_id) SELECT DISTINCT incident_id FROM cards",
         {"project_id": project_id, "channel_id": channel_id},
     )
-    tx.info[OUTBOX_WRITTEN] = True
+    written(tx)
 
 
 def switched_on(tx: Connection, organization_id: int) -> None:
@@ -111,7 +111,7 @@ def switched_on(tx: Connection, organization_id: int) -> None:
         " INSERT INTO outbox (incident_id) SELECT DISTINCT incident_id FROM cards",
         {"organization_id": organization_id},
     )
-    tx.info[OUTBOX_WRITTEN] = True
+    written(tx)
 
 
 def look_at_cards(tx: Connection, incident_id: int) -> None:
@@ -159,7 +159,7 @@ def enqueue(
     ).scalar()
     if post_id is not None:
         mark_due(tx, [destination_id], None, urgency)
-        tx.info[OUTBOX_WRITTEN] = True
+        written(tx)
     return post_id
 
 
