@@ -138,7 +138,7 @@ class Bench:
         try:
             yield
         finally:
-            self.store.on_outbox = lambda: None
+            self.store.on_outbox = lambda _at_once: None
             delivery.stop()
 
     def arrived(self) -> list[tuple[str, str, float]]:

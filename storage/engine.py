@@ -28,7 +28,8 @@ HUNG_AFTER_S = 5.0  # nothing that somebody waits for holds a connection so long
 POOL_SIZE = 12  # ten of Slack's requests at once, and the background; twice, for reading and writing
 
 
-# Where a transaction notes, in its connection's `info`, that delivery has something to do once it is committed.
+# Where a transaction notes, in its connection's `info`, that delivery has something to do once it is committed, and
+# whether at once.
 OUTBOX_WRITTEN = "outbox written"
 
 
@@ -112,8 +113,9 @@ class Store:
         self._reading = reading
         self._writing = writing
         self._guard = Guard((reading, writing), hung_after_s) if hung_after_s else None
-        # Called after each commit that left something in the outbox. Must return at once.
-        self.on_outbox: Callable[[], None] = lambda: None
+        # Called after each commit that left something in the outbox, with whether it is to be sent at once (False:
+        # only alerts made it). Must return at once.
+        self.on_outbox: Callable[[bool], None] = lambda _at_once: None
 
     @classmethod
     def open(
@@ -158,9 +160,9 @@ class Store:
         with plain_errors(), self._writing.begin() as connection:
             connection.info.pop(OUTBOX_WRITTEN, None)
             yield connection
-            told = connection.info.pop(OUTBOX_WRITTEN, False)
-        if told:
-            self.on_outbox()
+            at_once: bool | None = connection.info.pop(OUTBOX_WRITTEN, None)
+        if at_once is not None:
+            self.on_outbox(at_once)
 
     @contextmanager
     def listen(self, channel: str) -> Iterator[PgConnection]:

@@ -1,6 +1,8 @@
-"""From a change to the posts that it asks for: cards, threads, and who is told, their access checked now."""
+"""From changes to the posts that they ask for: cards, threads, and who is told, their access checked now."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import structlog
 from sqlalchemy import Connection
@@ -14,46 +16,72 @@ from storage.values import ActivityType
 
 log = structlog.get_logger(__name__)
 
+# Changes that alerts made are expanded so many at a time, for a storm makes thousands. People's go one by one: somebody
+# waits for them.
+ALERTS_AT_ONCE = 100
 # What people are told of; that an incident opened, they see by its card.
 _TOLD = (ActivityType.COMMENT, ActivityType.STATUS_CHANGE)
 
 
-def expand_next(store: Store) -> bool:
-    """Expands the oldest change that waits; False when none does. Raises DatabaseAway, Contended."""
-    change: Change | None = None
+def expand_next(store: Store, *, of_alert: bool) -> int:
+    """Expands the oldest changes that wait: one that a person made, or several that alerts made.
+
+    Gives how many; 0 when none waits. Raises DatabaseAway, Contended.
+    """
+    changes: list[Change] = []
     try:
         with store.write() as tx:
-            change = outbox.take_change(tx)
-            if change is None:
-                return False
-            _expand(tx, change)
+            changes = outbox.take_changes(tx, of_alert=of_alert, most=ALERTS_AT_ONCE if of_alert else 1)
+            if changes:
+                _expand(tx, changes)
     except (DatabaseAway, Contended):
         raise
     except Exception:
-        if change is None:
+        if not changes:
             raise
-        # It must not hold up what waits behind it.
+        # They must not hold up what waits behind them, nor one of them the others.
+        log.exception("changes could not be expanded", changes=[change.id for change in changes])
+        for change in changes:
+            _expand_alone(store, change, of_alert=of_alert)
+    counts.EXPANDED.inc(len(changes))
+    return len(changes)
+
+
+def _expand_alone(store: Store, change: Change, *, of_alert: bool) -> None:
+    try:
+        with store.write() as tx:
+            _expand(tx, outbox.take_changes(tx, of_alert=of_alert, most=1, alone=change.id))
+    except (DatabaseAway, Contended):
+        raise
+    except Exception:
         log.exception("a change could not be expanded", change=change.id)
         with store.write() as tx:
             outbox.put_off(tx, change.id)
-        return True
-    counts.EXPANDED.inc()
-    return True
 
 
-def _expand(tx: Connection, change: Change) -> None:
-    audience = outbox.audience(tx, change)
-    if audience is None:
-        outbox.look_at_cards(tx, change.incident_id)
-        return
-    recipients = _recipients(tx, change, audience)
-    people, channels = outbox.hold_destinations(tx, audience.workspace_id, change.incident_id, list(recipients))
-    outbox.want_cards(tx, change.incident_id, list(channels))
-    if change.activity_id is not None and (audience.has_comment or change.again):
-        outbox.want_in_threads(tx, change)
-    if recipients:
-        outbox.want_notifications(tx, change, recipients, people)
-    outbox.look_again(tx, [*people.values(), *channels])
+def _expand(tx: Connection, changes: Sequence[Change]) -> None:
+    audiences = outbox.audiences(tx, changes)
+    recipients = {
+        change.id: _recipients(tx, change, audiences[change.id]) for change in changes if change.id in audiences
+    }
+    incidents = {change.incident_id: _workspace(audiences.get(change.id)) for change in changes}
+    people = {(audiences[id_].workspace_id, member_id) for id_, told in recipients.items() for member_id in told}
+    held = outbox.hold_destinations(tx, incidents, people)
+    outbox.want_cards(tx, incidents, held)
+    for change in changes:
+        audience = audiences.get(change.id)
+        if audience is None:
+            continue
+        if change.activity_id is not None and (audience.has_comment or change.again):
+            outbox.want_in_threads(tx, change)
+        if told := recipients[change.id]:
+            destination_of = {member_id: held.people[audience.workspace_id, member_id] for member_id in told}
+            outbox.want_notifications(tx, change, told, destination_of)
+    outbox.look_again(tx, held.ids)
+
+
+def _workspace(audience: Audience | None) -> str | None:
+    return audience.workspace_id if audience else None
 
 
 def _recipients(tx: Connection, change: Change, audience: Audience) -> dict[int, bool]:

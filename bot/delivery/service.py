@@ -35,6 +35,7 @@ HUNG_AFTER_S = 60.0  # it may ask Slack several times, and clean up long, on one
 STOP_S = 8.0  # of the ten seconds that a stop may take
 _CHANNEL = "tocsin_outbox"
 _NOTIFY_EVERY_S = 0.05  # other replicas are woken at most so often
+_GATHER_S = 0.05  # what alerts change meanwhile is expanded together
 _AFTER_TROUBLE_S = 1.0
 _CLEAN_EVERY_S = 600.0
 _CLEAN_AT_ONCE = 5000
@@ -68,7 +69,8 @@ class Delivery:
         self._leased: queue.SimpleQueue[Lease | None] = queue.SimpleQueue()
         self._free = senders
         self._stopping = threading.Event()
-        self._changes = threading.Event()  # there may be something to expand
+        self._changes = threading.Event()  # there may be something to expand that a person waits for
+        self._of_alerts = threading.Event()  # there may be something to expand that alerts made
         self._posts = threading.Event()  # there may be something to send, or somebody free to send it
         self._tell_others = threading.Event()
         self._lock = threading.Lock()
@@ -81,7 +83,8 @@ class Delivery:
         if self._threads:
             return
         loops: list[tuple[str, Callable[[], None]]] = [
-            ("expander", self._expand),
+            ("expander", lambda: self._expand(self._changes, of_alert=False)),
+            ("expander-alerts", lambda: self._expand(self._of_alerts, of_alert=True)),
             ("scheduler", self._schedule),
             ("listener", self._listen),
             ("notifier", self._notify),
@@ -92,11 +95,17 @@ class Delivery:
         for thread in self._threads:
             thread.start()
 
-    def wake(self) -> None:
-        """Something was written to the outbox and committed."""
-        self._changes.set()
-        self._posts.set()
+    def wake(self, at_once: bool = True) -> None:
+        """Something was written to the outbox and committed. `at_once`: somebody waits for it, or it is to be sent."""
+        if at_once:
+            self._look_everywhere()
+        else:
+            self._of_alerts.set()
         self._tell_others.set()
+
+    def _look_everywhere(self) -> None:
+        for woken in (self._changes, self._of_alerts, self._posts):
+            woken.set()
 
     def begin_nothing(self) -> None:
         """Begins nothing more from now on; what is being sent goes on."""
@@ -133,16 +142,18 @@ class Delivery:
             log.exception("delivery met with an unexpected error", what=what)
             self._stopping.wait(_AFTER_TROUBLE_S)
 
-    def _expand(self) -> None:
+    def _expand(self, woken: threading.Event, *, of_alert: bool) -> None:
         def step() -> None:
-            self._changes.clear()
-            while not self._stopping.is_set() and expand_next(self._store):
+            woken.clear()
+            while not self._stopping.is_set() and expand_next(self._store, of_alert=of_alert):
                 self._posts.set()
+                if of_alert:
+                    self._stopping.wait(_GATHER_S)
 
         while not self._stopping.is_set():
             self._guarded(step, "expanding")
             if not self._stopping.is_set():  # else what would wake it may have been cleared
-                self._changes.wait(self._pace.poll_s)
+                woken.wait(self._pace.poll_s)
 
     def _schedule(self) -> None:
         wait = 0.0
@@ -232,16 +243,13 @@ class Delivery:
 
         def step() -> None:
             with self._store.listen(_CHANNEL) as connection:
-                # What came while nobody listened.
-                self._changes.set()
-                self._posts.set()
+                self._look_everywhere()  # for what came while nobody listened
                 while not self._stopping.is_set():
                     select.select([connection.fileno(), self._wake_reader], [], [])
                     connection.poll()
                     if connection.notifies:
                         connection.notifies.clear()
-                        self._changes.set()
-                        self._posts.set()
+                        self._look_everywhere()
 
         while not self._stopping.is_set():
             self._guarded(step, "listening")

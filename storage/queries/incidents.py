@@ -266,7 +266,7 @@ def open_incidents(
             "now": now,
         },
     )
-    outbox.written(connection)
+    outbox.written(connection, of_alert=member_id is None)
     return [
         IncidentHead(id_, identifier, one.title, one.status, None, one.date_started, None)
         for (id_, identifier), one in zip(rows, new, strict=True)

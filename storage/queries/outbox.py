@@ -79,12 +79,12 @@ def changed(
             "settles": CARD_SETTLES_S,
         },
     )
-    written(tx)
+    written(tx, of_alert=of_alert)
 
 
-def written(tx: Connection) -> None:
-    """Has delivery woken once this transaction has committed."""
-    tx.info[OUTBOX_WRITTEN] = True
+def written(tx: Connection, *, of_alert: bool = False) -> None:
+    """Has delivery woken once this transaction has committed; at once, unless only alerts made what it changed."""
+    tx.info[OUTBOX_WRITTEN] = tx.info.get(OUTBOX_WRITTEN, False) or not of_alert
 
 
 def audience_changed(tx: Connection, project_id: int, channel_id: str) -> None:
@@ -112,17 +112,6 @@ def switched_on(tx: Connection, organization_id: int) -> None:
         {"organization_id": organization_id},
     )
     written(tx)
-
-
-def look_at_cards(tx: Connection, incident_id: int) -> None:
-    """Has an incident's cards looked at where they stand, and nobody told."""
-    ids = tx.exec_driver_sql(
-        "SELECT id FROM destination WHERE id IN"
-        " (SELECT destination_id FROM post WHERE incident_id = %(incident_id)s AND kind = 'card')"
-        " ORDER BY id FOR UPDATE",
-        {"incident_id": incident_id},
-    )
-    look_again(tx, list(ids.scalars()))
 
 
 def enqueue(
@@ -206,14 +195,25 @@ def mark_due(
 # --- expansion ---------------------------------------------------------------------------------------------
 
 
-def take_change(tx: Connection) -> Change | None:
-    """The oldest change that nobody else is expanding, people's before alerts', taken out with this transaction."""
-    row = tx.exec_driver_sql(
-        "DELETE FROM outbox WHERE id = (SELECT id FROM outbox WHERE retry_at IS NULL OR retry_at <= now()"
-        " ORDER BY of_alert, id LIMIT 1 FOR UPDATE SKIP LOCKED)"
-        " RETURNING id, incident_id, activity_id, again, member_ids, said_in"
-    ).first()
-    return None if row is None else Change(*row)
+# Whoever expands a change holds its row, and nobody waits for it. Without `alone` it is one change of a person, or
+# several of alerts.
+_TAKE = """
+DELETE FROM outbox WHERE id = ANY(ARRAY(
+  SELECT id FROM outbox
+  WHERE of_alert = %(of_alert)s AND (retry_at IS NULL OR retry_at <= now())
+    AND (%(alone)s::bigint IS NULL OR id = %(alone)s)
+  ORDER BY id LIMIT %(most)s FOR UPDATE SKIP LOCKED))
+RETURNING id, incident_id, activity_id, again, member_ids, said_in
+"""
+
+
+def take_changes(tx: Connection, *, of_alert: bool, most: int, alone: int | None = None) -> list[Change]:
+    """The oldest changes that nobody else is expanding, at most so many, taken out with this transaction.
+
+    Those that people made, or those that alerts made. With `alone` only the change of that id.
+    """
+    rows = tx.exec_driver_sql(_TAKE, {"of_alert": of_alert, "most": most, "alone": alone}).all()
+    return [Change(*row) for row in sorted(rows)]
 
 
 def put_off(tx: Connection, change_id: int) -> None:
@@ -238,17 +238,25 @@ class Audience:
     deleted: bool
 
 
-def audience(tx: Connection, change: Change) -> Audience | None:
-    """What is needed to expand a change; None when nobody is to be told (no workspace, incidents switched off)."""
-    row = tx.exec_driver_sql(
-        "SELECT w.id, o.id, a.type, a.member_id, a.comment IS NOT NULL, a.date_deleted IS NOT NULL"
-        " FROM incident i JOIN organization o ON o.id = i.organization_id"
+def audiences(tx: Connection, changes: Sequence[Change]) -> dict[int, Audience]:
+    """What is needed to expand each change, by its id; nothing for those of which nobody is to be told (no
+    workspace, incidents switched off).
+    """
+    rows = tx.exec_driver_sql(
+        "SELECT c.id, w.id, o.id, a.type, a.member_id, a.comment IS NOT NULL, a.date_deleted IS NOT NULL"
+        " FROM unnest(%(ids)s::bigint[], %(incident_ids)s::bigint[], %(activity_ids)s::bigint[])"
+        "   AS c(id, incident_id, activity_id)"
+        " JOIN incident i ON i.id = c.incident_id JOIN organization o ON o.id = i.organization_id"
         " JOIN workspace w ON w.organization_id = o.id"
-        " LEFT JOIN incident_activity a ON a.id = %(activity_id)s"
-        " WHERE i.id = %(incident_id)s AND o.incidents",
-        {"incident_id": change.incident_id, "activity_id": change.activity_id},
-    ).first()
-    return None if row is None else Audience(*row)
+        " LEFT JOIN incident_activity a ON a.id = c.activity_id"
+        " WHERE o.incidents",
+        {
+            "ids": [change.id for change in changes],
+            "incident_ids": [change.incident_id for change in changes],
+            "activity_ids": [change.activity_id for change in changes],
+        },
+    )
+    return {row[0]: Audience(*row[1:]) for row in rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,61 +319,85 @@ def unsubscribe_all(tx: Connection, incident_id: int, member_ids: Sequence[int])
     )
 
 
-def hold_destinations(
-    tx: Connection, workspace_id: str, incident_id: int, member_ids: Sequence[int]
-) -> tuple[dict[int, int], dict[int, str]]:
-    """The destinations of these members, by member, and those of the incident's cards, with their channel.
+# The channels that projects of these incidents name, each in its incident's workspace.
+_NAMED = """
+named AS (
+  SELECT i.id AS incident_id, i.workspace_id, pc.channel_id
+  FROM unnest(%(incident_ids)s::bigint[], %(workspaces)s::text[]) AS i(id, workspace_id)
+  JOIN incident_project ip ON ip.incident_id = i.id
+  JOIN project_channel pc ON pc.project_id = ip.project_id
+  WHERE i.workspace_id IS NOT NULL
+), person AS (
+  SELECT * FROM unnest(%(person_workspaces)s::text[], %(member_ids)s::bigint[]) AS p(workspace_id, member_id)
+)
+"""
+_MAKE_DESTINATIONS = f"""
+WITH {_NAMED}
+INSERT INTO destination (workspace_id, channel_id, member_id)
+SELECT DISTINCT n.workspace_id, n.channel_id, NULL::bigint FROM named n
+WHERE NOT EXISTS (SELECT FROM destination d WHERE d.workspace_id = n.workspace_id AND d.channel_id = n.channel_id)
+UNION ALL
+SELECT DISTINCT p.workspace_id, NULL, p.member_id FROM person p
+WHERE NOT EXISTS (SELECT FROM destination d WHERE d.workspace_id = p.workspace_id AND d.member_id = p.member_id)
+ON CONFLICT DO NOTHING
+"""  # noqa: S608 - composed of constants
+_HOLD_DESTINATIONS = f"""
+WITH {_NAMED}
+SELECT id, workspace_id, member_id FROM destination WHERE id IN (
+  SELECT d.id FROM named n JOIN destination d ON d.workspace_id = n.workspace_id AND d.channel_id = n.channel_id
+  UNION
+  SELECT d.id FROM person p JOIN destination d ON d.workspace_id = p.workspace_id AND d.member_id = p.member_id
+  UNION
+  SELECT destination_id FROM post WHERE incident_id = ANY(%(incident_ids)s) AND kind = 'card')
+ORDER BY id FOR UPDATE
+"""  # noqa: S608 - composed of constants
 
-    Made where they are missing, and all locked, in one order, so that no two who hold several wait for each other.
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Destinations that a transaction holds."""
+
+    ids: list[int]
+    people: dict[tuple[str, int], int]  # by workspace and member
+
+
+def hold_destinations(tx: Connection, incidents: Mapping[int, str | None], people: Collection[tuple[str, int]]) -> Held:
+    """The destinations of these people (workspace and member), and those of the cards of these incidents.
+
+    `incidents` gives the workspace of each incident that its projects' channels are to show; None where only what
+    stands already is looked at. Made where they are missing, and all locked, in one order, so that no two who hold
+    several wait for each other.
     """
-    channels = [
-        row[0]
-        for row in tx.exec_driver_sql(
-            "SELECT DISTINCT pc.channel_id FROM incident_project ip"
-            " JOIN project_channel pc ON pc.project_id = ip.project_id WHERE ip.incident_id = %(incident_id)s",
-            {"incident_id": incident_id},
-        )
-    ]
     parameters = {
-        "workspace_id": workspace_id,
-        "incident_id": incident_id,
-        "channels": channels,
-        "member_ids": sorted(member_ids),
+        "incident_ids": list(incidents),
+        "workspaces": list(incidents.values()),
+        "person_workspaces": [workspace_id for workspace_id, _ in people],
+        "member_ids": [member_id for _, member_id in people],
     }
-    tx.exec_driver_sql(
-        "INSERT INTO destination (workspace_id, channel_id, member_id)"
-        " SELECT %(workspace_id)s, c.id, NULL FROM unnest(%(channels)s::text[]) AS c(id)"
-        " WHERE NOT EXISTS (SELECT FROM destination d WHERE d.workspace_id = %(workspace_id)s"
-        "                   AND d.channel_id = c.id)"
-        " UNION ALL"
-        " SELECT %(workspace_id)s, NULL, m.id FROM unnest(%(member_ids)s::bigint[]) AS m(id)"
-        " WHERE NOT EXISTS (SELECT FROM destination d WHERE d.workspace_id = %(workspace_id)s"
-        "                   AND d.member_id = m.id)"
-        " ON CONFLICT DO NOTHING",
-        parameters,
-    )
-    rows = tx.exec_driver_sql(
-        "SELECT id, member_id, channel_id FROM destination"
-        " WHERE workspace_id = %(workspace_id)s AND (channel_id = ANY(%(channels)s::text[])"
-        "   OR member_id = ANY(%(member_ids)s::bigint[])"
-        "   OR id IN (SELECT destination_id FROM post WHERE incident_id = %(incident_id)s AND kind = 'card'))"
-        " ORDER BY id FOR UPDATE",
-        parameters,
-    ).all()
-    people = {member_id: id_ for id_, member_id, _ in rows if member_id is not None}
-    return people, {id_: channel for id_, _, channel in rows if channel is not None}
+    tx.exec_driver_sql(_MAKE_DESTINATIONS, parameters)
+    rows = tx.exec_driver_sql(_HOLD_DESTINATIONS, parameters).all()
+    return Held([row[0] for row in rows], {(row[1], row[2]): row[0] for row in rows if row[2] is not None})
 
 
-def want_cards(tx: Connection, incident_id: int, named: Sequence[int]) -> None:
-    """Makes the cards that are missing in `named` destinations, and has every card's destination looked at."""
+def want_cards(tx: Connection, incidents: Mapping[int, str | None], held: Held) -> None:
+    """Makes the cards that are missing in the destinations that are held, of `incidents` as for
+    `hold_destinations`.
+    """
     tx.exec_driver_sql(
         "INSERT INTO post (destination_id, kind, incident_id, urgency)"
-        " SELECT d.id, 'card', %(incident_id)s, %(urgency)s FROM unnest(%(named)s::bigint[]) AS d(id)"
-        " WHERE EXISTS (SELECT FROM destination t JOIN project_channel pc ON pc.channel_id = t.channel_id"
-        "               JOIN incident_project ip ON ip.project_id = pc.project_id"
-        "               WHERE t.id = d.id AND ip.incident_id = %(incident_id)s)"
+        " SELECT DISTINCT d.id, 'card', i.id, %(urgency)s"
+        " FROM unnest(%(incident_ids)s::bigint[], %(workspaces)s::text[]) AS i(id, workspace_id)"
+        " JOIN incident_project ip ON ip.incident_id = i.id"
+        " JOIN project_channel pc ON pc.project_id = ip.project_id"
+        " JOIN destination d ON d.workspace_id = i.workspace_id AND d.channel_id = pc.channel_id"
+        " WHERE d.id = ANY(%(held)s) ORDER BY i.id, d.id"
         " ON CONFLICT (incident_id, destination_id) WHERE kind = 'card' DO NOTHING",
-        {"incident_id": incident_id, "named": list(named), "urgency": int(Urgency.CARD)},
+        {
+            "incident_ids": list(incidents),
+            "workspaces": list(incidents.values()),
+            "held": held.ids,
+            "urgency": int(Urgency.CARD),
+        },
     )
 
 
