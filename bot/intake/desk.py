@@ -1,4 +1,4 @@
-"""Takes one delivery in: whose it is, what is in it, and what becomes of it. No HTTP in here."""
+"""Takes deliveries in: whose they are, what is in them, and what becomes of it. No HTTP in here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from bot.intake import alertmanager, events, grafana, sentry
 from bot.intake.items import Draft, ItemError, Parsed, Unreadable, decode
 from bot.intake.metrics import Metrics
 from bot.intake.pace import Pace
-from bot.intake.together import Together
 from bot.intake.tokens import SecretBox, SecretUnreadable, Source, token_hash
 from storage.engine import Store
 from storage.errors import Contended
@@ -34,8 +33,6 @@ log = structlog.get_logger(__name__)
 # A batch is carried out in transactions of this many alerts: new incidents hold their organization's counter, and
 # a responder who declares one should not have to wait for a storm.
 CHUNK = 50
-# Transactions of one token at once: while one commits, the next one gathers and begins.
-AT_ONCE = 2
 ADMITTED_AT_ONCE = 4  # reads on connections that responders need too
 MAX_ITEMS = 10_000
 # `last_used` is for people: to the minute is enough.
@@ -77,6 +74,18 @@ class Taken:
     errors: list[ItemError] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What was posted, by whoever shows a token (`bearer`) or has signed with the secret of one (`signed`)."""
+
+    source: Source
+    body: bytes
+    bearer: str = ""
+    token_id: int | None = None  # of the path that Sentry posts to
+    signed: Callable[[str], bool] = field(default=lambda _secret: False)  # with this secret?
+    resource: str = ""  # what Sentry says it is about
+
+
 class Desk:
     """Where deliveries of every source end."""
 
@@ -95,90 +104,131 @@ class Desk:
         self._pace = pace
         self._secret_box = secret_box
         self._now = now
-        self._together: Together[Draft, Outcome | ItemError] = Together(at_once=AT_ONCE, most=CHUNK)
         self._admitting = threading.BoundedSemaphore(ADMITTED_AT_ONCE)
 
-    def admit(self, source: Source, bearer: str) -> Token:
-        """The token that a request shows. Raises Refused, DatabaseAway."""
-        hashed = token_hash(bearer)
+    def admit(self, source: Source, bearer: str) -> None:
+        """Looks whether a delivery with that token will be taken. Raises Refused, DatabaseAway."""
+        delivery = Delivery(source, b"", bearer)
+        self._check(delivery, self._token(delivery))
+
+    def _token(self, delivery: Delivery) -> Token | None:
+        """The token that a delivery names, not yet checked."""
         with self._admitting, self._store.read() as connection:
-            token = stored.token_by_hash(connection, hashed)
-            if token is None or not hmac.compare_digest(token.token_hash or "", hashed):
-                raise refused(401, "bad_token", "Authorization", "no such token, or it has been revoked")
-            if token.source != source:
-                raise refused(401, "bad_token", "Authorization", f"this token is for {token.source}, not {source}")
-            self._note_use(connection, token)
+            if delivery.token_id is not None:
+                return stored.token_by_id(connection, delivery.token_id)
+            return stored.token_by_hash(connection, token_hash(delivery.bearer))
+
+    def _check(self, delivery: Delivery, token: Token | None) -> Token:
+        """The token, if it lets the delivery in. Raises Refused."""
+        if delivery.token_id is not None:
+            return self._check_signature(delivery, token)
+        hashed = token_hash(delivery.bearer)
+        if token is None or not hmac.compare_digest(token.token_hash or "", hashed):
+            raise refused(401, "bad_token", "Authorization", "no such token, or it has been revoked")
+        if token.source != delivery.source:
+            about = f"this token is for {token.source}, not {delivery.source}"
+            raise refused(401, "bad_token", "Authorization", about)
         return token
 
-    def admit_signed(self, token_id: int, signed: Callable[[str], bool]) -> Token:
-        """The token of a Sentry path, when `signed` says of its secret that the request was signed with it.
-
-        Raises Refused, DatabaseAway.
-        """
-        with self._admitting, self._store.read() as connection:
-            token = stored.token_by_id(connection, token_id)
-            if token is None or token.source != Source.SENTRY or token.secret_encrypted is None:
-                raise refused(401, "bad_token", "path", "no such token, or it has been revoked")
-            if self._secret_box is None:
-                raise refused(503, "no_secret_key", "TOCSIN_SECRET_KEY", "is not set where the bot runs")
-            try:
-                secret = self._secret_box.open(token.secret_encrypted)
-            except SecretUnreadable:
-                log.error("a secret cannot be decrypted", token_id=token.id, cause="another TOCSIN_SECRET_KEY")
-                raise refused(503, "no_secret_key", "TOCSIN_SECRET_KEY", "is another than at `token create`") from None
-            if not signed(secret):
-                raise refused(401, "bad_signature", "Sentry-Hook-Signature", "does not fit the body and the secret")
-            self._note_use(connection, token)
-        return token
-
-    def _note_use(self, connection: Connection, token: Token) -> None:
-        now = self._now()
-        if token.last_used is None or now - token.last_used >= USED_EVERY:
-            stored.mark_used(connection, token.id, now)
-
-    def take(self, token: Token, body: bytes, resource: str = "") -> Taken:
-        """Takes what a body holds; `resource` is what Sentry says it is about.
-
-        Raises Refused, DatabaseAway, Contended.
-        """
-        source = Source(token.source)
-        if not token.incidents:
-            raise refused(403, "switched_off", "organization", "incidents are switched off for this organization")
+    def _check_signature(self, delivery: Delivery, token: Token | None) -> Token:
+        if token is None or token.source != Source.SENTRY or token.secret_encrypted is None:
+            raise refused(401, "bad_token", "path", "no such token, or it has been revoked")
+        if self._secret_box is None:
+            raise refused(503, "no_secret_key", "TOCSIN_SECRET_KEY", "is not set where the bot runs")
         try:
-            payload = decode(body)
-        except Unreadable as error:
-            raise refused(400, "not_json", "body", str(error)) from None
+            secret = self._secret_box.open(token.secret_encrypted)
+        except SecretUnreadable:
+            log.error("a secret cannot be decrypted", token_id=token.id, cause="another TOCSIN_SECRET_KEY")
+            raise refused(503, "no_secret_key", "TOCSIN_SECRET_KEY", "is another than at `token create`") from None
+        if not delivery.signed(secret):
+            raise refused(401, "bad_signature", "Sentry-Hook-Signature", "does not fit the body and the secret")
+        return token
+
+    def take(self, deliveries: Sequence[Delivery]) -> list[Taken | Exception]:
+        """Takes what deliveries hold that all name the same token; gives for each what became of it, or the error:
+        Refused, DatabaseAway, Contended. Raises DatabaseAway.
+
+        What they hold is carried out in their order, and what fits in one transaction.
+        """
+        token = self._token(deliveries[0])
         now = self._now()
-        parsed = PARSERS[source](payload, now) if source in PARSERS else sentry.parse(payload, now, resource)
-        count = len(parsed.drafts) + len({error.item for error in parsed.errors})
-        if count > MAX_ITEMS:
-            raise refused(413, "too_many", "body", f"holds more than {MAX_ITEMS:,} items")
-        if wait := self._pace.wait_s(token.id, count, time.monotonic()):
-            raise refused(429, "over_rate", "body", "too many alerts with this token", retry_after_s=wait)
-        taken = Taken(errors=parsed.errors)
+        read = [self._read(delivery, token, now) for delivery in deliveries]
+        if token is not None:
+            if any(isinstance(one, _Read) or one.status != 401 for one in read):
+                self._note_use(token, now)
+            for together in _packed([one for one in read if isinstance(one, _Read)]):
+                self._settle(token, now, together)
+        return [self._outcome(one) if isinstance(one, _Read) else one for one in read]
+
+    def _note_use(self, token: Token, now: datetime) -> None:
+        if token.last_used is None or now - token.last_used >= USED_EVERY:
+            with self._store.read() as connection:
+                stored.mark_used(connection, token.id, now)
+
+    def _read(self, delivery: Delivery, token: Token | None, now: datetime) -> _Read | Refused:
+        """What a delivery holds, once it is let in."""
+        try:
+            token = self._check(delivery, token)
+            if not token.incidents:
+                raise refused(403, "switched_off", "organization", "incidents are switched off for this organization")
+            try:
+                payload = decode(delivery.body)
+            except Unreadable as error:
+                raise refused(400, "not_json", "body", str(error)) from None
+            source = delivery.source
+            parse = PARSERS[source] if source in PARSERS else partial(sentry.parse, resource=delivery.resource)
+            read = _Read(source, parse(payload, now))
+            if read.count > MAX_ITEMS:
+                raise refused(413, "too_many", "body", f"holds more than {MAX_ITEMS:,} items")
+            if wait := self._pace.wait_s(token.id, read.count, time.monotonic()):
+                raise refused(429, "over_rate", "body", "too many alerts with this token", retry_after_s=wait)
+        except Refused as error:
+            return error
+        return read
+
+    def _settle(self, token: Token, now: datetime, together: Sequence[tuple[_Read, Sequence[Draft]]]) -> None:
+        """Carries drafts out, those of several deliveries in one transaction; each apart where that fails."""
+        together = [(read, drafts) for read, drafts in together if read.error is None]
+        drafts = [draft for _, drafts in together for draft in drafts]
+        if not drafts:
+            return
+        try:
+            outcomes = iter(self._carry_out(token, now, drafts))
+        except Exception as error:
+            if len(together) > 1:
+                for one in together:
+                    self._settle(token, now, [one])
+            else:
+                together[0][0].error = error
+            return
+        for read, part in together:
+            read.outcomes += [next(outcomes) for _ in part]
+
+    def _outcome(self, read: _Read) -> Taken | Exception:
+        taken = Taken(errors=list(read.parsed.errors))
         identifiers: dict[int, None] = {}
-        for chunk in _chunks(parsed.drafts):
-            for outcome in self._together.do(token.id, chunk, partial(self._carry_out, token, source, now)):
-                if isinstance(outcome, ItemError):
-                    taken.errors.append(outcome)
-                    continue
-                self._metrics.alerts.labels(source.value, outcome.action.value).inc()
-                if outcome.identifier is not None:
-                    identifiers[outcome.identifier] = None
+        for outcome in read.outcomes:
+            if isinstance(outcome, ItemError):
+                taken.errors.append(outcome)
+                continue
+            self._metrics.alerts.labels(read.source.value, outcome.action.value).inc()
+            if outcome.identifier is not None:
+                identifiers[outcome.identifier] = None
+        if read.error is not None:
+            return read.error
         taken.accepted = list(identifiers)
         taken.errors.sort(key=lambda error: -1 if error.item is None else error.item)
-        self._metrics.alerts.labels(source.value, "refused").inc(len({error.item for error in taken.errors}))
-        if taken.errors and len({error.item for error in taken.errors}) >= count:
-            raise Refused(422, "nothing_good", taken.errors)
+        bad = len({error.item for error in taken.errors})
+        self._metrics.alerts.labels(read.source.value, "refused").inc(bad)
+        if taken.errors and bad >= read.count:
+            return Refused(422, "nothing_good", taken.errors)
         return taken
 
-    def _carry_out(
-        self, token: Token, source: Source, now: datetime, drafts: Sequence[Draft]
-    ) -> list[Outcome | ItemError]:
+    def _carry_out(self, token: Token, now: datetime, drafts: Sequence[Draft]) -> list[Outcome | ItemError]:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with self._store.write() as tx:
-                    outcomes = _carry_out(tx, token, source, drafts, now)
+                    outcomes = _carry_out(tx, token, drafts, now)
                 break
             except (Contended, IntegrityError, psycopg2.IntegrityError) as error:
                 # Somebody declared, reopened or pruned at the same moment; the second look sees it.
@@ -189,15 +239,39 @@ class Desk:
         return outcomes
 
 
-def _chunks(drafts: list[Draft]) -> Iterator[list[Draft]]:
-    for start in range(0, len(drafts), CHUNK):
-        yield drafts[start : start + CHUNK]
+@dataclass(slots=True)
+class _Read:
+    """A delivery that was let in, and what becomes of it."""
+
+    source: Source
+    parsed: Parsed
+    outcomes: list[Outcome | ItemError] = field(default_factory=list)  # of its drafts, as far as they were carried out
+    error: Exception | None = None  # what ended that
+
+    @property
+    def count(self) -> int:
+        """Its items, good and bad."""
+        return len(self.parsed.drafts) + len({error.item for error in self.parsed.errors})
 
 
-def _carry_out(
-    tx: Connection, token: Token, source: Source, drafts: Sequence[Draft], now: datetime
-) -> list[Outcome | ItemError]:
-    own = token.project
+def _packed(reads: Sequence[_Read]) -> Iterator[list[tuple[_Read, list[Draft]]]]:
+    """What is carried out in one transaction each: parts of deliveries, in their order."""
+    together: list[tuple[_Read, list[Draft]]] = []
+    size = 0
+    for read in reads:
+        for start in range(0, len(read.parsed.drafts), CHUNK):
+            part = read.parsed.drafts[start : start + CHUNK]
+            if size + len(part) > CHUNK:
+                yield together
+                together, size = [], 0
+            together.append((read, part))
+            size += len(part)
+    if together:
+        yield together
+
+
+def _carry_out(tx: Connection, token: Token, drafts: Sequence[Draft], now: datetime) -> list[Outcome | ItemError]:
+    own, source = token.project, Source(token.source)
     named = set() if own else {draft.project for draft in drafts if draft.project}
     projects = {project.slug: project for project in stored.projects(tx, token.organization_id, named)} if named else {}
     if own:

@@ -7,7 +7,6 @@ import re
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TypeVar
 
 import anyio
 import anyio.to_thread
@@ -19,10 +18,11 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from bot.intake import openapi, page
-from bot.intake.desk import Desk, Refused, Taken, refused
+from bot.intake.desk import Delivery, Desk, Refused, Taken, refused
 from bot.intake.metrics import Metrics
 from bot.intake.pace import Pace
 from bot.intake.sentry import signature_fits
+from bot.intake.together import Together
 from bot.intake.tokens import TOKEN_PREFIX, SecretBox, Source
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
@@ -35,9 +35,12 @@ MAX_BODY = 8 * 1024 * 1024  # bytes; some 10,000 alerts of Alertmanager's
 SMALL_BODY = 64 * 1024
 # Sentry's, which have to be read before their signature can be looked at. They hold one event.
 MAX_SIGNED_BODY = 1024 * 1024
-# Deliveries that are looked at at once. Most of them wait, and share what they wait for (`bot/intake/together.py`).
+# Rounds of deliveries (`bot/intake/together.py`) at once, each of another token. Small deliveries go together in rounds
+# of up to SMALL_BODY, large ones each alone, and neither wait for the other.
 WORKERS = 16
-# Deliveries that wait for one of them, their bodies in memory; what comes on top is told to come again.
+# Where many come at once, more of them share a round by this wait: what they cost is not what responders wait for.
+GATHER_S = 0.01
+# Deliveries that wait for their round, their bodies in memory; what comes on top is told to come again.
 MAX_WAITING = 200
 RETRY_AFTER_S = 5
 # How much of a refused body, and for how long, is let run into the void once it is answered. Closing under a sender
@@ -47,8 +50,6 @@ LINGER_S = 4.0
 
 _BEARER = re.compile(rf"Bearer +({TOKEN_PREFIX}[A-Za-z0-9_-]{{1,200}}) *", re.IGNORECASE)
 
-T = TypeVar("T")
-
 
 class Intake:
     """Deliveries over HTTP."""
@@ -57,6 +58,9 @@ class Intake:
         self._desk = desk
         self._metrics = metrics
         self._workers = anyio.CapacityLimiter(WORKERS)
+        self._together: Together[Delivery, Taken] = Together(
+            desk.take, most=SMALL_BODY, gather_s=GATHER_S, workers=self._workers
+        )
 
     async def receive(self, request: Request, source: Source) -> Response:
         """Takes a delivery in that shows its token, and answers it."""
@@ -91,9 +95,9 @@ class Intake:
         bearer = shown[1]
         length = self._announced_length(request, MAX_BODY)
         if length is None or length > SMALL_BODY:
-            await self._in_thread(lambda: self._desk.admit(source, bearer))
+            await anyio.to_thread.run_sync(self._desk.admit, source, bearer, limiter=self._workers)
         body = await _read(request, MAX_BODY)
-        return await self._in_thread(lambda: self._desk.take(self._desk.admit(source, bearer), body))
+        return await self._taken(bearer, Delivery(source, body, bearer))
 
     async def _with_signature(self, request: Request, token_id: str) -> Taken:
         shown = request.headers.get("sentry-hook-signature", "")
@@ -107,11 +111,15 @@ class Intake:
         self._announced_length(request, MAX_SIGNED_BODY)
         body = await _read(request, MAX_SIGNED_BODY)
 
-        def take() -> Taken:
-            token = self._desk.admit_signed(int(token_id), lambda secret: signature_fits(secret, body, shown))
-            return self._desk.take(token, body, resource)
+        def signed(secret: str) -> bool:
+            return signature_fits(secret, body, shown)
 
-        return await self._in_thread(take)
+        delivery = Delivery(Source.SENTRY, body, token_id=int(token_id), signed=signed, resource=resource)
+        return await self._taken(int(token_id), delivery)
+
+    async def _taken(self, token: str | int, delivery: Delivery) -> Taken:
+        size = len(delivery.body)
+        return await self._together.do((delivery.source, token, size > SMALL_BODY), delivery, size)
 
     def _announced_length(self, request: Request, largest: int) -> int | None:
         """The length that the headers announce, once they are found in order. Raises Refused."""
@@ -120,12 +128,9 @@ class Intake:
             raise refused(415, "encoded", "Content-Encoding", "compressed bodies are not taken")
         if length is not None and length > largest:
             raise _too_large(largest)
-        if self._workers.statistics().tasks_waiting >= MAX_WAITING:
+        if self._together.waiting >= MAX_WAITING:
             raise refused(503, "busy", "body", "too many deliveries at once", retry_after_s=RETRY_AFTER_S)
         return length
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await anyio.to_thread.run_sync(work, limiter=self._workers)
 
     def _refusal(self, request: Request, error: Refused, source: Source) -> Response:
         self._metrics.refused.labels(source.value, error.reason).inc()

@@ -1,85 +1,94 @@
-"""Doing together what several callers want done at the same time: one transaction, one commit for all of them.
+"""Doing together what several requests want done at the same time: one worker, one transaction for all of them.
 
-Where many small deliveries arrive, most of what each costs is its commit, and new incidents of an organization wait
-for each other's. Nobody waits for others to come: what has gathered while the last transaction ran is the next one.
+Where many small deliveries arrive, most of what each costs is its commit and its turn on a worker, and new incidents of
+an organization wait for each other's. What has gathered while the last round ran is the next one.
 """
 
 from __future__ import annotations
 
-import threading
-from collections import Counter, deque
+import asyncio
+from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, TypeVar
+
+import anyio.to_thread
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-class _Share(Generic[T, R]):
-    """What one caller wants done."""
-
-    def __init__(self, items: Sequence[T]) -> None:
-        self.items = items
-        self.taken = False
-        self.settled = False
-        self.results: Sequence[R] | None = None
-        self.error: Exception | None = None
-
-
 class Together(Generic[T, R]):
-    """Gathers items of the same key from any number of threads."""
+    """Gathers items of the same key on an event loop, and has them done on worker threads."""
 
-    def __init__(self, *, at_once: int, most: int) -> None:
-        """At most `at_once` times for a key at the same moment, with at most `most` items where callers differ."""
-        self._at_once = at_once
-        self._most = most
-        self._changed = threading.Condition()
-        self._waiting: dict[Hashable, deque[_Share[T, R]]] = {}
-        self._busy: Counter[Hashable] = Counter()
+    def __init__(
+        self,
+        work: Callable[[Sequence[T]], Sequence[R | Exception]],
+        *,
+        most: int,
+        gather_s: float,
+        workers: anyio.CapacityLimiter,
+    ) -> None:
+        """`work` gives what became of each item, in their order.
 
-    def do(self, key: Hashable, items: Sequence[T], work: Callable[[Sequence[T]], Sequence[R]]) -> Sequence[R]:
-        """What `work` gives for these items, in their order.
-
-        `work` may be given items of others with the same key behind or before them, or be another caller's. Where
-        it fails with others' items, it is called again with these alone; what it raises then, is raised.
+        It runs once for a key at the same moment, with items of at most `most` in size where there are several, and
+        on one of `workers`. Where several come at once, the rounds of their key begin no sooner than `gather_s` seconds
+        after each other.
         """
-        share: _Share[T, R] = _Share(items)
-        with self._changed:
-            self._waiting.setdefault(key, deque()).append(share)
-        while shares := self._turn(key, share):
-            self._settle(shares, work)
-            with self._changed:
-                self._busy[key] -= 1
-                self._changed.notify_all()
-        if share.results is not None:
-            return share.results
-        if share.error is not None:
-            raise share.error
-        return work(items)
+        self._work = work
+        self._most = most
+        self._gather_s = gather_s
+        self._workers = workers
+        # Of the keys that have a round or wait for one.
+        self._waiting: dict[Hashable, deque[tuple[T, int, asyncio.Future[R]]]] = {}
+        self._rounds: set[asyncio.Task[None]] = set()  # held here, for a loop forgets its tasks
 
-    def _turn(self, key: Hashable, share: _Share[T, R]) -> list[_Share[T, R]]:
-        """Waits until there is something to do for this caller, and gives it; nothing once its share is settled."""
-        with self._changed:
-            self._changed.wait_for(lambda: share.settled or (not share.taken and self._busy[key] < self._at_once))
-            if share.settled:
-                return []
-            self._busy[key] += 1
-            waiting, count = self._waiting[key], 0
-            shares: list[_Share[T, R]] = []
-            while waiting and (not shares or count + len(waiting[0].items) <= self._most):
-                shares.append(waiting.popleft())
-                shares[-1].taken = True
-                count += len(shares[-1].items)
-            return shares
+    @property
+    def waiting(self) -> int:
+        """Items whose round has not begun."""
+        return sum(len(items) for items in self._waiting.values())
 
-    def _settle(self, shares: list[_Share[T, R]], work: Callable[[Sequence[T]], Sequence[R]]) -> None:
+    async def do(self, key: Hashable, item: T, size: int) -> R:
+        """What becomes of an item, done with others of its key. Raises what `work` gives or raises for it."""
+        done: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        if key in self._waiting:
+            self._waiting[key].append((item, size, done))
+        else:
+            self._waiting[key] = deque([(item, size, done)])
+            task = asyncio.create_task(self._rounds_of(key))
+            self._rounds.add(task)
+            task.add_done_callback(self._rounds.discard)
+        return await done
+
+    async def _rounds_of(self, key: Hashable) -> None:
+        loop = asyncio.get_running_loop()
+        waiting = self._waiting[key]
         try:
-            results = work([item for share in shares for item in share.items])
-            for share in shares:
-                share.results, results = results[: len(share.items)], results[len(share.items) :]
-        except Exception as error:
-            if len(shares) == 1:
-                shares[0].error = error
+            while waiting:
+                began, shares = loop.time(), self._next(waiting)
+                await self._round([item for item, _, _ in shares], [done for _, _, done in shares])
+                if len(shares) > 1 or waiting:  # one sender that waits for each answer is not made to wait
+                    await asyncio.sleep(began + self._gather_s - loop.time())
         finally:
-            for share in shares:
-                share.settled = True
+            del self._waiting[key]
+
+    def _next(self, waiting: deque[tuple[T, int, asyncio.Future[R]]]) -> list[tuple[T, int, asyncio.Future[R]]]:
+        shares = [waiting.popleft()]
+        size = shares[0][1]
+        while waiting and size + waiting[0][1] <= self._most:
+            shares.append(waiting.popleft())
+            size += shares[-1][1]
+        return shares
+
+    async def _round(self, items: Sequence[T], done: Sequence[asyncio.Future[R]]) -> None:
+        found: Sequence[R | Exception]
+        try:
+            found = await anyio.to_thread.run_sync(self._work, items, limiter=self._workers)
+        except Exception as error:
+            found = [error] * len(items)
+        for result, future in zip(found, done, strict=True):
+            if future.done():  # whoever asked has gone
+                continue
+            if isinstance(result, Exception):
+                future.set_exception(result)
+            else:
+                future.set_result(result)

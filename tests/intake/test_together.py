@@ -1,18 +1,28 @@
-"""Deliveries that come at once share a transaction: each gets its own answer, and none suffers from another."""
+"""Deliveries that come at once share a round: each gets its own answer, and none suffers from another."""
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
+import anyio
+import httpx
 import pytest
 
+from bot.intake import desk
+from bot.intake.desk import CHUNK
+from bot.intake.http import MAX_WAITING
+from bot.intake.items import Draft
 from bot.intake.together import Together
+from storage.engine import Store
 from tests.intake.conftest import Bench
 
 PATIENCE_S = 30.0
 CALLERS = 12
+T = TypeVar("T")
 
 
 class Held:
@@ -20,70 +30,122 @@ class Held:
 
     def __init__(self) -> None:
         self.calls: list[list[int]] = []
-        self.begun = threading.Event()
         self.go = threading.Event()
 
-    def __call__(self, items: Sequence[int]) -> list[int]:
+    def __call__(self, items: Sequence[int]) -> list[int | Exception]:
         self.calls.append(list(items))
-        self.begun.set()
         assert self.go.wait(PATIENCE_S)
-        if any(item < 0 for item in items):
-            raise ValueError(items)
-        return [item * 10 for item in items]
+        if 0 in items:
+            raise LookupError(items)
+        return [item * 10 if item > 0 else ValueError(item) for item in items]
 
 
-def gathered(
-    together: Together[int, int], work: Held, pool: ThreadPoolExecutor, shares: list[list[int]]
-) -> list[object]:
-    """What the callers got who all came while the first one's work went on."""
-    first = pool.submit(together.do, "key", shares[0], work)
-    assert work.begun.wait(PATIENCE_S)
-    others = [pool.submit(together.do, "key", share, work) for share in shares[1:]]
-    while len(together._waiting["key"]) < len(others):
-        threading.Event().wait(0.01)
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """What it gives, on an event loop of its own."""
+    return asyncio.run(asyncio.wait_for(work, PATIENCE_S))
+
+
+async def gathered(together: Together[int, int], work: Held, *, first: int, others: Sequence[int]) -> list[object]:
+    """What they got who all came while the first one's round went on; an item's size is its value."""
+    tasks = [asyncio.create_task(together.do("key", first, abs(first)))]
+    while not work.calls:
+        await asyncio.sleep(0.001)
+    tasks += [asyncio.create_task(together.do("key", item, abs(item))) for item in others]
+    while together.waiting < len(others):
+        await asyncio.sleep(0.001)
     work.go.set()
-    return [one.exception(PATIENCE_S) or one.result() for one in [first, *others]]
+    return list(await asyncio.gather(*tasks, return_exceptions=True))
 
 
-@pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(CALLERS) as pool:
-        yield pool
+def together(work: Held, *, most: int = 50) -> Together[int, int]:
+    return Together(work, most=most, gather_s=0.001, workers=anyio.CapacityLimiter(4))
 
 
-def test_what_gathers_is_done_in_one_go(pool: ThreadPoolExecutor) -> None:
-    work = Held()
-    shares = [[1], [2, 3], [4], [5, 6, 7]]
-    found = gathered(Together(at_once=1, most=50), work, pool, shares)
-    assert found == [[10], [20, 30], [40], [50, 60, 70]]
-    assert len(work.calls) == 2
-    assert sorted(work.calls[1]) == [2, 3, 4, 5, 6, 7]
+def test_what_gathers_is_done_in_one_round() -> None:
+    async def story() -> None:
+        work = Held()
+        found = await gathered(together(work), work, first=1, others=[2, 3, 4])
+        assert found == [10, 20, 30, 40]
+        assert work.calls == [[1], [2, 3, 4]]
+
+    run(story())
 
 
-def test_not_more_than_fits_unless_it_is_one_callers(pool: ThreadPoolExecutor) -> None:
-    work = Held()
-    found = gathered(Together(at_once=1, most=3), work, pool, [[1], [2, 3], [4, 5], [6, 7, 8, 9]])
-    assert found == [[10], [20, 30], [40, 50], [60, 70, 80, 90]]
-    assert all(len(call) <= 3 or sorted(call) == [6, 7, 8, 9] for call in work.calls)
+def test_not_more_than_fits_unless_it_is_one_alone() -> None:
+    async def story() -> None:
+        work = Held()
+        found = await gathered(together(work, most=5), work, first=1, others=[2, 3, 9, 4])
+        assert found == [10, 20, 30, 90, 40]
+        assert work.calls == [[1], [2, 3], [9], [4]]
+
+    run(story())
 
 
-def test_one_that_cannot_be_done_spoils_no_other(pool: ThreadPoolExecutor) -> None:
-    work = Held()
-    found = gathered(Together(at_once=1, most=50), work, pool, [[1], [2], [-1], [3, 4]])
-    assert isinstance(found.pop(2), ValueError)
-    assert found == [[10], [20], [30, 40]]
+def test_one_that_cannot_be_done_spoils_no_other() -> None:
+    async def story() -> None:
+        work = Held()
+        found = await gathered(together(work), work, first=1, others=[2, -3, 4])
+        assert isinstance(found.pop(2), ValueError)
+        assert found == [10, 20, 40]
+
+    run(story())
 
 
-def test_everybody_gets_their_own(pool: ThreadPoolExecutor) -> None:
-    together: Together[int, int] = Together(at_once=2, most=7)
+def test_where_the_work_itself_fails_all_are_told_and_the_next_go_on() -> None:
+    async def story() -> None:
+        work = Held()
+        gathering = together(work, most=2)
+        found = await gathered(gathering, work, first=1, others=[2, 0, 1, 1])
+        assert [isinstance(one, LookupError) for one in found] == [False, True, True, False, False]
+        assert work.calls == [[1], [2, 0], [1, 1]]
+        assert await gathering.do("key", 5, 5) == 50
+        assert gathering.waiting == 0
 
-    def caller(number: int) -> None:
-        for turn in range(200):
-            items = [number * 1000 + turn + n for n in range(turn % 4 + 1)]
-            assert together.do(turn % 2, items, lambda given: [item * 10 for item in given]) == [i * 10 for i in items]
+    run(story())
 
-    for one in [pool.submit(caller, number) for number in range(CALLERS)]:
-        one.result(PATIENCE_S)
+
+def test_who_no_longer_waits_for_an_answer_holds_up_nobody() -> None:
+    async def story() -> None:
+        work = Held()
+        gathering = together(work)
+        gone = asyncio.create_task(gathering.do("key", 1, 1))
+        while not work.calls:
+            await asyncio.sleep(0.001)
+        gone.cancel()
+        work.go.set()
+        assert await gathering.do("key", 2, 2) == 20
+
+    run(story())
+
+
+def test_one_key_does_not_wait_for_another() -> None:
+    async def story() -> None:
+        work = Held()
+        gathering = together(work)
+        tasks = [asyncio.create_task(gathering.do(key, 1, 1)) for key in ("one", "two")]
+        while len(work.calls) < 2:  # neither has been let go
+            await asyncio.sleep(0.001)
+        work.go.set()
+        assert await asyncio.gather(*tasks) == [10, 10]
+
+    run(story())
+
+
+def test_everybody_gets_their_own() -> None:
+    async def story() -> None:
+        work = Held()
+        work.go.set()
+        gathering = together(work, most=70)
+
+        async def caller(number: int) -> None:
+            for turn in range(1, 100):
+                item = number * 1000 + turn
+                assert await gathering.do(turn % 2, item, turn) == item * 10
+
+        await asyncio.gather(*(caller(number) for number in range(CALLERS)))
+        assert len(work.calls) < CALLERS * 99
+
+    run(story())
 
 
 def test_deliveries_at_once_are_each_answered_for_what_they_held(bench: Bench) -> None:
@@ -106,3 +168,75 @@ def test_deliveries_at_once_are_each_answered_for_what_they_held(bench: Bench) -
         else:
             assert status == 202
             assert [title[one] for one in body["accepted"]] == [f"Queue {number} is full"]
+
+
+def in_one_round(bench: Bench, monkeypatch: pytest.MonkeyPatch, payloads: Sequence[object]) -> list[httpx.Response]:
+    """The answers to deliveries that all come while an earlier one is being carried out."""
+    token = bench.token()
+    held, go = threading.Event(), threading.Event()
+    come: list[object] = []
+    write, do = Store.write, Together.do
+
+    def slow(store: Store) -> Any:
+        if not held.is_set():
+            held.set()
+            assert go.wait(PATIENCE_S)
+        return write(store)
+
+    def noted(self: Together[Any, Any], key: object, item: object, size: int) -> Any:
+        come.append(item)
+        return do(self, key, item, size)
+
+    monkeypatch.setattr(Store, "write", slow)
+    monkeypatch.setattr(Together, "do", noted)
+    with ThreadPoolExecutor(CALLERS) as many:
+        first = many.submit(bench.post, token, {"dedup_key": "first", "title": "First"})
+        assert held.wait(PATIENCE_S)
+        others = [many.submit(bench.post, token, payload) for payload in payloads]
+        while len(come) < 1 + len(payloads):
+            threading.Event().wait(0.01)
+        go.set()
+        assert first.result(PATIENCE_S).json() == {"accepted": [1], "errors": []}
+        return [one.result(PATIENCE_S) for one in others]
+
+
+def test_deliveries_of_one_round_are_each_carried_out(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    many = [{"dedup_key": f"many-{n}", "title": f"Many {n}"} for n in range(CHUNK + 20)]
+    odd = {"dedup_key": "team", "title": "Odd", "team": "nobody"}
+    disk = {"dedup_key": "disk", "title": "Disk is full"}
+    answers = in_one_round(bench, monkeypatch, [disk, "no object", many, odd])
+    title = {number: title for number, title, _ in bench.incidents()}
+    assert [[title[number] for number in one.json()["accepted"]] for one in answers] == [
+        ["Disk is full"],
+        [],
+        [f"Many {n}" for n in range(CHUNK + 20)],
+        [],
+    ]
+    assert [one.status_code for one in answers] == [202, 422, 202, 422]
+    assert len(title) == CHUNK + 22
+
+
+def test_one_delivery_that_breaks_the_transaction_spoils_no_other(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carry_out = desk._carry_out
+
+    def breaking(tx: Any, token: Any, drafts: Sequence[Draft], now: Any) -> Any:
+        outcomes = carry_out(tx, token, drafts, now)
+        if any(draft.title == "Poison" for draft in drafts):
+            raise RuntimeError("on purpose")
+        return outcomes
+
+    monkeypatch.setattr(desk, "_carry_out", breaking)
+    payloads = [{"dedup_key": title, "title": title} for title in ("One", "Poison", "Two")]
+    answers = in_one_round(bench, monkeypatch, payloads)
+    assert [one.status_code for one in answers] == [202, 500, 202]
+    assert sorted(title for _, title, _ in bench.incidents()) == ["First", "One", "Two"]
+
+
+def test_too_many_that_wait_are_told_to_come_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Together, "waiting", MAX_WAITING)
+    answer = bench.post(bench.token(), {"dedup_key": "disk", "title": "Disk is full"})
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) > 0
+    assert bench.incidents() == []
