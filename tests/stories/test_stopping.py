@@ -25,7 +25,7 @@ def test_everything_that_has_arrived_is_answered_before_it_goes(world: World) ->
         texts = [answer.result().text for answer in answers]
         stopping.result()
     assert all("#1 Payments fail" in text for text in texts)
-    assert not world.slack.connections
+    world.slack.wait_until(lambda: not world.slack.connections, what="the socket's end")
 
 
 def test_delivery_told_to_stop_at_the_worst_moment_does(world: World) -> None:
