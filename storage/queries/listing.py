@@ -17,7 +17,9 @@ from storage.values import Status
 
 # How many of the newest incidents a filter is held against before anything else is tried.
 NEAR = 2000
-NEAR_IN_BRANCH = 20  # the least that is taken from each project
+NEAR_IN_BRANCH = 20  # the least that is taken from each of many projects
+# So many projects, or fewer, are merged one incident at a time: the statements for each number of them.
+MERGED = (4, 16, 64)
 # Filters of no more than so many words, and nothing else but status and team, are asked for all the time.
 COMMON_WORDS = 2
 
@@ -181,8 +183,13 @@ class _Page:
             or wanted.followed_by is not None
         )
         branches = 1 if self.whole else len(wanted.project_ids)
-        branches *= len(wanted.team_ids) if wanted.team_ids is not None else 1
-        self.parameters["depth"] = max(NEAR // max(branches, 1), NEAR_IN_BRANCH)
+        # How many projects are merged; None where it is done otherwise.
+        self.merged = None
+        if wanted.team_ids is not None:
+            branches *= len(wanted.team_ids)
+        elif not self.whole:
+            self.merged = next((number for number in MERGED if branches <= number), None)
+        self.parameters["depth"] = NEAR if self.merged else max(NEAR // max(branches, 1), NEAR_IN_BRANCH)
 
     def _carried(self, started: str, id_: str, status: str) -> list[str]:
         """The conditions on what a project's row carries of its incident, over the given columns."""
@@ -258,39 +265,74 @@ class _Page:
         )
 
     def near(self) -> str:
-        """Those that pass among the newest few hundred; behind fewer than a page a row of nothing, if there are no
-        others.
+        """Those that pass among the newest many; behind fewer than a page a row of nothing, if there are no others."""
+        if self.merged:
+            passing, no_others = self._near_merged(self.merged)
+        elif self.whole and self.wanted.team_ids is None:
+            passing, no_others = self._near_of_all()
+        else:
+            passing, no_others = self._near_edges()
+        nothing = ", ".join(["NULL"] * len(_NO_OTHERS))
+        return (
+            f"WITH {passing} SELECT * FROM ({self.drawn('SELECT * FROM passing')}) page"
+            # Looking for others is the dear part, so it comes second, which AND does not promise.
+            f" UNION ALL SELECT {nothing}"
+            f" WHERE CASE WHEN (SELECT count(*) FROM passing) < %(size)s THEN {no_others} ELSE false END"
+        )
+
+    def _near_of_all(self) -> tuple[str, str]:
+        """For who sees all projects: the row that says what is newest is the one that passes or not."""
+        conditions = ["i.organization_id = %(organization_id)s", *self._carried("i.date_started", "i.id", "i.status")]
+        order = f"ORDER BY i.date_started {self.direction}, i.id {self.direction}"
+        newest = f"FROM incident i WHERE {' AND '.join(conditions)} {order} LIMIT %(depth)s"
+        of_some_project = "EXISTS (SELECT FROM incident_project ip WHERE ip.incident_id = i.id OFFSET 0)"
+        passing = f"""passing AS MATERIALIZED (
+    SELECT i.date_started AS started, i.id AS incident_id
+    FROM (SELECT i.id, i.date_started, i.date_closed, i.title, i.environment {newest}) i
+    WHERE {" AND ".join([*self.of_incident, of_some_project])} {order} LIMIT %(size)s)"""
+        return passing, f"NOT EXISTS (SELECT {newest} OFFSET %(depth)s)"
+
+    def _near_merged(self, count: int) -> tuple[str, str]:
+        """The newest of several projects, one after the other until a page is full.
+
+        What each project gives is in order and of limited size, which has the planner merge instead of sort.
+        """
+        branch, _ = self._branch([], "%(depth)s", join=False)
+        each = (branch.replace("p.id", f"(%(project_ids)s::bigint[])[{number}]") for number in range(1, count + 1))
+        passing = f"""passing AS MATERIALIZED (
+    SELECT DISTINCT n.started, n.incident_id
+    FROM (SELECT * FROM ({" UNION ALL ".join(f"({one})" for one in each)}) n {self._order} LIMIT %(depth)s) n
+    CROSS JOIN LATERAL {self._passes} p {self._order} LIMIT %(size)s)"""
+        more, branches = self._branch([], "%(depth)s + 1", join=False)
+        return passing, f"NOT EXISTS (SELECT FROM {branches} CROSS JOIN LATERAL ({more}) n OFFSET %(depth)s)"
+
+    def _near_edges(self) -> tuple[str, str]:
+        """The newest of many projects, or of projects and teams.
 
         A branch that was cut off has an edge; only what lies on this side of every edge is in the right order.
         """
         branch, branches = self._branch([], "%(depth)s", join=False)
-        passes = f"(SELECT FROM incident i WHERE i.id = n.incident_id AND {' AND '.join(self.of_incident)} OFFSET 0)"
-        order = f"ORDER BY n.started {self.direction}, n.incident_id {self.direction}"
-        if not branches:
-            near = f"""passing AS MATERIALIZED (
-    SELECT n.* FROM ({branch}) n CROSS JOIN LATERAL {passes} p {order} LIMIT %(size)s)"""
-            no_others = f"NOT EXISTS ({branch} OFFSET %(depth)s)"
-        else:
-            newer, edge, outermost, beyond = (
-                (">", "min", "max", "-infinity") if self.direction == "DESC" else ("<", "max", "min", "infinity")
-            )
-            near = f"""near AS MATERIALIZED (
+        newer, edge, outermost, beyond = (
+            (">", "min", "max", "-infinity") if self.direction == "DESC" else ("<", "max", "min", "infinity")
+        )
+        passing = f"""near AS MATERIALIZED (
     SELECT b.* FROM {branches} CROSS JOIN LATERAL (
         SELECT x.*, CASE WHEN count(*) OVER () = %(depth)s THEN {edge}(x.started) OVER () END AS edge
         FROM ({branch}) x) b),
 passing AS MATERIALIZED (
     SELECT n.* FROM (
         SELECT DISTINCT n.started, n.incident_id FROM near n
-        WHERE n.started {newer} coalesce((SELECT {outermost}(edge) FROM near), '{beyond}') {order} OFFSET 0) n
-    CROSS JOIN LATERAL {passes} p {order} LIMIT %(size)s)"""
-            no_others = "NOT EXISTS (SELECT FROM near WHERE edge IS NOT NULL)"
-        nothing = ", ".join(["NULL"] * len(_NO_OTHERS))
-        return (
-            f"WITH {near} SELECT * FROM ({self.drawn('SELECT * FROM passing')}) page"
-            # Looking for others is the dear part, so it comes second, which AND does not promise.
-            f" UNION ALL SELECT {nothing}"
-            f" WHERE CASE WHEN (SELECT count(*) FROM passing) < %(size)s THEN {no_others} ELSE false END"
-        )
+        WHERE n.started {newer} coalesce((SELECT {outermost}(edge) FROM near), '{beyond}') {self._order} OFFSET 0) n
+    CROSS JOIN LATERAL {self._passes} p {self._order} LIMIT %(size)s)"""
+        return passing, "NOT EXISTS (SELECT FROM near WHERE edge IS NOT NULL)"
+
+    @property
+    def _order(self) -> str:
+        return f"ORDER BY n.started {self.direction}, n.incident_id {self.direction}"
+
+    @property
+    def _passes(self) -> str:
+        return f"(SELECT FROM incident i WHERE i.id = n.incident_id AND {' AND '.join(self.of_incident)} OFFSET 0)"
 
     def picked(self) -> str:
         """Those that pass among all, found as the planner thinks best for these very values."""

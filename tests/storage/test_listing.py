@@ -107,11 +107,18 @@ def pages(house: House, wanted: ListFilter, member: int) -> list[list[int]]:
     return found
 
 
+@pytest.mark.parametrize("merged", [listing.MERGED, ()], ids=["few projects", "many projects"])
 @pytest.mark.parametrize("near", [listing.NEAR, 6], ids=["all near", "few near"])
 @pytest.mark.parametrize("whole", [False, True], ids=["some projects", "every project"])
 def test_every_filter_lists_what_brute_force_finds(
-    house: House, known: list[Known], whole: bool, near: int, monkeypatch: pytest.MonkeyPatch
+    house: House,
+    known: list[Known],
+    whole: bool,
+    near: int,
+    merged: tuple[int, ...],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(listing, "MERGED", merged)
     monkeypatch.setattr(listing, "NEAR", near)
     monkeypatch.setattr(listing, "NEAR_IN_BRANCH", min(near, listing.NEAR_IN_BRANCH))
     chance = random.Random(11)
