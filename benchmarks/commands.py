@@ -133,8 +133,8 @@ def fill(server: str, incidents: int) -> str:
         if there is None:
             connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
     engine.dispose()
+    migrate(url)  # one that was kept may be an earlier version's
     if there is None:
-        migrate(url)
         engine = create_pool(url, statement_timeout_ms=0)
         with engine.connect() as connection:
             seed.fill(connection, incidents)

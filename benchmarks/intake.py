@@ -292,8 +292,9 @@ def _insert(url: str, batch: int, number: int) -> Callable[[], None]:
             )
             (incident_id,) = cursor.fetchone()
             cursor.execute(
-                "INSERT INTO incident_project (incident_id, project_id, started, status) VALUES (%s, %s, %s, 1)",
-                (incident_id, project_id, now),
+                "INSERT INTO incident_project (incident_id, project_id, started, status, title)"
+                " VALUES (%s, %s, %s, 1, %s)",
+                (incident_id, project_id, now, f"Queue {count} is not drained"),
             )
             cursor.execute(
                 "INSERT INTO incident_activity (incident_id, type, value, date_added) VALUES (%s, 4, 1, %s)",

@@ -58,8 +58,8 @@ INSERT INTO incident (organization_id, identifier, title, status, status_method,
               THEN timestamptz '2026-11-01' - n * interval '1 minute' + interval '1 hour' END
   FROM organization o CROSS JOIN generate_series(1, :incidents + :quiet) n
   LEFT JOIN team t ON t.slug = 'team-' || abs(hashint8(n + 5) % :teams) + 1;
-INSERT INTO incident_project (incident_id, project_id, started, status, team_id)
-  SELECT i.id, p.id, i.date_started, i.status, coalesce(i.team_id, 0) FROM incident i
+INSERT INTO incident_project (incident_id, project_id, started, status, team_id, title)
+  SELECT i.id, p.id, i.date_started, i.status, coalesce(i.team_id, 0), i.title FROM incident i
   JOIN project p ON p.slug = CASE WHEN i.identifier > :incidents THEN 'quiet'
                                   ELSE 'project-' || abs(hashint8(i.identifier + 11) % :projects) + 1 END;
 INSERT INTO incident_activity (incident_id, member_id, type, value, comment, date_added)

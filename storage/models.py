@@ -256,17 +256,19 @@ class Incident(Base):
 class IncidentProject(Base):
     """Which projects an incident concerns; carries what lists are ordered and cut by.
 
-    `started`, `status` and `team_id` repeat the incident's, so that the newest incidents of one project are one
-    short index scan however many others there are; they are written in the same transaction as the incident.
+    `started`, `status`, `team_id` and `title` repeat the incident's, so that the newest incidents of one project are
+    one short index scan however many others there are; they are written in the same transaction as the incident. A
+    closed one may have no `title` here: a trigger sees to it when it is opened again.
     """
 
     __tablename__ = "incident_project"
     __table_args__ = (
         Index(
-            "ix_incident_project_open",
+            "ix_incident_project_open_titles",
             "project_id",
             text("started DESC"),
             text("incident_id DESC"),
+            postgresql_include=["title"],
             postgresql_where=text("status <> 2"),
         ),
         Index(
@@ -292,6 +294,7 @@ class IncidentProject(Base):
     started: Mapped[datetime]
     status: Mapped[int] = mapped_column(SmallInteger)
     team_id: Mapped[int] = mapped_column(server_default=text("0"))  # NO_TEAM for none
+    title: Mapped[str | None]
 
 
 class IncidentSeen(Base):

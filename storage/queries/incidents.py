@@ -189,10 +189,10 @@ WITH counter AS (
                        %(sources)s, %(details)s, %(started)s, %(detected)s) WITH ORDINALITY
        AS w(title, status, method, team_id, environment, url, dedup_key, source, details, started, detected, n)
   ORDER BY w.n
-  RETURNING id, identifier, status, team_id, date_started
+  RETURNING id, identifier, title, status, team_id, date_started
 ), concerned AS (
-  INSERT INTO incident_project (incident_id, project_id, started, status, team_id)
-  SELECT o.id, p.project_id, o.date_started, o.status, coalesce(o.team_id, %(no_team)s)
+  INSERT INTO incident_project (incident_id, project_id, started, status, team_id, title)
+  SELECT o.id, p.project_id, o.date_started, o.status, coalesce(o.team_id, %(no_team)s), o.title
   FROM counter, opened o, unnest(%(numbers)s, %(projects)s) AS p(n, project_id)
   WHERE o.identifier = counter.base + p.n
 ), logged AS (

@@ -19,7 +19,7 @@ from storage.values import Status
 NEAR = 2000
 NEAR_IN_BRANCH = 20  # the least that is taken from each of many projects
 # So many projects, or fewer, are merged one incident at a time: the statements for each number of them.
-MERGED = (4, 16, 64)
+MERGED = (4, 8, 16, 32, 64)
 # Filters of no more than so many words, and nothing else but status and team, are asked for all the time.
 COMMON_WORDS = 2
 
@@ -174,7 +174,10 @@ class _Page:
             self.parameters["until"] = wanted.until
         if wanted.team_ids is not None:
             self.parameters["team_ids"] = list(wanted.team_ids)
-        self.of_incident = self._of_incident()  # conditions that need the incident's own row
+        # Conditions that need the incident's own row; of those of open incidents, projects know the title.
+        self.of_title = self._of_title()
+        self.of_others = self._of_others()
+        self.of_incident = self.of_title + self.of_others
         self.common = not (
             len(wanted.words) > COMMON_WORDS
             or wanted.environment is not None
@@ -204,12 +207,13 @@ class _Page:
             conditions.append(f"{started} <= %(until)s")
         return conditions
 
-    def _of_incident(self) -> list[str]:
+    def _of_title(self) -> list[str]:
+        self.parameters |= {f"word{number}": like(word) for number, word in enumerate(self.wanted.words)}
+        return [f"i.title ILIKE %(word{number})s" for number in range(len(self.wanted.words))]
+
+    def _of_others(self) -> list[str]:
         wanted = self.wanted
         conditions = []
-        for number, word in enumerate(wanted.words):
-            conditions.append(f"i.title ILIKE %(word{number})s")
-            self.parameters[f"word{number}"] = like(word)
         if wanted.environment is not None:
             conditions.append("lower(i.environment) = lower(%(environment)s)")
             self.parameters["environment"] = wanted.environment
@@ -229,8 +233,11 @@ class _Page:
             self.parameters["followed_by"] = wanted.followed_by
         return conditions
 
-    def _branch(self, conditions: list[str], limit: str, *, join: bool) -> tuple[str, str]:
-        """The newest of one project (of one project and team), and what those branches are taken over."""
+    def _branch(self, conditions: list[str], limit: str, *, join: bool = False, more: str = "") -> tuple[str, str]:
+        """The newest of one project (of one project and team), and what those branches are taken over.
+
+        `more` are further columns of theirs.
+        """
         if self.whole:
             started, id_ = "i.date_started", "i.id"
             source, branches = "incident i", ""
@@ -249,7 +256,7 @@ class _Page:
             branches += (" CROSS JOIN " if branches else "") + "unnest(%(team_ids)s::bigint[]) AS t(id)"
             conditions.append(("coalesce(i.team_id, 0)" if self.whole else "ip.team_id") + " = t.id")
         branch = (
-            f"SELECT {started} AS started, {id_} AS incident_id FROM {source} WHERE {' AND '.join(conditions)}"
+            f"SELECT {started} AS started, {id_} AS incident_id{more} FROM {source} WHERE {' AND '.join(conditions)}"
             f" ORDER BY {started} {self.direction}, {id_} {self.direction} LIMIT {limit}"
         )
         return branch, branches
@@ -297,13 +304,18 @@ class _Page:
 
         What each project gives is in order and of limited size, which has the planner merge instead of sort.
         """
-        branch, _ = self._branch([], "%(depth)s", join=False)
+        titled = self.wanted.open
+        branch, _ = self._branch([], "%(depth)s", more=", ip.title" if titled else "")
         each = (branch.replace("p.id", f"(%(project_ids)s::bigint[])[{number}]") for number in range(1, count + 1))
+        newest = f"SELECT * FROM ({' UNION ALL '.join(f'({one})' for one in each)}) n {self._order} LIMIT %(depth)s"
+        conditions = [condition.replace("i.title", "n.title") for condition in self.of_title] if titled else []
+        others = self.of_others if titled else self.of_incident
+        if others:
+            conditions.append(f"EXISTS {self._passes(others)}")
         passing = f"""passing AS MATERIALIZED (
-    SELECT DISTINCT n.started, n.incident_id
-    FROM (SELECT * FROM ({" UNION ALL ".join(f"({one})" for one in each)}) n {self._order} LIMIT %(depth)s) n
-    CROSS JOIN LATERAL {self._passes} p {self._order} LIMIT %(size)s)"""
-        more, branches = self._branch([], "%(depth)s + 1", join=False)
+    SELECT DISTINCT n.started, n.incident_id FROM ({newest}) n
+    WHERE {" AND ".join(conditions)} {self._order} LIMIT %(size)s)"""
+        more, branches = self._branch([], "%(depth)s + 1")
         return passing, f"NOT EXISTS (SELECT FROM {branches} CROSS JOIN LATERAL ({more}) n OFFSET %(depth)s)"
 
     def _near_edges(self) -> tuple[str, str]:
@@ -311,7 +323,7 @@ class _Page:
 
         A branch that was cut off has an edge; only what lies on this side of every edge is in the right order.
         """
-        branch, branches = self._branch([], "%(depth)s", join=False)
+        branch, branches = self._branch([], "%(depth)s")
         newer, edge, outermost, beyond = (
             (">", "min", "max", "-infinity") if self.direction == "DESC" else ("<", "max", "min", "infinity")
         )
@@ -323,16 +335,15 @@ passing AS MATERIALIZED (
     SELECT n.* FROM (
         SELECT DISTINCT n.started, n.incident_id FROM near n
         WHERE n.started {newer} coalesce((SELECT {outermost}(edge) FROM near), '{beyond}') {self._order} OFFSET 0) n
-    CROSS JOIN LATERAL {self._passes} p {self._order} LIMIT %(size)s)"""
+    WHERE EXISTS {self._passes(self.of_incident)} {self._order} LIMIT %(size)s)"""
         return passing, "NOT EXISTS (SELECT FROM near WHERE edge IS NOT NULL)"
 
     @property
     def _order(self) -> str:
         return f"ORDER BY n.started {self.direction}, n.incident_id {self.direction}"
 
-    @property
-    def _passes(self) -> str:
-        return f"(SELECT FROM incident i WHERE i.id = n.incident_id AND {' AND '.join(self.of_incident)} OFFSET 0)"
+    def _passes(self, conditions: list[str]) -> str:
+        return f"(SELECT FROM incident i WHERE i.id = n.incident_id AND {' AND '.join(conditions)} OFFSET 0)"
 
     def picked(self) -> str:
         """Those that pass among all, found as the planner thinks best for these very values."""

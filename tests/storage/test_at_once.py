@@ -7,23 +7,17 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from psycopg2 import IntegrityError
-from sqlalchemy import create_engine, func, select, text
-from sqlalchemy.engine import make_url
+from sqlalchemy import func, select
 
-import storage.migrate
 from bot.incidents import comments, lifecycle, subscriptions
 from bot.incidents.comments import CommentText
 from bot.incidents.errors import AlreadyClosed
 from storage.engine import Store
 from storage.errors import Contended
-from storage.migrate import HEAD, migrate, schema_is_current
 from storage.models import Incident, IncidentActivity, IncidentSeen, IncidentSubscription
 from storage.queries import incidents
 from storage.queries.once import first_time
@@ -195,29 +189,3 @@ def test_who_waits_too_long_for_a_row_is_told_and_changes_nothing(house: House) 
         with pytest.raises(Contended), house.store.write() as tx:
             lifecycle.resolve(tx, house.access("pia"), 1, NOW)
     assert len(house.log(incident)) == 2
-
-
-def test_the_revision_that_is_written_down_is_the_newest_migration() -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(storage.migrate.__file__).parent / "migrations"))
-    config.set_main_option("path_separator", "os")
-    assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
-
-
-def test_replicas_that_start_together_migrate_once(database_url: str) -> None:
-    url = make_url(database_url)
-    admin = create_engine(url, isolation_level="AUTOCOMMIT")
-    name = f"{url.database}_several"
-    with admin.connect() as connection:
-        connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    try:
-        results = at_once(lambda _: migrate(url.set(database=name)), 4)
-        assert Counter(results) == {(None, HEAD): 1, (HEAD, HEAD): 3}
-        store = Store.open(url.set(database=name))
-        assert schema_is_current(store)
-        store.close()
-    finally:
-        with admin.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-        admin.dispose()

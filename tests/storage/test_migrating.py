@@ -1,0 +1,106 @@
+"""Migrations: run once however many start, complete, and such that the version before goes on working."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, create_engine, text
+from sqlalchemy.engine import make_url
+
+import storage.migrate
+from storage.engine import Store, create_pool
+from storage.migrate import HEAD, migrate, schema_is_current
+from tests.storage.test_at_once import at_once
+
+# As every version before "listing01" writes it.
+OPEN_AS_BEFORE = """
+WITH opened AS (
+  INSERT INTO incident (organization_id, identifier, title, status, status_method, date_started, date_detected,
+                        date_added, date_closed)
+  SELECT o.id, n, 'Outage ' || n, CASE WHEN mod(n, 3) = 0 THEN 2 ELSE 1 END, 1, now(), now(), now(),
+         CASE WHEN mod(n, 3) = 0 THEN now() END
+  FROM organization o, generate_series(%(first)s, %(last)s) n
+  RETURNING id, status, date_started
+)
+INSERT INTO incident_project (incident_id, project_id, started, status)
+SELECT o.id, p.id, o.date_started, o.status FROM opened o, project p
+"""
+TITLES = """
+SELECT i.title, ip.title FROM incident_project ip JOIN incident i ON i.id = ip.incident_id
+WHERE ip.status <> 2 ORDER BY i.id
+"""
+
+
+@pytest.fixture
+def empty(database_url: str) -> Iterator[URL]:
+    """A database without a schema."""
+    url = make_url(database_url)
+    admin = create_engine(url, isolation_level="AUTOCOMMIT")
+    name = f"{url.database}_several"
+    with admin.connect() as connection:
+        connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    yield url.set(database=name)
+    with admin.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    admin.dispose()
+
+
+def to(url: URL, revision: str) -> None:
+    """Brings an older database to a revision."""
+    engine = create_pool(url, statement_timeout_ms=0)
+    with engine.connect() as connection:
+        command.upgrade(storage.migrate._config(connection), revision)
+        connection.commit()
+    engine.dispose()
+
+
+def test_the_revision_that_is_written_down_is_the_newest_migration() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(storage.migrate.__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+
+
+def test_replicas_that_start_together_migrate_once(empty: URL) -> None:
+    results = at_once(lambda _: migrate(empty), 4)
+    assert Counter(results) == {(None, HEAD): 1, (HEAD, HEAD): 3}
+    with closing(Store.open(empty)) as store:
+        assert schema_is_current(store)
+
+
+def test_titles_of_open_incidents_come_beside_their_projects(empty: URL) -> None:
+    """Of those that were there, those that the version before opens meanwhile, and those that are opened again."""
+    to(empty, "intake04")
+    with closing(Store.open(empty)) as store:
+        with store.write() as tx:
+            tx.exec_driver_sql("INSERT INTO organization (slug, name) VALUES ('acme', 'Acme')")
+            tx.exec_driver_sql(
+                "INSERT INTO project (organization_id, slug, name) SELECT id, 'a', 'A' FROM organization"
+            )
+            tx.exec_driver_sql(
+                "INSERT INTO project (organization_id, slug, name) SELECT id, 'b', 'B' FROM organization"
+            )
+            tx.exec_driver_sql(OPEN_AS_BEFORE, {"first": 1, "last": 30})
+        to(empty, "listing01")
+        with store.write() as tx:
+            tx.exec_driver_sql(OPEN_AS_BEFORE, {"first": 31, "last": 40})
+            tx.exec_driver_sql("UPDATE incident_project SET status = 10 WHERE status = 2 AND incident_id < 10")
+        with store.read() as connection:
+            titles = connection.exec_driver_sql(TITLES).all()
+    assert len(titles) == 2 * (20 + 3 + 7)
+    assert all(title == beside for title, beside in titles)
+
+
+def test_a_migration_that_was_cut_off_is_done_again(empty: URL) -> None:
+    to(empty, "listing01")
+    with closing(Store.open(empty)) as store, store.write() as tx:
+        tx.exec_driver_sql("UPDATE alembic_version SET version_num = 'intake04'")
+    assert migrate(empty) == ("intake04", HEAD)
