@@ -97,6 +97,7 @@ def _measure(url: str, incidents: int, seconds: float) -> None:
 
 def _slowed(url: str, token: str, seconds: float, write: Callable[[str], object]) -> None:
     """What `/incident list` takes while alerts come in, and while none do."""
+    _written_out(url)
     with Sandbox() as slack:
         channel = slack.channel("C0001", "bench")
         manager = slack.person(seed.MANAGER, seed.MANAGER, f"{seed.MANAGER.lower()}@bench.test")
@@ -114,6 +115,15 @@ def _slowed(url: str, token: str, seconds: float, write: Callable[[str], object]
                     f" {statistics.median(during) / statistics.median(before):14.2f}\n"
                 )
         slack.problems.clear()
+
+
+def _written_out(url: str) -> None:
+    """Has the database write down what came before, which is not what is measured next."""
+    engine = create_pool(url, statement_timeout_ms=0, autocommit=True)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("VACUUM ANALYZE")
+        connection.exec_driver_sql("CHECKPOINT")
+    engine.dispose()
 
 
 def _beside(

@@ -66,8 +66,10 @@ class Running:
         return str(answer["message"]["text"])
 
     def messages(self, channel: str) -> list[str]:
-        """What Ada reads in a channel."""
+        """What Ada reads in a channel; nothing in a direct message that has not begun."""
         answer = httpx.get(f"{self.address}/sandbox/people/U0001/sees", params={"channel": channel})
+        if answer.status_code == httpx.codes.CONFLICT:
+            return []
         return [str(message["text"]) for message in answer.raise_for_status().json()["messages"]]
 
     def wait_for(self, condition: Callable[[], Any]) -> None:
