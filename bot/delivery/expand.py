@@ -26,12 +26,16 @@ _TOLD = (ActivityType.COMMENT, ActivityType.STATUS_CHANGE)
 def expand_next(store: Store, *, of_alert: bool) -> int:
     """Expands the oldest changes that wait: one that a person made, or several that alerts made.
 
-    Gives how many; 0 when none waits. Raises DatabaseAway, Contended.
+    Gives how many it dealt with; 0 when none waits. Raises DatabaseAway, Contended.
     """
+    return _expand_some(store, of_alert=of_alert, most=ALERTS_AT_ONCE if of_alert else 1)
+
+
+def _expand_some(store: Store, *, of_alert: bool, most: int, alone: int | None = None) -> int:
     changes: list[Change] = []
     try:
         with store.write() as tx:
-            changes = outbox.take_changes(tx, of_alert=of_alert, most=ALERTS_AT_ONCE if of_alert else 1)
+            changes = outbox.take_changes(tx, of_alert=of_alert, most=most, alone=alone)
             if changes:
                 _expand(tx, changes)
     except (DatabaseAway, Contended):
@@ -41,22 +45,13 @@ def expand_next(store: Store, *, of_alert: bool) -> int:
             raise
         # They must not hold up what waits behind them, nor one of them the others.
         log.exception("changes could not be expanded", changes=[change.id for change in changes])
-        for change in changes:
-            _expand_alone(store, change, of_alert=of_alert)
+        if len(changes) > 1:
+            return sum(_expand_some(store, of_alert=of_alert, most=1, alone=change.id) for change in changes)
+        with store.write() as tx:
+            outbox.put_off(tx, changes[0].id)
+        return 1
     counts.EXPANDED.inc(len(changes))
     return len(changes)
-
-
-def _expand_alone(store: Store, change: Change, *, of_alert: bool) -> None:
-    try:
-        with store.write() as tx:
-            _expand(tx, outbox.take_changes(tx, of_alert=of_alert, most=1, alone=change.id))
-    except (DatabaseAway, Contended):
-        raise
-    except Exception:
-        log.exception("a change could not be expanded", change=change.id)
-        with store.write() as tx:
-            outbox.put_off(tx, change.id)
 
 
 def _expand(tx: Connection, changes: Sequence[Change]) -> None:

@@ -175,7 +175,8 @@ class _Page:
         if wanted.team_ids is not None:
             self.parameters["team_ids"] = list(wanted.team_ids)
         # Conditions that need the incident's own row; of those of open incidents, projects know the title.
-        self.of_title = self._of_title()
+        self.parameters |= {f"word{number}": like(word) for number, word in enumerate(wanted.words)}
+        self.of_title = self._of_title("i")
         self.of_others = self._of_others()
         self.of_incident = self.of_title + self.of_others
         self.common = not (
@@ -207,9 +208,8 @@ class _Page:
             conditions.append(f"{started} <= %(until)s")
         return conditions
 
-    def _of_title(self) -> list[str]:
-        self.parameters |= {f"word{number}": like(word) for number, word in enumerate(self.wanted.words)}
-        return [f"i.title ILIKE %(word{number})s" for number in range(len(self.wanted.words))]
+    def _of_title(self, row: str) -> list[str]:
+        return [f"{row}.title ILIKE %(word{number})s" for number in range(len(self.wanted.words))]
 
     def _of_others(self) -> list[str]:
         wanted = self.wanted
@@ -233,8 +233,10 @@ class _Page:
             self.parameters["followed_by"] = wanted.followed_by
         return conditions
 
-    def _branch(self, conditions: list[str], limit: str, *, join: bool = False, more: str = "") -> tuple[str, str]:
-        """The newest of one project (of one project and team), and what those branches are taken over.
+    def _branch(
+        self, conditions: list[str], limit: str, *, join: bool = False, project: str = "p.id", more: str = ""
+    ) -> tuple[str, str]:
+        """The newest of one `project` (of one project and team), and what those branches are taken over.
 
         `more` are further columns of theirs.
         """
@@ -251,7 +253,7 @@ class _Page:
             started, id_ = "ip.started", "ip.incident_id"
             source = "incident_project ip" + (" JOIN incident i ON i.id = ip.incident_id" if join else "")
             branches = "unnest(%(project_ids)s::bigint[]) AS p(id)"
-            conditions = ["ip.project_id = p.id", *self._carried(started, id_, "ip.status"), *conditions]
+            conditions = [f"ip.project_id = {project}", *self._carried(started, id_, "ip.status"), *conditions]
         if self.wanted.team_ids is not None:
             branches += (" CROSS JOIN " if branches else "") + "unnest(%(team_ids)s::bigint[]) AS t(id)"
             conditions.append(("coalesce(i.team_id, 0)" if self.whole else "ip.team_id") + " = t.id")
@@ -305,10 +307,11 @@ class _Page:
         What each project gives is in order and of limited size, which has the planner merge instead of sort.
         """
         titled = self.wanted.open
-        branch, _ = self._branch([], "%(depth)s", more=", ip.title" if titled else "")
-        each = (branch.replace("p.id", f"(%(project_ids)s::bigint[])[{number}]") for number in range(1, count + 1))
+        columns = ", ip.title" if titled else ""
+        projects = (f"(%(project_ids)s::bigint[])[{number}]" for number in range(1, count + 1))
+        each = (self._branch([], "%(depth)s", project=project, more=columns)[0] for project in projects)
         newest = f"SELECT * FROM ({' UNION ALL '.join(f'({one})' for one in each)}) n {self._order} LIMIT %(depth)s"
-        conditions = [condition.replace("i.title", "n.title") for condition in self.of_title] if titled else []
+        conditions = self._of_title("n") if titled else []
         others = self.of_others if titled else self.of_incident
         if others:
             conditions.append(f"EXISTS {self._passes(others)}")

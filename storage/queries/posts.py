@@ -12,8 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from storage.engine import OUTBOX_WRITTEN
-from storage.queries.outbox import look_again
+from storage.queries.outbox import look_again, written
 
 # How long before a posting began a conversation is searched for it: what is known of Slack's clock is not exact.
 _LOOKED_BEFORE_S = 60.0
@@ -315,7 +314,7 @@ def recover(tx: Connection, workspace_id: str, channel_id: str) -> bool:
         {"id": row[0]},
     )
     look_again(tx, [row[0]])
-    tx.info[OUTBOX_WRITTEN] = True
+    written(tx)
     return True
 
 
