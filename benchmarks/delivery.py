@@ -122,7 +122,7 @@ class Bench:
             role=Role.OWNER,
             superuser=False,
             team_ids=frozenset(),
-            project_ids=(project_id,),
+            visible=(project_id,),
             sees_all=True,
             shared_channels=False,
             timezone="UTC",

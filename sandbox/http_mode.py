@@ -99,8 +99,9 @@ class HttpMode:
             delivery.no_retry = answered.get("x-slack-no-retry") == "1"
             self._later(lambda: self._line.fail(delivery, "http_error"))
             return
+        arrived = self._clock.now()
         answer = self._understood(delivery, text)
-        self._later(lambda: self._line.acknowledge(delivery.envelope_id, answer))
+        self._later(lambda: self._line.acknowledge(delivery.envelope_id, answer, arrived))
 
     def _later(self, action: Any) -> None:
         assert self._line.loop is not None

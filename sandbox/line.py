@@ -152,8 +152,10 @@ class Line:
             if not delivery.settled.is_set() and not self.transport.dispatch(delivery):
                 self._backlog.append(delivery)
 
-    def acknowledge(self, envelope_id: str, answer: Any) -> None:
-        """Take the app's acknowledgement, with its payload if it carries one. On the server's loop."""
+    def acknowledge(self, envelope_id: str, answer: Any, at: float) -> None:
+        """Take the app's acknowledgement, which arrived `at`, with its payload if it carries one. On the server's
+        loop.
+        """
         delivery = self._waiting.pop(envelope_id, None)
         if delivery is None:
             if envelope_id not in self._expired:
@@ -168,7 +170,7 @@ class Line:
             answer = None
         delivery.acknowledged = True
         delivery.answer = answer or {}
-        self._settle(delivery)
+        self._settle(delivery, at)
 
     def fail(self, delivery: Delivery, reason: str) -> None:
         """Give a delivery up; an event is sent again later. On the server's loop."""
@@ -179,7 +181,7 @@ class Line:
         if delivery.kind == "events_api" and not delivery.no_retry and delivery.retry_attempt < len(self.retry_delays):
             delay = self.retry_delays[delivery.retry_attempt]
             self._agenda.later(delay, lambda: self._again(delivery, reason))
-        self._settle(delivery)
+        self._settle(delivery, self._clock.now())
 
     def _again(self, delivery: Delivery, reason: str) -> None:
         attempt = delivery.retry_attempt + 1
@@ -196,11 +198,11 @@ class Line:
         self.problem("not_acknowledged", f"{what} was not acknowledged within {self.acknowledge_seconds:g} s")
         self.fail(delivery, self.transport.timeout_reason if self.transport else "timeout")
 
-    def _settle(self, delivery: Delivery) -> None:
+    def _settle(self, delivery: Delivery, at: float) -> None:
         if delivery.timer is not None:
             delivery.timer.cancel()
         delivery.exchange.answer = delivery.answer if delivery.acknowledged else None
-        delivery.exchange.answered_at = self._clock.now()
+        delivery.exchange.answered_at = at
         delivery.settled.set()
         with self.idle:
             self._open -= 1

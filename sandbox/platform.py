@@ -47,7 +47,7 @@ class Platform:
         self.limits = Limits(self.clock)
         self.agenda = Agenda(self.clock)
         self.line = Line(self.clock, self.problems, self.agenda)
-        self.sockets = SocketMode(self.app, self.line)
+        self.sockets = SocketMode(self.app, self.line, self.clock)
         self.line.transport = self.sockets
         self.triggers = Triggers(self.clock, str(number))
         self.response_urls = ResponseUrls(self.workspace, self.problem)

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
 
+from sandbox.clock import Clock
 from sandbox.line import Delivery, Line
 from sandbox.records import App, Json
 
@@ -57,9 +58,10 @@ class SocketMode:
 
     timeout_reason = "timeout"
 
-    def __init__(self, app: App, line: Line) -> None:
+    def __init__(self, app: App, line: Line, clock: Clock) -> None:
         self._app = app
         self._line = line
+        self._clock = clock
         self._tickets: set[str] = set()
         self._turn = 0
         self.sockets: list[Socket] = []
@@ -128,6 +130,7 @@ class SocketMode:
             self._take(event.get("text") or "")
 
     def _take(self, text: str) -> None:
+        arrived = self._clock.now()  # reading it is our own time, not the app's
         try:
             message = json.loads(text)
         except ValueError:
@@ -136,7 +139,7 @@ class SocketMode:
         if not isinstance(message, dict) or not isinstance(message.get("envelope_id"), str):
             self._line.problem("invalid_acknowledgement", f"without an envelope_id: {text[:200]!r}")
             return
-        self._line.acknowledge(message["envelope_id"], message.get("payload"))
+        self._line.acknowledge(message["envelope_id"], message.get("payload"), arrived)
 
     def _hello(self) -> Json:
         return {

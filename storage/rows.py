@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from storage.values import ActivityType, Status, StatusMethod
 
 
-@dataclass(frozen=True, slots=True)
-class IncidentLine:
+class IncidentLine(NamedTuple):
     """An incident as a list shows it."""
 
     id: int

@@ -169,7 +169,7 @@ def write(tx: Connection, now: datetime) -> None:
             role=Role.OWNER,
             superuser=False,
             team_ids=frozenset(),
-            project_ids=tuple(projects.values()),
+            visible=tuple(projects.values()),
             sees_all=True,
             shared_channels=False,
             timezone="UTC",

@@ -25,10 +25,19 @@ class Access:
     role: Role
     superuser: bool
     team_ids: frozenset[int]
-    project_ids: tuple[int, ...]  # every project whose incidents they see
+    visible: tuple[int, ...] | None  # every project whose incidents they see; None: not looked up
     sees_all: bool  # that is every project of the organization
     shared_channels: bool  # cards may go to channels shared with another company
     timezone: str  # IANA name
+
+    @property
+    def project_ids(self) -> tuple[int, ...]:
+        """Every project whose incidents they see. Raises RuntimeError for a question about all, which was answered
+        together with who asks: nobody has looked up then which projects those are.
+        """
+        if self.visible is None:
+            raise RuntimeError("which projects somebody sees has not been looked up")
+        return self.visible
 
     @property
     def manages_digests(self) -> bool:

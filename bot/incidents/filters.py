@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from bot.incidents.errors import BadWords
@@ -56,6 +57,7 @@ class ListQuery:
         return " ".join(parts)
 
 
+@lru_cache(maxsize=256)
 def parse(line: str) -> ListQuery:
     """The query in the words behind `list`. Raises BadWords."""
     return parse_tokens(tokens(line))

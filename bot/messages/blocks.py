@@ -154,20 +154,18 @@ def date(moment: datetime, form: str = "{date_short_pretty} at {time}") -> str:
     return f"<!date^{int(moment.timestamp())}^{form}|{fallback}>"
 
 
-_STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"))
-
-
 def duration(start: datetime, end: datetime) -> str:
     """How long something took, in its two largest units: "2 d 3 h", "14 min", "less than a minute"."""
-    seconds = max(0, int((end - start).total_seconds()))
-    parts = []
-    for size, unit in _STEPS:
-        count, seconds = divmod(seconds, size)
-        if count:
-            parts.append(f"{count:,} {unit}")
-        elif parts:
-            break
-    return " ".join(parts[:2]) or "less than a minute"
+    minutes = int((end - start).total_seconds()) // 60
+    if minutes < 1:
+        return "less than a minute"
+    hours, minutes = divmod(minutes, 60)
+    if not hours:
+        return f"{minutes} min"
+    days, hours = divmod(hours, 24)
+    if not days:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{days:,} d {hours} h" if hours else f"{days:,} d"
 
 
 def message(text: str, blocks: list[Block]) -> Message:

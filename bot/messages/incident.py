@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -123,7 +122,7 @@ def shared_page(query: ListQuery, lines: list[IncidentLine], now: datetime, by: 
     """A page of a list for a channel. `by` is the name of who shares it."""
     blocks: list[Block] = [section(bold(_heading(query))), context(f"Shared by {escape(by)}")]
     for line in lines:
-        text = incident_line(replace(line, seen_by_caller=False), now)
+        text = incident_line(line._replace(seen_by_caller=False), now)
         blocks.append(section(text, accessory=button("View", "view", str(line.identifier))))
     text = _heading(query) + ": " + ", ".join(title_of(line.identifier, line.title) for line in lines)
     return message(text, blocks)

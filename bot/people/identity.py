@@ -126,6 +126,8 @@ class Identity:
         self._store = store
         self._clients = clients
         self._background = background
+        # Who saw all projects when they last asked: it saves asking twice, and decides nothing.
+        self._saw_all: set[tuple[str, str]] = set()
 
     def access(
         self, connection: Connection, person: Person, now: datetime, ahead: queries.Ahead | None = None
@@ -135,18 +137,25 @@ class Identity:
         `connection` is in autocommit. Raises NotConnected, FromElsewhere, NotMember, IncidentsOff, SlackAway,
         DatabaseAway.
         """
-        standing = queries.standing(connection, person.workspace_id, person.user_id, ahead)
-        if standing is None:
-            raise NotConnected
+        standing = self._standing(connection, person, ahead)
         age = now - standing.date_checked if standing.date_checked else None
         if age is None or age > BELIEVED_FOR:
             self._ask_slack(connection, standing, person.workspace_id, person.user_id, now)
-            standing = queries.standing(connection, person.workspace_id, person.user_id, ahead)
-            if standing is None:
-                raise NotConnected
+            standing = self._standing(connection, person, ahead)
         elif age > FRESH_FOR:
             self._background.submit(lambda: self.refresh(person.workspace_id, person.user_id, now))
         return _access(standing, person)
+
+    def _standing(self, connection: Connection, person: Person, ahead: queries.Ahead | None) -> Standing:
+        who = (person.workspace_id, person.user_id)
+        if ahead is None:
+            standing = queries.standing(connection, *who)
+        else:
+            standing = ahead.standing(connection, *who, saw_all=who in self._saw_all)
+        if standing is None:
+            raise NotConnected
+        (self._saw_all.add if standing.sees_all else self._saw_all.discard)(who)
+        return standing
 
     def refresh(self, workspace_id: str, user_id: str, now: datetime) -> None:
         """Asks Slack about a person again, and keeps what it says."""
@@ -268,7 +277,7 @@ def _access(standing: Standing, person: Person) -> Access:
         role=Role(standing.role or Role.MEMBER),
         superuser=bool(standing.superuser),
         team_ids=frozenset(standing.team_ids),
-        project_ids=tuple(standing.project_ids),
+        visible=None if standing.project_ids is None else tuple(standing.project_ids),
         sees_all=standing.sees_all,
         shared_channels=standing.shared_channels,
         timezone=standing.timezone or "UTC",

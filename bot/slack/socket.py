@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import structlog
+from pydantic_core import to_json
 from slack_bolt import BoltRequest
 from slack_sdk.errors import SlackApiError, SlackClientNotConnectedError
 from slack_sdk.socket_mode.builtin import SocketModeClient
@@ -134,13 +135,13 @@ class _Client(SocketModeClient):
         except Exception:  # the thread goes on reading
             log.exception("what the socket brought could not be taken")
 
-    def send_message(self, message: str) -> None:
-        """Sends a text, by the next connection where this one is lost. Raises SlackClientNotConnectedError.
+    def send_text(self, text: bytes) -> None:
+        """Sends a text in UTF-8, by the next connection where this one is lost. Raises SlackClientNotConnectedError.
 
-        In place of the SDK's own, which masks byte by byte (0.3 ms for a list), cannot write the length of more
-        than 65,535 bytes, and takes it that the socket takes everything at once.
+        In place of the SDK's `send_message`, which masks byte by byte (0.3 ms for a list), cannot write the length of
+        more than 65,535 bytes, and takes it that the socket takes everything at once.
         """
-        frame = text_frame(message.encode())
+        frame = text_frame(text)
         session = self.current_session
         try:
             self._send(frame)
@@ -269,16 +270,17 @@ class SocketLine:
 
     def _acknowledge(self, request: SocketModeRequest, payload: Mapping[str, Any] | None) -> None:
         text = _encoded({"envelope_id": request.envelope_id, **({"payload": payload} if payload else {})})
-        if payload and request.type == "slash_commands" and len(text.encode()) > LARGEST_ACKNOWLEDGEMENT_BYTES:
+        if payload and request.type == "slash_commands" and len(text) > LARGEST_ACKNOWLEDGEMENT_BYTES:
             self._line.answer_late(request.payload, payload)
             text = _encoded({"envelope_id": request.envelope_id})
-        self._client.send_message(text)
+        self._client.send_text(text)
 
 
-def _encoded(answer: Mapping[str, Any]) -> str:
-    text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
-    # Half a surrogate pair, which a payload can bring and an answer repeat, is no text to send.
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+def _encoded(answer: Mapping[str, Any]) -> bytes:
+    try:
+        return to_json(answer)
+    except ValueError:  # half a surrogate pair, which a payload can bring and an answer repeat, is no text to send
+        return json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def _wake_reader(client: SocketModeClient) -> None:

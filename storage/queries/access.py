@@ -13,24 +13,32 @@ from sqlalchemy.dialects.postgresql import insert
 from storage.models import Member, SlackPerson
 from storage.prepared import Prepared
 
-# Written out rather than composed: it stands before every answer of the bot.
-_CALLER = """
+# Written out rather than composed of columns: it stands before every answer of the bot.
+_SEES_ALL = "(o.open_membership OR m.superuser OR m.role IN ('owner', 'manager'))"
+_WHO = """
 SELECT o.id AS organization_id, o.slug, o.name AS organization, o.incidents, o.open_membership, o.shared_channels,
        p.user_id IS NOT NULL AS known, p.date_checked, p.home_team, p.timezone,
        m.id AS member_id, m.email, m.name, m.role, m.superuser,
-       m.id IS NOT NULL AND (o.open_membership OR m.superuser OR m.role IN ('owner', 'manager')) AS sees_all,
+       m.id IS NOT NULL AND {sees_all} AS sees_all,
        ARRAY(SELECT mt.team_id FROM member_team mt WHERE mt.member_id = m.id) AS team_ids,
-       ARRAY(SELECT pr.id FROM project pr
-             WHERE pr.organization_id = o.id AND m.id IS NOT NULL
-               AND (o.open_membership OR m.superuser OR m.role IN ('owner', 'manager')
-                    OR EXISTS (SELECT FROM project_team pt JOIN member_team mt ON mt.team_id = pt.team_id
-                               WHERE pt.project_id = pr.id AND mt.member_id = m.id))) AS project_ids
+       {projects} AS project_ids
 FROM workspace w
 JOIN organization o ON o.id = w.organization_id
 LEFT JOIN slack_person p ON p.workspace_id = w.id AND p.user_id = %(user_id)s
 LEFT JOIN member m ON m.id = p.member_id AND m.organization_id = o.id AND m.date_removed IS NULL
 WHERE w.id = %(workspace_id)s
 """
+_PROJECTS = """
+       CASE WHEN m.id IS NULL THEN '{}'
+            WHEN sees_all THEN ARRAY(SELECT pr.id FROM project pr WHERE pr.organization_id = o.id)
+            ELSE ARRAY(SELECT DISTINCT pr.id
+                       FROM member_team mt
+                       JOIN project_team pt ON pt.team_id = mt.team_id
+                       JOIN project pr ON pr.id = pt.project_id
+                       WHERE mt.member_id = m.id AND pr.organization_id = o.id) END""".replace("sees_all", _SEES_ALL)
+_CALLER = _WHO.format(sees_all=_SEES_ALL, projects=_PROJECTS)
+# For a question about all projects: which they are makes no difference, and there may be thousands.
+_CALLER_OF_ALL = _WHO.format(sees_all=_SEES_ALL, projects="NULL::bigint[]")
 _CALLER_TYPES = {"workspace_id": "text", "user_id": "text"}
 _STANDING = Prepared(_CALLER, _CALLER_TYPES)
 
@@ -69,7 +77,7 @@ class Standing:
     superuser: bool | None
     sees_all: bool  # every project of the organization
     team_ids: list[int]
-    project_ids: list[int]  # the projects they see
+    project_ids: list[int] | None  # the projects they see; None: all, which were not asked for one by one
 
 
 _DATE_CHECKED = [field.name for field in fields(Standing)].index("date_checked")
@@ -83,18 +91,19 @@ _OF_CALLER = {
 }
 
 
-def with_caller(sql: str, types: Mapping[str, str]) -> Prepared:
+def with_caller(sql: str, types: Mapping[str, str], *, of_all: bool = False) -> Prepared:
     """A statement that finds out who asks, and answers `sql` for them, for `Ahead`.
 
     `sql` and `types` are as for Prepared. Its parameters `organization_id`, `project_ids` and `member_id` are the
-    caller's; the others remain.
+    caller's; the others remain. With `of_all` it answers only who sees all projects, and knows no
+    `project_ids`.
     """
     for parameter, column in _OF_CALLER.items():
         sql = sql.replace(parameter, column)
     # The answer is told row by row as it is; who asks is one value, and told once.
     return Prepared(
         f"""
-WITH caller AS MATERIALIZED ({_CALLER})
+WITH caller AS MATERIALIZED ({_CALLER_OF_ALL if of_all else _CALLER})
 SELECT CASE WHEN row_number() OVER () = 1 THEN row_to_json(caller) END, answer.*
 FROM caller LEFT JOIN LATERAL (SELECT true AS found, asked.* FROM ({sql}) asked) answer ON true
 """,  # noqa: S608 - composed of constants
@@ -108,30 +117,37 @@ class Ahead:
     Its answer counts only when the standing that came with it lets them in.
     """
 
-    def __init__(self, statement: Prepared, parameters: Mapping[str, Any]) -> None:
-        """`statement` is one of `with_caller`."""
+    def __init__(self, statement: Prepared, parameters: Mapping[str, Any], *, of_all: Prepared | None = None) -> None:
+        """`statement` is one of `with_caller`. With `of_all` it answers only who does not see all projects, and
+        `of_all` only who does.
+        """
         self._statement = statement
+        self._of_all = of_all
         self._parameters = parameters
         self.rows: list[tuple[Any, ...]] = []  # the answer
 
-    def standing(self, connection: Connection, workspace_id: str, user_id: str) -> Standing | None:
-        """As `standing`, and the answer with it."""
-        found = self._statement.rows(connection, {**self._parameters, "workspace_id": workspace_id, "user_id": user_id})
-        self.rows = [row[2:] for row in found if row[1]]
+    def standing(self, connection: Connection, workspace_id: str, user_id: str, *, saw_all: bool) -> Standing | None:
+        """As `standing`, and the answer with it. `saw_all`: whether they saw all projects when they last asked."""
+        parameters = {**self._parameters, "workspace_id": workspace_id, "user_id": user_id}
+        statement = self._of_all if saw_all and self._of_all is not None else self._statement
+        found = statement.rows(connection, parameters)
         if not found:
             return None
-        caller = list(found[0][0].values())
-        caller[_DATE_CHECKED] = caller[_DATE_CHECKED] and datetime.fromisoformat(caller[_DATE_CHECKED])
-        return Standing(*caller)
+        standing = _told(found[0][0])
+        if self._of_all is not None and standing.sees_all is not saw_all:
+            return self.standing(connection, workspace_id, user_id, saw_all=standing.sees_all)
+        self.rows = [row[2:] for row in found if row[1]]
+        return standing
 
 
-def standing(connection: Connection, workspace_id: str, user_id: str, ahead: Ahead | None = None) -> Standing | None:
-    """What the database knows of a Slack person; None where the workspace belongs to no organization.
+def _told(caller: dict[str, Any]) -> Standing:
+    values = list(caller.values())
+    values[_DATE_CHECKED] = values[_DATE_CHECKED] and datetime.fromisoformat(values[_DATE_CHECKED])
+    return Standing(*values)
 
-    With `ahead` that is answered too.
-    """
-    if ahead is not None:
-        return ahead.standing(connection, workspace_id, user_id)
+
+def standing(connection: Connection, workspace_id: str, user_id: str) -> Standing | None:
+    """What the database knows of a Slack person; None where the workspace belongs to no organization."""
     row = _STANDING.row(connection, {"workspace_id": workspace_id, "user_id": user_id})
     return None if row is None else Standing(*row)
 

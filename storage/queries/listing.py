@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -65,7 +65,8 @@ def newest_ahead(*, open: bool = False, status: Status | None = None, size: int)
     """The first page of the incidents of a status that a caller sees, before it is known who that is; the answer
     is `page_ahead`'s.
     """
-    return Ahead(_newest_with_caller(open, status is not None), {"status": status, "size": size + 1})
+    each, of_all = (_newest_with_caller(open, status is not None, of_all=of_all) for of_all in (False, True))
+    return Ahead(each, {"status": status, "size": size + 1}, of_all=of_all)
 
 
 def page_ahead(asked: Ahead, *, size: int) -> IncidentPage:
@@ -74,15 +75,14 @@ def page_ahead(asked: Ahead, *, size: int) -> IncidentPage:
 
 
 @cache
-def _newest_with_caller(open: bool, status: bool) -> Prepared:
-    """Both ways to the newest incidents, of which one is gone: the caller sees all projects, or does not."""
-    wanted = ListFilter(project_ids=(), open=open, status=Status.OPEN if status else None)
-    whole, each = _Page(replace(wanted, organization_id=0), None), _Page(wanted, None)
-    newest = (
-        f"SELECT * FROM ({whole.newest()}) of_all WHERE caller.sees_all"
-        f" UNION ALL SELECT * FROM ({each.newest()}) of_each WHERE NOT caller.sees_all"
+def _newest_with_caller(open: bool, status: bool, *, of_all: bool) -> Prepared:
+    """For who sees all projects, or for who does not."""
+    wanted = ListFilter(
+        project_ids=(), organization_id=0 if of_all else None, open=open, status=Status.OPEN if status else None
     )
-    return with_caller(whole.drawn(newest), _PAGE_TYPES)
+    page = _Page(wanted, None)
+    whose = "caller.sees_all" if of_all else "NOT caller.sees_all"
+    return with_caller(page.drawn(f"SELECT * FROM ({page.newest()}) newest WHERE {whose}"), _PAGE_TYPES, of_all=of_all)
 
 
 def _page_of(rows: Sequence[Sequence[Any]], cursor: Cursor | None, size: int) -> IncidentPage:

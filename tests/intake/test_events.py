@@ -56,7 +56,7 @@ def ada(bench: Bench) -> Access:
         role=Role.OWNER,
         superuser=False,
         team_ids=frozenset(),
-        project_ids=project_ids,
+        visible=project_ids,
         sees_all=True,
         shared_channels=False,
         timezone="UTC",

@@ -108,9 +108,9 @@ def test_a_message_becomes_a_comment_with_its_link_and_calls_nobody(world: World
 def test_the_bot_mentioned_in_a_channel_answers_whoever_asked_alone(world: World) -> None:
     world.declare("Checkout is down")
     world.ben.mention_bot(world.cast.checkout, "list")
-    answer = world.ben.wait_for_message(world.cast.checkout, containing="#1 Checkout is down")
-    assert answer.ephemeral
-    assert not any("#1 Checkout" in m.text for m in world.cyn.sees(world.cast.checkout))
+    answer = world.ben.wait_for_message(world.cast.checkout, containing="Open incidents")
+    assert answer.ephemeral and "#1 Checkout is down" in answer.text
+    assert not any("Open incidents" in m.text for m in world.cyn.sees(world.cast.checkout))
     world.slack.settle()
     assert "commented" not in world.ask(world.ben, "activity 1").text
 

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from sandbox import Person
 from sandbox.records import Json
-from storage.models import Incident, IncidentProject, Organization, Project
+from storage.models import Incident, IncidentProject, Member, Organization, Project
 from tests.stories.conftest import ORGANIZATION, World, apply_file
 
 SECRET = "Zanzibar"  # in the title of what not everybody may see
@@ -51,6 +51,16 @@ def test_with_open_membership_everybody_sees_everything(both: World) -> None:
 def test_an_admin_is_no_manager(both: World) -> None:
     both.apply(ORGANIZATION.replace("name: Ben Tal, role: member", "name: Ben Tal, role: admin"))
     assert sees(both, both.ben) == ["Pay"]
+
+
+def test_a_role_given_and_taken_back_counts_from_the_next_list(both: World) -> None:
+    ben = update(Member).where(Member.email == "ben@acme.test")
+    assert sees(both, both.ben) == ["Pay"]
+    for role, titles in (("manager", [SECRET, "Pay"]), ("member", ["Pay"])) * 2:
+        with both.store.write() as tx:
+            tx.execute(ben.values(role=role))
+        for _ in range(2):
+            assert sees(both, both.ben) == titles
 
 
 def test_what_changes_in_the_file_holds_at_the_next_word(both: World) -> None:

@@ -67,3 +67,12 @@ def test_a_read_takes_few_statements(world: World, statements: list[str], words:
     answer = world.ask(world.ben, words)
     assert "#1 " in answer.text or words == "whoami"
     assert len(statements) <= most, statements
+
+
+def test_a_manager_is_asked_about_once_too(world: World, statements: list[str]) -> None:
+    world.declare("Payments fail with 502", options="project:checkout")
+    world.ask(world.dan, "whoami")  # who sees everything is known from here on
+    for words in ("list", "list all", "view 1"):
+        statements.clear()
+        assert "#1 Payments fail" in world.ask(world.dan, words).text
+        assert len(statements) == 1, statements
