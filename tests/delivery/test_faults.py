@@ -122,7 +122,8 @@ def test_postgresql_restarted_in_the_middle(slack: Sandbox, tmp_path: Path) -> N
 def test_sigterm_in_the_middle_of_a_send(company: Company, replicas: Replicas) -> None:
     replicas.start(2)
     replicas.wait_until_ready()
-    slow = company.slack.faults.slow("chat.postMessage", 0.4, times=None)
+    # Far from the second that a replica waits for an answer, after which nobody knows whether it was posted.
+    slow = company.slack.faults.slow("chat.postMessage", 0.2, times=None)
     company.comment("n0")
     company.slack.wait_until(lambda: company.slack.calls("chat.postMessage"))
     assert replicas.stop_one(10) == 0

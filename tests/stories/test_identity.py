@@ -65,7 +65,7 @@ def test_somebody_of_another_company_is_told_so_and_shown_nothing(world: World) 
     answer = world.ask(stranger, "list", channel=shared)
     assert "Only members of this workspace" in answer.text and "Payments" not in answer.text
     listed = world.ask(world.ada, "list", channel=shared)
-    payload = world.slack.sent[-1].sent
+    payload = next(e.sent for e in reversed(world.slack.sent) if "command" in e.sent)
     assert stranger.replay(payload).answer.get("text") and "Payments" not in str(stranger.replay(payload).answer)
     world.ada.press(listed.message, "View")
     world.settle()
