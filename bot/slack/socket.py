@@ -6,9 +6,7 @@ import contextlib
 import json
 import logging
 import random
-import secrets
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +19,7 @@ from slack_sdk.errors import SlackApiError, SlackClientNotConnectedError
 from slack_sdk.socket_mode.builtin import SocketModeClient
 from slack_sdk.socket_mode.builtin.connection import Connection, ConnectionState
 from slack_sdk.socket_mode.request import SocketModeRequest
+from websockets.frames import Frame, Opcode
 
 from bot.slack.clients import web_client
 from bot.slack.deadline import Pending, Watch
@@ -39,9 +38,6 @@ PING_EVERY_S = 5.0  # finds connections that end without a word
 # How long to wait before the connection is tried again: this, doubled each time, up to the last.
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 30.0
-
-_TEXT_FRAME = 0x81  # RFC 6455, 5.2: the only frame of its message, and text
-_MASKED = 0x80
 
 
 class _Ending:
@@ -141,7 +137,7 @@ class _Client(SocketModeClient):
         In place of the SDK's `send_message`, which masks byte by byte (0.3 ms for a list), cannot write the length of
         more than 65,535 bytes, and takes it that the socket takes everything at once.
         """
-        frame = text_frame(text)
+        frame = Frame(Opcode.TEXT, text).serialize(mask=True)
         session = self.current_session
         try:
             self._send(frame)
@@ -173,21 +169,6 @@ def _growing(first: float, longest: float) -> Iterator[float]:
     while True:
         yield wait * random.uniform(0.5, 1.0)
         wait = min(wait * 2, longest)
-
-
-def text_frame(payload: bytes) -> bytes:
-    """A text as a web socket frame of a client (RFC 6455, 5.2 and 5.3)."""
-    size = len(payload)
-    if size <= 125:
-        header = struct.pack("!BB", _TEXT_FRAME, _MASKED | size)
-    elif size <= 0xFFFF:
-        header = struct.pack("!BBH", _TEXT_FRAME, _MASKED | 126, size)
-    else:
-        header = struct.pack("!BBQ", _TEXT_FRAME, _MASKED | 127, size)
-    key = secrets.token_bytes(4)
-    mask = (key * (size // 4 + 1))[:size]
-    masked = int.from_bytes(payload, "little") ^ int.from_bytes(mask, "little")
-    return header + key + masked.to_bytes(size, "little")
 
 
 class SocketLine:
