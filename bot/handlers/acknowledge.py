@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.handlers import pick, view
 from bot.handlers.call import Call
 from bot.incidents import lifecycle
-from bot.incidents.words import first_word, number
+from bot.incidents.words import lone_number, number
 from bot.messages import answers
 from bot.slack.outcomes import Answer, Outcome
 from bot.slack.requests import Command, Press
@@ -16,10 +16,9 @@ FORM = "ack N"
 
 def command(call: Call, _ask: Command, words: str) -> Outcome:
     """`ack N`."""
-    word, _ = first_word(words)
-    if not word:
+    if not words:
         return pick.offer(call, "ack")
-    identifier = number(word, FORM)
+    identifier = lone_number(words, FORM)
     with call.write() as tx:
         incident, first = lifecycle.acknowledge(tx, call.access, identifier, call.now)
     return Answer(answers.about(_sentence(incident, first), incident))

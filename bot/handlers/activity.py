@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from bot.handlers import surface
 from bot.handlers.call import Call
 from bot.incidents import lookup
-from bot.incidents.words import first_word, number
+from bot.incidents.words import lone_number, number
 from bot.messages import activity as messages
 from bot.messages.blocks import Message
 from bot.slack.outcomes import Answer, Outcome
@@ -20,8 +20,7 @@ FORM = "activity N"
 
 def command(call: Call, _ask: Command, words: str) -> Outcome:
     """`activity N`."""
-    word, _ = first_word(words)
-    incident = lookup.incident(call.connection, call.access, number(word, FORM))
+    incident = lookup.incident(call.connection, call.access, lone_number(words, FORM))
     return Answer(drawn(call.connection, call, incident))
 
 

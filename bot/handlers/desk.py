@@ -39,7 +39,7 @@ from bot.handlers.call import AlreadyDone, Call, Tools
 from bot.handlers.place import CardOnItsWay
 from bot.incidents.errors import BadWords, Refusal
 from bot.incidents.markup import readable, storable
-from bot.incidents.words import closest, first_word, shortened
+from bot.incidents.words import first_word, shortened
 from bot.messages import answers, forms
 from bot.messages import home as home_messages
 from bot.messages.blocks import Message
@@ -345,7 +345,7 @@ def _options(call: Call, ask: Suggestion) -> Sequence[Mapping[str, Any]]:
 
 
 def _unknown_command(verb: str) -> BadWords:
-    meant = closest(verb, COMMANDS)
+    meant = help.meant(verb, COMMANDS)
     hint = f"Did you mean “{meant}”?" if meant else "There are " + ", ".join(TOPICS) + "."
     form = TOPICS[help.ALIASES.get(meant, meant)].form if meant else "help"
     return BadWords(f"There is no command “{shortened(readable(verb))}”. {hint}", form)

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from bot.handlers import view
 from bot.handlers.call import Call
 from bot.incidents import subscriptions
-from bot.incidents.words import first_word, number
+from bot.incidents.words import lone_number, number
 from bot.messages import answers
 from bot.slack.outcomes import Answer, Outcome
 from bot.slack.requests import Command, Press
@@ -19,7 +19,7 @@ UNSUBSCRIBE_FORM = "unsubscribe N"
 
 def command(call: Call, _ask: Command, words: str) -> Outcome:
     """`subscribe N`."""
-    identifier = number(first_word(words)[0], FORM)
+    identifier = lone_number(words, FORM)
     with call.write() as tx:
         incident, sentence = _follow(tx, call, identifier)
     return Answer(answers.about(sentence, incident))
@@ -27,7 +27,7 @@ def command(call: Call, _ask: Command, words: str) -> Outcome:
 
 def unsubscribe(call: Call, _ask: Command, words: str) -> Outcome:
     """`unsubscribe N`."""
-    identifier = number(first_word(words)[0], UNSUBSCRIBE_FORM)
+    identifier = lone_number(words, UNSUBSCRIBE_FORM)
     with call.write() as tx:
         incident, sentence = _leave(tx, call, identifier)
     return Answer(answers.about(sentence, incident))

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from bot.handlers import pick, surface
 from bot.handlers.call import Call
 from bot.incidents import lookup
-from bot.incidents.words import first_word, number
+from bot.incidents.words import lone_number, number
 from bot.messages import answers
 from bot.messages import incident as messages
 from bot.messages.blocks import Message
@@ -24,16 +24,14 @@ FORM = "view N"
 
 def ahead(words: str) -> Ahead | None:
     """The incident that is asked for, to be looked up together with who asks."""
-    word, _ = first_word(words)
-    return lookup.details_ahead(number(word, FORM)) if word else None
+    return lookup.details_ahead(lone_number(words, FORM)) if words else None
 
 
 def command(call: Call, _ask: Command, words: str) -> Outcome:
     """`view N`, or the number alone."""
-    word, _ = first_word(words)
-    if not word:
+    if not words:
         return pick.offer(call, "view")
-    return Answer(drawn(call.connection, call, number(word, FORM), ahead=call.ahead))
+    return Answer(drawn(call.connection, call, lone_number(words, FORM), ahead=call.ahead))
 
 
 def press(call: Call, ask: Press) -> Outcome:

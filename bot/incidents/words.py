@@ -101,6 +101,19 @@ def number(word: str, form: str) -> int:
     return int(digits[:20])
 
 
+def lone_number(words: str, form: str) -> int:
+    """The same, where nothing may stand behind it: whoever types `ack 1 2` believes that both were."""
+    word, rest = first_word(words)
+    identifier = number(word, form)
+    if rest:
+        raise BadWords(
+            f"“{shortened(readable(rest))}” is too much: one incident at a time, and nothing behind its number."
+            " Nothing was changed.",
+            form,
+        )
+    return identifier
+
+
 def shortened(text: str, length: int = 60) -> str:
     """A text cut to a length for quoting in a sentence."""
     return text if len(text) <= length else text[: length - 1] + "…"

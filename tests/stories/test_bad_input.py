@@ -14,6 +14,9 @@ MISTAKES = [
     ("acknowlege 1", "Like this: /incident ack N"),
     ("reslove 1 rolled back", "Did you mean “resolve”?"),
     ("Acknowlege 1", "Did you mean “acknowledge”?"),
+    ("close 1", "There is no command “close”. Did you mean “resolve”?"),
+    ("follow 1", "Like this: /incident subscribe N"),
+    ("help show", "Did you mean “view”?"),
     ("frobnicate", "There is no command “frobnicate”"),
     ("frobnicate", "whoami"),  # those that there are
     ("view twelve", "“twelve” is not the number of an incident"),
@@ -63,6 +66,19 @@ def test_a_mistake_is_named_and_the_right_form_shown(world: World) -> None:
         text = world.ask(world.ada, words).text
         assert says in text, words
         assert "went wrong" not in text and len(text) < 1500
+
+
+@pytest.mark.parametrize(
+    "words", ["ack {} {}", "view {} {}", "{} looking into it", "activity {} page 2", "subscribe {} {}"]
+)
+def test_one_incident_at_a_time(world: World, words: str) -> None:
+    first, second = world.declare("Payments fail"), world.declare("Refunds fail")
+    typed = words.format(first, second)
+    answer = world.ask(world.ben, typed).text
+    assert "is too much: one incident at a time" in answer and f"You typed:\n/incident {typed}" in answer
+    for number in (first, second):
+        assert "Ben Tal" not in world.seen_by(world.ada, number)
+        assert "Ben Tal" not in world.ask(world.ada, f"activity {number}").text
 
 
 def test_mistakes_give_back_what_was_typed(world: World) -> None:
