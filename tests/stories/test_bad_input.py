@@ -251,8 +251,7 @@ def test_a_trigger_that_is_too_late_is_told(world: World) -> None:
     payload = next(e.sent for e in reversed(world.slack.sent) if e.sent.get("type") == "block_actions")
     # Delivered a second time, with the trigger that has been used.
     world.slack.platform.line.send("interactive", "block_actions", payload)
-    world.settle()
-    assert "once more" in world.ben.sees(world.cast.checkout)[-1].text
+    world.ben.wait_for_message(world.cast.checkout, "once more")
     world.slack.problems.take("exchanged_trigger_id")
     assert world.ben.form is None
 

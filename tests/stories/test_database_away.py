@@ -60,6 +60,7 @@ def test_texts_are_given_back(world: World, wire: Wire) -> None:
 def test_buttons_are_answered_and_work_again_when_it_is_back(world: World, wire: Wire) -> None:
     world.declare("Payments fail")
     shown = world.view(world.ben, 1)
+    world.rest()  # no card comes after what is told
     wire.cut()
     for label in ("Acknowledge", "Resolve", "Comment", "Activity", "Subscribe"):
         world.ben.press(shown, label)
