@@ -46,6 +46,7 @@ class Alert:
     ended: datetime | None = None  # None: not said
     links: Sequence[tuple[str, str]] = ()  # name and URL, besides `url`
     facts: Sequence[tuple[str, str]] = ()  # name and text
+    received: datetime | None = None  # when it arrived; None: now
 
 
 class Action(Enum):
@@ -154,7 +155,9 @@ def take(
             batch.open()  # the same alert again: it finds what it opened
         memory, incident = batch.memories[alert.dedup_key], batch.incidents.get(alert.dedup_key)
         try:
-            decision = decide(memory, incident, alert, quiet.get(alert.project_id or 0, timedelta()), now)
+            decision = decide(
+                memory, incident, alert, quiet.get(alert.project_id or 0, timedelta()), alert.received or now
+            )
         except KeyOfAnotherProject as error:
             batch.outcomes[number] = error
             continue

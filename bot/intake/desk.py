@@ -24,7 +24,7 @@ from bot.intake.metrics import Metrics
 from bot.intake.pace import Pace
 from bot.intake.tokens import SecretBox, SecretUnreadable, Source, token_hash
 from storage.engine import Store
-from storage.errors import Contended
+from storage.errors import Contended, DatabaseAway
 from storage.queries import intake as stored
 from storage.queries.intake import ProjectFacts, Token
 
@@ -39,6 +39,8 @@ MAX_ITEMS = 10_000
 USED_EVERY = timedelta(minutes=1)
 _ATTEMPTS = 5
 _PAUSE_S = 0.05
+# For how long deliveries are tried apart that together met with somebody who holds what they need.
+_APART_S = 3.0
 
 Parser = Callable[[Any, datetime], Parsed]
 PARSERS: dict[Source, Parser] = {
@@ -80,6 +82,7 @@ class Delivery:
 
     source: Source
     body: bytes
+    received: datetime
     bearer: str = ""
     token_id: int | None = None  # of the path that Sentry posts to
     signed: Callable[[str], bool] = field(default=lambda _secret: False)  # with this secret?
@@ -108,7 +111,7 @@ class Desk:
 
     def admit(self, source: Source, bearer: str) -> None:
         """Looks whether a delivery with that token will be taken. Raises Refused, DatabaseAway."""
-        delivery = Delivery(source, b"", bearer)
+        delivery = Delivery(source, b"", self._now(), bearer)
         self._check(delivery, self._token(delivery))
 
     def _token(self, delivery: Delivery) -> Token | None:
@@ -151,13 +154,18 @@ class Desk:
         What they hold is carried out in their order, and what fits in one transaction.
         """
         token = self._token(deliveries[0])
-        now = self._now()
-        read = [self._read(delivery, token, now) for delivery in deliveries]
+        read = [self._read(delivery, token) for delivery in deliveries]
         if token is not None:
             if any(isinstance(one, _Read) or one.status != 401 for one in read):
-                self._note_use(token, now)
-            for together in _packed([one for one in read if isinstance(one, _Read)]):
-                self._settle(token, now, together)
+                self._note_use(token, self._now())
+            let_in = [one for one in read if isinstance(one, _Read)]
+            try:
+                for together in _packed(let_in):
+                    self._settle(token, together)
+            except DatabaseAway as error:  # it would be away for each of them, and take its time to say so
+                for one in let_in:
+                    if len(one.outcomes) < len(one.parsed.drafts):
+                        one.error = one.error or error
         return [self._outcome(one) if isinstance(one, _Read) else one for one in read]
 
     def _note_use(self, token: Token, now: datetime) -> None:
@@ -165,7 +173,7 @@ class Desk:
             with self._store.read() as connection:
                 stored.mark_used(connection, token.id, now)
 
-    def _read(self, delivery: Delivery, token: Token | None, now: datetime) -> _Read | Refused:
+    def _read(self, delivery: Delivery, token: Token | None) -> _Read | Refused:
         """What a delivery holds, once it is let in."""
         try:
             token = self._check(delivery, token)
@@ -177,7 +185,7 @@ class Desk:
                 raise refused(400, "not_json", "body", str(error)) from None
             source = delivery.source
             parse = PARSERS[source] if source in PARSERS else partial(sentry.parse, resource=delivery.resource)
-            read = _Read(source, parse(payload, now))
+            read = _Read(source, parse(payload, delivery.received), delivery.received)
             if read.count > MAX_ITEMS:
                 raise refused(413, "too_many", "body", f"holds more than {MAX_ITEMS:,} items")
             if wait := self._pace.wait_s(token.id, read.count, time.monotonic()):
@@ -186,20 +194,32 @@ class Desk:
             return error
         return read
 
-    def _settle(self, token: Token, now: datetime, together: Sequence[tuple[_Read, Sequence[Draft]]]) -> None:
-        """Carries drafts out, those of several deliveries in one transaction; each apart where that fails."""
+    def _settle(
+        self, token: Token, together: Sequence[tuple[_Read, Sequence[Draft]]], attempts: int = _ATTEMPTS
+    ) -> None:
+        """Carries drafts out, those of several deliveries in one transaction; each apart where that fails, and as far
+        as there is time where somebody else holds what they need. Raises DatabaseAway.
+        """
         together = [(read, drafts) for read, drafts in together if read.error is None]
-        drafts = [draft for _, drafts in together for draft in drafts]
+        drafts = [(draft, read.received) for read, part in together for draft in part]
         if not drafts:
             return
         try:
-            outcomes = iter(self._carry_out(token, now, drafts))
+            outcomes = iter(self._carry_out(token, drafts, attempts))
+        except DatabaseAway:
+            raise
         except Exception as error:
-            if len(together) > 1:
-                for one in together:
-                    self._settle(token, now, [one])
-            else:
+            if len(together) == 1:
                 together[0][0].error = error
+                return
+            apart_until = time.monotonic() + _APART_S
+            for one in together:
+                if not isinstance(error, Contended):
+                    self._settle(token, [one])
+                elif time.monotonic() < apart_until:
+                    self._settle(token, [one], attempts=1)
+                else:
+                    one[0].error = error
             return
         for read, part in together:
             read.outcomes += [next(outcomes) for _ in part]
@@ -224,15 +244,17 @@ class Desk:
             return Refused(422, "nothing_good", taken.errors)
         return taken
 
-    def _carry_out(self, token: Token, now: datetime, drafts: Sequence[Draft]) -> list[Outcome | ItemError]:
-        for attempt in range(1, _ATTEMPTS + 1):
+    def _carry_out(
+        self, token: Token, drafts: Sequence[tuple[Draft, datetime]], attempts: int
+    ) -> list[Outcome | ItemError]:
+        for attempt in range(1, attempts + 1):
             try:
                 with self._store.write() as tx:
-                    outcomes = _carry_out(tx, token, drafts, now)
+                    outcomes = _carry_out(tx, token, drafts, self._now())
                 break
             except (Contended, IntegrityError, psycopg2.IntegrityError) as error:
                 # Somebody declared, reopened or pruned at the same moment; the second look sees it.
-                if attempt == _ATTEMPTS:
+                if attempt == attempts:
                     raise
                 log.info("taking alerts again", attempt=attempt, reason=type(error).__name__)
                 time.sleep(_PAUSE_S * attempt)
@@ -245,6 +267,7 @@ class _Read:
 
     source: Source
     parsed: Parsed
+    received: datetime
     outcomes: list[Outcome | ItemError] = field(default_factory=list)  # of its drafts, as far as they were carried out
     error: Exception | None = None  # what ended that
 
@@ -270,19 +293,22 @@ def _packed(reads: Sequence[_Read]) -> Iterator[list[tuple[_Read, list[Draft]]]]
         yield together
 
 
-def _carry_out(tx: Connection, token: Token, drafts: Sequence[Draft], now: datetime) -> list[Outcome | ItemError]:
+def _carry_out(
+    tx: Connection, token: Token, drafts: Sequence[tuple[Draft, datetime]], now: datetime
+) -> list[Outcome | ItemError]:
+    """What becomes of drafts, each with when it arrived."""
     own, source = token.project, Source(token.source)
-    named = set() if own else {draft.project for draft in drafts if draft.project}
+    named = set() if own else {draft.project for draft, _ in drafts if draft.project}
     projects = {project.slug: project for project in stored.projects(tx, token.organization_id, named)} if named else {}
     if own:
         projects[own.slug] = own
-    slugs = {draft.team for draft in drafts if draft.team}
+    slugs = {draft.team for draft, _ in drafts if draft.team}
     teams = stored.team_ids(tx, token.organization_id, slugs) if slugs else {}
     good: dict[int, Alert] = {}  # by its place among the drafts, whose own numbers may be of several deliveries
     results: dict[int, Outcome | ItemError] = {}
-    for place, draft in enumerate(drafts):
+    for place, (draft, received) in enumerate(drafts):
         try:
-            alert = _alert(draft, source, projects, own, teams)
+            alert = _alert(draft, received, source, projects, own, teams)
             # A source's own fields are checked where they are read; this is for whatever slips through there.
             if "\\x00" in repr(alert):
                 raise _Unknown("body", "holds a NUL character, which cannot be stored")
@@ -294,7 +320,9 @@ def _carry_out(tx: Connection, token: Token, drafts: Sequence[Draft], now: datet
     for place, outcome in zip(good, outcomes, strict=True):
         if isinstance(outcome, KeyOfAnotherProject):
             results[place] = ItemError(
-                drafts[place].item, "dedup_key", "is that of an open incident of another project; keys need to differ"
+                drafts[place][0].item,
+                "dedup_key",
+                "is that of an open incident of another project; keys need to differ",
             )
         else:
             results[place] = outcome
@@ -310,6 +338,7 @@ class _Unknown(Exception):
 
 def _alert(
     draft: Draft,
+    received: datetime,
     source: Source,
     projects: dict[str, ProjectFacts],
     own: ProjectFacts | None,
@@ -345,4 +374,5 @@ def _alert(
         ended=draft.ended,
         links=draft.links,
         facts=draft.facts,
+        received=received,
     )

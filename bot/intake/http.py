@@ -42,6 +42,7 @@ WORKERS = 16
 GATHER_S = 0.01
 # Deliveries that wait for their round, their bodies in memory; what comes on top is told to come again.
 MAX_WAITING = 200
+MAX_WAITING_OF_ONE = 100  # with one token: one that is stuck leaves room for the others
 RETRY_AFTER_S = 5
 # How much of a refused body, and for how long, is let run into the void once it is answered. Closing under a sender
 # resets the connection, and one that listens only when it has said all (Python's urllib) never hears the answer.
@@ -54,9 +55,10 @@ _BEARER = re.compile(rf"Bearer +({TOKEN_PREFIX}[A-Za-z0-9_-]{{1,200}}) *", re.IG
 class Intake:
     """Deliveries over HTTP."""
 
-    def __init__(self, desk: Desk, metrics: Metrics) -> None:
+    def __init__(self, desk: Desk, metrics: Metrics, now: Callable[[], datetime]) -> None:
         self._desk = desk
         self._metrics = metrics
+        self._now = now
         self._workers = anyio.CapacityLimiter(WORKERS)
         self._together: Together[Delivery, Taken] = Together(
             desk.take, most=SMALL_BODY, gather_s=GATHER_S, workers=self._workers
@@ -97,7 +99,7 @@ class Intake:
         if length is None or length > SMALL_BODY:
             await anyio.to_thread.run_sync(self._desk.admit, source, bearer, limiter=self._workers)
         body = await _read(request, MAX_BODY)
-        return await self._taken(bearer, Delivery(source, body, bearer))
+        return await self._taken(bearer, Delivery(source, body, self._now(), bearer))
 
     async def _with_signature(self, request: Request, token_id: str) -> Taken:
         shown = request.headers.get("sentry-hook-signature", "")
@@ -114,12 +116,16 @@ class Intake:
         def signed(secret: str) -> bool:
             return signature_fits(secret, body, shown)
 
-        delivery = Delivery(Source.SENTRY, body, token_id=int(token_id), signed=signed, resource=resource)
+        delivery = Delivery(Source.SENTRY, body, self._now(), token_id=int(token_id), signed=signed, resource=resource)
         return await self._taken(int(token_id), delivery)
 
     async def _taken(self, token: str | int, delivery: Delivery) -> Taken:
         size = len(delivery.body)
-        return await self._together.do((delivery.source, token, size > SMALL_BODY), delivery, size)
+        key = (delivery.source, token, size > SMALL_BODY)
+        # Looked at again: many may have been read since their headers came.
+        if self._together.waiting >= MAX_WAITING or self._together.waiting_of(key) >= MAX_WAITING_OF_ONE:
+            raise _busy()
+        return await self._together.do(key, delivery, size)
 
     def _announced_length(self, request: Request, largest: int) -> int | None:
         """The length that the headers announce, once they are found in order. Raises Refused."""
@@ -129,7 +135,7 @@ class Intake:
         if length is not None and length > largest:
             raise _too_large(largest)
         if self._together.waiting >= MAX_WAITING:
-            raise refused(503, "busy", "body", "too many deliveries at once", retry_after_s=RETRY_AFTER_S)
+            raise _busy()
         return length
 
     def _refusal(self, request: Request, error: Refused, source: Source) -> Response:
@@ -186,6 +192,10 @@ async def _read(request: Request, largest: int) -> bytes:
     return bytes(body)
 
 
+def _busy() -> Refused:
+    return refused(503, "busy", "body", "too many deliveries at once", retry_after_s=RETRY_AFTER_S)
+
+
 def _too_large(largest: int) -> Refused:
     return refused(413, "too_large", "body", f"is larger than {largest:,} bytes")
 
@@ -213,7 +223,7 @@ def create_http_app(
         secret_box=SecretBox(secret_key) if secret_key else None,
         now=now,
     )
-    intake = Intake(desk, metrics)
+    intake = Intake(desk, metrics, now)
     app = FastAPI(
         title="Tocsin",
         summary="Alerts from other systems become incidents.",

@@ -7,6 +7,7 @@ an organization wait for each other's. What has gathered while the last round ra
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, TypeVar
@@ -38,14 +39,19 @@ class Together(Generic[T, R]):
         self._most = most
         self._gather_s = gather_s
         self._workers = workers
+        self._threads = anyio.CapacityLimiter(math.inf)  # of those that have one of `workers`
         # Of the keys that have a round or wait for one.
         self._waiting: dict[Hashable, deque[tuple[T, int, asyncio.Future[R]]]] = {}
         self._rounds: set[asyncio.Task[None]] = set()  # held here, for a loop forgets its tasks
 
     @property
     def waiting(self) -> int:
-        """Items whose round has not begun."""
+        """Items that no worker has taken up."""
         return sum(len(items) for items in self._waiting.values())
+
+    def waiting_of(self, key: Hashable) -> int:
+        """The same of one key."""
+        return len(self._waiting.get(key, ()))
 
     async def do(self, key: Hashable, item: T, size: int) -> R:
         """What becomes of an item, done with others of its key. Raises what `work` gives or raises for it."""
@@ -64,8 +70,9 @@ class Together(Generic[T, R]):
         waiting = self._waiting[key]
         try:
             while waiting:
-                began, shares = loop.time(), self._next(waiting)
-                await self._round([item for item, _, _ in shares], [done for _, _, done in shares])
+                async with self._workers:
+                    began, shares = loop.time(), self._next(waiting)
+                    await self._round([item for item, _, _ in shares], [done for _, _, done in shares])
                 if len(shares) > 1 or waiting:  # one sender that waits for each answer is not made to wait
                     await asyncio.sleep(began + self._gather_s - loop.time())
         finally:
@@ -82,7 +89,7 @@ class Together(Generic[T, R]):
     async def _round(self, items: Sequence[T], done: Sequence[asyncio.Future[R]]) -> None:
         found: Sequence[R | Exception]
         try:
-            found = await anyio.to_thread.run_sync(self._work, items, limiter=self._workers)
+            found = await anyio.to_thread.run_sync(self._work, items, limiter=self._threads)
         except Exception as error:
             found = [error] * len(items)
         for result, future in zip(found, done, strict=True):

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import anyio
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 
 from bot.intake import desk
-from bot.intake.desk import CHUNK
-from bot.intake.http import MAX_WAITING
+from bot.intake.desk import CHUNK, Delivery
+from bot.intake.http import MAX_WAITING, MAX_WAITING_OF_ONE
 from bot.intake.items import Draft
+from bot.intake.metrics import Metrics
+from bot.intake.pace import Pace
 from bot.intake.together import Together
+from bot.intake.tokens import Source
 from storage.engine import Store
+from storage.errors import Contended, DatabaseAway
+from storage.values import Status
 from tests.intake.conftest import Bench
 
 PATIENCE_S = 30.0
@@ -131,6 +139,21 @@ def test_one_key_does_not_wait_for_another() -> None:
     run(story())
 
 
+def test_what_waits_for_a_worker_waits() -> None:
+    async def story() -> None:
+        work = Held()
+        gathering = Together(work, most=50, gather_s=0.001, workers=anyio.CapacityLimiter(2))
+        tasks = [asyncio.create_task(gathering.do(key, 1, 1)) for key in range(9)]
+        while len(work.calls) < 2:
+            await asyncio.sleep(0.001)
+        assert (gathering.waiting, gathering.waiting_of(0), gathering.waiting_of(8)) == (7, 0, 1)
+        work.go.set()
+        assert await asyncio.gather(*tasks) == [10] * 9
+        assert gathering.waiting == 0
+
+    run(story())
+
+
 def test_everybody_gets_their_own() -> None:
     async def story() -> None:
         work = Held()
@@ -221,9 +244,9 @@ def test_one_delivery_that_breaks_the_transaction_spoils_no_other(
 ) -> None:
     carry_out = desk._carry_out
 
-    def breaking(tx: Any, token: Any, drafts: Sequence[Draft], now: Any) -> Any:
+    def breaking(tx: Any, token: Any, drafts: Sequence[tuple[Draft, Any]], now: Any) -> Any:
         outcomes = carry_out(tx, token, drafts, now)
-        if any(draft.title == "Poison" for draft in drafts):
+        if any(draft.title == "Poison" for draft, _ in drafts):
             raise RuntimeError("on purpose")
         return outcomes
 
@@ -232,6 +255,82 @@ def test_one_delivery_that_breaks_the_transaction_spoils_no_other(
     answers = in_one_round(bench, monkeypatch, payloads)
     assert [one.status_code for one in answers] == [202, 500, 202]
     assert sorted(title for _, title, _ in bench.incidents()) == ["First", "One", "Two"]
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> list[int]:
+    """Lets every transaction of several alerts fail; gives how many each of them was of."""
+    carry_out, tries = desk._carry_out, []
+
+    def fail(tx: Any, token: Any, drafts: Sequence[tuple[Draft, Any]], now: Any) -> Any:
+        if drafts[0][0].title == "First":
+            return carry_out(tx, token, drafts, now)
+        tries.append(len(drafts))
+        raise error
+
+    monkeypatch.setattr(desk, "_carry_out", fail)
+    return tries
+
+
+DOWN = [{"dedup_key": f"queue-{number}", "title": "Queue is full"} for number in range(5)]
+
+
+def test_a_database_that_is_away_is_waited_for_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = failing(monkeypatch, DatabaseAway("on purpose"))
+    answers = in_one_round(bench, monkeypatch, [*DOWN, [DOWN[0]] * CHUNK])
+    assert [one.status_code for one in answers] == [503] * 6
+    assert len(tries) == 1
+
+
+def test_a_lock_is_not_waited_for_by_each_of_many(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = failing(monkeypatch, Contended("on purpose"))
+    monkeypatch.setattr(desk, "_APART_S", 0.0)
+    answers = in_one_round(bench, monkeypatch, DOWN)
+    assert [one.status_code for one in answers] == [503] * 5
+    assert tries == [5] * desk._ATTEMPTS
+
+
+def test_where_a_lock_concerns_one_the_others_go_on(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    carry_out = desk._carry_out
+
+    def locked(tx: Any, token: Any, drafts: Sequence[tuple[Draft, Any]], now: Any) -> Any:
+        if any(draft.key == "queue-1" for draft, _ in drafts):
+            raise Contended("on purpose")
+        return carry_out(tx, token, drafts, now)
+
+    monkeypatch.setattr(desk, "_carry_out", locked)
+    answers = in_one_round(bench, monkeypatch, DOWN)
+    assert [one.status_code for one in answers] == [202, 503, 202, 202, 202]
+
+
+def test_an_end_and_a_later_firing_in_one_round_count_from_their_arrival(bench: Bench) -> None:
+    """The end says no time: it means its arrival, not when its round comes; and the firing began after that."""
+    token, come = bench.token(), bench.now
+
+    def delivery(after_s: float, **said: object) -> Delivery:
+        event = {"dedup_key": "disk", "title": "Disk is full", **said}
+        return Delivery(Source.EVENTS, json.dumps(event).encode(), come + timedelta(seconds=after_s), token)
+
+    def at(after_s: float) -> str:
+        return (come + timedelta(seconds=after_s)).isoformat()
+
+    late = desk.Desk(
+        bench.store,
+        Metrics(CollectorRegistry()),
+        pace=Pace(),
+        secret_box=None,
+        now=lambda: come + timedelta(seconds=3),
+    )
+    late.take([delivery(0, started_at=at(-60))])
+    late.take([delivery(1, status="resolved"), delivery(2.1, started_at=at(2))])
+    assert bench.statuses() == [Status.OPEN]
+
+
+def test_one_token_that_is_stuck_leaves_room_for_others(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    stuck, other = bench.token(), bench.token()
+    monkeypatch.setattr(Together, "waiting_of", lambda _self, key: MAX_WAITING_OF_ONE if stuck in key else 0)
+    alert = {"dedup_key": "disk", "title": "Disk is full"}
+    assert bench.post(stuck, alert).status_code == 503
+    assert bench.post(other, alert).status_code == 202
 
 
 def test_too_many_that_wait_are_told_to_come_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
