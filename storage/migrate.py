@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import URL, Connection, text
 
 from storage.engine import Store, create_pool, plain_errors
+from storage.errors import Contended, DatabaseAway
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -29,6 +30,9 @@ HEAD = "listing01"
 # Any number would do; it must be the same in every version of the program.
 _MIGRATION_LOCK = 0x70C51
 _LOCK_POLL_S = 0.1
+# A table that somebody's long transaction holds is asked for again after a pause, in which others get at it.
+_TRY_AGAIN_S = 1.0
+_HELD_UP_S = 300.0
 
 
 def _config(connection: Connection | None = None) -> Config:
@@ -79,7 +83,8 @@ def _only_one(connection: Connection) -> Iterator[None]:
 def migrate(url: str | URL) -> tuple[str | None, str]:
     """Runs what is missing. Gives the revisions before and after; several callers at once are safe.
 
-    A database that a later version has already migrated is left as it is. Raises DatabaseAway.
+    A database that a later version has already migrated is left as it is. What others hold is waited for, a moment at
+    a time. Raises DatabaseAway, also where that goes on for too long.
     """
     engine = create_pool(url, statement_timeout_ms=0)
     try:
@@ -90,13 +95,27 @@ def migrate(url: str | URL) -> tuple[str | None, str]:
                 return HEAD, HEAD
             if before is not None and not _known(before):
                 return before, before
-            from alembic import command
-
-            command.upgrade(_config(connection), "head")
-            connection.commit()
+            _upgrade(connection)
             return before, HEAD
     finally:
         engine.dispose()
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+
+    until = time.monotonic() + _HELD_UP_S
+    while True:
+        try:
+            with plain_errors():
+                command.upgrade(_config(connection), "head")
+                connection.commit()
+            return
+        except Contended as error:
+            connection.rollback()
+            if time.monotonic() > until:
+                raise DatabaseAway(f"the schema cannot be changed, somebody holds a table: {error}") from error
+            time.sleep(_TRY_AGAIN_S)
 
 
 def revisions(store: Store) -> tuple[str | None, str, bool]:

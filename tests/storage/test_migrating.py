@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import random
+import threading
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from sqlalchemy.engine import make_url
 
 import storage.migrate
 from storage.engine import Store, create_pool
+from storage.errors import Contended
 from storage.migrate import HEAD, migrate, schema_is_current
 from tests.storage.test_at_once import at_once
 
@@ -97,6 +101,67 @@ def test_titles_of_open_incidents_come_beside_their_projects(empty: URL) -> None
             titles = connection.exec_driver_sql(TITLES).all()
     assert len(titles) == 2 * (20 + 3 + 7)
     assert all(title == beside for title, beside in titles)
+
+
+def with_incidents(url: URL, count: int) -> None:
+    """An organization at "intake04" with so many incidents, as the version before wrote them."""
+    to(url, "intake04")
+    with closing(Store.open(url)) as store, store.write() as tx:
+        tx.exec_driver_sql("INSERT INTO organization (slug, name) VALUES ('acme', 'Acme')")
+        tx.exec_driver_sql("INSERT INTO project (organization_id, slug, name) SELECT id, 'a', 'A' FROM organization")
+        tx.exec_driver_sql(OPEN_AS_BEFORE, {"first": 1, "last": count})
+
+
+def test_a_migration_that_has_to_wait_holds_up_nobody(empty: URL) -> None:
+    """Somebody's long transaction has read the table: who comes behind the migration is not made to wait for both."""
+    with_incidents(empty, 30)
+    waits = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'ALTER TABLE%%'"
+    )
+    with closing(Store.open(empty)) as store, ThreadPoolExecutor(1) as one:
+        with store.write() as long:
+            long.exec_driver_sql("SELECT count(*) FROM incident_project")
+            migrating = one.submit(migrate, empty)
+            for _ in range(2):  # it comes back
+                with store.read() as connection:
+                    while not connection.exec_driver_sql(waits).scalar_one():
+                        assert not migrating.done()
+                with store.read() as connection:
+                    assert connection.exec_driver_sql("SELECT count(*) FROM incident_project").scalar_one() == 30
+        assert migrating.result(60) == ("intake04", HEAD)
+
+
+def test_titles_come_while_the_version_before_is_at_work(empty: URL) -> None:
+    """It locks incidents in an order of its own."""
+    with_incidents(empty, 3000)
+    done = threading.Event()
+
+    def work(number: int) -> None:
+        chance = random.Random(number)
+        with closing(Store.open(empty)) as store:
+            while not done.is_set():
+                chosen = chance.sample(range(1, 3001), 50)
+                try:
+                    with store.write() as tx:
+                        for one in chosen:
+                            tx.exec_driver_sql(
+                                "UPDATE incident_project SET status = status WHERE incident_id = %(id)s", {"id": one}
+                            )
+                except Contended:  # by the other one
+                    continue
+
+    with ThreadPoolExecutor(2) as writers:
+        working = [writers.submit(work, number) for number in range(2)]
+        try:
+            assert migrate(empty) == ("intake04", HEAD)
+        finally:
+            done.set()
+        for one in working:
+            one.result(30)
+    with closing(Store.open(empty)) as store, store.read() as connection:
+        titles = connection.exec_driver_sql(TITLES).all()
+    assert len(titles) == 2000 and all(title == beside for title, beside in titles)
 
 
 def test_a_migration_that_was_cut_off_is_done_again(empty: URL) -> None:

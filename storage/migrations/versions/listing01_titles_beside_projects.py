@@ -7,6 +7,8 @@ a large table's are not in one transaction.
 
 from __future__ import annotations
 
+import time
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -15,10 +17,13 @@ down_revision = "intake04"
 branch_labels = None
 depends_on = None
 
-_AT_ONCE = 5000  # rows that are held locked meanwhile
+_AT_ONCE = 500  # rows that are held locked meanwhile
+_PAUSE_S = 0.05  # where all that are left are held by others
 
 
 def upgrade() -> None:
+    # Whoever wants to read the table waits behind this; `storage.migrate` tries again.
+    op.execute("SET LOCAL lock_timeout = '500ms'")
     op.execute("ALTER TABLE incident_project ADD COLUMN IF NOT EXISTS title text")
     op.execute("""
         CREATE OR REPLACE FUNCTION incident_project_title() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -33,16 +38,21 @@ def upgrade() -> None:
     """)
     with op.get_context().autocommit_block():
         connection = op.get_bind()
-        while connection.execute(
-            sa.text("""
-                UPDATE incident_project ip SET title = i.title FROM incident i
-                WHERE i.id = ip.incident_id AND (ip.incident_id, ip.project_id) IN (
-                  SELECT incident_id, project_id FROM incident_project
-                  WHERE status <> 2 AND title IS NULL LIMIT :at_once)
-            """),
-            {"at_once": _AT_ONCE},
-        ).rowcount:
-            pass
+        while connection.scalar(
+            sa.text("SELECT EXISTS (SELECT FROM incident_project WHERE status <> 2 AND title IS NULL)")
+        ):
+            # Never waits for a row: whoever holds it may wait for one that is held here.
+            given = connection.execute(
+                sa.text("""
+                    UPDATE incident_project ip SET title = i.title FROM incident i
+                    WHERE i.id = ip.incident_id AND (ip.incident_id, ip.project_id) IN (
+                      SELECT incident_id, project_id FROM incident_project
+                      WHERE status <> 2 AND title IS NULL LIMIT :at_once FOR NO KEY UPDATE SKIP LOCKED)
+                """),
+                {"at_once": _AT_ONCE},
+            ).rowcount
+            if not given:
+                time.sleep(_PAUSE_S)
         op.execute("DROP INDEX CONCURRENTLY IF EXISTS ix_incident_project_open_titles")
         op.execute("""
             CREATE INDEX CONCURRENTLY ix_incident_project_open_titles
