@@ -181,14 +181,14 @@ class Delivery:
             if not serving:
                 return self._pace.poll_s
             leases = posts.lease(connection, serving, free, self._pace.lease_s)
+            with self._lock:
+                self._free -= len(leases)
+            for one in leases:  # whatever comes now, what is leased is served
+                self._leased.put(one)
             wait = self._pace.poll_s
             if len(leases) < free:
                 next_s = posts.seconds_to_next(connection, serving)
                 wait = wait if next_s is None else min(wait, max(0.0, next_s))
-        with self._lock:
-            self._free -= len(leases)
-        for one in leases:
-            self._leased.put(one)
         return wait
 
     def _watch_clock(self) -> None:

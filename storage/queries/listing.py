@@ -412,9 +412,8 @@ def incidents_like(
         "rest": like(title.strip()) if digits else "%",
     }
     # 12 begins 12, 120 to 129, 1200 to 1299 and so on: ranges of the index.
-    ranges = (
-        [(int(digits) * 10**more, (int(digits) + 1) * 10**more) for more in range(19 - len(digits))] if digits else []
-    )
+    begun = int(digits or 0)  # no number begins with 0
+    ranges = [(begun * 10**more, (begun + 1) * 10**more) for more in range(19 - len(digits))] if begun else []
     parameters |= {"from": [low for low, _ in ranges], "to": [min(high, 2**63 - 1) for _, high in ranges]}
     by_number = f"""
 SELECT {_LIKE_COLUMNS} FROM unnest(%(from)s::bigint[], %(to)s::bigint[]) AS r(low, high)

@@ -10,7 +10,7 @@ import pytest
 
 from bot.incidents import lifecycle, subscriptions
 from storage.queries import listing
-from storage.queries.listing import ListFilter, incident_page
+from storage.queries.listing import ListFilter, incident_page, incidents_like
 from storage.rows import Cursor
 from storage.values import NO_TEAM, Status
 from tests.house import NOW, House
@@ -159,6 +159,20 @@ def test_a_line_says_what_the_incident_is(house: House, known: list[Known]) -> N
         assert (line.title, line.status, line.environment) == (one.title, one.status, one.environment)
         assert (line.team, line.date_started, line.date_closed) == (slugs[one.team], one.started, one.closed)
         assert (line.seen_by_caller, line.seen_count) == (one.seen, int(one.seen))
+
+
+@pytest.mark.usefixtures("known")
+def test_what_is_typed_into_a_menu_finds_each_incident_once(house: House) -> None:
+    owner = house.access("owner")
+    with house.store.read() as connection:
+        for typed in ("0", "00", "1", "12", "01", "disk", "1 disk", ""):
+            found = incidents_like(connection, owner.organization_id, owner.project_ids, typed, limit=SIZE)
+            assert len({line.id for line in found}) == len(found), typed
+        numbers = [
+            line.identifier
+            for line in incidents_like(connection, owner.organization_id, owner.project_ids, "1", limit=6)
+        ]
+    assert numbers == [1, 10, 11, 12, 13, 14]
 
 
 def test_a_place_in_the_list_outlives_the_incident_that_marked_it(house: House, known: list[Known]) -> None:
