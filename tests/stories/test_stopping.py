@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+from slack_sdk.socket_mode.request import SocketModeRequest
+
 from tests.stories.conftest import World
 
 PATIENCE_S = 15.0
@@ -14,13 +16,20 @@ def test_everything_that_has_arrived_is_answered_before_it_goes(world: World) ->
     world.declare("Payments fail")
     world.rest()
     assert world.bot.socket is not None
+    client, arrived = world.bot.socket._client, []
+    take = client.on_request
+
+    def taken(request: SocketModeRequest) -> None:
+        take(request)
+        arrived.append(request)
+
+    client.on_request = taken
     people = [world.ada, world.ben, world.dan, world.sue] * 5
     with ThreadPoolExecutor(len(people)) as pool:
         with world.store.write() as tx:
             tx.exec_driver_sql("LOCK TABLE incident_subscription")  # so that they wait
-            asked = len(world.slack.sent)
             answers = [pool.submit(world.ask, person, "subscribe 1") for person in people]
-            world.slack.wait_until(lambda: len(world.slack.sent) == asked + len(people))
+            world.slack.wait_until(lambda: len(arrived) == len(people))
             stopping = pool.submit(world.bot.socket.close)
         texts = [answer.result().text for answer in answers]
         stopping.result()
