@@ -27,3 +27,10 @@ def plain(error: BaseException | None) -> DatabaseAway | Contended | None:
     if isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError):
         return DatabaseAway(str(error).strip() or "not reachable")
     return None
+
+
+class UnknownActivity(Exception):
+    """A newer version beside this one wrote an entry of a log, and only it knows what the entry tells."""
+
+    def __init__(self, type_: int) -> None:
+        super().__init__(f"activity of type {type_}")

@@ -9,9 +9,9 @@ from sqlalchemy import Connection
 
 from bot.delivery import counts
 from storage.engine import Store
-from storage.errors import Contended, DatabaseAway
-from storage.queries import destinations, expansion
-from storage.queries.expansion import Audience, Change
+from storage.errors import Contended, DatabaseAway, UnknownActivity
+from storage.queries import outbox
+from storage.queries.outbox import Audience, Change
 from storage.values import ActivityType
 
 log = structlog.get_logger(__name__)
@@ -21,6 +21,7 @@ log = structlog.get_logger(__name__)
 ALERTS_AT_ONCE = 100
 # What people are told of; that an incident opened, they see by its card.
 _TOLD = (ActivityType.COMMENT, ActivityType.STATUS_CHANGE)
+_KNOWN = frozenset(int(one) for one in ActivityType)
 
 
 def expand_next(store: Store, *, of_alert: bool) -> int:
@@ -35,44 +36,51 @@ def _expand_some(store: Store, *, of_alert: bool, most: int, alone: int | None =
     changes: list[Change] = []
     try:
         with store.write() as tx:
-            changes = expansion.take_changes(tx, of_alert=of_alert, most=most, alone=alone)
+            changes = outbox.take_changes(tx, of_alert=of_alert, most=most, alone=alone)
             if changes:
                 _expand(tx, changes)
     except (DatabaseAway, Contended):
         raise
-    except Exception:
+    except Exception as error:
         if not changes:
             raise
         # They must not hold up what waits behind them, nor one of them the others.
-        log.exception("changes could not be expanded", changes=[change.id for change in changes])
+        ids = [change.id for change in changes]
+        if isinstance(error, UnknownActivity):
+            log.warning("changes are left for a replica that knows them", changes=ids, reason=str(error))
+        else:
+            log.exception("changes could not be expanded", changes=ids)
         if len(changes) > 1:
             return sum(_expand_some(store, of_alert=of_alert, most=1, alone=change.id) for change in changes)
         with store.write() as tx:
-            expansion.put_off(tx, changes[0].id)
+            outbox.put_off(tx, changes[0].id)
         return 1
     counts.EXPANDED.inc(len(changes))
     return len(changes)
 
 
 def _expand(tx: Connection, changes: Sequence[Change]) -> None:
-    audiences = expansion.audiences(tx, changes)
+    audiences = outbox.audiences(tx, changes)
+    for found in audiences.values():
+        if found.type is not None and found.type not in _KNOWN:
+            raise UnknownActivity(found.type)
     recipients = {
         change.id: _recipients(tx, change, audiences[change.id]) for change in changes if change.id in audiences
     }
     incidents = {change.incident_id: _workspace(audiences.get(change.id)) for change in changes}
     people = {(audiences[id_].workspace_id, member_id) for id_, told in recipients.items() for member_id in told}
-    held = destinations.hold_destinations(tx, incidents, people)
-    expansion.want_cards(tx, incidents, held)
+    held = outbox.hold_destinations(tx, incidents, people)
+    outbox.want_cards(tx, incidents, held)
     for change in changes:
         audience = audiences.get(change.id)
         if audience is None:
             continue
         if change.activity_id is not None and (audience.has_comment or change.again):
-            expansion.want_in_threads(tx, change)
+            outbox.want_in_threads(tx, change)
         if told := recipients[change.id]:
             destination_of = {member_id: held.people[audience.workspace_id, member_id] for member_id in told}
-            expansion.want_notifications(tx, change, told, destination_of)
-    destinations.reschedule(tx, held.ids)
+            outbox.want_notifications(tx, change, told, destination_of)
+    outbox.look_again(tx, held.ids)
 
 
 def _workspace(audience: Audience | None) -> str | None:
@@ -83,10 +91,10 @@ def _recipients(tx: Connection, change: Change, audience: Audience) -> dict[int,
     """Who is told, by member id: whether because they are mentioned. Who lost access is unsubscribed instead."""
     if change.activity_id is None or audience.deleted or audience.type not in _TOLD:
         return {}
-    found = expansion.candidates(tx, change, audience.author_id)
+    found = outbox.candidates(tx, change, audience.author_id)
     blind = [one.member_id for one in found if not one.sees or not one.present]
     if blind:
-        expansion.unsubscribe_all(tx, change.incident_id, blind)
+        outbox.unsubscribe_all(tx, change.incident_id, blind)
     return {
         one.member_id: one.mention
         for one in found

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from storage.errors import UnknownActivity
 from storage.models import CommentMention, IncidentActivity
 from storage.prepared import Prepared
 from storage.queries import outbox
@@ -16,10 +17,14 @@ from storage.values import ActivityType
 
 _ENTRY_COLUMNS = "a.id, a.type, a.member_id, m.name, a.value, a.previous_value, a.comment, a.date_added, a.date_edited"
 
+_KNOWN = frozenset(int(one) for one in ActivityType)
+# What may be read of the log: a newer version beside this one may write entries that only it knows.
+READABLE = f"a.date_deleted IS NULL AND a.type IN ({', '.join(str(int(one)) for one in ActivityType)})"
+
 _LOG = f"""
 SELECT {_ENTRY_COLUMNS}
 FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id
-WHERE a.incident_id = %(incident_id)s AND a.date_deleted IS NULL
+WHERE a.incident_id = %(incident_id)s AND {READABLE}
 """  # noqa: S608
 
 _MENTIONED = Prepared(
@@ -37,8 +42,10 @@ WHERE c.activity_id = ANY(%(activity_ids)s)
 
 
 def entry_from(row: Sequence[Any]) -> ActivityEntry:
-    """An entry from the columns of `_ENTRY_COLUMNS`, in their order."""
+    """An entry from the columns of `_ENTRY_COLUMNS`, in their order. Raises UnknownActivity."""
     id_, type_, member_id, author, value, previous, comment, added, edited = row
+    if type_ not in _KNOWN:
+        raise UnknownActivity(type_)
     return ActivityEntry(id_, ActivityType(type_), member_id, author, value, previous, comment, added, edited)
 
 

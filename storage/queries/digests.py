@@ -22,7 +22,7 @@ from storage.digest_rows import (
     OpenPage,
     OpenSeries,
 )
-from storage.queries.activity import entry_from, mentions_of
+from storage.queries.activity import READABLE, entry_from, mentions_of
 from storage.queries.listing import like
 from storage.rows import Mentions
 from storage.values import Status
@@ -468,7 +468,7 @@ def open_page(connection: Connection, scope: Scope, workspace_id: str, *, skip: 
     """Some of what is open, by team; the unacknowledged first, then the oldest."""
     statement = _Statement(scope)
     rows = connection.exec_driver_sql(
-        statement.of_open("""SELECT p.id, p.identifier, p.title, p.status, p.environment, p.date_started, p.team,
+        statement.of_open(f"""SELECT p.id, p.identifier, p.title, p.status, p.environment, p.date_started, p.team,
              ARRAY(SELECT m.name FROM incident_seen s JOIN member m ON m.id = s.member_id
                    WHERE s.incident_id = p.id ORDER BY s.last_seen DESC, s.member_id LIMIT %(seen_named)s),
              (SELECT count(*) FROM incident_seen s WHERE s.incident_id = p.id),
@@ -477,9 +477,9 @@ def open_page(connection: Connection, scope: Scope, workspace_id: str, *, skip: 
            FROM (SELECT * FROM shown ORDER BY team IS NULL, team, seen, date_started, id
                  LIMIT %(size)s OFFSET %(skip)s) p
            LEFT JOIN LATERAL (SELECT a.*, m.name FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id
-                              WHERE a.incident_id = p.id AND a.date_deleted IS NULL
+                              WHERE a.incident_id = p.id AND {READABLE}
                               ORDER BY a.date_added DESC, a.id DESC LIMIT 1) latest ON true
-           ORDER BY p.team IS NULL, p.team, p.seen, p.date_started, p.id"""),
+           ORDER BY p.team IS NULL, p.team, p.seen, p.date_started, p.id"""),  # noqa: S608
         {**statement.parameters, "skip": skip, "size": size, "seen_named": SEEN_NAMED},
     ).all()
     lines = [

@@ -13,14 +13,14 @@ from storage.models import Incident, IncidentProject
 from storage.prepared import Prepared
 from storage.queries import outbox
 from storage.queries.access import Ahead, with_caller
-from storage.queries.activity import entry_from, mentions_in
+from storage.queries.activity import READABLE, entry_from, mentions_in
 from storage.rows import IncidentDetails, IncidentHead, Mentions, NewIncident, Seen
 from storage.values import NO_TEAM, Status, StatusMethod
 
 SEEN_SHOWN = 10
 
 
-_DETAILS_SQL = """
+_DETAILS_SQL = f"""
 SELECT i.id, i.identifier, i.title, i.status, i.environment, i.url, i.source, i.date_started, i.date_closed,
        team.name,
        ARRAY(SELECT pr.slug FROM incident_project ip JOIN project pr ON pr.id = ip.project_id
@@ -37,12 +37,12 @@ SELECT i.id, i.identifier, i.title, i.status, i.environment, i.url, i.source, i.
 FROM incident i
 LEFT JOIN team ON team.id = i.team_id
 LEFT JOIN LATERAL (SELECT a.*, m.name FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id
-                   WHERE a.incident_id = i.id AND a.date_deleted IS NULL
+                   WHERE a.incident_id = i.id AND {READABLE}
                    ORDER BY a.date_added DESC, a.id DESC LIMIT 1) latest ON true
 WHERE i.organization_id = %(organization_id)s AND i.identifier = %(identifier)s
   AND EXISTS (SELECT FROM incident_project ip
               WHERE ip.incident_id = i.id AND ip.project_id = ANY(%(project_ids)s) OFFSET 0)
-"""
+"""  # noqa: S608
 _DETAILS_TYPES = {
     "organization_id": "bigint",
     "identifier": "bigint",

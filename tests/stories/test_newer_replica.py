@@ -1,0 +1,108 @@
+"""A replica of a newer version beside this one: what only the newer one knows is left for it, and holds up nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from storage.engine import Store
+from storage.queries import outbox
+from tests.stories.conftest import World
+
+# What the newer version's migration has allowed, and this one's has not.
+CHECKS = {"ck_post_kind_known": "post", "ck_incident_activity_type_known": "incident_activity"}
+
+
+@pytest.fixture
+def newer(store: Store) -> Iterator[None]:
+    """The database as the newer version has migrated it."""
+    with store.write() as tx:
+        kept = {
+            name: tx.exec_driver_sql(
+                "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = %(name)s", {"name": name}
+            ).scalar_one()
+            for name in CHECKS
+        }
+        for name, table in CHECKS.items():
+            tx.exec_driver_sql(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
+    yield
+    with store.write() as tx:
+        tx.exec_driver_sql("DELETE FROM post")
+        tx.exec_driver_sql("DELETE FROM incident_activity")
+        for name, table in CHECKS.items():
+            tx.exec_driver_sql(f"ALTER TABLE {table} ADD CONSTRAINT {name} {kept[name]}")
+
+
+def number(world: World, question: str, **values: int) -> int:
+    with world.store.read() as connection:
+        return int(connection.exec_driver_sql(question, values).scalar_one())
+
+
+@pytest.mark.usefixtures("newer")
+@pytest.mark.parametrize("message", ['{"text": "what the newer one says"}', None])
+def test_a_post_of_an_unknown_kind_is_left_for_a_replica_that_knows_it(world: World, message: str | None) -> None:
+    world.ask(world.ben, "whoami")
+    with world.store.write() as tx:
+        destination_id = outbox.destinations(tx, "T0001", user_id="U0002")
+        tx.exec_driver_sql(
+            "INSERT INTO post (destination_id, kind, urgency, key, message, date_added)"
+            " VALUES (%(id)s, 'escalation', 0, 'of the future', %(message)s, now() - interval '1 h')",
+            {"id": destination_id, "message": message},
+        )
+        outbox.enqueue(
+            tx, workspace_id="T0001", user_id="U0002", kind="note", key="a note", message={"text": "A note for you"}
+        )
+    world.ben.wait_for_message(containing="A note for you")
+    world.slack.wait_until(
+        lambda: number(world, "SELECT count(*) FROM post WHERE kind = 'escalation' AND due_at > now()") == 1,
+        what="the unknown post is put off",
+    )
+    assert [message.text for message in world.ben.direct_messages()] == ["A note for you"]
+    untouched = (
+        "SELECT count(*) FROM post WHERE kind = 'escalation' AND wanted_version > drawn_version"
+        " AND ts IS NULL AND attempts = 0 AND date_done IS NULL"
+    )
+    assert number(world, untouched) == 1
+    # And its destination is looked at again, so that whoever knows it can take it.
+    looked_at = "SELECT count(*) FROM destination WHERE id = %(id)s AND due_at IS NOT NULL"
+    assert number(world, looked_at, id=destination_id) == 1
+
+
+@pytest.mark.usefixtures("newer")
+def test_a_change_of_an_unknown_kind_is_left_for_a_replica_that_knows_it(world: World) -> None:
+    world.declare("Pay")
+    world.ask(world.ben, "subscribe 1")
+    world.rest()
+    with world.store.write() as tx:
+        incident_id, activity_id = tx.exec_driver_sql(
+            "INSERT INTO incident_activity (incident_id, type, date_added) SELECT id, 100, now() FROM incident"
+            " RETURNING incident_id, id"
+        ).one()
+        outbox.changed(tx, incident_id, activity_id)
+    world.ask(world.ada, "comment 1 still burning")
+    world.ben.wait_for_message(containing="still burning")
+    world.slack.wait_until(
+        lambda: number(world, "SELECT count(*) FROM outbox WHERE failures > 0 AND retry_at > now()") == 1,
+        what="the unknown change is put off",
+    )
+    assert number(world, "SELECT activity_id FROM outbox") == activity_id
+    assert len(world.ben.direct_messages()) == 1
+
+
+@pytest.mark.usefixtures("newer")
+def test_an_entry_of_an_unknown_kind_is_left_out_where_people_read(world: World) -> None:
+    world.declare("Pay")
+    world.ask(world.ben, "comment 1 looking into it")
+    world.rest()
+    with world.store.write() as tx:
+        tx.exec_driver_sql(
+            "INSERT INTO incident_activity (incident_id, type, comment, date_added)"
+            " SELECT id, 100, 'what the newer one says', now() FROM incident"
+        )
+        outbox.changed(tx, tx.exec_driver_sql("SELECT id FROM incident").scalar_one())
+    world.rest()
+    card = world.slack.messages(world.cast.checkout)[-1]
+    for shown in (card.text, world.seen_by(world.ada, 1), world.ask(world.ada, "activity 1").text):
+        assert "looking into it" in shown
+        assert "newer one" not in shown
