@@ -22,7 +22,7 @@ from slack_sdk import WebClient
 from sqlalchemy import create_engine, insert, make_url, text
 
 from bot.delivery.pace import Pace
-from bot.delivery.service import SENDERS, Delivery, own_store
+from bot.delivery.service import SENDERS, DeliveryService, own_store
 from bot.incidents import comments, lifecycle
 from bot.incidents.access import Access
 from bot.incidents.comments import CommentText
@@ -132,7 +132,7 @@ class Bench:
     def delivering(self, pace: Pace) -> Iterator[None]:
         """Delivery at work."""
         identity = Identity(self.store, self.clients, Background(self.api_url))
-        delivery = Delivery(own_store(self.store), self.clients, identity, api_url=self.api_url, pace=pace)
+        delivery = DeliveryService(own_store(self.store), self.clients, identity, api_url=self.api_url, pace=pace)
         self.store.on_outbox = delivery.wake
         delivery.start()
         try:

@@ -15,7 +15,7 @@ from slack_sdk.errors import SlackApiError
 from bot.database import migrated, open_database
 from bot.delivery import counts
 from bot.delivery.pace import Pace
-from bot.delivery.service import Delivery, own_store
+from bot.delivery.service import DeliveryService, own_store
 from bot.digests.service import Digests
 from bot.handlers.call import Tools
 from bot.handlers.desk import Desk
@@ -74,7 +74,7 @@ class Bot:
         )
         self.socket = SocketLine(self.line, app_token=app_token, api_url=api_url) if app_token else None
         self.http = HttpLine(self.line, signing_secret) if signing_secret and not app_token else None
-        self.delivery = Delivery(own_store(store), clients, identity, api_url=api_url, pace=pace)
+        self.delivery = DeliveryService(own_store(store), clients, identity, api_url=api_url, pace=pace)
         store.on_outbox = self.delivery.wake
         self.digests = Digests(store, clients, identity, command=command)
 

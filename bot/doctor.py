@@ -21,8 +21,8 @@ from bot.slack.manifest import SCOPES
 from storage.engine import Store
 from storage.errors import DatabaseAway, EmbeddedPostgresError
 from storage.migrate import revisions
+from storage.queries import delivery_failures, pacing, posts
 from storage.queries import doctor as queries
-from storage.queries import posts
 
 # Slack refuses requests, and the bot Slack's, when the clocks are this far apart.
 MAX_CLOCK_SKEW_S = 60
@@ -171,8 +171,8 @@ def _unreadable(box: SecretBox, sealed: Mapping[int, str]) -> list[int]:
 def _delivery(store: Store) -> Iterator[Finding]:
     """What cannot be sent, as far as it is known without asking Slack; its channels are asked about below."""
     with store.read() as connection:
-        paused = posts.paused(connection)
-        troubles = [trouble for trouble in posts.troubles(connection) if trouble.reason is not None]
+        paused = pacing.paused_workspaces(connection)
+        troubles = [trouble for trouble in delivery_failures.troubles(connection) if trouble.reason is not None]
         waiting = posts.waiting_count(connection)
     for workspace_id, (reason, _) in paused.items():
         mend = "Nothing is lost: what waits is sent once SLACK_BOT_TOKEN is good again."

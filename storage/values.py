@@ -52,3 +52,12 @@ ROLES_THAT_MANAGE_DIGESTS = frozenset({Role.ADMIN, Role.MANAGER, Role.OWNER})
 # `incident_project.team_id` of an incident that no team owns. A NULL would not do: btree equality, which keeps
 # the index in date order behind it, does not cover IS NULL.
 NO_TEAM = 0
+
+
+class Urgency(IntEnum):
+    """Which of the posts that are due is sent first."""
+
+    MENTION = 0  # somebody waits for somebody
+    CARD = 1  # what a channel looks at; never behind what is said in its threads
+    NEWS = 2  # threads, subscribers
+    BULK = 3  # digests, notes

@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 from bot.delivery import counts
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway, UnknownActivity
-from storage.queries import outbox
-from storage.queries.outbox import Audience, Change
+from storage.queries import destinations, expansion
+from storage.queries.expansion import Audience, Change
 from storage.values import ActivityType
 
 log = structlog.get_logger(__name__)
@@ -36,7 +36,7 @@ def _expand_some(store: Store, *, of_alert: bool, most: int, alone: int | None =
     changes: list[Change] = []
     try:
         with store.write() as tx:
-            changes = outbox.take_changes(tx, of_alert=of_alert, most=most, alone=alone)
+            changes = expansion.take_changes(tx, of_alert=of_alert, most=most, alone=alone)
             if changes:
                 _expand(tx, changes)
     except (DatabaseAway, Contended):
@@ -53,14 +53,14 @@ def _expand_some(store: Store, *, of_alert: bool, most: int, alone: int | None =
         if len(changes) > 1:
             return sum(_expand_some(store, of_alert=of_alert, most=1, alone=change.id) for change in changes)
         with store.write() as tx:
-            outbox.put_off(tx, changes[0].id)
+            expansion.put_off(tx, changes[0].id)
         return 1
     counts.EXPANDED.inc(len(changes))
     return len(changes)
 
 
 def _expand(tx: Connection, changes: Sequence[Change]) -> None:
-    audiences = outbox.audiences(tx, changes)
+    audiences = expansion.audiences(tx, changes)
     for found in audiences.values():
         if found.type is not None and found.type not in _KNOWN:
             raise UnknownActivity(found.type)
@@ -69,18 +69,18 @@ def _expand(tx: Connection, changes: Sequence[Change]) -> None:
     }
     incidents = {change.incident_id: _workspace(audiences.get(change.id)) for change in changes}
     people = {(audiences[id_].workspace_id, member_id) for id_, told in recipients.items() for member_id in told}
-    held = outbox.hold_destinations(tx, incidents, people)
-    outbox.want_cards(tx, incidents, held)
+    held = destinations.hold_destinations(tx, incidents, people)
+    expansion.want_cards(tx, incidents, held)
     for change in changes:
         audience = audiences.get(change.id)
         if audience is None:
             continue
         if change.activity_id is not None and (audience.has_comment or change.again):
-            outbox.want_in_threads(tx, change)
+            expansion.want_in_threads(tx, change)
         if told := recipients[change.id]:
             destination_of = {member_id: held.people[audience.workspace_id, member_id] for member_id in told}
-            outbox.want_notifications(tx, change, told, destination_of)
-    outbox.look_again(tx, held.ids)
+            expansion.want_notifications(tx, change, told, destination_of)
+    destinations.reschedule(tx, held.ids)
 
 
 def _workspace(audience: Audience | None) -> str | None:
@@ -91,10 +91,10 @@ def _recipients(tx: Connection, change: Change, audience: Audience) -> dict[int,
     """Who is told, by member id: whether because they are mentioned. Who lost access is unsubscribed instead."""
     if change.activity_id is None or audience.deleted or audience.type not in _TOLD:
         return {}
-    found = outbox.candidates(tx, change, audience.author_id)
+    found = expansion.candidates(tx, change, audience.author_id)
     blind = [one.member_id for one in found if not one.sees or not one.present]
     if blind:
-        outbox.unsubscribe_all(tx, change.incident_id, blind)
+        expansion.unsubscribe_all(tx, change.incident_id, blind)
     return {
         one.member_id: one.mention
         for one in found

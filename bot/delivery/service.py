@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from sqlalchemy import Connection
 
-from bot.delivery import calls
-from bot.delivery.calls import Line
+from bot.delivery import api_calls
+from bot.delivery.api_calls import WorkspaceClient
 from bot.delivery.expand import expand_next
 from bot.delivery.pace import Pace
 from bot.delivery.sender import Sender
@@ -22,8 +22,8 @@ from bot.people.identity import Identity
 from bot.slack.clients import Clients, Installation, web_client
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
-from storage.queries import intake, once, posts
-from storage.queries.posts import Lease
+from storage.queries import delivery_failures, destinations, intake, once, pacing, posts
+from storage.queries.destinations import Lease
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +45,7 @@ ALERTS_KEPT_FOR = timedelta(days=30)  # after the last word of them; alerts that
 KEPT_FOR = timedelta(days=14)  # messages that were sent, and will never change, are remembered so long
 
 
-class Delivery:
+class DeliveryService:
     """Everything that is posted, from `start` to `stop`."""
 
     def __init__(
@@ -63,8 +63,8 @@ class Delivery:
         self._pace = pace or Pace()
         self._store = store
         self._clock = clock
-        self._lines = {one.workspace_id: _line(one, api_url, self._pace) for one in clients.all()}
-        self._sender = Sender(store, self._lines, identity, self._pace, clock)
+        self._clients = {one.workspace_id: _workspace_client(one, api_url, self._pace) for one in clients.all()}
+        self._sender = Sender(store, self._clients, identity, self._pace, clock)
         self._count = senders
         self._leased: queue.SimpleQueue[Lease | None] = queue.SimpleQueue()
         self._free = senders
@@ -180,14 +180,14 @@ class Delivery:
             serving = self._serving(connection)
             if not serving:
                 return self._pace.poll_s
-            leases = posts.lease(connection, serving, free, self._pace.lease_s)
+            leases = destinations.lease_destinations(connection, serving, free, self._pace.lease_s)
             with self._lock:
                 self._free -= len(leases)
             for one in leases:  # whatever comes now, what is leased is served
                 self._leased.put(one)
             wait = self._pace.poll_s
             if len(leases) < free:
-                next_s = posts.seconds_to_next(connection, serving)
+                next_s = destinations.seconds_to_next(connection, serving)
                 wait = wait if next_s is None else min(wait, max(0.0, next_s))
         return wait
 
@@ -200,30 +200,30 @@ class Delivery:
         if self._clocks_seen is not None and here - self._clocks_seen[0] < self._pace.poll_s:
             return
         with self._store.read() as connection:
-            there = posts.database_now(connection)
+            there = pacing.database_now(connection)
         if self._clocks_seen is not None:
             seen_here, seen_there = self._clocks_seen
             back_s = (here - seen_here) - (there - seen_there)
             if back_s > _SET_BACK_S:
                 log.warning("the database's clock was set back", seconds=round(back_s))
                 with self._store.write() as tx:
-                    posts.clock_set_back(tx, self._pace.lease_s)
+                    pacing.clock_set_back(tx, self._pace.lease_s)
         self._clocks_seen = here, there
 
     def _serving(self, connection: Connection) -> list[str]:
         """The workspaces that take messages. One whose token was no good is asked again now and then."""
-        paused = posts.paused(connection)
+        paused = pacing.paused_workspaces(connection)
         serving = []
-        for workspace_id, line in self._lines.items():
+        for workspace_id, client in self._clients.items():
             if workspace_id in paused:
                 reason, seconds = paused[workspace_id]
                 if seconds > 0:
                     continue
-                result = calls.read(line, "auth.test")
-                if not isinstance(result, calls.Taken):
-                    posts.pause(connection, workspace_id, reason, self._pace.paused_s)
+                result = api_calls.read(client, "auth.test")
+                if not isinstance(result, api_calls.Taken):
+                    pacing.pause_workspace(connection, workspace_id, reason, self._pace.paused_s)
                     continue
-                posts.resume(connection, workspace_id)
+                pacing.resume_workspace(connection, workspace_id)
                 log.info("the workspace takes messages again", workspace=workspace_id)
             serving.append(workspace_id)
         return serving
@@ -274,7 +274,7 @@ class Delivery:
     def clean_up(self, now: datetime) -> None:
         """Forgets what was done long ago, and has silent channels tried again. Raises DatabaseAway, Contended."""
         with self._store.write() as tx:
-            posts.recover_oldest(tx, self._pace.longest_failed_s, _RECOVERED_AT_ONCE)
+            delivery_failures.recover_oldest_channels(tx, self._pace.longest_failed_s, _RECOVERED_AT_ONCE)
         with self._store.read() as connection:
             once.forget_old(connection, now)
             while posts.forget_done(connection, now - KEPT_FOR, _CLEAN_AT_ONCE) == _CLEAN_AT_ONCE:
@@ -290,6 +290,8 @@ def own_store(store: Store) -> Store:
     return Store.open(store.url, size=POOL_SIZE, wait_s=POOL_WAIT_S, hung_after_s=HUNG_AFTER_S)
 
 
-def _line(installation: Installation, api_url: str, pace: Pace) -> Line:
-    client = web_client(api_url, installation.client.token, timeout_s=pace.call_s)
-    return Line(installation, client, (installation.authorization.url or "https://slack.com/").rstrip("/") + "/")
+def _workspace_client(installation: Installation, api_url: str, pace: Pace) -> WorkspaceClient:
+    web = web_client(api_url, installation.client.token, timeout_s=pace.call_s)
+    return WorkspaceClient(
+        installation, web, (installation.authorization.url or "https://slack.com/").rstrip("/") + "/"
+    )

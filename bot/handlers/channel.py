@@ -7,20 +7,20 @@ from datetime import datetime
 from bot.handlers.call import Tools
 from bot.slack.outcomes import Done, Outcome
 from bot.slack.requests import Event
-from storage.queries import posts
+from storage.queries import delivery_failures, destinations
 
 
 def left(tools: Tools, event: Event, _now: datetime) -> Outcome:
     """The bot is not in a channel any more: Slack is asked about it before it is next posted to."""
     with tools.store.write() as tx:
-        posts.channel_changed(tx, event.workspace_id, channel_of(event))
+        destinations.forget_channel(tx, event.workspace_id, channel_of(event))
     return Done()
 
 
 def opened(tools: Tools, event: Event, _now: datetime) -> Outcome:
     """A channel takes messages again: what could not be shown there is."""
     with tools.store.write() as tx:
-        posts.recover(tx, event.workspace_id, channel_of(event))
+        delivery_failures.recover_channel(tx, event.workspace_id, channel_of(event))
     return Done()
 
 

@@ -6,6 +6,7 @@ from bot.messages.blocks import Message
 from bot.slack.requests import Person
 from storage.engine import Store
 from storage.queries import outbox
+from storage.values import Urgency
 
 
 def privately(store: Store, person: Person, message: Message, key: str) -> None:
@@ -18,5 +19,5 @@ def privately(store: Store, person: Person, message: Message, key: str) -> None:
             key=key,
             message=dict(message),
             kind="note",
-            urgency=outbox.Urgency.NEWS,
+            urgency=Urgency.NEWS,
         )

@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from storage.queries.activity import READABLE, entry_from, mentions_of
+from storage.queries.destinations import Target
 from storage.queries.incidents import incident_details, incident_head_by_id
-from storage.queries.posts import Target, Waiting
+from storage.queries.posts import DuePost
 from storage.rows import CardContent, Mentions, NotificationContent, ThreadContent, ToldEntry
 
 _ENTRY = "a.id, a.type, a.member_id, m.name, a.value, a.previous_value, a.comment, a.date_added, a.date_edited"
@@ -40,7 +41,7 @@ ORDER BY c.id LIMIT 1
 """
 
 
-def notification_content(tx: Connection, post: Waiting, target: Target, most: int) -> NotificationContent | None:
+def notification_content(tx: Connection, post: DuePost, target: Target, most: int) -> NotificationContent | None:
     """What a notification has to tell, of at most `most` entries; None when its incident is gone."""
     parameters = {"incident_id": post.incident_id, "member_id": target.member_id}
     head = incident_head_by_id(tx, post.incident_id or 0)
@@ -70,7 +71,7 @@ def _mentions(tx: Connection, activity_ids: list[int], workspace_id: str) -> Men
     return mentions_of(tx, activity_ids, workspace_id) if activity_ids else Mentions()
 
 
-def tell_the_rest_later(tx: Connection, post: Waiting, last_id: int) -> None:
+def tell_the_rest_later(tx: Connection, post: DuePost, last_id: int) -> None:
     """What did not fit into a notification, behind the entry `last_id`, waits for another one of the same kind."""
     tx.exec_driver_sql(
         "WITH rest AS (SELECT activity_id FROM notification WHERE post_id = %(id)s AND activity_id > %(last)s),"
@@ -83,7 +84,7 @@ def tell_the_rest_later(tx: Connection, post: Waiting, last_id: int) -> None:
     )
 
 
-def card_content(tx: Connection, post: Waiting, target: Target) -> CardContent | None:
+def card_content(tx: Connection, post: DuePost, target: Target) -> CardContent | None:
     """What a channel may know of an incident; None when none of its projects names the channel (any more)."""
     row = tx.exec_driver_sql(
         "SELECT i.identifier, ARRAY(SELECT ip.project_id FROM incident_project ip"
@@ -114,13 +115,13 @@ def card_content(tx: Connection, post: Waiting, target: Target) -> CardContent |
     return CardContent(details, entry, _mentions(tx, [entry.id] if entry else [], target.workspace_id))
 
 
-def identifier_of(tx: Connection, post: Waiting) -> int | None:
+def identifier_of(tx: Connection, post: DuePost) -> int | None:
     """The number of the incident that a post is about."""
     row: Any = tx.exec_driver_sql("SELECT identifier FROM incident WHERE id = %(id)s", {"id": post.incident_id}).first()
     return None if row is None else int(row[0])
 
 
-def thread_content(tx: Connection, post: Waiting, target: Target) -> ThreadContent | None:
+def thread_content(tx: Connection, post: DuePost, target: Target) -> ThreadContent | None:
     """What a card's thread has to show of an entry of the log."""
     row = tx.exec_driver_sql(
         f"SELECT {_ENTRY}, a.date_deleted IS NOT NULL, c.ts,"  # noqa: S608

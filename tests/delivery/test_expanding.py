@@ -16,8 +16,8 @@ from bot.delivery.expand import ALERTS_AT_ONCE, expand_next
 from bot.incidents import lifecycle, lookup
 from storage.engine import Store
 from storage.models import Organization, ProjectChannel
-from storage.queries import incidents, outbox
-from storage.queries.outbox import Change
+from storage.queries import expansion, incidents
+from storage.queries.expansion import Change
 from storage.rows import IncidentHead
 from storage.values import Status, StatusMethod
 from tests.house import NOW, House, build
@@ -156,7 +156,7 @@ def test_peoples_changes_go_one_by_one_and_apart(street: Street) -> None:
 
 def test_one_that_cannot_be_expanded_is_put_off_alone(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = happen(street)
-    want = outbox.want_notifications
+    want = expansion.want_notifications
     bad: list[int] = []
 
     def broken(tx: Connection, change: Change, *more: object) -> None:
@@ -165,7 +165,7 @@ def test_one_that_cannot_be_expanded_is_put_off_alone(street: Street, monkeypatc
             raise ValueError("on purpose")
         want(tx, change, *more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(outbox, "want_notifications", broken)
+    monkeypatch.setattr(expansion, "want_notifications", broken)
     assert expand_next(street.store, of_alert=True) == 7
     pia = ("T-acme", street.acme.members["pia"], "notification", "Payments fail")
     assert street.posts() == [post for post in expected if post != pia]

@@ -18,7 +18,7 @@ from slack_sdk.errors import SlackApiError
 
 from bot.app import Bot
 from bot.delivery.pace import Pace
-from bot.delivery.service import Delivery, own_store
+from bot.delivery.service import DeliveryService, own_store
 from bot.log import configure
 from bot.people.identity import Identity
 from bot.settings import LogFormat, LogLevel
@@ -77,13 +77,13 @@ def main() -> None:
         clock.go_wrong([float(one) for one in os.environ["CLOCK_AHEAD"].split(",")])
     store = Store.open(os.environ["DATABASE_URL"])
     clients = _connected(api_url)
-    working: Bot | Delivery
+    working: Bot | DeliveryService
     if "SLACK_APP_TOKEN" in os.environ:
         app_token = os.environ["SLACK_APP_TOKEN"]
         working = Bot(store, clients, api_url=api_url, command="/incident", app_token=app_token, pace=HURRIED)
     else:
         identity = Identity(store, clients, Background(api_url))
-        working = Delivery(own_store(store), clients, identity, api_url=api_url, pace=HURRIED, clock=clock.now)
+        working = DeliveryService(own_store(store), clients, identity, api_url=api_url, pace=HURRIED, clock=clock.now)
     working.start()
     print("ready", flush=True)  # noqa: T201
     stop.wait()

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from bot.delivery.pace import Pace
-from bot.delivery.service import Delivery, own_store
+from bot.delivery.service import DeliveryService, own_store
 from bot.digests.service import Digests
 from bot.people.identity import Identity
 from bot.slack.background import Background
@@ -28,7 +28,7 @@ def main() -> None:
     store = Store.open(os.environ["DATABASE_URL"])
     clients = Clients.connect(os.environ["SLACK_BOT_TOKEN"], api_url)
     identity = Identity(store, clients, Background(api_url))
-    delivery = Delivery(own_store(store), clients, identity, api_url=api_url, pace=QUICK)
+    delivery = DeliveryService(own_store(store), clients, identity, api_url=api_url, pace=QUICK)
     store.on_outbox = delivery.wake
     digests = Digests(
         store,

@@ -22,7 +22,8 @@ from bot.settings import Settings
 from bot.slack.manifest import EVENTS, SCOPES
 from sandbox import Sandbox
 from storage.engine import Store
-from storage.queries import outbox, posts
+from storage.queries import outbox, pacing
+from storage.queries.destinations import ensure_destination
 from storage.queries.tokens import insert_token
 from tests.cli.test_settings import VARIABLES
 
@@ -346,12 +347,12 @@ def test_a_workspace_of_no_organization(patient: Patient) -> None:
 def test_what_cannot_arrive(patient: Patient) -> None:
     with patient.store.write() as tx:
         member = tx.exec_driver_sql("SELECT id FROM member WHERE name = 'Ada Obi'").scalar_one()
-        person = outbox.destinations(tx, "T0001", member_id=member)
+        person = ensure_destination(tx, "T0001", member_id=member)
         tx.exec_driver_sql("UPDATE destination SET failed_reason = 'user_disabled', failed_at = now()")
     fault = patient.fault()
     assert "messages to Ada Obi cannot arrive (user_disabled)" in fault and "account in Slack" in fault
     with patient.store.write() as tx:
-        channel = outbox.destinations(tx, "T0001", channel_id="C0001")
+        channel = ensure_destination(tx, "T0001", channel_id="C0001")
         tx.exec_driver_sql("UPDATE destination SET failed_reason = NULL WHERE id = %(id)s", {"id": person})
         tx.exec_driver_sql("UPDATE destination SET failed_reason = 'is_archived' WHERE id = %(id)s", {"id": channel})
     assert "messages to channel C0001 cannot arrive (is_archived)" in patient.fault()
@@ -359,7 +360,7 @@ def test_what_cannot_arrive(patient: Patient) -> None:
 
 def test_a_workspace_that_takes_nothing(patient: Patient) -> None:
     with patient.store.write() as tx:
-        posts.pause(tx, "T0001", "token_revoked", 30)
+        pacing.pause_workspace(tx, "T0001", "token_revoked", 30)
         outbox.enqueue(tx, workspace_id="T0001", channel_id="C0001", key="one", message={"text": "one"})
     fault = patient.fault()
     assert "paused for T0001, Slack says token_revoked; 1 messages wait" in fault and "Nothing is lost" in fault

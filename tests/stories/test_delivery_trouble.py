@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from bot.delivery import calls
-from storage.queries import posts
+from bot.delivery import api_calls
+from storage.queries import delivery_failures, pacing
 from tests.stories.conftest import ORGANIZATION, World
 
 
@@ -33,7 +33,7 @@ def posts_to(world: World, who: str) -> list[float]:
 
 def troubles(world: World) -> dict[str | None, str | None]:
     with world.store.read() as connection:
-        return {one.channel_id or one.member: one.reason for one in posts.troubles(connection)}
+        return {one.channel_id or one.member: one.reason for one in delivery_failures.troubles(connection)}
 
 
 def test_retry_after_is_obeyed_and_holds_up_nobody_else(world: World) -> None:
@@ -78,7 +78,7 @@ def test_a_token_that_is_no_good_pauses_the_workspace_and_loses_nothing(world: W
 
     def paused() -> bool:
         with world.store.read() as connection:
-            return {one: why for one, (why, _) in posts.paused(connection).items()} == {"T0001": error}
+            return {one: why for one, (why, _) in pacing.paused_workspaces(connection).items()} == {"T0001": error}
 
     world.slack.wait_until(paused, timeout=5)
     calls_made = len(world.slack.calls("chat.postMessage"))
@@ -92,7 +92,7 @@ def test_a_token_that_is_no_good_pauses_the_workspace_and_loses_nothing(world: W
     world.slack.problems.take(error)
     assert str([m.text for m in world.ben.direct_messages()]).count("look") == 1
     with world.store.read() as connection:
-        assert not posts.paused(connection)
+        assert not pacing.paused_workspaces(connection)
 
 
 def test_refused_blocks_go_again_as_plain_text_and_are_logged(world: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -178,5 +178,10 @@ def test_a_guest_is_not_taken_for_the_member_with_their_address(world: World) ->
 
 
 def test_errors_are_of_one_class_each() -> None:
-    classes = [calls.TOKEN_ERRORS, calls.UNSURE_ERRORS, calls.CONTENT_ERRORS, calls.GONE_ERRORS]
+    classes = [
+        api_calls.TOKEN_ERRORS,
+        api_calls.UNSURE_ERRORS,
+        api_calls.CONTENT_ERRORS,
+        api_calls.GONE_ERRORS,
+    ]
     assert len(frozenset().union(*classes)) == sum(len(one) for one in classes)

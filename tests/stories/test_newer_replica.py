@@ -8,6 +8,7 @@ import pytest
 
 from storage.engine import Store
 from storage.queries import outbox
+from storage.queries.destinations import ensure_destination
 from tests.stories.conftest import World
 
 # What the newer version's migration has allowed, and this one's has not.
@@ -44,7 +45,7 @@ def number(world: World, question: str, **values: int) -> int:
 def test_a_post_of_an_unknown_kind_is_left_for_a_replica_that_knows_it(world: World, message: str | None) -> None:
     world.ask(world.ben, "whoami")
     with world.store.write() as tx:
-        destination_id = outbox.destinations(tx, "T0001", user_id="U0002")
+        destination_id = ensure_destination(tx, "T0001", user_id="U0002")
         tx.exec_driver_sql(
             "INSERT INTO post (destination_id, kind, urgency, key, message, date_added)"
             " VALUES (%(id)s, 'escalation', 0, 'of the future', %(message)s, now() - interval '1 h')",

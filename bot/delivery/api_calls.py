@@ -94,32 +94,32 @@ Result = Taken | Refused | Limited | Unreached | Unknown
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class WorkspaceClient:
     """The way to one workspace."""
 
     installation: Installation
-    client: WebClient
+    web: WebClient
     url: str  # where links to its messages begin, with a slash at the end
 
 
-def write(line: Line, method: str, **arguments: Any) -> Result:
+def write(client: WorkspaceClient, method: str, **arguments: Any) -> Result:
     """Calls a method that takes JSON (`chat.…`)."""
-    return _call(line, method, json=arguments)
+    return _call(client, method, json=arguments)
 
 
-def read(line: Line, method: str, **arguments: Any) -> Result:
+def read(client: WorkspaceClient, method: str, **arguments: Any) -> Result:
     """Calls a method that takes a form (`conversations.…`, `users.…`)."""
-    return _call(line, method, params=arguments)
+    return _call(client, method, params=arguments)
 
 
-def _call(line: Line, method: str, **how: Any) -> Result:
+def _call(client: WorkspaceClient, method: str, **how: Any) -> Result:
     asked = time.monotonic()
     try:
-        answer = line.client.api_call(method, **how)
-        line.installation.clock.hear(answer.headers, asked)
+        answer = client.web.api_call(method, **how)
+        client.installation.clock.hear(answer.headers, asked)
         return Taken(answer.data)  # type: ignore[arg-type]  # a mapping: these answer JSON
     except SlackApiError as failure:
-        line.installation.clock.hear(failure.response.headers, asked)
+        client.installation.clock.hear(failure.response.headers, asked)
         return _failed(failure)
     except URLError as failure:
         reason = failure.reason

@@ -1,4 +1,4 @@
-"""What a post shows, drawn from the database at the moment when it is sent."""
+"""What a post shows, rendered from the database at the moment when it is sent."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from sqlalchemy import Connection
 
 from bot.messages import card as cards
 from bot.messages import notification as notifications
+from bot.slack.clients import Installation
 from storage.errors import UnknownActivity
-from storage.queries import drawing, outbox
-from storage.queries.posts import Target, Waiting
+from storage.queries import drawing, expansion
+from storage.queries.destinations import Target
+from storage.queries.posts import DuePost
 
 log = structlog.get_logger(__name__)
 
+_METADATA_EVENT = "tocsin_post"
 # Trouble that is ours to name, beside Slack's own reasons.
 SHARED = "shared_with_another_company"
 # A thread waits for its card to stand; so long at a time.
@@ -52,28 +55,28 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class NotYet:
     """It cannot be shown yet."""
 
     seconds: float
 
 
-Drawn = Show | Remove | Drop | Wait
+Rendered = Show | Remove | Drop | NotYet
 
 
-def draw(tx: Connection, post: Waiting, target: Target, workspace_url: str) -> Drawn:
+def render(tx: Connection, post: DuePost, target: Target, workspace_url: str) -> Rendered:
     """What is to be shown for a post. Writes only who is unsubscribed, and what did not fit into the message.
 
     `workspace_url` is where links to messages begin.
     """
     try:
-        return _draw(tx, post, target, workspace_url)
+        return _render(tx, post, target, workspace_url)
     except UnknownActivity as unknown:
         _report_unknown(str(unknown))
-        return Wait(_UNKNOWN_WAIT_S)
+        return NotYet(_UNKNOWN_WAIT_S)
 
 
-def _draw(tx: Connection, post: Waiting, target: Target, workspace_url: str) -> Drawn:
+def _render(tx: Connection, post: DuePost, target: Target, workspace_url: str) -> Rendered:
     match post.kind:
         case "notification":
             return _notification(tx, post, target, workspace_url)
@@ -88,7 +91,7 @@ def _draw(tx: Connection, post: Waiting, target: Target, workspace_url: str) -> 
         case _:
             # A newer version beside this one asked for it, and knows what it says.
             _report_unknown(f"post of kind {post.kind}")
-            return Wait(_UNKNOWN_WAIT_S)
+            return NotYet(_UNKNOWN_WAIT_S)
 
 
 @cache
@@ -97,12 +100,12 @@ def _report_unknown(what: str) -> None:
     log.warning("this version does not know how to show something, and leaves it for a replica that does", what=what)
 
 
-def _notification(tx: Connection, post: Waiting, target: Target, workspace_url: str) -> Drawn:
+def _notification(tx: Connection, post: DuePost, target: Target, workspace_url: str) -> Rendered:
     content = drawing.notification_content(tx, post, target, notifications.MOST_ENTRIES)
     if content is None or not target.incidents_on:
         return Drop()
     if not content.sees:
-        outbox.unsubscribe_all(tx, content.incident.id, [target.member_id or 0])
+        expansion.unsubscribe_all(tx, content.incident.id, [target.member_id or 0])
         return Drop()
     wanted = [
         told
@@ -120,7 +123,7 @@ def _notification(tx: Connection, post: Waiting, target: Target, workspace_url: 
     return Show(notifications.notification(content, wanted, url))
 
 
-def _card(tx: Connection, post: Waiting, target: Target) -> Drawn:
+def _card(tx: Connection, post: DuePost, target: Target) -> Rendered:
     if not target.incidents_on:
         return Drop()
     content = drawing.card_content(tx, post, target)
@@ -131,7 +134,7 @@ def _card(tx: Connection, post: Waiting, target: Target) -> Drawn:
     return Drop() if post.ts is None or identifier is None else Show(cards.retired(identifier))
 
 
-def _in_thread(tx: Connection, post: Waiting, target: Target) -> Drawn:
+def _in_thread(tx: Connection, post: DuePost, target: Target) -> Rendered:
     content = drawing.thread_content(tx, post, target)
     if content is None or not target.incidents_on or not content.shown_here:
         return Drop()
@@ -144,5 +147,21 @@ def _in_thread(tx: Connection, post: Waiting, target: Target) -> Drawn:
             return Drop() if post.ts is None else Remove()
         message = cards.amended(content.entry, content.mentions, deleted=content.deleted)
     if content.card_ts is None and post.ts is None:
-        return Wait(_CARD_WAIT_S)
+        return NotYet(_CARD_WAIT_S)
     return Show(message, thread_ts=content.card_ts)
+
+
+def metadata_of(post: DuePost) -> dict[str, Any]:
+    """By which its message can be found in Slack: another id for each time that it is posted anew."""
+    return {"event_type": _METADATA_EVENT, "event_payload": {"id": f"{post.id}.{post.generation}"}}
+
+
+def is_message_of(message: Mapping[str, Any], post: DuePost, installation: Installation) -> bool:
+    """Whether a message of a conversation, as Slack gives it, is the one that was posted."""
+    ours = message.get("bot_id") == installation.bot_id or message.get("user") == installation.bot_user_id
+    found, wanted = message.get("metadata") or {}, metadata_of(post)
+    return (
+        ours
+        and found.get("event_type") == _METADATA_EVENT
+        and (found.get("event_payload") or {}).get("id") == wanted["event_payload"]["id"]
+    )

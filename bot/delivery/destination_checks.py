@@ -1,0 +1,127 @@
+"""What must be known of a destination before something is sent there: who a person is, who reads a channel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from bot.delivery import api_calls
+from bot.delivery.api_calls import Limited, Refused, Result, Taken, WorkspaceClient
+from bot.delivery.pace import Pace
+from bot.delivery.settlement import Settlement
+from bot.people.identity import Identity, SlackAway
+from storage.engine import Store
+from storage.queries import destinations, pacing
+from storage.queries.destinations import Lease, Target
+
+_NOT_A_MEMBER_HERE = "no_such_person"
+
+
+class DestinationChecks:
+    """Asks Slack about people and channels; used by several threads."""
+
+    def __init__(
+        self,
+        store: Store,
+        clients: Mapping[str, WorkspaceClient],
+        identity: Identity,
+        settlement: Settlement,
+        pace: Pace,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._clients = clients
+        self._identity = identity
+        self._settlement = settlement
+        self._pace = pace
+        self._clock = clock
+
+    def is_known(self, target: Target, *, asked: bool = False) -> bool:
+        """Whether enough is known of it. `asked`: Slack has just been asked, whatever the clock says of when."""
+        if target.channel_id is not None:
+            return asked or self._channel_is_known(target)
+        return (asked and target.user_id is not None) or self._person_is_known(target)
+
+    def ask(self, held: Lease, target: Target) -> bool:
+        """Asks Slack about the destination; False when nothing can be sent there now, which is then written down."""
+        return self._find_person(held, target) if target.channel_id is None else self._learn_channel(held, target)
+
+    def _person_is_known(self, target: Target) -> bool:
+        if target.member_id is None:
+            return True
+        if target.user_id is None:
+            return False
+        # A person named by the organization file is who they are; of others Slack is asked now and then.
+        fresh = target.checked_s_ago is not None and target.checked_s_ago < self._pace.known_person_s
+        return target.by_file or fresh
+
+    def _find_person(self, held: Lease, target: Target) -> bool:
+        """Finds out what Slack calls a member; False when that cannot be told, which is then written down."""
+        try:
+            user_id = self._identity.find(target.workspace_id, target.member_id or 0, target.user_id, self._clock())
+        except SlackAway:
+            with self._store.write() as tx:
+                if destinations.hold(tx, held) is not None:
+                    self._settlement.retry_later(tx, target, "person")
+            return False
+        if user_id is None:
+            with self._store.write() as tx:
+                if destinations.hold(tx, held) is not None:
+                    self._settlement.fail(tx, target, _NOT_A_MEMBER_HERE)
+            return False
+        return True
+
+    def _channel_is_known(self, target: Target) -> bool:
+        age = target.checked_s_ago
+        return age is not None and age < self._pace.known_channel_s and target.is_member is not None
+
+    def _learn_channel(self, held: Lease, target: Target) -> bool:
+        """Asks Slack about a channel, and joins it if it can; False when nothing can be sent there now."""
+        client = self._clients[target.workspace_id]
+        result = api_calls.read(client, "conversations.info", channel=target.channel_id)
+        if not isinstance(result, Taken):
+            self._cannot_learn(held, result)
+            return False
+        channel = result.answer["channel"]
+        is_private, is_shared = bool(channel.get("is_private")), _is_shared(channel)
+        is_member = bool(channel.get("is_member"))
+        if channel.get("is_archived"):
+            self._cannot_learn(held, Refused("is_archived"))
+            return False
+        if not is_member and not is_private and (not is_shared or target.shared_allowed):
+            # Posting alone does not let the bot hear what is said there.
+            is_member = isinstance(api_calls.read(client, "conversations.join", channel=target.channel_id), Taken)
+        with self._store.write() as tx:
+            if destinations.hold(tx, held) is None:
+                return False
+            destinations.record_channel(
+                tx,
+                target,
+                name=str(channel.get("name") or ""),
+                is_private=is_private,
+                is_shared=is_shared,
+                is_member=is_member,
+            )
+        return True
+
+    def _cannot_learn(self, held: Lease, result: Result) -> None:
+        with self._store.write() as tx:
+            target = destinations.hold(tx, held)
+            if target is None:
+                return
+            match result:
+                case Limited(seconds=seconds):
+                    destinations.release(tx, target, pause_s=seconds, failures=target.failures)
+                case Refused(error=error) if error in api_calls.TOKEN_ERRORS:
+                    destinations.release(tx, target, failures=target.failures)
+                    pacing.pause_workspace(tx, target.workspace_id, error, self._pace.paused_s)
+                case Refused(error=error):
+                    self._settlement.fail(tx, target, error)
+                case _:
+                    self._settlement.retry_later(tx, target, "channel")
+
+
+def _is_shared(channel: Mapping[str, Any]) -> bool:
+    """Whether another company reads along, or is invited to."""
+    return bool(channel.get("is_ext_shared") or channel.get("is_pending_ext_shared"))

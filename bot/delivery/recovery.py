@@ -1,0 +1,108 @@
+"""Searching a conversation for a message of which nobody knows whether Slack took it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bot.delivery import api_calls, counts
+from bot.delivery.api_calls import Limited, Refused, Result, Taken, WorkspaceClient
+from bot.delivery.pace import Pace
+from bot.delivery.rendering import is_message_of
+from bot.delivery.settlement import Settlement
+from storage.engine import Store
+from storage.queries import destinations, pacing, posts
+from storage.queries.destinations import Lease, Target
+from storage.queries.posts import DuePost
+
+_HISTORY_PAGE = 100  # messages; some apps get fifteen at a time, whatever they ask for
+_PAGES_AT_ONCE = 3
+
+
+class Recovery:
+    """Finds out what became of postings; used by several threads."""
+
+    def __init__(
+        self, store: Store, clients: Mapping[str, WorkspaceClient], settlement: Settlement, pace: Pace
+    ) -> None:
+        self._store = store
+        self._clients = clients
+        self._settlement = settlement
+        self._pace = pace
+
+    def search(self, held: Lease, target: Target, post: DuePost) -> None:
+        """Searches a conversation for a message that may have been posted; it is posted again if it was not."""
+        client = self._clients[target.workspace_id]
+        conversation = target.conversation
+        if conversation is None:
+            opened = api_calls.read(client, "conversations.open", users=target.user_id)
+            if not isinstance(opened, Taken):
+                self._write_down(held, target, post, opened)
+                return
+            conversation = str(opened.answer["channel"]["id"])
+        to_ts = post.searched_to
+        for _ in range(_PAGES_AT_ONCE):
+            result = self._page(client, post, conversation, to_ts)
+            if not isinstance(result, Taken):
+                break
+            messages = result.answer.get("messages") or []
+            found = next((one for one in messages if is_message_of(one, post, client.installation)), None)
+            if found is not None:
+                counts.UNKNOWN.labels("yes").inc()
+                self._settlement.settle(held, post, None, Taken({"ts": found["ts"], "channel": conversation}))
+                return
+            if not result.answer.get("has_more") or not messages:
+                counts.UNKNOWN.labels("no").inc()
+                with self._store.write() as tx:
+                    if destinations.hold(tx, held) is not None:
+                        posts.mark_not_sent(tx, post)
+                        destinations.release(tx, target, failures=target.failures)
+                return
+            to_ts = str(messages[-1]["ts"])
+            with self._store.write() as tx:
+                if destinations.hold(tx, held) is None:
+                    return
+                posts.mark_searched(tx, post, to_ts)
+        else:
+            result = Limited(0.0)
+        self._write_down(held, target, post, result)
+
+    def _page(self, client: WorkspaceClient, post: DuePost, conversation: str, to_ts: str | None) -> Result:
+        """A page of what was said since the posting began, newest first (in a thread: oldest first)."""
+        bounds: dict[str, Any] = {"include_all_metadata": True, "limit": _HISTORY_PAGE}
+        if post.card_id is not None:
+            card_ts = self._card_ts(post.card_id)
+            if card_ts is None:
+                return Taken({"messages": []})
+            if to_ts or post.after_ts:
+                bounds["oldest"] = to_ts or post.after_ts
+            return api_calls.read(client, "conversations.replies", channel=conversation, ts=card_ts, **bounds)
+        if post.after_ts:
+            bounds["oldest"] = post.after_ts
+        if to_ts:
+            bounds["latest"] = to_ts
+        return api_calls.read(client, "conversations.history", channel=conversation, **bounds)
+
+    def _card_ts(self, card_id: int) -> str | None:
+        with self._store.read() as connection:
+            return posts.find_ts(connection, card_id)
+
+    def _write_down(self, held: Lease, target: Target, post: DuePost, result: Result) -> None:
+        """A search that could not be ended: it goes on later, and the message is not sent before."""
+        with self._store.write() as tx:
+            if destinations.hold(tx, held) is None:
+                return
+            match result:
+                case Limited(seconds=seconds):
+                    posts.postpone(tx, post, seconds)
+                    destinations.release(tx, target, failures=target.failures)
+                case Refused(error=error) if error in api_calls.TOKEN_ERRORS:
+                    posts.postpone(tx, post, self._pace.paused_s)
+                    destinations.release(tx, target, failures=target.failures)
+                    pacing.pause_workspace(tx, target.workspace_id, error, self._pace.paused_s)
+                case Refused(error="thread_not_found"):
+                    self._settlement.message_gone(tx, target, post)
+                case Refused(error=error):
+                    self._settlement.fail(tx, target, error)
+                case _:
+                    self._settlement.retry_later(tx, target, "search")

@@ -1,0 +1,167 @@
+"""Writing down what came of a call to Slack: delivered, to be tried again, to be searched for, or given up."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection
+
+from bot.delivery import api_calls, counts
+from bot.delivery.api_calls import Limited, Refused, Result, Taken, Unknown, Unreached
+from bot.delivery.pace import Pace
+from bot.delivery.rendering import Remove, Show
+from bot.messages.notification import invitation
+from storage.engine import Store
+from storage.errors import Contended, DatabaseAway
+from storage.queries import access as people
+from storage.queries import delivery_failures, destinations, outbox, pacing, posts
+from storage.queries.destinations import Lease, Target
+from storage.queries.posts import DuePost
+
+log = structlog.get_logger(__name__)
+
+# Of a refusal that concerns one conversation, what an invitation of the bot would mend.
+_INVITE_WOULD_HELP = frozenset({"channel_not_found", "not_in_channel"})
+_DATABASE_WAIT_S = 0.2
+
+
+class Settlement:
+    """Keeps what came of deliveries; used by several threads."""
+
+    def __init__(self, store: Store, pace: Pace, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._pace = pace
+        self._clock = clock
+
+    def settle(self, held: Lease, post: DuePost, show: Show | Remove | None, result: Result) -> None:
+        """Keeps what came of it; a database that is away for a moment is waited for, as nobody else knows it."""
+        deadline = time.monotonic() + self._pace.lease_s / 2
+        while True:
+            try:
+                with self._store.write() as tx:
+                    target = destinations.hold(tx, held)
+                    if target is not None:
+                        self._write_down(tx, target, post, show, result)
+                    elif isinstance(result, Taken) and post.ts is None:
+                        posts.mark_delivered_late(tx, post, str(result.answer["ts"]))
+                return
+            except (DatabaseAway, Contended):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_DATABASE_WAIT_S)
+
+    def _write_down(
+        self, tx: Connection, target: Target, post: DuePost, show: Show | Remove | None, result: Result
+    ) -> None:
+        posting = post.ts is None
+        match result:
+            case Taken(answer=answer):
+                self._arrived(tx, target, post, show, answer)
+            case Limited(seconds=seconds):
+                counts.RETRIED.labels("rate").inc()
+                log.warning("Slack asks for patience", seconds=seconds, destination=target.id)
+                if posting:
+                    posts.mark_not_sent(tx, post)
+                    destinations.release(tx, target, pause_s=seconds, failures=target.failures)
+                else:  # the limit is the workspace's
+                    pacing.block_method(tx, target.workspace_id, "chat.update", seconds)
+                    posts.postpone(tx, post, seconds)
+                    destinations.release(tx, target, failures=target.failures)
+            case Unreached(reason=reason):
+                log.warning("Slack could not be reached", reason=reason)
+                if posting:
+                    posts.mark_not_sent(tx, post)
+                self.retry_later(tx, target, "unreached")
+            case Unknown(reason=reason):
+                log.warning("it is not known whether Slack took a message", reason=reason, post=post.id)
+                if posting:  # it stays begun, and is looked for when its time has come
+                    counts.RETRIED.labels("unknown").inc()
+                    destinations.release(tx, target, pause_s=self._pace.post_s, failures=target.failures)
+                else:
+                    self.retry_later(tx, target, "unknown")
+            case Refused(error=error):
+                self._refused(tx, target, post, error)
+
+    def _arrived(
+        self, tx: Connection, target: Target, post: DuePost, show: Show | Remove | None, answer: Mapping[str, Any]
+    ) -> None:
+        posting = post.ts is None
+        ts = None if isinstance(show, Remove) else str(answer.get("ts") or post.ts)
+        posts.mark_delivered(
+            tx,
+            post,
+            ts=ts,
+            # One that was found in a conversation may show how things were when its posting began.
+            version=post.wanted_version if show is not None or post.one_time else post.wanted_version - 1,
+            drawn_hash=show.fingerprint if isinstance(show, Show) else None,
+            done=post.one_time,
+        )
+        destinations.release(
+            tx,
+            target,
+            pause_s=self._pace.post_s if posting else 0.0,
+            sent_ts=ts if posting else None,
+            conversation_id=str(answer["channel"]) if posting and answer.get("channel") else None,
+        )
+        counts.SENT.labels(post.kind, "posted" if posting else "updated").inc()
+        if posting:
+            counts.WAITED.labels(post.kind).observe(max(0.0, post.waited_s))
+
+    def _refused(self, tx: Connection, target: Target, post: DuePost, error: str) -> None:
+        if error in api_calls.TOKEN_ERRORS:
+            posts.mark_not_sent(tx, post)
+            destinations.release(tx, target, failures=target.failures)
+            if pacing.pause_workspace(tx, target.workspace_id, error, self._pace.paused_s):
+                counts.PAUSES.inc()
+                log.error(
+                    "Slack refuses the bot's token; nothing is lost, and sending goes on once the token is good",
+                    workspace=target.workspace_id,
+                    reason=error,
+                )
+        elif error in api_calls.GONE_ERRORS:
+            self.message_gone(tx, target, post)
+        elif error in api_calls.CONTENT_ERRORS:
+            # Even as plain text: there is no form in which it could be sent.
+            counts.FAILED.labels(error).inc()
+            posts.mark_delivered(tx, post, ts=post.ts, failed_reason=error, done=post.one_time)
+            destinations.release(tx, target, failures=target.failures)
+        else:
+            self.fail(tx, target, error)
+
+    def message_gone(self, tx: Connection, target: Target, post: DuePost) -> None:
+        """The message, or the card in whose thread it stands, was deleted."""
+        if post.kind == "card":
+            posts.repost(tx, post)
+        else:
+            posts.mark_delivered(tx, post, ts=None, failed_reason="message_not_found", done=post.one_time)
+        destinations.release(tx, target, failures=target.failures)
+
+    def fail(self, tx: Connection, target: Target, reason: str) -> None:
+        """Gives up what waits for a destination where nothing can arrive; managers learn how to mend it."""
+        first = target.failed_reason is None
+        pause_s = min(self._pace.longest_failed_s, self._pace.failed_s * 2 ** min(target.failures, 20))
+        ended = delivery_failures.fail_destination(tx, target, reason, pause_s)
+        counts.FAILED.labels(reason).inc(ended)
+        log.warning("messages cannot arrive", destination=target.id, channel=target.channel_id, reason=reason)
+        if first and target.channel_id is not None and reason in _INVITE_WOULD_HELP:
+            for member_id in people.members_who_manage(tx, target.organization_id):
+                outbox.enqueue(
+                    tx,
+                    workspace_id=target.workspace_id,
+                    member_id=member_id,
+                    kind="note",
+                    key=f"invite:{target.id}:{member_id}:{self._clock():%Y-%m-%d}",
+                    message=dict(invitation(target.channel_id)),
+                )
+
+    def retry_later(self, tx: Connection, target: Target, why: str) -> None:
+        """Has the destination tried again after a while that grows with each failure."""
+        counts.RETRIED.labels(why).inc()
+        longest = min(self._pace.longest_retry_s, self._pace.first_retry_s * 2 ** min(target.failures, 20))
+        # Jitter: what failed together is not tried again together.
+        destinations.release(tx, target, pause_s=longest * random.uniform(0.5, 1.0), failures=target.failures + 1)

@@ -1,0 +1,100 @@
+"""Conversations where nothing arrives: giving up what waits there, trying again, and listing them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from storage.queries.destinations import Target, reschedule
+from storage.queries.outbox import written
+
+
+def fail_destination(tx: Connection, target: Target, reason: str, pause_s: float, *, ask_again: bool = True) -> int:
+    """What waits for the destination cannot arrive there: one-time messages are given up, what shows a state is
+    tried again with the next change, though not within `pause_s` seconds. Gives how many posts that ends.
+
+    With `ask_again` Slack is asked about a channel once more before that.
+    """
+    ended = tx.exec_driver_sql(
+        "UPDATE post SET drawn_version = wanted_version, failed_reason = %(reason)s, attempted_at = NULL,"
+        " slot_at = NULL, date_done = CASE WHEN kind IN ('notification', 'digest', 'note') THEN now() END"
+        " WHERE destination_id = %(id)s AND wanted_version > drawn_version",
+        {"id": target.id, "reason": reason},
+    ).rowcount
+    tx.exec_driver_sql(
+        "UPDATE destination SET failed_reason = %(reason)s, failed_at = now(), failures = failures + 1,"
+        " leased_until = NULL,"
+        " due_at = NULL, date_checked = CASE WHEN %(ask)s THEN NULL ELSE date_checked END,"
+        " next_send_at = now() + make_interval(secs => %(pause)s) WHERE id = %(id)s",
+        {"id": target.id, "reason": reason, "pause": pause_s, "ask": ask_again},
+    )
+    return ended
+
+
+def recover_channel(tx: Connection, workspace_id: str, channel_id: str) -> bool:
+    """A channel may take messages again (unarchived, the bot invited): what failed to show a state there is due.
+
+    Cards of incidents that were resolved before they could be posted stay unposted. Gives whether the channel is
+    known at all.
+    """
+    row = tx.exec_driver_sql(
+        "SELECT id FROM destination WHERE workspace_id = %(workspace)s AND channel_id = %(channel)s FOR UPDATE",
+        {"workspace": workspace_id, "channel": channel_id},
+    ).first()
+    if row is None:
+        return False
+    tx.exec_driver_sql(
+        "UPDATE destination SET failed_reason = NULL, failed_at = NULL, failures = 0, is_member = NULL,"
+        " date_checked = NULL, next_send_at = now() WHERE id = %(id)s",
+        {"id": row[0]},
+    )
+    tx.exec_driver_sql(
+        "UPDATE post p SET wanted_version = wanted_version + 1, failed_reason = NULL, due_at = now()"
+        " FROM incident i WHERE i.id = p.incident_id AND p.destination_id = %(id)s"
+        " AND p.kind IN ('card', 'mirror', 'amendment') AND p.failed_reason IS NOT NULL"
+        " AND (p.ts IS NOT NULL OR i.status <> 2)",
+        {"id": row[0]},
+    )
+    reschedule(tx, [row[0]])
+    written(tx)
+    return True
+
+
+def recover_oldest_channels(tx: Connection, failed_for_s: float, most: int) -> int:
+    """Has channels that took nothing for so long tried again, in case nobody said that they do again."""
+    rows = tx.exec_driver_sql(
+        "SELECT workspace_id, channel_id FROM destination WHERE failed_reason IS NOT NULL AND channel_id IS NOT NULL"
+        " AND failed_at < now() - make_interval(secs => %(seconds)s) ORDER BY failed_at LIMIT %(most)s",
+        {"seconds": failed_for_s, "most": most},
+    ).all()
+    for workspace_id, channel_id in rows:
+        recover_channel(tx, workspace_id, channel_id)
+    return len(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A conversation that something is wrong with."""
+
+    workspace_id: str
+    channel_id: str | None
+    channel_name: str | None
+    member: str | None  # a person's name
+    reason: str | None  # Slack's name for why nothing arrives there; None: it is only deaf
+    since: datetime | None
+    deaf: bool  # nothing that is said there is heard, because the bot is not in it
+
+
+def troubles(connection: Connection) -> Sequence[Trouble]:
+    """Where nothing arrives, and which channels of the organization file are deaf."""
+    rows = connection.exec_driver_sql(
+        "SELECT d.workspace_id, d.channel_id, d.name, m.name, d.failed_reason, d.failed_at,"
+        " d.channel_id IS NOT NULL AND d.is_member IS NOT DISTINCT FROM false"
+        " FROM destination d LEFT JOIN member m ON m.id = d.member_id"
+        " WHERE d.failed_reason IS NOT NULL OR (d.channel_id IS NOT NULL AND d.is_member = false)"
+        " ORDER BY d.id"
+    )
+    return [Trouble(*row) for row in rows]

@@ -1,0 +1,280 @@
+"""Conversations that are posted to: making their rows, leasing them, and when each has something to send next.
+
+Times are the database's, so that replicas whose clocks differ, or jump, agree on pace and leases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from storage.values import Urgency
+
+
+def ensure_destination(
+    tx: Connection,
+    workspace_id: str,
+    *,
+    channel_id: str | None = None,
+    member_id: int | None = None,
+    user_id: str | None = None,
+) -> int:
+    """The destination that one of the three names, made where there is none; its row is locked."""
+    target = {"workspace_id": workspace_id, "channel_id": channel_id, "member_id": member_id, "user_id": user_id}
+    found = (
+        "SELECT id FROM destination WHERE workspace_id = %(workspace_id)s"
+        " AND channel_id IS NOT DISTINCT FROM %(channel_id)s::text"
+        " AND user_id IS NOT DISTINCT FROM %(user_id)s::text"
+        " AND member_id IS NOT DISTINCT FROM %(member_id)s::bigint FOR UPDATE"
+    )
+    row = tx.exec_driver_sql(found, target).first()
+    if row is None:
+        tx.exec_driver_sql(
+            "INSERT INTO destination (workspace_id, channel_id, user_id, member_id)"
+            " VALUES (%(workspace_id)s, %(channel_id)s, %(user_id)s, %(member_id)s) ON CONFLICT DO NOTHING",
+            target,
+        )
+        row = tx.exec_driver_sql(found, target).one()
+    return int(row[0])
+
+
+def mark_due(tx: Connection, destination_id: int, urgency: Urgency) -> None:
+    """Has a destination looked at now. Its row is held by the caller."""
+    tx.exec_driver_sql(
+        "UPDATE destination SET"
+        " urgency = CASE WHEN due_at IS NULL THEN %(urgency)s ELSE LEAST(urgency, %(urgency)s) END,"
+        " due_at = LEAST(due_at, GREATEST(next_send_at, now()))"
+        " WHERE id = %(id)s",
+        {"id": destination_id, "urgency": int(urgency)},
+    )
+
+
+# The channels that projects of these incidents name, each in its incident's workspace.
+_NAMED = """
+named AS (
+  SELECT i.id AS incident_id, i.workspace_id, pc.channel_id
+  FROM unnest(%(incident_ids)s::bigint[], %(workspaces)s::text[]) AS i(id, workspace_id)
+  JOIN incident_project ip ON ip.incident_id = i.id
+  JOIN project_channel pc ON pc.project_id = ip.project_id
+  WHERE i.workspace_id IS NOT NULL
+), person AS (
+  SELECT * FROM unnest(%(person_workspaces)s::text[], %(member_ids)s::bigint[]) AS p(workspace_id, member_id)
+)
+"""
+_MAKE_DESTINATIONS = f"""
+WITH {_NAMED}
+INSERT INTO destination (workspace_id, channel_id, member_id)
+SELECT DISTINCT n.workspace_id, n.channel_id, NULL::bigint FROM named n
+WHERE NOT EXISTS (SELECT FROM destination d WHERE d.workspace_id = n.workspace_id AND d.channel_id = n.channel_id)
+UNION ALL
+SELECT DISTINCT p.workspace_id, NULL, p.member_id FROM person p
+WHERE NOT EXISTS (SELECT FROM destination d WHERE d.workspace_id = p.workspace_id AND d.member_id = p.member_id)
+ON CONFLICT DO NOTHING
+"""  # noqa: S608 - composed of constants
+_HOLD_DESTINATIONS = f"""
+WITH {_NAMED}
+SELECT id, workspace_id, member_id FROM destination WHERE id IN (
+  SELECT d.id FROM named n JOIN destination d ON d.workspace_id = n.workspace_id AND d.channel_id = n.channel_id
+  UNION
+  SELECT d.id FROM person p JOIN destination d ON d.workspace_id = p.workspace_id AND d.member_id = p.member_id
+  UNION
+  SELECT destination_id FROM post WHERE incident_id = ANY(%(incident_ids)s) AND kind = 'card')
+ORDER BY id FOR UPDATE
+"""  # noqa: S608 - composed of constants
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Destinations that a transaction holds."""
+
+    ids: list[int]
+    people: dict[tuple[str, int], int]  # by workspace and member
+
+
+def hold_destinations(tx: Connection, incidents: Mapping[int, str | None], people: Collection[tuple[str, int]]) -> Held:
+    """The destinations of these people (workspace and member), and those of the cards of these incidents.
+
+    `incidents` gives the workspace of each incident that its projects' channels are to show; None where only what
+    stands already is looked at. Made where they are missing, and all locked, in one order, so that no two who hold
+    several wait for each other.
+    """
+    parameters = {
+        "incident_ids": list(incidents),
+        "workspaces": list(incidents.values()),
+        "person_workspaces": [workspace_id for workspace_id, _ in people],
+        "member_ids": [member_id for _, member_id in people],
+    }
+    tx.exec_driver_sql(_MAKE_DESTINATIONS, parameters)
+    rows = tx.exec_driver_sql(_HOLD_DESTINATIONS, parameters).all()
+    return Held([row[0] for row in rows], {(row[1], row[2]): row[0] for row in rows if row[2] is not None})
+
+
+# When a destination is next due and how urgent it then is: the first post of each urgency, by the index.
+_NEXT = """
+WITH next AS (
+  SELECT d.id, CASE WHEN count(p.due_at) > 0 THEN GREATEST(d.next_send_at, min(p.due_at)) END AS due_at,
+         coalesce(min(p.urgency) FILTER (WHERE p.due_at <= GREATEST(d.next_send_at, now())),
+                  (array_agg(p.urgency ORDER BY p.due_at))[1], 3) AS urgency
+  FROM destination d
+  LEFT JOIN LATERAL (
+    SELECT u.urgency, w.due_at FROM unnest(ARRAY[0, 1, 2, 3]) AS u(urgency)
+    CROSS JOIN LATERAL (SELECT due_at FROM post
+                        WHERE destination_id = d.id AND urgency = u.urgency AND wanted_version > drawn_version
+                        ORDER BY due_at LIMIT 1) w
+  ) p ON true
+  WHERE d.id = ANY(%(ids)s)
+  GROUP BY d.id, d.next_send_at
+)
+"""
+
+
+def reschedule(tx: Connection, destination_ids: Sequence[int]) -> None:
+    """Has these destinations looked at when the first of their posts is due. Their rows are held by the caller."""
+    tx.exec_driver_sql(
+        _NEXT + " UPDATE destination d SET due_at = n.due_at, urgency = n.urgency FROM next n WHERE d.id = n.id",  # noqa: S608
+        {"ids": list(destination_ids)},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to send to one destination for a while; `number` tells an old one from the present one."""
+
+    destination_id: int
+    number: int
+
+
+def lease_destinations(connection: Connection, workspaces: Collection[str], count: int, seconds: float) -> list[Lease]:
+    """Up to `count` destinations that are due and nobody's, the most urgent first; theirs for `seconds`."""
+    rows = connection.exec_driver_sql(
+        "UPDATE destination d SET leased_until = now() + make_interval(secs => %(seconds)s), lease = d.lease + 1"
+        " FROM (SELECT f.id FROM unnest(ARRAY[0, 1, 2, 3]) WITH ORDINALITY AS u(urgency, place)"
+        "       CROSS JOIN LATERAL (SELECT id FROM destination"
+        "                           WHERE urgency = u.urgency AND due_at <= now()"
+        "                             AND (leased_until IS NULL OR leased_until <= now())"
+        "                             AND workspace_id = ANY(%(workspaces)s)"
+        "                           ORDER BY due_at LIMIT %(count)s FOR UPDATE SKIP LOCKED) f"
+        "       ORDER BY u.place LIMIT %(count)s) picked"
+        " WHERE d.id = picked.id RETURNING d.id, d.lease, d.urgency",
+        {"seconds": seconds, "workspaces": sorted(workspaces), "count": count},
+    ).all()
+    return [Lease(id_, number) for id_, number, _ in sorted(rows, key=lambda row: int(row[2]))]
+
+
+def seconds_to_next(connection: Connection, workspaces: Collection[str]) -> float | None:
+    """How long until the next destination is due that is not due yet; None when none will be."""
+    found: float | None = connection.exec_driver_sql(
+        "SELECT EXTRACT(epoch FROM min(n.due_at) - now())::float8 FROM unnest(ARRAY[0, 1, 2, 3]) AS u(urgency)"
+        " CROSS JOIN LATERAL (SELECT due_at FROM destination WHERE urgency = u.urgency AND due_at > now()"
+        "                     AND workspace_id = ANY(%(workspaces)s) ORDER BY due_at LIMIT 1) n",
+        {"workspaces": sorted(workspaces)},
+    ).scalar()
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A destination, held, with what is known of it."""
+
+    id: int
+    workspace_id: str
+    channel_id: str | None
+    user_id: str | None  # of a person: what Slack calls them, where that is known
+    member_id: int | None
+    conversation_id: str | None
+    failures: int
+    failed_reason: str | None
+    last_ts: str | None
+    is_shared: bool | None
+    is_private: bool | None
+    is_member: bool | None
+    checked_s_ago: float | None  # a channel: since Slack was asked about it; a person: likewise
+    organization_id: int
+    incidents_on: bool
+    shared_allowed: bool
+    email: str | None
+    by_file: bool  # the organization file names the person's Slack id
+
+    @property
+    def conversation(self) -> str | None:
+        """Where its messages stand; None while that is not known of a person."""
+        return self.channel_id or self.conversation_id
+
+    @property
+    def address(self) -> str | None:
+        """What a message is posted to."""
+        return self.conversation or self.user_id
+
+
+_TARGET = """
+SELECT d.id, d.workspace_id, d.channel_id, coalesce(d.user_id, m.slack_user_id, p.user_id), d.member_id,
+       d.conversation_id, d.failures, d.failed_reason, d.last_ts, d.is_shared, d.is_private, d.is_member,
+       EXTRACT(epoch FROM now() - CASE WHEN d.channel_id IS NULL
+                                       THEN p.date_checked ELSE d.date_checked END)::float8,
+       o.id, o.incidents, o.shared_channels, m.email, m.slack_user_id IS NOT NULL
+FROM destination d
+JOIN workspace w ON w.id = d.workspace_id
+JOIN organization o ON o.id = w.organization_id
+LEFT JOIN member m ON m.id = d.member_id
+LEFT JOIN LATERAL (SELECT user_id, date_checked FROM slack_person
+                   WHERE workspace_id = d.workspace_id AND member_id = d.member_id
+                   ORDER BY date_checked DESC NULLS LAST LIMIT 1) p ON true
+WHERE d.id = %(id)s AND d.lease = %(number)s AND d.leased_until IS NOT NULL
+FOR UPDATE OF d
+"""
+
+
+def hold(tx: Connection, held: Lease) -> Target | None:
+    """The leased destination, its row locked until the transaction ends; None when the lease is another's now."""
+    row = tx.exec_driver_sql(_TARGET, {"id": held.destination_id, "number": held.number}).first()
+    return None if row is None else Target(*row)
+
+
+def release(
+    tx: Connection,
+    target: Target,
+    *,
+    pause_s: float = 0.0,
+    sent_ts: str | None = None,
+    conversation_id: str | None = None,
+    failures: int = 0,
+) -> None:
+    """Gives a destination back; it is next due when `pause_s` seconds have passed and something waits for it."""
+    tx.exec_driver_sql(
+        "UPDATE destination SET leased_until = NULL,"
+        " next_send_at = GREATEST(next_send_at, clock_timestamp() + make_interval(secs => %(pause)s)),"
+        " last_ts = coalesce(%(ts)s, last_ts), conversation_id = coalesce(%(conversation)s, conversation_id),"
+        " failures = %(failures)s,"
+        " failed_reason = CASE WHEN %(ts)s::text IS NULL THEN failed_reason END"
+        " WHERE id = %(id)s",
+        {
+            "id": target.id,
+            "pause": pause_s,
+            "ts": sent_ts,
+            "conversation": conversation_id,
+            "failures": failures,
+        },
+    )
+    reschedule(tx, [target.id])
+
+
+def forget_channel(tx: Connection, workspace_id: str, channel_id: str) -> None:
+    """Something about a channel is no longer as Slack said: it is asked again before it is next posted to."""
+    tx.exec_driver_sql(
+        "UPDATE destination SET date_checked = NULL, is_member = NULL"
+        " WHERE workspace_id = %(workspace)s AND channel_id = %(channel)s",
+        {"workspace": workspace_id, "channel": channel_id},
+    )
+
+
+def record_channel(
+    tx: Connection, target: Target, *, name: str, is_private: bool, is_shared: bool, is_member: bool
+) -> None:
+    """Keeps what Slack said of a channel."""
+    tx.exec_driver_sql(
+        "UPDATE destination SET name = %(name)s, is_private = %(private)s, is_shared = %(shared)s,"
+        " is_member = %(member)s, date_checked = now() WHERE id = %(id)s",
+        {"id": target.id, "name": name, "private": is_private, "shared": is_shared, "member": is_member},
+    )

@@ -1,0 +1,267 @@
+"""From a change to the posts that it asks for: whose business it is, and the posts that are made for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from storage.queries.destinations import Held
+from storage.values import Urgency
+
+# How long a message to one person about one incident waits for what may follow at once.
+NOTIFICATION_SETTLES_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that happened to an incident and is to be told."""
+
+    id: int
+    incident_id: int
+    activity_id: int | None
+    again: bool
+    member_ids: list[int] | None
+    said_in: str | None
+
+
+# Whoever expands a change holds its row, and nobody waits for it. Without `alone` it is one change of a person, or
+# several of alerts.
+_TAKE = """
+DELETE FROM outbox WHERE id = ANY(ARRAY(
+  SELECT id FROM outbox
+  WHERE of_alert = %(of_alert)s AND (retry_at IS NULL OR retry_at <= now())
+    AND (%(alone)s::bigint IS NULL OR id = %(alone)s)
+  ORDER BY id LIMIT %(most)s FOR UPDATE SKIP LOCKED))
+RETURNING id, incident_id, activity_id, again, member_ids, said_in
+"""
+
+
+def take_changes(tx: Connection, *, of_alert: bool, most: int, alone: int | None = None) -> list[Change]:
+    """The oldest changes that nobody else is expanding, at most so many, taken out with this transaction.
+
+    Those that people made, or those that alerts made. With `alone` only the change of that id.
+    """
+    rows = tx.exec_driver_sql(_TAKE, {"of_alert": of_alert, "most": most, "alone": alone}).all()
+    return [Change(*row) for row in sorted(rows)]
+
+
+def put_off(tx: Connection, change_id: int) -> None:
+    """A change that could not be expanded is tried again later, each time later, and holds up no other."""
+    tx.exec_driver_sql(
+        "UPDATE outbox SET failures = least(failures + 1, 30),"
+        " retry_at = now() + make_interval(secs => least(600, power(2, least(failures, 10))))"
+        " WHERE id = %(id)s",
+        {"id": change_id},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Whose incident it is, and what the entry of its log is."""
+
+    workspace_id: str
+    organization_id: int
+    type: int | None  # of the activity
+    author_id: int | None
+    has_comment: bool
+    deleted: bool
+
+
+def audiences(tx: Connection, changes: Sequence[Change]) -> dict[int, Audience]:
+    """What is needed to expand each change, by its id; nothing for those of which nobody is to be told (no
+    workspace, incidents switched off).
+    """
+    rows = tx.exec_driver_sql(
+        "SELECT c.id, w.id, o.id, a.type, a.member_id, a.comment IS NOT NULL, a.date_deleted IS NOT NULL"
+        " FROM unnest(%(ids)s::bigint[], %(incident_ids)s::bigint[], %(activity_ids)s::bigint[])"
+        "   AS c(id, incident_id, activity_id)"
+        " JOIN incident i ON i.id = c.incident_id JOIN organization o ON o.id = i.organization_id"
+        " JOIN workspace w ON w.organization_id = o.id"
+        " LEFT JOIN incident_activity a ON a.id = c.activity_id"
+        " WHERE o.incidents",
+        {
+            "ids": [change.id for change in changes],
+            "incident_ids": [change.incident_id for change in changes],
+            "activity_ids": [change.activity_id for change in changes],
+        },
+    )
+    return {row[0]: Audience(*row[1:]) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Somebody who may have to be told."""
+
+    member_id: int
+    mention: bool
+    notify: str
+    sees: bool
+    present: bool
+
+
+_CANDIDATES = """
+WITH mentioned AS (
+  SELECT member_id FROM comment_mention WHERE activity_id = %(activity_id)s AND member_id IS NOT NULL
+  UNION
+  SELECT mt.member_id FROM comment_mention c JOIN member_team mt ON mt.team_id = c.team_id
+  WHERE c.activity_id = %(activity_id)s
+), candidate AS (
+  SELECT member_id, true AS mention FROM mentioned
+  WHERE NOT %(again)s OR member_id = ANY(%(member_ids)s::bigint[])
+  UNION ALL
+  SELECT s.member_id, false FROM incident_subscription s
+  WHERE s.incident_id = %(incident_id)s AND NOT %(again)s
+    AND NOT EXISTS (SELECT FROM mentioned m WHERE m.member_id = s.member_id)
+)
+SELECT c.member_id, c.mention, m.notify,
+       EXISTS (SELECT FROM incident_project ip
+               WHERE ip.incident_id = %(incident_id)s
+                 AND (o.open_membership OR m.superuser OR m.role IN ('owner', 'manager')
+                      OR EXISTS (SELECT FROM project_team pt JOIN member_team mt ON mt.team_id = pt.team_id
+                                 WHERE pt.project_id = ip.project_id AND mt.member_id = m.id))),
+       m.date_removed IS NULL
+FROM candidate c JOIN member m ON m.id = c.member_id JOIN organization o ON o.id = m.organization_id
+WHERE c.member_id IS DISTINCT FROM %(author_id)s
+"""
+
+
+def candidates(tx: Connection, change: Change, author_id: int | None) -> list[Candidate]:
+    """The subscribers and the mentioned, except the author, and what each of them may see and wants."""
+    rows = tx.exec_driver_sql(
+        _CANDIDATES,
+        {
+            "activity_id": change.activity_id,
+            "incident_id": change.incident_id,
+            "again": change.again,
+            "member_ids": change.member_ids or [],
+            "author_id": author_id,
+        },
+    )
+    return [Candidate(*row) for row in rows]
+
+
+def unsubscribe_all(tx: Connection, incident_id: int, member_ids: Sequence[int]) -> None:
+    """Ends the subscriptions of those who may no longer see the incident."""
+    tx.exec_driver_sql(
+        "DELETE FROM incident_subscription WHERE incident_id = %(incident_id)s AND member_id = ANY(%(ids)s)",
+        {"incident_id": incident_id, "ids": list(member_ids)},
+    )
+
+
+def want_cards(tx: Connection, incidents: Mapping[int, str | None], held: Held) -> None:
+    """Makes the cards that are missing in the destinations that are held, of `incidents` as for
+    `hold_destinations`.
+    """
+    tx.exec_driver_sql(
+        "INSERT INTO post (destination_id, kind, incident_id, urgency)"
+        " SELECT DISTINCT d.id, 'card', i.id, %(urgency)s"
+        " FROM unnest(%(incident_ids)s::bigint[], %(workspaces)s::text[]) AS i(id, workspace_id)"
+        " JOIN incident_project ip ON ip.incident_id = i.id"
+        " JOIN project_channel pc ON pc.project_id = ip.project_id"
+        " JOIN destination d ON d.workspace_id = i.workspace_id AND d.channel_id = pc.channel_id"
+        " WHERE d.id = ANY(%(held)s) ORDER BY i.id, d.id"
+        " ON CONFLICT (incident_id, destination_id) WHERE kind = 'card' DO NOTHING",
+        {
+            "incident_ids": list(incidents),
+            "workspaces": list(incidents.values()),
+            "held": held.ids,
+            "urgency": int(Urgency.CARD),
+        },
+    )
+
+
+def want_in_threads(tx: Connection, change: Change) -> None:
+    """Has the threads of the incident's cards show an entry of the log, or what became of it.
+
+    Where it was said in the thread itself, it stands there already; a later change to it that was made elsewhere
+    is told in an `amendment`.
+    """
+    tx.exec_driver_sql(
+        "INSERT INTO post (destination_id, kind, incident_id, activity_id, card_id, urgency)"
+        " SELECT c.destination_id,"
+        "        CASE WHEN EXISTS (SELECT FROM thread_reply r WHERE r.activity_id = %(activity_id)s"
+        "                          AND r.destination_id = c.destination_id)"
+        "             THEN 'amendment' ELSE 'mirror' END,"
+        "        c.incident_id, %(activity_id)s, c.id, %(urgency)s"
+        " FROM post c JOIN destination d ON d.id = c.destination_id"
+        " WHERE c.incident_id = %(incident_id)s AND c.kind = 'card'"
+        "   AND d.channel_id IS DISTINCT FROM %(said_in)s"
+        " ON CONFLICT (card_id, activity_id, kind) WHERE card_id IS NOT NULL"
+        " DO UPDATE SET wanted_version = post.wanted_version + 1, due_at = now(), failed_reason = NULL",
+        {
+            "activity_id": change.activity_id,
+            "incident_id": change.incident_id,
+            "said_in": change.said_in,
+            "urgency": int(Urgency.NEWS),
+        },
+    )
+    # Said in the thread itself, it may go beyond what an amendment there tells.
+    tx.exec_driver_sql(
+        "UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = now() FROM destination d"
+        " WHERE d.id = p.destination_id AND p.activity_id = %(activity_id)s AND p.kind = 'amendment'"
+        "   AND d.channel_id = %(said_in)s",
+        {"activity_id": change.activity_id, "said_in": change.said_in},
+    )
+
+
+def want_notifications(
+    tx: Connection, change: Change, recipients: Mapping[int, bool], destination_of: Mapping[int, int]
+) -> None:
+    """Has each of the recipients (by member id: whether they are mentioned) told once of the change.
+
+    What waits for the same person about the same incident becomes one message with it. The destinations' rows are
+    held by the caller.
+    """
+    told = tx.exec_driver_sql(
+        "SELECT r.member_id, r.mention, r.destination_id, p.id FROM"
+        " unnest(%(member_ids)s::bigint[], %(mentions)s::boolean[], %(destinations)s::bigint[])"
+        "   AS r(member_id, mention, destination_id)"
+        " LEFT JOIN LATERAL (SELECT id FROM post WHERE destination_id = r.destination_id"
+        "   AND wanted_version > drawn_version AND kind = 'notification'"
+        "   AND incident_id = %(incident_id)s AND attempted_at IS NULL ORDER BY id DESC LIMIT 1) p ON true"
+        " WHERE NOT EXISTS (SELECT FROM notification n WHERE n.activity_id = %(activity_id)s"
+        "   AND n.member_id = r.member_id AND n.mention = r.mention)",
+        {
+            "member_ids": list(recipients),
+            "mentions": list(recipients.values()),
+            "destinations": [destination_of[member_id] for member_id in recipients],
+            "incident_id": change.incident_id,
+            "activity_id": change.activity_id,
+        },
+    ).all()
+    if not told:
+        return
+    new = [row for row in told if row[3] is None]
+    made = tx.exec_driver_sql(
+        "INSERT INTO post (destination_id, kind, incident_id, urgency, due_at)"
+        " SELECT r.destination_id, 'notification', %(incident_id)s,"
+        "        CASE WHEN r.mention THEN 0 ELSE %(news)s END,"
+        "        now() + CASE WHEN r.mention THEN interval '0' ELSE make_interval(secs => %(settles)s) END"
+        " FROM unnest(%(destinations)s::bigint[], %(mentions)s::boolean[]) AS r(destination_id, mention)"
+        " RETURNING destination_id, id",
+        {
+            "incident_id": change.incident_id,
+            "destinations": [row[2] for row in new],
+            "mentions": [row[1] for row in new],
+            "settles": NOTIFICATION_SETTLES_S,
+            "news": int(Urgency.NEWS),
+        },
+    )
+    post_of: dict[int, int] = dict(made.all())
+    hastened = [row[3] for row in told if row[3] is not None and row[1]]
+    if hastened:
+        tx.exec_driver_sql("UPDATE post SET urgency = 0, due_at = now() WHERE id = ANY(%(ids)s)", {"ids": hastened})
+    tx.exec_driver_sql(
+        "INSERT INTO notification (activity_id, member_id, mention, post_id)"
+        " SELECT %(activity_id)s, r.member_id, r.mention, r.post_id"
+        " FROM unnest(%(member_ids)s::bigint[], %(mentions)s::boolean[], %(posts)s::bigint[])"
+        "   AS r(member_id, mention, post_id)",
+        {
+            "activity_id": change.activity_id,
+            "member_ids": [row[0] for row in told],
+            "mentions": [row[1] for row in told],
+            "posts": [row[3] or post_of[row[2]] for row in told],
+        },
+    )
