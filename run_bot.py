@@ -3,6 +3,7 @@
 
     python3 run_bot.py [serve|demo|migrate|apply|token|doctor|manifest] ...
     python3 run_bot.py test [pytest arguments]
+    python3 run_bot.py check [name of a check ...]
 
 How an environment is found or built is the business of bot/environment.py. Here the syntax is that of very
 old Pythons, with types in comments: a Python that is too old has to get as far as saying so.

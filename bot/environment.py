@@ -54,7 +54,7 @@ RUNTIME_MODULES = (
     "uvicorn",
     "websockets",
 )
-TEST_MODULES = ("httpx", "hypothesis", "playwright", "pytest", "pytest_timeout", "schemathesis", "xdist")
+TEST_MODULES = ("httpx", "hypothesis", "playwright", "pytest", "pytest_cov", "pytest_timeout", "schemathesis", "xdist")
 
 # A file in an environment that was made here. Empty while packages are being installed, then what they were
 # installed for and from. It is written last, so that an install that was killed is known as such.
@@ -75,19 +75,24 @@ class NoEnvironmentError(Exception):
 
 
 def enter(argv: list[str]) -> int:
-    """Run a command of run_bot.py, or pytest for `test`, where the packages are.
+    """Run a command of run_bot.py where the packages are: pytest for `test`, bot/checks.py for `check`.
 
     Returns the exit code, unless this process has become the command: 2 with a sentence on stderr when no
     environment can be had.
     """
-    testing = argv[:1] == ["test"]
+    testing, checking = argv[:1] == ["test"], argv[:1] == ["check"]
     try:
-        python = interpreter_for(TEST_PINS if testing else RUNTIME_PINS)
-    except NoEnvironmentError as error:
+        if checking:
+            python: Path | None = Environment(ROOT / ".venv-checks", CHECK_PINS).complete()
+        else:
+            python = interpreter_for(TEST_PINS if testing else RUNTIME_PINS)
+    except (NoEnvironmentError, OSError) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return BAD_USAGE
     except KeyboardInterrupt:
         return INTERRUPTED
+    if checking:
+        return become([str(python), str(ROOT / "bot" / "checks.py"), *argv[1:]])
     if testing:
         os.chdir(ROOT)
         # "auto" counts cores, and the tests mostly wait: give them every processor that this process may use.
