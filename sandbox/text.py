@@ -63,22 +63,30 @@ def _recognise(match: re.Match[str], workspace: "Workspace", *, resolve: bool) -
     if url := match["url"]:
         return "link", url, ""
     if token := match["token"]:
-        kind, key = token[0], token[1:]
-        if kind == "@" and key in workspace.users:
-            return "user", key, workspace.users[key].name
-        if kind == "#" and key in workspace.channels:
-            return "channel", key, workspace.channels[key].name
-        if kind == "!" and (group := workspace.usergroups.get(key.removeprefix("subteam^"))):
-            return "usergroup", group.id, group.handle
-        if kind == "!" and key in _BROADCASTS:
-            return "broadcast", key, key
-        return None
+        return _of_token(token[0], token[1:], workspace)
     if not resolve:
         return None
     if name := match["channel"]:
         channel = next((c for c in workspace.channels.values() if c.name == name and not c.is_im), None)
         return ("channel", channel.id, name) if channel else None
-    handle = match["handle"]
+    return _of_handle(match["handle"], workspace)
+
+
+def _of_token(kind: str, key: str, workspace: "Workspace") -> tuple[str, str, str] | None:
+    """What `<@U…>`, `<#C…>`, `<!subteam^S…>` or `<!here>` names."""
+    if kind == "@" and key in workspace.users:
+        return "user", key, workspace.users[key].name
+    if kind == "#" and key in workspace.channels:
+        return "channel", key, workspace.channels[key].name
+    if kind == "!" and (group := workspace.usergroups.get(key.removeprefix("subteam^"))):
+        return "usergroup", group.id, group.handle
+    if kind == "!" and key in _BROADCASTS:
+        return "broadcast", key, key
+    return None
+
+
+def _of_handle(handle: str, workspace: "Workspace") -> tuple[str, str, str] | None:
+    """Whom `@handle` names: everybody, a person, or a user group."""
     if handle in _BROADCASTS:
         return "broadcast", handle, handle
     if user := next((u for u in workspace.users.values() if u.name == handle and not u.deleted), None):

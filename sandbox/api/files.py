@@ -6,7 +6,7 @@ from sandbox.api.arguments import Arguments
 from sandbox.blocks import completed
 from sandbox.errors import SlackError
 from sandbox.platform import Platform
-from sandbox.records import Json
+from sandbox.records import Channel, Json
 
 
 def get_upload_url(platform: Platform, arguments: Arguments) -> Json:
@@ -25,24 +25,23 @@ def complete_upload(platform: Platform, arguments: Arguments) -> Json:
     given = arguments.json("files", "invalid_arguments")
     if not isinstance(given, list) or not given or not all(isinstance(f, dict) and f.get("id") for f in given):
         raise SlackError("invalid_arguments", messages=["[ERROR] must be a list of files [json-pointer:/files]"])
-    named = [*arguments.names("channels"), *arguments.names("channel_id")]
-    if any(name in platform.workspace.users for name in named):
-        raise SlackError("channel_not_found")  # a person's id is none here, unlike in chat.postMessage
-    channels = [access.channel_to_speak(platform, name) for name in named]
-    for channel in channels:
-        if not platform.workspace.hears(channel):
-            raise SlackError("not_in_channel")
-    blocks = arguments.json("blocks", "invalid_blocks")
+    channels = _channels(platform, arguments)
     comment = arguments.text("initial_comment")
-    if blocks and not comment:
+    blocks = arguments.json("blocks", "invalid_blocks")
+    if comment:  # which goes without them
+        blocks = None
+    if blocks:
         checks.require_message({"blocks": blocks})
     files = [platform.files.complete(str(f["id"]), f.get("title")) for f in given]
-    rendered = [platform.files.render(file) for file in files]
     for channel in channels:
-        body: Json = {"text": comment or "", "files": rendered, "upload": False, "display_as_bot": False}
-        if blocks and not comment:
-            body["blocks"] = completed(blocks)
-        body["subtype"] = "file_share"
+        body: Json = {
+            "text": comment or "",
+            "files": [platform.files.render(file) for file in files],
+            "upload": False,
+            "display_as_bot": False,
+            **({"blocks": completed(blocks)} if blocks else {}),
+            "subtype": "file_share",
+        }
         message = platform.workspace.post(
             channel, access.bot(platform), body, thread_ts=arguments.text("thread_ts"), by_app=True
         )
@@ -51,6 +50,17 @@ def complete_upload(platform: Platform, arguments: Arguments) -> Json:
             event = events.file_shared(channel, file.id, file.user.id, platform.workspace.next_ts())
             platform.workspace.announce(event, channel)
     return {"files": [platform.files.render(file) for file in files]}
+
+
+def _channels(platform: Platform, arguments: Arguments) -> list[Channel]:
+    """Where the files are to be shared; raises SlackError for what the app may not speak in."""
+    named = [*arguments.names("channels"), *arguments.names("channel_id")]
+    if any(name in platform.workspace.users for name in named):
+        raise SlackError("channel_not_found")  # a person's id is none here, unlike in chat.postMessage
+    channels = [access.channel_to_speak(platform, name) for name in named]
+    if not all(platform.workspace.hears(channel) for channel in channels):
+        raise SlackError("not_in_channel")
+    return channels
 
 
 def info(platform: Platform, arguments: Arguments) -> Json:

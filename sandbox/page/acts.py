@@ -252,16 +252,20 @@ class Acts:
             return {key: None if given is None else _number(asked, "value", 0, 0, 2**33)}
         if kind in ("datepicker", "timepicker"):
             return {key: None if given is None else _moment(kind, _text(asked, "value", 20))}
-        if any(kind.removeprefix("multi_").startswith(ids) for ids in _IDS):
-            if empty is None:
-                return {key: None if given is None else self._known(_text(asked, "value"))}
-            return {key: [self._known(str(one)) for one in _list(given)]}
-        options = [*options_of(control.element), *self._offered.get(_place(asked), [])]
-        options += [control.element[name] for name in ("initial_option",) if name in control.element]
-        options += control.element.get("initial_options", [])
+        choose = self._chooser(control, asked)
         if empty is None:
-            return {key: None if given is None else _option(options, given)}
-        return {key: [_option(options, one) for one in _list(given)]}
+            return {key: None if given is None else choose(given)}
+        return {key: [choose(one) for one in _list(given)]}
+
+    def _chooser(self, control: Control, asked: Json) -> Callable[[Any], Any]:
+        """What turns one choice in a menu into what Slack keeps of it: an id, or a whole option."""
+        if any(control.type.removeprefix("multi_").startswith(ids) for ids in _IDS):
+            return lambda given: self._known(str(given))
+        element = control.element
+        options = [*options_of(element), *self._offered.get(_place(asked), []), *element.get("initial_options", [])]
+        if "initial_option" in element:
+            options.append(element["initial_option"])
+        return lambda given: _option(options, given)
 
     def _known(self, identifier: str) -> str:
         if identifier not in self._workspace.users and identifier not in self._workspace.channels:
