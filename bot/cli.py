@@ -31,7 +31,7 @@ from bot.organization.apply import NotApplicable, apply
 from bot.organization.difference import Kind, Plan
 from bot.organization.file import BadFile, load
 from bot.settings import LogLevel, Mode, Settings, SettingsError
-from storage.errors import Contended, DatabaseAway, EmbeddedPostgresError
+from storage.errors import Contended, DatabaseAway, EmbeddedPostgresError, ReadOnlyServer
 from storage.queries import tokens as stored_tokens
 
 EXIT_OUTSIDE = 1
@@ -39,6 +39,10 @@ EXIT_USAGE = 2
 
 # Of the request URLs of a manifest, a slash command's may be the shortest: 3,000 characters with the path behind it.
 _LONGEST_ADDRESS = 2900
+_READ_ONLY = (
+    "DATABASE_URL: this server is read-only (a standby, or default_transaction_read_only is on there);"
+    " name the primary."
+)
 _DEMO_HINT = "To try the bot without Slack: python run_bot.py demo"
 
 
@@ -59,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(EXIT_OUTSIDE, "Stopped.")
     except (SettingsError, BadFile, NotApplicable, BadUsage) as error:
         return _fail(EXIT_USAGE, str(error))
+    except ReadOnlyServer:
+        return _fail(EXIT_USAGE, _READ_ONLY)
     except DatabaseAway as error:
         return _fail(EXIT_OUTSIDE, _database_sentence(error.__cause__))
     except exc.OperationalError as error:

@@ -19,7 +19,7 @@ from bot.settings import Mode, Settings
 from bot.slack.clients import web_client
 from bot.slack.manifest import SCOPES
 from storage.engine import Store
-from storage.errors import DatabaseAway, EmbeddedPostgresError
+from storage.errors import DatabaseAway, EmbeddedPostgresError, ReadOnlyServer
 from storage.migrate import revisions
 from storage.queries import delivery_failures, pacing, posts
 from storage.queries import doctor as queries
@@ -86,8 +86,7 @@ def _everything(settings: Settings, now: Callable[[], datetime]) -> Iterator[Fin
         with open_database(settings) as url:
             store = Store.open(url)
             try:
-                with store.read() as connection:
-                    yield Finding("database", queries.server(connection))
+                yield _database(store)
                 schema = _schema(store)
                 yield schema
                 if schema.mend is None:
@@ -118,6 +117,20 @@ def _settings(settings: Settings) -> Finding:
             "Create the Slack app from `python run_bot.py manifest`, and put its tokens into the environment or .env.",
         )
     return Finding("settings", "Socket Mode" if settings.mode is Mode.SOCKET else "HTTP mode")
+
+
+def _database(store: Store) -> Finding:
+    with store.read() as connection:
+        server = queries.server(connection)
+    try:
+        store.ensure_writable()
+    except ReadOnlyServer:
+        return Finding(
+            "database",
+            f"{server}, which is read-only: a standby, or default_transaction_read_only is on there",
+            "Have DATABASE_URL name the primary.",
+        )
+    return Finding("database", server)
 
 
 def _schema(store: Store) -> Finding:

@@ -14,7 +14,7 @@ import psycopg2
 from psycopg2.extensions import connection as PgConnection
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
 
-from storage.errors import DatabaseAway, plain
+from storage.errors import DatabaseAway, ReadOnlyServer, plain
 from storage.guard import Guard
 
 # Slack waits three seconds for an answer; every wait on the way is a part of that.
@@ -148,7 +148,7 @@ class Store:
 
         Raises DatabaseAway.
         """
-        with plain_errors(), self._reading.connect() as connection:
+        with self._errors(), self._reading.connect() as connection:
             yield connection
 
     @contextmanager
@@ -157,7 +157,7 @@ class Store:
 
         Raises DatabaseAway, Contended. Nothing is sent to Slack inside it.
         """
-        with plain_errors(), self._writing.begin() as connection:
+        with self._errors(), self._writing.begin() as connection:
             connection.info.pop(OUTBOX_WRITTEN, None)
             yield connection
             at_once: bool | None = connection.info.pop(OUTBOX_WRITTEN, None)
@@ -180,6 +180,33 @@ class Store:
         finally:
             connection.close()
 
+    def ensure_writable(self) -> None:
+        """Returns when a server is reached that takes changes. Raises ReadOnlyServer, DatabaseAway.
+
+        Connections that are left of a time before a failover are replaced.
+        """
+        for pooled in (True, False):
+            with plain_errors(), self._writing.connect() as connection:
+                if not is_read_only(connection):
+                    return
+            if pooled:
+                self._replace_connections()
+        raise ReadOnlyServer
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            with plain_errors():
+                yield
+        except ReadOnlyServer:
+            self._replace_connections()
+            raise
+
+    def _replace_connections(self) -> None:
+        """Has new connections opened: after a failover, the old ones lead to the server that was the primary."""
+        self._reading.dispose()
+        self._writing.dispose()
+
     def close(self) -> None:
         """Closes the pools' connections."""
         if self._guard:
@@ -188,11 +215,15 @@ class Store:
         self._writing.dispose()
 
 
+def is_read_only(connection: Connection) -> bool:
+    """Whether the server takes no changes: a standby, or one that is told to take none."""
+    return bool(connection.exec_driver_sql("SHOW transaction_read_only").scalar_one() == "on")
+
+
 def answers(store: Store) -> bool:
     """Whether the database can be used now."""
     try:
-        with store.read() as connection:
-            connection.exec_driver_sql("SELECT 1")
+        store.ensure_writable()
     except DatabaseAway:
         return False
     return True
@@ -206,4 +237,6 @@ def plain_errors() -> Iterator[None]:
     except exc.TimeoutError as error:
         raise DatabaseAway("no free connection") from error
     except exc.DBAPIError as error:
+        if error.connection_invalidated:  # whatever the driver calls it
+            raise plain(error.orig) or DatabaseAway("the connection was lost") from error
         raise plain(error.orig) or error from error

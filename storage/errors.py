@@ -7,7 +7,14 @@ from psycopg2 import errors
 
 
 class DatabaseAway(Exception):
-    """The database cannot be reached or does not answer in time. Nothing was changed."""
+    """The database cannot be reached, does not answer in time or takes no changes. Nothing was changed."""
+
+
+class ReadOnlyServer(DatabaseAway):
+    """The server takes no changes: a standby, or one that was the primary until a failover."""
+
+    def __init__(self) -> None:
+        super().__init__("the server is read-only")
 
 
 class Contended(Exception):
@@ -18,13 +25,19 @@ class EmbeddedPostgresError(Exception):
     """The embedded PostgreSQL cannot run. The text is a sentence for whoever started the bot, with the way out."""
 
 
+# Where psycopg2 has them among the errors of a transaction, and not of operation.
+_ENDED_BY_THE_SERVER = errors.IdleInTransactionSessionTimeout | errors.TransactionTimeout
+
+
 def plain(error: BaseException | None) -> DatabaseAway | Contended | None:
     """What an error of the driver comes to; None for one that is a defect of the program."""
     if isinstance(error, errors.LockNotAvailable | errors.DeadlockDetected):
         return Contended(str(error))
     if isinstance(error, errors.QueryCanceled):
         return DatabaseAway("no answer in time")
-    if isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError):
+    if isinstance(error, errors.ReadOnlySqlTransaction):
+        return ReadOnlyServer()
+    if isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError | _ENDED_BY_THE_SERVER):
         return DatabaseAway(str(error).strip() or "not reachable")
     return None
 

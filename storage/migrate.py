@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import URL, Connection, text
 
-from storage.engine import Store, create_pool, plain_errors
-from storage.errors import Contended, DatabaseAway
+from storage.engine import Store, create_pool, is_read_only, plain_errors
+from storage.errors import Contended, DatabaseAway, ReadOnlyServer
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -84,11 +84,13 @@ def migrate(url: str | URL) -> tuple[str | None, str]:
     """Runs what is missing. Gives the revisions before and after; several callers at once are safe.
 
     A database that a later version has already migrated is left as it is. What others hold is waited for, a moment at
-    a time. Raises DatabaseAway, also where that goes on for too long.
+    a time. Raises DatabaseAway, also where that goes on for too long; ReadOnlyServer, even where nothing is missing.
     """
     engine = create_pool(url, statement_timeout_ms=0)
     try:
         with plain_errors(), engine.connect() as connection, _only_one(connection):
+            if is_read_only(connection):
+                raise ReadOnlyServer
             before = _found(connection)
             connection.commit()
             if before == HEAD:

@@ -25,7 +25,7 @@ from bot.intake.sentry import signature_fits
 from bot.intake.together import Together
 from bot.intake.tokens import TOKEN_PREFIX, SecretBox, Source
 from storage.engine import Store
-from storage.errors import Contended, DatabaseAway
+from storage.errors import Contended, DatabaseAway, ReadOnlyServer
 from storage.migrate import schema_is_current
 
 log = structlog.get_logger(__name__)
@@ -278,7 +278,10 @@ def create_http_app(
 
 def _database(store: Store) -> dict[str, str]:
     try:
+        store.ensure_writable()
         current = schema_is_current(store)
+    except ReadOnlyServer:
+        return {"database": "is read-only", "schema": "not known"}
     except DatabaseAway:
         return {"database": "cannot be used", "schema": "not known"}
     return {"database": "ok", "schema": "ok" if current else "older than the program: python run_bot.py migrate"}
