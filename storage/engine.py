@@ -6,14 +6,17 @@ Nothing else in the project creates engines or opens connections.
 from __future__ import annotations
 
 import select
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, cast
 
 import psycopg2
 from psycopg2.extensions import connection as PgConnection
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
 
+from storage.clock import Clock
 from storage.errors import DatabaseAway, ReadOnlyServer, plain
 from storage.guard import Guard
 
@@ -109,10 +112,15 @@ class Store:
     a connection between the two would cost a round trip each time.
     """
 
-    def __init__(self, reading: Engine, writing: Engine, *, hung_after_s: float | None = None) -> None:
+    def __init__(
+        self, reading: Engine, writing: Engine, *, hung_after_s: float | None = None, clock: Clock | None = None
+    ) -> None:
         self._reading = reading
         self._writing = writing
         self._guard = Guard((reading, writing), hung_after_s) if hung_after_s else None
+        self.clock = clock or Clock()  # what time it is, for everything that decides by time
+        self._keeps_clock = self.clock.follow(self._database_time)
+        event.listen(reading, "connect", self._hear_time)
         # Called after each commit that left something in the outbox, with whether it is to be sent at once (False:
         # only alerts made it). Must return at once.
         self.on_outbox: Callable[[bool], None] = lambda _at_once: None
@@ -125,17 +133,31 @@ class Store:
         size: int = POOL_SIZE,
         wait_s: float = POOL_TIMEOUT_S,
         hung_after_s: float | None = HUNG_AFTER_S,
+        clock: Clock | None = None,
     ) -> Store:
         """A store at that URL, with two pools of at most `size` connections, for which is waited `wait_s` seconds.
 
-        `hung_after_s` is the longest that a connection may be held; None: as long as it takes. Connects at first
-        use, not now.
+        `hung_after_s` is the longest that a connection may be held; None: as long as it takes. `clock` is that of
+        another store of this process, or a new one that is to be this one's. Connects at first use, not now.
         """
         return cls(
             create_pool(url, autocommit=True, size=size, wait_s=wait_s),
             create_pool(url, size=size, wait_s=wait_s),
             hung_after_s=hung_after_s,
+            clock=clock,
         )
+
+    def _database_time(self) -> datetime:
+        with self.read() as connection:
+            said: datetime = connection.exec_driver_sql("SELECT clock_timestamp()").scalar_one()
+        return said
+
+    def _hear_time(self, driver: Any, _record: Any) -> None:
+        """A new connection may lead to another server, whose clock is another one."""
+        asked = time.monotonic()
+        with driver.cursor() as cursor:
+            cursor.execute("SELECT clock_timestamp()")
+            self.clock.hear(cursor.fetchone()[0], asked)
 
     @property
     def url(self) -> URL:
@@ -209,6 +231,8 @@ class Store:
 
     def close(self) -> None:
         """Closes the pools' connections."""
+        if self._keeps_clock:
+            self.clock.stop()
         if self._guard:
             self._guard.close()
         self._reading.dispose()

@@ -287,7 +287,7 @@ class DeliveryService:
 
 def own_store(store: Store) -> Store:
     """A store of delivery's own on the same database."""
-    return Store.open(store.url, size=POOL_SIZE, wait_s=POOL_WAIT_S, hung_after_s=HUNG_AFTER_S)
+    return Store.open(store.url, size=POOL_SIZE, wait_s=POOL_WAIT_S, hung_after_s=HUNG_AFTER_S, clock=store.clock)
 
 
 def _workspace_client(installation: Installation, api_url: str, pace: Pace) -> WorkspaceClient:
