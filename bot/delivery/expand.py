@@ -92,11 +92,11 @@ def _recipients(tx: Connection, change: Change, audience: Audience) -> dict[int,
     if change.activity_id is None or audience.deleted or audience.type not in _TOLD:
         return {}
     found = expansion.candidates(tx, change, audience.author_id)
-    blind = [one.member_id for one in found if not one.sees or not one.present]
+    blind = [one.member_id for one in found if not one.sees]
     if blind:
         expansion.unsubscribe_all(tx, change.incident_id, blind)
     return {
         one.member_id: one.mention
         for one in found
-        if one.sees and one.present and (one.notify == "all" or (one.notify == "mentions" and one.mention))
+        if one.sees and (one.notify == "all" or (one.notify == "mentions" and one.mention))
     }

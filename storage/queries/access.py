@@ -12,9 +12,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from storage.models import Member, SlackPerson
 from storage.prepared import Prepared
+from storage.queries.visibility import SEES_ALL_PROJECTS, VISIBLE_PROJECTS, sees_incident
 
 # Written out rather than composed of columns: it stands before every answer of the bot.
-_SEES_ALL = "(o.open_membership OR m.superuser OR m.role IN ('owner', 'manager'))"
 _WHO = """
 SELECT o.id AS organization_id, o.slug, o.name AS organization, o.incidents, o.open_membership, o.shared_channels,
        p.user_id IS NOT NULL AS known, p.date_checked, p.home_team, p.timezone,
@@ -28,32 +28,19 @@ LEFT JOIN slack_person p ON p.workspace_id = w.id AND p.user_id = %(user_id)s
 LEFT JOIN member m ON m.id = p.member_id AND m.organization_id = o.id AND m.date_removed IS NULL
 WHERE w.id = %(workspace_id)s
 """
-_PROJECTS = """
-       CASE WHEN m.id IS NULL THEN '{}'
-            WHEN sees_all THEN ARRAY(SELECT pr.id FROM project pr WHERE pr.organization_id = o.id)
-            ELSE ARRAY(SELECT DISTINCT pr.id
-                       FROM member_team mt
-                       JOIN project_team pt ON pt.team_id = mt.team_id
-                       JOIN project pr ON pr.id = pt.project_id
-                       WHERE mt.member_id = m.id AND pr.organization_id = o.id) END""".replace("sees_all", _SEES_ALL)
-_CALLER = _WHO.format(sees_all=_SEES_ALL, projects=_PROJECTS)
+_CALLER = _WHO.format(sees_all=SEES_ALL_PROJECTS, projects=VISIBLE_PROJECTS)
 # For a question about all projects: which they are makes no difference, and there may be thousands.
-_CALLER_OF_ALL = _WHO.format(sees_all=_SEES_ALL, projects="NULL::bigint[]")
+_CALLER_OF_ALL = _WHO.format(sees_all=SEES_ALL_PROJECTS, projects="NULL::bigint[]")
 _CALLER_TYPES = {"workspace_id": "text", "user_id": "text"}
 _STANDING = Prepared(_CALLER, _CALLER_TYPES)
 
 # The same for members, when something concerns them that they did not ask for (mentions, notifications).
-_VISIBLE_TO = """
+_VISIBLE_TO = f"""
 SELECT m.id
 FROM member m JOIN organization o ON o.id = m.organization_id
-WHERE m.id = ANY(%(member_ids)s) AND m.organization_id = %(organization_id)s AND m.date_removed IS NULL
-  AND o.incidents
-  AND EXISTS (SELECT FROM incident_project ip
-              WHERE ip.incident_id = %(incident_id)s
-                AND (o.open_membership OR m.superuser OR m.role IN ('owner', 'manager')
-                     OR EXISTS (SELECT FROM project_team pt JOIN member_team mt ON mt.team_id = pt.team_id
-                                WHERE pt.project_id = ip.project_id AND mt.member_id = m.id)))
-"""
+WHERE m.id = ANY(%(member_ids)s) AND m.organization_id = %(organization_id)s
+  AND {sees_incident("%(incident_id)s")}
+"""  # noqa: S608 - composed of constants
 
 
 @dataclass(frozen=True, slots=True)

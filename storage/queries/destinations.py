@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from storage.queries.visibility import CHANNELS_OF_PROJECTS
 from storage.values import Urgency
 
 
@@ -52,17 +53,16 @@ def mark_due(tx: Connection, destination_id: int, urgency: Urgency) -> None:
 
 
 # The channels that projects of these incidents name, each in its incident's workspace.
-_NAMED = """
+_NAMED = f"""
 named AS (
   SELECT i.id AS incident_id, i.workspace_id, pc.channel_id
   FROM unnest(%(incident_ids)s::bigint[], %(workspaces)s::text[]) AS i(id, workspace_id)
-  JOIN incident_project ip ON ip.incident_id = i.id
-  JOIN project_channel pc ON pc.project_id = ip.project_id
+  JOIN ({CHANNELS_OF_PROJECTS}) ON ip.incident_id = i.id
   WHERE i.workspace_id IS NOT NULL
 ), person AS (
   SELECT * FROM unnest(%(person_workspaces)s::text[], %(member_ids)s::bigint[]) AS p(workspace_id, member_id)
 )
-"""
+"""  # noqa: S608 - composed of constants
 _MAKE_DESTINATIONS = f"""
 WITH {_NAMED}
 INSERT INTO destination (workspace_id, channel_id, member_id)

@@ -24,6 +24,7 @@ from storage.digest_rows import (
 )
 from storage.queries.activity import READABLE, entry_from, mentions_of
 from storage.queries.listing import like
+from storage.queries.visibility import SEES_ALL_PROJECTS, VISIBLE_PROJECTS
 from storage.rows import Mentions
 from storage.values import Status
 
@@ -131,23 +132,19 @@ def digests_of_file(connection: Connection, organization_id: int) -> list[FileDi
 
 # --- whose it is -------------------------------------------------------------------------------------------
 
-_OWNER = """
+_OWNER = f"""
 SELECT o.id, o.name, o.incidents, o.open_membership, o.shared_channels,
        m.id, m.name, m.email, m.role, m.superuser, m.date_removed IS NULL,
-       coalesce(o.open_membership OR m.superuser OR m.role IN ('owner', 'manager'), false),
+       {SEES_ALL_PROJECTS},
        ARRAY(SELECT mt.team_id FROM member_team mt WHERE mt.member_id = m.id),
-       ARRAY(SELECT pr.id FROM project pr
-             WHERE pr.organization_id = o.id
-               AND (o.open_membership OR m.superuser OR m.role IN ('owner', 'manager')
-                    OR EXISTS (SELECT FROM project_team pt JOIN member_team mt ON mt.team_id = pt.team_id
-                               WHERE pt.project_id = pr.id AND mt.member_id = m.id))),
+       {VISIBLE_PROJECTS},
        p.user_id IS NULL OR p.member_id = m.id, p.date_checked
 FROM digest d
 JOIN organization o ON o.id = d.organization_id
 JOIN member m ON m.id = d.owner_id
 LEFT JOIN slack_person p ON p.workspace_id = d.workspace_id AND p.user_id = d.owner_user_id
 WHERE d.id = %(digest_id)s
-"""
+"""  # noqa: S608 - composed of constants
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,35 +10,36 @@ from storage.queries.activity import READABLE, entry_from, mentions_of
 from storage.queries.destinations import Target
 from storage.queries.incidents import incident_details, incident_head_by_id
 from storage.queries.posts import DuePost
+from storage.queries.visibility import (
+    CHANNELS_OF_PROJECTS,
+    projects_shown_in_channel,
+    sees_incident,
+    sees_project,
+    shown_in_channel,
+)
 from storage.rows import CardContent, Mentions, NotificationContent, ThreadContent, ToldEntry
 
 _ENTRY = "a.id, a.type, a.member_id, m.name, a.value, a.previous_value, a.comment, a.date_added, a.date_edited"
 
-_READER = """
-SELECT EXISTS (SELECT FROM incident_project ip
-               WHERE ip.incident_id = %(incident_id)s AND m.date_removed IS NULL
-                 AND (o.open_membership OR m.superuser OR m.role IN ('owner', 'manager')
-                      OR EXISTS (SELECT FROM project_team pt JOIN member_team mt ON mt.team_id = pt.team_id
-                                 WHERE pt.project_id = ip.project_id AND mt.member_id = m.id))),
+_READER = f"""
+SELECT {sees_incident("%(incident_id)s")},
        EXISTS (SELECT FROM incident_subscription s
                WHERE s.incident_id = %(incident_id)s AND s.member_id = m.id),
        m.notify
 FROM member m JOIN organization o ON o.id = m.organization_id WHERE m.id = %(member_id)s
-"""
+"""  # noqa: S608 - composed of constants
 
 # A card in a channel whose project the reader sees: the others are none of their business.
-_CARD_FOR_READER = """
+_CARD_FOR_READER = f"""
 SELECT d.channel_id, c.ts
 FROM post c JOIN destination d ON d.id = c.destination_id
 JOIN member m ON m.id = %(member_id)s JOIN organization o ON o.id = m.organization_id
 WHERE c.incident_id = %(incident_id)s AND c.kind = 'card' AND c.ts IS NOT NULL AND d.failed_reason IS NULL
-  AND EXISTS (SELECT FROM incident_project ip JOIN project_channel pc ON pc.project_id = ip.project_id
+  AND EXISTS (SELECT FROM {CHANNELS_OF_PROJECTS}
               WHERE ip.incident_id = c.incident_id AND pc.channel_id = d.channel_id
-                AND (o.open_membership OR m.superuser OR m.role IN ('owner', 'manager')
-                     OR EXISTS (SELECT FROM project_team pt JOIN member_team mt ON mt.team_id = pt.team_id
-                                WHERE pt.project_id = ip.project_id AND mt.member_id = m.id)))
+                AND {sees_project("ip.project_id")})
 ORDER BY c.id LIMIT 1
-"""
+"""  # noqa: S608 - composed of constants
 
 
 def notification_content(tx: Connection, post: DuePost, target: Target, most: int) -> NotificationContent | None:
@@ -87,9 +88,7 @@ def tell_the_rest_later(tx: Connection, post: DuePost, last_id: int) -> None:
 def card_content(tx: Connection, post: DuePost, target: Target) -> CardContent | None:
     """What a channel may know of an incident; None when none of its projects names the channel (any more)."""
     row = tx.exec_driver_sql(
-        "SELECT i.identifier, ARRAY(SELECT ip.project_id FROM incident_project ip"
-        "   JOIN project_channel pc ON pc.project_id = ip.project_id"
-        "   WHERE ip.incident_id = i.id AND pc.channel_id = %(channel_id)s)"
+        f"SELECT i.identifier, {projects_shown_in_channel('i.id', '%(channel_id)s')}"  # noqa: S608
         " FROM incident i WHERE i.id = %(incident_id)s",
         {"incident_id": post.incident_id, "channel_id": target.channel_id},
     ).first()
@@ -127,8 +126,7 @@ def thread_content(tx: Connection, post: DuePost, target: Target) -> ThreadConte
         f"SELECT {_ENTRY}, a.date_deleted IS NOT NULL, c.ts,"  # noqa: S608
         " EXISTS (SELECT FROM thread_reply r WHERE r.activity_id = a.id"
         "         AND r.destination_id = c.destination_id AND r.gone),"
-        " EXISTS (SELECT FROM incident_project ip JOIN project_channel pc ON pc.project_id = ip.project_id"
-        "         WHERE ip.incident_id = a.incident_id AND pc.channel_id = %(channel_id)s)"
+        f" {shown_in_channel('a.incident_id', '%(channel_id)s')}"
         " FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id"
         " JOIN post c ON c.id = %(card_id)s WHERE a.id = %(activity_id)s",
         {"activity_id": post.activity_id, "card_id": post.card_id, "channel_id": target.channel_id},

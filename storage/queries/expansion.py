@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from storage.queries.destinations import Held
+from storage.queries.visibility import CHANNELS_OF_PROJECTS, sees_incident
 from storage.values import Urgency
 
 # How long a message to one person about one incident waits for what may follow at once.
@@ -98,10 +99,9 @@ class Candidate:
     mention: bool
     notify: str
     sees: bool
-    present: bool
 
 
-_CANDIDATES = """
+_CANDIDATES = f"""
 WITH mentioned AS (
   SELECT member_id FROM comment_mention WHERE activity_id = %(activity_id)s AND member_id IS NOT NULL
   UNION
@@ -116,15 +116,10 @@ WITH mentioned AS (
     AND NOT EXISTS (SELECT FROM mentioned m WHERE m.member_id = s.member_id)
 )
 SELECT c.member_id, c.mention, m.notify,
-       EXISTS (SELECT FROM incident_project ip
-               WHERE ip.incident_id = %(incident_id)s
-                 AND (o.open_membership OR m.superuser OR m.role IN ('owner', 'manager')
-                      OR EXISTS (SELECT FROM project_team pt JOIN member_team mt ON mt.team_id = pt.team_id
-                                 WHERE pt.project_id = ip.project_id AND mt.member_id = m.id))),
-       m.date_removed IS NULL
+       {sees_incident("%(incident_id)s")}
 FROM candidate c JOIN member m ON m.id = c.member_id JOIN organization o ON o.id = m.organization_id
-WHERE c.member_id IS DISTINCT FROM %(author_id)s
-"""
+WHERE o.incidents AND c.member_id IS DISTINCT FROM %(author_id)s
+"""  # noqa: S608 - composed of constants
 
 
 def candidates(tx: Connection, change: Change, author_id: int | None) -> list[Candidate]:
@@ -155,11 +150,10 @@ def want_cards(tx: Connection, incidents: Mapping[int, str | None], held: Held) 
     `hold_destinations`.
     """
     tx.exec_driver_sql(
-        "INSERT INTO post (destination_id, kind, incident_id, urgency)"
+        "INSERT INTO post (destination_id, kind, incident_id, urgency)"  # noqa: S608 - composed of constants
         " SELECT DISTINCT d.id, 'card', i.id, %(urgency)s"
         " FROM unnest(%(incident_ids)s::bigint[], %(workspaces)s::text[]) AS i(id, workspace_id)"
-        " JOIN incident_project ip ON ip.incident_id = i.id"
-        " JOIN project_channel pc ON pc.project_id = ip.project_id"
+        f" JOIN ({CHANNELS_OF_PROJECTS}) ON ip.incident_id = i.id"
         " JOIN destination d ON d.workspace_id = i.workspace_id AND d.channel_id = pc.channel_id"
         " WHERE d.id = ANY(%(held)s) ORDER BY i.id, d.id"
         " ON CONFLICT (incident_id, destination_id) WHERE kind = 'card' DO NOTHING",

@@ -14,6 +14,7 @@ from storage.prepared import Prepared
 from storage.queries import outbox
 from storage.queries.access import Ahead, with_caller
 from storage.queries.activity import READABLE, entry_from, mentions_in
+from storage.queries.visibility import of_given_projects
 from storage.rows import IncidentDetails, IncidentHead, Mentions, NewIncident, Seen
 from storage.values import NO_TEAM, Status, StatusMethod
 
@@ -40,8 +41,7 @@ LEFT JOIN LATERAL (SELECT a.*, m.name FROM incident_activity a LEFT JOIN member 
                    WHERE a.incident_id = i.id AND {READABLE}
                    ORDER BY a.date_added DESC, a.id DESC LIMIT 1) latest ON true
 WHERE i.organization_id = %(organization_id)s AND i.identifier = %(identifier)s
-  AND EXISTS (SELECT FROM incident_project ip
-              WHERE ip.incident_id = i.id AND ip.project_id = ANY(%(project_ids)s) OFFSET 0)
+  AND {of_given_projects("i.id")}
 """  # noqa: S608
 _DETAILS_TYPES = {
     "organization_id": "bigint",
@@ -114,13 +114,12 @@ def incident_details(
     )
 
 
-_HEAD_SQL = """
+_HEAD_SQL = f"""
 SELECT i.id, i.identifier, i.title, i.status, i.status_before_closing, i.date_started, i.date_closed
 FROM incident i
 WHERE i.organization_id = %(organization_id)s AND i.identifier = %(identifier)s
-  AND EXISTS (SELECT FROM incident_project ip
-              WHERE ip.incident_id = i.id AND ip.project_id = ANY(%(project_ids)s) OFFSET 0)
-"""
+  AND {of_given_projects("i.id")}
+"""  # noqa: S608 - composed of constants
 _HEAD_TYPES = {"organization_id": "bigint", "identifier": "bigint", "project_ids": "bigint[]"}
 _HEAD = Prepared(_HEAD_SQL, _HEAD_TYPES)
 # No key of an incident ever changes, so what refers to it (delivery's rows) need not wait for whoever changes it.

@@ -1,0 +1,133 @@
+"""Every statement that reads incidents is built from the one rule of who may see them, or stands below with a reason.
+
+A new query that reads an incident table fails here until it uses `storage.queries.visibility`, or somebody says why
+it need not.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import storage.queries
+from storage.queries import visibility
+
+_READS = re.compile(
+    r"\b(FROM|JOIN|UPDATE|USING|,)\s+incident(_\w+)?\b|\bIncident(Project|Activity|Seen|Subscription)?\b"
+)
+_PIECES = [name for name in vars(visibility) if not name.startswith("_") and name != "annotations"]
+_RULE = re.compile("|".join([*_PIECES, re.escape("%(project_ids)s")]))
+
+# What needs no rule, by the reason. What follows an incident by its id is called with one that the rule let through.
+_FOLLOWS = "follows an incident that was found by the rule"
+_RECEIVES = "takes an alert in: nobody reads what it finds"
+_OPERATES = "serves the operator's `apply`, who sees the database"
+_MAINTAINS = "keeps delivery's rows; what a message shows is read by rendering's statements"
+EXEMPT = {
+    "activity._LOG": _FOLLOWS,
+    "activity.add_activity": _FOLLOWS,
+    "activity.comment_by_id": _FOLLOWS,
+    "activity.empty_comment": _FOLLOWS,
+    "activity.place_of": _FOLLOWS,
+    "activity.rewrite_comment": _FOLLOWS,
+    "delivery_failures.recover_channel": _MAINTAINS,
+    "digests._Statement.of_lately": "its condition of projects is set from the owner's in __init__",
+    "digests._Statement.of_open": "its condition of projects is set from the owner's in __init__",
+    "digests.news": "reads from of_lately",
+    "digests.open_page": "reads from of_open",
+    "drawing.identifier_of": _FOLLOWS,
+    "drawing.notification_content": "asks _READER, which is the rule, in the same transaction",
+    "drawing.tell_the_rest_later": _MAINTAINS,
+    "expansion._TAKE": _MAINTAINS,
+    "expansion.audiences": "finds whose incident it is; who sees it is asked by _CANDIDATES",
+    "expansion.unsubscribe_all": "removes those who no longer see it",
+    "expansion.want_in_threads": _MAINTAINS,
+    "expansion.want_notifications": _MAINTAINS,
+    "incidents._HEAD_COLUMNS": "columns alone",
+    "incidents._OPEN": "opens incidents",
+    "incidents.give_up_dedup_key_if_taken": _RECEIVES,
+    "incidents.ids_in_projects": "is given the projects that its caller sees",
+    "incidents.incident_by_dedup_key": _RECEIVES,
+    "incidents.incident_head_by_id": _FOLLOWS,
+    "incidents.project_ids_of": _FOLLOWS,
+    "incidents.set_status": _FOLLOWS,
+    "incidents.unsubscribe": _FOLLOWS,
+    "intake._FORGET": _RECEIVES,
+    "intake._INCIDENTS": _RECEIVES,
+    "intake._KEEP": _RECEIVES,
+    "intake.hold_memories": _RECEIVES,
+    "listing._Page._near_of_all": "for who sees every project of the organization that it names",
+    "listing._Page._of_others": "further conditions on what _branch lets through",
+    "listing._Page._passes": "further conditions on what _branch lets through",
+    "listing._Page.drawn": "draws the ids that newest, near or picked let through",
+    "organization.count_incidents": _OPERATES,
+    "organization.open_incidents_only_of": _OPERATES,
+    "organization.remove_teams": _OPERATES,
+    "outbox.audience_changed": _MAINTAINS,
+    "outbox.switched_on": _MAINTAINS,
+    "posts.next_post": _MAINTAINS,
+    "threads.card_at": "finds the card of a reply; the handler looks its incident up by the rule",
+}
+
+
+def _units(source: str, module: str) -> Iterator[tuple[str, str]]:
+    """The statements of a module and the methods of its classes: name and source, without docstrings."""
+    for node in ast.parse(source).body:
+        parts = node.body if isinstance(node, ast.ClassDef) else [node]
+        prefix = f"{module}.{node.name}" if isinstance(node, ast.ClassDef) else module
+        for part in parts:
+            match part:
+                case ast.FunctionDef(name=name):
+                    body = part.body[1:] if ast.get_docstring(part) is not None else part.body
+                case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                    body = [part]
+                case _:
+                    continue
+            yield f"{prefix}.{name}", "\n".join(ast.get_source_segment(source, one) or "" for one in body)
+
+
+def _reading(folder: Path) -> dict[str, bool]:
+    """By name: what reads incidents, and whether it uses the rule."""
+    found = {}
+    for path in sorted(folder.glob("*.py")):
+        if path.stem != "visibility":
+            for name, source in _units(path.read_text(), path.stem):
+                if _READS.search(source):
+                    found[name] = bool(_RULE.search(source))
+    return found
+
+
+@pytest.fixture(scope="module")
+def reading() -> dict[str, bool]:
+    return _reading(Path(storage.queries.__path__[0]))
+
+
+def test_every_statement_that_reads_incidents_uses_the_rule_or_says_why_not(reading: dict[str, bool]) -> None:
+    unruled = {name for name, ruled in reading.items() if not ruled}
+    assert unruled - EXEMPT.keys() == set(), "use storage.queries.visibility, or add a reason here"
+    assert EXEMPT.keys() - unruled == set(), "these reasons are no longer needed"
+    assert sum(reading.values()) >= 10
+
+
+def test_a_statement_without_the_rule_is_found(tmp_path: Path) -> None:
+    (tmp_path / "leaks.py").write_text('COUNT = "SELECT count(*) FROM incident WHERE organization_id = %(id)s"\n')
+    (tmp_path / "fine.py").write_text(
+        'def titles(c):\n    """Reads FROM incident."""\n'
+        "    return c.execute(f\"SELECT title FROM incident i WHERE {of_given_projects('i.id')}\")\n"
+    )
+    assert _reading(tmp_path) == {"leaks.COUNT": False, "fine.titles": True}
+
+
+def test_the_rule_is_written_once() -> None:
+    """Roles and open membership decide in one module; elsewhere they are columns."""
+    folder = Path(storage.queries.__path__[0])
+    again = [
+        path.name
+        for path in sorted(folder.glob("*.py"))
+        if re.search(r"open_membership OR|m\.role IN", path.read_text())
+    ]
+    assert again == ["visibility.py"]
