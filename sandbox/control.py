@@ -126,6 +126,8 @@ class NewChannel(Body):
     name: str
     private: bool = False
     shared_with: str | None = None
+    hosted_by: str | None = None
+    org_shared: bool = False
     bot_in: bool = True
     members: list[str] | None = None
     announced: bool = False

@@ -25,19 +25,29 @@ def subscription(event: Mapping[str, object]) -> str:
 
 
 def wrap(
-    event: Json, *, app: App, team_id: str, source_team: str, shared: bool, channel_id: str | None, at: float
+    event: Json,
+    *,
+    app: App,
+    team_id: str,
+    enterprise: Json | None,
+    source_team: str,
+    channel: Channel | None,
+    at: float,
 ) -> Json:
     """The `event_callback` for an inner event.
 
-    `source_team` is the workspace where it happened: another company's for someone in a shared channel,
-    while the context and the authorization name the workspace the app is installed in.
+    `source_team` is the workspace where it happened: another company's for someone in a shared channel, and for
+    everybody in a channel that another workspace hosts. The authorization names the workspace the app is installed
+    in; the context does so here too, though Slack has been seen to name the other side there.
     """
-    context = {"et": event["type"], "tid": team_id, "aid": app.app_id, "cid": channel_id or ""}
-    return {
+    enterprise_id = enterprise["id"] if enterprise else None
+    shared = bool(channel and channel.shared_with)
+    context = {"et": event["type"], "tid": team_id, "aid": app.app_id, "cid": channel.id if channel else ""}
+    wrapped = {
         "token": app.verification_token,
-        "team_id": source_team,
+        "team_id": channel.hosted_by if channel and channel.hosted_by else source_team,
         "context_team_id": team_id,
-        "context_enterprise_id": None,
+        "context_enterprise_id": enterprise_id,
         "api_app_id": app.app_id,
         "event": event,
         "type": "event_callback",
@@ -45,7 +55,7 @@ def wrap(
         "event_time": int(at),
         "authorizations": [
             {
-                "enterprise_id": None,
+                "enterprise_id": enterprise_id,
                 "team_id": team_id,
                 "user_id": app.bot_user_id,
                 "is_bot": True,
@@ -55,6 +65,9 @@ def wrap(
         "is_ext_shared_channel": shared,
         "event_context": "4-" + base64.urlsafe_b64encode(json.dumps(context).encode()).decode(),
     }
+    if enterprise_id and not shared:
+        wrapped["enterprise_id"] = enterprise_id
+    return wrapped
 
 
 def _placed(channel: Channel, event_ts: str) -> Json:
@@ -99,6 +112,9 @@ def app_mention(channel: Channel, posted: Message, author: User, team_id: str) -
     """`app_mention`: beside the `message` event for the same words."""
     event = posted.render() | {"type": "app_mention"}
     event.pop("subtype", None)
+    if channel.hosted_by:
+        # `team` is then the host's for everybody, and where the author belongs stands beside it.
+        event |= {"team": channel.hosted_by, "user_team": author.team_id, "source_team": author.team_id}
     return event | _home_of(author, team_id) | {"channel": channel.id, "event_ts": posted.ts}
 
 

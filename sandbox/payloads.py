@@ -11,7 +11,12 @@ from sandbox.views import View
 def _team(platform: Platform, team_id: str) -> Json:
     """The `team` of a payload; someone from another company acts from their own."""
     workspace = platform.workspace
-    return {"id": team_id, "domain": workspace.domain if team_id == workspace.team_id else team_id.lower()}
+    if team_id != workspace.team_id:
+        return {"id": team_id, "domain": team_id.lower()}
+    team = {"id": team_id, "domain": workspace.domain}
+    if workspace.enterprise:
+        team |= {"enterprise_id": workspace.enterprise["id"], "enterprise_name": workspace.enterprise["name"]}
+    return team
 
 
 def _actor(user: User) -> Json:
@@ -31,10 +36,13 @@ def _common(platform: Platform) -> Json:
 
 def command(platform: Platform, user: User, channel: Channel, name: str, text: str) -> Json:
     """A slash command. `is_enterprise_install` is a word here, as everything in a form is."""
+    enterprise = platform.workspace.enterprise
+    of_enterprise = {"enterprise_id": enterprise["id"], "enterprise_name": enterprise["name"]} if enterprise else {}
     return {
         "token": platform.app.verification_token,
         "team_id": platform.workspace.team_id,
         "team_domain": platform.workspace.domain,
+        **of_enterprise,
         "channel_id": channel.id,
         "channel_name": channel_name(channel),
         "user_id": user.id,
@@ -82,7 +90,7 @@ def action_in_message(platform: Platform, user: User, message: Message, control:
         "container": container,
         "trigger_id": platform.triggers.issue(user.id),
         "team": _team(platform, platform.workspace.team_id),
-        "enterprise": None,
+        "enterprise": platform.workspace.enterprise,
         "is_enterprise_install": False,
         "channel": {"id": channel.id, "name": channel_name(channel)},
     }
@@ -104,7 +112,7 @@ def action_in_view(platform: Platform, user: User, view: View, control: Control,
         "container": {"type": "view", "view_id": view.id},
         "trigger_id": platform.triggers.issue(user.id, view.id),
         "team": _team(platform, user.team_id),
-        "enterprise": None,
+        "enterprise": platform.workspace.enterprise,
         "is_enterprise_install": False,
         "view": platform.views.render(view),
         "actions": [_action(platform, control, value)],
@@ -122,7 +130,7 @@ def view_submission(platform: Platform, user: User, view: View) -> Json:
         "view": platform.views.render(view),
         "response_urls": _response_urls(platform, user, view),
         "is_enterprise_install": False,
-        "enterprise": None,
+        "enterprise": platform.workspace.enterprise,
     }
 
 
@@ -151,7 +159,7 @@ def view_closed(platform: Platform, user: User, view: View, *, cleared: bool) ->
         "view": platform.views.render(view),
         "is_cleared": cleared,
         "is_enterprise_install": False,
-        "enterprise": None,
+        "enterprise": platform.workspace.enterprise,
     }
 
 
@@ -164,7 +172,7 @@ def shortcut(platform: Platform, user: User, callback_id: str) -> Json:
         "team": _team(platform, user.team_id),
         "user": {"id": user.id, "username": user.name, "team_id": user.team_id},
         "is_enterprise_install": False,
-        "enterprise": None,
+        "enterprise": platform.workspace.enterprise,
         "callback_id": callback_id,
         "trigger_id": platform.triggers.issue(user.id),
     }
@@ -181,7 +189,7 @@ def message_action(platform: Platform, user: User, message: Message, callback_id
         "user": {"id": user.id, "team_id": user.team_id, "name": user.name},
         "channel": {"id": channel.id, "name": channel_name(channel)},
         "is_enterprise_install": False,
-        "enterprise": None,
+        "enterprise": platform.workspace.enterprise,
         "callback_id": callback_id,
         "trigger_id": platform.triggers.issue(user.id),
         "response_url": platform.response_urls.issue("app", user, channel, message),
@@ -200,7 +208,7 @@ def suggestion(platform: Platform, user: User, where: Message | View, control: C
         "block_id": control.block_id,
         "value": typed,
         "team": _team(platform, user.team_id),
-        "enterprise": None,
+        "enterprise": platform.workspace.enterprise,
         "is_enterprise_install": False,
     }
     if isinstance(where, View):

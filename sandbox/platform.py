@@ -26,7 +26,16 @@ from sandbox.workspace import Workspace
 class Platform:
     """Everything behind the Web API and the driver, without the server around it."""
 
-    def __init__(self, *, team_id: str, team_name: str, domain: str, app_name: str, clock_behind: float = 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        team_id: str,
+        team_name: str,
+        domain: str,
+        app_name: str,
+        clock_behind: float = 0.0,
+        enterprise_id: str | None = None,
+    ) -> None:
         number = secrets.randbelow(10**10)
         self.clock = Clock(clock_behind)
         self.problems = Problems()
@@ -42,7 +51,14 @@ class Platform:
             scopes=ALL_BOT_SCOPES,
             events=USUAL_EVENTS,
         )
-        self.workspace = Workspace(team_id=team_id, name=team_name, domain=domain, app=self.app, clock=self.clock)
+        self.workspace = Workspace(
+            team_id=team_id,
+            name=team_name,
+            domain=domain,
+            app=self.app,
+            clock=self.clock,
+            enterprise={"id": enterprise_id, "name": f"{team_name} Group"} if enterprise_id else None,
+        )
         self.faults = Faults()
         self.limits = Limits(self.clock)
         self.agenda = Agenda(self.clock)
@@ -69,9 +85,9 @@ class Platform:
             event,
             app=self.app,
             team_id=self.workspace.team_id,
+            enterprise=self.workspace.enterprise,
             source_team=source_team,
-            shared=bool(channel and channel.shared_with),
-            channel_id=channel.id if channel else None,
+            channel=channel,
             at=self.clock.now(),
         )
         self.line.send("events_api", str(event["type"]), payload)

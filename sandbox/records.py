@@ -65,8 +65,13 @@ class User:
     app_id: str | None = None
     updated: int = 0
 
-    def render(self, *, with_email: bool, home: str, now: datetime, with_locale: bool = False) -> Json:
-        """The `user` object of users.info and user_change, seen from the workspace `home` at `now`."""
+    def render(
+        self, *, with_email: bool, home: str, now: datetime, with_locale: bool = False, enterprise: Json | None = None
+    ) -> Json:
+        """The `user` object of users.info and user_change, seen from the workspace `home` at `now`.
+
+        `enterprise` is the Enterprise organization that the workspace belongs to, if it does.
+        """
         offset = now.astimezone(ZoneInfo(self.tz)).utcoffset()
         first, _, last = self.real_name.partition(" ")
         stranger = self.team_id != home
@@ -120,6 +125,15 @@ class User:
             "is_email_confirmed": self.email_confirmed,
             "who_can_share_contact_card": "EVERYONE",
         }
+        if enterprise and not stranger:
+            user["enterprise_user"] = {
+                "id": self.id,
+                "enterprise_id": enterprise["id"],
+                "enterprise_name": enterprise["name"],
+                "is_admin": False,
+                "is_owner": False,
+                "teams": [self.team_id],
+            }
         if stranger:
             user["is_stranger"] = True
             del user["is_email_confirmed"]
@@ -227,6 +241,8 @@ class Channel:
     is_im: bool = False
     user_id: str | None = None  # the person at the other end of a direct conversation
     shared_with: str | None = None  # the team id of another company
+    hosted_by: str | None = None  # the team id of the workspace that the channel belongs to, where that is another
+    org_shared: bool = False  # with other workspaces of the same Enterprise organization
     archived: bool = False
     created: int = 0
     creator: str = ""
@@ -261,7 +277,8 @@ class Channel:
                 "is_user_deleted": False,
                 "priority": 0,
             }
-        teams = [team_id, self.shared_with] if self.shared_with else [team_id]
+        others = {self.shared_with, self.hosted_by} - {None, team_id}
+        teams = [team_id, *sorted(str(other) for other in others)]
         channel: Json = {
             "id": self.id,
             "name": self.name,
@@ -275,8 +292,8 @@ class Channel:
             "is_general": False,
             "unlinked": 0,
             "name_normalized": self.name,
-            "is_shared": bool(self.shared_with),
-            "is_org_shared": False,
+            "is_shared": bool(self.shared_with) or self.org_shared,
+            "is_org_shared": self.org_shared,
             "is_pending_ext_shared": False,
             "pending_shared": [],
             "context_team_id": team_id,
@@ -293,7 +310,7 @@ class Channel:
         }
         if self.shared_with:
             channel |= {
-                "conversation_host_id": team_id,
+                "conversation_host_id": self.hosted_by or team_id,
                 "internal_team_ids": [team_id],
                 "connected_team_ids": teams[1:],
             }

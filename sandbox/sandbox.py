@@ -62,14 +62,20 @@ class Sandbox:
         should_escape: bool = True,
         acknowledge_seconds: float = 3.0,
         clock_behind: float = 0.0,
+        enterprise_id: str | None = None,
     ) -> None:
         """`scopes` (everything) and `subscriptions` (USUAL_EVENTS) are what the app was installed with.
 
         `clock_behind` (seconds) lets the workspace's clock begin in the past, for a history made with `say` and
-        `clock.advance` before anything starts.
+        `clock.advance` before anything starts. `enterprise_id` makes the workspace one of an Enterprise organization.
         """
         self.platform = Platform(
-            team_id=team_id, team_name=team_name, domain=domain, app_name=app_name, clock_behind=clock_behind
+            team_id=team_id,
+            team_name=team_name,
+            domain=domain,
+            app_name=app_name,
+            clock_behind=clock_behind,
+            enterprise_id=enterprise_id,
         )
         app = self.platform.app
         if scopes is not None:
@@ -158,11 +164,14 @@ class Sandbox:
         *,
         private: bool = False,
         shared_with: str | None = None,
+        hosted_by: str | None = None,
+        org_shared: bool = False,
         bot_in: bool = True,
         members: Iterable[Person] | None = None,
         announced: bool = False,
     ) -> Channel:
-        """A channel; `shared_with`: another company's team id.
+        """A channel; `shared_with`: another company's team id; `org_shared`: with other workspaces of the same
+        Enterprise organization; `hosted_by`: the team id of the workspace that it belongs to, where that is another.
 
         Without `members` everyone is in it, also who comes later.
         """
@@ -175,6 +184,8 @@ class Sandbox:
             name=name,
             private=private,
             shared_with=shared_with,
+            hosted_by=hosted_by,
+            org_shared=org_shared,
             created=int(self.clock.now()),
             creator=ids[0] if ids else self.bot_user_id,
             members=[*ids, *([self.bot_user_id] if bot_in else [])],
@@ -340,7 +351,13 @@ class Sandbox:
 
     def _rendered(self, user: User) -> Json:
         with_email = "users:read.email" in self.platform.app.scopes
-        return user.render(with_email=with_email, home=self.team_id, now=self.clock.utc(), with_locale=True)
+        return user.render(
+            with_email=with_email,
+            home=self.team_id,
+            now=self.clock.utc(),
+            with_locale=True,
+            enterprise=self.platform.workspace.enterprise,
+        )
 
     def set_members(self, group: UserGroup, people: Iterable[Person]) -> None:
         """Say who is in a user group."""

@@ -31,10 +31,13 @@ class Workspace:
     happen.
     """
 
-    def __init__(self, *, team_id: str, name: str, domain: str, app: App, clock: Clock) -> None:
+    def __init__(
+        self, *, team_id: str, name: str, domain: str, app: App, clock: Clock, enterprise: Json | None = None
+    ) -> None:
         self.team_id = team_id
         self.name = name
         self.domain = domain
+        self.enterprise = enterprise  # `id` and `name` of the Enterprise organization that it belongs to
         self.app = app
         self.clock = clock
         self.lock = threading.RLock()

@@ -23,7 +23,7 @@ from bot.messages import privately
 from bot.people.identity import SlackAway
 from bot.people.mentions import MentionReader
 from bot.slack.outcomes import Done, NotNow, Outcome
-from bot.slack.requests import Event, Person
+from bot.slack.requests import Event, Person, home_of
 from storage.queries import threads
 from storage.queries.threads import CardPlace
 
@@ -81,7 +81,7 @@ def _reply(event: Event, said: Mapping[str, Any]) -> Reply | None:
         for file in said.get("files") or []
         if str(file.get("permalink") or "").startswith(("https://", "http://"))
     )
-    home = said.get("user_team") or said.get("source_team") or said.get("team")
+    home = home_of(said.get("user_team"), said.get("source_team"), said.get("team"))
     return Reply(
         person=Person(event.workspace_id, str(user_id), home),
         channel_id=str(event.event.get("channel")),

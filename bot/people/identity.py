@@ -21,7 +21,7 @@ from bot.incidents.access import Access
 from bot.incidents.errors import Refusal
 from bot.slack.background import Background
 from bot.slack.clients import Clients
-from bot.slack.requests import Person
+from bot.slack.requests import Person, home_of
 from storage.engine import Store
 from storage.queries import access as queries
 from storage.queries.access import Standing
@@ -94,7 +94,7 @@ class Profile:
     def read(cls, user: Mapping[str, Any], workspace_id: str) -> Profile:
         """From the `user` object of `users.info`."""
         profile = user.get("profile") or {}
-        home = user.get("team_id") or profile.get("team")
+        home = home_of(user.get("team_id"), profile.get("team"))
         # In an Enterprise organization somebody may belong to several of its workspaces.
         homes = {home, *((user.get("enterprise_user") or {}).get("teams") or [])}
         return cls(

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
+from slack_bolt.request.internals import extract_team_id
+
 Payload = Mapping[str, Any]
 # Where a button stands: a message that others see too, one that only this person sees, a form, Home.
 Surface = Literal["message", "ephemeral", "modal", "home"]
@@ -82,9 +84,25 @@ class Submission(Ask):
         return found if isinstance(found, Mapping) else None
 
 
+def workspace_of(payload: Payload) -> str:
+    """The workspace in which the bot was asked, found as Slack's own SDK finds it.
+
+    In a channel that another company hosts an event names their workspace, and ours in its authorization; an action
+    there names ours, and the person's own names theirs; a form that was opened there names theirs, and ours as where
+    the app is installed. An app that is installed for a whole Enterprise organization is authorized for no workspace
+    in particular, and then the one counts in which it happened.
+    """
+    return str(extract_team_id(dict(payload)) or payload.get("team_id") or "")
+
+
+def home_of(*claims: object) -> str | None:
+    """The workspace that a person belongs to: the first that a payload names. An Enterprise organization is none."""
+    return next((str(claim) for claim in claims if str(claim or "").startswith("T")), None)
+
+
 def command_from(payload: Payload) -> Command:
     """A slash command as Slack sends it."""
-    person = Person(str(payload["team_id"]), str(payload["user_id"]), None)
+    person = Person(workspace_of(payload), str(payload["user_id"]), None)
     return Command(
         person=person,
         channel_id=payload.get("channel_id"),
@@ -102,11 +120,7 @@ def _key(payload: Payload) -> str | None:
 
 def _person(payload: Payload) -> Person:
     user = payload["user"]
-    # In a channel shared with another company `team` is ours, and the person's own names theirs; in a form that
-    # they opened there `team` is theirs, and ours is where the app is installed.
-    view = payload.get("view") or {}
-    team = view.get("app_installed_team_id") or (payload.get("team") or {}).get("id") or user.get("team_id")
-    return Person(str(team), str(user["id"]), user.get("team_id"))
+    return Person(workspace_of(payload), str(user["id"]), home_of(user.get("team_id")))
 
 
 def press_from(payload: Payload) -> Press:
@@ -215,13 +229,14 @@ class Event:
             user = user.get("id")
         if not user:
             return None
-        return Person(self.workspace_id, str(user), self.event.get("user_team") or self.event.get("source_team"))
+        home = home_of(self.event.get("user_team"), self.event.get("source_team"))
+        return Person(self.workspace_id, str(user), home)
 
 
 def event_from(payload: Payload) -> Event:
     """An `event_callback` payload as Slack sends it."""
     event = payload["event"]
-    return Event(str(payload.get("team_id")), str(payload.get("event_id")), str(event.get("type")), event)
+    return Event(workspace_of(payload), str(payload.get("event_id")), str(event.get("type")), event)
 
 
 class Origin(dict[str, Any]):

@@ -21,7 +21,7 @@ def api_test(platform: Platform, arguments: Arguments) -> Json:
 def auth_test(platform: Platform, arguments: Arguments) -> Json:
     del arguments
     workspace, app = platform.workspace, platform.app
-    return {
+    answer = {
         "url": f"https://{workspace.domain}.slack.com/",
         "team": workspace.name,
         "user": workspace.users[app.bot_user_id].name,
@@ -30,6 +30,9 @@ def auth_test(platform: Platform, arguments: Arguments) -> Json:
         "bot_id": app.bot_id,
         "is_enterprise_install": False,
     }
+    if workspace.enterprise:
+        answer["enterprise_id"] = workspace.enterprise["id"]
+    return answer
 
 
 def connections_open(platform: Platform, arguments: Arguments) -> Json:
@@ -44,6 +47,7 @@ def _render(platform: Platform, user: User, *, with_locale: bool = False) -> Jso
         home=platform.workspace.team_id,
         now=platform.clock.utc(),
         with_locale=with_locale,
+        enterprise=platform.workspace.enterprise,
     )
 
 

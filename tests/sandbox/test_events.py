@@ -4,6 +4,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from slack_sdk import WebClient
 
 from sandbox import ALL_EVENTS, Sandbox, SandboxError
 from tests.sandbox.bare import BareApp
@@ -117,6 +118,40 @@ def test_people_from_another_company(slack: Sandbox, heard: Listener) -> None:
     assert hers["event"]["user_team"] == hers["event"]["source_team"] == "T0002"
     assert hers["event"]["user_profile"]["team"] == "T0002"
     assert "user_team" not in mine["event"]
+
+
+def test_a_channel_that_another_company_hosts_is_named_after_them(slack: Sandbox, heard: Listener) -> None:
+    theirs = slack.channel("C0001", "theirs", shared_with="T0002", hosted_by="T0002")
+    ada = slack.person("U0001", "Ada Obi")
+    said = ada.mention_bot(theirs, "list")
+    ada.react(said, "eyes")
+    message, mention, reaction = heard.payloads
+    for payload in (message, mention, reaction):
+        assert payload["team_id"] == "T0002" and payload["is_ext_shared_channel"]
+        assert payload["authorizations"][0]["team_id"] == "T0001"
+    assert message["event"]["team"] == "T0001" and "user_team" not in message["event"]
+    assert mention["event"]["team"] == "T0002" and mention["event"]["user_team"] == "T0001"
+    assert theirs.render("T0001", member=True)["conversation_host_id"] == "T0002"
+
+
+def test_a_workspace_of_an_enterprise_organization_names_it(sockets: ExitStack) -> None:
+    with Sandbox(enterprise_id="E0001") as slack:
+        heard = Listener(slack, sockets)
+        wim = slack.person("W0001", "Wim Wide", "wim@acme.test")
+        everybody = slack.channel("C0001", "everybody", org_shared=True, hosted_by="T0002")
+        wim.say(everybody, "hello")
+        wim.shortcut("go")
+        message, shortcut = heard.payloads
+        assert message["team_id"] == "T0002" and message["enterprise_id"] == "E0001"
+        assert not message["is_ext_shared_channel"]
+        authorization = message["authorizations"][0]
+        assert (authorization["team_id"], authorization["enterprise_id"]) == ("T0001", "E0001")
+        assert shortcut["enterprise"]["id"] == shortcut["team"]["enterprise_id"] == "E0001"
+        client = WebClient(slack.bot_token, base_url=slack.api_url)
+        assert client.auth_test()["enterprise_id"] == "E0001"
+        assert client.users_info(user=wim.id)["user"]["enterprise_user"]["teams"] == ["T0001"]
+        channel = client.conversations_info(channel="C0001")["channel"]
+        assert channel["is_org_shared"] and not channel["is_ext_shared"]
 
 
 def test_a_click_from_another_company_names_both(slack: Sandbox, heard: Listener) -> None:

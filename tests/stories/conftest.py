@@ -38,6 +38,8 @@ COMMAND = "/incident"
 
 # For the stories that are the same in Socket Mode and in HTTP mode: `pytestmark = IN_BOTH_MODES`.
 IN_BOTH_MODES = pytest.mark.parametrize("world", ["socket", "http"], indirect=True)
+# For stories in a workspace of an Enterprise organization.
+IN_AN_ENTERPRISE = pytest.mark.parametrize("slack", ["E0001"], indirect=True)
 
 ORGANIZATION = """
 organization: {slug: acme, name: Acme, workspaces: [T0001]}
@@ -212,12 +214,13 @@ def store(database_url: str) -> Iterator[Store]:
 
 
 @pytest.fixture
-def slack() -> Iterator[Sandbox]:
+def slack(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     """A workspace that fails its test when the bot did anything on the wire that Slack would not take.
 
-    It grants the bot what its manifest asks for, and nothing else.
+    It grants the bot what its manifest asks for, and nothing else. Its parameter is the Enterprise organization that it
+    belongs to (see IN_AN_ENTERPRISE).
     """
-    with Sandbox(scopes=SCOPES, subscriptions=EVENTS) as sandbox:
+    with Sandbox(scopes=SCOPES, subscriptions=EVENTS, enterprise_id=getattr(request, "param", None)) as sandbox:
         yield sandbox
         sandbox.expect_no_problems()
 
