@@ -245,9 +245,10 @@ def _refused(variable: str, error: SlackApiError, mends: Mapping[str, str]) -> F
 
 def _app_of(client: WebClient, bot_id: str) -> str | None:
     try:
-        return str(client.bots_info(bot=bot_id)["bot"]["app_id"])
+        bot: Mapping[str, Any] = client.bots_info(bot=bot_id).get("bot") or {}
     except (SlackApiError, OSError):
         return None  # a missing scope, which is told where scopes are
+    return str(bot["app_id"]) if bot.get("app_id") else None
 
 
 def _header(headers: Mapping[str, Any], name: str) -> str:

@@ -38,7 +38,7 @@ ASK_AGAIN_AFTER = timedelta(minutes=5)
 
 
 class NotConnected(Refusal):
-    """The workspace belongs to no organization."""
+    """The workspace belongs to no organization, or the bot is not in it."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -148,6 +148,8 @@ class Identity:
 
     def _standing(self, connection: Connection, person: Person, ahead: queries.Ahead | None) -> Standing:
         who = (person.workspace_id, person.user_id)
+        if self._clients.find(person.workspace_id) is None:
+            raise NotConnected
         if ahead is None:
             standing = queries.standing(connection, *who)
         else:

@@ -21,8 +21,8 @@ log = structlog.get_logger(__name__)
 WORKERS = 4
 # Beyond this much waiting Slack is not taking answers, and more of them would only be late.
 MOST_WAITING = 1000
-# Slack hands response URLs out on this host, whatever host its Web API has.
-_RESPONSE_HOST = "hooks.slack.com"
+# Slack hands response URLs out on these hosts, whatever host its Web API has; the second is GovSlack's.
+_RESPONSE_HOSTS = frozenset({"hooks.slack.com", "hooks.slack-gov.com"})
 
 
 class Background:
@@ -53,15 +53,19 @@ class Background:
             self._room.release()
 
     def respond(self, url: str, body: Mapping[str, Any]) -> None:
-        """Posts a message to a response URL, soon.
-
-        A form carries its URL through the client, so it is believed only where Slack could have handed it out.
-        """
-        host = urlsplit(url).netloc
-        if host not in (self._api_host, _RESPONSE_HOST):
-            log.warning("a response URL of another host was refused", host=host)
+        """Posts a message to a response URL, soon."""
+        if not self.believes(url):
+            log.warning("a response URL of another host was refused", host=url.partition("://")[2].partition("/")[0])
             return
         self.submit(lambda: _post(url, body))
+
+    def believes(self, url: str) -> bool:
+        """Whether Slack could have handed a response URL out: a form carries its own through the client."""
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return False
+        return parts.netloc == self._api_host or (parts.scheme == "https" and parts.netloc in _RESPONSE_HOSTS)
 
     def drain(self) -> None:
         """Takes nothing more, and returns when what is waiting has been done."""

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 import structlog
 from slack_bolt import App, BoltRequest, BoltResponse
+from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.errors import SlackApiError
 
 from bot.messages import answers
@@ -65,6 +66,17 @@ _KINDS = frozenset(
         "shortcut",
         "message_action",
         "event_callback",
+    }
+)
+# What comes to any app and is nothing that this one offers: buttons of old attachments, dialogs, workflow steps.
+# Bolt would take them for actions and options.
+_UNUSED = frozenset(
+    {
+        "interactive_message",
+        "dialog_submission",
+        "dialog_cancellation",
+        "dialog_suggestion",
+        "workflow_step_edit",
     }
 )
 # Slack's words for a trigger that came too late or was used before.
@@ -123,6 +135,7 @@ class Line:
         self._clients = clients
         self._desk = desk
         self._background = background
+        self._unused: set[str] = set()  # kinds of requests that the log has named
         with _without(_BOLT_VARIABLES):
             self.app = App(
                 client=web_client(api_url),
@@ -147,6 +160,11 @@ class Line:
     def dispatch(self, request: BoltRequest) -> BoltResponse:
         """One request of Slack, answered: an Acknowledgement, or what Bolt itself says (a bad signature)."""
         kind = "command" if "command" in request.body else str(request.body.get("type") or "other")
+        if kind in _UNUSED:
+            if kind not in self._unused:
+                self._unused.add(kind)
+                log.info("requests of a kind that the bot does not offer are acknowledged and left", kind=kind)
+            return Acknowledgement()
         with self._metrics.acknowledging(kind if kind in _KINDS else "other"):
             response = self.app.dispatch(request)
         if response.status == 404:
@@ -177,9 +195,12 @@ class Line:
         if url:
             self._background.respond(str(url), {"replace_original": False, **message})
 
-    def _authorization(self, team_id: str | None) -> Any:  # an AuthorizeResult; None for a workspace not ours
+    def _authorization(self, team_id: str | None) -> AuthorizeResult:
+        """What Bolt is to know of a workspace. Whether the bot is at home there is decided at the desk, which has an
+        answer for those who are not, where Bolt would say that the app has to be installed again.
+        """
         installation = self._clients.find(team_id or "")
-        return installation.authorization if installation else None
+        return installation.authorization if installation else AuthorizeResult(enterprise_id=None, team_id=team_id)
 
     def _on_bolt_error(self, error: Exception, body: Payload) -> BoltResponse:
         # Bolt copies status and body out of this response, so it has to be one of its own.
@@ -244,6 +265,9 @@ class Line:
 
     def _on_event(self, body: Payload) -> BoltResponse:
         event = event_from(body)
+        if self._clients.find(event.workspace_id) is None:
+            log.info("an event of a workspace without the bot was left", workspace=event.workspace_id, kind=event.kind)
+            return Acknowledgement()
         outcome = self._desk.event(event)
         if isinstance(outcome, Whisper | DrawHome):
             self._later(event.workspace_id, outcome)

@@ -110,7 +110,9 @@ def bot_info(platform: Platform, arguments: Arguments) -> Json:
     if arguments.text("bot") not in (None, app.bot_id):
         raise SlackError("bot_not_found")
     profile = app.profile(platform.workspace.team_id, access.bot(platform).updated)
-    return {"bot": {key: profile[key] for key in ("id", "deleted", "name", "updated", "app_id", "user_id", "icons")}}
+    # Of some apps Slack tells no more than their bot.
+    told = [key for key in ("id", "deleted", "name", "updated", "app_id", "user_id", "icons") if profile[key] != ""]
+    return {"bot": {key: profile[key] for key in told}}
 
 
 def team_info(platform: Platform, arguments: Arguments) -> Json:

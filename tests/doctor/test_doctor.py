@@ -236,6 +236,12 @@ def test_tokens_of_two_apps(patient: Patient) -> None:
     assert "of the app A0OTHER, and SLACK_BOT_TOKEN of A0001" in fault and "same app" in fault
 
 
+def test_a_bot_whose_app_slack_does_not_tell_is_no_fault(patient: Patient) -> None:
+    patient.slack.platform.app.app_id = ""
+    code, lines = patient.examined()
+    assert code == 0, lines
+
+
 def test_a_scope_is_missing(patient: Patient) -> None:
     patient.slack.platform.app.scopes = frozenset(SCOPES) - {"chat:write"}
     fault = patient.fault()
