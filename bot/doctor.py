@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -15,6 +15,7 @@ from slack_sdk.http_retry.builtin_handlers import RateLimitErrorRetryHandler
 
 from bot.database import open_database
 from bot.intake.tokens import SecretBox, SecretUnreadable
+from bot.people.roll_call import call_roll
 from bot.settings import Mode, Settings
 from bot.slack.clients import web_client
 from bot.slack.manifest import SCOPES
@@ -316,6 +317,7 @@ def _organization(client: WebClient, store: Store, workspace_id: str, bot: str) 
     with store.read() as connection:
         organization = queries.organization_of(connection, workspace_id)
         channels = queries.channels_of(connection, workspace_id)
+        emails = queries.members_by_email(connection, workspace_id)
     if organization is None:
         mend = f"Name {workspace_id} under organization.workspaces in the organization file, and apply it."
         yield Finding("organization", f"the workspace {workspace_id} belongs to none", mend)
@@ -329,8 +331,34 @@ def _organization(client: WebClient, store: Store, workspace_id: str, bot: str) 
     else:
         counts = f"{organization.members} members, {organization.projects} projects"
         yield Finding("organization", f"{organization.name}, {counts}")
+    yield from _members(client, workspace_id, emails)
     for channel_id, projects in channels.items():
         yield _channel(client, channel_id, projects, bot, shared_allowed=organization.shared_channels)
+
+
+def _members(client: WebClient, workspace_id: str, emails: Sequence[str]) -> Iterator[Finding]:
+    """Whether those who are named by e-mail alone can be known by it. Who has used the bot already is."""
+    try:
+        found = call_roll(client, workspace_id, emails)
+    except SlackApiError as error:
+        reason = error.response.get("error")
+        mend = "See scopes, above." if reason == "missing_scope" else _LATER
+        yield Finding("members", f"Slack could not look them up ({reason})", mend)
+        return
+    except OSError as error:
+        yield Finding("members", f"Slack cannot be reached: {_reason(error)}", _NOT_REACHED)
+        return
+    if found.unmatched:
+        mend = f"Write their Slack ids into the organization file (`slack: {next(iter(found.unmatched))}`), apply it."
+        are = "1 is" if len(found.unmatched) == 1 else f"{len(found.unmatched)} are"
+        yield Finding("members", f"{are} not let in by their e-mail: {', '.join(found.unmatched.values())}", mend)
+    says = []
+    if found.absent:
+        says.append(f"{found.absent} {'has' if found.absent == 1 else 'have'} no account in this workspace")
+    if found.not_asked:
+        says.append(f"{found.not_asked} more were not looked at")
+    if says or not found.unmatched:
+        yield Finding("members", "; ".join(says) or "all are known by their Slack id or e-mail")
 
 
 def _channel(client: WebClient, channel_id: str, projects: list[str], bot: str, *, shared_allowed: bool) -> Finding:

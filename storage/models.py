@@ -177,6 +177,7 @@ class SlackPerson(Base):
     name: Mapped[str]  # how Slack shows them
     timezone: Mapped[str] = mapped_column(server_default=text("'UTC'"))  # IANA name
     date_checked: Mapped[datetime | None]
+    unmatched: Mapped[str | None]  # a value of `Unmatched`; NULL where the e-mail could be looked for
 
 
 # --- incidents ---------------------------------------------------------------------------------------------

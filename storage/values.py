@@ -44,6 +44,14 @@ class Role(StrEnum):
     OWNER = "owner"
 
 
+class Unmatched(StrEnum):
+    """Why the e-mail of a Slack profile does not say which member somebody is."""
+
+    UNCONFIRMED = "unconfirmed"  # Slack does not say that it is theirs; usual with single sign-on
+    GUEST = "guest"  # a guest's e-mail is given by whoever invited them
+    NO_EMAIL = "no_email"  # Slack shows none
+
+
 # Who sees every project of the organization (a superuser does too).
 ROLES_THAT_SEE_ALL = frozenset({Role.MANAGER, Role.OWNER})
 # Who may manage digests for the projects they see.

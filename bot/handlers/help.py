@@ -49,8 +49,8 @@ def say(words: str, command: str) -> Outcome:
     return Answer(messages.of_command(name, command))
 
 
-def whoami(call: Call, _ask: Command, _words: str) -> Outcome:
+def whoami(call: Call, ask: Command, _words: str) -> Outcome:
     """`whoami`."""
     teams = directory.team_names_of_member(call.connection, call.access.member_id)
     projects = [project.slug for project in directory.projects(call.connection, call.access.project_ids)]
-    return Answer(answers.whoami(call.access, teams, projects))
+    return Answer(answers.whoami(call.access, ask.person.user_id, teams, projects))

@@ -85,7 +85,7 @@ def broken(error_id: str, typed: str | None, command: str) -> Message:
     )
 
 
-def whoami(access: Access, teams: list[str], projects: list[str]) -> Message:
+def whoami(access: Access, user_id: str, teams: list[str], projects: list[str]) -> Message:
     """Who the bot takes the caller for."""
     role = access.role.value + (", superuser" if access.superuser else "")
     facts = [
@@ -96,5 +96,6 @@ def whoami(access: Access, teams: list[str], projects: list[str]) -> Message:
         f"*Teams*\n{escape(', '.join(teams)) or 'none'}",
         f"*Projects you see*\n{escape(', '.join(projects)) or 'none'}",
         f"*Time zone*\n{escape(access.timezone)}",
+        f"*Slack id*\n`{escape(user_id)}`",
     ]
     return message(f"{escape(access.name)}, {role} of {escape(access.organization_name)}", [section("", fields=facts)])

@@ -25,7 +25,7 @@ from bot.slack.requests import Person, home_of
 from storage.engine import Store
 from storage.queries import access as queries
 from storage.queries.access import Standing
-from storage.values import Role
+from storage.values import Role, Unmatched
 
 log = structlog.get_logger(__name__)
 
@@ -48,13 +48,21 @@ class NotConnected(Refusal):
 
 
 class NotMember(Refusal):
-    """Somebody whom the organization does not know."""
+    """Somebody whom the organization does not know, and why: their e-mail may be known and yet prove nothing."""
 
-    def __init__(self) -> None:
+    _REASONS: Mapping[Unmatched | None, str] = {
+        Unmatched.UNCONFIRMED: "Slack does not say that the e-mail of your profile is confirmed (with single sign-on it"
+        " often does not), so I cannot go by it.",
+        Unmatched.GUEST: "You are a guest in this workspace, and I do not go by the e-mail of guests.",
+        Unmatched.NO_EMAIL: "Slack does not show me the e-mail of your profile.",
+        None: "I know no member by the e-mail of your profile.",
+    }
+
+    def __init__(self, user_id: str, unmatched: Unmatched | None) -> None:
         super().__init__(
             "You are not a member of this workspace's organization in Tocsin, so there is nothing I can show you."
-            " Whoever keeps the organization file can add you, with the e-mail of your Slack profile or your"
-            " Slack id."
+            f" {self._REASONS[unmatched]} Whoever keeps the organization file can add you with your Slack id:"
+            f" `slack: {user_id}`."
         )
 
 
@@ -86,7 +94,8 @@ class Profile:
     home_team: str | None
     at_home: bool  # belongs to the workspace in which the bot was asked
     name: str
-    email: str | None  # None unless confirmed
+    email: str | None  # None where it does not say who they are
+    unmatched: Unmatched | None  # and why not
     timezone: str  # IANA name
     ordinary: bool  # no bot, no guest, not deactivated
 
@@ -97,11 +106,13 @@ class Profile:
         home = home_of(user.get("team_id"), profile.get("team"))
         # In an Enterprise organization somebody may belong to several of its workspaces.
         homes = {home, *((user.get("enterprise_user") or {}).get("teams") or [])}
+        unmatched = _unmatched(user)
         return cls(
             home_team=home,
             at_home=workspace_id in homes and not user.get("is_stranger"),
             name=profile.get("real_name") or user.get("real_name") or user.get("name") or "",
-            email=(profile.get("email") if user.get("is_email_confirmed", False) else None),
+            email=profile.get("email") if unmatched is None else None,
+            unmatched=unmatched,
             timezone=_known_zone(user.get("tz")),
             ordinary=not any(
                 user.get(flag) for flag in ("deleted", "is_bot", "is_restricted", "is_ultra_restricted", "is_app_user")
@@ -109,7 +120,15 @@ class Profile:
         )
 
 
-NOBODY = Profile(home_team=None, at_home=False, name="", email=None, timezone="UTC", ordinary=False)
+NOBODY = Profile(home_team=None, at_home=False, name="", email=None, unmatched=None, timezone="UTC", ordinary=False)
+
+
+def _unmatched(user: Mapping[str, Any]) -> Unmatched | None:
+    if user.get("is_restricted") or user.get("is_ultra_restricted"):
+        return Unmatched.GUEST
+    if not (user.get("profile") or {}).get("email"):
+        return Unmatched.NO_EMAIL
+    return None if user.get("is_email_confirmed") else Unmatched.UNCONFIRMED
 
 
 def _known_zone(name: object) -> str:
@@ -241,6 +260,7 @@ class Identity:
             home_team=profile.home_team,
             name=profile.name,
             timezone=profile.timezone,
+            unmatched=profile.unmatched,
             now=checked,
         )
 
@@ -266,7 +286,7 @@ def _access(standing: Standing, person: Person) -> Access:
         elsewhere = person.home_team or standing.home_team
         if elsewhere is not None and elsewhere != person.workspace_id:
             raise FromElsewhere
-        raise NotMember
+        raise NotMember(person.user_id, Unmatched(standing.unmatched) if standing.unmatched else None)
     if not standing.incidents_on:
         raise IncidentsOff(standing.organization_name)
     return Access(

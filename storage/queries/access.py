@@ -13,11 +13,12 @@ from sqlalchemy.dialects.postgresql import insert
 from storage.models import Member, SlackPerson
 from storage.prepared import Prepared
 from storage.queries.visibility import SEES_ALL_PROJECTS, VISIBLE_PROJECTS, sees_incident
+from storage.values import Unmatched
 
 # Written out rather than composed of columns: it stands before every answer of the bot.
 _WHO = """
 SELECT o.id AS organization_id, o.slug, o.name AS organization, o.incidents, o.open_membership, o.shared_channels,
-       p.user_id IS NOT NULL AS known, p.date_checked, p.home_team, p.timezone,
+       p.user_id IS NOT NULL AS known, p.date_checked, p.home_team, p.timezone, p.unmatched,
        m.id AS member_id, m.email, m.name, m.role, m.superuser,
        m.id IS NOT NULL AND {sees_all} AS sees_all,
        ARRAY(SELECT mt.team_id FROM member_team mt WHERE mt.member_id = m.id) AS team_ids,
@@ -57,6 +58,7 @@ class Standing:
     date_checked: datetime | None  # when last; None: to be asked again
     home_team: str | None
     timezone: str | None
+    unmatched: str | None  # why their e-mail says nothing, as `Unmatched` has it
     member_id: int | None  # None: no member
     email: str | None
     name: str | None
@@ -213,6 +215,7 @@ def remember_person(
     home_team: str | None,
     name: str,
     timezone: str,
+    unmatched: Unmatched | None,
     now: datetime,
 ) -> None:
     """Keeps what Slack said of a person, and which member that makes them."""
@@ -221,6 +224,7 @@ def remember_person(
         "home_team": home_team,
         "name": name,
         "timezone": timezone,
+        "unmatched": unmatched,
         "date_checked": now,
     }
     connection.execute(

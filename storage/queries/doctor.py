@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select, text
 
-from storage.models import IntakeToken, Member, Organization, Project, ProjectChannel, Workspace
+from storage.models import IntakeToken, Member, Organization, Project, ProjectChannel, SlackPerson, Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,25 @@ def organization_of(connection: Connection, workspace_id: str) -> Condition | No
         .where(Workspace.id == workspace_id)
     ).first()
     return None if row is None else Condition(row[0], row[1], row[2], row[3], row[4])
+
+
+def members_by_email(connection: Connection, workspace_id: str) -> list[str]:
+    """The e-mails of the members by which alone they can be known, and by which nobody has been known there yet."""
+    known = select(SlackPerson.user_id).where(
+        SlackPerson.member_id == Member.id, SlackPerson.workspace_id == workspace_id
+    )
+    query = (
+        select(Member.email)
+        .join(Workspace, Workspace.organization_id == Member.organization_id)
+        .where(
+            Workspace.id == workspace_id,
+            Member.slack_user_id.is_(None),
+            Member.date_removed.is_(None),
+            ~known.exists(),
+        )
+        .order_by(Member.id)
+    )
+    return list(connection.scalars(query))
 
 
 def channels_of(connection: Connection, workspace_id: str) -> dict[str, list[str]]:

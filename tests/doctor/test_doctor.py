@@ -173,7 +173,13 @@ def test_all_is_well(patient: Patient) -> None:
     said = "\n".join(lines)
     for fact in (
         *("Socket Mode", "PostgreSQL 1", "sentry (1)", "Acme (T0001)", "agrees with Slack's", f"all {len(SCOPES)}"),
-        *("opens a connection", "1 members, 2 projects", "#checkout of checkout, refunds", "#refunds of refunds"),
+        *(
+            "opens a connection",
+            "1 members, 2 projects",
+            "members: all are known",
+            "#checkout of checkout, refunds",
+            "#refunds of refunds",
+        ),
     ):
         assert fact in said, fact
     assert not list(patient.slack.problems)
@@ -418,6 +424,38 @@ def test_a_channel_shared_with_another_company(patient: Patient) -> None:
     allowed = ORGANIZATION.replace("C0002", "C0008").replace("[T0001]", "[T0001], shared_channels: true")
     patient.apply(allowed)
     assert patient.examined()[0] == 0
+
+
+# --- members -----------------------------------------------------------------------------------------------
+
+
+def test_members_whom_their_slack_profile_does_not_prove(patient: Patient) -> None:
+    patient.apply(
+        ORGANIZATION
+        + """  - {email: new@acme.test, name: New Hire}
+  - {email: gil@acme.test, name: Gil Guest}
+  - {email: far@acme.test, name: Far Away}
+  - {email: ben@acme.test, name: Ben Tal}
+"""
+    )
+    patient.slack.person("U0002", "Ben Tal", "ben@acme.test")
+    patient.slack.person("U0090", "New Hire", "new@acme.test", email_confirmed=False)
+    patient.slack.person("U0091", "Gil Guest", "gil@acme.test", restricted=True)
+    fault = patient.fault()
+    assert "members: 2 are not let in" in fault
+    assert "new@acme.test (U0090, e-mail not confirmed)" in fault and "gil@acme.test (U0091, guest)" in fault
+    assert "slack: U0090" in fault and "organization file" in fault
+    assert "ben@" not in fault and "ada@" not in fault
+    assert any("1 has no account in this workspace" in line for line in patient.examined()[1])
+
+
+def test_members_are_not_looked_at_beyond_slacks_pace(patient: Patient) -> None:
+    everybody = "".join(f"  - {{email: m{n}@acme.test, name: M {n}}}\n" for n in range(60))
+    patient.apply(ORGANIZATION + everybody)
+    code, lines = patient.examined()
+    assert code == 0
+    assert len(patient.slack.calls("users.lookupByEmail")) <= 40
+    assert any("20 more were not looked at" in line for line in lines)
 
 
 # --- the clock ---------------------------------------------------------------------------------------------

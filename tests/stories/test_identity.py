@@ -51,6 +51,38 @@ def test_the_e_mail_of_whoever_may_not_be_trusted_is_none(world: World, profile:
     assert "let me in" in world.ask(new, "comment 1 let me in").text
 
 
+@pytest.mark.parametrize(
+    ("profile", "reason"),
+    [
+        ({"email_confirmed": False}, "does not say that the e-mail of your profile is confirmed"),
+        ({"restricted": True}, "guest"),
+        ({}, "the e-mail of your profile"),
+    ],
+    ids=["unconfirmed", "guest", "somebody else"],
+)
+def test_whoever_is_not_let_in_reads_why_and_their_slack_id(
+    world: World, profile: dict[str, object], reason: str
+) -> None:
+    person = newcomer(world, **profile) if profile else world.eve
+    for words in ("whoami", "list", "comment 1 let me in"):
+        text = world.ask(person, words).text
+        assert NO_MEMBER in text and reason in text and f"slack: {person.id}" in text, text
+    # The answer does not tell whether the organization knows their e-mail.
+    other = world.slack.person("U0095", "Odd One", "odd@elsewhere.test", **profile)  # type: ignore[arg-type]
+    assert world.ask(other, "list").text == world.ask(person, "list").text.replace(person.id, other.id)
+    # With that id in the file they are let in, as the answer says.
+    world.apply(ORGANIZATION + f"  - {{email: new@acme.test, name: New Hire, slack: {person.id}, teams: [payments]}}\n")
+    assert person.id in world.ask(person, "whoami").text and known(world, person)
+
+
+def test_an_e_mail_that_is_confirmed_later_is_enough_then(world: World) -> None:
+    new = newcomer(world, email_confirmed=False)
+    assert not known(world, new)
+    world.slack.change(new, email_confirmed=True)
+    world.settle()
+    assert known(world, new)
+
+
 def test_an_id_in_the_file_is_enough_for_anybody(world: World) -> None:
     entry = "  - {email: guest@partner.test, name: Gil Guest, slack: U0091, teams: [payments]}\n"
     world.apply(ORGANIZATION + entry)

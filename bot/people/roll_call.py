@@ -1,0 +1,47 @@
+"""Which members cannot be known by their Slack profile, asked of Slack for each of them: for `doctor`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError
+
+from bot.people.identity import Profile
+from storage.values import Unmatched
+
+# Slack answers some fifty such questions a minute.
+MOST_ASKED = 40
+
+_REASONS = {
+    Unmatched.UNCONFIRMED: "e-mail not confirmed",
+    Unmatched.GUEST: "guest",
+    Unmatched.NO_EMAIL: "e-mail not shown",
+}
+
+
+@dataclass(slots=True)
+class RollCall:
+    """What Slack said of members that are named by their e-mail alone."""
+
+    unmatched: dict[str, str] = field(default_factory=dict)  # by Slack id: who, and why they are not let in
+    absent: int = 0  # without an account in the workspace
+    not_asked: int = 0  # beyond MOST_ASKED
+
+
+def call_roll(client: WebClient, workspace_id: str, emails: Sequence[str]) -> RollCall:
+    """Asks Slack about members by e-mail. Raises SlackApiError and OSError where it does not tell."""
+    found = RollCall(not_asked=max(0, len(emails) - MOST_ASKED))
+    for email in emails[:MOST_ASKED]:
+        try:
+            user = client.users_lookupByEmail(email=email)["user"]
+        except SlackApiError as error:
+            if error.response.get("error") != "users_not_found":
+                raise
+            found.absent += 1
+            continue
+        reason = Profile.read(user, workspace_id).unmatched
+        if reason is not None:
+            found.unmatched[str(user["id"])] = f"{email} ({user['id']}, {_REASONS[reason]})"
+    return found
