@@ -26,7 +26,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 
-from storage.engine import BadDatabaseUrl, normalise_url
+from storage.url import BadDatabaseUrl, normalise_url
 
 ENV_FILE = ".env"
 SLACK_API_URL = "https://slack.com/api/"
@@ -71,7 +71,7 @@ def _database_url(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return normalise_url(value)
+        return normalise_url(value.strip())
     except BadDatabaseUrl as error:
         raise ValueError(str(error)) from None
 
@@ -166,8 +166,9 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[str, ...]:
         """Every value that must never be shown, for the log to take out."""
         kept = (self.slack_bot_token, self.slack_app_token, self.slack_signing_secret, self.secret_key)
-        password = self.database_url.password if self.database_url is not None else None
-        return tuple(s.get_secret_value() for s in kept if s) + ((password,) if password else ())
+        url = self.database_url
+        of_url = (url.password, url.query.get("sslpassword")) if url is not None else ()
+        return (*(s.get_secret_value() for s in kept if s), *(str(secret) for secret in of_url if secret))
 
     @model_validator(mode="before")
     @classmethod
@@ -280,11 +281,16 @@ def _check_env_file(path: Path) -> None:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
 
 
+_PREDICATE = re.compile(r"(?:is|should|holds|begins)\b")
+
+
 def _lines(error: ValidationError) -> list[str]:
     lines = []
     for item in error.errors(include_url=False, include_input=False):
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "enum":
             message = f"should be one of {item['ctx']['expected']}".replace("'", "").replace(" or ", ", ")
-        lines.append(f"{item['loc'][0]} {message}")
+        # What is said of the variable itself goes on from its name; a sentence of its own stands behind a colon.
+        name = str(item["loc"][0])
+        lines.append(f"{name} {message}" if _PREDICATE.match(message) else f"{name}: {message}")
     return lines

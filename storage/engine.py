@@ -14,11 +14,12 @@ from typing import Any, cast
 
 import psycopg2
 from psycopg2.extensions import connection as PgConnection
-from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc
 
 from storage.clock import Clock
 from storage.errors import DatabaseAway, ReadOnlyServer, plain
 from storage.guard import Guard
+from storage.url import normalise_url
 
 # Slack waits three seconds for an answer; every wait on the way is a part of that.
 POOL_TIMEOUT_S = 0.5  # for a free connection
@@ -31,30 +32,16 @@ HUNG_AFTER_S = 5.0  # nothing that somebody waits for holds a connection so long
 POOL_SIZE = 12  # ten of Slack's requests at once, and the background; twice, for reading and writing
 
 
+# What a connection is opened with, where the URL does not say it.
+_CONNECTING = {
+    "connect_timeout": CONNECT_TIMEOUT_S,
+    "tcp_user_timeout": TCP_USER_TIMEOUT_MS,
+    "application_name": "tocsin",
+}
+
 # Where a transaction notes, in its connection's `info`, that delivery has something to do once it is committed, and
 # whether at once.
 OUTBOX_WRITTEN = "outbox written"
-
-
-class BadDatabaseUrl(ValueError):
-    """DATABASE_URL is not a PostgreSQL URL."""
-
-
-def normalise_url(url: str) -> URL:
-    """A PostgreSQL URL with any driver suffix, or none, as the one URL that this project uses.
-
-    `postgresql://` alone means psycopg 3 in SQLAlchemy 2.1, and `postgres://` nothing at all.
-    Raises BadDatabaseUrl, whose text never holds the password.
-    """
-    try:
-        parsed = make_url(url)
-    except (exc.ArgumentError, ValueError):
-        raise BadDatabaseUrl("not a URL; it should look like postgresql://user:password@host:5432/name") from None
-    if parsed.drivername.split("+")[0] not in ("postgresql", "postgres"):
-        raise BadDatabaseUrl(
-            f"{parsed.drivername} is not PostgreSQL; it should look like postgresql://user:password@host:5432/name"
-        )
-    return parsed.set(drivername="postgresql+psycopg2")
 
 
 def create_pool(
@@ -64,33 +51,59 @@ def create_pool(
     autocommit: bool = False,
     size: int = POOL_SIZE,
     wait_s: float = POOL_TIMEOUT_S,
+    with_settings: bool = True,
 ) -> Engine:
-    """An engine with the project's time-outs. `statement_timeout_ms` 0 lifts those (migrations)."""
-    lock_timeout = LOCK_TIMEOUT_MS if statement_timeout_ms else 0
-    # What is prepared here (`storage.prepared`) is meant to be planned once, whatever its parameters.
-    settings = (
-        "-c plan_cache_mode=force_generic_plan"
-        f" -c statement_timeout={statement_timeout_ms} -c lock_timeout={lock_timeout} -c timezone=UTC"
-        f" -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT_MS if statement_timeout_ms else 0}"
-    )
+    """An engine with the project's time-outs. `statement_timeout_ms` 0 lifts those (migrations).
+
+    Without settings its sessions are as the server and the URL make them.
+    """
+    read = normalise_url(url) if isinstance(url, str) else url
     engine = create_engine(
-        normalise_url(url) if isinstance(url, str) else url,
+        read,
         pool_size=size,
         max_overflow=0,
         pool_timeout=wait_s,
         pool_use_lifo=True,
         hide_parameters=True,
+        use_native_hstore=False,  # which would be looked for on every new connection
         isolation_level="AUTOCOMMIT" if autocommit else "READ COMMITTED",
         skip_autocommit_rollback=autocommit,
         connect_args={
-            "connect_timeout": CONNECT_TIMEOUT_S,
-            "options": settings,
-            "tcp_user_timeout": TCP_USER_TIMEOUT_MS,
-            "application_name": "tocsin",
+            "client_encoding": "utf8",
+            **{name: value for name, value in _CONNECTING.items() if name not in read.query},
         },
     )
+    if with_settings:
+        settings = _settings(statement_timeout_ms)
+
+        def make_settings(driver: PgConnection, _record: Any) -> None:
+            driver.autocommit = True  # else BEGIN and COMMIT would be round trips of their own
+            with driver.cursor() as cursor:
+                cursor.execute(settings)
+            driver.autocommit = False
+
+        # Before SQLAlchemy's own listeners, whose questions are then under the time-outs too.
+        event.listen(engine, "connect", make_settings, insert=True)
     event.listen(engine, "checkout", _refuse_a_dead_connection)
     return engine
+
+
+def _settings(statement_timeout_ms: int) -> str:
+    """The statements that make a session the project's, for one round trip.
+
+    SET after connecting, and no startup parameter `options`: PgBouncer refuses that one or drops it, and so what the
+    URL says in `options` stays, save for these.
+    """
+    limited = statement_timeout_ms > 0
+    settings = {
+        # What is prepared here (`storage.prepared`) is meant to be planned once, whatever its parameters.
+        "plan_cache_mode": "force_generic_plan",
+        "statement_timeout": statement_timeout_ms,
+        "lock_timeout": LOCK_TIMEOUT_MS if limited else 0,
+        "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_TIMEOUT_MS if limited else 0,
+        "timezone": "'UTC'",
+    }
+    return "; ".join(f"SET {name} = {value}" for name, value in settings.items())
 
 
 def _refuse_a_dead_connection(dbapi_connection: Any, _record: Any, _proxy: Any) -> None:

@@ -21,6 +21,11 @@ class Contended(Exception):
     """Another change to the same row took longer than the lock time-out. Nothing was changed."""
 
 
+class DatabaseUnfit(Exception):
+    """The database is there, but it or the role is not set up for the bot. The text says what is missing, and how to
+    mend it."""
+
+
 class EmbeddedPostgresError(Exception):
     """The embedded PostgreSQL cannot run. The text is a sentence for whoever started the bot, with the way out."""
 

@@ -16,10 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import URL, Connection, text
+from psycopg2.errors import InsufficientPrivilege
+from sqlalchemy import URL, Connection, exc, text
 
 from storage.engine import Store, create_pool, is_read_only, plain_errors
-from storage.errors import Contended, DatabaseAway, ReadOnlyServer
+from storage.errors import Contended, DatabaseAway, DatabaseUnfit, ReadOnlyServer
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -84,7 +85,8 @@ def migrate(url: str | URL) -> tuple[str | None, str]:
     """Runs what is missing. Gives the revisions before and after; several callers at once are safe.
 
     A database that a later version has already migrated is left as it is. What others hold is waited for, a moment at
-    a time. Raises DatabaseAway, also where that goes on for too long; ReadOnlyServer, even where nothing is missing.
+    a time. Raises DatabaseAway, also where that goes on for too long; ReadOnlyServer, even where nothing is missing;
+    DatabaseUnfit where the role may not do it.
     """
     engine = create_pool(url, statement_timeout_ms=0)
     try:
@@ -99,6 +101,13 @@ def migrate(url: str | URL) -> tuple[str | None, str]:
                 return before, before
             _upgrade(connection)
             return before, HEAD
+    except exc.ProgrammingError as error:
+        if isinstance(error.orig, InsufficientPrivilege):
+            said = str(error.orig).splitlines()[0]
+            raise DatabaseUnfit(
+                f"the schema cannot be changed: {said}; have the owner of the database do it"
+            ) from error
+        raise
     finally:
         engine.dispose()
 
@@ -106,6 +115,15 @@ def migrate(url: str | URL) -> tuple[str | None, str]:
 def _upgrade(connection: Connection) -> None:
     from alembic import command
 
+    # An extension that a DBA made is where the DBA put it; its operator classes are looked for in the search path.
+    connection.execute(
+        text(
+            "SELECT set_config('search_path', current_setting('search_path') || ', ' || quote_ident(n.nspname), false)"
+            " FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace"
+            " WHERE e.extname = 'pg_trgm' AND n.nspname <> ALL (current_schemas(true))"
+        )
+    )
+    connection.commit()
     until = time.monotonic() + _HELD_UP_S
     while True:
         try:
@@ -125,6 +143,12 @@ def revisions(store: Store) -> tuple[str | None, str, bool]:
     with store.read() as connection:
         found = _found(connection)
     return found, HEAD, found in (None, HEAD) or _known(found)
+
+
+def upgrade_is_due(connection: Connection) -> bool:
+    """Whether `migrate` would change the schema."""
+    found = _found(connection)
+    return found is None or (found != HEAD and _known(found))
 
 
 def schema_is_current(store: Store) -> bool:

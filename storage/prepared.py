@@ -31,7 +31,8 @@ class Prepared:
         """`sql` has its parameters as `%(name)s`; `types` gives the PostgreSQL type of each."""
         names = list(dict.fromkeys(_PARAMETER.findall(sql)))
         numbered = _PARAMETER.sub(lambda found: f"${names.index(found[1]) + 1}", sql)
-        self.name = "tocsin_" + hashlib.sha256(sql.encode()).hexdigest()[:16]
+        # Not "tocsin_", as tokens begin, which are taken out of every log line.
+        self.name = "prepared_" + hashlib.sha256(sql.encode()).hexdigest()[:16]
         declared = ", ".join(types[name] for name in names)
         self._prepare = f"PREPARE {self.name} ({declared}) AS {numbered}"
         # Cast, because an array of NULLs has no type of its own.

@@ -64,7 +64,8 @@ def url_of(place: Place) -> URL:
         "postgresql+psycopg2",
         username=SUPERUSER,
         database=DATABASE,
-        query={"host": str(place.socket_folder), "port": str(PORT)},
+        # Without options, whatever PGOPTIONS says.
+        query={"host": str(place.socket_folder), "port": str(PORT), "options": ""},
     )
 
 

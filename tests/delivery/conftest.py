@@ -22,8 +22,9 @@ from bot.incidents.access import Access
 from bot.incidents.comments import CommentText
 from bot.incidents.lifecycle import Declaration
 from sandbox import Person, Sandbox, SeenMessage
-from storage.engine import Store, normalise_url
+from storage.engine import Store
 from storage.migrate import migrate
+from storage.url import normalise_url
 from storage.values import Role, Status
 from tests.conftest import server_of
 from tests.stories.conftest import apply_file
