@@ -31,7 +31,7 @@ from bot.organization.apply import NotApplicable, apply
 from bot.organization.difference import Kind, Plan
 from bot.organization.file import BadFile, load
 from bot.settings import LogLevel, Mode, Settings, SettingsError
-from storage.errors import Contended, DatabaseAway, EmbeddedPostgresError, ReadOnlyServer
+from storage.errors import Contended, DatabaseAway, DatabaseUnfit, EmbeddedPostgresError, ReadOnlyServer
 from storage.queries import tokens as stored_tokens
 
 EXIT_OUTSIDE = 1
@@ -65,6 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(EXIT_USAGE, str(error))
     except ReadOnlyServer:
         return _fail(EXIT_USAGE, _READ_ONLY)
+    except DatabaseUnfit as error:
+        return _fail(EXIT_USAGE, f"DATABASE_URL: {error}")
     except DatabaseAway as error:
         return _fail(EXIT_OUTSIDE, _database_sentence(error.__cause__))
     except exc.OperationalError as error:

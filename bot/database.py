@@ -9,9 +9,11 @@ from sqlalchemy import URL
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from bot.settings import Settings
-from storage.engine import Store, normalise_url
+from storage import preflight
+from storage.engine import Store
 from storage.errors import DatabaseAway
 from storage.migrate import migrate
+from storage.url import normalise_url
 
 # When the process that owns the embedded server ends, its server is gone until another one has started it again.
 TAKEN_OVER_S = 5.0
@@ -36,9 +38,10 @@ def open_database(settings: Settings) -> Iterator[URL]:
 def migrated(settings: Settings, url: URL) -> tuple[str | None, str]:
     """Brings an opened database to the current schema; gives the revisions before and after.
 
-    Waits while the embedded server is being taken over from another process. Raises DatabaseAway.
+    Waits while the embedded server is being taken over from another process. Raises DatabaseAway, DatabaseUnfit.
     """
     if settings.database_url is not None:
+        preflight.check(url)
         return migrate(url)
     trying = Retrying(
         retry=retry_if_exception_type(DatabaseAway),
@@ -53,7 +56,7 @@ def migrated(settings: Settings, url: URL) -> tuple[str | None, str]:
 def open_store(settings: Settings) -> Iterator[Store]:
     """The database of a command that is over in a moment, brought to the current schema before.
 
-    Raises DatabaseAway.
+    Raises DatabaseAway, DatabaseUnfit.
     """
     with open_database(settings) as url:
         migrated(settings, url)

@@ -19,8 +19,9 @@ from bot.people.roll_call import call_roll
 from bot.settings import Mode, Settings
 from bot.slack.clients import web_client
 from bot.slack.manifest import SCOPES
+from storage import preflight
 from storage.engine import Store
-from storage.errors import DatabaseAway, EmbeddedPostgresError, ReadOnlyServer
+from storage.errors import DatabaseAway, DatabaseUnfit, EmbeddedPostgresError, ReadOnlyServer
 from storage.migrate import revisions
 from storage.queries import delivery_failures, pacing, posts
 from storage.queries import doctor as queries
@@ -85,6 +86,8 @@ def _everything(settings: Settings, now: Callable[[], datetime]) -> Iterator[Fin
     yield _settings(settings)
     try:
         with open_database(settings) as url:
+            if settings.database_url is not None:
+                preflight.check(url)
             store = Store.open(url)
             try:
                 yield _database(store)
@@ -97,6 +100,8 @@ def _everything(settings: Settings, now: Callable[[], datetime]) -> Iterator[Fin
                 return
             finally:
                 store.close()
+    except DatabaseUnfit as error:
+        yield Finding("database", str(error), "Then run doctor again.")
     except (DatabaseAway, EmbeddedPostgresError) as error:
         where = "DATABASE_URL" if settings.database_url else "TOCSIN_DATA_DIR"
         mend = f"Check {where}, that the server runs, and that this machine may reach it."

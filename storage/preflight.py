@@ -1,0 +1,161 @@
+"""Whether a database is set up for the bot: looked at when a command starts, before anything is changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, exc, text
+
+from storage.engine import STATEMENT_TIMEOUT_MS, create_pool, plain_errors
+from storage.errors import DatabaseAway, DatabaseUnfit
+from storage.guard import Guard
+from storage.migrate import upgrade_is_due
+from storage.models import Base
+from storage.url import where
+
+# A pooler that has no connection to the server left lets a question wait for minutes.
+_PATIENCE_S = 5.0
+# How often the two sessions are compared. A pooler in transaction mode gives the connection that became free last to
+# whoever asks next, so once is enough where it has nothing else to do.
+_ROUNDS = 8
+
+_SETTINGS = """
+SELECT current_user AS role, current_database() AS database, current_schema() AS schema,
+  current_setting('search_path') AS search_path,
+  has_schema_privilege(current_schema(), 'CREATE') AS may_create,
+  has_database_privilege(current_database(), 'CREATE') AS may_extend,
+  EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_trgm') AS available,
+  (SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'pg_trgm')
+    AS trgm_in
+"""
+_TABLES = """
+SELECT c.relname,
+  pg_has_role(c.relowner, 'USAGE') AS owned,
+  has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')
+    AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE') AS usable
+FROM unnest(CAST(:names AS text[])) name JOIN pg_class c ON c.oid = to_regclass(quote_ident(name))
+ORDER BY c.relname
+"""
+
+
+def check(url: URL) -> None:
+    """Looks at the pooler in between, if there is one, and at what the role may do.
+
+    Raises DatabaseUnfit, DatabaseAway.
+    """
+    try:
+        with plain_errors():
+            _check_pooler(url)
+            engine = create_pool(url, autocommit=True, size=1)
+            try:
+                with engine.connect() as connection:
+                    _check_role(connection)
+            finally:
+                engine.dispose()
+    except exc.DBAPIError as error:
+        # What answers is no PostgreSQL, or one that is too old for the statements and settings of this program.
+        said = str(error.orig).strip().splitlines() or ["no answer"]
+        raise DatabaseUnfit(f"{where(url)} does not answer as PostgreSQL does: {said[0]}") from error
+
+
+def _check_pooler(url: URL) -> None:
+    """Refuses a pooler that gives each transaction another session of the server."""
+    # Without the settings: in transaction mode, they would stay on a session that is others' too.
+    engine = create_pool(url, autocommit=True, size=2, with_settings=False)
+    guard = Guard((engine,), _PATIENCE_S)
+    try:
+        with engine.connect() as connection:
+            driver: Any = connection.connection.dbapi_connection
+            # The server tells its process when it is connected to; a pooler makes a number up instead.
+            if _process(connection) == driver.get_backend_pid():
+                return
+            if _transactions_share(connection, engine):
+                raise DatabaseUnfit(f"the pooler at {where(url)} is in transaction mode; the bot needs session mode")
+    finally:
+        guard.close()
+        engine.dispose()
+    _check_settings(url)
+
+
+def _transactions_share(connection: Connection, engine: Engine) -> bool:
+    """Whether two sessions that are open together are served by the same process, or one by several."""
+    first, second = set(), set()
+    try:
+        with engine.connect() as other:
+            for _ in range(_ROUNDS):
+                first.add(_process(connection))
+                second.add(_process(other))
+    except exc.OperationalError as error:
+        raise DatabaseAway("the pooler has no second connection for the bot") from error
+    return len(first) > 1 or len(second) > 1 or bool(first & second)
+
+
+def _process(connection: Connection) -> int:
+    return int(connection.scalar(text("SELECT pg_backend_pid()")) or 0)
+
+
+def _check_settings(url: URL) -> None:
+    """Refuses a pooler that lets settings pass without effect."""
+    engine = create_pool(url, autocommit=True, size=1)
+    try:
+        with engine.connect() as connection:
+            milliseconds = connection.scalar(
+                text("SELECT setting FROM pg_settings WHERE name = 'statement_timeout'"),
+            )
+    finally:
+        engine.dispose()
+    if milliseconds != str(STATEMENT_TIMEOUT_MS):
+        raise DatabaseUnfit(
+            f"the pooler at {where(url)} drops settings (statement_timeout); the bot needs one that keeps them for"
+            " the session"
+        )
+
+
+def _check_role(connection: Connection) -> None:
+    """Refuses a role that lacks a right which the bot, or a migration that is due, needs."""
+    found = connection.execute(text(_SETTINGS)).one()
+    if found.schema is None:
+        raise DatabaseUnfit(
+            f"no schema of the search path ({found.search_path}) is there for the role {found.role}: CREATE SCHEMA or"
+            f" GRANT USAGE, CREATE ON SCHEMA … TO {found.role}"
+        )
+    tables = connection.execute(text(_TABLES), {"names": ["alembic_version", *Base.metadata.tables]}).all()
+    for table in tables:
+        if not table.usable:
+            raise DatabaseUnfit(
+                f"the role {found.role} may not read and write the table {table.relname}: GRANT SELECT, INSERT, UPDATE,"
+                f" DELETE ON ALL TABLES IN SCHEMA {found.schema} TO {found.role}, or make it the owner"
+            )
+    if not upgrade_is_due(connection):
+        return
+    if not found.may_create:
+        raise DatabaseUnfit(
+            f"the role {found.role} may not create tables in schema {found.schema}: GRANT CREATE ON SCHEMA"
+            f" {found.schema} TO {found.role}, or make it the owner"
+        )
+    for table in tables:
+        if not table.owned:
+            raise DatabaseUnfit(
+                f"the role {found.role} does not own the table {table.relname}, and the schema has to be changed:"
+                f" run `migrate` as its owner, or ALTER TABLE … OWNER TO {found.role}"
+            )
+    _check_extension(connection, found)
+
+
+def _check_extension(connection: Connection, found: Any) -> None:
+    if found.trgm_in is None and not found.available:
+        raise DatabaseUnfit(
+            "the extension pg_trgm is needed, and the server does not have it: install PostgreSQL's contrib package"
+        )
+    if found.trgm_in is None and not found.may_extend:
+        raise DatabaseUnfit(
+            f"the extension pg_trgm is needed, and the role {found.role} may not make it: have a DBA run CREATE"
+            f" EXTENSION pg_trgm in the database {found.database}"
+        )
+    if found.trgm_in and not connection.scalar(
+        text("SELECT has_schema_privilege(:schema, 'USAGE')"), {"schema": found.trgm_in}
+    ):
+        raise DatabaseUnfit(
+            f"the extension pg_trgm is in schema {found.trgm_in}, which the role {found.role} may not use: GRANT USAGE"
+            f" ON SCHEMA {found.trgm_in} TO {found.role}"
+        )

@@ -1,0 +1,113 @@
+"""The real PgBouncer: session mode works as it comes, and any other mode is found out before anything is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL, make_url, text
+
+from bot.cli import main
+from storage import preflight
+from storage.engine import Store
+from storage.errors import DatabaseUnfit
+from storage.migrate import HEAD, migrate
+from tests.cli.test_settings import VARIABLES
+from tests.storage import pgbouncer
+
+SHOWN = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "plan_cache_mode", "timezone")
+IN_FORCE = ["2s", "1s", "10s", "force_generic_plan", "UTC"]
+
+Pooled = Callable[..., URL]
+
+
+@pytest.fixture
+def pooled(database_url: str, tmp_path: Path) -> Iterator[Pooled]:
+    """Starts a PgBouncer of a mode in front of the test's database; gives the URL through it."""
+    with ExitStack() as started:
+
+        def start(pool_mode: str, **settings: str) -> URL:
+            server = make_url(database_url)
+            return started.enter_context(pgbouncer.running(server, tmp_path, pool_mode, **settings))
+
+        yield start
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[URL, str], int]:
+    """Runs a command on a database; gives its exit code."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    def run(url: URL, word: str) -> int:
+        monkeypatch.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
+        return main([word])
+
+    return run
+
+
+def shown(store: Store) -> list[list[str]]:
+    """What the settings are, in a transaction and for a read."""
+    with store.write() as tx, store.read() as connection:
+        return [[str(one.scalar(text(f"SHOW {name}"))) for name in SHOWN] for one in (tx, connection)]
+
+
+@pytest.mark.parametrize("settings", [{}, {"ignore_startup_parameters": "options,extra_float_digits"}])
+def test_in_session_mode_the_settings_are_in_force(pooled: Pooled, settings: dict[str, str]) -> None:
+    url = pooled("session", **settings)
+    preflight.check(url)
+    assert migrate(url) == (HEAD, HEAD)
+    with closing(Store.open(url, size=2)) as store:
+        assert shown(store) == [IN_FORCE, IN_FORCE]
+        assert shown(store) == [IN_FORCE, IN_FORCE], "and again, on connections that have been used"
+
+
+def test_a_session_that_another_client_had_before_is_set_up_anew(pooled: Pooled) -> None:
+    """PgBouncer resets it in between, with DISCARD ALL; what was prepared in it is gone too."""
+    url = pooled("session", default_pool_size="2")
+    for _ in range(3):
+        with closing(Store.open(url, size=1)) as store:
+            assert shown(store) == [IN_FORCE, IN_FORCE]
+
+
+@pytest.mark.parametrize("mode", ["transaction", "statement"])
+@pytest.mark.parametrize("pool", ["1", "20"])
+def test_another_mode_is_told_at_the_start_and_by_doctor(
+    pooled: Pooled, command: Callable[[URL, str], int], capsys: pytest.CaptureFixture[str], mode: str, pool: str
+) -> None:
+    url = pooled(mode, default_pool_size=pool)
+    told = f"the pooler at 127.0.0.1:{url.port} is in transaction mode; the bot needs session mode"
+    assert command(url, "migrate") == 2
+    assert capsys.readouterr().err.splitlines() == [f"DATABASE_URL: {told}"]
+    assert command(url, "doctor") == 1
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "database" in line]
+    assert line.startswith(f"FAULT  database: {told}")
+
+
+def test_a_busy_pooler_in_transaction_mode_is_found_out_too(pooled: Pooled) -> None:
+    """Others take the session that the first transaction had, and give back another."""
+    url = pooled("transaction", server_round_robin="1")
+    with closing(Store.open(url, size=4)) as others, others.write() as one, others.write() as two:
+        for tx in (one, two):
+            tx.execute(text("SELECT 1"))
+        with pytest.raises(DatabaseUnfit, match="transaction mode"):
+            preflight.check(url)
+
+
+def test_transaction_mode_leaves_no_setting_behind_on_sessions_of_others(pooled: Pooled) -> None:
+    url = pooled("transaction", default_pool_size="1")
+    with pytest.raises(DatabaseUnfit):
+        preflight.check(url)
+    from storage.engine import create_pool
+
+    engine = create_pool(url, size=1, with_settings=False)
+    with engine.connect() as connection:
+        assert connection.scalar(text("SHOW statement_timeout")) == "0"
+    engine.dispose()
+
+
+def test_without_a_pooler_nothing_is_said(database_url: str) -> None:
+    preflight.check(make_url(database_url))
