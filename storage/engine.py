@@ -118,6 +118,35 @@ def _refuse_a_dead_connection(dbapi_connection: Any, _record: Any, _proxy: Any) 
         raise exc.DisconnectionError
 
 
+class Reading:
+    """A connection in autocommit that can be given back while something else than the database is waited for."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._connection: Connection | None = None
+        self._over = False
+
+    @property
+    def connection(self) -> Connection:
+        """The connection; another one where it was given back. Raises DatabaseAway at the end of the block."""
+        if self._connection is None:
+            if self._over:
+                raise RuntimeError("this request reads no more")
+            self._connection = self._engine.connect()
+        return self._connection
+
+    def give_back(self) -> None:
+        """Before Slack is asked, which may take seconds: everybody shares the connections."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def end(self) -> None:
+        """Gives the connection back, and takes no other."""
+        self._over = True
+        self.give_back()
+
+
 class Store:
     """The database as the rest of the program uses it.
 
@@ -185,6 +214,16 @@ class Store:
         """
         with self._errors(), self._reading.connect() as connection:
             yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Reading]:
+        """The same for what asks Slack in between, and gives the connection back meanwhile. Raises DatabaseAway."""
+        reading = Reading(self._reading)
+        with self._errors():
+            try:
+                yield reading
+            finally:
+                reading.end()
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

@@ -15,6 +15,7 @@ from sqlalchemy import URL, Engine, create_engine, make_url, text
 from storage.embedded import scratch_postgres
 from storage.migrate import migrate
 from storage.models import Base
+from tests.held import watched
 
 TEMPLATE = "migrated"
 MAKING_THE_TEMPLATE = 1  # an advisory lock in the database `tocsin`, which holds nothing else
@@ -80,3 +81,11 @@ def database_url(worker_database: URL, cleaner: Engine) -> Iterator[str]:
     deletions = [f"DELETE FROM {table.name}" for table in reversed(Base.metadata.sorted_tables)]  # noqa: S608
     with cleaner.connect() as connection:
         connection.execute(text("; ".join(deletions)))
+
+
+@pytest.fixture(autouse=True)
+def called_with_a_connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Where Slack was called with a connection in hand; what is left in it fails the test."""
+    with watched(monkeypatch) as found:
+        yield found
+    assert not found, found[0]

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from sqlalchemy import Connection
 
 from bot.delivery import api_calls
 from bot.delivery.api_calls import WorkspaceClient
@@ -20,7 +19,7 @@ from bot.delivery.pace import Pace
 from bot.delivery.sender import Sender
 from bot.people.identity import Identity
 from bot.slack.clients import Clients, Installation, web_client
-from storage.engine import Store
+from storage.engine import Reading, Store
 from storage.errors import Contended, DatabaseAway
 from storage.queries import delivery_failures, destinations, intake, once, pacing, posts
 from storage.queries.destinations import Lease
@@ -176,10 +175,11 @@ class DeliveryService:
         if not free:
             return self._pace.poll_s  # whoever becomes free wakes this
         self._watch_clock()
-        with self._store.read() as connection:
-            serving = self._serving(connection)
+        with self._store.reading() as reading:
+            serving = self._serving(reading)
             if not serving:
                 return self._pace.poll_s
+            connection = reading.connection
             leases = destinations.lease_destinations(connection, serving, free, self._pace.lease_s)
             with self._lock:
                 self._free -= len(leases)
@@ -210,20 +210,21 @@ class DeliveryService:
                     pacing.clock_set_back(tx, self._pace.lease_s)
         self._clocks_seen = here, there
 
-    def _serving(self, connection: Connection) -> list[str]:
+    def _serving(self, reading: Reading) -> list[str]:
         """The workspaces that take messages. One whose token was no good is asked again now and then."""
-        paused = pacing.paused_workspaces(connection)
+        paused = pacing.paused_workspaces(reading.connection)
         serving = []
         for workspace_id, client in self._clients.items():
             if workspace_id in paused:
                 reason, seconds = paused[workspace_id]
                 if seconds > 0:
                     continue
+                reading.give_back()
                 result = api_calls.read(client, "auth.test")
                 if not isinstance(result, api_calls.Taken):
-                    pacing.pause_workspace(connection, workspace_id, reason, self._pace.paused_s)
+                    pacing.pause_workspace(reading.connection, workspace_id, reason, self._pace.paused_s)
                     continue
-                pacing.resume_workspace(connection, workspace_id)
+                pacing.resume_workspace(reading.connection, workspace_id)
                 log.info("the workspace takes messages again", workspace=workspace_id)
             serving.append(workspace_id)
         return serving

@@ -24,7 +24,7 @@ from bot.people.identity import BELIEVED_FOR, Identity
 from bot.slack.clients import Clients
 from bot.slack.files import NoPicture, upload_picture
 from storage.digest_rows import DigestRow, Fire, OpenSeries
-from storage.engine import Store
+from storage.engine import Reading, Store
 from storage.queries import digests as queries
 from storage.queries import outbox
 
@@ -100,8 +100,9 @@ class Teller:
             log.warning("a digest was skipped, too late to be told", digest=digest.id, due=fire.fire_at.isoformat())
             return self._finish(fire, "missed")
         try:
-            with self._store.read() as connection:
-                self._ask_about_owner(connection, digest, now)
+            with self._store.reading() as reading:
+                self._ask_about_owner(reading, digest, now)
+                connection = reading.connection
                 access = content.owner_access(connection, digest)
                 scope = content.scope_of_digest(connection, access, digest, now)
                 told = content.compose(connection, scope, digest, since=fire.since, as_of=now)
@@ -133,12 +134,13 @@ class Teller:
         with self._store.read() as connection:
             queries.finish_fire(connection, fire.id, state)
 
-    def _ask_about_owner(self, connection: Connection, digest: DigestRow, now: datetime) -> None:
+    def _ask_about_owner(self, reading: Reading, digest: DigestRow, now: datetime) -> None:
         """Has Slack say who the owner is, when it has not for long: they may have left. Raises Refusal."""
-        owner = queries.owner(connection, digest.id)
+        owner = queries.owner(reading.connection, digest.id)
         if owner is None or digest.owner_user_id is None or owner.date_checked is None:
             return
         if now - owner.date_checked > BELIEVED_FOR:
+            reading.give_back()
             self._identity.refresh(digest.workspace_id, digest.owner_user_id, now)
 
     def _picture(self, fire: Fire, digest: DigestRow, series: OpenSeries, now: datetime) -> Picture | None:

@@ -61,9 +61,7 @@ def submission(call: Call, ask: Submission) -> Outcome:
 def _comment(call: Call, kept: Mapping[str, Any]) -> str:
     author = "Someone"
     if kept.get("u"):
-        _, author = call.tools.identity.member_behind(
-            call.connection, call.access.workspace_id, str(kept["u"]), call.now
-        )
+        _, author = call.tools.identity.member_behind(call.reading, call.access.workspace_id, str(kept["u"]), call.now)
     link = _permalink(call, str(kept.get("c") or ""), str(kept.get("t") or ""))
     wrote = f"<{link}|wrote>" if link else "wrote"
     quoted = "\n".join("&gt; " + escape(line) for line in str(kept.get("x") or "").splitlines())
@@ -74,6 +72,7 @@ def _permalink(call: Call, channel_id: str, ts: str) -> str | None:
     installation = call.tools.clients.find(call.access.workspace_id)
     if installation is None:
         return None
+    call.reading.give_back()
     try:
         return str(installation.client.chat_getPermalink(channel=channel_id, message_ts=ts)["permalink"])
     except (SlackApiError, OSError) as error:

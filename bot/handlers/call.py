@@ -18,7 +18,7 @@ from bot.people.channels import Channels
 from bot.people.identity import Identity
 from bot.people.mentions import MentionReader
 from bot.slack.clients import Clients
-from storage.engine import Store
+from storage.engine import Reading, Store
 from storage.queries.access import Ahead
 from storage.queries.once import first_time
 
@@ -48,9 +48,14 @@ class Call:
     tools: Tools
     access: Access
     now: datetime
-    connection: Connection  # in autocommit, for reading; gone once `write` begins
+    reading: Reading  # ends when `write` begins
     once: str | None = None  # the key of a request that Slack may deliver again by itself (an event)
     ahead: Ahead | None = None  # what was asked together with who asks, answered
+
+    @property
+    def connection(self) -> Connection:
+        """A connection in autocommit, for reading; none once `write` has begun."""
+        return self.reading.connection
 
     @contextmanager
     def write(self, once: str | None = None) -> Iterator[Connection]:
@@ -59,12 +64,17 @@ class Call:
 
         `once` names what must not be carried out twice; raises AlreadyDone when it has been.
         """
-        self.connection.close()
+        self.reading.end()
         key = once or self.once
         with self.tools.store.write() as tx:
             if key is not None and not first_time(tx, self.access.workspace_id, key):
                 raise AlreadyDone
             yield tx
+
+    def channels(self) -> Channels:
+        """What Slack says of channels. The reading connection goes back to the pool, as Slack may be asked."""
+        self.reading.give_back()
+        return self.tools.channels
 
     def written(self, text: str) -> CommentText:
         """A text that the caller typed, its mentions resolved. Raises Refusal."""
@@ -75,4 +85,4 @@ class Call:
         return self._mentions().block(block)
 
     def _mentions(self) -> MentionReader:
-        return MentionReader(self.tools.identity, self.connection, self.access, self.now)
+        return MentionReader(self.tools.identity, self.reading, self.access, self.now)

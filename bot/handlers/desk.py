@@ -294,10 +294,10 @@ class Desk:
 
     def _call(self, ask: Ask, handler: Callable[[Call], T], ahead: Ahead | None = None) -> T:
         now = self._clock()
-        with self._tools.store.read() as connection:
-            who = self._tools.identity.access(connection, ask.person, now, ahead)
+        with self._tools.store.reading() as reading:
+            who = self._tools.identity.access(reading, ask.person, now, ahead)
             once = ask.key if isinstance(ask, Command) and ask.said else None
-            return handler(Call(self._tools, who, now, connection, once, ahead))
+            return handler(Call(self._tools, who, now, reading, once, ahead))
 
     def _counted(self, kind: str, name: str, work: Callable[[], Outcome]) -> Outcome | _Mishap:
         outcome, result = self._guarded(work, f"{kind} {name}", None)

@@ -64,7 +64,7 @@ def _add(call: Call, ask: Command, rest: str) -> Outcome:
 
 def _channel(call: Call, channel_id: str) -> Channel:
     """The channel, when a digest may be posted there. Raises Refusal."""
-    channel = call.tools.channels.to_post_in(call.access.workspace_id, channel_id)
+    channel = call.channels().to_post_in(call.access.workspace_id, channel_id)
     if channel.shared:
         rules.refuse_shared(call.access, channel.name)
     return channel

@@ -61,7 +61,7 @@ def share(call: Call, ask: Press) -> Outcome:
         here = directory.projects_in_channel(call.connection, wanted.project_ids, ask.channel_id)
     if not here:
         raise Refusal("No project whose incidents you see names this channel, so nothing can be shared here.")
-    if not call.tools.channels.may_show(call.access, str(ask.channel_id)):
+    if not call.channels().may_show(call.access, str(ask.channel_id)):
         raise Refusal("This channel is shared with another company, and your organization allows no cards there.")
     page = listing.incident_page(call.connection, wanted, call.access.member_id, cursor=cursor, size=search.PAGE_SIZE)
     fitting = incidents.ids_in_projects(call.connection, [line.id for line in page.lines], here)

@@ -33,8 +33,8 @@ def added(tools: Tools, event: Event, now: datetime) -> Outcome:
     if reaction not in (card.acknowledge_reaction, card.resolve_reaction):
         return Done()
     try:
-        with tools.store.read() as connection:
-            access = tools.identity.access(connection, person, now)
+        with tools.store.reading() as reading:
+            access = tools.identity.access(reading, person, now)
         with tools.store.write() as tx:
             if not first_time(tx, event.workspace_id, f"event:{event.id}"):
                 return Done()

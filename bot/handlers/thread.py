@@ -107,12 +107,12 @@ def _said(tools: Tools, reply: Reply, now: datetime) -> Outcome:
     if card is None:
         return Done()
     try:
-        with tools.store.read() as connection:
-            access = tools.identity.access(connection, reply.person, now)
-            incident = lookup.incident(connection, access, card.identifier)
-            reader = MentionReader(tools.identity, connection, access, now, lenient=True)
+        with tools.store.reading() as reading:
+            access = tools.identity.access(reading, reply.person, now)
+            incident = lookup.incident(reading.connection, access, card.identifier)
+            reader = MentionReader(tools.identity, reading, access, now, lenient=True)
             written = reader.text(storable(reply.text))
-            written, blind = comments.seen_only(connection, access, incident, written)
+            written, blind = comments.seen_only(reading.connection, access, incident, written)
         new = _take(tools, card, reply, access, _with_files(written, reply.files), now)
     except SlackAway:
         return NotNow()

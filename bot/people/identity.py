@@ -22,7 +22,7 @@ from bot.incidents.errors import Refusal
 from bot.slack.background import Background
 from bot.slack.clients import Clients
 from bot.slack.requests import Person, home_of
-from storage.engine import Store
+from storage.engine import Reading, Store
 from storage.queries import access as queries
 from storage.queries.access import Standing
 from storage.values import Role, Unmatched
@@ -148,19 +148,16 @@ class Identity:
         # Who saw all projects when they last asked: it saves asking twice, and decides nothing.
         self._saw_all: set[tuple[str, str]] = set()
 
-    def access(
-        self, connection: Connection, person: Person, now: datetime, ahead: queries.Ahead | None = None
-    ) -> Access:
+    def access(self, reading: Reading, person: Person, now: datetime, ahead: queries.Ahead | None = None) -> Access:
         """Who a person is and what they see, with one query where they are known, which answers `ahead` too.
 
-        `connection` is in autocommit. Raises NotConnected, FromElsewhere, NotMember, IncidentsOff, SlackAway,
-        DatabaseAway.
+        Raises NotConnected, FromElsewhere, NotMember, IncidentsOff, SlackAway, DatabaseAway.
         """
-        standing = self._standing(connection, person, ahead)
+        standing = self._standing(reading.connection, person, ahead)
         age = now - standing.date_checked if standing.date_checked else None
         if age is None or age > BELIEVED_FOR:
-            self._ask_slack(connection, standing, person.workspace_id, person.user_id, now)
-            standing = self._standing(connection, person, ahead)
+            self._ask_slack(reading, standing, person.workspace_id, person.user_id, now)
+            standing = self._standing(reading.connection, person, ahead)
         elif age > FRESH_FOR:
             self._background.submit(lambda: self.refresh(person.workspace_id, person.user_id, now))
         return _access(standing, person)
@@ -180,24 +177,19 @@ class Identity:
 
     def refresh(self, workspace_id: str, user_id: str, now: datetime) -> None:
         """Asks Slack about a person again, and keeps what it says."""
-        with self._store.read() as connection:
-            standing = queries.standing(connection, workspace_id, user_id)
+        with self._store.reading() as reading:
+            standing = queries.standing(reading.connection, workspace_id, user_id)
             if standing is not None:
-                self._ask_slack(connection, standing, workspace_id, user_id, now)
+                self._ask_slack(reading, standing, workspace_id, user_id, now)
 
-    def member_behind(
-        self, connection: Connection, workspace_id: str, user_id: str, now: datetime
-    ) -> tuple[int | None, str]:
-        """The member that a mentioned Slack user is (None: no member), and how Slack shows them.
-
-        `connection` is in autocommit. Raises SlackAway.
-        """
-        standing = queries.standing(connection, workspace_id, user_id)
+    def member_behind(self, reading: Reading, workspace_id: str, user_id: str, now: datetime) -> tuple[int | None, str]:
+        """The member that a mentioned Slack user is (None: no member), and how Slack shows them. Raises SlackAway."""
+        standing = queries.standing(reading.connection, workspace_id, user_id)
         if standing is None:
             raise NotConnected
         if standing.date_checked is None or now - standing.date_checked > BELIEVED_FOR:
-            self._ask_slack(connection, standing, workspace_id, user_id, now)
-        member_id, name = queries.person(connection, workspace_id, user_id)
+            self._ask_slack(reading, standing, workspace_id, user_id, now)
+        member_id, name = queries.person(reading.connection, workspace_id, user_id)
         return member_id, name or user_id
 
     def find(self, workspace_id: str, member_id: int, user_id: str | None, now: datetime) -> str | None:
@@ -205,21 +197,22 @@ class Identity:
 
         The same rules hold as when they come by themselves. Raises SlackAway, DatabaseAway.
         """
-        with self._store.read() as connection:
+        with self._store.reading() as reading:
             if user_id is not None:
-                known, _ = self.member_behind(connection, workspace_id, user_id, now)
+                known, _ = self.member_behind(reading, workspace_id, user_id, now)
                 if known == member_id:
                     return user_id
-            email = queries.email_of(connection, member_id)
+            email = queries.email_of(reading.connection, member_id)
+            reading.give_back()
             found = self._by_email(workspace_id, email) if email else None
             if found is None:
                 return None
             # Not taken from the search alone: whoever it found is looked at like anybody else.
-            standing = queries.standing(connection, workspace_id, found)
+            standing = queries.standing(reading.connection, workspace_id, found)
             if standing is None:
                 return None
-            self._ask_slack(connection, standing, workspace_id, found, now)
-            known, _ = queries.person(connection, workspace_id, found)
+            self._ask_slack(reading, standing, workspace_id, found, now)
+            known, _ = queries.person(reading.connection, workspace_id, found)
             return found if known == member_id else None
 
     def _by_email(self, workspace_id: str, email: str) -> str | None:
@@ -237,10 +230,9 @@ class Identity:
             log.warning("Slack could not be reached", method="users.lookupByEmail", error=str(error))
             raise SlackAway from error
 
-    def _ask_slack(
-        self, connection: Connection, standing: Standing, workspace_id: str, user_id: str, now: datetime
-    ) -> None:
-        member_id = queries.member_by_slack_id(connection, standing.organization_id, user_id)
+    def _ask_slack(self, reading: Reading, standing: Standing, workspace_id: str, user_id: str, now: datetime) -> None:
+        member_id = queries.member_by_slack_id(reading.connection, standing.organization_id, user_id)
+        reading.give_back()
         checked = now
         try:
             profile = self._profile(workspace_id, user_id)
@@ -251,9 +243,9 @@ class Identity:
             profile = NOBODY
             checked = now - BELIEVED_FOR + ASK_AGAIN_AFTER
         if member_id is None and profile.at_home and profile.ordinary and profile.email:
-            member_id = queries.member_by_email(connection, standing.organization_id, profile.email)
+            member_id = queries.member_by_email(reading.connection, standing.organization_id, profile.email)
         queries.remember_person(
-            connection,
+            reading.connection,
             workspace_id,
             user_id,
             member_id=member_id,

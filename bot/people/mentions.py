@@ -12,8 +12,6 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection
-
 from bot.incidents.access import Access
 from bot.incidents.comments import CommentText
 from bot.incidents.errors import Refusal
@@ -21,6 +19,7 @@ from bot.incidents.markup import escape, unescape
 from bot.people import names, rich_text
 from bot.people.identity import Identity
 from bot.people.names import Named
+from storage.engine import Reading
 from storage.queries import directory
 
 _TOKEN = re.compile(r"<([^<>\n]{1,3000})>")
@@ -53,7 +52,7 @@ class MentionReader:
     def __init__(
         self,
         identity: Identity,
-        connection: Connection,
+        reading: Reading,
         access: Access,
         now: datetime,
         *,
@@ -64,7 +63,7 @@ class MentionReader:
         """
         self._lenient = lenient
         self._identity = identity
-        self._connection = connection  # in autocommit: people may be met for the first time
+        self._reading = reading
         self._access = access
         self._now = now
         self._people: dict[str, int] = {}
@@ -124,9 +123,7 @@ class MentionReader:
     def _person(self, user_id: str) -> int:
         if user_id not in self._people:
             self._one_more()
-            member_id, name = self._identity.member_behind(
-                self._connection, self._access.workspace_id, user_id, self._now
-            )
+            member_id, name = self._identity.member_behind(self._reading, self._access.workspace_id, user_id, self._now)
             if member_id is None:
                 self.unknown.append(name)
                 return 0
@@ -136,7 +133,7 @@ class MentionReader:
     def _team(self, usergroup: str, label: str) -> int:
         if usergroup not in self._teams:
             self._one_more()
-            team = directory.team_by_usergroup(self._connection, self._access.organization_id, usergroup)
+            team = directory.team_by_usergroup(self._reading.connection, self._access.organization_id, usergroup)
             if team is None:
                 self.unknown.append(f"The user group {label or usergroup}")
                 return 0
@@ -187,8 +184,8 @@ class MentionReader:
         return meant
 
     def _everybody(self) -> list[Named]:
-        members = directory.members(self._connection, self._access.organization_id)
-        teams = directory.teams(self._connection, self._access.organization_id)
+        members = directory.members(self._reading.connection, self._access.organization_id)
+        teams = directory.teams(self._reading.connection, self._access.organization_id)
         people = [Named.member(one.id, one.name, one.email) for one in members]
         return people + [Named.team(one.id, one.name, one.slug) for one in teams]
 
