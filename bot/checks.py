@@ -23,6 +23,7 @@ CHECKS: Mapping[str, Sequence[str]] = {
     "imports": ("lint-imports",),
     # C is radon's rank for up to 20 independent paths through a function.
     "complexity": ("xenon", "--max-absolute", "C", "bot", "storage", "sandbox"),
+    "readme": ("python", "-m", "bot.readme"),
     "migrations": ("python", "-m", "storage.migrate", "check"),
 }
 

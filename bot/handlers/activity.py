@@ -6,10 +6,12 @@ from sqlalchemy import Connection
 
 from bot.handlers import surface
 from bot.handlers.call import Call
+from bot.handlers.verb import Verb
 from bot.incidents import lookup
 from bot.incidents.words import lone_number, number
 from bot.messages import activity as messages
 from bot.messages.blocks import Message
+from bot.messages.help import Group
 from bot.slack.outcomes import Answer, Outcome
 from bot.slack.requests import Command, Press
 from storage.queries import activity as queries
@@ -68,3 +70,21 @@ def drawn(
     return messages.log_page(
         incident, page, member_id=call.access.member_id, superuser=call.access.superuser, notice=notice
     )
+
+
+HANDLES = (
+    Verb(
+        name="activity",
+        usage=FORM,
+        summary="The log, newest first. Your own comments have `Edit` and `Delete`.",
+        examples=("activity 12",),
+        group=Group.WORK,
+        synonyms=("log", "history", "timeline"),
+        command=command,
+        buttons={
+            "activity": press,  # Activity
+            "activity_previous": newer,  # Previous
+            "activity_next": older,  # Next
+        },
+    ),
+)

@@ -9,8 +9,9 @@ from typing import Any
 import structlog
 from slack_sdk.errors import SlackApiError
 
-from bot.handlers import view
+from bot.handlers import pick, view
 from bot.handlers.call import Call
+from bot.handlers.verb import Feature
 from bot.incidents import comments, lookup
 from bot.incidents.comments import CommentText
 from bot.incidents.errors import BadWords
@@ -94,3 +95,12 @@ def _plain(message: Mapping[str, Any]) -> str:
     files = [str(file.get("permalink") or "") for file in message.get("files") or []]
     text = _ENCODED.sub(one, str(message.get("text") or ""))
     return shown(unescape("\n".join([text, *filter(None, files)]))).strip()
+
+
+HANDLES = (
+    Feature(
+        lookups={"incident": pick.suggest},
+        forms={"add_to_incident": submission},
+        shortcuts={"add_to_incident": shortcut},  # Add to incident
+    ),
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from bot.handlers.call import Tools
+from bot.handlers.verb import Feature
 from bot.slack.outcomes import Done, Outcome
 from bot.slack.requests import Event
 from storage.queries import delivery_failures, destinations
@@ -36,3 +37,16 @@ def channel_of(event: Event) -> str:
     """The channel's id, which some events bring as an object."""
     channel = event.event.get("channel")
     return str(channel.get("id") if isinstance(channel, dict) else channel)
+
+
+HANDLES = (
+    Feature(
+        events={
+            "channel_left": left,
+            "group_left": left,
+            "channel_unarchive": opened,
+            "group_unarchive": opened,
+            "member_joined_channel": joined,
+        }
+    ),
+)

@@ -5,23 +5,27 @@ from __future__ import annotations
 from bot.handlers import activity, pick, surface, view
 from bot.handlers.call import Call
 from bot.handlers.surface import origin
+from bot.handlers.verb import Verb
 from bot.incidents import comments, lookup
 from bot.incidents.errors import BadWords
 from bot.incidents.words import first_word, number
 from bot.messages import answers, forms
 from bot.messages.activity import place_read
 from bot.messages.comments import editable
+from bot.messages.help import Group
+from bot.messages.picks import Pick
 from bot.slack.outcomes import Answer, Done, OpenForm, Outcome
 from bot.slack.requests import Command, Press, Submission
 
 FORM = "comment N text"
+PICK = Pick("comment", "Comment", asking="Comment on")
 
 
 def command(call: Call, ask: Command, words: str) -> Outcome:
     """`comment N text`."""
     word, text = first_word(words)
     if not word:
-        return pick.offer(call, "comment")
+        return pick.offer(call, "comment", PICK)
     identifier = number(word, FORM)
     if not text:
         raise BadWords("A comment needs some text.", FORM)
@@ -89,3 +93,23 @@ def delete_press(call: Call, ask: Press) -> Outcome:
         notice = f"The comment on {answers.name_of(incident)} is deleted."
         log = activity.drawn(tx, call, incident, notice=notice)
         return surface.changed(tx, call, ask, log, answers.about(notice, incident))
+
+
+HANDLES = (
+    Verb(
+        name="comment",
+        usage=FORM,
+        summary="Adds a comment. Mention a person or a team with @ and they are told.",
+        examples=("comment 12 @ada the replica is lagging",),
+        group=Group.WORK,
+        synonyms=("note", "say", "reply", "update"),
+        command=command,
+        pick=PICK,
+        buttons={
+            "comment": press,  # Comment
+            "comment_edit": edit_press,  # Edit
+            "comment_delete": delete_press,  # Delete
+        },
+        forms={"comment": submission, "comment_edit": edit_submission},
+    ),
+)

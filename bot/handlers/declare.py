@@ -9,14 +9,16 @@ from typing import Any
 from bot.handlers import surface, view
 from bot.handlers.call import Call
 from bot.handlers.surface import origin, origin_of
+from bot.handlers.verb import Verb
 from bot.incidents import lifecycle, search
 from bot.incidents.errors import BadWords, Refusal
 from bot.incidents.lifecycle import Declaration, checked_title
 from bot.incidents.markup import readable, storable
 from bot.incidents.words import Token, tokens, unquoted
 from bot.messages import forms
+from bot.messages.help import Group
 from bot.slack.outcomes import Answer, Done, OpenForm, Outcome
-from bot.slack.requests import Command, Press, Shortcut, Submission
+from bot.slack.requests import Command, Press, Shortcut, Submission, Suggestion
 from storage.queries import directory
 from storage.values import Status
 
@@ -90,11 +92,14 @@ def submission(call: Call, ask: Submission) -> Outcome:
         return Done(surface.back(tx, call, ask, ask.origin, message, message))
 
 
-def suggest(call: Call, kind: str, typed: str) -> list[dict[str, Any]]:
-    """The options of the menu of projects or teams, where there are too many to list."""
-    if kind == "project":
-        return forms.named_options(_projects_named(call), typed)
-    return forms.named_options(_teams_named(call), typed)
+def suggest_project(call: Call, ask: Suggestion) -> list[dict[str, Any]]:
+    """The options of the menu of projects, where there are too many to list."""
+    return forms.named_options(_projects_named(call), storable(ask.typed))
+
+
+def suggest_team(call: Call, ask: Suggestion) -> list[dict[str, Any]]:
+    """The options of the menu of teams, where there are too many to list."""
+    return forms.named_options(_teams_named(call), storable(ask.typed))
 
 
 def _declaration(call: Call, said: _Said, channel_id: str | None) -> Declaration:
@@ -200,3 +205,20 @@ def _projects(call: Call, slug: str | None, team_id: int | None, channel_id: str
         + ", ".join(slugs[:30])
         + ("…" if len(slugs) > 30 else ".")
     )
+
+
+HANDLES = (
+    Verb(
+        name="declare",
+        usage=FORM,
+        summary="Opens an incident.",
+        examples=("declare critical project:checkout Payments fail with 502",),
+        group=Group.OPEN,
+        synonyms=("create", "new", "start", "raise", "report", "page"),
+        command=command,
+        buttons={"declare": press},  # Declare, in Home
+        lookups={"project": suggest_project, "team": suggest_team},
+        forms={"declare": submission},
+        shortcuts={"declare_incident": shortcut},  # Declare an incident
+    ),
+)

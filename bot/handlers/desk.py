@@ -15,37 +15,16 @@ from typing import Any, TypeVar
 
 import structlog
 
-from bot.handlers import (
-    acknowledge,
-    activity,
-    add_to_incident,
-    channel,
-    comment,
-    declare,
-    digest,
-    help,
-    home,
-    list,
-    notify,
-    pick,
-    reaction,
-    resolve,
-    subscribe,
-    talk,
-    thread,
-    view,
-)
+from bot.handlers import help, home, talk
 from bot.handlers.call import AlreadyDone, Call, Tools
 from bot.handlers.place import CardOnItsWay
+from bot.handlers.verb import EventHandler, Registry, Verb
 from bot.incidents.errors import BadWords, Refusal
 from bot.incidents.markup import readable, storable
-from bot.incidents.words import first_word, shortened
+from bot.incidents.words import first_word
 from bot.messages import answers, forms
 from bot.messages import home as home_messages
 from bot.messages.blocks import Message
-from bot.messages.help import TOPICS
-from bot.messages.home import SEVERITIES, Tab
-from bot.messages.picks import PICK
 from bot.metrics import Metrics
 from bot.slack.outcomes import Answer, Done, DrawHome, FormErrors, NotNow, OpenForm, Outcome, UpdateForm, Whisper
 from bot.slack.requests import Ask, Command, Event, Press, Shortcut, Submission, Suggestion
@@ -56,99 +35,6 @@ from storage.queries.access import Ahead
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-
-COMMANDS: Mapping[str, Callable[[Call, Command, str], Outcome]] = {
-    "list": list.command,
-    "view": view.command,
-    "ack": acknowledge.command,
-    "acknowledge": acknowledge.command,
-    "seen": acknowledge.command,
-    "resolve": resolve.command,
-    "reopen": resolve.reopen,
-    "severity": resolve.severity,
-    "comment": comment.command,
-    "activity": activity.command,
-    "subscribe": subscribe.command,
-    "unsubscribe": subscribe.unsubscribe,
-    "notify": notify.command,
-    "declare": declare.command,
-    "digest": digest.command,
-    "whoami": help.whoami,
-}
-
-# What reads one thing looks it up together with who asks: None where that cannot be. Raises BadWords.
-AHEAD: Mapping[str, Callable[[str], Ahead | None]] = {"list": list.ahead, "view": view.ahead}
-
-# By action_id; the label of the button stands behind it. Home's tabs and menus are matched by how they begin.
-BUTTONS: Mapping[str, Callable[[Call, Press], Outcome]] = {
-    "view": view.press,  # View
-    "details": view.in_place,  # View, below a log
-    "acknowledge": acknowledge.press,  # Acknowledge
-    "resolve": resolve.press,  # Resolve
-    "reopen": resolve.reopen_press,  # Reopen
-    "comment": comment.press,  # Comment
-    "comment_edit": comment.edit_press,  # Edit
-    "comment_delete": comment.delete_press,  # Delete
-    "activity": activity.press,  # Activity
-    "activity_previous": activity.newer,  # Previous
-    "activity_next": activity.older,  # Next
-    "subscribe": subscribe.press,  # Subscribe
-    "unsubscribe": subscribe.unsubscribe_press,  # Unsubscribe
-    "list_previous": list.turn,  # Previous
-    "list_next": list.turn,  # Next
-    "digest_preview": digest.press_preview,  # Preview
-    "digest_form_preview": digest.form_preview,  # Preview, in the form
-    "digest_pause": digest.press_pause,  # Pause
-    "digest_resume": digest.press_resume,  # Resume
-    "digest_edit": digest.press_edit,  # Edit
-    "digest_remove": digest.press_remove,  # Remove
-    "digest_previous": digest.turn,  # Previous
-    "digest_next": digest.turn,  # Next
-    "list_share": list.share,  # Share
-    "list_filter": list.filter_press,  # Filter
-    "declare": declare.press,  # Declare, in Home
-    "home_previous": home.turn,  # Previous
-    "home_next": home.turn,  # Next
-    **{f"home_tab_{tab}": home.turn for tab in Tab},  # My teams, Following, Not acknowledged, All open
-    **{f"home_severity_{shown}": home.turn for shown in SEVERITIES},  # Any severity, Warning, Critical
-    # The menus of incidents, where a number was left out: choosing there is pressing the verb's button.
-    PICK + "view": view.press,
-    PICK + "acknowledge": acknowledge.press,
-    PICK + "resolve": resolve.press,
-    PICK + "comment": comment.press,
-}
-
-# By callback_id.
-FORMS: Mapping[str, Callable[[Call, Submission], Outcome]] = {
-    "resolve": resolve.submission,
-    "comment": comment.submission,
-    "comment_edit": comment.edit_submission,
-    "declare": declare.submission,
-    "add_to_incident": add_to_incident.submission,
-    "list_filter": list.filter_submission,
-    "digest": digest.submission,
-}
-
-# By callback_id, as the app manifest has them.
-SHORTCUTS: Mapping[str, Callable[[Call, Shortcut], Outcome]] = {
-    "declare_incident": declare.shortcut,  # Declare an incident
-    "add_to_incident": add_to_incident.shortcut,  # Add to incident
-}
-
-
-# By action_id: the menus whose options are looked up while somebody types.
-_MENUS = frozenset({"project", "team", "incident", *(name for name in BUTTONS if name.startswith(PICK))})
-
-# What happens in the workspace, by the type of its event.
-EVENTS: Mapping[str, Callable[[Tools, Event, datetime], Outcome]] = {
-    "message": thread.message,
-    "reaction_added": reaction.added,
-    "channel_left": channel.left,
-    "group_left": channel.left,
-    "channel_unarchive": channel.opened,
-    "group_unarchive": channel.opened,
-    "member_joined_channel": channel.joined,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,26 +55,28 @@ class Desk:
         self._tools = tools
         self._metrics = metrics
         self._clock = clock
+        self.registry = Registry.collect()
 
     def command(self, ask: Command) -> Outcome:
         """A slash command, or the same words said to the bot."""
+        commands = self.registry.commands
         verb, words = first_word(ask.text)
+        if verb not in commands and readable(verb).removeprefix("#").isdigit():
+            verb, words = "view", ask.text
 
         def work() -> Outcome:
             storable(ask.text)
             if verb in ("", "help"):
-                return help.say(words, self._tools.command)
-            if readable(verb).removeprefix("#").isdigit():
-                return self._call(ask, lambda call: view.command(call, ask, ask.text), _ahead("view", ask.text))
-            handler = COMMANDS.get(verb)
-            if handler is None:
-                raise _unknown_command(verb)
-            return self._call(ask, lambda call: handler(call, ask, words), _ahead(verb, words))
+                return help.answer(self.registry, words, self._tools.command)
+            found = commands.get(verb)
+            if found is None:
+                raise help.unknown(self.registry, verb)
+            return self._call(ask, lambda call: found.command(call, ask, words), _ahead(found, words))
 
         # A lone number that is wrong is quickly typed again; a text is not.
         rest = readable(words).split()
         typed = ask.text if rest and not (len(rest) == 1 and rest[0].removeprefix("#").isdigit()) else None
-        known = verb if verb in COMMANDS or verb == "help" else "view" if verb.removeprefix("#").isdigit() else "other"
+        known = verb if verb in commands or verb == "help" else "other"
         started = time.perf_counter()
         outcome, result = self._guarded(work, verb, typed)
         self._metrics.commands.labels(known, result).inc()
@@ -197,7 +85,7 @@ class Desk:
 
     def press(self, ask: Press) -> Outcome:
         """A button, or a choice in a menu."""
-        handler = BUTTONS.get(ask.action_id)
+        handler = self.registry.buttons.get(ask.action_id)
         if handler is None:
             return Done()
         outcome = self._counted("button", ask.action_id, lambda: self._call(ask, lambda call: handler(call, ask)))
@@ -209,7 +97,7 @@ class Desk:
 
     def submission(self, ask: Submission) -> Outcome:
         """A form sent off. What goes wrong is said in the form, and what was typed stays in it."""
-        handler = FORMS.get(ask.callback_id)
+        handler = self.registry.forms.get(ask.callback_id)
         if handler is None:
             return Done()
         outcome = self._counted("form", ask.callback_id, lambda: self._call(ask, lambda call: handler(call, ask)))
@@ -223,7 +111,7 @@ class Desk:
 
     def shortcut(self, ask: Shortcut) -> Outcome:
         """A shortcut. What goes wrong is said in a form: there may be no conversation to say it in."""
-        handler = SHORTCUTS.get(ask.callback_id)
+        handler = self.registry.shortcuts.get(ask.callback_id)
         if handler is None:
             return Done()
         outcome = self._counted("shortcut", ask.callback_id, lambda: self._call(ask, lambda call: handler(call, ask)))
@@ -231,14 +119,17 @@ class Desk:
 
     def suggest(self, ask: Suggestion) -> Sequence[Mapping[str, Any]]:
         """The options of a menu for what has been typed into it; none for who may see none."""
+        lookup = self.registry.lookups.get(ask.action_id)
+        if lookup is None:
+            return ()
         found: Sequence[Mapping[str, Any]] = ()
 
         def work() -> Outcome:
             nonlocal found
-            found = self._call(ask, lambda call: _options(call, ask))
+            found = self._call(ask, lambda call: lookup(call, ask))
             return Done()
 
-        self._counted("menu", ask.action_id if ask.action_id in _MENUS else "other", work)
+        self._counted("menu", ask.action_id, work)
         return found
 
     def event(self, event: Event) -> Outcome:
@@ -251,10 +142,10 @@ class Desk:
             return self._home(event)
         if event.kind == "user_change":
             self._counted("event", event.kind, lambda: self._changed_person(event))
-        handler = EVENTS.get(event.kind)
+        handler = self.registry.events.get(event.kind)
         return self._happened(event, handler) if handler else Done()
 
-    def _happened(self, event: Event, handler: Callable[[Tools, Event, datetime], Outcome]) -> Outcome:
+    def _happened(self, event: Event, handler: EventHandler) -> Outcome:
         """What nobody waits for an answer to: where it cannot be taken now, Slack is left to send it again."""
         try:
             return handler(self._tools, event, self._clock())
@@ -313,9 +204,9 @@ class Desk:
             return Done(), "repeated"  # whoever asked has been answered then
         except Refusal as refusal:
             form, field = (refusal.form, refusal.field) if isinstance(refusal, BadWords) else (None, None)
-            topic = TOPICS.get(help.ALIASES.get(what, what))  # of a command
-            if form is None and topic is not None and isinstance(refusal, BadWords):
-                form = topic.form
+            verb = self.registry.commands.get(what)
+            if form is None and verb is not None and isinstance(refusal, BadWords):
+                form = verb.usage
             message = answers.refused(refusal.sentence, form=form, typed=typed, command=command)
             return _Mishap(message, refusal.sentence, field), "refused"
         except DatabaseAway as error:
@@ -330,22 +221,8 @@ class Desk:
         return _Mishap(message, message["text"]), result
 
 
-def _ahead(verb: str, words: str) -> Ahead | None:
+def _ahead(verb: Verb, words: str) -> Ahead | None:
     try:
-        return AHEAD[verb](words) if verb in AHEAD else None
+        return verb.ahead(words) if verb.ahead else None
     except BadWords:  # to be told once it is known that they may ask at all
         return None
-
-
-def _options(call: Call, ask: Suggestion) -> Sequence[Mapping[str, Any]]:
-    typed = storable(ask.typed)
-    if ask.action_id in ("project", "team"):
-        return declare.suggest(call, ask.action_id, typed)
-    return pick.suggest(call, typed)
-
-
-def _unknown_command(verb: str) -> BadWords:
-    meant = help.meant(verb, COMMANDS)
-    hint = f"Did you mean “{meant}”?" if meant else "There are " + ", ".join(TOPICS) + "."
-    form = TOPICS[help.ALIASES.get(meant, meant)].form if meant else "help"
-    return BadWords(f"There is no command “{shortened(readable(verb))}”. {hint}", form)

@@ -16,6 +16,7 @@ from bot.digests.said import said, shown_filters
 from bot.digests.schedule import FORM as ADD_FORM
 from bot.digests.schedule import parse_cron
 from bot.handlers.call import Call
+from bot.handlers.verb import Verb
 from bot.incidents.errors import BadWords, Refusal
 from bot.incidents.markup import readable, storable
 from bot.incidents.words import closest, first_word, shortened
@@ -24,6 +25,7 @@ from bot.messages import digest_form as form
 from bot.messages import forms
 from bot.messages.blocks import Message, say
 from bot.messages.digest import Notes, Picture
+from bot.messages.help import Group
 from bot.people.channels import Channel
 from bot.slack.outcomes import Answer, Done, FormErrors, OpenForm, Outcome
 from bot.slack.requests import Command, Origin, Press, Submission
@@ -397,3 +399,34 @@ def _page(call: Call, digest: DigestRow, fire_id: int | None, number: int) -> Me
         raise Refusal("Incidents are switched off.") from None
     picture = Picture(fire.file_id, fire.picture_says or "") if fire and fire.file_id else None
     return messages.digest(shown, said(digest), fire_id=fire_id, picture=picture, preview=fire is None)
+
+
+HANDLES = (
+    Verb(
+        name="digest",
+        usage='digest [add "schedule" [tz:zone] [empty:skip] [picture:no] [list filters]|list|now ID|pause ID'
+        "|resume ID|edit ID|remove ID]",
+        summary="Tells this channel what is open, when it is time. Alone it opens a form. A schedule is said in words"
+        " or written as cron, and keeps to the clock of its zone: yours, unless `tz:` names another.",
+        examples=(
+            'digest add "weekdays at 9"',
+            'digest add "0 9 * * 1-5" tz:Europe/Berlin critical team:payments',
+            "digest list",
+            "digest now 3",
+        ),
+        group=Group.DIGEST,
+        synonyms=("schedule", "summary"),
+        command=command,
+        buttons={
+            "digest_preview": press_preview,  # Preview
+            "digest_form_preview": form_preview,  # Preview, in the form
+            "digest_pause": press_pause,  # Pause
+            "digest_resume": press_resume,  # Resume
+            "digest_edit": press_edit,  # Edit
+            "digest_remove": press_remove,  # Remove
+            "digest_previous": turn,  # Previous
+            "digest_next": turn,  # Next
+        },
+        forms={"digest": submission},
+    ),
+)

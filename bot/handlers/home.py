@@ -7,6 +7,7 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from bot.handlers.call import Call
+from bot.handlers.verb import Feature
 from bot.incidents import search
 from bot.incidents.errors import BadWords
 from bot.incidents.filters import ListQuery
@@ -43,3 +44,15 @@ def drawn(connection: Connection, call: Call, state: str) -> messages.HomeView:
         wanted = replace(wanted, project_ids=mine, organization_id=None)
     page = listing.incident_page(connection, wanted, call.access.member_id, cursor=shown.cursor, size=search.PAGE_SIZE)
     return messages.view(shown, page, call.access.organization_name, call.now)
+
+
+HANDLES = (
+    Feature(
+        buttons={
+            "home_previous": turn,  # Previous
+            "home_next": turn,  # Next
+            **{f"home_tab_{tab}": turn for tab in messages.Tab},  # My teams, Following, Not acknowledged, All open
+            **{f"home_severity_{shown}": turn for shown in messages.SEVERITIES},  # Any severity, Warning, Critical
+        }
+    ),
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bot.handlers import surface
 from bot.handlers.call import Call
+from bot.handlers.verb import Verb
 from bot.incidents import filters, search
 from bot.incidents.errors import Refusal
 from bot.incidents.filters import ListQuery
@@ -12,6 +13,7 @@ from bot.incidents.words import tokens
 from bot.messages import forms
 from bot.messages import incident as messages
 from bot.messages.blocks import Message
+from bot.messages.help import Group
 from bot.slack.outcomes import Answer, Done, OpenForm, Outcome
 from bot.slack.requests import Command, Press, Submission
 from storage.queries import directory, incidents, listing
@@ -99,3 +101,25 @@ def filter_submission(call: Call, ask: Submission) -> Outcome:
     query = filters.with_words(query, words)
     message = _page(call, query, None)
     return Done(surface.back(call.connection, call, ask, ask.origin, message, message))
+
+
+HANDLES = (
+    Verb(
+        name="list",
+        usage=filters.FORM,
+        summary="Incidents that you may see, newest first, ten a page. Words look in titles; quotes keep words"
+        " together. `since` leaves out what closed before, `until` what started after.",
+        examples=("list", "list critical team:mine", 'list all "card payments" since:7d', "list seen:no"),
+        group=Group.READ,
+        synonyms=("ls", "mine", "incidents", "status", "open", "search", "find"),
+        command=command,
+        ahead=ahead,
+        buttons={
+            "list_previous": turn,  # Previous
+            "list_next": turn,  # Next
+            "list_share": share,  # Share
+            "list_filter": filter_press,  # Filter
+        },
+        forms={"list_filter": filter_submission},
+    ),
+)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from bot.handlers.call import Call
+from bot.handlers.verb import Verb
 from bot.incidents.errors import BadWords
 from bot.incidents.words import closest, first_word, shortened
 from bot.messages.blocks import say
+from bot.messages.help import Group
 from bot.slack.outcomes import Answer, Outcome
 from bot.slack.requests import Command
 from storage.queries import access
@@ -34,3 +36,15 @@ def command(call: Call, _ask: Command, words: str) -> Outcome:
     with call.write() as tx:
         access.set_notify(tx, call.access.member_id, wanted)
     return Answer(say(f"From now on: {_MEANS[wanted]}"))
+
+
+HANDLES = (
+    Verb(
+        name="notify",
+        usage=FORM,
+        summary="What I tell you of: everything on incidents that you follow, mentions only, or nothing.",
+        examples=("notify mentions",),
+        group=Group.FOLLOW,
+        command=command,
+    ),
+)

@@ -7,24 +7,27 @@ from typing import Any
 
 from bot.handlers.call import Call
 from bot.incidents import filters, search
+from bot.incidents.markup import storable
 from bot.messages import picks
+from bot.messages.picks import Pick
 from bot.slack.outcomes import Answer, Outcome
+from bot.slack.requests import Suggestion
 from storage.queries import listing
 
 OFFERED = 5  # most recent open incidents
 SUGGESTED = 20  # options while somebody types
 
 
-def offer(call: Call, verb: str) -> Outcome:
-    """The caller's most recent open incidents to pick from, for `view`, `ack`, `resolve` or `comment`."""
+def offer(call: Call, verb: str, pick: Pick) -> Outcome:
+    """The caller's most recent open incidents to pick from, for a verb that lacks its number."""
     wanted = search.resolve(call.connection, call.access, filters.ListQuery(), call.now)
     page = listing.incident_page(call.connection, wanted, call.access.member_id, cursor=None, size=OFFERED)
-    return Answer(picks.offer(verb, page.lines, call.now))
+    return Answer(picks.offer(verb, pick, page.lines, call.now))
 
 
-def suggest(call: Call, typed: str) -> Sequence[Mapping[str, Any]]:
+def suggest(call: Call, ask: Suggestion) -> Sequence[Mapping[str, Any]]:
     """The options of a menu of incidents: the newest open ones, or those whose number or title fits."""
-    typed = typed.strip().removeprefix("#")
+    typed = storable(ask.typed).strip().removeprefix("#")
     if not typed:
         wanted = search.resolve(call.connection, call.access, filters.ListQuery(), call.now)
         page = listing.incident_page(call.connection, wanted, call.access.member_id, cursor=None, size=search.PAGE_SIZE)

@@ -7,6 +7,7 @@ from datetime import datetime
 from bot.handlers import told
 from bot.handlers.call import Tools
 from bot.handlers.place import find_card
+from bot.handlers.verb import Feature
 from bot.incidents import lifecycle
 from bot.incidents.errors import AlreadyClosed, Refusal
 from bot.messages import privately
@@ -50,3 +51,6 @@ def added(tools: Tools, event: Event, now: datetime) -> Outcome:
         note = privately.reaction_refused(card.identifier, channel_id, reaction, refusal.sentence)
         told.privately(tools.store, person, note, f"reaction:{event.workspace_id}:{event.id}")
     return Done()
+
+
+HANDLES = (Feature(events={"reaction_added": added}),)

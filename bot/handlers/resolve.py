@@ -5,17 +5,21 @@ from __future__ import annotations
 from bot.handlers import pick, view
 from bot.handlers.call import Call
 from bot.handlers.surface import origin
+from bot.handlers.verb import Verb
 from bot.incidents import lifecycle, lookup
 from bot.incidents.comments import CommentText
 from bot.incidents.errors import AlreadyClosed, BadWords
 from bot.incidents.words import closest, first_word, number, shortened
 from bot.messages import answers, forms
+from bot.messages.help import Group
 from bot.messages.incident import STATUS_NAMES
+from bot.messages.picks import Pick
 from bot.slack.outcomes import Answer, Done, OpenForm, Outcome
 from bot.slack.requests import Command, Press, Submission
 from storage.values import Status
 
 FORM = "resolve N [comment]"
+PICK = Pick("resolve", "Resolve")
 REOPEN_FORM = "reopen N [comment]"
 SEVERITY_FORM = "severity N warning|critical|open [comment]"
 SEVERITIES = {"warning": Status.WARNING, "critical": Status.CRITICAL, "open": Status.OPEN}
@@ -32,7 +36,7 @@ def command(call: Call, _ask: Command, words: str) -> Outcome:
     """`resolve N [comment]`."""
     word, rest = first_word(words)
     if not word:
-        return pick.offer(call, "resolve")
+        return pick.offer(call, "resolve", PICK)
     identifier = number(word, FORM)
     comment = _comment(call, rest)
     with call.write() as tx:
@@ -115,3 +119,37 @@ def severity(call: Call, _ask: Command, words: str) -> Outcome:
             f"comment {identifier} text",
         )
     return Answer(answers.about(f"{name} is {status} already; nothing was changed.", incident))
+
+
+HANDLES = (
+    Verb(
+        name="resolve",
+        usage=FORM,
+        summary="Closes it, with a comment if you like.",
+        examples=("resolve 12 rolled back the deploy",),
+        group=Group.WORK,
+        synonyms=("close", "closed", "done", "fix", "fixed", "end", "resolved"),
+        command=command,
+        pick=PICK,
+        buttons={"resolve": press},  # Resolve
+        forms={"resolve": submission},
+    ),
+    Verb(
+        name="reopen",
+        usage=REOPEN_FORM,
+        summary="Opens it again, with the status that it had.",
+        examples=("reopen 12 it is back",),
+        group=Group.WORK,
+        command=reopen,
+        buttons={"reopen": reopen_press},  # Reopen
+    ),
+    Verb(
+        name="severity",
+        usage=SEVERITY_FORM,
+        summary="Sets how bad it is, by hand.",
+        examples=("severity 12 critical",),
+        group=Group.WORK,
+        synonyms=("sev", "priority", "escalate"),
+        command=severity,
+    ),
+)

@@ -6,9 +6,11 @@ from sqlalchemy import Connection
 
 from bot.handlers import view
 from bot.handlers.call import Call
+from bot.handlers.verb import Verb
 from bot.incidents import subscriptions
 from bot.incidents.words import lone_number, number
 from bot.messages import answers
+from bot.messages.help import Group
 from bot.slack.outcomes import Answer, Outcome
 from bot.slack.requests import Command, Press
 from storage.rows import IncidentHead
@@ -61,3 +63,27 @@ def _leave(tx: Connection, call: Call, identifier: int) -> tuple[IncidentHead, s
     incident, was = subscriptions.leave(tx, call.access, identifier)
     name = answers.name_of(incident)
     return incident, f"You no longer follow {name}." if was else f"You do not follow {name}; nothing to end."
+
+
+HANDLES = (
+    Verb(
+        name="subscribe",
+        usage=FORM,
+        summary="Tells you of comments and changes.",
+        examples=("subscribe 12",),
+        group=Group.FOLLOW,
+        synonyms=("follow", "watch"),
+        command=command,
+        buttons={"subscribe": press},  # Subscribe
+    ),
+    Verb(
+        name="unsubscribe",
+        usage=UNSUBSCRIBE_FORM,
+        summary="Stops telling you.",
+        examples=("unsubscribe 12",),
+        group=Group.FOLLOW,
+        synonyms=("unfollow", "unwatch", "mute"),
+        command=unsubscribe,
+        buttons={"unsubscribe": unsubscribe_press},  # Unsubscribe
+    ),
+)

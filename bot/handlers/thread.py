@@ -14,6 +14,7 @@ from typing import Any
 from bot.handlers import channel, told
 from bot.handlers.call import Tools
 from bot.handlers.place import find_card
+from bot.handlers.verb import Feature
 from bot.incidents import comments, lookup
 from bot.incidents.access import Access
 from bot.incidents.comments import CommentText
@@ -198,3 +199,6 @@ def _deleted(tools: Tools, event: Event, ts: str, gone: Mapping[str, Any], now: 
             if known.activity_id is not None:
                 comments.withdraw(tx, card.incident_id, known.activity_id, now, said_in=card.channel_id)
     return Done()
+
+
+HANDLES = (Feature(events={"message": message}),)

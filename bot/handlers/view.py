@@ -9,17 +9,21 @@ from sqlalchemy import Connection
 
 from bot.handlers import pick, surface
 from bot.handlers.call import Call
+from bot.handlers.verb import Verb
 from bot.incidents import lookup
 from bot.incidents.words import lone_number, number
 from bot.messages import answers
 from bot.messages import incident as messages
 from bot.messages.blocks import Message
+from bot.messages.help import Group
+from bot.messages.picks import Pick
 from bot.slack.outcomes import Answer, Outcome
 from bot.slack.requests import Ask, Command, Press
 from storage.queries.access import Ahead
 from storage.rows import IncidentHead
 
 FORM = "view N"
+PICK = Pick("view", "View")
 
 
 def ahead(words: str) -> Ahead | None:
@@ -30,7 +34,7 @@ def ahead(words: str) -> Ahead | None:
 def command(call: Call, _ask: Command, words: str) -> Outcome:
     """`view N`, or the number alone."""
     if not words:
-        return pick.offer(call, "view")
+        return pick.offer(call, "view", PICK)
     return Answer(drawn(call.connection, call, lone_number(words, FORM), ahead=call.ahead))
 
 
@@ -63,3 +67,22 @@ def back(
     """After a form changed an incident: what the form was opened from is drawn anew, with a notice (mrkdwn)."""
     message = drawn(connection, call, incident.identifier, notice=notice)
     return surface.back(connection, call, ask, kept, message, answers.about(notice, incident))
+
+
+HANDLES = (
+    Verb(
+        name="view",
+        usage=FORM,
+        summary="One incident with everything about it, and its buttons. A number alone does the same.",
+        examples=("view 12", "12"),
+        group=Group.READ,
+        synonyms=("show", "info", "details", "get"),
+        command=command,
+        ahead=ahead,
+        pick=PICK,
+        buttons={
+            "view": press,  # View
+            "details": in_place,  # View, below a log
+        },
+    ),
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from bot.incidents.markup import escape
@@ -22,25 +23,26 @@ from bot.messages.blocks import (
 from bot.messages.incident import incident_line
 from storage.rows import IncidentLine
 
-# The verb that lacks its number: the action of its button, and the label.
-VERBS = {
-    "view": ("view", "View"),
-    "ack": ("acknowledge", "Acknowledge"),
-    "resolve": ("resolve", "Resolve"),
-    "comment": ("comment", "Comment"),
-}
-_ASKING = {"comment": "Comment on"}  # where the label alone would be no sentence
 PICK = "pick_"  # the menus' action_ids begin with it
 
 
-def offer(verb: str, lines: Sequence[IncidentLine], now: Any) -> Message:
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """What is offered where a command lacks its number: its own button, on incidents to choose from."""
+
+    action_id: str
+    label: str
+    asking: str | None = None  # where the label alone would be no sentence
+
+
+def offer(verb: str, pick: Pick, lines: Sequence[IncidentLine], now: Any) -> Message:
     """The caller's most recent open incidents with the verb's button on each, and a menu for every other one."""
-    action_id, label = VERBS[verb]
+    action_id, label = pick.action_id, pick.label
     if not lines:
         text = ":white_check_mark: Nothing is open that you can see."
         blocks: list[Block] = [section(text)]
     else:
-        text = f"Which incident? {_ASKING.get(verb, label)} one of these, or find another."
+        text = f"Which incident? {pick.asking or label} one of these, or find another."
         blocks = [section(escape(text))]
         for line in lines:
             blocks.append(section(incident_line(line, now), accessory=button(label, action_id, str(line.identifier))))

@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bot.handlers.desk import BUTTONS, COMMANDS, EVENTS, FORMS, SHORTCUTS
+from bot.handlers.verb import Registry
 from tests.hardening.conftest import cases
 from tests.hardening.facts import changed, facts
 from tests.hardening.rig import Got, Json, Rig, Shown, Somebody
@@ -77,7 +77,8 @@ pieces = st.one_of(
     ),
     st.text(max_size=12),
 )
-verbs = st.sampled_from([*COMMANDS, "help", "", "lsit", "#1", "1", "2", "<@U0001>"]).flatmap(
+HANDLED = Registry.collect()
+verbs = st.sampled_from([*HANDLED.commands, "help", "", "lsit", "#1", "1", "2", "<@U0001>"]).flatmap(
     lambda verb: st.sampled_from([verb, verb.upper(), verb.title(), f'"{verb}"', verb + " "])
 )
 sentences = st.builds(
@@ -144,7 +145,7 @@ places = st.one_of(
         st.booleans() | st.none(),
     ),
 )
-actions = st.sampled_from([*BUTTONS, "unknown", "", "pick_", "home_tab_", "home_severity_x"])
+actions = st.sampled_from([*HANDLED.buttons, "unknown", "", "pick_", "home_tab_", "home_severity_x"])
 surfaces = st.sampled_from(["ephemeral", "channel", "modal", "home"])
 
 
@@ -265,14 +266,14 @@ def forms(rig: Rig) -> dict[str, Json]:
     ]
     views = [sent["view"] for got in opened for name, sent in got.calls if name == "views.open"]
     rig.forms = {view["callback_id"]: view for view in views}
-    assert rig.forms.keys() == FORMS.keys()
+    assert rig.forms.keys() == HANDLED.forms.keys()
     return rig.forms
 
 
 @cases(250, 0.17)
 @given(
     who=st.sampled_from([ADA, BEN, BEN, EVE]),
-    callback=st.sampled_from([*FORMS, "unknown", ""]),
+    callback=st.sampled_from([*HANDLED.forms, "unknown", ""]),
     origin=origins,
     values=st.dictionaries(st.sampled_from(fields), element_states, max_size=6),
     kept=st.booleans(),
@@ -318,7 +319,7 @@ messages = st.one_of(
 @cases(60, 0.03)
 @given(
     who=st.sampled_from([ADA, BEN, EVE]),
-    callback=st.sampled_from([*SHORTCUTS, "unknown", ""]),
+    callback=st.sampled_from([*HANDLED.shortcuts, "unknown", ""]),
     message=st.none() | messages,
 )
 def test_any_shortcut_is_answered(rig: Rig, who: Somebody, callback: str, message: Json | None) -> None:
@@ -336,7 +337,7 @@ events = st.builds(
         **({"subtype": subtype} if subtype else {}),
         **more,
     },
-    st.sampled_from([*EVENTS, "app_home_opened", "app_mention", "user_change", "unknown"]),
+    st.sampled_from([*HANDLED.events, "app_home_opened", "app_mention", "user_change", "unknown"]),
     st.sampled_from(["C0001", "C0002", "C0404"]),
     st.sampled_from(["1.1", "2.2", "x"]),
     st.sampled_from([None, "1.1", "3.3"]),

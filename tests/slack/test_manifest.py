@@ -18,6 +18,7 @@ import pytest
 
 from bot.cli import main
 from bot.handlers import desk
+from bot.handlers.verb import Registry
 from bot.slack.manifest import EVENTS, SCOPES, manifest
 from sandbox import Sandbox
 from sandbox.scopes import BY_EVENT, accepted
@@ -102,7 +103,7 @@ def test_what_needs_no_scope_is_called() -> None:
 
 def handled() -> set[str]:
     """The types of events that the desk does something about."""
-    kinds = set(getattr(desk, "EVENTS", {}))
+    kinds = set(Registry.collect().events)
     for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(desk.Desk.event)))):
         if isinstance(node, ast.Compare) and ast.unparse(node.left) == "event.kind":
             for constant in ast.walk(node.comparators[0]):
@@ -120,7 +121,7 @@ def test_every_event_that_is_handled_is_subscribed_to_and_no_other() -> None:
 def test_every_shortcut_has_its_handler_and_the_command_is_the_one_in_the_settings() -> None:
     for url in (None, PUBLIC):
         features = manifest("/tocsin", url)["features"]
-        assert {one["callback_id"] for one in features["shortcuts"]} == desk.SHORTCUTS.keys()
+        assert {one["callback_id"] for one in features["shortcuts"]} == Registry.collect().shortcuts.keys()
         (command,) = features["slash_commands"]
         assert command["command"] == "/tocsin"
         assert command["should_escape"] is True  # mentions arrive as ids

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bot.handlers.desk import BUTTONS
+from bot.handlers.verb import Registry
 from sandbox.records import Json
 from tests.stories.conftest import World
 from tests.stories.test_permissions import SECRET, state
@@ -62,7 +62,7 @@ def test_forged_button_values_are_answered_and_harmless(world: World) -> None:
     payload = last_sent(world, "block_actions")
     before = state(world)
     # The buttons that open a form of filters or an empty one say nothing of any incident, whatever their value.
-    for action in [*(BUTTONS.keys() - {"declare", "list_filter"}), "unknown", "", "x" * 255]:
+    for action in [*(Registry.collect().buttons.keys() - {"declare", "list_filter"}), "unknown", "", "x" * 255]:
         for value in GARBAGE:
             forged = copy.deepcopy(payload)
             forged["actions"][0] |= {"action_id": action, "value": value}

@@ -1,0 +1,108 @@
+"""What a module of handlers declares: a command with its words, and everything that Slack sends for it.
+
+A module names its values in `HANDLES`; the router finds every module of this package and collects them
+(`Registry.collect`). Two modules that claim the same word or id are a mistake that is found then.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib import import_module
+from typing import Any, Self, TypeVar
+
+import bot.handlers
+from bot.handlers.call import Call, Tools
+from bot.handlers.pick import suggest
+from bot.incidents.words import closest
+from bot.messages.help import Topic
+from bot.messages.picks import PICK, Pick
+from bot.slack.outcomes import Outcome
+from bot.slack.requests import Command, Event, Press, Shortcut, Submission, Suggestion
+from storage.queries.access import Ahead
+
+CommandHandler = Callable[[Call, Command, str], Outcome]
+PressHandler = Callable[[Call, Press], Outcome]
+FormHandler = Callable[[Call, Submission], Outcome]
+ShortcutHandler = Callable[[Call, Shortcut], Outcome]
+Lookup = Callable[[Call, Suggestion], Sequence[Mapping[str, Any]]]
+EventHandler = Callable[[Tools, Event, datetime], Outcome]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feature:
+    """The requests of Slack that a module takes, by the id under which each is drawn or subscribed to."""
+
+    buttons: Mapping[str, PressHandler] = field(default_factory=dict)  # and choices in menus; by action_id
+    lookups: Mapping[str, Lookup] = field(default_factory=dict)  # menus that ask for their options; by action_id
+    forms: Mapping[str, FormHandler] = field(default_factory=dict)  # by callback_id
+    shortcuts: Mapping[str, ShortcutHandler] = field(default_factory=dict)  # by callback_id, as the manifest has it
+    events: Mapping[str, EventHandler] = field(default_factory=dict)  # by the event's type
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verb(Topic, Feature):
+    """A command, what people are told of it, and the buttons, forms and menus that belong to it."""
+
+    command: CommandHandler
+    # What can be read in the statement that finds out who asks: given the words, None where nothing can. Raises
+    # BadWords.
+    ahead: Callable[[str], Ahead | None] | None = None
+    # The menu of incidents that is offered where the number was left out. Choosing there is pressing its button.
+    pick: Pick | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """Everything that the modules declare, by the name under which it is asked for."""
+
+    verbs: Sequence[Verb]  # in the order of `help`
+    commands: Mapping[str, Verb]  # by name and alias
+    buttons: Mapping[str, PressHandler]
+    lookups: Mapping[str, Lookup]
+    forms: Mapping[str, FormHandler]
+    shortcuts: Mapping[str, ShortcutHandler]
+    events: Mapping[str, EventHandler]
+
+    @classmethod
+    def collect(cls) -> Self:
+        """What the modules of this package declare. Raises ValueError for a name that two of them claim."""
+        modules = [import_module(f"{bot.handlers.__name__}.{one.name}") for one in _modules()]
+        return cls.of([one for module in modules for one in getattr(module, "HANDLES", ())])
+
+    @classmethod
+    def of(cls, features: Sequence[Feature]) -> Self:
+        """The same from values. Raises ValueError."""
+        verbs = sorted((one for one in features if isinstance(one, Verb)), key=lambda verb: verb.group)
+        picks = {PICK + verb.pick.action_id: verb.buttons[verb.pick.action_id] for verb in verbs if verb.pick}
+        return cls(
+            verbs=verbs,
+            commands=_merged({name: verb} for verb in verbs for name in (verb.name, *verb.aliases)),
+            buttons=_merged([*(one.buttons for one in features), picks]),
+            lookups=_merged([*(one.lookups for one in features), dict.fromkeys(picks, suggest)]),
+            forms=_merged(one.forms for one in features),
+            shortcuts=_merged(one.shortcuts for one in features),
+            events=_merged(one.events for one in features),
+        )
+
+    def meant(self, word: str) -> str | None:
+        """The command that somebody probably meant by a word that is none."""
+        return next((verb.name for verb in self.verbs if word in verb.synonyms), None) or closest(word, self.commands)
+
+
+def _modules() -> Iterable[pkgutil.ModuleInfo]:
+    return pkgutil.iter_modules(bot.handlers.__path__)
+
+
+def _merged(parts: Iterable[Mapping[str, T]]) -> dict[str, T]:
+    found: dict[str, T] = {}
+    for part in parts:
+        for name, value in part.items():
+            if name in found:
+                raise ValueError(f"two modules of {bot.handlers.__name__} claim “{name}”")
+            found[name] = value
+    return found

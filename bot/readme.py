@@ -1,0 +1,60 @@
+"""The README's table of commands, made from the values that the commands are declared with.
+
+`python -m bot.readme` fails where the table is not what it should be (a check of CI); with `--write` it writes it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bot.handlers.verb import Registry
+from bot.messages.help import Topic
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+_BEGIN = "<!-- commands: made by `python -m bot.readme --write` -->\n"
+_END = "<!-- end of commands -->\n"
+_HELP = ("help [command]", "What can be done, with examples.")
+
+
+def table(topics: Sequence[Topic]) -> str:
+    """A Markdown table with a row for each command."""
+    rows = [_HELP, *((topic.usage, topic.summary) for topic in topics)]
+    return "\n".join(
+        [
+            "| `/incident …` | does |",
+            "|---|---|",
+            *(f"| `{_cell(usage)}` | {_cell(does)} |" for usage, does in rows),
+            "",
+        ]
+    )
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def with_table(text: str, topics: Sequence[Topic]) -> str:
+    """A README with its table made anew. Raises ValueError where its marks are missing."""
+    before, begin, rest = text.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not begin or not end:
+        raise ValueError(f"README.md should have the lines {_BEGIN.strip()} and {_END.strip()}")
+    return f"{before}{begin}{table(topics)}{end}{after}"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Check the table, or write it; gives 1 where it is not up to date."""
+    present = README.read_text(encoding="utf-8")
+    wanted = with_table(present, Registry.collect().verbs)
+    if "--write" in arguments:
+        README.write_text(wanted, encoding="utf-8")
+    elif present != wanted:
+        print("The commands in README.md are not up to date: python -m bot.readme --write", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
