@@ -43,6 +43,8 @@ _READ_ONLY = (
     "DATABASE_URL: this server is read-only (a standby, or default_transaction_read_only is on there);"
     " name the primary."
 )
+# SQLSTATE: broken connections, refused ones, no such database, and a server that is stopping or starting.
+_CODES_OF_CONNECTIONS = ("08", "28", "3D", "57P")
 _DEMO_HINT = "To try the bot without Slack: python run_bot.py demo"
 
 
@@ -84,8 +86,13 @@ def _fail(code: int, sentence: str) -> int:
 
 
 def _database_sentence(cause: BaseException | None) -> str:
-    reason = str(getattr(cause, "orig", None) or cause or "").strip()
+    original = getattr(cause, "orig", None)
+    reason = str(original or cause or "").strip()
     last = reason.splitlines()[0] if reason else "no answer"
+    # An error of a statement has a code; where it is none of connections, the database was reached all right.
+    code = getattr(original, "pgcode", None) or ""
+    if code and not code.startswith(_CODES_OF_CONNECTIONS):
+        return f"The database could not carry this out, and nothing was changed: {last}"
     return f"DATABASE_URL: the database cannot be used: {last}"
 
 

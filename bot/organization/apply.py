@@ -15,6 +15,7 @@ from bot.organization.file import OrganizationFile
 from storage.engine import Store
 from storage.queries import digests, outbox
 from storage.queries import organization as stored
+from storage.queries import organization_changes as changes
 from storage.queries.organization import OrganizationState
 from storage.values import Status, StatusMethod
 
@@ -36,7 +37,7 @@ def apply(store: Store, file: OrganizationFile, now: datetime, *, prune: bool, d
         with store.read() as connection:
             return _plan(connection, file, prune=prune)[1]
     with store.write() as tx:
-        stored.lock_apply(tx)
+        changes.lock_apply(tx)
         state, result = _plan(tx, file, prune=prune)
         if not result.empty:
             _write(tx, state, result, now)
@@ -64,59 +65,59 @@ def _plan(connection: Connection, file: OrganizationFile, *, prune: bool) -> tup
 
 
 def _tell_what_goes_along(connection: Connection, result: Plan) -> None:
-    for project_id, slug in result.projects_removed.items():
-        incidents = stored.count_incidents(connection, project_id)
-        tokens = stored.count_tokens(connection, project_id)
-        along = [f"{incidents} incidents, which only their other projects still show"] if incidents else []
-        along += [f"{tokens} intake tokens, which end"] if tokens else []
-        if along:
-            at = result.changes.index(Change(Kind.REMOVED, f"project {slug}"))
-            result.changes[at] = Change(Kind.REMOVED, f"project {slug}", f"with {' and '.join(along)}")
+    if not result.projects_removed:
+        return
+    incidents = stored.count_incidents(connection, result.projects_removed)
+    tokens = stored.count_tokens(connection, result.projects_removed)
+    at = {change: position for position, change in enumerate(result.changes)}
+    for project_id in incidents.keys() | tokens.keys():
+        along = []
+        if number := incidents.get(project_id):
+            along.append(f"{number} incidents, which only their other projects still show")
+        if number := tokens.get(project_id):
+            along.append(f"{number} intake tokens, which end")
+        what = f"project {result.projects_removed[project_id]}"
+        result.changes[at[Change(Kind.REMOVED, what)]] = Change(Kind.REMOVED, what, f"with {' and '.join(along)}")
 
 
 def _write(tx: Connection, state: OrganizationState | None, result: Plan, now: datetime) -> None:
     if state is None:
-        organization_id = stored.insert_organization(tx, result.organization)
+        organization_id = changes.insert_organization(tx, result.organization)
     else:
         organization_id = state.id
         if result.organization:
-            stored.update_organization(tx, organization_id, result.organization)
+            changes.update_organization(tx, organization_id, result.organization)
         if result.organization.get("incidents") and not state.incidents:
             outbox.switched_on(tx, organization_id)
     # Identities first: removing forgets them, and what is added is looked up afresh.
     if result.touches_identities:
-        stored.forget_identities(tx, organization_id)
+        changes.forget_identities(tx, organization_id)
     if result.workspaces_removed:
-        stored.remove_workspaces(tx, organization_id, result.workspaces_removed)
-    stored.add_workspaces(tx, organization_id, result.workspaces_added)
+        changes.remove_workspaces(tx, organization_id, result.workspaces_removed)
+    changes.add_workspaces(tx, organization_id, result.workspaces_added)
 
-    for project_id, team_id in result.project_teams_removed:
-        stored.unlink_project_team(tx, project_id, team_id)
-    for project_id, channel in result.channels_removed:
-        stored.unlink_channel(tx, project_id, channel)
-        outbox.audience_changed(tx, project_id, channel)
-    for member_id, team_id in result.member_teams_removed:
-        stored.unlink_member_team(tx, member_id, team_id)
+    changes.unlink_project_teams(tx, result.project_teams_removed)
+    changes.unlink_channels(tx, result.channels_removed)
+    outbox.audience_changed(tx, result.channels_removed)
+    changes.unlink_member_teams(tx, result.member_teams_removed)
     for digest_id in result.digests_removed:
         digests.delete_digest(tx, digest_id)
     if result.members_removed:
-        stored.remove_members(tx, result.members_removed, now)
+        changes.remove_members(tx, result.members_removed, now)
     if result.projects_removed:
         _remove_projects(tx, result, now)
     if result.teams_removed:
-        stored.remove_teams(tx, result.teams_removed)
+        changes.remove_teams(tx, result.teams_removed)
 
-    stored.insert_teams(tx, organization_id, result.teams_added)
-    for team_id, values in result.teams_changed.items():
-        stored.update_team(tx, team_id, values)
-    stored.insert_projects(tx, organization_id, result.projects_added)
-    for project_id, values in result.projects_changed.items():
-        stored.update_project(tx, project_id, values)
-    stored.update_members(tx, result.members_changed)
-    stored.insert_members(tx, organization_id, result.members_added)
-    stored.link_project_teams(tx, organization_id, result.project_teams_added)
-    stored.link_channels(tx, organization_id, result.channels_added)
-    stored.link_member_teams(tx, organization_id, result.member_teams_added)
+    changes.insert_teams(tx, organization_id, result.teams_added)
+    changes.update_teams(tx, result.teams_changed)
+    changes.insert_projects(tx, organization_id, result.projects_added)
+    changes.update_projects(tx, result.projects_changed)
+    changes.update_members(tx, result.members_changed)
+    changes.insert_members(tx, organization_id, result.members_added)
+    changes.link_project_teams(tx, organization_id, result.project_teams_added)
+    changes.link_channels(tx, organization_id, result.channels_added)
+    changes.link_member_teams(tx, organization_id, result.member_teams_added)
     _write_digests(tx, organization_id, state, result, now)
 
 
@@ -161,6 +162,6 @@ def _next(cron: str, zone: str, now: datetime) -> datetime:
 
 def _remove_projects(tx: Connection, result: Plan, now: datetime) -> None:
     # Nobody would see these any more, and an open one would hold its alert's key for ever.
-    for incident in stored.open_incidents_only_of(tx, result.projects_removed):
+    for incident in changes.open_incidents_only_of(tx, result.projects_removed):
         lifecycle.change_status(tx, incident, Status.CLOSED, StatusMethod.RULE_UPDATED, now)
-    stored.remove_projects(tx, list(result.projects_removed))
+    changes.remove_projects(tx, list(result.projects_removed))

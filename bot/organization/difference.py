@@ -309,6 +309,7 @@ def _free_what_others_take(
     """E-mails and Slack ids that the file gives to one member are taken from those whom it does not name."""
     emails = {entry.email for entry in entries}
     slack_ids = {entry.slack for entry in entries if entry.slack}
+    removed = frozenset(result.members_removed)
     for row in rows:
         if row.id in matched:
             continue
@@ -316,6 +317,6 @@ def _free_what_others_take(
             # Only somebody who left can be without a match and share an entry's e-mail: that of their
             # successor, who is known by the Slack id.
             result.members_changed[row.id] = {"email": f"left-{row.id}-{row.email}"}
-        elif row.slack in slack_ids and row.removed is None and row.id not in result.members_removed:
+        elif row.slack in slack_ids and row.removed is None and row.id not in removed:
             result.members_changed[row.id] = {"slack_user_id": None}
             result.changes.append(Change(Kind.CHANGED, f"member {row.email}", f"slack: {row.slack} -> none"))

@@ -64,16 +64,20 @@ def written(tx: Connection, *, of_alert: bool = False) -> None:
     tx.info[OUTBOX_WRITTEN] = tx.info.get(OUTBOX_WRITTEN, False) or not of_alert
 
 
-def audience_changed(tx: Connection, project_id: int, channel_id: str) -> None:
-    """A project no longer names a channel: the cards of its open incidents there are drawn anew."""
+def audience_changed(tx: Connection, channels: Collection[tuple[int, str]]) -> None:
+    """Projects no longer name channels: the cards of their open incidents there are drawn anew."""
+    if not channels:
+        return
+    of_projects, channel_ids = (list(side) for side in zip(*channels, strict=True))
     tx.exec_driver_sql(
         "WITH cards AS (UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = now()"
-        "  FROM destination d, incident_project ip"
-        "  WHERE d.id = p.destination_id AND d.channel_id = %(channel_id)s AND p.kind = 'card'"
-        "    AND ip.incident_id = p.incident_id AND ip.project_id = %(project_id)s AND ip.status <> 2"
+        "  FROM unnest(%(of_projects)s, %(channel_ids)s) AS gone (project_id, channel_id)"
+        "  JOIN destination d ON d.channel_id = gone.channel_id"
+        "  JOIN incident_project ip ON ip.project_id = gone.project_id"
+        "  WHERE d.id = p.destination_id AND p.kind = 'card' AND ip.incident_id = p.incident_id AND ip.status <> 2"
         "  RETURNING p.incident_id)"
         " INSERT INTO outbox (incident_id) SELECT DISTINCT incident_id FROM cards",
-        {"project_id": project_id, "channel_id": channel_id},
+        {"of_projects": of_projects, "channel_ids": channel_ids},
     )
     written(tx)
 

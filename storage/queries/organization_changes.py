@@ -1,0 +1,248 @@
+"""Writing what an organization file changes: a statement for each kind of thing, however many of them there are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, text, update
+
+from storage.models import (
+    Incident,
+    IncidentProject,
+    Member,
+    MemberTeam,
+    Organization,
+    Project,
+    SlackPerson,
+    Team,
+    Workspace,
+)
+from storage.rows import IncidentHead
+from storage.values import NO_TEAM, Status
+
+# Any number would do; it must be the same in every version of the program.
+_APPLY_LOCK = 0x70C52
+# A command at a terminal may wait longer than a responder.
+_APPLY_TIMEOUT_S = 60
+# Lists of any length in one statement, and joined with what is there by its indexes.
+_PAIRS = "WITH pair AS (SELECT * FROM unnest(%(ones)s, %(others)s) AS given (one, other)) "
+
+
+def lock_apply(tx: Connection) -> None:
+    """Makes this transaction the only one that applies an organization file; waits for another to end."""
+    tx.execute(text(f"SET LOCAL lock_timeout = '{_APPLY_TIMEOUT_S}s'"))
+    tx.execute(text(f"SET LOCAL statement_timeout = '{_APPLY_TIMEOUT_S}s'"))
+    tx.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _APPLY_LOCK})
+
+
+def insert_organization(tx: Connection, values: Mapping[str, Any]) -> int:
+    """Adds an organization; gives its id."""
+    return tx.scalars(insert(Organization).values(**values).returning(Organization.id)).one()
+
+
+def update_organization(tx: Connection, organization_id: int, values: Mapping[str, Any]) -> None:
+    """Changes columns of an organization."""
+    tx.execute(update(Organization).where(Organization.id == organization_id).values(**values))
+
+
+def add_workspaces(tx: Connection, organization_id: int, workspaces: Collection[str]) -> None:
+    """Gives workspaces to an organization; none of them may belong to one already."""
+    if workspaces:
+        tx.execute(insert(Workspace), [{"id": w, "organization_id": organization_id} for w in workspaces])
+
+
+def remove_workspaces(tx: Connection, organization_id: int, workspaces: Collection[str]) -> None:
+    """Takes workspaces from an organization, with what is known of the people in them."""
+    tx.execute(delete(Workspace).where(Workspace.organization_id == organization_id, Workspace.id.in_(workspaces)))
+
+
+def _insert_entries(
+    tx: Connection,
+    table: type[Team | Project | Member],
+    organization_id: int,
+    entries: Sequence[Mapping[str, Any]],
+) -> None:
+    if entries:
+        tx.execute(insert(table), [{"organization_id": organization_id, **entry} for entry in entries])
+
+
+def insert_teams(tx: Connection, organization_id: int, entries: Sequence[Mapping[str, Any]]) -> None:
+    """Adds teams, each a mapping of columns."""
+    _insert_entries(tx, Team, organization_id, entries)
+
+
+def insert_projects(tx: Connection, organization_id: int, entries: Sequence[Mapping[str, Any]]) -> None:
+    """Adds projects, each a mapping of columns."""
+    _insert_entries(tx, Project, organization_id, entries)
+
+
+def insert_members(tx: Connection, organization_id: int, entries: Sequence[Mapping[str, Any]]) -> None:
+    """Adds members, each a mapping of columns."""
+    _insert_entries(tx, Member, organization_id, entries)
+
+
+def update_teams(tx: Connection, changes: Mapping[int, Mapping[str, Any]]) -> None:
+    """Changes columns of teams, by id."""
+    _update(tx, Team, changes)
+
+
+def update_projects(tx: Connection, changes: Mapping[int, Mapping[str, Any]]) -> None:
+    """Changes columns of projects, by id."""
+    _update(tx, Project, changes)
+
+
+def update_members(tx: Connection, changes: Mapping[int, Mapping[str, Any]]) -> None:
+    """Changes columns of members, by id. Members may swap e-mails or Slack ids among them."""
+    # Both are unique: what changes is vacated first, so that no order of the updates can collide.
+    vacant: dict[int, dict[str, Any]] = {}
+    for id_, values in changes.items():
+        if "email" in values:
+            vacant.setdefault(id_, {})["email"] = f"changing-{id_}"
+        if "slack_user_id" in values:
+            vacant.setdefault(id_, {})["slack_user_id"] = None
+    _update(tx, Member, vacant)
+    _update(tx, Member, changes)
+
+
+def _update(tx: Connection, table: type[Team | Project | Member], changes: Mapping[int, Mapping[str, Any]]) -> None:
+    """Changes rows by id: a statement for each set of columns, however many rows there are."""
+    name = table.__tablename__
+    rows_of: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for id_, values in changes.items():
+        rows_of.setdefault(tuple(sorted(values)), []).append({"id": id_, **values})
+    for columns, rows in rows_of.items():
+        assigned = ", ".join(f"{column} = changed.{column}" for column in columns)
+        tx.exec_driver_sql(
+            f"UPDATE {name} SET {assigned}"  # noqa: S608  # names of tables and columns of the models
+            f" FROM jsonb_populate_recordset(NULL::{name}, %(rows)s::jsonb) changed WHERE {name}.id = changed.id",
+            {"rows": json.dumps(rows)},
+        )
+
+
+def remove_members(tx: Connection, member_ids: Collection[int], now: datetime) -> None:
+    """Dates the leaving of members; they keep their log, and lose their teams and their Slack identity."""
+    tx.execute(update(Member).where(Member.id.in_(member_ids)).values(date_removed=now))
+    tx.execute(delete(MemberTeam).where(MemberTeam.member_id.in_(member_ids)))
+    tx.execute(update(SlackPerson).where(SlackPerson.member_id.in_(member_ids)).values(member_id=None))
+
+
+def remove_teams(tx: Connection, team_ids: Collection[int]) -> None:
+    """Deletes teams; the incidents that they owned are then nobody's."""
+    tx.execute(update(IncidentProject).where(IncidentProject.team_id.in_(team_ids)).values(team_id=NO_TEAM))
+    tx.execute(delete(Team).where(Team.id.in_(team_ids)))
+
+
+def remove_projects(tx: Connection, project_ids: Collection[int]) -> None:
+    """Deletes projects with their intake tokens; their incidents no longer concern them."""
+    tx.execute(delete(Project).where(Project.id.in_(project_ids)))
+
+
+def link_project_teams(tx: Connection, organization_id: int, pairs: Collection[tuple[str, str]]) -> None:
+    """Adds teams to projects: pairs of the project's slug and the team's."""
+    _run_on_pairs(
+        tx,
+        "INSERT INTO project_team (project_id, team_id) SELECT p.id, t.id FROM pair"
+        " JOIN project p ON p.organization_id = %(organization_id)s AND p.slug = pair.one"
+        " JOIN team t ON t.organization_id = %(organization_id)s AND t.slug = pair.other",
+        pairs,
+        organization_id,
+    )
+
+
+def unlink_project_teams(tx: Connection, pairs: Collection[tuple[int, int]]) -> None:
+    """Takes teams from projects: pairs of their ids."""
+    _run_on_pairs(
+        tx, "DELETE FROM project_team p USING pair WHERE p.project_id = pair.one AND p.team_id = pair.other", pairs
+    )
+
+
+def link_channels(tx: Connection, organization_id: int, pairs: Collection[tuple[str, str]]) -> None:
+    """Adds channels to projects: pairs of the project's slug and Slack's channel id."""
+    _run_on_pairs(
+        tx,
+        "INSERT INTO project_channel (project_id, channel_id) SELECT p.id, pair.other FROM pair"
+        " JOIN project p ON p.organization_id = %(organization_id)s AND p.slug = pair.one",
+        pairs,
+        organization_id,
+    )
+
+
+def unlink_channels(tx: Connection, pairs: Collection[tuple[int, str]]) -> None:
+    """Takes channels from projects: pairs of the project's id and Slack's channel id."""
+    _run_on_pairs(
+        tx,
+        "DELETE FROM project_channel p USING pair WHERE p.project_id = pair.one AND p.channel_id = pair.other",
+        pairs,
+    )
+
+
+def link_member_teams(tx: Connection, organization_id: int, pairs: Collection[tuple[str, str]]) -> None:
+    """Adds members to teams: pairs of the member's e-mail and the team's slug."""
+    _run_on_pairs(
+        tx,
+        "INSERT INTO member_team (member_id, team_id) SELECT m.id, t.id FROM pair"
+        " JOIN member m ON m.organization_id = %(organization_id)s AND m.email = pair.one"
+        " JOIN team t ON t.organization_id = %(organization_id)s AND t.slug = pair.other",
+        pairs,
+        organization_id,
+    )
+
+
+def unlink_member_teams(tx: Connection, pairs: Collection[tuple[int, int]]) -> None:
+    """Takes members from teams: pairs of their ids."""
+    _run_on_pairs(
+        tx, "DELETE FROM member_team m USING pair WHERE m.member_id = pair.one AND m.team_id = pair.other", pairs
+    )
+
+
+def _run_on_pairs(
+    tx: Connection, statement: str, pairs: Collection[tuple[int | str, int | str]], organization_id: int | None = None
+) -> None:
+    """Runs one statement on all of the pairs, which it knows as `pair`, with `one` and `other`."""
+    if not pairs:
+        return
+    ones, others = (list(side) for side in zip(*pairs, strict=True))
+    tx.exec_driver_sql(
+        _PAIRS + statement,
+        {"ones": ones, "others": others, "organization_id": organization_id},
+    )
+
+
+def forget_identities(tx: Connection, organization_id: int) -> None:
+    """Has every Slack person of the organization looked at again at their next request."""
+    tx.execute(
+        update(SlackPerson)
+        .where(SlackPerson.workspace_id.in_(select(Workspace.id).where(Workspace.organization_id == organization_id)))
+        .values(date_checked=None)
+    )
+
+
+def open_incidents_only_of(connection: Connection, project_ids: Collection[int]) -> list[IncidentHead]:
+    """The incidents that are not closed and concern no project but these, their rows locked."""
+    of_these = select(IncidentProject.incident_id).where(
+        IncidentProject.project_id.in_(project_ids), IncidentProject.status != Status.CLOSED
+    )
+    of_others = select(IncidentProject.incident_id).where(
+        IncidentProject.incident_id == Incident.id, IncidentProject.project_id.not_in(project_ids)
+    )
+    rows = connection.execute(
+        select(
+            Incident.id,
+            Incident.identifier,
+            Incident.title,
+            Incident.status,
+            Incident.status_before_closing,
+            Incident.date_started,
+            Incident.date_closed,
+        )
+        .where(Incident.id.in_(of_these), ~of_others.exists())
+        .order_by(Incident.id)
+        .with_for_update()
+    )
+    return [
+        IncidentHead(i, number, title, Status(status), None if before is None else Status(before), start, end)
+        for i, number, title, status, before, start, end in rows
+    ]
