@@ -97,7 +97,7 @@ def _home_of(author: User, team_id: str) -> Json:
 
 def message(channel: Channel, posted: Message, author: User, team_id: str, *, root: Message | None = None) -> Json:
     """`message`: something was said; a reply shown in the channel too carries its thread's root."""
-    event = posted.render(with_metadata=True)
+    event = posted.render(with_metadata=True) | _files(channel, posted)
     if posted.thread_ts is not None and root is not None and "parent_user_id" not in event:
         event["parent_user_id"] = root.author_id
     if posted.broadcast and root is not None:
@@ -123,11 +123,19 @@ def message_changed(channel: Channel, before: Json, changed: Message, event_ts: 
     return {
         "type": "message",
         "subtype": "message_changed",
-        "message": changed.render() | _teams(changed),
+        "message": changed.render() | _files(channel, changed) | _teams(changed),
         "previous_message": before,
         "hidden": True,
         "ts": event_ts,
     } | _placed(channel, event_ts)
+
+
+def _files(channel: Channel, posted: Message) -> Json:
+    """The files of a message in a channel shared with another company: they have to be looked up."""
+    if not channel.shared_with or not posted.body.get("files"):
+        return {}
+    to_look_up = {"mode": "file_access", "file_access": "check_file_info", "created": 0, "timestamp": 0, "user": ""}
+    return {"files": [{"id": file["id"], **to_look_up} for file in posted.body["files"]]}
 
 
 def _teams(changed: Message) -> Json:

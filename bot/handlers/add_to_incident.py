@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,10 +15,11 @@ from bot.incidents import comments, lookup
 from bot.incidents.comments import CommentText
 from bot.incidents.errors import BadWords
 from bot.incidents.limits import MAX_COMMENT_LENGTH
-from bot.incidents.markup import escape, shown, unescape
+from bot.incidents.markup import escape
 from bot.incidents.words import number
 from bot.messages import answers, forms
 from bot.messages.blocks import cut
+from bot.people import quoting
 from bot.slack.outcomes import Done, OpenForm, Outcome
 from bot.slack.requests import Origin, Shortcut, Submission
 
@@ -27,13 +27,12 @@ log = structlog.get_logger(__name__)
 
 # What the form's metadata can hold of the message beside everything else (3,000 characters in all).
 _KEPT = 1800
-_ENCODED = re.compile(r"<([@#!]?)([^<>|]*)(?:\|([^<>]*))?>")
 
 
 def shortcut(_call: Call, ask: Shortcut) -> Outcome:
     """Asks which incident. The message is kept with the form: it may be gone when the form comes back."""
     message = ask.message or {}
-    text = _plain(message)
+    text = quoting.plain_text(message)
     if not text:
         raise BadWords("That message has no text that could become a comment.")
     kept = Origin(
@@ -64,9 +63,7 @@ def _comment(call: Call, kept: Mapping[str, Any]) -> str:
     if kept.get("u"):
         _, author = call.tools.identity.member_behind(call.reading, call.access.workspace_id, str(kept["u"]), call.now)
     link = _permalink(call, str(kept.get("c") or ""), str(kept.get("t") or ""))
-    wrote = f"<{link}|wrote>" if link else "wrote"
-    quoted = "\n".join("&gt; " + escape(line) for line in str(kept.get("x") or "").splitlines())
-    return cut(f"{escape(author)} {wrote}:\n{quoted}", MAX_COMMENT_LENGTH)
+    return cut(quoting.quoted(author, link, str(kept.get("x") or "")), MAX_COMMENT_LENGTH)
 
 
 def _permalink(call: Call, channel_id: str, ts: str) -> str | None:
@@ -79,22 +76,6 @@ def _permalink(call: Call, channel_id: str, ts: str) -> str | None:
     except (SlackApiError, OSError) as error:
         log.info("a message has no link", error=str(error))
         return None
-
-
-def _plain(message: Mapping[str, Any]) -> str:
-    """The words of a message; people and groups in it by name, so that nobody is called by quoting them."""
-
-    def one(found: re.Match[str]) -> str:
-        kind, target, label = found.groups()
-        if kind in ("@", "#"):
-            return kind + (label or "someone" if kind == "@" else label or "channel")
-        if kind == "!":
-            return "@" + (label or target.partition("^")[0]).lstrip("@")
-        return f"{label} ({target})" if label and label != target else target
-
-    files = [str(file.get("permalink") or "") for file in message.get("files") or []]
-    text = _ENCODED.sub(one, str(message.get("text") or ""))
-    return shown(unescape("\n".join([text, *filter(None, files)]))).strip()
 
 
 HANDLES = (

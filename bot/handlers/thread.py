@@ -7,42 +7,26 @@ decides which of them still tells something new.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from bot.handlers import channel, told
 from bot.handlers.call import Tools
 from bot.handlers.place import find_card
+from bot.handlers.reply import WRITTEN, Reply, reply_in, with_files
 from bot.handlers.verb import Feature
 from bot.incidents import comments, lookup
 from bot.incidents.access import Access
 from bot.incidents.comments import CommentText
 from bot.incidents.errors import CommentGone, Refusal
-from bot.incidents.markup import escape, storable
+from bot.incidents.markup import storable
 from bot.messages import privately
 from bot.people.identity import SlackAway
 from bot.people.mentions import MentionReader
 from bot.slack.outcomes import Done, NotNow, Outcome
-from bot.slack.requests import Event, Person, home_of
+from bot.slack.requests import Event
 from storage.queries import threads
 from storage.queries.threads import CardPlace
-
-# What Slack calls the messages that somebody writes: plain, with a file, also sent to the channel.
-WRITTEN = frozenset({None, "file_share", "thread_broadcast"})
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A person's reply, as its message says."""
-
-    person: Person
-    channel_id: str
-    ts: str
-    thread_ts: str
-    text: str
-    files: tuple[tuple[str, str], ...]  # name and link
-    edited_ts: str | None
 
 
 def message(tools: Tools, event: Event, now: datetime) -> Outcome:
@@ -53,7 +37,7 @@ def message(tools: Tools, event: Event, now: datetime) -> Outcome:
             changed = said.get("message") or {}
             if changed.get("subtype") == "tombstone":
                 return _deleted(tools, event, str(changed.get("ts")), said.get("previous_message") or {}, now)
-            reply = _reply(event, changed)
+            reply = reply_in(event, changed)
             # Without a mark of an edit it is a preview that appeared, or a count of replies that grew.
             return _said(tools, reply, now) if reply and reply.edited_ts else Done()
         case "message_deleted":
@@ -64,34 +48,11 @@ def message(tools: Tools, event: Event, now: datetime) -> Outcome:
         case "channel_unarchive" | "group_unarchive":
             return channel.opened(tools, event, now)
         case subtype if subtype in WRITTEN:
-            reply = _reply(event, said)
+            reply = reply_in(event, said)
             if reply is None or _mentions_bot(tools, event.workspace_id, reply):
                 return Done()
             return _said(tools, reply, now)
     return Done()
-
-
-def _reply(event: Event, said: Mapping[str, Any]) -> Reply | None:
-    """The reply that a message is; None for what stands in no thread, or was not written by a person."""
-    thread_ts, ts, user_id = said.get("thread_ts"), said.get("ts"), said.get("user")
-    if not thread_ts or not user_id or thread_ts == ts or said.get("bot_id") or said.get("subtype") not in WRITTEN:
-        return None
-    edited = said.get("edited") or {}
-    files = tuple(
-        (str(file.get("name") or file.get("title") or "file"), str(file["permalink"]))
-        for file in said.get("files") or []
-        if str(file.get("permalink") or "").startswith(("https://", "http://"))
-    )
-    home = home_of(said.get("user_team"), said.get("source_team"), said.get("team"))
-    return Reply(
-        person=Person(event.workspace_id, str(user_id), home),
-        channel_id=str(event.event.get("channel")),
-        ts=str(ts),
-        thread_ts=str(thread_ts),
-        text=str(said.get("text") or ""),
-        files=files,
-        edited_ts=str(edited["ts"]) if edited.get("ts") else None,
-    )
 
 
 def _mentions_bot(tools: Tools, workspace_id: str, reply: Reply) -> bool:
@@ -108,13 +69,14 @@ def _said(tools: Tools, reply: Reply, now: datetime) -> Outcome:
     if card is None:
         return Done()
     try:
+        reply = with_files(reply, tools.clients)
         with tools.store.reading() as reading:
             access = tools.identity.access(reading, reply.person, now)
             incident = lookup.incident(reading.connection, access, card.identifier)
             reader = MentionReader(tools.identity, reading, access, now, lenient=True)
             written = reader.text(storable(reply.text))
             written, blind = comments.seen_only(reading.connection, access, incident, written)
-        new = _take(tools, card, reply, access, _with_files(written, reply.files), now)
+        new = _take(tools, card, reply, access, _with(written, reply.beside()), now)
     except SlackAway:
         return NotNow()
     except CommentGone:
@@ -122,6 +84,9 @@ def _said(tools: Tools, reply: Reply, now: datetime) -> Outcome:
     except Refusal as refusal:
         _tell_refusal(tools, card, reply, refusal)
         return Done()
+    if reply.hidden:
+        note = privately.files_not_kept(card.identifier, card.channel_id, reply.hidden)
+        told.privately(tools.store, reply.person, note, f"hidden files:{card.channel_id}:{reply.ts}")
     unheard = sorted({*reader.unknown, *blind})
     if new and unheard:
         note = privately.not_mentioned(card.identifier, card.channel_id, " and ".join(unheard))
@@ -155,11 +120,10 @@ def _take(tools: Tools, card: CardPlace, reply: Reply, access: Access, written: 
         return True
 
 
-def _with_files(written: CommentText, files: tuple[tuple[str, str], ...]) -> CommentText:
-    links = [f"<{escape(link).replace('|', '%7C')}|{escape(name).replace('|', '¦')}>" for name, link in files]
-    if not links:
+def _with(written: CommentText, beside: list[str]) -> CommentText:
+    if not beside:
         return written
-    return CommentText("\n".join([*filter(None, [written.text]), *links]), written.member_ids, written.team_ids)
+    return CommentText("\n".join([*filter(None, [written.text]), *beside]), written.member_ids, written.team_ids)
 
 
 def _tell_refusal(tools: Tools, card: CardPlace, reply: Reply, refusal: Refusal) -> None:

@@ -24,6 +24,15 @@ def edit_not_followed(identifier: int, channel_id: str, reason: str) -> Message:
     )
 
 
+def files_not_kept(identifier: int, channel_id: str, count: int) -> Message:
+    """Slack does not show the bot a file that their reply brings."""
+    file, is_ = ("the file", "it is") if count == 1 else (f"{count} files", "they are")
+    return say(
+        f"Slack does not show me {file} of your reply to the card of #{identifier} in <#{channel_id}>, so {is_} not"
+        " part of a comment. The words of the reply are kept; a link in a reply is kept too."
+    )
+
+
 def not_mentioned(identifier: int, channel_id: str, names: str) -> Message:
     """Somebody whom their reply mentions cannot see the incident. `names` is plain text."""
     return say(

@@ -1,4 +1,4 @@
-"""Pictures to be shown in messages: uploaded, and waited for until Slack has looked at them.
+"""Files of messages, and pictures to be shown in messages: uploaded, and waited for until Slack has looked at them.
 
 A file that was not shared anywhere is seen by nobody but the bot; the message that shows it in an image block
 shares it with who reads that. Slack processes an upload after it has said that it is complete, and refuses a
@@ -9,15 +9,43 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
+from typing import Any
 from urllib.request import Request, urlopen
 
+import structlog
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
+
+log = structlog.get_logger(__name__)
 
 # How long Slack may take over a picture. Usually it takes one or two seconds.
 PATIENCE_S = 10.0
 MAX_ALT = 1000  # characters
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.25, 2.0
+
+
+# Slack's words for a file that the bot will not be shown later either.
+_HIDDEN = frozenset(
+    {"file_not_found", "file_deleted", "not_visible", "access_denied", "no_permission", "missing_scope"}
+)
+
+
+class FileHidden(Exception):
+    """Slack does not show the bot a file."""
+
+
+def file_info(client: WebClient, file_id: str) -> Mapping[str, Any]:
+    """Slack's file object. Raises FileHidden, and OSError where Slack cannot tell at the moment."""
+    try:
+        found: Mapping[str, Any] = client.files_info(file=file_id)["file"]
+    except SlackApiError as error:
+        reason = str(error.response.get("error"))
+        if reason not in _HIDDEN:
+            raise OSError(f"files.info: {reason}") from error
+        log.info("a file is not shown to the bot", reason=reason)
+        raise FileHidden from error
+    return found
 
 
 class NoPicture(Exception):

@@ -7,6 +7,7 @@ from sandbox import checks, events, payloads
 from sandbox.blocks import STATEFUL
 from sandbox.driver.acting import Acknowledged, acknowledged, act, option_called, send, suggestions
 from sandbox.driver.form import Form, HasId
+from sandbox.driver.forwarding import forwarded
 from sandbox.driver.surface import WAIT_SECONDS, Home, SeenMessage, Surface, wait_until
 from sandbox.errors import NotThere, SandboxError, SlackError
 from sandbox.interactions import answer as post_answer
@@ -243,6 +244,23 @@ class Person(HasId):
     def tell_bot(self, text: str) -> SeenMessage:
         """Write to the app in direct messages."""
         return self.say(self._direct(), text)
+
+    def me(self, channel: Where, text: str, *, thread: SeenMessage | None = None) -> SeenMessage:
+        """Say what one does: `/me`."""
+        body: Json = {"subtype": "me_message", "text": text}
+        place, thread_ts = self._place(channel), thread.ts if thread else None
+        message = self._platform.workspace.post(place, self.user, body, thread_ts=thread_ts)
+        return SeenMessage(self._platform, message, self.user)
+
+    def forward(self, message: SeenMessage, into: Where, *, thread: SeenMessage | None = None, text: str = "") -> None:
+        """Forward a message to a channel or into a thread, with some words of one's own or none."""
+        place, workspace = self._place(into), self._platform.workspace
+        with workspace.changing():
+            encoded, blocks = message_text(text, workspace)
+            body: Json = {"text": encoded, "attachments": [forwarded(self._platform, message.record)]}
+            if text:
+                body["blocks"] = blocks
+            workspace.post(place, self.user, body, thread_ts=thread.ts if thread else None)
 
     def edit(self, message: SeenMessage, text: str, *, rich: Json | None = None) -> None:
         """Change a message of one's own. `rich`, a rich_text block, stands in place of `text`."""

@@ -1,0 +1,35 @@
+"""What somebody else wrote, quoted in a comment: their words and where they stand, without calling anybody."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from bot.incidents.markup import escape, shown, unescape
+from bot.people.rich_text import LINK
+
+_ENCODED = re.compile(r"<([@#!]?)([^<>|]*)(?:\|([^<>]*))?>")
+
+
+def plain_text(message: Mapping[str, Any]) -> str:
+    """The words of a message and the links to its files; people and groups in it by name."""
+
+    def one(found: re.Match[str]) -> str:
+        kind, target, label = found.groups()
+        if kind in ("@", "#"):
+            return kind + (label or "someone" if kind == "@" else label or "channel")
+        if kind == "!":
+            return "@" + (label or target.partition("^")[0]).lstrip("@")
+        return f"{label} ({target})" if label and label != target else target
+
+    files = [str(file.get("permalink") or "") for file in message.get("files") or []]
+    text = _ENCODED.sub(one, str(message.get("text") or ""))
+    return shown(unescape("\n".join([text, *filter(None, files)]))).strip()
+
+
+def quoted(author: str, link: str | None, words: str) -> str:
+    """Stored text that says who wrote these words, with a link to where. `author` and `words` are plain text."""
+    wrote = f"<{link}|wrote>" if link and LINK.fullmatch(link) else "wrote"
+    lines = "\n".join("&gt; " + escape(line) for line in words.splitlines())
+    return f"{escape(author)} {wrote}:\n{lines}" if lines else f"{escape(author)} {wrote}"
