@@ -178,6 +178,7 @@ class Bench:
                         tx,
                         workspace_id="T0001",
                         member_id=self.members[number % destinations],
+                        now=self.store.clock.now(),
                         key=f"{time.time()}:{number}",
                         message=dict(say(f"note {number}")),
                         kind="note",

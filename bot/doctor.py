@@ -190,7 +190,7 @@ def _unreadable(box: SecretBox, sealed: Mapping[int, str]) -> list[int]:
 def _delivery(store: Store) -> Iterator[Finding]:
     """What cannot be sent, as far as it is known without asking Slack; its channels are asked about below."""
     with store.read() as connection:
-        paused = pacing.paused_workspaces(connection)
+        paused = pacing.paused_workspaces(connection, store.clock.now())
         troubles = [trouble for trouble in delivery_failures.troubles(connection) if trouble.reason is not None]
         waiting = posts.waiting_count(connection)
     for workspace_id, (reason, _) in paused.items():

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any
 
 from bot.delivery import api_calls
@@ -28,14 +27,13 @@ class DestinationChecks:
         identity: Identity,
         settlement: Settlement,
         pace: Pace,
-        clock: Callable[[], datetime],
     ) -> None:
         self._store = store
+        self._now = store.clock.now
         self._clients = clients
         self._identity = identity
         self._settlement = settlement
         self._pace = pace
-        self._clock = clock
 
     def is_known(self, target: Target, *, asked: bool = False) -> bool:
         """Whether enough is known of it. `asked`: Slack has just been asked, whatever the clock says of when."""
@@ -59,15 +57,15 @@ class DestinationChecks:
     def _find_person(self, held: Lease, target: Target) -> bool:
         """Finds out what Slack calls a member; False when that cannot be told, which is then written down."""
         try:
-            user_id = self._identity.find(target.workspace_id, target.member_id or 0, target.user_id, self._clock())
+            user_id = self._identity.find(target.workspace_id, target.member_id or 0, target.user_id, self._now())
         except SlackAway:
             with self._store.write() as tx:
-                if destinations.hold(tx, held) is not None:
+                if destinations.hold(tx, held, self._now()) is not None:
                     self._settlement.retry_later(tx, target, "person")
             return False
         if user_id is None:
             with self._store.write() as tx:
-                if destinations.hold(tx, held) is not None:
+                if destinations.hold(tx, held, self._now()) is not None:
                     self._settlement.fail(tx, target, _NOT_A_MEMBER_HERE)
             return False
         return True
@@ -93,7 +91,7 @@ class DestinationChecks:
             # Posting alone does not let the bot hear what is said there.
             is_member = isinstance(api_calls.read(client, "conversations.join", channel=target.channel_id), Taken)
         with self._store.write() as tx:
-            if destinations.hold(tx, held) is None:
+            if destinations.hold(tx, held, self._now()) is None:
                 return False
             destinations.record_channel(
                 tx,
@@ -102,20 +100,21 @@ class DestinationChecks:
                 is_private=is_private,
                 is_shared=is_shared,
                 is_member=is_member,
+                now=self._now(),
             )
         return True
 
     def _cannot_learn(self, held: Lease, result: Result) -> None:
         with self._store.write() as tx:
-            target = destinations.hold(tx, held)
+            target = destinations.hold(tx, held, self._now())
             if target is None:
                 return
             match result:
                 case Limited(seconds=seconds):
-                    destinations.release(tx, target, pause_s=seconds, failures=target.failures)
+                    destinations.release(tx, target, self._now(), pause_s=seconds, failures=target.failures)
                 case Refused(error=error) if error in api_calls.TOKEN_ERRORS:
-                    destinations.release(tx, target, failures=target.failures)
-                    pacing.pause_workspace(tx, target.workspace_id, error, self._pace.paused_s)
+                    destinations.release(tx, target, self._now(), failures=target.failures)
+                    pacing.pause_workspace(tx, target.workspace_id, error, self._pace.paused_s, self._now())
                 case Refused(error=error):
                     self._settlement.fail(tx, target, error)
                 case _:

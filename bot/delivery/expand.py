@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import structlog
 from sqlalchemy import Connection
@@ -36,9 +37,10 @@ def _expand_some(store: Store, *, of_alert: bool, most: int, alone: int | None =
     changes: list[Change] = []
     try:
         with store.write() as tx:
-            changes = expansion.take_changes(tx, of_alert=of_alert, most=most, alone=alone)
+            now = store.clock.now()
+            changes = expansion.take_changes(tx, of_alert=of_alert, most=most, now=now, alone=alone)
             if changes:
-                _expand(tx, changes)
+                _expand(tx, changes, now)
     except (DatabaseAway, Contended):
         raise
     except Exception as error:
@@ -53,13 +55,13 @@ def _expand_some(store: Store, *, of_alert: bool, most: int, alone: int | None =
         if len(changes) > 1:
             return sum(_expand_some(store, of_alert=of_alert, most=1, alone=change.id) for change in changes)
         with store.write() as tx:
-            expansion.put_off(tx, changes[0].id)
+            expansion.put_off(tx, changes[0].id, store.clock.now())
         return 1
     counts.EXPANDED.inc(len(changes))
     return len(changes)
 
 
-def _expand(tx: Connection, changes: Sequence[Change]) -> None:
+def _expand(tx: Connection, changes: Sequence[Change], now: datetime) -> None:
     audiences = expansion.audiences(tx, changes)
     for found in audiences.values():
         if found.type is not None and found.type not in _KNOWN:
@@ -69,18 +71,18 @@ def _expand(tx: Connection, changes: Sequence[Change]) -> None:
     }
     incidents = {change.incident_id: _workspace(audiences.get(change.id)) for change in changes}
     people = {(audiences[id_].workspace_id, member_id) for id_, told in recipients.items() for member_id in told}
-    held = destinations.hold_destinations(tx, incidents, people)
-    expansion.want_cards(tx, incidents, held)
+    held = destinations.hold_destinations(tx, incidents, people, now)
+    expansion.want_cards(tx, incidents, held, now)
     for change in changes:
         audience = audiences.get(change.id)
         if audience is None:
             continue
         if change.activity_id is not None and (audience.has_comment or change.again):
-            expansion.want_in_threads(tx, change)
+            expansion.want_in_threads(tx, change, now)
         if told := recipients[change.id]:
             destination_of = {member_id: held.people[audience.workspace_id, member_id] for member_id in told}
-            expansion.want_notifications(tx, change, told, destination_of)
-    destinations.reschedule(tx, held.ids)
+            expansion.want_notifications(tx, change, told, destination_of, now)
+    destinations.reschedule(tx, held.ids, now)
 
 
 def _workspace(audience: Audience | None) -> str | None:

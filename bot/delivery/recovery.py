@@ -26,6 +26,7 @@ class Recovery:
         self, store: Store, clients: Mapping[str, WorkspaceClient], settlement: Settlement, pace: Pace
     ) -> None:
         self._store = store
+        self._now = store.clock.now
         self._clients = clients
         self._settlement = settlement
         self._pace = pace
@@ -54,13 +55,13 @@ class Recovery:
             if not result.answer.get("has_more") or not messages:
                 counts.UNKNOWN.labels("no").inc()
                 with self._store.write() as tx:
-                    if destinations.hold(tx, held) is not None:
-                        posts.mark_not_sent(tx, post)
-                        destinations.release(tx, target, failures=target.failures)
+                    if destinations.hold(tx, held, self._now()) is not None:
+                        posts.mark_not_sent(tx, post, self._now())
+                        destinations.release(tx, target, self._now(), failures=target.failures)
                 return
             to_ts = str(messages[-1]["ts"])
             with self._store.write() as tx:
-                if destinations.hold(tx, held) is None:
+                if destinations.hold(tx, held, self._now()) is None:
                     return
                 posts.mark_searched(tx, post, to_ts)
         else:
@@ -90,16 +91,16 @@ class Recovery:
     def _write_down(self, held: Lease, target: Target, post: DuePost, result: Result) -> None:
         """A search that could not be ended: it goes on later, and the message is not sent before."""
         with self._store.write() as tx:
-            if destinations.hold(tx, held) is None:
+            if destinations.hold(tx, held, self._now()) is None:
                 return
             match result:
                 case Limited(seconds=seconds):
-                    posts.postpone(tx, post, seconds)
-                    destinations.release(tx, target, failures=target.failures)
+                    posts.postpone(tx, post, seconds, self._now())
+                    destinations.release(tx, target, self._now(), failures=target.failures)
                 case Refused(error=error) if error in api_calls.TOKEN_ERRORS:
-                    posts.postpone(tx, post, self._pace.paused_s)
-                    destinations.release(tx, target, failures=target.failures)
-                    pacing.pause_workspace(tx, target.workspace_id, error, self._pace.paused_s)
+                    posts.postpone(tx, post, self._pace.paused_s, self._now())
+                    destinations.release(tx, target, self._now(), failures=target.failures)
+                    pacing.pause_workspace(tx, target.workspace_id, error, self._pace.paused_s, self._now())
                 case Refused(error="thread_not_found"):
                     self._settlement.message_gone(tx, target, post)
                 case Refused(error=error):

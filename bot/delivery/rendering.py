@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -64,22 +65,22 @@ class NotYet:
 Rendered = Show | Remove | Drop | NotYet
 
 
-def render(tx: Connection, post: DuePost, target: Target, workspace_url: str) -> Rendered:
+def render(tx: Connection, post: DuePost, target: Target, workspace_url: str, now: datetime) -> Rendered:
     """What is to be shown for a post. Writes only who is unsubscribed, and what did not fit into the message.
 
     `workspace_url` is where links to messages begin.
     """
     try:
-        return _render(tx, post, target, workspace_url)
+        return _render(tx, post, target, workspace_url, now)
     except UnknownActivity as unknown:
         _report_unknown(str(unknown))
         return NotYet(_UNKNOWN_WAIT_S)
 
 
-def _render(tx: Connection, post: DuePost, target: Target, workspace_url: str) -> Rendered:
+def _render(tx: Connection, post: DuePost, target: Target, workspace_url: str, now: datetime) -> Rendered:
     match post.kind:
         case "notification":
-            return _notification(tx, post, target, workspace_url)
+            return _notification(tx, post, target, workspace_url, now)
         case "card":
             return _card(tx, post, target)
         case "mirror" | "amendment":
@@ -100,7 +101,7 @@ def _report_unknown(what: str) -> None:
     log.warning("this version does not know how to show something, and leaves it for a replica that does", what=what)
 
 
-def _notification(tx: Connection, post: DuePost, target: Target, workspace_url: str) -> Rendered:
+def _notification(tx: Connection, post: DuePost, target: Target, workspace_url: str, now: datetime) -> Rendered:
     content = drawing.notification_content(tx, post, target, notifications.MOST_ENTRIES)
     if content is None or not target.incidents_on:
         return Drop()
@@ -113,7 +114,7 @@ def _notification(tx: Connection, post: DuePost, target: Target, workspace_url: 
         if content.notify != "none" and (told.mention or (content.subscribed and content.notify == "all"))
     ]
     if len(content.entries) == notifications.MOST_ENTRIES:
-        drawing.tell_the_rest_later(tx, post, content.entries[-1].entry.id)
+        drawing.tell_the_rest_later(tx, post, content.entries[-1].entry.id, now)
     if not wanted:
         return Drop()
     url = None

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -53,14 +52,14 @@ class Sender:
         clients: Mapping[str, WorkspaceClient],
         identity: Identity,
         pace: Pace,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
+        self._now = store.clock.now
         self._clients = clients
         self._pace = pace
-        self._settlement = Settlement(store, pace, clock)
+        self._settlement = Settlement(store, pace)
         self._recovery = Recovery(store, clients, self._settlement, pace)
-        self._checks = DestinationChecks(store, clients, identity, self._settlement, pace, clock)
+        self._checks = DestinationChecks(store, clients, identity, self._settlement, pace)
 
     def serve(self, held: Lease) -> None:
         """Does the next thing that is due at a destination, and gives it back. Raises DatabaseAway, Contended.
@@ -77,13 +76,13 @@ class Sender:
 
     def _put_off(self, held: Lease) -> None:
         with self._store.write() as tx:
-            target = destinations.hold(tx, held)
+            target = destinations.hold(tx, held, self._now())
             if target is None:
                 return
-            post = posts.next_post(tx, target.id)
+            post = posts.next_post(tx, target.id, self._now())
             if post is not None:
-                posts.postpone(tx, post, self._pace.defect_s)
-            destinations.release(tx, target, failures=target.failures)
+                posts.postpone(tx, post, self._pace.defect_s, self._now())
+            destinations.release(tx, target, self._now(), failures=target.failures)
 
     def _serve(self, held: Lease) -> None:
         delivery = self._prepare(held)
@@ -108,25 +107,27 @@ class Sender:
         `asked`: Slack has just been asked about the destination, whatever the clock says of when that was.
         """
         with self._store.write() as tx:
-            target = destinations.hold(tx, held)
+            target = destinations.hold(tx, held, self._now())
             if target is None:
                 return None
             while True:
-                post = posts.next_post(tx, target.id)
+                post = posts.next_post(tx, target.id, self._now())
                 if post is None:
-                    destinations.release(tx, target, failures=target.failures)
+                    destinations.release(tx, target, self._now(), failures=target.failures)
                     return None
                 if not self._checks.is_known(target, asked=asked):
                     return Delivery(target, post)
                 if post.begun_at is not None:
-                    left = post.begun_at + self._pace.settles_s - self._now(target)
+                    left = post.begun_at + self._pace.settles_s - self._slack_now(target)
                     if left > 0:
                         # It is due by the database's clock alone: Slack may still be taking it.
-                        posts.postpone(tx, post, left)
+                        posts.postpone(tx, post, left, self._now())
                         continue
                     return Delivery(target, post, search=True)
                 if target.channel_id is not None and target.is_shared and not target.shared_allowed:
-                    delivery_failures.fail_destination(tx, target, SHARED, self._pace.post_s, ask_again=False)
+                    delivery_failures.fail_destination(
+                        tx, target, SHARED, self._pace.post_s, self._now(), ask_again=False
+                    )
                     return None
                 delivery = self._render(tx, target, post)
                 if delivery is not None:
@@ -134,39 +135,56 @@ class Sender:
 
     def _render(self, tx: Connection, target: Target, post: DuePost) -> Delivery | None:
         """What is to be sent for a post; None when it is settled already, or has to wait."""
-        rendered = render(tx, post, target, self._clients[target.workspace_id].url)
+        rendered = render(tx, post, target, self._clients[target.workspace_id].url, self._now())
         if isinstance(rendered, NotYet):
-            posts.postpone(tx, post, rendered.seconds)
+            posts.postpone(tx, post, rendered.seconds, self._now())
             return None
         if isinstance(rendered, Drop):
             posts.mark_delivered(
-                tx, post, ts=post.ts, drawn_hash=post.drawn_hash, done=post.one_time and post.ts is None
+                tx,
+                post,
+                self._now(),
+                ts=post.ts,
+                drawn_hash=post.drawn_hash,
+                done=post.one_time and post.ts is None,
             )
             return None
         if post.ts is None:
-            posts.mark_sending(tx, post, target, self._now(target), self._pace.settles_s)
+            posts.mark_sending(
+                tx,
+                post,
+                target,
+                self._now(),
+                slack_now=self._slack_now(target),
+                settles_in_s=self._pace.settles_s,
+            )
             return Delivery(target, post, rendered)
         if isinstance(rendered, Show) and rendered.fingerprint == post.drawn_hash:
-            posts.mark_delivered(tx, post, ts=post.ts, drawn_hash=post.drawn_hash)
+            posts.mark_delivered(tx, post, self._now(), ts=post.ts, drawn_hash=post.drawn_hash)
             return None
         if not post.has_slot:
             wait = pacing.take_slot(
-                tx, target.workspace_id, "chat.update", self._pace.update_s, self._pace.update_burst
+                tx,
+                target.workspace_id,
+                "chat.update",
+                self._pace.update_s,
+                self._pace.update_burst,
+                self._now(),
             )
             if wait > 0:
-                pacing.assign_slot(tx, post, wait)
+                pacing.assign_slot(tx, post, wait, self._now())
                 return None
         return Delivery(target, post, rendered)
 
-    def _now(self, target: Target) -> float:
+    def _slack_now(self, target: Target) -> float:
         """What time it is in Slack, in seconds since the epoch."""
         return self._clients[target.workspace_id].installation.clock.now()
 
     def _give_back(self, held: Lease) -> None:
         with self._store.write() as tx:
-            target = destinations.hold(tx, held)
+            target = destinations.hold(tx, held, self._now())
             if target is not None:
-                destinations.release(tx, target, failures=target.failures)
+                destinations.release(tx, target, self._now(), failures=target.failures)
 
     def _send(self, held: Lease, delivery: Delivery, show: Show | Remove) -> None:
         target, post = delivery.target, delivery.post

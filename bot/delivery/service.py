@@ -8,7 +8,7 @@ import select
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -40,6 +40,7 @@ _CLEAN_EVERY_S = 600.0
 _CLEAN_AT_ONCE = 5000
 _RECOVERED_AT_ONCE = 20
 _SET_BACK_S = 5.0  # by which a clock is not corrected bit by bit, but set
+_SET_BACK_WATCHED_S = 30.0
 ALERTS_KEPT_FOR = timedelta(days=30)  # after the last word of them; alerts that go on are told of every few hours
 KEPT_FOR = timedelta(days=14)  # messages that were sent, and will never change, are remembered so long
 
@@ -55,15 +56,14 @@ class DeliveryService:
         *,
         api_url: str,
         pace: Pace | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         senders: int = SENDERS,
     ) -> None:
         """`store` is delivery's own; see `own_store`."""
         self._pace = pace or Pace()
         self._store = store
-        self._clock = clock
+        self._now = store.clock.now
         self._clients = {one.workspace_id: _workspace_client(one, api_url, self._pace) for one in clients.all()}
-        self._sender = Sender(store, self._clients, identity, self._pace, clock)
+        self._sender = Sender(store, self._clients, identity, self._pace)
         self._count = senders
         self._leased: queue.SimpleQueue[Lease | None] = queue.SimpleQueue()
         self._free = senders
@@ -74,6 +74,7 @@ class DeliveryService:
         self._tell_others = threading.Event()
         self._lock = threading.Lock()
         self._clocks_seen: tuple[float, float] | None = None  # the monotonic one and the database's, together
+        self._set_back_at: float | None = None  # on the monotonic clock
         self._threads: list[threading.Thread] = []
         self._wake_reader, self._wake_writer = os.pipe()
 
@@ -180,14 +181,14 @@ class DeliveryService:
             if not serving:
                 return self._pace.poll_s
             connection = reading.connection
-            leases = destinations.lease_destinations(connection, serving, free, self._pace.lease_s)
+            leases = destinations.lease_destinations(connection, serving, free, self._pace.lease_s, self._now())
             with self._lock:
                 self._free -= len(leases)
             for one in leases:  # whatever comes now, what is leased is served
                 self._leased.put(one)
             wait = self._pace.poll_s
             if len(leases) < free:
-                next_s = destinations.seconds_to_next(connection, serving)
+                next_s = destinations.seconds_to_next(connection, serving, self._now())
                 wait = wait if next_s is None else min(wait, max(0.0, next_s))
         return wait
 
@@ -199,20 +200,24 @@ class DeliveryService:
         here = time.monotonic()
         if self._clocks_seen is not None and here - self._clocks_seen[0] < self._pace.poll_s:
             return
-        with self._store.read() as connection:
-            there = pacing.database_now(connection)
+        self._store.clock.read()
+        there = self._now().timestamp()
         if self._clocks_seen is not None:
             seen_here, seen_there = self._clocks_seen
             back_s = (here - seen_here) - (there - seen_there)
             if back_s > _SET_BACK_S:
                 log.warning("the database's clock was set back", seconds=round(back_s))
-                with self._store.write() as tx:
-                    pacing.clock_set_back(tx, self._pace.lease_s)
+                self._set_back_at = here
         self._clocks_seen = here, there
+        # Looked at again for a while: another replica follows the clock a little later, and writes by the old time
+        # until then.
+        if self._set_back_at is not None and here - self._set_back_at < _SET_BACK_WATCHED_S:
+            with self._store.write() as tx:
+                pacing.clock_set_back(tx, self._pace.lease_s, self._now())
 
     def _serving(self, reading: Reading) -> list[str]:
         """The workspaces that take messages. One whose token was no good is asked again now and then."""
-        paused = pacing.paused_workspaces(reading.connection)
+        paused = pacing.paused_workspaces(reading.connection, self._now())
         serving = []
         for workspace_id, client in self._clients.items():
             if workspace_id in paused:
@@ -222,7 +227,7 @@ class DeliveryService:
                 reading.give_back()
                 result = api_calls.read(client, "auth.test")
                 if not isinstance(result, api_calls.Taken):
-                    pacing.pause_workspace(reading.connection, workspace_id, reason, self._pace.paused_s)
+                    pacing.pause_workspace(reading.connection, workspace_id, reason, self._pace.paused_s, self._now())
                     continue
                 pacing.resume_workspace(reading.connection, workspace_id)
                 log.info("the workspace takes messages again", workspace=workspace_id)
@@ -270,12 +275,12 @@ class DeliveryService:
 
     def _clean(self) -> None:
         while not self._stopping.wait(_CLEAN_EVERY_S):
-            self._guarded(lambda: self.clean_up(self._clock()), "cleaning up")
+            self._guarded(lambda: self.clean_up(self._now()), "cleaning up")
 
     def clean_up(self, now: datetime) -> None:
         """Forgets what was done long ago, and has silent channels tried again. Raises DatabaseAway, Contended."""
         with self._store.write() as tx:
-            delivery_failures.recover_oldest_channels(tx, self._pace.longest_failed_s, _RECOVERED_AT_ONCE)
+            delivery_failures.recover_oldest_channels(tx, self._pace.longest_failed_s, _RECOVERED_AT_ONCE, now)
         with self._store.read() as connection:
             once.forget_old(connection, now)
             while posts.forget_done(connection, now - KEPT_FOR, _CLEAN_AT_ONCE) == _CLEAN_AT_ONCE:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -33,10 +32,10 @@ _DATABASE_WAIT_S = 0.2
 class Settlement:
     """Keeps what came of deliveries; used by several threads."""
 
-    def __init__(self, store: Store, pace: Pace, clock: Callable[[], datetime]) -> None:
+    def __init__(self, store: Store, pace: Pace) -> None:
         self._store = store
+        self._now = store.clock.now
         self._pace = pace
-        self._clock = clock
 
     def settle(self, held: Lease, post: DuePost, show: Show | Remove | None, result: Result) -> None:
         """Keeps what came of it; a database that is away for a moment is waited for, as nobody else knows it."""
@@ -44,11 +43,11 @@ class Settlement:
         while True:
             try:
                 with self._store.write() as tx:
-                    target = destinations.hold(tx, held)
+                    target = destinations.hold(tx, held, self._now())
                     if target is not None:
                         self._write_down(tx, target, post, show, result)
                     elif isinstance(result, Taken) and post.ts is None:
-                        posts.mark_delivered_late(tx, post, str(result.answer["ts"]))
+                        posts.mark_delivered_late(tx, post, str(result.answer["ts"]), self._now())
                 return
             except (DatabaseAway, Contended):
                 if time.monotonic() > deadline:
@@ -66,22 +65,22 @@ class Settlement:
                 counts.RETRIED.labels("rate").inc()
                 log.warning("Slack asks for patience", seconds=seconds, destination=target.id)
                 if posting:
-                    posts.mark_not_sent(tx, post)
-                    destinations.release(tx, target, pause_s=seconds, failures=target.failures)
+                    posts.mark_not_sent(tx, post, self._now())
+                    destinations.release(tx, target, self._now(), pause_s=seconds, failures=target.failures)
                 else:  # the limit is the workspace's
-                    pacing.block_method(tx, target.workspace_id, "chat.update", seconds)
-                    posts.postpone(tx, post, seconds)
-                    destinations.release(tx, target, failures=target.failures)
+                    pacing.block_method(tx, target.workspace_id, "chat.update", seconds, self._now())
+                    posts.postpone(tx, post, seconds, self._now())
+                    destinations.release(tx, target, self._now(), failures=target.failures)
             case Unreached(reason=reason):
                 log.warning("Slack could not be reached", reason=reason)
                 if posting:
-                    posts.mark_not_sent(tx, post)
+                    posts.mark_not_sent(tx, post, self._now())
                 self.retry_later(tx, target, "unreached")
             case Unknown(reason=reason):
                 log.warning("it is not known whether Slack took a message", reason=reason, post=post.id)
                 if posting:  # it stays begun, and is looked for when its time has come
                     counts.RETRIED.labels("unknown").inc()
-                    destinations.release(tx, target, pause_s=self._pace.post_s, failures=target.failures)
+                    destinations.release(tx, target, self._now(), pause_s=self._pace.post_s, failures=target.failures)
                 else:
                     self.retry_later(tx, target, "unknown")
             case Refused(error=error):
@@ -95,6 +94,7 @@ class Settlement:
         posts.mark_delivered(
             tx,
             post,
+            self._now(),
             ts=ts,
             # One that was found in a conversation may show how things were when its posting began.
             version=post.wanted_version if show is not None or post.one_time else post.wanted_version - 1,
@@ -104,6 +104,7 @@ class Settlement:
         destinations.release(
             tx,
             target,
+            self._now(),
             pause_s=self._pace.post_s if posting else 0.0,
             sent_ts=ts if posting else None,
             conversation_id=str(answer["channel"]) if posting and answer.get("channel") else None,
@@ -114,9 +115,9 @@ class Settlement:
 
     def _refused(self, tx: Connection, target: Target, post: DuePost, error: str) -> None:
         if error in api_calls.TOKEN_ERRORS:
-            posts.mark_not_sent(tx, post)
-            destinations.release(tx, target, failures=target.failures)
-            if pacing.pause_workspace(tx, target.workspace_id, error, self._pace.paused_s):
+            posts.mark_not_sent(tx, post, self._now())
+            destinations.release(tx, target, self._now(), failures=target.failures)
+            if pacing.pause_workspace(tx, target.workspace_id, error, self._pace.paused_s, self._now()):
                 counts.PAUSES.inc()
                 log.error(
                     "Slack refuses the bot's token; nothing is lost, and sending goes on once the token is good",
@@ -128,24 +129,24 @@ class Settlement:
         elif error in api_calls.CONTENT_ERRORS:
             # Even as plain text: there is no form in which it could be sent.
             counts.FAILED.labels(error).inc()
-            posts.mark_delivered(tx, post, ts=post.ts, failed_reason=error, done=post.one_time)
-            destinations.release(tx, target, failures=target.failures)
+            posts.mark_delivered(tx, post, self._now(), ts=post.ts, failed_reason=error, done=post.one_time)
+            destinations.release(tx, target, self._now(), failures=target.failures)
         else:
             self.fail(tx, target, error)
 
     def message_gone(self, tx: Connection, target: Target, post: DuePost) -> None:
         """The message, or the card in whose thread it stands, was deleted."""
         if post.kind == "card":
-            posts.repost(tx, post)
+            posts.repost(tx, post, self._now())
         else:
-            posts.mark_delivered(tx, post, ts=None, failed_reason="message_not_found", done=post.one_time)
-        destinations.release(tx, target, failures=target.failures)
+            posts.mark_delivered(tx, post, self._now(), ts=None, failed_reason="message_not_found", done=post.one_time)
+        destinations.release(tx, target, self._now(), failures=target.failures)
 
     def fail(self, tx: Connection, target: Target, reason: str) -> None:
         """Gives up what waits for a destination where nothing can arrive; managers learn how to mend it."""
         first = target.failed_reason is None
         pause_s = min(self._pace.longest_failed_s, self._pace.failed_s * 2 ** min(target.failures, 20))
-        ended = delivery_failures.fail_destination(tx, target, reason, pause_s)
+        ended = delivery_failures.fail_destination(tx, target, reason, pause_s, self._now())
         counts.FAILED.labels(reason).inc(ended)
         log.warning("messages cannot arrive", destination=target.id, channel=target.channel_id, reason=reason)
         if first and target.channel_id is not None and reason in _INVITE_WOULD_HELP:
@@ -155,8 +156,9 @@ class Settlement:
                     workspace_id=target.workspace_id,
                     member_id=member_id,
                     kind="note",
-                    key=f"invite:{target.id}:{member_id}:{self._clock():%Y-%m-%d}",
+                    key=f"invite:{target.id}:{member_id}:{self._now():%Y-%m-%d}",
                     message=dict(invitation(target.channel_id)),
+                    now=self._now(),
                 )
 
     def retry_later(self, tx: Connection, target: Target, why: str) -> None:
@@ -164,4 +166,10 @@ class Settlement:
         counts.RETRIED.labels(why).inc()
         longest = min(self._pace.longest_retry_s, self._pace.first_retry_s * 2 ** min(target.failures, 20))
         # Jitter: what failed together is not tried again together.
-        destinations.release(tx, target, pause_s=longest * random.uniform(0.5, 1.0), failures=target.failures + 1)
+        destinations.release(
+            tx,
+            target,
+            self._now(),
+            pause_s=longest * random.uniform(0.5, 1.0),
+            failures=target.failures + 1,
+        )

@@ -123,8 +123,10 @@ class Teller:
                     tx,
                     workspace_id=digest.workspace_id,
                     channel_id=digest.channel_id,
+                    kind="digest",
                     key=f"digest:{fire.id}",
                     message=message,
+                    now=now,
                 )
                 queries.handed_over(tx, fire.id, post_id)
         log.info("a digest is told", digest=digest.id, due=fire.fire_at.isoformat(), open=told.counts.total)
@@ -217,4 +219,5 @@ class Teller:
                 kind="note",
                 key=f"digest paused:{digest.id}:{now.isoformat()}:{member_id}",
                 message=note,
+                now=now,
             )

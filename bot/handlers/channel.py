@@ -18,10 +18,10 @@ def left(tools: Tools, event: Event, _now: datetime) -> Outcome:
     return Done()
 
 
-def opened(tools: Tools, event: Event, _now: datetime) -> Outcome:
+def opened(tools: Tools, event: Event, now: datetime) -> Outcome:
     """A channel takes messages again: what could not be shown there is."""
     with tools.store.write() as tx:
-        delivery_failures.recover_channel(tx, event.workspace_id, channel_of(event))
+        delivery_failures.recover_channel(tx, event.workspace_id, channel_of(event), now)
     return Done()
 
 

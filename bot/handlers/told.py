@@ -19,5 +19,6 @@ def privately(store: Store, person: Person, message: Message, key: str) -> None:
             key=key,
             message=dict(message),
             kind="note",
+            now=store.clock.now(),
             urgency=Urgency.NEWS,
         )

@@ -106,7 +106,7 @@ def withdraw(tx: Connection, incident_id: int, comment_id: int, now: datetime, *
     """
     if not activity.empty_comment(tx, comment_id, now):
         return False
-    outbox.changed(tx, incident_id, comment_id, again=True, said_in=said_in)
+    outbox.changed(tx, incident_id, comment_id, now=now, again=True, said_in=said_in)
     return True
 
 
@@ -206,7 +206,7 @@ def edit(
         of_team = directory.member_ids_of_teams(tx, [team_id])
         new |= access_queries.members_who_see(tx, access.organization_id, incident.id, of_team)
     incidents.subscribe(tx, incident.id, sorted(new), now)
-    outbox.changed(tx, incident.id, comment.id, again=True, member_ids=new, said_in=said_in)
+    outbox.changed(tx, incident.id, comment.id, now=now, again=True, member_ids=new, said_in=said_in)
     return incident
 
 
@@ -222,5 +222,5 @@ def delete(
     """Deletes a comment. `said_in` as for `edit`. Raises NotFound, CommentGone, NotYourComment."""
     incident, comment = own(tx, access, identifier, comment_id, lock=True)
     activity.empty_comment(tx, comment.id, now)
-    outbox.changed(tx, incident.id, comment.id, again=True, said_in=said_in)
+    outbox.changed(tx, incident.id, comment.id, now=now, again=True, said_in=said_in)
     return incident

@@ -132,7 +132,7 @@ def acknowledge(tx: Connection, access: Access, identifier: int, now: datetime) 
     """Marks an incident seen by the caller; gives it, and whether that was their first time. Raises NotFound."""
     incident = lookup.incident(tx, access, identifier, lock=True)
     first = incidents.mark_seen(tx, incident.id, access.member_id, now)
-    outbox.changed(tx, incident.id)
+    outbox.changed(tx, incident.id, now=now)
     return incident, first
 
 

@@ -154,7 +154,7 @@ def add_activity(
         .returning(IncidentActivity.id)
     ).scalar_one()
     if tell:
-        outbox.changed(connection, incident_id, activity_id, said_in=said_in, of_alert=member_id is None)
+        outbox.changed(connection, incident_id, activity_id, now=now, said_in=said_in, of_alert=member_id is None)
     return activity_id
 
 

@@ -12,7 +12,9 @@ from storage.queries.destinations import Target, reschedule
 from storage.queries.outbox import written
 
 
-def fail_destination(tx: Connection, target: Target, reason: str, pause_s: float, *, ask_again: bool = True) -> int:
+def fail_destination(
+    tx: Connection, target: Target, reason: str, pause_s: float, now: datetime, *, ask_again: bool = True
+) -> int:
     """What waits for the destination cannot arrive there: one-time messages are given up, what shows a state is
     tried again with the next change, though not within `pause_s` seconds. Gives how many posts that ends.
 
@@ -20,21 +22,21 @@ def fail_destination(tx: Connection, target: Target, reason: str, pause_s: float
     """
     ended = tx.exec_driver_sql(
         "UPDATE post SET drawn_version = wanted_version, failed_reason = %(reason)s, attempted_at = NULL,"
-        " slot_at = NULL, date_done = CASE WHEN kind IN ('notification', 'digest', 'note') THEN now() END"
+        " slot_at = NULL, date_done = CASE WHEN kind IN ('notification', 'digest', 'note') THEN %(now)s END"
         " WHERE destination_id = %(id)s AND wanted_version > drawn_version",
-        {"id": target.id, "reason": reason},
+        {"id": target.id, "reason": reason, "now": now},
     ).rowcount
     tx.exec_driver_sql(
-        "UPDATE destination SET failed_reason = %(reason)s, failed_at = now(), failures = failures + 1,"
+        "UPDATE destination SET failed_reason = %(reason)s, failed_at = %(now)s, failures = failures + 1,"
         " leased_until = NULL,"
         " due_at = NULL, date_checked = CASE WHEN %(ask)s THEN NULL ELSE date_checked END,"
-        " next_send_at = now() + make_interval(secs => %(pause)s) WHERE id = %(id)s",
-        {"id": target.id, "reason": reason, "pause": pause_s, "ask": ask_again},
+        " next_send_at = %(now)s + make_interval(secs => %(pause)s) WHERE id = %(id)s",
+        {"id": target.id, "reason": reason, "pause": pause_s, "ask": ask_again, "now": now},
     )
     return ended
 
 
-def recover_channel(tx: Connection, workspace_id: str, channel_id: str) -> bool:
+def recover_channel(tx: Connection, workspace_id: str, channel_id: str, now: datetime) -> bool:
     """A channel may take messages again (unarchived, the bot invited): what failed to show a state there is due.
 
     Cards of incidents that were resolved before they could be posted stay unposted. Gives whether the channel is
@@ -48,30 +50,30 @@ def recover_channel(tx: Connection, workspace_id: str, channel_id: str) -> bool:
         return False
     tx.exec_driver_sql(
         "UPDATE destination SET failed_reason = NULL, failed_at = NULL, failures = 0, is_member = NULL,"
-        " date_checked = NULL, next_send_at = now() WHERE id = %(id)s",
-        {"id": row[0]},
+        " date_checked = NULL, next_send_at = %(now)s WHERE id = %(id)s",
+        {"id": row[0], "now": now},
     )
     tx.exec_driver_sql(
-        "UPDATE post p SET wanted_version = wanted_version + 1, failed_reason = NULL, due_at = now()"
+        "UPDATE post p SET wanted_version = wanted_version + 1, failed_reason = NULL, due_at = %(now)s"
         " FROM incident i WHERE i.id = p.incident_id AND p.destination_id = %(id)s"
         " AND p.kind IN ('card', 'mirror', 'amendment') AND p.failed_reason IS NOT NULL"
         " AND (p.ts IS NOT NULL OR i.status <> 2)",
-        {"id": row[0]},
+        {"id": row[0], "now": now},
     )
-    reschedule(tx, [row[0]])
+    reschedule(tx, [row[0]], now)
     written(tx)
     return True
 
 
-def recover_oldest_channels(tx: Connection, failed_for_s: float, most: int) -> int:
+def recover_oldest_channels(tx: Connection, failed_for_s: float, most: int, now: datetime) -> int:
     """Has channels that took nothing for so long tried again, in case nobody said that they do again."""
     rows = tx.exec_driver_sql(
         "SELECT workspace_id, channel_id FROM destination WHERE failed_reason IS NOT NULL AND channel_id IS NOT NULL"
-        " AND failed_at < now() - make_interval(secs => %(seconds)s) ORDER BY failed_at LIMIT %(most)s",
-        {"seconds": failed_for_s, "most": most},
+        " AND failed_at < %(now)s - make_interval(secs => %(seconds)s) ORDER BY failed_at LIMIT %(most)s",
+        {"seconds": failed_for_s, "most": most, "now": now},
     ).all()
     for workspace_id, channel_id in rows:
-        recover_channel(tx, workspace_id, channel_id)
+        recover_channel(tx, workspace_id, channel_id, now)
     return len(rows)
 
 

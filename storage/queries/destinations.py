@@ -1,12 +1,14 @@
 """Conversations that are posted to: making their rows, leasing them, and when each has something to send next.
 
-Times are the database's, so that replicas whose clocks differ, or jump, agree on pace and leases.
+Times are passed in, and are those of `storage.clock`, so that replicas whose clocks differ, or jump, agree on pace and
+leases.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -18,12 +20,19 @@ def ensure_destination(
     tx: Connection,
     workspace_id: str,
     *,
+    now: datetime,
     channel_id: str | None = None,
     member_id: int | None = None,
     user_id: str | None = None,
 ) -> int:
     """The destination that one of the three names, made where there is none; its row is locked."""
-    target = {"workspace_id": workspace_id, "channel_id": channel_id, "member_id": member_id, "user_id": user_id}
+    target = {
+        "workspace_id": workspace_id,
+        "channel_id": channel_id,
+        "member_id": member_id,
+        "user_id": user_id,
+        "now": now,
+    }
     found = (
         "SELECT id FROM destination WHERE workspace_id = %(workspace_id)s"
         " AND channel_id IS NOT DISTINCT FROM %(channel_id)s::text"
@@ -33,22 +42,22 @@ def ensure_destination(
     row = tx.exec_driver_sql(found, target).first()
     if row is None:
         tx.exec_driver_sql(
-            "INSERT INTO destination (workspace_id, channel_id, user_id, member_id)"
-            " VALUES (%(workspace_id)s, %(channel_id)s, %(user_id)s, %(member_id)s) ON CONFLICT DO NOTHING",
-            target,
+            "INSERT INTO destination (workspace_id, channel_id, user_id, member_id, next_send_at)"
+            " VALUES (%(workspace_id)s, %(channel_id)s, %(user_id)s, %(member_id)s, %(now)s) ON CONFLICT DO NOTHING",
+            {**target, "now": now},
         )
         row = tx.exec_driver_sql(found, target).one()
     return int(row[0])
 
 
-def mark_due(tx: Connection, destination_id: int, urgency: Urgency) -> None:
+def mark_due(tx: Connection, destination_id: int, urgency: Urgency, now: datetime) -> None:
     """Has a destination looked at now. Its row is held by the caller."""
     tx.exec_driver_sql(
         "UPDATE destination SET"
         " urgency = CASE WHEN due_at IS NULL THEN %(urgency)s ELSE LEAST(urgency, %(urgency)s) END,"
-        " due_at = LEAST(due_at, GREATEST(next_send_at, now()))"
+        " due_at = LEAST(due_at, GREATEST(next_send_at, %(now)s))"
         " WHERE id = %(id)s",
-        {"id": destination_id, "urgency": int(urgency)},
+        {"id": destination_id, "urgency": int(urgency), "now": now},
     )
 
 
@@ -65,11 +74,11 @@ named AS (
 """  # noqa: S608 - composed of constants
 _MAKE_DESTINATIONS = f"""
 WITH {_NAMED}
-INSERT INTO destination (workspace_id, channel_id, member_id)
-SELECT DISTINCT n.workspace_id, n.channel_id, NULL::bigint FROM named n
+INSERT INTO destination (workspace_id, channel_id, member_id, next_send_at)
+SELECT DISTINCT n.workspace_id, n.channel_id, NULL::bigint, %(now)s::timestamptz FROM named n
 WHERE NOT EXISTS (SELECT FROM destination d WHERE d.workspace_id = n.workspace_id AND d.channel_id = n.channel_id)
 UNION ALL
-SELECT DISTINCT p.workspace_id, NULL, p.member_id FROM person p
+SELECT DISTINCT p.workspace_id, NULL, p.member_id, %(now)s::timestamptz FROM person p
 WHERE NOT EXISTS (SELECT FROM destination d WHERE d.workspace_id = p.workspace_id AND d.member_id = p.member_id)
 ON CONFLICT DO NOTHING
 """  # noqa: S608 - composed of constants
@@ -93,7 +102,9 @@ class Held:
     people: dict[tuple[str, int], int]  # by workspace and member
 
 
-def hold_destinations(tx: Connection, incidents: Mapping[int, str | None], people: Collection[tuple[str, int]]) -> Held:
+def hold_destinations(
+    tx: Connection, incidents: Mapping[int, str | None], people: Collection[tuple[str, int]], now: datetime
+) -> Held:
     """The destinations of these people (workspace and member), and those of the cards of these incidents.
 
     `incidents` gives the workspace of each incident that its projects' channels are to show; None where only what
@@ -105,6 +116,7 @@ def hold_destinations(tx: Connection, incidents: Mapping[int, str | None], peopl
         "workspaces": list(incidents.values()),
         "person_workspaces": [workspace_id for workspace_id, _ in people],
         "member_ids": [member_id for _, member_id in people],
+        "now": now,
     }
     tx.exec_driver_sql(_MAKE_DESTINATIONS, parameters)
     rows = tx.exec_driver_sql(_HOLD_DESTINATIONS, parameters).all()
@@ -115,7 +127,7 @@ def hold_destinations(tx: Connection, incidents: Mapping[int, str | None], peopl
 _NEXT = """
 WITH next AS (
   SELECT d.id, CASE WHEN count(p.due_at) > 0 THEN GREATEST(d.next_send_at, min(p.due_at)) END AS due_at,
-         coalesce(min(p.urgency) FILTER (WHERE p.due_at <= GREATEST(d.next_send_at, now())),
+         coalesce(min(p.urgency) FILTER (WHERE p.due_at <= GREATEST(d.next_send_at, %(now)s)),
                   (array_agg(p.urgency ORDER BY p.due_at))[1], 3) AS urgency
   FROM destination d
   LEFT JOIN LATERAL (
@@ -130,11 +142,11 @@ WITH next AS (
 """
 
 
-def reschedule(tx: Connection, destination_ids: Sequence[int]) -> None:
+def reschedule(tx: Connection, destination_ids: Sequence[int], now: datetime) -> None:
     """Has these destinations looked at when the first of their posts is due. Their rows are held by the caller."""
     tx.exec_driver_sql(
         _NEXT + " UPDATE destination d SET due_at = n.due_at, urgency = n.urgency FROM next n WHERE d.id = n.id",  # noqa: S608
-        {"ids": list(destination_ids)},
+        {"ids": list(destination_ids), "now": now},
     )
 
 
@@ -146,30 +158,32 @@ class Lease:
     number: int
 
 
-def lease_destinations(connection: Connection, workspaces: Collection[str], count: int, seconds: float) -> list[Lease]:
+def lease_destinations(
+    connection: Connection, workspaces: Collection[str], count: int, seconds: float, now: datetime
+) -> list[Lease]:
     """Up to `count` destinations that are due and nobody's, the most urgent first; theirs for `seconds`."""
     rows = connection.exec_driver_sql(
-        "UPDATE destination d SET leased_until = now() + make_interval(secs => %(seconds)s), lease = d.lease + 1"
+        "UPDATE destination d SET leased_until = %(now)s + make_interval(secs => %(seconds)s), lease = d.lease + 1"
         " FROM (SELECT f.id FROM unnest(ARRAY[0, 1, 2, 3]) WITH ORDINALITY AS u(urgency, place)"
         "       CROSS JOIN LATERAL (SELECT id FROM destination"
-        "                           WHERE urgency = u.urgency AND due_at <= now()"
-        "                             AND (leased_until IS NULL OR leased_until <= now())"
+        "                           WHERE urgency = u.urgency AND due_at <= %(now)s"
+        "                             AND (leased_until IS NULL OR leased_until <= %(now)s)"
         "                             AND workspace_id = ANY(%(workspaces)s)"
         "                           ORDER BY due_at LIMIT %(count)s FOR UPDATE SKIP LOCKED) f"
         "       ORDER BY u.place LIMIT %(count)s) picked"
         " WHERE d.id = picked.id RETURNING d.id, d.lease, d.urgency",
-        {"seconds": seconds, "workspaces": sorted(workspaces), "count": count},
+        {"seconds": seconds, "workspaces": sorted(workspaces), "count": count, "now": now},
     ).all()
     return [Lease(id_, number) for id_, number, _ in sorted(rows, key=lambda row: int(row[2]))]
 
 
-def seconds_to_next(connection: Connection, workspaces: Collection[str]) -> float | None:
+def seconds_to_next(connection: Connection, workspaces: Collection[str], now: datetime) -> float | None:
     """How long until the next destination is due that is not due yet; None when none will be."""
     found: float | None = connection.exec_driver_sql(
-        "SELECT EXTRACT(epoch FROM min(n.due_at) - now())::float8 FROM unnest(ARRAY[0, 1, 2, 3]) AS u(urgency)"
-        " CROSS JOIN LATERAL (SELECT due_at FROM destination WHERE urgency = u.urgency AND due_at > now()"
+        "SELECT EXTRACT(epoch FROM min(n.due_at) - %(now)s)::float8 FROM unnest(ARRAY[0, 1, 2, 3]) AS u(urgency)"
+        " CROSS JOIN LATERAL (SELECT due_at FROM destination WHERE urgency = u.urgency AND due_at > %(now)s"
         "                     AND workspace_id = ANY(%(workspaces)s) ORDER BY due_at LIMIT 1) n",
-        {"workspaces": sorted(workspaces)},
+        {"workspaces": sorted(workspaces), "now": now},
     ).scalar()
     return found
 
@@ -211,7 +225,7 @@ class Target:
 _TARGET = """
 SELECT d.id, d.workspace_id, d.channel_id, coalesce(d.user_id, m.slack_user_id, p.user_id), d.member_id,
        d.conversation_id, d.failures, d.failed_reason, d.last_ts, d.is_shared, d.is_private, d.is_member,
-       EXTRACT(epoch FROM now() - CASE WHEN d.channel_id IS NULL
+       EXTRACT(epoch FROM %(now)s - CASE WHEN d.channel_id IS NULL
                                        THEN p.date_checked ELSE d.date_checked END)::float8,
        o.id, o.incidents, o.shared_channels, m.email, m.slack_user_id IS NOT NULL
 FROM destination d
@@ -226,15 +240,16 @@ FOR UPDATE OF d
 """
 
 
-def hold(tx: Connection, held: Lease) -> Target | None:
+def hold(tx: Connection, held: Lease, now: datetime) -> Target | None:
     """The leased destination, its row locked until the transaction ends; None when the lease is another's now."""
-    row = tx.exec_driver_sql(_TARGET, {"id": held.destination_id, "number": held.number}).first()
+    row = tx.exec_driver_sql(_TARGET, {"id": held.destination_id, "number": held.number, "now": now}).first()
     return None if row is None else Target(*row)
 
 
 def release(
     tx: Connection,
     target: Target,
+    now: datetime,
     *,
     pause_s: float = 0.0,
     sent_ts: str | None = None,
@@ -244,20 +259,21 @@ def release(
     """Gives a destination back; it is next due when `pause_s` seconds have passed and something waits for it."""
     tx.exec_driver_sql(
         "UPDATE destination SET leased_until = NULL,"
-        " next_send_at = GREATEST(next_send_at, clock_timestamp() + make_interval(secs => %(pause)s)),"
+        " next_send_at = GREATEST(next_send_at, %(now)s + make_interval(secs => %(pause)s)),"
         " last_ts = coalesce(%(ts)s, last_ts), conversation_id = coalesce(%(conversation)s, conversation_id),"
         " failures = %(failures)s,"
         " failed_reason = CASE WHEN %(ts)s::text IS NULL THEN failed_reason END"
         " WHERE id = %(id)s",
         {
             "id": target.id,
+            "now": now,
             "pause": pause_s,
             "ts": sent_ts,
             "conversation": conversation_id,
             "failures": failures,
         },
     )
-    reschedule(tx, [target.id])
+    reschedule(tx, [target.id], now)
 
 
 def forget_channel(tx: Connection, workspace_id: str, channel_id: str) -> None:
@@ -270,11 +286,11 @@ def forget_channel(tx: Connection, workspace_id: str, channel_id: str) -> None:
 
 
 def record_channel(
-    tx: Connection, target: Target, *, name: str, is_private: bool, is_shared: bool, is_member: bool
+    tx: Connection, target: Target, *, name: str, is_private: bool, is_shared: bool, is_member: bool, now: datetime
 ) -> None:
     """Keeps what Slack said of a channel."""
     tx.exec_driver_sql(
         "UPDATE destination SET name = %(name)s, is_private = %(private)s, is_shared = %(shared)s,"
-        " is_member = %(member)s, date_checked = now() WHERE id = %(id)s",
-        {"id": target.id, "name": name, "private": is_private, "shared": is_shared, "member": is_member},
+        " is_member = %(member)s, date_checked = %(now)s WHERE id = %(id)s",
+        {"id": target.id, "name": name, "private": is_private, "shared": is_shared, "member": is_member, "now": now},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
@@ -72,16 +73,16 @@ def _mentions(tx: Connection, activity_ids: list[int], workspace_id: str) -> Men
     return mentions_of(tx, activity_ids, workspace_id) if activity_ids else Mentions()
 
 
-def tell_the_rest_later(tx: Connection, post: DuePost, last_id: int) -> None:
+def tell_the_rest_later(tx: Connection, post: DuePost, last_id: int, now: datetime) -> None:
     """What did not fit into a notification, behind the entry `last_id`, waits for another one of the same kind."""
     tx.exec_driver_sql(
         "WITH rest AS (SELECT activity_id FROM notification WHERE post_id = %(id)s AND activity_id > %(last)s),"
-        " made AS (INSERT INTO post (destination_id, kind, incident_id, urgency)"
-        "          SELECT destination_id, kind, incident_id, urgency FROM post"
+        " made AS (INSERT INTO post (destination_id, kind, incident_id, urgency, due_at, date_added)"
+        "          SELECT destination_id, kind, incident_id, urgency, %(now)s, %(now)s FROM post"
         "          WHERE id = %(id)s AND EXISTS (SELECT FROM rest) RETURNING id)"
         " UPDATE notification SET post_id = made.id FROM made"
         " WHERE notification.post_id = %(id)s AND notification.activity_id > %(last)s",
-        {"id": post.id, "last": last_id},
+        {"id": post.id, "last": last_id, "now": now},
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -32,29 +33,29 @@ class Change:
 _TAKE = """
 DELETE FROM outbox WHERE id = ANY(ARRAY(
   SELECT id FROM outbox
-  WHERE of_alert = %(of_alert)s AND (retry_at IS NULL OR retry_at <= now())
+  WHERE of_alert = %(of_alert)s AND (retry_at IS NULL OR retry_at <= %(now)s)
     AND (%(alone)s::bigint IS NULL OR id = %(alone)s)
   ORDER BY id LIMIT %(most)s FOR UPDATE SKIP LOCKED))
 RETURNING id, incident_id, activity_id, again, member_ids, said_in
 """
 
 
-def take_changes(tx: Connection, *, of_alert: bool, most: int, alone: int | None = None) -> list[Change]:
+def take_changes(tx: Connection, *, of_alert: bool, most: int, now: datetime, alone: int | None = None) -> list[Change]:
     """The oldest changes that nobody else is expanding, at most so many, taken out with this transaction.
 
     Those that people made, or those that alerts made. With `alone` only the change of that id.
     """
-    rows = tx.exec_driver_sql(_TAKE, {"of_alert": of_alert, "most": most, "alone": alone}).all()
+    rows = tx.exec_driver_sql(_TAKE, {"of_alert": of_alert, "most": most, "alone": alone, "now": now}).all()
     return [Change(*row) for row in sorted(rows)]
 
 
-def put_off(tx: Connection, change_id: int) -> None:
+def put_off(tx: Connection, change_id: int, now: datetime) -> None:
     """A change that could not be expanded is tried again later, each time later, and holds up no other."""
     tx.exec_driver_sql(
         "UPDATE outbox SET failures = least(failures + 1, 30),"
-        " retry_at = now() + make_interval(secs => least(600, power(2, least(failures, 10))))"
+        " retry_at = %(now)s + make_interval(secs => least(600, power(2, least(failures, 10))))"
         " WHERE id = %(id)s",
-        {"id": change_id},
+        {"id": change_id, "now": now},
     )
 
 
@@ -145,13 +146,13 @@ def unsubscribe_all(tx: Connection, incident_id: int, member_ids: Sequence[int])
     )
 
 
-def want_cards(tx: Connection, incidents: Mapping[int, str | None], held: Held) -> None:
+def want_cards(tx: Connection, incidents: Mapping[int, str | None], held: Held, now: datetime) -> None:
     """Makes the cards that are missing in the destinations that are held, of `incidents` as for
     `hold_destinations`.
     """
     tx.exec_driver_sql(
-        "INSERT INTO post (destination_id, kind, incident_id, urgency)"  # noqa: S608 - composed of constants
-        " SELECT DISTINCT d.id, 'card', i.id, %(urgency)s"
+        "INSERT INTO post (destination_id, kind, incident_id, urgency, due_at, date_added)"  # noqa: S608 - constants
+        " SELECT DISTINCT d.id, 'card', i.id, %(urgency)s, %(now)s::timestamptz, %(now)s::timestamptz"
         " FROM unnest(%(incident_ids)s::bigint[], %(workspaces)s::text[]) AS i(id, workspace_id)"
         f" JOIN ({CHANNELS_OF_PROJECTS}) ON ip.incident_id = i.id"
         " JOIN destination d ON d.workspace_id = i.workspace_id AND d.channel_id = pc.channel_id"
@@ -161,47 +162,49 @@ def want_cards(tx: Connection, incidents: Mapping[int, str | None], held: Held) 
             "incident_ids": list(incidents),
             "workspaces": list(incidents.values()),
             "held": held.ids,
+            "now": now,
             "urgency": int(Urgency.CARD),
         },
     )
 
 
-def want_in_threads(tx: Connection, change: Change) -> None:
+def want_in_threads(tx: Connection, change: Change, now: datetime) -> None:
     """Has the threads of the incident's cards show an entry of the log, or what became of it.
 
     Where it was said in the thread itself, it stands there already; a later change to it that was made elsewhere
     is told in an `amendment`.
     """
     tx.exec_driver_sql(
-        "INSERT INTO post (destination_id, kind, incident_id, activity_id, card_id, urgency)"
+        "INSERT INTO post (destination_id, kind, incident_id, activity_id, card_id, urgency, due_at, date_added)"
         " SELECT c.destination_id,"
         "        CASE WHEN EXISTS (SELECT FROM thread_reply r WHERE r.activity_id = %(activity_id)s"
         "                          AND r.destination_id = c.destination_id)"
         "             THEN 'amendment' ELSE 'mirror' END,"
-        "        c.incident_id, %(activity_id)s, c.id, %(urgency)s"
+        "        c.incident_id, %(activity_id)s, c.id, %(urgency)s, %(now)s, %(now)s"
         " FROM post c JOIN destination d ON d.id = c.destination_id"
         " WHERE c.incident_id = %(incident_id)s AND c.kind = 'card'"
         "   AND d.channel_id IS DISTINCT FROM %(said_in)s"
         " ON CONFLICT (card_id, activity_id, kind) WHERE card_id IS NOT NULL"
-        " DO UPDATE SET wanted_version = post.wanted_version + 1, due_at = now(), failed_reason = NULL",
+        " DO UPDATE SET wanted_version = post.wanted_version + 1, due_at = %(now)s, failed_reason = NULL",
         {
             "activity_id": change.activity_id,
             "incident_id": change.incident_id,
             "said_in": change.said_in,
             "urgency": int(Urgency.NEWS),
+            "now": now,
         },
     )
     # Said in the thread itself, it may go beyond what an amendment there tells.
     tx.exec_driver_sql(
-        "UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = now() FROM destination d"
+        "UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = %(now)s FROM destination d"
         " WHERE d.id = p.destination_id AND p.activity_id = %(activity_id)s AND p.kind = 'amendment'"
         "   AND d.channel_id = %(said_in)s",
-        {"activity_id": change.activity_id, "said_in": change.said_in},
+        {"activity_id": change.activity_id, "said_in": change.said_in, "now": now},
     )
 
 
 def want_notifications(
-    tx: Connection, change: Change, recipients: Mapping[int, bool], destination_of: Mapping[int, int]
+    tx: Connection, change: Change, recipients: Mapping[int, bool], destination_of: Mapping[int, int], now: datetime
 ) -> None:
     """Has each of the recipients (by member id: whether they are mentioned) told once of the change.
 
@@ -229,16 +232,18 @@ def want_notifications(
         return
     new = [row for row in told if row[3] is None]
     made = tx.exec_driver_sql(
-        "INSERT INTO post (destination_id, kind, incident_id, urgency, due_at)"
+        "INSERT INTO post (destination_id, kind, incident_id, urgency, due_at, date_added)"
         " SELECT r.destination_id, 'notification', %(incident_id)s,"
         "        CASE WHEN r.mention THEN 0 ELSE %(news)s END,"
-        "        now() + CASE WHEN r.mention THEN interval '0' ELSE make_interval(secs => %(settles)s) END"
+        "        %(now)s + CASE WHEN r.mention THEN interval '0' ELSE make_interval(secs => %(settles)s) END,"
+        "        %(now)s"
         " FROM unnest(%(destinations)s::bigint[], %(mentions)s::boolean[]) AS r(destination_id, mention)"
         " RETURNING destination_id, id",
         {
             "incident_id": change.incident_id,
             "destinations": [row[2] for row in new],
             "mentions": [row[1] for row in new],
+            "now": now,
             "settles": NOTIFICATION_SETTLES_S,
             "news": int(Urgency.NEWS),
         },
@@ -246,7 +251,9 @@ def want_notifications(
     post_of: dict[int, int] = dict(made.all())
     hastened = [row[3] for row in told if row[3] is not None and row[1]]
     if hastened:
-        tx.exec_driver_sql("UPDATE post SET urgency = 0, due_at = now() WHERE id = ANY(%(ids)s)", {"ids": hastened})
+        tx.exec_driver_sql(
+            "UPDATE post SET urgency = 0, due_at = %(now)s WHERE id = ANY(%(ids)s)", {"ids": hastened, "now": now}
+        )
     tx.exec_driver_sql(
         "INSERT INTO notification (activity_id, member_id, mention, post_id)"
         " SELECT %(activity_id)s, r.member_id, r.mention, r.post_id"

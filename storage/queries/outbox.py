@@ -9,6 +9,7 @@ commits, and not at all when it does not.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Any
 
 from psycopg2.extras import Json
@@ -27,6 +28,7 @@ def changed(
     incident_id: int,
     activity_id: int | None = None,
     *,
+    now: datetime,
     again: bool = False,
     member_ids: Collection[int] | None = None,
     said_in: str | None = None,
@@ -42,10 +44,11 @@ def changed(
     tx.exec_driver_sql(
         "WITH cards AS (UPDATE post SET wanted_version = wanted_version + 1, due_at = CASE"
         "  WHEN wanted_version > drawn_version THEN due_at"
-        "  ELSE now() + make_interval(secs => %(settles)s) END"
+        "  ELSE %(now)s + make_interval(secs => %(settles)s) END"
         "  WHERE incident_id = %(incident_id)s AND kind = 'card')"
-        " INSERT INTO outbox (incident_id, activity_id, again, member_ids, said_in, of_alert)"
-        " VALUES (%(incident_id)s, %(activity_id)s, %(again)s, %(member_ids)s, %(said_in)s, %(of_alert)s)",
+        " INSERT INTO outbox (incident_id, activity_id, again, member_ids, said_in, of_alert, date_added)"
+        " VALUES (%(incident_id)s, %(activity_id)s, %(again)s, %(member_ids)s, %(said_in)s, %(of_alert)s,"
+        " %(now)s)",
         {
             "incident_id": incident_id,
             "activity_id": activity_id,
@@ -53,6 +56,7 @@ def changed(
             "member_ids": sorted(member_ids) if member_ids else None,
             "said_in": said_in,
             "of_alert": of_alert,
+            "now": now,
             "settles": CARD_SETTLES_S,
         },
     )
@@ -64,33 +68,33 @@ def written(tx: Connection, *, of_alert: bool = False) -> None:
     tx.info[OUTBOX_WRITTEN] = tx.info.get(OUTBOX_WRITTEN, False) or not of_alert
 
 
-def audience_changed(tx: Connection, channels: Collection[tuple[int, str]]) -> None:
+def audience_changed(tx: Connection, channels: Collection[tuple[int, str]], now: datetime) -> None:
     """Projects no longer name channels: the cards of their open incidents there are drawn anew."""
     if not channels:
         return
     of_projects, channel_ids = (list(side) for side in zip(*channels, strict=True))
     tx.exec_driver_sql(
-        "WITH cards AS (UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = now()"
+        "WITH cards AS (UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = %(now)s"
         "  FROM unnest(%(of_projects)s, %(channel_ids)s) AS gone (project_id, channel_id)"
         "  JOIN destination d ON d.channel_id = gone.channel_id"
         "  JOIN incident_project ip ON ip.project_id = gone.project_id"
         "  WHERE d.id = p.destination_id AND p.kind = 'card' AND ip.incident_id = p.incident_id AND ip.status <> 2"
         "  RETURNING p.incident_id)"
-        " INSERT INTO outbox (incident_id) SELECT DISTINCT incident_id FROM cards",
-        {"of_projects": of_projects, "channel_ids": channel_ids},
+        " INSERT INTO outbox (incident_id, date_added) SELECT DISTINCT incident_id, %(now)s::timestamptz FROM cards",
+        {"of_projects": of_projects, "channel_ids": channel_ids, "now": now},
     )
     written(tx)
 
 
-def switched_on(tx: Connection, organization_id: int) -> None:
+def switched_on(tx: Connection, organization_id: int, now: datetime) -> None:
     """Incidents are shown again: the cards of the open ones are drawn anew, for what was withdrawn meanwhile."""
     tx.exec_driver_sql(
-        "WITH cards AS (UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = now() FROM incident i"
+        "WITH cards AS (UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = %(now)s FROM incident i"
         "  WHERE i.id = p.incident_id AND p.kind = 'card'"
         "    AND i.organization_id = %(organization_id)s AND i.status <> 2"
         "  RETURNING p.incident_id)"
-        " INSERT INTO outbox (incident_id) SELECT DISTINCT incident_id FROM cards",
-        {"organization_id": organization_id},
+        " INSERT INTO outbox (incident_id, date_added) SELECT DISTINCT incident_id, %(now)s::timestamptz FROM cards",
+        {"organization_id": organization_id, "now": now},
     )
     written(tx)
 
@@ -101,10 +105,11 @@ def enqueue(
     workspace_id: str,
     key: str,
     message: Mapping[str, Any],
+    now: datetime,
     channel_id: str | None = None,
     member_id: int | None = None,
     user_id: str | None = None,
-    kind: str = "digest",
+    kind: str,
     urgency: Urgency = Urgency.BULK,
 ) -> int | None:
     """Asks for `message` (text, blocks, attachments) to be posted once: to exactly one of a channel, a member and
@@ -114,10 +119,12 @@ def enqueue(
     comes back. `kind` is "digest" or "note". The channel is joined where it is public; a channel shared with
     another company is posted to only when the organization allows it.
     """
-    destination_id = ensure_destination(tx, workspace_id, channel_id=channel_id, member_id=member_id, user_id=user_id)
+    destination_id = ensure_destination(
+        tx, workspace_id, now=now, channel_id=channel_id, member_id=member_id, user_id=user_id
+    )
     post_id: int | None = tx.exec_driver_sql(
-        "INSERT INTO post (destination_id, kind, urgency, key, message)"
-        " VALUES (%(destination_id)s, %(kind)s, %(urgency)s, %(key)s, %(message)s)"
+        "INSERT INTO post (destination_id, kind, urgency, key, message, due_at, date_added)"
+        " VALUES (%(destination_id)s, %(kind)s, %(urgency)s, %(key)s, %(message)s, %(now)s, %(now)s)"
         " ON CONFLICT (key) DO NOTHING RETURNING id",
         {
             "destination_id": destination_id,
@@ -125,9 +132,10 @@ def enqueue(
             "urgency": int(urgency),
             "key": key,
             "message": Json(dict(message)),
+            "now": now,
         },
     ).scalar()
     if post_id is not None:
-        mark_due(tx, destination_id, urgency)
+        mark_due(tx, destination_id, urgency, now)
         written(tx)
     return post_id

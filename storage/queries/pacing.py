@@ -2,56 +2,58 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import Connection
 
 from storage.queries.posts import DuePost
 
 
-def take_slot(tx: Connection, workspace_id: str, method: str, interval_s: float, burst: int) -> float:
+def take_slot(tx: Connection, workspace_id: str, method: str, interval_s: float, burst: int, now: datetime) -> float:
     """A place in the pace of a method: in how many seconds it may be called. 0: now.
 
     `burst` calls may come at once; each takes `interval_s` of the time ahead.
     """
     wait: float = tx.exec_driver_sql(
         "INSERT INTO method_pace AS m (workspace_id, method, spoken_for_until)"
-        " VALUES (%(workspace)s, %(method)s, now() + make_interval(secs => %(interval)s))"
+        " VALUES (%(workspace)s, %(method)s, %(now)s + make_interval(secs => %(interval)s))"
         " ON CONFLICT (workspace_id, method) DO UPDATE"
-        " SET spoken_for_until = GREATEST(m.spoken_for_until, now()) + make_interval(secs => %(interval)s)"
-        " RETURNING EXTRACT(epoch FROM m.spoken_for_until - now())::float8",
-        {"workspace": workspace_id, "method": method, "interval": interval_s},
+        " SET spoken_for_until = GREATEST(m.spoken_for_until, %(now)s) + make_interval(secs => %(interval)s)"
+        " RETURNING EXTRACT(epoch FROM m.spoken_for_until - %(now)s)::float8",
+        {"workspace": workspace_id, "method": method, "now": now, "interval": interval_s},
     ).scalar_one()
     return max(0.0, wait - interval_s * burst)
 
 
-def assign_slot(tx: Connection, post: DuePost, seconds: float) -> None:
+def assign_slot(tx: Connection, post: DuePost, seconds: float, now: datetime) -> None:
     """A post waits for its place in the workspace's pace."""
     tx.exec_driver_sql(
-        "UPDATE post SET slot_at = now() + make_interval(secs => %(seconds)s),"
-        " due_at = now() + make_interval(secs => %(seconds)s) WHERE id = %(id)s",
-        {"id": post.id, "seconds": seconds},
+        "UPDATE post SET slot_at = %(now)s + make_interval(secs => %(seconds)s),"
+        " due_at = %(now)s + make_interval(secs => %(seconds)s) WHERE id = %(id)s",
+        {"id": post.id, "seconds": seconds, "now": now},
     )
 
 
-def block_method(tx: Connection, workspace_id: str, method: str, seconds: float) -> None:
+def block_method(tx: Connection, workspace_id: str, method: str, seconds: float, now: datetime) -> None:
     """Slack said that a method must not be called for so long in a workspace."""
     tx.exec_driver_sql(
         "INSERT INTO method_pace AS m (workspace_id, method, spoken_for_until)"
-        " VALUES (%(workspace)s, %(method)s, now() + make_interval(secs => %(seconds)s))"
+        " VALUES (%(workspace)s, %(method)s, %(now)s + make_interval(secs => %(seconds)s))"
         " ON CONFLICT (workspace_id, method) DO UPDATE"
         " SET spoken_for_until = GREATEST(m.spoken_for_until, EXCLUDED.spoken_for_until)",
-        {"workspace": workspace_id, "method": method, "seconds": seconds},
+        {"workspace": workspace_id, "method": method, "now": now, "seconds": seconds},
     )
 
 
-def pause_workspace(tx: Connection, workspace_id: str, reason: str, seconds: float) -> bool:
+def pause_workspace(tx: Connection, workspace_id: str, reason: str, seconds: float, now: datetime) -> bool:
     """Nothing is sent to a workspace for a while; True when that is news."""
     was: str | None = tx.exec_driver_sql(
         "SELECT paused_reason FROM workspace WHERE id = %(id)s FOR UPDATE", {"id": workspace_id}
     ).scalar()
     tx.exec_driver_sql(
-        "UPDATE workspace SET paused_reason = %(reason)s, paused_until = now() + make_interval(secs => %(s)s)"
+        "UPDATE workspace SET paused_reason = %(reason)s, paused_until = %(now)s + make_interval(secs => %(s)s)"
         " WHERE id = %(id)s",
-        {"id": workspace_id, "reason": reason, "s": seconds},
+        {"id": workspace_id, "reason": reason, "s": seconds, "now": now},
     )
     return was is None
 
@@ -67,43 +69,38 @@ def resume_workspace(tx: Connection, workspace_id: str) -> bool:
     )
 
 
-def paused_workspaces(connection: Connection) -> dict[str, tuple[str, float]]:
+def paused_workspaces(connection: Connection, now: datetime) -> dict[str, tuple[str, float]]:
     """The workspaces that take nothing: why, and in how many seconds it is tried again."""
     rows = connection.exec_driver_sql(
-        "SELECT id, paused_reason, EXTRACT(epoch FROM paused_until - now())::float8"
-        " FROM workspace WHERE paused_reason IS NOT NULL"
+        "SELECT id, paused_reason, EXTRACT(epoch FROM paused_until - %(now)s)::float8"
+        " FROM workspace WHERE paused_reason IS NOT NULL",
+        {"now": now},
     )
     return {id_: (reason, seconds) for id_, reason, seconds in rows}
 
 
-def database_now(connection: Connection) -> float:
-    """What time it is for the database, in seconds since the epoch."""
-    now: float = connection.exec_driver_sql("SELECT EXTRACT(epoch FROM clock_timestamp())::float8").scalar_one()
-    return now
-
-
-def clock_set_back(tx: Connection, longest_s: float) -> None:
+def clock_set_back(tx: Connection, longest_s: float, now: datetime) -> None:
     """The database's clock was set back: what would now wait for it to be again what it was is due at once.
 
     What is due within `longest_s` seconds waits as it would have anyhow. Done twice, it changes nothing more.
     """
-    limit = {"limit": longest_s}
+    limit = {"limit": longest_s, "now": now}
     tx.exec_driver_sql(
-        "WITH latest AS (SELECT now() + make_interval(secs => %(limit)s) AS at)"
+        "WITH latest AS (SELECT %(now)s::timestamptz + make_interval(secs => %(limit)s) AS at)"
         " UPDATE destination SET leased_until = LEAST(leased_until, latest.at),"
-        " next_send_at = CASE WHEN next_send_at > latest.at THEN now() ELSE next_send_at END,"
-        " due_at = CASE WHEN due_at > latest.at THEN now() ELSE due_at END"
+        " next_send_at = CASE WHEN next_send_at > latest.at THEN %(now)s ELSE next_send_at END,"
+        " due_at = CASE WHEN due_at > latest.at THEN %(now)s ELSE due_at END"
         " FROM latest WHERE leased_until > latest.at OR next_send_at > latest.at OR due_at > latest.at",
         limit,
     )
     tx.exec_driver_sql(
-        "UPDATE post SET due_at = now(), slot_at = NULL"
-        " WHERE wanted_version > drawn_version AND due_at > now() + make_interval(secs => %(limit)s)",
+        "UPDATE post SET due_at = %(now)s, slot_at = NULL"
+        " WHERE wanted_version > drawn_version AND due_at > %(now)s + make_interval(secs => %(limit)s)",
         limit,
     )
     for table, column in (("method_pace", "spoken_for_until"), ("workspace", "paused_until"), ("outbox", "retry_at")):
         tx.exec_driver_sql(
-            f"UPDATE {table} SET {column} = now()"  # noqa: S608
-            f" WHERE {column} > now() + make_interval(secs => %(limit)s)",
+            f"UPDATE {table} SET {column} = %(now)s"  # noqa: S608
+            f" WHERE {column} > %(now)s + make_interval(secs => %(limit)s)",
             limit,
         )

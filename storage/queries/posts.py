@@ -42,16 +42,16 @@ class DuePost:
         return self.kind in ("notification", "digest", "note")
 
 
-def next_post(tx: Connection, destination_id: int) -> DuePost | None:
+def next_post(tx: Connection, destination_id: int, now: datetime) -> DuePost | None:
     """What is to be sent there first, of what is due."""
     row = tx.exec_driver_sql(
         "SELECT id, kind, incident_id, activity_id, card_id, key, message, wanted_version, generation,"
         " EXTRACT(epoch FROM attempted_at)::float8, attempts, after_ts, searched_to, ts, drawn_hash,"
-        " slot_at IS NOT NULL AND slot_at <= now(),"
-        " EXTRACT(epoch FROM now() - date_added)::float8"
-        " FROM post WHERE destination_id = %(id)s AND wanted_version > drawn_version AND due_at <= now()"
+        " slot_at IS NOT NULL AND slot_at <= %(now)s,"
+        " EXTRACT(epoch FROM %(now)s - date_added)::float8"
+        " FROM post WHERE destination_id = %(id)s AND wanted_version > drawn_version AND due_at <= %(now)s"
         " ORDER BY urgency, due_at, id LIMIT 1",
-        {"id": destination_id},
+        {"id": destination_id, "now": now},
     ).first()
     if row is None:
         return None
@@ -59,7 +59,9 @@ def next_post(tx: Connection, destination_id: int) -> DuePost | None:
     return DuePost(*values)
 
 
-def mark_sending(tx: Connection, post: DuePost, target: Target, slack_now: float, settles_in_s: float) -> None:
+def mark_sending(
+    tx: Connection, post: DuePost, target: Target, now: datetime, *, slack_now: float, settles_in_s: float
+) -> None:
     """Notes that a posting begins, `slack_now` seconds since the epoch by Slack's clock. Unless it is settled, it
     counts as unknown, to be looked into after `settles_in_s` seconds.
 
@@ -69,14 +71,21 @@ def mark_sending(tx: Connection, post: DuePost, target: Target, slack_now: float
     before = f"{slack_now - _LOOKED_BEFORE_S:.6f}"
     tx.exec_driver_sql(
         "UPDATE post SET attempted_at = to_timestamp(%(begun)s), attempts = attempts + 1, searched_to = NULL,"
-        " after_ts = %(after)s, due_at = now() + make_interval(secs => %(seconds)s) WHERE id = %(id)s",
-        {"id": post.id, "begun": slack_now, "after": max(before, target.last_ts or ""), "seconds": settles_in_s},
+        " after_ts = %(after)s, due_at = %(now)s + make_interval(secs => %(seconds)s) WHERE id = %(id)s",
+        {
+            "id": post.id,
+            "now": now,
+            "begun": slack_now,
+            "after": max(before, target.last_ts or ""),
+            "seconds": settles_in_s,
+        },
     )
 
 
 def mark_delivered(
     tx: Connection,
     post: DuePost,
+    now: datetime,
     *,
     ts: str | None,
     version: int | None = None,
@@ -90,11 +99,12 @@ def mark_delivered(
     """
     tx.exec_driver_sql(
         "UPDATE post SET ts = %(ts)s, drawn_version = GREATEST(drawn_version, %(version)s),"
-        " drawn_hash = %(hash)s, failed_reason = %(reason)s, attempted_at = NULL, slot_at = NULL, due_at = now(),"
-        " date_done = CASE WHEN %(done)s THEN now() END"
+        " drawn_hash = %(hash)s, failed_reason = %(reason)s, attempted_at = NULL, slot_at = NULL, due_at = %(now)s,"
+        " date_done = CASE WHEN %(done)s THEN %(now)s END"
         " WHERE id = %(id)s",
         {
             "id": post.id,
+            "now": now,
             "ts": ts,
             "version": post.wanted_version if version is None else version,
             "hash": drawn_hash,
@@ -104,14 +114,15 @@ def mark_delivered(
     )
 
 
-def mark_delivered_late(tx: Connection, post: DuePost, ts: str) -> None:
+def mark_delivered_late(tx: Connection, post: DuePost, ts: str, now: datetime) -> None:
     """Keeps the outcome of a posting whose lease has meanwhile ended, unless somebody has begun it again."""
     tx.exec_driver_sql(
         "UPDATE post SET ts = %(ts)s, drawn_version = GREATEST(drawn_version, %(version)s), attempted_at = NULL,"
-        " due_at = now(), date_done = CASE WHEN kind IN ('notification', 'digest', 'note') THEN now() END"
+        " due_at = %(now)s, date_done = CASE WHEN kind IN ('notification', 'digest', 'note') THEN %(now)s END"
         " WHERE id = %(id)s AND ts IS NULL AND generation = %(generation)s AND attempts = %(attempts)s + 1",
         {
             "id": post.id,
+            "now": now,
             "ts": ts,
             "version": post.wanted_version,
             "generation": post.generation,
@@ -126,11 +137,11 @@ def find_ts(connection: Connection, post_id: int) -> str | None:
     return ts
 
 
-def mark_not_sent(tx: Connection, post: DuePost) -> None:
+def mark_not_sent(tx: Connection, post: DuePost, now: datetime) -> None:
     """Writes down that a posting that had begun has certainly not happened."""
     tx.exec_driver_sql(
-        "UPDATE post SET attempted_at = NULL, searched_to = NULL, due_at = now() WHERE id = %(id)s",
-        {"id": post.id},
+        "UPDATE post SET attempted_at = NULL, searched_to = NULL, due_at = %(now)s WHERE id = %(id)s",
+        {"id": post.id, "now": now},
     )
 
 
@@ -139,20 +150,20 @@ def mark_searched(tx: Connection, post: DuePost, to_ts: str) -> None:
     tx.exec_driver_sql("UPDATE post SET searched_to = %(to)s WHERE id = %(id)s", {"id": post.id, "to": to_ts})
 
 
-def postpone(tx: Connection, post: DuePost, seconds: float) -> None:
+def postpone(tx: Connection, post: DuePost, seconds: float, now: datetime) -> None:
     """Puts off one post, and nothing else that waits for its destination."""
     tx.exec_driver_sql(
-        "UPDATE post SET due_at = now() + make_interval(secs => %(seconds)s) WHERE id = %(id)s",
-        {"id": post.id, "seconds": seconds},
+        "UPDATE post SET due_at = %(now)s + make_interval(secs => %(seconds)s) WHERE id = %(id)s",
+        {"id": post.id, "seconds": seconds, "now": now},
     )
 
 
-def repost(tx: Connection, post: DuePost) -> None:
+def repost(tx: Connection, post: DuePost, now: datetime) -> None:
     """Somebody deleted the message: it is to be posted again, as another one."""
     tx.exec_driver_sql(
         "UPDATE post SET ts = NULL, generation = generation + 1, drawn_hash = NULL, attempted_at = NULL,"
-        " due_at = now() WHERE id = %(id)s",
-        {"id": post.id},
+        " due_at = %(now)s WHERE id = %(id)s",
+        {"id": post.id, "now": now},
     )
 
 

@@ -83,7 +83,7 @@ def main() -> None:
         working = Bot(store, clients, api_url=api_url, command="/incident", app_token=app_token, pace=HURRIED)
     else:
         identity = Identity(store, clients, Background(api_url))
-        working = DeliveryService(own_store(store), clients, identity, api_url=api_url, pace=HURRIED, clock=clock.now)
+        working = DeliveryService(own_store(store), clients, identity, api_url=api_url, pace=HURRIED)
     working.start()
     print("ready", flush=True)  # noqa: T201
     stop.wait()

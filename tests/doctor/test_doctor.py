@@ -359,12 +359,12 @@ def test_a_workspace_of_no_organization(patient: Patient) -> None:
 def test_what_cannot_arrive(patient: Patient) -> None:
     with patient.store.write() as tx:
         member = tx.exec_driver_sql("SELECT id FROM member WHERE name = 'Ada Obi'").scalar_one()
-        person = ensure_destination(tx, "T0001", member_id=member)
+        person = ensure_destination(tx, "T0001", now=patient.store.clock.now(), member_id=member)
         tx.exec_driver_sql("UPDATE destination SET failed_reason = 'user_disabled', failed_at = now()")
     fault = patient.fault()
     assert "messages to Ada Obi cannot arrive (user_disabled)" in fault and "account in Slack" in fault
     with patient.store.write() as tx:
-        channel = ensure_destination(tx, "T0001", channel_id="C0001")
+        channel = ensure_destination(tx, "T0001", now=patient.store.clock.now(), channel_id="C0001")
         tx.exec_driver_sql("UPDATE destination SET failed_reason = NULL WHERE id = %(id)s", {"id": person})
         tx.exec_driver_sql("UPDATE destination SET failed_reason = 'is_archived' WHERE id = %(id)s", {"id": channel})
     assert "messages to channel C0001 cannot arrive (is_archived)" in patient.fault()
@@ -372,8 +372,11 @@ def test_what_cannot_arrive(patient: Patient) -> None:
 
 def test_a_workspace_that_takes_nothing(patient: Patient) -> None:
     with patient.store.write() as tx:
-        pacing.pause_workspace(tx, "T0001", "token_revoked", 30)
-        outbox.enqueue(tx, workspace_id="T0001", channel_id="C0001", key="one", message={"text": "one"})
+        now = patient.store.clock.now()
+        pacing.pause_workspace(tx, "T0001", "token_revoked", 30, now)
+        outbox.enqueue(
+            tx, workspace_id="T0001", channel_id="C0001", kind="note", key="one", message={"text": "one"}, now=now
+        )
     fault = patient.fault()
     assert "paused for T0001, Slack says token_revoked; 1 messages wait" in fault and "Nothing is lost" in fault
 

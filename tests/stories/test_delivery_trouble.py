@@ -78,7 +78,9 @@ def test_a_token_that_is_no_good_pauses_the_workspace_and_loses_nothing(world: W
 
     def paused() -> bool:
         with world.store.read() as connection:
-            return {one: why for one, (why, _) in pacing.paused_workspaces(connection).items()} == {"T0001": error}
+            return {
+                one: why for one, (why, _) in pacing.paused_workspaces(connection, world.store.clock.now()).items()
+            } == {"T0001": error}
 
     world.slack.wait_until(paused, timeout=5)
     calls_made = len(world.slack.calls("chat.postMessage"))
@@ -92,7 +94,7 @@ def test_a_token_that_is_no_good_pauses_the_workspace_and_loses_nothing(world: W
     world.slack.problems.take(error)
     assert str([m.text for m in world.ben.direct_messages()]).count("look") == 1
     with world.store.read() as connection:
-        assert not pacing.paused_workspaces(connection)
+        assert not pacing.paused_workspaces(connection, world.store.clock.now())
 
 
 def test_refused_blocks_go_again_as_plain_text_and_are_logged(world: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,14 +45,20 @@ def number(world: World, question: str, **values: int) -> int:
 def test_a_post_of_an_unknown_kind_is_left_for_a_replica_that_knows_it(world: World, message: str | None) -> None:
     world.ask(world.ben, "whoami")
     with world.store.write() as tx:
-        destination_id = ensure_destination(tx, "T0001", user_id="U0002")
+        destination_id = ensure_destination(tx, "T0001", now=world.store.clock.now(), user_id="U0002")
         tx.exec_driver_sql(
             "INSERT INTO post (destination_id, kind, urgency, key, message, date_added)"
             " VALUES (%(id)s, 'escalation', 0, 'of the future', %(message)s, now() - interval '1 h')",
             {"id": destination_id, "message": message},
         )
         outbox.enqueue(
-            tx, workspace_id="T0001", user_id="U0002", kind="note", key="a note", message={"text": "A note for you"}
+            tx,
+            workspace_id="T0001",
+            user_id="U0002",
+            kind="note",
+            key="a note",
+            now=world.store.clock.now(),
+            message={"text": "A note for you"},
         )
     world.ben.wait_for_message(containing="A note for you")
     world.slack.wait_until(
@@ -80,7 +86,7 @@ def test_a_change_of_an_unknown_kind_is_left_for_a_replica_that_knows_it(world: 
             "INSERT INTO incident_activity (incident_id, type, date_added) SELECT id, 100, now() FROM incident"
             " RETURNING incident_id, id"
         ).one()
-        outbox.changed(tx, incident_id, activity_id)
+        outbox.changed(tx, incident_id, activity_id, now=world.store.clock.now())
     world.ask(world.ada, "comment 1 still burning")
     world.ben.wait_for_message(containing="still burning")
     world.slack.wait_until(
@@ -101,7 +107,7 @@ def test_an_entry_of_an_unknown_kind_is_left_out_where_people_read(world: World)
             "INSERT INTO incident_activity (incident_id, type, comment, date_added)"
             " SELECT id, 100, 'what the newer one says', now() FROM incident"
         )
-        outbox.changed(tx, tx.exec_driver_sql("SELECT id FROM incident").scalar_one())
+        outbox.changed(tx, tx.exec_driver_sql("SELECT id FROM incident").scalar_one(), now=world.store.clock.now())
     world.rest()
     card = world.slack.messages(world.cast.checkout)[-1]
     for shown in (card.text, world.seen_by(world.ada, 1), world.ask(world.ada, "activity 1").text):
