@@ -12,7 +12,7 @@ from bot.messages import picks
 from bot.messages.picks import Pick
 from bot.slack.outcomes import Answer, Outcome
 from bot.slack.requests import Suggestion
-from storage.queries import listing
+from storage.queries import incident_menu, listing
 
 OFFERED = 5  # most recent open incidents
 SUGGESTED = 20  # options while somebody types
@@ -32,7 +32,7 @@ def suggest(call: Call, ask: Suggestion) -> Sequence[Mapping[str, Any]]:
         wanted = search.resolve(call.connection, call.access, filters.ListQuery(), call.now)
         page = listing.incident_page(call.connection, wanted, call.access.member_id, cursor=None, size=search.PAGE_SIZE)
         return picks.options(page.lines)
-    found = listing.incidents_like(
+    found = incident_menu.incidents_like(
         call.connection, call.access.organization_id, call.access.project_ids, typed, limit=SUGGESTED
     )
     return picks.options(found)

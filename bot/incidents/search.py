@@ -16,7 +16,7 @@ from bot.incidents.filters import FORM, ListQuery, moment
 from bot.incidents.words import closest, shortened
 from storage.queries import directory, listing
 from storage.queries.access import Ahead
-from storage.queries.listing import ListFilter
+from storage.queries.list_filter import ListFilter
 from storage.values import NO_TEAM, Status
 
 PAGE_SIZE = 10

@@ -23,7 +23,7 @@ from storage.digest_rows import (
     OpenSeries,
 )
 from storage.queries.activity import READABLE, entry_from, mentions_of
-from storage.queries.listing import like
+from storage.queries.list_filter import like
 from storage.queries.visibility import SEES_ALL_PROJECTS, VISIBLE_PROJECTS
 from storage.rows import Mentions
 from storage.values import Status

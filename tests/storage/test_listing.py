@@ -9,8 +9,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from bot.incidents import lifecycle, subscriptions
-from storage.queries import listing
-from storage.queries.listing import ListFilter, incident_page, incidents_like
+from storage.queries import list_statements
+from storage.queries.incident_menu import incidents_like
+from storage.queries.list_filter import ListFilter
+from storage.queries.listing import incident_page
 from storage.rows import Cursor
 from storage.values import NO_TEAM, Status
 from tests.house import NOW, House
@@ -107,8 +109,8 @@ def pages(house: House, wanted: ListFilter, member: int) -> list[list[int]]:
     return found
 
 
-@pytest.mark.parametrize("merged", [listing.MERGED, ()], ids=["few projects", "many projects"])
-@pytest.mark.parametrize("near", [listing.NEAR, 6], ids=["all near", "few near"])
+@pytest.mark.parametrize("merged", [list_statements.MERGED, ()], ids=["few projects", "many projects"])
+@pytest.mark.parametrize("near", [list_statements.NEAR, 6], ids=["all near", "few near"])
 @pytest.mark.parametrize("whole", [False, True], ids=["some projects", "every project"])
 def test_every_filter_lists_what_brute_force_finds(
     house: House,
@@ -118,9 +120,9 @@ def test_every_filter_lists_what_brute_force_finds(
     merged: tuple[int, ...],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(listing, "MERGED", merged)
-    monkeypatch.setattr(listing, "NEAR", near)
-    monkeypatch.setattr(listing, "NEAR_IN_BRANCH", min(near, listing.NEAR_IN_BRANCH))
+    monkeypatch.setattr(list_statements, "MERGED", merged)
+    monkeypatch.setattr(list_statements, "NEAR", near)
+    monkeypatch.setattr(list_statements, "NEAR_IN_BRANCH", min(near, list_statements.NEAR_IN_BRANCH))
     chance = random.Random(11)
     member = house.members["owner"]
     every = sorted(house.projects.values())

@@ -1,0 +1,52 @@
+"""Incidents for a menu: those that somebody may mean by what they typed so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from storage.queries.list_filter import ListFilter, like
+from storage.queries.listing import incident_page, line_from
+from storage.queries.visibility import of_given_projects
+from storage.rows import IncidentLine
+
+_LIKE_COLUMNS = "i.id, i.identifier, i.title, i.status, i.environment, i.date_started, i.date_closed, NULL, 0, false"
+
+
+def incidents_like(
+    connection: Connection, organization_id: int, project_ids: Sequence[int], typed: str, *, limit: int
+) -> list[IncidentLine]:
+    """Incidents of these projects that somebody may mean by what they typed so far into a menu.
+
+    Those whose number begins with it come first, the shortest first; then those whose title holds it, the newest
+    first. A whole option, `#12 Checkout is down`, means that incident.
+    """
+    number, _, title = typed.strip().removeprefix("#").partition(" ")
+    digits = number if number.isascii() and number.isdigit() and len(number) < 19 else ""
+    parameters = {
+        "organization_id": organization_id,
+        "project_ids": list(project_ids),
+        "limit": limit,
+        "rest": like(title.strip()) if digits else "%",
+    }
+    # 12 begins 12, 120 to 129, 1200 to 1299 and so on: ranges of the index.
+    begun = int(digits or 0)  # no number begins with 0
+    ranges = [(begun * 10**more, (begun + 1) * 10**more) for more in range(19 - len(digits))] if begun else []
+    parameters |= {"from": [low for low, _ in ranges], "to": [min(high, 2**63 - 1) for _, high in ranges]}
+    by_number = f"""
+SELECT {_LIKE_COLUMNS} FROM unnest(%(from)s::bigint[], %(to)s::bigint[]) AS r(low, high)
+CROSS JOIN LATERAL (SELECT i.* FROM incident i
+    WHERE i.organization_id = %(organization_id)s AND i.identifier >= r.low AND i.identifier < r.high
+      AND i.title ILIKE %(rest)s
+      AND {of_given_projects("i.id")}
+    ORDER BY i.identifier LIMIT %(limit)s) i
+ORDER BY i.identifier LIMIT %(limit)s
+"""  # noqa: S608 - composed of constants
+    found = [line_from(row) for row in connection.exec_driver_sql(by_number, parameters)] if ranges else []
+    if len(found) < limit:
+        by_title = ListFilter(project_ids=project_ids, words=(typed.strip(),))
+        known = {line.id for line in found}
+        page = incident_page(connection, by_title, 0, cursor=None, size=limit)
+        found += [line for line in page.lines if line.id not in known]
+    return found[:limit]

@@ -1,0 +1,259 @@
+"""The statements that find a page of a list: each way to do it is a method that builds one.
+
+Their work does not grow with the number of incidents. `incident_project` repeats of each incident what orders and
+filters a list, so that the newest of a project are the first rows of an index.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from storage.queries.list_filter import ListFilter, like
+from storage.rows import Cursor
+
+# How many of the newest incidents a filter is held against before anything else is tried.
+NEAR = 2000
+NEAR_IN_BRANCH = 20  # the least that is taken from each of many projects
+# So many projects, or fewer, are merged one incident at a time: the statements for each number of them.
+MERGED = (4, 8, 16, 32, 64)
+# Filters of no more than so many words, and nothing else but status and team, are asked for all the time.
+COMMON_WORDS = 2
+NO_OTHERS = (None,) * 10  # of the columns of `ListStatements.with_columns`: a row that says that there are no others
+
+
+class ListStatements:
+    """The statements for one filter and one place in the list.
+
+    Every piece of them is a constant of this module; values travel in `parameters`. The public methods are the ways to
+    find a page, from which `storage.queries.listing` chooses.
+    """
+
+    def __init__(self, wanted: ListFilter, cursor: Cursor | None) -> None:
+        self.wanted = wanted
+        self.parameters: dict[str, Any] = {
+            "organization_id": wanted.organization_id,
+            "project_ids": list(wanted.project_ids),
+        }
+        self.of_all_projects = wanted.organization_id is not None
+        back = cursor is not None and cursor.before
+        self.direction, self.compare = ("ASC", ">") if back else ("DESC", "<")
+        if cursor is not None:
+            self.parameters |= {"started": cursor.started, "incident_id": cursor.incident_id}
+        self.has_cursor = cursor is not None
+        if wanted.status is not None:
+            self.parameters["status"] = wanted.status
+        if wanted.until is not None:
+            self.parameters["until"] = wanted.until
+        if wanted.team_ids is not None:
+            self.parameters["team_ids"] = list(wanted.team_ids)
+        # Conditions that need the incident's own row; of those of open incidents, projects know the title.
+        self.parameters |= {f"word{number}": like(word) for number, word in enumerate(wanted.words)}
+        self.of_title = self._of_title("i")
+        self.of_others = self._of_others()
+        self.of_incident = self.of_title + self.of_others
+        self.common = not (
+            len(wanted.words) > COMMON_WORDS
+            or wanted.environment is not None
+            or wanted.since is not None
+            or wanted.unseen_by is not None
+            or wanted.followed_by is not None
+        )
+        branches = 1 if self.of_all_projects else len(wanted.project_ids)
+        # How many projects are merged; None where it is done otherwise.
+        self.merged = None
+        if wanted.team_ids is not None:
+            branches *= len(wanted.team_ids)
+        elif not self.of_all_projects:
+            self.merged = next((number for number in MERGED if branches <= number), None)
+        self.parameters["depth"] = NEAR if self.merged else max(NEAR // max(branches, 1), NEAR_IN_BRANCH)
+
+    def _on_link(self, started: str, id_: str, status: str) -> list[str]:
+        """The conditions on what a project's row carries of its incident, over the given columns."""
+        conditions = []
+        if self.wanted.open:
+            conditions.append(f"{status} <> 2")
+        elif self.wanted.status is not None:
+            conditions.append(f"{status} = %(status)s")
+        if self.has_cursor:
+            conditions.append(f"({started}, {id_}) {self.compare} (%(started)s, %(incident_id)s)")
+        if self.wanted.until is not None:
+            conditions.append(f"{started} <= %(until)s")
+        return conditions
+
+    def _of_title(self, row: str) -> list[str]:
+        return [f"{row}.title ILIKE %(word{number})s" for number in range(len(self.wanted.words))]
+
+    def _of_others(self) -> list[str]:
+        wanted = self.wanted
+        conditions = []
+        if wanted.environment is not None:
+            conditions.append("lower(i.environment) = lower(%(environment)s)")
+            self.parameters["environment"] = wanted.environment
+        if wanted.since is not None:
+            conditions.append("(i.date_closed IS NULL OR i.date_closed >= %(since)s)")
+            self.parameters["since"] = wanted.since
+        if wanted.unseen_by is not None:
+            conditions.append(
+                "NOT EXISTS (SELECT FROM incident_seen s WHERE s.incident_id = i.id AND s.member_id = %(unseen_by)s)"
+            )
+            self.parameters["unseen_by"] = wanted.unseen_by
+        if wanted.followed_by is not None:
+            conditions.append(
+                "EXISTS (SELECT FROM incident_subscription s"
+                " WHERE s.incident_id = i.id AND s.member_id = %(followed_by)s)"
+            )
+            self.parameters["followed_by"] = wanted.followed_by
+        return conditions
+
+    def _branch(
+        self, conditions: list[str], limit: str, *, join: bool = False, project: str = "p.id", more: str = ""
+    ) -> tuple[str, str]:
+        """The newest of one `project` (of one project and team), and what those branches are taken over.
+
+        `more` are further columns of theirs.
+        """
+        if self.of_all_projects:
+            started, id_ = "i.date_started", "i.id"
+            source, branches = "incident i", ""
+            conditions = [
+                "i.organization_id = %(organization_id)s",
+                "EXISTS (SELECT FROM incident_project ip WHERE ip.incident_id = i.id OFFSET 0)",
+                *self._on_link(started, id_, "i.status"),
+                *conditions,
+            ]
+        else:
+            started, id_ = "ip.started", "ip.incident_id"
+            source = "incident_project ip" + (" JOIN incident i ON i.id = ip.incident_id" if join else "")
+            branches = "unnest(%(project_ids)s::bigint[]) AS p(id)"
+            conditions = [f"ip.project_id = {project}", *self._on_link(started, id_, "ip.status"), *conditions]
+        if self.wanted.team_ids is not None:
+            branches += (" CROSS JOIN " if branches else "") + "unnest(%(team_ids)s::bigint[]) AS t(id)"
+            conditions.append(("coalesce(i.team_id, 0)" if self.of_all_projects else "ip.team_id") + " = t.id")
+        branch = (
+            f"SELECT {started} AS started, {id_} AS incident_id{more} FROM {source} WHERE {' AND '.join(conditions)}"
+            f" ORDER BY {started} {self.direction}, {id_} {self.direction} LIMIT {limit}"
+        )
+        return branch, branches
+
+    def of_newest(self) -> str:
+        """The newest that pass from each branch, merged; in the order of the page."""
+        branch, branches = self._branch(self.of_incident, "%(size)s", join=bool(self.of_incident))
+        if not branches:
+            return branch
+        return (
+            f"SELECT DISTINCT newest.started, newest.incident_id FROM {branches} CROSS JOIN LATERAL ({branch}) newest"
+            f" ORDER BY started {self.direction}, incident_id {self.direction} LIMIT %(size)s"
+        )
+
+    def among_newest(self) -> str:
+        """Those that pass among the newest many; behind fewer than a page a row of nothing, if there are no others."""
+        if self.merged:
+            passing, no_others = self._among_newest_merged(self.merged)
+        elif self.of_all_projects and self.wanted.team_ids is None:
+            passing, no_others = self._among_newest_of_all()
+        else:
+            passing, no_others = self._among_newest_of_many()
+        nothing = ", ".join(["NULL"] * len(NO_OTHERS))
+        return (
+            f"WITH {passing} SELECT * FROM ({self.with_columns('SELECT * FROM passing')}) page"
+            # Looking for others is the dear part, so it comes second, which AND does not promise.
+            f" UNION ALL SELECT {nothing}"
+            f" WHERE CASE WHEN (SELECT count(*) FROM passing) < %(size)s THEN {no_others} ELSE false END"
+        )
+
+    def _among_newest_of_all(self) -> tuple[str, str]:
+        """For who sees all projects: the row that says what is newest is the one that passes or not."""
+        conditions = ["i.organization_id = %(organization_id)s", *self._on_link("i.date_started", "i.id", "i.status")]
+        order = f"ORDER BY i.date_started {self.direction}, i.id {self.direction}"
+        newest = f"FROM incident i WHERE {' AND '.join(conditions)} {order} LIMIT %(depth)s"
+        of_some_project = "EXISTS (SELECT FROM incident_project ip WHERE ip.incident_id = i.id OFFSET 0)"
+        passing = f"""passing AS MATERIALIZED (
+    SELECT i.date_started AS started, i.id AS incident_id
+    FROM (SELECT i.id, i.date_started, i.date_closed, i.title, i.environment {newest}) i
+    WHERE {" AND ".join([*self.of_incident, of_some_project])} {order} LIMIT %(size)s)"""
+        return passing, f"NOT EXISTS (SELECT {newest} OFFSET %(depth)s)"
+
+    def _among_newest_merged(self, count: int) -> tuple[str, str]:
+        """The newest of several projects, one after the other until a page is full.
+
+        What each project gives is in order and of limited size, which has the planner merge instead of sort.
+        """
+        titled = self.wanted.open
+        columns = ", ip.title" if titled else ""
+        projects = (f"(%(project_ids)s::bigint[])[{number}]" for number in range(1, count + 1))
+        each = (self._branch([], "%(depth)s", project=project, more=columns)[0] for project in projects)
+        newest = f"SELECT * FROM ({' UNION ALL '.join(f'({one})' for one in each)}) n {self._order} LIMIT %(depth)s"
+        conditions = self._of_title("n") if titled else []
+        others = self.of_others if titled else self.of_incident
+        if others:
+            conditions.append(f"EXISTS {self._passes(others)}")
+        passing = f"""passing AS MATERIALIZED (
+    SELECT DISTINCT n.started, n.incident_id FROM ({newest}) n
+    WHERE {" AND ".join(conditions)} {self._order} LIMIT %(size)s)"""
+        more, branches = self._branch([], "%(depth)s + 1")
+        return passing, f"NOT EXISTS (SELECT FROM {branches} CROSS JOIN LATERAL ({more}) n OFFSET %(depth)s)"
+
+    def _among_newest_of_many(self) -> tuple[str, str]:
+        """The newest of many projects, or of projects and teams.
+
+        A branch that was cut off has an edge; only what lies on this side of every edge is in the right order.
+        """
+        branch, branches = self._branch([], "%(depth)s")
+        newer, edge, outermost, beyond = (
+            (">", "min", "max", "-infinity") if self.direction == "DESC" else ("<", "max", "min", "infinity")
+        )
+        passing = f"""near AS MATERIALIZED (
+    SELECT b.* FROM {branches} CROSS JOIN LATERAL (
+        SELECT x.*, CASE WHEN count(*) OVER () = %(depth)s THEN {edge}(x.started) OVER () END AS edge
+        FROM ({branch}) x) b),
+passing AS MATERIALIZED (
+    SELECT n.* FROM (
+        SELECT DISTINCT n.started, n.incident_id FROM near n
+        WHERE n.started {newer} coalesce((SELECT {outermost}(edge) FROM near), '{beyond}') {self._order} OFFSET 0) n
+    WHERE EXISTS {self._passes(self.of_incident)} {self._order} LIMIT %(size)s)"""
+        return passing, "NOT EXISTS (SELECT FROM near WHERE edge IS NOT NULL)"
+
+    @property
+    def _order(self) -> str:
+        return f"ORDER BY n.started {self.direction}, n.incident_id {self.direction}"
+
+    def _passes(self, conditions: list[str]) -> str:
+        return f"(SELECT FROM incident i WHERE i.id = n.incident_id AND {' AND '.join(conditions)} OFFSET 0)"
+
+    def as_planner_chooses(self) -> str:
+        """Those that pass among all, found as the planner thinks best for these very values."""
+        conditions = list(self.of_incident)
+        if self.wanted.followed_by is not None:
+            source = "incident_subscription f JOIN incident i ON i.id = f.incident_id"
+            conditions.append("f.member_id = %(followed_by)s")
+        else:
+            source = "incident i"
+        if self.of_all_projects:
+            started, id_, team = "i.date_started", "i.id", "coalesce(i.team_id, 0)"
+            conditions += ["i.organization_id = %(organization_id)s", *self._on_link(started, id_, "i.status")]
+            conditions.append("EXISTS (SELECT FROM incident_project ip WHERE ip.incident_id = i.id)")
+        else:
+            started, id_, team = "ip.started", "ip.incident_id", "ip.team_id"
+            source += " JOIN incident_project ip ON ip.incident_id = i.id"
+            conditions += ["ip.project_id = ANY(%(project_ids)s)", *self._on_link(started, id_, "ip.status")]
+            if self.wanted.open:
+                conditions.append("i.status <> 2")  # said again, for the index of open titles
+        if self.wanted.team_ids is not None:
+            conditions.append(f"{team} = ANY(%(team_ids)s)")
+        return self.with_columns(
+            f"SELECT DISTINCT {started} AS started, {id_} AS incident_id FROM {source} WHERE {' AND '.join(conditions)}"
+            f" ORDER BY started {self.direction}, incident_id {self.direction} LIMIT %(size)s"
+        )
+
+    def with_columns(self, page: str) -> str:
+        """What a list shows of the incidents on a page."""
+        return f"""
+SELECT i.id, i.identifier, i.title, i.status, i.environment, i.date_started, i.date_closed, team.slug,
+       seen.times, seen.by_caller
+FROM ({page}) page
+JOIN incident i ON i.id = page.incident_id
+LEFT JOIN team ON team.id = i.team_id
+CROSS JOIN LATERAL (SELECT count(*) AS times, coalesce(bool_or(s.member_id = %(member_id)s), false) AS by_caller
+                    FROM incident_seen s WHERE s.incident_id = i.id) seen
+ORDER BY page.started {self.direction}, page.incident_id {self.direction}
+"""
