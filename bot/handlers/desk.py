@@ -29,7 +29,6 @@ from bot.metrics import Metrics
 from bot.slack.outcomes import Answer, Done, DrawHome, FormErrors, NotNow, OpenForm, Outcome, UpdateForm, Whisper
 from bot.slack.requests import Ask, Command, Event, Press, Shortcut, Submission, Suggestion
 from storage.errors import Contended, DatabaseAway
-from storage.queries import access
 from storage.queries.access import Ahead
 
 log = structlog.get_logger(__name__)
@@ -140,8 +139,6 @@ class Desk:
                 return self._said(said)
         if event.kind == "app_home_opened" and event.event.get("tab") == "home":
             return self._home(event)
-        if event.kind == "user_change":
-            self._counted("event", event.kind, lambda: self._changed_person(event))
         handler = self.registry.events.get(event.kind)
         return self._happened(event, handler) if handler else Done()
 
@@ -175,13 +172,6 @@ class Desk:
         if isinstance(outcome, _Mishap):
             return DrawHome(home_messages.closed(outcome.message), person.user_id)
         return outcome
-
-    def _changed_person(self, event: Event) -> Outcome:
-        person = event.person()
-        if person is not None:
-            with self._tools.store.write() as tx:
-                access.people_to_ask_again(tx, person.workspace_id, person.user_id)
-        return Done()
 
     def _call(self, ask: Ask, handler: Callable[[Call], T], ahead: Ahead | None = None) -> T:
         now = self._clock()
