@@ -10,7 +10,6 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import structlog
@@ -48,12 +47,9 @@ class _Mishap:
 class Desk:
     """Receives what the line brings. Fulfils `bot.slack.line.Desk`."""
 
-    def __init__(
-        self, tools: Tools, metrics: Metrics, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, tools: Tools, metrics: Metrics) -> None:
         self._tools = tools
         self._metrics = metrics
-        self._clock = clock
         self.registry = Registry.collect()
 
     def command(self, ask: Command) -> Outcome:
@@ -145,7 +141,7 @@ class Desk:
     def _happened(self, event: Event, handler: EventHandler) -> Outcome:
         """What nobody waits for an answer to: where it cannot be taken now, Slack is left to send it again."""
         try:
-            return handler(self._tools, event, self._clock())
+            return handler(self._tools, event, self._tools.store.clock.now())
         except (DatabaseAway, Contended, CardOnItsWay) as error:
             log.warning("an event has to come again", kind=event.kind, error=str(error))
             return NotNow()
@@ -174,7 +170,7 @@ class Desk:
         return outcome
 
     def _call(self, ask: Ask, handler: Callable[[Call], T], ahead: Ahead | None = None) -> T:
-        now = self._clock()
+        now = self._tools.store.clock.now()
         with self._tools.store.reading() as reading:
             who = self._tools.identity.access(reading, ask.person, now, ahead)
             once = ask.key if isinstance(ask, Command) and ask.said else None

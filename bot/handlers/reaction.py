@@ -41,7 +41,7 @@ def added(tools: Tools, event: Event, now: datetime) -> Outcome:
         with tools.store.reading() as reading:
             access = tools.identity.access(reading, person, now)
         with tools.store.write() as tx:
-            if not first_time(tx, event.workspace_id, f"event:{event.id}"):
+            if not first_time(tx, event.workspace_id, f"event:{event.id}", now):
                 return Done()
             if reaction == resolve_with:
                 lifecycle.resolve(tx, access, card.identifier, now)

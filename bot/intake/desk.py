@@ -99,19 +99,17 @@ class Desk:
         *,
         pace: Pace,
         secret_box: SecretBox | None,
-        now: Callable[[], datetime],
     ) -> None:
         """`secret_box` is None where no TOCSIN_SECRET_KEY is set."""
         self._store = store
         self._metrics = metrics
         self._pace = pace
         self._secret_box = secret_box
-        self._now = now
         self._admitting = threading.BoundedSemaphore(ADMITTED_AT_ONCE)
 
     def admit(self, source: Source, bearer: str) -> None:
         """Looks whether a delivery with that token will be taken. Raises Refused, DatabaseAway."""
-        delivery = Delivery(source, b"", self._now(), bearer)
+        delivery = Delivery(source, b"", self._store.clock.now(), bearer)
         self._check(delivery, self._token(delivery))
 
     def _token(self, delivery: Delivery) -> Token | None:
@@ -157,7 +155,7 @@ class Desk:
         read = [self._read(delivery, token) for delivery in deliveries]
         if token is not None:
             if any(isinstance(one, _Read) or one.status != 401 for one in read):
-                self._note_use(token, self._now())
+                self._note_use(token, self._store.clock.now())
             let_in = [one for one in read if isinstance(one, _Read)]
             try:
                 for together in _packed(let_in):
@@ -250,7 +248,7 @@ class Desk:
         for attempt in range(1, attempts + 1):
             try:
                 with self._store.write() as tx:
-                    outcomes = _carry_out(tx, token, drafts, self._now())
+                    outcomes = _carry_out(tx, token, drafts, self._store.clock.now())
                 break
             except (Contended, IntegrityError, psycopg2.IntegrityError) as error:
                 # Somebody declared, reopened or pruned at the same moment; the second look sees it.

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -19,7 +20,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from slack_bolt import BoltRequest, BoltResponse
-from slack_sdk.signature import SignatureVerifier
+from slack_sdk.signature import Clock, SignatureVerifier
 
 from bot.slack.deadline import DEADLINE_S, Pending
 from bot.slack.events import EventsUnderWay, TooManyEvents, is_event
@@ -40,12 +41,22 @@ _SIGNATURE = re.compile(r"v0=[0-9a-f]{64}")
 _SSL_CHECK = re.compile(r"\A(?:[^&]*&){0,3}ssl_check=1(?:&|\Z)")
 
 
+class _Seconds(Clock):
+    """What time it is, as the SDK's verifier asks it."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+
+    def now(self) -> float:
+        return self._now().timestamp()
+
+
 class HttpLine:
     """Takes requests over HTTP, and answers each of them within Slack's three seconds."""
 
-    def __init__(self, line: Line, signing_secret: str) -> None:
+    def __init__(self, line: Line, signing_secret: str, now: Callable[[], datetime]) -> None:
         self._line = line
-        self._verifier = SignatureVerifier(signing_secret)
+        self._verifier = SignatureVerifier(signing_secret, _Seconds(now))
         self._events: EventsUnderWay[BoltResponse] = EventsUnderWay()
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="slack-http")
 
