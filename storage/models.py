@@ -187,13 +187,15 @@ class Incident(Base):
     __tablename__ = "incident"
     __table_args__ = (
         UniqueConstraint("organization_id", "identifier"),
-        # One unclosed incident for a dedup key: the same alert sent twice cannot open two.
+        # One unclosed incident for an alert: the same alert sent twice cannot open two.
         Index(
-            "uq_incident_open_dedup_key",
+            "uq_incident_open_alert_key",
             "organization_id",
-            "dedup_key",
+            "source",
+            "alert_key",
+            "alert_project_id",
             unique=True,
-            postgresql_where=text("dedup_key IS NOT NULL AND status <> 2"),
+            postgresql_where=text("alert_key IS NOT NULL AND status <> 2"),
         ),
         # The newest of an organization, for who sees all of its projects.
         Index(
@@ -244,8 +246,11 @@ class Incident(Base):
     team_id: Mapped[int | None] = mapped_column(ForeignKey("team.id", ondelete="SET NULL"), index=True)
     environment: Mapped[str | None]
     url: Mapped[str | None]  # http(s), where the alert comes from
-    dedup_key: Mapped[str | None]
     source: Mapped[str | None]  # which alerting system, as the intake token says
+    # Which of its alerts: keys are of one project and source. No reference, an id is never used again.
+    alert_project_id: Mapped[int | None]
+    alert_key: Mapped[str | None]
+    dedup_key: Mapped[str | None]  # what versions before "alerts01" know it by
     # What else the alert said: {"links": [[name, URL], …], "facts": [[name, text], …]}, in the order to show.
     details: Mapped[dict[str, Any] | None]
     date_started: Mapped[datetime]
@@ -610,18 +615,6 @@ class HandledRequest(Base):
     date_added: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
 
 
-class FormText(Base):
-    """A text that an open form needs when it is submitted, too long for the form's private metadata."""
-
-    __tablename__ = "form_text"
-
-    organization_id: Mapped[int] = mapped_column(_cascade("organization.id"), primary_key=True)
-    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
-    member_id: Mapped[int] = mapped_column(_cascade("member.id"), index=True)  # who opened the form
-    text: Mapped[str]
-    date_added: Mapped[datetime] = mapped_column(index=True)
-
-
 # --- intake ------------------------------------------------------------------------------------------------
 
 
@@ -638,23 +631,34 @@ class IntakeToken(Base):
     secret_encrypted: Mapped[str | None]  # Sentry signs with a secret that must stay readable
     date_added: Mapped[datetime] = mapped_column(server_default=func.now())
     last_used: Mapped[datetime | None]
+    # When the last delivery was refused, in whole or in part, and why; NULL when all of it was taken.
+    last_refused: Mapped[datetime | None]
+    last_refusal: Mapped[str | None]
     date_revoked: Mapped[datetime | None]
 
 
 class AlertMemory(Base):
-    """What an alert has said of itself, one row for each dedup key.
+    """What an alert has said of itself, one row for each alert: source, project and key.
 
     With it, deliveries that come twice, late or in another order end in the same state; and whoever handles an
     alert holds its row, so that two replicas never handle the same one at once.
     """
 
     __tablename__ = "alert_memory"
+    __table_args__ = (
+        Index("uq_alert_memory_alert_key", "organization_id", "source", "alert_key", "project_id", unique=True),
+    )
 
     organization_id: Mapped[int] = mapped_column(_cascade("organization.id"), primary_key=True)
-    dedup_key: Mapped[str] = mapped_column(primary_key=True)
+    dedup_key: Mapped[str] = mapped_column(primary_key=True)  # what versions before "alerts01" know it by
+    # NULL in rows that those versions wrote of alerts without an incident.
+    source: Mapped[str | None]
+    project_id: Mapped[int | None]
+    alert_key: Mapped[str | None]
     incident_id: Mapped[int | None] = mapped_column(ForeignKey("incident.id", ondelete="SET NULL"), index=True)
     status: Mapped[int | None] = mapped_column(SmallInteger)  # the severity that it last fired with
     fired: Mapped[datetime | None]  # when the latest firing began, if the alert said so
     resolved: Mapped[datetime | None]  # when the latest one ended
     resolved_received: Mapped[datetime | None]  # when that was told
+    resolved_started: Mapped[datetime | None]  # when that firing began, if its end said so
     heard: Mapped[datetime] = mapped_column(server_default=func.now())  # when a word of it last came

@@ -105,6 +105,37 @@ class Comment:
     mentions: Mentions
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class AlertKey:
+    """Which alert it is. Keys are of one project and source: two projects may use the same."""
+
+    source: str  # which alerting system
+    project_id: int
+    key: str
+
+    @property
+    def dedup_key(self) -> str:
+        """How versions before the migration "alerts01" write it: unique in the organization, unless two are alike."""
+        return self.key if self.source == "events" else f"{self.source}:{self.project_id}:{self.key}"
+
+    @property
+    def own_dedup_key(self) -> str:
+        """The same where another alert has `dedup_key`; what is sent never begins with a blank, so nobody has this."""
+        return f" {self.source}:{self.project_id}:{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class AlertWords:
+    """What an incident shows of what its alert said."""
+
+    title: str
+    team_id: int | None
+    environment: str | None
+    url: str | None  # http(s), where the alert comes from
+    links: tuple[tuple[str, str], ...]  # name and URL, besides `url`
+    facts: tuple[tuple[str, str], ...]  # name and text
+
+
 @dataclass(frozen=True, slots=True)
 class NewIncident:
     """What an incident is opened with."""
@@ -118,8 +149,9 @@ class NewIncident:
     team_id: int | None = None
     environment: str | None = None
     url: str | None = None  # http(s), where the alert comes from
-    dedup_key: str | None = None
     source: str | None = None
+    alert_key: AlertKey | None = None
+    dedup_key: str | None = None  # the same as the version before knows it
     links: Sequence[tuple[str, str]] = ()  # name and URL, besides `url`
     facts: Sequence[tuple[str, str]] = ()  # name and text
 

@@ -21,7 +21,7 @@ from storage.models import (
     Team,
     Workspace,
 )
-from storage.rows import IncidentHead, NewIncident
+from storage.rows import AlertKey, IncidentHead, NewIncident
 from storage.values import Role, Status, StatusMethod
 
 NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
@@ -69,8 +69,10 @@ class House:
         environment: str | None = None,
     ) -> IncidentHead:
         """An incident of `payments`, or of the named projects, opened by nobody in person."""
+        project_ids = [self.projects[slug] for slug in projects or ("payments",)]
+        key = AlertKey("events", project_ids[0], dedup_key) if dedup_key else None
         new = NewIncident(
-            project_ids=[self.projects[slug] for slug in projects or ("payments",)],
+            project_ids=project_ids,
             title=title,
             status=status,
             method=StatusMethod.RULE_TRIGGERED if dedup_key else StatusMethod.MANUAL,
@@ -78,6 +80,8 @@ class House:
             date_detected=NOW,
             team_id=self.teams[team] if team else None,
             environment=environment,
+            source="events" if key else None,
+            alert_key=key,
             dedup_key=dedup_key,
         )
         with self.store.write() as tx:

@@ -58,7 +58,7 @@ def change_status(
         comments.check(tx, access, incident, comment)
     closed = max(closed_at or now, incident.date_started) if status is Status.CLOSED else None
     if incident.status is Status.CLOSED:
-        incidents.give_up_dedup_key_if_taken(tx, incident.id)
+        incidents.give_up_alert_if_taken(tx, incident.id)
     incidents.set_status(tx, incident, status, method, closed)
     activity_id = activity.add_activity(
         tx,

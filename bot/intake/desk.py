@@ -13,12 +13,11 @@ from typing import Any
 
 import psycopg2
 import structlog
-from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from bot.incidents import alerts
-from bot.incidents.alerts import Alert, KeyOfAnotherProject, Outcome
+from bot.incidents.alerts import Outcome
 from bot.intake import alertmanager, events, grafana, sentry
+from bot.intake.drafts import Received, carry_out
 from bot.intake.items import Draft, ItemError, Parsed, Unreadable, decode
 from bot.intake.metrics import Metrics
 from bot.intake.pace import Pace
@@ -26,7 +25,7 @@ from bot.intake.tokens import SecretBox, SecretUnreadable, Source, token_hash
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
 from storage.queries import intake as stored
-from storage.queries.intake import ProjectFacts, Token
+from storage.queries.intake import Token
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +34,8 @@ log = structlog.get_logger(__name__)
 CHUNK = 50
 ADMITTED_AT_ONCE = 4  # reads on connections that responders need too
 MAX_ITEMS = 10_000
+# Refusals that say "not now".
+TRY_AGAIN = frozenset({429, 503})
 # `last_used` is for people: to the minute is enough.
 USED_EVERY = timedelta(minutes=1)
 _ATTEMPTS = 5
@@ -51,7 +52,9 @@ PARSERS: dict[Source, Parser] = {
 
 
 class Refused(Exception):
-    """A delivery of which nothing is taken. `reason` is counted."""
+    """A delivery of which nothing is taken. `reason` is counted. `token_id`: of the token that it came with."""
+
+    token_id: int | None = None
 
     def __init__(
         self, status: int, reason: str, errors: Sequence[ItemError], *, retry_after_s: float | None = None
@@ -74,6 +77,7 @@ class Taken:
 
     accepted: list[int] = field(default_factory=list)  # identifiers of the incidents, each once
     errors: list[ItemError] = field(default_factory=list)
+    token_id: int | None = None  # of the token that it came with
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +103,25 @@ class Desk:
         *,
         pace: Pace,
         secret_box: SecretBox | None,
+        now: Callable[[], datetime],
     ) -> None:
         """`secret_box` is None where no TOCSIN_SECRET_KEY is set."""
         self._store = store
         self._metrics = metrics
         self._pace = pace
         self._secret_box = secret_box
+        self._now = now
         self._admitting = threading.BoundedSemaphore(ADMITTED_AT_ONCE)
 
     def admit(self, source: Source, bearer: str) -> None:
         """Looks whether a delivery with that token will be taken. Raises Refused, DatabaseAway."""
-        delivery = Delivery(source, b"", self._store.clock.now(), bearer)
-        self._check(delivery, self._token(delivery))
+        delivery = Delivery(source, b"", self._now(), bearer)
+        token = self._token(delivery)
+        try:
+            self._check(delivery, token)
+        except Refused as error:
+            error.token_id = token.id if token else None
+            raise
 
     def _token(self, delivery: Delivery) -> Token | None:
         """The token that a delivery names, not yet checked."""
@@ -155,7 +166,7 @@ class Desk:
         read = [self._read(delivery, token) for delivery in deliveries]
         if token is not None:
             if any(isinstance(one, _Read) or one.status != 401 for one in read):
-                self._note_use(token, self._store.clock.now())
+                self._note_use(token, self._now())
             let_in = [one for one in read if isinstance(one, _Read)]
             try:
                 for together in _packed(let_in):
@@ -164,7 +175,30 @@ class Desk:
                 for one in let_in:
                     if len(one.outcomes) < len(one.parsed.drafts):
                         one.error = one.error or error
-        return [self._outcome(one) if isinstance(one, _Read) else one for one in read]
+        results = [self._outcome(one) if isinstance(one, _Read) else one for one in read]
+        if token is not None:
+            self._note_refusals(token, results)
+        return results
+
+    def _note_refusals(self, token: Token, results: Sequence[Taken | Exception]) -> None:
+        """Records whether the last of a token's deliveries was refused, so that somebody may see to it."""
+        last: Taken | Refused | None = None
+        for one in results:
+            # What is to come again is not refused, and a made-up token is nobody's.
+            if isinstance(one, Taken) or (isinstance(one, Refused) and one.status not in TRY_AGAIN):
+                one.token_id, last = token.id, one
+        if last is None:
+            return
+        now, was = self._now(), token.last_refused
+        if not last.errors:
+            if was is not None:
+                with self._store.read() as connection:
+                    stored.mark_refused(connection, token.id, None, None)
+        elif was is None or now - was >= USED_EVERY:
+            first = last.errors[0]
+            why = f"{first.field} {first.message}"
+            with self._store.read() as connection:
+                stored.mark_refused(connection, token.id, now, why)
 
     def _note_use(self, token: Token, now: datetime) -> None:
         if token.last_used is None or now - token.last_used >= USED_EVERY:
@@ -199,7 +233,7 @@ class Desk:
         as there is time where somebody else holds what they need. Raises DatabaseAway.
         """
         together = [(read, drafts) for read, drafts in together if read.error is None]
-        drafts = [(draft, read.received) for read, part in together for draft in part]
+        drafts = [Received(draft, read.received) for read, part in together for draft in part]
         if not drafts:
             return
         try:
@@ -242,13 +276,11 @@ class Desk:
             return Refused(422, "nothing_good", taken.errors)
         return taken
 
-    def _carry_out(
-        self, token: Token, drafts: Sequence[tuple[Draft, datetime]], attempts: int
-    ) -> list[Outcome | ItemError]:
+    def _carry_out(self, token: Token, drafts: Sequence[Received], attempts: int) -> list[Outcome | ItemError]:
         for attempt in range(1, attempts + 1):
             try:
                 with self._store.write() as tx:
-                    outcomes = _carry_out(tx, token, drafts, self._store.clock.now())
+                    outcomes = carry_out(tx, token, drafts, self._now())
                 break
             except (Contended, IntegrityError, psycopg2.IntegrityError) as error:
                 # Somebody declared, reopened or pruned at the same moment; the second look sees it.
@@ -289,88 +321,3 @@ def _packed(reads: Sequence[_Read]) -> Iterator[list[tuple[_Read, list[Draft]]]]
             size += len(part)
     if together:
         yield together
-
-
-def _carry_out(
-    tx: Connection, token: Token, drafts: Sequence[tuple[Draft, datetime]], now: datetime
-) -> list[Outcome | ItemError]:
-    """What becomes of drafts, each with when it arrived."""
-    own, source = token.project, Source(token.source)
-    named = set() if own else {draft.project for draft, _ in drafts if draft.project}
-    projects = {project.slug: project for project in stored.projects(tx, token.organization_id, named)} if named else {}
-    if own:
-        projects[own.slug] = own
-    slugs = {draft.team for draft, _ in drafts if draft.team}
-    teams = stored.team_ids(tx, token.organization_id, slugs) if slugs else {}
-    good: dict[int, Alert] = {}  # by its place among the drafts, whose own numbers may be of several deliveries
-    results: dict[int, Outcome | ItemError] = {}
-    for place, (draft, received) in enumerate(drafts):
-        try:
-            alert = _alert(draft, received, source, projects, own, teams)
-            # A source's own fields are checked where they are read; this is for whatever slips through there.
-            if "\\x00" in repr(alert):
-                raise _Unknown("body", "holds a NUL character, which cannot be stored")
-            good[place] = alert
-        except _Unknown as error:
-            results[place] = ItemError(draft.item, error.field, error.message)
-    quiet = {project.id: project.quiet for project in projects.values()}
-    outcomes = alerts.take(tx, token.organization_id, list(good.values()), quiet, now)
-    for place, outcome in zip(good, outcomes, strict=True):
-        if isinstance(outcome, KeyOfAnotherProject):
-            results[place] = ItemError(
-                drafts[place][0].item,
-                "dedup_key",
-                "is that of an open incident of another project; keys need to differ",
-            )
-        else:
-            results[place] = outcome
-    return [results[place] for place in range(len(drafts))]
-
-
-class _Unknown(Exception):
-    def __init__(self, field_: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field_
-        self.message = message
-
-
-def _alert(
-    draft: Draft,
-    received: datetime,
-    source: Source,
-    projects: dict[str, ProjectFacts],
-    own: ProjectFacts | None,
-    teams: dict[str, int],
-) -> Alert:
-    # An event names its project and team on purpose. A label may be there for another reason: where the token
-    # says the project, the label does not count, and a team that nobody knows is none.
-    on_purpose = source is Source.EVENTS
-    project = own
-    if draft.project is not None and (on_purpose or own is None):
-        named = projects.get(draft.project)
-        if own is not None and named is not own:
-            raise _Unknown("project", f"this token is for {own.slug} alone")
-        if named is None:
-            raise _Unknown("project", f"there is no project {draft.project}")
-        project = named
-    if project is None and (draft.firing or not on_purpose):
-        raise _Unknown("project", "is missing, and this token is for no project in particular")
-    if on_purpose and draft.team is not None and draft.team not in teams:
-        raise _Unknown("team", f"there is no team {draft.team}")
-    return Alert(
-        # An event's key is its sender's word. Fingerprints are alike wherever two systems watch alike things.
-        dedup_key=draft.key if project is None or on_purpose else f"{source}:{project.id}:{draft.key}",
-        title=draft.title,
-        firing=draft.firing,
-        status=draft.status,
-        project_id=project.id if project else None,
-        team_id=teams.get(draft.team) if draft.team else None,
-        environment=draft.environment,
-        url=draft.url,
-        source=source.value,
-        started=draft.started,
-        ended=draft.ended,
-        links=draft.links,
-        facts=draft.facts,
-        received=received,
-    )

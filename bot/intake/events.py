@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import datetime
 from typing import Any
 
-from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH
-from bot.intake.items import MAX_KEY_LENGTH, Draft, Fields, ItemError, Parsed, shortened
+from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH, MAX_TITLE_LENGTH
+from bot.intake.items import Draft, Fields, ItemError, Parsed, as_text, as_url, shortened
 from storage.values import Status
 
 SEVERITIES = {"warning": Status.WARNING, "critical": Status.CRITICAL}
+MAX_LINKS = 10
+MAX_LABELS = 30  # that are shown
+# Characters.
+MAX_NAME_LENGTH = 60
+MAX_LABEL_LENGTH = 300
+MAX_DESCRIPTION_LENGTH = 2000
 
 
 def parse(payload: Any, now: datetime) -> Parsed:
@@ -32,24 +39,49 @@ def parse(payload: Any, now: datetime) -> Parsed:
 
 
 def _draft(fields: Fields) -> Draft | None:
-    key = fields.text("dedup_key", required=True, longest=MAX_KEY_LENGTH)
-    title = fields.text("title", required=True)
-    firing = fields.choice("status", ("firing", "resolved")) != "resolved"
-    severity = fields.choice("severity", SEVERITIES)
+    key = fields.key("dedup_key")
+    status = fields.choice("status", ("firing", "resolved"))
     started, ended = fields.time("started_at"), fields.time("ended_at")
     if started and ended and ended < started:
-        fields.wrong("ended_at", "is before started_at")
-    draft = Draft(
+        ended = None
+    if key is None or fields.errors:
+        return None
+    return Draft(
         item=fields.item,
-        key=key or "",
-        title=shortened(title or ""),
-        firing=firing,
-        status=SEVERITIES[severity] if severity else Status.OPEN,
+        key=key,
+        title=fields.text("title", longest=MAX_TITLE_LENGTH),
+        firing=status != "resolved",
+        status=SEVERITIES.get((fields.text("severity") or "").lower(), Status.OPEN),
         project=fields.text("project"),
         team=fields.text("team"),
         environment=fields.text("environment", longest=MAX_ENVIRONMENT_LENGTH),
         url=fields.url("url"),
         started=started,
         ended=ended,
+        links=_links(fields.data.get("links")),
+        facts=_facts(fields),
     )
-    return draft if key and title else None
+
+
+def _links(value: Any) -> tuple[tuple[str, str], ...] | None:
+    """Label to URL, as far as they can stand in Slack."""
+    if not isinstance(value, dict):
+        return None
+    named = ((as_text(name), as_url(url)) for name, url in itertools.islice(value.items(), MAX_LINKS))
+    return tuple((shortened(name, MAX_NAME_LENGTH), url) for name, url in named if name and url)
+
+
+def _facts(fields: Fields) -> tuple[tuple[str, str], ...] | None:
+    """The description and the labels."""
+    description, labels = fields.text("description", longest=MAX_DESCRIPTION_LENGTH), fields.data.get("labels")
+    if description is None and not isinstance(labels, dict):
+        return None
+    facts = [("Description", description)] if description else []
+    if isinstance(labels, dict):
+        named = ((as_text(name), as_text(value)) for name, value in itertools.islice(labels.items(), MAX_LABELS))
+        facts += [
+            (shortened(name, MAX_NAME_LENGTH), shortened(value, MAX_LABEL_LENGTH))
+            for name, value in named
+            if name and value
+        ]
+    return tuple(facts)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from bot.intake.items import Draft, Parsed, shortened
+from bot.intake.items import Draft, Parsed, as_url, clean, shortened
 from bot.intake.labelled import Labelled, parse_group
 
 # What Grafana calls the alerts that it raises itself when a rule cannot be evaluated, and why it raised one
@@ -34,13 +34,14 @@ def _draft(alert: Labelled) -> Draft | None:
         or _BY_REASON.get(_folded(alert.annotations.get("grafana_state_reason")))
         or _BY_REASON.get(state)
     )
-    title = alert.summary() or alert.labels.get("rulename") or alert.name
-    source = alert.links([("Source", alert.data.get("generatorURL"))])
+    title = alert.summary() or alert.labels.get("rulename")
+    prefix = f"{why}: " if why else ""
     values = _values(alert.data)
     return alert.draft(
         firing=status == "firing",
-        title=f"{why}: {title}" if why else title,
-        url=source[0][1] if source else None,
+        title=prefix + title if title else None,
+        name=prefix + alert.name,
+        url=as_url(alert.data.get("generatorURL")),
         links=alert.links(
             [
                 ("Dashboard", alert.data.get("dashboardURL")),
@@ -49,7 +50,7 @@ def _draft(alert: Labelled) -> Draft | None:
                 ("Silence", alert.data.get("silenceURL")),
             ]
         ),
-        facts=(("Values", values),) if values else (),
+        facts=alert.facts(*([("Values", values)] if values else [])),
     )
 
 
@@ -63,7 +64,7 @@ def _values(data: dict[str, Any]) -> str | None:
     if not isinstance(values, dict):
         return None
     shown = ", ".join(
-        f"{shortened(' '.join(str(name).split()), 40)} = {value:g}"
+        f"{shortened(clean(name), 40)} = {value:g}"
         for name, value in sorted(values.items())[:20]
         if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
     )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
 from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH
-from bot.intake.items import Draft, Fields, ItemError, Parsed, is_web_url, shortened
+from bot.intake.items import Draft, Fields, ItemError, Parsed, as_key, as_text, as_url, clean, shortened
 from storage.values import Status
 
 SEVERITIES = {"critical": Status.CRITICAL, "page": Status.CRITICAL, "warning": Status.WARNING}
@@ -17,21 +18,21 @@ SEVERITIES = {"critical": Status.CRITICAL, "page": Status.CRITICAL, "warning": S
 _ROUTING = frozenset({"alertname", "severity", "team", "project", "environment", "env"})
 MAX_LABELS = 200  # of one alert; Prometheus' own default is no limit, its practice a few dozen
 MAX_VALUE_LENGTH = 1000  # of what is kept of one label
-# Go's zero time, which both write for "not yet".
-_ZERO_YEAR = "0001-"
+# Characters of a link among others; Slack takes 3,000 with its name.
+MAX_LINK_LENGTH = 2900
 
 Words = dict[str, str]
 
 
 class Labelled:
-    """One alert of a group, read leniently where a label is odd and strictly where the alert could not be told."""
+    """One alert of a group."""
 
     def __init__(self, item: int, data: dict[str, Any], group: dict[str, Any], now: datetime) -> None:
         self.fields = Fields(item, data, now)
         self.data = data
         self.group = group
-        self.labels = _words(self.fields, data, "labels")
-        self.annotations = _words(self.fields, data, "annotations")
+        self.labels = _words(data, "labels")
+        self.annotations = _words(data, "annotations")
 
     @property
     def severity(self) -> Status:
@@ -46,8 +47,8 @@ class Labelled:
 
     def fingerprint(self) -> str | None:
         """What tells this alert from every other: its own fingerprint, or one made of its labels."""
-        own = self.fields.text("fingerprint", longest=100)
-        if own is None and not self.fields.errors:
+        own = as_key(self.data.get("fingerprint"))
+        if own is None:
             if not self.labels:
                 self.fields.wrong("labels", "is missing, and so is fingerprint")
                 return None
@@ -68,28 +69,28 @@ class Labelled:
         """The `summary` annotation on one line."""
         return " ".join(self.annotations.get("summary", "").split()) or None
 
-    def time(self, field: str) -> datetime | None:
-        """A time; None where Go's zero time stands for none."""
-        value = self.data.get(field)
-        if isinstance(value, str) and value.startswith(_ZERO_YEAR):
-            return None
-        return self.fields.time(field)
+    def facts(self, *more: tuple[str, str]) -> tuple[tuple[str, str], ...]:
+        """The `description` annotation, and what else is shown."""
+        description = self.annotations.get("description")
+        return ((("Description", description),) if description else ()) + more
 
     def links(self, named: Iterable[tuple[str, Any]]) -> tuple[tuple[str, str], ...]:
         """Those of the links that can stand in Slack."""
-        return tuple((name, url) for name, url in named if isinstance(url, str) and is_web_url(url))
+        checked = ((name, as_url(url, MAX_LINK_LENGTH)) for name, url in named)
+        return tuple((name, url) for name, url in checked if url)
 
-    def draft(self, *, firing: bool, title: str, **more: Any) -> Draft | None:
+    def draft(self, *, firing: bool, title: str | None, name: str, **more: Any) -> Draft | None:
         """The item, or None where it has mistakes."""
         key = self.fingerprint()
-        started = self.time("startsAt")
-        ended = None if firing else self.time("endsAt")
+        started = self.fields.time("startsAt")
+        ended = None if firing else self.fields.time("endsAt")
         if self.fields.errors or key is None:
             return None
         return Draft(
             item=self.fields.item,
             key=key,
-            title=shortened(title),
+            title=shortened(title) if title else None,
+            name=shortened(name),
             firing=firing,
             status=self.severity,
             project=self.labels.get("project"),
@@ -116,7 +117,7 @@ def parse_group(payload: Any, now: datetime, one: Callable[[Labelled], Draft | N
             parsed.errors.append(ItemError(number, "alerts", "should be an object"))
             continue
         alert = Labelled(number, data, payload, now)
-        draft = None if alert.fields.errors else one(alert)
+        draft = one(alert)
         if alert.fields.errors or draft is None:
             parsed.errors += alert.fields.errors
         else:
@@ -124,17 +125,10 @@ def parse_group(payload: Any, now: datetime, one: Callable[[Labelled], Draft | N
     return parsed
 
 
-def _words(fields: Fields, data: dict[str, Any], field: str) -> Words:
+def _words(data: dict[str, Any], field: str) -> Words:
     """A mapping of names to texts, on one line each."""
     value = data.get(field)
-    if value is None:
-        return {}
     if not isinstance(value, dict):
-        fields.wrong(field, "should be an object")
         return {}
-    if len(value) > MAX_LABELS:
-        fields.wrong(field, f"has more than {MAX_LABELS} entries")
-        return {}
-    inner = fields.part(field, value)
-    words = {name: inner.text(name) for name in value}
-    return {name: shortened(text, MAX_VALUE_LENGTH) for name, text in words.items() if text}
+    texts = ((clean(name), as_text(text)) for name, text in itertools.islice(value.items(), MAX_LABELS))
+    return {name: shortened(text, MAX_VALUE_LENGTH) for name, text in texts if name and text}

@@ -1,6 +1,6 @@
 """How the intake describes itself at `/intake/docs` and `/intake/openapi.json`.
 
-The bodies are read by the parsers, strictly and item by item; what stands here is for people and for generators.
+The bodies are read by the parsers, leniently and item by item; what stands here is for people and for generators.
 """
 
 from __future__ import annotations
@@ -10,36 +10,42 @@ from typing import Any
 from fastapi import Depends
 from fastapi.security import HTTPBearer
 
-from bot.intake.items import MAX_KEY_LENGTH, MAX_URL_LENGTH
+from bot.intake.items import MAX_URL_LENGTH
 
 _TOKEN = HTTPBearer(scheme_name="token", description="From: python run_bot.py token create", auto_error=False)
 _TEXT = {"type": "string"}
+_OPTIONAL_TEXT = {"type": ["string", "null"]}
 _TIME = {"type": ["string", "null"], "format": "date-time"}
 _URL = {"type": ["string", "null"], "format": "uri", "maxLength": MAX_URL_LENGTH}
 _LABELS = {"type": "object", "additionalProperties": _TEXT}
 
 _EVENT: dict[str, Any] = {
     "type": "object",
-    "required": ["dedup_key", "title"],
+    "required": ["dedup_key"],
     "properties": {
         "dedup_key": {
             "type": "string",
             "minLength": 1,
-            "maxLength": MAX_KEY_LENGTH,
-            "description": "The same for every word about the same alert.",
+            "description": "The same for every word about the same alert. Keys are of one project.",
         },
-        "title": {"type": "string", "minLength": 1, "description": "Longer than 255 characters is shortened."},
+        "title": {
+            "type": ["string", "null"],
+            "description": "Without it: the key. Longer than 255 characters is shortened.",
+        },
         "status": {"type": ["string", "null"], "enum": ["firing", "resolved", None], "default": "firing"},
         "severity": {"type": ["string", "null"], "enum": ["warning", "critical", None]},
-        "environment": {"type": ["string", "null"], "maxLength": 64},
+        "environment": _OPTIONAL_TEXT,
         "project": {
             "type": ["string", "null"],
-            "description": "Slug. Needed where the token is for the whole organization.",
+            "description": "Slug. Needed where the token is for the whole organization, save for an end.",
         },
         "team": {"type": ["string", "null"], "description": "Slug of the team that owns it."},
         "url": {**_URL, "description": "Where the alert can be looked at; http or https."},
-        "started_at": {**_TIME, "description": "With its zone. Without it: now."},
-        "ended_at": {**_TIME, "description": "With its zone. Without it: now."},
+        "description": _OPTIONAL_TEXT,
+        "links": {**_LABELS, "description": "Name to URL; shown."},
+        "labels": {**_LABELS, "description": "Name to text; shown."},
+        "started_at": {**_TIME, "description": "With its zone. Without it, or where it cannot be: now."},
+        "ended_at": {**_TIME, "description": "With its zone. Without it, or where it cannot be: now."},
     },
     "example": {
         "dedup_key": "db1-disk",

@@ -11,8 +11,8 @@ import re
 from datetime import datetime
 from typing import Any
 
-from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH
-from bot.intake.items import Draft, Fields, ItemError, Parsed, is_web_url, shortened
+from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH, MAX_TITLE_LENGTH
+from bot.intake.items import Draft, Fields, ItemError, Parsed, as_text, shortened
 from storage.values import Status
 
 METRIC_ALERT = "metric_alert"
@@ -51,12 +51,12 @@ def parse(payload: Any, now: datetime, resource: str) -> Parsed:
 
 def _metric_alert(payload: Fields) -> Draft | None:
     action = payload.choice("action", _METRIC_STATUS, required=True)
-    data = payload.object("data")
-    alert = data.object("metric_alert")
-    rule = alert.object("alert_rule")
+    data = payload.object("data", required=True)
+    alert = data.object("metric_alert", required=True)
+    rule = alert.object("alert_rule", required=True)
     # Sentry numbers each firing anew; the rule is what fires again.
-    key = rule.identifier("id")
-    title = rule.text("name") or data.text("description_title") or "Metric alert"
+    key = rule.key("id")
+    title = rule.text("name") or data.text("description_title")
     # Not date_started, which lies a window before and so may precede the last end.
     started, ended = alert.time("date_detected"), alert.time("date_closed")
     facts = _facts(
@@ -65,19 +65,19 @@ def _metric_alert(payload: Fields) -> Draft | None:
         Measures=rule.text("aggregate"),
         Details=data.text("description_text"),
     )
-    environment = _environment(rule.text("environment"))
+    environment = rule.text("environment", longest=MAX_ENVIRONMENT_LENGTH)
     if payload.errors or key is None or action is None:
         return None
     projects = alert.data.get("projects")
     return Draft(
         item=payload.item,
         key=f"metric:{key}",
-        title=shortened(title),
+        title=shortened(title) if title else None,
         firing=action != "resolved",
         status=_METRIC_STATUS[action],
-        project=_text(projects[0]) if isinstance(projects, list) and projects else None,
+        project=as_text(projects[0]) if isinstance(projects, list) and projects else None,
         environment=environment,
-        url=_web_url(data.data.get("web_url")),
+        url=data.url("web_url"),
         started=started,
         ended=ended if action == "resolved" else None,
         facts=facts,
@@ -86,25 +86,24 @@ def _metric_alert(payload: Fields) -> Draft | None:
 
 def _issue_alert(payload: Fields) -> Draft | None:
     payload.choice("action", ("triggered",), required=True)
-    data = payload.object("data")
-    event = data.object("event")
-    key = event.identifier("issue_id")
-    title = event.text("title", required=True)
+    data = payload.object("data", required=True)
+    event = data.object("event", required=True)
+    key = event.key("issue_id")
     started = event.time("datetime")
     facts = _facts(Rule=data.text("triggered_rule"), Where=event.text("culprit"))
-    environment = _environment(event.text("environment") or _tag(event.data, "environment"))
-    in_url = _PROJECT_IN_URL.search(_text(event.data.get("url")) or "")
+    environment = event.text("environment") or _tag(event.data, "environment")
+    in_url = _PROJECT_IN_URL.search(event.text("url") or "")
     if payload.errors or key is None:
         return None
     return Draft(
         item=payload.item,
         key=f"issue:{key}",
-        title=shortened(title or ""),
+        title=event.text("title", longest=MAX_TITLE_LENGTH),
         firing=True,
-        status=_LEVELS.get(_text(event.data.get("level")) or "", Status.OPEN),
+        status=_LEVELS.get(event.text("level") or "", Status.OPEN),
         project=in_url[1] if in_url else None,
-        environment=environment,
-        url=_web_url(event.data.get("web_url")),
+        environment=shortened(environment, MAX_ENVIRONMENT_LENGTH) if environment else None,
+        url=event.url("web_url"),
         started=started,
         facts=facts,
     )
@@ -114,19 +113,17 @@ def _issue(payload: Fields) -> Draft | None:
     """The end of an issue; its beginning is told by the alert rules that somebody chose."""
     if payload.text("action") not in _ISSUE_ENDS:
         return None
-    issue = payload.object("data").object("issue")
-    key = issue.identifier("id")
-    title = issue.text("title")
+    issue = payload.object("data", required=True).object("issue", required=True)
+    key = issue.key("id")
     if payload.errors or key is None:
         return None
-    project = issue.data.get("project")
     return Draft(
         item=payload.item,
         key=f"issue:{key}",
-        title=shortened(title or "Issue"),
+        title=issue.text("title", longest=MAX_TITLE_LENGTH),
         firing=False,
         status=Status.OPEN,
-        project=_text(project.get("slug")) if isinstance(project, dict) else None,
+        project=issue.object("project").text("slug"),
     )
 
 
@@ -137,21 +134,9 @@ def _facts(**facts: str | None) -> tuple[tuple[str, str], ...]:
     return tuple((name, shortened(value, MAX_FACT_LENGTH)) for name, value in facts.items() if value)
 
 
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _environment(value: str | None) -> str | None:
-    return shortened(value, MAX_ENVIRONMENT_LENGTH) if value else None
-
-
-def _web_url(value: Any) -> str | None:
-    return value if isinstance(value, str) and is_web_url(value) else None
-
-
 def _tag(event: dict[str, Any], name: str) -> str | None:
     tags = event.get("tags")
     for tag in tags if isinstance(tags, list) else []:
-        if isinstance(tag, list) and len(tag) == 2 and tag[0] == name and isinstance(tag[1], str):
-            return tag[1]
+        if isinstance(tag, list) and len(tag) == 2 and tag[0] == name:
+            return as_text(tag[1])
     return None

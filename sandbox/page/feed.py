@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -214,7 +215,7 @@ class Feed:
         while self._windows:
             state = {
                 "connected": shown.connected(platform),
-                "ahead": round(platform.clock.ahead),
+                "ahead": round(platform.clock.now() - time.time()),
                 "guide": platform.guide,
                 "problems": len(platform.problems),
             }

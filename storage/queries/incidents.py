@@ -160,18 +160,6 @@ def incident_head_by_id(connection: Connection, incident_id: int) -> IncidentHea
     return None if row is None else _head(row)
 
 
-def incident_by_dedup_key(connection: Connection, organization_id: int, dedup_key: str) -> IncidentHead | None:
-    """The newest incident of that key, closed or not, its row locked; None when the key is new."""
-    row = connection.execute(
-        select(*_HEAD_COLUMNS)
-        .where(Incident.organization_id == organization_id, Incident.dedup_key == dedup_key)
-        .order_by(Incident.id.desc())
-        .limit(1)
-        .with_for_update(key_share=True)
-    ).first()
-    return None if row is None else _head(row)
-
-
 # One statement, so that opening an incident is one round trip and a storm of them is few. DETECTED goes before
 # CREATED: where their dates are the same, the log goes by their ids.
 _OPEN = Prepared(
@@ -181,12 +169,15 @@ WITH counter AS (
   WHERE id = %(organization_id)s RETURNING last_identifier - cardinality(%(titles)s) AS base
 ), opened AS (
   INSERT INTO incident (organization_id, identifier, title, status, status_method, team_id, environment, url,
-                        dedup_key, source, details, date_started, date_detected, date_added)
+                        source, alert_project_id, alert_key, dedup_key, details, date_started, date_detected,
+                        date_added)
   SELECT %(organization_id)s, counter.base + w.n, w.title, w.status, w.method, w.team_id, w.environment, w.url,
-         w.dedup_key, w.source, w.details::jsonb, w.started, w.detected, %(now)s
-  FROM counter, unnest(%(titles)s, %(statuses)s, %(methods)s, %(teams)s, %(environments)s, %(urls)s, %(keys)s,
-                       %(sources)s, %(details)s, %(started)s, %(detected)s) WITH ORDINALITY
-       AS w(title, status, method, team_id, environment, url, dedup_key, source, details, started, detected, n)
+         w.source, w.alert_project_id, w.alert_key, w.dedup_key, w.details::jsonb, w.started, w.detected, %(now)s
+  FROM counter, unnest(%(titles)s, %(statuses)s, %(methods)s, %(teams)s, %(environments)s, %(urls)s, %(sources)s,
+                       %(alert_projects)s, %(alert_keys)s, %(dedup_keys)s, %(details)s, %(started)s, %(detected)s)
+       WITH ORDINALITY
+       AS w(title, status, method, team_id, environment, url, source, alert_project_id, alert_key, dedup_key, details,
+            started, detected, n)
   ORDER BY w.n
   RETURNING id, identifier, title, status, team_id, date_started
 ), concerned AS (
@@ -214,8 +205,10 @@ SELECT id, identifier FROM opened ORDER BY identifier
         "teams": "bigint[]",
         "environments": "text[]",
         "urls": "text[]",
-        "keys": "text[]",
         "sources": "text[]",
+        "alert_projects": "bigint[]",
+        "alert_keys": "text[]",
+        "dedup_keys": "text[]",
         "details": "text[]",
         "started": "timestamptz[]",
         "detected": "timestamptz[]",
@@ -226,6 +219,11 @@ SELECT id, identifier FROM opened ORDER BY identifier
         "now": "timestamptz",
     },
 )
+
+
+def details_json(links: Sequence[tuple[str, str]], facts: Sequence[tuple[str, str]]) -> str | None:
+    """What else an alert said, as it is stored."""
+    return json.dumps({"links": links, "facts": facts}) if links or facts else None
 
 
 def open_incidents(
@@ -239,7 +237,7 @@ def open_incidents(
     """New incidents with the organization's next identifiers, their DETECTED and CREATED, and who must learn.
 
     The organization's row stays locked until the transaction ends, which is what keeps identifiers without
-    gaps and repeats. Raises Contended, and IntegrityError for a dedup key that an unclosed incident has.
+    gaps and repeats. Raises Contended, and IntegrityError for an alert that has an unclosed incident.
     """
     rows = _OPEN.rows(
         connection,
@@ -251,11 +249,11 @@ def open_incidents(
             "teams": [one.team_id for one in new],
             "environments": [one.environment for one in new],
             "urls": [one.url for one in new],
-            "keys": [one.dedup_key for one in new],
             "sources": [one.source for one in new],
-            "details": [
-                json.dumps({"links": one.links, "facts": one.facts}) if one.links or one.facts else None for one in new
-            ],
+            "alert_projects": [one.alert_key and one.alert_key.project_id for one in new],
+            "alert_keys": [one.alert_key and one.alert_key.key for one in new],
+            "dedup_keys": [one.dedup_key for one in new],
+            "details": [details_json(one.links, one.facts) for one in new],
             "started": [one.date_started for one in new],
             "detected": [one.date_detected for one in new],
             "numbers": [number for number, one in enumerate(new, 1) for _ in one.project_ids],
@@ -341,11 +339,13 @@ def teams_of_projects(connection: Connection, project_ids: Sequence[int]) -> set
     }
 
 
-def give_up_dedup_key_if_taken(connection: Connection, incident_id: int) -> None:
-    """Before a closed incident opens again: where its alert has meanwhile opened another, the key stays there."""
+def give_up_alert_if_taken(connection: Connection, incident_id: int) -> None:
+    """Before a closed incident opens again: where its alert has meanwhile opened another, the alert stays there."""
     connection.exec_driver_sql(
-        "UPDATE incident i SET dedup_key = NULL WHERE i.id = %(id)s AND EXISTS"
-        " (SELECT FROM incident o WHERE o.organization_id = i.organization_id AND o.dedup_key = i.dedup_key"
+        "UPDATE incident i SET alert_project_id = NULL, alert_key = NULL, dedup_key = NULL"
+        " WHERE i.id = %(id)s AND EXISTS"
+        " (SELECT FROM incident o WHERE o.organization_id = i.organization_id AND o.source = i.source"
+        " AND o.alert_key = i.alert_key AND o.alert_project_id = i.alert_project_id"
         " AND o.status <> 2 AND o.id <> i.id)",
         {"id": incident_id},
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,8 +11,9 @@ from sqlalchemy import Connection, select, update
 
 from storage.models import IntakeToken, Team
 from storage.prepared import Prepared
-from storage.rows import IncidentHead
-from storage.values import Status, StatusMethod
+from storage.queries.incidents import details_json
+from storage.rows import AlertKey, AlertWords, IncidentHead
+from storage.values import NO_TEAM, Status, StatusMethod
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Token:
     token_hash: str | None
     secret_encrypted: str | None
     last_used: datetime | None
+    last_refused: datetime | None  # when the last delivery was refused; None: all of it was taken
     incidents: bool  # whether the organization has incidents switched on
 
 
@@ -42,12 +44,14 @@ class Token:
 class Memory:
     """What an alert has said of itself so far; its row is held locked."""
 
-    dedup_key: str
-    incident_id: int | None
-    status: Status | None  # the severity that it last fired with
-    fired: datetime | None  # when the latest firing began, if the alert said so
-    resolved: datetime | None  # when the latest one ended
-    resolved_received: datetime | None  # when that was told
+    alert: AlertKey
+    dedup_key: str  # what the version before knows it by
+    incident_id: int | None = None
+    status: Status | None = None  # the severity that it last fired with
+    fired: datetime | None = None  # when the latest firing began, if the alert said so
+    resolved: datetime | None = None  # when it ended, once that was told
+    resolved_received: datetime | None = None  # when that was told
+    resolved_started: datetime | None = None  # when the firing that ended began, if its end said so
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +59,13 @@ class AlertIncident:
     """An alert's incident; its row is held locked."""
 
     head: IncidentHead
-    dedup_key: str | None
     method: StatusMethod  # what set its present status
-    project_ids: frozenset[int]
+    words: AlertWords  # what it shows
 
 
 _TOKEN = """
-SELECT t.id, t.organization_id, t.source, t.token_hash, t.secret_encrypted, t.last_used, o.incidents,
-       p.id, p.slug, p.quiet_minutes
+SELECT t.id, t.organization_id, t.source, t.token_hash, t.secret_encrypted, t.last_used, t.last_refused,
+       o.incidents, p.id, p.slug, p.quiet_minutes
 FROM intake_token t JOIN organization o ON o.id = t.organization_id LEFT JOIN project p ON p.id = t.project_id
 WHERE t.date_revoked IS NULL AND """
 _TOKEN_BY_HASH = Prepared(_TOKEN + "t.token_hash = %(token_hash)s", {"token_hash": "text"})
@@ -82,14 +85,21 @@ def token_by_id(connection: Connection, token_id: int) -> Token | None:
 def _token(row: tuple[Any, ...] | None) -> Token | None:
     if row is None:
         return None
-    id_, organization_id, source, hashed, sealed, last_used, incidents, project_id, slug, quiet = row
+    id_, organization_id, source, hashed, sealed, last_used, last_refused, incidents, project_id, slug, quiet = row
     project = None if project_id is None else ProjectFacts(project_id, slug, timedelta(minutes=quiet))
-    return Token(id_, organization_id, project, source, hashed, sealed, last_used, incidents)
+    return Token(id_, organization_id, project, source, hashed, sealed, last_used, last_refused, incidents)
 
 
 def mark_used(connection: Connection, token_id: int, now: datetime) -> None:
     """Records that a token was used."""
     connection.execute(update(IntakeToken).where(IntakeToken.id == token_id).values(last_used=now))
+
+
+def mark_refused(connection: Connection, token_id: int, when: datetime | None, why: str | None) -> None:
+    """Records that a token's last delivery was refused, and why; with None, that all of it was taken."""
+    connection.execute(
+        update(IntakeToken).where(IntakeToken.id == token_id).values(last_refused=when, last_refusal=why)
+    )
 
 
 _PROJECTS = Prepared(
@@ -119,46 +129,90 @@ def team_ids(connection: Connection, organization_id: int, slugs: Collection[str
 # alerts wait for each other instead of deadlocking.
 _HOLD = Prepared(
     """
-INSERT INTO alert_memory AS m (organization_id, dedup_key, heard)
-SELECT %(organization_id)s, key, %(now)s FROM unnest(%(keys)s) AS k(key) ORDER BY key
-ON CONFLICT (organization_id, dedup_key) DO UPDATE SET heard = EXCLUDED.heard
-RETURNING m.dedup_key, m.incident_id, m.status, m.fired, m.resolved, m.resolved_received
+INSERT INTO alert_memory AS m (organization_id, source, project_id, alert_key, dedup_key, heard)
+SELECT %(organization_id)s, k.source, k.project_id, k.key,
+       CASE WHEN EXISTS (SELECT FROM alert_memory o
+                         WHERE o.organization_id = %(organization_id)s AND o.dedup_key = k.dedup_key OFFSET 0)
+            THEN k.own_dedup_key ELSE k.dedup_key END,
+       %(now)s
+FROM unnest(%(sources)s, %(projects)s, %(keys)s, %(dedup_keys)s, %(own_dedup_keys)s)
+     AS k(source, project_id, key, dedup_key, own_dedup_key)
+ORDER BY k.source, k.project_id, k.key
+ON CONFLICT (organization_id, source, alert_key, project_id) DO UPDATE SET heard = EXCLUDED.heard
+RETURNING m.source, m.project_id, m.alert_key, m.dedup_key, m.incident_id, m.status, m.fired, m.resolved,
+          m.resolved_received, m.resolved_started
 """,
-    {"organization_id": "bigint", "keys": "text[]", "now": "timestamptz"},
+    {
+        "organization_id": "bigint",
+        "sources": "text[]",
+        "projects": "bigint[]",
+        "keys": "text[]",
+        "dedup_keys": "text[]",
+        "own_dedup_keys": "text[]",
+        "now": "timestamptz",
+    },
 )
 
 
-def hold_memories(tx: Connection, organization_id: int, keys: Iterable[str], now: datetime) -> dict[str, Memory]:
-    """The memories of these alerts by key, empty ones made where there are none, held until the end.
+def hold_memories(
+    tx: Connection, organization_id: int, alerts: Iterable[AlertKey], now: datetime
+) -> dict[AlertKey, Memory]:
+    """The memories of these alerts, empty ones made where there are none, held until the transaction ends.
 
-    They are noted as heard of now.
+    They are noted as heard of now. Raises IntegrityError where another transaction makes one that looks the same to
+    the version before, which a second try finds.
     """
-    rows = _HOLD.rows(tx, {"organization_id": organization_id, "keys": sorted(set(keys)), "now": now})
-    return {
-        key: Memory(key, incident, None if status is None else Status(status), fired, resolved, received)
-        for key, incident, status, fired, resolved, received in rows
-    }
+    wanted = sorted(set(alerts))
+    first: dict[str, AlertKey] = {}  # of those of this batch that look the same to the version before
+    for alert in wanted:
+        first.setdefault(alert.dedup_key, alert)
+    rows = _HOLD.rows(
+        tx,
+        {
+            "organization_id": organization_id,
+            "sources": [alert.source for alert in wanted],
+            "projects": [alert.project_id for alert in wanted],
+            "keys": [alert.key for alert in wanted],
+            "dedup_keys": [
+                alert.dedup_key if first[alert.dedup_key] == alert else alert.own_dedup_key for alert in wanted
+            ],
+            "own_dedup_keys": [alert.own_dedup_key for alert in wanted],
+            "now": now,
+        },
+    )
+    held = {}
+    for source, project_id, key, dedup_key, incident, status, *times in rows:
+        alert = AlertKey(source, project_id, key)
+        held[alert] = Memory(alert, dedup_key, incident, None if status is None else Status(status), *times)
+    return held
 
 
 # The rows are there. As an UPDATE it would be planned once, on a table that is still small, to read all of it.
 _KEEP = Prepared(
     """
-INSERT INTO alert_memory AS m (organization_id, dedup_key, incident_id, status, fired, resolved, resolved_received)
+INSERT INTO alert_memory AS m (organization_id, source, project_id, alert_key, dedup_key, incident_id, status, fired,
+                               resolved, resolved_received, resolved_started)
 SELECT %(organization_id)s, k.*
-FROM unnest(%(keys)s, %(incidents)s, %(statuses)s, %(fired)s, %(resolved)s, %(received)s) AS k
-ON CONFLICT (organization_id, dedup_key) DO UPDATE
+FROM unnest(%(sources)s, %(projects)s, %(keys)s, %(dedup_keys)s, %(incidents)s, %(statuses)s, %(fired)s, %(resolved)s,
+            %(received)s, %(resolved_started)s) AS k
+ON CONFLICT (organization_id, source, alert_key, project_id) DO UPDATE
 SET incident_id = EXCLUDED.incident_id, status = EXCLUDED.status, fired = EXCLUDED.fired,
-    resolved = EXCLUDED.resolved, resolved_received = EXCLUDED.resolved_received
-RETURNING m.dedup_key
+    resolved = EXCLUDED.resolved, resolved_received = EXCLUDED.resolved_received,
+    resolved_started = EXCLUDED.resolved_started
+RETURNING m.alert_key
 """,
     {
         "organization_id": "bigint",
+        "sources": "text[]",
+        "projects": "bigint[]",
         "keys": "text[]",
+        "dedup_keys": "text[]",
         "incidents": "bigint[]",
         "statuses": "smallint[]",
         "fired": "timestamptz[]",
         "resolved": "timestamptz[]",
         "received": "timestamptz[]",
+        "resolved_started": "timestamptz[]",
     },
 )
 
@@ -171,12 +225,16 @@ def keep_memories(tx: Connection, organization_id: int, memories: Collection[Mem
         tx,
         {
             "organization_id": organization_id,
-            "keys": [m.dedup_key for m in memories],
+            "sources": [m.alert.source for m in memories],
+            "projects": [m.alert.project_id for m in memories],
+            "keys": [m.alert.key for m in memories],
+            "dedup_keys": [m.dedup_key for m in memories],
             "incidents": [m.incident_id for m in memories],
             "statuses": [None if m.status is None else int(m.status) for m in memories],
             "fired": [m.fired for m in memories],
             "resolved": [m.resolved for m in memories],
             "received": [m.resolved_received for m in memories],
+            "resolved_started": [m.resolved_started for m in memories],
         },
     )
 
@@ -186,50 +244,128 @@ def keep_memories(tx: Connection, organization_id: int, memories: Collection[Mem
 # planner reads every unclosed incident of the organization as long as there are few.
 _INCIDENTS = Prepared(
     """
-SELECT i.id, i.identifier, i.title, i.status, i.status_before_closing, i.date_started, i.date_closed, i.dedup_key,
-       i.status_method, ARRAY(SELECT ip.project_id FROM incident_project ip WHERE ip.incident_id = i.id)
+SELECT i.id, i.identifier, i.title, i.status, i.status_before_closing, i.date_started, i.date_closed,
+       i.source, i.alert_project_id, i.alert_key, i.status_method, i.team_id, i.environment, i.url, i.details
 FROM incident i
 WHERE i.id = ANY(%(ids)s || ARRAY(
     SELECT o.id
-    FROM unnest(%(keys)s) AS k(dedup_key), LATERAL (
+    FROM unnest(%(sources)s, %(projects)s, %(keys)s) AS k(source, project_id, key), LATERAL (
         SELECT id FROM incident
-        WHERE organization_id = %(organization_id)s AND dedup_key = k.dedup_key AND status <> 2
+        WHERE organization_id = %(organization_id)s AND source = k.source AND alert_key = k.key
+          AND alert_project_id = k.project_id AND status <> 2
         OFFSET 0
     ) o
 ))
 ORDER BY i.id
 FOR NO KEY UPDATE OF i
 """,
-    {"organization_id": "bigint", "keys": "text[]", "ids": "bigint[]"},
+    {
+        "organization_id": "bigint",
+        "sources": "text[]",
+        "projects": "bigint[]",
+        "keys": "text[]",
+        "ids": "bigint[]",
+    },
 )
 
 
-def hold_incidents(tx: Connection, organization_id: int, memories: Collection[Memory]) -> dict[str, AlertIncident]:
-    """The incidents of these alerts by dedup key, held until the transaction ends."""
+def hold_incidents(tx: Connection, organization_id: int, memories: Collection[Memory]) -> dict[AlertKey, AlertIncident]:
+    """The incidents of these alerts, held until the transaction ends."""
     rows = _INCIDENTS.rows(
         tx,
         {
             "organization_id": organization_id,
-            "keys": [memory.dedup_key for memory in memories],
+            "sources": [memory.alert.source for memory in memories],
+            "projects": [memory.alert.project_id for memory in memories],
+            "keys": [memory.alert.key for memory in memories],
             "ids": [memory.incident_id for memory in memories if memory.incident_id is not None],
         },
     )
     by_id: dict[int, AlertIncident] = {}
-    unclosed: dict[str, AlertIncident] = {}
-    for id_, identifier, title, status, before, started, closed, key, method, project_ids in rows:
+    unclosed: dict[AlertKey, AlertIncident] = {}
+    for id_, identifier, title, status, before, started, closed, source, project_id, key, method, *words in rows:
         head = IncidentHead(
             id_, identifier, title, Status(status), None if before is None else Status(before), started, closed
         )
-        found = AlertIncident(head, key, StatusMethod(method), frozenset(project_ids))
+        found = AlertIncident(head, StatusMethod(method), _words(title, *words))
         by_id[id_] = found
         if head.status is not Status.CLOSED and key is not None:
-            unclosed[key] = found
+            unclosed[AlertKey(source, project_id, key)] = found
     result = {}
     for memory in memories:
-        incident = unclosed.get(memory.dedup_key) or by_id.get(memory.incident_id or 0)
+        incident = unclosed.get(memory.alert) or by_id.get(memory.incident_id or 0)
         if incident is not None:
-            result[memory.dedup_key] = incident
+            result[memory.alert] = incident
     return result
+
+
+def _words(
+    title: str, team_id: int | None, environment: str | None, url: str | None, details: dict[str, Any] | None
+) -> AlertWords:
+    said = details or {}
+    return AlertWords(
+        title=title,
+        team_id=team_id,
+        environment=environment,
+        url=url,
+        links=tuple((name, url) for name, url in said.get("links", ())),
+        facts=tuple((name, text) for name, text in said.get("facts", ())),
+    )
+
+
+_SET_WORDS = """
+WITH said AS (
+  SELECT * FROM unnest(%(ids)s::bigint[], %(titles)s::text[], %(teams)s::bigint[], %(environments)s::text[],
+                       %(urls)s::text[], %(details)s::text[]) AS s(id, title, team_id, environment, url, details)
+), listed AS (
+  UPDATE incident_project ip SET title = s.title, team_id = coalesce(s.team_id, %(no_team)s)
+  FROM said s WHERE ip.incident_id = s.id
+)
+UPDATE incident i
+SET title = s.title, team_id = s.team_id, environment = s.environment, url = s.url, details = s.details::jsonb
+FROM said s WHERE i.id = s.id
+"""
+
+
+def set_words(tx: Connection, words: Mapping[int, AlertWords]) -> None:
+    """Writes what these incidents, which are held and not closed, show of what their alerts said."""
+    tx.exec_driver_sql(
+        _SET_WORDS,
+        {
+            "ids": list(words),
+            "titles": [one.title for one in words.values()],
+            "teams": [one.team_id for one in words.values()],
+            "environments": [one.environment for one in words.values()],
+            "urls": [one.url for one in words.values()],
+            "details": [details_json(one.links, one.facts) for one in words.values()],
+            "no_team": NO_TEAM,
+        },
+    )
+
+
+# One after the other, because for all of them at once the planner reads every incident as long as there are few.
+_PROJECTS_OF_KEYS = Prepared(
+    """
+SELECT k.key,
+       ARRAY(SELECT i.alert_project_id FROM incident i
+             WHERE i.organization_id = %(organization_id)s AND i.source = %(source)s AND i.alert_key = k.key
+               AND i.status <> 2 LIMIT 2),
+       ARRAY(SELECT m.project_id FROM alert_memory m
+             WHERE m.organization_id = %(organization_id)s AND m.source = %(source)s AND m.alert_key = k.key LIMIT 2)
+FROM unnest(%(keys)s) AS k(key)
+""",
+    {"organization_id": "bigint", "source": "text", "keys": "text[]"},
+)
+
+
+def projects_of_keys(
+    connection: Connection, organization_id: int, source: str, keys: Collection[str]
+) -> dict[str, tuple[list[int], list[int]]]:
+    """For each key the projects with an unclosed incident of that key, and those with an alert of it; at most two."""
+    rows = _PROJECTS_OF_KEYS.rows(
+        connection, {"organization_id": organization_id, "source": source, "keys": list(keys)}
+    )
+    return {key: (unclosed, known) for key, unclosed, known in rows}
 
 
 # No index on `heard`: it would be written with every delivery, and this looks through the table once in a while.

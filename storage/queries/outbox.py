@@ -63,6 +63,20 @@ def changed(
     written(tx, of_alert=of_alert)
 
 
+def redraw_cards(tx: Connection, incident_ids: Collection[int], now: datetime) -> None:
+    """What alerts say of these incidents has changed: only their cards show it."""
+    tx.exec_driver_sql(
+        "WITH cards AS (UPDATE post SET wanted_version = wanted_version + 1, due_at = CASE"
+        "  WHEN wanted_version > drawn_version THEN due_at"
+        "  ELSE %(now)s + make_interval(secs => %(settles)s) END"
+        "  WHERE incident_id = ANY(%(incident_ids)s) AND kind = 'card')"
+        " INSERT INTO outbox (incident_id, of_alert, date_added)"
+        " SELECT unnest(%(incident_ids)s), true, %(now)s::timestamptz",
+        {"incident_ids": sorted(incident_ids), "now": now, "settles": CARD_SETTLES_S},
+    )
+    written(tx, of_alert=True)
+
+
 def written(tx: Connection, *, of_alert: bool = False) -> None:
     """Has delivery woken once this transaction has committed; at once, unless only alerts made what it changed."""
     tx.info[OUTBOX_WRITTEN] = tx.info.get(OUTBOX_WRITTEN, False) or not of_alert

@@ -13,7 +13,6 @@ from bot.incidents import lifecycle
 from bot.incidents.access import Access
 from storage.models import AlertMemory, Incident, IncidentActivity, IntakeToken, Member, Organization, Outbox, Project
 from storage.queries import intake
-from storage.queries.incidents import incident_by_dedup_key
 from storage.values import ActivityType, Role, Status, StatusMethod
 from tests.intake.conftest import START, Bench
 
@@ -212,12 +211,26 @@ def test_what_a_person_closed_stays_closed_and_firing_again_opens_another(bench:
     by_hand(bench, 1, Status.CLOSED)
     before = log(bench)
     bench.later(minutes=1)
-    bench.post(token, resolved())
-    bench.post(token, {**CPU, "started_at": at(0)})
-    assert log(bench) == before, "neither its late end nor a repetition changes anything"
-    bench.later(minutes=2)
-    assert bench.post(token, {**CPU, "started_at": at(3)}).json()["accepted"] == [2]
+    for _ in range(2):
+        bench.post(token, {**CPU, "started_at": at(0), "title": "CPU is hotter"})
+    assert log(bench) == before, "a repetition changes nothing"
+    assert bench.incidents()[0][1] == "CPU is hot"
+    assert bench.post(token, {**CPU, "started_at": at(0.5)}).json()["accepted"] == [2], "a new start"
     assert bench.statuses() == [Status.CLOSED, Status.OPEN]
+
+
+def test_what_a_person_closed_fires_anew_once_its_alert_has_ended(bench: Bench) -> None:
+    token = bench.token()
+    bench.post(token, {**CPU, "started_at": at(0)})
+    bench.later(minutes=1)
+    by_hand(bench, 1, Status.CLOSED)
+    before = log(bench)
+    bench.post(token, resolved(ended_at=at(-5)))
+    bench.post(token, {**CPU, "started_at": at(0)})
+    assert log(bench) == before, "the end of an earlier firing is not its end"
+    bench.post(token, resolved())
+    assert log(bench) == before, "its end changes nothing"
+    assert bench.post(token, {**CPU, "started_at": at(0)}).json()["accepted"] == [2]
 
 
 def test_an_alert_without_times_that_fires_after_a_person_closed_opens_another(bench: Bench) -> None:
@@ -234,8 +247,9 @@ def test_what_a_person_reopened_is_closed_by_the_next_end_and_not_by_an_old_one(
     bench.post(token, resolved(ended_at=at(10)))
     by_hand(bench, 1, Status.OPEN)
     bench.post(token, resolved(ended_at=at(10)))
-    bench.post(token, {**CPU, "started_at": at(0), "severity": "critical"})
     assert bench.statuses() == [Status.OPEN]
+    bench.post(token, {**CPU, "started_at": at(0), "severity": "critical"})
+    assert bench.statuses() == [Status.CRITICAL], "it says that it fires"
     bench.post(token, resolved(ended_at=at(40)))
     assert bench.statuses() == [Status.CLOSED]
 
@@ -243,11 +257,25 @@ def test_what_a_person_reopened_is_closed_by_the_next_end_and_not_by_an_old_one(
 def test_an_end_that_overtook_its_beginning_opens_no_ghost(bench: Bench) -> None:
     token = bench.token()
     assert bench.post(token, resolved(started_at=at(-20), ended_at=at(-10))).json()["accepted"] == []
-    bench.later(minutes=4)
+    bench.later(seconds=20)
     bench.post(token, {**CPU, "started_at": at(-20)})
     assert bench.incidents() == []
-    bench.post(token, {**CPU, "started_at": at(2)})
+    bench.post(token, {**CPU, "started_at": at(-9)})
     assert bench.statuses() == [Status.OPEN], "what began after that end is real"
+
+
+def test_a_later_firing_is_overtaken_by_its_end_too(bench: Bench) -> None:
+    token = bench.token()
+    bench.later(hours=1)
+    bench.post(token, {**CPU, "started_at": at(0)})
+    bench.post(token, resolved(started_at=at(0), ended_at=at(10)))
+    bench.post(token, resolved(started_at=at(20), ended_at=at(30)))
+    bench.later(seconds=20)
+    bench.post(token, {**CPU, "started_at": at(20)})
+    assert bench.statuses() == [Status.CLOSED]
+    bench.later(seconds=20)
+    bench.post(token, {**CPU, "started_at": at(20)})
+    assert bench.statuses() == [Status.CLOSED, Status.OPEN], "what still fires half a minute later is real"
 
 
 def test_without_times_an_end_overtakes_by_seconds_only(bench: Bench) -> None:
@@ -261,15 +289,39 @@ def test_without_times_an_end_overtakes_by_seconds_only(bench: Bench) -> None:
     assert bench.statuses() == [Status.OPEN]
 
 
-def test_an_alert_told_again_long_after_its_end_is_real(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    ("after", "statuses"),
+    [
+        (timedelta(0), [Status.OPEN]),
+        (timedelta(minutes=4), [Status.OPEN]),
+        (timedelta(minutes=6), [Status.CLOSED, Status.OPEN]),
+        (timedelta(hours=5), [Status.CLOSED, Status.OPEN]),
+    ],
+)
+def test_an_alert_that_fires_after_its_end_with_its_first_start_is_real(
+    bench: Bench, after: timedelta, statuses: list[Status]
+) -> None:
     # Alertmanager ends an alert whose Prometheus it has lost, and tells it with its first start when it is back.
     token = bench.token()
     bench.post(token, {**CPU, "started_at": at(0)})
     bench.later(minutes=20)
-    bench.post(token, resolved(started_at=at(0), ended_at=at(19)))
-    bench.later(minutes=10)
+    bench.post(token, resolved(started_at=at(0), ended_at=at(20)))
+    bench.now += after
     bench.post(token, {**CPU, "started_at": at(0)})
-    assert bench.statuses() == [Status.CLOSED, Status.OPEN]
+    assert bench.statuses() == statuses
+    bench.later(minutes=1)
+    bench.post(token, resolved(started_at=at(0)))
+    assert bench.statuses() == [Status.CLOSED] * len(statuses)
+
+
+def test_an_earlier_start_after_the_end_is_real_too(bench: Bench) -> None:
+    """As of two Prometheus that both tell of it: one is lost, and the other one had begun before."""
+    token = bench.token()
+    bench.post(token, {**CPU, "started_at": at(-1)})
+    bench.post(token, resolved())
+    bench.later(minutes=1)
+    bench.post(token, {**CPU, "started_at": at(-2)})
+    assert bench.statuses() == [Status.OPEN]
 
 
 def test_a_batch_is_taken_in_its_order(bench: Bench) -> None:
@@ -279,12 +331,12 @@ def test_a_batch_is_taken_in_its_order(bench: Bench) -> None:
 
 
 def test_one_bad_item_does_not_lose_the_good_ones(bench: Bench) -> None:
-    items = [CPU, {"title": "no key"}, "text", FULL, {**FULL, "team": "nobody", "dedup_key": "x"}]
+    items = [CPU, {"title": "no key"}, "text", FULL, {**FULL, "project": "none", "dedup_key": "x"}]
     answer = bench.post(bench.token(), items)
     assert answer.status_code == 202
     body = answer.json()
     assert body["accepted"] == [1, 2]
-    assert [(e["item"], e["field"]) for e in body["errors"]] == [(1, "dedup_key"), (2, "body"), (4, "team")]
+    assert [(e["item"], e["field"]) for e in body["errors"]] == [(1, "dedup_key"), (2, "body"), (4, "project")]
 
 
 @pytest.mark.parametrize(
@@ -292,46 +344,22 @@ def test_one_bad_item_does_not_lose_the_good_ones(bench: Bench) -> None:
     [
         ("dedup_key", None, "missing"),
         ("dedup_key", "", "empty"),
-        ("dedup_key", 7, "text"),
-        ("dedup_key", "x" * 256, "255"),
-        ("dedup_key", "a\0b", "no text"),
-        ("title", None, "missing"),
-        ("title", " \n", "empty"),
-        ("title", ["x"], "text"),
-        ("title", "a\ud800b", "no text"),
+        ("dedup_key", " \0\x7f\ud800", "empty"),
         ("status", "acknowledged", "firing or resolved"),
         ("status", True, "firing or resolved"),
-        ("severity", "fatal", "warning or critical"),
-        ("severity", 1, "warning or critical"),
-        ("environment", "x" * 65, "64"),
-        ("environment", {}, "text"),
-        ("team", "nobody", "no team nobody"),
-        ("team", 1, "text"),
         ("project", "catalogue", "checkout alone"),
-        ("url", "javascript:alert(1)", "http"),
-        ("url", "https://", "http"),
-        ("url", "http://h/a|b>", "http"),
-        ("url", "https://h/" + "x" * 2000, "2000"),
-        ("started_at", "yesterday", "zone"),
-        ("started_at", "2026-11-01T09:30:00", "zone"),
-        ("started_at", 1793525400, "zone"),
-        ("started_at", "0001-01-01T00:00:00Z", "year 2000"),
-        ("started_at", "2027-11-01T09:30:00Z", "future"),
-        ("started_at", "9999-12-31T23:59:59-23:00", "zone"),
-        ("ended_at", "2026-11-31T09:30:00Z", "zone"),
-        ("ended_at", "2020-01-01T00:00:00Z", "before started_at"),
+        ("project", "no such project", "checkout alone"),
     ],
 )
-def test_a_wrong_field_is_named_and_nothing_is_changed(bench: Bench, field: str, value: Any, hint: str) -> None:
-    answer = bench.client.post(
-        "/intake/events",
-        content=json.dumps({**FULL, field: value}),
-        headers={"Authorization": f"Bearer {bench.token()}"},
-    )
+def test_what_nobody_could_tell_apart_is_named_and_nothing_is_changed(
+    bench: Bench, field: str, value: Any, hint: str
+) -> None:
+    answer = bench.post_text(bench.token(), json.dumps({**FULL, field: value}))
     assert answer.status_code == 422
     (error,) = answer.json()["errors"]
     assert (error["item"], error["field"]) == (0, field)
     assert hint in error["message"]
+    assert "no such project" not in error["message"], "what was sent is not repeated"
     assert bench.incidents() == []
 
 
@@ -345,7 +373,7 @@ def test_a_long_title_is_shortened_and_markup_is_kept_as_text(bench: Bench) -> N
 
 def test_a_token_of_the_organization_lets_the_alert_name_its_project(bench: Bench) -> None:
     token = bench.token(project=None)
-    for payload, hint in ((CPU, "is missing"), ({**CPU, "project": "none"}, "no project none")):
+    for payload, hint in ((CPU, "is missing"), ({**CPU, "project": "none"}, "no project")):
         answer = bench.post(token, payload)
         assert answer.status_code == 422
         assert answer.json()["errors"][0]["field"] == "project"
@@ -353,18 +381,6 @@ def test_a_token_of_the_organization_lets_the_alert_name_its_project(bench: Benc
     assert bench.post(token, {**CPU, "project": "catalogue"}).json()["accepted"] == [1]
     assert bench.post(token, resolved()).json()["accepted"] == [1], "an end need not name it"
     assert bench.statuses() == [Status.CLOSED]
-
-
-def test_a_key_of_another_projects_open_incident_is_refused(bench: Bench) -> None:
-    bench.post(bench.token("checkout"), CPU)
-    other = bench.token("catalogue")
-    for payload in (CPU, resolved()):
-        answer = bench.post(other, payload)
-        assert answer.status_code == 422
-        assert answer.json()["errors"][0]["field"] == "dedup_key"
-    assert bench.statuses() == [Status.OPEN]
-    bench.post(bench.token("checkout"), resolved())
-    assert bench.post(other, CPU).json()["accepted"] == [2], "a closed one of another project is not reopened"
 
 
 def test_an_alert_finds_the_incident_that_a_person_reopened(bench: Bench) -> None:
@@ -401,13 +417,6 @@ def test_the_use_of_a_token_is_recorded(bench: Bench) -> None:
     bench.post(token, CPU)
     with bench.store.read() as connection:
         assert connection.scalar(used) == START + timedelta(seconds=61)
-
-
-def test_the_key_leads_to_the_newest_incident(bench: Bench) -> None:
-    bench.post(bench.token(), CPU)
-    with bench.store.write() as tx:
-        found = incident_by_dedup_key(tx, ada(bench).organization_id, "cpu")
-    assert found is not None
 
 
 def remembered(bench: Bench) -> set[str]:

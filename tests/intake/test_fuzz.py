@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 
 from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH, MAX_TITLE_LENGTH
 from bot.intake import alertmanager, events, grafana, sentry
-from bot.intake.items import MAX_URL_LENGTH, Parsed, Unreadable, decode, is_web_url
+from bot.intake.items import MAX_URL_LENGTH, Parsed, Unreadable, clean, decode, is_web_url
+from bot.intake.labelled import MAX_LINK_LENGTH
 from bot.intake.tokens import Source
 from tests.intake.conftest import START, Bench
 from tests.intake.test_events import FULL
@@ -79,18 +81,20 @@ def _well_formed(parsed: Parsed) -> None:
     for error in parsed.errors:
         assert error.field and error.message
     for draft in parsed.drafts:
-        assert 0 < len(draft.title) <= MAX_TITLE_LENGTH
+        assert draft.title is None or 0 < len(draft.title) <= MAX_TITLE_LENGTH
         assert 0 < len(draft.key) <= 255
         assert draft.environment is None or len(draft.environment) <= MAX_ENVIRONMENT_LENGTH
         for moment in (draft.started, draft.ended):
             assert moment is None or (moment.tzinfo is UTC and moment.year >= 2000)
-        urls = [draft.url, *(url for _, url in draft.links)]
-        assert all(url is None or (is_web_url(url) and len(url) <= MAX_URL_LENGTH) for url in urls)
-        words = [draft.key, draft.title, draft.environment, draft.project, draft.team]
-        words += [*urls, *(text for pair in draft.facts for text in pair)]
-        for text in filter(None, words):
-            assert "\0" not in text
-            text.encode()
+        assert draft.url is None or len(draft.url) <= MAX_URL_LENGTH
+        pairs = [*(draft.links or ()), *(draft.facts or ())]
+        urls = [draft.url, *(url for _, url in draft.links or ())]
+        assert all(url is None or (is_web_url(url) and len(url) <= MAX_LINK_LENGTH) for url in urls)
+        words = [draft.key, draft.title, draft.environment, draft.project, draft.team, draft.url]
+        words += [text for pair in pairs for text in pair]
+        for text in words:
+            assert text is None or text == clean(text) != ""
+            assert text is None or not any(unicodedata.category(one) in ("Cc", "Cs") for one in text)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +131,7 @@ def test_over_http_every_delivery_is_answered_in_words(bench: Bench, data: st.Da
     source = data.draw(st.sampled_from([Source.EVENTS, Source.ALERTMANAGER, Source.GRAFANA]))
     payloads = {Source.EVENTS: EVENTS}.get(source) or sample(source.value)
     payload = data.draw(JSON | bent(payloads))
-    bench.go_to(max(bench.now, START))
+    bench.now = max(bench.now, START)
     answer = bench.client.post(
         f"/intake/{source}",
         content=json.dumps(payload),

@@ -74,9 +74,9 @@ def test_alertmanagers_deliveries_open_and_close_one_incident_for_each_alert(ben
     links = dict(bench.details()["links"])
     assert links["Runbook"] == "https://runbooks.test/disk"
     assert links["Silence"].startswith("http://alerts.example:9093/#/silences/new?filter=%7Balertname%3D%22DiskFull%22")
-    for delivery in sample("alertmanager"):
-        bench.post(am, delivery, path=ALERTMANAGER)
-    assert [status for *_, status in bench.incidents()] == [Status.CLOSED, Status.CRITICAL], "replayed"
+    for _ in range(2):
+        bench.post(am, sample("alertmanager")[-1], path=ALERTMANAGER)
+    assert [status for *_, status in bench.incidents()] == [Status.CLOSED, Status.CRITICAL], "repeated"
 
 
 @pytest.mark.parametrize(
@@ -95,6 +95,19 @@ def test_alertmanagers_deliveries_open_and_close_one_incident_for_each_alert(ben
         ("generatorURL", "javascript:alert(1)", None, Status.CRITICAL),
         ("generatorURL", 7, None, Status.CRITICAL),
         ("annotations", None, None, Status.CRITICAL),
+        ("annotations", [], None, Status.CRITICAL),
+        ("annotations.summary", {}, None, Status.CRITICAL),
+        ("annotations.summary", 7, "7", Status.CRITICAL),
+        ("labels", [], "Alert", Status.OPEN),
+        ("labels", None, "Alert", Status.OPEN),
+        ("labels.instance", 7, "DiskFull (instance=7)", Status.CRITICAL),
+        ("startsAt", "soon", None, Status.CRITICAL),
+        ("startsAt", "2026-11-23T09:00:00", None, Status.CRITICAL),
+        ("startsAt", "2999-11-23T09:00:00Z", None, Status.CRITICAL),
+        ("startsAt", 7, None, Status.CRITICAL),
+        ("fingerprint", 7, None, Status.CRITICAL),
+        ("fingerprint", "f" * 400, None, Status.CRITICAL),
+        ("fingerprint", "\0", None, Status.CRITICAL),
     ],
 )
 def test_labels_and_annotations_are_read_as_they_come(
@@ -112,15 +125,7 @@ def test_labels_and_annotations_are_read_as_they_come(
     [
         ("status", "pending", "status"),
         ("status", None, "status"),
-        ("labels", [], "labels"),
-        ("labels", {f"l{n}": "x" for n in range(300)}, "labels"),
-        ("labels.instance", 7, "labels.instance"),
-        ("labels.instance", "a\0b", "labels.instance"),
-        ("annotations.summary", {}, "annotations.summary"),
-        ("startsAt", "soon", "startsAt"),
-        ("startsAt", "2026-11-23T09:00:00", "startsAt"),
-        ("startsAt", "2999-11-23T09:00:00Z", "startsAt"),
-        ("fingerprint", 7, "fingerprint"),
+        ("status", "Firing!", "status"),
     ],
 )
 def test_an_alert_that_cannot_be_understood_is_named_and_the_others_taken(
@@ -189,7 +194,10 @@ def test_grafanas_delivery_opens_an_incident_for_each_alert(bench: Bench, graf: 
     ]
     details = bench.details()
     assert [name for name, _ in details["links"]] == ["Runbook", "Silence"]
-    assert details["facts"] == [["Values", "B = 44.2394, C = 1"]]
+    assert details["facts"] == [
+        ["Description", "The system has high memory usage"],
+        ["Values", "B = 44.2394, C = 1"],
+    ]
     over = changed(delivery, "alerts.0.status", "resolved")
     over = changed(over, "alerts.0.endsAt", "2021-10-12T10:00:00+02:00")
     bench.post(graf, over, path=GRAFANA)
@@ -325,8 +333,7 @@ def test_a_wrong_signature_or_path_is_refused(bench: Bench) -> None:
         ("data.metric_alert", None, "data.metric_alert"),
         ("data.metric_alert.alert_rule", 7, "data.metric_alert.alert_rule"),
         ("data.metric_alert.alert_rule.id", None, "data.metric_alert.alert_rule.id"),
-        ("data.metric_alert.alert_rule.name", "a\ud800", "data.metric_alert.alert_rule.name"),
-        ("data.metric_alert.date_detected", "x", "data.metric_alert.date_detected"),
+        ("data.metric_alert.alert_rule.id", "\0", "data.metric_alert.alert_rule.id"),
     ],
 )
 def test_a_metric_alert_that_cannot_be_understood_is_named(bench: Bench, path: str, value: Any, field: str) -> None:

@@ -16,9 +16,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from bot.intake import desk
+from bot.intake import drafts as drafts_module
 from bot.intake.desk import CHUNK, Delivery
+from bot.intake.drafts import Received
 from bot.intake.http import MAX_WAITING, MAX_WAITING_OF_ONE
-from bot.intake.items import Draft
 from bot.intake.metrics import Metrics
 from bot.intake.pace import Pace
 from bot.intake.together import Together
@@ -176,7 +177,7 @@ def test_deliveries_at_once_are_each_answered_for_what_they_held(bench: Bench) -
 
     def delivered(number: int) -> tuple[int, object]:
         item = {"dedup_key": f"queue-{number}", "title": f"Queue {number} is full"}
-        answer = bench.post(token, item | ({"team": "nobody"} if number % 5 == 0 else {}))
+        answer = bench.post(token, item | ({"project": "catalogue"} if number % 5 == 0 else {}))
         return answer.status_code, answer.json()
 
     with ThreadPoolExecutor(CALLERS) as many:
@@ -187,7 +188,7 @@ def test_deliveries_at_once_are_each_answered_for_what_they_held(bench: Bench) -
         assert isinstance(body, dict)
         if number % 5 == 0:
             assert (status, body["accepted"]) == (422, [])
-            assert body["errors"] == [{"item": 0, "field": "team", "message": "there is no team nobody"}]
+            assert [(e["item"], e["field"]) for e in body["errors"]] == [(0, "project")]
         else:
             assert status == 202
             assert [title[one] for one in body["accepted"]] == [f"Queue {number} is full"]
@@ -225,7 +226,7 @@ def in_one_round(bench: Bench, monkeypatch: pytest.MonkeyPatch, payloads: Sequen
 
 def test_deliveries_of_one_round_are_each_carried_out(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     many = [{"dedup_key": f"many-{n}", "title": f"Many {n}"} for n in range(CHUNK + 20)]
-    odd = {"dedup_key": "team", "title": "Odd", "team": "nobody"}
+    odd = {"dedup_key": "other", "title": "Odd", "project": "catalogue"}
     disk = {"dedup_key": "disk", "title": "Disk is full"}
     answers = in_one_round(bench, monkeypatch, [disk, "no object", many, odd])
     title = {number: title for number, title, _ in bench.incidents()}
@@ -242,15 +243,15 @@ def test_deliveries_of_one_round_are_each_carried_out(bench: Bench, monkeypatch:
 def test_one_delivery_that_breaks_the_transaction_spoils_no_other(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    carry_out = desk._carry_out
+    carry_out = drafts_module.carry_out
 
-    def breaking(tx: Any, token: Any, drafts: Sequence[tuple[Draft, Any]], now: Any) -> Any:
+    def breaking(tx: Any, token: Any, drafts: Sequence[Received], now: Any) -> Any:
         outcomes = carry_out(tx, token, drafts, now)
-        if any(draft.title == "Poison" for draft, _ in drafts):
+        if any(one.draft.title == "Poison" for one in drafts):
             raise RuntimeError("on purpose")
         return outcomes
 
-    monkeypatch.setattr(desk, "_carry_out", breaking)
+    monkeypatch.setattr(desk, "carry_out", breaking)
     payloads = [{"dedup_key": title, "title": title} for title in ("One", "Poison", "Two")]
     answers = in_one_round(bench, monkeypatch, payloads)
     assert [one.status_code for one in answers] == [202, 500, 202]
@@ -259,15 +260,15 @@ def test_one_delivery_that_breaks_the_transaction_spoils_no_other(
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> list[int]:
     """Lets every transaction of several alerts fail; gives how many each of them was of."""
-    carry_out, tries = desk._carry_out, []
+    carry_out, tries = drafts_module.carry_out, []
 
-    def fail(tx: Any, token: Any, drafts: Sequence[tuple[Draft, Any]], now: Any) -> Any:
-        if drafts[0][0].title == "First":
+    def fail(tx: Any, token: Any, drafts: Sequence[Received], now: Any) -> Any:
+        if drafts[0].draft.title == "First":
             return carry_out(tx, token, drafts, now)
         tries.append(len(drafts))
         raise error
 
-    monkeypatch.setattr(desk, "_carry_out", fail)
+    monkeypatch.setattr(desk, "carry_out", fail)
     return tries
 
 
@@ -290,14 +291,14 @@ def test_a_lock_is_not_waited_for_by_each_of_many(bench: Bench, monkeypatch: pyt
 
 
 def test_where_a_lock_concerns_one_the_others_go_on(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    carry_out = desk._carry_out
+    carry_out = drafts_module.carry_out
 
-    def locked(tx: Any, token: Any, drafts: Sequence[tuple[Draft, Any]], now: Any) -> Any:
-        if any(draft.key == "queue-1" for draft, _ in drafts):
+    def locked(tx: Any, token: Any, drafts: Sequence[Received], now: Any) -> Any:
+        if any(one.draft.key == "queue-1" for one in drafts):
             raise Contended("on purpose")
         return carry_out(tx, token, drafts, now)
 
-    monkeypatch.setattr(desk, "_carry_out", locked)
+    monkeypatch.setattr(desk, "carry_out", locked)
     answers = in_one_round(bench, monkeypatch, DOWN)
     assert [one.status_code for one in answers] == [202, 503, 202, 202, 202]
 
@@ -313,8 +314,13 @@ def test_an_end_and_a_later_firing_in_one_round_count_from_their_arrival(bench: 
     def at(after_s: float) -> str:
         return (come + timedelta(seconds=after_s)).isoformat()
 
-    late = desk.Desk(bench.store, Metrics(CollectorRegistry()), pace=Pace(), secret_box=None)
-    bench.later(seconds=3)
+    late = desk.Desk(
+        bench.store,
+        Metrics(CollectorRegistry()),
+        pace=Pace(),
+        secret_box=None,
+        now=lambda: come + timedelta(seconds=3),
+    )
     late.take([delivery(0, started_at=at(-60))])
     late.take([delivery(1, status="resolved"), delivery(2.1, started_at=at(2))])
     assert bench.statuses() == [Status.OPEN]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select, update
@@ -11,8 +12,10 @@ from sqlalchemy import func, select, update
 from bot.delivery import service
 from bot.intake.tokens import Source
 from storage.models import AlertMemory
+from tests.intake.test_lenient import group
 from tests.intake.test_sources import sample
 from tests.stories.conftest import Deliver, World
+from tests.stories.test_cards import card, cards
 
 
 def test_an_alert_is_listed_viewed_and_ends(world: World, deliver: Deliver) -> None:
@@ -51,6 +54,48 @@ def test_what_a_person_resolves_stays_resolved_while_the_alert_goes_on(world: Wo
     assert "#2" not in world.ask(world.ada, "list all").text
 
 
+def notification(status: str, began: datetime, summary: str = "db1 is down") -> dict[str, Any]:
+    """What Alertmanager sends of one alert."""
+    delivery = group(status, annotations={"summary": summary}, startsAt=began.isoformat())
+    if status == "resolved":
+        delivery["alerts"][0]["endsAt"] = (began + timedelta(minutes=29)).isoformat()
+    return delivery
+
+
+def test_an_alert_that_fires_again_with_its_first_start_is_open_again(world: World, deliver: Deliver) -> None:
+    began = world.store.clock.now() - timedelta(minutes=30)
+    for status, card_says in (("firing", "· Critical"), ("resolved", "· Resolved"), ("firing", "· Critical")):
+        answer = deliver(Source.ALERTMANAGER, notification(status, began))
+        assert answer.json() == {"accepted": [1], "errors": []}
+        card(world).wait_for(lambda m, says=card_says: says in m.text)  # type: ignore[misc]
+    world.rest()
+    assert len(cards(world)) == 1
+    assert "#1 db1 is down" in world.ask(world.ada, "list critical").text
+
+
+def test_an_alert_told_again_with_other_words_changes_its_card_and_bothers_nobody(
+    world: World, deliver: Deliver
+) -> None:
+    began = world.store.clock.now() - timedelta(minutes=30)
+    deliver(Source.ALERTMANAGER, notification("firing", began, "disk is 91 % full"))
+    posted = card(world)
+    world.ask(world.ben, "subscribe 1")
+    world.rest()
+    activity, direct = world.ask(world.ada, "activity 1").text, len(world.ben.direct_messages())
+    deliver(Source.ALERTMANAGER, notification("firing", began, "disk is 99 % full"))
+    posted.wait_for(lambda m: "#1 disk is 99 % full · Critical" in m.text)
+    assert "disk is 99 % full" in world.ask(world.ada, "view 1").text
+    assert "disk is 99 % full" in world.ask(world.ada, "list 99").text
+    world.rest()
+    assert world.ask(world.ada, "activity 1").text == activity.replace("91 %", "99 %")
+    assert len(world.ben.direct_messages()) == direct
+    assert len(cards(world)) == 1
+    updates = len(world.slack.calls("chat.update"))
+    deliver(Source.ALERTMANAGER, notification("firing", began, "disk is 99 % full"))
+    world.rest()
+    assert len(world.slack.calls("chat.update")) == updates, "the same words change nothing"
+
+
 @pytest.fixture
 def often_cleaned(monkeypatch: pytest.MonkeyPatch) -> None:
     """Delivery cleans up all the time, and not every ten minutes."""
@@ -61,7 +106,7 @@ def test_what_alerts_said_is_cleaned_up_in_the_end(often_cleaned: None, world: W
     deliver(Source.EVENTS, [{"dedup_key": key, "title": "x"} for key in ("over", "fires")])
     deliver(Source.EVENTS, {"dedup_key": "over", "title": "x", "status": "resolved"})
     with world.store.write() as tx:
-        tx.execute(update(AlertMemory).values(heard=world.store.clock.now() - timedelta(days=31)))
+        tx.execute(update(AlertMemory).values(heard=datetime.now(UTC) - timedelta(days=31)))
     deadline = time.monotonic() + 30
     left = 2
     while left > 1:
