@@ -190,7 +190,7 @@ def place_written(query: ListQuery, cursor: Cursor | None) -> str:
     kept: dict[str, Any] = {"q": str(query)}
     if cursor:
         kept |= cursor_written(cursor)
-    return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(kept, separators=(",", ":"))
 
 
 def place_read(value: str) -> tuple[str, Cursor | None]:
@@ -214,7 +214,7 @@ def details(incident: IncidentDetails, now: datetime, *, notice: str | None = No
     if incident.facts:
         blocks.append(context(*(f"*{escape(name)}* {escape(text)}" for name, text in incident.facts)))
     if incident.links:
-        blocks.append(context(" · ".join(link(url, name) for name, url in incident.links)))
+        blocks.append(context(*(link(url, name) for name, url in incident.links)))  # each may be as long as Slack takes
     blocks.append(context(_seen(incident.seen, incident.seen_count)))
     if incident.latest:
         blocks.append(context("Latest: " + entry_line(incident.latest, incident.mentions, LATEST_LENGTH)))

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-
-import pytest
 
 from bot.intake.tokens import Source
 from tests.intake import alertmanager
 from tests.stories.conftest import World, token_for_checkout
 from tests.stories.test_cards import cards
-
-
-def _program() -> str:
-    """Alertmanager; where there is none, the story is skipped, but not where the tests are what decides."""
-    program = alertmanager.find()
-    if program is not None:
-        return program
-    missing = "Alertmanager is not installed (on Debian: apt-get install prometheus-alertmanager)"
-    if os.environ.get("CI") == "true":
-        pytest.fail(missing)
-    pytest.skip(missing)
 
 
 def _until(holds: Callable[[], bool]) -> None:
@@ -34,14 +20,31 @@ def _until(holds: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
+def test_an_alert_that_the_real_alertmanager_lost_and_found_is_open_again(
+    world: World, intake: str, tmp_path: Path
+) -> None:
+    token = token_for_checkout(world, Source.ALERTMANAGER)
+    receiver = f"{intake}/intake/alertmanager"
+    with alertmanager.running(alertmanager.required(), tmp_path, receiver, token) as prometheus:
+        began = world.store.clock.now() - timedelta(minutes=1)
+
+        def tell(for_seconds: float) -> None:
+            prometheus.tell("HostDown", began, world.store.clock.now() + timedelta(seconds=for_seconds), instance="db1")
+
+        tell(1)  # and then Prometheus is not heard of: Alertmanager ends it by itself
+        _until(lambda: "Resolved" in world.ask(world.ada, "list closed").text)
+        tell(240)  # it never stopped, so its start is what it was
+        _until(lambda: "#1 HostDown (instance=db1)" in world.ask(world.ada, "list").text)
+
+
 def test_the_real_alertmanager_opens_changes_and_closes_incidents(
     world: World,
     intake: str,
     tmp_path: Path,
 ) -> None:
-    program = _program()
+    program = alertmanager.required()
     token = token_for_checkout(world, Source.ALERTMANAGER)
-    began = world.store.clock.now() - timedelta(minutes=2)
+    began = datetime.now(UTC) - timedelta(minutes=2)
 
     def listed(words: str, *titles: str) -> None:
         def shows() -> bool:
@@ -58,14 +61,14 @@ def test_the_real_alertmanager_opens_changes_and_closes_incidents(
         world.rest()
         assert [("Critical" in card.text) for card in cards(world)] == [True, False]
 
-        prometheus.tell("DiskFull", began, world.store.clock.now(), instance="db1", severity="critical")
+        prometheus.tell("DiskFull", began, datetime.now(UTC), instance="db1", severity="critical")
         listed("list", "#2 DiskFull (instance=db2)")
         assert "Resolved" in world.seen_by(world.ada, 1)
-        prometheus.tell("DiskFull", world.store.clock.now(), instance="db1", severity="critical")
+        prometheus.tell("DiskFull", datetime.now(UTC), instance="db1", severity="critical")
         listed("list critical", "#1 DiskFull (instance=db1)")
 
         # The next notification of the group holds db2 too, which a person has resolved: it stays so.
         world.ask(world.ada, "resolve 2 it is only a warning")
-        prometheus.tell("DiskFull", began, world.store.clock.now(), instance="db1", severity="critical")
+        prometheus.tell("DiskFull", began, datetime.now(UTC), instance="db1", severity="critical")
         listed("list")
         assert world.ask(world.ben, "list all").text.count("DiskFull") == 2
