@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+import time
 import uuid
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import UTC, datetime
 
 import anyio
 import anyio.to_thread
@@ -21,6 +22,7 @@ from bot.intake import openapi, page
 from bot.intake.desk import Delivery, Desk, Refused, Taken, refused
 from bot.intake.metrics import Metrics
 from bot.intake.pace import Pace
+from bot.intake.refusals import RefusalLog
 from bot.intake.sentry import signature_fits
 from bot.intake.together import Together
 from bot.intake.tokens import TOKEN_PREFIX, SecretBox, Source
@@ -59,6 +61,7 @@ class Intake:
         self._desk = desk
         self._metrics = metrics
         self._now = now
+        self._refusals = RefusalLog(time.monotonic)
         self._workers = anyio.CapacityLimiter(WORKERS)
         self._together: Together[Delivery, Taken] = Together(
             desk.take, most=SMALL_BODY, gather_s=GATHER_S, workers=self._workers
@@ -74,8 +77,11 @@ class Intake:
 
     async def _answered(self, request: Request, work: Awaitable[Taken], source: Source) -> Response:
         try:
-            return JSONResponse(_body(await work), status_code=202)
+            taken = await work
+            self._refusals.note(source, taken.token_id, taken.errors)
+            return JSONResponse(_body(taken), status_code=202)
         except Refused as error:
+            self._refusals.note(source, error.token_id, error.errors)
             return self._refusal(request, error, source)
         except (DatabaseAway, Contended):
             away = refused(
@@ -204,6 +210,7 @@ def create_http_app(
     store: Store,
     *,
     slack_problem: Callable[[], str | None],
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
     registry: CollectorRegistry | None = None,
     pace: Pace | None = None,
     secret_key: str | None = None,
@@ -220,8 +227,9 @@ def create_http_app(
         metrics,
         pace=pace or Pace(),
         secret_box=SecretBox(secret_key) if secret_key else None,
+        now=now,
     )
-    intake = Intake(desk, metrics, store.clock.now)
+    intake = Intake(desk, metrics, now)
     app = FastAPI(
         title="Tocsin",
         summary="Alerts from other systems become incidents.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection, func, select, text
 
@@ -20,6 +21,16 @@ class Condition:
     projects: int
 
 
+@dataclass(frozen=True, slots=True)
+class RefusedToken:
+    """A token whose last delivery was refused, in whole or in part."""
+
+    id: int
+    source: str
+    when: datetime
+    why: str  # the field and what is wrong with it
+
+
 def server(connection: Connection) -> str:
     """The server's version, in a few words."""
     return f"PostgreSQL {connection.scalar(text('SHOW server_version'))}"
@@ -31,6 +42,15 @@ def intake_tokens(connection: Connection) -> dict[str, int]:
         select(IntakeToken.source, func.count()).where(IntakeToken.date_revoked.is_(None)).group_by(IntakeToken.source)
     )
     return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def refused_tokens(connection: Connection) -> list[RefusedToken]:
+    """The tokens that are not revoked and whose last delivery was refused."""
+    query = select(IntakeToken.id, IntakeToken.source, IntakeToken.last_refused, IntakeToken.last_refusal).where(
+        IntakeToken.date_revoked.is_(None), IntakeToken.last_refused.is_not(None)
+    )
+    found = connection.execute(query.order_by(IntakeToken.id)).all()
+    return [RefusedToken(id_, source, when, why or "") for id_, source, when, why in found if when is not None]
 
 
 def sealed_secrets(connection: Connection) -> dict[int, str]:

@@ -5,24 +5,27 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from bot.cli import main
+from bot.doctor import Finding, examine
 from bot.intake.tokens import SecretBox, Source, new_token, token_hash
 from bot.organization.apply import apply
 from bot.organization.file import load
+from bot.settings import Settings
 from bot.slack.manifest import EVENTS, SCOPES
 from sandbox import Sandbox
-from storage.clock import Clock
 from storage.engine import Store
+from storage.models import IntakeToken
 from storage.queries import outbox, pacing
 from storage.queries.destinations import ensure_destination
+from storage.queries.intake import mark_refused
 from storage.queries.tokens import insert_token
 from tests.cli.test_settings import VARIABLES
 
@@ -92,7 +95,7 @@ class Patient:
         """Makes the database match an organization file."""
         path = self._folder / "organization.yaml"
         path.write_text(organization, encoding="utf-8")
-        apply(self.store, load(path), self.store.clock.now(), prune=True, dry_run=False)
+        apply(self.store, load(path), datetime.now(UTC), prune=True, dry_run=False)
 
     def sentry_token(self, key: str) -> None:
         """A token of Sentry, its secret kept with that key."""
@@ -104,7 +107,7 @@ class Patient:
                 source=Source.SENTRY,
                 token_hash=token_hash(new_token()),
                 secret_encrypted=SecretBox(key).seal("sentry's secret"),
-                now=self.store.clock.now(),
+                now=datetime.now(UTC),
             )
 
     def examined(self) -> tuple[int, list[str]]:
@@ -205,6 +208,19 @@ def test_a_setting_that_makes_no_sense(patient: Patient) -> None:
     patient.set(HTTP_PORT="many")
     fault = patient.fault()
     assert "HTTP_PORT should be a port number" in fault and "run doctor again" in fault
+
+
+def test_a_token_whose_last_delivery_was_refused(patient: Patient, store: Store) -> None:
+    patient.sentry_token(KEY)
+    patient.set(TOCSIN_SECRET_KEY=KEY)
+    with store.write() as tx:
+        token_id = tx.scalars(select(IntakeToken.id)).one()
+        mark_refused(tx, token_id, datetime(2026, 11, 1, 9, 30, tzinfo=UTC), "dedup_key is missing")
+    fault = patient.fault()
+    assert f"with token {token_id} (sentry) was refused at 2026-11-01 09:30 UTC: dedup_key is missing" in fault
+    with store.write() as tx:
+        mark_refused(tx, token_id, None, None)
+    assert patient.examined()[0] == 0
 
 
 @pytest.mark.parametrize(("token", "what"), [("xoxp-1-2-3456789", "user token"), ("xapp-1-A1-2-abcdef", "app-level")])
@@ -463,12 +479,13 @@ def test_members_are_not_looked_at_beyond_slacks_pace(patient: Patient) -> None:
 # --- the clock ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ahead_s", [420, -420])
-def test_a_clock_of_the_database_that_is_wrong(patient: Patient, ahead_s: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    hear = Clock.hear
-    monkeypatch.setattr(Clock, "hear", lambda self, said, asked: hear(self, said + timedelta(seconds=ahead_s), asked))
-    fault = patient.fault()
-    assert "clock: the database's is 4" in fault and "s away from Slack's" in fault and "NTP" in fault
+@pytest.mark.parametrize("ahead", [timedelta(minutes=7), timedelta(minutes=-7)])
+@pytest.mark.usefixtures("patient")
+def test_a_clock_that_is_wrong(ahead: timedelta) -> None:
+    told: list[Finding] = []
+    assert not examine(Settings.load(), told.append, lambda: datetime.now(UTC) + ahead)
+    (fault,) = [finding for finding in told if finding.mend is not None]
+    assert fault.what == "clock" and "s away from Slack's" in fault.says and "NTP" in str(fault.mend)
 
 
 def test_the_clocks_are_compared(patient: Patient) -> None:

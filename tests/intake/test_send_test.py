@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bot.cli import main
 from bot.intake.tokens import Source
-from storage.engine import Store
 from storage.values import Status
 from tests.cli.test_settings import VARIABLES
 from tests.intake.conftest import SENTRY_SECRET, Bench
@@ -21,14 +19,6 @@ def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def store(database_url: str) -> Iterator[Store]:
-    """By the real time, which `send-test` goes by as well."""
-    opened = Store.open(database_url)
-    yield opened
-    opened.close()
 
 
 @pytest.mark.parametrize("source", list(Source))
@@ -70,6 +60,7 @@ def test_what_goes_wrong_is_one_line(bench: Bench, capsys: pytest.CaptureFixture
     ):
         assert main(["send-test", *words]) == code, words
         err = capsys.readouterr().err
-        assert len(err.splitlines()) == 1
-        assert hint in err
+        # The intake, which runs in this process, logs what it refuses.
+        (line,) = [line for line in err.splitlines() if "was refused" not in line]
+        assert hint in line
         assert token not in err
