@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from multiprocessing.connection import Connection as Pipe
 from typing import Any
 
@@ -159,14 +158,14 @@ class Bench:
         """A new incident's number."""
         with self.store.write() as tx:
             declared = Declaration("Payments fail", Status.OPEN, self.access.project_ids)
-            return lifecycle.declare(tx, self.access, declared, datetime.now(UTC)).identifier
+            return lifecycle.declare(tx, self.access, declared, self.store.clock.now()).identifier
 
     def comment(self, incident: int, words: str, *member_ids: int) -> float:
         """A comment that mentions these; gives when it was committed."""
         mentions = "".join(f" <person:{id_}>" for id_ in member_ids)
         with self.store.write() as tx:
             written = CommentText(words + mentions, frozenset(member_ids))
-            comments.add(tx, self.access, incident, written, datetime.now(UTC))
+            comments.add(tx, self.access, incident, written, self.store.clock.now())
         return time.time()
 
     def notes(self, count: int, destinations: int) -> None:

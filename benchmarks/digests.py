@@ -35,6 +35,7 @@ from storage.digest_rows import DigestRow
 from storage.embedded import EmbeddedPostgres
 from storage.engine import Store, create_pool
 from storage.queries import digests as queries
+from tests.clock import FixedClock
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)  # of the seeded incidents
 SINCE = datetime(2026, 10, 31, tzinfo=UTC)
@@ -64,7 +65,7 @@ def _compose(url: str, incidents: int, rounds: int) -> None:
     print(f"\n### A digest in an organization with {incidents:,} incidents\n")
     print("| open | statements | ms p50 | with the picture's numbers | floor ms p50 | ratio |")
     print("|---:|---:|---:|---:|---:|---:|")
-    store = Store.open(url)
+    store = Store.open(url, clock=FixedClock(NOW))
     for count in OPEN:
         _leave_open(url, count)
         digest = _digest(store)
@@ -186,7 +187,7 @@ def _dsn(url: str) -> str:
 
 def _all_at_once(url: str, count: int) -> None:
     print(f"\n### {count:,} digests due in the same minute, {REPLICAS} replicas, {OPEN[-1]} open incidents\n")
-    store = Store.open(url)
+    store = Store.open(url, clock=FixedClock(NOW))
     _digest(store)
     with store.write() as tx:
         tx.exec_driver_sql("DELETE FROM post WHERE kind = 'digest'")
@@ -235,10 +236,10 @@ def _told(url: str, store: Store, count: int) -> tuple[float, float]:
 def _replica(url: str, ready: Barrier) -> None:
     """A replica that tells digests; what is with delivery stays there."""
     configure(LogLevel.WARNING, LogFormat.JSON)  # ten thousand lines of success would be measured too
-    store = Store.open(url)
+    store = Store.open(url, clock=FixedClock(NOW))
     clients = Clients([])
     identity = Identity(store, clients, Background("http://127.0.0.1"))
-    digests = Digests(store, clients, identity, command="/incident", clock=lambda: NOW)
+    digests = Digests(store, clients, identity, command="/incident")
     ready.wait()
     digests.tick()
     digests.start()

@@ -227,7 +227,7 @@ def _token(url: str) -> str:
             source=Source.EVENTS.value,
             token_hash=token_hash(token),
             secret_encrypted=None,
-            now=datetime.now(UTC),
+            now=store.clock.now(),
         )
     store.close()
     return token

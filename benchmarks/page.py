@@ -14,7 +14,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -76,7 +75,7 @@ def main() -> None:
     with scratch_postgres() as url, Sandbox() as slack, sync_playwright() as playwright:
         migrate(url)
         store = Store.open(url)
-        apply(store, parse(ORGANIZATION, "organization"), datetime.now(UTC), prune=False, dry_run=False)
+        apply(store, parse(ORGANIZATION, "organization"), store.clock.now(), prune=False, dry_run=False)
         store.close()
         slack.install(manifest(COMMAND, None))
         company = furnish(slack)

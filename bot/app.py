@@ -30,6 +30,7 @@ from bot.slack.clients import Clients
 from bot.slack.http import HttpLine
 from bot.slack.line import Line
 from bot.slack.socket import SocketLine
+from storage.clock import Clock
 from storage.engine import Store, answers
 
 log = structlog.get_logger(__name__)
@@ -73,7 +74,7 @@ class Bot:
             metrics=metrics,
         )
         self.socket = SocketLine(self.line, app_token=app_token, api_url=api_url) if app_token else None
-        self.http = HttpLine(self.line, signing_secret) if signing_secret and not app_token else None
+        self.http = HttpLine(self.line, signing_secret, store.clock.now) if signing_secret and not app_token else None
         self.delivery = DeliveryService(own_store(store), clients, identity, api_url=api_url, pace=pace)
         store.on_outbox = self.delivery.wake
         self.digests = Digests(store, clients, identity, command=command)
@@ -105,8 +106,8 @@ class Bot:
         self.background.drain()
 
 
-def serve(settings: Settings) -> int:
-    """Runs the bot until SIGTERM or SIGINT; gives the exit code.
+def serve(settings: Settings, clock: Clock | None = None) -> int:
+    """Runs the bot until SIGTERM or SIGINT, by `clock` where one is given; gives the exit code.
 
     Raises SettingsError for credentials that Slack refuses and a port that is taken, DatabaseAway.
     """
@@ -116,7 +117,8 @@ def serve(settings: Settings) -> int:
     with open_database(settings) as url:
         before, after = migrated(settings, url)
         log.info("the database is ready", schema=after, was=before)
-        store = Store.open(url)
+        store = Store.open(url, clock=clock)
+        store.clock.read()
         line = _SlackLine()
         registry = CollectorRegistry()
         metrics = Metrics(registry)

@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated
@@ -31,6 +31,7 @@ from bot.organization.apply import NotApplicable, apply
 from bot.organization.difference import Kind, Plan
 from bot.organization.file import BadFile, load
 from bot.settings import LogLevel, Mode, Settings, SettingsError
+from storage.clock import Clock
 from storage.errors import Contended, DatabaseAway, DatabaseUnfit, EmbeddedPostgresError, ReadOnlyServer
 from storage.queries import tokens as stored_tokens
 
@@ -102,10 +103,6 @@ def _settings() -> Settings:
     return settings
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 def _app() -> typer.Typer:
     # Frames and colours are for a terminal; in a log, plain text reads better.
     app = typer.Typer(
@@ -143,20 +140,23 @@ def serve(
     ] = False,
 ) -> int:
     """Runs the bot: migrates the database, connects to Slack, takes alerts over HTTP."""
+    clock = Clock()
     if while_stdin_open:
-        threading.Thread(target=_stop_with_stdin, name="stdin", daemon=True).start()
+        threading.Thread(target=_obey_stdin, args=[clock], name="stdin", daemon=True).start()
     settings = _settings()
     if settings.mode is Mode.NONE:
         raise SettingsError(f"Not set: {' and '.join(settings.missing)}. {_DEMO_HINT}")
     from bot.app import serve as run  # the rest of the program is loaded once it is needed
 
-    return run(settings)
+    return run(settings, clock)
 
 
-def _stop_with_stdin() -> None:
+def _obey_stdin(clock: Clock) -> None:
+    """Stops with whoever started this. The demo, which does, writes by how many seconds the clock is to be ahead."""
     # Not by sys.stdin, whose lock a thread that waits would hold when the interpreter ends.
-    while os.read(0, 1):
-        pass
+    with open(0, "rb", buffering=0, closefd=False) as stdin:
+        for line in stdin:
+            clock.offset = timedelta(seconds=float(line))
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -242,7 +242,7 @@ def apply_(
     settings = _settings()
     organization = load(file)
     with open_store(settings) as store:
-        result = apply(store, organization, _now(), prune=prune, dry_run=dry_run)
+        result = apply(store, organization, store.clock.now(), prune=prune, dry_run=dry_run)
     _print_difference(result, organization.organization.slug, dry_run=dry_run)
     return 0
 
@@ -295,7 +295,7 @@ def token_create(
             source=source.value,
             token_hash=token_hash(token) if token else None,
             secret_encrypted=sealed,
-            now=_now(),
+            now=store.clock.now(),
         )
     if token is None:
         typer.echo(f"Token {token_id}. Give Sentry this path, after the address of this bot:", err=True)
@@ -362,8 +362,8 @@ def token_revoke(
     token_id: Annotated[int, typer.Argument(metavar="ID", help="As `token list` shows it.", show_default=False)],
 ) -> int:
     """Ends a token: what posts with it is refused from now on."""
-    now = _now()
     with open_store(_settings()) as store, store.write() as tx:
+        now = store.clock.now()
         revoked = stored_tokens.revoke_token(tx, token_id, now) if 0 < token_id < 2**63 else None
     if revoked is None:
         raise BadUsage(f"ID: there is no token {token_id}; `token list` shows them")
@@ -389,7 +389,8 @@ def send_test(
     base = (url or _own_address(settings)).rstrip("/")
     if not re.match(r"https?://[^/]", base):
         raise BadUsage(f"--url: {base} should be an http or https URL, like http://127.0.0.1:3000")
-    body = trial.payload(source, _now(), resolved=resolved, project=project)
+    # By this machine's clock: it plays a system outside, which has no other.
+    body = trial.payload(source, datetime.now(UTC), resolved=resolved, project=project)
     if source is Source.SENTRY:
         token_id = re.fullmatch(r"(?:/?intake/sentry/)?([0-9]+)", token)
         if token_id is None:

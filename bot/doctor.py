@@ -20,13 +20,14 @@ from bot.settings import Mode, Settings
 from bot.slack.clients import web_client
 from bot.slack.manifest import SCOPES
 from storage import preflight
+from storage.clock import Clock
 from storage.engine import Store
 from storage.errors import DatabaseAway, DatabaseUnfit, EmbeddedPostgresError, ReadOnlyServer
 from storage.migrate import revisions
 from storage.queries import delivery_failures, pacing, posts
 from storage.queries import doctor as queries
 
-# Slack refuses requests, and the bot Slack's, when the clocks are this far apart.
+# The bot refuses Slack's requests over HTTP when they are five minutes apart.
 MAX_CLOCK_SKEW_S = 60
 # A large organization has more channels than Slack answers questions in a minute; it says how long to wait.
 _PATIENCE = 5  # times
@@ -71,18 +72,16 @@ def mistaken(sentence: str) -> Finding:
     return Finding("settings", sentence.rstrip("."), "Mend it in the environment or in .env, and run doctor again.")
 
 
-def examine(
-    settings: Settings, report: Callable[[Finding], None], now: Callable[[], datetime] = lambda: datetime.now(UTC)
-) -> bool:
+def examine(settings: Settings, report: Callable[[Finding], None]) -> bool:
     """Looks at everything, reporting as it goes; whether all of it is as it should be."""
     sound = True
-    for finding in _everything(settings, now):
+    for finding in _everything(settings):
         sound = sound and finding.mend is None
         report(finding)
     return sound
 
 
-def _everything(settings: Settings, now: Callable[[], datetime]) -> Iterator[Finding]:
+def _everything(settings: Settings) -> Iterator[Finding]:
     yield _settings(settings)
     try:
         with open_database(settings) as url:
@@ -97,7 +96,7 @@ def _everything(settings: Settings, now: Callable[[], datetime]) -> Iterator[Fin
                     yield _intake(settings, store)
                     yield from _refusals(store)
                     yield from _delivery(store)
-                yield from _slack(settings, store if schema.mend is None else None, now)
+                yield from _slack(settings, store if schema.mend is None else None, store.clock)
                 return
             finally:
                 store.close()
@@ -107,7 +106,7 @@ def _everything(settings: Settings, now: Callable[[], datetime]) -> Iterator[Fin
         where = "DATABASE_URL" if settings.database_url else "TOCSIN_DATA_DIR"
         mend = f"Check {where}, that the server runs, and that this machine may reach it."
         yield Finding("database", f"cannot be used: {_reason(error)}", mend)
-    yield from _slack(settings, None, now)
+    yield from _slack(settings, None, None)
 
 
 def _reason(error: BaseException) -> str:
@@ -224,7 +223,7 @@ def _delivery(store: Store) -> Iterator[Finding]:
 # --- Slack -------------------------------------------------------------------------------------------------
 
 
-def _slack(settings: Settings, store: Store | None, now: Callable[[], datetime]) -> Iterator[Finding]:
+def _slack(settings: Settings, store: Store | None, clock: Clock | None) -> Iterator[Finding]:
     if settings.slack_bot_token is None:
         yield from _app_token(settings, None)
         return
@@ -246,7 +245,8 @@ def _slack(settings: Settings, store: Store | None, now: Callable[[], datetime])
         yield Finding("SLACK_BOT_TOKEN", f"it is a person's ({answer.get('user')}), not a bot's", _COPY_BOT_TOKEN)
         return
     yield Finding("SLACK_BOT_TOKEN", f"bot {answer.get('user')} in {answer.get('team')} ({workspace_id})")
-    yield from _clock(answer.headers, now())
+    if clock is not None:
+        yield from _clock(answer.headers, clock.now())
     yield from _scopes(answer.headers)
     yield from _app_token(settings, _app_of(client, str(answer["bot_id"])))
     if store is not None:
@@ -282,10 +282,13 @@ def _clock(headers: Mapping[str, Any], now: datetime) -> Iterator[Finding]:
         return
     apart = abs((now - theirs).total_seconds())
     if apart > MAX_CLOCK_SKEW_S:
-        mend = "Have this machine's clock set over the network (NTP); in HTTP mode its requests are refused till then."
-        yield Finding("clock", f"{apart:.0f} s away from Slack's", mend)
+        mend = (
+            "Have the clock of the database's machine set over the network (NTP): digests are told by it, and in HTTP"
+            " mode Slack's requests are refused till then."
+        )
+        yield Finding("clock", f"the database's is {apart:.0f} s away from Slack's", mend)
     else:
-        yield Finding("clock", "agrees with Slack's")
+        yield Finding("clock", "the database's agrees with Slack's")
 
 
 def _scopes(headers: Mapping[str, Any]) -> Iterator[Finding]:

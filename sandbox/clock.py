@@ -26,6 +26,11 @@ class Clock:
         """The same moment as an aware datetime in UTC."""
         return datetime.fromtimestamp(self.now(), UTC)
 
+    @property
+    def ahead(self) -> float:
+        """By how many seconds it is ahead of real time; below zero: behind."""
+        return self._offset
+
     def advance(self, seconds: float) -> None:
         """Move the clock forward by `seconds`; raises ValueError for a step backwards.
 

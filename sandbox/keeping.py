@@ -19,6 +19,7 @@ def written(platform: Platform) -> Json:
     with platform.workspace.lock:
         return {
             "version": VERSION,
+            "ahead": platform.clock.ahead,
             "channels": {channel.id: _channel(channel) for channel in platform.workspace.channels.values()},
             "read": platform.unread.written(),
             "files": [_file(file) for file in platform.files.all() if file.content is not None],
@@ -29,6 +30,7 @@ def take_up(platform: Platform, kept: Mapping[str, Any]) -> bool:
     """Puts what was kept into a furnished workspace; False, and nothing done, where it is of another version."""
     if kept.get("version") != VERSION:
         return False
+    platform.clock.advance(max(0.0, kept.get("ahead", 0.0)))
     workspace = platform.workspace
     with workspace.changing():
         latest = (0, 0)

@@ -615,6 +615,18 @@ class HandledRequest(Base):
     date_added: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
 
 
+class FormText(Base):
+    """A text that an open form needs when it is submitted, too long for the form's private metadata."""
+
+    __tablename__ = "form_text"
+
+    organization_id: Mapped[int] = mapped_column(_cascade("organization.id"), primary_key=True)
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    member_id: Mapped[int] = mapped_column(_cascade("member.id"), index=True)  # who opened the form
+    text: Mapped[str]
+    date_added: Mapped[datetime] = mapped_column(index=True)
+
+
 # --- intake ------------------------------------------------------------------------------------------------
 
 

@@ -21,7 +21,7 @@ from bot.people.identity import Identity
 from bot.slack.clients import Clients, Installation, web_client
 from storage.engine import Reading, Store
 from storage.errors import Contended, DatabaseAway
-from storage.queries import delivery_failures, destinations, intake, once, pacing, posts
+from storage.queries import delivery_failures, destinations, form_texts, intake, once, pacing, posts
 from storage.queries.destinations import Lease
 
 log = structlog.get_logger(__name__)
@@ -283,6 +283,7 @@ class DeliveryService:
             delivery_failures.recover_oldest_channels(tx, self._pace.longest_failed_s, _RECOVERED_AT_ONCE, now)
         with self._store.read() as connection:
             once.forget_old(connection, now)
+            form_texts.forget_old_texts(connection, now)
             while posts.forget_done(connection, now - KEPT_FOR, _CLEAN_AT_ONCE) == _CLEAN_AT_ONCE:
                 if self._stopping.is_set():
                     return

@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
 import typer
@@ -63,7 +63,7 @@ def run(settings: Settings, port: int, *, reset: bool = False) -> int:
             if reset:
                 _forget(store)
                 kept.forget()
-            _prepare(store, datetime.now(UTC))
+            _prepare(store, store.clock.now())
             return Demo(settings, store, kept, stop).play(port)
         finally:
             store.close()
@@ -98,15 +98,17 @@ class Demo:
         intake = f"http://{LOOPBACK}:{http_port}"
         try:
             with BotProcess(self._environment(slack, http_port), self._settings.data_dir / "demo.log") as bot:
+                digest.FollowsTheClock(slack, self._store, bot)
                 if not self._connected(slack, bot):
                     if self._stop.is_set():
                         return 0
                     typer.echo(f"The bot did not start. The end of {bot.log}:\n{bot.last_words()}", err=True)
                     return 1
-                digest.FollowsTheClock(slack, self._store)
                 with self._token() as token:
                     self._welcome(slack, company, bot, intake, token)
-                    alerts = Alerts(intake, token, lambda number: self._main_incident(slack, company, number))
+                    alerts = Alerts(
+                        intake, token, self._store.clock.now, lambda n: self._main_incident(slack, company, n)
+                    )
                     alerts.start()
                     try:
                         return self._watch(slack, bot)
@@ -174,7 +176,7 @@ class Demo:
     def _token(self) -> Iterator[str]:
         """An intake token of Acme's, good while the demo runs."""
         token = new_token()
-        now = datetime.now(UTC)
+        now = self._store.clock.now()
         with self._store.write() as tx:
             token_id = tokens.insert_token(
                 tx,
@@ -189,7 +191,7 @@ class Demo:
             yield token
         finally:
             with self._store.write() as tx:
-                tokens.revoke_token(tx, token_id, datetime.now(UTC))
+                tokens.revoke_token(tx, token_id, self._store.clock.now())
 
     # -- what happens while it runs
 
@@ -210,7 +212,7 @@ class Demo:
             if not has_digest:
                 company.ben.command(command, 'digest add "0 * * * *"', channel=company.checkout)
             with self._store.write() as tx:
-                digest.bring_near(tx, datetime.now(UTC))
+                digest.bring_near(tx, self._store.clock.now())
         except (NotAcknowledged, NotConnected, DatabaseAway, Contended) as error:
             log.warning("the demo is without somebody who asks for help, or without a digest", reason=str(error))
 

@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -59,10 +59,13 @@ ROUND = (
 class Alerts:
     """Posts the alerts in a thread of its own, from `start` to `stop`."""
 
-    def __init__(self, intake_url: str, token: str, arrived: Callable[[int], None]) -> None:
+    def __init__(
+        self, intake_url: str, token: str, now: Callable[[], datetime], arrived: Callable[[int], None]
+    ) -> None:
         """`arrived` is called once, with the number of the incident that MAIN opened."""
         self._url = intake_url
         self._token = token
+        self._now = now
         self._arrived = arrived
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
@@ -103,7 +106,7 @@ class Alerts:
         if moment.severity:
             event["severity"] = moment.severity
         if not moment.firing:
-            event["ended_at"] = datetime.now(UTC).isoformat()
+            event["ended_at"] = self._now().isoformat()
         while not self._stop.is_set():
             try:
                 return list(self._send(event)["accepted"])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import Connection, exists, select, update
 
 from bot.demo.company import SLUG
+from bot.demo.process import BotProcess
 from sandbox import Sandbox
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
@@ -39,25 +39,24 @@ def bring_near(tx: Connection, now: datetime) -> None:
 
 
 class FollowsTheClock:
-    """When the workspace's clock is moved, what would have been due by then is due now. The bot's own time cannot
-    be moved: it is this machine's.
+    """When the workspace's clock is moved, the bot's goes with it, and what would have been due by then is due then.
+    (By itself, a digest that is later than its grace would be skipped.)
     """
 
-    def __init__(self, slack: Sandbox, store: Store) -> None:
-        self._clock = slack.clock
+    def __init__(self, slack: Sandbox, store: Store, bot: BotProcess) -> None:
+        self._slack = slack
         self._store = store
-        self._ahead = self._now_ahead()
-        self._clock.when_moved(self._moved)
-
-    def _now_ahead(self) -> float:
-        return self._clock.now() - time.time()
+        self._bot = bot
+        slack.clock.when_moved(self._moved)
+        self._moved()
 
     def _moved(self) -> None:
-        ahead = self._now_ahead()
-        passed, self._ahead = timedelta(seconds=ahead - self._ahead), ahead
-        now = datetime.now(UTC)
+        ahead = timedelta(seconds=self._slack.clock.ahead)
+        self._store.clock.offset = ahead
         try:
+            now = self._store.clock.now()
             with self._store.write() as tx:
-                tx.execute(update(Digest).where(_OF_ACME, Digest.next_fire_at <= now + passed).values(next_fire_at=now))
+                tx.execute(update(Digest).where(_OF_ACME, Digest.next_fire_at <= now).values(next_fire_at=now))
         except (DatabaseAway, Contended) as error:
             log.warning("the digests of the demo do not follow the clock", reason=str(error))
+        self._bot.move_clock(ahead.total_seconds())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, exists, select
@@ -36,7 +35,7 @@ class GuidedPath:
         self._store = store
         self._company = company
         self._number = number
-        self._began = datetime.now(UTC)
+        self._began = store.clock.now()
         with store.read() as connection:
             found = connection.execute(
                 select(Incident.id, Incident.organization_id)

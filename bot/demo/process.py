@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -33,7 +34,7 @@ class BotProcess:
             self._process = subprocess.Popen(
                 [sys.executable, str(RUN_BOT), "serve", "--while-stdin-open"],
                 env=self._environment,
-                # Nothing is written to it: it is closed when this process ends, however it ends.
+                # Closed when this process ends, however it ends. See `move_clock` for what is written to it.
                 stdin=subprocess.PIPE,
                 stdout=stream,
                 stderr=stream,
@@ -54,6 +55,14 @@ class BotProcess:
             self._process.wait()
         assert self._process.stdin is not None
         self._process.stdin.close()
+
+    def move_clock(self, ahead_s: float) -> None:
+        """Has the bot take it to be so many seconds later than it is."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it has ended, and whoever runs it sees that
+            self._process.stdin.write(b"%f\n" % ahead_s)
+            self._process.stdin.flush()
 
     @property
     def ended(self) -> int | None:

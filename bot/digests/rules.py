@@ -6,6 +6,7 @@ digest is its owner from then: what it shows in a channel is their consent, with
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from sqlalchemy import Connection
 
 from bot.digests import content, words, zones
 from bot.digests.content import FIRST_NEWS, Lost, SwitchedOff
-from bot.digests.schedule import FORM, Schedule, parse_cron
+from bot.digests.schedule import FORM, MAX_LENGTH, Schedule, parse_cron
 from bot.incidents import filters
 from bot.incidents.access import Access
 from bot.incidents.errors import BadWords, Refusal
@@ -85,6 +86,8 @@ def read(line: str, zone: str) -> Draft:
 
     `zone` is the caller's. Raises BadWords.
     """
+    if len(line) > filters.MAX_LENGTH:
+        raise BadWords(f"Schedule and filters can have at most {filters.MAX_LENGTH:,} characters.", FORM)
     found = tokens(line)
     options: dict[str, str] = {}
     rest: list[Token] = []
@@ -112,19 +115,24 @@ def _choice(key: str, value: str, meanings: dict[str, bool]) -> bool:
 
 
 def _schedule(found: Sequence[Token]) -> tuple[Schedule, Sequence[Token]]:
-    """The schedule in front of the filters: what is in quotes, else the most words that make one."""
+    """The schedule in front of the filters: what is in quotes, else the most words that make one.
+
+    No more words are tried than the longest schedule can have.
+    """
     if not found:
         return words.parse(""), []
     if found[0].quoted and found[0].key is None:
         return words.parse(found[0].text), found[1:]
-    end = next((place for place, token in enumerate(found) if token.key is not None), len(found))
-    for count in range(end, 0, -1):
+    front = list(itertools.takewhile(lambda token: token.key is None, found))
+    lengths = itertools.accumulate(len(token.text) + 1 for token in front)
+    most = sum(1 for length in lengths if length - 1 <= MAX_LENGTH)
+    for count in range(most, 0, -1):
         try:
             return words.parse(" ".join(token.text for token in found[:count])), found[count:]
         except BadWords:
             continue
     # None of it is a schedule: what is wrong is said of a cron's five fields, or of all the words.
-    typed = [token.text for token in found[:end]]
+    typed = [token.text for token in front[: most or 1]]
     return words.parse(" ".join(typed[:5] if len(typed) >= 5 and any("*" in one for one in typed) else typed)), []
 
 
@@ -156,10 +164,15 @@ def _checked_moment(value: str, key: str) -> None:
 # --- making and changing -----------------------------------------------------------------------------------
 
 
-def check(connection: Connection, access: Access, draft: Draft, now: datetime) -> None:
-    """Whether the caller may make that digest. Raises MayNotMake, BadWords for filters that name nothing."""
+def check_role(access: Access) -> None:
+    """Whether the caller may make digests at all: asked before anything that they typed is read. Raises MayNotMake."""
     if not access.manages_digests:
         raise MayNotMake
+
+
+def check(connection: Connection, access: Access, draft: Draft, now: datetime) -> None:
+    """Whether the caller may make that digest. Raises MayNotMake, BadWords for filters that name nothing."""
+    check_role(access)
     if not access.project_ids:
         raise Refusal("You see no project yet, so a digest of yours would have nothing to show.")
     try:

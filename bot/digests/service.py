@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
@@ -34,13 +33,11 @@ class Digests:
         identity: Identity,
         *,
         command: str,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         tick_s: float = TICK_S,
         lease_s: float = LEASE_S,
     ) -> None:
         """`lease_s` is how long a fire waits for a replica that died while it drew it."""
         self._store = store
-        self._clock = clock
         self._stopping = threading.Event()
         self._tellers = ThreadPoolExecutor(TELLERS, thread_name_prefix="digest")
         self._drawing = ThreadPoolExecutor(1, thread_name_prefix="digest-picture")
@@ -51,7 +48,6 @@ class Digests:
             drawing=self._drawing,
             command=command,
             stopping=self._stopping,
-            clock=clock,
             lease_s=lease_s,
         )
         self._free = threading.BoundedSemaphore(TELLERS)
@@ -77,8 +73,8 @@ class Digests:
 
     def tick(self) -> None:
         """Looks once what is due, has it told, and sees what became of what was sent."""
-        now = self._clock()
         try:
+            now = self._store.clock.now()
             fire_due(self._store, now)
             self._teller.settle(now)
         except (DatabaseAway, Contended) as error:

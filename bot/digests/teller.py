@@ -7,7 +7,6 @@ go wrong on the way (a picture, the owner's access, the channel) is decided here
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from concurrent.futures import Executor
 from datetime import datetime, timedelta
 
@@ -64,7 +63,6 @@ class Teller:
         drawing: Executor,
         command: str,
         stopping: threading.Event,
-        clock: Callable[[], datetime],
         lease_s: float = LEASE_S,
     ) -> None:
         """`drawing` has one thread: matplotlib is not made for several."""
@@ -74,13 +72,12 @@ class Teller:
         self._drawing = drawing
         self._command = command
         self._stopping = stopping
-        self._clock = clock
         self._lease_s = lease_s
 
     def tell_next(self) -> bool:
         """Tells a fire that waits; False when none does. Raises DatabaseAway, Contended."""
         with self._store.read() as connection:
-            leased = queries.lease_fire(connection, self._lease_s)
+            leased = queries.lease_fire(connection, self._store.clock.now(), self._lease_s)
         if leased is None:
             return False
         fire, digest = leased
@@ -89,11 +86,11 @@ class Teller:
         except Refusal as refusal:  # Slack could not say whether the owner is still there
             log.warning("a digest waits", digest=digest.id, reason=refusal.sentence)
             with self._store.read() as connection:
-                queries.give_back(connection, fire.id, RETRY_S)
+                queries.give_back(connection, fire.id, self._store.clock.now(), RETRY_S)
         return True
 
     def _tell(self, fire: Fire, digest: DigestRow) -> None:
-        now = self._clock()
+        now = self._store.clock.now()
         if digest.date_paused and not fire.by_hand:
             return self._finish(fire, "stopped")
         if now - fire.fire_at > timedelta(minutes=digest.grace_minutes):

@@ -67,7 +67,7 @@ class Call:
         self.reading.end()
         key = once or self.once
         with self.tools.store.write() as tx:
-            if key is not None and not first_time(tx, self.access.workspace_id, key):
+            if key is not None and not first_time(tx, self.access.workspace_id, key, self.now):
                 raise AlreadyDone
             yield tx
 

@@ -10,7 +10,6 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import structlog
@@ -29,7 +28,6 @@ from bot.metrics import Metrics
 from bot.slack.outcomes import Answer, Done, DrawHome, FormErrors, NotNow, OpenForm, Outcome, UpdateForm, Whisper
 from bot.slack.requests import Ask, Command, Event, Press, Shortcut, Submission, Suggestion
 from storage.errors import Contended, DatabaseAway
-from storage.queries import access
 from storage.queries.access import Ahead
 
 log = structlog.get_logger(__name__)
@@ -49,12 +47,9 @@ class _Mishap:
 class Desk:
     """Receives what the line brings. Fulfils `bot.slack.line.Desk`."""
 
-    def __init__(
-        self, tools: Tools, metrics: Metrics, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, tools: Tools, metrics: Metrics) -> None:
         self._tools = tools
         self._metrics = metrics
-        self._clock = clock
         self.registry = Registry.collect()
 
     def command(self, ask: Command) -> Outcome:
@@ -140,15 +135,13 @@ class Desk:
                 return self._said(said)
         if event.kind == "app_home_opened" and event.event.get("tab") == "home":
             return self._home(event)
-        if event.kind == "user_change":
-            self._counted("event", event.kind, lambda: self._changed_person(event))
         handler = self.registry.events.get(event.kind)
         return self._happened(event, handler) if handler else Done()
 
     def _happened(self, event: Event, handler: EventHandler) -> Outcome:
         """What nobody waits for an answer to: where it cannot be taken now, Slack is left to send it again."""
         try:
-            return handler(self._tools, event, self._clock())
+            return handler(self._tools, event, self._tools.store.clock.now())
         except (DatabaseAway, Contended, CardOnItsWay) as error:
             log.warning("an event has to come again", kind=event.kind, error=str(error))
             return NotNow()
@@ -176,15 +169,8 @@ class Desk:
             return DrawHome(home_messages.closed(outcome.message), person.user_id)
         return outcome
 
-    def _changed_person(self, event: Event) -> Outcome:
-        person = event.person()
-        if person is not None:
-            with self._tools.store.write() as tx:
-                access.people_to_ask_again(tx, person.workspace_id, person.user_id)
-        return Done()
-
     def _call(self, ask: Ask, handler: Callable[[Call], T], ahead: Ahead | None = None) -> T:
-        now = self._clock()
+        now = self._tools.store.clock.now()
         with self._tools.store.reading() as reading:
             who = self._tools.identity.access(reading, ask.person, now, ahead)
             once = ask.key if isinstance(ask, Command) and ask.said else None

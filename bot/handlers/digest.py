@@ -55,6 +55,7 @@ def command(call: Call, ask: Command, line: str) -> Outcome:
 
 
 def _add(call: Call, ask: Command, rest: str) -> Outcome:
+    rules.check_role(call.access)
     draft = rules.read(rest, call.access.timezone)
     rules.check(call.connection, call.access, draft, call.now)
     channel = _channel(call, ask.channel_id or "")
@@ -84,8 +85,7 @@ def _notes(call: Call, draft: Draft, channel: Channel | None) -> Notes:
 
 
 def _open(call: Call, ask: Command) -> Outcome:
-    if not call.access.manages_digests:
-        raise rules.MayNotMake
+    rules.check_role(call.access)
     _needs_a_trigger(ask)
     here = ask.channel_id if ask.channel_id and ask.channel_id[0] in "CG" else None
     return OpenForm(
@@ -171,6 +171,7 @@ def _filled(values: Mapping[str, Mapping[str, Any]]) -> _Filled | FormErrors:
 
 def submission(call: Call, ask: Submission) -> Outcome:
     """The form, sent off."""
+    rules.check_role(call.access)
     filled = _filled(ask.values)
     if isinstance(filled, FormErrors):
         return filled
@@ -204,6 +205,7 @@ def form_preview(call: Call, ask: Press) -> Outcome:
     """`Preview` in the form: on top of it, what is wrong with it or what it would say now."""
     state = ((ask.view or {}).get("state") or {}).get("values") or {}
     try:
+        rules.check_role(call.access)
         filled = _filled({block: next(iter(elements.values()), {}) for block, elements in state.items()})
         if isinstance(filled, FormErrors):
             return OpenForm(forms.gone(" ".join(filled.errors.values())))

@@ -7,6 +7,7 @@ from typing import Any
 
 from bot.handlers.call import Call
 from bot.incidents import filters, search
+from bot.incidents.limits import MAX_TITLE_LENGTH
 from bot.incidents.markup import storable
 from bot.messages import picks
 from bot.messages.picks import Pick
@@ -15,6 +16,7 @@ from bot.slack.requests import Suggestion
 from storage.queries import incident_menu, listing
 
 OFFERED = 5  # most recent open incidents
+LONGEST = MAX_TITLE_LENGTH + 25  # characters of a number with the longest title: nothing longer can fit
 SUGGESTED = 20  # options while somebody types
 
 
@@ -32,6 +34,8 @@ def suggest(call: Call, ask: Suggestion) -> Sequence[Mapping[str, Any]]:
         wanted = search.resolve(call.connection, call.access, filters.ListQuery(), call.now)
         page = listing.incident_page(call.connection, wanted, call.access.member_id, cursor=None, size=search.PAGE_SIZE)
         return picks.options(page.lines)
+    if len(typed) > LONGEST:
+        return ()
     found = incident_menu.incidents_like(
         call.connection, call.access.organization_id, call.access.project_ids, typed, limit=SUGGESTED
     )

@@ -23,7 +23,7 @@ def find_card(store: Store, workspace_id: str, channel_id: str, ts: str) -> Card
     while True:
         with store.read() as connection:
             # In this order: what is written down in between is found the next time.
-            on_its_way = threads.card_on_its_way(connection, workspace_id, channel_id)
+            on_its_way = threads.card_on_its_way(connection, workspace_id, channel_id, ts)
             found = threads.card_at(connection, workspace_id, channel_id, ts)
         if found is not None or not on_its_way:
             return found

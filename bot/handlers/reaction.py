@@ -14,6 +14,7 @@ from bot.messages import privately
 from bot.people.identity import SlackAway
 from bot.slack.outcomes import Done, NotNow, Outcome
 from bot.slack.requests import Event
+from storage.queries import threads
 from storage.queries.once import first_time
 
 
@@ -25,21 +26,24 @@ def added(tools: Tools, event: Event, now: datetime) -> Outcome:
         return Done()
     if item.get("type") != "message":
         return Done()
+    # A hand may have a skin tone: `wave::skin-tone-2`.
+    reaction = str(event.event.get("reaction")).partition("::")[0]
+    with tools.store.read() as connection:
+        meant = threads.reactions(connection, event.workspace_id)
+    if meant is None or reaction not in meant:  # most are, and must not wait for a card that is on its way
+        return Done()
+    _, resolve_with = meant
     channel_id = str(item.get("channel"))
     card = find_card(tools.store, event.workspace_id, channel_id, str(item.get("ts")))
     if card is None:
-        return Done()
-    # A hand may have a skin tone: `wave::skin-tone-2`.
-    reaction = str(event.event.get("reaction")).partition("::")[0]
-    if reaction not in (card.acknowledge_reaction, card.resolve_reaction):
         return Done()
     try:
         with tools.store.reading() as reading:
             access = tools.identity.access(reading, person, now)
         with tools.store.write() as tx:
-            if not first_time(tx, event.workspace_id, f"event:{event.id}"):
+            if not first_time(tx, event.workspace_id, f"event:{event.id}", now):
                 return Done()
-            if reaction == card.resolve_reaction:
+            if reaction == resolve_with:
                 lifecycle.resolve(tx, access, card.identifier, now)
             else:
                 lifecycle.acknowledge(tx, access, card.identifier, now)
@@ -49,7 +53,8 @@ def added(tools: Tools, event: Event, now: datetime) -> Outcome:
         return Done()  # somebody was quicker; the card shows it
     except Refusal as refusal:
         note = privately.reaction_refused(card.identifier, channel_id, reaction, refusal.sentence)
-        told.privately(tools.store, person, note, f"reaction:{event.workspace_id}:{event.id}")
+        with tools.store.write() as tx:
+            told.privately(tx, person, note, f"reaction:{event.workspace_id}:{event.id}", now)
     return Done()
 
 

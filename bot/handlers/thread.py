@@ -6,9 +6,11 @@ decides which of them still tells something new.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+
+from sqlalchemy import Connection
 
 from bot.handlers import channel, told
 from bot.handlers.call import Tools
@@ -21,8 +23,10 @@ from bot.incidents.comments import CommentText
 from bot.incidents.errors import CommentGone, Refusal
 from bot.incidents.markup import storable
 from bot.messages import privately
+from bot.messages.blocks import Message
 from bot.people.identity import SlackAway
 from bot.people.mentions import MentionReader
+from bot.people.names import WhoIsMeant
 from bot.slack.outcomes import Done, NotNow, Outcome
 from bot.slack.requests import Event
 from storage.queries import threads
@@ -76,48 +80,56 @@ def _said(tools: Tools, reply: Reply, now: datetime) -> Outcome:
             reader = MentionReader(tools.identity, reading, access, now, lenient=True)
             written = reader.text(storable(reply.text))
             written, blind = comments.seen_only(reading.connection, access, incident, written)
-        new = _take(tools, card, reply, access, _with(written, reply.beside()), now)
+        notes = _notes(card, reply, sorted({*reader.unknown, *blind}), reader.unclear)
+        written = _with(written, reply.beside())
+        with tools.store.write() as tx:
+            if not written.text.strip() or _take(tx, card, reply, access, written, now):
+                for note, key in notes:
+                    told.privately(tx, reply.person, note, key, now)
     except SlackAway:
         return NotNow()
     except CommentGone:
         return Done()
     except Refusal as refusal:
-        _tell_refusal(tools, card, reply, refusal)
-        return Done()
-    if reply.hidden:
-        note = privately.files_not_kept(card.identifier, card.channel_id, reply.hidden)
-        told.privately(tools.store, reply.person, note, f"hidden files:{card.channel_id}:{reply.ts}")
-    unheard = sorted({*reader.unknown, *blind})
-    if new and unheard:
-        note = privately.not_mentioned(card.identifier, card.channel_id, " and ".join(unheard))
-        told.privately(tools.store, reply.person, note, f"unheard:{card.channel_id}:{reply.ts}")
-    if new and reader.unclear:
-        several = [(one.typed, one.candidates) for one in reader.unclear]
-        note = privately.who_is_meant(card.identifier, card.channel_id, several)
-        told.privately(tools.store, reply.person, note, f"unclear:{card.channel_id}:{reply.ts}")
+        _tell_refusal(tools, card, reply, refusal, now)
     return Done()
 
 
-def _take(tools: Tools, card: CardPlace, reply: Reply, access: Access, written: CommentText, now: datetime) -> bool:
+def _notes(
+    card: CardPlace, reply: Reply, unheard: Sequence[str], unclear: Sequence[WhoIsMeant]
+) -> list[tuple[Message, str]]:
+    """What the author is told of that is not in the comment, each message with its key."""
+    notes = []
+    if reply.hidden:
+        note = privately.files_not_kept(card.identifier, card.channel_id, reply.hidden)
+        notes.append((note, f"hidden files:{card.channel_id}:{reply.ts}"))
+    if unheard:
+        note = privately.not_mentioned(card.identifier, card.channel_id, " and ".join(unheard))
+        notes.append((note, f"unheard:{card.channel_id}:{reply.ts}"))
+    if unclear:
+        several = [(one.typed, one.candidates) for one in unclear]
+        note = privately.who_is_meant(card.identifier, card.channel_id, several)
+        notes.append((note, f"unclear:{card.channel_id}:{reply.ts}"))
+    return notes
+
+
+def _take(tx: Connection, card: CardPlace, reply: Reply, access: Access, written: CommentText, now: datetime) -> bool:
     """Makes the comment say what the reply says; False when it has been done, or something later has."""
-    if not written.text.strip():
-        return False
-    with tools.store.write() as tx:
-        lookup.incident(tx, access, card.identifier, lock=True)
-        known = threads.reply(tx, card.destination_id, reply.ts)
-        if known is None:
-            if not threads.meet(tx, card.destination_id, reply.ts, edited_ts=reply.edited_ts):
-                return False
-            _, activity_id = comments.add(tx, access, card.identifier, written, now, said_in=card.channel_id)
-            threads.became(tx, card.destination_id, reply.ts, activity_id)
-            return True
-        if known.gone or known.activity_id is None or reply.edited_ts is None:
+    lookup.incident(tx, access, card.identifier, lock=True)
+    known = threads.reply(tx, card.destination_id, reply.ts)
+    if known is None:
+        if not threads.meet(tx, card.destination_id, reply.ts, edited_ts=reply.edited_ts):
             return False
-        if known.edited_ts is not None and known.edited_ts >= reply.edited_ts:
-            return False
-        threads.edited(tx, card.destination_id, reply.ts, reply.edited_ts)
-        comments.edit(tx, access, card.identifier, known.activity_id, written, now, said_in=card.channel_id)
+        _, activity_id = comments.add(tx, access, card.identifier, written, now, said_in=card.channel_id)
+        threads.became(tx, card.destination_id, reply.ts, activity_id)
         return True
+    if known.gone or known.activity_id is None or reply.edited_ts is None:
+        return False
+    if known.edited_ts is not None and known.edited_ts >= reply.edited_ts:
+        return False
+    threads.edited(tx, card.destination_id, reply.ts, reply.edited_ts)
+    comments.edit(tx, access, card.identifier, known.activity_id, written, now, said_in=card.channel_id)
+    return True
 
 
 def _with(written: CommentText, beside: list[str]) -> CommentText:
@@ -126,14 +138,15 @@ def _with(written: CommentText, beside: list[str]) -> CommentText:
     return CommentText("\n".join([*filter(None, [written.text]), *beside]), written.member_ids, written.team_ids)
 
 
-def _tell_refusal(tools: Tools, card: CardPlace, reply: Reply, refusal: Refusal) -> None:
+def _tell_refusal(tools: Tools, card: CardPlace, reply: Reply, refusal: Refusal, now: datetime) -> None:
     """Whoever may not comment is told so once in each thread, however much they say there."""
     if reply.edited_ts is not None:
         note = privately.edit_not_followed(card.identifier, card.channel_id, refusal.sentence)
     else:
         note = privately.no_comment(card.identifier, card.channel_id, refusal.sentence)
     key = f"no comment:{card.channel_id}:{reply.thread_ts}:{reply.person.user_id}"
-    told.privately(tools.store, reply.person, note, key)
+    with tools.store.write() as tx:
+        told.privately(tx, reply.person, note, key, now)
 
 
 def _deleted(tools: Tools, event: Event, ts: str, gone: Mapping[str, Any], now: datetime) -> Outcome:

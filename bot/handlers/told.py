@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from sqlalchemy import Connection
+
 from bot.messages.blocks import Message
 from bot.slack.requests import Person
-from storage.engine import Store
 from storage.queries import outbox
 from storage.values import Urgency
 
 
-def privately(store: Store, person: Person, message: Message, key: str) -> None:
-    """Has a direct message sent, unless one with this key was before. Raises DatabaseAway, Contended."""
-    with store.write() as tx:
-        outbox.enqueue(
-            tx,
-            workspace_id=person.workspace_id,
-            user_id=person.user_id,
-            key=key,
-            message=dict(message),
-            kind="note",
-            now=store.clock.now(),
-            urgency=Urgency.NEWS,
-        )
+def privately(tx: Connection, person: Person, message: Message, key: str, now: datetime) -> None:
+    """Has a direct message sent, unless one with this key was before."""
+    outbox.enqueue(
+        tx,
+        workspace_id=person.workspace_id,
+        user_id=person.user_id,
+        key=key,
+        message=dict(message),
+        kind="note",
+        now=now,
+        urgency=Urgency.NEWS,
+    )

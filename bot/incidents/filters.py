@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,8 @@ from bot.incidents.words import Token, closest, shortened, tokens
 MAX_WORDS = 10
 MAX_WORD_LENGTH = 100  # characters
 MAX_TEAMS = 20
+MAX_WRITTEN = 1800  # characters of a query as JSON: the value of a button has 2,000, for the place in the list too
+MAX_LENGTH = 4000  # characters of a whole query; nothing longer can keep to the limits above
 
 FORM = (
     "list [open|warning|critical|closed|all] [words…] [team:a,b|team:unassigned|team:mine] [project:x] [env:x]"
@@ -60,6 +63,8 @@ class ListQuery:
 @lru_cache(maxsize=256)
 def parse(line: str) -> ListQuery:
     """The query in the words behind `list`. Raises BadWords."""
+    if len(line) > MAX_LENGTH:
+        raise BadWords(f"The filters of a list can have at most {MAX_LENGTH:,} characters.", FORM)
     return parse_tokens(tokens(line))
 
 
@@ -97,7 +102,10 @@ def with_words(query: ListQuery, words: Sequence[str]) -> ListQuery:
     """The query, looking for these words in titles. Raises BadWords."""
     if len(words) > MAX_WORDS:
         raise BadWords(f"At most {MAX_WORDS} words of a title can be looked for at once.", FORM, field="words")
-    return replace(query, words=tuple(folded for word in words if (folded := _word(word))))
+    query = replace(query, words=tuple(folded for word in words if (folded := _word(word))))
+    if len(json.dumps(str(query), ensure_ascii=False)) > MAX_WRITTEN:
+        raise BadWords("The filters are too long to be kept on a page of the list; please leave some out.", FORM)
+    return query
 
 
 def _folded(text: str) -> str:

@@ -103,19 +103,17 @@ class Desk:
         *,
         pace: Pace,
         secret_box: SecretBox | None,
-        now: Callable[[], datetime],
     ) -> None:
         """`secret_box` is None where no TOCSIN_SECRET_KEY is set."""
         self._store = store
         self._metrics = metrics
         self._pace = pace
         self._secret_box = secret_box
-        self._now = now
         self._admitting = threading.BoundedSemaphore(ADMITTED_AT_ONCE)
 
     def admit(self, source: Source, bearer: str) -> None:
         """Looks whether a delivery with that token will be taken. Raises Refused, DatabaseAway."""
-        delivery = Delivery(source, b"", self._now(), bearer)
+        delivery = Delivery(source, b"", self._store.clock.now(), bearer)
         token = self._token(delivery)
         try:
             self._check(delivery, token)
@@ -166,7 +164,7 @@ class Desk:
         read = [self._read(delivery, token) for delivery in deliveries]
         if token is not None:
             if any(isinstance(one, _Read) or one.status != 401 for one in read):
-                self._note_use(token, self._now())
+                self._note_use(token, self._store.clock.now())
             let_in = [one for one in read if isinstance(one, _Read)]
             try:
                 for together in _packed(let_in):
@@ -189,7 +187,7 @@ class Desk:
                 one.token_id, last = token.id, one
         if last is None:
             return
-        now, was = self._now(), token.last_refused
+        now, was = self._store.clock.now(), token.last_refused
         if not last.errors:
             if was is not None:
                 with self._store.read() as connection:
@@ -280,7 +278,7 @@ class Desk:
         for attempt in range(1, attempts + 1):
             try:
                 with self._store.write() as tx:
-                    outcomes = carry_out(tx, token, drafts, self._now())
+                    outcomes = carry_out(tx, token, drafts, self._store.clock.now())
                 break
             except (Contended, IntegrityError, psycopg2.IntegrityError) as error:
                 # Somebody declared, reopened or pruned at the same moment; the second look sees it.

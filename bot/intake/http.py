@@ -7,7 +7,7 @@ import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 import anyio
 import anyio.to_thread
@@ -210,7 +210,6 @@ def create_http_app(
     store: Store,
     *,
     slack_problem: Callable[[], str | None],
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
     registry: CollectorRegistry | None = None,
     pace: Pace | None = None,
     secret_key: str | None = None,
@@ -227,9 +226,8 @@ def create_http_app(
         metrics,
         pace=pace or Pace(),
         secret_box=SecretBox(secret_key) if secret_key else None,
-        now=now,
     )
-    intake = Intake(desk, metrics, now)
+    intake = Intake(desk, metrics, store.clock.now)
     app = FastAPI(
         title="Tocsin",
         summary="Alerts from other systems become incidents.",

@@ -190,7 +190,7 @@ def place_written(query: ListQuery, cursor: Cursor | None) -> str:
     kept: dict[str, Any] = {"q": str(query)}
     if cursor:
         kept |= cursor_written(cursor)
-    return json.dumps(kept, separators=(",", ":"))
+    return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
 
 
 def place_read(value: str) -> tuple[str, Cursor | None]:

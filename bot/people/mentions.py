@@ -7,8 +7,10 @@ words: a comment never calls a whole channel. A name that Slack left plain is lo
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Mapping
+from bisect import bisect
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -156,7 +158,7 @@ class MentionReader:
         place = start
         # Looked for in the whole text, so that what stands before a part is seen though it belongs to a token.
         for found in names.names_in(text, start, end):
-            if found.start() < place or any(begin <= found.start() < finish for begin, finish in quoted):
+            if found.start() < place or _within(quoted, found.start()):
                 continue
             meant = self._meant(text, found, end)
             if meant is not None:
@@ -192,3 +194,9 @@ class MentionReader:
     def _one_more(self) -> None:
         if len(self._people) + len(self._teams) + len(self.unknown) >= MOST_MENTIONS:
             raise TooManyMentions
+
+
+def _within(spans: Sequence[tuple[int, int]], place: int) -> bool:
+    """Whether a place lies in one of the spans, which ascend and do not overlap."""
+    before = bisect(spans, (place, math.inf)) - 1
+    return before >= 0 and place < spans[before][1]

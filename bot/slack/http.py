@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -19,9 +20,10 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from slack_bolt import BoltRequest, BoltResponse
-from slack_sdk.signature import SignatureVerifier
+from slack_sdk.signature import Clock, SignatureVerifier
 
 from bot.slack.deadline import DEADLINE_S, Pending
+from bot.slack.events import EventsUnderWay, TooManyEvents, is_event
 from bot.slack.line import Line, payload_of
 from bot.slack.manifest import PATH
 
@@ -39,12 +41,23 @@ _SIGNATURE = re.compile(r"v0=[0-9a-f]{64}")
 _SSL_CHECK = re.compile(r"\A(?:[^&]*&){0,3}ssl_check=1(?:&|\Z)")
 
 
+class _Seconds(Clock):
+    """What time it is, as the SDK's verifier asks it."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+
+    def now(self) -> float:
+        return self._now().timestamp()
+
+
 class HttpLine:
     """Takes requests over HTTP, and answers each of them within Slack's three seconds."""
 
-    def __init__(self, line: Line, signing_secret: str) -> None:
+    def __init__(self, line: Line, signing_secret: str, now: Callable[[], datetime]) -> None:
         self._line = line
-        self._verifier = SignatureVerifier(signing_secret)
+        self._verifier = SignatureVerifier(signing_secret, _Seconds(now))
+        self._events: EventsUnderWay[BoltResponse] = EventsUnderWay()
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="slack-http")
 
     def add_to(self, app: FastAPI) -> None:
@@ -52,8 +65,11 @@ class HttpLine:
         app.add_api_route(PATH, self.receive, methods=["POST"], include_in_schema=False)
 
     def close(self) -> None:
-        """Returns when the requests under way have been answered. The server has stopped taking them by then."""
-        self._workers.shutdown(wait=True)
+        """Returns when the requests under way have been answered. The server has stopped taking them by then.
+
+        Nobody waits any more for what has not begun; Slack sends the events among it again.
+        """
+        self._workers.shutdown(wait=True, cancel_futures=True)
 
     async def receive(self, request: Request) -> Response:
         """One request of Slack."""
@@ -81,6 +97,8 @@ class HttpLine:
         headers: Headers = {name: [value] for name, value in request.headers.items()}
         # What the body is has been seen; Bolt would go by what the sender says of it.
         headers["content-type"] = ["application/json" if text.startswith("{") else "application/x-www-form-urlencoded"]
+        if is_event(payload):
+            return await self._event(text, payload, headers)
         pending = Pending()
         work = asyncio.wrap_future(self._workers.submit(self._answer, text, payload, headers, pending))
         try:
@@ -91,21 +109,41 @@ class HttpLine:
             late = self._line.too_late(payload, begun=pending.begun)
             return JSONResponse(late) if late else Response("")
 
+    async def _event(self, text: str, payload: Mapping[str, Any], headers: Headers) -> Response:
+        """The outcome of an event; without one in time it is refused, so that Slack sends it again."""
+        try:
+            outcome = self._events.join(payload, lambda: self._workers.submit(self._dispatch, text, headers))
+        except TooManyEvents:
+            return _refused(503, "busy")
+        try:
+            return _response(await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(outcome)), DEADLINE_S))
+        except TimeoutError:
+            self._line.too_late(payload, begun=outcome.running())
+            return _refused(503, "not_done_yet")
+
+    def _dispatch(self, text: str, headers: Headers) -> BoltResponse:
+        try:
+            return self._line.dispatch(BoltRequest(mode="http", body=text, headers=headers))
+        except Exception:
+            log.exception("a request could not be answered")
+            return BoltResponse(status=400, body="")
+
     def _answer(self, text: str, payload: Mapping[str, Any], headers: Headers, pending: Pending) -> Response:
         if not pending.begin():
             return Response("")
-        try:
-            response = self._line.dispatch(BoltRequest(mode="http", body=text, headers=headers))
-        except Exception:
-            log.exception("a request could not be answered")
-            response = BoltResponse(status=400, body="")
+        response = self._dispatch(text, headers)
         answer = payload_of(response) if response.status == 200 else None
         if not pending.claim() and answer and answer.get("text"):
             self._line.answer_late(payload, answer)
-        if answer is not None:
-            return JSONResponse(answer)
-        kind = response.first_headers().get("content-type", "text/plain")
-        return Response(response.body, status_code=response.status, media_type=kind.partition(";")[0])
+        return _response(response)
+
+
+def _response(response: BoltResponse) -> Response:
+    answer = payload_of(response) if response.status == 200 else None
+    if answer is not None:
+        return JSONResponse(answer)
+    kind = response.first_headers().get("content-type", "text/plain")
+    return Response(response.body, status_code=response.status, media_type=kind.partition(";")[0])
 
 
 def _refused(status: int, error: str) -> Response:

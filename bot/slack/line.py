@@ -25,6 +25,7 @@ from bot.messages import answers
 from bot.metrics import Metrics
 from bot.slack.background import Background
 from bot.slack.clients import Clients, web_client
+from bot.slack.events import is_event
 from bot.slack.outcomes import (
     Answer,
     Done,
@@ -172,8 +173,15 @@ class Line:
         return response
 
     def too_late(self, body: Payload, *, begun: bool) -> Mapping[str, Any] | None:
-        """What to acknowledge a request with that is not answered in time; its answer may follow if it was begun."""
+        """What to acknowledge a request with that is not answered in time; its answer may follow if it was begun.
+
+        An event is not acknowledged at all: see `bot.slack.events`.
+        """
         self._metrics.late.inc()
+        if is_event(body):
+            kind = (body.get("event") or {}).get("type")
+            log.warning("an event takes long; Slack is left to send it again", kind=kind, begun=begun)
+            return None
         log.error("a request was not answered in time", type=body.get("type") or body.get("command"), begun=begun)
         typed = str(body.get("text") or "")
         message = answers.late(

@@ -243,14 +243,14 @@ class Origin(dict[str, Any]):
     """What a form keeps in its private metadata, to know on submission what it is about and where to answer."""
 
     def written(self) -> str:
-        """As the form carries it."""
-        return json.dumps(self, separators=(",", ":"))
+        """As the form carries it, in as few characters as Slack counts."""
+        return json.dumps(self, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
     def read(cls, metadata: object) -> Self:
         """From a form; what is no object of ours is empty, and then refers to nothing."""
         try:
             found = json.loads(str(metadata or "{}"))
-        except ValueError:
+        except (ValueError, RecursionError):
             return cls()
         return cls(found) if isinstance(found, dict) else cls()

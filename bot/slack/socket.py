@@ -10,11 +10,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any, cast
 
 import structlog
 from pydantic_core import to_json
-from slack_bolt import BoltRequest
+from slack_bolt import BoltRequest, BoltResponse
 from slack_sdk.errors import SlackApiError, SlackClientNotConnectedError
 from slack_sdk.socket_mode.builtin import SocketModeClient
 from slack_sdk.socket_mode.builtin.connection import Connection, ConnectionState
@@ -23,6 +24,7 @@ from websockets.frames import Frame, Opcode
 
 from bot.slack.clients import web_client
 from bot.slack.deadline import Pending, Watch
+from bot.slack.events import EventsUnderWay, TooManyEvents, is_event
 from bot.slack.line import Line, payload_of
 
 log = structlog.get_logger(__name__)
@@ -177,6 +179,7 @@ class SocketLine:
     def __init__(self, line: Line, *, app_token: str, api_url: str) -> None:
         self._line = line
         self._watch = Watch()
+        self._events: EventsUnderWay[BoltResponse] = EventsUnderWay()
         self._closing = False
         self._client = _Client(
             app_token=app_token,
@@ -217,9 +220,11 @@ class SocketLine:
             client.current_app_monitor.shutdown()  # type: ignore[no-untyped-call]
 
     def _on_request(self, request: SocketModeRequest) -> None:
+        if is_event(request.payload):
+            self._on_event(request)
+            return
+
         def late(pending: Pending) -> None:
-            if request.type == "events_api" and not pending.begun:
-                return  # nothing has been done for it, and nobody waits: Slack sends it again
             self._acknowledge(request, self._line.too_late(request.payload, begun=pending.begun))
 
         # From here on, not from when a worker takes it: where all of them are held up, nobody would be told.
@@ -232,22 +237,51 @@ class SocketLine:
                 raise
             log.info("a request came too late to be taken; Slack will bring it to another", type=request.type)
 
+    def _on_event(self, request: SocketModeRequest) -> None:
+        """Has an event worked at, and acknowledges it when its outcome is known; without that Slack sends it again."""
+        try:
+            workers = self._client.message_workers
+            outcome = self._events.join(request.payload, lambda: workers.submit(self._dispatch, request))
+        except (TooManyEvents, RuntimeError):
+            log.info("an event cannot be taken; Slack will bring it again")
+            return
+        pending = self._watch.start(lambda _: self._report_late(request, outcome))
+        outcome.add_done_callback(lambda _: self._settle_event(request, outcome, pending))
+
+    def _report_late(self, request: SocketModeRequest, outcome: Future[BoltResponse]) -> None:
+        self._line.too_late(request.payload, begun=outcome.running())
+
+    def _settle_event(self, request: SocketModeRequest, outcome: Future[BoltResponse], pending: Pending) -> None:
+        pending.claim()
+        if outcome.cancelled() or outcome.result().status >= 500:
+            return
+        try:
+            self._acknowledge(request, None)
+        except SlackClientNotConnectedError as error:
+            log.warning("an answer was lost with its connection", type=request.type, error=str(error))
+
+    def _dispatch(self, request: SocketModeRequest) -> BoltResponse:
+        """What the bot answers. It is 500 or more for what is left for Slack to send again."""
+        try:
+            body = BoltRequest(mode="socket_mode", body=request.payload, headers=_retry_headers(request))
+            return self._line.dispatch(body)
+        except Exception:
+            log.exception("a request could not be answered", type=request.type)
+            return BoltResponse(status=500)
+
     def _answer(self, request: SocketModeRequest, pending: Pending) -> None:
         if not pending.begin():
             return
         try:
-            body = BoltRequest(mode="socket_mode", body=request.payload, headers=_retry_headers(request))
-            response = self._line.dispatch(body)
+            response = self._dispatch(request)
             payload = payload_of(response)
             if pending.claim():
-                if response.status < 500:  # else it is left for Slack to send again
+                if response.status < 500:
                     self._acknowledge(request, payload)
             elif payload and payload.get("text"):
                 self._line.answer_late(request.payload, payload)
         except SlackClientNotConnectedError as error:
             log.warning("an answer was lost with its connection", type=request.type, error=str(error))
-        except Exception:
-            log.exception("a request could not be answered", type=request.type)
 
     def _acknowledge(self, request: SocketModeRequest, payload: Mapping[str, Any] | None) -> None:
         text = _encoded({"envelope_id": request.envelope_id, **({"payload": payload} if payload else {})})

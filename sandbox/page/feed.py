@@ -9,7 +9,6 @@ import asyncio
 import json
 import logging
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -215,7 +214,7 @@ class Feed:
         while self._windows:
             state = {
                 "connected": shown.connected(platform),
-                "ahead": round(platform.clock.now() - time.time()),
+                "ahead": round(platform.clock.ahead),
                 "guide": platform.guide,
                 "problems": len(platform.problems),
             }

@@ -278,26 +278,25 @@ def fire_by_hand(tx: Connection, digest_id: int, fire_at: datetime, since: datet
 _FIRE = "f.id, f.digest_id, f.fire_at, f.since, f.by_hand, f.file_id, f.picture_says"
 
 
-def lease_fire(connection: Connection, seconds: float) -> tuple[Fire, DigestRow] | None:
+def lease_fire(connection: Connection, now: datetime, seconds: float) -> tuple[Fire, DigestRow] | None:
     """The next fire that is to be drawn, this replica's for so long; None when there is none."""
     row = connection.exec_driver_sql(
-        "UPDATE digest_fire f SET leased_until = clock_timestamp() + make_interval(secs => %(seconds)s)"  # noqa: S608
+        "UPDATE digest_fire f SET leased_until = %(until)s"  # noqa: S608
         " FROM digest d JOIN member m ON m.id = d.owner_id"
         " WHERE d.id = f.digest_id AND f.id = (SELECT id FROM digest_fire WHERE state = 'due'"
-        "   AND (leased_until IS NULL OR leased_until < clock_timestamp())"
+        "   AND (leased_until IS NULL OR leased_until < %(now)s)"
         "   ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)"
         f" RETURNING {_FIRE}, {_COLUMNS}",
-        {"seconds": seconds},
+        {"now": now, "until": now + timedelta(seconds=seconds)},
     ).first()
     return None if row is None else (Fire(*row[:7]), DigestRow(*row[7:]))
 
 
-def give_back(connection: Connection, fire_id: int, seconds: float) -> None:
+def give_back(connection: Connection, fire_id: int, now: datetime, seconds: float) -> None:
     """A fire could not be drawn now: it is tried again, by whoever, in so many seconds."""
     connection.exec_driver_sql(
-        "UPDATE digest_fire SET leased_until = clock_timestamp() + make_interval(secs => %(seconds)s)"
-        " WHERE id = %(id)s AND state = 'due'",
-        {"id": fire_id, "seconds": seconds},
+        "UPDATE digest_fire SET leased_until = %(until)s WHERE id = %(id)s AND state = 'due'",
+        {"id": fire_id, "until": now + timedelta(seconds=seconds)},
     )
 
 

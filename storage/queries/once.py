@@ -13,11 +13,11 @@ from storage.models import HandledRequest
 KEPT_FOR = timedelta(days=1)
 
 
-def first_time(connection: Connection, workspace_id: str, key: str) -> bool:
+def first_time(connection: Connection, workspace_id: str, key: str, now: datetime) -> bool:
     """Whether this request has not been carried out before; remembers it with the transaction that does it."""
     found = connection.execute(
         insert(HandledRequest)
-        .values(workspace_id=workspace_id, key=key)
+        .values(workspace_id=workspace_id, key=key, date_added=now)
         .on_conflict_do_nothing()
         .returning(HandledRequest.key)
     )

@@ -16,8 +16,6 @@ class CardPlace:
     channel_id: str
     incident_id: int
     identifier: int
-    acknowledge_reaction: str
-    resolve_reaction: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +30,33 @@ class Reply:
 def card_at(connection: Connection, workspace_id: str, channel_id: str, ts: str) -> CardPlace | None:
     """The card that stands there; None where that message is none."""
     row = connection.exec_driver_sql(
-        "SELECT p.id, d.id, d.channel_id, i.id, i.identifier, o.acknowledge_reaction, o.resolve_reaction"
+        "SELECT p.id, d.id, d.channel_id, i.id, i.identifier"
         " FROM post p JOIN destination d ON d.id = p.destination_id JOIN incident i ON i.id = p.incident_id"
-        " JOIN organization o ON o.id = i.organization_id"
         " WHERE p.ts = %(ts)s AND p.kind = 'card' AND d.workspace_id = %(workspace)s AND d.channel_id = %(channel)s",
         {"ts": ts, "workspace": workspace_id, "channel": channel_id},
     ).first()
     return None if row is None else CardPlace(*row)
 
 
-def card_on_its_way(connection: Connection, workspace_id: str, channel_id: str) -> bool:
-    """Whether a card may just have been posted there of which it is not known yet where it stands."""
+def reactions(connection: Connection, workspace_id: str) -> tuple[str, str] | None:
+    """The emoji that acknowledge and resolve in a workspace; None where it is no organization's."""
+    row = connection.exec_driver_sql(
+        "SELECT o.acknowledge_reaction, o.resolve_reaction FROM workspace w"
+        " JOIN organization o ON o.id = w.organization_id WHERE w.id = %(workspace)s",
+        {"workspace": workspace_id},
+    ).first()
+    return None if row is None else (row[0], row[1])
+
+
+def card_on_its_way(connection: Connection, workspace_id: str, channel_id: str, ts: str) -> bool:
+    """Whether that message may be a card that was just posted there, of which it is not known yet where it stands."""
     found: bool = connection.exec_driver_sql(
         "SELECT EXISTS (SELECT FROM post p JOIN destination d ON d.id = p.destination_id"
         " WHERE d.workspace_id = %(workspace)s AND d.channel_id = %(channel)s AND p.kind = 'card'"
-        " AND p.attempted_at IS NOT NULL AND p.wanted_version > p.drawn_version)",
-        {"workspace": workspace_id, "channel": channel_id},
+        " AND p.ts IS NULL AND p.attempted_at IS NOT NULL AND p.wanted_version > p.drawn_version"
+        # What was there before its posting began is another message.
+        ' AND (p.after_ts IS NULL OR p.after_ts COLLATE "C" < %(ts)s))',
+        {"workspace": workspace_id, "channel": channel_id, "ts": ts},
     ).scalar_one()
     return found
 

@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -49,7 +48,7 @@ class Company:
 
     def comment(self, text: str) -> int:
         """A new incident and, on it, a comment that mentions everybody; gives the incident's number."""
-        now = datetime.now(UTC)
+        now = self.store.clock.now()
         mentions = "".join(f" <person:{id_}>" for id_ in self.member_ids)
         with self.store.write() as tx:
             incident = lifecycle.declare(

@@ -154,9 +154,15 @@ def test_the_demo(start: Callable[..., Running], tmp_path: Path) -> None:
     assert "Resolved" in demo.ask("view 9")
     demo.wait_for(lambda: "Something of mine" in demo.ask("list"))
     demo.wait_for(lambda: any("#9" in text and "Resolved" in text for text in demo.messages("C0001")))
+
+    # The clock of the workspace takes the bot's with it, and stays where it is.
+    demo.ask("declare critical Nobody looks")
+    httpx.post(f"{demo.address}/sandbox/clock/advance", json={"seconds": 3 * 3600}).raise_for_status()
+    demo.wait_for(lambda: "3 h" in demo.ask("list critical"))
     assert demo.stop(signal.SIGINT) == 0
 
     demo = start("--port", "0")
+    assert "3 h" in demo.ask("list critical")
     assert any("One order in five" in text for text in demo.messages("C0001"))
     assert "Resolved" in demo.ask("view 9")
     assert any("#9" in text and "Resolved" in text for text in demo.messages("C0001"))

@@ -16,16 +16,29 @@ from bot.digests.service import Digests
 from bot.people.identity import Identity
 from bot.slack.background import Background
 from bot.slack.clients import Clients
+from storage.clock import Clock
 from storage.engine import Store
 
 # Like the real ones, only quick: whoever was killed is missed after seconds, not minutes.
 QUICK = Pace(post_s=0.01, call_s=1, late_s=0.5, lease_s=2.0, poll_s=0.2, failed_s=0.2, first_retry_s=0.1)
 
 
+class FileClock(Clock):
+    """What a file says."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def now(self) -> datetime:
+        """What it says now."""
+        return datetime.fromisoformat(self._path.read_text())
+
+
 def main() -> None:
     """Runs until it is killed."""
-    api_url, clock = os.environ["SLACK_API_URL"], Path(os.environ["REPLICA_CLOCK"])
-    store = Store.open(os.environ["DATABASE_URL"])
+    api_url = os.environ["SLACK_API_URL"]
+    store = Store.open(os.environ["DATABASE_URL"], clock=FileClock(Path(os.environ["REPLICA_CLOCK"])))
     clients = Clients.connect(os.environ["SLACK_BOT_TOKEN"], api_url)
     identity = Identity(store, clients, Background(api_url))
     delivery = DeliveryService(own_store(store), clients, identity, api_url=api_url, pace=QUICK)
@@ -35,7 +48,6 @@ def main() -> None:
         clients,
         identity,
         command="/incident",
-        clock=lambda: datetime.fromisoformat(clock.read_text()),
         tick_s=0.1,
         lease_s=1.0,
     )

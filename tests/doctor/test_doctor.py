@@ -14,13 +14,12 @@ import pytest
 from sqlalchemy import select, text
 
 from bot.cli import main
-from bot.doctor import Finding, examine
 from bot.intake.tokens import SecretBox, Source, new_token, token_hash
 from bot.organization.apply import apply
 from bot.organization.file import load
-from bot.settings import Settings
 from bot.slack.manifest import EVENTS, SCOPES
 from sandbox import Sandbox
+from storage.clock import Clock
 from storage.engine import Store
 from storage.models import IntakeToken
 from storage.queries import outbox, pacing
@@ -95,7 +94,7 @@ class Patient:
         """Makes the database match an organization file."""
         path = self._folder / "organization.yaml"
         path.write_text(organization, encoding="utf-8")
-        apply(self.store, load(path), datetime.now(UTC), prune=True, dry_run=False)
+        apply(self.store, load(path), self.store.clock.now(), prune=True, dry_run=False)
 
     def sentry_token(self, key: str) -> None:
         """A token of Sentry, its secret kept with that key."""
@@ -107,7 +106,7 @@ class Patient:
                 source=Source.SENTRY,
                 token_hash=token_hash(new_token()),
                 secret_encrypted=SecretBox(key).seal("sentry's secret"),
-                now=datetime.now(UTC),
+                now=self.store.clock.now(),
             )
 
     def examined(self) -> tuple[int, list[str]]:
@@ -479,13 +478,12 @@ def test_members_are_not_looked_at_beyond_slacks_pace(patient: Patient) -> None:
 # --- the clock ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ahead", [timedelta(minutes=7), timedelta(minutes=-7)])
-@pytest.mark.usefixtures("patient")
-def test_a_clock_that_is_wrong(ahead: timedelta) -> None:
-    told: list[Finding] = []
-    assert not examine(Settings.load(), told.append, lambda: datetime.now(UTC) + ahead)
-    (fault,) = [finding for finding in told if finding.mend is not None]
-    assert fault.what == "clock" and "s away from Slack's" in fault.says and "NTP" in str(fault.mend)
+@pytest.mark.parametrize("ahead_s", [420, -420])
+def test_a_clock_of_the_database_that_is_wrong(patient: Patient, ahead_s: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    hear = Clock.hear
+    monkeypatch.setattr(Clock, "hear", lambda self, said, asked: hear(self, said + timedelta(seconds=ahead_s), asked))
+    fault = patient.fault()
+    assert "clock: the database's is 4" in fault and "s away from Slack's" in fault and "NTP" in fault
 
 
 def test_the_clocks_are_compared(patient: Patient) -> None:

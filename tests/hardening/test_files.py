@@ -130,7 +130,7 @@ def test_any_file_is_applied_whole_or_refused_where_it_is_wrong(rig: Rig, tmp_pa
         assert str(path) in str(refusal) or "bent.yaml" in str(refusal)
         assert "\n\n" not in str(refusal) and "Traceback" not in str(refusal)
         return
-    now = datetime.now(UTC)
+    now = rig.store.clock.now()
     for prune in (False, True):
         try:
             apply(rig.store, organization, now, prune=prune, dry_run=False)

@@ -410,7 +410,7 @@ class Walk(RuleBasedStateMachine):
         channel, card_ts = self.cards[card % len(self.cards)]
         about = self.of_card(channel, card_ts)
         word = self.comment_on(name, about.number) if about else self.word()
-        ts = f"{time.time():.6f}"
+        ts = f"{self.rig.store.clock.now().timestamp():.6f}"
         said = {"type": "message", "channel": channel, "channel_type": "channel", "ts": ts, "thread_ts": card_ts}
         got = self.rig.event(self.who(name), {**said, "text": f"{word} <@U0003>"})
         self.replies.append((name, channel, card_ts, ts, word))
@@ -429,7 +429,7 @@ class Walk(RuleBasedStateMachine):
         if deletes:
             happened |= {"subtype": "message_deleted", "deleted_ts": ts}
         else:
-            edited = {"user": self.who(name).user_id, "ts": f"{time.time():.6f}"}
+            edited = {"user": self.who(name).user_id, "ts": f"{self.rig.store.clock.now().timestamp():.6f}"}
             happened |= {"subtype": "message_changed", "message": {**old, "text": word, "edited": edited}}
         before = self.comments()
         got = self.rig.event(self.who(name), happened)

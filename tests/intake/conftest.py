@@ -24,6 +24,7 @@ from storage.engine import Store
 from storage.models import Incident, Organization, Project
 from storage.queries.tokens import insert_token
 from storage.values import Status
+from tests.clock import FixedClock
 
 ORGANIZATION = """
 organization: {slug: acme, name: Acme, workspaces: [T0001]}
@@ -44,7 +45,15 @@ class Bench:
 
     client: httpx.Client
     store: Store
-    now: datetime = START
+
+    @property
+    def now(self) -> datetime:
+        """What time it is there."""
+        return self.store.clock.now()
+
+    def go_to(self, moment: datetime) -> None:
+        """Turns the clock to a moment."""
+        self.store.clock.offset += moment - self.now
 
     def token(self, project: str | None = "checkout", source: Source = Source.EVENTS) -> str:
         """A new token for a project of Acme's, or with None for the organization."""
@@ -106,7 +115,7 @@ class Bench:
 
     def later(self, **parts: float) -> None:
         """Turns the clock on, as `timedelta` takes it."""
-        self.now += timedelta(**parts)
+        self.store.clock.offset += timedelta(**parts)
 
     def incidents(self) -> list[tuple[int, str, Status]]:
         """Number, title and status of every incident, the oldest first."""
@@ -123,7 +132,7 @@ class Bench:
 
 @pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
-    opened = Store.open(database_url)
+    opened = Store.open(database_url, clock=FixedClock(START))
     yield opened
     opened.close()
 
@@ -137,17 +146,14 @@ def slack_problems() -> list[str]:
 @pytest.fixture
 def bench(store: Store, slack_problems: list[str]) -> Iterator[Bench]:
     apply(store, parse(ORGANIZATION, "acme.yaml"), START, prune=False, dry_run=False)
-    holder: list[Bench] = []
     app = create_http_app(
         store,
         slack_problem=lambda: slack_problems[0] if slack_problems else None,
-        now=lambda: holder[0].now,
         pace=Pace(burst=500, per_second=0.001),
         secret_key=SECRET_KEY,
     )
     server = HttpServer(app, "127.0.0.1", 0)
     server.start()
     with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=30) as client:
-        holder.append(Bench(client, store))
-        yield holder[0]
+        yield Bench(client, store)
     server.stop()

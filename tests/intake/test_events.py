@@ -306,7 +306,7 @@ def test_an_alert_that_fires_after_its_end_with_its_first_start_is_real(
     bench.post(token, {**CPU, "started_at": at(0)})
     bench.later(minutes=20)
     bench.post(token, resolved(started_at=at(0), ended_at=at(20)))
-    bench.now += after
+    bench.later(seconds=after.total_seconds())
     bench.post(token, {**CPU, "started_at": at(0)})
     assert bench.statuses() == statuses
     bench.later(minutes=1)

@@ -131,7 +131,7 @@ def test_over_http_every_delivery_is_answered_in_words(bench: Bench, data: st.Da
     source = data.draw(st.sampled_from([Source.EVENTS, Source.ALERTMANAGER, Source.GRAFANA]))
     payloads = {Source.EVENTS: EVENTS}.get(source) or sample(source.value)
     payload = data.draw(JSON | bent(payloads))
-    bench.now = max(bench.now, START)
+    bench.go_to(max(bench.now, START))
     answer = bench.client.post(
         f"/intake/{source}",
         content=json.dumps(payload),

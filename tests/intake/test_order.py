@@ -246,7 +246,7 @@ def _event(key: str, alert: Alert) -> dict[str, str | None]:
 def test_in_the_database_too_in_batches_of_any_size(
     bench: Bench, alerts: list[list[Alert]], data: st.DataObject
 ) -> None:
-    bench.now = ARRIVAL
+    bench.go_to(ARRIVAL)
     with bench.store.write() as tx:
         tx.execute(delete(AlertMemory))
         tx.execute(delete(Incident))

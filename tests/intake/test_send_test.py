@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bot.cli import main
 from bot.intake.tokens import Source
+from storage.engine import Store
 from storage.values import Status
 from tests.cli.test_settings import VARIABLES
 from tests.intake.conftest import SENTRY_SECRET, Bench
@@ -19,6 +21,14 @@ def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    """By the real time, which `send-test` goes by as well."""
+    opened = Store.open(database_url)
+    yield opened
+    opened.close()
 
 
 @pytest.mark.parametrize("source", list(Source))

@@ -314,13 +314,8 @@ def test_an_end_and_a_later_firing_in_one_round_count_from_their_arrival(bench: 
     def at(after_s: float) -> str:
         return (come + timedelta(seconds=after_s)).isoformat()
 
-    late = desk.Desk(
-        bench.store,
-        Metrics(CollectorRegistry()),
-        pace=Pace(),
-        secret_box=None,
-        now=lambda: come + timedelta(seconds=3),
-    )
+    late = desk.Desk(bench.store, Metrics(CollectorRegistry()), pace=Pace(), secret_box=None)
+    bench.later(seconds=3)
     late.take([delivery(0, started_at=at(-60))])
     late.take([delivery(1, status="resolved"), delivery(2.1, started_at=at(2))])
     assert bench.statuses() == [Status.OPEN]

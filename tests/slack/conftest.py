@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import pytest
 
 from sandbox import Sandbox
 from storage.engine import Store
-from tests.slack.serving import Serve, Serving
+from tests.slack.serving import NOTHING_ELSE, Serve, Serving
 from tests.stories.conftest import ORGANIZATION, Cast, apply_file, populate, slack, store, world
 
 __all__ = ["slack", "store", "world"]
@@ -29,8 +29,8 @@ def serve(slack: Sandbox, database_url: str, tmp_path: Path) -> Iterator[Serve]:
     """Starts the bot as a process of its own, as often as it is called; none of them outlives the test."""
     with ExitStack() as running:
 
-        def start(*, over_http: bool = False) -> Serving:
-            process = Serving(slack, database_url, tmp_path, over_http=over_http)
+        def start(*, over_http: bool = False, environment: Mapping[str, str] = NOTHING_ELSE) -> Serving:
+            process = Serving(slack, database_url, tmp_path, over_http=over_http, environment=environment)
             running.callback(process.close)
             return process
 

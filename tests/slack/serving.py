@@ -7,20 +7,31 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from sandbox import Sandbox
 
 ROOT = Path(__file__).parents[2]
 STOPS_WITHIN_S = 10  # the contract's
+NOTHING_ELSE: Mapping[str, str] = MappingProxyType({})
 PATIENCE_S = 60  # of the tests, on a busy machine
 
 
 class Serving:
     """A bot as a process of its own."""
 
-    def __init__(self, slack: Sandbox, database_url: str, folder: Path, *, over_http: bool) -> None:
+    def __init__(
+        self,
+        slack: Sandbox,
+        database_url: str,
+        folder: Path,
+        *,
+        over_http: bool,
+        environment: Mapping[str, str],
+    ) -> None:
         self.lines: list[dict[str, object]] = []
         self._said = threading.Condition()
         line = {"SLACK_SIGNING_SECRET": slack.signing_secret} if over_http else {"SLACK_APP_TOKEN": slack.app_token}
@@ -37,6 +48,7 @@ class Serving:
                 "HTTP_PORT": "0",
                 "LOG_FORMAT": "json",
                 **line,
+                **environment,
             },
             stderr=subprocess.PIPE,
             text=True,
@@ -85,4 +97,6 @@ class Serving:
 class Serve(Protocol):
     """Starts another process."""
 
-    def __call__(self, *, over_http: bool = False) -> Serving: ...
+    def __call__(
+        self, *, over_http: bool = False, environment: Mapping[str, str] = MappingProxyType({})
+    ) -> Serving: ...

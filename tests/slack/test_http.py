@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
@@ -43,7 +42,7 @@ def post(world: World, url: str) -> Iterator[Post]:
             headers: Mapping[str, str] | None = None,
         ) -> httpx.Response:
             content = body.encode() if isinstance(body, str) else body
-            timestamp = str(int(time.time() - age_s))
+            timestamp = str(int(world.slack.clock.now() - age_s))
             signed = {
                 "X-Slack-Request-Timestamp": timestamp,
                 "X-Slack-Signature": sign(secret, timestamp, content),
@@ -120,7 +119,7 @@ def test_another_secret_or_none_is_refused(world: World, post: Post, url: str) -
 
 
 def test_a_body_that_was_changed_on_the_way_is_refused(world: World, url: str) -> None:
-    timestamp = str(int(time.time()))
+    timestamp = str(int(world.slack.clock.now()))
     signature = sign(world.slack.signing_secret, timestamp, command(world, "list").encode())
     headers = {"Content-Type": FORM, "X-Slack-Request-Timestamp": timestamp, "X-Slack-Signature": signature}
     answer = httpx.post(url, content=command(world, "declare Payments fail").encode(), headers=headers)

@@ -163,19 +163,19 @@ def test_a_dedup_key_is_free_again_once_its_incident_is_closed_and_is_another_or
 def test_a_request_is_the_first_of_its_key_once(store: Store) -> None:
     def handle(_number: int) -> bool:
         with store.write() as tx:
-            return first_time(tx, "T0001", "view:V1")
+            return first_time(tx, "T0001", "view:V1", NOW)
 
     assert Counter(at_once(handle)) == {True: 1, False: WORKERS - 1}
     with store.write() as tx:
-        assert first_time(tx, "T0002", "view:V1")  # another workspace's
+        assert first_time(tx, "T0002", "view:V1", NOW)  # another workspace's
 
 
 def test_a_request_whose_transaction_failed_may_come_again(store: Store) -> None:
     with pytest.raises(RuntimeError), store.write() as tx:
-        assert first_time(tx, "T0001", "view:V1")
+        assert first_time(tx, "T0001", "view:V1", NOW)
         raise RuntimeError
     with store.write() as tx:
-        assert first_time(tx, "T0001", "view:V1")
+        assert first_time(tx, "T0001", "view:V1", NOW)
 
 
 def test_who_waits_too_long_for_a_row_is_told_and_changes_nothing(house: House) -> None:

@@ -191,6 +191,6 @@ def test_the_migration_of_alerts_may_be_cut_off_and_run_again(both: Both) -> Non
     both.before.deliver(both.a, "disk-7", firing=True)
     migrate(both.store.url)
     with both.store.write() as tx:
-        tx.exec_driver_sql("UPDATE alembic_version SET version_num = 'people01'")
+        tx.exec_driver_sql("UPDATE alembic_version SET version_num = 'forms01'")
     migrate(both.store.url)
     assert both.open_keys() == [(both.a, "disk-7")]

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -173,7 +172,7 @@ def apply_file(store: Store, folder: Path, organization: str, *, prune: bool = F
     """Applies the text of an organization file."""
     path = folder / "organization.yaml"
     path.write_text(organization, encoding="utf-8")
-    apply(store, load(path), datetime.now(UTC), prune=prune, dry_run=False)
+    apply(store, load(path), store.clock.now(), prune=prune, dry_run=False)
 
 
 def populate(slack: Sandbox) -> Cast:
@@ -300,6 +299,6 @@ def token_for_checkout(world: World, source: Source) -> str:
             source=source,
             token_hash=token_hash(token),
             secret_encrypted=None,
-            now=datetime.now(UTC),
+            now=world.store.clock.now(),
         )
     return token

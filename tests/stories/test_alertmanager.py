@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from bot.intake.tokens import Source
@@ -44,7 +44,7 @@ def test_the_real_alertmanager_opens_changes_and_closes_incidents(
 ) -> None:
     program = alertmanager.required()
     token = token_for_checkout(world, Source.ALERTMANAGER)
-    began = datetime.now(UTC) - timedelta(minutes=2)
+    began = world.store.clock.now() - timedelta(minutes=2)
 
     def listed(words: str, *titles: str) -> None:
         def shows() -> bool:
@@ -61,14 +61,14 @@ def test_the_real_alertmanager_opens_changes_and_closes_incidents(
         world.rest()
         assert [("Critical" in card.text) for card in cards(world)] == [True, False]
 
-        prometheus.tell("DiskFull", began, datetime.now(UTC), instance="db1", severity="critical")
+        prometheus.tell("DiskFull", began, world.store.clock.now(), instance="db1", severity="critical")
         listed("list", "#2 DiskFull (instance=db2)")
         assert "Resolved" in world.seen_by(world.ada, 1)
-        prometheus.tell("DiskFull", datetime.now(UTC), instance="db1", severity="critical")
+        prometheus.tell("DiskFull", world.store.clock.now(), instance="db1", severity="critical")
         listed("list critical", "#1 DiskFull (instance=db1)")
 
         # The next notification of the group holds db2 too, which a person has resolved: it stays so.
         world.ask(world.ada, "resolve 2 it is only a warning")
-        prometheus.tell("DiskFull", began, datetime.now(UTC), instance="db1", severity="critical")
+        prometheus.tell("DiskFull", began, world.store.clock.now(), instance="db1", severity="critical")
         listed("list")
         assert world.ask(world.ben, "list all").text.count("DiskFull") == 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -106,7 +106,7 @@ def test_what_alerts_said_is_cleaned_up_in_the_end(often_cleaned: None, world: W
     deliver(Source.EVENTS, [{"dedup_key": key, "title": "x"} for key in ("over", "fires")])
     deliver(Source.EVENTS, {"dedup_key": "over", "title": "x", "status": "resolved"})
     with world.store.write() as tx:
-        tx.execute(update(AlertMemory).values(heard=datetime.now(UTC) - timedelta(days=31)))
+        tx.execute(update(AlertMemory).values(heard=world.store.clock.now() - timedelta(days=31)))
     deadline = time.monotonic() + 30
     left = 2
     while left > 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -258,7 +258,7 @@ def test_a_trigger_that_is_too_late_is_told(world: World) -> None:
 
 def test_dates_in_the_future_and_in_other_zones_are_read(world: World) -> None:
     world.declare("Payments fail")
-    tomorrow = (datetime.now(UTC) + timedelta(days=2)).date()
+    tomorrow = (world.store.clock.now() + timedelta(days=2)).date()
     assert "#1" in world.ask(world.ada, f"list until:{tomorrow}").text
     assert "#1" in world.ask(world.ada, "list since:2025-01-01T00:00+23:00").text
     assert "#1" in world.ask(world.ada, "list since:2025-01-01T00:00-23:59 until:2030-01-01").text

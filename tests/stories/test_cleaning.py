@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from bot.delivery.service import KEPT_FOR
 from storage.queries import once
@@ -23,7 +23,7 @@ def test_what_was_sent_long_ago_is_forgotten_and_what_is_shown_is_kept(world: Wo
     world.rest()
     remembered = kinds(world)
     assert remembered == {"card": 1, "mirror": 1, "notification": 1}
-    now = datetime.now(UTC)
+    now = world.store.clock.now()
     world.bot.delivery.clean_up(now + KEPT_FOR - timedelta(minutes=1))
     assert kinds(world) == remembered
     with world.store.write() as tx:
@@ -49,10 +49,10 @@ def test_what_was_sent_long_ago_is_forgotten_and_what_is_shown_is_kept(world: Wo
 def test_forms_and_events_are_remembered_for_as_long_as_they_may_come_again(world: World) -> None:
     def first(key: str) -> bool:
         with world.store.write() as tx:
-            return once.first_time(tx, "T0001", key)
+            return once.first_time(tx, "T0001", key, world.store.clock.now())
 
     assert first("a form")
-    now = datetime.now(UTC)
+    now = world.store.clock.now()
     world.bot.delivery.clean_up(now + once.KEPT_FOR - timedelta(minutes=1))
     assert not first("a form")
     world.bot.delivery.clean_up(now + once.KEPT_FOR + timedelta(minutes=1))
@@ -67,11 +67,11 @@ def test_a_channel_that_opened_unheard_is_tried_again(world: World) -> None:
     with world.slack.events_held() as held:
         world.slack.unarchive(world.cast.checkout)
         held.release([])  # lost
-    world.bot.delivery.clean_up(datetime.now(UTC))
+    world.bot.delivery.clean_up(world.store.clock.now())
     world.rest()
     assert not cards(world)
     with world.store.write() as tx:
         tx.exec_driver_sql("UPDATE destination SET failed_at = failed_at - interval '1 hour'")
-    world.bot.delivery.clean_up(datetime.now(UTC))
+    world.bot.delivery.clean_up(world.store.clock.now())
     world.rest()
     assert len(cards(world)) == 1

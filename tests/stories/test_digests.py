@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -30,7 +30,7 @@ def change(store: Store, digest_id: int, **values: Any) -> None:
 
 def time_comes(world: World, digest_id: int, *, ago: timedelta = timedelta(0)) -> datetime:
     """The digest's time is now, or was so long ago; gives that time."""
-    due = datetime.now(UTC) - ago
+    due = world.store.clock.now() - ago
     change(world.store, digest_id, next_fire_at=due)
     return due
 

@@ -5,7 +5,7 @@ The sandbox judges every message and form as Slack does; the world fails a story
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import insert, select
@@ -72,7 +72,7 @@ def test_an_incident_of_fifty_projects_seen_by_two_hundred_people(world: World) 
     world.declare("Everything is down")
     with world.store.write() as tx:
         organization, incident = tx.execute(select(Incident.organization_id, Incident.id)).one()
-        now = datetime.now(UTC)
+        now = world.store.clock.now()
         for number in range(50):
             slug = f"project-{number}-" + "x" * 40
             project = tx.scalars(

@@ -132,7 +132,7 @@ def test_what_somebody_has_not_acknowledged_yet(world: World) -> None:
 
 
 def test_since_leaves_out_what_closed_before_and_until_what_started_after(world: World) -> None:
-    now = datetime.now(UTC)
+    now = world.store.clock.now()
     for title in ("old and closed", "old and open", "recent"):
         world.declare(title)
     dated(world, 1, now - timedelta(days=20), now - timedelta(days=10))

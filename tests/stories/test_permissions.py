@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import re
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -118,7 +117,7 @@ def test_an_incident_of_two_projects_names_only_those_that_the_reader_sees(both:
         catalogue = tx.scalars(select(Project.id).where(Project.slug == "catalogue")).one()
         tx.execute(
             insert(IncidentProject).values(
-                incident_id=incident, project_id=catalogue, started=datetime.now(UTC), status=1, team_id=0
+                incident_id=incident, project_id=catalogue, started=both.store.clock.now(), status=1, team_id=0
             )
         )
     assert "catalogue" not in both.seen_by(both.ben, 1)
@@ -144,7 +143,7 @@ def test_another_organizations_incidents_are_nowhere_to_be_seen(world: World) ->
     with world.store.write() as tx:
         globex = tx.scalars(select(Organization.id).where(Organization.slug == "globex")).one()
         reactor = tx.scalars(select(Project.id).where(Project.slug == "reactor")).one()
-        now = datetime.now(UTC)
+        now = world.store.clock.now()
         incident = tx.scalars(
             insert(Incident)
             .values(

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "alerts01"
-down_revision = "people01"
+down_revision = "forms01"
 branch_labels = None
 depends_on = None
 
