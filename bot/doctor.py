@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -14,6 +14,9 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.http_retry.builtin_handlers import RateLimitErrorRetryHandler
 
 from bot.database import open_database
+from bot.delivery.api_calls import UNREACHABLE_ERRORS
+from bot.delivery.destination_checks import NO_SUCH_PERSON
+from bot.delivery.rendering import SHARED
 from bot.intake.tokens import SecretBox, SecretUnreadable
 from bot.people.roll_call import call_roll
 from bot.settings import Mode, Settings
@@ -49,6 +52,14 @@ _COPY_APP_TOKEN = (
 )
 _OTHER_SERVER = "Check SLACK_API_URL: what answers there is not Slack's Web API."
 _NOT_REACHED = "Check SLACK_API_URL, the network, and a proxy on the way."
+# What concerns one conversation, whose mend is known. Any other reason may be anything that Slack thinks of.
+_OF_CONVERSATIONS = UNREACHABLE_ERRORS | {SHARED, NO_SUCH_PERSON}
+_REFUSED_MEND = (
+    "Slack's reference of chat.postMessage says what that means: mostly a scope is missing, or an administrator has"
+    " restricted who may post. Each message is tried again for an hour."
+)
+_GIVEN_UP_MEND = "See the log for when. Once Slack takes messages again, nothing is to be done; those are lost."
+_GIVEN_UP_SHOWN_FOR = timedelta(days=1)
 _LATER = "That is not the token's fault: try again in a minute, and see status.slack.com if it stays."
 
 
@@ -205,6 +216,7 @@ def _delivery(store: Store) -> Iterator[Finding]:
         paused = pacing.paused_workspaces(connection, store.clock.now())
         troubles = [trouble for trouble in delivery_failures.troubles(connection) if trouble.reason is not None]
         waiting = posts.waiting_count(connection)
+        given_up = posts.given_up_since(connection, store.clock.now() - _GIVEN_UP_SHOWN_FOR)
     for workspace_id, (reason, _) in paused.items():
         mend = "Nothing is lost: what waits is sent once SLACK_BOT_TOKEN is good again."
         yield Finding("delivery", f"paused for {workspace_id}, Slack says {reason}; {waiting} messages wait", mend)
@@ -215,8 +227,14 @@ def _delivery(store: Store) -> Iterator[Finding]:
         else:
             whom = trouble.member or "somebody who is no member"
             mend = "Look at that person's account in Slack, or take them out of the organization file."
+        if trouble.reason not in _OF_CONVERSATIONS:
+            mend = _REFUSED_MEND
         yield Finding("delivery", f"messages to {whom} cannot arrive ({trouble.reason})", mend)
-    if not paused and not troubles:
+    for reason, count in given_up.items():
+        if reason not in _OF_CONVERSATIONS:
+            messages = "1 message was" if count == 1 else f"{count} messages were"
+            yield Finding("delivery", f"{messages} given up since yesterday ({reason})", _GIVEN_UP_MEND)
+    if not paused and not troubles and not given_up:
         yield Finding("delivery", f"{waiting} messages wait to be sent" if waiting else "nothing waits to be sent")
 
 

@@ -489,12 +489,16 @@ class Post(Base):
     # When (by Slack's clock) a posting was begun whose outcome is not known yet, and where it can be looked for.
     attempted_at: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    # From when on (by Slack's clock) it can be looked for, where Slack has answered, with an error of its own; NULL:
+    # once every time-out has passed.
+    searchable_at: Mapped[datetime | None]
     after_ts: Mapped[str | None]
     searched_to: Mapped[str | None]
     slot_at: Mapped[datetime | None]  # its place in the pace of a whole workspace, once it has one
     ts: Mapped[str | None]  # by which Slack knows the message
     drawn_hash: Mapped[str | None]  # of what it shows: the same is not sent again
     failed_reason: Mapped[str | None]
+    refused_at: Mapped[datetime | None]  # since when Slack refuses it for a reason that may pass; NULL: it does not
     date_added: Mapped[datetime] = mapped_column(server_default=func.now())
     date_done: Mapped[datetime | None]  # when a message that never changes was sent, or given up
 

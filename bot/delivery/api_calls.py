@@ -1,4 +1,8 @@
-"""Calls to Slack's Web API, and what their outcome means for something that is to be sent once."""
+"""Calls to Slack's Web API, and what their outcome means for something that is to be sent once.
+
+An error that stands in none of the lists here may pass (an administrator allows something again, a scope is granted):
+what it refuses is tried again for a while. The errors: https://docs.slack.dev/reference/methods/chat.postMessage
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 from urllib.error import URLError
 
@@ -28,6 +33,23 @@ TOKEN_ERRORS = frozenset(
         "org_login_required",
         "team_added_to_org",
         "access_denied",
+        "two_factor_setup_required",
+        "team_access_not_granted",
+    }
+)
+# The conversation takes nothing: a person is not there, a channel is closed or the bot not in it.
+UNREACHABLE_ERRORS = frozenset(
+    {
+        "channel_not_found",
+        "not_in_channel",
+        "is_archived",
+        "user_not_found",
+        "users_not_found",
+        "user_disabled",
+        "user_not_visible",
+        "cannot_dm_bot",
+        "channel_type_not_supported",
+        "method_not_supported_for_channel_type",
     }
 )
 # Slack's own words for "something went wrong", after which it may or may not have been done.
@@ -45,10 +67,14 @@ CONTENT_ERRORS = frozenset(
         "too_many_attachments",
         "attachment_payload_limit_exceeded",
         "no_text",
+        "too_many_contact_cards",
+        "invalid_metadata_schema",
     }
 )
 # The message, or the one in whose thread it should stand, is not there any more.
-GONE_ERRORS = frozenset({"message_not_found", "thread_not_found", "cant_update_message", "edit_window_closed"})
+GONE_ERRORS = frozenset(
+    {"message_not_found", "thread_not_found", "cannot_reply_to_message", "cant_update_message", "edit_window_closed"}
+)
 # A limit of rate, besides the HTTP status.
 _RATE_ERRORS = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded", "accesslimited"})
 _DEFAULT_RETRY_AFTER_S = 1.0
@@ -88,6 +114,7 @@ class Unknown:
     """Nobody knows whether it was done."""
 
     reason: str
+    answered: bool = False  # Slack itself has answered, so that it is decided by now
 
 
 Result = Taken | Refused | Limited | Unreached | Unknown
@@ -136,7 +163,9 @@ def _failed(failure: SlackApiError) -> Result:
     if response.status_code == 429 or error in _RATE_ERRORS:
         return Limited(_retry_after(response.headers))
     if response.status_code >= 500 or error in UNSURE_ERRORS or error.startswith(_NOT_JSON):
-        return Unknown(f"HTTP {response.status_code} {error[:100]}".strip())
+        # Of the other statuses a proxy on the way may be the author, while Slack is still at work.
+        answered = response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR or error in UNSURE_ERRORS
+        return Unknown(f"HTTP {response.status_code} {error[:100]}".strip(), answered)
     return Refused(error or f"HTTP {response.status_code}")
 
 

@@ -11,10 +11,12 @@ from bot.delivery.pace import Pace
 from bot.delivery.settlement import Settlement
 from bot.people.identity import Identity, SlackAway
 from storage.engine import Store
-from storage.queries import destinations, pacing
+from storage.queries import destinations
 from storage.queries.destinations import Lease, Target
+from storage.queries.posts import DuePost
 
-_NOT_A_MEMBER_HERE = "no_such_person"
+# Trouble that is ours to name, beside Slack's own reasons.
+NO_SUCH_PERSON = "no_such_person"
 
 
 class DestinationChecks:
@@ -41,9 +43,9 @@ class DestinationChecks:
             return asked or self._channel_is_known(target)
         return (asked and target.user_id is not None) or self._person_is_known(target)
 
-    def ask(self, held: Lease, target: Target) -> bool:
-        """Asks Slack about the destination; False when nothing can be sent there now, which is then written down."""
-        return self._find_person(held, target) if target.channel_id is None else self._learn_channel(held, target)
+    def ask(self, held: Lease, target: Target, post: DuePost) -> bool:
+        """Asks Slack about the destination of a post; False when nothing can be sent there now, which is kept."""
+        return self._find_person(held, target) if target.channel_id is None else self._learn_channel(held, target, post)
 
     def _person_is_known(self, target: Target) -> bool:
         if target.member_id is None:
@@ -66,7 +68,7 @@ class DestinationChecks:
         if user_id is None:
             with self._store.write() as tx:
                 if destinations.hold(tx, held, self._now()) is not None:
-                    self._settlement.fail(tx, target, _NOT_A_MEMBER_HERE)
+                    self._settlement.fail(tx, target, NO_SUCH_PERSON)
             return False
         return True
 
@@ -74,18 +76,18 @@ class DestinationChecks:
         age = target.checked_s_ago
         return age is not None and age < self._pace.known_channel_s and target.is_member is not None
 
-    def _learn_channel(self, held: Lease, target: Target) -> bool:
+    def _learn_channel(self, held: Lease, target: Target, post: DuePost) -> bool:
         """Asks Slack about a channel, and joins it if it can; False when nothing can be sent there now."""
         client = self._clients[target.workspace_id]
         result = api_calls.read(client, "conversations.info", channel=target.channel_id)
         if not isinstance(result, Taken):
-            self._cannot_learn(held, result)
+            self._cannot_learn(held, post, result)
             return False
         channel = result.answer["channel"]
         is_private, is_shared = bool(channel.get("is_private")), _is_shared(channel)
         is_member = bool(channel.get("is_member"))
         if channel.get("is_archived"):
-            self._cannot_learn(held, Refused("is_archived"))
+            self._cannot_learn(held, post, Refused("is_archived"))
             return False
         if not is_member and not is_private and (not is_shared or target.shared_allowed):
             # Posting alone does not let the bot hear what is said there.
@@ -104,7 +106,7 @@ class DestinationChecks:
             )
         return True
 
-    def _cannot_learn(self, held: Lease, result: Result) -> None:
+    def _cannot_learn(self, held: Lease, post: DuePost, result: Result) -> None:
         with self._store.write() as tx:
             target = destinations.hold(tx, held, self._now())
             if target is None:
@@ -112,11 +114,8 @@ class DestinationChecks:
             match result:
                 case Limited(seconds=seconds):
                     destinations.release(tx, target, self._now(), pause_s=seconds, failures=target.failures)
-                case Refused(error=error) if error in api_calls.TOKEN_ERRORS:
-                    destinations.release(tx, target, self._now(), failures=target.failures)
-                    pacing.pause_workspace(tx, target.workspace_id, error, self._pace.paused_s, self._now())
                 case Refused(error=error):
-                    self._settlement.fail(tx, target, error)
+                    self._settlement.refused(tx, target, post, error)
                 case _:
                     self._settlement.retry_later(tx, target, "channel")
 

@@ -14,6 +14,11 @@ class Pace:
     update_burst: int = 10  # so many of them may come at once
     call_s: int = 5  # for one call; a part of the ten seconds that a stop may take
     late_s: float = 10.0  # after that, for which Slack may still take a message whose sender has given up
+    answered_s: float = 2.0  # after an answer that it went wrong, until what came of it can be seen
+    order_s: float = 60.0  # for which a message waits for an earlier one about the same incident that is searched for
+    refused_s: float = 5.0  # between two attempts at what Slack refuses for a reason that may pass; doubled each time,
+    longest_refused_s: float = 600.0  # up to this
+    refused_for_s: float = 3600.0  # after which it is given up
     lease_s: float = 30.0  # a destination is one worker's for so long, and free again when that one died
     first_retry_s: float = 1.0  # after trouble that may pass; doubled each time, with jitter
     longest_retry_s: float = 60.0

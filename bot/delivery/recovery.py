@@ -104,6 +104,6 @@ class Recovery:
                 case Refused(error="thread_not_found"):
                     self._settlement.message_gone(tx, target, post)
                 case Refused(error=error):
-                    self._settlement.fail(tx, target, error)
+                    self._settlement.refused(tx, target, post, error)
                 case _:
                     self._settlement.retry_later(tx, target, "search")

@@ -57,7 +57,7 @@ class Sender:
         self._now = store.clock.now
         self._clients = clients
         self._pace = pace
-        self._settlement = Settlement(store, pace)
+        self._settlement = Settlement(store, clients, pace)
         self._recovery = Recovery(store, clients, self._settlement, pace)
         self._checks = DestinationChecks(store, clients, identity, self._settlement, pace)
 
@@ -89,7 +89,7 @@ class Sender:
         if delivery is None:
             return
         if not self._checks.is_known(delivery.target):
-            if not self._checks.ask(held, delivery.target):
+            if not self._checks.ask(held, delivery.target, delivery.post):
                 return
             delivery = self._prepare(held, asked=True)
         if delivery is None:
@@ -118,7 +118,7 @@ class Sender:
                 if not self._checks.is_known(target, asked=asked):
                     return Delivery(target, post)
                 if post.begun_at is not None:
-                    left = post.begun_at + self._pace.settles_s - self._slack_now(target)
+                    left = self._searchable_at(post, post.begun_at) - self._slack_now(target)
                     if left > 0:
                         # It is due by the database's clock alone: Slack may still be taking it.
                         posts.postpone(tx, post, left, self._now())
@@ -175,6 +175,10 @@ class Sender:
                 pacing.assign_slot(tx, post, wait, self._now())
                 return None
         return Delivery(target, post, rendered)
+
+    def _searchable_at(self, post: DuePost, begun_at: float) -> float:
+        """From when on, by Slack's clock, it can be seen whether a posting that began was taken."""
+        return begun_at + self._pace.settles_s if post.searchable_at is None else post.searchable_at
 
     def _slack_now(self, target: Target) -> float:
         """What time it is in Slack, in seconds since the epoch."""

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import Connection
 
 from bot.delivery import api_calls, counts
-from bot.delivery.api_calls import Limited, Refused, Result, Taken, Unknown, Unreached
+from bot.delivery.api_calls import Limited, Refused, Result, Taken, Unknown, Unreached, WorkspaceClient
 from bot.delivery.pace import Pace
 from bot.delivery.rendering import Remove, Show
 from bot.messages.notification import invitation
@@ -32,9 +32,10 @@ _DATABASE_WAIT_S = 0.2
 class Settlement:
     """Keeps what came of deliveries; used by several threads."""
 
-    def __init__(self, store: Store, pace: Pace) -> None:
+    def __init__(self, store: Store, clients: Mapping[str, WorkspaceClient], pace: Pace) -> None:
         self._store = store
         self._now = store.clock.now
+        self._clients = clients
         self._pace = pace
 
     def settle(self, held: Lease, post: DuePost, show: Show | Remove | None, result: Result) -> None:
@@ -76,15 +77,21 @@ class Settlement:
                 if posting:
                     posts.mark_not_sent(tx, post, self._now())
                 self.retry_later(tx, target, "unreached")
-            case Unknown(reason=reason):
+            case Unknown(reason=reason, answered=answered):
                 log.warning("it is not known whether Slack took a message", reason=reason, post=post.id)
                 if posting:  # it stays begun, and is looked for when its time has come
                     counts.RETRIED.labels("unknown").inc()
+                    if answered:
+                        slack_now = self._clients[target.workspace_id].installation.clock.now()
+                        seconds = self._pace.answered_s
+                        posts.mark_answered(tx, post, self._now(), slack_now=slack_now, seconds=seconds)
                     destinations.release(tx, target, self._now(), pause_s=self._pace.post_s, failures=target.failures)
                 else:
                     self.retry_later(tx, target, "unknown")
             case Refused(error=error):
-                self._refused(tx, target, post, error)
+                if posting:
+                    posts.mark_not_sent(tx, post, self._now())
+                self.refused(tx, target, post, error)
 
     def _arrived(
         self, tx: Connection, target: Target, post: DuePost, show: Show | Remove | None, answer: Mapping[str, Any]
@@ -107,15 +114,16 @@ class Settlement:
             self._now(),
             pause_s=self._pace.post_s if posting else 0.0,
             sent_ts=ts if posting else None,
+            reached=True,
             conversation_id=str(answer["channel"]) if posting and answer.get("channel") else None,
         )
         counts.SENT.labels(post.kind, "posted" if posting else "updated").inc()
         if posting:
             counts.WAITED.labels(post.kind).observe(max(0.0, post.waited_s))
 
-    def _refused(self, tx: Connection, target: Target, post: DuePost, error: str) -> None:
+    def refused(self, tx: Connection, target: Target, post: DuePost, error: str) -> None:
+        """Keeps that Slack refused a call without which a post cannot be sent, or its outcome not be told."""
         if error in api_calls.TOKEN_ERRORS:
-            posts.mark_not_sent(tx, post, self._now())
             destinations.release(tx, target, self._now(), failures=target.failures)
             if pacing.pause_workspace(tx, target.workspace_id, error, self._pace.paused_s, self._now()):
                 counts.PAUSES.inc()
@@ -131,8 +139,10 @@ class Settlement:
             counts.FAILED.labels(error).inc()
             posts.mark_delivered(tx, post, self._now(), ts=post.ts, failed_reason=error, done=post.one_time)
             destinations.release(tx, target, self._now(), failures=target.failures)
-        else:
+        elif error in api_calls.UNREACHABLE_ERRORS:
             self.fail(tx, target, error)
+        else:
+            self._retry_refused(tx, target, post, error)
 
     def message_gone(self, tx: Connection, target: Target, post: DuePost) -> None:
         """The message, or the card in whose thread it stands, was deleted."""
@@ -141,6 +151,21 @@ class Settlement:
         else:
             posts.mark_delivered(tx, post, self._now(), ts=None, failed_reason="message_not_found", done=post.one_time)
         destinations.release(tx, target, self._now(), failures=target.failures)
+
+    def _retry_refused(self, tx: Connection, target: Target, post: DuePost, error: str) -> None:
+        """Has what was refused tried again for a while; each post on its own, for the reason may be in one alone."""
+        since_s = post.refused_s or 0.0
+        if since_s < self._pace.refused_for_s:
+            counts.RETRIED.labels("refused").inc()
+            wait_s = min(max(since_s, self._pace.refused_s), self._pace.longest_refused_s)
+            log.warning("Slack refuses a message; it is tried again", post=post.id, reason=error, seconds=round(wait_s))
+            posts.mark_refused(tx, post, self._now(), error, wait_s * random.uniform(0.75, 1.25))
+        else:
+            counts.FAILED.labels(error).inc()
+            log.error("Slack refuses a message; it is given up", post=post.id, kind=post.kind, reason=error)
+            posts.mark_delivered(tx, post, self._now(), ts=post.ts, failed_reason=error, done=post.one_time)
+        delivery_failures.mark_refusing(tx, target, error, self._now())
+        destinations.release(tx, target, self._now(), pause_s=self._pace.post_s, failures=target.failures)
 
     def fail(self, tx: Connection, target: Target, reason: str) -> None:
         """Gives up what waits for a destination where nothing can arrive; managers learn how to mend it."""

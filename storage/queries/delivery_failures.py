@@ -36,6 +36,14 @@ def fail_destination(
     return ended
 
 
+def mark_refusing(tx: Connection, target: Target, reason: str, now: datetime) -> None:
+    """Notes that Slack refuses what is sent to a destination. What waits there is tried again all the same."""
+    tx.exec_driver_sql(
+        "UPDATE destination SET failed_reason = %(reason)s, failed_at = coalesce(failed_at, %(now)s) WHERE id = %(id)s",
+        {"id": target.id, "reason": reason, "now": now},
+    )
+
+
 def recover_channel(tx: Connection, workspace_id: str, channel_id: str, now: datetime) -> bool:
     """A channel may take messages again (unarchived, the bot invited): what failed to show a state there is due.
 

@@ -255,14 +255,19 @@ def release(
     sent_ts: str | None = None,
     conversation_id: str | None = None,
     failures: int = 0,
+    reached: bool = False,
 ) -> None:
-    """Gives a destination back; it is next due when `pause_s` seconds have passed and something waits for it."""
+    """Gives a destination back; it is next due when `pause_s` seconds have passed and something waits for it.
+
+    `reached`: Slack has taken something for it, so that nothing is wrong with it.
+    """
     tx.exec_driver_sql(
         "UPDATE destination SET leased_until = NULL,"
         " next_send_at = GREATEST(next_send_at, %(now)s + make_interval(secs => %(pause)s)),"
         " last_ts = coalesce(%(ts)s, last_ts), conversation_id = coalesce(%(conversation)s, conversation_id),"
         " failures = %(failures)s,"
-        " failed_reason = CASE WHEN %(ts)s::text IS NULL THEN failed_reason END"
+        " failed_reason = CASE WHEN NOT %(reached)s THEN failed_reason END,"
+        " failed_at = CASE WHEN NOT %(reached)s THEN failed_at END"
         " WHERE id = %(id)s",
         {
             "id": target.id,
@@ -271,6 +276,7 @@ def release(
             "ts": sent_ts,
             "conversation": conversation_id,
             "failures": failures,
+            "reached": reached,
         },
     )
     reschedule(tx, [target.id], now)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from storage.queries.destinations import Target
 
@@ -35,6 +35,9 @@ class DuePost:
     drawn_hash: str | None
     has_slot: bool
     waited_s: float  # since it was asked for
+    searchable_at: float | None  # from when on it can be looked for, where Slack has answered; by Slack's clock
+    refused_s: float | None  # for which Slack has refused it, for a reason that may pass
+    due_in_s: float  # not above 0: it is due
 
     @property
     def one_time(self) -> bool:
@@ -42,21 +45,56 @@ class DuePost:
         return self.kind in ("notification", "digest", "note")
 
 
+_COLUMNS = """
+  id, kind, incident_id, activity_id, card_id, key, message, wanted_version, generation,
+  EXTRACT(epoch FROM attempted_at)::float8, attempts, after_ts, searched_to, ts, drawn_hash,
+  slot_at IS NOT NULL AND slot_at <= %(now)s, EXTRACT(epoch FROM %(now)s - date_added)::float8,
+  EXTRACT(epoch FROM searchable_at)::float8, EXTRACT(epoch FROM %(now)s - refused_at)::float8,
+  EXTRACT(epoch FROM due_at - %(now)s)::float8
+"""
+
+
 def next_post(tx: Connection, destination_id: int, now: datetime) -> DuePost | None:
     """What is to be sent there first, of what is due."""
     row = tx.exec_driver_sql(
-        "SELECT id, kind, incident_id, activity_id, card_id, key, message, wanted_version, generation,"
-        " EXTRACT(epoch FROM attempted_at)::float8, attempts, after_ts, searched_to, ts, drawn_hash,"
-        " slot_at IS NOT NULL AND slot_at <= %(now)s,"
-        " EXTRACT(epoch FROM %(now)s - date_added)::float8"
-        " FROM post WHERE destination_id = %(id)s AND wanted_version > drawn_version AND due_at <= %(now)s"
+        f"SELECT {_COLUMNS} FROM post"  # noqa: S608 - composed of constants
+        " WHERE destination_id = %(id)s AND wanted_version > drawn_version AND due_at <= %(now)s"
         " ORDER BY urgency, due_at, id LIMIT 1",
         {"id": destination_id, "now": now},
     ).first()
-    if row is None:
-        return None
+    return None if row is None else _due_post(row)
+
+
+def _due_post(row: Row[Any]) -> DuePost:
     values: list[Any] = list(row)
     return DuePost(*values)
+
+
+def find_earlier(tx: Connection, post: DuePost, target: Target, now: datetime) -> DuePost | None:
+    """The first post that tells of the same incident in the same conversation, was asked for before this one, and
+    does not stand there yet. Cards tell of no order: they show how things are.
+    """
+    if post.incident_id is None or post.kind == "card" or post.ts is not None:
+        return None
+    row = tx.exec_driver_sql(
+        f"SELECT {_COLUMNS} FROM post"  # noqa: S608 - composed of constants
+        " WHERE destination_id = %(destination_id)s AND incident_id = %(incident_id)s AND kind <> 'card'"
+        "   AND id < %(id)s AND ts IS NULL AND wanted_version > drawn_version ORDER BY id LIMIT 1",
+        {"destination_id": target.id, "incident_id": post.incident_id, "id": post.id, "now": now},
+    ).first()
+    return None if row is None else _due_post(row)
+
+
+def is_overtaken(tx: Connection, post: DuePost, target: Target) -> bool:
+    """Whether something stands above it in the conversation that happened to the incident after what it tells."""
+    return bool(
+        tx.exec_driver_sql(
+            "SELECT EXISTS (SELECT FROM post WHERE destination_id = %(destination_id)s"
+            " AND incident_id = %(incident_id)s AND kind <> 'card' AND id > %(id)s"
+            " AND (%(ts)s::text IS NULL OR ts < %(ts)s) AND ts IS NOT NULL)",
+            {"destination_id": target.id, "incident_id": post.incident_id, "id": post.id, "ts": post.ts},
+        ).scalar_one()
+    )
 
 
 def mark_sending(
@@ -71,6 +109,7 @@ def mark_sending(
     before = f"{slack_now - _LOOKED_BEFORE_S:.6f}"
     tx.exec_driver_sql(
         "UPDATE post SET attempted_at = to_timestamp(%(begun)s), attempts = attempts + 1, searched_to = NULL,"
+        " searchable_at = NULL,"
         " after_ts = %(after)s, due_at = %(now)s + make_interval(secs => %(seconds)s) WHERE id = %(id)s",
         {
             "id": post.id,
@@ -99,7 +138,8 @@ def mark_delivered(
     """
     tx.exec_driver_sql(
         "UPDATE post SET ts = %(ts)s, drawn_version = GREATEST(drawn_version, %(version)s),"
-        " drawn_hash = %(hash)s, failed_reason = %(reason)s, attempted_at = NULL, slot_at = NULL, due_at = %(now)s,"
+        " drawn_hash = %(hash)s, failed_reason = %(reason)s, attempted_at = NULL,"
+        " refused_at = NULL, slot_at = NULL, due_at = %(now)s,"
         " date_done = CASE WHEN %(done)s THEN %(now)s END"
         " WHERE id = %(id)s",
         {
@@ -118,6 +158,7 @@ def mark_delivered_late(tx: Connection, post: DuePost, ts: str, now: datetime) -
     """Keeps the outcome of a posting whose lease has meanwhile ended, unless somebody has begun it again."""
     tx.exec_driver_sql(
         "UPDATE post SET ts = %(ts)s, drawn_version = GREATEST(drawn_version, %(version)s), attempted_at = NULL,"
+        " refused_at = NULL, failed_reason = NULL,"
         " due_at = %(now)s, date_done = CASE WHEN kind IN ('notification', 'digest', 'note') THEN %(now)s END"
         " WHERE id = %(id)s AND ts IS NULL AND generation = %(generation)s AND attempts = %(attempts)s + 1",
         {
@@ -142,6 +183,24 @@ def mark_not_sent(tx: Connection, post: DuePost, now: datetime) -> None:
     tx.exec_driver_sql(
         "UPDATE post SET attempted_at = NULL, searched_to = NULL, due_at = %(now)s WHERE id = %(id)s",
         {"id": post.id, "now": now},
+    )
+
+
+def mark_answered(tx: Connection, post: DuePost, now: datetime, *, slack_now: float, seconds: float) -> None:
+    """Slack has answered a posting with an error of its own: what came of it can be seen in so many seconds."""
+    tx.exec_driver_sql(
+        "UPDATE post SET searchable_at = to_timestamp(%(at)s), due_at = %(now)s + make_interval(secs => %(seconds)s)"
+        " WHERE id = %(id)s",
+        {"id": post.id, "at": slack_now + seconds, "now": now, "seconds": seconds},
+    )
+
+
+def mark_refused(tx: Connection, post: DuePost, now: datetime, reason: str, seconds: float) -> None:
+    """Slack refuses a post for a reason that may pass: it is tried again in so many seconds."""
+    tx.exec_driver_sql(
+        "UPDATE post SET refused_at = coalesce(refused_at, %(now)s), failed_reason = %(reason)s,"
+        " due_at = %(now)s + make_interval(secs => %(seconds)s) WHERE id = %(id)s",
+        {"id": post.id, "now": now, "reason": reason, "seconds": seconds},
     )
 
 
@@ -174,6 +233,16 @@ def forget_done(connection: Connection, before: datetime, most: int) -> int:
         " LIMIT %(most)s)",
         {"before": before, "most": most},
     ).rowcount
+
+
+def given_up_since(connection: Connection, since: datetime) -> dict[str, int]:
+    """How many messages were given up since that moment, by the reason."""
+    rows = connection.exec_driver_sql(
+        "SELECT failed_reason, count(*) FROM post WHERE date_done >= %(since)s AND failed_reason IS NOT NULL"
+        " GROUP BY failed_reason ORDER BY failed_reason",
+        {"since": since},
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def waiting_count(connection: Connection) -> int:

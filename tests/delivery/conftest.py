@@ -84,11 +84,22 @@ class Company:
             )
 
     def rest(self, seconds: float) -> None:
-        """Waits until everything is delivered."""
-        deadline = time.monotonic() + seconds
+        """Waits until everything is delivered, as long as it goes on; so many seconds without a step are too many."""
+        seen, deadline = self.progress(), time.monotonic() + seconds
         while left := self.waiting():
+            if seen != (seen := self.progress()):
+                deadline = time.monotonic() + seconds
             assert time.monotonic() < deadline, f"{left} messages are still not delivered"
             time.sleep(0.1)
+
+    def progress(self) -> tuple[int, ...]:
+        """What changes while something is expanded, sent or looked for."""
+        with self.store.read() as connection:
+            return tuple(
+                connection.exec_driver_sql(
+                    "SELECT (SELECT count(*) FROM outbox), sum(drawn_version), sum(attempts) FROM post"
+                ).one()
+            )
 
     def expect_everything_once(self) -> None:
         """Each comment was made once, each person but its author was told of it once; each incident has one card,

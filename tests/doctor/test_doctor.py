@@ -384,6 +384,25 @@ def test_what_cannot_arrive(patient: Patient) -> None:
     assert "messages to channel C0001 cannot arrive (is_archived)" in patient.fault()
 
 
+def test_messages_that_slack_refuses_for_a_reason_of_its_own(patient: Patient) -> None:
+    with patient.store.write() as tx:
+        now = patient.store.clock.now()
+        outbox.enqueue(
+            tx, workspace_id="T0001", channel_id="C0001", kind="note", key="one", message={"text": "one"}, now=now
+        )
+        tx.exec_driver_sql("UPDATE destination SET failed_reason = 'restricted_action', failed_at = now()")
+    fault = patient.fault()
+    assert "cannot arrive (restricted_action)" in fault and "tried again for an hour" in fault
+    with patient.store.write() as tx:
+        tx.exec_driver_sql("UPDATE destination SET failed_reason = NULL")
+        tx.exec_driver_sql("UPDATE post SET failed_reason = 'restricted_action', drawn_version = 1, date_done = now()")
+    fault = patient.fault()
+    assert "1 message was given up since yesterday (restricted_action)" in fault and "log" in fault
+    with patient.store.write() as tx:
+        tx.exec_driver_sql("UPDATE post SET date_done = date_done - interval '2 days'")
+    assert patient.examined()[0] == 0
+
+
 def test_a_workspace_that_takes_nothing(patient: Patient) -> None:
     with patient.store.write() as tx:
         now = patient.store.clock.now()

@@ -59,7 +59,16 @@ members:
 
 # The workspace sets no limit of pace, and nobody wants to wait for one.
 BRISK = Pace(
-    post_s=0.02, update_s=0.02, poll_s=0.5, call_s=2, late_s=0.5, paused_s=0.5, failed_s=0.2, first_retry_s=0.1
+    post_s=0.02,
+    update_s=0.02,
+    poll_s=0.5,
+    call_s=2,
+    late_s=0.5,
+    paused_s=0.5,
+    failed_s=0.2,
+    first_retry_s=0.1,
+    answered_s=0.2,
+    refused_s=0.1,
 )
 
 
