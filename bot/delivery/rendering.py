@@ -17,7 +17,7 @@ from bot.messages import card as cards
 from bot.messages import notification as notifications
 from bot.slack.clients import Installation
 from storage.errors import UnknownActivity
-from storage.queries import drawing, expansion
+from storage.queries import drawing, expansion, posts
 from storage.queries.destinations import Target
 from storage.queries.posts import DuePost
 
@@ -121,7 +121,8 @@ def _notification(tx: Connection, post: DuePost, target: Target, workspace_url: 
     if content.card is not None:
         channel_id, ts = content.card
         url = f"{workspace_url}archives/{channel_id}/p{ts.replace('.', '')}"
-    return Show(notifications.notification(content, wanted, url))
+    delayed = posts.is_overtaken(tx, post, target)
+    return Show(notifications.notification(content, wanted, url, delayed=delayed))
 
 
 def _card(tx: Connection, post: DuePost, target: Target) -> Rendered:
@@ -142,7 +143,8 @@ def _in_thread(tx: Connection, post: DuePost, target: Target) -> Rendered:
     if post.kind == "mirror":
         if content.deleted:
             return Drop() if post.ts is None else Remove()
-        message = cards.mirrored(content.entry, content.mentions)
+        delayed = posts.is_overtaken(tx, post, target)
+        message = cards.mirrored(content.entry, content.mentions, delayed=delayed)
     else:
         if content.reply_gone:
             return Drop() if post.ts is None else Remove()

@@ -117,6 +117,12 @@ class Sender:
                     return None
                 if not self._checks.is_known(target, asked=asked):
                     return Delivery(target, post)
+                earlier = posts.find_earlier(tx, post, target, self._now())
+                if earlier is not None and earlier.due_in_s <= 0:
+                    post = earlier
+                elif earlier is not None and self._is_searched_for(earlier, target):
+                    posts.postpone(tx, post, earlier.due_in_s, self._now())
+                    continue
                 if post.begun_at is not None:
                     left = self._searchable_at(post, post.begun_at) - self._slack_now(target)
                     if left > 0:
@@ -179,6 +185,10 @@ class Sender:
     def _searchable_at(self, post: DuePost, begun_at: float) -> float:
         """From when on, by Slack's clock, it can be seen whether a posting that began was taken."""
         return begun_at + self._pace.settles_s if post.searchable_at is None else post.searchable_at
+
+    def _is_searched_for(self, post: DuePost, target: Target) -> bool:
+        """Whether its outcome will be known soon, so that what happened later is not told before."""
+        return post.begun_at is not None and self._slack_now(target) - post.begun_at < self._pace.order_s
 
     def _slack_now(self, target: Target) -> float:
         """What time it is in Slack, in seconds since the epoch."""

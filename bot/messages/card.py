@@ -23,6 +23,7 @@ from bot.messages.blocks import (
     pieces,
     section,
 )
+from bot.messages.comments import delayed as say_delayed
 from bot.messages.comments import named
 from bot.messages.incident import STATUS_NAMES, STATUS_SIGNS, bold, entry_sentence, title_of
 from storage.rows import ActivityEntry, CardContent, IncidentDetails, Mentions, Seen
@@ -136,9 +137,10 @@ def retired(identifier: int) -> CardMessage:
 # --- in the thread -----------------------------------------------------------------------------------------
 
 
-def mirrored(entry: ActivityEntry, mentions: Mentions) -> Message:
-    """A comment that was made elsewhere."""
-    return _quoted(_who_said(entry), entry, mentions)
+def mirrored(entry: ActivityEntry, mentions: Mentions, *, delayed: bool = False) -> Message:
+    """A comment that was made elsewhere; `delayed`: what was said after it stands above it already."""
+    late = f" ({say_delayed(entry)})" if delayed else ""
+    return _quoted(_who_said(entry) + late, entry, mentions)
 
 
 def amended(entry: ActivityEntry, mentions: Mentions, *, deleted: bool) -> Message:

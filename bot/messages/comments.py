@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.incidents.markup import MENTION, escape, unescape
-from storage.rows import Mentions
+from bot.messages.blocks import date
+from storage.rows import ActivityEntry, Mentions
 
 _TOKEN = re.compile(
     r"<(?:(person|team):(\d+)|#([A-Z0-9]+)(?:\|[^<>]*)?|((?:https?://|mailto:)[^<>|]+)(?:\|([^<>]*))?)>"
@@ -36,6 +37,11 @@ def named(text: str, mentions: Mentions) -> str:
         return "@" + escape(known.name if known else "someone")
 
     return MENTION.sub(one, text)
+
+
+def delayed(entry: ActivityEntry) -> str:
+    """Says of an entry that it is older than what stands above it."""
+    return f"delayed, from {date(entry.date_added)}"
 
 
 def editable(text: str, rich_text: Mapping[str, Any] | None, mentions: Mentions) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from bot.messages.blocks import (
     say,
     section,
 )
+from bot.messages.comments import delayed as say_delayed
 from bot.messages.comments import drawn
 from bot.messages.incident import STATUS_NAMES, STATUS_SIGNS, bold, title_of
 from storage.rows import IncidentHead, NotificationContent, ToldEntry
@@ -32,10 +33,13 @@ AMONG_OTHERS_LENGTH = 1000  # characters of a comment that is told together with
 SUMMARY_LENGTH = 300  # characters of each comment in the notification's text
 
 
-def notification(content: NotificationContent, entries: Sequence[ToldEntry], card_url: str | None) -> Message:
+def notification(
+    content: NotificationContent, entries: Sequence[ToldEntry], card_url: str | None, *, delayed: bool = False
+) -> Message:
     """One message for these entries of `content` (at least one), with what can be done next.
 
-    `card_url` leads to a card that the reader may see, if there is one.
+    `card_url` leads to a card that the reader may see, if there is one. `delayed`: what happened after it has been
+    told already.
     """
     incident = content.incident
     blocks: list[Block] = []
@@ -51,9 +55,11 @@ def notification(content: NotificationContent, entries: Sequence[ToldEntry], car
     facts = [f"{STATUS_SIGNS[incident.status]} {STATUS_NAMES[incident.status]}"]
     if card_url:
         facts.append(link(card_url, "Open the card"))
+    if delayed:
+        facts.insert(0, f":hourglass: {say_delayed(entries[-1].entry)}")
     blocks.append(context(" · ".join(facts)))
     blocks.append(actions(_buttons(incident, subscribed=content.subscribed)))
-    return message(_summary(content, entries), blocks)
+    return message(("Delayed: " if delayed else "") + _summary(content, entries), blocks)
 
 
 def _named(incident: IncidentHead) -> str:
