@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import structlog
+from sqlalchemy import Connection
 
 from bot.delivery import api_calls
 from bot.delivery.api_calls import WorkspaceClient
@@ -281,14 +282,16 @@ class DeliveryService:
         """Forgets what was done long ago, and has silent channels tried again. Raises DatabaseAway, Contended."""
         with self._store.write() as tx:
             delivery_failures.recover_oldest_channels(tx, self._pace.longest_failed_s, _RECOVERED_AT_ONCE, now)
-        with self._store.read() as connection:
-            once.forget_old(connection, now)
-            form_texts.forget_old_texts(connection, now)
-            while posts.forget_done(connection, now - KEPT_FOR, _CLEAN_AT_ONCE) == _CLEAN_AT_ONCE:
-                if self._stopping.is_set():
-                    return
-            while intake.forget_silent(connection, now - ALERTS_KEPT_FOR, _CLEAN_AT_ONCE) == _CLEAN_AT_ONCE:
-                if self._stopping.is_set():
+        self._forget(once.forget_old, now - once.KEPT_FOR)
+        self._forget(form_texts.forget_old_texts, now - form_texts.KEPT_FOR)
+        self._forget(posts.forget_done, now - KEPT_FOR)
+        self._forget(intake.forget_silent, now - ALERTS_KEPT_FOR)
+
+    def _forget(self, forget: Callable[[Connection, datetime, int], int], before: datetime) -> None:
+        """Forgets in batches: however much it is, no statement and no connection is in use for long."""
+        while not self._stopping.is_set():
+            with self._store.read() as connection:
+                if forget(connection, before, _CLEAN_AT_ONCE) < _CLEAN_AT_ONCE:
                     return
 
 
