@@ -301,7 +301,4 @@ def own_store(store: Store) -> Store:
 
 
 def _workspace_client(installation: Installation, api_url: str, pace: Pace) -> WorkspaceClient:
-    web = web_client(api_url, installation.client.token, timeout_s=pace.call_s)
-    return WorkspaceClient(
-        installation, web, (installation.authorization.url or "https://slack.com/").rstrip("/") + "/"
-    )
+    return WorkspaceClient(installation, web_client(api_url, installation.client.token, timeout_s=pace.call_s))
