@@ -28,8 +28,9 @@ from storage.queries.destinations import Lease
 log = structlog.get_logger(__name__)
 
 SENDERS = 8
-# Connections of delivery's own: what people ask for never waits for what they are told.
-POOL_SIZE = 10
+# Connections of delivery and digests alone: what people ask for never waits for what they are told.
+READING = 5
+WRITING = 9
 POOL_WAIT_S = 5.0
 HUNG_AFTER_S = 60.0  # it may ask Slack several times, and clean up long, on one connection
 STOP_S = 8.0  # of the ten seconds that a stop may take
@@ -296,8 +297,8 @@ class DeliveryService:
 
 
 def own_store(store: Store) -> Store:
-    """A store of delivery's own on the same database."""
-    return Store.open(store.url, size=POOL_SIZE, wait_s=POOL_WAIT_S, hung_after_s=HUNG_AFTER_S, clock=store.clock)
+    """A store on the same database for what is sent: delivery's and digests' own."""
+    return store.beside(reading=READING, writing=WRITING, wait_s=POOL_WAIT_S, hung_after_s=HUNG_AFTER_S)
 
 
 def _workspace_client(installation: Installation, api_url: str, pace: Pace) -> WorkspaceClient:
