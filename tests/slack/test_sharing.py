@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 
 import httpx
 from sqlalchemy import select
@@ -35,7 +34,7 @@ def make_token(store: Store) -> str:
             source=Source.EVENTS,
             token_hash=token_hash(token),
             secret_encrypted=None,
-            now=datetime.now(UTC),
+            now=store.clock.now(),
         )
     return token
 
