@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("slack_person", sa.Column("unmatched", sa.String(), nullable=True))
+    op.add_column("slack_person", sa.Column("unmatched", sa.Text(), nullable=True))
 
 
 def downgrade() -> None:
