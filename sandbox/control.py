@@ -237,10 +237,11 @@ class Control:
     def _guard(self, request: Request) -> None:
         """Refuse what a page of another site sends through someone's browser."""
         hosts = {f"{name}:{self._slack.port}" for name in ("127.0.0.1", "localhost", "[::1]")}
+        origins = {f"{scheme}://{host}" for scheme in ("http", "https") for host in hosts}
         origin = request.headers.get("origin")
         if request.headers.get("host") not in hosts:
             raise HTTPException(403, "This server is reached as 127.0.0.1 or localhost, with its port.")
-        if origin is not None and origin not in {f"http://{host}" for host in hosts}:
+        if origin is not None and origin not in origins:
             raise HTTPException(403, "Pages of other sites may not drive this workspace.")
         if request.method == "POST" and request.headers.get("content-type", "").split(";")[0] != "application/json":
             raise HTTPException(415, "Send application/json.")

@@ -1,4 +1,4 @@
-"""Trouble on demand: calls of the app that are refused for their rate, fail, take long, or lose their
+"""Trouble on demand: calls of the app that are refused for their rate, fail, take long, drip, or lose their
 answer; and Slack's own limits of pace, off unless switched on. Whether a call meets with trouble is decided
 here, how it feels in `server`.
 """
@@ -13,6 +13,7 @@ from math import ceil
 from sandbox.clock import Clock
 
 RESPONSE_URL = "response_url"  # stands for the method where a POST to a response URL is meant
+UPLOAD = "upload"  # where the POST of a file's bytes is meant
 
 
 @dataclass(slots=True, eq=False)
@@ -25,6 +26,7 @@ class Fault:
     error: str = ""  # Slack's error name to refuse with
     retry_after: int | None = None  # seconds, of a 429
     seconds: float = 0.0  # how long the answer takes, in real time
+    drip: float = 0.0  # seconds from one byte of the answer to the next, in real time
     cut: bool = False  # the connection is cut instead of an answer
     performed: bool = False  # whether a failed or cut call was nevertheless done
     hits: int = 0  # calls that met with it so far
@@ -57,6 +59,10 @@ class Faults:
     def slow(self, methods: str, seconds: float, *, times: int | None = 1) -> Fault:
         """The call is done at once, the answer comes after `seconds`."""
         return self._add(Fault(methods, times, seconds=seconds, performed=True))
+
+    def drip(self, methods: str, seconds: float, *, times: int | None = 1) -> Fault:
+        """The call is done at once, and its answer comes byte by byte, `seconds` apart."""
+        return self._add(Fault(methods, times, drip=seconds, performed=True))
 
     def cut(self, methods: str, *, times: int | None = 1, performed: bool = True, after_seconds: float = 0.0) -> Fault:
         """The connection is cut without an answer, by default after the call was done: a message was taken."""

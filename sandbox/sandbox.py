@@ -4,6 +4,7 @@ what the app does.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -63,8 +64,11 @@ class Sandbox:
         acknowledge_seconds: float = 3.0,
         clock_behind: float = 0.0,
         enterprise_id: str | None = None,
+        tls: bool = False,
     ) -> None:
-        """`scopes` (everything) and `subscriptions` (USUAL_EVENTS) are what the app was installed with.
+        """`tls`: https and wss, by a certificate of the workspace's own (`authority`).
+
+        `scopes` (everything) and `subscriptions` (USUAL_EVENTS) are what the app was installed with.
 
         `clock_behind` (seconds) lets the workspace's clock begin in the past, for a history made with `say` and
         `clock.advance` before anything starts. `enterprise_id` makes the workspace one of an Enterprise organization.
@@ -85,7 +89,16 @@ class Sandbox:
         app.should_escape = should_escape
         self.platform.line.acknowledge_seconds = acknowledge_seconds
         self._port = port
-        self._server = ServerThread(self.platform, application(self.platform, lambda: control_application(self)))
+        self._certificate = None
+        if tls:
+            from sandbox.tls import Certificate  # what makes it is loaded where it is wanted
+
+            self._certificate = Certificate()
+        self._server = ServerThread(
+            self.platform,
+            application(self.platform, lambda: control_application(self)),
+            self._certificate.context() if self._certificate else None,
+        )
         self._http: HttpMode | None = None
         self._people: dict[str, Person] = {}
         self._open_channels: list[Channel] = []
@@ -96,7 +109,8 @@ class Sandbox:
         """Listen; raises OSError when the port is taken."""
         self._port = self._server.start(self._port)
         platform = self.platform
-        platform.base_url = platform.response_urls.base = platform.files.base = f"http://127.0.0.1:{self._port}"
+        scheme = "https" if self.tls else "http"
+        platform.base_url = platform.response_urls.base = platform.files.base = f"{scheme}://127.0.0.1:{self._port}"
         platform.running = True
         platform.sockets.on_change = self._wake
         return self
@@ -107,6 +121,8 @@ class Sandbox:
         self._server.stop()
         if self._http is not None:
             self._http.close()
+        if self._certificate is not None:
+            self._certificate.remove()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -125,6 +141,17 @@ class Sandbox:
     @property
     def port(self) -> int:
         return self._port
+
+    @property
+    def tls(self) -> bool:
+        """Whether the workspace speaks https and wss."""
+        return self._certificate is not None
+
+    @property
+    def authority(self) -> Path:
+        """With `tls`: who signed the workspace's certificate, for SSL_CERT_FILE of the app."""
+        assert self._certificate is not None, "the workspace is without TLS"
+        return self._certificate.authority
 
     @property
     def api_url(self) -> str:
@@ -458,6 +485,10 @@ class Sandbox:
     def warn_sockets(self) -> None:
         """Tell the app that its sockets are about to be closed, and leave them open."""
         self.platform.call(lambda: self.platform.sockets.disconnect("warning", close=False))
+
+    def refuse_sockets(self, reason: str | None = "too_many_websockets") -> None:
+        """Tell every socket that is opened from now on to disconnect, in place of a hello; None: no more."""
+        self.platform.sockets.refusing = reason
 
     def drop_sockets(self) -> None:
         """Cut the sockets off without a word."""

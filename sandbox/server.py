@@ -6,14 +6,16 @@ import asyncio
 import json
 import logging
 import socket
+import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response as HttpResponse
+from starlette.responses import StreamingResponse
 from starlette.routing import Mount, Route, WebSocketRoute
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -21,7 +23,7 @@ from websockets.exceptions import InvalidState
 
 from sandbox.api import dispatch
 from sandbox.errors import SlackError
-from sandbox.faults import RESPONSE_URL, Fault
+from sandbox.faults import RESPONSE_URL, UPLOAD, Fault
 from sandbox.line import Exchange
 from sandbox.page import routes as page_routes
 from sandbox.platform import Platform
@@ -82,7 +84,8 @@ def application(platform: Platform, control: Callable[[], FastAPI]) -> FastAPI:
                 content = await given.read() if given is not None else b""
         else:
             content = await request.body()
-        return take_upload(platform, request.path_params["ticket"], content)
+        fault = platform.faults.meet(UPLOAD)
+        return await troubled(request, fault, lambda: take_upload(platform, request.path_params["ticket"], content))
 
     async def private_file(request: HttpRequest) -> HttpResponse:
         file_id = request.path_params["place"].partition("-")[2]
@@ -117,7 +120,15 @@ async def troubled(request: HttpRequest, fault: Fault | None, answer: Callable[[
         request.scope["sandbox.transport"].abort()
     elif fault.status and not fault.error:
         return HttpResponse("Something is wrong here.", fault.status, media_type="text/html")
+    elif fault.drip:
+        return StreamingResponse(_dripping(bytes(answered.body), fault.drip), answered.status_code, answered.headers)
     return answered
+
+
+async def _dripping(body: bytes, seconds: float) -> AsyncIterator[bytes]:
+    for byte in body:
+        yield bytes([byte])
+        await asyncio.sleep(seconds)
 
 
 class _CutOff:
@@ -212,12 +223,15 @@ class _Server(uvicorn.Server):
         for connection in list(self.server_state.connections):
             connection.shutdown()
         await asyncio.sleep(GOODBYE_SECONDS)
+        for connection in list(self.server_state.connections):  # whose answers take long
+            connection.transport.abort()
+        await asyncio.sleep(0)
 
 
 class ServerThread:
     """Runs the application from `start` to `stop`."""
 
-    def __init__(self, platform: Platform, app: FastAPI) -> None:
+    def __init__(self, platform: Platform, app: FastAPI, tls: ssl.SSLContext | None = None) -> None:
         self._platform = platform
         self._server = _Server(
             uvicorn.Config(
@@ -232,6 +246,7 @@ class ServerThread:
                 server_header=False,
                 ws_per_message_deflate=False,
                 timeout_graceful_shutdown=1,
+                ssl_context_factory=(lambda *_: tls) if tls else None,
             )
         )
         self._thread: threading.Thread | None = None

@@ -65,6 +65,7 @@ class SocketMode:
         self._tickets: set[str] = set()
         self._turn = 0
         self.sockets: list[Socket] = []
+        self.refusing: str | None = None  # why every new socket is told to disconnect
         self.on_change: Callable[[], None] = lambda: None
 
     def ticket(self) -> str:
@@ -100,8 +101,9 @@ class SocketMode:
         self._tickets.discard(ticket)
         await send({"type": "websocket.accept"})
         socket = Socket(send, scope["sandbox.transport"])
-        if len(self.sockets) >= SOCKET_LIMIT:
-            await send({"type": "websocket.send", "text": json.dumps(self._goodbye("too_many_websockets"))})
+        refusal = "too_many_websockets" if len(self.sockets) >= SOCKET_LIMIT else self.refusing
+        if refusal is not None:
+            await send({"type": "websocket.send", "text": json.dumps(self._goodbye(refusal))})
             await send({"type": "websocket.close", "code": 1000})
             return
         writer = asyncio.get_running_loop().create_task(socket.write())

@@ -30,7 +30,8 @@ def refusal(headers: Headers) -> str | None:
     if _name(f"//{host}") not in OWN_NAMES:
         return "This page answers only to the names of this machine: 127.0.0.1 and localhost."
     origin = headers.get("origin")
-    if origin is not None and origin.lower() != f"http://{host}".lower():
+    # The scheme is the server's own either way: it serves one on its port.
+    if origin is not None and origin.lower() not in {f"{scheme}://{host}".lower() for scheme in ("http", "https")}:
         return "This page answers no other site."
     return None
 
