@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
-from typing import TypeVar
+import time
 
 import structlog
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, ProcessCollector
 from slack_sdk.errors import SlackApiError
+from tenacity import (
+    RetryCallState,
+    RetryError,
+    Retrying,
+    retry_if_exception_type,
+    sleep_using_event,
+    stop_when_event_set,
+)
 
 from bot.database import migrated, open_database
 from bot.delivery import counts
@@ -19,13 +26,14 @@ from bot.delivery.service import DeliveryService, own_store
 from bot.digests.service import Digests
 from bot.handlers.call import Tools
 from bot.handlers.desk import Desk
-from bot.intake.http import create_http_app, intake_store
+from bot.intake.http import create_http_app
 from bot.intake.server import HttpServer
 from bot.metrics import Metrics
 from bot.people.channels import Channels
 from bot.people.identity import Identity
 from bot.settings import Settings, SettingsError
 from bot.slack.background import Background
+from bot.slack.backoff import Backoff, reason_of
 from bot.slack.clients import Clients
 from bot.slack.http import HttpLine
 from bot.slack.line import Line
@@ -35,15 +43,17 @@ from storage.engine import Store, answers
 
 log = structlog.get_logger(__name__)
 
-# How long to wait before Slack is tried again while the bot starts: this, doubled each time, up to the last.
+# Of the ten seconds that a stop may take; the embedded database and the interpreter have what is left.
+STOP_S = 7.0
+DRAIN_S = 5.0  # of these, for requests under way
+# Before Slack is asked again which workspace the token is for; doubled each time.
 _FIRST_WAIT_S = 1.0
 _LONGEST_WAIT_S = 30.0
+_LOOK_S = 0.1  # how soon a bot that waits for its first connection notices that it is to stop
 # What Slack says of credentials that will not get better by waiting, and the variable to look at.
 _BAD_TOKENS = frozenset(
     {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "not_allowed_token_type"}
 )
-
-T = TypeVar("T")
 
 
 class Bot:
@@ -75,37 +85,40 @@ class Bot:
         )
         self.socket = SocketLine(self.line, app_token=app_token, api_url=api_url) if app_token else None
         self.http = HttpLine(self.line, signing_secret, store.clock.now) if signing_secret and not app_token else None
-        sending = own_store(store)  # closed by delivery, the last to stop
-        identity = Identity(sending, clients, self.background)
-        self.delivery = DeliveryService(sending, clients, identity, api_url=api_url, pace=pace)
+        self.delivery = DeliveryService(own_store(store), clients, identity, api_url=api_url, pace=pace)
         store.on_outbox = self.delivery.wake
-        self.digests = Digests(sending, clients, identity, command=command)
+        self.digests = Digests(store, clients, identity, command=command)
 
     def start(self) -> None:
-        """Begins to take requests, and to send what is due. Raises SlackApiError, OSError."""
+        """Begins to take requests, and to send what is due."""
         self.delivery.start()
         self.digests.start()
         if self.socket:
-            self.socket.connect()
+            self.socket.start()
 
     @property
-    def connected(self) -> bool:
-        """Whether Slack's requests can arrive; over HTTP that is Slack's to say."""
-        return self.socket is None or self.socket.connected
+    def slack_problem(self) -> str | None:
+        """Why Slack's requests cannot arrive, None while they can; over HTTP that is Slack's to say."""
+        return self.socket.problem if self.socket else None
 
-    def stop(self) -> None:
-        """Takes no more requests, finishes those under way and what they left to be sent.
+    def stop(self, seconds: float = STOP_S) -> None:
+        """Takes no more requests, finishes those under way and what they left to be sent, so long at the most.
 
         In HTTP mode the server has been stopped before.
         """
+        deadline = time.monotonic() + seconds
+
+        def left() -> float:
+            return max(0.0, deadline - time.monotonic())
+
         self.delivery.begin_nothing()
         if self.socket:
-            self.socket.close()
+            self.socket.close(min(DRAIN_S, left()))
         if self.http:
-            self.http.close()
-        self.digests.stop()
-        self.delivery.stop()
-        self.background.drain()
+            self.http.close(min(DRAIN_S, left()))
+        self.digests.stop(left())
+        self.delivery.stop(left())
+        self.background.drain(left())
 
 
 def serve(settings: Settings, clock: Clock | None = None) -> int:
@@ -121,14 +134,13 @@ def serve(settings: Settings, clock: Clock | None = None) -> int:
         log.info("the database is ready", schema=after, was=before)
         store = Store.open(url, clock=clock)
         store.clock.read()
-        intake = intake_store(store)
         line = _SlackLine()
         registry = CollectorRegistry()
         metrics = Metrics(registry)
         counts.show(registry)
         ProcessCollector(registry=registry)
         metrics.watch(database_up=lambda: answers(store), slack_connected=lambda: line.problem() is None)
-        http_app = _http_app(settings, store, intake, line, registry)
+        http_app = _http_app(settings, store, line, registry)
         http = _http_server(settings, http_app)
         try:
             http.start()
@@ -136,7 +148,6 @@ def serve(settings: Settings, clock: Clock | None = None) -> int:
             _run(settings, store, line, http_app, http, metrics, stop)
         finally:
             http.stop()
-            intake.close()
             store.close()
     log.info("stopped")
     return 0
@@ -148,14 +159,12 @@ class _SlackLine:
     bot: Bot | None = None
 
     def problem(self) -> str | None:
-        return None if self.bot and self.bot.connected else "not connected"
+        return self.bot.slack_problem if self.bot else "not connected"
 
 
-def _http_app(
-    settings: Settings, store: Store, intake: Store, line: _SlackLine, registry: CollectorRegistry
-) -> FastAPI:
+def _http_app(settings: Settings, store: Store, line: _SlackLine, registry: CollectorRegistry) -> FastAPI:
     secret_key = settings.secret_key.get_secret_value() if settings.secret_key else None
-    return create_http_app(store, intake=intake, slack_problem=line.problem, secret_key=secret_key, registry=registry)
+    return create_http_app(store, slack_problem=line.problem, secret_key=secret_key, registry=registry)
 
 
 def _http_server(settings: Settings, app: FastAPI) -> HttpServer:
@@ -176,9 +185,7 @@ def _run(
     stop: threading.Event,
 ) -> None:
     """Connects to Slack and takes requests until it is told to stop. Raises SettingsError."""
-    assert settings.slack_bot_token is not None
-    bot_token = settings.slack_bot_token.get_secret_value()
-    clients = _until_slack_answers(lambda: Clients.connect(bot_token, settings.slack_api_url), "SLACK_BOT_TOKEN", stop)
+    clients = _connected(settings, stop)
     if clients is None:
         return
     bot = Bot(
@@ -193,30 +200,55 @@ def _run(
     if bot.http:
         bot.http.add_to(http_app)
     try:
-        _until_slack_answers(bot.start, "SLACK_APP_TOKEN", stop)
+        bot.start()
         line.bot = bot
-        log.info("ready", workspaces=[one.workspace_id for one in clients.all()])
+        if _opened(bot, stop):
+            log.info("ready", workspaces=[one.workspace_id for one in clients.all()])
         stop.wait()
         log.info("stopping")
     finally:
+        began = time.monotonic()
+        http.begin_stop()
         if bot.http:
             http.stop()  # before the bot, which answers what came in through it
-        bot.stop()
+        bot.stop(STOP_S - (time.monotonic() - began))
 
 
-def _until_slack_answers(connect: Callable[[], T], variable: str, stop: threading.Event) -> T | None:
-    """Tries until Slack can be reached; None when the bot is told to stop meanwhile. Raises SettingsError."""
-    wait = _FIRST_WAIT_S
+def _opened(bot: Bot, stop: threading.Event) -> bool:
+    """Waits until Slack's requests can arrive; False when told to stop meanwhile. Raises SettingsError."""
+    if bot.socket is None:
+        return True
     while not stop.is_set():
-        try:
-            return connect()
-        except SlackApiError as error:
-            reason = str(error.response.get("error"))
-            if reason in _BAD_TOKENS:
-                raise SettingsError(f"{variable}: Slack refuses this token ({reason})") from None
-        except OSError as error:
-            reason = str(error)
-        log.warning("Slack cannot be reached yet", reason=reason, next_try_s=wait)
-        stop.wait(wait)
-        wait = min(wait * 2, _LONGEST_WAIT_S)
-    return None
+        if bot.socket.connections.wait_until_open(_LOOK_S):
+            return True
+        _check_token(bot.socket.connections.problem, "SLACK_APP_TOKEN")
+    return False
+
+
+def _connected(settings: Settings, stop: threading.Event) -> Clients | None:
+    """Asks Slack for the workspace until it answers; None when told to stop meanwhile. Raises SettingsError."""
+    assert settings.slack_bot_token is not None
+    trying = Retrying(
+        retry=retry_if_exception_type((SlackApiError, OSError)),
+        wait=Backoff(_FIRST_WAIT_S, _LONGEST_WAIT_S),
+        stop=stop_when_event_set(stop),
+        sleep=sleep_using_event(stop),
+        before_sleep=_report,
+    )
+    try:
+        return trying(Clients.connect, settings.slack_bot_token.get_secret_value(), settings.slack_api_url)
+    except RetryError:
+        return None
+
+
+def _report(retry_state: RetryCallState) -> None:
+    assert retry_state.outcome is not None and retry_state.next_action is not None
+    error = retry_state.outcome.exception()
+    _check_token(error, "SLACK_BOT_TOKEN")
+    next_try_s = round(retry_state.next_action.sleep, 1)
+    log.warning("Slack cannot be reached yet", reason=reason_of(error), next_try_s=next_try_s)
+
+
+def _check_token(problem: BaseException | None, variable: str) -> None:
+    if isinstance(problem, SlackApiError) and reason_of(problem) in _BAD_TOKENS:
+        raise SettingsError(f"{variable}: Slack refuses this token ({reason_of(problem)})") from None

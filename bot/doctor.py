@@ -11,7 +11,7 @@ from typing import Any
 
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
-from slack_sdk.http_retry.builtin_handlers import RateLimitErrorRetryHandler
+from websockets.exceptions import WebSocketException
 
 from bot.database import open_database
 from bot.delivery.api_calls import UNREACHABLE_ERRORS
@@ -21,6 +21,7 @@ from bot.intake.tokens import SecretBox, SecretUnreadable
 from bot.people.roll_call import call_roll
 from bot.settings import Mode, Settings
 from bot.slack.clients import web_client
+from bot.slack.connections import greeting_of
 from bot.slack.manifest import SCOPES
 from storage import preflight
 from storage.clock import Clock
@@ -60,6 +61,11 @@ _REFUSED_MEND = (
 )
 _GIVEN_UP_MEND = "See the log for when. Once Slack takes messages again, nothing is to be done; those are lost."
 _GIVEN_UP_SHOWN_FOR = timedelta(days=1)
+_NO_SOCKET = "Check that a proxy or firewall on the way lets web sockets (wss) through."
+_DISCONNECT_MENDS = {
+    "too_many_websockets": "An app may have ten: run fewer replicas or workers of it, or use HTTP mode.",
+    "link_disabled": "Switch Socket Mode on, on the app's page “Socket Mode”.",
+}
 _LATER = "That is not the token's fault: try again in a minute, and see status.slack.com if it stays."
 
 
@@ -245,8 +251,7 @@ def _slack(settings: Settings, store: Store | None, clock: Clock | None) -> Iter
     if settings.slack_bot_token is None:
         yield from _app_token(settings, None)
         return
-    client = web_client(settings.slack_api_url, settings.slack_bot_token.get_secret_value())
-    client.retry_handlers.append(RateLimitErrorRetryHandler(max_retry_count=_PATIENCE))
+    client = web_client(settings.slack_api_url, settings.slack_bot_token.get_secret_value(), tries=_PATIENCE)
     try:
         answer = client.auth_test()
     except SlackApiError as error:
@@ -342,14 +347,25 @@ def _app_token(settings: Settings, app_id: str | None) -> Iterator[Finding]:
         )
         return
     try:
-        web_client(settings.slack_api_url).apps_connections_open(app_token=token)
+        url = str(web_client(settings.slack_api_url).apps_connections_open(app_token=token)["url"])
+        greeting = greeting_of(url)
     except SlackApiError as error:
         reasons = ("invalid_auth", "not_authed", "not_allowed_token_type", "missing_scope", "token_revoked")
         yield _refused("SLACK_APP_TOKEN", error, dict.fromkeys((*reasons, "account_inactive"), _COPY_APP_TOKEN))
-    except OSError as error:
-        yield Finding("Slack", f"cannot be reached: {_reason(error)}", _NOT_REACHED)
+    except (OSError, WebSocketException) as error:
+        yield Finding("Slack", f"its web socket cannot be opened: {_reason(error)}", _NO_SOCKET)
     else:
-        yield Finding("SLACK_APP_TOKEN", "opens a connection")
+        yield _greeted(greeting)
+
+
+def _greeted(greeting: Mapping[str, Any]) -> Finding:
+    """What Slack said first over a new web socket: hello, or why it wants none."""
+    if greeting.get("type") == "hello":
+        return Finding("SLACK_APP_TOKEN", f"opens a connection, {greeting.get('num_connections')} are open")
+    reason = str(greeting.get("reason"))
+    return Finding(
+        "SLACK_APP_TOKEN", f"Slack ends its connections at once ({reason})", _DISCONNECT_MENDS.get(reason, _LATER)
+    )
 
 
 def _organization(client: WebClient, store: Store, workspace_id: str, bot: str) -> Iterator[Finding]:

@@ -6,7 +6,6 @@ what it refuses is tried again for a while. The errors: https://docs.slack.dev/r
 
 from __future__ import annotations
 
-import http.client
 import socket
 import ssl
 import time
@@ -19,7 +18,9 @@ from urllib.error import URLError
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
+from bot.slack.backoff import retry_after_s
 from bot.slack.clients import Installation
+from bot.slack.web_api import NOT_JSON
 
 # A token that is no good: nothing can be sent in the whole workspace until somebody mends it.
 TOKEN_ERRORS = frozenset(
@@ -78,7 +79,6 @@ GONE_ERRORS = frozenset(
 # A limit of rate, besides the HTTP status.
 _RATE_ERRORS = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded", "accesslimited"})
 _DEFAULT_RETRY_AFTER_S = 1.0
-_NOT_JSON = "Received a response in a non-JSON format"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +126,7 @@ class WorkspaceClient:
 
     installation: Installation
     web: WebClient
+    url: str  # where links to its messages begin, with a slash at the end
 
 
 def write(client: WorkspaceClient, method: str, **arguments: Any) -> Result:
@@ -152,7 +153,7 @@ def _call(client: WorkspaceClient, method: str, **how: Any) -> Result:
         if isinstance(reason, ConnectionRefusedError | socket.gaierror | ssl.SSLCertVerificationError):
             return Unreached(str(reason))
         return Unknown(str(reason))
-    except (OSError, http.client.HTTPException) as failure:
+    except OSError as failure:
         return Unknown(str(failure) or type(failure).__name__)
 
 
@@ -160,19 +161,10 @@ def _failed(failure: SlackApiError) -> Result:
     response = failure.response
     error = str(response.get("error") or "")
     if response.status_code == 429 or error in _RATE_ERRORS:
-        return Limited(_retry_after(response.headers))
-    if response.status_code >= 500 or error in UNSURE_ERRORS or error.startswith(_NOT_JSON):
+        told_s = retry_after_s(response.headers)
+        return Limited(_DEFAULT_RETRY_AFTER_S if told_s is None else told_s)
+    if response.status_code >= 500 or error in UNSURE_ERRORS or error.startswith(NOT_JSON):
         # Of the other statuses a proxy on the way may be the author, while Slack is still at work.
         answered = response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR or error in UNSURE_ERRORS
         return Unknown(f"HTTP {response.status_code} {error[:100]}".strip(), answered)
     return Refused(error or f"HTTP {response.status_code}")
-
-
-def _retry_after(headers: Mapping[str, Any]) -> float:
-    for name, value in headers.items():
-        if name.lower() == "retry-after":
-            try:
-                return max(0.0, float(value[0] if isinstance(value, list) else value))
-            except ValueError:
-                break
-    return _DEFAULT_RETRY_AFTER_S

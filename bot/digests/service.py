@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from concurrent.futures import ThreadPoolExecutor
+import time
 from datetime import UTC
 
 import structlog
@@ -14,6 +14,7 @@ from bot.digests.clock import fire_due
 from bot.digests.teller import LEASE_S, Teller
 from bot.people.identity import Identity
 from bot.slack.clients import Clients
+from bot.slack.workers import Workers
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
 
@@ -39,8 +40,8 @@ class Digests:
         """`lease_s` is how long a fire waits for a replica that died while it drew it."""
         self._store = store
         self._stopping = threading.Event()
-        self._tellers = ThreadPoolExecutor(TELLERS, thread_name_prefix="digest")
-        self._drawing = ThreadPoolExecutor(1, thread_name_prefix="digest-picture")
+        self._tellers = Workers(TELLERS, "digest")
+        self._drawing = Workers(1, "digest-picture")
         self._teller = Teller(
             store,
             clients,
@@ -63,13 +64,19 @@ class Digests:
         """Begins to look what is due."""
         self._scheduler.start()
 
-    def stop(self) -> None:
-        """Begins nothing more, and returns when what is being told has been handed over or left to others."""
+    def stop(self, seconds: float) -> None:
+        """Begins nothing more, and returns when what is being told has been handed over, or after so many seconds.
+
+        What is not handed over by then is told by another replica, or at the next start.
+        """
+        deadline = time.monotonic() + seconds
         self._stopping.set()
         if self._scheduler.running:
-            self._scheduler.shutdown(wait=True)
-        self._tellers.shutdown(wait=True, cancel_futures=True)
-        self._drawing.shutdown(wait=False, cancel_futures=True)
+            last_tick = threading.Thread(target=self._scheduler.shutdown, name="digest-shutdown", daemon=True)
+            last_tick.start()
+            last_tick.join(seconds)
+        self._tellers.close(max(0.0, deadline - time.monotonic()))
+        self._drawing.close(0)
 
     def tick(self) -> None:
         """Looks once what is due, has it told, and sees what became of what was sent."""

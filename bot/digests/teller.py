@@ -7,7 +7,6 @@ go wrong on the way (a picture, the owner's access, the channel) is decided here
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Executor
 from datetime import datetime, timedelta
 
 import structlog
@@ -22,6 +21,7 @@ from bot.messages.digest import Picture
 from bot.people.identity import BELIEVED_FOR, Identity
 from bot.slack.clients import Clients
 from bot.slack.files import NoPicture, upload_picture
+from bot.slack.workers import Workers
 from storage.digest_rows import DigestRow, Fire, OpenSeries
 from storage.engine import Reading, Store
 from storage.queries import digests as queries
@@ -60,7 +60,7 @@ class Teller:
         clients: Clients,
         identity: Identity,
         *,
-        drawing: Executor,
+        drawing: Workers,
         command: str,
         stopping: threading.Event,
         lease_s: float = LEASE_S,

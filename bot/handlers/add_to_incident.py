@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
+
+import structlog
+from slack_sdk.errors import SlackApiError
 
 from bot.handlers import pick, view
 from bot.handlers.call import Call
@@ -22,9 +24,8 @@ from bot.slack.outcomes import Done, OpenForm, Outcome
 from bot.slack.requests import Origin, Shortcut, Submission
 from storage.queries import form_texts
 
-# Of the form's metadata, which are claims of the client, what may stand in a link.
-_CHANNEL = re.compile(r"[CDG][A-Z0-9]{2,20}")
-_TS = re.compile(r"[0-9]{1,12}\.[0-9]{6}")
+log = structlog.get_logger(__name__)
+
 # So much of a long message stays in the form's metadata, for a replica of an older version that may get the form.
 _BEGINNING = 400
 
@@ -45,7 +46,6 @@ def shortcut(call: Call, ask: Shortcut) -> Outcome:
         r=ask.response_url,
         c=ask.channel_id,
         t=message.get("ts"),
-        p=message.get("thread_ts"),
         u=message.get("user"),
         x=text,
     )
@@ -87,17 +87,20 @@ def _comment(call: Call, kept: Mapping[str, Any], text: str) -> str:
     author = "Someone"
     if kept.get("u"):
         _, author = call.tools.identity.member_behind(call.reading, call.access.workspace_id, str(kept["u"]), call.now)
-    link = _permalink(call, kept)
+    link = _permalink(call, str(kept.get("c") or ""), str(kept.get("t") or ""))
     return cut(quoting.quoted(author, link, text), MAX_COMMENT_LENGTH)
 
 
-def _permalink(call: Call, kept: Mapping[str, Any]) -> str | None:
+def _permalink(call: Call, channel_id: str, ts: str) -> str | None:
     installation = call.tools.clients.find(call.access.workspace_id)
-    channel_id, ts = str(kept.get("c") or ""), str(kept.get("t") or "")
-    if installation is None or not _CHANNEL.fullmatch(channel_id) or not _TS.fullmatch(ts):
+    if installation is None:
         return None
-    thread_ts = str(kept.get("p") or "")
-    return installation.permalink(channel_id, ts, thread_ts if _TS.fullmatch(thread_ts) else None)
+    call.reading.give_back()
+    try:
+        return str(installation.client.chat_getPermalink(channel=channel_id, message_ts=ts)["permalink"])
+    except (SlackApiError, OSError) as error:
+        log.info("a message has no link", error=str(error))
+        return None
 
 
 HANDLES = (

@@ -48,9 +48,13 @@ class HttpServer:
         """Begins to serve; what arrives before that waits."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Takes no more requests, and finishes those under way."""
+    def begin_stop(self) -> None:
+        """Takes no more requests from now on; those under way go on."""
         self._server.should_exit = True
+
+    def stop(self) -> None:
+        """Takes no more requests, and finishes those under way. Takes DRAIN_S seconds at the most."""
+        self.begin_stop()
         if self._thread.ident is not None:
             self._thread.join()
         self._socket.close()

@@ -5,16 +5,18 @@ Losing one loses nothing: each is drawn from the database, and the next press dr
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
-from slack_sdk.webhook import WebhookClient
 
+from bot.slack.backoff import reason_of
 from bot.slack.clients import CALL_TIMEOUT_S
+from bot.slack.transport import post
+from bot.slack.workers import Workers
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +32,7 @@ class Background:
 
     def __init__(self, api_url: str) -> None:
         self._api_host = urlsplit(api_url).netloc
-        self._executor = ThreadPoolExecutor(WORKERS, thread_name_prefix="background")
+        self._workers = Workers(WORKERS, "background")
         self._room = threading.BoundedSemaphore(MOST_WAITING)
 
     def submit(self, work: Callable[[], object]) -> None:
@@ -39,7 +41,7 @@ class Background:
             log.error("background work was dropped: too much is waiting", waiting=MOST_WAITING)
             return
         try:
-            self._executor.submit(self._run, work)
+            self._workers.submit(self._run, work)
         except RuntimeError:  # shut down
             self._room.release()
             log.warning("background work was dropped: the bot is stopping")
@@ -67,12 +69,18 @@ class Background:
             return False
         return parts.netloc == self._api_host or (parts.scheme == "https" and parts.netloc in _RESPONSE_HOSTS)
 
-    def drain(self) -> None:
-        """Takes nothing more, and returns when what is waiting has been done."""
-        self._executor.shutdown(wait=True)
+    def drain(self, seconds: float) -> None:
+        """Takes nothing more, and returns when what is waiting has been done, or after so many seconds."""
+        if not self._workers.close(seconds):
+            log.warning("answers are left unsent: Slack takes too long to take them")
 
 
 def _post(url: str, body: Mapping[str, Any]) -> None:
-    answer = WebhookClient(url, timeout=CALL_TIMEOUT_S, retry_handlers=[]).send_dict(dict(body))
-    if answer.status_code != 200:
-        log.warning("Slack refused an answer", status=answer.status_code, answer=answer.body[:200])
+    headers = {"Content-Type": "application/json;charset=utf-8"}
+    try:
+        answer = post(url, json.dumps(body).encode(), headers, timeout_s=CALL_TIMEOUT_S)
+    except OSError as error:
+        log.warning("an answer could not be sent", reason=reason_of(error))
+        return
+    if answer.status != 200:
+        log.warning("Slack refused an answer", status=answer.status, answer=answer.text[:200])

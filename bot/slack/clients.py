@@ -6,14 +6,13 @@ now is known to this module alone.
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import dataclass
 
 from slack_bolt.authorization import AuthorizeResult
-from slack_sdk import WebClient
 
 from bot.slack.clock import SlackClock
+from bot.slack.web_api import WebApi
 
 # A part of the 2.5 seconds in which a request is to be answered; background work waits no longer either.
 CALL_TIMEOUT_S = 2
@@ -26,15 +25,9 @@ class Installation:
     workspace_id: str  # Slack's team id, "T…"
     bot_user_id: str  # "U…", by which people mention it
     bot_id: str | None  # "B…", by which its messages are signed
-    client: WebClient
+    client: WebApi
     authorization: AuthorizeResult
     clock: SlackClock
-
-    def permalink(self, channel_id: str, ts: str, thread_ts: str | None = None) -> str:
-        """The web address of a message; `thread_ts` where it stands in a thread."""
-        workspace_url = (self.authorization.url or "https://slack.com/").rstrip("/")
-        link = f"{workspace_url}/archives/{channel_id}/p{ts.replace('.', '')}"
-        return f"{link}?thread_ts={thread_ts}&cid={channel_id}" if thread_ts and thread_ts != ts else link
 
 
 class Clients:
@@ -72,12 +65,6 @@ class Clients:
         return list(self._by_workspace.values())
 
 
-def web_client(api_url: str, token: str | None = None, *, timeout_s: int = CALL_TIMEOUT_S) -> WebClient:
-    """A client with the project's time-out, which retries nothing by itself: whoever calls knows what may be."""
-    return WebClient(
-        token=token,
-        base_url=api_url,
-        timeout=timeout_s,
-        logger=logging.getLogger("slack_sdk"),
-        retry_handlers=[],
-    )
+def web_client(api_url: str, token: str | None = None, *, timeout_s: float = CALL_TIMEOUT_S, tries: int = 1) -> WebApi:
+    """A client with the project's time-out. `tries`: how often it asks where Slack says that it asks too often."""
+    return WebApi(api_url, token, timeout_s=timeout_s, tries=tries)

@@ -11,16 +11,18 @@ import threading
 import time
 from collections.abc import Mapping
 from typing import Any
-from urllib.request import Request, urlopen
 
 import structlog
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 
+from bot.slack.transport import post
+
 log = structlog.get_logger(__name__)
 
 # How long Slack may take over a picture. Usually it takes one or two seconds.
 PATIENCE_S = 10.0
+UPLOAD_S = 5.0
 MAX_ALT = 1000  # characters
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.25, 2.0
 
@@ -69,8 +71,9 @@ def upload_picture(
     try:
         ticket = client.files_getUploadURLExternal(filename=name, length=len(png), alt_txt=alt[:MAX_ALT])
         file_id = str(ticket["file_id"])
-        with urlopen(Request(str(ticket["upload_url"]), png, method="POST"), timeout=client.timeout):
-            pass  # anything but a 2xx has raised
+        uploaded = post(str(ticket["upload_url"]), png, {"Content-Type": "image/png"}, timeout_s=UPLOAD_S)
+        if uploaded.status != 200:
+            raise NoPicture(f"its upload was answered with HTTP {uploaded.status}")
         client.files_completeUploadExternal(files=[{"id": file_id, "title": title}])
         deadline = time.monotonic() + patience_s
         wait = _FIRST_WAIT_S

@@ -11,7 +11,6 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs
@@ -26,6 +25,7 @@ from bot.slack.deadline import DEADLINE_S, Pending
 from bot.slack.events import EventsUnderWay, TooManyEvents, is_event
 from bot.slack.line import Line, payload_of
 from bot.slack.manifest import PATH
+from bot.slack.workers import Workers
 
 log = structlog.get_logger(__name__)
 
@@ -58,18 +58,18 @@ class HttpLine:
         self._line = line
         self._verifier = SignatureVerifier(signing_secret, _Seconds(now))
         self._events: EventsUnderWay[BoltResponse] = EventsUnderWay()
-        self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="slack-http")
+        self._workers = Workers(WORKERS, "slack-http")
 
     def add_to(self, app: FastAPI) -> None:
         """Adds the route to the HTTP application."""
         app.add_api_route(PATH, self.receive, methods=["POST"], include_in_schema=False)
 
-    def close(self) -> None:
-        """Returns when the requests under way have been answered. The server has stopped taking them by then.
+    def close(self, seconds: float) -> None:
+        """Returns when the requests under way have been answered, or after so many seconds.
 
-        Nobody waits any more for what has not begun; Slack sends the events among it again.
+        The server has stopped taking them by then.
         """
-        self._workers.shutdown(wait=True, cancel_futures=True)
+        self._workers.close(seconds)
 
     async def receive(self, request: Request) -> Response:
         """One request of Slack."""

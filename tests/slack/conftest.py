@@ -29,8 +29,10 @@ def serve(slack: Sandbox, database_url: str, tmp_path: Path) -> Iterator[Serve]:
     """Starts the bot as a process of its own, as often as it is called; none of them outlives the test."""
     with ExitStack() as running:
 
-        def start(*, over_http: bool = False, environment: Mapping[str, str] = NOTHING_ELSE) -> Serving:
-            process = Serving(slack, database_url, tmp_path, over_http=over_http, environment=environment)
+        def start(
+            *, over_http: bool = False, ready: bool = True, environment: Mapping[str, str] = NOTHING_ELSE
+        ) -> Serving:
+            process = Serving(slack, database_url, tmp_path, over_http=over_http, ready=ready, environment=environment)
             running.callback(process.close)
             return process
 

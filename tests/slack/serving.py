@@ -30,8 +30,10 @@ class Serving:
         folder: Path,
         *,
         over_http: bool,
+        ready: bool,
         environment: Mapping[str, str],
     ) -> None:
+        """`ready`: whether it is to be waited for until Slack's requests arrive."""
         self.lines: list[dict[str, object]] = []
         self._said = threading.Condition()
         line = {"SLACK_SIGNING_SECRET": slack.signing_secret} if over_http else {"SLACK_APP_TOKEN": slack.app_token}
@@ -48,6 +50,7 @@ class Serving:
                 "HTTP_PORT": "0",
                 "LOG_FORMAT": "json",
                 **line,
+                **({"SSL_CERT_FILE": os.environ["SSL_CERT_FILE"]} if "SSL_CERT_FILE" in os.environ else {}),
                 **environment,
             },
             stderr=subprocess.PIPE,
@@ -56,6 +59,8 @@ class Serving:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.url = f"http://127.0.0.1:{self.wait_for('serving HTTP')['port']}"
+        if not ready:
+            return
         self.wait_for("ready")
         if over_http:
             slack.use_http(f"{self.url}/slack/events")
@@ -69,14 +74,25 @@ class Serving:
                 self.lines.append(json.loads(line) if line.startswith("{") else {"event": line})
                 self._said.notify_all()
 
-    def wait_for(self, event: str) -> dict[str, object]:
-        """The line of the log that says so."""
+    def wait_for(self, event: str, **fields: object) -> dict[str, object]:
+        """The first line of the log that says so."""
+        return self.wait_for_several(1, event, **fields)[0]
+
+    def wait_for_several(self, count: int, event: str, **fields: object) -> list[dict[str, object]]:
+        """So many lines of the log that say so, the first ones."""
+
+        def found() -> list[dict[str, object]]:
+            wanted = {"event": event, **fields}.items()
+            return [line for line in self.lines if wanted <= line.items()][:count]
+
         with self._said:
-            found = self._said.wait_for(
-                lambda: next((line for line in self.lines if line["event"] == event), None), PATIENCE_S
-            )
-        assert found is not None, self.lines
-        return found
+            assert self._said.wait_for(lambda: len(found()) == count, PATIENCE_S), self.lines
+            return found()
+
+    def said(self, event: str) -> list[dict[str, object]]:
+        """Every line of the log so far that says so."""
+        with self._said:
+            return [line for line in self.lines if line["event"] == event]
 
     def end(self) -> int:
         """The exit code of a process that has been told to stop."""
@@ -98,5 +114,9 @@ class Serve(Protocol):
     """Starts another process."""
 
     def __call__(
-        self, *, over_http: bool = False, environment: Mapping[str, str] = MappingProxyType({})
+        self,
+        *,
+        over_http: bool = False,
+        ready: bool = True,
+        environment: Mapping[str, str] = MappingProxyType({}),
     ) -> Serving: ...

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from bot.slack import socket
-from tests.stories.conftest import World
+from bot.slack import connections
+from sandbox import Person
+from tests.stories.conftest import WITH_AND_WITHOUT_TLS, World
+
+pytestmark = WITH_AND_WITHOUT_TLS
+PATIENCE_S = 20.0
 
 
 @pytest.fixture(autouse=True)
 def _nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing but the end of the old connection tells that there must be another."""
-    monkeypatch.setattr(socket, "PING_EVERY_S", 3600.0)
+    monkeypatch.setattr(connections, "PING_EVERY_S", 3600.0)
 
 
 @pytest.mark.parametrize("how", ["drop_sockets", "hang_up", "refresh_sockets"])
 def test_a_connection_that_ends_is_renewed(world: World, how: str) -> None:
     world.declare("Payments fail")
+    world.rest()  # what is on its way when a socket is cut off is lost, and nobody's fault
     for _ in range(3):
         getattr(world.slack, how)()
         world.slack.wait_until_connected()
@@ -27,6 +33,7 @@ def test_a_connection_that_ends_is_renewed(world: World, how: str) -> None:
 
 def test_it_goes_on_trying_while_slack_refuses(world: World) -> None:
     world.declare("Payments fail")
+    world.rest()
     world.slack.faults.fail("apps.connections.open", times=2)
     world.slack.drop_sockets()
     world.slack.wait_until_connected()
@@ -44,3 +51,47 @@ def test_an_answer_finds_its_way_by_the_next_connection(world: World) -> None:
             world.slack.drop_sockets()
             world.slack.wait_until_connected()
         assert "#1 Payments fail" in answer.result().text
+
+
+def test_when_slack_warns_the_next_connection_opens_while_the_old_one_goes_on(world: World) -> None:
+    """Several people ask all the while, by whichever connection: everybody is answered, once."""
+    world.declare("Payments fail")
+    world.rest()
+    people = (world.ada, world.ben, world.dan, world.sue)
+    opened = len(world.slack.calls("apps.connections.open"))
+    warned, asked = threading.Event(), threading.Semaphore(0)
+
+    def asks(person: Person) -> list[str]:
+        texts = []
+        while not warned.is_set():
+            texts.append(world.ask(person, "view 1").text)
+            asked.release()
+        return [*texts, *(world.ask(person, "view 1").text for _ in range(5))]
+
+    with ThreadPoolExecutor(len(people)) as pool:
+        asking = [pool.submit(asks, person) for person in people]
+        for _ in people:
+            asked.acquire(timeout=PATIENCE_S)
+        world.slack.warn_sockets()
+        world.slack.wait_until_connected(2)  # the sandbox leaves the old one open
+        warned.set()
+        texts = [text for one in asking for text in one.result()]
+    assert all("Payments fail" in text for text in texts)
+    assert len(world.slack.calls("apps.connections.open")) == opened + 1
+    world.slack.refresh_sockets()
+    world.slack.wait_until(lambda: world.slack.connections == 1, PATIENCE_S, "one connection in place of both")
+
+
+def test_many_people_at_once_are_all_answered_by_one_connection(world: World) -> None:
+    world.declare("Payments fail")
+    world.rest()
+    people = [world.ada, world.ben, world.dan, world.sue] * 2
+    opened = len(world.slack.calls("apps.connections.open"))
+
+    def asks(person: Person) -> list[str]:
+        return [world.ask(person, "list").text for _ in range(25)]
+
+    with ThreadPoolExecutor(len(people)) as pool:
+        texts = [text for answers in pool.map(asks, people) for text in answers]
+    assert all("#1 Payments fail" in text for text in texts)
+    assert len(world.slack.calls("apps.connections.open")) == opened

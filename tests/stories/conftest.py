@@ -38,7 +38,9 @@ COMMAND = "/incident"
 # For the stories that are the same in Socket Mode and in HTTP mode: `pytestmark = IN_BOTH_MODES`.
 IN_BOTH_MODES = pytest.mark.parametrize("world", ["socket", "http"], indirect=True)
 # For stories in a workspace of an Enterprise organization.
-IN_AN_ENTERPRISE = pytest.mark.parametrize("slack", ["E0001"], indirect=True)
+IN_AN_ENTERPRISE = pytest.mark.parametrize("slack", [{"enterprise_id": "E0001"}], indirect=True)
+OVER_TLS = pytest.mark.parametrize("slack", [{"tls": True}], indirect=True, ids=["tls"])
+WITH_AND_WITHOUT_TLS = pytest.mark.parametrize("slack", [{}, {"tls": True}], indirect=True, ids=["plain", "tls"])
 
 ORGANIZATION = """
 organization: {slug: acme, name: Acme, workspaces: [T0001]}
@@ -222,13 +224,15 @@ def store(database_url: str) -> Iterator[Store]:
 
 
 @pytest.fixture
-def slack(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+def slack(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     """A workspace that fails its test when the bot did anything on the wire that Slack would not take.
 
-    It grants the bot what its manifest asks for, and nothing else. Its parameter is the Enterprise organization that it
-    belongs to (see IN_AN_ENTERPRISE).
+    It grants the bot what its manifest asks for, and nothing else. Its parameter is what else the workspace is made
+    with (see IN_AN_ENTERPRISE, WITH_AND_WITHOUT_TLS).
     """
-    with Sandbox(scopes=SCOPES, subscriptions=EVENTS, enterprise_id=getattr(request, "param", None)) as sandbox:
+    with Sandbox(scopes=SCOPES, subscriptions=EVENTS, **getattr(request, "param", {})) as sandbox:
+        if sandbox.tls:
+            monkeypatch.setenv("SSL_CERT_FILE", str(sandbox.authority))
         yield sandbox
         sandbox.expect_no_problems()
 

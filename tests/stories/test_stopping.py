@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from slack_sdk.socket_mode.request import SocketModeRequest
-
+from bot.slack.connections import Message, WebSocket
 from tests.stories.conftest import World
 
 PATIENCE_S = 15.0
@@ -16,21 +15,23 @@ def test_everything_that_has_arrived_is_answered_before_it_goes(world: World) ->
     world.declare("Payments fail")
     world.rest()
     assert world.bot.socket is not None
-    client, arrived = world.bot.socket._client, []
-    take = client.on_request
+    connections, arrived = world.bot.socket.connections, []
+    take = connections._on_message
 
-    def taken(request: SocketModeRequest) -> None:
-        take(request)
-        arrived.append(request)
+    def taken(socket: WebSocket, message: Message) -> None:
+        take(socket, message)
+        arrived.append(message)
 
-    client.on_request = taken
+    connections._on_message = taken
+    world.slack.drop_sockets()  # the next one is read this way
+    world.slack.wait_until_connected()
     people = [world.ada, world.ben, world.dan, world.sue] * 5
     with ThreadPoolExecutor(len(people)) as pool:
         with world.store.write() as tx:
             tx.exec_driver_sql("LOCK TABLE incident_subscription")  # so that they wait
             answers = [pool.submit(world.ask, person, "subscribe 1") for person in people]
             world.slack.wait_until(lambda: len(arrived) == len(people))
-            stopping = pool.submit(world.bot.socket.close)
+            stopping = pool.submit(world.bot.socket.close, PATIENCE_S)
         texts = [answer.result().text for answer in answers]
         stopping.result()
     assert all("#1 Payments fail" in text for text in texts)

@@ -1,0 +1,286 @@
+"""The web sockets of Socket Mode: one is always open, and the next one before Slack closes it.
+
+A thread of its own opens them, and each is read by a thread of its own. websockets sees to TLS, proxies, partial reads
+and pings; that a connection has ended is known when it says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+from slack_sdk import WebClient
+from tenacity import RetryCallState, RetryError, Retrying, sleep_using_event, stop_when_event_set
+from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.sync.client import ClientConnection, connect
+
+from bot.slack.backoff import Backoff, reason_of
+from bot.slack.transport import proxy_for, tls_context
+
+log = structlog.get_logger(__name__)
+
+OPEN_S = 5.0  # for a connection to be opened, and for Slack's hello
+PING_EVERY_S = 5.0  # finds connections that end without a word
+PONG_S = 10.0  # after which a connection whose other end says nothing is given up
+CLOSE_S = 1.0  # for the other end to hang up too
+RENEWAL_S = 1.0  # for which an answer waits while its connection is renewed; Slack takes it by another one too
+# A connection that ends sooner counts as one more failure: what comes and goes is not asked for without a pause.
+STEADY_S = 10.0
+# Before the next attempt; doubled each time.
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 30.0
+# The same where Slack wants no connection: the app has too many, or Socket Mode was switched off.
+FIRST_UNWANTED_WAIT_S, LONGEST_UNWANTED_WAIT_S = 1.0, 60.0
+UNWANTED = frozenset({"too_many_websockets", "link_disabled"})
+
+Message = Mapping[str, Any]
+OnMessage = Callable[["WebSocket", Message], None]
+
+
+class NotConnectedError(Exception):
+    """There is no connection that something could be sent by."""
+
+
+class ToldToDisconnect(Exception):
+    """Slack has said that a connection is to end, and why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Slack says {reason}")
+        self.reason = reason
+
+
+class State(enum.Enum):
+    OPENING = enum.auto()
+    OPEN = enum.auto()  # Slack has said hello
+    LEAVING = enum.auto()  # Slack has said that it will close it; it can be used until then
+    ENDED = enum.auto()
+
+
+class WebSocket:
+    """One connection, from its opening to its end. `changed` is notified of every change of its state."""
+
+    def __init__(
+        self, url: str, on_message: Callable[[WebSocket, Message], None], changed: threading.Condition
+    ) -> None:
+        self._url = url
+        self._on_message = on_message
+        self._changed = changed
+        self._connection: ClientConnection | None = None
+        self._closing = False
+        self.state = State.OPENING
+        self.problem: Exception | None = None  # why it ended, or is to end
+        self._thread = threading.Thread(target=self._run, name="slack-socket", daemon=True)
+        self._thread.start()
+
+    def send(self, text: bytes) -> bool:
+        """Sends a text in UTF-8; whether the connection took it."""
+        connection = self._connection
+        try:
+            if connection is not None:
+                connection.send(text, text=True)
+                return True
+        except ConnectionClosed:
+            pass
+        return False
+
+    def close(self) -> None:
+        """Hangs up; takes CLOSE_S seconds at the most."""
+        self._closing = True
+        if self._connection is not None:
+            self._connection.close()
+
+    def wait_until_ended(self, seconds: float) -> None:
+        """Returns when its thread has ended, or after so many seconds."""
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        problem: Exception = ConnectionError("Slack has hung up")
+        try:
+            with _connect(self._url) as connection:
+                _bound(connection)
+                self._connection = connection
+                if self._closing:
+                    return
+                for message in connection:
+                    self._take(str(message))
+        except ConnectionClosed as error:
+            problem = ConnectionError(f"the connection was lost: {error.__cause__ or error}")
+        except (OSError, WebSocketException) as error:
+            problem = error
+        except Exception as error:
+            log.exception("the connection to Slack failed")
+            problem = error
+        finally:
+            self._become(State.ENDED, problem)
+
+    def _take(self, text: str) -> None:
+        try:
+            message = json.loads(text)
+            match message.get("type"):
+                case "hello":
+                    self._become(State.OPEN)
+                case "disconnect":
+                    self._become(State.LEAVING, ToldToDisconnect(str(message.get("reason"))))
+                case _:
+                    self._on_message(self, message)
+        except Exception:  # the thread goes on reading
+            log.exception("what the socket brought could not be taken")
+
+    def _become(self, state: State, problem: Exception | None = None) -> None:
+        with self._changed:
+            self.state = state
+            self.problem = self.problem or problem
+            self._changed.notify_all()
+
+
+def _connect(url: str) -> ClientConnection:
+    return connect(
+        url,
+        ssl=tls_context() if url.startswith("wss:") else None,
+        proxy=proxy_for(url),
+        compression=None,
+        open_timeout=OPEN_S,
+        ping_interval=PING_EVERY_S,
+        ping_timeout=PONG_S,
+        close_timeout=CLOSE_S,
+        max_size=None,
+    )
+
+
+def greeting_of(url: str) -> Message:
+    """What Slack says first over a web socket, which is closed again: a hello, or a disconnect with its reason.
+
+    Raises OSError, WebSocketException. An envelope that Slack sends in this moment is left for Slack to send again.
+    """
+    with _connect(url) as connection:
+        greeting = json.loads(connection.recv(OPEN_S))
+        return greeting if isinstance(greeting, dict) else {}
+
+
+def _bound(connection: ClientConnection) -> None:
+    # What is sent into the void fails after this long, and with it everybody who waits to send.
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(PONG_S * 1000))
+
+
+class Connections:
+    """The connections of one app, from `start` to `close`."""
+
+    def __init__(self, client: WebClient, app_token: str, on_message: OnMessage) -> None:
+        """`on_message` is called by the thread that reads a connection, and must not block it."""
+        self._client = client
+        self._app_token = app_token
+        self._on_message = on_message
+        self._stopping = threading.Event()
+        self._changed = threading.Condition()
+        self._sockets: list[WebSocket] = []  # those that have not ended, the newest last
+        self._problem: BaseException | None = None
+        self._ever_open = False
+        self._keeper = threading.Thread(target=self._keep, name="slack-connections", daemon=True)
+
+    def start(self) -> None:
+        """Begins to open a connection, and sees to it from then on that there is one."""
+        self._keeper.start()
+
+    def wait_until_open(self, seconds: float) -> bool:
+        """Waits for the first connection, so long at the most; whether there has been one."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._ever_open, seconds)
+
+    @property
+    def open(self) -> bool:
+        """Whether requests can arrive now."""
+        return self._usable() is not None
+
+    @property
+    def problem(self) -> BaseException | None:
+        """Why there is no connection; None while there is one, and before the first attempt."""
+        return None if self.open else self._problem
+
+    def send(self, text: bytes, by: WebSocket) -> None:
+        """Sends a text in UTF-8 by a connection, by another one where that is lost. Raises NotConnectedError."""
+        if by.send(text):
+            return
+        with self._changed:
+            other = self._changed.wait_for(lambda: self._usable(but=by), RENEWAL_S)
+        if other is None or not other.send(text):
+            raise NotConnectedError("the connection was lost, and there is no other")
+
+    def close(self) -> None:
+        """Closes every connection; takes about CLOSE_S seconds at the most for each of the two that there can be."""
+        self._stopping.set()
+        with self._changed:
+            self._changed.notify_all()
+            sockets = list(self._sockets)
+        for one in sockets:
+            one.close()
+            one.wait_until_ended(CLOSE_S)
+        self._keeper.join(CLOSE_S)
+
+    def _usable(self, but: WebSocket | None = None) -> WebSocket | None:
+        usable = (State.OPEN, State.LEAVING)
+        return next((one for one in reversed(self._sockets) if one.state in usable and one is not but), None)
+
+    def _keep(self) -> None:
+        while not self._stopping.is_set():
+            trying = Retrying(
+                wait=_wait,
+                stop=stop_when_event_set(self._stopping),
+                sleep=sleep_using_event(self._stopping),
+                before_sleep=self._report,
+            )
+            with contextlib.suppress(RetryError):  # told to stop
+                trying(self._hold_one)
+
+    def _hold_one(self) -> None:
+        """Opens a connection and returns when it is about to end; raises why, where it did not open or did not last."""
+        one = self._open_one()
+        began = time.monotonic()
+        with self._changed:
+            self._changed.wait_for(lambda: one.state is not State.OPEN or self._stopping.is_set())
+        if self._stopping.is_set():
+            return
+        self._problem = one.problem
+        if one.problem and time.monotonic() - began < STEADY_S:
+            raise one.problem
+        log.info("the connection to Slack is renewed", reason=reason_of(one.problem))
+
+    def _open_one(self) -> WebSocket:
+        url = str(self._client.apps_connections_open(app_token=self._app_token)["url"])
+        one = WebSocket(url, self._on_message, self._changed)
+        with self._changed:
+            self._changed.wait_for(lambda: one.state is not State.OPENING or self._stopping.is_set(), 2 * OPEN_S)
+            opened = one.state is State.OPEN
+            if opened:
+                self._sockets = [other for other in self._sockets if other.state is not State.ENDED]
+                # Slack closes the one before, which it has said it will; one that is older than that it has forgotten.
+                forgotten, self._sockets = self._sockets[:-1], [*self._sockets[-1:], one]
+                self._ever_open = True
+                self._changed.notify_all()
+        for other in forgotten if opened else [one]:
+            other.close()
+        if not opened:
+            raise one.problem or TimeoutError("Slack takes a connection, and does not say hello")
+        return one
+
+    def _report(self, retry_state: RetryCallState) -> None:
+        assert retry_state.outcome is not None and retry_state.next_action is not None
+        self._problem = retry_state.outcome.exception()
+        next_try_s = round(retry_state.next_action.sleep, 1)
+        log.warning("reconnecting to Slack", reason=reason_of(self._problem), next_try_s=next_try_s)
+
+
+_usual = Backoff(FIRST_WAIT_S, LONGEST_WAIT_S)
+_unwanted = Backoff(FIRST_UNWANTED_WAIT_S, LONGEST_UNWANTED_WAIT_S)
+
+
+def _wait(retry_state: RetryCallState) -> float:
+    error = retry_state.outcome.exception() if retry_state.outcome else None
+    unwanted = isinstance(error, ToldToDisconnect) and error.reason in UNWANTED
+    return _unwanted(retry_state) if unwanted else _usual(retry_state)

@@ -1,0 +1,150 @@
+"""HTTP calls out: each bounded as a whole, through the proxy that the environment names, following no redirect.
+
+A time-out of the standard library ends a wait for the next bytes, so an answer that drips a byte a second never meets
+it. Here every wait of a call gets what is left of the call's time.
+"""
+
+from __future__ import annotations
+
+import io
+import ipaddress
+import os
+import socket
+import ssl
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from typing import Any
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """An answer, whatever its status."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text; Slack's answers are UTF-8."""
+        return self.body.decode("utf-8", "replace")
+
+
+def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float) -> HttpAnswer:
+    """Posts `body`, and waits `timeout_s` seconds at the most for the whole answer.
+
+    Raises OSError (URLError, TimeoutError, ConnectionError).
+    """
+    opener = urllib.request.OpenerDirector()
+    proxy = proxy_for(url)
+    handlers = (urllib.request.ProxyHandler({urlsplit(url).scheme: proxy} if proxy else {}), _Http(), _Https())
+    for handler in (*handlers, urllib.request.UnknownHandler()):
+        opener.add_handler(handler)
+    request = urllib.request.Request(url, body, dict(headers), method="POST")
+    try:
+        with opener.open(request, timeout=timeout_s) as response:
+            return HttpAnswer(response.status, dict(response.headers.items()), response.read())
+    except HTTPException as error:
+        raise ConnectionError(f"the answer broke off: {error or type(error).__name__}") from error
+
+
+def proxy_for(url: str) -> str | None:
+    """The proxy for an address (`http`, `https`, `ws`, `wss`), by HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
+
+    What is on this machine is reached directly. Raises OSError for a proxy that is none of HTTP.
+    """
+    parts = urlsplit(url)
+    variable = "https" if parts.scheme in ("https", "wss") else "http"
+    proxy = urllib.request.getproxies().get(variable)
+    if not proxy or _is_loopback(parts.hostname or "") or urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    if urlsplit(proxy).scheme != "http" or not urlsplit(proxy).hostname:
+        raise OSError(f"{variable.upper()}_PROXY should look like http://proxy.example:3128")
+    return proxy
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def tls_context() -> ssl.SSLContext:
+    """What certificates of servers are checked against: the system's, or those of SSL_CERT_FILE and SSL_CERT_DIR."""
+    return _trusting(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+
+@cache  # loading the system's certificates takes longer than a call
+def _trusting(_file: str | None, _folder: str | None) -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+class _Bounded(HTTPConnection):
+    """A connection for one request, all of which ends `timeout` seconds after it was begun."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        assert self.timeout is not None
+        self._until = time.monotonic() + self.timeout
+        # The answer of a proxy to CONNECT is read by one of these too.
+        self.response_class = partial(_BoundedResponse, left=self._left)  # type: ignore[assignment]
+
+    def _left(self) -> float:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(f"no answer within {self.timeout:g} s")
+        return left
+
+    def connect(self) -> None:
+        super().connect()
+        self.sock.settimeout(self._left())  # for TLS to be agreed on
+
+    def send(self, data: Any) -> None:
+        if self.sock is not None:
+            self.sock.settimeout(self._left())
+        super().send(data)
+
+
+class _BoundedTls(HTTPSConnection, _Bounded):
+    """The same over TLS: agreed on by the first base, once the second has connected."""
+
+
+class _BoundedResponse(HTTPResponse):
+    def __init__(self, sock: socket.socket, *given: Any, left: Callable[[], float], **named: Any) -> None:
+        super().__init__(sock, *given, **named)
+        self.fp = io.BufferedReader(_Reader(sock, self.fp, left))
+
+
+class _Reader(io.RawIOBase):
+    """Reads from a socket, each time for no longer than is left."""
+
+    def __init__(self, sock: socket.socket, file: io.BufferedIOBase, left: Callable[[], float]) -> None:
+        self._sock, self._file, self._left = sock, file, left  # the socket is open as long as its file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._sock.settimeout(self._left())
+        return self._sock.recv_into(buffer)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+class _Http(urllib.request.HTTPHandler):
+    def http_open(self, req: urllib.request.Request) -> HTTPResponse:
+        return self.do_open(_Bounded, req)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def https_open(self, req: urllib.request.Request) -> HTTPResponse:
+        return self.do_open(_BoundedTls, req, context=tls_context())

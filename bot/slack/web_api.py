@@ -1,0 +1,93 @@
+"""The client of the Web API: the SDK's methods and errors, over calls that are bounded as a whole."""
+
+from __future__ import annotations
+
+import json as json_
+import logging
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web import SlackResponse
+from tenacity import Retrying, retry_if_exception, stop_after_attempt
+
+from bot.slack.backoff import Backoff
+from bot.slack.transport import post
+
+# What stands in the place of Slack's error where the answer is no JSON: a server's page about its trouble.
+NOT_JSON = "the answer is not JSON"
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
+
+
+class WebApi(WebClient):
+    """Calls Slack, each call for `timeout_s` seconds at the most. Raises SlackApiError, OSError, HTTPException.
+
+    Nothing is tried again but, up to `tries` times, what Slack refused for its rate: whoever calls knows what may be.
+    """
+
+    def __init__(self, base_url: str, token: str | None = None, *, timeout_s: float, tries: int = 1) -> None:
+        super().__init__(token=token, base_url=base_url, logger=logging.getLogger("slack_sdk"), retry_handlers=[])
+        self._timeout_s = timeout_s
+        self._trying = Retrying(
+            retry=retry_if_exception(_is_rate_limit),
+            stop=stop_after_attempt(tries),
+            wait=Backoff(_FIRST_WAIT_S, _LONGEST_WAIT_S),
+            reraise=True,
+        )
+
+    def api_call(
+        self,
+        api_method: str,
+        *,
+        http_verb: str = "POST",  # noqa: ARG002  # the SDK's, which says GET where Slack takes both
+        files: dict[str, Any] | None = None,
+        data: dict[str, Any] | None = None,
+        params: dict[str, Any] | None = None,
+        json: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        auth: dict[str, str] | None = None,
+    ) -> SlackResponse:
+        """Calls a method with JSON or a form. Slack takes POST for all of them."""
+        assert files is None and auth is None, "files go to upload URLs, and client secrets are not used"
+        return self._trying(self._call, api_method, {**(params or {}), **(data or {})}, json, headers or {})
+
+    def _call(
+        self, method: str, form: Mapping[str, Any], json: Mapping[str, Any] | None, headers: Mapping[str, str]
+    ) -> SlackResponse:
+        fields = {name: int(v) if isinstance(v, bool) else v for name, v in form.items() if v is not None}
+        token = fields.pop("token", None) or self.token
+        sent = {**self.headers, **headers, "Content-Type": "application/x-www-form-urlencoded"}
+        body = urlencode(fields).encode()
+        if json is not None:
+            sent["Content-Type"] = "application/json;charset=utf-8"
+            body = json_.dumps(json).encode()
+        if token:
+            sent["Authorization"] = f"Bearer {token}"
+        url = self.base_url + method
+        answer = post(url, body, sent, timeout_s=self._timeout_s)
+        response = SlackResponse(
+            client=self,
+            http_verb="POST",
+            api_url=url,
+            req_args={},
+            data=_data_of(answer.text),
+            headers=answer.headers,
+            status_code=answer.status,
+        )
+        if answer.status != 200 or not response.get("ok"):
+            raise SlackApiError(f"{method} failed with HTTP {answer.status}", response)  # type: ignore[no-untyped-call]
+        return response
+
+
+def _data_of(text: str) -> dict[str, Any]:
+    try:
+        found = json_.loads(text)
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) else {"ok": False, "error": f"{NOT_JSON}: {text[:100]}"}
+
+
+def _is_rate_limit(error: BaseException) -> bool:
+    return isinstance(error, SlackApiError) and error.response.status_code == 429

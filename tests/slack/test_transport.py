@@ -1,0 +1,207 @@
+"""HTTP calls out: an answer that drips ends with the call, and proxies are used where they should be."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from slack_sdk.errors import SlackApiError
+
+from bot.slack import background, files, transport
+from bot.slack.clients import web_client
+from bot.slack.connections import greeting_of
+from bot.slack.files import NoPicture, upload_picture
+from bot.slack.transport import post, proxy_for
+from bot.slack.web_api import NOT_JSON
+from sandbox import Sandbox
+from sandbox.faults import RESPONSE_URL
+from tests.stories.conftest import OVER_TLS, WITH_AND_WITHOUT_TLS, World
+
+# So far apart that each of them is in time, and all of them together are not.
+DRIP_S = 0.1
+PROXY_VARIABLES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in PROXY_VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+
+
+@WITH_AND_WITHOUT_TLS
+def test_an_answer_of_the_web_api_that_drips_ends_with_the_call(slack: Sandbox) -> None:
+    slack.faults.drip("auth.test", DRIP_S)
+    with pytest.raises(TimeoutError):
+        web_client(slack.api_url, slack.bot_token, timeout_s=1).auth_test()
+
+
+def test_a_message_is_not_sent_twice_when_the_answer_drips(world: World) -> None:
+    """Its outcome is unknown, and is looked for as after any other time-out."""
+    drips = world.slack.faults.drip("chat.postMessage", DRIP_S, times=1)
+    world.declare("Payments fail")
+    world.rest()
+    assert drips.hits == 1
+    assert [card.text.count("Payments fail") > 0 for card in world.slack.messages(world.cast.checkout)] == [True]
+
+
+def test_an_answer_over_a_response_url_that_drips_is_given_up(
+    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background, "CALL_TIMEOUT_S", 0.1)
+    world.declare("Payments fail")
+    shown = world.view(world.ada, 1)
+    world.slack.faults.drip(RESPONSE_URL, DRIP_S)
+    world.ada.press(shown, "Acknowledge")
+    world.settle()
+    assert "an answer could not be sent" in caplog.text
+
+
+def test_an_upload_that_drips_is_given_up(slack: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "UPLOAD_S", 0.5)
+    slack.faults.drip("upload", DRIP_S)
+    with pytest.raises(NoPicture, match="TimeoutError"):
+        upload_picture(
+            web_client(slack.api_url, slack.bot_token),
+            b"png",
+            name="a.png",
+            title="A",
+            alt="A",
+            stopping=threading.Event(),
+        )
+
+
+def test_a_server_that_is_not_slacks_is_told_apart(slack: Sandbox) -> None:
+    slack.faults.fail("auth.test", status=502)
+    with pytest.raises(SlackApiError) as failed:
+        web_client(slack.api_url, slack.bot_token).auth_test()
+    assert str(failed.value.response["error"]).startswith(NOT_JSON)
+    assert failed.value.response.status_code == 502
+
+
+def test_a_redirect_is_an_answer_and_not_followed() -> None:
+    with _answering(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n") as port:
+        assert post(f"http://127.0.0.1:{port}/", b"", {}, timeout_s=5).status == 302
+
+
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", b"nonsense\r\n\r\n"])
+def test_an_answer_that_breaks_off_is_an_error_of_the_connection(said: bytes) -> None:
+    with _answering(said) as port, pytest.raises(OSError):
+        post(f"http://127.0.0.1:{port}/", b"", {}, timeout_s=5)
+
+
+@contextlib.contextmanager
+def _answering(said: bytes) -> Iterator[int]:
+    """The port of a server that says this to the first that comes, and hangs up."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(said)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join(5)
+
+
+# --- proxies -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "environment", "proxy"),
+    [
+        ("https://slack.com/api/", {}, None),
+        ("https://slack.com/api/", {"HTTPS_PROXY": "http://proxy.test:3128"}, "http://proxy.test:3128"),
+        ("https://slack.com/api/", {"https_proxy": "proxy.test:3128"}, "http://proxy.test:3128"),
+        ("wss://wss.slack.com/link/", {"HTTPS_PROXY": "http://proxy.test:3128"}, "http://proxy.test:3128"),
+        ("https://slack.com/api/", {"HTTP_PROXY": "http://proxy.test:3128"}, None),
+        ("http://slack.test/api/", {"HTTP_PROXY": "http://proxy.test:3128"}, "http://proxy.test:3128"),
+        ("wss://wss.slack.com/", {"HTTPS_PROXY": "http://proxy.test:3128", "NO_PROXY": "slack.com"}, None),
+        ("https://slack.com/", {"HTTPS_PROXY": "http://proxy.test:3128", "NO_PROXY": "a.test,.slack.com"}, None),
+        ("https://127.0.0.1:8484/", {"HTTPS_PROXY": "http://proxy.test:3128"}, None),
+        ("wss://localhost:8484/", {"HTTPS_PROXY": "http://proxy.test:3128"}, None),
+        ("http://[::1]:8484/", {"HTTP_PROXY": "http://proxy.test:3128"}, None),
+    ],
+)
+def test_which_proxy_is_used(
+    url: str, environment: dict[str, str], proxy: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert proxy_for(url) == proxy
+
+
+def test_a_proxy_that_is_none_of_http_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://ada:secret@proxy.test:1080")
+    with pytest.raises(OSError, match="HTTPS_PROXY should look like") as failed:
+        proxy_for("https://slack.com/")
+    assert "secret" not in str(failed.value)
+
+
+@OVER_TLS
+def test_web_api_and_web_socket_go_by_the_proxy(slack: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`slack.test` is a name that only the proxy can reach."""
+    slack.platform.base_url = f"https://slack.test:{slack.port}"
+    with _proxy(slack.port) as (port, asked):
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        url = web_client(slack.api_url).apps_connections_open(app_token=slack.app_token)["url"]
+        assert greeting_of(str(url))["type"] == "hello"
+        assert asked == [f"CONNECT slack.test:{slack.port}"] * 2
+        monkeypatch.setenv("NO_PROXY", "slack.test")
+        with pytest.raises(OSError):
+            web_client(slack.api_url).apps_connections_open(app_token=slack.app_token)
+        assert len(asked) == 2
+
+
+@contextlib.contextmanager
+def _proxy(target: int) -> Iterator[tuple[int, list[str]]]:
+    """An HTTP proxy that reaches one port of this machine by whatever name; gives its port, and what it was asked."""
+    asked: list[str] = []
+
+    def pump(source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65_536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+    def serve(near: socket.socket) -> None:
+        with near, socket.create_connection(("127.0.0.1", target)) as far:
+            asked.append(" ".join(near.recv(65_536).decode().split()[:2]))
+            near.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            back = threading.Thread(target=pump, args=(far, near), daemon=True)
+            back.start()
+            pump(near, far)
+            back.join(5)
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = listener.accept()
+                threading.Thread(target=serve, args=(near,), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        accepting = threading.Thread(target=accept, daemon=True)
+        accepting.start()
+        yield listener.getsockname()[1], asked
+        listener.shutdown(socket.SHUT_RDWR)
+        accepting.join(5)
+
+
+def test_nothing_else_in_the_bot_calls_out() -> None:
+    """The standard library's ways bound a wait and not a call; what the demo and `send-test` post goes to the bot."""
+    own = {"slack/transport.py", "demo/alerts.py", "intake/trial.py"}
+    source = Path(transport.__file__).parents[1]
+    words = ("urlopen", "WebhookClient(", "HTTPConnection(", "import httpx", "SocketModeClient", " WebClient(")
+    found = {
+        str(path.relative_to(source)): word
+        for path in source.rglob("*.py")
+        for word in words
+        if word in path.read_text("utf-8") and str(path.relative_to(source)) not in own
+    }
+    assert not found
