@@ -241,18 +241,18 @@ class Store:
     @contextmanager
     def listen(self, channel: str) -> Iterator[PgConnection]:
         """A connection of its own, beside the pools, that hears NOTIFY on `channel`. Raises DatabaseAway."""
-        with plain_errors():
+        with self._errors():
             pooled = self._reading.raw_connection()
-        connection = cast(PgConnection, pooled.dbapi_connection)
-        pooled.detach()
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute(f'LISTEN "{channel}"')
-            yield connection
-        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-            raise DatabaseAway("the listening connection was lost") from error
-        finally:
-            connection.close()
+            connection = cast(PgConnection, pooled.dbapi_connection)
+            pooled.detach()
+            try:
+                with connection.cursor() as cursor:
+                    cursor.execute(f'LISTEN "{channel}"')
+                yield connection
+            except psycopg2.Error as error:
+                raise plain(error) or error from error
+            finally:
+                connection.close()
 
     def ensure_writable(self) -> None:
         """Returns when a server is reached that takes changes. Raises ReadOnlyServer, DatabaseAway.

@@ -5,10 +5,11 @@ to the one that does. And the time before that, in which every connection leads 
 from __future__ import annotations
 
 import select
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from sqlalchemy import Connection, create_engine, make_url, text
 from bot.cli import main
 from bot.intake.tokens import Source
 from sandbox import SeenMessage
-from storage.embedded import scratch_postgres
+from storage.embedded import EmbeddedPostgres, scratch_postgres
+from storage.embedded.scratch import scratch_folder
 from storage.engine import Store
-from storage.errors import DatabaseAway
+from storage.errors import DatabaseAway, ReadOnlyServer
 from storage.migrate import migrate
 from tests.cli.test_settings import VARIABLES
 from tests.stories.conftest import Deliver, World
@@ -200,6 +202,36 @@ def test_a_connection_that_the_server_ends_is_a_database_away(database_url: str,
     with store.write() as tx:
         assert tx.exec_driver_sql("SELECT 1").scalar_one() == 1
     store.close()
+
+
+@pytest.fixture
+def standby() -> Iterator[str]:
+    """A hot standby, whose primary is gone."""
+    with scratch_folder() as folder:
+        with EmbeddedPostgres(folder / "data", durable=False) as url:
+            migrate(url)
+        cluster = folder / "data" / "cluster"
+        signal = cluster / "standby.signal"
+        signal.touch()
+        shutil.chown(signal, cluster.stat().st_uid, cluster.stat().st_gid)
+        with EmbeddedPostgres(folder / "data", durable=False) as url:
+            yield url
+
+
+def test_a_standby_is_away_until_it_is_promoted(standby: str) -> None:
+    with closing(Store.open(standby)) as store:
+        with pytest.raises(ReadOnlyServer):
+            store.ensure_writable()
+        with pytest.raises(ReadOnlyServer), store.listen("anything"):
+            pass
+        with pytest.raises(ReadOnlyServer):
+            migrate(standby)
+        with store.read() as connection:
+            assert connection.exec_driver_sql("SELECT pg_promote()").scalar_one()
+        store.ensure_writable()
+        with store.listen("anything") as listening, store.read() as connection:
+            connection.exec_driver_sql("NOTIFY anything")
+            assert select.select([listening.fileno()], [], [], PATIENCE_S)[0]
 
 
 Run = Callable[..., tuple[int, str]]
