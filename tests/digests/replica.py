@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import threading
-from datetime import datetime
+import time
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from bot.delivery.pace import Pace
@@ -24,7 +25,7 @@ QUICK = Pace(post_s=0.01, call_s=1, late_s=0.5, lease_s=2.0, poll_s=0.2, failed_
 
 
 class FileClock(Clock):
-    """What a file says."""
+    """What a file says, a moment and when on the machine's monotonic clock it was shown; it goes on from there."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -32,7 +33,8 @@ class FileClock(Clock):
 
     def now(self) -> datetime:
         """What it says now."""
-        return datetime.fromisoformat(self._path.read_text())
+        moment, shown_at = self._path.read_text().split()
+        return datetime.fromisoformat(moment) + timedelta(seconds=time.monotonic() - float(shown_at))
 
 
 def main() -> None:
