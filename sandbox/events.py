@@ -229,6 +229,22 @@ def channel_renamed(channel: Channel, event_ts: str) -> Json:
     return {"type": f"{channel.type}_rename", "channel": renamed, "event_ts": event_ts}
 
 
+def channel_shared(channel: Channel, team_id: str, event_ts: str) -> Json:
+    """`channel_shared`: `team_id` is the workspace that has joined it."""
+    return {"type": "channel_shared", "connected_team_id": team_id, "channel": channel.id, "event_ts": event_ts}
+
+
+def channel_unshared(channel: Channel, team_id: str, event_ts: str) -> Json:
+    """`channel_unshared`: `team_id` is the workspace that is no longer in it."""
+    return {
+        "type": "channel_unshared",
+        "previously_connected_team_id": team_id,
+        "channel": channel.id,
+        "is_ext_shared": bool(channel.shared_with),
+        "event_ts": event_ts,
+    }
+
+
 def channel_created(channel: Channel, team_id: str, event_ts: str) -> Json:
     """`channel_created`: a public channel that nobody but its maker is in."""
     rendered = channel.render(team_id, member=False)

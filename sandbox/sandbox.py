@@ -346,6 +346,22 @@ class Sandbox:
             who = by.id if by else channel.creator
             workspace.announce(events.channel_named(kind, channel, who, workspace.next_ts()), channel)
 
+    def share(self, channel: Channel, team_id: str) -> None:
+        """Have another company join a channel."""
+        workspace = self.platform.workspace
+        with workspace.changing():
+            channel.shared_with = team_id
+            workspace.looks_new(channel)
+            workspace.announce(events.channel_shared(channel, team_id, workspace.next_ts()), channel)
+
+    def unshare(self, channel: Channel) -> None:
+        """Have the other company leave a channel."""
+        workspace = self.platform.workspace
+        with workspace.changing():
+            team_id, channel.shared_with = channel.shared_with or "", None
+            workspace.looks_new(channel)
+            workspace.announce(events.channel_unshared(channel, team_id, workspace.next_ts()), channel)
+
     def rename(self, channel: Channel, name: str) -> None:
         """Give a channel another name."""
         workspace = self.platform.workspace

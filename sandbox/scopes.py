@@ -67,6 +67,8 @@ BY_EVENT: dict[str, str] = {
     "channel_created": "channels:read",
     "channel_deleted": "channels:read",
     "channel_left": "channels:read",
+    "channel_shared": "channels:read",
+    "channel_unshared": "channels:read",
     "group_left": "groups:read",
     "group_archive": "groups:read",
     "group_unarchive": "groups:read",

@@ -19,6 +19,7 @@ from bot.people.identity import Identity
 from bot.people.mentions import MentionReader
 from bot.slack.clients import Clients
 from storage.engine import Reading, Store
+from storage.queries import destinations
 from storage.queries.access import Ahead
 from storage.queries.once import first_time
 
@@ -75,6 +76,14 @@ class Call:
         """What Slack says of channels. The reading connection goes back to the pool, as Slack may be asked."""
         self.reading.give_back()
         return self.tools.channels
+
+    def may_show_in(self, channel_id: str) -> bool:
+        """Whether incidents may be shown to everybody in a channel; where Slack cannot tell, they may not."""
+        if self.access.shared_channels:
+            return True
+        if destinations.is_shared(self.connection, self.access.workspace_id, channel_id):
+            return False
+        return not self.channels().shared_outside(self.access.workspace_id, channel_id)
 
     def written(self, text: str) -> CommentText:
         """A text that the caller typed, its mentions resolved. Raises Refusal."""

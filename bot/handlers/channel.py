@@ -1,4 +1,4 @@
-"""What happens to channels: brought back from the archive; the bot invited, or shown out."""
+"""What happens to channels: brought back from the archive; shared or not; the bot invited, or shown out."""
 
 from __future__ import annotations
 
@@ -33,6 +33,25 @@ def joined(tools: Tools, event: Event, now: datetime) -> Outcome:
     return opened(tools, event, now)
 
 
+def shared(tools: Tools, event: Event, now: datetime) -> Outcome:
+    """Another company reads a channel from now on: nothing more goes there, unless the organization allows it."""
+    tools.channels.forget(event.workspace_id, channel_of(event))
+    with tools.store.write() as tx:
+        destinations.record_shared(tx, event.workspace_id, channel_of(event), True, now)
+    return Done()
+
+
+def unshared(tools: Tools, event: Event, now: datetime) -> Outcome:
+    """Another company has left a channel; if it was the last one, what could not be shown there is."""
+    still = bool(event.event.get("is_ext_shared"))
+    tools.channels.forget(event.workspace_id, channel_of(event))
+    with tools.store.write() as tx:
+        destinations.record_shared(tx, event.workspace_id, channel_of(event), still, now)
+        if not still:
+            delivery_failures.recover_channel(tx, event.workspace_id, channel_of(event), now)
+    return Done()
+
+
 def channel_of(event: Event) -> str:
     """The channel's id, which some events bring as an object."""
     channel = event.event.get("channel")
@@ -44,6 +63,8 @@ HANDLES = (
         events={
             "channel_left": left,
             "group_left": left,
+            "channel_shared": shared,
+            "channel_unshared": unshared,
             "channel_unarchive": opened,
             "group_unarchive": opened,
             "member_joined_channel": joined,

@@ -17,7 +17,7 @@ from bot.digests.schedule import FORM as ADD_FORM
 from bot.digests.schedule import parse_cron
 from bot.handlers.call import Call
 from bot.handlers.verb import Verb
-from bot.incidents.errors import BadWords, Refusal
+from bot.incidents.errors import BadWords, Refusal, SharedChannel
 from bot.incidents.markup import readable, storable
 from bot.incidents.words import closest, first_word, shortened
 from bot.messages import digest as messages
@@ -382,6 +382,8 @@ def turn(call: Call, ask: Press) -> Outcome:
         # The message shows what its owner let this channel see. Another channel is another audience.
         if digest.channel_id != ask.channel_id:
             raise rules.NoSuchDigest(digest_id)
+        if not call.may_show_in(digest.channel_id):
+            raise SharedChannel
     return Answer(_page(call, digest, fire_id, number), in_channel=fire_id is not None, replace=True)
 
 

@@ -6,7 +6,7 @@ from bot.handlers import surface
 from bot.handlers.call import Call
 from bot.handlers.verb import Verb
 from bot.incidents import filters, search
-from bot.incidents.errors import Refusal
+from bot.incidents.errors import Refusal, SharedChannel
 from bot.incidents.filters import ListQuery
 from bot.incidents.markup import readable, storable
 from bot.incidents.words import tokens
@@ -63,8 +63,8 @@ def share(call: Call, ask: Press) -> Outcome:
         here = directory.projects_in_channel(call.connection, wanted.project_ids, ask.channel_id)
     if not here:
         raise Refusal("No project whose incidents you see names this channel, so nothing can be shared here.")
-    if not call.channels().may_show(call.access, str(ask.channel_id)):
-        raise Refusal("This channel is shared with another company, and your organization allows no cards there.")
+    if not call.may_show_in(str(ask.channel_id)):
+        raise SharedChannel
     page = listing.incident_page(call.connection, wanted, call.access.member_id, cursor=cursor, size=search.PAGE_SIZE)
     fitting = incidents.ids_in_projects(call.connection, [line.id for line in page.lines], here)
     lines = [line for line in page.lines if line.id in fitting]

@@ -53,6 +53,13 @@ class AlreadyClosed(Refusal):
         self.closed = closed
 
 
+class SharedChannel(Refusal):
+    """A channel that another company reads too, which the organization does not allow."""
+
+    def __init__(self) -> None:
+        super().__init__("This channel is shared with another company, and your organization allows no cards there.")
+
+
 class BadWords(Refusal):
     """A command, filter or field that makes no sense.
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import structlog
 from slack_sdk.errors import SlackApiError
 
-from bot.incidents.access import Access
 from bot.incidents.errors import Refusal
 from bot.slack.clients import Clients
 
 log = structlog.get_logger(__name__)
 
-# A channel is rarely shared or unshared; when it is, this is how long that goes unnoticed.
+# A channel is rarely shared or unshared, and Slack says so (`channel_shared`), to one of the replicas. This is how long
+# it goes unnoticed where Slack says nothing: of an invitation that is not accepted yet.
 KNOWN_FOR_S = 60.0
 
 
@@ -41,9 +41,10 @@ class Channels:
         self._lock = threading.Lock()
         self._shared: dict[tuple[str, str], tuple[float, bool]] = {}
 
-    def may_show(self, access: Access, channel_id: str) -> bool:
-        """Whether incidents may be shown in the channel; where Slack cannot tell, they may not."""
-        return access.shared_channels or not self.shared_outside(access.workspace_id, channel_id)
+    def forget(self, workspace_id: str, channel_id: str) -> None:
+        """Has Slack asked again about a channel."""
+        with self._lock:
+            self._shared.pop((workspace_id, channel_id), None)
 
     def shared_outside(self, workspace_id: str, channel_id: str) -> bool:
         """Whether another company is in the channel, or is invited to it; True where Slack cannot tell."""

@@ -291,6 +291,25 @@ def forget_channel(tx: Connection, workspace_id: str, channel_id: str) -> None:
     )
 
 
+def record_shared(tx: Connection, workspace_id: str, channel_id: str, shared: bool, now: datetime) -> None:
+    """Keeps that a channel is shared with another company from now on, or no longer."""
+    destination_id = ensure_destination(tx, workspace_id, now=now, channel_id=channel_id)
+    tx.exec_driver_sql(
+        "UPDATE destination SET is_shared = %(shared)s WHERE id = %(id)s", {"id": destination_id, "shared": shared}
+    )
+
+
+def is_shared(connection: Connection, workspace_id: str, channel_id: str) -> bool:
+    """Whether a channel is known to be shared with another company."""
+    return bool(
+        connection.exec_driver_sql(
+            "SELECT EXISTS (SELECT FROM destination WHERE workspace_id = %(workspace)s"
+            " AND channel_id = %(channel)s AND is_shared)",
+            {"workspace": workspace_id, "channel": channel_id},
+        ).scalar_one()
+    )
+
+
 def record_channel(
     tx: Connection, target: Target, *, name: str, is_private: bool, is_shared: bool, is_member: bool, now: datetime
 ) -> None:

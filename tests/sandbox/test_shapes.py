@@ -230,6 +230,8 @@ class Collector:
         self.event("channel_rename", lambda: slack.rename(other, "another"))
         self.event("channel_archive", lambda: slack.archive(other))
         self.event("channel_unarchive", lambda: slack.unarchive(other))
+        self.event("channel_shared", lambda: slack.share(other, "T0002"))
+        self.event("channel_unshared", lambda: slack.unshare(other))
         self.event("channel_left", lambda: slack.remove_bot(other), position=1)
         self.event("user_change", lambda: slack.change(ada, tz="Europe/Berlin"))
         self.event("subteam_created", lambda: slack.usergroup("S0001", "pay", "Pay", [ada], announced=True))
