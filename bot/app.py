@@ -26,7 +26,7 @@ from bot.delivery.service import DeliveryService, own_store
 from bot.digests.service import Digests
 from bot.handlers.call import Tools
 from bot.handlers.desk import Desk
-from bot.intake.http import create_http_app
+from bot.intake.http import create_http_app, intake_store
 from bot.intake.server import HttpServer
 from bot.metrics import Metrics
 from bot.people.channels import Channels
@@ -85,9 +85,11 @@ class Bot:
         )
         self.socket = SocketLine(self.line, app_token=app_token, api_url=api_url) if app_token else None
         self.http = HttpLine(self.line, signing_secret, store.clock.now) if signing_secret and not app_token else None
-        self.delivery = DeliveryService(own_store(store), clients, identity, api_url=api_url, pace=pace)
+        sending = own_store(store)  # closed by delivery, the last to stop
+        identity = Identity(sending, clients, self.background)
+        self.delivery = DeliveryService(sending, clients, identity, api_url=api_url, pace=pace)
         store.on_outbox = self.delivery.wake
-        self.digests = Digests(store, clients, identity, command=command)
+        self.digests = Digests(sending, clients, identity, command=command)
 
     def start(self) -> None:
         """Begins to take requests, and to send what is due."""
@@ -134,13 +136,14 @@ def serve(settings: Settings, clock: Clock | None = None) -> int:
         log.info("the database is ready", schema=after, was=before)
         store = Store.open(url, clock=clock)
         store.clock.read()
+        intake = intake_store(store)
         line = _SlackLine()
         registry = CollectorRegistry()
         metrics = Metrics(registry)
         counts.show(registry)
         ProcessCollector(registry=registry)
         metrics.watch(database_up=lambda: answers(store), slack_connected=lambda: line.problem() is None)
-        http_app = _http_app(settings, store, line, registry)
+        http_app = _http_app(settings, store, intake, line, registry)
         http = _http_server(settings, http_app)
         try:
             http.start()
@@ -148,6 +151,7 @@ def serve(settings: Settings, clock: Clock | None = None) -> int:
             _run(settings, store, line, http_app, http, metrics, stop)
         finally:
             http.stop()
+            intake.close()
             store.close()
     log.info("stopped")
     return 0
@@ -162,9 +166,11 @@ class _SlackLine:
         return self.bot.slack_problem if self.bot else "not connected"
 
 
-def _http_app(settings: Settings, store: Store, line: _SlackLine, registry: CollectorRegistry) -> FastAPI:
+def _http_app(
+    settings: Settings, store: Store, intake: Store, line: _SlackLine, registry: CollectorRegistry
+) -> FastAPI:
     secret_key = settings.secret_key.get_secret_value() if settings.secret_key else None
-    return create_http_app(store, slack_problem=line.problem, secret_key=secret_key, registry=registry)
+    return create_http_app(store, intake=intake, slack_problem=line.problem, secret_key=secret_key, registry=registry)
 
 
 def _http_server(settings: Settings, app: FastAPI) -> HttpServer:

@@ -15,6 +15,7 @@ from typing import Any, cast
 import psycopg2
 from psycopg2.extensions import connection as PgConnection
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc
+from sqlalchemy.pool import QueuePool
 
 from storage.clock import Clock
 from storage.errors import DatabaseAway, ReadOnlyServer, plain
@@ -29,8 +30,9 @@ LOCK_TIMEOUT_MS = 1000
 TCP_USER_TIMEOUT_MS = 2000  # a server whose machine has gone says nothing; the kernel does
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000
 HUNG_AFTER_S = 5.0  # nothing that somebody waits for holds a connection so long
-POOL_SIZE = 12  # ten of Slack's requests at once, and the background; twice, for reading and writing
-
+# Of the store that people's requests use: ten of Slack's requests at once, and what the background asks.
+READING = 12
+WRITING = 10
 
 # What a connection is opened with, where the URL does not say it.
 _CONNECTING = {
@@ -49,7 +51,7 @@ def create_pool(
     *,
     statement_timeout_ms: int = STATEMENT_TIMEOUT_MS,
     autocommit: bool = False,
-    size: int = POOL_SIZE,
+    size: int = READING,
     wait_s: float = POOL_TIMEOUT_S,
     with_settings: bool = True,
 ) -> Engine:
@@ -172,22 +174,39 @@ class Store:
         cls,
         url: str | URL,
         *,
-        size: int = POOL_SIZE,
+        reading: int = READING,
+        writing: int = WRITING,
         wait_s: float = POOL_TIMEOUT_S,
         hung_after_s: float | None = HUNG_AFTER_S,
         clock: Clock | None = None,
     ) -> Store:
-        """A store at that URL, with two pools of at most `size` connections, for which is waited `wait_s` seconds.
+        """A store at that URL, with so many connections at the most, for which is waited `wait_s` seconds.
 
         `hung_after_s` is the longest that a connection may be held; None: as long as it takes. `clock` is that of
         another store of this process, or a new one that is to be this one's. Connects at first use, not now.
         """
         return cls(
-            create_pool(url, autocommit=True, size=size, wait_s=wait_s),
-            create_pool(url, size=size, wait_s=wait_s),
+            create_pool(url, autocommit=True, size=reading, wait_s=wait_s),
+            create_pool(url, size=writing, wait_s=wait_s),
             hung_after_s=hung_after_s,
             clock=clock,
         )
+
+    def beside(self, *, reading: int, writing: int, wait_s: float, hung_after_s: float = HUNG_AFTER_S) -> Store:
+        """A store on the same database with connections of its own; what it leaves in the outbox is told the same way.
+
+        Whoever opens it closes it.
+        """
+        other = Store.open(
+            self.url, reading=reading, writing=writing, wait_s=wait_s, hung_after_s=hung_after_s, clock=self.clock
+        )
+        other.on_outbox = lambda at_once: self.on_outbox(at_once)
+        return other
+
+    @property
+    def most_connections(self) -> int:
+        """How many connections its pools open at the most."""
+        return sum(cast(QueuePool, engine.pool).size() for engine in (self._reading, self._writing))
 
     def _database_time(self) -> datetime:
         with self.read() as connection:

@@ -677,4 +677,4 @@ class AlertMemory(Base):
     resolved: Mapped[datetime | None]  # when the latest one ended
     resolved_received: Mapped[datetime | None]  # when that was told
     resolved_started: Mapped[datetime | None]  # when that firing began, if its end said so
-    heard: Mapped[datetime] = mapped_column(server_default=func.now())  # when a word of it last came
+    heard: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)  # when a word of it last came, about

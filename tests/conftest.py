@@ -19,7 +19,11 @@ from tests.held import watched
 
 TEMPLATE = "migrated"
 MAKING_THE_TEMPLATE = 1  # an advisory lock in the database `tocsin`, which holds nothing else
-LOCK_TIMEOUT_MS = 10_000  # what a test that left a transaction open ends in
+ENDED_WITHIN_MS = 60_000
+END_ALL_OTHERS = """
+SELECT pg_terminate_backend(pid, :ms) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+"""
 
 _server = pytest.StashKey[str]()
 
@@ -63,13 +67,7 @@ def worker_database(request: pytest.FixtureRequest) -> Iterator[URL]:
 
 @pytest.fixture(scope="session")
 def cleaner(worker_database: URL) -> Iterator[Engine]:
-    engine = create_engine(
-        worker_database,
-        isolation_level="AUTOCOMMIT",
-        pool_size=1,
-        pool_pre_ping=True,
-        connect_args={"options": f"-c lock_timeout={LOCK_TIMEOUT_MS}"},
-    )
+    engine = create_engine(worker_database, isolation_level="AUTOCOMMIT", pool_size=1, pool_pre_ping=True)
     yield engine
     engine.dispose()
 
@@ -80,6 +78,8 @@ def database_url(worker_database: URL, cleaner: Engine) -> Iterator[str]:
     yield worker_database.render_as_string(hide_password=False)
     deletions = [f"DELETE FROM {table.name}" for table in reversed(Base.metadata.sorted_tables)]  # noqa: S608
     with cleaner.connect() as connection:
+        # Whoever was killed or cut off may still be at work there, and would hold rows in another order.
+        connection.execute(text(END_ALL_OTHERS), {"ms": ENDED_WITHIN_MS})
         connection.execute(text("; ".join(deletions)))
 
 

@@ -126,7 +126,6 @@ class WorkspaceClient:
 
     installation: Installation
     web: WebClient
-    url: str  # where links to its messages begin, with a slash at the end
 
 
 def write(client: WorkspaceClient, method: str, **arguments: Any) -> Result:

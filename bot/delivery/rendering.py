@@ -65,22 +65,22 @@ class NotYet:
 Rendered = Show | Remove | Drop | NotYet
 
 
-def render(tx: Connection, post: DuePost, target: Target, workspace_url: str, now: datetime) -> Rendered:
+def render(tx: Connection, post: DuePost, target: Target, installation: Installation, now: datetime) -> Rendered:
     """What is to be shown for a post. Writes only who is unsubscribed, and what did not fit into the message.
 
-    `workspace_url` is where links to messages begin.
+    `installation` knows where links to messages begin.
     """
     try:
-        return _render(tx, post, target, workspace_url, now)
+        return _render(tx, post, target, installation, now)
     except UnknownActivity as unknown:
         _report_unknown(str(unknown))
         return NotYet(_UNKNOWN_WAIT_S)
 
 
-def _render(tx: Connection, post: DuePost, target: Target, workspace_url: str, now: datetime) -> Rendered:
+def _render(tx: Connection, post: DuePost, target: Target, installation: Installation, now: datetime) -> Rendered:
     match post.kind:
         case "notification":
-            return _notification(tx, post, target, workspace_url, now)
+            return _notification(tx, post, target, installation, now)
         case "card":
             return _card(tx, post, target)
         case "mirror" | "amendment":
@@ -101,7 +101,7 @@ def _report_unknown(what: str) -> None:
     log.warning("this version does not know how to show something, and leaves it for a replica that does", what=what)
 
 
-def _notification(tx: Connection, post: DuePost, target: Target, workspace_url: str, now: datetime) -> Rendered:
+def _notification(tx: Connection, post: DuePost, target: Target, installation: Installation, now: datetime) -> Rendered:
     content = drawing.notification_content(tx, post, target, notifications.MOST_ENTRIES)
     if content is None or not target.incidents_on:
         return Drop()
@@ -119,8 +119,7 @@ def _notification(tx: Connection, post: DuePost, target: Target, workspace_url: 
         return Drop()
     url = None
     if content.card is not None:
-        channel_id, ts = content.card
-        url = f"{workspace_url}archives/{channel_id}/p{ts.replace('.', '')}"
+        url = installation.permalink(*content.card)
     delayed = posts.is_overtaken(tx, post, target)
     return Show(notifications.notification(content, wanted, url, delayed=delayed))
 

@@ -141,7 +141,7 @@ class Sender:
 
     def _render(self, tx: Connection, target: Target, post: DuePost) -> Delivery | None:
         """What is to be sent for a post; None when it is settled already, or has to wait."""
-        rendered = render(tx, post, target, self._clients[target.workspace_id].url, self._now())
+        rendered = render(tx, post, target, self._clients[target.workspace_id].installation, self._now())
         if isinstance(rendered, NotYet):
             posts.postpone(tx, post, rendered.seconds, self._now())
             return None

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import structlog
+from sqlalchemy import Connection
 
 from bot.delivery import api_calls
 from bot.delivery.api_calls import WorkspaceClient
@@ -27,8 +28,9 @@ from storage.queries.destinations import Lease
 log = structlog.get_logger(__name__)
 
 SENDERS = 8
-# Connections of delivery's own: what people ask for never waits for what they are told.
-POOL_SIZE = 10
+# Connections of delivery and digests alone: what people ask for never waits for what they are told.
+READING = 5
+WRITING = 9
 POOL_WAIT_S = 5.0
 HUNG_AFTER_S = 60.0  # it may ask Slack several times, and clean up long, on one connection
 STOP_S = 8.0  # of the ten seconds that a stop may take
@@ -281,24 +283,23 @@ class DeliveryService:
         """Forgets what was done long ago, and has silent channels tried again. Raises DatabaseAway, Contended."""
         with self._store.write() as tx:
             delivery_failures.recover_oldest_channels(tx, self._pace.longest_failed_s, _RECOVERED_AT_ONCE, now)
-        with self._store.read() as connection:
-            once.forget_old(connection, now)
-            form_texts.forget_old_texts(connection, now)
-            while posts.forget_done(connection, now - KEPT_FOR, _CLEAN_AT_ONCE) == _CLEAN_AT_ONCE:
-                if self._stopping.is_set():
-                    return
-            while intake.forget_silent(connection, now - ALERTS_KEPT_FOR, _CLEAN_AT_ONCE) == _CLEAN_AT_ONCE:
-                if self._stopping.is_set():
+        self._forget(once.forget_old, now - once.KEPT_FOR)
+        self._forget(form_texts.forget_old_texts, now - form_texts.KEPT_FOR)
+        self._forget(posts.forget_done, now - KEPT_FOR)
+        self._forget(intake.forget_silent, now - ALERTS_KEPT_FOR)
+
+    def _forget(self, forget: Callable[[Connection, datetime, int], int], before: datetime) -> None:
+        """Forgets in batches: however much it is, no statement and no connection is in use for long."""
+        while not self._stopping.is_set():
+            with self._store.read() as connection:
+                if forget(connection, before, _CLEAN_AT_ONCE) < _CLEAN_AT_ONCE:
                     return
 
 
 def own_store(store: Store) -> Store:
-    """A store of delivery's own on the same database."""
-    return Store.open(store.url, size=POOL_SIZE, wait_s=POOL_WAIT_S, hung_after_s=HUNG_AFTER_S, clock=store.clock)
+    """A store on the same database for what is sent: delivery's and digests' own."""
+    return store.beside(reading=READING, writing=WRITING, wait_s=POOL_WAIT_S, hung_after_s=HUNG_AFTER_S)
 
 
 def _workspace_client(installation: Installation, api_url: str, pace: Pace) -> WorkspaceClient:
-    web = web_client(api_url, installation.client.token, timeout_s=pace.call_s)
-    return WorkspaceClient(
-        installation, web, (installation.authorization.url or "https://slack.com/").rstrip("/") + "/"
-    )
+    return WorkspaceClient(installation, web_client(api_url, installation.client.token, timeout_s=pace.call_s))

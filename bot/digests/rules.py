@@ -259,15 +259,23 @@ def found(connection: Connection, access: Access, digest_id: int, *, lock: bool 
     return digest
 
 
-def managed(connection: Connection, access: Access, digest_id: int, now: datetime, *, lock: bool = False) -> DigestRow:
-    """A digest that the caller may change. Raises NoSuchDigest, NotYours."""
+def managed(
+    connection: Connection, access: Access, digest_id: int, now: datetime, *, here: str | None, lock: bool = False
+) -> DigestRow:
+    """A digest that the caller may change, asked for in the channel `here`.
+
+    Raises NotYours for one of this channel, where everybody can list it, and for any other NoSuchDigest: whether there
+    is one is not told.
+    """
     digest = found(connection, access, digest_id, lock=lock)
-    if not may_manage(connection, access, digest, now):
-        raise NotYours(
-            f"Digest {digest_id} is {digest.owner}'s. It is changed by them, and by admins, managers and owners"
-            " who see all that it shows."
-        )
-    return digest
+    if may_manage(connection, access, digest, now):
+        return digest
+    if digest.channel_id != here:
+        raise NoSuchDigest(digest_id)
+    raise NotYours(
+        f"Digest {digest_id} is {digest.owner}'s. It is changed by them, and by admins, managers and owners"
+        " who see all that it shows."
+    )
 
 
 def may_manage(connection: Connection, access: Access, digest: DigestRow, now: datetime) -> bool:

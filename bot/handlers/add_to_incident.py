@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
-
-import structlog
-from slack_sdk.errors import SlackApiError
 
 from bot.handlers import pick, view
 from bot.handlers.call import Call
@@ -24,8 +22,9 @@ from bot.slack.outcomes import Done, OpenForm, Outcome
 from bot.slack.requests import Origin, Shortcut, Submission
 from storage.queries import form_texts
 
-log = structlog.get_logger(__name__)
-
+# Of the form's metadata, which are claims of the client, what may stand in a link.
+_CHANNEL = re.compile(r"[CDG][A-Z0-9]{2,20}")
+_TS = re.compile(r"[0-9]{1,12}\.[0-9]{6}")
 # So much of a long message stays in the form's metadata, for a replica of an older version that may get the form.
 _BEGINNING = 400
 
@@ -46,6 +45,7 @@ def shortcut(call: Call, ask: Shortcut) -> Outcome:
         r=ask.response_url,
         c=ask.channel_id,
         t=message.get("ts"),
+        p=message.get("thread_ts"),
         u=message.get("user"),
         x=text,
     )
@@ -87,20 +87,17 @@ def _comment(call: Call, kept: Mapping[str, Any], text: str) -> str:
     author = "Someone"
     if kept.get("u"):
         _, author = call.tools.identity.member_behind(call.reading, call.access.workspace_id, str(kept["u"]), call.now)
-    link = _permalink(call, str(kept.get("c") or ""), str(kept.get("t") or ""))
+    link = _permalink(call, kept)
     return cut(quoting.quoted(author, link, text), MAX_COMMENT_LENGTH)
 
 
-def _permalink(call: Call, channel_id: str, ts: str) -> str | None:
+def _permalink(call: Call, kept: Mapping[str, Any]) -> str | None:
     installation = call.tools.clients.find(call.access.workspace_id)
-    if installation is None:
+    channel_id, ts = str(kept.get("c") or ""), str(kept.get("t") or "")
+    if installation is None or not _CHANNEL.fullmatch(channel_id) or not _TS.fullmatch(ts):
         return None
-    call.reading.give_back()
-    try:
-        return str(installation.client.chat_getPermalink(channel=channel_id, message_ts=ts)["permalink"])
-    except (SlackApiError, OSError) as error:
-        log.info("a message has no link", error=str(error))
-        return None
+    thread_ts = str(kept.get("p") or "")
+    return installation.permalink(channel_id, ts, thread_ts if _TS.fullmatch(thread_ts) else None)
 
 
 HANDLES = (

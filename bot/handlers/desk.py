@@ -20,7 +20,7 @@ from bot.handlers.place import CardOnItsWay
 from bot.handlers.verb import EventHandler, Registry, Verb
 from bot.incidents.errors import BadWords, Refusal
 from bot.incidents.markup import readable, storable
-from bot.incidents.words import first_word
+from bot.incidents.words import first_word, shortened
 from bot.messages import answers, forms
 from bot.messages import home as home_messages
 from bot.messages.blocks import Message
@@ -81,9 +81,11 @@ class Desk:
     def press(self, ask: Press) -> Outcome:
         """A button, or a choice in a menu."""
         handler = self.registry.buttons.get(ask.action_id)
-        if handler is None:
-            return Done()
-        outcome = self._counted("button", ask.action_id, lambda: self._call(ask, lambda call: handler(call, ask)))
+        outcome = (
+            self._unhandled("button", ask.action_id)
+            if handler is None
+            else self._counted("button", ask.action_id, lambda: self._call(ask, lambda call: handler(call, ask)))
+        )
         if not isinstance(outcome, _Mishap):
             return outcome
         if ask.surface in ("modal", "home"):
@@ -93,9 +95,11 @@ class Desk:
     def submission(self, ask: Submission) -> Outcome:
         """A form sent off. What goes wrong is said in the form, and what was typed stays in it."""
         handler = self.registry.forms.get(ask.callback_id)
-        if handler is None:
-            return Done()
-        outcome = self._counted("form", ask.callback_id, lambda: self._call(ask, lambda call: handler(call, ask)))
+        outcome = (
+            self._unhandled("form", ask.callback_id)
+            if handler is None
+            else self._counted("form", ask.callback_id, lambda: self._call(ask, lambda call: handler(call, ask)))
+        )
         if not isinstance(outcome, _Mishap):
             return outcome
         fields = [block["block_id"] for block in ask.payload["view"]["blocks"] if block["type"] == "input"]
@@ -107,15 +111,18 @@ class Desk:
     def shortcut(self, ask: Shortcut) -> Outcome:
         """A shortcut. What goes wrong is said in a form: there may be no conversation to say it in."""
         handler = self.registry.shortcuts.get(ask.callback_id)
-        if handler is None:
-            return Done()
-        outcome = self._counted("shortcut", ask.callback_id, lambda: self._call(ask, lambda call: handler(call, ask)))
+        outcome = (
+            self._unhandled("shortcut", ask.callback_id)
+            if handler is None
+            else self._counted("shortcut", ask.callback_id, lambda: self._call(ask, lambda call: handler(call, ask)))
+        )
         return OpenForm(forms.gone(outcome.sentence)) if isinstance(outcome, _Mishap) else outcome
 
     def suggest(self, ask: Suggestion) -> Sequence[Mapping[str, Any]]:
         """The options of a menu for what has been typed into it; none for who may see none."""
         lookup = self.registry.lookups.get(ask.action_id)
         if lookup is None:
+            self._unhandled("menu", ask.action_id)
             return ()
         found: Sequence[Mapping[str, Any]] = ()
 
@@ -175,6 +182,16 @@ class Desk:
             who = self._tools.identity.access(reading, ask.person, now, ahead)
             once = ask.key if isinstance(ask, Command) and ask.said else None
             return handler(Call(self._tools, who, now, reading, once, ahead))
+
+    def _unhandled(self, kind: str, name: str) -> _Mishap:
+        """Something that the bot has drawn and no module handles: a defect, or it is of another version."""
+        log.error("nothing handles what was drawn", kind=kind, id=shortened(name))
+        self._metrics.interactions.labels(kind, "other", "unhandled").inc()
+        sentence = (
+            f"I do not know that {kind}, so nothing was done. Another version of me may have made it;"
+            f" `{self._tools.command} help` shows what I can do."
+        )
+        return _Mishap(answers.refused(sentence, command=self._tools.command), sentence)
 
     def _counted(self, kind: str, name: str, work: Callable[[], Outcome]) -> Outcome | _Mishap:
         outcome, result = self._guarded(work, f"{kind} {name}", None)

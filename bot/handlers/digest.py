@@ -178,7 +178,7 @@ def submission(call: Call, ask: Submission) -> Outcome:
     draft = filled.draft
     changed = None
     if "d" in ask.origin:
-        changed = rules.managed(call.connection, call.access, _number(str(ask.origin["d"])), call.now)
+        changed = rules.managed(call.connection, call.access, _number(str(ask.origin["d"])), call.now, here=None)
     try:
         rules.check(call.connection, call.access, draft, call.now)
     except BadWords as mistake:
@@ -192,7 +192,7 @@ def submission(call: Call, ask: Submission) -> Outcome:
     with call.write(once=ask.key) as tx:
         if changed:
             # Looked at again under its lock: it may have become somebody else's meanwhile.
-            digest = rules.managed(tx, call.access, changed.id, call.now, lock=True)
+            digest = rules.managed(tx, call.access, changed.id, call.now, here=None, lock=True)
             digest = rules.change(tx, call.access, user_id, digest, channel.id, draft, call.now)
         else:
             digest = rules.make(tx, call.access, user_id, channel.id, draft, call.now)
@@ -273,15 +273,15 @@ def _number(word: str, form_: str = LIST_FORM) -> int:
 def _tell_now(call: Call, ask: Command | Press, word: str) -> Outcome:
     digest_id = _number(word, "digest now ID")
     with call.write(once=ask.key) as tx:
-        digest = rules.managed(tx, call.access, digest_id, call.now, lock=True)
+        digest = rules.managed(tx, call.access, digest_id, call.now, here=ask.channel_id, lock=True)
         rules.tell_now(tx, digest, call.now)
     return Answer(say(f"Digest {digest.id} is on its way to <#{digest.channel_id}>. Its schedule stays as it is."))
 
 
-def _pause(call: Call, _ask: Command | Press, word: str) -> Outcome:
+def _pause(call: Call, ask: Command | Press, word: str) -> Outcome:
     digest_id = _number(word, "digest pause ID")
     with call.write() as tx:
-        digest = rules.managed(tx, call.access, digest_id, call.now, lock=True)
+        digest = rules.managed(tx, call.access, digest_id, call.now, here=ask.channel_id, lock=True)
         if digest.date_paused:
             return _said_back(call, "Paused already is digest", digest)
         digest = rules.pause(tx, call.access, digest, call.now)
@@ -290,20 +290,20 @@ def _pause(call: Call, _ask: Command | Press, word: str) -> Outcome:
 
 def _resume(call: Call, ask: Command | Press, word: str) -> Outcome:
     digest_id = _number(word, "digest resume ID")
-    digest = rules.managed(call.connection, call.access, digest_id, call.now)
+    digest = rules.managed(call.connection, call.access, digest_id, call.now, here=ask.channel_id)
     if not digest.date_paused:
         return _said_back(call, "Running already is digest", digest)
     _channel(call, digest.channel_id)
     with call.write() as tx:
-        digest = rules.managed(tx, call.access, digest_id, call.now, lock=True)
+        digest = rules.managed(tx, call.access, digest_id, call.now, here=ask.channel_id, lock=True)
         digest = rules.resume(tx, call.access, ask.person.user_id, digest, call.now)
     return _said_back(call, "You have resumed digest", digest)
 
 
-def _remove(call: Call, _ask: Command | Press, word: str) -> Outcome:
+def _remove(call: Call, ask: Command | Press, word: str) -> Outcome:
     digest_id = _number(word, "digest remove ID")
     with call.write() as tx:
-        digest = rules.managed(tx, call.access, digest_id, call.now, lock=True)
+        digest = rules.managed(tx, call.access, digest_id, call.now, here=ask.channel_id, lock=True)
         queries.delete_digest(tx, digest.id)
     spoken = said(digest)
     sentence = f"You have removed digest {digest.id}: {spoken.when} in <#{digest.channel_id}>{spoken.what}."
@@ -311,13 +311,15 @@ def _remove(call: Call, _ask: Command | Press, word: str) -> Outcome:
 
 
 def _edit(call: Call, ask: Command | Press, word: str) -> Outcome:
-    digest = rules.managed(call.connection, call.access, _number(word, "digest edit ID"), call.now)
+    digest = rules.managed(call.connection, call.access, _number(word, "digest edit ID"), call.now, here=ask.channel_id)
     _needs_a_trigger(ask)
     return _edit_form(call, digest, ask.response_url)
 
 
-def _preview(call: Call, _ask: Command | Press, word: str) -> Outcome:
-    digest = rules.managed(call.connection, call.access, _number(word, "digest preview ID"), call.now)
+def _preview(call: Call, ask: Command | Press, word: str) -> Outcome:
+    digest = rules.managed(
+        call.connection, call.access, _number(word, "digest preview ID"), call.now, here=ask.channel_id
+    )
     return Answer(_page(call, digest, None, 0))
 
 
@@ -376,7 +378,7 @@ def turn(call: Call, ask: Press) -> Outcome:
     """`Previous` and `Next`: the page, as of now, takes the place of the one before, for all who read it."""
     digest_id, fire_id, number = messages.place_read(ask.value)
     if fire_id is None:
-        digest = rules.managed(call.connection, call.access, digest_id, call.now)
+        digest = rules.managed(call.connection, call.access, digest_id, call.now, here=ask.channel_id)
     else:
         digest = rules.found(call.connection, call.access, digest_id)
         # The message shows what its owner let this channel see. Another channel is another audience.

@@ -6,6 +6,8 @@ import re
 
 from bot.incidents.errors import BadWords
 
+# Letters of any language, and what stands between them; Slack takes no capital ones.
+EMOJI_NAME = re.compile(r"(?:[^\WA-Z]|[+.'’-]){1,100}")
 MENTION = re.compile(r"<(person|team):(\d+)>")
 
 # PostgreSQL stores neither, and neither is anything that somebody types.

@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 # A batch is carried out in transactions of this many alerts: new incidents hold their organization's counter, and
 # a responder who declares one should not have to wait for a storm.
 CHUNK = 50
-ADMITTED_AT_ONCE = 4  # reads on connections that responders need too
+ADMITTED_AT_ONCE = 4  # reads of tokens
 MAX_ITEMS = 10_000
 # Refusals that say "not now".
 TRY_AGAIN = frozenset({429, 503})

@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from bot.intake import openapi, page
-from bot.intake.desk import Delivery, Desk, Refused, Taken, refused
+from bot.intake.desk import ADMITTED_AT_ONCE, Delivery, Desk, Refused, Taken, refused
 from bot.intake.metrics import Metrics
 from bot.intake.pace import Pace
 from bot.intake.refusals import RefusalLog
@@ -40,6 +40,10 @@ MAX_SIGNED_BODY = 1024 * 1024
 # Rounds of deliveries (`bot/intake/together.py`) at once, each of another token. Small deliveries go together in rounds
 # of up to SMALL_BODY, large ones each alone, and neither wait for the other.
 WORKERS = 16
+# Connections of intake alone: a storm of alerts takes none from people. Its workers wait for one of them.
+READING = ADMITTED_AT_ONCE
+WRITING = 6
+POOL_WAIT_S = 5.0
 # Where many come at once, more of them share a round by this wait: what they cost is not what responders wait for.
 GATHER_S = 0.01
 # Deliveries that wait for their round, their bodies in memory; what comes on top is told to come again.
@@ -206,9 +210,15 @@ def _too_large(largest: int) -> Refused:
     return refused(413, "too_large", "body", f"is larger than {largest:,} bytes")
 
 
+def intake_store(store: Store) -> Store:
+    """A store on the same database for what is delivered."""
+    return store.beside(reading=READING, writing=WRITING, wait_s=POOL_WAIT_S)
+
+
 def create_http_app(
     store: Store,
     *,
+    intake: Store | None = None,
     slack_problem: Callable[[], str | None],
     registry: CollectorRegistry | None = None,
     pace: Pace | None = None,
@@ -216,18 +226,19 @@ def create_http_app(
 ) -> FastAPI:
     """The HTTP application on a database.
 
+    `store` is asked for the bot's health; `intake` takes what is delivered (see `intake_store`), or else the same.
     `slack_problem` gives what is wrong with the connection to Slack, None when it stands; it must not block.
     `secret_key` is TOCSIN_SECRET_KEY; without it Sentry's deliveries are refused.
     """
     counters = registry if registry is not None else CollectorRegistry()
     metrics = Metrics(counters)
     desk = Desk(
-        store,
+        intake or store,
         metrics,
         pace=pace or Pace(),
         secret_box=SecretBox(secret_key) if secret_key else None,
     )
-    intake = Intake(desk, metrics, store.clock.now)
+    deliveries = Intake(desk, metrics, store.clock.now)
     app = FastAPI(
         title="Tocsin",
         summary="Alerts from other systems become incidents.",
@@ -239,19 +250,19 @@ def create_http_app(
 
     @app.post("/intake/events", **openapi.EVENTS)
     async def events(request: Request) -> Response:
-        return await intake.receive(request, Source.EVENTS)
+        return await deliveries.receive(request, Source.EVENTS)
 
     @app.post("/intake/alertmanager", **openapi.ALERTMANAGER)
     async def alertmanager(request: Request) -> Response:
-        return await intake.receive(request, Source.ALERTMANAGER)
+        return await deliveries.receive(request, Source.ALERTMANAGER)
 
     @app.post("/intake/grafana", **openapi.GRAFANA)
     async def grafana(request: Request) -> Response:
-        return await intake.receive(request, Source.GRAFANA)
+        return await deliveries.receive(request, Source.GRAFANA)
 
     @app.post("/intake/sentry/{token_id}", **openapi.SENTRY)
     async def sentry(request: Request, token_id: str) -> Response:
-        return await intake.receive_signed(request, token_id)
+        return await deliveries.receive_signed(request, token_id)
 
     @app.get("/intake/docs", include_in_schema=False)
     async def docs() -> Response:

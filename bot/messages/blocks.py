@@ -77,8 +77,8 @@ def plain(text: str, limit: int) -> dict[str, Any]:
 
 
 def mrkdwn(text: str, limit: int = MAX_SECTION) -> dict[str, Any]:
-    """A mrkdwn object; `text` is already escaped."""
-    return {"type": "mrkdwn", "text": cut(text, limit) or " "}
+    """A mrkdwn object; `text` is already escaped. What is to be a link in it is written as one (see `linked`)."""
+    return {"type": "mrkdwn", "text": cut(text, limit) or " ", "verbatim": True}
 
 
 def section(text: str, *, accessory: Element | None = None, fields: Sequence[str] = ()) -> Block:
@@ -147,6 +147,19 @@ def link(url: str, label: str) -> str:
     """Mrkdwn of a link. `url` is http(s), checked where it came in."""
     target = escape(url).replace("|", "%7C").replace(" ", "%20")
     return f"<{target}|{escape(label).replace('|', '¦')}>" if len(target) <= MAX_URL else escape(label)
+
+
+# Mrkdwn's own links and code stay as they are; behind the address, what ends a sentence is no part of it.
+_BARE_URL = re.compile(
+    r"<[^<>\n]*>|```.*?```|`[^`\n]*`"
+    r"|(?<!\w)(?P<url>https?://(?:[^\s<>|&]|&amp;)*(?:[^\s<>|&.,;:!?)'\"*_~]|&amp;))",
+    re.DOTALL,
+)
+
+
+def linked(text: str) -> str:
+    """Mrkdwn of what people and alerts said, the addresses in it as links."""
+    return _BARE_URL.sub(lambda found: f"<{found[0]}>" if found["url"] and len(found[0]) <= MAX_URL else found[0], text)
 
 
 def date(moment: datetime, form: str = "{date_short_pretty} at {time}") -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.incidents.markup import MENTION, escape, unescape
-from bot.messages.blocks import date
+from bot.messages.blocks import date, linked
 from storage.rows import ActivityEntry, Mentions
 
 _TOKEN = re.compile(
@@ -26,7 +26,7 @@ def drawn(text: str, mentions: Mentions) -> str:
             return "@" + escape(known.name)
         return f"<@{known.slack_id}>" if found[1] == "person" else f"<!subteam^{known.slack_id}>"
 
-    return MENTION.sub(one, text)
+    return linked(MENTION.sub(one, text))
 
 
 def named(text: str, mentions: Mentions) -> str:
@@ -36,7 +36,7 @@ def named(text: str, mentions: Mentions) -> str:
         known = (mentions.people if found[1] == "person" else mentions.teams).get(int(found[2]))
         return "@" + escape(known.name if known else "someone")
 
-    return MENTION.sub(one, text)
+    return linked(MENTION.sub(one, text))
 
 
 def delayed(entry: ActivityEntry) -> str:

@@ -20,6 +20,7 @@ from bot.messages.blocks import (
     date,
     duration,
     link,
+    linked,
     message,
     section,
 )
@@ -212,7 +213,7 @@ def details(incident: IncidentDetails, now: datetime, *, notice: str | None = No
     blocks.append(section(f"{STATUS_SIGNS[incident.status]} {bold(name)}"))
     blocks.append(section("", fields=_fields(incident, now)))
     if incident.facts:
-        blocks.append(context(*(f"*{escape(name)}* {escape(text)}" for name, text in incident.facts)))
+        blocks.append(context(*(f"*{escape(name)}* {linked(escape(text))}" for name, text in incident.facts)))
     if incident.links:
         blocks.append(context(*(link(url, name) for name, url in incident.links)))  # each may be as long as Slack takes
     blocks.append(context(_seen(incident.seen, incident.seen_count)))

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from bot.digests import words, zones
 from bot.digests.rules import DEFAULT_GRACE_MINUTES, read_filters
 from bot.incidents.errors import BadWords
+from bot.incidents.markup import EMOJI_NAME
 from bot.organization.tree import Mistake, NotReadable, Tree, dotted, read
 from bot.organization.tree import Path as TreePath
 from storage.values import Role
@@ -29,7 +30,6 @@ MAX_EMAIL_LENGTH = 254  # characters, RFC 5321's longest path without its bracke
 MAX_MISTAKES_SHOWN = 100
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")
-_REACTION = re.compile(r"[^\s:A-Z]{1,100}")
 DEFAULT_ACKNOWLEDGE_REACTION = "eyes"
 DEFAULT_RESOLVE_REACTION = "white_check_mark"
 _EMAIL = re.compile(r"[!-?A-~]+@[!-?A-~]+")
@@ -107,7 +107,7 @@ def _slack_id(letters: str, what: str) -> AfterValidator:
 
 def _reaction(value: str) -> str:
     name = value.strip(":")
-    if not _REACTION.fullmatch(name):
+    if not EMOJI_NAME.fullmatch(name):
         raise ValueError("should be the name of an emoji, like eyes")
     return name
 

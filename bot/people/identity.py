@@ -7,6 +7,7 @@ no bot, guest or deactivated. Slack is asked at first contact and when what it s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -33,6 +34,8 @@ log = structlog.get_logger(__name__)
 FRESH_FOR = timedelta(hours=1)
 # Older than this, Slack is asked before the answer: somebody may have left, or become a guest.
 BELIEVED_FOR = timedelta(days=1)
+# A mention, and a form that holds one, are claims of the client: about anything else Slack is not asked.
+_USER_ID = re.compile(r"[UW][A-Z0-9]{1,31}")
 # When Slack could not say who somebody is.
 ASK_AGAIN_AFTER = timedelta(minutes=5)
 
@@ -184,6 +187,8 @@ class Identity:
 
     def member_behind(self, reading: Reading, workspace_id: str, user_id: str, now: datetime) -> tuple[int | None, str]:
         """The member that a mentioned Slack user is (None: no member), and how Slack shows them. Raises SlackAway."""
+        if not _USER_ID.fullmatch(user_id):
+            return None, user_id
         standing = queries.standing(reading.connection, workspace_id, user_id)
         if standing is None:
             raise NotConnected

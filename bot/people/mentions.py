@@ -106,7 +106,7 @@ class MentionReader:
         kind, rest = body[:1], body[1:]
         if kind == "@":
             return self._mention("person", self._person(rest))
-        if kind == "#":
+        if kind == "#" and rich_text.CHANNEL_ID.fullmatch(rest):
             return f"<#{rest}>"
         if kind == "!":
             name, _, argument = rest.partition("^")

@@ -10,30 +10,66 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bot.incidents.markup import escape, storable
+from bot.incidents.markup import EMOJI_NAME, escape, storable
 
 LINK = re.compile(r"(https?://|mailto:)[^\s|<>]+", re.IGNORECASE)
 
-# The keys of each element besides `type` and `style`: what they hold, and whether it must be there.
+# Slack's own shapes of what it names. What comes with a form is a claim of the client: a name that holds anything else
+# would become markup where the comment is drawn.
+CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]{1,31}")
+_CODE_POINTS = re.compile(r"[0-9a-fA-F]{1,8}(?:-[0-9a-fA-F]{1,8}){0,15}")
+_COLOR = re.compile(r"#[0-9a-fA-F]{6}")
+
+Check = Callable[[Any], bool]
+
+
+def _any_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _like(pattern: re.Pattern[str]) -> Check:
+    return lambda value: isinstance(value, str) and bool(pattern.fullmatch(value))
+
+
+def _one_of(*values: str) -> Check:
+    return lambda value: value in values
+
+
+def _number(least: int, most: int) -> Check:
+    return lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+_BORDER = (_number(0, 1), False)
+_URL = _like(re.compile(r"(https?://|mailto:)[^\s<>]+", re.IGNORECASE))
+# The keys of each element besides `type` and `style`: what they may hold, and whether they must be there.
 # https://docs.slack.dev/reference/block-kit/blocks/rich-text-block
-_INLINE: Mapping[str, Mapping[str, tuple[type, bool]]] = {
-    "text": {"text": (str, True)},
-    "link": {"url": (str, True), "text": (str, False)},
-    "channel": {"channel_id": (str, True)},
-    "emoji": {"name": (str, True), "unicode": (str, False), "skin_tone": (int, False)},
-    "color": {"value": (str, True)},
-    "date": {"timestamp": (int, True), "format": (str, True), "url": (str, False), "fallback": (str, False)},
+_INLINE: Mapping[str, Mapping[str, tuple[Check, bool]]] = {
+    "text": {"text": (_any_text, True)},
+    "link": {"url": (_URL, True), "text": (_any_text, False)},
+    "channel": {"channel_id": (_like(CHANNEL_ID), True)},
+    "emoji": {
+        "name": (_like(EMOJI_NAME), True),
+        "unicode": (_like(_CODE_POINTS), False),
+        "skin_tone": (_number(1, 6), False),
+    },
+    "color": {"value": (_like(_COLOR), True)},
+    "date": {
+        "timestamp": (_number(0, 2**53), True),
+        "format": (_any_text, True),
+        "url": (_URL, False),
+        "fallback": (_any_text, False),
+    },
 }
 _STYLES = ("bold", "italic", "strike", "code", "underline")
-_CONTAINERS: Mapping[str, Mapping[str, tuple[type, bool]]] = {
+_CONTAINERS: Mapping[str, Mapping[str, tuple[Check, bool]]] = {
     "rich_text_section": {},
-    "rich_text_quote": {"border": (int, False)},
-    "rich_text_preformatted": {"border": (int, False)},
+    "rich_text_quote": {"border": _BORDER},
+    "rich_text_preformatted": {"border": _BORDER},
     "rich_text_list": {
-        "style": (str, True),
-        "indent": (int, False),
-        "offset": (int, False),
-        "border": (int, False),
+        "style": (_one_of("bullet", "ordered"), False),
+        "indent": (_number(-(2**31), 2**31), False),
+        "offset": (_number(0, 10**6), False),
+        "border": _BORDER,
     },
 }
 _PLAIN = ("text", "link")  # all that stands in preformatted text
@@ -98,6 +134,7 @@ def kept(
         if known["type"] == "rich_text_list":
             if not found:
                 return None
+            known.setdefault("style", "bullet")
             known["indent"] = max(0, min(known.get("indent", 0), _DEEPEST))
         return {**known, "elements": found}
 
@@ -117,14 +154,14 @@ def _elements(element: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [one for one in inner if isinstance(one, Mapping)] if isinstance(inner, list) else []
 
 
-def _known(element: Mapping[str, Any], kinds: Mapping[str, Mapping[str, tuple[type, bool]]]) -> dict[str, Any] | None:
+def _known(element: Mapping[str, Any], kinds: Mapping[str, Mapping[str, tuple[Check, bool]]]) -> dict[str, Any] | None:
     kind = element.get("type")
     if not isinstance(kind, str) or kind not in kinds:
         return None
     found: dict[str, Any] = {"type": kind}
-    for key, (holds, needed) in kinds[kind].items():
+    for key, (fits, needed) in kinds[kind].items():
         value = element.get(key)
-        if isinstance(value, holds) and not isinstance(value, bool):
+        if fits(value):
             found[key] = storable(value) if isinstance(value, str) else value
         elif needed:
             return None

@@ -29,6 +29,12 @@ class Installation:
     authorization: AuthorizeResult
     clock: SlackClock
 
+    def permalink(self, channel_id: str, ts: str, thread_ts: str | None = None) -> str:
+        """The web address of a message; `thread_ts` where it stands in a thread."""
+        workspace_url = (self.authorization.url or "https://slack.com/").rstrip("/")
+        link = f"{workspace_url}/archives/{channel_id}/p{ts.replace('.', '')}"
+        return f"{link}?thread_ts={thread_ts}&cid={channel_id}" if thread_ts and thread_ts != ts else link
+
 
 class Clients:
     """The installations, by workspace."""

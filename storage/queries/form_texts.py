@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, insert, select
 
 from storage.models import FormText
 
@@ -26,6 +26,14 @@ def find_text(connection: Connection, organization_id: int, member_id: int, text
     ).first()
 
 
-def forget_old_texts(connection: Connection, now: datetime) -> int:
-    """Removes what no open form needs any more; gives how many rows that was."""
-    return connection.execute(delete(FormText).where(FormText.date_added < now - KEPT_FOR)).rowcount
+_FORGET = """
+DELETE FROM form_text WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM form_text WHERE date_added < %(before)s
+    ORDER BY date_added LIMIT %(most)s FOR UPDATE SKIP LOCKED
+))
+"""
+
+
+def forget_old_texts(connection: Connection, before: datetime, most: int) -> int:
+    """Removes texts that were written before then; gives how many of at most `most`."""
+    return connection.exec_driver_sql(_FORGET, {"before": before, "most": most}).rowcount

@@ -15,6 +15,9 @@ from storage.queries.incidents import details_json
 from storage.rows import AlertKey, AlertWords, IncidentHead
 from storage.values import NO_TEAM, Status, StatusMethod
 
+# When an alert was last heard of is written anew after so long: an index on it is not to be written with each delivery.
+HEARD_EXACT_TO = timedelta(hours=1)
+
 
 @dataclass(frozen=True, slots=True)
 class ProjectFacts:
@@ -138,7 +141,8 @@ SELECT %(organization_id)s, k.source, k.project_id, k.key,
 FROM unnest(%(sources)s, %(projects)s, %(keys)s, %(dedup_keys)s, %(own_dedup_keys)s)
      AS k(source, project_id, key, dedup_key, own_dedup_key)
 ORDER BY k.source, k.project_id, k.key
-ON CONFLICT (organization_id, source, alert_key, project_id) DO UPDATE SET heard = EXCLUDED.heard
+ON CONFLICT (organization_id, source, alert_key, project_id) DO UPDATE
+SET heard = CASE WHEN m.heard BETWEEN %(lately)s AND EXCLUDED.heard THEN m.heard ELSE EXCLUDED.heard END
 RETURNING m.source, m.project_id, m.alert_key, m.dedup_key, m.incident_id, m.status, m.fired, m.resolved,
           m.resolved_received, m.resolved_started
 """,
@@ -150,6 +154,7 @@ RETURNING m.source, m.project_id, m.alert_key, m.dedup_key, m.incident_id, m.sta
         "dedup_keys": "text[]",
         "own_dedup_keys": "text[]",
         "now": "timestamptz",
+        "lately": "timestamptz",
     },
 )
 
@@ -159,8 +164,8 @@ def hold_memories(
 ) -> dict[AlertKey, Memory]:
     """The memories of these alerts, empty ones made where there are none, held until the transaction ends.
 
-    They are noted as heard of now. Raises IntegrityError where another transaction makes one that looks the same to
-    the version before, which a second try finds.
+    They are noted as heard of now, about. Raises IntegrityError where another transaction makes one that looks the
+    same to the version before, which a second try finds.
     """
     wanted = sorted(set(alerts))
     first: dict[str, AlertKey] = {}  # of those of this batch that look the same to the version before
@@ -178,6 +183,7 @@ def hold_memories(
             ],
             "own_dedup_keys": [alert.own_dedup_key for alert in wanted],
             "now": now,
+            "lately": now - HEARD_EXACT_TO,
         },
     )
     held = {}
@@ -368,15 +374,14 @@ def projects_of_keys(
     return {key: (unclosed, known) for key, unclosed, known in rows}
 
 
-# No index on `heard`: it would be written with every delivery, and this looks through the table once in a while.
+# The rows are picked once (as an array), and stay where they are because they are locked: a join might pick again.
 _FORGET = """
-DELETE FROM alert_memory m USING (
-    SELECT organization_id, dedup_key FROM alert_memory a
+DELETE FROM alert_memory WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM alert_memory a
     WHERE heard < %(before)s
       AND NOT EXISTS (SELECT FROM incident i WHERE i.id = a.incident_id AND i.status <> 2)
-    LIMIT %(most)s FOR UPDATE SKIP LOCKED
-) old
-WHERE m.organization_id = old.organization_id AND m.dedup_key = old.dedup_key
+    ORDER BY heard LIMIT %(most)s FOR UPDATE SKIP LOCKED
+))
 """
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete
+from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
 from storage.models import HandledRequest
@@ -24,6 +24,14 @@ def first_time(connection: Connection, workspace_id: str, key: str, now: datetim
     return found.first() is not None
 
 
-def forget_old(connection: Connection, now: datetime) -> int:
-    """Removes what no longer can arrive again; gives how many rows that was."""
-    return connection.execute(delete(HandledRequest).where(HandledRequest.date_added < now - KEPT_FOR)).rowcount
+_FORGET = """
+DELETE FROM handled_request WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM handled_request WHERE date_added < %(before)s
+    ORDER BY date_added LIMIT %(most)s FOR UPDATE SKIP LOCKED
+))
+"""
+
+
+def forget_old(connection: Connection, before: datetime, most: int) -> int:
+    """Removes what was carried out before then; gives how many of at most `most`."""
+    return connection.exec_driver_sql(_FORGET, {"before": before, "most": most}).rowcount

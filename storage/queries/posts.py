@@ -229,8 +229,8 @@ def repost(tx: Connection, post: DuePost, now: datetime) -> None:
 def forget_done(connection: Connection, before: datetime, most: int) -> int:
     """Removes messages that were sent, or given up, before that; gives how many of at most `most`."""
     return connection.exec_driver_sql(
-        "DELETE FROM post WHERE id IN (SELECT id FROM post WHERE date_done < %(before)s ORDER BY date_done"
-        " LIMIT %(most)s)",
+        "DELETE FROM post WHERE id = ANY(ARRAY(SELECT id FROM post WHERE date_done < %(before)s ORDER BY date_done"
+        " LIMIT %(most)s FOR UPDATE SKIP LOCKED))",
         {"before": before, "most": most},
     ).rowcount
 

@@ -28,6 +28,7 @@ WRITES = {"ack", "acknowledge", "seen", "resolve", "reopen", "severity", "commen
 
 def prepared(rig: Rig) -> None:
     """An incident of Ben's team (#1) and one that he does not see (#2), each with a comment."""
+    rig.forges_ids = True
     if 0 < sum(map(len, rig.known.values())) < MOST_ROWS:
         return
     rig.clean()

@@ -29,7 +29,6 @@ from tests.slack.calls import called
 NEEDS_NO_BOT_SCOPE = {
     "apps.connections.open",
     "auth.test",
-    "chat.getPermalink",
     "views.open",
     "views.publish",
     "views.push",

@@ -34,6 +34,8 @@ def test_told_to_stop_it_answers_what_it_holds_and_ends_well(
     assert bot.end() == 0
     assert bot.lines[-1]["event"] == "stopped"
     assert not any(line.get("level") in ("error", "critical") for line in bot.lines)
+    # What happens while it stops is sent again, to another.
+    assert all("events_api" in problem.detail for problem in slack.problems.take("not_acknowledged"))
 
 
 @pytest.mark.parametrize("over_http", [False, True], ids=["socket", "http"])

@@ -60,7 +60,7 @@ def test_in_session_mode_the_settings_are_in_force(pooled: Pooled, settings: dic
     url = pooled("session", **settings)
     preflight.check(url)
     assert migrate(url) == (HEAD, HEAD)
-    with closing(Store.open(url, size=2)) as store:
+    with closing(Store.open(url, reading=2, writing=2)) as store:
         assert shown(store) == [IN_FORCE, IN_FORCE]
         assert shown(store) == [IN_FORCE, IN_FORCE], "and again, on connections that have been used"
 
@@ -69,7 +69,7 @@ def test_a_session_that_another_client_had_before_is_set_up_anew(pooled: Pooled)
     """PgBouncer resets it in between, with DISCARD ALL; what was prepared in it is gone too."""
     url = pooled("session", default_pool_size="2")
     for _ in range(3):
-        with closing(Store.open(url, size=1)) as store:
+        with closing(Store.open(url, reading=1, writing=1)) as store:
             assert shown(store) == [IN_FORCE, IN_FORCE]
 
 
@@ -90,7 +90,7 @@ def test_another_mode_is_told_at_the_start_and_by_doctor(
 def test_a_busy_pooler_in_transaction_mode_is_found_out_too(pooled: Pooled) -> None:
     """Others take the session that the first transaction had, and give back another."""
     url = pooled("transaction", server_round_robin="1")
-    with closing(Store.open(url, size=4)) as others, others.write() as one, others.write() as two:
+    with closing(Store.open(url, reading=4, writing=4)) as others, others.write() as one, others.write() as two:
         for tx in (one, two):
             tx.execute(text("SELECT 1"))
         with pytest.raises(DatabaseUnfit, match="transaction mode"):

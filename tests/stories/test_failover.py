@@ -26,8 +26,9 @@ from storage.engine import Store
 from storage.errors import DatabaseAway, ReadOnlyServer
 from storage.migrate import migrate
 from tests.cli.test_settings import VARIABLES
-from tests.stories.conftest import Deliver, World
+from tests.stories.conftest import IN_BOTH_MODES, Deliver, World
 from tests.stories.test_cards import card
+from tests.stories.test_events import A_MINUTE, comments, unanswered, wait_until_acknowledged
 
 PATIENCE_S = 30.0
 
@@ -132,6 +133,28 @@ def test_a_digest_goes_out_after_a_failover(world: World, servers: Servers) -> N
         connection.execute(text("UPDATE digest SET next_fire_at = date_trunc('minute', now())"))
     world.ada.wait_for_message(world.cast.checkout, "open incident", timeout=20)
     world.rest()
+
+
+@IN_BOTH_MODES
+def test_replies_and_reactions_come_again_when_a_server_takes_changes(world: World, servers: Servers) -> None:
+    shown = use_every_connection(world)
+    servers.lose_the_primary()
+    for number in range(3):
+        world.ben.reply(shown, f"reply {number}")
+    world.dan.react(shown, "white_check_mark")
+    world.slack.wait_until(
+        lambda: len(unanswered(world, "message")) >= 6 and len(unanswered(world, "reaction_added")) >= 2,
+        timeout=PATIENCE_S,
+        what="events that are refused, twice",
+    )
+    assert not comments(world)
+    servers.promote()
+    world.slack.clock.advance(A_MINUTE)
+    wait_until_acknowledged(world, "message", "reaction_added")
+    assert comments(world) == [f"reply {number}" for number in range(3)]
+    shown.wait_for(lambda shown: "· Resolved" in shown.text, timeout=PATIENCE_S)
+    for kind in ("not_acknowledged", "http_error"):
+        world.slack.problems.take(kind)
 
 
 def test_an_alert_is_told_to_come_again_once(world: World, servers: Servers, deliver: Deliver) -> None:

@@ -157,6 +157,56 @@ def test_forged_rich_text_is_refused_in_the_form(world: World, rich_text: Any) -
     assert state(world) == before
 
 
+FORGED_PARTS: list[Json] = [
+    {"type": "emoji", "name": "x: <!channel> :y"},
+    {"type": "emoji", "name": "eyes", "unicode": "<!channel>", "skin_tone": 99},
+    {"type": "channel", "channel_id": "C0001> <!channel> <#C0001"},
+    {"type": "channel", "channel_id": "!channel"},
+    {"type": "color", "value": "<!channel>"},
+    {"type": "date", "timestamp": 1, "format": "<!channel>", "fallback": "<!channel>", "url": "<!channel>"},
+    {"type": "date", "timestamp": -1, "format": "{date}"},
+    {"type": "link", "url": "https://a.test|<!channel>", "text": "<!channel>"},
+    {"type": "link", "url": "javascript:alert(1)", "text": "press"},
+    {"type": "text", "text": "<!channel> <!subteam^S0001>", "style": {"bold": True, "<!channel>": True}},
+    {"type": "broadcast", "range": "channel> <!here"},
+    {"type": "something", "text": "<!channel>"},
+    {"type": "text", "text": " forged"},
+]
+_SECTION = {"type": "rich_text_section", "elements": FORGED_PARTS}
+FORGED: Json = {
+    "type": "rich_text",
+    "elements": [
+        _SECTION,
+        {"type": "rich_text_preformatted", "border": 7, "elements": FORGED_PARTS},
+        {"type": "rich_text_quote", "border": "<!channel>", "elements": FORGED_PARTS},
+        {"type": "rich_text_list", "style": "<!channel>", "elements": [_SECTION]},
+        {"type": "rich_text_list", "style": "ordered", "offset": -4, "indent": 99, "elements": [_SECTION]},
+        {"type": "rich_text_section", "elements": [{"type": "text", "text": "the end"}]},
+    ],
+}
+
+
+def test_forged_rich_text_calls_nobody_and_can_be_edited(world: World) -> None:
+    world.declare("Pay", by=world.dan, options="project:checkout")
+    world.ben.press(world.view(world.ben, 1), "Comment")
+    world.ben.wait_for_form("Comment #1").fill("Comment", "hello").submit()
+    payload = copy.deepcopy(last_sent(world, "view_submission"))
+    payload["view"]["id"] = "V1X"
+    payload["view"]["state"]["values"]["comment"]["comment"]["rich_text_value"] = FORGED
+    assert not world.ben.replay(payload).answer
+    world.rest()
+    page = world.see(world.ben, "activity 1")
+    assert page.text.count("forged") == 5 and "the end" in page.text
+    everything = [message.markup for message in world.slack.messages("C0001")]
+    everything += [reply.markup for message in world.slack.messages("C0001") for reply in message.thread]
+    everything += [message.markup for message in world.dan.direct_messages()] + [page.markup]
+    for markup in everything:
+        assert "<!" not in markup.replace("<!date^", ""), markup
+        assert "<javascript" not in markup
+    world.ben.press(page, "Edit", row=0)
+    assert world.ben.wait_for_form().submit().closed  # the sandbox refuses a form with what Slack does not know
+
+
 def test_a_form_that_names_another_hosts_response_url_posts_nothing_there(world: World) -> None:
     called: list[str] = []
 

@@ -5,13 +5,18 @@ The sandbox judges every message and form as Slack does; the world fails a story
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import insert, select
 
+from bot.intake.tokens import Source
+from bot.messages.blocks import linked
+from sandbox.records import Json
 from storage.models import Incident, IncidentProject, IncidentSeen, Member, Project, Team
-from tests.stories.conftest import ORGANIZATION, World
+from tests.stories.conftest import ORGANIZATION, Deliver, World
 
 TITLES = [
     "&" * 255,
@@ -50,6 +55,67 @@ def test_a_title_calls_nobody_and_links_nowhere(world: World) -> None:
     shown = world.view(world.ben, 1)
     for mark in ("<!channel>", "<@U0001>", "<https://evil.test|click>"):
         assert mark not in shown.markup
+
+
+def test_slack_links_nothing_in_what_is_drawn_by_itself(world: World) -> None:
+    """Left to itself Slack makes links of `#general`, names and addresses in a text that is not said to be verbatim."""
+    world.declare("@here #general https://evil.test is down")
+    world.ask(world.ada, "comment 1 @channel look at #general")
+    for words in ("list", "1", "activity 1", "whoami", "help", "ack", "nonsense", "resolve 1 done", "digest list"):
+        world.ask(world.ada, words)
+    world.ada.press(world.view(world.ada, 1), "Comment")
+    world.ada.opens_home()
+    world.ada.wait_for_home("Acme")
+    world.rest()
+
+    def texts(value: object) -> Iterator[Json]:
+        if isinstance(value, dict):
+            if value.get("type") == "mrkdwn":
+                yield value
+            for inner in value.values():
+                yield from texts(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                yield from texts(inner)
+
+    drawn = [one for exchange in world.slack.traffic for one in texts([exchange.answer, arguments(exchange.sent)])]
+    assert len(drawn) > 50 and all(one.get("verbatim") is True for one in drawn)
+
+
+def arguments(sent: Json) -> Json:
+    """What a call carries; blocks, attachments and views may be JSON in a form."""
+    found = dict(sent)
+    for name in ("blocks", "attachments", "view"):
+        if isinstance(found.get(name), str):
+            found[name] = json.loads(found[name])
+    return found
+
+
+def test_addresses_in_comments_and_in_what_an_alert_says_are_links(world: World, deliver: Deliver) -> None:
+    labels = {"alertname": "https://title.test fails"}
+    alert = {"status": "firing", "labels": labels, "fingerprint": "f", "values": {"https://run.test/a?b=1&c": 2}}
+    assert deliver(Source.GRAFANA, {"alerts": [alert]}).status_code == 202
+    shown = world.view(world.ada, 1)
+    assert "<https://run.test/a?b=1&amp;c> = 2" in shown.markup and "<https://title.test" not in shown.markup
+    world.ask(world.ada, "comment 1 see https://status.test/1, `https://code.test`")
+    assert "<https://status.test/1>" in world.view(world.ada, 1).markup
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("see https://a.test/x?y=1&amp;z=2.", "see <https://a.test/x?y=1&amp;z=2>."),
+        ("(http://a.test)", "(<http://a.test>)"),
+        ("<https://a.test|https://b.test>", "<https://a.test|https://b.test>"),
+        ("`https://a.test` ```https://b.test```", "`https://a.test` ```https://b.test```"),
+        ("https://a.test&gt;https://b.test&lt;", "<https://a.test>&gt;<https://b.test>&lt;"),
+        ("xhttps://a.test https:// ftp://a.test", "xhttps://a.test https:// ftp://a.test"),
+        ("https://a.test|b", "<https://a.test>|b"),
+        ("https://" + "a" * 4000, "https://" + "a" * 4000),
+    ],
+)
+def test_what_is_a_link_in_a_text(text: str, wanted: str) -> None:
+    assert linked(text) == wanted
 
 
 def test_names_with_markup_are_names(world: World) -> None:

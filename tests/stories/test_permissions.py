@@ -13,6 +13,7 @@ from sandbox import Person
 from sandbox.records import Json
 from storage.models import Incident, IncidentProject, Member, Organization, Project
 from tests.stories.conftest import ORGANIZATION, World, apply_file
+from tests.stories.test_digests import add as add_digest
 
 SECRET = "Zanzibar"  # in the title of what not everybody may see
 
@@ -314,3 +315,26 @@ def test_a_comments_number_under_another_incident_leads_nowhere(world: World) ->
     world.slack.problems.take("no_original")
     assert state(world) == before and world.ben.form is None
     assert SECRET not in "".join(message.text for message in world.ben.sees(world.cast.checkout))
+
+
+def test_a_digest_elsewhere_that_somebody_may_not_change_is_answered_like_one_that_there_is_not(world: World) -> None:
+    """Its number says that it exists, and its refusal said whose it is; in its own channel everybody can list it."""
+    hidden, _ = add_digest(world, '"every day at 9"', by=world.dan, channel=world.cast.catalogue)
+    missing = hidden + 1
+    for verb in ("now", "pause", "resume", "edit", "remove", "preview"):
+        told = world.ask(world.ben, f"digest {verb} {hidden}").text
+        assert "There is no digest" in told and "Dan" not in told, told
+        assert told.replace(str(hidden), "N") == world.ask(world.ben, f"digest {verb} {missing}").text.replace(
+            str(missing), "N"
+        )
+        assert "Dan Wu's" in world.ask(world.ben, f"digest {verb} {hidden}", channel=world.cast.catalogue).text
+    shown = world.see(world.dan, "digest list", channel=world.cast.catalogue)
+    world.dan.press(shown, "Pause")
+    world.dan.wait_for_message(world.cast.catalogue, containing="You have paused")
+    pressed = next(e.sent for e in reversed(world.slack.sent) if e.sent.get("type") == "block_actions")
+    for action in ("digest_pause", "digest_resume", "digest_edit", "digest_remove", "digest_preview"):
+        forged = {**pressed, "channel": {"id": "C0001"}, "actions": [{**pressed["actions"][0], "action_id": action}]}
+        world.ben.replay(forged)
+    world.settle()
+    assert not any("Dan" in m.text for m in world.ben.sees(world.cast.checkout) if "igest" in m.text)
+    assert not world.ben.form or "There is no digest" in world.ben.form.text

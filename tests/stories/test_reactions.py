@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+from sqlalchemy import Connection
+
+from storage.queries import threads
 from tests.stories.conftest import ORGANIZATION, World
 from tests.stories.test_cards import card
 
@@ -60,3 +64,70 @@ def test_other_reactions_and_other_messages_mean_nothing(world: World) -> None:
     world.ben.react(hello, "white_check_mark")
     world.rest()
     assert "· Open" in card(world).text and "Ben" not in card(world).text
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The messages that were taken for a card that is on its way, each as often as that was waited for."""
+    look, taken = threads.card_on_its_way, []
+
+    def looking(connection: Connection, workspace_id: str, channel_id: str, ts: str) -> bool:
+        found = look(connection, workspace_id, channel_id, ts)
+        if found:
+            taken.append(ts)
+        return found
+
+    monkeypatch.setattr(threads, "card_on_its_way", looking)
+    return taken
+
+
+def lose_track_of_cards(world: World) -> None:
+    """Has the bot think that it does not know of any card whether Slack took it."""
+    with world.store.write() as tx:
+        tx.exec_driver_sql(
+            "UPDATE post SET ts = NULL, attempted_at = now() + interval '1 day', wanted_version = drawn_version + 1,"
+            " after_ts = %(ts)s, due_at = now() + interval '1 day' WHERE kind = 'card'",
+            {"ts": f"{world.slack.clock.now():.6f}"},
+        )
+
+
+def test_an_emoji_that_means_nothing_waits_for_no_card(world: World, waits: list[str]) -> None:
+    world.declare("Payments fail with 502")
+    world.rest()
+    lose_track_of_cards(world)
+    hello = world.ben.say(world.cast.checkout, "hello")
+    for person in (world.ada, world.ben, world.cyn):
+        person.react(hello, "tada")
+    world.slack.settle()
+    assert not waits
+    world.ben.react(hello, "eyes")  # which may be a card, for all that is known
+    world.slack.wait_until(lambda: waits, what="a look for the card")
+    assert set(waits) == {hello.ts}
+    with world.store.write() as tx:
+        tx.exec_driver_sql("UPDATE post SET drawn_version = wanted_version")
+    world.slack.settle()
+
+
+def test_what_was_there_before_a_card_was_posted_is_not_that_card(world: World, waits: list[str]) -> None:
+    hello = world.ben.say(world.cast.checkout, "hello")
+    world.declare("Payments fail with 502")
+    world.rest()
+    lose_track_of_cards(world)
+    world.ben.react(hello, "eyes")
+    world.ben.reply(hello, "is anybody there?")
+    world.slack.settle()
+    assert not waits
+
+
+def test_a_card_that_is_being_redrawn_holds_nobody_up(world: World, waits: list[str]) -> None:
+    world.declare("Payments fail with 502")
+    world.rest()
+    hello = world.ben.say(world.cast.checkout, "hello")
+    with world.store.write() as tx:
+        tx.exec_driver_sql(
+            "UPDATE post SET attempted_at = now(), wanted_version = drawn_version + 1,"
+            " due_at = now() + interval '1 day' WHERE kind = 'card'"
+        )
+    world.ben.react(hello, "eyes")
+    world.slack.settle()
+    assert not waits
