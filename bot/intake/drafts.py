@@ -73,7 +73,7 @@ class _Names:
 
     def leaves_project_open(self, draft: Draft) -> bool:
         """Whether neither a draft nor the token says which project, and none is needed."""
-        return self._on_purpose and not draft.firing and draft.project is None and self._token.project is None
+        return not draft.firing and draft.project is None and self._token.project is None
 
     def project(self, draft: Draft) -> ProjectFacts | ItemError:
         """The project of a draft, or what is wrong with it."""

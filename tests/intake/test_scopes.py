@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -97,6 +98,31 @@ def test_an_end_without_a_project_closes_the_only_open_match(bench: Bench) -> No
     assert bench.post(token, OVER).json() == {"accepted": [2], "errors": []}
     assert bench.statuses() == [Status.CLOSED, Status.CLOSED, Status.OPEN]
     assert bench.post(token, OVER).json() == {"accepted": [], "errors": []}, "none is open"
+
+
+def test_an_end_of_another_source_needs_no_project_either(bench: Bench) -> None:
+    token, path = bench.token(None, Source.ALERTMANAGER), ALERTMANAGER
+    bench.post(token, group(labels={"project": "checkout"}), path=path)
+    assert bench.post(token, group("resolved"), path=path).json() == {"accepted": [1], "errors": []}
+    assert bench.post(token, group("resolved", fingerprint="x"), path=path).json() == {"accepted": [], "errors": []}
+    assert bench.post(token, group(), path=path).json()["errors"][0]["field"] == "project"
+
+
+def test_two_projects_may_use_the_same_keys_at_the_same_moment(bench: Bench) -> None:
+    tokens = [bench.token(slug) for slug in ("checkout", "catalogue") for _ in range(2)]
+
+    def deliver(number: int) -> list[int]:
+        events = [{**DISK, "dedup_key": f"disk-{number // len(tokens)}-{one}"} for one in range(3)]
+        answer = bench.post(tokens[number % len(tokens)], events)
+        assert (answer.status_code, answer.json()["errors"]) == (202, [])
+        accepted: list[int] = answer.json()["accepted"]
+        return accepted
+
+    with ThreadPoolExecutor(len(tokens)) as at_once:
+        answers = list(at_once.map(deliver, range(10 * len(tokens))))
+    assert all(len(accepted) == 3 for accepted in answers)
+    keys = {(slug, key) for slug, key, _ in by_project(bench)}
+    assert len(by_project(bench)) == len(keys) == 2 * 10 * 3
 
 
 def test_an_end_without_a_project_follows_what_opened_in_the_same_delivery(bench: Bench) -> None:
