@@ -62,6 +62,17 @@ UPDATE incident_project SET status = 2 WHERE incident_id = %(id)s
 """
 
 
+REOPEN = """
+WITH reopened AS (UPDATE incident SET status = 1, status_before_closing = NULL, date_closed = NULL WHERE id = %(id)s)
+UPDATE incident_project SET status = 1 WHERE incident_id = %(id)s
+"""
+GIVE_UP = """
+UPDATE incident i SET dedup_key = NULL WHERE i.id = %(id)s AND EXISTS
+  (SELECT FROM incident o WHERE o.organization_id = i.organization_id AND o.dedup_key = i.dedup_key
+   AND o.status <> 2 AND o.id <> i.id)
+"""
+
+
 @dataclass
 class Before:
     """A replica of the version before."""
@@ -185,6 +196,21 @@ def test_a_key_that_another_project_has_at_the_version_before_is_free_here(both:
     assert both.deliver(both.a, "disk-7", firing=True) is Action.OPEN
     assert both.deliver(both.b, "disk-7", firing=False) is Action.CLOSE
     assert both.deliver(both.a, "disk-7", firing=False) is Action.CLOSE
+
+
+def test_at_the_version_before_a_person_reopens_what_has_another_incident_by_now(both: Both) -> None:
+    migrate(both.store.url)
+    both.deliver(both.a, "disk-7", firing=True)
+    both.deliver(both.a, "disk-7", firing=False)
+    with both.store.read() as connection:
+        first = connection.exec_driver_sql("SELECT id FROM incident").scalar_one()
+    with both.store.write() as tx:  # so that the next firing opens another
+        tx.exec_driver_sql("UPDATE incident SET status_method = 1")
+    assert both.deliver(both.a, "disk-7", firing=True) is Action.OPEN
+    with both.store.write() as tx:
+        tx.exec_driver_sql(GIVE_UP, {"id": first})
+        tx.exec_driver_sql(REOPEN, {"id": first})
+    assert both.open_keys() == [(None, None), (both.a, "disk-7")]
 
 
 def test_the_migration_of_alerts_may_be_cut_off_and_run_again(both: Both) -> None:

@@ -1,7 +1,7 @@
 """Alerts are known by project, source and key, and tokens say whether their last delivery was refused.
 
 Until now a key was unique in an organization (`dedup_key`), so that one project could take another's. The version
-before goes on writing and reading `dedup_key` alone while a deploy is under way: a trigger gives what it writes the new
+before goes on writing and reading `dedup_key` alone while a deploy is under way: triggers give what it writes the new
 columns, and this version fills in `dedup_key` as that one would. Each step may be run again, because a large
 table's are not in one transaction.
 """
@@ -63,6 +63,23 @@ BEGIN
 END $$
 """
 
+# The version before gives up `dedup_key` alone where an incident opens again whose alert has opened another meanwhile.
+_REOPENED = """
+CREATE OR REPLACE FUNCTION incident_alert_key() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (
+    SELECT FROM incident o
+    WHERE o.organization_id = NEW.organization_id AND o.source = NEW.source AND o.alert_key = NEW.alert_key
+      AND o.alert_project_id = NEW.alert_project_id AND o.status <> 2 AND o.id <> NEW.id
+  ) THEN
+    NEW.alert_project_id := NULL;
+    NEW.alert_key := NULL;
+    NEW.dedup_key := NULL;
+  END IF;
+  RETURN NEW;
+END $$
+"""
+
 # Those that are open or whose alert is known. What other closed incidents came from does not matter any more.
 _INCIDENTS = """
 FROM incident i JOIN incident_project ip ON ip.incident_id = i.id
@@ -114,6 +131,12 @@ def upgrade() -> None:
               AND (OLD.alert_key IS NULL OR OLD.incident_id IS NOT NULL))
         EXECUTE FUNCTION alert_memory_key()
     """)
+    op.execute(_REOPENED)
+    op.execute("""
+        CREATE OR REPLACE TRIGGER incident_alert_key BEFORE UPDATE OF status ON incident FOR EACH ROW
+        WHEN (OLD.status = 2 AND NEW.status <> 2 AND NEW.alert_key IS NOT NULL)
+        EXECUTE FUNCTION incident_alert_key()
+    """)
     with op.get_context().autocommit_block():
         _fill(_FILL_INCIDENTS, _INCIDENTS)
         _fill(_FILL_MEMORIES, _MEMORIES)
@@ -147,6 +170,8 @@ def downgrade() -> None:
     """)
     op.drop_index("uq_alert_memory_alert_key", table_name="alert_memory")
     op.drop_index("uq_incident_open_alert_key", table_name="incident")
+    op.execute("DROP TRIGGER incident_alert_key ON incident")
+    op.execute("DROP FUNCTION incident_alert_key")
     op.execute("DROP TRIGGER alert_memory_key_updated ON alert_memory")
     op.execute("DROP TRIGGER alert_memory_key_inserted ON alert_memory")
     op.execute("DROP FUNCTION alert_memory_key")
