@@ -15,8 +15,8 @@ import structlog
 from bot.digests.content import FIRST_NEWS
 from bot.digests.schedule import parse_cron
 from storage.engine import Store
-from storage.queries import digests as queries
-from storage.queries.digests import Due, Move
+from storage.queries import digest_fires
+from storage.queries.digest_fires import Due, Move
 
 log = structlog.get_logger(__name__)
 
@@ -32,9 +32,9 @@ def fire_due(store: Store, now: datetime) -> int:
     fired = 0
     while True:
         with store.write() as tx:
-            due = queries.take_due(tx, now, BATCH)
+            due = digest_fires.take_due(tx, now, BATCH)
             if due:
-                fired += queries.move_on(tx, [_move(one, now) for one in due], now)
+                fired += digest_fires.move_on(tx, [_move(one, now) for one in due], now)
         if len(due) < BATCH:
             return fired
 

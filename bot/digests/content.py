@@ -13,8 +13,9 @@ from bot.incidents.access import Access
 from bot.incidents.errors import BadWords
 from bot.incidents.filters import ListQuery
 from storage.digest_rows import DigestContent, DigestRow, OpenSeries
+from storage.queries import digest_contents
 from storage.queries import digests as queries
-from storage.queries.digests import Scope
+from storage.queries.digest_contents import Scope
 from storage.values import Role
 
 PAGE_SIZE = 15  # incidents; each may need a block for its team besides its own, and a message has 50
@@ -97,17 +98,17 @@ def compose(
     connection: Connection, scope: Scope, digest: DigestRow, *, since: datetime, as_of: datetime, number: int = 0
 ) -> DigestContent:
     """A page of the digest, from 0; one behind the last is the last."""
-    counts = queries.open_counts(connection, scope)
+    counts = digest_contents.open_counts(connection, scope)
     pages = max(1, -(-counts.total // PAGE_SIZE))
     number = min(max(0, number), pages - 1)
-    page = queries.open_page(connection, scope, digest.workspace_id, skip=number * PAGE_SIZE, size=PAGE_SIZE)
-    news = queries.news(connection, scope, since, named=NAMED)
+    page = digest_contents.open_page(connection, scope, digest.workspace_id, skip=number * PAGE_SIZE, size=PAGE_SIZE)
+    news = digest_contents.news(connection, scope, since, named=NAMED)
     return DigestContent(digest, counts, page, number, pages, news, as_of, digest.next_fire_at)
 
 
 def series(connection: Connection, scope: Scope, zone: str, now: datetime) -> OpenSeries:
     """How many were open at the end of each of the last days in the digest's zone, and now."""
-    return queries.open_series(connection, scope, _moments(ZoneInfo(zone), now))
+    return digest_contents.open_series(connection, scope, _moments(ZoneInfo(zone), now))
 
 
 def _moments(zone: ZoneInfo, now: datetime) -> Sequence[datetime]:

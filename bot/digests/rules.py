@@ -25,8 +25,8 @@ from bot.incidents.errors import BadWords, Refusal
 from bot.incidents.filters import ListQuery
 from bot.incidents.words import Token, tokens
 from storage.digest_rows import DigestRow
+from storage.queries import digest_fires, directory
 from storage.queries import digests as queries
-from storage.queries import directory
 
 # Of one digest in one channel; more than that is noise, and allowed with a warning.
 SENSIBLE_PER_DAY = 24
@@ -245,7 +245,7 @@ def resume(tx: Connection, access: Access, user_id: str, digest: DigestRow, now:
 
 def tell_now(tx: Connection, digest: DigestRow, now: datetime) -> None:
     """Has a digest told at once; its schedule, and what its next digest tells as news, stay as they are."""
-    queries.fire_by_hand(tx, digest.id, now, digest.last_fire_at or now - FIRST_NEWS)
+    digest_fires.fire_by_hand(tx, digest.id, now, digest.last_fire_at or now - FIRST_NEWS)
 
 
 # --- finding -----------------------------------------------------------------------------------------------

@@ -24,8 +24,8 @@ from bot.slack.files import NoPicture, upload_picture
 from bot.slack.workers import Workers
 from storage.digest_rows import DigestRow, Fire, OpenSeries
 from storage.engine import Reading, Store
+from storage.queries import digest_fires, outbox
 from storage.queries import digests as queries
-from storage.queries import outbox
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +77,7 @@ class Teller:
     def tell_next(self) -> bool:
         """Tells a fire that waits; False when none does. Raises DatabaseAway, Contended."""
         with self._store.read() as connection:
-            leased = queries.lease_fire(connection, self._store.clock.now(), self._lease_s)
+            leased = digest_fires.lease_fire(connection, self._store.clock.now(), self._lease_s)
         if leased is None:
             return False
         fire, digest = leased
@@ -86,7 +86,7 @@ class Teller:
         except Refusal as refusal:  # Slack could not say whether the owner is still there
             log.warning("a digest waits", digest=digest.id, reason=refusal.sentence)
             with self._store.read() as connection:
-                queries.give_back(connection, fire.id, self._store.clock.now(), RETRY_S)
+                digest_fires.give_back(connection, fire.id, self._store.clock.now(), RETRY_S)
         return True
 
     def _tell(self, fire: Fire, digest: DigestRow) -> None:
@@ -115,7 +115,7 @@ class Teller:
         message = messages.digest(told, said(digest), fire_id=fire.id, picture=shown)
         with self._store.write() as tx:
             pictured = {"file_id": shown.file_id, "picture_says": shown.alt} if shown else {}
-            if queries.finish_fire(tx, fire.id, "posted", **pictured):
+            if digest_fires.finish_fire(tx, fire.id, "posted", **pictured):
                 post_id = outbox.enqueue(
                     tx,
                     workspace_id=digest.workspace_id,
@@ -125,13 +125,13 @@ class Teller:
                     message=message,
                     now=now,
                 )
-                queries.handed_over(tx, fire.id, post_id)
+                digest_fires.handed_over(tx, fire.id, post_id)
         log.info("a digest is told", digest=digest.id, due=fire.fire_at.isoformat(), open=told.counts.total)
         return None
 
     def _finish(self, fire: Fire, state: str) -> None:
         with self._store.read() as connection:
-            queries.finish_fire(connection, fire.id, state)
+            digest_fires.finish_fire(connection, fire.id, state)
 
     def _ask_about_owner(self, reading: Reading, digest: DigestRow, now: datetime) -> None:
         """Has Slack say who the owner is, when it has not for long: they may have left. Raises Refusal."""
@@ -183,7 +183,7 @@ class Teller:
 
     def _stop(self, fire: Fire, digest: DigestRow, lost: Lost, now: datetime) -> None:
         with self._store.write() as tx:
-            if queries.finish_fire(tx, fire.id, "stopped", reason=lost.reason):
+            if digest_fires.finish_fire(tx, fire.id, "stopped", reason=lost.reason):
                 self.pause(tx, digest.id, lost.reason, now, owner_left=lost.left)
 
     def settle(self, now: datetime) -> None:
@@ -192,7 +192,7 @@ class Teller:
         Raises DatabaseAway, Contended.
         """
         with self._store.write() as tx:
-            for digest_id, reason in queries.settle_posted(tx):
+            for digest_id, reason in digest_fires.settle_posted(tx):
                 log.warning("a digest could not be sent", digest=digest_id, reason=reason)
                 if reason in GONE:
                     self.pause(tx, digest_id, f"{GONE[reason][0].upper()}{GONE[reason][1:]}", now)

@@ -30,6 +30,7 @@ from bot.people.channels import Channel
 from bot.slack.outcomes import Answer, Done, FormErrors, OpenForm, Outcome
 from bot.slack.requests import Command, Origin, Press, Submission
 from storage.digest_rows import DigestRow
+from storage.queries import digest_fires
 from storage.queries import digests as queries
 
 T = TypeVar("T")
@@ -391,7 +392,7 @@ def turn(call: Call, ask: Press) -> Outcome:
 
 def _page(call: Call, digest: DigestRow, fire_id: int | None, number: int) -> Message:
     connection: Connection = call.connection
-    fire = queries.fire(connection, digest.id, fire_id) if fire_id is not None else None
+    fire = digest_fires.fire(connection, digest.id, fire_id) if fire_id is not None else None
     if fire_id is not None and fire is None:
         raise Refusal("That digest is so old that its pages can no longer be turned.")
     since = fire.since if fire else digest.last_fire_at or call.now - FIRST_NEWS

@@ -1,0 +1,167 @@
+"""When digests fire: what is due, the fires that were written down, and who publishes each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from storage.digest_rows import (
+    DigestRow,
+    Fire,
+)
+from storage.queries.digests import DIGEST_COLUMNS
+
+# A fire is kept for as long as somebody may turn the pages of its message.
+FIRES_KEPT = timedelta(days=35)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A digest whose time has come; its row is held."""
+
+    id: int
+    cron: str
+    zone: str
+    grace_minutes: int
+    next_fire_at: datetime
+    last_fire_at: datetime | None
+
+
+def take_due(tx: Connection, now: datetime, most: int) -> list[Due]:
+    """Up to `most` digests whose time has come and that no other replica is seeing to, their rows held."""
+    return [
+        Due(*row)
+        for row in tx.exec_driver_sql(
+            "SELECT id, cron, zone, grace_minutes, next_fire_at, last_fire_at FROM digest"
+            " WHERE next_fire_at <= %(now)s ORDER BY next_fire_at LIMIT %(most)s FOR UPDATE SKIP LOCKED",
+            {"now": now, "most": most},
+        )
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What a digest whose time had come does: when it is told now, if it is, and its next time."""
+
+    digest_id: int
+    next_fire_at: datetime
+    fire_at: datetime | None = None
+    since: datetime | None = None
+
+
+def move_on(tx: Connection, moves: Sequence[Move], now: datetime) -> int:
+    """Writes the fires of these digests and moves their next times on; gives how many fires were new."""
+    told = [move for move in moves if move.fire_at is not None]
+    parameters = {
+        "ids": [move.digest_id for move in moves],
+        "next": [move.next_fire_at for move in moves],
+        "told": [move.digest_id for move in told],
+        "fire": [move.fire_at for move in told],
+        "since": [move.since for move in told],
+        "kept": now - FIRES_KEPT,
+    }
+    new = tx.exec_driver_sql(
+        "INSERT INTO digest_fire (digest_id, fire_at, since)"
+        " SELECT * FROM unnest(%(told)s::bigint[], %(fire)s::timestamptz[], %(since)s::timestamptz[])"
+        " ON CONFLICT (digest_id, fire_at) DO NOTHING",
+        parameters,
+    ).rowcount
+    tx.exec_driver_sql(
+        "UPDATE digest d SET next_fire_at = v.next_at FROM unnest(%(ids)s::bigint[], %(next)s::timestamptz[])"
+        " AS v(id, next_at) WHERE d.id = v.id",
+        parameters,
+    )
+    tx.exec_driver_sql(
+        "UPDATE digest d SET last_fire_at = v.fire_at"
+        " FROM unnest(%(told)s::bigint[], %(fire)s::timestamptz[]) AS v(id, fire_at) WHERE d.id = v.id",
+        parameters,
+    )
+    tx.exec_driver_sql("DELETE FROM digest_fire WHERE digest_id = ANY(%(told)s) AND fire_at < %(kept)s", parameters)
+    return new
+
+
+def fire_by_hand(tx: Connection, digest_id: int, fire_at: datetime, since: datetime) -> int:
+    """Has a digest told now, beside its schedule; gives the fire's id."""
+    return int(
+        tx.exec_driver_sql(
+            "INSERT INTO digest_fire (digest_id, fire_at, since, by_hand)"
+            " VALUES (%(id)s, %(fire)s, %(since)s, true) RETURNING id",
+            {"id": digest_id, "fire": fire_at, "since": since},
+        ).scalar_one()
+    )
+
+
+_FIRE = "f.id, f.digest_id, f.fire_at, f.since, f.by_hand, f.file_id, f.picture_says"
+
+
+def lease_fire(connection: Connection, now: datetime, seconds: float) -> tuple[Fire, DigestRow] | None:
+    """The next fire that is to be drawn, this replica's for so long; None when there is none."""
+    row = connection.exec_driver_sql(
+        "UPDATE digest_fire f SET leased_until = %(until)s"  # noqa: S608
+        " FROM digest d JOIN member m ON m.id = d.owner_id"
+        " WHERE d.id = f.digest_id AND f.id = (SELECT id FROM digest_fire WHERE state = 'due'"
+        "   AND (leased_until IS NULL OR leased_until < %(now)s)"
+        "   ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)"
+        f" RETURNING {_FIRE}, {DIGEST_COLUMNS}",
+        {"now": now, "until": now + timedelta(seconds=seconds)},
+    ).first()
+    return None if row is None else (Fire(*row[:7]), DigestRow(*row[7:]))
+
+
+def give_back(connection: Connection, fire_id: int, now: datetime, seconds: float) -> None:
+    """A fire could not be drawn now: it is tried again, by whoever, in so many seconds."""
+    connection.exec_driver_sql(
+        "UPDATE digest_fire SET leased_until = %(until)s WHERE id = %(id)s AND state = 'due'",
+        {"id": fire_id, "until": now + timedelta(seconds=seconds)},
+    )
+
+
+def finish_fire(
+    tx: Connection,
+    fire_id: int,
+    state: str,
+    *,
+    reason: str | None = None,
+    file_id: str | None = None,
+    picture_says: str | None = None,
+) -> bool:
+    """Ends a fire that was to be drawn; False when another replica has ended it."""
+    return bool(
+        tx.exec_driver_sql(
+            "UPDATE digest_fire SET state = %(state)s, reason = %(reason)s, file_id = %(file_id)s,"
+            " picture_says = %(picture_says)s, leased_until = NULL WHERE id = %(id)s AND state = 'due'",
+            {"id": fire_id, "state": state, "reason": reason, "file_id": file_id, "picture_says": picture_says},
+        ).rowcount
+    )
+
+
+def handed_over(tx: Connection, fire_id: int, post_id: int | None) -> None:
+    """Notes which post delivery made of a fire."""
+    tx.exec_driver_sql(
+        "UPDATE digest_fire SET post_id = %(post_id)s WHERE id = %(id)s", {"id": fire_id, "post_id": post_id}
+    )
+
+
+def fire(connection: Connection, digest_id: int, fire_id: int) -> Fire | None:
+    """One time that a digest was told."""
+    row = connection.exec_driver_sql(
+        f"SELECT {_FIRE} FROM digest_fire f WHERE f.id = %(id)s AND f.digest_id = %(digest_id)s",  # noqa: S608
+        {"id": fire_id, "digest_id": digest_id},
+    ).first()
+    return None if row is None else Fire(*row)
+
+
+def settle_posted(tx: Connection) -> list[tuple[int, str]]:
+    """Takes over what became of the posts of fires; gives the digests whose message could not be sent, and why."""
+    rows = tx.exec_driver_sql(
+        "UPDATE digest_fire f SET state = CASE WHEN v.reason IS NULL THEN 'sent' ELSE 'failed' END,"
+        " reason = v.reason"
+        " FROM (SELECT u.id, p.failed_reason AS reason FROM digest_fire u LEFT JOIN post p ON p.id = u.post_id"
+        "       WHERE u.state = 'posted' AND (p.id IS NULL OR p.date_done IS NOT NULL)"
+        "       FOR UPDATE OF u SKIP LOCKED) v"
+        " WHERE f.id = v.id RETURNING f.digest_id, f.reason"
+    )
+    return [(digest_id, reason) for digest_id, reason in rows if reason is not None]
