@@ -13,6 +13,11 @@ from pathlib import Path
 from storage.embedded.places import Account
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+# What a program of PostgreSQL is told of our environment: how it is loaded, and where things are. The environment of a
+# process can be read by whoever has its user, and ours holds Slack's tokens and the key to all other secrets.
+_PASSED_ON = ("PATH", "HOME", "TMPDIR", "TZDIR", "LOCPATH")
+_PASSED_ON_PREFIXES = ("LD_", "DYLD_", "FAKETIME")
+
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
@@ -35,7 +40,7 @@ def start(
     return subprocess.Popen(
         command,
         cwd=folder,
-        env={name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"},
+        env=_environment(),
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
@@ -46,6 +51,13 @@ def start(
         pass_fds=inherit,
         preexec_fn=_dying_with_us(at_our_death),
     )
+
+
+def _environment() -> dict[str, str]:
+    passed_on = {
+        name: value for name, value in os.environ.items() if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)
+    }
+    return passed_on | {"LC_ALL": "C"}
 
 
 def _dying_with_us(at_our_death: signal.Signals) -> Callable[[], None] | None:

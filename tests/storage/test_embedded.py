@@ -546,3 +546,16 @@ def test_a_scratch_server_leaves_nothing_and_clears_up_after_killed_ones(
     with try_lock(folder / "tocsin-scratch-in-use" / "data" / "lock"), scratch_postgres() as url:
         assert ask(url, "SELECT 1") == [(1,)]
     assert sorted(path.name for path in folder.iterdir()) == ["tocsin-scratch-in-use", "tocsin-scratch-just-begun"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads the environment of a process from /proc")
+def test_the_server_is_told_no_secrets(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has the server's user can read its environment."""
+    for variable in ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "TOCSIN_SECRET_KEY", "SECRET_OF_SOMETHING_ELSE"):
+        monkeypatch.setenv(variable, "not-for-postgresql")
+    with quick(data_dir):
+        home = place_for(data_dir)
+        pid = (home.cluster / "postmaster.pid").read_text().split("\n")[0]
+        environment = Path(f"/proc/{pid}/environ").read_text()
+    assert "not-for-postgresql" not in environment
+    assert "LC_ALL=C" in environment
