@@ -314,13 +314,13 @@ def _secret_box(settings: Settings) -> SecretBox:
     return SecretBox(settings.secret_key.get_secret_value())
 
 
-def _secret_from_stdin() -> str:
+def _secret_from_stdin(option: str = "--secret-stdin", what: str = "the client secret") -> str:
     try:
         secret = sys.stdin.read(SECRET_MAX_LENGTH + 1).strip()
     except UnicodeDecodeError:
         secret = ""
     if len(secret) > SECRET_MAX_LENGTH or not re.fullmatch(r"[!-~]+", secret):
-        raise BadUsage("--secret-stdin: stdin should hold the client secret and nothing else")
+        raise BadUsage(f"{option}: stdin should hold {what} and nothing else")
     return secret
 
 
@@ -376,7 +376,15 @@ def token_revoke(
 
 def send_test(
     source: Annotated[Source, typer.Argument(help="Whose alert to send.", show_default=False)],
-    token: Annotated[str, typer.Option(help="The token; for sentry, the path or its ID.", show_default=False)],
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="TOCSIN_TOKEN",
+            help="The token; for sentry, the path or its ID. On a command line others on this machine can read it.",
+            show_default=False,
+        ),
+    ] = None,
+    token_stdin: Annotated[bool, typer.Option("--token-stdin", help="Read the token from stdin.")] = False,
     resolved: Annotated[bool, typer.Option("--resolved", help="Send the end of the test alert.")] = False,
     project: Annotated[str | None, typer.Option(help="For a token that is for no project in particular.")] = None,
     url: Annotated[str | None, typer.Option(help="Where the bot serves HTTP; as set here by default.")] = None,
@@ -391,6 +399,12 @@ def send_test(
         raise BadUsage(f"--url: {base} should be an http or https URL, like http://127.0.0.1:3000")
     # By this machine's clock: it plays a system outside, which has no other.
     body = trial.payload(source, datetime.now(UTC), resolved=resolved, project=project)
+    if token_stdin and source is Source.SENTRY:
+        raise BadUsage("--token-stdin: for sentry, stdin holds the client secret; its path is no secret")
+    if token_stdin:
+        token = _secret_from_stdin("--token-stdin", "the token")
+    if token is None:
+        raise BadUsage("--token-stdin: the token is needed, on stdin or in TOCSIN_TOKEN")
     if source is Source.SENTRY:
         token_id = re.fullmatch(r"(?:/?intake/sentry/)?([0-9]+)", token)
         if token_id is None:

@@ -74,3 +74,20 @@ def test_what_goes_wrong_is_one_line(bench: Bench, capsys: pytest.CaptureFixture
         (line,) = [line for line in err.splitlines() if "was refused" not in line]
         assert hint in line
         assert token not in err
+
+
+def test_the_token_need_not_stand_on_the_command_line(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where everybody on the machine can read it."""
+    words = ["send-test", "events", "--url", str(bench.client.base_url)]
+    token = bench.token()
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{token}\n"))
+    assert main([*words, "--token-stdin"]) == 0
+    monkeypatch.setenv("TOCSIN_TOKEN", token)
+    assert main(words) == 0
+    assert capsys.readouterr().out == "Incident #1\n" * 2
+    monkeypatch.delenv("TOCSIN_TOKEN")
+    assert main(words) == 2
+    assert main(["send-test", "sentry", "--token-stdin", *words[2:]]) == 2
+    assert capsys.readouterr().err.count("--token-stdin") == 2
