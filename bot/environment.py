@@ -66,6 +66,8 @@ RESTARTED = "TOCSIN_RESTARTED"
 # Settings of the caller's that would send packages elsewhere, or count foreign ones as installed.
 MEANT_FOR_OTHERS = ("PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_NO_BINARY")
 
+NO_HOME = "/nonexistent"  # as Debian calls it
+
 BAD_USAGE = 2
 INTERRUPTED = 130
 
@@ -80,6 +82,7 @@ def enter(argv: list[str]) -> int:
     Returns the exit code, unless this process has become the command: 2 with a sentence on stderr when no
     environment can be had.
     """
+    make_sure_of_home()
     testing, checking = argv[:1] == ["test"], argv[:1] == ["check"]
     try:
         if checking:
@@ -108,6 +111,17 @@ def enter(argv: list[str]) -> int:
 
     gc.enable()
     return main(argv)
+
+
+def make_sure_of_home() -> None:
+    """Set HOME where neither it nor an entry in passwd says it, as in a container that runs as a bare number.
+
+    Libraries ask for it when they are loaded, and find nothing in a folder that is not there.
+    """
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = NO_HOME
 
 
 def interpreter_for(pins: str) -> Path | None:

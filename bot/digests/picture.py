@@ -25,11 +25,23 @@ _COLOURS = (
 _INCHES, _DPI = (5.6, 2.7), 260
 
 
+class CannotDraw(Exception):
+    """This machine lacks something that drawing needs; the text says what."""
+
+
 def draw(series: OpenSeries, zone: str) -> bytes:
-    """A PNG of 1,456 by 702 pixels. `zone` is the IANA name of the zone whose days are meant."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
+    """A PNG of 1,456 by 702 pixels. `zone` is the IANA name of the zone whose days are meant.
+
+    Raises CannotDraw.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
+    except OSError as error:  # it keeps a list of fonts
+        raise CannotDraw(
+            "matplotlib has no folder to write to: make /tmp writable, or name one in MPLCONFIGDIR"
+        ) from error
 
     figure = Figure(figsize=_INCHES, dpi=_DPI, facecolor=_GROUND)
     axes = figure.add_axes((0.075, 0.155, 0.9, 0.635), facecolor="none")

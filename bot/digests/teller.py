@@ -158,7 +158,7 @@ class Teller:
                 alt=alt,
                 stopping=self._stopping,
             )
-        except NoPicture as problem:
+        except (NoPicture, picture.CannotDraw) as problem:
             log.warning("a digest goes without its picture", digest=digest.id, reason=str(problem))
             return None
         except Exception:

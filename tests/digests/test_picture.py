@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from bot.messages.digest import alt_text
 from storage.digest_rows import OpenSeries
 from storage.values import Status
 
+ROOT = Path(__file__).parents[2]
 MIDNIGHT = datetime(2026, 11, 3, tzinfo=UTC)
 MOMENTS = (*(MIDNIGHT - timedelta(days=back) for back in reversed(range(13))), MIDNIGHT + timedelta(hours=9))
 
@@ -50,3 +52,23 @@ def test_nothing_loads_matplotlib_but_drawing() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
     )
     assert found.stdout.strip() == "False"
+
+
+def test_without_a_folder_to_write_to_it_says_what_is_missing() -> None:
+    """As on a read-only root without a /tmp: matplotlib wants one when it is loaded."""
+    program = """
+import tempfile
+def nowhere(*_, **__): raise FileNotFoundError(2, "No usable temporary directory found")
+tempfile.mkdtemp = nowhere
+from bot.digests import picture
+from tests.digests.test_picture import series
+for _ in range(2):
+    try: picture.draw(series(1, 2, 3), "UTC")
+    except picture.CannotDraw as problem: print(problem)
+"""
+    environment = {"PATH": os.defpath, "HOME": "/nonexistent", "MPLCONFIGDIR": "/proc/nowhere"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, text=True, capture_output=True, check=True
+    )
+    first, second = done.stdout.splitlines()
+    assert first == second and "MPLCONFIGDIR" in first

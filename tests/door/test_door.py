@@ -285,3 +285,21 @@ def test_the_modules_looked_for_are_those_of_the_declared_packages() -> None:
 )
 def test_tests_are_spread_unless_the_arguments_say_how(given: list[str], passed: list[str]) -> None:
     assert environment.pytest_arguments(given) == passed
+
+
+def test_a_user_without_a_home_is_let_in() -> None:
+    """As in a container that runs as a bare number: neither HOME nor an entry in passwd."""
+    program = """
+import os, pwd, sys
+def nobody(uid): raise KeyError(uid)
+pwd.getpwuid = nobody
+os.environ.pop("HOME", None)
+from bot.environment import enter
+enter(["manifest"])
+import bot.app
+print(os.environ["HOME"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=environment.ROOT, text=True, capture_output=True, check=False
+    )
+    assert done.stdout.splitlines()[-1:] == [environment.NO_HOME], done.stderr
