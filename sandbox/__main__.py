@@ -29,8 +29,9 @@ def main() -> int:
     parser.add_argument(
         "--manifest", type=Path, help="the app's manifest, JSON or YAML: its scopes, events, commands and shortcuts"
     )
+    parser.add_argument("--tls", action="store_true", help="serve https and wss, with a certificate of its own")
     options = parser.parse_args()
-    slack = Sandbox(port=options.port)
+    slack = Sandbox(port=options.port, tls=options.tls)
     furnish(slack)
     try:
         if options.manifest is not None:
@@ -47,7 +48,8 @@ def main() -> int:
         f"SLACK_BOT_TOKEN={slack.bot_token}\n"
         f"SLACK_APP_TOKEN={slack.app_token}\n"
         f"SLACK_SIGNING_SECRET={slack.signing_secret}\n"
-        f"# The workspace in a browser: http://127.0.0.1:{slack.port}/\n"
+        + (f"SSL_CERT_FILE={slack.authority}\n" if slack.tls else "")
+        + f"# The workspace in a browser: {slack.platform.base_url}/\n"
     )
     sys.stdout.flush()
     stopped = threading.Event()

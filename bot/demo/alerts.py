@@ -4,18 +4,18 @@ as anybody's.
 
 from __future__ import annotations
 
-import http.client
 import json
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any
 
 import structlog
+
+from bot.slack.transport import HttpAnswer, post
 
 log = structlog.get_logger(__name__)
 
@@ -109,21 +109,18 @@ class Alerts:
             event["ended_at"] = self._now().isoformat()
         while not self._stop.is_set():
             try:
-                return list(self._send(event)["accepted"])
-            except urllib.error.HTTPError as error:
-                if error.code < 500 and error.code != 429:
-                    log.error("the intake refuses an alert of the demo", status=error.code, key=moment.key)
-                    return []
-            except (OSError, http.client.HTTPException):
+                answer = self._send(event)
+            except OSError:
                 pass  # the bot is not there yet, or not any more
+            else:
+                if answer.status == HTTPStatus.ACCEPTED:
+                    return list(json.loads(answer.body)["accepted"])
+                if answer.status < 500 and answer.status != HTTPStatus.TOO_MANY_REQUESTS:
+                    log.error("the intake refuses an alert of the demo", status=answer.status, key=moment.key)
+                    return []
             self._stop.wait(RETRY_S)
         return []
 
-    def _send(self, event: dict[str, Any]) -> dict[str, Any]:
-        request = urllib.request.Request(
-            f"{self._url}/intake/events",
-            json.dumps(event).encode(),
-            {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=POST_S) as answer:
-            return dict(json.load(answer))
+    def _send(self, event: dict[str, Any]) -> HttpAnswer:
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        return post(f"{self._url}/intake/events", json.dumps(event).encode(), headers, timeout_s=POST_S)

@@ -21,6 +21,8 @@ from storage.embedded.lock import try_lock
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT_S = 60.0
+# Nothing of the demo leaves this machine, so nothing of it goes by a proxy, which here is none.
+BEHIND_A_PROXY = dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY"), "http://127.0.0.1:9")
 
 
 class Running:
@@ -30,7 +32,12 @@ class Running:
         self._process = subprocess.Popen(
             [sys.executable, str(ROOT / "run_bot.py"), "demo", *arguments],
             # A database that is somebody's is not to be touched, whatever the environment says.
-            env={**os.environ, "TOCSIN_DATA_DIR": str(folder), "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/x"},
+            env={
+                **{name: value for name, value in os.environ.items() if name.lower() != "no_proxy"},
+                "TOCSIN_DATA_DIR": str(folder),
+                "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/x",
+                **BEHIND_A_PROXY,
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -1,0 +1,69 @@
+"""The workspace over TLS, and answers and sockets that make trouble."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from datetime import UTC, datetime
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+import pytest
+from cryptography import x509
+from slack_sdk import WebClient
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from sandbox import Sandbox
+from tests.sandbox.bare import receive, socket_url
+
+
+@pytest.fixture
+def secure() -> Sandbox:
+    return Sandbox(tls=True)
+
+
+def test_everything_is_reached_over_tls_by_who_trusts_the_authority(secure: Sandbox) -> None:
+    with secure as slack:
+        trusting = ssl.create_default_context(cafile=str(slack.authority))
+        client = WebClient(slack.bot_token, base_url=slack.api_url, ssl=trusting)
+        assert slack.api_url.startswith("https://")
+        assert client.auth_test()["team_id"] == slack.team_id
+        url = str(
+            WebClient(base_url=slack.api_url, ssl=trusting).apps_connections_open(app_token=slack.app_token)["url"]
+        )
+        assert url.startswith("wss://")
+        with connect(url, ssl=trusting) as socket:
+            assert receive(socket)["type"] == "hello"
+            slack.drop_sockets()
+            with pytest.raises(ConnectionClosed):
+                socket.recv(5)
+        with pytest.raises(URLError, match="CERTIFICATE_VERIFY_FAILED"):
+            urlopen(Request(slack.api_url + "api.test", method="POST"), timeout=5)
+    assert not slack.authority.exists()
+
+
+def test_its_certificate_is_good_for_all_times(secure: Sandbox) -> None:
+    with secure as slack:
+        authority = x509.load_pem_x509_certificate(slack.authority.read_bytes())
+    assert authority.not_valid_before_utc <= datetime(2020, 1, 1, tzinfo=UTC)
+    assert authority.not_valid_after_utc >= datetime(2999, 1, 1, tzinfo=UTC)
+
+
+def test_an_answer_that_drips_is_whole_in_the_end(slack: Sandbox) -> None:
+    drips = slack.faults.drip("api.test", 0.001)
+    with urlopen(Request(slack.api_url + "api.test", method="POST"), timeout=5) as answer:
+        assert json.load(answer)["ok"] is True
+    assert drips.hits == 1
+
+
+def test_sockets_can_be_refused(slack: Sandbox) -> None:
+    slack.refuse_sockets("link_disabled")
+    with connect(socket_url(slack)) as socket:
+        goodbye = receive(socket)
+        assert (goodbye["type"], goodbye["reason"]) == ("disconnect", "link_disabled")
+        with pytest.raises(ConnectionClosed):
+            socket.recv(5)
+    slack.refuse_sockets(None)
+    with connect(socket_url(slack)) as socket:
+        assert receive(socket)["type"] == "hello"
