@@ -41,7 +41,9 @@ class EventsUnderWay(Generic[T]):
         """The outcome of an event, which `begin` has worked at unless it is under way. Raises TooManyEvents, and what
         `begin` raises.
         """
-        key = (str(payload.get("team_id")), str(payload.get("event_id")))
+        if not payload.get("event_id"):
+            return begin()
+        key = (str(payload.get("team_id")), str(payload["event_id"]))
         with self._lock:
             outcome, begun = self._outcomes.get(key), False
             if outcome is None:

@@ -34,6 +34,13 @@ def test_what_is_over_at_once_is_not_kept() -> None:
     assert under_way.join(event("Ev1"), lambda: another) is another
 
 
+def test_events_without_an_id_are_each_their_own() -> None:
+    under_way: EventsUnderWay[int] = EventsUnderWay()
+    futures: list[Future[int]] = [Future(), Future()]
+    for future in futures:
+        assert under_way.join(event(""), lambda future=future: future) is future  # type: ignore[misc]
+
+
 def test_beyond_a_bound_nothing_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "MOST_UNDER_WAY", 2)
     under_way: EventsUnderWay[int] = EventsUnderWay()
