@@ -27,8 +27,9 @@ _SECRETS = (
     (re.compile(r"\b((?:xoxe\.)?xox[a-z]|xapp)-[A-Za-z0-9%_.-]{6,}"), rf"\1-{HIDDEN}"),
     # Intake tokens of this project.
     (re.compile(r"\btocsin_[A-Za-z0-9_-]{16,}"), f"tocsin_{HIDDEN}"),
-    # scheme://user:password@host. Passwords with unescaped / or : are hidden whole.
-    (re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s:/@\"']*):[^\s@\"]+@"), rf"\1:{HIDDEN}@"),
+    # scheme://user:password@host. Passwords with unescaped / or : are hidden whole. Each part has a longest length, so
+    # that a long line takes work that grows with it and no faster; the bot's own passwords are hidden whatever theirs.
+    (re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s:/@\"']{0,100}):[^\s@\"]{1,256}@"), rf"\1:{HIDDEN}@"),
     # libpq's password=… and Socket Mode's ticket, in a connection string or a query.
     (re.compile(r"\b(password|passwd|ticket)=('[^']*'|[^\s&\"']+)", re.IGNORECASE), rf"\1={HIDDEN}"),
     (re.compile(r"\b(Bearer|Basic) [A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE), rf"\1 {HIDDEN}"),
