@@ -215,8 +215,8 @@ def test_at_the_version_before_a_person_reopens_what_has_another_incident_by_now
 
 def test_the_migration_of_alerts_may_be_cut_off_and_run_again(both: Both) -> None:
     both.before.deliver(both.a, "disk-7", firing=True)
-    migrate(both.store.url)
+    to(both.store.url, "alerts01")
     with both.store.write() as tx:
         tx.exec_driver_sql("UPDATE alembic_version SET version_num = 'forms01'")
-    migrate(both.store.url)
+    to(both.store.url, "alerts01")
     assert both.open_keys() == [(both.a, "disk-7")]
