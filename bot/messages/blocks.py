@@ -37,6 +37,7 @@ MAX_INPUT_LABEL = 2000
 MAX_OPTIONS = 100
 MAX_OPTION_TEXT = 75
 MAX_CONTEXT = 3000
+MAX_ELEMENTS = 10  # of a context block
 MAX_URL = 3000
 # A notification's text may have 40,000 characters; nobody's telephone shows more than a few lines.
 MAX_TEXT = 3000
@@ -95,7 +96,7 @@ def section(text: str, *, accessory: Element | None = None, fields: Sequence[str
 
 def context(*texts: str) -> Block:
     """Small print."""
-    return {"type": "context", "elements": [mrkdwn(text, MAX_CONTEXT) for text in texts[:10]]}
+    return {"type": "context", "elements": [mrkdwn(text, MAX_CONTEXT) for text in texts[:MAX_ELEMENTS]]}
 
 
 def header(text: str) -> Block:

@@ -10,6 +10,7 @@ from bot.incidents.errors import BadWords
 from bot.incidents.filters import ListQuery
 from bot.incidents.markup import escape, storable
 from bot.messages.blocks import (
+    MAX_ELEMENTS,
     Block,
     Element,
     Message,
@@ -212,8 +213,8 @@ def details(incident: IncidentDetails, now: datetime, *, notice: str | None = No
     name = title_of(incident.identifier, incident.title)
     blocks.append(section(f"{STATUS_SIGNS[incident.status]} {bold(name)}"))
     blocks.append(section("", fields=_fields(incident, now)))
-    if incident.facts:
-        blocks.append(context(*(f"*{escape(name)}* {linked(escape(text))}" for name, text in incident.facts)))
+    facts = [f"*{escape(name)}* {linked(escape(text))}" for name, text in incident.facts]
+    blocks += [context(*facts[first : first + MAX_ELEMENTS]) for first in range(0, len(facts), MAX_ELEMENTS)]
     if incident.links:
         blocks.append(context(*(link(url, name) for name, url in incident.links)))  # each may be as long as Slack takes
     blocks.append(context(_seen(incident.seen, incident.seen_count)))

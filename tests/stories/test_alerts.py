@@ -54,6 +54,20 @@ def test_what_a_person_resolves_stays_resolved_while_the_alert_goes_on(world: Wo
     assert "#2" not in world.ask(world.ada, "list all").text
 
 
+def test_every_label_description_and_link_of_an_event_is_shown(world: World, deliver: Deliver) -> None:
+    event = {
+        "dedup_key": "x",
+        "description": "queue grows <!here>",
+        "labels": {f"label{number}": f"value{number}" for number in range(25)},
+        "links": {f"Link {number}": f"https://h/{number}/" + "x" * 1500 for number in range(5)},
+    }
+    deliver(Source.EVENTS, event)
+    shown = world.ask(world.ada, "view 1").text
+    assert "queue grows <!here>" in shown
+    assert all(f"label{number} value{number}" in shown for number in range(25))
+    assert all(f"Link {number}" in shown for number in range(5))
+
+
 def notification(status: str, began: datetime, summary: str = "db1 is down") -> dict[str, Any]:
     """What Alertmanager sends of one alert."""
     delivery = group(status, annotations={"summary": summary}, startsAt=began.isoformat())
