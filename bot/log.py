@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 import sys
-from collections.abc import Iterable
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, TextIO
 from urllib.parse import quote
 
@@ -40,6 +43,10 @@ _SECRETS = (
 _SECRET_FIELDS = re.compile(r"token|secret|password|authorization|cookie|response_url", re.IGNORECASE)
 # A shorter value may occur by chance in any line.
 _EXACT_MIN_LENGTH = 6
+
+# The same line is written once in so long; so many of the latest lines are compared.
+_REPEAT_S = 1.0
+_MOST_SEEN = 1000
 
 # Their debug lines hold message bodies and tokens.
 _SLACK_LOGGERS = ("slack_bolt", "slack_sdk")
@@ -87,6 +94,44 @@ def _no_slack_debug(record: logging.LogRecord) -> bool:
     return record.levelno >= logging.INFO or record.name.split(".")[0] not in _SLACK_LOGGERS
 
 
+class _Repeats(logging.Filter):
+    """Lets the same line through once a second, and says with the next one how often it came meanwhile.
+
+    What a stranger can cause as often as they like (a request that is none) would else fill the disk.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._seen: dict[Hashable, tuple[float, int]] = {}  # line -> when it came through, and how often it did not
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is written."""
+        line, now = _line_of(record), self._monotonic()
+        with self._lock:
+            came, held_back = self._seen.pop(line, (-math.inf, 0))
+            if now - came < _REPEAT_S:
+                self._seen[line] = (came, held_back + 1)
+                return False
+            self._seen[line] = (now, 0)
+            if len(self._seen) > _MOST_SEEN:
+                del self._seen[next(iter(self._seen))]
+        if held_back and isinstance(record.msg, dict):
+            record.msg = {**record.msg, "repeated": held_back}
+        elif held_back:
+            record.msg, record.args = f"{record.getMessage()} (and {held_back} times before)", ()
+        return True
+
+
+def _line_of(record: logging.LogRecord) -> Hashable:
+    """What a line says, without the time."""
+    says: Any = record.getMessage()
+    if isinstance(record.msg, dict):
+        says = tuple((key, repr(value)) for key, value in record.msg.items() if key != "timestamp")
+    return record.name, record.levelno, says, repr(record.exc_info and record.exc_info[1])
+
+
 def configure(
     level: LogLevel = LogLevel.INFO,
     log_format: LogFormat = LogFormat.CONSOLE,
@@ -128,6 +173,7 @@ def configure(
         )
     )
     handler.addFilter(_no_slack_debug)
+    handler.addFilter(_Repeats())
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -142,3 +142,43 @@ def test_a_failed_connection_names_no_password(out: io.StringIO) -> None:
     except exc.OperationalError:
         structlog.get_logger("bot.test").exception("no database", url=str(url))
     assert "geheim" not in out.getvalue()
+
+
+def test_the_same_line_is_written_once_a_second_and_says_how_often_it_came(out: io.StringIO) -> None:
+    clock = [100.0]
+    log.configure(LogLevel.INFO, LogFormat.JSON, stream=out)
+    (repeats,) = [found for found in logging.getLogger().handlers[-1].filters if isinstance(found, log._Repeats)]
+    repeats._monotonic = lambda: clock[0]
+    ours, theirs = structlog.get_logger("bot.test"), logging.getLogger("uvicorn.error")
+
+    def written() -> list[tuple[object, ...]]:
+        lines = [json.loads(line) for line in out.getvalue().splitlines()]
+        out.seek(0)
+        out.truncate()
+        return [(line["event"], line.get("id"), line.get("repeated")) for line in lines]
+
+    for number in range(1000):
+        theirs.warning("Invalid HTTP %s received.", "request")
+        ours.warning("refused", reason="bad_token")
+        if number < 3:
+            ours.error("a delivery failed", id=number)
+    assert written() == [
+        ("Invalid HTTP request received.", None, None),
+        ("refused", None, None),
+        *[("a delivery failed", number, None) for number in range(3)],
+    ]
+    clock[0] += 1.0
+    theirs.warning("Invalid HTTP %s received.", "request")
+    ours.warning("refused", reason="bad_token")
+    assert written() == [("Invalid HTTP request received. (and 999 times before)", None, None), ("refused", None, 999)]
+    clock[0] += 1.0
+    ours.warning("refused", reason="bad_token")
+    assert written() == [("refused", None, None)]
+
+
+def test_lines_that_never_come_again_are_forgotten(out: io.StringIO) -> None:
+    log.configure(LogLevel.INFO, LogFormat.JSON, stream=out)
+    (repeats,) = [found for found in logging.getLogger().handlers[-1].filters if isinstance(found, log._Repeats)]
+    for number in range(3000):
+        structlog.get_logger("bot.test").info("once", number=number)
+    assert len(repeats._seen) == log._MOST_SEEN
