@@ -26,6 +26,7 @@ from bot.delivery.service import DeliveryService, own_store
 from bot.digests.service import Digests
 from bot.handlers.call import Tools
 from bot.handlers.desk import Desk
+from bot.intake.connections import shortage_of_files
 from bot.intake.http import create_http_app, intake_store
 from bot.intake.server import HttpServer
 from bot.metrics import Metrics
@@ -147,6 +148,8 @@ def serve(settings: Settings, clock: Clock | None = None) -> int:
         http = _http_server(settings, http_app)
         try:
             http.start()
+            if shortage := shortage_of_files():
+                log.warning("few open files", problem=shortage[0], mend=shortage[1])
             log.info("serving HTTP", host=settings.http_host, port=http.port)
             _run(settings, store, line, http_app, http, metrics, stop)
         finally:

@@ -17,6 +17,7 @@ from bot.database import open_database
 from bot.delivery.api_calls import UNREACHABLE_ERRORS
 from bot.delivery.destination_checks import NO_SUCH_PERSON
 from bot.delivery.rendering import SHARED
+from bot.intake.connections import shortage_of_files
 from bot.intake.tokens import SecretBox, SecretUnreadable
 from bot.people.roll_call import call_roll
 from bot.settings import Mode, Settings
@@ -100,6 +101,8 @@ def examine(settings: Settings, report: Callable[[Finding], None]) -> bool:
 
 def _everything(settings: Settings) -> Iterator[Finding]:
     yield _settings(settings)
+    if shortage := shortage_of_files():
+        yield Finding("open files", *shortage)
     try:
         with open_database(settings) as url:
             if settings.database_url is not None:

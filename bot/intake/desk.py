@@ -111,16 +111,6 @@ class Desk:
         self._secret_box = secret_box
         self._admitting = threading.BoundedSemaphore(ADMITTED_AT_ONCE)
 
-    def admit(self, source: Source, bearer: str) -> None:
-        """Looks whether a delivery with that token will be taken. Raises Refused, DatabaseAway."""
-        delivery = Delivery(source, b"", self._store.clock.now(), bearer)
-        token = self._token(delivery)
-        try:
-            self._check(delivery, token)
-        except Refused as error:
-            error.token_id = token.id if token else None
-            raise
-
     def _token(self, delivery: Delivery) -> Token | None:
         """The token that a delivery names, not yet checked."""
         with self._admitting, self._store.read() as connection:

@@ -18,7 +18,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
+from bot.bodies import Body, NoRoom, Room, TooLarge
 from bot.intake import openapi, page
+from bot.intake.admission import Admission
 from bot.intake.desk import ADMITTED_AT_ONCE, Delivery, Desk, Refused, Taken, refused
 from bot.intake.metrics import Metrics
 from bot.intake.pace import Pace
@@ -33,15 +35,19 @@ from storage.migrate import schema_is_current
 log = structlog.get_logger(__name__)
 
 MAX_BODY = 8 * 1024 * 1024  # bytes; some 10,000 alerts of Alertmanager's
-# A body that is larger is only read once its token is known to be good.
+# Deliveries that are larger are carried out apart from the others.
 SMALL_BODY = 64 * 1024
 # Sentry's, which have to be read before their signature can be looked at. They hold one event.
 MAX_SIGNED_BODY = 1024 * 1024
+# Bodies in memory at once, of all senders and of one. Signed ones have a room of their own: whoever guesses the id of
+# a token can fill it.
+ROOM, ROOM_OF_ONE = 128 * 1024 * 1024, 64 * 1024 * 1024
+SIGNED_ROOM, SIGNED_ROOM_OF_ONE = 32 * 1024 * 1024, 8 * 1024 * 1024
 # Rounds of deliveries (`bot/intake/together.py`) at once, each of another token. Small deliveries go together in rounds
 # of up to SMALL_BODY, large ones each alone, and neither wait for the other.
 WORKERS = 16
 # Connections of intake alone: a storm of alerts takes none from people. Its workers wait for one of them.
-READING = ADMITTED_AT_ONCE
+READING = ADMITTED_AT_ONCE + 1  # and the question which tokens there are
 WRITING = 6
 POOL_WAIT_S = 5.0
 # Where many come at once, more of them share a round by this wait: what they cost is not what responders wait for.
@@ -61,8 +67,10 @@ _BEARER = re.compile(rf"Bearer +({TOKEN_PREFIX}[A-Za-z0-9_-]{{1,200}}) *", re.IG
 class Intake:
     """Deliveries over HTTP."""
 
-    def __init__(self, desk: Desk, metrics: Metrics, now: Callable[[], datetime]) -> None:
-        self._desk = desk
+    def __init__(self, desk: Desk, admission: Admission, metrics: Metrics, now: Callable[[], datetime]) -> None:
+        self._admission = admission
+        self._room = Room(ROOM, ROOM_OF_ONE)
+        self._signed_room = Room(SIGNED_ROOM, SIGNED_ROOM_OF_ONE)
         self._metrics = metrics
         self._now = now
         self._refusals = RefusalLog(time.monotonic)
@@ -105,11 +113,12 @@ class Intake:
         if shown is None:
             raise refused(401, "bad_token", "Authorization", f"should be: Bearer {TOKEN_PREFIX}…")
         bearer = shown[1]
-        length = self._announced_length(request, MAX_BODY)
-        if length is None or length > SMALL_BODY:
-            await anyio.to_thread.run_sync(self._desk.admit, source, bearer, limiter=self._workers)
-        body = await _read(request, MAX_BODY)
-        return await self._taken(bearer, Delivery(source, body, self._now(), bearer))
+        self._check_headers(request, MAX_BODY)
+        if not await self._admission.knows(bearer):
+            raise refused(401, "bad_token", "Authorization", "no such token, or it has been revoked")
+        with self._room.body(bearer, MAX_BODY) as body:
+            read = await _read(request, body)
+            return await self._taken(bearer, Delivery(source, read, self._now(), bearer))
 
     async def _with_signature(self, request: Request, token_id: str) -> Taken:
         shown = request.headers.get("sentry-hook-signature", "")
@@ -120,14 +129,18 @@ class Intake:
             raise refused(401, "bad_signature", "Sentry-Hook-Signature", "is missing")
         if not resource:
             raise refused(400, "no_resource", "Sentry-Hook-Resource", "is missing")
-        self._announced_length(request, MAX_SIGNED_BODY)
-        body = await _read(request, MAX_SIGNED_BODY)
+        self._check_headers(request, MAX_SIGNED_BODY)
+        id_ = int(token_id)
+        if not await self._admission.knows(id_):
+            raise refused(401, "bad_token", "path", "no such token, or it has been revoked")
+        with self._signed_room.body(id_, MAX_SIGNED_BODY) as body:
+            read = await _read(request, body)
 
-        def signed(secret: str) -> bool:
-            return signature_fits(secret, body, shown)
+            def signed(secret: str) -> bool:
+                return signature_fits(secret, read, shown)
 
-        delivery = Delivery(Source.SENTRY, body, self._now(), token_id=int(token_id), signed=signed, resource=resource)
-        return await self._taken(int(token_id), delivery)
+            delivery = Delivery(Source.SENTRY, read, self._now(), token_id=id_, signed=signed, resource=resource)
+            return await self._taken(id_, delivery)
 
     async def _taken(self, token: str | int, delivery: Delivery) -> Taken:
         size = len(delivery.body)
@@ -137,8 +150,8 @@ class Intake:
             raise _busy()
         return await self._together.do(key, delivery, size)
 
-    def _announced_length(self, request: Request, largest: int) -> int | None:
-        """The length that the headers announce, once they are found in order. Raises Refused."""
+    def _check_headers(self, request: Request, largest: int) -> None:
+        """Refuses what need not be read to know that it will not be taken."""
         length = _content_length(request)
         if (request.headers.get("content-encoding") or "identity").lower() != "identity":
             raise refused(415, "encoded", "Content-Encoding", "compressed bodies are not taken")
@@ -146,7 +159,6 @@ class Intake:
             raise _too_large(largest)
         if self._together.waiting >= MAX_WAITING:
             raise _busy()
-        return length
 
     def _refusal(self, request: Request, error: Refused, source: Source) -> Response:
         self._metrics.refused.labels(source.value, error.reason).inc()
@@ -192,14 +204,15 @@ def _content_length(request: Request) -> int | None:
     return int(value) if re.fullmatch(r"[0-9]{1,15}", value) else None
 
 
-async def _read(request: Request, largest: int) -> bytes:
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > largest:
-            raise _too_large(largest)
+async def _read(request: Request, body: Body) -> bytes:
+    try:
+        read = await body.read(request)
+    except TooLarge:
+        raise _too_large(body.largest) from None
+    except NoRoom:
+        raise _busy() from None
     request.state.whole = True
-    return bytes(body)
+    return read
 
 
 def _busy() -> Refused:
@@ -238,7 +251,7 @@ def create_http_app(
         pace=pace or Pace(),
         secret_box=SecretBox(secret_key) if secret_key else None,
     )
-    deliveries = Intake(desk, metrics, store.clock.now)
+    deliveries = Intake(desk, Admission(intake or store, time.monotonic), metrics, store.clock.now)
     app = FastAPI(
         title="Tocsin",
         summary="Alerts from other systems become incidents.",

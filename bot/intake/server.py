@@ -4,20 +4,38 @@ from __future__ import annotations
 
 import socket
 import threading
+from functools import partial
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
+from bot.intake.connections import Connection, Connections, most_connections, open_files
+
 # A delivery that is under way when the bot is told to stop gets this long; Slack and SIGTERM allow ten seconds.
 DRAIN_S = 5
 _BACKLOG = 512
+# How many of those who wait are taken in one go, before there is a look at how many there are.
+_ACCEPTED_AT_ONCE = 32
+
+
+class _Server(uvicorn.Server):
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begins to take connections."""
+        await super().startup(sockets)
+        for one in sockets or ():
+            one.listen(_BACKLOG)  # for asyncio, how many wait and how many are taken at once are the same number
 
 
 class HttpServer:
     """Serves an application on a host and port. The port is taken at once, before anything is served."""
 
-    def __init__(self, app: FastAPI, host: str, port: int) -> None:
-        """Port 0 takes any free one. Raises OSError where the address cannot be used."""
+    def __init__(self, app: FastAPI, host: str, port: int, *, connections: int | None = None) -> None:
+        """Port 0 takes any free one; `connections` is the most at once, by default as many as files allow.
+
+        Raises OSError where the address cannot be used.
+        """
+        most = connections or most_connections(open_files())
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         # asyncio turns Nagle's algorithm off only for sockets that say they are TCP's, which create_server's do
         # not; with it each answer waits some 40 ms for the acknowledgement of its own headers.
@@ -30,8 +48,11 @@ class HttpServer:
             self._socket.close()
             raise
         self.port: int = self._socket.getsockname()[1]
+        protocol: Any = partial(Connection, connections=Connections(most))
         config = uvicorn.Config(
             app,
+            http=protocol,
+            backlog=_ACCEPTED_AT_ONCE,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -39,7 +60,7 @@ class HttpServer:
             lifespan="off",
             timeout_graceful_shutdown=DRAIN_S,
         )
-        self._server = uvicorn.Server(config)
+        self._server = _Server(config)
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._socket]}, name="http", daemon=True
         )

@@ -20,7 +20,9 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from slack_bolt import BoltRequest, BoltResponse
 from slack_sdk.signature import Clock, SignatureVerifier
+from starlette.requests import ClientDisconnect
 
+from bot.bodies import NoRoom, Room, TooLarge
 from bot.slack.deadline import DEADLINE_S, Pending
 from bot.slack.events import EventsUnderWay, TooManyEvents, is_event
 from bot.slack.line import Line, payload_of
@@ -32,6 +34,8 @@ log = structlog.get_logger(__name__)
 WORKERS = 10  # requests at once, as in Socket Mode
 MAX_BODY = 1024 * 1024  # bytes; the largest form with everything filled in is a tenth of it
 MAX_UNSIGNED_BODY = 4096
+# Bodies in memory at once. What looks signed has to be read before that can be told.
+ROOM = 32 * 1024 * 1024
 
 Headers = dict[str, str | Sequence[str]]
 
@@ -58,6 +62,7 @@ class HttpLine:
         self._line = line
         self._verifier = SignatureVerifier(signing_secret, _Seconds(now))
         self._events: EventsUnderWay[BoltResponse] = EventsUnderWay()
+        self._room = Room(ROOM, ROOM)
         self._workers = Workers(WORKERS, "slack-http")
 
     def add_to(self, app: FastAPI) -> None:
@@ -76,12 +81,20 @@ class HttpLine:
         timestamp = request.headers.get("x-slack-request-timestamp", "")
         signature = request.headers.get("x-slack-signature", "")
         signed = bool(_TIMESTAMP.fullmatch(timestamp) and _SIGNATURE.fullmatch(signature))
-        largest = MAX_BODY if signed else MAX_UNSIGNED_BODY
-        body = bytearray()
-        async for part in request.stream():
-            body += part
-            if len(body) > largest:
+        with self._room.body("slack", MAX_BODY if signed else MAX_UNSIGNED_BODY) as reading:
+            try:
+                body = await reading.read(request)
+            except TooLarge:
                 return _refused(413, "too_large")
+            except NoRoom:
+                return _refused(503, "busy")
+            except ClientDisconnect:
+                return Response("")  # which nobody hears
+            return await self._respond(body, timestamp, signature, request.headers, signed=signed)
+
+    async def _respond(
+        self, body: bytes, timestamp: str, signature: str, sent: Mapping[str, str], *, signed: bool
+    ) -> Response:
         try:
             text = body.decode("utf-8")
         except UnicodeDecodeError:
@@ -94,7 +107,7 @@ class HttpLine:
         except (ValueError, RecursionError):
             log.warning("a signed request could not be read", bytes=len(body))
             return _refused(400, "not_understood")
-        headers: Headers = {name: [value] for name, value in request.headers.items()}
+        headers: Headers = {name: [value] for name, value in sent.items()}
         # What the body is has been seen; Bolt would go by what the sender says of it.
         headers["content-type"] = ["application/json" if text.startswith("{") else "application/x-www-form-urlencoded"]
         if is_event(payload):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import BigInteger, Connection, Text, and_, any_, bindparam, insert, or_, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from storage.models import IntakeToken, Organization, Project
 
@@ -32,6 +34,23 @@ def project_slugs(connection: Connection, organization_id: int) -> dict[str, int
     """Every project of an organization: slug to id."""
     rows = connection.execute(select(Project.slug, Project.id).where(Project.organization_id == organization_id))
     return {row.slug: row.id for row in rows}
+
+
+def among(connection: Connection, *, hashes: Collection[str], ids: Collection[int]) -> set[str | int]:
+    """Which of these there are and have not been revoked: hashes of tokens, and ids of those whose secret is kept."""
+    rows = connection.execute(
+        select(IntakeToken.token_hash, IntakeToken.id).where(
+            IntakeToken.date_revoked.is_(None),
+            or_(
+                IntakeToken.token_hash == any_(bindparam("hashes", list(hashes), ARRAY(Text))),
+                and_(
+                    IntakeToken.id == any_(bindparam("ids", list(ids), ARRAY(BigInteger))),
+                    IntakeToken.secret_encrypted.is_not(None),
+                ),
+            ),
+        )
+    )
+    return {shown for row in rows for shown in (row.token_hash, row.id) if shown is not None}
 
 
 def insert_token(
