@@ -59,6 +59,10 @@ out = sys.stdout
 # --- the workspace -----------------------------------------------------------------------------------------
 
 
+def no_digest(*_: object) -> None:
+    """There are none here."""
+
+
 def workspace(pipe: Pipe) -> None:
     """A sandbox that tells when messages arrived, until it is told to end. It sends nothing to the bot."""
     with Sandbox(subscriptions=[]) as slack:
@@ -131,7 +135,9 @@ class Bench:
     def delivering(self, pace: Pace) -> Iterator[None]:
         """Delivery at work."""
         identity = Identity(self.store, self.clients, Background(self.api_url))
-        delivery = DeliveryService(own_store(self.store), self.clients, identity, api_url=self.api_url, pace=pace)
+        delivery = DeliveryService(
+            own_store(self.store), self.clients, identity, api_url=self.api_url, render_digest=no_digest, pace=pace
+        )
         self.store.on_outbox = delivery.wake
         delivery.start()
         try:

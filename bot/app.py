@@ -88,9 +88,11 @@ class Bot:
         self.http = HttpLine(self.line, signing_secret, store.clock.now) if signing_secret and not app_token else None
         sending = own_store(store)  # closed by delivery, the last to stop
         identity = Identity(sending, clients, self.background)
-        self.delivery = DeliveryService(sending, clients, identity, api_url=api_url, pace=pace)
-        store.on_outbox = self.delivery.wake
         self.digests = Digests(sending, clients, identity, command=command)
+        self.delivery = DeliveryService(
+            sending, clients, identity, api_url=api_url, render_digest=self.digests.render, pace=pace
+        )
+        store.on_outbox = self.delivery.wake
 
     def start(self) -> None:
         """Begins to take requests, and to send what is due."""

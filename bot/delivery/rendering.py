@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -65,19 +65,37 @@ class NotYet:
 Rendered = Show | Remove | Drop | NotYet
 
 
-def render(tx: Connection, post: DuePost, target: Target, installation: Installation, now: datetime) -> Rendered:
+# What a digest shows by now; None when it is not to be sent any more.
+RenderDigest = Callable[[Connection, DuePost, Target, datetime], Mapping[str, Any] | None]
+
+
+def render(
+    tx: Connection,
+    post: DuePost,
+    target: Target,
+    installation: Installation,
+    now: datetime,
+    render_digest: RenderDigest,
+) -> Rendered:
     """What is to be shown for a post. Writes only who is unsubscribed, and what did not fit into the message.
 
     `installation` knows where links to messages begin.
     """
     try:
-        return _render(tx, post, target, installation, now)
+        return _render(tx, post, target, installation, now, render_digest)
     except UnknownActivity as unknown:
         _report_unknown(str(unknown))
         return NotYet(_UNKNOWN_WAIT_S)
 
 
-def _render(tx: Connection, post: DuePost, target: Target, installation: Installation, now: datetime) -> Rendered:
+def _render(
+    tx: Connection,
+    post: DuePost,
+    target: Target,
+    installation: Installation,
+    now: datetime,
+    render_digest: RenderDigest,
+) -> Rendered:
     match post.kind:
         case "notification":
             return _notification(tx, post, target, installation, now)
@@ -85,10 +103,11 @@ def _render(tx: Connection, post: DuePost, target: Target, installation: Install
             return _card(tx, post, target)
         case "mirror" | "amendment":
             return _in_thread(tx, post, target)
-        case "digest" | "note":
-            if post.message is None:
-                raise ValueError(f"post {post.id} of kind {post.kind} has no message")
-            return Show(post.message)
+        case "digest":
+            digest = render_digest(tx, post, target, now)
+            return Drop() if digest is None else Show(digest)
+        case "note":
+            return _note(post, target)
         case _:
             # A newer version beside this one asked for it, and knows what it says.
             _report_unknown(f"post of kind {post.kind}")
@@ -122,6 +141,15 @@ def _notification(tx: Connection, post: DuePost, target: Target, installation: I
         url = installation.permalink(*content.card)
     delayed = posts.is_overtaken(tx, post, target)
     return Show(notifications.notification(content, wanted, url, delayed=delayed))
+
+
+def _note(post: DuePost, target: Target) -> Rendered:
+    if post.message is None:
+        raise ValueError(f"post {post.id} of kind {post.kind} has no message")
+    # One to a member says something of the organization's; one to a Slack user answers what that person did.
+    if target.member_id is not None and not (target.incidents_on and target.is_present):
+        return Drop()
+    return Show(post.message)
 
 
 def _card(tx: Connection, post: DuePost, target: Target) -> Rendered:

@@ -20,7 +20,7 @@ from bot.delivery.api_calls import Refused, Result, Taken, WorkspaceClient
 from bot.delivery.destination_checks import DestinationChecks
 from bot.delivery.pace import Pace
 from bot.delivery.recovery import Recovery
-from bot.delivery.rendering import SHARED, Drop, NotYet, Remove, Show, metadata_of, render
+from bot.delivery.rendering import SHARED, Drop, NotYet, Remove, RenderDigest, Show, metadata_of, render
 from bot.delivery.settlement import Settlement
 from bot.messages.card import as_plain_text
 from bot.people.identity import Identity
@@ -52,8 +52,10 @@ class Sender:
         clients: Mapping[str, WorkspaceClient],
         identity: Identity,
         pace: Pace,
+        render_digest: RenderDigest,
     ) -> None:
         self._store = store
+        self._render_digest = render_digest
         self._now = store.clock.now
         self._clients = clients
         self._pace = pace
@@ -141,7 +143,8 @@ class Sender:
 
     def _render(self, tx: Connection, target: Target, post: DuePost) -> Delivery | None:
         """What is to be sent for a post; None when it is settled already, or has to wait."""
-        rendered = render(tx, post, target, self._clients[target.workspace_id].installation, self._now())
+        installation = self._clients[target.workspace_id].installation
+        rendered = render(tx, post, target, installation, self._now(), self._render_digest)
         if isinstance(rendered, NotYet):
             posts.postpone(tx, post, rendered.seconds, self._now())
             return None

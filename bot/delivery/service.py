@@ -17,6 +17,7 @@ from bot.delivery import api_calls
 from bot.delivery.api_calls import WorkspaceClient
 from bot.delivery.expand import expand_next
 from bot.delivery.pace import Pace
+from bot.delivery.rendering import RenderDigest
 from bot.delivery.sender import Sender
 from bot.people.identity import Identity
 from bot.slack.clients import Clients, Installation, web_client
@@ -57,6 +58,7 @@ class DeliveryService:
         identity: Identity,
         *,
         api_url: str,
+        render_digest: RenderDigest,
         pace: Pace | None = None,
         senders: int = SENDERS,
     ) -> None:
@@ -65,7 +67,7 @@ class DeliveryService:
         self._store = store
         self._now = store.clock.now
         self._clients = {one.workspace_id: _workspace_client(one, api_url, self._pace) for one in clients.all()}
-        self._sender = Sender(store, self._clients, identity, self._pace)
+        self._sender = Sender(store, self._clients, identity, self._pace, render_digest)
         self._count = senders
         self._leased: queue.SimpleQueue[Lease | None] = queue.SimpleQueue()
         self._free = senders

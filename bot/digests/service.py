@@ -5,18 +5,22 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from datetime import UTC
+from datetime import UTC, datetime
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
+from sqlalchemy import Connection
 
 from bot.digests.clock import fire_due
 from bot.digests.teller import LEASE_S, Teller
+from bot.messages.blocks import Message
 from bot.people.identity import Identity
 from bot.slack.clients import Clients
 from bot.slack.workers import Workers
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
+from storage.queries.destinations import Target
+from storage.queries.posts import DuePost
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +63,10 @@ class Digests:
             self.tick, "interval", seconds=tick_s, coalesce=True, misfire_grace_time=None, max_instances=1
         )
         self._away = False
+
+    def render(self, tx: Connection, post: DuePost, target: Target, now: datetime) -> Message | None:
+        """What a digest that delivery is about to send shows by now; None when it is not to be sent any more."""
+        return self._teller.render(tx, post, target, now)
 
     def start(self) -> None:
         """Begins to look what is due."""

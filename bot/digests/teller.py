@@ -17,6 +17,7 @@ from bot.digests.content import Lost, SwitchedOff
 from bot.digests.said import said
 from bot.incidents.errors import Refusal
 from bot.messages import digest as messages
+from bot.messages.blocks import Message
 from bot.messages.digest import Picture
 from bot.people.identity import BELIEVED_FOR, Identity
 from bot.slack.clients import Clients
@@ -26,9 +27,13 @@ from storage.digest_rows import DigestRow, Fire, OpenSeries
 from storage.engine import Reading, Store
 from storage.queries import digest_fires, outbox
 from storage.queries import digests as queries
+from storage.queries.destinations import Target
+from storage.queries.posts import DuePost
 
 log = structlog.get_logger(__name__)
 
+# By which delivery knows the post of a fire, before the fire's id.
+KEY = "digest:"
 # A replica that died leaves a fire for so long; longer than drawing and uploading may take.
 LEASE_S = 60.0
 # After the database or Slack could not be asked.
@@ -121,7 +126,7 @@ class Teller:
                     workspace_id=digest.workspace_id,
                     channel_id=digest.channel_id,
                     kind="digest",
-                    key=f"digest:{fire.id}",
+                    key=f"{KEY}{fire.id}",
                     message=message,
                     now=now,
                 )
@@ -178,6 +183,42 @@ class Teller:
                 continue
         drawing.cancel()
         raise NoPicture(f"it was not drawn within {DRAWING_S:g} s")
+
+    # --- at the moment when it is sent -----------------------------------------------------------------------
+
+    def render(self, tx: Connection, post: DuePost, target: Target, now: datetime) -> Message | None:
+        """What the message of a fire shows by now; None when it is not to be posted any more.
+
+        It may have waited long at Slack's pace: the digest, its owner's rights and its grace are looked at again. Why
+        it is not posted is written down with the fire; who is to be told of it learns it at the digest's next time.
+        """
+        fire_id = int((post.key or "").removeprefix(KEY))
+        found = digest_fires.posted_fire(tx, fire_id)
+        if found is None:
+            return None
+        fire, digest = found
+        if (digest.date_paused and not fire.by_hand) or digest.channel_id != target.channel_id:
+            return self._withdraw(tx, fire, "stopped")
+        if now - fire.fire_at > timedelta(minutes=digest.grace_minutes):
+            log.warning("a digest was skipped, too late to be sent", digest=digest.id, due=fire.fire_at.isoformat())
+            return self._withdraw(tx, fire, "missed")
+        try:
+            access = content.owner_access(tx, digest)
+            scope = content.scope_of_digest(tx, access, digest, now)
+            shown = content.compose(tx, scope, digest, since=fire.since, as_of=now)
+        except SwitchedOff:
+            return self._withdraw(tx, fire, "silent")
+        except Lost as lost:
+            return self._withdraw(tx, fire, "stopped", lost.reason)
+        if not shown.counts.total and digest.skip_empty:
+            return self._withdraw(tx, fire, "silent")
+        picture = Picture(fire.file_id, fire.picture_says or "") if fire.file_id and shown.counts.total else None
+        return messages.digest(shown, said(digest), fire_id=fire.id, picture=picture)
+
+    @staticmethod
+    def _withdraw(tx: Connection, fire: Fire, state: str, reason: str | None = None) -> None:
+        log.info("a digest is not sent", digest=fire.digest_id, state=state, reason=reason)
+        digest_fires.withdraw_fire(tx, fire.id, state, reason)
 
     # --- what ends a digest --------------------------------------------------------------------------------
 

@@ -210,6 +210,7 @@ class Target:
     shared_allowed: bool
     email: str | None
     by_file: bool  # the organization file names the person's Slack id
+    is_present: bool  # not a member who was removed
 
     @property
     def conversation(self) -> str | None:
@@ -227,7 +228,7 @@ SELECT d.id, d.workspace_id, d.channel_id, coalesce(d.user_id, m.slack_user_id, 
        d.conversation_id, d.failures, d.failed_reason, d.last_ts, d.is_shared, d.is_private, d.is_member,
        EXTRACT(epoch FROM %(now)s - CASE WHEN d.channel_id IS NULL
                                        THEN p.date_checked ELSE d.date_checked END)::float8,
-       o.id, o.incidents, o.shared_channels, m.email, m.slack_user_id IS NOT NULL
+       o.id, o.incidents, o.shared_channels, m.email, m.slack_user_id IS NOT NULL, m.date_removed IS NULL
 FROM destination d
 JOIN workspace w ON w.id = d.workspace_id
 JOIN organization o ON o.id = w.organization_id

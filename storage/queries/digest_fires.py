@@ -138,6 +138,24 @@ def finish_fire(
     )
 
 
+def posted_fire(connection: Connection, fire_id: int) -> tuple[Fire, DigestRow] | None:
+    """A fire that is with delivery, and its digest; None when it has ended or its digest is removed."""
+    row = connection.exec_driver_sql(
+        f"SELECT {_FIRE}, {DIGEST_COLUMNS} FROM digest_fire f JOIN digest d ON d.id = f.digest_id"  # noqa: S608
+        " JOIN member m ON m.id = d.owner_id WHERE f.id = %(id)s AND f.state = 'posted'",
+        {"id": fire_id},
+    ).first()
+    return None if row is None else (Fire(*row[:7]), DigestRow(*row[7:]))
+
+
+def withdraw_fire(tx: Connection, fire_id: int, state: str, reason: str | None = None) -> None:
+    """Ends a fire that is with delivery, and is not to be posted after all."""
+    tx.exec_driver_sql(
+        "UPDATE digest_fire SET state = %(state)s, reason = %(reason)s WHERE id = %(id)s AND state = 'posted'",
+        {"id": fire_id, "state": state, "reason": reason},
+    )
+
+
 def handed_over(tx: Connection, fire_id: int, post_id: int | None) -> None:
     """Notes which post delivery made of a fire."""
     tx.exec_driver_sql(

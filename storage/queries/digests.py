@@ -71,7 +71,7 @@ def update_digest(tx: Connection, digest_id: int, values: Mapping[str, Any]) -> 
 
 
 def delete_digest(tx: Connection, digest_id: int) -> None:
-    """Removes a digest; what delivery has of it already is still sent."""
+    """Removes a digest, and its fires: what delivery has of them is not sent any more."""
     tx.exec_driver_sql("DELETE FROM digest WHERE id = %(id)s", {"id": digest_id})
 
 

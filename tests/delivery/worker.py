@@ -44,6 +44,10 @@ HURRIED = Pace(
 )
 
 
+def no_digest(*_: object) -> None:
+    """There are none here."""
+
+
 class Clock:
     """The process's time of day."""
 
@@ -85,7 +89,9 @@ def main() -> None:
         working = Bot(store, clients, api_url=api_url, command="/incident", app_token=app_token, pace=HURRIED)
     else:
         identity = Identity(store, clients, Background(api_url))
-        working = DeliveryService(own_store(store), clients, identity, api_url=api_url, pace=HURRIED)
+        working = DeliveryService(
+            own_store(store), clients, identity, api_url=api_url, render_digest=no_digest, pace=HURRIED
+        )
     working.start()
     print("ready", flush=True)  # noqa: T201
     stop.wait()

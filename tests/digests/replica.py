@@ -43,8 +43,6 @@ def main() -> None:
     store = Store.open(os.environ["DATABASE_URL"], clock=FileClock(Path(os.environ["REPLICA_CLOCK"])))
     clients = Clients.connect(os.environ["SLACK_BOT_TOKEN"], api_url)
     identity = Identity(store, clients, Background(api_url))
-    delivery = DeliveryService(own_store(store), clients, identity, api_url=api_url, pace=QUICK)
-    store.on_outbox = delivery.wake
     digests = Digests(
         store,
         clients,
@@ -53,6 +51,10 @@ def main() -> None:
         tick_s=0.1,
         lease_s=1.0,
     )
+    delivery = DeliveryService(
+        own_store(store), clients, identity, api_url=api_url, render_digest=digests.render, pace=QUICK
+    )
+    store.on_outbox = delivery.wake
     delivery.start()
     digests.start()
     threading.Event().wait()
