@@ -15,6 +15,8 @@ class Pace:
     call_s: int = 5  # for one call; a part of the ten seconds that a stop may take
     late_s: float = 10.0  # after that, for which Slack may still take a message whose sender has given up
     answered_s: float = 2.0  # after an answer that it went wrong, until what came of it can be seen
+    patience_s: float = 60.0  # for which the less urgent waits in a conversation for the more urgent; then it has
+    overdue_turn: int = 4  # every so-manyth turn, so that a stream of urgent messages does not hold it up for good
     order_s: float = 60.0  # for which a message waits for an earlier one about the same incident that is searched for
     refused_s: float = 5.0  # between two attempts at what Slack refuses for a reason that may pass; doubled each time,
     longest_refused_s: float = 600.0  # up to this

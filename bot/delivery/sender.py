@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -81,10 +82,16 @@ class Sender:
             target = destinations.hold(tx, held, self._now())
             if target is None:
                 return
-            post = posts.next_post(tx, target.id, self._now())
+            post = self._next_post(tx, held)
             if post is not None:
                 posts.postpone(tx, post, self._pace.defect_s, self._now())
             destinations.release(tx, target, self._now(), failures=target.failures)
+
+    def _next_post(self, tx: Connection, held: Lease) -> DuePost | None:
+        now = self._now()
+        patience = timedelta(seconds=self._pace.patience_s)
+        overdue = now - patience if held.number % self._pace.overdue_turn == 0 else None
+        return posts.next_post(tx, held.destination_id, now, overdue)
 
     def _serve(self, held: Lease) -> None:
         delivery = self._prepare(held)
@@ -113,7 +120,7 @@ class Sender:
             if target is None:
                 return None
             while True:
-                post = posts.next_post(tx, target.id, self._now())
+                post = self._next_post(tx, held)
                 if post is None:
                     destinations.release(tx, target, self._now(), failures=target.failures)
                     return None

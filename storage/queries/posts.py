@@ -54,8 +54,21 @@ _COLUMNS = """
 """
 
 
-def next_post(tx: Connection, destination_id: int, now: datetime) -> DuePost | None:
-    """What is to be sent there first, of what is due."""
+def next_post(tx: Connection, destination_id: int, now: datetime, overdue: datetime | None = None) -> DuePost | None:
+    """What is to be sent there first, of what is due: the most urgent.
+
+    With `overdue`, what has been due since before that moment has its turn: the least urgent of it.
+    """
+    if overdue is not None:
+        row = tx.exec_driver_sql(
+            f"SELECT {_COLUMNS} FROM unnest(ARRAY[3, 2, 1]) AS u(turn)"  # noqa: S608 - composed of constants
+            " CROSS JOIN LATERAL (SELECT * FROM post WHERE destination_id = %(id)s AND urgency = u.turn"
+            "   AND wanted_version > drawn_version AND due_at <= %(overdue)s ORDER BY due_at, id LIMIT 1) p"
+            " ORDER BY u.turn DESC LIMIT 1",
+            {"id": destination_id, "now": now, "overdue": overdue},
+        ).first()
+        if row is not None:
+            return _due_post(row)
     row = tx.exec_driver_sql(
         f"SELECT {_COLUMNS} FROM post"  # noqa: S608 - composed of constants
         " WHERE destination_id = %(id)s AND wanted_version > drawn_version AND due_at <= %(now)s"
