@@ -1,4 +1,4 @@
-"""The log of what is refused: a line for each token, now and then, and never what was sent."""
+"""The log of what is refused: a line for each token and field, now and then, and never what was sent."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ log = structlog.get_logger(__name__)
 
 # Somebody who sends the same mistake every second is told of six times a minute.
 EVERY_S = 10.0
-# Tokens of which it is remembered when they were told of last. Whoever makes tokens up shares one.
+# Mistakes of which it is remembered when they were told of last. Whoever makes tokens up shares one.
 MAX_KEPT = 1000
 
 
 class RefusalLog:
-    """Says that deliveries are refused, at most once in `EVERY_S` seconds for each token and source."""
+    """Says that deliveries are refused, at most once in `EVERY_S` seconds for each source, token and field."""
 
     def __init__(self, monotonic_s: Callable[[], float]) -> None:
         self._monotonic_s = monotonic_s
         self._lock = threading.Lock()
-        self._said: dict[tuple[Source, int | None], tuple[float, int]] = {}  # when last, and how many since then
+        self._said: dict[tuple[Source, int | None, str], tuple[float, int]] = {}  # when last, and how many since then
 
     def note(self, source: Source, token_id: int | None, errors: Sequence[ItemError]) -> None:
         """A delivery that was refused, in whole or in part. `token_id` is None where no token was good."""
         if not errors:
             return
-        now, key = self._monotonic_s(), (source, token_id)
+        first = errors[0]
+        now, key = self._monotonic_s(), (source, token_id, first.field)
         with self._lock:
             last, left_out = self._said.get(key, (-EVERY_S, 0))
             if now - last < EVERY_S:
@@ -40,7 +41,6 @@ class RefusalLog:
             while len(self._said) >= MAX_KEPT:
                 del self._said[next(iter(self._said))]
             self._said[key] = (now, 0)
-        first = errors[0]
         log.warning(
             "an alert was refused" if first.item is not None else "a delivery was refused",
             source=source.value,

@@ -92,6 +92,15 @@ def test_the_log_repeats_a_token_now_and_then() -> None:
     assert len(refusals._said) == MAX_KEPT
 
 
+def test_another_mistake_of_a_token_is_told_at_once(bench: Bench) -> None:
+    token = bench.token()
+    bodies: list[Any] = [BAD, {"title": "no key"}, BAD, [], {"dedup_key": " "}]
+    with structlog.testing.capture_logs() as lines:
+        for body in bodies:
+            assert bench.post(token, body).status_code == 422
+    assert [line["field"] for line in lines if line["log_level"] == "warning"] == ["status", "dedup_key", "body"]
+
+
 def test_a_token_whose_last_delivery_was_refused_is_known_until_a_good_one(bench: Bench) -> None:
     token = bench.token()
     bench.post(token, GOOD)
