@@ -21,6 +21,7 @@ from tests.delivery.conftest import LONG, Company, DatabaseClock, Replicas, foun
 PEOPLE, COMMENTS = (40, 50) if LONG else (10, 12)
 TROUBLE_S = 60.0 if LONG else 3.0
 REST_S = 240.0 if LONG else 60.0
+KILLS = 160 if LONG else 20  # of each number of replicas
 JUMPS = 4 if LONG else 1
 
 
@@ -60,10 +61,13 @@ def test_killed_at_random_moments_with_replies_lost(company: Company, replicas: 
                 time.sleep(random.uniform(0.1, 0.7))
                 replicas.kill_one()
                 replicas.start()
-        while company.waiting() > PEOPLE * COMMENTS // 10 and replicas.killed < 60:
-            time.sleep(random.uniform(0.5, 1.5))
+        while replicas.killed < KILLS:
+            if replicas.killed % 4 == 0:  # there is always something under way
+                company.comment(f"k{replicas.killed}")
+            time.sleep(random.uniform(0.3, 1.2))
             replicas.kill_one()
-            replicas.start(2)
+            replicas.start()
+    assert replicas.killed == KILLS
     company.rest(REST_S)
     company.expect_everything_once()
 
