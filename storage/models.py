@@ -81,6 +81,8 @@ class Workspace(Base):
     # Why nothing can be sent there at the moment (a revoked token), and until when it is not tried again.
     paused_reason: Mapped[str | None]
     paused_until: Mapped[datetime | None]
+    # When it came to its organization; NULL: before that was kept.
+    date_added: Mapped[datetime | None] = mapped_column(server_default=func.now())
 
 
 class Team(Base):

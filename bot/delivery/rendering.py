@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from bot.messages import card as cards
 from bot.messages import notification as notifications
+from bot.messages.ownership import owned
 from bot.slack.clients import Installation
 from storage.errors import UnknownActivity
 from storage.queries import drawing, expansion, posts
@@ -82,10 +83,13 @@ def render(
     `installation` knows where links to messages begin.
     """
     try:
-        return _render(tx, post, target, installation, now, render_digest)
+        rendered = _render(tx, post, target, installation, now, render_digest)
     except UnknownActivity as unknown:
         _report_unknown(str(unknown))
         return NotYet(_UNKNOWN_WAIT_S)
+    if isinstance(rendered, Show):
+        return replace(rendered, message=owned(rendered.message, target.organization_id))
+    return rendered
 
 
 def _render(

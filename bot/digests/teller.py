@@ -81,8 +81,9 @@ class Teller:
 
     def tell_next(self) -> bool:
         """Tells a fire that waits; False when none does. Raises DatabaseAway, Contended."""
+        workspaces = [one.workspace_id for one in self._clients.all()]  # of others it could draw no picture
         with self._store.read() as connection:
-            leased = digest_fires.lease_fire(connection, self._store.clock.now(), self._lease_s)
+            leased = digest_fires.lease_fire(connection, workspaces, self._store.clock.now(), self._lease_s)
         if leased is None:
             return False
         fire, digest = leased

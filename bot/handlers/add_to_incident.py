@@ -8,6 +8,7 @@ from typing import Any
 
 from bot.handlers import pick, view
 from bot.handlers.call import Call
+from bot.handlers.ownership import ROOM
 from bot.handlers.verb import Feature
 from bot.incidents import comments, lookup
 from bot.incidents.comments import CommentText
@@ -49,7 +50,7 @@ def shortcut(call: Call, ask: Shortcut) -> Outcome:
         u=message.get("user"),
         x=text,
     )
-    if len(kept.written().encode()) > MAX_METADATA:
+    if len(kept.written().encode()) > MAX_METADATA - ROOM:
         with call.write() as tx:
             kept["k"] = form_texts.keep_text(tx, call.access.organization_id, call.access.member_id, text, call.now)
         kept["x"] = text[:_BEGINNING]

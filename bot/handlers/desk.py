@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from bot.handlers import help, home, talk
+from bot.handlers import help, home, ownership, talk
 from bot.handlers.call import AlreadyDone, Call, Tools
 from bot.handlers.place import CardOnItsWay
 from bot.handlers.verb import EventHandler, Registry, Verb
@@ -180,8 +180,10 @@ class Desk:
         now = self._tools.store.clock.now()
         with self._tools.store.reading() as reading:
             who = self._tools.identity.access(reading, ask.person, now, ahead)
+            ownership.check(ask, who, now)
             once = ask.key if isinstance(ask, Command) and ask.said else None
-            return handler(Call(self._tools, who, now, reading, once, ahead))
+            outcome = handler(Call(self._tools, who, now, reading, once, ahead))
+        return ownership.mark(outcome, who.organization_id)
 
     def _unhandled(self, kind: str, name: str) -> _Mishap:
         """Something that the bot has drawn and no module handles: a defect, or it is of another version."""

@@ -8,6 +8,7 @@ comment on it, follow it and change its status (Sentry's rules for incidents).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from storage.values import ROLES_THAT_MANAGE_DIGESTS, Role
 
@@ -29,6 +30,7 @@ class Access:
     sees_all: bool  # that is every project of the organization
     shared_channels: bool  # cards may go to channels shared with another company
     timezone: str  # IANA name
+    workspace_added: datetime | None = None  # when the workspace came to the organization; None: long ago
 
     @property
     def project_ids(self) -> tuple[int, ...]:

@@ -94,7 +94,7 @@ def _write(tx: Connection, state: OrganizationState | None, result: Plan, now: d
         changes.forget_identities(tx, organization_id)
     if result.workspaces_removed:
         changes.remove_workspaces(tx, organization_id, result.workspaces_removed)
-    changes.add_workspaces(tx, organization_id, result.workspaces_added)
+    changes.add_workspaces(tx, organization_id, result.workspaces_added, now)
 
     changes.unlink_project_teams(tx, result.project_teams_removed)
     changes.unlink_channels(tx, result.channels_removed)

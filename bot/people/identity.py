@@ -300,4 +300,5 @@ def _access(standing: Standing, person: Person) -> Access:
         sees_all=standing.sees_all,
         shared_channels=standing.shared_channels,
         timezone=standing.timezone or "UTC",
+        workspace_added=standing.workspace_added,
     )

@@ -49,6 +49,7 @@ class Press(Ask):
     """A button pressed, an option chosen."""
 
     action_id: str = ""
+    block_id: str = ""  # of the block in which it stands
     value: str = ""
     surface: Surface = "message"
     message_ts: str | None = None
@@ -136,6 +137,7 @@ def press_from(payload: Payload) -> Press:
         key=_key(payload),
         payload=payload,
         action_id=str(action["action_id"]),
+        block_id=str(action.get("block_id") or ""),
         value=str(action.get("value") or option.get("value") or ""),
         surface=_surface(payload),
         message_ts=container.get("message_ts"),

@@ -18,6 +18,7 @@ from storage.values import Unmatched
 # Written out rather than composed of columns: it stands before every answer of the bot.
 _WHO = """
 SELECT o.id AS organization_id, o.slug, o.name AS organization, o.incidents, o.open_membership, o.shared_channels,
+       w.date_added AS workspace_added,
        p.user_id IS NOT NULL AS known, p.date_checked, p.home_team, p.timezone, p.unmatched,
        m.id AS member_id, m.email, m.name, m.role, m.superuser,
        m.id IS NOT NULL AND {sees_all} AS sees_all,
@@ -54,6 +55,7 @@ class Standing:
     incidents_on: bool
     open_membership: bool
     shared_channels: bool
+    workspace_added: datetime | None  # when the workspace came to the organization; None: long ago
     known_person: bool  # Slack has been asked about them
     date_checked: datetime | None  # when last; None: to be asked again
     home_team: str | None
@@ -69,7 +71,7 @@ class Standing:
     project_ids: list[int] | None  # the projects they see; None: all, which were not asked for one by one
 
 
-_DATE_CHECKED = [field.name for field in fields(Standing)].index("date_checked")
+_MOMENTS = [place for place, field in enumerate(fields(Standing)) if field.name in ("date_checked", "workspace_added")]
 
 
 # What a statement needs to know of who asks, and where `_CALLER` has it.
@@ -131,7 +133,8 @@ class Ahead:
 
 def _told(caller: dict[str, Any]) -> Standing:
     values = list(caller.values())
-    values[_DATE_CHECKED] = values[_DATE_CHECKED] and datetime.fromisoformat(values[_DATE_CHECKED])
+    for place in _MOMENTS:
+        values[place] = values[place] and datetime.fromisoformat(values[place])
     return Standing(*values)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -97,16 +97,19 @@ def fire_by_hand(tx: Connection, digest_id: int, fire_at: datetime, since: datet
 _FIRE = "f.id, f.digest_id, f.fire_at, f.since, f.by_hand, f.file_id, f.picture_says"
 
 
-def lease_fire(connection: Connection, now: datetime, seconds: float) -> tuple[Fire, DigestRow] | None:
-    """The next fire that is to be drawn, this replica's for so long; None when there is none."""
+def lease_fire(
+    connection: Connection, workspaces: Collection[str], now: datetime, seconds: float
+) -> tuple[Fire, DigestRow] | None:
+    """The next fire in these workspaces that is to be drawn, this replica's for so long; None when there is none."""
     row = connection.exec_driver_sql(
         "UPDATE digest_fire f SET leased_until = %(until)s"  # noqa: S608
         " FROM digest d JOIN member m ON m.id = d.owner_id"
-        " WHERE d.id = f.digest_id AND f.id = (SELECT id FROM digest_fire WHERE state = 'due'"
-        "   AND (leased_until IS NULL OR leased_until < %(now)s)"
-        "   ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)"
+        " WHERE d.id = f.digest_id AND f.id = (SELECT n.id FROM digest_fire n JOIN digest o ON o.id = n.digest_id"
+        "   WHERE n.state = 'due' AND (n.leased_until IS NULL OR n.leased_until < %(now)s)"
+        "   AND o.workspace_id = ANY(%(workspaces)s)"
+        "   ORDER BY n.id LIMIT 1 FOR UPDATE OF n SKIP LOCKED)"
         f" RETURNING {_FIRE}, {DIGEST_COLUMNS}",
-        {"now": now, "until": now + timedelta(seconds=seconds)},
+        {"workspaces": sorted(workspaces), "now": now, "until": now + timedelta(seconds=seconds)},
     ).first()
     return None if row is None else (Fire(*row[:7]), DigestRow(*row[7:]))
 

@@ -48,10 +48,12 @@ def update_organization(tx: Connection, organization_id: int, values: Mapping[st
     tx.execute(update(Organization).where(Organization.id == organization_id).values(**values))
 
 
-def add_workspaces(tx: Connection, organization_id: int, workspaces: Collection[str]) -> None:
+def add_workspaces(tx: Connection, organization_id: int, workspaces: Collection[str], now: datetime) -> None:
     """Gives workspaces to an organization; none of them may belong to one already."""
     if workspaces:
-        tx.execute(insert(Workspace), [{"id": w, "organization_id": organization_id} for w in workspaces])
+        tx.execute(
+            insert(Workspace), [{"id": w, "organization_id": organization_id, "date_added": now} for w in workspaces]
+        )
 
 
 def remove_workspaces(tx: Connection, organization_id: int, workspaces: Collection[str]) -> None:

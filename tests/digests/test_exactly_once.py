@@ -21,6 +21,7 @@ from bot.digests.clock import fire_due
 from sandbox import Sandbox
 from sandbox.records import Channel
 from storage.engine import Store
+from storage.queries import digest_fires
 from tests.stories.conftest import ORGANIZATION, apply_file, populate
 
 CHANNELS = 10
@@ -85,6 +86,18 @@ def kill_some(replicas: list[Replica], chance: random.Random) -> None:
         # An interpreter needs a second before it can do anything: some are killed before, most after.
         time.sleep(chance.uniform(0.0, 1.2))
         chance.choice(replicas).kill()
+
+
+def test_a_replica_takes_only_digests_of_workspaces_that_it_is_in(store: Store, tmp_path: Path) -> None:
+    """Of another it could draw no picture, and ask nobody about the owner."""
+    with Sandbox() as slack:
+        populate(slack)
+        apply_file(store, tmp_path, ORGANIZATION)
+        make_digest(store, "C0001", "* * * * *", START)
+        fire_due(store, START)
+        for workspaces, taken in (([], False), (["T0002"], False), (["T0002", "T0001"], True)):
+            with store.read() as connection:
+                assert (digest_fires.lease_fire(connection, workspaces, START, 60) is not None) is taken
 
 
 @pytest.mark.timeout(60 + FIRES * 5)

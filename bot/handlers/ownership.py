@@ -1,0 +1,79 @@
+"""What is used must have been drawn for the organization that the workspace belongs to now."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from bot.incidents.access import Access
+from bot.incidents.errors import Refusal
+from bot.messages.ownership import owned, owner_of
+from bot.slack.outcomes import Answer, Done, DrawHome, OpenForm, UpdateForm, View, Whisper
+from bot.slack.requests import Ask, Origin, Press, Submission
+
+# Nobody keeps a form or Home in front of them, unchanged, for longer.
+_VIEW_STAYS = timedelta(days=1)
+_KEY = "o"  # in the private metadata of a form
+ROOM = 30  # characters of it that this takes at the most
+
+T = TypeVar("T")
+
+
+class OfAnotherOrganization(Refusal):
+    """What was used was drawn when the workspace belonged to another organization."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "That is from before this workspace belonged to your organization, so nothing was done. Please ask again."
+        )
+
+
+def check(ask: Ask, access: Access, now: datetime) -> None:
+    """Raises OfAnotherOrganization. What does not say whose it is was drawn by the version before, and is judged by its
+    age.
+    """
+    match ask:
+        case Press():
+            owner, drawn = owner_of(ask.block_id), _moment(ask.message_ts)
+        case Submission():
+            said = ask.origin.get(_KEY)
+            owner, drawn = (said if isinstance(said, int) else None), None
+        case _:
+            return
+    if owner is None and access.workspace_added is not None:
+        since = access.workspace_added
+        known = drawn >= since if drawn is not None else now - since > _VIEW_STAYS
+        owner = access.organization_id if known else None
+    elif owner is None:
+        return
+    if owner != access.organization_id:
+        raise OfAnotherOrganization
+
+
+def mark(outcome: T, organization_id: int) -> T:
+    """The outcome, with what it draws marked as the organization's."""
+    match outcome:
+        case Answer() | Whisper():
+            return replace(outcome, message=owned(outcome.message, organization_id))
+        case OpenForm() | UpdateForm() | DrawHome():
+            return replace(outcome, view=_form(owned(outcome.view, organization_id), organization_id))
+        case Done() if outcome.also is not None:
+            return replace(outcome, also=mark(outcome.also, organization_id))
+    return outcome
+
+
+def _form(view: View, organization_id: int) -> View:
+    if "submit" not in view:
+        return view
+    kept = Origin.read(view.get("private_metadata"))
+    kept[_KEY] = organization_id
+    return {**view, "private_metadata": kept.written()}
+
+
+def _moment(ts: str | None) -> datetime | None:
+    """When a message was posted, by its time stamp; None where it has none."""
+    try:
+        return datetime.fromtimestamp(float(ts), UTC) if ts else None
+    except (ValueError, OverflowError, OSError):
+        return None
