@@ -207,7 +207,8 @@ def _check_values(query: Mapping[str, str]) -> None:
         if query.get(name) and not _WHOLE_NUMBER.fullmatch(query[name]):
             raise BadDatabaseUrl(f"{name} should be a whole number")
     try:
-        nowhere: dict[str, Any] = {**query, "host": _NOWHERE, "hostaddr": "", "port": "5432"}
+        # Without a user libpq looks for the name of this process's, which in a container may have none.
+        nowhere: dict[str, Any] = {"user": "anybody", **query, "host": _NOWHERE, "hostaddr": "", "port": "5432"}
         psycopg2.connect(**nowhere).close()
     except psycopg2.OperationalError as error:
         said = str(error).strip().splitlines()

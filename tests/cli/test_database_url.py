@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import psycopg2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -291,3 +292,16 @@ def test_options_of_the_url_are_kept_and_time_outs_are_the_bots(fresh: Fresh) ->
         ).all()
     assert shown == ["apart", "9MB", "mine", "2s", "UTC"]
     assert [row[0] for row in where_] == ["apart"]
+
+
+def test_a_process_whose_user_has_no_name_can_read_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs as a bare number: libpq is not to look for that name."""
+    users = []
+
+    def connect(**parameters: str) -> None:
+        users.append(parameters["user"])
+        raise psycopg2.OperationalError(parameters["host"])
+
+    monkeypatch.setattr("storage.url.psycopg2.connect", connect)
+    normalise_url("postgresql://tocsin@db.example.com/tocsin?sslmode=require")
+    assert users == ["anybody"]
