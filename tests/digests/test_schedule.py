@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,6 +21,7 @@ from bot.incidents.errors import BadWords
 
 BERLIN = ZoneInfo("Europe/Berlin")
 MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
 LORD_HOWE = ZoneInfo("Australia/Lord_Howe")
 
 
@@ -262,6 +265,49 @@ def test_a_year_of_fires_with_a_moving_clock(zone: str) -> None:
         # A clock that is read somewhere between the fires finds the same next one.
         for before, fire in list(pairwise(fires))[::50]:
             assert schedule.next(before + (fire - before) * 0.99, where) == fire
+
+
+# Clocks that move at two, at midnight, by half an hour, by two hours, back in winter, and around a month of fasting.
+MOVING = (
+    *("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Santiago", "Africa/Cairo"),
+    *("Antarctica/Troll", "Europe/Dublin", "Africa/Casablanca", "America/St_Johns", "Asia/Beirut", "Pacific/Chatham"),
+)
+IN_EACH = 37  # schedules; 814 in all, half of them for each of the two times that a clock moves in a year
+
+
+def moves(zone: ZoneInfo) -> list[datetime]:
+    """The first and the last hour of the year in which the clock moves."""
+    hours = [YEAR[0] + timedelta(hours=hour) for hour in range(365 * 24)]
+    found = [one for one in hours if one.astimezone(zone).utcoffset() != (one - HOUR).astimezone(zone).utcoffset()]
+    return [found[0], found[-1]]
+
+
+def any_schedule(chance: random.Random, moved: datetime) -> Schedule:
+    """A schedule that somebody may have, and that is about to be told when the clock moves."""
+    minutes = chance.choice(["0", "30", "15", "45", "59", "1-58/19", "*/5", "*/15", "*/20", "*/30", "7,37"])
+    hours = chance.choice(["*", "0", "1", "2", "3", "23", "0-3", "1,2", "*/2", "22-2", "0,12", "1-3", "2-23/7"])
+    day, weekday = chance.choice([("*", "*"), ("day", "*"), ("*", "weekday"), ("day", "weekday")])
+    dates = f"{moved.day},{min(31, moved.day + 1)}" if chance.random() < 0.5 else f"{max(1, moved.day - 1)}-{moved.day}"
+    weekdays = chance.choice(["0", "1-5", "6,0", "5-1", f"{moved.isoweekday() % 7}", "*/2"])
+    month = chance.choice(["*", f"{moved.month}", "3-11"])
+    cron = f"{minutes} {hours} {dates if day == 'day' else '*'} {month} {weekdays if weekday == 'weekday' else '*'}"
+    return parse_cron(cron)
+
+
+@pytest.mark.parametrize("name", MOVING)
+def test_schedules_around_the_moments_at_which_a_clock_moves(name: str) -> None:
+    zone, chance = ZoneInfo(name), random.Random(name)
+    fired = 0
+    for moved in moves(zone):
+        start, end = moved - timedelta(days=2), moved + timedelta(days=2)
+        minutes = minutes_of(zone, start, end)
+        for _ in range(IN_EACH):
+            schedule = any_schedule(chance, moved.astimezone(zone))
+            fires = list(itertools.takewhile(end.__ge__, schedule.after(start, zone)))
+            assert fires == every_minute_tried(schedule, minutes), f"{schedule} in {name}"
+            fired += bool(fires)
+    assert 2 * IN_EACH * len(MOVING) == 814
+    assert fired > IN_EACH  # most of them were about to be told
 
 
 def _fires(cron: str, zone: ZoneInfo, day: str, count: int) -> list[str]:

@@ -69,6 +69,36 @@ def test_a_read_takes_few_statements(world: World, statements: list[str], words:
     assert len(statements) <= most, statements
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(
+            "view {}",
+            "{}",
+            "ack {}",
+            "resolve {} done",
+            "reopen {} back",
+            "severity {} critical",
+            "comment {} hello @dan",
+        ),
+        *("activity {}", "subscribe {}", "unsubscribe {}"),
+    ],
+)
+def test_what_is_hidden_takes_what_takes_what_is_missing(world: World, statements: list[str], words: str) -> None:
+    world.declare("Search is slow", options="critical project:catalogue team:search")  # Search's, and not Ben's
+    world.ask(world.cyn, "comment 1 so it is")
+    world.ask(world.ben, "whoami")
+    ran = []
+    for identifier in ("1", "77"):
+        statements.clear()
+        assert (
+            f"There is no incident #{identifier} that you can see"
+            in world.ask(world.ben, words.format(identifier)).text
+        )
+        ran.append(list(statements))
+    assert ran[0] == ran[1] != []
+
+
 def test_a_manager_is_asked_about_once_too(world: World, statements: list[str]) -> None:
     world.declare("Payments fail with 502", options="project:checkout")
     world.ask(world.dan, "whoami")  # who sees everything is known from here on
