@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
@@ -19,6 +20,7 @@ from storage.migrate import migrate
 from tests.delivery.conftest import LONG, Company, DatabaseClock, Replicas, found_company
 
 PEOPLE, COMMENTS = (40, 50) if LONG else (10, 12)
+KILLS = 320 if LONG else 20
 TROUBLE_S = 60.0 if LONG else 3.0
 REST_S = 240.0 if LONG else 60.0
 KILLS = 160 if LONG else 20  # of each number of replicas
@@ -34,6 +36,42 @@ def lose_replies(slack: Sandbox, stop: threading.Event) -> None:
     """Now and then Slack takes a message, and its sender never learns of it."""
     while not stop.wait(random.uniform(0.05, 0.3)):
         slack.faults.cut("chat.postMessage", times=random.randint(1, 3))
+
+
+@contextmanager
+def in_trouble(slack: Sandbox) -> Iterator[None]:
+    """Meanwhile Slack refuses, is slow, asks for patience, or takes what it says that it has not."""
+    stop = threading.Event()
+    faults = slack.faults
+    kinds = [
+        lambda: faults.rate_limit("chat.*", retry_after=1, times=1),
+        lambda: faults.fail("chat.*", status=500, times=2),
+        lambda: faults.fail("chat.*", status=503, times=2, performed=True),
+        lambda: faults.slow("chat.*", 1.3, times=1),
+        lambda: faults.cut("chat.*", times=2),
+        lambda: faults.cut("chat.*", times=2, performed=False),
+        lambda: faults.refuse("chat.*", "internal_error", times=1),
+    ]
+
+    def trouble() -> None:
+        while not stop.wait(random.uniform(0.3, 1.0)):
+            random.choice(kinds)()
+
+    troubling = threading.Thread(target=trouble)
+    troubling.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        troubling.join()
+        faults.clear()
+
+
+def wait_for_a_post(slack: Sandbox) -> None:
+    """Until another message is posted, though not for long."""
+    posted = len(slack.calls("chat.postMessage"))
+    with contextlib.suppress(AssertionError):
+        slack.wait_until(lambda: len(slack.calls("chat.postMessage")) > posted, 2.0)
 
 
 @contextmanager
@@ -65,6 +103,24 @@ def test_killed_at_random_moments_with_replies_lost(company: Company, replicas: 
             if replicas.killed % 4 == 0:  # there is always something under way
                 company.comment(f"k{replicas.killed}")
             time.sleep(random.uniform(0.3, 1.2))
+            replicas.kill_one()
+            replicas.start()
+    assert replicas.killed == KILLS
+    company.rest(REST_S)
+    company.expect_everything_once()
+
+
+@pytest.mark.timeout(3600 if LONG else 600)
+def test_two_replicas_killed_again_and_again_while_slack_is_in_trouble(company: Company, replicas: Replicas) -> None:
+    replicas.start(2)
+    with in_trouble(company.slack):
+        for number in range(KILLS):
+            if number < COMMENTS:
+                company.comment(f"n{number}")
+            elif number % 8 == 0:  # something to be killed at
+                company.comment(f"m{number}")
+            # Killed while one of them sends, as far as that can be told from outside; some before they have begun.
+            wait_for_a_post(company.slack)
             replicas.kill_one()
             replicas.start()
     assert replicas.killed == KILLS
