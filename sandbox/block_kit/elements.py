@@ -7,8 +7,6 @@ api.slack.com/reference/block-kit/block-elements.
 
 import re
 from collections.abc import Collection, Mapping
-from datetime import date
-from decimal import Decimal, InvalidOperation
 
 from sandbox.block_kit.composition import (
     CHOICE_OPTION,
@@ -22,6 +20,15 @@ from sandbox.block_kit.composition import (
     WORKFLOW,
     slack_file,
     text_object,
+)
+from sandbox.block_kit.element_rules import (
+    NUMBER,
+    initial_option_is_offered,
+    initial_options_are_offered,
+    is_date,
+    lengths_in_order,
+    lines_in_order,
+    numbers_in_order,
 )
 from sandbox.block_kit.rich_text import NESTED_RICH_TEXT
 from sandbox.block_kit.shapes import (
@@ -70,16 +77,6 @@ def _response_url_enabled(value: object, at: str, visit: Visit) -> None:
         visit.report(at, "`response_url_enabled` requires an `input` block in a modal")
 
 
-def _is_date(value: str) -> bool:
-    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", value) is None:
-        return False
-    try:
-        date.fromisoformat(value)
-    except ValueError:
-        return False
-    return True
-
-
 _TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 
@@ -97,31 +94,6 @@ def _element(
     if confirm:
         common["confirm"] = CONFIRM
     return obj({**common, **fields}, required, rules)
-
-
-def _options_of(element: Mapping[str, object]) -> list[object]:
-    """All options that an element offers, in groups or not; of wrong ones, what can be read."""
-    options = element.get("options")
-    offered = list(options) if isinstance(options, list) else []
-    groups = element.get("option_groups")
-    for group in groups if isinstance(groups, list) else []:
-        inside = group.get("options") if isinstance(group, dict) else None
-        offered.extend(inside if isinstance(inside, list) else [])
-    return offered
-
-
-def _initial_option_is_offered(element: Mapping[str, object], at: str, visit: Visit) -> None:
-    if "initial_option" in element and element["initial_option"] not in _options_of(element):
-        visit.report(f"{at}/initial_option", "must exactly match one of the options")
-
-
-def _initial_options_are_offered(element: Mapping[str, object], at: str, visit: Visit) -> None:
-    initial = element.get("initial_options")
-    if isinstance(initial, list):
-        offered = _options_of(element)
-        for index, one in enumerate(initial):
-            if one not in offered:
-                visit.report(f"{at}/initial_options/{index}", "must exactly match one of the options")
 
 
 def _menu(fields: Mapping[str, Check], rules: tuple[Rule, ...] = ()) -> Check:
@@ -154,47 +126,6 @@ def _input(fields: Mapping[str, Check], required: tuple[str, ...] = (), rules: t
         "focus_on_load": _focus_on_load,
     }
     return _element({**typed, **fields}, required, rules, confirm=False)
-
-
-def _lengths_in_order(element: Mapping[str, object], at: str, visit: Visit) -> None:
-    least, most = element.get("min_length"), element.get("max_length")
-    if isinstance(least, int) and isinstance(most, int) and least > most:
-        visit.report(f"{at}/min_length", "must not be greater than `max_length`")
-
-
-def _decimal(value: object) -> Decimal | None:
-    if not isinstance(value, str) or re.fullmatch(r"-?\d+(\.\d+)?", value) is None:
-        return None
-    try:
-        return Decimal(value)
-    except InvalidOperation:  # more digits than a decimal holds
-        return None
-
-
-_NUMBER = matching(lambda it: _decimal(it) is not None, "must be a number")
-
-
-def _numbers_in_order(element: Mapping[str, object], at: str, visit: Visit) -> None:
-    """number-input-element: min_value <= initial_value <= max_value, whole unless decimals are allowed."""
-    values = {name: _decimal(element.get(name)) for name in ("min_value", "initial_value", "max_value")}
-    for low, high in (
-        ("min_value", "max_value"),
-        ("min_value", "initial_value"),
-        ("initial_value", "max_value"),
-    ):
-        smaller, greater = values[low], values[high]
-        if smaller is not None and greater is not None and smaller > greater:
-            visit.report(f"{at}/{low}", f"must not be greater than `{high}`")
-    if element.get("is_decimal_allowed") is False:
-        for name, value in values.items():
-            if value is not None and value != value.to_integral_value():
-                visit.report(f"{at}/{name}", "must be a whole number")
-
-
-def _lines_in_order(element: Mapping[str, object], at: str, visit: Visit) -> None:
-    least, most = element.get("min_lines"), element.get("max_lines")
-    if isinstance(least, int) and isinstance(most, int) and least > most:
-        visit.report(f"{at}/min_lines", "must not be greater than `max_lines`")
 
 
 _BUTTON_TEXT = text_object(75)
@@ -242,7 +173,7 @@ ELEMENTS: dict[str, Check] = {
             "focus_on_load": _focus_on_load,
         },
         ("options",),
-        (_initial_options_are_offered,),
+        (initial_options_are_offered,),
     ),
     "radio_buttons": _element(
         {
@@ -251,12 +182,12 @@ ELEMENTS: dict[str, Check] = {
             "focus_on_load": _focus_on_load,
         },
         ("options",),
-        (_initial_option_is_offered,),
+        (initial_option_is_offered,),
     ),
     "overflow": _element({"options": array(OVERFLOW_OPTION, most=5)}, ("options",)),
     "datepicker": _element(
         {
-            "initial_date": matching(_is_date, "must be a date like YYYY-MM-DD"),
+            "initial_date": matching(is_date, "must be a date like YYYY-MM-DD"),
             "placeholder": _PLACEHOLDER,
             "focus_on_load": _focus_on_load,
         }
@@ -274,7 +205,7 @@ ELEMENTS: dict[str, Check] = {
         {"initial_date_time": integer(1_000_000_000, 9_999_999_999), "focus_on_load": _focus_on_load}
     ),
     "static_select": _menu(
-        {**_STATIC, "initial_option": SELECT_OPTION}, (_OPTIONS_OR_GROUPS, _initial_option_is_offered)
+        {**_STATIC, "initial_option": SELECT_OPTION}, (_OPTIONS_OR_GROUPS, initial_option_is_offered)
     ),
     "external_select": _menu({"initial_option": SELECT_OPTION, "min_query_length": integer(0)}),
     "users_select": _menu({"initial_user": text()}),
@@ -284,7 +215,7 @@ ELEMENTS: dict[str, Check] = {
     "channels_select": _menu({"initial_channel": text(), "response_url_enabled": _response_url_enabled}),
     "multi_static_select": _multi_menu(
         {**_STATIC, "initial_options": array(SELECT_OPTION)},
-        (_OPTIONS_OR_GROUPS, _initial_options_are_offered),
+        (_OPTIONS_OR_GROUPS, initial_options_are_offered),
     ),
     "multi_external_select": _multi_menu({"initial_options": array(SELECT_OPTION), "min_query_length": integer(0)}),
     "multi_users_select": _multi_menu({"initial_users": _IDS}),
@@ -298,19 +229,19 @@ ELEMENTS: dict[str, Check] = {
             "min_length": integer(0, 3000),
             "max_length": integer(1, 3000),
         },
-        rules=(_lengths_in_order,),
+        rules=(lengths_in_order,),
     ),
     "rich_text_input": _input(
         {"initial_value": NESTED_RICH_TEXT, "min_lines": integer(1, 100), "max_lines": integer(1, 100)},
         ("action_id",),
-        (_lines_in_order,),
+        (lines_in_order,),
     ),
     "email_text_input": _input({"initial_value": matching(lambda it: bool(_EMAIL.fullmatch(it)), "invalid email")}),
     "url_text_input": _input({"initial_value": url()}),
     "number_input": _input(
-        {"is_decimal_allowed": boolean, "initial_value": _NUMBER, "min_value": _NUMBER, "max_value": _NUMBER},
+        {"is_decimal_allowed": boolean, "initial_value": NUMBER, "min_value": NUMBER, "max_value": NUMBER},
         ("is_decimal_allowed",),
-        (_numbers_in_order,),
+        (numbers_in_order,),
     ),
     "file_input": _element({"filetypes": array(text()), "max_files": integer(1, 10)}, confirm=False),
     "workflow_button": _element(
