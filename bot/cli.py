@@ -187,7 +187,8 @@ def migrate_() -> int:
 
 def doctor() -> int:
     """Looks at settings, database, Slack tokens, scopes and channels, and says how to mend what is wrong."""
-    from bot.doctor import Finding, examine, mistaken
+    from bot.doctor import examine, mistaken
+    from bot.doctor.finding import Finding
 
     def told(finding: Finding, secrets: Sequence[str] = ()) -> None:
         typer.echo(log.redact(finding.line(), secrets))

@@ -7,7 +7,8 @@ import signal
 import httpx
 import pytest
 
-from bot.doctor import Finding, examine
+from bot.doctor import examine
+from bot.doctor.finding import Finding
 from bot.settings import Settings
 from sandbox import Sandbox
 from tests.slack.serving import PATIENCE_S, Serve

@@ -1,0 +1,187 @@
+"""`doctor`: looks at everything the bot depends on, a line each, and says how to mend what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, timedelta
+
+from bot.database import open_database
+from bot.delivery.api_calls import UNREACHABLE_ERRORS
+from bot.delivery.destination_checks import NO_SUCH_PERSON
+from bot.delivery.rendering import SHARED
+from bot.doctor.finding import Finding, reason_in
+from bot.doctor.slack import look_at_slack
+from bot.intake.connections import shortage_of_files
+from bot.intake.tokens import SecretBox, SecretUnreadable
+from bot.settings import Mode, Settings
+from storage import preflight
+from storage.engine import Store
+from storage.errors import DatabaseAway, DatabaseUnfit, EmbeddedPostgresError, ReadOnlyServer
+from storage.migrate import revisions
+from storage.queries import delivery_failures, pacing, posts
+from storage.queries import doctor as queries
+
+# What concerns one conversation, whose mend is known. Any other reason may be anything that Slack thinks of.
+_OF_CONVERSATIONS = UNREACHABLE_ERRORS | {SHARED, NO_SUCH_PERSON}
+_REFUSED_MEND = (
+    "Slack's reference of chat.postMessage says what that means: mostly a scope is missing, or an administrator has"
+    " restricted who may post. Each message is tried again for an hour."
+)
+_GIVEN_UP_MEND = "See the log for when. Once Slack takes messages again, nothing is to be done; those are lost."
+_GIVEN_UP_SHOWN_FOR = timedelta(days=1)
+
+
+def mistaken(sentence: str) -> Finding:
+    """What is wrong with a setting; without it nothing else can be looked at."""
+    return Finding("settings", sentence.rstrip("."), "Mend it in the environment or in .env, and run doctor again.")
+
+
+def examine(settings: Settings, report: Callable[[Finding], None]) -> bool:
+    """Looks at everything, reporting as it goes; whether all of it is as it should be."""
+    sound = True
+    for finding in _everything(settings):
+        sound = sound and finding.mend is None
+        report(finding)
+    return sound
+
+
+def _everything(settings: Settings) -> Iterator[Finding]:
+    yield _settings(settings)
+    if shortage := shortage_of_files():
+        yield Finding("open files", *shortage)
+    try:
+        with open_database(settings) as url:
+            if settings.database_url is not None:
+                preflight.check(url)
+            store = Store.open(url)
+            try:
+                yield _database(store)
+                schema = _schema(store)
+                yield schema
+                if schema.mend is None:
+                    yield _intake(settings, store)
+                    yield from _refusals(store)
+                    yield from _delivery(store)
+                yield from look_at_slack(settings, store if schema.mend is None else None, store.clock)
+                return
+            finally:
+                store.close()
+    except DatabaseUnfit as error:
+        yield Finding("database", str(error), "Then run doctor again.")
+    except (DatabaseAway, EmbeddedPostgresError) as error:
+        where = "DATABASE_URL" if settings.database_url else "TOCSIN_DATA_DIR"
+        mend = f"Check {where}, that the server runs, and that this machine may reach it."
+        yield Finding("database", f"cannot be used: {reason_in(error)}", mend)
+    yield from look_at_slack(settings, None, None)
+
+
+def _settings(settings: Settings) -> Finding:
+    if settings.mode is Mode.NONE:
+        return Finding(
+            "settings",
+            f"not set: {' and '.join(settings.missing)}",
+            "Create the Slack app from `python run_bot.py manifest`, and put its tokens into the environment or .env.",
+        )
+    return Finding("settings", "Socket Mode" if settings.mode is Mode.SOCKET else "HTTP mode")
+
+
+def _database(store: Store) -> Finding:
+    with store.read() as connection:
+        server = queries.server(connection)
+    try:
+        store.ensure_writable()
+    except ReadOnlyServer:
+        return Finding(
+            "database",
+            f"{server}, which is read-only: a standby, or default_transaction_read_only is on there",
+            "Have DATABASE_URL name the primary.",
+        )
+    return Finding("database", server)
+
+
+def _schema(store: Store) -> Finding:
+    found, wanted, known = revisions(store)
+    if found == wanted:
+        return Finding("schema", f"at {found}")
+    if found is not None and not known:
+        return Finding("schema", f"at {found}, which a later version made; this one works on it")
+    behind = f"at {found}, and {wanted} is needed" if found else "the database is empty"
+    return Finding("schema", behind, "Run `python run_bot.py migrate`; `serve` does it too when it starts.")
+
+
+def _intake(settings: Settings, store: Store) -> Finding:
+    with store.read() as connection:
+        tokens = queries.intake_tokens(connection)
+        sealed = queries.sealed_secrets(connection)
+    if sealed and settings.secret_key is None:
+        return Finding(
+            "intake",
+            f"{_tokens(len(sealed))} of Sentry cannot be used: TOCSIN_SECRET_KEY is not set",
+            "Set it to the key with which they were created.",
+        )
+    if sealed and settings.secret_key is not None:
+        unreadable = _unreadable(SecretBox(settings.secret_key.get_secret_value()), sealed)
+        if unreadable:
+            ids = ", ".join(map(str, unreadable))
+            return Finding(
+                "intake",
+                f"{_tokens(len(unreadable))} of Sentry cannot be used: made with another TOCSIN_SECRET_KEY (ID {ids})",
+                "Set TOCSIN_SECRET_KEY to that key again, or revoke them and create new ones.",
+            )
+    if not tokens:
+        return Finding("intake", "no alerting system can post yet; `python run_bot.py token create` makes a token")
+    return Finding("intake", "tokens for " + ", ".join(f"{source} ({n})" for source, n in sorted(tokens.items())))
+
+
+def _refusals(store: Store) -> Iterator[Finding]:
+    with store.read() as connection:
+        refused = queries.refused_tokens(connection)
+    for token in refused:
+        when = token.when.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+        yield Finding(
+            "intake",
+            f"the last delivery with token {token.id} ({token.source}) was refused at {when}: {token.why}",
+            "Mend what that system sends; docs/alerts.md says what is needed. The next good delivery clears this.",
+        )
+
+
+def _tokens(number: int) -> str:
+    return "1 token" if number == 1 else f"{number} tokens"
+
+
+def _unreadable(box: SecretBox, sealed: Mapping[int, str]) -> list[int]:
+    found = []
+    for token_id, secret in sealed.items():
+        try:
+            box.open(secret)
+        except SecretUnreadable:
+            found.append(token_id)
+    return found
+
+
+def _delivery(store: Store) -> Iterator[Finding]:
+    """What cannot be sent, as far as it is known without asking Slack; its channels are asked about below."""
+    with store.read() as connection:
+        paused = pacing.paused_workspaces(connection, store.clock.now())
+        troubles = [trouble for trouble in delivery_failures.troubles(connection) if trouble.reason is not None]
+        waiting = posts.waiting_count(connection)
+        given_up = posts.given_up_since(connection, store.clock.now() - _GIVEN_UP_SHOWN_FOR)
+    for workspace_id, (reason, _) in paused.items():
+        mend = "Nothing is lost: what waits is sent once SLACK_BOT_TOKEN is good again."
+        yield Finding("delivery", f"paused for {workspace_id}, Slack says {reason}; {waiting} messages wait", mend)
+    for trouble in troubles:
+        if trouble.channel_id is not None:
+            whom = f"channel #{trouble.channel_name}" if trouble.channel_name else f"channel {trouble.channel_id}"
+            mend = "What to do about that channel stands below; it is tried again with the next change."
+        else:
+            whom = trouble.member or "somebody who is no member"
+            mend = "Look at that person's account in Slack, or take them out of the organization file."
+        if trouble.reason not in _OF_CONVERSATIONS:
+            mend = _REFUSED_MEND
+        yield Finding("delivery", f"messages to {whom} cannot arrive ({trouble.reason})", mend)
+    for reason, count in given_up.items():
+        if reason not in _OF_CONVERSATIONS:
+            messages = "1 message was" if count == 1 else f"{count} messages were"
+            yield Finding("delivery", f"{messages} given up since yesterday ({reason})", _GIVEN_UP_MEND)
+    if not paused and not troubles and not given_up:
+        yield Finding("delivery", f"{waiting} messages wait to be sent" if waiting else "nothing waits to be sent")
