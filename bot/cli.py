@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except DatabaseUnfit as error:
         return _fail(EXIT_USAGE, f"DATABASE_URL: {error}")
     except DatabaseAway as error:
-        return _fail(EXIT_OUTSIDE, _database_sentence(error.__cause__))
+        return _fail(EXIT_OUTSIDE, _database_sentence(error.__cause__ or error))
     except exc.OperationalError as error:
         return _fail(EXIT_OUTSIDE, _database_sentence(error))
     except EmbeddedPostgresError as error:

@@ -85,8 +85,8 @@ def _transactions_share(connection: Connection, engine: Engine) -> bool:
             for _ in range(_ROUNDS):
                 first.add(_process(connection))
                 second.add(_process(other))
-    except exc.OperationalError as error:
-        raise DatabaseAway("the pooler has no second connection for the bot") from error
+    except exc.OperationalError:
+        raise DatabaseAway("the pooler has no second connection for the bot") from None
     return len(first) > 1 or len(second) > 1 or bool(first & second)
 
 

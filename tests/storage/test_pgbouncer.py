@@ -11,7 +11,7 @@ from sqlalchemy import URL, make_url, text
 
 from bot.cli import main
 from storage import preflight
-from storage.engine import Store
+from storage.engine import Store, create_pool
 from storage.errors import DatabaseUnfit
 from storage.migrate import HEAD, migrate
 from tests.cli.test_settings import VARIABLES
@@ -101,12 +101,32 @@ def test_transaction_mode_leaves_no_setting_behind_on_sessions_of_others(pooled:
     url = pooled("transaction", default_pool_size="1")
     with pytest.raises(DatabaseUnfit):
         preflight.check(url)
-    from storage.engine import create_pool
 
     engine = create_pool(url, size=1, with_settings=False)
     with engine.connect() as connection:
         assert connection.scalar(text("SHOW statement_timeout")) == "0"
     engine.dispose()
+
+
+def test_a_pooler_without_a_second_connection_is_told_and_not_waited_for(
+    pooled: Pooled,
+    command: Callable[[URL, str], int],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would answer after two minutes (query_wait_timeout)."""
+    monkeypatch.setattr(preflight, "_PATIENCE_S", 0.5)
+    url = pooled("session", default_pool_size="1")
+    assert command(url, "migrate") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("the database cannot be used: the pooler has no second connection for the bot")
+
+
+def test_a_pooler_that_drops_settings_is_told(pooled: Pooled, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = pooled("session")
+    monkeypatch.setattr(preflight, "STATEMENT_TIMEOUT_MS", 1234)  # asked for, as it were, and 2000 found in force
+    with pytest.raises(DatabaseUnfit, match=r"drops settings \(statement_timeout\)"):
+        preflight.check(url)
 
 
 def test_without_a_pooler_nothing_is_said(database_url: str) -> None:
