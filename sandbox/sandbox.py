@@ -2,24 +2,22 @@
 what the app does.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sandbox import events, keeping
 from sandbox.clock import Clock
 from sandbox.control import control_application
-from sandbox.driver.person import Person
 from sandbox.driver.surface import WAIT_SECONDS, SeenMessage, wait_until
-from sandbox.errors import Problems, SandboxError
+from sandbox.errors import Problems
 from sandbox.faults import Faults, Limits
+from sandbox.furnishing import Furnishing
 from sandbox.http_mode import HttpMode, RequestUrls
 from sandbox.line import Delivery, Exchange
-from sandbox.manifest import install
 from sandbox.platform import Platform
-from sandbox.records import Channel, Json, User, UserGroup
+from sandbox.records import Channel, Json
 from sandbox.server import ServerThread, application
 
 
@@ -47,7 +45,7 @@ class HeldEvents:
             self._platform.line.launch(delivery)
 
 
-class Sandbox:
+class Sandbox(Furnishing):
     """A Slack workspace on loopback. A context manager; `start` and `stop` do the same by hand."""
 
     def __init__(
@@ -73,7 +71,7 @@ class Sandbox:
         `clock_behind` (seconds) lets the workspace's clock begin in the past, for a history made with `say` and
         `clock.advance` before anything starts. `enterprise_id` makes the workspace one of an Enterprise organization.
         """
-        self.platform = Platform(
+        platform = Platform(
             team_id=team_id,
             team_name=team_name,
             domain=domain,
@@ -81,6 +79,7 @@ class Sandbox:
             clock_behind=clock_behind,
             enterprise_id=enterprise_id,
         )
+        super().__init__(platform)
         app = self.platform.app
         if scopes is not None:
             app.scopes = frozenset(scopes)
@@ -100,8 +99,6 @@ class Sandbox:
             self._certificate.context() if self._certificate else None,
         )
         self._http: HttpMode | None = None
-        self._people: dict[str, Person] = {}
-        self._open_channels: list[Channel] = []
 
     # -- running
 
@@ -181,260 +178,6 @@ class Sandbox:
     @property
     def bot_mention(self) -> str:
         return f"<@{self.bot_user_id}>"
-
-    # -- furnishing: what was there before the app came, unless `announced` to it as new
-
-    def channel(
-        self,
-        channel_id: str,
-        name: str,
-        *,
-        private: bool = False,
-        shared_with: str | None = None,
-        hosted_by: str | None = None,
-        org_shared: bool = False,
-        bot_in: bool = True,
-        members: Iterable[Person] | None = None,
-        announced: bool = False,
-    ) -> Channel:
-        """A channel; `shared_with`: another company's team id; `org_shared`: with other workspaces of the same
-        Enterprise organization; `hosted_by`: the team id of the workspace that it belongs to, where that is another.
-
-        Without `members` everyone is in it, also who comes later.
-        """
-        workspace = self.platform.workspace
-        companies = (self.team_id, shared_with)
-        everyone = [u.id for u in workspace.users.values() if not u.is_bot and u.team_id in companies]
-        ids = everyone if members is None else [person.id for person in members]
-        channel = Channel(
-            id=channel_id,
-            name=name,
-            private=private,
-            shared_with=shared_with,
-            hosted_by=hosted_by,
-            org_shared=org_shared,
-            created=int(self.clock.now()),
-            creator=ids[0] if ids else self.bot_user_id,
-            members=[*ids, *([self.bot_user_id] if bot_in else [])],
-        )
-        with workspace.changing():
-            workspace.channels[channel_id] = channel
-            if announced and not private:
-                created = events.channel_created(channel, self.team_id, workspace.next_ts())
-                workspace.announce(created)
-        if members is None:
-            self._open_channels.append(channel)
-        return channel
-
-    def person(
-        self,
-        user_id: str,
-        name: str,
-        email: str | None = None,
-        *,
-        handle: str | None = None,
-        tz: str = "UTC",
-        email_confirmed: bool = True,
-        restricted: bool = False,
-        ultra_restricted: bool = False,
-        is_bot: bool = False,
-        deleted: bool = False,
-        home_team: str | None = None,
-        announced: bool = False,
-    ) -> Person:
-        """A person; `home_team`: another company's team id.
-
-        `handle` (typed after an @) is their first name in small letters.
-        """
-        workspace = self.platform.workspace
-        taken = {user.name for user in workspace.users.values()}
-        handle = handle or name.split()[0].lower()
-        if handle in taken:
-            handle = name.lower().replace(" ", ".")
-        user = User(
-            id=user_id,
-            name=handle,
-            real_name=name,
-            team_id=home_team or self.team_id,
-            email=email,
-            email_confirmed=email_confirmed,
-            tz=tz,
-            restricted=restricted,
-            ultra_restricted=ultra_restricted,
-            is_bot=is_bot,
-            deleted=deleted,
-        )
-        workspace.add_user(user)
-        with workspace.changing():
-            for channel in self._open_channels:
-                if home_team is None or channel.shared_with == home_team:
-                    channel.members.append(user.id)
-            if announced and user.team_id == self.team_id:
-                ts = workspace.next_ts()
-                workspace.announce(events.team_joined(self._rendered(user), user.updated, ts))
-        person = self._people[user_id] = Person(self.platform, user)
-        return person
-
-    def usergroup(
-        self, group_id: str, handle: str, name: str, users: Iterable[Person] = (), *, announced: bool = False
-    ) -> UserGroup:
-        """A user group, mentioned as @handle."""
-        now = int(self.clock.now())
-        group = UserGroup(group_id, handle, name, [person.id for person in users], created=now, updated=now)
-        with self.platform.workspace.changing():
-            self.platform.workspace.usergroups[group_id] = group
-            if announced:
-                self._announce_group("subteam_created", group)
-        return group
-
-    def who(self, user_id: str) -> Person:
-        """A person by id; raises SandboxError."""
-        try:
-            return self._people[user_id]
-        except KeyError:
-            raise SandboxError(f"there is nobody with the id {user_id}") from None
-
-    def install(self, manifest: Mapping[str, object]) -> None:
-        """Give the app what its manifest says: scopes, subscriptions, commands, shortcuts; raises SandboxError."""
-        self.platform.menu = install(self.platform.app, manifest)
-        bot = self.platform.workspace.users[self.bot_user_id]
-        bot.real_name = self.platform.app.name
-        bot.name = bot.real_name.lower().replace(" ", "_")
-
-    def written(self) -> Json:
-        """Everything that was said so far, as a value for JSON: for `take_up` in a later process."""
-        return keeping.written(self.platform)
-
-    def take_up(self, kept: Mapping[str, object]) -> bool:
-        """Go on where `written` was made, in a workspace furnished alike; False: it is from another version."""
-        return keeping.take_up(self.platform, kept)
-
-    def everything_is_read(self) -> None:
-        """Take what stands in the workspace so far for read, by everybody."""
-        with self.platform.workspace.changing():
-            self.platform.unread.everything_is_read()
-
-    def unread(self, person: Person, channel_id: str) -> int:
-        """How many messages of others a person has not read in a conversation; 0 where there is none."""
-        workspace = self.platform.workspace
-        with workspace.lock:
-            channel = workspace.channels.get(channel_id)
-            return int(self.platform.unread.of(person.user, channel)["unread"]) if channel else 0
-
-    def guide(self, steps: Sequence[Json]) -> None:
-        """The path that the page leads people along: steps with `title`, `text` (mrkdwn) and `done`, and where they
-        are taken: `as` (a person's id) and `place` (a channel's id, or home).
-        """
-        self.platform.guide = list(steps)
-
-    # -- what changes without anybody typing
-
-    def archive(self, channel: Channel, by: Person | None = None) -> None:
-        """Archive a channel."""
-        self._set_archived(channel, True, by)
-
-    def unarchive(self, channel: Channel, by: Person | None = None) -> None:
-        """Bring an archived channel back."""
-        self._set_archived(channel, False, by)
-
-    def _set_archived(self, channel: Channel, archived: bool, by: Person | None) -> None:
-        workspace = self.platform.workspace
-        with workspace.changing():
-            channel.archived = archived
-            workspace.looks_new(channel)
-            kind = f"{channel.type}_{'archive' if archived else 'unarchive'}"
-            who = by.id if by else channel.creator
-            workspace.announce(events.channel_named(kind, channel, who, workspace.next_ts()), channel)
-
-    def share(self, channel: Channel, team_id: str) -> None:
-        """Have another company join a channel."""
-        workspace = self.platform.workspace
-        with workspace.changing():
-            channel.shared_with = team_id
-            workspace.looks_new(channel)
-            workspace.announce(events.channel_shared(channel, team_id, workspace.next_ts()), channel)
-
-    def unshare(self, channel: Channel) -> None:
-        """Have the other company leave a channel."""
-        workspace = self.platform.workspace
-        with workspace.changing():
-            team_id, channel.shared_with = channel.shared_with or "", None
-            workspace.looks_new(channel)
-            workspace.announce(events.channel_unshared(channel, team_id, workspace.next_ts()), channel)
-
-    def rename(self, channel: Channel, name: str) -> None:
-        """Give a channel another name."""
-        workspace = self.platform.workspace
-        with workspace.changing():
-            channel.name = name
-            workspace.looks_new(channel)
-            workspace.announce(events.channel_renamed(channel, workspace.next_ts()), channel)
-
-    def invite_bot(self, channel: Channel, by: Person | None = None) -> None:
-        """Put the app into a channel."""
-        bot = self.platform.workspace.users[self.bot_user_id]
-        self.platform.workspace.join(channel, bot, by.id if by else None)
-
-    def remove_bot(self, channel: Channel) -> None:
-        """Take the app out of a channel."""
-        self.platform.workspace.leave(channel, self.platform.workspace.users[self.bot_user_id])
-
-    def change(self, person: Person, **fields: object) -> None:
-        """Change a person's record (`email`, `tz`, `deleted`, `restricted`, `email_confirmed`, …)."""
-        workspace = self.platform.workspace
-        with workspace.changing():
-            for name, value in fields.items():
-                if not hasattr(person.user, name):
-                    raise SandboxError(f"people have no {name!r}")
-                setattr(person.user, name, value)
-            person.user.updated = int(self.clock.now())
-            workspace.looks_new(person.user)
-            rendered = self._rendered(person.user)
-            workspace.announce(events.user_changed(rendered, person.user.updated, workspace.next_ts()))
-
-    def _rendered(self, user: User) -> Json:
-        with_email = "users:read.email" in self.platform.app.scopes
-        return user.render(
-            with_email=with_email,
-            home=self.team_id,
-            now=self.clock.utc(),
-            with_locale=True,
-            enterprise=self.platform.workspace.enterprise,
-        )
-
-    def set_members(self, group: UserGroup, people: Iterable[Person]) -> None:
-        """Say who is in a user group."""
-        workspace = self.platform.workspace
-        with workspace.changing():
-            old, new, before = group.users, [person.id for person in people], group.updated
-            group.users, group.updated = new, int(self.clock.now())
-            added, removed = [u for u in new if u not in old], [u for u in old if u not in new]
-            ts = workspace.next_ts()
-            workspace.announce(events.subteam_members_changed(group, self.team_id, added, removed, before, ts))
-            self._announce_group("subteam_updated", group)
-
-    def disable(self, group: UserGroup) -> None:
-        """Disable a user group."""
-        with self.platform.workspace.changing():
-            group.enabled, group.updated = False, int(self.clock.now())
-            self._announce_group("subteam_updated", group)
-
-    def _announce_group(self, kind: str, group: UserGroup) -> None:
-        workspace = self.platform.workspace
-        rendered = group.render(self.team_id, with_users=True, creator=self.bot_user_id)
-        workspace.announce(events.subteam(kind, rendered, workspace.next_ts()))
-
-    def unfurl(self, message: SeenMessage, title: str, url: str) -> None:
-        """Show a link's preview below a message: an edit by nobody."""
-        preview = {
-            "id": 1,
-            "from_url": url,
-            "original_url": url,
-            "title": title,
-            "fallback": title,
-            "title_link": url,
-        }
-        self.platform.workspace.edit(message.record, {"attachments": [preview]})
 
     # -- events out of order, and again
 
