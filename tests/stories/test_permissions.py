@@ -257,6 +257,39 @@ def test_what_one_person_may_press_shows_and_changes_nothing_for_who_may_not(wor
             assert SECRET not in message.text and "filler" not in message.text
 
 
+def test_every_door_is_closed_to_whoever_lost_access(world: World) -> None:
+    world.declare("Pay", by=world.dan, options="project:checkout")
+    world.declare(SECRET, by=world.dan, options="project:catalogue")
+    payloads = everything_pressed(world)
+    world.rest()
+    card = next(one for one in world.slack.messages(world.cast.catalogue) if f"#2 {SECRET}" in one.text)
+    world.apply(ORGANIZATION.replace("name: Dan Wu, role: manager", "name: Dan Wu, role: member"))
+    before, told = state(world), len(world.slack.traffic)
+    for payload in payloads:
+        done = world.dan.replay(fresh(payload))
+        assert SECRET not in str(done.answer) and "filler" not in str(done.answer)
+    asked = ["list all", "view 2", "2", "ack 2", "resolve 2 over", "reopen 2", "severity 2 open", "comment 2 still"]
+    for words in (*asked, "activity 2", "subscribe 2", "unsubscribe 2", "list all project:catalogue"):
+        assert SECRET not in world.ask(world.dan, words, channel=world.cast.random).text, words
+    world.dan.reply(card, "let me in")
+    world.dan.react(card, "eyes")
+    world.dan.react(card, "white_check_mark")
+    world.dan.message_shortcut(card, "add_to_incident")
+    form = world.dan.wait_for_form("Add to incident")
+    assert form.offered("Incident", SECRET[:4]) == []
+    world.settle()
+    world.rest()
+    # The URL that comes with a forged press has no message behind it to replace.
+    world.slack.problems.take("no_original")
+    assert state(world) == before
+    shown_to_dan = [
+        one
+        for one in world.slack.traffic[told:]
+        if one.kind in ("response_url", "web_api") and not one.name.startswith("views.")
+    ]
+    assert not [one for one in shown_to_dan if SECRET in str(one.sent) or "filler" in str(one.sent)]
+
+
 def fresh(payload: Json) -> Json:
     """The payload as if its form were another one: a form counts once, and this is not what is tried here."""
     forged = copy.deepcopy(payload)
