@@ -139,6 +139,9 @@ class Rig:
     def apply(self, organization: str) -> None:
         """Makes the database match an organization file, and removes what it does not name."""
         apply_file(self.store, self.folder, organization, prune=True)
+        with self.store.write() as tx:
+            # A form that does not say for which organization it was drawn is not refused for that alone.
+            tx.execute(text("UPDATE workspace SET date_added = NULL"))
 
     def direct(self, who: Somebody) -> str:
         """The direct message between somebody and the bot."""

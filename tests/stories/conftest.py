@@ -111,6 +111,11 @@ class World:
         """Makes the database match an organization file."""
         apply_file(self.store, self.folder, organization, prune=prune)
 
+    def joined_long_ago(self) -> None:
+        """The workspace has been the organization's since before that was kept, as the migration leaves it."""
+        with self.store.write() as tx:
+            tx.exec_driver_sql("UPDATE workspace SET date_added = NULL")
+
     def declare(self, title: str, *, by: Person | None = None, options: str = "project:checkout") -> int:
         """An incident, declared by Ada unless somebody else is named; gives its number."""
         answer = self.ask(by or self.ada, f"declare {options} {title}")

@@ -81,6 +81,7 @@ def test_forged_button_values_are_answered_and_harmless(world: World) -> None:
 
 @pytest.mark.parametrize("callback", ["resolve", "comment", "comment_edit"])
 def test_forged_forms_are_answered_and_harmless(world: World, callback: str) -> None:
+    world.joined_long_ago()  # what does not say for which organization it was drawn is not refused for that alone
     world.declare("Pay", by=world.dan, options="project:checkout")
     world.declare(SECRET, by=world.dan, options="project:catalogue")
     world.ben.press(world.view(world.ben, 1), "Comment")
@@ -220,6 +221,7 @@ def test_a_form_that_names_another_hosts_response_url_posts_nothing_there(world:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     host = f"127.0.0.1:{server.server_port}"
     try:
+        world.joined_long_ago()
         world.declare("Pay", by=world.dan, options="project:checkout")
         world.ben.press(world.view(world.ben, 1), "Comment")
         world.ben.wait_for_form("Comment #1").fill("Comment", "hello").submit()

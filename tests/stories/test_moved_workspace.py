@@ -100,8 +100,7 @@ def test_what_was_drawn_for_one_organization_does_nothing_in_another(
 
 
 def test_the_values_of_the_version_before_work_where_the_workspace_has_not_moved(world: World) -> None:
-    with world.store.write() as tx:
-        tx.exec_driver_sql("UPDATE workspace SET date_added = NULL")  # as the migration leaves those that were there
+    world.joined_long_ago()
     world.declare("Payments fail")
     shown = world.view(world.ben, 1)
     world.ben.press(shown, "Acknowledge")

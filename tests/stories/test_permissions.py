@@ -299,6 +299,7 @@ def fresh(payload: Json) -> Json:
 
 
 def test_a_member_who_may_see_it_still_cannot_change_the_comments_of_others(world: World) -> None:
+    world.joined_long_ago()  # forged forms say nothing of whose they are, and are not refused for that alone
     world.declare("Pay", by=world.dan, options="project:checkout")
     world.ask(world.dan, "comment 1 by Dan")
     log = world.shown(world.ask(world.dan, "activity 1", channel=world.cast.random))
