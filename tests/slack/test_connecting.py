@@ -24,7 +24,9 @@ def test_it_starts_whatever_becomes_of_the_first_attempts(slack: Sandbox, cast: 
     slack.faults.refuse(method, "internal_error")
     slack.faults.cut(method)
     bot = serve()
-    reasons = [str(line["reason"]) for line in bot.said(RECONNECTING)]
+    lines = bot.said(RECONNECTING)
+    reasons = [str(line["reason"]) for line in lines]
+    assert float(str(lines[0]["next_try_s"])) >= 1  # what Retry-After said, and a little more
     assert reasons[0] == "ratelimited" and reasons[2] == "internal_error"
     assert len(reasons) == 4, reasons
     assert "No open incidents" in cast.ada.command("/incident", "list", channel=cast.checkout).text
