@@ -3,6 +3,7 @@ response URLs.
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import socket
@@ -135,9 +136,11 @@ class _CutOff:
     """A protocol whose requests and sockets know their transport, so that a connection can be cut."""
 
     app: Any
+    raw_socket: Any
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)  # type: ignore[misc]
+        self.raw_socket = transport.get_extra_info("socket")
         inner = self.app
 
         async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -224,8 +227,10 @@ class _Server(uvicorn.Server):
             connection.shutdown()
         await asyncio.sleep(GOODBYE_SECONDS)
         for connection in list(self.server_state.connections):  # whose answers take long
-            connection.transport.abort()
-        await asyncio.sleep(0)
+            assert isinstance(connection, _CutOff)
+            with contextlib.suppress(OSError):  # a transport that waits for the end of TLS cannot be aborted
+                connection.raw_socket.shutdown(socket.SHUT_RDWR)
+        await asyncio.sleep(GOODBYE_SECONDS)
 
 
 class ServerThread:
