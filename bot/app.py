@@ -36,6 +36,7 @@ from bot.settings import Settings, SettingsError
 from bot.slack.background import Background
 from bot.slack.backoff import Backoff, reason_of
 from bot.slack.clients import Clients
+from bot.slack.deadline import DEADLINE_S
 from bot.slack.http import HttpLine
 from bot.slack.line import Line
 from bot.slack.socket import SocketLine
@@ -71,7 +72,9 @@ class Bot:
         signing_secret: str | None = None,
         pace: Pace | None = None,
         metrics: Metrics | None = None,
+        deadline_s: float = DEADLINE_S,
     ) -> None:
+        """`deadline_s` is how long a request may take until the person is told that it takes longer."""
         self.store = store
         metrics = metrics or Metrics(CollectorRegistry())
         self.background = Background(api_url)
@@ -84,8 +87,11 @@ class Bot:
             command=command,
             metrics=metrics,
         )
-        self.socket = SocketLine(self.line, app_token=app_token, api_url=api_url) if app_token else None
-        self.http = HttpLine(self.line, signing_secret, store.clock.now) if signing_secret and not app_token else None
+        self.socket = self.http = None
+        if app_token:
+            self.socket = SocketLine(self.line, app_token=app_token, api_url=api_url, deadline_s=deadline_s)
+        elif signing_secret:
+            self.http = HttpLine(self.line, signing_secret, store.clock.now, deadline_s)
         sending = own_store(store)  # closed by delivery, the last to stop
         identity = Identity(sending, clients, self.background)
         self.digests = Digests(sending, clients, identity, command=command)

@@ -50,7 +50,7 @@ class Pending:
 class Watch:
     """One thread that looks after every request under way."""
 
-    def __init__(self, seconds: float = DEADLINE_S) -> None:
+    def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._heap: list[tuple[float, int, Pending, Callable[[Pending], None]]] = []
         self._order = itertools.count()
@@ -64,8 +64,8 @@ class Watch:
         with self._changed:
             entry = (time.monotonic() + self._seconds, next(self._order), pending, late)
             heapq.heappush(self._heap, entry)
-            # Every request gets the same time, so a new one is never the next that is due, unless it is alone.
-            if len(self._heap) == 1:
+            # Every request gets the same time, so that a new one is hardly ever the next that is due.
+            if self._heap[0] is entry:
                 self._changed.notify()
         return pending
 

@@ -23,7 +23,7 @@ from slack_sdk.signature import Clock, SignatureVerifier
 from starlette.requests import ClientDisconnect
 
 from bot.bodies import NoRoom, Room, TooLarge
-from bot.slack.deadline import DEADLINE_S, Pending
+from bot.slack.deadline import Pending
 from bot.slack.events import EventsUnderWay, TooManyEvents, is_event
 from bot.slack.line import Line, payload_of
 from bot.slack.manifest import PATH
@@ -58,8 +58,9 @@ class _Seconds(Clock):
 class HttpLine:
     """Takes requests over HTTP, and answers each of them within Slack's three seconds."""
 
-    def __init__(self, line: Line, signing_secret: str, now: Callable[[], datetime]) -> None:
+    def __init__(self, line: Line, signing_secret: str, now: Callable[[], datetime], deadline_s: float) -> None:
         self._line = line
+        self._deadline_s = deadline_s
         self._verifier = SignatureVerifier(signing_secret, _Seconds(now))
         self._events: EventsUnderWay[BoltResponse] = EventsUnderWay()
         self._room = Room(ROOM, ROOM)
@@ -115,7 +116,7 @@ class HttpLine:
         pending = Pending()
         work = asyncio.wrap_future(self._workers.submit(self._answer, text, payload, headers, pending))
         try:
-            return await asyncio.wait_for(asyncio.shield(work), DEADLINE_S)
+            return await asyncio.wait_for(asyncio.shield(work), self._deadline_s)
         except TimeoutError:
             if not pending.claim():
                 return await work
@@ -129,7 +130,7 @@ class HttpLine:
         except TooManyEvents:
             return _refused(503, "busy")
         try:
-            return _response(await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(outcome)), DEADLINE_S))
+            return _response(await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(outcome)), self._deadline_s))
         except TimeoutError:
             self._line.too_late(payload, begun=outcome.running())
             return _refused(503, "not_done_yet")

@@ -30,9 +30,9 @@ LARGEST_ACKNOWLEDGEMENT_BYTES = 60_000
 class SocketLine:
     """Takes envelopes from a web socket, and acknowledges each of them exactly once."""
 
-    def __init__(self, line: Line, *, app_token: str, api_url: str) -> None:
+    def __init__(self, line: Line, *, app_token: str, api_url: str, deadline_s: float) -> None:
         self._line = line
-        self._watch = Watch()
+        self._watch = Watch(deadline_s)
         self._events: EventsUnderWay[BoltResponse] = EventsUnderWay()
         self._workers = Workers(CONCURRENCY, "slack-socket-worker")
         self.connections = Connections(web_client(api_url), app_token, self._on_message)

@@ -38,7 +38,7 @@ class Serving:
         self._said = threading.Condition()
         line = {"SLACK_SIGNING_SECRET": slack.signing_secret} if over_http else {"SLACK_APP_TOKEN": slack.app_token}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "bot.cli", "serve"],
+            [sys.executable, "-m", "tests.slack.patient_serve"],
             cwd=folder,
             env={
                 "PATH": os.environ.get("PATH", os.defpath),

@@ -15,11 +15,15 @@ from storage.engine import Store
 from storage.models import Digest, DigestFire, Incident, Organization
 from storage.queries.tokens import insert_token
 from storage.values import Status
-from tests.faketime import wrong_clock
 from tests.slack.serving import PATIENCE_S, Serve
 from tests.stories.conftest import Cast
 
 FIVE_MINUTES_S = 300
+
+
+def wrong_clock(ahead_s: int) -> dict[str, str]:
+    """The environment of a replica whose machine's clock is so far ahead."""
+    return {"CLOCK_AHEAD_S": str(ahead_s)}
 
 
 def token(store: Store) -> str:

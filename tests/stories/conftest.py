@@ -59,6 +59,9 @@ members:
 """
 
 
+# However busy the machine is: what a test is not about should not decide it. Nobody waits so long in vain.
+PATIENCE_S = 60.0
+
 # The workspace sets no limit of pace, and nobody wants to wait for one.
 BRISK = Pace(
     post_s=0.02,
@@ -142,7 +145,7 @@ class World:
         everybody = threading.Barrier(background.WORKERS + 1)
 
         def meet() -> None:
-            everybody.wait(5)
+            everybody.wait(PATIENCE_S)
 
         for _ in range(background.WORKERS):
             self.bot.background.submit(meet)
@@ -152,7 +155,7 @@ class World:
         """The message with which a command is answered."""
         return self.shown(self.ask(person, words, channel=channel))
 
-    def rest(self, seconds: float = 15.0) -> None:
+    def rest(self, seconds: float = PATIENCE_S) -> None:
         """Waits until delivery has nothing left to do, now or later; raises AssertionError."""
         self.slack.settle()
         busy = (
@@ -235,7 +238,9 @@ def slack(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     It grants the bot what its manifest asks for, and nothing else. Its parameter is what else the workspace is made
     with (see IN_AN_ENTERPRISE, WITH_AND_WITHOUT_TLS).
     """
-    with Sandbox(scopes=SCOPES, subscriptions=EVENTS, **getattr(request, "param", {})) as sandbox:
+    with Sandbox(
+        scopes=SCOPES, subscriptions=EVENTS, acknowledge_seconds=PATIENCE_S, **getattr(request, "param", {})
+    ) as sandbox:
         if sandbox.tls:
             monkeypatch.setenv("SSL_CERT_FILE", str(sandbox.authority))
         yield sandbox
@@ -260,6 +265,7 @@ def world(request: pytest.FixtureRequest, slack: Sandbox, store: Store, tmp_path
         app_token=None if over_http else slack.app_token,
         signing_secret=slack.signing_secret,
         pace=BRISK,
+        deadline_s=PATIENCE_S,
     )
     server = url = None
     if bot.http:

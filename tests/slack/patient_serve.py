@@ -1,0 +1,40 @@
+"""`serve` for tests: as it is, but nothing is late before a minute has passed, and its machine's clock may be wrong.
+
+`python -m tests.slack.patient_serve` does what `python -m bot.cli serve` does; CLOCK_AHEAD_S in the environment is by
+how many seconds everybody in the process who asks for the time of day is told a wrong one.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import sys
+import time
+from datetime import datetime as TrueDatetime
+from typing import Any
+
+_AHEAD_S = float(os.environ.get("CLOCK_AHEAD_S", "0"))
+_true_time = time.time
+
+
+class _AsBefore(type):
+    def __instancecheck__(cls, one: object) -> bool:
+        return isinstance(one, TrueDatetime)
+
+
+class _WrongDatetime(TrueDatetime, metaclass=_AsBefore):
+    @classmethod
+    def now(cls, tz: datetime.tzinfo | None = None) -> Any:
+        return TrueDatetime.now(tz) + datetime.timedelta(seconds=_AHEAD_S)
+
+
+if __name__ == "__main__":
+    if _AHEAD_S:  # before anything else takes them
+        time.time = lambda: _true_time() + _AHEAD_S
+        datetime.datetime = _WrongDatetime  # type: ignore[misc]
+    from bot.slack import deadline
+
+    deadline.DEADLINE_S = 60.0
+    from bot.cli import main
+
+    sys.exit(main(["serve"]))
