@@ -24,8 +24,8 @@ from bot.delivery import counts
 from bot.delivery.pace import Pace
 from bot.delivery.service import DeliveryService, own_store
 from bot.digests.service import Digests
-from bot.handlers.call import Tools
-from bot.handlers.desk import Desk
+from bot.handlers.context import Services
+from bot.handlers.router import Router
 from bot.intake.connections import shortage_of_files
 from bot.intake.http import create_http_app, intake_store
 from bot.intake.server import HttpServer
@@ -37,9 +37,9 @@ from bot.slack.background import Background
 from bot.slack.backoff import Backoff, reason_of
 from bot.slack.clients import Clients
 from bot.slack.deadline import DEADLINE_S
-from bot.slack.http import HttpLine
-from bot.slack.line import Line
-from bot.slack.socket import SocketLine
+from bot.slack.http import HttpListener
+from bot.slack.listeners import Listeners
+from bot.slack.socket import SocketListener
 from storage.clock import Clock
 from storage.engine import Store, answers
 
@@ -79,9 +79,9 @@ class Bot:
         metrics = metrics or Metrics(CollectorRegistry())
         self.background = Background(api_url)
         identity = Identity(store, clients, self.background)
-        self.line = Line(
+        self.line = Listeners(
             clients,
-            Desk(Tools(store, identity, Channels(clients), clients, command), metrics),
+            Router(Services(store, identity, Channels(clients), clients, command), metrics),
             self.background,
             api_url=api_url,
             command=command,
@@ -89,9 +89,9 @@ class Bot:
         )
         self.socket = self.http = None
         if app_token:
-            self.socket = SocketLine(self.line, app_token=app_token, api_url=api_url, deadline_s=deadline_s)
+            self.socket = SocketListener(self.line, app_token=app_token, api_url=api_url, deadline_s=deadline_s)
         elif signing_secret:
-            self.http = HttpLine(self.line, signing_secret, store.clock.now, deadline_s)
+            self.http = HttpListener(self.line, signing_secret, store.clock.now, deadline_s)
         sending = own_store(store)  # closed by delivery, the last to stop
         identity = Identity(sending, clients, self.background)
         self.digests = Digests(sending, clients, identity, command=command)

@@ -3,37 +3,37 @@
 from __future__ import annotations
 
 from bot.handlers import pick, view
-from bot.handlers.call import Call
+from bot.handlers.context import Context
 from bot.handlers.verb import Verb
 from bot.incidents import lifecycle
 from bot.incidents.words import lone_number, number
 from bot.messages import answers
 from bot.messages.help import Group
 from bot.messages.picks import Pick
-from bot.slack.outcomes import Answer, Outcome
 from bot.slack.requests import Command, Press
+from bot.slack.responses import Answer, Response
 from storage.rows import IncidentHead
 
-FORM = "ack N"
+USAGE = "ack N"
 PICK = Pick("acknowledge", "Acknowledge")
 
 
-def command(call: Call, _ask: Command, words: str) -> Outcome:
+def handle_command(context: Context, _request: Command, words: str) -> Response:
     """`ack N`."""
     if not words:
-        return pick.offer(call, "ack", PICK)
-    identifier = lone_number(words, FORM)
-    with call.write() as tx:
-        incident, first = lifecycle.acknowledge(tx, call.access, identifier, call.now)
+        return pick.offer_incidents(context, "ack", PICK)
+    identifier = lone_number(words, USAGE)
+    with context.write() as tx:
+        incident, first = lifecycle.acknowledge(tx, context.access, identifier, context.now)
     return Answer(answers.about(_sentence(incident, first), incident))
 
 
-def press(call: Call, ask: Press) -> Outcome:
+def handle_press(context: Context, request: Press) -> Response:
     """`Acknowledge`."""
-    identifier = number(ask.value, FORM)
-    with call.write() as tx:
-        incident, first = lifecycle.acknowledge(tx, call.access, identifier, call.now)
-        return view.changed(tx, call, ask, incident, _sentence(incident, first))
+    identifier = number(request.value, USAGE)
+    with context.write() as tx:
+        incident, first = lifecycle.acknowledge(tx, context.access, identifier, context.now)
+        return view.redraw_incident(tx, context, request, incident, _sentence(incident, first))
 
 
 def _sentence(incident: IncidentHead, first: bool) -> str:
@@ -46,12 +46,12 @@ HANDLES = (
     Verb(
         name="ack",
         aliases=("acknowledge", "seen"),
-        usage=FORM,
+        usage=USAGE,
         summary="Marks it seen by you. `acknowledge` and `seen` do the same.",
         examples=("ack 12",),
         group=Group.WORK,
-        command=command,
+        command=handle_command,
         pick=PICK,
-        buttons={"acknowledge": press},  # Acknowledge
+        buttons={"acknowledge": handle_press},  # Acknowledge
     ),
 )

@@ -4,51 +4,51 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from bot.handlers import surface
-from bot.handlers.call import Call
+from bot.handlers import redraw
+from bot.handlers.context import Context
 from bot.handlers.verb import Verb
 from bot.incidents import lookup
 from bot.incidents.words import lone_number, number
 from bot.messages import activity as messages
 from bot.messages.blocks import Message
 from bot.messages.help import Group
-from bot.slack.outcomes import Answer, Outcome
 from bot.slack.requests import Command, Press
+from bot.slack.responses import Answer, Response
 from storage.queries import activity as queries
 from storage.rows import IncidentHead
 
-FORM = "activity N"
+USAGE = "activity N"
 
 
-def command(call: Call, _ask: Command, words: str) -> Outcome:
+def handle_command(context: Context, _request: Command, words: str) -> Response:
     """`activity N`."""
-    incident = lookup.incident(call.connection, call.access, lone_number(words, FORM))
-    return Answer(drawn(call.connection, call, incident))
+    incident = lookup.incident(context.connection, context.access, lone_number(words, USAGE))
+    return Answer(render(context.connection, context, incident))
 
 
-def press(call: Call, ask: Press) -> Outcome:
+def handle_press(context: Context, request: Press) -> Response:
     """`Activity`."""
-    incident = lookup.incident(call.connection, call.access, number(ask.value, FORM))
-    return surface.look(ask, drawn(call.connection, call, incident), replace=True)
+    incident = lookup.incident(context.connection, context.access, number(request.value, USAGE))
+    return redraw.show(request, render(context.connection, context, incident), replace=True)
 
 
-def older(call: Call, ask: Press) -> Outcome:
+def show_older(context: Context, request: Press) -> Response:
     """`Next`."""
-    identifier, entry_id = messages.place_read(ask.value)
-    incident = lookup.incident(call.connection, call.access, identifier)
-    return surface.look(ask, drawn(call.connection, call, incident, before=entry_id), replace=True)
+    identifier, entry_id = messages.place_read(request.value)
+    incident = lookup.incident(context.connection, context.access, identifier)
+    return redraw.show(request, render(context.connection, context, incident, before=entry_id), replace=True)
 
 
-def newer(call: Call, ask: Press) -> Outcome:
+def show_newer(context: Context, request: Press) -> Response:
     """`Previous`."""
-    identifier, entry_id = messages.place_read(ask.value)
-    incident = lookup.incident(call.connection, call.access, identifier)
-    return surface.look(ask, drawn(call.connection, call, incident, after=entry_id), replace=True)
+    identifier, entry_id = messages.place_read(request.value)
+    incident = lookup.incident(context.connection, context.access, identifier)
+    return redraw.show(request, render(context.connection, context, incident, after=entry_id), replace=True)
 
 
-def drawn(
+def render(
     connection: Connection,
-    call: Call,
+    context: Context,
     incident: IncidentHead,
     *,
     before: int | None = None,
@@ -62,29 +62,29 @@ def drawn(
     page = queries.activity_page(
         connection,
         incident.id,
-        call.access.workspace_id,
+        context.access.workspace_id,
         size=messages.PAGE_SIZE,
         before=queries.place_of(connection, incident.id, before) if before is not None else None,
         after=queries.place_of(connection, incident.id, after) if after is not None else None,
     )
     return messages.log_page(
-        incident, page, member_id=call.access.member_id, superuser=call.access.superuser, notice=notice
+        incident, page, member_id=context.access.member_id, superuser=context.access.superuser, notice=notice
     )
 
 
 HANDLES = (
     Verb(
         name="activity",
-        usage=FORM,
+        usage=USAGE,
         summary="The log, newest first. Your own comments have `Edit` and `Delete`.",
         examples=("activity 12",),
         group=Group.WORK,
         synonyms=("log", "history", "timeline"),
-        command=command,
+        command=handle_command,
         buttons={
-            "activity": press,  # Activity
-            "activity_previous": newer,  # Previous
-            "activity_next": older,  # Next
+            "activity": handle_press,  # Activity
+            "activity_previous": show_newer,  # Previous
+            "activity_next": show_older,  # Next
         },
     ),
 )

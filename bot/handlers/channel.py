@@ -4,48 +4,48 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bot.handlers.call import Tools
+from bot.handlers.context import Services
 from bot.handlers.verb import Feature
-from bot.slack.outcomes import Done, Outcome
 from bot.slack.requests import Event
+from bot.slack.responses import Done, Response
 from storage.queries import delivery_failures, destinations
 
 
-def left(tools: Tools, event: Event, _now: datetime) -> Outcome:
+def handle_left(services: Services, event: Event, _now: datetime) -> Response:
     """The bot is not in a channel any more: Slack is asked about it before it is next posted to."""
-    with tools.store.write() as tx:
+    with services.store.write() as tx:
         destinations.forget_channel(tx, event.workspace_id, channel_of(event))
     return Done()
 
 
-def opened(tools: Tools, event: Event, now: datetime) -> Outcome:
+def handle_opened(services: Services, event: Event, now: datetime) -> Response:
     """A channel takes messages again: what could not be shown there is."""
-    with tools.store.write() as tx:
+    with services.store.write() as tx:
         delivery_failures.recover_channel(tx, event.workspace_id, channel_of(event), now)
     return Done()
 
 
-def joined(tools: Tools, event: Event, now: datetime) -> Outcome:
+def handle_joined(services: Services, event: Event, now: datetime) -> Response:
     """Somebody joined a channel; it matters when that is the bot."""
-    installation = tools.clients.find(event.workspace_id)
+    installation = services.clients.find(event.workspace_id)
     if installation is None or event.event.get("user") != installation.bot_user_id:
         return Done()
-    return opened(tools, event, now)
+    return handle_opened(services, event, now)
 
 
-def shared(tools: Tools, event: Event, now: datetime) -> Outcome:
+def shared(services: Services, event: Event, now: datetime) -> Response:
     """Another company reads a channel from now on: nothing more goes there, unless the organization allows it."""
-    tools.channels.forget(event.workspace_id, channel_of(event))
-    with tools.store.write() as tx:
+    services.channels.forget(event.workspace_id, channel_of(event))
+    with services.store.write() as tx:
         destinations.record_shared(tx, event.workspace_id, channel_of(event), True, now)
     return Done()
 
 
-def unshared(tools: Tools, event: Event, now: datetime) -> Outcome:
+def unshared(services: Services, event: Event, now: datetime) -> Response:
     """Another company has left a channel; if it was the last one, what could not be shown there is."""
     still = bool(event.event.get("is_ext_shared"))
-    tools.channels.forget(event.workspace_id, channel_of(event))
-    with tools.store.write() as tx:
+    services.channels.forget(event.workspace_id, channel_of(event))
+    with services.store.write() as tx:
         destinations.record_shared(tx, event.workspace_id, channel_of(event), still, now)
         if not still:
             delivery_failures.recover_channel(tx, event.workspace_id, channel_of(event), now)
@@ -61,13 +61,13 @@ def channel_of(event: Event) -> str:
 HANDLES = (
     Feature(
         events={
-            "channel_left": left,
-            "group_left": left,
+            "channel_left": handle_left,
+            "group_left": handle_left,
             "channel_shared": shared,
             "channel_unshared": unshared,
-            "channel_unarchive": opened,
-            "group_unarchive": opened,
-            "member_joined_channel": joined,
+            "channel_unarchive": handle_opened,
+            "group_unarchive": handle_opened,
+            "member_joined_channel": handle_joined,
         }
     ),
 )

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bot.handlers import surface, view
-from bot.handlers.call import Call
-from bot.handlers.surface import origin, origin_of
+from bot.handlers import redraw, view
+from bot.handlers.context import Context
+from bot.handlers.redraw import origin_of_press, origin_of_request
 from bot.handlers.verb import Verb
 from bot.incidents import lifecycle, search
 from bot.incidents.errors import BadWords, Refusal
@@ -17,19 +17,19 @@ from bot.incidents.markup import readable, storable
 from bot.incidents.words import Token, tokens, unquoted
 from bot.messages import forms
 from bot.messages.help import Group
-from bot.slack.outcomes import Answer, Done, OpenForm, Outcome
-from bot.slack.requests import Command, Press, Shortcut, Submission, Suggestion
+from bot.slack.requests import Command, OptionsRequest, Press, Shortcut, Submission
+from bot.slack.responses import Answer, Done, OpenForm, Response
 from storage.queries import directory
 from storage.values import Status
 
-FORM = "declare [warning|critical] [project:x] [team:x] [env:x] title"
+USAGE = "declare [warning|critical] [project:x] [team:x] [env:x] title"
 _KEYS = ("project", "team", "env")
 _SEVERITIES = {"warning": Status.WARNING, "critical": Status.CRITICAL}
 _WORDS = {Status.OPEN: "open", **{status: word for word, status in _SEVERITIES.items()}}
 
 
 @dataclass(slots=True)
-class _Said:
+class _Words:
     """What the words of a declaration say."""
 
     title: str = ""
@@ -41,18 +41,18 @@ class _WhichProject(Refusal):
     """Several projects are possible, and the words name none."""
 
 
-def command(call: Call, ask: Command, words: str) -> Outcome:
+def handle_command(context: Context, request: Command, words: str) -> Response:
     """`declare [warning|critical] [project:x] [team:x] [env:x] title`; with nothing after it, a form."""
     line = readable(storable(words))
-    if not line and not ask.said:
-        return OpenForm(_form(call, forms.Draft(), ask.channel_id, origin_of(ask)))
-    said = _read(line)
+    if not line and not request.in_message:
+        return OpenForm(_build_form(context, forms.Draft(), request.channel_id, origin_of_request(request)))
+    said = _parse(line)
     if not said.title:
-        raise BadWords("An incident needs a title.", FORM)
+        raise BadWords("An incident needs a title.", USAGE)
     try:
-        declared = _declaration(call, said, ask.channel_id)
+        declared = _build_declaration(context, said, request.channel_id)
     except _WhichProject:
-        if ask.said:  # no form can be opened from a message
+        if request.in_message:  # no form can be opened from a message
             raise
         draft = forms.Draft(
             title=said.title,
@@ -60,86 +60,90 @@ def command(call: Call, ask: Command, words: str) -> Outcome:
             team=said.options.get("team"),
             environment=said.options.get("env", ""),
         )
-        return OpenForm(_form(call, draft, ask.channel_id, origin_of(ask)))
-    with call.write(once=ask.key) as tx:
-        incident = lifecycle.declare(tx, call.access, declared, call.now)
-        return Answer(view.drawn(tx, call, incident.identifier, notice="You have opened this incident."))
+        return OpenForm(_build_form(context, draft, request.channel_id, origin_of_request(request)))
+    with context.write(once=request.key) as tx:
+        incident = lifecycle.declare(tx, context.access, declared, context.now)
+        return Answer(view.render(tx, context, incident.identifier, notice="You have opened this incident."))
 
 
-def shortcut(call: Call, ask: Shortcut) -> Outcome:
+def handle_shortcut(context: Context, request: Shortcut) -> Response:
     """The global shortcut "Declare an incident"."""
-    return OpenForm(_form(call, forms.Draft(), None, origin_of(ask)))
+    return OpenForm(_build_form(context, forms.Draft(), None, origin_of_request(request)))
 
 
-def press(call: Call, ask: Press) -> Outcome:
+def handle_press(context: Context, request: Press) -> Response:
     """`Declare` in Home."""
-    return OpenForm(_form(call, forms.Draft(), None, origin(ask)))
+    return OpenForm(_build_form(context, forms.Draft(), None, origin_of_press(request)))
 
 
-def submission(call: Call, ask: Submission) -> Outcome:
+def handle_submission(context: Context, request: Submission) -> Response:
     """The form, sent off."""
-    severity = ask.chosen("severity") or "open"
+    severity = request.chosen("severity") or "open"
     if severity not in forms.SEVERITIES:
         raise BadWords("The severity can be open, warning or critical.")
-    said = _Said(title=storable(ask.text("title")).strip(), status=_SEVERITIES.get(severity, Status.OPEN))
-    for key, value in (("project", ask.chosen("project")), ("team", ask.chosen("team")), ("env", ask.text("env"))):
+    said = _Words(title=storable(request.text("title")).strip(), status=_SEVERITIES.get(severity, Status.OPEN))
+    for key, value in (
+        ("project", request.chosen("project")),
+        ("team", request.chosen("team")),
+        ("env", request.text("env")),
+    ):
         if value and value.strip():
             said.options[key] = storable(value.strip())
-    declared = _declaration(call, said, None)
-    with call.write(once=ask.key) as tx:
-        incident = lifecycle.declare(tx, call.access, declared, call.now)
-        message = view.drawn(tx, call, incident.identifier, notice="You have opened this incident.")
-        return Done(surface.back(tx, call, ask, ask.origin, message, message))
+    declared = _build_declaration(context, said, None)
+    with context.write(once=request.key) as tx:
+        incident = lifecycle.declare(tx, context.access, declared, context.now)
+        message = view.render(tx, context, incident.identifier, notice="You have opened this incident.")
+        return Done(redraw.redraw_origin(tx, context, request, request.origin, message, message))
 
 
-def suggest_project(call: Call, ask: Suggestion) -> list[dict[str, Any]]:
+def suggest_project(context: Context, request: OptionsRequest) -> list[dict[str, Any]]:
     """The options of the menu of projects, where there are too many to list."""
-    return forms.named_options(_projects_named(call), storable(ask.typed))
+    return forms.named_options(_project_options(context), storable(request.typed))
 
 
-def suggest_team(call: Call, ask: Suggestion) -> list[dict[str, Any]]:
+def suggest_team(context: Context, request: OptionsRequest) -> list[dict[str, Any]]:
     """The options of the menu of teams, where there are too many to list."""
-    return forms.named_options(_teams_named(call), storable(ask.typed))
+    return forms.named_options(_team_options(context), storable(request.typed))
 
 
-def _declaration(call: Call, said: _Said, channel_id: str | None) -> Declaration:
+def _build_declaration(context: Context, said: _Words, channel_id: str | None) -> Declaration:
     team = None
     if "team" in said.options:
-        team = search.team_by_slug(call.connection, call.access, said.options["team"])
+        team = search.team_by_slug(context.connection, context.access, said.options["team"])
     return Declaration(
         title=checked_title(said.title),
         status=said.status,
-        project_ids=_projects(call, said.options.get("project"), team.id if team else None, channel_id),
+        project_ids=_choose_projects(context, said.options.get("project"), team.id if team else None, channel_id),
         team_id=team.id if team else None,
         environment=said.options.get("env"),
     )
 
 
-def _form(call: Call, draft: forms.Draft, channel_id: str | None, origin_: str) -> forms.Form:
-    projects = _projects_named(call)
+def _build_form(context: Context, draft: forms.Draft, channel_id: str | None, origin_: str) -> forms.Form:
+    projects = _project_options(context)
     if not projects:
         raise BadWords("You see no project yet, so there is none that an incident could be opened in.")
     if draft.project is None:
         try:
-            likely = _projects(call, None, None, channel_id)
+            likely = _choose_projects(context, None, None, channel_id)
         except _WhichProject:
             likely = []
         if len(likely) == 1:
-            draft = replace(draft, project=directory.projects(call.connection, likely)[0].slug)
-    return forms.declare(draft, projects, _teams_named(call), origin_)
+            draft = replace(draft, project=directory.projects(context.connection, likely)[0].slug)
+    return forms.declare(draft, projects, _team_options(context), origin_)
 
 
-def _projects_named(call: Call) -> list[tuple[str, str]]:
-    return [(one.slug, one.name) for one in directory.projects(call.connection, call.access.project_ids)]
+def _project_options(context: Context) -> list[tuple[str, str]]:
+    return [(one.slug, one.name) for one in directory.projects(context.connection, context.access.project_ids)]
 
 
-def _teams_named(call: Call) -> list[tuple[str, str]]:
-    return [(one.slug, one.name) for one in directory.teams(call.connection, call.access.organization_id)]
+def _team_options(context: Context) -> list[tuple[str, str]]:
+    return [(one.slug, one.name) for one in directory.teams(context.connection, context.access.organization_id)]
 
 
-def _read(line: str) -> _Said:
+def _parse(line: str) -> _Words:
     """Severity and options stand before the title; options may also stand behind it."""
-    said = _Said()
+    said = _Words()
     found = _lenient_tokens(line)
     begin, end = 0, len(found)
     while begin < end and (found[begin].key in _KEYS or _is_severity(found[begin], said)):
@@ -156,17 +160,17 @@ def _read(line: str) -> _Said:
     return said
 
 
-def _is_severity(token: Token, said: _Said) -> bool:
+def _is_severity(token: Token, said: _Words) -> bool:
     fits = token.key is None and not token.quoted and token.text.lower() in _SEVERITIES
     return fits and said.status is Status.OPEN
 
 
-def _take_option(said: _Said, token: Token) -> None:
+def _take_option(said: _Words, token: Token) -> None:
     assert token.key is not None
     if token.key in said.options:
-        raise BadWords(f"`{token.key}:` is given twice; once is enough.", FORM)
+        raise BadWords(f"`{token.key}:` is given twice; once is enough.", USAGE)
     if not token.text.strip():
-        raise BadWords(f"`{token.key}:` needs a value.", FORM)
+        raise BadWords(f"`{token.key}:` needs a value.", USAGE)
     said.options[token.key] = token.text.strip()
 
 
@@ -178,28 +182,28 @@ def _lenient_tokens(line: str) -> list[Token]:
         return tokens(line.translate({ord(quote): "'" for quote in '"“”„«'}))
 
 
-def _projects(call: Call, slug: str | None, team_id: int | None, channel_id: str | None) -> Sequence[int]:
+def _choose_projects(context: Context, slug: str | None, team_id: int | None, channel_id: str | None) -> Sequence[int]:
     """Which projects a declared incident concerns, where that can be told without asking.
 
     The one that is named; else those whose channel this is; else those of the team that is named, or of the
     caller's teams, or all they see, if that is one.
     """
     if slug is not None:
-        return [search.project_by_slug(call.connection, call.access, slug).id]
-    visible = call.access.project_ids
+        return [search.project_by_slug(context.connection, context.access, slug).id]
+    visible = context.access.project_ids
     if not visible:
         raise BadWords("You see no project yet, so there is none that an incident could be opened in.")
     if channel_id:
-        here = directory.projects_in_channel(call.connection, visible, channel_id)
+        here = directory.projects_in_channel(context.connection, visible, channel_id)
         if here:
             return here
-    for teams in ([team_id] if team_id else [], call.access.team_ids):
-        of_teams = directory.projects_of_teams(call.connection, visible, teams)
+    for teams in ([team_id] if team_id else [], context.access.team_ids):
+        of_teams = directory.projects_of_teams(context.connection, visible, teams)
         if len(of_teams) == 1:
             return of_teams
     if len(visible) == 1:
         return visible
-    slugs = [project.slug for project in directory.projects(call.connection, visible)]
+    slugs = [project.slug for project in directory.projects(context.connection, visible)]
     raise _WhichProject(
         "Which project does it concern? Name it with project:… – you see "
         + ", ".join(slugs[:30])
@@ -210,15 +214,15 @@ def _projects(call: Call, slug: str | None, team_id: int | None, channel_id: str
 HANDLES = (
     Verb(
         name="declare",
-        usage=FORM,
+        usage=USAGE,
         summary="Opens an incident.",
         examples=("declare critical project:checkout Payments fail with 502",),
         group=Group.OPEN,
         synonyms=("create", "new", "start", "raise", "report", "page"),
-        command=command,
-        buttons={"declare": press},  # Declare, in Home
+        command=handle_command,
+        buttons={"declare": handle_press},  # Declare, in Home
         lookups={"project": suggest_project, "team": suggest_team},
-        forms={"declare": submission},
-        shortcuts={"declare_incident": shortcut},  # Declare an incident
+        forms={"declare": handle_submission},
+        shortcuts={"declare_incident": handle_shortcut},  # Declare an incident
     ),
 )

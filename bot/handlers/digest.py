@@ -15,7 +15,7 @@ from bot.digests.rules import Draft
 from bot.digests.said import said, shown_filters
 from bot.digests.schedule import FORM as ADD_FORM
 from bot.digests.schedule import parse_cron
-from bot.handlers.call import Call
+from bot.handlers.context import Context
 from bot.handlers.verb import Verb
 from bot.incidents.errors import BadWords, Refusal, SharedChannel
 from bot.incidents.markup import readable, storable
@@ -27,76 +27,76 @@ from bot.messages.blocks import Message, say
 from bot.messages.digest import Notes, Picture
 from bot.messages.help import Group
 from bot.people.channels import Channel
-from bot.slack.outcomes import Answer, Done, FormErrors, OpenForm, Outcome
 from bot.slack.requests import Command, Origin, Press, Submission
+from bot.slack.responses import Answer, Done, FormErrors, OpenForm, Response
 from storage.digest_rows import DigestRow
 from storage.queries import digest_fires
 from storage.queries import digests as queries
 
 T = TypeVar("T")
 
-LIST_FORM = "digest list"
+LIST_USAGE = "digest list"
 _LARGEST_ID = 2**63 - 1
 
 
-def command(call: Call, ask: Command, line: str) -> Outcome:
+def handle_command(context: Context, request: Command, line: str) -> Response:
     """`digest [add|list|now|pause|resume|edit|remove|preview]`; nothing behind it opens the form."""
     verb, rest = first_word(readable(storable(line)))
     if not verb:
-        return _open(call, ask)
+        return _open(context, request)
     doing = _VERBS.get(verb)
     if doing is None:
         meant = closest(verb, _VERBS)
         hint = f"Did you mean `digest {meant}`?" if meant else f"There are {', '.join(_VERBS)}."
         raise BadWords(f"There is no `digest {shortened(verb)}`. {hint}", ADD_FORM)
-    return doing(call, ask, rest)
+    return doing(context, request, rest)
 
 
 # --- making ------------------------------------------------------------------------------------------------
 
 
-def _add(call: Call, ask: Command, rest: str) -> Outcome:
-    rules.check_role(call.access)
-    draft = rules.read(rest, call.access.timezone)
-    rules.check(call.connection, call.access, draft, call.now)
-    channel = _channel(call, ask.channel_id or "")
-    notes = _notes(call, draft, channel)
-    with call.write(once=ask.key) as tx:
-        digest = rules.make(tx, call.access, ask.person.user_id, channel.id, draft, call.now)
+def _add(context: Context, request: Command, rest: str) -> Response:
+    rules.check_role(context.access)
+    draft = rules.read(rest, context.access.timezone)
+    rules.check(context.connection, context.access, draft, context.now)
+    channel = _get_channel(context, request.channel_id or "")
+    notes = _build_notes(context, draft, channel)
+    with context.write(once=request.key) as tx:
+        digest = rules.make(tx, context.access, request.person.user_id, channel.id, draft, context.now)
     return Answer(messages.made("You have made digest", digest, said(digest), notes))
 
 
-def _channel(call: Call, channel_id: str) -> Channel:
+def _get_channel(context: Context, channel_id: str) -> Channel:
     """The channel, when a digest may be posted there. Raises Refusal."""
-    channel = call.channels().to_post_in(call.access.workspace_id, channel_id)
+    channel = context.channels().to_post_in(context.access.workspace_id, channel_id)
     if channel.shared:
-        rules.refuse_shared(call.access, channel.name)
+        rules.refuse_shared(context.access, channel.name)
     return channel
 
 
-def _notes(call: Call, draft: Draft, channel: Channel | None) -> Notes:
+def _build_notes(context: Context, draft: Draft, channel: Channel | None) -> Notes:
     """What whoever makes this digest should know."""
-    times = rules.following(draft.schedule, draft.zone, call.now)
-    projects = rules.audience(call.connection, call.access, draft, call.now)
+    times = rules.following(draft.schedule, draft.zone, context.now)
+    projects = rules.audience(context.connection, context.access, draft, context.now)
     return Notes(
         [messages.time_in(moment, draft.zone.key) for moment in times],
         messages.audience(channel.name, channel.private, projects) if channel and projects else None,
-        rules.too_often(draft.schedule, draft.zone, call.now),
+        rules.too_often(draft.schedule, draft.zone, context.now),
     )
 
 
-def _open(call: Call, ask: Command) -> Outcome:
-    rules.check_role(call.access)
-    _needs_a_trigger(ask)
-    here = ask.channel_id if ask.channel_id and ask.channel_id[0] in "CG" else None
+def _open(context: Context, request: Command) -> Response:
+    rules.check_role(context.access)
+    _require_trigger(request)
+    here = request.channel_id if request.channel_id and request.channel_id[0] in "CG" else None
     return OpenForm(
         form.form(
             "New digest",
             "Make it",
-            Origin(r=ask.response_url).written(),
+            Origin(r=request.response_url).to_metadata(),
             channel_id=here,
             schedule="weekdays at 9",
-            zone=call.access.timezone,
+            zone=context.access.timezone,
             filters="",
             skip_empty=False,
             picture=True,
@@ -104,14 +104,14 @@ def _open(call: Call, ask: Command) -> Outcome:
     )
 
 
-def _needs_a_trigger(ask: Command | Press) -> None:
+def _require_trigger(request: Command | Press) -> None:
     """Slack opens forms for slash commands and buttons, and not for what is said in a message."""
-    if isinstance(ask, Command) and ask.said:
+    if isinstance(request, Command) and request.in_message:
         raise BadWords("A form opens only from the slash command. In a message, say all of it:", ADD_FORM)
 
 
-def _edit_form(call: Call, digest: DigestRow, response_url: str | None) -> Outcome:
-    if not call.access.manages_digests and digest.owner_id != call.access.member_id:
+def _edit_form(context: Context, digest: DigestRow, response_url: str | None) -> Response:
+    if not context.access.manages_digests and digest.owner_id != context.access.member_id:
         raise rules.MayNotMake
     schedule = parse_cron(digest.cron)
     spoken = words.describe(schedule)
@@ -123,7 +123,7 @@ def _edit_form(call: Call, digest: DigestRow, response_url: str | None) -> Outco
         form.form(
             f"Digest {digest.id}",
             "Save",
-            Origin(d=digest.id, r=response_url).written(),
+            Origin(d=digest.id, r=response_url).to_metadata(),
             channel_id=digest.channel_id,
             schedule=spoken if speakable else digest.cron,
             zone=digest.zone,
@@ -135,14 +135,14 @@ def _edit_form(call: Call, digest: DigestRow, response_url: str | None) -> Outco
 
 
 @dataclass(frozen=True, slots=True)
-class _Filled:
+class _FormValues:
     """What stands in the form."""
 
     channel_id: str
     draft: Draft
 
 
-def _filled(values: Mapping[str, Mapping[str, Any]]) -> _Filled | FormErrors:
+def _read_form(values: Mapping[str, Mapping[str, Any]]) -> _FormValues | FormErrors:
     """The form's fields, or what is wrong with each of them."""
 
     def text(block_id: str) -> str:
@@ -167,78 +167,80 @@ def _filled(values: Mapping[str, Mapping[str, Any]]) -> _Filled | FormErrors:
         return FormErrors(errors)
     empty = (values.get(form.EMPTY, {}).get("selected_option") or {}).get("value")
     pictured = bool(values.get(form.PICTURE, {}).get("selected_options"))
-    return _Filled(str(channel_id), Draft(schedule, zone, query, skip_empty=empty == "skip", picture=pictured))
+    return _FormValues(str(channel_id), Draft(schedule, zone, query, skip_empty=empty == "skip", picture=pictured))
 
 
-def submission(call: Call, ask: Submission) -> Outcome:
+def handle_submission(context: Context, request: Submission) -> Response:
     """The form, sent off."""
-    rules.check_role(call.access)
-    filled = _filled(ask.values)
+    rules.check_role(context.access)
+    filled = _read_form(request.values)
     if isinstance(filled, FormErrors):
         return filled
     draft = filled.draft
     changed = None
-    if "d" in ask.origin:
-        changed = rules.managed(call.connection, call.access, _number(str(ask.origin["d"])), call.now, here=None)
+    if "d" in request.origin:
+        changed = rules.managed(
+            context.connection, context.access, _number(str(request.origin["d"])), context.now, here=None
+        )
     try:
-        rules.check(call.connection, call.access, draft, call.now)
+        rules.check(context.connection, context.access, draft, context.now)
     except BadWords as mistake:
         return FormErrors({form.FILTERS: mistake.sentence})
     try:
-        channel = _channel(call, filled.channel_id)
+        channel = _get_channel(context, filled.channel_id)
     except Refusal as refusal:
         return FormErrors({form.CHANNEL: refusal.sentence})
-    notes = _notes(call, draft, channel)
-    user_id = ask.person.user_id
-    with call.write(once=ask.key) as tx:
+    notes = _build_notes(context, draft, channel)
+    user_id = request.person.user_id
+    with context.write(once=request.key) as tx:
         if changed:
             # Looked at again under its lock: it may have become somebody else's meanwhile.
-            digest = rules.managed(tx, call.access, changed.id, call.now, here=None, lock=True)
-            digest = rules.change(tx, call.access, user_id, digest, channel.id, draft, call.now)
+            digest = rules.managed(tx, context.access, changed.id, context.now, here=None, lock=True)
+            digest = rules.change(tx, context.access, user_id, digest, channel.id, draft, context.now)
         else:
-            digest = rules.make(tx, call.access, user_id, channel.id, draft, call.now)
+            digest = rules.make(tx, context.access, user_id, channel.id, draft, context.now)
     sentence = "You have changed digest" if changed else "You have made digest"
-    to = ask.origin.get("r")
+    to = request.origin.get("r")
     return Done(Answer(messages.made(sentence, digest, said(digest), notes), to=str(to)) if to else None)
 
 
-def form_preview(call: Call, ask: Press) -> Outcome:
+def preview_form(context: Context, request: Press) -> Response:
     """`Preview` in the form: on top of it, what is wrong with it or what it would say now."""
-    state = ((ask.view or {}).get("state") or {}).get("values") or {}
+    state = ((request.view or {}).get("state") or {}).get("values") or {}
     try:
-        rules.check_role(call.access)
-        filled = _filled({block: next(iter(elements.values()), {}) for block, elements in state.items()})
+        rules.check_role(context.access)
+        filled = _read_form({block: next(iter(elements.values()), {}) for block, elements in state.items()})
         if isinstance(filled, FormErrors):
             return OpenForm(forms.gone(" ".join(filled.errors.values())))
         draft = filled.draft
-        rules.check(call.connection, call.access, draft, call.now)
-        channel = _channel(call, filled.channel_id)
+        rules.check(context.connection, context.access, draft, context.now)
+        channel = _get_channel(context, filled.channel_id)
     except Refusal as refusal:
         return OpenForm(forms.gone(refusal.sentence))
-    notes = _notes(call, draft, channel)
-    scope = content.scope_of(call.connection, call.access, draft.query, call.now)
-    sketch = _sketch(call, channel.id, draft)
-    since = call.now - FIRST_NEWS
-    shown = content.compose(call.connection, scope, sketch, since=since, as_of=call.now)
+    notes = _build_notes(context, draft, channel)
+    scope = content.scope_of(context.connection, context.access, draft.query, context.now)
+    sketch = _unsaved_digest(context, channel.id, draft)
+    since = context.now - FIRST_NEWS
+    shown = content.compose(context.connection, scope, sketch, since=since, as_of=context.now)
     spoken = said(sketch)
     return OpenForm(form.preview(spoken, notes, messages.digest(shown, spoken, fire_id=None)))
 
 
-def _sketch(call: Call, channel_id: str, draft: Draft) -> DigestRow:
+def _unsaved_digest(context: Context, channel_id: str, draft: Draft) -> DigestRow:
     """A digest that is not stored yet."""
     columns = draft.columns()
     return DigestRow(
         id=0,
-        organization_id=call.access.organization_id,
-        workspace_id=call.access.workspace_id,
+        organization_id=context.access.organization_id,
+        workspace_id=context.access.workspace_id,
         channel_id=channel_id,
-        owner_id=call.access.member_id,
+        owner_id=context.access.member_id,
         owner_user_id=None,
-        owner=call.access.name,
+        owner=context.access.name,
         name=None,
         **columns,
         grace_minutes=rules.DEFAULT_GRACE_MINUTES,
-        next_fire_at=draft.schedule.next(call.now, draft.zone),
+        next_fire_at=draft.schedule.next(context.now, draft.zone),
         last_fire_at=None,
         date_paused=None,
         pause_reason=None,
@@ -248,21 +250,22 @@ def _sketch(call: Call, channel_id: str, draft: Draft) -> DigestRow:
 # --- keeping -----------------------------------------------------------------------------------------------
 
 
-def _list(call: Call, ask: Command, _rest: str) -> Outcome:
+def _list(context: Context, request: Command, _rest: str) -> Response:
     rows = queries.digests_for(
-        call.connection,
-        call.access.organization_id,
-        ask.channel_id,
-        call.access.member_id,
+        context.connection,
+        context.access.organization_id,
+        request.channel_id,
+        context.access.member_id,
         messages.MOST_LISTED + 1,
     )
     drawn = [
-        (row, said(row), last, rules.may_manage(call.connection, call.access, row, call.now)) for row, last in rows
+        (row, said(row), last, rules.may_manage(context.connection, context.access, row, context.now))
+        for row, last in rows
     ]
-    return Answer(messages.listed(drawn, ask.channel_id, call.tools.command))
+    return Answer(messages.listed(drawn, request.channel_id, context.services.command))
 
 
-def _number(word: str, form_: str = LIST_FORM) -> int:
+def _number(word: str, form_: str = LIST_USAGE) -> int:
     digits = word.strip().removeprefix("#")
     if not digits:
         raise BadWords("Which digest? Its number is missing; `digest list` shows it.", form_)
@@ -271,74 +274,77 @@ def _number(word: str, form_: str = LIST_FORM) -> int:
     return min(int(digits[:20]), _LARGEST_ID)
 
 
-def _tell_now(call: Call, ask: Command | Press, word: str) -> Outcome:
+def _fire_now(context: Context, request: Command | Press, word: str) -> Response:
     digest_id = _number(word, "digest now ID")
-    with call.write(once=ask.key) as tx:
-        digest = rules.managed(tx, call.access, digest_id, call.now, here=ask.channel_id, lock=True)
-        rules.tell_now(tx, digest, call.now)
+    with context.write(once=request.key) as tx:
+        digest = rules.managed(tx, context.access, digest_id, context.now, here=request.channel_id, lock=True)
+        rules.tell_now(tx, digest, context.now)
     return Answer(say(f"Digest {digest.id} is on its way to <#{digest.channel_id}>. Its schedule stays as it is."))
 
 
-def _pause(call: Call, ask: Command | Press, word: str) -> Outcome:
+def _pause(context: Context, request: Command | Press, word: str) -> Response:
     digest_id = _number(word, "digest pause ID")
-    with call.write() as tx:
-        digest = rules.managed(tx, call.access, digest_id, call.now, here=ask.channel_id, lock=True)
+    with context.write() as tx:
+        digest = rules.managed(tx, context.access, digest_id, context.now, here=request.channel_id, lock=True)
         if digest.date_paused:
-            return _said_back(call, "Paused already is digest", digest)
-        digest = rules.pause(tx, call.access, digest, call.now)
-    return _said_back(call, "You have paused digest", digest)
+            return _confirm(context, "Paused already is digest", digest)
+        digest = rules.pause(tx, context.access, digest, context.now)
+    return _confirm(context, "You have paused digest", digest)
 
 
-def _resume(call: Call, ask: Command | Press, word: str) -> Outcome:
+def _resume(context: Context, request: Command | Press, word: str) -> Response:
     digest_id = _number(word, "digest resume ID")
-    digest = rules.managed(call.connection, call.access, digest_id, call.now, here=ask.channel_id)
+    digest = rules.managed(context.connection, context.access, digest_id, context.now, here=request.channel_id)
     if not digest.date_paused:
-        return _said_back(call, "Running already is digest", digest)
-    _channel(call, digest.channel_id)
-    with call.write() as tx:
-        digest = rules.managed(tx, call.access, digest_id, call.now, here=ask.channel_id, lock=True)
-        digest = rules.resume(tx, call.access, ask.person.user_id, digest, call.now)
-    return _said_back(call, "You have resumed digest", digest)
+        return _confirm(context, "Running already is digest", digest)
+    _get_channel(context, digest.channel_id)
+    with context.write() as tx:
+        digest = rules.managed(tx, context.access, digest_id, context.now, here=request.channel_id, lock=True)
+        digest = rules.resume(tx, context.access, request.person.user_id, digest, context.now)
+    return _confirm(context, "You have resumed digest", digest)
 
 
-def _remove(call: Call, ask: Command | Press, word: str) -> Outcome:
+def _remove(context: Context, request: Command | Press, word: str) -> Response:
     digest_id = _number(word, "digest remove ID")
-    with call.write() as tx:
-        digest = rules.managed(tx, call.access, digest_id, call.now, here=ask.channel_id, lock=True)
+    with context.write() as tx:
+        digest = rules.managed(tx, context.access, digest_id, context.now, here=request.channel_id, lock=True)
         queries.delete_digest(tx, digest.id)
     spoken = said(digest)
     sentence = f"You have removed digest {digest.id}: {spoken.when} in <#{digest.channel_id}>{spoken.what}."
     return Answer(say(sentence))
 
 
-def _edit(call: Call, ask: Command | Press, word: str) -> Outcome:
-    digest = rules.managed(call.connection, call.access, _number(word, "digest edit ID"), call.now, here=ask.channel_id)
-    _needs_a_trigger(ask)
-    return _edit_form(call, digest, ask.response_url)
-
-
-def _preview(call: Call, ask: Command | Press, word: str) -> Outcome:
+def _edit(context: Context, request: Command | Press, word: str) -> Response:
     digest = rules.managed(
-        call.connection, call.access, _number(word, "digest preview ID"), call.now, here=ask.channel_id
+        context.connection, context.access, _number(word, "digest edit ID"), context.now, here=request.channel_id
     )
-    return Answer(_page(call, digest, None, 0))
+    _require_trigger(request)
+    return _edit_form(context, digest, request.response_url)
 
 
-def _said_back(call: Call, sentence: str, digest: DigestRow) -> Answer:
+def _preview(context: Context, request: Command | Press, word: str) -> Response:
+    digest = rules.managed(
+        context.connection, context.access, _number(word, "digest preview ID"), context.now, here=request.channel_id
+    )
+    return Answer(_render_page(context, digest, None, 0))
+
+
+def _confirm(context: Context, sentence: str, digest: DigestRow) -> Answer:
     """The digest with its next times and its buttons."""
     times: list[str] = []
     if not digest.date_paused:
         zone = ZoneInfo(digest.zone)
         times = [
-            messages.time_in(moment, digest.zone) for moment in rules.following(parse_cron(digest.cron), zone, call.now)
+            messages.time_in(moment, digest.zone)
+            for moment in rules.following(parse_cron(digest.cron), zone, context.now)
         ]
     return Answer(messages.made(sentence, digest, said(digest), Notes(times)))
 
 
-_VERBS: Mapping[str, Callable[[Call, Command, str], Outcome]] = {
+_VERBS: Mapping[str, Callable[[Context, Command, str], Response]] = {
     "add": _add,
     "list": _list,
-    "now": _tell_now,
+    "now": _fire_now,
     "pause": _pause,
     "resume": _resume,
     "edit": _edit,
@@ -347,59 +353,59 @@ _VERBS: Mapping[str, Callable[[Call, Command, str], Outcome]] = {
 }
 
 
-def press_preview(call: Call, ask: Press) -> Outcome:
+def handle_preview_press(context: Context, request: Press) -> Response:
     """`Preview`."""
-    return _preview(call, ask, ask.value)
+    return _preview(context, request, request.value)
 
 
-def press_pause(call: Call, ask: Press) -> Outcome:
+def handle_pause_press(context: Context, request: Press) -> Response:
     """`Pause`."""
-    return _pause(call, ask, ask.value)
+    return _pause(context, request, request.value)
 
 
-def press_resume(call: Call, ask: Press) -> Outcome:
+def handle_resume_press(context: Context, request: Press) -> Response:
     """`Resume`."""
-    return _resume(call, ask, ask.value)
+    return _resume(context, request, request.value)
 
 
-def press_edit(call: Call, ask: Press) -> Outcome:
+def handle_edit_press(context: Context, request: Press) -> Response:
     """`Edit`: the form, filled in."""
-    return _edit(call, ask, ask.value)
+    return _edit(context, request, request.value)
 
 
-def press_remove(call: Call, ask: Press) -> Outcome:
+def handle_remove_press(context: Context, request: Press) -> Response:
     """`Remove`."""
-    return _remove(call, ask, ask.value)
+    return _remove(context, request, request.value)
 
 
 # --- reading -----------------------------------------------------------------------------------------------
 
 
-def turn(call: Call, ask: Press) -> Outcome:
+def turn_page(context: Context, request: Press) -> Response:
     """`Previous` and `Next`: the page, as of now, takes the place of the one before, for all who read it."""
-    digest_id, fire_id, number = messages.place_read(ask.value)
+    digest_id, fire_id, number = messages.place_read(request.value)
     if fire_id is None:
-        digest = rules.managed(call.connection, call.access, digest_id, call.now, here=ask.channel_id)
+        digest = rules.managed(context.connection, context.access, digest_id, context.now, here=request.channel_id)
     else:
-        digest = rules.found(call.connection, call.access, digest_id)
+        digest = rules.found(context.connection, context.access, digest_id)
         # The message shows what its owner let this channel see. Another channel is another audience.
-        if digest.channel_id != ask.channel_id:
+        if digest.channel_id != request.channel_id:
             raise rules.NoSuchDigest(digest_id)
-        if not call.may_show_in(digest.channel_id):
+        if not context.may_show_in(digest.channel_id):
             raise SharedChannel
-    return Answer(_page(call, digest, fire_id, number), in_channel=fire_id is not None, replace=True)
+    return Answer(_render_page(context, digest, fire_id, number), in_channel=fire_id is not None, replace=True)
 
 
-def _page(call: Call, digest: DigestRow, fire_id: int | None, number: int) -> Message:
-    connection: Connection = call.connection
+def _render_page(context: Context, digest: DigestRow, fire_id: int | None, number: int) -> Message:
+    connection: Connection = context.connection
     fire = digest_fires.fire(connection, digest.id, fire_id) if fire_id is not None else None
     if fire_id is not None and fire is None:
         raise Refusal("That digest is so old that its pages can no longer be turned.")
-    since = fire.since if fire else digest.last_fire_at or call.now - FIRST_NEWS
+    since = fire.since if fire else digest.last_fire_at or context.now - FIRST_NEWS
     try:
         access = content.owner_access(connection, digest)
-        scope = content.scope_of_digest(connection, access, digest, call.now)
-        shown = content.compose(connection, scope, digest, since=since, as_of=call.now, number=number)
+        scope = content.scope_of_digest(connection, access, digest, context.now)
+        shown = content.compose(connection, scope, digest, since=since, as_of=context.now, number=number)
     except Lost as lost:
         raise Refusal(f"Digest {digest.id} can no longer be shown. {lost.reason}") from None
     except SwitchedOff:
@@ -423,17 +429,17 @@ HANDLES = (
         ),
         group=Group.DIGEST,
         synonyms=("schedule", "summary"),
-        command=command,
+        command=handle_command,
         buttons={
-            "digest_preview": press_preview,  # Preview
-            "digest_form_preview": form_preview,  # Preview, in the form
-            "digest_pause": press_pause,  # Pause
-            "digest_resume": press_resume,  # Resume
-            "digest_edit": press_edit,  # Edit
-            "digest_remove": press_remove,  # Remove
-            "digest_previous": turn,  # Previous
-            "digest_next": turn,  # Next
+            "digest_preview": handle_preview_press,  # Preview
+            "digest_form_preview": preview_form,  # Preview, in the form
+            "digest_pause": handle_pause_press,  # Pause
+            "digest_resume": handle_resume_press,  # Resume
+            "digest_edit": handle_edit_press,  # Edit
+            "digest_remove": handle_remove_press,  # Remove
+            "digest_previous": turn_page,  # Previous
+            "digest_next": turn_page,  # Next
         },
-        forms={"digest": submission},
+        forms={"digest": handle_submission},
     ),
 )

@@ -7,20 +7,20 @@ from bot.incidents.errors import BadWords
 from bot.incidents.markup import readable
 from bot.incidents.words import first_word, shortened
 from bot.messages import help as messages
-from bot.slack.outcomes import Answer, Outcome
+from bot.slack.responses import Answer, Response
 
 
-def answer(registry: Registry, words: str, command: str) -> Outcome:
+def handle_help(registry: Registry, words: str, command: str) -> Response:
     """`help [command]`. Raises BadWords for a command that there is not."""
     name, _ = first_word(words)
     if not name or name == "help":
         return Answer(messages.overview(registry.verbs, command))
     if name not in registry.commands:
-        raise unknown(registry, name, "help [command]")
+        raise unknown_command(registry, name, "help [command]")
     return Answer(messages.of_command(registry.commands[name], command))
 
 
-def unknown(registry: Registry, word: str, form: str | None = None) -> BadWords:
+def unknown_command(registry: Registry, word: str, form: str | None = None) -> BadWords:
     """What to say of a word that is no command; the right form is `form`, or else that of the likely command."""
     meant = registry.meant(word)
     hint = f"Did you mean “{meant}”?" if meant else f"There are {', '.join(verb.name for verb in registry.verbs)}."

@@ -6,28 +6,28 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from bot.handlers.call import Call
+from bot.handlers.context import Context
 from bot.handlers.verb import Feature
 from bot.incidents import search
 from bot.incidents.errors import BadWords
 from bot.incidents.filters import ListQuery
 from bot.messages import home as messages
-from bot.slack.outcomes import DrawHome, Outcome
 from bot.slack.requests import Press
+from bot.slack.responses import PublishHome, Response
 from storage.queries import directory, listing
 
 
-def opened(call: Call, user_id: str, state: str) -> Outcome:
+def handle_opened(context: Context, user_id: str, state: str) -> Response:
     """Somebody looks at Home; `state` is what it showed last."""
-    return DrawHome(drawn(call.connection, call, state), user_id)
+    return PublishHome(render(context.connection, context, state), user_id)
 
 
-def turn(call: Call, ask: Press) -> Outcome:
+def turn_page(context: Context, request: Press) -> Response:
     """`My teams`, `Following`, `Not acknowledged`, `All open`, the severity, `Previous` and `Next`."""
-    return DrawHome(drawn(call.connection, call, ask.value), ask.person.user_id)
+    return PublishHome(render(context.connection, context, request.value), request.person.user_id)
 
 
-def drawn(connection: Connection, call: Call, state: str) -> messages.HomeView:
+def render(connection: Connection, context: Context, state: str) -> messages.HomeView:
     """Home as `state` says; what is no state of ours shows the beginning."""
     try:
         shown = messages.State.read(state)
@@ -38,21 +38,23 @@ def drawn(connection: Connection, call: Call, state: str) -> messages.HomeView:
         following=shown.tab is messages.Tab.FOLLOWING,
         unseen=shown.tab is messages.Tab.UNSEEN,
     )
-    wanted = search.resolve(connection, call.access, query, call.now)
-    if shown.tab is messages.Tab.MINE and call.access.team_ids:
-        mine = directory.projects_of_teams(connection, call.access.project_ids, call.access.team_ids)
+    wanted = search.resolve(connection, context.access, query, context.now)
+    if shown.tab is messages.Tab.MINE and context.access.team_ids:
+        mine = directory.projects_of_teams(connection, context.access.project_ids, context.access.team_ids)
         wanted = replace(wanted, project_ids=mine, organization_id=None)
-    page = listing.incident_page(connection, wanted, call.access.member_id, cursor=shown.cursor, size=search.PAGE_SIZE)
-    return messages.view(shown, page, call.access.organization_name, call.now)
+    page = listing.incident_page(
+        connection, wanted, context.access.member_id, cursor=shown.cursor, size=search.PAGE_SIZE
+    )
+    return messages.view(shown, page, context.access.organization_name, context.now)
 
 
 HANDLES = (
     Feature(
         buttons={
-            "home_previous": turn,  # Previous
-            "home_next": turn,  # Next
-            **{f"home_tab_{tab}": turn for tab in messages.Tab},  # My teams, Following, Not acknowledged, All open
-            **{f"home_severity_{shown}": turn for shown in messages.SEVERITIES},  # Any severity, Warning, Critical
+            "home_previous": turn_page,  # Previous
+            "home_next": turn_page,  # Next
+            **{f"home_tab_{tab}": turn_page for tab in messages.Tab},  # My teams, Following, Not acknowledged, All open
+            **{f"home_severity_{shown}": turn_page for shown in messages.SEVERITIES},  # Any severity, Warning, Critical
         }
     ),
 )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bot.handlers import surface
-from bot.handlers.call import Call
+from bot.handlers import redraw
+from bot.handlers.context import Context
 from bot.handlers.verb import Verb
 from bot.incidents import filters, search
 from bot.incidents.errors import Refusal, SharedChannel
@@ -14,93 +14,97 @@ from bot.messages import forms
 from bot.messages import incident as messages
 from bot.messages.blocks import Message
 from bot.messages.help import Group
-from bot.slack.outcomes import Answer, Done, OpenForm, Outcome
 from bot.slack.requests import Command, Press, Submission
+from bot.slack.responses import Answer, Done, OpenForm, Response
 from storage.queries import directory, incidents, listing
 from storage.queries.access import Ahead
 from storage.rows import Cursor, IncidentPage
 
 
-def ahead(words: str) -> Ahead | None:
+def prefetch(words: str) -> Ahead | None:
     """What of the answer can be looked up together with who asks."""
     return search.ahead(filters.parse(readable(storable(words))))
 
 
-def command(call: Call, _ask: Command, words: str) -> Outcome:
+def handle_command(context: Context, _request: Command, words: str) -> Response:
     """`list [filters]`."""
-    return Answer(_page(call, filters.parse(readable(storable(words))), None))
+    return Answer(_render_page(context, filters.parse(readable(storable(words))), None))
 
 
-def turn(call: Call, ask: Press) -> Outcome:
+def turn_page(context: Context, request: Press) -> Response:
     """`Previous` and `Next`: the page takes the place of the one before."""
-    words, cursor = messages.place_read(ask.value)
-    return surface.look(ask, _page(call, filters.parse(words), cursor), replace=True)
+    words, cursor = messages.place_read(request.value)
+    return redraw.show(request, _render_page(context, filters.parse(words), cursor), replace=True)
 
 
-def _page(call: Call, query: ListQuery, cursor: Cursor | None) -> Message:
-    page, notice = _found(call, query, cursor), None
+def _render_page(context: Context, query: ListQuery, cursor: Cursor | None) -> Message:
+    page, notice = _find_page(context, query, cursor), None
     if cursor and not page.lines:
         cursor = None
-        page = _found(call, query, None)
+        page = _find_page(context, query, None)
         notice = "There is nothing more that way by now; this is the first page."
-    return messages.list_page(query, page, call.now, cursor=cursor, notice=notice, command=call.tools.command)
+    return messages.list_page(query, page, context.now, cursor=cursor, notice=notice, command=context.services.command)
 
 
-def _found(call: Call, query: ListQuery, cursor: Cursor | None) -> IncidentPage:
-    if call.ahead is not None and search.is_plain(query):
-        return listing.page_ahead(call.ahead, size=search.PAGE_SIZE)
-    wanted = search.resolve(call.connection, call.access, query, call.now, call.ahead)
-    return listing.incident_page(call.connection, wanted, call.access.member_id, cursor=cursor, size=search.PAGE_SIZE)
+def _find_page(context: Context, query: ListQuery, cursor: Cursor | None) -> IncidentPage:
+    if context.prefetched is not None and search.is_plain(query):
+        return listing.page_ahead(context.prefetched, size=search.PAGE_SIZE)
+    wanted = search.resolve(context.connection, context.access, query, context.now, context.prefetched)
+    return listing.incident_page(
+        context.connection, wanted, context.access.member_id, cursor=cursor, size=search.PAGE_SIZE
+    )
 
 
-def share(call: Call, ask: Press) -> Outcome:
+def handle_share_press(context: Context, request: Press) -> Response:
     """`Share`: the page for everybody in the channel, as far as it is about projects that name the channel."""
-    words, cursor = messages.place_read(ask.value)
+    words, cursor = messages.place_read(request.value)
     query = filters.parse(words)
-    wanted = search.resolve(call.connection, call.access, query, call.now)
+    wanted = search.resolve(context.connection, context.access, query, context.now)
     here: list[int] = []
-    if ask.channel_id:
-        here = directory.projects_in_channel(call.connection, wanted.project_ids, ask.channel_id)
+    if request.channel_id:
+        here = directory.projects_in_channel(context.connection, wanted.project_ids, request.channel_id)
     if not here:
         raise Refusal("No project whose incidents you see names this channel, so nothing can be shared here.")
-    if not call.may_show_in(str(ask.channel_id)):
+    if not context.may_show_in(str(request.channel_id)):
         raise SharedChannel
-    page = listing.incident_page(call.connection, wanted, call.access.member_id, cursor=cursor, size=search.PAGE_SIZE)
-    fitting = incidents.ids_in_projects(call.connection, [line.id for line in page.lines], here)
+    page = listing.incident_page(
+        context.connection, wanted, context.access.member_id, cursor=cursor, size=search.PAGE_SIZE
+    )
+    fitting = incidents.ids_in_projects(context.connection, [line.id for line in page.lines], here)
     lines = [line for line in page.lines if line.id in fitting]
     if not lines:
         raise Refusal("Nothing on this page belongs to a project that names this channel.")
-    return Answer(messages.shared_page(query, lines, call.now, call.access.name), in_channel=True)
+    return Answer(messages.shared_page(query, lines, context.now, context.access.name), in_channel=True)
 
 
-def filter_press(call: Call, ask: Press) -> Outcome:
+def handle_filter_press(context: Context, request: Press) -> Response:
     """`Filter`: the filters of this list in a form."""
-    words, _ = messages.place_read(ask.value)
-    return OpenForm(_filter_form(call, filters.parse(words), surface.origin(ask)))
+    words, _ = messages.place_read(request.value)
+    return OpenForm(_build_filter_form(context, filters.parse(words), redraw.origin_of_press(request)))
 
 
-def _filter_form(call: Call, query: ListQuery, origin: str) -> forms.Form:
-    projects = directory.projects(call.connection, call.access.project_ids)
+def _build_filter_form(context: Context, query: ListQuery, origin: str) -> forms.Form:
+    projects = directory.projects(context.connection, context.access.project_ids)
     return forms.filter_list(query, [(one.slug, one.name) for one in projects], origin)
 
 
-def filter_submission(call: Call, ask: Submission) -> Outcome:
+def handle_filter_submission(context: Context, request: Submission) -> Response:
     """The form of `Filter`, sent off: the list is drawn with its filters."""
-    only = ask.checked("only")
-    parts = [ask.chosen("show") or "open"]
+    only = request.checked("only")
+    parts = [request.chosen("show") or "open"]
     for key, block in (("team", "team"), ("env", "env"), ("since", "since"), ("until", "until")):
-        value = " ".join(storable(ask.text(block)).split()).replace('"', "")
+        value = " ".join(storable(request.text(block)).split()).replace('"', "")
         if value:
             parts.append(f'{key}:"{value}"')
-    if ask.chosen("project"):
-        parts.append(f"project:{ask.chosen('project')}")
+    if request.chosen("project"):
+        parts.append(f"project:{request.chosen('project')}")
     parts += ["seen:no"] if "unseen" in only else []
     parts += ["following:yes"] if "following" in only else []
     query = filters.parse(" ".join(parts))
-    words = [token.text for token in tokens(storable(ask.text("words")))]
+    words = [token.text for token in tokens(storable(request.text("words")))]
     query = filters.with_words(query, words)
-    message = _page(call, query, None)
-    return Done(surface.back(call.connection, call, ask, ask.origin, message, message))
+    message = _render_page(context, query, None)
+    return Done(redraw.redraw_origin(context.connection, context, request, request.origin, message, message))
 
 
 HANDLES = (
@@ -112,14 +116,14 @@ HANDLES = (
         examples=("list", "list critical team:mine", 'list all "card payments" since:7d', "list seen:no"),
         group=Group.READ,
         synonyms=("ls", "mine", "incidents", "status", "open", "search", "find"),
-        command=command,
-        ahead=ahead,
+        command=handle_command,
+        prefetch=prefetch,
         buttons={
-            "list_previous": turn,  # Previous
-            "list_next": turn,  # Next
-            "list_share": share,  # Share
-            "list_filter": filter_press,  # Filter
+            "list_previous": turn_page,  # Previous
+            "list_next": turn_page,  # Next
+            "list_share": handle_share_press,  # Share
+            "list_filter": handle_filter_press,  # Filter
         },
-        forms={"list_filter": filter_submission},
+        forms={"list_filter": handle_filter_submission},
     ),
 )

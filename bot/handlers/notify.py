@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from bot.handlers.call import Call
+from bot.handlers.context import Context
 from bot.handlers.verb import Verb
 from bot.incidents.errors import BadWords
 from bot.incidents.words import closest, first_word, shortened
 from bot.messages.blocks import say
 from bot.messages.help import Group
-from bot.slack.outcomes import Answer, Outcome
 from bot.slack.requests import Command
+from bot.slack.responses import Answer, Response
 from storage.queries import access
 
-FORM = "notify all|mentions|none"
+USAGE = "notify all|mentions|none"
 _MEANS = {
     "all": "I tell you of each comment and change on the incidents that you follow, and of every mention of you.",
     "mentions": "I tell you when somebody mentions you, and of nothing else.",
@@ -20,31 +20,31 @@ _MEANS = {
 }
 
 
-def command(call: Call, _ask: Command, words: str) -> Outcome:
+def handle_command(context: Context, _request: Command, words: str) -> Response:
     """`notify all|mentions|none`; without a word it says which it is."""
     wanted, _ = first_word(words)
     if not wanted:
-        present = access.notify_of(call.connection, call.access.member_id)
-        return Answer(say(f"`{present}`: {_MEANS[present]} `{call.tools.command} {FORM}` changes that."))
+        present = access.notify_of(context.connection, context.access.member_id)
+        return Answer(say(f"`{present}`: {_MEANS[present]} `{context.services.command} {USAGE}` changes that."))
     if wanted not in _MEANS:
         meant = closest(wanted, _MEANS)
         raise BadWords(
             f"“{shortened(wanted)}” is none of all, mentions and none."
             + (f" Did you mean “{meant}”?" if meant else ""),
-            FORM,
+            USAGE,
         )
-    with call.write() as tx:
-        access.set_notify(tx, call.access.member_id, wanted)
+    with context.write() as tx:
+        access.set_notify(tx, context.access.member_id, wanted)
     return Answer(say(f"From now on: {_MEANS[wanted]}"))
 
 
 HANDLES = (
     Verb(
         name="notify",
-        usage=FORM,
+        usage=USAGE,
         summary="What I tell you of: everything on incidents that you follow, mentions only, or nothing.",
         examples=("notify mentions",),
         group=Group.FOLLOW,
-        command=command,
+        command=handle_command,
     ),
 )

@@ -9,8 +9,8 @@ from typing import TypeVar
 from bot.incidents.access import Access
 from bot.incidents.errors import Refusal
 from bot.messages.ownership import owned, owner_of
-from bot.slack.outcomes import Answer, Done, DrawHome, OpenForm, UpdateForm, View, Whisper
-from bot.slack.requests import Ask, Origin, Press, Submission
+from bot.slack.requests import Origin, Press, Request, Submission
+from bot.slack.responses import Answer, Done, Ephemeral, OpenForm, PublishHome, UpdateForm, View
 
 # Nobody keeps a form or Home in front of them, unchanged, for longer.
 _VIEW_STAYS = timedelta(days=1)
@@ -29,15 +29,15 @@ class OfAnotherOrganization(Refusal):
         )
 
 
-def check(ask: Ask, access: Access, now: datetime) -> None:
+def check(request: Request, access: Access, now: datetime) -> None:
     """Raises OfAnotherOrganization. What does not say whose it is was drawn by the version before, and is judged by its
     age.
     """
-    match ask:
+    match request:
         case Press():
-            owner, drawn = owner_of(ask.block_id), _moment(ask.message_ts)
+            owner, drawn = owner_of(request.block_id), _moment(request.message_ts)
         case Submission():
-            said = ask.origin.get(_KEY)
+            said = request.origin.get(_KEY)
             owner, drawn = (said if isinstance(said, int) else None), None
         case _:
             return
@@ -54,9 +54,9 @@ def check(ask: Ask, access: Access, now: datetime) -> None:
 def mark(outcome: T, organization_id: int) -> T:
     """The outcome, with what it draws marked as the organization's."""
     match outcome:
-        case Answer() | Whisper():
+        case Answer() | Ephemeral():
             return replace(outcome, message=owned(outcome.message, organization_id))
-        case OpenForm() | UpdateForm() | DrawHome():
+        case OpenForm() | UpdateForm() | PublishHome():
             return replace(outcome, view=_form(owned(outcome.view, organization_id), organization_id))
         case Done() if outcome.also is not None:
             return replace(outcome, also=mark(outcome.also, organization_id))
@@ -66,9 +66,9 @@ def mark(outcome: T, organization_id: int) -> T:
 def _form(view: View, organization_id: int) -> View:
     if "submit" not in view:
         return view
-    kept = Origin.read(view.get("private_metadata"))
+    kept = Origin.from_metadata(view.get("private_metadata"))
     kept[_KEY] = organization_id
-    return {**view, "private_metadata": kept.written()}
+    return {**view, "private_metadata": kept.to_metadata()}
 
 
 def _moment(ts: str | None) -> datetime | None:

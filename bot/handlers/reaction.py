@@ -4,43 +4,43 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bot.handlers import told
-from bot.handlers.call import Tools
-from bot.handlers.place import find_card
+from bot.handlers import notices
+from bot.handlers.card_lookup import find_card
+from bot.handlers.context import Services
 from bot.handlers.verb import Feature
 from bot.incidents import lifecycle
 from bot.incidents.errors import AlreadyClosed, Refusal
 from bot.messages import privately
 from bot.people.identity import SlackAway
-from bot.slack.outcomes import Done, NotNow, Outcome
 from bot.slack.requests import Event
+from bot.slack.responses import Done, Response, RetryLater
 from storage.queries import threads
 from storage.queries.once import first_time
 
 
-def added(tools: Tools, event: Event, now: datetime) -> Outcome:
+def handle_added(services: Services, event: Event, now: datetime) -> Response:
     """A `reaction_added` event. Raises DatabaseAway, Contended, CardOnItsWay."""
     person, item = event.person(), event.event.get("item") or {}
-    installation = tools.clients.find(event.workspace_id)
+    installation = services.clients.find(event.workspace_id)
     if person is None or installation is None or person.user_id == installation.bot_user_id:
         return Done()
     if item.get("type") != "message":
         return Done()
     # A hand may have a skin tone: `wave::skin-tone-2`.
     reaction = str(event.event.get("reaction")).partition("::")[0]
-    with tools.store.read() as connection:
+    with services.store.read() as connection:
         meant = threads.reactions(connection, event.workspace_id)
     if meant is None or reaction not in meant:  # most are, and must not wait for a card that is on its way
         return Done()
     _, resolve_with = meant
     channel_id = str(item.get("channel"))
-    card = find_card(tools.store, event.workspace_id, channel_id, str(item.get("ts")))
+    card = find_card(services.store, event.workspace_id, channel_id, str(item.get("ts")))
     if card is None:
         return Done()
     try:
-        with tools.store.reading() as reading:
-            access = tools.identity.access(reading, person, now)
-        with tools.store.write() as tx:
+        with services.store.reading() as reading:
+            access = services.identity.access(reading, person, now)
+        with services.store.write() as tx:
             if not first_time(tx, event.workspace_id, f"event:{event.id}", now):
                 return Done()
             if reaction == resolve_with:
@@ -48,14 +48,14 @@ def added(tools: Tools, event: Event, now: datetime) -> Outcome:
             else:
                 lifecycle.acknowledge(tx, access, card.identifier, now)
     except SlackAway:
-        return NotNow()
+        return RetryLater()
     except AlreadyClosed:
         return Done()  # somebody was quicker; the card shows it
     except Refusal as refusal:
         note = privately.reaction_refused(card.identifier, channel_id, reaction, refusal.sentence)
-        with tools.store.write() as tx:
-            told.privately(tx, person, note, f"reaction:{event.workspace_id}:{event.id}", now)
+        with services.store.write() as tx:
+            notices.send_notice(tx, person, note, f"reaction:{event.workspace_id}:{event.id}", now)
     return Done()
 
 
-HANDLES = (Feature(events={"reaction_added": added}),)
+HANDLES = (Feature(events={"reaction_added": handle_added}),)

@@ -5,62 +5,62 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from bot.handlers import view
-from bot.handlers.call import Call
+from bot.handlers.context import Context
 from bot.handlers.verb import Verb
 from bot.incidents import subscriptions
 from bot.incidents.words import lone_number, number
 from bot.messages import answers
 from bot.messages.help import Group
-from bot.slack.outcomes import Answer, Outcome
 from bot.slack.requests import Command, Press
+from bot.slack.responses import Answer, Response
 from storage.rows import IncidentHead
 
-FORM = "subscribe N"
-UNSUBSCRIBE_FORM = "unsubscribe N"
+USAGE = "subscribe N"
+UNSUBSCRIBE_USAGE = "unsubscribe N"
 
 
-def command(call: Call, _ask: Command, words: str) -> Outcome:
+def handle_command(context: Context, _request: Command, words: str) -> Response:
     """`subscribe N`."""
-    identifier = lone_number(words, FORM)
-    with call.write() as tx:
-        incident, sentence = _follow(tx, call, identifier)
+    identifier = lone_number(words, USAGE)
+    with context.write() as tx:
+        incident, sentence = _subscribe(tx, context, identifier)
     return Answer(answers.about(sentence, incident))
 
 
-def unsubscribe(call: Call, _ask: Command, words: str) -> Outcome:
+def handle_unsubscribe_command(context: Context, _request: Command, words: str) -> Response:
     """`unsubscribe N`."""
-    identifier = lone_number(words, UNSUBSCRIBE_FORM)
-    with call.write() as tx:
-        incident, sentence = _leave(tx, call, identifier)
+    identifier = lone_number(words, UNSUBSCRIBE_USAGE)
+    with context.write() as tx:
+        incident, sentence = _unsubscribe(tx, context, identifier)
     return Answer(answers.about(sentence, incident))
 
 
-def press(call: Call, ask: Press) -> Outcome:
+def handle_press(context: Context, request: Press) -> Response:
     """`Subscribe`."""
-    identifier = number(ask.value, FORM)
-    with call.write() as tx:
-        incident, sentence = _follow(tx, call, identifier)
-        return view.changed(tx, call, ask, incident, sentence)
+    identifier = number(request.value, USAGE)
+    with context.write() as tx:
+        incident, sentence = _subscribe(tx, context, identifier)
+        return view.redraw_incident(tx, context, request, incident, sentence)
 
 
-def unsubscribe_press(call: Call, ask: Press) -> Outcome:
+def handle_unsubscribe_press(context: Context, request: Press) -> Response:
     """`Unsubscribe`."""
-    identifier = number(ask.value, UNSUBSCRIBE_FORM)
-    with call.write() as tx:
-        incident, sentence = _leave(tx, call, identifier)
-        return view.changed(tx, call, ask, incident, sentence)
+    identifier = number(request.value, UNSUBSCRIBE_USAGE)
+    with context.write() as tx:
+        incident, sentence = _unsubscribe(tx, context, identifier)
+        return view.redraw_incident(tx, context, request, incident, sentence)
 
 
-def _follow(tx: Connection, call: Call, identifier: int) -> tuple[IncidentHead, str]:
-    incident, new = subscriptions.follow(tx, call.access, identifier, call.now)
+def _subscribe(tx: Connection, context: Context, identifier: int) -> tuple[IncidentHead, str]:
+    incident, new = subscriptions.follow(tx, context.access, identifier, context.now)
     name = answers.name_of(incident)
     if new:
         return incident, f"You now follow {name}: I tell you of comments and changes."
     return incident, f"You follow {name} already."
 
 
-def _leave(tx: Connection, call: Call, identifier: int) -> tuple[IncidentHead, str]:
-    incident, was = subscriptions.leave(tx, call.access, identifier)
+def _unsubscribe(tx: Connection, context: Context, identifier: int) -> tuple[IncidentHead, str]:
+    incident, was = subscriptions.leave(tx, context.access, identifier)
     name = answers.name_of(incident)
     return incident, f"You no longer follow {name}." if was else f"You do not follow {name}; nothing to end."
 
@@ -68,22 +68,22 @@ def _leave(tx: Connection, call: Call, identifier: int) -> tuple[IncidentHead, s
 HANDLES = (
     Verb(
         name="subscribe",
-        usage=FORM,
+        usage=USAGE,
         summary="Tells you of comments and changes.",
         examples=("subscribe 12",),
         group=Group.FOLLOW,
         synonyms=("follow", "watch"),
-        command=command,
-        buttons={"subscribe": press},  # Subscribe
+        command=handle_command,
+        buttons={"subscribe": handle_press},  # Subscribe
     ),
     Verb(
         name="unsubscribe",
-        usage=UNSUBSCRIBE_FORM,
+        usage=UNSUBSCRIBE_USAGE,
         summary="Stops telling you.",
         examples=("unsubscribe 12",),
         group=Group.FOLLOW,
         synonyms=("unfollow", "unwatch", "mute"),
-        command=unsubscribe,
-        buttons={"unsubscribe": unsubscribe_press},  # Unsubscribe
+        command=handle_unsubscribe_command,
+        buttons={"unsubscribe": handle_unsubscribe_press},  # Unsubscribe
     ),
 )

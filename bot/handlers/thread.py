@@ -12,9 +12,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from bot.handlers import channel, told
-from bot.handlers.call import Tools
-from bot.handlers.place import find_card
+from bot.handlers import channel, notices
+from bot.handlers.card_lookup import find_card
+from bot.handlers.context import Services
 from bot.handlers.reply import WRITTEN, Reply, reply_in, with_files
 from bot.handlers.verb import Feature
 from bot.incidents import comments, lookup
@@ -27,71 +27,71 @@ from bot.messages.blocks import Message
 from bot.people.identity import SlackAway
 from bot.people.mentions import MentionReader
 from bot.people.names import WhoIsMeant
-from bot.slack.outcomes import Done, NotNow, Outcome
 from bot.slack.requests import Event
+from bot.slack.responses import Done, Response, RetryLater
 from storage.queries import threads
 from storage.queries.threads import CardPlace
 
 
-def message(tools: Tools, event: Event, now: datetime) -> Outcome:
+def handle_message(services: Services, event: Event, now: datetime) -> Response:
     """A `message` event of a channel. Raises DatabaseAway, Contended, CardOnItsWay."""
     said = event.event
     match said.get("subtype"):
         case "message_changed":
             changed = said.get("message") or {}
             if changed.get("subtype") == "tombstone":
-                return _deleted(tools, event, str(changed.get("ts")), said.get("previous_message") or {}, now)
+                return _handle_deleted(services, event, str(changed.get("ts")), said.get("previous_message") or {}, now)
             reply = reply_in(event, changed)
             # Without a mark of an edit it is a preview that appeared, or a count of replies that grew.
-            return _said(tools, reply, now) if reply and reply.edited_ts else Done()
+            return _add_or_edit(services, reply, now) if reply and reply.edited_ts else Done()
         case "message_deleted":
             gone = said.get("previous_message") or {}
-            return _deleted(tools, event, str(said.get("deleted_ts") or gone.get("ts")), gone, now)
+            return _handle_deleted(services, event, str(said.get("deleted_ts") or gone.get("ts")), gone, now)
         case "channel_join" | "group_join":
-            return channel.joined(tools, event, now)
+            return channel.handle_joined(services, event, now)
         case "channel_unarchive" | "group_unarchive":
-            return channel.opened(tools, event, now)
+            return channel.handle_opened(services, event, now)
         case subtype if subtype in WRITTEN:
             reply = reply_in(event, said)
-            if reply is None or _mentions_bot(tools, event.workspace_id, reply):
+            if reply is None or _mentions_bot(services, event.workspace_id, reply):
                 return Done()
-            return _said(tools, reply, now)
+            return _add_or_edit(services, reply, now)
     return Done()
 
 
-def _mentions_bot(tools: Tools, workspace_id: str, reply: Reply) -> bool:
+def _mentions_bot(services: Services, workspace_id: str, reply: Reply) -> bool:
     """Whether it is said to the bot: Slack tells of that again, as a mention, and it is a command."""
-    installation = tools.clients.find(workspace_id)
+    installation = services.clients.find(workspace_id)
     return installation is None or (
         reply.person.user_id == installation.bot_user_id or f"<@{installation.bot_user_id}" in reply.text
     )
 
 
-def _said(tools: Tools, reply: Reply, now: datetime) -> Outcome:
+def _add_or_edit(services: Services, reply: Reply, now: datetime) -> Response:
     """A reply was written, or edited: its comment is to say the same."""
-    card = find_card(tools.store, reply.person.workspace_id, reply.channel_id, reply.thread_ts)
+    card = find_card(services.store, reply.person.workspace_id, reply.channel_id, reply.thread_ts)
     if card is None:
         return Done()
     try:
-        reply = with_files(reply, tools.clients)
-        with tools.store.reading() as reading:
-            access = tools.identity.access(reading, reply.person, now)
+        reply = with_files(reply, services.clients)
+        with services.store.reading() as reading:
+            access = services.identity.access(reading, reply.person, now)
             incident = lookup.incident(reading.connection, access, card.identifier)
-            reader = MentionReader(tools.identity, reading, access, now, lenient=True)
+            reader = MentionReader(services.identity, reading, access, now, lenient=True)
             written = reader.text(storable(reply.text))
             written, blind = comments.seen_only(reading.connection, access, incident, written)
         notes = _notes(card, reply, sorted({*reader.unknown, *blind}), reader.unclear)
         written = _with(written, reply.beside())
-        with tools.store.write() as tx:
-            if not written.text.strip() or _take(tx, card, reply, access, written, now):
+        with services.store.write() as tx:
+            if not written.text.strip() or _save(tx, card, reply, access, written, now):
                 for note, key in notes:
-                    told.privately(tx, reply.person, note, key, now)
+                    notices.send_notice(tx, reply.person, note, key, now)
     except SlackAway:
-        return NotNow()
+        return RetryLater()
     except CommentGone:
         return Done()
     except Refusal as refusal:
-        _tell_refusal(tools, card, reply, refusal, now)
+        _notify_of_refusal(services, card, reply, refusal, now)
     return Done()
 
 
@@ -113,7 +113,7 @@ def _notes(
     return notes
 
 
-def _take(tx: Connection, card: CardPlace, reply: Reply, access: Access, written: CommentText, now: datetime) -> bool:
+def _save(tx: Connection, card: CardPlace, reply: Reply, access: Access, written: CommentText, now: datetime) -> bool:
     """Makes the comment say what the reply says; False when it has been done, or something later has."""
     lookup.incident(tx, access, card.identifier, lock=True)
     known = threads.reply(tx, card.destination_id, reply.ts)
@@ -138,32 +138,32 @@ def _with(written: CommentText, beside: list[str]) -> CommentText:
     return CommentText("\n".join([*filter(None, [written.text]), *beside]), written.member_ids, written.team_ids)
 
 
-def _tell_refusal(tools: Tools, card: CardPlace, reply: Reply, refusal: Refusal, now: datetime) -> None:
+def _notify_of_refusal(services: Services, card: CardPlace, reply: Reply, refusal: Refusal, now: datetime) -> None:
     """Whoever may not comment is told so once in each thread, however much they say there."""
     if reply.edited_ts is not None:
         note = privately.edit_not_followed(card.identifier, card.channel_id, refusal.sentence)
     else:
         note = privately.no_comment(card.identifier, card.channel_id, refusal.sentence)
     key = f"no comment:{card.channel_id}:{reply.thread_ts}:{reply.person.user_id}"
-    with tools.store.write() as tx:
-        told.privately(tx, reply.person, note, key, now)
+    with services.store.write() as tx:
+        notices.send_notice(tx, reply.person, note, key, now)
 
 
-def _deleted(tools: Tools, event: Event, ts: str, gone: Mapping[str, Any], now: datetime) -> Outcome:
+def _handle_deleted(services: Services, event: Event, ts: str, gone: Mapping[str, Any], now: datetime) -> Response:
     """A message was deleted: a card is posted anew with the next change, a reply's comment goes with it."""
     channel_id = str(event.event.get("channel"))
     thread_ts = gone.get("thread_ts")
     if not thread_ts or thread_ts == ts:
         if gone.get("bot_id"):
-            with tools.store.write() as tx:
+            with services.store.write() as tx:
                 threads.card_deleted(tx, event.workspace_id, channel_id, ts)
         return Done()
     if gone.get("bot_id"):
         return Done()
-    card = find_card(tools.store, event.workspace_id, channel_id, str(thread_ts))
+    card = find_card(services.store, event.workspace_id, channel_id, str(thread_ts))
     if card is None:
         return Done()
-    with tools.store.write() as tx:
+    with services.store.write() as tx:
         known = threads.reply(tx, card.destination_id, ts)
         if known is None:
             # The news of its end came first; what it said is not taken up when it comes.
@@ -178,4 +178,4 @@ def _deleted(tools: Tools, event: Event, ts: str, gone: Mapping[str, Any], now: 
     return Done()
 
 
-HANDLES = (Feature(events={"message": message}),)
+HANDLES = (Feature(events={"message": handle_message}),)

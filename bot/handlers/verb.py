@@ -14,21 +14,21 @@ from importlib import import_module
 from typing import Any, Self, TypeVar
 
 import bot.handlers
-from bot.handlers.call import Call, Tools
-from bot.handlers.pick import suggest
+from bot.handlers.context import Context, Services
+from bot.handlers.pick import suggest_incidents
 from bot.incidents.words import closest
 from bot.messages.help import Topic
 from bot.messages.picks import PICK, Pick
-from bot.slack.outcomes import Outcome
-from bot.slack.requests import Command, Event, Press, Shortcut, Submission, Suggestion
+from bot.slack.requests import Command, Event, OptionsRequest, Press, Shortcut, Submission
+from bot.slack.responses import Response
 from storage.queries.access import Ahead
 
-CommandHandler = Callable[[Call, Command, str], Outcome]
-PressHandler = Callable[[Call, Press], Outcome]
-FormHandler = Callable[[Call, Submission], Outcome]
-ShortcutHandler = Callable[[Call, Shortcut], Outcome]
-Lookup = Callable[[Call, Suggestion], Sequence[Mapping[str, Any]]]
-EventHandler = Callable[[Tools, Event, datetime], Outcome]
+CommandHandler = Callable[[Context, Command, str], Response]
+PressHandler = Callable[[Context, Press], Response]
+FormHandler = Callable[[Context, Submission], Response]
+ShortcutHandler = Callable[[Context, Shortcut], Response]
+Lookup = Callable[[Context, OptionsRequest], Sequence[Mapping[str, Any]]]
+EventHandler = Callable[[Services, Event, datetime], Response]
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ class Verb(Topic, Feature):
     command: CommandHandler
     # What can be read in the statement that finds out who asks: given the words, None where nothing can. Raises
     # BadWords.
-    ahead: Callable[[str], Ahead | None] | None = None
+    prefetch: Callable[[str], Ahead | None] | None = None
     # The menu of incidents that is offered where the number was left out. Choosing there is pressing its button.
     pick: Pick | None = None
 
@@ -83,7 +83,7 @@ class Registry:
             verbs=verbs,
             commands=_merged({name: verb} for verb in verbs for name in (verb.name, *verb.aliases)),
             buttons=_merged([*(one.buttons for one in features), picks]),
-            lookups=_merged([*(one.lookups for one in features), dict.fromkeys(picks, suggest)]),
+            lookups=_merged([*(one.lookups for one in features), dict.fromkeys(picks, suggest_incidents)]),
             forms=_merged(one.forms for one in features),
             shortcuts=_merged(one.shortcuts for one in features),
             events=_merged(one.events for one in features),

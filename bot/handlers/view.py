@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from bot.handlers import pick, surface
-from bot.handlers.call import Call
+from bot.handlers import pick, redraw
+from bot.handlers.context import Context
 from bot.handlers.verb import Verb
 from bot.incidents import lookup
 from bot.incidents.words import lone_number, number
@@ -17,72 +17,79 @@ from bot.messages import incident as messages
 from bot.messages.blocks import Message
 from bot.messages.help import Group
 from bot.messages.picks import Pick
-from bot.slack.outcomes import Answer, Outcome
-from bot.slack.requests import Ask, Command, Press
+from bot.slack.requests import Command, Press, Request
+from bot.slack.responses import Answer, Response
 from storage.queries.access import Ahead
 from storage.rows import IncidentHead
 
-FORM = "view N"
+USAGE = "view N"
 PICK = Pick("view", "View")
 
 
-def ahead(words: str) -> Ahead | None:
+def prefetch(words: str) -> Ahead | None:
     """The incident that is asked for, to be looked up together with who asks."""
-    return lookup.details_ahead(lone_number(words, FORM)) if words else None
+    return lookup.details_ahead(lone_number(words, USAGE)) if words else None
 
 
-def command(call: Call, _ask: Command, words: str) -> Outcome:
+def handle_command(context: Context, _request: Command, words: str) -> Response:
     """`view N`, or the number alone."""
     if not words:
-        return pick.offer(call, "view", PICK)
-    return Answer(drawn(call.connection, call, lone_number(words, FORM), ahead=call.ahead))
+        return pick.offer_incidents(context, "view", PICK)
+    return Answer(render(context.connection, context, lone_number(words, USAGE), ahead=context.prefetched))
 
 
-def press(call: Call, ask: Press) -> Outcome:
+def handle_press(context: Context, request: Press) -> Response:
     """`View` in a list: a message of its own, so that the list stays."""
-    return surface.look(ask, drawn(call.connection, call, number(ask.value, FORM)), replace=False)
+    return redraw.show(request, render(context.connection, context, number(request.value, USAGE)), replace=False)
 
 
-def in_place(call: Call, ask: Press) -> Outcome:
+def show_in_place(context: Context, request: Press) -> Response:
     """`View` below a log: back to the incident from which it was opened."""
-    return surface.look(ask, drawn(call.connection, call, number(ask.value, FORM)), replace=True)
+    return redraw.show(request, render(context.connection, context, number(request.value, USAGE)), replace=True)
 
 
-def drawn(
-    connection: Connection, call: Call, identifier: int, *, notice: str | None = None, ahead: Ahead | None = None
+def render(
+    connection: Connection, context: Context, identifier: int, *, notice: str | None = None, ahead: Ahead | None = None
 ) -> Message:
     """The incident as the caller may see it, from the given connection. Raises NotFound."""
-    return messages.details(lookup.details(connection, call.access, identifier, ahead), call.now, notice=notice)
+    return messages.details(lookup.details(connection, context.access, identifier, ahead), context.now, notice=notice)
 
 
-def changed(connection: Connection, call: Call, ask: Press, incident: IncidentHead, notice: str) -> Outcome:
+def redraw_incident(
+    connection: Connection, context: Context, request: Press, incident: IncidentHead, notice: str
+) -> Response:
     """After a button changed an incident: what it was pressed on is drawn anew, with a notice (mrkdwn)."""
-    message = drawn(connection, call, incident.identifier, notice=notice)
-    return surface.changed(connection, call, ask, message, answers.about(notice, incident))
+    message = render(connection, context, incident.identifier, notice=notice)
+    return redraw.redraw(connection, context, request, message, answers.about(notice, incident))
 
 
-def back(
-    connection: Connection, call: Call, ask: Ask, kept: Mapping[str, Any], incident: IncidentHead, notice: str
-) -> surface.Shown:
+def redraw_incident_at_origin(
+    connection: Connection,
+    context: Context,
+    request: Request,
+    kept: Mapping[str, Any],
+    incident: IncidentHead,
+    notice: str,
+) -> redraw.Shown:
     """After a form changed an incident: what the form was opened from is drawn anew, with a notice (mrkdwn)."""
-    message = drawn(connection, call, incident.identifier, notice=notice)
-    return surface.back(connection, call, ask, kept, message, answers.about(notice, incident))
+    message = render(connection, context, incident.identifier, notice=notice)
+    return redraw.redraw_origin(connection, context, request, kept, message, answers.about(notice, incident))
 
 
 HANDLES = (
     Verb(
         name="view",
-        usage=FORM,
+        usage=USAGE,
         summary="One incident with everything about it, and its buttons. A number alone does the same.",
         examples=("view 12", "12"),
         group=Group.READ,
         synonyms=("show", "info", "details", "get"),
-        command=command,
-        ahead=ahead,
+        command=handle_command,
+        prefetch=prefetch,
         pick=PICK,
         buttons={
-            "view": press,  # View
-            "details": in_place,  # View, below a log
+            "view": handle_press,  # View
+            "details": show_in_place,  # View, below a log
         },
     ),
 )

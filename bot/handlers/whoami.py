@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from bot.handlers.call import Call
+from bot.handlers.context import Context
 from bot.handlers.verb import Verb
 from bot.messages import answers
 from bot.messages.help import Group
-from bot.slack.outcomes import Answer, Outcome
 from bot.slack.requests import Command
+from bot.slack.responses import Answer, Response
 from storage.queries import directory
 
 
-def command(call: Call, ask: Command, _words: str) -> Outcome:
+def handle_command(context: Context, request: Command, _words: str) -> Response:
     """`whoami`."""
-    teams = directory.team_names_of_member(call.connection, call.access.member_id)
-    projects = [project.slug for project in directory.projects(call.connection, call.access.project_ids)]
-    return Answer(answers.whoami(call.access, ask.person.user_id, teams, projects))
+    teams = directory.team_names_of_member(context.connection, context.access.member_id)
+    projects = [project.slug for project in directory.projects(context.connection, context.access.project_ids)]
+    return Answer(answers.whoami(context.access, request.person.user_id, teams, projects))
 
 
 HANDLES = (
@@ -26,6 +26,6 @@ HANDLES = (
         examples=("whoami",),
         group=Group.CALLER,
         synonyms=("me", "who"),
-        command=command,
+        command=handle_command,
     ),
 )

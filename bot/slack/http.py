@@ -25,7 +25,7 @@ from starlette.requests import ClientDisconnect
 from bot.bodies import NoRoom, Room, TooLarge
 from bot.slack.deadline import Pending
 from bot.slack.events import EventsUnderWay, TooManyEvents, is_event
-from bot.slack.line import Line, payload_of
+from bot.slack.listeners import Listeners, payload_of
 from bot.slack.manifest import PATH
 from bot.slack.workers import Workers
 
@@ -55,10 +55,10 @@ class _Seconds(Clock):
         return self._now().timestamp()
 
 
-class HttpLine:
+class HttpListener:
     """Takes requests over HTTP, and answers each of them within Slack's three seconds."""
 
-    def __init__(self, line: Line, signing_secret: str, now: Callable[[], datetime], deadline_s: float) -> None:
+    def __init__(self, line: Listeners, signing_secret: str, now: Callable[[], datetime], deadline_s: float) -> None:
         self._line = line
         self._deadline_s = deadline_s
         self._verifier = SignatureVerifier(signing_secret, _Seconds(now))

@@ -24,7 +24,7 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class Request:
     """The part that every request has."""
 
     person: Person
@@ -36,16 +36,16 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Command(Ask):
+class Command(Request):
     """A slash command, or the same words said to the bot."""
 
     text: str = ""
-    said: bool = False  # in a message, not as a slash command
+    in_message: bool = False  # in a message, not as a slash command
     thread_ts: str | None = None  # the thread in which it was said
 
 
 @dataclass(frozen=True, slots=True)
-class Press(Ask):
+class Press(Request):
     """A button pressed, an option chosen."""
 
     action_id: str = ""
@@ -57,7 +57,7 @@ class Press(Ask):
 
 
 @dataclass(frozen=True, slots=True)
-class Submission(Ask):
+class Submission(Request):
     """A form sent off."""
 
     callback_id: str = ""
@@ -165,14 +165,14 @@ def submission_from(payload: Payload) -> Submission:
         payload=payload,
         callback_id=str(view.get("callback_id") or ""),
         view_id=str(view["id"]),
-        origin=Origin.read(view.get("private_metadata")),
+        origin=Origin.from_metadata(view.get("private_metadata")),
         # Each of our inputs is the only one in its block.
         values={block: next(iter(elements.values()), {}) for block, elements in state.items()},
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Shortcut(Ask):
+class Shortcut(Request):
     """A shortcut chosen: from the menu of everything, or from the menu of one message."""
 
     callback_id: str = ""
@@ -194,16 +194,16 @@ def shortcut_from(payload: Payload) -> Shortcut:
 
 
 @dataclass(frozen=True, slots=True)
-class Suggestion(Ask):
+class OptionsRequest(Request):
     """Something typed into a menu whose options the bot offers."""
 
     action_id: str = ""
     typed: str = ""
 
 
-def suggestion_from(payload: Payload) -> Suggestion:
+def options_request_from(payload: Payload) -> OptionsRequest:
     """A `block_suggestion` payload as Slack sends it."""
-    return Suggestion(
+    return OptionsRequest(
         person=_person(payload),
         channel_id=(payload.get("channel") or {}).get("id"),
         response_url=None,
@@ -244,12 +244,12 @@ def event_from(payload: Payload) -> Event:
 class Origin(dict[str, Any]):
     """What a form keeps in its private metadata, to know on submission what it is about and where to answer."""
 
-    def written(self) -> str:
+    def to_metadata(self) -> str:
         """As the form carries it, in as few characters as Slack counts."""
         return json.dumps(self, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
-    def read(cls, metadata: object) -> Self:
+    def from_metadata(cls, metadata: object) -> Self:
         """From a form; what is no object of ours is empty, and then refers to nothing."""
         try:
             found = json.loads(str(metadata or "{}"))

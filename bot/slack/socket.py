@@ -17,7 +17,7 @@ from bot.slack.clients import web_client
 from bot.slack.connections import Connections, Message, NotConnectedError, WebSocket
 from bot.slack.deadline import Pending, Watch
 from bot.slack.events import EventsUnderWay, TooManyEvents, is_event
-from bot.slack.line import Line, payload_of
+from bot.slack.listeners import Listeners, payload_of
 from bot.slack.workers import Workers
 
 log = structlog.get_logger(__name__)
@@ -27,10 +27,10 @@ CONCURRENCY = 10  # requests at once
 LARGEST_ACKNOWLEDGEMENT_BYTES = 60_000
 
 
-class SocketLine:
+class SocketListener:
     """Takes envelopes from a web socket, and acknowledges each of them exactly once."""
 
-    def __init__(self, line: Line, *, app_token: str, api_url: str, deadline_s: float) -> None:
+    def __init__(self, line: Listeners, *, app_token: str, api_url: str, deadline_s: float) -> None:
         self._line = line
         self._watch = Watch(deadline_s)
         self._events: EventsUnderWay[BoltResponse] = EventsUnderWay()

@@ -22,7 +22,7 @@ from sqlalchemy import text
 from bot.app import Bot
 from bot.delivery.pace import Pace
 from bot.slack.clients import Clients, Installation
-from bot.slack.line import payload_of
+from bot.slack.listeners import payload_of
 from sandbox import Sandbox
 from sandbox.api.access import direct_with
 from sandbox.block_kit import check_message, check_options, check_view, check_view_submission_response

@@ -12,7 +12,7 @@ from slack_bolt import BoltRequest
 
 import bot
 from bot.handlers.verb import Registry
-from bot.slack.line import payload_of
+from bot.slack.listeners import payload_of
 from tests.hardening.rig import Json, Rig, Shown, Somebody
 
 ADA = Somebody("U0001")

@@ -6,7 +6,7 @@ import pytest
 
 from bot.handlers.verb import Feature, Registry, Verb
 from bot.messages.help import Group
-from bot.slack.outcomes import Done
+from bot.slack.responses import Done
 
 
 def verb(name: str, group: Group = Group.WORK, **more: object) -> Verb:

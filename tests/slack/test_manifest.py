@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from bot.cli import main
-from bot.handlers import desk
+from bot.handlers import router
 from bot.handlers.verb import Registry
 from bot.slack.manifest import EVENTS, SCOPES, manifest
 from sandbox import Sandbox
@@ -103,7 +103,7 @@ def test_what_needs_no_scope_is_called() -> None:
 def handled() -> set[str]:
     """The types of events that the desk does something about."""
     kinds = set(Registry.collect().events)
-    for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(desk.Desk.event)))):
+    for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(router.Router.event)))):
         if isinstance(node, ast.Compare) and ast.unparse(node.left) == "event.kind":
             for constant in ast.walk(node.comparators[0]):
                 if isinstance(constant, ast.Constant):

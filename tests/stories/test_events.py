@@ -12,9 +12,9 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import select
 
-from bot.handlers import told
-from bot.slack.outcomes import Outcome
+from bot.handlers import notices
 from bot.slack.requests import Command
+from bot.slack.responses import Response
 from sandbox.line import Exchange
 from storage.engine import Store, answers
 from storage.errors import DatabaseAway
@@ -84,7 +84,7 @@ def everybody_busy(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     carry_out, done = desk.command, threading.Event()
     busy = threading.Semaphore(0)
 
-    def held(ask: Command) -> Outcome:
+    def held(ask: Command) -> Response:
         busy.release()
         assert done.wait(PATIENCE_S)
         return carry_out(ask)
@@ -192,7 +192,7 @@ def test_what_is_told_of_a_reply_is_told_with_it(world: World, monkeypatch: pyte
     """The comment and the note about whom it does not mention are one transaction: none is there without the other."""
     world.declare("Payments fail")
     shown = card(world)
-    tell, failed = told.privately, threading.Event()
+    tell, failed = notices.send_notice, threading.Event()
 
     def failing_once(*arguments: object) -> None:
         if not failed.is_set():
@@ -200,7 +200,7 @@ def test_what_is_told_of_a_reply_is_told_with_it(world: World, monkeypatch: pyte
             raise DatabaseAway("cut in the middle")
         tell(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(told, "privately", failing_once)
+    monkeypatch.setattr(notices, "privately", failing_once)
     world.ada.reply(shown, "@cyn can you look")
     world.ada.wait_for_message(containing="Cyn Roe cannot see #1", timeout=PATIENCE_S)
     world.slack.settle()

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, event
 
-from bot.handlers.desk import Desk
-from bot.slack.outcomes import Outcome
+from bot.handlers.router import Router
 from bot.slack.requests import Command
+from bot.slack.responses import Response
 from storage.prepared import Prepared
 from tests.stories.conftest import World
 
@@ -21,9 +21,9 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The statements that commands ran, on their own threads; PREPARE, once for each connection, is none."""
     found: list[str] = []
     here = threading.local()
-    command, rows = Desk.command, Prepared.rows
+    command, rows = Router.command, Prepared.rows
 
-    def counting(self: Desk, ask: Command) -> Outcome:
+    def counting(self: Router, ask: Command) -> Response:
         here.counts = True
         try:
             return command(self, ask)
@@ -39,7 +39,7 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         if getattr(here, "counts", False):
             found.append(statement)
 
-    monkeypatch.setattr(Desk, "command", counting)
+    monkeypatch.setattr(Router, "command", counting)
     monkeypatch.setattr(Prepared, "rows", prepared)
     event.listen(Engine, "before_cursor_execute", ran)
     yield found

@@ -25,7 +25,7 @@ from storage.queries.once import first_time
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
+class Services:
     """What handlers share."""
 
     store: Store
@@ -43,15 +43,15 @@ class AlreadyDone(Refusal):
 
 
 @dataclass(slots=True)
-class Call:
+class Context:
     """One request of one member."""
 
-    tools: Tools
+    services: Services
     access: Access
     now: datetime
     reading: Reading  # ends when `write` begins
     once: str | None = None  # the key of a request that Slack may deliver again by itself (an event)
-    ahead: Ahead | None = None  # what was asked together with who asks, answered
+    prefetched: Ahead | None = None  # what was asked together with who asks, answered
 
     @property
     def connection(self) -> Connection:
@@ -67,7 +67,7 @@ class Call:
         """
         self.reading.end()
         key = once or self.once
-        with self.tools.store.write() as tx:
+        with self.services.store.write() as tx:
             if key is not None and not first_time(tx, self.access.workspace_id, key, self.now):
                 raise AlreadyDone
             yield tx
@@ -75,7 +75,7 @@ class Call:
     def channels(self) -> Channels:
         """What Slack says of channels. The reading connection goes back to the pool, as Slack may be asked."""
         self.reading.give_back()
-        return self.tools.channels
+        return self.services.channels
 
     def may_show_in(self, channel_id: str) -> bool:
         """Whether incidents may be shown to everybody in a channel; where Slack cannot tell, they may not."""
@@ -85,13 +85,13 @@ class Call:
             return False
         return not self.channels().shared_outside(self.access.workspace_id, channel_id)
 
-    def written(self, text: str) -> CommentText:
+    def read_text(self, text: str) -> CommentText:
         """A text that the caller typed, its mentions resolved. Raises Refusal."""
         return self._mentions().text(storable(text))
 
-    def written_rich(self, block: Mapping[str, Any]) -> CommentText:
+    def read_rich_text(self, block: Mapping[str, Any]) -> CommentText:
         """A rich text that the caller typed, its mentions resolved. Raises Refusal."""
         return self._mentions().block(block)
 
     def _mentions(self) -> MentionReader:
-        return MentionReader(self.tools.identity, self.reading, self.access, self.now)
+        return MentionReader(self.services.identity, self.reading, self.access, self.now)

@@ -21,7 +21,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Whisper:
+class Ephemeral:
     """A message for one person in a conversation: only they see it there, and in a direct message it is theirs."""
 
     message: Message
@@ -31,7 +31,7 @@ class Whisper:
 
 
 @dataclass(frozen=True, slots=True)
-class DrawHome:
+class PublishHome:
     """A person's Home, drawn anew."""
 
     view: View
@@ -61,7 +61,7 @@ class FormErrors:
 
 
 @dataclass(frozen=True, slots=True)
-class NotNow:
+class RetryLater:
     """An event that cannot be taken at the moment and is not acknowledged: Slack sends it again."""
 
 
@@ -69,7 +69,7 @@ class NotNow:
 class Done:
     """Nothing more to say. A submitted form closes; `also` happens where the form was opened."""
 
-    also: Answer | UpdateForm | Whisper | DrawHome | None = None
+    also: Answer | UpdateForm | Ephemeral | PublishHome | None = None
 
 
-Outcome = Answer | Whisper | DrawHome | OpenForm | UpdateForm | FormErrors | NotNow | Done
+Response = Answer | Ephemeral | PublishHome | OpenForm | UpdateForm | FormErrors | RetryLater | Done

@@ -13,7 +13,7 @@ _WAIT_S = 1.0
 _LOOK_EVERY_S = 0.02
 
 
-class CardOnItsWay(Exception):
+class CardNotPostedYet(Exception):
     """It may be a card that is meant, and soon it will be known."""
 
 
@@ -28,5 +28,5 @@ def find_card(store: Store, workspace_id: str, channel_id: str, ts: str) -> Card
         if found is not None or not on_its_way:
             return found
         if time.monotonic() > deadline:
-            raise CardOnItsWay
+            raise CardNotPostedYet
         time.sleep(_LOOK_EVERY_S)

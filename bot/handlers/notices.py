@@ -12,7 +12,7 @@ from storage.queries import outbox
 from storage.values import Urgency
 
 
-def privately(tx: Connection, person: Person, message: Message, key: str, now: datetime) -> None:
+def send_notice(tx: Connection, person: Person, message: Message, key: str, now: datetime) -> None:
     """Has a direct message sent, unless one with this key was before."""
     outbox.enqueue(
         tx,

@@ -1,4 +1,4 @@
-"""The Bolt app: every request of Slack becomes a value, goes to the desk, and its outcome is carried out.
+"""The Bolt app: every request of Slack becomes a value, goes to the desk, and its response is carried out.
 
 Bolt runs with `process_before_response`, so the answer travels in the acknowledgement itself. The price is paid
 here: nothing that goes wrong may leave a request without one. Uncaught errors become a sentence with an id,
@@ -26,32 +26,32 @@ from bot.metrics import Metrics
 from bot.slack.background import Background
 from bot.slack.clients import Clients, web_client
 from bot.slack.events import is_event
-from bot.slack.outcomes import (
-    Answer,
-    Done,
-    DrawHome,
-    FormErrors,
-    NotNow,
-    OpenForm,
-    Outcome,
-    UpdateForm,
-    Whisper,
-)
 from bot.slack.requests import (
-    Ask,
     Command,
     Event,
+    OptionsRequest,
     Payload,
     Press,
+    Request,
     Shortcut,
     Submission,
-    Suggestion,
     command_from,
     event_from,
+    options_request_from,
     press_from,
     shortcut_from,
     submission_from,
-    suggestion_from,
+)
+from bot.slack.responses import (
+    Answer,
+    Done,
+    Ephemeral,
+    FormErrors,
+    OpenForm,
+    PublishHome,
+    Response,
+    RetryLater,
+    UpdateForm,
 )
 
 log = structlog.get_logger(__name__)
@@ -83,25 +83,25 @@ _UNUSED = frozenset(
 # Slack's words for a trigger that came too late or was used before.
 _TRIGGER_ERRORS = frozenset({"expired_trigger_id", "exchanged_trigger_id", "trigger_expired", "invalid_trigger_id"})
 # Slack's words for a conversation in which the bot cannot whisper.
-_NO_WHISPER = frozenset({"channel_not_found", "not_in_channel", "user_not_in_channel", "is_archived"})
+_NO_EPHEMERAL = frozenset({"channel_not_found", "not_in_channel", "user_not_in_channel", "is_archived"})
 # Bolt reads these by itself; what the bot runs with is in its settings and given to Bolt in words.
 _BOLT_VARIABLES = ("SLACK_BOT_TOKEN", "SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET", "SLACK_SIGNING_SECRET")
 
 
-class Desk(Protocol):
+class RequestRouter(Protocol):
     """Who knows what requests mean. It raises for nothing that a person can cause."""
 
-    def command(self, ask: Command) -> Outcome: ...
+    def command(self, request: Command) -> Response: ...
 
-    def press(self, ask: Press) -> Outcome: ...
+    def press(self, request: Press) -> Response: ...
 
-    def submission(self, ask: Submission) -> Outcome: ...
+    def submission(self, request: Submission) -> Response: ...
 
-    def shortcut(self, ask: Shortcut) -> Outcome: ...
+    def shortcut(self, request: Shortcut) -> Response: ...
 
-    def suggest(self, ask: Suggestion) -> Sequence[Mapping[str, Any]]: ...
+    def suggest(self, request: OptionsRequest) -> Sequence[Mapping[str, Any]]: ...
 
-    def event(self, event: Event) -> Outcome: ...
+    def event(self, event: Event) -> Response: ...
 
 
 class Acknowledgement(BoltResponse):
@@ -119,13 +119,13 @@ def payload_of(response: BoltResponse) -> Mapping[str, Any] | None:
     return json.loads(response.body) if response.body.startswith("{") else None
 
 
-class Line:
+class Listeners:
     """The Bolt app and what it needs to carry outcomes out."""
 
     def __init__(
         self,
         clients: Clients,
-        desk: Desk,
+        desk: RequestRouter,
         background: Background,
         *,
         api_url: str,
@@ -218,107 +218,107 @@ class Line:
     # --- one method for each kind of request ---------------------------------------------------------------
 
     def _on_command(self, body: Payload) -> BoltResponse:
-        ask = command_from(body)
-        outcome = self._desk.command(ask)
-        match outcome:
+        request = command_from(body)
+        response = self._desk.command(request)
+        match response:
             case Answer(message=message, in_channel=in_channel):
                 kind = "in_channel" if in_channel else "ephemeral"
                 return Acknowledgement({"response_type": kind, **message})
             case OpenForm(view=view):
-                return Acknowledgement(self._open(ask, "views_open", view))
+                return Acknowledgement(self._open(request, "views_open", view))
         return Acknowledgement()
 
     def _on_press(self, body: Payload) -> BoltResponse:
-        ask = press_from(body)
-        outcome = self._desk.press(ask)
-        match outcome:
+        request = press_from(body)
+        response = self._desk.press(request)
+        match response:
             case Answer():
-                self._send(ask, outcome)
+                self._send(request, response)
             case OpenForm(view=view):
-                problem = self._open(ask, "views_push" if ask.surface == "modal" else "views_open", view)
+                problem = self._open(request, "views_push" if request.surface == "modal" else "views_open", view)
                 if problem:
-                    self._send(ask, Answer(problem))
-            case UpdateForm(view=view, view_id=None) if ask.view is not None:
-                self._also(ask, UpdateForm(view, str(ask.view["id"])))
+                    self._send(request, Answer(problem))
+            case UpdateForm(view=view, view_id=None) if request.view is not None:
+                self._follow_up(request, UpdateForm(view, str(request.view["id"])))
             case _:
-                self._also(ask, outcome)
+                self._follow_up(request, response)
         return Acknowledgement()
 
     def _on_submission(self, body: Payload) -> BoltResponse:
-        ask = submission_from(body)
-        outcome = self._desk.submission(ask)
-        match outcome:
+        request = submission_from(body)
+        response = self._desk.submission(request)
+        match response:
             case FormErrors(errors=errors):
                 return Acknowledgement({"response_action": "errors", "errors": dict(errors)})
             case UpdateForm(view=view):
                 return Acknowledgement({"response_action": "update", "view": view})
             case Done(also=also) if also is not None:
-                self._also(ask, also)
+                self._follow_up(request, also)
         return Acknowledgement()
 
     def _on_shortcut(self, body: Payload) -> BoltResponse:
-        ask = shortcut_from(body)
-        outcome = self._desk.shortcut(ask)
-        match outcome:
+        request = shortcut_from(body)
+        response = self._desk.shortcut(request)
+        match response:
             case OpenForm(view=view):
-                problem = self._open(ask, "views_open", view)
+                problem = self._open(request, "views_open", view)
                 if problem:
-                    self._send(ask, Answer(problem))
+                    self._send(request, Answer(problem))
             case Answer():
-                self._send(ask, outcome)
+                self._send(request, response)
         return Acknowledgement()
 
     def _on_suggestion(self, body: Payload) -> BoltResponse:
-        return Acknowledgement({"options": list(self._desk.suggest(suggestion_from(body)))})
+        return Acknowledgement({"options": list(self._desk.suggest(options_request_from(body)))})
 
     def _on_event(self, body: Payload) -> BoltResponse:
         event = event_from(body)
         if self._clients.find(event.workspace_id) is None:
             log.info("an event of a workspace without the bot was left", workspace=event.workspace_id, kind=event.kind)
             return Acknowledgement()
-        outcome = self._desk.event(event)
-        if isinstance(outcome, Whisper | DrawHome):
-            self._later(event.workspace_id, outcome)
-        return BoltResponse(status=503) if isinstance(outcome, NotNow) else Acknowledgement()
+        response = self._desk.event(event)
+        if isinstance(response, Ephemeral | PublishHome):
+            self._submit(event.workspace_id, response)
+        return BoltResponse(status=503) if isinstance(response, RetryLater) else Acknowledgement()
 
     # --- carrying out --------------------------------------------------------------------------------------
 
-    def _also(self, ask: Ask, outcome: Outcome) -> None:
-        match outcome:
+    def _follow_up(self, request: Request, response: Response) -> None:
+        match response:
             case Answer():
-                self._send(ask, outcome)
-            case Whisper() | DrawHome() | UpdateForm():
-                self._later(ask.person.workspace_id, outcome)
+                self._send(request, response)
+            case Ephemeral() | PublishHome() | UpdateForm():
+                self._submit(request.person.workspace_id, response)
 
-    def _send(self, ask: Ask, answer: Answer) -> None:
-        url = answer.to or ask.response_url
+    def _send(self, request: Request, answer: Answer) -> None:
+        url = answer.to or request.response_url
         if url:
             self._background.respond(url, _body(answer))
         else:  # pressed in Home or in a form: there is no message to answer below
-            user_id = ask.person.user_id
-            self._later(ask.person.workspace_id, Whisper(answer.message, user_id, user_id))
+            user_id = request.person.user_id
+            self._submit(request.person.workspace_id, Ephemeral(answer.message, user_id, user_id))
 
-    def _later(self, workspace_id: str, outcome: Whisper | DrawHome | UpdateForm) -> None:
+    def _submit(self, workspace_id: str, response: Ephemeral | PublishHome | UpdateForm) -> None:
         installation = self._clients.find(workspace_id)
         if installation is None:
             return
         client = installation.client
-        match outcome:
-            case Whisper():
-                self._background.submit(lambda: _whisper(client, outcome))
-            case DrawHome(view=view, user_id=user_id):
+        match response:
+            case Ephemeral():
+                self._background.submit(lambda: _post_ephemeral(client, response))
+            case PublishHome(view=view, user_id=user_id):
                 self._background.submit(lambda: client.views_publish(user_id=user_id, view=dict(view)))
             case UpdateForm(view=view, view_id=view_id):
                 self._background.submit(lambda: _update(client, str(view_id), view))
 
-    def _open(self, ask: Ask, method: str, view: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    def _open(self, request: Request, method: str, view: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Opens a form; what to say instead when Slack would not."""
-        installation = self._clients.find(ask.person.workspace_id)
+        installation = self._clients.find(request.person.workspace_id)
         if installation is None:
             return None
         call: Callable[..., Any] = getattr(installation.client, method)
         try:
-            call(trigger_id=ask.trigger_id, view=view)
+            call(trigger_id=request.trigger_id, view=view)
         except SlackApiError as error:
             if error.response.get("error") in _TRIGGER_ERRORS:
                 return _plain("That took too long for Slack to open a form. Please try once more.")
@@ -338,7 +338,7 @@ def _without(variables: Sequence[str]) -> Iterator[None]:
         os.environ.update(kept)
 
 
-def _whisper(client: Any, whisper: Whisper) -> None:
+def _post_ephemeral(client: Any, whisper: Ephemeral) -> None:
     direct = whisper.channel_id.startswith(("D", "U", "W"))
     try:
         if direct:
@@ -351,7 +351,7 @@ def _whisper(client: Any, whisper: Whisper) -> None:
                 **whisper.message,
             )
     except SlackApiError as error:
-        if direct or error.response.get("error") not in _NO_WHISPER:
+        if direct or error.response.get("error") not in _NO_EPHEMERAL:
             raise
         client.chat_postMessage(channel=whisper.user_id, **whisper.message)
 

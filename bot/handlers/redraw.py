@@ -12,37 +12,37 @@ from typing import Any
 from sqlalchemy import Connection
 
 from bot.handlers import home
-from bot.handlers.call import Call
+from bot.handlers.context import Context
 from bot.messages import forms
 from bot.messages.blocks import Message
-from bot.slack.outcomes import Answer, DrawHome, OpenForm, Outcome, UpdateForm
-from bot.slack.requests import Ask, Origin, Press
+from bot.slack.requests import Origin, Press, Request
+from bot.slack.responses import Answer, OpenForm, PublishHome, Response, UpdateForm
 
-Shown = Answer | UpdateForm | DrawHome
+Shown = Answer | UpdateForm | PublishHome
 
 
-def look(ask: Press, message: Message, *, replace: bool) -> Outcome:
+def show(request: Press, message: Message, *, replace: bool) -> Response:
     """Shows what somebody wanted to look at; with `replace`, in place of the message that only they see."""
-    if ask.surface == "modal":
+    if request.surface == "modal":
         return UpdateForm(forms.window(message))
-    if ask.surface == "home":
+    if request.surface == "home":
         return OpenForm(forms.window(message))
-    return Answer(message, replace=replace and ask.surface == "ephemeral")
+    return Answer(message, replace=replace and request.surface == "ephemeral")
 
 
-def changed(connection: Connection, call: Call, ask: Press, message: Message, otherwise: Message) -> Shown:
+def redraw(connection: Connection, context: Context, request: Press, message: Message, otherwise: Message) -> Shown:
     """Shows what a button changed: `message` where it can be redrawn, else `otherwise` for the caller alone."""
-    if ask.surface == "modal":
+    if request.surface == "modal":
         return UpdateForm(forms.window(message))
-    if ask.surface == "home":
-        state = str((ask.view or {}).get("private_metadata") or "")
-        return DrawHome(home.drawn(connection, call, state), ask.person.user_id)
-    if ask.surface == "ephemeral":
+    if request.surface == "home":
+        state = str((request.view or {}).get("private_metadata") or "")
+        return PublishHome(home.render(connection, context, state), request.person.user_id)
+    if request.surface == "ephemeral":
         return Answer(message, replace=True)
     return Answer(otherwise)
 
 
-def origin(press: Press, identifier: int | None = None, **more: Any) -> str:
+def origin_of_press(press: Press, identifier: int | None = None, **more: Any) -> str:
     """What a form remembers of the button that opened it: the incident, and where to show what was changed."""
     kept = Origin(n=identifier, s=press.surface, **more)
     if press.surface == "modal":
@@ -51,18 +51,18 @@ def origin(press: Press, identifier: int | None = None, **more: Any) -> str:
         kept["h"] = (press.view or {}).get("private_metadata")
     else:
         kept["r"] = press.response_url
-    return kept.written()
+    return kept.to_metadata()
 
 
-def origin_of(ask: Ask) -> str:
+def origin_of_request(request: Request) -> str:
     """The same for a form that a command or a shortcut opened: its result is a message of its own."""
-    return Origin(n=None, s="message", r=ask.response_url).written()
+    return Origin(n=None, s="message", r=request.response_url).to_metadata()
 
 
-def back(
+def redraw_origin(
     connection: Connection,
-    call: Call,
-    ask: Ask,
+    context: Context,
+    request: Request,
     kept: Mapping[str, Any],
     message: Message,
     otherwise: Message,
@@ -72,7 +72,7 @@ def back(
         case "modal" if kept.get("v"):
             return UpdateForm(forms.window(message), str(kept["v"]))
         case "home":
-            return DrawHome(home.drawn(connection, call, str(kept.get("h") or "")), ask.person.user_id)
+            return PublishHome(home.render(connection, context, str(kept.get("h") or "")), request.person.user_id)
         case "ephemeral":
             return Answer(message, replace=True, to=_url(kept))
         case _:

@@ -12,7 +12,7 @@ from bot.slack.requests import Command, Event
 _WRITTEN = frozenset({None, "file_share", "thread_broadcast"})
 
 
-def command_in(event: Event, clients: Clients) -> Command | None:
+def find_command(event: Event, clients: Clients) -> Command | None:
     """The command that a message is, if it is one: said to the bot by a person, just now."""
     said = event.event
     installation = clients.find(event.workspace_id)
@@ -37,13 +37,13 @@ def command_in(event: Event, clients: Clients) -> Command | None:
         # Slack sends an event for the message and one for the mention in it: two ids, one thing said.
         key=f"said:{channel_id}:{said.get('ts')}",
         payload=said,
-        text=_words(text, mention),
-        said=True,
+        text=_words_after_mention(text, mention),
+        in_message=True,
         thread_ts=said.get("thread_ts"),
     )
 
 
-def _words(text: str, mention: str) -> str:
+def _words_after_mention(text: str, mention: str) -> str:
     """What follows the mention of the bot, or everything where it is not mentioned."""
     _, found, after = text.partition(mention)
     if not found:

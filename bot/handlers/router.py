@@ -1,0 +1,259 @@
+"""Where every request is received: who asks is found out, the right handler is called, mistakes become answers.
+
+Nothing that a person can cause leaves here as an exception, and nothing that nobody expected leaves without an
+entry in the log whose id the person is given.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import structlog
+
+from bot.handlers import help, home, message_commands, ownership
+from bot.handlers.card_lookup import CardNotPostedYet
+from bot.handlers.context import AlreadyDone, Context, Services
+from bot.handlers.verb import EventHandler, Registry, Verb
+from bot.incidents.errors import BadWords, Refusal
+from bot.incidents.markup import readable, storable
+from bot.incidents.words import first_word, shortened
+from bot.messages import answers, forms
+from bot.messages import home as home_messages
+from bot.messages.blocks import Message
+from bot.metrics import Metrics
+from bot.slack.requests import Command, Event, OptionsRequest, Press, Request, Shortcut, Submission
+from bot.slack.responses import (
+    Answer,
+    Done,
+    Ephemeral,
+    FormErrors,
+    OpenForm,
+    PublishHome,
+    Response,
+    RetryLater,
+    UpdateForm,
+)
+from storage.errors import Contended, DatabaseAway
+from storage.queries.access import Ahead
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why a request was not carried out; each way of asking is told in its own way."""
+
+    message: Message
+    sentence: str
+    field: str | None = None  # of a form, where one is at fault
+
+
+class Router:
+    """Receives what the line brings. Fulfils `bot.slack.listeners.Desk`."""
+
+    def __init__(self, services: Services, metrics: Metrics) -> None:
+        self._services = services
+        self._metrics = metrics
+        self.registry = Registry.collect()
+
+    def command(self, request: Command) -> Response:
+        """A slash command, or the same words said to the bot."""
+        commands = self.registry.commands
+        verb, words = first_word(request.text)
+        if verb not in commands and readable(verb).removeprefix("#").isdigit():
+            verb, words = "view", request.text
+
+        def work() -> Response:
+            storable(request.text)
+            if verb in ("", "help"):
+                return help.handle_help(self.registry, words, self._services.command)
+            found = commands.get(verb)
+            if found is None:
+                raise help.unknown_command(self.registry, verb)
+            return self._with_context(
+                request, lambda context: found.command(context, request, words), _prefetch(found, words)
+            )
+
+        # A lone number that is wrong is quickly typed again; a text is not.
+        rest = readable(words).split()
+        typed = request.text if rest and not (len(rest) == 1 and rest[0].removeprefix("#").isdigit()) else None
+        known = verb if verb in commands or verb == "help" else "other"
+        started = time.perf_counter()
+        response, result = self._guarded(work, verb, typed)
+        self._metrics.commands.labels(known, result).inc()
+        self._metrics.command_seconds.labels(known).observe(time.perf_counter() - started)
+        return Answer(response.message) if isinstance(response, _Failure) else response
+
+    def press(self, request: Press) -> Response:
+        """A button, or a choice in a menu."""
+        handler = self.registry.buttons.get(request.action_id)
+        response = (
+            self._unhandled("button", request.action_id)
+            if handler is None
+            else self._counted(
+                "button",
+                request.action_id,
+                lambda: self._with_context(request, lambda context: handler(context, request)),
+            )
+        )
+        if not isinstance(response, _Failure):
+            return response
+        if request.surface in ("modal", "home"):
+            return OpenForm(forms.gone(response.sentence))
+        return Answer(response.message)
+
+    def submission(self, request: Submission) -> Response:
+        """A form sent off. What goes wrong is said in the form, and what was typed stays in it."""
+        handler = self.registry.forms.get(request.callback_id)
+        response = (
+            self._unhandled("form", request.callback_id)
+            if handler is None
+            else self._counted(
+                "form",
+                request.callback_id,
+                lambda: self._with_context(request, lambda context: handler(context, request)),
+            )
+        )
+        if not isinstance(response, _Failure):
+            return response
+        fields = [block["block_id"] for block in request.payload["view"]["blocks"] if block["type"] == "input"]
+        if fields:
+            at_fault = response.field if response.field is not None and response.field in fields else fields[0]
+            return FormErrors({at_fault: response.sentence})
+        return UpdateForm(forms.gone(response.sentence))
+
+    def shortcut(self, request: Shortcut) -> Response:
+        """A shortcut. What goes wrong is said in a form: there may be no conversation to say it in."""
+        handler = self.registry.shortcuts.get(request.callback_id)
+        response = (
+            self._unhandled("shortcut", request.callback_id)
+            if handler is None
+            else self._counted(
+                "shortcut",
+                request.callback_id,
+                lambda: self._with_context(request, lambda context: handler(context, request)),
+            )
+        )
+        return OpenForm(forms.gone(response.sentence)) if isinstance(response, _Failure) else response
+
+    def suggest(self, request: OptionsRequest) -> Sequence[Mapping[str, Any]]:
+        """The options of a menu for what has been typed into it; none for who may see none."""
+        lookup = self.registry.lookups.get(request.action_id)
+        if lookup is None:
+            self._unhandled("menu", request.action_id)
+            return ()
+        found: Sequence[Mapping[str, Any]] = ()
+
+        def work() -> Response:
+            nonlocal found
+            found = self._with_context(request, lambda context: lookup(context, request))
+            return Done()
+
+        self._counted("menu", request.action_id, work)
+        return found
+
+    def event(self, event: Event) -> Response:
+        """Something that happened in the workspace."""
+        if event.kind in ("app_mention", "message"):
+            said = message_commands.find_command(event, self._services.clients)
+            if said:
+                return self._handle_message_command(said)
+        if event.kind == "app_home_opened" and event.event.get("tab") == "home":
+            return self._handle_home_opened(event)
+        handler = self.registry.events.get(event.kind)
+        return self._handle_event(event, handler) if handler else Done()
+
+    def _handle_event(self, event: Event, handler: EventHandler) -> Response:
+        """What nobody waits for an answer to: where it cannot be taken now, Slack is left to send it again."""
+        try:
+            return handler(self._services, event, self._services.store.clock.now())
+        except (DatabaseAway, Contended, CardNotPostedYet) as error:
+            log.warning("an event has to come again", kind=event.kind, error=str(error))
+            return RetryLater()
+        except Exception:
+            log.exception("unexpected error", error_id=secrets.token_hex(4), what=f"event {event.kind}")
+            return Done()
+
+    def _handle_message_command(self, request: Command) -> Response:
+        response = self.command(request)
+        message = response.message if isinstance(response, Answer) else None
+        if message is None or request.channel_id is None:
+            return Done()
+        return Ephemeral(message, request.channel_id, request.person.user_id, request.thread_ts)
+
+    def _handle_home_opened(self, event: Event) -> Response:
+        person = event.person()
+        if person is None:
+            return Done()
+        shown = str((event.event.get("view") or {}).get("private_metadata") or "")
+        request = Request(person, None, None, None, None, event.event)
+        response = self._counted(
+            "event",
+            event.kind,
+            lambda: self._with_context(request, lambda context: home.handle_opened(context, person.user_id, shown)),
+        )
+        if isinstance(response, _Failure):
+            return PublishHome(home_messages.closed(response.message), person.user_id)
+        return response
+
+    def _with_context(self, request: Request, handler: Callable[[Context], T], ahead: Ahead | None = None) -> T:
+        now = self._services.store.clock.now()
+        with self._services.store.reading() as reading:
+            who = self._services.identity.access(reading, request.person, now, ahead)
+            ownership.check(request, who, now)
+            once = request.key if isinstance(request, Command) and request.in_message else None
+            response = handler(Context(self._services, who, now, reading, once, ahead))
+        return ownership.mark(response, who.organization_id)
+
+    def _unhandled(self, kind: str, name: str) -> _Failure:
+        """Something that the bot has drawn and no module handles: a defect, or it is of another version."""
+        log.error("nothing handles what was drawn", kind=kind, id=shortened(name))
+        self._metrics.interactions.labels(kind, "other", "unhandled").inc()
+        sentence = (
+            f"I do not know that {kind}, so nothing was done. Another version of me may have made it;"
+            f" `{self._services.command} help` shows what I can do."
+        )
+        return _Failure(answers.refused(sentence, command=self._services.command), sentence)
+
+    def _counted(self, kind: str, name: str, work: Callable[[], Response]) -> Response | _Failure:
+        response, result = self._guarded(work, f"{kind} {name}", None)
+        self._metrics.interactions.labels(kind, name, result).inc()
+        return response
+
+    def _guarded(self, work: Callable[[], Response], what: str, typed: str | None) -> tuple[Response | _Failure, str]:
+        """Does the work, or says why not; and in a word, for the metrics, how it ended."""
+        command = self._services.command
+        try:
+            return work(), "ok"
+        except AlreadyDone:
+            return Done(), "repeated"  # whoever asked has been answered then
+        except Refusal as refusal:
+            form, field = (refusal.form, refusal.field) if isinstance(refusal, BadWords) else (None, None)
+            verb = self.registry.commands.get(what)
+            if form is None and verb is not None and isinstance(refusal, BadWords):
+                form = verb.usage
+            message = answers.refused(refusal.sentence, form=form, typed=typed, command=command)
+            return _Failure(message, refusal.sentence, field), "refused"
+        except DatabaseAway as error:
+            log.warning("the database is away", what=what, error=str(error.__cause__ or error))
+            message, result = answers.database_away(typed, command), "database_away"
+        except Contended:
+            message, result = answers.contended(typed, command), "contended"
+        except Exception:
+            error_id = secrets.token_hex(4)
+            log.exception("unexpected error", error_id=error_id, what=what)
+            message, result = answers.broken(error_id, typed, command), "error"
+        return _Failure(message, message["text"]), result
+
+
+def _prefetch(verb: Verb, words: str) -> Ahead | None:
+    try:
+        return verb.prefetch(words) if verb.prefetch else None
+    except BadWords:  # to be told once it is known that they may ask at all
+        return None
