@@ -23,8 +23,8 @@ from sqlalchemy import event, make_url
 
 from benchmarks.commands import fill
 from bot.digests import content, picture
-from bot.digests.said import said
-from bot.digests.service import Digests
+from bot.digests.summary import summarize
+from bot.digests.workers import Digests
 from bot.log import configure
 from bot.messages import digest as messages
 from bot.people.identity import Identity
@@ -81,8 +81,8 @@ def _compose(url: str, incidents: int, rounds: int) -> None:
         access = content.owner_access(connection, digest)
         scope = content.scope_of_digest(connection, access, digest, NOW)
         series = content.series(connection, scope, digest.zone, NOW)
-    first = _p50(1, lambda: picture.draw(series, digest.zone))
-    again = _p50(rounds, lambda: picture.draw(series, digest.zone))
+    first = _p50(1, lambda: picture.render_picture(series, digest.zone))
+    again = _p50(rounds, lambda: picture.render_picture(series, digest.zone))
     print(f"\nDrawing the picture: {first:,.0f} ms the first time, with loading matplotlib; then {again:,.0f} ms.")
     store.close()
 
@@ -135,7 +135,7 @@ def _drawn(store: Store, digest: DigestRow, *, with_series: bool) -> list[int]:
         told = content.compose(connection, scope, digest, since=SINCE, as_of=NOW)
         if with_series:
             content.series(connection, scope, digest.zone, NOW)
-    messages.digest(told, said(digest), fire_id=1)
+    messages.digest(told, summarize(digest), fire_id=1)
     return [line.id for line in told.page.lines]
 
 

@@ -23,7 +23,7 @@ from bot.database import migrated, open_database
 from bot.delivery import counts
 from bot.delivery.pace import Pace
 from bot.delivery.service import DeliveryService, own_store
-from bot.digests.service import Digests
+from bot.digests.workers import Digests
 from bot.handlers.context import Services
 from bot.handlers.router import Router
 from bot.intake.connections import shortage_of_files

@@ -29,7 +29,7 @@ class CannotDraw(Exception):
     """This machine lacks something that drawing needs; the text says what."""
 
 
-def draw(series: OpenSeries, zone: str) -> bytes:
+def render_picture(series: OpenSeries, zone: str) -> bytes:
     """A PNG of 1,456 by 702 pixels. `zone` is the IANA name of the zone whose days are meant.
 
     Raises CannotDraw.

@@ -1,6 +1,6 @@
 """When a digest fires: cron of five fields, and the moments that it means in a time zone.
 
-Reading it from words, and saying it in words, is `bot.digests.words`.
+Reading it from words, and saying it in words, is `bot.digests.schedule_text`.
 
 The fields are read here rather than by croniter, which takes more than people write (seconds, `L`, `#`, hashes),
 takes `5-5` for every value of the field, and says of a mistake neither which field nor what would be right. What
@@ -21,7 +21,7 @@ from croniter import croniter  # type: ignore[import-untyped]
 from bot.incidents.errors import BadWords
 from bot.incidents.words import closest, shortened
 
-FORM = 'digest add "0 9 * * 1-5" [tz:Europe/Berlin] [list filters]'
+USAGE = 'digest add "0 9 * * 1-5" [tz:Europe/Berlin] [list filters]'
 MAX_LENGTH = 200  # characters that somebody may type as a schedule
 
 WEEKDAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
@@ -99,10 +99,10 @@ class Schedule:
     def __str__(self) -> str:
         return " ".join(
             (
-                _written(self.minutes, 0, 59),
-                _written(self.hours, 0, 23),
+                _field_text(self.minutes, 0, 59),
+                _field_text(self.hours, 0, 23),
                 "*" if self.days is None else _listed(self.days),
-                _written(self.months, 1, 12),
+                _field_text(self.months, 1, 12),
                 "*" if self.weekdays is None else _listed(self.weekdays),
             )
         )
@@ -151,9 +151,9 @@ def parse_cron(text: str) -> Schedule:
     """A schedule from cron as people write it. Raises BadWords, naming the field and what would be right."""
     fields = _SHORTHANDS.get(text.strip().lower(), text).split()
     if len(fields) != len(_FIELDS):
-        raise BadWords(_wrong_count(text, fields), FORM)
+        raise BadWords(_wrong_count(text, fields), USAGE)
     minutes, hours, days, months, weekdays = (
-        _read(written, field) for written, field in zip(fields, _FIELDS, strict=True)
+        _parse_field(written, field) for written, field in zip(fields, _FIELDS, strict=True)
     )
     any_day, any_weekday = (written in ("*", "?") for written in (fields[2], fields[4]))
     return Schedule.of(
@@ -184,31 +184,33 @@ def _wrong_count(text: str, fields: Sequence[str]) -> str:
     return f"A schedule in cron has five fields ({needs}); “{shortened(text)}” has {count}.{more}"
 
 
-def _read(written: str, field: _Field) -> Values:
+def _parse_field(written: str, field: _Field) -> Values:
     found: set[int] = set()
     for part in written.split(","):
-        found |= _part(part, written, field)
+        found |= _parse_part(part, written, field)
     return tuple(sorted(found))
 
 
-def _part(part: str, written: str, field: _Field) -> set[int]:
+def _parse_part(part: str, written: str, field: _Field) -> set[int]:
     match = _PART.fullmatch(part.lower())
     if match is None:
-        raise _wrong(part, written, field)
+        raise _field_error(part, written, field)
     first, last, step = match.groups()
     size = field.high - field.low + 1
     if step is not None and not 1 <= int(step[:4]) < size:
-        raise _wrong(part, written, field, f"; a step can be 1 to {size - 1}, and counts anew from every {field.low}")
+        raise _field_error(
+            part, written, field, f"; a step can be 1 to {size - 1}, and counts anew from every {field.low}"
+        )
     every = int(step) if step else 1
     if first == "*" or (first == "?" and field.name.startswith("day")):
         if last is not None:
-            raise _wrong(part, written, field)
+            raise _field_error(part, written, field)
         # `*/2` in the last field is every other day from Sunday, and Sunday is 0 there and not 7 as well.
         return set(range(field.low, (6 if field.high == 7 else field.high) + 1, every))
-    low = _value(first, part, written, field)
+    low = _parse_value(first, part, written, field)
     if last is None:
         return set(range(low, field.high + 1, every)) if step else {low}
-    high = _value(last, part, written, field)
+    high = _parse_value(last, part, written, field)
     if low <= high:
         return set(range(low, high + 1, every))
     # Round the end, as in fri-mon, 22-2 or nov-feb.
@@ -217,23 +219,23 @@ def _part(part: str, written: str, field: _Field) -> set[int]:
     return set(around[::every])
 
 
-def _value(word: str, part: str, written: str, field: _Field) -> int:
+def _parse_value(word: str, part: str, written: str, field: _Field) -> int:
     if word.isdigit():
         number = int(word[:4])
         if not field.low <= number <= field.high:
-            raise _wrong(part, written, field, f"; it can be {field.low} to {field.high}")
+            raise _field_error(part, written, field, f"; it can be {field.low} to {field.high}")
         return number
     for number, name in enumerate(field.names, field.low):
         if len(word) >= 3 and name.startswith(word):
             return number
     meant = closest(word, field.names)
-    raise _wrong(part, written, field, f"; did you mean {meant[:3]}?" if meant else "")
+    raise _field_error(part, written, field, f"; did you mean {meant[:3]}?" if meant else "")
 
 
-def _wrong(part: str, written: str, field: _Field, more: str = "") -> BadWords:
+def _field_error(part: str, written: str, field: _Field, more: str = "") -> BadWords:
     where = f" in “{shortened(written)}”" if part != written else ""
     said = f"“{shortened(part)}”{where} is no {field.name}{more}"
-    return BadWords(f"{said.rstrip('?')}{'?' if said.endswith('?') else '.'} Write it as {field.example}.", FORM)
+    return BadWords(f"{said.rstrip('?')}{'?' if said.endswith('?') else '.'} Write it as {field.example}.", USAGE)
 
 
 def _refuse_never(schedule: Schedule) -> None:
@@ -244,7 +246,7 @@ def _refuse_never(schedule: Schedule) -> None:
     day = schedule.days[0]
     months = " or ".join(MONTHS[month - 1].capitalize() for month in schedule.months)
     longest = max(_LONGEST_MONTH[month - 1] for month in schedule.months)
-    raise BadWords(f"That would never fire: there is no {day} {months}. The last day there is the {longest}th.", FORM)
+    raise BadWords(f"That would never fire: there is no {day} {months}. The last day there is the {longest}th.", USAGE)
 
 
 # --- written again -----------------------------------------------------------------------------------------
@@ -254,7 +256,7 @@ def _joined(values: Values) -> str:
     return ",".join(map(str, values))
 
 
-def _written(values: Values, low: int, high: int) -> str:
+def _field_text(values: Values, low: int, high: int) -> str:
     """A field that is whole as `*`, a regular one as a step, any other as a list."""
     if len(values) == high - low + 1:
         return "*"

@@ -1,117 +1,332 @@
-"""Digests at work: the tick that looks what is due, and the threads that tell it."""
+"""Who may make and keep digests, and what one may be. No Slack is asked here.
+
+Admins and up manage digests for the projects they see, and an owner their own. Whoever makes, changes or resumes a
+digest is its owner from then: what it shows in a channel is their consent, within what they may see.
+"""
 
 from __future__ import annotations
 
-import logging
-import threading
-import time
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+from zoneinfo import ZoneInfo
 
-import structlog
-from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
 from sqlalchemy import Connection
 
-from bot.digests.clock import fire_due
-from bot.digests.teller import LEASE_S, Teller
-from bot.messages.blocks import Message
-from bot.people.identity import Identity
-from bot.slack.clients import Clients
-from bot.slack.workers import Workers
-from storage.engine import Store
-from storage.errors import Contended, DatabaseAway
-from storage.queries.destinations import Target
-from storage.queries.posts import DuePost
+from bot.digests import content, schedule_text, zones
+from bot.digests.content import FIRST_NEWS, Lost, SwitchedOff
+from bot.digests.schedule import MAX_LENGTH, USAGE, Schedule, parse_cron
+from bot.incidents import filters
+from bot.incidents.access import Access
+from bot.incidents.errors import BadWords, Refusal
+from bot.incidents.filters import ListQuery
+from bot.incidents.words import Token, tokens
+from storage.digest_rows import DigestRow
+from storage.queries import digest_fires, directory
+from storage.queries import digests as queries
 
-log = structlog.get_logger(__name__)
+# Of one digest in one channel; more than that is noise, and allowed with a warning.
+SENSIBLE_PER_DAY = 24
+NEXT_SHOWN = 3
+DEFAULT_GRACE_MINUTES = 10
+_KEYS = ("tz", "empty", "picture")
+_SOME_DAY = datetime(2026, 1, 1, tzinfo=UTC)  # whether a date is one does not depend on the day
 
-TICK_S = 1.0
-TELLERS = 4  # most of a teller's time is waiting for Slack to look at a picture
+
+class NotYours(Refusal):
+    """A digest of somebody else's, that shows more than the caller may see."""
 
 
-class Digests:
-    """Everything that is told when it is time, from `start` to `stop`."""
+class NoSuchDigest(Refusal):
+    """There is none, or it is another organization's."""
 
-    def __init__(
-        self,
-        store: Store,
-        clients: Clients,
-        identity: Identity,
-        *,
-        command: str,
-        tick_s: float = TICK_S,
-        lease_s: float = LEASE_S,
-    ) -> None:
-        """`lease_s` is how long a fire waits for a replica that died while it drew it."""
-        self._store = store
-        self._stopping = threading.Event()
-        self._tellers = Workers(TELLERS, "digest")
-        self._drawing = Workers(1, "digest-picture")
-        self._teller = Teller(
-            store,
-            clients,
-            identity,
-            drawing=self._drawing,
-            command=command,
-            stopping=self._stopping,
-            lease_s=lease_s,
+    def __init__(self, digest_id: int) -> None:
+        super().__init__(f"There is no digest {digest_id}. `digest list` shows those of this channel and yours.")
+
+
+class MayNotManageDigests(Refusal):
+    """A member without the role."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Digests are made by admins, managers and owners of the organization. Ask one of them, or have one"
+            " written in the organization file."
         )
-        self._free = threading.BoundedSemaphore(TELLERS)
-        # The scheduler calls the tick and knows nothing else: what is due is in the database.
-        logging.getLogger("apscheduler").setLevel(logging.WARNING)
-        self._scheduler = BackgroundScheduler(timezone=UTC, daemon=True)
-        self._scheduler.add_job(
-            self.tick, "interval", seconds=tick_s, coalesce=True, misfire_grace_time=None, max_instances=1
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A digest as somebody wants it."""
+
+    schedule: Schedule
+    zone: ZoneInfo
+    query: ListQuery
+    skip_empty: bool = False
+    picture: bool = True
+
+    def columns(self) -> dict[str, Any]:
+        """What is stored of it."""
+        return {
+            "cron": str(self.schedule),
+            "zone": self.zone.key,
+            "filters": str(self.query),
+            "skip_empty": self.skip_empty,
+            "picture": self.picture,
+        }
+
+
+# --- reading -----------------------------------------------------------------------------------------------
+
+
+def parse_draft(line: str, zone: str) -> Draft:
+    """What stands behind `digest add`: a schedule (in quotes, or as far as it can be read), options, filters.
+
+    `zone` is the caller's. Raises BadWords.
+    """
+    if len(line) > filters.MAX_LENGTH:
+        raise BadWords(f"Schedule and filters can have at most {filters.MAX_LENGTH:,} characters.", USAGE)
+    found = tokens(line)
+    options: dict[str, str] = {}
+    rest: list[Token] = []
+    for token in found:
+        if token.key in _KEYS:
+            if token.key in options:
+                raise BadWords(f"`{token.key}:` is given twice; once is enough.", USAGE)
+            options[token.key] = token.text
+        else:
+            rest.append(token)
+    schedule, others = _parse_schedule(rest)
+    return Draft(
+        schedule,
+        zones.parse_zone(options.get("tz", zone), USAGE),
+        parse_filters(others),
+        skip_empty=_choice("empty", options.get("empty", "send"), {"skip": True, "send": False}),
+        picture=_choice("picture", options.get("picture", "yes"), {"yes": True, "no": False}),
+    )
+
+
+def _choice(key: str, value: str, meanings: dict[str, bool]) -> bool:
+    if value.lower() not in meanings:
+        raise BadWords(f"`{key}:` can be {' or '.join(meanings)}, not “{value}”.", USAGE)
+    return meanings[value.lower()]
+
+
+def _parse_schedule(found: Sequence[Token]) -> tuple[Schedule, Sequence[Token]]:
+    """The schedule in front of the filters: what is in quotes, else the most words that make one.
+
+    No more words are tried than the longest schedule can have.
+    """
+    if not found:
+        return schedule_text.parse_schedule(""), []
+    if found[0].quoted and found[0].key is None:
+        return schedule_text.parse_schedule(found[0].text), found[1:]
+    front = list(itertools.takewhile(lambda token: token.key is None, found))
+    lengths = itertools.accumulate(len(token.text) + 1 for token in front)
+    most = sum(1 for length in lengths if length - 1 <= MAX_LENGTH)
+    for count in range(most, 0, -1):
+        try:
+            return schedule_text.parse_schedule(" ".join(token.text for token in found[:count])), found[count:]
+        except BadWords:
+            continue
+    # None of it is a schedule: what is wrong is said of a cron's five fields, or of all the words.
+    typed = [token.text for token in front[: most or 1]]
+    return schedule_text.parse_schedule(
+        " ".join(typed[:5] if len(typed) >= 5 and any("*" in one for one in typed) else typed)
+    ), []
+
+
+def parse_filters(found: Sequence[Token] | str) -> ListQuery:
+    """The filters of a digest: those of `list`, about what is open. Raises BadWords."""
+    try:
+        query = filters.parse(found) if isinstance(found, str) else filters.parse_tokens(found)
+    except BadWords as mistake:
+        raise BadWords(mistake.sentence, USAGE) from None  # and not the form of `list`
+    for key, value in (("since", query.since), ("until", query.until)):
+        if value:
+            _check_moment(value, key)
+    if query.show == "closed":
+        raise BadWords(
+            "A digest tells of open incidents, so `closed` leaves none. What was resolved since the last digest is"
+            " told anyway.",
+            USAGE,
         )
-        self._away = False
+    return query
 
-    def render(self, tx: Connection, post: DuePost, target: Target, now: datetime) -> Message | None:
-        """What a digest that delivery is about to send shows by now; None when it is not to be sent any more."""
-        return self._teller.render(tx, post, target, now)
 
-    def start(self) -> None:
-        """Begins to look what is due."""
-        self._scheduler.start()
+def _check_moment(value: str, key: str) -> None:
+    try:
+        filters.moment(value, key, _SOME_DAY, "UTC")
+    except BadWords as mistake:
+        raise BadWords(mistake.sentence, USAGE) from None
 
-    def stop(self, seconds: float) -> None:
-        """Begins nothing more, and returns when what is being told has been handed over, or after so many seconds.
 
-        What is not handed over by then is told by another replica, or at the next start.
-        """
-        deadline = time.monotonic() + seconds
-        self._stopping.set()
-        if self._scheduler.running:
-            last_tick = threading.Thread(target=self._scheduler.shutdown, name="digest-shutdown", daemon=True)
-            last_tick.start()
-            last_tick.join(seconds)
-        self._tellers.close(max(0.0, deadline - time.monotonic()))
-        self._drawing.close(0)
+# --- making and changing -----------------------------------------------------------------------------------
 
-    def tick(self) -> None:
-        """Looks once what is due, has it told, and sees what became of what was sent."""
-        try:
-            now = self._store.clock.now()
-            fire_due(self._store, now)
-            self._teller.settle(now)
-        except (DatabaseAway, Contended) as error:
-            if not self._away:
-                log.warning("digests wait for the database", error=str(error.__cause__ or error))
-            self._away = True
-            return
-        except Exception:
-            log.exception("looking what digests are due met with an unexpected error")
-            return
-        self._away = False
-        while not self._stopping.is_set() and self._free.acquire(blocking=False):
-            self._tellers.submit(self._tell_all)
 
-    def _tell_all(self) -> None:
-        try:
-            while not self._stopping.is_set() and self._teller.tell_next():
-                pass
-        except (DatabaseAway, Contended) as error:
-            log.warning("digests wait for the database", error=str(error.__cause__ or error))
-        except Exception:
-            # The fire stays leased for a while, and is then tried again, here or elsewhere.
-            log.exception("telling a digest met with an unexpected error")
-        finally:
-            self._free.release()
+def check_role(access: Access) -> None:
+    """Whether the caller may make digests at all: asked before anything that they typed is read. Raises MayNotMake."""
+    if not access.manages_digests:
+        raise MayNotManageDigests
+
+
+def check_draft(connection: Connection, access: Access, draft: Draft, now: datetime) -> None:
+    """Whether the caller may make that digest. Raises MayNotMake, BadWords for filters that name nothing."""
+    check_role(access)
+    if not access.project_ids:
+        raise Refusal("You see no project yet, so a digest of yours would have nothing to show.")
+    try:
+        content.scope_of(connection, access, draft.query, now)
+    except BadWords as mistake:
+        raise BadWords(mistake.sentence, USAGE) from None
+
+
+def create(tx: Connection, access: Access, user_id: str, channel_id: str, draft: Draft, now: datetime) -> DigestRow:
+    """Makes a digest of the caller's. It has been checked."""
+    digest_id = queries.insert_digest(
+        tx,
+        {
+            "organization_id": access.organization_id,
+            "workspace_id": access.workspace_id,
+            "channel_id": channel_id,
+            "owner_id": access.member_id,
+            "owner_user_id": user_id,
+            **draft.columns(),
+            "next_fire_at": draft.schedule.next(now, draft.zone),
+            "grace_minutes": DEFAULT_GRACE_MINUTES,
+            "date_added": now,
+        },
+    )
+    return get_digest(tx, access, digest_id)
+
+
+def change(
+    tx: Connection, access: Access, user_id: str, digest: DigestRow, channel_id: str, draft: Draft, now: datetime
+) -> DigestRow:
+    """Makes the digest the caller's, as the draft says; one that is paused stays so. It has been checked."""
+    following = None if digest.date_paused else draft.schedule.next(now, draft.zone)
+    queries.update_digest(
+        tx,
+        digest.id,
+        {
+            "channel_id": channel_id,
+            "owner_id": access.member_id,
+            "owner_user_id": user_id,
+            "next_fire_at": following,
+            **draft.columns(),
+        },
+    )
+    return get_digest(tx, access, digest.id)
+
+
+def pause(tx: Connection, access: Access, digest: DigestRow, now: datetime) -> DigestRow:
+    """Pauses a digest that runs."""
+    queries.pause(tx, digest.id, None, now)
+    return get_digest(tx, access, digest.id)
+
+
+def resume(tx: Connection, access: Access, user_id: str, digest: DigestRow, now: datetime) -> DigestRow:
+    """Starts a paused digest again, as the caller's. Raises BadWords for filters that they cannot name."""
+    content.scope_of(tx, access, filters.parse(digest.filters), now)
+    following = parse_cron(digest.cron).next(now, ZoneInfo(digest.zone))
+    queries.update_digest(
+        tx,
+        digest.id,
+        {
+            "owner_id": access.member_id,
+            "owner_user_id": user_id,
+            "next_fire_at": following,
+            "date_paused": None,
+            "pause_reason": None,
+        },
+    )
+    return get_digest(tx, access, digest.id)
+
+
+def fire_now(tx: Connection, digest: DigestRow, now: datetime) -> None:
+    """Has a digest told at once; its schedule, and what its next digest tells as news, stay as they are."""
+    digest_fires.fire_by_hand(tx, digest.id, now, digest.last_fire_at or now - FIRST_NEWS)
+
+
+# --- finding -----------------------------------------------------------------------------------------------
+
+
+def get_digest(connection: Connection, access: Access, digest_id: int, *, lock: bool = False) -> DigestRow:
+    """A digest of the caller's organization. Raises NoSuchDigest."""
+    digest = queries.digest(connection, access.organization_id, digest_id, lock=lock)
+    if digest is None:
+        raise NoSuchDigest(digest_id)
+    return digest
+
+
+def get_manageable_digest(
+    connection: Connection, access: Access, digest_id: int, now: datetime, *, here: str | None, lock: bool = False
+) -> DigestRow:
+    """A digest that the caller may change, asked for in the channel `here`.
+
+    Raises NotYours for one of this channel, where everybody can list it, and for any other NoSuchDigest: whether there
+    is one is not told.
+    """
+    digest = get_digest(connection, access, digest_id, lock=lock)
+    if may_manage(connection, access, digest, now):
+        return digest
+    if digest.channel_id != here:
+        raise NoSuchDigest(digest_id)
+    raise NotYours(
+        f"Digest {digest_id} is {digest.owner}'s. It is changed by them, and by admins, managers and owners"
+        " who see all that it shows."
+    )
+
+
+def may_manage(connection: Connection, access: Access, digest: DigestRow, now: datetime) -> bool:
+    """Whether the caller may change the digest, and be shown what it shows."""
+    if digest.owner_id == access.member_id:
+        return True
+    if not access.manages_digests:
+        return False
+    if access.sees_all:
+        return True
+    try:
+        owner = content.owner_access(connection, digest)
+        shown = content.scope_of_digest(connection, owner, digest, now).project_ids
+    except (Lost, SwitchedOff):
+        return False
+    return set(shown) <= set(access.project_ids)
+
+
+# --- what to say of it -------------------------------------------------------------------------------------
+
+
+def next_times(schedule: Schedule, zone: ZoneInfo, now: datetime) -> list[datetime]:
+    """Its next times."""
+    return schedule.first(NEXT_SHOWN, now, zone)
+
+
+def frequency_warning(schedule: Schedule, zone: ZoneInfo, now: datetime) -> str | None:
+    """A warning for a schedule that would fill a channel; None for a sensible one."""
+    times = schedule.first(SENSIBLE_PER_DAY + 2, now, zone)
+    if (times[-1] - times[0]).days >= 1:
+        return None
+    shortest = min(later - earlier for earlier, later in pairwise(times))
+    minutes = int(shortest.total_seconds()) // 60
+    often = "every minute" if minutes == 1 else f"every {minutes} minutes"
+    return f"That is a message {often} in the channel. `digest pause` stops it."
+
+
+def audience(connection: Connection, access: Access, draft: Draft, now: datetime) -> list[str]:
+    """The projects of which a channel will read that not everybody may see; none when everybody may."""
+    if queries.open_to_all(connection, access.organization_id):
+        return []
+    scope = content.scope_of(connection, access, draft.query, now)
+    return [project.name for project in directory.projects(connection, scope.project_ids)]
+
+
+def refuse_shared(access: Access, name: str) -> None:
+    """Raises Refusal when channels that are shared with another company may not be posted in."""
+    if not access.shared_channels:
+        raise Refusal(
+            f"#{name} is shared with another company, and {access.organization_name} does not allow incidents in"
+            " such channels. Its organization file could (`shared_channels: true`)."
+        )

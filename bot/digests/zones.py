@@ -14,7 +14,7 @@ def _by_folded_name() -> dict[str, str]:
     return {name.lower(): name for name in available_timezones()}
 
 
-def parse(text: str, form: str) -> ZoneInfo:
+def parse_zone(text: str, form: str) -> ZoneInfo:
     """The zone of that IANA name, in upper or lower case. Raises BadWords with what was probably meant."""
     folded = text.strip().lower().replace(" ", "_")
     names = _by_folded_name()

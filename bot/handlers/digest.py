@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from bot.digests import content, rules, words, zones
+from bot.digests import content, schedule_text, service, zones
 from bot.digests.content import FIRST_NEWS, Lost, SwitchedOff
-from bot.digests.rules import Draft
-from bot.digests.said import said, shown_filters
-from bot.digests.schedule import FORM as ADD_FORM
+from bot.digests.schedule import USAGE as ADD_FORM
 from bot.digests.schedule import parse_cron
+from bot.digests.service import Draft
+from bot.digests.summary import filters_text, summarize
 from bot.handlers.context import Context
 from bot.handlers.verb import Verb
 from bot.incidents.errors import BadWords, Refusal, SharedChannel
@@ -56,37 +56,37 @@ def handle_command(context: Context, request: Command, line: str) -> Response:
 
 
 def _add(context: Context, request: Command, rest: str) -> Response:
-    rules.check_role(context.access)
-    draft = rules.read(rest, context.access.timezone)
-    rules.check(context.connection, context.access, draft, context.now)
+    service.check_role(context.access)
+    draft = service.parse_draft(rest, context.access.timezone)
+    service.check_draft(context.connection, context.access, draft, context.now)
     channel = _get_channel(context, request.channel_id or "")
     notes = _build_notes(context, draft, channel)
     with context.write(once=request.key) as tx:
-        digest = rules.make(tx, context.access, request.person.user_id, channel.id, draft, context.now)
-    return Answer(messages.made("You have made digest", digest, said(digest), notes))
+        digest = service.create(tx, context.access, request.person.user_id, channel.id, draft, context.now)
+    return Answer(messages.made("You have made digest", digest, summarize(digest), notes))
 
 
 def _get_channel(context: Context, channel_id: str) -> Channel:
     """The channel, when a digest may be posted there. Raises Refusal."""
     channel = context.channels().to_post_in(context.access.workspace_id, channel_id)
     if channel.shared:
-        rules.refuse_shared(context.access, channel.name)
+        service.refuse_shared(context.access, channel.name)
     return channel
 
 
 def _build_notes(context: Context, draft: Draft, channel: Channel | None) -> Notes:
     """What whoever makes this digest should know."""
-    times = rules.following(draft.schedule, draft.zone, context.now)
-    projects = rules.audience(context.connection, context.access, draft, context.now)
+    times = service.next_times(draft.schedule, draft.zone, context.now)
+    projects = service.audience(context.connection, context.access, draft, context.now)
     return Notes(
         [messages.time_in(moment, draft.zone.key) for moment in times],
         messages.audience(channel.name, channel.private, projects) if channel and projects else None,
-        rules.too_often(draft.schedule, draft.zone, context.now),
+        service.frequency_warning(draft.schedule, draft.zone, context.now),
     )
 
 
 def _open(context: Context, request: Command) -> Response:
-    rules.check_role(context.access)
+    service.check_role(context.access)
     _require_trigger(request)
     here = request.channel_id if request.channel_id and request.channel_id[0] in "CG" else None
     return OpenForm(
@@ -112,11 +112,11 @@ def _require_trigger(request: Command | Press) -> None:
 
 def _edit_form(context: Context, digest: DigestRow, response_url: str | None) -> Response:
     if not context.access.manages_digests and digest.owner_id != context.access.member_id:
-        raise rules.MayNotMake
+        raise service.MayNotManageDigests
     schedule = parse_cron(digest.cron)
-    spoken = words.describe(schedule)
+    spoken = schedule_text.describe(schedule)
     try:
-        speakable = words.parse(spoken) == schedule
+        speakable = schedule_text.parse_schedule(spoken) == schedule
     except BadWords:
         speakable = False
     return OpenForm(
@@ -127,7 +127,7 @@ def _edit_form(context: Context, digest: DigestRow, response_url: str | None) ->
             channel_id=digest.channel_id,
             schedule=spoken if speakable else digest.cron,
             zone=digest.zone,
-            filters=shown_filters(digest.filters),
+            filters=filters_text(digest.filters),
             skip_empty=digest.skip_empty,
             picture=digest.picture,
         )
@@ -157,9 +157,9 @@ def _read_form(values: Mapping[str, Mapping[str, Any]]) -> _FormValues | FormErr
             errors[block_id] = mistake.sentence
             return None
 
-    schedule = read(form.SCHEDULE, lambda: words.parse(text(form.SCHEDULE)))
-    zone = read(form.ZONE, lambda: zones.parse(text(form.ZONE), ADD_FORM))
-    query = read(form.FILTERS, lambda: rules.read_filters(text(form.FILTERS)))
+    schedule = read(form.SCHEDULE, lambda: schedule_text.parse_schedule(text(form.SCHEDULE)))
+    zone = read(form.ZONE, lambda: zones.parse_zone(text(form.ZONE), ADD_FORM))
+    query = read(form.FILTERS, lambda: service.parse_filters(text(form.FILTERS)))
     channel_id = values.get(form.CHANNEL, {}).get("selected_conversation")
     if not channel_id:
         errors[form.CHANNEL] = "In which channel?"
@@ -172,18 +172,18 @@ def _read_form(values: Mapping[str, Mapping[str, Any]]) -> _FormValues | FormErr
 
 def handle_submission(context: Context, request: Submission) -> Response:
     """The form, sent off."""
-    rules.check_role(context.access)
+    service.check_role(context.access)
     filled = _read_form(request.values)
     if isinstance(filled, FormErrors):
         return filled
     draft = filled.draft
     changed = None
     if "d" in request.origin:
-        changed = rules.managed(
+        changed = service.get_manageable_digest(
             context.connection, context.access, _number(str(request.origin["d"])), context.now, here=None
         )
     try:
-        rules.check(context.connection, context.access, draft, context.now)
+        service.check_draft(context.connection, context.access, draft, context.now)
     except BadWords as mistake:
         return FormErrors({form.FILTERS: mistake.sentence})
     try:
@@ -195,25 +195,25 @@ def handle_submission(context: Context, request: Submission) -> Response:
     with context.write(once=request.key) as tx:
         if changed:
             # Looked at again under its lock: it may have become somebody else's meanwhile.
-            digest = rules.managed(tx, context.access, changed.id, context.now, here=None, lock=True)
-            digest = rules.change(tx, context.access, user_id, digest, channel.id, draft, context.now)
+            digest = service.get_manageable_digest(tx, context.access, changed.id, context.now, here=None, lock=True)
+            digest = service.change(tx, context.access, user_id, digest, channel.id, draft, context.now)
         else:
-            digest = rules.make(tx, context.access, user_id, channel.id, draft, context.now)
+            digest = service.create(tx, context.access, user_id, channel.id, draft, context.now)
     sentence = "You have changed digest" if changed else "You have made digest"
     to = request.origin.get("r")
-    return Done(Answer(messages.made(sentence, digest, said(digest), notes), to=str(to)) if to else None)
+    return Done(Answer(messages.made(sentence, digest, summarize(digest), notes), to=str(to)) if to else None)
 
 
 def preview_form(context: Context, request: Press) -> Response:
     """`Preview` in the form: on top of it, what is wrong with it or what it would say now."""
     state = ((request.view or {}).get("state") or {}).get("values") or {}
     try:
-        rules.check_role(context.access)
+        service.check_role(context.access)
         filled = _read_form({block: next(iter(elements.values()), {}) for block, elements in state.items()})
         if isinstance(filled, FormErrors):
             return OpenForm(forms.gone(" ".join(filled.errors.values())))
         draft = filled.draft
-        rules.check(context.connection, context.access, draft, context.now)
+        service.check_draft(context.connection, context.access, draft, context.now)
         channel = _get_channel(context, filled.channel_id)
     except Refusal as refusal:
         return OpenForm(forms.gone(refusal.sentence))
@@ -222,7 +222,7 @@ def preview_form(context: Context, request: Press) -> Response:
     sketch = _unsaved_digest(context, channel.id, draft)
     since = context.now - FIRST_NEWS
     shown = content.compose(context.connection, scope, sketch, since=since, as_of=context.now)
-    spoken = said(sketch)
+    spoken = summarize(sketch)
     return OpenForm(form.preview(spoken, notes, messages.digest(shown, spoken, fire_id=None)))
 
 
@@ -239,7 +239,7 @@ def _unsaved_digest(context: Context, channel_id: str, draft: Draft) -> DigestRo
         owner=context.access.name,
         name=None,
         **columns,
-        grace_minutes=rules.DEFAULT_GRACE_MINUTES,
+        grace_minutes=service.DEFAULT_GRACE_MINUTES,
         next_fire_at=draft.schedule.next(context.now, draft.zone),
         last_fire_at=None,
         date_paused=None,
@@ -259,7 +259,7 @@ def _list(context: Context, request: Command, _rest: str) -> Response:
         messages.MOST_LISTED + 1,
     )
     drawn = [
-        (row, said(row), last, rules.may_manage(context.connection, context.access, row, context.now))
+        (row, summarize(row), last, service.may_manage(context.connection, context.access, row, context.now))
         for row, last in rows
     ]
     return Answer(messages.listed(drawn, request.channel_id, context.services.command))
@@ -277,45 +277,55 @@ def _number(word: str, form_: str = LIST_USAGE) -> int:
 def _fire_now(context: Context, request: Command | Press, word: str) -> Response:
     digest_id = _number(word, "digest now ID")
     with context.write(once=request.key) as tx:
-        digest = rules.managed(tx, context.access, digest_id, context.now, here=request.channel_id, lock=True)
-        rules.tell_now(tx, digest, context.now)
+        digest = service.get_manageable_digest(
+            tx, context.access, digest_id, context.now, here=request.channel_id, lock=True
+        )
+        service.fire_now(tx, digest, context.now)
     return Answer(say(f"Digest {digest.id} is on its way to <#{digest.channel_id}>. Its schedule stays as it is."))
 
 
 def _pause(context: Context, request: Command | Press, word: str) -> Response:
     digest_id = _number(word, "digest pause ID")
     with context.write() as tx:
-        digest = rules.managed(tx, context.access, digest_id, context.now, here=request.channel_id, lock=True)
+        digest = service.get_manageable_digest(
+            tx, context.access, digest_id, context.now, here=request.channel_id, lock=True
+        )
         if digest.date_paused:
             return _confirm(context, "Paused already is digest", digest)
-        digest = rules.pause(tx, context.access, digest, context.now)
+        digest = service.pause(tx, context.access, digest, context.now)
     return _confirm(context, "You have paused digest", digest)
 
 
 def _resume(context: Context, request: Command | Press, word: str) -> Response:
     digest_id = _number(word, "digest resume ID")
-    digest = rules.managed(context.connection, context.access, digest_id, context.now, here=request.channel_id)
+    digest = service.get_manageable_digest(
+        context.connection, context.access, digest_id, context.now, here=request.channel_id
+    )
     if not digest.date_paused:
         return _confirm(context, "Running already is digest", digest)
     _get_channel(context, digest.channel_id)
     with context.write() as tx:
-        digest = rules.managed(tx, context.access, digest_id, context.now, here=request.channel_id, lock=True)
-        digest = rules.resume(tx, context.access, request.person.user_id, digest, context.now)
+        digest = service.get_manageable_digest(
+            tx, context.access, digest_id, context.now, here=request.channel_id, lock=True
+        )
+        digest = service.resume(tx, context.access, request.person.user_id, digest, context.now)
     return _confirm(context, "You have resumed digest", digest)
 
 
 def _remove(context: Context, request: Command | Press, word: str) -> Response:
     digest_id = _number(word, "digest remove ID")
     with context.write() as tx:
-        digest = rules.managed(tx, context.access, digest_id, context.now, here=request.channel_id, lock=True)
+        digest = service.get_manageable_digest(
+            tx, context.access, digest_id, context.now, here=request.channel_id, lock=True
+        )
         queries.delete_digest(tx, digest.id)
-    spoken = said(digest)
+    spoken = summarize(digest)
     sentence = f"You have removed digest {digest.id}: {spoken.when} in <#{digest.channel_id}>{spoken.what}."
     return Answer(say(sentence))
 
 
 def _edit(context: Context, request: Command | Press, word: str) -> Response:
-    digest = rules.managed(
+    digest = service.get_manageable_digest(
         context.connection, context.access, _number(word, "digest edit ID"), context.now, here=request.channel_id
     )
     _require_trigger(request)
@@ -323,7 +333,7 @@ def _edit(context: Context, request: Command | Press, word: str) -> Response:
 
 
 def _preview(context: Context, request: Command | Press, word: str) -> Response:
-    digest = rules.managed(
+    digest = service.get_manageable_digest(
         context.connection, context.access, _number(word, "digest preview ID"), context.now, here=request.channel_id
     )
     return Answer(_render_page(context, digest, None, 0))
@@ -336,9 +346,9 @@ def _confirm(context: Context, sentence: str, digest: DigestRow) -> Answer:
         zone = ZoneInfo(digest.zone)
         times = [
             messages.time_in(moment, digest.zone)
-            for moment in rules.following(parse_cron(digest.cron), zone, context.now)
+            for moment in service.next_times(parse_cron(digest.cron), zone, context.now)
         ]
-    return Answer(messages.made(sentence, digest, said(digest), Notes(times)))
+    return Answer(messages.made(sentence, digest, summarize(digest), Notes(times)))
 
 
 _VERBS: Mapping[str, Callable[[Context, Command, str], Response]] = {
@@ -385,12 +395,14 @@ def turn_page(context: Context, request: Press) -> Response:
     """`Previous` and `Next`: the page, as of now, takes the place of the one before, for all who read it."""
     digest_id, fire_id, number = messages.place_read(request.value)
     if fire_id is None:
-        digest = rules.managed(context.connection, context.access, digest_id, context.now, here=request.channel_id)
+        digest = service.get_manageable_digest(
+            context.connection, context.access, digest_id, context.now, here=request.channel_id
+        )
     else:
-        digest = rules.found(context.connection, context.access, digest_id)
+        digest = service.get_digest(context.connection, context.access, digest_id)
         # The message shows what its owner let this channel see. Another channel is another audience.
         if digest.channel_id != request.channel_id:
-            raise rules.NoSuchDigest(digest_id)
+            raise service.NoSuchDigest(digest_id)
         if not context.may_show_in(digest.channel_id):
             raise SharedChannel
     return Answer(_render_page(context, digest, fire_id, number), in_channel=fire_id is not None, replace=True)
@@ -411,7 +423,7 @@ def _render_page(context: Context, digest: DigestRow, fire_id: int | None, numbe
     except SwitchedOff:
         raise Refusal("Incidents are switched off.") from None
     picture = Picture(fire.file_id, fire.picture_says or "") if fire and fire.file_id else None
-    return messages.digest(shown, said(digest), fire_id=fire_id, picture=picture, preview=fire is None)
+    return messages.digest(shown, summarize(digest), fire_id=fire_id, picture=picture, preview=fire is None)
 
 
 HANDLES = (

@@ -41,7 +41,7 @@ AUDIENCE_NAMED = 5  # projects
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Summary:
     """A digest's schedule and filters in words."""
 
     schedule: str  # "weekdays at 09:00"
@@ -72,7 +72,7 @@ class Picture:
 
 def digest(
     content: DigestContent,
-    said: Said,
+    said: Summary,
     *,
     fire_id: int | None,
     picture: Picture | None = None,
@@ -103,7 +103,7 @@ def digest(
     return message(text, blocks)
 
 
-def _all_clear(content: DigestContent, said: Said) -> Message:
+def _all_clear(content: DigestContent, said: Summary) -> Message:
     text = f":white_check_mark: Nothing is open{said.what}.{_next(content, lead=' Next digest ')}"
     return message(text, [section(text)])
 
@@ -194,7 +194,7 @@ def _span(span: timedelta) -> str:
     return duration(start, start + span)
 
 
-def _footer(content: DigestContent, said: Said) -> str:
+def _footer(content: DigestContent, said: Summary) -> str:
     parts = [f"As of {date(content.as_of)}", said.when]
     if content.pages > 1:
         parts.insert(0, f"Page {content.number + 1:,} of {content.pages:,}")
@@ -263,7 +263,7 @@ def time_in(moment: datetime, zone: str) -> str:
     return f"{moment.astimezone(ZoneInfo(zone)):%a %d %b %Y, %H:%M %Z}"
 
 
-def made(sentence: str, row: DigestRow, said: Said, notes: Notes) -> Message:
+def made(sentence: str, row: DigestRow, said: Summary, notes: Notes) -> Message:
     """What was made or changed, said back: in words, with the next times."""
     text = f"{sentence} *{row.id}*: {said.when} in <#{row.channel_id}>{said.what}"
     blocks = [section(text), *_notes(notes), actions(_buttons(row))]
@@ -295,7 +295,7 @@ def _notes(notes: Notes) -> list[Block]:
 
 
 def listed(
-    digests: Sequence[tuple[DigestRow, Said, LastFire | None, bool]], channel_id: str | None, command: str
+    digests: Sequence[tuple[DigestRow, Summary, LastFire | None, bool]], channel_id: str | None, command: str
 ) -> Message:
     """The digests of a channel and of the caller; the last value of each says whether the caller may change it."""
     if not digests:
@@ -358,7 +358,7 @@ def _buttons(row: DigestRow) -> list[Element]:
     ]
 
 
-def paused_note(row: DigestRow, said: Said, command: str) -> Message:
+def paused_note(row: DigestRow, said: Summary, command: str) -> Message:
     """What the owner, or a manager, is told when a digest was paused by itself."""
     text = (
         f"Digest *{row.id}* ({said.when} in <#{row.channel_id}>) is paused: {escape(row.pause_reason or '')}"

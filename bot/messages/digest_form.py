@@ -18,7 +18,7 @@ from bot.messages.blocks import (
     plain,
     section,
 )
-from bot.messages.digest import Notes, Said
+from bot.messages.digest import Notes, Summary
 from bot.messages.forms import Form
 
 # block_id and action_id of each field.
@@ -100,7 +100,7 @@ def form(
     }
 
 
-def preview(said: Said, notes: Notes, shown: Message) -> Form:
+def preview(said: Summary, notes: Notes, shown: Message) -> Form:
     """What the digest would say now, on top of its form."""
     blocks: list[Block] = [section(f"*{said.when}*{said.what}"), context("Next: " + " · ".join(notes.following))]
     if notes.warning:

@@ -14,8 +14,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from bot.digests import words, zones
-from bot.digests.rules import DEFAULT_GRACE_MINUTES, read_filters
+from bot.digests import schedule_text, zones
+from bot.digests.service import DEFAULT_GRACE_MINUTES, parse_filters
 from bot.incidents.errors import BadWords
 from bot.incidents.markup import EMOJI_NAME
 from bot.organization.tree import Mistake, NotReadable, Tree, dotted, read
@@ -125,9 +125,9 @@ UserId = Annotated[str, _slack_id("UW", "a person")]
 Minutes = Annotated[int, BeforeValidator(_minutes)]
 
 
-CronText = Annotated[str, _said(words.parse)]
-ZoneName = Annotated[str, _said(lambda name: zones.parse(name, "").key)]
-Filters = Annotated[str, _said(read_filters)]
+CronText = Annotated[str, _said(schedule_text.parse_schedule)]
+ZoneName = Annotated[str, _said(lambda name: zones.parse_zone(name, "").key)]
+Filters = Annotated[str, _said(parse_filters)]
 
 
 class _Entry(BaseModel):
@@ -341,7 +341,7 @@ def _digest_references(tree: Tree, teams: set[str]) -> Iterator[Mistake]:
         named = [("owner", "member", owner.lower(), emails)] if isinstance(owner, str) else []
         if isinstance(written, str):
             try:
-                query = read_filters(written)
+                query = parse_filters(written)
             except BadWords:
                 continue  # told where the field itself is looked at
             named += [("filters", "project", query.project, projects)] if query.project else []

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bot.delivery.pace import Pace
 from bot.delivery.service import DeliveryService, own_store
-from bot.digests.service import Digests
+from bot.digests.workers import Digests
 from bot.people.identity import Identity
 from bot.slack.background import Background
 from bot.slack.clients import Clients

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from bot.digests.clock import fire_due
+from bot.digests.scheduler import fire_due
 from sandbox import Sandbox
 from sandbox.records import Channel
 from storage.engine import Store

@@ -29,7 +29,7 @@ def series(critical: int, warning: int, unset: int) -> OpenSeries:
 
 @pytest.mark.parametrize("numbers", [(0, 0, 0), (1, 0, 0), (3, 5, 8), (4000, 3000, 2999)])
 def test_it_is_a_png_for_any_numbers(numbers: tuple[int, int, int]) -> None:
-    drawn = picture.draw(series(*numbers), "UTC")
+    drawn = picture.render_picture(series(*numbers), "UTC")
     assert drawn.startswith(b"\x89PNG\r\n\x1a\n")
     assert struct.unpack(">II", drawn[16:24]) == (1456, 702)
 
@@ -63,7 +63,7 @@ tempfile.mkdtemp = nowhere
 from bot.digests import picture
 from tests.digests.test_picture import series
 for _ in range(2):
-    try: picture.draw(series(1, 2, 3), "UTC")
+    try: picture.render_picture(series(1, 2, 3), "UTC")
     except picture.CannotDraw as problem: print(problem)
 """
     environment = {"PATH": os.defpath, "HOME": "/nonexistent", "MPLCONFIGDIR": "/proc/nowhere"}

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from bot.digests import zones
 from bot.digests.schedule import Schedule, parse_cron
-from bot.digests.words import describe, parse
+from bot.digests.schedule_text import describe, parse_schedule
 from bot.incidents.errors import BadWords
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -60,9 +60,9 @@ LORD_HOWE = ZoneInfo("Australia/Lord_Howe")
     ],
 )
 def test_what_people_write_is_read_and_said_back(typed: str, cron: str, said: str) -> None:
-    schedule = parse(typed)
+    schedule = parse_schedule(typed)
     assert (str(schedule), describe(schedule)) == (cron, said)
-    assert parse(cron) == schedule
+    assert parse_schedule(cron) == schedule
 
 
 @pytest.mark.parametrize(
@@ -105,21 +105,21 @@ def test_what_people_write_is_read_and_said_back(typed: str, cron: str, said: st
 )
 def test_a_mistake_is_named(typed: str, names: str) -> None:
     with pytest.raises(BadWords) as raised:
-        parse(typed)
+        parse_schedule(typed)
     assert names in raised.value.sentence
     assert raised.value.form
 
 
 def test_a_zone_is_named_as_people_do() -> None:
-    assert zones.parse("europe/berlin", "").key == "Europe/Berlin"
-    assert zones.parse("America/New York", "").key == "America/New_York"
+    assert zones.parse_zone("europe/berlin", "").key == "Europe/Berlin"
+    assert zones.parse_zone("America/New York", "").key == "America/New_York"
     for typed, meant in (
         ("Berlin", "Europe/Berlin"),
         ("Europe/Belrin", "Europe/Berlin"),
         ("Kolkatta", "Asia/Kolkata"),
     ):
         with pytest.raises(BadWords, match=meant):
-            zones.parse(typed, "")
+            zones.parse_zone(typed, "")
 
 
 _SETS = {
@@ -151,7 +151,7 @@ def test_cron_written_again_is_the_same_schedule(schedule: Schedule) -> None:
 def test_what_is_said_back_never_means_something_else(schedule: Schedule) -> None:
     said = describe(schedule)
     try:
-        again = parse(said)
+        again = parse_schedule(said)
     except BadWords:
         return  # some schedules can be said in words and not typed in them
     assert again == schedule
@@ -160,7 +160,7 @@ def test_what_is_said_back_never_means_something_else(schedule: Schedule) -> Non
 @given(st.text(alphabet="0123456789 *,-/?@aApPmMtTeEvVrRyY:ndos", max_size=30))
 def test_whatever_is_typed_is_a_schedule_or_a_named_mistake(typed: str) -> None:
     try:
-        schedule = parse(typed)
+        schedule = parse_schedule(typed)
     except BadWords as mistake:
         assert mistake.sentence
     else:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from bot.digests import content, picture
 from bot.digests.content import Lost, SwitchedOff
-from bot.digests.said import said
+from bot.digests.summary import summarize
 from bot.incidents.errors import Refusal
 from bot.messages import digest as messages
 from bot.messages.blocks import Message
@@ -44,7 +44,7 @@ _LOOK_EVERY_S = 0.2
 DRAWING_S = 20.0  # the first picture of a machine finds out about its fonts
 
 # Slack's names for a channel that will not take messages again by itself, and what they mean.
-GONE = {
+LOST_CHANNEL_REASONS = {
     "channel_not_found": "the channel is no longer there, or I am no longer in it.",
     "not_in_channel": "I am no longer in the channel.",
     "is_archived": "the channel is archived.",
@@ -56,7 +56,7 @@ GONE = {
 }
 
 
-class Teller:
+class Publisher:
     """Tells one fire after the other."""
 
     def __init__(
@@ -79,7 +79,7 @@ class Teller:
         self._stopping = stopping
         self._lease_s = lease_s
 
-    def tell_next(self) -> bool:
+    def publish_next(self) -> bool:
         """Tells a fire that waits; False when none does. Raises DatabaseAway, Contended."""
         workspaces = [one.workspace_id for one in self._clients.all()]  # of others it could draw no picture
         with self._store.read() as connection:
@@ -88,14 +88,14 @@ class Teller:
             return False
         fire, digest = leased
         try:
-            self._tell(fire, digest)
+            self._publish(fire, digest)
         except Refusal as refusal:  # Slack could not say whether the owner is still there
             log.warning("a digest waits", digest=digest.id, reason=refusal.sentence)
             with self._store.read() as connection:
                 digest_fires.give_back(connection, fire.id, self._store.clock.now(), RETRY_S)
         return True
 
-    def _tell(self, fire: Fire, digest: DigestRow) -> None:
+    def _publish(self, fire: Fire, digest: DigestRow) -> None:
         now = self._store.clock.now()
         if digest.date_paused and not fire.by_hand:
             return self._finish(fire, "stopped")
@@ -104,7 +104,7 @@ class Teller:
             return self._finish(fire, "missed")
         try:
             with self._store.reading() as reading:
-                self._ask_about_owner(reading, digest, now)
+                self._refresh_owner(reading, digest, now)
                 connection = reading.connection
                 access = content.owner_access(connection, digest)
                 scope = content.scope_of_digest(connection, access, digest, now)
@@ -114,11 +114,11 @@ class Teller:
         except SwitchedOff:
             return self._finish(fire, "silent")
         except Lost as lost:
-            return self._stop(fire, digest, lost, now)
+            return self._pause_lost(fire, digest, lost, now)
         if not told.counts.total and digest.skip_empty:
             return self._finish(fire, "silent")
         shown = self._picture(fire, digest, series, now) if series else None
-        message = messages.digest(told, said(digest), fire_id=fire.id, picture=shown)
+        message = messages.digest(told, summarize(digest), fire_id=fire.id, picture=shown)
         with self._store.write() as tx:
             pictured = {"file_id": shown.file_id, "picture_says": shown.alt} if shown else {}
             if digest_fires.finish_fire(tx, fire.id, "posted", **pictured):
@@ -139,7 +139,7 @@ class Teller:
         with self._store.read() as connection:
             digest_fires.finish_fire(connection, fire.id, state)
 
-    def _ask_about_owner(self, reading: Reading, digest: DigestRow, now: datetime) -> None:
+    def _refresh_owner(self, reading: Reading, digest: DigestRow, now: datetime) -> None:
         """Has Slack say who the owner is, when it has not for long: they may have left. Raises Refusal."""
         owner = queries.owner(reading.connection, digest.id)
         if owner is None or digest.owner_user_id is None or owner.date_checked is None:
@@ -155,7 +155,7 @@ class Teller:
             return None
         alt = messages.alt_text(series)
         try:
-            png = self._drawn(series, digest.zone)
+            png = self._render_picture(series, digest.zone)
             file_id = upload_picture(
                 installation.client,
                 png,
@@ -172,9 +172,9 @@ class Teller:
             return None
         return Picture(file_id, alt)
 
-    def _drawn(self, series: OpenSeries, zone: str) -> bytes:
+    def _render_picture(self, series: OpenSeries, zone: str) -> bytes:
         """The picture. Raises NoPicture when it takes too long, or the bot is to stop."""
-        drawing = self._drawing.submit(picture.draw, series, zone)
+        drawing = self._drawing.submit(picture.render_picture, series, zone)
         for _ in range(int(DRAWING_S / _LOOK_EVERY_S)):
             if self._stopping.is_set():
                 raise NoPicture("the bot is stopping")
@@ -214,7 +214,7 @@ class Teller:
         if not shown.counts.total and digest.skip_empty:
             return self._withdraw(tx, fire, "silent")
         picture = Picture(fire.file_id, fire.picture_says or "") if fire.file_id and shown.counts.total else None
-        return messages.digest(shown, said(digest), fire_id=fire.id, picture=picture)
+        return messages.digest(shown, summarize(digest), fire_id=fire.id, picture=picture)
 
     @staticmethod
     def _withdraw(tx: Connection, fire: Fire, state: str, reason: str | None = None) -> None:
@@ -223,7 +223,7 @@ class Teller:
 
     # --- what ends a digest --------------------------------------------------------------------------------
 
-    def _stop(self, fire: Fire, digest: DigestRow, lost: Lost, now: datetime) -> None:
+    def _pause_lost(self, fire: Fire, digest: DigestRow, lost: Lost, now: datetime) -> None:
         with self._store.write() as tx:
             if digest_fires.finish_fire(tx, fire.id, "stopped", reason=lost.reason):
                 self.pause(tx, digest.id, lost.reason, now, owner_left=lost.left)
@@ -236,8 +236,13 @@ class Teller:
         with self._store.write() as tx:
             for digest_id, reason in digest_fires.settle_posted(tx):
                 log.warning("a digest could not be sent", digest=digest_id, reason=reason)
-                if reason in GONE:
-                    self.pause(tx, digest_id, f"{GONE[reason][0].upper()}{GONE[reason][1:]}", now)
+                if reason in LOST_CHANNEL_REASONS:
+                    self.pause(
+                        tx,
+                        digest_id,
+                        f"{LOST_CHANNEL_REASONS[reason][0].upper()}{LOST_CHANNEL_REASONS[reason][1:]}",
+                        now,
+                    )
 
     def pause(self, tx: Connection, digest_id: int, reason: str, now: datetime, *, owner_left: bool = False) -> None:
         """Pauses a digest and has its owner told, or the managers where the owner is not there; once.
@@ -248,7 +253,7 @@ class Teller:
         if digest is None:
             return
         log.warning("a digest is paused", digest=digest.id, reason=reason)
-        note = messages.paused_note(digest, said(digest), self._command)
+        note = messages.paused_note(digest, summarize(digest), self._command)
         told = queries.managers(tx, digest.organization_id) if owner_left else [digest.owner_id]
         for member_id in told:
             outbox.enqueue(

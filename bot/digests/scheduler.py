@@ -34,12 +34,12 @@ def fire_due(store: Store, now: datetime) -> int:
         with store.write() as tx:
             due = digest_fires.take_due(tx, now, BATCH)
             if due:
-                fired += digest_fires.move_on(tx, [_move(one, now) for one in due], now)
+                fired += digest_fires.move_on(tx, [_plan_move(one, now) for one in due], now)
         if len(due) < BATCH:
             return fired
 
 
-def _move(due: Due, now: datetime) -> Move:
+def _plan_move(due: Due, now: datetime) -> Move:
     """What a digest does whose time has come.
 
     The last of its times that is not older than its grace is told, and those before it are skipped: after an hour

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from bot.digests.schedule import (
-    FORM,
     MAX_LENGTH,
     MONTHS,
+    USAGE,
     WEEKDAYS,
     Schedule,
     Values,
@@ -44,13 +44,13 @@ _TO = frozenset({"to", "through", "until", "till"})
 _KNOWN = (*WEEKDAYS, *MONTHS, "weekdays", "weekends", "daily", "hourly", "every", "monthly", "day", "month")
 
 
-def parse(text: str) -> Schedule:
+def parse_schedule(text: str) -> Schedule:
     """A schedule from words or cron. Raises BadWords, naming what is wrong and what would be right."""
     text = " ".join(text.split())
     if not text:
-        raise BadWords(f"When should it come? For example {EXAMPLES}.", FORM)
+        raise BadWords(f"When should it come? For example {EXAMPLES}.", USAGE)
     if len(text) > MAX_LENGTH:
-        raise BadWords(f"A schedule can have at most {MAX_LENGTH} characters.", FORM)
+        raise BadWords(f"A schedule can have at most {MAX_LENGTH} characters.", USAGE)
     if looks_like_cron(text):
         return parse_cron(text)
     line = text.lower().rstrip(".")
@@ -64,17 +64,17 @@ def parse(text: str) -> Schedule:
 # --- reading -----------------------------------------------------------------------------------------------
 
 
-def _unreadable(text: str, why: str) -> BadWords:
-    return BadWords(f"I do not understand “{shortened(text)}” as a schedule: {why} For example {EXAMPLES}.", FORM)
+def _not_understood(text: str, why: str) -> BadWords:
+    return BadWords(f"I do not understand “{shortened(text)}” as a schedule: {why} For example {EXAMPLES}.", USAGE)
 
 
 def _interval(text: str, count: int, unit: str, rest: str) -> Schedule:
     whole, name = (60, "minutes") if unit == "m" else (24, "hours")
     if not 0 < count < whole or whole % count:
         if count == whole:
-            raise _unreadable(text, f"every {whole} {name} is {'hourly' if unit == 'm' else 'daily, at a time'}.")
+            raise _not_understood(text, f"every {whole} {name} is {'hourly' if unit == 'm' else 'daily, at a time'}.")
         fitting = ", ".join(str(n) for n in range(2, whole) if whole % n == 0)
-        raise _unreadable(
+        raise _not_understood(
             text, f"a clock cannot be parted into every {count} {name}; it can be every {fitting} {name}."
         )
     minutes: Values = tuple(range(0, 60, count)) if unit == "m" else (0,)
@@ -83,13 +83,13 @@ def _interval(text: str, count: int, unit: str, rest: str) -> Schedule:
     if past and unit == "h":
         minutes = tuple(sorted({int(found) for found in re.findall(r"\d+", past[1] + past[2])}))
         if minutes[-1] > 59:
-            raise _unreadable(text, f"an hour has no minute {minutes[-1]}.")
+            raise _not_understood(text, f"an hour has no minute {minutes[-1]}.")
         rest = past[3]
     between = _FROM.fullmatch(rest)
     if between:
         first, last = int(between[1]), int(between[2])
         if not first < last <= 23:
-            raise _unreadable(text, f"from {first} to {last} is no stretch of a day; from 9 to 17 would be.")
+            raise _not_understood(text, f"from {first} to {last} is no stretch of a day; from 9 to 17 would be.")
         hours = tuple(hour for hour in range(first, last + 1) if unit == "m" or (hour - first) % count == 0)
         rest = between[3]
     return (_days(text, rest) if rest.strip() else _Days()).schedule(minutes, hours)
@@ -99,16 +99,16 @@ def _at_times(text: str, line: str) -> Schedule:
     parts = re.split(r"(?:^|\s)(?:at|@)\s+", line)
     if len(parts) == 1:
         said = describe(_days(text, line).schedule((0,), (9,)))
-        raise BadWords(f"At what time? For example {said}.", FORM)
+        raise BadWords(f"At what time? For example {said}.", USAGE)
     if len(parts) > 2:
-        raise _unreadable(text, "it says “at” more than once.")
+        raise _not_understood(text, "it says “at” more than once.")
     times, behind = _times(text, parts[1])
     wanted = f"{parts[0]} {behind}".strip()
     days = _days(text, wanted) if wanted else _Days()
     minutes = {minute for _, minute in times}
     hours = {hour for hour, _ in times}
     if len(times) != len(minutes) * len(hours):
-        raise _unreadable(
+        raise _not_understood(
             text, "times on one digest share their minutes, like 9:30 and 17:30; make two digests for others."
         )
     return days.schedule(tuple(sorted(minutes)), tuple(sorted(hours)))
@@ -134,20 +134,20 @@ def _times(text: str, words: str) -> tuple[set[tuple[int, int]], str]:
             break
         rest = rest[joint.end() :]
     if not found:
-        raise _unreadable(text, f"“{shortened(words)}” is no time of day, like 9, 17:30 or 5:30pm.")
+        raise _not_understood(text, f"“{shortened(words)}” is no time of day, like 9, 17:30 or 5:30pm.")
     if rest and not rest[0].isspace() and rest[0] != ",":
-        raise _unreadable(text, f"“{shortened(words)}” is no time of day, like 9, 17:30 or 5:30pm.")
+        raise _not_understood(text, f"“{shortened(words)}” is no time of day, like 9, 17:30 or 5:30pm.")
     return found, rest.strip(" ,")
 
 
 def _time(text: str, match: re.Match[str]) -> tuple[int, int]:
     hour, minute, half = int(match[1]), int(match[2] or 0), match[3]
     if half and not 1 <= hour <= 12:
-        raise _unreadable(text, f"{match[0].strip()} is no time; before am and pm stand 1 to 12.")
+        raise _not_understood(text, f"{match[0].strip()} is no time; before am and pm stand 1 to 12.")
     if half:
         hour = hour % 12 + (12 if half.lower() == "p" else 0)
     if hour > 23 or minute > 59:
-        raise _unreadable(text, f"{match[0].strip()} is no time; a day has the times 0:00 to 23:59.")
+        raise _not_understood(text, f"{match[0].strip()} is no time; a day has the times 0:00 to 23:59.")
     return hour, minute
 
 
@@ -192,17 +192,17 @@ def _days(text: str, words: str) -> _Days:
             found.weekdays |= set(_WEEKEND)
         elif "-" in token and all(token.split("-")):
             first, last = (_weekday(text, end) for end in token.split("-", 1))
-            found.weekdays |= _stretch(first, last)
+            found.weekdays |= _circular_range(first, last)
         elif token not in _FILLERS:
             first = _weekday(text, token)
             if len(tokens) > place + 2 and tokens[place + 1] in _TO:
-                found.weekdays |= _stretch(first, _weekday(text, tokens[place + 2]))
+                found.weekdays |= _circular_range(first, _weekday(text, tokens[place + 2]))
                 place += 2
             else:
                 found.weekdays.add(first)
         place += 1
     if not (found.days or found.weekdays or any_day):
-        raise _unreadable(text, "on which days?")
+        raise _not_understood(text, "on which days?")
     return found
 
 
@@ -212,7 +212,7 @@ def _month(word: str) -> int | None:
 
 def _day_of_month(text: str, day: int) -> int:
     if not 1 <= day <= 31:
-        raise _unreadable(text, f"no month has a {_ordinal(day)}.")
+        raise _not_understood(text, f"no month has a {_ordinal(day)}.")
     return day
 
 
@@ -222,10 +222,10 @@ def _weekday(text: str, word: str) -> int:
         if len(singular) >= 3 and name.startswith(singular):
             return number
     meant = closest(word, _KNOWN)
-    raise _unreadable(text, f"what is “{shortened(word)}”?" + (f" Did you mean “{meant}”?" if meant else ""))
+    raise _not_understood(text, f"what is “{shortened(word)}”?" + (f" Did you mean “{meant}”?" if meant else ""))
 
 
-def _stretch(first: int, last: int) -> set[int]:
+def _circular_range(first: int, last: int) -> set[int]:
     length = (last - first) % 7
     return {(first + step) % 7 for step in range(length + 1)}
 
@@ -235,16 +235,16 @@ def _stretch(first: int, last: int) -> set[int]:
 
 def describe(schedule: Schedule) -> str:
     """The schedule in words, without its zone: “weekdays at 09:00”."""
-    days = _said_days(schedule)
-    often = _said_interval(schedule)
+    days = _days_text(schedule)
+    often = _interval_text(schedule)
     if often is None:
-        return f"{days} at {_said_times(schedule)}"
+        return f"{days} at {_times_text(schedule)}"
     if days == "every day":
         return often
     return f"{often} {days}" if days.startswith(("on ", "in ")) else f"{often} on {days.removeprefix('every ')}"
 
 
-def _said_times(schedule: Schedule) -> str:
+def _times_text(schedule: Schedule) -> str:
     times = [f"{hour:02}:{minute:02}" for hour in schedule.hours for minute in schedule.minutes]
     if len(times) <= 6:
         return _and(times)
@@ -252,7 +252,7 @@ def _said_times(schedule: Schedule) -> str:
     return f"{past} past the hours {_spans(schedule.hours)}"
 
 
-def _said_interval(schedule: Schedule) -> str | None:
+def _interval_text(schedule: Schedule) -> str | None:
     """“every 15 minutes from 9 to 17”, where the times are as regular as that."""
     first, last = schedule.hours[0], schedule.hours[-1]
     step = _step(schedule.minutes, 60)
@@ -282,21 +282,21 @@ def _step(values: Sequence[int], whole: int) -> int | None:
     return step if tuple(values) == tuple(range(0, whole, step)) else None
 
 
-def _said_days(schedule: Schedule) -> str:
+def _days_text(schedule: Schedule) -> str:
     months = "" if len(schedule.months) == 12 else _and([MONTHS[month - 1].capitalize() for month in schedule.months])
     dates = f"on the {_and([_ordinal(day) for day in schedule.days])} of" if schedule.days else ""
     if schedule.weekdays is None:
         if dates:
             return f"{dates} {months or 'every month'}"
         return f"every day in {months}" if months else "every day"
-    weekdays = _said_weekdays(schedule.weekdays)
+    weekdays = _weekdays_text(schedule.weekdays)
     if not dates:
         return f"{weekdays} in {months}" if months else weekdays
     # Either is enough.
     return f"{dates} {months or 'every month'} and {weekdays}" + (f" in {months}" if months else "")
 
 
-def _said_weekdays(weekdays: Values) -> str:
+def _weekdays_text(weekdays: Values) -> str:
     if weekdays == _WORKDAYS:
         return "weekdays"
     if weekdays == _WEEKEND:

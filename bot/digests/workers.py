@@ -1,0 +1,117 @@
+"""Digests at work: the tick that looks what is due, and the threads that tell it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from datetime import UTC, datetime
+
+import structlog
+from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
+from sqlalchemy import Connection
+
+from bot.digests.publisher import LEASE_S, Publisher
+from bot.digests.scheduler import fire_due
+from bot.messages.blocks import Message
+from bot.people.identity import Identity
+from bot.slack.clients import Clients
+from bot.slack.workers import Workers
+from storage.engine import Store
+from storage.errors import Contended, DatabaseAway
+from storage.queries.destinations import Target
+from storage.queries.posts import DuePost
+
+log = structlog.get_logger(__name__)
+
+TICK_S = 1.0
+PUBLISHERS = 4  # most of a teller's time is waiting for Slack to look at a picture
+
+
+class Digests:
+    """Everything that is told when it is time, from `start` to `stop`."""
+
+    def __init__(
+        self,
+        store: Store,
+        clients: Clients,
+        identity: Identity,
+        *,
+        command: str,
+        tick_s: float = TICK_S,
+        lease_s: float = LEASE_S,
+    ) -> None:
+        """`lease_s` is how long a fire waits for a replica that died while it drew it."""
+        self._store = store
+        self._stopping = threading.Event()
+        self._tellers = Workers(PUBLISHERS, "digest")
+        self._drawing = Workers(1, "digest-picture")
+        self._publisher = Publisher(
+            store,
+            clients,
+            identity,
+            drawing=self._drawing,
+            command=command,
+            stopping=self._stopping,
+            lease_s=lease_s,
+        )
+        self._free = threading.BoundedSemaphore(PUBLISHERS)
+        # The scheduler calls the tick and knows nothing else: what is due is in the database.
+        logging.getLogger("apscheduler").setLevel(logging.WARNING)
+        self._scheduler = BackgroundScheduler(timezone=UTC, daemon=True)
+        self._scheduler.add_job(
+            self.tick, "interval", seconds=tick_s, coalesce=True, misfire_grace_time=None, max_instances=1
+        )
+        self._away = False
+
+    def render(self, tx: Connection, post: DuePost, target: Target, now: datetime) -> Message | None:
+        """What a digest that delivery is about to send shows by now; None when it is not to be sent any more."""
+        return self._publisher.render(tx, post, target, now)
+
+    def start(self) -> None:
+        """Begins to look what is due."""
+        self._scheduler.start()
+
+    def stop(self, seconds: float) -> None:
+        """Begins nothing more, and returns when what is being told has been handed over, or after so many seconds.
+
+        What is not handed over by then is told by another replica, or at the next start.
+        """
+        deadline = time.monotonic() + seconds
+        self._stopping.set()
+        if self._scheduler.running:
+            last_tick = threading.Thread(target=self._scheduler.shutdown, name="digest-shutdown", daemon=True)
+            last_tick.start()
+            last_tick.join(seconds)
+        self._tellers.close(max(0.0, deadline - time.monotonic()))
+        self._drawing.close(0)
+
+    def tick(self) -> None:
+        """Looks once what is due, has it told, and sees what became of what was sent."""
+        try:
+            now = self._store.clock.now()
+            fire_due(self._store, now)
+            self._publisher.settle(now)
+        except (DatabaseAway, Contended) as error:
+            if not self._away:
+                log.warning("digests wait for the database", error=str(error.__cause__ or error))
+            self._away = True
+            return
+        except Exception:
+            log.exception("looking what digests are due met with an unexpected error")
+            return
+        self._away = False
+        while not self._stopping.is_set() and self._free.acquire(blocking=False):
+            self._tellers.submit(self._publish_due)
+
+    def _publish_due(self) -> None:
+        try:
+            while not self._stopping.is_set() and self._publisher.publish_next():
+                pass
+        except (DatabaseAway, Contended) as error:
+            log.warning("digests wait for the database", error=str(error.__cause__ or error))
+        except Exception:
+            # The fire stays leased for a while, and is then tried again, here or elsewhere.
+            log.exception("telling a digest met with an unexpected error")
+        finally:
+            self._free.release()
