@@ -41,7 +41,7 @@ from bot.slack.http import HttpListener
 from bot.slack.listeners import Listeners
 from bot.slack.socket import SocketListener
 from storage.clock import Clock
-from storage.engine import Store, answers
+from storage.engine import Store, is_reachable
 
 log = structlog.get_logger(__name__)
 
@@ -151,7 +151,7 @@ def serve(settings: Settings, clock: Clock | None = None) -> int:
         metrics = Metrics(registry)
         counts.show(registry)
         ProcessCollector(registry=registry)
-        metrics.watch(database_up=lambda: answers(store), slack_connected=lambda: line.problem() is None)
+        metrics.watch(database_up=lambda: is_reachable(store), slack_connected=lambda: line.problem() is None)
         http_app = _http_app(settings, store, intake, line, registry)
         http = _http_server(settings, http_app)
         try:

@@ -24,7 +24,7 @@ from sqlalchemy import exc
 
 from bot import log
 from bot.database import migrated, open_database, open_store
-from bot.incidents.words import shortened
+from bot.incidents.words import shorten
 from bot.intake import trial
 from bot.intake.tokens import SECRET_MAX_LENGTH, SecretBox, Source, new_token, token_hash
 from bot.organization.apply import NotApplicable, apply
@@ -228,7 +228,7 @@ def _check_public(address: str) -> None:
     except ValueError:
         sound = False
     if not sound or re.search(r"[\s?#@]", address) or len(address) > _LONGEST_ADDRESS:
-        raise BadUsage(f"--http: {shortened(address)!r} should be an address like https://tocsin.example.com")
+        raise BadUsage(f"--http: {shorten(address)!r} should be an address like https://tocsin.example.com")
 
 
 # --- the organization file ---------------------------------------------------------------------------------

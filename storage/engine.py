@@ -18,7 +18,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, exc
 from sqlalchemy.pool import QueuePool
 
 from storage.clock import Clock
-from storage.errors import DatabaseAway, ReadOnlyServer, plain
+from storage.errors import DatabaseAway, ReadOnlyServer, translate
 from storage.guard import Guard
 from storage.url import normalise_url
 
@@ -86,7 +86,7 @@ def create_pool(
 
         # Before SQLAlchemy's own listeners, whose questions are then under the time-outs too.
         event.listen(engine, "connect", make_settings, insert=True)
-    event.listen(engine, "checkout", _refuse_a_dead_connection)
+    event.listen(engine, "checkout", _discard_dead_connection)
     return engine
 
 
@@ -108,7 +108,7 @@ def _settings(statement_timeout_ms: int) -> str:
     return "; ".join(f"SET {name} = {value}" for name, value in settings.items())
 
 
-def _refuse_a_dead_connection(dbapi_connection: Any, _record: Any, _proxy: Any) -> None:
+def _discard_dead_connection(dbapi_connection: Any, _record: Any, _proxy: Any) -> None:
     """An idle connection that has something to read has been closed by the server; the pool opens another.
 
     Costs a few microseconds where a ping would cost a round trip, and lets the first request after a restart of
@@ -269,7 +269,7 @@ class Store:
                     cursor.execute(f'LISTEN "{channel}"')
                 yield connection
             except psycopg2.Error as error:
-                raise plain(error) or error from error
+                raise translate(error) or error from error
             finally:
                 connection.close()
 
@@ -279,7 +279,7 @@ class Store:
         Connections that are left of a time before a failover are replaced.
         """
         for pooled in (True, False):
-            with plain_errors(), self._writing.connect() as connection:
+            with translate_errors(), self._writing.connect() as connection:
                 if not is_read_only(connection):
                     return
             if pooled:
@@ -289,7 +289,7 @@ class Store:
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
-            with plain_errors():
+            with translate_errors():
                 yield
         except ReadOnlyServer:
             self._replace_connections()
@@ -315,7 +315,7 @@ def is_read_only(connection: Connection) -> bool:
     return bool(connection.exec_driver_sql("SHOW transaction_read_only").scalar_one() == "on")
 
 
-def answers(store: Store) -> bool:
+def is_reachable(store: Store) -> bool:
     """Whether the database can be used now."""
     try:
         store.ensure_writable()
@@ -325,7 +325,7 @@ def answers(store: Store) -> bool:
 
 
 @contextmanager
-def plain_errors() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Turns what the driver and the pool raise inside the block into the errors of `storage.errors`."""
     try:
         yield
@@ -333,5 +333,5 @@ def plain_errors() -> Iterator[None]:
         raise DatabaseAway("no free connection") from error
     except exc.DBAPIError as error:
         if error.connection_invalidated:  # whatever the driver calls it
-            raise plain(error.orig) or DatabaseAway("the connection was lost") from error
-        raise plain(error.orig) or error from error
+            raise translate(error.orig) or DatabaseAway("the connection was lost") from error
+        raise translate(error.orig) or error from error

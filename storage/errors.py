@@ -34,7 +34,7 @@ class EmbeddedPostgresError(Exception):
 _ENDED_BY_THE_SERVER = errors.IdleInTransactionSessionTimeout | errors.TransactionTimeout
 
 
-def plain(error: BaseException | None) -> DatabaseAway | Contended | None:
+def translate(error: BaseException | None) -> DatabaseAway | Contended | None:
     """What an error of the driver comes to; None for one that is a defect of the program."""
     if isinstance(error, errors.LockNotAvailable | errors.DeadlockDetected):
         return Contended(str(error))

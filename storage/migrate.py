@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from psycopg2.errors import InsufficientPrivilege
 from sqlalchemy import URL, Connection, exc, text
 
-from storage.engine import Store, create_pool, is_read_only, plain_errors
+from storage.engine import Store, create_pool, is_read_only, translate_errors
 from storage.errors import Contended, DatabaseAway, DatabaseUnfit, ReadOnlyServer
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def migrate(url: str | URL) -> tuple[str | None, str]:
     """
     engine = create_pool(url, statement_timeout_ms=0)
     try:
-        with plain_errors(), engine.connect() as connection, _only_one(connection):
+        with translate_errors(), engine.connect() as connection, _only_one(connection):
             if is_read_only(connection):
                 raise ReadOnlyServer
             before = _found(connection)
@@ -127,7 +127,7 @@ def _upgrade(connection: Connection) -> None:
     until = time.monotonic() + _HELD_UP_S
     while True:
         try:
-            with plain_errors():
+            with translate_errors():
                 command.upgrade(_config(connection), "head")
                 connection.commit()
             return

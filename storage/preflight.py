@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, exc, text
 
-from storage.engine import STATEMENT_TIMEOUT_MS, create_pool, plain_errors
+from storage.engine import STATEMENT_TIMEOUT_MS, create_pool, translate_errors
 from storage.errors import DatabaseAway, DatabaseUnfit
 from storage.guard import Guard
 from storage.migrate import upgrade_is_due
@@ -44,7 +44,7 @@ def check(url: URL) -> None:
     Raises DatabaseUnfit, DatabaseAway.
     """
     try:
-        with plain_errors():
+        with translate_errors():
             _check_pooler(url)
             engine = create_pool(url, autocommit=True, size=1)
             try:

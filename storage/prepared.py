@@ -18,7 +18,7 @@ from typing import Any
 import psycopg2
 from sqlalchemy import Connection
 
-from storage.errors import plain
+from storage.errors import translate
 
 _ARRAYS_OF_NUMBERS = frozenset({"bigint[]", "int[]", "smallint[]"})
 _PARAMETER = re.compile(r"%\((\w+)\)s")
@@ -59,7 +59,7 @@ class Prepared:
         except psycopg2.Error as error:
             if driver.closed:
                 connection.invalidate(error)
-            raise plain(error) or error from error
+            raise translate(error) or error from error
 
     def row(self, connection: Connection, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """The first row, if there is one. Raises DatabaseAway, Contended."""

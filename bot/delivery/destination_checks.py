@@ -62,12 +62,12 @@ class DestinationChecks:
             user_id = self._identity.find(target.workspace_id, target.member_id or 0, target.user_id, self._now())
         except SlackAway:
             with self._store.write() as tx:
-                if destinations.hold(tx, held, self._now()) is not None:
+                if destinations.lock_target(tx, held, self._now()) is not None:
                     self._settlement.retry_later(tx, target, "person")
             return False
         if user_id is None:
             with self._store.write() as tx:
-                if destinations.hold(tx, held, self._now()) is not None:
+                if destinations.lock_target(tx, held, self._now()) is not None:
                     self._settlement.fail(tx, target, NO_SUCH_PERSON)
             return False
         return True
@@ -93,7 +93,7 @@ class DestinationChecks:
             # Posting alone does not let the bot hear what is said there.
             is_member = isinstance(api_calls.read(client, "conversations.join", channel=target.channel_id), Taken)
         with self._store.write() as tx:
-            if destinations.hold(tx, held, self._now()) is None:
+            if destinations.lock_target(tx, held, self._now()) is None:
                 return False
             destinations.record_channel(
                 tx,
@@ -108,7 +108,7 @@ class DestinationChecks:
 
     def _cannot_learn(self, held: Lease, post: DuePost, result: Result) -> None:
         with self._store.write() as tx:
-            target = destinations.hold(tx, held, self._now())
+            target = destinations.lock_target(tx, held, self._now())
             if target is None:
                 return
             match result:

@@ -62,7 +62,7 @@ def _expand_some(store: Store, *, of_alert: bool, most: int, alone: int | None =
 
 
 def _expand(tx: Connection, changes: Sequence[Change], now: datetime) -> None:
-    audiences = expansion.audiences(tx, changes)
+    audiences = expansion.find_audiences(tx, changes)
     for found in audiences.values():
         if found.type is not None and found.type not in _KNOWN:
             raise UnknownActivity(found.type)
@@ -71,17 +71,17 @@ def _expand(tx: Connection, changes: Sequence[Change], now: datetime) -> None:
     }
     incidents = {change.incident_id: _workspace(audiences.get(change.id)) for change in changes}
     people = {(audiences[id_].workspace_id, member_id) for id_, told in recipients.items() for member_id in told}
-    held = destinations.hold_destinations(tx, incidents, people, now)
-    expansion.want_cards(tx, incidents, held, now)
+    held = destinations.lock_destinations(tx, incidents, people, now)
+    expansion.create_cards(tx, incidents, held, now)
     for change in changes:
         audience = audiences.get(change.id)
         if audience is None:
             continue
         if change.activity_id is not None and (audience.has_comment or change.again):
-            expansion.want_in_threads(tx, change, now)
+            expansion.create_thread_posts(tx, change, now)
         if told := recipients[change.id]:
             destination_of = {member_id: held.people[audience.workspace_id, member_id] for member_id in told}
-            expansion.want_notifications(tx, change, told, destination_of, now)
+            expansion.create_notifications(tx, change, told, destination_of, now)
     destinations.reschedule(tx, held.ids, now)
 
 
@@ -93,7 +93,7 @@ def _recipients(tx: Connection, change: Change, audience: Audience) -> dict[int,
     """Who is told, by member id: whether because they are mentioned. Who lost access is unsubscribed instead."""
     if change.activity_id is None or audience.deleted or audience.type not in _TOLD:
         return {}
-    found = expansion.candidates(tx, change, audience.author_id)
+    found = expansion.find_candidates(tx, change, audience.author_id)
     blind = [one.member_id for one in found if not one.sees]
     if blind:
         expansion.unsubscribe_all(tx, change.incident_id, blind)

@@ -55,13 +55,13 @@ class Recovery:
             if not result.answer.get("has_more") or not messages:
                 counts.UNKNOWN.labels("no").inc()
                 with self._store.write() as tx:
-                    if destinations.hold(tx, held, self._now()) is not None:
+                    if destinations.lock_target(tx, held, self._now()) is not None:
                         posts.mark_not_sent(tx, post, self._now())
                         destinations.release(tx, target, self._now(), failures=target.failures)
                 return
             to_ts = str(messages[-1]["ts"])
             with self._store.write() as tx:
-                if destinations.hold(tx, held, self._now()) is None:
+                if destinations.lock_target(tx, held, self._now()) is None:
                     return
                 posts.mark_searched(tx, post, to_ts)
         else:
@@ -91,7 +91,7 @@ class Recovery:
     def _write_down(self, held: Lease, target: Target, post: DuePost, result: Result) -> None:
         """A search that could not be ended: it goes on later, and the message is not sent before."""
         with self._store.write() as tx:
-            if destinations.hold(tx, held, self._now()) is None:
+            if destinations.lock_target(tx, held, self._now()) is None:
                 return
             match result:
                 case Limited(seconds=seconds):

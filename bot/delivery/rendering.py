@@ -18,7 +18,7 @@ from bot.messages import notification as notifications
 from bot.messages.ownership import owned
 from bot.slack.clients import Installation
 from storage.errors import UnknownActivity
-from storage.queries import drawing, expansion, posts
+from storage.queries import expansion, post_contents, posts
 from storage.queries.destinations import Target
 from storage.queries.posts import DuePost
 
@@ -125,7 +125,7 @@ def _report_unknown(what: str) -> None:
 
 
 def _notification(tx: Connection, post: DuePost, target: Target, installation: Installation, now: datetime) -> Rendered:
-    content = drawing.notification_content(tx, post, target, notifications.MOST_ENTRIES)
+    content = post_contents.notification_content(tx, post, target, notifications.MOST_ENTRIES)
     if content is None or not target.incidents_on:
         return Drop()
     if not content.sees:
@@ -137,7 +137,7 @@ def _notification(tx: Connection, post: DuePost, target: Target, installation: I
         if content.notify != "none" and (told.mention or (content.subscribed and content.notify == "all"))
     ]
     if len(content.entries) == notifications.MOST_ENTRIES:
-        drawing.tell_the_rest_later(tx, post, content.entries[-1].entry.id, now)
+        post_contents.split_notification(tx, post, content.entries[-1].entry.id, now)
     if not wanted:
         return Drop()
     url = None
@@ -159,16 +159,16 @@ def _note(post: DuePost, target: Target) -> Rendered:
 def _card(tx: Connection, post: DuePost, target: Target) -> Rendered:
     if not target.incidents_on:
         return Drop()
-    content = drawing.card_content(tx, post, target)
+    content = post_contents.card_content(tx, post, target)
     if content is not None:
         return Show(cards.card(content))
-    identifier = drawing.identifier_of(tx, post)
+    identifier = post_contents.find_identifier(tx, post)
     # It was shown here once; what has happened since is not this channel's business.
     return Drop() if post.ts is None or identifier is None else Show(cards.retired(identifier))
 
 
 def _in_thread(tx: Connection, post: DuePost, target: Target) -> Rendered:
-    content = drawing.thread_content(tx, post, target)
+    content = post_contents.thread_content(tx, post, target)
     if content is None or not target.incidents_on or not content.shown_here:
         return Drop()
     if post.kind == "mirror":

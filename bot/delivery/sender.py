@@ -79,7 +79,7 @@ class Sender:
 
     def _put_off(self, held: Lease) -> None:
         with self._store.write() as tx:
-            target = destinations.hold(tx, held, self._now())
+            target = destinations.lock_target(tx, held, self._now())
             if target is None:
                 return
             post = self._next_post(tx, held)
@@ -116,7 +116,7 @@ class Sender:
         `asked`: Slack has just been asked about the destination, whatever the clock says of when that was.
         """
         with self._store.write() as tx:
-            target = destinations.hold(tx, held, self._now())
+            target = destinations.lock_target(tx, held, self._now())
             if target is None:
                 return None
             while True:
@@ -206,7 +206,7 @@ class Sender:
 
     def _give_back(self, held: Lease) -> None:
         with self._store.write() as tx:
-            target = destinations.hold(tx, held, self._now())
+            target = destinations.lock_target(tx, held, self._now())
             if target is not None:
                 destinations.release(tx, target, self._now(), failures=target.failures)
 

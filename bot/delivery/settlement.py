@@ -44,7 +44,7 @@ class Settlement:
         while True:
             try:
                 with self._store.write() as tx:
-                    target = destinations.hold(tx, held, self._now())
+                    target = destinations.lock_target(tx, held, self._now())
                     if target is not None:
                         self._write_down(tx, target, post, show, result)
                     elif isinstance(result, Taken) and post.ts is None:

@@ -43,7 +43,7 @@ class SwitchedOff(Exception):
 
 def owner_access(connection: Connection, digest: DigestRow) -> Access:
     """What the digest's owner may see now. Raises Lost, SwitchedOff."""
-    owner = queries.owner(connection, digest.id)
+    owner = queries.find_owner(connection, digest.id)
     if owner is None:
         raise Lost("The digest has been removed.")
     if not owner.present:
@@ -73,7 +73,7 @@ def owner_access(connection: Connection, digest: DigestRow) -> Access:
 
 def scope_of(connection: Connection, access: Access, query: ListQuery, now: datetime) -> Scope:
     """Which incidents the filters of a digest mean. Raises BadWords for a project or team that is not there."""
-    found = search.resolve(connection, access, query, now)
+    found = search.resolve_query(connection, access, query, now)
     return Scope(
         organization_id=access.organization_id,
         project_ids=found.project_ids,
@@ -89,7 +89,7 @@ def scope_of(connection: Connection, access: Access, query: ListQuery, now: date
 def scope_of_digest(connection: Connection, access: Access, digest: DigestRow, now: datetime) -> Scope:
     """Which incidents the digest tells of. Raises Lost where its owner may no longer name what it filters by."""
     try:
-        return scope_of(connection, access, filters.parse(digest.filters), now)
+        return scope_of(connection, access, filters.parse_query(digest.filters), now)
     except BadWords as mistake:
         raise Lost(f"Its filters no longer fit what {digest.owner}, who owns it, may see. {mistake.sentence}") from None
 

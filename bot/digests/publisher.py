@@ -92,7 +92,7 @@ class Publisher:
         except Refusal as refusal:  # Slack could not say whether the owner is still there
             log.warning("a digest waits", digest=digest.id, reason=refusal.sentence)
             with self._store.read() as connection:
-                digest_fires.give_back(connection, fire.id, self._store.clock.now(), RETRY_S)
+                digest_fires.release_fire(connection, fire.id, self._store.clock.now(), RETRY_S)
         return True
 
     def _publish(self, fire: Fire, digest: DigestRow) -> None:
@@ -131,7 +131,7 @@ class Publisher:
                     message=message,
                     now=now,
                 )
-                digest_fires.handed_over(tx, fire.id, post_id)
+                digest_fires.link_post(tx, fire.id, post_id)
         log.info("a digest is told", digest=digest.id, due=fire.fire_at.isoformat(), open=told.counts.total)
         return None
 
@@ -141,7 +141,7 @@ class Publisher:
 
     def _refresh_owner(self, reading: Reading, digest: DigestRow, now: datetime) -> None:
         """Has Slack say who the owner is, when it has not for long: they may have left. Raises Refusal."""
-        owner = queries.owner(reading.connection, digest.id)
+        owner = queries.find_owner(reading.connection, digest.id)
         if owner is None or digest.owner_user_id is None or owner.date_checked is None:
             return
         if now - owner.date_checked > BELIEVED_FOR:

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from croniter import croniter  # type: ignore[import-untyped]
 
 from bot.incidents.errors import BadWords
-from bot.incidents.words import closest, shortened
+from bot.incidents.words import find_closest, shorten
 
 USAGE = 'digest add "0 9 * * 1-5" [tz:Europe/Berlin] [list filters]'
 MAX_LENGTH = 200  # characters that somebody may type as a schedule
@@ -177,11 +177,11 @@ def looks_like_cron(text: str) -> bool:
 
 def _wrong_count(text: str, fields: Sequence[str]) -> str:
     if text.strip().startswith("@"):
-        return f"“{shortened(text.strip())}” is no schedule. There are {', '.join(_SHORTHANDS)}."
+        return f"“{shorten(text.strip())}” is no schedule. There are {', '.join(_SHORTHANDS)}."
     needs = "minute, hour, day of the month, month, day of the week"
     count = len(fields)
     more = " Seconds and years are not among them." if count > len(_FIELDS) else ""
-    return f"A schedule in cron has five fields ({needs}); “{shortened(text)}” has {count}.{more}"
+    return f"A schedule in cron has five fields ({needs}); “{shorten(text)}” has {count}.{more}"
 
 
 def _parse_field(written: str, field: _Field) -> Values:
@@ -228,13 +228,13 @@ def _parse_value(word: str, part: str, written: str, field: _Field) -> int:
     for number, name in enumerate(field.names, field.low):
         if len(word) >= 3 and name.startswith(word):
             return number
-    meant = closest(word, field.names)
+    meant = find_closest(word, field.names)
     raise _field_error(part, written, field, f"; did you mean {meant[:3]}?" if meant else "")
 
 
 def _field_error(part: str, written: str, field: _Field, more: str = "") -> BadWords:
-    where = f" in “{shortened(written)}”" if part != written else ""
-    said = f"“{shortened(part)}”{where} is no {field.name}{more}"
+    where = f" in “{shorten(written)}”" if part != written else ""
+    said = f"“{shorten(part)}”{where} is no {field.name}{more}"
     return BadWords(f"{said.rstrip('?')}{'?' if said.endswith('?') else '.'} Write it as {field.example}.", USAGE)
 
 

@@ -22,7 +22,7 @@ from bot.digests.schedule import (
     runs,
 )
 from bot.incidents.errors import BadWords
-from bot.incidents.words import closest, shortened
+from bot.incidents.words import find_closest, shorten
 
 EXAMPLES = "weekdays at 9, every day at 17:30, every monday at 8, hourly, or cron: 0 9 * * 1-5"
 
@@ -65,7 +65,7 @@ def parse_schedule(text: str) -> Schedule:
 
 
 def _not_understood(text: str, why: str) -> BadWords:
-    return BadWords(f"I do not understand “{shortened(text)}” as a schedule: {why} For example {EXAMPLES}.", USAGE)
+    return BadWords(f"I do not understand “{shorten(text)}” as a schedule: {why} For example {EXAMPLES}.", USAGE)
 
 
 def _interval(text: str, count: int, unit: str, rest: str) -> Schedule:
@@ -134,9 +134,9 @@ def _times(text: str, words: str) -> tuple[set[tuple[int, int]], str]:
             break
         rest = rest[joint.end() :]
     if not found:
-        raise _not_understood(text, f"“{shortened(words)}” is no time of day, like 9, 17:30 or 5:30pm.")
+        raise _not_understood(text, f"“{shorten(words)}” is no time of day, like 9, 17:30 or 5:30pm.")
     if rest and not rest[0].isspace() and rest[0] != ",":
-        raise _not_understood(text, f"“{shortened(words)}” is no time of day, like 9, 17:30 or 5:30pm.")
+        raise _not_understood(text, f"“{shorten(words)}” is no time of day, like 9, 17:30 or 5:30pm.")
     return found, rest.strip(" ,")
 
 
@@ -221,8 +221,8 @@ def _weekday(text: str, word: str) -> int:
     for number, name in enumerate(WEEKDAYS):
         if len(singular) >= 3 and name.startswith(singular):
             return number
-    meant = closest(word, _KNOWN)
-    raise _not_understood(text, f"what is “{shortened(word)}”?" + (f" Did you mean “{meant}”?" if meant else ""))
+    meant = find_closest(word, _KNOWN)
+    raise _not_understood(text, f"what is “{shorten(word)}”?" + (f" Did you mean “{meant}”?" if meant else ""))
 
 
 def _circular_range(first: int, last: int) -> set[int]:

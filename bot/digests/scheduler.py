@@ -32,9 +32,9 @@ def fire_due(store: Store, now: datetime) -> int:
     fired = 0
     while True:
         with store.write() as tx:
-            due = digest_fires.take_due(tx, now, BATCH)
+            due = digest_fires.lock_due(tx, now, BATCH)
             if due:
-                fired += digest_fires.move_on(tx, [_plan_move(one, now) for one in due], now)
+                fired += digest_fires.schedule_next(tx, [_plan_move(one, now) for one in due], now)
         if len(due) < BATCH:
             return fired
 

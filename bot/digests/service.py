@@ -23,7 +23,7 @@ from bot.incidents import filters
 from bot.incidents.access import Access
 from bot.incidents.errors import BadWords, Refusal
 from bot.incidents.filters import ListQuery
-from bot.incidents.words import Token, tokens
+from bot.incidents.words import Token, tokenize
 from storage.digest_rows import DigestRow
 from storage.queries import digest_fires, directory
 from storage.queries import digests as queries
@@ -88,7 +88,7 @@ def parse_draft(line: str, zone: str) -> Draft:
     """
     if len(line) > filters.MAX_LENGTH:
         raise BadWords(f"Schedule and filters can have at most {filters.MAX_LENGTH:,} characters.", USAGE)
-    found = tokens(line)
+    found = tokenize(line)
     options: dict[str, str] = {}
     rest: list[Token] = []
     for token in found:
@@ -141,7 +141,7 @@ def _parse_schedule(found: Sequence[Token]) -> tuple[Schedule, Sequence[Token]]:
 def parse_filters(found: Sequence[Token] | str) -> ListQuery:
     """The filters of a digest: those of `list`, about what is open. Raises BadWords."""
     try:
-        query = filters.parse(found) if isinstance(found, str) else filters.parse_tokens(found)
+        query = filters.parse_query(found) if isinstance(found, str) else filters.parse_tokens(found)
     except BadWords as mistake:
         raise BadWords(mistake.sentence, USAGE) from None  # and not the form of `list`
     for key, value in (("since", query.since), ("until", query.until)):
@@ -229,7 +229,7 @@ def pause(tx: Connection, access: Access, digest: DigestRow, now: datetime) -> D
 
 def resume(tx: Connection, access: Access, user_id: str, digest: DigestRow, now: datetime) -> DigestRow:
     """Starts a paused digest again, as the caller's. Raises BadWords for filters that they cannot name."""
-    content.scope_of(tx, access, filters.parse(digest.filters), now)
+    content.scope_of(tx, access, filters.parse_query(digest.filters), now)
     following = parse_cron(digest.cron).next(now, ZoneInfo(digest.zone))
     queries.update_digest(
         tx,

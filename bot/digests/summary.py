@@ -16,4 +16,4 @@ def summarize(digest: DigestRow) -> Summary:
 
 def filters_text(stored: str) -> str:
     """Filters as people would type them: what a digest shows anyway is not said."""
-    return str(filters.parse(stored)).removeprefix("open").strip()
+    return str(filters.parse_query(stored)).removeprefix("open").strip()

@@ -6,7 +6,7 @@ from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
 from bot.incidents.errors import BadWords
-from bot.incidents.words import closest, shortened
+from bot.incidents.words import find_closest, shorten
 
 
 @cache
@@ -21,6 +21,6 @@ def parse_zone(text: str, form: str) -> ZoneInfo:
     if folded in names:
         return ZoneInfo(names[folded])
     cities = {name.rpartition("/")[2]: name for name in sorted(names, reverse=True) if "/" in name}
-    meant = cities.get(folded) or closest(folded, names) or cities.get(closest(folded, cities) or "")
+    meant = cities.get(folded) or find_closest(folded, names) or cities.get(find_closest(folded, cities) or "")
     hint = f" Did you mean {names[meant]}?" if meant else " It should be a name like Europe/Berlin or UTC."
-    raise BadWords(f"There is no time zone “{shortened(text)}”.{hint}", form)
+    raise BadWords(f"There is no time zone “{shorten(text)}”.{hint}", form)

@@ -6,7 +6,7 @@ from bot.handlers import pick, view
 from bot.handlers.context import Context
 from bot.handlers.verb import Verb
 from bot.incidents import lifecycle
-from bot.incidents.words import lone_number, number
+from bot.incidents.words import parse_lone_number, parse_number
 from bot.messages import answers
 from bot.messages.help import Group
 from bot.messages.picks import Pick
@@ -22,7 +22,7 @@ def handle_command(context: Context, _request: Command, words: str) -> Response:
     """`ack N`."""
     if not words:
         return pick.offer_incidents(context, "ack", PICK)
-    identifier = lone_number(words, USAGE)
+    identifier = parse_lone_number(words, USAGE)
     with context.write() as tx:
         incident, first = lifecycle.acknowledge(tx, context.access, identifier, context.now)
     return Answer(answers.about(_sentence(incident, first), incident))
@@ -30,7 +30,7 @@ def handle_command(context: Context, _request: Command, words: str) -> Response:
 
 def handle_press(context: Context, request: Press) -> Response:
     """`Acknowledge`."""
-    identifier = number(request.value, USAGE)
+    identifier = parse_number(request.value, USAGE)
     with context.write() as tx:
         incident, first = lifecycle.acknowledge(tx, context.access, identifier, context.now)
         return view.redraw_incident(tx, context, request, incident, _sentence(incident, first))

@@ -8,7 +8,7 @@ from bot.handlers import redraw
 from bot.handlers.context import Context
 from bot.handlers.verb import Verb
 from bot.incidents import lookup
-from bot.incidents.words import lone_number, number
+from bot.incidents.words import parse_lone_number, parse_number
 from bot.messages import activity as messages
 from bot.messages.blocks import Message
 from bot.messages.help import Group
@@ -22,27 +22,27 @@ USAGE = "activity N"
 
 def handle_command(context: Context, _request: Command, words: str) -> Response:
     """`activity N`."""
-    incident = lookup.incident(context.connection, context.access, lone_number(words, USAGE))
+    incident = lookup.get_incident(context.connection, context.access, parse_lone_number(words, USAGE))
     return Answer(render(context.connection, context, incident))
 
 
 def handle_press(context: Context, request: Press) -> Response:
     """`Activity`."""
-    incident = lookup.incident(context.connection, context.access, number(request.value, USAGE))
+    incident = lookup.get_incident(context.connection, context.access, parse_number(request.value, USAGE))
     return redraw.show(request, render(context.connection, context, incident), replace=True)
 
 
 def show_older(context: Context, request: Press) -> Response:
     """`Next`."""
-    identifier, entry_id = messages.place_read(request.value)
-    incident = lookup.incident(context.connection, context.access, identifier)
+    identifier, entry_id = messages.parse_position(request.value)
+    incident = lookup.get_incident(context.connection, context.access, identifier)
     return redraw.show(request, render(context.connection, context, incident, before=entry_id), replace=True)
 
 
 def show_newer(context: Context, request: Press) -> Response:
     """`Previous`."""
-    identifier, entry_id = messages.place_read(request.value)
-    incident = lookup.incident(context.connection, context.access, identifier)
+    identifier, entry_id = messages.parse_position(request.value)
+    incident = lookup.get_incident(context.connection, context.access, identifier)
     return redraw.show(request, render(context.connection, context, incident, after=entry_id), replace=True)
 
 
@@ -64,8 +64,8 @@ def render(
         incident.id,
         context.access.workspace_id,
         size=messages.PAGE_SIZE,
-        before=queries.place_of(connection, incident.id, before) if before is not None else None,
-        after=queries.place_of(connection, incident.id, after) if after is not None else None,
+        before=queries.find_position(connection, incident.id, before) if before is not None else None,
+        after=queries.find_position(connection, incident.id, after) if after is not None else None,
     )
     return messages.log_page(
         incident, page, member_id=context.access.member_id, superuser=context.access.superuser, notice=notice

@@ -15,7 +15,7 @@ from bot.incidents.comments import CommentText
 from bot.incidents.errors import BadWords, Refusal
 from bot.incidents.limits import MAX_COMMENT_LENGTH
 from bot.incidents.markup import escape
-from bot.incidents.words import number
+from bot.incidents.words import parse_number
 from bot.messages import answers, forms
 from bot.messages.blocks import MAX_METADATA, cut
 from bot.people import quoting
@@ -61,8 +61,8 @@ def handle_shortcut(context: Context, request: Shortcut) -> Response:
 
 def handle_submission(context: Context, request: Submission) -> Response:
     """The form, sent off: the comment is the caller's, and says whose words it holds."""
-    identifier = number(request.chosen("incident") or "", "Add to incident")
-    lookup.incident(context.connection, context.access, identifier)
+    identifier = parse_number(request.chosen("incident") or "", "Add to incident")
+    lookup.get_incident(context.connection, context.access, identifier)
     text = _kept_text(context, request.origin)
     written = CommentText(_comment(context, request.origin, text))
     with context.write(once=request.key) as tx:

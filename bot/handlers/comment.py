@@ -8,10 +8,10 @@ from bot.handlers.redraw import origin_of_press
 from bot.handlers.verb import Verb
 from bot.incidents import comments, lookup
 from bot.incidents.errors import BadWords
-from bot.incidents.words import first_word, number
+from bot.incidents.words import parse_number, split_first_word
 from bot.messages import answers, forms
-from bot.messages.activity import place_read
-from bot.messages.comments import editable
+from bot.messages.activity import parse_position
+from bot.messages.comments import render_editable
 from bot.messages.help import Group
 from bot.messages.picks import Pick
 from bot.slack.requests import Command, Press, Submission
@@ -23,13 +23,13 @@ PICK = Pick("comment", "Comment", asking="Comment on")
 
 def handle_command(context: Context, request: Command, words: str) -> Response:
     """`comment N text`."""
-    word, text = first_word(words)
+    word, text = split_first_word(words)
     if not word:
         return pick.offer_incidents(context, "comment", PICK)
-    identifier = number(word, USAGE)
+    identifier = parse_number(word, USAGE)
     if not text:
         raise BadWords("A comment needs some text.", USAGE)
-    lookup.incident(context.connection, context.access, identifier)  # before anybody mentioned is looked up for it
+    lookup.get_incident(context.connection, context.access, identifier)  # before anybody mentioned is looked up for it
     written = context.read_text(text)
     with context.write(once=request.key) as tx:
         incident, _ = comments.add(tx, context.access, identifier, written, context.now)
@@ -38,15 +38,15 @@ def handle_command(context: Context, request: Command, words: str) -> Response:
 
 def handle_press(context: Context, request: Press) -> Response:
     """`Comment`: a form whose text takes mentions."""
-    identifier = number(request.value, USAGE)
-    incident = lookup.incident(context.connection, context.access, identifier)
+    identifier = parse_number(request.value, USAGE)
+    incident = lookup.get_incident(context.connection, context.access, identifier)
     return OpenForm(forms.comment(identifier, incident.title, origin_of_press(request, identifier)))
 
 
 def handle_submission(context: Context, request: Submission) -> Response:
     """The form of `Comment`, sent off."""
-    identifier = number(str(request.origin.get("n", "")), USAGE)
-    lookup.incident(context.connection, context.access, identifier)
+    identifier = parse_number(str(request.origin.get("n", "")), USAGE)
+    lookup.get_incident(context.connection, context.access, identifier)
     written = context.read_rich_text(request.rich_text(forms.COMMENT) or {})
     with context.write(once=request.key) as tx:
         incident, _ = comments.add(tx, context.access, identifier, written, context.now)
@@ -59,9 +59,9 @@ def handle_submission(context: Context, request: Submission) -> Response:
 
 def handle_edit_press(context: Context, request: Press) -> Response:
     """`Edit`: the form with the comment in it."""
-    identifier, comment_id = place_read(request.value)
-    incident, comment = comments.own(context.connection, context.access, identifier, comment_id)
-    content = editable(comment.text, comment.rich_text, comment.mentions)
+    identifier, comment_id = parse_position(request.value)
+    incident, comment = comments.get_own_comment(context.connection, context.access, identifier, comment_id)
+    content = render_editable(comment.text, comment.rich_text, comment.mentions)
     return OpenForm(
         forms.edit_comment(
             identifier,
@@ -74,8 +74,8 @@ def handle_edit_press(context: Context, request: Press) -> Response:
 
 def handle_edit_submission(context: Context, request: Submission) -> Response:
     """The form of `Edit`, sent off."""
-    identifier, comment_id = place_read(f"{request.origin.get('n', '')}:{request.origin.get('c', '')}")
-    comments.own(context.connection, context.access, identifier, comment_id)
+    identifier, comment_id = parse_position(f"{request.origin.get('n', '')}:{request.origin.get('c', '')}")
+    comments.get_own_comment(context.connection, context.access, identifier, comment_id)
     written = context.read_rich_text(request.rich_text(forms.COMMENT) or {})
     version = str(request.origin.get("v") or "")
     with context.write(once=request.key) as tx:
@@ -87,7 +87,7 @@ def handle_edit_submission(context: Context, request: Submission) -> Response:
 
 def handle_delete_press(context: Context, request: Press) -> Response:
     """`Delete`, after Slack has asked whether that is meant."""
-    identifier, comment_id = place_read(request.value)
+    identifier, comment_id = parse_position(request.value)
     with context.write() as tx:
         incident = comments.delete(tx, context.access, identifier, comment_id, context.now)
         notice = f"The comment on {answers.name_of(incident)} is deleted."

@@ -13,15 +13,15 @@ from sqlalchemy import Connection
 from bot.incidents.access import Access
 from bot.incidents.comments import CommentText
 from bot.incidents.errors import Refusal
-from bot.incidents.markup import storable
+from bot.incidents.markup import clean
 from bot.people.channels import Channels
 from bot.people.identity import Identity
 from bot.people.mentions import MentionReader
 from bot.slack.clients import Clients
 from storage.engine import Reading, Store
 from storage.queries import destinations
-from storage.queries.access import Ahead
-from storage.queries.once import first_time
+from storage.queries.access import Prefetch
+from storage.queries.once import record_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Context:
     now: datetime
     reading: Reading  # ends when `write` begins
     once: str | None = None  # the key of a request that Slack may deliver again by itself (an event)
-    prefetched: Ahead | None = None  # what was asked together with who asks, answered
+    prefetched: Prefetch | None = None  # what was asked together with who asks, answered
 
     @property
     def connection(self) -> Connection:
@@ -68,7 +68,7 @@ class Context:
         self.reading.end()
         key = once or self.once
         with self.services.store.write() as tx:
-            if key is not None and not first_time(tx, self.access.workspace_id, key, self.now):
+            if key is not None and not record_once(tx, self.access.workspace_id, key, self.now):
                 raise AlreadyDone
             yield tx
 
@@ -87,7 +87,7 @@ class Context:
 
     def read_text(self, text: str) -> CommentText:
         """A text that the caller typed, its mentions resolved. Raises Refusal."""
-        return self._mentions().text(storable(text))
+        return self._mentions().text(clean(text))
 
     def read_rich_text(self, block: Mapping[str, Any]) -> CommentText:
         """A rich text that the caller typed, its mentions resolved. Raises Refusal."""

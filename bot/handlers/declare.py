@@ -12,9 +12,9 @@ from bot.handlers.redraw import origin_of_press, origin_of_request
 from bot.handlers.verb import Verb
 from bot.incidents import lifecycle, search
 from bot.incidents.errors import BadWords, Refusal
-from bot.incidents.lifecycle import Declaration, checked_title
-from bot.incidents.markup import readable, storable
-from bot.incidents.words import Token, tokens, unquoted
+from bot.incidents.lifecycle import Declaration, check_title
+from bot.incidents.markup import clean, readable
+from bot.incidents.words import Token, tokenize, unquote
 from bot.messages import forms
 from bot.messages.help import Group
 from bot.slack.requests import Command, OptionsRequest, Press, Shortcut, Submission
@@ -43,7 +43,7 @@ class _WhichProject(Refusal):
 
 def handle_command(context: Context, request: Command, words: str) -> Response:
     """`declare [warning|critical] [project:x] [team:x] [env:x] title`; with nothing after it, a form."""
-    line = readable(storable(words))
+    line = readable(clean(words))
     if not line and not request.in_message:
         return OpenForm(_build_form(context, forms.Draft(), request.channel_id, origin_of_request(request)))
     said = _parse(line)
@@ -81,14 +81,14 @@ def handle_submission(context: Context, request: Submission) -> Response:
     severity = request.chosen("severity") or "open"
     if severity not in forms.SEVERITIES:
         raise BadWords("The severity can be open, warning or critical.")
-    said = _Words(title=storable(request.text("title")).strip(), status=_SEVERITIES.get(severity, Status.OPEN))
+    said = _Words(title=clean(request.text("title")).strip(), status=_SEVERITIES.get(severity, Status.OPEN))
     for key, value in (
         ("project", request.chosen("project")),
         ("team", request.chosen("team")),
         ("env", request.text("env")),
     ):
         if value and value.strip():
-            said.options[key] = storable(value.strip())
+            said.options[key] = clean(value.strip())
     declared = _build_declaration(context, said, None)
     with context.write(once=request.key) as tx:
         incident = lifecycle.declare(tx, context.access, declared, context.now)
@@ -98,12 +98,12 @@ def handle_submission(context: Context, request: Submission) -> Response:
 
 def suggest_project(context: Context, request: OptionsRequest) -> list[dict[str, Any]]:
     """The options of the menu of projects, where there are too many to list."""
-    return forms.named_options(_project_options(context), storable(request.typed))
+    return forms.named_options(_project_options(context), clean(request.typed))
 
 
 def suggest_team(context: Context, request: OptionsRequest) -> list[dict[str, Any]]:
     """The options of the menu of teams, where there are too many to list."""
-    return forms.named_options(_team_options(context), storable(request.typed))
+    return forms.named_options(_team_options(context), clean(request.typed))
 
 
 def _build_declaration(context: Context, said: _Words, channel_id: str | None) -> Declaration:
@@ -111,7 +111,7 @@ def _build_declaration(context: Context, said: _Words, channel_id: str | None) -
     if "team" in said.options:
         team = search.team_by_slug(context.connection, context.access, said.options["team"])
     return Declaration(
-        title=checked_title(said.title),
+        title=check_title(said.title),
         status=said.status,
         project_ids=_choose_projects(context, said.options.get("project"), team.id if team else None, channel_id),
         team_id=team.id if team else None,
@@ -156,7 +156,7 @@ def _parse(line: str) -> _Words:
         end -= 1
         _take_option(said, found[end])
     if begin < end:
-        said.title = unquoted(line[found[begin].start : found[end - 1].end])
+        said.title = unquote(line[found[begin].start : found[end - 1].end])
     return said
 
 
@@ -177,9 +177,9 @@ def _take_option(said: _Words, token: Token) -> None:
 def _lenient_tokens(line: str) -> list[Token]:
     # In a title a lone quote is a character like any other.
     try:
-        return tokens(line)
+        return tokenize(line)
     except BadWords:
-        return tokens(line.translate({ord(quote): "'" for quote in '"“”„«'}))
+        return tokenize(line.translate({ord(quote): "'" for quote in '"“”„«'}))
 
 
 def _choose_projects(context: Context, slug: str | None, team_id: int | None, channel_id: str | None) -> Sequence[int]:

@@ -18,8 +18,8 @@ from bot.digests.summary import filters_text, summarize
 from bot.handlers.context import Context
 from bot.handlers.verb import Verb
 from bot.incidents.errors import BadWords, Refusal, SharedChannel
-from bot.incidents.markup import readable, storable
-from bot.incidents.words import closest, first_word, shortened
+from bot.incidents.markup import clean, readable
+from bot.incidents.words import find_closest, shorten, split_first_word
 from bot.messages import digest as messages
 from bot.messages import digest_form as form
 from bot.messages import forms
@@ -41,14 +41,14 @@ _LARGEST_ID = 2**63 - 1
 
 def handle_command(context: Context, request: Command, line: str) -> Response:
     """`digest [add|list|now|pause|resume|edit|remove|preview]`; nothing behind it opens the form."""
-    verb, rest = first_word(readable(storable(line)))
+    verb, rest = split_first_word(readable(clean(line)))
     if not verb:
         return _open(context, request)
     doing = _VERBS.get(verb)
     if doing is None:
-        meant = closest(verb, _VERBS)
+        meant = find_closest(verb, _VERBS)
         hint = f"Did you mean `digest {meant}`?" if meant else f"There are {', '.join(_VERBS)}."
-        raise BadWords(f"There is no `digest {shortened(verb)}`. {hint}", ADD_FORM)
+        raise BadWords(f"There is no `digest {shorten(verb)}`. {hint}", ADD_FORM)
     return doing(context, request, rest)
 
 
@@ -146,7 +146,7 @@ def _read_form(values: Mapping[str, Mapping[str, Any]]) -> _FormValues | FormErr
     """The form's fields, or what is wrong with each of them."""
 
     def text(block_id: str) -> str:
-        return storable(str(values.get(block_id, {}).get("value") or ""))
+        return clean(str(values.get(block_id, {}).get("value") or ""))
 
     errors: dict[str, str] = {}
 
@@ -211,12 +211,12 @@ def preview_form(context: Context, request: Press) -> Response:
         service.check_role(context.access)
         filled = _read_form({block: next(iter(elements.values()), {}) for block, elements in state.items()})
         if isinstance(filled, FormErrors):
-            return OpenForm(forms.gone(" ".join(filled.errors.values())))
+            return OpenForm(forms.error_view(" ".join(filled.errors.values())))
         draft = filled.draft
         service.check_draft(context.connection, context.access, draft, context.now)
         channel = _get_channel(context, filled.channel_id)
     except Refusal as refusal:
-        return OpenForm(forms.gone(refusal.sentence))
+        return OpenForm(forms.error_view(refusal.sentence))
     notes = _build_notes(context, draft, channel)
     scope = content.scope_of(context.connection, context.access, draft.query, context.now)
     sketch = _unsaved_digest(context, channel.id, draft)
@@ -270,7 +270,7 @@ def _number(word: str, form_: str = LIST_USAGE) -> int:
     if not digits:
         raise BadWords("Which digest? Its number is missing; `digest list` shows it.", form_)
     if not (digits.isascii() and digits.isdigit()):
-        raise BadWords(f"“{shortened(word)}” is not the number of a digest; `digest list` shows it.", form_)
+        raise BadWords(f"“{shorten(word)}” is not the number of a digest; `digest list` shows it.", form_)
     return min(int(digits[:20]), _LARGEST_ID)
 
 
@@ -393,7 +393,7 @@ def handle_remove_press(context: Context, request: Press) -> Response:
 
 def turn_page(context: Context, request: Press) -> Response:
     """`Previous` and `Next`: the page, as of now, takes the place of the one before, for all who read it."""
-    digest_id, fire_id, number = messages.place_read(request.value)
+    digest_id, fire_id, number = messages.parse_position(request.value)
     if fire_id is None:
         digest = service.get_manageable_digest(
             context.connection, context.access, digest_id, context.now, here=request.channel_id

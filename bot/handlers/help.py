@@ -5,14 +5,14 @@ from __future__ import annotations
 from bot.handlers.verb import Registry
 from bot.incidents.errors import BadWords
 from bot.incidents.markup import readable
-from bot.incidents.words import first_word, shortened
+from bot.incidents.words import shorten, split_first_word
 from bot.messages import help as messages
 from bot.slack.responses import Answer, Response
 
 
 def handle_help(registry: Registry, words: str, command: str) -> Response:
     """`help [command]`. Raises BadWords for a command that there is not."""
-    name, _ = first_word(words)
+    name, _ = split_first_word(words)
     if not name or name == "help":
         return Answer(messages.overview(registry.verbs, command))
     if name not in registry.commands:
@@ -25,4 +25,4 @@ def unknown_command(registry: Registry, word: str, form: str | None = None) -> B
     meant = registry.meant(word)
     hint = f"Did you mean “{meant}”?" if meant else f"There are {', '.join(verb.name for verb in registry.verbs)}."
     likely = registry.commands[meant].usage if meant else "help"
-    return BadWords(f"There is no command “{shortened(readable(word))}”. {hint}", form or likely)
+    return BadWords(f"There is no command “{shorten(readable(word))}”. {hint}", form or likely)

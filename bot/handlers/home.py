@@ -38,7 +38,7 @@ def render(connection: Connection, context: Context, state: str) -> messages.Hom
         following=shown.tab is messages.Tab.FOLLOWING,
         unseen=shown.tab is messages.Tab.UNSEEN,
     )
-    wanted = search.resolve(connection, context.access, query, context.now)
+    wanted = search.resolve_query(connection, context.access, query, context.now)
     if shown.tab is messages.Tab.MINE and context.access.team_ids:
         mine = directory.projects_of_teams(connection, context.access.project_ids, context.access.team_ids)
         wanted = replace(wanted, project_ids=mine, organization_id=None)

@@ -8,8 +8,8 @@ from bot.handlers.verb import Verb
 from bot.incidents import filters, search
 from bot.incidents.errors import Refusal, SharedChannel
 from bot.incidents.filters import ListQuery
-from bot.incidents.markup import readable, storable
-from bot.incidents.words import tokens
+from bot.incidents.markup import clean, readable
+from bot.incidents.words import tokenize
 from bot.messages import forms
 from bot.messages import incident as messages
 from bot.messages.blocks import Message
@@ -17,24 +17,24 @@ from bot.messages.help import Group
 from bot.slack.requests import Command, Press, Submission
 from bot.slack.responses import Answer, Done, OpenForm, Response
 from storage.queries import directory, incidents, listing
-from storage.queries.access import Ahead
+from storage.queries.access import Prefetch
 from storage.rows import Cursor, IncidentPage
 
 
-def prefetch(words: str) -> Ahead | None:
+def prefetch(words: str) -> Prefetch | None:
     """What of the answer can be looked up together with who asks."""
-    return search.ahead(filters.parse(readable(storable(words))))
+    return search.prefetch(filters.parse_query(readable(clean(words))))
 
 
 def handle_command(context: Context, _request: Command, words: str) -> Response:
     """`list [filters]`."""
-    return Answer(_render_page(context, filters.parse(readable(storable(words))), None))
+    return Answer(_render_page(context, filters.parse_query(readable(clean(words))), None))
 
 
 def turn_page(context: Context, request: Press) -> Response:
     """`Previous` and `Next`: the page takes the place of the one before."""
-    words, cursor = messages.place_read(request.value)
-    return redraw.show(request, _render_page(context, filters.parse(words), cursor), replace=True)
+    words, cursor = messages.parse_position(request.value)
+    return redraw.show(request, _render_page(context, filters.parse_query(words), cursor), replace=True)
 
 
 def _render_page(context: Context, query: ListQuery, cursor: Cursor | None) -> Message:
@@ -48,8 +48,8 @@ def _render_page(context: Context, query: ListQuery, cursor: Cursor | None) -> M
 
 def _find_page(context: Context, query: ListQuery, cursor: Cursor | None) -> IncidentPage:
     if context.prefetched is not None and search.is_plain(query):
-        return listing.page_ahead(context.prefetched, size=search.PAGE_SIZE)
-    wanted = search.resolve(context.connection, context.access, query, context.now, context.prefetched)
+        return listing.page_from_prefetch(context.prefetched, size=search.PAGE_SIZE)
+    wanted = search.resolve_query(context.connection, context.access, query, context.now, context.prefetched)
     return listing.incident_page(
         context.connection, wanted, context.access.member_id, cursor=cursor, size=search.PAGE_SIZE
     )
@@ -57,9 +57,9 @@ def _find_page(context: Context, query: ListQuery, cursor: Cursor | None) -> Inc
 
 def handle_share_press(context: Context, request: Press) -> Response:
     """`Share`: the page for everybody in the channel, as far as it is about projects that name the channel."""
-    words, cursor = messages.place_read(request.value)
-    query = filters.parse(words)
-    wanted = search.resolve(context.connection, context.access, query, context.now)
+    words, cursor = messages.parse_position(request.value)
+    query = filters.parse_query(words)
+    wanted = search.resolve_query(context.connection, context.access, query, context.now)
     here: list[int] = []
     if request.channel_id:
         here = directory.projects_in_channel(context.connection, wanted.project_ids, request.channel_id)
@@ -79,8 +79,8 @@ def handle_share_press(context: Context, request: Press) -> Response:
 
 def handle_filter_press(context: Context, request: Press) -> Response:
     """`Filter`: the filters of this list in a form."""
-    words, _ = messages.place_read(request.value)
-    return OpenForm(_build_filter_form(context, filters.parse(words), redraw.origin_of_press(request)))
+    words, _ = messages.parse_position(request.value)
+    return OpenForm(_build_filter_form(context, filters.parse_query(words), redraw.origin_of_press(request)))
 
 
 def _build_filter_form(context: Context, query: ListQuery, origin: str) -> forms.Form:
@@ -93,15 +93,15 @@ def handle_filter_submission(context: Context, request: Submission) -> Response:
     only = request.checked("only")
     parts = [request.chosen("show") or "open"]
     for key, block in (("team", "team"), ("env", "env"), ("since", "since"), ("until", "until")):
-        value = " ".join(storable(request.text(block)).split()).replace('"', "")
+        value = " ".join(clean(request.text(block)).split()).replace('"', "")
         if value:
             parts.append(f'{key}:"{value}"')
     if request.chosen("project"):
         parts.append(f"project:{request.chosen('project')}")
     parts += ["seen:no"] if "unseen" in only else []
     parts += ["following:yes"] if "following" in only else []
-    query = filters.parse(" ".join(parts))
-    words = [token.text for token in tokens(storable(request.text("words")))]
+    query = filters.parse_query(" ".join(parts))
+    words = [token.text for token in tokenize(clean(request.text("words")))]
     query = filters.with_words(query, words)
     message = _render_page(context, query, None)
     return Done(redraw.redraw_origin(context.connection, context, request, request.origin, message, message))
@@ -110,7 +110,7 @@ def handle_filter_submission(context: Context, request: Submission) -> Response:
 HANDLES = (
     Verb(
         name="list",
-        usage=filters.FORM,
+        usage=filters.USAGE,
         summary="Incidents that you may see, newest first, ten a page. Words look in titles; quotes keep words"
         " together. `since` leaves out what closed before, `until` what started after.",
         examples=("list", "list critical team:mine", 'list all "card payments" since:7d', "list seen:no"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.handlers.context import Context
 from bot.handlers.verb import Verb
 from bot.incidents.errors import BadWords
-from bot.incidents.words import closest, first_word, shortened
+from bot.incidents.words import find_closest, shorten, split_first_word
 from bot.messages.blocks import say
 from bot.messages.help import Group
 from bot.slack.requests import Command
@@ -22,15 +22,14 @@ _MEANS = {
 
 def handle_command(context: Context, _request: Command, words: str) -> Response:
     """`notify all|mentions|none`; without a word it says which it is."""
-    wanted, _ = first_word(words)
+    wanted, _ = split_first_word(words)
     if not wanted:
-        present = access.notify_of(context.connection, context.access.member_id)
+        present = access.get_notify(context.connection, context.access.member_id)
         return Answer(say(f"`{present}`: {_MEANS[present]} `{context.services.command} {USAGE}` changes that."))
     if wanted not in _MEANS:
-        meant = closest(wanted, _MEANS)
+        meant = find_closest(wanted, _MEANS)
         raise BadWords(
-            f"“{shortened(wanted)}” is none of all, mentions and none."
-            + (f" Did you mean “{meant}”?" if meant else ""),
+            f"“{shorten(wanted)}” is none of all, mentions and none." + (f" Did you mean “{meant}”?" if meant else ""),
             USAGE,
         )
     with context.write() as tx:

@@ -8,7 +8,7 @@ from typing import Any
 from bot.handlers.context import Context
 from bot.incidents import filters, search
 from bot.incidents.limits import MAX_TITLE_LENGTH
-from bot.incidents.markup import storable
+from bot.incidents.markup import clean
 from bot.messages import picks
 from bot.messages.picks import Pick
 from bot.slack.requests import OptionsRequest
@@ -22,16 +22,16 @@ SUGGESTED = 20  # options while somebody types
 
 def offer_incidents(context: Context, verb: str, pick: Pick) -> Response:
     """The caller's most recent open incidents to pick from, for a verb that lacks its number."""
-    wanted = search.resolve(context.connection, context.access, filters.ListQuery(), context.now)
+    wanted = search.resolve_query(context.connection, context.access, filters.ListQuery(), context.now)
     page = listing.incident_page(context.connection, wanted, context.access.member_id, cursor=None, size=OFFERED)
     return Answer(picks.offer(verb, pick, page.lines, context.now))
 
 
 def suggest_incidents(context: Context, request: OptionsRequest) -> Sequence[Mapping[str, Any]]:
     """The options of a menu of incidents: the newest open ones, or those whose number or title fits."""
-    typed = storable(request.typed).strip().removeprefix("#")
+    typed = clean(request.typed).strip().removeprefix("#")
     if not typed:
-        wanted = search.resolve(context.connection, context.access, filters.ListQuery(), context.now)
+        wanted = search.resolve_query(context.connection, context.access, filters.ListQuery(), context.now)
         page = listing.incident_page(
             context.connection, wanted, context.access.member_id, cursor=None, size=search.PAGE_SIZE
         )

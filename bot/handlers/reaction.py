@@ -10,12 +10,12 @@ from bot.handlers.context import Services
 from bot.handlers.verb import Feature
 from bot.incidents import lifecycle
 from bot.incidents.errors import AlreadyClosed, Refusal
-from bot.messages import privately
+from bot.messages import notice_texts
 from bot.people.identity import SlackAway
 from bot.slack.requests import Event
 from bot.slack.responses import Done, Response, RetryLater
 from storage.queries import threads
-from storage.queries.once import first_time
+from storage.queries.once import record_once
 
 
 def handle_added(services: Services, event: Event, now: datetime) -> Response:
@@ -41,7 +41,7 @@ def handle_added(services: Services, event: Event, now: datetime) -> Response:
         with services.store.reading() as reading:
             access = services.identity.access(reading, person, now)
         with services.store.write() as tx:
-            if not first_time(tx, event.workspace_id, f"event:{event.id}", now):
+            if not record_once(tx, event.workspace_id, f"event:{event.id}", now):
                 return Done()
             if reaction == resolve_with:
                 lifecycle.resolve(tx, access, card.identifier, now)
@@ -52,7 +52,7 @@ def handle_added(services: Services, event: Event, now: datetime) -> Response:
     except AlreadyClosed:
         return Done()  # somebody was quicker; the card shows it
     except Refusal as refusal:
-        note = privately.reaction_refused(card.identifier, channel_id, reaction, refusal.sentence)
+        note = notice_texts.reaction_refused(card.identifier, channel_id, reaction, refusal.sentence)
         with services.store.write() as tx:
             notices.send_notice(tx, person, note, f"reaction:{event.workspace_id}:{event.id}", now)
     return Done()

@@ -9,7 +9,7 @@ from bot.handlers.verb import Verb
 from bot.incidents import lifecycle, lookup
 from bot.incidents.comments import CommentText
 from bot.incidents.errors import AlreadyClosed, BadWords
-from bot.incidents.words import closest, first_word, number, shortened
+from bot.incidents.words import find_closest, parse_number, shorten, split_first_word
 from bot.messages import answers, forms
 from bot.messages.help import Group
 from bot.messages.incident import STATUS_NAMES
@@ -34,10 +34,10 @@ def _read_comment(context: Context, text: str) -> CommentText | None:
 
 def handle_command(context: Context, _request: Command, words: str) -> Response:
     """`resolve N [comment]`."""
-    word, rest = first_word(words)
+    word, rest = split_first_word(words)
     if not word:
         return pick.offer_incidents(context, "resolve", PICK)
-    identifier = number(word, USAGE)
+    identifier = parse_number(word, USAGE)
     comment = _read_comment(context, rest)
     with context.write() as tx:
         incident = lifecycle.resolve(tx, context.access, identifier, context.now, comment)
@@ -46,8 +46,8 @@ def handle_command(context: Context, _request: Command, words: str) -> Response:
 
 def handle_press(context: Context, request: Press) -> Response:
     """`Resolve`: a form with room for a comment."""
-    identifier = number(request.value, USAGE)
-    incident = lookup.incident(context.connection, context.access, identifier)
+    identifier = parse_number(request.value, USAGE)
+    incident = lookup.get_incident(context.connection, context.access, identifier)
     if incident.status is Status.CLOSED:
         raise AlreadyClosed(identifier, incident.title, incident.date_closed, "Nothing was changed.")
     return OpenForm(forms.resolve(identifier, incident.title, origin_of_press(request, identifier)))
@@ -55,7 +55,7 @@ def handle_press(context: Context, request: Press) -> Response:
 
 def handle_submission(context: Context, request: Submission) -> Response:
     """The form of `Resolve`, sent off."""
-    identifier = number(str(request.origin.get("n", "")), USAGE)
+    identifier = parse_number(str(request.origin.get("n", "")), USAGE)
     block = request.rich_text(forms.COMMENT)
     comment = context.read_rich_text(block) if block else None
     if comment and not comment.text:
@@ -71,8 +71,8 @@ def handle_submission(context: Context, request: Submission) -> Response:
 
 def handle_reopen_command(context: Context, _request: Command, words: str) -> Response:
     """`reopen N [comment]`."""
-    word, rest = first_word(words)
-    identifier = number(word, REOPEN_USAGE)
+    word, rest = split_first_word(words)
+    identifier = parse_number(word, REOPEN_USAGE)
     comment = _read_comment(context, rest)
     with context.write() as tx:
         incident = lifecycle.reopen(tx, context.access, identifier, context.now, comment)
@@ -81,7 +81,7 @@ def handle_reopen_command(context: Context, _request: Command, words: str) -> Re
 
 def handle_reopen_press(context: Context, request: Press) -> Response:
     """`Reopen`."""
-    identifier = number(request.value, REOPEN_USAGE)
+    identifier = parse_number(request.value, REOPEN_USAGE)
     with context.write() as tx:
         incident = lifecycle.reopen(tx, context.access, identifier, context.now)
         return view.redraw_incident(
@@ -98,12 +98,12 @@ def _reopened_sentence(name: str, status: Status) -> str:
 
 def handle_severity_command(context: Context, _request: Command, words: str) -> Response:
     """`severity N warning|critical|open [comment]`."""
-    word, rest = first_word(words)
-    identifier = number(word, SEVERITY_USAGE)
-    value, text = first_word(rest)
+    word, rest = split_first_word(words)
+    identifier = parse_number(word, SEVERITY_USAGE)
+    value, text = split_first_word(rest)
     if value not in SEVERITIES:
-        meant = closest(value, SEVERITIES) if value else None
-        said = f"“{shortened(value)}” is no severity" if value else "The severity is missing"
+        meant = find_closest(value, SEVERITIES) if value else None
+        said = f"“{shorten(value)}” is no severity" if value else "The severity is missing"
         raise BadWords(
             f"{said}; it can be warning, critical or open." + (f" Did you mean “{meant}”?" if meant else ""),
             SEVERITY_USAGE,

@@ -19,8 +19,8 @@ from bot.handlers.card_lookup import CardNotPostedYet
 from bot.handlers.context import AlreadyDone, Context, Services
 from bot.handlers.verb import EventHandler, Registry, Verb
 from bot.incidents.errors import BadWords, Refusal
-from bot.incidents.markup import readable, storable
-from bot.incidents.words import first_word, shortened
+from bot.incidents.markup import clean, readable
+from bot.incidents.words import shorten, split_first_word
 from bot.messages import answers, forms
 from bot.messages import home as home_messages
 from bot.messages.blocks import Message
@@ -38,7 +38,7 @@ from bot.slack.responses import (
     UpdateForm,
 )
 from storage.errors import Contended, DatabaseAway
-from storage.queries.access import Ahead
+from storage.queries.access import Prefetch
 
 log = structlog.get_logger(__name__)
 
@@ -65,12 +65,12 @@ class Router:
     def command(self, request: Command) -> Response:
         """A slash command, or the same words said to the bot."""
         commands = self.registry.commands
-        verb, words = first_word(request.text)
+        verb, words = split_first_word(request.text)
         if verb not in commands and readable(verb).removeprefix("#").isdigit():
             verb, words = "view", request.text
 
         def work() -> Response:
-            storable(request.text)
+            clean(request.text)
             if verb in ("", "help"):
                 return help.handle_help(self.registry, words, self._services.command)
             found = commands.get(verb)
@@ -105,7 +105,7 @@ class Router:
         if not isinstance(response, _Failure):
             return response
         if request.surface in ("modal", "home"):
-            return OpenForm(forms.gone(response.sentence))
+            return OpenForm(forms.error_view(response.sentence))
         return Answer(response.message)
 
     def submission(self, request: Submission) -> Response:
@@ -126,7 +126,7 @@ class Router:
         if fields:
             at_fault = response.field if response.field is not None and response.field in fields else fields[0]
             return FormErrors({at_fault: response.sentence})
-        return UpdateForm(forms.gone(response.sentence))
+        return UpdateForm(forms.error_view(response.sentence))
 
     def shortcut(self, request: Shortcut) -> Response:
         """A shortcut. What goes wrong is said in a form: there may be no conversation to say it in."""
@@ -140,7 +140,7 @@ class Router:
                 lambda: self._with_context(request, lambda context: handler(context, request)),
             )
         )
-        return OpenForm(forms.gone(response.sentence)) if isinstance(response, _Failure) else response
+        return OpenForm(forms.error_view(response.sentence)) if isinstance(response, _Failure) else response
 
     def suggest(self, request: OptionsRequest) -> Sequence[Mapping[str, Any]]:
         """The options of a menu for what has been typed into it; none for who may see none."""
@@ -202,7 +202,7 @@ class Router:
             return PublishHome(home_messages.closed(response.message), person.user_id)
         return response
 
-    def _with_context(self, request: Request, handler: Callable[[Context], T], ahead: Ahead | None = None) -> T:
+    def _with_context(self, request: Request, handler: Callable[[Context], T], ahead: Prefetch | None = None) -> T:
         now = self._services.store.clock.now()
         with self._services.store.reading() as reading:
             who = self._services.identity.access(reading, request.person, now, ahead)
@@ -213,7 +213,7 @@ class Router:
 
     def _unhandled(self, kind: str, name: str) -> _Failure:
         """Something that the bot has drawn and no module handles: a defect, or it is of another version."""
-        log.error("nothing handles what was drawn", kind=kind, id=shortened(name))
+        log.error("nothing handles what was drawn", kind=kind, id=shorten(name))
         self._metrics.interactions.labels(kind, "other", "unhandled").inc()
         sentence = (
             f"I do not know that {kind}, so nothing was done. Another version of me may have made it;"
@@ -252,7 +252,7 @@ class Router:
         return _Failure(message, message["text"]), result
 
 
-def _prefetch(verb: Verb, words: str) -> Ahead | None:
+def _prefetch(verb: Verb, words: str) -> Prefetch | None:
     try:
         return verb.prefetch(words) if verb.prefetch else None
     except BadWords:  # to be told once it is known that they may ask at all

@@ -8,7 +8,7 @@ from bot.handlers import view
 from bot.handlers.context import Context
 from bot.handlers.verb import Verb
 from bot.incidents import subscriptions
-from bot.incidents.words import lone_number, number
+from bot.incidents.words import parse_lone_number, parse_number
 from bot.messages import answers
 from bot.messages.help import Group
 from bot.slack.requests import Command, Press
@@ -21,7 +21,7 @@ UNSUBSCRIBE_USAGE = "unsubscribe N"
 
 def handle_command(context: Context, _request: Command, words: str) -> Response:
     """`subscribe N`."""
-    identifier = lone_number(words, USAGE)
+    identifier = parse_lone_number(words, USAGE)
     with context.write() as tx:
         incident, sentence = _subscribe(tx, context, identifier)
     return Answer(answers.about(sentence, incident))
@@ -29,7 +29,7 @@ def handle_command(context: Context, _request: Command, words: str) -> Response:
 
 def handle_unsubscribe_command(context: Context, _request: Command, words: str) -> Response:
     """`unsubscribe N`."""
-    identifier = lone_number(words, UNSUBSCRIBE_USAGE)
+    identifier = parse_lone_number(words, UNSUBSCRIBE_USAGE)
     with context.write() as tx:
         incident, sentence = _unsubscribe(tx, context, identifier)
     return Answer(answers.about(sentence, incident))
@@ -37,7 +37,7 @@ def handle_unsubscribe_command(context: Context, _request: Command, words: str) 
 
 def handle_press(context: Context, request: Press) -> Response:
     """`Subscribe`."""
-    identifier = number(request.value, USAGE)
+    identifier = parse_number(request.value, USAGE)
     with context.write() as tx:
         incident, sentence = _subscribe(tx, context, identifier)
         return view.redraw_incident(tx, context, request, incident, sentence)
@@ -45,14 +45,14 @@ def handle_press(context: Context, request: Press) -> Response:
 
 def handle_unsubscribe_press(context: Context, request: Press) -> Response:
     """`Unsubscribe`."""
-    identifier = number(request.value, UNSUBSCRIBE_USAGE)
+    identifier = parse_number(request.value, UNSUBSCRIBE_USAGE)
     with context.write() as tx:
         incident, sentence = _unsubscribe(tx, context, identifier)
         return view.redraw_incident(tx, context, request, incident, sentence)
 
 
 def _subscribe(tx: Connection, context: Context, identifier: int) -> tuple[IncidentHead, str]:
-    incident, new = subscriptions.follow(tx, context.access, identifier, context.now)
+    incident, new = subscriptions.subscribe(tx, context.access, identifier, context.now)
     name = answers.name_of(incident)
     if new:
         return incident, f"You now follow {name}: I tell you of comments and changes."
@@ -60,7 +60,7 @@ def _subscribe(tx: Connection, context: Context, identifier: int) -> tuple[Incid
 
 
 def _unsubscribe(tx: Connection, context: Context, identifier: int) -> tuple[IncidentHead, str]:
-    incident, was = subscriptions.leave(tx, context.access, identifier)
+    incident, was = subscriptions.unsubscribe(tx, context.access, identifier)
     name = answers.name_of(incident)
     return incident, f"You no longer follow {name}." if was else f"You do not follow {name}; nothing to end."
 

@@ -21,8 +21,8 @@ from bot.incidents import comments, lookup
 from bot.incidents.access import Access
 from bot.incidents.comments import CommentText
 from bot.incidents.errors import CommentGone, Refusal
-from bot.incidents.markup import storable
-from bot.messages import privately
+from bot.incidents.markup import clean
+from bot.messages import notice_texts
 from bot.messages.blocks import Message
 from bot.people.identity import SlackAway
 from bot.people.mentions import MentionReader
@@ -30,7 +30,7 @@ from bot.people.names import WhoIsMeant
 from bot.slack.requests import Event
 from bot.slack.responses import Done, Response, RetryLater
 from storage.queries import threads
-from storage.queries.threads import CardPlace
+from storage.queries.threads import PostedCard
 
 
 def handle_message(services: Services, event: Event, now: datetime) -> Response:
@@ -76,9 +76,9 @@ def _add_or_edit(services: Services, reply: Reply, now: datetime) -> Response:
         reply = with_files(reply, services.clients)
         with services.store.reading() as reading:
             access = services.identity.access(reading, reply.person, now)
-            incident = lookup.incident(reading.connection, access, card.identifier)
+            incident = lookup.get_incident(reading.connection, access, card.identifier)
             reader = MentionReader(services.identity, reading, access, now, lenient=True)
-            written = reader.text(storable(reply.text))
+            written = reader.text(clean(reply.text))
             written, blind = comments.seen_only(reading.connection, access, incident, written)
         notes = _notes(card, reply, sorted({*reader.unknown, *blind}), reader.unclear)
         written = _with(written, reply.beside())
@@ -96,38 +96,38 @@ def _add_or_edit(services: Services, reply: Reply, now: datetime) -> Response:
 
 
 def _notes(
-    card: CardPlace, reply: Reply, unheard: Sequence[str], unclear: Sequence[WhoIsMeant]
+    card: PostedCard, reply: Reply, unheard: Sequence[str], unclear: Sequence[WhoIsMeant]
 ) -> list[tuple[Message, str]]:
     """What the author is told of that is not in the comment, each message with its key."""
     notes = []
     if reply.hidden:
-        note = privately.files_not_kept(card.identifier, card.channel_id, reply.hidden)
+        note = notice_texts.files_not_kept(card.identifier, card.channel_id, reply.hidden)
         notes.append((note, f"hidden files:{card.channel_id}:{reply.ts}"))
     if unheard:
-        note = privately.not_mentioned(card.identifier, card.channel_id, " and ".join(unheard))
+        note = notice_texts.not_mentioned(card.identifier, card.channel_id, " and ".join(unheard))
         notes.append((note, f"unheard:{card.channel_id}:{reply.ts}"))
     if unclear:
         several = [(one.typed, one.candidates) for one in unclear]
-        note = privately.who_is_meant(card.identifier, card.channel_id, several)
+        note = notice_texts.who_is_meant(card.identifier, card.channel_id, several)
         notes.append((note, f"unclear:{card.channel_id}:{reply.ts}"))
     return notes
 
 
-def _save(tx: Connection, card: CardPlace, reply: Reply, access: Access, written: CommentText, now: datetime) -> bool:
+def _save(tx: Connection, card: PostedCard, reply: Reply, access: Access, written: CommentText, now: datetime) -> bool:
     """Makes the comment say what the reply says; False when it has been done, or something later has."""
-    lookup.incident(tx, access, card.identifier, lock=True)
-    known = threads.reply(tx, card.destination_id, reply.ts)
+    lookup.get_incident(tx, access, card.identifier, lock=True)
+    known = threads.find_reply(tx, card.destination_id, reply.ts)
     if known is None:
-        if not threads.meet(tx, card.destination_id, reply.ts, edited_ts=reply.edited_ts):
+        if not threads.record_reply(tx, card.destination_id, reply.ts, edited_ts=reply.edited_ts):
             return False
         _, activity_id = comments.add(tx, access, card.identifier, written, now, said_in=card.channel_id)
-        threads.became(tx, card.destination_id, reply.ts, activity_id)
+        threads.link_comment(tx, card.destination_id, reply.ts, activity_id)
         return True
     if known.gone or known.activity_id is None or reply.edited_ts is None:
         return False
     if known.edited_ts is not None and known.edited_ts >= reply.edited_ts:
         return False
-    threads.edited(tx, card.destination_id, reply.ts, reply.edited_ts)
+    threads.record_edit(tx, card.destination_id, reply.ts, reply.edited_ts)
     comments.edit(tx, access, card.identifier, known.activity_id, written, now, said_in=card.channel_id)
     return True
 
@@ -138,12 +138,12 @@ def _with(written: CommentText, beside: list[str]) -> CommentText:
     return CommentText("\n".join([*filter(None, [written.text]), *beside]), written.member_ids, written.team_ids)
 
 
-def _notify_of_refusal(services: Services, card: CardPlace, reply: Reply, refusal: Refusal, now: datetime) -> None:
+def _notify_of_refusal(services: Services, card: PostedCard, reply: Reply, refusal: Refusal, now: datetime) -> None:
     """Whoever may not comment is told so once in each thread, however much they say there."""
     if reply.edited_ts is not None:
-        note = privately.edit_not_followed(card.identifier, card.channel_id, refusal.sentence)
+        note = notice_texts.edit_not_followed(card.identifier, card.channel_id, refusal.sentence)
     else:
-        note = privately.no_comment(card.identifier, card.channel_id, refusal.sentence)
+        note = notice_texts.no_comment(card.identifier, card.channel_id, refusal.sentence)
     key = f"no comment:{card.channel_id}:{reply.thread_ts}:{reply.person.user_id}"
     with services.store.write() as tx:
         notices.send_notice(tx, reply.person, note, key, now)
@@ -156,7 +156,7 @@ def _handle_deleted(services: Services, event: Event, ts: str, gone: Mapping[str
     if not thread_ts or thread_ts == ts:
         if gone.get("bot_id"):
             with services.store.write() as tx:
-                threads.card_deleted(tx, event.workspace_id, channel_id, ts)
+                threads.record_card_deleted(tx, event.workspace_id, channel_id, ts)
         return Done()
     if gone.get("bot_id"):
         return Done()
@@ -164,15 +164,15 @@ def _handle_deleted(services: Services, event: Event, ts: str, gone: Mapping[str
     if card is None:
         return Done()
     with services.store.write() as tx:
-        known = threads.reply(tx, card.destination_id, ts)
+        known = threads.find_reply(tx, card.destination_id, ts)
         if known is None:
             # The news of its end came first; what it said is not taken up when it comes.
-            if threads.meet(tx, card.destination_id, ts, gone=True):
+            if threads.record_reply(tx, card.destination_id, ts, gone=True):
                 return Done()
             # It was being taken up, unseen, by another transaction, which has ended meanwhile.
-            known = threads.reply(tx, card.destination_id, ts)
+            known = threads.find_reply(tx, card.destination_id, ts)
         if known is not None and not known.gone:
-            threads.gone(tx, card.destination_id, ts)
+            threads.record_deletion(tx, card.destination_id, ts)
             if known.activity_id is not None:
                 comments.withdraw(tx, card.incident_id, known.activity_id, now, said_in=card.channel_id)
     return Done()

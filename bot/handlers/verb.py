@@ -16,12 +16,12 @@ from typing import Any, Self, TypeVar
 import bot.handlers
 from bot.handlers.context import Context, Services
 from bot.handlers.pick import suggest_incidents
-from bot.incidents.words import closest
+from bot.incidents.words import find_closest
 from bot.messages.help import Topic
 from bot.messages.picks import PICK, Pick
 from bot.slack.requests import Command, Event, OptionsRequest, Press, Shortcut, Submission
 from bot.slack.responses import Response
-from storage.queries.access import Ahead
+from storage.queries.access import Prefetch
 
 CommandHandler = Callable[[Context, Command, str], Response]
 PressHandler = Callable[[Context, Press], Response]
@@ -51,7 +51,7 @@ class Verb(Topic, Feature):
     command: CommandHandler
     # What can be read in the statement that finds out who asks: given the words, None where nothing can. Raises
     # BadWords.
-    prefetch: Callable[[str], Ahead | None] | None = None
+    prefetch: Callable[[str], Prefetch | None] | None = None
     # The menu of incidents that is offered where the number was left out. Choosing there is pressing its button.
     pick: Pick | None = None
 
@@ -91,7 +91,9 @@ class Registry:
 
     def meant(self, word: str) -> str | None:
         """The command that somebody probably meant by a word that is none."""
-        return next((verb.name for verb in self.verbs if word in verb.synonyms), None) or closest(word, self.commands)
+        return next((verb.name for verb in self.verbs if word in verb.synonyms), None) or find_closest(
+            word, self.commands
+        )
 
 
 def _modules() -> Iterable[pkgutil.ModuleInfo]:

@@ -11,7 +11,7 @@ from bot.handlers import pick, redraw
 from bot.handlers.context import Context
 from bot.handlers.verb import Verb
 from bot.incidents import lookup
-from bot.incidents.words import lone_number, number
+from bot.incidents.words import parse_lone_number, parse_number
 from bot.messages import answers
 from bot.messages import incident as messages
 from bot.messages.blocks import Message
@@ -19,40 +19,47 @@ from bot.messages.help import Group
 from bot.messages.picks import Pick
 from bot.slack.requests import Command, Press, Request
 from bot.slack.responses import Answer, Response
-from storage.queries.access import Ahead
+from storage.queries.access import Prefetch
 from storage.rows import IncidentHead
 
 USAGE = "view N"
 PICK = Pick("view", "View")
 
 
-def prefetch(words: str) -> Ahead | None:
+def prefetch(words: str) -> Prefetch | None:
     """The incident that is asked for, to be looked up together with who asks."""
-    return lookup.details_ahead(lone_number(words, USAGE)) if words else None
+    return lookup.prefetch_details(parse_lone_number(words, USAGE)) if words else None
 
 
 def handle_command(context: Context, _request: Command, words: str) -> Response:
     """`view N`, or the number alone."""
     if not words:
         return pick.offer_incidents(context, "view", PICK)
-    return Answer(render(context.connection, context, lone_number(words, USAGE), ahead=context.prefetched))
+    return Answer(render(context.connection, context, parse_lone_number(words, USAGE), ahead=context.prefetched))
 
 
 def handle_press(context: Context, request: Press) -> Response:
     """`View` in a list: a message of its own, so that the list stays."""
-    return redraw.show(request, render(context.connection, context, number(request.value, USAGE)), replace=False)
+    return redraw.show(request, render(context.connection, context, parse_number(request.value, USAGE)), replace=False)
 
 
 def show_in_place(context: Context, request: Press) -> Response:
     """`View` below a log: back to the incident from which it was opened."""
-    return redraw.show(request, render(context.connection, context, number(request.value, USAGE)), replace=True)
+    return redraw.show(request, render(context.connection, context, parse_number(request.value, USAGE)), replace=True)
 
 
 def render(
-    connection: Connection, context: Context, identifier: int, *, notice: str | None = None, ahead: Ahead | None = None
+    connection: Connection,
+    context: Context,
+    identifier: int,
+    *,
+    notice: str | None = None,
+    ahead: Prefetch | None = None,
 ) -> Message:
     """The incident as the caller may see it, from the given connection. Raises NotFound."""
-    return messages.details(lookup.details(connection, context.access, identifier, ahead), context.now, notice=notice)
+    return messages.details(
+        lookup.get_details(connection, context.access, identifier, ahead), context.now, notice=notice
+    )
 
 
 def redraw_incident(

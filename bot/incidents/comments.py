@@ -106,7 +106,7 @@ def withdraw(tx: Connection, incident_id: int, comment_id: int, now: datetime, *
     """
     if not activity.empty_comment(tx, comment_id, now):
         return False
-    outbox.changed(tx, incident_id, comment_id, now=now, again=True, said_in=said_in)
+    outbox.record_change(tx, incident_id, comment_id, now=now, again=True, said_in=said_in)
     return True
 
 
@@ -143,7 +143,7 @@ def add(
 
     `said_in` is the channel in whose thread it was said. Raises NotFound, Refusal.
     """
-    incident = lookup.incident(tx, access, identifier, lock=True)
+    incident = lookup.get_incident(tx, access, identifier, lock=True)
     check(tx, access, incident, written)
     activity_id = activity.add_activity(
         tx,
@@ -164,11 +164,11 @@ def version_of(comment: Comment) -> str:
     return comment.date_edited.isoformat() if comment.date_edited else ""
 
 
-def own(
+def get_own_comment(
     connection: Connection, access: Access, identifier: int, comment_id: int, *, lock: bool = False
 ) -> tuple[IncidentHead, Comment]:
     """A comment that the caller may change, with its incident. Raises NotFound, CommentGone, NotYourComment."""
-    incident = lookup.incident(connection, access, identifier, lock=lock)
+    incident = lookup.get_incident(connection, access, identifier, lock=lock)
     comment = activity.comment_by_id(connection, incident.id, comment_id, access.workspace_id, lock=lock)
     if comment is None:
         raise CommentGone
@@ -193,20 +193,20 @@ def edit(
     `version` is the one that was edited, where that is known; `said_in` is the channel in whose thread it was
     changed. Raises CommentChanged, and as `own` and `check` do.
     """
-    incident, comment = own(tx, access, identifier, comment_id, lock=True)
+    incident, comment = get_own_comment(tx, access, identifier, comment_id, lock=True)
     if version is not None and version != version_of(comment):
         raise CommentChanged
     check(tx, access, incident, written)
     if written.text == comment.text and written.rich_text == comment.rich_text:
         return incident
-    activity.rewrite_comment(tx, comment.id, written.text, written.rich_text, now)
+    activity.update_comment(tx, comment.id, written.text, written.rich_text, now)
     activity.add_mentions(tx, comment.id, written.member_ids, written.team_ids)
     new = written.member_ids - comment.mentions.people.keys()
     for team_id in written.team_ids - comment.mentions.teams.keys():
         of_team = directory.member_ids_of_teams(tx, [team_id])
         new |= access_queries.members_who_see(tx, access.organization_id, incident.id, of_team)
     incidents.subscribe(tx, incident.id, sorted(new), now)
-    outbox.changed(tx, incident.id, comment.id, now=now, again=True, member_ids=new, said_in=said_in)
+    outbox.record_change(tx, incident.id, comment.id, now=now, again=True, member_ids=new, said_in=said_in)
     return incident
 
 
@@ -220,7 +220,7 @@ def delete(
     said_in: str | None = None,
 ) -> IncidentHead:
     """Deletes a comment. `said_in` as for `edit`. Raises NotFound, CommentGone, NotYourComment."""
-    incident, comment = own(tx, access, identifier, comment_id, lock=True)
+    incident, comment = get_own_comment(tx, access, identifier, comment_id, lock=True)
     activity.empty_comment(tx, comment.id, now)
-    outbox.changed(tx, incident.id, comment.id, now=now, again=True, said_in=said_in)
+    outbox.record_change(tx, incident.id, comment.id, now=now, again=True, said_in=said_in)
     return incident

@@ -11,7 +11,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from bot.incidents.errors import BadWords
-from bot.incidents.words import Token, closest, shortened, tokens
+from bot.incidents.words import Token, find_closest, shorten, tokenize
 
 MAX_WORDS = 10
 MAX_WORD_LENGTH = 100  # characters
@@ -19,7 +19,7 @@ MAX_TEAMS = 20
 MAX_WRITTEN = 1800  # characters of a query as JSON: the value of a button has 2,000, for the place in the list too
 MAX_LENGTH = 4000  # characters of a whole query; nothing longer can keep to the limits above
 
-FORM = (
+USAGE = (
     "list [open|warning|critical|closed|all] [words…] [team:a,b|team:unassigned|team:mine] [project:x] [env:x]"
     " [since:24h|7d|2026-11-01] [until:…] [seen:no] [following:yes]"
 )
@@ -61,11 +61,11 @@ class ListQuery:
 
 
 @lru_cache(maxsize=256)
-def parse(line: str) -> ListQuery:
+def parse_query(line: str) -> ListQuery:
     """The query in the words behind `list`. Raises BadWords."""
     if len(line) > MAX_LENGTH:
-        raise BadWords(f"The filters of a list can have at most {MAX_LENGTH:,} characters.", FORM)
-    return parse_tokens(tokens(line))
+        raise BadWords(f"The filters of a list can have at most {MAX_LENGTH:,} characters.", USAGE)
+    return parse_tokens(tokenize(line))
 
 
 def parse_tokens(found: Sequence[Token]) -> ListQuery:
@@ -84,16 +84,16 @@ def parse_tokens(found: Sequence[Token]) -> ListQuery:
                 words.append(token.text)
         elif token.key in KEYS:
             if token.key in given and token.key != "team":
-                raise BadWords(f"`{token.key}:` is given twice; once is enough.", FORM)
+                raise BadWords(f"`{token.key}:` is given twice; once is enough.", USAGE)
             given.add(token.key)
             query = _with_option(query, token.key, token.text)
         else:
-            meant = closest(token.key, KEYS)
+            meant = find_closest(token.key, KEYS)
             raise BadWords(
-                f"There is no filter `{shortened(token.key)}:`."
+                f"There is no filter `{shorten(token.key)}:`."
                 + (f" Did you mean `{meant}:`?" if meant else f" There are {', '.join(k + ':' for k in KEYS)}.")
                 + " To look for it in titles, put it in quotes.",
-                FORM,
+                USAGE,
             )
     return with_words(query, words)
 
@@ -101,10 +101,10 @@ def parse_tokens(found: Sequence[Token]) -> ListQuery:
 def with_words(query: ListQuery, words: Sequence[str]) -> ListQuery:
     """The query, looking for these words in titles. Raises BadWords."""
     if len(words) > MAX_WORDS:
-        raise BadWords(f"At most {MAX_WORDS} words of a title can be looked for at once.", FORM, field="words")
-    query = replace(query, words=tuple(folded for word in words if (folded := _word(word))))
+        raise BadWords(f"At most {MAX_WORDS} words of a title can be looked for at once.", USAGE, field="words")
+    query = replace(query, words=tuple(folded for word in words if (folded := _check_word(word))))
     if len(json.dumps(str(query), ensure_ascii=False)) > MAX_WRITTEN:
-        raise BadWords("The filters are too long to be kept on a page of the list; please leave some out.", FORM)
+        raise BadWords("The filters are too long to be kept on a page of the list; please leave some out.", USAGE)
     return query
 
 
@@ -113,37 +113,37 @@ def _folded(text: str) -> str:
     return " ".join(text.translate({ord(quote): None for quote in '"“”„'}).split())
 
 
-def _word(text: str) -> str:
+def _check_word(text: str) -> str:
     folded = _folded(text)
     if len(folded) > MAX_WORD_LENGTH:
-        raise BadWords(f"A word to look for can have at most {MAX_WORD_LENGTH} characters.", FORM)
+        raise BadWords(f"A word to look for can have at most {MAX_WORD_LENGTH} characters.", USAGE)
     return folded
 
 
 def _with_option(query: ListQuery, key: str, value: str) -> ListQuery:
     value = _folded(value)
     if not value.strip(", "):
-        raise BadWords(f"`{key}:` needs a value.", FORM)
+        raise BadWords(f"`{key}:` needs a value.", USAGE)
     match key:
         case "team":
             slugs = [slug.strip().lower() for slug in value.split(",") if slug.strip()]
             teams = tuple(dict.fromkeys((*query.teams, *slugs)))
             if len(teams) > MAX_TEAMS:
-                raise BadWords(f"At most {MAX_TEAMS} teams can be listed at once.", FORM, field="team")
+                raise BadWords(f"At most {MAX_TEAMS} teams can be listed at once.", USAGE, field="team")
             return replace(query, teams=teams)
         case "project":
             return replace(query, project=value.lower())
         case "env":
-            return replace(query, environment=_word(value))
+            return replace(query, environment=_check_word(value))
         case "since" | "until":
             return replace(query, since=value) if key == "since" else replace(query, until=value)
         case "seen":
             if value.lower() != "no":
-                raise BadWords(f"`seen:` can only be `no`, not “{shortened(value)}”.", FORM)
+                raise BadWords(f"`seen:` can only be `no`, not “{shorten(value)}”.", USAGE)
             return replace(query, unseen=True)
         case _:
             if value.lower() != "yes":
-                raise BadWords(f"`following:` can only be `yes`, not “{shortened(value)}”.", FORM)
+                raise BadWords(f"`following:` can only be `yes`, not “{shorten(value)}”.", USAGE)
             return replace(query, following=True)
 
 
@@ -153,9 +153,9 @@ def moment(value: str, key: str, now: datetime, zone: str) -> datetime:
     A day alone is its first moment for `since` and its last for `until`. Raises BadWords.
     """
     wrong = BadWords(
-        f"“{shortened(value)}” is no time for `{key}:`. It can be 30m, 24h, 7d or 2w ago, or a date such as"
+        f"“{shorten(value)}” is no time for `{key}:`. It can be 30m, 24h, 7d or 2w ago, or a date such as"
         " 2026-11-01 or 2026-11-01T09:30.",
-        FORM,
+        USAGE,
         field=key,
     )
     ago = _AGO.fullmatch(value)

@@ -91,7 +91,7 @@ class Declaration:
     environment: str | None = None
 
 
-def checked_title(title: str) -> str:
+def check_title(title: str) -> str:
     """A title on one line, its blanks folded. Raises BadWords for an empty or too long one."""
     folded = " ".join(title.split())
     if not folded:
@@ -112,7 +112,7 @@ def declare(tx: Connection, access: Access, declared: Declaration, now: datetime
         access.organization_id,
         NewIncident(
             project_ids=declared.project_ids,
-            title=checked_title(declared.title),
+            title=check_title(declared.title),
             status=declared.status,
             method=StatusMethod.MANUAL,
             team_id=declared.team_id,
@@ -130,9 +130,9 @@ def declare(tx: Connection, access: Access, declared: Declaration, now: datetime
 
 def acknowledge(tx: Connection, access: Access, identifier: int, now: datetime) -> tuple[IncidentHead, bool]:
     """Marks an incident seen by the caller; gives it, and whether that was their first time. Raises NotFound."""
-    incident = lookup.incident(tx, access, identifier, lock=True)
+    incident = lookup.get_incident(tx, access, identifier, lock=True)
     first = incidents.mark_seen(tx, incident.id, access.member_id, now)
-    outbox.changed(tx, incident.id, now=now)
+    outbox.record_change(tx, incident.id, now=now)
     return incident, first
 
 
@@ -140,7 +140,7 @@ def resolve(
     tx: Connection, access: Access, identifier: int, now: datetime, comment: CommentText | None = None
 ) -> IncidentHead:
     """Closes an incident. Raises NotFound, AlreadyClosed, Refusal."""
-    incident = lookup.incident(tx, access, identifier, lock=True)
+    incident = lookup.get_incident(tx, access, identifier, lock=True)
     if incident.status is Status.CLOSED:
         raise AlreadyClosed(identifier, incident.title, incident.date_closed, "Nothing was changed.")
     return change_status(tx, incident, Status.CLOSED, StatusMethod.MANUAL, now, access=access, comment=comment)
@@ -150,7 +150,7 @@ def reopen(
     tx: Connection, access: Access, identifier: int, now: datetime, comment: CommentText | None = None
 ) -> IncidentHead:
     """Opens a closed incident again, with the status that it had before. Raises NotFound, BadWords."""
-    incident = lookup.incident(tx, access, identifier, lock=True)
+    incident = lookup.get_incident(tx, access, identifier, lock=True)
     if incident.status is not Status.CLOSED:
         raise BadWords(f"#{identifier} {incident.title} is not resolved, so there is nothing to reopen.")
     status = incident.status_before_closing or Status.OPEN
@@ -169,7 +169,7 @@ def set_severity(
 
     Raises NotFound, and AlreadyClosed on a closed incident.
     """
-    incident = lookup.incident(tx, access, identifier, lock=True)
+    incident = lookup.get_incident(tx, access, identifier, lock=True)
     if incident.status is Status.CLOSED:
         raise AlreadyClosed(identifier, incident.title, incident.date_closed, f"Reopen it first: reopen {identifier}.")
     changed = status is not incident.status

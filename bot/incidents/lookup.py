@@ -7,32 +7,34 @@ from sqlalchemy import Connection
 from bot.incidents.access import Access
 from bot.incidents.errors import NotFound
 from storage.queries import incidents
-from storage.queries.access import Ahead
+from storage.queries.access import Prefetch
 from storage.rows import IncidentDetails, IncidentHead
 
 _LARGEST_IDENTIFIER = 2**63 - 1  # what the column holds
 
 
-def incident(connection: Connection, access: Access, identifier: int, *, lock: bool = False) -> IncidentHead:
+def get_incident(connection: Connection, access: Access, identifier: int, *, lock: bool = False) -> IncidentHead:
     """The incident with that identifier, if the caller sees it; with `lock`, its row is held. Raises NotFound."""
     found = None
-    if _possible(identifier):
-        found = incidents.incident_head(connection, access.organization_id, identifier, access.project_ids, lock=lock)
+    if _can_exist(identifier):
+        found = incidents.find_incident(connection, access.organization_id, identifier, access.project_ids, lock=lock)
     if found is None:
         raise NotFound(identifier)
     return found
 
 
-def details_ahead(identifier: int) -> Ahead | None:
+def prefetch_details(identifier: int) -> Prefetch | None:
     """The same incident, to be looked up together with who asks; None for a number that none can have."""
-    return incidents.details_ahead(identifier) if _possible(identifier) else None
+    return incidents.prefetch_details(identifier) if _can_exist(identifier) else None
 
 
-def details(connection: Connection, access: Access, identifier: int, ahead: Ahead | None = None) -> IncidentDetails:
+def get_details(
+    connection: Connection, access: Access, identifier: int, ahead: Prefetch | None = None
+) -> IncidentDetails:
     """The incident whole, as the caller may see it. `ahead` is `details_ahead`, answered. Raises NotFound."""
     found = None
-    if _possible(identifier):
-        found = incidents.incident_details(
+    if _can_exist(identifier):
+        found = incidents.find_incident_details(
             connection,
             access.organization_id,
             identifier,
@@ -46,5 +48,5 @@ def details(connection: Connection, access: Access, identifier: int, ahead: Ahea
     return found
 
 
-def _possible(identifier: int) -> bool:
+def _can_exist(identifier: int) -> bool:
     return 0 < identifier <= _LARGEST_IDENTIFIER

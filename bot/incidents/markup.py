@@ -44,7 +44,7 @@ def _as_typed(found: re.Match[str]) -> str:
     return target if target.startswith(("http:", "https:")) else (label or target.removeprefix("mailto:"))
 
 
-def storable(text: str) -> str:
+def clean(text: str) -> str:
     """The text itself. Raises BadWords where it holds what cannot be stored (NUL, half a surrogate pair)."""
     found = _UNSTORABLE.search(text)
     if found:
@@ -55,6 +55,6 @@ def storable(text: str) -> str:
     return text
 
 
-def shown(text: str) -> str:
+def visible(text: str) -> str:
     """The text with what cannot be stored or shown made visible, to give back to whoever typed it."""
     return _UNSTORABLE.sub("�", text)

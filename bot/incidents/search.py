@@ -12,10 +12,10 @@ from sqlalchemy import Connection
 
 from bot.incidents.access import Access
 from bot.incidents.errors import BadWords
-from bot.incidents.filters import FORM, ListQuery, moment
-from bot.incidents.words import closest, shortened
+from bot.incidents.filters import USAGE, ListQuery, moment
+from bot.incidents.words import find_closest, shorten
 from storage.queries import directory, listing
-from storage.queries.access import Ahead
+from storage.queries.access import Prefetch
 from storage.queries.list_filter import ListFilter
 from storage.values import NO_TEAM, Status
 
@@ -23,19 +23,19 @@ PAGE_SIZE = 10
 _STATUSES = {"warning": Status.WARNING, "critical": Status.CRITICAL, "closed": Status.CLOSED}
 
 
-def resolve(
-    connection: Connection, access: Access, query: ListQuery, now: datetime, asked: Ahead | None = None
+def resolve_query(
+    connection: Connection, access: Access, query: ListQuery, now: datetime, asked: Prefetch | None = None
 ) -> ListFilter:
     """What the query means for this caller now. Raises BadWords for an unknown team or project.
 
     A project that the caller cannot see is unknown to them. `asked` is what `ahead` gave for the query, answered.
     """
-    teams, projects = directory.names(asked) if asked is not None else (None, None)
+    teams, projects = directory.names_from_prefetch(asked) if asked is not None else (None, None)
     since = moment(query.since, "since", now, access.timezone) if query.since else None
     until = moment(query.until, "until", now, access.timezone) if query.until else None
     if since and until and since > until:
         raise BadWords(
-            f"`since:{query.since}` is after `until:{query.until}`: nothing can be in between.", FORM, field="since"
+            f"`since:{query.since}` is after `until:{query.until}`: nothing can be in between.", USAGE, field="since"
         )
     project_ids: Sequence[int] = access.project_ids
     if query.project is not None:
@@ -60,13 +60,13 @@ def is_plain(query: ListQuery) -> bool:
     return query == ListQuery(show=query.show)
 
 
-def ahead(query: ListQuery) -> Ahead | None:
+def prefetch(query: ListQuery) -> Prefetch | None:
     """What can be looked up together with who asks: the first page itself where the query is plain, else the names of
     teams and projects in its filters; None where it has none.
     """
     if is_plain(query):
-        return listing.newest_ahead(open=query.show == "open", status=_STATUSES.get(query.show), size=PAGE_SIZE)
-    return directory.names_ahead() if query.teams or query.project is not None else None
+        return listing.prefetch_newest(open=query.show == "open", status=_STATUSES.get(query.show), size=PAGE_SIZE)
+    return directory.prefetch_names() if query.teams or query.project is not None else None
 
 
 def project_by_slug(
@@ -110,8 +110,8 @@ def _team_ids(
 
 
 def _unknown(kind: str, slug: str, known: Sequence[str]) -> str:
-    meant = closest(slug, known)
+    meant = find_closest(slug, known)
     hint = f" Did you mean `{meant}`?" if meant else ""
     if not hint and known:
         hint = f" There are: {', '.join(known[:20])}{'…' if len(known) > 20 else ''}."
-    return f"There is no {kind} “{shortened(slug)}” that you can see.{hint}"
+    return f"There is no {kind} “{shorten(slug)}” that you can see.{hint}"

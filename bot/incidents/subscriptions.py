@@ -12,13 +12,13 @@ from storage.queries import incidents
 from storage.rows import IncidentHead
 
 
-def follow(tx: Connection, access: Access, identifier: int, now: datetime) -> tuple[IncidentHead, bool]:
+def subscribe(tx: Connection, access: Access, identifier: int, now: datetime) -> tuple[IncidentHead, bool]:
     """Subscribes the caller; gives the incident, and whether they were not subscribed yet. Raises NotFound."""
-    incident = lookup.incident(tx, access, identifier)
+    incident = lookup.get_incident(tx, access, identifier)
     return incident, bool(incidents.subscribe(tx, incident.id, [access.member_id], now))
 
 
-def leave(tx: Connection, access: Access, identifier: int) -> tuple[IncidentHead, bool]:
+def unsubscribe(tx: Connection, access: Access, identifier: int) -> tuple[IncidentHead, bool]:
     """Ends the caller's subscription; gives the incident, and whether there was one. Raises NotFound."""
-    incident = lookup.incident(tx, access, identifier)
+    incident = lookup.get_incident(tx, access, identifier)
     return incident, incidents.unsubscribe(tx, incident.id, access.member_id)

@@ -27,7 +27,7 @@ class Token:
     end: int = 0  # and the place behind it
 
 
-def tokens(line: str) -> list[Token]:
+def tokenize(line: str) -> list[Token]:
     """The words of a line. Blanks of any kind part them (no-break ones too), except within quotes.
 
     Raises BadWords for a double quote that is never closed.
@@ -74,7 +74,7 @@ def _closing(line: str, start: int) -> int | None:
     return None
 
 
-def first_word(line: str) -> tuple[str, str]:
+def split_first_word(line: str) -> tuple[str, str]:
     """The first word of a line in lower case, and what follows it with the blanks between them gone."""
     parts = line.split(maxsplit=1)
     if not parts:
@@ -82,7 +82,7 @@ def first_word(line: str) -> tuple[str, str]:
     return parts[0].lower(), parts[1].strip() if len(parts) > 1 else ""
 
 
-def unquoted(text: str) -> str:
+def unquote(text: str) -> str:
     """A text without the pair of quotes that stands around the whole of it, if one does."""
     text = text.strip()
     if len(text) > 1 and text[0] in _QUOTES and _closing(text, 0) == len(text) - 1:
@@ -90,36 +90,36 @@ def unquoted(text: str) -> str:
     return text
 
 
-def number(word: str, form: str) -> int:
+def parse_number(word: str, form: str) -> int:
     """The identifier in `12` or `#12`. Raises BadWords, with the form that would be right."""
     # In a workspace with a channel named 12, Slack makes a mention of it out of #12.
     digits = readable(word).strip().removeprefix("#")
     if not digits:
         raise BadWords("Which incident? Its number is missing.", form)
     if not digits.isascii() or not digits.isdigit():
-        raise BadWords(f"“{shortened(readable(word))}” is not the number of an incident.", form)
+        raise BadWords(f"“{shorten(readable(word))}” is not the number of an incident.", form)
     return int(digits[:20])
 
 
-def lone_number(words: str, form: str) -> int:
+def parse_lone_number(words: str, form: str) -> int:
     """The same, where nothing may stand behind it: whoever types `ack 1 2` believes that both were."""
-    word, rest = first_word(words)
-    identifier = number(word, form)
+    word, rest = split_first_word(words)
+    identifier = parse_number(word, form)
     if rest:
         raise BadWords(
-            f"“{shortened(readable(rest))}” is too much: one incident at a time, and nothing behind its number."
+            f"“{shorten(readable(rest))}” is too much: one incident at a time, and nothing behind its number."
             " Nothing was changed.",
             form,
         )
     return identifier
 
 
-def shortened(text: str, length: int = 60) -> str:
+def shorten(text: str, length: int = 60) -> str:
     """A text cut to a length for quoting in a sentence."""
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def closest(word: str, known: Iterable[str]) -> str | None:
+def find_closest(word: str, known: Iterable[str]) -> str | None:
     """The known word that somebody probably meant."""
     found = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
     return found[0] if found else None

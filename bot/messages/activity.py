@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.incidents.errors import BadWords
 from bot.messages.blocks import Block, Message, actions, button, confirm, context, date, message, pieces, section
-from bot.messages.comments import drawn
+from bot.messages.comments import render_comment
 from bot.messages.incident import bold, entry_sentence, title_of
 from storage.rows import ActivityEntry, ActivityPage, IncidentHead, Mentions
 from storage.values import ActivityType
@@ -27,9 +27,9 @@ def log_page(
         blocks += _entry_blocks(entry, page.mentions, incident.identifier if may_change else None)
     buttons = []
     if page.newer is not None:
-        buttons.append(button("Previous", "activity_previous", place_written(incident.identifier, page.newer)))
+        buttons.append(button("Previous", "activity_previous", position_value(incident.identifier, page.newer)))
     if page.older is not None:
-        buttons.append(button("Next", "activity_next", place_written(incident.identifier, page.older)))
+        buttons.append(button("Next", "activity_next", position_value(incident.identifier, page.older)))
     buttons.append(button("View", "details", str(incident.identifier)))
     blocks.append(actions(buttons))
     return message(f"{notice + ' ' if notice else ''}Activity of {name}", blocks)
@@ -40,13 +40,13 @@ def _entry_blocks(entry: ActivityEntry, mentions: Mentions, changeable_on: int |
     line = f"{entry_sentence(entry)} · {date(entry.date_added)}{edited}"
     blocks: list[Block] = [context(line)]
     if entry.comment:
-        parts = pieces(drawn(entry.comment, mentions), PIECE_LENGTH)
+        parts = pieces(render_comment(entry.comment, mentions), PIECE_LENGTH)
         shown = parts[:MAX_PIECES]
         if len(parts) > MAX_PIECES:
             shown[-1] += " …"
         blocks += [section(part) for part in shown]
     if changeable_on is not None:
-        value = place_written(changeable_on, entry.id)
+        value = position_value(changeable_on, entry.id)
         blocks.append(
             actions(
                 [
@@ -64,12 +64,12 @@ def _entry_blocks(entry: ActivityEntry, mentions: Mentions, changeable_on: int |
     return blocks
 
 
-def place_written(identifier: int, entry_id: int) -> str:
+def position_value(identifier: int, entry_id: int) -> str:
     """An entry of an incident's log as the value of a button."""
     return f"{identifier}:{entry_id}"
 
 
-def place_read(value: str) -> tuple[int, int]:
+def parse_position(value: str) -> tuple[int, int]:
     """Incident and entry in a button's value. Raises BadWords where it is none of ours."""
     identifier, _, entry_id = value.partition(":")
     if not (identifier.isascii() and identifier.isdigit() and entry_id.isascii() and entry_id.isdigit()):

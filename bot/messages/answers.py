@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bot.incidents.access import Access
-from bot.incidents.markup import escape, readable, shown
+from bot.incidents.markup import escape, readable, visible
 from bot.messages.blocks import Block, Message, actions, message, section
 from bot.messages.incident import short_buttons, title_of
 from storage.rows import IncidentHead
@@ -30,13 +30,13 @@ def refused(sentence: str, *, form: str | None = None, typed: str | None = None,
     if form:
         blocks.append(section(f"Like this: `{escape(f'{command} {form}')}`"))
     if typed and typed.strip():
-        blocks += given_back(f"{command} {typed}")
+        blocks += typed_text(f"{command} {typed}")
     return message(escape(sentence), blocks)
 
 
-def given_back(typed: str) -> list[Block]:
+def typed_text(typed: str) -> list[Block]:
     """What somebody typed, to copy: exactly as typed, save that mentions and links read as names and addresses."""
-    text = shown(readable(typed))
+    text = visible(readable(typed))
     parts = [text[place : place + _PART] for place in range(0, len(text), _PART)]
     return [section("You typed:"), *({"type": "rich_text", "elements": [_preformatted(part)]} for part in parts)]
 

@@ -15,7 +15,7 @@ _TOKEN = re.compile(
 )
 
 
-def drawn(text: str, mentions: Mentions) -> str:
+def render_comment(text: str, mentions: Mentions) -> str:
     """Stored text as mrkdwn: `<@U…>` and `<!subteam^S…>` where Slack knows the mentioned, else their name."""
 
     def one(found: re.Match[str]) -> str:
@@ -44,7 +44,7 @@ def delayed(entry: ActivityEntry) -> str:
     return f"delayed, from {date(entry.date_added)}"
 
 
-def editable(text: str, rich_text: Mapping[str, Any] | None, mentions: Mentions) -> dict[str, Any]:
+def render_editable(text: str, rich_text: Mapping[str, Any] | None, mentions: Mentions) -> dict[str, Any]:
     """A stored comment as the content of a rich text field, mentions picked as their author picked them."""
     if rich_text is not None:
         return _slack_ids(rich_text, mentions)

@@ -223,7 +223,7 @@ def _turning(content: DigestContent, fire_id: int | None) -> list[Element]:
     return buttons
 
 
-def place_read(value: str) -> tuple[int, int | None, int]:
+def parse_position(value: str) -> tuple[int, int | None, int]:
     """The digest, the fire (None: a preview) and the page in a button's value. Raises BadWords."""
     try:
         found = json.loads(value)

@@ -229,7 +229,7 @@ def window(message: Message) -> Form:
     }
 
 
-def gone(sentence: str) -> Form:
+def error_view(sentence: str) -> Form:
     """What takes a form's place when there is nothing left to do in it."""
     return {
         "type": "modal",

@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.incidents.errors import BadWords
 from bot.incidents.filters import ListQuery
-from bot.incidents.markup import escape, storable
+from bot.incidents.markup import clean, escape
 from bot.messages.blocks import (
     MAX_ELEMENTS,
     Block,
@@ -25,7 +25,7 @@ from bot.messages.blocks import (
     message,
     section,
 )
-from bot.messages.comments import drawn
+from bot.messages.comments import render_comment
 from storage.rows import ActivityEntry, Cursor, IncidentDetails, IncidentLine, IncidentPage, Mentions, Seen
 from storage.values import ActivityType, Status
 
@@ -106,7 +106,7 @@ def list_page(
     blocks.append(section(bold(heading)))
     for line in page.lines:
         blocks.append(section(incident_line(line, now), accessory=button("View", "view", str(line.identifier))))
-    here = place_written(query, cursor)
+    here = position_value(query, cursor)
     blocks.append(
         actions([*_turning(query, page), button("Share", "list_share", here), button("Filter", "list_filter", here)])
     )
@@ -136,7 +136,7 @@ def _nothing(query: ListQuery, command: str) -> Message:
         text = ":white_check_mark: No open incidents that you can see."
     else:
         text = f"No incidents that you can see match `{escape(asked)}`. `{command} list all` shows every one."
-    return message(text, [section(text), actions([button("Filter", "list_filter", place_written(query, None))])])
+    return message(text, [section(text), actions([button("Filter", "list_filter", position_value(query, None))])])
 
 
 def incident_line(line: IncidentLine, now: datetime) -> str:
@@ -166,9 +166,9 @@ def _seen_short(line: IncidentLine) -> str:
 def _turning(query: ListQuery, page: IncidentPage) -> list[Element]:
     buttons = []
     if page.newer:
-        buttons.append(button("Previous", "list_previous", place_written(query, page.newer)))
+        buttons.append(button("Previous", "list_previous", position_value(query, page.newer)))
     if page.older:
-        buttons.append(button("Next", "list_next", place_written(query, page.older)))
+        buttons.append(button("Next", "list_next", position_value(query, page.older)))
     return buttons
 
 
@@ -187,7 +187,7 @@ def cursor_read(found: Any) -> Cursor:
     return Cursor(started.astimezone(UTC), incident_id, bool(found["b"]))
 
 
-def place_written(query: ListQuery, cursor: Cursor | None) -> str:
+def position_value(query: ListQuery, cursor: Cursor | None) -> str:
     """A page of a list as the value of a button; without a cursor the first."""
     kept: dict[str, Any] = {"q": str(query)}
     if cursor:
@@ -195,11 +195,11 @@ def place_written(query: ListQuery, cursor: Cursor | None) -> str:
     return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
 
 
-def place_read(value: str) -> tuple[str, Cursor | None]:
+def parse_position(value: str) -> tuple[str, Cursor | None]:
     """The words and the place in a button's value. Raises BadWords where it is none of ours."""
     try:
         found = json.loads(value)
-        return storable(str(found["q"])), cursor_read(found) if "t" in found else None
+        return clean(str(found["q"])), cursor_read(found) if "t" in found else None
     except (ValueError, KeyError, TypeError, OverflowError):
         raise BadWords("That button is from a message that I no longer understand; please list again.") from None
 
@@ -255,7 +255,7 @@ def entry_line(entry: ActivityEntry, mentions: Mentions, comment_length: int) ->
     """An entry of the log in a line of mrkdwn, its comment behind it."""
     text = f"{entry_sentence(entry)}, {date(entry.date_added)}"
     if entry.comment:
-        text += ": " + cut(drawn(entry.comment, mentions), comment_length)
+        text += ": " + cut(render_comment(entry.comment, mentions), comment_length)
     return text
 
 

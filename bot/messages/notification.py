@@ -20,7 +20,7 @@ from bot.messages.blocks import (
     section,
 )
 from bot.messages.comments import delayed as say_delayed
-from bot.messages.comments import drawn
+from bot.messages.comments import render_comment
 from bot.messages.incident import STATUS_NAMES, STATUS_SIGNS, bold, title_of
 from storage.rows import IncidentHead, NotificationContent, ToldEntry
 from storage.values import ActivityType, Status
@@ -51,7 +51,7 @@ def notification(
         for told in entries:
             blocks.append(context(_sentence(told, "this")))
             if told.entry.comment:
-                blocks.append(section(cut(drawn(told.entry.comment, content.mentions), AMONG_OTHERS_LENGTH)))
+                blocks.append(section(cut(render_comment(told.entry.comment, content.mentions), AMONG_OTHERS_LENGTH)))
     facts = [f"{STATUS_SIGNS[incident.status]} {STATUS_NAMES[incident.status]}"]
     if card_url:
         facts.append(link(card_url, "Open the card"))
@@ -92,7 +92,7 @@ def _did(told: ToldEntry, incident: str, who: str) -> str:
 def _comment(content: NotificationContent, told: ToldEntry) -> list[Block]:
     if not told.entry.comment:
         return []
-    parts = pieces(drawn(told.entry.comment, content.mentions), PIECE_LENGTH)
+    parts = pieces(render_comment(told.entry.comment, content.mentions), PIECE_LENGTH)
     if len(parts) > MAX_PIECES:
         parts = [*parts[: MAX_PIECES - 1], parts[MAX_PIECES - 1] + " …"]
     return [section(part) for part in parts]
@@ -104,7 +104,7 @@ def _summary(content: NotificationContent, entries: Sequence[ToldEntry]) -> str:
     for told in entries:
         line = _sentence(told, name, strong=str)
         if told.entry.comment:
-            line += ": " + cut(drawn(told.entry.comment, content.mentions), SUMMARY_LENGTH)
+            line += ": " + cut(render_comment(told.entry.comment, content.mentions), SUMMARY_LENGTH)
         lines.append(line)
     return "\n".join(lines)
 

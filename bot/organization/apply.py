@@ -88,7 +88,7 @@ def _write(tx: Connection, state: OrganizationState | None, result: Plan, now: d
         if result.organization:
             changes.update_organization(tx, organization_id, result.organization)
         if result.organization.get("incidents") and not state.incidents:
-            outbox.switched_on(tx, organization_id, now)
+            outbox.redraw_cards_of_organization(tx, organization_id, now)
     # Identities first: removing forgets them, and what is added is looked up afresh.
     if result.touches_identities:
         changes.forget_identities(tx, organization_id)
@@ -98,7 +98,7 @@ def _write(tx: Connection, state: OrganizationState | None, result: Plan, now: d
 
     changes.unlink_project_teams(tx, result.project_teams_removed)
     changes.unlink_channels(tx, result.channels_removed)
-    outbox.audience_changed(tx, result.channels_removed, now)
+    outbox.redraw_cards_of_project(tx, result.channels_removed, now)
     changes.unlink_member_teams(tx, result.member_teams_removed)
     for digest_id in result.digests_removed:
         digests.delete_digest(tx, digest_id)

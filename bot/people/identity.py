@@ -151,7 +151,7 @@ class Identity:
         # Who saw all projects when they last asked: it saves asking twice, and decides nothing.
         self._saw_all: set[tuple[str, str]] = set()
 
-    def access(self, reading: Reading, person: Person, now: datetime, ahead: queries.Ahead | None = None) -> Access:
+    def access(self, reading: Reading, person: Person, now: datetime, ahead: queries.Prefetch | None = None) -> Access:
         """Who a person is and what they see, with one query where they are known, which answers `ahead` too.
 
         Raises NotConnected, FromElsewhere, NotMember, IncidentsOff, SlackAway, DatabaseAway.
@@ -165,12 +165,12 @@ class Identity:
             self._background.submit(lambda: self.refresh(person.workspace_id, person.user_id, now))
         return _access(standing, person)
 
-    def _standing(self, connection: Connection, person: Person, ahead: queries.Ahead | None) -> Standing:
+    def _standing(self, connection: Connection, person: Person, ahead: queries.Prefetch | None) -> Standing:
         who = (person.workspace_id, person.user_id)
         if self._clients.find(person.workspace_id) is None:
             raise NotConnected
         if ahead is None:
-            standing = queries.standing(connection, *who)
+            standing = queries.find_standing(connection, *who)
         else:
             standing = ahead.standing(connection, *who, saw_all=who in self._saw_all)
         if standing is None:
@@ -181,7 +181,7 @@ class Identity:
     def refresh(self, workspace_id: str, user_id: str, now: datetime) -> None:
         """Asks Slack about a person again, and keeps what it says."""
         with self._store.reading() as reading:
-            standing = queries.standing(reading.connection, workspace_id, user_id)
+            standing = queries.find_standing(reading.connection, workspace_id, user_id)
             if standing is not None:
                 self._ask_slack(reading, standing, workspace_id, user_id, now)
 
@@ -189,12 +189,12 @@ class Identity:
         """The member that a mentioned Slack user is (None: no member), and how Slack shows them. Raises SlackAway."""
         if not _USER_ID.fullmatch(user_id):
             return None, user_id
-        standing = queries.standing(reading.connection, workspace_id, user_id)
+        standing = queries.find_standing(reading.connection, workspace_id, user_id)
         if standing is None:
             raise NotConnected
         if standing.date_checked is None or now - standing.date_checked > BELIEVED_FOR:
             self._ask_slack(reading, standing, workspace_id, user_id, now)
-        member_id, name = queries.person(reading.connection, workspace_id, user_id)
+        member_id, name = queries.find_person(reading.connection, workspace_id, user_id)
         return member_id, name or user_id
 
     def find(self, workspace_id: str, member_id: int, user_id: str | None, now: datetime) -> str | None:
@@ -207,17 +207,17 @@ class Identity:
                 known, _ = self.member_behind(reading, workspace_id, user_id, now)
                 if known == member_id:
                     return user_id
-            email = queries.email_of(reading.connection, member_id)
+            email = queries.find_email(reading.connection, member_id)
             reading.give_back()
             found = self._by_email(workspace_id, email) if email else None
             if found is None:
                 return None
             # Not taken from the search alone: whoever it found is looked at like anybody else.
-            standing = queries.standing(reading.connection, workspace_id, found)
+            standing = queries.find_standing(reading.connection, workspace_id, found)
             if standing is None:
                 return None
             self._ask_slack(reading, standing, workspace_id, found, now)
-            known, _ = queries.person(reading.connection, workspace_id, found)
+            known, _ = queries.find_person(reading.connection, workspace_id, found)
             return found if known == member_id else None
 
     def _by_email(self, workspace_id: str, email: str) -> str | None:
@@ -236,7 +236,7 @@ class Identity:
             raise SlackAway from error
 
     def _ask_slack(self, reading: Reading, standing: Standing, workspace_id: str, user_id: str, now: datetime) -> None:
-        member_id = queries.member_by_slack_id(reading.connection, standing.organization_id, user_id)
+        member_id = queries.find_member_by_slack_id(reading.connection, standing.organization_id, user_id)
         reading.give_back()
         checked = now
         try:
@@ -248,8 +248,8 @@ class Identity:
             profile = NOBODY
             checked = now - BELIEVED_FOR + ASK_AGAIN_AFTER
         if member_id is None and profile.at_home and profile.ordinary and profile.email:
-            member_id = queries.member_by_email(reading.connection, standing.organization_id, profile.email)
-        queries.remember_person(
+            member_id = queries.find_member_by_email(reading.connection, standing.organization_id, profile.email)
+        queries.save_person(
             reading.connection,
             workspace_id,
             user_id,

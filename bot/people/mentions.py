@@ -91,10 +91,10 @@ class MentionReader:
 
     def block(self, block: Mapping[str, Any]) -> CommentText:
         """From what a rich text field holds. Raises BadWords and as `text` does."""
-        stored = rich_text.kept(
+        stored = rich_text.sanitize(
             block, person=self._person, team=lambda usergroup: self._team(usergroup, ""), plain=self._named_in
         )
-        return self._finished(rich_text.mrkdwn(stored).strip(), stored)
+        return self._finished(rich_text.to_mrkdwn(stored).strip(), stored)
 
     def _finished(self, text: str, stored: dict[str, Any] | None) -> CommentText:
         if self.unknown and not self._lenient:

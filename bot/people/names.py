@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bot.incidents.errors import Refusal
-from bot.incidents.words import shortened
+from bot.incidents.words import shorten
 
 # Behind a letter it is an e-mail address, behind a slash or the like a part of a path or a link; before a slash it is
 # a package (`@types/node`), before another @ an address of some federated network.
@@ -66,7 +66,7 @@ class WhoIsMeant(Refusal):
         if len(listed) > _MOST_NAMED:
             names.append("others")
         self.candidates = f"{', '.join(names[:-1])} or {names[-1]}"
-        self.typed = f"“@{shortened(typed)}”"
+        self.typed = f"“@{shorten(typed)}”"
         super().__init__(
             f"Whom do you mean by {self.typed}? It could be {self.candidates}."
             " Nothing was added: pick one from the list that Slack shows while you type, or write more of the name."

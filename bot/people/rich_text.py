@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bot.incidents.markup import EMOJI_NAME, escape, storable
+from bot.incidents.markup import EMOJI_NAME, clean, escape
 
 LINK = re.compile(r"(https?://|mailto:)[^\s|<>]+", re.IGNORECASE)
 
@@ -76,7 +76,7 @@ _PLAIN = ("text", "link")  # all that stands in preformatted text
 _DEEPEST = 8  # indent of a list
 
 
-def kept(
+def sanitize(
     block: Mapping[str, Any],
     *,
     person: Callable[[str], int],
@@ -90,7 +90,7 @@ def kept(
     that cannot be stored, and what the three raise.
     """
 
-    def talk(element: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def sanitize_section(element: Mapping[str, Any]) -> list[dict[str, Any]]:
         found = inline(element)
         if found is None:
             return []
@@ -127,7 +127,7 @@ def kept(
         elif known["type"] == "rich_text_preformatted":
             inner = [inline(one) for one in _elements(element)]
         else:
-            inner = [one for element_ in _elements(element) for one in talk(element_)]
+            inner = [one for element_ in _elements(element) for one in sanitize_section(element_)]
         found = [one for one in inner if one is not None]
         if known["type"] == "rich_text_preformatted":
             found = [one for one in found if one["type"] in _PLAIN]
@@ -162,14 +162,14 @@ def _known(element: Mapping[str, Any], kinds: Mapping[str, Mapping[str, tuple[Ch
     for key, (fits, needed) in kinds[kind].items():
         value = element.get(key)
         if fits(value):
-            found[key] = storable(value) if isinstance(value, str) else value
+            found[key] = clean(value) if isinstance(value, str) else value
         elif needed:
             return None
     return found
 
 
 def _text(value: object) -> str:
-    return storable(value) if isinstance(value, str) else ""
+    return clean(value) if isinstance(value, str) else ""
 
 
 def _style(element: Mapping[str, Any]) -> dict[str, Any]:
@@ -186,7 +186,7 @@ _BULLETS = ("•", "◦", "▪")
 _MARKS = (("bold", "*"), ("italic", "_"), ("strike", "~"), ("code", "`"))
 
 
-def mrkdwn(block: Mapping[str, Any]) -> str:
+def to_mrkdwn(block: Mapping[str, Any]) -> str:
     """Stored rich text as stored mrkdwn, line by line as Slack shows it."""
     return "\n".join(_block_lines(block)).strip("\n")
 

@@ -102,7 +102,7 @@ FROM caller LEFT JOIN LATERAL (SELECT true AS found, asked.* FROM ({sql}) asked)
     )
 
 
-class Ahead:
+class Prefetch:
     """A question that is asked together with who asks it: one round trip to the database instead of two.
 
     Its answer counts only when the standing that came with it lets them in.
@@ -124,21 +124,21 @@ class Ahead:
         found = statement.rows(connection, parameters)
         if not found:
             return None
-        standing = _told(found[0][0])
+        standing = _standing_from(found[0][0])
         if self._of_all is not None and standing.sees_all is not saw_all:
             return self.standing(connection, workspace_id, user_id, saw_all=standing.sees_all)
         self.rows = [row[2:] for row in found if row[1]]
         return standing
 
 
-def _told(caller: dict[str, Any]) -> Standing:
+def _standing_from(caller: dict[str, Any]) -> Standing:
     values = list(caller.values())
     for place in _MOMENTS:
         values[place] = values[place] and datetime.fromisoformat(values[place])
     return Standing(*values)
 
 
-def standing(connection: Connection, workspace_id: str, user_id: str) -> Standing | None:
+def find_standing(connection: Connection, workspace_id: str, user_id: str) -> Standing | None:
     """What the database knows of a Slack person; None where the workspace belongs to no organization."""
     row = _STANDING.row(connection, {"workspace_id": workspace_id, "user_id": user_id})
     return None if row is None else Standing(*row)
@@ -155,7 +155,7 @@ def members_who_see(
     return {row[0] for row in found}
 
 
-def member_by_slack_id(connection: Connection, organization_id: int, user_id: str) -> int | None:
+def find_member_by_slack_id(connection: Connection, organization_id: int, user_id: str) -> int | None:
     """The member for whom the organization file names this Slack id."""
     return connection.scalar(
         select(Member.id).where(
@@ -166,7 +166,7 @@ def member_by_slack_id(connection: Connection, organization_id: int, user_id: st
     )
 
 
-def member_by_email(connection: Connection, organization_id: int, email: str) -> int | None:
+def find_member_by_email(connection: Connection, organization_id: int, email: str) -> int | None:
     """The member with this e-mail, unless the organization file names another Slack id for them."""
     return connection.scalar(
         select(Member.id).where(
@@ -178,7 +178,7 @@ def member_by_email(connection: Connection, organization_id: int, email: str) ->
     )
 
 
-def notify_of(connection: Connection, member_id: int) -> str:
+def get_notify(connection: Connection, member_id: int) -> str:
     """What a member wants to be told of: "all", "mentions" or "none"."""
     return connection.scalar(select(Member.notify).where(Member.id == member_id)) or "all"
 
@@ -188,7 +188,7 @@ def set_notify(tx: Connection, member_id: int, wanted: str) -> None:
     tx.execute(update(Member).where(Member.id == member_id).values(notify=wanted))
 
 
-def email_of(connection: Connection, member_id: int) -> str | None:
+def find_email(connection: Connection, member_id: int) -> str | None:
     """The e-mail of a present member."""
     return connection.scalar(select(Member.email).where(Member.id == member_id, Member.date_removed.is_(None)))
 
@@ -209,7 +209,7 @@ def members_who_manage(connection: Connection, organization_id: int, most: int =
     )
 
 
-def remember_person(
+def save_person(
     connection: Connection,
     workspace_id: str,
     user_id: str,
@@ -237,7 +237,7 @@ def remember_person(
     )
 
 
-def people_to_ask_again(connection: Connection, workspace_id: str, user_id: str) -> None:
+def forget_profile(connection: Connection, workspace_id: str, user_id: str) -> None:
     """Slack said that this person changed: they are asked about again before they are next believed."""
     connection.execute(
         update(SlackPerson)
@@ -246,7 +246,7 @@ def people_to_ask_again(connection: Connection, workspace_id: str, user_id: str)
     )
 
 
-def person(connection: Connection, workspace_id: str, user_id: str) -> tuple[int | None, str]:
+def find_person(connection: Connection, workspace_id: str, user_id: str) -> tuple[int | None, str]:
     """Which member a Slack person is, and how Slack shows them; no member and no name where nothing is known."""
     row = connection.execute(
         select(SlackPerson.member_id, SlackPerson.name)

@@ -109,7 +109,7 @@ def activity_page(
     )
 
 
-def place_of(connection: Connection, incident_id: int, activity_id: int) -> tuple[datetime, int] | None:
+def find_position(connection: Connection, incident_id: int, activity_id: int) -> tuple[datetime, int] | None:
     """Date and id of an entry of that incident, deleted or not; None when it is none of its entries."""
     row = connection.execute(
         select(IncidentActivity.date_added, IncidentActivity.id).where(
@@ -154,7 +154,7 @@ def add_activity(
         .returning(IncidentActivity.id)
     ).scalar_one()
     if tell:
-        outbox.changed(connection, incident_id, activity_id, now=now, said_in=said_in, of_alert=member_id is None)
+        outbox.record_change(connection, incident_id, activity_id, now=now, said_in=said_in, of_alert=member_id is None)
     return activity_id
 
 
@@ -190,7 +190,7 @@ def comment_by_id(
     return Comment(row.id, row.incident_id, row.member_id, row.comment or "", row.rich_text, row.date_edited, mentions)
 
 
-def rewrite_comment(
+def update_comment(
     connection: Connection, activity_id: int, text: str, rich_text: dict[str, Any] | None, now: datetime
 ) -> None:
     """Gives a comment another text; whom it mentioned is forgotten, for `add_mentions` to write anew."""

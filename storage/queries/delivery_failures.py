@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from storage.queries.destinations import Target, reschedule
-from storage.queries.outbox import written
+from storage.queries.outbox import wake_after_commit
 
 
 def fail_destination(
@@ -69,7 +69,7 @@ def recover_channel(tx: Connection, workspace_id: str, channel_id: str, now: dat
         {"id": row[0], "now": now},
     )
     reschedule(tx, [row[0]], now)
-    written(tx)
+    wake_after_commit(tx)
     return True
 
 

@@ -95,16 +95,16 @@ ORDER BY id FOR UPDATE
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class LockedDestinations:
     """Destinations that a transaction holds."""
 
     ids: list[int]
     people: dict[tuple[str, int], int]  # by workspace and member
 
 
-def hold_destinations(
+def lock_destinations(
     tx: Connection, incidents: Mapping[int, str | None], people: Collection[tuple[str, int]], now: datetime
-) -> Held:
+) -> LockedDestinations:
     """The destinations of these people (workspace and member), and those of the cards of these incidents.
 
     `incidents` gives the workspace of each incident that its projects' channels are to show; None where only what
@@ -120,7 +120,9 @@ def hold_destinations(
     }
     tx.exec_driver_sql(_MAKE_DESTINATIONS, parameters)
     rows = tx.exec_driver_sql(_HOLD_DESTINATIONS, parameters).all()
-    return Held([row[0] for row in rows], {(row[1], row[2]): row[0] for row in rows if row[2] is not None})
+    return LockedDestinations(
+        [row[0] for row in rows], {(row[1], row[2]): row[0] for row in rows if row[2] is not None}
+    )
 
 
 # When a destination is next due and how urgent it then is: the first post of each urgency, by the index.
@@ -241,7 +243,7 @@ FOR UPDATE OF d
 """
 
 
-def hold(tx: Connection, held: Lease, now: datetime) -> Target | None:
+def lock_target(tx: Connection, held: Lease, now: datetime) -> Target | None:
     """The leased destination, its row locked until the transaction ends; None when the lease is another's now."""
     row = tx.exec_driver_sql(_TARGET, {"id": held.destination_id, "number": held.number, "now": now}).first()
     return None if row is None else Target(*row)

@@ -30,7 +30,7 @@ class Due:
     last_fire_at: datetime | None
 
 
-def take_due(tx: Connection, now: datetime, most: int) -> list[Due]:
+def lock_due(tx: Connection, now: datetime, most: int) -> list[Due]:
     """Up to `most` digests whose time has come and that no other replica is seeing to, their rows held."""
     return [
         Due(*row)
@@ -52,7 +52,7 @@ class Move:
     since: datetime | None = None
 
 
-def move_on(tx: Connection, moves: Sequence[Move], now: datetime) -> int:
+def schedule_next(tx: Connection, moves: Sequence[Move], now: datetime) -> int:
     """Writes the fires of these digests and moves their next times on; gives how many fires were new."""
     told = [move for move in moves if move.fire_at is not None]
     parameters = {
@@ -114,7 +114,7 @@ def lease_fire(
     return None if row is None else (Fire(*row[:7]), DigestRow(*row[7:]))
 
 
-def give_back(connection: Connection, fire_id: int, now: datetime, seconds: float) -> None:
+def release_fire(connection: Connection, fire_id: int, now: datetime, seconds: float) -> None:
     """A fire could not be drawn now: it is tried again, by whoever, in so many seconds."""
     connection.exec_driver_sql(
         "UPDATE digest_fire SET leased_until = %(until)s WHERE id = %(id)s AND state = 'due'",
@@ -159,7 +159,7 @@ def withdraw_fire(tx: Connection, fire_id: int, state: str, reason: str | None =
     )
 
 
-def handed_over(tx: Connection, fire_id: int, post_id: int | None) -> None:
+def link_post(tx: Connection, fire_id: int, post_id: int | None) -> None:
     """Notes which post delivery made of a fire."""
     tx.exec_driver_sql(
         "UPDATE digest_fire SET post_id = %(post_id)s WHERE id = %(id)s", {"id": fire_id, "post_id": post_id}

@@ -149,7 +149,7 @@ class Owner:
     date_checked: datetime | None  # when Slack was last asked about them
 
 
-def owner(connection: Connection, digest_id: int) -> Owner | None:
+def find_owner(connection: Connection, digest_id: int) -> Owner | None:
     """Whose digest it is; None when there is no such digest."""
     row = connection.exec_driver_sql(_OWNER, {"digest_id": digest_id}).first()
     return None if row is None else Owner(*row)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, or_, select
 
 from storage.models import Member, MemberTeam, Project, ProjectChannel, ProjectTeam, SlackPerson, Team
-from storage.queries.access import Ahead, with_caller
+from storage.queries.access import Prefetch, with_caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,12 @@ SELECT 'project', p.id, p.slug, p.name FROM project p WHERE p.id = ANY(%(project
 )
 
 
-def names_ahead() -> Ahead:
+def prefetch_names() -> Prefetch:
     """The organization's teams and the projects that a caller sees, before it is known who that is; for `names`."""
-    return Ahead(_NAMES, {})
+    return Prefetch(_NAMES, {})
 
 
-def names(asked: Ahead) -> tuple[list[Named], list[Named]]:
+def names_from_prefetch(asked: Prefetch) -> tuple[list[Named], list[Named]]:
     """The answer to `names_ahead`: teams and projects, each by slug."""
     found = sorted(((kind, Named(*rest)) for kind, *rest in asked.rows), key=lambda one: one[1].slug)
     return [named for kind, named in found if kind == "team"], [named for kind, named in found if kind == "project"]
@@ -98,7 +98,7 @@ def team_by_usergroup(connection: Connection, organization_id: int, usergroup: s
     return None if row is None else Named(*row)
 
 
-def member_behind(connection: Connection, organization_id: int, workspace_id: str, user_id: str) -> int | None:
+def find_member_of_user(connection: Connection, organization_id: int, workspace_id: str, user_id: str) -> int | None:
     """The member that a Slack user is, as far as the database knows without asking Slack."""
     return connection.scalar(
         select(Member.id)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from storage.queries.destinations import Held
+from storage.queries.destinations import LockedDestinations
 from storage.queries.visibility import CHANNELS_OF_PROJECTS, sees_incident
 from storage.values import Urgency
 
@@ -71,7 +71,7 @@ class Audience:
     deleted: bool
 
 
-def audiences(tx: Connection, changes: Sequence[Change]) -> dict[int, Audience]:
+def find_audiences(tx: Connection, changes: Sequence[Change]) -> dict[int, Audience]:
     """What is needed to expand each change, by its id; nothing for those of which nobody is to be told (no
     workspace, incidents switched off).
     """
@@ -123,7 +123,7 @@ WHERE o.incidents AND c.member_id IS DISTINCT FROM %(author_id)s
 """  # noqa: S608 - composed of constants
 
 
-def candidates(tx: Connection, change: Change, author_id: int | None) -> list[Candidate]:
+def find_candidates(tx: Connection, change: Change, author_id: int | None) -> list[Candidate]:
     """The subscribers and the mentioned, except the author, and what each of them may see and wants."""
     rows = tx.exec_driver_sql(
         _CANDIDATES,
@@ -146,7 +146,7 @@ def unsubscribe_all(tx: Connection, incident_id: int, member_ids: Sequence[int])
     )
 
 
-def want_cards(tx: Connection, incidents: Mapping[int, str | None], held: Held, now: datetime) -> None:
+def create_cards(tx: Connection, incidents: Mapping[int, str | None], held: LockedDestinations, now: datetime) -> None:
     """Makes the cards that are missing in the destinations that are held, of `incidents` as for
     `hold_destinations`.
     """
@@ -168,7 +168,7 @@ def want_cards(tx: Connection, incidents: Mapping[int, str | None], held: Held, 
     )
 
 
-def want_in_threads(tx: Connection, change: Change, now: datetime) -> None:
+def create_thread_posts(tx: Connection, change: Change, now: datetime) -> None:
     """Has the threads of the incident's cards show an entry of the log, or what became of it.
 
     Where it was said in the thread itself, it stands there already; a later change to it that was made elsewhere
@@ -203,7 +203,7 @@ def want_in_threads(tx: Connection, change: Change, now: datetime) -> None:
     )
 
 
-def want_notifications(
+def create_notifications(
     tx: Connection, change: Change, recipients: Mapping[int, bool], destination_of: Mapping[int, int], now: datetime
 ) -> None:
     """Has each of the recipients (by member id: whether they are mentioned) told once of the change.

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select, update
 from storage.models import Incident, IncidentProject
 from storage.prepared import Prepared
 from storage.queries import outbox
-from storage.queries.access import Ahead, with_caller
+from storage.queries.access import Prefetch, with_caller
 from storage.queries.activity import READABLE, entry_from, mentions_in
 from storage.queries.visibility import of_given_projects
 from storage.rows import IncidentDetails, IncidentHead, Mentions, NewIncident, Seen
@@ -54,12 +54,12 @@ _DETAILS = Prepared(_DETAILS_SQL, _DETAILS_TYPES)
 _DETAILS_WITH_CALLER = with_caller(_DETAILS_SQL, _DETAILS_TYPES)
 
 
-def details_ahead(identifier: int) -> Ahead:
+def prefetch_details(identifier: int) -> Prefetch:
     """An incident as a caller sees it, before it is known who that is; for `incident_details`."""
-    return Ahead(_DETAILS_WITH_CALLER, {"identifier": identifier, "seen_shown": SEEN_SHOWN})
+    return Prefetch(_DETAILS_WITH_CALLER, {"identifier": identifier, "seen_shown": SEEN_SHOWN})
 
 
-def incident_details(
+def find_incident_details(
     connection: Connection,
     organization_id: int,
     identifier: int,
@@ -67,7 +67,7 @@ def incident_details(
     project_ids: Sequence[int],
     member_id: int,
     workspace_id: str,
-    ahead: Ahead | None = None,
+    ahead: Prefetch | None = None,
 ) -> IncidentDetails | None:
     """An incident as the caller may see it; None when there is none or it is not theirs to see.
 
@@ -126,7 +126,7 @@ _HEAD = Prepared(_HEAD_SQL, _HEAD_TYPES)
 _HEAD_LOCKED = Prepared(_HEAD_SQL + "FOR NO KEY UPDATE OF i", _HEAD_TYPES)
 
 
-def incident_head(
+def find_incident(
     connection: Connection, organization_id: int, identifier: int, project_ids: Sequence[int], *, lock: bool
 ) -> IncidentHead | None:
     """The incident, if the caller sees it; with `lock`, its row is held until the transaction ends."""
@@ -154,7 +154,7 @@ _HEAD_COLUMNS = (
 )
 
 
-def incident_head_by_id(connection: Connection, incident_id: int) -> IncidentHead | None:
+def find_incident_by_id(connection: Connection, incident_id: int) -> IncidentHead | None:
     """The incident with that id of the database, whoever asks; None when it is gone."""
     row = connection.execute(select(*_HEAD_COLUMNS).where(Incident.id == incident_id)).first()
     return None if row is None else _head(row)
@@ -263,7 +263,7 @@ def open_incidents(
             "now": now,
         },
     )
-    outbox.written(connection, of_alert=member_id is None)
+    outbox.wake_after_commit(connection, of_alert=member_id is None)
     return [
         IncidentHead(id_, identifier, one.title, one.status, None, one.date_started, None)
         for (id_, identifier), one in zip(rows, new, strict=True)

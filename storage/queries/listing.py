@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from storage.prepared import Prepared
-from storage.queries.access import Ahead, with_caller
+from storage.queries.access import Prefetch, with_caller
 from storage.queries.list_filter import ListFilter
 from storage.queries.list_statements import COMMON_WORDS, NO_OTHERS, ListStatements
 from storage.rows import Cursor, IncidentLine, IncidentPage
@@ -29,15 +29,15 @@ def incident_page(
     return _page_of(rows, cursor, size)
 
 
-def newest_ahead(*, open: bool = False, status: Status | None = None, size: int) -> Ahead:
+def prefetch_newest(*, open: bool = False, status: Status | None = None, size: int) -> Prefetch:
     """The first page of the incidents of a status that a caller sees, before it is known who that is; the answer
     is `page_ahead`'s.
     """
     each, of_all = (_newest_with_caller(open, status is not None, of_all=of_all) for of_all in (False, True))
-    return Ahead(each, {"status": status, "size": size + 1}, of_all=of_all)
+    return Prefetch(each, {"status": status, "size": size + 1}, of_all=of_all)
 
 
-def page_ahead(asked: Ahead, *, size: int) -> IncidentPage:
+def page_from_prefetch(asked: Prefetch, *, size: int) -> IncidentPage:
     """The answer to `newest_ahead`, of the same size."""
     return _page_of(asked.rows, None, size)
 

@@ -13,7 +13,7 @@ from storage.models import HandledRequest
 KEPT_FOR = timedelta(days=1)
 
 
-def first_time(connection: Connection, workspace_id: str, key: str, now: datetime) -> bool:
+def record_once(connection: Connection, workspace_id: str, key: str, now: datetime) -> bool:
     """Whether this request has not been carried out before; remembers it with the transaction that does it."""
     found = connection.execute(
         insert(HandledRequest)

@@ -23,7 +23,7 @@ from storage.values import Urgency
 CARD_SETTLES_S = 0.5
 
 
-def changed(
+def record_change(
     tx: Connection,
     incident_id: int,
     activity_id: int | None = None,
@@ -60,7 +60,7 @@ def changed(
             "settles": CARD_SETTLES_S,
         },
     )
-    written(tx, of_alert=of_alert)
+    wake_after_commit(tx, of_alert=of_alert)
 
 
 def redraw_cards(tx: Connection, incident_ids: Collection[int], now: datetime) -> None:
@@ -74,15 +74,15 @@ def redraw_cards(tx: Connection, incident_ids: Collection[int], now: datetime) -
         " SELECT unnest(%(incident_ids)s), true, %(now)s::timestamptz",
         {"incident_ids": sorted(incident_ids), "now": now, "settles": CARD_SETTLES_S},
     )
-    written(tx, of_alert=True)
+    wake_after_commit(tx, of_alert=True)
 
 
-def written(tx: Connection, *, of_alert: bool = False) -> None:
+def wake_after_commit(tx: Connection, *, of_alert: bool = False) -> None:
     """Has delivery woken once this transaction has committed; at once, unless only alerts made what it changed."""
     tx.info[OUTBOX_WRITTEN] = tx.info.get(OUTBOX_WRITTEN, False) or not of_alert
 
 
-def audience_changed(tx: Connection, channels: Collection[tuple[int, str]], now: datetime) -> None:
+def redraw_cards_of_project(tx: Connection, channels: Collection[tuple[int, str]], now: datetime) -> None:
     """Projects no longer name channels: the cards of their open incidents there are drawn anew."""
     if not channels:
         return
@@ -97,10 +97,10 @@ def audience_changed(tx: Connection, channels: Collection[tuple[int, str]], now:
         " INSERT INTO outbox (incident_id, date_added) SELECT DISTINCT incident_id, %(now)s::timestamptz FROM cards",
         {"of_projects": of_projects, "channel_ids": channel_ids, "now": now},
     )
-    written(tx)
+    wake_after_commit(tx)
 
 
-def switched_on(tx: Connection, organization_id: int, now: datetime) -> None:
+def redraw_cards_of_organization(tx: Connection, organization_id: int, now: datetime) -> None:
     """Incidents are shown again: the cards of the open ones are drawn anew, for what was withdrawn meanwhile."""
     tx.exec_driver_sql(
         "WITH cards AS (UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = %(now)s FROM incident i"
@@ -110,7 +110,7 @@ def switched_on(tx: Connection, organization_id: int, now: datetime) -> None:
         " INSERT INTO outbox (incident_id, date_added) SELECT DISTINCT incident_id, %(now)s::timestamptz FROM cards",
         {"organization_id": organization_id, "now": now},
     )
-    written(tx)
+    wake_after_commit(tx)
 
 
 def enqueue(
@@ -151,5 +151,5 @@ def enqueue(
     ).scalar()
     if post_id is not None:
         mark_due(tx, destination_id, urgency, now)
-        written(tx)
+        wake_after_commit(tx)
     return post_id

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 
 @dataclass(frozen=True, slots=True)
-class CardPlace:
+class PostedCard:
     """A card that stands in a channel."""
 
     post_id: int
@@ -27,7 +27,7 @@ class Reply:
     gone: bool
 
 
-def card_at(connection: Connection, workspace_id: str, channel_id: str, ts: str) -> CardPlace | None:
+def find_card(connection: Connection, workspace_id: str, channel_id: str, ts: str) -> PostedCard | None:
     """The card that stands there; None where that message is none."""
     row = connection.exec_driver_sql(
         "SELECT p.id, d.id, d.channel_id, i.id, i.identifier"
@@ -35,7 +35,7 @@ def card_at(connection: Connection, workspace_id: str, channel_id: str, ts: str)
         " WHERE p.ts = %(ts)s AND p.kind = 'card' AND d.workspace_id = %(workspace)s AND d.channel_id = %(channel)s",
         {"ts": ts, "workspace": workspace_id, "channel": channel_id},
     ).first()
-    return None if row is None else CardPlace(*row)
+    return None if row is None else PostedCard(*row)
 
 
 def reactions(connection: Connection, workspace_id: str) -> tuple[str, str] | None:
@@ -48,7 +48,7 @@ def reactions(connection: Connection, workspace_id: str) -> tuple[str, str] | No
     return None if row is None else (row[0], row[1])
 
 
-def card_on_its_way(connection: Connection, workspace_id: str, channel_id: str, ts: str) -> bool:
+def has_card_not_posted_yet(connection: Connection, workspace_id: str, channel_id: str, ts: str) -> bool:
     """Whether that message may be a card that was just posted there, of which it is not known yet where it stands."""
     found: bool = connection.exec_driver_sql(
         "SELECT EXISTS (SELECT FROM post p JOIN destination d ON d.id = p.destination_id"
@@ -61,7 +61,7 @@ def card_on_its_way(connection: Connection, workspace_id: str, channel_id: str, 
     return found
 
 
-def reply(tx: Connection, destination_id: int, ts: str) -> Reply | None:
+def find_reply(tx: Connection, destination_id: int, ts: str) -> Reply | None:
     """A reply that was met before, its row locked."""
     row = tx.exec_driver_sql(
         "SELECT activity_id, edited_ts, gone FROM thread_reply"
@@ -71,7 +71,9 @@ def reply(tx: Connection, destination_id: int, ts: str) -> Reply | None:
     return None if row is None else Reply(*row)
 
 
-def meet(tx: Connection, destination_id: int, ts: str, *, edited_ts: str | None = None, gone: bool = False) -> bool:
+def record_reply(
+    tx: Connection, destination_id: int, ts: str, *, edited_ts: str | None = None, gone: bool = False
+) -> bool:
     """Notes a reply that is met for the first time; False when it was met before."""
     return bool(
         tx.exec_driver_sql(
@@ -82,7 +84,7 @@ def meet(tx: Connection, destination_id: int, ts: str, *, edited_ts: str | None 
     )
 
 
-def became(tx: Connection, destination_id: int, ts: str, activity_id: int) -> None:
+def link_comment(tx: Connection, destination_id: int, ts: str, activity_id: int) -> None:
     """Notes which comment a reply became."""
     tx.exec_driver_sql(
         "UPDATE thread_reply SET activity_id = %(activity)s WHERE destination_id = %(destination)s AND ts = %(ts)s",
@@ -90,7 +92,7 @@ def became(tx: Connection, destination_id: int, ts: str, activity_id: int) -> No
     )
 
 
-def edited(tx: Connection, destination_id: int, ts: str, edited_ts: str) -> None:
+def record_edit(tx: Connection, destination_id: int, ts: str, edited_ts: str) -> None:
     """Notes the latest edit of a reply."""
     tx.exec_driver_sql(
         "UPDATE thread_reply SET edited_ts = %(edited)s WHERE destination_id = %(destination)s AND ts = %(ts)s",
@@ -98,7 +100,7 @@ def edited(tx: Connection, destination_id: int, ts: str, edited_ts: str) -> None
     )
 
 
-def gone(tx: Connection, destination_id: int, ts: str) -> None:
+def record_deletion(tx: Connection, destination_id: int, ts: str) -> None:
     """Notes that a reply was deleted."""
     tx.exec_driver_sql(
         "UPDATE thread_reply SET gone = true WHERE destination_id = %(destination)s AND ts = %(ts)s",
@@ -106,7 +108,7 @@ def gone(tx: Connection, destination_id: int, ts: str) -> None:
     )
 
 
-def card_deleted(tx: Connection, workspace_id: str, channel_id: str, ts: str) -> bool:
+def record_card_deleted(tx: Connection, workspace_id: str, channel_id: str, ts: str) -> bool:
     """Somebody deleted a card: the next change posts another one. False where that message was none."""
     return bool(
         tx.exec_driver_sql(

@@ -15,7 +15,7 @@ from sqlalchemy import URL, make_url, text
 
 from bot.cli import main
 from storage import preflight
-from storage.engine import Store, create_pool, plain_errors
+from storage.engine import Store, create_pool, translate_errors
 from storage.errors import DatabaseAway
 from storage.migrate import HEAD, migrate
 from storage.url import BadDatabaseUrl, normalise_url, where
@@ -161,7 +161,7 @@ def test_no_url_leads_to_anything_but_an_answer(user: str, password: str, place:
     if not all(one.startswith(("/", "@", "127.", "::1")) for one in names.split(",")) or "hostaddr" in url.query:
         return
     engine = create_pool(url, size=1)
-    with pytest.raises(DatabaseAway) as away, plain_errors(), engine.connect():
+    with pytest.raises(DatabaseAway) as away, translate_errors(), engine.connect():
         pass
     engine.dispose()
     assert "Pa55" not in str(away.value)

@@ -156,7 +156,7 @@ def test_peoples_changes_go_one_by_one_and_apart(street: Street) -> None:
 
 def test_one_that_cannot_be_expanded_is_put_off_alone(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = happen(street)
-    want = expansion.want_notifications
+    want = expansion.create_notifications
     bad: list[int] = []
 
     def broken(tx: Connection, change: Change, *more: object) -> None:
@@ -205,5 +205,5 @@ def test_delivery_is_woken_at_once_only_for_what_people_do(street: Street) -> No
         lifecycle.change_status(tx, incident, Status.WARNING, StatusMethod.RULE_TRIGGERED, LATER)
     assert woken == [False, False, True]
     with street.store.write() as tx:
-        lookup.incident(tx, street.acme.access("pia"), incident.identifier, lock=True)
+        lookup.get_incident(tx, street.acme.access("pia"), incident.identifier, lock=True)
     assert woken == [False, False, True]

@@ -19,7 +19,7 @@ from bot.digests import content
 from bot.digests.content import PAGE_SIZE, PICTURE_DAYS
 from bot.digests.summary import summarize
 from bot.incidents.access import Access
-from bot.incidents.filters import parse
+from bot.incidents.filters import parse_query
 from bot.messages import digest as messages
 from bot.messages.digest import Picture
 from sandbox.checks import require_message
@@ -144,7 +144,7 @@ def told(store: Store, filters: str, number: int = 0) -> tuple[DigestContent, Op
     with store.read() as connection:
         connection.execute(
             text("UPDATE digest SET filters = :filters WHERE id = :id"),
-            {"filters": str(parse(filters)), "id": digest_id},
+            {"filters": str(parse_query(filters)), "id": digest_id},
         )
         organization_id = connection.execute(text("SELECT id FROM organization")).scalar_one()
         digest = queries.digest(connection, organization_id, digest_id)

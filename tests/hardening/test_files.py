@@ -146,11 +146,11 @@ def test_any_file_is_applied_whole_or_refused_where_it_is_wrong(rig: Rig, tmp_pa
 @given(line=st.text(max_size=80) | sentences)
 def test_any_filter_reads_as_what_it_is_written_as(line: str) -> None:
     try:
-        query = filters.parse(line)
+        query = filters.parse_query(line)
     except BadWords as refusal:
         assert refusal.sentence
         return
-    assert filters.parse(str(query)) == query
+    assert filters.parse_query(str(query)) == query
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Pacific/Apia"])

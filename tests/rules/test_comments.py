@@ -88,7 +88,7 @@ def test_only_the_author_and_a_superuser_change_and_delete(house: House) -> None
         for change in (
             lambda tx, who: comments.edit(tx, who, 1, comment, CommentText("mine"), NOW),
             lambda tx, who: comments.delete(tx, who, 1, comment, NOW),
-            lambda tx, who: comments.own(tx, who, 1, comment),
+            lambda tx, who: comments.get_own_comment(tx, who, 1, comment),
         ):
             with pytest.raises(NotYourComment), house.store.write() as tx:
                 change(tx, house.access(name))
@@ -142,7 +142,7 @@ def test_an_edit_of_what_has_changed_meanwhile_is_refused(house: House) -> None:
     comment = add(house, "pia", CommentText("hello"))
     pia = house.access("pia")
     with house.store.write() as tx:
-        version = comments.version_of(comments.own(tx, pia, 1, comment)[1])
+        version = comments.version_of(comments.get_own_comment(tx, pia, 1, comment)[1])
         comments.edit(tx, pia, 1, comment, CommentText("one"), NOW + timedelta(seconds=1), version=version)
     with pytest.raises(CommentChanged), house.store.write() as tx:
         comments.edit(tx, pia, 1, comment, CommentText("two"), NOW + timedelta(seconds=2), version=version)

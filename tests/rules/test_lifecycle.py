@@ -10,7 +10,7 @@ from sqlalchemy import select
 from bot.incidents import lifecycle, lookup, subscriptions
 from bot.incidents.comments import CommentText
 from bot.incidents.errors import AlreadyClosed, BadWords, NotFound
-from bot.incidents.lifecycle import Declaration, checked_title
+from bot.incidents.lifecycle import Declaration, check_title
 from storage.models import Incident, IncidentActivity, IncidentProject, IncidentSeen, IncidentSubscription
 from storage.rows import IncidentHead
 from storage.values import ActivityType, Status, StatusMethod
@@ -114,7 +114,7 @@ def test_an_alert_closes_with_a_date_of_its_own_but_never_before_the_start(house
     for number, (ended, closed) in enumerate(((1, 1), (-1, 0)), 1):
         incident = house.open(dedup_key=f"k{number}")
         with house.store.write() as tx:
-            held = lookup.incident(tx, house.access("owner"), incident.identifier, lock=True)
+            held = lookup.get_incident(tx, house.access("owner"), incident.identifier, lock=True)
             lifecycle.change_status(
                 tx,
                 held,
@@ -155,12 +155,12 @@ def test_following_and_leaving(house: House) -> None:
     incident = house.open()
     pia = house.access("pia")
     with house.store.write() as tx:
-        assert subscriptions.follow(tx, pia, 1, NOW)[1] is True
-        assert subscriptions.follow(tx, pia, 1, NOW)[1] is False
+        assert subscriptions.subscribe(tx, pia, 1, NOW)[1] is True
+        assert subscriptions.subscribe(tx, pia, 1, NOW)[1] is False
     assert followers(house, incident) == {pia.member_id}
     with house.store.write() as tx:
-        assert subscriptions.leave(tx, pia, 1)[1] is True
-        assert subscriptions.leave(tx, pia, 1)[1] is False
+        assert subscriptions.unsubscribe(tx, pia, 1)[1] is True
+        assert subscriptions.unsubscribe(tx, pia, 1)[1] is False
 
 
 @pytest.mark.parametrize("name", ["sam", "nobody"])
@@ -176,9 +176,9 @@ def test_no_verb_works_on_what_is_not_theirs_to_see_nor_on_what_is_not_there(
         lambda tx: lifecycle.resolve(tx, who, identifier, NOW),
         lambda tx: lifecycle.reopen(tx, who, identifier, NOW),
         lambda tx: lifecycle.set_severity(tx, who, identifier, Status.CRITICAL, NOW),
-        lambda tx: subscriptions.follow(tx, who, identifier, NOW),
-        lambda tx: subscriptions.leave(tx, who, identifier),
-        lambda tx: lookup.details(tx, who, identifier),
+        lambda tx: subscriptions.subscribe(tx, who, identifier, NOW),
+        lambda tx: subscriptions.unsubscribe(tx, who, identifier),
+        lambda tx: lookup.get_details(tx, who, identifier),
     ):
         with pytest.raises(NotFound) as refused, house.store.write() as tx:
             verb(tx)
@@ -187,8 +187,8 @@ def test_no_verb_works_on_what_is_not_theirs_to_see_nor_on_what_is_not_there(
 
 
 def test_a_title_is_one_line_of_at_most_255_characters() -> None:
-    assert checked_title(" a\n\tb\u00a0c ") == "a b c"
-    assert checked_title("x" * 255) == "x" * 255
+    assert check_title(" a\n\tb\u00a0c ") == "a b c"
+    assert check_title("x" * 255) == "x" * 255
     for title in ("", " \u00a0\n", "x" * 256):
         with pytest.raises(BadWords):
-            checked_title(title)
+            check_title(title)

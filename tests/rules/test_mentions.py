@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.incidents.errors import BadWords
-from bot.messages.comments import drawn, editable, named
-from bot.people.rich_text import kept, mrkdwn
+from bot.messages.comments import named, render_comment, render_editable
+from bot.people.rich_text import sanitize, to_mrkdwn
 from storage.rows import Mentionable, Mentions
 
 MENTIONS = Mentions({7: Mentionable("Ada <Obi>", "U7")}, {8: Mentionable("R&D", "S8")})
 
 
 def keep(block: Any) -> dict[str, Any]:
-    return kept(
+    return sanitize(
         block,
         person=lambda user: 7 if user == "U7" else 0,
         team=lambda group: 8 if group == "S8" else 0,
@@ -49,7 +49,7 @@ EVERYTHING = block(
 
 
 def test_rich_text_reads_as_slack_shows_it() -> None:
-    assert mrkdwn(keep(EVERYTHING)).splitlines() == [
+    assert to_mrkdwn(keep(EVERYTHING)).splitlines() == [
         "Ask <person:7> or <team:8>",
         "*bold* _*both*_ &amp; &lt;b&gt; `x`",
         "<https://x.test/a%7Cb|a¦b> :fire:",
@@ -65,8 +65,8 @@ def test_rich_text_reads_as_slack_shows_it() -> None:
 
 
 def test_rich_text_comes_back_as_it_was_typed() -> None:
-    back = editable("", keep(EVERYTHING), MENTIONS)
-    again = editable("", keep(back), MENTIONS)
+    back = render_editable("", keep(EVERYTHING), MENTIONS)
+    again = render_editable("", keep(back), MENTIONS)
     assert again == back
     assert back["elements"][0] == EVERYTHING["elements"][0]
     assert keep(back) == keep(EVERYTHING)
@@ -74,15 +74,15 @@ def test_rich_text_comes_back_as_it_was_typed() -> None:
 
 def test_broadcasts_become_words() -> None:
     stored = keep(block(section({"type": "broadcast", "range": "channel"})))
-    assert mrkdwn(stored) == "@channel" and "broadcast" not in str(stored)
+    assert to_mrkdwn(stored) == "@channel" and "broadcast" not in str(stored)
 
 
 def test_whoever_is_no_longer_known_is_named_and_not_called() -> None:
-    assert drawn("<person:7> <team:8> <person:9>", MENTIONS) == "<@U7> <!subteam^S8> @someone"
+    assert render_comment("<person:7> <team:8> <person:9>", MENTIONS) == "<@U7> <!subteam^S8> @someone"
     assert named("<person:7> <team:8>", MENTIONS) == "@Ada &lt;Obi&gt; @R&amp;D"
     unknown = Mentions({7: Mentionable("Ada", None)})
-    assert drawn("<person:7>", unknown) == "@Ada"
-    assert editable("<person:7> & more", None, unknown)["elements"][0]["elements"][0] == text("@Ada")
+    assert render_comment("<person:7>", unknown) == "@Ada"
+    assert render_editable("<person:7> & more", None, unknown)["elements"][0]["elements"][0] == text("@Ada")
 
 
 JSON = st.recursive(
@@ -105,5 +105,5 @@ def test_whatever_comes_is_kept_well_formed_or_refused(containers: list[Any]) ->
         stored = keep({"type": "rich_text", "elements": containers})
     except BadWords:
         return
-    mrkdwn(stored)
-    assert keep(editable("", stored, MENTIONS)) is not None
+    to_mrkdwn(stored)
+    assert keep(render_editable("", stored, MENTIONS)) is not None

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.incidents.errors import BadWords
-from bot.incidents.filters import KEYS, SHOWS, ListQuery, parse
-from bot.incidents.markup import escape, readable, storable, unescape
-from bot.incidents.words import closest, first_word, number, shortened, tokens, unquoted
+from bot.incidents.filters import KEYS, SHOWS, ListQuery, parse_query
+from bot.incidents.markup import clean, escape, readable, unescape
+from bot.incidents.words import find_closest, parse_number, shorten, split_first_word, tokenize, unquote
 
 BLANKS = " \t\n\u00a0\u202f\u3000"
 QUOTES = "\"'“”„‘’«»"
@@ -19,7 +19,7 @@ TYPED = st.text(st.sampled_from("ab:,#" + BLANKS + QUOTES + "🔥\\") | st.chara
 @given(TYPED)
 def test_any_line_is_read_or_refused(line: str) -> None:
     try:
-        found = tokens(line)
+        found = tokenize(line)
     except BadWords:
         return
     assert [token.start for token in found] == sorted(token.start for token in found)
@@ -35,7 +35,7 @@ def test_any_line_is_read_or_refused(line: str) -> None:
 def test_a_line_of_forty_thousand_quotes_is_read_in_one_go() -> None:
     for line in ("“x " * 13_000, "'x " * 13_000, "“" * 40_000, "'" * 40_000, '"" ' * 13_000, "a:'b " * 8_000):
         try:
-            tokens(line)
+            tokenize(line)
         except BadWords as refusal:
             assert "never closed" in refusal.sentence
 
@@ -55,11 +55,11 @@ def test_a_line_of_forty_thousand_quotes_is_read_in_one_go() -> None:
     ],
 )
 def test_quotes_and_blanks(line: str, texts: list[str]) -> None:
-    assert [token.text for token in tokens(line)] == texts
+    assert [token.text for token in tokenize(line)] == texts
 
 
 def test_options_have_a_key_and_links_none() -> None:
-    found = tokens('Team:payments env:"prod eu" https://x.test:80/ 12:30')
+    found = tokenize('Team:payments env:"prod eu" https://x.test:80/ 12:30')
     assert [(token.key, token.text) for token in found] == [
         ("team", "payments"),
         ("env", "prod eu"),
@@ -70,36 +70,36 @@ def test_options_have_a_key_and_links_none() -> None:
 
 @given(TYPED)
 def test_first_word_and_rest_lose_nothing_but_blanks(line: str) -> None:
-    word, rest = first_word(line)
+    word, rest = split_first_word(line)
     assert "".join((word + rest).split()).lower() == "".join(line.split()).lower()
 
 
 @pytest.mark.parametrize("typed", ["12", "#12", " 12 ", "#012", "<#C1|12>"])
 def test_numbers(typed: str) -> None:
-    assert number(typed, "view N") == 12
+    assert parse_number(typed, "view N") == 12
 
 
 @pytest.mark.parametrize("typed", ["", "#", "x", "1x", "-1", "1.0", "²", "١٢", "\uff11\uff12", "##1", "1 2", "0x1"])
 def test_what_is_no_number(typed: str) -> None:
     with pytest.raises(BadWords) as refused:
-        number(typed, "view N")
+        parse_number(typed, "view N")
     assert refused.value.form == "view N"
 
 
 def test_unquoted_takes_one_pair_that_stands_around_the_whole() -> None:
-    assert unquoted('"a b"') == "a b"
-    assert unquoted("“a” and “b”") == "“a” and “b”"
-    assert unquoted('"') == '"'
+    assert unquote('"a b"') == "a b"
+    assert unquote("“a” and “b”") == "“a” and “b”"
+    assert unquote('"') == '"'
 
 
 @given(st.text(max_size=200), st.integers(2, 80))
 def test_shortened_is_never_longer(text: str, length: int) -> None:
-    assert len(shortened(text, length)) <= length
+    assert len(shorten(text, length)) <= length
 
 
 def test_closest_offers_only_what_is_close() -> None:
-    assert closest("reslove", ["resolve", "reopen"]) == "resolve"
-    assert closest("zzz", ["resolve", "reopen"]) is None
+    assert find_closest("reslove", ["resolve", "reopen"]) == "resolve"
+    assert find_closest("zzz", ["resolve", "reopen"]) is None
 
 
 # --- the filters of a list ---------------------------------------------------------------------------------
@@ -118,10 +118,10 @@ PART = st.one_of(
 @given(st.lists(PART, max_size=6).map(" ".join))
 def test_a_query_written_back_is_the_same_query(line: str) -> None:
     try:
-        query = parse(line)
+        query = parse_query(line)
     except BadWords:
         return
-    assert parse(str(query)) == query
+    assert parse_query(str(query)) == query
 
 
 @pytest.mark.parametrize(
@@ -132,23 +132,23 @@ def test_a_query_written_back_is_the_same_query(line: str) -> None:
     ],
 )
 def test_a_query_with_blanks_and_quotes_in_it_is_the_same_too(line: str) -> None:
-    assert parse(str(parse(line))) == parse(line)
+    assert parse_query(str(parse_query(line))) == parse_query(line)
 
 
 @pytest.mark.parametrize("line", ["team:", "team:,", 'team:","', 'env:"“"', 'env:""', "project:“”", "since:"])
 def test_an_option_of_nothing_is_refused(line: str) -> None:
     with pytest.raises(BadWords, match="needs a value"):
-        parse(line)
+        parse_query(line)
 
 
 def test_a_query_is_written_as_people_would() -> None:
-    assert str(parse("")) == "open"
-    assert str(parse('ALL "card payments" TEAM:Payments,mine env:prod since:7d seen:no')) == (
+    assert str(parse_query("")) == "open"
+    assert str(parse_query('ALL "card payments" TEAM:Payments,mine env:prod since:7d seen:no')) == (
         'all "card payments" team:payments,mine env:prod since:7d seen:no'
     )
-    assert parse("Resolved").show == "closed"
-    assert parse("open critical") == ListQuery("open", ("critical",))  # a word of the title
-    assert parse('"critical"') == ListQuery("open", ("critical",))
+    assert parse_query("Resolved").show == "closed"
+    assert parse_query("open critical") == ListQuery("open", ("critical",))  # a word of the title
+    assert parse_query('"critical"') == ListQuery("open", ("critical",))
 
 
 # --- markup ------------------------------------------------------------------------------------------------
@@ -180,5 +180,5 @@ def test_what_slack_encodes_reads_as_it_was_typed(encoded: str, typed: str) -> N
 
 def test_what_cannot_be_stored_is_refused_with_its_place() -> None:
     with pytest.raises(BadWords, match=r"U\+0000, place 3"):
-        storable("ab\x00")
-    assert storable("all else 🔥 \u202e") == "all else 🔥 \u202e"
+        clean("ab\x00")
+    assert clean("all else 🔥 \u202e") == "all else 🔥 \u202e"

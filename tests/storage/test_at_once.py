@@ -19,7 +19,7 @@ from bot.incidents.errors import AlreadyClosed
 from storage.engine import Store
 from storage.errors import Contended
 from storage.models import Incident, IncidentActivity, IncidentSeen, IncidentSubscription
-from storage.queries.once import first_time
+from storage.queries.once import record_once
 from storage.values import Status
 from tests.house import NOW, House, build
 
@@ -124,7 +124,7 @@ def test_subscribing_at_once_is_one_subscription(house: House) -> None:
 
     def follow(_number: int) -> bool:
         with house.store.write() as tx:
-            return subscriptions.follow(tx, house.access("pia"), 1, NOW)[1]
+            return subscriptions.subscribe(tx, house.access("pia"), 1, NOW)[1]
 
     assert Counter(at_once(follow)) == {True: 1, False: WORKERS - 1}
     with house.store.read() as connection:
@@ -163,19 +163,19 @@ def test_a_dedup_key_is_free_again_once_its_incident_is_closed_and_is_another_or
 def test_a_request_is_the_first_of_its_key_once(store: Store) -> None:
     def handle(_number: int) -> bool:
         with store.write() as tx:
-            return first_time(tx, "T0001", "view:V1", NOW)
+            return record_once(tx, "T0001", "view:V1", NOW)
 
     assert Counter(at_once(handle)) == {True: 1, False: WORKERS - 1}
     with store.write() as tx:
-        assert first_time(tx, "T0002", "view:V1", NOW)  # another workspace's
+        assert record_once(tx, "T0002", "view:V1", NOW)  # another workspace's
 
 
 def test_a_request_whose_transaction_failed_may_come_again(store: Store) -> None:
     with pytest.raises(RuntimeError), store.write() as tx:
-        assert first_time(tx, "T0001", "view:V1", NOW)
+        assert record_once(tx, "T0001", "view:V1", NOW)
         raise RuntimeError
     with store.write() as tx:
-        assert first_time(tx, "T0001", "view:V1", NOW)
+        assert record_once(tx, "T0001", "view:V1", NOW)
 
 
 def test_who_waits_too_long_for_a_row_is_told_and_changes_nothing(house: House) -> None:

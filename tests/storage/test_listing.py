@@ -58,10 +58,10 @@ def known(house: House) -> list[Known]:
             if one.seen:
                 lifecycle.acknowledge(tx, owner, head.identifier, NOW)
             if one.followed:
-                subscriptions.follow(tx, owner, head.identifier, NOW)
+                subscriptions.subscribe(tx, owner, head.identifier, NOW)
             if chance.random() < 0.4:
                 if not one.followed:
-                    subscriptions.leave(tx, owner, head.identifier)
+                    subscriptions.unsubscribe(tx, owner, head.identifier)
                 one.closed = started + timedelta(hours=1)
                 lifecycle.resolve(tx, owner, head.identifier, one.closed)
                 one.status = Status.CLOSED

@@ -55,7 +55,7 @@ def test_what_was_sent_long_ago_is_forgotten_and_what_is_shown_is_kept(world: Wo
 def test_forms_and_events_are_remembered_for_as_long_as_they_may_come_again(world: World) -> None:
     def first(key: str) -> bool:
         with world.store.write() as tx:
-            return once.first_time(tx, "T0001", key, world.store.clock.now())
+            return once.record_once(tx, "T0001", key, world.store.clock.now())
 
     assert first("a form")
     now = world.store.clock.now()

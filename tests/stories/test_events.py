@@ -16,7 +16,7 @@ from bot.handlers import notices
 from bot.slack.requests import Command
 from bot.slack.responses import Response
 from sandbox.line import Exchange
-from storage.engine import Store, answers
+from storage.engine import Store, is_reachable
 from storage.errors import DatabaseAway
 from storage.models import IncidentActivity
 from storage.values import ActivityType
@@ -166,7 +166,7 @@ def test_what_comes_while_the_database_hangs_comes_again(world: World, wire: Wir
     )
     assert not [one for one in world.slack.sent[before:] if one.name in events and one.answer is not None]
     wire.mend()
-    world.slack.wait_until(lambda: answers(world.store), timeout=PATIENCE_S, what="the database")
+    world.slack.wait_until(lambda: is_reachable(world.store), timeout=PATIENCE_S, what="the database")
     world.slack.clock.advance(A_MINUTE)
     shown.wait_for(lambda shown: "Seen by Ben Tal" in shown.text, timeout=PATIENCE_S)
     world.slack.wait_until(lambda: len(comments(world)) == 6, timeout=PATIENCE_S, what="the comments")

@@ -69,7 +69,7 @@ def test_other_reactions_and_other_messages_mean_nothing(world: World) -> None:
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The messages that were taken for a card that is on its way, each as often as that was waited for."""
-    look, taken = threads.card_on_its_way, []
+    look, taken = threads.has_card_not_posted_yet, []
 
     def looking(connection: Connection, workspace_id: str, channel_id: str, ts: str) -> bool:
         found = look(connection, workspace_id, channel_id, ts)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from storage.queries.activity import READABLE, entry_from, mentions_of
 from storage.queries.destinations import Target
-from storage.queries.incidents import incident_details, incident_head_by_id
+from storage.queries.incidents import find_incident_by_id, find_incident_details
 from storage.queries.posts import DuePost
 from storage.queries.visibility import (
     CHANNELS_OF_PROJECTS,
@@ -46,7 +46,7 @@ ORDER BY c.id LIMIT 1
 def notification_content(tx: Connection, post: DuePost, target: Target, most: int) -> NotificationContent | None:
     """What a notification has to tell, of at most `most` entries; None when its incident is gone."""
     parameters = {"incident_id": post.incident_id, "member_id": target.member_id}
-    head = incident_head_by_id(tx, post.incident_id or 0)
+    head = find_incident_by_id(tx, post.incident_id or 0)
     reader = tx.exec_driver_sql(_READER, parameters).first()
     if head is None or reader is None:
         return None
@@ -73,7 +73,7 @@ def _mentions(tx: Connection, activity_ids: list[int], workspace_id: str) -> Men
     return mentions_of(tx, activity_ids, workspace_id) if activity_ids else Mentions()
 
 
-def tell_the_rest_later(tx: Connection, post: DuePost, last_id: int, now: datetime) -> None:
+def split_notification(tx: Connection, post: DuePost, last_id: int, now: datetime) -> None:
     """What did not fit into a notification, behind the entry `last_id`, waits for another one of the same kind."""
     tx.exec_driver_sql(
         "WITH rest AS (SELECT activity_id FROM notification WHERE post_id = %(id)s AND activity_id > %(last)s),"
@@ -95,7 +95,7 @@ def card_content(tx: Connection, post: DuePost, target: Target) -> CardContent |
     ).first()
     if row is None or not row[1]:
         return None
-    details = incident_details(
+    details = find_incident_details(
         tx,
         target.organization_id,
         row[0],
@@ -115,7 +115,7 @@ def card_content(tx: Connection, post: DuePost, target: Target) -> CardContent |
     return CardContent(details, entry, _mentions(tx, [entry.id] if entry else [], target.workspace_id))
 
 
-def identifier_of(tx: Connection, post: DuePost) -> int | None:
+def find_identifier(tx: Connection, post: DuePost) -> int | None:
     """The number of the incident that a post is about."""
     row: Any = tx.exec_driver_sql("SELECT identifier FROM incident WHERE id = %(id)s", {"id": post.incident_id}).first()
     return None if row is None else int(row[0])
