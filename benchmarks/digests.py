@@ -135,7 +135,7 @@ def _drawn(store: Store, digest: DigestRow, *, with_series: bool) -> list[int]:
         told = content.compose(connection, scope, digest, since=SINCE, as_of=NOW)
         if with_series:
             content.series(connection, scope, digest.zone, NOW)
-    messages.digest(told, summarize(digest), fire_id=1)
+    messages.render_digest(told, summarize(digest), fire_id=1)
     return [line.id for line in told.page.lines]
 
 

@@ -144,7 +144,7 @@ def _notification(tx: Connection, post: DuePost, target: Target, installation: I
     if content.card is not None:
         url = installation.permalink(*content.card)
     delayed = posts.is_overtaken(tx, post, target)
-    return Show(notifications.notification(content, wanted, url, delayed=delayed))
+    return Show(notifications.render_notification(content, wanted, url, delayed=delayed))
 
 
 def _note(post: DuePost, target: Target) -> Rendered:
@@ -161,10 +161,10 @@ def _card(tx: Connection, post: DuePost, target: Target) -> Rendered:
         return Drop()
     content = post_contents.card_content(tx, post, target)
     if content is not None:
-        return Show(cards.card(content))
+        return Show(cards.render_card(content))
     identifier = post_contents.find_identifier(tx, post)
     # It was shown here once; what has happened since is not this channel's business.
-    return Drop() if post.ts is None or identifier is None else Show(cards.retired(identifier))
+    return Drop() if post.ts is None or identifier is None else Show(cards.render_retired_card(identifier))
 
 
 def _in_thread(tx: Connection, post: DuePost, target: Target) -> Rendered:
@@ -175,11 +175,11 @@ def _in_thread(tx: Connection, post: DuePost, target: Target) -> Rendered:
         if content.deleted:
             return Drop() if post.ts is None else Remove()
         delayed = posts.is_overtaken(tx, post, target)
-        message = cards.mirrored(content.entry, content.mentions, delayed=delayed)
+        message = cards.render_thread_entry(content.entry, content.mentions, delayed=delayed)
     else:
         if content.reply_gone:
             return Drop() if post.ts is None else Remove()
-        message = cards.amended(content.entry, content.mentions, deleted=content.deleted)
+        message = cards.render_amendment(content.entry, content.mentions, deleted=content.deleted)
     if content.card_ts is None and post.ts is None:
         return NotYet(_CARD_WAIT_S)
     return Show(message, thread_ts=content.card_ts)

@@ -118,7 +118,7 @@ class Publisher:
         if not told.counts.total and digest.skip_empty:
             return self._finish(fire, "silent")
         shown = self._picture(fire, digest, series, now) if series else None
-        message = messages.digest(told, summarize(digest), fire_id=fire.id, picture=shown)
+        message = messages.render_digest(told, summarize(digest), fire_id=fire.id, picture=shown)
         with self._store.write() as tx:
             pictured = {"file_id": shown.file_id, "picture_says": shown.alt} if shown else {}
             if digest_fires.finish_fire(tx, fire.id, "posted", **pictured):
@@ -214,7 +214,7 @@ class Publisher:
         if not shown.counts.total and digest.skip_empty:
             return self._withdraw(tx, fire, "silent")
         picture = Picture(fire.file_id, fire.picture_says or "") if fire.file_id and shown.counts.total else None
-        return messages.digest(shown, summarize(digest), fire_id=fire.id, picture=picture)
+        return messages.render_digest(shown, summarize(digest), fire_id=fire.id, picture=picture)
 
     @staticmethod
     def _withdraw(tx: Connection, fire: Fire, state: str, reason: str | None = None) -> None:
@@ -253,7 +253,7 @@ class Publisher:
         if digest is None:
             return
         log.warning("a digest is paused", digest=digest.id, reason=reason)
-        note = messages.paused_note(digest, summarize(digest), self._command)
+        note = messages.render_paused_notice(digest, summarize(digest), self._command)
         told = queries.managers(tx, digest.organization_id) if owner_left else [digest.owner_id]
         for member_id in told:
             outbox.enqueue(

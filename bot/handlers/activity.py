@@ -67,7 +67,7 @@ def render(
         before=queries.find_position(connection, incident.id, before) if before is not None else None,
         after=queries.find_position(connection, incident.id, after) if after is not None else None,
     )
-    return messages.log_page(
+    return messages.render_log_page(
         incident, page, member_id=context.access.member_id, superuser=context.access.superuser, notice=notice
     )
 

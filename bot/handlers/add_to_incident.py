@@ -56,7 +56,7 @@ def handle_shortcut(context: Context, request: Shortcut) -> Response:
                 tx, context.access.organization_id, context.access.member_id, text, context.now
             )
         kept["x"] = text[:_BEGINNING]
-    return OpenForm(forms.add_to_incident(cut(escape(text), 2900), kept.to_metadata()))
+    return OpenForm(forms.render_add_to_incident_form(cut(escape(text), 2900), kept.to_metadata()))
 
 
 def handle_submission(context: Context, request: Submission) -> Response:

@@ -40,7 +40,7 @@ def handle_press(context: Context, request: Press) -> Response:
     """`Comment`: a form whose text takes mentions."""
     identifier = parse_number(request.value, USAGE)
     incident = lookup.get_incident(context.connection, context.access, identifier)
-    return OpenForm(forms.comment(identifier, incident.title, origin_of_press(request, identifier)))
+    return OpenForm(forms.render_comment_form(identifier, incident.title, origin_of_press(request, identifier)))
 
 
 def handle_submission(context: Context, request: Submission) -> Response:
@@ -63,7 +63,7 @@ def handle_edit_press(context: Context, request: Press) -> Response:
     incident, comment = comments.get_own_comment(context.connection, context.access, identifier, comment_id)
     content = render_editable(comment.text, comment.rich_text, comment.mentions)
     return OpenForm(
-        forms.edit_comment(
+        forms.render_edit_form(
             identifier,
             incident.title,
             content,

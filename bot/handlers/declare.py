@@ -130,7 +130,7 @@ def _build_form(context: Context, draft: forms.Draft, channel_id: str | None, or
             likely = []
         if len(likely) == 1:
             draft = replace(draft, project=directory.projects(context.connection, likely)[0].slug)
-    return forms.declare(draft, projects, _team_options(context), origin_)
+    return forms.render_declare_form(draft, projects, _team_options(context), origin_)
 
 
 def _project_options(context: Context) -> list[tuple[str, str]]:

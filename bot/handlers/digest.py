@@ -63,7 +63,7 @@ def _add(context: Context, request: Command, rest: str) -> Response:
     notes = _build_notes(context, draft, channel)
     with context.write(once=request.key) as tx:
         digest = service.create(tx, context.access, request.person.user_id, channel.id, draft, context.now)
-    return Answer(messages.made("You have made digest", digest, summarize(digest), notes))
+    return Answer(messages.render_saved("You have made digest", digest, summarize(digest), notes))
 
 
 def _get_channel(context: Context, channel_id: str) -> Channel:
@@ -80,7 +80,7 @@ def _build_notes(context: Context, draft: Draft, channel: Channel | None) -> Not
     projects = service.audience(context.connection, context.access, draft, context.now)
     return Notes(
         [messages.time_in(moment, draft.zone.key) for moment in times],
-        messages.audience(channel.name, channel.private, projects) if channel and projects else None,
+        messages.audience_sentence(channel.name, channel.private, projects) if channel and projects else None,
         service.frequency_warning(draft.schedule, draft.zone, context.now),
     )
 
@@ -90,7 +90,7 @@ def _open(context: Context, request: Command) -> Response:
     _require_trigger(request)
     here = request.channel_id if request.channel_id and request.channel_id[0] in "CG" else None
     return OpenForm(
-        form.form(
+        form.render_form(
             "New digest",
             "Make it",
             Origin(r=request.response_url).to_metadata(),
@@ -120,7 +120,7 @@ def _edit_form(context: Context, digest: DigestRow, response_url: str | None) ->
     except BadWords:
         speakable = False
     return OpenForm(
-        form.form(
+        form.render_form(
             f"Digest {digest.id}",
             "Save",
             Origin(d=digest.id, r=response_url).to_metadata(),
@@ -201,7 +201,7 @@ def handle_submission(context: Context, request: Submission) -> Response:
             digest = service.create(tx, context.access, user_id, channel.id, draft, context.now)
     sentence = "You have changed digest" if changed else "You have made digest"
     to = request.origin.get("r")
-    return Done(Answer(messages.made(sentence, digest, summarize(digest), notes), to=str(to)) if to else None)
+    return Done(Answer(messages.render_saved(sentence, digest, summarize(digest), notes), to=str(to)) if to else None)
 
 
 def preview_form(context: Context, request: Press) -> Response:
@@ -211,19 +211,19 @@ def preview_form(context: Context, request: Press) -> Response:
         service.check_role(context.access)
         filled = _read_form({block: next(iter(elements.values()), {}) for block, elements in state.items()})
         if isinstance(filled, FormErrors):
-            return OpenForm(forms.error_view(" ".join(filled.errors.values())))
+            return OpenForm(forms.render_error(" ".join(filled.errors.values())))
         draft = filled.draft
         service.check_draft(context.connection, context.access, draft, context.now)
         channel = _get_channel(context, filled.channel_id)
     except Refusal as refusal:
-        return OpenForm(forms.error_view(refusal.sentence))
+        return OpenForm(forms.render_error(refusal.sentence))
     notes = _build_notes(context, draft, channel)
     scope = content.scope_of(context.connection, context.access, draft.query, context.now)
     sketch = _unsaved_digest(context, channel.id, draft)
     since = context.now - FIRST_NEWS
     shown = content.compose(context.connection, scope, sketch, since=since, as_of=context.now)
     spoken = summarize(sketch)
-    return OpenForm(form.preview(spoken, notes, messages.digest(shown, spoken, fire_id=None)))
+    return OpenForm(form.render_preview(spoken, notes, messages.render_digest(shown, spoken, fire_id=None)))
 
 
 def _unsaved_digest(context: Context, channel_id: str, draft: Draft) -> DigestRow:
@@ -262,7 +262,7 @@ def _list(context: Context, request: Command, _rest: str) -> Response:
         (row, summarize(row), last, service.may_manage(context.connection, context.access, row, context.now))
         for row, last in rows
     ]
-    return Answer(messages.listed(drawn, request.channel_id, context.services.command))
+    return Answer(messages.render_list(drawn, request.channel_id, context.services.command))
 
 
 def _number(word: str, form_: str = LIST_USAGE) -> int:
@@ -348,7 +348,7 @@ def _confirm(context: Context, sentence: str, digest: DigestRow) -> Answer:
             messages.time_in(moment, digest.zone)
             for moment in service.next_times(parse_cron(digest.cron), zone, context.now)
         ]
-    return Answer(messages.made(sentence, digest, summarize(digest), Notes(times)))
+    return Answer(messages.render_saved(sentence, digest, summarize(digest), Notes(times)))
 
 
 _VERBS: Mapping[str, Callable[[Context, Command, str], Response]] = {
@@ -423,7 +423,7 @@ def _render_page(context: Context, digest: DigestRow, fire_id: int | None, numbe
     except SwitchedOff:
         raise Refusal("Incidents are switched off.") from None
     picture = Picture(fire.file_id, fire.picture_says or "") if fire and fire.file_id else None
-    return messages.digest(shown, summarize(digest), fire_id=fire_id, picture=picture, preview=fire is None)
+    return messages.render_digest(shown, summarize(digest), fire_id=fire_id, picture=picture, preview=fire is None)
 
 
 HANDLES = (

@@ -14,10 +14,10 @@ def handle_help(registry: Registry, words: str, command: str) -> Response:
     """`help [command]`. Raises BadWords for a command that there is not."""
     name, _ = split_first_word(words)
     if not name or name == "help":
-        return Answer(messages.overview(registry.verbs, command))
+        return Answer(messages.render_overview(registry.verbs, command))
     if name not in registry.commands:
         raise unknown_command(registry, name, "help [command]")
-    return Answer(messages.of_command(registry.commands[name], command))
+    return Answer(messages.render_topic(registry.commands[name], command))
 
 
 def unknown_command(registry: Registry, word: str, form: str | None = None) -> BadWords:

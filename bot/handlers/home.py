@@ -45,7 +45,7 @@ def render(connection: Connection, context: Context, state: str) -> messages.Hom
     page = listing.incident_page(
         connection, wanted, context.access.member_id, cursor=shown.cursor, size=search.PAGE_SIZE
     )
-    return messages.view(shown, page, context.access.organization_name, context.now)
+    return messages.render_home(shown, page, context.access.organization_name, context.now)
 
 
 HANDLES = (

@@ -43,7 +43,9 @@ def _render_page(context: Context, query: ListQuery, cursor: Cursor | None) -> M
         cursor = None
         page = _find_page(context, query, None)
         notice = "There is nothing more that way by now; this is the first page."
-    return messages.list_page(query, page, context.now, cursor=cursor, notice=notice, command=context.services.command)
+    return messages.render_list(
+        query, page, context.now, cursor=cursor, notice=notice, command=context.services.command
+    )
 
 
 def _find_page(context: Context, query: ListQuery, cursor: Cursor | None) -> IncidentPage:
@@ -74,7 +76,7 @@ def handle_share_press(context: Context, request: Press) -> Response:
     lines = [line for line in page.lines if line.id in fitting]
     if not lines:
         raise Refusal("Nothing on this page belongs to a project that names this channel.")
-    return Answer(messages.shared_page(query, lines, context.now, context.access.name), in_channel=True)
+    return Answer(messages.render_shared_list(query, lines, context.now, context.access.name), in_channel=True)
 
 
 def handle_filter_press(context: Context, request: Press) -> Response:
@@ -85,7 +87,7 @@ def handle_filter_press(context: Context, request: Press) -> Response:
 
 def _build_filter_form(context: Context, query: ListQuery, origin: str) -> forms.Form:
     projects = directory.projects(context.connection, context.access.project_ids)
-    return forms.filter_list(query, [(one.slug, one.name) for one in projects], origin)
+    return forms.render_filter_form(query, [(one.slug, one.name) for one in projects], origin)
 
 
 def handle_filter_submission(context: Context, request: Submission) -> Response:

@@ -24,7 +24,7 @@ def offer_incidents(context: Context, verb: str, pick: Pick) -> Response:
     """The caller's most recent open incidents to pick from, for a verb that lacks its number."""
     wanted = search.resolve_query(context.connection, context.access, filters.ListQuery(), context.now)
     page = listing.incident_page(context.connection, wanted, context.access.member_id, cursor=None, size=OFFERED)
-    return Answer(picks.offer(verb, pick, page.lines, context.now))
+    return Answer(picks.render_offer(verb, pick, page.lines, context.now))
 
 
 def suggest_incidents(context: Context, request: OptionsRequest) -> Sequence[Mapping[str, Any]]:
@@ -35,10 +35,10 @@ def suggest_incidents(context: Context, request: OptionsRequest) -> Sequence[Map
         page = listing.incident_page(
             context.connection, wanted, context.access.member_id, cursor=None, size=search.PAGE_SIZE
         )
-        return picks.options(page.lines)
+        return picks.incident_options(page.lines)
     if len(typed) > LONGEST:
         return ()
     found = incident_menu.incidents_like(
         context.connection, context.access.organization_id, context.access.project_ids, typed, limit=SUGGESTED
     )
-    return picks.options(found)
+    return picks.incident_options(found)

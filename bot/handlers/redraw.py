@@ -24,16 +24,16 @@ Shown = Answer | UpdateForm | PublishHome
 def show(request: Press, message: Message, *, replace: bool) -> Response:
     """Shows what somebody wanted to look at; with `replace`, in place of the message that only they see."""
     if request.surface == "modal":
-        return UpdateForm(forms.window(message))
+        return UpdateForm(forms.render_window(message))
     if request.surface == "home":
-        return OpenForm(forms.window(message))
+        return OpenForm(forms.render_window(message))
     return Answer(message, replace=replace and request.surface == "ephemeral")
 
 
 def redraw(connection: Connection, context: Context, request: Press, message: Message, otherwise: Message) -> Shown:
     """Shows what a button changed: `message` where it can be redrawn, else `otherwise` for the caller alone."""
     if request.surface == "modal":
-        return UpdateForm(forms.window(message))
+        return UpdateForm(forms.render_window(message))
     if request.surface == "home":
         state = str((request.view or {}).get("private_metadata") or "")
         return PublishHome(home.render(connection, context, state), request.person.user_id)
@@ -70,7 +70,7 @@ def redraw_origin(
     """Shows what a form changed, where the form was opened. `kept` is what it remembers."""
     match kept.get("s"):
         case "modal" if kept.get("v"):
-            return UpdateForm(forms.window(message), str(kept["v"]))
+            return UpdateForm(forms.render_window(message), str(kept["v"]))
         case "home":
             return PublishHome(home.render(connection, context, str(kept.get("h") or "")), request.person.user_id)
         case "ephemeral":

@@ -50,7 +50,7 @@ def handle_press(context: Context, request: Press) -> Response:
     incident = lookup.get_incident(context.connection, context.access, identifier)
     if incident.status is Status.CLOSED:
         raise AlreadyClosed(identifier, incident.title, incident.date_closed, "Nothing was changed.")
-    return OpenForm(forms.resolve(identifier, incident.title, origin_of_press(request, identifier)))
+    return OpenForm(forms.render_resolve_form(identifier, incident.title, origin_of_press(request, identifier)))
 
 
 def handle_submission(context: Context, request: Submission) -> Response:

@@ -105,7 +105,7 @@ class Router:
         if not isinstance(response, _Failure):
             return response
         if request.surface in ("modal", "home"):
-            return OpenForm(forms.error_view(response.sentence))
+            return OpenForm(forms.render_error(response.sentence))
         return Answer(response.message)
 
     def submission(self, request: Submission) -> Response:
@@ -126,7 +126,7 @@ class Router:
         if fields:
             at_fault = response.field if response.field is not None and response.field in fields else fields[0]
             return FormErrors({at_fault: response.sentence})
-        return UpdateForm(forms.error_view(response.sentence))
+        return UpdateForm(forms.render_error(response.sentence))
 
     def shortcut(self, request: Shortcut) -> Response:
         """A shortcut. What goes wrong is said in a form: there may be no conversation to say it in."""
@@ -140,7 +140,7 @@ class Router:
                 lambda: self._with_context(request, lambda context: handler(context, request)),
             )
         )
-        return OpenForm(forms.error_view(response.sentence)) if isinstance(response, _Failure) else response
+        return OpenForm(forms.render_error(response.sentence)) if isinstance(response, _Failure) else response
 
     def suggest(self, request: OptionsRequest) -> Sequence[Mapping[str, Any]]:
         """The options of a menu for what has been typed into it; none for who may see none."""
@@ -199,7 +199,7 @@ class Router:
             lambda: self._with_context(request, lambda context: home.handle_opened(context, person.user_id, shown)),
         )
         if isinstance(response, _Failure):
-            return PublishHome(home_messages.closed(response.message), person.user_id)
+            return PublishHome(home_messages.render_closed_home(response.message), person.user_id)
         return response
 
     def _with_context(self, request: Request, handler: Callable[[Context], T], ahead: Prefetch | None = None) -> T:

@@ -57,7 +57,7 @@ def render(
     ahead: Prefetch | None = None,
 ) -> Message:
     """The incident as the caller may see it, from the given connection. Raises NotFound."""
-    return messages.details(
+    return messages.render_details(
         lookup.get_details(connection, context.access, identifier, ahead), context.now, notice=notice
     )
 

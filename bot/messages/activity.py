@@ -15,7 +15,7 @@ MAX_PIECES = 3
 PIECE_LENGTH = 2900
 
 
-def log_page(
+def render_log_page(
     incident: IncidentHead, page: ActivityPage, *, member_id: int, superuser: bool, notice: str | None = None
 ) -> Message:
     """A page of the log, newest first; the caller's comments (a superuser's: all) with what changes them."""

@@ -58,7 +58,7 @@ class CardMessage(TypedDict):
     attachments: list[Attachment]
 
 
-def card(content: CardContent) -> CardMessage:
+def render_card(content: CardContent) -> CardMessage:
     """A card as it is to be shown now."""
     incident = content.details
     name = title_of(incident.identifier, incident.title)
@@ -67,7 +67,7 @@ def card(content: CardContent) -> CardMessage:
         blocks.append(context(link(incident.url, incident.source or "open the alert")))
     blocks.append(context(_seen(incident.seen, incident.seen_count)))
     if content.said:
-        blocks.append(context(_said(content.said, content.mentions)))
+        blocks.append(context(_last_comment(content.said, content.mentions)))
     blocks.append(actions(_buttons(incident.identifier, incident.status)))
     status = STATUS_NAMES[incident.status]
     return {
@@ -102,7 +102,7 @@ def _seen(seen: list[Seen], count: int) -> str:
     return f":eyes: Seen by {names}" + (f" and {more} more" if more else "")
 
 
-def _said(entry: ActivityEntry, mentions: Mentions) -> str:
+def _last_comment(entry: ActivityEntry, mentions: Mentions) -> str:
     text = cut(named(entry.comment or "", mentions), SAID_LENGTH)
     return f"{entry_sentence(entry)}, {date(entry.date_added)}: {text}"
 
@@ -124,7 +124,7 @@ def _buttons(identifier: int, status: Status) -> list[Element]:
     ]
 
 
-def retired(identifier: int) -> CardMessage:
+def render_retired_card(identifier: int) -> CardMessage:
     """What takes a card's place in a channel that none of the incident's projects names any more."""
     sentence = f"Incident #{identifier} is no longer shown in this channel."
     return {
@@ -137,13 +137,13 @@ def retired(identifier: int) -> CardMessage:
 # --- in the thread -----------------------------------------------------------------------------------------
 
 
-def mirrored(entry: ActivityEntry, mentions: Mentions, *, delayed: bool = False) -> Message:
+def render_thread_entry(entry: ActivityEntry, mentions: Mentions, *, delayed: bool = False) -> Message:
     """A comment that was made elsewhere; `delayed`: what was said after it stands above it already."""
     late = f" ({say_delayed(entry)})" if delayed else ""
-    return _quoted(_who_said(entry) + late, entry, mentions)
+    return _quoted(_author_line(entry) + late, entry, mentions)
 
 
-def amended(entry: ActivityEntry, mentions: Mentions, *, deleted: bool) -> Message:
+def render_amendment(entry: ActivityEntry, mentions: Mentions, *, deleted: bool) -> Message:
     """That a comment which began as a reply in this thread was changed elsewhere."""
     who = bold(escape(entry.author or "Someone"))
     if deleted:
@@ -152,7 +152,7 @@ def amended(entry: ActivityEntry, mentions: Mentions, *, deleted: bool) -> Messa
     return _quoted(f"The comment of {who} above has been edited; it now says", entry, mentions)
 
 
-def _who_said(entry: ActivityEntry) -> str:
+def _author_line(entry: ActivityEntry) -> str:
     edited = " (edited)" if entry.date_edited else ""
     if entry.type is ActivityType.COMMENT:
         return bold(escape(entry.author or "Someone")) + edited

@@ -25,7 +25,7 @@ from bot.messages.blocks import (
     message,
     section,
 )
-from bot.messages.incident import STATUS_NAMES, STATUS_SIGNS, bold, entry_line, title_of
+from bot.messages.incident import STATUS_NAMES, STATUS_SIGNS, bold, render_entry, title_of
 from storage.digest_rows import DigestContent, DigestRow, LastFire, News, OpenLine, OpenSeries
 from storage.digest_rows import Named as NamedIncident
 from storage.rows import Mentions
@@ -70,7 +70,7 @@ class Picture:
 # --- the digest --------------------------------------------------------------------------------------------
 
 
-def digest(
+def render_digest(
     content: DigestContent,
     said: Summary,
     *,
@@ -96,7 +96,7 @@ def digest(
     if content.number == 0:
         blocks.append(section(_news(content.news)))
     blocks.append(context(_footer(content, said)))
-    turning = _turning(content, fire_id)
+    turning = _page_buttons(content, fire_id)
     if turning:
         blocks.append(actions(turning))
     text = f"{heading}: {_plain_counts(content)}" + (" (preview)" if preview else "")
@@ -104,7 +104,7 @@ def digest(
 
 
 def _all_clear(content: DigestContent, said: Summary) -> Message:
-    text = f":white_check_mark: Nothing is open{said.what}.{_next(content, lead=' Next digest ')}"
+    text = f":white_check_mark: Nothing is open{said.what}.{_next(content, lead=' Next render_digest ')}"
     return message(text, [section(text)])
 
 
@@ -144,7 +144,7 @@ def _line(line: OpenLine, mentions: Mentions, now: datetime) -> Block:
     facts.append(_seen(line))
     text = f"{STATUS_SIGNS[line.status]} {name}\n" + " · ".join(facts)
     if line.latest:
-        text += "\n" + " ".join(entry_line(line.latest, mentions, LAST_WORD_LENGTH).split())
+        text += "\n" + " ".join(render_entry(line.latest, mentions, LAST_WORD_LENGTH).split())
     return section(text, accessory=button("View", "view", str(line.identifier)))
 
 
@@ -210,7 +210,7 @@ def _image(picture: Picture) -> Block:
     return {"type": "image", "slack_file": {"id": picture.file_id}, "alt_text": picture.alt[:2000]}
 
 
-def _turning(content: DigestContent, fire_id: int | None) -> list[Element]:
+def _page_buttons(content: DigestContent, fire_id: int | None) -> list[Element]:
     def value(number: int) -> str:
         place = {"d": content.digest.id, "f": fire_id, "p": number}
         return json.dumps(place, separators=(",", ":"))
@@ -263,14 +263,14 @@ def time_in(moment: datetime, zone: str) -> str:
     return f"{moment.astimezone(ZoneInfo(zone)):%a %d %b %Y, %H:%M %Z}"
 
 
-def made(sentence: str, row: DigestRow, said: Summary, notes: Notes) -> Message:
+def render_saved(sentence: str, row: DigestRow, said: Summary, notes: Notes) -> Message:
     """What was made or changed, said back: in words, with the next times."""
     text = f"{sentence} *{row.id}*: {said.when} in <#{row.channel_id}>{said.what}"
     blocks = [section(text), *_notes(notes), actions(_buttons(row))]
     return message(text, blocks)
 
 
-def audience(channel: str, private: bool, projects: Sequence[str]) -> str:
+def audience_sentence(channel: str, private: bool, projects: Sequence[str]) -> str:
     """To whom a channel shows incidents that not everybody may see (mrkdwn)."""
     named = escape(", ".join(projects[:AUDIENCE_NAMED]))
     more = len(projects) - AUDIENCE_NAMED
@@ -294,7 +294,7 @@ def _notes(notes: Notes) -> list[Block]:
     return blocks
 
 
-def listed(
+def render_list(
     digests: Sequence[tuple[DigestRow, Summary, LastFire | None, bool]], channel_id: str | None, command: str
 ) -> Message:
     """The digests of a channel and of the caller; the last value of each says whether the caller may change it."""
@@ -358,7 +358,7 @@ def _buttons(row: DigestRow) -> list[Element]:
     ]
 
 
-def paused_note(row: DigestRow, said: Summary, command: str) -> Message:
+def render_paused_notice(row: DigestRow, said: Summary, command: str) -> Message:
     """What the owner, or a manager, is told when a digest was paused by itself."""
     text = (
         f"Digest *{row.id}* ({said.when} in <#{row.channel_id}>) is paused: {escape(row.pause_reason or '')}"

@@ -28,7 +28,7 @@ MAX_FORM_BLOCKS = 100
 _EMPTY = (("send", "Say that all is clear"), ("skip", "Say nothing"))
 
 
-def form(
+def render_form(
     title: str,
     submit: str,
     origin: str,
@@ -100,7 +100,7 @@ def form(
     }
 
 
-def preview(said: Summary, notes: Notes, shown: Message) -> Form:
+def render_preview(said: Summary, notes: Notes, shown: Message) -> Form:
     """What the digest would say now, on top of its form."""
     blocks: list[Block] = [section(f"*{said.when}*{said.what}"), context("Next: " + " · ".join(notes.following))]
     if notes.warning:

@@ -20,7 +20,7 @@ from bot.messages.blocks import (
     section,
 )
 from bot.messages.incident import title_of
-from bot.messages.picks import menu
+from bot.messages.picks import incident_menu
 
 Form = dict[str, Any]
 
@@ -55,28 +55,28 @@ def _rich_text(label: str, *, optional: bool, initial: dict[str, Any] | None = N
     }
 
 
-def resolve(identifier: int, title: str, origin: str) -> Form:
+def render_resolve_form(identifier: int, title: str, origin: str) -> Form:
     """Closes an incident, with a comment if there is one to make."""
     blocks = [section(title_of(identifier, title)), _rich_text("Comment", optional=True)]
-    return _form("resolve", _titled("Resolve", identifier), "Resolve", origin, blocks)
+    return _form("resolve", _form_title("Resolve", identifier), "Resolve", origin, blocks)
 
 
-def comment(identifier: int, title: str, origin: str) -> Form:
+def render_comment_form(identifier: int, title: str, origin: str) -> Form:
     """A new comment."""
     blocks = [section(title_of(identifier, title)), _rich_text("Comment", optional=False)]
-    return _form("comment", _titled("Comment", identifier), "Comment", origin, blocks)
+    return _form("comment", _form_title("Comment", identifier), "Comment", origin, blocks)
 
 
-def edit_comment(identifier: int, title: str, content: dict[str, Any], origin: str) -> Form:
+def render_edit_form(identifier: int, title: str, content: dict[str, Any], origin: str) -> Form:
     """A comment, to change."""
     blocks = [
         section(title_of(identifier, title)),
         _rich_text("Comment", optional=False, initial=content),
     ]
-    return _form("comment_edit", _titled("Edit", identifier), "Save", origin, blocks)
+    return _form("comment_edit", _form_title("Edit", identifier), "Save", origin, blocks)
 
 
-def _titled(verb: str, identifier: int) -> str:
+def _form_title(verb: str, identifier: int) -> str:
     return f"{verb} #{identifier}"
 
 
@@ -96,7 +96,9 @@ class Draft:
     environment: str = ""
 
 
-def declare(draft: Draft, projects: Sequence[tuple[str, str]], teams: Sequence[tuple[str, str]], origin: str) -> Form:
+def render_declare_form(
+    draft: Draft, projects: Sequence[tuple[str, str]], teams: Sequence[tuple[str, str]], origin: str
+) -> Form:
     """Opens an incident. `projects` and `teams` are slug and name of those that can be chosen."""
     blocks = [
         _text("title", "Title", "What is wrong, in a line", draft.title, optional=False, length=MAX_TITLE_LENGTH),
@@ -114,13 +116,13 @@ def declare(draft: Draft, projects: Sequence[tuple[str, str]], teams: Sequence[t
 # --- a message becomes a comment ---------------------------------------------------------------------------
 
 
-def add_to_incident(quote: str, origin: str) -> Form:
+def render_add_to_incident_form(quote: str, origin: str) -> Form:
     """Chooses the incident that a message belongs to. `quote` is the beginning of the message, in mrkdwn."""
     chooser = {
         "type": "input",
         "block_id": "incident",
         "label": plain("Incident", MAX_INPUT_LABEL),
-        "element": menu("incident", "Part of a number or title"),
+        "element": incident_menu("incident", "Part of a number or title"),
     }
     return _form("add_to_incident", "Add to incident", "Add", origin, [chooser, section(quote)])
 
@@ -130,7 +132,7 @@ def add_to_incident(quote: str, origin: str) -> Form:
 SHOWN = {"open": "Open", "warning": "Warning", "critical": "Critical", "closed": "Resolved", "all": "All"}
 
 
-def filter_list(query: ListQuery, projects: Sequence[tuple[str, str]], origin: str) -> Form:
+def render_filter_form(query: ListQuery, projects: Sequence[tuple[str, str]], origin: str) -> Form:
     """The filters of a list, as they are, to change."""
     words = " ".join(f'"{word}"' if " " in word else word for word in query.words)
     project = query.project if query.project in dict(projects) else None
@@ -219,7 +221,7 @@ def named_options(choices: Sequence[tuple[str, str]], typed: str) -> list[dict[s
     return [_option(value, name) for value, name in fitting[:MAX_OPTIONS]]
 
 
-def window(message: Message) -> Form:
+def render_window(message: Message) -> Form:
     """A message in a form's place, where there is no conversation to show it in."""
     return {
         "type": "modal",
@@ -229,7 +231,7 @@ def window(message: Message) -> Form:
     }
 
 
-def error_view(sentence: str) -> Form:
+def render_error(sentence: str) -> Form:
     """What takes a form's place when there is nothing left to do in it."""
     return {
         "type": "modal",

@@ -34,7 +34,7 @@ class Topic:
     synonyms: Sequence[str] = ()  # what other tools and tired people call it: answered with `name`, not carried out
 
 
-def overview(topics: Sequence[Topic], command: str) -> Message:
+def render_overview(topics: Sequence[Topic], command: str) -> Message:
     """Everything that can be done."""
     blocks = [
         section(f"*What I can do.* `{escape(command)} help list` tells more of `list`, and so on."),
@@ -46,7 +46,7 @@ def overview(topics: Sequence[Topic], command: str) -> Message:
     return message("What I can do", blocks)
 
 
-def of_command(topic: Topic, command: str) -> Message:
+def render_topic(topic: Topic, command: str) -> Message:
     """One command, with examples."""
     examples = "\n".join(f"• `{escape(f'{command} {example}')}`" for example in topic.examples)
     blocks = [

@@ -11,7 +11,7 @@ from typing import Any
 from bot.incidents.errors import BadWords
 from bot.incidents.markup import escape
 from bot.messages.blocks import Block, Element, Message, actions, button, context, divider, header, section
-from bot.messages.incident import cursor_read, cursor_written, incident_line
+from bot.messages.incident import cursor_value, parse_cursor, render_line
 from storage.rows import Cursor, IncidentLine, IncidentPage
 
 HomeView = dict[str, Any]
@@ -59,7 +59,7 @@ class State:
         """As a button's value and the view's metadata carry it."""
         kept: dict[str, Any] = {"tab": self.tab.value, "sev": self.severity}
         if self.cursor:
-            kept["at"] = cursor_written(self.cursor)
+            kept["at"] = cursor_value(self.cursor)
         return json.dumps(kept, separators=(",", ":"))
 
     @classmethod
@@ -70,18 +70,18 @@ class State:
             severity = str(kept["sev"])
             if severity not in SEVERITIES:
                 raise ValueError
-            cursor = cursor_read(kept["at"]) if kept.get("at") else None
+            cursor = parse_cursor(kept["at"]) if kept.get("at") else None
             return cls(Tab(kept["tab"]), severity, cursor)
         except (ValueError, KeyError, TypeError):
             raise BadWords("That button is from a page that I no longer understand.") from None
 
 
-def closed(message: Message) -> HomeView:
+def render_closed_home(message: Message) -> HomeView:
     """Home for somebody who cannot be shown any; `message` says why."""
     return {"type": "home", "private_metadata": "", "blocks": message["blocks"]}
 
 
-def view(state: State, page: IncidentPage, organization: str, now: datetime) -> HomeView:
+def render_home(state: State, page: IncidentPage, organization: str, now: datetime) -> HomeView:
     """Home, drawn."""
     blocks: list[Block] = [
         header(f"Incidents of {organization}"),
@@ -132,7 +132,7 @@ def _severities(state: State) -> list[Element]:
 def _line(line: IncidentLine, now: datetime) -> list[Block]:
     value = str(line.identifier)
     return [
-        section(incident_line(line, now)),
+        section(render_line(line, now)),
         actions(
             [
                 button("View", "view", value),

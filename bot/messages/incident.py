@@ -89,7 +89,7 @@ def short_buttons(identifier: int) -> list[Element]:
 # --- the list ----------------------------------------------------------------------------------------------
 
 
-def list_page(
+def render_list(
     query: ListQuery,
     page: IncidentPage,
     now: datetime,
@@ -105,10 +105,12 @@ def list_page(
     blocks: list[Block] = [context(notice)] if notice else []
     blocks.append(section(bold(heading)))
     for line in page.lines:
-        blocks.append(section(incident_line(line, now), accessory=button("View", "view", str(line.identifier))))
+        blocks.append(section(render_line(line, now), accessory=button("View", "view", str(line.identifier))))
     here = position_value(query, cursor)
     blocks.append(
-        actions([*_turning(query, page), button("Share", "list_share", here), button("Filter", "list_filter", here)])
+        actions(
+            [*_page_buttons(query, page), button("Share", "list_share", here), button("Filter", "list_filter", here)]
+        )
     )
     text = heading + ": " + ", ".join(title_of(line.identifier, line.title) for line in page.lines)
     return message(text, blocks)
@@ -120,11 +122,11 @@ def _heading(query: ListQuery) -> str:
     return f"{shown[query.show]} incidents" + (f" · {escape(asked)}" if asked else "")
 
 
-def shared_page(query: ListQuery, lines: list[IncidentLine], now: datetime, by: str) -> Message:
+def render_shared_list(query: ListQuery, lines: list[IncidentLine], now: datetime, by: str) -> Message:
     """A page of a list for a channel. `by` is the name of who shares it."""
     blocks: list[Block] = [section(bold(_heading(query))), context(f"Shared by {escape(by)}")]
     for line in lines:
-        text = incident_line(line._replace(seen_by_caller=False), now)
+        text = render_line(line._replace(seen_by_caller=False), now)
         blocks.append(section(text, accessory=button("View", "view", str(line.identifier))))
     text = _heading(query) + ": " + ", ".join(title_of(line.identifier, line.title) for line in lines)
     return message(text, blocks)
@@ -139,7 +141,7 @@ def _nothing(query: ListQuery, command: str) -> Message:
     return message(text, [section(text), actions([button("Filter", "list_filter", position_value(query, None))])])
 
 
-def incident_line(line: IncidentLine, now: datetime) -> str:
+def render_line(line: IncidentLine, now: datetime) -> str:
     """An incident in two lines of mrkdwn: what it is, and how it stands."""
     facts = [STATUS_NAMES[line.status]]
     if line.date_closed:
@@ -163,7 +165,7 @@ def _seen_short(line: IncidentLine) -> str:
     return f":eyes: {others}"
 
 
-def _turning(query: ListQuery, page: IncidentPage) -> list[Element]:
+def _page_buttons(query: ListQuery, page: IncidentPage) -> list[Element]:
     buttons = []
     if page.newer:
         buttons.append(button("Previous", "list_previous", position_value(query, page.newer)))
@@ -172,12 +174,12 @@ def _turning(query: ListQuery, page: IncidentPage) -> list[Element]:
     return buttons
 
 
-def cursor_written(cursor: Cursor) -> dict[str, Any]:
+def cursor_value(cursor: Cursor) -> dict[str, Any]:
     """A place in a list, for JSON."""
     return {"t": cursor.started.isoformat(), "i": cursor.incident_id, "b": cursor.before}
 
 
-def cursor_read(found: Any) -> Cursor:
+def parse_cursor(found: Any) -> Cursor:
     """A place in a list, from JSON. Raises ValueError, KeyError and TypeError for what is none."""
     started = datetime.fromisoformat(found["t"])
     incident_id = int(found["i"])
@@ -191,7 +193,7 @@ def position_value(query: ListQuery, cursor: Cursor | None) -> str:
     """A page of a list as the value of a button; without a cursor the first."""
     kept: dict[str, Any] = {"q": str(query)}
     if cursor:
-        kept |= cursor_written(cursor)
+        kept |= cursor_value(cursor)
     return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -199,7 +201,7 @@ def parse_position(value: str) -> tuple[str, Cursor | None]:
     """The words and the place in a button's value. Raises BadWords where it is none of ours."""
     try:
         found = json.loads(value)
-        return clean(str(found["q"])), cursor_read(found) if "t" in found else None
+        return clean(str(found["q"])), parse_cursor(found) if "t" in found else None
     except (ValueError, KeyError, TypeError, OverflowError):
         raise BadWords("That button is from a message that I no longer understand; please list again.") from None
 
@@ -207,7 +209,7 @@ def parse_position(value: str) -> tuple[str, Cursor | None]:
 # --- one incident ------------------------------------------------------------------------------------------
 
 
-def details(incident: IncidentDetails, now: datetime, *, notice: str | None = None) -> Message:
+def render_details(incident: IncidentDetails, now: datetime, *, notice: str | None = None) -> Message:
     """An incident whole, with its buttons; `notice` (mrkdwn) says first what has just been done."""
     blocks: list[Block] = [context(notice)] if notice else []
     name = title_of(incident.identifier, incident.title)
@@ -219,7 +221,7 @@ def details(incident: IncidentDetails, now: datetime, *, notice: str | None = No
         blocks.append(context(*(link(url, name) for name, url in incident.links)))  # each may be as long as Slack takes
     blocks.append(context(_seen(incident.seen, incident.seen_count)))
     if incident.latest:
-        blocks.append(context("Latest: " + entry_line(incident.latest, incident.mentions, LATEST_LENGTH)))
+        blocks.append(context("Latest: " + render_entry(incident.latest, incident.mentions, LATEST_LENGTH)))
     blocks.append(actions(incident_buttons(incident.identifier, incident.status, subscribed=incident.subscribed)))
     lead = f"{notice} " if notice else ""
     return message(f"{lead}{name} ({STATUS_NAMES[incident.status]})", blocks)
@@ -251,7 +253,7 @@ def _seen(seen: list[Seen], count: int) -> str:
     return ":eyes: Seen by " + ", ".join(names) + (f" and {more} more" if more else "")
 
 
-def entry_line(entry: ActivityEntry, mentions: Mentions, comment_length: int) -> str:
+def render_entry(entry: ActivityEntry, mentions: Mentions, comment_length: int) -> str:
     """An entry of the log in a line of mrkdwn, its comment behind it."""
     text = f"{entry_sentence(entry)}, {date(entry.date_added)}"
     if entry.comment:

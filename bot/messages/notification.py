@@ -33,7 +33,7 @@ AMONG_OTHERS_LENGTH = 1000  # characters of a comment that is told together with
 SUMMARY_LENGTH = 300  # characters of each comment in the notification's text
 
 
-def notification(
+def render_notification(
     content: NotificationContent, entries: Sequence[ToldEntry], card_url: str | None, *, delayed: bool = False
 ) -> Message:
     """One message for these entries of `content` (at least one), with what can be done next.
@@ -44,10 +44,10 @@ def notification(
     incident = content.incident
     blocks: list[Block] = []
     if len(entries) == 1:
-        blocks.append(section(_sentence(entries[0], _named(incident))))
+        blocks.append(section(_sentence(entries[0], _bold_title(incident))))
         blocks += _comment(content, entries[0])
     else:
-        blocks.append(section(f"{len(entries)} things happened on {_named(incident)}"))
+        blocks.append(section(f"{len(entries)} things happened on {_bold_title(incident)}"))
         for told in entries:
             blocks.append(context(_sentence(told, "this")))
             if told.entry.comment:
@@ -62,22 +62,22 @@ def notification(
     return message(("Delayed: " if delayed else "") + _summary(content, entries), blocks)
 
 
-def _named(incident: IncidentHead) -> str:
+def _bold_title(incident: IncidentHead) -> str:
     return bold(title_of(incident.identifier, incident.title))
 
 
 def _sentence(told: ToldEntry, incident: str, strong: Callable[[str], str] = bold) -> str:
     who = strong(escape(told.entry.author or "Someone"))
     if not told.mention:
-        return _did(told, incident, strong(escape(told.entry.author)) if told.entry.author else "The alert")
+        return _action_sentence(told, incident, strong(escape(told.entry.author)) if told.entry.author else "The alert")
     edited = " (edited)" if told.entry.date_edited else ""
     sentence = f"You were mentioned by {who} in {incident}{edited}"
     if told.entry.type is ActivityType.STATUS_CHANGE:
-        sentence += ", " + _did(told, "it", "who")
+        sentence += ", " + _action_sentence(told, "it", "who")
     return sentence
 
 
-def _did(told: ToldEntry, incident: str, who: str) -> str:
+def _action_sentence(told: ToldEntry, incident: str, who: str) -> str:
     entry = told.entry
     if entry.type is ActivityType.COMMENT:
         return f"{who} commented on {incident}"

@@ -20,7 +20,7 @@ from bot.messages.blocks import (
     plain,
     section,
 )
-from bot.messages.incident import incident_line
+from bot.messages.incident import render_line
 from storage.rows import IncidentLine
 
 PICK = "pick_"  # the menus' action_ids begin with it
@@ -35,7 +35,7 @@ class Pick:
     asking: str | None = None  # where the label alone would be no sentence
 
 
-def offer(verb: str, pick: Pick, lines: Sequence[IncidentLine], now: Any) -> Message:
+def render_offer(verb: str, pick: Pick, lines: Sequence[IncidentLine], now: Any) -> Message:
     """The caller's most recent open incidents with the verb's button on each, and a menu for every other one."""
     action_id, label = pick.action_id, pick.label
     if not lines:
@@ -45,13 +45,13 @@ def offer(verb: str, pick: Pick, lines: Sequence[IncidentLine], now: Any) -> Mes
         text = f"Which incident? {pick.asking or label} one of these, or find another."
         blocks = [section(escape(text))]
         for line in lines:
-            blocks.append(section(incident_line(line, now), accessory=button(label, action_id, str(line.identifier))))
-    blocks.append(actions([menu(PICK + action_id, "Part of a number or title")]))
+            blocks.append(section(render_line(line, now), accessory=button(label, action_id, str(line.identifier))))
+    blocks.append(actions([incident_menu(PICK + action_id, "Part of a number or title")]))
     blocks.append(context(f"The menu finds resolved ones too. Or type the number behind `{verb}`."))
     return message(text, blocks)
 
 
-def menu(action_id: str, placeholder: str) -> Element:
+def incident_menu(action_id: str, placeholder: str) -> Element:
     """A menu of incidents whose options are looked up as one types."""
     return {
         "type": "external_select",
@@ -61,7 +61,7 @@ def menu(action_id: str, placeholder: str) -> Element:
     }
 
 
-def options(lines: Sequence[IncidentLine]) -> list[dict[str, Any]]:
+def incident_options(lines: Sequence[IncidentLine]) -> list[dict[str, Any]]:
     """Incidents as the options of a menu."""
     return [
         {
