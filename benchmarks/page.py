@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks import environment
-from bot.demo.company import ORGANIZATION, Company, furnish
+from bot.demo.company import ORGANIZATION, Company, create_company
 from bot.organization.apply import apply
 from bot.organization.file import parse
 from bot.slack.manifest import manifest
@@ -78,7 +78,7 @@ def main() -> None:
         apply(store, parse(ORGANIZATION, "organization"), store.clock.now(), prune=False, dry_run=False)
         store.close()
         slack.install(manifest(COMMAND, None))
-        company = furnish(slack)
+        company = create_company(slack)
         for number in range(MESSAGES):
             company.people[number % 3].say(company.general, f"Message {number} of a channel that is much used.")
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)

@@ -19,7 +19,7 @@ from tenacity import (
     stop_when_event_set,
 )
 
-from bot.database import migrated, open_database
+from bot.database import migrate_database, open_database
 from bot.delivery import counts
 from bot.delivery.pace import Pace
 from bot.delivery.service import DeliveryService, own_store
@@ -141,7 +141,7 @@ def serve(settings: Settings, clock: Clock | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with open_database(settings) as url:
-        before, after = migrated(settings, url)
+        before, after = migrate_database(settings, url)
         log.info("the database is ready", schema=after, was=before)
         store = Store.open(url, clock=clock)
         store.clock.read()

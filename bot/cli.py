@@ -23,7 +23,7 @@ import typer
 from sqlalchemy import exc
 
 from bot import log
-from bot.database import migrated, open_database, open_store
+from bot.database import migrate_database, open_database, open_store
 from bot.incidents.words import shorten
 from bot.intake import trial
 from bot.intake.tokens import SECRET_MAX_LENGTH, SecretBox, Source, new_token, token_hash
@@ -177,7 +177,7 @@ def migrate_() -> int:
     """Brings the database to the current schema."""
     settings = _settings()
     with open_database(settings) as url:
-        before, after = migrated(settings, url)
+        before, after = migrate_database(settings, url)
     if before == after:
         typer.echo(f"Nothing to do: the schema is at {after}.")
     else:
@@ -187,7 +187,7 @@ def migrate_() -> int:
 
 def doctor() -> int:
     """Looks at settings, database, Slack tokens, scopes and channels, and says how to mend what is wrong."""
-    from bot.doctor import examine, mistaken
+    from bot.doctor import bad_settings, examine
     from bot.doctor.finding import Finding
 
     def told(finding: Finding, secrets: Sequence[str] = ()) -> None:
@@ -197,7 +197,7 @@ def doctor() -> int:
         settings = Settings.load()
     except SettingsError as error:
         for line in error.sentence.splitlines():
-            told(mistaken(line))
+            told(bad_settings(line))
         return EXIT_OUTSIDE
     # What the libraries would log about a fault is in its line.
     log.configure(LogLevel.CRITICAL, settings.log_format, secrets=settings.secrets)

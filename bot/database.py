@@ -35,7 +35,7 @@ def open_database(settings: Settings) -> Iterator[URL]:
         yield normalise_url(url)
 
 
-def migrated(settings: Settings, url: URL) -> tuple[str | None, str]:
+def migrate_database(settings: Settings, url: URL) -> tuple[str | None, str]:
     """Brings an opened database to the current schema; gives the revisions before and after.
 
     Waits while the embedded server is being taken over from another process. Raises DatabaseAway, DatabaseUnfit.
@@ -59,7 +59,7 @@ def open_store(settings: Settings) -> Iterator[Store]:
     Raises DatabaseAway, DatabaseUnfit.
     """
     with open_database(settings) as url:
-        migrated(settings, url)
+        migrate_database(settings, url)
         store = Store.open(url, hung_after_s=None)
         try:
             yield store

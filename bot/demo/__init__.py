@@ -15,13 +15,13 @@ import structlog
 import typer
 from sqlalchemy import delete, select
 
-from bot.database import migrated, open_database
+from bot.database import migrate_database, open_database
 from bot.demo import chatter, digest, history
 from bot.demo.alerts import Alerts
-from bot.demo.company import ORGANIZATION, SLUG, Company, furnish
-from bot.demo.kept import Kept
-from bot.demo.path import GuidedPath
+from bot.demo.company import ORGANIZATION, SLUG, Company, create_company
+from bot.demo.guide import GuidedPath
 from bot.demo.process import BotProcess
+from bot.demo.saved_workspace import SavedWorkspace
 from bot.intake.tokens import Source, new_token, token_hash
 from bot.organization.apply import apply
 from bot.organization.file import parse
@@ -55,9 +55,9 @@ def run(settings: Settings, port: int, *, reset: bool = False) -> int:
     if settings.database_url is not None:
         typer.echo("DATABASE_URL is left alone: the demo has its own database.", err=True)
         settings = settings.model_copy(update={"database_url": None})
-    kept = Kept(settings.data_dir / "demo-workspace.json")
+    kept = SavedWorkspace(settings.data_dir / "demo-workspace.json")
     with open_database(settings) as url:
-        migrated(settings, url)
+        migrate_database(settings, url)
         store = Store.open(url, hung_after_s=None)
         try:
             if reset:
@@ -84,7 +84,7 @@ def _prepare(store: Store, now: datetime) -> None:
 class Demo:
     """One run of the demo on a database that holds Acme."""
 
-    def __init__(self, settings: Settings, store: Store, kept: Kept, stop: threading.Event) -> None:
+    def __init__(self, settings: Settings, store: Store, kept: SavedWorkspace, stop: threading.Event) -> None:
         self._settings = settings
         self._store = store
         self._kept = kept
@@ -98,7 +98,7 @@ class Demo:
         intake = f"http://{LOOPBACK}:{http_port}"
         try:
             with BotProcess(self._environment(slack, http_port), self._settings.data_dir / "demo.log") as bot:
-                digest.FollowsTheClock(slack, self._store, bot)
+                digest.ClockFollower(slack, self._store, bot)
                 if not self._connected(slack, bot):
                     if self._stop.is_set():
                         return 0
@@ -138,14 +138,14 @@ class Demo:
 
     def _furnished(self, port: int) -> tuple[Sandbox, Company]:
         slack, company = self._installed(Sandbox(port=port))
-        if not self._kept.take_up(slack):
+        if not self._kept.restore(slack):
             slack, company = self._installed(Sandbox(port=port, clock_behind=HISTORY.total_seconds()))
             chatter.replay(slack, company, HISTORY)
         return slack, company
 
     def _installed(self, slack: Sandbox) -> tuple[Sandbox, Company]:
         slack.install(manifest(self._settings.slack_command, None))
-        return slack, furnish(slack)
+        return slack, create_company(slack)
 
     # -- the bot
 
@@ -208,11 +208,11 @@ class Demo:
                     channel=company.checkout,
                 )
             with self._store.read() as connection:
-                has_digest = digest.there_is_one(connection)
+                has_digest = digest.has_digest(connection)
             if not has_digest:
                 company.ben.command(command, 'digest add "0 * * * *"', channel=company.checkout)
             with self._store.write() as tx:
-                digest.bring_near(tx, self._store.clock.now())
+                digest.bring_forward(tx, self._store.clock.now())
         except (NotAcknowledged, NotConnected, DatabaseAway, Contended) as error:
             log.warning("the demo is without somebody who asks for help, or without a digest", reason=str(error))
 

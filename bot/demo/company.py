@@ -52,7 +52,7 @@ class Company:
         return self.checkout, self.catalogue, self.infrastructure, self.general
 
 
-def furnish(slack: Sandbox) -> Company:
+def create_company(slack: Sandbox) -> Company:
     """Puts the company's people, channels and user groups into a workspace."""
     ada = slack.person("U0001", "Ada Obi", "ada@acme.test", tz="Europe/Berlin")
     ben = slack.person("U0002", "Ben Tal", "ben@acme.test", tz="America/New_York")

@@ -21,7 +21,7 @@ SOON = timedelta(minutes=1)
 _OF_ACME = Digest.organization_id == select(Organization.id).where(Organization.slug == SLUG).scalar_subquery()
 
 
-def there_is_one(connection: Connection) -> bool:
+def has_digest(connection: Connection) -> bool:
     """Whether Acme has a digest."""
     return bool(connection.scalar(select(exists().where(_OF_ACME))))
 
@@ -33,12 +33,12 @@ def was_sent_since(connection: Connection, moment: datetime) -> bool:
     return bool(connection.scalar(select(exists(sent))))
 
 
-def bring_near(tx: Connection, now: datetime) -> None:
+def bring_forward(tx: Connection, now: datetime) -> None:
     """Lets the digests come in a minute, instead of at their next time; those that are paused stay so."""
     tx.execute(update(Digest).where(_OF_ACME, Digest.next_fire_at > now + SOON).values(next_fire_at=now + SOON))
 
 
-class FollowsTheClock:
+class ClockFollower:
     """When the workspace's clock is moved, the bot's goes with it, and what would have been due by then is due then.
     (By itself, a digest that is later than its grace would be skipped.)
     """

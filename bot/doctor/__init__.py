@@ -31,7 +31,7 @@ _GIVEN_UP_MEND = "See the log for when. Once Slack takes messages again, nothing
 _GIVEN_UP_SHOWN_FOR = timedelta(days=1)
 
 
-def mistaken(sentence: str) -> Finding:
+def bad_settings(sentence: str) -> Finding:
     """What is wrong with a setting; without it nothing else can be looked at."""
     return Finding("settings", sentence.rstrip("."), "Mend it in the environment or in .env, and run doctor again.")
 

@@ -60,11 +60,11 @@ def _plan(connection: Connection, file: OrganizationFile, *, prune: bool) -> tup
         )
     if file.digests and not (entry.workspaces or (state and state.workspaces)):
         raise NotApplicable("digests: a digest is posted in Slack, and organization.workspaces names no workspace")
-    _tell_what_goes_along(connection, result)
+    _add_consequences(connection, result)
     return state, result
 
 
-def _tell_what_goes_along(connection: Connection, result: Plan) -> None:
+def _add_consequences(connection: Connection, result: Plan) -> None:
     if not result.projects_removed:
         return
     incidents = stored.count_incidents(connection, result.projects_removed)

@@ -75,7 +75,7 @@ def _minutes(value: Any) -> Any:
     return int(value)
 
 
-def _said(read: Callable[[str], object]) -> AfterValidator:
+def _with_sentence(read: Callable[[str], object]) -> AfterValidator:
     """What people may also say in Slack, stored as `read` gives it back."""
 
     def check(value: str) -> str:
@@ -125,9 +125,9 @@ UserId = Annotated[str, _slack_id("UW", "a person")]
 Minutes = Annotated[int, BeforeValidator(_minutes)]
 
 
-CronText = Annotated[str, _said(schedule_text.parse_schedule)]
-ZoneName = Annotated[str, _said(lambda name: zones.parse_zone(name, "").key)]
-Filters = Annotated[str, _said(parse_filters)]
+CronText = Annotated[str, _with_sentence(schedule_text.parse_schedule)]
+ZoneName = Annotated[str, _with_sentence(lambda name: zones.parse_zone(name, "").key)]
+Filters = Annotated[str, _with_sentence(parse_filters)]
 
 
 class _Entry(BaseModel):

@@ -9,7 +9,7 @@ The rooms: `keeper` holds the class and its thread, `server` one server process,
 children are started, `scratch` a server for a test run.
 """
 
-from storage.embedded.keeper import EmbeddedPostgres
+from storage.embedded.embedded_postgres import EmbeddedPostgres
 from storage.embedded.scratch import scratch_postgres
 from storage.errors import EmbeddedPostgresError
 

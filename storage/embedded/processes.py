@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from storage.embedded.places import Account
+from storage.embedded.homes import Account
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 # What a program of PostgreSQL is told of our environment: how it is loaded, and where things are. The environment of a

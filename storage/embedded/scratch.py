@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from storage.embedded.keeper import EmbeddedPostgres
+from storage.embedded.embedded_postgres import EmbeddedPostgres
 from storage.embedded.lock import try_lock
 
 MEMORY = Path("/dev/shm")

@@ -18,7 +18,7 @@ from storage.embedded import processes
 from storage.embedded.binaries import Binaries
 from storage.embedded.cluster import SUPERUSER
 from storage.embedded.errors import from_output
-from storage.embedded.places import Place
+from storage.embedded.homes import ServerHome
 from storage.errors import EmbeddedPostgresError
 
 DATABASE = "tocsin"
@@ -59,7 +59,7 @@ SETTINGS = {
 NOT_DURABLE = {"fsync": "off", "full_page_writes": "off"}
 
 
-def url_of(place: Place) -> URL:
+def url_of(place: ServerHome) -> URL:
     return URL.create(
         "postgresql+psycopg2",
         username=SUPERUSER,
@@ -69,7 +69,7 @@ def url_of(place: Place) -> URL:
     )
 
 
-def connect(place: Place, database: str = DATABASE) -> Connection:
+def connect(place: ServerHome, database: str = DATABASE) -> Connection:
     """A connection to the server, whoever owns it. Raises psycopg2.OperationalError."""
     return psycopg2.connect(
         host=str(place.socket_folder), port=PORT, user=SUPERUSER, dbname=database, connect_timeout=5, options=""
@@ -79,7 +79,7 @@ def connect(place: Place, database: str = DATABASE) -> Connection:
 class Server:
     """A server process over a cluster. Everything is called from one thread, and the server ends with it."""
 
-    def __init__(self, place: Place, binaries: Binaries, *, durable: bool) -> None:
+    def __init__(self, place: ServerHome, binaries: Binaries, *, durable: bool) -> None:
         self._place = place
         settings = SETTINGS | {"unix_socket_directories": str(place.socket_folder)}
         self._command: list[str | Path] = [binaries.folder / "postgres", "-D", place.cluster]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bot.cli import EXIT_OUTSIDE, main
-from bot.database import migrated, open_database
+from bot.database import migrate_database, open_database
 from bot.settings import Settings
 from storage.embedded import EmbeddedPostgres
 from storage.embedded.scratch import scratch_folder
@@ -51,5 +51,5 @@ def test_a_start_outlasts_the_end_of_the_command_whose_server_it_found(monkeypat
         command.start()
         with open_database(settings) as url:
             command.stop()
-            assert migrated(settings, url) == (None, HEAD)
-            assert migrated(settings, url) == (HEAD, HEAD)
+            assert migrate_database(settings, url) == (None, HEAD)
+            assert migrate_database(settings, url) == (HEAD, HEAD)

@@ -41,7 +41,7 @@ def test_the_tree_as_it_is_keeps_them(tree: Path) -> None:
     [
         ("storage.errors", "bot.metrics"),
         ("bot.incidents.limits", "bot.organization.tree"),
-        ("bot.people.names", "bot.demo.kept"),
+        ("bot.people.names", "bot.demo.saved_workspace"),
         ("bot.settings", "bot.database"),
         ("bot.intake.pace", "bot.delivery.pace"),
         ("bot.metrics", "bot.slack.requests"),

@@ -14,8 +14,8 @@ import psycopg2
 from storage.embedded import cluster
 from storage.embedded.binaries import binaries_for
 from storage.embedded.errors import from_os_error
+from storage.embedded.homes import ServerHome, home_for
 from storage.embedded.lock import try_lock
-from storage.embedded.places import Place, place_for
 from storage.embedded.server import START_S, Server, connect, url_of
 from storage.errors import EmbeddedPostgresError
 
@@ -101,7 +101,7 @@ class EmbeddedPostgres:
     def _keep(self) -> None:
         while not self._stopping.is_set():
             try:
-                place = place_for(self.data_dir)
+                place = home_for(self.data_dir)
                 with try_lock(place.lock) as ours:
                     if ours:
                         self._own(place)
@@ -116,14 +116,14 @@ class EmbeddedPostgres:
                 _log.error("The embedded PostgreSQL does not come back: %s", failure)
                 self._stopping.wait(RETRY_S)
 
-    def _own(self, place: Place) -> None:
+    def _own(self, place: ServerHome) -> None:
         """Run the server until it ends or is to be stopped."""
         cluster.clear_leftovers(place)
         binaries = binaries_for(place, self._bin_dir)
         if not place.cluster.exists():
             if self._settled.is_set():  # an empty database under a running bot would be taken for the real one
                 raise EmbeddedPostgresError(f"{place.cluster} has gone. Bring it back, or start the bot anew.")
-            cluster.make(place, binaries, durable=self._durable)
+            cluster.create(place, binaries, durable=self._durable)
         cluster.check_version(place, binaries)
         server = Server(place, binaries, durable=self._durable)
         try:
@@ -139,7 +139,7 @@ class EmbeddedPostgres:
             self._owner = False
             server.stop()
 
-    def _share(self, place: Place) -> None:
+    def _share(self, place: ServerHome) -> None:
         """See whether the owner's server answers, and come back later to see whether there is still an owner."""
         if not self._settled.is_set():
             try:
@@ -153,7 +153,7 @@ class EmbeddedPostgres:
                 self._now_running(place, owner=False)
         self._stopping.wait(SHARER_POLL_S if self._settled.is_set() else SHARER_POLL_S / 10)
 
-    def _now_running(self, place: Place, *, owner: bool) -> None:
+    def _now_running(self, place: ServerHome, *, owner: bool) -> None:
         self._url = url_of(place).render_as_string(hide_password=False)
         self._owner = owner
         self._settled.set()

@@ -61,7 +61,7 @@ class Account:
 
 
 @dataclass(frozen=True)
-class Place:
+class ServerHome:
     """The folder that the server lives in, and whom it runs as."""
 
     home: Path
@@ -109,13 +109,13 @@ class Place:
         os.chown(folder, self.account.uid, self.account.gid)
 
 
-def place_for(data_dir: Path) -> Place:
+def home_for(data_dir: Path) -> ServerHome:
     """Find the place of the server for a data folder, or choose one. Raises EmbeddedPostgresError, OSError."""
-    data_dir = _made(data_dir).resolve()
+    data_dir = _create_folder(data_dir).resolve()
     pointer = data_dir / POINTER
     if pointer.is_symlink():
-        return _pointed_to(pointer)
-    place = Place(data_dir, _account(data_dir))
+        return _follow_pointer(pointer)
+    place = ServerHome(data_dir, _account(data_dir))
     if os.geteuid() != 0 or place.account.can_walk_to(data_dir):
         return place
     if place.cluster.exists():
@@ -124,10 +124,10 @@ def place_for(data_dir: Path) -> Place:
             f"{place.account.name}, who may not enter that folder. Move it to one that everybody may pass "
             f"through, and set TOCSIN_DATA_DIR to that."
         )
-    return _elsewhere(pointer, place.account)
+    return _create_elsewhere(pointer, place.account)
 
 
-def _made(folder: Path) -> Path:
+def _create_folder(folder: Path) -> Path:
     """Make a folder, or take an empty one of ours, and set its permissions under whatever umask."""
     folder.mkdir(parents=True, exist_ok=True)
     if folder.stat().st_uid == os.geteuid() and not any(folder.iterdir()):
@@ -167,22 +167,22 @@ def _account(home: Path) -> Account:
     )
 
 
-def _pointed_to(pointer: Path) -> Place:
+def _follow_pointer(pointer: Path) -> ServerHome:
     home = pointer.readlink()
     if not home.is_dir():
         raise EmbeddedPostgresError(
             f"The database of {pointer.parent} lives in {home}, and that folder is not there. Bring it back, or "
             f"remove the link {pointer} to begin with an empty database."
         )
-    return Place(home, _account(home))
+    return ServerHome(home, _account(home))
 
 
-def _elsewhere(pointer: Path, account: Account) -> Place:
+def _create_elsewhere(pointer: Path, account: Account) -> ServerHome:
     """Make a home that the account can walk to. Of several processes that do so at once, the first link counts."""
     way_out = "Set TOCSIN_DATA_DIR to a folder that everybody may pass through, or DATABASE_URL to a server."
     why = f"As root the database server runs as the user {account.name}, who may not enter {pointer.parent}"
     try:
-        _made(ELSEWHERE)
+        _create_folder(ELSEWHERE)
         home = Path(tempfile.mkdtemp(prefix="data-", dir=ELSEWHERE))
     except OSError as error:
         raise EmbeddedPostgresError(f"{why}; and elsewhere it cannot live: {error}. {way_out}") from error
@@ -194,6 +194,6 @@ def _elsewhere(pointer: Path, account: Account) -> Place:
         pointer.symlink_to(home)
     except FileExistsError:
         home.rmdir()
-        return _pointed_to(pointer)
+        return _follow_pointer(pointer)
     (home / "belongs-to").write_text(f"{pointer.parent}\n", encoding="utf-8", errors="surrogateescape")
-    return Place(home, account)
+    return ServerHome(home, account)

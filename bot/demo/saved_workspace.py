@@ -12,7 +12,7 @@ from sandbox import Sandbox
 log = structlog.get_logger(__name__)
 
 
-class Kept:
+class SavedWorkspace:
     """The file that holds what was said in the workspace."""
 
     def __init__(self, path: Path) -> None:
@@ -22,7 +22,7 @@ class Kept:
         """Begins anew."""
         self._path.unlink(missing_ok=True)
 
-    def take_up(self, slack: Sandbox) -> bool:
+    def restore(self, slack: Sandbox) -> bool:
         """Puts it into a furnished workspace; False where there is nothing that can be used."""
         try:
             return slack.take_up(json.loads(self._path.read_text("utf-8")))
