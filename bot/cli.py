@@ -25,7 +25,7 @@ from sqlalchemy import exc
 from bot import log
 from bot.database import migrate_database, open_database, open_store
 from bot.incidents.words import shorten
-from bot.intake import trial
+from bot.intake import send_test
 from bot.intake.tokens import SECRET_MAX_LENGTH, SecretBox, Source, new_token, token_hash
 from bot.organization.apply import NotApplicable, apply
 from bot.organization.difference import Kind, Plan
@@ -123,7 +123,7 @@ def _app() -> typer.Typer:
     token.command("list")(token_list)
     token.command("revoke")(token_revoke)
     app.add_typer(token, name="token")
-    app.command("send-test")(send_test)
+    app.command("send-test")(send_test_)
     return app
 
 
@@ -375,7 +375,7 @@ def token_revoke(
 # --- trying it out -----------------------------------------------------------------------------------------
 
 
-def send_test(
+def send_test_(
     source: Annotated[Source, typer.Argument(help="Whose alert to send.", show_default=False)],
     token: Annotated[
         str | None,
@@ -399,7 +399,7 @@ def send_test(
     if not re.match(r"https?://[^/]", base):
         raise BadUsage(f"--url: {base} should be an http or https URL, like http://127.0.0.1:3000")
     # By this machine's clock: it plays a system outside, which has no other.
-    body = trial.payload(source, datetime.now(UTC), resolved=resolved, project=project)
+    body = send_test.build_payload(source, datetime.now(UTC), resolved=resolved, project=project)
     if token_stdin and source is Source.SENTRY:
         raise BadUsage("--token-stdin: for sentry, stdin holds the client secret; its path is no secret")
     if token_stdin:
@@ -412,11 +412,11 @@ def send_test(
             raise BadUsage("--token: for sentry, this is the path that `token create` printed, /intake/sentry/ID")
         if not secret_stdin:
             raise BadUsage("--secret-stdin: Sentry's alerts are signed; the client secret is needed on stdin")
-        answer = trial.send(f"{base}/intake/sentry/{token_id[1]}", body, secret=_secret_from_stdin())
+        answer = send_test.send(f"{base}/intake/sentry/{token_id[1]}", body, secret=_secret_from_stdin())
     else:
         if not re.fullmatch(r"[!-~]+", token):
             raise BadUsage("--token: holds blanks or other characters that no token has")
-        answer = trial.send(f"{base}/intake/{source}", body, token=token)
+        answer = send_test.send(f"{base}/intake/{source}", body, token=token)
     for error in answer.errors:
         typer.echo(log.redact(error), err=True)
     if answer.errors or answer.status != HTTPStatus.ACCEPTED:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import anyio
 
-from bot.intake.together import Together
+from bot.intake.batching import Batcher
 from bot.intake.tokens import token_hash
 from storage.engine import Store
 from storage.queries import tokens
@@ -30,7 +30,7 @@ class Admission:
         self._store = store
         self._monotonic = monotonic
         self._known: dict[str | int, float] = {}  # hash, or id of a token of Sentry's -> until when
-        self._together: Together[str | int, bool] = Together(
+        self._together: Batcher[str | int, bool] = Batcher(
             self._look_up, most=_AT_ONCE, gather_s=_GATHER_S, workers=anyio.CapacityLimiter(1)
         )
 

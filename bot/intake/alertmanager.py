@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 import structlog
 
-from bot.intake.items import Draft, Parsed, as_url
-from bot.intake.labelled import MAX_LINK_LENGTH, Labelled, parse_group
+from bot.intake.label_alerts import MAX_LINK_LENGTH, LabelledAlert, parse_group
+from bot.intake.models import Draft, Parsed, as_url
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +26,7 @@ def parse(payload: Any, now: datetime) -> Parsed:
     return parse_group(payload, now, _draft)
 
 
-def _draft(alert: Labelled) -> Draft | None:
+def _draft(alert: LabelledAlert) -> Draft | None:
     status = alert.fields.choice("status", ("firing", "resolved"), required=True)
     return alert.draft(
         firing=status == "firing",
@@ -47,7 +47,7 @@ def _draft(alert: Labelled) -> Draft | None:
 _IDENTIFIER = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 
 
-def _silence_page(alert: Labelled) -> str | None:
+def _silence_page(alert: LabelledAlert) -> str | None:
     """Alertmanager's page that makes a silence for exactly this alert; None where no link can say it.
 
     The labels are written as they came, not as they are shown: one blank less and the silence would match nothing.

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from bot.incidents import alerts
 from bot.incidents.alerts import Action, Alert, Outcome
-from bot.intake.items import Draft, ItemError
+from bot.intake.models import Draft, ItemError
 from bot.intake.tokens import Source
 from storage.queries import intake as stored
 from storage.queries.intake import ProjectFacts, Token

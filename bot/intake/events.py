@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH, MAX_TITLE_LENGTH
-from bot.intake.items import Draft, Fields, ItemError, Parsed, as_text, as_url, shortened
+from bot.intake.models import Draft, Fields, ItemError, Parsed, as_text, as_url, shorten
 from storage.values import Status
 
 SEVERITIES = {"warning": Status.WARNING, "critical": Status.CRITICAL}
@@ -68,7 +68,7 @@ def _links(value: Any) -> tuple[tuple[str, str], ...] | None:
     if not isinstance(value, dict):
         return None
     named = ((as_text(name), as_url(url)) for name, url in itertools.islice(value.items(), MAX_LINKS))
-    return tuple((shortened(name, MAX_NAME_LENGTH), url) for name, url in named if name and url)
+    return tuple((shorten(name, MAX_NAME_LENGTH), url) for name, url in named if name and url)
 
 
 def _facts(fields: Fields) -> tuple[tuple[str, str], ...] | None:
@@ -80,7 +80,7 @@ def _facts(fields: Fields) -> tuple[tuple[str, str], ...] | None:
     if isinstance(labels, dict):
         named = ((as_text(name), as_text(value)) for name, value in itertools.islice(labels.items(), MAX_LABELS))
         facts += [
-            (shortened(name, MAX_NAME_LENGTH), shortened(value, MAX_LABEL_LENGTH))
+            (shorten(name, MAX_NAME_LENGTH), shorten(value, MAX_LABEL_LENGTH))
             for name, value in named
             if name and value
         ]

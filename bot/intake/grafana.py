@@ -8,8 +8,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from bot.intake.items import Draft, Parsed, as_url, clean, shortened
-from bot.intake.labelled import Labelled, parse_group
+from bot.intake.label_alerts import LabelledAlert, parse_group
+from bot.intake.models import Draft, Parsed, as_url, clean, shorten
 
 # What Grafana calls the alerts that it raises itself when a rule cannot be evaluated, and why it raised one
 # under the rule's own name.
@@ -26,7 +26,7 @@ def parse(payload: Any, now: datetime) -> Parsed:
     return parse_group(payload, now, _draft)
 
 
-def _draft(alert: Labelled) -> Draft | None:
+def _draft(alert: LabelledAlert) -> Draft | None:
     status = alert.fields.choice("status", _STATUSES, required=True)
     state = _folded(alert.data.get("state"))
     why = (
@@ -64,8 +64,8 @@ def _values(data: dict[str, Any]) -> str | None:
     if not isinstance(values, dict):
         return None
     shown = ", ".join(
-        f"{shortened(clean(name), 40)} = {value:g}"
+        f"{shorten(clean(name), 40)} = {value:g}"
         for name, value in sorted(values.items())[:20]
         if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
     )
-    return shortened(shown, MAX_VALUES_LENGTH) or None
+    return shorten(shown, MAX_VALUES_LENGTH) or None

@@ -19,14 +19,14 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from bot.bodies import Body, NoRoom, Room, TooLarge
-from bot.intake import openapi, page
+from bot.intake import docs_page, openapi
 from bot.intake.admission import Admission
-from bot.intake.desk import ADMITTED_AT_ONCE, Delivery, Desk, Refused, Taken, refused
+from bot.intake.batching import Batcher
 from bot.intake.metrics import Metrics
 from bot.intake.pace import Pace
-from bot.intake.refusals import RefusalLog
+from bot.intake.refusal_log import RefusalLog
 from bot.intake.sentry import signature_fits
-from bot.intake.together import Together
+from bot.intake.service import ADMITTED_AT_ONCE, Delivery, IntakeService, Refused, Taken, refused
 from bot.intake.tokens import TOKEN_PREFIX, SecretBox, Source
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway, ReadOnlyServer
@@ -43,7 +43,7 @@ MAX_SIGNED_BODY = 1024 * 1024
 # a token can fill it.
 ROOM, ROOM_OF_ONE = 128 * 1024 * 1024, 64 * 1024 * 1024
 SIGNED_ROOM, SIGNED_ROOM_OF_ONE = 32 * 1024 * 1024, 8 * 1024 * 1024
-# Rounds of deliveries (`bot/intake/together.py`) at once, each of another token. Small deliveries go together in rounds
+# Rounds of deliveries (`bot/intake/batching.py`) at once, each of another token. Small deliveries go together in rounds
 # of up to SMALL_BODY, large ones each alone, and neither wait for the other.
 WORKERS = 16
 # Connections of intake alone: a storm of alerts takes none from people. Its workers wait for one of them.
@@ -67,7 +67,9 @@ _BEARER = re.compile(rf"Bearer +({TOKEN_PREFIX}[A-Za-z0-9_-]{{1,200}}) *", re.IG
 class Intake:
     """Deliveries over HTTP."""
 
-    def __init__(self, desk: Desk, admission: Admission, metrics: Metrics, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, desk: IntakeService, admission: Admission, metrics: Metrics, now: Callable[[], datetime]
+    ) -> None:
         self._admission = admission
         self._room = Room(ROOM, ROOM_OF_ONE)
         self._signed_room = Room(SIGNED_ROOM, SIGNED_ROOM_OF_ONE)
@@ -75,7 +77,7 @@ class Intake:
         self._now = now
         self._refusals = RefusalLog(time.monotonic)
         self._workers = anyio.CapacityLimiter(WORKERS)
-        self._together: Together[Delivery, Taken] = Together(
+        self._together: Batcher[Delivery, Taken] = Batcher(
             desk.take, most=SMALL_BODY, gather_s=GATHER_S, workers=self._workers
         )
 
@@ -245,7 +247,7 @@ def create_http_app(
     """
     counters = registry if registry is not None else CollectorRegistry()
     metrics = Metrics(counters)
-    desk = Desk(
+    desk = IntakeService(
         intake or store,
         metrics,
         pace=pace or Pace(),
@@ -279,7 +281,7 @@ def create_http_app(
 
     @app.get("/intake/docs", include_in_schema=False)
     async def docs() -> Response:
-        return HTMLResponse(page.draw(app.openapi()), headers=page.HEADERS)
+        return HTMLResponse(docs_page.render_page(app.openapi()), headers=docs_page.HEADERS)
 
     @app.get("/healthz", tags=["health"])
     async def healthz() -> dict[str, str]:

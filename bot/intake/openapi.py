@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import Depends
 from fastapi.security import HTTPBearer
 
-from bot.intake.items import MAX_URL_LENGTH
+from bot.intake.models import MAX_URL_LENGTH
 
 _TOKEN = HTTPBearer(scheme_name="token", description="From: python run_bot.py token create", auto_error=False)
 _TEXT = {"type": "string"}

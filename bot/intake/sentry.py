@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH, MAX_TITLE_LENGTH
-from bot.intake.items import Draft, Fields, ItemError, Parsed, as_text, shortened
+from bot.intake.models import Draft, Fields, ItemError, Parsed, as_text, shorten
 from storage.values import Status
 
 METRIC_ALERT = "metric_alert"
@@ -72,7 +72,7 @@ def _metric_alert(payload: Fields) -> Draft | None:
     return Draft(
         item=payload.item,
         key=f"metric:{key}",
-        title=shortened(title) if title else None,
+        title=shorten(title) if title else None,
         firing=action != "resolved",
         status=_METRIC_STATUS[action],
         project=as_text(projects[0]) if isinstance(projects, list) and projects else None,
@@ -102,7 +102,7 @@ def _issue_alert(payload: Fields) -> Draft | None:
         firing=True,
         status=_LEVELS.get(event.text("level") or "", Status.OPEN),
         project=in_url[1] if in_url else None,
-        environment=shortened(environment, MAX_ENVIRONMENT_LENGTH) if environment else None,
+        environment=shorten(environment, MAX_ENVIRONMENT_LENGTH) if environment else None,
         url=event.url("web_url"),
         started=started,
         facts=facts,
@@ -131,7 +131,7 @@ _READERS = {METRIC_ALERT: _metric_alert, ISSUE_ALERT: _issue_alert, ISSUE: _issu
 
 
 def _facts(**facts: str | None) -> tuple[tuple[str, str], ...]:
-    return tuple((name, shortened(value, MAX_FACT_LENGTH)) for name, value in facts.items() if value)
+    return tuple((name, shorten(value, MAX_FACT_LENGTH)) for name, value in facts.items() if value)
 
 
 def _tag(event: dict[str, Any], name: str) -> str | None:

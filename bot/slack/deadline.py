@@ -47,7 +47,7 @@ class Pending:
         return self._taken
 
 
-class Watch:
+class DeadlineWatch:
     """One thread that looks after every request under way."""
 
     def __init__(self, seconds: float) -> None:

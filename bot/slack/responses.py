@@ -1,4 +1,4 @@
-"""What handlers give back: what is to happen in Slack, as values. The line carries it out."""
+"""What handlers give back: what is to happen in Slack, as values. The listeners carry it out."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 from bot.slack.backoff import reason_of
 from bot.slack.clients import web_client
 from bot.slack.connections import Connections, Message, NotConnectedError, WebSocket
-from bot.slack.deadline import Pending, Watch
+from bot.slack.deadline import DeadlineWatch, Pending
 from bot.slack.events import EventsUnderWay, TooManyEvents, is_event
 from bot.slack.listeners import Listeners, payload_of
 from bot.slack.workers import Workers
@@ -32,7 +32,7 @@ class SocketListener:
 
     def __init__(self, line: Listeners, *, app_token: str, api_url: str, deadline_s: float) -> None:
         self._line = line
-        self._watch = Watch(deadline_s)
+        self._watch = DeadlineWatch(deadline_s)
         self._events: EventsUnderWay[BoltResponse] = EventsUnderWay()
         self._workers = Workers(CONCURRENCY, "slack-socket-worker")
         self.connections = Connections(web_client(api_url), app_token, self._on_message)

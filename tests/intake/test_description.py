@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
-from bot.intake import page
+from bot.intake import docs_page
 from tests.intake.conftest import Bench
 
 INTAKE = ("/intake/events", "/intake/alertmanager", "/intake/grafana", "/intake/sentry/{token_id}")
@@ -51,6 +51,6 @@ def test_the_page_names_every_path_field_and_answer_and_loads_nothing(bench: Ben
 
 def test_what_the_description_says_is_text() -> None:
     operation = {"description": "<b>&", "responses": {"202": {"description": "<script>"}}}
-    drawn = page.draw({"info": {"title": "<i>", "summary": "s"}, "paths": {"/<x>": {"post": operation}}})
+    drawn = docs_page.render_page({"info": {"title": "<i>", "summary": "s"}, "paths": {"/<x>": {"post": operation}}})
     assert "<script>" not in drawn and "<b>" not in drawn and "<i>" not in drawn and "<x>" not in drawn
     assert "&lt;script&gt;" in drawn

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH, MAX_TITLE_LENGTH
 from bot.intake import alertmanager, events, grafana, sentry
-from bot.intake.items import MAX_URL_LENGTH, Parsed, Unreadable, clean, decode, is_web_url
-from bot.intake.labelled import MAX_LINK_LENGTH
+from bot.intake.label_alerts import MAX_LINK_LENGTH
+from bot.intake.models import MAX_URL_LENGTH, Parsed, Unreadable, clean, decode, is_web_url
 from bot.intake.tokens import Source
 from tests.intake.conftest import START, Bench
 from tests.intake.test_events import FULL

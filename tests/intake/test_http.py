@@ -13,7 +13,7 @@ import httpx
 import pytest
 from sqlalchemy import update
 
-from bot.intake import desk, http
+from bot.intake import http, service
 from bot.intake.server import HttpServer
 from bot.intake.tokens import Source
 from storage.engine import Store
@@ -162,7 +162,7 @@ def test_what_came_of_alerts_is_counted(bench: Bench) -> None:
 
 def test_every_refusal_is_counted_by_its_reason(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "MAX_BODY", 100_000)
-    monkeypatch.setattr(desk, "MAX_ITEMS", 300)
+    monkeypatch.setattr(service, "MAX_ITEMS", 300)
     token = bench.token()
 
     def post(body: bytes, **headers: str) -> int:

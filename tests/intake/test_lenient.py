@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from bot.intake.items import MAX_KEY_LENGTH, as_key, clean
+from bot.intake.models import MAX_KEY_LENGTH, as_key, clean
 from bot.intake.tokens import Source
 from storage.models import Incident
 from storage.values import Status

@@ -9,8 +9,8 @@ import pytest
 import structlog
 from sqlalchemy import select
 
-from bot.intake.items import ItemError
-from bot.intake.refusals import EVERY_S, MAX_KEPT, RefusalLog
+from bot.intake.models import ItemError
+from bot.intake.refusal_log import EVERY_S, MAX_KEPT, RefusalLog
 from bot.intake.tokens import Source
 from storage.models import IntakeToken
 from storage.queries.doctor import refused_tokens

@@ -15,14 +15,14 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from bot.intake import desk
 from bot.intake import drafts as drafts_module
-from bot.intake.desk import CHUNK, Delivery
+from bot.intake import service
+from bot.intake.batching import Batcher
 from bot.intake.drafts import Received
 from bot.intake.http import MAX_WAITING, MAX_WAITING_OF_ONE
 from bot.intake.metrics import Metrics
 from bot.intake.pace import Pace
-from bot.intake.together import Together
+from bot.intake.service import CHUNK, Delivery
 from bot.intake.tokens import Source
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
@@ -54,7 +54,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(asyncio.wait_for(work, PATIENCE_S))
 
 
-async def gathered(together: Together[int, int], work: Held, *, first: int, others: Sequence[int]) -> list[object]:
+async def gathered(together: Batcher[int, int], work: Held, *, first: int, others: Sequence[int]) -> list[object]:
     """What they got who all came while the first one's round went on; an item's size is its value."""
     tasks = [asyncio.create_task(together.do("key", first, abs(first)))]
     while not work.calls:
@@ -66,8 +66,8 @@ async def gathered(together: Together[int, int], work: Held, *, first: int, othe
     return list(await asyncio.gather(*tasks, return_exceptions=True))
 
 
-def together(work: Held, *, most: int = 50) -> Together[int, int]:
-    return Together(work, most=most, gather_s=0.001, workers=anyio.CapacityLimiter(4))
+def together(work: Held, *, most: int = 50) -> Batcher[int, int]:
+    return Batcher(work, most=most, gather_s=0.001, workers=anyio.CapacityLimiter(4))
 
 
 def test_what_gathers_is_done_in_one_round() -> None:
@@ -143,7 +143,7 @@ def test_one_key_does_not_wait_for_another() -> None:
 def test_what_waits_for_a_worker_waits() -> None:
     async def story() -> None:
         work = Held()
-        gathering = Together(work, most=50, gather_s=0.001, workers=anyio.CapacityLimiter(2))
+        gathering = Batcher(work, most=50, gather_s=0.001, workers=anyio.CapacityLimiter(2))
         tasks = [asyncio.create_task(gathering.do(key, 1, 1)) for key in range(9)]
         while len(work.calls) < 2:
             await asyncio.sleep(0.001)
@@ -199,7 +199,7 @@ def in_one_round(bench: Bench, monkeypatch: pytest.MonkeyPatch, payloads: Sequen
     token = bench.token()
     held, go = threading.Event(), threading.Event()
     come: list[object] = []
-    write, do = Store.write, Together.do
+    write, do = Store.write, Batcher.do
 
     def slow(store: Store) -> Any:
         if not held.is_set():
@@ -207,12 +207,12 @@ def in_one_round(bench: Bench, monkeypatch: pytest.MonkeyPatch, payloads: Sequen
             assert go.wait(PATIENCE_S)
         return write(store)
 
-    def noted(self: Together[Any, Any], key: object, item: object, size: int) -> Any:
+    def noted(self: Batcher[Any, Any], key: object, item: object, size: int) -> Any:
         come.append(item)
         return do(self, key, item, size)
 
     monkeypatch.setattr(Store, "write", slow)
-    monkeypatch.setattr(Together, "do", noted)
+    monkeypatch.setattr(Batcher, "do", noted)
     with ThreadPoolExecutor(CALLERS) as many:
         first = many.submit(bench.post, token, {"dedup_key": "first", "title": "First"})
         assert held.wait(PATIENCE_S)
@@ -251,7 +251,7 @@ def test_one_delivery_that_breaks_the_transaction_spoils_no_other(
             raise RuntimeError("on purpose")
         return outcomes
 
-    monkeypatch.setattr(desk, "carry_out", breaking)
+    monkeypatch.setattr(service, "carry_out", breaking)
     payloads = [{"dedup_key": title, "title": title} for title in ("One", "Poison", "Two")]
     answers = in_one_round(bench, monkeypatch, payloads)
     assert [one.status_code for one in answers] == [202, 500, 202]
@@ -268,7 +268,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> list[int]:
         tries.append(len(drafts))
         raise error
 
-    monkeypatch.setattr(desk, "carry_out", fail)
+    monkeypatch.setattr(service, "carry_out", fail)
     return tries
 
 
@@ -284,10 +284,10 @@ def test_a_database_that_is_away_is_waited_for_once(bench: Bench, monkeypatch: p
 
 def test_a_lock_is_not_waited_for_by_each_of_many(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     tries = failing(monkeypatch, Contended("on purpose"))
-    monkeypatch.setattr(desk, "_APART_S", 0.0)
+    monkeypatch.setattr(service, "_APART_S", 0.0)
     answers = in_one_round(bench, monkeypatch, DOWN)
     assert [one.status_code for one in answers] == [503] * 5
-    assert tries == [5] * desk._ATTEMPTS
+    assert tries == [5] * service._ATTEMPTS
 
 
 def test_where_a_lock_concerns_one_the_others_go_on(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,7 +298,7 @@ def test_where_a_lock_concerns_one_the_others_go_on(bench: Bench, monkeypatch: p
             raise Contended("on purpose")
         return carry_out(tx, token, drafts, now)
 
-    monkeypatch.setattr(desk, "carry_out", locked)
+    monkeypatch.setattr(service, "carry_out", locked)
     answers = in_one_round(bench, monkeypatch, DOWN)
     assert [one.status_code for one in answers] == [202, 503, 202, 202, 202]
 
@@ -314,7 +314,7 @@ def test_an_end_and_a_later_firing_in_one_round_count_from_their_arrival(bench: 
     def at(after_s: float) -> str:
         return (come + timedelta(seconds=after_s)).isoformat()
 
-    late = desk.Desk(bench.store, Metrics(CollectorRegistry()), pace=Pace(), secret_box=None)
+    late = service.IntakeService(bench.store, Metrics(CollectorRegistry()), pace=Pace(), secret_box=None)
     bench.later(seconds=3)
     late.take([delivery(0, started_at=at(-60))])
     late.take([delivery(1, status="resolved"), delivery(2.1, started_at=at(2))])
@@ -323,14 +323,14 @@ def test_an_end_and_a_later_firing_in_one_round_count_from_their_arrival(bench: 
 
 def test_one_token_that_is_stuck_leaves_room_for_others(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     stuck, other = bench.token(), bench.token()
-    monkeypatch.setattr(Together, "waiting_of", lambda _self, key: MAX_WAITING_OF_ONE if stuck in key else 0)
+    monkeypatch.setattr(Batcher, "waiting_of", lambda _self, key: MAX_WAITING_OF_ONE if stuck in key else 0)
     alert = {"dedup_key": "disk", "title": "Disk is full"}
     assert bench.post(stuck, alert).status_code == 503
     assert bench.post(other, alert).status_code == 202
 
 
 def test_too_many_that_wait_are_told_to_come_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Together, "waiting", MAX_WAITING)
+    monkeypatch.setattr(Batcher, "waiting", MAX_WAITING)
     answer = bench.post(bench.token(), {"dedup_key": "disk", "title": "Disk is full"})
     assert answer.status_code == 503
     assert int(answer.headers["Retry-After"]) > 0

@@ -18,8 +18,8 @@ from sqlalchemy.exc import IntegrityError
 from bot.incidents.alerts import Outcome
 from bot.intake import alertmanager, events, grafana, sentry
 from bot.intake.drafts import Received, carry_out
-from bot.intake.items import Draft, ItemError, Parsed, Unreadable, decode
 from bot.intake.metrics import Metrics
+from bot.intake.models import Draft, ItemError, Parsed, Unreadable, decode
 from bot.intake.pace import Pace
 from bot.intake.tokens import SecretBox, SecretUnreadable, Source, token_hash
 from storage.engine import Store
@@ -93,7 +93,7 @@ class Delivery:
     resource: str = ""  # what Sentry says it is about
 
 
-class Desk:
+class IntakeService:
     """Where deliveries of every source end."""
 
     def __init__(
@@ -153,17 +153,17 @@ class Desk:
         token = self._token(deliveries[0])
         read = [self._read(delivery, token) for delivery in deliveries]
         if token is not None:
-            if any(isinstance(one, _Read) or one.status != 401 for one in read):
+            if any(isinstance(one, _ParsedDelivery) or one.status != 401 for one in read):
                 self._note_use(token, self._store.clock.now())
-            let_in = [one for one in read if isinstance(one, _Read)]
+            let_in = [one for one in read if isinstance(one, _ParsedDelivery)]
             try:
-                for together in _packed(let_in):
+                for together in _batches(let_in):
                     self._settle(token, together)
             except DatabaseAway as error:  # it would be away for each of them, and take its time to say so
                 for one in let_in:
                     if len(one.outcomes) < len(one.parsed.drafts):
                         one.error = one.error or error
-        results = [self._outcome(one) if isinstance(one, _Read) else one for one in read]
+        results = [self._outcome(one) if isinstance(one, _ParsedDelivery) else one for one in read]
         if token is not None:
             self._note_refusals(token, results)
         return results
@@ -193,7 +193,7 @@ class Desk:
             with self._store.read() as connection:
                 stored.mark_used(connection, token.id, now)
 
-    def _read(self, delivery: Delivery, token: Token | None) -> _Read | Refused:
+    def _read(self, delivery: Delivery, token: Token | None) -> _ParsedDelivery | Refused:
         """What a delivery holds, once it is let in."""
         try:
             token = self._check(delivery, token)
@@ -205,7 +205,7 @@ class Desk:
                 raise refused(400, "not_json", "body", str(error)) from None
             source = delivery.source
             parse = PARSERS[source] if source in PARSERS else partial(sentry.parse, resource=delivery.resource)
-            read = _Read(source, parse(payload, delivery.received), delivery.received)
+            read = _ParsedDelivery(source, parse(payload, delivery.received), delivery.received)
             if read.count > MAX_ITEMS:
                 raise refused(413, "too_many", "body", f"holds more than {MAX_ITEMS:,} items")
             if wait := self._pace.wait_s(token.id, read.count, time.monotonic()):
@@ -215,7 +215,7 @@ class Desk:
         return read
 
     def _settle(
-        self, token: Token, together: Sequence[tuple[_Read, Sequence[Draft]]], attempts: int = _ATTEMPTS
+        self, token: Token, together: Sequence[tuple[_ParsedDelivery, Sequence[Draft]]], attempts: int = _ATTEMPTS
     ) -> None:
         """Carries drafts out, those of several deliveries in one transaction; each apart where that fails, and as far
         as there is time where somebody else holds what they need. Raises DatabaseAway.
@@ -244,7 +244,7 @@ class Desk:
         for read, part in together:
             read.outcomes += [next(outcomes) for _ in part]
 
-    def _outcome(self, read: _Read) -> Taken | Exception:
+    def _outcome(self, read: _ParsedDelivery) -> Taken | Exception:
         taken = Taken(errors=list(read.parsed.errors))
         identifiers: dict[int, None] = {}
         for outcome in read.outcomes:
@@ -280,7 +280,7 @@ class Desk:
 
 
 @dataclass(slots=True)
-class _Read:
+class _ParsedDelivery:
     """A delivery that was let in, and what becomes of it."""
 
     source: Source
@@ -295,9 +295,9 @@ class _Read:
         return len(self.parsed.drafts) + len({error.item for error in self.parsed.errors})
 
 
-def _packed(reads: Sequence[_Read]) -> Iterator[list[tuple[_Read, list[Draft]]]]:
+def _batches(reads: Sequence[_ParsedDelivery]) -> Iterator[list[tuple[_ParsedDelivery, list[Draft]]]]:
     """What is carried out in one transaction each: parts of deliveries, in their order."""
-    together: list[tuple[_Read, list[Draft]]] = []
+    together: list[tuple[_ParsedDelivery, list[Draft]]] = []
     size = 0
     for read in reads:
         for start in range(0, len(read.parsed.drafts), CHUNK):

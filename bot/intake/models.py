@@ -146,7 +146,7 @@ class Fields:
     def text(self, field: str, *, longest: int = MAX_TEXT_LENGTH) -> str | None:
         """A text on one line, shortened where it is too long; None where nothing is said."""
         text = as_text(self.data.get(field))
-        return None if text is None else shortened(text, longest)
+        return None if text is None else shorten(text, longest)
 
     def key(self, field: str) -> str | None:
         """What tells the alert from every other. Required."""
@@ -218,6 +218,6 @@ def is_web_url(value: str) -> bool:
         return False
 
 
-def shortened(text: str, longest: int = MAX_TITLE_LENGTH) -> str:
+def shorten(text: str, longest: int = MAX_TITLE_LENGTH) -> str:
     """The text, cut with an ellipsis where it is too long: an alert is not lost for its length."""
     return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -27,7 +27,7 @@ class Answer:
     errors: list[str]  # one line each
 
 
-def payload(source: Source, now: datetime, *, resolved: bool, project: str | None) -> Any:
+def build_payload(source: Source, now: datetime, *, resolved: bool, project: str | None) -> Any:
     """The test alert of a source; with `resolved` its end. `project` names it where the token does not."""
     moment = now.isoformat()
     labels = {"alertname": "TocsinTest", "instance": "test.example:9100", "severity": "warning"}

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH
-from bot.intake.items import Draft, Fields, ItemError, Parsed, as_key, as_text, as_url, clean, shortened
+from bot.intake.models import Draft, Fields, ItemError, Parsed, as_key, as_text, as_url, clean, shorten
 from storage.values import Status
 
 SEVERITIES = {"critical": Status.CRITICAL, "page": Status.CRITICAL, "warning": Status.WARNING}
@@ -24,7 +24,7 @@ MAX_LINK_LENGTH = 2900
 Words = dict[str, str]
 
 
-class Labelled:
+class LabelledAlert:
     """One alert of a group."""
 
     def __init__(self, item: int, data: dict[str, Any], group: dict[str, Any], now: datetime) -> None:
@@ -43,7 +43,7 @@ class Labelled:
     def environment(self) -> str | None:
         """What the `environment` or `env` label says."""
         value = self.labels.get("environment") or self.labels.get("env")
-        return shortened(value, MAX_ENVIRONMENT_LENGTH) if value else None
+        return shorten(value, MAX_ENVIRONMENT_LENGTH) if value else None
 
     def fingerprint(self) -> str | None:
         """What tells this alert from every other: its own fingerprint, or one made of its labels."""
@@ -89,8 +89,8 @@ class Labelled:
         return Draft(
             item=self.fields.item,
             key=key,
-            title=shortened(title) if title else None,
-            name=shortened(name),
+            title=shorten(title) if title else None,
+            name=shorten(name),
             firing=firing,
             status=self.severity,
             project=self.labels.get("project"),
@@ -102,7 +102,7 @@ class Labelled:
         )
 
 
-def parse_group(payload: Any, now: datetime, one: Callable[[Labelled], Draft | None]) -> Parsed:
+def parse_group(payload: Any, now: datetime, one: Callable[[LabelledAlert], Draft | None]) -> Parsed:
     """The alerts of a group, each read by `one`."""
     parsed = Parsed([], [])
     if not isinstance(payload, dict):
@@ -116,7 +116,7 @@ def parse_group(payload: Any, now: datetime, one: Callable[[Labelled], Draft | N
         if not isinstance(data, dict):
             parsed.errors.append(ItemError(number, "alerts", "should be an object"))
             continue
-        alert = Labelled(number, data, payload, now)
+        alert = LabelledAlert(number, data, payload, now)
         draft = one(alert)
         if alert.fields.errors or draft is None:
             parsed.errors += alert.fields.errors
@@ -131,4 +131,4 @@ def _words(data: dict[str, Any], field: str) -> Words:
     if not isinstance(value, dict):
         return {}
     texts = ((clean(name), as_text(text)) for name, text in itertools.islice(value.items(), MAX_LABELS))
-    return {name: shortened(text, MAX_VALUE_LENGTH) for name, text in texts if name and text}
+    return {name: shorten(text, MAX_VALUE_LENGTH) for name, text in texts if name and text}

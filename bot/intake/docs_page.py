@@ -24,7 +24,7 @@ h2 { margin-top: 2.5rem }
 """
 
 
-def draw(description: Mapping[str, Any]) -> str:
+def render_page(description: Mapping[str, Any]) -> str:
     """An HTML page of an OpenAPI description."""
     info = description["info"]
     title = f"{info['title']}: {info['summary']}"

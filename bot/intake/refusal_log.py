@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from bot.intake.items import ItemError
+from bot.intake.models import ItemError
 from bot.intake.tokens import Source
 
 log = structlog.get_logger(__name__)

@@ -18,7 +18,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Together(Generic[T, R]):
+class Batcher(Generic[T, R]):
     """Gathers items of the same key on an event loop, and has them done on worker threads."""
 
     def __init__(
