@@ -1,0 +1,60 @@
+"""The tables. Shape, constraints and indexes live here; what is asked of them lives in `storage.queries`.
+
+Every date is `timestamptz`. What must never happen twice is a unique constraint, not a hope in code.
+"""
+
+from storage.models.base import Base
+from storage.models.delivery import Destination, MethodPace, Notification, Outbox, Post, ThreadReply
+from storage.models.digests import Digest, DigestFire
+from storage.models.incidents import (
+    CommentMention,
+    Incident,
+    IncidentActivity,
+    IncidentProject,
+    IncidentSeen,
+    IncidentSubscription,
+)
+from storage.models.intake import AlertMemory, IntakeToken
+from storage.models.organizations import (
+    Member,
+    MemberTeam,
+    Organization,
+    Project,
+    ProjectChannel,
+    ProjectTeam,
+    SlackPerson,
+    Team,
+    Workspace,
+)
+from storage.models.requests import FormText, HandledRequest
+
+__all__ = [
+    "AlertMemory",
+    "Base",
+    "CommentMention",
+    "Destination",
+    "Digest",
+    "DigestFire",
+    "FormText",
+    "HandledRequest",
+    "Incident",
+    "IncidentActivity",
+    "IncidentProject",
+    "IncidentSeen",
+    "IncidentSubscription",
+    "IntakeToken",
+    "Member",
+    "MemberTeam",
+    "MethodPace",
+    "Notification",
+    "Organization",
+    "Outbox",
+    "Post",
+    "Project",
+    "ProjectChannel",
+    "ProjectTeam",
+    "SlackPerson",
+    "Team",
+    "ThreadReply",
+    "Workspace",
+]

@@ -1,0 +1,35 @@
+"""What is remembered of Slack's requests."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import (
+    Identity,
+    func,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from storage.models.base import Base, cascade
+
+
+class HandledRequest(Base):
+    """What Slack sent and was carried out: a form, a command or an event that arrives again does nothing."""
+
+    __tablename__ = "handled_request"
+
+    workspace_id: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)  # "view:V…", "trigger:…", "event:Ev…"
+    date_added: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
+
+
+class FormText(Base):
+    """A text that an open form needs when it is submitted, too long for the form's private metadata."""
+
+    __tablename__ = "form_text"
+
+    organization_id: Mapped[int] = mapped_column(cascade("organization.id"), primary_key=True)
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    member_id: Mapped[int] = mapped_column(cascade("member.id"), index=True)  # who opened the form
+    text: Mapped[str]
+    date_added: Mapped[datetime] = mapped_column(index=True)
