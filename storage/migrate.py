@@ -3,6 +3,8 @@
 Migrations expand first and contract later: the previous version of the program keeps working on the new schema
 while a deploy is under way, and a database that is ahead of the program is therefore no error.
 
+The files of `storage/migrations/versions` are numbered in their order.
+
 `python -m storage.migrate check` (CI) migrates an embedded database and fails when models and migrations differ;
 `python -m storage.migrate new "what changes"` writes the next migration from the difference.
 """
@@ -42,6 +44,7 @@ def _config(connection: Connection | None = None) -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.set_main_option("path_separator", "os")
+    config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
     if connection is not None:
         config.attributes["connection"] = connection
     return config
@@ -157,6 +160,12 @@ def schema_is_current(store: Store) -> bool:
     return found is not None and (found == wanted or not known)
 
 
+def _next_number() -> str:
+    """What the name of the next migration's file begins with."""
+    numbers = [int(path.name[:4]) for path in (Path(__file__).parent / "migrations/versions").glob("[0-9]*.py")]
+    return f"{max(numbers) + 1:04d}"
+
+
 def _on_an_empty_database(argv: list[str]) -> None:
     from alembic import command
 
@@ -169,7 +178,7 @@ def _on_an_empty_database(argv: list[str]) -> None:
             if argv[:1] == ["check"]:
                 command.check(_config(connection))
             elif argv[:1] == ["new"] and len(argv) == 2:
-                command.revision(_config(connection), message=argv[1], autogenerate=True)
+                command.revision(_config(connection), message=argv[1], autogenerate=True, rev_id=_next_number())
             else:
                 sys.exit('usage: python -m storage.migrate check | new "what changes"')
         engine.dispose()

@@ -73,6 +73,15 @@ def test_the_revision_that_is_written_down_is_the_newest_migration() -> None:
     assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
 
 
+def test_the_files_of_migrations_sort_in_their_order() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(storage.migrate.__file__).parent / "migrations"))
+    scripts = reversed(list(ScriptDirectory.from_config(config).walk_revisions()))
+    in_order = [Path(script.path).name for script in scripts]
+    assert in_order == sorted(in_order)
+    assert [name[:5] for name in in_order] == [f"{number:04d}_" for number in range(1, len(in_order) + 1)]
+
+
 def test_replicas_that_start_together_migrate_once(empty: URL) -> None:
     results = at_once(lambda _: migrate(empty), 4)
     assert Counter(results) == {(None, HEAD): 1, (HEAD, HEAD): 3}
