@@ -54,7 +54,17 @@ RUNTIME_MODULES = (
     "uvicorn",
     "websockets",
 )
-TEST_MODULES = ("httpx", "hypothesis", "playwright", "pytest", "pytest_cov", "pytest_timeout", "schemathesis", "xdist")
+TEST_MODULES = (
+    "httpx",
+    "hypothesis",
+    "importlinter",
+    "playwright",
+    "pytest",
+    "pytest_cov",
+    "pytest_timeout",
+    "schemathesis",
+    "xdist",
+)
 
 # A file in an environment that was made here. Empty while packages are being installed, then what they were
 # installed for and from. It is written last, so that an install that was killed is known as such.

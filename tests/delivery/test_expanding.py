@@ -165,7 +165,7 @@ def test_one_that_cannot_be_expanded_is_put_off_alone(street: Street, monkeypatc
             raise ValueError("on purpose")
         want(tx, change, *more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(expansion, "want_notifications", broken)
+    monkeypatch.setattr(expansion, "create_notifications", broken)
     assert expand_next(street.store, of_alert=True) == 7
     pia = ("T-acme", street.acme.members["pia"], "notification", "Payments fail")
     assert street.posts() == [post for post in expected if post != pia]

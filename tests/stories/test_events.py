@@ -200,7 +200,7 @@ def test_what_is_told_of_a_reply_is_told_with_it(world: World, monkeypatch: pyte
             raise DatabaseAway("cut in the middle")
         tell(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(notices, "privately", failing_once)
+    monkeypatch.setattr(notices, "send_notice", failing_once)
     world.ada.reply(shown, "@cyn can you look")
     world.ada.wait_for_message(containing="Cyn Roe cannot see #1", timeout=PATIENCE_S)
     world.slack.settle()

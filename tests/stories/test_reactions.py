@@ -77,7 +77,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             taken.append(ts)
         return found
 
-    monkeypatch.setattr(threads, "card_on_its_way", looking)
+    monkeypatch.setattr(threads, "has_card_not_posted_yet", looking)
     return taken
 
 
