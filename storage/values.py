@@ -52,8 +52,6 @@ class Unmatched(StrEnum):
     NO_EMAIL = "no_email"  # Slack shows none
 
 
-# Who sees every project of the organization (a superuser does too).
-ROLES_THAT_SEE_ALL = frozenset({Role.MANAGER, Role.OWNER})
 # Who may manage digests for the projects they see.
 ROLES_THAT_MANAGE_DIGESTS = frozenset({Role.ADMIN, Role.MANAGER, Role.OWNER})
 

@@ -112,11 +112,6 @@ class Schedule:
         """Whether it names no hour: it follows the clock as it runs, and not the times written on it."""
         return len(self.hours) == 24
 
-    @property
-    def per_hour(self) -> int:
-        """How many times it fires in an hour in which it does."""
-        return len(self.minutes)
-
     def after(self, moment: datetime, zone: ZoneInfo) -> Iterator[datetime]:
         """The moments at which it fires in that zone, strictly after `moment`, in order, in UTC; without end.
 

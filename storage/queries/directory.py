@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, func, select
 
-from storage.models import Member, MemberTeam, Project, ProjectChannel, ProjectTeam, SlackPerson, Team
+from storage.models import Member, MemberTeam, Project, ProjectChannel, ProjectTeam, Team
 from storage.queries.access import Prefetch, with_caller
 
 
@@ -96,20 +96,6 @@ def team_by_usergroup(connection: Connection, organization_id: int, usergroup: s
         .order_by(Team.slug)
     ).first()
     return None if row is None else Named(*row)
-
-
-def find_member_of_user(connection: Connection, organization_id: int, workspace_id: str, user_id: str) -> int | None:
-    """The member that a Slack user is, as far as the database knows without asking Slack."""
-    return connection.scalar(
-        select(Member.id)
-        .outerjoin(SlackPerson, (SlackPerson.member_id == Member.id) & (SlackPerson.workspace_id == workspace_id))
-        .where(
-            Member.organization_id == organization_id,
-            Member.date_removed.is_(None),
-            or_(Member.slack_user_id == user_id, SlackPerson.user_id == user_id),
-        )
-        .limit(1)
-    )
 
 
 def member_names(connection: Connection, member_ids: Iterable[int]) -> dict[int, str]:
