@@ -90,27 +90,38 @@ def _decide_firing(
 ) -> Decision:
     # A sender's clock that is ahead must not outrun the end that follows.
     started = min(alert.started, now) if alert.started else None
-    nothing = Decision(Action.NOTHING, memory, now)
     if _was_overtaken(memory, started, now):
-        return nothing
+        return Decision(Action.NOTHING, memory, now)
     # Whoever does not say when it began means the order of arrival.
     known = replace(
         memory, fired=started, status=alert.status, resolved=None, resolved_received=None, resolved_started=None
     )
-    if incident is not None and incident.head.status is not Status.CLOSED:
-        if started and memory.fired and started < memory.fired:
-            return nothing
-        known = replace(known, fired=started or memory.fired)
-        # Compared with what the alert said before, not with the incident: a person may have set that by hand.
-        action = Action.NOTHING if alert.status is memory.status else Action.STATUS
-        return Decision(action, known, now, says=True)
+    if incident is None:
+        return Decision(Action.OPEN, known, started or now)
+    if incident.head.status is not Status.CLOSED:
+        return _decide_firing_while_open(memory, known, started, now)
+    return _decide_firing_after_close(memory, known, incident, started, quiet, now)
 
+
+def _decide_firing_while_open(memory: Memory, known: Memory, started: datetime | None, now: datetime) -> Decision:
+    """`memory` is what the alert said before, `known` the same with this firing."""
+    if started and memory.fired and started < memory.fired:
+        return Decision(Action.NOTHING, memory, now)
+    # Compared with what the alert said before, not with the incident: a person may have set that by hand.
+    action = Action.NOTHING if known.status is memory.status else Action.STATUS
+    return Decision(action, replace(known, fired=started or memory.fired), now, says=True)
+
+
+def _decide_firing_after_close(
+    memory: Memory, known: Memory, incident: AlertIncident, started: datetime | None, quiet: timedelta, now: datetime
+) -> Decision:
+    """`memory` is what the alert said before, `known` the same with this firing."""
     began = started or now
-    closed = incident.head.date_closed if incident else None
-    if incident is None or closed is None:
+    closed = incident.head.date_closed
+    if closed is None:
         return Decision(Action.OPEN, known, began)
     if not _has_ended(memory) and started and started <= (memory.fired or closed):
-        return nothing  # it is what a person closed
+        return Decision(Action.NOTHING, memory, now)  # it is what a person closed
     ended = max(closed, memory.resolved or closed)
     # Told again with a start before its end, it goes by the arrival.
     quietly = (began if began > ended else now) - ended <= quiet

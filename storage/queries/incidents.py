@@ -243,19 +243,7 @@ def open_incidents(
         connection,
         {
             "organization_id": organization_id,
-            "titles": [one.title for one in new],
-            "statuses": [int(one.status) for one in new],
-            "methods": [int(one.method) for one in new],
-            "teams": [one.team_id for one in new],
-            "environments": [one.environment for one in new],
-            "urls": [one.url for one in new],
-            "sources": [one.source for one in new],
-            "alert_projects": [one.alert_key and one.alert_key.project_id for one in new],
-            "alert_keys": [one.alert_key and one.alert_key.key for one in new],
-            "dedup_keys": [one.dedup_key for one in new],
-            "details": [details_json(one.links, one.facts) for one in new],
-            "started": [one.date_started for one in new],
-            "detected": [one.date_detected for one in new],
+            **_columns_of(new),
             "numbers": [number for number, one in enumerate(new, 1) for _ in one.project_ids],
             "projects": [project_id for one in new for project_id in one.project_ids],
             "no_team": NO_TEAM,
@@ -268,6 +256,26 @@ def open_incidents(
         IncidentHead(id_, identifier, one.title, one.status, None, one.date_started, None)
         for (id_, identifier), one in zip(rows, new, strict=True)
     ]
+
+
+def _columns_of(new: Sequence[NewIncident]) -> dict[str, list[Any]]:
+    """The columns of new incidents, one array for each, as `_OPEN` takes them."""
+    alert_keys = [one.alert_key for one in new]
+    return {
+        "titles": [one.title for one in new],
+        "statuses": [int(one.status) for one in new],
+        "methods": [int(one.method) for one in new],
+        "teams": [one.team_id for one in new],
+        "environments": [one.environment for one in new],
+        "urls": [one.url for one in new],
+        "sources": [one.source for one in new],
+        "alert_projects": [key and key.project_id for key in alert_keys],
+        "alert_keys": [key and key.key for key in alert_keys],
+        "dedup_keys": [one.dedup_key for one in new],
+        "details": [details_json(one.links, one.facts) for one in new],
+        "started": [one.date_started for one in new],
+        "detected": [one.date_detected for one in new],
+    }
 
 
 def set_status(
