@@ -97,12 +97,11 @@ def _comment(context: Context, kept: Mapping[str, Any], text: str) -> str:
 
 
 def _permalink(context: Context, kept: Mapping[str, Any]) -> str | None:
-    installation = context.services.clients.find(context.access.workspace_id)
     channel_id, ts = str(kept.get("c") or ""), str(kept.get("t") or "")
-    if installation is None or not _CHANNEL.fullmatch(channel_id) or not _TS.fullmatch(ts):
+    if not _CHANNEL.fullmatch(channel_id) or not _TS.fullmatch(ts):
         return None
     thread_ts = str(kept.get("p") or "")
-    return installation.permalink(channel_id, ts, thread_ts if _TS.fullmatch(thread_ts) else None)
+    return context.permalink(channel_id, ts, thread_ts if _TS.fullmatch(thread_ts) else None)
 
 
 HANDLES = (

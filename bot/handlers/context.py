@@ -85,6 +85,11 @@ class Context:
             return False
         return not self.channels().shared_outside(self.access.workspace_id, channel_id)
 
+    def permalink(self, channel_id: str, ts: str, thread_ts: str | None = None) -> str | None:
+        """The address of a message, in a thread where `thread_ts` says so; None where the bot is not installed."""
+        installation = self.services.clients.find(self.access.workspace_id)
+        return installation.permalink(channel_id, ts, thread_ts) if installation else None
+
     def read_text(self, text: str) -> CommentText:
         """A text that the caller typed, its mentions resolved. Raises Refusal."""
         return self._mentions().text(clean(text))

@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from bot.incidents.access import Access
 from bot.incidents.errors import NotFound
-from storage.queries import incidents
+from storage.queries import incidents, post_contents
 from storage.queries.access import Prefetch
 from storage.rows import IncidentDetails, IncidentHead
 
@@ -46,6 +46,11 @@ def get_details(
     if found is None:
         raise NotFound(identifier)
     return found
+
+
+def find_card(connection: Connection, access: Access, incident: IncidentHead) -> tuple[str, str] | None:
+    """Channel and ts of the incident's card, the oldest in a channel of a project that the caller sees."""
+    return post_contents.find_card_for_reader(connection, incident.id, access.member_id)
 
 
 def _can_exist(identifier: int) -> bool:

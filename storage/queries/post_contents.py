@@ -57,7 +57,6 @@ def notification_content(tx: Connection, post: DuePost, target: Target, most: in
         {"post_id": post.id, "most": most},
     ).all()
     entries = [ToldEntry(entry_from(row[1:]), row[0]) for row in rows]
-    card = tx.exec_driver_sql(_CARD_FOR_READER, parameters).first()
     return NotificationContent(
         incident=head,
         entries=entries,
@@ -65,8 +64,14 @@ def notification_content(tx: Connection, post: DuePost, target: Target, most: in
         sees=reader[0],
         subscribed=reader[1],
         notify=reader[2],
-        card=None if card is None else (card[0], card[1]),
+        card=find_card_for_reader(tx, head.id, target.member_id or 0),
     )
+
+
+def find_card_for_reader(connection: Connection, incident_id: int, member_id: int) -> tuple[str, str] | None:
+    """Channel and ts of the oldest card that stands in a channel of a project that the member sees."""
+    row = connection.exec_driver_sql(_CARD_FOR_READER, {"incident_id": incident_id, "member_id": member_id}).first()
+    return None if row is None else (row[0], row[1])
 
 
 def _mentions(tx: Connection, activity_ids: list[int], workspace_id: str) -> Mentions:
