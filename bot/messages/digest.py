@@ -104,7 +104,7 @@ def render_digest(
 
 
 def _all_clear(content: DigestContent, said: Summary) -> Message:
-    text = f":white_check_mark: Nothing is open{said.what}.{_next(content, lead=' Next render_digest ')}"
+    text = f":white_check_mark: Nothing is open{said.what}.{_next(content, lead=' Next digest ')}"
     return message(text, [section(text)])
 
 
