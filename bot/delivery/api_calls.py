@@ -44,6 +44,7 @@ UNREACHABLE_ERRORS = frozenset(
         "channel_not_found",
         "not_in_channel",
         "is_archived",
+        "is_inactive",  # what chat.update says of an archived channel
         "user_not_found",
         "users_not_found",
         "user_disabled",

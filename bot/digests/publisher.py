@@ -48,6 +48,7 @@ LOST_CHANNEL_REASONS = {
     "channel_not_found": "the channel is no longer there, or I am no longer in it.",
     "not_in_channel": "I am no longer in the channel.",
     "is_archived": "the channel is archived.",
+    "is_inactive": "the channel is archived.",
     "no_permission": "I may not post in the channel.",
     "restricted_action": "I may not post in the channel.",
     "shared_with_another_company": (
