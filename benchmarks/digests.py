@@ -122,7 +122,7 @@ def _digest(store: Store, *, channel: str = "C0001") -> DigestRow:
                 "date_added": NOW,
             },
         )
-        found = queries.digest(tx, organization_id, digest_id)
+        found = queries.find_digest(tx, organization_id, digest_id)
         assert found is not None
         return found
 

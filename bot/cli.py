@@ -284,11 +284,11 @@ def token_create(
     sealed = secret_box.seal(_secret_from_stdin()) if secret_box else None
     token = None if sealed else new_token()
     with open_store(settings) as store, store.write() as tx:
-        organizations = stored_tokens.organization_slugs(tx)
+        organizations = stored_tokens.get_organization_slugs(tx)
         organization_id = _among(organizations, organization, "--organization", "organization")
         project_id = None
         if project is not None:
-            project_id = _among(stored_tokens.project_slugs(tx, organization_id), project, "--project", "project")
+            project_id = _among(stored_tokens.get_project_slugs(tx, organization_id), project, "--project", "project")
         token_id = stored_tokens.insert_token(
             tx,
             organization_id=organization_id,

@@ -96,7 +96,7 @@ class OpenPage:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class IncidentName:
     """An incident that is only named."""
 
     identifier: int
@@ -112,8 +112,8 @@ class News:
     resolved: int = 0
     to_acknowledge: timedelta | None = None  # the median, of those first seen since then
     to_resolve: timedelta | None = None  # the median, of those resolved since then
-    latest_opened: Sequence[Named] = ()  # a few, newest first
-    latest_resolved: Sequence[Named] = ()
+    latest_opened: Sequence[IncidentName] = ()  # a few, newest first
+    latest_resolved: Sequence[IncidentName] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,7 @@ class AlertKey:
 
 
 @dataclass(frozen=True, slots=True)
-class AlertWords:
+class AlertText:
     """What an incident shows of what its alert said."""
 
     title: str
@@ -195,7 +195,7 @@ class IncidentDetails:
 
 
 @dataclass(frozen=True, slots=True)
-class ToldEntry:
+class NotificationEntry:
     """An entry of the log that somebody is told of."""
 
     entry: ActivityEntry
@@ -207,7 +207,7 @@ class NotificationContent:
     """What a message to one person about one incident is drawn from, as things are when it is sent."""
 
     incident: IncidentHead
-    entries: list[ToldEntry]  # oldest first; without those that were deleted meanwhile
+    entries: list[NotificationEntry]  # oldest first; without those that were deleted meanwhile
     mentions: Mentions
     sees: bool  # whether the reader may still see the incident
     subscribed: bool

@@ -113,7 +113,7 @@ class DestinationChecks:
                 return
             match result:
                 case Limited(seconds=seconds):
-                    destinations.release(tx, target, self._now(), pause_s=seconds, failures=target.failures)
+                    destinations.release_destination(tx, target, self._now(), pause_s=seconds, failures=target.failures)
                 case Refused(error=error):
                     self._settlement.refused(tx, target, post, error)
                 case _:

@@ -55,14 +55,14 @@ def _expand_some(store: Store, *, of_alert: bool, most: int, alone: int | None =
         if len(changes) > 1:
             return sum(_expand_some(store, of_alert=of_alert, most=1, alone=change.id) for change in changes)
         with store.write() as tx:
-            expansion.put_off(tx, changes[0].id, store.clock.now())
+            expansion.postpone_change(tx, changes[0].id, store.clock.now())
         return 1
     counts.EXPANDED.inc(len(changes))
     return len(changes)
 
 
 def _expand(tx: Connection, changes: Sequence[Change], now: datetime) -> None:
-    audiences = expansion.find_audiences(tx, changes)
+    audiences = expansion.get_audiences(tx, changes)
     for found in audiences.values():
         if found.type is not None and found.type not in _KNOWN:
             raise UnknownActivity(found.type)
@@ -82,7 +82,7 @@ def _expand(tx: Connection, changes: Sequence[Change], now: datetime) -> None:
         if told := recipients[change.id]:
             destination_of = {member_id: held.people[audience.workspace_id, member_id] for member_id in told}
             expansion.create_notifications(tx, change, told, destination_of, now)
-    destinations.reschedule(tx, held.ids, now)
+    destinations.reschedule_destinations(tx, held.ids, now)
 
 
 def _workspace(audience: Audience | None) -> str | None:
@@ -93,10 +93,10 @@ def _recipients(tx: Connection, change: Change, audience: Audience) -> dict[int,
     """Who is told, by member id: whether because they are mentioned. Who lost access is unsubscribed instead."""
     if change.activity_id is None or audience.deleted or audience.type not in _TOLD:
         return {}
-    found = expansion.find_candidates(tx, change, audience.author_id)
+    found = expansion.list_candidates(tx, change, audience.author_id)
     blind = [one.member_id for one in found if not one.sees]
     if blind:
-        expansion.unsubscribe_all(tx, change.incident_id, blind)
+        expansion.unsubscribe_members(tx, change.incident_id, blind)
     return {
         one.member_id: one.mention
         for one in found

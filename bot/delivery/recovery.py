@@ -57,7 +57,7 @@ class Recovery:
                 with self._store.write() as tx:
                     if destinations.lock_target(tx, held, self._now()) is not None:
                         posts.mark_not_sent(tx, post, self._now())
-                        destinations.release(tx, target, self._now(), failures=target.failures)
+                        destinations.release_destination(tx, target, self._now(), failures=target.failures)
                 return
             to_ts = str(messages[-1]["ts"])
             with self._store.write() as tx:
@@ -95,11 +95,11 @@ class Recovery:
                 return
             match result:
                 case Limited(seconds=seconds):
-                    posts.postpone(tx, post, seconds, self._now())
-                    destinations.release(tx, target, self._now(), failures=target.failures)
+                    posts.postpone_post(tx, post, seconds, self._now())
+                    destinations.release_destination(tx, target, self._now(), failures=target.failures)
                 case Refused(error=error) if error in api_calls.TOKEN_ERRORS:
-                    posts.postpone(tx, post, self._pace.paused_s, self._now())
-                    destinations.release(tx, target, self._now(), failures=target.failures)
+                    posts.postpone_post(tx, post, self._pace.paused_s, self._now())
+                    destinations.release_destination(tx, target, self._now(), failures=target.failures)
                     pacing.pause_workspace(tx, target.workspace_id, error, self._pace.paused_s, self._now())
                 case Refused(error="thread_not_found"):
                     self._settlement.message_gone(tx, target, post)

@@ -125,11 +125,11 @@ def _report_unknown(what: str) -> None:
 
 
 def _notification(tx: Connection, post: DuePost, target: Target, installation: Installation, now: datetime) -> Rendered:
-    content = post_contents.notification_content(tx, post, target, notifications.MOST_ENTRIES)
+    content = post_contents.find_notification_content(tx, post, target, notifications.MOST_ENTRIES)
     if content is None or not target.incidents_on:
         return Drop()
     if not content.sees:
-        expansion.unsubscribe_all(tx, content.incident.id, [target.member_id or 0])
+        expansion.unsubscribe_members(tx, content.incident.id, [target.member_id or 0])
         return Drop()
     wanted = [
         told
@@ -159,7 +159,7 @@ def _note(post: DuePost, target: Target) -> Rendered:
 def _card(tx: Connection, post: DuePost, target: Target) -> Rendered:
     if not target.incidents_on:
         return Drop()
-    content = post_contents.card_content(tx, post, target)
+    content = post_contents.find_card_content(tx, post, target)
     if content is not None:
         return Show(cards.render_card(content))
     identifier = post_contents.find_identifier(tx, post)
@@ -168,7 +168,7 @@ def _card(tx: Connection, post: DuePost, target: Target) -> Rendered:
 
 
 def _in_thread(tx: Connection, post: DuePost, target: Target) -> Rendered:
-    content = post_contents.thread_content(tx, post, target)
+    content = post_contents.find_thread_content(tx, post, target)
     if content is None or not target.incidents_on or not content.shown_here:
         return Drop()
     if post.kind == "mirror":

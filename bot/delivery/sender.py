@@ -84,14 +84,14 @@ class Sender:
                 return
             post = self._next_post(tx, held)
             if post is not None:
-                posts.postpone(tx, post, self._pace.defect_s, self._now())
-            destinations.release(tx, target, self._now(), failures=target.failures)
+                posts.postpone_post(tx, post, self._pace.defect_s, self._now())
+            destinations.release_destination(tx, target, self._now(), failures=target.failures)
 
     def _next_post(self, tx: Connection, held: Lease) -> DuePost | None:
         now = self._now()
         patience = timedelta(seconds=self._pace.patience_s)
         overdue = now - patience if held.number % self._pace.overdue_turn == 0 else None
-        return posts.next_post(tx, held.destination_id, now, overdue)
+        return posts.find_next_post(tx, held.destination_id, now, overdue)
 
     def _serve(self, held: Lease) -> None:
         delivery = self._prepare(held)
@@ -122,21 +122,21 @@ class Sender:
             while True:
                 post = self._next_post(tx, held)
                 if post is None:
-                    destinations.release(tx, target, self._now(), failures=target.failures)
+                    destinations.release_destination(tx, target, self._now(), failures=target.failures)
                     return None
                 if not self._checks.is_known(target, asked=asked):
                     return Delivery(target, post)
-                earlier = posts.find_earlier(tx, post, target, self._now())
+                earlier = posts.find_earlier_post(tx, post, target, self._now())
                 if earlier is not None and earlier.due_in_s <= 0:
                     post = earlier
                 elif earlier is not None and self._is_searched_for(earlier, target):
-                    posts.postpone(tx, post, earlier.due_in_s, self._now())
+                    posts.postpone_post(tx, post, earlier.due_in_s, self._now())
                     continue
                 if post.begun_at is not None:
                     left = self._searchable_at(post, post.begun_at) - self._slack_now(target)
                     if left > 0:
                         # It is due by the database's clock alone: Slack may still be taking it.
-                        posts.postpone(tx, post, left, self._now())
+                        posts.postpone_post(tx, post, left, self._now())
                         continue
                     return Delivery(target, post, search=True)
                 if target.channel_id is not None and target.is_shared and not target.shared_allowed:
@@ -153,7 +153,7 @@ class Sender:
         installation = self._clients[target.workspace_id].installation
         rendered = render(tx, post, target, installation, self._now(), self._render_digest)
         if isinstance(rendered, NotYet):
-            posts.postpone(tx, post, rendered.seconds, self._now())
+            posts.postpone_post(tx, post, rendered.seconds, self._now())
             return None
         if isinstance(rendered, Drop):
             posts.mark_delivered(
@@ -208,7 +208,7 @@ class Sender:
         with self._store.write() as tx:
             target = destinations.lock_target(tx, held, self._now())
             if target is not None:
-                destinations.release(tx, target, self._now(), failures=target.failures)
+                destinations.release_destination(tx, target, self._now(), failures=target.failures)
 
     def _send(self, held: Lease, delivery: Delivery, show: Show | Remove) -> None:
         target, post = delivery.target, delivery.post

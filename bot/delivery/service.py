@@ -23,7 +23,7 @@ from bot.people.identity import Identity
 from bot.slack.clients import Clients, Installation, web_client
 from storage.engine import Reading, Store
 from storage.errors import Contended, DatabaseAway
-from storage.queries import delivery_failures, destinations, form_texts, intake, once, pacing, posts
+from storage.queries import delivery_failures, destinations, form_texts, handled_requests, intake, pacing, posts
 from storage.queries.destinations import Lease
 
 log = structlog.get_logger(__name__)
@@ -192,7 +192,7 @@ class DeliveryService:
                 self._leased.put(one)
             wait = self._pace.poll_s
             if len(leases) < free:
-                next_s = destinations.seconds_to_next(connection, serving, self._now())
+                next_s = destinations.find_seconds_to_next(connection, serving, self._now())
                 wait = wait if next_s is None else min(wait, max(0.0, next_s))
         return wait
 
@@ -217,11 +217,11 @@ class DeliveryService:
         # until then.
         if self._set_back_at is not None and here - self._set_back_at < _SET_BACK_WATCHED_S:
             with self._store.write() as tx:
-                pacing.clock_set_back(tx, self._pace.lease_s, self._now())
+                pacing.adjust_to_clock_set_back(tx, self._pace.lease_s, self._now())
 
     def _serving(self, reading: Reading) -> list[str]:
         """The workspaces that take messages. One whose token was no good is asked again now and then."""
-        paused = pacing.paused_workspaces(reading.connection, self._now())
+        paused = pacing.get_paused_workspaces(reading.connection, self._now())
         serving = []
         for workspace_id, client in self._clients.items():
             if workspace_id in paused:
@@ -285,10 +285,10 @@ class DeliveryService:
         """Forgets what was done long ago, and has silent channels tried again. Raises DatabaseAway, Contended."""
         with self._store.write() as tx:
             delivery_failures.recover_oldest_channels(tx, self._pace.longest_failed_s, _RECOVERED_AT_ONCE, now)
-        self._forget(once.forget_old, now - once.KEPT_FOR)
-        self._forget(form_texts.forget_old_texts, now - form_texts.KEPT_FOR)
-        self._forget(posts.forget_done, now - KEPT_FOR)
-        self._forget(intake.forget_silent, now - ALERTS_KEPT_FOR)
+        self._forget(handled_requests.delete_old_requests, now - handled_requests.KEPT_FOR)
+        self._forget(form_texts.delete_old_texts, now - form_texts.KEPT_FOR)
+        self._forget(posts.delete_done_posts, now - KEPT_FOR)
+        self._forget(intake.delete_silent_alerts, now - ALERTS_KEPT_FOR)
 
     def _forget(self, forget: Callable[[Connection, datetime, int], int], before: datetime) -> None:
         """Forgets in batches: however much it is, no statement and no connection is in use for long."""

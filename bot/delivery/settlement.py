@@ -67,11 +67,11 @@ class Settlement:
                 log.warning("Slack asks for patience", seconds=seconds, destination=target.id)
                 if posting:
                     posts.mark_not_sent(tx, post, self._now())
-                    destinations.release(tx, target, self._now(), pause_s=seconds, failures=target.failures)
+                    destinations.release_destination(tx, target, self._now(), pause_s=seconds, failures=target.failures)
                 else:  # the limit is the workspace's
                     pacing.block_method(tx, target.workspace_id, "chat.update", seconds, self._now())
-                    posts.postpone(tx, post, seconds, self._now())
-                    destinations.release(tx, target, self._now(), failures=target.failures)
+                    posts.postpone_post(tx, post, seconds, self._now())
+                    destinations.release_destination(tx, target, self._now(), failures=target.failures)
             case Unreached(reason=reason):
                 log.warning("Slack could not be reached", reason=reason)
                 if posting:
@@ -85,7 +85,9 @@ class Settlement:
                         slack_now = self._clients[target.workspace_id].installation.clock.now()
                         seconds = self._pace.answered_s
                         posts.mark_answered(tx, post, self._now(), slack_now=slack_now, seconds=seconds)
-                    destinations.release(tx, target, self._now(), pause_s=self._pace.post_s, failures=target.failures)
+                    destinations.release_destination(
+                        tx, target, self._now(), pause_s=self._pace.post_s, failures=target.failures
+                    )
                 else:
                     self.retry_later(tx, target, "unknown")
             case Refused(error=error):
@@ -108,7 +110,7 @@ class Settlement:
             drawn_hash=show.fingerprint if isinstance(show, Show) else None,
             done=post.one_time,
         )
-        destinations.release(
+        destinations.release_destination(
             tx,
             target,
             self._now(),
@@ -124,7 +126,7 @@ class Settlement:
     def refused(self, tx: Connection, target: Target, post: DuePost, error: str) -> None:
         """Keeps that Slack refused a call without which a post cannot be sent, or its outcome not be told."""
         if error in api_calls.TOKEN_ERRORS:
-            destinations.release(tx, target, self._now(), failures=target.failures)
+            destinations.release_destination(tx, target, self._now(), failures=target.failures)
             if pacing.pause_workspace(tx, target.workspace_id, error, self._pace.paused_s, self._now()):
                 counts.PAUSES.inc()
                 log.error(
@@ -138,7 +140,7 @@ class Settlement:
             # Even as plain text: there is no form in which it could be sent.
             counts.FAILED.labels(error).inc()
             posts.mark_delivered(tx, post, self._now(), ts=post.ts, failed_reason=error, done=post.one_time)
-            destinations.release(tx, target, self._now(), failures=target.failures)
+            destinations.release_destination(tx, target, self._now(), failures=target.failures)
         elif error in api_calls.UNREACHABLE_ERRORS:
             self.fail(tx, target, error)
         else:
@@ -150,7 +152,7 @@ class Settlement:
             posts.repost(tx, post, self._now())
         else:
             posts.mark_delivered(tx, post, self._now(), ts=None, failed_reason="message_not_found", done=post.one_time)
-        destinations.release(tx, target, self._now(), failures=target.failures)
+        destinations.release_destination(tx, target, self._now(), failures=target.failures)
 
     def _retry_refused(self, tx: Connection, target: Target, post: DuePost, error: str) -> None:
         """Has what was refused tried again for a while; each post on its own, for the reason may be in one alone."""
@@ -165,7 +167,7 @@ class Settlement:
             log.error("Slack refuses a message; it is given up", post=post.id, kind=post.kind, reason=error)
             posts.mark_delivered(tx, post, self._now(), ts=post.ts, failed_reason=error, done=post.one_time)
         delivery_failures.mark_refusing(tx, target, error, self._now())
-        destinations.release(tx, target, self._now(), pause_s=self._pace.post_s, failures=target.failures)
+        destinations.release_destination(tx, target, self._now(), pause_s=self._pace.post_s, failures=target.failures)
 
     def fail(self, tx: Connection, target: Target, reason: str) -> None:
         """Gives up what waits for a destination where nothing can arrive; managers learn how to mend it."""
@@ -175,7 +177,7 @@ class Settlement:
         counts.FAILED.labels(reason).inc(ended)
         log.warning("messages cannot arrive", destination=target.id, channel=target.channel_id, reason=reason)
         if first and target.channel_id is not None and reason in _INVITE_WOULD_HELP:
-            for member_id in people.members_who_manage(tx, target.organization_id):
+            for member_id in people.list_managers(tx, target.organization_id):
                 outbox.enqueue(
                     tx,
                     workspace_id=target.workspace_id,
@@ -191,7 +193,7 @@ class Settlement:
         counts.RETRIED.labels(why).inc()
         longest = min(self._pace.longest_retry_s, self._pace.first_retry_s * 2 ** min(target.failures, 20))
         # Jitter: what failed together is not tried again together.
-        destinations.release(
+        destinations.release_destination(
             tx,
             target,
             self._now(),

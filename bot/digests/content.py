@@ -98,17 +98,19 @@ def compose(
     connection: Connection, scope: Scope, digest: DigestRow, *, since: datetime, as_of: datetime, number: int = 0
 ) -> DigestContent:
     """A page of the digest, from 0; one behind the last is the last."""
-    counts = digest_contents.open_counts(connection, scope)
+    counts = digest_contents.count_open(connection, scope)
     pages = max(1, -(-counts.total // PAGE_SIZE))
     number = min(max(0, number), pages - 1)
-    page = digest_contents.open_page(connection, scope, digest.workspace_id, skip=number * PAGE_SIZE, size=PAGE_SIZE)
-    news = digest_contents.news(connection, scope, since, named=NAMED)
+    page = digest_contents.get_open_page(
+        connection, scope, digest.workspace_id, skip=number * PAGE_SIZE, size=PAGE_SIZE
+    )
+    news = digest_contents.get_news(connection, scope, since, named=NAMED)
     return DigestContent(digest, counts, page, number, pages, news, as_of, digest.next_fire_at)
 
 
 def series(connection: Connection, scope: Scope, zone: str, now: datetime) -> OpenSeries:
     """How many were open at the end of each of the last days in the digest's zone, and now."""
-    return digest_contents.open_series(connection, scope, _moments(ZoneInfo(zone), now))
+    return digest_contents.count_open_at(connection, scope, _moments(ZoneInfo(zone), now))
 
 
 def _moments(zone: ZoneInfo, now: datetime) -> Sequence[datetime]:

@@ -195,7 +195,7 @@ class Publisher:
         it is not posted is written down with the fire; who is to be told of it learns it at the digest's next time.
         """
         fire_id = int((post.key or "").removeprefix(KEY))
-        found = digest_fires.posted_fire(tx, fire_id)
+        found = digest_fires.find_posted_fire(tx, fire_id)
         if found is None:
             return None
         fire, digest = found
@@ -235,7 +235,7 @@ class Publisher:
         Raises DatabaseAway, Contended.
         """
         with self._store.write() as tx:
-            for digest_id, reason in digest_fires.settle_posted(tx):
+            for digest_id, reason in digest_fires.settle_posted_fires(tx):
                 log.warning("a digest could not be sent", digest=digest_id, reason=reason)
                 if reason in LOST_CHANNEL_REASONS:
                     self.pause(
@@ -250,12 +250,12 @@ class Publisher:
 
         The same transaction does both, so the note is asked for once; a digest that is paused is not paused again.
         """
-        digest = queries.pause(tx, digest_id, reason, now)
+        digest = queries.pause_digest(tx, digest_id, reason, now)
         if digest is None:
             return
         log.warning("a digest is paused", digest=digest.id, reason=reason)
         note = messages.render_paused_notice(digest, summarize(digest), self._command)
-        told = queries.managers(tx, digest.organization_id) if owner_left else [digest.owner_id]
+        told = queries.list_all_managers(tx, digest.organization_id) if owner_left else [digest.owner_id]
         for member_id in told:
             outbox.enqueue(
                 tx,

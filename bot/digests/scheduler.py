@@ -16,7 +16,7 @@ from bot.digests.content import FIRST_NEWS
 from bot.digests.schedule import parse_cron
 from storage.engine import Store
 from storage.queries import digest_fires
-from storage.queries.digest_fires import Due, Move
+from storage.queries.digest_fires import DueDigest, FirePlan
 
 log = structlog.get_logger(__name__)
 
@@ -32,14 +32,14 @@ def fire_due(store: Store, now: datetime) -> int:
     fired = 0
     while True:
         with store.write() as tx:
-            due = digest_fires.lock_due(tx, now, BATCH)
+            due = digest_fires.lock_due_digests(tx, now, BATCH)
             if due:
-                fired += digest_fires.schedule_next(tx, [_plan_move(one, now) for one in due], now)
+                fired += digest_fires.record_fires(tx, [_plan_move(one, now) for one in due], now)
         if len(due) < BATCH:
             return fired
 
 
-def _plan_move(due: Due, now: datetime) -> Move:
+def _plan_move(due: DueDigest, now: datetime) -> FirePlan:
     """What a digest does whose time has come.
 
     The last of its times that is not older than its grace is told, and those before it are skipped: after an hour
@@ -67,4 +67,4 @@ def _plan_move(due: Due, now: datetime) -> Move:
             next=following.isoformat(),
         )
     since = due.last_fire_at or (fire_at - FIRST_NEWS if fire_at else None)
-    return Move(due.id, following, fire_at, since)
+    return FirePlan(due.id, following, fire_at, since)

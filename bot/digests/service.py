@@ -223,7 +223,7 @@ def change(
 
 def pause(tx: Connection, access: Access, digest: DigestRow, now: datetime) -> DigestRow:
     """Pauses a digest that runs."""
-    queries.pause(tx, digest.id, None, now)
+    queries.pause_digest(tx, digest.id, None, now)
     return get_digest(tx, access, digest.id)
 
 
@@ -247,7 +247,7 @@ def resume(tx: Connection, access: Access, user_id: str, digest: DigestRow, now:
 
 def fire_now(tx: Connection, digest: DigestRow, now: datetime) -> None:
     """Has a digest told at once; its schedule, and what its next digest tells as news, stay as they are."""
-    digest_fires.fire_by_hand(tx, digest.id, now, digest.last_fire_at or now - FIRST_NEWS)
+    digest_fires.insert_manual_fire(tx, digest.id, now, digest.last_fire_at or now - FIRST_NEWS)
 
 
 # --- finding -----------------------------------------------------------------------------------------------
@@ -255,7 +255,7 @@ def fire_now(tx: Connection, digest: DigestRow, now: datetime) -> None:
 
 def get_digest(connection: Connection, access: Access, digest_id: int, *, lock: bool = False) -> DigestRow:
     """A digest of the caller's organization. Raises NoSuchDigest."""
-    digest = queries.digest(connection, access.organization_id, digest_id, lock=lock)
+    digest = queries.find_digest(connection, access.organization_id, digest_id, lock=lock)
     if digest is None:
         raise NoSuchDigest(digest_id)
     return digest
@@ -317,10 +317,10 @@ def frequency_warning(schedule: Schedule, zone: ZoneInfo, now: datetime) -> str 
 
 def audience(connection: Connection, access: Access, draft: Draft, now: datetime) -> list[str]:
     """The projects of which a channel will read that not everybody may see; none when everybody may."""
-    if queries.open_to_all(connection, access.organization_id):
+    if queries.has_open_membership(connection, access.organization_id):
         return []
     scope = content.scope_of(connection, access, draft.query, now)
-    return [project.name for project in directory.projects(connection, scope.project_ids)]
+    return [project.name for project in directory.list_projects(connection, scope.project_ids)]
 
 
 def refuse_shared(access: Access, name: str) -> None:

@@ -87,7 +87,7 @@ def _settings(settings: Settings) -> Finding:
 
 def _database(store: Store) -> Finding:
     with store.read() as connection:
-        server = queries.server(connection)
+        server = queries.get_server_version(connection)
     try:
         store.ensure_writable()
     except ReadOnlyServer:
@@ -111,8 +111,8 @@ def _schema(store: Store) -> Finding:
 
 def _intake(settings: Settings, store: Store) -> Finding:
     with store.read() as connection:
-        tokens = queries.intake_tokens(connection)
-        sealed = queries.sealed_secrets(connection)
+        tokens = queries.count_tokens_by_source(connection)
+        sealed = queries.get_encrypted_secrets(connection)
     if sealed and settings.secret_key is None:
         return Finding(
             "intake",
@@ -135,7 +135,7 @@ def _intake(settings: Settings, store: Store) -> Finding:
 
 def _refusals(store: Store) -> Iterator[Finding]:
     with store.read() as connection:
-        refused = queries.refused_tokens(connection)
+        refused = queries.list_refused_tokens(connection)
     for token in refused:
         when = token.when.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
         yield Finding(
@@ -162,10 +162,12 @@ def _unreadable(box: SecretBox, sealed: Mapping[int, str]) -> list[int]:
 def _delivery(store: Store) -> Iterator[Finding]:
     """What cannot be sent, as far as it is known without asking Slack; its channels are asked about below."""
     with store.read() as connection:
-        paused = pacing.paused_workspaces(connection, store.clock.now())
-        troubles = [trouble for trouble in delivery_failures.troubles(connection) if trouble.reason is not None]
-        waiting = posts.waiting_count(connection)
-        given_up = posts.given_up_since(connection, store.clock.now() - _GIVEN_UP_SHOWN_FOR)
+        paused = pacing.get_paused_workspaces(connection, store.clock.now())
+        troubles = [
+            trouble for trouble in delivery_failures.list_failed_destinations(connection) if trouble.reason is not None
+        ]
+        waiting = posts.count_waiting(connection)
+        given_up = posts.count_failed_since(connection, store.clock.now() - _GIVEN_UP_SHOWN_FOR)
     for workspace_id, (reason, _) in paused.items():
         mend = "Nothing is lost: what waits is sent once SLACK_BOT_TOKEN is good again."
         yield Finding("delivery", f"paused for {workspace_id}, Slack says {reason}; {waiting} messages wait", mend)

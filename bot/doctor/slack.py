@@ -176,9 +176,9 @@ def _greeted(greeting: Mapping[str, Any]) -> Finding:
 
 def _organization(client: WebClient, store: Store, workspace_id: str, bot: str) -> Iterator[Finding]:
     with store.read() as connection:
-        organization = queries.organization_of(connection, workspace_id)
-        channels = queries.channels_of(connection, workspace_id)
-        emails = queries.members_by_email(connection, workspace_id)
+        organization = queries.find_organization_setup(connection, workspace_id)
+        channels = queries.get_channels(connection, workspace_id)
+        emails = queries.list_unmatched_emails(connection, workspace_id)
     if organization is None:
         mend = f"Name {workspace_id} under organization.workspaces in the organization file, and apply it."
         yield Finding("organization", f"the workspace {workspace_id} belongs to none", mend)

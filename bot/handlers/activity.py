@@ -59,7 +59,7 @@ def render(
 
     An entry that is none of this incident's leads to the newest page.
     """
-    page = queries.activity_page(
+    page = queries.get_activity_page(
         connection,
         incident.id,
         context.access.workspace_id,

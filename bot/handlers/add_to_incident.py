@@ -52,7 +52,7 @@ def handle_shortcut(context: Context, request: Shortcut) -> Response:
     )
     if len(kept.to_metadata().encode()) > MAX_METADATA - ROOM:
         with context.write() as tx:
-            kept["k"] = form_texts.keep_text(
+            kept["k"] = form_texts.insert_text(
                 tx, context.access.organization_id, context.access.member_id, text, context.now
             )
         kept["x"] = text[:_BEGINNING]

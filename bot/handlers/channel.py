@@ -14,7 +14,7 @@ from storage.queries import delivery_failures, destinations
 def handle_left(services: Services, event: Event, _now: datetime) -> Response:
     """The bot is not in a channel any more: Slack is asked about it before it is next posted to."""
     with services.store.write() as tx:
-        destinations.forget_channel(tx, event.workspace_id, channel_of(event))
+        destinations.expire_channel(tx, event.workspace_id, channel_of(event))
     return Done()
 
 

@@ -21,7 +21,7 @@ from bot.slack.clients import Clients
 from storage.engine import Reading, Store
 from storage.queries import destinations
 from storage.queries.access import Prefetch
-from storage.queries.once import record_once
+from storage.queries.handled_requests import record_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Context:
         """Whether incidents may be shown to everybody in a channel; where Slack cannot tell, they may not."""
         if self.access.shared_channels:
             return True
-        if destinations.is_shared(self.connection, self.access.workspace_id, channel_id):
+        if destinations.is_channel_shared(self.connection, self.access.workspace_id, channel_id):
             return False
         return not self.channels().shared_outside(self.access.workspace_id, channel_id)
 

@@ -129,16 +129,16 @@ def _build_form(context: Context, draft: forms.Draft, channel_id: str | None, or
         except _WhichProject:
             likely = []
         if len(likely) == 1:
-            draft = replace(draft, project=directory.projects(context.connection, likely)[0].slug)
+            draft = replace(draft, project=directory.list_projects(context.connection, likely)[0].slug)
     return forms.render_declare_form(draft, projects, _team_options(context), origin_)
 
 
 def _project_options(context: Context) -> list[tuple[str, str]]:
-    return [(one.slug, one.name) for one in directory.projects(context.connection, context.access.project_ids)]
+    return [(one.slug, one.name) for one in directory.list_projects(context.connection, context.access.project_ids)]
 
 
 def _team_options(context: Context) -> list[tuple[str, str]]:
-    return [(one.slug, one.name) for one in directory.teams(context.connection, context.access.organization_id)]
+    return [(one.slug, one.name) for one in directory.list_teams(context.connection, context.access.organization_id)]
 
 
 def _parse(line: str) -> _Words:
@@ -194,16 +194,16 @@ def _choose_projects(context: Context, slug: str | None, team_id: int | None, ch
     if not visible:
         raise BadWords("You see no project yet, so there is none that an incident could be opened in.")
     if channel_id:
-        here = directory.projects_in_channel(context.connection, visible, channel_id)
+        here = directory.filter_projects_by_channel(context.connection, visible, channel_id)
         if here:
             return here
     for teams in ([team_id] if team_id else [], context.access.team_ids):
-        of_teams = directory.projects_of_teams(context.connection, visible, teams)
+        of_teams = directory.filter_projects_by_teams(context.connection, visible, teams)
         if len(of_teams) == 1:
             return of_teams
     if len(visible) == 1:
         return visible
-    slugs = [project.slug for project in directory.projects(context.connection, visible)]
+    slugs = [project.slug for project in directory.list_projects(context.connection, visible)]
     raise _WhichProject(
         "Which project does it concern? Name it with project:… – you see "
         + ", ".join(slugs[:30])

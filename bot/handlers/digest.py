@@ -251,7 +251,7 @@ def _unsaved_digest(context: Context, channel_id: str, draft: Draft) -> DigestRo
 
 
 def _list(context: Context, request: Command, _rest: str) -> Response:
-    rows = queries.digests_for(
+    rows = queries.list_digests(
         context.connection,
         context.access.organization_id,
         request.channel_id,
@@ -410,7 +410,7 @@ def turn_page(context: Context, request: Press) -> Response:
 
 def _render_page(context: Context, digest: DigestRow, fire_id: int | None, number: int) -> Message:
     connection: Connection = context.connection
-    fire = digest_fires.fire(connection, digest.id, fire_id) if fire_id is not None else None
+    fire = digest_fires.find_fire(connection, digest.id, fire_id) if fire_id is not None else None
     if fire_id is not None and fire is None:
         raise Refusal("That digest is so old that its pages can no longer be turned.")
     since = fire.since if fire else digest.last_fire_at or context.now - FIRST_NEWS

@@ -40,9 +40,9 @@ def render(connection: Connection, context: Context, state: str) -> messages.Hom
     )
     wanted = search.resolve_query(connection, context.access, query, context.now)
     if shown.tab is messages.Tab.MINE and context.access.team_ids:
-        mine = directory.projects_of_teams(connection, context.access.project_ids, context.access.team_ids)
+        mine = directory.filter_projects_by_teams(connection, context.access.project_ids, context.access.team_ids)
         wanted = replace(wanted, project_ids=mine, organization_id=None)
-    page = listing.incident_page(
+    page = listing.get_incident_page(
         connection, wanted, context.access.member_id, cursor=shown.cursor, size=search.PAGE_SIZE
     )
     return messages.render_home(shown, page, context.access.organization_name, context.now)

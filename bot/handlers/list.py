@@ -50,9 +50,9 @@ def _render_page(context: Context, query: ListQuery, cursor: Cursor | None) -> M
 
 def _find_page(context: Context, query: ListQuery, cursor: Cursor | None) -> IncidentPage:
     if context.prefetched is not None and search.is_plain(query):
-        return listing.page_from_prefetch(context.prefetched, size=search.PAGE_SIZE)
+        return listing.get_prefetched_page(context.prefetched, size=search.PAGE_SIZE)
     wanted = search.resolve_query(context.connection, context.access, query, context.now, context.prefetched)
-    return listing.incident_page(
+    return listing.get_incident_page(
         context.connection, wanted, context.access.member_id, cursor=cursor, size=search.PAGE_SIZE
     )
 
@@ -64,15 +64,15 @@ def handle_share_press(context: Context, request: Press) -> Response:
     wanted = search.resolve_query(context.connection, context.access, query, context.now)
     here: list[int] = []
     if request.channel_id:
-        here = directory.projects_in_channel(context.connection, wanted.project_ids, request.channel_id)
+        here = directory.filter_projects_by_channel(context.connection, wanted.project_ids, request.channel_id)
     if not here:
         raise Refusal("No project whose incidents you see names this channel, so nothing can be shared here.")
     if not context.may_show_in(str(request.channel_id)):
         raise SharedChannel
-    page = listing.incident_page(
+    page = listing.get_incident_page(
         context.connection, wanted, context.access.member_id, cursor=cursor, size=search.PAGE_SIZE
     )
-    fitting = incidents.ids_in_projects(context.connection, [line.id for line in page.lines], here)
+    fitting = incidents.filter_ids_in_projects(context.connection, [line.id for line in page.lines], here)
     lines = [line for line in page.lines if line.id in fitting]
     if not lines:
         raise Refusal("Nothing on this page belongs to a project that names this channel.")
@@ -86,7 +86,7 @@ def handle_filter_press(context: Context, request: Press) -> Response:
 
 
 def _build_filter_form(context: Context, query: ListQuery, origin: str) -> forms.Form:
-    projects = directory.projects(context.connection, context.access.project_ids)
+    projects = directory.list_projects(context.connection, context.access.project_ids)
     return forms.render_filter_form(query, [(one.slug, one.name) for one in projects], origin)
 
 

@@ -23,7 +23,7 @@ SUGGESTED = 20  # options while somebody types
 def offer_incidents(context: Context, verb: str, pick: Pick) -> Response:
     """The caller's most recent open incidents to pick from, for a verb that lacks its number."""
     wanted = search.resolve_query(context.connection, context.access, filters.ListQuery(), context.now)
-    page = listing.incident_page(context.connection, wanted, context.access.member_id, cursor=None, size=OFFERED)
+    page = listing.get_incident_page(context.connection, wanted, context.access.member_id, cursor=None, size=OFFERED)
     return Answer(picks.render_offer(verb, pick, page.lines, context.now))
 
 
@@ -32,13 +32,13 @@ def suggest_incidents(context: Context, request: OptionsRequest) -> Sequence[Map
     typed = clean(request.typed).strip().removeprefix("#")
     if not typed:
         wanted = search.resolve_query(context.connection, context.access, filters.ListQuery(), context.now)
-        page = listing.incident_page(
+        page = listing.get_incident_page(
             context.connection, wanted, context.access.member_id, cursor=None, size=search.PAGE_SIZE
         )
         return picks.incident_options(page.lines)
     if len(typed) > LONGEST:
         return ()
-    found = incident_menu.incidents_like(
+    found = incident_menu.list_incidents_like(
         context.connection, context.access.organization_id, context.access.project_ids, typed, limit=SUGGESTED
     )
     return picks.incident_options(found)

@@ -16,7 +16,7 @@ def changed(services: Services, event: Event, _now: datetime) -> Response:
     person = event.person()
     if person is not None:
         with services.store.write() as tx:
-            access.forget_profile(tx, person.workspace_id, person.user_id)
+            access.expire_profile(tx, person.workspace_id, person.user_id)
     return Done()
 
 

@@ -15,7 +15,7 @@ from bot.people.identity import SlackAway
 from bot.slack.requests import Event
 from bot.slack.responses import Done, Response, RetryLater
 from storage.queries import threads
-from storage.queries.once import record_once
+from storage.queries.handled_requests import record_once
 
 
 def handle_added(services: Services, event: Event, now: datetime) -> Response:
@@ -29,7 +29,7 @@ def handle_added(services: Services, event: Event, now: datetime) -> Response:
     # A hand may have a skin tone: `wave::skin-tone-2`.
     reaction = str(event.event.get("reaction")).partition("::")[0]
     with services.store.read() as connection:
-        meant = threads.reactions(connection, event.workspace_id)
+        meant = threads.find_reactions(connection, event.workspace_id)
     if meant is None or reaction not in meant:  # most are, and must not wait for a card that is on its way
         return Done()
     _, resolve_with = meant

@@ -127,7 +127,7 @@ def _save(tx: Connection, card: PostedCard, reply: Reply, access: Access, writte
         return False
     if known.edited_ts is not None and known.edited_ts >= reply.edited_ts:
         return False
-    threads.record_edit(tx, card.destination_id, reply.ts, reply.edited_ts)
+    threads.record_reply_edited(tx, card.destination_id, reply.ts, reply.edited_ts)
     comments.edit(tx, access, card.identifier, known.activity_id, written, now, said_in=card.channel_id)
     return True
 
@@ -172,7 +172,7 @@ def _handle_deleted(services: Services, event: Event, ts: str, gone: Mapping[str
             # It was being taken up, unseen, by another transaction, which has ended meanwhile.
             known = threads.find_reply(tx, card.destination_id, ts)
         if known is not None and not known.gone:
-            threads.record_deletion(tx, card.destination_id, ts)
+            threads.record_reply_deleted(tx, card.destination_id, ts)
             if known.activity_id is not None:
                 comments.withdraw(tx, card.incident_id, known.activity_id, now, said_in=card.channel_id)
     return Done()

@@ -13,8 +13,8 @@ from storage.queries import directory
 
 def handle_command(context: Context, request: Command, _words: str) -> Response:
     """`whoami`."""
-    teams = directory.team_names_of_member(context.connection, context.access.member_id)
-    projects = [project.slug for project in directory.projects(context.connection, context.access.project_ids)]
+    teams = directory.list_team_names_of_member(context.connection, context.access.member_id)
+    projects = [project.slug for project in directory.list_projects(context.connection, context.access.project_ids)]
     return Answer(answers.whoami(context.access, request.person.user_id, teams, projects))
 
 

@@ -23,8 +23,8 @@ from sqlalchemy import Connection
 
 from bot.incidents import lifecycle
 from storage.queries import intake, outbox
-from storage.queries.intake import AlertIncident, Memory
-from storage.rows import AlertKey, AlertWords, NewIncident
+from storage.queries.intake import AlertIncident, AlertMemoryRow
+from storage.rows import AlertKey, AlertText, NewIncident
 from storage.values import Status, StatusMethod
 
 # Deliveries that overtake each other on the way arrive within seconds. What comes later is meant as it is said.
@@ -65,7 +65,7 @@ class Decision:
     """What an alert does, and what is remembered of it."""
 
     action: Action
-    memory: Memory
+    memory: AlertMemoryRow
     when: datetime  # when the incident began or ended
     says: bool = False  # whether the incident shows what the alert says from now on
 
@@ -78,7 +78,9 @@ class Outcome:
     identifier: int | None
 
 
-def decide(memory: Memory, incident: AlertIncident | None, alert: Alert, quiet: timedelta, now: datetime) -> Decision:
+def decide(
+    memory: AlertMemoryRow, incident: AlertIncident | None, alert: Alert, quiet: timedelta, now: datetime
+) -> Decision:
     """What an alert does to its incident. `quiet` is its project's."""
     if alert.firing:
         return _decide_firing(memory, incident, alert, quiet, now)
@@ -86,7 +88,7 @@ def decide(memory: Memory, incident: AlertIncident | None, alert: Alert, quiet: 
 
 
 def _decide_firing(
-    memory: Memory, incident: AlertIncident | None, alert: Alert, quiet: timedelta, now: datetime
+    memory: AlertMemoryRow, incident: AlertIncident | None, alert: Alert, quiet: timedelta, now: datetime
 ) -> Decision:
     # A sender's clock that is ahead must not outrun the end that follows.
     started = min(alert.started, now) if alert.started else None
@@ -103,7 +105,9 @@ def _decide_firing(
     return _decide_firing_after_close(memory, known, incident, started, quiet, now)
 
 
-def _decide_firing_while_open(memory: Memory, known: Memory, started: datetime | None, now: datetime) -> Decision:
+def _decide_firing_while_open(
+    memory: AlertMemoryRow, known: AlertMemoryRow, started: datetime | None, now: datetime
+) -> Decision:
     """`memory` is what the alert said before, `known` the same with this firing."""
     if started and memory.fired and started < memory.fired:
         return Decision(Action.NOTHING, memory, now)
@@ -113,7 +117,12 @@ def _decide_firing_while_open(memory: Memory, known: Memory, started: datetime |
 
 
 def _decide_firing_after_close(
-    memory: Memory, known: Memory, incident: AlertIncident, started: datetime | None, quiet: timedelta, now: datetime
+    memory: AlertMemoryRow,
+    known: AlertMemoryRow,
+    incident: AlertIncident,
+    started: datetime | None,
+    quiet: timedelta,
+    now: datetime,
 ) -> Decision:
     """`memory` is what the alert said before, `known` the same with this firing."""
     began = started or now
@@ -130,12 +139,12 @@ def _decide_firing_after_close(
     return Decision(Action.OPEN, known, began)
 
 
-def _has_ended(memory: Memory) -> bool:
+def _has_ended(memory: AlertMemoryRow) -> bool:
     """Whether the end of the latest firing was told."""
     return memory.resolved is not None and (memory.fired is None or memory.fired <= memory.resolved)
 
 
-def _was_overtaken(memory: Memory, started: datetime | None, now: datetime) -> bool:
+def _was_overtaken(memory: AlertMemoryRow, started: datetime | None, now: datetime) -> bool:
     """Whether the end of this firing, or of a later one, came just before the first word of it."""
     if not _has_ended(memory) or not memory.resolved or not memory.resolved_received:
         return False
@@ -149,7 +158,7 @@ def _was_overtaken(memory: Memory, started: datetime | None, now: datetime) -> b
     return latest is not None and started <= latest
 
 
-def _decide_end(memory: Memory, incident: AlertIncident | None, alert: Alert, now: datetime) -> Decision:
+def _decide_end(memory: AlertMemoryRow, incident: AlertIncident | None, alert: Alert, now: datetime) -> Decision:
     ended = min(alert.ended or now, now)
     nothing = Decision(Action.NOTHING, memory, now)
     if memory.fired and ended < memory.fired:
@@ -205,14 +214,14 @@ class _Batch:
         self._tx = tx
         self._organization_id = organization_id
         self._now = now
-        self.memories = intake.hold_memories(tx, organization_id, [alert.key for alert in alerts], now)
-        self.incidents = intake.hold_incidents(tx, organization_id, list(self.memories.values()))
-        self._changed: dict[AlertKey, Memory] = {}
-        self._words: dict[int, AlertWords] = {}  # by the incident's id
+        self.memories = intake.lock_alert_memories(tx, organization_id, [alert.key for alert in alerts], now)
+        self.incidents = intake.lock_incidents(tx, organization_id, list(self.memories.values()))
+        self._changed: dict[AlertKey, AlertMemoryRow] = {}
+        self._words: dict[int, AlertText] = {}  # by the incident's id
         self.to_open: dict[AlertKey, tuple[int, Alert, datetime]] = {}  # the alert's number, itself, its start
         self.outcomes: dict[int, Outcome] = {}
 
-    def remember(self, memory: Memory) -> None:
+    def remember(self, memory: AlertMemoryRow) -> None:
         if memory != self.memories[memory.alert]:
             self.memories[memory.alert] = self._changed[memory.alert] = memory
 
@@ -252,9 +261,9 @@ class _Batch:
     def end(self) -> None:
         """Writes what is left to be written."""
         self.open()
-        intake.keep_memories(self._tx, self._organization_id, list(self._changed.values()))
+        intake.save_alert_memories(self._tx, self._organization_id, list(self._changed.values()))
         if self._words:
-            intake.set_words(self._tx, self._words)
+            intake.update_alert_texts(self._tx, self._words)
             outbox.redraw_cards(self._tx, self._words, self._now)
 
     def _keep(self, incident: AlertIncident, alert: Alert) -> None:
@@ -262,8 +271,8 @@ class _Batch:
         self.remember(replace(self.memories[alert.key], incident_id=incident.head.id))
 
 
-def _first_words(alert: Alert) -> AlertWords:
-    return AlertWords(
+def _first_words(alert: Alert) -> AlertText:
+    return AlertText(
         title=alert.title or alert.name or alert.key.key,
         team_id=alert.team_id,
         environment=alert.environment,
@@ -273,9 +282,9 @@ def _first_words(alert: Alert) -> AlertWords:
     )
 
 
-def _later_words(before: AlertWords, alert: Alert) -> AlertWords:
+def _later_words(before: AlertText, alert: Alert) -> AlertText:
     """What an alert says now; what it leaves out is as it was."""
-    return AlertWords(
+    return AlertText(
         title=alert.title or before.title,
         team_id=alert.team_id or before.team_id,
         environment=alert.environment or before.environment,
@@ -285,7 +294,7 @@ def _later_words(before: AlertWords, alert: Alert) -> AlertWords:
     )
 
 
-def _new_incident(alert: Alert, memory: Memory, began: datetime, now: datetime) -> NewIncident:
+def _new_incident(alert: Alert, memory: AlertMemoryRow, began: datetime, now: datetime) -> NewIncident:
     words = _first_words(alert)
     return NewIncident(
         project_ids=[alert.key.project_id],

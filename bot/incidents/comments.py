@@ -58,16 +58,16 @@ def _people_who_cannot_see(
 ) -> list[str]:
     if not member_ids:
         return []
-    may = access_queries.members_who_see(connection, access.organization_id, incident.id, member_ids)
-    return sorted(directory.member_names(connection, member_ids - may).values())
+    may = access_queries.filter_members_who_see(connection, access.organization_id, incident.id, member_ids)
+    return sorted(directory.get_member_names(connection, member_ids - may).values())
 
 
 def _teams_that_cannot_see(connection: Connection, incident: IncidentHead, team_ids: frozenset[int]) -> list[str]:
     if not team_ids:
         return []
-    projects = incidents.project_ids_of(connection, incident.id)
-    may = incidents.teams_of_projects(connection, sorted(projects))
-    return sorted(f"the team {name}" for name in directory.team_names(connection, team_ids - may).values())
+    projects = incidents.get_project_ids(connection, incident.id)
+    may = incidents.get_team_ids_of_projects(connection, sorted(projects))
+    return sorted(f"the team {name}" for name in directory.get_team_names(connection, team_ids - may).values())
 
 
 def _and(names: list[str]) -> str:
@@ -81,15 +81,15 @@ def seen_only(
 
     For what was said in a channel already, where a mention can no longer be refused: they stay as plain names.
     """
-    people = written.member_ids - access_queries.members_who_see(
+    people = written.member_ids - access_queries.filter_members_who_see(
         connection, access.organization_id, incident.id, written.member_ids
     )
-    projects = incidents.project_ids_of(connection, incident.id)
-    teams = written.team_ids - incidents.teams_of_projects(connection, sorted(projects))
+    projects = incidents.get_project_ids(connection, incident.id)
+    teams = written.team_ids - incidents.get_team_ids_of_projects(connection, sorted(projects))
     if not people and not teams:
         return written, []
-    names = {("person", id_): name for id_, name in directory.member_names(connection, people).items()}
-    names |= {("team", id_): name for id_, name in directory.team_names(connection, teams).items()}
+    names = {("person", id_): name for id_, name in directory.get_member_names(connection, people).items()}
+    names |= {("team", id_): name for id_, name in directory.get_team_names(connection, teams).items()}
 
     def plain(found: re.Match[str]) -> str:
         name = names.get((found[1], int(found[2])))
@@ -104,7 +104,7 @@ def withdraw(tx: Connection, incident_id: int, comment_id: int, now: datetime, *
 
     Who may delete a message there is Slack's to say.
     """
-    if not activity.empty_comment(tx, comment_id, now):
+    if not activity.delete_comment(tx, comment_id, now):
         return False
     outbox.record_change(tx, incident_id, comment_id, now=now, again=True, said_in=said_in)
     return True
@@ -122,11 +122,11 @@ def record(
 
     A mentioned team stands for its members; those of them who see the incident are subscribed.
     """
-    activity.add_mentions(connection, activity_id, written.member_ids, written.team_ids)
+    activity.insert_mentions(connection, activity_id, written.member_ids, written.team_ids)
     follow = {access.member_id, *written.member_ids}
     if written.team_ids:
-        of_teams = directory.member_ids_of_teams(connection, written.team_ids)
-        follow |= access_queries.members_who_see(connection, access.organization_id, incident.id, of_teams)
+        of_teams = directory.get_member_ids_of_teams(connection, written.team_ids)
+        follow |= access_queries.filter_members_who_see(connection, access.organization_id, incident.id, of_teams)
     incidents.subscribe(connection, incident.id, sorted(follow), now)
 
 
@@ -145,7 +145,7 @@ def add(
     """
     incident = lookup.get_incident(tx, access, identifier, lock=True)
     check(tx, access, incident, written)
-    activity_id = activity.add_activity(
+    activity_id = activity.insert_activity(
         tx,
         incident.id,
         ActivityType.COMMENT,
@@ -169,7 +169,7 @@ def get_own_comment(
 ) -> tuple[IncidentHead, Comment]:
     """A comment that the caller may change, with its incident. Raises NotFound, CommentGone, NotYourComment."""
     incident = lookup.get_incident(connection, access, identifier, lock=lock)
-    comment = activity.comment_by_id(connection, incident.id, comment_id, access.workspace_id, lock=lock)
+    comment = activity.find_comment(connection, incident.id, comment_id, access.workspace_id, lock=lock)
     if comment is None:
         raise CommentGone
     if comment.member_id != access.member_id and not access.superuser:
@@ -200,11 +200,11 @@ def edit(
     if written.text == comment.text and written.rich_text == comment.rich_text:
         return incident
     activity.update_comment(tx, comment.id, written.text, written.rich_text, now)
-    activity.add_mentions(tx, comment.id, written.member_ids, written.team_ids)
+    activity.insert_mentions(tx, comment.id, written.member_ids, written.team_ids)
     new = written.member_ids - comment.mentions.people.keys()
     for team_id in written.team_ids - comment.mentions.teams.keys():
-        of_team = directory.member_ids_of_teams(tx, [team_id])
-        new |= access_queries.members_who_see(tx, access.organization_id, incident.id, of_team)
+        of_team = directory.get_member_ids_of_teams(tx, [team_id])
+        new |= access_queries.filter_members_who_see(tx, access.organization_id, incident.id, of_team)
     incidents.subscribe(tx, incident.id, sorted(new), now)
     outbox.record_change(tx, incident.id, comment.id, now=now, again=True, member_ids=new, said_in=said_in)
     return incident
@@ -221,6 +221,6 @@ def delete(
 ) -> IncidentHead:
     """Deletes a comment. `said_in` as for `edit`. Raises NotFound, CommentGone, NotYourComment."""
     incident, comment = get_own_comment(tx, access, identifier, comment_id, lock=True)
-    activity.empty_comment(tx, comment.id, now)
+    activity.delete_comment(tx, comment.id, now)
     outbox.record_change(tx, incident.id, comment.id, now=now, again=True, said_in=said_in)
     return incident

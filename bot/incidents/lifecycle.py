@@ -25,7 +25,7 @@ def open_incidents(
     tx: Connection, organization_id: int, new: Sequence[NewIncident], now: datetime, member_id: int | None = None
 ) -> list[IncidentHead]:
     """Writes incidents with DETECTED (dated at their start) and CREATED; `member_id` is who declared them."""
-    return incidents.open_incidents(tx, organization_id, new, member_id=member_id, now=now)
+    return incidents.insert_incidents(tx, organization_id, new, member_id=member_id, now=now)
 
 
 def open_incident(
@@ -58,9 +58,9 @@ def change_status(
         comments.check(tx, access, incident, comment)
     closed = max(closed_at or now, incident.date_started) if status is Status.CLOSED else None
     if incident.status is Status.CLOSED:
-        incidents.give_up_alert_if_taken(tx, incident.id)
+        incidents.detach_alert_if_taken(tx, incident.id)
     incidents.set_status(tx, incident, status, method, closed)
-    activity_id = activity.add_activity(
+    activity_id = activity.insert_activity(
         tx,
         incident.id,
         ActivityType.STATUS_CHANGE,

@@ -30,7 +30,7 @@ def resolve_query(
 
     A project that the caller cannot see is unknown to them. `asked` is what `ahead` gave for the query, answered.
     """
-    teams, projects = directory.names_from_prefetch(asked) if asked is not None else (None, None)
+    teams, projects = directory.get_prefetched_names(asked) if asked is not None else (None, None)
     since = moment(query.since, "since", now, access.timezone) if query.since else None
     until = moment(query.until, "until", now, access.timezone) if query.until else None
     if since and until and since > until:
@@ -70,20 +70,20 @@ def prefetch(query: ListQuery) -> Prefetch | None:
 
 
 def project_by_slug(
-    connection: Connection, access: Access, slug: str, visible: Sequence[directory.Named] | None = None
-) -> directory.Named:
+    connection: Connection, access: Access, slug: str, visible: Sequence[directory.DirectoryEntry] | None = None
+) -> directory.DirectoryEntry:
     """A project that the caller sees; `visible` are those, where they are known. Raises BadWords, naming them."""
     if visible is None:
-        visible = directory.projects(connection, access.project_ids)
+        visible = directory.list_projects(connection, access.project_ids)
     for project in visible:
         if project.slug == slug.lower():
             return project
     raise BadWords(_unknown("project", slug, [project.slug for project in visible]), field="project")
 
 
-def team_by_slug(connection: Connection, access: Access, slug: str) -> directory.Named:
+def team_by_slug(connection: Connection, access: Access, slug: str) -> directory.DirectoryEntry:
     """A team of the caller's organization. Raises BadWords, naming those there are."""
-    known = directory.teams(connection, access.organization_id)
+    known = directory.list_teams(connection, access.organization_id)
     for team in known:
         if team.slug == slug.lower():
             return team
@@ -91,10 +91,10 @@ def team_by_slug(connection: Connection, access: Access, slug: str) -> directory
 
 
 def _team_ids(
-    connection: Connection, access: Access, slugs: Sequence[str], known: Sequence[directory.Named] | None
+    connection: Connection, access: Access, slugs: Sequence[str], known: Sequence[directory.DirectoryEntry] | None
 ) -> tuple[int, ...]:
     if known is None:
-        known = directory.teams(connection, access.organization_id)
+        known = directory.list_teams(connection, access.organization_id)
     by_slug = {team.slug: team.id for team in known}
     found: set[int] = set()
     for slug in slugs:

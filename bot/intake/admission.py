@@ -52,7 +52,7 @@ class Admission:
 
     def _look_up(self, shown: Sequence[str | int]) -> list[bool | Exception]:
         with self._store.read() as connection:
-            known = tokens.among(
+            known = tokens.filter_valid_tokens(
                 connection,
                 hashes=[one for one in shown if isinstance(one, str)],
                 ids=[one for one in shown if isinstance(one, int)],

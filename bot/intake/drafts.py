@@ -14,7 +14,7 @@ from bot.incidents.alerts import Action, Alert, Outcome
 from bot.intake.models import Draft, ItemError
 from bot.intake.tokens import Source
 from storage.queries import intake as stored
-from storage.queries.intake import ProjectFacts, Token
+from storage.queries.intake import IntakeProject, IntakeTokenRow
 from storage.rows import AlertKey
 
 
@@ -26,7 +26,9 @@ class Received:
     at: datetime
 
 
-def carry_out(tx: Connection, token: Token, drafts: Sequence[Received], now: datetime) -> list[Outcome | ItemError]:
+def carry_out(
+    tx: Connection, token: IntakeTokenRow, drafts: Sequence[Received], now: datetime
+) -> list[Outcome | ItemError]:
     """What becomes of drafts that came with a token, in their order."""
     names = _Names(tx, token, [received.draft for received in drafts])
     results: list[Outcome | ItemError] = []
@@ -40,13 +42,13 @@ def carry_out(tx: Connection, token: Token, drafts: Sequence[Received], now: dat
 
 def _take(
     tx: Connection,
-    token: Token,
+    token: IntakeTokenRow,
     names: _Names,
-    drafts: Sequence[tuple[Received, ProjectFacts | ItemError | None]],
+    drafts: Sequence[tuple[Received, IntakeProject | ItemError | None]],
     now: datetime,
 ) -> Iterator[Outcome | ItemError]:
-    good = [names.alert(received, project) for received, project in drafts if isinstance(project, ProjectFacts)]
-    quiet = {project.id: project.quiet for _, project in drafts if isinstance(project, ProjectFacts)}
+    good = [names.alert(received, project) for received, project in drafts if isinstance(project, IntakeProject)]
+    quiet = {project.id: project.quiet for _, project in drafts if isinstance(project, IntakeProject)}
     outcomes = iter(alerts.take(tx, token.organization_id, good, quiet, now) if good else ())
     for _, project in drafts:
         if isinstance(project, ItemError):
@@ -58,7 +60,7 @@ def _take(
 class _Names:
     """The projects and teams that drafts name."""
 
-    def __init__(self, tx: Connection, token: Token, drafts: Sequence[Draft]) -> None:
+    def __init__(self, tx: Connection, token: IntakeTokenRow, drafts: Sequence[Draft]) -> None:
         self._tx = tx
         self._token = token
         # An event names its project on purpose. A label may be there for another reason, and does not count where the
@@ -66,16 +68,16 @@ class _Names:
         self._on_purpose = token.source == Source.EVENTS
         own = token.project
         named = set() if own else {draft.project for draft in drafts if draft.project}
-        found = stored.projects(tx, token.organization_id, named) if named else []
+        found = stored.list_projects(tx, token.organization_id, named) if named else []
         self._projects = {project.slug: project for project in found}
         slugs = {draft.team for draft in drafts if draft.team}
-        self._teams = stored.team_ids(tx, token.organization_id, slugs) if slugs else {}
+        self._teams = stored.get_team_ids(tx, token.organization_id, slugs) if slugs else {}
 
     def leaves_project_open(self, draft: Draft) -> bool:
         """Whether neither a draft nor the token says which project, and none is needed."""
         return not draft.firing and draft.project is None and self._token.project is None
 
-    def project(self, draft: Draft) -> ProjectFacts | ItemError:
+    def project(self, draft: Draft) -> IntakeProject | ItemError:
         """The project of a draft, or what is wrong with it."""
         own = self._token.project
         if own is not None:
@@ -86,13 +88,13 @@ class _Names:
             return ItemError(draft.item, "project", "is missing, and this token is for no project in particular")
         return self._projects.get(draft.project) or ItemError(draft.item, "project", "is the slug of no project")
 
-    def projects_of_ends(self, ends: Sequence[Received]) -> list[ProjectFacts | ItemError | None]:
+    def projects_of_ends(self, ends: Sequence[Received]) -> list[IntakeProject | ItemError | None]:
         """The project of each end that names none: the one where its key is open, else the only one that knows it."""
         token = self._token
-        found = stored.projects_of_keys(
+        found = stored.get_projects_of_keys(
             self._tx, token.organization_id, token.source, {received.draft.key for received in ends}
         )
-        results: list[ProjectFacts | ItemError | None] = []
+        results: list[IntakeProject | ItemError | None] = []
         for received in ends:
             unclosed, known = found[received.draft.key]
             if len(unclosed) > 1:
@@ -100,10 +102,10 @@ class _Names:
                 results.append(ItemError(received.draft.item, "project", message))
             else:
                 only = unclosed or (known if len(known) == 1 else [])
-                results.append(ProjectFacts(only[0], "", timedelta()) if only else None)
+                results.append(IntakeProject(only[0], "", timedelta()) if only else None)
         return results
 
-    def alert(self, received: Received, project: ProjectFacts) -> Alert:
+    def alert(self, received: Received, project: IntakeProject) -> Alert:
         """A draft with ids for its names. A team that nobody knows is none."""
         draft = received.draft
         return Alert(

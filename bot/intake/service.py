@@ -25,7 +25,7 @@ from bot.intake.tokens import SecretBox, SecretUnreadable, Source, token_hash
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
 from storage.queries import intake as stored
-from storage.queries.intake import Token
+from storage.queries.intake import IntakeTokenRow
 
 log = structlog.get_logger(__name__)
 
@@ -111,14 +111,14 @@ class IntakeService:
         self._secret_box = secret_box
         self._admitting = threading.BoundedSemaphore(ADMITTED_AT_ONCE)
 
-    def _token(self, delivery: Delivery) -> Token | None:
+    def _token(self, delivery: Delivery) -> IntakeTokenRow | None:
         """The token that a delivery names, not yet checked."""
         with self._admitting, self._store.read() as connection:
             if delivery.token_id is not None:
-                return stored.token_by_id(connection, delivery.token_id)
-            return stored.token_by_hash(connection, token_hash(delivery.bearer))
+                return stored.find_token_by_id(connection, delivery.token_id)
+            return stored.find_token_by_hash(connection, token_hash(delivery.bearer))
 
-    def _check(self, delivery: Delivery, token: Token | None) -> Token:
+    def _check(self, delivery: Delivery, token: IntakeTokenRow | None) -> IntakeTokenRow:
         """The token, if it lets the delivery in. Raises Refused."""
         if delivery.token_id is not None:
             return self._check_signature(delivery, token)
@@ -130,7 +130,7 @@ class IntakeService:
             raise refused(401, "bad_token", "Authorization", about)
         return token
 
-    def _check_signature(self, delivery: Delivery, token: Token | None) -> Token:
+    def _check_signature(self, delivery: Delivery, token: IntakeTokenRow | None) -> IntakeTokenRow:
         if token is None or token.source != Source.SENTRY or token.secret_encrypted is None:
             raise refused(401, "bad_token", "path", "no such token, or it has been revoked")
         if self._secret_box is None:
@@ -168,7 +168,7 @@ class IntakeService:
             self._note_refusals(token, results)
         return results
 
-    def _note_refusals(self, token: Token, results: Sequence[Taken | Exception]) -> None:
+    def _note_refusals(self, token: IntakeTokenRow, results: Sequence[Taken | Exception]) -> None:
         """Records whether the last of a token's deliveries was refused, so that somebody may see to it."""
         last: Taken | Refused | None = None
         for one in results:
@@ -181,19 +181,19 @@ class IntakeService:
         if not last.errors:
             if was is not None:
                 with self._store.read() as connection:
-                    stored.mark_refused(connection, token.id, None, None)
+                    stored.record_token_refusal(connection, token.id, None, None)
         elif was is None or now - was >= USED_EVERY:
             first = last.errors[0]
             why = f"{first.field} {first.message}"
             with self._store.read() as connection:
-                stored.mark_refused(connection, token.id, now, why)
+                stored.record_token_refusal(connection, token.id, now, why)
 
-    def _note_use(self, token: Token, now: datetime) -> None:
+    def _note_use(self, token: IntakeTokenRow, now: datetime) -> None:
         if token.last_used is None or now - token.last_used >= USED_EVERY:
             with self._store.read() as connection:
-                stored.mark_used(connection, token.id, now)
+                stored.record_token_use(connection, token.id, now)
 
-    def _read(self, delivery: Delivery, token: Token | None) -> _ParsedDelivery | Refused:
+    def _read(self, delivery: Delivery, token: IntakeTokenRow | None) -> _ParsedDelivery | Refused:
         """What a delivery holds, once it is let in."""
         try:
             token = self._check(delivery, token)
@@ -215,7 +215,10 @@ class IntakeService:
         return read
 
     def _settle(
-        self, token: Token, together: Sequence[tuple[_ParsedDelivery, Sequence[Draft]]], attempts: int = _ATTEMPTS
+        self,
+        token: IntakeTokenRow,
+        together: Sequence[tuple[_ParsedDelivery, Sequence[Draft]]],
+        attempts: int = _ATTEMPTS,
     ) -> None:
         """Carries drafts out, those of several deliveries in one transaction; each apart where that fails, and as far
         as there is time where somebody else holds what they need. Raises DatabaseAway.
@@ -264,7 +267,7 @@ class IntakeService:
             return Refused(422, "nothing_good", taken.errors)
         return taken
 
-    def _carry_out(self, token: Token, drafts: Sequence[Received], attempts: int) -> list[Outcome | ItemError]:
+    def _carry_out(self, token: IntakeTokenRow, drafts: Sequence[Received], attempts: int) -> list[Outcome | ItemError]:
         for attempt in range(1, attempts + 1):
             try:
                 with self._store.write() as tx:

@@ -27,7 +27,7 @@ from bot.messages.blocks import (
 )
 from bot.messages.incident import STATUS_NAMES, STATUS_SIGNS, bold, render_entry, title_of
 from storage.digest_rows import DigestContent, DigestRow, LastFire, News, OpenLine, OpenSeries
-from storage.digest_rows import Named as NamedIncident
+from storage.digest_rows import IncidentName as NamedIncident
 from storage.rows import Mentions
 from storage.values import Status
 

@@ -22,7 +22,7 @@ from bot.messages.blocks import (
 from bot.messages.comments import delayed as say_delayed
 from bot.messages.comments import render_comment
 from bot.messages.incident import STATUS_NAMES, STATUS_SIGNS, bold, title_of
-from storage.rows import IncidentHead, NotificationContent, ToldEntry
+from storage.rows import IncidentHead, NotificationContent, NotificationEntry
 from storage.values import ActivityType, Status
 
 # So many entries, and no more, are told in one message.
@@ -34,7 +34,7 @@ SUMMARY_LENGTH = 300  # characters of each comment in the notification's text
 
 
 def render_notification(
-    content: NotificationContent, entries: Sequence[ToldEntry], card_url: str | None, *, delayed: bool = False
+    content: NotificationContent, entries: Sequence[NotificationEntry], card_url: str | None, *, delayed: bool = False
 ) -> Message:
     """One message for these entries of `content` (at least one), with what can be done next.
 
@@ -66,7 +66,7 @@ def _bold_title(incident: IncidentHead) -> str:
     return bold(title_of(incident.identifier, incident.title))
 
 
-def _sentence(told: ToldEntry, incident: str, strong: Callable[[str], str] = bold) -> str:
+def _sentence(told: NotificationEntry, incident: str, strong: Callable[[str], str] = bold) -> str:
     who = strong(escape(told.entry.author or "Someone"))
     if not told.mention:
         return _action_sentence(told, incident, strong(escape(told.entry.author)) if told.entry.author else "The alert")
@@ -77,7 +77,7 @@ def _sentence(told: ToldEntry, incident: str, strong: Callable[[str], str] = bol
     return sentence
 
 
-def _action_sentence(told: ToldEntry, incident: str, who: str) -> str:
+def _action_sentence(told: NotificationEntry, incident: str, who: str) -> str:
     entry = told.entry
     if entry.type is ActivityType.COMMENT:
         return f"{who} commented on {incident}"
@@ -89,7 +89,7 @@ def _action_sentence(told: ToldEntry, incident: str, who: str) -> str:
     return f"{who} changed {incident} from {STATUS_NAMES[previous]} to {STATUS_NAMES[value]}"
 
 
-def _comment(content: NotificationContent, told: ToldEntry) -> list[Block]:
+def _comment(content: NotificationContent, told: NotificationEntry) -> list[Block]:
     if not told.entry.comment:
         return []
     parts = pieces(render_comment(told.entry.comment, content.mentions), PIECE_LENGTH)
@@ -98,7 +98,7 @@ def _comment(content: NotificationContent, told: ToldEntry) -> list[Block]:
     return [section(part) for part in parts]
 
 
-def _summary(content: NotificationContent, entries: Sequence[ToldEntry]) -> str:
+def _summary(content: NotificationContent, entries: Sequence[NotificationEntry]) -> str:
     name = title_of(content.incident.identifier, content.incident.title)
     lines = []
     for told in entries:

@@ -46,8 +46,8 @@ def apply(store: Store, file: OrganizationFile, now: datetime, *, prune: bool, d
 
 def _plan(connection: Connection, file: OrganizationFile, *, prune: bool) -> tuple[OrganizationState | None, Plan]:
     entry = file.organization
-    state = stored.organization_state(connection, entry.slug)
-    for workspace, owner in stored.workspace_owners(connection, entry.workspaces, entry.slug).items():
+    state = stored.find_organization(connection, entry.slug)
+    for workspace, owner in stored.get_workspace_owners(connection, entry.workspaces, entry.slug).items():
         raise NotApplicable(
             f"organization.workspaces: {workspace} belongs to the organization {owner}, and a workspace belongs to"
             " one only"
@@ -91,10 +91,10 @@ def _write(tx: Connection, state: OrganizationState | None, result: Plan, now: d
             outbox.redraw_cards_of_organization(tx, organization_id, now)
     # Identities first: removing forgets them, and what is added is looked up afresh.
     if result.touches_identities:
-        changes.forget_identities(tx, organization_id)
+        changes.expire_identities(tx, organization_id)
     if result.workspaces_removed:
-        changes.remove_workspaces(tx, organization_id, result.workspaces_removed)
-    changes.add_workspaces(tx, organization_id, result.workspaces_added, now)
+        changes.delete_workspaces(tx, organization_id, result.workspaces_removed)
+    changes.insert_workspaces(tx, organization_id, result.workspaces_added, now)
 
     changes.unlink_project_teams(tx, result.project_teams_removed)
     changes.unlink_channels(tx, result.channels_removed)
@@ -103,11 +103,11 @@ def _write(tx: Connection, state: OrganizationState | None, result: Plan, now: d
     for digest_id in result.digests_removed:
         digests.delete_digest(tx, digest_id)
     if result.members_removed:
-        changes.remove_members(tx, result.members_removed, now)
+        changes.mark_members_removed(tx, result.members_removed, now)
     if result.projects_removed:
         _remove_projects(tx, result, now)
     if result.teams_removed:
-        changes.remove_teams(tx, result.teams_removed)
+        changes.delete_teams(tx, result.teams_removed)
 
     changes.insert_teams(tx, organization_id, result.teams_added)
     changes.update_teams(tx, result.teams_changed)
@@ -126,7 +126,7 @@ def _write_digests(
 ) -> None:
     if not (result.digests_added or result.digests_changed):
         return
-    members, workspace_id = stored.owners_and_workspace(tx, organization_id)
+    members, workspace_id = stored.get_members_and_workspace(tx, organization_id)
     for values in result.digests_added:
         digests.insert_digest(
             tx,
@@ -162,6 +162,6 @@ def _next(cron: str, zone: str, now: datetime) -> datetime:
 
 def _remove_projects(tx: Connection, result: Plan, now: datetime) -> None:
     # Nobody would see these any more, and an open one would hold its alert's key for ever.
-    for incident in changes.open_incidents_only_of(tx, result.projects_removed):
+    for incident in changes.lock_open_incidents_only_of(tx, result.projects_removed):
         lifecycle.change_status(tx, incident, Status.CLOSED, StatusMethod.RULE_UPDATED, now)
-    changes.remove_projects(tx, list(result.projects_removed))
+    changes.delete_projects(tx, list(result.projects_removed))

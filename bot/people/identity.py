@@ -25,7 +25,7 @@ from bot.slack.clients import Clients
 from bot.slack.requests import Person, home_of
 from storage.engine import Reading, Store
 from storage.queries import access as queries
-from storage.queries.access import Standing
+from storage.queries.access import CallerRow
 from storage.values import Role, Unmatched
 
 log = structlog.get_logger(__name__)
@@ -165,12 +165,12 @@ class Identity:
             self._background.submit(lambda: self.refresh(person.workspace_id, person.user_id, now))
         return _access(standing, person)
 
-    def _standing(self, connection: Connection, person: Person, ahead: queries.Prefetch | None) -> Standing:
+    def _standing(self, connection: Connection, person: Person, ahead: queries.Prefetch | None) -> CallerRow:
         who = (person.workspace_id, person.user_id)
         if self._clients.find(person.workspace_id) is None:
             raise NotConnected
         if ahead is None:
-            standing = queries.find_standing(connection, *who)
+            standing = queries.find_caller(connection, *who)
         else:
             standing = ahead.standing(connection, *who, saw_all=who in self._saw_all)
         if standing is None:
@@ -181,7 +181,7 @@ class Identity:
     def refresh(self, workspace_id: str, user_id: str, now: datetime) -> None:
         """Asks Slack about a person again, and keeps what it says."""
         with self._store.reading() as reading:
-            standing = queries.find_standing(reading.connection, workspace_id, user_id)
+            standing = queries.find_caller(reading.connection, workspace_id, user_id)
             if standing is not None:
                 self._ask_slack(reading, standing, workspace_id, user_id, now)
 
@@ -189,7 +189,7 @@ class Identity:
         """The member that a mentioned Slack user is (None: no member), and how Slack shows them. Raises SlackAway."""
         if not _USER_ID.fullmatch(user_id):
             return None, user_id
-        standing = queries.find_standing(reading.connection, workspace_id, user_id)
+        standing = queries.find_caller(reading.connection, workspace_id, user_id)
         if standing is None:
             raise NotConnected
         if standing.date_checked is None or now - standing.date_checked > BELIEVED_FOR:
@@ -213,7 +213,7 @@ class Identity:
             if found is None:
                 return None
             # Not taken from the search alone: whoever it found is looked at like anybody else.
-            standing = queries.find_standing(reading.connection, workspace_id, found)
+            standing = queries.find_caller(reading.connection, workspace_id, found)
             if standing is None:
                 return None
             self._ask_slack(reading, standing, workspace_id, found, now)
@@ -235,7 +235,7 @@ class Identity:
             log.warning("Slack could not be reached", method="users.lookupByEmail", error=str(error))
             raise SlackAway from error
 
-    def _ask_slack(self, reading: Reading, standing: Standing, workspace_id: str, user_id: str, now: datetime) -> None:
+    def _ask_slack(self, reading: Reading, standing: CallerRow, workspace_id: str, user_id: str, now: datetime) -> None:
         member_id = queries.find_member_by_slack_id(reading.connection, standing.organization_id, user_id)
         reading.give_back()
         checked = now
@@ -277,7 +277,7 @@ class Identity:
             raise SlackAway from error
 
 
-def _access(standing: Standing, person: Person) -> Access:
+def _access(standing: CallerRow, person: Person) -> Access:
     if standing.member_id is None:
         # What they are told does not depend on whether the organization uses incidents.
         elsewhere = person.home_team or standing.home_team

@@ -135,7 +135,7 @@ class MentionReader:
     def _team(self, usergroup: str, label: str) -> int:
         if usergroup not in self._teams:
             self._one_more()
-            team = directory.team_by_usergroup(self._reading.connection, self._access.organization_id, usergroup)
+            team = directory.find_team_by_usergroup(self._reading.connection, self._access.organization_id, usergroup)
             if team is None:
                 self.unknown.append(f"The user group {label or usergroup}")
                 return 0
@@ -186,8 +186,8 @@ class MentionReader:
         return meant
 
     def _everybody(self) -> list[Named]:
-        members = directory.members(self._reading.connection, self._access.organization_id)
-        teams = directory.teams(self._reading.connection, self._access.organization_id)
+        members = directory.list_members(self._reading.connection, self._access.organization_id)
+        teams = directory.list_teams(self._reading.connection, self._access.organization_id)
         people = [Named.member(one.id, one.name, one.email) for one in members]
         return people + [Named.team(one.id, one.name, one.slug) for one in teams]
 

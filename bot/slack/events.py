@@ -3,7 +3,7 @@
 An event is acknowledged when its outcome is known: carried out, or found to be nothing that concerns the bot. Where it
 takes longer than Slack waits, or cannot be done now, it is not, and Slack sends it again: at once, after a minute and
 after five. What it sends again meanwhile joins what is under way; what was carried out before is found by its id
-(`storage.queries.once`, `storage.queries.threads`).
+(`storage.queries.handled_requests`, `storage.queries.threads`).
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from storage.queries.visibility import SEES_ALL_PROJECTS, VISIBLE_PROJECTS, sees
 from storage.values import Unmatched
 
 # Written out rather than composed of columns: it stands before every answer of the bot.
-_WHO = """
+_CALLER_TEMPLATE = """
 SELECT o.id AS organization_id, o.slug, o.name AS organization, o.incidents, o.open_membership, o.shared_channels,
        w.date_added AS workspace_added,
        p.user_id IS NOT NULL AS known, p.date_checked, p.home_team, p.timezone, p.unmatched,
@@ -30,11 +30,11 @@ LEFT JOIN slack_person p ON p.workspace_id = w.id AND p.user_id = %(user_id)s
 LEFT JOIN member m ON m.id = p.member_id AND m.organization_id = o.id AND m.date_removed IS NULL
 WHERE w.id = %(workspace_id)s
 """
-_CALLER = _WHO.format(sees_all=SEES_ALL_PROJECTS, projects=VISIBLE_PROJECTS)
+_CALLER = _CALLER_TEMPLATE.format(sees_all=SEES_ALL_PROJECTS, projects=VISIBLE_PROJECTS)
 # For a question about all projects: which they are makes no difference, and there may be thousands.
-_CALLER_OF_ALL = _WHO.format(sees_all=SEES_ALL_PROJECTS, projects="NULL::bigint[]")
+_CALLER_OF_ALL = _CALLER_TEMPLATE.format(sees_all=SEES_ALL_PROJECTS, projects="NULL::bigint[]")
 _CALLER_TYPES = {"workspace_id": "text", "user_id": "text"}
-_STANDING = Prepared(_CALLER, _CALLER_TYPES)
+_CALLER_STATEMENT = Prepared(_CALLER, _CALLER_TYPES)
 
 # The same for members, when something concerns them that they did not ask for (mentions, notifications).
 _VISIBLE_TO = f"""
@@ -46,7 +46,7 @@ WHERE m.id = ANY(%(member_ids)s) AND m.organization_id = %(organization_id)s
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class CallerRow:
     """Everything that decides what a Slack person may see and do, as the database has it."""
 
     organization_id: int
@@ -71,25 +71,27 @@ class Standing:
     project_ids: list[int] | None  # the projects they see; None: all, which were not asked for one by one
 
 
-_MOMENTS = [place for place, field in enumerate(fields(Standing)) if field.name in ("date_checked", "workspace_added")]
+_TIMESTAMP_POSITIONS = [
+    place for place, field in enumerate(fields(CallerRow)) if field.name in ("date_checked", "workspace_added")
+]
 
 
 # What a statement needs to know of who asks, and where `_CALLER` has it.
-_OF_CALLER = {
+_CALLER_COLUMNS = {
     "%(organization_id)s": "caller.organization_id",
     "%(project_ids)s": "caller.project_ids",
     "%(member_id)s": "caller.member_id",
 }
 
 
-def with_caller(sql: str, types: Mapping[str, str], *, of_all: bool = False) -> Prepared:
+def build_with_caller(sql: str, types: Mapping[str, str], *, of_all: bool = False) -> Prepared:
     """A statement that finds out who asks, and answers `sql` for them, for `Ahead`.
 
     `sql` and `types` are as for Prepared. Its parameters `organization_id`, `project_ids` and `member_id` are the
     caller's; the others remain. With `of_all` it answers only who sees all projects, and knows no
     `project_ids`.
     """
-    for parameter, column in _OF_CALLER.items():
+    for parameter, column in _CALLER_COLUMNS.items():
         sql = sql.replace(parameter, column)
     # The answer is told row by row as it is; who asks is one value, and told once.
     return Prepared(
@@ -109,7 +111,7 @@ class Prefetch:
     """
 
     def __init__(self, statement: Prepared, parameters: Mapping[str, Any], *, of_all: Prepared | None = None) -> None:
-        """`statement` is one of `with_caller`. With `of_all` it answers only who does not see all projects, and
+        """`statement` is one of `build_with_caller`. With `of_all` it answers only who does not see all projects, and
         `of_all` only who does.
         """
         self._statement = statement
@@ -117,34 +119,34 @@ class Prefetch:
         self._parameters = parameters
         self.rows: list[tuple[Any, ...]] = []  # the answer
 
-    def standing(self, connection: Connection, workspace_id: str, user_id: str, *, saw_all: bool) -> Standing | None:
+    def standing(self, connection: Connection, workspace_id: str, user_id: str, *, saw_all: bool) -> CallerRow | None:
         """As `standing`, and the answer with it. `saw_all`: whether they saw all projects when they last asked."""
         parameters = {**self._parameters, "workspace_id": workspace_id, "user_id": user_id}
         statement = self._of_all if saw_all and self._of_all is not None else self._statement
         found = statement.rows(connection, parameters)
         if not found:
             return None
-        standing = _standing_from(found[0][0])
+        standing = _parse_caller(found[0][0])
         if self._of_all is not None and standing.sees_all is not saw_all:
             return self.standing(connection, workspace_id, user_id, saw_all=standing.sees_all)
         self.rows = [row[2:] for row in found if row[1]]
         return standing
 
 
-def _standing_from(caller: dict[str, Any]) -> Standing:
+def _parse_caller(caller: dict[str, Any]) -> CallerRow:
     values = list(caller.values())
-    for place in _MOMENTS:
+    for place in _TIMESTAMP_POSITIONS:
         values[place] = values[place] and datetime.fromisoformat(values[place])
-    return Standing(*values)
+    return CallerRow(*values)
 
 
-def find_standing(connection: Connection, workspace_id: str, user_id: str) -> Standing | None:
+def find_caller(connection: Connection, workspace_id: str, user_id: str) -> CallerRow | None:
     """What the database knows of a Slack person; None where the workspace belongs to no organization."""
-    row = _STANDING.row(connection, {"workspace_id": workspace_id, "user_id": user_id})
-    return None if row is None else Standing(*row)
+    row = _CALLER_STATEMENT.row(connection, {"workspace_id": workspace_id, "user_id": user_id})
+    return None if row is None else CallerRow(*row)
 
 
-def members_who_see(
+def filter_members_who_see(
     connection: Connection, organization_id: int, incident_id: int, member_ids: Iterable[int]
 ) -> set[int]:
     """Those of `member_ids` who may see the incident now."""
@@ -193,7 +195,7 @@ def find_email(connection: Connection, member_id: int) -> str | None:
     return connection.scalar(select(Member.email).where(Member.id == member_id, Member.date_removed.is_(None)))
 
 
-def members_who_manage(connection: Connection, organization_id: int, most: int = 5) -> list[int]:
+def list_managers(connection: Connection, organization_id: int, most: int = 5) -> list[int]:
     """Some of those who manage an organization, its owners first."""
     return list(
         connection.scalars(
@@ -237,7 +239,7 @@ def save_person(
     )
 
 
-def forget_profile(connection: Connection, workspace_id: str, user_id: str) -> None:
+def expire_profile(connection: Connection, workspace_id: str, user_id: str) -> None:
     """Slack said that this person changed: they are asked about again before they are next believed."""
     connection.execute(
         update(SlackPerson)

@@ -41,7 +41,7 @@ WHERE c.activity_id = ANY(%(activity_ids)s)
 )
 
 
-def entry_from(row: Sequence[Any]) -> ActivityEntry:
+def parse_entry(row: Sequence[Any]) -> ActivityEntry:
     """An entry from the columns of `_ENTRY_COLUMNS`, in their order. Raises UnknownActivity."""
     id_, type_, member_id, author, value, previous, comment, added, edited = row
     if type_ not in _KNOWN:
@@ -49,15 +49,15 @@ def entry_from(row: Sequence[Any]) -> ActivityEntry:
     return ActivityEntry(id_, ActivityType(type_), member_id, author, value, previous, comment, added, edited)
 
 
-def mentions_in(connection: Connection, entries: Iterable[ActivityEntry], workspace_id: str) -> Mentions:
+def get_mentions_of_entries(connection: Connection, entries: Iterable[ActivityEntry], workspace_id: str) -> Mentions:
     """Everybody whom the comments of these entries mention; asks for nothing where nobody is mentioned."""
     mentioning = [
         entry.id for entry in entries if entry.comment and ("<person:" in entry.comment or "<team:" in entry.comment)
     ]
-    return mentions_of(connection, mentioning, workspace_id) if mentioning else Mentions()
+    return get_mentions(connection, mentioning, workspace_id) if mentioning else Mentions()
 
 
-def mentions_of(connection: Connection, activity_ids: Iterable[int], workspace_id: str) -> Mentions:
+def get_mentions(connection: Connection, activity_ids: Iterable[int], workspace_id: str) -> Mentions:
     """Everybody whom these comments mention, with what Slack calls them in that workspace."""
     people: dict[int, Mentionable] = {}
     teams: dict[int, Mentionable] = {}
@@ -70,7 +70,7 @@ def mentions_of(connection: Connection, activity_ids: Iterable[int], workspace_i
     return Mentions(people, teams)
 
 
-def activity_page(
+def get_activity_page(
     connection: Connection,
     incident_id: int,
     workspace_id: str,
@@ -93,12 +93,12 @@ def activity_page(
         parameters |= {"date": place[0], "id": place[1]}
         direction = "DESC" if before else "ASC"
     sql += f" ORDER BY a.date_added {direction}, a.id {direction} LIMIT %(size)s"
-    entries = [entry_from(row) for row in connection.exec_driver_sql(sql, parameters)]
+    entries = [parse_entry(row) for row in connection.exec_driver_sql(sql, parameters)]
     more = len(entries) > size
     entries = entries[:size]
     if after:
         entries.reverse()
-    mentions = mentions_in(connection, entries, workspace_id)
+    mentions = get_mentions_of_entries(connection, entries, workspace_id)
     has_older = bool(entries) and (more or bool(after))
     has_newer = bool(entries) and (bool(before) or (bool(after) and more))
     return ActivityPage(
@@ -119,7 +119,7 @@ def find_position(connection: Connection, incident_id: int, activity_id: int) ->
     return None if row is None else (row[0], row[1])
 
 
-def add_activity(
+def insert_activity(
     connection: Connection,
     incident_id: int,
     type_: ActivityType,
@@ -158,7 +158,9 @@ def add_activity(
     return activity_id
 
 
-def add_mentions(connection: Connection, activity_id: int, member_ids: Iterable[int], team_ids: Iterable[int]) -> None:
+def insert_mentions(
+    connection: Connection, activity_id: int, member_ids: Iterable[int], team_ids: Iterable[int]
+) -> None:
     """Writes down the people and teams that a new comment mentions."""
     rows = [{"activity_id": activity_id, "member_id": id_, "team_id": None} for id_ in sorted(set(member_ids))]
     rows += [{"activity_id": activity_id, "member_id": None, "team_id": id_} for id_ in sorted(set(team_ids))]
@@ -166,7 +168,7 @@ def add_mentions(connection: Connection, activity_id: int, member_ids: Iterable[
         connection.execute(insert(CommentMention), rows)
 
 
-def comment_by_id(
+def find_comment(
     connection: Connection, incident_id: int, activity_id: int, workspace_id: str, *, lock: bool
 ) -> Comment | None:
     """A comment of that incident that has not been deleted; with `lock`, held until the transaction ends."""
@@ -186,14 +188,14 @@ def comment_by_id(
     row = connection.execute(query.with_for_update(key_share=True) if lock else query).first()
     if row is None:
         return None
-    mentions = mentions_of(connection, [activity_id], workspace_id)
+    mentions = get_mentions(connection, [activity_id], workspace_id)
     return Comment(row.id, row.incident_id, row.member_id, row.comment or "", row.rich_text, row.date_edited, mentions)
 
 
 def update_comment(
     connection: Connection, activity_id: int, text: str, rich_text: dict[str, Any] | None, now: datetime
 ) -> None:
-    """Gives a comment another text; whom it mentioned is forgotten, for `add_mentions` to write anew."""
+    """Gives a comment another text; whom it mentioned is forgotten, for `insert_mentions` to write anew."""
     connection.execute(delete(CommentMention).where(CommentMention.activity_id == activity_id))
     connection.execute(
         update(IncidentActivity)
@@ -202,7 +204,7 @@ def update_comment(
     )
 
 
-def empty_comment(connection: Connection, activity_id: int, now: datetime) -> bool:
+def delete_comment(connection: Connection, activity_id: int, now: datetime) -> bool:
     """Deletes a comment: its text and mentions go, the row stays for what was posted of it. False: it is gone."""
     connection.execute(delete(CommentMention).where(CommentMention.activity_id == activity_id))
     return bool(

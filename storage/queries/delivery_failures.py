@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from storage.queries.destinations import Target, reschedule
+from storage.queries.destinations import Target, reschedule_destinations
 from storage.queries.outbox import wake_after_commit
 
 
@@ -68,7 +68,7 @@ def recover_channel(tx: Connection, workspace_id: str, channel_id: str, now: dat
         " AND (p.ts IS NOT NULL OR i.status <> 2)",
         {"id": row[0], "now": now},
     )
-    reschedule(tx, [row[0]], now)
+    reschedule_destinations(tx, [row[0]], now)
     wake_after_commit(tx)
     return True
 
@@ -86,7 +86,7 @@ def recover_oldest_channels(tx: Connection, failed_for_s: float, most: int, now:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class FailedDestination:
     """A conversation that something is wrong with."""
 
     workspace_id: str
@@ -98,7 +98,7 @@ class Trouble:
     deaf: bool  # nothing that is said there is heard, because the bot is not in it
 
 
-def troubles(connection: Connection) -> Sequence[Trouble]:
+def list_failed_destinations(connection: Connection) -> Sequence[FailedDestination]:
     """Where nothing arrives, and which channels of the organization file are deaf."""
     rows = connection.exec_driver_sql(
         "SELECT d.workspace_id, d.channel_id, d.name, m.name, d.failed_reason, d.failed_at,"
@@ -107,4 +107,4 @@ def troubles(connection: Connection) -> Sequence[Trouble]:
         " WHERE d.failed_reason IS NOT NULL OR (d.channel_id IS NOT NULL AND d.is_member = false)"
         " ORDER BY d.id"
     )
-    return [Trouble(*row) for row in rows]
+    return [FailedDestination(*row) for row in rows]

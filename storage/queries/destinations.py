@@ -72,7 +72,7 @@ named AS (
   SELECT * FROM unnest(%(person_workspaces)s::text[], %(member_ids)s::bigint[]) AS p(workspace_id, member_id)
 )
 """  # noqa: S608 - composed of constants
-_MAKE_DESTINATIONS = f"""
+_INSERT_DESTINATIONS = f"""
 WITH {_NAMED}
 INSERT INTO destination (workspace_id, channel_id, member_id, next_send_at)
 SELECT DISTINCT n.workspace_id, n.channel_id, NULL::bigint, %(now)s::timestamptz FROM named n
@@ -82,7 +82,7 @@ SELECT DISTINCT p.workspace_id, NULL, p.member_id, %(now)s::timestamptz FROM per
 WHERE NOT EXISTS (SELECT FROM destination d WHERE d.workspace_id = p.workspace_id AND d.member_id = p.member_id)
 ON CONFLICT DO NOTHING
 """  # noqa: S608 - composed of constants
-_HOLD_DESTINATIONS = f"""
+_LOCK_DESTINATIONS = f"""
 WITH {_NAMED}
 SELECT id, workspace_id, member_id FROM destination WHERE id IN (
   SELECT d.id FROM named n JOIN destination d ON d.workspace_id = n.workspace_id AND d.channel_id = n.channel_id
@@ -118,8 +118,8 @@ def lock_destinations(
         "member_ids": [member_id for _, member_id in people],
         "now": now,
     }
-    tx.exec_driver_sql(_MAKE_DESTINATIONS, parameters)
-    rows = tx.exec_driver_sql(_HOLD_DESTINATIONS, parameters).all()
+    tx.exec_driver_sql(_INSERT_DESTINATIONS, parameters)
+    rows = tx.exec_driver_sql(_LOCK_DESTINATIONS, parameters).all()
     return LockedDestinations(
         [row[0] for row in rows], {(row[1], row[2]): row[0] for row in rows if row[2] is not None}
     )
@@ -144,7 +144,7 @@ WITH next AS (
 """
 
 
-def reschedule(tx: Connection, destination_ids: Sequence[int], now: datetime) -> None:
+def reschedule_destinations(tx: Connection, destination_ids: Sequence[int], now: datetime) -> None:
     """Has these destinations looked at when the first of their posts is due. Their rows are held by the caller."""
     tx.exec_driver_sql(
         _NEXT + " UPDATE destination d SET due_at = n.due_at, urgency = n.urgency FROM next n WHERE d.id = n.id",  # noqa: S608
@@ -179,7 +179,7 @@ def lease_destinations(
     return [Lease(id_, number) for id_, number, _ in sorted(rows, key=lambda row: int(row[2]))]
 
 
-def seconds_to_next(connection: Connection, workspaces: Collection[str], now: datetime) -> float | None:
+def find_seconds_to_next(connection: Connection, workspaces: Collection[str], now: datetime) -> float | None:
     """How long until the next destination is due that is not due yet; None when none will be."""
     found: float | None = connection.exec_driver_sql(
         "SELECT EXTRACT(epoch FROM min(n.due_at) - %(now)s)::float8 FROM unnest(ARRAY[0, 1, 2, 3]) AS u(urgency)"
@@ -249,7 +249,7 @@ def lock_target(tx: Connection, held: Lease, now: datetime) -> Target | None:
     return None if row is None else Target(*row)
 
 
-def release(
+def release_destination(
     tx: Connection,
     target: Target,
     now: datetime,
@@ -282,10 +282,10 @@ def release(
             "reached": reached,
         },
     )
-    reschedule(tx, [target.id], now)
+    reschedule_destinations(tx, [target.id], now)
 
 
-def forget_channel(tx: Connection, workspace_id: str, channel_id: str) -> None:
+def expire_channel(tx: Connection, workspace_id: str, channel_id: str) -> None:
     """Something about a channel is no longer as Slack said: it is asked again before it is next posted to."""
     tx.exec_driver_sql(
         "UPDATE destination SET date_checked = NULL, is_member = NULL"
@@ -302,7 +302,7 @@ def record_shared(tx: Connection, workspace_id: str, channel_id: str, shared: bo
     )
 
 
-def is_shared(connection: Connection, workspace_id: str, channel_id: str) -> bool:
+def is_channel_shared(connection: Connection, workspace_id: str, channel_id: str) -> bool:
     """Whether a channel is known to be shared with another company."""
     return bool(
         connection.exec_driver_sql(

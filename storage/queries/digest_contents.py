@@ -10,15 +10,15 @@ from typing import Any
 from sqlalchemy import Connection
 
 from storage.digest_rows import (
-    Named,
+    IncidentName,
     News,
     OpenCounts,
     OpenLine,
     OpenPage,
     OpenSeries,
 )
-from storage.queries.activity import READABLE, entry_from, mentions_of
-from storage.queries.list_filter import like
+from storage.queries.activity import READABLE, get_mentions, parse_entry
+from storage.queries.list_filter import build_like_pattern
 from storage.rows import Mentions
 from storage.values import Status
 
@@ -64,7 +64,7 @@ class _Statement:
             self.parameters["status"] = int(scope.status)
         for number, word in enumerate(scope.words):
             self._of_incident.append(f"i.title ILIKE %(word{number})s")
-            self.parameters[f"word{number}"] = like(word)
+            self.parameters[f"word{number}"] = build_like_pattern(word)
         if scope.environment is not None:
             self._of_incident.append("lower(i.environment) = lower(%(environment)s)")
             self.parameters["environment"] = scope.environment
@@ -105,7 +105,7 @@ class _Statement:
             AND {conditions}) {select}"""  # noqa: S608
 
 
-def open_counts(connection: Connection, scope: Scope) -> OpenCounts:
+def count_open(connection: Connection, scope: Scope) -> OpenCounts:
     """Everything that is open, in numbers."""
     statement = _Statement(scope)
     rows = connection.exec_driver_sql(
@@ -123,7 +123,7 @@ def open_counts(connection: Connection, scope: Scope) -> OpenCounts:
     return OpenCounts(by_status, by_team, sum(row[3] for row in rows), min((row[4] for row in rows), default=None))
 
 
-def open_page(connection: Connection, scope: Scope, workspace_id: str, *, skip: int, size: int) -> OpenPage:
+def get_open_page(connection: Connection, scope: Scope, workspace_id: str, *, skip: int, size: int) -> OpenPage:
     """Some of what is open, by team; the unacknowledged first, then the oldest."""
     statement = _Statement(scope)
     rows = connection.exec_driver_sql(
@@ -152,15 +152,15 @@ def open_page(connection: Connection, scope: Scope, workspace_id: str, *, skip: 
             team=row[6],
             seen_by=row[7],
             seen_count=row[8],
-            latest=None if row[9] is None else entry_from(row[9:18]),
+            latest=None if row[9] is None else parse_entry(row[9:18]),
         )
         for row in rows
     ]
     comments = [line.latest.id for line in lines if line.latest and line.latest.comment is not None]
-    return OpenPage(lines, mentions_of(connection, comments, workspace_id) if comments else Mentions())
+    return OpenPage(lines, get_mentions(connection, comments, workspace_id) if comments else Mentions())
 
 
-def news(connection: Connection, scope: Scope, since: datetime, *, named: int) -> News:
+def get_news(connection: Connection, scope: Scope, since: datetime, *, named: int) -> News:
     """What happened since a moment, naming the `named` latest of what was opened and resolved."""
     statement = _Statement(scope)
     row = connection.exec_driver_sql(
@@ -184,8 +184,8 @@ def news(connection: Connection, scope: Scope, since: datetime, *, named: int) -
         row[1],
         _seconds(row[2]),
         _seconds(row[3]),
-        [Named(*pair) for pair in zip(row[4], row[5], strict=True)],
-        [Named(*pair) for pair in zip(row[6], row[7], strict=True)],
+        [IncidentName(*pair) for pair in zip(row[4], row[5], strict=True)],
+        [IncidentName(*pair) for pair in zip(row[6], row[7], strict=True)],
     )
 
 
@@ -193,7 +193,7 @@ def _seconds(value: float | None) -> timedelta | None:
     return None if value is None else timedelta(seconds=max(0.0, float(value)))
 
 
-def open_series(connection: Connection, scope: Scope, moments: Sequence[datetime]) -> OpenSeries:
+def count_open_at(connection: Connection, scope: Scope, moments: Sequence[datetime]) -> OpenSeries:
     """How many were open at each of these moments (ascending), by severity."""
     statement = _Statement(scope)
     rows = connection.exec_driver_sql(

@@ -19,7 +19,7 @@ FIRES_KEPT = timedelta(days=35)
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class DueDigest:
     """A digest whose time has come; its row is held."""
 
     id: int
@@ -30,10 +30,10 @@ class Due:
     last_fire_at: datetime | None
 
 
-def lock_due(tx: Connection, now: datetime, most: int) -> list[Due]:
+def lock_due_digests(tx: Connection, now: datetime, most: int) -> list[DueDigest]:
     """Up to `most` digests whose time has come and that no other replica is seeing to, their rows held."""
     return [
-        Due(*row)
+        DueDigest(*row)
         for row in tx.exec_driver_sql(
             "SELECT id, cron, zone, grace_minutes, next_fire_at, last_fire_at FROM digest"
             " WHERE next_fire_at <= %(now)s ORDER BY next_fire_at LIMIT %(most)s FOR UPDATE SKIP LOCKED",
@@ -43,7 +43,7 @@ def lock_due(tx: Connection, now: datetime, most: int) -> list[Due]:
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class FirePlan:
     """What a digest whose time had come does: when it is told now, if it is, and its next time."""
 
     digest_id: int
@@ -52,7 +52,7 @@ class Move:
     since: datetime | None = None
 
 
-def schedule_next(tx: Connection, moves: Sequence[Move], now: datetime) -> int:
+def record_fires(tx: Connection, moves: Sequence[FirePlan], now: datetime) -> int:
     """Writes the fires of these digests and moves their next times on; gives how many fires were new."""
     told = [move for move in moves if move.fire_at is not None]
     parameters = {
@@ -83,7 +83,7 @@ def schedule_next(tx: Connection, moves: Sequence[Move], now: datetime) -> int:
     return new
 
 
-def fire_by_hand(tx: Connection, digest_id: int, fire_at: datetime, since: datetime) -> int:
+def insert_manual_fire(tx: Connection, digest_id: int, fire_at: datetime, since: datetime) -> int:
     """Has a digest told now, beside its schedule; gives the fire's id."""
     return int(
         tx.exec_driver_sql(
@@ -94,7 +94,7 @@ def fire_by_hand(tx: Connection, digest_id: int, fire_at: datetime, since: datet
     )
 
 
-_FIRE = "f.id, f.digest_id, f.fire_at, f.since, f.by_hand, f.file_id, f.picture_says"
+_FIRE_COLUMNS = "f.id, f.digest_id, f.fire_at, f.since, f.by_hand, f.file_id, f.picture_says"
 
 
 def lease_fire(
@@ -108,7 +108,7 @@ def lease_fire(
         "   WHERE n.state = 'due' AND (n.leased_until IS NULL OR n.leased_until < %(now)s)"
         "   AND o.workspace_id = ANY(%(workspaces)s)"
         "   ORDER BY n.id LIMIT 1 FOR UPDATE OF n SKIP LOCKED)"
-        f" RETURNING {_FIRE}, {DIGEST_COLUMNS}",
+        f" RETURNING {_FIRE_COLUMNS}, {DIGEST_COLUMNS}",
         {"workspaces": sorted(workspaces), "now": now, "until": now + timedelta(seconds=seconds)},
     ).first()
     return None if row is None else (Fire(*row[:7]), DigestRow(*row[7:]))
@@ -141,10 +141,10 @@ def finish_fire(
     )
 
 
-def posted_fire(connection: Connection, fire_id: int) -> tuple[Fire, DigestRow] | None:
+def find_posted_fire(connection: Connection, fire_id: int) -> tuple[Fire, DigestRow] | None:
     """A fire that is with delivery, and its digest; None when it has ended or its digest is removed."""
     row = connection.exec_driver_sql(
-        f"SELECT {_FIRE}, {DIGEST_COLUMNS} FROM digest_fire f JOIN digest d ON d.id = f.digest_id"  # noqa: S608
+        f"SELECT {_FIRE_COLUMNS}, {DIGEST_COLUMNS} FROM digest_fire f JOIN digest d ON d.id = f.digest_id"  # noqa: S608
         " JOIN member m ON m.id = d.owner_id WHERE f.id = %(id)s AND f.state = 'posted'",
         {"id": fire_id},
     ).first()
@@ -166,16 +166,16 @@ def link_post(tx: Connection, fire_id: int, post_id: int | None) -> None:
     )
 
 
-def fire(connection: Connection, digest_id: int, fire_id: int) -> Fire | None:
+def find_fire(connection: Connection, digest_id: int, fire_id: int) -> Fire | None:
     """One time that a digest was told."""
     row = connection.exec_driver_sql(
-        f"SELECT {_FIRE} FROM digest_fire f WHERE f.id = %(id)s AND f.digest_id = %(digest_id)s",  # noqa: S608
+        f"SELECT {_FIRE_COLUMNS} FROM digest_fire f WHERE f.id = %(id)s AND f.digest_id = %(digest_id)s",  # noqa: S608
         {"id": fire_id, "digest_id": digest_id},
     ).first()
     return None if row is None else Fire(*row)
 
 
-def settle_posted(tx: Connection) -> list[tuple[int, str]]:
+def settle_posted_fires(tx: Connection) -> list[tuple[int, str]]:
     """Takes over what became of the posts of fires; gives the digests whose message could not be sent, and why."""
     rows = tx.exec_driver_sql(
         "UPDATE digest_fire f SET state = CASE WHEN v.reason IS NULL THEN 'sent' ELSE 'failed' END,"

@@ -23,7 +23,9 @@ DIGEST_COLUMNS = (
 _DIGEST = f"SELECT {DIGEST_COLUMNS} FROM digest d JOIN member m ON m.id = d.owner_id"  # noqa: S608
 
 
-def digest(connection: Connection, organization_id: int, digest_id: int, *, lock: bool = False) -> DigestRow | None:
+def find_digest(
+    connection: Connection, organization_id: int, digest_id: int, *, lock: bool = False
+) -> DigestRow | None:
     """A digest of the organization; with `lock`, its row is held until the transaction ends."""
     row = connection.exec_driver_sql(
         f"{_DIGEST} WHERE d.id = %(id)s AND d.organization_id = %(organization_id)s"
@@ -33,7 +35,7 @@ def digest(connection: Connection, organization_id: int, digest_id: int, *, lock
     return None if row is None else DigestRow(*row)
 
 
-def digests_for(
+def list_digests(
     connection: Connection, organization_id: int, channel_id: str | None, member_id: int, most: int
 ) -> list[tuple[DigestRow, LastFire | None]]:
     """The digests of a channel and those that a member owns, each with what became of it last."""
@@ -98,7 +100,7 @@ class FileDigest:
         return {field: getattr(self, field) for field in fields}
 
 
-def digests_of_file(connection: Connection, organization_id: int) -> list[FileDigest]:
+def list_file_digests(connection: Connection, organization_id: int) -> list[FileDigest]:
     """The digests that an organization file made."""
     rows = connection.exec_driver_sql(
         "SELECT d.id, d.name, d.channel_id, m.email, d.cron, d.zone, d.filters, d.skip_empty, d.picture,"
@@ -155,7 +157,7 @@ def find_owner(connection: Connection, digest_id: int) -> Owner | None:
     return None if row is None else Owner(*row)
 
 
-def open_to_all(connection: Connection, organization_id: int) -> bool:
+def has_open_membership(connection: Connection, organization_id: int) -> bool:
     """Whether every member of the organization sees every project."""
     return bool(
         connection.exec_driver_sql(
@@ -164,7 +166,7 @@ def open_to_all(connection: Connection, organization_id: int) -> bool:
     )
 
 
-def managers(connection: Connection, organization_id: int) -> list[int]:
+def list_all_managers(connection: Connection, organization_id: int) -> list[int]:
     """The members who are told what nobody else is there to be told: managers and owners."""
     return [
         row[0]
@@ -176,7 +178,7 @@ def managers(connection: Connection, organization_id: int) -> list[int]:
     ]
 
 
-def pause(tx: Connection, digest_id: int, reason: str | None, now: datetime) -> DigestRow | None:
+def pause_digest(tx: Connection, digest_id: int, reason: str | None, now: datetime) -> DigestRow | None:
     """Pauses a digest; None when it was paused before or is gone."""
     row = tx.exec_driver_sql(
         "UPDATE digest d SET next_fire_at = NULL, date_paused = %(now)s, pause_reason = %(reason)s"  # noqa: S608

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, select
 
 from storage.models import Member, MemberTeam, Project, ProjectChannel, ProjectTeam, Team
-from storage.queries.access import Prefetch, with_caller
+from storage.queries.access import Prefetch, build_with_caller
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class DirectoryEntry:
     """A team or a project."""
 
     id: int
@@ -21,7 +21,7 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class DirectoryMember:
     """A member."""
 
     id: int
@@ -29,27 +29,27 @@ class Person:
     email: str
 
 
-def members(connection: Connection, organization_id: int) -> list[Person]:
+def list_members(connection: Connection, organization_id: int) -> list[DirectoryMember]:
     """The organization's present members."""
     query = select(Member.id, Member.name, Member.email).where(
         Member.organization_id == organization_id, Member.date_removed.is_(None)
     )
-    return [Person(*row) for row in connection.execute(query)]
+    return [DirectoryMember(*row) for row in connection.execute(query)]
 
 
-def teams(connection: Connection, organization_id: int) -> list[Named]:
+def list_teams(connection: Connection, organization_id: int) -> list[DirectoryEntry]:
     """The organization's teams, by slug."""
     query = select(Team.id, Team.slug, Team.name).where(Team.organization_id == organization_id).order_by(Team.slug)
-    return [Named(*row) for row in connection.execute(query)]
+    return [DirectoryEntry(*row) for row in connection.execute(query)]
 
 
-def projects(connection: Connection, project_ids: Sequence[int]) -> list[Named]:
+def list_projects(connection: Connection, project_ids: Sequence[int]) -> list[DirectoryEntry]:
     """These projects, by slug."""
     query = select(Project.id, Project.slug, Project.name).where(Project.id.in_(project_ids)).order_by(Project.slug)
-    return [Named(*row) for row in connection.execute(query)]
+    return [DirectoryEntry(*row) for row in connection.execute(query)]
 
 
-_NAMES = with_caller(
+_NAMES = build_with_caller(
     """
 SELECT 'team' AS kind, t.id, t.slug, t.name FROM team t WHERE t.organization_id = %(organization_id)s
 UNION ALL
@@ -64,13 +64,13 @@ def prefetch_names() -> Prefetch:
     return Prefetch(_NAMES, {})
 
 
-def names_from_prefetch(asked: Prefetch) -> tuple[list[Named], list[Named]]:
+def get_prefetched_names(asked: Prefetch) -> tuple[list[DirectoryEntry], list[DirectoryEntry]]:
     """The answer to `names_ahead`: teams and projects, each by slug."""
-    found = sorted(((kind, Named(*rest)) for kind, *rest in asked.rows), key=lambda one: one[1].slug)
+    found = sorted(((kind, DirectoryEntry(*rest)) for kind, *rest in asked.rows), key=lambda one: one[1].slug)
     return [named for kind, named in found if kind == "team"], [named for kind, named in found if kind == "project"]
 
 
-def projects_in_channel(connection: Connection, project_ids: Sequence[int], channel_id: str) -> list[int]:
+def filter_projects_by_channel(connection: Connection, project_ids: Sequence[int], channel_id: str) -> list[int]:
     """Those of the projects that name the channel."""
     query = select(ProjectChannel.project_id).where(
         ProjectChannel.channel_id == channel_id, ProjectChannel.project_id.in_(project_ids)
@@ -78,7 +78,7 @@ def projects_in_channel(connection: Connection, project_ids: Sequence[int], chan
     return list(connection.scalars(query))
 
 
-def projects_of_teams(connection: Connection, project_ids: Sequence[int], team_ids: Iterable[int]) -> list[int]:
+def filter_projects_by_teams(connection: Connection, project_ids: Sequence[int], team_ids: Iterable[int]) -> list[int]:
     """Those of the projects that any of the teams owns."""
     query = (
         select(ProjectTeam.project_id)
@@ -88,29 +88,29 @@ def projects_of_teams(connection: Connection, project_ids: Sequence[int], team_i
     return list(connection.scalars(query))
 
 
-def team_by_usergroup(connection: Connection, organization_id: int, usergroup: str) -> Named | None:
+def find_team_by_usergroup(connection: Connection, organization_id: int, usergroup: str) -> DirectoryEntry | None:
     """The team that stands behind a Slack user group."""
     row = connection.execute(
         select(Team.id, Team.slug, Team.name)
         .where(Team.organization_id == organization_id, Team.slack_usergroup == usergroup)
         .order_by(Team.slug)
     ).first()
-    return None if row is None else Named(*row)
+    return None if row is None else DirectoryEntry(*row)
 
 
-def member_names(connection: Connection, member_ids: Iterable[int]) -> dict[int, str]:
+def get_member_names(connection: Connection, member_ids: Iterable[int]) -> dict[int, str]:
     """Names by id."""
     query = select(Member.id, Member.name).where(Member.id.in_(list(member_ids)))
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
-def team_names(connection: Connection, team_ids: Iterable[int]) -> dict[int, str]:
+def get_team_names(connection: Connection, team_ids: Iterable[int]) -> dict[int, str]:
     """Names by id."""
     query = select(Team.id, Team.name).where(Team.id.in_(list(team_ids)))
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
-def member_ids_of_teams(connection: Connection, team_ids: Iterable[int]) -> set[int]:
+def get_member_ids_of_teams(connection: Connection, team_ids: Iterable[int]) -> set[int]:
     """The present members of these teams."""
     query = (
         select(MemberTeam.member_id)
@@ -120,7 +120,7 @@ def member_ids_of_teams(connection: Connection, team_ids: Iterable[int]) -> set[
     return set(connection.scalars(query))
 
 
-def team_names_of_member(connection: Connection, member_id: int) -> list[str]:
+def list_team_names_of_member(connection: Connection, member_id: int) -> list[str]:
     """The names of a member's teams, in order."""
     query = (
         select(Team.name)

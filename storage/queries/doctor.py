@@ -11,7 +11,7 @@ from storage.models import IntakeToken, Member, Organization, Project, ProjectCh
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class OrganizationSetup:
     """How an organization is set up."""
 
     name: str
@@ -31,12 +31,12 @@ class RefusedToken:
     why: str  # the field and what is wrong with it
 
 
-def server(connection: Connection) -> str:
+def get_server_version(connection: Connection) -> str:
     """The server's version, in a few words."""
     return f"PostgreSQL {connection.scalar(text('SHOW server_version'))}"
 
 
-def intake_tokens(connection: Connection) -> dict[str, int]:
+def count_tokens_by_source(connection: Connection) -> dict[str, int]:
     """How many tokens that are not revoked there are, by source."""
     query = (
         select(IntakeToken.source, func.count()).where(IntakeToken.date_revoked.is_(None)).group_by(IntakeToken.source)
@@ -44,7 +44,7 @@ def intake_tokens(connection: Connection) -> dict[str, int]:
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
-def refused_tokens(connection: Connection) -> list[RefusedToken]:
+def list_refused_tokens(connection: Connection) -> list[RefusedToken]:
     """The tokens that are not revoked and whose last delivery was refused."""
     query = select(IntakeToken.id, IntakeToken.source, IntakeToken.last_refused, IntakeToken.last_refusal).where(
         IntakeToken.date_revoked.is_(None), IntakeToken.last_refused.is_not(None)
@@ -53,7 +53,7 @@ def refused_tokens(connection: Connection) -> list[RefusedToken]:
     return [RefusedToken(id_, source, when, why or "") for id_, source, when, why in found if when is not None]
 
 
-def sealed_secrets(connection: Connection) -> dict[int, str]:
+def get_encrypted_secrets(connection: Connection) -> dict[int, str]:
     """The encrypted secrets of the tokens that are not revoked, by the token's id."""
     query = select(IntakeToken.id, IntakeToken.secret_encrypted).where(
         IntakeToken.date_revoked.is_(None), IntakeToken.secret_encrypted.is_not(None)
@@ -61,7 +61,7 @@ def sealed_secrets(connection: Connection) -> dict[int, str]:
     return {row[0]: str(row[1]) for row in connection.execute(query.order_by(IntakeToken.id))}
 
 
-def organization_of(connection: Connection, workspace_id: str) -> Condition | None:
+def find_organization_setup(connection: Connection, workspace_id: str) -> OrganizationSetup | None:
     """The organization of a workspace, if it has one."""
     members = (
         select(func.count())
@@ -77,10 +77,10 @@ def organization_of(connection: Connection, workspace_id: str) -> Condition | No
         .join(Workspace, Workspace.organization_id == Organization.id)
         .where(Workspace.id == workspace_id)
     ).first()
-    return None if row is None else Condition(row[0], row[1], row[2], row[3], row[4])
+    return None if row is None else OrganizationSetup(row[0], row[1], row[2], row[3], row[4])
 
 
-def members_by_email(connection: Connection, workspace_id: str) -> list[str]:
+def list_unmatched_emails(connection: Connection, workspace_id: str) -> list[str]:
     """The e-mails of the members by which alone they can be known, and by which nobody has been known there yet."""
     known = select(SlackPerson.user_id).where(
         SlackPerson.member_id == Member.id, SlackPerson.workspace_id == workspace_id
@@ -99,7 +99,7 @@ def members_by_email(connection: Connection, workspace_id: str) -> list[str]:
     return list(connection.scalars(query))
 
 
-def channels_of(connection: Connection, workspace_id: str) -> dict[str, list[str]]:
+def get_channels(connection: Connection, workspace_id: str) -> dict[str, list[str]]:
     """The channels that the workspace's projects name, each with the slugs of those projects."""
     query = (
         select(ProjectChannel.channel_id, Project.slug)

@@ -13,7 +13,7 @@ from storage.queries.visibility import CHANNELS_OF_PROJECTS, sees_incident
 from storage.values import Urgency
 
 # How long a message to one person about one incident waits for what may follow at once.
-NOTIFICATION_SETTLES_S = 2.0
+NOTIFICATION_DEBOUNCE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def take_changes(tx: Connection, *, of_alert: bool, most: int, now: datetime, al
     return [Change(*row) for row in sorted(rows)]
 
 
-def put_off(tx: Connection, change_id: int, now: datetime) -> None:
+def postpone_change(tx: Connection, change_id: int, now: datetime) -> None:
     """A change that could not be expanded is tried again later, each time later, and holds up no other."""
     tx.exec_driver_sql(
         "UPDATE outbox SET failures = least(failures + 1, 30),"
@@ -71,7 +71,7 @@ class Audience:
     deleted: bool
 
 
-def find_audiences(tx: Connection, changes: Sequence[Change]) -> dict[int, Audience]:
+def get_audiences(tx: Connection, changes: Sequence[Change]) -> dict[int, Audience]:
     """What is needed to expand each change, by its id; nothing for those of which nobody is to be told (no
     workspace, incidents switched off).
     """
@@ -123,7 +123,7 @@ WHERE o.incidents AND c.member_id IS DISTINCT FROM %(author_id)s
 """  # noqa: S608 - composed of constants
 
 
-def find_candidates(tx: Connection, change: Change, author_id: int | None) -> list[Candidate]:
+def list_candidates(tx: Connection, change: Change, author_id: int | None) -> list[Candidate]:
     """The subscribers and the mentioned, except the author, and what each of them may see and wants."""
     rows = tx.exec_driver_sql(
         _CANDIDATES,
@@ -138,7 +138,7 @@ def find_candidates(tx: Connection, change: Change, author_id: int | None) -> li
     return [Candidate(*row) for row in rows]
 
 
-def unsubscribe_all(tx: Connection, incident_id: int, member_ids: Sequence[int]) -> None:
+def unsubscribe_members(tx: Connection, incident_id: int, member_ids: Sequence[int]) -> None:
     """Ends the subscriptions of those who may no longer see the incident."""
     tx.exec_driver_sql(
         "DELETE FROM incident_subscription WHERE incident_id = %(incident_id)s AND member_id = ANY(%(ids)s)",
@@ -244,7 +244,7 @@ def create_notifications(
             "destinations": [row[2] for row in new],
             "mentions": [row[1] for row in new],
             "now": now,
-            "settles": NOTIFICATION_SETTLES_S,
+            "settles": NOTIFICATION_DEBOUNCE_S,
             "news": int(Urgency.NEWS),
         },
     )

@@ -11,7 +11,7 @@ from storage.models import FormText
 KEPT_FOR = timedelta(days=1)  # Slack closes a form that was left open long before
 
 
-def keep_text(tx: Connection, organization_id: int, member_id: int, text: str, now: datetime) -> int:
+def insert_text(tx: Connection, organization_id: int, member_id: int, text: str, now: datetime) -> int:
     """Keeps a text for whoever opened a form; gives its id."""
     values = {"organization_id": organization_id, "member_id": member_id, "text": text, "date_added": now}
     return tx.scalars(insert(FormText).values(values).returning(FormText.id)).one()
@@ -26,7 +26,7 @@ def find_text(connection: Connection, organization_id: int, member_id: int, text
     ).first()
 
 
-_FORGET = """
+_DELETE_OLD = """
 DELETE FROM form_text WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM form_text WHERE date_added < %(before)s
     ORDER BY date_added LIMIT %(most)s FOR UPDATE SKIP LOCKED
@@ -34,6 +34,6 @@ DELETE FROM form_text WHERE ctid = ANY(ARRAY(
 """
 
 
-def forget_old_texts(connection: Connection, before: datetime, most: int) -> int:
+def delete_old_texts(connection: Connection, before: datetime, most: int) -> int:
     """Removes texts that were written before then; gives how many of at most `most`."""
-    return connection.exec_driver_sql(_FORGET, {"before": before, "most": most}).rowcount
+    return connection.exec_driver_sql(_DELETE_OLD, {"before": before, "most": most}).rowcount

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from storage.queries.list_filter import ListFilter, like
-from storage.queries.listing import incident_page, line_from
+from storage.queries.list_filter import ListFilter, build_like_pattern
+from storage.queries.listing import get_incident_page, parse_line
 from storage.queries.visibility import of_given_projects
 from storage.rows import IncidentLine
 
 _LIKE_COLUMNS = "i.id, i.identifier, i.title, i.status, i.environment, i.date_started, i.date_closed, NULL, 0, false"
 
 
-def incidents_like(
+def list_incidents_like(
     connection: Connection, organization_id: int, project_ids: Sequence[int], typed: str, *, limit: int
 ) -> list[IncidentLine]:
     """Incidents of these projects that somebody may mean by what they typed so far into a menu.
@@ -28,7 +28,7 @@ def incidents_like(
         "organization_id": organization_id,
         "project_ids": list(project_ids),
         "limit": limit,
-        "rest": like(title.strip()) if digits else "%",
+        "rest": build_like_pattern(title.strip()) if digits else "%",
     }
     # 12 begins 12, 120 to 129, 1200 to 1299 and so on: ranges of the index.
     begun = int(digits or 0)  # no number begins with 0
@@ -43,10 +43,10 @@ CROSS JOIN LATERAL (SELECT i.* FROM incident i
     ORDER BY i.identifier LIMIT %(limit)s) i
 ORDER BY i.identifier LIMIT %(limit)s
 """  # noqa: S608 - composed of constants
-    found = [line_from(row) for row in connection.exec_driver_sql(by_number, parameters)] if ranges else []
+    found = [parse_line(row) for row in connection.exec_driver_sql(by_number, parameters)] if ranges else []
     if len(found) < limit:
         by_title = ListFilter(project_ids=project_ids, words=(typed.strip(),))
         known = {line.id for line in found}
-        page = incident_page(connection, by_title, 0, cursor=None, size=limit)
+        page = get_incident_page(connection, by_title, 0, cursor=None, size=limit)
         found += [line for line in page.lines if line.id not in known]
     return found[:limit]

@@ -12,8 +12,8 @@ from sqlalchemy import Connection, select, update
 from storage.models import Incident, IncidentProject
 from storage.prepared import Prepared
 from storage.queries import outbox
-from storage.queries.access import Prefetch, with_caller
-from storage.queries.activity import READABLE, entry_from, mentions_in
+from storage.queries.access import Prefetch, build_with_caller
+from storage.queries.activity import READABLE, get_mentions_of_entries, parse_entry
 from storage.queries.visibility import of_given_projects
 from storage.rows import IncidentDetails, IncidentHead, Mentions, NewIncident, Seen
 from storage.values import NO_TEAM, Status, StatusMethod
@@ -51,7 +51,7 @@ _DETAILS_TYPES = {
     "seen_shown": "int",
 }
 _DETAILS = Prepared(_DETAILS_SQL, _DETAILS_TYPES)
-_DETAILS_WITH_CALLER = with_caller(_DETAILS_SQL, _DETAILS_TYPES)
+_DETAILS_WITH_CALLER = build_with_caller(_DETAILS_SQL, _DETAILS_TYPES)
 
 
 def prefetch_details(identifier: int) -> Prefetch:
@@ -88,8 +88,8 @@ def find_incident_details(
         )
     if row is None:
         return None
-    latest = None if row[16] is None else entry_from(row[16:25])
-    mentions = mentions_in(connection, [latest], workspace_id) if latest else Mentions()
+    latest = None if row[16] is None else parse_entry(row[16:25])
+    mentions = get_mentions_of_entries(connection, [latest], workspace_id) if latest else Mentions()
     said = row[25] or {}
     return IncidentDetails(
         id=row[0],
@@ -133,10 +133,10 @@ def find_incident(
     row = (_HEAD_LOCKED if lock else _HEAD).row(
         connection, {"organization_id": organization_id, "identifier": identifier, "project_ids": project_ids}
     )
-    return None if row is None else _head(row)
+    return None if row is None else _parse_head(row)
 
 
-def _head(row: Sequence[Any]) -> IncidentHead:
+def _parse_head(row: Sequence[Any]) -> IncidentHead:
     id_, identifier, title, status, before, started, closed = row
     return IncidentHead(
         id_, identifier, title, Status(status), None if before is None else Status(before), started, closed
@@ -157,12 +157,12 @@ _HEAD_COLUMNS = (
 def find_incident_by_id(connection: Connection, incident_id: int) -> IncidentHead | None:
     """The incident with that id of the database, whoever asks; None when it is gone."""
     row = connection.execute(select(*_HEAD_COLUMNS).where(Incident.id == incident_id)).first()
-    return None if row is None else _head(row)
+    return None if row is None else _parse_head(row)
 
 
 # One statement, so that opening an incident is one round trip and a storm of them is few. DETECTED goes before
 # CREATED: where their dates are the same, the log goes by their ids.
-_OPEN = Prepared(
+_INSERT_INCIDENTS = Prepared(
     """
 WITH counter AS (
   UPDATE organization SET last_identifier = last_identifier + cardinality(%(titles)s)
@@ -221,12 +221,12 @@ SELECT id, identifier FROM opened ORDER BY identifier
 )
 
 
-def details_json(links: Sequence[tuple[str, str]], facts: Sequence[tuple[str, str]]) -> str | None:
+def serialize_details(links: Sequence[tuple[str, str]], facts: Sequence[tuple[str, str]]) -> str | None:
     """What else an alert said, as it is stored."""
     return json.dumps({"links": links, "facts": facts}) if links or facts else None
 
 
-def open_incidents(
+def insert_incidents(
     connection: Connection,
     organization_id: int,
     new: Sequence[NewIncident],
@@ -239,7 +239,7 @@ def open_incidents(
     The organization's row stays locked until the transaction ends, which is what keeps identifiers without
     gaps and repeats. Raises Contended, and IntegrityError for an alert that has an unclosed incident.
     """
-    rows = _OPEN.rows(
+    rows = _INSERT_INCIDENTS.rows(
         connection,
         {
             "organization_id": organization_id,
@@ -272,7 +272,7 @@ def _columns_of(new: Sequence[NewIncident]) -> dict[str, list[Any]]:
         "alert_projects": [key and key.project_id for key in alert_keys],
         "alert_keys": [key and key.key for key in alert_keys],
         "dedup_keys": [one.dedup_key for one in new],
-        "details": [details_json(one.links, one.facts) for one in new],
+        "details": [serialize_details(one.links, one.facts) for one in new],
         "started": [one.date_started for one in new],
         "detected": [one.date_detected for one in new],
     }
@@ -332,12 +332,12 @@ def unsubscribe(connection: Connection, incident_id: int, member_id: int) -> boo
     )
 
 
-def project_ids_of(connection: Connection, incident_id: int) -> set[int]:
+def get_project_ids(connection: Connection, incident_id: int) -> set[int]:
     """The projects that an incident concerns."""
     return set(connection.scalars(select(IncidentProject.project_id).where(IncidentProject.incident_id == incident_id)))
 
 
-def teams_of_projects(connection: Connection, project_ids: Sequence[int]) -> set[int]:
+def get_team_ids_of_projects(connection: Connection, project_ids: Sequence[int]) -> set[int]:
     """The teams that own any of these projects."""
     return {
         row[0]
@@ -347,7 +347,7 @@ def teams_of_projects(connection: Connection, project_ids: Sequence[int]) -> set
     }
 
 
-def give_up_alert_if_taken(connection: Connection, incident_id: int) -> None:
+def detach_alert_if_taken(connection: Connection, incident_id: int) -> None:
     """Before a closed incident opens again: where its alert has meanwhile opened another, the alert stays there."""
     connection.exec_driver_sql(
         "UPDATE incident i SET alert_project_id = NULL, alert_key = NULL, dedup_key = NULL"
@@ -359,7 +359,7 @@ def give_up_alert_if_taken(connection: Connection, incident_id: int) -> None:
     )
 
 
-def ids_in_projects(connection: Connection, incident_ids: Sequence[int], project_ids: Sequence[int]) -> set[int]:
+def filter_ids_in_projects(connection: Connection, incident_ids: Sequence[int], project_ids: Sequence[int]) -> set[int]:
     """Those of the incidents that any of the projects has."""
     query = select(IncidentProject.incident_id).where(
         IncidentProject.incident_id.in_(incident_ids), IncidentProject.project_id.in_(project_ids)

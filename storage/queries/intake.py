@@ -11,16 +11,16 @@ from sqlalchemy import Connection, select, update
 
 from storage.models import IntakeToken, Team
 from storage.prepared import Prepared
-from storage.queries.incidents import details_json
-from storage.rows import AlertKey, AlertWords, IncidentHead
+from storage.queries.incidents import serialize_details
+from storage.rows import AlertKey, AlertText, IncidentHead
 from storage.values import NO_TEAM, Status, StatusMethod
 
 # When an alert was last heard of is written anew after so long: an index on it is not to be written with each delivery.
-HEARD_EXACT_TO = timedelta(hours=1)
+HEARD_PRECISION = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class ProjectFacts:
+class IntakeProject:
     """What taking an alert in needs to know of a project."""
 
     id: int
@@ -29,12 +29,12 @@ class ProjectFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class IntakeTokenRow:
     """An intake token that has not been revoked."""
 
     id: int
     organization_id: int
-    project: ProjectFacts | None  # None: each alert names its own
+    project: IntakeProject | None  # None: each alert names its own
     source: str
     token_hash: str | None
     secret_encrypted: str | None
@@ -44,7 +44,7 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class AlertMemoryRow:
     """What an alert has said of itself so far; its row is held locked."""
 
     alert: AlertKey
@@ -63,7 +63,7 @@ class AlertIncident:
 
     head: IncidentHead
     method: StatusMethod  # what set its present status
-    words: AlertWords  # what it shows
+    words: AlertText  # what it shows
 
 
 _TOKEN = """
@@ -75,30 +75,30 @@ _TOKEN_BY_HASH = Prepared(_TOKEN + "t.token_hash = %(token_hash)s", {"token_hash
 _TOKEN_BY_ID = Prepared(_TOKEN + "t.id = %(id)s", {"id": "bigint"})
 
 
-def token_by_hash(connection: Connection, token_hash: str) -> Token | None:
+def find_token_by_hash(connection: Connection, token_hash: str) -> IntakeTokenRow | None:
     """The token with that hash, unless it has been revoked."""
-    return _token(_TOKEN_BY_HASH.row(connection, {"token_hash": token_hash}))
+    return _parse_token(_TOKEN_BY_HASH.row(connection, {"token_hash": token_hash}))
 
 
-def token_by_id(connection: Connection, token_id: int) -> Token | None:
+def find_token_by_id(connection: Connection, token_id: int) -> IntakeTokenRow | None:
     """The token with that id, unless it has been revoked."""
-    return _token(_TOKEN_BY_ID.row(connection, {"id": token_id}))
+    return _parse_token(_TOKEN_BY_ID.row(connection, {"id": token_id}))
 
 
-def _token(row: tuple[Any, ...] | None) -> Token | None:
+def _parse_token(row: tuple[Any, ...] | None) -> IntakeTokenRow | None:
     if row is None:
         return None
     id_, organization_id, source, hashed, sealed, last_used, last_refused, incidents, project_id, slug, quiet = row
-    project = None if project_id is None else ProjectFacts(project_id, slug, timedelta(minutes=quiet))
-    return Token(id_, organization_id, project, source, hashed, sealed, last_used, last_refused, incidents)
+    project = None if project_id is None else IntakeProject(project_id, slug, timedelta(minutes=quiet))
+    return IntakeTokenRow(id_, organization_id, project, source, hashed, sealed, last_used, last_refused, incidents)
 
 
-def mark_used(connection: Connection, token_id: int, now: datetime) -> None:
+def record_token_use(connection: Connection, token_id: int, now: datetime) -> None:
     """Records that a token was used."""
     connection.execute(update(IntakeToken).where(IntakeToken.id == token_id).values(last_used=now))
 
 
-def mark_refused(connection: Connection, token_id: int, when: datetime | None, why: str | None) -> None:
+def record_token_refusal(connection: Connection, token_id: int, when: datetime | None, why: str | None) -> None:
     """Records that a token's last delivery was refused, and why; with None, that all of it was taken."""
     connection.execute(
         update(IntakeToken).where(IntakeToken.id == token_id).values(last_refused=when, last_refusal=why)
@@ -114,13 +114,13 @@ WHERE organization_id = %(organization_id)s AND slug = ANY(%(slugs)s)
 )
 
 
-def projects(connection: Connection, organization_id: int, slugs: Collection[str]) -> list[ProjectFacts]:
+def list_projects(connection: Connection, organization_id: int, slugs: Collection[str]) -> list[IntakeProject]:
     """The projects of an organization with these slugs."""
     rows = _PROJECTS.rows(connection, {"organization_id": organization_id, "slugs": list(slugs)})
-    return [ProjectFacts(id_, slug, timedelta(minutes=quiet)) for id_, slug, quiet in rows]
+    return [IntakeProject(id_, slug, timedelta(minutes=quiet)) for id_, slug, quiet in rows]
 
 
-def team_ids(connection: Connection, organization_id: int, slugs: Collection[str]) -> dict[str, int]:
+def get_team_ids(connection: Connection, organization_id: int, slugs: Collection[str]) -> dict[str, int]:
     """The teams with these slugs: slug to id."""
     rows = connection.execute(
         select(Team.slug, Team.id).where(Team.organization_id == organization_id, Team.slug.in_(slugs))
@@ -130,7 +130,7 @@ def team_ids(connection: Connection, organization_id: int, slugs: Collection[str
 
 # The update also locks the row and lets it be returned. In the order of the keys, so that two batches with the same
 # alerts wait for each other instead of deadlocking.
-_HOLD = Prepared(
+_LOCK_MEMORIES = Prepared(
     """
 INSERT INTO alert_memory AS m (organization_id, source, project_id, alert_key, dedup_key, heard)
 SELECT %(organization_id)s, k.source, k.project_id, k.key,
@@ -159,9 +159,9 @@ RETURNING m.source, m.project_id, m.alert_key, m.dedup_key, m.incident_id, m.sta
 )
 
 
-def hold_memories(
+def lock_alert_memories(
     tx: Connection, organization_id: int, alerts: Iterable[AlertKey], now: datetime
-) -> dict[AlertKey, Memory]:
+) -> dict[AlertKey, AlertMemoryRow]:
     """The memories of these alerts, empty ones made where there are none, held until the transaction ends.
 
     They are noted as heard of now, about. Raises IntegrityError where another transaction makes one that looks the
@@ -171,7 +171,7 @@ def hold_memories(
     first: dict[str, AlertKey] = {}  # of those of this batch that look the same to the version before
     for alert in wanted:
         first.setdefault(alert.dedup_key, alert)
-    rows = _HOLD.rows(
+    rows = _LOCK_MEMORIES.rows(
         tx,
         {
             "organization_id": organization_id,
@@ -183,18 +183,18 @@ def hold_memories(
             ],
             "own_dedup_keys": [alert.own_dedup_key for alert in wanted],
             "now": now,
-            "lately": now - HEARD_EXACT_TO,
+            "lately": now - HEARD_PRECISION,
         },
     )
     held = {}
     for source, project_id, key, dedup_key, incident, status, *times in rows:
         alert = AlertKey(source, project_id, key)
-        held[alert] = Memory(alert, dedup_key, incident, None if status is None else Status(status), *times)
+        held[alert] = AlertMemoryRow(alert, dedup_key, incident, None if status is None else Status(status), *times)
     return held
 
 
 # The rows are there. As an UPDATE it would be planned once, on a table that is still small, to read all of it.
-_KEEP = Prepared(
+_SAVE_MEMORIES = Prepared(
     """
 INSERT INTO alert_memory AS m (organization_id, source, project_id, alert_key, dedup_key, incident_id, status, fired,
                                resolved, resolved_received, resolved_started)
@@ -223,11 +223,11 @@ RETURNING m.alert_key
 )
 
 
-def keep_memories(tx: Connection, organization_id: int, memories: Collection[Memory]) -> None:
+def save_alert_memories(tx: Connection, organization_id: int, memories: Collection[AlertMemoryRow]) -> None:
     """Writes memories that are held."""
     if not memories:
         return
-    _KEEP.rows(
+    _SAVE_MEMORIES.rows(
         tx,
         {
             "organization_id": organization_id,
@@ -248,7 +248,7 @@ def keep_memories(tx: Connection, organization_id: int, memories: Collection[Mem
 # An alert's incident is the unclosed one with its key, else the last that the alert had. (A person may have
 # reopened an older one, or one whose alert has been forgotten.) Key by key, because for all of them at once the
 # planner reads every unclosed incident of the organization as long as there are few.
-_INCIDENTS = Prepared(
+_LOCK_INCIDENTS = Prepared(
     """
 SELECT i.id, i.identifier, i.title, i.status, i.status_before_closing, i.date_started, i.date_closed,
        i.source, i.alert_project_id, i.alert_key, i.status_method, i.team_id, i.environment, i.url, i.details
@@ -275,9 +275,11 @@ FOR NO KEY UPDATE OF i
 )
 
 
-def hold_incidents(tx: Connection, organization_id: int, memories: Collection[Memory]) -> dict[AlertKey, AlertIncident]:
+def lock_incidents(
+    tx: Connection, organization_id: int, memories: Collection[AlertMemoryRow]
+) -> dict[AlertKey, AlertIncident]:
     """The incidents of these alerts, held until the transaction ends."""
-    rows = _INCIDENTS.rows(
+    rows = _LOCK_INCIDENTS.rows(
         tx,
         {
             "organization_id": organization_id,
@@ -293,7 +295,7 @@ def hold_incidents(tx: Connection, organization_id: int, memories: Collection[Me
         head = IncidentHead(
             id_, identifier, title, Status(status), None if before is None else Status(before), started, closed
         )
-        found = AlertIncident(head, StatusMethod(method), _words(title, *words))
+        found = AlertIncident(head, StatusMethod(method), _parse_text(title, *words))
         by_id[id_] = found
         if head.status is not Status.CLOSED and key is not None:
             unclosed[AlertKey(source, project_id, key)] = found
@@ -305,11 +307,11 @@ def hold_incidents(tx: Connection, organization_id: int, memories: Collection[Me
     return result
 
 
-def _words(
+def _parse_text(
     title: str, team_id: int | None, environment: str | None, url: str | None, details: dict[str, Any] | None
-) -> AlertWords:
+) -> AlertText:
     said = details or {}
-    return AlertWords(
+    return AlertText(
         title=title,
         team_id=team_id,
         environment=environment,
@@ -319,7 +321,7 @@ def _words(
     )
 
 
-_SET_WORDS = """
+_UPDATE_TEXTS = """
 WITH said AS (
   SELECT * FROM unnest(%(ids)s::bigint[], %(titles)s::text[], %(teams)s::bigint[], %(environments)s::text[],
                        %(urls)s::text[], %(details)s::text[]) AS s(id, title, team_id, environment, url, details)
@@ -333,17 +335,17 @@ FROM said s WHERE i.id = s.id
 """
 
 
-def set_words(tx: Connection, words: Mapping[int, AlertWords]) -> None:
+def update_alert_texts(tx: Connection, words: Mapping[int, AlertText]) -> None:
     """Writes what these incidents, which are held and not closed, show of what their alerts said."""
     tx.exec_driver_sql(
-        _SET_WORDS,
+        _UPDATE_TEXTS,
         {
             "ids": list(words),
             "titles": [one.title for one in words.values()],
             "teams": [one.team_id for one in words.values()],
             "environments": [one.environment for one in words.values()],
             "urls": [one.url for one in words.values()],
-            "details": [details_json(one.links, one.facts) for one in words.values()],
+            "details": [serialize_details(one.links, one.facts) for one in words.values()],
             "no_team": NO_TEAM,
         },
     )
@@ -364,7 +366,7 @@ FROM unnest(%(keys)s) AS k(key)
 )
 
 
-def projects_of_keys(
+def get_projects_of_keys(
     connection: Connection, organization_id: int, source: str, keys: Collection[str]
 ) -> dict[str, tuple[list[int], list[int]]]:
     """For each key the projects with an unclosed incident of that key, and those with an alert of it; at most two."""
@@ -375,7 +377,7 @@ def projects_of_keys(
 
 
 # The rows are picked once (as an array), and stay where they are because they are locked: a join might pick again.
-_FORGET = """
+_DELETE_SILENT = """
 DELETE FROM alert_memory WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM alert_memory a
     WHERE heard < %(before)s
@@ -385,9 +387,9 @@ DELETE FROM alert_memory WHERE ctid = ANY(ARRAY(
 """
 
 
-def forget_silent(connection: Connection, before: datetime, most: int) -> int:
+def delete_silent_alerts(connection: Connection, before: datetime, most: int) -> int:
     """Removes what alerts said that are not heard of since then, unless their incident is open.
 
     Gives how many it was, of at most `most`.
     """
-    return connection.exec_driver_sql(_FORGET, {"before": before, "most": most}).rowcount
+    return connection.exec_driver_sql(_DELETE_SILENT, {"before": before, "most": most}).rowcount

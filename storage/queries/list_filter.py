@@ -28,7 +28,7 @@ class ListFilter:
     followed_by: int | None = None  # a member's id: only what they follow
 
 
-def like(word: str) -> str:
+def build_like_pattern(word: str) -> str:
     """A pattern of LIKE for texts that hold a word."""
     escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return f"%{escaped}%"

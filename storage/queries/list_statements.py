@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from storage.queries.list_filter import ListFilter, like
+from storage.queries.list_filter import ListFilter, build_like_pattern
 from storage.rows import Cursor
 
 # How many of the newest incidents a filter is held against before anything else is tried.
@@ -47,7 +47,7 @@ class ListStatements:
         if wanted.team_ids is not None:
             self.parameters["team_ids"] = list(wanted.team_ids)
         # Conditions that need the incident's own row; of those of open incidents, projects know the title.
-        self.parameters |= {f"word{number}": like(word) for number, word in enumerate(wanted.words)}
+        self.parameters |= {f"word{number}": build_like_pattern(word) for number, word in enumerate(wanted.words)}
         self.of_title = self._of_title("i")
         self.of_others = self._of_others()
         self.of_incident = self.of_title + self.of_others

@@ -9,14 +9,14 @@ from typing import Any
 from sqlalchemy import Connection
 
 from storage.prepared import Prepared
-from storage.queries.access import Prefetch, with_caller
+from storage.queries.access import Prefetch, build_with_caller
 from storage.queries.list_filter import ListFilter
 from storage.queries.list_statements import COMMON_WORDS, NO_OTHERS, ListStatements
 from storage.rows import Cursor, IncidentLine, IncidentPage
 from storage.values import Status
 
 
-def incident_page(
+def get_incident_page(
     connection: Connection, wanted: ListFilter, member_id: int, *, cursor: Cursor | None, size: int
 ) -> IncidentPage:
     """A page of the incidents that pass the filter, newest start first.
@@ -25,8 +25,8 @@ def incident_page(
     newest of the organization. The work does not grow with the number of incidents. `member_id` is the
     caller's, for `seen_by_caller`.
     """
-    rows = _rows(connection, ListStatements(wanted, cursor), {"member_id": member_id, "size": size + 1})
-    return _page_of(rows, cursor, size)
+    rows = _find_rows(connection, ListStatements(wanted, cursor), {"member_id": member_id, "size": size + 1})
+    return _build_page(rows, cursor, size)
 
 
 def prefetch_newest(*, open: bool = False, status: Status | None = None, size: int) -> Prefetch:
@@ -37,9 +37,9 @@ def prefetch_newest(*, open: bool = False, status: Status | None = None, size: i
     return Prefetch(each, {"status": status, "size": size + 1}, of_all=of_all)
 
 
-def page_from_prefetch(asked: Prefetch, *, size: int) -> IncidentPage:
+def get_prefetched_page(asked: Prefetch, *, size: int) -> IncidentPage:
     """The answer to `newest_ahead`, of the same size."""
-    return _page_of(asked.rows, None, size)
+    return _build_page(asked.rows, None, size)
 
 
 @cache
@@ -50,13 +50,13 @@ def _newest_with_caller(open: bool, status: bool, *, of_all: bool) -> Prepared:
     )
     page = ListStatements(wanted, None)
     whose = "caller.sees_all" if of_all else "NOT caller.sees_all"
-    return with_caller(
+    return build_with_caller(
         page.with_columns(f"SELECT * FROM ({page.of_newest()}) newest WHERE {whose}"), _PAGE_TYPES, of_all=of_all
     )
 
 
-def _page_of(rows: Sequence[Sequence[Any]], cursor: Cursor | None, size: int) -> IncidentPage:
-    lines = [line_from(row) for row in rows]
+def _build_page(rows: Sequence[Sequence[Any]], cursor: Cursor | None, size: int) -> IncidentPage:
+    lines = [parse_line(row) for row in rows]
     more = len(lines) > size
     lines = lines[:size]
     if cursor is not None and cursor.before:
@@ -74,20 +74,20 @@ def _page_of(rows: Sequence[Sequence[Any]], cursor: Cursor | None, size: int) ->
     )
 
 
-def _rows(connection: Connection, page: ListStatements, more: dict[str, Any]) -> Sequence[Sequence[Any]]:
+def _find_rows(connection: Connection, page: ListStatements, more: dict[str, Any]) -> Sequence[Sequence[Any]]:
     """The rows of a page, found the way that is short for its filter."""
     parameters = page.parameters | more
     if not page.of_incident:
-        return _newest(connection, page, parameters)
-    return _among_newest(connection, page, parameters) or _as_planner_chooses(connection, page, parameters)
+        return _find_newest(connection, page, parameters)
+    return _find_among_newest(connection, page, parameters) or _find_as_planner_chooses(connection, page, parameters)
 
 
-def _newest(connection: Connection, page: ListStatements, parameters: dict[str, Any]) -> Sequence[Sequence[Any]]:
+def _find_newest(connection: Connection, page: ListStatements, parameters: dict[str, Any]) -> Sequence[Sequence[Any]]:
     """For a filter that needs nothing of the incident's own row: the newest of each project, merged."""
     return _run(connection, page, page.with_columns(page.of_newest()), parameters)
 
 
-def _among_newest(
+def _find_among_newest(
     connection: Connection, page: ListStatements, parameters: dict[str, Any]
 ) -> Sequence[Sequence[Any]] | None:
     """The filter held against the newest incidents; None where those do not fill the page and there are others."""
@@ -99,7 +99,7 @@ def _among_newest(
     return near if len(near) == parameters["size"] else None
 
 
-def _as_planner_chooses(
+def _find_as_planner_chooses(
     connection: Connection, page: ListStatements, parameters: dict[str, Any]
 ) -> Sequence[Sequence[Any]]:
     """Those that pass among all. The planner knows from its statistics whether the trigrams of titles, the caller's
@@ -135,6 +135,6 @@ def _prepared(sql: str) -> Prepared:
     return Prepared(sql, _PAGE_TYPES)
 
 
-def line_from(row: Sequence[Any]) -> IncidentLine:
+def parse_line(row: Sequence[Any]) -> IncidentLine:
     id_, identifier, title, status, environment, started, closed, team, seen_count, seen = row
     return IncidentLine(id_, identifier, title, Status(status), environment, started, closed, team, seen_count, seen)

@@ -21,7 +21,7 @@ from storage.models import (
     Team,
     Workspace,
 )
-from storage.queries.digests import FileDigest, digests_of_file
+from storage.queries.digests import FileDigest, list_file_digests
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class OrganizationState:
     digests: Sequence[FileDigest] = ()  # only those of an organization file
 
 
-def organization_state(connection: Connection, slug: str) -> OrganizationState | None:
+def find_organization(connection: Connection, slug: str) -> OrganizationState | None:
     """The organization with that slug, None when there is none."""
     row = connection.execute(
         select(
@@ -107,7 +107,7 @@ def organization_state(connection: Connection, slug: str) -> OrganizationState |
         },
         projects={p.slug: p for p in _projects(connection, id_)},
         members=_members(connection, id_),
-        digests=digests_of_file(connection, id_),
+        digests=list_file_digests(connection, id_),
     )
 
 
@@ -158,7 +158,7 @@ def _members(connection: Connection, organization_id: int) -> list[MemberRow]:
     ]
 
 
-def workspace_owners(connection: Connection, workspaces: Collection[str], organization_slug: str) -> dict[str, str]:
+def get_workspace_owners(connection: Connection, workspaces: Collection[str], organization_slug: str) -> dict[str, str]:
     """Which of these workspaces belong to other organizations, and to which: workspace id to slug."""
     rows = connection.execute(
         select(Workspace.id, Organization.slug)
@@ -168,7 +168,7 @@ def workspace_owners(connection: Connection, workspaces: Collection[str], organi
     return {row.id: row.slug for row in rows}
 
 
-def owners_and_workspace(tx: Connection, organization_id: int) -> tuple[dict[str, int], str]:
+def get_members_and_workspace(tx: Connection, organization_id: int) -> tuple[dict[str, int], str]:
     """The organization's members by e-mail, and its workspace."""
     workspace_id = tx.scalars(select(Workspace.id).where(Workspace.organization_id == organization_id)).first()
     assert workspace_id is not None

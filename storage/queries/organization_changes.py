@@ -48,7 +48,7 @@ def update_organization(tx: Connection, organization_id: int, values: Mapping[st
     tx.execute(update(Organization).where(Organization.id == organization_id).values(**values))
 
 
-def add_workspaces(tx: Connection, organization_id: int, workspaces: Collection[str], now: datetime) -> None:
+def insert_workspaces(tx: Connection, organization_id: int, workspaces: Collection[str], now: datetime) -> None:
     """Gives workspaces to an organization; none of them may belong to one already."""
     if workspaces:
         tx.execute(
@@ -56,7 +56,7 @@ def add_workspaces(tx: Connection, organization_id: int, workspaces: Collection[
         )
 
 
-def remove_workspaces(tx: Connection, organization_id: int, workspaces: Collection[str]) -> None:
+def delete_workspaces(tx: Connection, organization_id: int, workspaces: Collection[str]) -> None:
     """Takes workspaces from an organization, with what is known of the people in them."""
     tx.execute(delete(Workspace).where(Workspace.organization_id == organization_id, Workspace.id.in_(workspaces)))
 
@@ -124,20 +124,20 @@ def _update(tx: Connection, table: type[Team | Project | Member], changes: Mappi
         )
 
 
-def remove_members(tx: Connection, member_ids: Collection[int], now: datetime) -> None:
+def mark_members_removed(tx: Connection, member_ids: Collection[int], now: datetime) -> None:
     """Dates the leaving of members; they keep their log, and lose their teams and their Slack identity."""
     tx.execute(update(Member).where(Member.id.in_(member_ids)).values(date_removed=now))
     tx.execute(delete(MemberTeam).where(MemberTeam.member_id.in_(member_ids)))
     tx.execute(update(SlackPerson).where(SlackPerson.member_id.in_(member_ids)).values(member_id=None))
 
 
-def remove_teams(tx: Connection, team_ids: Collection[int]) -> None:
+def delete_teams(tx: Connection, team_ids: Collection[int]) -> None:
     """Deletes teams; the incidents that they owned are then nobody's."""
     tx.execute(update(IncidentProject).where(IncidentProject.team_id.in_(team_ids)).values(team_id=NO_TEAM))
     tx.execute(delete(Team).where(Team.id.in_(team_ids)))
 
 
-def remove_projects(tx: Connection, project_ids: Collection[int]) -> None:
+def delete_projects(tx: Connection, project_ids: Collection[int]) -> None:
     """Deletes projects with their intake tokens; their incidents no longer concern them."""
     tx.execute(delete(Project).where(Project.id.in_(project_ids)))
 
@@ -213,7 +213,7 @@ def _run_on_pairs(
     )
 
 
-def forget_identities(tx: Connection, organization_id: int) -> None:
+def expire_identities(tx: Connection, organization_id: int) -> None:
     """Has every Slack person of the organization looked at again at their next request."""
     tx.execute(
         update(SlackPerson)
@@ -222,7 +222,7 @@ def forget_identities(tx: Connection, organization_id: int) -> None:
     )
 
 
-def open_incidents_only_of(connection: Connection, project_ids: Collection[int]) -> list[IncidentHead]:
+def lock_open_incidents_only_of(connection: Connection, project_ids: Collection[int]) -> list[IncidentHead]:
     """The incidents that are not closed and concern no project but these, their rows locked."""
     of_these = select(IncidentProject.incident_id).where(
         IncidentProject.project_id.in_(project_ids), IncidentProject.status != Status.CLOSED

@@ -20,7 +20,7 @@ from storage.queries.destinations import ensure_destination, mark_due
 from storage.values import Urgency
 
 # How long a card waits for what may follow at once.
-CARD_SETTLES_S = 0.5
+CARD_DEBOUNCE_S = 0.5
 
 
 def record_change(
@@ -57,7 +57,7 @@ def record_change(
             "said_in": said_in,
             "of_alert": of_alert,
             "now": now,
-            "settles": CARD_SETTLES_S,
+            "settles": CARD_DEBOUNCE_S,
         },
     )
     wake_after_commit(tx, of_alert=of_alert)
@@ -72,7 +72,7 @@ def redraw_cards(tx: Connection, incident_ids: Collection[int], now: datetime) -
         "  WHERE incident_id = ANY(%(incident_ids)s) AND kind = 'card')"
         " INSERT INTO outbox (incident_id, of_alert, date_added)"
         " SELECT unnest(%(incident_ids)s), true, %(now)s::timestamptz",
-        {"incident_ids": sorted(incident_ids), "now": now, "settles": CARD_SETTLES_S},
+        {"incident_ids": sorted(incident_ids), "now": now, "settles": CARD_DEBOUNCE_S},
     )
     wake_after_commit(tx, of_alert=True)
 

@@ -69,7 +69,7 @@ def resume_workspace(tx: Connection, workspace_id: str) -> bool:
     )
 
 
-def paused_workspaces(connection: Connection, now: datetime) -> dict[str, tuple[str, float]]:
+def get_paused_workspaces(connection: Connection, now: datetime) -> dict[str, tuple[str, float]]:
     """The workspaces that take nothing: why, and in how many seconds it is tried again."""
     rows = connection.exec_driver_sql(
         "SELECT id, paused_reason, EXTRACT(epoch FROM paused_until - %(now)s)::float8"
@@ -79,7 +79,7 @@ def paused_workspaces(connection: Connection, now: datetime) -> dict[str, tuple[
     return {id_: (reason, seconds) for id_, reason, seconds in rows}
 
 
-def clock_set_back(tx: Connection, longest_s: float, now: datetime) -> None:
+def adjust_to_clock_set_back(tx: Connection, longest_s: float, now: datetime) -> None:
     """The database's clock was set back: what would now wait for it to be again what it was is due at once.
 
     What is due within `longest_s` seconds waits as it would have anyhow. Done twice, it changes nothing more.

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from storage.queries.activity import READABLE, entry_from, mentions_of
+from storage.queries.activity import READABLE, get_mentions, parse_entry
 from storage.queries.destinations import Target
 from storage.queries.incidents import find_incident_by_id, find_incident_details
 from storage.queries.posts import DuePost
@@ -18,7 +18,7 @@ from storage.queries.visibility import (
     sees_project,
     shown_in_channel,
 )
-from storage.rows import CardContent, Mentions, NotificationContent, ThreadContent, ToldEntry
+from storage.rows import CardContent, Mentions, NotificationContent, NotificationEntry, ThreadContent
 
 _ENTRY = "a.id, a.type, a.member_id, m.name, a.value, a.previous_value, a.comment, a.date_added, a.date_edited"
 
@@ -43,7 +43,7 @@ ORDER BY c.id LIMIT 1
 """  # noqa: S608 - composed of constants
 
 
-def notification_content(tx: Connection, post: DuePost, target: Target, most: int) -> NotificationContent | None:
+def find_notification_content(tx: Connection, post: DuePost, target: Target, most: int) -> NotificationContent | None:
     """What a notification has to tell, of at most `most` entries; None when its incident is gone."""
     parameters = {"incident_id": post.incident_id, "member_id": target.member_id}
     head = find_incident_by_id(tx, post.incident_id or 0)
@@ -56,7 +56,7 @@ def notification_content(tx: Connection, post: DuePost, target: Target, most: in
         " WHERE n.post_id = %(post_id)s AND a.date_deleted IS NULL ORDER BY a.id LIMIT %(most)s",
         {"post_id": post.id, "most": most},
     ).all()
-    entries = [ToldEntry(entry_from(row[1:]), row[0]) for row in rows]
+    entries = [NotificationEntry(parse_entry(row[1:]), row[0]) for row in rows]
     return NotificationContent(
         incident=head,
         entries=entries,
@@ -75,7 +75,7 @@ def find_card_for_reader(connection: Connection, incident_id: int, member_id: in
 
 
 def _mentions(tx: Connection, activity_ids: list[int], workspace_id: str) -> Mentions:
-    return mentions_of(tx, activity_ids, workspace_id) if activity_ids else Mentions()
+    return get_mentions(tx, activity_ids, workspace_id) if activity_ids else Mentions()
 
 
 def split_notification(tx: Connection, post: DuePost, last_id: int, now: datetime) -> None:
@@ -91,7 +91,7 @@ def split_notification(tx: Connection, post: DuePost, last_id: int, now: datetim
     )
 
 
-def card_content(tx: Connection, post: DuePost, target: Target) -> CardContent | None:
+def find_card_content(tx: Connection, post: DuePost, target: Target) -> CardContent | None:
     """What a channel may know of an incident; None when none of its projects names the channel (any more)."""
     row = tx.exec_driver_sql(
         f"SELECT i.identifier, {projects_shown_in_channel('i.id', '%(channel_id)s')}"  # noqa: S608
@@ -116,7 +116,7 @@ def card_content(tx: Connection, post: DuePost, target: Target) -> CardContent |
         " ORDER BY a.date_added DESC, a.id DESC LIMIT 1",
         {"id": details.id},
     ).first()
-    entry = None if said is None else entry_from(said)
+    entry = None if said is None else parse_entry(said)
     return CardContent(details, entry, _mentions(tx, [entry.id] if entry else [], target.workspace_id))
 
 
@@ -126,7 +126,7 @@ def find_identifier(tx: Connection, post: DuePost) -> int | None:
     return None if row is None else int(row[0])
 
 
-def thread_content(tx: Connection, post: DuePost, target: Target) -> ThreadContent | None:
+def find_thread_content(tx: Connection, post: DuePost, target: Target) -> ThreadContent | None:
     """What a card's thread has to show of an entry of the log."""
     row = tx.exec_driver_sql(
         f"SELECT {_ENTRY}, a.date_deleted IS NOT NULL, c.ts,"  # noqa: S608
@@ -139,6 +139,6 @@ def thread_content(tx: Connection, post: DuePost, target: Target) -> ThreadConte
     ).first()
     if row is None:
         return None
-    entry = entry_from(row[:9])
+    entry = parse_entry(row[:9])
     deleted, card_ts, gone, here = row[9:]
     return ThreadContent(entry, _mentions(tx, [entry.id], target.workspace_id), deleted, card_ts, gone, here)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row
 from storage.queries.destinations import Target
 
 # How long before a posting began a conversation is searched for it: what is known of Slack's clock is not exact.
-_LOOKED_BEFORE_S = 60.0
+_SEARCH_MARGIN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,9 @@ _COLUMNS = """
 """
 
 
-def next_post(tx: Connection, destination_id: int, now: datetime, overdue: datetime | None = None) -> DuePost | None:
+def find_next_post(
+    tx: Connection, destination_id: int, now: datetime, overdue: datetime | None = None
+) -> DuePost | None:
     """What is to be sent there first, of what is due: the most urgent.
 
     With `overdue`, what has been due since before that moment has its turn: the least urgent of it.
@@ -68,22 +70,22 @@ def next_post(tx: Connection, destination_id: int, now: datetime, overdue: datet
             {"id": destination_id, "now": now, "overdue": overdue},
         ).first()
         if row is not None:
-            return _due_post(row)
+            return _parse_due_post(row)
     row = tx.exec_driver_sql(
         f"SELECT {_COLUMNS} FROM post"  # noqa: S608 - composed of constants
         " WHERE destination_id = %(id)s AND wanted_version > drawn_version AND due_at <= %(now)s"
         " ORDER BY urgency, due_at, id LIMIT 1",
         {"id": destination_id, "now": now},
     ).first()
-    return None if row is None else _due_post(row)
+    return None if row is None else _parse_due_post(row)
 
 
-def _due_post(row: Row[Any]) -> DuePost:
+def _parse_due_post(row: Row[Any]) -> DuePost:
     values: list[Any] = list(row)
     return DuePost(*values)
 
 
-def find_earlier(tx: Connection, post: DuePost, target: Target, now: datetime) -> DuePost | None:
+def find_earlier_post(tx: Connection, post: DuePost, target: Target, now: datetime) -> DuePost | None:
     """The first post that tells of the same incident in the same conversation, was asked for before this one, and
     does not stand there yet. Cards tell of no order: they show how things are.
     """
@@ -95,7 +97,7 @@ def find_earlier(tx: Connection, post: DuePost, target: Target, now: datetime) -
         "   AND id < %(id)s AND ts IS NULL AND wanted_version > drawn_version ORDER BY id LIMIT 1",
         {"destination_id": target.id, "incident_id": post.incident_id, "id": post.id, "now": now},
     ).first()
-    return None if row is None else _due_post(row)
+    return None if row is None else _parse_due_post(row)
 
 
 def is_overtaken(tx: Connection, post: DuePost, target: Target) -> bool:
@@ -119,7 +121,7 @@ def mark_sending(
     When that is, and how far back to look, must not depend on a clock of ours: one that jumps would have the
     message missed, and posted again.
     """
-    before = f"{slack_now - _LOOKED_BEFORE_S:.6f}"
+    before = f"{slack_now - _SEARCH_MARGIN_S:.6f}"
     tx.exec_driver_sql(
         "UPDATE post SET attempted_at = to_timestamp(%(begun)s), attempts = attempts + 1, searched_to = NULL,"
         " searchable_at = NULL,"
@@ -222,7 +224,7 @@ def mark_searched(tx: Connection, post: DuePost, to_ts: str) -> None:
     tx.exec_driver_sql("UPDATE post SET searched_to = %(to)s WHERE id = %(id)s", {"id": post.id, "to": to_ts})
 
 
-def postpone(tx: Connection, post: DuePost, seconds: float, now: datetime) -> None:
+def postpone_post(tx: Connection, post: DuePost, seconds: float, now: datetime) -> None:
     """Puts off one post, and nothing else that waits for its destination."""
     tx.exec_driver_sql(
         "UPDATE post SET due_at = %(now)s + make_interval(secs => %(seconds)s) WHERE id = %(id)s",
@@ -239,7 +241,7 @@ def repost(tx: Connection, post: DuePost, now: datetime) -> None:
     )
 
 
-def forget_done(connection: Connection, before: datetime, most: int) -> int:
+def delete_done_posts(connection: Connection, before: datetime, most: int) -> int:
     """Removes messages that were sent, or given up, before that; gives how many of at most `most`."""
     return connection.exec_driver_sql(
         "DELETE FROM post WHERE id = ANY(ARRAY(SELECT id FROM post WHERE date_done < %(before)s ORDER BY date_done"
@@ -248,7 +250,7 @@ def forget_done(connection: Connection, before: datetime, most: int) -> int:
     ).rowcount
 
 
-def given_up_since(connection: Connection, since: datetime) -> dict[str, int]:
+def count_failed_since(connection: Connection, since: datetime) -> dict[str, int]:
     """How many messages were given up since that moment, by the reason."""
     rows = connection.exec_driver_sql(
         "SELECT failed_reason, count(*) FROM post WHERE date_done >= %(since)s AND failed_reason IS NOT NULL"
@@ -258,7 +260,7 @@ def given_up_since(connection: Connection, since: datetime) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
-def waiting_count(connection: Connection) -> int:
+def count_waiting(connection: Connection) -> int:
     """How many posts wait to be sent."""
     count: int = connection.exec_driver_sql(
         "SELECT count(*) FROM post WHERE wanted_version > drawn_version"

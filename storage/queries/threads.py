@@ -19,7 +19,7 @@ class PostedCard:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ThreadReplyRow:
     """A person's reply that was met before."""
 
     activity_id: int | None
@@ -38,7 +38,7 @@ def find_card(connection: Connection, workspace_id: str, channel_id: str, ts: st
     return None if row is None else PostedCard(*row)
 
 
-def reactions(connection: Connection, workspace_id: str) -> tuple[str, str] | None:
+def find_reactions(connection: Connection, workspace_id: str) -> tuple[str, str] | None:
     """The emoji that acknowledge and resolve in a workspace; None where it is no organization's."""
     row = connection.exec_driver_sql(
         "SELECT o.acknowledge_reaction, o.resolve_reaction FROM workspace w"
@@ -61,14 +61,14 @@ def has_card_not_posted_yet(connection: Connection, workspace_id: str, channel_i
     return found
 
 
-def find_reply(tx: Connection, destination_id: int, ts: str) -> Reply | None:
+def find_reply(tx: Connection, destination_id: int, ts: str) -> ThreadReplyRow | None:
     """A reply that was met before, its row locked."""
     row = tx.exec_driver_sql(
         "SELECT activity_id, edited_ts, gone FROM thread_reply"
         " WHERE destination_id = %(destination)s AND ts = %(ts)s FOR UPDATE",
         {"destination": destination_id, "ts": ts},
     ).first()
-    return None if row is None else Reply(*row)
+    return None if row is None else ThreadReplyRow(*row)
 
 
 def record_reply(
@@ -92,7 +92,7 @@ def link_comment(tx: Connection, destination_id: int, ts: str, activity_id: int)
     )
 
 
-def record_edit(tx: Connection, destination_id: int, ts: str, edited_ts: str) -> None:
+def record_reply_edited(tx: Connection, destination_id: int, ts: str, edited_ts: str) -> None:
     """Notes the latest edit of a reply."""
     tx.exec_driver_sql(
         "UPDATE thread_reply SET edited_ts = %(edited)s WHERE destination_id = %(destination)s AND ts = %(ts)s",
@@ -100,7 +100,7 @@ def record_edit(tx: Connection, destination_id: int, ts: str, edited_ts: str) ->
     )
 
 
-def record_deletion(tx: Connection, destination_id: int, ts: str) -> None:
+def record_reply_deleted(tx: Connection, destination_id: int, ts: str) -> None:
     """Notes that a reply was deleted."""
     tx.exec_driver_sql(
         "UPDATE thread_reply SET gone = true WHERE destination_id = %(destination)s AND ts = %(ts)s",

@@ -13,7 +13,7 @@ from storage.models import IntakeToken, Organization, Project
 
 
 @dataclass(frozen=True, slots=True)
-class TokenLine:
+class TokenRow:
     """A token as `token list` shows it."""
 
     id: int
@@ -25,18 +25,18 @@ class TokenLine:
     date_revoked: datetime | None
 
 
-def organization_slugs(connection: Connection) -> dict[str, int]:
+def get_organization_slugs(connection: Connection) -> dict[str, int]:
     """Every organization: slug to id."""
     return {row.slug: row.id for row in connection.execute(select(Organization.slug, Organization.id))}
 
 
-def project_slugs(connection: Connection, organization_id: int) -> dict[str, int]:
+def get_project_slugs(connection: Connection, organization_id: int) -> dict[str, int]:
     """Every project of an organization: slug to id."""
     rows = connection.execute(select(Project.slug, Project.id).where(Project.organization_id == organization_id))
     return {row.slug: row.id for row in rows}
 
 
-def among(connection: Connection, *, hashes: Collection[str], ids: Collection[int]) -> set[str | int]:
+def filter_valid_tokens(connection: Connection, *, hashes: Collection[str], ids: Collection[int]) -> set[str | int]:
     """Which of these there are and have not been revoked: hashes of tokens, and ids of those whose secret is kept."""
     rows = connection.execute(
         select(IntakeToken.token_hash, IntakeToken.id).where(
@@ -78,7 +78,7 @@ def insert_token(
     ).one()
 
 
-def list_tokens(connection: Connection) -> list[TokenLine]:
+def list_tokens(connection: Connection) -> list[TokenRow]:
     """Every token, revoked ones too, in the order in which they were made."""
     rows = connection.execute(
         select(
@@ -94,7 +94,7 @@ def list_tokens(connection: Connection) -> list[TokenLine]:
         .outerjoin(Project, Project.id == IntakeToken.project_id)
         .order_by(IntakeToken.id)
     )
-    return [TokenLine(*row) for row in rows]
+    return [TokenRow(*row) for row in rows]
 
 
 def revoke_token(tx: Connection, token_id: int, now: datetime) -> datetime | None:

@@ -50,7 +50,7 @@ class Conversation:
         self.now += timedelta(seconds=PACE.post_s)
         overdue = self.now - timedelta(seconds=PACE.patience_s) if self.turn % PACE.overdue_turn == 0 else None
         with self.store.write() as tx:
-            post = posts.next_post(tx, self.id, self.now, overdue)
+            post = posts.find_next_post(tx, self.id, self.now, overdue)
             assert post is not None and post.key is not None
             posts.mark_delivered(tx, post, self.now, ts=f"{self.turn}.000000", done=True)
         self.sent.append(post.key)

@@ -147,7 +147,7 @@ def told(store: Store, filters: str, number: int = 0) -> tuple[DigestContent, Op
             {"filters": str(parse_query(filters)), "id": digest_id},
         )
         organization_id = connection.execute(text("SELECT id FROM organization")).scalar_one()
-        digest = queries.digest(connection, organization_id, digest_id)
+        digest = queries.find_digest(connection, organization_id, digest_id)
         assert digest is not None
         return page_of(connection, digest, number)
 
@@ -300,7 +300,7 @@ def test_the_days_of_the_picture_are_those_of_the_digests_zone(store: Store) -> 
         connection.execute(text("UPDATE digest SET zone = 'Asia/Kolkata'"))
         organization_id = connection.execute(text("SELECT id FROM organization")).scalar_one()
         digest_id = connection.execute(text("SELECT id FROM digest")).scalar_one()
-        digest = queries.digest(connection, organization_id, digest_id)
+        digest = queries.find_digest(connection, organization_id, digest_id)
         assert digest is not None
         _, there, _ = page_of(connection, digest, 0)
     assert {moment.astimezone(UTC).strftime("%H:%M") for moment in series.moments[:-1]} == {"00:00"}

@@ -24,7 +24,7 @@ from storage.engine import Store
 from storage.models import IntakeToken
 from storage.queries import outbox, pacing
 from storage.queries.destinations import ensure_destination
-from storage.queries.intake import mark_refused
+from storage.queries.intake import record_token_refusal
 from storage.queries.tokens import insert_token
 from tests.cli.test_settings import VARIABLES
 
@@ -214,11 +214,11 @@ def test_a_token_whose_last_delivery_was_refused(patient: Patient, store: Store)
     patient.set(TOCSIN_SECRET_KEY=KEY)
     with store.write() as tx:
         token_id = tx.scalars(select(IntakeToken.id)).one()
-        mark_refused(tx, token_id, datetime(2026, 11, 1, 9, 30, tzinfo=UTC), "dedup_key is missing")
+        record_token_refusal(tx, token_id, datetime(2026, 11, 1, 9, 30, tzinfo=UTC), "dedup_key is missing")
     fault = patient.fault()
     assert f"with token {token_id} (sentry) was refused at 2026-11-01 09:30 UTC: dedup_key is missing" in fault
     with store.write() as tx:
-        mark_refused(tx, token_id, None, None)
+        record_token_refusal(tx, token_id, None, None)
     assert patient.examined()[0] == 0
 
 

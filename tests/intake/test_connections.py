@@ -163,7 +163,7 @@ def test_the_path_of_no_token_is_refused_before_the_body_comes(dial: Open) -> No
 
 
 def test_made_up_tokens_take_no_room_from_good_ones(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    good, looked_up = bench.token(), tokens.among
+    good, looked_up = bench.token(), tokens.filter_valid_tokens
     assert bench.post(good, ALERT).status_code == 202
     free, asked, questions = threading.Event(), threading.Event(), []
 
@@ -173,7 +173,7 @@ def test_made_up_tokens_take_no_room_from_good_ones(bench: Bench, monkeypatch: p
         free.wait(30)
         return looked_up(connection, hashes=hashes, ids=ids)
 
-    monkeypatch.setattr(tokens, "among", slow)
+    monkeypatch.setattr(tokens, "filter_valid_tokens", slow)
     many = MAX_WAITING + 50
     strangers = httpx.Client(base_url=bench.client.base_url, timeout=60, limits=httpx.Limits())
 

@@ -437,9 +437,9 @@ def test_alerts_that_nobody_hears_of_any_more_are_forgotten_and_no_others(bench:
     bench.post(token, {**CPU, "dedup_key": "told-again", "started_at": at(0)})
     before = bench.now - timedelta(days=10)
     with bench.store.read() as connection:
-        assert intake.forget_silent(connection, before, 2) == 2, "no more than was asked for"
-        assert intake.forget_silent(connection, before, 100) == 2
-        assert intake.forget_silent(connection, before, 100) == 0
+        assert intake.delete_silent_alerts(connection, before, 2) == 2, "no more than was asked for"
+        assert intake.delete_silent_alerts(connection, before, 100) == 2
+        assert intake.delete_silent_alerts(connection, before, 100) == 0
     assert remembered(bench) == {"fires", "told-again"}
     bench.post(token, {**CPU, "dedup_key": "told-again", "started_at": at(0)})
     assert bench.statuses()[4:] == [Status.CLOSED], "what a person closed and is still told stays closed"
@@ -451,7 +451,7 @@ def test_an_alert_that_was_forgotten_finds_the_incident_that_a_person_reopened(b
     bench.post(token, resolved())
     bench.later(days=40)
     with bench.store.read() as connection:
-        assert intake.forget_silent(connection, bench.now, 100) == 1
+        assert intake.delete_silent_alerts(connection, bench.now, 100) == 1
     by_hand(bench, 1, Status.OPEN)
     answer = bench.post(token, {**CPU, "severity": "critical"})
     assert (answer.status_code, answer.json()) == (202, {"accepted": [1], "errors": []})

@@ -11,8 +11,8 @@ from sqlalchemy import delete, select
 
 from bot.incidents.alerts import Action, Alert, decide
 from storage.models import AlertMemory, Incident
-from storage.queries.intake import AlertIncident, Memory
-from storage.rows import AlertKey, AlertWords, IncidentHead
+from storage.queries.intake import AlertIncident, AlertMemoryRow
+from storage.rows import AlertKey, AlertText, IncidentHead
 from storage.values import Status, StatusMethod
 from tests.intake.conftest import Bench
 
@@ -21,14 +21,14 @@ ARRIVAL = DAY + timedelta(days=1)
 SEVERITIES = (Status.OPEN, Status.WARNING, Status.CRITICAL)
 QUIET = timedelta(minutes=5)
 KEY = AlertKey("events", 1, "key")
-WORDS = AlertWords("x", None, None, None, (), ())
+WORDS = AlertText("x", None, None, None, (), ())
 
 
 @dataclass
 class Played:
     """The state machine of one alert, with a database of one row in memory."""
 
-    memory: Memory = field(default_factory=lambda: Memory(KEY, "key"))
+    memory: AlertMemoryRow = field(default_factory=lambda: AlertMemoryRow(KEY, "key"))
     incident: AlertIncident | None = None
     opened: int = 0
 

@@ -13,7 +13,7 @@ from bot.intake.models import ItemError
 from bot.intake.refusal_log import EVERY_S, MAX_KEPT, RefusalLog
 from bot.intake.tokens import Source
 from storage.models import IntakeToken
-from storage.queries.doctor import refused_tokens
+from storage.queries.doctor import list_refused_tokens
 from tests.intake.conftest import START, Bench
 from tests.intake.test_lenient import ALERTMANAGER, group
 
@@ -29,7 +29,7 @@ def token_id(bench: Bench) -> int:
 def refused(bench: Bench) -> list[tuple[int, str, str]]:
     """What doctor is told: the token, its source and why."""
     with bench.store.read() as connection:
-        return [(one.id, one.source, one.why) for one in refused_tokens(connection)]
+        return [(one.id, one.source, one.why) for one in list_refused_tokens(connection)]
 
 
 def test_a_refused_item_leaves_one_warning_without_values(bench: Bench) -> None:

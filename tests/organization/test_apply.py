@@ -26,7 +26,7 @@ from storage.models import (
     Team,
     Workspace,
 )
-from storage.queries.organization import OrganizationState, organization_state
+from storage.queries.organization import OrganizationState, find_organization
 from storage.rows import NewIncident
 from storage.values import Status, StatusMethod
 from tests.organization.test_file import ACME
@@ -57,7 +57,7 @@ def run(
 
 def state(store: Store, slug: str = "acme") -> OrganizationState:
     with store.read() as connection:
-        found = organization_state(connection, slug)
+        found = find_organization(connection, slug)
     assert found is not None
     return found
 

@@ -14,7 +14,7 @@ from bot.cli import main
 from bot.organization.apply import apply
 from bot.organization.file import OrganizationFile, parse
 from storage.engine import Store
-from storage.queries.organization import organization_state
+from storage.queries.organization import find_organization
 from storage.queries.tokens import insert_token
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
@@ -125,7 +125,7 @@ def test_everything_of_a_large_file_is_where_it_belongs(store: Store) -> None:
     for before in (company(12), file):
         apply(store, before, NOW, prune=True, dry_run=False)
     with store.read() as connection:
-        state = organization_state(connection, "acme")
+        state = find_organization(connection, "acme")
     assert state is not None
     assert {p.slug: (p.name, p.teams, p.channels) for p in state.projects.values()} == {
         p.slug: (p.name, frozenset(p.teams), frozenset(p.channels)) for p in file.projects

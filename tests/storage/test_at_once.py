@@ -19,7 +19,7 @@ from bot.incidents.errors import AlreadyClosed
 from storage.engine import Store
 from storage.errors import Contended
 from storage.models import Incident, IncidentActivity, IncidentSeen, IncidentSubscription
-from storage.queries.once import record_once
+from storage.queries.handled_requests import record_once
 from storage.values import Status
 from tests.house import NOW, House, build
 

@@ -10,9 +10,9 @@ import pytest
 
 from bot.incidents import lifecycle, subscriptions
 from storage.queries import list_statements
-from storage.queries.incident_menu import incidents_like
+from storage.queries.incident_menu import list_incidents_like
 from storage.queries.list_filter import ListFilter
-from storage.queries.listing import incident_page
+from storage.queries.listing import get_incident_page
 from storage.rows import Cursor
 from storage.values import NO_TEAM, Status
 from tests.house import NOW, House
@@ -95,7 +95,7 @@ def pages(house: House, wanted: ListFilter, member: int) -> list[list[int]]:
     cursor: Cursor | None = None
     with house.store.read() as connection:
         while True:
-            page = incident_page(connection, wanted, member, cursor=cursor, size=SIZE)
+            page = get_incident_page(connection, wanted, member, cursor=cursor, size=SIZE)
             found.append([line.id for line in page.lines])
             assert (page.newer is None) == (len(found) == 1)
             if page.older is None:
@@ -103,7 +103,7 @@ def pages(house: House, wanted: ListFilter, member: int) -> list[list[int]]:
             cursor = page.older
         back = page
         for number in range(len(found) - 2, -1, -1):
-            back = incident_page(connection, wanted, member, cursor=back.newer, size=SIZE)
+            back = get_incident_page(connection, wanted, member, cursor=back.newer, size=SIZE)
             assert [line.id for line in back.lines] == found[number]
             assert back.older is not None and (back.newer is None) == (number == 0)
     return found
@@ -152,7 +152,7 @@ def test_a_line_says_what_the_incident_is(house: House, known: list[Known]) -> N
     member = house.members["owner"]
     with house.store.read() as connection:
         wanted = ListFilter(project_ids=sorted(house.projects.values()))
-        lines = incident_page(connection, wanted, member, cursor=None, size=100).lines
+        lines = get_incident_page(connection, wanted, member, cursor=None, size=100).lines
     slugs = {NO_TEAM: None, **{id_: slug for slug, id_ in house.teams.items()}}
     by_id = {one.id: one for one in known}
     assert len(lines) == len(known)
@@ -168,11 +168,11 @@ def test_what_is_typed_into_a_menu_finds_each_incident_once(house: House) -> Non
     owner = house.access("owner")
     with house.store.read() as connection:
         for typed in ("0", "00", "1", "12", "01", "disk", "1 disk", ""):
-            found = incidents_like(connection, owner.organization_id, owner.project_ids, typed, limit=SIZE)
+            found = list_incidents_like(connection, owner.organization_id, owner.project_ids, typed, limit=SIZE)
             assert len({line.id for line in found}) == len(found), typed
         numbers = [
             line.identifier
-            for line in incidents_like(connection, owner.organization_id, owner.project_ids, "1", limit=6)
+            for line in list_incidents_like(connection, owner.organization_id, owner.project_ids, "1", limit=6)
         ]
     assert numbers == [1, 10, 11, 12, 13, 14]
 
@@ -182,7 +182,7 @@ def test_a_place_in_the_list_outlives_the_incident_that_marked_it(house: House, 
     wanted = ListFilter(project_ids=sorted(house.projects.values()))
     everything = expected(known, wanted)
     with house.store.read() as connection:
-        first = incident_page(connection, wanted, member, cursor=None, size=SIZE)
+        first = get_incident_page(connection, wanted, member, cursor=None, size=SIZE)
         connection.exec_driver_sql("DELETE FROM incident WHERE id = %(id)s", {"id": everything[SIZE - 1]})
-        second = incident_page(connection, wanted, member, cursor=first.older, size=SIZE)
+        second = get_incident_page(connection, wanted, member, cursor=first.older, size=SIZE)
     assert [line.id for line in second.lines] == everything[SIZE : 2 * SIZE]

@@ -11,7 +11,7 @@ from sqlalchemy import event
 from bot.delivery import service
 from bot.delivery.service import ALERTS_KEPT_FOR, KEPT_FOR
 from storage.engine import Store
-from storage.queries import once
+from storage.queries import handled_requests
 from tests.stories.conftest import World
 from tests.stories.test_cards import card, cards
 
@@ -55,13 +55,13 @@ def test_what_was_sent_long_ago_is_forgotten_and_what_is_shown_is_kept(world: Wo
 def test_forms_and_events_are_remembered_for_as_long_as_they_may_come_again(world: World) -> None:
     def first(key: str) -> bool:
         with world.store.write() as tx:
-            return once.record_once(tx, "T0001", key, world.store.clock.now())
+            return handled_requests.record_once(tx, "T0001", key, world.store.clock.now())
 
     assert first("a form")
     now = world.store.clock.now()
-    world.bot.delivery.clean_up(now + once.KEPT_FOR - timedelta(minutes=1))
+    world.bot.delivery.clean_up(now + handled_requests.KEPT_FOR - timedelta(minutes=1))
     assert not first("a form")
-    world.bot.delivery.clean_up(now + once.KEPT_FOR + timedelta(minutes=1))
+    world.bot.delivery.clean_up(now + handled_requests.KEPT_FOR + timedelta(minutes=1))
     assert first("a form")
 
 

@@ -33,7 +33,9 @@ def posts_to(world: World, who: str) -> list[float]:
 
 def troubles(world: World) -> dict[str | None, str | None]:
     with world.store.read() as connection:
-        return {one.channel_id or one.member: one.reason for one in delivery_failures.troubles(connection)}
+        return {
+            one.channel_id or one.member: one.reason for one in delivery_failures.list_failed_destinations(connection)
+        }
 
 
 def test_retry_after_is_obeyed_and_holds_up_nobody_else(world: World) -> None:
@@ -79,7 +81,7 @@ def test_a_token_that_is_no_good_pauses_the_workspace_and_loses_nothing(world: W
     def paused() -> bool:
         with world.store.read() as connection:
             return {
-                one: why for one, (why, _) in pacing.paused_workspaces(connection, world.store.clock.now()).items()
+                one: why for one, (why, _) in pacing.get_paused_workspaces(connection, world.store.clock.now()).items()
             } == {"T0001": error}
 
     world.slack.wait_until(paused, timeout=5)
@@ -94,7 +96,7 @@ def test_a_token_that_is_no_good_pauses_the_workspace_and_loses_nothing(world: W
     world.slack.problems.take(error)
     assert str([m.text for m in world.ben.direct_messages()]).count("look") == 1
     with world.store.read() as connection:
-        assert not pacing.paused_workspaces(connection, world.store.clock.now())
+        assert not pacing.get_paused_workspaces(connection, world.store.clock.now())
 
 
 def test_refused_blocks_go_again_as_plain_text_and_are_logged(world: World, capsys: pytest.CaptureFixture[str]) -> None:

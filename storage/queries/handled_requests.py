@@ -24,7 +24,7 @@ def record_once(connection: Connection, workspace_id: str, key: str, now: dateti
     return found.first() is not None
 
 
-_FORGET = """
+_DELETE_OLD = """
 DELETE FROM handled_request WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM handled_request WHERE date_added < %(before)s
     ORDER BY date_added LIMIT %(most)s FOR UPDATE SKIP LOCKED
@@ -32,6 +32,6 @@ DELETE FROM handled_request WHERE ctid = ANY(ARRAY(
 """
 
 
-def forget_old(connection: Connection, before: datetime, most: int) -> int:
+def delete_old_requests(connection: Connection, before: datetime, most: int) -> int:
     """Removes what was carried out before then; gives how many of at most `most`."""
-    return connection.exec_driver_sql(_FORGET, {"before": before, "most": most}).rowcount
+    return connection.exec_driver_sql(_DELETE_OLD, {"before": before, "most": most}).rowcount
