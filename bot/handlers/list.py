@@ -116,7 +116,7 @@ HANDLES = (
         summary="Incidents that you may see, newest first, ten a page. Words look in titles; quotes keep words"
         " together. `since` leaves out what closed before, `until` what started after.",
         examples=("list", "list critical team:mine", 'list all "card payments" since:7d', "list seen:no"),
-        group=Group.READ,
+        group=Group.FIND,
         synonyms=("ls", "mine", "incidents", "status", "open", "search", "find"),
         command=handle_command,
         prefetch=prefetch,

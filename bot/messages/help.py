@@ -13,12 +13,13 @@ from bot.messages.blocks import Message, context, message, section
 class Group(IntEnum):
     """What a command is for, in the order in which `help` has them."""
 
-    READ = 1  # finding and looking at incidents
-    WORK = 2  # what is done to one
-    FOLLOW = 3  # what one is told of
-    OPEN = 4  # declaring one
-    DIGEST = 5
-    CALLER = 6  # who one is to the bot
+    FIND = 1  # finding incidents: the first, with the longest usage, stands apart
+    READ = 2  # looking at one
+    WORK = 3  # what is done to one
+    FOLLOW = 4  # what one is told of
+    OPEN = 5  # declaring one
+    DIGEST = 6
+    CALLER = 7  # who one is to the bot
 
 
 @dataclass(frozen=True, kw_only=True)

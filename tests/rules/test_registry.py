@@ -50,7 +50,7 @@ def test_what_two_modules_claim_is_a_mistake(features: list[Feature]) -> None:
 
 
 def test_a_word_of_another_tool_means_the_verb_that_names_it() -> None:
-    registry = Registry.of([verb("resolve", synonyms=("close",)), verb("list", Group.READ)])
+    registry = Registry.of([verb("resolve", synonyms=("close",)), verb("list", Group.FIND)])
     assert registry.meant("close") == "resolve"
     assert registry.meant("lsit") == "list"
     assert registry.meant("xyzzy") is None
