@@ -27,7 +27,7 @@ from bot.incidents.access import Access
 from bot.incidents.comments import CommentText
 from bot.incidents.lifecycle import Declaration
 from bot.log import configure
-from bot.messages.blocks import say
+from bot.messages.blocks import text_message
 from bot.people.identity import Identity
 from bot.settings import LogFormat, LogLevel
 from bot.slack.background import Background
@@ -185,7 +185,7 @@ class Bench:
                         member_id=self.members[number % destinations],
                         now=self.store.clock.now(),
                         key=f"{time.time()}:{number}",
-                        message=dict(say(f"note {number}")),
+                        message=dict(text_message(f"note {number}")),
                         kind="note",
                     )
 
@@ -260,7 +260,7 @@ def floor(bench: Bench) -> float:
 
     def post(share: range) -> None:
         for number in share:
-            message: dict[str, Any] = dict(say(f"note {number}"))
+            message: dict[str, Any] = dict(text_message(f"note {number}"))
             client.chat_postMessage(channel=f"U{number % LIFTED_DESTINATIONS:05}", **message)
 
     threads = [threading.Thread(target=post, args=(range(one, LIFTED, SENDERS),)) for one in range(SENDERS)]

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from bot.messages import card as cards
 from bot.messages import notification as notifications
-from bot.messages.ownership import owned
+from bot.messages.organization_tag import tag_organization
 from bot.slack.clients import Installation
 from storage.errors import UnknownActivity
 from storage.queries import expansion, post_contents, posts
@@ -88,7 +88,7 @@ def render(
         _report_unknown(str(unknown))
         return NotYet(_UNKNOWN_WAIT_S)
     if isinstance(rendered, Show):
-        return replace(rendered, message=owned(rendered.message, target.organization_id))
+        return replace(rendered, message=tag_organization(rendered.message, target.organization_id))
     return rendered
 
 
@@ -125,7 +125,7 @@ def _report_unknown(what: str) -> None:
 
 
 def _notification(tx: Connection, post: DuePost, target: Target, installation: Installation, now: datetime) -> Rendered:
-    content = post_contents.find_notification_content(tx, post, target, notifications.MOST_ENTRIES)
+    content = post_contents.find_notification_content(tx, post, target, notifications.MAX_ENTRIES)
     if content is None or not target.incidents_on:
         return Drop()
     if not content.sees:
@@ -136,7 +136,7 @@ def _notification(tx: Connection, post: DuePost, target: Target, installation: I
         for told in content.entries
         if content.notify != "none" and (told.mention or (content.subscribed and content.notify == "all"))
     ]
-    if len(content.entries) == notifications.MOST_ENTRIES:
+    if len(content.entries) == notifications.MAX_ENTRIES:
         post_contents.split_notification(tx, post, content.entries[-1].entry.id, now)
     if not wanted:
         return Drop()

@@ -23,7 +23,7 @@ from bot.delivery.pace import Pace
 from bot.delivery.recovery import Recovery
 from bot.delivery.rendering import SHARED, Drop, NotYet, Remove, RenderDigest, Show, metadata_of, render
 from bot.delivery.settlement import Settlement
-from bot.messages.card import as_plain_text
+from bot.messages.card import strip_blocks
 from bot.people.identity import Identity
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
@@ -259,5 +259,5 @@ class Sender:
             counts.DEFECTS.inc()
             log.error("Slack refused the blocks of a message; it goes as plain text", post=post.id, kind=post.kind,
                       error=result.error)  # fmt: skip
-            result = send(as_plain_text(message))
+            result = send(strip_blocks(message))
         return result

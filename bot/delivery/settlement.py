@@ -14,7 +14,7 @@ from bot.delivery import api_calls, counts
 from bot.delivery.api_calls import Limited, Refused, Result, Taken, Unknown, Unreached, WorkspaceClient
 from bot.delivery.pace import Pace
 from bot.delivery.rendering import Remove, Show
-from bot.messages.notification import invitation
+from bot.messages.notification import render_invitation
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
 from storage.queries import access as people
@@ -184,7 +184,7 @@ class Settlement:
                     member_id=member_id,
                     kind="note",
                     key=f"invite:{target.id}:{member_id}:{self._now():%Y-%m-%d}",
-                    message=dict(invitation(target.channel_id)),
+                    message=dict(render_invitation(target.channel_id)),
                     now=self._now(),
                 )
 

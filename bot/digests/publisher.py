@@ -154,7 +154,7 @@ class Publisher:
         installation = self._clients.find(digest.workspace_id)
         if installation is None or now - fire.fire_at > PICTURE_WITHIN:
             return None
-        alt = messages.alt_text(series)
+        alt = messages.render_alt_text(series)
         try:
             png = self._render_picture(series, digest.zone)
             file_id = upload_picture(

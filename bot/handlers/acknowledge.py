@@ -25,7 +25,7 @@ def handle_command(context: Context, _request: Command, words: str) -> Response:
     identifier = parse_lone_number(words, USAGE)
     with context.write() as tx:
         incident, first = lifecycle.acknowledge(tx, context.access, identifier, context.now)
-    return Answer(answers.about(_sentence(incident, first), incident))
+    return Answer(answers.render_confirmation(_sentence(incident, first), incident))
 
 
 def handle_press(context: Context, request: Press) -> Response:
@@ -38,8 +38,8 @@ def handle_press(context: Context, request: Press) -> Response:
 
 def _sentence(incident: IncidentHead, first: bool) -> str:
     if first:
-        return f"You have acknowledged {answers.name_of(incident)}."
-    return f"You had already acknowledged {answers.name_of(incident)}; I have refreshed the time."
+        return f"You have acknowledged {answers.render_incident_title(incident)}."
+    return f"You had already acknowledged {answers.render_incident_title(incident)}; I have refreshed the time."
 
 
 HANDLES = (

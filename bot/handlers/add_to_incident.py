@@ -17,7 +17,7 @@ from bot.incidents.limits import MAX_COMMENT_LENGTH
 from bot.incidents.markup import escape
 from bot.incidents.words import parse_number
 from bot.messages import answers, forms
-from bot.messages.blocks import MAX_METADATA, cut
+from bot.messages.blocks import MAX_METADATA, truncate
 from bot.people import quoting
 from bot.slack.requests import Origin, Shortcut, Submission
 from bot.slack.responses import Done, OpenForm, Response
@@ -56,7 +56,7 @@ def handle_shortcut(context: Context, request: Shortcut) -> Response:
                 tx, context.access.organization_id, context.access.member_id, text, context.now
             )
         kept["x"] = text[:_BEGINNING]
-    return OpenForm(forms.render_add_to_incident_form(cut(escape(text), 2900), kept.to_metadata()))
+    return OpenForm(forms.render_add_to_incident_form(truncate(escape(text), 2900), kept.to_metadata()))
 
 
 def handle_submission(context: Context, request: Submission) -> Response:
@@ -67,7 +67,7 @@ def handle_submission(context: Context, request: Submission) -> Response:
     written = CommentText(_comment(context, request.origin, text))
     with context.write(once=request.key) as tx:
         incident, _ = comments.add(tx, context.access, identifier, written, context.now)
-        notice = f"The message is on {answers.name_of(incident)}."
+        notice = f"The message is on {answers.render_incident_title(incident)}."
         return Done(view.redraw_incident_at_origin(tx, context, request, request.origin, incident, notice))
 
 
@@ -93,7 +93,7 @@ def _comment(context: Context, kept: Mapping[str, Any], text: str) -> str:
             context.reading, context.access.workspace_id, str(kept["u"]), context.now
         )
     link = _permalink(context, kept)
-    return cut(quoting.quoted(author, link, text), MAX_COMMENT_LENGTH)
+    return truncate(quoting.quoted(author, link, text), MAX_COMMENT_LENGTH)
 
 
 def _permalink(context: Context, kept: Mapping[str, Any]) -> str | None:

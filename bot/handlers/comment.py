@@ -33,7 +33,9 @@ def handle_command(context: Context, request: Command, words: str) -> Response:
     written = context.read_text(text)
     with context.write(once=request.key) as tx:
         incident, _ = comments.add(tx, context.access, identifier, written, context.now)
-    return Answer(answers.about(f"Your comment is on {answers.name_of(incident)}.", incident))
+    return Answer(
+        answers.render_confirmation(f"Your comment is on {answers.render_incident_title(incident)}.", incident)
+    )
 
 
 def handle_press(context: Context, request: Press) -> Response:
@@ -50,7 +52,7 @@ def handle_submission(context: Context, request: Submission) -> Response:
     written = context.read_rich_text(request.rich_text(forms.COMMENT) or {})
     with context.write(once=request.key) as tx:
         incident, _ = comments.add(tx, context.access, identifier, written, context.now)
-        notice = f"Your comment is on {answers.name_of(incident)}."
+        notice = f"Your comment is on {answers.render_incident_title(incident)}."
         return Done(view.redraw_incident_at_origin(tx, context, request, request.origin, incident, notice))
 
 
@@ -80,9 +82,13 @@ def handle_edit_submission(context: Context, request: Submission) -> Response:
     version = str(request.origin.get("v") or "")
     with context.write(once=request.key) as tx:
         incident = comments.edit(tx, context.access, identifier, comment_id, written, context.now, version=version)
-        notice = f"Your comment on {answers.name_of(incident)} is changed."
+        notice = f"Your comment on {answers.render_incident_title(incident)} is changed."
         log = activity.render(tx, context, incident, notice=notice)
-        return Done(redraw.redraw_origin(tx, context, request, request.origin, log, answers.about(notice, incident)))
+        return Done(
+            redraw.redraw_origin(
+                tx, context, request, request.origin, log, answers.render_confirmation(notice, incident)
+            )
+        )
 
 
 def handle_delete_press(context: Context, request: Press) -> Response:
@@ -90,9 +96,9 @@ def handle_delete_press(context: Context, request: Press) -> Response:
     identifier, comment_id = parse_position(request.value)
     with context.write() as tx:
         incident = comments.delete(tx, context.access, identifier, comment_id, context.now)
-        notice = f"The comment on {answers.name_of(incident)} is deleted."
+        notice = f"The comment on {answers.render_incident_title(incident)} is deleted."
         log = activity.render(tx, context, incident, notice=notice)
-        return redraw.redraw(tx, context, request, log, answers.about(notice, incident))
+        return redraw.redraw(tx, context, request, log, answers.render_confirmation(notice, incident))
 
 
 HANDLES = (

@@ -98,12 +98,12 @@ def handle_submission(context: Context, request: Submission) -> Response:
 
 def suggest_project(context: Context, request: OptionsRequest) -> list[dict[str, Any]]:
     """The options of the menu of projects, where there are too many to list."""
-    return forms.named_options(_project_options(context), clean(request.typed))
+    return forms.filter_options(_project_options(context), clean(request.typed))
 
 
 def suggest_team(context: Context, request: OptionsRequest) -> list[dict[str, Any]]:
     """The options of the menu of teams, where there are too many to list."""
-    return forms.named_options(_team_options(context), clean(request.typed))
+    return forms.filter_options(_team_options(context), clean(request.typed))
 
 
 def _build_declaration(context: Context, said: _Words, channel_id: str | None) -> Declaration:

@@ -23,7 +23,7 @@ from bot.incidents.words import find_closest, shorten, split_first_word
 from bot.messages import digest as messages
 from bot.messages import digest_form as form
 from bot.messages import forms
-from bot.messages.blocks import Message, say
+from bot.messages.blocks import Message, text_message
 from bot.messages.digest import Notes, Picture
 from bot.messages.help import Group
 from bot.people.channels import Channel
@@ -79,8 +79,8 @@ def _build_notes(context: Context, draft: Draft, channel: Channel | None) -> Not
     times = service.next_times(draft.schedule, draft.zone, context.now)
     projects = service.audience(context.connection, context.access, draft, context.now)
     return Notes(
-        [messages.time_in(moment, draft.zone.key) for moment in times],
-        messages.audience_sentence(channel.name, channel.private, projects) if channel and projects else None,
+        [messages.format_time(moment, draft.zone.key) for moment in times],
+        messages.render_audience(channel.name, channel.private, projects) if channel and projects else None,
         service.frequency_warning(draft.schedule, draft.zone, context.now),
     )
 
@@ -281,7 +281,9 @@ def _fire_now(context: Context, request: Command | Press, word: str) -> Response
             tx, context.access, digest_id, context.now, here=request.channel_id, lock=True
         )
         service.fire_now(tx, digest, context.now)
-    return Answer(say(f"Digest {digest.id} is on its way to <#{digest.channel_id}>. Its schedule stays as it is."))
+    return Answer(
+        text_message(f"Digest {digest.id} is on its way to <#{digest.channel_id}>. Its schedule stays as it is.")
+    )
 
 
 def _pause(context: Context, request: Command | Press, word: str) -> Response:
@@ -321,7 +323,7 @@ def _remove(context: Context, request: Command | Press, word: str) -> Response:
         queries.delete_digest(tx, digest.id)
     spoken = summarize(digest)
     sentence = f"You have removed digest {digest.id}: {spoken.when} in <#{digest.channel_id}>{spoken.what}."
-    return Answer(say(sentence))
+    return Answer(text_message(sentence))
 
 
 def _edit(context: Context, request: Command | Press, word: str) -> Response:
@@ -345,7 +347,7 @@ def _confirm(context: Context, sentence: str, digest: DigestRow) -> Answer:
     if not digest.date_paused:
         zone = ZoneInfo(digest.zone)
         times = [
-            messages.time_in(moment, digest.zone)
+            messages.format_time(moment, digest.zone)
             for moment in service.next_times(parse_cron(digest.cron), zone, context.now)
         ]
     return Answer(messages.render_saved(sentence, digest, summarize(digest), Notes(times)))

@@ -30,7 +30,7 @@ def turn_page(context: Context, request: Press) -> Response:
 def render(connection: Connection, context: Context, state: str) -> messages.HomeView:
     """Home as `state` says; what is no state of ours shows the beginning."""
     try:
-        shown = messages.State.read(state)
+        shown = messages.State.parse(state)
     except BadWords:
         shown = messages.State()
     query = ListQuery(

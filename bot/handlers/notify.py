@@ -6,7 +6,7 @@ from bot.handlers.context import Context
 from bot.handlers.verb import Verb
 from bot.incidents.errors import BadWords
 from bot.incidents.words import find_closest, shorten, split_first_word
-from bot.messages.blocks import say
+from bot.messages.blocks import text_message
 from bot.messages.help import Group
 from bot.slack.requests import Command
 from bot.slack.responses import Answer, Response
@@ -25,7 +25,9 @@ def handle_command(context: Context, _request: Command, words: str) -> Response:
     wanted, _ = split_first_word(words)
     if not wanted:
         present = access.get_notify(context.connection, context.access.member_id)
-        return Answer(say(f"`{present}`: {_MEANS[present]} `{context.services.command} {USAGE}` changes that."))
+        return Answer(
+            text_message(f"`{present}`: {_MEANS[present]} `{context.services.command} {USAGE}` changes that.")
+        )
     if wanted not in _MEANS:
         meant = find_closest(wanted, _MEANS)
         raise BadWords(
@@ -34,7 +36,7 @@ def handle_command(context: Context, _request: Command, words: str) -> Response:
         )
     with context.write() as tx:
         access.set_notify(tx, context.access.member_id, wanted)
-    return Answer(say(f"From now on: {_MEANS[wanted]}"))
+    return Answer(text_message(f"From now on: {_MEANS[wanted]}"))
 
 
 HANDLES = (

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from bot.incidents.access import Access
 from bot.incidents.errors import Refusal
-from bot.messages.ownership import owned, owner_of
+from bot.messages.organization_tag import parse_organization, tag_organization
 from bot.slack.requests import Origin, Press, Request, Submission
 from bot.slack.responses import Answer, Done, Ephemeral, OpenForm, PublishHome, UpdateForm, View
 
@@ -35,7 +35,7 @@ def check(request: Request, access: Access, now: datetime) -> None:
     """
     match request:
         case Press():
-            owner, drawn = owner_of(request.block_id), _moment(request.message_ts)
+            owner, drawn = parse_organization(request.block_id), _moment(request.message_ts)
         case Submission():
             said = request.origin.get(_KEY)
             owner, drawn = (said if isinstance(said, int) else None), None
@@ -55,9 +55,9 @@ def mark(outcome: T, organization_id: int) -> T:
     """The outcome, with what it draws marked as the organization's."""
     match outcome:
         case Answer() | Ephemeral():
-            return replace(outcome, message=owned(outcome.message, organization_id))
+            return replace(outcome, message=tag_organization(outcome.message, organization_id))
         case OpenForm() | UpdateForm() | PublishHome():
-            return replace(outcome, view=_form(owned(outcome.view, organization_id), organization_id))
+            return replace(outcome, view=_form(tag_organization(outcome.view, organization_id), organization_id))
         case Done() if outcome.also is not None:
             return replace(outcome, also=mark(outcome.also, organization_id))
     return outcome

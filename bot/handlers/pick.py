@@ -35,10 +35,10 @@ def suggest_incidents(context: Context, request: OptionsRequest) -> Sequence[Map
         page = listing.get_incident_page(
             context.connection, wanted, context.access.member_id, cursor=None, size=search.PAGE_SIZE
         )
-        return picks.incident_options(page.lines)
+        return picks.build_incident_options(page.lines)
     if len(typed) > LONGEST:
         return ()
     found = incident_menu.list_incidents_like(
         context.connection, context.access.organization_id, context.access.project_ids, typed, limit=SUGGESTED
     )
-    return picks.incident_options(found)
+    return picks.build_incident_options(found)

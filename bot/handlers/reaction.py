@@ -52,7 +52,7 @@ def handle_added(services: Services, event: Event, now: datetime) -> Response:
     except AlreadyClosed:
         return Done()  # somebody was quicker; the card shows it
     except Refusal as refusal:
-        note = notice_texts.reaction_refused(card.identifier, channel_id, reaction, refusal.sentence)
+        note = notice_texts.render_reaction_refused(card.identifier, channel_id, reaction, refusal.sentence)
         with services.store.write() as tx:
             notices.send_notice(tx, person, note, f"reaction:{event.workspace_id}:{event.id}", now)
     return Done()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bot.incidents.markup import escape
-from bot.messages.blocks import cut
+from bot.messages.blocks import truncate
 from bot.people import quoting
 from bot.people.identity import SlackAway
 from bot.slack.clients import Clients
@@ -94,4 +94,4 @@ def _forwarded(attachment: Mapping[str, Any]) -> str:
     """A forwarded message: whoever forwards it into the thread wants it said there."""
     author = str(attachment.get("author_name") or "Someone")
     link = str(attachment.get("from_url") or "") or None
-    return cut(quoting.quoted(author, link, quoting.plain_text(attachment)), FORWARDED_LENGTH)
+    return truncate(quoting.quoted(author, link, quoting.plain_text(attachment)), FORWARDED_LENGTH)

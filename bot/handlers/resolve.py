@@ -41,7 +41,9 @@ def handle_command(context: Context, _request: Command, words: str) -> Response:
     comment = _read_comment(context, rest)
     with context.write() as tx:
         incident = lifecycle.resolve(tx, context.access, identifier, context.now, comment)
-    return Answer(answers.about(f"You have resolved {answers.name_of(incident)}.", incident))
+    return Answer(
+        answers.render_confirmation(f"You have resolved {answers.render_incident_title(incident)}.", incident)
+    )
 
 
 def handle_press(context: Context, request: Press) -> Response:
@@ -62,7 +64,7 @@ def handle_submission(context: Context, request: Submission) -> Response:
         comment = None
     with context.write(once=request.key) as tx:
         incident = lifecycle.resolve(tx, context.access, identifier, context.now, comment)
-        notice = f"You have resolved {answers.name_of(incident)}."
+        notice = f"You have resolved {answers.render_incident_title(incident)}."
         return Done(view.redraw_incident_at_origin(tx, context, request, request.origin, incident, notice))
 
 
@@ -76,7 +78,11 @@ def handle_reopen_command(context: Context, _request: Command, words: str) -> Re
     comment = _read_comment(context, rest)
     with context.write() as tx:
         incident = lifecycle.reopen(tx, context.access, identifier, context.now, comment)
-    return Answer(answers.about(_reopened_sentence(answers.name_of(incident), incident.status), incident))
+    return Answer(
+        answers.render_confirmation(
+            _reopened_sentence(answers.render_incident_title(incident), incident.status), incident
+        )
+    )
 
 
 def handle_reopen_press(context: Context, request: Press) -> Response:
@@ -85,7 +91,7 @@ def handle_reopen_press(context: Context, request: Press) -> Response:
     with context.write() as tx:
         incident = lifecycle.reopen(tx, context.access, identifier, context.now)
         return view.redraw_incident(
-            tx, context, request, incident, _reopened_sentence(answers.name_of(incident), incident.status)
+            tx, context, request, incident, _reopened_sentence(answers.render_incident_title(incident), incident.status)
         )
 
 
@@ -113,16 +119,16 @@ def handle_severity_command(context: Context, _request: Command, words: str) -> 
         incident, changed = lifecycle.set_severity(
             tx, context.access, identifier, SEVERITIES[value], context.now, comment
         )
-    name, status = answers.name_of(incident), STATUS_NAMES[incident.status]
+    name, status = answers.render_incident_title(incident), STATUS_NAMES[incident.status]
     if changed:
-        return Answer(answers.about(f"You have set {name} to {status}.", incident))
+        return Answer(answers.render_confirmation(f"You have set {name} to {status}.", incident))
     if comment:
         raise BadWords(
             f"#{identifier} {incident.title} is {status} already, so nothing was changed and your comment was"
             " not added. `comment` adds it.",
             f"comment {identifier} text",
         )
-    return Answer(answers.about(f"{name} is {status} already; nothing was changed.", incident))
+    return Answer(answers.render_confirmation(f"{name} is {status} already; nothing was changed.", incident))
 
 
 HANDLES = (

@@ -219,7 +219,7 @@ class Router:
             f"I do not know that {kind}, so nothing was done. Another version of me may have made it;"
             f" `{self._services.command} help` shows what I can do."
         )
-        return _Failure(answers.refused(sentence, command=self._services.command), sentence)
+        return _Failure(answers.render_refusal(sentence, command=self._services.command), sentence)
 
     def _counted(self, kind: str, name: str, work: Callable[[], Response]) -> Response | _Failure:
         response, result = self._guarded(work, f"{kind} {name}", None)
@@ -238,17 +238,17 @@ class Router:
             verb = self.registry.commands.get(what)
             if form is None and verb is not None and isinstance(refusal, BadWords):
                 form = verb.usage
-            message = answers.refused(refusal.sentence, form=form, typed=typed, command=command)
+            message = answers.render_refusal(refusal.sentence, form=form, typed=typed, command=command)
             return _Failure(message, refusal.sentence, field), "refused"
         except DatabaseAway as error:
             log.warning("the database is away", what=what, error=str(error.__cause__ or error))
-            message, result = answers.database_away(typed, command), "database_away"
+            message, result = answers.render_database_away(typed, command), "database_away"
         except Contended:
-            message, result = answers.contended(typed, command), "contended"
+            message, result = answers.render_contended(typed, command), "contended"
         except Exception:
             error_id = secrets.token_hex(4)
             log.exception("unexpected error", error_id=error_id, what=what)
-            message, result = answers.broken(error_id, typed, command), "error"
+            message, result = answers.render_unexpected_error(error_id, typed, command), "error"
         return _Failure(message, message["text"]), result
 
 

@@ -24,7 +24,7 @@ def handle_command(context: Context, _request: Command, words: str) -> Response:
     identifier = parse_lone_number(words, USAGE)
     with context.write() as tx:
         incident, sentence = _subscribe(tx, context, identifier)
-    return Answer(answers.about(sentence, incident))
+    return Answer(answers.render_confirmation(sentence, incident))
 
 
 def handle_unsubscribe_command(context: Context, _request: Command, words: str) -> Response:
@@ -32,7 +32,7 @@ def handle_unsubscribe_command(context: Context, _request: Command, words: str) 
     identifier = parse_lone_number(words, UNSUBSCRIBE_USAGE)
     with context.write() as tx:
         incident, sentence = _unsubscribe(tx, context, identifier)
-    return Answer(answers.about(sentence, incident))
+    return Answer(answers.render_confirmation(sentence, incident))
 
 
 def handle_press(context: Context, request: Press) -> Response:
@@ -53,7 +53,7 @@ def handle_unsubscribe_press(context: Context, request: Press) -> Response:
 
 def _subscribe(tx: Connection, context: Context, identifier: int) -> tuple[IncidentHead, str]:
     incident, new = subscriptions.subscribe(tx, context.access, identifier, context.now)
-    name = answers.name_of(incident)
+    name = answers.render_incident_title(incident)
     if new:
         return incident, f"You now follow {name}: I tell you of comments and changes."
     return incident, f"You follow {name} already."
@@ -61,7 +61,7 @@ def _subscribe(tx: Connection, context: Context, identifier: int) -> tuple[Incid
 
 def _unsubscribe(tx: Connection, context: Context, identifier: int) -> tuple[IncidentHead, str]:
     incident, was = subscriptions.unsubscribe(tx, context.access, identifier)
-    name = answers.name_of(incident)
+    name = answers.render_incident_title(incident)
     return incident, f"You no longer follow {name}." if was else f"You do not follow {name}; nothing to end."
 
 

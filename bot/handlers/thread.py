@@ -101,14 +101,14 @@ def _notes(
     """What the author is told of that is not in the comment, each message with its key."""
     notes = []
     if reply.hidden:
-        note = notice_texts.files_not_kept(card.identifier, card.channel_id, reply.hidden)
+        note = notice_texts.render_files_not_saved(card.identifier, card.channel_id, reply.hidden)
         notes.append((note, f"hidden files:{card.channel_id}:{reply.ts}"))
     if unheard:
-        note = notice_texts.not_mentioned(card.identifier, card.channel_id, " and ".join(unheard))
+        note = notice_texts.render_not_mentioned(card.identifier, card.channel_id, " and ".join(unheard))
         notes.append((note, f"unheard:{card.channel_id}:{reply.ts}"))
     if unclear:
         several = [(one.typed, one.candidates) for one in unclear]
-        note = notice_texts.who_is_meant(card.identifier, card.channel_id, several)
+        note = notice_texts.render_ambiguous_names(card.identifier, card.channel_id, several)
         notes.append((note, f"unclear:{card.channel_id}:{reply.ts}"))
     return notes
 
@@ -141,9 +141,9 @@ def _with(written: CommentText, beside: list[str]) -> CommentText:
 def _notify_of_refusal(services: Services, card: PostedCard, reply: Reply, refusal: Refusal, now: datetime) -> None:
     """Whoever may not comment is told so once in each thread, however much they say there."""
     if reply.edited_ts is not None:
-        note = notice_texts.edit_not_followed(card.identifier, card.channel_id, refusal.sentence)
+        note = notice_texts.render_edit_not_followed(card.identifier, card.channel_id, refusal.sentence)
     else:
-        note = notice_texts.no_comment(card.identifier, card.channel_id, refusal.sentence)
+        note = notice_texts.render_not_a_comment(card.identifier, card.channel_id, refusal.sentence)
     key = f"no comment:{card.channel_id}:{reply.thread_ts}:{reply.person.user_id}"
     with services.store.write() as tx:
         notices.send_notice(tx, reply.person, note, key, now)

@@ -67,7 +67,7 @@ def redraw_incident(
 ) -> Response:
     """After a button changed an incident: what it was pressed on is drawn anew, with a notice (mrkdwn)."""
     message = render(connection, context, incident.identifier, notice=notice)
-    return redraw.redraw(connection, context, request, message, answers.about(notice, incident))
+    return redraw.redraw(connection, context, request, message, answers.render_confirmation(notice, incident))
 
 
 def redraw_incident_at_origin(
@@ -80,7 +80,9 @@ def redraw_incident_at_origin(
 ) -> redraw.Shown:
     """After a form changed an incident: what the form was opened from is drawn anew, with a notice (mrkdwn)."""
     message = render(connection, context, incident.identifier, notice=notice)
-    return redraw.redraw_origin(connection, context, request, kept, message, answers.about(notice, incident))
+    return redraw.redraw_origin(
+        connection, context, request, kept, message, answers.render_confirmation(notice, incident)
+    )
 
 
 HANDLES = (

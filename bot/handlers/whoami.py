@@ -15,7 +15,7 @@ def handle_command(context: Context, request: Command, _words: str) -> Response:
     """`whoami`."""
     teams = directory.list_team_names_of_member(context.connection, context.access.member_id)
     projects = [project.slug for project in directory.list_projects(context.connection, context.access.project_ids)]
-    return Answer(answers.whoami(context.access, request.person.user_id, teams, projects))
+    return Answer(answers.render_whoami(context.access, request.person.user_id, teams, projects))
 
 
 HANDLES = (

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from bot.incidents.errors import BadWords
-from bot.messages.blocks import Block, Message, actions, button, confirm, context, date, message, pieces, section
+from bot.messages.blocks import (
+    Block,
+    Message,
+    actions,
+    button,
+    confirm,
+    context,
+    format_date,
+    message,
+    section,
+    split_text,
+)
 from bot.messages.comments import render_comment
-from bot.messages.incident import bold, entry_sentence, title_of
+from bot.messages.incident import bold, render_entry_sentence, render_title
 from storage.rows import ActivityEntry, ActivityPage, IncidentHead, Mentions
 from storage.values import ActivityType
 
@@ -19,34 +30,34 @@ def render_log_page(
     incident: IncidentHead, page: ActivityPage, *, member_id: int, superuser: bool, notice: str | None = None
 ) -> Message:
     """A page of the log, newest first; the caller's comments (a superuser's: all) with what changes them."""
-    name = title_of(incident.identifier, incident.title)
+    name = render_title(incident.identifier, incident.title)
     blocks: list[Block] = [context(notice)] if notice else []
     blocks.append(section(f"Activity of {bold(name)}"))
     for entry in page.entries:
         may_change = entry.type is ActivityType.COMMENT and (superuser or entry.member_id == member_id)
-        blocks += _entry_blocks(entry, page.mentions, incident.identifier if may_change else None)
+        blocks += _render_entry(entry, page.mentions, incident.identifier if may_change else None)
     buttons = []
     if page.newer is not None:
-        buttons.append(button("Previous", "activity_previous", position_value(incident.identifier, page.newer)))
+        buttons.append(button("Previous", "activity_previous", build_position(incident.identifier, page.newer)))
     if page.older is not None:
-        buttons.append(button("Next", "activity_next", position_value(incident.identifier, page.older)))
+        buttons.append(button("Next", "activity_next", build_position(incident.identifier, page.older)))
     buttons.append(button("View", "details", str(incident.identifier)))
     blocks.append(actions(buttons))
     return message(f"{notice + ' ' if notice else ''}Activity of {name}", blocks)
 
 
-def _entry_blocks(entry: ActivityEntry, mentions: Mentions, changeable_on: int | None) -> list[Block]:
+def _render_entry(entry: ActivityEntry, mentions: Mentions, changeable_on: int | None) -> list[Block]:
     edited = " (edited)" if entry.date_edited else ""
-    line = f"{entry_sentence(entry)} · {date(entry.date_added)}{edited}"
+    line = f"{render_entry_sentence(entry)} · {format_date(entry.date_added)}{edited}"
     blocks: list[Block] = [context(line)]
     if entry.comment:
-        parts = pieces(render_comment(entry.comment, mentions), PIECE_LENGTH)
+        parts = split_text(render_comment(entry.comment, mentions), PIECE_LENGTH)
         shown = parts[:MAX_PIECES]
         if len(parts) > MAX_PIECES:
             shown[-1] += " …"
         blocks += [section(part) for part in shown]
     if changeable_on is not None:
-        value = position_value(changeable_on, entry.id)
+        value = build_position(changeable_on, entry.id)
         blocks.append(
             actions(
                 [
@@ -64,7 +75,7 @@ def _entry_blocks(entry: ActivityEntry, mentions: Mentions, changeable_on: int |
     return blocks
 
 
-def position_value(identifier: int, entry_id: int) -> str:
+def build_position(identifier: int, entry_id: int) -> str:
     """An entry of an incident's log as the value of a button."""
     return f"{identifier}:{entry_id}"
 

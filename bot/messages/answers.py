@@ -7,34 +7,34 @@ from typing import Any
 from bot.incidents.access import Access
 from bot.incidents.markup import escape, readable, visible
 from bot.messages.blocks import Block, Message, actions, message, section
-from bot.messages.incident import short_buttons, title_of
+from bot.messages.incident import build_short_buttons, render_title
 from storage.rows import IncidentHead
 
 # Forty thousand characters, as many as Slack lets anybody type, fit into a message's blocks in such parts.
 _PART = 2900
 
 
-def about(sentence: str, incident: IncidentHead) -> Message:
+def render_confirmation(sentence: str, incident: IncidentHead) -> Message:
     """A sentence (mrkdwn) that names an incident, with what can be done next."""
-    return message(sentence, [section(sentence), actions(short_buttons(incident.identifier))])
+    return message(sentence, [section(sentence), actions(build_short_buttons(incident.identifier))])
 
 
-def name_of(incident: IncidentHead) -> str:
+def render_incident_title(incident: IncidentHead) -> str:
     """`#12 Checkout is down`, in mrkdwn."""
-    return title_of(incident.identifier, incident.title)
+    return render_title(incident.identifier, incident.title)
 
 
-def refused(sentence: str, *, form: str | None = None, typed: str | None = None, command: str) -> Message:
+def render_refusal(sentence: str, *, form: str | None = None, typed: str | None = None, command: str) -> Message:
     """What is wrong (plain text), what would be right, and the text that was typed, to send again."""
     blocks: list[Block] = [section(f":warning: {escape(sentence)}")]
     if form:
         blocks.append(section(f"Like this: `{escape(f'{command} {form}')}`"))
     if typed and typed.strip():
-        blocks += typed_text(f"{command} {typed}")
+        blocks += render_typed_text(f"{command} {typed}")
     return message(escape(sentence), blocks)
 
 
-def typed_text(typed: str) -> list[Block]:
+def render_typed_text(typed: str) -> list[Block]:
     """What somebody typed, to copy: exactly as typed, save that mentions and links read as names and addresses."""
     text = visible(readable(typed))
     parts = [text[place : place + _PART] for place in range(0, len(text), _PART)]
@@ -45,9 +45,9 @@ def _preformatted(text: str) -> dict[str, Any]:
     return {"type": "rich_text_preformatted", "elements": [{"type": "text", "text": text}]}
 
 
-def database_away(typed: str | None, command: str) -> Message:
+def render_database_away(typed: str | None, command: str) -> Message:
     """The database does not answer: nothing was done, and nothing may be concluded."""
-    return refused(
+    return render_refusal(
         "I cannot reach my database right now, so I can neither show nor change anything. Nothing was changed."
         " I keep trying; please ask again in a moment.",
         typed=typed,
@@ -55,7 +55,7 @@ def database_away(typed: str | None, command: str) -> Message:
     )
 
 
-def late(*, begun: bool, typed: str | None, command: str) -> Message:
+def render_late(*, begun: bool, typed: str | None, command: str) -> Message:
     """A request that could not be answered in the time that Slack gives; `begun` says whether it was taken up."""
     if begun:
         sentence = (
@@ -64,28 +64,28 @@ def late(*, begun: bool, typed: str | None, command: str) -> Message:
         )
     else:
         sentence = "I could not get to that in time, so nothing was changed. Please try again in a moment."
-    return refused(sentence, typed=typed, command=command)
+    return render_refusal(sentence, typed=typed, command=command)
 
 
-def contended(typed: str | None, command: str) -> Message:
+def render_contended(typed: str | None, command: str) -> Message:
     """Somebody else holds the row for too long."""
-    return refused(
+    return render_refusal(
         "Somebody else is changing the same incident right now. Nothing was changed; please try once more.",
         typed=typed,
         command=command,
     )
 
 
-def broken(error_id: str, typed: str | None, command: str) -> Message:
+def render_unexpected_error(error_id: str, typed: str | None, command: str) -> Message:
     """Something that nobody expected; the log has the rest under the id."""
-    return refused(
+    return render_refusal(
         f"Something went wrong on my side; nothing was changed. The log has it as error {error_id}.",
         typed=typed,
         command=command,
     )
 
 
-def whoami(access: Access, user_id: str, teams: list[str], projects: list[str]) -> Message:
+def render_whoami(access: Access, user_id: str, teams: list[str], projects: list[str]) -> Message:
     """Who the bot takes the caller for."""
     role = access.role.value + (", superuser" if access.superuser else "")
     facts = [

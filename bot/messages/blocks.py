@@ -46,7 +46,7 @@ MAX_TEXT = 3000
 _UNIT = re.compile(r"<[^<>\n]*>|&(?:amp|lt|gt);|.", re.DOTALL)
 
 
-def cut(text: str, limit: int) -> str:
+def truncate(text: str, limit: int) -> str:
     """Mrkdwn within a number of characters, never cut inside an entity, a link or a mention."""
     if len(text) <= limit:
         return text
@@ -58,7 +58,7 @@ def cut(text: str, limit: int) -> str:
     return text[:length] + "…"
 
 
-def pieces(text: str, limit: int) -> list[str]:
+def split_text(text: str, limit: int) -> list[str]:
     """Mrkdwn in parts of at most `limit` characters, none cut inside an entity, a link or a mention."""
     parts: list[str] = []
     start = end = 0
@@ -71,15 +71,15 @@ def pieces(text: str, limit: int) -> list[str]:
     return [part for part in parts if part.strip()]
 
 
-def plain(text: str, limit: int) -> dict[str, Any]:
+def plain_text(text: str, limit: int) -> dict[str, Any]:
     """A plain_text object."""
     shortened = text if len(text) <= limit else text[: limit - 1] + "…"
     return {"type": "plain_text", "text": shortened or " ", "emoji": True}
 
 
 def mrkdwn(text: str, limit: int = MAX_SECTION) -> dict[str, Any]:
-    """A mrkdwn object; `text` is already escaped. What is to be a link in it is written as one (see `linked`)."""
-    return {"type": "mrkdwn", "text": cut(text, limit) or " ", "verbatim": True}
+    """A mrkdwn object; `text` is already escaped. What is to be a link in it is written as one (see `link_urls`)."""
+    return {"type": "mrkdwn", "text": truncate(text, limit) or " ", "verbatim": True}
 
 
 def section(text: str, *, accessory: Element | None = None, fields: Sequence[str] = ()) -> Block:
@@ -101,7 +101,7 @@ def context(*texts: str) -> Block:
 
 def header(text: str) -> Block:
     """A heading."""
-    return {"type": "header", "text": plain(text, MAX_HEADER)}
+    return {"type": "header", "text": plain_text(text, MAX_HEADER)}
 
 
 def divider() -> Block:
@@ -123,7 +123,7 @@ def button(
     """A button; `style` is "primary" or "danger"."""
     element: Element = {
         "type": "button",
-        "text": plain(label, MAX_LABEL),
+        "text": plain_text(label, MAX_LABEL),
         "action_id": action_id,
         "value": value[:MAX_VALUE],
     }
@@ -137,10 +137,10 @@ def button(
 def confirm(title: str, text: str, yes: str, no: str = "Cancel") -> dict[str, Any]:
     """The question that Slack asks before a button counts."""
     return {
-        "title": plain(title, 100),
-        "text": plain(text, 300),
-        "confirm": plain(yes, 30),
-        "deny": plain(no, 30),
+        "title": plain_text(title, 100),
+        "text": plain_text(text, 300),
+        "confirm": plain_text(yes, 30),
+        "deny": plain_text(no, 30),
     }
 
 
@@ -158,18 +158,18 @@ _BARE_URL = re.compile(
 )
 
 
-def linked(text: str) -> str:
+def link_urls(text: str) -> str:
     """Mrkdwn of what people and alerts said, the addresses in it as links."""
     return _BARE_URL.sub(lambda found: f"<{found[0]}>" if found["url"] and len(found[0]) <= MAX_URL else found[0], text)
 
 
-def date(moment: datetime, form: str = "{date_short_pretty} at {time}") -> str:
+def format_date(moment: datetime, form: str = "{date_short_pretty} at {time}") -> str:
     """Mrkdwn of a moment, shown by Slack in each reader's own zone."""
     fallback = moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
     return f"<!date^{int(moment.timestamp())}^{form}|{fallback}>"
 
 
-def duration(start: datetime, end: datetime) -> str:
+def format_duration(start: datetime, end: datetime) -> str:
     """How long something took, in its two largest units: "2 d 3 h", "14 min", "less than a minute"."""
     minutes = int((end - start).total_seconds()) // 60
     if minutes < 1:
@@ -185,9 +185,9 @@ def duration(start: datetime, end: datetime) -> str:
 
 def message(text: str, blocks: list[Block]) -> Message:
     """A message; `text` is escaped mrkdwn."""
-    return {"text": cut(text, MAX_TEXT), "blocks": blocks[:MAX_BLOCKS]}
+    return {"text": truncate(text, MAX_TEXT), "blocks": blocks[:MAX_BLOCKS]}
 
 
-def say(text: str) -> Message:
+def text_message(text: str) -> Message:
     """A message of one sentence, in escaped mrkdwn."""
     return message(text, [section(text)])

@@ -15,17 +15,17 @@ from bot.messages.blocks import (
     actions,
     button,
     context,
-    cut,
-    date,
-    duration,
+    format_date,
+    format_duration,
     link,
     message,
-    pieces,
     section,
+    split_text,
+    truncate,
 )
-from bot.messages.comments import delayed as say_delayed
-from bot.messages.comments import named
-from bot.messages.incident import STATUS_NAMES, STATUS_SIGNS, bold, entry_sentence, title_of
+from bot.messages.comments import render_comment_with_names
+from bot.messages.comments import render_delayed as say_delayed
+from bot.messages.incident import STATUS_NAMES, STATUS_SIGNS, bold, render_entry_sentence, render_title
 from storage.rows import ActivityEntry, CardContent, IncidentDetails, Mentions, Seen
 from storage.values import ActivityType, Status
 
@@ -37,7 +37,7 @@ COLORS = {
     Status.CRITICAL: "#d7263d",
 }
 RETIRED_COLOR = "#9b9b9b"
-SAID_LENGTH = 600  # characters of the latest comment that a card shows
+LAST_COMMENT_LENGTH = 600  # characters of the latest comment that a card shows
 PIECE_LENGTH = 2900
 MAX_PIECES = 3
 
@@ -61,40 +61,40 @@ class CardMessage(TypedDict):
 def render_card(content: CardContent) -> CardMessage:
     """A card as it is to be shown now."""
     incident = content.details
-    name = title_of(incident.identifier, incident.title)
-    blocks: list[Block] = [section("", fields=_fields(incident))]
+    name = render_title(incident.identifier, incident.title)
+    blocks: list[Block] = [section("", fields=_render_fields(incident))]
     if incident.url:
         blocks.append(context(link(incident.url, incident.source or "open the alert")))
-    blocks.append(context(_seen(incident.seen, incident.seen_count)))
+    blocks.append(context(_render_seen(incident.seen, incident.seen_count)))
     if content.said:
-        blocks.append(context(_last_comment(content.said, content.mentions)))
-    blocks.append(actions(_buttons(incident.identifier, incident.status)))
+        blocks.append(context(_render_last_comment(content.said, content.mentions)))
+    blocks.append(actions(_build_buttons(incident.identifier, incident.status)))
     status = STATUS_NAMES[incident.status]
     return {
-        "text": cut(f"{STATUS_SIGNS[incident.status]} {bold(name)} · {status}", 3000),
+        "text": truncate(f"{STATUS_SIGNS[incident.status]} {bold(name)} · {status}", 3000),
         "blocks": [],
         "attachments": [
-            {"color": COLORS[incident.status], "fallback": cut(f"{name} ({status})", 3000), "blocks": blocks}
+            {"color": COLORS[incident.status], "fallback": truncate(f"{name} ({status})", 3000), "blocks": blocks}
         ],
     }
 
 
-def _fields(incident: IncidentDetails) -> list[str]:
+def _render_fields(incident: IncidentDetails) -> list[str]:
     fields = [
         f"*Status*\n{STATUS_NAMES[incident.status]}",
         f"*{'Projects' if len(incident.projects) > 1 else 'Project'}*\n{escape(', '.join(incident.projects))}",
         f"*Team*\n{escape(incident.team) if incident.team else 'unassigned'}",
-        f"*Started*\n{date(incident.date_started)}",
+        f"*Started*\n{format_date(incident.date_started)}",
     ]
     if incident.environment:
         fields.append(f"*Environment*\n{escape(incident.environment)}")
     if incident.date_closed:
-        fields.append(f"*Resolved*\n{date(incident.date_closed)}")
-        fields.append(f"*Duration*\n{duration(incident.date_started, incident.date_closed)}")
+        fields.append(f"*Resolved*\n{format_date(incident.date_closed)}")
+        fields.append(f"*Duration*\n{format_duration(incident.date_started, incident.date_closed)}")
     return fields
 
 
-def _seen(seen: list[Seen], count: int) -> str:
+def _render_seen(seen: list[Seen], count: int) -> str:
     if not seen:
         return ":eyes: Nobody has acknowledged this yet."
     names = ", ".join(escape(one.name) for one in seen)
@@ -102,12 +102,12 @@ def _seen(seen: list[Seen], count: int) -> str:
     return f":eyes: Seen by {names}" + (f" and {more} more" if more else "")
 
 
-def _last_comment(entry: ActivityEntry, mentions: Mentions) -> str:
-    text = cut(named(entry.comment or "", mentions), SAID_LENGTH)
-    return f"{entry_sentence(entry)}, {date(entry.date_added)}: {text}"
+def _render_last_comment(entry: ActivityEntry, mentions: Mentions) -> str:
+    text = truncate(render_comment_with_names(entry.comment or "", mentions), LAST_COMMENT_LENGTH)
+    return f"{render_entry_sentence(entry)}, {format_date(entry.date_added)}: {text}"
 
 
-def _buttons(identifier: int, status: Status) -> list[Element]:
+def _build_buttons(identifier: int, status: Status) -> list[Element]:
     value = str(identifier)
     closing = (
         button("Reopen", "reopen", value)
@@ -140,7 +140,7 @@ def render_retired_card(identifier: int) -> CardMessage:
 def render_thread_entry(entry: ActivityEntry, mentions: Mentions, *, delayed: bool = False) -> Message:
     """A comment that was made elsewhere; `delayed`: what was said after it stands above it already."""
     late = f" ({say_delayed(entry)})" if delayed else ""
-    return _quoted(_author_line(entry) + late, entry, mentions)
+    return _render_quote(_render_author(entry) + late, entry, mentions)
 
 
 def render_amendment(entry: ActivityEntry, mentions: Mentions, *, deleted: bool) -> Message:
@@ -149,27 +149,27 @@ def render_amendment(entry: ActivityEntry, mentions: Mentions, *, deleted: bool)
     if deleted:
         sentence = f"The comment of {who} above has been deleted."
         return message(sentence, [context(sentence)])
-    return _quoted(f"The comment of {who} above has been edited; it now says", entry, mentions)
+    return _render_quote(f"The comment of {who} above has been edited; it now says", entry, mentions)
 
 
-def _author_line(entry: ActivityEntry) -> str:
+def _render_author(entry: ActivityEntry) -> str:
     edited = " (edited)" if entry.date_edited else ""
     if entry.type is ActivityType.COMMENT:
         return bold(escape(entry.author or "Someone")) + edited
-    return entry_sentence(entry) + edited
+    return render_entry_sentence(entry) + edited
 
 
-def _quoted(lead: str, entry: ActivityEntry, mentions: Mentions) -> Message:
-    text = named(entry.comment or "", mentions)
-    parts = pieces(text, PIECE_LENGTH)
+def _render_quote(lead: str, entry: ActivityEntry, mentions: Mentions) -> Message:
+    text = render_comment_with_names(entry.comment or "", mentions)
+    parts = split_text(text, PIECE_LENGTH)
     if len(parts) > MAX_PIECES:
         parts = [*parts[: MAX_PIECES - 1], parts[MAX_PIECES - 1] + " …"]
     return message(f"{lead}: {text}", [context(lead), *(section(part) for part in parts)])
 
 
-def as_plain_text(drawn: dict[str, Any]) -> dict[str, Any]:
+def strip_blocks(drawn: dict[str, Any]) -> dict[str, Any]:
     """A message without its blocks, for when Slack refuses them."""
     plain = {key: value for key, value in drawn.items() if key not in ("blocks", "attachments")}
     attachments = drawn.get("attachments") or []
     text = "\n".join([str(drawn["text"]), *(str(one["fallback"]) for one in attachments)])
-    return {**plain, "text": cut(text, 3000), "blocks": [], "attachments": []}
+    return {**plain, "text": truncate(text, 3000), "blocks": [], "attachments": []}

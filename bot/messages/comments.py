@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.incidents.markup import MENTION, escape, unescape
-from bot.messages.blocks import date, linked
+from bot.messages.blocks import format_date, link_urls
 from storage.rows import ActivityEntry, Mentions
 
 _TOKEN = re.compile(
@@ -26,56 +26,56 @@ def render_comment(text: str, mentions: Mentions) -> str:
             return "@" + escape(known.name)
         return f"<@{known.slack_id}>" if found[1] == "person" else f"<!subteam^{known.slack_id}>"
 
-    return linked(MENTION.sub(one, text))
+    return link_urls(MENTION.sub(one, text))
 
 
-def named(text: str, mentions: Mentions) -> str:
+def render_comment_with_names(text: str, mentions: Mentions) -> str:
     """Stored text as mrkdwn with names instead of mentions: nobody is called by it."""
 
     def one(found: re.Match[str]) -> str:
         known = (mentions.people if found[1] == "person" else mentions.teams).get(int(found[2]))
         return "@" + escape(known.name if known else "someone")
 
-    return linked(MENTION.sub(one, text))
+    return link_urls(MENTION.sub(one, text))
 
 
-def delayed(entry: ActivityEntry) -> str:
+def render_delayed(entry: ActivityEntry) -> str:
     """Says of an entry that it is older than what stands above it."""
-    return f"delayed, from {date(entry.date_added)}"
+    return f"delayed, from {format_date(entry.date_added)}"
 
 
 def render_editable(text: str, rich_text: Mapping[str, Any] | None, mentions: Mentions) -> dict[str, Any]:
     """A stored comment as the content of a rich text field, mentions picked as their author picked them."""
     if rich_text is not None:
-        return _slack_ids(rich_text, mentions)
+        return _use_slack_ids(rich_text, mentions)
     elements: list[dict[str, Any]] = []
     place = 0
     for token in _TOKEN.finditer(text):
-        elements += _text(text[place : token.start()])
-        elements.append(_element(token, mentions))
+        elements += _build_text(text[place : token.start()])
+        elements.append(_build_element(token, mentions))
         place = token.end()
-    elements += _text(text[place:])
+    elements += _build_text(text[place:])
     return {
         "type": "rich_text",
-        "elements": [{"type": "rich_text_section", "elements": elements or _text(" ")}],
+        "elements": [{"type": "rich_text_section", "elements": elements or _build_text(" ")}],
     }
 
 
-def _text(text: str) -> list[dict[str, Any]]:
+def _build_text(text: str) -> list[dict[str, Any]]:
     return [{"type": "text", "text": unescape(text)}] if text else []
 
 
-def _element(token: re.Match[str], mentions: Mentions) -> dict[str, Any]:
+def _build_element(token: re.Match[str], mentions: Mentions) -> dict[str, Any]:
     kind, id_, channel, url, label = token.groups()
     if kind:
-        return _mention(kind, int(id_), mentions, {})
+        return _build_mention(kind, int(id_), mentions, {})
     if channel:
         return {"type": "channel", "channel_id": channel}
     link: dict[str, Any] = {"type": "link", "url": unescape(url)}
     return {**link, "text": unescape(label)} if label else link
 
 
-def _mention(kind: str, id_: int, mentions: Mentions, style: dict[str, Any]) -> dict[str, Any]:
+def _build_mention(kind: str, id_: int, mentions: Mentions, style: dict[str, Any]) -> dict[str, Any]:
     known = (mentions.people if kind == "person" else mentions.teams).get(id_)
     if known is None or known.slack_id is None:
         return {"type": "text", "text": "@" + (known.name if known else "someone"), **style}
@@ -84,12 +84,12 @@ def _mention(kind: str, id_: int, mentions: Mentions, style: dict[str, Any]) -> 
     return {"type": "usergroup", "usergroup_id": known.slack_id, **style}
 
 
-def _slack_ids(element: Mapping[str, Any], mentions: Mentions) -> dict[str, Any]:
+def _use_slack_ids(element: Mapping[str, Any], mentions: Mentions) -> dict[str, Any]:
     style = {"style": element["style"]} if "style" in element else {}
     if element.get("type") == "user":
-        return _mention("person", element["member_id"], mentions, style)
+        return _build_mention("person", element["member_id"], mentions, style)
     if element.get("type") == "usergroup":
-        return _mention("team", element["team_id"], mentions, style)
+        return _build_mention("team", element["team_id"], mentions, style)
     if "elements" not in element:
         return dict(element)
-    return {**element, "elements": [_slack_ids(inner, mentions) for inner in element["elements"]]}
+    return {**element, "elements": [_use_slack_ids(inner, mentions) for inner in element["elements"]]}

@@ -18,20 +18,20 @@ from bot.messages.blocks import (
     button,
     confirm,
     context,
-    cut,
-    date,
-    duration,
+    format_date,
+    format_duration,
     header,
     message,
     section,
+    truncate,
 )
-from bot.messages.incident import STATUS_NAMES, STATUS_SIGNS, bold, render_entry, title_of
+from bot.messages.incident import STATUS_NAMES, STATUS_SIGNS, bold, render_entry, render_title
 from storage.digest_rows import DigestContent, DigestRow, LastFire, News, OpenLine, OpenSeries
 from storage.digest_rows import IncidentName as NamedIncident
 from storage.rows import Mentions
 from storage.values import Status
 
-LAST_WORD_LENGTH = 200  # characters
+LATEST_ENTRY_LENGTH = 200  # characters
 TITLE_LENGTH = 120  # characters, of an incident that is only named
 WORST_FIRST = (Status.CRITICAL, Status.WARNING, Status.OPEN)
 # Two blocks each, and a message has 50.
@@ -80,75 +80,75 @@ def render_digest(
 ) -> Message:
     """A page of a digest. A preview has no picture; without `fire_id` its pages are drawn as previews too."""
     if not content.counts.total:
-        return _all_clear(content, said)
-    heading = _heading(content)
-    blocks: list[Block] = [header(heading), section(_counts(content) + said.what)]
+        return _render_all_clear(content, said)
+    heading = _render_heading(content)
+    blocks: list[Block] = [header(heading), section(_render_counts(content) + said.what)]
     if picture and content.number == 0:
-        blocks.append(_image(picture))
-    mentions = _by_name(content.page.mentions)
+        blocks.append(_render_picture(picture))
+    mentions = _without_slack_ids(content.page.mentions)
     team: str | None = ""
     for line in content.page.lines:
         if line.team != team:
             team = line.team
             count = content.counts.by_team.get(team, 0)
             blocks.append(context(f"{bold(escape(team or NO_TEAM_NAME))} · {count:,} open"))
-        blocks.append(_line(line, mentions, content.as_of))
+        blocks.append(_render_line(line, mentions, content.as_of))
     if content.number == 0:
-        blocks.append(section(_news(content.news)))
-    blocks.append(context(_footer(content, said)))
-    turning = _page_buttons(content, fire_id)
+        blocks.append(section(_render_news(content.news)))
+    blocks.append(context(_render_footer(content, said)))
+    turning = _build_page_buttons(content, fire_id)
     if turning:
         blocks.append(actions(turning))
-    text = f"{heading}: {_plain_counts(content)}" + (" (preview)" if preview else "")
+    text = f"{heading}: {_render_plain_counts(content)}" + (" (preview)" if preview else "")
     return message(text, blocks)
 
 
-def _all_clear(content: DigestContent, said: Summary) -> Message:
-    text = f":white_check_mark: Nothing is open{said.what}.{_next(content, lead=' Next digest ')}"
+def _render_all_clear(content: DigestContent, said: Summary) -> Message:
+    text = f":white_check_mark: Nothing is open{said.what}.{_render_next(content, lead=' Next digest ')}"
     return message(text, [section(text)])
 
 
-def _heading(content: DigestContent) -> str:
+def _render_heading(content: DigestContent) -> str:
     total = content.counts.total
     return f"{total:,} open incident{'s' if total != 1 else ''}"
 
 
-def _counts(content: DigestContent) -> str:
+def _render_counts(content: DigestContent) -> str:
     by_status = content.counts.by_status
     worst = [
         f"{STATUS_SIGNS[status]} {by_status[status]:,} {STATUS_NAMES[status].lower()}"
         for status in WORST_FIRST
         if by_status.get(status)
     ]
-    return " · ".join(worst) + f"\n{_unseen(content)}"
+    return " · ".join(worst) + f"\n{_render_unseen(content)}"
 
 
-def _unseen(content: DigestContent) -> str:
+def _render_unseen(content: DigestContent) -> str:
     counts = content.counts
     said = f":eyes: {counts.unseen:,} not acknowledged" if counts.unseen else ":eyes: all acknowledged"
-    oldest = f" · the oldest has been open for {duration(counts.oldest, content.as_of)}" if counts.oldest else ""
+    oldest = f" · the oldest has been open for {format_duration(counts.oldest, content.as_of)}" if counts.oldest else ""
     return said + oldest
 
 
-def _plain_counts(content: DigestContent) -> str:
+def _render_plain_counts(content: DigestContent) -> str:
     by_status = content.counts.by_status
     said = [f"{by_status[s]:,} {STATUS_NAMES[s].lower()}" for s in WORST_FIRST if by_status.get(s)]
     return ", ".join(said) + f"; {content.counts.unseen:,} not acknowledged"
 
 
-def _line(line: OpenLine, mentions: Mentions, now: datetime) -> Block:
-    name = bold(title_of(line.identifier, line.title))
-    facts = [STATUS_NAMES[line.status], f"for {duration(line.date_started, now)}"]
+def _render_line(line: OpenLine, mentions: Mentions, now: datetime) -> Block:
+    name = bold(render_title(line.identifier, line.title))
+    facts = [STATUS_NAMES[line.status], f"for {format_duration(line.date_started, now)}"]
     if line.environment:
         facts.append(escape(line.environment))
-    facts.append(_seen(line))
+    facts.append(_render_seen(line))
     text = f"{STATUS_SIGNS[line.status]} {name}\n" + " · ".join(facts)
     if line.latest:
-        text += "\n" + " ".join(render_entry(line.latest, mentions, LAST_WORD_LENGTH).split())
+        text += "\n" + " ".join(render_entry(line.latest, mentions, LATEST_ENTRY_LENGTH).split())
     return section(text, accessory=button("View", "view", str(line.identifier)))
 
 
-def _by_name(mentions: Mentions) -> Mentions:
+def _without_slack_ids(mentions: Mentions) -> Mentions:
     """The same people and teams, named and not called: nobody is to be notified by every digest again."""
     return Mentions(
         *(
@@ -158,17 +158,17 @@ def _by_name(mentions: Mentions) -> Mentions:
     )
 
 
-def _seen(line: OpenLine) -> str:
+def _render_seen(line: OpenLine) -> str:
     if not line.seen_count:
         return ":eyes: not acknowledged"
     more = line.seen_count - len(line.seen_by)
     return ":eyes: " + escape(", ".join(line.seen_by)) + (f" and {more:,} more" if more else "")
 
 
-def _news(news: News) -> str:
-    text = f"*Since {date(news.since)}*\n{news.opened:,} opened, {news.resolved:,} resolved"
+def _render_news(news: News) -> str:
+    text = f"*Since {format_date(news.since)}*\n{news.opened:,} opened, {news.resolved:,} resolved"
     medians = [
-        f"{_span(span)} to {what}"
+        f"{_format_span(span)} to {what}"
         for span, what in ((news.to_acknowledge, "acknowledge"), (news.to_resolve, "resolve"))
         if span is not None
     ]
@@ -179,38 +179,38 @@ def _news(news: News) -> str:
         ("Resolved", news.latest_resolved, news.resolved),
     ):
         if named:
-            text += f"\n{label}: {_names(named, count)}"
+            text += f"\n{label}: {_render_names(named, count)}"
     return text
 
 
-def _names(named: Sequence[NamedIncident], count: int) -> str:
+def _render_names(named: Sequence[NamedIncident], count: int) -> str:
     more = count - len(named)
-    listed = ", ".join(cut(title_of(one.identifier, one.title), TITLE_LENGTH) for one in named)
+    listed = ", ".join(truncate(render_title(one.identifier, one.title), TITLE_LENGTH) for one in named)
     return listed + (f" and {more:,} more" if more > 0 else "")
 
 
-def _span(span: timedelta) -> str:
+def _format_span(span: timedelta) -> str:
     start = datetime(2000, 1, 1, tzinfo=UTC)
-    return duration(start, start + span)
+    return format_duration(start, start + span)
 
 
-def _footer(content: DigestContent, said: Summary) -> str:
-    parts = [f"As of {date(content.as_of)}", said.when]
+def _render_footer(content: DigestContent, said: Summary) -> str:
+    parts = [f"As of {format_date(content.as_of)}", said.when]
     if content.pages > 1:
         parts.insert(0, f"Page {content.number + 1:,} of {content.pages:,}")
-    following = _next(content, lead="next ")
+    following = _render_next(content, lead="next ")
     return " · ".join([*parts, *([following] if following else [])])
 
 
-def _next(content: DigestContent, *, lead: str) -> str:
-    return f"{lead}{date(content.next_fire_at)}" if content.next_fire_at else ""
+def _render_next(content: DigestContent, *, lead: str) -> str:
+    return f"{lead}{format_date(content.next_fire_at)}" if content.next_fire_at else ""
 
 
-def _image(picture: Picture) -> Block:
+def _render_picture(picture: Picture) -> Block:
     return {"type": "image", "slack_file": {"id": picture.file_id}, "alt_text": picture.alt[:2000]}
 
 
-def _page_buttons(content: DigestContent, fire_id: int | None) -> list[Element]:
+def _build_page_buttons(content: DigestContent, fire_id: int | None) -> list[Element]:
     def value(number: int) -> str:
         place = {"d": content.digest.id, "f": fire_id, "p": number}
         return json.dumps(place, separators=(",", ":"))
@@ -236,7 +236,7 @@ def parse_position(value: str) -> tuple[int, int | None, int]:
         raise BadWords("That button is from a message that I no longer understand.") from None
 
 
-def alt_text(series: OpenSeries) -> str:
+def render_alt_text(series: OpenSeries) -> str:
     """What the picture shows, for those who cannot see it (plain text)."""
     totals = [sum(counts) for counts in zip(*series.counts.values(), strict=True)]
     now = ", ".join(f"{series.counts[status][-1]:,} {STATUS_NAMES[status].lower()}" for status in WORST_FIRST)
@@ -258,7 +258,7 @@ class Notes:
     warning: str | None = None
 
 
-def time_in(moment: datetime, zone: str) -> str:
+def format_time(moment: datetime, zone: str) -> str:
     """A moment on the clock of a zone: `Mon 30 Nov 2026, 09:00 CET`."""
     return f"{moment.astimezone(ZoneInfo(zone)):%a %d %b %Y, %H:%M %Z}"
 
@@ -266,11 +266,11 @@ def time_in(moment: datetime, zone: str) -> str:
 def render_saved(sentence: str, row: DigestRow, said: Summary, notes: Notes) -> Message:
     """What was made or changed, said back: in words, with the next times."""
     text = f"{sentence} *{row.id}*: {said.when} in <#{row.channel_id}>{said.what}"
-    blocks = [section(text), *_notes(notes), actions(_buttons(row))]
+    blocks = [section(text), *_render_notes(notes), actions(_build_buttons(row))]
     return message(text, blocks)
 
 
-def audience_sentence(channel: str, private: bool, projects: Sequence[str]) -> str:
+def render_audience(channel: str, private: bool, projects: Sequence[str]) -> str:
     """To whom a channel shows incidents that not everybody may see (mrkdwn)."""
     named = escape(", ".join(projects[:AUDIENCE_NAMED]))
     more = len(projects) - AUDIENCE_NAMED
@@ -283,7 +283,7 @@ def audience_sentence(channel: str, private: bool, projects: Sequence[str]) -> s
     )
 
 
-def _notes(notes: Notes) -> list[Block]:
+def _render_notes(notes: Notes) -> list[Block]:
     blocks = []
     if notes.following:
         blocks.append(context("Next: " + " · ".join(notes.following)))
@@ -308,24 +308,26 @@ def render_list(
     for row, said, last, may in digests[:MOST_LISTED]:
         where = "" if row.channel_id == channel_id else f" in <#{row.channel_id}>"
         named = f" ({escape(row.name)}, from the organization file)" if row.name else ""
-        text = f"*Digest {row.id}*{named}: {said.when}{where}{said.what}\n{_state(row)} · {_last(last)}"
+        text = (
+            f"*Digest {row.id}*{named}: {said.when}{where}{said.what}\n{_render_state(row)} · {_render_last_fire(last)}"
+        )
         text += f" · owner {escape(row.owner)}"
         blocks.append(section(text))
         if may:
-            blocks.append(actions(_buttons(row)))
+            blocks.append(actions(_build_buttons(row)))
     if len(digests) > MOST_LISTED:
         blocks.append(context(f"These are the first {MOST_LISTED}."))
     text = "Digests: " + "; ".join(f"{row.id}, {said.schedule}" for row, said, _, _ in digests[:MOST_LISTED])
     return message(escape(text), blocks)
 
 
-def _state(row: DigestRow) -> str:
+def _render_state(row: DigestRow) -> str:
     if row.next_fire_at:
-        return f"next {date(row.next_fire_at)}"
+        return f"next {format_date(row.next_fire_at)}"
     return "paused" + (f": {escape(row.pause_reason)}" if row.pause_reason else "")
 
 
-_STATES = {
+_STATE_TEXTS = {
     "due": "being drawn",
     "posted": "on its way",
     "sent": "sent",
@@ -334,14 +336,14 @@ _STATES = {
 }
 
 
-def _last(last: LastFire | None) -> str:
+def _render_last_fire(last: LastFire | None) -> str:
     if last is None:
         return "not told yet"
-    said = _STATES.get(last.state) or f"not sent ({escape(last.reason or 'for a reason that I do not know')})"
-    return f"last {date(last.fire_at)}: {said}"
+    said = _STATE_TEXTS.get(last.state) or f"not sent ({escape(last.reason or 'for a reason that I do not know')})"
+    return f"last {format_date(last.fire_at)}: {said}"
 
 
-def _buttons(row: DigestRow) -> list[Element]:
+def _build_buttons(row: DigestRow) -> list[Element]:
     value = str(row.id)
     running = button("Resume", "digest_resume", value) if row.date_paused else button("Pause", "digest_pause", value)
     return [
@@ -364,4 +366,4 @@ def render_paused_notice(row: DigestRow, said: Summary, command: str) -> Message
         f"Digest *{row.id}* ({said.when} in <#{row.channel_id}>) is paused: {escape(row.pause_reason or '')}"
         f" `{escape(command)} digest resume {row.id}` starts it again, as yours."
     )
-    return message(text, [section(text), actions(_buttons(row))])
+    return message(text, [section(text), actions(_build_buttons(row))])

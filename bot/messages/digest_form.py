@@ -15,7 +15,7 @@ from bot.messages.blocks import (
     button,
     context,
     divider,
-    plain,
+    plain_text,
     section,
 )
 from bot.messages.digest import Notes, Summary
@@ -48,25 +48,25 @@ def render_form(
     }
     if channel_id:
         channel["initial_conversation"] = channel_id
-    empty = [_option(value, label) for value, label in _EMPTY]
-    with_picture = _option("yes", "Add a picture of the last 14 days")
+    empty = [_build_option(value, label) for value, label in _EMPTY]
+    with_picture = _build_option("yes", "Add a picture of the last 14 days")
     blocks = [
-        _input(CHANNEL, "Channel", channel),
-        _input(
+        _build_input(CHANNEL, "Channel", channel),
+        _build_input(
             SCHEDULE,
             "When",
-            _text(SCHEDULE, schedule, "weekdays at 9"),
+            _build_text_field(SCHEDULE, schedule, "weekdays at 9"),
             hint="weekdays at 9 · every day at 17:30 · every monday at 8 · hourly · or cron: 0 9 * * 1-5",
         ),
-        _input(ZONE, "Time zone", _text(ZONE, zone, "Europe/Berlin")),
-        _input(
+        _build_input(ZONE, "Time zone", _build_text_field(ZONE, zone, "Europe/Berlin")),
+        _build_input(
             FILTERS,
             "Only these incidents",
-            _text(FILTERS, filters, "critical team:payments"),
+            _build_text_field(FILTERS, filters, "critical team:payments"),
             hint="As in list: warning or critical, words of the title, team:, project:, env:, seen:no.",
             optional=True,
         ),
-        _input(
+        _build_input(
             EMPTY,
             "When nothing is open",
             {
@@ -76,7 +76,7 @@ def render_form(
                 "initial_option": empty[1 if skip_empty else 0],
             },
         ),
-        _input(
+        _build_input(
             PICTURE,
             "Picture",
             {
@@ -92,9 +92,9 @@ def render_form(
     return {
         "type": "modal",
         "callback_id": "digest",
-        "title": plain(title, MAX_FORM_TITLE),
-        "submit": plain(submit, MAX_FORM_TITLE),
-        "close": plain("Cancel", MAX_FORM_TITLE),
+        "title": plain_text(title, MAX_FORM_TITLE),
+        "submit": plain_text(submit, MAX_FORM_TITLE),
+        "close": plain_text("Cancel", MAX_FORM_TITLE),
         "private_metadata": origin,
         "blocks": blocks,
     }
@@ -110,8 +110,8 @@ def render_preview(said: Summary, notes: Notes, shown: Message) -> Form:
     blocks += [divider(), *_without_buttons(shown["blocks"])]
     return {
         "type": "modal",
-        "title": plain("Preview", MAX_FORM_TITLE),
-        "close": plain("Back", MAX_FORM_TITLE),
+        "title": plain_text("Preview", MAX_FORM_TITLE),
+        "close": plain_text("Back", MAX_FORM_TITLE),
         "blocks": blocks[:MAX_FORM_BLOCKS],
     }
 
@@ -125,26 +125,26 @@ def _without_buttons(blocks: Sequence[Block]) -> list[Block]:
     ]
 
 
-def _input(
+def _build_input(
     block_id: str, label: str, element: Mapping[str, Any], *, hint: str | None = None, optional: bool = False
 ) -> Block:
     block: Block = {
         "type": "input",
         "block_id": block_id,
-        "label": plain(label, MAX_INPUT_LABEL),
+        "label": plain_text(label, MAX_INPUT_LABEL),
         "element": dict(element),
         "optional": optional,
     }
     if hint:
-        block["hint"] = plain(hint, 2000)
+        block["hint"] = plain_text(hint, 2000)
     return block
 
 
-def _text(action_id: str, value: str, placeholder: str) -> dict[str, Any]:
+def _build_text_field(action_id: str, value: str, placeholder: str) -> dict[str, Any]:
     element: dict[str, Any] = {
         "type": "plain_text_input",
         "action_id": action_id,
-        "placeholder": plain(placeholder, 150),
+        "placeholder": plain_text(placeholder, 150),
         "max_length": 500,
     }
     if value:
@@ -152,5 +152,5 @@ def _text(action_id: str, value: str, placeholder: str) -> dict[str, Any]:
     return element
 
 
-def _option(value: str, label: str) -> dict[str, Any]:
-    return {"text": plain(label, MAX_OPTION_TEXT), "value": value}
+def _build_option(value: str, label: str) -> dict[str, Any]:
+    return {"text": plain_text(label, MAX_OPTION_TEXT), "value": value}

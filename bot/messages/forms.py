@@ -16,30 +16,30 @@ from bot.messages.blocks import (
     MAX_OPTIONS,
     Block,
     Message,
-    plain,
+    plain_text,
     section,
 )
-from bot.messages.incident import title_of
-from bot.messages.picks import incident_menu
+from bot.messages.incident import render_title
+from bot.messages.picks import build_incident_menu
 
 Form = dict[str, Any]
 
 COMMENT = "comment"  # the block and the element of every form's rich text field
 
 
-def _form(callback_id: str, title: str, submit: str, origin: str, blocks: list[Block]) -> Form:
+def _build_form(callback_id: str, title: str, submit: str, origin: str, blocks: list[Block]) -> Form:
     return {
         "type": "modal",
         "callback_id": callback_id,
-        "title": plain(title, MAX_FORM_TITLE),
-        "submit": plain(submit, MAX_FORM_TITLE),
-        "close": plain("Cancel", MAX_FORM_TITLE),
+        "title": plain_text(title, MAX_FORM_TITLE),
+        "submit": plain_text(submit, MAX_FORM_TITLE),
+        "close": plain_text("Cancel", MAX_FORM_TITLE),
         "private_metadata": origin,
         "blocks": blocks,
     }
 
 
-def _rich_text(label: str, *, optional: bool, initial: dict[str, Any] | None = None) -> Block:
+def _build_rich_text_field(label: str, *, optional: bool, initial: dict[str, Any] | None = None) -> Block:
     element: dict[str, Any] = {"type": "rich_text_input", "action_id": COMMENT}
     if initial:
         element["initial_value"] = initial
@@ -47,8 +47,8 @@ def _rich_text(label: str, *, optional: bool, initial: dict[str, Any] | None = N
         "type": "input",
         "block_id": COMMENT,
         "optional": optional,
-        "label": plain(label, MAX_INPUT_LABEL),
-        "hint": plain(
+        "label": plain_text(label, MAX_INPUT_LABEL),
+        "hint": plain_text(
             f"Up to {MAX_COMMENT_LENGTH:,} characters. Mention a person or a team with @ and they are told.", 2000
         ),
         "element": element,
@@ -57,26 +57,26 @@ def _rich_text(label: str, *, optional: bool, initial: dict[str, Any] | None = N
 
 def render_resolve_form(identifier: int, title: str, origin: str) -> Form:
     """Closes an incident, with a comment if there is one to make."""
-    blocks = [section(title_of(identifier, title)), _rich_text("Comment", optional=True)]
-    return _form("resolve", _form_title("Resolve", identifier), "Resolve", origin, blocks)
+    blocks = [section(render_title(identifier, title)), _build_rich_text_field("Comment", optional=True)]
+    return _build_form("resolve", _render_form_title("Resolve", identifier), "Resolve", origin, blocks)
 
 
 def render_comment_form(identifier: int, title: str, origin: str) -> Form:
     """A new comment."""
-    blocks = [section(title_of(identifier, title)), _rich_text("Comment", optional=False)]
-    return _form("comment", _form_title("Comment", identifier), "Comment", origin, blocks)
+    blocks = [section(render_title(identifier, title)), _build_rich_text_field("Comment", optional=False)]
+    return _build_form("comment", _render_form_title("Comment", identifier), "Comment", origin, blocks)
 
 
 def render_edit_form(identifier: int, title: str, content: dict[str, Any], origin: str) -> Form:
     """A comment, to change."""
     blocks = [
-        section(title_of(identifier, title)),
-        _rich_text("Comment", optional=False, initial=content),
+        section(render_title(identifier, title)),
+        _build_rich_text_field("Comment", optional=False, initial=content),
     ]
-    return _form("comment_edit", _form_title("Edit", identifier), "Save", origin, blocks)
+    return _build_form("comment_edit", _render_form_title("Edit", identifier), "Save", origin, blocks)
 
 
-def _form_title(verb: str, identifier: int) -> str:
+def _render_form_title(verb: str, identifier: int) -> str:
     return f"{verb} #{identifier}"
 
 
@@ -101,16 +101,20 @@ def render_declare_form(
 ) -> Form:
     """Opens an incident. `projects` and `teams` are slug and name of those that can be chosen."""
     blocks = [
-        _text("title", "Title", "What is wrong, in a line", draft.title, optional=False, length=MAX_TITLE_LENGTH),
-        _select("severity", "Severity", list(SEVERITIES.items()), draft.severity, optional=False),
-        _select("project", "Project", projects, draft.project, optional=False),
+        _build_text_field(
+            "title", "Title", "What is wrong, in a line", draft.title, optional=False, length=MAX_TITLE_LENGTH
+        ),
+        _build_select("severity", "Severity", list(SEVERITIES.items()), draft.severity, optional=False),
+        _build_select("project", "Project", projects, draft.project, optional=False),
     ]
     if teams:
-        blocks.append(_select("team", "Team", teams, draft.team, optional=True))
+        blocks.append(_build_select("team", "Team", teams, draft.team, optional=True))
     blocks.append(
-        _text("env", "Environment", "production", draft.environment, optional=True, length=MAX_ENVIRONMENT_LENGTH)
+        _build_text_field(
+            "env", "Environment", "production", draft.environment, optional=True, length=MAX_ENVIRONMENT_LENGTH
+        )
     )
-    return _form("declare", "Declare an incident", "Declare", origin, blocks)
+    return _build_form("declare", "Declare an incident", "Declare", origin, blocks)
 
 
 # --- a message becomes a comment ---------------------------------------------------------------------------
@@ -121,10 +125,10 @@ def render_add_to_incident_form(quote: str, origin: str) -> Form:
     chooser = {
         "type": "input",
         "block_id": "incident",
-        "label": plain("Incident", MAX_INPUT_LABEL),
-        "element": incident_menu("incident", "Part of a number or title"),
+        "label": plain_text("Incident", MAX_INPUT_LABEL),
+        "element": build_incident_menu("incident", "Part of a number or title"),
     }
-    return _form("add_to_incident", "Add to incident", "Add", origin, [chooser, section(quote)])
+    return _build_form("add_to_incident", "Add to incident", "Add", origin, [chooser, section(quote)])
 
 
 # --- the filters of a list ---------------------------------------------------------------------------------
@@ -142,27 +146,31 @@ def render_filter_form(query: ListQuery, projects: Sequence[tuple[str, str]], or
     if query.following:
         only.append("following")
     blocks = [
-        _select("show", "Show", list(SHOWN.items()), query.show, optional=False),
-        _text("words", "Words in the title", "payments timeout", words, optional=True, length=300),
-        _select("project", "Project", projects, project, optional=True),
-        _text("team", "Teams", "payments, mine, unassigned", ", ".join(query.teams), optional=True, length=300),
-        _text("env", "Environment", "production", query.environment or "", optional=True, length=100),
-        _text("since", "Since", "24h, 7d or 2026-11-01", query.since or "", optional=True, length=40),
-        _text("until", "Until", "24h, 7d or 2026-11-01", query.until or "", optional=True, length=40),
-        _boxes("only", "Only", {"unseen": "What I have not acknowledged", "following": "What I follow"}, only),
+        _build_select("show", "Show", list(SHOWN.items()), query.show, optional=False),
+        _build_text_field("words", "Words in the title", "payments timeout", words, optional=True, length=300),
+        _build_select("project", "Project", projects, project, optional=True),
+        _build_text_field(
+            "team", "Teams", "payments, mine, unassigned", ", ".join(query.teams), optional=True, length=300
+        ),
+        _build_text_field("env", "Environment", "production", query.environment or "", optional=True, length=100),
+        _build_text_field("since", "Since", "24h, 7d or 2026-11-01", query.since or "", optional=True, length=40),
+        _build_text_field("until", "Until", "24h, 7d or 2026-11-01", query.until or "", optional=True, length=40),
+        _build_checkboxes(
+            "only", "Only", {"unseen": "What I have not acknowledged", "following": "What I follow"}, only
+        ),
     ]
-    return _form("list_filter", "Filter incidents", "Show", origin, blocks)
+    return _build_form("list_filter", "Filter incidents", "Show", origin, blocks)
 
 
 # --- pieces ------------------------------------------------------------------------------------------------
 
 
-def _text(block_id: str, label: str, example: str, initial: str, *, optional: bool, length: int) -> Block:
+def _build_text_field(block_id: str, label: str, example: str, initial: str, *, optional: bool, length: int) -> Block:
     element: dict[str, Any] = {
         "type": "plain_text_input",
         "action_id": block_id,
         "max_length": length,
-        "placeholder": plain(example, 150),
+        "placeholder": plain_text(example, 150),
     }
     if initial:
         element["initial_value"] = initial[:length]
@@ -170,38 +178,40 @@ def _text(block_id: str, label: str, example: str, initial: str, *, optional: bo
         "type": "input",
         "block_id": block_id,
         "optional": optional,
-        "label": plain(label, MAX_INPUT_LABEL),
+        "label": plain_text(label, MAX_INPUT_LABEL),
         "element": element,
     }
 
 
-def _option(value: str, label: str) -> dict[str, Any]:
-    return {"text": plain(label, MAX_OPTION_TEXT), "value": value}
+def _build_option(value: str, label: str) -> dict[str, Any]:
+    return {"text": plain_text(label, MAX_OPTION_TEXT), "value": value}
 
 
-def _select(
+def _build_select(
     block_id: str, label: str, choices: Sequence[tuple[str, str]], initial: str | None, *, optional: bool
 ) -> Block:
     """A menu of choices; of more than Slack can offer at once, one that looks them up as one types."""
-    element: dict[str, Any] = {"action_id": block_id, "placeholder": plain("Choose", 150)}
+    element: dict[str, Any] = {"action_id": block_id, "placeholder": plain_text("Choose", 150)}
     if len(choices) > MAX_OPTIONS:
         element |= {"type": "external_select", "min_query_length": 0}
     else:
-        options = [_option(value, name) for value, name in choices] or [_option("-", "None that you can see")]
+        options = [_build_option(value, name) for value, name in choices] or [
+            _build_option("-", "None that you can see")
+        ]
         element |= {"type": "static_select", "options": options}
     if initial in dict(choices):
-        element["initial_option"] = _option(str(initial), dict(choices)[str(initial)])
+        element["initial_option"] = _build_option(str(initial), dict(choices)[str(initial)])
     return {
         "type": "input",
         "block_id": block_id,
         "optional": optional,
-        "label": plain(label, MAX_INPUT_LABEL),
+        "label": plain_text(label, MAX_INPUT_LABEL),
         "element": element,
     }
 
 
-def _boxes(block_id: str, label: str, choices: Mapping[str, str], initial: Sequence[str]) -> Block:
-    options = {value: _option(value, name) for value, name in choices.items()}
+def _build_checkboxes(block_id: str, label: str, choices: Mapping[str, str], initial: Sequence[str]) -> Block:
+    options = {value: _build_option(value, name) for value, name in choices.items()}
     element: dict[str, Any] = {"type": "checkboxes", "action_id": block_id, "options": list(options.values())}
     if initial:
         element["initial_options"] = [options[value] for value in initial]
@@ -209,24 +219,24 @@ def _boxes(block_id: str, label: str, choices: Mapping[str, str], initial: Seque
         "type": "input",
         "block_id": block_id,
         "optional": True,
-        "label": plain(label, MAX_INPUT_LABEL),
+        "label": plain_text(label, MAX_INPUT_LABEL),
         "element": element,
     }
 
 
-def named_options(choices: Sequence[tuple[str, str]], typed: str) -> list[dict[str, Any]]:
+def filter_options(choices: Sequence[tuple[str, str]], typed: str) -> list[dict[str, Any]]:
     """Those of the choices (value and name) that what was typed fits, as the options of a menu."""
     part = typed.strip().lower()
     fitting = [(value, name) for value, name in choices if part in value.lower() or part in name.lower()]
-    return [_option(value, name) for value, name in fitting[:MAX_OPTIONS]]
+    return [_build_option(value, name) for value, name in fitting[:MAX_OPTIONS]]
 
 
 def render_window(message: Message) -> Form:
     """A message in a form's place, where there is no conversation to show it in."""
     return {
         "type": "modal",
-        "title": plain("Incident", MAX_FORM_TITLE),
-        "close": plain("Close", MAX_FORM_TITLE),
+        "title": plain_text("Incident", MAX_FORM_TITLE),
+        "close": plain_text("Close", MAX_FORM_TITLE),
         "blocks": message["blocks"],
     }
 
@@ -235,7 +245,7 @@ def render_error(sentence: str) -> Form:
     """What takes a form's place when there is nothing left to do in it."""
     return {
         "type": "modal",
-        "title": plain("Tocsin", MAX_FORM_TITLE),
-        "close": plain("Close", MAX_FORM_TITLE),
+        "title": plain_text("Tocsin", MAX_FORM_TITLE),
+        "close": plain_text("Close", MAX_FORM_TITLE),
         "blocks": [section(escape(sentence))],
     }

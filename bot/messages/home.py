@@ -11,7 +11,7 @@ from typing import Any
 from bot.incidents.errors import BadWords
 from bot.incidents.markup import escape
 from bot.messages.blocks import Block, Element, Message, actions, button, context, divider, header, section
-from bot.messages.incident import cursor_value, parse_cursor, render_line
+from bot.messages.incident import build_cursor, parse_cursor, render_line
 from storage.rows import Cursor, IncidentLine, IncidentPage
 
 HomeView = dict[str, Any]
@@ -55,15 +55,15 @@ class State:
     severity: str = "open"
     cursor: Cursor | None = None
 
-    def written(self) -> str:
+    def to_value(self) -> str:
         """As a button's value and the view's metadata carry it."""
         kept: dict[str, Any] = {"tab": self.tab.value, "sev": self.severity}
         if self.cursor:
-            kept["at"] = cursor_value(self.cursor)
+            kept["at"] = build_cursor(self.cursor)
         return json.dumps(kept, separators=(",", ":"))
 
     @classmethod
-    def read(cls, text: str) -> State:
+    def parse(cls, text: str) -> State:
         """From there again. Raises BadWords for what is none of ours."""
         try:
             kept = json.loads(text)
@@ -85,51 +85,51 @@ def render_home(state: State, page: IncidentPage, organization: str, now: dateti
     """Home, drawn."""
     blocks: list[Block] = [
         header(f"Incidents of {organization}"),
-        actions([*_tabs(state), button("Declare", "declare", "home")], "tabs"),
-        actions(_severities(state), "severities"),
+        actions([*_build_tabs(state), button("Declare", "declare", "home")], "tabs"),
+        actions(_build_severities(state), "severities"),
         divider(),
         section(f"*{_HEADINGS[state.tab]}*"),
     ]
     if not page.lines:
         blocks.append(section(f":white_check_mark: {_EMPTY[state.tab]}"))
     for line in page.lines:
-        blocks += _line(line, now)
+        blocks += _render_line(line, now)
     turning = []
     if page.newer:
-        turning.append(button("Previous", "home_previous", replace(state, cursor=page.newer).written()))
+        turning.append(button("Previous", "home_previous", replace(state, cursor=page.newer).to_value()))
     if page.older:
-        turning.append(button("Next", "home_next", replace(state, cursor=page.older).written()))
+        turning.append(button("Next", "home_next", replace(state, cursor=page.older).to_value()))
     if turning:
         blocks.append(actions(turning, "turning"))
     blocks.append(context(f"As you see it, {escape(organization)}. Everything here works as a command too."))
-    return {"type": "home", "private_metadata": state.written(), "blocks": blocks}
+    return {"type": "home", "private_metadata": state.to_value(), "blocks": blocks}
 
 
-def _tabs(state: State) -> list[Element]:
+def _build_tabs(state: State) -> list[Element]:
     return [
         button(
             label,
             f"home_tab_{tab.value}",
-            replace(state, tab=tab, cursor=None).written(),
+            replace(state, tab=tab, cursor=None).to_value(),
             style="primary" if tab is state.tab else None,
         )
         for tab, label in _LABELS.items()
     ]
 
 
-def _severities(state: State) -> list[Element]:
+def _build_severities(state: State) -> list[Element]:
     return [
         button(
             label,
             f"home_severity_{severity}",
-            replace(state, severity=severity, cursor=None).written(),
+            replace(state, severity=severity, cursor=None).to_value(),
             style="primary" if severity == state.severity else None,
         )
         for severity, label in SEVERITIES.items()
     ]
 
 
-def _line(line: IncidentLine, now: datetime) -> list[Block]:
+def _render_line(line: IncidentLine, now: datetime) -> list[Block]:
     value = str(line.identifier)
     return [
         section(render_line(line, now)),

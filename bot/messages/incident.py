@@ -17,13 +17,13 @@ from bot.messages.blocks import (
     actions,
     button,
     context,
-    cut,
-    date,
-    duration,
+    format_date,
+    format_duration,
     link,
-    linked,
+    link_urls,
     message,
     section,
+    truncate,
 )
 from bot.messages.comments import render_comment
 from storage.rows import ActivityEntry, Cursor, IncidentDetails, IncidentLine, IncidentPage, Mentions, Seen
@@ -45,7 +45,7 @@ SEEN_NAME_LENGTH = 150  # characters; ten of them and their dates stay within on
 LATEST_LENGTH = 600  # characters of the latest comment that `view` shows
 
 
-def title_of(identifier: int, title: str) -> str:
+def render_title(identifier: int, title: str) -> str:
     """What stands for an incident wherever it is shown, in mrkdwn: `#12 Checkout is down`."""
     return f"#{identifier} {escape(title)}"
 
@@ -58,7 +58,7 @@ def bold(text: str) -> str:
 # --- buttons -----------------------------------------------------------------------------------------------
 
 
-def incident_buttons(identifier: int, status: Status, *, subscribed: bool) -> list[Element]:
+def build_incident_buttons(identifier: int, status: Status, *, subscribed: bool) -> list[Element]:
     """Everything that can be done with an incident that is shown whole."""
     value = str(identifier)
     closing = (
@@ -76,7 +76,7 @@ def incident_buttons(identifier: int, status: Status, *, subscribed: bool) -> li
     ]
 
 
-def short_buttons(identifier: int) -> list[Element]:
+def build_short_buttons(identifier: int) -> list[Element]:
     """What can be done next with an incident that is only named."""
     value = str(identifier)
     return [
@@ -100,23 +100,27 @@ def render_list(
 ) -> Message:
     """A page of a list. `cursor` is where it begins, `command` the slash command, for the hints."""
     if not page.lines:
-        return _nothing(query, command)
-    heading = _heading(query)
+        return _render_empty_list(query, command)
+    heading = _render_heading(query)
     blocks: list[Block] = [context(notice)] if notice else []
     blocks.append(section(bold(heading)))
     for line in page.lines:
         blocks.append(section(render_line(line, now), accessory=button("View", "view", str(line.identifier))))
-    here = position_value(query, cursor)
+    here = build_position(query, cursor)
     blocks.append(
         actions(
-            [*_page_buttons(query, page), button("Share", "list_share", here), button("Filter", "list_filter", here)]
+            [
+                *_build_page_buttons(query, page),
+                button("Share", "list_share", here),
+                button("Filter", "list_filter", here),
+            ]
         )
     )
-    text = heading + ": " + ", ".join(title_of(line.identifier, line.title) for line in page.lines)
+    text = heading + ": " + ", ".join(render_title(line.identifier, line.title) for line in page.lines)
     return message(text, blocks)
 
 
-def _heading(query: ListQuery) -> str:
+def _render_heading(query: ListQuery) -> str:
     shown = {"open": "Open", "closed": "Resolved", "all": "All", "warning": "Warning", "critical": "Critical"}
     asked = str(query).removeprefix(query.show).strip()
     return f"{shown[query.show]} incidents" + (f" · {escape(asked)}" if asked else "")
@@ -124,39 +128,39 @@ def _heading(query: ListQuery) -> str:
 
 def render_shared_list(query: ListQuery, lines: list[IncidentLine], now: datetime, by: str) -> Message:
     """A page of a list for a channel. `by` is the name of who shares it."""
-    blocks: list[Block] = [section(bold(_heading(query))), context(f"Shared by {escape(by)}")]
+    blocks: list[Block] = [section(bold(_render_heading(query))), context(f"Shared by {escape(by)}")]
     for line in lines:
         text = render_line(line._replace(seen_by_caller=False), now)
         blocks.append(section(text, accessory=button("View", "view", str(line.identifier))))
-    text = _heading(query) + ": " + ", ".join(title_of(line.identifier, line.title) for line in lines)
+    text = _render_heading(query) + ": " + ", ".join(render_title(line.identifier, line.title) for line in lines)
     return message(text, blocks)
 
 
-def _nothing(query: ListQuery, command: str) -> Message:
+def _render_empty_list(query: ListQuery, command: str) -> Message:
     asked = str(query)
     if asked == "open":
         text = ":white_check_mark: No open incidents that you can see."
     else:
         text = f"No incidents that you can see match `{escape(asked)}`. `{command} list all` shows every one."
-    return message(text, [section(text), actions([button("Filter", "list_filter", position_value(query, None))])])
+    return message(text, [section(text), actions([button("Filter", "list_filter", build_position(query, None))])])
 
 
 def render_line(line: IncidentLine, now: datetime) -> str:
     """An incident in two lines of mrkdwn: what it is, and how it stands."""
     facts = [STATUS_NAMES[line.status]]
     if line.date_closed:
-        facts.append(f"lasted {duration(line.date_started, line.date_closed)}")
+        facts.append(f"lasted {format_duration(line.date_started, line.date_closed)}")
     else:
-        facts.append(f"for {duration(line.date_started, now)}")
+        facts.append(f"for {format_duration(line.date_started, now)}")
     if line.team:
         facts.append(escape(line.team))
     if line.environment:
         facts.append(escape(line.environment))
-    facts.append(_seen_short(line))
-    return f"{STATUS_SIGNS[line.status]} {bold(title_of(line.identifier, line.title))}\n" + " · ".join(facts)
+    facts.append(_render_seen_short(line))
+    return f"{STATUS_SIGNS[line.status]} {bold(render_title(line.identifier, line.title))}\n" + " · ".join(facts)
 
 
-def _seen_short(line: IncidentLine) -> str:
+def _render_seen_short(line: IncidentLine) -> str:
     if not line.seen_count:
         return ":eyes: not acknowledged"
     others = line.seen_count - line.seen_by_caller
@@ -165,16 +169,16 @@ def _seen_short(line: IncidentLine) -> str:
     return f":eyes: {others}"
 
 
-def _page_buttons(query: ListQuery, page: IncidentPage) -> list[Element]:
+def _build_page_buttons(query: ListQuery, page: IncidentPage) -> list[Element]:
     buttons = []
     if page.newer:
-        buttons.append(button("Previous", "list_previous", position_value(query, page.newer)))
+        buttons.append(button("Previous", "list_previous", build_position(query, page.newer)))
     if page.older:
-        buttons.append(button("Next", "list_next", position_value(query, page.older)))
+        buttons.append(button("Next", "list_next", build_position(query, page.older)))
     return buttons
 
 
-def cursor_value(cursor: Cursor) -> dict[str, Any]:
+def build_cursor(cursor: Cursor) -> dict[str, Any]:
     """A place in a list, for JSON."""
     return {"t": cursor.started.isoformat(), "i": cursor.incident_id, "b": cursor.before}
 
@@ -189,11 +193,11 @@ def parse_cursor(found: Any) -> Cursor:
     return Cursor(started.astimezone(UTC), incident_id, bool(found["b"]))
 
 
-def position_value(query: ListQuery, cursor: Cursor | None) -> str:
+def build_position(query: ListQuery, cursor: Cursor | None) -> str:
     """A page of a list as the value of a button; without a cursor the first."""
     kept: dict[str, Any] = {"q": str(query)}
     if cursor:
-        kept |= cursor_value(cursor)
+        kept |= build_cursor(cursor)
     return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -212,56 +216,56 @@ def parse_position(value: str) -> tuple[str, Cursor | None]:
 def render_details(incident: IncidentDetails, now: datetime, *, notice: str | None = None) -> Message:
     """An incident whole, with its buttons; `notice` (mrkdwn) says first what has just been done."""
     blocks: list[Block] = [context(notice)] if notice else []
-    name = title_of(incident.identifier, incident.title)
+    name = render_title(incident.identifier, incident.title)
     blocks.append(section(f"{STATUS_SIGNS[incident.status]} {bold(name)}"))
-    blocks.append(section("", fields=_fields(incident, now)))
-    facts = [f"*{escape(name)}* {linked(escape(text))}" for name, text in incident.facts]
+    blocks.append(section("", fields=_render_fields(incident, now)))
+    facts = [f"*{escape(name)}* {link_urls(escape(text))}" for name, text in incident.facts]
     blocks += [context(*facts[first : first + MAX_ELEMENTS]) for first in range(0, len(facts), MAX_ELEMENTS)]
     if incident.links:
         blocks.append(context(*(link(url, name) for name, url in incident.links)))  # each may be as long as Slack takes
-    blocks.append(context(_seen(incident.seen, incident.seen_count)))
+    blocks.append(context(_render_seen(incident.seen, incident.seen_count)))
     if incident.latest:
         blocks.append(context("Latest: " + render_entry(incident.latest, incident.mentions, LATEST_LENGTH)))
-    blocks.append(actions(incident_buttons(incident.identifier, incident.status, subscribed=incident.subscribed)))
+    blocks.append(actions(build_incident_buttons(incident.identifier, incident.status, subscribed=incident.subscribed)))
     lead = f"{notice} " if notice else ""
     return message(f"{lead}{name} ({STATUS_NAMES[incident.status]})", blocks)
 
 
-def _fields(incident: IncidentDetails, now: datetime) -> list[str]:
+def _render_fields(incident: IncidentDetails, now: datetime) -> list[str]:
     fields = [
         f"*Status*\n{STATUS_NAMES[incident.status]}",
         f"*{'Projects' if len(incident.projects) > 1 else 'Project'}*\n{escape(', '.join(incident.projects))}",
         f"*Team*\n{escape(incident.team) if incident.team else 'unassigned'}",
         f"*Environment*\n{escape(incident.environment) if incident.environment else '–'}",
-        f"*Started*\n{date(incident.date_started)}",
+        f"*Started*\n{format_date(incident.date_started)}",
     ]
     if incident.date_closed:
-        fields.append(f"*Duration*\n{duration(incident.date_started, incident.date_closed)}")
-        fields.append(f"*Resolved*\n{date(incident.date_closed)}")
+        fields.append(f"*Duration*\n{format_duration(incident.date_started, incident.date_closed)}")
+        fields.append(f"*Resolved*\n{format_date(incident.date_closed)}")
     else:
-        fields.append(f"*Duration*\n{duration(incident.date_started, now)} so far")
+        fields.append(f"*Duration*\n{format_duration(incident.date_started, now)} so far")
     if incident.url:
         fields.append(f"*Source*\n{link(incident.url, incident.source or 'open the alert')}")
     return fields
 
 
-def _seen(seen: list[Seen], count: int) -> str:
+def _render_seen(seen: list[Seen], count: int) -> str:
     if not seen:
         return ":eyes: Nobody has acknowledged this yet."
-    names = [f"{cut(escape(one.name), SEEN_NAME_LENGTH)} ({date(one.last_seen)})" for one in seen]
+    names = [f"{truncate(escape(one.name), SEEN_NAME_LENGTH)} ({format_date(one.last_seen)})" for one in seen]
     more = count - len(seen)
     return ":eyes: Seen by " + ", ".join(names) + (f" and {more} more" if more else "")
 
 
 def render_entry(entry: ActivityEntry, mentions: Mentions, comment_length: int) -> str:
     """An entry of the log in a line of mrkdwn, its comment behind it."""
-    text = f"{entry_sentence(entry)}, {date(entry.date_added)}"
+    text = f"{render_entry_sentence(entry)}, {format_date(entry.date_added)}"
     if entry.comment:
-        text += ": " + cut(render_comment(entry.comment, mentions), comment_length)
+        text += ": " + truncate(render_comment(entry.comment, mentions), comment_length)
     return text
 
 
-def entry_sentence(entry: ActivityEntry) -> str:
+def render_entry_sentence(entry: ActivityEntry) -> str:
     """Who did what, in mrkdwn, without the comment."""
     who = bold(escape(entry.author)) if entry.author else "The alert"
     match entry.type:
@@ -272,10 +276,10 @@ def entry_sentence(entry: ActivityEntry) -> str:
         case ActivityType.COMMENT:
             return f"{bold(escape(entry.author or 'Someone'))} commented"
         case ActivityType.STATUS_CHANGE:
-            return f"{who} {_change(entry)}"
+            return f"{who} {_render_change(entry)}"
 
 
-def _change(entry: ActivityEntry) -> str:
+def _render_change(entry: ActivityEntry) -> str:
     value = Status(entry.value or Status.OPEN)
     previous = Status(entry.previous_value or Status.OPEN)
     if value is Status.CLOSED:

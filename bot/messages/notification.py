@@ -12,21 +12,21 @@ from bot.messages.blocks import (
     actions,
     button,
     context,
-    cut,
     link,
     message,
-    pieces,
-    say,
     section,
+    split_text,
+    text_message,
+    truncate,
 )
-from bot.messages.comments import delayed as say_delayed
 from bot.messages.comments import render_comment
-from bot.messages.incident import STATUS_NAMES, STATUS_SIGNS, bold, title_of
+from bot.messages.comments import render_delayed as say_delayed
+from bot.messages.incident import STATUS_NAMES, STATUS_SIGNS, bold, render_title
 from storage.rows import IncidentHead, NotificationContent, NotificationEntry
 from storage.values import ActivityType, Status
 
 # So many entries, and no more, are told in one message.
-MOST_ENTRIES = 10
+MAX_ENTRIES = 10
 PIECE_LENGTH = 2900
 MAX_PIECES = 3
 AMONG_OTHERS_LENGTH = 1000  # characters of a comment that is told together with others
@@ -44,40 +44,42 @@ def render_notification(
     incident = content.incident
     blocks: list[Block] = []
     if len(entries) == 1:
-        blocks.append(section(_sentence(entries[0], _bold_title(incident))))
-        blocks += _comment(content, entries[0])
+        blocks.append(section(_render_sentence(entries[0], _render_bold_title(incident))))
+        blocks += _render_comment_blocks(content, entries[0])
     else:
-        blocks.append(section(f"{len(entries)} things happened on {_bold_title(incident)}"))
+        blocks.append(section(f"{len(entries)} things happened on {_render_bold_title(incident)}"))
         for told in entries:
-            blocks.append(context(_sentence(told, "this")))
+            blocks.append(context(_render_sentence(told, "this")))
             if told.entry.comment:
-                blocks.append(section(cut(render_comment(told.entry.comment, content.mentions), AMONG_OTHERS_LENGTH)))
+                blocks.append(
+                    section(truncate(render_comment(told.entry.comment, content.mentions), AMONG_OTHERS_LENGTH))
+                )
     facts = [f"{STATUS_SIGNS[incident.status]} {STATUS_NAMES[incident.status]}"]
     if card_url:
         facts.append(link(card_url, "Open the card"))
     if delayed:
         facts.insert(0, f":hourglass: {say_delayed(entries[-1].entry)}")
     blocks.append(context(" · ".join(facts)))
-    blocks.append(actions(_buttons(incident, subscribed=content.subscribed)))
-    return message(("Delayed: " if delayed else "") + _summary(content, entries), blocks)
+    blocks.append(actions(_build_buttons(incident, subscribed=content.subscribed)))
+    return message(("Delayed: " if delayed else "") + _render_summary(content, entries), blocks)
 
 
-def _bold_title(incident: IncidentHead) -> str:
-    return bold(title_of(incident.identifier, incident.title))
+def _render_bold_title(incident: IncidentHead) -> str:
+    return bold(render_title(incident.identifier, incident.title))
 
 
-def _sentence(told: NotificationEntry, incident: str, strong: Callable[[str], str] = bold) -> str:
+def _render_sentence(told: NotificationEntry, incident: str, strong: Callable[[str], str] = bold) -> str:
     who = strong(escape(told.entry.author or "Someone"))
     if not told.mention:
-        return _action_sentence(told, incident, strong(escape(told.entry.author)) if told.entry.author else "The alert")
+        return _render_action(told, incident, strong(escape(told.entry.author)) if told.entry.author else "The alert")
     edited = " (edited)" if told.entry.date_edited else ""
     sentence = f"You were mentioned by {who} in {incident}{edited}"
     if told.entry.type is ActivityType.STATUS_CHANGE:
-        sentence += ", " + _action_sentence(told, "it", "who")
+        sentence += ", " + _render_action(told, "it", "who")
     return sentence
 
 
-def _action_sentence(told: NotificationEntry, incident: str, who: str) -> str:
+def _render_action(told: NotificationEntry, incident: str, who: str) -> str:
     entry = told.entry
     if entry.type is ActivityType.COMMENT:
         return f"{who} commented on {incident}"
@@ -89,27 +91,27 @@ def _action_sentence(told: NotificationEntry, incident: str, who: str) -> str:
     return f"{who} changed {incident} from {STATUS_NAMES[previous]} to {STATUS_NAMES[value]}"
 
 
-def _comment(content: NotificationContent, told: NotificationEntry) -> list[Block]:
+def _render_comment_blocks(content: NotificationContent, told: NotificationEntry) -> list[Block]:
     if not told.entry.comment:
         return []
-    parts = pieces(render_comment(told.entry.comment, content.mentions), PIECE_LENGTH)
+    parts = split_text(render_comment(told.entry.comment, content.mentions), PIECE_LENGTH)
     if len(parts) > MAX_PIECES:
         parts = [*parts[: MAX_PIECES - 1], parts[MAX_PIECES - 1] + " …"]
     return [section(part) for part in parts]
 
 
-def _summary(content: NotificationContent, entries: Sequence[NotificationEntry]) -> str:
-    name = title_of(content.incident.identifier, content.incident.title)
+def _render_summary(content: NotificationContent, entries: Sequence[NotificationEntry]) -> str:
+    name = render_title(content.incident.identifier, content.incident.title)
     lines = []
     for told in entries:
-        line = _sentence(told, name, strong=str)
+        line = _render_sentence(told, name, strong=str)
         if told.entry.comment:
-            line += ": " + cut(render_comment(told.entry.comment, content.mentions), SUMMARY_LENGTH)
+            line += ": " + truncate(render_comment(told.entry.comment, content.mentions), SUMMARY_LENGTH)
         lines.append(line)
     return "\n".join(lines)
 
 
-def _buttons(incident: IncidentHead, *, subscribed: bool) -> list[Element]:
+def _build_buttons(incident: IncidentHead, *, subscribed: bool) -> list[Element]:
     value = str(incident.identifier)
     elements = [button("View", "view", value)]
     if incident.status is not Status.CLOSED:
@@ -120,9 +122,9 @@ def _buttons(incident: IncidentHead, *, subscribed: bool) -> list[Element]:
     return elements
 
 
-def invitation(channel_id: str) -> Message:
+def render_invitation(channel_id: str) -> Message:
     """Asks somebody who can to let the bot into a channel that the organization file names."""
-    return say(
+    return text_message(
         f"I cannot post the incidents of a project to <#{channel_id}>, which the organization file names: the"
         " channel is private and I am not in it, or it is gone. Please invite me there, or take"
         f" `{channel_id}` out of the file."

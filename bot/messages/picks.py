@@ -17,7 +17,7 @@ from bot.messages.blocks import (
     button,
     context,
     message,
-    plain,
+    plain_text,
     section,
 )
 from bot.messages.incident import render_line
@@ -46,26 +46,26 @@ def render_offer(verb: str, pick: Pick, lines: Sequence[IncidentLine], now: Any)
         blocks = [section(escape(text))]
         for line in lines:
             blocks.append(section(render_line(line, now), accessory=button(label, action_id, str(line.identifier))))
-    blocks.append(actions([incident_menu(PICK + action_id, "Part of a number or title")]))
+    blocks.append(actions([build_incident_menu(PICK + action_id, "Part of a number or title")]))
     blocks.append(context(f"The menu finds resolved ones too. Or type the number behind `{verb}`."))
     return message(text, blocks)
 
 
-def incident_menu(action_id: str, placeholder: str) -> Element:
+def build_incident_menu(action_id: str, placeholder: str) -> Element:
     """A menu of incidents whose options are looked up as one types."""
     return {
         "type": "external_select",
         "action_id": action_id,
-        "placeholder": plain(placeholder, 150),
+        "placeholder": plain_text(placeholder, 150),
         "min_query_length": 0,
     }
 
 
-def incident_options(lines: Sequence[IncidentLine]) -> list[dict[str, Any]]:
+def build_incident_options(lines: Sequence[IncidentLine]) -> list[dict[str, Any]]:
     """Incidents as the options of a menu."""
     return [
         {
-            "text": plain(f"#{line.identifier} {line.title}", MAX_OPTION_TEXT),
+            "text": plain_text(f"#{line.identifier} {line.title}", MAX_OPTION_TEXT),
             "value": str(line.identifier),
         }
         for line in lines[:MAX_OPTIONS]

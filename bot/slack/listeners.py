@@ -184,7 +184,7 @@ class Listeners:
             return None
         log.error("a request was not answered in time", type=body.get("type") or body.get("command"), begun=begun)
         typed = str(body.get("text") or "")
-        message = answers.late(
+        message = answers.render_late(
             begun=begun, typed=typed if len(typed.split()) > 2 else None, command=str(body.get("command") or "")
         )
         if "command" in body:

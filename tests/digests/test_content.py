@@ -287,7 +287,7 @@ def test_five_thousand_open_ones_take_no_more_statements_and_stay_within_slacks_
         pages = -(-5000 // PAGE_SIZE)
         for number in (0, 1, pages // 2, pages - 1):
             page, series, _ = page_of(connection, digest, number)
-            picture = Picture("F0123456789", messages.alt_text(series))
+            picture = Picture("F0123456789", messages.render_alt_text(series))
             message = messages.render_digest(page, summarize(digest), fire_id=2**62, picture=picture)
             require_message(dict(message))
             assert f"Page {number + 1:,} of {pages:,}" in str(message["blocks"])

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bot.digests import picture
-from bot.messages.digest import alt_text
+from bot.messages.digest import render_alt_text
 from storage.digest_rows import OpenSeries
 from storage.values import Status
 
@@ -40,7 +40,7 @@ def test_each_bar_is_named_for_the_day_that_it_ends() -> None:
 
 
 def test_the_same_in_words() -> None:
-    assert alt_text(series(3, 5, 8)) == (
+    assert render_alt_text(series(3, 5, 8)) == (
         "Open incidents over the last 14 days, by severity. 16 at the beginning, 16 at the most, 16 now"
         " (3 critical, 5 warning, 8 open)."
     )

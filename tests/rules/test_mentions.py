@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.incidents.errors import BadWords
-from bot.messages.comments import named, render_comment, render_editable
+from bot.messages.comments import render_comment, render_comment_with_names, render_editable
 from bot.people.rich_text import sanitize, to_mrkdwn
 from storage.rows import Mentionable, Mentions
 
@@ -79,7 +79,7 @@ def test_broadcasts_become_words() -> None:
 
 def test_whoever_is_no_longer_known_is_named_and_not_called() -> None:
     assert render_comment("<person:7> <team:8> <person:9>", MENTIONS) == "<@U7> <!subteam^S8> @someone"
-    assert named("<person:7> <team:8>", MENTIONS) == "@Ada &lt;Obi&gt; @R&amp;D"
+    assert render_comment_with_names("<person:7> <team:8>", MENTIONS) == "@Ada &lt;Obi&gt; @R&amp;D"
     unknown = Mentions({7: Mentionable("Ada", None)})
     assert render_comment("<person:7>", unknown) == "@Ada"
     assert render_editable("<person:7> & more", None, unknown)["elements"][0]["elements"][0] == text("@Ada")

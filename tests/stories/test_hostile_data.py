@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from bot.intake.tokens import Source
-from bot.messages.blocks import linked
+from bot.messages.blocks import link_urls
 from sandbox.records import Json
 from storage.models import Incident, IncidentProject, IncidentSeen, Member, Project, Team
 from tests.stories.conftest import ORGANIZATION, Deliver, World
@@ -115,7 +115,7 @@ def test_addresses_in_comments_and_in_what_an_alert_says_are_links(world: World,
     ],
 )
 def test_what_is_a_link_in_a_text(text: str, wanted: str) -> None:
-    assert linked(text) == wanted
+    assert link_urls(text) == wanted
 
 
 def test_names_with_markup_are_names(world: World) -> None:

@@ -15,29 +15,29 @@ from bot.messages.blocks import Block
 
 _BLOCK_ID = re.compile(r"o([0-9]{1,18})\.[0-9]{1,3}")
 
-Drawn = TypeVar("Drawn", bound=Mapping[str, Any])
+Rendered = TypeVar("Rendered", bound=Mapping[str, Any])
 
 
-def owned(drawn: Drawn, organization_id: int) -> Drawn:
+def tag_organization(rendered: Rendered, organization_id: int) -> Rendered:
     """A message or view whose buttons and menus say for which organization they were drawn."""
-    found = dict(drawn)
+    found = dict(rendered)
     if "blocks" in found:
-        found["blocks"] = _owned(found["blocks"], organization_id)
+        found["blocks"] = _tag_blocks(found["blocks"], organization_id)
     if found.get("attachments"):
         found["attachments"] = [
-            {**one, "blocks": _owned(one["blocks"], organization_id, place)} if "blocks" in one else one
+            {**one, "blocks": _tag_blocks(one["blocks"], organization_id, place)} if "blocks" in one else one
             for place, one in enumerate(found["attachments"], 1)
         ]
-    return cast("Drawn", found)
+    return cast("Rendered", found)
 
 
-def owner_of(block_id: str) -> int | None:
+def parse_organization(block_id: str) -> int | None:
     """The organization for which the block was drawn; None where it does not say."""
     found = _BLOCK_ID.fullmatch(block_id)
     return int(found[1]) if found else None
 
 
-def _owned(blocks: list[Block], organization_id: int, part: int = 0) -> list[Block]:
+def _tag_blocks(blocks: list[Block], organization_id: int, part: int = 0) -> list[Block]:
     """Blocks that have something to press, with an id; unique in the message, of which `part` is one."""
     return [
         {**block, "block_id": f"o{organization_id}.{part * 100 + place}"}
