@@ -26,9 +26,9 @@ def main(argv):
     root = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120
     if root not in sys.path:  # as it is not with python -P
         sys.path.insert(0, root)
-    from bot.environment import enter
+    from bot.environment import run_command
 
-    return enter(argv)
+    return run_command(argv)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ DRAIN_S = 5.0  # of these, for requests under way
 # Before Slack is asked again which workspace the token is for; doubled each time.
 _FIRST_WAIT_S = 1.0
 _LONGEST_WAIT_S = 30.0
-_LOOK_S = 0.1  # how soon a bot that waits for its first connection notices that it is to stop
+_POLL_S = 0.1  # how soon a bot that waits for its first connection notices that it is to stop
 # What Slack says of credentials that will not get better by waiting, and the variable to look at.
 _BAD_TOKENS = frozenset(
     {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "not_allowed_token_type"}
@@ -79,7 +79,7 @@ class Bot:
         metrics = metrics or Metrics(CollectorRegistry())
         self.background = Background(api_url)
         identity = Identity(store, clients, self.background)
-        self.line = Listeners(
+        self.listeners = Listeners(
             clients,
             Router(Services(store, identity, Channels(clients), clients, command), metrics),
             self.background,
@@ -89,9 +89,9 @@ class Bot:
         )
         self.socket = self.http = None
         if app_token:
-            self.socket = SocketListener(self.line, app_token=app_token, api_url=api_url, deadline_s=deadline_s)
+            self.socket = SocketListener(self.listeners, app_token=app_token, api_url=api_url, deadline_s=deadline_s)
         elif signing_secret:
-            self.http = HttpListener(self.line, signing_secret, store.clock.now, deadline_s)
+            self.http = HttpListener(self.listeners, signing_secret, store.clock.now, deadline_s)
         sending = own_store(store)  # closed by delivery, the last to stop
         identity = Identity(sending, clients, self.background)
         self.digests = Digests(sending, clients, identity, command=command)
@@ -146,20 +146,20 @@ def serve(settings: Settings, clock: Clock | None = None) -> int:
         store = Store.open(url, clock=clock)
         store.clock.read()
         intake = intake_store(store)
-        line = _SlackLine()
+        status = _SlackStatus()
         registry = CollectorRegistry()
         metrics = Metrics(registry)
         counts.show(registry)
         ProcessCollector(registry=registry)
-        metrics.watch(database_up=lambda: is_reachable(store), slack_connected=lambda: line.problem() is None)
-        http_app = _http_app(settings, store, intake, line, registry)
-        http = _http_server(settings, http_app)
+        metrics.set_sources(database_up=lambda: is_reachable(store), slack_connected=lambda: status.problem() is None)
+        http_app = _create_http_app(settings, store, intake, status, registry)
+        http = _create_http_server(settings, http_app)
         try:
             http.start()
             if shortage := shortage_of_files():
                 log.warning("few open files", problem=shortage[0], mend=shortage[1])
             log.info("serving HTTP", host=settings.http_host, port=http.port)
-            _run(settings, store, line, http_app, http, metrics, stop)
+            _run(settings, store, status, http_app, http, metrics, stop)
         finally:
             http.stop()
             intake.close()
@@ -168,7 +168,7 @@ def serve(settings: Settings, clock: Clock | None = None) -> int:
     return 0
 
 
-class _SlackLine:
+class _SlackStatus:
     """What `/readyz` says of the connection to Slack, from before there is one."""
 
     bot: Bot | None = None
@@ -177,14 +177,14 @@ class _SlackLine:
         return self.bot.slack_problem if self.bot else "not connected"
 
 
-def _http_app(
-    settings: Settings, store: Store, intake: Store, line: _SlackLine, registry: CollectorRegistry
+def _create_http_app(
+    settings: Settings, store: Store, intake: Store, status: _SlackStatus, registry: CollectorRegistry
 ) -> FastAPI:
     secret_key = settings.secret_key.get_secret_value() if settings.secret_key else None
-    return create_http_app(store, intake=intake, slack_problem=line.problem, secret_key=secret_key, registry=registry)
+    return create_http_app(store, intake=intake, slack_problem=status.problem, secret_key=secret_key, registry=registry)
 
 
-def _http_server(settings: Settings, app: FastAPI) -> HttpServer:
+def _create_http_server(settings: Settings, app: FastAPI) -> HttpServer:
     try:
         return HttpServer(app, settings.http_host, settings.http_port)
     except OSError as error:
@@ -195,14 +195,14 @@ def _http_server(settings: Settings, app: FastAPI) -> HttpServer:
 def _run(
     settings: Settings,
     store: Store,
-    line: _SlackLine,
+    status: _SlackStatus,
     http_app: FastAPI,
     http: HttpServer,
     metrics: Metrics,
     stop: threading.Event,
 ) -> None:
     """Connects to Slack and takes requests until it is told to stop. Raises SettingsError."""
-    clients = _connected(settings, stop)
+    clients = _connect(settings, stop)
     if clients is None:
         return
     bot = Bot(
@@ -218,8 +218,8 @@ def _run(
         bot.http.add_to(http_app)
     try:
         bot.start()
-        line.bot = bot
-        if _opened(bot, stop):
+        status.bot = bot
+        if _wait_until_open(bot, stop):
             log.info("ready", workspaces=[one.workspace_id for one in clients.all()])
         stop.wait()
         log.info("stopping")
@@ -231,18 +231,18 @@ def _run(
         bot.stop(STOP_S - (time.monotonic() - began))
 
 
-def _opened(bot: Bot, stop: threading.Event) -> bool:
+def _wait_until_open(bot: Bot, stop: threading.Event) -> bool:
     """Waits until Slack's requests can arrive; False when told to stop meanwhile. Raises SettingsError."""
     if bot.socket is None:
         return True
     while not stop.is_set():
-        if bot.socket.connections.wait_until_open(_LOOK_S):
+        if bot.socket.connections.wait_until_open(_POLL_S):
             return True
         _check_token(bot.socket.connections.problem, "SLACK_APP_TOKEN")
     return False
 
 
-def _connected(settings: Settings, stop: threading.Event) -> Clients | None:
+def _connect(settings: Settings, stop: threading.Event) -> Clients | None:
     """Asks Slack for the workspace until it answers; None when told to stop meanwhile. Raises SettingsError."""
     assert settings.slack_bot_token is not None
     trying = Retrying(
@@ -250,7 +250,7 @@ def _connected(settings: Settings, stop: threading.Event) -> Clients | None:
         wait=Backoff(_FIRST_WAIT_S, _LONGEST_WAIT_S),
         stop=stop_when_event_set(stop),
         sleep=sleep_using_event(stop),
-        before_sleep=_report,
+        before_sleep=_report_retry,
     )
     try:
         return trying(Clients.connect, settings.slack_bot_token.get_secret_value(), settings.slack_api_url)
@@ -258,7 +258,7 @@ def _connected(settings: Settings, stop: threading.Event) -> Clients | None:
         return None
 
 
-def _report(retry_state: RetryCallState) -> None:
+def _report_retry(retry_state: RetryCallState) -> None:
     assert retry_state.outcome is not None and retry_state.next_action is not None
     error = retry_state.outcome.exception()
     _check_token(error, "SLACK_BOT_TOKEN")

@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from fastapi import Request
 
 
-class TooLarge(Exception):
+class BodyTooLarge(Exception):
     """A body is longer than it may be."""
 
 
-class NoRoom(Exception):
+class MemoryLimitReached(Exception):
     """So much of other bodies is in memory that this one has to come again."""
 
 
-class Room:
+class MemoryLimit:
     """Bytes of bodies in memory, counted as they arrive: in all, and of each sender."""
 
     def __init__(self, total: int, of_one: int) -> None:
@@ -45,14 +45,14 @@ class Room:
     def take(self, sender: Hashable, size: int) -> None:
         """Counts further bytes of a sender. Raises NoRoom."""
         if self.held + size > self._total or self._held[sender] + size > self._of_one:
-            raise NoRoom
+            raise MemoryLimitReached
         self._held[sender] += size
 
 
 class Body:
     """One body, and what of it has arrived."""
 
-    def __init__(self, room: Room, sender: Hashable, largest: int) -> None:
+    def __init__(self, room: MemoryLimit, sender: Hashable, largest: int) -> None:
         self._room = room
         self._sender = sender
         self.largest = largest
@@ -63,7 +63,7 @@ class Body:
         read = bytearray()
         async for part in request.stream():
             if self.size + len(part) > self.largest:
-                raise TooLarge
+                raise BodyTooLarge
             self._room.take(self._sender, len(part))
             self.size += len(part)
             read += part

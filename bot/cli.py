@@ -28,7 +28,7 @@ from bot.incidents.words import shorten
 from bot.intake import send_test
 from bot.intake.tokens import SECRET_MAX_LENGTH, SecretBox, Source, new_token, token_hash
 from bot.organization.apply import NotApplicable, apply
-from bot.organization.difference import Kind, Plan
+from bot.organization.difference import ChangeKind, Plan
 from bot.organization.file import BadFile, load
 from bot.settings import LogLevel, Mode, Settings, SettingsError
 from storage.clock import Clock
@@ -249,12 +249,14 @@ def apply_(
 
 
 def _print_difference(result: Plan, slug: str, *, dry_run: bool) -> None:
-    for kind in (Kind.ADDED, Kind.CHANGED, Kind.REMOVED, Kind.KEPT):
-        for change in result.of(kind):
-            typer.echo(change.text())
-    if result.of(Kind.KEPT):
+    for kind in (ChangeKind.ADDED, ChangeKind.CHANGED, ChangeKind.REMOVED, ChangeKind.KEPT):
+        for change in result.changes_of(kind):
+            typer.echo(change.format())
+    if result.changes_of(ChangeKind.KEPT):
         typer.echo("What is kept is not in the file; --prune removes it.")
-    counts = ", ".join(f"{len(result.of(k))} {k}" for k in (Kind.ADDED, Kind.CHANGED, Kind.REMOVED))
+    counts = ", ".join(
+        f"{len(result.changes_of(k))} {k}" for k in (ChangeKind.ADDED, ChangeKind.CHANGED, ChangeKind.REMOVED)
+    )
     if result.empty:
         typer.echo(f"Nothing to do: {slug} is as the file says.")
     else:

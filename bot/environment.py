@@ -74,7 +74,7 @@ STAMP = "tocsin-environment"
 RESTARTED = "TOCSIN_RESTARTED"
 
 # Settings of the caller's that would send packages elsewhere, or count foreign ones as installed.
-MEANT_FOR_OTHERS = ("PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_NO_BINARY")
+IGNORED_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_NO_BINARY")
 
 NO_HOME = "/nonexistent"  # as Debian calls it
 
@@ -86,34 +86,34 @@ class NoEnvironmentError(Exception):
     """No environment can be had; the message tells the person who started the bot why, and the way out."""
 
 
-def enter(argv: list[str]) -> int:
+def run_command(argv: list[str]) -> int:
     """Run a command of run_bot.py where the packages are: pytest for `test`, bot/checks.py for `check`.
 
     Returns the exit code, unless this process has become the command: 2 with a sentence on stderr when no
     environment can be had.
     """
-    make_sure_of_home()
+    ensure_home()
     testing, checking = argv[:1] == ["test"], argv[:1] == ["check"]
     try:
         if checking:
             python: Path | None = Environment(ROOT / ".venv-checks", CHECK_PINS).complete()
         else:
-            python = interpreter_for(TEST_PINS if testing else RUNTIME_PINS)
+            python = find_interpreter(TEST_PINS if testing else RUNTIME_PINS)
     except (NoEnvironmentError, OSError) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return BAD_USAGE
     except KeyboardInterrupt:
         return INTERRUPTED
     if checking:
-        return become([str(python), str(ROOT / "bot" / "checks.py"), *argv[1:]])
+        return exec_command([str(python), str(ROOT / "bot" / "checks.py"), *argv[1:]])
     if testing:
         os.chdir(ROOT)
         # "auto" counts cores, and the tests mostly wait: give them every processor that this process may use.
         os.environ.setdefault("PYTEST_XDIST_AUTO_NUM_WORKERS", str(usable_processors()))
-        return become([str(python or sys.executable), "-m", "pytest", *pytest_arguments(argv[1:])])
+        return exec_command([str(python or sys.executable), "-m", "pytest", *pytest_arguments(argv[1:])])
     if python:
         os.environ[RESTARTED] = "1"
-        return become([str(python), str(ROOT / "run_bot.py"), *argv])
+        return exec_command([str(python), str(ROOT / "run_bot.py"), *argv])
 
     # Loading makes many objects and no garbage: a fifth of the time went into looking for some.
     gc.disable()
@@ -123,7 +123,7 @@ def enter(argv: list[str]) -> int:
     return main(argv)
 
 
-def make_sure_of_home() -> None:
+def ensure_home() -> None:
     """Set HOME where neither it nor an entry in passwd says it, as in a container that runs as a bare number.
 
     Libraries ask for it when they are loaded, and find nothing in a folder that is not there.
@@ -134,7 +134,7 @@ def make_sure_of_home() -> None:
         os.environ["HOME"] = NO_HOME
 
 
-def interpreter_for(pins: str) -> Path | None:
+def find_interpreter(pins: str) -> Path | None:
     """Make sure of an interpreter with the packages of a requirements file; None stands for the running one.
 
     Raises NoEnvironmentError.
@@ -151,7 +151,7 @@ def interpreter_for(pins: str) -> Path | None:
     for folder in places:
         environment = Environment(folder, pins)
         try:
-            if environment.is_complete() or environment.is_ours():
+            if environment.is_complete() or environment.is_usable():
                 return environment.complete()
         except OSError as error:
             raise NoEnvironmentError(f"{folder} cannot be set up: {error}.") from error
@@ -200,7 +200,7 @@ class Environment:
             enough.add(self.stamp_when_complete(TEST_PINS))
         return self.read_stamp() in enough and self.python.exists()
 
-    def is_ours(self) -> bool:
+    def is_usable(self) -> bool:
         """Tell whether the folder can be written, and is new, empty, or was made here before."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -241,10 +241,10 @@ class Environment:
             self.stamp.write_text("", encoding="utf-8")
             same_interpreter = found.split("\n")[0] == wanted.split("\n")[0] and self.python.exists()
             if same_interpreter and not self.is_running():
-                say(f"Bringing {self.folder} up to {self.pins}...")
+                print_status(f"Bringing {self.folder} up to {self.pins}...")
             else:
-                say(f"Setting up {self.folder}, first run only (about 20 s)...")
-                self.lay_anew(lock)
+                print_status(f"Setting up {self.folder}, first run only (about 20 s)...")
+                self.recreate(lock)
             self.install(lock)
             self.stamp.write_text(wanted, encoding="utf-8")
         return self.python
@@ -266,13 +266,13 @@ class Environment:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                say(f"Another start is setting up {self.folder}; waiting for it...")
+                print_status(f"Another start is setting up {self.folder}; waiting for it...")
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield lock
         finally:
             os.close(lock)
 
-    def lay_anew(self, lock: int | None) -> None:
+    def recreate(self, lock: int | None) -> None:
         """Make an environment without packages, in the folder emptied of all but the stamp."""
         for path in self.folder.iterdir():
             if path.is_dir() and not path.is_symlink():
@@ -287,7 +287,7 @@ class Environment:
             code, output = run([*command, str(self.folder)], lock)
             if code == 0:
                 return
-        raise NoEnvironmentError(f"{self.folder} cannot be set up. Python says: {telling_line(output)}")
+        raise NoEnvironmentError(f"{self.folder} cannot be set up. Python says: {find_error_line(output)}")
 
     def install(self, lock: int | None) -> None:
         options = ["--quiet", "--no-input", "--disable-pip-version-check", "--retries", "2"]
@@ -296,7 +296,7 @@ class Environment:
         if code:
             cause = "the package index cannot be reached. " if "connection broken by" in output else ""
             raise NoEnvironmentError(
-                f"The packages cannot be installed in {self.folder}: {cause}{telling_line(output)}\n"
+                f"The packages cannot be installed in {self.folder}: {cause}{find_error_line(output)}\n"
                 f"See to that (the network, pip's settings for a proxy or a mirror) and start again."
             )
 
@@ -320,13 +320,13 @@ def run(command: list[str], lock: int | None) -> tuple[int, str]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env={name: value for name, value in os.environ.items() if name not in MEANT_FOR_OTHERS} | {"PIP_USER": "0"},
+        env={name: value for name, value in os.environ.items() if name not in IGNORED_VARIABLES} | {"PIP_USER": "0"},
         pass_fds=() if lock is None else (lock,),
     )
     return done.returncode, done.stdout.decode("utf-8", "replace")
 
 
-def telling_line(output: str) -> str:
+def find_error_line(output: str) -> str:
     """Pick the line that says what went wrong: pip's last error, else the last line of all."""
     lines = [line.strip() for line in output.splitlines() if line.strip()] or ["nothing"]
     return ([line for line in lines if line.startswith("ERROR:")] or lines)[-1]
@@ -342,7 +342,7 @@ def usable_processors() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
-def become(command: list[str]) -> int:
+def exec_command(command: list[str]) -> int:
     """Replace this process by a command, so that signals and the exit code are the command's own."""
     sys.stdout.flush()
     sys.stderr.flush()
@@ -352,5 +352,5 @@ def become(command: list[str]) -> int:
     return subprocess.call(command)
 
 
-def say(sentence: str) -> None:
+def print_status(sentence: str) -> None:
     print(sentence, file=sys.stderr, flush=True)  # noqa: T201

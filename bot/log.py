@@ -67,15 +67,15 @@ def redact(text: str, exact: Iterable[str] = ()) -> str:
 def hide_secret_fields(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """A structlog processor: hides the values of fields that are named like a secret, at any depth."""
     for key, value in event.items():
-        event[key] = _hidden(key, value)
+        event[key] = _hide_value(key, value)
     return event
 
 
-def _hidden(key: str, value: Any) -> Any:
+def _hide_value(key: str, value: Any) -> Any:
     if isinstance(value, dict):
-        return {k: _hidden(str(k), v) for k, v in value.items()}
+        return {k: _hide_value(str(k), v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_hidden(key, v) for v in value]
+        return [_hide_value(key, v) for v in value]
     # A count or an id of a token is no secret.
     return HIDDEN if isinstance(value, str | bytes) and _SECRET_FIELDS.search(key) else value
 
@@ -108,7 +108,7 @@ class _Repeats(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line is written."""
-        line, now = _line_of(record), self._monotonic()
+        line, now = _identify(record), self._monotonic()
         with self._lock:
             came, held_back = self._seen.pop(line, (-math.inf, 0))
             if now - came < _REPEAT_S:
@@ -124,7 +124,7 @@ class _Repeats(logging.Filter):
         return True
 
 
-def _line_of(record: logging.LogRecord) -> Hashable:
+def _identify(record: logging.LogRecord) -> Hashable:
     """What a line says, without the time."""
     says: Any = record.getMessage()
     if isinstance(record.msg, dict):

@@ -43,15 +43,15 @@ class Metrics:
             "tocsin_slack_connected", "Whether requests of Slack can arrive.", registry=registry
         )
         build = Gauge("tocsin_build_info", "What is running.", ["version", "python"], registry=registry)
-        build.labels(_version(), platform.python_version()).set(1)
+        build.labels(_get_version(), platform.python_version()).set(1)
 
-    def watch(self, database_up: Callable[[], bool], slack_connected: Callable[[], bool]) -> None:
+    def set_sources(self, database_up: Callable[[], bool], slack_connected: Callable[[], bool]) -> None:
         """Where the two states come from; both are asked each time the metrics are read."""
         self.database_up.set_function(lambda: float(database_up()))
         self.slack_connected.set_function(lambda: float(slack_connected()))
 
     @contextmanager
-    def acknowledging(self, kind: str) -> Iterator[None]:
+    def time_acknowledgement(self, kind: str) -> Iterator[None]:
         """Measures one request until its acknowledgement is ready."""
         started = time.perf_counter()
         try:
@@ -60,7 +60,7 @@ class Metrics:
             self.acknowledgement_seconds.labels(kind).observe(time.perf_counter() - started)
 
 
-def _version() -> str:
+def _get_version() -> str:
     try:
         return version("tocsin")
     except PackageNotFoundError:  # run from a checkout

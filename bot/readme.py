@@ -18,36 +18,36 @@ _END = "<!-- end of commands -->\n"
 _HELP = ("help [command]", "What can be done, with examples.")
 
 
-def table(topics: Sequence[Topic]) -> str:
+def render_table(topics: Sequence[Topic]) -> str:
     """A Markdown table with a row for each command."""
     rows = [_HELP, *((topic.usage, topic.summary) for topic in topics)]
     return "\n".join(
         [
             "| `/incident …` | does |",
             "|---|---|",
-            *(f"| `{_cell(usage)}` | {_cell(does)} |" for usage, does in rows),
+            *(f"| `{_escape_cell(usage)}` | {_escape_cell(does)} |" for usage, does in rows),
             "",
         ]
     )
 
 
-def _cell(text: str) -> str:
+def _escape_cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def with_table(text: str, topics: Sequence[Topic]) -> str:
+def replace_table(text: str, topics: Sequence[Topic]) -> str:
     """A README with its table made anew. Raises ValueError where its marks are missing."""
     before, begin, rest = text.partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if not begin or not end:
         raise ValueError(f"README.md should have the lines {_BEGIN.strip()} and {_END.strip()}")
-    return f"{before}{begin}{table(topics)}{end}{after}"
+    return f"{before}{begin}{render_table(topics)}{end}{after}"
 
 
 def main(arguments: Sequence[str]) -> int:
     """Check the table, or write it; gives 1 where it is not up to date."""
     present = README.read_text(encoding="utf-8")
-    wanted = with_table(present, Registry.collect().verbs)
+    wanted = replace_table(present, Registry.collect().verbs)
     if "--write" in arguments:
         README.write_text(wanted, encoding="utf-8")
     elif present != wanted:

@@ -67,7 +67,7 @@ def _default_log_format() -> LogFormat:
     return LogFormat.CONSOLE if sys.stderr.isatty() else LogFormat.JSON
 
 
-def _database_url(value: Any) -> Any:
+def _parse_database_url(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
@@ -118,7 +118,7 @@ class Settings(BaseSettings):
         arbitrary_types_allowed=True,
     )
 
-    database_url: Annotated[URL | None, BeforeValidator(_database_url)] = Field(
+    database_url: Annotated[URL | None, BeforeValidator(_parse_database_url)] = Field(
         default=None, validation_alias="DATABASE_URL"
     )
     data_dir: Path = Field(default=Path(".tocsin"), validation_alias="TOCSIN_DATA_DIR")
@@ -145,7 +145,7 @@ class Settings(BaseSettings):
         try:
             return cls(_env_file=env_file)  # type: ignore[call-arg]  # pydantic-settings' own argument
         except ValidationError as error:
-            raise SettingsError(*_lines(error)) from None
+            raise SettingsError(*_format_errors(error)) from None
 
     @property
     def mode(self) -> Mode:
@@ -284,7 +284,7 @@ def _check_env_file(path: Path) -> None:
 _PREDICATE = re.compile(r"(?:is|should|holds|begins)\b")
 
 
-def _lines(error: ValidationError) -> list[str]:
+def _format_errors(error: ValidationError) -> list[str]:
     lines = []
     for item in error.errors(include_url=False, include_input=False):
         message = item["msg"].removeprefix("Value error, ")

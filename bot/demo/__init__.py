@@ -16,8 +16,8 @@ import typer
 from sqlalchemy import delete, select
 
 from bot.database import migrate_database, open_database
-from bot.demo import chatter, digest, history
-from bot.demo.alerts import Alerts
+from bot.demo import conversation, digest, history
+from bot.demo.alerts import AlertSender
 from bot.demo.company import ORGANIZATION, SLUG, Company, create_company
 from bot.demo.guide import GuidedPath
 from bot.demo.process import BotProcess
@@ -55,21 +55,21 @@ def run(settings: Settings, port: int, *, reset: bool = False) -> int:
     if settings.database_url is not None:
         typer.echo("DATABASE_URL is left alone: the demo has its own database.", err=True)
         settings = settings.model_copy(update={"database_url": None})
-    kept = SavedWorkspace(settings.data_dir / "demo-workspace.json")
+    saved = SavedWorkspace(settings.data_dir / "demo-workspace.json")
     with open_database(settings) as url:
         migrate_database(settings, url)
         store = Store.open(url, hung_after_s=None)
         try:
             if reset:
-                _forget(store)
-                kept.forget()
+                _delete_company(store)
+                saved.delete()
             _prepare(store, store.clock.now())
-            return Demo(settings, store, kept, stop).play(port)
+            return Demo(settings, store, saved, stop).run(port)
         finally:
             store.close()
 
 
-def _forget(store: Store) -> None:
+def _delete_company(store: Store) -> None:
     with store.write() as tx:
         tx.execute(delete(Organization).where(Organization.slug == SLUG))
 
@@ -78,20 +78,20 @@ def _prepare(store: Store, now: datetime) -> None:
     apply(store, parse(ORGANIZATION, "the demo's organization"), now, prune=False, dry_run=False)
     with store.write() as tx:
         if not history.has_history(tx):
-            history.write(tx, now)
+            history.write_history(tx, now)
 
 
 class Demo:
     """One run of the demo on a database that holds Acme."""
 
-    def __init__(self, settings: Settings, store: Store, kept: SavedWorkspace, stop: threading.Event) -> None:
+    def __init__(self, settings: Settings, store: Store, saved: SavedWorkspace, stop: threading.Event) -> None:
         self._settings = settings
         self._store = store
-        self._kept = kept
+        self._saved = saved
         self._stop = stop
         self._path: GuidedPath | None = None
 
-    def play(self, port: int) -> int:
+    def run(self, port: int) -> int:
         """Everything, from the workspace's start to its end; gives the exit code."""
         slack, company = self._open_workspace(port)
         http_port = _free_port(self._settings.http_port, taken=slack.port)
@@ -102,11 +102,11 @@ class Demo:
                 if not self._connected(slack, bot):
                     if self._stop.is_set():
                         return 0
-                    typer.echo(f"The bot did not start. The end of {bot.log}:\n{bot.last_words()}", err=True)
+                    typer.echo(f"The bot did not start. The end of {bot.log}:\n{bot.log_tail()}", err=True)
                     return 1
                 with self._token() as token:
                     self._welcome(slack, company, bot, intake, token)
-                    alerts = Alerts(
+                    alerts = AlertSender(
                         intake, token, self._store.clock.now, lambda n: self._main_incident(slack, company, n)
                     )
                     alerts.start()
@@ -115,7 +115,7 @@ class Demo:
                     finally:
                         alerts.stop()
         finally:
-            self._kept.write(slack)
+            self._saved.write(slack)
             slack.stop()
 
     # -- the workspace
@@ -126,7 +126,7 @@ class Demo:
         for candidate in [*wanted, 0]:
             if candidate and not _is_free(candidate):
                 continue
-            slack, company = self._furnished(candidate)
+            slack, company = self._create_workspace(candidate)
             try:
                 slack.start()
             except OSError:
@@ -136,14 +136,14 @@ class Demo:
             return slack, company
         raise AssertionError("port 0 is always free")
 
-    def _furnished(self, port: int) -> tuple[Sandbox, Company]:
-        slack, company = self._installed(Sandbox(port=port))
-        if not self._kept.restore(slack):
-            slack, company = self._installed(Sandbox(port=port, clock_behind=HISTORY.total_seconds()))
-            chatter.replay(slack, company, HISTORY)
+    def _create_workspace(self, port: int) -> tuple[Sandbox, Company]:
+        slack, company = self._install(Sandbox(port=port))
+        if not self._saved.restore(slack):
+            slack, company = self._install(Sandbox(port=port, clock_behind=HISTORY.total_seconds()))
+            conversation.replay(slack, company, HISTORY)
         return slack, company
 
-    def _installed(self, slack: Sandbox) -> tuple[Sandbox, Company]:
+    def _install(self, slack: Sandbox) -> tuple[Sandbox, Company]:
         slack.install(manifest(self._settings.slack_command, None))
         return slack, create_company(slack)
 
@@ -168,7 +168,7 @@ class Demo:
         for _ in range(int(CONNECT_S / 0.1)):
             if slack.connections:
                 return True
-            if bot.ended is not None or self._stop.wait(0.1):
+            if bot.exit_code is not None or self._stop.wait(0.1):
                 return False
         return False
 
@@ -220,8 +220,8 @@ class Demo:
         """Until the demo is to stop: the path's ticks, and what was said, written down."""
         looks = 0
         while not self._stop.wait(LOOK_S):
-            if bot.ended is not None:
-                typer.echo(f"The bot has ended. The end of {bot.log}:\n{bot.last_words()}", err=True)
+            if bot.exit_code is not None:
+                typer.echo(f"The bot has ended. The end of {bot.log}:\n{bot.log_tail()}", err=True)
                 return 1
             looks += 1
             try:
@@ -230,7 +230,7 @@ class Demo:
             except (DatabaseAway, Contended) as error:
                 log.warning("how far the guided path is cannot be seen", reason=str(error))
             if looks % int(KEEP_S / LOOK_S) == 0:
-                self._kept.write(slack)
+                self._saved.write(slack)
         typer.echo("Stopped. What was done is kept; --reset begins anew.")
         return 0
 

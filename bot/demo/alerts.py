@@ -25,7 +25,7 @@ ROUND_S = 300.0  # from one round of alerts to the next
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class TimedAlert:
     """An alert at one moment of a round."""
 
     after: float  # seconds from the beginning of the round
@@ -38,25 +38,25 @@ class Moment:
 
 
 # The one that the guided path is about: it comes first, and only people end it.
-MAIN = Moment(0, "checkout-502", "checkout", "payments", "Checkout answers 502 for one in ten orders", "warning")
+MAIN = TimedAlert(0, "checkout-502", "checkout", "payments", "Checkout answers 502 for one in ten orders", "warning")
 
 FIRST = (
     MAIN,
-    Moment(20, "checkout-502", "checkout", "payments", "Checkout answers 502 for one in ten orders", "critical"),
+    TimedAlert(20, "checkout-502", "checkout", "payments", "Checkout answers 502 for one in ten orders", "critical"),
 )
 
 ROUND = (
-    Moment(30, "search-empty", "catalogue", "search", "Searches with umlauts find nothing", "warning"),
-    Moment(75, "edge-tls", "edge", "platform", "TLS handshakes fail in eu-north", "warning"),
-    Moment(110, "search-empty", "catalogue", "search", "Searches with umlauts find nothing", firing=False),
-    Moment(130, "edge-tls", "edge", "platform", "TLS handshakes fail in eu-north", "critical"),
-    Moment(170, "billing-queue", "billing", "payments", "Billing queue holds more than 5,000 jobs", "warning"),
-    Moment(200, "edge-tls", "edge", "platform", "TLS handshakes fail in eu-north", firing=False),
-    Moment(260, "billing-queue", "billing", "payments", "Billing queue holds more than 5,000 jobs", firing=False),
+    TimedAlert(30, "search-empty", "catalogue", "search", "Searches with umlauts find nothing", "warning"),
+    TimedAlert(75, "edge-tls", "edge", "platform", "TLS handshakes fail in eu-north", "warning"),
+    TimedAlert(110, "search-empty", "catalogue", "search", "Searches with umlauts find nothing", firing=False),
+    TimedAlert(130, "edge-tls", "edge", "platform", "TLS handshakes fail in eu-north", "critical"),
+    TimedAlert(170, "billing-queue", "billing", "payments", "Billing queue holds more than 5,000 jobs", "warning"),
+    TimedAlert(200, "edge-tls", "edge", "platform", "TLS handshakes fail in eu-north", firing=False),
+    TimedAlert(260, "billing-queue", "billing", "payments", "Billing queue holds more than 5,000 jobs", firing=False),
 )
 
 
-class Alerts:
+class AlertSender:
     """Posts the alerts in a thread of its own, from `start` to `stop`."""
 
     def __init__(
@@ -84,7 +84,7 @@ class Alerts:
             self._play(ROUND)
             self._stop.wait(max(0.0, began + ROUND_S - time.monotonic()))
 
-    def _play(self, moments: tuple[Moment, ...]) -> None:
+    def _play(self, moments: tuple[TimedAlert, ...]) -> None:
         began = time.monotonic()
         for moment in moments:
             if self._stop.wait(max(0.0, began + moment.after - time.monotonic())):
@@ -93,7 +93,7 @@ class Alerts:
             if moment is MAIN and accepted:
                 self._arrived(accepted[0])
 
-    def _post(self, moment: Moment) -> list[int]:
+    def _post(self, moment: TimedAlert) -> list[int]:
         event = {
             "dedup_key": moment.key,
             "title": moment.title,

@@ -47,9 +47,9 @@ class GuidedPath:
                 select(Member.slack_user_id, Member.id).where(Member.organization_id == found.organization_id)
             )
             self._member_ids = {row.slack_user_id: row.id for row in members}
-        self._steps = self._laid_out(command)
+        self._steps = self._build_steps(command)
 
-    def _laid_out(self, command: str) -> list[Step]:
+    def _build_steps(self, command: str) -> list[Step]:
         ada, cyn, eve = self._company.ada, self._company.cyn, self._company.eve
         incident = f"*#{self._number}*"
         messages = "D" + ada.id[1:]
@@ -59,7 +59,7 @@ class GuidedPath:
                 f"You are {ada.name} of Payments, on call. Ben asks for your help: look at your messages from Tocsin.",
                 ada.id,
                 messages,
-                lambda _: self._read(),
+                lambda _: self._messages_read(),
             ),
             Step(
                 "Say that you have seen it",
@@ -138,7 +138,7 @@ class GuidedPath:
             wanted = wanted.where(IncidentActivity.value == value)
         return bool(connection.scalar(select(exists(wanted))))
 
-    def _read(self) -> bool:
+    def _messages_read(self) -> bool:
         ada = self._company.ada
         told = any(f"#{self._number}" in message.text for message in ada.direct_messages())
         return told and self._slack.unread(ada, "D" + ada.id[1:]) == 0

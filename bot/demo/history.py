@@ -28,7 +28,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class PastIncident:
     """One incident of the week."""
 
     began: timedelta  # before the demo begins
@@ -42,7 +42,7 @@ class Past:
 
 
 WEEK = (
-    Past(
+    PastIncident(
         timedelta(days=6, hours=21),
         "checkout",
         "payments",
@@ -57,7 +57,7 @@ WEEK = (
             Entry(58, "ben", "resolved", "Rates are normal on the second acquirer; back to the first tomorrow."),
         ),
     ),
-    Past(
+    PastIncident(
         timedelta(days=6, hours=3),
         "catalogue",
         "search",
@@ -69,7 +69,7 @@ WEEK = (
             Entry(75, "", "resolved"),
         ),
     ),
-    Past(
+    PastIncident(
         timedelta(days=5, hours=8),
         "edge",
         "platform",
@@ -80,7 +80,7 @@ WEEK = (
             Entry(240, "dan", "resolved", "Renewed. The renewal job runs as the right user again."),
         ),
     ),
-    Past(
+    PastIncident(
         timedelta(days=4, hours=15),
         "billing",
         "payments",
@@ -94,7 +94,7 @@ WEEK = (
         ),
         source="",
     ),
-    Past(
+    PastIncident(
         timedelta(days=3, hours=5),
         "edge",
         "platform",
@@ -108,7 +108,7 @@ WEEK = (
             Entry(90, "dan", "comment", "The rollout now waits for the health of the first region."),
         ),
     ),
-    Past(
+    PastIncident(
         timedelta(days=2, hours=2),
         "catalogue",
         "search",
@@ -119,7 +119,7 @@ WEEK = (
             Entry(47, "cyn", "comment", "One shard had lost its cache after a restart; warming it."),
         ),
     ),
-    Past(
+    PastIncident(
         timedelta(days=1, hours=4),
         "checkout",
         "payments",
@@ -127,7 +127,7 @@ WEEK = (
         "Refunds wait longer than an hour",
         (Entry(25, "ben", "seen"),),
     ),
-    Past(
+    PastIncident(
         timedelta(hours=6),
         "edge",
         "platform",
@@ -145,13 +145,13 @@ def has_history(connection: Connection) -> bool:
     return bool(connection.scalar(select(exists(of_acme.where(Organization.slug == SLUG)))))
 
 
-def write(tx: Connection, now: datetime) -> None:
+def write_history(tx: Connection, now: datetime) -> None:
     """Writes the week before `now`. Nobody is told of it, as that was done when it happened; what is still open gets
     its card.
     """
     organization = tx.execute(select(Organization.id, Organization.name).where(Organization.slug == SLUG)).one()
-    projects = _ids(tx, Project, organization.id)
-    teams = _ids(tx, Team, organization.id)
+    projects = _find_ids(tx, Project, organization.id)
+    teams = _find_ids(tx, Team, organization.id)
     members = {
         email.split("@")[0]: (member_id, name, email)
         for member_id, name, email in tx.execute(
@@ -177,21 +177,21 @@ def write(tx: Connection, now: datetime) -> None:
         for who, (member_id, name, email) in members.items()
     }
     for past in WEEK:
-        _write_one(tx, past, now - past.began, organization.id, projects[past.project], teams[past.team], people)
+        _write_incident(tx, past, now - past.began, organization.id, projects[past.project], teams[past.team], people)
     of_acme = select(Incident.id).where(Incident.organization_id == organization.id)
     tx.execute(delete(Outbox).where(Outbox.incident_id.in_(of_acme)))
     for incident_id in tx.scalars(of_acme.where(Incident.status != Status.CLOSED).order_by(Incident.id)).all():
         outbox.record_change(tx, incident_id, now=now)
 
 
-def _ids(tx: Connection, table: type[Project] | type[Team], organization_id: int) -> dict[str, int]:
+def _find_ids(tx: Connection, table: type[Project] | type[Team], organization_id: int) -> dict[str, int]:
     rows = tx.execute(select(table.slug, table.id).where(table.organization_id == organization_id))
     return {row.slug: row.id for row in rows}
 
 
-def _write_one(
+def _write_incident(
     tx: Connection,
-    past: Past,
+    past: PastIncident,
     began: datetime,
     organization_id: int,
     project_id: int,

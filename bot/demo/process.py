@@ -65,11 +65,11 @@ class BotProcess:
             self._process.stdin.flush()
 
     @property
-    def ended(self) -> int | None:
+    def exit_code(self) -> int | None:
         """The exit code, once it has ended."""
         assert self._process is not None
         return self._process.poll()
 
-    def last_words(self, lines: int = 5) -> str:
+    def log_tail(self, lines: int = 5) -> str:
         """The end of its log."""
         return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-lines:])

@@ -18,7 +18,7 @@ class SavedWorkspace:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def forget(self) -> None:
+    def delete(self) -> None:
         """Begins anew."""
         self._path.unlink(missing_ok=True)
 

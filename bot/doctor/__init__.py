@@ -9,8 +9,8 @@ from bot.database import open_database
 from bot.delivery.api_calls import UNREACHABLE_ERRORS
 from bot.delivery.destination_checks import NO_SUCH_PERSON
 from bot.delivery.rendering import SHARED
-from bot.doctor.finding import Finding, reason_in
-from bot.doctor.slack import look_at_slack
+from bot.doctor.finding import Finding, get_reason
+from bot.doctor.slack import check_slack
 from bot.intake.connections import shortage_of_files
 from bot.intake.tokens import SecretBox, SecretUnreadable
 from bot.settings import Mode, Settings
@@ -23,11 +23,11 @@ from storage.queries import doctor as queries
 
 # What concerns one conversation, whose mend is known. Any other reason may be anything that Slack thinks of.
 _OF_CONVERSATIONS = UNREACHABLE_ERRORS | {SHARED, NO_SUCH_PERSON}
-_REFUSED_MEND = (
+_REFUSED_FIX = (
     "Slack's reference of chat.postMessage says what that means: mostly a scope is missing, or an administrator has"
     " restricted who may post. Each message is tried again for an hour."
 )
-_GIVEN_UP_MEND = "See the log for when. Once Slack takes messages again, nothing is to be done; those are lost."
+_GIVEN_UP_FIX = "See the log for when. Once Slack takes messages again, nothing is to be done; those are lost."
 _GIVEN_UP_SHOWN_FOR = timedelta(days=1)
 
 
@@ -39,14 +39,14 @@ def bad_settings(sentence: str) -> Finding:
 def examine(settings: Settings, report: Callable[[Finding], None]) -> bool:
     """Looks at everything, reporting as it goes; whether all of it is as it should be."""
     sound = True
-    for finding in _everything(settings):
-        sound = sound and finding.mend is None
+    for finding in _check_all(settings):
+        sound = sound and finding.fix is None
         report(finding)
     return sound
 
 
-def _everything(settings: Settings) -> Iterator[Finding]:
-    yield _settings(settings)
+def _check_all(settings: Settings) -> Iterator[Finding]:
+    yield _check_settings(settings)
     if shortage := shortage_of_files():
         yield Finding("open files", *shortage)
     try:
@@ -55,14 +55,14 @@ def _everything(settings: Settings) -> Iterator[Finding]:
                 preflight.check(url)
             store = Store.open(url)
             try:
-                yield _database(store)
-                schema = _schema(store)
+                yield _check_database(store)
+                schema = _check_schema(store)
                 yield schema
-                if schema.mend is None:
-                    yield _intake(settings, store)
-                    yield from _refusals(store)
-                    yield from _delivery(store)
-                yield from look_at_slack(settings, store if schema.mend is None else None, store.clock)
+                if schema.fix is None:
+                    yield _check_intake(settings, store)
+                    yield from _check_refusals(store)
+                    yield from _check_delivery(store)
+                yield from check_slack(settings, store if schema.fix is None else None, store.clock)
                 return
             finally:
                 store.close()
@@ -70,12 +70,12 @@ def _everything(settings: Settings) -> Iterator[Finding]:
         yield Finding("database", str(error), "Then run doctor again.")
     except (DatabaseAway, EmbeddedPostgresError) as error:
         where = "DATABASE_URL" if settings.database_url else "TOCSIN_DATA_DIR"
-        mend = f"Check {where}, that the server runs, and that this machine may reach it."
-        yield Finding("database", f"cannot be used: {reason_in(error)}", mend)
-    yield from look_at_slack(settings, None, None)
+        fix = f"Check {where}, that the server runs, and that this machine may reach it."
+        yield Finding("database", f"cannot be used: {get_reason(error)}", fix)
+    yield from check_slack(settings, None, None)
 
 
-def _settings(settings: Settings) -> Finding:
+def _check_settings(settings: Settings) -> Finding:
     if settings.mode is Mode.NONE:
         return Finding(
             "settings",
@@ -85,7 +85,7 @@ def _settings(settings: Settings) -> Finding:
     return Finding("settings", "Socket Mode" if settings.mode is Mode.SOCKET else "HTTP mode")
 
 
-def _database(store: Store) -> Finding:
+def _check_database(store: Store) -> Finding:
     with store.read() as connection:
         server = queries.get_server_version(connection)
     try:
@@ -99,7 +99,7 @@ def _database(store: Store) -> Finding:
     return Finding("database", server)
 
 
-def _schema(store: Store) -> Finding:
+def _check_schema(store: Store) -> Finding:
     found, wanted, known = revisions(store)
     if found == wanted:
         return Finding("schema", f"at {found}")
@@ -109,23 +109,24 @@ def _schema(store: Store) -> Finding:
     return Finding("schema", behind, "Run `python run_bot.py migrate`; `serve` does it too when it starts.")
 
 
-def _intake(settings: Settings, store: Store) -> Finding:
+def _check_intake(settings: Settings, store: Store) -> Finding:
     with store.read() as connection:
         tokens = queries.count_tokens_by_source(connection)
         sealed = queries.get_encrypted_secrets(connection)
     if sealed and settings.secret_key is None:
         return Finding(
             "intake",
-            f"{_tokens(len(sealed))} of Sentry cannot be used: TOCSIN_SECRET_KEY is not set",
+            f"{_count_tokens(len(sealed))} of Sentry cannot be used: TOCSIN_SECRET_KEY is not set",
             "Set it to the key with which they were created.",
         )
     if sealed and settings.secret_key is not None:
-        unreadable = _unreadable(SecretBox(settings.secret_key.get_secret_value()), sealed)
+        unreadable = _find_unreadable(SecretBox(settings.secret_key.get_secret_value()), sealed)
         if unreadable:
             ids = ", ".join(map(str, unreadable))
+            count = _count_tokens(len(unreadable))
             return Finding(
                 "intake",
-                f"{_tokens(len(unreadable))} of Sentry cannot be used: made with another TOCSIN_SECRET_KEY (ID {ids})",
+                f"{count} of Sentry cannot be used: made with another TOCSIN_SECRET_KEY (ID {ids})",
                 "Set TOCSIN_SECRET_KEY to that key again, or revoke them and create new ones.",
             )
     if not tokens:
@@ -133,7 +134,7 @@ def _intake(settings: Settings, store: Store) -> Finding:
     return Finding("intake", "tokens for " + ", ".join(f"{source} ({n})" for source, n in sorted(tokens.items())))
 
 
-def _refusals(store: Store) -> Iterator[Finding]:
+def _check_refusals(store: Store) -> Iterator[Finding]:
     with store.read() as connection:
         refused = queries.list_refused_tokens(connection)
     for token in refused:
@@ -145,11 +146,11 @@ def _refusals(store: Store) -> Iterator[Finding]:
         )
 
 
-def _tokens(number: int) -> str:
+def _count_tokens(number: int) -> str:
     return "1 token" if number == 1 else f"{number} tokens"
 
 
-def _unreadable(box: SecretBox, sealed: Mapping[int, str]) -> list[int]:
+def _find_unreadable(box: SecretBox, sealed: Mapping[int, str]) -> list[int]:
     found = []
     for token_id, secret in sealed.items():
         try:
@@ -159,7 +160,7 @@ def _unreadable(box: SecretBox, sealed: Mapping[int, str]) -> list[int]:
     return found
 
 
-def _delivery(store: Store) -> Iterator[Finding]:
+def _check_delivery(store: Store) -> Iterator[Finding]:
     """What cannot be sent, as far as it is known without asking Slack; its channels are asked about below."""
     with store.read() as connection:
         paused = pacing.get_paused_workspaces(connection, store.clock.now())
@@ -169,21 +170,21 @@ def _delivery(store: Store) -> Iterator[Finding]:
         waiting = posts.count_waiting(connection)
         given_up = posts.count_failed_since(connection, store.clock.now() - _GIVEN_UP_SHOWN_FOR)
     for workspace_id, (reason, _) in paused.items():
-        mend = "Nothing is lost: what waits is sent once SLACK_BOT_TOKEN is good again."
-        yield Finding("delivery", f"paused for {workspace_id}, Slack says {reason}; {waiting} messages wait", mend)
+        fix = "Nothing is lost: what waits is sent once SLACK_BOT_TOKEN is good again."
+        yield Finding("delivery", f"paused for {workspace_id}, Slack says {reason}; {waiting} messages wait", fix)
     for trouble in troubles:
         if trouble.channel_id is not None:
             whom = f"channel #{trouble.channel_name}" if trouble.channel_name else f"channel {trouble.channel_id}"
-            mend = "What to do about that channel stands below; it is tried again with the next change."
+            fix = "What to do about that channel stands below; it is tried again with the next change."
         else:
             whom = trouble.member or "somebody who is no member"
-            mend = "Look at that person's account in Slack, or take them out of the organization file."
+            fix = "Look at that person's account in Slack, or take them out of the organization file."
         if trouble.reason not in _OF_CONVERSATIONS:
-            mend = _REFUSED_MEND
-        yield Finding("delivery", f"messages to {whom} cannot arrive ({trouble.reason})", mend)
+            fix = _REFUSED_FIX
+        yield Finding("delivery", f"messages to {whom} cannot arrive ({trouble.reason})", fix)
     for reason, count in given_up.items():
         if reason not in _OF_CONVERSATIONS:
             messages = "1 message was" if count == 1 else f"{count} messages were"
-            yield Finding("delivery", f"{messages} given up since yesterday ({reason})", _GIVEN_UP_MEND)
+            yield Finding("delivery", f"{messages} given up since yesterday ({reason})", _GIVEN_UP_FIX)
     if not paused and not troubles and not given_up:
         yield Finding("delivery", f"{waiting} messages wait to be sent" if waiting else "nothing waits to be sent")

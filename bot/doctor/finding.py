@@ -11,16 +11,16 @@ class Finding:
 
     what: str
     says: str
-    mend: str | None = None  # how; None: nothing is wrong
+    fix: str | None = None  # how; None: nothing is wrong
 
     def line(self) -> str:
         """As it is printed."""
-        if self.mend is None:
+        if self.fix is None:
             return f"ok     {self.what}: {self.says}"
-        return f"FAULT  {self.what}: {self.says}{'' if self.says.endswith('?') else '.'} {self.mend}"
+        return f"FAULT  {self.what}: {self.says}{'' if self.says.endswith('?') else '.'} {self.fix}"
 
 
-def reason_in(error: BaseException) -> str:
+def get_reason(error: BaseException) -> str:
     """The first line of what an error says, or what caused it."""
     cause = error.__cause__ or error
     said = str(getattr(cause, "orig", None) or cause).strip() or "no answer"

@@ -12,7 +12,7 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 from websockets.exceptions import WebSocketException
 
-from bot.doctor.finding import Finding, reason_in
+from bot.doctor.finding import Finding, get_reason
 from bot.people.roll_call import call_roll
 from bot.settings import Settings
 from bot.slack.clients import web_client
@@ -25,12 +25,12 @@ from storage.queries import doctor as queries
 # The bot refuses Slack's requests over HTTP when they are five minutes apart.
 MAX_CLOCK_SKEW_S = 60
 # A large organization has more channels than Slack answers questions in a minute; it says how long to wait.
-_PATIENCE = 5  # times
+_TRIES = 5  # times
 
 _OAUTH_PAGE = "the app's page “OAuth & Permissions”"
 _COPY_BOT_TOKEN = f"Copy the Bot User OAuth Token (xoxb-…) from {_OAUTH_PAGE} into SLACK_BOT_TOKEN, and start again."
 # What to do about each of Slack's reasons for refusing the bot token.
-_BOT_TOKEN_MENDS = {
+_BOT_TOKEN_FIXES = {
     "account_inactive": f"The app was removed from the workspace: install it again there. {_COPY_BOT_TOKEN}",
     "token_revoked": f"The app was removed from the workspace: install it again there. {_COPY_BOT_TOKEN}",
     "token_expired": f"Switch token rotation off for the app, and install it again. {_COPY_BOT_TOKEN}",
@@ -45,29 +45,29 @@ _COPY_APP_TOKEN = (
 _OTHER_SERVER = "Check SLACK_API_URL: what answers there is not Slack's Web API."
 _NOT_REACHED = "Check SLACK_API_URL, the network, and a proxy on the way."
 _NO_SOCKET = "Check that a proxy or firewall on the way lets web sockets (wss) through."
-_DISCONNECT_MENDS = {
+_DISCONNECT_FIXES = {
     "too_many_websockets": "An app may have ten: run fewer replicas or workers of it, or use HTTP mode.",
     "link_disabled": "Switch Socket Mode on, on the app's page “Socket Mode”.",
 }
 _LATER = "That is not the token's fault: try again in a minute, and see status.slack.com if it stays."
 
 
-def look_at_slack(settings: Settings, store: Store | None, clock: Clock | None) -> Iterator[Finding]:
+def check_slack(settings: Settings, store: Store | None, clock: Clock | None) -> Iterator[Finding]:
     """Everything in Slack. `store` and `clock` are None where the database cannot be used."""
     if settings.slack_bot_token is None:
-        yield from _app_token(settings, None)
+        yield from _check_app_token(settings, None)
         return
-    client = web_client(settings.slack_api_url, settings.slack_bot_token.get_secret_value(), tries=_PATIENCE)
+    client = web_client(settings.slack_api_url, settings.slack_bot_token.get_secret_value(), tries=_TRIES)
     try:
         answer = client.auth_test()
     except SlackApiError as error:
-        refused = _refused("SLACK_BOT_TOKEN", error, _BOT_TOKEN_MENDS)
+        refused = _refused_finding("SLACK_BOT_TOKEN", error, _BOT_TOKEN_FIXES)
         yield refused
-        if refused.mend in _BOT_TOKEN_MENDS.values():
-            yield from _app_token(settings, None)
+        if refused.fix in _BOT_TOKEN_FIXES.values():
+            yield from _check_app_token(settings, None)
         return
     except OSError as error:
-        yield Finding("Slack", f"cannot be reached: {reason_in(error)}", _NOT_REACHED)
+        yield Finding("Slack", f"cannot be reached: {get_reason(error)}", _NOT_REACHED)
         return
     workspace_id = str(answer["team_id"])
     if not answer.get("bot_id"):
@@ -75,23 +75,23 @@ def look_at_slack(settings: Settings, store: Store | None, clock: Clock | None) 
         return
     yield Finding("SLACK_BOT_TOKEN", f"bot {answer.get('user')} in {answer.get('team')} ({workspace_id})")
     if clock is not None:
-        yield from _clock(answer.headers, clock.now())
-    yield from _scopes(answer.headers)
-    yield from _app_token(settings, _app_of(client, str(answer["bot_id"])))
+        yield from _check_clock(answer.headers, clock.now())
+    yield from _check_scopes(answer.headers)
+    yield from _check_app_token(settings, _find_app(client, str(answer["bot_id"])))
     if store is not None:
-        yield from _organization(client, store, workspace_id, str(answer.get("user")))
+        yield from _check_organization(client, store, workspace_id, str(answer.get("user")))
 
 
-def _refused(variable: str, error: SlackApiError, mends: Mapping[str, str]) -> Finding:
+def _refused_finding(variable: str, error: SlackApiError, fixes: Mapping[str, str]) -> Finding:
     reason = str(error.response.get("error"))
     if not re.fullmatch(r"[a-z_]{1,60}", reason):
         return Finding("Slack", "its address answers with something else", _OTHER_SERVER)
-    if reason in mends:
-        return Finding(variable, f"Slack refuses it ({reason})", mends[reason])
+    if reason in fixes:
+        return Finding(variable, f"Slack refuses it ({reason})", fixes[reason])
     return Finding(variable, f"Slack could not check it ({reason})", _LATER)
 
 
-def _app_of(client: WebClient, bot_id: str) -> str | None:
+def _find_app(client: WebClient, bot_id: str) -> str | None:
     try:
         bot: Mapping[str, Any] = client.bots_info(bot=bot_id).get("bot") or {}
     except (SlackApiError, OSError):
@@ -99,46 +99,46 @@ def _app_of(client: WebClient, bot_id: str) -> str | None:
     return str(bot["app_id"]) if bot.get("app_id") else None
 
 
-def _header(headers: Mapping[str, Any], name: str) -> str:
+def _get_header(headers: Mapping[str, Any], name: str) -> str:
     found = next((value for key, value in headers.items() if key.lower() == name), "")
     return str(found[0] if isinstance(found, list) else found)
 
 
-def _clock(headers: Mapping[str, Any], now: datetime) -> Iterator[Finding]:
+def _check_clock(headers: Mapping[str, Any], now: datetime) -> Iterator[Finding]:
     try:
-        theirs = parsedate_to_datetime(_header(headers, "date"))
+        theirs = parsedate_to_datetime(_get_header(headers, "date"))
     except (ValueError, TypeError):
         return
     apart = abs((now - theirs).total_seconds())
     if apart > MAX_CLOCK_SKEW_S:
-        mend = (
+        fix = (
             "Have the clock of the database's machine set over the network (NTP): digests are told by it, and in HTTP"
             " mode Slack's requests are refused till then."
         )
-        yield Finding("clock", f"the database's is {apart:.0f} s away from Slack's", mend)
+        yield Finding("clock", f"the database's is {apart:.0f} s away from Slack's", fix)
     else:
         yield Finding("clock", "the database's agrees with Slack's")
 
 
-def _scopes(headers: Mapping[str, Any]) -> Iterator[Finding]:
+def _check_scopes(headers: Mapping[str, Any]) -> Iterator[Finding]:
     if "x-oauth-scopes" not in {name.lower() for name in headers}:
         # Slack always names them; another server that speaks its language may not.
         yield Finding("scopes", f"not told by the server at SLACK_API_URL; the bot needs {len(SCOPES)}")
         return
-    granted = {scope.strip() for scope in _header(headers, "x-oauth-scopes").split(",") if scope.strip()}
+    granted = {scope.strip() for scope in _get_header(headers, "x-oauth-scopes").split(",") if scope.strip()}
     missing = sorted(SCOPES.keys() - granted)
     if missing:
         used_for = "; ".join(f"{scope} for {', '.join(SCOPES[scope])}" for scope in missing)
-        mend = (
+        fix = (
             "Paste what `python run_bot.py manifest` prints into the app's page “App Manifest”, and install the app"
             " again on “OAuth & Permissions”; its token stays."
         )
-        yield Finding("scopes", f"missing: {used_for}", mend)
+        yield Finding("scopes", f"missing: {used_for}", fix)
     else:
         yield Finding("scopes", f"all {len(SCOPES)} granted")
 
 
-def _app_token(settings: Settings, app_id: str | None) -> Iterator[Finding]:
+def _check_app_token(settings: Settings, app_id: str | None) -> Iterator[Finding]:
     """Whether Socket Mode can be used; `app_id` is the app of the bot token, where that is known."""
     if settings.slack_app_token is None:
         return
@@ -157,62 +157,62 @@ def _app_token(settings: Settings, app_id: str | None) -> Iterator[Finding]:
         greeting = greeting_of(url)
     except SlackApiError as error:
         reasons = ("invalid_auth", "not_authed", "not_allowed_token_type", "missing_scope", "token_revoked")
-        yield _refused("SLACK_APP_TOKEN", error, dict.fromkeys((*reasons, "account_inactive"), _COPY_APP_TOKEN))
+        yield _refused_finding("SLACK_APP_TOKEN", error, dict.fromkeys((*reasons, "account_inactive"), _COPY_APP_TOKEN))
     except (OSError, WebSocketException) as error:
-        yield Finding("Slack", f"its web socket cannot be opened: {reason_in(error)}", _NO_SOCKET)
+        yield Finding("Slack", f"its web socket cannot be opened: {get_reason(error)}", _NO_SOCKET)
     else:
-        yield _greeted(greeting)
+        yield _greeting_finding(greeting)
 
 
-def _greeted(greeting: Mapping[str, Any]) -> Finding:
+def _greeting_finding(greeting: Mapping[str, Any]) -> Finding:
     """What Slack said first over a new web socket: hello, or why it wants none."""
     if greeting.get("type") == "hello":
         return Finding("SLACK_APP_TOKEN", f"opens a connection, {greeting.get('num_connections')} are open")
     reason = str(greeting.get("reason"))
     return Finding(
-        "SLACK_APP_TOKEN", f"Slack ends its connections at once ({reason})", _DISCONNECT_MENDS.get(reason, _LATER)
+        "SLACK_APP_TOKEN", f"Slack ends its connections at once ({reason})", _DISCONNECT_FIXES.get(reason, _LATER)
     )
 
 
-def _organization(client: WebClient, store: Store, workspace_id: str, bot: str) -> Iterator[Finding]:
+def _check_organization(client: WebClient, store: Store, workspace_id: str, bot: str) -> Iterator[Finding]:
     with store.read() as connection:
         organization = queries.find_organization_setup(connection, workspace_id)
         channels = queries.get_channels(connection, workspace_id)
         emails = queries.list_unmatched_emails(connection, workspace_id)
     if organization is None:
-        mend = f"Name {workspace_id} under organization.workspaces in the organization file, and apply it."
-        yield Finding("organization", f"the workspace {workspace_id} belongs to none", mend)
+        fix = f"Name {workspace_id} under organization.workspaces in the organization file, and apply it."
+        yield Finding("organization", f"the workspace {workspace_id} belongs to none", fix)
         return
     if not organization.incidents:
-        mend = "Set organization.incidents to true in the organization file, and apply it."
-        yield Finding("organization", f"incidents are switched off for {organization.name}", mend)
+        fix = "Set organization.incidents to true in the organization file, and apply it."
+        yield Finding("organization", f"incidents are switched off for {organization.name}", fix)
     elif not organization.members:
-        mend = "Add them under members in the organization file, and apply it."
-        yield Finding("organization", f"{organization.name} has no members, so nobody can use the bot", mend)
+        fix = "Add them under members in the organization file, and apply it."
+        yield Finding("organization", f"{organization.name} has no members, so nobody can use the bot", fix)
     else:
         counts = f"{organization.members} members, {organization.projects} projects"
         yield Finding("organization", f"{organization.name}, {counts}")
-    yield from _members(client, workspace_id, emails)
+    yield from _check_members(client, workspace_id, emails)
     for channel_id, projects in channels.items():
-        yield _channel(client, channel_id, projects, bot, shared_allowed=organization.shared_channels)
+        yield _check_channel(client, channel_id, projects, bot, shared_allowed=organization.shared_channels)
 
 
-def _members(client: WebClient, workspace_id: str, emails: Sequence[str]) -> Iterator[Finding]:
+def _check_members(client: WebClient, workspace_id: str, emails: Sequence[str]) -> Iterator[Finding]:
     """Whether those who are named by e-mail alone can be known by it. Who has used the bot already is."""
     try:
         found = call_roll(client, workspace_id, emails)
     except SlackApiError as error:
         reason = error.response.get("error")
-        mend = "See scopes, above." if reason == "missing_scope" else _LATER
-        yield Finding("members", f"Slack could not look them up ({reason})", mend)
+        fix = "See scopes, above." if reason == "missing_scope" else _LATER
+        yield Finding("members", f"Slack could not look them up ({reason})", fix)
         return
     except OSError as error:
-        yield Finding("members", f"Slack cannot be reached: {reason_in(error)}", _NOT_REACHED)
+        yield Finding("members", f"Slack cannot be reached: {get_reason(error)}", _NOT_REACHED)
         return
     if found.unmatched:
-        mend = f"Write their Slack ids into the organization file (`slack: {next(iter(found.unmatched))}`), apply it."
+        fix = f"Write their Slack ids into the organization file (`slack: {next(iter(found.unmatched))}`), apply it."
         are = "1 is" if len(found.unmatched) == 1 else f"{len(found.unmatched)} are"
-        yield Finding("members", f"{are} not let in by their e-mail: {', '.join(found.unmatched.values())}", mend)
+        yield Finding("members", f"{are} not let in by their e-mail: {', '.join(found.unmatched.values())}", fix)
     says = []
     if found.absent:
         says.append(f"{found.absent} {'has' if found.absent == 1 else 'have'} no account in this workspace")
@@ -222,7 +222,9 @@ def _members(client: WebClient, workspace_id: str, emails: Sequence[str]) -> Ite
         yield Finding("members", "; ".join(says) or "all are known by their Slack id or e-mail")
 
 
-def _channel(client: WebClient, channel_id: str, projects: list[str], bot: str, *, shared_allowed: bool) -> Finding:
+def _check_channel(
+    client: WebClient, channel_id: str, projects: list[str], bot: str, *, shared_allowed: bool
+) -> Finding:
     of = ", ".join(projects)
     elsewhere = f"name another under projects.channels of {of} in the organization file and apply it."
     what = f"channel {channel_id} of {of}"
@@ -234,17 +236,17 @@ def _channel(client: WebClient, channel_id: str, projects: list[str], bot: str, 
             return Finding(what, "cannot be looked at for want of a scope", "See scopes, above.")
         if reason != "channel_not_found":
             return Finding(what, f"Slack could not look it up ({reason})", _LATER)
-        mend = f"If it is private, say `/invite @{bot}` in it; if it is gone, {elsewhere}"
-        return Finding(what, "the bot cannot find it: private without the bot in it, or gone", mend)
+        fix = f"If it is private, say `/invite @{bot}` in it; if it is gone, {elsewhere}"
+        return Finding(what, "the bot cannot find it: private without the bot in it, or gone", fix)
     except OSError as error:
-        return Finding(what, f"Slack cannot be reached: {reason_in(error)}", _NOT_REACHED)
+        return Finding(what, f"Slack cannot be reached: {get_reason(error)}", _NOT_REACHED)
     what = f"channel #{channel.get('name', channel_id)} of {of}"
     if channel.get("is_archived"):
         return Finding(what, "it is archived", f"Unarchive it, or {elsewhere}")
     if (channel.get("is_ext_shared") or channel.get("is_pending_ext_shared")) and not shared_allowed:
-        mend = f"If that company may read along, set organization.shared_channels to true; if not, {elsewhere}"
-        return Finding(what, "it is shared with another company, so no cards go there", mend)
+        fix = f"If that company may read along, set organization.shared_channels to true; if not, {elsewhere}"
+        return Finding(what, "it is shared with another company, so no cards go there", fix)
     if not channel.get("is_member"):
-        mend = f"Say `/invite @{bot}` in it."
-        return Finding(what, "the bot is not in it, and hears no replies and reactions there", mend)
+        fix = f"Say `/invite @{bot}` in it."
+        return Finding(what, "the bot is not in it, and hears no replies and reactions there", fix)
     return Finding(what, "the bot is in it")

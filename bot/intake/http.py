@@ -18,7 +18,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from bot.bodies import Body, NoRoom, Room, TooLarge
+from bot.bodies import Body, BodyTooLarge, MemoryLimit, MemoryLimitReached
 from bot.intake import docs_page, openapi
 from bot.intake.admission import Admission
 from bot.intake.batching import Batcher
@@ -71,8 +71,8 @@ class Intake:
         self, desk: IntakeService, admission: Admission, metrics: Metrics, now: Callable[[], datetime]
     ) -> None:
         self._admission = admission
-        self._room = Room(ROOM, ROOM_OF_ONE)
-        self._signed_room = Room(SIGNED_ROOM, SIGNED_ROOM_OF_ONE)
+        self._room = MemoryLimit(ROOM, ROOM_OF_ONE)
+        self._signed_room = MemoryLimit(SIGNED_ROOM, SIGNED_ROOM_OF_ONE)
         self._metrics = metrics
         self._now = now
         self._refusals = RefusalLog(time.monotonic)
@@ -209,9 +209,9 @@ def _content_length(request: Request) -> int | None:
 async def _read(request: Request, body: Body) -> bytes:
     try:
         read = await body.read(request)
-    except TooLarge:
+    except BodyTooLarge:
         raise _too_large(body.largest) from None
-    except NoRoom:
+    except MemoryLimitReached:
         raise _busy() from None
     request.state.whole = True
     return read

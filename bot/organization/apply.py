@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from bot.digests.schedule import parse_cron
 from bot.incidents import lifecycle
-from bot.organization.difference import Change, Kind, Plan, Values, plan
+from bot.organization.difference import Change, ChangeKind, Plan, Values, compare
 from bot.organization.file import OrganizationFile
 from storage.engine import Store
 from storage.queries import digests, outbox
@@ -52,7 +52,7 @@ def _plan(connection: Connection, file: OrganizationFile, *, prune: bool) -> tup
             f"organization.workspaces: {workspace} belongs to the organization {owner}, and a workspace belongs to"
             " one only"
         )
-    result = plan(state, file, prune=prune)
+    result = compare(state, file, prune=prune)
     if state and state.workspaces and result.workspaces_added and not prune:
         raise NotApplicable(
             f"organization.workspaces: {entry.slug} has the workspace {', '.join(sorted(state.workspaces))}, and"
@@ -77,7 +77,9 @@ def _add_consequences(connection: Connection, result: Plan) -> None:
         if number := tokens.get(project_id):
             along.append(f"{number} intake tokens, which end")
         what = f"project {result.projects_removed[project_id]}"
-        result.changes[at[Change(Kind.REMOVED, what)]] = Change(Kind.REMOVED, what, f"with {' and '.join(along)}")
+        result.changes[at[Change(ChangeKind.REMOVED, what)]] = Change(
+            ChangeKind.REMOVED, what, f"with {' and '.join(along)}"
+        )
 
 
 def _write(tx: Connection, state: OrganizationState | None, result: Plan, now: datetime) -> None:
@@ -131,24 +133,24 @@ def _write_digests(
         digests.insert_digest(
             tx,
             {
-                **_digest_columns(values, members),
+                **_build_digest_columns(values, members),
                 "organization_id": organization_id,
                 "workspace_id": workspace_id,
-                "next_fire_at": _next(values["cron"], values["zone"], now),
+                "next_fire_at": _next_fire(values["cron"], values["zone"], now),
                 "date_added": now,
             },
         )
     there = {row.id: row for row in state.digests} if state else {}
     for digest_id, values in result.digests_changed.items():
         row = there[digest_id]
-        columns = _digest_columns(values, members)
+        columns = _build_digest_columns(values, members)
         if not row.paused:  # what paused itself is tried again as it is now
-            following = _next(values.get("cron", row.cron), values.get("zone", row.zone), now)
+            following = _next_fire(values.get("cron", row.cron), values.get("zone", row.zone), now)
             columns |= {"next_fire_at": following, "date_paused": None, "pause_reason": None}
         digests.update_digest(tx, digest_id, columns)
 
 
-def _digest_columns(values: Values, members: Mapping[str, int]) -> Values:
+def _build_digest_columns(values: Values, members: Mapping[str, int]) -> Values:
     """What is stored of an entry: its owner is a member of the file, and comes as nobody in Slack."""
     columns = {key: value for key, value in values.items() if key != "owner"}
     if "owner" in values:
@@ -156,7 +158,7 @@ def _digest_columns(values: Values, members: Mapping[str, int]) -> Values:
     return columns
 
 
-def _next(cron: str, zone: str, now: datetime) -> datetime:
+def _next_fire(cron: str, zone: str, now: datetime) -> datetime:
     return parse_cron(cron).next(now, ZoneInfo(zone))
 
 

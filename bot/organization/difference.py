@@ -15,7 +15,7 @@ from bot.organization.file import MemberEntry, OrganizationFile
 from storage.queries.organization import MemberRow, OrganizationState
 
 
-class Kind(StrEnum):
+class ChangeKind(StrEnum):
     """What happens to something."""
 
     ADDED = "added"
@@ -28,11 +28,11 @@ class Kind(StrEnum):
 class Change:
     """One line of the difference."""
 
-    kind: Kind
+    kind: ChangeKind
     what: str  # "member ada@acme.test"
     detail: str = ""  # "role: member -> owner"
 
-    def text(self) -> str:
+    def format(self) -> str:
         """The line for a person."""
         return f"{self.kind:<8} {self.what}{': ' + self.detail if self.detail else ''}"
 
@@ -71,14 +71,14 @@ class Plan:
     digests_changed: dict[int, Values] = field(default_factory=dict)
     digests_removed: list[int] = field(default_factory=list)
 
-    def of(self, kind: Kind) -> list[Change]:
+    def changes_of(self, kind: ChangeKind) -> list[Change]:
         """The lines of one kind."""
         return [change for change in self.changes if change.kind is kind]
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to write."""
-        return all(change.kind is Kind.KEPT for change in self.changes)
+        return all(change.kind is ChangeKind.KEPT for change in self.changes)
 
     @property
     def touches_identities(self) -> bool:
@@ -92,13 +92,13 @@ class Plan:
         )
 
 
-_NOTHING = OrganizationState(0, "", "", open_membership=False, incidents=False, shared_channels=False)
+_NEW_ORGANIZATION = OrganizationState(0, "", "", open_membership=False, incidents=False, shared_channels=False)
 
 
-def plan(state: OrganizationState | None, file: OrganizationFile, *, prune: bool) -> Plan:
+def compare(state: OrganizationState | None, file: OrganizationFile, *, prune: bool) -> Plan:
     """What has to change. `state` is None for an organization that is yet to be added."""
     result = Plan()
-    now = state or _NOTHING
+    now = state or _NEW_ORGANIZATION
     entry = file.organization
     wanted = {
         "name": entry.name,
@@ -111,97 +111,101 @@ def plan(state: OrganizationState | None, file: OrganizationFile, *, prune: bool
     what = f"organization {entry.slug}"
     if state is None:
         result.organization = {"slug": entry.slug, **wanted}
-        result.changes.append(Change(Kind.ADDED, what))
+        result.changes.append(Change(ChangeKind.ADDED, what))
     else:
-        result.organization = _changed(result, what, {key: getattr(state, key) for key in wanted}, wanted)
-    for workspace in _missing(entry.workspaces, now.workspaces):
+        result.organization = _record_changes(result, what, {key: getattr(state, key) for key in wanted}, wanted)
+    for workspace in _find_missing(entry.workspaces, now.workspaces):
         result.workspaces_added.append(workspace)
-        result.changes.append(Change(Kind.ADDED, f"workspace {workspace}"))
-    for workspace in _missing(sorted(now.workspaces), entry.workspaces):
-        if _gone(result, f"workspace {workspace}", prune):
+        result.changes.append(Change(ChangeKind.ADDED, f"workspace {workspace}"))
+    for workspace in _find_missing(sorted(now.workspaces), entry.workspaces):
+        if _record_removal(result, f"workspace {workspace}", prune):
             result.workspaces_removed.append(workspace)
-    _teams(result, now, file, prune)
-    _projects(result, now, file, prune)
-    _members(result, now, file, prune)
-    _digests(result, now, file, prune)
+    _compare_teams(result, now, file, prune)
+    _compare_projects(result, now, file, prune)
+    _compare_members(result, now, file, prune)
+    _compare_digests(result, now, file, prune)
     return result
 
 
-def _missing(wanted: Collection[str], there: Collection[str]) -> list[str]:
+def _find_missing(wanted: Collection[str], there: Collection[str]) -> list[str]:
     known = frozenset(there)
     return [value for value in wanted if value not in known]
 
 
-def _changed(result: Plan, what: str, before: Mapping[str, Any], wanted: Mapping[str, Any]) -> Values:
+def _record_changes(result: Plan, what: str, before: Mapping[str, Any], wanted: Mapping[str, Any]) -> Values:
     values = {key: value for key, value in wanted.items() if before[key] != value}
     if values:
-        detail = ", ".join(f"{_FIELD.get(k, k)}: {_shown(before[k])} -> {_shown(v)}" for k, v in values.items())
-        result.changes.append(Change(Kind.CHANGED, what, detail))
+        detail = ", ".join(
+            f"{_FIELD_NAMES.get(k, k)}: {_format_value(before[k])} -> {_format_value(v)}" for k, v in values.items()
+        )
+        result.changes.append(Change(ChangeKind.CHANGED, what, detail))
     return values
 
 
 # Columns that the file calls otherwise.
-_FIELD = {"slack_user_id": "slack", "channel_id": "channel", "cron": "schedule"}
+_FIELD_NAMES = {"slack_user_id": "slack", "channel_id": "channel", "cron": "schedule"}
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if value is None:
         return "none"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _gone(result: Plan, what: str, prune: bool, detail: str = "") -> bool:
-    result.changes.append(Change(Kind.REMOVED if prune else Kind.KEPT, what, detail))
+def _record_removal(result: Plan, what: str, prune: bool, detail: str = "") -> bool:
+    result.changes.append(Change(ChangeKind.REMOVED if prune else ChangeKind.KEPT, what, detail))
     return prune
 
 
-def _teams(result: Plan, now: OrganizationState, file: OrganizationFile, prune: bool) -> None:
+def _compare_teams(result: Plan, now: OrganizationState, file: OrganizationFile, prune: bool) -> None:
     for entry in file.teams:
         wanted = {"name": entry.name, "slack_usergroup": entry.slack_usergroup}
         row = now.teams.get(entry.slug)
         if row is None:
             result.teams_added.append({"slug": entry.slug, **wanted})
-            result.changes.append(Change(Kind.ADDED, f"team {entry.slug}"))
-        elif values := _changed(
+            result.changes.append(Change(ChangeKind.ADDED, f"team {entry.slug}"))
+        elif values := _record_changes(
             result, f"team {row.slug}", {"name": row.name, "slack_usergroup": row.slack_usergroup}, wanted
         ):
             result.teams_changed[row.id] = values
-    for slug in _missing(sorted(now.teams), [entry.slug for entry in file.teams]):
-        if _gone(result, f"team {slug}", prune):
+    for slug in _find_missing(sorted(now.teams), [entry.slug for entry in file.teams]):
+        if _record_removal(result, f"team {slug}", prune):
             result.teams_removed.append(now.teams[slug].id)
 
 
-def _projects(result: Plan, now: OrganizationState, file: OrganizationFile, prune: bool) -> None:
+def _compare_projects(result: Plan, now: OrganizationState, file: OrganizationFile, prune: bool) -> None:
     for entry in file.projects:
         row = now.projects.get(entry.slug)
         what = f"project {entry.slug}"
         wanted = {"name": entry.name, "quiet_minutes": entry.quiet_minutes}
         if row is None:
             result.projects_added.append({"slug": entry.slug, **wanted})
-            result.changes.append(Change(Kind.ADDED, what, _lists(teams=entry.teams, channels=entry.channels)))
+            result.changes.append(
+                Change(ChangeKind.ADDED, what, _format_lists(teams=entry.teams, channels=entry.channels))
+            )
             result.project_teams_added += [(entry.slug, team) for team in entry.teams]
             result.channels_added += [(entry.slug, channel) for channel in entry.channels]
             continue
-        if values := _changed(result, what, {"name": row.name, "quiet_minutes": row.quiet_minutes}, wanted):
+        if values := _record_changes(result, what, {"name": row.name, "quiet_minutes": row.quiet_minutes}, wanted):
             result.projects_changed[row.id] = values
-        for team in _missing(entry.teams, row.teams):
+        for team in _find_missing(entry.teams, row.teams):
             result.project_teams_added.append((entry.slug, team))
-            result.changes.append(Change(Kind.ADDED, what, f"team {team}"))
-        for channel in _missing(entry.channels, row.channels):
+            result.changes.append(Change(ChangeKind.ADDED, what, f"team {team}"))
+        for channel in _find_missing(entry.channels, row.channels):
             result.channels_added.append((entry.slug, channel))
-            result.changes.append(Change(Kind.ADDED, what, f"channel {channel}"))
-        for team in _missing(sorted(row.teams), entry.teams):
-            if _gone(result, what, prune, f"team {team}"):
+            result.changes.append(Change(ChangeKind.ADDED, what, f"channel {channel}"))
+        for team in _find_missing(sorted(row.teams), entry.teams):
+            if _record_removal(result, what, prune, f"team {team}"):
                 result.project_teams_removed.append((row.id, now.teams[team].id))
-        for channel in _missing(sorted(row.channels), entry.channels):
-            if _gone(result, what, prune, f"channel {channel}"):
+        for channel in _find_missing(sorted(row.channels), entry.channels):
+            if _record_removal(result, what, prune, f"channel {channel}"):
                 result.channels_removed.append((row.id, channel))
-    for slug in _missing(sorted(now.projects), [entry.slug for entry in file.projects]):
-        if _gone(result, f"project {slug}", prune):
+    for slug in _find_missing(sorted(now.projects), [entry.slug for entry in file.projects]):
+        if _record_removal(result, f"project {slug}", prune):
             result.projects_removed[now.projects[slug].id] = slug
 
 
-def _digests(result: Plan, now: OrganizationState, file: OrganizationFile, prune: bool) -> None:
+def _compare_digests(result: Plan, now: OrganizationState, file: OrganizationFile, prune: bool) -> None:
     # Digests go with their workspace: in another one, all of them are new.
     there = {} if result.workspaces_removed else {row.name: row for row in now.digests}
     for entry in file.digests:
@@ -220,23 +224,23 @@ def _digests(result: Plan, now: OrganizationState, file: OrganizationFile, prune
         if row is None:
             result.digests_added.append({"name": entry.name, **wanted})
             detail = f"{entry.schedule} ({entry.zone}) in {entry.channel}"
-            result.changes.append(Change(Kind.ADDED, what, detail))
-        elif values := _changed(result, what, row.values(), wanted):
+            result.changes.append(Change(ChangeKind.ADDED, what, detail))
+        elif values := _record_changes(result, what, row.values(), wanted):
             result.digests_changed[row.id] = values
-    for name in _missing(sorted(there), [entry.name for entry in file.digests]):
-        if _gone(result, f"digest {name}", prune):
+    for name in _find_missing(sorted(there), [entry.name for entry in file.digests]):
+        if _record_removal(result, f"digest {name}", prune):
             result.digests_removed.append(there[name].id)
 
 
-def _lists(**lists: Sequence[str]) -> str:
+def _format_lists(**lists: Sequence[str]) -> str:
     return ", ".join(f"{name} {' '.join(values)}" for name, values in lists.items() if values)
 
 
 # --- members -----------------------------------------------------------------------------------------------
 
 
-def _members(result: Plan, now: OrganizationState, file: OrganizationFile, prune: bool) -> None:
-    match = _who_is_who(now.members, file.members)
+def _compare_members(result: Plan, now: OrganizationState, file: OrganizationFile, prune: bool) -> None:
+    match = _match_members(now.members, file.members)
     for entry in file.members:
         row = match.get(entry.email)
         wanted = {
@@ -248,8 +252,8 @@ def _members(result: Plan, now: OrganizationState, file: OrganizationFile, prune
         }
         if row is None:
             result.members_added.append(wanted)
-            detail = _lists(role=[entry.role.value], teams=entry.teams)
-            result.changes.append(Change(Kind.ADDED, f"member {entry.email}", detail))
+            detail = _format_lists(role=[entry.role.value], teams=entry.teams)
+            result.changes.append(Change(ChangeKind.ADDED, f"member {entry.email}", detail))
             result.member_teams_added += [(entry.email, team) for team in entry.teams]
             continue
         what = f"member {row.email}"
@@ -263,23 +267,23 @@ def _members(result: Plan, now: OrganizationState, file: OrganizationFile, prune
         if row.removed is not None:
             result.members_changed[row.id] = {**wanted, "date_removed": None}
             detail = f"again, after leaving on {row.removed:%Y-%m-%d}; role {entry.role.value}"
-            result.changes.append(Change(Kind.ADDED, f"member {entry.email}", detail))
-        elif values := _changed(result, what, before, wanted):
+            result.changes.append(Change(ChangeKind.ADDED, f"member {entry.email}", detail))
+        elif values := _record_changes(result, what, before, wanted):
             result.members_changed[row.id] = values
-        for team in _missing(entry.teams, row.teams):
+        for team in _find_missing(entry.teams, row.teams):
             result.member_teams_added.append((entry.email, team))
-            result.changes.append(Change(Kind.ADDED, f"member {entry.email}", f"team {team}"))
-        for team in _missing(sorted(row.teams), entry.teams):
-            if _gone(result, f"member {entry.email}", prune, f"team {team}"):
+            result.changes.append(Change(ChangeKind.ADDED, f"member {entry.email}", f"team {team}"))
+        for team in _find_missing(sorted(row.teams), entry.teams):
+            if _record_removal(result, f"member {entry.email}", prune, f"team {team}"):
                 result.member_teams_removed.append((row.id, now.teams[team].id))
     matched = {row.id for row in match.values()}
     for row in now.members:
-        if row.id not in matched and row.removed is None and _gone(result, f"member {row.email}", prune):
+        if row.id not in matched and row.removed is None and _record_removal(result, f"member {row.email}", prune):
             result.members_removed.append(row.id)
-    _free_what_others_take(result, now.members, matched, file.members)
+    _free_identities(result, now.members, matched, file.members)
 
 
-def _who_is_who(rows: Sequence[MemberRow], entries: Sequence[MemberEntry]) -> dict[str, MemberRow]:
+def _match_members(rows: Sequence[MemberRow], entries: Sequence[MemberEntry]) -> dict[str, MemberRow]:
     """Which stored member each entry is, by the entry's e-mail.
 
     The same e-mail is the same person, and so, for one whose e-mail has changed, is the same Slack id. Somebody
@@ -303,7 +307,7 @@ def _who_is_who(rows: Sequence[MemberRow], entries: Sequence[MemberEntry]) -> di
     return match
 
 
-def _free_what_others_take(
+def _free_identities(
     result: Plan, rows: Sequence[MemberRow], matched: Collection[int], entries: Sequence[MemberEntry]
 ) -> None:
     """E-mails and Slack ids that the file gives to one member are taken from those whom it does not name."""
@@ -319,4 +323,4 @@ def _free_what_others_take(
             result.members_changed[row.id] = {"email": f"left-{row.id}-{row.email}"}
         elif row.slack in slack_ids and row.removed is None and row.id not in removed:
             result.members_changed[row.id] = {"slack_user_id": None}
-            result.changes.append(Change(Kind.CHANGED, f"member {row.email}", f"slack: {row.slack} -> none"))
+            result.changes.append(Change(ChangeKind.CHANGED, f"member {row.email}", f"slack: {row.slack} -> none"))

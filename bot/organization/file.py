@@ -18,7 +18,7 @@ from bot.digests import schedule_text, zones
 from bot.digests.service import DEFAULT_GRACE_MINUTES, parse_filters
 from bot.incidents.errors import BadWords
 from bot.incidents.markup import EMOJI_NAME
-from bot.organization.tree import Mistake, NotReadable, Tree, dotted, read
+from bot.organization.tree import Mistake, NotReadable, Tree, format_path, parse_tree
 from bot.organization.tree import Path as TreePath
 from storage.values import Role
 
@@ -43,7 +43,7 @@ class BadFile(ValueError):
         self.lines = lines
 
 
-def _name(value: str) -> str:
+def _check_name(value: str) -> str:
     folded = " ".join(value.split())
     if not folded:
         raise ValueError("is empty")
@@ -54,7 +54,7 @@ def _name(value: str) -> str:
     return folded
 
 
-def _slug(value: str) -> str:
+def _check_slug(value: str) -> str:
     if not _SLUG.fullmatch(value):
         raise ValueError(
             "should be a slug: at most 50 lower case letters, digits, - and _, the first a letter or a digit"
@@ -62,38 +62,38 @@ def _slug(value: str) -> str:
     return value
 
 
-def _email(value: str) -> str:
+def _check_email(value: str) -> str:
     if not _EMAIL.fullmatch(value) or len(value) > MAX_EMAIL_LENGTH:
         raise ValueError("should be an e-mail address, like ada@acme.test")
     return value.lower()
 
 
-def _minutes(value: Any) -> Any:
+def _parse_minutes(value: Any) -> Any:
     # Scalars of the file are text until their field says otherwise.
     if not isinstance(value, str) or not re.fullmatch(r"[0-9]{1,4}", value) or int(value) > MAX_QUIET_MINUTES:
         raise ValueError(f"should be a number of minutes from 0 to {MAX_QUIET_MINUTES}")
     return int(value)
 
 
-def _with_sentence(read: Callable[[str], object]) -> AfterValidator:
+def _parsed_by(parse_tree: Callable[[str], object]) -> AfterValidator:
     """What people may also say in Slack, stored as `read` gives it back."""
 
     def check(value: str) -> str:
         try:
-            return str(read(value))
+            return str(parse_tree(value))
         except BadWords as mistake:
             raise ValueError(mistake.sentence) from None
 
     return AfterValidator(check)
 
 
-def _empty(value: str) -> str:
+def _check_empty(value: str) -> str:
     if value not in ("send", "skip"):
         raise ValueError("should be send or skip")
     return value
 
 
-def _slack_id(letters: str, what: str) -> AfterValidator:
+def _check_slack_id(letters: str, what: str) -> AfterValidator:
     pattern = re.compile(rf"[{letters}][A-Z0-9]+")
     shape = " or ".join(f"{letter}0123ABCD" for letter in letters)
 
@@ -105,29 +105,29 @@ def _slack_id(letters: str, what: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _reaction(value: str) -> str:
+def _parse_reaction(value: str) -> str:
     name = value.strip(":")
     if not EMOJI_NAME.fullmatch(name):
         raise ValueError("should be the name of an emoji, like eyes")
     return name
 
 
-Name = Annotated[str, AfterValidator(_name)]
-Reaction = Annotated[str, AfterValidator(_reaction)]
-Slug = Annotated[str, AfterValidator(_slug)]
-Email = Annotated[str, AfterValidator(_email)]
-WorkspaceId = Annotated[str, _slack_id("T", "a workspace")]
-ChannelId = Annotated[str, _slack_id("CG", "a channel")]
-UsergroupId = Annotated[str, _slack_id("S", "a user group")]
-UserId = Annotated[str, _slack_id("UW", "a person")]
+Name = Annotated[str, AfterValidator(_check_name)]
+Reaction = Annotated[str, AfterValidator(_parse_reaction)]
+Slug = Annotated[str, AfterValidator(_check_slug)]
+Email = Annotated[str, AfterValidator(_check_email)]
+WorkspaceId = Annotated[str, _check_slack_id("T", "a workspace")]
+ChannelId = Annotated[str, _check_slack_id("CG", "a channel")]
+UsergroupId = Annotated[str, _check_slack_id("S", "a user group")]
+UserId = Annotated[str, _check_slack_id("UW", "a person")]
 
 
-Minutes = Annotated[int, BeforeValidator(_minutes)]
+Minutes = Annotated[int, BeforeValidator(_parse_minutes)]
 
 
-CronText = Annotated[str, _with_sentence(schedule_text.parse_schedule)]
-ZoneName = Annotated[str, _with_sentence(lambda name: zones.parse_zone(name, "").key)]
-Filters = Annotated[str, _with_sentence(parse_filters)]
+CronText = Annotated[str, _parsed_by(schedule_text.parse_schedule)]
+ZoneName = Annotated[str, _parsed_by(lambda name: zones.parse_zone(name, "").key)]
+Filters = Annotated[str, _parsed_by(parse_filters)]
 
 
 class _Entry(BaseModel):
@@ -177,7 +177,7 @@ class DigestEntry(_Entry):
     schedule: CronText
     zone: ZoneName = "UTC"
     filters: Filters = "open"
-    empty: Annotated[str, AfterValidator(_empty)] = "send"
+    empty: Annotated[str, AfterValidator(_check_empty)] = "send"
     picture: bool = True
     grace_minutes: Minutes = DEFAULT_GRACE_MINUTES
 
@@ -205,20 +205,20 @@ def load(path: Path) -> OrganizationFile:
 def parse(text: str, name: str) -> OrganizationFile:
     """Checks the text of an organization file; `name` stands before each mistake's line. Raises BadFile."""
     try:
-        tree = read(text)
+        tree = parse_tree(text)
     except NotReadable as error:
-        raise BadFile([error.mistake.text(name)]) from None
+        raise BadFile([error.mistake.format(name)]) from None
     if not isinstance(tree.value, dict):
         raise BadFile([f"{name}:1: should begin with the field organization:"])
-    mistakes = [*tree.mistakes, *_references(tree)]
+    mistakes = [*tree.mistakes, *_check_references(tree)]
     file = None
     try:
         file = OrganizationFile.model_validate(_without_nulls(tree.value))
     except ValidationError as error:
-        mistakes += [_mistake(tree, dict(item)) for item in error.errors(include_url=False)]
+        mistakes += [_build_mistake(tree, dict(item)) for item in error.errors(include_url=False)]
     if file is None or mistakes:
         mistakes.sort(key=lambda mistake: mistake.line)
-        lines = [mistake.text(name) for mistake in mistakes[:MAX_MISTAKES_SHOWN]]
+        lines = [mistake.format(name) for mistake in mistakes[:MAX_MISTAKES_SHOWN]]
         if len(mistakes) > MAX_MISTAKES_SHOWN:
             lines.append(f"{name}: and {len(mistakes) - MAX_MISTAKES_SHOWN} more mistakes")
         raise BadFile(lines)
@@ -246,12 +246,12 @@ _FIELDS: dict[str | None, list[str]] = {
 }
 
 
-def _mistake(tree: Tree, item: dict[str, Any]) -> Mistake:
+def _build_mistake(tree: Tree, item: dict[str, Any]) -> Mistake:
     path: TreePath = tuple(item["loc"])
-    return Mistake(tree.line(path), dotted(path), _words(path, item))
+    return Mistake(tree.line(path), format_path(path), _describe(path, item))
 
 
-def _words(path: TreePath, item: dict[str, Any]) -> str:
+def _describe(path: TreePath, item: dict[str, Any]) -> str:
     given = item.get("input")
     match item["type"]:
         case "missing":
@@ -262,29 +262,29 @@ def _words(path: TreePath, item: dict[str, Any]) -> str:
             return (
                 f"is no field here; did you mean {near[0]}?"
                 if near
-                else f"is no field here; the fields are {_or(fields, 'and')}"
+                else f"is no field here; the fields are {_join(fields, 'and')}"
             )
         case "string_type":
             if isinstance(given, bool):
                 return "should be text; yes, no, on, off, true and false need quotes to be text"
             return "should be text"
         case "bool_type":
-            return f"should be true or false, not {_shown(given)}"
+            return f"should be true or false, not {_format_value(given)}"
         case "list_type":
             return "should be a list"
         case "model_type" | "dict_type":
             return "should be a group of fields, each written as name: value"
         case "enum":
-            return f"should be {_or([role.value for role in reversed(Role)])}, not {_shown(given)}"
+            return f"should be {_join([role.value for role in reversed(Role)])}, not {_format_value(given)}"
         case "too_long":
             return "names more than one workspace; an organization has one for now"
         case _:
             said = str(item["msg"]).removeprefix("Value error, ")
             quotable = isinstance(given, str) and given.strip() and not said.endswith((".", "?"))
-            return said + (f", not {_shown(given)}" if quotable else "")
+            return said + (f", not {_format_value(given)}" if quotable else "")
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if not isinstance(value, str | int | float):
         return "that"
     text = str(value).lower() if isinstance(value, bool) else str(value)
@@ -292,7 +292,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:59] + "…"
 
 
-def _or(words: list[str], word: str = "or") -> str:
+def _join(words: list[str], word: str = "or") -> str:
     return f"{', '.join(words[:-1])} {word} {words[-1]}"
 
 
@@ -300,7 +300,7 @@ def _or(words: list[str], word: str = "or") -> str:
 # Looked at on the plain values, so that it is told together with what is wrong in single fields.
 
 
-def _references(tree: Tree) -> Iterator[Mistake]:
+def _check_references(tree: Tree) -> Iterator[Mistake]:
     assert isinstance(tree.value, dict)
     for section, key in (
         ("teams", "slug"),
@@ -310,34 +310,38 @@ def _references(tree: Tree) -> Iterator[Mistake]:
         ("members", "slack"),
         ("digests", "name"),
     ):
-        yield from _doubles(tree, ((section, i, key) for i in _indexes(tree, section)))
+        yield from _find_duplicates(tree, ((section, i, key) for i in _indexes(tree, section)))
     for section in ("projects", "members"):
         for i in _indexes(tree, section):
             for key in ("teams", "channels"):
-                yield from _doubles(tree, ((section, i, key, j) for j in _indexes(tree, section, i, key)))
-    slugs = [_at(tree, ("teams", i, "slug")) for i in _indexes(tree, "teams")]
+                yield from _find_duplicates(tree, ((section, i, key, j) for j in _indexes(tree, section, i, key)))
+    slugs = [_get_value(tree, ("teams", i, "slug")) for i in _indexes(tree, "teams")]
     known = {slug for slug in slugs if isinstance(slug, str)}
     for section in ("projects", "members"):
         for i in _indexes(tree, section):
             for j in _indexes(tree, section, i, "teams"):
                 path = (section, i, "teams", j)
-                slug = _at(tree, path)
+                slug = _get_value(tree, path)
                 if isinstance(slug, str) and slug not in known:
                     near = difflib.get_close_matches(slug, known, n=1)
                     hint = f"; did you mean {near[0]}?" if near else " under teams:"
-                    yield Mistake(tree.line(path), dotted(path), f"there is no team {_shown(slug)}{hint}")
+                    yield Mistake(tree.line(path), format_path(path), f"there is no team {_format_value(slug)}{hint}")
 
-    yield from _digest_references(tree, known)
+    yield from _check_digest_references(tree, known)
 
 
-def _digest_references(tree: Tree, teams: set[str]) -> Iterator[Mistake]:
+def _check_digest_references(tree: Tree, teams: set[str]) -> Iterator[Mistake]:
     """Owners that are no members, and filters that name projects and teams that are not there."""
     emails, projects = (
-        {value.lower() for i in _indexes(tree, section) if isinstance(value := _at(tree, (section, i, key)), str)}
+        {
+            value.lower()
+            for i in _indexes(tree, section)
+            if isinstance(value := _get_value(tree, (section, i, key)), str)
+        }
         for section, key in (("members", "email"), ("projects", "slug"))
     )
     for i in _indexes(tree, "digests"):
-        owner, written = (_at(tree, ("digests", i, key)) for key in ("owner", "filters"))
+        owner, written = (_get_value(tree, ("digests", i, key)) for key in ("owner", "filters"))
         named = [("owner", "member", owner.lower(), emails)] if isinstance(owner, str) else []
         if isinstance(written, str):
             try:
@@ -351,24 +355,26 @@ def _digest_references(tree: Tree, teams: set[str]) -> Iterator[Mistake]:
                 near = difflib.get_close_matches(name, there, n=1)
                 path = ("digests", i, key)
                 hint = f"; did you mean {near[0]}?" if near else f" under {kind}s:"
-                yield Mistake(tree.line(path), dotted(path), f"there is no {kind} {_shown(name)}{hint}")
+                yield Mistake(tree.line(path), format_path(path), f"there is no {kind} {_format_value(name)}{hint}")
 
 
-def _doubles(tree: Tree, paths: Iterator[TreePath]) -> Iterator[Mistake]:
+def _find_duplicates(tree: Tree, paths: Iterator[TreePath]) -> Iterator[Mistake]:
     first: dict[str, TreePath] = {}
     for path in paths:
-        value = _at(tree, path)
+        value = _get_value(tree, path)
         if not isinstance(value, str):
             continue
         folded = value.lower() if path[-1] == "email" else value
         if folded in first:
             line = tree.line(first[folded])
-            yield Mistake(tree.line(path), dotted(path), f"{_shown(value)} stands twice; first on line {line}")
+            yield Mistake(
+                tree.line(path), format_path(path), f"{_format_value(value)} stands twice; first on line {line}"
+            )
         else:
             first[folded] = path
 
 
-def _at(tree: Tree, path: TreePath) -> Any:
+def _get_value(tree: Tree, path: TreePath) -> Any:
     value: Any = tree.value
     for step in path:
         if isinstance(step, str) and isinstance(value, dict):
@@ -381,5 +387,5 @@ def _at(tree: Tree, path: TreePath) -> Any:
 
 
 def _indexes(tree: Tree, *path: str | int) -> range:
-    value = _at(tree, path)
+    value = _get_value(tree, path)
     return range(len(value)) if isinstance(value, list) else range(0)

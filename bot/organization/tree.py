@@ -29,7 +29,7 @@ class Mistake:
     where: str  # the field, "" for the file as a whole
     what: str
 
-    def text(self, file: str) -> str:
+    def format(self, file: str) -> str:
         """One line for a person."""
         return f"{file}:{self.line}: {self.where + ': ' if self.where else ''}{self.what}"
 
@@ -57,7 +57,7 @@ class Tree:
         return self.lines.get(path, 1)
 
 
-def dotted(path: Path) -> str:
+def format_path(path: Path) -> str:
     """A path as a person would write it: `members[2].role`."""
     text = ""
     for step in path:
@@ -65,7 +65,7 @@ def dotted(path: Path) -> str:
     return text
 
 
-def read(text: str) -> Tree:
+def parse_tree(text: str) -> Tree:
     """Parses a document of settings. Raises NotReadable."""
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise NotReadable(1, f"is larger than {MAX_BYTES:,} bytes")
@@ -112,10 +112,10 @@ def _build(text: str) -> Tree:
 
         value: Value
         if isinstance(event, yaml.ScalarEvent):
-            value = _scalar(event)
+            value = _parse_scalar(event)
         else:
             value = {} if isinstance(event, yaml.MappingStartEvent) else []
-        path = _place(tree, stack, keys, value, line)
+        path = _insert(tree, stack, keys, value, line)
         if isinstance(value, list | dict):
             if len(stack) == MAX_DEPTH:
                 raise NotReadable(line, f"is nested more than {MAX_DEPTH} levels deep")
@@ -124,7 +124,7 @@ def _build(text: str) -> Tree:
     return tree
 
 
-def _place(
+def _insert(
     tree: Tree,
     stack: list[tuple[list[Value] | dict[str, Value], Path]],
     keys: list[tuple[str, int] | None],
@@ -147,13 +147,13 @@ def _place(
     here = (*path, key)
     if key in around:
         first = tree.lines[here]
-        tree.mistakes.append(Mistake(key_line, dotted(here), f"stands twice; first on line {first}"))
+        tree.mistakes.append(Mistake(key_line, format_path(here), f"stands twice; first on line {first}"))
     around[key] = value
     tree.lines[here] = key_line
     return here
 
 
-def _scalar(event: yaml.ScalarEvent) -> Value:
+def _parse_scalar(event: yaml.ScalarEvent) -> Value:
     tag = _RESOLVER.resolve(  # type: ignore[no-untyped-call]
         yaml.ScalarNode, event.value, event.implicit
     )

@@ -22,7 +22,7 @@ from slack_bolt import BoltRequest, BoltResponse
 from slack_sdk.signature import Clock, SignatureVerifier
 from starlette.requests import ClientDisconnect
 
-from bot.bodies import NoRoom, Room, TooLarge
+from bot.bodies import BodyTooLarge, MemoryLimit, MemoryLimitReached
 from bot.slack.deadline import Pending
 from bot.slack.events import EventsUnderWay, TooManyEvents, is_event
 from bot.slack.listeners import Listeners, payload_of
@@ -63,7 +63,7 @@ class HttpListener:
         self._deadline_s = deadline_s
         self._verifier = SignatureVerifier(signing_secret, _Seconds(now))
         self._events: EventsUnderWay[BoltResponse] = EventsUnderWay()
-        self._room = Room(ROOM, ROOM)
+        self._room = MemoryLimit(ROOM, ROOM)
         self._workers = Workers(WORKERS, "slack-http")
 
     def add_to(self, app: FastAPI) -> None:
@@ -85,9 +85,9 @@ class HttpListener:
         with self._room.body("slack", MAX_BODY if signed else MAX_UNSIGNED_BODY) as reading:
             try:
                 body = await reading.read(request)
-            except TooLarge:
+            except BodyTooLarge:
                 return _refused(413, "too_large")
-            except NoRoom:
+            except MemoryLimitReached:
                 return _refused(503, "busy")
             except ClientDisconnect:
                 return Response("")  # which nobody hears

@@ -166,7 +166,7 @@ class Listeners:
                 self._unused.add(kind)
                 log.info("requests of a kind that the bot does not offer are acknowledged and left", kind=kind)
             return Acknowledgement()
-        with self._metrics.acknowledging(kind if kind in _KINDS else "other"):
+        with self._metrics.time_acknowledgement(kind if kind in _KINDS else "other"):
             response = self.app.dispatch(request)
         if response.status == 404:
             return Acknowledgement()  # nobody's: a command of another name, an event not asked for

@@ -294,8 +294,8 @@ import os, pwd, sys
 def nobody(uid): raise KeyError(uid)
 pwd.getpwuid = nobody
 os.environ.pop("HOME", None)
-from bot.environment import enter
-enter(["manifest"])
+from bot.environment import run_command
+run_command(["manifest"])
 import bot.app
 print(os.environ["HOME"])
 """

@@ -34,4 +34,4 @@ def test_a_table_that_is_not_fails_until_it_is_written(
 
 def test_a_readme_without_the_marks_is_said_to_be_so() -> None:
     with pytest.raises(ValueError, match=r"README\.md should have the lines"):
-        readme.with_table("# Tocsin\n", [])
+        readme.replace_table("# Tocsin\n", [])

@@ -243,7 +243,7 @@ class Rig:
     def _send(self, payload: Mapping[str, Any], check: Callable[..., Sequence[object]] | None = None) -> Got:
         self._posts = []
         begin = len(self.slack.platform.line.traffic)
-        response = self.bot.line.dispatch(BoltRequest(mode="socket_mode", body=dict(payload)))
+        response = self.bot.listeners.dispatch(BoltRequest(mode="socket_mode", body=dict(payload)))
         answer = payload_of(response)
         calls = [
             (one.name, one.sent)

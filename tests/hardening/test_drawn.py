@@ -77,7 +77,7 @@ def defects(rig: Rig) -> list[str]:
 
 def send(rig: Rig, payload: Json) -> Json | None:
     """A request that the rig would take for broken, as it is logged as a defect."""
-    answer = payload_of(rig.bot.line.dispatch(BoltRequest(mode="socket_mode", body=payload)))
+    answer = payload_of(rig.bot.listeners.dispatch(BoltRequest(mode="socket_mode", body=payload)))
     return dict(answer) if answer else None
 
 

@@ -96,8 +96,8 @@ class Counted:
         self.rig = rig
         self.work = 0
         self._number = 1000
-        self._dispatch = rig.bot.line.dispatch
-        rig.bot.line.dispatch = self._counted  # type: ignore[method-assign]
+        self._dispatch = rig.bot.listeners.dispatch
+        rig.bot.listeners.dispatch = self._counted  # type: ignore[method-assign]
 
     def next(self) -> int:
         """Another number each time."""

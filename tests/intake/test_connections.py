@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from bot.bodies import NoRoom, Room
+from bot.bodies import MemoryLimit, MemoryLimitReached
 from bot.intake import connections, http
 from bot.intake.connections import MOST, RESERVED_FILES, SECONDS, Phase, most_connections, open_files
 from bot.intake.http import MAX_WAITING, create_http_app
@@ -219,11 +219,11 @@ def test_bodies_in_memory_are_bounded(bench: Bench, monkeypatch: pytest.MonkeyPa
 
 
 def test_room_is_given_back() -> None:
-    room = Room(100, 60)
+    room = MemoryLimit(100, 60)
     with room.body("a", 1000), room.body("b", 1000):
         room.take("a", 60)
         for sender, size in (("a", 1), ("b", 41)):
-            with pytest.raises(NoRoom):
+            with pytest.raises(MemoryLimitReached):
                 room.take(sender, size)
         room.take("b", 40)
     assert room.held == 100, "what was not read through the body is not its to give back"

@@ -10,7 +10,7 @@ from sqlalchemy import insert, select, update
 
 from bot.incidents.lifecycle import open_incident
 from bot.organization.apply import NotApplicable, apply
-from bot.organization.difference import Kind, Plan
+from bot.organization.difference import ChangeKind, Plan
 from bot.organization.file import OrganizationFile, parse
 from storage.engine import Store
 from storage.models import (
@@ -52,7 +52,7 @@ def run(
 ) -> list[str]:
     """Applies a file; gives the lines of the difference."""
     result: Plan = apply(store, file, now, prune=prune, dry_run=dry_run)
-    return [" ".join(change.text().split()) for change in result.changes]
+    return [" ".join(change.format().split()) for change in result.changes]
 
 
 def state(store: Store, slug: str = "acme") -> OrganizationState:
@@ -341,7 +341,7 @@ def test_members_who_left_keep_their_log(store: Store) -> None:
 
 
 def test_two_at_once_apply_one_after_the_other(store: Store) -> None:
-    results: list[Kind] = []
+    results: list[ChangeKind] = []
 
     def work() -> None:
         results.extend(change.kind for change in apply(store, acme(), NOW, prune=False, dry_run=False).changes)
@@ -351,7 +351,7 @@ def test_two_at_once_apply_one_after_the_other(store: Store) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert results == [Kind.ADDED] * 5
+    assert results == [ChangeKind.ADDED] * 5
 
 
 def test_what_fails_half_way_leaves_nothing(store: Store) -> None:

@@ -68,7 +68,7 @@ def test_told_to_disconnect_it_waits_and_says_why(
     ready = httpx.get(f"{bot.url}/readyz")
     assert (ready.status_code, ready.json()["slack"]) == (503, f"not connected: Slack says {reason}")
     found = findings(slack, database_url)
-    assert any(reason in one.says and one.mend for one in found if one.what == "SLACK_APP_TOKEN"), found
+    assert any(reason in one.says and one.fix for one in found if one.what == "SLACK_APP_TOKEN"), found
     slack.refuse_sockets(None)
     slack.wait_until_connected(timeout=PATIENCE_S)
     assert "No open incidents" in cast.ada.command("/incident", "list", channel=cast.checkout).text

@@ -80,7 +80,7 @@ def comments(world: World) -> list[str]:
 @contextmanager
 def everybody_busy(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """All workers have commands that do not end before the block does."""
-    desk = world.bot.line._desk
+    desk = world.bot.listeners._desk
     carry_out, done = desk.command, threading.Event()
     busy = threading.Semaphore(0)
 

@@ -8,7 +8,7 @@ from tests.stories.conftest import World
 
 
 def test_a_call_with_a_connection_in_hand_is_seen(world: World, called_with_a_connection: list[str]) -> None:
-    (installation,) = world.bot.line._clients.all()
+    (installation,) = world.bot.listeners._clients.all()
     installation.client.auth_test()
     assert not called_with_a_connection
     with world.store.read():

@@ -8,7 +8,7 @@ from bot.demo.company import Company
 from sandbox import Sandbox
 
 # How long ago, who, where, what; an indented line answers the one above it in its thread.
-TALK = """
+CONVERSATION = """
 6d 20h 41m | ben  | checkout       | One order in five is declined. @ada this looks like the acquirer again.
 6d 20h 36m |  ada |                | Their status page says nothing yet. Failing over if it lasts ten more minutes.
 6d 19h 50m |  ben |                | Second acquirer is live, rates are back to normal :tada:
@@ -39,7 +39,7 @@ def replay(slack: Sandbox, company: Company, span: timedelta) -> None:
     places = {channel.name: channel for channel in company.channels}
     left = span
     root = None
-    for line in TALK.strip().splitlines():
+    for line in CONVERSATION.strip().splitlines():
         ago, who, where, words = (part.rstrip() for part in line.split("|", 3))
         moment = timedelta(**{_UNITS[part[-1]]: int(part[:-1]) for part in ago.split()})
         step = max(left - moment, _APART)
