@@ -7,62 +7,70 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import structlog
+from pydantic import Field, PlainValidator
+from pydantic.json_schema import SkipJsonSchema
 
-from bot.intake.label_alerts import MAX_LINK_LENGTH, LabelledAlert, parse_group
-from bot.intake.models import Draft, Parsed, as_url
+from bot.intake.label_alerts import AlertGroup, LabelAlert, parse_group, read_list
+from bot.intake.models import MAX_LINK_LENGTH, ParsedAlert, ParseResult, as_mapping, as_url
 
 log = structlog.get_logger(__name__)
 
 
-def parse(payload: Any, now: datetime) -> Parsed:
+class AlertmanagerAlert(LabelAlert):
+    """One alert of Alertmanager's."""
+
+    # For the link to a silence: with one blank less than in Alertmanager it would match nothing.
+    labels_as_sent: Annotated[dict[str, Any], PlainValidator(as_mapping), SkipJsonSchema()] = Field({}, alias="labels")
+
+    def parsed(self, number: int, group: AlertmanagerGroup) -> ParsedAlert:
+        """The alert in the common form."""
+        return self.build(
+            number,
+            group,
+            title=self.annotations.get("summary"),
+            links=[("Runbook", self.runbook), ("Silence", _silence_page(group.external_url, self.labels_as_sent))],
+        )
+
+
+class AlertmanagerGroup(AlertGroup):
+    """A notification of Alertmanager's."""
+
+    external_url: Annotated[
+        str | None,
+        PlainValidator(lambda url: url if isinstance(url, str) else None, json_schema_input_type=str | None),
+    ] = Field(None, alias="externalURL", description="Alertmanager's own address, for links to it.")
+    truncated: Annotated[
+        int, PlainValidator(lambda count: count if isinstance(count, int) else 0, json_schema_input_type=int | None)
+    ] = Field(0, alias="truncatedAlerts", description="How many alerts were left out because of max_alerts.")
+    alerts: Annotated[
+        list[Any],
+        PlainValidator(read_list, json_schema_input_type=Annotated[list[AlertmanagerAlert], Field(min_length=1)]),
+    ]
+
+
+def parse(payload: Any, received: datetime) -> ParseResult:
     """The alerts of a notification."""
-    if isinstance(payload, dict) and isinstance(left := payload.get("truncatedAlerts"), int) and left > 0:
-        # They are not in the notification, so nobody can take them; max_alerts of the receiver is too low.
-        log.warning("Alertmanager left alerts out", count=left, cause="max_alerts of its webhook_config")
-    return parse_group(payload, now, _draft)
-
-
-def _draft(alert: LabelledAlert) -> Draft | None:
-    status = alert.fields.choice("status", ("firing", "resolved"), required=True)
-    return alert.draft(
-        firing=status == "firing",
-        title=alert.summary(),
-        name=alert.name,
-        url=as_url(alert.data.get("generatorURL")),
-        links=alert.links(
-            [
-                ("Runbook", alert.annotations.get("runbook_url") or alert.annotations.get("runbook")),
-                ("Silence", _silence_page(alert)),
-            ]
-        ),
-        facts=alert.facts(),
-    )
+    return parse_group(AlertmanagerGroup, AlertmanagerAlert, payload, received, AlertmanagerAlert.parsed)
 
 
 # A classic label name, which needs no quotes; since version 0.27 names may hold anything.
 _IDENTIFIER = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 
 
-def _silence_page(alert: LabelledAlert) -> str | None:
-    """Alertmanager's page that makes a silence for exactly this alert; None where no link can say it.
-
-    The labels are written as they came, not as they are shown: one blank less and the silence would match nothing.
-    """
-    base, labels = alert.group.get("externalURL"), alert.data.get("labels")
-    if not isinstance(base, str) or not isinstance(labels, dict) or not labels:
-        return None
-    if not all(isinstance(value, str) for value in labels.values()):
+def _silence_page(alertmanager: str | None, labels: dict[str, Any]) -> str | None:
+    """Alertmanager's page that makes a silence for exactly this alert; None if no link can express it."""
+    if alertmanager is None or not labels or not all(isinstance(value, str) for value in labels.values()):
         return None
     matchers = (f"{_label_name(name)}={_quoted(value)}" for name, value in sorted(labels.items()))
     try:
-        page = f"{base.rstrip('/')}/#/silences/new?filter={quote('{' + ','.join(matchers) + '}', safe='')}"
+        page = f"{alertmanager.rstrip('/')}/#/silences/new?filter={quote('{' + ','.join(matchers) + '}', safe='')}"
     except UnicodeEncodeError:  # half a surrogate pair
         return None
-    return page if len(page) <= MAX_LINK_LENGTH else None
+    return as_url(page, MAX_LINK_LENGTH)
 
 
 def _label_name(name: str) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from bot.incidents import alerts
 from bot.incidents.alerts import Action, Alert, Outcome
-from bot.intake.models import Draft, ItemError
+from bot.intake.models import ItemError, ParsedAlert
 from bot.intake.tokens import Source
 from storage.queries import intake as stored
 from storage.queries.intake import IntakeProject, IntakeTokenRow
@@ -22,7 +22,7 @@ from storage.rows import AlertKey
 class Received:
     """A draft, and when it arrived."""
 
-    draft: Draft
+    draft: ParsedAlert
     at: datetime
 
 
@@ -60,7 +60,7 @@ def _take(
 class _Names:
     """The projects and teams that drafts name."""
 
-    def __init__(self, tx: Connection, token: IntakeTokenRow, drafts: Sequence[Draft]) -> None:
+    def __init__(self, tx: Connection, token: IntakeTokenRow, drafts: Sequence[ParsedAlert]) -> None:
         self._tx = tx
         self._token = token
         # An event names its project on purpose. A label may be there for another reason, and does not count where the
@@ -73,11 +73,11 @@ class _Names:
         slugs = {draft.team for draft in drafts if draft.team}
         self._teams = stored.get_team_ids(tx, token.organization_id, slugs) if slugs else {}
 
-    def leaves_project_open(self, draft: Draft) -> bool:
+    def leaves_project_open(self, draft: ParsedAlert) -> bool:
         """Whether neither a draft nor the token says which project, and none is needed."""
         return not draft.firing and draft.project is None and self._token.project is None
 
-    def project(self, draft: Draft) -> IntakeProject | ItemError:
+    def project(self, draft: ParsedAlert) -> IntakeProject | ItemError:
         """The project of a draft, or what is wrong with it."""
         own = self._token.project
         if own is not None:

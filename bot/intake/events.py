@@ -4,10 +4,27 @@ from __future__ import annotations
 
 import itertools
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH, MAX_TITLE_LENGTH
-from bot.intake.models import Draft, Fields, ItemError, Parsed, as_text, as_url, shorten
+from pydantic import BeforeValidator, Field, PlainValidator
+
+from bot.intake.models import (
+    CleanText,
+    Environment,
+    Item,
+    ItemError,
+    Key,
+    LenientTime,
+    ParsedAlert,
+    ParseResult,
+    Title,
+    WebUrl,
+    as_text,
+    as_url,
+    read_items,
+    shorten,
+    text_of,
+)
 from storage.values import Status
 
 SEVERITIES = {"warning": Status.WARNING, "critical": Status.CRITICAL}
@@ -18,70 +35,88 @@ MAX_NAME_LENGTH = 60
 MAX_LABEL_LENGTH = 300
 MAX_DESCRIPTION_LENGTH = 2000
 
-
-def parse(payload: Any, now: datetime) -> Parsed:
-    """The items of a delivery: one object or a list of them."""
-    items = payload if isinstance(payload, list) else [payload]
-    parsed = Parsed([], [])
-    if not items:
-        parsed.errors.append(ItemError(None, "body", "holds no event"))
-    for number, data in enumerate(items):
-        if not isinstance(data, dict):
-            parsed.errors.append(ItemError(number, "body", "should be an object"))
-            continue
-        fields = Fields(number, data, now)
-        draft = _draft(fields)
-        if fields.errors or draft is None:
-            parsed.errors += fields.errors
-        else:
-            parsed.drafts.append(draft)
-    return parsed
+Pairs = tuple[tuple[str, str], ...]
 
 
-def _draft(fields: Fields) -> Draft | None:
-    key = fields.key("dedup_key")
-    status = fields.choice("status", ("firing", "resolved"))
-    started, ended = fields.time("started_at"), fields.time("ended_at")
-    if started and ended and ended < started:
-        ended = None
-    if key is None or fields.errors:
-        return None
-    return Draft(
-        item=fields.item,
-        key=key,
-        title=fields.text("title", longest=MAX_TITLE_LENGTH),
-        firing=status != "resolved",
-        status=SEVERITIES.get((fields.text("severity") or "").lower(), Status.OPEN),
-        project=fields.text("project"),
-        team=fields.text("team"),
-        environment=fields.text("environment", longest=MAX_ENVIRONMENT_LENGTH),
-        url=fields.url("url"),
-        started=started,
-        ended=ended,
-        links=_links(fields.data.get("links")),
-        facts=_facts(fields),
-    )
+def _severity(value: Any) -> Status:
+    return SEVERITIES.get((as_text(value) or "").lower(), Status.OPEN)
 
 
-def _links(value: Any) -> tuple[tuple[str, str], ...] | None:
-    """Label to URL, as far as they can stand in Slack."""
+def _links(value: Any) -> Pairs | None:
+    """Those links that can stand in Slack."""
     if not isinstance(value, dict):
         return None
     named = ((as_text(name), as_url(url)) for name, url in itertools.islice(value.items(), MAX_LINKS))
     return tuple((shorten(name, MAX_NAME_LENGTH), url) for name, url in named if name and url)
 
 
-def _facts(fields: Fields) -> tuple[tuple[str, str], ...] | None:
-    """The description and the labels."""
-    description, labels = fields.text("description", longest=MAX_DESCRIPTION_LENGTH), fields.data.get("labels")
-    if description is None and not isinstance(labels, dict):
+def _labels(value: Any) -> Pairs | None:
+    if not isinstance(value, dict):
         return None
-    facts = [("Description", description)] if description else []
-    if isinstance(labels, dict):
-        named = ((as_text(name), as_text(value)) for name, value in itertools.islice(labels.items(), MAX_LABELS))
-        facts += [
-            (shorten(name, MAX_NAME_LENGTH), shorten(value, MAX_LABEL_LENGTH))
-            for name, value in named
-            if name and value
-        ]
-    return tuple(facts)
+    named = ((as_text(name), as_text(text)) for name, text in itertools.islice(value.items(), MAX_LABELS))
+    return tuple(
+        (shorten(name, MAX_NAME_LENGTH), shorten(text, MAX_LABEL_LENGTH)) for name, text in named if name and text
+    )
+
+
+StatusWord = Literal["firing", "resolved"]
+SeverityWord = Literal["warning", "critical"]
+EventStatus = Annotated[
+    StatusWord, BeforeValidator(lambda value: as_text(value) or "firing", json_schema_input_type=StatusWord | None)
+]
+Severity = Annotated[Status, PlainValidator(_severity, json_schema_input_type=SeverityWord | None)]
+Links = Annotated[Pairs | None, PlainValidator(_links, json_schema_input_type=dict[str, str] | None)]
+Labels = Annotated[Pairs | None, PlainValidator(_labels, json_schema_input_type=dict[str, str] | None)]
+Description = Annotated[str | None, text_of(MAX_DESCRIPTION_LENGTH)]
+
+
+class Event(Item):
+    """An alert."""
+
+    dedup_key: Key = Field(description="Identifies the alert: the same each time it is sent. Unique in a project.")
+    title: Title = Field(None, description="Default: the key. Shortened to 255 characters.")
+    status: EventStatus = "firing"
+    severity: Severity = Field(Status.OPEN, json_schema_extra={"default": None})
+    environment: Environment = None
+    project: CleanText = Field(
+        None, description="Slug. Required if the token is for the whole organization, except when the alert ends."
+    )
+    team: CleanText = Field(None, description="Slug of the team that owns the incident.")
+    url: WebUrl = Field(None, description="Where people can look at the alert; http or https.")
+    description: Description = None
+    links: Links = Field(None, description="Name to URL; shown.")
+    labels: Labels = Field(None, description="Name to text; shown.")
+    started_at: LenientTime = Field(None, description="With a time zone. Missing or impossible: now.")
+    ended_at: LenientTime = Field(None, description="With a time zone. Missing or impossible: now.")
+
+    def parsed(self, number: int) -> ParsedAlert:
+        """The alert in the common form."""
+        started, ended = self.started_at, self.ended_at
+        return ParsedAlert(
+            item=number,
+            key=self.dedup_key,
+            title=self.title,
+            firing=self.status == "firing",
+            status=self.severity,
+            project=self.project,
+            team=self.team,
+            environment=self.environment,
+            url=self.url,
+            started=started,
+            ended=None if started and ended and ended < started else ended,
+            links=self.links,
+            facts=self._facts(),
+        )
+
+    def _facts(self) -> Pairs | None:
+        if self.description is None and self.labels is None:
+            return None
+        return ((("Description", self.description),) if self.description else ()) + (self.labels or ())
+
+
+def parse(payload: Any, received: datetime) -> ParseResult:
+    """The items of a delivery: one object or a list of them."""
+    items = payload if isinstance(payload, list) else [payload]
+    if not items:
+        return ParseResult([], [ItemError(None, "body", "holds no event")])
+    return read_items(Event, items, received, Event.parsed)

@@ -6,61 +6,28 @@ https://grafana.com/docs/grafana/latest/alerting/configure-notifications/manage-
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from bot.intake.label_alerts import LabelledAlert, parse_group
-from bot.intake.models import Draft, Parsed, as_url, clean, shorten
+from pydantic import Field, PlainValidator
 
-# What Grafana calls the alerts that it raises itself when a rule cannot be evaluated, and why it raised one
-# under the rule's own name.
+from bot.intake.label_alerts import AlertGroup, LabelAlert, parse_group, read_list
+from bot.intake.models import LinkUrl, ParsedAlert, ParseResult, clean, shorten
+
+# What Grafana calls the alerts that it raises itself when it cannot evaluate a rule, and why it raised one under the
+# rule's own name.
 _NO_DATA, _ERROR = "No data", "Error"
 _BY_NAME = {"DatasourceNoData": _NO_DATA, "DatasourceError": _ERROR}
 _BY_REASON = {"nodata": _NO_DATA, "error": _ERROR}
 
-_STATUSES = ("firing", "resolved")
 MAX_VALUES_LENGTH = 300  # characters
-
-
-def parse(payload: Any, now: datetime) -> Parsed:
-    """The alerts of a notification."""
-    return parse_group(payload, now, _draft)
-
-
-def _draft(alert: LabelledAlert) -> Draft | None:
-    status = alert.fields.choice("status", _STATUSES, required=True)
-    state = _folded(alert.data.get("state"))
-    why = (
-        _BY_NAME.get(alert.labels.get("alertname", ""))
-        or _BY_REASON.get(_folded(alert.annotations.get("grafana_state_reason")))
-        or _BY_REASON.get(state)
-    )
-    title = alert.summary() or alert.labels.get("rulename")
-    prefix = f"{why}: " if why else ""
-    values = _values(alert.data)
-    return alert.draft(
-        firing=status == "firing",
-        title=prefix + title if title else None,
-        name=prefix + alert.name,
-        url=as_url(alert.data.get("generatorURL")),
-        links=alert.links(
-            [
-                ("Dashboard", alert.data.get("dashboardURL")),
-                ("Panel", alert.data.get("panelURL")),
-                ("Runbook", alert.annotations.get("runbook_url") or alert.annotations.get("runbook")),
-                ("Silence", alert.data.get("silenceURL")),
-            ]
-        ),
-        facts=alert.facts(*([("Values", values)] if values else [])),
-    )
 
 
 def _folded(value: Any) -> str:
     return value.lower().replace("_", "").replace(" ", "") if isinstance(value, str) else ""
 
 
-def _values(data: dict[str, Any]) -> str | None:
+def _values(values: Any) -> str | None:
     """What was measured, by the name of the query."""
-    values = data.get("values")
     if not isinstance(values, dict):
         return None
     shown = ", ".join(
@@ -69,3 +36,51 @@ def _values(data: dict[str, Any]) -> str | None:
         if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
     )
     return shorten(shown, MAX_VALUES_LENGTH) or None
+
+
+class GrafanaAlert(LabelAlert):
+    """One alert of Grafana's."""
+
+    dashboard_url: LinkUrl = Field(None, alias="dashboardURL")
+    panel_url: LinkUrl = Field(None, alias="panelURL")
+    silence_url: LinkUrl = Field(None, alias="silenceURL")
+    values: Annotated[str | None, PlainValidator(_values, json_schema_input_type=dict[str, Any] | None)] = Field(
+        None, description="Name of the query to what it measured; shown."
+    )
+    state: Annotated[str, PlainValidator(_folded, json_schema_input_type=str | None)] = Field(
+        "", description="nodata or error: it stands before the title."
+    )
+
+    def parsed(self, number: int, group: AlertGroup) -> ParsedAlert:
+        """The alert in the common form."""
+        problem = (
+            _BY_NAME.get(self.labels.get("alertname", ""))
+            or _BY_REASON.get(_folded(self.annotations.get("grafana_state_reason")))
+            or _BY_REASON.get(self.state)
+        )
+        return self.build(
+            number,
+            group,
+            title=self.annotations.get("summary") or self.labels.get("rulename"),
+            prefix=f"{problem}: " if problem else "",
+            links=[
+                ("Dashboard", self.dashboard_url),
+                ("Panel", self.panel_url),
+                ("Runbook", self.runbook),
+                ("Silence", self.silence_url),
+            ],
+            facts=[("Values", self.values)] if self.values else [],
+        )
+
+
+class GrafanaGroup(AlertGroup):
+    """A notification of Grafana's."""
+
+    alerts: Annotated[
+        list[Any], PlainValidator(read_list, json_schema_input_type=Annotated[list[GrafanaAlert], Field(min_length=1)])
+    ]
+
+
+def parse(payload: Any, received: datetime) -> ParseResult:
+    """The alerts of a notification."""
+    return parse_group(GrafanaGroup, GrafanaAlert, payload, received, GrafanaAlert.parsed)

@@ -7,128 +7,148 @@ import itertools
 import json
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import Field, PlainValidator, ValidationError, ValidationInfo, field_validator
 
 from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH
-from bot.intake.models import Draft, Fields, ItemError, Parsed, as_key, as_text, as_url, clean, shorten
+from bot.intake.models import (
+    CLEANED,
+    MAX_LINK_LENGTH,
+    Item,
+    LenientTime,
+    ParsedAlert,
+    ParseResult,
+    WebUrl,
+    as_key,
+    as_mapping,
+    as_text,
+    as_url,
+    clean,
+    get_errors,
+    mistake,
+    read_items,
+    shorten,
+)
 from storage.values import Status
 
 SEVERITIES = {"critical": Status.CRITICAL, "page": Status.CRITICAL, "warning": Status.WARNING}
-# Labels that say how an alert is to be treated, and not which one it is.
+# Labels that say how to handle an alert, not which one it is.
 _ROUTING = frozenset({"alertname", "severity", "team", "project", "environment", "env"})
 MAX_LABELS = 200  # of one alert; Prometheus' own default is no limit, its practice a few dozen
-MAX_VALUE_LENGTH = 1000  # of what is kept of one label
-# Characters of a link among others; Slack takes 3,000 with its name.
-MAX_LINK_LENGTH = 2900
-
-Words = dict[str, str]
+MAX_VALUE_LENGTH = 1000  # characters of one label
 
 
-class LabelledAlert:
+def _texts(value: Any) -> dict[str, str]:
+    """Names and texts, each on one line."""
+    pairs = itertools.islice(as_mapping(value).items(), MAX_LABELS)
+    texts = ((clean(name), as_text(text)) for name, text in pairs)
+    return {name: shorten(text, MAX_VALUE_LENGTH) for name, text in texts if name and text}
+
+
+Texts = Annotated[dict[str, str], PlainValidator(_texts, json_schema_input_type=dict[str, str] | None)]
+
+
+class LabelAlert(Item):
     """One alert of a group."""
 
-    def __init__(self, item: int, data: dict[str, Any], group: dict[str, Any], now: datetime) -> None:
-        self.fields = Fields(item, data, now)
-        self.data = data
-        self.group = group
-        self.labels = _words(data, "labels")
-        self.annotations = _words(data, "annotations")
+    status: Annotated[Literal["firing", "resolved"], CLEANED]
+    fingerprint: Annotated[str | None, PlainValidator(as_key, json_schema_input_type=str | None)] = Field(
+        None, description="Identifies the alert. Required if there are no labels."
+    )
+    labels: Texts = Field(
+        {}, validate_default=True, description="severity, project, team and environment or env are read."
+    )
+    annotations: Texts = Field({}, description="summary is the title; description and runbook_url are shown.")
+    starts_at: LenientTime = Field(None, alias="startsAt")
+    ends_at: LenientTime = Field(None, alias="endsAt")
+    generator_url: WebUrl = Field(None, alias="generatorURL")
 
-    @property
-    def severity(self) -> Status:
-        """What the `severity` label says; OPEN for what it says otherwise, or not at all."""
-        return SEVERITIES.get(self.labels.get("severity", "").lower(), Status.OPEN)
+    @field_validator("labels")
+    @classmethod
+    def _can_be_told_apart(cls, labels: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        if not labels and info.data["fingerprint"] is None:
+            raise mistake("is missing, and so is fingerprint")
+        return labels
 
-    @property
-    def environment(self) -> str | None:
-        """What the `environment` or `env` label says."""
-        value = self.labels.get("environment") or self.labels.get("env")
-        return shorten(value, MAX_ENVIRONMENT_LENGTH) if value else None
+    def build(
+        self,
+        number: int,
+        group: AlertGroup,
+        *,
+        title: str | None,
+        prefix: str = "",
+        links: Iterable[tuple[str, str | None]],
+        facts: Iterable[tuple[str, str]] = (),
+    ) -> ParsedAlert:
+        """The alert in the common form. `prefix` stands before its title; `links` and `facts` are the source's own."""
+        firing, environment = self.status == "firing", self.labels.get("environment") or self.labels.get("env")
+        description = self.annotations.get("description")
+        return ParsedAlert(
+            item=number,
+            key=self.fingerprint or self._fingerprint_of_labels(),
+            title=shorten(prefix + title) if title else None,
+            name=shorten(prefix + self._name(group)),
+            firing=firing,
+            status=SEVERITIES.get(self.labels.get("severity", "").lower(), Status.OPEN),
+            project=self.labels.get("project"),
+            team=self.labels.get("team"),
+            environment=shorten(environment, MAX_ENVIRONMENT_LENGTH) if environment else None,
+            url=self.generator_url,
+            started=self.starts_at,
+            ended=None if firing else self.ends_at,
+            links=tuple((name, url) for name, url in links if url),
+            facts=((("Description", description),) if description else ()) + tuple(facts),
+        )
 
-    def fingerprint(self) -> str | None:
-        """What tells this alert from every other: its own fingerprint, or one made of its labels."""
-        own = as_key(self.data.get("fingerprint"))
-        if own is None:
-            if not self.labels:
-                self.fields.wrong("labels", "is missing, and so is fingerprint")
-                return None
-            own = hashlib.sha256(json.dumps(sorted(self.labels.items())).encode()).hexdigest()[:16]
-        return own
+    def _fingerprint_of_labels(self) -> str:
+        return hashlib.sha256(json.dumps(sorted(self.labels.items())).encode()).hexdigest()[:16]
 
-    @property
-    def name(self) -> str:
-        """The alert's name and, behind it, the labels that tell it from the others of its group."""
-        common = self.group.get("commonLabels")
-        common = common if isinstance(common, dict) else {}
+    def _name(self, group: AlertGroup) -> str:
+        """The alert's name, then the labels that tell it from the others of its group."""
         own = {k: v for k, v in self.labels.items() if k not in _ROUTING}
-        apart = {k: v for k, v in own.items() if common.get(k) != v} or own
+        apart = {k: v for k, v in own.items() if group.common_labels.get(k) != v} or own
         name = self.labels.get("alertname") or "Alert"
         return f"{name} ({', '.join(f'{k}={v}' for k, v in sorted(apart.items()))})" if apart else name
 
-    def summary(self) -> str | None:
-        """The `summary` annotation on one line."""
-        return " ".join(self.annotations.get("summary", "").split()) or None
-
-    def facts(self, *more: tuple[str, str]) -> tuple[tuple[str, str], ...]:
-        """The `description` annotation, and what else is shown."""
-        description = self.annotations.get("description")
-        return ((("Description", description),) if description else ()) + more
-
-    def links(self, named: Iterable[tuple[str, Any]]) -> tuple[tuple[str, str], ...]:
-        """Those of the links that can stand in Slack."""
-        checked = ((name, as_url(url, MAX_LINK_LENGTH)) for name, url in named)
-        return tuple((name, url) for name, url in checked if url)
-
-    def draft(self, *, firing: bool, title: str | None, name: str, **more: Any) -> Draft | None:
-        """The item, or None where it has mistakes."""
-        key = self.fingerprint()
-        started = self.fields.time("startsAt")
-        ended = None if firing else self.fields.time("endsAt")
-        if self.fields.errors or key is None:
-            return None
-        return Draft(
-            item=self.fields.item,
-            key=key,
-            title=shorten(title) if title else None,
-            name=shorten(name),
-            firing=firing,
-            status=self.severity,
-            project=self.labels.get("project"),
-            team=self.labels.get("team"),
-            environment=self.environment,
-            started=started,
-            ended=ended,
-            **more,
-        )
+    @property
+    def runbook(self) -> str | None:
+        """The URL of the runbook, if the annotations have a good one."""
+        return as_url(self.annotations.get("runbook_url") or self.annotations.get("runbook"), MAX_LINK_LENGTH)
 
 
-def parse_group(payload: Any, now: datetime, one: Callable[[LabelledAlert], Draft | None]) -> Parsed:
-    """The alerts of a group, each read by `one`."""
-    parsed = Parsed([], [])
-    if not isinstance(payload, dict):
-        parsed.errors.append(ItemError(None, "body", "should be an object"))
-        return parsed
-    alerts = payload.get("alerts")
-    if not isinstance(alerts, list) or not alerts:
-        parsed.errors.append(ItemError(None, "alerts", "should be a list of alerts"))
-        return parsed
-    for number, data in enumerate(alerts):
-        if not isinstance(data, dict):
-            parsed.errors.append(ItemError(number, "alerts", "should be an object"))
-            continue
-        alert = LabelledAlert(number, data, payload, now)
-        draft = one(alert)
-        if alert.fields.errors or draft is None:
-            parsed.errors += alert.fields.errors
-        else:
-            parsed.drafts.append(draft)
-    return parsed
+def read_list(value: Any) -> list[Any]:
+    """The alerts of a group, each still to be validated: one that is wrong does not spoil the others."""
+    if not isinstance(value, list) or not value:
+        raise mistake("should be a list of alerts")
+    return value
 
 
-def _words(data: dict[str, Any], field: str) -> Words:
-    """A mapping of names to texts, on one line each."""
-    value = data.get(field)
-    if not isinstance(value, dict):
-        return {}
-    texts = ((clean(name), as_text(text)) for name, text in itertools.islice(value.items(), MAX_LABELS))
-    return {name: shorten(text, MAX_VALUE_LENGTH) for name, text in texts if name and text}
+class AlertGroup(Item):
+    """Alerts that were sent together."""
+
+    common_labels: Annotated[
+        dict[str, Any], PlainValidator(as_mapping, json_schema_input_type=dict[str, str] | None)
+    ] = Field({}, alias="commonLabels")
+    alerts: Annotated[list[Any], PlainValidator(read_list)]
+
+
+AlertT = TypeVar("AlertT", bound=LabelAlert)
+GroupT = TypeVar("GroupT", bound=AlertGroup)
+
+
+def parse_group(
+    group_model: type[GroupT],
+    alert_model: type[AlertT],
+    payload: Any,
+    received: datetime,
+    build: Callable[[AlertT, int, GroupT], ParsedAlert],
+) -> ParseResult:
+    """The alerts of a notification."""
+    try:
+        group = group_model.model_validate(payload, context=received)
+    except ValidationError as error:
+        return ParseResult([], get_errors(error, None))
+    return read_items(
+        alert_model, group.alerts, received, lambda alert, number: build(alert, number, group), field="alerts"
+    )

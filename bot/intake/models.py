@@ -1,7 +1,9 @@
-"""The items of a delivery, and reading their fields: what is odd is cleaned, shortened or left out.
+"""What the models of all sources share: types that read a field leniently, and reading the items of a delivery.
 
-Alerting systems do not try again what was refused, so an alert is refused only where nobody could tell which one it
-is. One item that is wrong does not lose the others.
+Alerting systems do not retry what was refused. So an alert is refused only if nobody could tell which one it is;
+anything else that is odd is cleaned, shortened or left out. A bad item does not lose the good ones.
+
+The models also are the description at `/intake/docs`: their docstrings and descriptions are for senders.
 """
 
 from __future__ import annotations
@@ -9,21 +11,35 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
-from bot.incidents.limits import MAX_TITLE_LENGTH
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+
+from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH, MAX_TITLE_LENGTH
 from storage.values import Status
 
 MAX_KEY_LENGTH = 255  # characters
 MAX_URL_LENGTH = 2000  # characters; Slack takes 3,000
+# Characters of a link among others; Slack takes 3,000 with its name.
+MAX_LINK_LENGTH = 2900
 MAX_TEXT_LENGTH = 1000  # characters of any other field
-# What is said to have happened earlier or later is a mistake, not a date.
+# A time before or after these is a mistake, not a date.
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-CLOCKS_APART = timedelta(days=1)
+MAX_CLOCK_SKEW = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +52,15 @@ class ItemError:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """An item as its source put it, cleaned; its project and team are still names. None: not said."""
+class ParsedAlert:
+    """One alert, in the same form for every source. Project and team are still names. None: not given."""
 
     item: int
     key: str
-    title: str | None  # None: not said
+    title: str | None
     firing: bool
     status: Status
-    name: str | None = None  # what to call it where it has no title; may differ from one delivery to the next
+    name: str | None = None  # what to call it if it has no title; may differ from one delivery to the next
     project: str | None = None  # slug
     team: str | None = None  # slug
     environment: str | None = None
@@ -56,53 +72,32 @@ class Draft:
 
 
 @dataclass(slots=True)
-class Parsed:
-    """What a source's parser makes of a delivery."""
+class ParseResult:
+    """The alerts of a delivery, and what is wrong with its other items."""
 
-    drafts: list[Draft]
+    alerts: list[ParsedAlert]
     errors: list[ItemError]
 
 
-class Unreadable(Exception):
-    """The body is no JSON."""
-
-
-def decode(body: bytes) -> Any:
-    """The value of a JSON body. Raises Unreadable with what is wrong."""
-    try:
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Unreadable(f"is not UTF-8 at byte {error.start}") from None
-    try:
-        # Not strict: a line break or a tab in a text, as scripts write them, is no reason to lose an alert.
-        return json.loads(text, parse_constant=_no_constant, strict=False)
-    except RecursionError:
-        raise Unreadable("is nested too deep") from None
-    except json.JSONDecodeError as error:
-        raise Unreadable(f"is not JSON at line {error.lineno} column {error.colno}: {error.msg}") from None
-    except ValueError as error:
-        raise Unreadable(f"is not JSON: {error}") from None
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
-
+# --- text --------------------------------------------------------------------------------------------------
 
 # Control characters (C0, DEL, C1) and halves of surrogate pairs: PostgreSQL or Slack cannot keep them, and nobody can
-# read them. Blanks among them are folded instead. Format characters stay: right-to-left text is written with them.
+# read them. Whitespace among them is folded instead. Format characters stay: right-to-left text is written with them.
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 
 
 def clean(text: str) -> str:
-    """The text on one line: blanks folded, and what cannot be kept or shown dropped.
+    """The text on one line: whitespace folded, and what cannot be stored or shown dropped.
 
-    The beginning and the end of an alert go through here alike, so that a key stays the same key.
+    The beginning and the end of an alert both go through here, so that a key stays the same key.
     """
-    return " ".join(_CONTROL.sub("", text).split())
+    if not text.isprintable():  # else there is nothing to look for
+        text = _CONTROL.sub("", text)
+    return " ".join(text.split())
 
 
 def as_text(value: Any) -> str | None:
-    """Any JSON value as clean text; None where nothing is said."""
+    """Any JSON value as clean text; None if it is empty."""
     if value is None or value in ([], {}):
         return None
     if not isinstance(value, str):
@@ -122,78 +117,28 @@ def as_key(value: Any) -> str | None:
     return key
 
 
-class Fields:
-    """The fields of one item, read leniently: an alert is refused only where nobody could tell which one it is."""
+def shorten(text: str, longest: int = MAX_TITLE_LENGTH) -> str:
+    """The text, cut with an ellipsis if it is too long."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
-    def __init__(self, item: int, data: dict[str, Any], now: datetime) -> None:
-        self.item = item
-        self.errors: list[ItemError] = []
-        self.data = data
-        self._now = now
-        self._path = ""
 
-    def part(self, path: str, data: dict[str, Any]) -> Fields:
-        """The fields of an object inside the item; what is wrong with them is wrong with the item."""
-        inner = Fields(self.item, data, self._now)
-        inner.errors = self.errors
-        inner._path = f"{self._path}{path}."
-        return inner
+def as_mapping(value: Any) -> dict[str, Any]:
+    """A JSON object; an empty one for anything else."""
+    return value if isinstance(value, dict) else {}
 
-    def wrong(self, field: str, message: str) -> None:
-        """Notes a mistake. Messages never repeat what was sent: they stand in the log too."""
-        self.errors.append(ItemError(self.item, self._path + field, message))
 
-    def text(self, field: str, *, longest: int = MAX_TEXT_LENGTH) -> str | None:
-        """A text on one line, shortened where it is too long; None where nothing is said."""
-        text = as_text(self.data.get(field))
-        return None if text is None else shorten(text, longest)
-
-    def key(self, field: str) -> str | None:
-        """What tells the alert from every other. Required."""
-        key = as_key(self.data.get(field))
-        if key is None:
-            self.wrong(field, "is missing" if self.data.get(field) is None else "is empty")
-        return key
-
-    def object(self, field: str, *, required: bool = False) -> Fields:
-        """An object inside the item; empty where there is none."""
-        value = self.data.get(field)
-        if not isinstance(value, dict):
-            if required:
-                self.wrong(field, "should be an object")
-            value = {}
-        return self.part(field, value)
-
-    def choice(self, field: str, choices: Iterable[str], *, required: bool = False) -> str | None:
-        """One of a few words."""
-        word = as_text(self.data.get(field))
-        words = list(choices)
-        if word is None:
-            if required:
-                self.wrong(field, "is missing")
+def as_time(value: Any, received: datetime) -> datetime | None:
+    """An ISO 8601 date and time with its zone, in UTC; None, the moment of arrival, for anything else."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value.strip().upper())
+        if moment.tzinfo is None:
             return None
-        if word not in words:
-            self.wrong(field, f"should be {' or '.join(words)}")
-            return None
-        return word
-
-    def time(self, field: str) -> datetime | None:
-        """An ISO 8601 date and time with its zone, in UTC; None, the moment of arrival, for what cannot be one."""
-        value = self.data.get(field)
-        if not isinstance(value, str):
-            return None
-        try:
-            moment = datetime.fromisoformat(value.strip().upper())
-            if moment.tzinfo is None:
-                return None
-            moment = moment.astimezone(UTC)
-        except (ValueError, OverflowError):
-            return None
-        return moment if EARLIEST <= moment <= self._now + CLOCKS_APART else None
-
-    def url(self, field: str) -> str | None:
-        """An http or https URL; None for anything else."""
-        return as_url(self.data.get(field))
+        moment = moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return moment if EARLIEST <= moment <= received + MAX_CLOCK_SKEW else None
 
 
 def as_url(value: Any, longest: int = MAX_URL_LENGTH) -> str | None:
@@ -218,6 +163,131 @@ def is_web_url(value: str) -> bool:
         return False
 
 
-def shorten(text: str, longest: int = MAX_TITLE_LENGTH) -> str:
-    """The text, cut with an ellipsis where it is too long: an alert is not lost for its length."""
-    return text if len(text) <= longest else text[: longest - 1] + "…"
+# --- types of fields ---------------------------------------------------------------------------------------
+
+
+def mistake(message: str) -> PydanticCustomError:
+    """The error of a field, to raise. Its message must not repeat what was sent: it is logged too."""
+    return PydanticCustomError("mistake", "{message}", {"message": message})
+
+
+def _required_text(value: Any) -> str:
+    text = as_text(value)
+    if text is None:
+        raise mistake("is missing")
+    return text
+
+
+def _required_key(value: Any) -> str:
+    key = as_key(value)
+    if key is None:
+        raise mistake("is missing" if value is None else "is empty")
+    return key
+
+
+def text_of(longest: int) -> PlainValidator:
+    """Reads a text of at most `longest` characters."""
+
+    def read(value: Any) -> str | None:
+        text = as_text(value)
+        return None if text is None else shorten(text, longest)
+
+    return PlainValidator(read, json_schema_input_type=str | None)
+
+
+def _url_of(longest: int) -> PlainValidator:
+    described = Annotated[str, WithJsonSchema({"type": "string", "format": "uri", "maxLength": longest})] | None
+    return PlainValidator(lambda value: as_url(value, longest), json_schema_input_type=described)
+
+
+def _time(value: Any, info: ValidationInfo) -> datetime | None:
+    assert info.context is not None  # when the delivery arrived
+    return as_time(value, info.context)
+
+
+Key = Annotated[str, BeforeValidator(_required_key), Field(min_length=1)]
+CleanText = Annotated[str | None, text_of(MAX_TEXT_LENGTH)]
+Title = Annotated[str | None, text_of(MAX_TITLE_LENGTH)]
+Environment = Annotated[str | None, text_of(MAX_ENVIRONMENT_LENGTH)]
+LenientTime = Annotated[datetime | None, PlainValidator(_time, json_schema_input_type=datetime | None)]
+WebUrl = Annotated[str | None, _url_of(MAX_URL_LENGTH)]
+LinkUrl = Annotated[str | None, _url_of(MAX_LINK_LENGTH)]
+# Stands in front of a Literal: what is sent is cleaned before it is compared.
+CLEANED = BeforeValidator(_required_text)
+
+
+class Item(BaseModel):
+    """An object that a source sends. Fields that are not named are ignored."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="ignore")
+
+
+# --- reading -----------------------------------------------------------------------------------------------
+
+ItemT = TypeVar("ItemT", bound=Item)
+
+
+def read_items(
+    model: type[ItemT],
+    items: Iterable[Any],
+    received: datetime,
+    build: Callable[[ItemT, int], ParsedAlert],
+    *,
+    field: str = "body",
+) -> ParseResult:
+    """The alerts that `build` makes of items and their numbers. `field` is where the items stand."""
+    result = ParseResult([], [])
+    for number, item in enumerate(items):
+        try:
+            result.alerts.append(build(model.model_validate(item, context=received), number))
+        except ValidationError as error:
+            result.errors += get_errors(error, number, field)
+    return result
+
+
+def get_errors(error: ValidationError, item: int | None, field: str = "body") -> list[ItemError]:
+    """What is wrong with an item, in the words of the intake. `field` is where the item itself stands."""
+    return [
+        ItemError(item, ".".join(map(str, one["loc"])) or field, _message(one["type"], one.get("ctx", {})))
+        for one in error.errors(include_url=False, include_input=False)
+    ]
+
+
+def _message(kind: str, details: dict[str, Any]) -> str:
+    match kind:
+        case "missing":
+            return "is missing"
+        case "model_type":
+            return "should be an object"
+        case "literal_error":
+            return f"should be {details['expected'].replace(', ', ' or ').replace(chr(39), '')}"
+        case _:
+            return str(details["message"])
+
+
+# --- the body ----------------------------------------------------------------------------------------------
+
+
+class Unreadable(Exception):
+    """The body is not JSON."""
+
+
+def decode(body: bytes) -> Any:
+    """The value of a JSON body. Raises Unreadable with what is wrong."""
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"is not UTF-8 at byte {error.start}") from None
+    try:
+        # Not strict: a line break or a tab in a text, as scripts write them, is no reason to lose an alert.
+        return json.loads(text, parse_constant=_refuse_constant, strict=False)
+    except RecursionError:
+        raise Unreadable("is nested too deep") from None
+    except json.JSONDecodeError as error:
+        raise Unreadable(f"is not JSON at line {error.lineno} column {error.colno}: {error.msg}") from None
+    except ValueError as error:
+        raise Unreadable(f"is not JSON: {error}") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")

@@ -9,15 +9,30 @@ import hashlib
 import hmac
 import re
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH, MAX_TITLE_LENGTH
-from bot.intake.models import Draft, Fields, ItemError, Parsed, as_text, shorten
+from pydantic import Field, PlainValidator
+
+from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH
+from bot.intake.models import (
+    CLEANED,
+    MAX_TEXT_LENGTH,
+    CleanText,
+    Environment,
+    Item,
+    ItemError,
+    Key,
+    LenientTime,
+    ParsedAlert,
+    ParseResult,
+    Title,
+    WebUrl,
+    as_mapping,
+    as_text,
+    read_items,
+    shorten,
+)
 from storage.values import Status
-
-METRIC_ALERT = "metric_alert"
-ISSUE_ALERT = "event_alert"
-ISSUE = "issue"
 
 _METRIC_STATUS = {"critical": Status.CRITICAL, "warning": Status.WARNING, "resolved": Status.OPEN}
 _LEVELS = {"fatal": Status.CRITICAL, "error": Status.WARNING, "warning": Status.WARNING}
@@ -34,109 +49,184 @@ def signature_fits(secret: str, body: bytes, shown: str) -> bool:
     return hmac.compare_digest(right.encode(), shown.encode("utf-8", "surrogateescape"))
 
 
-def parse(payload: Any, now: datetime, resource: str) -> Parsed:
-    """What a webhook about a resource says. Resources that are no alert have nothing in them to take."""
-    parsed = Parsed([], [])
-    if not isinstance(payload, dict):
-        parsed.errors.append(ItemError(None, "body", "should be an object"))
-    elif resource in _READERS:
-        fields = Fields(0, payload, now)
-        draft = _READERS[resource](fields)
-        if fields.errors:
-            parsed.errors += fields.errors
-        elif draft is not None:
-            parsed.drafts.append(draft)
-    return parsed
-
-
-def _metric_alert(payload: Fields) -> Draft | None:
-    action = payload.choice("action", _METRIC_STATUS, required=True)
-    data = payload.object("data", required=True)
-    alert = data.object("metric_alert", required=True)
-    rule = alert.object("alert_rule", required=True)
-    # Sentry numbers each firing anew; the rule is what fires again.
-    key = rule.key("id")
-    title = rule.text("name") or data.text("description_title")
-    # Not date_started, which lies a window before and so may precede the last end.
-    started, ended = alert.time("date_detected"), alert.time("date_closed")
-    facts = _facts(
-        Rule=rule.text("name"),
-        Query=rule.text("query"),
-        Measures=rule.text("aggregate"),
-        Details=data.text("description_text"),
-    )
-    environment = rule.text("environment", longest=MAX_ENVIRONMENT_LENGTH)
-    if payload.errors or key is None or action is None:
-        return None
-    projects = alert.data.get("projects")
-    return Draft(
-        item=payload.item,
-        key=f"metric:{key}",
-        title=shorten(title) if title else None,
-        firing=action != "resolved",
-        status=_METRIC_STATUS[action],
-        project=as_text(projects[0]) if isinstance(projects, list) and projects else None,
-        environment=environment,
-        url=data.url("web_url"),
-        started=started,
-        ended=ended if action == "resolved" else None,
-        facts=facts,
-    )
-
-
-def _issue_alert(payload: Fields) -> Draft | None:
-    payload.choice("action", ("triggered",), required=True)
-    data = payload.object("data", required=True)
-    event = data.object("event", required=True)
-    key = event.key("issue_id")
-    started = event.time("datetime")
-    facts = _facts(Rule=data.text("triggered_rule"), Where=event.text("culprit"))
-    environment = event.text("environment") or _tag(event.data, "environment")
-    in_url = _PROJECT_IN_URL.search(event.text("url") or "")
-    if payload.errors or key is None:
-        return None
-    return Draft(
-        item=payload.item,
-        key=f"issue:{key}",
-        title=event.text("title", longest=MAX_TITLE_LENGTH),
-        firing=True,
-        status=_LEVELS.get(event.text("level") or "", Status.OPEN),
-        project=in_url[1] if in_url else None,
-        environment=shorten(environment, MAX_ENVIRONMENT_LENGTH) if environment else None,
-        url=event.url("web_url"),
-        started=started,
-        facts=facts,
-    )
-
-
-def _issue(payload: Fields) -> Draft | None:
-    """The end of an issue; its beginning is told by the alert rules that somebody chose."""
-    if payload.text("action") not in _ISSUE_ENDS:
-        return None
-    issue = payload.object("data", required=True).object("issue", required=True)
-    key = issue.key("id")
-    if payload.errors or key is None:
-        return None
-    return Draft(
-        item=payload.item,
-        key=f"issue:{key}",
-        title=issue.text("title", longest=MAX_TITLE_LENGTH),
-        firing=False,
-        status=Status.OPEN,
-        project=issue.object("project").text("slug"),
-    )
-
-
-_READERS = {METRIC_ALERT: _metric_alert, ISSUE_ALERT: _issue_alert, ISSUE: _issue}
-
-
 def _facts(**facts: str | None) -> tuple[tuple[str, str], ...]:
     return tuple((name, shorten(value, MAX_FACT_LENGTH)) for name, value in facts.items() if value)
 
 
-def _tag(event: dict[str, Any], name: str) -> str | None:
-    tags = event.get("tags")
+# --- metric alerts -----------------------------------------------------------------------------------------
+
+
+def _first_project(value: Any) -> str | None:
+    return as_text(value[0]) if isinstance(value, list) and value else None
+
+
+class AlertRule(Item):
+    """The rule of a metric alert. Sentry numbers each firing anew; the rule is what fires again."""
+
+    id: Key
+    name: CleanText = None
+    query: CleanText = None
+    aggregate: CleanText = None
+    environment: Environment = None
+
+
+class MetricAlert(Item):
+    """One firing of a metric alert."""
+
+    alert_rule: AlertRule
+    # Not date_started, which lies a window before and so may precede the last end.
+    date_detected: LenientTime = None
+    date_closed: LenientTime = None
+    projects: Annotated[str | None, PlainValidator(_first_project, json_schema_input_type=list[str] | None)] = None
+
+
+class MetricAlertData(Item):
+    """The data of a metric alert."""
+
+    metric_alert: MetricAlert
+    description_title: CleanText = None
+    description_text: CleanText = None
+    web_url: WebUrl = None
+
+
+class MetricAlertWebhook(Item):
+    """Sentry-Hook-Resource: metric_alert."""
+
+    action: Annotated[Literal["critical", "warning", "resolved"], CLEANED]
+    data: MetricAlertData
+
+    def parsed(self, number: int) -> ParsedAlert:
+        """The alert in the common form."""
+        data, alert, rule = self.data, self.data.metric_alert, self.data.metric_alert.alert_rule
+        title = rule.name or data.description_title
+        return ParsedAlert(
+            item=number,
+            key=f"metric:{rule.id}",
+            title=shorten(title) if title else None,
+            firing=self.action != "resolved",
+            status=_METRIC_STATUS[self.action],
+            project=alert.projects,
+            environment=rule.environment,
+            url=data.web_url,
+            started=alert.date_detected,
+            ended=alert.date_closed if self.action == "resolved" else None,
+            facts=_facts(Rule=rule.name, Query=rule.query, Measures=rule.aggregate, Details=data.description_text),
+        )
+
+
+# --- issue alerts ------------------------------------------------------------------------------------------
+
+
+def _level(value: Any) -> Status:
+    return _LEVELS.get(as_text(value) or "", Status.OPEN)
+
+
+def _environment_tag(tags: Any) -> str | None:
     for tag in tags if isinstance(tags, list) else []:
-        if isinstance(tag, list) and len(tag) == 2 and tag[0] == name:
+        if isinstance(tag, list) and len(tag) == 2 and tag[0] == "environment":
             return as_text(tag[1])
     return None
+
+
+class IssueEvent(Item):
+    """The event that set off an issue alert."""
+
+    issue_id: Key
+    title: Title = None
+    level: Annotated[Status, PlainValidator(_level, json_schema_input_type=str | None)] = Field(
+        Status.OPEN, json_schema_extra={"default": None}
+    )
+    culprit: CleanText = None
+    environment: CleanText = None
+    tags: Annotated[str | None, PlainValidator(_environment_tag, json_schema_input_type=list[list[str]] | None)] = None
+    datetime: LenientTime = None
+    url: CleanText = None
+    web_url: WebUrl = None
+
+
+class IssueAlertData(Item):
+    """The data of an issue alert."""
+
+    event: IssueEvent
+    triggered_rule: CleanText = None
+
+
+class IssueAlertWebhook(Item):
+    """Sentry-Hook-Resource: event_alert."""
+
+    action: Annotated[Literal["triggered"], CLEANED]
+    data: IssueAlertData
+
+    def parsed(self, number: int) -> ParsedAlert:
+        """The alert in the common form."""
+        event = self.data.event
+        environment = event.environment or event.tags
+        in_url = _PROJECT_IN_URL.search(event.url or "")
+        return ParsedAlert(
+            item=number,
+            key=f"issue:{event.issue_id}",
+            title=event.title,
+            firing=True,
+            status=event.level,
+            project=in_url[1] if in_url else None,
+            environment=shorten(environment, MAX_ENVIRONMENT_LENGTH) if environment else None,
+            url=event.web_url,
+            started=event.datetime,
+            facts=_facts(Rule=self.data.triggered_rule, Where=event.culprit),
+        )
+
+
+# --- issues ------------------------------------------------------------------------------------------------
+
+
+def _slug(project: Any) -> str | None:
+    slug = as_text(as_mapping(project).get("slug"))
+    return shorten(slug, MAX_TEXT_LENGTH) if slug else None
+
+
+class Issue(Item):
+    """An issue."""
+
+    id: Key
+    title: Title = None
+    project: Annotated[str | None, PlainValidator(_slug, json_schema_input_type=dict[str, Any] | None)] = None
+
+
+class IssueData(Item):
+    """The data of an issue's webhook."""
+
+    issue: Issue
+
+
+class IssueWebhook(Item):
+    """Sentry-Hook-Resource: issue. Any other action is ignored: alert rules decide which issues begin an incident."""
+
+    action: Annotated[Literal["resolved", "archived", "ignored"], CLEANED]
+    data: IssueData
+
+    def parsed(self, number: int) -> ParsedAlert:
+        """The end of the issue's alert in the common form."""
+        issue = self.data.issue
+        return ParsedAlert(
+            item=number,
+            key=f"issue:{issue.id}",
+            title=issue.title,
+            firing=False,
+            status=Status.OPEN,
+            project=issue.project,
+        )
+
+
+def parse(payload: Any, received: datetime, resource: str) -> ParseResult:
+    """The alert in a webhook about a resource. Resources that are not alerts hold none."""
+    if not isinstance(payload, dict):
+        return ParseResult([], [ItemError(None, "body", "should be an object")])
+    match resource:
+        case "metric_alert":
+            return read_items(MetricAlertWebhook, [payload], received, MetricAlertWebhook.parsed)
+        case "event_alert":
+            return read_items(IssueAlertWebhook, [payload], received, IssueAlertWebhook.parsed)
+        case "issue" if as_text(payload.get("action")) in _ISSUE_ENDS:
+            return read_items(IssueWebhook, [payload], received, IssueWebhook.parsed)
+        case _:
+            return ParseResult([], [])

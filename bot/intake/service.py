@@ -19,7 +19,7 @@ from bot.incidents.alerts import Outcome
 from bot.intake import alertmanager, events, grafana, sentry
 from bot.intake.drafts import Received, carry_out
 from bot.intake.metrics import Metrics
-from bot.intake.models import Draft, ItemError, Parsed, Unreadable, decode
+from bot.intake.models import ItemError, ParsedAlert, ParseResult, Unreadable, decode
 from bot.intake.pace import Pace
 from bot.intake.tokens import SecretBox, SecretUnreadable, Source, token_hash
 from storage.engine import Store
@@ -43,7 +43,7 @@ _PAUSE_S = 0.05
 # For how long deliveries are tried apart that together met with somebody who holds what they need.
 _APART_S = 3.0
 
-Parser = Callable[[Any, datetime], Parsed]
+Parser = Callable[[Any, datetime], ParseResult]
 PARSERS: dict[Source, Parser] = {
     Source.ALERTMANAGER: alertmanager.parse,
     Source.GRAFANA: grafana.parse,
@@ -161,7 +161,7 @@ class IntakeService:
                     self._settle(token, together)
             except DatabaseAway as error:  # it would be away for each of them, and take its time to say so
                 for one in let_in:
-                    if len(one.outcomes) < len(one.parsed.drafts):
+                    if len(one.outcomes) < len(one.parsed.alerts):
                         one.error = one.error or error
         results = [self._outcome(one) if isinstance(one, _ParsedDelivery) else one for one in read]
         if token is not None:
@@ -217,7 +217,7 @@ class IntakeService:
     def _settle(
         self,
         token: IntakeTokenRow,
-        together: Sequence[tuple[_ParsedDelivery, Sequence[Draft]]],
+        together: Sequence[tuple[_ParsedDelivery, Sequence[ParsedAlert]]],
         attempts: int = _ATTEMPTS,
     ) -> None:
         """Carries drafts out, those of several deliveries in one transaction; each apart where that fails, and as far
@@ -287,7 +287,7 @@ class _ParsedDelivery:
     """A delivery that was let in, and what becomes of it."""
 
     source: Source
-    parsed: Parsed
+    parsed: ParseResult
     received: datetime
     outcomes: list[Outcome | ItemError] = field(default_factory=list)  # of its drafts, as far as they were carried out
     error: Exception | None = None  # what ended that
@@ -295,16 +295,16 @@ class _ParsedDelivery:
     @property
     def count(self) -> int:
         """Its items, good and bad."""
-        return len(self.parsed.drafts) + len({error.item for error in self.parsed.errors})
+        return len(self.parsed.alerts) + len({error.item for error in self.parsed.errors})
 
 
-def _batches(reads: Sequence[_ParsedDelivery]) -> Iterator[list[tuple[_ParsedDelivery, list[Draft]]]]:
+def _batches(reads: Sequence[_ParsedDelivery]) -> Iterator[list[tuple[_ParsedDelivery, list[ParsedAlert]]]]:
     """What is carried out in one transaction each: parts of deliveries, in their order."""
-    together: list[tuple[_ParsedDelivery, list[Draft]]] = []
+    together: list[tuple[_ParsedDelivery, list[ParsedAlert]]] = []
     size = 0
     for read in reads:
-        for start in range(0, len(read.parsed.drafts), CHUNK):
-            part = read.parsed.drafts[start : start + CHUNK]
+        for start in range(0, len(read.parsed.alerts), CHUNK):
+            part = read.parsed.alerts[start : start + CHUNK]
             if size + len(part) > CHUNK:
                 yield together
                 together, size = [], 0

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH, MAX_TITLE_LENGTH
 from bot.intake import alertmanager, events, grafana, sentry
-from bot.intake.label_alerts import MAX_LINK_LENGTH
-from bot.intake.models import MAX_URL_LENGTH, Parsed, Unreadable, clean, decode, is_web_url
+from bot.intake.models import MAX_LINK_LENGTH, MAX_URL_LENGTH, ParseResult, Unreadable, clean, decode, is_web_url
 from bot.intake.tokens import Source
 from tests.intake.conftest import START, Bench
 from tests.intake.test_events import FULL
@@ -71,26 +70,26 @@ EVENTS = [FULL, [FULL, {"dedup_key": "a", "title": "b", "status": "resolved"}]]
 SENTRY = [*sample("sentry-metric-alert"), *sample("sentry-issue-alert")]
 
 
-def _sentry(payload: Any, now: datetime) -> Parsed:
+def _sentry(payload: Any, now: datetime) -> ParseResult:
     return sentry.parse(payload, now, "metric_alert" if "metric_alert" in str(payload) else "event_alert")
 
 
-def _well_formed(parsed: Parsed) -> None:
-    assert len({draft.item for draft in parsed.drafts}) == len(parsed.drafts)
-    assert not {draft.item for draft in parsed.drafts} & {error.item for error in parsed.errors}
+def _well_formed(parsed: ParseResult) -> None:
+    assert len({alert.item for alert in parsed.alerts}) == len(parsed.alerts)
+    assert not {alert.item for alert in parsed.alerts} & {error.item for error in parsed.errors}
     for error in parsed.errors:
         assert error.field and error.message
-    for draft in parsed.drafts:
-        assert draft.title is None or 0 < len(draft.title) <= MAX_TITLE_LENGTH
-        assert 0 < len(draft.key) <= 255
-        assert draft.environment is None or len(draft.environment) <= MAX_ENVIRONMENT_LENGTH
-        for moment in (draft.started, draft.ended):
+    for alert in parsed.alerts:
+        assert alert.title is None or 0 < len(alert.title) <= MAX_TITLE_LENGTH
+        assert 0 < len(alert.key) <= 255
+        assert alert.environment is None or len(alert.environment) <= MAX_ENVIRONMENT_LENGTH
+        for moment in (alert.started, alert.ended):
             assert moment is None or (moment.tzinfo is UTC and moment.year >= 2000)
-        assert draft.url is None or len(draft.url) <= MAX_URL_LENGTH
-        pairs = [*(draft.links or ()), *(draft.facts or ())]
-        urls = [draft.url, *(url for _, url in draft.links or ())]
+        assert alert.url is None or len(alert.url) <= MAX_URL_LENGTH
+        pairs = [*(alert.links or ()), *(alert.facts or ())]
+        urls = [alert.url, *(url for _, url in alert.links or ())]
         assert all(url is None or (is_web_url(url) and len(url) <= MAX_LINK_LENGTH) for url in urls)
-        words = [draft.key, draft.title, draft.environment, draft.project, draft.team, draft.url]
+        words = [alert.key, alert.title, alert.environment, alert.project, alert.team, alert.url]
         words += [text for pair in pairs for text in pair]
         for text in words:
             assert text is None or text == clean(text) != ""
@@ -110,7 +109,7 @@ def _well_formed(parsed: Parsed) -> None:
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_a_parser_takes_or_names_whatever_comes(
-    parse: Callable[[Any, datetime], Parsed], payloads: list[Any], data: st.DataObject
+    parse: Callable[[Any, datetime], ParseResult], payloads: list[Any], data: st.DataObject
 ) -> None:
     _well_formed(parse(data.draw(JSON | bent(payloads)), NOW))
 

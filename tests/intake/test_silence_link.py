@@ -38,7 +38,7 @@ def silence_filter(labels: dict[str, Any]) -> str | None:
     """What the link asks Alertmanager's page for."""
     payload = group()
     payload["alerts"][0]["labels"] = labels
-    (draft,) = parser.parse(payload, START).drafts
+    (draft,) = parser.parse(payload, START).alerts
     page = dict(draft.links or ()).get("Silence")
     if page is None:
         return None

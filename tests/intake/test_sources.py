@@ -343,6 +343,32 @@ def test_a_metric_alert_that_cannot_be_understood_is_named(bench: Bench, path: s
     assert answer.json()["errors"][0]["field"] == field
 
 
+@pytest.mark.parametrize(
+    ("payload", "resource", "errors"),
+    [
+        ({"action": "critical"}, "metric_alert", [("data", "is missing")]),
+        (
+            {"action": "critical", "data": {"metric_alert": 7}},
+            "metric_alert",
+            [("data.metric_alert", "should be an object")],
+        ),
+        (
+            {"action": "x", "data": None},
+            "event_alert",
+            [("action", "should be triggered"), ("data", "should be an object")],
+        ),
+        ({"action": "resolved", "data": {"issue": {"id": ""}}}, "issue", [("data.issue.id", "is empty")]),
+        ([], "issue", [("body", "should be an object")]),
+    ],
+)
+def test_each_mistake_in_a_webhook_of_sentrys_is_named_once(
+    bench: Bench, payload: Any, resource: str, errors: list[tuple[str, str]]
+) -> None:
+    answer = bench.post_signed(bench.sentry(), payload, resource)
+    assert answer.status_code == 422
+    assert [(one["field"], one["message"]) for one in answer.json()["errors"]] == errors
+
+
 def test_a_secret_of_another_key_is_told(bench: Bench) -> None:
     path = bench.sentry()
     with bench.store.write() as tx:
