@@ -50,11 +50,12 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> Iterator
     if headers:
         yield _table(("Header", ""), [(one["name"], one.get("description", "")) for one in headers])
     for content in operation.get("requestBody", {}).get("content", {}).values():
-        schema = content["schema"]
-        schema = next(iter(schema.get("oneOf", ())), schema)
-        yield _table(("Field", "Type", ""), _fields(schema))
-        if "example" in schema:
-            yield f"<pre>{escape(json.dumps(schema['example'], indent=2))}</pre>"
+        for schema in content["schema"].get("anyOf", [content["schema"]]):
+            if schema["type"] == "object":  # not the list of the same
+                yield f"<p>{escape(schema.get('description', ''))}</p>"
+                yield _table(("Field", "Type", ""), _fields(schema))
+        if "example" in content:
+            yield f"<pre>{escape(json.dumps(content['example'], indent=2))}</pre>"
     answers = [(status, answer.get("description", "")) for status, answer in operation["responses"].items()]
     yield _table(("Answer", ""), answers)
 
@@ -70,10 +71,11 @@ def _fields(schema: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, 
 
 
 def _type(field: Mapping[str, Any]) -> str:
-    if "enum" in field:
-        return " or ".join(json.dumps(value) for value in field["enum"])
-    types = field["type"] if isinstance(field["type"], list) else [field["type"]]
-    return " or ".join([field.get("format", types[0]), *types[1:]])
+    if "anyOf" in field:
+        return " or ".join(map(_type, field["anyOf"]))
+    if "const" in field or "enum" in field:
+        return " or ".join(json.dumps(value) for value in field.get("enum", [field.get("const")]))
+    return str(field.get("format", field["type"]))
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -194,11 +195,8 @@ async def _drop(receive: Receive) -> None:
             return
 
 
-def _body(taken: Taken) -> dict[str, object]:
-    return {
-        "accepted": taken.accepted,
-        "errors": [{"item": e.item, "field": e.field, "message": e.message} for e in taken.errors],
-    }
+def _body(taken: Taken) -> dict[str, Any]:
+    return openapi.Answer(accepted=taken.accepted, errors=taken.errors).model_dump()
 
 
 def _content_length(request: Request) -> int | None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html.parser import HTMLParser
 
 from bot.intake import docs_page
+from bot.intake.alertmanager import AlertmanagerAlert
+from bot.intake.events import Event
+from bot.intake.grafana import GrafanaAlert
 from tests.intake.conftest import Bench
 
 INTAKE = ("/intake/events", "/intake/alertmanager", "/intake/grafana", "/intake/sentry/{token_id}")
@@ -33,12 +37,36 @@ def test_the_intake_describes_itself(bench: Bench) -> None:
     assert description["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
 
 
+def test_the_description_is_what_the_models_read(bench: Bench) -> None:
+    paths = bench.client.get("/intake/openapi.json").json()["paths"]
+    bodies = {path: paths[path]["post"]["requestBody"]["content"]["application/json"]["schema"] for path in INTAKE}
+    one, several = bodies["/intake/events"]["anyOf"]
+    assert several["items"] == one
+    assert set(one["properties"]) == set(Event.model_fields)
+    for path, model in (("/intake/alertmanager", AlertmanagerAlert), ("/intake/grafana", GrafanaAlert)):
+        alert = bodies[path]["properties"]["alerts"]["items"]
+        names = {field.alias or name for name, field in model.model_fields.items()}
+        assert set(alert["properties"]) == names
+        assert alert["required"] == ["status"]
+    webhooks = bodies["/intake/sentry/{token_id}"]["anyOf"]
+    assert [webhook["required"] for webhook in webhooks] == [["action", "data"]] * 3
+    assert "$ref" not in json.dumps(bodies), "a generator finds every definition"
+
+
 def test_the_page_names_every_path_field_and_answer_and_loads_nothing(bench: Bench) -> None:
     answer = bench.client.get("/intake/docs")
     assert answer.status_code == 200
     assert answer.headers["Content-Type"].startswith("text/html")
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-    for words in (*INTAKE, "dedup_key", "alerts[].fingerprint", "dashboardURL", "Sentry-Hook-Signature", "429"):
+    for words in (
+        *INTAKE,
+        "dedup_key",
+        "alerts[].fingerprint",
+        "dashboardURL",
+        "Sentry-Hook-Signature",
+        "data.event.issue_id",
+        "429",
+    ):
         assert words in answer.text, words
     reader = Reader()
     reader.feed(answer.text)
