@@ -26,8 +26,10 @@ from bot.organization.file import load
 from bot.settings import LogFormat, LogLevel
 from bot.slack import background
 from bot.slack.clients import Clients
+from bot.slack.deadline import DEADLINE_S
 from bot.slack.manifest import EVENTS, SCOPES
 from sandbox import Answer, Person, Sandbox, SeenMessage
+from sandbox.line import ACKNOWLEDGE_SECONDS
 from sandbox.records import Channel, UserGroup
 from storage.engine import Store
 from storage.models import Organization, Project
@@ -231,6 +233,11 @@ def store(database_url: str) -> Iterator[Store]:
     store.close()
 
 
+def keeps_slacks_deadlines(request: pytest.FixtureRequest) -> bool:
+    """Whether a test is about what happens when a request takes too long."""
+    return request.node.get_closest_marker("slacks_deadlines") is not None
+
+
 @pytest.fixture
 def slack(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     """A workspace that fails its test when the bot did anything on the wire that Slack would not take.
@@ -238,8 +245,9 @@ def slack(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     It grants the bot what its manifest asks for, and nothing else. Its parameter is what else the workspace is made
     with (see IN_AN_ENTERPRISE, WITH_AND_WITHOUT_TLS).
     """
+    seconds = ACKNOWLEDGE_SECONDS if keeps_slacks_deadlines(request) else PATIENCE_S
     with Sandbox(
-        scopes=SCOPES, subscriptions=EVENTS, acknowledge_seconds=PATIENCE_S, **getattr(request, "param", {})
+        scopes=SCOPES, subscriptions=EVENTS, acknowledge_seconds=seconds, **getattr(request, "param", {})
     ) as sandbox:
         if sandbox.tls:
             monkeypatch.setenv("SSL_CERT_FILE", str(sandbox.authority))
@@ -265,7 +273,7 @@ def world(request: pytest.FixtureRequest, slack: Sandbox, store: Store, tmp_path
         app_token=None if over_http else slack.app_token,
         signing_secret=slack.signing_secret,
         pace=BRISK,
-        deadline_s=PATIENCE_S,
+        deadline_s=DEADLINE_S if keeps_slacks_deadlines(request) else PATIENCE_S,
     )
     server = url = None
     if bot.http:

@@ -24,6 +24,8 @@ from tests.stories.conftest import IN_BOTH_MODES, ORGANIZATION, World
 from tests.stories.test_cards import card
 from tests.stories.wire import Wire
 
+pytestmark = pytest.mark.slacks_deadlines
+
 PATIENCE_S = 30.0
 A_MINUTE = 61.0
 WORKERS = 10

@@ -136,6 +136,7 @@ def test_a_digest_goes_out_after_a_failover(world: World, servers: Servers) -> N
 
 
 @IN_BOTH_MODES
+@pytest.mark.slacks_deadlines
 def test_replies_and_reactions_come_again_when_a_server_takes_changes(world: World, servers: Servers) -> None:
     shown = use_every_connection(world)
     servers.lose_the_primary()
