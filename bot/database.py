@@ -41,7 +41,7 @@ def migrate_database(settings: Settings, url: URL) -> tuple[str | None, str]:
     Waits while the embedded server is being taken over from another process. Raises DatabaseAway, DatabaseUnfit.
     """
     if settings.database_url is not None:
-        preflight.check(url)
+        preflight.check_database(url)
         return migrate(url)
     trying = Retrying(
         retry=retry_if_exception_type(DatabaseAway),

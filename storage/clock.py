@@ -25,26 +25,26 @@ class Clock:
     def __init__(self) -> None:
         self.offset = timedelta(0)  # set by tests and the demo alone
         self._lock = threading.Lock()
-        self._ahead_s: float | None = None  # the database's seconds since the epoch, less the monotonic clock's
+        self._epoch_offset_s: float | None = None  # the database's seconds since the epoch, less the monotonic clock's
         self._ask: Callable[[], datetime] | None = None
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
     def now(self) -> datetime:
         """The moment, in UTC. The first call may have to read it: raises DatabaseAway."""
-        if self._ahead_s is None:
+        if self._epoch_offset_s is None:
             self.read()
-        assert self._ahead_s is not None
-        return datetime.fromtimestamp(time.monotonic() + self._ahead_s, UTC) + self.offset
+        assert self._epoch_offset_s is not None
+        return datetime.fromtimestamp(time.monotonic() + self._epoch_offset_s, UTC) + self.offset
 
     def read(self) -> None:
         """Asks the database what time it is. Raises DatabaseAway, Contended."""
         if self._ask is None:
             raise DatabaseAway("no store has been opened for this clock")
         asked = time.monotonic()
-        self.hear(self._ask(), asked)
+        self.adjust(self._ask(), asked)
 
-    def hear(self, said: datetime, asked: float) -> None:
+    def adjust(self, said: datetime, asked: float) -> None:
         """Takes the database's answer to what was asked at `asked`, on the monotonic clock.
 
         It was given somewhere between then and now. What is known already stays within these bounds, so that slow
@@ -52,10 +52,10 @@ class Clock:
         """
         least, most = said.timestamp() - time.monotonic(), said.timestamp() - asked
         with self._lock:
-            known = (least + most) / 2 if self._ahead_s is None else self._ahead_s
-            self._ahead_s = min(max(known, least), most)
+            known = (least + most) / 2 if self._epoch_offset_s is None else self._epoch_offset_s
+            self._epoch_offset_s = min(max(known, least), most)
 
-    def follow(self, ask: Callable[[], datetime]) -> bool:
+    def start(self, ask: Callable[[], datetime]) -> bool:
         """Reads the time with `ask` from now on, until `stop`; False where it has been told how to before.
 
         `ask` may raise DatabaseAway: then the time is carried on from the last reading.

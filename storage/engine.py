@@ -18,9 +18,9 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, exc
 from sqlalchemy.pool import QueuePool
 
 from storage.clock import Clock
-from storage.errors import DatabaseAway, ReadOnlyServer, translate
-from storage.guard import Guard
+from storage.errors import DatabaseAway, ReadOnlyServer, translate_error
 from storage.url import normalise_url
+from storage.watchdog import ConnectionWatchdog
 
 # Slack waits three seconds for an answer; every wait on the way is a part of that.
 POOL_TIMEOUT_S = 0.5  # for a free connection
@@ -31,11 +31,11 @@ TCP_USER_TIMEOUT_MS = 2000  # a server whose machine has gone says nothing; the 
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000
 HUNG_AFTER_S = 5.0  # nothing that somebody waits for holds a connection so long
 # Of the store that people's requests use: ten of Slack's requests at once, and what the background asks.
-READING = 12
-WRITING = 10
+READ_CONNECTIONS = 12
+WRITE_CONNECTIONS = 10
 
 # What a connection is opened with, where the URL does not say it.
-_CONNECTING = {
+_CONNECT_OPTIONS = {
     "connect_timeout": CONNECT_TIMEOUT_S,
     "tcp_user_timeout": TCP_USER_TIMEOUT_MS,
     "application_name": "tocsin",
@@ -51,7 +51,7 @@ def create_pool(
     *,
     statement_timeout_ms: int = STATEMENT_TIMEOUT_MS,
     autocommit: bool = False,
-    size: int = READING,
+    size: int = READ_CONNECTIONS,
     wait_s: float = POOL_TIMEOUT_S,
     with_settings: bool = True,
 ) -> Engine:
@@ -72,11 +72,11 @@ def create_pool(
         skip_autocommit_rollback=autocommit,
         connect_args={
             "client_encoding": "utf8",
-            **{name: value for name, value in _CONNECTING.items() if name not in read.query},
+            **{name: value for name, value in _CONNECT_OPTIONS.items() if name not in read.query},
         },
     )
     if with_settings:
-        settings = _settings(statement_timeout_ms)
+        settings = _build_settings(statement_timeout_ms)
 
         def make_settings(driver: PgConnection, _record: Any) -> None:
             driver.autocommit = True  # else BEGIN and COMMIT would be round trips of their own
@@ -90,7 +90,7 @@ def create_pool(
     return engine
 
 
-def _settings(statement_timeout_ms: int) -> str:
+def _build_settings(statement_timeout_ms: int) -> str:
     """The statements that make a session the project's, for one round trip.
 
     SET after connecting, and no startup parameter `options`: PgBouncer refuses that one or drops it, and so what the
@@ -161,10 +161,10 @@ class Store:
     ) -> None:
         self._reading = reading
         self._writing = writing
-        self._guard = Guard((reading, writing), hung_after_s) if hung_after_s else None
+        self._watchdog = ConnectionWatchdog((reading, writing), hung_after_s) if hung_after_s else None
         self.clock = clock or Clock()  # what time it is, for everything that decides by time
-        self._keeps_clock = self.clock.follow(self._database_time)
-        event.listen(reading, "connect", self._hear_time)
+        self._started_clock = self.clock.start(self._read_database_time)
+        event.listen(reading, "connect", self._adjust_clock)
         # Called after each commit that left something in the outbox, with whether it is to be sent at once (False:
         # only alerts made it). Must return at once.
         self.on_outbox: Callable[[bool], None] = lambda _at_once: None
@@ -174,8 +174,8 @@ class Store:
         cls,
         url: str | URL,
         *,
-        reading: int = READING,
-        writing: int = WRITING,
+        reading: int = READ_CONNECTIONS,
+        writing: int = WRITE_CONNECTIONS,
         wait_s: float = POOL_TIMEOUT_S,
         hung_after_s: float | None = HUNG_AFTER_S,
         clock: Clock | None = None,
@@ -192,7 +192,7 @@ class Store:
             clock=clock,
         )
 
-    def beside(self, *, reading: int, writing: int, wait_s: float, hung_after_s: float = HUNG_AFTER_S) -> Store:
+    def open_beside(self, *, reading: int, writing: int, wait_s: float, hung_after_s: float = HUNG_AFTER_S) -> Store:
         """A store on the same database with connections of its own; what it leaves in the outbox is told the same way.
 
         Whoever opens it closes it.
@@ -204,21 +204,21 @@ class Store:
         return other
 
     @property
-    def most_connections(self) -> int:
+    def max_connections(self) -> int:
         """How many connections its pools open at the most."""
         return sum(cast(QueuePool, engine.pool).size() for engine in (self._reading, self._writing))
 
-    def _database_time(self) -> datetime:
+    def _read_database_time(self) -> datetime:
         with self.read() as connection:
             said: datetime = connection.exec_driver_sql("SELECT clock_timestamp()").scalar_one()
         return said
 
-    def _hear_time(self, driver: Any, _record: Any) -> None:
+    def _adjust_clock(self, driver: Any, _record: Any) -> None:
         """A new connection may lead to another server, whose clock is another one."""
         asked = time.monotonic()
         with driver.cursor() as cursor:
             cursor.execute("SELECT clock_timestamp()")
-            self.clock.hear(cursor.fetchone()[0], asked)
+            self.clock.adjust(cursor.fetchone()[0], asked)
 
     @property
     def url(self) -> URL:
@@ -269,7 +269,7 @@ class Store:
                     cursor.execute(f'LISTEN "{channel}"')
                 yield connection
             except psycopg2.Error as error:
-                raise translate(error) or error from error
+                raise translate_error(error) or error from error
             finally:
                 connection.close()
 
@@ -302,10 +302,10 @@ class Store:
 
     def close(self) -> None:
         """Closes the pools' connections."""
-        if self._keeps_clock:
+        if self._started_clock:
             self.clock.stop()
-        if self._guard:
-            self._guard.close()
+        if self._watchdog:
+            self._watchdog.close()
         self._reading.dispose()
         self._writing.dispose()
 
@@ -333,5 +333,5 @@ def translate_errors() -> Iterator[None]:
         raise DatabaseAway("no free connection") from error
     except exc.DBAPIError as error:
         if error.connection_invalidated:  # whatever the driver calls it
-            raise translate(error.orig) or DatabaseAway("the connection was lost") from error
-        raise translate(error.orig) or error from error
+            raise translate_error(error.orig) or DatabaseAway("the connection was lost") from error
+        raise translate_error(error.orig) or error from error

@@ -31,10 +31,10 @@ class EmbeddedPostgresError(Exception):
 
 
 # Where psycopg2 has them among the errors of a transaction, and not of operation.
-_ENDED_BY_THE_SERVER = errors.IdleInTransactionSessionTimeout | errors.TransactionTimeout
+_ENDED_BY_SERVER = errors.IdleInTransactionSessionTimeout | errors.TransactionTimeout
 
 
-def translate(error: BaseException | None) -> DatabaseAway | Contended | None:
+def translate_error(error: BaseException | None) -> DatabaseAway | Contended | None:
     """What an error of the driver comes to; None for one that is a defect of the program."""
     if isinstance(error, errors.LockNotAvailable | errors.DeadlockDetected):
         return Contended(str(error))
@@ -42,7 +42,7 @@ def translate(error: BaseException | None) -> DatabaseAway | Contended | None:
         return DatabaseAway("no answer in time")
     if isinstance(error, errors.ReadOnlySqlTransaction):
         return ReadOnlyServer()
-    if isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError | _ENDED_BY_THE_SERVER):
+    if isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError | _ENDED_BY_SERVER):
         return DatabaseAway(str(error).strip() or "not reachable")
     return None
 

@@ -34,8 +34,8 @@ HEAD = "people02"
 _MIGRATION_LOCK = 0x70C51
 _LOCK_POLL_S = 0.1
 # A table that somebody's long transaction holds is asked for again after a pause, in which others get at it.
-_TRY_AGAIN_S = 1.0
-_HELD_UP_S = 300.0
+_LOCK_RETRY_S = 1.0
+_LOCK_RETRIES_END_S = 300.0
 
 
 def _config(connection: Connection | None = None) -> Config:
@@ -50,7 +50,7 @@ def _config(connection: Connection | None = None) -> Config:
     return config
 
 
-def _known(revision: str) -> bool:
+def _is_known_revision(revision: str) -> bool:
     from alembic.script import ScriptDirectory
     from alembic.util.exc import CommandError
 
@@ -60,7 +60,7 @@ def _known(revision: str) -> bool:
         return False
 
 
-def _found(connection: Connection) -> str | None:
+def _find_revision(connection: Connection) -> str | None:
     """The revision of the database."""
     if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
         return None
@@ -69,7 +69,7 @@ def _found(connection: Connection) -> str | None:
 
 
 @contextmanager
-def _only_one(connection: Connection) -> Iterator[None]:
+def _hold_migration_lock(connection: Connection) -> Iterator[None]:
     # Polled: a replica that waits inside pg_advisory_lock holds a snapshot, and CREATE INDEX CONCURRENTLY in
     # the one that migrates would wait for it: "deadlock detected".
     while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _MIGRATION_LOCK}):
@@ -93,14 +93,14 @@ def migrate(url: str | URL) -> tuple[str | None, str]:
     """
     engine = create_pool(url, statement_timeout_ms=0)
     try:
-        with translate_errors(), engine.connect() as connection, _only_one(connection):
+        with translate_errors(), engine.connect() as connection, _hold_migration_lock(connection):
             if is_read_only(connection):
                 raise ReadOnlyServer
-            before = _found(connection)
+            before = _find_revision(connection)
             connection.commit()
             if before == HEAD:
                 return HEAD, HEAD
-            if before is not None and not _known(before):
+            if before is not None and not _is_known_revision(before):
                 return before, before
             _upgrade(connection)
             return before, HEAD
@@ -127,7 +127,7 @@ def _upgrade(connection: Connection) -> None:
         )
     )
     connection.commit()
-    until = time.monotonic() + _HELD_UP_S
+    until = time.monotonic() + _LOCK_RETRIES_END_S
     while True:
         try:
             with translate_errors():
@@ -138,25 +138,25 @@ def _upgrade(connection: Connection) -> None:
             connection.rollback()
             if time.monotonic() > until:
                 raise DatabaseAway(f"the schema cannot be changed, somebody holds a table: {error}") from error
-            time.sleep(_TRY_AGAIN_S)
+            time.sleep(_LOCK_RETRY_S)
 
 
-def revisions(store: Store) -> tuple[str | None, str, bool]:
+def get_revisions(store: Store) -> tuple[str | None, str, bool]:
     """The database's revision, the one this program needs, and whether it knows the database's."""
     with store.read() as connection:
-        found = _found(connection)
-    return found, HEAD, found in (None, HEAD) or _known(found)
+        found = _find_revision(connection)
+    return found, HEAD, found in (None, HEAD) or _is_known_revision(found)
 
 
-def upgrade_is_due(connection: Connection) -> bool:
+def is_upgrade_due(connection: Connection) -> bool:
     """Whether `migrate` would change the schema."""
-    found = _found(connection)
-    return found is None or (found != HEAD and _known(found))
+    found = _find_revision(connection)
+    return found is None or (found != HEAD and _is_known_revision(found))
 
 
-def schema_is_current(store: Store) -> bool:
+def is_schema_current(store: Store) -> bool:
     """Whether this program can work on the database: migrated to its revision, or by a later version."""
-    found, wanted, known = revisions(store)
+    found, wanted, known = get_revisions(store)
     return found is not None and (found == wanted or not known)
 
 
@@ -166,7 +166,7 @@ def _next_number() -> str:
     return f"{max(numbers) + 1:04d}"
 
 
-def _on_an_empty_database(argv: list[str]) -> None:
+def _run_developer_command(argv: list[str]) -> None:
     from alembic import command
 
     from storage.embedded import scratch_postgres
@@ -185,4 +185,4 @@ def _on_an_empty_database(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    _on_an_empty_database(sys.argv[1:])
+    _run_developer_command(sys.argv[1:])

@@ -8,16 +8,16 @@ from sqlalchemy import URL, Connection, Engine, exc, text
 
 from storage.engine import STATEMENT_TIMEOUT_MS, create_pool, translate_errors
 from storage.errors import DatabaseAway, DatabaseUnfit
-from storage.guard import Guard
-from storage.migrate import upgrade_is_due
+from storage.migrate import is_upgrade_due
 from storage.models import Base
-from storage.url import where
+from storage.url import describe_server
+from storage.watchdog import ConnectionWatchdog
 
 # A pooler that has no connection to the server left lets a question wait for minutes.
-_PATIENCE_S = 5.0
+_HUNG_AFTER_S = 5.0
 # How often the two sessions are compared. A pooler in transaction mode gives the connection that became free last to
 # whoever asks next, so once is enough where it has nothing else to do.
-_ROUNDS = 8
+_COMPARISONS = 8
 
 _SETTINGS = """
 SELECT current_user AS role, current_database() AS database, current_schema() AS schema,
@@ -38,7 +38,7 @@ ORDER BY c.relname
 """
 
 
-def check(url: URL) -> None:
+def check_database(url: URL) -> None:
     """Looks at the pooler in between, if there is one, and at what the role may do.
 
     Raises DatabaseUnfit, DatabaseAway.
@@ -55,42 +55,44 @@ def check(url: URL) -> None:
     except exc.DBAPIError as error:
         # What answers is no PostgreSQL, or one that is too old for the statements and settings of this program.
         said = str(error.orig).strip().splitlines() or ["no answer"]
-        raise DatabaseUnfit(f"{where(url)} does not answer as PostgreSQL does: {said[0]}") from error
+        raise DatabaseUnfit(f"{describe_server(url)} does not answer as PostgreSQL does: {said[0]}") from error
 
 
 def _check_pooler(url: URL) -> None:
     """Refuses a pooler that gives each transaction another session of the server."""
     # Without the settings: in transaction mode, they would stay on a session that is others' too.
     engine = create_pool(url, autocommit=True, size=2, with_settings=False)
-    guard = Guard((engine,), _PATIENCE_S)
+    watchdog = ConnectionWatchdog((engine,), _HUNG_AFTER_S)
     try:
         with engine.connect() as connection:
             driver: Any = connection.connection.dbapi_connection
             # The server tells its process when it is connected to; a pooler makes a number up instead.
-            if _process(connection) == driver.get_backend_pid():
+            if _get_backend_pid(connection) == driver.get_backend_pid():
                 return
-            if _transactions_share(connection, engine):
-                raise DatabaseUnfit(f"the pooler at {where(url)} is in transaction mode; the bot needs session mode")
+            if _shares_server_processes(connection, engine):
+                raise DatabaseUnfit(
+                    f"the pooler at {describe_server(url)} is in transaction mode; the bot needs session mode"
+                )
     finally:
-        guard.close()
+        watchdog.close()
         engine.dispose()
     _check_settings(url)
 
 
-def _transactions_share(connection: Connection, engine: Engine) -> bool:
+def _shares_server_processes(connection: Connection, engine: Engine) -> bool:
     """Whether two sessions that are open together are served by the same process, or one by several."""
     first, second = set(), set()
     try:
         with engine.connect() as other:
-            for _ in range(_ROUNDS):
-                first.add(_process(connection))
-                second.add(_process(other))
+            for _ in range(_COMPARISONS):
+                first.add(_get_backend_pid(connection))
+                second.add(_get_backend_pid(other))
     except exc.OperationalError:
         raise DatabaseAway("the pooler has no second connection for the bot") from None
     return len(first) > 1 or len(second) > 1 or bool(first & second)
 
 
-def _process(connection: Connection) -> int:
+def _get_backend_pid(connection: Connection) -> int:
     return int(connection.scalar(text("SELECT pg_backend_pid()")) or 0)
 
 
@@ -106,8 +108,8 @@ def _check_settings(url: URL) -> None:
         engine.dispose()
     if milliseconds != str(STATEMENT_TIMEOUT_MS):
         raise DatabaseUnfit(
-            f"the pooler at {where(url)} drops settings (statement_timeout); the bot needs one that keeps them for"
-            " the session"
+            f"the pooler at {describe_server(url)} drops settings (statement_timeout); the bot needs one that keeps"
+            " them for the session"
         )
 
 
@@ -126,7 +128,7 @@ def _check_role(connection: Connection) -> None:
                 f"the role {found.role} may not read and write the table {table.relname}: GRANT SELECT, INSERT, UPDATE,"
                 f" DELETE ON ALL TABLES IN SCHEMA {found.schema} TO {found.role}, or make it the owner"
             )
-    if not upgrade_is_due(connection):
+    if not is_upgrade_due(connection):
         return
     if not found.may_create:
         raise DatabaseUnfit(

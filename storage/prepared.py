@@ -18,13 +18,13 @@ from typing import Any
 import psycopg2
 from sqlalchemy import Connection
 
-from storage.errors import translate
+from storage.errors import translate_error
 
 _ARRAYS_OF_NUMBERS = frozenset({"bigint[]", "int[]", "smallint[]"})
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 
 
-class Prepared:
+class PreparedStatement:
     """One statement, prepared on a connection at its first use there."""
 
     def __init__(self, sql: str, types: Mapping[str, str]) -> None:
@@ -59,7 +59,7 @@ class Prepared:
         except psycopg2.Error as error:
             if driver.closed:
                 connection.invalidate(error)
-            raise translate(error) or error from error
+            raise translate_error(error) or error from error
 
     def row(self, connection: Connection, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """The first row, if there is one. Raises DatabaseAway, Contended."""

@@ -18,7 +18,7 @@ from psycopg2.extensions import parse_dsn
 from sqlalchemy import URL
 
 DRIVER = "postgresql+psycopg2"
-_LOOKS_LIKE = "it should look like postgresql://user:password@host:5432/name"
+_EXPECTED_FORM = "it should look like postgresql://user:password@host:5432/name"
 _PARTS = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9.-]*)(?:\+[A-Za-z0-9_]*)?://"
     r"(?:(?P<user>[^:/]*)(?::(?P<password>[^@]*))?@)?"
@@ -27,11 +27,11 @@ _PARTS = re.compile(
 )
 _HOST = re.compile(r"(?:\[(?P<v6>[^\[\]]*)\]|(?P<name>[^:\[\]]*))(?::(?P<port>.*))?", re.DOTALL)
 # A folder of a Unix socket, an abstract one, or what DNS and IPv6 know.
-_SOUND_HOST = re.compile(r"[/@][^\x00-\x1f,]*|[\w.:%-]*")
+_VALID_HOST = re.compile(r"[/@][^\x00-\x1f,]*|[\w.:%-]*")
 _HOST_WITH_PORT = re.compile(r"[A-Za-z0-9.-]+:[0-9]*")
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,9}")
 # Parameters in which libpq looks for a number only once it has connected.
-_NUMBERS = (
+_NUMERIC_OPTIONS = (
     "connect_timeout",
     "tcp_user_timeout",
     "keepalives",
@@ -40,7 +40,7 @@ _NUMBERS = (
     "keepalives_count",
 )
 # What libpq knows and people mean, for those who write something like it.
-_COMMON = (
+_COMMON_OPTIONS = (
     "application_name",
     "channel_binding",
     "connect_timeout",
@@ -59,7 +59,7 @@ _COMMON = (
     "target_session_attrs",
     "user",
 )
-_INSTEAD = {
+_ADVICE = {
     **dict.fromkeys(("ssl", "sslaccept", "tls", "use_ssl", "usessl"), "did you mean sslmode?"),
     **dict.fromkeys(
         ("schema", "currentschema", "search_path", "searchpath"), "write options=-csearch_path%3D and the schema"
@@ -70,7 +70,7 @@ _INSTEAD = {
     ),
 }
 # Where libpq is asked whether it understands the parameters: no server can be there.
-_NOWHERE = "/dev/null/none"
+_NO_SERVER = "/dev/null/none"
 
 
 class BadDatabaseUrl(ValueError):
@@ -84,19 +84,19 @@ def normalise_url(url: str) -> URL:
     """
     found = _PARTS.fullmatch(url)
     if found is None:
-        raise BadDatabaseUrl(f"is not a URL; {_LOOKS_LIKE}")
+        raise BadDatabaseUrl(f"is not a URL; {_EXPECTED_FORM}")
     scheme = found["scheme"].lower()
     if scheme not in ("postgresql", "postgres"):
-        raise BadDatabaseUrl(f"is for {scheme}, not PostgreSQL; {_LOOKS_LIKE}")
+        raise BadDatabaseUrl(f"is for {scheme}, not PostgreSQL; {_EXPECTED_FORM}")
     _check_at_signs(found)
-    query = _query(found["query"] or "")
+    query = _parse_query(found["query"] or "")
     _check_names(query)
-    hosts, ports = _hosts(found["hosts"], query)
+    hosts, ports = _parse_hosts(found["hosts"], query)
     query.pop("client_encoding", None)  # the program writes UTF-8, whatever the database is in
     parts: dict[str, Any] = {
-        "username": query.pop("user", None) or _decoded(found["user"]),
-        "password": query.pop("password", None) or _decoded(found["password"]),
-        "database": query.pop("dbname", None) or _decoded(found["database"]),
+        "username": query.pop("user", None) or _decode(found["user"]),
+        "password": query.pop("password", None) or _decode(found["password"]),
+        "database": query.pop("dbname", None) or _decode(found["database"]),
     }
     if len(hosts) == 1 and not hosts[0].startswith(("/", "@")):
         parts |= {"host": hosts[0] or None, "port": int(ports[0]) if ports[0] else None}
@@ -108,7 +108,7 @@ def normalise_url(url: str) -> URL:
     return URL.create(DRIVER, **{key: value or None for key, value in parts.items()}, query=query)
 
 
-def where(url: URL) -> str:
+def describe_server(url: URL) -> str:
     """The server of a URL as a person would name it."""
     hosts = str(url.query.get("host") or url.host or "the local socket").split(",")
     ports = str(url.query.get("port") or url.port or "").split(",")
@@ -125,7 +125,7 @@ def _check_at_signs(found: re.Match[str]) -> None:
         )
 
 
-def _decoded(text: str | None, unquoted: Any = unquote) -> str | None:
+def _decode(text: str | None, unquoted: Any = unquote) -> str | None:
     if text is None:
         return None
     try:
@@ -138,27 +138,27 @@ def _decoded(text: str | None, unquoted: Any = unquote) -> str | None:
     return decoded
 
 
-def _query(text: str) -> dict[str, str]:
+def _parse_query(text: str) -> dict[str, str]:
     """The parameters, the last of each name; of `host` all, with commas between them."""
     query: dict[str, str] = {}
     for part in filter(None, text.split("&")):
         name, equals, value = part.partition("=")
         if not equals:
             raise BadDatabaseUrl("a parameter behind the ? has no value; it should look like sslmode=require")
-        key, value = _decoded(name, unquote_plus) or "", _decoded(value, unquote_plus) or ""
+        key, value = _decode(name, unquote_plus) or "", _decode(value, unquote_plus) or ""
         query[key] = f"{query[key]},{value}" if key in ("host", "port") and key in query else value
     return query
 
 
-def _hosts(text: str, query: dict[str, str]) -> tuple[list[str], list[str]]:
+def _parse_hosts(text: str, query: dict[str, str]) -> tuple[list[str], list[str]]:
     """The hosts and the port of each, "" where none is named. What the parameters name counts, as for libpq."""
     hosts, ports = [], []
     for one in text.split(","):
         found = _HOST.fullmatch(one)
         if found is None:
-            raise BadDatabaseUrl(f"the host cannot be read; {_LOOKS_LIKE}")
-        hosts.append(_decoded(found["v6"] if found["v6"] is not None else found["name"]) or "")
-        ports.append(_decoded(found["port"]) or "")
+            raise BadDatabaseUrl(f"the host cannot be read; {_EXPECTED_FORM}")
+        hosts.append(_decode(found["v6"] if found["v6"] is not None else found["name"]) or "")
+        ports.append(_decode(found["port"]) or "")
     if "host" in query:
         named = query.pop("host").split(",")
         with_ports = "port" not in query and all(map(_HOST_WITH_PORT.fullmatch, named))
@@ -170,28 +170,30 @@ def _hosts(text: str, query: dict[str, str]) -> tuple[list[str], list[str]]:
         ports *= len(hosts)
     if len(ports) != len(hosts):
         raise BadDatabaseUrl("there should be one port for all hosts, or one for each")
-    if not all(map(_SOUND_HOST.fullmatch, hosts)):
+    if not all(map(_VALID_HOST.fullmatch, hosts)):
         raise BadDatabaseUrl(
             "the host holds what no host has; in the user and the password write @ as %40, / as %2F and ? as %3F"
         )
     for port in filter(None, ports):
         if not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 65536:
-            raise BadDatabaseUrl(f"should have ports from 1 to 65535; {_LOOKS_LIKE}")
+            raise BadDatabaseUrl(f"should have ports from 1 to 65535; {_EXPECTED_FORM}")
     return hosts, ports
 
 
 def _check_names(query: Collection[str]) -> None:
     for name in query:
         # An & in a password that was not percent-encoded makes parameters of its rest.
-        if not re.fullmatch(r"[A-Za-z_]{1,40}", name) or (not _known(name) and any("pass" in key for key in query)):
+        if not re.fullmatch(r"[A-Za-z_]{1,40}", name) or (
+            not _is_libpq_option(name) and any("pass" in key for key in query)
+        ):
             raise BadDatabaseUrl("a parameter behind the ? is no option of libpq; write an & in a value as %26")
-        if not _known(name):
-            near = get_close_matches(name.lower(), _COMMON, 1)
-            instead = _INSTEAD.get(name.lower()) or (f"did you mean {near[0]}?" if near else "leave it out")
+        if not _is_libpq_option(name):
+            near = get_close_matches(name.lower(), _COMMON_OPTIONS, 1)
+            instead = _ADVICE.get(name.lower()) or (f"did you mean {near[0]}?" if near else "leave it out")
             raise BadDatabaseUrl(f'"{name}" is no option of libpq; {instead}')
 
 
-def _known(name: str) -> bool:
+def _is_libpq_option(name: str) -> bool:
     try:
         parse_dsn(f"{name}=''")
     except psycopg2.ProgrammingError:
@@ -203,14 +205,14 @@ def _check_values(query: Mapping[str, str]) -> None:
     """Has libpq look at the parameters. Raises BadDatabaseUrl."""
     if query.get("replication", "").lower() not in ("", "0", "false", "off", "no"):
         raise BadDatabaseUrl('"replication" is for replicas of the server; leave it out')
-    for name in _NUMBERS:
+    for name in _NUMERIC_OPTIONS:
         if query.get(name) and not _WHOLE_NUMBER.fullmatch(query[name]):
             raise BadDatabaseUrl(f"{name} should be a whole number")
     try:
         # Without a user libpq looks for the name of this process's, which in a container may have none.
-        nowhere: dict[str, Any] = {"user": "anybody", **query, "host": _NOWHERE, "hostaddr": "", "port": "5432"}
+        nowhere: dict[str, Any] = {"user": "anybody", **query, "host": _NO_SERVER, "hostaddr": "", "port": "5432"}
         psycopg2.connect(**nowhere).close()
     except psycopg2.OperationalError as error:
         said = str(error).strip().splitlines()
-        if said and _NOWHERE not in said[0]:
+        if said and _NO_SERVER not in said[0]:
             raise BadDatabaseUrl(said[0]) from None

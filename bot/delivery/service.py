@@ -300,7 +300,7 @@ class DeliveryService:
 
 def own_store(store: Store) -> Store:
     """A store on the same database for what is sent: delivery's and digests' own."""
-    return store.beside(reading=READING, writing=WRITING, wait_s=POOL_WAIT_S, hung_after_s=HUNG_AFTER_S)
+    return store.open_beside(reading=READING, writing=WRITING, wait_s=POOL_WAIT_S, hung_after_s=HUNG_AFTER_S)
 
 
 def _workspace_client(installation: Installation, api_url: str, pace: Pace) -> WorkspaceClient:

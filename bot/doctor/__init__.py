@@ -17,7 +17,7 @@ from bot.settings import Mode, Settings
 from storage import preflight
 from storage.engine import Store
 from storage.errors import DatabaseAway, DatabaseUnfit, EmbeddedPostgresError, ReadOnlyServer
-from storage.migrate import revisions
+from storage.migrate import get_revisions
 from storage.queries import delivery_failures, pacing, posts
 from storage.queries import doctor as queries
 
@@ -52,7 +52,7 @@ def _check_all(settings: Settings) -> Iterator[Finding]:
     try:
         with open_database(settings) as url:
             if settings.database_url is not None:
-                preflight.check(url)
+                preflight.check_database(url)
             store = Store.open(url)
             try:
                 yield _check_database(store)
@@ -100,7 +100,7 @@ def _check_database(store: Store) -> Finding:
 
 
 def _check_schema(store: Store) -> Finding:
-    found, wanted, known = revisions(store)
+    found, wanted, known = get_revisions(store)
     if found == wanted:
         return Finding("schema", f"at {found}")
     if found is not None and not known:

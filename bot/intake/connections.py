@@ -61,7 +61,7 @@ def open_files() -> int:
     return wanted if soft == resource.RLIM_INFINITY else soft
 
 
-def most_connections(files: int) -> int:
+def max_connections(files: int) -> int:
     """How many connections there may be where the process may open so many files."""
     return max(MOST // 50, min(MOST, files - RESERVED_FILES))
 
@@ -69,7 +69,7 @@ def most_connections(files: int) -> int:
 def shortage_of_files() -> tuple[str, str] | None:
     """What is wrong with the number of open files, and how to mend it; None where it is enough."""
     files = open_files()
-    most = most_connections(files)
+    most = max_connections(files)
     if most == MOST:
         return None
     return (

@@ -31,7 +31,7 @@ from bot.intake.service import ADMITTED_AT_ONCE, Delivery, IntakeService, Refuse
 from bot.intake.tokens import TOKEN_PREFIX, SecretBox, Source
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway, ReadOnlyServer
-from storage.migrate import schema_is_current
+from storage.migrate import is_schema_current
 
 log = structlog.get_logger(__name__)
 
@@ -225,7 +225,7 @@ def _too_large(largest: int) -> Refused:
 
 def intake_store(store: Store) -> Store:
     """A store on the same database for what is delivered."""
-    return store.beside(reading=READING, writing=WRITING, wait_s=POOL_WAIT_S)
+    return store.open_beside(reading=READING, writing=WRITING, wait_s=POOL_WAIT_S)
 
 
 def create_http_app(
@@ -307,7 +307,7 @@ def create_http_app(
 def _database(store: Store) -> dict[str, str]:
     try:
         store.ensure_writable()
-        current = schema_is_current(store)
+        current = is_schema_current(store)
     except ReadOnlyServer:
         return {"database": "is read-only", "schema": "not known"}
     except DatabaseAway:

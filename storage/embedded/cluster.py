@@ -16,40 +16,40 @@ from pathlib import Path
 
 from storage.embedded import processes
 from storage.embedded.binaries import Binaries
-from storage.embedded.errors import from_output
+from storage.embedded.errors import build_program_error
 from storage.embedded.homes import ServerHome
 from storage.errors import EmbeddedPostgresError
 
 SUPERUSER = "tocsin"
 ORPHAN_STOP_S = 30
 _POLL_S = 0.02
-_UNFINISHED = "cluster.new-"
+_UNFINISHED_PREFIX = "cluster.new-"
 
 
-def create(place: ServerHome, binaries: Binaries, *, durable: bool) -> None:
+def create_cluster(home: ServerHome, binaries: Binaries, *, durable: bool) -> None:
     """Make an empty cluster. Killed at any moment, it leaves either none or a whole one.
 
     Raises EmbeddedPostgresError, OSError.
     """
-    new = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=place.home))
+    new = Path(tempfile.mkdtemp(prefix=_UNFINISHED_PREFIX, dir=home.folder))
     try:
-        os.chown(new, place.account.uid, place.account.gid)
+        os.chown(new, home.account.uid, home.account.gid)
         command: list[str | Path] = [binaries.folder / "initdb", "--pgdata", new, "--username", SUPERUSER]
-        command += ["--auth", "trust", "--encoding", "UTF8", "--no-instructions", *_locale(binaries)]
-        code, output = processes.run(command if durable else [*command, "--no-sync"], place.account, place.home)
+        command += ["--auth", "trust", "--encoding", "UTF8", "--no-instructions", *_locale_options(binaries)]
+        code, output = processes.run(command if durable else [*command, "--no-sync"], home.account, home.folder)
         if code:
-            raise from_output(f"A database cannot be made in {place.home}. initdb says", output, place.home)
+            raise build_program_error(f"A database cannot be made in {home.folder}. initdb says", output, home.folder)
         # Whoever gets into the folder of the socket is let in, and there is no other way in.
         (new / "pg_hba.conf").write_text("local all all trust\n")
-        new.rename(place.cluster)
+        new.rename(home.cluster)
     except BaseException:
         shutil.rmtree(new, ignore_errors=True)
         raise
     if durable:
-        _sync(place.home)
+        _sync_folder(home.folder)
 
 
-def _locale(binaries: Binaries) -> list[str]:
+def _locale_options(binaries: Binaries) -> list[str]:
     # Upper and lower case of all scripts, everywhere the same; without lc_ctype trigrams would know ASCII only.
     character_type = "UTF-8" if sys.platform == "darwin" else "C.UTF-8"
     if binaries.major < 17:
@@ -57,7 +57,7 @@ def _locale(binaries: Binaries) -> list[str]:
     return ["--locale-provider", "builtin", "--builtin-locale", "C.UTF-8", "--lc-ctype", character_type]
 
 
-def _sync(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -65,41 +65,41 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-def check_version(place: ServerHome, binaries: Binaries) -> None:
+def check_version(home: ServerHome, binaries: Binaries) -> None:
     """Refuse data of another major version, which PostgreSQL cannot read.
 
     Raises EmbeddedPostgresError, OSError.
     """
-    made_by = (place.cluster / "PG_VERSION").read_text().strip()
+    made_by = (home.cluster / "PG_VERSION").read_text().strip()
     if made_by != str(binaries.major):
         raise EmbeddedPostgresError(
-            f"The database in {place.home} was made by PostgreSQL {made_by}, and {binaries.folder} is PostgreSQL "
+            f"The database in {home.folder} was made by PostgreSQL {made_by}, and {binaries.folder} is PostgreSQL "
             f"{binaries.major}. Set PG_BIN to the bin folder of a PostgreSQL {made_by} to go on with it (and to "
-            f"carry it over with pg_dump), or move {place.cluster} away to begin with an empty database."
+            f"carry it over with pg_dump), or move {home.cluster} away to begin with an empty database."
         )
 
 
-def clear_leftovers(place: ServerHome) -> None:
+def clear_leftovers(home: ServerHome) -> None:
     """Stop a server that its owner left running; remove stale pid and socket files, and clusters half made.
 
     Raises EmbeddedPostgresError when such a server does not stop, OSError.
     """
-    pid_file = place.cluster / "postmaster.pid"
-    pid = _first_number(pid_file)
-    if pid is not None and is_server(pid, place.cluster):
-        _stop_orphan(pid, place)
-        pid = _first_number(pid_file)
+    pid_file = home.cluster / "postmaster.pid"
+    pid = _read_pid(pid_file)
+    if pid is not None and is_server(pid, home.cluster):
+        _stop_orphan(pid, home)
+        pid = _read_pid(pid_file)
     if pid is None:
         pid_file.unlink(missing_ok=True)  # empty or garbled, which PostgreSQL takes for an error
-    elif _exists(pid):
+    elif _process_exists(pid):
         # Now the pid of some other program, for whose sake PostgreSQL would refuse to start. The file must not go:
         # by its other lines PostgreSQL makes sure that no process of the old server is left. The pid of its parent
         # is one that it takes for stale.
         lines = pid_file.read_text().split("\n")
         pid_file.write_text("\n".join([str(os.getpid()), *lines[1:]]))
-    for stale in place.socket_folder.glob(".s.PGSQL.*"):
+    for stale in home.socket_folder.glob(".s.PGSQL.*"):
         stale.unlink()
-    for unfinished in place.home.glob(f"{_UNFINISHED}*"):
+    for unfinished in home.folder.glob(f"{_UNFINISHED_PREFIX}*"):
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
@@ -115,14 +115,14 @@ def is_server(pid: int, cluster: Path) -> bool:
     return b"/postgres " in listed and os.fsencode(cluster) in listed
 
 
-def _stop_orphan(pid: int, place: ServerHome) -> None:
+def _stop_orphan(pid: int, home: ServerHome) -> None:
     begun = time.monotonic()
     signals = [(0.0, signal.SIGINT), (ORPHAN_STOP_S / 2, signal.SIGQUIT)]  # politely, then at once
-    while is_server(pid, place.cluster):
+    while is_server(pid, home.cluster):
         waited = time.monotonic() - begun
         if waited > ORPHAN_STOP_S:
             raise EmbeddedPostgresError(
-                f"A PostgreSQL that an earlier run left at work on {place.home} does not stop. End its process, "
+                f"A PostgreSQL that an earlier run left at work on {home.folder} does not stop. End its process, "
                 f"{pid}, and start again."
             )
         if signals and waited >= signals[0][0]:
@@ -133,14 +133,14 @@ def _stop_orphan(pid: int, place: ServerHome) -> None:
         time.sleep(_POLL_S)
 
 
-def _first_number(file: Path) -> int | None:
+def _read_pid(file: Path) -> int | None:
     try:
         return int(file.read_text().split("\n")[0])
     except (FileNotFoundError, ValueError):
         return None
 
 
-def _exists(pid: int) -> bool:
+def _process_exists(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -12,11 +12,11 @@ from pathlib import Path
 import psycopg2
 
 from storage.embedded import cluster
-from storage.embedded.binaries import binaries_for
-from storage.embedded.errors import from_os_error
-from storage.embedded.homes import ServerHome, home_for
+from storage.embedded.binaries import get_binaries
+from storage.embedded.errors import build_os_error
+from storage.embedded.homes import ServerHome, resolve_home
 from storage.embedded.lock import try_lock
-from storage.embedded.server import START_S, Server, connect, url_of
+from storage.embedded.server import START_S, Server, build_url, connect
 from storage.errors import EmbeddedPostgresError
 
 SHARER_POLL_S = 0.2  # how soon a sharer notices that the owner has gone
@@ -49,12 +49,12 @@ class EmbeddedPostgres:
         self._durable = durable
         self._thread: threading.Thread | None = None
         self._url = ""
-        self._owner = False
+        self._is_owner = False
 
     @property
     def owner(self) -> bool:
         """Whether the server is this process's own, now."""
-        return self._owner
+        return self._is_owner
 
     def start(self) -> str:
         """Make sure of a running server; gives the SQLAlchemy URL of its database `tocsin`.
@@ -63,15 +63,15 @@ class EmbeddedPostgres:
         """
         if self._thread is None:
             self._failure: Exception | None = None
-            self._settled = threading.Event()  # the server answers, or cannot be had
+            self._startup_ended = threading.Event()  # the server answers, or cannot be had
             self._stopping = threading.Event()
             self._woken, self._wake = os.pipe()
             self._deadline = time.monotonic() + START_S
-            self._thread = threading.Thread(target=self._keep, name="embedded-postgres", daemon=True)
+            self._thread = threading.Thread(target=self._supervise, name="embedded-postgres", daemon=True)
             self._thread.start()
             atexit.register(self.stop)
         try:
-            self._settled.wait()
+            self._startup_ended.wait()
         except BaseException:
             self.stop()
             raise
@@ -98,62 +98,62 @@ class EmbeddedPostgres:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _keep(self) -> None:
+    def _supervise(self) -> None:
         while not self._stopping.is_set():
             try:
-                place = home_for(self.data_dir)
-                with try_lock(place.lock) as ours:
+                home = resolve_home(self.data_dir)
+                with try_lock(home.lock) as ours:
                     if ours:
-                        self._own(place)
+                        self._run_as_owner(home)
                     else:
-                        self._share(place)
+                        self._share_server(home)
             except Exception as error:
-                failure = from_os_error(error, self.data_dir) if isinstance(error, OSError) else error
-                if not self._settled.is_set():
+                failure = build_os_error(error, self.data_dir) if isinstance(error, OSError) else error
+                if not self._startup_ended.is_set():
                     self._failure = failure
-                    self._settled.set()
+                    self._startup_ended.set()
                     return
                 _log.error("The embedded PostgreSQL does not come back: %s", failure)
                 self._stopping.wait(RETRY_S)
 
-    def _own(self, place: ServerHome) -> None:
+    def _run_as_owner(self, home: ServerHome) -> None:
         """Run the server until it ends or is to be stopped."""
-        cluster.clear_leftovers(place)
-        binaries = binaries_for(place, self._bin_dir)
-        if not place.cluster.exists():
-            if self._settled.is_set():  # an empty database under a running bot would be taken for the real one
-                raise EmbeddedPostgresError(f"{place.cluster} has gone. Bring it back, or start the bot anew.")
-            cluster.create(place, binaries, durable=self._durable)
-        cluster.check_version(place, binaries)
-        server = Server(place, binaries, durable=self._durable)
+        cluster.clear_leftovers(home)
+        binaries = get_binaries(home, self._bin_dir)
+        if not home.cluster.exists():
+            if self._startup_ended.is_set():  # an empty database under a running bot would be taken for the real one
+                raise EmbeddedPostgresError(f"{home.cluster} has gone. Bring it back, or start the bot anew.")
+            cluster.create_cluster(home, binaries, durable=self._durable)
+        cluster.check_version(home, binaries)
+        server = Server(home, binaries, durable=self._durable)
         try:
             server.start(self._stopping)
             if self._stopping.is_set():
                 return
-            server.make_database()
-            self._now_running(place, owner=True)
+            server.create_database()
+            self._mark_running(home, owner=True)
             server.wait(self._woken)
             if not self._stopping.is_set():
-                _log.error("The embedded PostgreSQL has ended and is started again; its log is %s", place.log)
+                _log.error("The embedded PostgreSQL has ended and is started again; its log is %s", home.log)
         finally:
-            self._owner = False
+            self._is_owner = False
             server.stop()
 
-    def _share(self, place: ServerHome) -> None:
+    def _share_server(self, home: ServerHome) -> None:
         """See whether the owner's server answers, and come back later to see whether there is still an owner."""
-        if not self._settled.is_set():
+        if not self._startup_ended.is_set():
             try:
-                connect(place).close()
+                connect(home).close()
             except psycopg2.OperationalError as error:
                 if time.monotonic() > self._deadline:
                     raise EmbeddedPostgresError(
-                        f"Another process runs the database in {place.home}, but it does not answer: {error}"
+                        f"Another process runs the database in {home.folder}, but it does not answer: {error}"
                     ) from error
             else:
-                self._now_running(place, owner=False)
-        self._stopping.wait(SHARER_POLL_S if self._settled.is_set() else SHARER_POLL_S / 10)
+                self._mark_running(home, owner=False)
+        self._stopping.wait(SHARER_POLL_S if self._startup_ended.is_set() else SHARER_POLL_S / 10)
 
-    def _now_running(self, place: ServerHome, *, owner: bool) -> None:
-        self._url = url_of(place).render_as_string(hide_password=False)
-        self._owner = owner
-        self._settled.set()
+    def _mark_running(self, home: ServerHome, *, owner: bool) -> None:
+        self._url = build_url(home).render_as_string(hide_password=False)
+        self._is_owner = owner
+        self._startup_ended.set()

@@ -7,29 +7,29 @@ from pathlib import Path
 
 from storage.errors import EmbeddedPostgresError
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
-FULL_AS_TEXT = ("No space left on device", "Disk quota exceeded")
+_FULL_DISK_CODES = (errno.ENOSPC, errno.EDQUOT)
+_FULL_DISK_TEXTS = ("No space left on device", "Disk quota exceeded")
 
-TELLING_LINES = 5  # of what a failed program wrote, its end says why
+_SHOWN_LINES = 5  # of what a failed program wrote, its end says why
 
 
-def from_os_error(error: OSError, folder: Path) -> EmbeddedPostgresError:
+def build_os_error(error: OSError, folder: Path) -> EmbeddedPostgresError:
     """The sentence for a file operation in the data folder that failed."""
-    if error.errno in FULL or any(text in str(error) for text in FULL_AS_TEXT):
-        return full_disk(folder)
+    if error.errno in _FULL_DISK_CODES or any(text in str(error) for text in _FULL_DISK_TEXTS):
+        return build_full_disk_error(folder)
     return EmbeddedPostgresError(
         f"{folder} cannot be used for the database: {error}. Set TOCSIN_DATA_DIR to a folder that can be written, "
         f"or DATABASE_URL to a PostgreSQL server."
     )
 
 
-def from_output(what_failed: str, output: str, folder: Path) -> EmbeddedPostgresError:
+def build_program_error(what_failed: str, output: str, folder: Path) -> EmbeddedPostgresError:
     """The sentence for a program of PostgreSQL that failed, from what it wrote."""
-    if any(text in output for text in FULL_AS_TEXT):
-        return full_disk(folder)
+    if any(text in output for text in _FULL_DISK_TEXTS):
+        return build_full_disk_error(folder)
     lines = [line.rstrip() for line in output.splitlines() if line.strip()]
-    return EmbeddedPostgresError("\n  ".join([what_failed + ":", *(lines[-TELLING_LINES:] or ["(it said nothing)"])]))
+    return EmbeddedPostgresError("\n  ".join([what_failed + ":", *(lines[-_SHOWN_LINES:] or ["(it said nothing)"])]))
 
 
-def full_disk(folder: Path) -> EmbeddedPostgresError:
+def build_full_disk_error(folder: Path) -> EmbeddedPostgresError:
     return EmbeddedPostgresError(f"The disk that holds {folder} is full. Free some space on it and start again.")

@@ -19,14 +19,14 @@ from pathlib import Path
 
 from storage.errors import EmbeddedPostgresError
 
-ELSEWHERE = Path("/var/lib/tocsin")
-POINTER = "server"
+FALLBACK_FOLDER = Path("/var/lib/tocsin")
+POINTER_NAME = "server"
 ACCOUNTS_FOR_ROOT = ("postgres", "nobody")
 
 SOCKET_NAME = ".s.PGSQL.5432"
 # sizeof(sockaddr_un.sun_path), less the zero at its end.
 LONGEST_SOCKET_PATH = 103 if sys.platform == "darwin" else 107
-SHORT_FOLDER = Path("/tmp")
+SHORT_SOCKET_FOLDER = Path("/tmp")
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Account:
             return cls(str(uid), uid, os.getegid())
         return cls(entry.pw_name, uid, entry.pw_gid)
 
-    def can_walk_to(self, folder: Path) -> bool:
+    def can_traverse(self, folder: Path) -> bool:
         """Tell from the permission bits whether the user can enter the folder and all above it."""
         for part in (folder, *folder.parents):
             status = part.stat()
@@ -64,22 +64,22 @@ class Account:
 class ServerHome:
     """The folder that the server lives in, and whom it runs as."""
 
-    home: Path
+    folder: Path
     account: Account
 
     @property
     def cluster(self) -> Path:
         """What PostgreSQL calls its data directory."""
-        return self.home / "cluster"
+        return self.folder / "cluster"
 
     @property
     def lock(self) -> Path:
         """Whoever holds a lock on this file owns the server; all else in `home` is changed under it only."""
-        return self.home / "lock"
+        return self.folder / "lock"
 
     @property
     def log(self) -> Path:
-        return self.home / "postgres.log"
+        return self.folder / "postgres.log"
 
     @property
     def socket_folder(self) -> Path:
@@ -87,12 +87,12 @@ class ServerHome:
 
         Always the same for the same home and account, so that all who share a server find it.
         """
-        near = self.home / "socket"
+        near = self.folder / "socket"
         # A comma separates hosts for libpq, and folders for the server.
         if len(os.fsencode(near / SOCKET_NAME)) <= LONGEST_SOCKET_PATH and "," not in str(near):
             return near
-        digest = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:16]
-        return SHORT_FOLDER / f"tocsin-{self.account.uid}-{digest}"
+        digest = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]
+        return SHORT_SOCKET_FOLDER / f"tocsin-{self.account.uid}-{digest}"
 
     def make_socket_folder(self) -> None:
         """Make sure of the socket folder, and that it is ours alone. Raises EmbeddedPostgresError, OSError."""
@@ -109,14 +109,14 @@ class ServerHome:
         os.chown(folder, self.account.uid, self.account.gid)
 
 
-def home_for(data_dir: Path) -> ServerHome:
+def resolve_home(data_dir: Path) -> ServerHome:
     """Find the place of the server for a data folder, or choose one. Raises EmbeddedPostgresError, OSError."""
     data_dir = _create_folder(data_dir).resolve()
-    pointer = data_dir / POINTER
+    pointer = data_dir / POINTER_NAME
     if pointer.is_symlink():
         return _follow_pointer(pointer)
-    place = ServerHome(data_dir, _account(data_dir))
-    if os.geteuid() != 0 or place.account.can_walk_to(data_dir):
+    place = ServerHome(data_dir, _choose_account(data_dir))
+    if os.geteuid() != 0 or place.account.can_traverse(data_dir):
         return place
     if place.cluster.exists():
         raise EmbeddedPostgresError(
@@ -140,7 +140,7 @@ def _home_mode() -> int:
     return 0o711 if os.geteuid() == 0 else 0o700
 
 
-def _account(home: Path) -> Account:
+def _choose_account(home: Path) -> Account:
     us = Account.of_uid(os.geteuid())
     try:
         owner = Account.of_uid((home / "cluster").stat().st_uid)
@@ -174,7 +174,7 @@ def _follow_pointer(pointer: Path) -> ServerHome:
             f"The database of {pointer.parent} lives in {home}, and that folder is not there. Bring it back, or "
             f"remove the link {pointer} to begin with an empty database."
         )
-    return ServerHome(home, _account(home))
+    return ServerHome(home, _choose_account(home))
 
 
 def _create_elsewhere(pointer: Path, account: Account) -> ServerHome:
@@ -182,13 +182,13 @@ def _create_elsewhere(pointer: Path, account: Account) -> ServerHome:
     way_out = "Set TOCSIN_DATA_DIR to a folder that everybody may pass through, or DATABASE_URL to a server."
     why = f"As root the database server runs as the user {account.name}, who may not enter {pointer.parent}"
     try:
-        _create_folder(ELSEWHERE)
-        home = Path(tempfile.mkdtemp(prefix="data-", dir=ELSEWHERE))
+        _create_folder(FALLBACK_FOLDER)
+        home = Path(tempfile.mkdtemp(prefix="data-", dir=FALLBACK_FOLDER))
     except OSError as error:
         raise EmbeddedPostgresError(f"{why}; and elsewhere it cannot live: {error}. {way_out}") from error
-    if not account.can_walk_to(ELSEWHERE):
+    if not account.can_traverse(FALLBACK_FOLDER):
         home.rmdir()
-        raise EmbeddedPostgresError(f"{why}, nor {ELSEWHERE}. {way_out}")
+        raise EmbeddedPostgresError(f"{why}, nor {FALLBACK_FOLDER}. {way_out}")
     home.chmod(_home_mode())
     try:
         pointer.symlink_to(home)

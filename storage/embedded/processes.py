@@ -15,8 +15,8 @@ from storage.embedded.homes import Account
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 # What a program of PostgreSQL is told of our environment: how it is loaded, and where things are. The environment of a
 # process can be read by whoever has its user, and ours holds Slack's tokens and the key to all other secrets.
-_PASSED_ON = ("PATH", "HOME", "TMPDIR", "TZDIR", "LOCPATH")
-_PASSED_ON_PREFIXES = ("LD_", "DYLD_", "FAKETIME")
+_PASSED_VARIABLES = ("PATH", "HOME", "TMPDIR", "TZDIR", "LOCPATH")
+_PASSED_PREFIXES = ("LD_", "DYLD_", "FAKETIME")
 
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
@@ -26,14 +26,16 @@ def start(
     account: Account,
     folder: Path,
     *,
-    at_our_death: signal.Signals,
+    signal_at_parent_death: signal.Signals,
     output: int,
     inherit: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Start a program as the account, in a folder, in a session of its own so that Ctrl-C does not reach it.
 
-    On Linux it gets the signal `at_our_death` when the calling thread ends, however it does: the kernel ties that
-    to the thread, not to the process. Elsewhere it stays on, and the next start has to find it.
+    On Linux the program gets the signal `signal_at_parent_death` when the calling thread ends, for whatever reason:
+    the kernel ties the signal to the thread, not to the process. On other systems the program keeps running, and the
+    next start has to find it. `folder` is its working directory, `output` a file descriptor for stdout and stderr,
+    `inherit` the descriptors that it keeps open.
     Raises OSError: EPERM when this process may not change to the account, others when the program cannot be run.
     """
     other_user = account.uid != os.geteuid()
@@ -49,24 +51,26 @@ def start(
         group=account.gid if other_user else None,
         extra_groups=[] if other_user else None,
         pass_fds=inherit,
-        preexec_fn=_dying_with_us(at_our_death),
+        preexec_fn=_build_parent_death_hook(signal_at_parent_death),
     )
 
 
 def _environment() -> dict[str, str]:
     passed_on = {
-        name: value for name, value in os.environ.items() if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)
+        name: value
+        for name, value in os.environ.items()
+        if name in _PASSED_VARIABLES or name.startswith(_PASSED_PREFIXES)
     }
     return passed_on | {"LC_ALL": "C"}
 
 
-def _dying_with_us(at_our_death: signal.Signals) -> Callable[[], None] | None:
+def _build_parent_death_hook(signal_at_parent_death: signal.Signals) -> Callable[[], None] | None:
     if _libc is None:
         return None
     libc, parent = _libc, os.getpid()
 
     def in_child() -> None:  # after the change of user, which would undo it
-        libc.prctl(_PR_SET_PDEATHSIG, at_our_death)
+        libc.prctl(_PR_SET_PDEATHSIG, signal_at_parent_death)
         if os.getppid() != parent:  # too late: this process has died in between
             os._exit(1)
 
@@ -75,6 +79,6 @@ def _dying_with_us(at_our_death: signal.Signals) -> Callable[[], None] | None:
 
 def run(command: Sequence[str | Path], account: Account, folder: Path) -> tuple[int, str]:
     """Run a program to its end; gives its exit code and what it wrote. Raises OSError like `start`."""
-    with start(command, account, folder, at_our_death=signal.SIGKILL, output=subprocess.PIPE) as process:
+    with start(command, account, folder, signal_at_parent_death=signal.SIGKILL, output=subprocess.PIPE) as process:
         output, _ = process.communicate()
     return process.returncode, output.decode("utf-8", "replace")

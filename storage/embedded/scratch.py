@@ -13,10 +13,10 @@ from pathlib import Path
 from storage.embedded.embedded_postgres import EmbeddedPostgres
 from storage.embedded.lock import try_lock
 
-MEMORY = Path("/dev/shm")
-ROOM = 1 << 30  # bytes free, below which the memory is left to others
+MEMORY_FOLDER = Path("/dev/shm")
+MIN_FREE_BYTES = 1 << 30  # bytes free, below which the memory is left to others
 _PREFIX = "tocsin-scratch-"
-_BEGINNING_S = 60  # a folder may be there for a moment before its lock is held
+_STARTUP_S = 60  # a folder may be there for a moment before its lock is held
 
 
 @contextmanager
@@ -30,9 +30,13 @@ def scratch_postgres() -> Iterator[str]:
 def scratch_folder() -> Iterator[Path]:
     """Make a folder that a server can live in, in memory where there is room, and remove it after the block."""
     parent = Path(tempfile.gettempdir())
-    if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ROOM:
-        parent = MEMORY
-    _sweep(parent)
+    if (
+        MEMORY_FOLDER.is_dir()
+        and os.access(MEMORY_FOLDER, os.W_OK)
+        and shutil.disk_usage(MEMORY_FOLDER).free >= MIN_FREE_BYTES
+    ):
+        parent = MEMORY_FOLDER
+    _remove_leftovers(parent)
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
     try:
         folder.chmod(0o711)  # started as root, the server runs as another user
@@ -41,12 +45,12 @@ def scratch_folder() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def _sweep(parent: Path) -> None:
+def _remove_leftovers(parent: Path) -> None:
     """Remove what killed runs of this user left: folders whose server has no owner."""
     for folder in parent.glob(f"{_PREFIX}*"):
         lock = folder / "data" / "lock"
         try:
-            if folder.stat().st_uid != os.geteuid() or time.time() - lock.stat().st_mtime < _BEGINNING_S:
+            if folder.stat().st_uid != os.geteuid() or time.time() - lock.stat().st_mtime < _STARTUP_S:
                 continue
             with try_lock(lock) as ours:
                 if ours:

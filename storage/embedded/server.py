@@ -17,7 +17,7 @@ from sqlalchemy import URL
 from storage.embedded import processes
 from storage.embedded.binaries import Binaries
 from storage.embedded.cluster import SUPERUSER
-from storage.embedded.errors import from_output
+from storage.embedded.errors import build_program_error
 from storage.embedded.homes import ServerHome
 from storage.errors import EmbeddedPostgresError
 
@@ -28,14 +28,14 @@ START_S = 60  # a start after a crash replays what was not yet in the data files
 STOP_S = 5  # of the ten seconds that the bot has for all of its end
 ABORT_S = 7  # PostgreSQL itself kills after five what does not stop at once
 _POLL_S = 0.01
-_DYING_POLL_S = 0.2
+_PREDECESSOR_POLL_S = 0.2
 
-LOG_LIMIT = 1_000_000  # bytes; looked at every LOG_CHECK_S
-LOG_KEPT = 250_000
+LOG_LIMIT_BYTES = 1_000_000  # bytes; looked at every LOG_CHECK_S
+LOG_KEPT_BYTES = 250_000
 LOG_CHECK_S = 60
 
 # What PostgreSQL says while processes of a killed predecessor are still ending.
-_STILL_DYING = "pre-existing shared memory block"
+_PREDECESSOR_STILL_ENDING = "pre-existing shared memory block"
 
 SETTINGS = {
     "listen_addresses": "",
@@ -56,38 +56,38 @@ SETTINGS = {
     "log_line_prefix": "%m [%p] ",
 }
 # For tests: after a crash of the machine the data would be lost.
-NOT_DURABLE = {"fsync": "off", "full_page_writes": "off"}
+NOT_DURABLE_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
 
 
-def url_of(place: ServerHome) -> URL:
+def build_url(home: ServerHome) -> URL:
     return URL.create(
         "postgresql+psycopg2",
         username=SUPERUSER,
         database=DATABASE,
         # Without options, whatever PGOPTIONS says.
-        query={"host": str(place.socket_folder), "port": str(PORT), "options": ""},
+        query={"host": str(home.socket_folder), "port": str(PORT), "options": ""},
     )
 
 
-def connect(place: ServerHome, database: str = DATABASE) -> Connection:
+def connect(home: ServerHome, database: str = DATABASE) -> Connection:
     """A connection to the server, whoever owns it. Raises psycopg2.OperationalError."""
     return psycopg2.connect(
-        host=str(place.socket_folder), port=PORT, user=SUPERUSER, dbname=database, connect_timeout=5, options=""
+        host=str(home.socket_folder), port=PORT, user=SUPERUSER, dbname=database, connect_timeout=5, options=""
     )
 
 
 class Server:
     """A server process over a cluster. Everything is called from one thread, and the server ends with it."""
 
-    def __init__(self, place: ServerHome, binaries: Binaries, *, durable: bool) -> None:
-        self._place = place
-        settings = SETTINGS | {"unix_socket_directories": str(place.socket_folder)}
-        self._command: list[str | Path] = [binaries.folder / "postgres", "-D", place.cluster]
-        for name, value in (settings if durable else settings | NOT_DURABLE).items():
+    def __init__(self, home: ServerHome, binaries: Binaries, *, durable: bool) -> None:
+        self._home = home
+        settings = SETTINGS | {"unix_socket_directories": str(home.socket_folder)}
+        self._command: list[str | Path] = [binaries.folder / "postgres", "-D", home.cluster]
+        for name, value in (settings if durable else settings | NOT_DURABLE_SETTINGS).items():
             self._command += ["-c", f"{name}={value}"]
         self._process: subprocess.Popen[bytes] | None = None
         # The reading end of a pipe whose other end is held by all processes of the server, and by nobody else.
-        self._life = -1
+        self._liveness_pipe = -1
         self._log_begin = 0
 
     def start(self, cancelled: threading.Event) -> None:
@@ -101,56 +101,56 @@ class Server:
             assert self._process is not None
             if time.monotonic() > deadline:
                 self.stop()
-                raise self._failure(f"PostgreSQL does not take connections after {START_S} s")
+                raise self._build_error(f"PostgreSQL does not take connections after {START_S} s")
             if self._process.poll() is not None:
                 self.stop()
-                if _STILL_DYING not in self._said():
-                    raise self._failure("PostgreSQL did not start")
-                cancelled.wait(_DYING_POLL_S)
+                if _PREDECESSOR_STILL_ENDING not in self._read_log():
+                    raise self._build_error("PostgreSQL did not start")
+                cancelled.wait(_PREDECESSOR_POLL_S)
                 self._spawn()
 
     def _spawn(self) -> None:
-        self._place.make_socket_folder()
-        _trim(self._place.log)
-        log = os.open(self._place.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._home.make_socket_folder()
+        _trim_log(self._home.log)
+        log = os.open(self._home.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self._log_begin = os.fstat(log).st_size
-        self._life, life_of_server = os.pipe()
+        self._liveness_pipe, server_end = os.pipe()
         try:
             self._process = processes.start(
                 self._command,
-                self._place.account,
-                self._place.home,
-                at_our_death=signal.SIGINT,
+                self._home.account,
+                self._home.folder,
+                signal_at_parent_death=signal.SIGINT,
                 output=log,
-                inherit=[life_of_server],
+                inherit=[server_end],
             )
         except OSError:
-            os.close(self._life)
+            os.close(self._liveness_pipe)
             raise
         finally:
             os.close(log)
-            os.close(life_of_server)
+            os.close(server_end)
 
     def _is_ready(self) -> bool:
         # The eighth line is what pg_ctl waits for too. Trying to connect would fill the log with refusals.
         assert self._process is not None
         try:
-            lines = (self._place.cluster / "postmaster.pid").read_text().split("\n")
+            lines = (self._home.cluster / "postmaster.pid").read_text().split("\n")
         except FileNotFoundError:
             return False
         return len(lines) > 7 and lines[0] == str(self._process.pid) and lines[7].strip() == "ready"
 
-    def _said(self) -> str:
-        with self._place.log.open("rb") as log:
+    def _read_log(self) -> str:
+        with self._home.log.open("rb") as log:
             log.seek(self._log_begin)
             return log.read().decode("utf-8", "replace")
 
-    def _failure(self, what: str) -> EmbeddedPostgresError:
-        return from_output(f"{what}; its log, {self._place.log}, ends with", self._said(), self._place.home)
+    def _build_error(self, what: str) -> EmbeddedPostgresError:
+        return build_program_error(f"{what}; its log, {self._home.log}, ends with", self._read_log(), self._home.folder)
 
-    def make_database(self) -> None:
+    def create_database(self) -> None:
         """Make the bot's database if there is none. Raises psycopg2.Error."""
-        connection = connect(self._place, "postgres")
+        connection = connect(self._home, "postgres")
         try:
             connection.autocommit = True
             with connection.cursor() as cursor:
@@ -162,8 +162,8 @@ class Server:
 
     def wait(self, wake: int) -> None:
         """Wait until the descriptor `wake` can be read, or no process of the server is left."""
-        while not self._ended(LOG_CHECK_S, wake):
-            _trim(self._place.log)
+        while not self._wait_for_end(LOG_CHECK_S, wake):
+            _trim_log(self._home.log)
 
     def stop(self) -> None:
         """End the server: politely, then at once; data that was committed is safe either way."""
@@ -172,26 +172,26 @@ class Server:
         for sign, patience in ((signal.SIGINT, STOP_S), (signal.SIGQUIT, ABORT_S), (signal.SIGKILL, ABORT_S)):
             if self._process.poll() is None:
                 self._process.send_signal(sign)
-            if self._ended(patience):
+            if self._wait_for_end(patience):
                 break
-        os.close(self._life)
+        os.close(self._liveness_pipe)
         self._process.wait()
         self._process = None
 
-    def _ended(self, timeout_s: float, *wake: int) -> bool:
+    def _wait_for_end(self, timeout_s: float, *wake: int) -> bool:
         """Wait for the end of all processes of the server, or one of the descriptors; False when none came."""
         poll = select.poll()
-        for descriptor in (self._life, *wake):
+        for descriptor in (self._liveness_pipe, *wake):
             poll.register(descriptor, select.POLLIN)
         return bool(poll.poll(timeout_s * 1000))
 
 
-def _trim(log: Path) -> None:
+def _trim_log(log: Path) -> None:
     """Keep the end of a log that has grown too long. The server goes on appending to the same file."""
     try:
         with log.open("r+b") as file:
-            if file.seek(0, os.SEEK_END) > LOG_LIMIT:
-                file.seek(-LOG_KEPT, os.SEEK_END)
+            if file.seek(0, os.SEEK_END) > LOG_LIMIT_BYTES:
+                file.seek(-LOG_KEPT_BYTES, os.SEEK_END)
                 end = file.read().partition(b"\n")[2]
                 file.seek(0)
                 file.truncate()

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from storage.models import Member, SlackPerson
-from storage.prepared import Prepared
+from storage.prepared import PreparedStatement
 from storage.queries.visibility import SEES_ALL_PROJECTS, VISIBLE_PROJECTS, sees_incident
 from storage.values import Unmatched
 
@@ -34,7 +34,7 @@ _CALLER = _CALLER_TEMPLATE.format(sees_all=SEES_ALL_PROJECTS, projects=VISIBLE_P
 # For a question about all projects: which they are makes no difference, and there may be thousands.
 _CALLER_OF_ALL = _CALLER_TEMPLATE.format(sees_all=SEES_ALL_PROJECTS, projects="NULL::bigint[]")
 _CALLER_TYPES = {"workspace_id": "text", "user_id": "text"}
-_CALLER_STATEMENT = Prepared(_CALLER, _CALLER_TYPES)
+_CALLER_STATEMENT = PreparedStatement(_CALLER, _CALLER_TYPES)
 
 # The same for members, when something concerns them that they did not ask for (mentions, notifications).
 _VISIBLE_TO = f"""
@@ -84,7 +84,7 @@ _CALLER_COLUMNS = {
 }
 
 
-def build_with_caller(sql: str, types: Mapping[str, str], *, of_all: bool = False) -> Prepared:
+def build_with_caller(sql: str, types: Mapping[str, str], *, of_all: bool = False) -> PreparedStatement:
     """A statement that finds out who asks, and answers `sql` for them, for `Ahead`.
 
     `sql` and `types` are as for Prepared. Its parameters `organization_id`, `project_ids` and `member_id` are the
@@ -94,7 +94,7 @@ def build_with_caller(sql: str, types: Mapping[str, str], *, of_all: bool = Fals
     for parameter, column in _CALLER_COLUMNS.items():
         sql = sql.replace(parameter, column)
     # The answer is told row by row as it is; who asks is one value, and told once.
-    return Prepared(
+    return PreparedStatement(
         f"""
 WITH caller AS MATERIALIZED ({_CALLER_OF_ALL if of_all else _CALLER})
 SELECT CASE WHEN row_number() OVER () = 1 THEN row_to_json(caller) END, answer.*
@@ -110,7 +110,9 @@ class Prefetch:
     Its answer counts only when the standing that came with it lets them in.
     """
 
-    def __init__(self, statement: Prepared, parameters: Mapping[str, Any], *, of_all: Prepared | None = None) -> None:
+    def __init__(
+        self, statement: PreparedStatement, parameters: Mapping[str, Any], *, of_all: PreparedStatement | None = None
+    ) -> None:
         """`statement` is one of `build_with_caller`. With `of_all` it answers only who does not see all projects, and
         `of_all` only who does.
         """

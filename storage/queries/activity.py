@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from storage.errors import UnknownActivity
 from storage.models import CommentMention, IncidentActivity
-from storage.prepared import Prepared
+from storage.prepared import PreparedStatement
 from storage.queries import outbox
 from storage.rows import ActivityEntry, ActivityPage, Comment, Mentionable, Mentions
 from storage.values import ActivityType
@@ -27,7 +27,7 @@ FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id
 WHERE a.incident_id = %(incident_id)s AND {READABLE}
 """  # noqa: S608
 
-_MENTIONED = Prepared(
+_MENTIONED = PreparedStatement(
     """
 SELECT c.member_id, c.team_id, coalesce(m.name, t.name),
        CASE WHEN t.id IS NOT NULL THEN t.slack_usergroup

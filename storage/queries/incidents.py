@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from storage.models import Incident, IncidentProject
-from storage.prepared import Prepared
+from storage.prepared import PreparedStatement
 from storage.queries import outbox
 from storage.queries.access import Prefetch, build_with_caller
 from storage.queries.activity import READABLE, get_mentions_of_entries, parse_entry
@@ -50,7 +50,7 @@ _DETAILS_TYPES = {
     "member_id": "bigint",
     "seen_shown": "int",
 }
-_DETAILS = Prepared(_DETAILS_SQL, _DETAILS_TYPES)
+_DETAILS = PreparedStatement(_DETAILS_SQL, _DETAILS_TYPES)
 _DETAILS_WITH_CALLER = build_with_caller(_DETAILS_SQL, _DETAILS_TYPES)
 
 
@@ -121,9 +121,9 @@ WHERE i.organization_id = %(organization_id)s AND i.identifier = %(identifier)s
   AND {of_given_projects("i.id")}
 """  # noqa: S608 - composed of constants
 _HEAD_TYPES = {"organization_id": "bigint", "identifier": "bigint", "project_ids": "bigint[]"}
-_HEAD = Prepared(_HEAD_SQL, _HEAD_TYPES)
+_HEAD = PreparedStatement(_HEAD_SQL, _HEAD_TYPES)
 # No key of an incident ever changes, so what refers to it (delivery's rows) need not wait for whoever changes it.
-_HEAD_LOCKED = Prepared(_HEAD_SQL + "FOR NO KEY UPDATE OF i", _HEAD_TYPES)
+_HEAD_LOCKED = PreparedStatement(_HEAD_SQL + "FOR NO KEY UPDATE OF i", _HEAD_TYPES)
 
 
 def find_incident(
@@ -162,7 +162,7 @@ def find_incident_by_id(connection: Connection, incident_id: int) -> IncidentHea
 
 # One statement, so that opening an incident is one round trip and a storm of them is few. DETECTED goes before
 # CREATED: where their dates are the same, the log goes by their ids.
-_INSERT_INCIDENTS = Prepared(
+_INSERT_INCIDENTS = PreparedStatement(
     """
 WITH counter AS (
   UPDATE organization SET last_identifier = last_identifier + cardinality(%(titles)s)

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from storage.models import IntakeToken, Team
-from storage.prepared import Prepared
+from storage.prepared import PreparedStatement
 from storage.queries.incidents import serialize_details
 from storage.rows import AlertKey, AlertText, IncidentHead
 from storage.values import NO_TEAM, Status, StatusMethod
@@ -71,8 +71,8 @@ SELECT t.id, t.organization_id, t.source, t.token_hash, t.secret_encrypted, t.la
        o.incidents, p.id, p.slug, p.quiet_minutes
 FROM intake_token t JOIN organization o ON o.id = t.organization_id LEFT JOIN project p ON p.id = t.project_id
 WHERE t.date_revoked IS NULL AND """
-_TOKEN_BY_HASH = Prepared(_TOKEN + "t.token_hash = %(token_hash)s", {"token_hash": "text"})
-_TOKEN_BY_ID = Prepared(_TOKEN + "t.id = %(id)s", {"id": "bigint"})
+_TOKEN_BY_HASH = PreparedStatement(_TOKEN + "t.token_hash = %(token_hash)s", {"token_hash": "text"})
+_TOKEN_BY_ID = PreparedStatement(_TOKEN + "t.id = %(id)s", {"id": "bigint"})
 
 
 def find_token_by_hash(connection: Connection, token_hash: str) -> IntakeTokenRow | None:
@@ -105,7 +105,7 @@ def record_token_refusal(connection: Connection, token_id: int, when: datetime |
     )
 
 
-_PROJECTS = Prepared(
+_PROJECTS = PreparedStatement(
     """
 SELECT id, slug, quiet_minutes FROM project
 WHERE organization_id = %(organization_id)s AND slug = ANY(%(slugs)s)
@@ -130,7 +130,7 @@ def get_team_ids(connection: Connection, organization_id: int, slugs: Collection
 
 # The update also locks the row and lets it be returned. In the order of the keys, so that two batches with the same
 # alerts wait for each other instead of deadlocking.
-_LOCK_MEMORIES = Prepared(
+_LOCK_MEMORIES = PreparedStatement(
     """
 INSERT INTO alert_memory AS m (organization_id, source, project_id, alert_key, dedup_key, heard)
 SELECT %(organization_id)s, k.source, k.project_id, k.key,
@@ -194,7 +194,7 @@ def lock_alert_memories(
 
 
 # The rows are there. As an UPDATE it would be planned once, on a table that is still small, to read all of it.
-_SAVE_MEMORIES = Prepared(
+_SAVE_MEMORIES = PreparedStatement(
     """
 INSERT INTO alert_memory AS m (organization_id, source, project_id, alert_key, dedup_key, incident_id, status, fired,
                                resolved, resolved_received, resolved_started)
@@ -248,7 +248,7 @@ def save_alert_memories(tx: Connection, organization_id: int, memories: Collecti
 # An alert's incident is the unclosed one with its key, else the last that the alert had. (A person may have
 # reopened an older one, or one whose alert has been forgotten.) Key by key, because for all of them at once the
 # planner reads every unclosed incident of the organization as long as there are few.
-_LOCK_INCIDENTS = Prepared(
+_LOCK_INCIDENTS = PreparedStatement(
     """
 SELECT i.id, i.identifier, i.title, i.status, i.status_before_closing, i.date_started, i.date_closed,
        i.source, i.alert_project_id, i.alert_key, i.status_method, i.team_id, i.environment, i.url, i.details
@@ -352,7 +352,7 @@ def update_alert_texts(tx: Connection, words: Mapping[int, AlertText]) -> None:
 
 
 # One after the other, because for all of them at once the planner reads every incident as long as there are few.
-_PROJECTS_OF_KEYS = Prepared(
+_PROJECTS_OF_KEYS = PreparedStatement(
     """
 SELECT k.key,
        ARRAY(SELECT i.alert_project_id FROM incident i

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from storage.prepared import Prepared
+from storage.prepared import PreparedStatement
 from storage.queries.access import Prefetch, build_with_caller
 from storage.queries.list_filter import ListFilter
 from storage.queries.list_statements import COMMON_WORDS, NO_OTHERS, ListStatements
@@ -43,7 +43,7 @@ def get_prefetched_page(asked: Prefetch, *, size: int) -> IncidentPage:
 
 
 @cache
-def _newest_with_caller(open: bool, status: bool, *, of_all: bool) -> Prepared:
+def _newest_with_caller(open: bool, status: bool, *, of_all: bool) -> PreparedStatement:
     """For who sees all projects, or for who does not."""
     wanted = ListFilter(
         project_ids=(), organization_id=0 if of_all else None, open=open, status=Status.OPEN if status else None
@@ -131,8 +131,8 @@ _PAGE_TYPES = {
 
 
 @cache
-def _prepared(sql: str) -> Prepared:
-    return Prepared(sql, _PAGE_TYPES)
+def _prepared(sql: str) -> PreparedStatement:
+    return PreparedStatement(sql, _PAGE_TYPES)
 
 
 def parse_line(row: Sequence[Any]) -> IncidentLine:

@@ -18,7 +18,7 @@ from storage import preflight
 from storage.engine import Store, create_pool, translate_errors
 from storage.errors import DatabaseAway
 from storage.migrate import HEAD, migrate
-from storage.url import BadDatabaseUrl, normalise_url, where
+from storage.url import BadDatabaseUrl, describe_server, normalise_url
 from tests.cli.test_settings import VARIABLES
 from tests.organization.test_file import ACME
 
@@ -131,9 +131,9 @@ def test_what_the_url_says_reaches_libpq(url: str, wanted: dict[str, object]) ->
 
 
 def test_the_server_is_named_without_secrets() -> None:
-    assert where(normalise_url("postgresql://u:p@one:1,two:2/d")) == "one:1, two:2"
-    assert where(normalise_url("postgresql://u:p@h/d")) == "h"
-    assert where(normalise_url("postgresql:///d?host=/tmp&port=7")) == "/tmp:7"
+    assert describe_server(normalise_url("postgresql://u:p@one:1,two:2/d")) == "one:1, two:2"
+    assert describe_server(normalise_url("postgresql://u:p@h/d")) == "h"
+    assert describe_server(normalise_url("postgresql:///d?host=/tmp&port=7")) == "/tmp:7"
 
 
 PIECE = st.one_of(
@@ -252,7 +252,7 @@ def test_a_right_that_is_missing_is_named(fresh: Fresh, told: Told, statements: 
 )
 def test_the_rights_that_are_named_are_enough(fresh: Fresh, statements: tuple[str, ...]) -> None:
     fresh.run(*statements)
-    preflight.check(fresh.url)
+    preflight.check_database(fresh.url)
     assert migrate(fresh.url) == (None, HEAD)
     with closing(Store.open(fresh.url)) as store, store.read() as connection:
         schema = connection.scalar(

@@ -499,8 +499,10 @@ def test_members_are_not_looked_at_beyond_slacks_pace(patient: Patient) -> None:
 
 @pytest.mark.parametrize("ahead_s", [420, -420])
 def test_a_clock_of_the_database_that_is_wrong(patient: Patient, ahead_s: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    hear = Clock.hear
-    monkeypatch.setattr(Clock, "hear", lambda self, said, asked: hear(self, said + timedelta(seconds=ahead_s), asked))
+    adjust = Clock.adjust
+    monkeypatch.setattr(
+        Clock, "adjust", lambda self, said, asked: adjust(self, said + timedelta(seconds=ahead_s), asked)
+    )
     fault = patient.fault()
     assert "clock: the database's is 4" in fault and "s away from Slack's" in fault and "NTP" in fault
 

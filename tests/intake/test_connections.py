@@ -16,7 +16,7 @@ import pytest
 
 from bot.bodies import MemoryLimit, MemoryLimitReached
 from bot.intake import connections, http
-from bot.intake.connections import MOST, RESERVED_FILES, SECONDS, Phase, most_connections, open_files
+from bot.intake.connections import MOST, RESERVED_FILES, SECONDS, Phase, max_connections, open_files
 from bot.intake.http import MAX_WAITING, create_http_app
 from bot.intake.server import HttpServer
 from storage.engine import Store
@@ -246,7 +246,7 @@ def test_the_number_of_connections_goes_by_the_files_that_may_be_open(
     now = [limits]
     monkeypatch.setattr(resource, "getrlimit", lambda _which: now[0])
     monkeypatch.setattr(resource, "setrlimit", lambda _which, wanted: now.__setitem__(0, wanted))
-    assert (open_files(), most_connections(open_files())) == (files, most)
+    assert (open_files(), max_connections(open_files())) == (files, most)
     told = connections.shortage_of_files()
     assert (told is None) == (most == MOST)
 

@@ -76,7 +76,7 @@ def test_with_many_senders_no_command_is_told_that_the_database_is_away(
 def test_a_replica_opens_no_more_connections_than_the_readme_says(store: Store) -> None:
     intake, sending = intake_store(store), own_store(store)
     listening = 1
-    most = store.most_connections + intake.most_connections + sending.most_connections + listening
+    most = store.max_connections + intake.max_connections + sending.max_connections + listening
     (said,) = re.findall(r"at most (\d+) connections", (ROOT / "README.md").read_text(encoding="utf-8"))
     assert int(said) == most
     intake.close()

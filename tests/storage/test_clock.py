@@ -18,7 +18,7 @@ YEAR = timedelta(days=365)
 
 def hear(clock: Clock, said: datetime, *, took_s: float = 0.0) -> None:
     """An answer that has just come, to a question asked `took_s` seconds ago."""
-    clock.hear(said, time.monotonic() - took_s)
+    clock.adjust(said, time.monotonic() - took_s)
 
 
 def database_time(store: Store) -> datetime:
@@ -54,9 +54,9 @@ def test_a_clock_that_was_set_is_followed_at_the_next_reading(moved: timedelta) 
 def test_a_slow_answer_moves_nothing() -> None:
     clock, start = Clock(), datetime(2030, 1, 1, tzinfo=UTC)
     hear(clock, start)
-    known = clock._ahead_s
+    known = clock._epoch_offset_s
     hear(clock, start - timedelta(minutes=5), took_s=600)  # given somewhere within the ten minutes
-    assert clock._ahead_s == known
+    assert clock._epoch_offset_s == known
 
 
 def test_a_new_connection_is_a_reading(store: Store) -> None:
@@ -90,7 +90,7 @@ def test_it_is_read_again_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
         return said
 
     clock = Clock()
-    assert clock.follow(ask)
+    assert clock.start(ask)
     assert clock._thread is not None
     clock._thread.join()
     assert clock.now().year == 2040

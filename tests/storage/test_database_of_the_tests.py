@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import URL, Engine, create_engine, insert, text
 
 from storage.engine import Store
-from storage.migrate import schema_is_current
+from storage.migrate import is_schema_current
 from storage.models import Organization
 from tests.conftest import END_ALL_OTHERS, ENDED_WITHIN_MS
 
@@ -15,7 +15,7 @@ from tests.conftest import END_ALL_OTHERS, ENDED_WITHIN_MS
 @pytest.mark.parametrize("time", ["the first time", "and again"])
 def test_rows_do_not_outlive_their_test(database_url: str, time: str) -> None:
     store = Store.open(database_url)
-    assert schema_is_current(store)
+    assert is_schema_current(store)
     with store.write() as connection:
         connection.execute(insert(Organization).values(slug="the-same", name=time))
     store.close()

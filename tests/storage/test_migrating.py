@@ -20,7 +20,7 @@ from sqlalchemy.engine import make_url
 import storage.migrate
 from storage.engine import Store, create_pool
 from storage.errors import Contended
-from storage.migrate import HEAD, migrate, schema_is_current
+from storage.migrate import HEAD, is_schema_current, migrate
 from tests.storage.test_at_once import at_once
 
 # As every version before "listing01" writes it.
@@ -86,7 +86,7 @@ def test_replicas_that_start_together_migrate_once(empty: URL) -> None:
     results = at_once(lambda _: migrate(empty), 4)
     assert Counter(results) == {(None, HEAD): 1, (HEAD, HEAD): 3}
     with closing(Store.open(empty)) as store:
-        assert schema_is_current(store)
+        assert is_schema_current(store)
 
 
 def test_titles_of_open_incidents_come_beside_their_projects(empty: URL) -> None:

@@ -58,7 +58,7 @@ def shown(store: Store) -> list[list[str]]:
 @pytest.mark.parametrize("settings", [{}, {"ignore_startup_parameters": "options,extra_float_digits"}])
 def test_in_session_mode_the_settings_are_in_force(pooled: Pooled, settings: dict[str, str]) -> None:
     url = pooled("session", **settings)
-    preflight.check(url)
+    preflight.check_database(url)
     assert migrate(url) == (HEAD, HEAD)
     with closing(Store.open(url, reading=2, writing=2)) as store:
         assert shown(store) == [IN_FORCE, IN_FORCE]
@@ -94,13 +94,13 @@ def test_a_busy_pooler_in_transaction_mode_is_found_out_too(pooled: Pooled) -> N
         for tx in (one, two):
             tx.execute(text("SELECT 1"))
         with pytest.raises(DatabaseUnfit, match="transaction mode"):
-            preflight.check(url)
+            preflight.check_database(url)
 
 
 def test_transaction_mode_leaves_no_setting_behind_on_sessions_of_others(pooled: Pooled) -> None:
     url = pooled("transaction", default_pool_size="1")
     with pytest.raises(DatabaseUnfit):
-        preflight.check(url)
+        preflight.check_database(url)
 
     engine = create_pool(url, size=1, with_settings=False)
     with engine.connect() as connection:
@@ -115,7 +115,7 @@ def test_a_pooler_without_a_second_connection_is_told_and_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It would answer after two minutes (query_wait_timeout)."""
-    monkeypatch.setattr(preflight, "_PATIENCE_S", 0.5)
+    monkeypatch.setattr(preflight, "_HUNG_AFTER_S", 0.5)
     url = pooled("session", default_pool_size="1")
     assert command(url, "migrate") == 1
     (line,) = capsys.readouterr().err.splitlines()
@@ -126,8 +126,8 @@ def test_a_pooler_that_drops_settings_is_told(pooled: Pooled, monkeypatch: pytes
     url = pooled("session")
     monkeypatch.setattr(preflight, "STATEMENT_TIMEOUT_MS", 1234)  # asked for, as it were, and 2000 found in force
     with pytest.raises(DatabaseUnfit, match=r"drops settings \(statement_timeout\)"):
-        preflight.check(url)
+        preflight.check_database(url)
 
 
 def test_without_a_pooler_nothing_is_said(database_url: str) -> None:
-    preflight.check(make_url(database_url))
+    preflight.check_database(make_url(database_url))

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, event
 from bot.handlers.router import Router
 from bot.slack.requests import Command
 from bot.slack.responses import Response
-from storage.prepared import Prepared
+from storage.prepared import PreparedStatement
 from tests.stories.conftest import World
 
 
@@ -21,7 +21,7 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The statements that commands ran, on their own threads; PREPARE, once for each connection, is none."""
     found: list[str] = []
     here = threading.local()
-    command, rows = Router.command, Prepared.rows
+    command, rows = Router.command, PreparedStatement.rows
 
     def counting(self: Router, ask: Command) -> Response:
         here.counts = True
@@ -30,7 +30,9 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         finally:
             here.counts = False
 
-    def prepared(self: Prepared, connection: Connection, parameters: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
+    def prepared(
+        self: PreparedStatement, connection: Connection, parameters: Mapping[str, Any]
+    ) -> Sequence[tuple[Any, ...]]:
         if getattr(here, "counts", False):
             found.append(self.name)
         return rows(self, connection, parameters)
@@ -40,7 +42,7 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
             found.append(statement)
 
     monkeypatch.setattr(Router, "command", counting)
-    monkeypatch.setattr(Prepared, "rows", prepared)
+    monkeypatch.setattr(PreparedStatement, "rows", prepared)
     event.listen(Engine, "before_cursor_execute", ran)
     yield found
     event.remove(Engine, "before_cursor_execute", ran)

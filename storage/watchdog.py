@@ -17,43 +17,43 @@ from typing import Any
 from sqlalchemy import Engine, event
 
 
-class Guard:
+class ConnectionWatchdog:
     """Watches the connections that are lent out, and hangs up on those that are held too long."""
 
     def __init__(self, engines: Sequence[Engine], hung_after_s: float) -> None:
         self._hung_after_s = hung_after_s
-        self._lent: dict[Any, tuple[float, int]] = {}  # the pool's record -> since when, and the socket
+        self._checked_out: dict[Any, tuple[float, int]] = {}  # the pool's record -> since when, and the socket
         # Held while hanging up: once a connection is closed, the number of its socket may be another's.
         self._lock = threading.Lock()
         self._closed = threading.Event()
         for engine in engines:
             # First of all listeners: SQLAlchemy's own asks a new connection for the server's version.
-            event.listen(engine, "connect", self._on_lent, insert=True)
-            event.listen(engine, "checkout", self._on_lent)
+            event.listen(engine, "connect", self._on_checkout, insert=True)
+            event.listen(engine, "checkout", self._on_checkout)
             for name in ("checkin", "detach", "invalidate", "close"):
-                event.listen(engine, name, self._on_back)
-        threading.Thread(target=self._run, name="database guard", daemon=True).start()
+                event.listen(engine, name, self._on_return)
+        threading.Thread(target=self._run, name="database watchdog", daemon=True).start()
 
     def close(self) -> None:
         """Watches no longer."""
         self._closed.set()
 
-    def _on_lent(self, driver: Any, record: Any, *_proxy: Any) -> None:
+    def _on_checkout(self, driver: Any, record: Any, *_proxy: Any) -> None:
         with self._lock:
-            self._lent[record] = (time.monotonic(), driver.fileno())
+            self._checked_out[record] = (time.monotonic(), driver.fileno())
 
-    def _on_back(self, _driver: Any, record: Any, *_error: Any) -> None:
+    def _on_return(self, _driver: Any, record: Any, *_error: Any) -> None:
         with self._lock:
-            self._lent.pop(record, None)
+            self._checked_out.pop(record, None)
 
     def _run(self) -> None:
         while not self._closed.wait(self._hung_after_s / 5):
             before = time.monotonic() - self._hung_after_s
             with self._lock:
-                for record in [record for record, (since, _) in self._lent.items() if since < before]:
-                    _hang_up(self._lent.pop(record)[1])
+                for record in [record for record, (since, _) in self._checked_out.items() if since < before]:
+                    _shut_down_socket(self._checked_out.pop(record)[1])
 
 
-def _hang_up(number: int) -> None:
+def _shut_down_socket(number: int) -> None:
     with contextlib.suppress(OSError), socket.socket(fileno=os.dup(number)) as shared:
         shared.shutdown(socket.SHUT_RDWR)
