@@ -1,4 +1,5 @@
-"""A real database for every test that asks for one: one server for the whole run, one database for each worker.
+"""The date of the run, and a real database for every test that asks for one: one server for the whole run, one database
+for each worker.
 
 Tests commit for real, the only way to try locks, threads and LISTEN; what they wrote is deleted after each.
 """
@@ -15,6 +16,7 @@ from sqlalchemy import URL, Engine, create_engine, make_url, text
 from storage.embedded import scratch_postgres
 from storage.migrate import migrate
 from storage.models import Base
+from tests.clock import DAYS_AHEAD, ahead, choose_date, find_shadows_first, shadow_database_time
 from tests.held import watched
 
 TEMPLATE = "migrated"
@@ -26,6 +28,16 @@ WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type 
 """
 
 _server = pytest.StashKey[str]()
+
+
+def pytest_configure() -> None:
+    """Chooses the date, before anything can ask for it."""
+    choose_date()
+
+
+def pytest_report_header() -> str:
+    """Says how to run the tests at the same date again."""
+    return f"date: {ahead().days} days ahead; again with {DAYS_AHEAD}={ahead().days}"
 
 
 def server_of(config: pytest.Config) -> str:
@@ -58,10 +70,12 @@ def worker_database(request: pytest.FixtureRequest) -> Iterator[URL]:
             if "unfinished" in known:  # another worker's migration failed: have it fail here too
                 connection.execute(text("DROP DATABASE unfinished WITH (FORCE)"))
             connection.execute(text("CREATE DATABASE unfinished"))
+            shadow_database_time(server.set(database="unfinished"))
             migrate(server.set(database="unfinished"))
             connection.execute(text(f"ALTER DATABASE unfinished RENAME TO {TEMPLATE}"))
         connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}"))
     engine.dispose()
+    find_shadows_first(server.set(database=name))
     yield server.set(database=name)
 
 

@@ -25,6 +25,7 @@ from storage.engine import Store
 from storage.migrate import migrate
 from storage.url import normalise_url
 from storage.values import Role, Status
+from tests.clock import seconds_ahead, shadow_database_time
 from tests.conftest import server_of
 from tests.stories.conftest import apply_file
 
@@ -239,33 +240,26 @@ def slack() -> Iterator[Sandbox]:
         sandbox.expect_no_problems()
 
 
-_CLOCK_FUNCTION = """
-CREATE FUNCTION {name}() RETURNS timestamptz LANGUAGE sql STABLE
-AS 'SELECT pg_catalog.{name}() + ahead FROM public.clock'
-"""
-
-
 class DatabaseClock:
-    """Sets the clock of a database in which `now()` and `clock_timestamp()` are functions of ours."""
+    """Sets the clock of a database whose time is shadowed by what a table holds."""
 
     def __init__(self, url: str) -> None:
+        self._url = url
         self._engine = create_engine(normalise_url(url), isolation_level="AUTOCOMMIT")
 
     def set_up(self) -> None:
         """In an empty database."""
         with self._engine.connect() as connection:
             connection.exec_driver_sql("CREATE TABLE clock (ahead interval NOT NULL)")
-            connection.exec_driver_sql("INSERT INTO clock VALUES ('0')")
-            for name in ("now", "clock_timestamp"):
-                connection.exec_driver_sql(_CLOCK_FUNCTION.format(name=name))
-            # Before the catalogue's own, which otherwise come first.
-            connection.exec_driver_sql("ALTER DATABASE jumping SET search_path = public, pg_catalog")
+            connection.exec_driver_sql(f"INSERT INTO clock VALUES ({seconds_ahead()})")  # noqa: S608
+        shadow_database_time(self._url, "(SELECT ahead FROM public.clock)")
         self._engine.dispose()
 
     def set(self, ahead_s: float) -> None:
         """So many seconds ahead of what it was at first."""
         with self._engine.connect() as connection:
-            connection.exec_driver_sql("UPDATE clock SET ahead = make_interval(secs => %(s)s)", {"s": ahead_s})
+            moved = f"UPDATE clock SET ahead = {seconds_ahead()} + make_interval(secs => %(s)s)"  # noqa: S608
+            connection.exec_driver_sql(moved, {"s": ahead_s})
 
     def close(self) -> None:
         """Hangs up."""

@@ -17,6 +17,7 @@ from storage.embedded import EmbeddedPostgres
 from storage.embedded.scratch import scratch_folder
 from storage.engine import Store
 from storage.migrate import migrate
+from tests.clock import shadow_database_time
 from tests.delivery.conftest import LONG, Company, DatabaseClock, Replicas, found_company
 
 PEOPLE, COMMENTS = (40, 50) if LONG else (10, 12)
@@ -160,6 +161,7 @@ def test_slack_in_trouble_for_a_while(company: Company, replicas: Replicas) -> N
 def test_postgresql_restarted_in_the_middle(slack: Sandbox, tmp_path: Path) -> None:
     with scratch_folder() as folder:
         with EmbeddedPostgres(folder / "data", durable=False) as url:
+            shadow_database_time(url)
             migrate(url)
             store = Store.open(url)
             company = found_company(slack, store, tmp_path, PEOPLE)

@@ -50,13 +50,11 @@ def _without_scopes(api_url: str) -> Iterator[str]:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             sent = {name: self.headers[name] for name in ("Authorization", "Content-Type") if name in self.headers}
             answer = httpx.post(api_url + self.path.removeprefix("/api/"), content=body, headers=sent)
-            self.send_response(answer.status_code)
-            self.send_header("Content-Type", "application/json")
+            self.send_response_only(answer.status_code)
+            for name in ("Content-Type", "Date"):
+                self.send_header(name, answer.headers[name])
             self.end_headers()
             self.wfile.write(answer.content)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Says nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Between) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

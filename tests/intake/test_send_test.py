@@ -13,6 +13,7 @@ from bot.intake.tokens import Source
 from storage.engine import Store
 from storage.values import Status
 from tests.cli.test_settings import VARIABLES
+from tests.clock import store_at_the_machines_date
 from tests.intake.conftest import SENTRY_SECRET, Bench
 
 
@@ -25,8 +26,8 @@ def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
-    """By the real time, which `send-test` goes by as well."""
-    opened = Store.open(database_url)
+    """At the machine's date, which `send-test` goes by as well."""
+    opened = store_at_the_machines_date(database_url)
     yield opened
     opened.close()
 

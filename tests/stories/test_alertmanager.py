@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from bot.intake.tokens import Source
+from storage.engine import Store
+from tests.clock import store_at_the_machines_date
 from tests.intake import alertmanager
-from tests.stories.conftest import World, token_for_checkout
+from tests.stories.conftest import PATIENCE_S, World, token_for_checkout
 from tests.stories.test_cards import cards
 
 
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    """At the machine's date, which Alertmanager goes by as well."""
+    opened = store_at_the_machines_date(database_url)
+    yield opened
+    opened.close()
+
+
 def _until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.1)

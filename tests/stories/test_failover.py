@@ -26,6 +26,7 @@ from storage.engine import Store
 from storage.errors import DatabaseAway, ReadOnlyServer
 from storage.migrate import migrate
 from tests.cli.test_settings import VARIABLES
+from tests.clock import shadow_database_time
 from tests.stories.conftest import IN_BOTH_MODES, Deliver, World
 from tests.stories.test_cards import card
 from tests.stories.test_events import A_MINUTE, comments, unanswered, wait_until_acknowledged
@@ -37,6 +38,7 @@ PATIENCE_S = 30.0
 def database_url() -> Iterator[str]:
     """A server of the test's own: what it changes concerns all of its databases."""
     with scratch_postgres() as url:
+        shadow_database_time(url)
         migrate(url)
         yield url
 
