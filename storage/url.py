@@ -215,4 +215,5 @@ def _check_values(query: Mapping[str, str]) -> None:
     except psycopg2.OperationalError as error:
         said = str(error).strip().splitlines()
         if said and _NO_SERVER not in said[0]:
-            raise BadDatabaseUrl(said[0]) from None
+            # libpq repeats the value in quotes; where a ? of the password is not escaped, that is a part of it.
+            raise BadDatabaseUrl(re.sub(r':? "[^"]*"', "", said[0])) from None

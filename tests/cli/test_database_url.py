@@ -76,7 +76,7 @@ def told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Capture
         (f"postgresql://{HOST}/d?password=Sup3r&Secret9", "has no value"),
         (f"postgresql://t:x@{HOST}/d?sslmode=yes", "invalid sslmode value"),
         (f"postgresql://t:x@{HOST}/d?target_session_attrs=best", "invalid target_session_attrs value"),
-        (f"postgresql://t:x@{HOST}/d?service=nowhere", 'service "nowhere" not found'),
+        (f"postgresql://t:x@{HOST}/d?service=nowhere", "definition of service not found"),
         (f"postgresql://t:x@{HOST}/d?connect_timeout=abc", "connect_timeout should be a whole number"),
         (f"postgresql://t:x@{HOST}/d?replication=true", "replication"),
         ("postgresql://t:x@127.0.0.1:99999/d", "should have ports from 1 to 65535"),
@@ -128,6 +128,13 @@ def test_what_the_url_says_reaches_libpq(url: str, wanted: dict[str, object]) ->
     assert nothing == [] or nothing == ()
     assert {name: given_.get(name) for name in wanted} == wanted
     assert normalise_url(read.render_as_string(hide_password=False)) == read
+
+
+def test_a_value_that_libpq_refuses_is_not_repeated() -> None:
+    """It may be a part of a password with a question mark."""
+    with pytest.raises(BadDatabaseUrl) as refused:
+        normalise_url("postgresql://u:p@h/d?sslmode=Secret9")
+    assert str(refused.value) == "invalid sslmode value"
 
 
 def test_the_server_is_named_without_secrets() -> None:
