@@ -39,7 +39,7 @@ from storage.engine import Store
 from storage.migrate import migrate
 from storage.models import Member, Organization, Project, Workspace
 from storage.queries import outbox
-from storage.values import Role, Status
+from storage.values import PostKind, Role, Status
 
 PEOPLE = 1200
 MENTIONS = 200  # of each measurement of latency
@@ -186,7 +186,7 @@ class Bench:
                         now=self.store.clock.now(),
                         key=f"{time.time()}:{number}",
                         message=dict(text_message(f"note {number}")),
-                        kind="note",
+                        kind=PostKind.NOTE,
                     )
 
     def wait_for(self, count: int) -> list[tuple[str, str, float]]:

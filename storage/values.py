@@ -67,3 +67,19 @@ class Urgency(IntEnum):
     CARD = 1  # what a channel looks at; never behind what is said in its threads
     NEWS = 2  # threads, subscribers
     BULK = 3  # digests, notes
+
+
+class PostKind(StrEnum):
+    """What a post shows. A replica leaves a post of a kind that it does not know for a newer replica."""
+
+    CARD = "card"  # an incident, in a channel that its projects name; changes with the incident
+    MIRROR = "mirror"  # an entry of the log, in a card's thread where nobody wrote it; changes with the entry
+    AMENDMENT = "amendment"  # in the thread where a comment was written: what became of it elsewhere
+    NOTIFICATION = "notification"  # entries of one incident's log, for one person; sent once
+    DIGEST = "digest"  # what a digest reports when it is due, in its channel; sent once
+    NOTE = "note"  # a message that is sent once, as it was asked for
+
+    @property
+    def is_one_time(self) -> bool:
+        """Whether it is sent once and never changes."""
+        return self in (PostKind.NOTIFICATION, PostKind.DIGEST, PostKind.NOTE)

@@ -13,7 +13,7 @@ from bot.people.identity import Identity, SlackAway
 from storage.engine import Store
 from storage.queries import destinations
 from storage.queries.destinations import Lease, Target
-from storage.queries.posts import DuePost
+from storage.queries.post_kinds import KnownPost
 
 # Trouble that is ours to name, beside Slack's own reasons.
 NO_SUCH_PERSON = "no_such_person"
@@ -43,7 +43,7 @@ class DestinationChecks:
             return asked or self._channel_is_known(target)
         return (asked and target.user_id is not None) or self._person_is_known(target)
 
-    def ask(self, held: Lease, target: Target, post: DuePost) -> bool:
+    def ask(self, held: Lease, target: Target, post: KnownPost) -> bool:
         """Asks Slack about the destination of a post; False when nothing can be sent there now, which is kept."""
         return self._find_person(held, target) if target.channel_id is None else self._learn_channel(held, target, post)
 
@@ -76,7 +76,7 @@ class DestinationChecks:
         age = target.checked_s_ago
         return age is not None and age < self._pace.known_channel_s and target.is_member is not None
 
-    def _learn_channel(self, held: Lease, target: Target, post: DuePost) -> bool:
+    def _learn_channel(self, held: Lease, target: Target, post: KnownPost) -> bool:
         """Asks Slack about a channel, and joins it if it can; False when nothing can be sent there now."""
         client = self._clients[target.workspace_id]
         result = api_calls.read(client, "conversations.info", channel=target.channel_id)
@@ -106,7 +106,7 @@ class DestinationChecks:
             )
         return True
 
-    def _cannot_learn(self, held: Lease, post: DuePost, result: Result) -> None:
+    def _cannot_learn(self, held: Lease, post: KnownPost, result: Result) -> None:
         with self._store.write() as tx:
             target = destinations.lock_target(tx, held, self._now())
             if target is None:

@@ -13,7 +13,7 @@ from bot.delivery.settlement import Settlement
 from storage.engine import Store
 from storage.queries import destinations, pacing, posts
 from storage.queries.destinations import Lease, Target
-from storage.queries.posts import DuePost
+from storage.queries.post_kinds import KnownPost, ThreadPost
 
 _HISTORY_PAGE = 100  # messages; some apps get fifteen at a time, whatever they ask for
 _PAGES_AT_ONCE = 3
@@ -31,7 +31,7 @@ class Recovery:
         self._settlement = settlement
         self._pace = pace
 
-    def search(self, held: Lease, target: Target, post: DuePost) -> None:
+    def search(self, held: Lease, target: Target, post: KnownPost) -> None:
         """Searches a conversation for a message that may have been posted; it is posted again if it was not."""
         client = self._clients[target.workspace_id]
         conversation = target.conversation
@@ -68,10 +68,10 @@ class Recovery:
             result = Limited(0.0)
         self._write_down(held, target, post, result)
 
-    def _page(self, client: WorkspaceClient, post: DuePost, conversation: str, to_ts: str | None) -> Result:
+    def _page(self, client: WorkspaceClient, post: KnownPost, conversation: str, to_ts: str | None) -> Result:
         """A page of what was said since the posting began, newest first (in a thread: oldest first)."""
         bounds: dict[str, Any] = {"include_all_metadata": True, "limit": _HISTORY_PAGE}
-        if post.card_id is not None:
+        if isinstance(post, ThreadPost):
             card_ts = self._card_ts(post.card_id)
             if card_ts is None:
                 return Taken({"messages": []})
@@ -88,7 +88,7 @@ class Recovery:
         with self._store.read() as connection:
             return posts.find_ts(connection, card_id)
 
-    def _write_down(self, held: Lease, target: Target, post: DuePost, result: Result) -> None:
+    def _write_down(self, held: Lease, target: Target, post: KnownPost, result: Result) -> None:
         """A search that could not be ended: it goes on later, and the message is not sent before."""
         with self._store.write() as tx:
             if destinations.lock_target(tx, held, self._now()) is None:

@@ -20,7 +20,19 @@ from bot.slack.clients import Installation
 from storage.errors import UnknownActivity
 from storage.queries import expansion, post_contents, posts
 from storage.queries.destinations import Target
-from storage.queries.posts import DuePost
+from storage.queries.post_kinds import (
+    AmendmentPost,
+    CardPost,
+    DigestPost,
+    DuePost,
+    KnownPost,
+    MirrorPost,
+    NotePost,
+    NotificationPost,
+    ThreadPost,
+    UnknownPost,
+)
+from storage.rows import ThreadContent
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +42,7 @@ SHARED = "shared_with_another_company"
 # A thread waits for its card to stand; so long at a time.
 _CARD_WAIT_S = 2.0
 # A post that this version does not know how to show is left for a replica that does; each looks at it this often.
-_UNKNOWN_WAIT_S = 5.0
+UNKNOWN_WAIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +79,12 @@ Rendered = Show | Remove | Drop | NotYet
 
 
 # What a digest shows by now; None when it is not to be sent any more.
-RenderDigest = Callable[[Connection, DuePost, Target, datetime], Mapping[str, Any] | None]
+RenderDigest = Callable[[Connection, DigestPost, Target, datetime], Mapping[str, Any] | None]
 
 
 def render(
     tx: Connection,
-    post: DuePost,
+    post: KnownPost,
     target: Target,
     installation: Installation,
     now: datetime,
@@ -85,8 +97,8 @@ def render(
     try:
         rendered = _render(tx, post, target, installation, now, render_digest)
     except UnknownActivity as unknown:
-        _report_unknown(str(unknown))
-        return NotYet(_UNKNOWN_WAIT_S)
+        _log_unknown(str(unknown))
+        return NotYet(UNKNOWN_WAIT_S)
     if isinstance(rendered, Show):
         return replace(rendered, message=tag_organization(rendered.message, target.organization_id))
     return rendered
@@ -94,37 +106,41 @@ def render(
 
 def _render(
     tx: Connection,
-    post: DuePost,
+    post: KnownPost,
     target: Target,
     installation: Installation,
     now: datetime,
     render_digest: RenderDigest,
 ) -> Rendered:
-    match post.kind:
-        case "notification":
-            return _notification(tx, post, target, installation, now)
-        case "card":
-            return _card(tx, post, target)
-        case "mirror" | "amendment":
-            return _in_thread(tx, post, target)
-        case "digest":
+    match post:
+        case NotificationPost():
+            return _render_notification(tx, post, target, installation, now)
+        case CardPost():
+            return _render_card(tx, post, target)
+        case MirrorPost():
+            return _render_mirror(tx, post, target)
+        case AmendmentPost():
+            return _render_amendment(tx, post, target)
+        case DigestPost():
             digest = render_digest(tx, post, target, now)
             return Drop() if digest is None else Show(digest)
-        case "note":
-            return _note(post, target)
-        case _:
-            # A newer version beside this one asked for it, and knows what it says.
-            _report_unknown(f"post of kind {post.kind}")
-            return NotYet(_UNKNOWN_WAIT_S)
+        case NotePost():
+            return _render_note(post, target)
+
+
+def log_unknown_post(post: UnknownPost) -> None:
+    """Logs that a post is left for a newer replica; once for each kind, however many there are."""
+    _log_unknown(f"post of kind {post.kind}")
 
 
 @cache
-def _report_unknown(what: str) -> None:
-    """Logs it once, however many there are."""
-    log.warning("this version does not know how to show something, and leaves it for a replica that does", what=what)
+def _log_unknown(what: str) -> None:
+    log.warning("this version cannot render something and leaves it for a newer replica", what=what)
 
 
-def _notification(tx: Connection, post: DuePost, target: Target, installation: Installation, now: datetime) -> Rendered:
+def _render_notification(
+    tx: Connection, post: NotificationPost, target: Target, installation: Installation, now: datetime
+) -> Rendered:
     content = post_contents.find_notification_content(tx, post, target, notifications.MAX_ENTRIES)
     if content is None or not target.incidents_on:
         return Drop()
@@ -147,16 +163,14 @@ def _notification(tx: Connection, post: DuePost, target: Target, installation: I
     return Show(notifications.render_notification(content, wanted, url, delayed=delayed))
 
 
-def _note(post: DuePost, target: Target) -> Rendered:
-    if post.message is None:
-        raise ValueError(f"post {post.id} of kind {post.kind} has no message")
+def _render_note(post: NotePost, target: Target) -> Rendered:
     # One to a member says something of the organization's; one to a Slack user answers what that person did.
     if target.member_id is not None and not (target.incidents_on and target.is_present):
         return Drop()
     return Show(post.message)
 
 
-def _card(tx: Connection, post: DuePost, target: Target) -> Rendered:
+def _render_card(tx: Connection, post: CardPost, target: Target) -> Rendered:
     if not target.incidents_on:
         return Drop()
     content = post_contents.find_card_content(tx, post, target)
@@ -167,19 +181,37 @@ def _card(tx: Connection, post: DuePost, target: Target) -> Rendered:
     return Drop() if post.ts is None or identifier is None else Show(cards.render_retired_card(identifier))
 
 
-def _in_thread(tx: Connection, post: DuePost, target: Target) -> Rendered:
-    content = post_contents.find_thread_content(tx, post, target)
-    if content is None or not target.incidents_on or not content.shown_here:
+def _render_mirror(tx: Connection, post: MirrorPost, target: Target) -> Rendered:
+    content = _find_thread_content(tx, post, target)
+    if content is None:
         return Drop()
-    if post.kind == "mirror":
-        if content.deleted:
-            return Drop() if post.ts is None else Remove()
-        delayed = posts.is_overtaken(tx, post, target)
-        message = cards.render_thread_entry(content.entry, content.mentions, delayed=delayed)
-    else:
-        if content.reply_gone:
-            return Drop() if post.ts is None else Remove()
-        message = cards.render_amendment(content.entry, content.mentions, deleted=content.deleted)
+    if content.deleted:
+        return _remove(post)
+    delayed = posts.is_overtaken(tx, post, target)
+    return _show_in_thread(post, content, cards.render_thread_entry(content.entry, content.mentions, delayed=delayed))
+
+
+def _render_amendment(tx: Connection, post: AmendmentPost, target: Target) -> Rendered:
+    content = _find_thread_content(tx, post, target)
+    if content is None:
+        return Drop()
+    if content.reply_gone:
+        return _remove(post)
+    message = cards.render_amendment(content.entry, content.mentions, deleted=content.deleted)
+    return _show_in_thread(post, content, message)
+
+
+def _find_thread_content(tx: Connection, post: ThreadPost, target: Target) -> ThreadContent | None:
+    """None when the thread must not show it (any more)."""
+    content = post_contents.find_thread_content(tx, post, target)
+    return content if content is not None and content.shown_here and target.incidents_on else None
+
+
+def _remove(post: ThreadPost) -> Rendered:
+    return Drop() if post.ts is None else Remove()
+
+
+def _show_in_thread(post: ThreadPost, content: ThreadContent, message: Mapping[str, Any]) -> Rendered:
     if content.card_ts is None and post.ts is None:
         return NotYet(_CARD_WAIT_S)
     return Show(message, thread_ts=content.card_ts)

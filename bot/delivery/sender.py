@@ -21,7 +21,18 @@ from bot.delivery.api_calls import Refused, Result, Taken, WorkspaceClient
 from bot.delivery.destination_checks import DestinationChecks
 from bot.delivery.pace import Pace
 from bot.delivery.recovery import Recovery
-from bot.delivery.rendering import SHARED, Drop, NotYet, Remove, RenderDigest, Show, metadata_of, render
+from bot.delivery.rendering import (
+    SHARED,
+    UNKNOWN_WAIT_S,
+    Drop,
+    NotYet,
+    Remove,
+    RenderDigest,
+    Show,
+    log_unknown_post,
+    metadata_of,
+    render,
+)
 from bot.delivery.settlement import Settlement
 from bot.messages.card import strip_blocks
 from bot.people.identity import Identity
@@ -29,7 +40,7 @@ from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
 from storage.queries import delivery_failures, destinations, pacing, posts
 from storage.queries.destinations import Lease, Target
-from storage.queries.posts import DuePost
+from storage.queries.post_kinds import KnownPost, Post, UnknownPost
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +50,7 @@ class Delivery:
     """What is to be done outside of a transaction, and for whom."""
 
     target: Target
-    post: DuePost
+    post: KnownPost
     show: Show | Remove | None = None  # None: what must be known first is found out
     search: bool = False  # the outcome of its posting is to be looked for
 
@@ -87,7 +98,7 @@ class Sender:
                 posts.postpone_post(tx, post, self._pace.defect_s, self._now())
             destinations.release_destination(tx, target, self._now(), failures=target.failures)
 
-    def _next_post(self, tx: Connection, held: Lease) -> DuePost | None:
+    def _next_post(self, tx: Connection, held: Lease) -> Post | None:
         now = self._now()
         patience = timedelta(seconds=self._pace.patience_s)
         overdue = now - patience if held.number % self._pace.overdue_turn == 0 else None
@@ -124,6 +135,10 @@ class Sender:
                 if post is None:
                     destinations.release_destination(tx, target, self._now(), failures=target.failures)
                     return None
+                if isinstance(post, UnknownPost):
+                    log_unknown_post(post)
+                    posts.postpone_post(tx, post, UNKNOWN_WAIT_S, self._now())
+                    continue
                 if not self._checks.is_known(target, asked=asked):
                     return Delivery(target, post)
                 earlier = posts.find_earlier_post(tx, post, target, self._now())
@@ -148,7 +163,7 @@ class Sender:
                 if delivery is not None:
                     return delivery
 
-    def _render(self, tx: Connection, target: Target, post: DuePost) -> Delivery | None:
+    def _render(self, tx: Connection, target: Target, post: KnownPost) -> Delivery | None:
         """What is to be sent for a post; None when it is settled already, or has to wait."""
         installation = self._clients[target.workspace_id].installation
         rendered = render(tx, post, target, installation, self._now(), self._render_digest)
@@ -162,7 +177,7 @@ class Sender:
                 self._now(),
                 ts=post.ts,
                 drawn_hash=post.drawn_hash,
-                done=post.one_time and post.ts is None,
+                done=post.kind.is_one_time and post.ts is None,
             )
             return None
         if post.ts is None:
@@ -192,11 +207,11 @@ class Sender:
                 return None
         return Delivery(target, post, rendered)
 
-    def _searchable_at(self, post: DuePost, begun_at: float) -> float:
+    def _searchable_at(self, post: KnownPost, begun_at: float) -> float:
         """From when on, by Slack's clock, it can be seen whether a posting that began was taken."""
         return begun_at + self._pace.settles_s if post.searchable_at is None else post.searchable_at
 
-    def _is_searched_for(self, post: DuePost, target: Target) -> bool:
+    def _is_searched_for(self, post: KnownPost, target: Target) -> bool:
         """Whether its outcome will be known soon, so that what happened later is not told before."""
         return post.begun_at is not None and self._slack_now(target) - post.begun_at < self._pace.order_s
 
@@ -228,7 +243,7 @@ class Sender:
             )
         self._settlement.settle(held, post, show, result)
 
-    def _post(self, client: WorkspaceClient, target: Target, post: DuePost, show: Show) -> Result:
+    def _post(self, client: WorkspaceClient, target: Target, post: KnownPost, show: Show) -> Result:
         more = {"thread_ts": show.thread_ts} if show.thread_ts else {}
 
         def send(message: Mapping[str, Any]) -> Result:
@@ -252,7 +267,7 @@ class Sender:
 
     @staticmethod
     def _plain_if_refused(
-        post: DuePost, message: dict[str, Any], send: Callable[[Mapping[str, Any]], Result]
+        post: KnownPost, message: dict[str, Any], send: Callable[[Mapping[str, Any]], Result]
     ) -> Result:
         result = send(message)
         if isinstance(result, Refused) and result.error in api_calls.CONTENT_ERRORS:

@@ -20,7 +20,8 @@ from storage.errors import Contended, DatabaseAway
 from storage.queries import access as people
 from storage.queries import delivery_failures, destinations, outbox, pacing, posts
 from storage.queries.destinations import Lease, Target
-from storage.queries.posts import DuePost
+from storage.queries.post_kinds import CardPost, KnownPost
+from storage.values import PostKind
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +39,7 @@ class Settlement:
         self._clients = clients
         self._pace = pace
 
-    def settle(self, held: Lease, post: DuePost, show: Show | Remove | None, result: Result) -> None:
+    def settle(self, held: Lease, post: KnownPost, show: Show | Remove | None, result: Result) -> None:
         """Keeps what came of it; a database that is away for a moment is waited for, as nobody else knows it."""
         deadline = time.monotonic() + self._pace.lease_s / 2
         while True:
@@ -56,7 +57,7 @@ class Settlement:
                 time.sleep(_DATABASE_WAIT_S)
 
     def _write_down(
-        self, tx: Connection, target: Target, post: DuePost, show: Show | Remove | None, result: Result
+        self, tx: Connection, target: Target, post: KnownPost, show: Show | Remove | None, result: Result
     ) -> None:
         posting = post.ts is None
         match result:
@@ -96,7 +97,7 @@ class Settlement:
                 self.refused(tx, target, post, error)
 
     def _arrived(
-        self, tx: Connection, target: Target, post: DuePost, show: Show | Remove | None, answer: Mapping[str, Any]
+        self, tx: Connection, target: Target, post: KnownPost, show: Show | Remove | None, answer: Mapping[str, Any]
     ) -> None:
         posting = post.ts is None
         ts = None if isinstance(show, Remove) else str(answer.get("ts") or post.ts)
@@ -106,9 +107,9 @@ class Settlement:
             self._now(),
             ts=ts,
             # One that was found in a conversation may show how things were when its posting began.
-            version=post.wanted_version if show is not None or post.one_time else post.wanted_version - 1,
+            version=post.wanted_version if show is not None or post.kind.is_one_time else post.wanted_version - 1,
             drawn_hash=show.fingerprint if isinstance(show, Show) else None,
-            done=post.one_time,
+            done=post.kind.is_one_time,
         )
         destinations.release_destination(
             tx,
@@ -123,7 +124,7 @@ class Settlement:
         if posting:
             counts.WAITED.labels(post.kind).observe(max(0.0, post.waited_s))
 
-    def refused(self, tx: Connection, target: Target, post: DuePost, error: str) -> None:
+    def refused(self, tx: Connection, target: Target, post: KnownPost, error: str) -> None:
         """Keeps that Slack refused a call without which a post cannot be sent, or its outcome not be told."""
         if error in api_calls.TOKEN_ERRORS:
             destinations.release_destination(tx, target, self._now(), failures=target.failures)
@@ -139,22 +140,24 @@ class Settlement:
         elif error in api_calls.CONTENT_ERRORS:
             # Even as plain text: there is no form in which it could be sent.
             counts.FAILED.labels(error).inc()
-            posts.mark_delivered(tx, post, self._now(), ts=post.ts, failed_reason=error, done=post.one_time)
+            posts.mark_delivered(tx, post, self._now(), ts=post.ts, failed_reason=error, done=post.kind.is_one_time)
             destinations.release_destination(tx, target, self._now(), failures=target.failures)
         elif error in api_calls.UNREACHABLE_ERRORS:
             self.fail(tx, target, error)
         else:
             self._retry_refused(tx, target, post, error)
 
-    def message_gone(self, tx: Connection, target: Target, post: DuePost) -> None:
+    def message_gone(self, tx: Connection, target: Target, post: KnownPost) -> None:
         """The message, or the card in whose thread it stands, was deleted."""
-        if post.kind == "card":
+        if isinstance(post, CardPost):
             posts.repost(tx, post, self._now())
         else:
-            posts.mark_delivered(tx, post, self._now(), ts=None, failed_reason="message_not_found", done=post.one_time)
+            posts.mark_delivered(
+                tx, post, self._now(), ts=None, failed_reason="message_not_found", done=post.kind.is_one_time
+            )
         destinations.release_destination(tx, target, self._now(), failures=target.failures)
 
-    def _retry_refused(self, tx: Connection, target: Target, post: DuePost, error: str) -> None:
+    def _retry_refused(self, tx: Connection, target: Target, post: KnownPost, error: str) -> None:
         """Has what was refused tried again for a while; each post on its own, for the reason may be in one alone."""
         since_s = post.refused_s or 0.0
         if since_s < self._pace.refused_for_s:
@@ -165,7 +168,7 @@ class Settlement:
         else:
             counts.FAILED.labels(error).inc()
             log.error("Slack refuses a message; it is given up", post=post.id, kind=post.kind, reason=error)
-            posts.mark_delivered(tx, post, self._now(), ts=post.ts, failed_reason=error, done=post.one_time)
+            posts.mark_delivered(tx, post, self._now(), ts=post.ts, failed_reason=error, done=post.kind.is_one_time)
         delivery_failures.mark_refusing(tx, target, error, self._now())
         destinations.release_destination(tx, target, self._now(), pause_s=self._pace.post_s, failures=target.failures)
 
@@ -182,7 +185,7 @@ class Settlement:
                     tx,
                     workspace_id=target.workspace_id,
                     member_id=member_id,
-                    kind="note",
+                    kind=PostKind.NOTE,
                     key=f"invite:{target.id}:{member_id}:{self._now():%Y-%m-%d}",
                     message=dict(render_invitation(target.channel_id)),
                     now=self._now(),

@@ -28,7 +28,8 @@ from storage.engine import Reading, Store
 from storage.queries import digest_fires, outbox
 from storage.queries import digests as queries
 from storage.queries.destinations import Target
-from storage.queries.posts import DuePost
+from storage.queries.post_kinds import DigestPost
+from storage.values import PostKind
 
 log = structlog.get_logger(__name__)
 
@@ -127,7 +128,7 @@ class Publisher:
                     tx,
                     workspace_id=digest.workspace_id,
                     channel_id=digest.channel_id,
-                    kind="digest",
+                    kind=PostKind.DIGEST,
                     key=f"{KEY}{fire.id}",
                     message=message,
                     now=now,
@@ -188,13 +189,13 @@ class Publisher:
 
     # --- at the moment when it is sent -----------------------------------------------------------------------
 
-    def render(self, tx: Connection, post: DuePost, target: Target, now: datetime) -> Message | None:
+    def render(self, tx: Connection, post: DigestPost, target: Target, now: datetime) -> Message | None:
         """What the message of a fire shows by now; None when it is not to be posted any more.
 
         It may have waited long at Slack's pace: the digest, its owner's rights and its grace are looked at again. Why
         it is not posted is written down with the fire; who is to be told of it learns it at the digest's next time.
         """
-        fire_id = int((post.key or "").removeprefix(KEY))
+        fire_id = int(post.key.removeprefix(KEY))
         found = digest_fires.find_posted_fire(tx, fire_id)
         if found is None:
             return None
@@ -261,7 +262,7 @@ class Publisher:
                 tx,
                 workspace_id=digest.workspace_id,
                 member_id=member_id,
-                kind="note",
+                kind=PostKind.NOTE,
                 key=f"digest paused:{digest.id}:{now.isoformat()}:{member_id}",
                 message=note,
                 now=now,

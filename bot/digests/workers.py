@@ -20,7 +20,7 @@ from bot.slack.workers import Workers
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
 from storage.queries.destinations import Target
-from storage.queries.posts import DuePost
+from storage.queries.post_kinds import DigestPost
 
 log = structlog.get_logger(__name__)
 
@@ -64,7 +64,7 @@ class Digests:
         )
         self._away = False
 
-    def render(self, tx: Connection, post: DuePost, target: Target, now: datetime) -> Message | None:
+    def render(self, tx: Connection, post: DigestPost, target: Target, now: datetime) -> Message | None:
         """What a digest that delivery is about to send shows by now; None when it is not to be sent any more."""
         return self._publisher.render(tx, post, target, now)
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from bot.messages.blocks import Message
 from bot.slack.requests import Person
 from storage.queries import outbox
-from storage.values import Urgency
+from storage.values import PostKind, Urgency
 
 
 def send_notice(tx: Connection, person: Person, message: Message, key: str, now: datetime) -> None:
@@ -20,7 +20,7 @@ def send_notice(tx: Connection, person: Person, message: Message, key: str, now:
         user_id=person.user_id,
         key=key,
         message=dict(message),
-        kind="note",
+        kind=PostKind.NOTE,
         now=now,
         urgency=Urgency.NEWS,
     )

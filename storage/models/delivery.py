@@ -19,6 +19,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.models.base import Base, cascade
+from storage.values import PostKind
 
 
 class Outbox(Base):
@@ -104,7 +105,13 @@ class Post(Base):
             "id",
             postgresql_where=text("wanted_version > drawn_version"),
         ),
-        Index("uq_post_card", "incident_id", "destination_id", unique=True, postgresql_where=text("kind = 'card'")),
+        Index(
+            "uq_post_card",
+            "incident_id",
+            "destination_id",
+            unique=True,
+            postgresql_where=text(f"kind = '{PostKind.CARD}'"),
+        ),
         Index(
             "uq_post_in_thread",
             "card_id",
@@ -113,10 +120,10 @@ class Post(Base):
             unique=True,
             postgresql_where=text("card_id IS NOT NULL"),
         ),
-        Index("ix_post_ts", "ts", postgresql_where=text("ts IS NOT NULL AND kind = 'card'")),
+        Index("ix_post_ts", "ts", postgresql_where=text(f"ts IS NOT NULL AND kind = '{PostKind.CARD}'")),
         Index("ix_post_incident_id", "incident_id"),
         Index("ix_post_done", "date_done", postgresql_where=text("date_done IS NOT NULL")),
-        CheckConstraint("kind IN ('card', 'mirror', 'amendment', 'notification', 'digest', 'note')", name="kind_known"),
+        CheckConstraint(f"kind IN ({', '.join(repr(str(kind)) for kind in PostKind)})", name="kind_known"),
     )
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)

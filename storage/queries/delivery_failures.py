@@ -10,29 +10,32 @@ from sqlalchemy import Connection
 
 from storage.queries.destinations import Target, reschedule_destinations
 from storage.queries.outbox import wake_after_commit
+from storage.queries.post_kinds import KNOWN_KINDS, LASTING_KINDS, ONE_TIME_KINDS
 
 
 def fail_destination(
     tx: Connection, target: Target, reason: str, pause_s: float, now: datetime, *, ask_again: bool = True
 ) -> int:
-    """What waits for the destination cannot arrive there: one-time messages are given up, what shows a state is
-    tried again with the next change, though not within `pause_s` seconds. Gives how many posts that ends.
+    """Gives up what waits for a destination where nothing can arrive. Returns how many posts that ends.
 
-    With `ask_again` Slack is asked about a channel once more before that.
+    One-time messages are given up for good. What shows a state is tried again with its next change, but not within
+    `pause_s` seconds; with `ask_again`, Slack is first asked about the channel again. Posts of kinds that this version
+    does not know go on waiting.
     """
     ended = tx.exec_driver_sql(
-        "UPDATE post SET drawn_version = wanted_version, failed_reason = %(reason)s, attempted_at = NULL,"
-        " slot_at = NULL, date_done = CASE WHEN kind IN ('notification', 'digest', 'note') THEN %(now)s END"
-        " WHERE destination_id = %(id)s AND wanted_version > drawn_version",
+        "UPDATE post SET drawn_version = wanted_version, failed_reason = %(reason)s, attempted_at = NULL,"  # noqa: S608 - composed of constants
+        f" slot_at = NULL, date_done = CASE WHEN kind IN {ONE_TIME_KINDS} THEN %(now)s END"
+        f" WHERE destination_id = %(id)s AND wanted_version > drawn_version AND kind IN {KNOWN_KINDS}",
         {"id": target.id, "reason": reason, "now": now},
     ).rowcount
     tx.exec_driver_sql(
         "UPDATE destination SET failed_reason = %(reason)s, failed_at = %(now)s, failures = failures + 1,"
         " leased_until = NULL,"
-        " due_at = NULL, date_checked = CASE WHEN %(ask)s THEN NULL ELSE date_checked END,"
+        " date_checked = CASE WHEN %(ask)s THEN NULL ELSE date_checked END,"
         " next_send_at = %(now)s + make_interval(secs => %(pause)s) WHERE id = %(id)s",
         {"id": target.id, "reason": reason, "pause": pause_s, "ask": ask_again, "now": now},
     )
+    reschedule_destinations(tx, [target.id], now)
     return ended
 
 
@@ -62,9 +65,9 @@ def recover_channel(tx: Connection, workspace_id: str, channel_id: str, now: dat
         {"id": row[0], "now": now},
     )
     tx.exec_driver_sql(
-        "UPDATE post p SET wanted_version = wanted_version + 1, failed_reason = NULL, due_at = %(now)s"
+        "UPDATE post p SET wanted_version = wanted_version + 1, failed_reason = NULL, due_at = %(now)s"  # noqa: S608 - composed of constants
         " FROM incident i WHERE i.id = p.incident_id AND p.destination_id = %(id)s"
-        " AND p.kind IN ('card', 'mirror', 'amendment') AND p.failed_reason IS NOT NULL"
+        f" AND p.kind IN {LASTING_KINDS} AND p.failed_reason IS NOT NULL"
         " AND (p.ts IS NOT NULL OR i.status <> 2)",
         {"id": row[0], "now": now},
     )

@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from storage.queries.visibility import CHANNELS_OF_PROJECTS
-from storage.values import Urgency
+from storage.values import PostKind, Urgency
 
 
 def ensure_destination(
@@ -89,7 +89,7 @@ SELECT id, workspace_id, member_id FROM destination WHERE id IN (
   UNION
   SELECT d.id FROM person p JOIN destination d ON d.workspace_id = p.workspace_id AND d.member_id = p.member_id
   UNION
-  SELECT destination_id FROM post WHERE incident_id = ANY(%(incident_ids)s) AND kind = 'card')
+  SELECT destination_id FROM post WHERE incident_id = ANY(%(incident_ids)s) AND kind = '{PostKind.CARD}')
 ORDER BY id FOR UPDATE
 """  # noqa: S608 - composed of constants
 

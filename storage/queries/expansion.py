@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from storage.queries.destinations import LockedDestinations
 from storage.queries.visibility import CHANNELS_OF_PROJECTS, sees_incident
-from storage.values import Urgency
+from storage.values import PostKind, Urgency
 
 # How long a message to one person about one incident waits for what may follow at once.
 NOTIFICATION_DEBOUNCE_S = 2.0
@@ -152,12 +152,12 @@ def create_cards(tx: Connection, incidents: Mapping[int, str | None], held: Lock
     """
     tx.exec_driver_sql(
         "INSERT INTO post (destination_id, kind, incident_id, urgency, due_at, date_added)"  # noqa: S608 - constants
-        " SELECT DISTINCT d.id, 'card', i.id, %(urgency)s, %(now)s::timestamptz, %(now)s::timestamptz"
+        f" SELECT DISTINCT d.id, '{PostKind.CARD}', i.id, %(urgency)s, %(now)s::timestamptz, %(now)s::timestamptz"
         " FROM unnest(%(incident_ids)s::bigint[], %(workspaces)s::text[]) AS i(id, workspace_id)"
         f" JOIN ({CHANNELS_OF_PROJECTS}) ON ip.incident_id = i.id"
         " JOIN destination d ON d.workspace_id = i.workspace_id AND d.channel_id = pc.channel_id"
         " WHERE d.id = ANY(%(held)s) ORDER BY i.id, d.id"
-        " ON CONFLICT (incident_id, destination_id) WHERE kind = 'card' DO NOTHING",
+        f" ON CONFLICT (incident_id, destination_id) WHERE kind = '{PostKind.CARD}' DO NOTHING",
         {
             "incident_ids": list(incidents),
             "workspaces": list(incidents.values()),
@@ -175,14 +175,14 @@ def create_thread_posts(tx: Connection, change: Change, now: datetime) -> None:
     is told in an `amendment`.
     """
     tx.exec_driver_sql(
-        "INSERT INTO post (destination_id, kind, incident_id, activity_id, card_id, urgency, due_at, date_added)"
+        "INSERT INTO post (destination_id, kind, incident_id, activity_id, card_id, urgency, due_at, date_added)"  # noqa: S608 - composed of constants
         " SELECT c.destination_id,"
         "        CASE WHEN EXISTS (SELECT FROM thread_reply r WHERE r.activity_id = %(activity_id)s"
         "                          AND r.destination_id = c.destination_id)"
-        "             THEN 'amendment' ELSE 'mirror' END,"
+        f"             THEN '{PostKind.AMENDMENT}' ELSE '{PostKind.MIRROR}' END,"
         "        c.incident_id, %(activity_id)s, c.id, %(urgency)s, %(now)s, %(now)s"
         " FROM post c JOIN destination d ON d.id = c.destination_id"
-        " WHERE c.incident_id = %(incident_id)s AND c.kind = 'card'"
+        f" WHERE c.incident_id = %(incident_id)s AND c.kind = '{PostKind.CARD}'"
         "   AND d.channel_id IS DISTINCT FROM %(said_in)s"
         " ON CONFLICT (card_id, activity_id, kind) WHERE card_id IS NOT NULL"
         " DO UPDATE SET wanted_version = post.wanted_version + 1, due_at = %(now)s, failed_reason = NULL",
@@ -196,8 +196,8 @@ def create_thread_posts(tx: Connection, change: Change, now: datetime) -> None:
     )
     # Said in the thread itself, it may go beyond what an amendment there tells.
     tx.exec_driver_sql(
-        "UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = %(now)s FROM destination d"
-        " WHERE d.id = p.destination_id AND p.activity_id = %(activity_id)s AND p.kind = 'amendment'"
+        "UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = %(now)s FROM destination d"  # noqa: S608 - composed of constants
+        f" WHERE d.id = p.destination_id AND p.activity_id = %(activity_id)s AND p.kind = '{PostKind.AMENDMENT}'"
         "   AND d.channel_id = %(said_in)s",
         {"activity_id": change.activity_id, "said_in": change.said_in, "now": now},
     )
@@ -212,11 +212,11 @@ def create_notifications(
     held by the caller.
     """
     told = tx.exec_driver_sql(
-        "SELECT r.member_id, r.mention, r.destination_id, p.id FROM"
+        "SELECT r.member_id, r.mention, r.destination_id, p.id FROM"  # noqa: S608 - composed of constants
         " unnest(%(member_ids)s::bigint[], %(mentions)s::boolean[], %(destinations)s::bigint[])"
         "   AS r(member_id, mention, destination_id)"
         " LEFT JOIN LATERAL (SELECT id FROM post WHERE destination_id = r.destination_id"
-        "   AND wanted_version > drawn_version AND kind = 'notification'"
+        f"   AND wanted_version > drawn_version AND kind = '{PostKind.NOTIFICATION}'"
         "   AND incident_id = %(incident_id)s AND attempted_at IS NULL ORDER BY id DESC LIMIT 1) p ON true"
         " WHERE NOT EXISTS (SELECT FROM notification n WHERE n.activity_id = %(activity_id)s"
         "   AND n.member_id = r.member_id AND n.mention = r.mention)",
@@ -232,8 +232,8 @@ def create_notifications(
         return
     new = [row for row in told if row[3] is None]
     made = tx.exec_driver_sql(
-        "INSERT INTO post (destination_id, kind, incident_id, urgency, due_at, date_added)"
-        " SELECT r.destination_id, 'notification', %(incident_id)s,"
+        "INSERT INTO post (destination_id, kind, incident_id, urgency, due_at, date_added)"  # noqa: S608 - composed of constants
+        f" SELECT r.destination_id, '{PostKind.NOTIFICATION}', %(incident_id)s,"
         "        CASE WHEN r.mention THEN 0 ELSE %(news)s END,"
         "        %(now)s + CASE WHEN r.mention THEN interval '0' ELSE make_interval(secs => %(settles)s) END,"
         "        %(now)s"

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from psycopg2.extras import Json
 from sqlalchemy import Connection
 
 from storage.engine import OUTBOX_WRITTEN
 from storage.queries.destinations import ensure_destination, mark_due
-from storage.values import Urgency
+from storage.values import PostKind, Urgency
 
 # How long a card waits for what may follow at once.
 CARD_DEBOUNCE_S = 0.5
@@ -42,10 +42,10 @@ def record_change(
     what people made.
     """
     tx.exec_driver_sql(
-        "WITH cards AS (UPDATE post SET wanted_version = wanted_version + 1, due_at = CASE"
+        "WITH cards AS (UPDATE post SET wanted_version = wanted_version + 1, due_at = CASE"  # noqa: S608 - composed of constants
         "  WHEN wanted_version > drawn_version THEN due_at"
         "  ELSE %(now)s + make_interval(secs => %(settles)s) END"
-        "  WHERE incident_id = %(incident_id)s AND kind = 'card')"
+        f"  WHERE incident_id = %(incident_id)s AND kind = '{PostKind.CARD}')"
         " INSERT INTO outbox (incident_id, activity_id, again, member_ids, said_in, of_alert, date_added)"
         " VALUES (%(incident_id)s, %(activity_id)s, %(again)s, %(member_ids)s, %(said_in)s, %(of_alert)s,"
         " %(now)s)",
@@ -66,10 +66,10 @@ def record_change(
 def redraw_cards(tx: Connection, incident_ids: Collection[int], now: datetime) -> None:
     """What alerts say of these incidents has changed: only their cards show it."""
     tx.exec_driver_sql(
-        "WITH cards AS (UPDATE post SET wanted_version = wanted_version + 1, due_at = CASE"
+        "WITH cards AS (UPDATE post SET wanted_version = wanted_version + 1, due_at = CASE"  # noqa: S608 - composed of constants
         "  WHEN wanted_version > drawn_version THEN due_at"
         "  ELSE %(now)s + make_interval(secs => %(settles)s) END"
-        "  WHERE incident_id = ANY(%(incident_ids)s) AND kind = 'card')"
+        f"  WHERE incident_id = ANY(%(incident_ids)s) AND kind = '{PostKind.CARD}')"
         " INSERT INTO outbox (incident_id, of_alert, date_added)"
         " SELECT unnest(%(incident_ids)s), true, %(now)s::timestamptz",
         {"incident_ids": sorted(incident_ids), "now": now, "settles": CARD_DEBOUNCE_S},
@@ -88,11 +88,12 @@ def redraw_cards_of_project(tx: Connection, channels: Collection[tuple[int, str]
         return
     of_projects, channel_ids = (list(side) for side in zip(*channels, strict=True))
     tx.exec_driver_sql(
-        "WITH cards AS (UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = %(now)s"
+        "WITH cards AS (UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = %(now)s"  # noqa: S608 - composed of constants
         "  FROM unnest(%(of_projects)s, %(channel_ids)s) AS gone (project_id, channel_id)"
         "  JOIN destination d ON d.channel_id = gone.channel_id"
         "  JOIN incident_project ip ON ip.project_id = gone.project_id"
-        "  WHERE d.id = p.destination_id AND p.kind = 'card' AND ip.incident_id = p.incident_id AND ip.status <> 2"
+        f"  WHERE d.id = p.destination_id AND p.kind = '{PostKind.CARD}'"
+        "    AND ip.incident_id = p.incident_id AND ip.status <> 2"
         "  RETURNING p.incident_id)"
         " INSERT INTO outbox (incident_id, date_added) SELECT DISTINCT incident_id, %(now)s::timestamptz FROM cards",
         {"of_projects": of_projects, "channel_ids": channel_ids, "now": now},
@@ -103,8 +104,8 @@ def redraw_cards_of_project(tx: Connection, channels: Collection[tuple[int, str]
 def redraw_cards_of_organization(tx: Connection, organization_id: int, now: datetime) -> None:
     """Incidents are shown again: the cards of the open ones are drawn anew, for what was withdrawn meanwhile."""
     tx.exec_driver_sql(
-        "WITH cards AS (UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = %(now)s FROM incident i"
-        "  WHERE i.id = p.incident_id AND p.kind = 'card'"
+        "WITH cards AS (UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = %(now)s FROM incident i"  # noqa: S608 - composed of constants
+        f"  WHERE i.id = p.incident_id AND p.kind = '{PostKind.CARD}'"
         "    AND i.organization_id = %(organization_id)s AND i.status <> 2"
         "  RETURNING p.incident_id)"
         " INSERT INTO outbox (incident_id, date_added) SELECT DISTINCT incident_id, %(now)s::timestamptz FROM cards",
@@ -123,14 +124,14 @@ def enqueue(
     channel_id: str | None = None,
     member_id: int | None = None,
     user_id: str | None = None,
-    kind: str,
+    kind: Literal[PostKind.DIGEST, PostKind.NOTE],
     urgency: Urgency = Urgency.BULK,
 ) -> int | None:
     """Asks for `message` (text, blocks, attachments) to be posted once: to exactly one of a channel, a member and
     a Slack user.
 
     `key` names the wish: a second one with the same key asks for nothing and gives None; otherwise the post's id
-    comes back. `kind` is "digest" or "note". The channel is joined where it is public; a channel shared with
+    comes back. The channel is joined where it is public; a channel shared with
     another company is posted to only when the organization allows it.
     """
     destination_id = ensure_destination(
@@ -142,7 +143,7 @@ def enqueue(
         " ON CONFLICT (key) DO NOTHING RETURNING id",
         {
             "destination_id": destination_id,
-            "kind": kind,
+            "kind": str(kind),
             "urgency": int(urgency),
             "key": key,
             "message": Json(dict(message)),

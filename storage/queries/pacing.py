@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from storage.queries.posts import DuePost
+from storage.queries.post_kinds import DuePost
 
 
 def take_slot(tx: Connection, workspace_id: str, method: str, interval_s: float, burst: int, now: datetime) -> float:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from storage.queries.activity import READABLE, get_mentions, parse_entry
 from storage.queries.destinations import Target
 from storage.queries.incidents import find_incident_by_id, find_incident_details
-from storage.queries.posts import DuePost
+from storage.queries.post_kinds import CardPost, NotificationPost, ThreadPost
 from storage.queries.visibility import (
     CHANNELS_OF_PROJECTS,
     projects_shown_in_channel,
@@ -19,6 +19,7 @@ from storage.queries.visibility import (
     shown_in_channel,
 )
 from storage.rows import CardContent, Mentions, NotificationContent, NotificationEntry, ThreadContent
+from storage.values import PostKind
 
 _ENTRY = "a.id, a.type, a.member_id, m.name, a.value, a.previous_value, a.comment, a.date_added, a.date_edited"
 
@@ -35,7 +36,7 @@ _CARD_FOR_READER = f"""
 SELECT d.channel_id, c.ts
 FROM post c JOIN destination d ON d.id = c.destination_id
 JOIN member m ON m.id = %(member_id)s JOIN organization o ON o.id = m.organization_id
-WHERE c.incident_id = %(incident_id)s AND c.kind = 'card' AND c.ts IS NOT NULL AND d.failed_reason IS NULL
+WHERE c.incident_id = %(incident_id)s AND c.kind = '{PostKind.CARD}' AND c.ts IS NOT NULL AND d.failed_reason IS NULL
   AND EXISTS (SELECT FROM {CHANNELS_OF_PROJECTS}
               WHERE ip.incident_id = c.incident_id AND pc.channel_id = d.channel_id
                 AND {sees_project("ip.project_id")})
@@ -43,10 +44,12 @@ ORDER BY c.id LIMIT 1
 """  # noqa: S608 - composed of constants
 
 
-def find_notification_content(tx: Connection, post: DuePost, target: Target, most: int) -> NotificationContent | None:
+def find_notification_content(
+    tx: Connection, post: NotificationPost, target: Target, most: int
+) -> NotificationContent | None:
     """What a notification has to tell, of at most `most` entries; None when its incident is gone."""
     parameters = {"incident_id": post.incident_id, "member_id": target.member_id}
-    head = find_incident_by_id(tx, post.incident_id or 0)
+    head = find_incident_by_id(tx, post.incident_id)
     reader = tx.exec_driver_sql(_READER, parameters).first()
     if head is None or reader is None:
         return None
@@ -78,7 +81,7 @@ def _mentions(tx: Connection, activity_ids: list[int], workspace_id: str) -> Men
     return get_mentions(tx, activity_ids, workspace_id) if activity_ids else Mentions()
 
 
-def split_notification(tx: Connection, post: DuePost, last_id: int, now: datetime) -> None:
+def split_notification(tx: Connection, post: NotificationPost, last_id: int, now: datetime) -> None:
     """What did not fit into a notification, behind the entry `last_id`, waits for another one of the same kind."""
     tx.exec_driver_sql(
         "WITH rest AS (SELECT activity_id FROM notification WHERE post_id = %(id)s AND activity_id > %(last)s),"
@@ -91,7 +94,7 @@ def split_notification(tx: Connection, post: DuePost, last_id: int, now: datetim
     )
 
 
-def find_card_content(tx: Connection, post: DuePost, target: Target) -> CardContent | None:
+def find_card_content(tx: Connection, post: CardPost, target: Target) -> CardContent | None:
     """What a channel may know of an incident; None when none of its projects names the channel (any more)."""
     row = tx.exec_driver_sql(
         f"SELECT i.identifier, {projects_shown_in_channel('i.id', '%(channel_id)s')}"  # noqa: S608
@@ -120,13 +123,13 @@ def find_card_content(tx: Connection, post: DuePost, target: Target) -> CardCont
     return CardContent(details, entry, _mentions(tx, [entry.id] if entry else [], target.workspace_id))
 
 
-def find_identifier(tx: Connection, post: DuePost) -> int | None:
+def find_identifier(tx: Connection, post: CardPost) -> int | None:
     """The number of the incident that a post is about."""
     row: Any = tx.exec_driver_sql("SELECT identifier FROM incident WHERE id = %(id)s", {"id": post.incident_id}).first()
     return None if row is None else int(row[0])
 
 
-def find_thread_content(tx: Connection, post: DuePost, target: Target) -> ThreadContent | None:
+def find_thread_content(tx: Connection, post: ThreadPost, target: Target) -> ThreadContent | None:
     """What a card's thread has to show of an entry of the log."""
     row = tx.exec_driver_sql(
         f"SELECT {_ENTRY}, a.date_deleted IS NOT NULL, c.ts,"  # noqa: S608

@@ -2,110 +2,74 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from storage.queries.destinations import Target
+from storage.queries.post_kinds import (
+    ONE_TIME_KINDS,
+    ORDERED_KINDS,
+    POST_COLUMNS,
+    DuePost,
+    KnownPost,
+    NotificationPost,
+    Post,
+    ThreadPost,
+    UnknownPost,
+    build_post,
+)
 
 # How long before a posting began a conversation is searched for it: what is known of Slack's clock is not exact.
 _SEARCH_MARGIN_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class DuePost:
-    """A post that is due."""
-
-    id: int
-    kind: str
-    incident_id: int | None
-    activity_id: int | None
-    card_id: int | None
-    key: str | None
-    message: dict[str, object] | None
-    wanted_version: int
-    generation: int
-    begun_at: float | None  # when a posting was begun of which nobody knows what came; seconds, by Slack's clock
-    attempts: int
-    after_ts: str | None
-    searched_to: str | None
-    ts: str | None
-    drawn_hash: str | None
-    has_slot: bool
-    waited_s: float  # since it was asked for
-    searchable_at: float | None  # from when on it can be looked for, where Slack has answered; by Slack's clock
-    refused_s: float | None  # for which Slack has refused it, for a reason that may pass
-    due_in_s: float  # not above 0: it is due
-
-    @property
-    def one_time(self) -> bool:
-        """Whether it is said once and never changes."""
-        return self.kind in ("notification", "digest", "note")
-
-
-_COLUMNS = """
-  id, kind, incident_id, activity_id, card_id, key, message, wanted_version, generation,
-  EXTRACT(epoch FROM attempted_at)::float8, attempts, after_ts, searched_to, ts, drawn_hash,
-  slot_at IS NOT NULL AND slot_at <= %(now)s, EXTRACT(epoch FROM %(now)s - date_added)::float8,
-  EXTRACT(epoch FROM searchable_at)::float8, EXTRACT(epoch FROM %(now)s - refused_at)::float8,
-  EXTRACT(epoch FROM due_at - %(now)s)::float8
-"""
-
-
-def find_next_post(
-    tx: Connection, destination_id: int, now: datetime, overdue: datetime | None = None
-) -> DuePost | None:
+def find_next_post(tx: Connection, destination_id: int, now: datetime, overdue: datetime | None = None) -> Post | None:
     """What is to be sent there first, of what is due: the most urgent.
 
     With `overdue`, what has been due since before that moment has its turn: the least urgent of it.
     """
     if overdue is not None:
         row = tx.exec_driver_sql(
-            f"SELECT {_COLUMNS} FROM unnest(ARRAY[3, 2, 1]) AS u(turn)"  # noqa: S608 - composed of constants
+            f"SELECT {POST_COLUMNS} FROM unnest(ARRAY[3, 2, 1]) AS u(turn)"  # noqa: S608 - composed of constants
             " CROSS JOIN LATERAL (SELECT * FROM post WHERE destination_id = %(id)s AND urgency = u.turn"
             "   AND wanted_version > drawn_version AND due_at <= %(overdue)s ORDER BY due_at, id LIMIT 1) p"
             " ORDER BY u.turn DESC LIMIT 1",
             {"id": destination_id, "now": now, "overdue": overdue},
         ).first()
         if row is not None:
-            return _parse_due_post(row)
+            return build_post(row)
     row = tx.exec_driver_sql(
-        f"SELECT {_COLUMNS} FROM post"  # noqa: S608 - composed of constants
+        f"SELECT {POST_COLUMNS} FROM post"  # noqa: S608 - composed of constants
         " WHERE destination_id = %(id)s AND wanted_version > drawn_version AND due_at <= %(now)s"
         " ORDER BY urgency, due_at, id LIMIT 1",
         {"id": destination_id, "now": now},
     ).first()
-    return None if row is None else _parse_due_post(row)
+    return None if row is None else build_post(row)
 
 
-def _parse_due_post(row: Row[Any]) -> DuePost:
-    values: list[Any] = list(row)
-    return DuePost(*values)
-
-
-def find_earlier_post(tx: Connection, post: DuePost, target: Target, now: datetime) -> DuePost | None:
+def find_earlier_post(tx: Connection, post: KnownPost, target: Target, now: datetime) -> KnownPost | None:
     """The first post that tells of the same incident in the same conversation, was asked for before this one, and
     does not stand there yet. Cards tell of no order: they show how things are.
     """
-    if post.incident_id is None or post.kind == "card" or post.ts is not None:
+    if not isinstance(post, ThreadPost | NotificationPost) or post.ts is not None:
         return None
     row = tx.exec_driver_sql(
-        f"SELECT {_COLUMNS} FROM post"  # noqa: S608 - composed of constants
-        " WHERE destination_id = %(destination_id)s AND incident_id = %(incident_id)s AND kind <> 'card'"
+        f"SELECT {POST_COLUMNS} FROM post"  # noqa: S608 - composed of constants
+        f" WHERE destination_id = %(destination_id)s AND incident_id = %(incident_id)s AND kind IN {ORDERED_KINDS}"
         "   AND id < %(id)s AND ts IS NULL AND wanted_version > drawn_version ORDER BY id LIMIT 1",
         {"destination_id": target.id, "incident_id": post.incident_id, "id": post.id, "now": now},
     ).first()
-    return None if row is None else _parse_due_post(row)
+    earlier = None if row is None else build_post(row)
+    return None if isinstance(earlier, UnknownPost) else earlier
 
 
-def is_overtaken(tx: Connection, post: DuePost, target: Target) -> bool:
+def is_overtaken(tx: Connection, post: ThreadPost | NotificationPost, target: Target) -> bool:
     """Whether something stands above it in the conversation that happened to the incident after what it tells."""
     return bool(
         tx.exec_driver_sql(
-            "SELECT EXISTS (SELECT FROM post WHERE destination_id = %(destination_id)s"
-            " AND incident_id = %(incident_id)s AND kind <> 'card' AND id > %(id)s"
+            "SELECT EXISTS (SELECT FROM post WHERE destination_id = %(destination_id)s"  # noqa: S608 - composed of constants
+            f" AND incident_id = %(incident_id)s AND kind IN {ORDERED_KINDS} AND id > %(id)s"
             " AND (%(ts)s::text IS NULL OR ts < %(ts)s) AND ts IS NOT NULL)",
             {"destination_id": target.id, "incident_id": post.incident_id, "id": post.id, "ts": post.ts},
         ).scalar_one()
@@ -172,9 +136,9 @@ def mark_delivered(
 def mark_delivered_late(tx: Connection, post: DuePost, ts: str, now: datetime) -> None:
     """Keeps the outcome of a posting whose lease has meanwhile ended, unless somebody has begun it again."""
     tx.exec_driver_sql(
-        "UPDATE post SET ts = %(ts)s, drawn_version = GREATEST(drawn_version, %(version)s), attempted_at = NULL,"
+        "UPDATE post SET ts = %(ts)s, drawn_version = GREATEST(drawn_version, %(version)s), attempted_at = NULL,"  # noqa: S608 - composed of constants
         " refused_at = NULL, failed_reason = NULL,"
-        " due_at = %(now)s, date_done = CASE WHEN kind IN ('notification', 'digest', 'note') THEN %(now)s END"
+        f" due_at = %(now)s, date_done = CASE WHEN kind IN {ONE_TIME_KINDS} THEN %(now)s END"
         " WHERE id = %(id)s AND ts IS NULL AND generation = %(generation)s AND attempts = %(attempts)s + 1",
         {
             "id": post.id,

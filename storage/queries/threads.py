@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from storage.values import PostKind
+
 
 @dataclass(frozen=True, slots=True)
 class PostedCard:
@@ -30,9 +32,10 @@ class ThreadReplyRow:
 def find_card(connection: Connection, workspace_id: str, channel_id: str, ts: str) -> PostedCard | None:
     """The card that stands there; None where that message is none."""
     row = connection.exec_driver_sql(
-        "SELECT p.id, d.id, d.channel_id, i.id, i.identifier"
+        "SELECT p.id, d.id, d.channel_id, i.id, i.identifier"  # noqa: S608 - composed of constants
         " FROM post p JOIN destination d ON d.id = p.destination_id JOIN incident i ON i.id = p.incident_id"
-        " WHERE p.ts = %(ts)s AND p.kind = 'card' AND d.workspace_id = %(workspace)s AND d.channel_id = %(channel)s",
+        f" WHERE p.ts = %(ts)s AND p.kind = '{PostKind.CARD}'"
+        " AND d.workspace_id = %(workspace)s AND d.channel_id = %(channel)s",
         {"ts": ts, "workspace": workspace_id, "channel": channel_id},
     ).first()
     return None if row is None else PostedCard(*row)
@@ -51,8 +54,8 @@ def find_reactions(connection: Connection, workspace_id: str) -> tuple[str, str]
 def has_card_not_posted_yet(connection: Connection, workspace_id: str, channel_id: str, ts: str) -> bool:
     """Whether that message may be a card that was just posted there, of which it is not known yet where it stands."""
     found: bool = connection.exec_driver_sql(
-        "SELECT EXISTS (SELECT FROM post p JOIN destination d ON d.id = p.destination_id"
-        " WHERE d.workspace_id = %(workspace)s AND d.channel_id = %(channel)s AND p.kind = 'card'"
+        "SELECT EXISTS (SELECT FROM post p JOIN destination d ON d.id = p.destination_id"  # noqa: S608 - composed of constants
+        f" WHERE d.workspace_id = %(workspace)s AND d.channel_id = %(channel)s AND p.kind = '{PostKind.CARD}'"
         " AND p.ts IS NULL AND p.attempted_at IS NOT NULL AND p.wanted_version > p.drawn_version"
         # What was there before its posting began is another message.
         ' AND (p.after_ts IS NULL OR p.after_ts COLLATE "C" < %(ts)s))',
@@ -112,9 +115,9 @@ def record_card_deleted(tx: Connection, workspace_id: str, channel_id: str, ts: 
     """Somebody deleted a card: the next change posts another one. False where that message was none."""
     return bool(
         tx.exec_driver_sql(
-            "UPDATE post p SET ts = NULL, generation = p.generation + 1, drawn_hash = NULL"
+            "UPDATE post p SET ts = NULL, generation = p.generation + 1, drawn_hash = NULL"  # noqa: S608 - composed of constants
             " FROM destination d WHERE d.id = p.destination_id AND d.workspace_id = %(workspace)s"
-            " AND d.channel_id = %(channel)s AND p.kind = 'card' AND p.ts = %(ts)s",
+            f" AND d.channel_id = %(channel)s AND p.kind = '{PostKind.CARD}' AND p.ts = %(ts)s",
             {"workspace": workspace_id, "channel": channel_id, "ts": ts},
         ).rowcount
     )

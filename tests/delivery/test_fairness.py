@@ -11,7 +11,8 @@ from bot.delivery.pace import Pace
 from storage.engine import Store
 from storage.queries import outbox, posts
 from storage.queries.destinations import ensure_destination
-from storage.values import Urgency
+from storage.queries.post_kinds import NotePost
+from storage.values import PostKind, Urgency
 from tests.stories.conftest import ORGANIZATION, apply_file
 
 PACE = Pace()
@@ -37,7 +38,7 @@ class Conversation:
                 tx,
                 workspace_id="T0001",
                 channel_id=CHANNEL,
-                kind="note",
+                kind=PostKind.NOTE,
                 key=key,
                 message={"text": key},
                 now=self.now,
@@ -51,7 +52,7 @@ class Conversation:
         overdue = self.now - timedelta(seconds=PACE.patience_s) if self.turn % PACE.overdue_turn == 0 else None
         with self.store.write() as tx:
             post = posts.find_next_post(tx, self.id, self.now, overdue)
-            assert post is not None and post.key is not None
+            assert isinstance(post, NotePost)
             posts.mark_delivered(tx, post, self.now, ts=f"{self.turn}.000000", done=True)
         self.sent.append(post.key)
 

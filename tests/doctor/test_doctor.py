@@ -26,6 +26,7 @@ from storage.queries import outbox, pacing
 from storage.queries.destinations import ensure_destination
 from storage.queries.intake import record_token_refusal
 from storage.queries.tokens import insert_token
+from storage.values import PostKind
 from tests.cli.test_settings import VARIABLES
 
 ORGANIZATION = """
@@ -386,7 +387,13 @@ def test_messages_that_slack_refuses_for_a_reason_of_its_own(patient: Patient) -
     with patient.store.write() as tx:
         now = patient.store.clock.now()
         outbox.enqueue(
-            tx, workspace_id="T0001", channel_id="C0001", kind="note", key="one", message={"text": "one"}, now=now
+            tx,
+            workspace_id="T0001",
+            channel_id="C0001",
+            kind=PostKind.NOTE,
+            key="one",
+            message={"text": "one"},
+            now=now,
         )
         tx.exec_driver_sql("UPDATE destination SET failed_reason = 'restricted_action', failed_at = now()")
     fault = patient.fault()
@@ -406,7 +413,13 @@ def test_a_workspace_that_takes_nothing(patient: Patient) -> None:
         now = patient.store.clock.now()
         pacing.pause_workspace(tx, "T0001", "token_revoked", 30, now)
         outbox.enqueue(
-            tx, workspace_id="T0001", channel_id="C0001", kind="note", key="one", message={"text": "one"}, now=now
+            tx,
+            workspace_id="T0001",
+            channel_id="C0001",
+            kind=PostKind.NOTE,
+            key="one",
+            message={"text": "one"},
+            now=now,
         )
     fault = patient.fault()
     assert "paused for T0001, Slack says token_revoked; 1 messages wait" in fault and "Nothing is lost" in fault

@@ -9,6 +9,7 @@ import pytest
 from storage.engine import Store
 from storage.queries import outbox
 from storage.queries.destinations import ensure_destination
+from storage.values import PostKind
 from tests.stories.conftest import World
 
 # What the newer version's migration has allowed, and this one's has not.
@@ -41,39 +42,73 @@ def number(world: World, question: str, **values: int) -> int:
 
 
 @pytest.mark.usefixtures("newer")
-@pytest.mark.parametrize("message", ['{"text": "what the newer one says"}', None])
-def test_a_post_of_an_unknown_kind_is_left_for_a_replica_that_knows_it(world: World, message: str | None) -> None:
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [("escalation", '{"text": "what the newer one says"}'), ("escalation", None), ("note", None)],
+    ids=["unknown kind", "unknown kind without a message", "known kind, in a new form"],
+)
+def test_a_post_of_an_unknown_kind_is_left_for_a_replica_that_knows_it(
+    world: World, kind: str, message: str | None
+) -> None:
     world.ask(world.ben, "whoami")
     with world.store.write() as tx:
         destination_id = ensure_destination(tx, "T0001", now=world.store.clock.now(), user_id="U0002")
         tx.exec_driver_sql(
             "INSERT INTO post (destination_id, kind, urgency, key, message, date_added)"
-            " VALUES (%(id)s, 'escalation', 0, 'of the future', %(message)s, now() - interval '1 h')",
-            {"id": destination_id, "message": message},
+            " VALUES (%(id)s, %(kind)s, 0, 'of the future', %(message)s, now() - interval '1 h')",
+            {"id": destination_id, "kind": kind, "message": message},
         )
         outbox.enqueue(
             tx,
             workspace_id="T0001",
             user_id="U0002",
-            kind="note",
+            kind=PostKind.NOTE,
             key="a note",
             now=world.store.clock.now(),
             message={"text": "A note for you"},
         )
     world.ben.wait_for_message(containing="A note for you")
     world.slack.wait_until(
-        lambda: number(world, "SELECT count(*) FROM post WHERE kind = 'escalation' AND due_at > now()") == 1,
+        lambda: number(world, "SELECT count(*) FROM post WHERE key = 'of the future' AND due_at > now()") == 1,
         what="the unknown post is put off",
     )
     assert [message.text for message in world.ben.direct_messages()] == ["A note for you"]
     untouched = (
-        "SELECT count(*) FROM post WHERE kind = 'escalation' AND wanted_version > drawn_version"
+        "SELECT count(*) FROM post WHERE key = 'of the future' AND wanted_version > drawn_version"
         " AND ts IS NULL AND attempts = 0 AND date_done IS NULL"
     )
     assert number(world, untouched) == 1
     # And its destination is looked at again, so that whoever knows it can take it.
     looked_at = "SELECT count(*) FROM destination WHERE id = %(id)s AND due_at IS NOT NULL"
     assert number(world, looked_at, id=destination_id) == 1
+
+
+@pytest.mark.usefixtures("newer")
+def test_a_post_of_an_unknown_kind_waits_on_where_nothing_else_can_arrive(world: World) -> None:
+    world.declare("Pay")
+    world.rest()
+    world.slack.archive(world.cast.checkout)
+    world.slack.settle()
+    with world.store.write() as tx:
+        destination_id = ensure_destination(tx, "T0001", now=world.store.clock.now(), channel_id="C0001")
+        tx.exec_driver_sql(
+            "INSERT INTO post (destination_id, kind, urgency, key, attempted_at, attempts, after_ts, date_added)"
+            " VALUES (%(id)s, 'escalation', 3, 'of the future', now() - interval '1 h', 1, '1.0', now())",
+            {"id": destination_id},
+        )
+    world.ask(world.ada, "resolve 1", channel=world.cast.random)
+    world.slack.wait_until(
+        lambda: number(world, "SELECT count(*) FROM post WHERE kind = 'card' AND failed_reason IS NOT NULL") == 1,
+        what="the card is given up",
+    )
+    # The newer replica began to post it: to look for it, and to give it up, is also the newer one's.
+    untouched = (
+        "SELECT count(*) FROM post WHERE key = 'of the future' AND wanted_version > drawn_version"
+        " AND attempted_at IS NOT NULL AND attempts = 1 AND failed_reason IS NULL"
+    )
+    assert number(world, untouched) == 1
+    assert not world.slack.calls("conversations.history")
+    assert number(world, "SELECT count(*) FROM destination WHERE id = %(id)s AND due_at IS NOT NULL", id=destination_id)
 
 
 @pytest.mark.usefixtures("newer")

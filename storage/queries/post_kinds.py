@@ -1,0 +1,149 @@
+"""A due post as delivery reads it: one class for each kind, with the fields that this kind has.
+
+A new kind needs a member of `PostKind`, a class here with its line in `build_post`, and its case in
+`bot.delivery.rendering`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+from sqlalchemy import Row
+
+from storage.values import PostKind
+
+
+def _sql_list(kinds: Iterable[PostKind]) -> str:
+    return "(" + ", ".join(f"'{kind}'" for kind in kinds) + ")"
+
+
+# For SQL, behind IN. Whatever must leave unknown kinds alone names the kinds that it knows.
+KNOWN_KINDS = _sql_list(PostKind)
+ONE_TIME_KINDS = _sql_list(kind for kind in PostKind if kind.is_one_time)
+LASTING_KINDS = _sql_list(kind for kind in PostKind if not kind.is_one_time)
+# The kinds that tell what happened to an incident, in the order in which it happened.
+ORDERED_KINDS = _sql_list((PostKind.MIRROR, PostKind.AMENDMENT, PostKind.NOTIFICATION))
+
+# What only some kinds have, then the fields of DuePost in their order.
+POST_COLUMNS = """
+  kind, incident_id, activity_id, card_id, key, message,
+  id, wanted_version, generation, EXTRACT(epoch FROM attempted_at)::float8, attempts, after_ts, searched_to, ts,
+  drawn_hash, slot_at IS NOT NULL AND slot_at <= %(now)s, EXTRACT(epoch FROM %(now)s - date_added)::float8,
+  EXTRACT(epoch FROM searchable_at)::float8, EXTRACT(epoch FROM %(now)s - refused_at)::float8,
+  EXTRACT(epoch FROM due_at - %(now)s)::float8
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DuePost:
+    """What every post has, whatever its kind: how far its delivery is. Times are in seconds."""
+
+    id: int
+    wanted_version: int
+    generation: int
+    begun_at: float | None  # when a posting began whose outcome nobody knows, by Slack's clock
+    attempts: int
+    after_ts: str | None
+    searched_to: str | None
+    ts: str | None
+    drawn_hash: str | None
+    has_slot: bool
+    waited_s: float  # since it was asked for
+    searchable_at: float | None  # when it can be searched for, where Slack has answered; by Slack's clock
+    refused_s: float | None  # since when Slack has refused it for a reason that may pass
+    due_in_s: float  # 0 or less: it is due
+
+
+@dataclass(frozen=True, slots=True)
+class CardPost(DuePost):
+    """The card of an incident."""
+
+    kind: ClassVar[PostKind] = PostKind.CARD
+    incident_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadPost(DuePost):
+    """A message in a card's thread, about an entry of the incident's log."""
+
+    incident_id: int
+    activity_id: int
+    card_id: int  # the post whose thread it is
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorPost(ThreadPost):
+    """An entry of the log, shown in a card's thread."""
+
+    kind: ClassVar[PostKind] = PostKind.MIRROR
+
+
+@dataclass(frozen=True, slots=True)
+class AmendmentPost(ThreadPost):
+    """What became elsewhere of a comment that was written in this thread."""
+
+    kind: ClassVar[PostKind] = PostKind.AMENDMENT
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationPost(DuePost):
+    """Entries of an incident's log, for one person; which they are, the rows of `notification` say."""
+
+    kind: ClassVar[PostKind] = PostKind.NOTIFICATION
+    incident_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class DigestPost(DuePost):
+    """A report of a digest; rendered anew when it is sent."""
+
+    kind: ClassVar[PostKind] = PostKind.DIGEST
+    key: str  # names the fire of the digest
+
+
+@dataclass(frozen=True, slots=True)
+class NotePost(DuePost):
+    """A message that is sent as it was asked for."""
+
+    kind: ClassVar[PostKind] = PostKind.NOTE
+    key: str
+    message: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownPost(DuePost):
+    """A post that only a newer version can render: its kind is new, or fields are missing that its kind has here."""
+
+    kind: str
+
+
+KnownPost = CardPost | MirrorPost | AmendmentPost | NotificationPost | DigestPost | NotePost
+Post = KnownPost | UnknownPost
+
+
+_STATE_FIELDS = tuple(field.name for field in fields(DuePost))
+
+
+def build_post(row: Row[Any]) -> Post:
+    """The post of a row of POST_COLUMNS."""
+    values: list[Any] = list(row)
+    kind, incident_id, activity_id, card_id, key, message = values[:6]
+    state = dict(zip(_STATE_FIELDS, values[6:], strict=True))
+    in_thread = incident_id is not None and activity_id is not None and card_id is not None
+    match kind:
+        case PostKind.CARD if incident_id is not None:
+            return CardPost(**state, incident_id=incident_id)
+        case PostKind.MIRROR if in_thread:
+            return MirrorPost(**state, incident_id=incident_id, activity_id=activity_id, card_id=card_id)
+        case PostKind.AMENDMENT if in_thread:
+            return AmendmentPost(**state, incident_id=incident_id, activity_id=activity_id, card_id=card_id)
+        case PostKind.NOTIFICATION if incident_id is not None:
+            return NotificationPost(**state, incident_id=incident_id)
+        case PostKind.DIGEST if key is not None:
+            return DigestPost(**state, key=key)
+        case PostKind.NOTE if key is not None and message is not None:
+            return NotePost(**state, key=key, message=message)
+        case _:
+            return UnknownPost(**state, kind=kind)
