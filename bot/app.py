@@ -1,4 +1,4 @@
-"""The one place where the parts are put together, and taken down in order again."""
+"""Puts the parts of the bot together, starts them, and stops them in order."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ from storage.engine import Store, is_reachable
 
 log = structlog.get_logger(__name__)
 
-# Of the ten seconds that a stop may take; the embedded database and the interpreter have what is left.
+# A stop may take ten seconds; what is left of them is for the embedded database and the interpreter.
 STOP_S = 7.0
-DRAIN_S = 5.0  # of these, for requests under way
-# Before Slack is asked again which workspace the token is for; doubled each time.
+DRAIN_S = 5.0  # the part of STOP_S for requests under way
+# Backoff of the call that asks Slack for the token's workspace.
 _FIRST_WAIT_S = 1.0
 _LONGEST_WAIT_S = 30.0
-_POLL_S = 0.1  # how soon a bot that waits for its first connection notices that it is to stop
-# What Slack says of credentials that will not get better by waiting, and the variable to look at.
+_POLL_S = 0.1  # how often a bot that waits for its first connection looks whether it should stop
+# Errors of Slack that a retry does not help: the token itself is wrong.
 _BAD_TOKENS = frozenset(
     {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "not_allowed_token_type"}
 )
@@ -74,7 +74,10 @@ class Bot:
         metrics: Metrics | None = None,
         deadline_s: float = DEADLINE_S,
     ) -> None:
-        """`deadline_s` is how long a request may take until the person is told that it takes longer."""
+        """Builds the parts; `start` starts them.
+
+        `deadline_s` is how many seconds a request may take before the person is told that it takes longer.
+        """
         self.store = store
         metrics = metrics or Metrics(CollectorRegistry())
         self.background = Background(api_url)
@@ -101,7 +104,7 @@ class Bot:
         store.on_outbox = self.delivery.wake
 
     def start(self) -> None:
-        """Begins to take requests, and to send what is due."""
+        """Starts to take requests and to send messages."""
         self.delivery.start()
         self.digests.start()
         if self.socket:
@@ -109,13 +112,13 @@ class Bot:
 
     @property
     def slack_problem(self) -> str | None:
-        """Why Slack's requests cannot arrive, None while they can; over HTTP that is Slack's to say."""
+        """Why requests of Slack cannot arrive; None while they can, and always over HTTP, where the bot cannot know."""
         return self.socket.problem if self.socket else None
 
     def stop(self, seconds: float = STOP_S) -> None:
-        """Takes no more requests, finishes those under way and what they left to be sent, so long at the most.
+        """Takes no more requests, and finishes those under way and what they still send, within `seconds`.
 
-        In HTTP mode the server has been stopped before.
+        In HTTP mode the HTTP server must have been stopped before.
         """
         deadline = time.monotonic() + seconds
 
@@ -133,9 +136,9 @@ class Bot:
 
 
 def serve(settings: Settings, clock: Clock | None = None) -> int:
-    """Runs the bot until SIGTERM or SIGINT, by `clock` where one is given; gives the exit code.
+    """Runs the bot until SIGTERM or SIGINT, with `clock` as its clock if one is given. Returns the exit code.
 
-    Raises SettingsError for credentials that Slack refuses and a port that is taken, DatabaseAway.
+    Raises SettingsError if Slack refuses the credentials or the port is taken, and DatabaseAway.
     """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -169,7 +172,7 @@ def serve(settings: Settings, clock: Clock | None = None) -> int:
 
 
 class _SlackStatus:
-    """What `/readyz` says of the connection to Slack, from before there is one."""
+    """The state of the connection to Slack for `/readyz`, also before there is a bot."""
 
     bot: Bot | None = None
 
@@ -201,7 +204,7 @@ def _run(
     metrics: Metrics,
     stop: threading.Event,
 ) -> None:
-    """Connects to Slack and takes requests until it is told to stop. Raises SettingsError."""
+    """Connects to Slack and takes requests until `stop` is set. Raises SettingsError."""
     clients = _connect(settings, stop)
     if clients is None:
         return
@@ -232,7 +235,7 @@ def _run(
 
 
 def _wait_until_open(bot: Bot, stop: threading.Event) -> bool:
-    """Waits until Slack's requests can arrive; False when told to stop meanwhile. Raises SettingsError."""
+    """Waits until requests of Slack can arrive. Returns False if `stop` is set meanwhile. Raises SettingsError."""
     if bot.socket is None:
         return True
     while not stop.is_set():
@@ -243,7 +246,10 @@ def _wait_until_open(bot: Bot, stop: threading.Event) -> bool:
 
 
 def _connect(settings: Settings, stop: threading.Event) -> Clients | None:
-    """Asks Slack for the workspace until it answers; None when told to stop meanwhile. Raises SettingsError."""
+    """Asks Slack for the token's workspace until it answers.
+
+    Returns None if `stop` is set meanwhile. Raises SettingsError.
+    """
     assert settings.slack_bot_token is not None
     trying = Retrying(
         retry=retry_if_exception_type((SlackApiError, OSError)),

@@ -1,4 +1,4 @@
-"""Bodies of requests, read within limits: how large one may be, and how much of all of them is in memory at once."""
+"""Reads the bodies of HTTP requests within limits: the size of one, and of all that are in memory at once."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from fastapi import Request
 
 
 class BodyTooLarge(Exception):
-    """A body is longer than it may be."""
+    """The body is longer than allowed."""
 
 
 class MemoryLimitReached(Exception):
-    """So much of other bodies is in memory that this one has to come again."""
+    """Other bodies fill the memory that is allowed; the sender should retry."""
 
 
 class MemoryLimit:
-    """Bytes of bodies in memory, counted as they arrive: in all, and of each sender."""
+    """A limit on the bytes of bodies in memory: of all senders together, and of each."""
 
     def __init__(self, total: int, of_one: int) -> None:
-        """`of_one` is what a single sender may fill, so that one leaves room for the others."""
+        """`total` and `of_one` are bytes; `of_one` limits each sender, so that one leaves memory for the others."""
         self._total = total
         self._of_one = of_one
         self._held: Counter[Hashable] = Counter()
 
     @property
     def held(self) -> int:
-        """Bytes in memory now."""
+        """The bytes in memory now."""
         return self._held.total()
 
     @contextmanager
     def body(self, sender: Hashable, largest: int) -> Iterator[Body]:
-        """Room for a body while the block runs, which lasts until nobody needs the body any more."""
+        """A body of at most `largest` bytes. It counts as in memory until the block ends."""
         body = Body(self, sender, largest)
         try:
             yield body
@@ -43,28 +43,28 @@ class MemoryLimit:
                 del self._held[sender]
 
     def take(self, sender: Hashable, size: int) -> None:
-        """Counts further bytes of a sender. Raises NoRoom."""
+        """Counts `size` more bytes of a sender. Raises MemoryLimitReached."""
         if self.held + size > self._total or self._held[sender] + size > self._of_one:
             raise MemoryLimitReached
         self._held[sender] += size
 
 
 class Body:
-    """One body, and what of it has arrived."""
+    """A body of which `size` bytes have arrived."""
 
-    def __init__(self, room: MemoryLimit, sender: Hashable, largest: int) -> None:
-        self._room = room
+    def __init__(self, limit: MemoryLimit, sender: Hashable, largest: int) -> None:
+        self._limit = limit
         self._sender = sender
         self.largest = largest
         self.size = 0
 
     async def read(self, request: Request) -> bytes:
-        """The whole body. Raises TooLarge, NoRoom, and ClientDisconnect where it ends early."""
+        """Reads the whole body. Raises BodyTooLarge, MemoryLimitReached, and ClientDisconnect if it ends early."""
         read = bytearray()
         async for part in request.stream():
             if self.size + len(part) > self.largest:
                 raise BodyTooLarge
-            self._room.take(self._sender, len(part))
+            self._limit.take(self._sender, len(part))
             self.size += len(part)
             read += part
         return bytes(read)

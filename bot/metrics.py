@@ -1,4 +1,4 @@
-"""What the process counts of Slack's requests, for Prometheus. Intake and delivery count their own."""
+"""Prometheus metrics of Slack's requests. Intake and delivery have their own."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-# An answer takes one or two milliseconds; three seconds are Slack's patience.
+# Seconds. An answer takes one or two milliseconds; Slack waits three seconds.
 _BUCKETS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 2.5, 3.0)
 
 
 class Metrics:
-    """The counters of one process."""
+    """The metrics of one process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.commands = Counter(
@@ -46,13 +46,13 @@ class Metrics:
         build.labels(_get_version(), platform.python_version()).set(1)
 
     def set_sources(self, database_up: Callable[[], bool], slack_connected: Callable[[], bool]) -> None:
-        """Where the two states come from; both are asked each time the metrics are read."""
+        """Sets the functions that give the two states. Both are called each time the metrics are read."""
         self.database_up.set_function(lambda: float(database_up()))
         self.slack_connected.set_function(lambda: float(slack_connected()))
 
     @contextmanager
     def time_acknowledgement(self, kind: str) -> Iterator[None]:
-        """Measures one request until its acknowledgement is ready."""
+        """Measures the time until the acknowledgement of one request is ready, which is when the block ends."""
         started = time.perf_counter()
         try:
             yield

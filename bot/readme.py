@@ -1,6 +1,6 @@
-"""The README's table of commands, made from the values that the commands are declared with.
+"""The README's table of commands, generated from the declarations of the commands.
 
-`python -m bot.readme` fails where the table is not what it should be (a check of CI); with `--write` it writes it.
+`python -m bot.readme` fails if the table is out of date (CI runs this); `--write` updates it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _escape_cell(text: str) -> str:
 
 
 def replace_table(text: str, topics: Sequence[Topic]) -> str:
-    """A README with its table made anew. Raises ValueError where its marks are missing."""
+    """The README's text with a new table. Raises ValueError if the lines around the table are missing."""
     before, begin, rest = text.partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if not begin or not end:
@@ -45,7 +45,7 @@ def replace_table(text: str, topics: Sequence[Topic]) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Check the table, or write it; gives 1 where it is not up to date."""
+    """Checks the table, or updates it. Returns 1 if it is out of date."""
     present = README.read_text(encoding="utf-8")
     wanted = replace_table(present, Registry.collect().verbs)
     if "--write" in arguments:

@@ -1,7 +1,7 @@
-"""The environment, read and checked once at start. Nothing else in the project reads environment variables.
+"""The settings, read from the environment and validated once at start. Nothing else reads environment variables.
 
-What each variable means stands in the README; a mistake in one becomes a line that names it, says what
-would be right, and never repeats a secret.
+The README says what each variable means. The message of a mistake names the variable, says what would be right, and
+never repeats a secret.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from storage.url import BadDatabaseUrl, normalise_url
 
 ENV_FILE = ".env"
 SLACK_API_URL = "https://slack.com/api/"
-# Short enough for a person's pass phrase, long enough not to be guessed from a stolen database.
+# Characters: few enough for a pass phrase, enough that a stolen database does not reveal it by guessing.
 SECRET_KEY_MIN_LENGTH = 16
 
 
@@ -103,7 +103,7 @@ def _check_kind(token: SecretStr | None, info: ValidationInfo, prefixes: tuple[s
 
 
 class Settings(BaseSettings):
-    """The settings of one process; `load` is the way to make them."""
+    """The settings of one process; made by `load`."""
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
         frozen=True,
@@ -137,7 +137,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, env_file: str | Path = ENV_FILE) -> Self:
-        """The settings from the environment and, behind it, `env_file` in the working folder if there is one.
+        """The settings from the environment, and from `env_file` in the working folder for what the environment lacks.
 
         Raises SettingsError.
         """
@@ -149,7 +149,7 @@ class Settings(BaseSettings):
 
     @property
     def mode(self) -> Mode:
-        """How requests from Slack arrive, as the credentials say."""
+        """How requests from Slack arrive: it follows from the credentials."""
         if self.missing:
             return Mode.NONE
         return Mode.SOCKET if self.slack_app_token else Mode.HTTP
@@ -164,7 +164,7 @@ class Settings(BaseSettings):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Every value that must never be shown, for the log to take out."""
+        """Every value that must never be shown; the log removes them."""
         kept = (self.slack_bot_token, self.slack_app_token, self.slack_signing_secret, self.secret_key)
         url = self.database_url
         of_url = (url.password, url.query.get("sslpassword")) if url is not None else ()
@@ -263,7 +263,7 @@ class Settings(BaseSettings):
 
 
 def _check_env_file(path: Path) -> None:
-    """Refuses a `.env` with lines that are no setting; pydantic-settings would pass over them."""
+    """Raises SettingsError for lines of `.env` that are no setting; pydantic-settings would ignore them."""
     try:
         with path.open(encoding="utf-8") as stream:
             for binding in parse_stream(stream):
@@ -290,7 +290,7 @@ def _format_errors(error: ValidationError) -> list[str]:
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "enum":
             message = f"should be one of {item['ctx']['expected']}".replace("'", "").replace(" or ", ", ")
-        # What is said of the variable itself goes on from its name; a sentence of its own stands behind a colon.
+        # A message that begins with a verb continues from the variable's name; any other follows a colon.
         name = str(item["loc"][0])
         lines.append(f"{name} {message}" if _PREDICATE.match(message) else f"{name}: {message}")
     return lines
