@@ -242,7 +242,7 @@ def test_an_environment_that_does_not_help_is_not_built_for_ever(checkout: Check
 
 
 def test_an_environment_beside_the_usual_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Environment, "lay_anew", lambda *_: None)
+    monkeypatch.setattr(Environment, "recreate", lambda *_: None)
     monkeypatch.setattr(Environment, "install", lambda *_: None)
     another = Environment(tmp_path / "not yet" / ".venv-checks", CHECK_PINS)
     assert another.complete() == another.python
