@@ -181,4 +181,4 @@ def test_lines_that_never_come_again_are_forgotten(out: io.StringIO) -> None:
     (repeats,) = [found for found in logging.getLogger().handlers[-1].filters if isinstance(found, log._Repeats)]
     for number in range(3000):
         structlog.get_logger("bot.test").info("once", number=number)
-    assert len(repeats._seen) == log._MOST_SEEN
+    assert len(repeats._seen) == log._MAX_LINES
