@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 import anyio
 import httpx
@@ -27,11 +27,10 @@ from bot.intake.tokens import Source
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
 from storage.values import Status
+from tests.coroutines import PATIENCE_S, run
 from tests.intake.conftest import Bench
 
-PATIENCE_S = 30.0
 CALLERS = 12
-T = TypeVar("T")
 
 
 class Held:
@@ -49,11 +48,6 @@ class Held:
         return [item * 10 if item > 0 else ValueError(item) for item in items]
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """What it gives, on an event loop of its own."""
-    return asyncio.run(asyncio.wait_for(work, PATIENCE_S))
-
-
 async def gathered(together: Batcher[int, int], work: Held, *, first: int, others: Sequence[int]) -> list[object]:
     """What they got who all came while the first one's round went on; an item's size is its value."""
     tasks = [asyncio.create_task(together.do("key", first, abs(first)))]
@@ -64,6 +58,16 @@ async def gathered(together: Batcher[int, int], work: Held, *, first: int, other
         await asyncio.sleep(0.001)
     work.go.set()
     return list(await asyncio.gather(*tasks, return_exceptions=True))
+
+
+def test_a_loop_that_a_browser_test_left_is_not_in_the_way() -> None:
+    async def one() -> int:
+        return 1
+
+    async def around() -> int:
+        return run(one())
+
+    assert run(around()) == 1
 
 
 def together(work: Held, *, most: int = 50) -> Batcher[int, int]:
