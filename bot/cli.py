@@ -13,9 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
-from pathlib import Path
+from datetime import timedelta
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -23,20 +21,17 @@ import typer
 from sqlalchemy import exc
 
 from bot import log
-from bot.database import migrate_database, open_database, open_store
+from bot.commands.organization import apply_
+from bot.commands.send_test import send_test_
+from bot.commands.tokens import token_create, token_list, token_revoke
+from bot.commands.usage import EXIT_OUTSIDE, EXIT_USAGE, BadUsage, load_settings
+from bot.database import migrate_database, open_database
 from bot.incidents.words import shorten
-from bot.intake import send_test
-from bot.intake.tokens import SECRET_MAX_LENGTH, SecretBox, Source, new_token, token_hash
-from bot.organization.apply import NotApplicable, apply
-from bot.organization.difference import ChangeKind, Plan
-from bot.organization.file import BadFile, load
+from bot.organization.apply import NotApplicable
+from bot.organization.file import BadFile
 from bot.settings import LogLevel, Mode, Settings, SettingsError
 from storage.clock import Clock
 from storage.errors import Contended, DatabaseAway, DatabaseUnfit, EmbeddedPostgresError, ReadOnlyServer
-from storage.queries import tokens as stored_tokens
-
-EXIT_OUTSIDE = 1
-EXIT_USAGE = 2
 
 # Of the request URLs of a manifest, a slash command's may be the shortest: 3,000 characters with the path behind it.
 _LONGEST_ADDRESS = 2900
@@ -47,10 +42,6 @@ _READ_ONLY = (
 # SQLSTATE: broken connections, refused ones, no such database, and a server that is stopping or starting.
 _CODES_OF_CONNECTIONS = ("08", "28", "3D", "57P")
 _DEMO_HINT = "To try the bot without Slack: python run_bot.py demo"
-
-
-class BadUsage(ValueError):
-    """A command was given something that does not fit; the text names it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -97,12 +88,6 @@ def _database_sentence(cause: BaseException | None) -> str:
     return f"DATABASE_URL: the database cannot be used: {last}"
 
 
-def _settings() -> Settings:
-    settings = Settings.load()
-    log.configure_from(settings)
-    return settings
-
-
 def _app() -> typer.Typer:
     # Frames and colours are for a terminal; in a log, plain text reads better.
     app = typer.Typer(
@@ -143,7 +128,7 @@ def serve(
     clock = Clock()
     if while_stdin_open:
         threading.Thread(target=_obey_stdin, args=[clock], name="stdin", daemon=True).start()
-    settings = _settings()
+    settings = load_settings()
     if settings.mode is Mode.NONE:
         raise SettingsError(f"Not set: {' and '.join(settings.missing)}. {_DEMO_HINT}")
     from bot.app import serve as run  # the rest of the program is loaded once it is needed
@@ -167,7 +152,7 @@ def demo(
     reset: Annotated[bool, typer.Option("--reset", help="Begin anew: forget what was done in the demo.")] = False,
 ) -> int:
     """Tries the bot out with no Slack and no server: a local workspace, a seeded organization, alerts."""
-    settings = _settings()
+    settings = load_settings()
     from bot.demo import run
 
     return run(settings, port, reset=reset)
@@ -175,7 +160,7 @@ def demo(
 
 def migrate_() -> int:
     """Brings the database to the current schema."""
-    settings = _settings()
+    settings = load_settings()
     with open_database(settings) as url:
         before, after = migrate_database(settings, url)
     if before == after:
@@ -211,7 +196,7 @@ def manifest_(
     ] = None,
 ) -> int:
     """Prints the app manifest that fits this program: paste it where Slack creates an app from a manifest."""
-    settings = _settings()
+    settings = load_settings()
     if http is not None:
         _check_public(http)
     from bot.slack.manifest import manifest
@@ -229,211 +214,6 @@ def _check_public(address: str) -> None:
         sound = False
     if not sound or re.search(r"[\s?#@]", address) or len(address) > _LONGEST_ADDRESS:
         raise BadUsage(f"--http: {shorten(address)!r} should be an address like https://tocsin.example.com")
-
-
-# --- the organization file ---------------------------------------------------------------------------------
-
-
-def apply_(
-    file: Annotated[Path, typer.Argument(help="The organization file, YAML.", show_default=False)],
-    prune: Annotated[bool, typer.Option("--prune", help="Remove what the file no longer names.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the difference.")] = False,
-) -> int:
-    """Makes the database's organization match a file, and prints what differs."""
-    settings = _settings()
-    organization = load(file)
-    with open_store(settings) as store:
-        result = apply(store, organization, store.clock.now(), prune=prune, dry_run=dry_run)
-    _print_difference(result, organization.organization.slug, dry_run=dry_run)
-    return 0
-
-
-def _print_difference(result: Plan, slug: str, *, dry_run: bool) -> None:
-    for kind in (ChangeKind.ADDED, ChangeKind.CHANGED, ChangeKind.REMOVED, ChangeKind.KEPT):
-        for change in result.changes_of(kind):
-            typer.echo(change.format())
-    if result.changes_of(ChangeKind.KEPT):
-        typer.echo("What is kept is not in the file; --prune removes it.")
-    counts = ", ".join(
-        f"{len(result.changes_of(k))} {k}" for k in (ChangeKind.ADDED, ChangeKind.CHANGED, ChangeKind.REMOVED)
-    )
-    if result.empty:
-        typer.echo(f"Nothing to do: {slug} is as the file says.")
-    else:
-        typer.echo(f"{slug}: {counts}. {'Nothing was written: --dry-run.' if dry_run else ''}".rstrip())
-
-
-# --- tokens ------------------------------------------------------------------------------------------------
-
-
-def token_create(
-    organization: Annotated[str, typer.Option(help="The organization's slug.", show_default=False)],
-    source: Annotated[Source, typer.Option(help="What will post with it.", show_default=False)],
-    project: Annotated[
-        str | None, typer.Option(help="The project's slug. Without it, each alert names its project.")
-    ] = None,
-    secret_stdin: Annotated[
-        bool, typer.Option("--secret-stdin", help="For sentry: read the client secret from stdin.")
-    ] = False,
-) -> int:
-    """Makes a token and prints it, once, on the last line. For sentry: prints the path to give to Sentry."""
-    settings = _settings()
-    secret_box = _secret_box(settings) if source is Source.SENTRY else None
-    if secret_box and not secret_stdin:
-        raise BadUsage("--secret-stdin: a sentry token needs the client secret of the integration on stdin")
-    if secret_stdin and not secret_box:
-        raise BadUsage(f"--secret-stdin: only a sentry token has a secret of its own, not {source}")
-    sealed = secret_box.seal(_secret_from_stdin()) if secret_box else None
-    token = None if sealed else new_token()
-    with open_store(settings) as store, store.write() as tx:
-        organizations = stored_tokens.get_organization_slugs(tx)
-        organization_id = _among(organizations, organization, "--organization", "organization")
-        project_id = None
-        if project is not None:
-            project_id = _among(stored_tokens.get_project_slugs(tx, organization_id), project, "--project", "project")
-        token_id = stored_tokens.insert_token(
-            tx,
-            organization_id=organization_id,
-            project_id=project_id,
-            source=source.value,
-            token_hash=token_hash(token) if token else None,
-            secret_encrypted=sealed,
-            now=store.clock.now(),
-        )
-    if token is None:
-        typer.echo(f"Token {token_id}. Give Sentry this path, after the address of this bot:", err=True)
-        typer.echo(f"/intake/sentry/{token_id}")
-    else:
-        typer.echo(f"Token {token_id}. It is not shown again:", err=True)
-        typer.echo(token)
-    return 0
-
-
-def _secret_box(settings: Settings) -> SecretBox:
-    if settings.secret_key is None:
-        raise BadUsage(
-            "TOCSIN_SECRET_KEY is not set: it encrypts the secret of a sentry token, and `serve` needs the same"
-        )
-    return SecretBox(settings.secret_key.get_secret_value())
-
-
-def _secret_from_stdin(option: str = "--secret-stdin", what: str = "the client secret") -> str:
-    try:
-        secret = sys.stdin.read(SECRET_MAX_LENGTH + 1).strip()
-    except UnicodeDecodeError:
-        secret = ""
-    if len(secret) > SECRET_MAX_LENGTH or not re.fullmatch(r"[!-~]+", secret):
-        raise BadUsage(f"{option}: stdin should hold {what} and nothing else")
-    return secret
-
-
-def _among(known: dict[str, int], wanted: str, option: str, what: str) -> int:
-    if wanted in known:
-        return known[wanted]
-    there = f"there are: {', '.join(sorted(known))}" if known else "there is none yet; `apply` adds it"
-    raise BadUsage(f"{option}: there is no {what} {wanted}; {there}")
-
-
-def token_list() -> int:
-    """Lists every token: for whom, when it was made, last used, revoked. Never the token itself."""
-    with open_store(_settings()) as store, store.read() as connection:
-        lines = stored_tokens.list_tokens(connection)
-    rows = [("ID", "ORGANIZATION", "PROJECT", "SOURCE", "CREATED", "LAST USED", "REVOKED")]
-    rows += [
-        (
-            str(line.id),
-            line.organization,
-            line.project or "-",
-            line.source,
-            _date(line.date_added),
-            _date(line.last_used),
-            _date(line.date_revoked),
-        )
-        for line in lines
-    ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    return 0
-
-
-def _date(when: datetime | None) -> str:
-    return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC") if when else "-"
-
-
-def token_revoke(
-    token_id: Annotated[int, typer.Argument(metavar="ID", help="As `token list` shows it.", show_default=False)],
-) -> int:
-    """Ends a token: what posts with it is refused from now on."""
-    with open_store(_settings()) as store, store.write() as tx:
-        now = store.clock.now()
-        revoked = stored_tokens.revoke_token(tx, token_id, now) if 0 < token_id < 2**63 else None
-    if revoked is None:
-        raise BadUsage(f"ID: there is no token {token_id}; `token list` shows them")
-    typer.echo(f"Token {token_id} is revoked{'' if revoked == now else f' since {_date(revoked)}'}.", err=True)
-    return 0
-
-
-# --- trying it out -----------------------------------------------------------------------------------------
-
-
-def send_test_(
-    source: Annotated[Source, typer.Argument(help="Whose alert to send.", show_default=False)],
-    token: Annotated[
-        str | None,
-        typer.Option(
-            envvar="TOCSIN_TOKEN",
-            help="The token; for sentry, the path or its ID. On a command line others on this machine can read it.",
-            show_default=False,
-        ),
-    ] = None,
-    token_stdin: Annotated[bool, typer.Option("--token-stdin", help="Read the token from stdin.")] = False,
-    resolved: Annotated[bool, typer.Option("--resolved", help="Send the end of the test alert.")] = False,
-    project: Annotated[str | None, typer.Option(help="For a token that is for no project in particular.")] = None,
-    url: Annotated[str | None, typer.Option(help="Where the bot serves HTTP; as set here by default.")] = None,
-    secret_stdin: Annotated[
-        bool, typer.Option("--secret-stdin", help="For sentry: read the client secret from stdin.")
-    ] = False,
-) -> int:
-    """Posts a realistic alert of a source to the running bot, and says which incident it became."""
-    settings = _settings()
-    base = (url or _own_address(settings)).rstrip("/")
-    if not re.match(r"https?://[^/]", base):
-        raise BadUsage(f"--url: {base} should be an http or https URL, like http://127.0.0.1:3000")
-    # By this machine's clock: it plays a system outside, which has no other.
-    body = send_test.build_payload(source, datetime.now(UTC), resolved=resolved, project=project)
-    if token_stdin and source is Source.SENTRY:
-        raise BadUsage("--token-stdin: for sentry, stdin holds the client secret; its path is no secret")
-    if token_stdin:
-        token = _secret_from_stdin("--token-stdin", "the token")
-    if token is None:
-        raise BadUsage("--token-stdin: the token is needed, on stdin or in TOCSIN_TOKEN")
-    if source is Source.SENTRY:
-        token_id = re.fullmatch(r"(?:/?intake/sentry/)?([0-9]+)", token)
-        if token_id is None:
-            raise BadUsage("--token: for sentry, this is the path that `token create` printed, /intake/sentry/ID")
-        if not secret_stdin:
-            raise BadUsage("--secret-stdin: Sentry's alerts are signed; the client secret is needed on stdin")
-        answer = send_test.send(f"{base}/intake/sentry/{token_id[1]}", body, secret=_secret_from_stdin())
-    else:
-        if not re.fullmatch(r"[!-~]+", token):
-            raise BadUsage("--token: holds blanks or other characters that no token has")
-        answer = send_test.send(f"{base}/intake/{source}", body, token=token)
-    for error in answer.errors:
-        typer.echo(log.redact(error), err=True)
-    if answer.errors or answer.status != HTTPStatus.ACCEPTED:
-        return EXIT_OUTSIDE
-    for number in answer.accepted:
-        typer.echo(f"Incident #{number}")
-    if not answer.accepted:
-        typer.echo("Taken, and no incident concerned.")
-    return 0
-
-
-def _own_address(settings: Settings) -> str:
-    # An address to listen on everywhere is none to connect to.
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.http_host, settings.http_host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.http_port}"
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.cli import EXIT_OUTSIDE, main
+from bot.cli import main
+from bot.commands.usage import EXIT_OUTSIDE
 from bot.database import migrate_database, open_database
 from bot.settings import Settings
 from storage.embedded import EmbeddedPostgres

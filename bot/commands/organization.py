@@ -1,0 +1,43 @@
+"""`apply`: makes the database's organization match an organization file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bot.commands.usage import load_settings
+from bot.database import open_store
+from bot.organization.apply import apply
+from bot.organization.difference import ChangeKind, Plan
+from bot.organization.file import load
+
+
+def apply_(
+    file: Annotated[Path, typer.Argument(help="The organization file, YAML.", show_default=False)],
+    prune: Annotated[bool, typer.Option("--prune", help="Remove what the file no longer names.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the difference.")] = False,
+) -> int:
+    """Makes the database's organization match a file, and prints what differs."""
+    settings = load_settings()
+    organization = load(file)
+    with open_store(settings) as store:
+        result = apply(store, organization, store.clock.now(), prune=prune, dry_run=dry_run)
+    _print_difference(result, organization.organization.slug, dry_run=dry_run)
+    return 0
+
+
+def _print_difference(result: Plan, slug: str, *, dry_run: bool) -> None:
+    for kind in (ChangeKind.ADDED, ChangeKind.CHANGED, ChangeKind.REMOVED, ChangeKind.KEPT):
+        for change in result.changes_of(kind):
+            typer.echo(change.format())
+    if result.changes_of(ChangeKind.KEPT):
+        typer.echo("What is kept is not in the file; --prune removes it.")
+    counts = ", ".join(
+        f"{len(result.changes_of(k))} {k}" for k in (ChangeKind.ADDED, ChangeKind.CHANGED, ChangeKind.REMOVED)
+    )
+    if result.empty:
+        typer.echo(f"Nothing to do: {slug} is as the file says.")
+    else:
+        typer.echo(f"{slug}: {counts}. {'Nothing was written: --dry-run.' if dry_run else ''}".rstrip())

@@ -1,0 +1,112 @@
+"""`token create`, `token list` and `token revoke`: the tokens with which other systems post alerts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from bot.commands.usage import BadUsage, load_settings, read_secret_from_stdin
+from bot.database import open_store
+from bot.intake.tokens import SecretBox, Source, new_token, token_hash
+from bot.settings import Settings
+from storage.queries import tokens as stored_tokens
+
+
+def token_create(
+    organization: Annotated[str, typer.Option(help="The organization's slug.", show_default=False)],
+    source: Annotated[Source, typer.Option(help="What will post with it.", show_default=False)],
+    project: Annotated[
+        str | None, typer.Option(help="The project's slug. Without it, each alert names its project.")
+    ] = None,
+    secret_stdin: Annotated[
+        bool, typer.Option("--secret-stdin", help="For sentry: read the client secret from stdin.")
+    ] = False,
+) -> int:
+    """Makes a token and prints it, once, on the last line. For sentry: prints the path to give to Sentry."""
+    settings = load_settings()
+    secret_box = _secret_box(settings) if source is Source.SENTRY else None
+    if secret_box and not secret_stdin:
+        raise BadUsage("--secret-stdin: a sentry token needs the client secret of the integration on stdin")
+    if secret_stdin and not secret_box:
+        raise BadUsage(f"--secret-stdin: only a sentry token has a secret of its own, not {source}")
+    sealed = secret_box.seal(read_secret_from_stdin()) if secret_box else None
+    token = None if sealed else new_token()
+    with open_store(settings) as store, store.write() as tx:
+        organizations = stored_tokens.get_organization_slugs(tx)
+        organization_id = _among(organizations, organization, "--organization", "organization")
+        project_id = None
+        if project is not None:
+            project_id = _among(stored_tokens.get_project_slugs(tx, organization_id), project, "--project", "project")
+        token_id = stored_tokens.insert_token(
+            tx,
+            organization_id=organization_id,
+            project_id=project_id,
+            source=source.value,
+            token_hash=token_hash(token) if token else None,
+            secret_encrypted=sealed,
+            now=store.clock.now(),
+        )
+    if token is None:
+        typer.echo(f"Token {token_id}. Give Sentry this path, after the address of this bot:", err=True)
+        typer.echo(f"/intake/sentry/{token_id}")
+    else:
+        typer.echo(f"Token {token_id}. It is not shown again:", err=True)
+        typer.echo(token)
+    return 0
+
+
+def _secret_box(settings: Settings) -> SecretBox:
+    if settings.secret_key is None:
+        raise BadUsage(
+            "TOCSIN_SECRET_KEY is not set: it encrypts the secret of a sentry token, and `serve` needs the same"
+        )
+    return SecretBox(settings.secret_key.get_secret_value())
+
+
+def _among(known: dict[str, int], wanted: str, option: str, what: str) -> int:
+    if wanted in known:
+        return known[wanted]
+    there = f"there are: {', '.join(sorted(known))}" if known else "there is none yet; `apply` adds it"
+    raise BadUsage(f"{option}: there is no {what} {wanted}; {there}")
+
+
+def token_list() -> int:
+    """Lists every token: for whom, when it was made, last used, revoked. Never the token itself."""
+    with open_store(load_settings()) as store, store.read() as connection:
+        lines = stored_tokens.list_tokens(connection)
+    rows = [("ID", "ORGANIZATION", "PROJECT", "SOURCE", "CREATED", "LAST USED", "REVOKED")]
+    rows += [
+        (
+            str(line.id),
+            line.organization,
+            line.project or "-",
+            line.source,
+            _date(line.date_added),
+            _date(line.last_used),
+            _date(line.date_revoked),
+        )
+        for line in lines
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return 0
+
+
+def _date(when: datetime | None) -> str:
+    return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC") if when else "-"
+
+
+def token_revoke(
+    token_id: Annotated[int, typer.Argument(metavar="ID", help="As `token list` shows it.", show_default=False)],
+) -> int:
+    """Ends a token: what posts with it is refused from now on."""
+    with open_store(load_settings()) as store, store.write() as tx:
+        now = store.clock.now()
+        revoked = stored_tokens.revoke_token(tx, token_id, now) if 0 < token_id < 2**63 else None
+    if revoked is None:
+        raise BadUsage(f"ID: there is no token {token_id}; `token list` shows them")
+    typer.echo(f"Token {token_id} is revoked{'' if revoked == now else f' since {_date(revoked)}'}.", err=True)
+    return 0
