@@ -234,3 +234,14 @@ class ThreadContent:
     card_ts: str | None  # None: the card does not stand yet
     reply_gone: bool  # it began as a reply in that thread, which its author has deleted
     shown_here: bool  # whether the channel may know of the incident
+
+
+@dataclass(frozen=True, slots=True)
+class PostedCard:
+    """The card of an incident, posted in a channel."""
+
+    post_id: int
+    destination_id: int
+    channel_id: str
+    incident_id: int
+    identifier: int

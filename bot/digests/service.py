@@ -23,8 +23,8 @@ from bot.incidents import filters
 from bot.incidents.access import Access
 from bot.incidents.errors import BadWords, Refusal
 from bot.incidents.filters import ListQuery
-from bot.incidents.words import Token, tokenize
-from storage.digest_rows import DigestRow
+from bot.incidents.words import Token, shorten, tokenize
+from storage.digest_rows import DigestRow, Fire, LastFire
 from storage.queries import digest_fires, directory
 from storage.queries import digests as queries
 
@@ -32,6 +32,8 @@ from storage.queries import digests as queries
 SENSIBLE_PER_DAY = 24
 NEXT_SHOWN = 3
 DEFAULT_GRACE_MINUTES = 10
+LIST_USAGE = "digest list"
+_LARGEST_ID = 2**63 - 1  # what the column holds
 _KEYS = ("tz", "empty", "picture")
 _SOME_DAY = datetime(2026, 1, 1, tzinfo=UTC)  # whether a date is one does not depend on the day
 
@@ -163,6 +165,16 @@ def _check_moment(value: str, key: str) -> None:
         raise BadWords(mistake.sentence, USAGE) from None
 
 
+def parse_id(word: str, usage: str = LIST_USAGE) -> int:
+    """The id of a digest as somebody typed it, `3` or `#3`. Raises BadWords, with `usage` as the right form."""
+    digits = word.strip().removeprefix("#")
+    if not digits:
+        raise BadWords("Which digest? Its number is missing; `digest list` shows it.", usage)
+    if not (digits.isascii() and digits.isdigit()):
+        raise BadWords(f"“{shorten(word)}” is not the number of a digest; `digest list` shows it.", usage)
+    return min(int(digits[:20]), _LARGEST_ID)
+
+
 # --- making and changing -----------------------------------------------------------------------------------
 
 
@@ -250,6 +262,11 @@ def fire_now(tx: Connection, digest: DigestRow, now: datetime) -> None:
     digest_fires.insert_manual_fire(tx, digest.id, now, digest.last_fire_at or now - FIRST_NEWS)
 
 
+def remove(tx: Connection, digest: DigestRow) -> None:
+    """Removes a digest. Messages of it that wait to be sent are not sent."""
+    queries.delete_digest(tx, digest.id)
+
+
 # --- finding -----------------------------------------------------------------------------------------------
 
 
@@ -278,6 +295,18 @@ def get_manageable_digest(
         f"Digest {digest_id} is {digest.owner}'s. It is changed by them, and by admins, managers and owners"
         " who see all that it shows."
     )
+
+
+def list_digests(
+    connection: Connection, access: Access, channel_id: str | None, most: int
+) -> list[tuple[DigestRow, LastFire | None]]:
+    """At most `most` digests of a channel and of the caller's own, each with the result of its last time."""
+    return queries.list_digests(connection, access.organization_id, channel_id, access.member_id, most)
+
+
+def find_fire(connection: Connection, digest: DigestRow, fire_id: int) -> Fire | None:
+    """One of the times at which the digest was due; None where it has been forgotten, or is another digest's."""
+    return digest_fires.find_fire(connection, digest.id, fire_id)
 
 
 def may_manage(connection: Connection, access: Access, digest: DigestRow, now: datetime) -> bool:

@@ -7,14 +7,13 @@ from sqlalchemy import Connection
 from bot.handlers import redraw
 from bot.handlers.context import Context
 from bot.handlers.verb import Verb
-from bot.incidents import lookup
+from bot.incidents import activity_log, lookup
 from bot.incidents.words import parse_lone_number, parse_number
 from bot.messages import activity as messages
 from bot.messages.blocks import Message
 from bot.messages.help import Group
 from bot.slack.requests import Command, Press
 from bot.slack.responses import Answer, Response
-from storage.queries import activity as queries
 from storage.rows import IncidentHead
 
 USAGE = "activity N"
@@ -55,17 +54,12 @@ def render(
     after: int | None = None,
     notice: str | None = None,
 ) -> Message:
-    """A page of an incident's log: the newest, or the one below or above an entry.
+    """A page of an incident's log: the newest, or the one `before` or `after` the entry with that id.
 
-    An entry that is none of this incident's leads to the newest page.
+    `notice` is mrkdwn that stands above it. For an entry that is not in this log, the newest page is rendered.
     """
-    page = queries.get_activity_page(
-        connection,
-        incident.id,
-        context.access.workspace_id,
-        size=messages.PAGE_SIZE,
-        before=queries.find_position(connection, incident.id, before) if before is not None else None,
-        after=queries.find_position(connection, incident.id, after) if after is not None else None,
+    page = activity_log.find_page(
+        connection, context.access, incident, size=messages.PAGE_SIZE, before=before, after=after
     )
     return messages.render_log_page(
         incident, page, member_id=context.access.member_id, superuser=context.access.superuser, notice=notice

@@ -10,9 +10,9 @@ from bot.handlers import pick, view
 from bot.handlers.context import Context
 from bot.handlers.ownership import ROOM
 from bot.handlers.verb import Feature
-from bot.incidents import comments, lookup
+from bot.incidents import comments, form_texts, lookup
 from bot.incidents.comments import CommentText
-from bot.incidents.errors import BadWords, Refusal
+from bot.incidents.errors import BadWords
 from bot.incidents.limits import MAX_COMMENT_LENGTH
 from bot.incidents.markup import escape
 from bot.incidents.words import parse_number
@@ -21,7 +21,6 @@ from bot.messages.blocks import MAX_METADATA, truncate
 from bot.people import quoting
 from bot.slack.requests import Origin, Shortcut, Submission
 from bot.slack.responses import Done, OpenForm, Response
-from storage.queries import form_texts
 
 # Of the form's metadata, which are claims of the client, what may stand in a link.
 _CHANNEL = re.compile(r"[CDG][A-Z0-9]{2,20}")
@@ -52,9 +51,7 @@ def handle_shortcut(context: Context, request: Shortcut) -> Response:
     )
     if len(kept.to_metadata().encode()) > MAX_METADATA - ROOM:
         with context.write() as tx:
-            kept["k"] = form_texts.insert_text(
-                tx, context.access.organization_id, context.access.member_id, text, context.now
-            )
+            kept["k"] = form_texts.save_text(tx, context.access, text, context.now)
         kept["x"] = text[:_BEGINNING]
     return OpenForm(forms.render_add_to_incident_form(truncate(escape(text), 2900), kept.to_metadata()))
 
@@ -74,16 +71,7 @@ def handle_submission(context: Context, request: Submission) -> Response:
 def _kept_text(context: Context, kept: Mapping[str, Any]) -> str:
     if "k" not in kept:
         return str(kept.get("x") or "")
-    text = form_texts.find_text(
-        context.connection, context.access.organization_id, context.access.member_id, _text_id(kept["k"])
-    )
-    if text is None:
-        raise Refusal("I no longer have that message. Please choose “Add to incident” in its menu once more.")
-    return text
-
-
-def _text_id(found: object) -> int:
-    return found if isinstance(found, int) and 0 <= found < 2**63 else 0
+    return form_texts.get_text(context.connection, context.access, kept["k"])
 
 
 def _comment(context: Context, kept: Mapping[str, Any], text: str) -> str:

@@ -6,22 +6,22 @@ from datetime import datetime
 
 from bot.handlers.context import Services
 from bot.handlers.verb import Feature
+from bot.people import channels
 from bot.slack.requests import Event
 from bot.slack.responses import Done, Response
-from storage.queries import delivery_failures, destinations
 
 
 def handle_left(services: Services, event: Event, _now: datetime) -> Response:
     """The bot is not in a channel any more: Slack is asked about it before it is next posted to."""
     with services.store.write() as tx:
-        destinations.expire_channel(tx, event.workspace_id, channel_of(event))
+        channels.record_left(tx, event.workspace_id, channel_of(event))
     return Done()
 
 
 def handle_opened(services: Services, event: Event, now: datetime) -> Response:
     """A channel takes messages again: what could not be shown there is."""
     with services.store.write() as tx:
-        delivery_failures.recover_channel(tx, event.workspace_id, channel_of(event), now)
+        channels.record_open(tx, event.workspace_id, channel_of(event), now)
     return Done()
 
 
@@ -35,20 +35,16 @@ def handle_joined(services: Services, event: Event, now: datetime) -> Response:
 
 def shared(services: Services, event: Event, now: datetime) -> Response:
     """Another company reads a channel from now on: nothing more goes there, unless the organization allows it."""
-    services.channels.forget(event.workspace_id, channel_of(event))
     with services.store.write() as tx:
-        destinations.record_shared(tx, event.workspace_id, channel_of(event), True, now)
+        services.channels.record_shared(tx, event.workspace_id, channel_of(event), True, now)
     return Done()
 
 
 def unshared(services: Services, event: Event, now: datetime) -> Response:
     """Another company has left a channel; if it was the last one, what could not be shown there is."""
     still = bool(event.event.get("is_ext_shared"))
-    services.channels.forget(event.workspace_id, channel_of(event))
     with services.store.write() as tx:
-        destinations.record_shared(tx, event.workspace_id, channel_of(event), still, now)
-        if not still:
-            delivery_failures.recover_channel(tx, event.workspace_id, channel_of(event), now)
+        services.channels.record_shared(tx, event.workspace_id, channel_of(event), still, now)
     return Done()
 
 

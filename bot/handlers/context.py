@@ -12,16 +12,14 @@ from sqlalchemy import Connection
 
 from bot.incidents.access import Access
 from bot.incidents.comments import CommentText
-from bot.incidents.errors import Refusal
+from bot.incidents.idempotency import record_request
 from bot.incidents.markup import clean
 from bot.people.channels import Channels
 from bot.people.identity import Identity
 from bot.people.mentions import MentionReader
 from bot.slack.clients import Clients
 from storage.engine import Reading, Store
-from storage.queries import destinations
-from storage.queries.access import Prefetch
-from storage.queries.handled_requests import record_once
+from storage.prefetch import Prefetch
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +31,6 @@ class Services:
     channels: Channels
     clients: Clients
     command: str  # the slash command, "/incident"
-
-
-class AlreadyDone(Refusal):
-    """Slack delivered the same request twice."""
-
-    def __init__(self) -> None:
-        super().__init__("That has already been done.")
 
 
 @dataclass(slots=True)
@@ -68,8 +59,8 @@ class Context:
         self.reading.end()
         key = once or self.once
         with self.services.store.write() as tx:
-            if key is not None and not record_once(tx, self.access.workspace_id, key, self.now):
-                raise AlreadyDone
+            if key is not None:
+                record_request(tx, self.access.workspace_id, key, self.now)
             yield tx
 
     def channels(self) -> Channels:
@@ -79,11 +70,7 @@ class Context:
 
     def may_show_in(self, channel_id: str) -> bool:
         """Whether incidents may be shown to everybody in a channel; where Slack cannot tell, they may not."""
-        if self.access.shared_channels:
-            return True
-        if destinations.is_channel_shared(self.connection, self.access.workspace_id, channel_id):
-            return False
-        return not self.channels().shared_outside(self.access.workspace_id, channel_id)
+        return self.services.channels.may_show_incidents(self.reading, self.access, channel_id)
 
     def permalink(self, channel_id: str, ts: str, thread_ts: str | None = None) -> str | None:
         """The address of a message, in a thread where `thread_ts` says so; None where the bot is not installed."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,16 +9,16 @@ from bot.handlers import redraw, view
 from bot.handlers.context import Context
 from bot.handlers.redraw import origin_of_press, origin_of_request
 from bot.handlers.verb import Verb
-from bot.incidents import lifecycle, search
-from bot.incidents.errors import BadWords, Refusal
+from bot.incidents import lifecycle, projects
+from bot.incidents.errors import BadWords
 from bot.incidents.lifecycle import Declaration, check_title
 from bot.incidents.markup import clean, readable
+from bot.incidents.projects import ManyProjects
 from bot.incidents.words import Token, tokenize, unquote
 from bot.messages import forms
 from bot.messages.help import Group
 from bot.slack.requests import Command, OptionsRequest, Press, Shortcut, Submission
 from bot.slack.responses import Answer, Done, OpenForm, Response
-from storage.queries import directory
 from storage.values import Status
 
 USAGE = "declare [warning|critical] [project:x] [team:x] [env:x] title"
@@ -37,10 +36,6 @@ class _Words:
     options: dict[str, str] = field(default_factory=dict)
 
 
-class _WhichProject(Refusal):
-    """Several projects are possible, and the words name none."""
-
-
 def handle_command(context: Context, request: Command, words: str) -> Response:
     """`declare [warning|critical] [project:x] [team:x] [env:x] title`; with nothing after it, a form."""
     line = readable(clean(words))
@@ -51,7 +46,7 @@ def handle_command(context: Context, request: Command, words: str) -> Response:
         raise BadWords("An incident needs a title.", USAGE)
     try:
         declared = _build_declaration(context, said, request.channel_id)
-    except _WhichProject:
+    except ManyProjects:
         if request.in_message:  # no form can be opened from a message
             raise
         draft = forms.Draft(
@@ -109,36 +104,44 @@ def suggest_team(context: Context, request: OptionsRequest) -> list[dict[str, An
 def _build_declaration(context: Context, said: _Words, channel_id: str | None) -> Declaration:
     team = None
     if "team" in said.options:
-        team = search.team_by_slug(context.connection, context.access, said.options["team"])
+        team = projects.team_by_slug(context.connection, context.access, said.options["team"])
     return Declaration(
         title=check_title(said.title),
         status=said.status,
-        project_ids=_choose_projects(context, said.options.get("project"), team.id if team else None, channel_id),
+        project_ids=projects.choose_projects(
+            context.connection,
+            context.access,
+            slug=said.options.get("project"),
+            team_id=team.id if team else None,
+            channel_id=channel_id,
+        ),
         team_id=team.id if team else None,
         environment=said.options.get("env"),
     )
 
 
 def _build_form(context: Context, draft: forms.Draft, channel_id: str | None, origin_: str) -> forms.Form:
-    projects = _project_options(context)
-    if not projects:
-        raise BadWords("You see no project yet, so there is none that an incident could be opened in.")
+    options = _project_options(context)
+    if not options:
+        raise projects.no_project()
     if draft.project is None:
         try:
-            likely = _choose_projects(context, None, None, channel_id)
-        except _WhichProject:
+            likely = projects.choose_projects(
+                context.connection, context.access, slug=None, team_id=None, channel_id=channel_id
+            )
+        except ManyProjects:
             likely = []
         if len(likely) == 1:
-            draft = replace(draft, project=directory.list_projects(context.connection, likely)[0].slug)
-    return forms.render_declare_form(draft, projects, _team_options(context), origin_)
+            draft = replace(draft, project=projects.slug_of(context.connection, likely[0]))
+    return forms.render_declare_form(draft, options, _team_options(context), origin_)
 
 
 def _project_options(context: Context) -> list[tuple[str, str]]:
-    return [(one.slug, one.name) for one in directory.list_projects(context.connection, context.access.project_ids)]
+    return [(one.slug, one.name) for one in projects.list_projects(context.connection, context.access)]
 
 
 def _team_options(context: Context) -> list[tuple[str, str]]:
-    return [(one.slug, one.name) for one in directory.list_teams(context.connection, context.access.organization_id)]
+    return [(one.slug, one.name) for one in projects.list_teams(context.connection, context.access)]
 
 
 def _parse(line: str) -> _Words:
@@ -180,35 +183,6 @@ def _lenient_tokens(line: str) -> list[Token]:
         return tokenize(line)
     except BadWords:
         return tokenize(line.translate({ord(quote): "'" for quote in '"“”„«'}))
-
-
-def _choose_projects(context: Context, slug: str | None, team_id: int | None, channel_id: str | None) -> Sequence[int]:
-    """Which projects a declared incident concerns, where that can be told without asking.
-
-    The one that is named; else those whose channel this is; else those of the team that is named, or of the
-    caller's teams, or all they see, if that is one.
-    """
-    if slug is not None:
-        return [search.project_by_slug(context.connection, context.access, slug).id]
-    visible = context.access.project_ids
-    if not visible:
-        raise BadWords("You see no project yet, so there is none that an incident could be opened in.")
-    if channel_id:
-        here = directory.filter_projects_by_channel(context.connection, visible, channel_id)
-        if here:
-            return here
-    for teams in ([team_id] if team_id else [], context.access.team_ids):
-        of_teams = directory.filter_projects_by_teams(context.connection, visible, teams)
-        if len(of_teams) == 1:
-            return of_teams
-    if len(visible) == 1:
-        return visible
-    slugs = [project.slug for project in directory.list_projects(context.connection, visible)]
-    raise _WhichProject(
-        "Which project does it concern? Name it with project:… – you see "
-        + ", ".join(slugs[:30])
-        + ("…" if len(slugs) > 30 else ".")
-    )
 
 
 HANDLES = (

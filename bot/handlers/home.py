@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from sqlalchemy import Connection
 
 from bot.handlers.context import Context
@@ -14,7 +12,6 @@ from bot.incidents.filters import ListQuery
 from bot.messages import home as messages
 from bot.slack.requests import Press
 from bot.slack.responses import PublishHome, Response
-from storage.queries import directory, listing
 
 
 def handle_opened(context: Context, user_id: str, state: str) -> Response:
@@ -39,12 +36,9 @@ def render(connection: Connection, context: Context, state: str) -> messages.Hom
         unseen=shown.tab is messages.Tab.UNSEEN,
     )
     wanted = search.resolve_query(connection, context.access, query, context.now)
-    if shown.tab is messages.Tab.MINE and context.access.team_ids:
-        mine = directory.filter_projects_by_teams(connection, context.access.project_ids, context.access.team_ids)
-        wanted = replace(wanted, project_ids=mine, organization_id=None)
-    page = listing.get_incident_page(
-        connection, wanted, context.access.member_id, cursor=shown.cursor, size=search.PAGE_SIZE
-    )
+    if shown.tab is messages.Tab.MINE:
+        wanted = search.of_own_teams(connection, context.access, wanted)
+    page = search.find_page(connection, context.access, wanted, cursor=shown.cursor)
     return messages.render_home(shown, page, context.access.organization_name, context.now)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from bot.handlers import redraw
 from bot.handlers.context import Context
 from bot.handlers.verb import Verb
-from bot.incidents import filters, search
-from bot.incidents.errors import Refusal, SharedChannel
+from bot.incidents import filters, projects, search, sharing
+from bot.incidents.errors import SharedChannel
 from bot.incidents.filters import ListQuery
 from bot.incidents.markup import clean, readable
 from bot.incidents.words import tokenize
@@ -16,13 +16,12 @@ from bot.messages.blocks import Message
 from bot.messages.help import Group
 from bot.slack.requests import Command, Press, Submission
 from bot.slack.responses import Answer, Done, OpenForm, Response
-from storage.queries import directory, incidents, listing
-from storage.queries.access import Prefetch
+from storage.prefetch import Prefetch
 from storage.rows import Cursor, IncidentPage
 
 
 def prefetch(words: str) -> Prefetch | None:
-    """What of the answer can be looked up together with who asks."""
+    """What of the answer is read together with finding the caller. Raises BadWords."""
     return search.prefetch(filters.parse_query(readable(clean(words))))
 
 
@@ -49,11 +48,8 @@ def _render_page(context: Context, query: ListQuery, cursor: Cursor | None) -> M
 
 
 def _find_page(context: Context, query: ListQuery, cursor: Cursor | None) -> IncidentPage:
-    if context.prefetched is not None and search.is_plain(query):
-        return listing.get_prefetched_page(context.prefetched, size=search.PAGE_SIZE)
-    wanted = search.resolve_query(context.connection, context.access, query, context.now, context.prefetched)
-    return listing.get_incident_page(
-        context.connection, wanted, context.access.member_id, cursor=cursor, size=search.PAGE_SIZE
+    return search.list_incidents(
+        context.connection, context.access, query, context.now, cursor=cursor, prefetched=context.prefetched
     )
 
 
@@ -62,20 +58,10 @@ def handle_share_press(context: Context, request: Press) -> Response:
     words, cursor = messages.parse_position(request.value)
     query = filters.parse_query(words)
     wanted = search.resolve_query(context.connection, context.access, query, context.now)
-    here: list[int] = []
-    if request.channel_id:
-        here = directory.filter_projects_by_channel(context.connection, wanted.project_ids, request.channel_id)
-    if not here:
-        raise Refusal("No project whose incidents you see names this channel, so nothing can be shared here.")
+    project_ids = sharing.projects_to_share(context.connection, wanted, request.channel_id)
     if not context.may_show_in(str(request.channel_id)):
         raise SharedChannel
-    page = listing.get_incident_page(
-        context.connection, wanted, context.access.member_id, cursor=cursor, size=search.PAGE_SIZE
-    )
-    fitting = incidents.filter_ids_in_projects(context.connection, [line.id for line in page.lines], here)
-    lines = [line for line in page.lines if line.id in fitting]
-    if not lines:
-        raise Refusal("Nothing on this page belongs to a project that names this channel.")
+    lines = sharing.incidents_to_share(context.connection, context.access, wanted, project_ids, cursor=cursor)
     return Answer(messages.render_shared_list(query, lines, context.now, context.access.name), in_channel=True)
 
 
@@ -86,8 +72,8 @@ def handle_filter_press(context: Context, request: Press) -> Response:
 
 
 def _build_filter_form(context: Context, query: ListQuery, origin: str) -> forms.Form:
-    projects = directory.list_projects(context.connection, context.access.project_ids)
-    return forms.render_filter_form(query, [(one.slug, one.name) for one in projects], origin)
+    visible = projects.list_projects(context.connection, context.access)
+    return forms.render_filter_form(query, [(one.slug, one.name) for one in visible], origin)
 
 
 def handle_filter_submission(context: Context, request: Submission) -> Response:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from bot.handlers.context import Context
 from bot.handlers.verb import Verb
+from bot.incidents import subscriptions
 from bot.incidents.errors import BadWords
 from bot.incidents.words import find_closest, shorten, split_first_word
 from bot.messages.blocks import text_message
 from bot.messages.help import Group
 from bot.slack.requests import Command
 from bot.slack.responses import Answer, Response
-from storage.queries import access
 
 USAGE = "notify all|mentions|none"
 _MEANS = {
@@ -24,7 +24,7 @@ def handle_command(context: Context, _request: Command, words: str) -> Response:
     """`notify all|mentions|none`; without a word it says which it is."""
     wanted, _ = split_first_word(words)
     if not wanted:
-        present = access.get_notify(context.connection, context.access.member_id)
+        present = subscriptions.get_notify(context.connection, context.access)
         return Answer(
             text_message(f"`{present}`: {_MEANS[present]} `{context.services.command} {USAGE}` changes that.")
         )
@@ -35,7 +35,7 @@ def handle_command(context: Context, _request: Command, words: str) -> Response:
             USAGE,
         )
     with context.write() as tx:
-        access.set_notify(tx, context.access.member_id, wanted)
+        subscriptions.set_notify(tx, context.access, wanted)
     return Answer(text_message(f"From now on: {_MEANS[wanted]}"))
 
 

@@ -13,7 +13,6 @@ from bot.messages import picks
 from bot.messages.picks import Pick
 from bot.slack.requests import OptionsRequest
 from bot.slack.responses import Answer, Response
-from storage.queries import incident_menu, listing
 
 OFFERED = 5  # most recent open incidents
 LONGEST = MAX_TITLE_LENGTH + 25  # characters of a number with the longest title: nothing longer can fit
@@ -22,8 +21,7 @@ SUGGESTED = 20  # options while somebody types
 
 def offer_incidents(context: Context, verb: str, pick: Pick) -> Response:
     """The caller's most recent open incidents to pick from, for a verb that lacks its number."""
-    wanted = search.resolve_query(context.connection, context.access, filters.ListQuery(), context.now)
-    page = listing.get_incident_page(context.connection, wanted, context.access.member_id, cursor=None, size=OFFERED)
+    page = search.list_incidents(context.connection, context.access, filters.ListQuery(), context.now, size=OFFERED)
     return Answer(picks.render_offer(verb, pick, page.lines, context.now))
 
 
@@ -31,14 +29,9 @@ def suggest_incidents(context: Context, request: OptionsRequest) -> Sequence[Map
     """The options of a menu of incidents: the newest open ones, or those whose number or title fits."""
     typed = clean(request.typed).strip().removeprefix("#")
     if not typed:
-        wanted = search.resolve_query(context.connection, context.access, filters.ListQuery(), context.now)
-        page = listing.get_incident_page(
-            context.connection, wanted, context.access.member_id, cursor=None, size=search.PAGE_SIZE
-        )
+        page = search.list_incidents(context.connection, context.access, filters.ListQuery(), context.now)
         return picks.build_incident_options(page.lines)
     if len(typed) > LONGEST:
         return ()
-    found = incident_menu.list_incidents_like(
-        context.connection, context.access.organization_id, context.access.project_ids, typed, limit=SUGGESTED
-    )
+    found = search.suggest_incidents(context.connection, context.access, typed, most=SUGGESTED)
     return picks.build_incident_options(found)

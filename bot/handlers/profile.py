@@ -8,7 +8,6 @@ from bot.handlers.context import Services
 from bot.handlers.verb import Feature
 from bot.slack.requests import Event
 from bot.slack.responses import Done, Response
-from storage.queries import access
 
 
 def changed(services: Services, event: Event, _now: datetime) -> Response:
@@ -16,7 +15,7 @@ def changed(services: Services, event: Event, _now: datetime) -> Response:
     person = event.person()
     if person is not None:
         with services.store.write() as tx:
-            access.expire_profile(tx, person.workspace_id, person.user_id)
+            services.identity.forget(tx, person)
     return Done()
 
 

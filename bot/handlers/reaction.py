@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bot.handlers import notices
-from bot.handlers.card_lookup import find_card
 from bot.handlers.context import Services
 from bot.handlers.verb import Feature
-from bot.incidents import lifecycle
-from bot.incidents.errors import AlreadyClosed, Refusal
+from bot.incidents import cards, lifecycle
+from bot.incidents.errors import AlreadyClosed, AlreadyDone, Refusal
+from bot.incidents.idempotency import record_request
 from bot.messages import notice_texts
+from bot.people import notices
 from bot.people.identity import SlackAway
 from bot.slack.requests import Event
 from bot.slack.responses import Done, Response, RetryLater
-from storage.queries import threads
-from storage.queries.handled_requests import record_once
 
 
 def handle_added(services: Services, event: Event, now: datetime) -> Response:
-    """A `reaction_added` event. Raises DatabaseAway, Contended, CardOnItsWay."""
+    """A `reaction_added` event. Raises DatabaseAway, Contended, CardNotPostedYet."""
     person, item = event.person(), event.event.get("item") or {}
     installation = services.clients.find(event.workspace_id)
     if person is None or installation is None or person.user_id == installation.bot_user_id:
@@ -29,28 +27,27 @@ def handle_added(services: Services, event: Event, now: datetime) -> Response:
     # A hand may have a skin tone: `wave::skin-tone-2`.
     reaction = str(event.event.get("reaction")).partition("::")[0]
     with services.store.read() as connection:
-        meant = threads.find_reactions(connection, event.workspace_id)
-    if meant is None or reaction not in meant:  # most are, and must not wait for a card that is on its way
+        known = cards.find_reactions(connection, event.workspace_id)
+    # Most reactions are none of ours. They must not wait for a card that is being posted.
+    if known is None or reaction not in (known.acknowledge, known.resolve):
         return Done()
-    _, resolve_with = meant
     channel_id = str(item.get("channel"))
-    card = find_card(services.store, event.workspace_id, channel_id, str(item.get("ts")))
+    card = cards.find_card(services.store, event.workspace_id, channel_id, str(item.get("ts")))
     if card is None:
         return Done()
     try:
         with services.store.reading() as reading:
             access = services.identity.access(reading, person, now)
         with services.store.write() as tx:
-            if not record_once(tx, event.workspace_id, f"event:{event.id}", now):
-                return Done()
-            if reaction == resolve_with:
+            record_request(tx, event.workspace_id, f"event:{event.id}", now)
+            if reaction == known.resolve:
                 lifecycle.resolve(tx, access, card.identifier, now)
             else:
                 lifecycle.acknowledge(tx, access, card.identifier, now)
     except SlackAway:
         return RetryLater()
-    except AlreadyClosed:
-        return Done()  # somebody was quicker; the card shows it
+    except (AlreadyDone, AlreadyClosed):
+        return Done()  # in the second case somebody else was faster, and the card shows it
     except Refusal as refusal:
         note = notice_texts.render_reaction_refused(card.identifier, channel_id, reaction, refusal.sentence)
         with services.store.write() as tx:

@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 import structlog
 
 from bot.handlers import help, home, message_commands, ownership
-from bot.handlers.card_lookup import CardNotPostedYet
-from bot.handlers.context import AlreadyDone, Context, Services
+from bot.handlers.context import Context, Services
 from bot.handlers.verb import EventHandler, Registry, Verb
-from bot.incidents.errors import BadWords, Refusal
+from bot.incidents.cards import CardNotPostedYet
+from bot.incidents.errors import AlreadyDone, BadWords, Refusal
 from bot.incidents.markup import clean, readable
 from bot.incidents.words import shorten, split_first_word
 from bot.messages import answers, forms
@@ -38,7 +38,7 @@ from bot.slack.responses import (
     UpdateForm,
 )
 from storage.errors import Contended, DatabaseAway
-from storage.queries.access import Prefetch
+from storage.prefetch import Prefetch
 
 log = structlog.get_logger(__name__)
 
@@ -202,13 +202,13 @@ class Router:
             return PublishHome(home_messages.render_closed_home(response.message), person.user_id)
         return response
 
-    def _with_context(self, request: Request, handler: Callable[[Context], T], ahead: Prefetch | None = None) -> T:
+    def _with_context(self, request: Request, handler: Callable[[Context], T], prefetch: Prefetch | None = None) -> T:
         now = self._services.store.clock.now()
         with self._services.store.reading() as reading:
-            who = self._services.identity.access(reading, request.person, now, ahead)
+            who = self._services.identity.access(reading, request.person, now, prefetch)
             ownership.check(request, who, now)
             once = request.key if isinstance(request, Command) and request.in_message else None
-            response = handler(Context(self._services, who, now, reading, once, ahead))
+            response = handler(Context(self._services, who, now, reading, once, prefetch))
         return ownership.mark(response, who.organization_id)
 
     def _unhandled(self, kind: str, name: str) -> _Failure:

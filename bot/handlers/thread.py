@@ -10,31 +10,27 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection
-
-from bot.handlers import channel, notices
-from bot.handlers.card_lookup import find_card
+from bot.handlers import channel
 from bot.handlers.context import Services
 from bot.handlers.reply import WRITTEN, Reply, reply_in, with_files
 from bot.handlers.verb import Feature
-from bot.incidents import comments, lookup
-from bot.incidents.access import Access
+from bot.incidents import cards, comments, lookup, replies
 from bot.incidents.comments import CommentText
 from bot.incidents.errors import CommentGone, Refusal
 from bot.incidents.markup import clean
 from bot.messages import notice_texts
 from bot.messages.blocks import Message
+from bot.people import notices
 from bot.people.identity import SlackAway
 from bot.people.mentions import MentionReader
 from bot.people.names import WhoIsMeant
 from bot.slack.requests import Event
 from bot.slack.responses import Done, Response, RetryLater
-from storage.queries import threads
-from storage.queries.threads import PostedCard
+from storage.rows import PostedCard
 
 
 def handle_message(services: Services, event: Event, now: datetime) -> Response:
-    """A `message` event of a channel. Raises DatabaseAway, Contended, CardOnItsWay."""
+    """A `message` event of a channel. Raises DatabaseAway, Contended, CardNotPostedYet."""
     said = event.event
     match said.get("subtype"):
         case "message_changed":
@@ -69,7 +65,7 @@ def _mentions_bot(services: Services, workspace_id: str, reply: Reply) -> bool:
 
 def _add_or_edit(services: Services, reply: Reply, now: datetime) -> Response:
     """A reply was written, or edited: its comment is to say the same."""
-    card = find_card(services.store, reply.person.workspace_id, reply.channel_id, reply.thread_ts)
+    card = cards.find_card(services.store, reply.person.workspace_id, reply.channel_id, reply.thread_ts)
     if card is None:
         return Done()
     try:
@@ -83,7 +79,9 @@ def _add_or_edit(services: Services, reply: Reply, now: datetime) -> Response:
         notes = _notes(card, reply, sorted({*reader.unknown, *blind}), reader.unclear)
         written = _with(written, reply.beside())
         with services.store.write() as tx:
-            if not written.text.strip() or _save(tx, card, reply, access, written, now):
+            if not written.text.strip() or replies.save_reply(
+                tx, access, card, reply.ts, reply.edited_ts, written, now
+            ):
                 for note, key in notes:
                     notices.send_notice(tx, reply.person, note, key, now)
     except SlackAway:
@@ -113,25 +111,6 @@ def _notes(
     return notes
 
 
-def _save(tx: Connection, card: PostedCard, reply: Reply, access: Access, written: CommentText, now: datetime) -> bool:
-    """Makes the comment say what the reply says; False when it has been done, or something later has."""
-    lookup.get_incident(tx, access, card.identifier, lock=True)
-    known = threads.find_reply(tx, card.destination_id, reply.ts)
-    if known is None:
-        if not threads.record_reply(tx, card.destination_id, reply.ts, edited_ts=reply.edited_ts):
-            return False
-        _, activity_id = comments.add(tx, access, card.identifier, written, now, said_in=card.channel_id)
-        threads.link_comment(tx, card.destination_id, reply.ts, activity_id)
-        return True
-    if known.gone or known.activity_id is None or reply.edited_ts is None:
-        return False
-    if known.edited_ts is not None and known.edited_ts >= reply.edited_ts:
-        return False
-    threads.record_reply_edited(tx, card.destination_id, reply.ts, reply.edited_ts)
-    comments.edit(tx, access, card.identifier, known.activity_id, written, now, said_in=card.channel_id)
-    return True
-
-
 def _with(written: CommentText, beside: list[str]) -> CommentText:
     if not beside:
         return written
@@ -156,25 +135,15 @@ def _handle_deleted(services: Services, event: Event, ts: str, gone: Mapping[str
     if not thread_ts or thread_ts == ts:
         if gone.get("bot_id"):
             with services.store.write() as tx:
-                threads.record_card_deleted(tx, event.workspace_id, channel_id, ts)
+                cards.record_deletion(tx, event.workspace_id, channel_id, ts)
         return Done()
     if gone.get("bot_id"):
         return Done()
-    card = find_card(services.store, event.workspace_id, channel_id, str(thread_ts))
+    card = cards.find_card(services.store, event.workspace_id, channel_id, str(thread_ts))
     if card is None:
         return Done()
     with services.store.write() as tx:
-        known = threads.find_reply(tx, card.destination_id, ts)
-        if known is None:
-            # The news of its end came first; what it said is not taken up when it comes.
-            if threads.record_reply(tx, card.destination_id, ts, gone=True):
-                return Done()
-            # It was being taken up, unseen, by another transaction, which has ended meanwhile.
-            known = threads.find_reply(tx, card.destination_id, ts)
-        if known is not None and not known.gone:
-            threads.record_reply_deleted(tx, card.destination_id, ts)
-            if known.activity_id is not None:
-                comments.withdraw(tx, card.incident_id, known.activity_id, now, said_in=card.channel_id)
+        replies.delete_reply(tx, card, ts, now)
     return Done()
 
 

@@ -21,7 +21,7 @@ from bot.messages.help import Topic
 from bot.messages.picks import PICK, Pick
 from bot.slack.requests import Command, Event, OptionsRequest, Press, Shortcut, Submission
 from bot.slack.responses import Response
-from storage.queries.access import Prefetch
+from storage.prefetch import Prefetch
 
 CommandHandler = Callable[[Context, Command, str], Response]
 PressHandler = Callable[[Context, Press], Response]

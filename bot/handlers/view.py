@@ -19,7 +19,7 @@ from bot.messages.help import Group
 from bot.messages.picks import Pick
 from bot.slack.requests import Command, Press, Request
 from bot.slack.responses import Answer, Response
-from storage.queries.access import Prefetch
+from storage.prefetch import Prefetch
 from storage.rows import IncidentHead
 
 USAGE = "view N"
@@ -27,7 +27,7 @@ PICK = Pick("view", "View")
 
 
 def prefetch(words: str) -> Prefetch | None:
-    """The incident that is asked for, to be looked up together with who asks."""
+    """What of the answer is read together with finding the caller. Raises BadWords."""
     return lookup.prefetch_details(parse_lone_number(words, USAGE)) if words else None
 
 
@@ -35,7 +35,7 @@ def handle_command(context: Context, _request: Command, words: str) -> Response:
     """`view N`, or the number alone."""
     if not words:
         return pick.offer_incidents(context, "view", PICK)
-    return Answer(render(context.connection, context, parse_lone_number(words, USAGE), ahead=context.prefetched))
+    return Answer(render(context.connection, context, parse_lone_number(words, USAGE), prefetched=context.prefetched))
 
 
 def handle_press(context: Context, request: Press) -> Response:
@@ -54,11 +54,11 @@ def render(
     identifier: int,
     *,
     notice: str | None = None,
-    ahead: Prefetch | None = None,
+    prefetched: Prefetch | None = None,
 ) -> Message:
     """The incident as the caller may see it, from the given connection. Raises NotFound."""
     return messages.render_details(
-        lookup.get_details(connection, context.access, identifier, ahead), context.now, notice=notice
+        lookup.get_details(connection, context.access, identifier, prefetched), context.now, notice=notice
     )
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from bot.handlers.context import Context
 from bot.handlers.verb import Verb
+from bot.incidents import projects
 from bot.messages import answers
 from bot.messages.help import Group
 from bot.slack.requests import Command
 from bot.slack.responses import Answer, Response
-from storage.queries import directory
 
 
 def handle_command(context: Context, request: Command, _words: str) -> Response:
     """`whoami`."""
-    teams = directory.list_team_names_of_member(context.connection, context.access.member_id)
-    projects = [project.slug for project in directory.list_projects(context.connection, context.access.project_ids)]
-    return Answer(answers.render_whoami(context.access, request.person.user_id, teams, projects))
+    teams = projects.own_team_names(context.connection, context.access)
+    slugs = [project.slug for project in projects.list_projects(context.connection, context.access)]
+    return Answer(answers.render_whoami(context.access, request.person.user_id, teams, slugs))
 
 
 HANDLES = (

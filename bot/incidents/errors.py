@@ -13,6 +13,13 @@ class Refusal(Exception):
         self.sentence = sentence
 
 
+class AlreadyDone(Refusal):
+    """Slack delivered a request again that has been carried out."""
+
+    def __init__(self) -> None:
+        super().__init__("That has already been done.")
+
+
 class NotFound(Refusal):
     """No such incident, or not theirs to see: the same answer to both, so that it tells nothing."""
 

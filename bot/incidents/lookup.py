@@ -6,8 +6,8 @@ from sqlalchemy import Connection
 
 from bot.incidents.access import Access
 from bot.incidents.errors import NotFound
+from storage.prefetch import Prefetch
 from storage.queries import incidents, post_contents
-from storage.queries.access import Prefetch
 from storage.rows import IncidentDetails, IncidentHead
 
 _LARGEST_IDENTIFIER = 2**63 - 1  # what the column holds
@@ -24,14 +24,17 @@ def get_incident(connection: Connection, access: Access, identifier: int, *, loc
 
 
 def prefetch_details(identifier: int) -> Prefetch | None:
-    """The same incident, to be looked up together with who asks; None for a number that none can have."""
+    """The read of `get_details`, to be made together with finding the caller; None for an impossible identifier."""
     return incidents.prefetch_details(identifier) if _can_exist(identifier) else None
 
 
 def get_details(
-    connection: Connection, access: Access, identifier: int, ahead: Prefetch | None = None
+    connection: Connection, access: Access, identifier: int, prefetched: Prefetch | None = None
 ) -> IncidentDetails:
-    """The incident whole, as the caller may see it. `ahead` is `details_ahead`, answered. Raises NotFound."""
+    """The incident with everything that `view` shows, if the caller sees it. Raises NotFound.
+
+    `prefetched` is what `prefetch_details` returned, after it was run.
+    """
     found = None
     if _can_exist(identifier):
         found = incidents.find_incident_details(
@@ -41,7 +44,7 @@ def get_details(
             project_ids=access.project_ids,
             member_id=access.member_id,
             workspace_id=access.workspace_id,
-            ahead=ahead,
+            prefetched=prefetched,
         )
     if found is None:
         raise NotFound(identifier)

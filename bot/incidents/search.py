@@ -1,11 +1,12 @@
-"""What a query of `list` means for one caller at one moment.
+"""The incidents of a `list` for one caller at one moment.
 
-Digests keep the words of a query and have them resolved here each time they fire.
+Digests store the words of a query, and resolve them here each time they fire.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -13,10 +14,11 @@ from sqlalchemy import Connection
 from bot.incidents.access import Access
 from bot.incidents.errors import BadWords
 from bot.incidents.filters import USAGE, ListQuery, moment
-from bot.incidents.words import find_closest, shorten
-from storage.queries import directory, listing
-from storage.queries.access import Prefetch
+from bot.incidents.projects import project_by_slug, unknown_name
+from storage.prefetch import Prefetch
+from storage.queries import directory, incident_menu, listing
 from storage.queries.list_filter import ListFilter
+from storage.rows import Cursor, IncidentLine, IncidentPage
 from storage.values import NO_TEAM, Status
 
 PAGE_SIZE = 10
@@ -24,13 +26,14 @@ _STATUSES = {"warning": Status.WARNING, "critical": Status.CRITICAL, "closed": S
 
 
 def resolve_query(
-    connection: Connection, access: Access, query: ListQuery, now: datetime, asked: Prefetch | None = None
+    connection: Connection, access: Access, query: ListQuery, now: datetime, prefetched: Prefetch | None = None
 ) -> ListFilter:
     """What the query means for this caller now. Raises BadWords for an unknown team or project.
 
-    A project that the caller cannot see is unknown to them. `asked` is what `ahead` gave for the query, answered.
+    A project that the caller cannot see is unknown to them. `prefetched` is what `prefetch` returned for the query,
+    after it was run.
     """
-    teams, projects = directory.get_prefetched_names(asked) if asked is not None else (None, None)
+    teams, projects = directory.get_prefetched_names(prefetched) if prefetched is not None else (None, None)
     since = moment(query.since, "since", now, access.timezone) if query.since else None
     until = moment(query.until, "until", now, access.timezone) if query.until else None
     if since and until and since > until:
@@ -61,33 +64,53 @@ def is_plain(query: ListQuery) -> bool:
 
 
 def prefetch(query: ListQuery) -> Prefetch | None:
-    """What can be looked up together with who asks: the first page itself where the query is plain, else the names of
-    teams and projects in its filters; None where it has none.
+    """What can be read together with finding the caller: the first page where the query is plain, else the names of
+    teams and projects where its filters need them, else None.
     """
     if is_plain(query):
         return listing.prefetch_newest(open=query.show == "open", status=_STATUSES.get(query.show), size=PAGE_SIZE)
     return directory.prefetch_names() if query.teams or query.project is not None else None
 
 
-def project_by_slug(
-    connection: Connection, access: Access, slug: str, visible: Sequence[directory.DirectoryEntry] | None = None
-) -> directory.DirectoryEntry:
-    """A project that the caller sees; `visible` are those, where they are known. Raises BadWords, naming them."""
-    if visible is None:
-        visible = directory.list_projects(connection, access.project_ids)
-    for project in visible:
-        if project.slug == slug.lower():
-            return project
-    raise BadWords(_unknown("project", slug, [project.slug for project in visible]), field="project")
+def list_incidents(
+    connection: Connection,
+    access: Access,
+    query: ListQuery,
+    now: datetime,
+    *,
+    cursor: Cursor | None = None,
+    prefetched: Prefetch | None = None,
+    size: int = PAGE_SIZE,
+) -> IncidentPage:
+    """A page of the incidents that a query finds for the caller, newest start first.
+
+    `cursor` says where the page begins; None is the first page. `prefetched` is what `prefetch` returned for the query,
+    after it was run. Raises BadWords for an unknown team or project.
+    """
+    if prefetched is not None and is_plain(query):
+        return listing.get_prefetched_page(prefetched, size=size)
+    wanted = resolve_query(connection, access, query, now, prefetched)
+    return find_page(connection, access, wanted, cursor=cursor, size=size)
 
 
-def team_by_slug(connection: Connection, access: Access, slug: str) -> directory.DirectoryEntry:
-    """A team of the caller's organization. Raises BadWords, naming those there are."""
-    known = directory.list_teams(connection, access.organization_id)
-    for team in known:
-        if team.slug == slug.lower():
-            return team
-    raise BadWords(_unknown("team", slug, [team.slug for team in known]), field="team")
+def find_page(
+    connection: Connection, access: Access, wanted: ListFilter, *, cursor: Cursor | None, size: int = PAGE_SIZE
+) -> IncidentPage:
+    """A page of the incidents that pass a filter of `resolve_query`."""
+    return listing.get_incident_page(connection, wanted, access.member_id, cursor=cursor, size=size)
+
+
+def of_own_teams(connection: Connection, access: Access, wanted: ListFilter) -> ListFilter:
+    """The filter for the projects of the caller's teams alone. Without a team it stays as it is."""
+    if not access.team_ids:
+        return wanted
+    mine = directory.filter_projects_by_teams(connection, access.project_ids, access.team_ids)
+    return replace(wanted, project_ids=mine, organization_id=None)
+
+
+def suggest_incidents(connection: Connection, access: Access, typed: str, *, most: int) -> list[IncidentLine]:
+    """At most `most` incidents that the caller sees and whose number or title fits what they typed so far."""
+    return incident_menu.list_incidents_like(connection, access.organization_id, access.project_ids, typed, limit=most)
 
 
 def _team_ids(
@@ -105,13 +128,5 @@ def _team_ids(
         elif slug in by_slug:
             found.add(by_slug[slug])
         else:
-            raise BadWords(_unknown("team", slug, [*by_slug, "mine", "unassigned"]), field="team")
+            raise unknown_name("team", slug, [*by_slug, "mine", "unassigned"])
     return tuple(sorted(found))
-
-
-def _unknown(kind: str, slug: str, known: Sequence[str]) -> str:
-    meant = find_closest(slug, known)
-    hint = f" Did you mean `{meant}`?" if meant else ""
-    if not hint and known:
-        hint = f" There are: {', '.join(known[:20])}{'…' if len(known) > 20 else ''}."
-    return f"There is no {kind} “{shorten(slug)}” that you can see.{hint}"

@@ -1,4 +1,4 @@
-"""Following an incident: who asked to be told of its comments and changes."""
+"""Who gets direct messages about an incident: subscriptions, and what each member wants to hear of."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from bot.incidents import lookup
 from bot.incidents.access import Access
+from storage.queries import access as access_queries
 from storage.queries import incidents
 from storage.rows import IncidentHead
 
@@ -22,3 +23,13 @@ def unsubscribe(tx: Connection, access: Access, identifier: int) -> tuple[Incide
     """Ends the caller's subscription; gives the incident, and whether there was one. Raises NotFound."""
     incident = lookup.get_incident(tx, access, identifier)
     return incident, incidents.unsubscribe(tx, incident.id, access.member_id)
+
+
+def get_notify(connection: Connection, access: Access) -> str:
+    """What the caller gets direct messages about: "all", "mentions" or "none"."""
+    return access_queries.get_notify(connection, access.member_id)
+
+
+def set_notify(tx: Connection, access: Access, wanted: str) -> None:
+    """Stores what the caller gets direct messages about: "all", "mentions" or "none"."""
+    access_queries.set_notify(tx, access.member_id, wanted)

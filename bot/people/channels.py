@@ -5,12 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 from slack_sdk.errors import SlackApiError
+from sqlalchemy import Connection
 
+from bot.incidents.access import Access
 from bot.incidents.errors import Refusal
 from bot.slack.clients import Clients
+from storage.engine import Reading
+from storage.queries import delivery_failures, destinations
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +71,25 @@ class Channels:
             self._shared[key] = (time.monotonic(), shared)
         return shared
 
+    def may_show_incidents(self, reading: Reading, access: Access, channel_id: str) -> bool:
+        """Whether incidents may be shown to everybody in a channel; False where Slack cannot tell.
+
+        The connection of `reading` is returned to the pool, because Slack may be asked.
+        """
+        if access.shared_channels:
+            return True
+        if destinations.is_channel_shared(reading.connection, access.workspace_id, channel_id):
+            return False
+        reading.give_back()
+        return not self.shared_outside(access.workspace_id, channel_id)
+
+    def record_shared(self, tx: Connection, workspace_id: str, channel_id: str, shared: bool, now: datetime) -> None:
+        """Stores whether another company reads a channel. Where none does any more, delivery to it is tried again."""
+        self.forget(workspace_id, channel_id)
+        destinations.record_shared(tx, workspace_id, channel_id, shared, now)
+        if not shared:
+            record_open(tx, workspace_id, channel_id, now)
+
     def to_post_in(self, workspace_id: str, channel_id: str) -> Channel:
         """The channel, when the bot is in it. Raises CannotPost with what would help."""
         installation = self._clients.find(workspace_id)
@@ -92,3 +116,13 @@ class Channels:
             raise CannotPost(f"I am not in #{name}. {invite}")
         shared = bool(found.get("is_ext_shared") or found.get("is_pending_ext_shared"))
         return Channel(str(found["id"]), name, bool(found.get("is_private")), shared)
+
+
+def record_left(tx: Connection, workspace_id: str, channel_id: str) -> None:
+    """Stores that the bot left a channel: Slack is asked about it before the next post there."""
+    destinations.expire_channel(tx, workspace_id, channel_id)
+
+
+def record_open(tx: Connection, workspace_id: str, channel_id: str, now: datetime) -> None:
+    """Stores that a channel takes messages again: what could not be posted there is due."""
+    delivery_failures.recover_channel(tx, workspace_id, channel_id, now)

@@ -24,6 +24,7 @@ from bot.slack.background import Background
 from bot.slack.clients import Clients
 from bot.slack.requests import Person, home_of
 from storage.engine import Reading, Store
+from storage.prefetch import Prefetch
 from storage.queries import access as queries
 from storage.queries.access import CallerRow
 from storage.values import Role, Unmatched
@@ -151,28 +152,28 @@ class Identity:
         # Who saw all projects when they last asked: it saves asking twice, and decides nothing.
         self._saw_all: set[tuple[str, str]] = set()
 
-    def access(self, reading: Reading, person: Person, now: datetime, ahead: queries.Prefetch | None = None) -> Access:
-        """Who a person is and what they see, with one query where they are known, which answers `ahead` too.
+    def access(self, reading: Reading, person: Person, now: datetime, prefetch: Prefetch | None = None) -> Access:
+        """Who a person is and what they see: one query where they are known, which runs `prefetch` too.
 
         Raises NotConnected, FromElsewhere, NotMember, IncidentsOff, SlackAway, DatabaseAway.
         """
-        standing = self._standing(reading.connection, person, ahead)
+        standing = self._standing(reading.connection, person, prefetch)
         age = now - standing.date_checked if standing.date_checked else None
         if age is None or age > BELIEVED_FOR:
             self._ask_slack(reading, standing, person.workspace_id, person.user_id, now)
-            standing = self._standing(reading.connection, person, ahead)
+            standing = self._standing(reading.connection, person, prefetch)
         elif age > FRESH_FOR:
             self._background.submit(lambda: self.refresh(person.workspace_id, person.user_id, now))
         return _access(standing, person)
 
-    def _standing(self, connection: Connection, person: Person, ahead: queries.Prefetch | None) -> CallerRow:
+    def _standing(self, connection: Connection, person: Person, prefetch: Prefetch | None) -> CallerRow:
         who = (person.workspace_id, person.user_id)
         if self._clients.find(person.workspace_id) is None:
             raise NotConnected
-        if ahead is None:
+        if prefetch is None:
             standing = queries.find_caller(connection, *who)
         else:
-            standing = ahead.standing(connection, *who, saw_all=who in self._saw_all)
+            standing = queries.find_caller_and_prefetch(connection, prefetch, *who, saw_all=who in self._saw_all)
         if standing is None:
             raise NotConnected
         (self._saw_all.add if standing.sees_all else self._saw_all.discard)(who)
@@ -184,6 +185,10 @@ class Identity:
             standing = queries.find_caller(reading.connection, workspace_id, user_id)
             if standing is not None:
                 self._ask_slack(reading, standing, workspace_id, user_id, now)
+
+    def forget(self, tx: Connection, person: Person) -> None:
+        """Has Slack asked about a person again before their next request is answered."""
+        queries.expire_profile(tx, person.workspace_id, person.user_id)
 
     def member_behind(self, reading: Reading, workspace_id: str, user_id: str, now: datetime) -> tuple[int | None, str]:
         """The member that a mentioned Slack user is (None: no member), and how Slack shows them. Raises SlackAway."""

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from storage.models import Member, SlackPerson
+from storage.prefetch import Prefetch
 from storage.prepared import PreparedStatement
 from storage.queries.visibility import SEES_ALL_PROJECTS, VISIBLE_PROJECTS, sees_incident
 from storage.values import Unmatched
@@ -31,7 +32,7 @@ LEFT JOIN member m ON m.id = p.member_id AND m.organization_id = o.id AND m.date
 WHERE w.id = %(workspace_id)s
 """
 _CALLER = _CALLER_TEMPLATE.format(sees_all=SEES_ALL_PROJECTS, projects=VISIBLE_PROJECTS)
-# For a question about all projects: which they are makes no difference, and there may be thousands.
+# For a read of all projects: the list of them is not needed, and there may be thousands.
 _CALLER_OF_ALL = _CALLER_TEMPLATE.format(sees_all=SEES_ALL_PROJECTS, projects="NULL::bigint[]")
 _CALLER_TYPES = {"workspace_id": "text", "user_id": "text"}
 _CALLER_STATEMENT = PreparedStatement(_CALLER, _CALLER_TYPES)
@@ -76,7 +77,7 @@ _TIMESTAMP_POSITIONS = [
 ]
 
 
-# What a statement needs to know of who asks, and where `_CALLER` has it.
+# What a statement needs to know about the caller, and the column of `_CALLER` that has it.
 _CALLER_COLUMNS = {
     "%(organization_id)s": "caller.organization_id",
     "%(project_ids)s": "caller.project_ids",
@@ -85,15 +86,15 @@ _CALLER_COLUMNS = {
 
 
 def build_with_caller(sql: str, types: Mapping[str, str], *, of_all: bool = False) -> PreparedStatement:
-    """A statement that finds out who asks, and answers `sql` for them, for `Ahead`.
+    """A statement for `Prefetch`: it finds the caller and runs `sql` for them.
 
-    `sql` and `types` are as for Prepared. Its parameters `organization_id`, `project_ids` and `member_id` are the
-    caller's; the others remain. With `of_all` it answers only who sees all projects, and knows no
-    `project_ids`.
+    `sql` and `types` are as for PreparedStatement. The parameters `organization_id`, `project_ids` and `member_id` are
+    filled in with the caller's; the others remain. With `of_all` the statement answers only callers who see all
+    projects, and has no `project_ids`.
     """
     for parameter, column in _CALLER_COLUMNS.items():
         sql = sql.replace(parameter, column)
-    # The answer is told row by row as it is; who asks is one value, and told once.
+    # The rows of the answer are returned as they are; the caller is one JSON value, in the first row only.
     return PreparedStatement(
         f"""
 WITH caller AS MATERIALIZED ({_CALLER_OF_ALL if of_all else _CALLER})
@@ -104,35 +105,23 @@ FROM caller LEFT JOIN LATERAL (SELECT true AS found, asked.* FROM ({sql}) asked)
     )
 
 
-class Prefetch:
-    """A question that is asked together with who asks it: one round trip to the database instead of two.
+def find_caller_and_prefetch(
+    connection: Connection, prefetch: Prefetch, workspace_id: str, user_id: str, *, saw_all: bool
+) -> CallerRow | None:
+    """As `find_caller`; the same statement reads the rows of `prefetch`.
 
-    Its answer counts only when the standing that came with it lets them in.
+    `saw_all` is whether the caller saw all projects at their last request. A wrong guess costs a second round trip.
     """
-
-    def __init__(
-        self, statement: PreparedStatement, parameters: Mapping[str, Any], *, of_all: PreparedStatement | None = None
-    ) -> None:
-        """`statement` is one of `build_with_caller`. With `of_all` it answers only who does not see all projects, and
-        `of_all` only who does.
-        """
-        self._statement = statement
-        self._of_all = of_all
-        self._parameters = parameters
-        self.rows: list[tuple[Any, ...]] = []  # the answer
-
-    def standing(self, connection: Connection, workspace_id: str, user_id: str, *, saw_all: bool) -> CallerRow | None:
-        """As `standing`, and the answer with it. `saw_all`: whether they saw all projects when they last asked."""
-        parameters = {**self._parameters, "workspace_id": workspace_id, "user_id": user_id}
-        statement = self._of_all if saw_all and self._of_all is not None else self._statement
-        found = statement.rows(connection, parameters)
-        if not found:
-            return None
-        standing = _parse_caller(found[0][0])
-        if self._of_all is not None and standing.sees_all is not saw_all:
-            return self.standing(connection, workspace_id, user_id, saw_all=standing.sees_all)
-        self.rows = [row[2:] for row in found if row[1]]
-        return standing
+    parameters = {**prefetch.parameters, "workspace_id": workspace_id, "user_id": user_id}
+    statement = prefetch.of_all if saw_all and prefetch.of_all is not None else prefetch.statement
+    found = statement.rows(connection, parameters)
+    if not found:
+        return None
+    caller = _parse_caller(found[0][0])
+    if prefetch.of_all is not None and caller.sees_all is not saw_all:
+        return find_caller_and_prefetch(connection, prefetch, workspace_id, user_id, saw_all=caller.sees_all)
+    prefetch.rows = [row[2:] for row in found if row[1]]
+    return caller
 
 
 def _parse_caller(caller: dict[str, Any]) -> CallerRow:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, select
 
 from storage.models import Member, MemberTeam, Project, ProjectChannel, ProjectTeam, Team
-from storage.queries.access import Prefetch, build_with_caller
+from storage.prefetch import Prefetch
+from storage.queries.access import build_with_caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +61,13 @@ SELECT 'project', p.id, p.slug, p.name FROM project p WHERE p.id = ANY(%(project
 
 
 def prefetch_names() -> Prefetch:
-    """The organization's teams and the projects that a caller sees, before it is known who that is; for `names`."""
+    """The teams and visible projects of a caller who is not known yet; see `get_prefetched_names`."""
     return Prefetch(_NAMES, {})
 
 
-def get_prefetched_names(asked: Prefetch) -> tuple[list[DirectoryEntry], list[DirectoryEntry]]:
-    """The answer to `names_ahead`: teams and projects, each by slug."""
-    found = sorted(((kind, DirectoryEntry(*rest)) for kind, *rest in asked.rows), key=lambda one: one[1].slug)
+def get_prefetched_names(prefetched: Prefetch) -> tuple[list[DirectoryEntry], list[DirectoryEntry]]:
+    """The teams and the projects that `prefetch_names` read, each ordered by slug."""
+    found = sorted(((kind, DirectoryEntry(*rest)) for kind, *rest in prefetched.rows), key=lambda one: one[1].slug)
     return [named for kind, named in found if kind == "team"], [named for kind, named in found if kind == "project"]
 
 

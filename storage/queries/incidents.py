@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from storage.models import Incident, IncidentProject
+from storage.prefetch import Prefetch
 from storage.prepared import PreparedStatement
 from storage.queries import outbox
-from storage.queries.access import Prefetch, build_with_caller
+from storage.queries.access import build_with_caller
 from storage.queries.activity import READABLE, get_mentions_of_entries, parse_entry
 from storage.queries.visibility import of_given_projects
 from storage.rows import IncidentDetails, IncidentHead, Mentions, NewIncident, Seen
@@ -55,7 +56,7 @@ _DETAILS_WITH_CALLER = build_with_caller(_DETAILS_SQL, _DETAILS_TYPES)
 
 
 def prefetch_details(identifier: int) -> Prefetch:
-    """An incident as a caller sees it, before it is known who that is; for `incident_details`."""
+    """The read of `find_incident_details`, for a caller who is not known yet."""
     return Prefetch(_DETAILS_WITH_CALLER, {"identifier": identifier, "seen_shown": SEEN_SHOWN})
 
 
@@ -67,14 +68,14 @@ def find_incident_details(
     project_ids: Sequence[int],
     member_id: int,
     workspace_id: str,
-    ahead: Prefetch | None = None,
+    prefetched: Prefetch | None = None,
 ) -> IncidentDetails | None:
     """An incident as the caller may see it; None when there is none or it is not theirs to see.
 
-    `ahead` is the answer to `details_ahead`, where that has been asked.
+    `prefetched` is what `prefetch_details` returned, after it was run.
     """
-    if ahead is not None:
-        row = ahead.rows[0] if ahead.rows else None
+    if prefetched is not None:
+        row = prefetched.rows[0] if prefetched.rows else None
     else:
         row = _DETAILS.row(
             connection,

@@ -8,8 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from storage.prefetch import Prefetch
 from storage.prepared import PreparedStatement
-from storage.queries.access import Prefetch, build_with_caller
+from storage.queries.access import build_with_caller
 from storage.queries.list_filter import ListFilter
 from storage.queries.list_statements import COMMON_WORDS, NO_OTHERS, ListStatements
 from storage.rows import Cursor, IncidentLine, IncidentPage
@@ -30,16 +31,14 @@ def get_incident_page(
 
 
 def prefetch_newest(*, open: bool = False, status: Status | None = None, size: int) -> Prefetch:
-    """The first page of the incidents of a status that a caller sees, before it is known who that is; the answer
-    is `page_ahead`'s.
-    """
+    """The first page of the incidents with a status, for a caller not known yet; see `get_prefetched_page`."""
     each, of_all = (_newest_with_caller(open, status is not None, of_all=of_all) for of_all in (False, True))
     return Prefetch(each, {"status": status, "size": size + 1}, of_all=of_all)
 
 
-def get_prefetched_page(asked: Prefetch, *, size: int) -> IncidentPage:
-    """The answer to `newest_ahead`, of the same size."""
-    return _build_page(asked.rows, None, size)
+def get_prefetched_page(prefetched: Prefetch, *, size: int) -> IncidentPage:
+    """The page that `prefetch_newest` read, with the same `size`."""
+    return _build_page(prefetched.rows, None, size)
 
 
 @cache

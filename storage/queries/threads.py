@@ -6,18 +6,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from storage.rows import PostedCard
 from storage.values import PostKind
-
-
-@dataclass(frozen=True, slots=True)
-class PostedCard:
-    """A card that stands in a channel."""
-
-    post_id: int
-    destination_id: int
-    channel_id: str
-    incident_id: int
-    identifier: int
 
 
 @dataclass(frozen=True, slots=True)

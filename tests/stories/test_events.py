@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import select
 
-from bot.handlers import notices
+from bot.people import notices
 from bot.slack.requests import Command
 from bot.slack.responses import Response
 from sandbox.line import Exchange

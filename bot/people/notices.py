@@ -1,4 +1,4 @@
-"""Telling one person, alone and once, that something they did in a channel did not come to what they meant."""
+"""Direct messages that tell somebody why what they did in a channel had not the effect they meant."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from storage.values import PostKind, Urgency
 
 
 def send_notice(tx: Connection, person: Person, message: Message, key: str, now: datetime) -> None:
-    """Has a direct message sent, unless one with this key was before."""
+    """Queues a direct message, unless one with this key has been queued before."""
     outbox.enqueue(
         tx,
         workspace_id=person.workspace_id,

@@ -1,0 +1,217 @@
+"""The form of `digest`: opened empty or with a digest in it, previewed, and submitted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from bot.digests import content, schedule_text, service, zones
+from bot.digests.content import FIRST_NEWS
+from bot.digests.schedule import USAGE as ADD_USAGE
+from bot.digests.schedule import parse_cron
+from bot.digests.service import Draft
+from bot.digests.summary import filters_text, summarize
+from bot.handlers.context import Context
+from bot.handlers.verb import Feature
+from bot.incidents.errors import BadWords, Refusal
+from bot.incidents.markup import clean
+from bot.messages import digest as messages
+from bot.messages import digest_form as form
+from bot.messages import forms
+from bot.messages.digest import Notes
+from bot.people.channels import Channel
+from bot.slack.requests import Command, Origin, Press, Submission
+from bot.slack.responses import Answer, Done, FormErrors, OpenForm, Response
+from storage.digest_rows import DigestRow
+
+T = TypeVar("T")
+
+
+def open_new(context: Context, request: Command) -> Response:
+    service.check_role(context.access)
+    require_trigger(request)
+    here = request.channel_id if request.channel_id and request.channel_id[0] in "CG" else None
+    return OpenForm(
+        form.render_form(
+            "New digest",
+            "Make it",
+            Origin(r=request.response_url).to_metadata(),
+            channel_id=here,
+            schedule="weekdays at 9",
+            zone=context.access.timezone,
+            filters="",
+            skip_empty=False,
+            picture=True,
+        )
+    )
+
+
+def require_trigger(request: Command | Press) -> None:
+    """Slack opens forms for slash commands and buttons, and not for what is said in a message."""
+    if isinstance(request, Command) and request.in_message:
+        raise BadWords("A form opens only from the slash command. In a message, say all of it:", ADD_USAGE)
+
+
+def open_existing(context: Context, digest: DigestRow, response_url: str | None) -> Response:
+    if not context.access.manages_digests and digest.owner_id != context.access.member_id:
+        raise service.MayNotManageDigests
+    schedule = parse_cron(digest.cron)
+    spoken = schedule_text.describe(schedule)
+    try:
+        speakable = schedule_text.parse_schedule(spoken) == schedule
+    except BadWords:
+        speakable = False
+    return OpenForm(
+        form.render_form(
+            f"Digest {digest.id}",
+            "Save",
+            Origin(d=digest.id, r=response_url).to_metadata(),
+            channel_id=digest.channel_id,
+            schedule=spoken if speakable else digest.cron,
+            zone=digest.zone,
+            filters=filters_text(digest.filters),
+            skip_empty=digest.skip_empty,
+            picture=digest.picture,
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _FormValues:
+    """What stands in the form."""
+
+    channel_id: str
+    draft: Draft
+
+
+def _read_form(values: Mapping[str, Mapping[str, Any]]) -> _FormValues | FormErrors:
+    """The form's fields, or what is wrong with each of them."""
+
+    def text(block_id: str) -> str:
+        return clean(str(values.get(block_id, {}).get("value") or ""))
+
+    errors: dict[str, str] = {}
+
+    def read(block_id: str, reader: Callable[[], T]) -> T | None:
+        try:
+            return reader()
+        except BadWords as mistake:
+            errors[block_id] = mistake.sentence
+            return None
+
+    schedule = read(form.SCHEDULE, lambda: schedule_text.parse_schedule(text(form.SCHEDULE)))
+    zone = read(form.ZONE, lambda: zones.parse_zone(text(form.ZONE), ADD_USAGE))
+    query = read(form.FILTERS, lambda: service.parse_filters(text(form.FILTERS)))
+    channel_id = values.get(form.CHANNEL, {}).get("selected_conversation")
+    if not channel_id:
+        errors[form.CHANNEL] = "In which channel?"
+    if schedule is None or zone is None or query is None or not channel_id:
+        return FormErrors(errors)
+    empty = (values.get(form.EMPTY, {}).get("selected_option") or {}).get("value")
+    pictured = bool(values.get(form.PICTURE, {}).get("selected_options"))
+    return _FormValues(str(channel_id), Draft(schedule, zone, query, skip_empty=empty == "skip", picture=pictured))
+
+
+def handle_submission(context: Context, request: Submission) -> Response:
+    """The form, sent off."""
+    service.check_role(context.access)
+    filled = _read_form(request.values)
+    if isinstance(filled, FormErrors):
+        return filled
+    draft = filled.draft
+    changed = None
+    if "d" in request.origin:
+        changed = service.get_manageable_digest(
+            context.connection, context.access, service.parse_id(str(request.origin["d"])), context.now, here=None
+        )
+    try:
+        service.check_draft(context.connection, context.access, draft, context.now)
+    except BadWords as mistake:
+        return FormErrors({form.FILTERS: mistake.sentence})
+    try:
+        channel = get_channel(context, filled.channel_id)
+    except Refusal as refusal:
+        return FormErrors({form.CHANNEL: refusal.sentence})
+    notes = build_notes(context, draft, channel)
+    user_id = request.person.user_id
+    with context.write(once=request.key) as tx:
+        if changed:
+            # Looked at again under its lock: it may have become somebody else's meanwhile.
+            digest = service.get_manageable_digest(tx, context.access, changed.id, context.now, here=None, lock=True)
+            digest = service.change(tx, context.access, user_id, digest, channel.id, draft, context.now)
+        else:
+            digest = service.create(tx, context.access, user_id, channel.id, draft, context.now)
+    sentence = "You have changed digest" if changed else "You have made digest"
+    to = request.origin.get("r")
+    return Done(Answer(messages.render_saved(sentence, digest, summarize(digest), notes), to=str(to)) if to else None)
+
+
+def handle_preview_press(context: Context, request: Press) -> Response:
+    """`Preview` in the form: on top of it, what is wrong with it or what it would say now."""
+    state = ((request.view or {}).get("state") or {}).get("values") or {}
+    try:
+        service.check_role(context.access)
+        filled = _read_form({block: next(iter(elements.values()), {}) for block, elements in state.items()})
+        if isinstance(filled, FormErrors):
+            return OpenForm(forms.render_error(" ".join(filled.errors.values())))
+        draft = filled.draft
+        service.check_draft(context.connection, context.access, draft, context.now)
+        channel = get_channel(context, filled.channel_id)
+    except Refusal as refusal:
+        return OpenForm(forms.render_error(refusal.sentence))
+    notes = build_notes(context, draft, channel)
+    scope = content.scope_of(context.connection, context.access, draft.query, context.now)
+    sketch = _unsaved_digest(context, channel.id, draft)
+    since = context.now - FIRST_NEWS
+    shown = content.compose(context.connection, scope, sketch, since=since, as_of=context.now)
+    spoken = summarize(sketch)
+    return OpenForm(form.render_preview(spoken, notes, messages.render_digest(shown, spoken, fire_id=None)))
+
+
+def _unsaved_digest(context: Context, channel_id: str, draft: Draft) -> DigestRow:
+    """A digest that is not stored yet."""
+    columns = draft.columns()
+    return DigestRow(
+        id=0,
+        organization_id=context.access.organization_id,
+        workspace_id=context.access.workspace_id,
+        channel_id=channel_id,
+        owner_id=context.access.member_id,
+        owner_user_id=None,
+        owner=context.access.name,
+        name=None,
+        **columns,
+        grace_minutes=service.DEFAULT_GRACE_MINUTES,
+        next_fire_at=draft.schedule.next(context.now, draft.zone),
+        last_fire_at=None,
+        date_paused=None,
+        pause_reason=None,
+    )
+
+
+def get_channel(context: Context, channel_id: str) -> Channel:
+    """The channel, when a digest may be posted there. Raises Refusal."""
+    channel = context.channels().to_post_in(context.access.workspace_id, channel_id)
+    if channel.shared:
+        service.refuse_shared(context.access, channel.name)
+    return channel
+
+
+def build_notes(context: Context, draft: Draft, channel: Channel | None) -> Notes:
+    """What whoever makes this digest should know."""
+    times = service.next_times(draft.schedule, draft.zone, context.now)
+    projects = service.audience(context.connection, context.access, draft, context.now)
+    return Notes(
+        [messages.format_time(moment, draft.zone.key) for moment in times],
+        messages.render_audience(channel.name, channel.private, projects) if channel and projects else None,
+        service.frequency_warning(draft.schedule, draft.zone, context.now),
+    )
+
+
+HANDLES = (
+    Feature(
+        buttons={"digest_form_preview": handle_preview_press},  # Preview, in the form
+        forms={"digest": handle_submission},
+    ),
+)

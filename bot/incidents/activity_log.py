@@ -1,0 +1,33 @@
+"""The log of an incident, page by page."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from bot.incidents.access import Access
+from storage.queries import activity
+from storage.rows import ActivityPage, IncidentHead
+
+
+def find_page(
+    connection: Connection,
+    access: Access,
+    incident: IncidentHead,
+    *,
+    size: int,
+    before: int | None = None,
+    after: int | None = None,
+) -> ActivityPage:
+    """A page of the log, newest entry first: at most `size` entries.
+
+    `before` and `after` are ids of entries: the page holds what is older or newer. Without them, and for an entry that
+    is not in this incident's log, it is the newest page.
+    """
+    return activity.get_activity_page(
+        connection,
+        incident.id,
+        access.workspace_id,
+        size=size,
+        before=activity.find_position(connection, incident.id, before) if before is not None else None,
+        after=activity.find_position(connection, incident.id, after) if after is not None else None,
+    )

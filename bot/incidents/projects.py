@@ -1,0 +1,111 @@
+"""Projects and teams as one member sees them, by the names that people type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from bot.incidents.access import Access
+from bot.incidents.errors import BadWords, Refusal
+from bot.incidents.words import find_closest, shorten
+from storage.queries import directory
+from storage.queries.directory import DirectoryEntry
+
+_MOST_NAMED = 30
+
+
+class ManyProjects(Refusal):
+    """Several projects are possible, and the caller named none. The sentence lists them."""
+
+    def __init__(self, slugs: Sequence[str]) -> None:
+        super().__init__(
+            "Which project does it concern? Name it with project:… – you see "
+            + ", ".join(slugs[:_MOST_NAMED])
+            + ("…" if len(slugs) > _MOST_NAMED else ".")
+        )
+
+
+def list_projects(connection: Connection, access: Access) -> list[DirectoryEntry]:
+    """The projects that the caller sees, ordered by slug."""
+    return directory.list_projects(connection, access.project_ids)
+
+
+def slug_of(connection: Connection, project_id: int) -> str:
+    """The slug of a project that the caller sees."""
+    return directory.list_projects(connection, [project_id])[0].slug
+
+
+def list_teams(connection: Connection, access: Access) -> list[DirectoryEntry]:
+    """The teams of the caller's organization, ordered by slug."""
+    return directory.list_teams(connection, access.organization_id)
+
+
+def own_team_names(connection: Connection, access: Access) -> list[str]:
+    """The names of the caller's own teams, in alphabetical order."""
+    return directory.list_team_names_of_member(connection, access.member_id)
+
+
+def project_by_slug(
+    connection: Connection, access: Access, slug: str, visible: Sequence[DirectoryEntry] | None = None
+) -> DirectoryEntry:
+    """The project with that slug, if the caller sees it. Raises BadWords, with the slugs that exist.
+
+    `visible` is the result of `list_projects`, where the caller of this function already has it.
+    """
+    if visible is None:
+        visible = list_projects(connection, access)
+    for project in visible:
+        if project.slug == slug.lower():
+            return project
+    raise unknown_name("project", slug, [project.slug for project in visible])
+
+
+def team_by_slug(connection: Connection, access: Access, slug: str) -> DirectoryEntry:
+    """The team of the caller's organization with that slug. Raises BadWords, with the slugs that exist."""
+    known = list_teams(connection, access)
+    for team in known:
+        if team.slug == slug.lower():
+            return team
+    raise unknown_name("team", slug, [team.slug for team in known])
+
+
+def unknown_name(kind: str, slug: str, known: Sequence[str]) -> BadWords:
+    """The error for a slug that is not one of `known`. `kind` is "project" or "team", and the field at fault."""
+    meant = find_closest(slug, known)
+    hint = f" Did you mean `{meant}`?" if meant else ""
+    if not hint and known:
+        hint = f" There are: {', '.join(known[:20])}{'…' if len(known) > 20 else ''}."
+    return BadWords(f"There is no {kind} “{shorten(slug)}” that you can see.{hint}", field=kind)
+
+
+def choose_projects(
+    connection: Connection, access: Access, *, slug: str | None, team_id: int | None, channel_id: str | None
+) -> Sequence[int]:
+    """The ids of the projects of a new incident, where they are clear without asking.
+
+    These are the project with `slug`; else the projects that name the channel; else the only project of the given
+    team, of the caller's teams, or of all that the caller sees. Raises ManyProjects where several are possible, and
+    BadWords for an unknown slug or a caller who sees no project.
+    """
+    if slug is not None:
+        return [project_by_slug(connection, access, slug).id]
+    visible = access.project_ids
+    if not visible:
+        raise no_project()
+    if channel_id:
+        here = directory.filter_projects_by_channel(connection, visible, channel_id)
+        if here:
+            return here
+    for teams in ([team_id] if team_id else [], access.team_ids):
+        of_teams = directory.filter_projects_by_teams(connection, visible, teams)
+        if len(of_teams) == 1:
+            return of_teams
+    if len(visible) == 1:
+        return visible
+    raise ManyProjects([project.slug for project in list_projects(connection, access)])
+
+
+def no_project() -> BadWords:
+    """The error for a caller who wants to open an incident and sees no project."""
+    return BadWords("You see no project yet, so there is none that an incident could be opened in.")

@@ -1,0 +1,63 @@
+"""Replies in the thread of a card: each is a comment on the incident, and stays in step with the reply.
+
+Slack delivers events twice, late and in any order. The timestamps of a reply and of its latest edit decide whether an
+event still says anything new.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from bot.incidents import comments, lookup
+from bot.incidents.access import Access
+from bot.incidents.comments import CommentText
+from storage.queries import threads
+from storage.rows import PostedCard
+
+
+def save_reply(
+    tx: Connection,
+    access: Access,
+    card: PostedCard,
+    ts: str,
+    edited_ts: str | None,
+    written: CommentText,
+    now: datetime,
+) -> bool:
+    """Adds the comment for a reply below a card, or changes it after an edit.
+
+    `ts` is the reply's timestamp; `edited_ts` that of its latest edit, None where it was not edited. Returns False
+    where nothing was changed because this edit, or a later one, or the deletion has been stored before. Raises Refusal.
+    """
+    lookup.get_incident(tx, access, card.identifier, lock=True)
+    known = threads.find_reply(tx, card.destination_id, ts)
+    if known is None:
+        if not threads.record_reply(tx, card.destination_id, ts, edited_ts=edited_ts):
+            return False
+        _, activity_id = comments.add(tx, access, card.identifier, written, now, said_in=card.channel_id)
+        threads.link_comment(tx, card.destination_id, ts, activity_id)
+        return True
+    if known.gone or known.activity_id is None or edited_ts is None:
+        return False
+    if known.edited_ts is not None and known.edited_ts >= edited_ts:
+        return False
+    threads.record_reply_edited(tx, card.destination_id, ts, edited_ts)
+    comments.edit(tx, access, card.identifier, known.activity_id, written, now, said_in=card.channel_id)
+    return True
+
+
+def delete_reply(tx: Connection, card: PostedCard, ts: str, now: datetime) -> None:
+    """Deletes the comment of a reply below a card. `ts` is the reply's timestamp."""
+    known = threads.find_reply(tx, card.destination_id, ts)
+    if known is None:
+        # The deletion was delivered first. The reply becomes no comment when it is delivered.
+        if threads.record_reply(tx, card.destination_id, ts, gone=True):
+            return
+        # Another transaction was just storing the reply. It has ended meanwhile.
+        known = threads.find_reply(tx, card.destination_id, ts)
+    if known is not None and not known.gone:
+        threads.record_reply_deleted(tx, card.destination_id, ts)
+        if known.activity_id is not None:
+            comments.withdraw(tx, card.incident_id, known.activity_id, now, said_in=card.channel_id)
