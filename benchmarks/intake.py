@@ -34,7 +34,7 @@ from sqlalchemy import make_url, select
 from benchmarks import environment, seed
 from benchmarks.commands import fill
 from bot.intake.http import WORKERS, create_http_app
-from bot.intake.pace import Pace
+from bot.intake.rate_limit import RateLimiter
 from bot.intake.server import HttpServer
 from bot.intake.tokens import Source, new_token, token_hash
 from sandbox import Person, Sandbox
@@ -209,7 +209,9 @@ def _keep_posting(port: int, token: str, batch: int, senders_from: int, pipe: Pi
 
 
 def _serve(url: str, pipe: Pipe) -> None:
-    app = create_http_app(Store.open(url), slack_problem=lambda: None, pace=Pace(burst=float("inf"), per_second=0.0))
+    app = create_http_app(
+        Store.open(url), slack_problem=lambda: None, rate_limiter=RateLimiter(burst=float("inf"), per_second=0.0)
+    )
     server = HttpServer(app, "127.0.0.1", 0)
     server.start()
     pipe.send(server.port)

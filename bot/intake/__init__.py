@@ -1,1 +1,1 @@
-"""Alerts from other systems, over HTTP: who may post, what each source sends, and what becomes of it."""
+"""Alerts from other systems, over HTTP: who may post, what each source sends, and how it becomes incidents."""

@@ -1,7 +1,7 @@
-"""Doing together what several requests want done at the same time: one worker, one transaction for all of them.
+"""Batches: what several requests want at the same time is done together, by one worker in one transaction.
 
-Where many small deliveries arrive, most of what each costs is its commit and its turn on a worker, and new incidents of
-an organization wait for each other's. What has gathered while the last round ran is the next one.
+A small delivery alone costs a commit and a turn on a worker, and new incidents of an organization wait for each other.
+What arrives while a batch is being processed is the next batch.
 """
 
 from __future__ import annotations
@@ -16,84 +16,87 @@ import anyio.to_thread
 
 T = TypeVar("T")
 R = TypeVar("R")
+# An item, its size, and the future of its result.
+_Waiting = tuple[T, int, asyncio.Future[R]]
 
 
 class Batcher(Generic[T, R]):
-    """Gathers items of the same key on an event loop, and has them done on worker threads."""
+    """Collects items of the same key on an event loop, and processes them on worker threads."""
 
     def __init__(
         self,
-        work: Callable[[Sequence[T]], Sequence[R | Exception]],
+        process: Callable[[Sequence[T]], Sequence[R | Exception]],
         *,
-        most: int,
-        gather_s: float,
+        max_size: int,
+        interval_s: float,
         workers: anyio.CapacityLimiter,
     ) -> None:
-        """`work` gives what became of each item, in their order.
+        """`process` returns the result of each item, in their order.
 
-        It runs once for a key at the same moment, with items of at most `most` in size where there are several, and
-        on one of `workers`. Where several come at once, the rounds of their key begin no sooner than `gather_s` seconds
-        after each other.
+        It runs on one of `workers`, for one batch of a key at a time. The sizes of the items of a batch add up to at
+        most `max_size`; a larger item is a batch by itself. If items arrive faster than they are processed, the batches
+        of a key start at least `interval_s` seconds apart.
         """
-        self._work = work
-        self._most = most
-        self._gather_s = gather_s
+        self._process = process
+        self._max_size = max_size
+        self._interval_s = interval_s
         self._workers = workers
-        self._threads = anyio.CapacityLimiter(math.inf)  # of those that have one of `workers`
-        # Of the keys that have a round or wait for one.
-        self._waiting: dict[Hashable, deque[tuple[T, int, asyncio.Future[R]]]] = {}
-        self._rounds: set[asyncio.Task[None]] = set()  # held here, for a loop forgets its tasks
+        self._threads = anyio.CapacityLimiter(math.inf)  # `workers` is the limit
+        # By key, as long as a task runs for the key.
+        self._waiting: dict[Hashable, deque[_Waiting[T, R]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()  # the event loop itself keeps only weak references
 
     @property
     def waiting(self) -> int:
-        """Items that no worker has taken up."""
+        """How many items wait for a worker."""
         return sum(len(items) for items in self._waiting.values())
 
     def waiting_of(self, key: Hashable) -> int:
-        """The same of one key."""
+        """How many items of one key wait for a worker."""
         return len(self._waiting.get(key, ()))
 
-    async def do(self, key: Hashable, item: T, size: int) -> R:
-        """What becomes of an item, done with others of its key. Raises what `work` gives or raises for it."""
-        done: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+    async def submit(self, key: Hashable, item: T, size: int) -> R:
+        """The result of an item, processed with others of its key. Raises what `process` returns or raises for it."""
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         if key in self._waiting:
-            self._waiting[key].append((item, size, done))
+            self._waiting[key].append((item, size, future))
         else:
-            self._waiting[key] = deque([(item, size, done)])
-            task = asyncio.create_task(self._rounds_of(key))
-            self._rounds.add(task)
-            task.add_done_callback(self._rounds.discard)
-        return await done
+            self._waiting[key] = deque([(item, size, future)])
+            task = asyncio.create_task(self._run(key))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return await future
 
-    async def _rounds_of(self, key: Hashable) -> None:
+    async def _run(self, key: Hashable) -> None:
+        """Processes batches until nothing of the key waits."""
         loop = asyncio.get_running_loop()
         waiting = self._waiting[key]
         try:
             while waiting:
                 async with self._workers:
-                    began, shares = loop.time(), self._next(waiting)
-                    await self._round([item for item, _, _ in shares], [done for _, _, done in shares])
-                if len(shares) > 1 or waiting:  # one sender that waits for each answer is not made to wait
-                    await asyncio.sleep(began + self._gather_s - loop.time())
+                    started, batch = loop.time(), self._next_batch(waiting)
+                    await self._run_batch([item for item, _, _ in batch], [future for _, _, future in batch])
+                if len(batch) > 1 or waiting:  # a single sender that waits for each answer is not delayed
+                    await asyncio.sleep(started + self._interval_s - loop.time())
         finally:
             del self._waiting[key]
 
-    def _next(self, waiting: deque[tuple[T, int, asyncio.Future[R]]]) -> list[tuple[T, int, asyncio.Future[R]]]:
-        shares = [waiting.popleft()]
-        size = shares[0][1]
-        while waiting and size + waiting[0][1] <= self._most:
-            shares.append(waiting.popleft())
-            size += shares[-1][1]
-        return shares
+    def _next_batch(self, waiting: deque[_Waiting[T, R]]) -> list[_Waiting[T, R]]:
+        batch = [waiting.popleft()]
+        size = batch[0][1]
+        while waiting and size + waiting[0][1] <= self._max_size:
+            batch.append(waiting.popleft())
+            size += batch[-1][1]
+        return batch
 
-    async def _round(self, items: Sequence[T], done: Sequence[asyncio.Future[R]]) -> None:
-        found: Sequence[R | Exception]
+    async def _run_batch(self, items: Sequence[T], futures: Sequence[asyncio.Future[R]]) -> None:
+        results: Sequence[R | Exception]
         try:
-            found = await anyio.to_thread.run_sync(self._work, items, limiter=self._threads)
+            results = await anyio.to_thread.run_sync(self._process, items, limiter=self._threads)
         except Exception as error:
-            found = [error] * len(items)
-        for result, future in zip(found, done, strict=True):
-            if future.done():  # whoever asked has gone
+            results = [error] * len(items)
+        for result, future in zip(results, futures, strict=True):
+            if future.done():  # the client has disconnected
                 continue
             if isinstance(result, Exception):
                 future.set_exception(result)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from typing import Any
 
-# Nothing is fetched and nothing runs, whatever the description should come to hold.
+# Nothing is loaded and nothing runs, whatever the description may hold.
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 }
@@ -44,14 +44,14 @@ def render_page(description: Mapping[str, Any]) -> str:
 
 def _operation(method: str, path: str, operation: Mapping[str, Any]) -> Iterator[str]:
     yield f"<h2><code>{escape(method)} {escape(path)}</code></h2>"
-    said = [operation.get("description"), "Authorization: Bearer TOKEN." if operation.get("security") else None]
-    yield f"<p>{escape(' '.join(filter(None, said)))}</p>"
+    texts = [operation.get("description"), "Authorization: Bearer TOKEN." if operation.get("security") else None]
+    yield f"<p>{escape(' '.join(filter(None, texts)))}</p>"
     headers = [one for one in operation.get("parameters", ()) if one["in"] == "header"]
     if headers:
         yield _table(("Header", ""), [(one["name"], one.get("description", "")) for one in headers])
     for content in operation.get("requestBody", {}).get("content", {}).values():
         for schema in content["schema"].get("anyOf", [content["schema"]]):
-            if schema["type"] == "object":  # not the list of the same
+            if schema["type"] == "object":  # a list of the same objects is described already
                 yield f"<p>{escape(schema.get('description', ''))}</p>"
                 yield _table(("Field", "Type", ""), _fields(schema))
         if "example" in content:
@@ -61,11 +61,11 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> Iterator
 
 
 def _fields(schema: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, str, str]]:
-    """Name, type and meaning of every field, those inside others after them."""
+    """Name, type and meaning of each field, followed by the fields inside it."""
     for name, field in schema.get("properties", {}).items():
         path = f"{within}{name}"
-        said = ["required" if name in schema.get("required", ()) else "", field.get("description", "")]
-        yield path, _type(field), ": ".join(filter(None, said))
+        meaning = ["required" if name in schema.get("required", ()) else "", field.get("description", "")]
+        yield path, _type(field), ": ".join(filter(None, meaning))
         yield from _fields(field, f"{path}.")
         yield from _fields(field.get("items", {}), f"{path}[].")
 

@@ -1,4 +1,4 @@
-"""The HTTP side: intake, health and metrics. Every answer is JSON; nothing here blocks the event loop."""
+"""HTTP: intake, health and metrics. Every answer of the intake is JSON; nothing here blocks the event loop."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from bot.intake import docs_page, openapi
 from bot.intake.admission import Admission
 from bot.intake.batching import Batcher
 from bot.intake.metrics import Metrics
-from bot.intake.pace import Pace
+from bot.intake.rate_limit import RateLimiter
 from bot.intake.refusal_log import RefusalLog
 from bot.intake.sentry import signature_fits
-from bot.intake.service import ADMITTED_AT_ONCE, Delivery, IntakeService, Refused, Taken, refused
+from bot.intake.service import ADMITTED_AT_ONCE, Delivery, DeliveryResult, IntakeService, Refused, refused
 from bot.intake.tokens import TOKEN_PREFIX, SecretBox, Source
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway, ReadOnlyServer
@@ -36,29 +36,29 @@ from storage.migrate import is_schema_current
 log = structlog.get_logger(__name__)
 
 MAX_BODY = 8 * 1024 * 1024  # bytes; some 10,000 alerts of Alertmanager's
-# Deliveries that are larger are carried out apart from the others.
+# Larger deliveries are processed apart from the others.
 SMALL_BODY = 64 * 1024
-# Sentry's, which have to be read before their signature can be looked at. They hold one event.
+# Of Sentry, whose body must be read before its signature can be checked. It holds one event.
 MAX_SIGNED_BODY = 1024 * 1024
-# Bodies in memory at once, of all senders and of one. Signed ones have a room of their own: whoever guesses the id of
-# a token can fill it.
+# Bytes of bodies in memory at once, of all senders and of one. Signed bodies have a limit of their own: who guesses the
+# id of a token can use it up.
 ROOM, ROOM_OF_ONE = 128 * 1024 * 1024, 64 * 1024 * 1024
 SIGNED_ROOM, SIGNED_ROOM_OF_ONE = 32 * 1024 * 1024, 8 * 1024 * 1024
-# Rounds of deliveries (`bot/intake/batching.py`) at once, each of another token. Small deliveries go together in rounds
-# of up to SMALL_BODY, large ones each alone, and neither wait for the other.
+# Batches of deliveries (`bot/intake/batching.py`) at once, each of another token. Small deliveries share batches of up
+# to SMALL_BODY, a large one is a batch by itself, and neither waits for the other.
 WORKERS = 16
-# Connections of intake alone: a storm of alerts takes none from people. Its workers wait for one of them.
-READING = ADMITTED_AT_ONCE + 1  # and the question which tokens there are
+# Database connections of the intake alone: a storm of alerts takes none from people. Its workers wait for one of them.
+READING = ADMITTED_AT_ONCE + 1  # one for the query of `admission.py`
 WRITING = 6
 POOL_WAIT_S = 5.0
-# Where many come at once, more of them share a round by this wait: what they cost is not what responders wait for.
-GATHER_S = 0.01
-# Deliveries that wait for their round, their bodies in memory; what comes on top is told to come again.
+# When many deliveries arrive, this wait lets more of them share a batch, which leaves more of the machine to people.
+BATCH_INTERVAL_S = 0.01
+# Deliveries that wait for their batch, their bodies in memory. Further ones are answered with 503 and Retry-After.
 MAX_WAITING = 200
-MAX_WAITING_OF_ONE = 100  # with one token: one that is stuck leaves room for the others
+MAX_WAITING_OF_ONE = 100  # of one token: one that is stuck leaves room for the others
 RETRY_AFTER_S = 5
-# How much of a refused body, and for how long, is let run into the void once it is answered. Closing under a sender
-# resets the connection, and one that listens only when it has said all (Python's urllib) never hears the answer.
+# How much of a refused body is read and dropped after the answer, and for how long. Closing at once would reset the
+# connection, and a client that reads only after it has sent everything (Python's urllib) would never see the answer.
 MAX_LINGER = 64 * 1024 * 1024
 LINGER_S = 4.0
 
@@ -66,10 +66,10 @@ _BEARER = re.compile(rf"Bearer +({TOKEN_PREFIX}[A-Za-z0-9_-]{{1,200}}) *", re.IG
 
 
 class Intake:
-    """Deliveries over HTTP."""
+    """Receives deliveries over HTTP."""
 
     def __init__(
-        self, desk: IntakeService, admission: Admission, metrics: Metrics, now: Callable[[], datetime]
+        self, service: IntakeService, admission: Admission, metrics: Metrics, now: Callable[[], datetime]
     ) -> None:
         self._admission = admission
         self._room = MemoryLimit(ROOM, ROOM_OF_ONE)
@@ -78,23 +78,23 @@ class Intake:
         self._now = now
         self._refusals = RefusalLog(time.monotonic)
         self._workers = anyio.CapacityLimiter(WORKERS)
-        self._together: Batcher[Delivery, Taken] = Batcher(
-            desk.take, most=SMALL_BODY, gather_s=GATHER_S, workers=self._workers
+        self._batcher: Batcher[Delivery, DeliveryResult] = Batcher(
+            service.process, max_size=SMALL_BODY, interval_s=BATCH_INTERVAL_S, workers=self._workers
         )
 
     async def receive(self, request: Request, source: Source) -> Response:
-        """Takes a delivery in that shows its token, and answers it."""
-        return await self._answered(request, self._with_token(request, source), source)
+        """Answers a delivery with a bearer token."""
+        return await self._answer(request, self._with_token(request, source), source)
 
     async def receive_signed(self, request: Request, token_id: str) -> Response:
-        """Takes a delivery of Sentry's in, which is signed, and answers it."""
-        return await self._answered(request, self._with_signature(request, token_id), Source.SENTRY)
+        """Answers a delivery of Sentry, which is signed."""
+        return await self._answer(request, self._with_signature(request, token_id), Source.SENTRY)
 
-    async def _answered(self, request: Request, work: Awaitable[Taken], source: Source) -> Response:
+    async def _answer(self, request: Request, work: Awaitable[DeliveryResult], source: Source) -> Response:
         try:
-            taken = await work
-            self._refusals.note(source, taken.token_id, taken.errors)
-            return JSONResponse(_body(taken), status_code=202)
+            result = await work
+            self._refusals.note(source, result.token_id, result.errors)
+            return JSONResponse(_body(result), status_code=202)
         except Refused as error:
             self._refusals.note(source, error.token_id, error.errors)
             return self._refusal(request, error, source)
@@ -111,7 +111,7 @@ class Intake:
             failed = refused(500, "failed", "body", f"could not be taken; the log says why: {id_}")
             return self._refusal(request, failed, source)
 
-    async def _with_token(self, request: Request, source: Source) -> Taken:
+    async def _with_token(self, request: Request, source: Source) -> DeliveryResult:
         shown = _BEARER.fullmatch(request.headers.get("authorization", ""))
         if shown is None:
             raise refused(401, "bad_token", "Authorization", f"should be: Bearer {TOKEN_PREFIX}…")
@@ -121,9 +121,9 @@ class Intake:
             raise refused(401, "bad_token", "Authorization", "no such token, or it has been revoked")
         with self._room.body(bearer, MAX_BODY) as body:
             read = await _read(request, body)
-            return await self._taken(bearer, Delivery(source, read, self._now(), bearer))
+            return await self._process(bearer, Delivery(source, read, self._now(), bearer))
 
-    async def _with_signature(self, request: Request, token_id: str) -> Taken:
+    async def _with_signature(self, request: Request, token_id: str) -> DeliveryResult:
         shown = request.headers.get("sentry-hook-signature", "")
         resource = request.headers.get("sentry-hook-resource", "")
         if not re.fullmatch(r"[0-9]{1,18}", token_id):
@@ -143,24 +143,24 @@ class Intake:
                 return signature_fits(secret, read, shown)
 
             delivery = Delivery(Source.SENTRY, read, self._now(), token_id=id_, signed=signed, resource=resource)
-            return await self._taken(id_, delivery)
+            return await self._process(id_, delivery)
 
-    async def _taken(self, token: str | int, delivery: Delivery) -> Taken:
+    async def _process(self, token: str | int, delivery: Delivery) -> DeliveryResult:
         size = len(delivery.body)
         key = (delivery.source, token, size > SMALL_BODY)
-        # Looked at again: many may have been read since their headers came.
-        if self._together.waiting >= MAX_WAITING or self._together.waiting_of(key) >= MAX_WAITING_OF_ONE:
+        # Checked again: many bodies may have been read since the headers of this one.
+        if self._batcher.waiting >= MAX_WAITING or self._batcher.waiting_of(key) >= MAX_WAITING_OF_ONE:
             raise _busy()
-        return await self._together.do(key, delivery, size)
+        return await self._batcher.submit(key, delivery, size)
 
     def _check_headers(self, request: Request, largest: int) -> None:
-        """Refuses what need not be read to know that it will not be taken."""
+        """Refuses what can be refused without its body. Raises Refused."""
         length = _content_length(request)
         if (request.headers.get("content-encoding") or "identity").lower() != "identity":
             raise refused(415, "encoded", "Content-Encoding", "compressed bodies are not taken")
         if length is not None and length > largest:
             raise _too_large(largest)
-        if self._together.waiting >= MAX_WAITING:
+        if self._batcher.waiting >= MAX_WAITING:
             raise _busy()
 
     def _refusal(self, request: Request, error: Refused, source: Source) -> Response:
@@ -171,16 +171,16 @@ class Intake:
         if error.retry_after_s is not None:
             headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
         kind = JSONResponse if getattr(request.state, "whole", False) else _Early
-        return kind(_body(Taken(errors=error.errors)), status_code=status, headers=headers)
+        return kind(_body(DeliveryResult(errors=error.errors)), status_code=status, headers=headers)
 
 
 class _Early(JSONResponse):
-    """An answer to a request that has not been read to its end: sent at once, and then the rest is let in."""
+    """An answer to a request whose body has not been read: it is sent at once, then the rest is read and dropped."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": self.body, "more_body": True})
-        if not any(name == b"expect" for name, _ in scope["headers"]):  # who asked first has sent no body yet
+        if not any(name == b"expect" for name, _ in scope["headers"]):  # with Expect, the body has not been sent
             with anyio.move_on_after(LINGER_S):
                 await _drop(receive)
         await send({"type": "http.response.body", "body": b""})
@@ -195,8 +195,8 @@ async def _drop(receive: Receive) -> None:
             return
 
 
-def _body(taken: Taken) -> dict[str, Any]:
-    return openapi.Answer(accepted=taken.accepted, errors=taken.errors).model_dump()
+def _body(result: DeliveryResult) -> dict[str, Any]:
+    return openapi.Answer(accepted=result.accepted, errors=result.errors).model_dump()
 
 
 def _content_length(request: Request) -> int | None:
@@ -224,7 +224,7 @@ def _too_large(largest: int) -> Refused:
 
 
 def intake_store(store: Store) -> Store:
-    """A store on the same database for what is delivered."""
+    """A store on the same database, with connections of its own, for deliveries."""
     return store.open_beside(reading=READING, writing=WRITING, wait_s=POOL_WAIT_S)
 
 
@@ -234,28 +234,28 @@ def create_http_app(
     intake: Store | None = None,
     slack_problem: Callable[[], str | None],
     registry: CollectorRegistry | None = None,
-    pace: Pace | None = None,
+    rate_limiter: RateLimiter | None = None,
     secret_key: str | None = None,
 ) -> FastAPI:
     """The HTTP application on a database.
 
-    `store` is asked for the bot's health; `intake` takes what is delivered (see `intake_store`), or else the same.
+    `store` is checked for the bot's health; deliveries go to `intake` (see `intake_store`), by default to the same.
     `slack_problem` gives what is wrong with the connection to Slack, None when it stands; it must not block.
     `secret_key` is TOCSIN_SECRET_KEY; without it Sentry's deliveries are refused.
     """
     counters = registry if registry is not None else CollectorRegistry()
     metrics = Metrics(counters)
-    desk = IntakeService(
+    service = IntakeService(
         intake or store,
         metrics,
-        pace=pace or Pace(),
+        rate_limiter=rate_limiter or RateLimiter(),
         secret_box=SecretBox(secret_key) if secret_key else None,
     )
-    deliveries = Intake(desk, Admission(intake or store, time.monotonic), metrics, store.clock.now)
+    deliveries = Intake(service, Admission(intake or store, time.monotonic), metrics, store.clock.now)
     app = FastAPI(
         title="Tocsin",
         summary="Alerts from other systems become incidents.",
-        docs_url=None,  # FastAPI's page loads its programs from elsewhere
+        docs_url=None,  # FastAPI's page loads its scripts from another site
         redoc_url=None,
         openapi_url="/intake/openapi.json",
     )
@@ -297,7 +297,7 @@ def create_http_app(
     @app.get("/metrics", tags=["health"])
     async def metrics_() -> Response:
         """Counters for Prometheus."""
-        # The states among them are asked for as they are read, and the database's may take its time.
+        # Some gauges are computed when they are read, and those of the database may take long.
         text = await anyio.to_thread.run_sync(lambda: generate_latest(counters), limiter=health)
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 

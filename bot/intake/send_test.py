@@ -1,4 +1,4 @@
-"""A realistic alert of each source, to see with one command that it arrives and becomes an incident."""
+"""A realistic test alert of each source: one command shows that alerts arrive and become incidents."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from typing import Any
 from bot.intake.tokens import Source
 
 TIMEOUT_S = 10
-# Go's zero time: not ended yet.
+# Go's zero time: the alert has not ended.
 _NOT_YET = "0001-01-01T00:00:00Z"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the intake said."""
+    """What the intake answered."""
 
-    status: int  # of HTTP; 0 when nothing answered
+    status: int  # of HTTP; 0 if nothing answered
     accepted: list[int]  # numbers of incidents
     errors: list[str]  # one line each
 
 
 def build_payload(source: Source, now: datetime, *, resolved: bool, project: str | None) -> Any:
-    """The test alert of a source; with `resolved` its end. `project` names it where the token does not."""
+    """The test alert of a source; with `resolved` its end. `project` is needed if the token names none."""
     moment = now.isoformat()
     labels = {"alertname": "TocsinTest", "instance": "test.example:9100", "severity": "warning"}
     if project:
@@ -72,7 +72,7 @@ def build_payload(source: Source, now: datetime, *, resolved: bool, project: str
         case Source.ALERTMANAGER:
             return {**group, "version": "4"}
         case Source.GRAFANA:
-            of_grafana = {
+            grafana_alert = {
                 **alert,
                 "silenceURL": "http://grafana.example:3000/alerting/silence/new",
                 "dashboardURL": "http://grafana.example:3000/d/disk",
@@ -81,7 +81,7 @@ def build_payload(source: Source, now: datetime, *, resolved: bool, project: str
             }
             return {
                 **group,
-                "alerts": [of_grafana],
+                "alerts": [grafana_alert],
                 "version": "1",
                 "orgId": 1,
                 "state": "ok" if resolved else "alerting",
@@ -113,7 +113,7 @@ def build_payload(source: Source, now: datetime, *, resolved: bool, project: str
 
 
 def send(url: str, body: Any, *, token: str | None = None, secret: str | None = None) -> Answer:
-    """Posts a payload: with a token, or signed as Sentry does with its secret."""
+    """Posts a payload with a token, or signed with a secret as Sentry does."""
     data = json.dumps(body).encode()
     headers = {"Content-Type": "application/json"}
     if token:
@@ -123,7 +123,7 @@ def send(url: str, body: Any, *, token: str | None = None, secret: str | None = 
         headers["Sentry-Hook-Signature"] = hmac.new(secret.encode(), data, hashlib.sha256).hexdigest()
     request = urllib.request.Request(url, data=data, headers=headers, method="POST")
     try:
-        # No proxy: what is tried out is this bot, at the address that was given.
+        # Without a proxy: the test is of this bot at this address.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=TIMEOUT_S) as response:
             return _answer(response.status, response.read())
@@ -137,8 +137,8 @@ def send(url: str, body: Any, *, token: str | None = None, secret: str | None = 
 
 def _answer(status: int, body: bytes) -> Answer:
     try:
-        said = json.loads(body)
-        errors = [f"{error['field']} {error['message']}" for error in said["errors"]]
-        return Answer(status, list(said["accepted"]), errors)
+        answer = json.loads(body)
+        errors = [f"{error['field']} {error['message']}" for error in answer["errors"]]
+        return Answer(status, list(answer["accepted"]), errors)
     except (ValueError, KeyError, TypeError):
         return Answer(status, [], [f"it is not this bot that answers there: HTTP {status}"])

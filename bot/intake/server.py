@@ -12,33 +12,33 @@ from fastapi import FastAPI
 
 from bot.intake.connections import Connection, Connections, max_connections, open_files
 
-# A delivery that is under way when the bot is told to stop gets this long; Slack and SIGTERM allow ten seconds.
+# How long a delivery may still take after SIGTERM, which allows ten seconds.
 DRAIN_S = 5
 _BACKLOG = 512
-# How many of those who wait are taken in one go, before there is a look at how many there are.
-_ACCEPTED_AT_ONCE = 32
+# How many connections are accepted in one go, before the limit on them is checked.
+_MAX_ACCEPTS = 32
 
 
 class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begins to take connections."""
+        """Starts to accept connections."""
         await super().startup(sockets)
         for one in sockets or ():
-            one.listen(_BACKLOG)  # for asyncio, how many wait and how many are taken at once are the same number
+            one.listen(_BACKLOG)  # asyncio uses one number for the backlog and for how many it accepts in one go
 
 
 class HttpServer:
-    """Serves an application on a host and port. The port is taken at once, before anything is served."""
+    """Serves an application on a host and port, which it binds when it is made."""
 
     def __init__(self, app: FastAPI, host: str, port: int, *, connections: int | None = None) -> None:
-        """Port 0 takes any free one; `connections` is the most at once, by default as many as files allow.
+        """Port 0 is any free port. `connections` limits them, by default to as many as the open files allow.
 
-        Raises OSError where the address cannot be used.
+        Raises OSError if the address cannot be used.
         """
-        most = connections or max_connections(open_files())
+        limit = connections or max_connections(open_files())
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        # asyncio turns Nagle's algorithm off only for sockets that say they are TCP's, which create_server's do
-        # not; with it each answer waits some 40 ms for the acknowledgement of its own headers.
+        # asyncio turns Nagle's algorithm off only for sockets whose protocol is TCP, which those of create_server do
+        # not say. With it, each answer waits some 40 ms for the acknowledgement of its own headers.
         self._socket = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -48,11 +48,11 @@ class HttpServer:
             self._socket.close()
             raise
         self.port: int = self._socket.getsockname()[1]
-        protocol: Any = partial(Connection, connections=Connections(most))
+        protocol: Any = partial(Connection, connections=Connections(limit))
         config = uvicorn.Config(
             app,
             http=protocol,
-            backlog=_ACCEPTED_AT_ONCE,
+            backlog=_MAX_ACCEPTS,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -66,15 +66,15 @@ class HttpServer:
         )
 
     def start(self) -> None:
-        """Begins to serve; what arrives before that waits."""
+        """Starts to serve; connections made before that wait."""
         self._thread.start()
 
     def begin_stop(self) -> None:
-        """Takes no more requests from now on; those under way go on."""
+        """Accepts no more requests; those in progress go on."""
         self._server.should_exit = True
 
     def stop(self) -> None:
-        """Takes no more requests, and finishes those under way. Takes DRAIN_S seconds at the most."""
+        """Accepts no more requests and finishes those in progress, in DRAIN_S seconds at most."""
         self.begin_stop()
         if self._thread.ident is not None:
             self._thread.join()

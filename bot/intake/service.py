@@ -1,4 +1,4 @@
-"""Takes deliveries in: whose they are, what is in them, and what becomes of it. No HTTP in here."""
+"""Processes deliveries: checks their token, parses them and applies their alerts. Nothing here knows HTTP."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from sqlalchemy.exc import IntegrityError
 
 from bot.incidents.alerts import Outcome
 from bot.intake import alertmanager, events, grafana, sentry
-from bot.intake.drafts import Received, carry_out
+from bot.intake.apply import ReceivedAlert, apply_alerts
 from bot.intake.metrics import Metrics
 from bot.intake.models import ItemError, ParsedAlert, ParseResult, Unreadable, decode
-from bot.intake.pace import Pace
+from bot.intake.rate_limit import RateLimiter
 from bot.intake.tokens import SecretBox, SecretUnreadable, Source, token_hash
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
-from storage.queries import intake as stored
+from storage.queries import intake as queries
 from storage.queries.intake import IntakeTokenRow
 
 log = structlog.get_logger(__name__)
 
-# A batch is carried out in transactions of this many alerts: new incidents hold their organization's counter, and
-# a responder who declares one should not have to wait for a storm.
+# Alerts in one transaction. New incidents lock their organization's counter, and a person who declares one should not
+# wait for a storm.
 CHUNK = 50
-ADMITTED_AT_ONCE = 4  # reads of tokens
+ADMITTED_AT_ONCE = 4  # queries for tokens
 MAX_ITEMS = 10_000
-# Refusals that say "not now".
-TRY_AGAIN = frozenset({429, 503})
-# `last_used` is for people: to the minute is enough.
+# Refusals after which the sender should retry.
+RETRYABLE = frozenset({429, 503})
+# People read `last_used`: to the minute is enough.
 USED_EVERY = timedelta(minutes=1)
 _ATTEMPTS = 5
-_PAUSE_S = 0.05
-# For how long deliveries are tried apart that together met with somebody who holds what they need.
-_APART_S = 3.0
+_RETRY_S = 0.05
+# How long the deliveries of a batch are retried one by one after the batch waited in vain for a lock.
+_SEPARATELY_S = 3.0
 
 Parser = Callable[[Any, datetime], ParseResult]
 PARSERS: dict[Source, Parser] = {
@@ -52,9 +52,9 @@ PARSERS: dict[Source, Parser] = {
 
 
 class Refused(Exception):
-    """A delivery of which nothing is taken. `reason` is counted. `token_id`: of the token that it came with."""
+    """A delivery of which nothing is accepted. `reason` is counted in the metrics."""
 
-    token_id: int | None = None
+    token_id: int | None = None  # of the token that it came with
 
     def __init__(
         self, status: int, reason: str, errors: Sequence[ItemError], *, retry_after_s: float | None = None
@@ -72,8 +72,8 @@ def refused(status: int, reason: str, where: str, message: str, *, retry_after_s
 
 
 @dataclass(slots=True)
-class Taken:
-    """What became of a delivery."""
+class DeliveryResult:
+    """What was accepted of a delivery, and what is wrong with the rest."""
 
     accepted: list[int] = field(default_factory=list)  # identifiers of the incidents, each once
     errors: list[ItemError] = field(default_factory=list)
@@ -82,7 +82,7 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What was posted, by whoever shows a token (`bearer`) or has signed with the secret of one (`signed`)."""
+    """What was posted, with a token (`bearer`) or signed with the secret of one (`signed`)."""
 
     source: Source
     body: bytes
@@ -90,24 +90,24 @@ class Delivery:
     bearer: str = ""
     token_id: int | None = None  # of the path that Sentry posts to
     signed: Callable[[str], bool] = field(default=lambda _secret: False)  # with this secret?
-    resource: str = ""  # what Sentry says it is about
+    resource: str = ""  # of Sentry, from its header
 
 
 class IntakeService:
-    """Where deliveries of every source end."""
+    """Processes the deliveries of every source."""
 
     def __init__(
         self,
         store: Store,
         metrics: Metrics,
         *,
-        pace: Pace,
+        rate_limiter: RateLimiter,
         secret_box: SecretBox | None,
     ) -> None:
         """`secret_box` is None where no TOCSIN_SECRET_KEY is set."""
         self._store = store
         self._metrics = metrics
-        self._pace = pace
+        self._rate_limiter = rate_limiter
         self._secret_box = secret_box
         self._admitting = threading.BoundedSemaphore(ADMITTED_AT_ONCE)
 
@@ -115,11 +115,11 @@ class IntakeService:
         """The token that a delivery names, not yet checked."""
         with self._admitting, self._store.read() as connection:
             if delivery.token_id is not None:
-                return stored.find_token_by_id(connection, delivery.token_id)
-            return stored.find_token_by_hash(connection, token_hash(delivery.bearer))
+                return queries.find_token_by_id(connection, delivery.token_id)
+            return queries.find_token_by_hash(connection, token_hash(delivery.bearer))
 
     def _check(self, delivery: Delivery, token: IntakeTokenRow | None) -> IntakeTokenRow:
-        """The token, if it lets the delivery in. Raises Refused."""
+        """The token, if it fits the delivery. Raises Refused."""
         if delivery.token_id is not None:
             return self._check_signature(delivery, token)
         hashed = token_hash(delivery.bearer)
@@ -138,42 +138,40 @@ class IntakeService:
         try:
             secret = self._secret_box.open(token.secret_encrypted)
         except SecretUnreadable:
-            log.error("a secret cannot be decrypted", token_id=token.id, cause="another TOCSIN_SECRET_KEY")
+            log.error("cannot decrypt the secret of a token", token_id=token.id, cause="another TOCSIN_SECRET_KEY")
             raise refused(503, "no_secret_key", "TOCSIN_SECRET_KEY", "is another than at `token create`") from None
         if not delivery.signed(secret):
             raise refused(401, "bad_signature", "Sentry-Hook-Signature", "does not fit the body and the secret")
         return token
 
-    def take(self, deliveries: Sequence[Delivery]) -> list[Taken | Exception]:
-        """Takes what deliveries hold that all name the same token; gives for each what became of it, or the error:
+    def process(self, deliveries: Sequence[Delivery]) -> list[DeliveryResult | Exception]:
+        """Processes deliveries that all have the same token, in their order. Returns the result of each, or its error:
         Refused, DatabaseAway, Contended. Raises DatabaseAway.
-
-        What they hold is carried out in their order, and what fits in one transaction.
         """
         token = self._token(deliveries[0])
-        read = [self._read(delivery, token) for delivery in deliveries]
+        parsed = [self._parse(delivery, token) for delivery in deliveries]
         if token is not None:
-            if any(isinstance(one, _ParsedDelivery) or one.status != 401 for one in read):
-                self._note_use(token, self._store.clock.now())
-            let_in = [one for one in read if isinstance(one, _ParsedDelivery)]
+            if any(isinstance(one, _ParsedDelivery) or one.status != 401 for one in parsed):
+                self._record_use(token, self._store.clock.now())
+            admitted = [one for one in parsed if isinstance(one, _ParsedDelivery)]
             try:
-                for together in _batches(let_in):
-                    self._settle(token, together)
-            except DatabaseAway as error:  # it would be away for each of them, and take its time to say so
-                for one in let_in:
+                for chunk in _chunks(admitted):
+                    self._apply(token, chunk)
+            except DatabaseAway as error:  # trying the rest would only take as long again
+                for one in admitted:
                     if len(one.outcomes) < len(one.parsed.alerts):
                         one.error = one.error or error
-        results = [self._outcome(one) if isinstance(one, _ParsedDelivery) else one for one in read]
+        results = [self._result(one) if isinstance(one, _ParsedDelivery) else one for one in parsed]
         if token is not None:
-            self._note_refusals(token, results)
+            self._record_refusals(token, results)
         return results
 
-    def _note_refusals(self, token: IntakeTokenRow, results: Sequence[Taken | Exception]) -> None:
-        """Records whether the last of a token's deliveries was refused, so that somebody may see to it."""
-        last: Taken | Refused | None = None
+    def _record_refusals(self, token: IntakeTokenRow, results: Sequence[DeliveryResult | Exception]) -> None:
+        """Records whether the last of a token's deliveries was refused; `doctor` shows it."""
+        last: DeliveryResult | Refused | None = None
         for one in results:
-            # What is to come again is not refused, and a made-up token is nobody's.
-            if isinstance(one, Taken) or (isinstance(one, Refused) and one.status not in TRY_AGAIN):
+            # A sender that should retry is not refused, and a made-up token belongs to nobody.
+            if isinstance(one, DeliveryResult) or (isinstance(one, Refused) and one.status not in RETRYABLE):
                 one.token_id, last = token.id, one
         if last is None:
             return
@@ -181,20 +179,20 @@ class IntakeService:
         if not last.errors:
             if was is not None:
                 with self._store.read() as connection:
-                    stored.record_token_refusal(connection, token.id, None, None)
+                    queries.record_token_refusal(connection, token.id, None, None)
         elif was is None or now - was >= USED_EVERY:
             first = last.errors[0]
             why = f"{first.field} {first.message}"
             with self._store.read() as connection:
-                stored.record_token_refusal(connection, token.id, now, why)
+                queries.record_token_refusal(connection, token.id, now, why)
 
-    def _note_use(self, token: IntakeTokenRow, now: datetime) -> None:
+    def _record_use(self, token: IntakeTokenRow, now: datetime) -> None:
         if token.last_used is None or now - token.last_used >= USED_EVERY:
             with self._store.read() as connection:
-                stored.record_token_use(connection, token.id, now)
+                queries.record_token_use(connection, token.id, now)
 
-    def _read(self, delivery: Delivery, token: IntakeTokenRow | None) -> _ParsedDelivery | Refused:
-        """What a delivery holds, once it is let in."""
+    def _parse(self, delivery: Delivery, token: IntakeTokenRow | None) -> _ParsedDelivery | Refused:
+        """The alerts of a delivery, or why it is refused."""
         try:
             token = self._check(delivery, token)
             if not token.incidents:
@@ -205,110 +203,113 @@ class IntakeService:
                 raise refused(400, "not_json", "body", str(error)) from None
             source = delivery.source
             parse = PARSERS[source] if source in PARSERS else partial(sentry.parse, resource=delivery.resource)
-            read = _ParsedDelivery(source, parse(payload, delivery.received), delivery.received)
-            if read.count > MAX_ITEMS:
+            parsed = _ParsedDelivery(source, parse(payload, delivery.received), delivery.received)
+            if parsed.count > MAX_ITEMS:
                 raise refused(413, "too_many", "body", f"holds more than {MAX_ITEMS:,} items")
-            if wait := self._pace.wait_s(token.id, read.count, time.monotonic()):
+            if wait := self._rate_limiter.wait_s(token.id, parsed.count, time.monotonic()):
                 raise refused(429, "over_rate", "body", "too many alerts with this token", retry_after_s=wait)
         except Refused as error:
             return error
-        return read
+        return parsed
 
-    def _settle(
+    def _apply(
         self,
         token: IntakeTokenRow,
-        together: Sequence[tuple[_ParsedDelivery, Sequence[ParsedAlert]]],
+        parts: Sequence[tuple[_ParsedDelivery, Sequence[ParsedAlert]]],
         attempts: int = _ATTEMPTS,
     ) -> None:
-        """Carries drafts out, those of several deliveries in one transaction; each apart where that fails, and as far
-        as there is time where somebody else holds what they need. Raises DatabaseAway.
+        """Applies alerts of several deliveries in one transaction; if that fails, those of each delivery in its own.
+
+        If it fails for a lock, the deliveries are retried for a limited time, each once. Raises DatabaseAway.
         """
-        together = [(read, drafts) for read, drafts in together if read.error is None]
-        drafts = [Received(draft, read.received) for read, part in together for draft in part]
-        if not drafts:
+        parts = [(delivery, alerts) for delivery, alerts in parts if delivery.error is None]
+        received = [ReceivedAlert(alert, delivery.received) for delivery, alerts in parts for alert in alerts]
+        if not received:
             return
         try:
-            outcomes = iter(self._carry_out(token, drafts, attempts))
+            outcomes = iter(self._apply_with_retries(token, received, attempts))
         except DatabaseAway:
             raise
         except Exception as error:
-            if len(together) == 1:
-                together[0][0].error = error
+            if len(parts) == 1:
+                parts[0][0].error = error
                 return
-            apart_until = time.monotonic() + _APART_S
-            for one in together:
+            deadline = time.monotonic() + _SEPARATELY_S
+            for part in parts:
                 if not isinstance(error, Contended):
-                    self._settle(token, [one])
-                elif time.monotonic() < apart_until:
-                    self._settle(token, [one], attempts=1)
+                    self._apply(token, [part])
+                elif time.monotonic() < deadline:
+                    self._apply(token, [part], attempts=1)
                 else:
-                    one[0].error = error
+                    part[0].error = error
             return
-        for read, part in together:
-            read.outcomes += [next(outcomes) for _ in part]
+        for delivery, alerts in parts:
+            delivery.outcomes += [next(outcomes) for _ in alerts]
 
-    def _outcome(self, read: _ParsedDelivery) -> Taken | Exception:
-        taken = Taken(errors=list(read.parsed.errors))
-        identifiers: dict[int, None] = {}
-        for outcome in read.outcomes:
-            if isinstance(outcome, ItemError):
-                taken.errors.append(outcome)
-                continue
-            self._metrics.alerts.labels(read.source.value, outcome.action.value).inc()
-            if outcome.identifier is not None:
-                identifiers[outcome.identifier] = None
-        if read.error is not None:
-            return read.error
-        taken.accepted = list(identifiers)
-        taken.errors.sort(key=lambda error: -1 if error.item is None else error.item)
-        bad = len({error.item for error in taken.errors})
-        self._metrics.alerts.labels(read.source.value, "refused").inc(bad)
-        if taken.errors and bad >= read.count:
-            return Refused(422, "nothing_good", taken.errors)
-        return taken
-
-    def _carry_out(self, token: IntakeTokenRow, drafts: Sequence[Received], attempts: int) -> list[Outcome | ItemError]:
+    def _apply_with_retries(
+        self, token: IntakeTokenRow, alerts: Sequence[ReceivedAlert], attempts: int
+    ) -> list[Outcome | ItemError]:
         for attempt in range(1, attempts + 1):
             try:
                 with self._store.write() as tx:
-                    outcomes = carry_out(tx, token, drafts, self._store.clock.now())
+                    outcomes = apply_alerts(tx, token, alerts, self._store.clock.now())
                 break
             except (Contended, IntegrityError, psycopg2.IntegrityError) as error:
-                # Somebody declared, reopened or pruned at the same moment; the second look sees it.
+                # Somebody declared, reopened or pruned at the same moment; the next attempt sees it.
                 if attempt == attempts:
                     raise
-                log.info("taking alerts again", attempt=attempt, reason=type(error).__name__)
-                time.sleep(_PAUSE_S * attempt)
+                log.info("retrying a batch of alerts", attempt=attempt, reason=type(error).__name__)
+                time.sleep(_RETRY_S * attempt)
         return outcomes
+
+    def _result(self, delivery: _ParsedDelivery) -> DeliveryResult | Exception:
+        result = DeliveryResult(errors=list(delivery.parsed.errors))
+        identifiers: dict[int, None] = {}
+        for outcome in delivery.outcomes:
+            if isinstance(outcome, ItemError):
+                result.errors.append(outcome)
+                continue
+            self._metrics.alerts.labels(delivery.source.value, outcome.action.value).inc()
+            if outcome.identifier is not None:
+                identifiers[outcome.identifier] = None
+        if delivery.error is not None:
+            return delivery.error
+        result.accepted = list(identifiers)
+        result.errors.sort(key=lambda error: -1 if error.item is None else error.item)
+        bad = len({error.item for error in result.errors})
+        self._metrics.alerts.labels(delivery.source.value, "refused").inc(bad)
+        if result.errors and bad >= delivery.count:
+            return Refused(422, "nothing_good", result.errors)
+        return result
 
 
 @dataclass(slots=True)
 class _ParsedDelivery:
-    """A delivery that was let in, and what becomes of it."""
+    """A delivery that was admitted and parsed, and the outcomes of its alerts."""
 
     source: Source
     parsed: ParseResult
     received: datetime
-    outcomes: list[Outcome | ItemError] = field(default_factory=list)  # of its drafts, as far as they were carried out
-    error: Exception | None = None  # what ended that
+    outcomes: list[Outcome | ItemError] = field(default_factory=list)  # of the alerts that were applied so far
+    error: Exception | None = None  # why the rest was not
 
     @property
     def count(self) -> int:
-        """Its items, good and bad."""
+        """How many items it holds, good and bad."""
         return len(self.parsed.alerts) + len({error.item for error in self.parsed.errors})
 
 
-def _batches(reads: Sequence[_ParsedDelivery]) -> Iterator[list[tuple[_ParsedDelivery, list[ParsedAlert]]]]:
-    """What is carried out in one transaction each: parts of deliveries, in their order."""
-    together: list[tuple[_ParsedDelivery, list[ParsedAlert]]] = []
+def _chunks(deliveries: Sequence[_ParsedDelivery]) -> Iterator[list[tuple[_ParsedDelivery, list[ParsedAlert]]]]:
+    """What is applied in one transaction each: parts of deliveries, in their order."""
+    chunk: list[tuple[_ParsedDelivery, list[ParsedAlert]]] = []
     size = 0
-    for read in reads:
-        for start in range(0, len(read.parsed.alerts), CHUNK):
-            part = read.parsed.alerts[start : start + CHUNK]
+    for delivery in deliveries:
+        for start in range(0, len(delivery.parsed.alerts), CHUNK):
+            part = delivery.parsed.alerts[start : start + CHUNK]
             if size + len(part) > CHUNK:
-                yield together
-                together, size = [], 0
-            together.append((read, part))
+                yield chunk
+                chunk, size = [], 0
+            chunk.append((delivery, part))
             size += len(part)
-    if together:
-        yield together
+    if chunk:
+        yield chunk

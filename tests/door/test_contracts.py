@@ -43,7 +43,7 @@ def test_the_tree_as_it_is_keeps_them(tree: Path) -> None:
         ("bot.incidents.limits", "bot.organization.tree"),
         ("bot.people.names", "bot.demo.saved_workspace"),
         ("bot.settings", "bot.database"),
-        ("bot.intake.pace", "bot.delivery.pace"),
+        ("bot.intake.rate_limit", "bot.delivery.pace"),
         ("bot.metrics", "bot.slack.requests"),
         ("bot.messages.blocks", "bot.people.names"),
         ("storage.rows", "storage.models"),

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import select
 
 from bot.intake.http import create_http_app
-from bot.intake.pace import Pace
+from bot.intake.rate_limit import RateLimiter
 from bot.intake.server import HttpServer
 from bot.intake.tokens import SecretBox, Source, new_token, token_hash
 from bot.organization.apply import apply
@@ -149,7 +149,7 @@ def bench(store: Store, slack_problems: list[str]) -> Iterator[Bench]:
     app = create_http_app(
         store,
         slack_problem=lambda: slack_problems[0] if slack_problems else None,
-        pace=Pace(burst=500, per_second=0.001),
+        rate_limiter=RateLimiter(burst=500, per_second=0.001),
         secret_key=SECRET_KEY,
     )
     server = HttpServer(app, "127.0.0.1", 0)

@@ -16,7 +16,7 @@ import pytest
 
 from bot.bodies import MemoryLimit, MemoryLimitReached
 from bot.intake import connections, http
-from bot.intake.connections import MOST, RESERVED_FILES, SECONDS, Phase, max_connections, open_files
+from bot.intake.connections import MAX_CONNECTIONS, RESERVED_FILES, TIMEOUTS_S, Phase, max_connections, open_files
 from bot.intake.http import MAX_WAITING, create_http_app
 from bot.intake.server import HttpServer
 from storage.engine import Store
@@ -102,7 +102,7 @@ def test_slow_connections_do_not_keep_others_out(bench: Bench, port: int, dial: 
 def test_what_takes_too_long_is_told_and_ended(
     bench: Bench, dial: Open, monkeypatch: pytest.MonkeyPatch, phase: Phase, sent: bytes | None
 ) -> None:
-    monkeypatch.setitem(SECONDS, phase, 0.2)
+    monkeypatch.setitem(TIMEOUTS_S, phase, 0.2)
     line = dial(BODY % bench.token().encode() if sent is None else sent)
     said = to_the_end(line)
     assert said.startswith(b"HTTP/1.1 200") == (
@@ -112,7 +112,7 @@ def test_what_takes_too_long_is_told_and_ended(
 
 
 def test_a_byte_now_and_then_does_not_buy_more_time(dial: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SECONDS, Phase.HEAD, 0.5)
+    monkeypatch.setitem(TIMEOUTS_S, Phase.HEAD, 0.5)
     line = dial(HEAD)
     stop = threading.Event()
 
@@ -135,7 +135,7 @@ def test_a_byte_now_and_then_does_not_buy_more_time(dial: Open, monkeypatch: pyt
 def test_who_does_not_read_the_answer_is_not_waited_for(
     bench: Bench, port: int, dial: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(SECONDS, Phase.WORK, 0.3)
+    monkeypatch.setitem(TIMEOUTS_S, Phase.WORK, 0.3)
     asked = 2000
     line = dial(b"")
     line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -232,12 +232,12 @@ def test_room_is_given_back() -> None:
 @pytest.mark.parametrize(
     ("limits", "files", "most"),
     [
-        ((1024, 4096), 1024, MOST),
-        ((256, 4096), MOST + RESERVED_FILES, MOST),
+        ((1024, 4096), 1024, MAX_CONNECTIONS),
+        ((256, 4096), MAX_CONNECTIONS + RESERVED_FILES, MAX_CONNECTIONS),
         ((256, 512), 512, 512 - RESERVED_FILES),
-        ((256, 256), 256, MOST // 50),
-        ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), MOST + RESERVED_FILES, MOST),
-        ((64, resource.RLIM_INFINITY), MOST + RESERVED_FILES, MOST),
+        ((256, 256), 256, MAX_CONNECTIONS // 50),
+        ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), MAX_CONNECTIONS + RESERVED_FILES, MAX_CONNECTIONS),
+        ((64, resource.RLIM_INFINITY), MAX_CONNECTIONS + RESERVED_FILES, MAX_CONNECTIONS),
     ],
 )
 def test_the_number_of_connections_goes_by_the_files_that_may_be_open(
@@ -248,7 +248,7 @@ def test_the_number_of_connections_goes_by_the_files_that_may_be_open(
     monkeypatch.setattr(resource, "setrlimit", lambda _which, wanted: now.__setitem__(0, wanted))
     assert (open_files(), max_connections(open_files())) == (files, most)
     told = connections.shortage_of_files()
-    assert (told is None) == (most == MOST)
+    assert (told is None) == (most == MAX_CONNECTIONS)
 
 
 def test_who_hangs_up_in_the_middle_leaves_no_trace_in_the_log(

@@ -89,7 +89,7 @@ def test_the_log_repeats_a_token_now_and_then() -> None:
     now[0] += 1
     assert said(1, 2, None) == [(1, 3), (2, 1), (None, 0)]
     assert len(said(*range(10, MAX_KEPT + 20))) == MAX_KEPT + 10
-    assert len(refusals._said) == MAX_KEPT
+    assert len(refusals._logged) == MAX_KEPT
 
 
 def test_another_mistake_of_a_token_is_told_at_once(bench: Bench) -> None:

@@ -1,4 +1,4 @@
-"""How much one token may post: a bucket that fills with time."""
+"""How many alerts one token may post: a token bucket, which refills with time."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ PER_SECOND = 1_000
 @dataclass(slots=True)
 class _Bucket:
     level: float
-    when: float
+    updated: float
 
 
-class Pace:
+class RateLimiter:
     """Counts the alerts of each token in this process."""
 
     def __init__(self, burst: float = BURST, per_second: float = PER_SECOND) -> None:
@@ -25,15 +25,15 @@ class Pace:
         self._buckets: dict[int, _Bucket] = {}
         self._lock = threading.Lock()
 
-    def wait_s(self, token_id: int, count: int, clock: float) -> float:
-        """Takes `count` alerts from a token's bucket and gives 0; or takes none, and gives how long to wait.
+    def wait_s(self, token_id: int, count: int, monotonic: float) -> float:
+        """Removes `count` alerts from a token's bucket and returns 0; or removes none and returns how long to wait.
 
-        `clock` is a monotonic time in seconds.
+        `monotonic` is a monotonic time in seconds.
         """
         with self._lock:
-            bucket = self._buckets.setdefault(token_id, _Bucket(self._burst, clock))
-            bucket.level = min(self._burst, bucket.level + (clock - bucket.when) * self._per_second)
-            bucket.when = clock
+            bucket = self._buckets.setdefault(token_id, _Bucket(self._burst, monotonic))
+            bucket.level = min(self._burst, bucket.level + (monotonic - bucket.updated) * self._per_second)
+            bucket.updated = monotonic
             if bucket.level < min(count, self._burst):
                 return (min(count, self._burst) - bucket.level) / self._per_second
             bucket.level -= count

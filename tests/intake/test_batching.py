@@ -1,4 +1,4 @@
-"""Deliveries that come at once share a round: each gets its own answer, and none suffers from another."""
+"""Deliveries that arrive together share a batch: each gets its own answer, and none suffers from another."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from bot.intake import drafts as drafts_module
+from bot.intake import apply as apply_module
 from bot.intake import service
+from bot.intake.apply import ReceivedAlert
 from bot.intake.batching import Batcher
-from bot.intake.drafts import Received
 from bot.intake.http import MAX_WAITING, MAX_WAITING_OF_ONE
 from bot.intake.metrics import Metrics
-from bot.intake.pace import Pace
+from bot.intake.rate_limit import RateLimiter
 from bot.intake.service import CHUNK, Delivery
 from bot.intake.tokens import Source
 from storage.engine import Store
@@ -48,13 +48,13 @@ class Held:
         return [item * 10 if item > 0 else ValueError(item) for item in items]
 
 
-async def gathered(together: Batcher[int, int], work: Held, *, first: int, others: Sequence[int]) -> list[object]:
-    """What they got who all came while the first one's round went on; an item's size is its value."""
-    tasks = [asyncio.create_task(together.do("key", first, abs(first)))]
+async def gathered(batches: Batcher[int, int], work: Held, *, first: int, others: Sequence[int]) -> list[object]:
+    """The results of items submitted while the batch of the first one runs; the size of an item is its value."""
+    tasks = [asyncio.create_task(batches.submit("key", first, abs(first)))]
     while not work.calls:
         await asyncio.sleep(0.001)
-    tasks += [asyncio.create_task(together.do("key", item, abs(item))) for item in others]
-    while together.waiting < len(others):
+    tasks += [asyncio.create_task(batches.submit("key", item, abs(item))) for item in others]
+    while batches.waiting < len(others):
         await asyncio.sleep(0.001)
     work.go.set()
     return list(await asyncio.gather(*tasks, return_exceptions=True))
@@ -70,14 +70,14 @@ def test_a_loop_that_a_browser_test_left_is_not_in_the_way() -> None:
     assert run(around()) == 1
 
 
-def together(work: Held, *, most: int = 50) -> Batcher[int, int]:
-    return Batcher(work, most=most, gather_s=0.001, workers=anyio.CapacityLimiter(4))
+def batcher(work: Held, *, max_size: int = 50) -> Batcher[int, int]:
+    return Batcher(work, max_size=max_size, interval_s=0.001, workers=anyio.CapacityLimiter(4))
 
 
-def test_what_gathers_is_done_in_one_round() -> None:
+def test_what_gathers_is_done_in_one_batch() -> None:
     async def story() -> None:
         work = Held()
-        found = await gathered(together(work), work, first=1, others=[2, 3, 4])
+        found = await gathered(batcher(work), work, first=1, others=[2, 3, 4])
         assert found == [10, 20, 30, 40]
         assert work.calls == [[1], [2, 3, 4]]
 
@@ -87,7 +87,7 @@ def test_what_gathers_is_done_in_one_round() -> None:
 def test_not_more_than_fits_unless_it_is_one_alone() -> None:
     async def story() -> None:
         work = Held()
-        found = await gathered(together(work, most=5), work, first=1, others=[2, 3, 9, 4])
+        found = await gathered(batcher(work, max_size=5), work, first=1, others=[2, 3, 9, 4])
         assert found == [10, 20, 30, 90, 40]
         assert work.calls == [[1], [2, 3], [9], [4]]
 
@@ -97,22 +97,22 @@ def test_not_more_than_fits_unless_it_is_one_alone() -> None:
 def test_one_that_cannot_be_done_spoils_no_other() -> None:
     async def story() -> None:
         work = Held()
-        found = await gathered(together(work), work, first=1, others=[2, -3, 4])
+        found = await gathered(batcher(work), work, first=1, others=[2, -3, 4])
         assert isinstance(found.pop(2), ValueError)
         assert found == [10, 20, 40]
 
     run(story())
 
 
-def test_where_the_work_itself_fails_all_are_told_and_the_next_go_on() -> None:
+def test_where_the_work_itself_fails_all_get_its_error_and_the_next_go_on() -> None:
     async def story() -> None:
         work = Held()
-        gathering = together(work, most=2)
-        found = await gathered(gathering, work, first=1, others=[2, 0, 1, 1])
+        batches = batcher(work, max_size=2)
+        found = await gathered(batches, work, first=1, others=[2, 0, 1, 1])
         assert [isinstance(one, LookupError) for one in found] == [False, True, True, False, False]
         assert work.calls == [[1], [2, 0], [1, 1]]
-        assert await gathering.do("key", 5, 5) == 50
-        assert gathering.waiting == 0
+        assert await batches.submit("key", 5, 5) == 50
+        assert batches.waiting == 0
 
     run(story())
 
@@ -120,13 +120,13 @@ def test_where_the_work_itself_fails_all_are_told_and_the_next_go_on() -> None:
 def test_who_no_longer_waits_for_an_answer_holds_up_nobody() -> None:
     async def story() -> None:
         work = Held()
-        gathering = together(work)
-        gone = asyncio.create_task(gathering.do("key", 1, 1))
+        batches = batcher(work)
+        gone = asyncio.create_task(batches.submit("key", 1, 1))
         while not work.calls:
             await asyncio.sleep(0.001)
         gone.cancel()
         work.go.set()
-        assert await gathering.do("key", 2, 2) == 20
+        assert await batches.submit("key", 2, 2) == 20
 
     run(story())
 
@@ -134,8 +134,8 @@ def test_who_no_longer_waits_for_an_answer_holds_up_nobody() -> None:
 def test_one_key_does_not_wait_for_another() -> None:
     async def story() -> None:
         work = Held()
-        gathering = together(work)
-        tasks = [asyncio.create_task(gathering.do(key, 1, 1)) for key in ("one", "two")]
+        batches = batcher(work)
+        tasks = [asyncio.create_task(batches.submit(key, 1, 1)) for key in ("one", "two")]
         while len(work.calls) < 2:  # neither has been let go
             await asyncio.sleep(0.001)
         work.go.set()
@@ -147,14 +147,14 @@ def test_one_key_does_not_wait_for_another() -> None:
 def test_what_waits_for_a_worker_waits() -> None:
     async def story() -> None:
         work = Held()
-        gathering = Batcher(work, most=50, gather_s=0.001, workers=anyio.CapacityLimiter(2))
-        tasks = [asyncio.create_task(gathering.do(key, 1, 1)) for key in range(9)]
+        batches = Batcher(work, max_size=50, interval_s=0.001, workers=anyio.CapacityLimiter(2))
+        tasks = [asyncio.create_task(batches.submit(key, 1, 1)) for key in range(9)]
         while len(work.calls) < 2:
             await asyncio.sleep(0.001)
-        assert (gathering.waiting, gathering.waiting_of(0), gathering.waiting_of(8)) == (7, 0, 1)
+        assert (batches.waiting, batches.waiting_of(0), batches.waiting_of(8)) == (7, 0, 1)
         work.go.set()
         assert await asyncio.gather(*tasks) == [10] * 9
-        assert gathering.waiting == 0
+        assert batches.waiting == 0
 
     run(story())
 
@@ -163,12 +163,12 @@ def test_everybody_gets_their_own() -> None:
     async def story() -> None:
         work = Held()
         work.go.set()
-        gathering = together(work, most=70)
+        batches = batcher(work, max_size=70)
 
         async def caller(number: int) -> None:
             for turn in range(1, 100):
                 item = number * 1000 + turn
-                assert await gathering.do(turn % 2, item, turn) == item * 10
+                assert await batches.submit(turn % 2, item, turn) == item * 10
 
         await asyncio.gather(*(caller(number) for number in range(CALLERS)))
         assert len(work.calls) < CALLERS * 99
@@ -198,12 +198,12 @@ def test_deliveries_at_once_are_each_answered_for_what_they_held(bench: Bench) -
             assert [title[one] for one in body["accepted"]] == [f"Queue {number} is full"]
 
 
-def in_one_round(bench: Bench, monkeypatch: pytest.MonkeyPatch, payloads: Sequence[object]) -> list[httpx.Response]:
-    """The answers to deliveries that all come while an earlier one is being carried out."""
+def in_one_batch(bench: Bench, monkeypatch: pytest.MonkeyPatch, payloads: Sequence[object]) -> list[httpx.Response]:
+    """The answers to deliveries that all arrive while an earlier one is being processed."""
     token = bench.token()
     held, go = threading.Event(), threading.Event()
     come: list[object] = []
-    write, do = Store.write, Batcher.do
+    write, submit = Store.write, Batcher.submit
 
     def slow(store: Store) -> Any:
         if not held.is_set():
@@ -213,10 +213,10 @@ def in_one_round(bench: Bench, monkeypatch: pytest.MonkeyPatch, payloads: Sequen
 
     def noted(self: Batcher[Any, Any], key: object, item: object, size: int) -> Any:
         come.append(item)
-        return do(self, key, item, size)
+        return submit(self, key, item, size)
 
     monkeypatch.setattr(Store, "write", slow)
-    monkeypatch.setattr(Batcher, "do", noted)
+    monkeypatch.setattr(Batcher, "submit", noted)
     with ThreadPoolExecutor(CALLERS) as many:
         first = many.submit(bench.post, token, {"dedup_key": "first", "title": "First"})
         assert held.wait(PATIENCE_S)
@@ -228,11 +228,11 @@ def in_one_round(bench: Bench, monkeypatch: pytest.MonkeyPatch, payloads: Sequen
         return [one.result(PATIENCE_S) for one in others]
 
 
-def test_deliveries_of_one_round_are_each_carried_out(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deliveries_of_one_batch_are_each_applied(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     many = [{"dedup_key": f"many-{n}", "title": f"Many {n}"} for n in range(CHUNK + 20)]
     odd = {"dedup_key": "other", "title": "Odd", "project": "catalogue"}
     disk = {"dedup_key": "disk", "title": "Disk is full"}
-    answers = in_one_round(bench, monkeypatch, [disk, "no object", many, odd])
+    answers = in_one_batch(bench, monkeypatch, [disk, "no object", many, odd])
     title = {number: title for number, title, _ in bench.incidents()}
     assert [[title[number] for number in one.json()["accepted"]] for one in answers] == [
         ["Disk is full"],
@@ -247,32 +247,32 @@ def test_deliveries_of_one_round_are_each_carried_out(bench: Bench, monkeypatch:
 def test_one_delivery_that_breaks_the_transaction_spoils_no_other(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    carry_out = drafts_module.carry_out
+    apply_alerts = apply_module.apply_alerts
 
-    def breaking(tx: Any, token: Any, drafts: Sequence[Received], now: Any) -> Any:
-        outcomes = carry_out(tx, token, drafts, now)
-        if any(one.draft.title == "Poison" for one in drafts):
+    def breaking(tx: Any, token: Any, alerts: Sequence[ReceivedAlert], now: Any) -> Any:
+        outcomes = apply_alerts(tx, token, alerts, now)
+        if any(one.parsed.title == "Poison" for one in alerts):
             raise RuntimeError("on purpose")
         return outcomes
 
-    monkeypatch.setattr(service, "carry_out", breaking)
+    monkeypatch.setattr(service, "apply_alerts", breaking)
     payloads = [{"dedup_key": title, "title": title} for title in ("One", "Poison", "Two")]
-    answers = in_one_round(bench, monkeypatch, payloads)
+    answers = in_one_batch(bench, monkeypatch, payloads)
     assert [one.status_code for one in answers] == [202, 500, 202]
     assert sorted(title for _, title, _ in bench.incidents()) == ["First", "One", "Two"]
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> list[int]:
     """Lets every transaction of several alerts fail; gives how many each of them was of."""
-    carry_out, tries = drafts_module.carry_out, []
+    apply_alerts, tries = apply_module.apply_alerts, []
 
-    def fail(tx: Any, token: Any, drafts: Sequence[Received], now: Any) -> Any:
-        if drafts[0].draft.title == "First":
-            return carry_out(tx, token, drafts, now)
-        tries.append(len(drafts))
+    def fail(tx: Any, token: Any, alerts: Sequence[ReceivedAlert], now: Any) -> Any:
+        if alerts[0].parsed.title == "First":
+            return apply_alerts(tx, token, alerts, now)
+        tries.append(len(alerts))
         raise error
 
-    monkeypatch.setattr(service, "carry_out", fail)
+    monkeypatch.setattr(service, "apply_alerts", fail)
     return tries
 
 
@@ -281,34 +281,34 @@ DOWN = [{"dedup_key": f"queue-{number}", "title": "Queue is full"} for number in
 
 def test_a_database_that_is_away_is_waited_for_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     tries = failing(monkeypatch, DatabaseAway("on purpose"))
-    answers = in_one_round(bench, monkeypatch, [*DOWN, [DOWN[0]] * CHUNK])
+    answers = in_one_batch(bench, monkeypatch, [*DOWN, [DOWN[0]] * CHUNK])
     assert [one.status_code for one in answers] == [503] * 6
     assert len(tries) == 1
 
 
 def test_a_lock_is_not_waited_for_by_each_of_many(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     tries = failing(monkeypatch, Contended("on purpose"))
-    monkeypatch.setattr(service, "_APART_S", 0.0)
-    answers = in_one_round(bench, monkeypatch, DOWN)
+    monkeypatch.setattr(service, "_SEPARATELY_S", 0.0)
+    answers = in_one_batch(bench, monkeypatch, DOWN)
     assert [one.status_code for one in answers] == [503] * 5
     assert tries == [5] * service._ATTEMPTS
 
 
 def test_where_a_lock_concerns_one_the_others_go_on(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    carry_out = drafts_module.carry_out
+    apply_alerts = apply_module.apply_alerts
 
-    def locked(tx: Any, token: Any, drafts: Sequence[Received], now: Any) -> Any:
-        if any(one.draft.key == "queue-1" for one in drafts):
+    def locked(tx: Any, token: Any, alerts: Sequence[ReceivedAlert], now: Any) -> Any:
+        if any(one.parsed.key == "queue-1" for one in alerts):
             raise Contended("on purpose")
-        return carry_out(tx, token, drafts, now)
+        return apply_alerts(tx, token, alerts, now)
 
-    monkeypatch.setattr(service, "carry_out", locked)
-    answers = in_one_round(bench, monkeypatch, DOWN)
+    monkeypatch.setattr(service, "apply_alerts", locked)
+    answers = in_one_batch(bench, monkeypatch, DOWN)
     assert [one.status_code for one in answers] == [202, 503, 202, 202, 202]
 
 
-def test_an_end_and_a_later_firing_in_one_round_count_from_their_arrival(bench: Bench) -> None:
-    """The end says no time: it means its arrival, not when its round comes; and the firing began after that."""
+def test_an_end_and_a_later_firing_in_one_batch_count_from_their_arrival(bench: Bench) -> None:
+    """The end says no time: it means its arrival, not when its batch runs; and the firing began after that."""
     token, come = bench.token(), bench.now
 
     def delivery(after_s: float, **said: object) -> Delivery:
@@ -318,10 +318,10 @@ def test_an_end_and_a_later_firing_in_one_round_count_from_their_arrival(bench: 
     def at(after_s: float) -> str:
         return (come + timedelta(seconds=after_s)).isoformat()
 
-    late = service.IntakeService(bench.store, Metrics(CollectorRegistry()), pace=Pace(), secret_box=None)
+    late = service.IntakeService(bench.store, Metrics(CollectorRegistry()), rate_limiter=RateLimiter(), secret_box=None)
     bench.later(seconds=3)
-    late.take([delivery(0, started_at=at(-60))])
-    late.take([delivery(1, status="resolved"), delivery(2.1, started_at=at(2))])
+    late.process([delivery(0, started_at=at(-60))])
+    late.process([delivery(1, status="resolved"), delivery(2.1, started_at=at(2))])
     assert bench.statuses() == [Status.OPEN]
 
 
@@ -333,7 +333,7 @@ def test_one_token_that_is_stuck_leaves_room_for_others(bench: Bench, monkeypatc
     assert bench.post(other, alert).status_code == 202
 
 
-def test_too_many_that_wait_are_told_to_come_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_that_wait_are_answered_with_retry_after(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Batcher, "waiting", MAX_WAITING)
     answer = bench.post(bench.token(), {"dedup_key": "disk", "title": "Disk is full"})
     assert answer.status_code == 503
