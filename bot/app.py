@@ -20,7 +20,7 @@ from tenacity import (
 )
 
 from bot.database import migrate_database, open_database
-from bot.delivery import counts
+from bot.delivery.metrics import DeliveryMetrics
 from bot.delivery.pace import Pace
 from bot.delivery.service import DeliveryService, own_store
 from bot.digests.workers import Digests
@@ -72,6 +72,7 @@ class Bot:
         signing_secret: str | None = None,
         pace: Pace | None = None,
         metrics: Metrics | None = None,
+        delivery_metrics: DeliveryMetrics | None = None,
         deadline_s: float = DEADLINE_S,
     ) -> None:
         """Builds the parts; `start` starts them.
@@ -99,7 +100,13 @@ class Bot:
         identity = Identity(sending, clients, self.background)
         self.digests = Digests(sending, clients, identity, command=command)
         self.delivery = DeliveryService(
-            sending, clients, identity, api_url=api_url, render_digest=self.digests.render, pace=pace
+            sending,
+            clients,
+            identity,
+            api_url=api_url,
+            render_digest=self.digests.render,
+            pace=pace,
+            metrics=delivery_metrics,
         )
         store.on_outbox = self.delivery.wake
 
@@ -152,7 +159,7 @@ def serve(settings: Settings, clock: Clock | None = None) -> int:
         status = _SlackStatus()
         registry = CollectorRegistry()
         metrics = Metrics(registry)
-        counts.show(registry)
+        delivery_metrics = DeliveryMetrics(registry)
         ProcessCollector(registry=registry)
         metrics.set_sources(database_up=lambda: is_reachable(store), slack_connected=lambda: status.problem() is None)
         http_app = _create_http_app(settings, store, intake, status, registry)
@@ -162,7 +169,7 @@ def serve(settings: Settings, clock: Clock | None = None) -> int:
             if shortage := shortage_of_files():
                 log.warning("few open files", problem=shortage[0], mend=shortage[1])
             log.info("serving HTTP", host=settings.http_host, port=http.port)
-            _run(settings, store, status, http_app, http, metrics, stop)
+            _run(settings, store, status, http_app, http, metrics, delivery_metrics, stop)
         finally:
             http.stop()
             intake.close()
@@ -202,6 +209,7 @@ def _run(
     http_app: FastAPI,
     http: HttpServer,
     metrics: Metrics,
+    delivery_metrics: DeliveryMetrics,
     stop: threading.Event,
 ) -> None:
     """Connects to Slack and takes requests until `stop` is set. Raises SettingsError."""
@@ -216,6 +224,7 @@ def _run(
         app_token=settings.slack_app_token.get_secret_value() if settings.slack_app_token else None,
         signing_secret=(settings.slack_signing_secret.get_secret_value() if settings.slack_signing_secret else None),
         metrics=metrics,
+        delivery_metrics=delivery_metrics,
     )
     if bot.http:
         bot.http.add_to(http_app)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bot.delivery import api_calls, counts
+from bot.delivery import api_calls
 from bot.delivery.api_calls import Limited, Refused, Result, Taken, WorkspaceClient
+from bot.delivery.metrics import DeliveryMetrics
 from bot.delivery.pace import Pace
 from bot.delivery.rendering import is_message_of
 from bot.delivery.settlement import Settlement
@@ -23,13 +24,19 @@ class Recovery:
     """Finds out what became of postings; used by several threads."""
 
     def __init__(
-        self, store: Store, clients: Mapping[str, WorkspaceClient], settlement: Settlement, pace: Pace
+        self,
+        store: Store,
+        clients: Mapping[str, WorkspaceClient],
+        settlement: Settlement,
+        pace: Pace,
+        metrics: DeliveryMetrics,
     ) -> None:
         self._store = store
         self._now = store.clock.now
         self._clients = clients
         self._settlement = settlement
         self._pace = pace
+        self._metrics = metrics
 
     def search(self, held: Lease, target: Target, post: KnownPost) -> None:
         """Searches a conversation for a message that may have been posted; it is posted again if it was not."""
@@ -49,11 +56,11 @@ class Recovery:
             messages = result.answer.get("messages") or []
             found = next((one for one in messages if is_message_of(one, post, client.installation)), None)
             if found is not None:
-                counts.UNKNOWN.labels("yes").inc()
+                self._metrics.unknown.labels("yes").inc()
                 self._settlement.settle(held, post, None, Taken({"ts": found["ts"], "channel": conversation}))
                 return
             if not result.answer.get("has_more") or not messages:
-                counts.UNKNOWN.labels("no").inc()
+                self._metrics.unknown.labels("no").inc()
                 with self._store.write() as tx:
                     if destinations.lock_target(tx, held, self._now()) is not None:
                         posts.mark_not_sent(tx, post, self._now())

@@ -16,9 +16,10 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection
 
-from bot.delivery import api_calls, counts
+from bot.delivery import api_calls
 from bot.delivery.api_calls import Refused, Result, Taken, WorkspaceClient
 from bot.delivery.destination_checks import DestinationChecks
+from bot.delivery.metrics import DeliveryMetrics
 from bot.delivery.pace import Pace
 from bot.delivery.recovery import Recovery
 from bot.delivery.rendering import (
@@ -64,6 +65,7 @@ class Sender:
         clients: Mapping[str, WorkspaceClient],
         identity: Identity,
         pace: Pace,
+        metrics: DeliveryMetrics,
         render_digest: RenderDigest,
     ) -> None:
         self._store = store
@@ -71,8 +73,9 @@ class Sender:
         self._now = store.clock.now
         self._clients = clients
         self._pace = pace
-        self._settlement = Settlement(store, clients, pace)
-        self._recovery = Recovery(store, clients, self._settlement, pace)
+        self._metrics = metrics
+        self._settlement = Settlement(store, clients, pace, metrics)
+        self._recovery = Recovery(store, clients, self._settlement, pace, metrics)
         self._checks = DestinationChecks(store, clients, identity, self._settlement, pace)
 
     def serve(self, held: Lease) -> None:
@@ -265,13 +268,12 @@ class Sender:
                 result = self._plain_if_refused(post, dict(show.message), send)
         return result
 
-    @staticmethod
     def _plain_if_refused(
-        post: KnownPost, message: dict[str, Any], send: Callable[[Mapping[str, Any]], Result]
+        self, post: KnownPost, message: dict[str, Any], send: Callable[[Mapping[str, Any]], Result]
     ) -> Result:
         result = send(message)
         if isinstance(result, Refused) and result.error in api_calls.CONTENT_ERRORS:
-            counts.DEFECTS.inc()
+            self._metrics.refused_blocks.inc()
             log.error("Slack refused the blocks of a message; it goes as plain text", post=post.id, kind=post.kind,
                       error=result.error)  # fmt: skip
             result = send(strip_blocks(message))

@@ -11,11 +11,13 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import structlog
+from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection
 
 from bot.delivery import api_calls
 from bot.delivery.api_calls import WorkspaceClient
-from bot.delivery.expand import expand_next
+from bot.delivery.expansion import expand_next
+from bot.delivery.metrics import DeliveryMetrics
 from bot.delivery.pace import Pace
 from bot.delivery.rendering import RenderDigest
 from bot.delivery.sender import Sender
@@ -60,14 +62,16 @@ class DeliveryService:
         api_url: str,
         render_digest: RenderDigest,
         pace: Pace | None = None,
+        metrics: DeliveryMetrics | None = None,
         senders: int = SENDERS,
     ) -> None:
         """`store` is delivery's own; see `own_store`."""
         self._pace = pace or Pace()
+        self._metrics = metrics or DeliveryMetrics(CollectorRegistry())
         self._store = store
         self._now = store.clock.now
         self._clients = {one.workspace_id: _workspace_client(one, api_url, self._pace) for one in clients.all()}
-        self._sender = Sender(store, self._clients, identity, self._pace, render_digest)
+        self._sender = Sender(store, self._clients, identity, self._pace, self._metrics, render_digest)
         self._count = senders
         self._leased: queue.SimpleQueue[Lease | None] = queue.SimpleQueue()
         self._free = senders
@@ -149,7 +153,7 @@ class DeliveryService:
     def _expand(self, woken: threading.Event, *, of_alert: bool) -> None:
         def step() -> None:
             woken.clear()
-            while not self._stopping.is_set() and expand_next(self._store, of_alert=of_alert):
+            while not self._stopping.is_set() and expand_next(self._store, self._metrics, of_alert=of_alert):
                 self._posts.set()
                 if of_alert:
                     self._stopping.wait(_GATHER_S)

@@ -10,8 +10,9 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection
 
-from bot.delivery import api_calls, counts
+from bot.delivery import api_calls
 from bot.delivery.api_calls import Limited, Refused, Result, Taken, Unknown, Unreached, WorkspaceClient
+from bot.delivery.metrics import DeliveryMetrics
 from bot.delivery.pace import Pace
 from bot.delivery.rendering import Remove, Show
 from bot.messages.notification import render_invitation
@@ -33,11 +34,14 @@ _DATABASE_WAIT_S = 0.2
 class Settlement:
     """Keeps what came of deliveries; used by several threads."""
 
-    def __init__(self, store: Store, clients: Mapping[str, WorkspaceClient], pace: Pace) -> None:
+    def __init__(
+        self, store: Store, clients: Mapping[str, WorkspaceClient], pace: Pace, metrics: DeliveryMetrics
+    ) -> None:
         self._store = store
         self._now = store.clock.now
         self._clients = clients
         self._pace = pace
+        self._metrics = metrics
 
     def settle(self, held: Lease, post: KnownPost, show: Show | Remove | None, result: Result) -> None:
         """Keeps what came of it; a database that is away for a moment is waited for, as nobody else knows it."""
@@ -64,7 +68,7 @@ class Settlement:
             case Taken(answer=answer):
                 self._arrived(tx, target, post, show, answer)
             case Limited(seconds=seconds):
-                counts.RETRIED.labels("rate").inc()
+                self._metrics.retried.labels("rate").inc()
                 log.warning("Slack asks for patience", seconds=seconds, destination=target.id)
                 if posting:
                     posts.mark_not_sent(tx, post, self._now())
@@ -81,7 +85,7 @@ class Settlement:
             case Unknown(reason=reason, answered=answered):
                 log.warning("it is not known whether Slack took a message", reason=reason, post=post.id)
                 if posting:  # it stays begun, and is looked for when its time has come
-                    counts.RETRIED.labels("unknown").inc()
+                    self._metrics.retried.labels("unknown").inc()
                     if answered:
                         slack_now = self._clients[target.workspace_id].installation.clock.now()
                         seconds = self._pace.answered_s
@@ -120,16 +124,16 @@ class Settlement:
             reached=True,
             conversation_id=str(answer["channel"]) if posting and answer.get("channel") else None,
         )
-        counts.SENT.labels(post.kind, "posted" if posting else "updated").inc()
+        self._metrics.sent.labels(post.kind, "posted" if posting else "updated").inc()
         if posting:
-            counts.WAITED.labels(post.kind).observe(max(0.0, post.waited_s))
+            self._metrics.waited.labels(post.kind).observe(max(0.0, post.waited_s))
 
     def refused(self, tx: Connection, target: Target, post: KnownPost, error: str) -> None:
         """Keeps that Slack refused a call without which a post cannot be sent, or its outcome not be told."""
         if error in api_calls.TOKEN_ERRORS:
             destinations.release_destination(tx, target, self._now(), failures=target.failures)
             if pacing.pause_workspace(tx, target.workspace_id, error, self._pace.paused_s, self._now()):
-                counts.PAUSES.inc()
+                self._metrics.pauses.inc()
                 log.error(
                     "Slack refuses the bot's token; nothing is lost, and sending goes on once the token is good",
                     workspace=target.workspace_id,
@@ -139,7 +143,7 @@ class Settlement:
             self.message_gone(tx, target, post)
         elif error in api_calls.CONTENT_ERRORS:
             # Even as plain text: there is no form in which it could be sent.
-            counts.FAILED.labels(error).inc()
+            self._metrics.failed.labels(error).inc()
             posts.mark_delivered(tx, post, self._now(), ts=post.ts, failed_reason=error, done=post.kind.is_one_time)
             destinations.release_destination(tx, target, self._now(), failures=target.failures)
         elif error in api_calls.UNREACHABLE_ERRORS:
@@ -161,12 +165,12 @@ class Settlement:
         """Has what was refused tried again for a while; each post on its own, for the reason may be in one alone."""
         since_s = post.refused_s or 0.0
         if since_s < self._pace.refused_for_s:
-            counts.RETRIED.labels("refused").inc()
+            self._metrics.retried.labels("refused").inc()
             wait_s = min(max(since_s, self._pace.refused_s), self._pace.longest_refused_s)
             log.warning("Slack refuses a message; it is tried again", post=post.id, reason=error, seconds=round(wait_s))
             posts.mark_refused(tx, post, self._now(), error, wait_s * random.uniform(0.75, 1.25))
         else:
-            counts.FAILED.labels(error).inc()
+            self._metrics.failed.labels(error).inc()
             log.error("Slack refuses a message; it is given up", post=post.id, kind=post.kind, reason=error)
             posts.mark_delivered(tx, post, self._now(), ts=post.ts, failed_reason=error, done=post.kind.is_one_time)
         delivery_failures.mark_refusing(tx, target, error, self._now())
@@ -177,7 +181,7 @@ class Settlement:
         first = target.failed_reason is None
         pause_s = min(self._pace.longest_failed_s, self._pace.failed_s * 2 ** min(target.failures, 20))
         ended = delivery_failures.fail_destination(tx, target, reason, pause_s, self._now())
-        counts.FAILED.labels(reason).inc(ended)
+        self._metrics.failed.labels(reason).inc(ended)
         log.warning("messages cannot arrive", destination=target.id, channel=target.channel_id, reason=reason)
         if first and target.channel_id is not None and reason in _INVITE_WOULD_HELP:
             for member_id in people.list_managers(tx, target.organization_id):
@@ -193,7 +197,7 @@ class Settlement:
 
     def retry_later(self, tx: Connection, target: Target, why: str) -> None:
         """Has the destination tried again after a while that grows with each failure."""
-        counts.RETRIED.labels(why).inc()
+        self._metrics.retried.labels(why).inc()
         longest = min(self._pace.longest_retry_s, self._pace.first_retry_s * 2 ** min(target.failures, 20))
         # Jitter: what failed together is not tried again together.
         destinations.release_destination(

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
+from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection, insert, update
 
-from bot.delivery import expand
-from bot.delivery.expand import ALERTS_AT_ONCE, expand_next
+from bot.delivery.expansion import ALERTS_AT_ONCE, expand_next
+from bot.delivery.metrics import DeliveryMetrics
 from bot.incidents import lifecycle, lookup
 from storage.engine import Store
 from storage.models import Organization, ProjectChannel
@@ -22,6 +23,7 @@ from storage.rows import IncidentHead
 from storage.values import Status, StatusMethod
 from tests.house import NOW, House, build
 
+METRICS = DeliveryMetrics(CollectorRegistry())
 LATER = NOW + timedelta(minutes=5)
 Post = tuple[str, str | int, str, str]  # workspace, channel or member, kind, title
 
@@ -121,10 +123,10 @@ def happen(street: Street) -> list[Post]:
 def test_the_same_is_posted_however_many_are_expanded_at_once(
     street: Street, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    monkeypatch.setattr(expand, "ALERTS_AT_ONCE", at_once)
+    monkeypatch.setattr("bot.delivery.expansion.ALERTS_AT_ONCE", at_once)
     expected = happen(street)
     expanded = []
-    while number := expand_next(street.store, of_alert=True):
+    while number := expand_next(street.store, METRICS, of_alert=True):
         expanded.append(number)
     assert sum(expanded) == 7 and max(expanded) == min(at_once, 7)
     assert street.posts() == expected
@@ -134,7 +136,7 @@ def test_the_same_is_posted_however_many_are_expanded_at_once(
 
 def test_who_lost_sight_of_it_follows_no_longer(street: Street) -> None:
     happen(street)
-    expand_next(street.store, of_alert=True)
+    expand_next(street.store, METRICS, of_alert=True)
     with street.store.read() as connection:
         rows = connection.exec_driver_sql(
             "SELECT s.member_id FROM incident_subscription s JOIN incident i ON i.id = s.incident_id"
@@ -149,9 +151,9 @@ def test_peoples_changes_go_one_by_one_and_apart(street: Street) -> None:
     for _ in range(2):
         with street.store.write() as tx:
             lifecycle.acknowledge(tx, access, incident.identifier, NOW)
-    assert expand_next(street.store, of_alert=True) == 1
-    assert expand_next(street.store, of_alert=True) == 0
-    assert [expand_next(street.store, of_alert=False) for _ in range(3)] == [1, 1, 0]
+    assert expand_next(street.store, METRICS, of_alert=True) == 1
+    assert expand_next(street.store, METRICS, of_alert=True) == 0
+    assert [expand_next(street.store, METRICS, of_alert=False) for _ in range(3)] == [1, 1, 0]
 
 
 def test_one_that_cannot_be_expanded_is_put_off_alone(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,11 +168,11 @@ def test_one_that_cannot_be_expanded_is_put_off_alone(street: Street, monkeypatc
         want(tx, change, *more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(expansion, "create_notifications", broken)
-    assert expand_next(street.store, of_alert=True) == 7
+    assert expand_next(street.store, METRICS, of_alert=True) == 7
     pia = ("T-acme", street.acme.members["pia"], "notification", "Payments fail")
     assert street.posts() == [post for post in expected if post != pia]
     assert [failures for _, failures in street.waiting()] == [1]
-    assert expand_next(street.store, of_alert=True) == 0, "not at once again"
+    assert expand_next(street.store, METRICS, of_alert=True) == 0, "not at once again"
 
 
 def test_several_replicas_expand_each_change_once(street: Street, database_url: str) -> None:
@@ -180,7 +182,7 @@ def test_several_replicas_expand_each_change_once(street: Street, database_url: 
 
     def expand_all(store: Store) -> int:
         expanded = 0
-        while number := expand_next(store, of_alert=True):
+        while number := expand_next(store, METRICS, of_alert=True):
             expanded += number
         return expanded
 

@@ -8,7 +8,7 @@ from datetime import datetime
 import structlog
 from sqlalchemy import Connection
 
-from bot.delivery import counts
+from bot.delivery.metrics import DeliveryMetrics
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway, UnknownActivity
 from storage.queries import destinations, expansion
@@ -25,15 +25,15 @@ _TOLD = (ActivityType.COMMENT, ActivityType.STATUS_CHANGE)
 _KNOWN = frozenset(int(one) for one in ActivityType)
 
 
-def expand_next(store: Store, *, of_alert: bool) -> int:
+def expand_next(store: Store, metrics: DeliveryMetrics, *, of_alert: bool) -> int:
     """Expands the oldest changes that wait: one that a person made, or several that alerts made.
 
     Gives how many it dealt with; 0 when none waits. Raises DatabaseAway, Contended.
     """
-    return _expand_some(store, of_alert=of_alert, most=ALERTS_AT_ONCE if of_alert else 1)
+    return _expand_some(store, metrics, of_alert=of_alert, most=ALERTS_AT_ONCE if of_alert else 1)
 
 
-def _expand_some(store: Store, *, of_alert: bool, most: int, alone: int | None = None) -> int:
+def _expand_some(store: Store, metrics: DeliveryMetrics, *, of_alert: bool, most: int, alone: int | None = None) -> int:
     changes: list[Change] = []
     try:
         with store.write() as tx:
@@ -53,11 +53,11 @@ def _expand_some(store: Store, *, of_alert: bool, most: int, alone: int | None =
         else:
             log.exception("changes could not be expanded", changes=ids)
         if len(changes) > 1:
-            return sum(_expand_some(store, of_alert=of_alert, most=1, alone=change.id) for change in changes)
+            return sum(_expand_some(store, metrics, of_alert=of_alert, most=1, alone=change.id) for change in changes)
         with store.write() as tx:
             expansion.postpone_change(tx, changes[0].id, store.clock.now())
         return 1
-    counts.EXPANDED.inc(len(changes))
+    metrics.expanded.inc(len(changes))
     return len(changes)
 
 
