@@ -10,6 +10,7 @@ from datetime import timedelta
 from io import BytesIO
 from zoneinfo import ZoneInfo
 
+from bot.messages.incident import STATUS_NAMES
 from storage.digest_rows import OpenSeries
 from storage.values import Status
 
@@ -17,9 +18,9 @@ from storage.values import Status
 _GROUND, _EDGE, _INK, _FAINT = "#ffffff", "#d0d7de", "#1f2328", "#59636e"
 # The worst stands at the bottom, where heights compare best. Told apart by lightness too, for who sees no colours.
 _COLOURS = (
-    (Status.CRITICAL, "Critical", "#b3192d"),
-    (Status.WARNING, "Warning", "#f0b429"),
-    (Status.OPEN, "Open", "#7fb2e5"),
+    (Status.CRITICAL, "#b3192d"),
+    (Status.WARNING, "#f0b429"),
+    (Status.OPEN, "#7fb2e5"),
 )
 # Slack shows pictures some 480 pixels wide: so few inches leave letters of these sizes readable there.
 _INCHES, _DPI = (5.6, 2.7), 260
@@ -47,8 +48,9 @@ def render_picture(series: OpenSeries, zone: str) -> bytes:
     axes = figure.add_axes((0.075, 0.155, 0.9, 0.635), facecolor="none")
     places = range(len(series.moments))
     below = [0] * len(places)
-    for status, label, colour in _COLOURS:
+    for status, colour in _COLOURS:
         heights = series.counts[status]
+        label = STATUS_NAMES[status]
         axes.bar(places, heights, bottom=below, color=colour, width=0.74, label=f"{label} {heights[-1]:,}", zorder=2)
         below = [low + more for low, more in zip(below, heights, strict=True)]
     top = max(below) or 1

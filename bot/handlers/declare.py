@@ -14,6 +14,7 @@ from bot.incidents.errors import BadWords
 from bot.incidents.lifecycle import Declaration, check_title
 from bot.incidents.markup import clean, readable
 from bot.incidents.projects import ManyProjects
+from bot.incidents.severities import SEVERITIES
 from bot.incidents.words import Token, tokenize, unquote
 from bot.messages import forms
 from bot.messages.help import Group
@@ -23,8 +24,7 @@ from storage.values import Status
 
 USAGE = "declare [warning|critical] [project:x] [team:x] [env:x] title"
 _KEYS = ("project", "team", "env")
-_SEVERITIES = {"warning": Status.WARNING, "critical": Status.CRITICAL}
-_WORDS = {Status.OPEN: "open", **{status: word for word, status in _SEVERITIES.items()}}
+_WORDS = {status: word for word, status in SEVERITIES.items()}
 
 
 @dataclass(slots=True)
@@ -74,9 +74,9 @@ def handle_press(context: Context, request: Press) -> Response:
 def handle_submission(context: Context, request: Submission) -> Response:
     """The form, sent off."""
     severity = request.chosen("severity") or "open"
-    if severity not in forms.SEVERITIES:
+    if severity not in SEVERITIES:
         raise BadWords("The severity can be open, warning or critical.")
-    said = _Words(title=clean(request.text("title")).strip(), status=_SEVERITIES.get(severity, Status.OPEN))
+    said = _Words(title=clean(request.text("title")).strip(), status=SEVERITIES[severity])
     for key, value in (
         ("project", request.chosen("project")),
         ("team", request.chosen("team")),
@@ -151,7 +151,7 @@ def _parse(line: str) -> _Words:
     begin, end = 0, len(found)
     while begin < end and (found[begin].key in _KEYS or _is_severity(found[begin], said)):
         if found[begin].key is None:
-            said.status = _SEVERITIES[found[begin].text.lower()]
+            said.status = SEVERITIES[found[begin].text.lower()]
         else:
             _take_option(said, found[begin])
         begin += 1
@@ -164,8 +164,10 @@ def _parse(line: str) -> _Words:
 
 
 def _is_severity(token: Token, said: _Words) -> bool:
-    fits = token.key is None and not token.quoted and token.text.lower() in _SEVERITIES
-    return fits and said.status is Status.OPEN
+    if token.key is not None or token.quoted or said.status is not Status.OPEN:
+        return False
+    # "open" is what every incident starts as, and may as well begin a title.
+    return SEVERITIES.get(token.text.lower(), Status.OPEN) is not Status.OPEN
 
 
 def _take_option(said: _Words, token: Token) -> None:

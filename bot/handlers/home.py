@@ -48,7 +48,8 @@ HANDLES = (
             "home_previous": turn_page,  # Previous
             "home_next": turn_page,  # Next
             **{f"home_tab_{tab}": turn_page for tab in messages.Tab},  # My teams, Following, Not acknowledged, All open
-            **{f"home_severity_{shown}": turn_page for shown in messages.SEVERITIES},  # Any severity, Warning, Critical
+            # Any severity, Warning, Critical
+            **{f"home_severity_{severity}": turn_page for severity in messages.SEVERITY_LABELS},
         }
     ),
 )

@@ -9,6 +9,7 @@ from bot.handlers.verb import Verb
 from bot.incidents import lifecycle, lookup
 from bot.incidents.comments import CommentText
 from bot.incidents.errors import AlreadyClosed, BadWords
+from bot.incidents.severities import SEVERITIES
 from bot.incidents.words import find_closest, parse_number, shorten, split_first_word
 from bot.messages import answers, forms
 from bot.messages.help import Group
@@ -22,7 +23,6 @@ USAGE = "resolve N [comment]"
 PICK = Pick("resolve", "Resolve")
 REOPEN_USAGE = "reopen N [comment]"
 SEVERITY_USAGE = "severity N warning|critical|open [comment]"
-SEVERITIES = {"warning": Status.WARNING, "critical": Status.CRITICAL, "open": Status.OPEN}
 
 
 def _read_comment(context: Context, text: str) -> CommentText | None:

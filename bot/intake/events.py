@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator
 
+from bot.incidents.severities import SEVERITIES
 from bot.intake.models import (
     CleanText,
     Environment,
@@ -27,7 +28,6 @@ from bot.intake.models import (
 )
 from storage.values import Status
 
-SEVERITIES = {"warning": Status.WARNING, "critical": Status.CRITICAL}
 MAX_LINKS = 10
 MAX_LABELS = 30  # that are shown
 # Characters.

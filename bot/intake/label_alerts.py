@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, PlainValidator, ValidationError, ValidationInfo, field_validator
 
 from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH
+from bot.incidents.severities import SEVERITIES
 from bot.intake.models import (
     CLEANED,
     MAX_LINK_LENGTH,
@@ -32,7 +33,7 @@ from bot.intake.models import (
 )
 from storage.values import Status
 
-SEVERITIES = {"critical": Status.CRITICAL, "page": Status.CRITICAL, "warning": Status.WARNING}
+_SEVERITIES = {**SEVERITIES, "page": Status.CRITICAL}
 # Labels that say how to handle an alert, not which one it is.
 _ROUTING = frozenset({"alertname", "severity", "team", "project", "environment", "env"})
 MAX_LABELS = 200  # of one alert; Prometheus' own default is no limit, its practice a few dozen
@@ -90,7 +91,7 @@ class LabelAlert(Item):
             title=shorten(prefix + title) if title else None,
             name=shorten(prefix + self._name(group)),
             firing=firing,
-            status=SEVERITIES.get(self.labels.get("severity", "").lower(), Status.OPEN),
+            status=_SEVERITIES.get(self.labels.get("severity", "").lower(), Status.OPEN),
             project=self.labels.get("project"),
             team=self.labels.get("team"),
             environment=shorten(environment, MAX_ENVIRONMENT_LENGTH) if environment else None,

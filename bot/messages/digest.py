@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from bot.incidents.errors import BadWords
 from bot.incidents.markup import escape
+from bot.incidents.severities import WORST_FIRST
 from bot.messages.blocks import (
     Block,
     Element,
@@ -29,11 +30,9 @@ from bot.messages.incident import STATUS_NAMES, STATUS_SIGNS, bold, render_entry
 from storage.digest_rows import DigestContent, DigestRow, LastFire, News, OpenLine, OpenSeries
 from storage.digest_rows import IncidentName as NamedIncident
 from storage.rows import Mentions
-from storage.values import Status
 
 LATEST_ENTRY_LENGTH = 200  # characters
 TITLE_LENGTH = 120  # characters, of an incident that is only named
-WORST_FIRST = (Status.CRITICAL, Status.WARNING, Status.OPEN)
 # Two blocks each, and a message has 50.
 MOST_LISTED = 20
 NO_TEAM_NAME = "No team"

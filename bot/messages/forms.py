@@ -9,6 +9,7 @@ from typing import Any
 from bot.incidents.filters import ListQuery
 from bot.incidents.limits import MAX_COMMENT_LENGTH, MAX_ENVIRONMENT_LENGTH, MAX_TITLE_LENGTH
 from bot.incidents.markup import escape
+from bot.incidents.severities import SEVERITIES
 from bot.messages.blocks import (
     MAX_FORM_TITLE,
     MAX_INPUT_LABEL,
@@ -19,7 +20,7 @@ from bot.messages.blocks import (
     plain_text,
     section,
 )
-from bot.messages.incident import render_title
+from bot.messages.incident import LIST_NAMES, STATUS_NAMES, render_title
 from bot.messages.picks import build_incident_menu
 
 Form = dict[str, Any]
@@ -82,8 +83,6 @@ def _render_form_title(verb: str, identifier: int) -> str:
 
 # --- declaring ---------------------------------------------------------------------------------------------
 
-SEVERITIES = {"open": "Open", "warning": "Warning", "critical": "Critical"}
-
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -100,11 +99,12 @@ def render_declare_form(
     draft: Draft, projects: Sequence[tuple[str, str]], teams: Sequence[tuple[str, str]], origin: str
 ) -> Form:
     """Opens an incident. `projects` and `teams` are slug and name of those that can be chosen."""
+    severities = [(word, STATUS_NAMES[status]) for word, status in SEVERITIES.items()]
     blocks = [
         _build_text_field(
             "title", "Title", "What is wrong, in a line", draft.title, optional=False, length=MAX_TITLE_LENGTH
         ),
-        _build_select("severity", "Severity", list(SEVERITIES.items()), draft.severity, optional=False),
+        _build_select("severity", "Severity", severities, draft.severity, optional=False),
         _build_select("project", "Project", projects, draft.project, optional=False),
     ]
     if teams:
@@ -133,8 +133,6 @@ def render_add_to_incident_form(quote: str, origin: str) -> Form:
 
 # --- the filters of a list ---------------------------------------------------------------------------------
 
-SHOWN = {"open": "Open", "warning": "Warning", "critical": "Critical", "closed": "Resolved", "all": "All"}
-
 
 def render_filter_form(query: ListQuery, projects: Sequence[tuple[str, str]], origin: str) -> Form:
     """The filters of a list, as they are, to change."""
@@ -146,7 +144,7 @@ def render_filter_form(query: ListQuery, projects: Sequence[tuple[str, str]], or
     if query.following:
         only.append("following")
     blocks = [
-        _build_select("show", "Show", list(SHOWN.items()), query.show, optional=False),
+        _build_select("show", "Show", list(LIST_NAMES.items()), query.show, optional=False),
         _build_text_field("words", "Words in the title", "payments timeout", words, optional=True, length=300),
         _build_select("project", "Project", projects, project, optional=True),
         _build_text_field(

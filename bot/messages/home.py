@@ -10,8 +10,9 @@ from typing import Any
 
 from bot.incidents.errors import BadWords
 from bot.incidents.markup import escape
+from bot.incidents.severities import SEVERITIES
 from bot.messages.blocks import Block, Element, Message, actions, button, context, divider, header, section
-from bot.messages.incident import build_cursor, parse_cursor, render_line
+from bot.messages.incident import STATUS_NAMES, build_cursor, parse_cursor, render_line
 from storage.rows import Cursor, IncidentLine, IncidentPage
 
 HomeView = dict[str, Any]
@@ -44,7 +45,7 @@ _EMPTY = {
     Tab.UNSEEN: "You have acknowledged everything that is open.",
     Tab.ALL: "Nothing is open that you can see.",
 }
-SEVERITIES = {"open": "Any severity", "warning": "Warning", "critical": "Critical"}
+SEVERITY_LABELS = {word: STATUS_NAMES[status] for word, status in SEVERITIES.items()} | {"open": "Any severity"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class State:
         try:
             kept = json.loads(text)
             severity = str(kept["sev"])
-            if severity not in SEVERITIES:
+            if severity not in SEVERITY_LABELS:
                 raise ValueError
             cursor = parse_cursor(kept["at"]) if kept.get("at") else None
             return cls(Tab(kept["tab"]), severity, cursor)
@@ -125,7 +126,7 @@ def _build_severities(state: State) -> list[Element]:
             replace(state, severity=severity, cursor=None).to_value(),
             style="primary" if severity == state.severity else None,
         )
-        for severity, label in SEVERITIES.items()
+        for severity, label in SEVERITY_LABELS.items()
     ]
 
 

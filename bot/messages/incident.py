@@ -9,6 +9,7 @@ from typing import Any
 from bot.incidents.errors import BadWords
 from bot.incidents.filters import ListQuery
 from bot.incidents.markup import clean, escape
+from bot.incidents.severities import SEVERITIES
 from bot.messages.blocks import (
     MAX_ELEMENTS,
     Block,
@@ -34,6 +35,12 @@ STATUS_NAMES = {
     Status.CLOSED: "Resolved",
     Status.WARNING: "Warning",
     Status.CRITICAL: "Critical",
+}
+# What a list shows, by the word that asks for it (`SHOWS` in bot.incidents.filters).
+LIST_NAMES = {
+    **{word: STATUS_NAMES[status] for word, status in SEVERITIES.items()},
+    "closed": STATUS_NAMES[Status.CLOSED],
+    "all": "All",
 }
 STATUS_SIGNS = {
     Status.OPEN: ":large_blue_circle:",
@@ -121,9 +128,8 @@ def render_list(
 
 
 def _render_heading(query: ListQuery) -> str:
-    shown = {"open": "Open", "closed": "Resolved", "all": "All", "warning": "Warning", "critical": "Critical"}
     asked = str(query).removeprefix(query.show).strip()
-    return f"{shown[query.show]} incidents" + (f" · {escape(asked)}" if asked else "")
+    return f"{LIST_NAMES[query.show]} incidents" + (f" · {escape(asked)}" if asked else "")
 
 
 def render_shared_list(query: ListQuery, lines: list[IncidentLine], now: datetime, by: str) -> Message:
