@@ -24,7 +24,7 @@ from sqlalchemy import event, make_url
 from benchmarks.commands import fill
 from bot.digests import content, picture
 from bot.digests.summary import summarize
-from bot.digests.workers import Digests
+from bot.digests.workers import DigestWorkers
 from bot.log import configure
 from bot.messages import digest as messages
 from bot.people.identity import Identity
@@ -78,9 +78,9 @@ def _compose(url: str, incidents: int, rounds: int) -> None:
             f"| {count:,} | {len(statements)} | {composed:.1f} | {whole:.1f} | {floor:.2f} | {composed / floor:.0f} |"
         )
     with store.read() as connection:
-        access = content.owner_access(connection, digest)
-        scope = content.scope_of_digest(connection, access, digest, NOW)
-        series = content.series(connection, scope, digest.zone, NOW)
+        access = content.get_owner_access(connection, digest)
+        scope = content.resolve_digest_scope(connection, access, digest, NOW)
+        series = content.load_series(connection, scope, digest.zone, NOW)
     first = _p50(1, lambda: picture.render_picture(series, digest.zone))
     again = _p50(rounds, lambda: picture.render_picture(series, digest.zone))
     print(f"\nDrawing the picture: {first:,.0f} ms the first time, with loading matplotlib; then {again:,.0f} ms.")
@@ -130,11 +130,11 @@ def _digest(store: Store, *, channel: str = "C0001") -> DigestRow:
 def _drawn(store: Store, digest: DigestRow, *, with_series: bool) -> list[int]:
     """Composes and draws the digest as a fire does; gives the ids of the incidents on its page."""
     with store.read() as connection:
-        access = content.owner_access(connection, digest)
-        scope = content.scope_of_digest(connection, access, digest, NOW)
-        told = content.compose(connection, scope, digest, since=SINCE, as_of=NOW)
+        access = content.get_owner_access(connection, digest)
+        scope = content.resolve_digest_scope(connection, access, digest, NOW)
+        told = content.load_content(connection, scope, digest, since=SINCE, as_of=NOW)
         if with_series:
-            content.series(connection, scope, digest.zone, NOW)
+            content.load_series(connection, scope, digest.zone, NOW)
     messages.render_digest(told, summarize(digest), fire_id=1)
     return [line.id for line in told.page.lines]
 
@@ -239,7 +239,7 @@ def _replica(url: str, ready: Barrier) -> None:
     store = Store.open(url, clock=FixedClock(NOW))
     clients = Clients([])
     identity = Identity(store, clients, Background("http://127.0.0.1"))
-    digests = Digests(store, clients, identity, command="/incident")
+    digests = DigestWorkers(store, clients, identity, command="/incident")
     ready.wait()
     digests.tick()
     digests.start()

@@ -23,7 +23,7 @@ from bot.database import migrate_database, open_database
 from bot.delivery.metrics import DeliveryMetrics
 from bot.delivery.pace import Pace
 from bot.delivery.service import DeliveryService, own_store
-from bot.digests.workers import Digests
+from bot.digests.workers import DigestWorkers
 from bot.handlers.context import Services
 from bot.handlers.router import Router
 from bot.intake.connections import shortage_of_files
@@ -98,7 +98,7 @@ class Bot:
             self.http = HttpListener(self.listeners, signing_secret, store.clock.now, deadline_s)
         sending = own_store(store)  # closed by delivery, the last to stop
         identity = Identity(sending, clients, self.background)
-        self.digests = Digests(sending, clients, identity, command=command)
+        self.digests = DigestWorkers(sending, clients, identity, command=command)
         self.delivery = DeliveryService(
             sending,
             clients,

@@ -19,41 +19,45 @@ from storage.queries.digest_contents import Scope
 from storage.values import Role
 
 PAGE_SIZE = 15  # incidents; each may need a block for its team besides its own, and a message has 50
-NAMED = 5  # of what was opened and resolved
+NEWS_NAMED = 5  # of what was opened and resolved
 # What the first digest tells as news, when there is none before it that it could begin from.
-FIRST_NEWS = timedelta(days=1)
+FIRST_NEWS_PERIOD = timedelta(days=1)
 PICTURE_DAYS = 14
 
 
-class Lost(Exception):
+class AccessLost(Exception):
     """A digest whose owner may no longer show what it tells. `reason` is a sentence for people.
 
-    `left` says that the owner is not there to be told.
+    `owner_left` says that the owner is not there to be told.
     """
 
-    def __init__(self, reason: str, *, left: bool = False) -> None:
+    def __init__(self, reason: str, *, owner_left: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.left = left
+        self.owner_left = owner_left
 
 
-class SwitchedOff(Exception):
+class IncidentsSwitchedOff(Exception):
     """The organization has switched incidents off: nothing is shown, and nothing is wrong."""
 
 
-def owner_access(connection: Connection, digest: DigestRow) -> Access:
+def get_owner_access(connection: Connection, digest: DigestRow) -> Access:
     """What the digest's owner may see now. Raises Lost, SwitchedOff."""
     owner = queries.find_owner(connection, digest.id)
     if owner is None:
-        raise Lost("The digest has been removed.")
+        raise AccessLost("The digest has been removed.")
     if not owner.present:
-        raise Lost(f"{owner.name}, who owns it, is no longer a member of {owner.organization_name}.", left=True)
+        raise AccessLost(
+            f"{owner.name}, who owns it, is no longer a member of {owner.organization_name}.", owner_left=True
+        )
     if not owner.same_person:
-        raise Lost(f"The Slack account of {owner.name}, who owns it, is no longer that of a member.", left=True)
+        raise AccessLost(
+            f"The Slack account of {owner.name}, who owns it, is no longer that of a member.", owner_left=True
+        )
     if not owner.incidents_on:
-        raise SwitchedOff
+        raise IncidentsSwitchedOff
     if not owner.project_ids:
-        raise Lost(f"{owner.name}, who owns it, sees no project any more.")
+        raise AccessLost(f"{owner.name}, who owns it, sees no project any more.")
     return Access(
         organization_id=owner.organization_id,
         organization_name=owner.organization_name,
@@ -71,7 +75,7 @@ def owner_access(connection: Connection, digest: DigestRow) -> Access:
     )
 
 
-def scope_of(connection: Connection, access: Access, query: ListQuery, now: datetime) -> Scope:
+def resolve_scope(connection: Connection, access: Access, query: ListQuery, now: datetime) -> Scope:
     """Which incidents the filters of a digest mean. Raises BadWords for a project or team that is not there."""
     found = search.resolve_query(connection, access, query, now)
     return Scope(
@@ -86,15 +90,17 @@ def scope_of(connection: Connection, access: Access, query: ListQuery, now: date
     )
 
 
-def scope_of_digest(connection: Connection, access: Access, digest: DigestRow, now: datetime) -> Scope:
+def resolve_digest_scope(connection: Connection, access: Access, digest: DigestRow, now: datetime) -> Scope:
     """Which incidents the digest tells of. Raises Lost where its owner may no longer name what it filters by."""
     try:
-        return scope_of(connection, access, filters.parse_query(digest.filters), now)
+        return resolve_scope(connection, access, filters.parse_query(digest.filters), now)
     except BadWords as mistake:
-        raise Lost(f"Its filters no longer fit what {digest.owner}, who owns it, may see. {mistake.sentence}") from None
+        raise AccessLost(
+            f"Its filters no longer fit what {digest.owner}, who owns it, may see. {mistake.sentence}"
+        ) from None
 
 
-def compose(
+def load_content(
     connection: Connection, scope: Scope, digest: DigestRow, *, since: datetime, as_of: datetime, number: int = 0
 ) -> DigestContent:
     """A page of the digest, from 0; one behind the last is the last."""
@@ -104,16 +110,16 @@ def compose(
     page = digest_contents.get_open_page(
         connection, scope, digest.workspace_id, skip=number * PAGE_SIZE, size=PAGE_SIZE
     )
-    news = digest_contents.get_news(connection, scope, since, named=NAMED)
+    news = digest_contents.get_news(connection, scope, since, named=NEWS_NAMED)
     return DigestContent(digest, counts, page, number, pages, news, as_of, digest.next_fire_at)
 
 
-def series(connection: Connection, scope: Scope, zone: str, now: datetime) -> OpenSeries:
+def load_series(connection: Connection, scope: Scope, zone: str, now: datetime) -> OpenSeries:
     """How many were open at the end of each of the last days in the digest's zone, and now."""
-    return digest_contents.count_open_at(connection, scope, _moments(ZoneInfo(zone), now))
+    return digest_contents.count_open_at(connection, scope, _series_moments(ZoneInfo(zone), now))
 
 
-def _moments(zone: ZoneInfo, now: datetime) -> Sequence[datetime]:
+def _series_moments(zone: ZoneInfo, now: datetime) -> Sequence[datetime]:
     today = now.astimezone(zone).date()
     days = (today - timedelta(days=back) for back in reversed(range(PICTURE_DAYS - 1)))
     return [*(datetime.combine(day, datetime.min.time(), zone) for day in days), now]

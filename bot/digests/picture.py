@@ -15,7 +15,7 @@ from storage.digest_rows import OpenSeries
 from storage.values import Status
 
 # A ground of its own colour, so that it reads the same on a dark and on a light page.
-_GROUND, _EDGE, _INK, _FAINT = "#ffffff", "#d0d7de", "#1f2328", "#59636e"
+_BACKGROUND, _LINE, _TEXT, _SECONDARY_TEXT = "#ffffff", "#d0d7de", "#1f2328", "#59636e"
 # The worst stands at the bottom, where heights compare best. Told apart by lightness too, for who sees no colours.
 _COLOURS = (
     (Status.CRITICAL, "#b3192d"),
@@ -26,7 +26,7 @@ _COLOURS = (
 _INCHES, _DPI = (5.6, 2.7), 260
 
 
-class CannotDraw(Exception):
+class CannotRender(Exception):
     """This machine lacks something that drawing needs; the text says what."""
 
 
@@ -40,11 +40,11 @@ def render_picture(series: OpenSeries, zone: str) -> bytes:
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
     except OSError as error:  # it keeps a list of fonts
-        raise CannotDraw(
+        raise CannotRender(
             "matplotlib has no folder to write to: make /tmp writable, or name one in MPLCONFIGDIR"
         ) from error
 
-    figure = Figure(figsize=_INCHES, dpi=_DPI, facecolor=_GROUND)
+    figure = Figure(figsize=_INCHES, dpi=_DPI, facecolor=_BACKGROUND)
     axes = figure.add_axes((0.075, 0.155, 0.9, 0.635), facecolor="none")
     places = range(len(series.moments))
     below = [0] * len(places)
@@ -64,26 +64,26 @@ def render_picture(series: OpenSeries, zone: str) -> bytes:
             ha="center",
             va="bottom",
             fontsize=8,
-            color=_FAINT,
-            bbox={"facecolor": _GROUND, "edgecolor": "none", "pad": 0.8},
+            color=_SECONDARY_TEXT,
+            bbox={"facecolor": _BACKGROUND, "edgecolor": "none", "pad": 0.8},
         )
     axes.set(ylim=(0, top * 1.15), xlim=(-0.6, len(places) - 0.4))
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.yaxis.set_major_formatter("{x:,.0f}")
-    axes.set_xticks(places, days(series, zone), fontsize=8.5, color=_FAINT)
-    axes.tick_params(axis="y", labelsize=8.5, labelcolor=_FAINT, length=0)
+    axes.set_xticks(places, day_labels(series, zone), fontsize=8.5, color=_SECONDARY_TEXT)
+    axes.tick_params(axis="y", labelsize=8.5, labelcolor=_SECONDARY_TEXT, length=0)
     axes.tick_params(axis="x", length=0)
-    axes.grid(axis="y", color=_EDGE, linewidth=0.6, zorder=0)
+    axes.grid(axis="y", color=_LINE, linewidth=0.6, zorder=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(_EDGE)
-    figure.text(0.025, 0.905, f"Open incidents, {len(places)} days", fontsize=10, fontweight="bold", color=_INK)
+    axes.spines["bottom"].set_color(_LINE)
+    figure.text(0.025, 0.905, f"Open incidents, {len(places)} days", fontsize=10, fontweight="bold", color=_TEXT)
     axes.legend(
         loc="lower right",
         bbox_to_anchor=(1.015, 1.1),
         ncols=len(_COLOURS),
         frameon=False,
         fontsize=8.5,
-        labelcolor=_INK,
+        labelcolor=_TEXT,
         handlelength=0.9,
         handleheight=0.9,
         columnspacing=1.1,
@@ -94,7 +94,7 @@ def render_picture(series: OpenSeries, zone: str) -> bytes:
     return drawn.getvalue()
 
 
-def days(series: OpenSeries, zone: str) -> list[str]:
+def day_labels(series: OpenSeries, zone: str) -> list[str]:
     """Which day each bar stands for: all but the last show how a day ended, at the midnight behind it.
 
     The month stands below the first of its days.

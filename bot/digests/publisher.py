@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import Connection
 
 from bot.digests import content, picture
-from bot.digests.content import Lost, SwitchedOff
+from bot.digests.content import AccessLost, IncidentsSwitchedOff
 from bot.digests.summary import summarize
 from bot.incidents.errors import Refusal
 from bot.messages import digest as messages
@@ -34,15 +34,15 @@ from storage.values import PostKind
 log = structlog.get_logger(__name__)
 
 # By which delivery knows the post of a fire, before the fire's id.
-KEY = "digest:"
+POST_KEY_PREFIX = "digest:"
 # A replica that died leaves a fire for so long; longer than drawing and uploading may take.
 LEASE_S = 60.0
 # After the database or Slack could not be asked.
 RETRY_S = 5.0
 # Uploads have a pace of their own at Slack: a digest that is later than this already goes without its picture.
-PICTURE_WITHIN = timedelta(seconds=60)
-_LOOK_EVERY_S = 0.2
-DRAWING_S = 20.0  # the first picture of a machine finds out about its fonts
+PICTURE_MAX_DELAY = timedelta(seconds=60)
+_POLL_S = 0.2
+RENDER_TIMEOUT_S = 20.0  # the first picture of a machine finds out about its fonts
 
 # Slack's names for a channel that will not take messages again by itself, and what they mean.
 LOST_CHANNEL_REASONS = {
@@ -67,7 +67,7 @@ class Publisher:
         clients: Clients,
         identity: Identity,
         *,
-        drawing: Workers,
+        renderer: Workers,
         command: str,
         stopping: threading.Event,
         lease_s: float = LEASE_S,
@@ -76,7 +76,7 @@ class Publisher:
         self._store = store
         self._clients = clients
         self._identity = identity
-        self._drawing = drawing
+        self._renderer = renderer
         self._command = command
         self._stopping = stopping
         self._lease_s = lease_s
@@ -108,15 +108,15 @@ class Publisher:
             with self._store.reading() as reading:
                 self._refresh_owner(reading, digest, now)
                 connection = reading.connection
-                access = content.owner_access(connection, digest)
-                scope = content.scope_of_digest(connection, access, digest, now)
-                told = content.compose(connection, scope, digest, since=fire.since, as_of=now)
+                access = content.get_owner_access(connection, digest)
+                scope = content.resolve_digest_scope(connection, access, digest, now)
+                told = content.load_content(connection, scope, digest, since=fire.since, as_of=now)
                 shows_picture = digest.picture and bool(told.counts.total)
-                series = content.series(connection, scope, digest.zone, now) if shows_picture else None
-        except SwitchedOff:
+                series = content.load_series(connection, scope, digest.zone, now) if shows_picture else None
+        except IncidentsSwitchedOff:
             return self._finish(fire, "silent")
-        except Lost as lost:
-            return self._pause_lost(fire, digest, lost, now)
+        except AccessLost as lost:
+            return self._stop_and_pause(fire, digest, lost, now)
         if not told.counts.total and digest.skip_empty:
             return self._finish(fire, "silent")
         shown = self._picture(fire, digest, series, now) if series else None
@@ -129,7 +129,7 @@ class Publisher:
                     workspace_id=digest.workspace_id,
                     channel_id=digest.channel_id,
                     kind=PostKind.DIGEST,
-                    key=f"{KEY}{fire.id}",
+                    key=f"{POST_KEY_PREFIX}{fire.id}",
                     message=message,
                     now=now,
                 )
@@ -153,7 +153,7 @@ class Publisher:
     def _picture(self, fire: Fire, digest: DigestRow, series: OpenSeries, now: datetime) -> Picture | None:
         """The picture, uploaded and ready to be shown; None when that failed, which holds no digest up."""
         installation = self._clients.find(digest.workspace_id)
-        if installation is None or now - fire.fire_at > PICTURE_WITHIN:
+        if installation is None or now - fire.fire_at > PICTURE_MAX_DELAY:
             return None
         alt = messages.render_alt_text(series)
         try:
@@ -166,7 +166,7 @@ class Publisher:
                 alt=alt,
                 stopping=self._stopping,
             )
-        except (NoPicture, picture.CannotDraw) as problem:
+        except (NoPicture, picture.CannotRender) as problem:
             log.warning("a digest goes without its picture", digest=digest.id, reason=str(problem))
             return None
         except Exception:
@@ -176,16 +176,16 @@ class Publisher:
 
     def _render_picture(self, series: OpenSeries, zone: str) -> bytes:
         """The picture. Raises NoPicture when it takes too long, or the bot is to stop."""
-        drawing = self._drawing.submit(picture.render_picture, series, zone)
-        for _ in range(int(DRAWING_S / _LOOK_EVERY_S)):
+        drawing = self._renderer.submit(picture.render_picture, series, zone)
+        for _ in range(int(RENDER_TIMEOUT_S / _POLL_S)):
             if self._stopping.is_set():
                 raise NoPicture("the bot is stopping")
             try:
-                return drawing.result(_LOOK_EVERY_S)
+                return drawing.result(_POLL_S)
             except TimeoutError:
                 continue
         drawing.cancel()
-        raise NoPicture(f"it was not drawn within {DRAWING_S:g} s")
+        raise NoPicture(f"it was not drawn within {RENDER_TIMEOUT_S:g} s")
 
     # --- at the moment when it is sent -----------------------------------------------------------------------
 
@@ -195,7 +195,7 @@ class Publisher:
         It may have waited long at Slack's pace: the digest, its owner's rights and its grace are looked at again. Why
         it is not posted is written down with the fire; who is to be told of it learns it at the digest's next time.
         """
-        fire_id = int(post.key.removeprefix(KEY))
+        fire_id = int(post.key.removeprefix(POST_KEY_PREFIX))
         found = digest_fires.find_posted_fire(tx, fire_id)
         if found is None:
             return None
@@ -206,12 +206,12 @@ class Publisher:
             log.warning("a digest was skipped, too late to be sent", digest=digest.id, due=fire.fire_at.isoformat())
             return self._withdraw(tx, fire, "missed")
         try:
-            access = content.owner_access(tx, digest)
-            scope = content.scope_of_digest(tx, access, digest, now)
-            shown = content.compose(tx, scope, digest, since=fire.since, as_of=now)
-        except SwitchedOff:
+            access = content.get_owner_access(tx, digest)
+            scope = content.resolve_digest_scope(tx, access, digest, now)
+            shown = content.load_content(tx, scope, digest, since=fire.since, as_of=now)
+        except IncidentsSwitchedOff:
             return self._withdraw(tx, fire, "silent")
-        except Lost as lost:
+        except AccessLost as lost:
             return self._withdraw(tx, fire, "stopped", lost.reason)
         if not shown.counts.total and digest.skip_empty:
             return self._withdraw(tx, fire, "silent")
@@ -225,12 +225,12 @@ class Publisher:
 
     # --- what ends a digest --------------------------------------------------------------------------------
 
-    def _pause_lost(self, fire: Fire, digest: DigestRow, lost: Lost, now: datetime) -> None:
+    def _stop_and_pause(self, fire: Fire, digest: DigestRow, lost: AccessLost, now: datetime) -> None:
         with self._store.write() as tx:
             if digest_fires.finish_fire(tx, fire.id, "stopped", reason=lost.reason):
-                self.pause(tx, digest.id, lost.reason, now, owner_left=lost.left)
+                self.pause_digest(tx, digest.id, lost.reason, now, owner_left=lost.owner_left)
 
-    def settle(self, now: datetime) -> None:
+    def settle_posted(self, now: datetime) -> None:
         """Takes over what became of the messages that delivery has; pauses the digests whose channel is gone.
 
         Raises DatabaseAway, Contended.
@@ -239,14 +239,16 @@ class Publisher:
             for digest_id, reason in digest_fires.settle_posted_fires(tx):
                 log.warning("a digest could not be sent", digest=digest_id, reason=reason)
                 if reason in LOST_CHANNEL_REASONS:
-                    self.pause(
+                    self.pause_digest(
                         tx,
                         digest_id,
                         f"{LOST_CHANNEL_REASONS[reason][0].upper()}{LOST_CHANNEL_REASONS[reason][1:]}",
                         now,
                     )
 
-    def pause(self, tx: Connection, digest_id: int, reason: str, now: datetime, *, owner_left: bool = False) -> None:
+    def pause_digest(
+        self, tx: Connection, digest_id: int, reason: str, now: datetime, *, owner_left: bool = False
+    ) -> None:
         """Pauses a digest and has its owner told, or the managers where the owner is not there; once.
 
         The same transaction does both, so the note is asked for once; a digest that is paused is not paused again.

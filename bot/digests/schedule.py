@@ -93,22 +93,22 @@ class Schedule:
         if len(days or ()) == 31 or len(weekdays or ()) == 7:
             days = weekdays = None  # either is enough, and one of them is every day
         schedule = cls(minutes, hours, days, months, weekdays)
-        _refuse_never(schedule)
+        _check_fires(schedule)
         return schedule
 
     def __str__(self) -> str:
         return " ".join(
             (
-                _field_text(self.minutes, 0, 59),
-                _field_text(self.hours, 0, 23),
-                "*" if self.days is None else _listed(self.days),
-                _field_text(self.months, 1, 12),
-                "*" if self.weekdays is None else _listed(self.weekdays),
+                _format_field(self.minutes, 0, 59),
+                _format_field(self.hours, 0, 23),
+                "*" if self.days is None else _format_list(self.days),
+                _format_field(self.months, 1, 12),
+                "*" if self.weekdays is None else _format_list(self.weekdays),
             )
         )
 
     @property
-    def hourly(self) -> bool:
+    def is_hourly(self) -> bool:
         """Whether it names no hour: it follows the clock as it runs, and not the times written on it."""
         return len(self.hours) == 24
 
@@ -122,31 +122,31 @@ class Schedule:
         while True:
             found: datetime = walk.get_next()
             again = found.fold == 1 and found.replace(fold=0).utcoffset() != found.utcoffset()
-            if self.hourly or not again:
+            if self.is_hourly or not again:
                 yield found.astimezone(UTC)
 
     def next(self, moment: datetime, zone: ZoneInfo) -> datetime:
         """The first moment strictly after `moment`, in UTC."""
         return next(self.after(moment, zone))
 
-    def first(self, count: int, moment: datetime, zone: ZoneInfo) -> list[datetime]:
+    def next_times(self, count: int, moment: datetime, zone: ZoneInfo) -> list[datetime]:
         """The next moments strictly after `moment`, in UTC."""
         return list(islice(self.after(moment, zone), count))
 
     def _plain(self) -> str:
         """For croniter: nothing but `*` and lists. A star is a field that does not restrict."""
-        months = "*" if len(self.months) == 12 else _joined(self.months)
-        hours = "*" if self.hourly else _joined(self.hours)
-        days = "*" if self.days is None else _joined(self.days)
-        weekdays = "*" if self.weekdays is None else _joined(self.weekdays)
-        return f"{_joined(self.minutes)} {hours} {days} {months} {weekdays}"
+        months = "*" if len(self.months) == 12 else _join(self.months)
+        hours = "*" if self.is_hourly else _join(self.hours)
+        days = "*" if self.days is None else _join(self.days)
+        weekdays = "*" if self.weekdays is None else _join(self.weekdays)
+        return f"{_join(self.minutes)} {hours} {days} {months} {weekdays}"
 
 
 def parse_cron(text: str) -> Schedule:
     """A schedule from cron as people write it. Raises BadWords, naming the field and what would be right."""
     fields = _SHORTHANDS.get(text.strip().lower(), text).split()
     if len(fields) != len(_FIELDS):
-        raise BadWords(_wrong_count(text, fields), USAGE)
+        raise BadWords(_describe_wrong_count(text, fields), USAGE)
     minutes, hours, days, months, weekdays = (
         _parse_field(written, field) for written, field in zip(fields, _FIELDS, strict=True)
     )
@@ -170,7 +170,7 @@ def looks_like_cron(text: str) -> bool:
     )
 
 
-def _wrong_count(text: str, fields: Sequence[str]) -> str:
+def _describe_wrong_count(text: str, fields: Sequence[str]) -> str:
     if text.strip().startswith("@"):
         return f"“{shorten(text.strip())}” is no schedule. There are {', '.join(_SHORTHANDS)}."
     needs = "minute, hour, day of the month, month, day of the week"
@@ -189,17 +189,17 @@ def _parse_field(written: str, field: _Field) -> Values:
 def _parse_part(part: str, written: str, field: _Field) -> set[int]:
     match = _PART.fullmatch(part.lower())
     if match is None:
-        raise _field_error(part, written, field)
+        raise _build_field_error(part, written, field)
     first, last, step = match.groups()
     size = field.high - field.low + 1
     if step is not None and not 1 <= int(step[:4]) < size:
-        raise _field_error(
+        raise _build_field_error(
             part, written, field, f"; a step can be 1 to {size - 1}, and counts anew from every {field.low}"
         )
     every = int(step) if step else 1
     if first == "*" or (first == "?" and field.name.startswith("day")):
         if last is not None:
-            raise _field_error(part, written, field)
+            raise _build_field_error(part, written, field)
         # `*/2` in the last field is every other day from Sunday, and Sunday is 0 there and not 7 as well.
         return set(range(field.low, (6 if field.high == 7 else field.high) + 1, every))
     low = _parse_value(first, part, written, field)
@@ -218,22 +218,22 @@ def _parse_value(word: str, part: str, written: str, field: _Field) -> int:
     if word.isdigit():
         number = int(word[:4])
         if not field.low <= number <= field.high:
-            raise _field_error(part, written, field, f"; it can be {field.low} to {field.high}")
+            raise _build_field_error(part, written, field, f"; it can be {field.low} to {field.high}")
         return number
     for number, name in enumerate(field.names, field.low):
         if len(word) >= 3 and name.startswith(word):
             return number
     meant = find_closest(word, field.names)
-    raise _field_error(part, written, field, f"; did you mean {meant[:3]}?" if meant else "")
+    raise _build_field_error(part, written, field, f"; did you mean {meant[:3]}?" if meant else "")
 
 
-def _field_error(part: str, written: str, field: _Field, more: str = "") -> BadWords:
+def _build_field_error(part: str, written: str, field: _Field, more: str = "") -> BadWords:
     where = f" in “{shorten(written)}”" if part != written else ""
     said = f"“{shorten(part)}”{where} is no {field.name}{more}"
     return BadWords(f"{said.rstrip('?')}{'?' if said.endswith('?') else '.'} Write it as {field.example}.", USAGE)
 
 
-def _refuse_never(schedule: Schedule) -> None:
+def _check_fires(schedule: Schedule) -> None:
     if schedule.days is None or schedule.weekdays is not None:
         return
     if any(schedule.days[0] <= _LONGEST_MONTH[month - 1] for month in schedule.months):
@@ -247,11 +247,11 @@ def _refuse_never(schedule: Schedule) -> None:
 # --- written again -----------------------------------------------------------------------------------------
 
 
-def _joined(values: Values) -> str:
+def _join(values: Values) -> str:
     return ",".join(map(str, values))
 
 
-def _field_text(values: Values, low: int, high: int) -> str:
+def _format_field(values: Values, low: int, high: int) -> str:
     """A field that is whole as `*`, a regular one as a step, any other as a list."""
     if len(values) == high - low + 1:
         return "*"
@@ -259,17 +259,17 @@ def _field_text(values: Values, low: int, high: int) -> str:
         step = values[1] - values[0]
         if values == tuple(range(low, high + 1, step)):
             return f"*/{step}"
-    return _listed(values)
+    return _format_list(values)
 
 
-def _listed(values: Values) -> str:
+def _format_list(values: Values) -> str:
     return ",".join(
-        f"{first}-{last}" if last - first > 1 else _joined(tuple(range(first, last + 1)))
-        for first, last in runs(values)
+        f"{first}-{last}" if last - first > 1 else _join(tuple(range(first, last + 1)))
+        for first, last in find_runs(values)
     )
 
 
-def runs(values: Sequence[int]) -> list[tuple[int, int]]:
+def find_runs(values: Sequence[int]) -> list[tuple[int, int]]:
     """Ascending values as stretches without a gap: their first and last."""
     found: list[tuple[int, int]] = []
     for value in values:

@@ -17,9 +17,9 @@ from bot.digests.schedule import (
     WEEKDAYS,
     Schedule,
     Values,
+    find_runs,
     looks_like_cron,
     parse_cron,
-    runs,
 )
 from bot.incidents.errors import BadWords
 from bot.incidents.words import find_closest, shorten
@@ -57,24 +57,24 @@ def parse_schedule(text: str) -> Schedule:
     line = re.sub(r"^(?:hourly|every hour|each hour)\b", "every 1 hour", line)
     interval = _EVERY.fullmatch(line)
     if interval:
-        return _interval(text, int(interval[1] or 1), interval[2][0], interval[3])
-    return _at_times(text, line)
+        return _parse_interval(text, int(interval[1] or 1), interval[2][0], interval[3])
+    return _parse_at_times(text, line)
 
 
 # --- reading -----------------------------------------------------------------------------------------------
 
 
-def _not_understood(text: str, why: str) -> BadWords:
+def _build_error(text: str, why: str) -> BadWords:
     return BadWords(f"I do not understand “{shorten(text)}” as a schedule: {why} For example {EXAMPLES}.", USAGE)
 
 
-def _interval(text: str, count: int, unit: str, rest: str) -> Schedule:
+def _parse_interval(text: str, count: int, unit: str, rest: str) -> Schedule:
     whole, name = (60, "minutes") if unit == "m" else (24, "hours")
     if not 0 < count < whole or whole % count:
         if count == whole:
-            raise _not_understood(text, f"every {whole} {name} is {'hourly' if unit == 'm' else 'daily, at a time'}.")
+            raise _build_error(text, f"every {whole} {name} is {'hourly' if unit == 'm' else 'daily, at a time'}.")
         fitting = ", ".join(str(n) for n in range(2, whole) if whole % n == 0)
-        raise _not_understood(
+        raise _build_error(
             text, f"a clock cannot be parted into every {count} {name}; it can be every {fitting} {name}."
         )
     minutes: Values = tuple(range(0, 60, count)) if unit == "m" else (0,)
@@ -83,38 +83,38 @@ def _interval(text: str, count: int, unit: str, rest: str) -> Schedule:
     if past and unit == "h":
         minutes = tuple(sorted({int(found) for found in re.findall(r"\d+", past[1] + past[2])}))
         if minutes[-1] > 59:
-            raise _not_understood(text, f"an hour has no minute {minutes[-1]}.")
+            raise _build_error(text, f"an hour has no minute {minutes[-1]}.")
         rest = past[3]
     between = _FROM.fullmatch(rest)
     if between:
         first, last = int(between[1]), int(between[2])
         if not first < last <= 23:
-            raise _not_understood(text, f"from {first} to {last} is no stretch of a day; from 9 to 17 would be.")
+            raise _build_error(text, f"from {first} to {last} is no stretch of a day; from 9 to 17 would be.")
         hours = tuple(hour for hour in range(first, last + 1) if unit == "m" or (hour - first) % count == 0)
         rest = between[3]
-    return (_days(text, rest) if rest.strip() else _Days()).schedule(minutes, hours)
+    return (_parse_days(text, rest) if rest.strip() else _Days()).schedule(minutes, hours)
 
 
-def _at_times(text: str, line: str) -> Schedule:
+def _parse_at_times(text: str, line: str) -> Schedule:
     parts = re.split(r"(?:^|\s)(?:at|@)\s+", line)
     if len(parts) == 1:
-        said = describe(_days(text, line).schedule((0,), (9,)))
+        said = describe_schedule(_parse_days(text, line).schedule((0,), (9,)))
         raise BadWords(f"At what time? For example {said}.", USAGE)
     if len(parts) > 2:
-        raise _not_understood(text, "it says “at” more than once.")
-    times, behind = _times(text, parts[1])
+        raise _build_error(text, "it says “at” more than once.")
+    times, behind = _parse_times(text, parts[1])
     wanted = f"{parts[0]} {behind}".strip()
-    days = _days(text, wanted) if wanted else _Days()
+    days = _parse_days(text, wanted) if wanted else _Days()
     minutes = {minute for _, minute in times}
     hours = {hour for hour, _ in times}
     if len(times) != len(minutes) * len(hours):
-        raise _not_understood(
+        raise _build_error(
             text, "times on one digest share their minutes, like 9:30 and 17:30; make two digests for others."
         )
     return days.schedule(tuple(sorted(minutes)), tuple(sorted(hours)))
 
 
-def _times(text: str, words: str) -> tuple[set[tuple[int, int]], str]:
+def _parse_times(text: str, words: str) -> tuple[set[tuple[int, int]], str]:
     """The times in front of the words, and what follows them (`at 9 on mondays`)."""
     found: set[tuple[int, int]] = set()
     rest = words.strip()
@@ -125,7 +125,7 @@ def _times(text: str, words: str) -> tuple[set[tuple[int, int]], str]:
             found.add(_NAMED_TIMES[named])
             rest = rest[len(named) :]
         elif match and not _ORDINAL.match(rest):
-            found.add(_time(text, match))
+            found.add(_parse_time(text, match))
             rest = rest[match.end() :]
         else:
             break
@@ -134,20 +134,20 @@ def _times(text: str, words: str) -> tuple[set[tuple[int, int]], str]:
             break
         rest = rest[joint.end() :]
     if not found:
-        raise _not_understood(text, f"“{shorten(words)}” is no time of day, like 9, 17:30 or 5:30pm.")
+        raise _build_error(text, f"“{shorten(words)}” is no time of day, like 9, 17:30 or 5:30pm.")
     if rest and not rest[0].isspace() and rest[0] != ",":
-        raise _not_understood(text, f"“{shorten(words)}” is no time of day, like 9, 17:30 or 5:30pm.")
+        raise _build_error(text, f"“{shorten(words)}” is no time of day, like 9, 17:30 or 5:30pm.")
     return found, rest.strip(" ,")
 
 
-def _time(text: str, match: re.Match[str]) -> tuple[int, int]:
+def _parse_time(text: str, match: re.Match[str]) -> tuple[int, int]:
     hour, minute, half = int(match[1]), int(match[2] or 0), match[3]
     if half and not 1 <= hour <= 12:
-        raise _not_understood(text, f"{match[0].strip()} is no time; before am and pm stand 1 to 12.")
+        raise _build_error(text, f"{match[0].strip()} is no time; before am and pm stand 1 to 12.")
     if half:
         hour = hour % 12 + (12 if half.lower() == "p" else 0)
     if hour > 23 or minute > 59:
-        raise _not_understood(text, f"{match[0].strip()} is no time; a day has the times 0:00 to 23:59.")
+        raise _build_error(text, f"{match[0].strip()} is no time; a day has the times 0:00 to 23:59.")
     return hour, minute
 
 
@@ -170,7 +170,7 @@ class _Days:
         )
 
 
-def _days(text: str, words: str) -> _Days:
+def _parse_days(text: str, words: str) -> _Days:
     """The days in the words; they have to name some, if only “every day”."""
     found = _Days()
     any_day = False
@@ -179,9 +179,9 @@ def _days(text: str, words: str) -> _Days:
     while place < len(tokens):
         token = tokens[place]
         ordinal = _ORDINAL.fullmatch(token)
-        month = _month(token)
+        month = _find_month(token)
         if ordinal:
-            found.days.add(_day_of_month(text, int(ordinal[1])))
+            found.days.add(_check_day_of_month(text, int(ordinal[1])))
         elif month:
             found.months.add(month)
         elif token in _ANY_DAY:
@@ -191,38 +191,38 @@ def _days(text: str, words: str) -> _Days:
         elif token in ("weekend", "weekends"):
             found.weekdays |= set(_WEEKEND)
         elif "-" in token and all(token.split("-")):
-            first, last = (_weekday(text, end) for end in token.split("-", 1))
+            first, last = (_parse_weekday(text, end) for end in token.split("-", 1))
             found.weekdays |= _circular_range(first, last)
         elif token not in _FILLERS:
-            first = _weekday(text, token)
+            first = _parse_weekday(text, token)
             if len(tokens) > place + 2 and tokens[place + 1] in _TO:
-                found.weekdays |= _circular_range(first, _weekday(text, tokens[place + 2]))
+                found.weekdays |= _circular_range(first, _parse_weekday(text, tokens[place + 2]))
                 place += 2
             else:
                 found.weekdays.add(first)
         place += 1
     if not (found.days or found.weekdays or any_day):
-        raise _not_understood(text, "on which days?")
+        raise _build_error(text, "on which days?")
     return found
 
 
-def _month(word: str) -> int | None:
+def _find_month(word: str) -> int | None:
     return next((n for n, name in enumerate(MONTHS, 1) if len(word) >= 3 and name.startswith(word)), None)
 
 
-def _day_of_month(text: str, day: int) -> int:
+def _check_day_of_month(text: str, day: int) -> int:
     if not 1 <= day <= 31:
-        raise _not_understood(text, f"no month has a {_ordinal(day)}.")
+        raise _build_error(text, f"no month has a {_format_ordinal(day)}.")
     return day
 
 
-def _weekday(text: str, word: str) -> int:
+def _parse_weekday(text: str, word: str) -> int:
     singular = word.removesuffix("s") if len(word) > 4 else word
     for number, name in enumerate(WEEKDAYS):
         if len(singular) >= 3 and name.startswith(singular):
             return number
     meant = find_closest(word, _KNOWN)
-    raise _not_understood(text, f"what is “{shorten(word)}”?" + (f" Did you mean “{meant}”?" if meant else ""))
+    raise _build_error(text, f"what is “{shorten(word)}”?" + (f" Did you mean “{meant}”?" if meant else ""))
 
 
 def _circular_range(first: int, last: int) -> set[int]:
@@ -233,48 +233,48 @@ def _circular_range(first: int, last: int) -> set[int]:
 # --- saying ------------------------------------------------------------------------------------------------
 
 
-def describe(schedule: Schedule) -> str:
+def describe_schedule(schedule: Schedule) -> str:
     """The schedule in words, without its zone: “weekdays at 09:00”."""
-    days = _days_text(schedule)
-    often = _interval_text(schedule)
+    days = _format_days(schedule)
+    often = _format_interval(schedule)
     if often is None:
-        return f"{days} at {_times_text(schedule)}"
+        return f"{days} at {_format_times(schedule)}"
     if days == "every day":
         return often
     return f"{often} {days}" if days.startswith(("on ", "in ")) else f"{often} on {days.removeprefix('every ')}"
 
 
-def _times_text(schedule: Schedule) -> str:
+def _format_times(schedule: Schedule) -> str:
     times = [f"{hour:02}:{minute:02}" for hour in schedule.hours for minute in schedule.minutes]
     if len(times) <= 6:
-        return _and(times)
-    past = _and([f":{minute:02}" for minute in schedule.minutes])
-    return f"{past} past the hours {_spans(schedule.hours)}"
+        return _join_with_and(times)
+    past = _join_with_and([f":{minute:02}" for minute in schedule.minutes])
+    return f"{past} past the hours {_format_spans(schedule.hours)}"
 
 
-def _interval_text(schedule: Schedule) -> str | None:
+def _format_interval(schedule: Schedule) -> str | None:
     """“every 15 minutes from 9 to 17”, where the times are as regular as that."""
     first, last = schedule.hours[0], schedule.hours[-1]
-    step = _step(schedule.minutes, 60)
-    if len(schedule.minutes) > 1 and step and len(runs(schedule.hours)) == 1:
+    step = _find_step(schedule.minutes, 60)
+    if len(schedule.minutes) > 1 and step and len(find_runs(schedule.hours)) == 1:
         often = "every minute" if step == 1 else f"every {step} minutes"
-        return often if schedule.hourly else _bounded(often, first, last)
-    past = "" if schedule.minutes == (0,) else " at " + _and([f":{minute:02}" for minute in schedule.minutes])
-    if schedule.hourly:
+        return often if schedule.is_hourly else _format_bounded(often, first, last)
+    past = "" if schedule.minutes == (0,) else " at " + _join_with_and([f":{minute:02}" for minute in schedule.minutes])
+    if schedule.is_hourly:
         return "every hour" + past
-    every = _step(schedule.hours, 24)
+    every = _find_step(schedule.hours, 24)
     if every and len(schedule.hours) > 2:
         return f"every {every} hours{past}"
-    if len(runs(schedule.hours)) == 1 and len(schedule.hours) > 2:
-        return _bounded("every hour" + past, first, last)
+    if len(find_runs(schedule.hours)) == 1 and len(schedule.hours) > 2:
+        return _format_bounded("every hour" + past, first, last)
     return None
 
 
-def _bounded(often: str, first: int, last: int) -> str | None:
+def _format_bounded(often: str, first: int, last: int) -> str | None:
     return f"{often} from {first} to {last}" if first < last else None
 
 
-def _step(values: Sequence[int], whole: int) -> int | None:
+def _find_step(values: Sequence[int], whole: int) -> int | None:
     """The distance of values that part the whole evenly, beginning with 0."""
     if whole % len(values):
         return None
@@ -282,31 +282,35 @@ def _step(values: Sequence[int], whole: int) -> int | None:
     return step if tuple(values) == tuple(range(0, whole, step)) else None
 
 
-def _days_text(schedule: Schedule) -> str:
-    months = "" if len(schedule.months) == 12 else _and([MONTHS[month - 1].capitalize() for month in schedule.months])
-    dates = f"on the {_and([_ordinal(day) for day in schedule.days])} of" if schedule.days else ""
+def _format_days(schedule: Schedule) -> str:
+    months = (
+        ""
+        if len(schedule.months) == 12
+        else _join_with_and([MONTHS[month - 1].capitalize() for month in schedule.months])
+    )
+    dates = f"on the {_join_with_and([_format_ordinal(day) for day in schedule.days])} of" if schedule.days else ""
     if schedule.weekdays is None:
         if dates:
             return f"{dates} {months or 'every month'}"
         return f"every day in {months}" if months else "every day"
-    weekdays = _weekdays_text(schedule.weekdays)
+    weekdays = _format_weekdays(schedule.weekdays)
     if not dates:
         return f"{weekdays} in {months}" if months else weekdays
     # Either is enough.
     return f"{dates} {months or 'every month'} and {weekdays}" + (f" in {months}" if months else "")
 
 
-def _weekdays_text(weekdays: Values) -> str:
+def _format_weekdays(weekdays: Values) -> str:
     if weekdays == _WORKDAYS:
         return "weekdays"
     if weekdays == _WEEKEND:
         return "weekends"
-    from_monday = runs(sorted((day - 1) % 7 for day in weekdays))
+    from_monday = find_runs(sorted((day - 1) % 7 for day in weekdays))
     said = [
         _weekday_name(first) + (f" to {_weekday_name(last)}" if last > first + 1 else "")
         for first, last in ((a, b) for run in from_monday for a, b in ([run] if run[1] > run[0] + 1 else _each(run)))
     ]
-    return _and(said) if " to " in said[0] else f"every {_and(said)}"
+    return _join_with_and(said) if " to " in said[0] else f"every {_join_with_and(said)}"
 
 
 def _each(run: tuple[int, int]) -> list[tuple[int, int]]:
@@ -317,17 +321,20 @@ def _weekday_name(from_monday: int) -> str:
     return WEEKDAYS[(from_monday + 1) % 7].capitalize()
 
 
-def _spans(values: Sequence[int]) -> str:
-    return _and(
-        [f"{first} to {last}" if last > first + 1 else _and(range(first, last + 1)) for first, last in runs(values)]
+def _format_spans(values: Sequence[int]) -> str:
+    return _join_with_and(
+        [
+            f"{first} to {last}" if last > first + 1 else _join_with_and(range(first, last + 1))
+            for first, last in find_runs(values)
+        ]
     )
 
 
-def _ordinal(day: int) -> str:
+def _format_ordinal(day: int) -> str:
     ending = "th" if day // 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")
     return f"{day}{ending}"
 
 
-def _and(items: Iterable[object]) -> str:
+def _join_with_and(items: Iterable[object]) -> str:
     *front, last = map(str, items)
     return f"{', '.join(front)} and {last}" if front else last

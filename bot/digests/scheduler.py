@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from bot.digests.content import FIRST_NEWS
+from bot.digests.content import FIRST_NEWS_PERIOD
 from bot.digests.schedule import parse_cron
 from storage.engine import Store
 from storage.queries import digest_fires
@@ -66,5 +66,5 @@ def _plan_move(due: DueDigest, now: datetime) -> FirePlan:
             told_instead=fire_at.isoformat() if fire_at else None,
             next=following.isoformat(),
         )
-    since = due.last_fire_at or (fire_at - FIRST_NEWS if fire_at else None)
+    since = due.last_fire_at or (fire_at - FIRST_NEWS_PERIOD if fire_at else None)
     return FirePlan(due.id, following, fire_at, since)

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from bot.digests import content, schedule_text, zones
-from bot.digests.content import FIRST_NEWS, Lost, SwitchedOff
+from bot.digests.content import FIRST_NEWS_PERIOD, AccessLost, IncidentsSwitchedOff
 from bot.digests.schedule import MAX_LENGTH, USAGE, Schedule, parse_cron
 from bot.incidents import filters
 from bot.incidents.access import Access
@@ -30,15 +30,15 @@ from storage.queries import digests as queries
 
 # Of one digest in one channel; more than that is noise, and allowed with a warning.
 SENSIBLE_PER_DAY = 24
-NEXT_SHOWN = 3
+NEXT_TIMES_SHOWN = 3
 DEFAULT_GRACE_MINUTES = 10
 LIST_USAGE = "digest list"
 _LARGEST_ID = 2**63 - 1  # what the column holds
-_KEYS = ("tz", "empty", "picture")
-_SOME_DAY = datetime(2026, 1, 1, tzinfo=UTC)  # whether a date is one does not depend on the day
+_OPTION_NAMES = ("tz", "empty", "picture")
+_ANY_DATE = datetime(2026, 1, 1, tzinfo=UTC)  # whether a date is one does not depend on the day
 
 
-class NotYours(Refusal):
+class NotDigestOwner(Refusal):
     """A digest of somebody else's, that shows more than the caller may see."""
 
 
@@ -94,7 +94,7 @@ def parse_draft(line: str, zone: str) -> Draft:
     options: dict[str, str] = {}
     rest: list[Token] = []
     for token in found:
-        if token.key in _KEYS:
+        if token.key in _OPTION_NAMES:
             if token.key in options:
                 raise BadWords(f"`{token.key}:` is given twice; once is enough.", USAGE)
             options[token.key] = token.text
@@ -105,12 +105,12 @@ def parse_draft(line: str, zone: str) -> Draft:
         schedule,
         zones.parse_zone(options.get("tz", zone), USAGE),
         parse_filters(others),
-        skip_empty=_choice("empty", options.get("empty", "send"), {"skip": True, "send": False}),
-        picture=_choice("picture", options.get("picture", "yes"), {"yes": True, "no": False}),
+        skip_empty=_parse_choice("empty", options.get("empty", "send"), {"skip": True, "send": False}),
+        picture=_parse_choice("picture", options.get("picture", "yes"), {"yes": True, "no": False}),
     )
 
 
-def _choice(key: str, value: str, meanings: dict[str, bool]) -> bool:
+def _parse_choice(key: str, value: str, meanings: dict[str, bool]) -> bool:
     if value.lower() not in meanings:
         raise BadWords(f"`{key}:` can be {' or '.join(meanings)}, not “{value}”.", USAGE)
     return meanings[value.lower()]
@@ -160,7 +160,7 @@ def parse_filters(found: Sequence[Token] | str) -> ListQuery:
 
 def _check_moment(value: str, key: str) -> None:
     try:
-        filters.moment(value, key, _SOME_DAY, "UTC")
+        filters.moment(value, key, _ANY_DATE, "UTC")
     except BadWords as mistake:
         raise BadWords(mistake.sentence, USAGE) from None
 
@@ -190,12 +190,14 @@ def check_draft(connection: Connection, access: Access, draft: Draft, now: datet
     if not access.project_ids:
         raise Refusal("You see no project yet, so a digest of yours would have nothing to show.")
     try:
-        content.scope_of(connection, access, draft.query, now)
+        content.resolve_scope(connection, access, draft.query, now)
     except BadWords as mistake:
         raise BadWords(mistake.sentence, USAGE) from None
 
 
-def create(tx: Connection, access: Access, user_id: str, channel_id: str, draft: Draft, now: datetime) -> DigestRow:
+def create_digest(
+    tx: Connection, access: Access, user_id: str, channel_id: str, draft: Draft, now: datetime
+) -> DigestRow:
     """Makes a digest of the caller's. It has been checked."""
     digest_id = queries.insert_digest(
         tx,
@@ -214,7 +216,7 @@ def create(tx: Connection, access: Access, user_id: str, channel_id: str, draft:
     return get_digest(tx, access, digest_id)
 
 
-def change(
+def change_digest(
     tx: Connection, access: Access, user_id: str, digest: DigestRow, channel_id: str, draft: Draft, now: datetime
 ) -> DigestRow:
     """Makes the digest the caller's, as the draft says; one that is paused stays so. It has been checked."""
@@ -233,15 +235,15 @@ def change(
     return get_digest(tx, access, digest.id)
 
 
-def pause(tx: Connection, access: Access, digest: DigestRow, now: datetime) -> DigestRow:
+def pause_digest(tx: Connection, access: Access, digest: DigestRow, now: datetime) -> DigestRow:
     """Pauses a digest that runs."""
     queries.pause_digest(tx, digest.id, None, now)
     return get_digest(tx, access, digest.id)
 
 
-def resume(tx: Connection, access: Access, user_id: str, digest: DigestRow, now: datetime) -> DigestRow:
+def resume_digest(tx: Connection, access: Access, user_id: str, digest: DigestRow, now: datetime) -> DigestRow:
     """Starts a paused digest again, as the caller's. Raises BadWords for filters that they cannot name."""
-    content.scope_of(tx, access, filters.parse_query(digest.filters), now)
+    content.resolve_scope(tx, access, filters.parse_query(digest.filters), now)
     following = parse_cron(digest.cron).next(now, ZoneInfo(digest.zone))
     queries.update_digest(
         tx,
@@ -257,9 +259,9 @@ def resume(tx: Connection, access: Access, user_id: str, digest: DigestRow, now:
     return get_digest(tx, access, digest.id)
 
 
-def fire_now(tx: Connection, digest: DigestRow, now: datetime) -> None:
+def publish_now(tx: Connection, digest: DigestRow, now: datetime) -> None:
     """Has a digest told at once; its schedule, and what its next digest tells as news, stay as they are."""
-    digest_fires.insert_manual_fire(tx, digest.id, now, digest.last_fire_at or now - FIRST_NEWS)
+    digest_fires.insert_manual_fire(tx, digest.id, now, digest.last_fire_at or now - FIRST_NEWS_PERIOD)
 
 
 def remove(tx: Connection, digest: DigestRow) -> None:
@@ -291,7 +293,7 @@ def get_manageable_digest(
         return digest
     if digest.channel_id != here:
         raise NoSuchDigest(digest_id)
-    raise NotYours(
+    raise NotDigestOwner(
         f"Digest {digest_id} is {digest.owner}'s. It is changed by them, and by admins, managers and owners"
         " who see all that it shows."
     )
@@ -318,9 +320,9 @@ def may_manage(connection: Connection, access: Access, digest: DigestRow, now: d
     if access.sees_all:
         return True
     try:
-        owner = content.owner_access(connection, digest)
-        shown = content.scope_of_digest(connection, owner, digest, now).project_ids
-    except (Lost, SwitchedOff):
+        owner = content.get_owner_access(connection, digest)
+        shown = content.resolve_digest_scope(connection, owner, digest, now).project_ids
+    except (AccessLost, IncidentsSwitchedOff):
         return False
     return set(shown) <= set(access.project_ids)
 
@@ -328,14 +330,14 @@ def may_manage(connection: Connection, access: Access, digest: DigestRow, now: d
 # --- what to say of it -------------------------------------------------------------------------------------
 
 
-def next_times(schedule: Schedule, zone: ZoneInfo, now: datetime) -> list[datetime]:
+def list_next_times(schedule: Schedule, zone: ZoneInfo, now: datetime) -> list[datetime]:
     """Its next times."""
-    return schedule.first(NEXT_SHOWN, now, zone)
+    return schedule.next_times(NEXT_TIMES_SHOWN, now, zone)
 
 
 def frequency_warning(schedule: Schedule, zone: ZoneInfo, now: datetime) -> str | None:
     """A warning for a schedule that would fill a channel; None for a sensible one."""
-    times = schedule.first(SENSIBLE_PER_DAY + 2, now, zone)
+    times = schedule.next_times(SENSIBLE_PER_DAY + 2, now, zone)
     if (times[-1] - times[0]).days >= 1:
         return None
     shortest = min(later - earlier for earlier, later in pairwise(times))
@@ -344,15 +346,15 @@ def frequency_warning(schedule: Schedule, zone: ZoneInfo, now: datetime) -> str 
     return f"That is a message {often} in the channel. `digest pause` stops it."
 
 
-def audience(connection: Connection, access: Access, draft: Draft, now: datetime) -> list[str]:
+def list_restricted_projects(connection: Connection, access: Access, draft: Draft, now: datetime) -> list[str]:
     """The projects of which a channel will read that not everybody may see; none when everybody may."""
     if queries.has_open_membership(connection, access.organization_id):
         return []
-    scope = content.scope_of(connection, access, draft.query, now)
+    scope = content.resolve_scope(connection, access, draft.query, now)
     return [project.name for project in directory.list_projects(connection, scope.project_ids)]
 
 
-def refuse_shared(access: Access, name: str) -> None:
+def check_shared_channel(access: Access, name: str) -> None:
     """Raises Refusal when channels that are shared with another company may not be posted in."""
     if not access.shared_channels:
         raise Refusal(

@@ -11,9 +11,11 @@ from storage.digest_rows import DigestRow
 
 def summarize(digest: DigestRow) -> Summary:
     """Its schedule and its filters in words."""
-    return Summary(schedule_text.describe(parse_cron(digest.cron)), digest.zone, filters_text(digest.filters))
+    return Summary(
+        schedule_text.describe_schedule(parse_cron(digest.cron)), digest.zone, describe_filters(digest.filters)
+    )
 
 
-def filters_text(stored: str) -> str:
+def describe_filters(stored: str) -> str:
     """Filters as people would type them: what a digest shows anyway is not said."""
     return str(filters.parse_query(stored)).removeprefix("open").strip()

@@ -28,7 +28,7 @@ TICK_S = 1.0
 PUBLISHERS = 4  # most of a teller's time is waiting for Slack to look at a picture
 
 
-class Digests:
+class DigestWorkers:
     """Everything that is told when it is time, from `start` to `stop`."""
 
     def __init__(
@@ -44,25 +44,25 @@ class Digests:
         """`lease_s` is how long a fire waits for a replica that died while it drew it."""
         self._store = store
         self._stopping = threading.Event()
-        self._tellers = Workers(PUBLISHERS, "digest")
-        self._drawing = Workers(1, "digest-picture")
+        self._publishers = Workers(PUBLISHERS, "digest")
+        self._renderer = Workers(1, "digest-picture")
         self._publisher = Publisher(
             store,
             clients,
             identity,
-            drawing=self._drawing,
+            renderer=self._renderer,
             command=command,
             stopping=self._stopping,
             lease_s=lease_s,
         )
-        self._free = threading.BoundedSemaphore(PUBLISHERS)
+        self._free_publishers = threading.BoundedSemaphore(PUBLISHERS)
         # The scheduler calls the tick and knows nothing else: what is due is in the database.
         logging.getLogger("apscheduler").setLevel(logging.WARNING)
         self._scheduler = BackgroundScheduler(timezone=UTC, daemon=True)
         self._scheduler.add_job(
             self.tick, "interval", seconds=tick_s, coalesce=True, misfire_grace_time=None, max_instances=1
         )
-        self._away = False
+        self._is_database_away = False
 
     def render(self, tx: Connection, post: DigestPost, target: Target, now: datetime) -> Message | None:
         """What a digest that delivery is about to send shows by now; None when it is not to be sent any more."""
@@ -83,26 +83,26 @@ class Digests:
             last_tick = threading.Thread(target=self._scheduler.shutdown, name="digest-shutdown", daemon=True)
             last_tick.start()
             last_tick.join(seconds)
-        self._tellers.close(max(0.0, deadline - time.monotonic()))
-        self._drawing.close(0)
+        self._publishers.close(max(0.0, deadline - time.monotonic()))
+        self._renderer.close(0)
 
     def tick(self) -> None:
         """Looks once what is due, has it told, and sees what became of what was sent."""
         try:
             now = self._store.clock.now()
             fire_due(self._store, now)
-            self._publisher.settle(now)
+            self._publisher.settle_posted(now)
         except (DatabaseAway, Contended) as error:
-            if not self._away:
+            if not self._is_database_away:
                 log.warning("digests wait for the database", error=str(error.__cause__ or error))
-            self._away = True
+            self._is_database_away = True
             return
         except Exception:
             log.exception("looking what digests are due met with an unexpected error")
             return
-        self._away = False
-        while not self._stopping.is_set() and self._free.acquire(blocking=False):
-            self._tellers.submit(self._publish_due)
+        self._is_database_away = False
+        while not self._stopping.is_set() and self._free_publishers.acquire(blocking=False):
+            self._publishers.submit(self._publish_due)
 
     def _publish_due(self) -> None:
         try:
@@ -114,4 +114,4 @@ class Digests:
             # The fire stays leased for a while, and is then tried again, here or elsewhere.
             log.exception("telling a digest met with an unexpected error")
         finally:
-            self._free.release()
+            self._free_publishers.release()

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from bot.digests import content, service
-from bot.digests.content import FIRST_NEWS, Lost, SwitchedOff
+from bot.digests.content import FIRST_NEWS_PERIOD, AccessLost, IncidentsSwitchedOff
 from bot.digests.schedule import USAGE as ADD_USAGE
 from bot.digests.schedule import parse_cron
 from bot.digests.summary import summarize
@@ -47,7 +47,7 @@ def _add(context: Context, request: Command, rest: str) -> Response:
     channel = digest_form.get_channel(context, request.channel_id or "")
     notes = digest_form.build_notes(context, draft, channel)
     with context.write(once=request.key) as tx:
-        digest = service.create(tx, context.access, request.person.user_id, channel.id, draft, context.now)
+        digest = service.create_digest(tx, context.access, request.person.user_id, channel.id, draft, context.now)
     return Answer(messages.render_saved("You have made digest", digest, summarize(digest), notes))
 
 
@@ -66,7 +66,7 @@ def _fire_now(context: Context, request: Command | Press, word: str) -> Response
         digest = service.get_manageable_digest(
             tx, context.access, digest_id, context.now, here=request.channel_id, lock=True
         )
-        service.fire_now(tx, digest, context.now)
+        service.publish_now(tx, digest, context.now)
     return Answer(
         text_message(f"Digest {digest.id} is on its way to <#{digest.channel_id}>. Its schedule stays as it is.")
     )
@@ -80,7 +80,7 @@ def _pause(context: Context, request: Command | Press, word: str) -> Response:
         )
         if digest.date_paused:
             return _confirm(context, "Paused already is digest", digest)
-        digest = service.pause(tx, context.access, digest, context.now)
+        digest = service.pause_digest(tx, context.access, digest, context.now)
     return _confirm(context, "You have paused digest", digest)
 
 
@@ -96,7 +96,7 @@ def _resume(context: Context, request: Command | Press, word: str) -> Response:
         digest = service.get_manageable_digest(
             tx, context.access, digest_id, context.now, here=request.channel_id, lock=True
         )
-        digest = service.resume(tx, context.access, request.person.user_id, digest, context.now)
+        digest = service.resume_digest(tx, context.access, request.person.user_id, digest, context.now)
     return _confirm(context, "You have resumed digest", digest)
 
 
@@ -142,7 +142,7 @@ def _confirm(context: Context, sentence: str, digest: DigestRow) -> Answer:
         zone = ZoneInfo(digest.zone)
         times = [
             messages.format_time(moment, digest.zone)
-            for moment in service.next_times(parse_cron(digest.cron), zone, context.now)
+            for moment in service.list_next_times(parse_cron(digest.cron), zone, context.now)
         ]
     return Answer(messages.render_saved(sentence, digest, summarize(digest), Notes(times)))
 
@@ -209,14 +209,14 @@ def _render_page(context: Context, digest: DigestRow, fire_id: int | None, numbe
     fire = service.find_fire(connection, digest, fire_id) if fire_id is not None else None
     if fire_id is not None and fire is None:
         raise Refusal("That digest is so old that its pages can no longer be turned.")
-    since = fire.since if fire else digest.last_fire_at or context.now - FIRST_NEWS
+    since = fire.since if fire else digest.last_fire_at or context.now - FIRST_NEWS_PERIOD
     try:
-        access = content.owner_access(connection, digest)
-        scope = content.scope_of_digest(connection, access, digest, context.now)
-        shown = content.compose(connection, scope, digest, since=since, as_of=context.now, number=number)
-    except Lost as lost:
+        access = content.get_owner_access(connection, digest)
+        scope = content.resolve_digest_scope(connection, access, digest, context.now)
+        shown = content.load_content(connection, scope, digest, since=since, as_of=context.now, number=number)
+    except AccessLost as lost:
         raise Refusal(f"Digest {digest.id} can no longer be shown. {lost.reason}") from None
-    except SwitchedOff:
+    except IncidentsSwitchedOff:
         raise Refusal("Incidents are switched off.") from None
     picture = Picture(fire.file_id, fire.picture_says or "") if fire and fire.file_id else None
     return messages.render_digest(shown, summarize(digest), fire_id=fire_id, picture=picture, preview=fire is None)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from bot.digests import content, schedule_text, service, zones
-from bot.digests.content import FIRST_NEWS
+from bot.digests.content import FIRST_NEWS_PERIOD
 from bot.digests.schedule import USAGE as ADD_USAGE
 from bot.digests.schedule import parse_cron
 from bot.digests.service import Draft
-from bot.digests.summary import filters_text, summarize
+from bot.digests.summary import describe_filters, summarize
 from bot.handlers.context import Context
 from bot.handlers.verb import Feature
 from bot.incidents.errors import BadWords, Refusal
@@ -57,7 +57,7 @@ def open_existing(context: Context, digest: DigestRow, response_url: str | None)
     if not context.access.manages_digests and digest.owner_id != context.access.member_id:
         raise service.MayNotManageDigests
     schedule = parse_cron(digest.cron)
-    spoken = schedule_text.describe(schedule)
+    spoken = schedule_text.describe_schedule(schedule)
     try:
         speakable = schedule_text.parse_schedule(spoken) == schedule
     except BadWords:
@@ -70,7 +70,7 @@ def open_existing(context: Context, digest: DigestRow, response_url: str | None)
             channel_id=digest.channel_id,
             schedule=spoken if speakable else digest.cron,
             zone=digest.zone,
-            filters=filters_text(digest.filters),
+            filters=describe_filters(digest.filters),
             skip_empty=digest.skip_empty,
             picture=digest.picture,
         )
@@ -139,9 +139,9 @@ def handle_submission(context: Context, request: Submission) -> Response:
         if changed:
             # Looked at again under its lock: it may have become somebody else's meanwhile.
             digest = service.get_manageable_digest(tx, context.access, changed.id, context.now, here=None, lock=True)
-            digest = service.change(tx, context.access, user_id, digest, channel.id, draft, context.now)
+            digest = service.change_digest(tx, context.access, user_id, digest, channel.id, draft, context.now)
         else:
-            digest = service.create(tx, context.access, user_id, channel.id, draft, context.now)
+            digest = service.create_digest(tx, context.access, user_id, channel.id, draft, context.now)
     sentence = "You have changed digest" if changed else "You have made digest"
     to = request.origin.get("r")
     return Done(Answer(messages.render_saved(sentence, digest, summarize(digest), notes), to=str(to)) if to else None)
@@ -161,10 +161,10 @@ def handle_preview_press(context: Context, request: Press) -> Response:
     except Refusal as refusal:
         return OpenForm(forms.render_error(refusal.sentence))
     notes = build_notes(context, draft, channel)
-    scope = content.scope_of(context.connection, context.access, draft.query, context.now)
+    scope = content.resolve_scope(context.connection, context.access, draft.query, context.now)
     sketch = _unsaved_digest(context, channel.id, draft)
-    since = context.now - FIRST_NEWS
-    shown = content.compose(context.connection, scope, sketch, since=since, as_of=context.now)
+    since = context.now - FIRST_NEWS_PERIOD
+    shown = content.load_content(context.connection, scope, sketch, since=since, as_of=context.now)
     spoken = summarize(sketch)
     return OpenForm(form.render_preview(spoken, notes, messages.render_digest(shown, spoken, fire_id=None)))
 
@@ -194,14 +194,14 @@ def get_channel(context: Context, channel_id: str) -> Channel:
     """The channel, when a digest may be posted there. Raises Refusal."""
     channel = context.channels().to_post_in(context.access.workspace_id, channel_id)
     if channel.shared:
-        service.refuse_shared(context.access, channel.name)
+        service.check_shared_channel(context.access, channel.name)
     return channel
 
 
 def build_notes(context: Context, draft: Draft, channel: Channel | None) -> Notes:
     """What whoever makes this digest should know."""
-    times = service.next_times(draft.schedule, draft.zone, context.now)
-    projects = service.audience(context.connection, context.access, draft, context.now)
+    times = service.list_next_times(draft.schedule, draft.zone, context.now)
+    projects = service.list_restricted_projects(context.connection, context.access, draft, context.now)
     return Notes(
         [messages.format_time(moment, draft.zone.key) for moment in times],
         messages.render_audience(channel.name, channel.private, projects) if channel and projects else None,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bot.delivery.pace import Pace
 from bot.delivery.service import DeliveryService, own_store
-from bot.digests.workers import Digests
+from bot.digests.workers import DigestWorkers
 from bot.people.identity import Identity
 from bot.slack.background import Background
 from bot.slack.clients import Clients
@@ -43,7 +43,7 @@ def main() -> None:
     store = Store.open(os.environ["DATABASE_URL"], clock=FileClock(Path(os.environ["REPLICA_CLOCK"])))
     clients = Clients.connect(os.environ["SLACK_BOT_TOKEN"], api_url)
     identity = Identity(store, clients, Background(api_url))
-    digests = Digests(
+    digests = DigestWorkers(
         store,
         clients,
         identity,

@@ -153,10 +153,10 @@ def told(store: Store, filters: str, number: int = 0) -> tuple[DigestContent, Op
 
 
 def page_of(connection: Connection, digest: DigestRow, number: int) -> tuple[DigestContent, OpenSeries, DigestRow]:
-    access: Access = content.owner_access(connection, digest)
-    scope = content.scope_of_digest(connection, access, digest, NOW)
-    page = content.compose(connection, scope, digest, since=SINCE, as_of=NOW, number=number)
-    return page, content.series(connection, scope, digest.zone, NOW), digest
+    access: Access = content.get_owner_access(connection, digest)
+    scope = content.resolve_digest_scope(connection, access, digest, NOW)
+    page = content.load_content(connection, scope, digest, since=SINCE, as_of=NOW, number=number)
+    return page, content.load_series(connection, scope, digest.zone, NOW), digest
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_it_is_a_png_for_any_numbers(numbers: tuple[int, int, int]) -> None:
 
 
 def test_each_bar_is_named_for_the_day_that_it_ends() -> None:
-    days = picture.days(series(1, 1, 1), "UTC")
+    days = picture.day_labels(series(1, 1, 1), "UTC")
     assert days == ["21\nOct", *map(str, range(22, 32)), "1\nNov", "2", "now"]
 
 
@@ -64,7 +64,7 @@ from bot.digests import picture
 from tests.digests.test_picture import series
 for _ in range(2):
     try: picture.render_picture(series(1, 2, 3), "UTC")
-    except picture.CannotDraw as problem: print(problem)
+    except picture.CannotRender as problem: print(problem)
 """
     environment = {"PATH": os.defpath, "HOME": "/nonexistent", "MPLCONFIGDIR": "/proc/nowhere"}
     done = subprocess.run(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from bot.digests import zones
 from bot.digests.schedule import Schedule, parse_cron
-from bot.digests.schedule_text import describe, parse_schedule
+from bot.digests.schedule_text import describe_schedule, parse_schedule
 from bot.incidents.errors import BadWords
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -61,7 +61,7 @@ LORD_HOWE = ZoneInfo("Australia/Lord_Howe")
 )
 def test_what_people_write_is_read_and_said_back(typed: str, cron: str, said: str) -> None:
     schedule = parse_schedule(typed)
-    assert (str(schedule), describe(schedule)) == (cron, said)
+    assert (str(schedule), describe_schedule(schedule)) == (cron, said)
     assert parse_schedule(cron) == schedule
 
 
@@ -149,7 +149,7 @@ def test_cron_written_again_is_the_same_schedule(schedule: Schedule) -> None:
 
 @given(schedules())
 def test_what_is_said_back_never_means_something_else(schedule: Schedule) -> None:
-    said = describe(schedule)
+    said = describe_schedule(schedule)
     try:
         again = parse_schedule(said)
     except BadWords:
@@ -210,7 +210,7 @@ def every_minute_tried(schedule: Schedule, minutes: list[Minute]) -> list[dateti
     times = {(hour, minute) for hour in schedule.hours for minute in schedule.minutes}
     fires = []
     for one in minutes:
-        if schedule.hourly:
+        if schedule.is_hourly:
             due = _matches(schedule, one.wall, times)
         else:
             due = (not one.again and _matches(schedule, one.wall, times)) or any(
@@ -311,7 +311,7 @@ def test_schedules_around_the_moments_at_which_a_clock_moves(name: str) -> None:
 
 
 def _fires(cron: str, zone: ZoneInfo, day: str, count: int) -> list[str]:
-    found = parse_cron(cron).first(count, datetime.fromisoformat(day).replace(tzinfo=zone), zone)
+    found = parse_cron(cron).next_times(count, datetime.fromisoformat(day).replace(tzinfo=zone), zone)
     return [f"{one.astimezone(zone):%d %H:%M %z}" for one in found]
 
 
@@ -340,6 +340,6 @@ def test_an_hourly_one_fires_each_hour() -> None:
 
 def test_wall_clock_times_stay_wall_clock() -> None:
     new_york = ZoneInfo("America/New_York")
-    found = parse_cron("0 9 * * *").first(365, datetime(2026, 1, 1, 12, tzinfo=UTC), new_york)
+    found = parse_cron("0 9 * * *").next_times(365, datetime(2026, 1, 1, 12, tzinfo=UTC), new_york)
     assert {f"{one.astimezone(new_york):%H:%M}" for one in found} == {"09:00"}
     assert {one.hour for one in found} == {13, 14}
