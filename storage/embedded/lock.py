@@ -13,10 +13,11 @@ from pathlib import Path
 def try_lock(path: Path) -> Iterator[bool]:
     """Hold the lock on a file while the block runs, unless somebody else does; gives whether it is held.
 
+    `path` may be a folder that exists; a file is made where there is none.
     It ends with this process, however that ends, and is not inherited by the server. Raises OSError.
     """
     # Closed to others: being able to read a file is enough to lock it.
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +14,8 @@ from storage.embedded.lock import try_lock
 
 MEMORY_FOLDER = Path("/dev/shm")
 MIN_FREE_BYTES = 1 << 30  # bytes free, below which the memory is left to others
-_PREFIX = "tocsin-scratch-"
-_STARTUP_S = 60  # a folder may be there for a moment before its lock is held
+_PREFIX = "tocsin-run-"
+_MAKING = "tocsin-making-"  # of a folder that is not locked yet
 
 
 @contextmanager
@@ -37,23 +36,25 @@ def scratch_folder() -> Iterator[Path]:
     ):
         parent = MEMORY_FOLDER
     _remove_leftovers(parent)
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-    try:
-        folder.chmod(0o711)  # started as root, the server runs as another user
-        yield folder
-    finally:
-        shutil.rmtree(folder)
+    making = Path(tempfile.mkdtemp(prefix=_MAKING, dir=parent))
+    making.chmod(0o711)  # started as root, the server runs as another user
+    # Other runs see the folder once it is locked. It stays so until it is gone, whether a server runs in it or not.
+    with try_lock(making):
+        folder = making.rename(parent / making.name.replace(_MAKING, _PREFIX, 1))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder)
 
 
 def _remove_leftovers(parent: Path) -> None:
-    """Remove what killed runs of this user left: folders whose server has no owner."""
+    """Remove what killed runs of this user left: folders that nobody holds the lock on."""
     for folder in parent.glob(f"{_PREFIX}*"):
-        lock = folder / "data" / "lock"
         try:
-            if folder.stat().st_uid != os.geteuid() or time.time() - lock.stat().st_mtime < _STARTUP_S:
+            if folder.stat().st_uid != os.geteuid():
                 continue
-            with try_lock(lock) as ours:
+            with try_lock(folder) as ours:
                 if ours:
                     shutil.rmtree(folder, ignore_errors=True)
-        except OSError:  # removed by somebody else, or still without a lock
+        except OSError:  # removed by somebody else
             continue

@@ -532,20 +532,57 @@ def test_the_wheels_programs_run_from_a_copy(folder: Path) -> None:
         assert ask(url, "SELECT 1") == [(1,)]
 
 
-def test_a_scratch_server_leaves_nothing_and_clears_up_after_killed_ones(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def shared(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where all scratch folders are made, instead of where those of this run are."""
     monkeypatch.setattr(scratch_module, "MEMORY_FOLDER", folder)
     monkeypatch.setattr(scratch_module, "MIN_FREE_BYTES", 0)
-    for name in ("killed", "in-use", "just-begun"):
-        lock = folder / f"tocsin-scratch-{name}" / "data" / "lock"
-        lock.parent.mkdir(parents=True)
-        lock.touch()
-        if name != "just-begun":
-            os.utime(lock, (0, 0))
-    with try_lock(folder / "tocsin-scratch-in-use" / "data" / "lock"), scratch_postgres() as url:
+    return folder
+
+
+def test_a_scratch_server_leaves_nothing_and_clears_up_after_killed_ones(shared: Path) -> None:
+    names = ["tocsin-run-killed", "tocsin-run-in-use", "tocsin-making-just-begun"]
+    for name in names:
+        (shared / name / "data").mkdir(parents=True)
+    with try_lock(shared / "tocsin-run-in-use"), scratch_postgres() as url:
         assert ask(url, "SELECT 1") == [(1,)]
-    assert sorted(path.name for path in folder.iterdir()) == ["tocsin-scratch-in-use", "tocsin-scratch-just-begun"]
+    assert {path.name for path in shared.iterdir()} == set(names[1:])
+
+
+def stop_long_ago(folder: Path) -> None:
+    """Leaves what a server leaves that ran in a scratch folder and has stopped."""
+    lock = folder / "data" / "lock"
+    lock.parent.mkdir()
+    lock.touch()
+    os.utime(lock, (0, 0))
+
+
+@pytest.mark.usefixtures("shared")
+def test_a_scratch_folder_stays_while_its_server_is_stopped() -> None:
+    with scratch_folder() as one:
+        stop_long_ago(one)
+        with scratch_folder() as another:
+            assert one.is_dir() and another.is_dir()
+        assert one.is_dir() and not another.exists()
+
+
+def test_a_scratch_folder_that_is_being_removed_is_left_to_who_does_it(
+    shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove = shutil.rmtree
+    there: list[bool] = []
+
+    def beside_another_run(path: Path) -> None:
+        monkeypatch.undo()
+        scratch_module._remove_leftovers(shared)
+        there.append(path.is_dir())
+        remove(path)
+
+    with scratch_folder() as one:
+        stop_long_ago(one)
+        monkeypatch.setattr(shutil, "rmtree", beside_another_run)
+    assert there == [True]
+    assert not one.exists()
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads the environment of a process from /proc")
