@@ -23,7 +23,7 @@ from bot.bodies import Body, BodyTooLarge, MemoryLimit, MemoryLimitReached
 from bot.intake import docs_page, openapi
 from bot.intake.admission import Admission
 from bot.intake.batching import Batcher
-from bot.intake.metrics import Metrics
+from bot.intake.metrics import IntakeMetrics
 from bot.intake.rate_limit import RateLimiter
 from bot.intake.refusal_log import RefusalLog
 from bot.intake.sentry import signature_fits
@@ -69,7 +69,7 @@ class Intake:
     """Receives deliveries over HTTP."""
 
     def __init__(
-        self, service: IntakeService, admission: Admission, metrics: Metrics, now: Callable[[], datetime]
+        self, service: IntakeService, admission: Admission, metrics: IntakeMetrics, now: Callable[[], datetime]
     ) -> None:
         self._admission = admission
         self._room = MemoryLimit(ROOM, ROOM_OF_ONE)
@@ -244,7 +244,7 @@ def create_http_app(
     `secret_key` is TOCSIN_SECRET_KEY; without it Sentry's deliveries are refused.
     """
     counters = registry if registry is not None else CollectorRegistry()
-    metrics = Metrics(counters)
+    metrics = IntakeMetrics(counters)
     service = IntakeService(
         intake or store,
         metrics,

@@ -1,11 +1,11 @@
-"""What the intake counts, for Prometheus."""
+"""The intake's metrics for Prometheus, made for a registry as those of `bot/metrics.py` are."""
 
 from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter
 
 
-class Metrics:
+class IntakeMetrics:
     """The counters of one process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:

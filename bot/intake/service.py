@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from bot.incidents.alerts import Outcome
 from bot.intake import alertmanager, events, grafana, sentry
 from bot.intake.apply import ReceivedAlert, apply_alerts
-from bot.intake.metrics import Metrics
+from bot.intake.metrics import IntakeMetrics
 from bot.intake.models import ItemError, ParsedAlert, ParseResult, Unreadable, decode
 from bot.intake.rate_limit import RateLimiter
 from bot.intake.tokens import SecretBox, SecretUnreadable, Source, token_hash
@@ -99,7 +99,7 @@ class IntakeService:
     def __init__(
         self,
         store: Store,
-        metrics: Metrics,
+        metrics: IntakeMetrics,
         *,
         rate_limiter: RateLimiter,
         secret_box: SecretBox | None,

@@ -20,7 +20,7 @@ from bot.intake import service
 from bot.intake.apply import ReceivedAlert
 from bot.intake.batching import Batcher
 from bot.intake.http import MAX_WAITING, MAX_WAITING_OF_ONE
-from bot.intake.metrics import Metrics
+from bot.intake.metrics import IntakeMetrics
 from bot.intake.rate_limit import RateLimiter
 from bot.intake.service import CHUNK, Delivery
 from bot.intake.tokens import Source
@@ -318,7 +318,9 @@ def test_an_end_and_a_later_firing_in_one_batch_count_from_their_arrival(bench: 
     def at(after_s: float) -> str:
         return (come + timedelta(seconds=after_s)).isoformat()
 
-    late = service.IntakeService(bench.store, Metrics(CollectorRegistry()), rate_limiter=RateLimiter(), secret_box=None)
+    late = service.IntakeService(
+        bench.store, IntakeMetrics(CollectorRegistry()), rate_limiter=RateLimiter(), secret_box=None
+    )
     bench.later(seconds=3)
     late.process([delivery(0, started_at=at(-60))])
     late.process([delivery(1, status="resolved"), delivery(2.1, started_at=at(2))])
