@@ -1,1 +1,1 @@
-"""The rules of the domain: who may see and do what, and what each change writes. No Slack in here."""
+"""The rules of the domain: who may see and do what, and what each change writes. This package knows no Slack."""

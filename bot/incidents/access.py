@@ -1,4 +1,4 @@
-"""What one person may see and do: worked out once for a request, handed to every rule.
+"""What one member may see and do: computed once for a request, and passed to every rule.
 
 A member sees the incidents of the projects of their teams; with open membership, of every project; managers,
 owners and superusers see every project of their organization. Who may see an incident may also acknowledge it,
@@ -15,7 +15,7 @@ from storage.values import ROLES_THAT_MANAGE_DIGESTS, Role
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A member, and what they may see."""
+    """A member, and what they may see and do."""
 
     organization_id: int
     organization_name: str
@@ -26,16 +26,18 @@ class Access:
     role: Role
     superuser: bool
     team_ids: frozenset[int]
-    visible: tuple[int, ...] | None  # every project whose incidents they see; None: not looked up
-    sees_all: bool  # that is every project of the organization
+    visible: tuple[int, ...] | None  # ids of the projects whose incidents they see; None: not looked up
+    sees_all: bool  # whether that is every project of the organization
     shared_channels: bool  # cards may go to channels shared with another company
     timezone: str  # IANA name
     workspace_added: datetime | None = None  # when the workspace came to the organization; None: long ago
 
     @property
     def project_ids(self) -> tuple[int, ...]:
-        """Every project whose incidents they see. Raises RuntimeError for a question about all, which was answered
-        together with who asks: nobody has looked up then which projects those are.
+        """The ids of the projects whose incidents they see.
+
+        Raises RuntimeError if they were not looked up: a prefetched answer for a caller who sees all projects does not
+        need them.
         """
         if self.visible is None:
             raise RuntimeError("which projects somebody sees has not been looked up")

@@ -1,4 +1,4 @@
-"""Comments: made by whoever sees the incident, changed by their author or a superuser."""
+"""Comments. Whoever sees an incident may add one; its author or a superuser may change it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from storage.values import ActivityType
 
 @dataclass(frozen=True, slots=True)
 class CommentText:
-    """What somebody wrote, with everybody whom it mentions resolved to ids of the database.
+    """A text that somebody wrote, with its mentions resolved to ids of the database.
 
-    `text` is escaped mrkdwn with `<person:ID>` and `<team:ID>`; `rich_text` is the block of a rich text field,
-    with the same ids, where it was typed in one.
+    `text` is escaped mrkdwn with `<person:ID>` and `<team:ID>`. `rich_text` is the block of a rich text field with the
+    same ids, if the text was typed in one.
     """
 
     text: str
@@ -35,9 +35,9 @@ class CommentText:
 
 
 def check(connection: Connection, access: Access, incident: IncidentHead, written: CommentText) -> None:
-    """Refuses an empty or too long text, and mentions of those who cannot see the incident, by name.
+    """Checks the length of a text, and that everybody whom it mentions sees the incident.
 
-    A team may be mentioned when one of the incident's projects is the team's. Raises Refusal.
+    A team may be mentioned if one of the incident's projects is the team's. Raises Refusal, with the names.
     """
     if not written.text.strip():
         raise BadWords("A comment needs some text.", "comment N text")
@@ -77,9 +77,9 @@ def _and(names: list[str]) -> str:
 def seen_only(
     connection: Connection, access: Access, incident: IncidentHead, written: CommentText
 ) -> tuple[CommentText, list[str]]:
-    """The text without its mentions of those who cannot see the incident, and their names.
+    """Returns the text without mentions of those who cannot see the incident, and their names.
 
-    For what was said in a channel already, where a mention can no longer be refused: they stay as plain names.
+    Their mentions become plain names. This is for replies in a channel, where a mention can no longer be refused.
     """
     people = written.member_ids - access_queries.filter_members_who_see(
         connection, access.organization_id, incident.id, written.member_ids
@@ -100,9 +100,9 @@ def seen_only(
 
 
 def withdraw(tx: Connection, incident_id: int, comment_id: int, now: datetime, *, said_in: str) -> bool:
-    """Deletes a comment whose reply in the thread of a card, in that channel, is gone; False if it is gone itself.
+    """Deletes a comment because its reply in a card's thread was deleted. Returns False if it was deleted before.
 
-    Who may delete a message there is Slack's to say.
+    `said_in` is the channel of the reply. Permissions are not checked, as Slack decides who may delete a message.
     """
     if not activity.delete_comment(tx, comment_id, now):
         return False
@@ -118,9 +118,9 @@ def record(
     written: CommentText,
     now: datetime,
 ) -> None:
-    """What every text of a person on an incident brings: its mentions, and subscriptions of author and mentioned.
+    """Stores the mentions of a text, and subscribes its author and whoever it mentions.
 
-    A mentioned team stands for its members; those of them who see the incident are subscribed.
+    Of a mentioned team, the members who see the incident are subscribed.
     """
     activity.insert_mentions(connection, activity_id, written.member_ids, written.team_ids)
     follow = {access.member_id, *written.member_ids}
@@ -139,9 +139,9 @@ def add(
     *,
     said_in: str | None = None,
 ) -> tuple[IncidentHead, int]:
-    """Adds a comment to an incident, open or closed; gives the incident and the comment's id.
+    """Adds a comment to an open or closed incident. Returns the incident and the comment's id.
 
-    `said_in` is the channel in whose thread it was said. Raises NotFound, Refusal.
+    `said_in` is the channel, if the comment is a reply in a card's thread. Raises NotFound, Refusal.
     """
     incident = lookup.get_incident(tx, access, identifier, lock=True)
     check(tx, access, incident, written)
@@ -160,7 +160,7 @@ def add(
 
 
 def version_of(comment: Comment) -> str:
-    """What changes with every edit."""
+    """The version of a comment: a text that differs after every edit."""
     return comment.date_edited.isoformat() if comment.date_edited else ""
 
 
@@ -188,10 +188,10 @@ def edit(
     version: str | None = None,
     said_in: str | None = None,
 ) -> IncidentHead:
-    """Gives a comment another text; whoever it newly mentions is subscribed and told, and nobody else.
+    """Replaces the text of a comment. Only those whom it newly mentions are subscribed and notified.
 
-    `version` is the one that was edited, where that is known; `said_in` is the channel in whose thread it was
-    changed. Raises CommentChanged, and as `own` and `check` do.
+    `version` is the version that the editor saw, if known. `said_in` is the channel, if a reply in a card's thread was
+    edited. Raises CommentChanged, and what `get_own_comment` and `check` raise.
     """
     incident, comment = get_own_comment(tx, access, identifier, comment_id, lock=True)
     if version is not None and version != version_of(comment):
@@ -219,7 +219,7 @@ def delete(
     *,
     said_in: str | None = None,
 ) -> IncidentHead:
-    """Deletes a comment. `said_in` as for `edit`. Raises NotFound, CommentGone, NotYourComment."""
+    """Deletes a comment. `said_in` is as in `edit`. Raises NotFound, CommentGone, NotYourComment."""
     incident, comment = get_own_comment(tx, access, identifier, comment_id, lock=True)
     activity.delete_comment(tx, comment.id, now)
     outbox.record_change(tx, incident.id, comment.id, now=now, again=True, said_in=said_in)

@@ -1,4 +1,4 @@
-"""What a person can do wrong, each with the sentence that they are told."""
+"""The errors that a person can cause, each with a sentence for that person."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime
 
 
 class Refusal(Exception):
-    """Something a person asked for that is not done, and why. `sentence` is plain text for that person."""
+    """A request of a person that is refused. `sentence` says why, in plain text."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
@@ -21,7 +21,7 @@ class AlreadyDone(Refusal):
 
 
 class NotFound(Refusal):
-    """No such incident, or not theirs to see: the same answer to both, so that it tells nothing."""
+    """The incident does not exist, or the caller may not see it. Both get the same answer, so it reveals nothing."""
 
     def __init__(self, identifier: int) -> None:
         super().__init__(f"There is no incident #{identifier} that you can see.")
@@ -29,14 +29,14 @@ class NotFound(Refusal):
 
 
 class CommentGone(Refusal):
-    """The comment was deleted, or never was one."""
+    """The comment was deleted, or there never was one with that id."""
 
     def __init__(self) -> None:
         super().__init__("That comment is no longer there: it has been deleted.")
 
 
 class CommentChanged(Refusal):
-    """Somebody gave the comment another text while it was being edited."""
+    """Somebody else changed the comment while it was being edited."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -46,14 +46,14 @@ class CommentChanged(Refusal):
 
 
 class NotYourComment(Refusal):
-    """A comment is changed by its author, or by a superuser."""
+    """Only its author or a superuser may change a comment."""
 
     def __init__(self) -> None:
         super().__init__("Only the author of a comment can edit or delete it.")
 
 
 class AlreadyClosed(Refusal):
-    """The incident is resolved, and what was asked needs it open."""
+    """The incident is resolved, and the request needs an open one."""
 
     def __init__(self, identifier: int, title: str, closed: datetime | None, advice: str) -> None:
         super().__init__(f"#{identifier} {title} is already resolved. {advice}".strip())
@@ -61,16 +61,16 @@ class AlreadyClosed(Refusal):
 
 
 class SharedChannel(Refusal):
-    """A channel that another company reads too, which the organization does not allow."""
+    """Another company can read the channel, and the organization does not allow cards in such channels."""
 
     def __init__(self) -> None:
         super().__init__("This channel is shared with another company, and your organization allows no cards there.")
 
 
 class BadWords(Refusal):
-    """A command, filter or field that makes no sense.
+    """A command, filter or form field that is invalid.
 
-    `form` is the command that would be right; `field` names what is at fault, where it may stand in a form.
+    `form` is the correct usage; `field` is the name of the field at fault, if the value can come from a form.
     """
 
     def __init__(self, sentence: str, form: str | None = None, *, field: str | None = None) -> None:

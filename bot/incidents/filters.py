@@ -1,4 +1,4 @@
-"""The filters of `list`: read from words, and written back as words. What they mean is `search`'s."""
+"""The filters of `list`: parsed from words, and formatted as words again. `search` resolves what they mean."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from bot.incidents.words import Token, find_closest, shorten, tokenize
 MAX_WORDS = 10
 MAX_WORD_LENGTH = 100  # characters
 MAX_TEAMS = 20
-MAX_WRITTEN = 1800  # characters of a query as JSON: the value of a button has 2,000, for the place in the list too
-MAX_LENGTH = 4000  # characters of a whole query; nothing longer can keep to the limits above
+MAX_WRITTEN = 1800  # characters of a query as JSON: a button's value has 2,000, and holds the position in the list too
+MAX_LENGTH = 4000  # characters of a whole query; anything longer exceeds the limits above
 
 USAGE = (
     "list [open|warning|critical|closed|all] [words…] [team:a,b|team:unassigned|team:mine] [project:x] [env:x]"
     " [since:24h|7d|2026-11-01] [until:…] [seen:no] [following:yes]"
 )
 SHOWS = ("open", "warning", "critical", "closed", "all")
-_SAME = {"resolved": "closed"}  # what the messages call it
+_SAME = {"resolved": "closed"}  # messages use this word
 KEYS = ("team", "project", "env", "since", "until", "seen", "following")
 
 _AGO = re.compile(r"(\d{1,5})\s*(m|h|d|w)", re.IGNORECASE)
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_PLAIN = re.compile(r"[\w.,:+-]+")  # what needs no quotes
+_PLAIN = re.compile(r"[\w.,:+-]+")  # values that need no quotes
 
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """What a list was asked for, in the caller's words."""
+    """The filters of a list, in the caller's words."""
 
     show: str = "open"  # one of SHOWS
     words: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ class ListQuery:
     following: bool = False  # the caller follows it
 
     def __str__(self) -> str:
-        """The same query as words; `parse` reads it back."""
+        """The query as words, which `parse_query` reads."""
         parts = [self.show, *(f'"{word}"' for word in self.words)]
         options = {"project": self.project, "env": self.environment, "since": self.since, "until": self.until}
         for key, value in {"team": ",".join(self.teams) or None, **options}.items():
@@ -62,14 +62,14 @@ class ListQuery:
 
 @lru_cache(maxsize=256)
 def parse_query(line: str) -> ListQuery:
-    """The query in the words behind `list`. Raises BadWords."""
+    """Parses the words that follow `list`. Raises BadWords."""
     if len(line) > MAX_LENGTH:
         raise BadWords(f"The filters of a list can have at most {MAX_LENGTH:,} characters.", USAGE)
     return parse_tokens(tokenize(line))
 
 
 def parse_tokens(found: Sequence[Token]) -> ListQuery:
-    """The query in these words. Raises BadWords, naming what is wrong and what would be right."""
+    """Parses the tokens of a query. Raises BadWords, which names the mistake and what would be right."""
     query = ListQuery()
     words: list[str] = []
     given: set[str] = set()
@@ -99,7 +99,7 @@ def parse_tokens(found: Sequence[Token]) -> ListQuery:
 
 
 def with_words(query: ListQuery, words: Sequence[str]) -> ListQuery:
-    """The query, looking for these words in titles. Raises BadWords."""
+    """The query with these words to search for in titles. Raises BadWords."""
     if len(words) > MAX_WORDS:
         raise BadWords(f"At most {MAX_WORDS} words of a title can be looked for at once.", USAGE, field="words")
     query = replace(query, words=tuple(folded for word in words if (folded := _check_word(word))))
@@ -109,7 +109,7 @@ def with_words(query: ListQuery, words: Sequence[str]) -> ListQuery:
 
 
 def _folded(text: str) -> str:
-    # Without the quotes in which a query is written back.
+    # Quotes are removed, as a query is formatted with quotes around its words.
     return " ".join(text.translate({ord(quote): None for quote in '"“”„'}).split())
 
 
@@ -148,9 +148,9 @@ def _with_option(query: ListQuery, key: str, value: str) -> ListQuery:
 
 
 def moment(value: str, key: str, now: datetime, zone: str) -> datetime:
-    """The moment that `24h`, `7d`, `2026-11-01` or `2026-11-01T09:30` means; without a zone, in `zone`.
+    """Parses `24h`, `7d`, `2026-11-01` or `2026-11-01T09:30`; a time without a zone is in `zone`.
 
-    A day alone is its first moment for `since` and its last for `until`. Raises BadWords.
+    A date without a time is the start of the day for `since`, and its end for `until`. Raises BadWords.
     """
     wrong = BadWords(
         f"“{shorten(value)}” is no time for `{key}:`. It can be 30m, 24h, 7d or 2w ago, or a date such as"

@@ -1,6 +1,6 @@
-"""How an incident opens, changes its status, is seen and closes; every change with its log entry.
+"""Opens incidents, changes their status, acknowledges and closes them. Every change writes its log entry.
 
-The primitives at the top are shared by people and alerts; below them stand the verbs of a person.
+People and alerts share the functions at the top; those below carry out the commands of a person.
 """
 
 from __future__ import annotations
@@ -24,14 +24,17 @@ from storage.values import ActivityType, Status, StatusMethod
 def open_incidents(
     tx: Connection, organization_id: int, new: Sequence[NewIncident], now: datetime, member_id: int | None = None
 ) -> list[IncidentHead]:
-    """Writes incidents with DETECTED (dated at their start) and CREATED; `member_id` is who declared them."""
+    """Inserts incidents with the log entries DETECTED, dated at their start, and CREATED.
+
+    `member_id` is the member who declares them; None for an alert.
+    """
     return incidents.insert_incidents(tx, organization_id, new, member_id=member_id, now=now)
 
 
 def open_incident(
     tx: Connection, organization_id: int, new: NewIncident, now: datetime, member_id: int | None = None
 ) -> IncidentHead:
-    """Writes one incident, as `open_incidents` does."""
+    """Inserts one incident, as `open_incidents` does."""
     return open_incidents(tx, organization_id, [new], now, member_id)[0]
 
 
@@ -46,11 +49,11 @@ def change_status(
     comment: CommentText | None = None,
     closed_at: datetime | None = None,
 ) -> IncidentHead:
-    """Writes a status and its STATUS_CHANGE; the same status again writes nothing.
+    """Sets the status and writes its STATUS_CHANGE. Does nothing if the incident has that status already.
 
-    `incident` must be held locked. `access` is the person who changes it, None for an alert. `closed_at` dates
-    a closing that happened before `now`; it is never before the incident's start. Raises Refusal for a comment
-    that cannot be taken.
+    The row of `incident` must be locked. `access` is the member who changes it, None for an alert. `closed_at` is when
+    the incident closed, if that was before `now`; a time before its start counts as its start. Raises Refusal for an
+    invalid comment.
     """
     if status is incident.status:
         return incident
@@ -77,12 +80,12 @@ def change_status(
     return replace(incident, status=status, status_before_closing=before, date_closed=closed)
 
 
-# --- the verbs of a person ---------------------------------------------------------------------------------
+# --- the commands of a person ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """An incident as a person declares it."""
+    """What a person declares."""
 
     title: str
     status: Status
@@ -92,7 +95,7 @@ class Declaration:
 
 
 def check_title(title: str) -> str:
-    """A title on one line, its blanks folded. Raises BadWords for an empty or too long one."""
+    """The title on one line, with runs of blanks as one. Raises BadWords if it is empty or too long."""
     folded = " ".join(title.split())
     if not folded:
         raise BadWords("An incident needs a title.", field="title")
@@ -104,7 +107,7 @@ def check_title(title: str) -> str:
 
 
 def declare(tx: Connection, access: Access, declared: Declaration, now: datetime) -> IncidentHead:
-    """Opens an incident by hand; its author has seen it and follows it. Raises BadWords."""
+    """Opens an incident. Its author is subscribed, and counts as having seen it. Raises BadWords."""
     if declared.environment and len(declared.environment) > MAX_ENVIRONMENT_LENGTH:
         raise BadWords(f"An environment's name can have at most {MAX_ENVIRONMENT_LENGTH} characters.", field="env")
     incident = open_incident(
@@ -129,7 +132,7 @@ def declare(tx: Connection, access: Access, declared: Declaration, now: datetime
 
 
 def acknowledge(tx: Connection, access: Access, identifier: int, now: datetime) -> tuple[IncidentHead, bool]:
-    """Marks an incident seen by the caller; gives it, and whether that was their first time. Raises NotFound."""
+    """Marks an incident seen by the caller. Returns it, and whether this was the first time. Raises NotFound."""
     incident = lookup.get_incident(tx, access, identifier, lock=True)
     first = incidents.mark_seen(tx, incident.id, access.member_id, now)
     outbox.record_change(tx, incident.id, now=now)
@@ -149,7 +152,7 @@ def resolve(
 def reopen(
     tx: Connection, access: Access, identifier: int, now: datetime, comment: CommentText | None = None
 ) -> IncidentHead:
-    """Opens a closed incident again, with the status that it had before. Raises NotFound, BadWords."""
+    """Reopens a closed incident with the status that it had before. Raises NotFound, BadWords."""
     incident = lookup.get_incident(tx, access, identifier, lock=True)
     if incident.status is not Status.CLOSED:
         raise BadWords(f"#{identifier} {incident.title} is not resolved, so there is nothing to reopen.")
@@ -165,7 +168,7 @@ def set_severity(
     now: datetime,
     comment: CommentText | None = None,
 ) -> tuple[IncidentHead, bool]:
-    """Sets OPEN, WARNING or CRITICAL by hand; gives the incident and whether that changed it.
+    """Sets OPEN, WARNING or CRITICAL. Returns the incident, and whether its status changed.
 
     Raises NotFound, and AlreadyClosed on a closed incident.
     """

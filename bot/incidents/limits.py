@@ -1,4 +1,4 @@
-"""How long things may be, in characters."""
+"""Maximum lengths of texts, in characters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finding an incident for somebody: the one door to a single incident, with permission checked on the way."""
+"""Finds one incident for a member. Every rule gets a single incident from here, so permission is always checked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LARGEST_IDENTIFIER = 2**63 - 1  # what the column holds
 
 
 def get_incident(connection: Connection, access: Access, identifier: int, *, lock: bool = False) -> IncidentHead:
-    """The incident with that identifier, if the caller sees it; with `lock`, its row is held. Raises NotFound."""
+    """The incident with that identifier, if the caller sees it. `lock` locks its row. Raises NotFound."""
     found = None
     if _can_exist(identifier):
         found = incidents.find_incident(connection, access.organization_id, identifier, access.project_ids, lock=lock)

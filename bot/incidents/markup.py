@@ -1,4 +1,4 @@
-"""The stored form of what people write: escaped mrkdwn, with ids of the database for whom it mentions."""
+"""The stored form of what people write: escaped mrkdwn, in which mentions are ids of the database."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ import re
 
 from bot.incidents.errors import BadWords
 
-# Letters of any language, and what stands between them; Slack takes no capital ones.
+# Letters of any language without capitals, and the punctuation that Slack allows.
 EMOJI_NAME = re.compile(r"(?:[^\WA-Z]|[+.'’-]){1,100}")
 MENTION = re.compile(r"<(person|team):(\d+)>")
 
-# PostgreSQL stores neither, and neither is anything that somebody types.
+# NUL and halves of surrogate pairs: PostgreSQL stores neither, and nobody types them.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def escape(text: str) -> str:
-    """A plain text as mrkdwn that shows exactly it."""
+    """Plain text as mrkdwn that shows exactly that text."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def unescape(text: str) -> str:
-    """The plain text behind escaped mrkdwn."""
+    """The plain text of escaped mrkdwn."""
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
-# A link has a scheme: `<b>` in a text that came as it was typed is none, and stays.
+# A link has a scheme; `<b>` in a text that Slack did not encode is not a link, and stays.
 _ENCODED = re.compile(r"<(?:([@#!])|(?=[A-Za-z][A-Za-z0-9+.-]*:))([^<>|]*)(?:\|([^<>]*))?>")
 
 
 def readable(text: str) -> str:
-    """Text as Slack encodes it, as its author typed it: mentions and channels by name, links as addresses."""
+    """Turns text as Slack encodes it into what its author typed: mentions and channels by name, links as URLs."""
     return unescape(_ENCODED.sub(_as_typed, text))
 
 
@@ -45,7 +45,7 @@ def _as_typed(found: re.Match[str]) -> str:
 
 
 def clean(text: str) -> str:
-    """The text itself. Raises BadWords where it holds what cannot be stored (NUL, half a surrogate pair)."""
+    """Returns the text. Raises BadWords if it has a character that cannot be stored (NUL, half a surrogate pair)."""
     found = _UNSTORABLE.search(text)
     if found:
         raise BadWords(
@@ -56,5 +56,5 @@ def clean(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """The text with what cannot be stored or shown made visible, to give back to whoever typed it."""
+    """The text with a replacement character for what cannot be stored or shown, to return it to whoever typed it."""
     return _UNSTORABLE.sub("�", text)

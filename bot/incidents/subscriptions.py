@@ -14,13 +14,13 @@ from storage.rows import IncidentHead
 
 
 def subscribe(tx: Connection, access: Access, identifier: int, now: datetime) -> tuple[IncidentHead, bool]:
-    """Subscribes the caller; gives the incident, and whether they were not subscribed yet. Raises NotFound."""
+    """Subscribes the caller. Returns the incident, and whether they were not subscribed before. Raises NotFound."""
     incident = lookup.get_incident(tx, access, identifier)
     return incident, bool(incidents.subscribe(tx, incident.id, [access.member_id], now))
 
 
 def unsubscribe(tx: Connection, access: Access, identifier: int) -> tuple[IncidentHead, bool]:
-    """Ends the caller's subscription; gives the incident, and whether there was one. Raises NotFound."""
+    """Unsubscribes the caller. Returns the incident, and whether they were subscribed. Raises NotFound."""
     incident = lookup.get_incident(tx, access, identifier)
     return incident, incidents.unsubscribe(tx, incident.id, access.member_id)
 

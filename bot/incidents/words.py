@@ -1,4 +1,4 @@
-"""Reading what people type: tokens with quotes, and the text that follows them untouched."""
+"""Parses what people type: splits it into tokens with quotes, and leaves the text after them untouched."""
 
 from __future__ import annotations
 
@@ -10,42 +10,42 @@ from dataclasses import dataclass
 from bot.incidents.errors import BadWords
 from bot.incidents.markup import readable
 
-# Opening quote -> what closes it. Phones and word processors curl quotes by themselves, and people mix them.
+# Opening quote -> the quotes that close it. Phones and word processors curl quotes, and people mix them.
 _QUOTES = {'"': '"”“„', "“": '”"“', "”": '”"', "„": '“”"', "«": "»", "'": "'’", "‘": "’'"}
-_FORGIVING = "'‘"  # may also be an apostrophe: without its closing partner it is a plain character
+_FORGIVING = "'‘"  # may also be an apostrophe: without a closing quote it is a plain character
 _OPTION = re.compile(r"([A-Za-z_]+):")
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A word as typed: `key:value` has a key, what stood in quotes says so."""
+    """A word as typed; `key:value` has a key."""
 
-    text: str  # without the quotes; of an option the value
+    text: str  # without quotes; the value of an option
     key: str | None = None  # lower case
-    quoted: bool = False
-    start: int = 0  # where it begins in the line
-    end: int = 0  # and the place behind it
+    quoted: bool = False  # whether it was in quotes
+    start: int = 0  # its first character in the line
+    end: int = 0  # and the one after its last
 
 
 def tokenize(line: str) -> list[Token]:
-    """The words of a line. Blanks of any kind part them (no-break ones too), except within quotes.
+    """Splits a line at blanks of any kind (no-break ones too), except within quotes.
 
     Raises BadWords for a double quote that is never closed.
     """
     found: list[Token] = []
-    hopeless: set[str] = set()  # quotes that nothing closes from here on
+    unclosed: set[str] = set()  # quotes that nothing closes from here on
     place = 0
     while place < len(line):
         if line[place].isspace():
             place += 1
             continue
-        token = _token_at(line, place, hopeless)
+        token = _read_token(line, place, unclosed)
         found.append(token)
         place = token.end
     return found
 
 
-def _token_at(line: str, start: int, hopeless: set[str]) -> Token:
+def _read_token(line: str, start: int, unclosed: set[str]) -> Token:
     key = None
     place = start
     option = _OPTION.match(line, start)
@@ -53,10 +53,10 @@ def _token_at(line: str, start: int, hopeless: set[str]) -> Token:
     if option and not line.startswith("//", option.end()):
         key, place = option[1].lower(), option.end()
     if place < len(line) and line[place] in _QUOTES:
-        closing = None if line[place] in hopeless else _closing(line, place)
+        closing = None if line[place] in unclosed else _find_closing_quote(line, place)
         if closing is not None:
             return Token(line[place + 1 : closing], key, True, start, closing + 1)
-        hopeless.add(line[place])
+        unclosed.add(line[place])
         if line[place] not in _FORGIVING:
             raise BadWords(f"A quote is opened and never closed: {line[place:][:80]}")
     end = place
@@ -65,8 +65,8 @@ def _token_at(line: str, start: int, hopeless: set[str]) -> Token:
     return Token(line[place:end], key, False, start, end)
 
 
-def _closing(line: str, start: int) -> int | None:
-    """Where the quote that opens at `start` closes: the first fitting one at the end of a word."""
+def _find_closing_quote(line: str, start: int) -> int | None:
+    """The position where the quote that opens at `start` closes: the first matching quote at the end of a word."""
     for place in range(start + 1, len(line)):
         at_end = place + 1 == len(line) or line[place + 1].isspace() or line[place + 1] == ","
         if line[place] in _QUOTES[line[start]] and at_end:
@@ -75,7 +75,7 @@ def _closing(line: str, start: int) -> int | None:
 
 
 def split_first_word(line: str) -> tuple[str, str]:
-    """The first word of a line in lower case, and what follows it with the blanks between them gone."""
+    """The first word of a line in lower case, and the rest without surrounding blanks."""
     parts = line.split(maxsplit=1)
     if not parts:
         return "", ""
@@ -83,16 +83,16 @@ def split_first_word(line: str) -> tuple[str, str]:
 
 
 def unquote(text: str) -> str:
-    """A text without the pair of quotes that stands around the whole of it, if one does."""
+    """The text without a pair of quotes around the whole of it."""
     text = text.strip()
-    if len(text) > 1 and text[0] in _QUOTES and _closing(text, 0) == len(text) - 1:
+    if len(text) > 1 and text[0] in _QUOTES and _find_closing_quote(text, 0) == len(text) - 1:
         return text[1:-1].strip()
     return text
 
 
 def parse_number(word: str, form: str) -> int:
-    """The identifier in `12` or `#12`. Raises BadWords, with the form that would be right."""
-    # In a workspace with a channel named 12, Slack makes a mention of it out of #12.
+    """Parses the identifier in `12` or `#12`. Raises BadWords with `form`, the correct usage."""
+    # In a workspace with a channel named 12, Slack encodes #12 as a mention of that channel.
     digits = readable(word).strip().removeprefix("#")
     if not digits:
         raise BadWords("Which incident? Its number is missing.", form)
@@ -102,7 +102,7 @@ def parse_number(word: str, form: str) -> int:
 
 
 def parse_lone_number(words: str, form: str) -> int:
-    """The same, where nothing may stand behind it: whoever types `ack 1 2` believes that both were."""
+    """Parses an identifier that nothing may follow: whoever types `ack 1 2` would believe that both were seen."""
     word, rest = split_first_word(words)
     identifier = parse_number(word, form)
     if rest:
@@ -115,11 +115,11 @@ def parse_lone_number(words: str, form: str) -> int:
 
 
 def shorten(text: str, length: int = 60) -> str:
-    """A text cut to a length for quoting in a sentence."""
+    """The text, truncated to `length` characters, to quote it in a sentence."""
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def find_closest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that somebody probably meant."""
+    """The known word that is most similar; None if none is."""
     found = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
     return found[0] if found else None
