@@ -37,9 +37,9 @@ from bot.slack.background import Background
 from bot.slack.backoff import Backoff, reason_of
 from bot.slack.clients import Clients
 from bot.slack.deadline import DEADLINE_S
-from bot.slack.http import HttpListener
+from bot.slack.http_mode import HttpListener
 from bot.slack.listeners import Listeners
-from bot.slack.socket import SocketListener
+from bot.slack.socket_mode import SocketListener
 from storage.clock import Clock
 from storage.engine import Store, is_reachable
 

@@ -19,9 +19,9 @@ from bot.incidents.errors import Refusal
 from bot.messages import digest as messages
 from bot.messages.blocks import Message
 from bot.messages.digest import Picture
-from bot.people.identity import BELIEVED_FOR, Identity
+from bot.people.identity import VALID_FOR, Identity
 from bot.slack.clients import Clients
-from bot.slack.files import NoPicture, upload_picture
+from bot.slack.files import PictureFailed, upload_picture
 from bot.slack.workers import Workers
 from storage.digest_rows import DigestRow, Fire, OpenSeries
 from storage.engine import Reading, Store
@@ -146,7 +146,7 @@ class Publisher:
         owner = queries.find_owner(reading.connection, digest.id)
         if owner is None or digest.owner_user_id is None or owner.date_checked is None:
             return
-        if now - owner.date_checked > BELIEVED_FOR:
+        if now - owner.date_checked > VALID_FOR:
             reading.give_back()
             self._identity.refresh(digest.workspace_id, digest.owner_user_id, now)
 
@@ -166,7 +166,7 @@ class Publisher:
                 alt=alt,
                 stopping=self._stopping,
             )
-        except (NoPicture, picture.CannotRender) as problem:
+        except (PictureFailed, picture.CannotRender) as problem:
             log.warning("a digest goes without its picture", digest=digest.id, reason=str(problem))
             return None
         except Exception:
@@ -175,17 +175,17 @@ class Publisher:
         return Picture(file_id, alt)
 
     def _render_picture(self, series: OpenSeries, zone: str) -> bytes:
-        """The picture. Raises NoPicture when it takes too long, or the bot is to stop."""
+        """The picture. Raises PictureFailed when it takes too long, or the bot is to stop."""
         drawing = self._renderer.submit(picture.render_picture, series, zone)
         for _ in range(int(RENDER_TIMEOUT_S / _POLL_S)):
             if self._stopping.is_set():
-                raise NoPicture("the bot is stopping")
+                raise PictureFailed("the bot is stopping")
             try:
                 return drawing.result(_POLL_S)
             except TimeoutError:
                 continue
         drawing.cancel()
-        raise NoPicture(f"it was not drawn within {RENDER_TIMEOUT_S:g} s")
+        raise PictureFailed(f"it was not drawn within {RENDER_TIMEOUT_S:g} s")
 
     # --- at the moment when it is sent -----------------------------------------------------------------------
 

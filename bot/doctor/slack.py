@@ -13,10 +13,10 @@ from slack_sdk.errors import SlackApiError
 from websockets.exceptions import WebSocketException
 
 from bot.doctor.finding import Finding, get_reason
-from bot.people.roll_call import call_roll
+from bot.people.member_check import check_members
 from bot.settings import Settings
 from bot.slack.clients import web_client
-from bot.slack.connections import greeting_of
+from bot.slack.connections import read_greeting
 from bot.slack.manifest import SCOPES
 from storage.clock import Clock
 from storage.engine import Store
@@ -154,7 +154,7 @@ def _check_app_token(settings: Settings, app_id: str | None) -> Iterator[Finding
         return
     try:
         url = str(web_client(settings.slack_api_url).apps_connections_open(app_token=token)["url"])
-        greeting = greeting_of(url)
+        greeting = read_greeting(url)
     except SlackApiError as error:
         reasons = ("invalid_auth", "not_authed", "not_allowed_token_type", "missing_scope", "token_revoked")
         yield _refused_finding("SLACK_APP_TOKEN", error, dict.fromkeys((*reasons, "account_inactive"), _COPY_APP_TOKEN))
@@ -200,7 +200,7 @@ def _check_organization(client: WebClient, store: Store, workspace_id: str, bot:
 def _check_members(client: WebClient, workspace_id: str, emails: Sequence[str]) -> Iterator[Finding]:
     """Whether those who are named by e-mail alone can be known by it. Who has used the bot already is."""
     try:
-        found = call_roll(client, workspace_id, emails)
+        found = check_members(client, workspace_id, emails)
     except SlackApiError as error:
         reason = error.response.get("error")
         fix = "See scopes, above." if reason == "missing_scope" else _LATER

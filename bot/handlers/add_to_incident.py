@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.handlers import pick, view
 from bot.handlers.context import Context
-from bot.handlers.ownership import ROOM
+from bot.handlers.ownership import OWNER_LENGTH
 from bot.handlers.verb import Feature
 from bot.incidents import comments, form_texts, lookup
 from bot.incidents.comments import CommentText
@@ -26,7 +26,7 @@ from bot.slack.responses import Done, OpenForm, Response
 _CHANNEL = re.compile(r"[CDG][A-Z0-9]{2,20}")
 _TS = re.compile(r"[0-9]{1,12}\.[0-9]{6}")
 # So much of a long message stays in the form's metadata, for a replica of an older version that may get the form.
-_BEGINNING = 400
+_EXCERPT_LENGTH = 400
 
 
 def handle_shortcut(context: Context, request: Shortcut) -> Response:
@@ -49,10 +49,10 @@ def handle_shortcut(context: Context, request: Shortcut) -> Response:
         u=message.get("user"),
         x=text,
     )
-    if len(kept.to_metadata().encode()) > MAX_METADATA - ROOM:
+    if len(kept.to_metadata().encode()) > MAX_METADATA - OWNER_LENGTH:
         with context.write() as tx:
             kept["k"] = form_texts.save_text(tx, context.access, text, context.now)
-        kept["x"] = text[:_BEGINNING]
+        kept["x"] = text[:_EXCERPT_LENGTH]
     return OpenForm(forms.render_add_to_incident_form(truncate(escape(text), 2900), kept.to_metadata()))
 
 
@@ -60,7 +60,7 @@ def handle_submission(context: Context, request: Submission) -> Response:
     """The form, sent off: the comment is the caller's, and says whose words it holds."""
     identifier = parse_number(request.chosen("incident") or "", "Add to incident")
     lookup.get_incident(context.connection, context.access, identifier)
-    text = _kept_text(context, request.origin)
+    text = _get_text(context, request.origin)
     written = CommentText(_comment(context, request.origin, text))
     with context.write(once=request.key) as tx:
         incident, _ = comments.add(tx, context.access, identifier, written, context.now)
@@ -68,7 +68,7 @@ def handle_submission(context: Context, request: Submission) -> Response:
         return Done(view.redraw_incident_at_origin(tx, context, request, request.origin, incident, notice))
 
 
-def _kept_text(context: Context, kept: Mapping[str, Any]) -> str:
+def _get_text(context: Context, kept: Mapping[str, Any]) -> str:
     if "k" not in kept:
         return str(kept.get("x") or "")
     return form_texts.get_text(context.connection, context.access, kept["k"])
@@ -77,11 +77,11 @@ def _kept_text(context: Context, kept: Mapping[str, Any]) -> str:
 def _comment(context: Context, kept: Mapping[str, Any], text: str) -> str:
     author = "Someone"
     if kept.get("u"):
-        _, author = context.services.identity.member_behind(
+        _, author = context.services.identity.find_member_of_user(
             context.reading, context.access.workspace_id, str(kept["u"]), context.now
         )
     link = _permalink(context, kept)
-    return truncate(quoting.quoted(author, link, text), MAX_COMMENT_LENGTH)
+    return truncate(quoting.quote(author, link, text), MAX_COMMENT_LENGTH)
 
 
 def _permalink(context: Context, kept: Mapping[str, Any]) -> str | None:

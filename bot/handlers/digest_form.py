@@ -192,7 +192,7 @@ def _unsaved_digest(context: Context, channel_id: str, draft: Draft) -> DigestRo
 
 def get_channel(context: Context, channel_id: str) -> Channel:
     """The channel, when a digest may be posted there. Raises Refusal."""
-    channel = context.channels().to_post_in(context.access.workspace_id, channel_id)
+    channel = context.channels().get_postable(context.access.workspace_id, channel_id)
     if channel.shared:
         service.check_shared_channel(context.access, channel.name)
     return channel

@@ -22,7 +22,7 @@ def handle_help(registry: Registry, words: str, command: str) -> Response:
 
 def unknown_command(registry: Registry, word: str, form: str | None = None) -> BadWords:
     """What to say of a word that is no command; the right form is `form`, or else that of the likely command."""
-    meant = registry.meant(word)
+    meant = registry.suggest(word)
     hint = f"Did you mean “{meant}”?" if meant else f"There are {', '.join(verb.name for verb in registry.verbs)}."
     likely = registry.commands[meant].usage if meant else "help"
     return BadWords(f"There is no command “{shorten(readable(word))}”. {hint}", form or likely)

@@ -13,9 +13,9 @@ from bot.slack.requests import Origin, Press, Request, Submission
 from bot.slack.responses import Answer, Done, Ephemeral, OpenForm, PublishHome, UpdateForm, View
 
 # Nobody keeps a form or Home in front of them, unchanged, for longer.
-_VIEW_STAYS = timedelta(days=1)
+_VIEW_LIFETIME = timedelta(days=1)
 _KEY = "o"  # in the private metadata of a form
-ROOM = 30  # characters of it that this takes at the most
+OWNER_LENGTH = 30  # characters of it that this takes at the most
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ def check(request: Request, access: Access, now: datetime) -> None:
             return
     if owner is None and access.workspace_added is not None:
         since = access.workspace_added
-        known = drawn >= since if drawn is not None else now - since > _VIEW_STAYS
+        known = drawn >= since if drawn is not None else now - since > _VIEW_LIFETIME
         owner = access.organization_id if known else None
     elif owner is None:
         return
@@ -58,8 +58,8 @@ def mark(outcome: T, organization_id: int) -> T:
             return replace(outcome, message=tag_organization(outcome.message, organization_id))
         case OpenForm() | UpdateForm() | PublishHome():
             return replace(outcome, view=_form(tag_organization(outcome.view, organization_id), organization_id))
-        case Done() if outcome.also is not None:
-            return replace(outcome, also=mark(outcome.also, organization_id))
+        case Done() if outcome.follow_up is not None:
+            return replace(outcome, follow_up=mark(outcome.follow_up, organization_id))
     return outcome
 
 

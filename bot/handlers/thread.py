@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from bot.handlers import channel
+from bot.handlers import channel_events
 from bot.handlers.context import Services
-from bot.handlers.reply import WRITTEN, Reply, reply_in, with_files
+from bot.handlers.reply import WRITTEN, Reply, fetch_files, find_reply
 from bot.handlers.verb import Feature
 from bot.incidents import cards, comments, lookup, replies
 from bot.incidents.comments import CommentText
@@ -23,7 +23,7 @@ from bot.messages.blocks import Message
 from bot.people import notices
 from bot.people.identity import SlackAway
 from bot.people.mentions import MentionReader
-from bot.people.names import WhoIsMeant
+from bot.people.names import AmbiguousName
 from bot.slack.requests import Event
 from bot.slack.responses import Done, Response, RetryLater
 from storage.rows import PostedCard
@@ -37,18 +37,18 @@ def handle_message(services: Services, event: Event, now: datetime) -> Response:
             changed = said.get("message") or {}
             if changed.get("subtype") == "tombstone":
                 return _handle_deleted(services, event, str(changed.get("ts")), said.get("previous_message") or {}, now)
-            reply = reply_in(event, changed)
+            reply = find_reply(event, changed)
             # Without a mark of an edit it is a preview that appeared, or a count of replies that grew.
             return _add_or_edit(services, reply, now) if reply and reply.edited_ts else Done()
         case "message_deleted":
             gone = said.get("previous_message") or {}
             return _handle_deleted(services, event, str(said.get("deleted_ts") or gone.get("ts")), gone, now)
         case "channel_join" | "group_join":
-            return channel.handle_joined(services, event, now)
+            return channel_events.handle_joined(services, event, now)
         case "channel_unarchive" | "group_unarchive":
-            return channel.handle_opened(services, event, now)
+            return channel_events.handle_opened(services, event, now)
         case subtype if subtype in WRITTEN:
-            reply = reply_in(event, said)
+            reply = find_reply(event, said)
             if reply is None or _mentions_bot(services, event.workspace_id, reply):
                 return Done()
             return _add_or_edit(services, reply, now)
@@ -69,15 +69,15 @@ def _add_or_edit(services: Services, reply: Reply, now: datetime) -> Response:
     if card is None:
         return Done()
     try:
-        reply = with_files(reply, services.clients)
+        reply = fetch_files(reply, services.clients)
         with services.store.reading() as reading:
             access = services.identity.access(reading, reply.person, now)
             incident = lookup.get_incident(reading.connection, access, card.identifier)
             reader = MentionReader(services.identity, reading, access, now, lenient=True)
             written = reader.text(clean(reply.text))
-            written, blind = comments.seen_only(reading.connection, access, incident, written)
+            written, blind = comments.drop_blind_mentions(reading.connection, access, incident, written)
         notes = _notes(card, reply, sorted({*reader.unknown, *blind}), reader.unclear)
-        written = _with(written, reply.beside())
+        written = _with(written, reply.extra_texts())
         with services.store.write() as tx:
             if not written.text.strip() or replies.save_reply(
                 tx, access, card, reply.ts, reply.edited_ts, written, now
@@ -94,7 +94,7 @@ def _add_or_edit(services: Services, reply: Reply, now: datetime) -> Response:
 
 
 def _notes(
-    card: PostedCard, reply: Reply, unheard: Sequence[str], unclear: Sequence[WhoIsMeant]
+    card: PostedCard, reply: Reply, unheard: Sequence[str], unclear: Sequence[AmbiguousName]
 ) -> list[tuple[Message, str]]:
     """What the author is told of that is not in the comment, each message with its key."""
     notes = []

@@ -89,7 +89,7 @@ class Registry:
             events=_merged(one.events for one in features),
         )
 
-    def meant(self, word: str) -> str | None:
+    def suggest(self, word: str) -> str | None:
         """The command that somebody probably meant by a word that is none."""
         return next((verb.name for verb in self.verbs if word in verb.synonyms), None) or find_closest(
             word, self.commands

@@ -74,7 +74,7 @@ def _and(names: list[str]) -> str:
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
 
 
-def seen_only(
+def drop_blind_mentions(
     connection: Connection, access: Access, incident: IncidentHead, written: CommentText
 ) -> tuple[CommentText, list[str]]:
     """Returns the text without mentions of those who cannot see the incident, and their names.

@@ -51,7 +51,7 @@ class Channels:
         with self._lock:
             self._shared.pop((workspace_id, channel_id), None)
 
-    def shared_outside(self, workspace_id: str, channel_id: str) -> bool:
+    def is_shared_externally(self, workspace_id: str, channel_id: str) -> bool:
         """Whether another company is in the channel, or is invited to it; True where Slack cannot tell."""
         key = (workspace_id, channel_id)
         with self._lock:
@@ -81,7 +81,7 @@ class Channels:
         if destinations.is_channel_shared(reading.connection, access.workspace_id, channel_id):
             return False
         reading.give_back()
-        return not self.shared_outside(access.workspace_id, channel_id)
+        return not self.is_shared_externally(access.workspace_id, channel_id)
 
     def record_shared(self, tx: Connection, workspace_id: str, channel_id: str, shared: bool, now: datetime) -> None:
         """Stores whether another company reads a channel. Where none does any more, delivery to it is tried again."""
@@ -90,7 +90,7 @@ class Channels:
         if not shared:
             record_open(tx, workspace_id, channel_id, now)
 
-    def to_post_in(self, workspace_id: str, channel_id: str) -> Channel:
+    def get_postable(self, workspace_id: str, channel_id: str) -> Channel:
         """The channel, when the bot is in it. Raises CannotPost with what would help."""
         installation = self._clients.find(workspace_id)
         if installation is None:

@@ -22,7 +22,7 @@ from bot.incidents.access import Access
 from bot.incidents.errors import Refusal
 from bot.slack.background import Background
 from bot.slack.clients import Clients
-from bot.slack.requests import Person, home_of
+from bot.slack.requests import Person, find_home_team
 from storage.engine import Reading, Store
 from storage.prefetch import Prefetch
 from storage.queries import access as queries
@@ -34,7 +34,7 @@ log = structlog.get_logger(__name__)
 # Believed without a thought; older than this, Slack is asked again after the answer has gone out.
 FRESH_FOR = timedelta(hours=1)
 # Older than this, Slack is asked before the answer: somebody may have left, or become a guest.
-BELIEVED_FOR = timedelta(days=1)
+VALID_FOR = timedelta(days=1)
 # A mention, and a form that holds one, are claims of the client: about anything else Slack is not asked.
 _USER_ID = re.compile(r"[UW][A-Z0-9]{1,31}")
 # When Slack could not say who somebody is.
@@ -70,7 +70,7 @@ class NotMember(Refusal):
         )
 
 
-class FromElsewhere(Refusal):
+class FromOtherWorkspace(Refusal):
     """Somebody of another workspace, in a channel that is shared with it."""
 
     def __init__(self) -> None:
@@ -107,7 +107,7 @@ class Profile:
     def read(cls, user: Mapping[str, Any], workspace_id: str) -> Profile:
         """From the `user` object of `users.info`."""
         profile = user.get("profile") or {}
-        home = home_of(user.get("team_id"), profile.get("team"))
+        home = find_home_team(user.get("team_id"), profile.get("team"))
         # In an Enterprise organization somebody may belong to several of its workspaces.
         homes = {home, *((user.get("enterprise_user") or {}).get("teams") or [])}
         unmatched = _unmatched(user)
@@ -124,7 +124,9 @@ class Profile:
         )
 
 
-NOBODY = Profile(home_team=None, at_home=False, name="", email=None, unmatched=None, timezone="UTC", ordinary=False)
+UNKNOWN_PERSON = Profile(
+    home_team=None, at_home=False, name="", email=None, unmatched=None, timezone="UTC", ordinary=False
+)
 
 
 def _unmatched(user: Mapping[str, Any]) -> Unmatched | None:
@@ -159,12 +161,12 @@ class Identity:
         """
         standing = self._standing(reading.connection, person, prefetch)
         age = now - standing.date_checked if standing.date_checked else None
-        if age is None or age > BELIEVED_FOR:
+        if age is None or age > VALID_FOR:
             self._ask_slack(reading, standing, person.workspace_id, person.user_id, now)
             standing = self._standing(reading.connection, person, prefetch)
         elif age > FRESH_FOR:
             self._background.submit(lambda: self.refresh(person.workspace_id, person.user_id, now))
-        return _access(standing, person)
+        return _build_access(standing, person)
 
     def _standing(self, connection: Connection, person: Person, prefetch: Prefetch | None) -> CallerRow:
         who = (person.workspace_id, person.user_id)
@@ -190,14 +192,16 @@ class Identity:
         """Has Slack asked about a person again before their next request is answered."""
         queries.expire_profile(tx, person.workspace_id, person.user_id)
 
-    def member_behind(self, reading: Reading, workspace_id: str, user_id: str, now: datetime) -> tuple[int | None, str]:
+    def find_member_of_user(
+        self, reading: Reading, workspace_id: str, user_id: str, now: datetime
+    ) -> tuple[int | None, str]:
         """The member that a mentioned Slack user is (None: no member), and how Slack shows them. Raises SlackAway."""
         if not _USER_ID.fullmatch(user_id):
             return None, user_id
         standing = queries.find_caller(reading.connection, workspace_id, user_id)
         if standing is None:
             raise NotConnected
-        if standing.date_checked is None or now - standing.date_checked > BELIEVED_FOR:
+        if standing.date_checked is None or now - standing.date_checked > VALID_FOR:
             self._ask_slack(reading, standing, workspace_id, user_id, now)
         member_id, name = queries.find_person(reading.connection, workspace_id, user_id)
         return member_id, name or user_id
@@ -209,7 +213,7 @@ class Identity:
         """
         with self._store.reading() as reading:
             if user_id is not None:
-                known, _ = self.member_behind(reading, workspace_id, user_id, now)
+                known, _ = self.find_member_of_user(reading, workspace_id, user_id, now)
                 if known == member_id:
                     return user_id
             email = queries.find_email(reading.connection, member_id)
@@ -250,8 +254,8 @@ class Identity:
             if member_id is None:
                 raise
             # The organization file names this id, which is all it takes; only the time zone is not known.
-            profile = NOBODY
-            checked = now - BELIEVED_FOR + ASK_AGAIN_AFTER
+            profile = UNKNOWN_PERSON
+            checked = now - VALID_FOR + ASK_AGAIN_AFTER
         if member_id is None and profile.at_home and profile.ordinary and profile.email:
             member_id = queries.find_member_by_email(reading.connection, standing.organization_id, profile.email)
         queries.save_person(
@@ -274,7 +278,7 @@ class Identity:
             return Profile.read(installation.client.users_info(user=user_id)["user"], workspace_id)
         except SlackApiError as error:
             if error.response.get("error") in ("user_not_found", "users_not_found", "user_not_visible"):
-                return NOBODY
+                return UNKNOWN_PERSON
             log.warning("users.info was refused", error=error.response.get("error"))
             raise SlackAway from error
         except OSError as error:
@@ -282,12 +286,12 @@ class Identity:
             raise SlackAway from error
 
 
-def _access(standing: CallerRow, person: Person) -> Access:
+def _build_access(standing: CallerRow, person: Person) -> Access:
     if standing.member_id is None:
         # What they are told does not depend on whether the organization uses incidents.
         elsewhere = person.home_team or standing.home_team
         if elsewhere is not None and elsewhere != person.workspace_id:
-            raise FromElsewhere
+            raise FromOtherWorkspace
         raise NotMember(person.user_id, Unmatched(standing.unmatched) if standing.unmatched else None)
     if not standing.incidents_on:
         raise IncidentsOff(standing.organization_name)

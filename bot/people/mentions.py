@@ -71,15 +71,15 @@ class MentionReader:
         self._people: dict[str, int] = {}
         self._teams: dict[str, int] = {}
         self.unknown: list[str] = []
-        self.unclear: list[names.WhoIsMeant] = []
+        self.unclear: list[names.AmbiguousName] = []
         self._directory: names.Directory | None = None
 
     def text(self, written: str) -> CommentText:
         """From text as a command or a message brings it.
 
-        Raises CannotMention, TooManyMentions, WhoIsMeant, SlackAway.
+        Raises CannotMention, TooManyMentions, AmbiguousName, SlackAway.
         """
-        quoted = names.not_talk(written)
+        quoted = names.find_code_and_links(written)
         parts: list[str] = []
         place = 0
         for token in _TOKEN.finditer(written):
@@ -87,16 +87,16 @@ class MentionReader:
             parts.append(self._token(token[1]))
             place = token.end()
         parts.append(self._plain(written, place, len(written), quoted))
-        return self._finished("".join(parts).strip(), None)
+        return self._build("".join(parts).strip(), None)
 
     def block(self, block: Mapping[str, Any]) -> CommentText:
         """From what a rich text field holds. Raises BadWords and as `text` does."""
         stored = rich_text.sanitize(
-            block, person=self._person, team=lambda usergroup: self._team(usergroup, ""), plain=self._named_in
+            block, person=self._person, team=lambda usergroup: self._team(usergroup, ""), plain=self._split_names
         )
-        return self._finished(rich_text.to_mrkdwn(stored).strip(), stored)
+        return self._build(rich_text.to_mrkdwn(stored).strip(), stored)
 
-    def _finished(self, text: str, stored: dict[str, Any] | None) -> CommentText:
+    def _build(self, text: str, stored: dict[str, Any] | None) -> CommentText:
         if self.unknown and not self._lenient:
             raise CannotMention(self.unknown)
         return CommentText(text, frozenset(self._people.values()), frozenset(self._teams.values()), rich_text=stored)
@@ -124,8 +124,10 @@ class MentionReader:
 
     def _person(self, user_id: str) -> int:
         if user_id not in self._people:
-            self._one_more()
-            member_id, name = self._identity.member_behind(self._reading, self._access.workspace_id, user_id, self._now)
+            self._count_mention()
+            member_id, name = self._identity.find_member_of_user(
+                self._reading, self._access.workspace_id, user_id, self._now
+            )
             if member_id is None:
                 self.unknown.append(name)
                 return 0
@@ -134,7 +136,7 @@ class MentionReader:
 
     def _team(self, usergroup: str, label: str) -> int:
         if usergroup not in self._teams:
-            self._one_more()
+            self._count_mention()
             team = directory.find_team_by_usergroup(self._reading.connection, self._access.organization_id, usergroup)
             if team is None:
                 self.unknown.append(f"The user group {label or usergroup}")
@@ -149,30 +151,30 @@ class MentionReader:
             escape(unescape(piece)) if isinstance(piece, str) else f"<{piece[0]}:{piece[1]}>" for piece in pieces
         )
 
-    def _named_in(self, text: str) -> list[str | tuple[str, int]]:
+    def _split_names(self, text: str) -> list[str | tuple[str, int]]:
         """A plain text in pieces: text, and ("person" or "team", id) for each name in it."""
-        return self._pieces(text, 0, len(text), names.not_talk(text))
+        return self._pieces(text, 0, len(text), names.find_code_and_links(text))
 
     def _pieces(self, text: str, start: int, end: int, quoted: list[tuple[int, int]]) -> list[str | tuple[str, int]]:
         pieces: list[str | tuple[str, int]] = []
         place = start
         # Looked for in the whole text, so that what stands before a part is seen though it belongs to a token.
-        for found in names.names_in(text, start, end):
+        for found in names.find_names(text, start, end):
             if found.start() < place or _within(quoted, found.start()):
                 continue
-            meant = self._meant(text, found, end)
+            meant = self._find_named(text, found, end)
             if meant is not None:
                 named, behind = meant
                 pieces += [text[place : found.start()], (named.kind, named.id)]
                 place = behind
         return [piece for piece in (*pieces, text[place:end]) if piece]
 
-    def _meant(self, text: str, found: re.Match[str], end: int) -> tuple[Named, int] | None:
+    def _find_named(self, text: str, found: re.Match[str], end: int) -> tuple[Named, int] | None:
         if self._directory is None:
-            self._directory = names.Directory(self._everybody())
+            self._directory = names.Directory(self._list_everybody())
         try:
-            meant = self._directory.meant(text, found, end)
-        except names.WhoIsMeant as several:
+            meant = self._directory.find(text, found, end)
+        except names.AmbiguousName as several:
             if not self._lenient:
                 raise
             self.unclear.append(several)
@@ -181,17 +183,17 @@ class MentionReader:
             named = meant[0]
             known = self._people if named.kind == "person" else self._teams
             if named.id not in known.values():
-                self._one_more()
+                self._count_mention()
                 known[f"@{named.id}"] = named.id
         return meant
 
-    def _everybody(self) -> list[Named]:
+    def _list_everybody(self) -> list[Named]:
         members = directory.list_members(self._reading.connection, self._access.organization_id)
         teams = directory.list_teams(self._reading.connection, self._access.organization_id)
         people = [Named.member(one.id, one.name, one.email) for one in members]
         return people + [Named.team(one.id, one.name, one.slug) for one in teams]
 
-    def _one_more(self) -> None:
+    def _count_mention(self) -> None:
         if len(self._people) + len(self._teams) + len(self.unknown) >= MOST_MENTIONS:
             raise TooManyMentions
 

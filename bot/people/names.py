@@ -20,7 +20,7 @@ from bot.incidents.words import shorten
 # a package (`@types/node`), before another @ an address of some federated network.
 _NAME = re.compile(r"(?<![\w@./\\:#&=+~$%|-])@(\w++(?:[._-]\w++)*+)(?![@/\\])")
 # What is quoted as code or is an address is nobody's name: the longest kind first.
-_NOT_TALK = re.compile(r"```.*?```|`[^`\n]+`|\b[a-z][a-z0-9+.-]{1,20}://\S+", re.IGNORECASE | re.DOTALL)
+_CODE_OR_LINK = re.compile(r"```.*?```|`[^`\n]+`|\b[a-z][a-z0-9+.-]{1,20}://\S+", re.IGNORECASE | re.DOTALL)
 # Slack's own words, which a comment never passes on.
 _BROADCASTS = frozenset({"here", "channel", "everyone", "group"})
 _MOST_NAMED = 5
@@ -46,18 +46,18 @@ class Named:
         """A member: first name; full name, with anything or nothing between its words; first part of the e-mail."""
         words = name.split()
         local = email.partition("@")[0].partition("+")[0]
-        handles = {folded(name), folded(local), *(folded(word) for word in words[:1])}
-        full = frozenset({folded(name)} - {""})
+        handles = {fold(name), fold(local), *(fold(word) for word in words[:1])}
+        full = frozenset({fold(name)} - {""})
         return cls("person", id_, name, frozenset(handles - {""}), full, (".".join(words).lower(), local))
 
     @classmethod
     def team(cls, id_: int, name: str, slug: str) -> Named:
         """A team: by slug or name."""
-        full = frozenset({folded(name), folded(slug)} - {""})
+        full = frozenset({fold(name), fold(slug)} - {""})
         return cls("team", id_, f"the team {name}", full, full, (slug,))
 
 
-class WhoIsMeant(Refusal):
+class AmbiguousName(Refusal):
     """A name that fits several."""
 
     def __init__(self, typed: str, fitting: Iterable[Named], handle_of: Mapping[Named, str | None]) -> None:
@@ -85,10 +85,10 @@ class Directory:
             for name in one.full_names:
                 self._by_full_name.setdefault(name, []).append(one)
 
-    def meant(self, text: str, found: re.Match[str], end: int) -> tuple[Named, int] | None:
+    def find(self, text: str, found: re.Match[str], end: int) -> tuple[Named, int] | None:
         """Who is meant by a name found in a text, and where the name ends, which is before `end`; None: nobody.
 
-        `@Ada Obi` is taken whole before `@Ada` alone. Raises WhoIsMeant.
+        `@Ada Obi` is taken whole before `@Ada` alone. Raises AmbiguousName.
         """
         if found[1].lower() in _BROADCASTS:
             return None
@@ -101,13 +101,13 @@ class Directory:
         return None if named is None else (named, found.end())
 
     def _only(self, typed: str, known: Mapping[str, list[Named]]) -> Named | None:
-        fitting = known.get(folded(typed), [])
+        fitting = known.get(fold(typed), [])
         if len(fitting) > 1:
-            raise WhoIsMeant(typed, fitting, {one: self._unmistakable(one) for one in fitting})
+            raise AmbiguousName(typed, fitting, {one: self._unambiguous(one) for one in fitting})
         return fitting[0] if fitting else None
 
-    def _unmistakable(self, one: Named) -> str | None:
-        fitting = (handle for handle in one.offered if self._by_handle.get(folded(handle)) == [one])
+    def _unambiguous(self, one: Named) -> str | None:
+        fitting = (handle for handle in one.offered if self._by_handle.get(fold(handle)) == [one])
         return next(fitting, None)
 
 
@@ -119,17 +119,17 @@ def _longer(text: str, start: int, word_end: int, end: int) -> list[int]:
     return [word.end() for word in words][::-1]
 
 
-def folded(name: str) -> str:
+def fold(name: str) -> str:
     """What spellings of a name have in common: letters and digits, without case, accents and what is between."""
     plain = unicodedata.normalize("NFKD", name.casefold())
     return "".join(letter for letter in plain if letter.isalnum())
 
 
-def not_talk(text: str) -> list[tuple[int, int]]:
+def find_code_and_links(text: str) -> list[tuple[int, int]]:
     """The places of code and addresses in a text: begin and end of each."""
-    return [found.span() for found in _NOT_TALK.finditer(text)] if "@" in text else []
+    return [found.span() for found in _CODE_OR_LINK.finditer(text)] if "@" in text else []
 
 
-def names_in(text: str, start: int, end: int) -> list[re.Match[str]]:
+def find_names(text: str, start: int, end: int) -> list[re.Match[str]]:
     """The places between `start` and `end` where `@name` stands as a name; group 1 is the name without the `@`."""
     return list(_NAME.finditer(text, start, end))

@@ -28,7 +28,7 @@ def plain_text(message: Mapping[str, Any]) -> str:
     return visible(unescape("\n".join([text, *filter(None, files)]))).strip()
 
 
-def quoted(author: str, link: str | None, words: str) -> str:
+def quote(author: str, link: str | None, words: str) -> str:
     """Stored text that says who wrote these words, with a link to where. `author` and `words` are plain text."""
     wrote = f"<{link}|wrote>" if link and LINK.fullmatch(link) else "wrote"
     lines = "\n".join("&gt; " + escape(line) for line in words.splitlines())

@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 WORKERS = 4
 # Beyond this much waiting Slack is not taking answers, and more of them would only be late.
-MOST_WAITING = 1000
+MAX_QUEUED = 1000
 # Slack hands response URLs out on these hosts, whatever host its Web API has; the second is GovSlack's.
 _RESPONSE_HOSTS = frozenset({"hooks.slack.com", "hooks.slack-gov.com"})
 
@@ -33,12 +33,12 @@ class Background:
     def __init__(self, api_url: str) -> None:
         self._api_host = urlsplit(api_url).netloc
         self._workers = Workers(WORKERS, "background")
-        self._room = threading.BoundedSemaphore(MOST_WAITING)
+        self._room = threading.BoundedSemaphore(MAX_QUEUED)
 
     def submit(self, work: Callable[[], object]) -> None:
         """Runs `work` soon, on another thread. What it raises is logged."""
         if not self._room.acquire(blocking=False):
-            log.error("background work was dropped: too much is waiting", waiting=MOST_WAITING)
+            log.error("background work was dropped: too much is waiting", waiting=MAX_QUEUED)
             return
         try:
             self._workers.submit(self._run, work)
@@ -56,12 +56,12 @@ class Background:
 
     def respond(self, url: str, body: Mapping[str, Any]) -> None:
         """Posts a message to a response URL, soon."""
-        if not self.believes(url):
+        if not self.is_response_url(url):
             log.warning("a response URL of another host was refused", host=url.partition("://")[2].partition("/")[0])
             return
         self.submit(lambda: _post(url, body))
 
-    def believes(self, url: str) -> bool:
+    def is_response_url(self, url: str) -> bool:
         """Whether Slack could have handed a response URL out: a form carries its own through the client."""
         try:
             parts = urlsplit(url)

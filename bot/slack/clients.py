@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from slack_bolt.authorization import AuthorizeResult
 
-from bot.slack.clock import SlackClock
+from bot.slack.slack_clock import SlackClock
 from bot.slack.web_api import WebApi
 
 # A part of the 2.5 seconds in which a request is to be answered; background work waits no longer either.

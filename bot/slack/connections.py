@@ -22,22 +22,22 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 from bot.slack.backoff import Backoff, reason_of
-from bot.slack.transport import proxy_for, tls_context
+from bot.slack.transport import find_proxy, tls_context
 
 log = structlog.get_logger(__name__)
 
-OPEN_S = 5.0  # for a connection to be opened, and for Slack's hello
-PING_EVERY_S = 5.0  # finds connections that end without a word
-PONG_S = 10.0  # after which a connection whose other end says nothing is given up
-CLOSE_S = 1.0  # for the other end to hang up too
-RENEWAL_S = 1.0  # for which an answer waits while its connection is renewed; Slack takes it by another one too
+OPEN_TIMEOUT_S = 5.0  # for a connection to be opened, and for Slack's hello
+PING_INTERVAL_S = 5.0  # finds connections that end without a word
+PONG_TIMEOUT_S = 10.0  # after which a connection whose other end says nothing is given up
+CLOSE_TIMEOUT_S = 1.0  # for the other end to hang up too
+RENEWAL_TIMEOUT_S = 1.0  # for which an answer waits while its connection is renewed; Slack takes it by another one too
 # A connection that ends sooner counts as one more failure: what comes and goes is not asked for without a pause.
-STEADY_S = 10.0
+STABLE_AFTER_S = 10.0
 # Before the next attempt; doubled each time.
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 30.0
 # The same where Slack wants no connection: the app has too many, or Socket Mode was switched off.
-FIRST_UNWANTED_WAIT_S, LONGEST_UNWANTED_WAIT_S = 1.0, 60.0
-UNWANTED = frozenset({"too_many_websockets", "link_disabled"})
+FIRST_WAIT_AFTER_REFUSAL_S, LONGEST_WAIT_AFTER_REFUSAL_S = 1.0, 60.0
+REFUSALS = frozenset({"too_many_websockets", "link_disabled"})
 
 Message = Mapping[str, Any]
 OnMessage = Callable[["WebSocket", Message], None]
@@ -47,7 +47,7 @@ class NotConnectedError(Exception):
     """There is no connection that something could be sent by."""
 
 
-class ToldToDisconnect(Exception):
+class DisconnectRequested(Exception):
     """Slack has said that a connection is to end, and why."""
 
     def __init__(self, reason: str) -> None:
@@ -58,7 +58,7 @@ class ToldToDisconnect(Exception):
 class State(enum.Enum):
     OPENING = enum.auto()
     OPEN = enum.auto()  # Slack has said hello
-    LEAVING = enum.auto()  # Slack has said that it will close it; it can be used until then
+    CLOSING = enum.auto()  # Slack has said that it will close it; it can be used until then
     ENDED = enum.auto()
 
 
@@ -117,22 +117,22 @@ class WebSocket:
             log.exception("the connection to Slack failed")
             problem = error
         finally:
-            self._become(State.ENDED, problem)
+            self._set_state(State.ENDED, problem)
 
     def _take(self, text: str) -> None:
         try:
             message = json.loads(text)
             match message.get("type"):
                 case "hello":
-                    self._become(State.OPEN)
+                    self._set_state(State.OPEN)
                 case "disconnect":
-                    self._become(State.LEAVING, ToldToDisconnect(str(message.get("reason"))))
+                    self._set_state(State.CLOSING, DisconnectRequested(str(message.get("reason"))))
                 case _:
                     self._on_message(self, message)
         except Exception:  # the thread goes on reading
             log.exception("what the socket brought could not be taken")
 
-    def _become(self, state: State, problem: Exception | None = None) -> None:
+    def _set_state(self, state: State, problem: Exception | None = None) -> None:
         with self._changed:
             self.state = state
             self.problem = self.problem or problem
@@ -143,30 +143,30 @@ def _connect(url: str) -> ClientConnection:
     return connect(
         url,
         ssl=tls_context() if url.startswith("wss:") else None,
-        proxy=proxy_for(url),
+        proxy=find_proxy(url),
         compression=None,
-        open_timeout=OPEN_S,
-        ping_interval=PING_EVERY_S,
-        ping_timeout=PONG_S,
-        close_timeout=CLOSE_S,
+        open_timeout=OPEN_TIMEOUT_S,
+        ping_interval=PING_INTERVAL_S,
+        ping_timeout=PONG_TIMEOUT_S,
+        close_timeout=CLOSE_TIMEOUT_S,
         max_size=None,
     )
 
 
-def greeting_of(url: str) -> Message:
+def read_greeting(url: str) -> Message:
     """What Slack says first over a web socket, which is closed again: a hello, or a disconnect with its reason.
 
     Raises OSError, WebSocketException. An envelope that Slack sends in this moment is left for Slack to send again.
     """
     with _connect(url) as connection:
-        greeting = json.loads(connection.recv(OPEN_S))
+        greeting = json.loads(connection.recv(OPEN_TIMEOUT_S))
         return greeting if isinstance(greeting, dict) else {}
 
 
 def _bound(connection: ClientConnection) -> None:
     # What is sent into the void fails after this long, and with it everybody who waits to send.
     if hasattr(socket, "TCP_USER_TIMEOUT"):
-        connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(PONG_S * 1000))
+        connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(PONG_TIMEOUT_S * 1000))
 
 
 class Connections:
@@ -182,11 +182,11 @@ class Connections:
         self._sockets: list[WebSocket] = []  # those that have not ended, the newest last
         self._problem: BaseException | None = None
         self._ever_open = False
-        self._keeper = threading.Thread(target=self._keep, name="slack-connections", daemon=True)
+        self._maintainer = threading.Thread(target=self._maintain, name="slack-connections", daemon=True)
 
     def start(self) -> None:
         """Begins to open a connection, and sees to it from then on that there is one."""
-        self._keeper.start()
+        self._maintainer.start()
 
     def wait_until_open(self, seconds: float) -> bool:
         """Waits for the first connection, so long at the most; whether there has been one."""
@@ -208,7 +208,7 @@ class Connections:
         if by.send(text):
             return
         with self._changed:
-            other = self._changed.wait_for(lambda: self._usable(but=by), RENEWAL_S)
+            other = self._changed.wait_for(lambda: self._usable(but=by), RENEWAL_TIMEOUT_S)
         if other is None or not other.send(text):
             raise NotConnectedError("the connection was lost, and there is no other")
 
@@ -220,14 +220,14 @@ class Connections:
             sockets = list(self._sockets)
         for one in sockets:
             one.close()
-            one.wait_until_ended(CLOSE_S)
-        self._keeper.join(CLOSE_S)
+            one.wait_until_ended(CLOSE_TIMEOUT_S)
+        self._maintainer.join(CLOSE_TIMEOUT_S)
 
     def _usable(self, but: WebSocket | None = None) -> WebSocket | None:
-        usable = (State.OPEN, State.LEAVING)
+        usable = (State.OPEN, State.CLOSING)
         return next((one for one in reversed(self._sockets) if one.state in usable and one is not but), None)
 
-    def _keep(self) -> None:
+    def _maintain(self) -> None:
         while not self._stopping.is_set():
             trying = Retrying(
                 wait=_wait,
@@ -236,9 +236,9 @@ class Connections:
                 before_sleep=self._report,
             )
             with contextlib.suppress(RetryError):  # told to stop
-                trying(self._hold_one)
+                trying(self._run_one)
 
-    def _hold_one(self) -> None:
+    def _run_one(self) -> None:
         """Opens a connection and returns when it is about to end; raises why, where it did not open or did not last."""
         one = self._open_one()
         began = time.monotonic()
@@ -247,7 +247,7 @@ class Connections:
         if self._stopping.is_set():
             return
         self._problem = one.problem
-        if one.problem and time.monotonic() - began < STEADY_S:
+        if one.problem and time.monotonic() - began < STABLE_AFTER_S:
             raise one.problem
         log.info("the connection to Slack is renewed", reason=reason_of(one.problem))
 
@@ -255,7 +255,9 @@ class Connections:
         url = str(self._client.apps_connections_open(app_token=self._app_token)["url"])
         one = WebSocket(url, self._on_message, self._changed)
         with self._changed:
-            self._changed.wait_for(lambda: one.state is not State.OPENING or self._stopping.is_set(), 2 * OPEN_S)
+            self._changed.wait_for(
+                lambda: one.state is not State.OPENING or self._stopping.is_set(), 2 * OPEN_TIMEOUT_S
+            )
             opened = one.state is State.OPEN
             if opened:
                 self._sockets = [other for other in self._sockets if other.state is not State.ENDED]
@@ -277,10 +279,10 @@ class Connections:
 
 
 _usual = Backoff(FIRST_WAIT_S, LONGEST_WAIT_S)
-_unwanted = Backoff(FIRST_UNWANTED_WAIT_S, LONGEST_UNWANTED_WAIT_S)
+_unwanted = Backoff(FIRST_WAIT_AFTER_REFUSAL_S, LONGEST_WAIT_AFTER_REFUSAL_S)
 
 
 def _wait(retry_state: RetryCallState) -> float:
     error = retry_state.outcome.exception() if retry_state.outcome else None
-    unwanted = isinstance(error, ToldToDisconnect) and error.reason in UNWANTED
+    unwanted = isinstance(error, DisconnectRequested) and error.reason in REFUSALS
     return _unwanted(retry_state) if unwanted else _usual(retry_state)

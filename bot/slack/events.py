@@ -18,7 +18,7 @@ from bot.slack.requests import Payload
 T = TypeVar("T")
 
 # Beyond so many that wait for a worker, more would only be late; Slack is left to send them again.
-MOST_UNDER_WAY = 1000
+MAX_PENDING_EVENTS = 1000
 
 
 def is_event(payload: Payload) -> bool:
@@ -30,7 +30,7 @@ class TooManyEvents(Exception):
     """As many events as may be are under way already."""
 
 
-class EventsUnderWay(Generic[T]):
+class PendingEvents(Generic[T]):
     """The events whose outcome is not known yet."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class EventsUnderWay(Generic[T]):
         with self._lock:
             outcome, begun = self._outcomes.get(key), False
             if outcome is None:
-                if len(self._outcomes) >= MOST_UNDER_WAY:
+                if len(self._outcomes) >= MAX_PENDING_EVENTS:
                     raise TooManyEvents
                 outcome = self._outcomes[key] = begin()
                 begun = True

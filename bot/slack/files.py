@@ -21,8 +21,8 @@ from bot.slack.transport import post
 log = structlog.get_logger(__name__)
 
 # How long Slack may take over a picture. Usually it takes one or two seconds.
-PATIENCE_S = 10.0
-UPLOAD_S = 5.0
+PROCESSING_TIMEOUT_S = 10.0
+UPLOAD_TIMEOUT_S = 5.0
 MAX_ALT = 1000  # characters
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.25, 2.0
 
@@ -37,7 +37,7 @@ class FileHidden(Exception):
     """Slack does not show the bot a file."""
 
 
-def file_info(client: WebClient, file_id: str) -> Mapping[str, Any]:
+def get_file(client: WebClient, file_id: str) -> Mapping[str, Any]:
     """Slack's file object. Raises FileHidden, and OSError where Slack cannot tell at the moment."""
     try:
         found: Mapping[str, Any] = client.files_info(file=file_id)["file"]
@@ -50,7 +50,7 @@ def file_info(client: WebClient, file_id: str) -> Mapping[str, Any]:
     return found
 
 
-class NoPicture(Exception):
+class PictureFailed(Exception):
     """A picture could not be uploaded, or was not processed in time."""
 
 
@@ -62,29 +62,29 @@ def upload_picture(
     title: str,
     alt: str,
     stopping: threading.Event,
-    patience_s: float = PATIENCE_S,
+    patience_s: float = PROCESSING_TIMEOUT_S,
 ) -> str:
     """Uploads a PNG and returns its file id once it can be shown. `stopping` ends the wait early.
 
-    Raises NoPicture.
+    Raises PictureFailed.
     """
     try:
         ticket = client.files_getUploadURLExternal(filename=name, length=len(png), alt_txt=alt[:MAX_ALT])
         file_id = str(ticket["file_id"])
-        uploaded = post(str(ticket["upload_url"]), png, {"Content-Type": "image/png"}, timeout_s=UPLOAD_S)
+        uploaded = post(str(ticket["upload_url"]), png, {"Content-Type": "image/png"}, timeout_s=UPLOAD_TIMEOUT_S)
         if uploaded.status != 200:
-            raise NoPicture(f"its upload was answered with HTTP {uploaded.status}")
+            raise PictureFailed(f"its upload was answered with HTTP {uploaded.status}")
         client.files_completeUploadExternal(files=[{"id": file_id, "title": title}])
         deadline = time.monotonic() + patience_s
         wait = _FIRST_WAIT_S
         while not str(client.files_info(file=file_id)["file"].get("mimetype") or "").startswith("image/"):
             if time.monotonic() + wait > deadline:
-                raise NoPicture(f"Slack has not processed it within {patience_s:g} s")
+                raise PictureFailed(f"Slack has not processed it within {patience_s:g} s")
             if stopping.wait(wait):
-                raise NoPicture("the bot is stopping")
+                raise PictureFailed("the bot is stopping")
             wait = min(wait * 1.6, _LONGEST_WAIT_S)
     except SlackApiError as error:
-        raise NoPicture(str(error.response.get("error"))) from error
+        raise PictureFailed(str(error.response.get("error"))) from error
     except (SlackClientError, OSError, KeyError, ValueError) as error:
-        raise NoPicture(f"{type(error).__name__}: {error}") from error
+        raise PictureFailed(f"{type(error).__name__}: {error}") from error
     return file_id

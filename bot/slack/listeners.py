@@ -82,7 +82,7 @@ _UNUSED = frozenset(
 )
 # Slack's words for a trigger that came too late or was used before.
 _TRIGGER_ERRORS = frozenset({"expired_trigger_id", "exchanged_trigger_id", "trigger_expired", "invalid_trigger_id"})
-# Slack's words for a conversation in which the bot cannot whisper.
+# Slack's words for a conversation in which the bot cannot ephemeral.
 _NO_EPHEMERAL = frozenset({"channel_not_found", "not_in_channel", "user_not_in_channel", "is_archived"})
 # Bolt reads these by itself; what the bot runs with is in its settings and given to Bolt in words.
 _BOLT_VARIABLES = ("SLACK_BOT_TOKEN", "SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET", "SLACK_SIGNING_SECRET")
@@ -125,7 +125,7 @@ class Listeners:
     def __init__(
         self,
         clients: Clients,
-        desk: RequestRouter,
+        router: RequestRouter,
         background: Background,
         *,
         api_url: str,
@@ -134,7 +134,7 @@ class Listeners:
     ) -> None:
         self._metrics = metrics
         self._clients = clients
-        self._desk = desk
+        self._router = router
         self._background = background
         self._unused: set[str] = set()  # kinds of requests that the log has named
         with _without(_BOLT_VARIABLES):
@@ -219,7 +219,7 @@ class Listeners:
 
     def _on_command(self, body: Payload) -> BoltResponse:
         request = command_from(body)
-        response = self._desk.command(request)
+        response = self._router.command(request)
         match response:
             case Answer(message=message, in_channel=in_channel):
                 kind = "in_channel" if in_channel else "ephemeral"
@@ -230,7 +230,7 @@ class Listeners:
 
     def _on_press(self, body: Payload) -> BoltResponse:
         request = press_from(body)
-        response = self._desk.press(request)
+        response = self._router.press(request)
         match response:
             case Answer():
                 self._send(request, response)
@@ -246,19 +246,19 @@ class Listeners:
 
     def _on_submission(self, body: Payload) -> BoltResponse:
         request = submission_from(body)
-        response = self._desk.submission(request)
+        response = self._router.submission(request)
         match response:
             case FormErrors(errors=errors):
                 return Acknowledgement({"response_action": "errors", "errors": dict(errors)})
             case UpdateForm(view=view):
                 return Acknowledgement({"response_action": "update", "view": view})
-            case Done(also=also) if also is not None:
-                self._follow_up(request, also)
+            case Done(follow_up=follow_up) if follow_up is not None:
+                self._follow_up(request, follow_up)
         return Acknowledgement()
 
     def _on_shortcut(self, body: Payload) -> BoltResponse:
         request = shortcut_from(body)
-        response = self._desk.shortcut(request)
+        response = self._router.shortcut(request)
         match response:
             case OpenForm(view=view):
                 problem = self._open(request, "views_open", view)
@@ -269,14 +269,14 @@ class Listeners:
         return Acknowledgement()
 
     def _on_suggestion(self, body: Payload) -> BoltResponse:
-        return Acknowledgement({"options": list(self._desk.suggest(options_request_from(body)))})
+        return Acknowledgement({"options": list(self._router.suggest(options_request_from(body)))})
 
     def _on_event(self, body: Payload) -> BoltResponse:
         event = event_from(body)
         if self._clients.find(event.workspace_id) is None:
             log.info("an event of a workspace without the bot was left", workspace=event.workspace_id, kind=event.kind)
             return Acknowledgement()
-        response = self._desk.event(event)
+        response = self._router.event(event)
         if isinstance(response, Ephemeral | PublishHome):
             self._submit(event.workspace_id, response)
         return BoltResponse(status=503) if isinstance(response, RetryLater) else Acknowledgement()
@@ -338,22 +338,22 @@ def _without(variables: Sequence[str]) -> Iterator[None]:
         os.environ.update(kept)
 
 
-def _post_ephemeral(client: Any, whisper: Ephemeral) -> None:
-    direct = whisper.channel_id.startswith(("D", "U", "W"))
+def _post_ephemeral(client: Any, ephemeral: Ephemeral) -> None:
+    direct = ephemeral.channel_id.startswith(("D", "U", "W"))
     try:
         if direct:
-            client.chat_postMessage(channel=whisper.channel_id, thread_ts=whisper.thread_ts, **whisper.message)
+            client.chat_postMessage(channel=ephemeral.channel_id, thread_ts=ephemeral.thread_ts, **ephemeral.message)
         else:
             client.chat_postEphemeral(
-                channel=whisper.channel_id,
-                user=whisper.user_id,
-                thread_ts=whisper.thread_ts,
-                **whisper.message,
+                channel=ephemeral.channel_id,
+                user=ephemeral.user_id,
+                thread_ts=ephemeral.thread_ts,
+                **ephemeral.message,
             )
     except SlackApiError as error:
         if direct or error.response.get("error") not in _NO_EPHEMERAL:
             raise
-        client.chat_postMessage(channel=whisper.user_id, **whisper.message)
+        client.chat_postMessage(channel=ephemeral.user_id, **ephemeral.message)
 
 
 def _update(client: Any, view_id: str, view: Mapping[str, Any]) -> None:

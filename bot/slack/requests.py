@@ -85,7 +85,7 @@ class Submission(Request):
         return found if isinstance(found, Mapping) else None
 
 
-def workspace_of(payload: Payload) -> str:
+def find_workspace(payload: Payload) -> str:
     """The workspace in which the bot was asked, found as Slack's own SDK finds it.
 
     In a channel that another company hosts an event names their workspace, and ours in its authorization; an action
@@ -96,14 +96,14 @@ def workspace_of(payload: Payload) -> str:
     return str(extract_team_id(dict(payload)) or payload.get("team_id") or "")
 
 
-def home_of(*claims: object) -> str | None:
+def find_home_team(*claims: object) -> str | None:
     """The workspace that a person belongs to: the first that a payload names. An Enterprise organization is none."""
     return next((str(claim) for claim in claims if str(claim or "").startswith("T")), None)
 
 
 def command_from(payload: Payload) -> Command:
     """A slash command as Slack sends it."""
-    person = Person(workspace_of(payload), str(payload["user_id"]), None)
+    person = Person(find_workspace(payload), str(payload["user_id"]), None)
     return Command(
         person=person,
         channel_id=payload.get("channel_id"),
@@ -121,7 +121,7 @@ def _key(payload: Payload) -> str | None:
 
 def _person(payload: Payload) -> Person:
     user = payload["user"]
-    return Person(workspace_of(payload), str(user["id"]), home_of(user.get("team_id")))
+    return Person(find_workspace(payload), str(user["id"]), find_home_team(user.get("team_id")))
 
 
 def press_from(payload: Payload) -> Press:
@@ -231,14 +231,14 @@ class Event:
             user = user.get("id")
         if not user:
             return None
-        home = home_of(self.event.get("user_team"), self.event.get("source_team"))
+        home = find_home_team(self.event.get("user_team"), self.event.get("source_team"))
         return Person(self.workspace_id, str(user), home)
 
 
 def event_from(payload: Payload) -> Event:
     """An `event_callback` payload as Slack sends it."""
     event = payload["event"]
-    return Event(workspace_of(payload), str(payload.get("event_id")), str(event.get("type")), event)
+    return Event(find_workspace(payload), str(payload.get("event_id")), str(event.get("type")), event)
 
 
 class Origin(dict[str, Any]):

@@ -67,9 +67,9 @@ class RetryLater:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Nothing more to say. A submitted form closes; `also` happens where the form was opened."""
+    """Nothing more to say. A submitted form closes; `follow_up` is shown where the form was opened."""
 
-    also: Answer | UpdateForm | Ephemeral | PublishHome | None = None
+    follow_up: Answer | UpdateForm | Ephemeral | PublishHome | None = None
 
 
 Response = Answer | Ephemeral | PublishHome | OpenForm | UpdateForm | FormErrors | RetryLater | Done

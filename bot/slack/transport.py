@@ -41,7 +41,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float)
     Raises OSError (URLError, TimeoutError, ConnectionError).
     """
     opener = urllib.request.OpenerDirector()
-    proxy = proxy_for(url)
+    proxy = find_proxy(url)
     handlers = (urllib.request.ProxyHandler({urlsplit(url).scheme: proxy} if proxy else {}), _Http(), _Https())
     for handler in (*handlers, urllib.request.UnknownHandler()):
         opener.add_handler(handler)
@@ -53,7 +53,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float)
         raise ConnectionError(f"the answer broke off: {error or type(error).__name__}") from error
 
 
-def proxy_for(url: str) -> str | None:
+def find_proxy(url: str) -> str | None:
     """The proxy for an address (`http`, `https`, `ws`, `wss`), by HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
 
     What is on this machine is reached directly. Raises OSError for a proxy that is none of HTTP.
@@ -86,7 +86,7 @@ def _trusting(_file: str | None, _folder: str | None) -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-class _Bounded(HTTPConnection):
+class _DeadlineConnection(HTTPConnection):
     """A connection for one request, all of which ends `timeout` seconds after it was begun."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
@@ -94,7 +94,7 @@ class _Bounded(HTTPConnection):
         assert self.timeout is not None
         self._until = time.monotonic() + self.timeout
         # The answer of a proxy to CONNECT is read by one of these too.
-        self.response_class = partial(_BoundedResponse, left=self._left)  # type: ignore[assignment]
+        self.response_class = partial(_DeadlineResponse, left=self._left)  # type: ignore[assignment]
 
     def _left(self) -> float:
         left = self._until - time.monotonic()
@@ -112,11 +112,11 @@ class _Bounded(HTTPConnection):
         super().send(data)
 
 
-class _BoundedTls(HTTPSConnection, _Bounded):
+class _DeadlineTlsConnection(HTTPSConnection, _DeadlineConnection):
     """The same over TLS: agreed on by the first base, once the second has connected."""
 
 
-class _BoundedResponse(HTTPResponse):
+class _DeadlineResponse(HTTPResponse):
     def __init__(self, sock: socket.socket, *given: Any, left: Callable[[], float], **named: Any) -> None:
         super().__init__(sock, *given, **named)
         self.fp = io.BufferedReader(_Reader(sock, self.fp, left))
@@ -142,9 +142,9 @@ class _Reader(io.RawIOBase):
 
 class _Http(urllib.request.HTTPHandler):
     def http_open(self, req: urllib.request.Request) -> HTTPResponse:
-        return self.do_open(_Bounded, req)
+        return self.do_open(_DeadlineConnection, req)
 
 
 class _Https(urllib.request.HTTPSHandler):
     def https_open(self, req: urllib.request.Request) -> HTTPResponse:
-        return self.do_open(_BoundedTls, req, context=tls_context())
+        return self.do_open(_DeadlineTlsConnection, req, context=tls_context())

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.people.names import Directory, Named, WhoIsMeant, folded, names_in, not_talk
+from bot.people.names import AmbiguousName, Directory, Named, find_code_and_links, find_names, fold
 
 EVERYBODY = Directory(
     [
@@ -35,31 +35,31 @@ typed = st.text(st.sampled_from("@adAobiLve on-cl'’./`\\<>&;:\n\u0301é#😀")
     ],
 )
 def test_who_is_meant(text: str, meant: tuple[str, int, str]) -> None:
-    (found,) = names_in(text, 0, len(text))
-    named = EVERYBODY.meant(text, found, len(text))
+    (found,) = find_names(text, 0, len(text))
+    named = EVERYBODY.find(text, found, len(text))
     assert named is not None
     assert (named[0].kind, named[0].id, text[named[1] :]) == meant
 
 
 @given(typed)
 def test_a_name_lies_within_its_text_and_is_spelled_like_its_owner(text: str) -> None:
-    for found in names_in(text, 0, len(text)):
+    for found in find_names(text, 0, len(text)):
         try:
-            meant = EVERYBODY.meant(text, found, len(text))
-        except WhoIsMeant as asked:
+            meant = EVERYBODY.find(text, found, len(text))
+        except AmbiguousName as asked:
             assert "“@" in asked.sentence and " or " in asked.sentence
             continue
         if meant is not None:
             named, end = meant
             assert found.start() < end <= len(text)
-            assert folded(text[found.start() : end]) in named.handles | named.full_names
+            assert fold(text[found.start() : end]) in named.handles | named.full_names
 
 
 @pytest.mark.parametrize(
     "text", ["@a." * 20_000, "a." * 20_000 + "@", "@" * 40_000, "`" * 39_999 + "@", "@a b " * 8_000]
 )
 def test_forty_thousand_characters_are_read_at_once(text: str) -> None:
-    quoted = not_talk(text)
-    for found in names_in(text, 0, len(text)):
-        assert EVERYBODY.meant(text, found, len(text)) is None
+    quoted = find_code_and_links(text)
+    for found in find_names(text, 0, len(text)):
+        assert EVERYBODY.find(text, found, len(text)) is None
     assert all(begin < end for begin, end in quoted)

@@ -51,6 +51,6 @@ def test_what_two_modules_claim_is_a_mistake(features: list[Feature]) -> None:
 
 def test_a_word_of_another_tool_means_the_verb_that_names_it() -> None:
     registry = Registry.of([verb("resolve", synonyms=("close",)), verb("list", Group.FIND)])
-    assert registry.meant("close") == "resolve"
-    assert registry.meant("lsit") == "list"
-    assert registry.meant("xyzzy") is None
+    assert registry.suggest("close") == "resolve"
+    assert registry.suggest("lsit") == "list"
+    assert registry.suggest("xyzzy") is None

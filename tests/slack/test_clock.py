@@ -7,7 +7,7 @@ from email.utils import formatdate
 
 import pytest
 
-from bot.slack.clock import SlackClock
+from bot.slack.slack_clock import SlackClock
 
 HOUR_S = 3600.0
 THERE_S = 1_900_000_000.0

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
-from bot.slack.http import WORKERS
+from bot.slack.http_mode import WORKERS
 from sandbox.http_mode import sign
 from tests.stories.conftest import World
 from tests.stories.test_permissions import state

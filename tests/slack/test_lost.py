@@ -18,7 +18,7 @@ PATIENCE_S = 20.0
 @pytest.fixture(autouse=True)
 def _nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing but the end of the old connection tells that there must be another."""
-    monkeypatch.setattr(connections, "PING_EVERY_S", 3600.0)
+    monkeypatch.setattr(connections, "PING_INTERVAL_S", 3600.0)
 
 
 @pytest.mark.parametrize("how", ["drop_sockets", "hang_up", "refresh_sockets"])

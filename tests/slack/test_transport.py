@@ -13,9 +13,9 @@ from slack_sdk.errors import SlackApiError
 
 from bot.slack import background, files, transport
 from bot.slack.clients import web_client
-from bot.slack.connections import greeting_of
-from bot.slack.files import NoPicture, upload_picture
-from bot.slack.transport import post, proxy_for
+from bot.slack.connections import read_greeting
+from bot.slack.files import PictureFailed, upload_picture
+from bot.slack.transport import find_proxy, post
 from bot.slack.web_api import NOT_JSON
 from sandbox import Sandbox
 from sandbox.faults import RESPONSE_URL
@@ -61,9 +61,9 @@ def test_an_answer_over_a_response_url_that_drips_is_given_up(
 
 
 def test_an_upload_that_drips_is_given_up(slack: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "UPLOAD_S", 0.5)
+    monkeypatch.setattr(files, "UPLOAD_TIMEOUT_S", 0.5)
     slack.faults.drip("upload", DRIP_S)
-    with pytest.raises(NoPicture, match="TimeoutError"):
+    with pytest.raises(PictureFailed, match="TimeoutError"):
         upload_picture(
             web_client(slack.api_url, slack.bot_token),
             b"png",
@@ -134,13 +134,13 @@ def test_which_proxy_is_used(
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert proxy_for(url) == proxy
+    assert find_proxy(url) == proxy
 
 
 def test_a_proxy_that_is_none_of_http_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "socks5://ada:secret@proxy.test:1080")
     with pytest.raises(OSError, match="HTTPS_PROXY should look like") as failed:
-        proxy_for("https://slack.com/")
+        find_proxy("https://slack.com/")
     assert "secret" not in str(failed.value)
 
 
@@ -151,7 +151,7 @@ def test_web_api_and_web_socket_go_by_the_proxy(slack: Sandbox, monkeypatch: pyt
     with _proxy(slack.port) as (port, asked):
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
         url = web_client(slack.api_url).apps_connections_open(app_token=slack.app_token)["url"]
-        assert greeting_of(str(url))["type"] == "hello"
+        assert read_greeting(str(url))["type"] == "hello"
         assert asked == [f"CONNECT slack.test:{slack.port}"] * 2
         monkeypatch.setenv("NO_PROXY", "slack.test")
         with pytest.raises(OSError):

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 import pytest
 
 from bot.slack import events
-from bot.slack.events import EventsUnderWay, TooManyEvents
+from bot.slack.events import PendingEvents, TooManyEvents
 
 
 def event(id_: str) -> dict[str, str]:
@@ -15,7 +15,7 @@ def event(id_: str) -> dict[str, str]:
 
 
 def test_what_comes_again_joins_what_is_under_way_and_is_begun_anew_afterwards() -> None:
-    under_way: EventsUnderWay[int] = EventsUnderWay()
+    under_way: PendingEvents[int] = PendingEvents()
     first: Future[int] = Future()
     again: Future[int] = Future()
     assert under_way.join(event("Ev1"), lambda: first) is first
@@ -26,7 +26,7 @@ def test_what_comes_again_joins_what_is_under_way_and_is_begun_anew_afterwards()
 
 
 def test_what_is_over_at_once_is_not_kept() -> None:
-    under_way: EventsUnderWay[int] = EventsUnderWay()
+    under_way: PendingEvents[int] = PendingEvents()
     over: Future[int] = Future()
     over.set_result(200)
     assert under_way.join(event("Ev1"), lambda: over) is over
@@ -35,15 +35,15 @@ def test_what_is_over_at_once_is_not_kept() -> None:
 
 
 def test_events_without_an_id_are_each_their_own() -> None:
-    under_way: EventsUnderWay[int] = EventsUnderWay()
+    under_way: PendingEvents[int] = PendingEvents()
     futures: list[Future[int]] = [Future(), Future()]
     for future in futures:
         assert under_way.join(event(""), lambda future=future: future) is future  # type: ignore[misc]
 
 
 def test_beyond_a_bound_nothing_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "MOST_UNDER_WAY", 2)
-    under_way: EventsUnderWay[int] = EventsUnderWay()
+    monkeypatch.setattr(events, "MAX_PENDING_EVENTS", 2)
+    under_way: PendingEvents[int] = PendingEvents()
     futures: list[Future[int]] = [Future(), Future(), Future()]
     for number in range(2):
         under_way.join(event(f"Ev{number}"), lambda number=number: futures[number])  # type: ignore[misc]

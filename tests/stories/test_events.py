@@ -82,8 +82,8 @@ def comments(world: World) -> list[str]:
 @contextmanager
 def everybody_busy(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """All workers have commands that do not end before the block does."""
-    desk = world.bot.listeners._desk
-    carry_out, done = desk.command, threading.Event()
+    router = world.bot.listeners._router
+    carry_out, done = router.command, threading.Event()
     busy = threading.Semaphore(0)
 
     def held(ask: Command) -> Response:
@@ -91,7 +91,7 @@ def everybody_busy(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
         assert done.wait(PATIENCE_S)
         return carry_out(ask)
 
-    monkeypatch.setattr(desk, "command", held)
+    monkeypatch.setattr(router, "command", held)
     with ThreadPoolExecutor(WORKERS) as pool:
         try:
             for _ in range(WORKERS):

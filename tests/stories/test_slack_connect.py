@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.slack.requests import workspace_of
+from bot.slack.requests import find_workspace
 from sandbox import Person, SeenMessage
 from sandbox.records import Channel, Json
 from tests.stories.conftest import IN_AN_ENTERPRISE, IN_BOTH_MODES, ORGANIZATION, World
@@ -139,4 +139,4 @@ OURS = [{"enterprise_id": None, "team_id": "T0001", "user_id": "U0BOT", "is_bot"
     ],
 )
 def test_our_workspace_is_found_wherever_slack_writes_it(payload: Json) -> None:
-    assert workspace_of(payload) == "T0001"
+    assert find_workspace(payload) == "T0001"

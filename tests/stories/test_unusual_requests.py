@@ -83,5 +83,5 @@ def test_another_workspace_gets_our_own_answer(world: World, workspace: str) -> 
 )
 def test_an_answer_goes_only_where_slack_hands_response_urls_out(url: str, believed: bool) -> None:
     background = Background("https://slack.com/api/")
-    assert background.believes(url) is believed
+    assert background.is_response_url(url) is believed
     background.drain(5)

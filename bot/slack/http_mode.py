@@ -24,7 +24,7 @@ from starlette.requests import ClientDisconnect
 
 from bot.bodies import BodyTooLarge, MemoryLimit, MemoryLimitReached
 from bot.slack.deadline import Pending
-from bot.slack.events import EventsUnderWay, TooManyEvents, is_event
+from bot.slack.events import PendingEvents, TooManyEvents, is_event
 from bot.slack.listeners import Listeners, payload_of
 from bot.slack.manifest import PATH
 from bot.slack.workers import Workers
@@ -58,11 +58,13 @@ class _Seconds(Clock):
 class HttpListener:
     """Takes requests over HTTP, and answers each of them within Slack's three seconds."""
 
-    def __init__(self, line: Listeners, signing_secret: str, now: Callable[[], datetime], deadline_s: float) -> None:
-        self._line = line
+    def __init__(
+        self, listeners: Listeners, signing_secret: str, now: Callable[[], datetime], deadline_s: float
+    ) -> None:
+        self._listeners = listeners
         self._deadline_s = deadline_s
         self._verifier = SignatureVerifier(signing_secret, _Seconds(now))
-        self._events: EventsUnderWay[BoltResponse] = EventsUnderWay()
+        self._events: PendingEvents[BoltResponse] = PendingEvents()
         self._room = MemoryLimit(ROOM, ROOM)
         self._workers = Workers(WORKERS, "slack-http")
 
@@ -120,7 +122,7 @@ class HttpListener:
         except TimeoutError:
             if not pending.claim():
                 return await work
-            late = self._line.too_late(payload, begun=pending.begun)
+            late = self._listeners.too_late(payload, begun=pending.begun)
             return JSONResponse(late) if late else Response("")
 
     async def _event(self, text: str, payload: Mapping[str, Any], headers: Headers) -> Response:
@@ -132,12 +134,12 @@ class HttpListener:
         try:
             return _response(await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(outcome)), self._deadline_s))
         except TimeoutError:
-            self._line.too_late(payload, begun=outcome.running())
+            self._listeners.too_late(payload, begun=outcome.running())
             return _refused(503, "not_done_yet")
 
     def _dispatch(self, text: str, headers: Headers) -> BoltResponse:
         try:
-            return self._line.dispatch(BoltRequest(mode="http", body=text, headers=headers))
+            return self._listeners.dispatch(BoltRequest(mode="http", body=text, headers=headers))
         except Exception:
             log.exception("a request could not be answered")
             return BoltResponse(status=400, body="")
@@ -148,7 +150,7 @@ class HttpListener:
         response = self._dispatch(text, headers)
         answer = payload_of(response) if response.status == 200 else None
         if not pending.claim() and answer and answer.get("text"):
-            self._line.answer_late(payload, answer)
+            self._listeners.answer_late(payload, answer)
         return _response(response)
 
 

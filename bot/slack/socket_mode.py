@@ -16,7 +16,7 @@ from bot.slack.backoff import reason_of
 from bot.slack.clients import web_client
 from bot.slack.connections import Connections, Message, NotConnectedError, WebSocket
 from bot.slack.deadline import DeadlineWatch, Pending
-from bot.slack.events import EventsUnderWay, TooManyEvents, is_event
+from bot.slack.events import PendingEvents, TooManyEvents, is_event
 from bot.slack.listeners import Listeners, payload_of
 from bot.slack.workers import Workers
 
@@ -30,10 +30,10 @@ LARGEST_ACKNOWLEDGEMENT_BYTES = 60_000
 class SocketListener:
     """Takes envelopes from a web socket, and acknowledges each of them exactly once."""
 
-    def __init__(self, line: Listeners, *, app_token: str, api_url: str, deadline_s: float) -> None:
-        self._line = line
+    def __init__(self, listeners: Listeners, *, app_token: str, api_url: str, deadline_s: float) -> None:
+        self._listeners = listeners
         self._watch = DeadlineWatch(deadline_s)
-        self._events: EventsUnderWay[BoltResponse] = EventsUnderWay()
+        self._events: PendingEvents[BoltResponse] = PendingEvents()
         self._workers = Workers(CONCURRENCY, "slack-socket-worker")
         self.connections = Connections(web_client(api_url), app_token, self._on_message)
 
@@ -64,7 +64,7 @@ class SocketListener:
 
     def _on_request(self, socket: WebSocket, request: SocketModeRequest) -> None:
         def late(pending: Pending) -> None:
-            self._acknowledge(socket, request, self._line.too_late(request.payload, begun=pending.begun))
+            self._acknowledge(socket, request, self._listeners.too_late(request.payload, begun=pending.begun))
 
         # From here on, not from when a worker takes it: where all of them are held up, nobody would be told.
         pending = self._watch.start(late)
@@ -85,7 +85,7 @@ class SocketListener:
         outcome.add_done_callback(lambda _: self._settle_event(socket, request, outcome, pending))
 
     def _report_late(self, request: SocketModeRequest, outcome: Future[BoltResponse]) -> None:
-        self._line.too_late(request.payload, begun=outcome.running())
+        self._listeners.too_late(request.payload, begun=outcome.running())
 
     def _settle_event(
         self, socket: WebSocket, request: SocketModeRequest, outcome: Future[BoltResponse], pending: Pending
@@ -102,7 +102,7 @@ class SocketListener:
         """What the bot answers. It is 500 or more for what is left for Slack to send again."""
         try:
             body = BoltRequest(mode="socket_mode", body=request.payload, headers=_retry_headers(request))
-            return self._line.dispatch(body)
+            return self._listeners.dispatch(body)
         except Exception:
             log.exception("a request could not be answered", type=request.type)
             return BoltResponse(status=500)
@@ -117,14 +117,14 @@ class SocketListener:
                 if response.status < 500:
                     self._acknowledge(socket, request, payload)
             elif payload and payload.get("text"):
-                self._line.answer_late(request.payload, payload)
+                self._listeners.answer_late(request.payload, payload)
         except NotConnectedError as error:
             log.warning("an answer was lost with its connection", type=request.type, error=str(error))
 
     def _acknowledge(self, socket: WebSocket, request: SocketModeRequest, payload: Mapping[str, Any] | None) -> None:
         text = _encoded({"envelope_id": request.envelope_id, **({"payload": payload} if payload else {})})
         if payload and request.type == "slash_commands" and len(text) > LARGEST_ACKNOWLEDGEMENT_BYTES:
-            self._line.answer_late(request.payload, payload)
+            self._listeners.answer_late(request.payload, payload)
             text = _encoded({"envelope_id": request.envelope_id})
         self.connections.send(text, by=socket)
 

@@ -14,14 +14,14 @@ from bot.slack.responses import Done, Response
 def handle_left(services: Services, event: Event, _now: datetime) -> Response:
     """The bot is not in a channel any more: Slack is asked about it before it is next posted to."""
     with services.store.write() as tx:
-        channels.record_left(tx, event.workspace_id, channel_of(event))
+        channels.record_left(tx, event.workspace_id, read_channel_id(event))
     return Done()
 
 
 def handle_opened(services: Services, event: Event, now: datetime) -> Response:
     """A channel takes messages again: what could not be shown there is."""
     with services.store.write() as tx:
-        channels.record_open(tx, event.workspace_id, channel_of(event), now)
+        channels.record_open(tx, event.workspace_id, read_channel_id(event), now)
     return Done()
 
 
@@ -33,22 +33,22 @@ def handle_joined(services: Services, event: Event, now: datetime) -> Response:
     return handle_opened(services, event, now)
 
 
-def shared(services: Services, event: Event, now: datetime) -> Response:
+def handle_shared(services: Services, event: Event, now: datetime) -> Response:
     """Another company reads a channel from now on: nothing more goes there, unless the organization allows it."""
     with services.store.write() as tx:
-        services.channels.record_shared(tx, event.workspace_id, channel_of(event), True, now)
+        services.channels.record_shared(tx, event.workspace_id, read_channel_id(event), True, now)
     return Done()
 
 
-def unshared(services: Services, event: Event, now: datetime) -> Response:
+def handle_unshared(services: Services, event: Event, now: datetime) -> Response:
     """Another company has left a channel; if it was the last one, what could not be shown there is."""
     still = bool(event.event.get("is_ext_shared"))
     with services.store.write() as tx:
-        services.channels.record_shared(tx, event.workspace_id, channel_of(event), still, now)
+        services.channels.record_shared(tx, event.workspace_id, read_channel_id(event), still, now)
     return Done()
 
 
-def channel_of(event: Event) -> str:
+def read_channel_id(event: Event) -> str:
     """The channel's id, which some events bring as an object."""
     channel = event.event.get("channel")
     return str(channel.get("id") if isinstance(channel, dict) else channel)
@@ -59,8 +59,8 @@ HANDLES = (
         events={
             "channel_left": handle_left,
             "group_left": handle_left,
-            "channel_shared": shared,
-            "channel_unshared": unshared,
+            "channel_shared": handle_shared,
+            "channel_unshared": handle_unshared,
             "channel_unarchive": handle_opened,
             "group_unarchive": handle_opened,
             "member_joined_channel": handle_joined,

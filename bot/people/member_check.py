@@ -22,7 +22,7 @@ _REASONS = {
 
 
 @dataclass(slots=True)
-class RollCall:
+class MemberCheck:
     """What Slack said of members that are named by their e-mail alone."""
 
     unmatched: dict[str, str] = field(default_factory=dict)  # by Slack id: who, and why they are not let in
@@ -30,9 +30,9 @@ class RollCall:
     not_asked: int = 0  # beyond MOST_ASKED
 
 
-def call_roll(client: WebClient, workspace_id: str, emails: Sequence[str]) -> RollCall:
+def check_members(client: WebClient, workspace_id: str, emails: Sequence[str]) -> MemberCheck:
     """Asks Slack about members by e-mail. Raises SlackApiError and OSError where it does not tell."""
-    found = RollCall(not_asked=max(0, len(emails) - MOST_ASKED))
+    found = MemberCheck(not_asked=max(0, len(emails) - MOST_ASKED))
     for email in emails[:MOST_ASKED]:
         try:
             user = client.users_lookupByEmail(email=email)["user"]

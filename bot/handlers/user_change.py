@@ -10,7 +10,7 @@ from bot.slack.requests import Event
 from bot.slack.responses import Done, Response
 
 
-def changed(services: Services, event: Event, _now: datetime) -> Response:
+def handle_changed(services: Services, event: Event, _now: datetime) -> Response:
     """Slack is asked who somebody is before they are next answered. Raises DatabaseAway, Contended."""
     person = event.person()
     if person is not None:
@@ -19,4 +19,4 @@ def changed(services: Services, event: Event, _now: datetime) -> Response:
     return Done()
 
 
-HANDLES = (Feature(events={"user_change": changed}),)
+HANDLES = (Feature(events={"user_change": handle_changed}),)
