@@ -1,6 +1,6 @@
-"""What goes to Slack right after an acknowledgement: redraws and confirmations over a response URL.
+"""Calls to Slack that follow an acknowledgement: updates of messages and forms, answers over a response URL.
 
-Losing one loses nothing: each is drawn from the database, and the next press draws it again.
+A lost call loses no data: what it shows is rendered from the database, and the next button press renders it again.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ from bot.slack.workers import Workers
 log = structlog.get_logger(__name__)
 
 WORKERS = 4
-# Beyond this much waiting Slack is not taking answers, and more of them would only be late.
+# With so many calls queued Slack is not taking answers, and more of them would only be late.
 MAX_QUEUED = 1000
-# Slack hands response URLs out on these hosts, whatever host its Web API has; the second is GovSlack's.
+# Slack issues response URLs on these hosts, whatever the host of its Web API. The second is GovSlack's.
 _RESPONSE_HOSTS = frozenset({"hooks.slack.com", "hooks.slack-gov.com"})
 
 
 class Background:
-    """A bounded executor that can be drained."""
+    """A bounded queue of calls with a few worker threads."""
 
     def __init__(self, api_url: str) -> None:
         self._api_host = urlsplit(api_url).netloc
         self._workers = Workers(WORKERS, "background")
-        self._room = threading.BoundedSemaphore(MAX_QUEUED)
+        self._slots = threading.BoundedSemaphore(MAX_QUEUED)
 
     def submit(self, work: Callable[[], object]) -> None:
-        """Runs `work` soon, on another thread. What it raises is logged."""
-        if not self._room.acquire(blocking=False):
+        """Runs `work` on a worker thread. Its exceptions are logged, and where the queue is full it is dropped."""
+        if not self._slots.acquire(blocking=False):
             log.error("background work was dropped: too much is waiting", waiting=MAX_QUEUED)
             return
         try:
             self._workers.submit(self._run, work)
         except RuntimeError:  # shut down
-            self._room.release()
+            self._slots.release()
             log.warning("background work was dropped: the bot is stopping")
 
     def _run(self, work: Callable[[], object]) -> None:
@@ -52,17 +52,17 @@ class Background:
         except Exception:
             log.exception("background work failed")
         finally:
-            self._room.release()
+            self._slots.release()
 
     def respond(self, url: str, body: Mapping[str, Any]) -> None:
-        """Posts a message to a response URL, soon."""
+        """Posts a message to a response URL, on a worker thread. An address on another host than Slack's is refused."""
         if not self.is_response_url(url):
             log.warning("a response URL of another host was refused", host=url.partition("://")[2].partition("/")[0])
             return
         self.submit(lambda: _post(url, body))
 
     def is_response_url(self, url: str) -> bool:
-        """Whether Slack could have handed a response URL out: a form carries its own through the client."""
+        """Whether Slack may have issued a response URL. A form's URL comes from the client, who may change it."""
         try:
             parts = urlsplit(url)
         except ValueError:
@@ -70,9 +70,9 @@ class Background:
         return parts.netloc == self._api_host or (parts.scheme == "https" and parts.netloc in _RESPONSE_HOSTS)
 
     def drain(self, seconds: float) -> None:
-        """Takes nothing more, and returns when what is waiting has been done, or after so many seconds."""
+        """Takes no more work, and returns when the queued work is done, or after `seconds`."""
         if not self._workers.close(seconds):
-            log.warning("answers are left unsent: Slack takes too long to take them")
+            log.warning("answers were not sent: Slack takes too long")
 
 
 def _post(url: str, body: Mapping[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Web API clients, one for each workspace that the bot is installed in.
 
-Everything that calls Slack asks here for the client of the workspace concerned; that there is one workspace for
-now is known to this module alone.
+All code that calls Slack gets the client for a workspace from here. Only this module knows that there is one
+workspace for now.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from slack_bolt.authorization import AuthorizeResult
 from bot.slack.slack_clock import SlackClock
 from bot.slack.web_api import WebApi
 
-# A part of the 2.5 seconds in which a request is to be answered; background work waits no longer either.
+# Less than the 2.5 seconds in which a request must be answered. Background work waits no longer either.
 CALL_TIMEOUT_S = 2
 
 
@@ -24,7 +24,7 @@ class Installation:
 
     workspace_id: str  # Slack's team id, "T…"
     bot_user_id: str  # "U…", by which people mention it
-    bot_id: str | None  # "B…", by which its messages are signed
+    bot_id: str | None  # "B…", the author of its messages
     client: WebApi
     authorization: AuthorizeResult
     clock: SlackClock
@@ -46,9 +46,9 @@ class Clients:
     def connect(cls, bot_token: str, api_url: str) -> Clients:
         """Asks Slack which workspace the token is for. Raises SlackApiError, and OSError when Slack is away."""
         client = web_client(api_url, bot_token)
-        clock, asked = SlackClock(), time.monotonic()
+        clock, sent_at = SlackClock(), time.monotonic()
         answer = client.auth_test()
-        clock.hear(answer.headers, asked)
+        clock.hear(answer.headers, sent_at)
         workspace_id, bot_user_id = str(answer["team_id"]), str(answer["user_id"])
         authorization = AuthorizeResult(
             enterprise_id=answer.get("enterprise_id"),
@@ -63,7 +63,7 @@ class Clients:
         return cls([installation])
 
     def find(self, workspace_id: str) -> Installation | None:
-        """The installation in that workspace, if there is one."""
+        """The installation in that workspace; None where there is none."""
         return self._by_workspace.get(workspace_id)
 
     def all(self) -> list[Installation]:
@@ -72,5 +72,5 @@ class Clients:
 
 
 def web_client(api_url: str, token: str | None = None, *, timeout_s: float = CALL_TIMEOUT_S, tries: int = 1) -> WebApi:
-    """A client with the project's time-out. `tries`: how often it asks where Slack says that it asks too often."""
+    """A client with the project's time-out. `tries`: attempts where Slack answers with a rate limit."""
     return WebApi(api_url, token, timeout_s=timeout_s, tries=tries)

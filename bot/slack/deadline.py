@@ -1,7 +1,7 @@
-"""The one deadline of a request: Slack waits three seconds, and somebody who waits is told before.
+"""The deadline of a request. Slack waits three seconds for an answer; before that the person is told that it is late.
 
-Every wait on the way is shorter than this (database, Slack's Web API); the deadline is for what adds up, or
-hangs where no time-out reaches.
+The time-outs of the database and of Slack's Web API are shorter. The deadline is for requests in which several waits
+add up, or that hang where there is no time-out.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ DEADLINE_S = 2.5
 
 
 class Pending:
-    """A request that has not been answered yet; whoever claims it first answers it."""
+    """A request without an answer yet. The first thread that claims it answers it."""
 
     __slots__ = ("_lock", "_taken", "begun")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._taken = False
-        self.begun = False  # whether anything has been done for it
+        self.begun = False  # whether its handler has started
 
     def begin(self) -> bool:
-        """Before anything is done for it: False when it has been answered meanwhile, and is to be left."""
+        """Marks the request as started. Returns False where it has been answered already and must not be handled."""
         with self._lock:
             self.begun = not self._taken
             return self.begun
 
     def claim(self) -> bool:
-        """True for the first caller only."""
+        """Claims the right to answer. Returns True for the first caller only."""
         with self._lock:
             taken, self._taken = self._taken, True
             return not taken
@@ -48,7 +48,7 @@ class Pending:
 
 
 class DeadlineWatch:
-    """One thread that looks after every request under way."""
+    """One thread that watches the deadlines of all pending requests."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -59,12 +59,12 @@ class DeadlineWatch:
         self._thread.start()
 
     def start(self, late: Callable[[Pending], None]) -> Pending:
-        """A request has arrived. Unless it is claimed in time, the watch claims it and calls `late`."""
+        """Starts the deadline of a new request. Unless it is claimed in time, the watch claims it and calls `late`."""
         pending = Pending()
         with self._changed:
             entry = (time.monotonic() + self._seconds, next(self._order), pending, late)
             heapq.heappush(self._heap, entry)
-            # Every request gets the same time, so that a new one is hardly ever the next that is due.
+            # All requests have the same time-out, so a new one is hardly ever due first.
             if self._heap[0] is entry:
                 self._changed.notify()
         return pending
@@ -85,5 +85,5 @@ class DeadlineWatch:
             if pending.claim():
                 try:
                     late(pending)
-                except Exception:  # this thread is everybody's
-                    log.exception("somebody could not be told that their request is late")
+                except Exception:  # all requests depend on this thread
+                    log.exception("the answer to a late request failed")

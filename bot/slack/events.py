@@ -1,9 +1,9 @@
-"""Events on their way: each is worked at once, and everybody who brought it learns the same outcome.
+"""Pending events: each is handled once, and every delivery of it gets the same result.
 
-An event is acknowledged when its outcome is known: carried out, or found to be nothing that concerns the bot. Where it
-takes longer than Slack waits, or cannot be done now, it is not, and Slack sends it again: at once, after a minute and
-after five. What it sends again meanwhile joins what is under way; what was carried out before is found by its id
-(`storage.queries.handled_requests`, `storage.queries.threads`).
+An event is acknowledged when its result is known: handled, or of no concern to the bot. Where handling takes longer
+than Slack waits, or fails for now, it is not acknowledged, and Slack sends it again: at once, after a minute and after
+five. A repeated delivery of a pending event waits for the same result. A repeated delivery of a finished event is found
+by its id (`storage.queries.handled_requests`, `storage.queries.threads`).
 """
 
 from __future__ import annotations
@@ -17,29 +17,30 @@ from bot.slack.requests import Payload
 
 T = TypeVar("T")
 
-# Beyond so many that wait for a worker, more would only be late; Slack is left to send them again.
+# With so many waiting for a worker, more would only be late. Slack sends them again.
 MAX_PENDING_EVENTS = 1000
 
 
 def is_event(payload: Payload) -> bool:
-    """Whether a request tells of something that happened, so that nobody waits for its answer."""
+    """Whether a request is an event. Nobody waits for the answer to an event."""
     return payload.get("type") == "event_callback"
 
 
 class TooManyEvents(Exception):
-    """As many events as may be are under way already."""
+    """MAX_PENDING_EVENTS are pending already."""
 
 
 class PendingEvents(Generic[T]):
-    """The events whose outcome is not known yet."""
+    """The events whose result is not known yet."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._outcomes: dict[tuple[str, str], Future[T]] = {}
 
     def join(self, payload: Payload, begin: Callable[[], Future[T]]) -> Future[T]:
-        """The outcome of an event, which `begin` has worked at unless it is under way. Raises TooManyEvents, and what
-        `begin` raises.
+        """The result of an event. `begin` starts to handle it, and is called unless the event is pending.
+
+        Raises TooManyEvents, and what `begin` raises.
         """
         if not payload.get("event_id"):
             return begin()
@@ -51,6 +52,6 @@ class PendingEvents(Generic[T]):
                     raise TooManyEvents
                 outcome = self._outcomes[key] = begin()
                 begun = True
-        if begun:  # outside of the lock: it may be over already
+        if begun:  # outside the lock: a finished future calls back at once
             outcome.add_done_callback(lambda _: self._outcomes.pop(key, None))
         return outcome

@@ -1,8 +1,8 @@
-"""Files of messages, and pictures to be shown in messages: uploaded, and waited for until Slack has looked at them.
+"""Files of messages, and the upload of pictures.
 
-A file that was not shared anywhere is seen by nobody but the bot; the message that shows it in an image block
-shares it with who reads that. Slack processes an upload after it has said that it is complete, and refuses a
-message with a file that it has not looked at (`invalid_blocks`), so this waits until the file has a type.
+Only the bot can see a file that is shared nowhere. A message with the file in an image block shares it with the readers
+of the message. Slack processes a file after its upload is complete, and until then refuses messages with it
+(`invalid_blocks`). So the upload waits until Slack reports the type of the file.
 """
 
 from __future__ import annotations
@@ -20,25 +20,24 @@ from bot.slack.transport import post
 
 log = structlog.get_logger(__name__)
 
-# How long Slack may take over a picture. Usually it takes one or two seconds.
+# How long Slack may take to process a picture. Usually it takes one or two seconds.
 PROCESSING_TIMEOUT_S = 10.0
 UPLOAD_TIMEOUT_S = 5.0
 MAX_ALT = 1000  # characters
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.25, 2.0
 
-
-# Slack's words for a file that the bot will not be shown later either.
+# Slack's errors for a file that the bot will not see later either.
 _HIDDEN = frozenset(
     {"file_not_found", "file_deleted", "not_visible", "access_denied", "no_permission", "missing_scope"}
 )
 
 
 class FileHidden(Exception):
-    """Slack does not show the bot a file."""
+    """The bot may not see a file."""
 
 
 def get_file(client: WebClient, file_id: str) -> Mapping[str, Any]:
-    """Slack's file object. Raises FileHidden, and OSError where Slack cannot tell at the moment."""
+    """Slack's file object. Raises FileHidden, and OSError where Slack cannot answer for now."""
     try:
         found: Mapping[str, Any] = client.files_info(file=file_id)["file"]
     except SlackApiError as error:

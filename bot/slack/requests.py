@@ -1,4 +1,4 @@
-"""What people do in Slack, as plain values. Everything in them is a claim of the client."""
+"""The requests of Slack as plain values. Clients send them, so every field may hold anything."""
 
 from __future__ import annotations
 
@@ -10,67 +10,67 @@ from typing import Any, Literal, Self
 from slack_bolt.request.internals import extract_team_id
 
 Payload = Mapping[str, Any]
-# Where a button stands: a message that others see too, one that only this person sees, a form, Home.
+# Where a button is: in a message that others see too, in an ephemeral one, in a form, in Home.
 Surface = Literal["message", "ephemeral", "modal", "home"]
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who does it, as Slack says."""
+    """The user who sent a request."""
 
     workspace_id: str  # the workspace in which the bot was asked
     user_id: str
-    home_team: str | None  # the workspace that the person belongs to, where the payload tells
+    home_team: str | None  # the workspace that the user belongs to; None where the payload does not say
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The part that every request has."""
+    """What all requests have in common."""
 
     person: Person
-    channel_id: str | None  # where it was done, if in a conversation
+    channel_id: str | None  # None outside of a conversation
     response_url: str | None
-    trigger_id: str | None  # opens a form, once, within three seconds
-    key: str | None  # names this very request: what arrives again under the same key was done before
+    trigger_id: str | None  # opens one form, within three seconds
+    key: str | None  # identifies the request: a second one with the same key is a repeated delivery
     payload: Payload = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Command(Request):
-    """A slash command, or the same words said to the bot."""
+    """A slash command, or the same words in a message to the bot."""
 
     text: str = ""
-    in_message: bool = False  # in a message, not as a slash command
-    thread_ts: str | None = None  # the thread in which it was said
+    in_message: bool = False  # whether it came in a message
+    thread_ts: str | None = None  # the thread of that message
 
 
 @dataclass(frozen=True, slots=True)
 class Press(Request):
-    """A button pressed, an option chosen."""
+    """A block action: a button was pressed, or an option chosen in a menu."""
 
     action_id: str = ""
-    block_id: str = ""  # of the block in which it stands
+    block_id: str = ""  # the block of the button
     value: str = ""
     surface: Surface = "message"
     message_ts: str | None = None
-    view: Payload | None = None  # the form or Home on which it was pressed
+    view: Payload | None = None  # the form or Home with the button
 
 
 @dataclass(frozen=True, slots=True)
 class Submission(Request):
-    """A form sent off."""
+    """A view submission: a form was submitted."""
 
     callback_id: str = ""
     view_id: str = ""
-    origin: Mapping[str, Any] = field(default_factory=dict)  # what the form was opened with
+    origin: Mapping[str, Any] = field(default_factory=dict)  # from the private metadata of the form; see Origin
     values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # element state by block_id
 
     def text(self, block_id: str) -> str:
-        """What was typed into a plain text field; empty when nothing was."""
+        """The text of a plain text field; empty where nothing was typed."""
         return str(self.values.get(block_id, {}).get("value") or "")
 
     def chosen(self, block_id: str) -> str | None:
-        """The value of the option that was chosen."""
+        """The value of the chosen option; None where none was chosen."""
         option = self.values.get(block_id, {}).get("selected_option")
         return None if option is None else str(option["value"])
 
@@ -80,13 +80,13 @@ class Submission(Request):
         return [str(option["value"]) for option in options]
 
     def rich_text(self, block_id: str) -> Mapping[str, Any] | None:
-        """What was typed into a rich text field; None when nothing was."""
+        """The rich text block of a rich text field; None where nothing was typed."""
         found = self.values.get(block_id, {}).get("rich_text_value")
         return found if isinstance(found, Mapping) else None
 
 
 def find_workspace(payload: Payload) -> str:
-    """The workspace in which the bot was asked, found as Slack's own SDK finds it.
+    """The workspace in which the bot is installed and the request was made, as Slack's own SDK finds it.
 
     In a channel that another company hosts an event names their workspace, and ours in its authorization; an action
     there names ours, and the person's own names theirs; a form that was opened there names theirs, and ours as where
@@ -97,7 +97,7 @@ def find_workspace(payload: Payload) -> str:
 
 
 def find_home_team(*claims: object) -> str | None:
-    """The workspace that a person belongs to: the first that a payload names. An Enterprise organization is none."""
+    """The workspace that a user belongs to: the first of these ids that is a workspace's, and not an Enterprise's."""
     return next((str(claim) for claim in claims if str(claim or "").startswith("T")), None)
 
 
@@ -173,10 +173,10 @@ def submission_from(payload: Payload) -> Submission:
 
 @dataclass(frozen=True, slots=True)
 class Shortcut(Request):
-    """A shortcut chosen: from the menu of everything, or from the menu of one message."""
+    """A global shortcut, or a message shortcut."""
 
     callback_id: str = ""
-    message: Payload | None = None  # the message from whose menu it was chosen
+    message: Payload | None = None  # of a message shortcut
 
 
 def shortcut_from(payload: Payload) -> Shortcut:
@@ -195,7 +195,7 @@ def shortcut_from(payload: Payload) -> Shortcut:
 
 @dataclass(frozen=True, slots=True)
 class OptionsRequest(Request):
-    """Something typed into a menu whose options the bot offers."""
+    """A block suggestion: a menu asks the bot for its options."""
 
     action_id: str = ""
     typed: str = ""
@@ -217,7 +217,7 @@ def options_request_from(payload: Payload) -> OptionsRequest:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened in the workspace."""
+    """An event of Slack's Events API."""
 
     workspace_id: str
     id: str  # "Ev…"; the same when Slack delivers it again
@@ -225,7 +225,7 @@ class Event:
     event: Payload = field(repr=False)
 
     def person(self) -> Person | None:
-        """Who did it, where it was somebody."""
+        """The user who caused the event; None where there is none."""
         user = self.event.get("user")
         if isinstance(user, Mapping):
             user = user.get("id")
@@ -242,15 +242,15 @@ def event_from(payload: Payload) -> Event:
 
 
 class Origin(dict[str, Any]):
-    """What a form keeps in its private metadata, to know on submission what it is about and where to answer."""
+    """The private metadata of a form: what the form is about, and where to show the result of its submission."""
 
     def to_metadata(self) -> str:
-        """As the form carries it, in as few characters as Slack counts."""
+        """The JSON text for the form, in as few characters as possible: Slack limits them."""
         return json.dumps(self, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
     def from_metadata(cls, metadata: object) -> Self:
-        """From a form; what is no object of ours is empty, and then refers to nothing."""
+        """The metadata of a submitted form; empty where it is not a JSON object."""
         try:
             found = json.loads(str(metadata or "{}"))
         except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""What handlers give back: what is to happen in Slack, as values. The listeners carry it out."""
+"""What handlers return: what Slack should show, as values. The listeners make the calls."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ View = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A message for the caller alone, or for the channel."""
+    """A message that only the caller sees, or with `in_channel` everybody in the channel."""
 
     message: Message
     in_channel: bool = False
-    replace: bool = False  # takes the place of the message on which a button was pressed
-    to: str | None = None  # the response URL, where the request brings none of its own (a form)
+    replace: bool = False  # in place of the message whose button was pressed
+    to: str | None = None  # a response URL, where the request has none (a form)
 
 
 @dataclass(frozen=True, slots=True)
 class Ephemeral:
-    """A message for one person in a conversation: only they see it there, and in a direct message it is theirs."""
+    """An ephemeral message in a channel. In a direct message it is an ordinary message."""
 
     message: Message
     channel_id: str
@@ -32,7 +32,7 @@ class Ephemeral:
 
 @dataclass(frozen=True, slots=True)
 class PublishHome:
-    """A person's Home, drawn anew."""
+    """The new content of a person's Home tab."""
 
     view: View
     user_id: str
@@ -40,34 +40,34 @@ class PublishHome:
 
 @dataclass(frozen=True, slots=True)
 class OpenForm:
-    """A form, on top of whatever form is open."""
+    """Opens a form, on top of the form that is open."""
 
     view: View
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateForm:
-    """Another content for the form that was submitted, or on which a button was pressed."""
+    """New content for the form that was submitted, or whose button was pressed."""
 
     view: View
-    view_id: str | None = None  # another form instead: the one below
+    view_id: str | None = None  # another form instead, for example the one below
 
 
 @dataclass(frozen=True, slots=True)
 class FormErrors:
-    """The form stays open; a sentence below each field at fault, by block_id."""
+    """Errors of a submitted form, by block_id. The form stays open and shows them below its fields."""
 
     errors: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class RetryLater:
-    """An event that cannot be taken at the moment and is not acknowledged: Slack sends it again."""
+    """The event cannot be handled now. It is not acknowledged, and Slack sends it again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Nothing more to say. A submitted form closes; `follow_up` is shown where the form was opened."""
+    """The request is done. A submitted form closes, and `follow_up` is shown where the form was opened."""
 
     follow_up: Answer | UpdateForm | Ephemeral | PublishHome | None = None
 

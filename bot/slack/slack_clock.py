@@ -1,4 +1,4 @@
-"""Slack's own time, from the dates of its answers: what no clock of ours that is wrong, or jumps, can move."""
+"""Slack's own time, from the Date headers of its answers. A wrong clock of this machine does not affect it."""
 
 from __future__ import annotations
 
@@ -8,29 +8,32 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-_PRECISION_S = 1.0  # of the date of an answer, which leaves out what follows the second
+_PRECISION_S = 1.0  # of a Date header, which has no fraction of a second
 
 
 class SlackClock:
-    """Seconds since the epoch, as Slack counts them. May be used from any thread."""
+    """Slack's clock, in seconds since the epoch. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._ahead: float | None = None  # of this process's monotonic clock
+        self._offset: float | None = None  # to this process's monotonic clock
 
-    def hear(self, headers: Mapping[str, Any], asked: float) -> None:
-        """Takes the date of an answer to what was asked at `asked`, on the monotonic clock."""
+    def hear(self, headers: Mapping[str, Any], sent_at: float) -> None:
+        """Adjusts the clock by the headers of an answer.
+
+        `sent_at` is when the request was sent, on the monotonic clock.
+        """
         given = next((value for name, value in headers.items() if name.lower() == "date"), None)
         try:
-            said = parsedate_to_datetime(str(given[0] if isinstance(given, list) else given)).timestamp()
+            date = parsedate_to_datetime(str(given[0] if isinstance(given, list) else given)).timestamp()
         except (TypeError, ValueError):
             return
-        heard = time.monotonic()
-        least, most = said - heard, said + _PRECISION_S - asked
+        received_at = time.monotonic()
+        least, most = date - received_at, date + _PRECISION_S - sent_at
         with self._lock:
-            self._ahead = least if self._ahead is None else min(max(self._ahead, least), most)
+            self._offset = least if self._offset is None else min(max(self._offset, least), most)
 
     def now(self) -> float:
-        """What time it is there; by our own clock while Slack has not told."""
+        """The time, in seconds since the epoch. Before the first answer it is this machine's."""
         with self._lock:
-            return time.time() if self._ahead is None else time.monotonic() + self._ahead
+            return time.time() if self._offset is None else time.monotonic() + self._offset

@@ -1,4 +1,4 @@
-"""The client of the Web API: the SDK's methods and errors, over calls that are bounded as a whole."""
+"""The client of the Web API: the SDK's methods and errors, with a time-out for each call as a whole."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt
 from bot.slack.backoff import Backoff
 from bot.slack.transport import post
 
-# What stands in the place of Slack's error where the answer is no JSON: a server's page about its trouble.
+# The error where the answer is not JSON but, for example, an HTML page of a proxy.
 NOT_JSON = "the answer is not JSON"
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
 
 
 class WebApi(WebClient):
-    """Calls Slack, each call for `timeout_s` seconds at the most. Raises SlackApiError, OSError, HTTPException.
+    """A WebClient whose calls take at most `timeout_s` seconds each. They raise SlackApiError, OSError, HTTPException.
 
-    Nothing is tried again but, up to `tries` times, what Slack refused for its rate: whoever calls knows what may be.
+    Only rate-limited calls are retried, up to `tries` attempts. Whether anything else may be retried, the caller knows.
     """
 
     def __init__(self, base_url: str, token: str | None = None, *, timeout_s: float, tries: int = 1) -> None:

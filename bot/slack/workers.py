@@ -1,4 +1,4 @@
-"""A fixed number of threads for work that Slack brings, which nobody has to wait for when the process ends."""
+"""A pool of daemon threads for the requests of Slack. The end of the process does not wait for them."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class Workers:
         return future
 
     def close(self, seconds: float) -> bool:
-        """Takes no more work and waits for what was taken, so long at the most; whether all of it was done.
+        """Takes no more work and waits up to `seconds` for the work it has. Returns whether all of it was done.
 
-        What has not begun by then never does.
+        Work that has not started by then is cancelled.
         """
         deadline = time.monotonic() + seconds
         with self._lock:
@@ -61,4 +61,4 @@ class Workers:
                 future.set_result(work())
             except BaseException as error:
                 future.set_exception(error)
-            del taken, future, work  # what was done is not kept until the next comes
+            del taken, future, work  # frees the result before the next wait

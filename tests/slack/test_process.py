@@ -96,4 +96,4 @@ def test_told_to_stop_it_does_not_wait_for_answers_that_slack_does_not_take(
     bot.process.send_signal(signal.SIGTERM)
     assert bot.end() == 0
     assert bot.lines[-1]["event"] == "stopped"
-    assert bot.said("answers are left unsent: Slack takes too long to take them")
+    assert bot.said("answers were not sent: Slack takes too long")
