@@ -1,1 +1,1 @@
-"""What a responder sees: pure functions from values to Block Kit. No database and no network in here."""
+"""What people see: pure functions from values to Block Kit. This package uses no database and no network."""

@@ -29,7 +29,7 @@ PIECE_LENGTH = 2900
 def render_log_page(
     incident: IncidentHead, page: ActivityPage, *, member_id: int, superuser: bool, notice: str | None = None
 ) -> Message:
-    """A page of the log, newest first; the caller's comments (a superuser's: all) with what changes them."""
+    """A page of the log, newest first. Comments that the caller may change have `Edit` and `Delete`."""
     name = render_title(incident.identifier, incident.title)
     blocks: list[Block] = [context(notice)] if notice else []
     blocks.append(section(f"Activity of {bold(name)}"))
@@ -76,12 +76,12 @@ def _render_entry(entry: ActivityEntry, mentions: Mentions, changeable_on: int |
 
 
 def build_position(identifier: int, entry_id: int) -> str:
-    """An entry of an incident's log as the value of a button."""
+    """The value of a button for an entry of an incident's log."""
     return f"{identifier}:{entry_id}"
 
 
 def parse_position(value: str) -> tuple[int, int]:
-    """Incident and entry in a button's value. Raises BadWords where it is none of ours."""
+    """Parses a button's value into the identifier and the id of the entry. Raises BadWords."""
     identifier, _, entry_id = value.partition(":")
     if not (identifier.isascii() and identifier.isdigit() and entry_id.isascii() and entry_id.isdigit()):
         raise BadWords("That button is from a message that I no longer understand; please look again.")

@@ -1,4 +1,4 @@
-"""Short answers: confirmations, refusals, and what is said when something is broken."""
+"""Short answers: confirmations, refusals and errors."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from bot.messages.blocks import Block, Message, actions, message, section
 from bot.messages.incident import build_short_buttons, render_title
 from storage.rows import IncidentHead
 
-# Forty thousand characters, as many as Slack lets anybody type, fit into a message's blocks in such parts.
+# In parts of this length the longest text that Slack lets anybody type (40,000 characters) fits a message's blocks.
 _PART = 2900
 
 
 def render_confirmation(sentence: str, incident: IncidentHead) -> Message:
-    """A sentence (mrkdwn) that names an incident, with what can be done next."""
+    """A sentence (mrkdwn) about an incident, with buttons for what can be done next."""
     return message(sentence, [section(sentence), actions(build_short_buttons(incident.identifier))])
 
 
@@ -25,7 +25,7 @@ def render_incident_title(incident: IncidentHead) -> str:
 
 
 def render_refusal(sentence: str, *, form: str | None = None, typed: str | None = None, command: str) -> Message:
-    """What is wrong (plain text), what would be right, and the text that was typed, to send again."""
+    """A refusal: the mistake (plain text), the correct usage, and the typed text, to correct and send again."""
     blocks: list[Block] = [section(f":warning: {escape(sentence)}")]
     if form:
         blocks.append(section(f"Like this: `{escape(f'{command} {form}')}`"))
@@ -35,7 +35,7 @@ def render_refusal(sentence: str, *, form: str | None = None, typed: str | None 
 
 
 def render_typed_text(typed: str) -> list[Block]:
-    """What somebody typed, to copy: exactly as typed, save that mentions and links read as names and addresses."""
+    """The text that somebody typed, to copy. Mentions and links appear as names and URLs."""
     text = visible(readable(typed))
     parts = [text[place : place + _PART] for place in range(0, len(text), _PART)]
     return [section("You typed:"), *({"type": "rich_text", "elements": [_preformatted(part)]} for part in parts)]
@@ -46,7 +46,7 @@ def _preformatted(text: str) -> dict[str, Any]:
 
 
 def render_database_away(typed: str | None, command: str) -> Message:
-    """The database does not answer: nothing was done, and nothing may be concluded."""
+    """The answer while the database is away: nothing was done, and no incident can be shown."""
     return render_refusal(
         "I cannot reach my database right now, so I can neither show nor change anything. Nothing was changed."
         " I keep trying; please ask again in a moment.",
@@ -56,7 +56,7 @@ def render_database_away(typed: str | None, command: str) -> Message:
 
 
 def render_late(*, begun: bool, typed: str | None, command: str) -> Message:
-    """A request that could not be answered in the time that Slack gives; `begun` says whether it was taken up."""
+    """The answer to a request that missed its deadline. `begun` says whether a worker had begun it."""
     if begun:
         sentence = (
             "That is taking longer than Slack lets me wait, and I do not know yet whether it was done."
@@ -68,7 +68,7 @@ def render_late(*, begun: bool, typed: str | None, command: str) -> Message:
 
 
 def render_contended(typed: str | None, command: str) -> Message:
-    """Somebody else holds the row for too long."""
+    """The answer if another transaction holds a lock for too long."""
     return render_refusal(
         "Somebody else is changing the same incident right now. Nothing was changed; please try once more.",
         typed=typed,
@@ -77,7 +77,7 @@ def render_contended(typed: str | None, command: str) -> Message:
 
 
 def render_unexpected_error(error_id: str, typed: str | None, command: str) -> Message:
-    """Something that nobody expected; the log has the rest under the id."""
+    """The answer to an unexpected exception, which the log has under `error_id`."""
     return render_refusal(
         f"Something went wrong on my side; nothing was changed. The log has it as error {error_id}.",
         typed=typed,

@@ -1,7 +1,6 @@
-"""Block Kit, built as plain dictionaries within Slack's limits whatever the text.
+"""Block Kit as plain dictionaries, within Slack's limits for any text.
 
-Everything that comes from outside passes `escape` or stands in a plain_text object; lengths are counted after
-escaping, as Slack counts them.
+Text from outside must pass `escape` or be in a plain_text object. Lengths are counted after escaping, as Slack does.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ Element = dict[str, Any]
 
 
 class Message(TypedDict):
-    """What is posted: `text` is what notifications and screen readers say."""
+    """A message for Slack; `text` is for notifications and screen readers."""
 
     text: str
     blocks: list[Block]
@@ -39,7 +38,7 @@ MAX_OPTION_TEXT = 75
 MAX_CONTEXT = 3000
 MAX_ELEMENTS = 10  # of a context block
 MAX_URL = 3000
-# A notification's text may have 40,000 characters; nobody's telephone shows more than a few lines.
+# Slack allows 40,000 characters in a notification's text, but phones show only a few lines.
 MAX_TEXT = 3000
 
 
@@ -47,7 +46,7 @@ _UNIT = re.compile(r"<[^<>\n]*>|&(?:amp|lt|gt);|.", re.DOTALL)
 
 
 def truncate(text: str, limit: int) -> str:
-    """Mrkdwn within a number of characters, never cut inside an entity, a link or a mention."""
+    """Mrkdwn of at most `limit` characters, never cut inside an entity, a link or a mention."""
     if len(text) <= limit:
         return text
     length = 0
@@ -59,7 +58,7 @@ def truncate(text: str, limit: int) -> str:
 
 
 def split_text(text: str, limit: int) -> list[str]:
-    """Mrkdwn in parts of at most `limit` characters, none cut inside an entity, a link or a mention."""
+    """Splits mrkdwn into parts of at most `limit` characters, never inside an entity, a link or a mention."""
     parts: list[str] = []
     start = end = 0
     for unit in _UNIT.finditer(text):
@@ -78,7 +77,7 @@ def plain_text(text: str, limit: int) -> dict[str, Any]:
 
 
 def mrkdwn(text: str, limit: int = MAX_SECTION) -> dict[str, Any]:
-    """A mrkdwn object; `text` is already escaped. What is to be a link in it is written as one (see `link_urls`)."""
+    """A mrkdwn object; `text` is already escaped. It is verbatim: Slack makes no links of URLs (see `link_urls`)."""
     return {"type": "mrkdwn", "text": truncate(text, limit) or " ", "verbatim": True}
 
 
@@ -95,7 +94,7 @@ def section(text: str, *, accessory: Element | None = None, fields: Sequence[str
 
 
 def context(*texts: str) -> Block:
-    """Small print."""
+    """A context block: small, grey text."""
     return {"type": "context", "elements": [mrkdwn(text, MAX_CONTEXT) for text in texts[:MAX_ELEMENTS]]}
 
 
@@ -105,7 +104,7 @@ def header(text: str) -> Block:
 
 
 def divider() -> Block:
-    """A line across."""
+    """A horizontal line."""
     return {"type": "divider"}
 
 
@@ -135,7 +134,7 @@ def button(
 
 
 def confirm(title: str, text: str, yes: str, no: str = "Cancel") -> dict[str, Any]:
-    """The question that Slack asks before a button counts."""
+    """A confirmation dialog, which Slack shows before it sends the press of a button."""
     return {
         "title": plain_text(title, 100),
         "text": plain_text(text, 300),
@@ -145,12 +144,12 @@ def confirm(title: str, text: str, yes: str, no: str = "Cancel") -> dict[str, An
 
 
 def link(url: str, label: str) -> str:
-    """Mrkdwn of a link. `url` is http(s), checked where it came in."""
+    """Mrkdwn of a link. `url` is http or https; whoever stored it has checked that."""
     target = escape(url).replace("|", "%7C").replace(" ", "%20")
     return f"<{target}|{escape(label).replace('|', '¦')}>" if len(target) <= MAX_URL else escape(label)
 
 
-# Mrkdwn's own links and code stay as they are; behind the address, what ends a sentence is no part of it.
+# Existing links and code stay as they are. Punctuation after a URL is not part of it.
 _BARE_URL = re.compile(
     r"<[^<>\n]*>|```.*?```|`[^`\n]*`"
     r"|(?<!\w)(?P<url>https?://(?:[^\s<>|&]|&amp;)*(?:[^\s<>|&.,;:!?)'\"*_~]|&amp;))",
@@ -159,18 +158,18 @@ _BARE_URL = re.compile(
 
 
 def link_urls(text: str) -> str:
-    """Mrkdwn of what people and alerts said, the addresses in it as links."""
+    """Mrkdwn with its bare URLs as links."""
     return _BARE_URL.sub(lambda found: f"<{found[0]}>" if found["url"] and len(found[0]) <= MAX_URL else found[0], text)
 
 
 def format_date(moment: datetime, form: str = "{date_short_pretty} at {time}") -> str:
-    """Mrkdwn of a moment, shown by Slack in each reader's own zone."""
+    """Mrkdwn of a time, which Slack shows in each reader's time zone."""
     fallback = moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
     return f"<!date^{int(moment.timestamp())}^{form}|{fallback}>"
 
 
 def format_duration(start: datetime, end: datetime) -> str:
-    """How long something took, in its two largest units: "2 d 3 h", "14 min", "less than a minute"."""
+    """The time from `start` to `end` in its two largest units: "2 d 3 h", "14 min", "less than a minute"."""
     minutes = int((end - start).total_seconds()) // 60
     if minutes < 1:
         return "less than a minute"

@@ -1,6 +1,6 @@
-"""The card of an incident in a channel, and what stands in its thread. Neither calls anybody: names, no mentions.
+"""The card of an incident in a channel, and the messages in its thread. They show names, and notify nobody.
 
-A card shows what its channel may know, which is decided where it is read; here it is only drawn.
+The query that reads the content decides what a channel may see; this module only renders it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from bot.messages.incident import STATUS_NAMES, STATUS_SIGNS, bold, render_entry
 from storage.rows import ActivityEntry, CardContent, IncidentDetails, Mentions, Seen
 from storage.values import ActivityType, Status
 
-# The bar beside a card, so that a glance at a channel tells what burns.
+# The colour of the bar beside a card, by status.
 COLORS = {
     Status.OPEN: "#2f6fde",
     Status.CLOSED: "#2e9e5b",
@@ -43,7 +43,7 @@ MAX_PIECES = 3
 
 
 class Attachment(TypedDict):
-    """What stands beside a coloured bar."""
+    """The part of a message with a coloured bar."""
 
     color: str
     fallback: str
@@ -51,7 +51,7 @@ class Attachment(TypedDict):
 
 
 class CardMessage(TypedDict):
-    """A card as it is posted. Its blocks stand in the attachment; `text` is the line above them."""
+    """A card as it is posted. Its blocks are in the attachment; `text` is the line above them."""
 
     text: str
     blocks: list[Block]
@@ -59,7 +59,7 @@ class CardMessage(TypedDict):
 
 
 def render_card(content: CardContent) -> CardMessage:
-    """A card as it is to be shown now."""
+    """The card of an incident."""
     incident = content.details
     name = render_title(incident.identifier, incident.title)
     blocks: list[Block] = [section("", fields=_render_fields(incident))]
@@ -125,7 +125,7 @@ def _build_buttons(identifier: int, status: Status) -> list[Element]:
 
 
 def render_retired_card(identifier: int) -> CardMessage:
-    """What takes a card's place in a channel that none of the incident's projects names any more."""
+    """What replaces a card in a channel that none of the incident's projects names any more."""
     sentence = f"Incident #{identifier} is no longer shown in this channel."
     return {
         "text": sentence,
@@ -138,13 +138,13 @@ def render_retired_card(identifier: int) -> CardMessage:
 
 
 def render_thread_entry(entry: ActivityEntry, mentions: Mentions, *, delayed: bool = False) -> Message:
-    """A comment that was made elsewhere; `delayed`: what was said after it stands above it already."""
+    """A comment that was made elsewhere. `delayed`: a later message is above it already."""
     late = f" ({say_delayed(entry)})" if delayed else ""
     return _render_quote(_render_author(entry) + late, entry, mentions)
 
 
 def render_amendment(entry: ActivityEntry, mentions: Mentions, *, deleted: bool) -> Message:
-    """That a comment which began as a reply in this thread was changed elsewhere."""
+    """Says that a comment which began as a reply in this thread was edited or deleted elsewhere."""
     who = bold(escape(entry.author or "Someone"))
     if deleted:
         sentence = f"The comment of {who} above has been deleted."
@@ -167,9 +167,9 @@ def _render_quote(lead: str, entry: ActivityEntry, mentions: Mentions) -> Messag
     return message(f"{lead}: {text}", [context(lead), *(section(part) for part in parts)])
 
 
-def strip_blocks(drawn: dict[str, Any]) -> dict[str, Any]:
-    """A message without its blocks, for when Slack refuses them."""
-    plain = {key: value for key, value in drawn.items() if key not in ("blocks", "attachments")}
-    attachments = drawn.get("attachments") or []
-    text = "\n".join([str(drawn["text"]), *(str(one["fallback"]) for one in attachments)])
+def strip_blocks(message: dict[str, Any]) -> dict[str, Any]:
+    """The message without blocks, in case Slack refuses them."""
+    plain = {key: value for key, value in message.items() if key not in ("blocks", "attachments")}
+    attachments = message.get("attachments") or []
+    text = "\n".join([str(message["text"]), *(str(one["fallback"]) for one in attachments)])
     return {**plain, "text": truncate(text, 3000), "blocks": [], "attachments": []}

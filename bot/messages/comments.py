@@ -1,4 +1,4 @@
-"""Stored comments, drawn for Slack: mentions of the database become Slack's, in text and in rich text."""
+"""Renders stored comments for Slack: ids of the database become Slack's mentions, in text and in rich text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TOKEN = re.compile(
 
 
 def render_comment(text: str, mentions: Mentions) -> str:
-    """Stored text as mrkdwn: `<@U…>` and `<!subteam^S…>` where Slack knows the mentioned, else their name."""
+    """Stored text as mrkdwn. A mention is `<@U…>` or `<!subteam^S…>` if the Slack id is known, else a name."""
 
     def one(found: re.Match[str]) -> str:
         known = (mentions.people if found[1] == "person" else mentions.teams).get(int(found[2]))
@@ -30,7 +30,7 @@ def render_comment(text: str, mentions: Mentions) -> str:
 
 
 def render_comment_with_names(text: str, mentions: Mentions) -> str:
-    """Stored text as mrkdwn with names instead of mentions: nobody is called by it."""
+    """Stored text as mrkdwn with names instead of mentions, so that it notifies nobody."""
 
     def one(found: re.Match[str]) -> str:
         known = (mentions.people if found[1] == "person" else mentions.teams).get(int(found[2]))
@@ -40,12 +40,12 @@ def render_comment_with_names(text: str, mentions: Mentions) -> str:
 
 
 def render_delayed(entry: ActivityEntry) -> str:
-    """Says of an entry that it is older than what stands above it."""
+    """Says that an entry is older than what is above it."""
     return f"delayed, from {format_date(entry.date_added)}"
 
 
 def render_editable(text: str, rich_text: Mapping[str, Any] | None, mentions: Mentions) -> dict[str, Any]:
-    """A stored comment as the content of a rich text field, mentions picked as their author picked them."""
+    """A stored comment as the initial value of a rich text field, with its mentions."""
     if rich_text is not None:
         return _use_slack_ids(rich_text, mentions)
     elements: list[dict[str, Any]] = []

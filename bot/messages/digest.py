@@ -1,4 +1,4 @@
-"""Digests as a channel sees them, and what is said to whoever makes and keeps them."""
+"""Digests as a channel sees them, and the answers to whoever manages them."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from storage.digest_rows import IncidentName as NamedIncident
 from storage.rows import Mentions
 
 LATEST_ENTRY_LENGTH = 200  # characters
-TITLE_LENGTH = 120  # characters, of an incident that is only named
-# Two blocks each, and a message has 50.
+TITLE_LENGTH = 120  # characters of a title where only the titles of incidents are listed
+# Each takes two blocks, and a message has at most 50.
 MOST_LISTED = 20
 NO_TEAM_NAME = "No team"
 AUDIENCE_NAMED = 5  # projects
@@ -49,12 +49,12 @@ class Summary:
 
     @property
     def when(self) -> str:
-        """Mrkdwn of when it is told."""
+        """The schedule and its zone as mrkdwn."""
         return f"{escape(self.schedule)} ({escape(self.zone)})"
 
     @property
     def what(self) -> str:
-        """Mrkdwn of the filters, with a point before it; empty for none."""
+        """The filters as mrkdwn after a separator; empty if there are none."""
         return f" · `{escape(self.filters)}`" if self.filters else ""
 
 
@@ -71,17 +71,17 @@ class Picture:
 
 def render_digest(
     content: DigestContent,
-    said: Summary,
+    summary: Summary,
     *,
     fire_id: int | None,
     picture: Picture | None = None,
     preview: bool = False,
 ) -> Message:
-    """A page of a digest. A preview has no picture; without `fire_id` its pages are drawn as previews too."""
+    """A page of a digest. A preview has no picture. Without `fire_id` the other pages are previews too."""
     if not content.counts.total:
-        return _render_all_clear(content, said)
+        return _render_all_clear(content, summary)
     heading = _render_heading(content)
-    blocks: list[Block] = [header(heading), section(_render_counts(content) + said.what)]
+    blocks: list[Block] = [header(heading), section(_render_counts(content) + summary.what)]
     if picture and content.number == 0:
         blocks.append(_render_picture(picture))
     mentions = _without_slack_ids(content.page.mentions)
@@ -94,7 +94,7 @@ def render_digest(
         blocks.append(_render_line(line, mentions, content.as_of))
     if content.number == 0:
         blocks.append(section(_render_news(content.news)))
-    blocks.append(context(_render_footer(content, said)))
+    blocks.append(context(_render_footer(content, summary)))
     turning = _build_page_buttons(content, fire_id)
     if turning:
         blocks.append(actions(turning))
@@ -102,8 +102,8 @@ def render_digest(
     return message(text, blocks)
 
 
-def _render_all_clear(content: DigestContent, said: Summary) -> Message:
-    text = f":white_check_mark: Nothing is open{said.what}.{_render_next(content, lead=' Next digest ')}"
+def _render_all_clear(content: DigestContent, summary: Summary) -> Message:
+    text = f":white_check_mark: Nothing is open{summary.what}.{_render_next(content, lead=' Next digest ')}"
     return message(text, [section(text)])
 
 
@@ -148,7 +148,7 @@ def _render_line(line: OpenLine, mentions: Mentions, now: datetime) -> Block:
 
 
 def _without_slack_ids(mentions: Mentions) -> Mentions:
-    """The same people and teams, named and not called: nobody is to be notified by every digest again."""
+    """The same people and teams without their Slack ids, so that digests name them and do not notify them."""
     return Mentions(
         *(
             {id_: replace(one, slack_id=None) for id_, one in found.items()}
@@ -193,8 +193,8 @@ def _format_span(span: timedelta) -> str:
     return format_duration(start, start + span)
 
 
-def _render_footer(content: DigestContent, said: Summary) -> str:
-    parts = [f"As of {format_date(content.as_of)}", said.when]
+def _render_footer(content: DigestContent, summary: Summary) -> str:
+    parts = [f"As of {format_date(content.as_of)}", summary.when]
     if content.pages > 1:
         parts.insert(0, f"Page {content.number + 1:,} of {content.pages:,}")
     following = _render_next(content, lead="next ")
@@ -223,7 +223,7 @@ def _build_page_buttons(content: DigestContent, fire_id: int | None) -> list[Ele
 
 
 def parse_position(value: str) -> tuple[int, int | None, int]:
-    """The digest, the fire (None: a preview) and the page in a button's value. Raises BadWords."""
+    """Parses a button's value into digest id, fire id (None: a preview) and page number from 0. Raises BadWords."""
     try:
         found = json.loads(value)
         fire = found["f"]
@@ -236,7 +236,7 @@ def parse_position(value: str) -> tuple[int, int | None, int]:
 
 
 def render_alt_text(series: OpenSeries) -> str:
-    """What the picture shows, for those who cannot see it (plain text)."""
+    """The alternative text of the picture (plain text)."""
     totals = [sum(counts) for counts in zip(*series.counts.values(), strict=True)]
     now = ", ".join(f"{series.counts[status][-1]:,} {STATUS_NAMES[status].lower()}" for status in WORST_FIRST)
     return (
@@ -250,27 +250,27 @@ def render_alt_text(series: OpenSeries) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """What whoever makes a digest should know. All of it is mrkdwn."""
+    """What the author of a digest should know. All texts are mrkdwn."""
 
-    following: Sequence[str]  # the next times it is told, in its zone
-    audience: str | None = None  # who will read it, where that is not everybody who sees its incidents
+    following: Sequence[str]  # the next times, in the digest's zone
+    audience: str | None = None  # who can read it without seeing its incidents otherwise
     warning: str | None = None
 
 
 def format_time(moment: datetime, zone: str) -> str:
-    """A moment on the clock of a zone: `Mon 30 Nov 2026, 09:00 CET`."""
+    """A time in a zone: `Mon 30 Nov 2026, 09:00 CET`."""
     return f"{moment.astimezone(ZoneInfo(zone)):%a %d %b %Y, %H:%M %Z}"
 
 
-def render_saved(sentence: str, row: DigestRow, said: Summary, notes: Notes) -> Message:
-    """What was made or changed, said back: in words, with the next times."""
-    text = f"{sentence} *{row.id}*: {said.when} in <#{row.channel_id}>{said.what}"
+def render_saved(sentence: str, row: DigestRow, summary: Summary, notes: Notes) -> Message:
+    """Confirms a new or changed digest: its schedule in words, and the next times."""
+    text = f"{sentence} *{row.id}*: {summary.when} in <#{row.channel_id}>{summary.what}"
     blocks = [section(text), *_render_notes(notes), actions(_build_buttons(row))]
     return message(text, blocks)
 
 
 def render_audience(channel: str, private: bool, projects: Sequence[str]) -> str:
-    """To whom a channel shows incidents that not everybody may see (mrkdwn)."""
+    """Warns that members of a channel will read incidents that they may not see otherwise (mrkdwn)."""
     named = escape(", ".join(projects[:AUDIENCE_NAMED]))
     more = len(projects) - AUDIENCE_NAMED
     named += f" and {more:,} more" if more > 0 else ""
@@ -304,19 +304,17 @@ def render_list(
         )
         return message(text, [section(text)])
     blocks: list[Block] = []
-    for row, said, last, may in digests[:MOST_LISTED]:
+    for row, summary, last, may in digests[:MOST_LISTED]:
         where = "" if row.channel_id == channel_id else f" in <#{row.channel_id}>"
         named = f" ({escape(row.name)}, from the organization file)" if row.name else ""
-        text = (
-            f"*Digest {row.id}*{named}: {said.when}{where}{said.what}\n{_render_state(row)} · {_render_last_fire(last)}"
-        )
-        text += f" · owner {escape(row.owner)}"
+        state = f"{_render_state(row)} · {_render_last_fire(last)} · owner {escape(row.owner)}"
+        text = f"*Digest {row.id}*{named}: {summary.when}{where}{summary.what}\n{state}"
         blocks.append(section(text))
         if may:
             blocks.append(actions(_build_buttons(row)))
     if len(digests) > MOST_LISTED:
         blocks.append(context(f"These are the first {MOST_LISTED}."))
-    text = "Digests: " + "; ".join(f"{row.id}, {said.schedule}" for row, said, _, _ in digests[:MOST_LISTED])
+    text = "Digests: " + "; ".join(f"{row.id}, {summary.schedule}" for row, summary, _, _ in digests[:MOST_LISTED])
     return message(escape(text), blocks)
 
 
@@ -359,10 +357,10 @@ def _build_buttons(row: DigestRow) -> list[Element]:
     ]
 
 
-def render_paused_notice(row: DigestRow, said: Summary, command: str) -> Message:
-    """What the owner, or a manager, is told when a digest was paused by itself."""
+def render_paused_notice(row: DigestRow, summary: Summary, command: str) -> Message:
+    """The direct message to the owner, or to a manager, when the bot has paused a digest."""
     text = (
-        f"Digest *{row.id}* ({said.when} in <#{row.channel_id}>) is paused: {escape(row.pause_reason or '')}"
+        f"Digest *{row.id}* ({summary.when} in <#{row.channel_id}>) is paused: {escape(row.pause_reason or '')}"
         f" `{escape(command)} digest resume {row.id}` starts it again, as yours."
     )
     return message(text, [section(text), actions(_build_buttons(row))])

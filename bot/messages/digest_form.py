@@ -1,4 +1,4 @@
-"""The form in which a digest is made and changed, and its preview."""
+"""The form to create or change a digest, and its preview."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def render_form(
     skip_empty: bool,
     picture: bool,
 ) -> Form:
-    """The form, filled in."""
+    """The form with these values."""
     channel: dict[str, Any] = {
         "type": "conversations_select",
         "action_id": CHANNEL,
@@ -101,7 +101,7 @@ def render_form(
 
 
 def render_preview(said: Summary, notes: Notes, shown: Message) -> Form:
-    """What the digest would say now, on top of its form."""
+    """What the digest would show now, on top of its form."""
     blocks: list[Block] = [section(f"*{said.when}*{said.what}"), context("Next: " + " · ".join(notes.following))]
     if notes.warning:
         blocks.append(section(f":warning: {notes.warning}"))
@@ -117,7 +117,7 @@ def render_preview(said: Summary, notes: Notes, shown: Message) -> Form:
 
 
 def _without_buttons(blocks: Sequence[Block]) -> list[Block]:
-    """A preview on top of a form answers nothing: an answer would have no message to stand below."""
+    """Removes buttons, as a preview on top of a form cannot be answered with a message."""
     return [
         {key: value for key, value in block.items() if key != "accessory"}
         for block in blocks

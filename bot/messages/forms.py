@@ -1,4 +1,4 @@
-"""The forms: what opens when a button needs words."""
+"""The forms that buttons and commands open."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from bot.messages.picks import build_incident_menu
 
 Form = dict[str, Any]
 
-COMMENT = "comment"  # the block and the element of every form's rich text field
+COMMENT = "comment"  # the ids of the block and the element of every rich text field
 
 
 def _build_form(callback_id: str, title: str, submit: str, origin: str, blocks: list[Block]) -> Form:
@@ -57,19 +57,19 @@ def _build_rich_text_field(label: str, *, optional: bool, initial: dict[str, Any
 
 
 def render_resolve_form(identifier: int, title: str, origin: str) -> Form:
-    """Closes an incident, with a comment if there is one to make."""
+    """The form that resolves an incident, with an optional comment."""
     blocks = [section(render_title(identifier, title)), _build_rich_text_field("Comment", optional=True)]
     return _build_form("resolve", _render_form_title("Resolve", identifier), "Resolve", origin, blocks)
 
 
 def render_comment_form(identifier: int, title: str, origin: str) -> Form:
-    """A new comment."""
+    """The form for a new comment."""
     blocks = [section(render_title(identifier, title)), _build_rich_text_field("Comment", optional=False)]
     return _build_form("comment", _render_form_title("Comment", identifier), "Comment", origin, blocks)
 
 
 def render_edit_form(identifier: int, title: str, content: dict[str, Any], origin: str) -> Form:
-    """A comment, to change."""
+    """The form that edits a comment."""
     blocks = [
         section(render_title(identifier, title)),
         _build_rich_text_field("Comment", optional=False, initial=content),
@@ -86,7 +86,7 @@ def _render_form_title(verb: str, identifier: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What a declaration says so far."""
+    """The initial values of the form that declares an incident."""
 
     title: str = ""
     severity: str = "open"
@@ -98,7 +98,7 @@ class Draft:
 def render_declare_form(
     draft: Draft, projects: Sequence[tuple[str, str]], teams: Sequence[tuple[str, str]], origin: str
 ) -> Form:
-    """Opens an incident. `projects` and `teams` are slug and name of those that can be chosen."""
+    """The form that declares an incident. `projects` and `teams` are the choices, each a slug and a name."""
     severities = [(word, STATUS_NAMES[status]) for word, status in SEVERITIES.items()]
     blocks = [
         _build_text_field(
@@ -121,7 +121,7 @@ def render_declare_form(
 
 
 def render_add_to_incident_form(quote: str, origin: str) -> Form:
-    """Chooses the incident that a message belongs to. `quote` is the beginning of the message, in mrkdwn."""
+    """The form that adds a message to an incident. `quote` is the beginning of the message (mrkdwn)."""
     chooser = {
         "type": "input",
         "block_id": "incident",
@@ -135,7 +135,7 @@ def render_add_to_incident_form(quote: str, origin: str) -> Form:
 
 
 def render_filter_form(query: ListQuery, projects: Sequence[tuple[str, str]], origin: str) -> Form:
-    """The filters of a list, as they are, to change."""
+    """The form that changes the filters of a list."""
     words = " ".join(f'"{word}"' if " " in word else word for word in query.words)
     project = query.project if query.project in dict(projects) else None
     only = []
@@ -160,7 +160,7 @@ def render_filter_form(query: ListQuery, projects: Sequence[tuple[str, str]], or
     return _build_form("list_filter", "Filter incidents", "Show", origin, blocks)
 
 
-# --- pieces ------------------------------------------------------------------------------------------------
+# --- fields ------------------------------------------------------------------------------------------------
 
 
 def _build_text_field(block_id: str, label: str, example: str, initial: str, *, optional: bool, length: int) -> Block:
@@ -188,7 +188,7 @@ def _build_option(value: str, label: str) -> dict[str, Any]:
 def _build_select(
     block_id: str, label: str, choices: Sequence[tuple[str, str]], initial: str | None, *, optional: bool
 ) -> Block:
-    """A menu of choices; of more than Slack can offer at once, one that looks them up as one types."""
+    """A menu of choices. If there are more than Slack allows, it looks them up while the person types."""
     element: dict[str, Any] = {"action_id": block_id, "placeholder": plain_text("Choose", 150)}
     if len(choices) > MAX_OPTIONS:
         element |= {"type": "external_select", "min_query_length": 0}
@@ -223,14 +223,14 @@ def _build_checkboxes(block_id: str, label: str, choices: Mapping[str, str], ini
 
 
 def filter_options(choices: Sequence[tuple[str, str]], typed: str) -> list[dict[str, Any]]:
-    """Those of the choices (value and name) that what was typed fits, as the options of a menu."""
+    """The choices (value and name) that match what was typed, as options of a menu."""
     part = typed.strip().lower()
     fitting = [(value, name) for value, name in choices if part in value.lower() or part in name.lower()]
     return [_build_option(value, name) for value, name in fitting[:MAX_OPTIONS]]
 
 
 def render_window(message: Message) -> Form:
-    """A message in a form's place, where there is no conversation to show it in."""
+    """A message in a modal, if there is no conversation to show it in."""
     return {
         "type": "modal",
         "title": plain_text("Incident", MAX_FORM_TITLE),
@@ -240,7 +240,7 @@ def render_window(message: Message) -> Form:
 
 
 def render_error(sentence: str) -> Form:
-    """What takes a form's place when there is nothing left to do in it."""
+    """An error in place of a form that can no longer be submitted."""
     return {
         "type": "modal",
         "title": plain_text("Tocsin", MAX_FORM_TITLE),

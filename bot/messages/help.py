@@ -1,4 +1,4 @@
-"""`help`: what can be done, with examples, from the same values that the commands are declared with."""
+"""`help`: all commands with examples, from the values with which they are declared."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from bot.messages.blocks import Message, context, message, section
 
 
 class Group(IntEnum):
-    """What a command is for, in the order in which `help` has them."""
+    """What a command is for, in the order of `help`."""
 
     FIND = 1  # finding incidents: the first, with the longest usage, stands apart
     READ = 2  # looking at one
-    WORK = 3  # what is done to one
-    FOLLOW = 4  # what one is told of
+    WORK = 3  # changing one
+    FOLLOW = 4  # notifications
     OPEN = 5  # declaring one
     DIGEST = 6
-    CALLER = 7  # who one is to the bot
+    CALLER = 7  # who the bot takes the caller for
 
 
 @dataclass(frozen=True, kw_only=True)
 class Topic:
-    """What people are told of a command."""
+    """The help of a command."""
 
     name: str
-    usage: str  # its right form, as people read it: "ack N"
+    usage: str  # the correct usage, as people read it: "ack N"
     summary: str  # in a sentence or two, mrkdwn
     examples: Sequence[str]  # at least one
     group: Group
@@ -36,7 +36,7 @@ class Topic:
 
 
 def render_overview(topics: Sequence[Topic], command: str) -> Message:
-    """Everything that can be done."""
+    """The help on all commands."""
     blocks = [
         section(f"*What I can do.* `{escape(command)} help list` tells more of `list`, and so on."),
         section("\n".join(f"`{escape(f'{command} {topic.usage}')}`\n{topic.summary}" for topic in topics[:1])),
@@ -48,7 +48,7 @@ def render_overview(topics: Sequence[Topic], command: str) -> Message:
 
 
 def render_topic(topic: Topic, command: str) -> Message:
-    """One command, with examples."""
+    """The help on one command."""
     examples = "\n".join(f"• `{escape(f'{command} {example}')}`" for example in topic.examples)
     blocks = [
         section(f"`{escape(f'{command} {topic.usage}')}`"),

@@ -19,12 +19,12 @@ HomeView = dict[str, Any]
 
 
 class Tab(StrEnum):
-    """What Home shows."""
+    """A tab of Home."""
 
-    MINE = "mine"  # the open incidents of my teams' projects
-    FOLLOWING = "following"  # what I follow
-    UNSEEN = "unseen"  # what I have not acknowledged
-    ALL = "all"  # every open incident that I see
+    MINE = "mine"  # the open incidents of the caller's teams' projects
+    FOLLOWING = "following"  # what the caller follows
+    UNSEEN = "unseen"  # what the caller has not acknowledged
+    ALL = "all"  # every open incident that the caller sees
 
 
 _LABELS = {
@@ -50,14 +50,14 @@ SEVERITY_LABELS = {word: STATUS_NAMES[status] for word, status in SEVERITIES.ite
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Which tab, severity and page somebody is looking at; kept by Slack with the view."""
+    """The tab, severity and page that somebody looks at; Slack stores it with the view."""
 
     tab: Tab = Tab.MINE
     severity: str = "open"
     cursor: Cursor | None = None
 
     def to_value(self) -> str:
-        """As a button's value and the view's metadata carry it."""
+        """The state as a button's value or the view's private metadata."""
         kept: dict[str, Any] = {"tab": self.tab.value, "sev": self.severity}
         if self.cursor:
             kept["at"] = build_cursor(self.cursor)
@@ -65,7 +65,7 @@ class State:
 
     @classmethod
     def parse(cls, text: str) -> State:
-        """From there again. Raises BadWords for what is none of ours."""
+        """Parses what `to_value` returned. Raises BadWords for anything else."""
         try:
             kept = json.loads(text)
             severity = str(kept["sev"])
@@ -78,12 +78,12 @@ class State:
 
 
 def render_closed_home(message: Message) -> HomeView:
-    """Home for somebody who cannot be shown any; `message` says why."""
+    """Home for somebody who may see no incidents; `message` says why."""
     return {"type": "home", "private_metadata": "", "blocks": message["blocks"]}
 
 
 def render_home(state: State, page: IncidentPage, organization: str, now: datetime) -> HomeView:
-    """Home, drawn."""
+    """Home with a page of incidents."""
     blocks: list[Block] = [
         header(f"Incidents of {organization}"),
         actions([*_build_tabs(state), button("Declare", "declare", "home")], "tabs"),

@@ -1,4 +1,4 @@
-"""Incidents as people see them: in a list, whole, and as the one line that stands for one everywhere."""
+"""Incidents as people see them: in a list, with all details, and by title."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ LATEST_LENGTH = 600  # characters of the latest comment that `view` shows
 
 
 def render_title(identifier: int, title: str) -> str:
-    """What stands for an incident wherever it is shown, in mrkdwn: `#12 Checkout is down`."""
+    """The identifier and title of an incident as mrkdwn: `#12 Checkout is down`."""
     return f"#{identifier} {escape(title)}"
 
 
 def bold(text: str) -> str:
-    """Bold mrkdwn, left as it is where an asterisk inside would end the bold early."""
+    """Bold mrkdwn; plain if an asterisk inside would end the bold early."""
     return text if "*" in text else f"*{text}*"
 
 
@@ -66,7 +66,7 @@ def bold(text: str) -> str:
 
 
 def build_incident_buttons(identifier: int, status: Status, *, subscribed: bool) -> list[Element]:
-    """Everything that can be done with an incident that is shown whole."""
+    """The buttons of an incident that is shown with all details."""
     value = str(identifier)
     closing = (
         button("Reopen", "reopen", value)
@@ -84,7 +84,7 @@ def build_incident_buttons(identifier: int, status: Status, *, subscribed: bool)
 
 
 def build_short_buttons(identifier: int) -> list[Element]:
-    """What can be done next with an incident that is only named."""
+    """The buttons below a sentence about an incident."""
     value = str(identifier)
     return [
         button("View", "view", value),
@@ -105,7 +105,7 @@ def render_list(
     notice: str | None = None,
     command: str,
 ) -> Message:
-    """A page of a list. `cursor` is where it begins, `command` the slash command, for the hints."""
+    """A page of a list. `cursor` is the start of the page; `command` is the slash command, for hints."""
     if not page.lines:
         return _render_empty_list(query, command)
     heading = _render_heading(query)
@@ -133,7 +133,7 @@ def _render_heading(query: ListQuery) -> str:
 
 
 def render_shared_list(query: ListQuery, lines: list[IncidentLine], now: datetime, by: str) -> Message:
-    """A page of a list for a channel. `by` is the name of who shares it."""
+    """A page of a list for a channel. `by` is the name of the member who shares it."""
     blocks: list[Block] = [section(bold(_render_heading(query))), context(f"Shared by {escape(by)}")]
     for line in lines:
         text = render_line(line._replace(seen_by_caller=False), now)
@@ -152,7 +152,7 @@ def _render_empty_list(query: ListQuery, command: str) -> Message:
 
 
 def render_line(line: IncidentLine, now: datetime) -> str:
-    """An incident in two lines of mrkdwn: what it is, and how it stands."""
+    """An incident in two lines of mrkdwn: its title, and its state."""
     facts = [STATUS_NAMES[line.status]]
     if line.date_closed:
         facts.append(f"lasted {format_duration(line.date_started, line.date_closed)}")
@@ -185,12 +185,12 @@ def _build_page_buttons(query: ListQuery, page: IncidentPage) -> list[Element]:
 
 
 def build_cursor(cursor: Cursor) -> dict[str, Any]:
-    """A place in a list, for JSON."""
+    """A cursor as a value for JSON."""
     return {"t": cursor.started.isoformat(), "i": cursor.incident_id, "b": cursor.before}
 
 
 def parse_cursor(found: Any) -> Cursor:
-    """A place in a list, from JSON. Raises ValueError, KeyError and TypeError for what is none."""
+    """Parses a cursor from JSON. Raises ValueError, KeyError or TypeError."""
     started = datetime.fromisoformat(found["t"])
     incident_id = int(found["i"])
     if started.tzinfo is None or abs(incident_id) >= 2**63:
@@ -200,7 +200,7 @@ def parse_cursor(found: Any) -> Cursor:
 
 
 def build_position(query: ListQuery, cursor: Cursor | None) -> str:
-    """A page of a list as the value of a button; without a cursor the first."""
+    """The value of a button for a page of a list; without a cursor, the first page."""
     kept: dict[str, Any] = {"q": str(query)}
     if cursor:
         kept |= build_cursor(cursor)
@@ -208,7 +208,7 @@ def build_position(query: ListQuery, cursor: Cursor | None) -> str:
 
 
 def parse_position(value: str) -> tuple[str, Cursor | None]:
-    """The words and the place in a button's value. Raises BadWords where it is none of ours."""
+    """Parses a button's value into the words of the query and the cursor. Raises BadWords."""
     try:
         found = json.loads(value)
         return clean(str(found["q"])), parse_cursor(found) if "t" in found else None
@@ -220,7 +220,7 @@ def parse_position(value: str) -> tuple[str, Cursor | None]:
 
 
 def render_details(incident: IncidentDetails, now: datetime, *, notice: str | None = None) -> Message:
-    """An incident whole, with its buttons; `notice` (mrkdwn) says first what has just been done."""
+    """An incident with all details and its buttons. `notice` (mrkdwn) comes first: what has just been done."""
     blocks: list[Block] = [context(notice)] if notice else []
     name = render_title(incident.identifier, incident.title)
     blocks.append(section(f"{STATUS_SIGNS[incident.status]} {bold(name)}"))
@@ -264,7 +264,7 @@ def _render_seen(seen: list[Seen], count: int) -> str:
 
 
 def render_entry(entry: ActivityEntry, mentions: Mentions, comment_length: int) -> str:
-    """An entry of the log in a line of mrkdwn, its comment behind it."""
+    """An entry of the log in a line of mrkdwn, with its comment."""
     text = f"{render_entry_sentence(entry)}, {format_date(entry.date_added)}"
     if entry.comment:
         text += ": " + truncate(render_comment(entry.comment, mentions), comment_length)
@@ -272,7 +272,7 @@ def render_entry(entry: ActivityEntry, mentions: Mentions, comment_length: int) 
 
 
 def render_entry_sentence(entry: ActivityEntry) -> str:
-    """Who did what, in mrkdwn, without the comment."""
+    """Who did what (mrkdwn), without the comment."""
     who = bold(escape(entry.author)) if entry.author else "The alert"
     match entry.type:
         case ActivityType.DETECTED:

@@ -1,4 +1,4 @@
-"""What one person is told, alone, when something they did in a channel did not come to what they may have meant."""
+"""Notices to one person: what they did in a channel did not have the effect that they may expect."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bot.messages.blocks import Message, text_message
 
 
 def render_not_a_comment(identifier: int, channel_id: str, reason: str) -> Message:
-    """Their reply in a card's thread is left alone. `reason` is a sentence of plain text."""
+    """Their reply in a card's thread did not become a comment. `reason` is a sentence of plain text."""
     return text_message(
         f"Your reply to the card of #{identifier} in <#{channel_id}> is left as it is and has not become a comment."
         f" {escape(reason)}"
@@ -17,7 +17,7 @@ def render_not_a_comment(identifier: int, channel_id: str, reason: str) -> Messa
 
 
 def render_edit_not_followed(identifier: int, channel_id: str, reason: str) -> Message:
-    """Their reply was edited in a way that the comment cannot follow."""
+    """Their edit of a reply did not change the comment."""
     return text_message(
         f"You have edited your reply to the card of #{identifier} in <#{channel_id}>; the comment that it became is as"
         f" it was. {escape(reason)}"
@@ -25,7 +25,7 @@ def render_edit_not_followed(identifier: int, channel_id: str, reason: str) -> M
 
 
 def render_files_not_saved(identifier: int, channel_id: str, count: int) -> Message:
-    """Slack does not show the bot a file that their reply brings."""
+    """Slack does not let the bot read files of their reply."""
     file, is_ = ("the file", "it is") if count == 1 else (f"{count} files", "they are")
     return text_message(
         f"Slack does not show me {file} of your reply to the card of #{identifier} in <#{channel_id}>, so {is_} not"
@@ -42,7 +42,7 @@ def render_not_mentioned(identifier: int, channel_id: str, names: str) -> Messag
 
 
 def render_ambiguous_names(identifier: int, channel_id: str, several: Sequence[tuple[str, str]]) -> Message:
-    """Their reply names somebody by a name that fits several: the name as typed, and whom it fits (plain text)."""
+    """Their reply has names that fit several people. `several`: each name as typed, and whom it fits (plain text)."""
     names = "; ".join(f"{escape(typed)} could be {escape(candidates)}" for typed, candidates in several)
     return text_message(
         f"Your reply to the card of #{identifier} in <#{channel_id}> has told nobody by that name: {names}."

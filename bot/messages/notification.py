@@ -1,4 +1,4 @@
-"""What one person is told in a direct message: of a mention, of comments and changes that they follow."""
+"""Direct messages to one person about mentions, and about comments and changes that they follow."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from bot.messages.incident import STATUS_NAMES, STATUS_SIGNS, bold, render_title
 from storage.rows import IncidentHead, NotificationContent, NotificationEntry
 from storage.values import ActivityType, Status
 
-# So many entries, and no more, are told in one message.
+# The maximum number of entries in one message.
 MAX_ENTRIES = 10
 PIECE_LENGTH = 2900
 MAX_PIECES = 3
-AMONG_OTHERS_LENGTH = 1000  # characters of a comment that is told together with others
+AMONG_OTHERS_LENGTH = 1000  # characters of a comment in a message about several entries
 SUMMARY_LENGTH = 300  # characters of each comment in the notification's text
 
 
 def render_notification(
     content: NotificationContent, entries: Sequence[NotificationEntry], card_url: str | None, *, delayed: bool = False
 ) -> Message:
-    """One message for these entries of `content` (at least one), with what can be done next.
+    """A message about these entries of `content` (at least one), with buttons.
 
-    `card_url` leads to a card that the reader may see, if there is one. `delayed`: what happened after it has been
-    told already.
+    `card_url` is the permalink of a card that the reader may see, if there is one. `delayed`: a message about a later
+    entry was sent before.
     """
     incident = content.incident
     blocks: list[Block] = []
@@ -123,7 +123,7 @@ def _build_buttons(incident: IncidentHead, *, subscribed: bool) -> list[Element]
 
 
 def render_invitation(channel_id: str) -> Message:
-    """Asks somebody who can to let the bot into a channel that the organization file names."""
+    """Asks somebody to invite the bot to a channel that the organization file names."""
     return text_message(
         f"I cannot post the incidents of a project to <#{channel_id}>, which the organization file names: the"
         " channel is private and I am not in it, or it is gone. Please invite me there, or take"

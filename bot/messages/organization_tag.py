@@ -1,8 +1,8 @@
-"""Whose a message or form is: the organization for which it was drawn, written where buttons and forms bring it back.
+"""Tags messages and forms with the organization for which they were rendered.
 
-Incidents count from 1 in each organization, and a workspace may move from one to another: then a button for #1 of the
-one must not act on #1 of the other. The organization stands in the ids of the blocks beside the values, not in them, so
-that the version before this one reads what this one draws.
+Incidents count from 1 in each organization, and a workspace may move from one to another. A button for #1 of the first
+must not act on #1 of the second. The tag is in the ids of the blocks, not in the values, so that the previous version
+of the bot can read the values.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Rendered = TypeVar("Rendered", bound=Mapping[str, Any])
 
 
 def tag_organization(rendered: Rendered, organization_id: int) -> Rendered:
-    """A message or view whose buttons and menus say for which organization they were drawn."""
+    """The message or view with a tag on every block that has buttons or menus."""
     found = dict(rendered)
     if "blocks" in found:
         found["blocks"] = _tag_blocks(found["blocks"], organization_id)
@@ -32,13 +32,13 @@ def tag_organization(rendered: Rendered, organization_id: int) -> Rendered:
 
 
 def parse_organization(block_id: str) -> int | None:
-    """The organization for which the block was drawn; None where it does not say."""
+    """The id of the organization for which the block was rendered; None if it has no tag."""
     found = _BLOCK_ID.fullmatch(block_id)
     return int(found[1]) if found else None
 
 
 def _tag_blocks(blocks: list[Block], organization_id: int, part: int = 0) -> list[Block]:
-    """Blocks that have something to press, with an id; unique in the message, of which `part` is one."""
+    """Sets the ids of blocks that have elements to press. `part` numbers the lists of blocks of one message."""
     return [
         {**block, "block_id": f"o{organization_id}.{part * 100 + place}"}
         if "accessory" in block or block["type"] == "actions"

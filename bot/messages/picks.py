@@ -1,4 +1,4 @@
-"""Choosing an incident where its number was left out."""
+"""The offer to choose an incident, for a command without its number."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from bot.messages.blocks import (
 from bot.messages.incident import render_line
 from storage.rows import IncidentLine
 
-PICK = "pick_"  # the menus' action_ids begin with it
+PICK = "pick_"  # prefix of the menus' action_ids
 
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """What is offered where a command lacks its number: its own button, on incidents to choose from."""
+    """The button that is offered on each incident, for a command without its number."""
 
     action_id: str
     label: str
-    asking: str | None = None  # where the label alone would be no sentence
+    asking: str | None = None  # the verb of the question, if it is not the label
 
 
 def render_offer(verb: str, pick: Pick, lines: Sequence[IncidentLine], now: Any) -> Message:
-    """The caller's most recent open incidents with the verb's button on each, and a menu for every other one."""
+    """The caller's most recent open incidents with the command's button on each, and a menu to find any other."""
     action_id, label = pick.action_id, pick.label
     if not lines:
         text = ":white_check_mark: Nothing is open that you can see."
@@ -52,7 +52,7 @@ def render_offer(verb: str, pick: Pick, lines: Sequence[IncidentLine], now: Any)
 
 
 def build_incident_menu(action_id: str, placeholder: str) -> Element:
-    """A menu of incidents whose options are looked up as one types."""
+    """A menu of incidents whose options are looked up while the person types."""
     return {
         "type": "external_select",
         "action_id": action_id,
@@ -62,7 +62,7 @@ def build_incident_menu(action_id: str, placeholder: str) -> Element:
 
 
 def build_incident_options(lines: Sequence[IncidentLine]) -> list[dict[str, Any]]:
-    """Incidents as the options of a menu."""
+    """Incidents as options of a menu."""
     return [
         {
             "text": plain_text(f"#{line.identifier} {line.title}", MAX_OPTION_TEXT),
