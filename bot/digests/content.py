@@ -1,4 +1,4 @@
-"""What a digest says: what its owner may see at this moment, counted and put in order. Drawn in `bot.messages`."""
+"""Loads the content of a digest: what its owner may see now, counted and sorted. `bot.messages` renders it."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from storage.queries import digests as queries
 from storage.queries.digest_contents import Scope
 from storage.values import Role
 
-PAGE_SIZE = 15  # incidents; each may need a block for its team besides its own, and a message has 50
-NEWS_NAMED = 5  # of what was opened and resolved
-# What the first digest tells as news, when there is none before it that it could begin from.
+PAGE_SIZE = 15  # incidents; each may need a block for its team beside its own, and a message takes 50 blocks
+NEWS_NAMED = 5  # opened incidents, and as many resolved ones, are named
+# The period that the news of a first digest covers; later ones begin at the digest before them.
 FIRST_NEWS_PERIOD = timedelta(days=1)
 PICTURE_DAYS = 14
 
 
 class AccessLost(Exception):
-    """A digest whose owner may no longer show what it tells. `reason` is a sentence for people.
+    """The owner of a digest may no longer show what it contains. `reason` is a sentence for people.
 
-    `owner_left` says that the owner is not there to be told.
+    `owner_left`: the owner has left and cannot be notified.
     """
 
     def __init__(self, reason: str, *, owner_left: bool = False) -> None:
@@ -38,11 +38,11 @@ class AccessLost(Exception):
 
 
 class IncidentsSwitchedOff(Exception):
-    """The organization has switched incidents off: nothing is shown, and nothing is wrong."""
+    """The organization has switched incidents off. Nothing is shown, and this is no error."""
 
 
 def get_owner_access(connection: Connection, digest: DigestRow) -> Access:
-    """What the digest's owner may see now. Raises Lost, SwitchedOff."""
+    """Returns the access that the digest's owner has now. Raises AccessLost, IncidentsSwitchedOff."""
     owner = queries.find_owner(connection, digest.id)
     if owner is None:
         raise AccessLost("The digest has been removed.")
@@ -76,7 +76,7 @@ def get_owner_access(connection: Connection, digest: DigestRow) -> Access:
 
 
 def resolve_scope(connection: Connection, access: Access, query: ListQuery, now: datetime) -> Scope:
-    """Which incidents the filters of a digest mean. Raises BadWords for a project or team that is not there."""
+    """Returns the incidents that filters select. Raises BadWords for an unknown project or team."""
     found = search.resolve_query(connection, access, query, now)
     return Scope(
         organization_id=access.organization_id,
@@ -91,7 +91,7 @@ def resolve_scope(connection: Connection, access: Access, query: ListQuery, now:
 
 
 def resolve_digest_scope(connection: Connection, access: Access, digest: DigestRow, now: datetime) -> Scope:
-    """Which incidents the digest tells of. Raises Lost where its owner may no longer name what it filters by."""
+    """Returns the incidents that a digest covers. Raises AccessLost when its owner may not use its filters any more."""
     try:
         return resolve_scope(connection, access, filters.parse_query(digest.filters), now)
     except BadWords as mistake:
@@ -103,7 +103,7 @@ def resolve_digest_scope(connection: Connection, access: Access, digest: DigestR
 def load_content(
     connection: Connection, scope: Scope, digest: DigestRow, *, since: datetime, as_of: datetime, number: int = 0
 ) -> DigestContent:
-    """A page of the digest, from 0; one behind the last is the last."""
+    """Loads page `number` of the digest, counted from 0; a number past the end gives the last page."""
     counts = digest_contents.count_open(connection, scope)
     pages = max(1, -(-counts.total // PAGE_SIZE))
     number = min(max(0, number), pages - 1)
@@ -115,7 +115,7 @@ def load_content(
 
 
 def load_series(connection: Connection, scope: Scope, zone: str, now: datetime) -> OpenSeries:
-    """How many were open at the end of each of the last days in the digest's zone, and now."""
+    """Counts what was open at the end of each of the last PICTURE_DAYS - 1 days in `zone` (IANA name), and is now."""
     return digest_contents.count_open_at(connection, scope, _series_moments(ZoneInfo(zone), now))
 
 

@@ -1,7 +1,7 @@
 """The picture of a digest: how many incidents were open over the last days, by severity.
 
-matplotlib is imported where it draws and nowhere else: it takes half a second and tens of megabytes, which a bot
-without digests never spends. Only its object interface is used, on one thread; pyplot would keep global state.
+matplotlib is imported inside the function that needs it: the import takes half a second and tens of megabytes, which
+a bot without digests does not spend. Only its object interface is used, on one thread; pyplot has global state.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from bot.messages.incident import STATUS_NAMES
 from storage.digest_rows import OpenSeries
 from storage.values import Status
 
-# A ground of its own colour, so that it reads the same on a dark and on a light page.
+# An opaque background, so that the picture reads the same in Slack's dark and light themes.
 _BACKGROUND, _LINE, _TEXT, _SECONDARY_TEXT = "#ffffff", "#d0d7de", "#1f2328", "#59636e"
-# The worst stands at the bottom, where heights compare best. Told apart by lightness too, for who sees no colours.
+# The most severe is at the bottom, where heights compare best. Lightness differs too, for colour-blind readers.
 _COLOURS = (
     (Status.CRITICAL, "#b3192d"),
     (Status.WARNING, "#f0b429"),
     (Status.OPEN, "#7fb2e5"),
 )
-# Slack shows pictures some 480 pixels wide: so few inches leave letters of these sizes readable there.
+# Slack shows pictures about 480 pixels wide; at this size in inches the text stays readable.
 _INCHES, _DPI = (5.6, 2.7), 260
 
 
 class CannotRender(Exception):
-    """This machine lacks something that drawing needs; the text says what."""
+    """This machine lacks something that rendering needs; the text says what."""
 
 
 def render_picture(series: OpenSeries, zone: str) -> bytes:
-    """A PNG of 1,456 by 702 pixels. `zone` is the IANA name of the zone whose days are meant.
+    """Renders a PNG of 1,456 by 702 pixels. `zone` is the IANA name of the zone that divides the days.
 
-    Raises CannotDraw.
+    Raises CannotRender.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -89,15 +89,15 @@ def render_picture(series: OpenSeries, zone: str) -> bytes:
         columnspacing=1.1,
         handletextpad=0.5,
     )
-    drawn = BytesIO()
-    FigureCanvasAgg(figure).print_png(drawn)  # type: ignore[no-untyped-call]
-    return drawn.getvalue()
+    png = BytesIO()
+    FigureCanvasAgg(figure).print_png(png)  # type: ignore[no-untyped-call]
+    return png.getvalue()
 
 
 def day_labels(series: OpenSeries, zone: str) -> list[str]:
-    """Which day each bar stands for: all but the last show how a day ended, at the midnight behind it.
+    """Returns the label of each bar. All but the last show the end of a day, the midnight after it.
 
-    The month stands below the first of its days.
+    The first label of a month has the month on a second line.
     """
     where = ZoneInfo(zone)
     ended = [(moment.astimezone(where) - timedelta(days=1)).date() for moment in series.moments[:-1]]

@@ -1,7 +1,7 @@
-"""Telling: a fire that was written down is drawn and handed to delivery, by whichever replica leases it.
+"""Publishes the recorded fires of digests: a replica leases a fire, renders its message and hands it to delivery.
 
-A fire ends in the transaction that hands its message over, so it is told once however often it was begun. What can
-go wrong on the way (a picture, the owner's access, the channel) is decided here.
+A fire ends in the transaction that enqueues its message, so it is published once, however many attempts were made.
+This module also decides what happens when the picture, the owner's access or the channel is missing.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from storage.values import PostKind
 
 log = structlog.get_logger(__name__)
 
-# By which delivery knows the post of a fire, before the fire's id.
+# The key of a post is this prefix and the id of its fire.
 POST_KEY_PREFIX = "digest:"
-# A replica that died leaves a fire for so long; longer than drawing and uploading may take.
+# How long the fire of a replica that died stays leased. Rendering and uploading must take less.
 LEASE_S = 60.0
-# After the database or Slack could not be asked.
+# The delay before another attempt when the database or Slack could not be reached.
 RETRY_S = 5.0
-# Uploads have a pace of their own at Slack: a digest that is later than this already goes without its picture.
+# Slack limits the rate of uploads: a digest that is already later than this is sent without its picture.
 PICTURE_MAX_DELAY = timedelta(seconds=60)
 _POLL_S = 0.2
-RENDER_TIMEOUT_S = 20.0  # the first picture of a machine finds out about its fonts
+RENDER_TIMEOUT_S = 20.0  # the first rendering on a machine builds the list of fonts
 
 # Slack's names for a channel that will not take messages again by itself, and what they mean.
 LOST_CHANNEL_REASONS = {
@@ -59,7 +59,7 @@ LOST_CHANNEL_REASONS = {
 
 
 class Publisher:
-    """Tells one fire after the other."""
+    """Publishes one fire after the other. Several threads may share it."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Publisher:
         stopping: threading.Event,
         lease_s: float = LEASE_S,
     ) -> None:
-        """`drawing` has one thread: matplotlib is not made for several."""
+        """`renderer` must have one thread, because matplotlib is not thread-safe. `lease_s` is in seconds."""
         self._store = store
         self._clients = clients
         self._identity = identity
@@ -82,8 +82,8 @@ class Publisher:
         self._lease_s = lease_s
 
     def publish_next(self) -> bool:
-        """Tells a fire that waits; False when none does. Raises DatabaseAway, Contended."""
-        workspaces = [one.workspace_id for one in self._clients.all()]  # of others it could draw no picture
+        """Publishes a fire that is due; returns False when there is none. Raises DatabaseAway, Contended."""
+        workspaces = [one.workspace_id for one in self._clients.all()]  # without a client it could not upload a picture
         with self._store.read() as connection:
             leased = digest_fires.lease_fire(connection, workspaces, self._store.clock.now(), self._lease_s)
         if leased is None:
@@ -102,7 +102,7 @@ class Publisher:
         if digest.date_paused and not fire.by_hand:
             return self._finish(fire, "stopped")
         if now - fire.fire_at > timedelta(minutes=digest.grace_minutes):
-            log.warning("a digest was skipped, too late to be told", digest=digest.id, due=fire.fire_at.isoformat())
+            log.warning("a digest was skipped because it was too late", digest=digest.id, due=fire.fire_at.isoformat())
             return self._finish(fire, "missed")
         try:
             with self._store.reading() as reading:
@@ -110,17 +110,17 @@ class Publisher:
                 connection = reading.connection
                 access = content.get_owner_access(connection, digest)
                 scope = content.resolve_digest_scope(connection, access, digest, now)
-                told = content.load_content(connection, scope, digest, since=fire.since, as_of=now)
-                shows_picture = digest.picture and bool(told.counts.total)
+                loaded = content.load_content(connection, scope, digest, since=fire.since, as_of=now)
+                shows_picture = digest.picture and bool(loaded.counts.total)
                 series = content.load_series(connection, scope, digest.zone, now) if shows_picture else None
         except IncidentsSwitchedOff:
             return self._finish(fire, "silent")
         except AccessLost as lost:
             return self._stop_and_pause(fire, digest, lost, now)
-        if not told.counts.total and digest.skip_empty:
+        if not loaded.counts.total and digest.skip_empty:
             return self._finish(fire, "silent")
         shown = self._picture(fire, digest, series, now) if series else None
-        message = messages.render_digest(told, summarize(digest), fire_id=fire.id, picture=shown)
+        message = messages.render_digest(loaded, summarize(digest), fire_id=fire.id, picture=shown)
         with self._store.write() as tx:
             pictured = {"file_id": shown.file_id, "picture_says": shown.alt} if shown else {}
             if digest_fires.finish_fire(tx, fire.id, "posted", **pictured):
@@ -134,7 +134,7 @@ class Publisher:
                     now=now,
                 )
                 digest_fires.link_post(tx, fire.id, post_id)
-        log.info("a digest is told", digest=digest.id, due=fire.fire_at.isoformat(), open=told.counts.total)
+        log.info("a digest was published", digest=digest.id, due=fire.fire_at.isoformat(), open=loaded.counts.total)
         return None
 
     def _finish(self, fire: Fire, state: str) -> None:
@@ -142,7 +142,7 @@ class Publisher:
             digest_fires.finish_fire(connection, fire.id, state)
 
     def _refresh_owner(self, reading: Reading, digest: DigestRow, now: datetime) -> None:
-        """Has Slack say who the owner is, when it has not for long: they may have left. Raises Refusal."""
+        """Asks Slack who the owner is when the last answer is old: they may have left. Raises Refusal."""
         owner = queries.find_owner(reading.connection, digest.id)
         if owner is None or digest.owner_user_id is None or owner.date_checked is None:
             return
@@ -151,7 +151,7 @@ class Publisher:
             self._identity.refresh(digest.workspace_id, digest.owner_user_id, now)
 
     def _picture(self, fire: Fire, digest: DigestRow, series: OpenSeries, now: datetime) -> Picture | None:
-        """The picture, uploaded and ready to be shown; None when that failed, which holds no digest up."""
+        """Uploads the picture. Returns None when that fails: the digest is then sent without it."""
         installation = self._clients.find(digest.workspace_id)
         if installation is None or now - fire.fire_at > PICTURE_MAX_DELAY:
             return None
@@ -167,10 +167,10 @@ class Publisher:
                 stopping=self._stopping,
             )
         except (PictureFailed, picture.CannotRender) as problem:
-            log.warning("a digest goes without its picture", digest=digest.id, reason=str(problem))
+            log.warning("a digest is sent without its picture", digest=digest.id, reason=str(problem))
             return None
         except Exception:
-            log.exception("a digest goes without its picture", digest=digest.id)
+            log.exception("a digest is sent without its picture", digest=digest.id)
             return None
         return Picture(file_id, alt)
 
@@ -190,10 +190,11 @@ class Publisher:
     # --- at the moment when it is sent -----------------------------------------------------------------------
 
     def render(self, tx: Connection, post: DigestPost, target: Target, now: datetime) -> Message | None:
-        """What the message of a fire shows by now; None when it is not to be posted any more.
+        """Renders the message of a fire at the moment of sending; None when it must no longer be posted.
 
-        It may have waited long at Slack's pace: the digest, its owner's rights and its grace are looked at again. Why
-        it is not posted is written down with the fire; who is to be told of it learns it at the digest's next time.
+        The post may have waited long for its rate limit, so the digest, its owner's rights and its grace period are
+        checked again. The reason for not posting is recorded with the fire; people are notified at the digest's next
+        time.
         """
         fire_id = int(post.key.removeprefix(POST_KEY_PREFIX))
         found = digest_fires.find_posted_fire(tx, fire_id)
@@ -203,7 +204,9 @@ class Publisher:
         if (digest.date_paused and not fire.by_hand) or digest.channel_id != target.channel_id:
             return self._withdraw(tx, fire, "stopped")
         if now - fire.fire_at > timedelta(minutes=digest.grace_minutes):
-            log.warning("a digest was skipped, too late to be sent", digest=digest.id, due=fire.fire_at.isoformat())
+            log.warning(
+                "a digest was skipped because it was too late to send", digest=digest.id, due=fire.fire_at.isoformat()
+            )
             return self._withdraw(tx, fire, "missed")
         try:
             access = content.get_owner_access(tx, digest)
@@ -231,7 +234,7 @@ class Publisher:
                 self.pause_digest(tx, digest.id, lost.reason, now, owner_left=lost.owner_left)
 
     def settle_posted(self, now: datetime) -> None:
-        """Takes over what became of the messages that delivery has; pauses the digests whose channel is gone.
+        """Copies the results of delivery to the fires; pauses the digests whose channel is gone.
 
         Raises DatabaseAway, Contended.
         """
@@ -249,17 +252,17 @@ class Publisher:
     def pause_digest(
         self, tx: Connection, digest_id: int, reason: str, now: datetime, *, owner_left: bool = False
     ) -> None:
-        """Pauses a digest and has its owner told, or the managers where the owner is not there; once.
+        """Pauses a digest and notifies its owner, or all managers when the owner has left.
 
-        The same transaction does both, so the note is asked for once; a digest that is paused is not paused again.
+        Both happen in one transaction, and a paused digest is not paused again, so the note is sent once.
         """
         digest = queries.pause_digest(tx, digest_id, reason, now)
         if digest is None:
             return
         log.warning("a digest is paused", digest=digest.id, reason=reason)
         note = messages.render_paused_notice(digest, summarize(digest), self._command)
-        told = queries.list_all_managers(tx, digest.organization_id) if owner_left else [digest.owner_id]
-        for member_id in told:
+        recipients = queries.list_all_managers(tx, digest.organization_id) if owner_left else [digest.owner_id]
+        for member_id in recipients:
             outbox.enqueue(
                 tx,
                 workspace_id=digest.workspace_id,

@@ -1,10 +1,10 @@
 """When a digest fires: cron of five fields, and the moments that it means in a time zone.
 
-Reading it from words, and saying it in words, is `bot.digests.schedule_text`.
+`bot.digests.schedule_text` parses and describes schedules in words.
 
-The fields are read here rather than by croniter, which takes more than people write (seconds, `L`, `#`, hashes),
-takes `5-5` for every value of the field, and says of a mistake neither which field nor what would be right. What
-croniter does, on the fields written out again as plain lists, is to find the next moment on a zone's clock.
+The fields are parsed here and not by croniter: it accepts more than people write (seconds, `L`, `#`, hashes), takes
+`5-5` for every value of the field, and its errors name neither the field nor what would be right. croniter gets the
+fields as plain lists, and finds the next moment on the clock of a zone.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _LONGEST_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """What may stand in one of the five places."""
+    """The values that one of the five fields may have."""
 
     name: str
     low: int
@@ -58,7 +58,7 @@ _FIELDS = (
     _Field("hour", 0, 23, (), "9, 9-17 or 8,12,16"),
     _Field("day of the month", 1, 31, (), "1 or 1,15, and * for any"),
     _Field("month", 1, 12, MONTHS, "1 or jan-mar, and * for any"),
-    # 7 is Sunday too, and only here: it is folded after ranges have been read, so that 5-7 is Friday to Sunday.
+    # Only here, 7 is Sunday too. It becomes 0 after ranges are expanded, so that 5-7 is Friday to Sunday.
     _Field("day of the week", 0, 7, WEEKDAYS, "1-5 or mon-fri"),
 )
 _SHORTHANDS = {
@@ -109,14 +109,14 @@ class Schedule:
 
     @property
     def is_hourly(self) -> bool:
-        """Whether it names no hour: it follows the clock as it runs, and not the times written on it."""
+        """Whether it fires in every hour: clock changes then neither skip nor repeat a time."""
         return len(self.hours) == 24
 
     def after(self, moment: datetime, zone: ZoneInfo) -> Iterator[datetime]:
-        """The moments at which it fires in that zone, strictly after `moment`, in order, in UTC; without end.
+        """Yields the moments at which it fires in that zone after `moment`, ascending, in UTC, without end.
 
         A time that the clock jumps over (spring) fires when it does; a time that comes twice (autumn) fires the
-        first time. A schedule that names no hour has nothing to make up for, and fires in every hour there is.
+        first time. A schedule that names no hour fires in every hour that exists.
         """
         walk = croniter(self._plain(), moment.astimezone(zone), ret_type=datetime)
         while True:
@@ -126,15 +126,15 @@ class Schedule:
                 yield found.astimezone(UTC)
 
     def next(self, moment: datetime, zone: ZoneInfo) -> datetime:
-        """The first moment strictly after `moment`, in UTC."""
+        """Returns the first moment after `moment`, in UTC."""
         return next(self.after(moment, zone))
 
     def next_times(self, count: int, moment: datetime, zone: ZoneInfo) -> list[datetime]:
-        """The next moments strictly after `moment`, in UTC."""
+        """Returns the first `count` moments after `moment`, in UTC."""
         return list(islice(self.after(moment, zone), count))
 
     def _plain(self) -> str:
-        """For croniter: nothing but `*` and lists. A star is a field that does not restrict."""
+        """Returns the cron expression for croniter, with `*` and lists only."""
         months = "*" if len(self.months) == 12 else _join(self.months)
         hours = "*" if self.is_hourly else _join(self.hours)
         days = "*" if self.days is None else _join(self.days)
@@ -143,7 +143,7 @@ class Schedule:
 
 
 def parse_cron(text: str) -> Schedule:
-    """A schedule from cron as people write it. Raises BadWords, naming the field and what would be right."""
+    """Parses cron as people write it. Raises BadWords, which names the field and what would be right."""
     fields = _SHORTHANDS.get(text.strip().lower(), text).split()
     if len(fields) != len(_FIELDS):
         raise BadWords(_describe_wrong_count(text, fields), USAGE)
@@ -208,7 +208,7 @@ def _parse_part(part: str, written: str, field: _Field) -> set[int]:
     high = _parse_value(last, part, written, field)
     if low <= high:
         return set(range(low, high + 1, every))
-    # Round the end, as in fri-mon, 22-2 or nov-feb.
+    # The range wraps around, as in fri-mon, 22-2 or nov-feb.
     top = 6 if field.high == 7 else field.high
     around = [*range(low, top + 1), *range(field.low, high + 1)]
     return set(around[::every])
@@ -244,7 +244,7 @@ def _check_fires(schedule: Schedule) -> None:
     raise BadWords(f"That would never fire: there is no {day} {months}. The last day there is the {longest}th.", USAGE)
 
 
-# --- written again -----------------------------------------------------------------------------------------
+# --- formatting --------------------------------------------------------------------------------------------
 
 
 def _join(values: Values) -> str:
@@ -252,7 +252,7 @@ def _join(values: Values) -> str:
 
 
 def _format_field(values: Values, low: int, high: int) -> str:
-    """A field that is whole as `*`, a regular one as a step, any other as a list."""
+    """Formats a complete field as `*`, a regular one as a step, and any other as a list."""
     if len(values) == high - low + 1:
         return "*"
     if len(values) > 2 and values[0] == low:
@@ -270,7 +270,7 @@ def _format_list(values: Values) -> str:
 
 
 def find_runs(values: Sequence[int]) -> list[tuple[int, int]]:
-    """Ascending values as stretches without a gap: their first and last."""
+    """Splits ascending values into runs without a gap; returns the first and last value of each."""
     found: list[tuple[int, int]] = []
     for value in values:
         if found and value == found[-1][1] + 1:

@@ -1,7 +1,7 @@
-"""A schedule as people say it: `weekdays at 9`, `every monday at 8`, `hourly`; and said back to them in words.
+"""Parses schedules in words (`weekdays at 9`, `every monday at 8`, `hourly`) and describes schedules in words.
 
-Written here rather than taken from a library that describes cron: what is said back can be typed again, and a day
-of the month beside a day of the week is said for what it means, either of them.
+No library for describing cron is used: here each description can be typed again as input, and a day of the month
+beside a day of the week is described as what cron means, either of the two.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _ORDINAL = re.compile(r"(\d{1,2})(?:st|nd|rd|th)")
 _EVERY = re.compile(r"every\s+(?:(\d{1,4})\s*)?(minutes?|mins?|m|hours?|h)\b\s*(.*)")
 _PAST = re.compile(r"at\s+:?(\d{1,2})((?:\s*(?:,|and)\s*:?\d{1,2})*)\s*(?:past|minutes? past)?\b\s*(.*)")
 _FROM = re.compile(r"from\s+(\d{1,2})(?:[:.]00)?\s*(?:to|until|till|-)\s*(\d{1,2})(?:[:.]\d\d)?\b\s*(.*)")
-# What may stand among days without meaning anything.
+# Words among the days that carry no meaning.
 _FILLERS = frozenset({"on", "every", "each", "and", "the", "of", "in", "month", "months", "monthly", "a", "week"})
 _ANY_DAY = frozenset({"day", "days", "daily"})
 _TO = frozenset({"to", "through", "until", "till"})
@@ -45,7 +45,7 @@ _KNOWN = (*WEEKDAYS, *MONTHS, "weekdays", "weekends", "daily", "hourly", "every"
 
 
 def parse_schedule(text: str) -> Schedule:
-    """A schedule from words or cron. Raises BadWords, naming what is wrong and what would be right."""
+    """Parses words or cron. Raises BadWords, which says what is wrong and what would be right."""
     text = " ".join(text.split())
     if not text:
         raise BadWords(f"When should it come? For example {EXAMPLES}.", USAGE)
@@ -61,7 +61,7 @@ def parse_schedule(text: str) -> Schedule:
     return _parse_at_times(text, line)
 
 
-# --- reading -----------------------------------------------------------------------------------------------
+# --- parsing -----------------------------------------------------------------------------------------------
 
 
 def _build_error(text: str, why: str) -> BadWords:
@@ -115,7 +115,7 @@ def _parse_at_times(text: str, line: str) -> Schedule:
 
 
 def _parse_times(text: str, words: str) -> tuple[set[tuple[int, int]], str]:
-    """The times in front of the words, and what follows them (`at 9 on mondays`)."""
+    """Returns the times at the beginning of the words, as (hour, minute), and the rest (`at 9 on mondays`)."""
     found: set[tuple[int, int]] = set()
     rest = words.strip()
     while rest:
@@ -160,7 +160,7 @@ class _Days:
     weekdays: set[int] = field(default_factory=set)
 
     def schedule(self, minutes: Values, hours: Values) -> Schedule:
-        """At these times on the days. Raises BadWords when they never come."""
+        """Returns the schedule of these times on the days. Raises BadWords when it would never fire."""
         return Schedule.of(
             minutes,
             hours,
@@ -171,7 +171,7 @@ class _Days:
 
 
 def _parse_days(text: str, words: str) -> _Days:
-    """The days in the words; they have to name some, if only “every day”."""
+    """Parses the days in the words. Raises BadWords when they name none, not even “every day”."""
     found = _Days()
     any_day = False
     tokens = words.replace(",", " ").replace("&", " and ").replace("–", "-").split()
@@ -230,11 +230,11 @@ def _circular_range(first: int, last: int) -> set[int]:
     return {(first + step) % 7 for step in range(length + 1)}
 
 
-# --- saying ------------------------------------------------------------------------------------------------
+# --- describing --------------------------------------------------------------------------------------------
 
 
 def describe_schedule(schedule: Schedule) -> str:
-    """The schedule in words, without its zone: “weekdays at 09:00”."""
+    """Describes the schedule without its zone: “weekdays at 09:00”."""
     days = _format_days(schedule)
     often = _format_interval(schedule)
     if often is None:
@@ -253,7 +253,7 @@ def _format_times(schedule: Schedule) -> str:
 
 
 def _format_interval(schedule: Schedule) -> str | None:
-    """“every 15 minutes from 9 to 17”, where the times are as regular as that."""
+    """Returns “every 15 minutes from 9 to 17”; None when the times are not that regular."""
     first, last = schedule.hours[0], schedule.hours[-1]
     step = _find_step(schedule.minutes, 60)
     if len(schedule.minutes) > 1 and step and len(find_runs(schedule.hours)) == 1:
@@ -275,7 +275,7 @@ def _format_bounded(often: str, first: int, last: int) -> str | None:
 
 
 def _find_step(values: Sequence[int], whole: int) -> int | None:
-    """The distance of values that part the whole evenly, beginning with 0."""
+    """Returns the step of values that divide `whole` evenly, beginning with 0; None for others."""
     if whole % len(values):
         return None
     step = whole // len(values)

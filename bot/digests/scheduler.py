@@ -1,8 +1,8 @@
-"""On time: the digests whose time has come are written down to be told, and their next times moved on.
+"""Records a fire for each digest that is due, and advances the digest's next time.
 
-The tick is a hint. What is due is a column, whoever takes it holds its row, and a fire is unique by digest and
-time: any number of replicas, killed at any moment, write each once. APScheduler calls the tick and remembers
-nothing.
+The tick is only a hint. `digest.next_fire_at` says what is due, the transaction locks that row, and a fire is unique
+by digest and time: any number of replicas, killed at any moment, record each fire once. APScheduler calls the tick
+and stores nothing.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from storage.queries.digest_fires import DueDigest, FirePlan
 
 log = structlog.get_logger(__name__)
 
-# Digests in one transaction: enough to make ten thousand of them cheap, few enough to commit within a moment.
+# Digests in one transaction: enough to keep ten thousand of them cheap, few enough to commit quickly.
 BATCH = 500
 
 
 def fire_due(store: Store, now: datetime) -> int:
-    """Writes down everything that is due; gives how many digests are to be told.
+    """Records the fires of all digests that are due; returns how many fires were new.
 
     Raises DatabaseAway, Contended.
     """
@@ -40,10 +40,10 @@ def fire_due(store: Store, now: datetime) -> int:
 
 
 def _plan_move(due: DueDigest, now: datetime) -> FirePlan:
-    """What a digest does whose time has come.
+    """Decides which time of a due digest is published, and when the digest is due next.
 
-    The last of its times that is not older than its grace is told, and those before it are skipped: after an hour
-    without a replica, four digests of the same state would be three too many.
+    The latest time within the grace period is published and the earlier ones are skipped: after an hour without a
+    replica, four digests of the same state would be three too many.
     """
     schedule, zone = parse_cron(due.cron), ZoneInfo(due.zone)
     oldest = now - timedelta(minutes=due.grace_minutes)
@@ -63,7 +63,7 @@ def _plan_move(due: DueDigest, now: datetime) -> FirePlan:
             "a digest was skipped while nothing ran",
             digest=due.id,
             due=due.next_fire_at.isoformat(),
-            told_instead=fire_at.isoformat() if fire_at else None,
+            published_instead=fire_at.isoformat() if fire_at else None,
             next=following.isoformat(),
         )
     since = due.last_fire_at or (fire_at - FIRST_NEWS_PERIOD if fire_at else None)

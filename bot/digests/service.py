@@ -1,4 +1,4 @@
-"""Who may make and keep digests, and what one may be. No Slack is asked here.
+"""The rules of digests: who may create and change them, and what a digest may be. Nothing here calls Slack.
 
 Admins and up manage digests for the projects they see, and an owner their own. Whoever makes, changes or resumes a
 digest is its owner from then: what it shows in a channel is their consent, within what they may see.
@@ -28,7 +28,7 @@ from storage.digest_rows import DigestRow, Fire, LastFire
 from storage.queries import digest_fires, directory
 from storage.queries import digests as queries
 
-# Of one digest in one channel; more than that is noise, and allowed with a warning.
+# Messages of one digest in one channel. More is allowed, with a warning.
 SENSIBLE_PER_DAY = 24
 NEXT_TIMES_SHOWN = 3
 DEFAULT_GRACE_MINUTES = 10
@@ -39,18 +39,18 @@ _ANY_DATE = datetime(2026, 1, 1, tzinfo=UTC)  # whether a date is one does not d
 
 
 class NotDigestOwner(Refusal):
-    """A digest of somebody else's, that shows more than the caller may see."""
+    """The digest is somebody else's, and shows more than the caller may see."""
 
 
 class NoSuchDigest(Refusal):
-    """There is none, or it is another organization's."""
+    """There is no such digest, or it belongs to another organization."""
 
     def __init__(self, digest_id: int) -> None:
         super().__init__(f"There is no digest {digest_id}. `digest list` shows those of this channel and yours.")
 
 
 class MayNotManageDigests(Refusal):
-    """A member without the role."""
+    """The caller's role does not allow digests."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -61,7 +61,7 @@ class MayNotManageDigests(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A digest as somebody wants it."""
+    """A digest that somebody asked for, parsed but not stored."""
 
     schedule: Schedule
     zone: ZoneInfo
@@ -70,7 +70,7 @@ class Draft:
     picture: bool = True
 
     def columns(self) -> dict[str, Any]:
-        """What is stored of it."""
+        """Returns its values by column of the table `digest`."""
         return {
             "cron": str(self.schedule),
             "zone": self.zone.key,
@@ -133,7 +133,7 @@ def _parse_schedule(found: Sequence[Token]) -> tuple[Schedule, Sequence[Token]]:
             return schedule_text.parse_schedule(" ".join(token.text for token in found[:count])), found[count:]
         except BadWords:
             continue
-    # None of it is a schedule: what is wrong is said of a cron's five fields, or of all the words.
+    # No part is a schedule: the error is about the five fields of a cron, or about all the words.
     typed = [token.text for token in front[: most or 1]]
     return schedule_text.parse_schedule(
         " ".join(typed[:5] if len(typed) >= 5 and any("*" in one for one in typed) else typed)
@@ -179,13 +179,13 @@ def parse_id(word: str, usage: str = LIST_USAGE) -> int:
 
 
 def check_role(access: Access) -> None:
-    """Whether the caller may make digests at all: asked before anything that they typed is read. Raises MayNotMake."""
+    """Checks the role, before anything that the caller typed is read. Raises MayNotManageDigests."""
     if not access.manages_digests:
         raise MayNotManageDigests
 
 
 def check_draft(connection: Connection, access: Access, draft: Draft, now: datetime) -> None:
-    """Whether the caller may make that digest. Raises MayNotMake, BadWords for filters that name nothing."""
+    """Checks that the caller may create this digest. Raises Refusal, or BadWords for filters that match no name."""
     check_role(access)
     if not access.project_ids:
         raise Refusal("You see no project yet, so a digest of yours would have nothing to show.")
@@ -198,7 +198,7 @@ def check_draft(connection: Connection, access: Access, draft: Draft, now: datet
 def create_digest(
     tx: Connection, access: Access, user_id: str, channel_id: str, draft: Draft, now: datetime
 ) -> DigestRow:
-    """Makes a digest of the caller's. It has been checked."""
+    """Creates a digest owned by the caller. The draft must have passed `check_draft`."""
     digest_id = queries.insert_digest(
         tx,
         {
@@ -219,7 +219,7 @@ def create_digest(
 def change_digest(
     tx: Connection, access: Access, user_id: str, digest: DigestRow, channel_id: str, draft: Draft, now: datetime
 ) -> DigestRow:
-    """Makes the digest the caller's, as the draft says; one that is paused stays so. It has been checked."""
+    """Applies a draft that passed `check_draft`; the caller becomes the owner. A paused digest stays paused."""
     following = None if digest.date_paused else draft.schedule.next(now, draft.zone)
     queries.update_digest(
         tx,
@@ -236,13 +236,13 @@ def change_digest(
 
 
 def pause_digest(tx: Connection, access: Access, digest: DigestRow, now: datetime) -> DigestRow:
-    """Pauses a digest that runs."""
+    """Pauses a running digest and returns it."""
     queries.pause_digest(tx, digest.id, None, now)
     return get_digest(tx, access, digest.id)
 
 
 def resume_digest(tx: Connection, access: Access, user_id: str, digest: DigestRow, now: datetime) -> DigestRow:
-    """Starts a paused digest again, as the caller's. Raises BadWords for filters that they cannot name."""
+    """Resumes a paused digest; the caller becomes the owner. Raises BadWords when they may not use its filters."""
     content.resolve_scope(tx, access, filters.parse_query(digest.filters), now)
     following = parse_cron(digest.cron).next(now, ZoneInfo(digest.zone))
     queries.update_digest(
@@ -260,7 +260,7 @@ def resume_digest(tx: Connection, access: Access, user_id: str, digest: DigestRo
 
 
 def publish_now(tx: Connection, digest: DigestRow, now: datetime) -> None:
-    """Has a digest told at once; its schedule, and what its next digest tells as news, stay as they are."""
+    """Publishes a digest now. Its schedule, and the period of its next news, do not change."""
     digest_fires.insert_manual_fire(tx, digest.id, now, digest.last_fire_at or now - FIRST_NEWS_PERIOD)
 
 
@@ -285,8 +285,8 @@ def get_manageable_digest(
 ) -> DigestRow:
     """A digest that the caller may change, asked for in the channel `here`.
 
-    Raises NotYours for one of this channel, where everybody can list it, and for any other NoSuchDigest: whether there
-    is one is not told.
+    Raises NotDigestOwner for a digest of this channel, where everybody can list it, and NoSuchDigest for any other, so
+    that the answer does not reveal whether it exists.
     """
     digest = get_digest(connection, access, digest_id, lock=lock)
     if may_manage(connection, access, digest, now):
@@ -312,7 +312,7 @@ def find_fire(connection: Connection, digest: DigestRow, fire_id: int) -> Fire |
 
 
 def may_manage(connection: Connection, access: Access, digest: DigestRow, now: datetime) -> bool:
-    """Whether the caller may change the digest, and be shown what it shows."""
+    """Whether the caller may change the digest and see what it shows."""
     if digest.owner_id == access.member_id:
         return True
     if not access.manages_digests:
@@ -331,7 +331,7 @@ def may_manage(connection: Connection, access: Access, digest: DigestRow, now: d
 
 
 def list_next_times(schedule: Schedule, zone: ZoneInfo, now: datetime) -> list[datetime]:
-    """Its next times."""
+    """Returns the next NEXT_TIMES_SHOWN times, in UTC."""
     return schedule.next_times(NEXT_TIMES_SHOWN, now, zone)
 
 
@@ -347,7 +347,7 @@ def frequency_warning(schedule: Schedule, zone: ZoneInfo, now: datetime) -> str 
 
 
 def list_restricted_projects(connection: Connection, access: Access, draft: Draft, now: datetime) -> list[str]:
-    """The projects of which a channel will read that not everybody may see; none when everybody may."""
+    """Returns the names of the projects that the channel would see although not every member may see them."""
     if queries.has_open_membership(connection, access.organization_id):
         return []
     scope = content.resolve_scope(connection, access, draft.query, now)
@@ -355,7 +355,7 @@ def list_restricted_projects(connection: Connection, access: Access, draft: Draf
 
 
 def check_shared_channel(access: Access, name: str) -> None:
-    """Raises Refusal when channels that are shared with another company may not be posted in."""
+    """Raises Refusal when the organization does not allow channels that are shared with another company."""
     if not access.shared_channels:
         raise Refusal(
             f"#{name} is shared with another company, and {access.organization_name} does not allow incidents in"

@@ -1,4 +1,4 @@
-"""A stored digest as its words."""
+"""Describes a stored digest in words."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from storage.digest_rows import DigestRow
 
 
 def summarize(digest: DigestRow) -> Summary:
-    """Its schedule and its filters in words."""
+    """Returns the digest's schedule, zone and filters as text."""
     return Summary(
         schedule_text.describe_schedule(parse_cron(digest.cron)), digest.zone, describe_filters(digest.filters)
     )
 
 
 def describe_filters(stored: str) -> str:
-    """Filters as people would type them: what a digest shows anyway is not said."""
+    """Returns stored filters as people type them, without `open`, which every digest implies."""
     return str(filters.parse_query(stored)).removeprefix("open").strip()

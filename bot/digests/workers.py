@@ -1,4 +1,4 @@
-"""Digests at work: the tick that looks what is due, and the threads that tell it."""
+"""Runs digests: a tick that records what is due, and the threads that publish it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from storage.queries.post_kinds import DigestPost
 log = structlog.get_logger(__name__)
 
 TICK_S = 1.0
-PUBLISHERS = 4  # most of a teller's time is waiting for Slack to look at a picture
+PUBLISHERS = 4  # a publisher spends most of its time waiting for Slack to process a picture
 
 
 class DigestWorkers:
-    """Everything that is told when it is time, from `start` to `stop`."""
+    """The scheduler and the publishers of digests, from `start` to `stop`."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class DigestWorkers:
         tick_s: float = TICK_S,
         lease_s: float = LEASE_S,
     ) -> None:
-        """`lease_s` is how long a fire waits for a replica that died while it drew it."""
+        """`lease_s` is how many seconds the fire of a replica that died stays leased."""
         self._store = store
         self._stopping = threading.Event()
         self._publishers = Workers(PUBLISHERS, "digest")
@@ -56,7 +56,7 @@ class DigestWorkers:
             lease_s=lease_s,
         )
         self._free_publishers = threading.BoundedSemaphore(PUBLISHERS)
-        # The scheduler calls the tick and knows nothing else: what is due is in the database.
+        # The scheduler only calls the tick: what is due is in the database.
         logging.getLogger("apscheduler").setLevel(logging.WARNING)
         self._scheduler = BackgroundScheduler(timezone=UTC, daemon=True)
         self._scheduler.add_job(
@@ -65,17 +65,17 @@ class DigestWorkers:
         self._is_database_away = False
 
     def render(self, tx: Connection, post: DigestPost, target: Target, now: datetime) -> Message | None:
-        """What a digest that delivery is about to send shows by now; None when it is not to be sent any more."""
+        """Renders a digest that delivery is about to send; None when it must no longer be sent."""
         return self._publisher.render(tx, post, target, now)
 
     def start(self) -> None:
-        """Begins to look what is due."""
+        """Starts the ticks."""
         self._scheduler.start()
 
     def stop(self, seconds: float) -> None:
-        """Begins nothing more, and returns when what is being told has been handed over, or after so many seconds.
+        """Starts nothing new and waits, at most `seconds`, until the fires under way are enqueued.
 
-        What is not handed over by then is told by another replica, or at the next start.
+        Another replica, or the next start, publishes the rest.
         """
         deadline = time.monotonic() + seconds
         self._stopping.set()
@@ -87,7 +87,7 @@ class DigestWorkers:
         self._renderer.close(0)
 
     def tick(self) -> None:
-        """Looks once what is due, has it told, and sees what became of what was sent."""
+        """Records what is due, starts publishers for it, and settles what was sent."""
         try:
             now = self._store.clock.now()
             fire_due(self._store, now)
@@ -98,7 +98,7 @@ class DigestWorkers:
             self._is_database_away = True
             return
         except Exception:
-            log.exception("looking what digests are due met with an unexpected error")
+            log.exception("looking for due digests failed unexpectedly")
             return
         self._is_database_away = False
         while not self._stopping.is_set() and self._free_publishers.acquire(blocking=False):
@@ -111,7 +111,7 @@ class DigestWorkers:
         except (DatabaseAway, Contended) as error:
             log.warning("digests wait for the database", error=str(error.__cause__ or error))
         except Exception:
-            # The fire stays leased for a while, and is then tried again, here or elsewhere.
-            log.exception("telling a digest met with an unexpected error")
+            # The fire stays leased until its lease ends; then any replica tries it again.
+            log.exception("publishing a digest failed unexpectedly")
         finally:
             self._free_publishers.release()

@@ -1,4 +1,4 @@
-"""What digests show, in a number of statements that does not grow with the number of incidents."""
+"""Reads what digests show. The number of statements does not depend on the number of incidents."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SEEN_NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which incidents a digest tells of."""
+    """Which incidents a digest covers."""
 
     organization_id: int
     project_ids: Sequence[int]  # never more than the owner sees
@@ -39,12 +39,12 @@ class Scope:
     unseen: bool = False  # only what nobody has acknowledged
 
 
-# Severity of an incident that is resolved: what it was before. Nobody writes CLOSED there.
+# The severity of a resolved incident is the one before closing; CLOSED is never stored there.
 _SEVERITY = "CASE WHEN i.status = 2 THEN coalesce(i.status_before_closing, 1) ELSE i.status END"
 
 
 class _Statement:
-    """The incidents of a scope as the beginning of a statement, and its parameters."""
+    """Builds statements over the incidents of a scope, and holds their parameters."""
 
     def __init__(self, scope: Scope) -> None:
         self.parameters: dict[str, Any] = {
@@ -72,7 +72,7 @@ class _Statement:
         self._of_link = " AND ".join(of_link)
 
     def of_open(self, select: str) -> str:
-        """A select from `shown`: what is open, with whether anybody has seen it."""
+        """Builds a statement in which `select` reads the CTE `shown`: the open incidents, and whether they are seen."""
         conditions = [*self._of_incident, "i.status <> 2"]
         unseen = "WHERE NOT shown_all.seen" if self._unseen else ""
         return f"""WITH shown AS MATERIALIZED (SELECT * FROM (
@@ -84,10 +84,10 @@ class _Statement:
           WHERE {" AND ".join(conditions)}) shown_all {unseen}) {select}"""  # noqa: S608
 
     def of_lately(self, select: str) -> str:
-        """A select from `lately`: what is open, and what was resolved since `%(since)s`.
+        """Builds a statement in which `select` reads the CTE `lately`: what is open, or was resolved since `%(since)s`.
 
-        OFFSET 0 has the projects of what was resolved looked up, where a join would go through all there ever was;
-        and they are looked up by the incident alone (+ 0), because an index searches anew for each of an array.
+        OFFSET 0 makes PostgreSQL look up the projects of each resolved incident, where a join would read all resolved
+        incidents. `+ 0` keeps the index on projects out, which would be searched once for each array element.
         """
         looked_up = self._of_link.replace("ip.project_id =", "ip.project_id + 0 =")
         conditions = " AND ".join(self._of_incident) or "true"
@@ -106,7 +106,7 @@ class _Statement:
 
 
 def count_open(connection: Connection, scope: Scope) -> OpenCounts:
-    """Everything that is open, in numbers."""
+    """Counts the open incidents of a scope, by status and team."""
     statement = _Statement(scope)
     rows = connection.exec_driver_sql(
         statement.of_open(
@@ -124,7 +124,7 @@ def count_open(connection: Connection, scope: Scope) -> OpenCounts:
 
 
 def get_open_page(connection: Connection, scope: Scope, workspace_id: str, *, skip: int, size: int) -> OpenPage:
-    """Some of what is open, by team; the unacknowledged first, then the oldest."""
+    """Returns `size` open incidents after the first `skip`, by team; unacknowledged first, then the oldest."""
     statement = _Statement(scope)
     rows = connection.exec_driver_sql(
         statement.of_open(f"""SELECT p.id, p.identifier, p.title, p.status, p.environment, p.date_started, p.team,
@@ -161,7 +161,7 @@ def get_open_page(connection: Connection, scope: Scope, workspace_id: str, *, sk
 
 
 def get_news(connection: Connection, scope: Scope, since: datetime, *, named: int) -> News:
-    """What happened since a moment, naming the `named` latest of what was opened and resolved."""
+    """Returns what happened since a moment, with the names of the latest `named` opened and resolved incidents."""
     statement = _Statement(scope)
     row = connection.exec_driver_sql(
         statement.of_lately(""", opened AS (SELECT * FROM lately WHERE date_added > %(since)s),
@@ -194,7 +194,7 @@ def _seconds(value: float | None) -> timedelta | None:
 
 
 def count_open_at(connection: Connection, scope: Scope, moments: Sequence[datetime]) -> OpenSeries:
-    """How many were open at each of these moments (ascending), by severity."""
+    """Counts what was open at each of these moments (ascending), by severity."""
     statement = _Statement(scope)
     rows = connection.exec_driver_sql(
         statement.of_lately("""SELECT severity, width_bucket(date_started, %(moments)s::timestamptz[]),
@@ -204,8 +204,8 @@ def count_open_at(connection: Connection, scope: Scope, moments: Sequence[dateti
     )
     counts: dict[Status, list[int]] = {status: [0] * len(moments) for status in Status if status is not Status.CLOSED}
     for severity, started, closed, count in rows:
-        # A bucket is the number of moments before it: open from the first one behind its start to the last one
-        # before its end.
+        # A bucket is the number of moments before it: the incident was open from the first moment after its start
+        # to the last one before its end.
         for place in range(started, len(moments) if closed is None else closed):
             counts[Status(severity)][place] += count
     return OpenSeries(tuple(moments), counts)

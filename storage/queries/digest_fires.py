@@ -1,4 +1,4 @@
-"""When digests fire: what is due, the fires that were written down, and who publishes each."""
+"""Fires of digests: what is due, what is recorded, and which replica publishes each fire."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FIRES_KEPT = timedelta(days=35)
 
 @dataclass(frozen=True, slots=True)
 class DueDigest:
-    """A digest whose time has come; its row is held."""
+    """A digest that is due; its row is locked."""
 
     id: int
     cron: str
@@ -31,7 +31,7 @@ class DueDigest:
 
 
 def lock_due_digests(tx: Connection, now: datetime, most: int) -> list[DueDigest]:
-    """Up to `most` digests whose time has come and that no other replica is seeing to, their rows held."""
+    """Locks up to `most` digests that are due, skipping those that another transaction has locked."""
     return [
         DueDigest(*row)
         for row in tx.exec_driver_sql(
@@ -44,7 +44,7 @@ def lock_due_digests(tx: Connection, now: datetime, most: int) -> list[DueDigest
 
 @dataclass(frozen=True, slots=True)
 class FirePlan:
-    """What a digest whose time had come does: when it is told now, if it is, and its next time."""
+    """What a due digest does: `fire_at` is the time to publish, None when it is skipped."""
 
     digest_id: int
     next_fire_at: datetime
@@ -53,7 +53,7 @@ class FirePlan:
 
 
 def record_fires(tx: Connection, moves: Sequence[FirePlan], now: datetime) -> int:
-    """Writes the fires of these digests and moves their next times on; gives how many fires were new."""
+    """Inserts the fires and advances the next times of these digests; returns how many fires were new."""
     told = [move for move in moves if move.fire_at is not None]
     parameters = {
         "ids": [move.digest_id for move in moves],
@@ -84,7 +84,7 @@ def record_fires(tx: Connection, moves: Sequence[FirePlan], now: datetime) -> in
 
 
 def insert_manual_fire(tx: Connection, digest_id: int, fire_at: datetime, since: datetime) -> int:
-    """Has a digest told now, beside its schedule; gives the fire's id."""
+    """Inserts a fire outside the schedule, because a person asked for it; returns its id."""
     return int(
         tx.exec_driver_sql(
             "INSERT INTO digest_fire (digest_id, fire_at, since, by_hand)"
@@ -100,7 +100,7 @@ _FIRE_COLUMNS = "f.id, f.digest_id, f.fire_at, f.since, f.by_hand, f.file_id, f.
 def lease_fire(
     connection: Connection, workspaces: Collection[str], now: datetime, seconds: float
 ) -> tuple[Fire, DigestRow] | None:
-    """The next fire in these workspaces that is to be drawn, this replica's for so long; None when there is none."""
+    """Leases the next due fire in these workspaces for `seconds`; None when there is none."""
     row = connection.exec_driver_sql(
         "UPDATE digest_fire f SET leased_until = %(until)s"  # noqa: S608
         " FROM digest d JOIN member m ON m.id = d.owner_id"
@@ -115,7 +115,7 @@ def lease_fire(
 
 
 def release_fire(connection: Connection, fire_id: int, now: datetime, seconds: float) -> None:
-    """A fire could not be drawn now: it is tried again, by whoever, in so many seconds."""
+    """Delays a fire that could not be published: any replica may lease it after `seconds`."""
     connection.exec_driver_sql(
         "UPDATE digest_fire SET leased_until = %(until)s WHERE id = %(id)s AND state = 'due'",
         {"id": fire_id, "until": now + timedelta(seconds=seconds)},
@@ -131,7 +131,7 @@ def finish_fire(
     file_id: str | None = None,
     picture_says: str | None = None,
 ) -> bool:
-    """Ends a fire that was to be drawn; False when another replica has ended it."""
+    """Ends a fire that is due; False when another replica has ended it."""
     return bool(
         tx.exec_driver_sql(
             "UPDATE digest_fire SET state = %(state)s, reason = %(reason)s, file_id = %(file_id)s,"
@@ -142,7 +142,7 @@ def finish_fire(
 
 
 def find_posted_fire(connection: Connection, fire_id: int) -> tuple[Fire, DigestRow] | None:
-    """A fire that is with delivery, and its digest; None when it has ended or its digest is removed."""
+    """Returns a fire whose message is enqueued, and its digest; None when it has ended or the digest is deleted."""
     row = connection.exec_driver_sql(
         f"SELECT {_FIRE_COLUMNS}, {DIGEST_COLUMNS} FROM digest_fire f JOIN digest d ON d.id = f.digest_id"  # noqa: S608
         " JOIN member m ON m.id = d.owner_id WHERE f.id = %(id)s AND f.state = 'posted'",
@@ -152,7 +152,7 @@ def find_posted_fire(connection: Connection, fire_id: int) -> tuple[Fire, Digest
 
 
 def withdraw_fire(tx: Connection, fire_id: int, state: str, reason: str | None = None) -> None:
-    """Ends a fire that is with delivery, and is not to be posted after all."""
+    """Ends a fire whose enqueued message must not be posted."""
     tx.exec_driver_sql(
         "UPDATE digest_fire SET state = %(state)s, reason = %(reason)s WHERE id = %(id)s AND state = 'posted'",
         {"id": fire_id, "state": state, "reason": reason},
@@ -160,14 +160,14 @@ def withdraw_fire(tx: Connection, fire_id: int, state: str, reason: str | None =
 
 
 def link_post(tx: Connection, fire_id: int, post_id: int | None) -> None:
-    """Notes which post delivery made of a fire."""
+    """Records which post belongs to a fire."""
     tx.exec_driver_sql(
         "UPDATE digest_fire SET post_id = %(post_id)s WHERE id = %(id)s", {"id": fire_id, "post_id": post_id}
     )
 
 
 def find_fire(connection: Connection, digest_id: int, fire_id: int) -> Fire | None:
-    """One time that a digest was told."""
+    """Returns a fire of that digest."""
     row = connection.exec_driver_sql(
         f"SELECT {_FIRE_COLUMNS} FROM digest_fire f WHERE f.id = %(id)s AND f.digest_id = %(digest_id)s",  # noqa: S608
         {"id": fire_id, "digest_id": digest_id},
@@ -176,7 +176,7 @@ def find_fire(connection: Connection, digest_id: int, fire_id: int) -> Fire | No
 
 
 def settle_posted_fires(tx: Connection) -> list[tuple[int, str]]:
-    """Takes over what became of the posts of fires; gives the digests whose message could not be sent, and why."""
+    """Copies the results of finished posts to their fires; returns digest id and reason of those that failed."""
     rows = tx.exec_driver_sql(
         "UPDATE digest_fire f SET state = CASE WHEN v.reason IS NULL THEN 'sent' ELSE 'failed' END,"
         " reason = v.reason"

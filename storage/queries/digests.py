@@ -1,4 +1,4 @@
-"""Digests themselves: their rows, and what their owners may see."""
+"""The rows of digests, and what their owners may see."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DIGEST = f"SELECT {DIGEST_COLUMNS} FROM digest d JOIN member m ON m.id = d.owne
 def find_digest(
     connection: Connection, organization_id: int, digest_id: int, *, lock: bool = False
 ) -> DigestRow | None:
-    """A digest of the organization; with `lock`, its row is held until the transaction ends."""
+    """A digest of the organization; with `lock`, its row is locked until the transaction ends."""
     row = connection.exec_driver_sql(
         f"{_DIGEST} WHERE d.id = %(id)s AND d.organization_id = %(organization_id)s"
         + (" FOR UPDATE OF d" if lock else ""),
@@ -38,7 +38,7 @@ def find_digest(
 def list_digests(
     connection: Connection, organization_id: int, channel_id: str | None, member_id: int, most: int
 ) -> list[tuple[DigestRow, LastFire | None]]:
-    """The digests of a channel and those that a member owns, each with what became of it last."""
+    """Up to `most` digests of a channel and of a member, each with its latest fire; those of the channel come first."""
     rows = connection.exec_driver_sql(
         f"SELECT {DIGEST_COLUMNS}, f.fire_at, f.state, f.reason FROM digest d JOIN member m ON m.id = d.owner_id"  # noqa: S608
         " LEFT JOIN LATERAL (SELECT fire_at, state, reason FROM digest_fire WHERE digest_id = d.id"
@@ -52,7 +52,7 @@ def list_digests(
 
 
 def insert_digest(tx: Connection, values: Mapping[str, Any]) -> int:
-    """Adds a digest; `values` by column. Gives its id."""
+    """Inserts a digest; `values` by column. Returns its id."""
     columns = ", ".join(values)
     holders = ", ".join(f"%({column})s" for column in values)
     return int(
@@ -64,7 +64,7 @@ def insert_digest(tx: Connection, values: Mapping[str, Any]) -> int:
 
 
 def update_digest(tx: Connection, digest_id: int, values: Mapping[str, Any]) -> None:
-    """Changes columns of a digest."""
+    """Updates columns of a digest; `values` by column."""
     sets = ", ".join(f"{column} = %({column})s" for column in values)
     tx.exec_driver_sql(
         f"UPDATE digest SET {sets} WHERE id = %(digest_id)s",  # noqa: S608
@@ -73,7 +73,7 @@ def update_digest(tx: Connection, digest_id: int, values: Mapping[str, Any]) -> 
 
 
 def delete_digest(tx: Connection, digest_id: int) -> None:
-    """Removes a digest, and its fires: what delivery has of them is not sent any more."""
+    """Deletes a digest and its fires; posts of theirs that wait are not sent any more."""
     tx.exec_driver_sql("DELETE FROM digest WHERE id = %(id)s", {"id": digest_id})
 
 
@@ -95,13 +95,13 @@ class FileDigest:
     stopped: bool  # by itself
 
     def values(self) -> dict[str, Any]:
-        """What the file says of it."""
+        """Returns the fields that the file sets."""
         fields = "channel_id", "owner", "cron", "zone", "filters", "skip_empty", "picture", "grace_minutes"
         return {field: getattr(self, field) for field in fields}
 
 
 def list_file_digests(connection: Connection, organization_id: int) -> list[FileDigest]:
-    """The digests that an organization file made."""
+    """The digests that came from the organization file, by name."""
     rows = connection.exec_driver_sql(
         "SELECT d.id, d.name, d.channel_id, m.email, d.cron, d.zone, d.filters, d.skip_empty, d.picture,"
         " d.grace_minutes, d.date_paused IS NOT NULL AND d.pause_reason IS NULL, d.pause_reason IS NOT NULL"
@@ -112,7 +112,7 @@ def list_file_digests(connection: Connection, organization_id: int) -> list[File
     return [FileDigest(*row) for row in rows]
 
 
-# --- whose it is -------------------------------------------------------------------------------------------
+# --- owners --------------------------------------------------------------------------------------------
 
 _OWNER = f"""
 SELECT o.id, o.name, o.incidents, o.open_membership, o.shared_channels,
@@ -147,12 +147,12 @@ class Owner:
     sees_all: bool
     team_ids: list[int]
     project_ids: list[int]
-    same_person: bool  # False: whom Slack knows by the id that made it is no longer this member
+    same_person: bool  # False: the Slack user who created the digest is no longer this member
     date_checked: datetime | None  # when Slack was last asked about them
 
 
 def find_owner(connection: Connection, digest_id: int) -> Owner | None:
-    """Whose digest it is; None when there is no such digest."""
+    """Returns the owner of a digest; None when there is no such digest."""
     row = connection.exec_driver_sql(_OWNER, {"digest_id": digest_id}).first()
     return None if row is None else Owner(*row)
 
@@ -167,7 +167,7 @@ def has_open_membership(connection: Connection, organization_id: int) -> bool:
 
 
 def list_all_managers(connection: Connection, organization_id: int) -> list[int]:
-    """The members who are told what nobody else is there to be told: managers and owners."""
+    """The ids of all present managers and owners; they are notified when nobody else can be."""
     return [
         row[0]
         for row in connection.exec_driver_sql(
@@ -179,7 +179,7 @@ def list_all_managers(connection: Connection, organization_id: int) -> list[int]
 
 
 def pause_digest(tx: Connection, digest_id: int, reason: str | None, now: datetime) -> DigestRow | None:
-    """Pauses a digest; None when it was paused before or is gone."""
+    """Pauses a digest and returns it; None when it was paused already or is deleted. `reason` None: by a person."""
     row = tx.exec_driver_sql(
         "UPDATE digest d SET next_fire_at = NULL, date_paused = %(now)s, pause_reason = %(reason)s"  # noqa: S608
         " FROM member m WHERE m.id = d.owner_id AND d.id = %(id)s AND d.date_paused IS NULL"

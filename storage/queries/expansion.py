@@ -1,4 +1,4 @@
-"""From a change to the posts that it asks for: whose business it is, and the posts that are made for them."""
+"""Expands a change in the outbox to posts: finds out who must be notified, and inserts the posts for them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from storage.queries.destinations import LockedDestinations
 from storage.queries.visibility import CHANNELS_OF_PROJECTS, sees_incident
 from storage.values import PostKind, Urgency
 
-# How long a message to one person about one incident waits for what may follow at once.
+# How long a notification waits, so that changes that follow at once become one message.
 NOTIFICATION_DEBOUNCE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something that happened to an incident and is to be told."""
+    """A change to an incident, from the outbox."""
 
     id: int
     incident_id: int
@@ -28,8 +28,8 @@ class Change:
     said_in: str | None
 
 
-# Whoever expands a change holds its row, and nobody waits for it. Without `alone` it is one change of a person, or
-# several of alerts.
+# The transaction that expands a change locks its row, and others skip it. Without `alone` it takes one change of a
+# person, or several of alerts.
 _TAKE = """
 DELETE FROM outbox WHERE id = ANY(ARRAY(
   SELECT id FROM outbox
@@ -41,16 +41,16 @@ RETURNING id, incident_id, activity_id, again, member_ids, said_in
 
 
 def take_changes(tx: Connection, *, of_alert: bool, most: int, now: datetime, alone: int | None = None) -> list[Change]:
-    """The oldest changes that nobody else is expanding, at most so many, taken out with this transaction.
+    """Deletes and returns up to `most` of the oldest changes that no other transaction is expanding.
 
-    Those that people made, or those that alerts made. With `alone` only the change of that id.
+    `of_alert` chooses between the changes of alerts and of people. With `alone`, only the change of that id.
     """
     rows = tx.exec_driver_sql(_TAKE, {"of_alert": of_alert, "most": most, "alone": alone, "now": now}).all()
     return [Change(*row) for row in sorted(rows)]
 
 
 def postpone_change(tx: Connection, change_id: int, now: datetime) -> None:
-    """A change that could not be expanded is tried again later, each time later, and holds up no other."""
+    """Delays a change that could not be expanded, with exponential backoff. Other changes go on."""
     tx.exec_driver_sql(
         "UPDATE outbox SET failures = least(failures + 1, 30),"
         " retry_at = %(now)s + make_interval(secs => least(600, power(2, least(failures, 10))))"
@@ -61,7 +61,7 @@ def postpone_change(tx: Connection, change_id: int, now: datetime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Whose incident it is, and what the entry of its log is."""
+    """The workspace and organization of a change, and the entry of the log behind it."""
 
     workspace_id: str
     organization_id: int
@@ -72,8 +72,9 @@ class Audience:
 
 
 def get_audiences(tx: Connection, changes: Sequence[Change]) -> dict[int, Audience]:
-    """What is needed to expand each change, by its id; nothing for those of which nobody is to be told (no
-    workspace, incidents switched off).
+    """Returns what is needed to expand each change, by the change's id.
+
+    Changes that notify nobody are left out: their organization has no workspace, or incidents are switched off.
     """
     rows = tx.exec_driver_sql(
         "SELECT c.id, w.id, o.id, a.type, a.member_id, a.comment IS NOT NULL, a.date_deleted IS NOT NULL"
@@ -94,7 +95,7 @@ def get_audiences(tx: Connection, changes: Sequence[Change]) -> dict[int, Audien
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Somebody who may have to be told."""
+    """A member who may have to be notified."""
 
     member_id: int
     mention: bool
@@ -124,7 +125,7 @@ WHERE o.incidents AND c.member_id IS DISTINCT FROM %(author_id)s
 
 
 def list_candidates(tx: Connection, change: Change, author_id: int | None) -> list[Candidate]:
-    """The subscribers and the mentioned, except the author, and what each of them may see and wants."""
+    """Returns the subscribers and mentioned members without the author, with what each may see and wants."""
     rows = tx.exec_driver_sql(
         _CANDIDATES,
         {
@@ -139,7 +140,7 @@ def list_candidates(tx: Connection, change: Change, author_id: int | None) -> li
 
 
 def unsubscribe_members(tx: Connection, incident_id: int, member_ids: Sequence[int]) -> None:
-    """Ends the subscriptions of those who may no longer see the incident."""
+    """Deletes the subscriptions of members who may no longer see the incident."""
     tx.exec_driver_sql(
         "DELETE FROM incident_subscription WHERE incident_id = %(incident_id)s AND member_id = ANY(%(ids)s)",
         {"incident_id": incident_id, "ids": list(member_ids)},
@@ -147,9 +148,7 @@ def unsubscribe_members(tx: Connection, incident_id: int, member_ids: Sequence[i
 
 
 def create_cards(tx: Connection, incidents: Mapping[int, str | None], held: LockedDestinations, now: datetime) -> None:
-    """Makes the cards that are missing in the destinations that are held, of `incidents` as for
-    `hold_destinations`.
-    """
+    """Inserts the missing cards in the locked destinations; `incidents` as for `lock_destinations`."""
     tx.exec_driver_sql(
         "INSERT INTO post (destination_id, kind, incident_id, urgency, due_at, date_added)"  # noqa: S608 - constants
         f" SELECT DISTINCT d.id, '{PostKind.CARD}', i.id, %(urgency)s, %(now)s::timestamptz, %(now)s::timestamptz"
@@ -169,10 +168,10 @@ def create_cards(tx: Connection, incidents: Mapping[int, str | None], held: Lock
 
 
 def create_thread_posts(tx: Connection, change: Change, now: datetime) -> None:
-    """Has the threads of the incident's cards show an entry of the log, or what became of it.
+    """Inserts or updates the posts that show an entry of the log in the threads of the incident's cards.
 
-    Where it was said in the thread itself, it stands there already; a later change to it that was made elsewhere
-    is told in an `amendment`.
+    A comment that began as a reply in a thread is not repeated there; a later change to it that was made elsewhere is
+    posted there as an `amendment`.
     """
     tx.exec_driver_sql(
         "INSERT INTO post (destination_id, kind, incident_id, activity_id, card_id, urgency, due_at, date_added)"  # noqa: S608 - composed of constants
@@ -194,7 +193,7 @@ def create_thread_posts(tx: Connection, change: Change, now: datetime) -> None:
             "now": now,
         },
     )
-    # Said in the thread itself, it may go beyond what an amendment there tells.
+    # A change made in the thread itself may make an amendment there out of date.
     tx.exec_driver_sql(
         "UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = %(now)s FROM destination d"  # noqa: S608 - composed of constants
         f" WHERE d.id = p.destination_id AND p.activity_id = %(activity_id)s AND p.kind = '{PostKind.AMENDMENT}'"
@@ -206,10 +205,10 @@ def create_thread_posts(tx: Connection, change: Change, now: datetime) -> None:
 def create_notifications(
     tx: Connection, change: Change, recipients: Mapping[int, bool], destination_of: Mapping[int, int], now: datetime
 ) -> None:
-    """Has each of the recipients (by member id: whether they are mentioned) told once of the change.
+    """Notifies each recipient of the change once; `recipients` maps member ids to whether they are mentioned.
 
-    What waits for the same person about the same incident becomes one message with it. The destinations' rows are
-    held by the caller.
+    A notification that already waits for the same person and incident takes in the change, so that both are one
+    message. The caller has locked the destinations.
     """
     told = tx.exec_driver_sql(
         "SELECT r.member_id, r.mention, r.destination_id, p.id FROM"  # noqa: S608 - composed of constants

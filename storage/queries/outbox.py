@@ -1,9 +1,8 @@
-"""What others must learn: written in the transaction that makes it so, expanded by delivery to posts afterwards.
+"""The outbox: changes are recorded in the transaction that makes them, and delivery expands them to posts later.
 
-Two ways lead from here to Slack. `changed` says that something happened to an incident; whose business that is
-(cards, threads, subscribers, the mentioned) is found out when it is expanded. `enqueue` asks for one message in
-one conversation, drawn already: a digest in a channel, a note to a person. Both are done once the transaction
-commits, and not at all when it does not.
+`record_change` records that an incident changed; delivery finds out afterwards which cards, threads, subscribers and
+mentioned people that concerns. `enqueue` requests one rendered message in one conversation: a digest in a channel, a
+note to a person. Both take effect when the transaction commits.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from storage.engine import OUTBOX_WRITTEN
 from storage.queries.destinations import ensure_destination, mark_due
 from storage.values import PostKind, Urgency
 
-# How long a card waits for what may follow at once.
+# How long a card waits, so that changes that follow at once become one update.
 CARD_DEBOUNCE_S = 0.5
 
 
@@ -34,12 +33,12 @@ def record_change(
     said_in: str | None = None,
     of_alert: bool = False,
 ) -> None:
-    """Notes that an incident changed: its cards are due, and delivery finds out who else must learn of it.
+    """Records that an incident changed: its cards are due, and delivery finds out who else must be notified.
 
-    Without `activity_id` only its cards show the change. `again` is for a comment that was changed or deleted:
-    threads follow, and only `member_ids`, whom it newly mentions, are told. `said_in` is the channel in whose
-    thread it was said, where nobody needs to be shown it. `of_alert`: no person made it, and it comes after
-    what people made.
+    Without `activity_id` only its cards show the change. `again` is for a comment that was edited or deleted: threads
+    are updated, and only `member_ids`, whom it newly mentions, are notified. `said_in` is the channel in whose thread
+    the comment was written; it is not posted there again. `of_alert`: an alert made the change, which is expanded
+    after those of people.
     """
     tx.exec_driver_sql(
         "WITH cards AS (UPDATE post SET wanted_version = wanted_version + 1, due_at = CASE"  # noqa: S608 - composed of constants
@@ -64,7 +63,7 @@ def record_change(
 
 
 def redraw_cards(tx: Connection, incident_ids: Collection[int], now: datetime) -> None:
-    """What alerts say of these incidents has changed: only their cards show it."""
+    """Records that the alert texts of these incidents changed: only their cards show it."""
     tx.exec_driver_sql(
         "WITH cards AS (UPDATE post SET wanted_version = wanted_version + 1, due_at = CASE"  # noqa: S608 - composed of constants
         "  WHEN wanted_version > drawn_version THEN due_at"
@@ -78,12 +77,12 @@ def redraw_cards(tx: Connection, incident_ids: Collection[int], now: datetime) -
 
 
 def wake_after_commit(tx: Connection, *, of_alert: bool = False) -> None:
-    """Has delivery woken once this transaction has committed; at once, unless only alerts made what it changed."""
+    """Wakes delivery after this transaction commits; at once, unless only alerts made its changes."""
     tx.info[OUTBOX_WRITTEN] = tx.info.get(OUTBOX_WRITTEN, False) or not of_alert
 
 
 def redraw_cards_of_project(tx: Connection, channels: Collection[tuple[int, str]], now: datetime) -> None:
-    """Projects no longer name channels: the cards of their open incidents there are drawn anew."""
+    """Updates the cards of open incidents in channels that projects no longer name: (project id, channel id)."""
     if not channels:
         return
     of_projects, channel_ids = (list(side) for side in zip(*channels, strict=True))
@@ -102,7 +101,7 @@ def redraw_cards_of_project(tx: Connection, channels: Collection[tuple[int, str]
 
 
 def redraw_cards_of_organization(tx: Connection, organization_id: int, now: datetime) -> None:
-    """Incidents are shown again: the cards of the open ones are drawn anew, for what was withdrawn meanwhile."""
+    """Updates the cards of all open incidents, after the organization switched incidents on again."""
     tx.exec_driver_sql(
         "WITH cards AS (UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = %(now)s FROM incident i"  # noqa: S608 - composed of constants
         f"  WHERE i.id = p.incident_id AND p.kind = '{PostKind.CARD}'"
@@ -127,8 +126,7 @@ def enqueue(
     kind: Literal[PostKind.DIGEST, PostKind.NOTE],
     urgency: Urgency = Urgency.BULK,
 ) -> int | None:
-    """Asks for `message` (text, blocks, attachments) to be posted once: to exactly one of a channel, a member and
-    a Slack user.
+    """Requests that `message` (text, blocks, attachments) is posted once, to one of a channel, a member, a Slack user.
 
     `key` names the wish: a second one with the same key asks for nothing and gives None; otherwise the post's id
     comes back. The channel is joined where it is public; a channel shared with

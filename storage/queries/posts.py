@@ -1,4 +1,4 @@
-"""Posts on their way to Slack: choosing what to send to a destination, and writing down what came of it."""
+"""Posts that wait for Slack: choosing the next one for a destination, and recording the result."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from storage.queries.post_kinds import (
     build_post,
 )
 
-# How long before a posting began a conversation is searched for it: what is known of Slack's clock is not exact.
+# A search for a message begins this long before its attempt, because the estimate of Slack's clock is not exact.
 _SEARCH_MARGIN_S = 60.0
 
 
 def find_next_post(tx: Connection, destination_id: int, now: datetime, overdue: datetime | None = None) -> Post | None:
-    """What is to be sent there first, of what is due: the most urgent.
+    """Returns the most urgent due post of a destination; None when nothing is due.
 
-    With `overdue`, what has been due since before that moment has its turn: the least urgent of it.
+    With `overdue`, a post that has been due since before that moment goes first, the least urgent one of these.
     """
     if overdue is not None:
         row = tx.exec_driver_sql(
@@ -49,8 +49,9 @@ def find_next_post(tx: Connection, destination_id: int, now: datetime, overdue: 
 
 
 def find_earlier_post(tx: Connection, post: KnownPost, target: Target, now: datetime) -> KnownPost | None:
-    """The first post that tells of the same incident in the same conversation, was asked for before this one, and
-    does not stand there yet. Cards tell of no order: they show how things are.
+    """Returns the first earlier post about the same incident in the same conversation that is not posted yet.
+
+    Cards are ignored and never wait: they show the current state, and so have no order.
     """
     if not isinstance(post, ThreadPost | NotificationPost) or post.ts is not None:
         return None
@@ -65,7 +66,7 @@ def find_earlier_post(tx: Connection, post: KnownPost, target: Target, now: date
 
 
 def is_overtaken(tx: Connection, post: ThreadPost | NotificationPost, target: Target) -> bool:
-    """Whether something stands above it in the conversation that happened to the incident after what it tells."""
+    """Whether a later event of the incident is already posted above it in the conversation."""
     return bool(
         tx.exec_driver_sql(
             "SELECT EXISTS (SELECT FROM post WHERE destination_id = %(destination_id)s"  # noqa: S608 - composed of constants
@@ -79,11 +80,11 @@ def is_overtaken(tx: Connection, post: ThreadPost | NotificationPost, target: Ta
 def mark_sending(
     tx: Connection, post: DuePost, target: Target, now: datetime, *, slack_now: float, settles_in_s: float
 ) -> None:
-    """Notes that a posting begins, `slack_now` seconds since the epoch by Slack's clock. Unless it is settled, it
-    counts as unknown, to be looked into after `settles_in_s` seconds.
+    """Records that an attempt begins, at `slack_now` seconds since the epoch by Slack's clock.
 
-    When that is, and how far back to look, must not depend on a clock of ours: one that jumps would have the
-    message missed, and posted again.
+    Until a result is recorded, its outcome is unknown, and delivery searches for it after `settles_in_s` seconds. The
+    times of the search must not depend on a local clock: if that jumped, the search would miss the message and
+    delivery would post it again.
     """
     before = f"{slack_now - _SEARCH_MARGIN_S:.6f}"
     tx.exec_driver_sql(
@@ -111,9 +112,9 @@ def mark_delivered(
     failed_reason: str | None = None,
     done: bool = False,
 ) -> None:
-    """Writes down that a post stands as it was wanted (or is given up); `done`: it will never change again.
+    """Records that a post is delivered, or given up with `failed_reason`; `done`: it will never change again.
 
-    `version` is what it shows, where that is not what was wanted.
+    `version` is the version that it shows, where that is not the wanted one.
     """
     tx.exec_driver_sql(
         "UPDATE post SET ts = %(ts)s, drawn_version = GREATEST(drawn_version, %(version)s),"
@@ -134,7 +135,7 @@ def mark_delivered(
 
 
 def mark_delivered_late(tx: Connection, post: DuePost, ts: str, now: datetime) -> None:
-    """Keeps the outcome of a posting whose lease has meanwhile ended, unless somebody has begun it again."""
+    """Records the result of an attempt whose lease has ended, unless another attempt has begun."""
     tx.exec_driver_sql(
         "UPDATE post SET ts = %(ts)s, drawn_version = GREATEST(drawn_version, %(version)s), attempted_at = NULL,"  # noqa: S608 - composed of constants
         " refused_at = NULL, failed_reason = NULL,"
@@ -152,13 +153,13 @@ def mark_delivered_late(tx: Connection, post: DuePost, ts: str, now: datetime) -
 
 
 def find_ts(connection: Connection, post_id: int) -> str | None:
-    """By what Slack knows the message of a post."""
+    """Returns Slack's ts of a posted message; None when it is not posted."""
     ts: str | None = connection.exec_driver_sql("SELECT ts FROM post WHERE id = %(id)s", {"id": post_id}).scalar()
     return ts
 
 
 def mark_not_sent(tx: Connection, post: DuePost, now: datetime) -> None:
-    """Writes down that a posting that had begun has certainly not happened."""
+    """Records that an attempt certainly posted nothing."""
     tx.exec_driver_sql(
         "UPDATE post SET attempted_at = NULL, searched_to = NULL, due_at = %(now)s WHERE id = %(id)s",
         {"id": post.id, "now": now},
@@ -166,7 +167,7 @@ def mark_not_sent(tx: Connection, post: DuePost, now: datetime) -> None:
 
 
 def mark_answered(tx: Connection, post: DuePost, now: datetime, *, slack_now: float, seconds: float) -> None:
-    """Slack has answered a posting with an error of its own: what came of it can be seen in so many seconds."""
+    """Records that Slack answered an attempt with a server error: its outcome can be seen after `seconds`."""
     tx.exec_driver_sql(
         "UPDATE post SET searchable_at = to_timestamp(%(at)s), due_at = %(now)s + make_interval(secs => %(seconds)s)"
         " WHERE id = %(id)s",
@@ -175,7 +176,7 @@ def mark_answered(tx: Connection, post: DuePost, now: datetime, *, slack_now: fl
 
 
 def mark_refused(tx: Connection, post: DuePost, now: datetime, reason: str, seconds: float) -> None:
-    """Slack refuses a post for a reason that may pass: it is tried again in so many seconds."""
+    """Records that Slack refused a post for a temporary reason: it is retried after `seconds`."""
     tx.exec_driver_sql(
         "UPDATE post SET refused_at = coalesce(refused_at, %(now)s), failed_reason = %(reason)s,"
         " due_at = %(now)s + make_interval(secs => %(seconds)s) WHERE id = %(id)s",
@@ -184,12 +185,12 @@ def mark_refused(tx: Connection, post: DuePost, now: datetime, reason: str, seco
 
 
 def mark_searched(tx: Connection, post: DuePost, to_ts: str) -> None:
-    """Writes down how far back a conversation has been searched for a post whose outcome is unknown."""
+    """Records how far back a conversation was searched for a post with an unknown outcome."""
     tx.exec_driver_sql("UPDATE post SET searched_to = %(to)s WHERE id = %(id)s", {"id": post.id, "to": to_ts})
 
 
 def postpone_post(tx: Connection, post: DuePost, seconds: float, now: datetime) -> None:
-    """Puts off one post, and nothing else that waits for its destination."""
+    """Delays one post by `seconds`; other posts of its destination are not affected."""
     tx.exec_driver_sql(
         "UPDATE post SET due_at = %(now)s + make_interval(secs => %(seconds)s) WHERE id = %(id)s",
         {"id": post.id, "seconds": seconds, "now": now},
@@ -197,7 +198,7 @@ def postpone_post(tx: Connection, post: DuePost, seconds: float, now: datetime) 
 
 
 def repost(tx: Connection, post: DuePost, now: datetime) -> None:
-    """Somebody deleted the message: it is to be posted again, as another one."""
+    """Has a deleted message posted again, as a new one."""
     tx.exec_driver_sql(
         "UPDATE post SET ts = NULL, generation = generation + 1, drawn_hash = NULL, attempted_at = NULL,"
         " due_at = %(now)s WHERE id = %(id)s",
@@ -206,7 +207,7 @@ def repost(tx: Connection, post: DuePost, now: datetime) -> None:
 
 
 def delete_done_posts(connection: Connection, before: datetime, most: int) -> int:
-    """Removes messages that were sent, or given up, before that; gives how many of at most `most`."""
+    """Deletes up to `most` posts that were sent, or given up, before a moment; returns how many."""
     return connection.exec_driver_sql(
         "DELETE FROM post WHERE id = ANY(ARRAY(SELECT id FROM post WHERE date_done < %(before)s ORDER BY date_done"
         " LIMIT %(most)s FOR UPDATE SKIP LOCKED))",
@@ -215,7 +216,7 @@ def delete_done_posts(connection: Connection, before: datetime, most: int) -> in
 
 
 def count_failed_since(connection: Connection, since: datetime) -> dict[str, int]:
-    """How many messages were given up since that moment, by the reason."""
+    """Counts the messages that were given up since that moment, by reason."""
     rows = connection.exec_driver_sql(
         "SELECT failed_reason, count(*) FROM post WHERE date_done >= %(since)s AND failed_reason IS NOT NULL"
         " GROUP BY failed_reason ORDER BY failed_reason",
@@ -225,7 +226,7 @@ def count_failed_since(connection: Connection, since: datetime) -> dict[str, int
 
 
 def count_waiting(connection: Connection) -> int:
-    """How many posts wait to be sent."""
+    """Counts the posts that wait to be sent."""
     count: int = connection.exec_driver_sql(
         "SELECT count(*) FROM post WHERE wanted_version > drawn_version"
     ).scalar_one()
