@@ -56,9 +56,13 @@ _QUIET_LOGGERS = ("uvicorn.access", "apscheduler", "alembic", "sqlalchemy", "htt
 
 
 def redact(text: str, exact: Iterable[str] = ()) -> str:
-    """The text without what looks like a secret, and without any of the `exact` values."""
+    """The text without what looks like a secret, and without any of the `exact` values.
+
+    A very short value is left: it occurs by chance, and a word with a gap in it tells what is missing.
+    """
     for value in exact:
-        text = text.replace(value, HIDDEN)
+        if len(value) >= _EXACT_MIN_LENGTH:
+            text = text.replace(value, HIDDEN)
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return text

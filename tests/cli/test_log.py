@@ -182,3 +182,9 @@ def test_lines_that_never_come_again_are_forgotten(out: io.StringIO) -> None:
     for number in range(3000):
         structlog.get_logger("bot.test").info("once", number=number)
     assert len(repeats._seen) == log._MAX_LINES
+
+
+def test_a_very_short_secret_is_not_cut_out_of_every_word() -> None:
+    """`***` in the middle of words would tell which letters are missing."""
+    assert log.redact("the settings of tocsin", ["t", "geheim"]) == "the settings of tocsin"
+    assert log.redact("the password is geheim", ["t", "geheim"]) == "the password is ***"
