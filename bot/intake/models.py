@@ -280,13 +280,21 @@ def decode(body: bytes) -> Any:
         raise Unreadable(f"is not UTF-8 at byte {error.start}") from None
     try:
         # Not strict: a line break or a tab in a text, as scripts write them, is no reason to lose an alert.
-        return json.loads(text, parse_constant=_refuse_constant, strict=False)
+        return json.loads(text, parse_constant=_refuse_constant, parse_int=_whole_number, strict=False)
     except RecursionError:
         raise Unreadable("is nested too deep") from None
     except json.JSONDecodeError as error:
         raise Unreadable(f"is not JSON at line {error.lineno} column {error.colno}: {error.msg}") from None
     except ValueError as error:
         raise Unreadable(f"is not JSON: {error}") from None
+
+
+def _whole_number(digits: str) -> int | str:
+    """A number that is longer than Python reads stays as it was written: no reason to lose an alert."""
+    try:
+        return int(digits)
+    except ValueError:
+        return digits
 
 
 def _refuse_constant(name: str) -> None:

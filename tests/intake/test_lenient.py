@@ -268,3 +268,12 @@ def test_a_sentry_alert_with_nothing_but_its_id_is_one(bench: Bench, payload: An
     answer = bench.post_signed(bench.sentry(), payload, resource)
     assert answer.json() == {"accepted": [1], "errors": []}
     assert [title for _, title, _ in bench.incidents()] == [f"{'metric' if 'metric' in resource else 'issue'}:7"]
+
+
+@pytest.mark.parametrize("field", ["dedup_key", "title", "labels"])
+def test_a_number_longer_than_python_reads_is_text(bench: Bench, field: str) -> None:
+    number = "9" * 5000
+    rest = '"title": "x"' if field == "dedup_key" else '"dedup_key": "a"'
+    value = f'{{"n": {number}}}' if field == "labels" else number
+    answer = bench.post_text(bench.token(), f'{{{rest}, "{field}": {value}}}', path=EVENTS)
+    assert (answer.status_code, answer.json()["errors"]) == (202, [])
