@@ -133,6 +133,16 @@ def test_the_inspector(world: World, window: OpenWindow, shot: Shot) -> None:
     expect(page.get_by_role("navigation")).to_contain_text("The clock is 1 h ahead.")
 
 
+def test_what_goes_wrong_can_be_read(world: World, window: OpenWindow) -> None:
+    """White words on the dark ground of a notice, not the red that errors in forms have."""
+    page = window(world.ada, place="C0001")
+    composer = page.get_by_label("Message", exact=True)
+    composer.fill("a" * 40_001)
+    composer.press("Enter")
+    notice = page.get_by_role("status").get_by_text("That is too long")
+    expect(notice).to_have_css("color", "rgb(255, 255, 255)")
+
+
 def test_a_line_that_breaks_is_taken_up_again(slack: Sandbox, window: OpenWindow) -> None:
     """The workspace ends and begins again: the window says so, and goes on with what there is now."""
 
