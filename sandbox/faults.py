@@ -28,6 +28,7 @@ class Fault:
     seconds: float = 0.0  # how long the answer takes, in real time
     drip: float = 0.0  # seconds from one byte of the answer to the next, in real time
     cut: bool = False  # the connection is cut instead of an answer
+    held: threading.Event | None = None  # the answer comes once this is set
     performed: bool = False  # whether a failed or cut call was nevertheless done
     hits: int = 0  # calls that met with it so far
 
@@ -60,6 +61,10 @@ class Faults:
         """The call is done at once, the answer comes after `seconds`."""
         return self._add(Fault(methods, times, seconds=seconds, performed=True))
 
+    def hold(self, methods: str) -> Fault:
+        """The calls are done at once, their answers come when this trouble is taken away."""
+        return self._add(Fault(methods, None, held=threading.Event(), performed=True))
+
     def drip(self, methods: str, seconds: float, *, times: int | None = 1) -> Fault:
         """The call is done at once, and its answer comes byte by byte, `seconds` apart."""
         return self._add(Fault(methods, times, drip=seconds, performed=True))
@@ -73,11 +78,15 @@ class Faults:
         with self._lock:
             if fault in self._faults:
                 self._faults.remove(fault)
+        if fault.held:
+            fault.held.set()
 
     def clear(self) -> None:
         """Take all trouble away."""
         with self._lock:
-            self._faults.clear()
+            faults = list(self._faults)
+        for fault in faults:
+            self.remove(fault)
 
     def meet(self, method: str) -> Fault | None:
         """The trouble that a call of `method` meets with, counted down."""

@@ -117,6 +117,8 @@ async def troubled(request: HttpRequest, fault: Fault | None, answer: Callable[[
     answered = answer() if fault.performed or fault.error else HttpResponse("Something is wrong here.", 500)
     if fault.seconds:
         await asyncio.sleep(fault.seconds)
+    while fault.held and not fault.held.is_set():
+        await asyncio.sleep(0.01)
     if fault.cut:
         request.scope["sandbox.transport"].abort()
     elif fault.status and not fault.error:

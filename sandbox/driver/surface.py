@@ -15,7 +15,7 @@ from sandbox.platform import Platform
 from sandbox.records import Json, Message, User
 from sandbox.views import View
 
-WAIT_SECONDS = 30.0  # ends early, as soon as what is waited for is there
+WAIT_SECONDS = 60.0  # ends early, as soon as what is waited for is there
 
 
 def names_in(platform: Platform) -> dict[str, str]:

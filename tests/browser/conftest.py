@@ -30,7 +30,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-WAIT_MS = 10_000
+WAIT_MS = 60_000
 SCREENSHOTS = Path("screenshots")
 
 OpenWindow = Callable[..., Page]

@@ -33,7 +33,7 @@ def hang_up(slack: Sandbox, handler: SocketModeHandler) -> None:
 
 @pytest.fixture
 def client(slack: Sandbox) -> WebClient:
-    return WebClient(token=slack.bot_token, base_url=slack.api_url, timeout=5)
+    return WebClient(token=slack.bot_token, base_url=slack.api_url, timeout=60)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from sandbox import Person, Sandbox
+from sandbox.driver.surface import WAIT_SECONDS
 from sandbox.page.site import FOLDER
 
 
@@ -37,7 +38,7 @@ def act(line: ClientConnection, asked: dict[str, Any]) -> dict[str, Any]:
     """The answer to an act, whatever news comes before it."""
     line.send(json.dumps(asked))
     while True:
-        news = json.loads(line.recv(timeout=10))
+        news = json.loads(line.recv(timeout=WAIT_SECONDS))
         if news.get("re") == asked["id"]:
             return dict(news)
 
@@ -110,18 +111,18 @@ def test_files_are_what_they_are_called_and_nothing_else(slack: Sandbox) -> None
 def test_a_window_is_somebodys(slack: Sandbox) -> None:
     """Somebody unknown is the first person; what another is told stays theirs."""
     with feed(slack, "U9999") as line:
-        assert json.loads(line.recv(timeout=5))["me"] == "U0001"
+        assert json.loads(line.recv(timeout=WAIT_SECONDS))["me"] == "U0001"
     secret = slack.channel("C0002", "secret", private=True, members=[slack.who("U0002")])
     slack.who("U0002").say(secret, "not for Ada")
     with feed(slack) as line:
-        hello = json.loads(line.recv(timeout=5))
+        hello = json.loads(line.recv(timeout=WAIT_SECONDS))
         assert [channel["id"] for channel in hello["channels"]] == ["C0001", "D0001"]
         assert "not in that conversation" in act(line, {"id": 1, "do": "open", "channel": "C0002"})["error"]
         slack.who("U0002").say(secret, "not for Ada either")
         slack.who("U0002").say("C0001", "for everybody")
         news = ""
         while "for everybody" not in news:
-            news = str(line.recv(timeout=5))
+            news = str(line.recv(timeout=WAIT_SECONDS))
             assert "not for Ada" not in news
 
 
@@ -156,10 +157,10 @@ def test_no_act_breaks_the_page(slack: Sandbox, do: object, asked: dict[str, Any
 @pytest.mark.parametrize("text", ["", "{", "[]", "1", "null", '{"id": "x"}', "[" * 10_000, '{"id": 1e400}'])
 def test_what_is_no_act_is_told(slack: Sandbox, text: str) -> None:
     with feed(slack) as line:
-        line.recv(timeout=5)
+        line.recv(timeout=WAIT_SECONDS)
         line.send(text)
         while True:
-            news = json.loads(line.recv(timeout=5))
+            news = json.loads(line.recv(timeout=WAIT_SECONDS))
             if "error" in news:
                 break
         assert act(line, {"id": 2, "do": "open", "channel": "C0001"})["ok"]

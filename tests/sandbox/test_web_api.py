@@ -239,7 +239,8 @@ def test_reactions(slack: Sandbox, client: WebClient) -> None:
 def test_trouble_on_demand(slack: Sandbox) -> None:
     slack.channel("C0001", "checkout")
     # Without the retries that slack_sdk makes by itself.
-    client = WebClient(token=slack.bot_token, base_url=slack.api_url, timeout=1, retry_handlers=[])
+    client = WebClient(token=slack.bot_token, base_url=slack.api_url, timeout=60, retry_handlers=[])
+    impatient = WebClient(token=slack.bot_token, base_url=slack.api_url, timeout=1, retry_handlers=[])
     slack.faults.rate_limit("chat.*", retry_after=7)
     with pytest.raises(SlackApiError) as caught:
         client.chat_postMessage(channel="C0001", text="one")
@@ -260,8 +261,13 @@ def test_trouble_on_demand(slack: Sandbox) -> None:
         client.chat_postMessage(channel="C0001", text="lost")
     slack.faults.slow("chat.postMessage", 1.5)
     with pytest.raises(TimeoutError):
-        client.chat_postMessage(channel="C0001", text="taken late")
+        impatient.chat_postMessage(channel="C0001", text="taken late")
     assert [m.text for m in slack.messages("C0001")] == ["taken, but nobody was told", "taken late"]
+    held = slack.faults.hold("auth.test")
+    with pytest.raises(TimeoutError):
+        impatient.auth_test()
+    slack.faults.remove(held)
+    assert client.auth_test()["ok"]
     every = slack.faults.fail("*", times=None)
     for _ in range(3):
         with pytest.raises(SlackApiError):

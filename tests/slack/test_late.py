@@ -33,7 +33,7 @@ def slow(world: World) -> tuple[Person, Person]:
         world.slack.person("U0011", "Fay", "fay@acme.test"),
         world.slack.person("U0012", "Gus", "gus@acme.test"),
     )
-    world.slack.faults.slow("users.info", 1.0, times=2)
+    world.slack.faults.hold("users.info")
     return found
 
 
@@ -61,6 +61,7 @@ def following(world: World, person: Person, sentence: str, shown: SeenMessage | 
 def test_a_late_command_is_told_so_and_its_answer_follows(world: World) -> None:
     with hurried(world):
         told = world.ask(world.ben, "comment 1 @fay and @gus please look")
+    world.slack.faults.clear()
     assert told.message is not None and LATE in told.text
     assert "please look" in told.text  # the text is not lost, whatever comes of it
     following(world, world.ben, "Your comment is on #1")
@@ -75,6 +76,7 @@ def test_a_late_command_that_is_refused_says_so_when_it_is_known(world: World) -
     world.apply(ORGANIZATION, prune=True)
     with hurried(world):
         told = world.ask(world.ben, "comment 1 @fay and @gus please look")
+    world.slack.faults.clear()
     assert LATE in told.text
     following(world, world.ben, "cannot be mentioned")
     assert commented(world) == 0
@@ -86,6 +88,7 @@ def test_a_late_form_keeps_its_text_and_says_so(world: World, slow: tuple[Person
     form = world.ben.wait_for_form("Comment #1").fill("Comment", ["ask ", fay, " or ", gus])
     with hurried(world):
         outcome = form.submit()
+    world.slack.faults.clear()
     assert LATE in outcome.errors["Comment"]
     assert world.ben.form is not None and "ask" in str(world.ben.form.value("Comment"))
     world.slack.wait_until(lambda: commented(world) == 1, what="the comment is made")
@@ -100,12 +103,13 @@ def test_a_late_press_is_told_so_and_its_answer_follows(world: World) -> None:
     shown = world.view(world.ben, 1)
     world.slack.change(world.ben, tz="Europe/Madrid")  # and so he is asked about once more
     world.settle()
-    world.slack.faults.slow("users.info", 1.0)
+    world.slack.faults.hold("users.info")
     with world.store.write() as tx:  # somebody else is at the incident too
         tx.exec_driver_sql("SELECT FROM incident FOR UPDATE")
         with hurried(world):
             world.ben.press(shown, "Acknowledge")
             late = following(world, world.ben, LATE)
+        world.slack.faults.clear()
         following(world, world.ben, "Somebody else is changing", late)
     world.ben.press(shown, "Acknowledge")
     shown.wait_for(lambda shown: "You have acknowledged #1" in shown.text)

@@ -50,7 +50,7 @@ def unanswered(faults: Faults, kind: str) -> Fault:
 
 def wait_for(world: World, fault: Fault) -> None:
     """Waits until a message has met with the trouble."""
-    world.slack.wait_until(lambda: fault.hits > 0, timeout=10, what="a message that meets with trouble")
+    world.slack.wait_until(lambda: fault.hits > 0, what="a message that meets with trouble")
 
 
 UNKNOWN = ["500", "500 after it was posted", "internal_error", "cut", "cut after it was posted"]
@@ -63,7 +63,7 @@ def test_a_subscriber_reads_the_change_before_the_end(world: World, kind: str) -
     world.ask(world.ada, f"severity {number} critical")
     wait_for(world, trouble)
     world.ask(world.ada, f"resolve {number}")
-    world.rest(30)
+    world.rest()
     changed, resolved = places(world.ben.direct_messages(), "to Critical", "resolved")
     assert changed < resolved
     assert len(world.ben.direct_messages()) == 2
@@ -76,7 +76,7 @@ def test_a_thread_shows_comments_in_their_order(world: World, kind: str) -> None
     world.ask(world.ada, f"comment {number} the first word")
     wait_for(world, trouble)
     world.ask(world.ada, f"comment {number} the second word")
-    world.rest(30)
+    world.rest()
     assert places(thread(world, number), "first word", "second word") == [0, 1]
     assert len(thread(world, number)) == 2
 
@@ -88,7 +88,7 @@ def test_another_incident_does_not_wait_for_a_search(world: World) -> None:
     world.ask(world.ada, f"severity {number} critical")
     wait_for(world, trouble)
     world.ask(world.ada, f"resolve {other}")
-    world.rest(30)
+    world.rest()
     assert places(world.ben.direct_messages(), f"#{other} Pay", f"#{number} Pay") == [0, 1]
 
 
@@ -100,7 +100,7 @@ def test_what_cannot_be_held_back_any_longer_says_that_it_is_older(world: World)
     put_off(world, "+ interval '1 hour'")  # as after some tries
     world.slack.faults.clear()
     world.ask(world.ada, f"comment {number} the second word")
-    world.slack.wait_until(lambda: bool(thread(world, number)), timeout=10, what="the second word")
+    world.slack.wait_until(lambda: bool(thread(world, number)), what="the second word")
     put_off(world, "- interval '1 hour'")
     world.rest()
     second, first = thread(world, number)
@@ -127,7 +127,7 @@ def test_comments_stay_in_order_under_any_trouble(world: World, seed: int) -> No
         world.ask(world.ada, f"comment {number} {word}")
         if trouble and chance.random() < 0.5:
             wait_for(world, trouble)
-    world.rest(60)
+    world.rest()
     world.slack.faults.clear()
     for conversation in (world.ben.direct_messages(), world.sue.direct_messages(), thread(world, number)):
         said = "\n".join(m.text for m in conversation)

@@ -30,7 +30,7 @@ def test_what_may_pass_loses_no_message(world: World, error: str) -> None:
     ready(world)
     world.slack.faults.refuse("chat.postMessage", error, times=2)
     mention(world)
-    world.ben.wait_for_message(containing="look", timeout=20)
+    world.ben.wait_for_message(containing="look")
     world.rest()
     assert len(world.ben.direct_messages()) == 1
     assert troubles(world) == {}
@@ -45,7 +45,7 @@ def test_the_same_for_whatever_is_called_on_the_way(world: World, method: str) -
     trouble = world.slack.faults.refuse(method, "missing_scope", times=2)
     world.ask(world.ada, "comment 1 a word")
     world.ask(world.ada, "resolve 1")
-    world.slack.wait_until(lambda: trouble.hits == 2, timeout=20, what="two refusals")
+    world.slack.wait_until(lambda: trouble.hits == 2, what="two refusals")
     world.rest()
     card = world.slack.messages(world.cast.checkout)[0]
     assert "Resolved" in card.text
@@ -58,7 +58,7 @@ def test_a_search_that_is_refused_does_not_lose_the_message(world: World) -> Non
     world.slack.faults.fail("chat.postMessage", status=500)
     refused = world.slack.faults.refuse("conversations.*", "missing_scope", times=2)
     mention(world)
-    world.ben.wait_for_message(containing="look", timeout=20)
+    world.ben.wait_for_message(containing="look")
     world.rest()
     assert refused.hits == 2
     assert len(world.ben.direct_messages()) == 1
@@ -70,7 +70,7 @@ def test_it_is_given_up_after_a_while_with_a_line_in_the_log_and_a_mark(
     ready(world)
     refused = world.slack.faults.refuse("chat.postMessage", "restricted_action", times=None)
     mention(world)
-    world.slack.wait_until(lambda: refused.hits >= 2, timeout=10, what="another try")
+    world.slack.wait_until(lambda: refused.hits >= 2, what="another try")
     assert troubles(world) == {"Ben Tal": "restricted_action"}
     assert "it is given up" not in capsys.readouterr().err
     to_give_up(world)
@@ -79,7 +79,7 @@ def test_it_is_given_up_after_a_while_with_a_line_in_the_log_and_a_mark(
     assert troubles(world) == {"Ben Tal": "restricted_action"}
     world.slack.faults.clear()
     mention(world, "again")
-    world.ben.wait_for_message(containing="again", timeout=10)
+    world.ben.wait_for_message(containing="again")
     world.rest()
     assert troubles(world) == {}
     assert not [m for m in world.ben.direct_messages() if "look" in m.text]
@@ -92,18 +92,18 @@ def test_a_refused_message_holds_up_no_other(world: World) -> None:
     world.rest()
     refused = world.slack.faults.refuse("chat.postMessage", "a_name_of_tomorrow", times=1)
     world.ask(world.ada, "severity 1 critical")
-    world.slack.wait_until(lambda: refused.hits == 1, timeout=10, what="a refusal")
+    world.slack.wait_until(lambda: refused.hits == 1, what="a refusal")
     with world.store.write() as tx:  # as after some tries
         tx.exec_driver_sql("UPDATE post SET due_at = due_at + interval '1 hour' WHERE refused_at IS NOT NULL")
     world.ask(world.ada, "comment 2 @ben look")
-    world.ben.wait_for_message(containing="look", timeout=10)
+    world.ben.wait_for_message(containing="look")
     assert not [m for m in world.ben.direct_messages() if "Critical" in m.text]
 
 
 def test_a_card_that_was_given_up_comes_with_the_next_change(world: World) -> None:
     refused = world.slack.faults.refuse("chat.postMessage", "restricted_action", times=None)
     world.declare("Pay")
-    world.slack.wait_until(lambda: refused.hits >= 2, timeout=10, what="another try")
+    world.slack.wait_until(lambda: refused.hits >= 2, what="another try")
     to_give_up(world)
     world.rest()
     world.slack.faults.clear()
@@ -121,8 +121,8 @@ def test_after_an_answer_the_search_does_not_wait_for_a_time_out(world: World, k
     else:
         fault = faults.fail("chat.postMessage", status=int(kind), performed=True)
     mention(world)
-    world.slack.wait_until(lambda: fault.hits == 1, timeout=10, what="the first try")
-    world.ben.wait_for_message(containing="look", timeout=20)
+    world.slack.wait_until(lambda: fault.hits == 1, what="the first try")
+    world.ben.wait_for_message(containing="look")
     world.rest()
     assert world.slack.calls("conversations.history")
     assert len(world.ben.direct_messages()) == 1

@@ -44,7 +44,7 @@ def test_retry_after_is_obeyed_and_holds_up_nobody_else(world: World) -> None:
     world.rest()
     world.slack.faults.rate_limit("chat.postMessage", retry_after=2, times=1)
     world.ask(world.ada, "comment 1 @ben @sue look")
-    world.slack.wait_until(lambda: world.ben.direct_messages() and world.sue.direct_messages(), timeout=10)
+    world.slack.wait_until(lambda: world.ben.direct_messages() and world.sue.direct_messages())
     world.rest()
     refused = [e for e in world.slack.traffic if e.name == "chat.postMessage" and not (e.answer or {}).get("ok")]
     assert len(refused) == 1
@@ -62,10 +62,10 @@ def test_a_mention_overtakes_what_is_not_urgent(world: World) -> None:
     world.rest()
     slow = world.slack.faults.rate_limit("chat.postMessage", retry_after=1, times=None)
     world.ask(world.ada, "comment 2 for later")
-    world.slack.wait_until(lambda: slow.hits >= 1, timeout=10)
+    world.slack.wait_until(lambda: slow.hits >= 1)
     mention(world)
     world.slack.faults.remove(slow)
-    world.ben.wait_for_message(containing="for later", timeout=15)
+    world.ben.wait_for_message(containing="for later")
     world.rest()
     assert ["look" in m.text for m in world.ben.direct_messages()] == [True, False]
 
@@ -84,14 +84,14 @@ def test_a_token_that_is_no_good_pauses_the_workspace_and_loses_nothing(world: W
                 one: why for one, (why, _) in pacing.get_paused_workspaces(connection, world.store.clock.now()).items()
             } == {"T0001": error}
 
-    world.slack.wait_until(paused, timeout=5)
+    world.slack.wait_until(paused)
     calls_made = len(world.slack.calls("chat.postMessage"))
     mention(world, "again")
     time.sleep(0.3)
     assert len(world.slack.calls("chat.postMessage")) == calls_made
     world.slack.revoke(None)
     world.slack.problems.take(error)
-    world.slack.wait_until(lambda: "again" in str([m.text for m in world.ben.direct_messages()]), timeout=10)
+    world.slack.wait_until(lambda: "again" in str([m.text for m in world.ben.direct_messages()]))
     world.rest()
     world.slack.problems.take(error)
     assert str([m.text for m in world.ben.direct_messages()]).count("look") == 1
@@ -122,7 +122,7 @@ def test_what_concerns_one_person_is_final_and_said(world: World, error: str) ->
     world.rest()
     assert troubles(world) == {"Ben Tal": error}
     mention(world, "you are back")
-    world.ben.wait_for_message(containing="you are back", timeout=15)
+    world.ben.wait_for_message(containing="you are back")
     world.rest()
     assert troubles(world) == {}
 
@@ -133,7 +133,7 @@ def test_a_message_that_slack_took_and_did_not_say_so_is_not_posted_again(world:
     world.slack.faults.cut("chat.postMessage", times=3)
     mention(world)
     world.ask(world.ada, "declare project:checkout Another")
-    world.rest(30)
+    world.rest()
     assert len(world.ben.direct_messages()) == 1
     shown = [m for m in world.slack.messages(world.cast.checkout) if "Another" in m.text]
     assert len(shown) == 1
@@ -147,7 +147,7 @@ def test_a_message_that_slack_did_not_take_is_posted_again(world: World) -> None
     world.rest()
     world.slack.faults.cut("chat.postMessage", times=2, performed=False)
     mention(world)
-    world.rest(30)
+    world.rest()
     assert len(world.ben.direct_messages()) == 1
 
 
@@ -157,7 +157,7 @@ def test_history_that_may_be_read_once_a_minute_only_makes_it_later(world: World
     world.slack.faults.cut("chat.postMessage", times=1)
     world.slack.faults.rate_limit("conversations.*", retry_after=1, times=2)
     mention(world)
-    world.rest(30)
+    world.rest()
     assert len(world.ben.direct_messages()) == 1
 
 

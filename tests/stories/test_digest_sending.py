@@ -21,7 +21,7 @@ def waiting(world: World, digest_id: int) -> Iterator[None]:
     """Meanwhile the digest is with delivery, and Slack asks for patience."""
     patience = world.slack.faults.rate_limit("chat.postMessage", retry_after=1, times=None)
     time_comes(world, digest_id)
-    world.slack.wait_until(lambda: patience.hits > 0, timeout=10, what="a first try")
+    world.slack.wait_until(lambda: patience.hits > 0, what="a first try")
     assert state(world, digest_id) == ["posted"]
     yield
     world.slack.faults.remove(patience)
@@ -63,7 +63,7 @@ def test_what_may_not_be_shown_any_more_is_not_sent(world: World, act: Callable[
     digest_id = bens_digest(world)
     with waiting(world, digest_id):
         act(world, digest_id)
-    world.slack.wait_until(lambda: state(world, digest_id) == [ends], timeout=10, what=f"a fire that is {ends}")
+    world.slack.wait_until(lambda: state(world, digest_id) == [ends], what=f"a fire that is {ends}")
     world.rest()
     for channel in (world.cast.random, world.cast.catalogue):
         assert not posted(world, channel, "open incident")
@@ -87,7 +87,7 @@ def test_it_shows_how_things_are_when_it_is_sent(world: World) -> None:
     assert "Cards time out" in digest.text
     assert "1 resolved" in digest.text
     assert len(posted(world, world.cast.random, "open incident")) == 1
-    world.slack.wait_until(lambda: state(world, digest_id) == ["sent"], timeout=10, what="that it was sent")
+    world.slack.wait_until(lambda: state(world, digest_id) == ["sent"], what="that it was sent")
 
 
 def test_its_picture_comes_with_it(world: World) -> None:
@@ -107,7 +107,7 @@ def test_nothing_left_open_is_silence_when_asked_for(world: World) -> None:
     digest_id, _ = add(world, '"hourly" picture:no empty:skip', channel=world.cast.random)
     with waiting(world, digest_id):
         world.ask(world.ada, "resolve 1")
-    world.slack.wait_until(lambda: state(world, digest_id) == ["silent"], timeout=10, what="silence")
+    world.slack.wait_until(lambda: state(world, digest_id) == ["silent"], what="silence")
     world.rest()
     assert not posted(world, world.cast.random, "open")
 
@@ -117,7 +117,7 @@ def test_a_note_to_somebody_who_has_left_is_not_sent(world: World) -> None:
     world.apply(WITHOUT_TEAMS, prune=True)
     patience = world.slack.faults.rate_limit("chat.postMessage", retry_after=1, times=None)
     time_comes(world, digest_id)
-    world.slack.wait_until(lambda: patience.hits > 0, timeout=10, what="a first try")  # that it is paused
+    world.slack.wait_until(lambda: patience.hits > 0, what="a first try")  # that it is paused
     world.apply(WITHOUT_BEN, prune=True)
     world.slack.faults.remove(patience)
     world.rest()

@@ -48,9 +48,7 @@ def posted(world: World, channel: Channel, containing: str) -> list[SeenMessage]
 
 
 def wait_for_post(world: World, channel: Channel, containing: str) -> SeenMessage:
-    world.slack.wait_until(
-        lambda: bool(posted(world, channel, containing)), timeout=20, what=f"a post with {containing}"
-    )
+    world.slack.wait_until(lambda: bool(posted(world, channel, containing)), what=f"a post with {containing}")
     return posted(world, channel, containing)[-1]
 
 
@@ -252,7 +250,7 @@ def test_a_channel_that_is_gone_pauses_it(world: World) -> None:
     digest_id, _ = add(world, '"hourly" picture:no', channel=world.cast.random)
     world.slack.archive(world.cast.random)
     time_comes(world, digest_id)
-    note = world.ada.wait_for_message(containing="is paused", timeout=20)
+    note = world.ada.wait_for_message(containing="is paused")
     assert "The channel is archived" in note.text
     assert state(world, digest_id) == ["failed"]
 

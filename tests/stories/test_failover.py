@@ -122,7 +122,7 @@ def test_delivery_goes_on_after_a_failover(world: World, servers: Servers) -> No
     servers.fail_over()
     world.ask(world.ben, "resolve 1")
     assert "You have resolved #1" in world.ask(world.ben, "resolve 1").text
-    shown.wait_for(lambda shown: "· Resolved" in shown.text, timeout=20)
+    shown.wait_for(lambda shown: "· Resolved" in shown.text)
     world.rest()
 
 
@@ -133,7 +133,7 @@ def test_a_digest_goes_out_after_a_failover(world: World, servers: Servers) -> N
     servers.fail_over()
     with administering(world.store.url.render_as_string(hide_password=False)) as connection:
         connection.execute(text("UPDATE digest SET next_fire_at = date_trunc('minute', now())"))
-    world.ada.wait_for_message(world.cast.checkout, "open incident", timeout=20)
+    world.ada.wait_for_message(world.cast.checkout, "open incident")
     world.rest()
 
 

@@ -51,7 +51,7 @@ def test_what_waited_comes_once_the_channel_is_our_own_again(world: World) -> No
     world.rest()
     assert posted(world, channel) == []
     world.slack.unshare(channel)
-    world.slack.wait_until(lambda: len(posted(world, channel)) == 1, timeout=10, what="the card")
+    world.slack.wait_until(lambda: len(posted(world, channel)) == 1, what="the card")
     world.rest()
     assert "Ours alone" in posted(world, channel)[0]
 

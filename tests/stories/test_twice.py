@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sandbox.records import Json
-from tests.stories.conftest import World
+from tests.stories.conftest import PATIENCE_S, World
 
 
 def last_sent(world: World, kind: str) -> Json:
@@ -14,7 +14,7 @@ def last_sent(world: World, kind: str) -> Json:
 def again(world: World, kind: str, name: str) -> Json:
     """Delivers the latest payload of that kind once more, unchanged; gives the acknowledgement's payload."""
     delivery = world.slack.platform.line.send(kind, name, last_sent(world, kind), accepts_response=True)
-    delivery.settled.wait(5)
+    delivery.settled.wait(PATIENCE_S)
     assert delivery.acknowledged
     world.settle()
     return delivery.answer
@@ -55,7 +55,7 @@ def test_a_resolve_form_sent_once_resolves_once_even_after_a_reopening(world: Wo
     submitted = last_sent(world, "interactive")
     world.ask(world.ada, "reopen 1")
     delivery = world.slack.platform.line.send("interactive", "view_submission", submitted, accepts_response=True)
-    delivery.settled.wait(5)
+    delivery.settled.wait(PATIENCE_S)
     assert delivery.answer == {}
     assert "Open" in world.seen_by(world.ada, 1)
     assert times(world, "resolved this") == 1 and times(world, "Rolled back") == 1
