@@ -1,5 +1,6 @@
-"""`run_bot.py demo`: a Slack workspace on this machine, Acme in it, the bot that `serve` runs, alerts that arrive,
-and a page to look at it all. The one place where the bot's package knows the sandbox.
+"""`run_bot.py demo`: a Slack workspace on this machine with the company Acme, the bot, and alerts that arrive.
+
+This is the only package of the bot that imports the sandbox.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ from storage.queries import tokens
 log = structlog.get_logger(__name__)
 
 PORTS_TRIED = 50
-CONNECT_S = 30.0  # until the bot must have connected
-LOOK_S = 0.5  # how often it is looked at how far somebody has come
-KEEP_S = 5.0  # how often what was said is written down
+CONNECT_S = 30.0  # the bot must have connected by then
+LOOK_S = 0.5  # how often the progress on the guided path is checked
+KEEP_S = 5.0  # how often the workspace is saved
 HISTORY = timedelta(days=7)
 LOOPBACK = "127.0.0.1"
 

@@ -1,6 +1,4 @@
-"""What Acme's monitoring posts while the demo runs: alerts that arrive, worsen and resolve, through the same door
-as anybody's.
-"""
+"""The alerts of Acme's monitoring while the demo runs: they arrive, worsen and resolve, over the intake's HTTP API."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ from bot.slack.transport import HttpAnswer, post
 
 log = structlog.get_logger(__name__)
 
-POST_S = 5.0  # until the intake must have answered
+POST_S = 5.0  # the intake must have answered by then
 RETRY_S = 1.0
 ROUND_S = 300.0  # from one round of alerts to the next
 
@@ -37,7 +35,7 @@ class TimedAlert:
     firing: bool = True
 
 
-# The one that the guided path is about: it comes first, and only people end it.
+# The alert of the guided path: it comes first, and only people resolve it.
 MAIN = TimedAlert(0, "checkout-502", "checkout", "payments", "Checkout answers 502 for one in ten orders", "warning")
 
 FIRST = (

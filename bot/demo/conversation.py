@@ -1,4 +1,4 @@
-"""What Acme's people have said to each other in the week before the demo begins."""
+"""The messages of Acme's people in the week before the demo begins."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _UNITS = {"d": "days", "h": "hours", "m": "minutes"}  # of how long ago
 
 
 def replay(slack: Sandbox, company: Company, span: timedelta) -> None:
-    """Says it all, from `span` ago, where the workspace's clock stands, to the present."""
+    """Posts the messages. The workspace's clock must be `span` behind, and ends at the present."""
     people = {person.handle: person for person in company.people}
     places = {channel.name: channel for channel in company.channels}
     left = span

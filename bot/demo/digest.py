@@ -1,4 +1,4 @@
-"""The digest of the demo: one is a minute away when the demo begins, and the workspace's clock brings it on."""
+"""The digest of the demo. One is due a minute after the start, or when the workspace's clock is moved there."""
 
 from __future__ import annotations
 

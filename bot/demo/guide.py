@@ -1,4 +1,4 @@
-"""The guided path of the demo: what to try, one thing after the other, and how far somebody has come with it."""
+"""The guided path of the demo: steps to try, and which of them are done."""
 
 from __future__ import annotations
 

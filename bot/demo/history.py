@@ -1,4 +1,4 @@
-"""A week of incidents that Acme has behind it when the demo begins, written by the same rules as every other."""
+"""The incidents of Acme in the week before the demo, written by the same rules as all others."""
 
 from __future__ import annotations
 

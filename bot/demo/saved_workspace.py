@@ -1,4 +1,4 @@
-"""The demo's workspace between two runs: written beside the database, and taken up again."""
+"""Saves the demo's workspace in a file beside the database, and restores it in the next run."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ log = structlog.get_logger(__name__)
 
 
 class SavedWorkspace:
-    """The file that holds what was said in the workspace."""
+    """The file with the messages of the workspace."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def delete(self) -> None:
-        """Begins anew."""
+        """Deletes the file."""
         self._path.unlink(missing_ok=True)
 
     def restore(self, slack: Sandbox) -> bool:
-        """Puts it into a furnished workspace; False where there is nothing that can be used."""
+        """Restores the file into a workspace with people and channels. Returns False if there is no usable file."""
         try:
             return slack.take_up(json.loads(self._path.read_text("utf-8")))
         except FileNotFoundError:
@@ -33,7 +33,7 @@ class SavedWorkspace:
             return False
 
     def write(self, slack: Sandbox) -> None:
-        """Writes it down: the whole file or none of it."""
+        """Saves the workspace, by replacing the file as a whole."""
         new = self._path.with_suffix(".new")
         new.parent.mkdir(parents=True, exist_ok=True)
         new.write_text(json.dumps(slack.written()), "utf-8")

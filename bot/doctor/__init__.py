@@ -1,4 +1,4 @@
-"""`doctor`: looks at everything the bot depends on, a line each, and says how to mend what is wrong."""
+"""`doctor`: checks everything that the bot depends on, and says how to fix what is wrong."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from storage.migrate import get_revisions
 from storage.queries import delivery_failures, pacing, posts
 from storage.queries import doctor as queries
 
-# What concerns one conversation, whose mend is known. Any other reason may be anything that Slack thinks of.
+# Errors that concern one conversation and have a known fix. Slack may return any other.
 _OF_CONVERSATIONS = UNREACHABLE_ERRORS | {SHARED, NO_SUCH_PERSON}
 _REFUSED_FIX = (
     "Slack's reference of chat.postMessage says what that means: mostly a scope is missing, or an administrator has"
@@ -32,12 +32,12 @@ _GIVEN_UP_SHOWN_FOR = timedelta(days=1)
 
 
 def bad_settings(sentence: str) -> Finding:
-    """What is wrong with a setting; without it nothing else can be looked at."""
+    """The finding for invalid settings; nothing else can be checked with them."""
     return Finding("settings", sentence.rstrip("."), "Mend it in the environment or in .env, and run doctor again.")
 
 
 def examine(settings: Settings, report: Callable[[Finding], None]) -> bool:
-    """Looks at everything, reporting as it goes; whether all of it is as it should be."""
+    """Checks everything, and calls `report` for each finding. Returns whether nothing is wrong."""
     sound = True
     for finding in _check_all(settings):
         sound = sound and finding.fix is None
@@ -161,7 +161,7 @@ def _find_unreadable(box: SecretBox, sealed: Mapping[int, str]) -> list[int]:
 
 
 def _check_delivery(store: Store) -> Iterator[Finding]:
-    """What cannot be sent, as far as it is known without asking Slack; its channels are asked about below."""
+    """What cannot be sent, as far as the database knows; `check_slack` asks Slack about the channels."""
     with store.read() as connection:
         paused = pacing.get_paused_workspaces(connection, store.clock.now())
         troubles = [

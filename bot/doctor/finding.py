@@ -1,4 +1,4 @@
-"""What `doctor` reports: one thing that it looked at, and how to mend it where that is wrong."""
+"""What `doctor` reports: one check, and how to fix what is wrong."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     what: str
     says: str
-    fix: str | None = None  # how; None: nothing is wrong
+    fix: str | None = None  # how to fix it; None: nothing is wrong
 
     def line(self) -> str:
-        """As it is printed."""
+        """The line that is printed."""
         if self.fix is None:
             return f"ok     {self.what}: {self.says}"
         return f"FAULT  {self.what}: {self.says}{'' if self.says.endswith('?') else '.'} {self.fix}"
 
 
 def get_reason(error: BaseException) -> str:
-    """The first line of what an error says, or what caused it."""
+    """The first line of the message of an error, or of its cause."""
     cause = error.__cause__ or error
     said = str(getattr(cause, "orig", None) or cause).strip() or "no answer"
     return said.splitlines()[0].rstrip(".")

@@ -1,4 +1,4 @@
-"""What `doctor` looks at in Slack: tokens, scopes, the web socket, the organization's members and channels."""
+"""The checks of `doctor` in Slack: tokens, scopes, web socket, the organization's members and channels."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _LATER = "That is not the token's fault: try again in a minute, and see status.s
 
 
 def check_slack(settings: Settings, store: Store | None, clock: Clock | None) -> Iterator[Finding]:
-    """Everything in Slack. `store` and `clock` are None where the database cannot be used."""
+    """All checks in Slack. `store` and `clock` are None if the database cannot be used."""
     if settings.slack_bot_token is None:
         yield from _check_app_token(settings, None)
         return
@@ -95,7 +95,7 @@ def _find_app(client: WebClient, bot_id: str) -> str | None:
     try:
         bot: Mapping[str, Any] = client.bots_info(bot=bot_id).get("bot") or {}
     except (SlackApiError, OSError):
-        return None  # a missing scope, which is told where scopes are
+        return None  # a missing scope, which the check of scopes reports
     return str(bot["app_id"]) if bot.get("app_id") else None
 
 
@@ -139,11 +139,11 @@ def _check_scopes(headers: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _check_app_token(settings: Settings, app_id: str | None) -> Iterator[Finding]:
-    """Whether Socket Mode can be used; `app_id` is the app of the bot token, where that is known."""
+    """Whether Socket Mode can be used. `app_id` is the app of the bot token, if known."""
     if settings.slack_app_token is None:
         return
     token = settings.slack_app_token.get_secret_value()
-    # An app-level token names its app: xapp-1-A…-…; a connection opens for whatever app it is.
+    # An app-level token names its app: xapp-1-A…-…; a connection opens for any app.
     named = re.match(r"xapp-\d+-(A[A-Z0-9]+)-", token)
     if named and app_id and named[1] != app_id:
         yield Finding(
@@ -165,7 +165,7 @@ def _check_app_token(settings: Settings, app_id: str | None) -> Iterator[Finding
 
 
 def _greeting_finding(greeting: Mapping[str, Any]) -> Finding:
-    """What Slack said first over a new web socket: hello, or why it wants none."""
+    """The first message of Slack on a new web socket: hello, or why it disconnects."""
     if greeting.get("type") == "hello":
         return Finding("SLACK_APP_TOKEN", f"opens a connection, {greeting.get('num_connections')} are open")
     reason = str(greeting.get("reason"))
@@ -198,7 +198,7 @@ def _check_organization(client: WebClient, store: Store, workspace_id: str, bot:
 
 
 def _check_members(client: WebClient, workspace_id: str, emails: Sequence[str]) -> Iterator[Finding]:
-    """Whether those who are named by e-mail alone can be known by it. Who has used the bot already is."""
+    """Whether members with only an e-mail can be matched by it. Members who have used the bot are matched already."""
     try:
         found = check_members(client, workspace_id, emails)
     except SlackApiError as error:

@@ -1,1 +1,1 @@
-"""The organization file: what it may say, how the database differs from it, and making the database match."""
+"""The organization file: parses it, compares it with the database, and makes the database match."""

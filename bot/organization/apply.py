@@ -21,7 +21,7 @@ from storage.values import Status, StatusMethod
 
 
 class NotApplicable(ValueError):
-    """The file is sound, but does not fit what the database holds; `sentence` says how."""
+    """The file is valid, but conflicts with what the database holds; `sentence` says how."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
@@ -29,7 +29,7 @@ class NotApplicable(ValueError):
 
 
 def apply(store: Store, file: OrganizationFile, now: datetime, *, prune: bool, dry_run: bool) -> Plan:
-    """Writes what differs, or with `dry_run` nothing; gives the difference either way.
+    """Writes what differs, or nothing with `dry_run`. Returns the difference.
 
     Raises NotApplicable, DatabaseAway, Contended.
     """
@@ -91,7 +91,7 @@ def _write(tx: Connection, state: OrganizationState | None, result: Plan, now: d
             changes.update_organization(tx, organization_id, result.organization)
         if result.organization.get("incidents") and not state.incidents:
             outbox.redraw_cards_of_organization(tx, organization_id, now)
-    # Identities first: removing forgets them, and what is added is looked up afresh.
+    # Identities first: they are deleted, and looked up again with the new members.
     if result.touches_identities:
         changes.expire_identities(tx, organization_id)
     if result.workspaces_removed:
@@ -144,14 +144,14 @@ def _write_digests(
     for digest_id, values in result.digests_changed.items():
         row = there[digest_id]
         columns = _build_digest_columns(values, members)
-        if not row.paused:  # what paused itself is tried again as it is now
+        if not row.paused:  # a digest that the bot paused is tried again
             following = _next_fire(values.get("cron", row.cron), values.get("zone", row.zone), now)
             columns |= {"next_fire_at": following, "date_paused": None, "pause_reason": None}
         digests.update_digest(tx, digest_id, columns)
 
 
 def _build_digest_columns(values: Values, members: Mapping[str, int]) -> Values:
-    """What is stored of an entry: its owner is a member of the file, and comes as nobody in Slack."""
+    """The columns of an entry. Its owner is a member of the file, with no Slack user yet."""
     columns = {key: value for key, value in values.items() if key != "owner"}
     if "owner" in values:
         columns |= {"owner_id": members[values["owner"]], "owner_user_id": None}
@@ -163,7 +163,7 @@ def _next_fire(cron: str, zone: str, now: datetime) -> datetime:
 
 
 def _remove_projects(tx: Connection, result: Plan, now: datetime) -> None:
-    # Nobody would see these any more, and an open one would hold its alert's key for ever.
+    # Nobody could see these any more, and an open one would keep its alert's key for ever.
     for incident in changes.lock_open_incidents_only_of(tx, result.projects_removed):
         lifecycle.change_status(tx, incident, Status.CLOSED, StatusMethod.RULE_UPDATED, now)
     changes.delete_projects(tx, list(result.projects_removed))

@@ -1,7 +1,7 @@
-"""What has to change for the database to match an organization file: pure, from values to a plan.
+"""Compares the database with an organization file: a pure function from values to a plan.
 
-An entry of the file states all its fields: one that it leaves out has its default. Without `prune` nothing is
-removed, neither an entry that the file no longer names nor something from a list within an entry.
+A field that an entry leaves out has its default. Without `prune` nothing is removed, neither an entry that the file no
+longer names nor an element of a list within an entry.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class ChangeKind(StrEnum):
     ADDED = "added"
     CHANGED = "changed"
     REMOVED = "removed"
-    KEPT = "kept"  # not in the file, and kept because removing was not asked for
+    KEPT = "kept"  # not in the file, but not removed without `prune`
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,9 @@ Pair = tuple[str, str]
 
 @dataclass(slots=True)
 class Plan:
-    """Everything that has to be written, and the same in words.
+    """Everything that has to be written, and the same as lines for a person.
 
-    What exists is named by its id, what is yet to be written by slug or e-mail.
+    Existing rows are named by id, new ones by slug or e-mail.
     """
 
     changes: list[Change] = field(default_factory=list)
@@ -82,7 +82,7 @@ class Plan:
 
     @property
     def touches_identities(self) -> bool:
-        """Whether who is who in Slack may be another after it."""
+        """Whether it may change which member a Slack user is."""
         return bool(
             self.workspaces_added
             or self.workspaces_removed
@@ -96,7 +96,7 @@ _NEW_ORGANIZATION = OrganizationState(0, "", "", open_membership=False, incident
 
 
 def compare(state: OrganizationState | None, file: OrganizationFile, *, prune: bool) -> Plan:
-    """What has to change. `state` is None for an organization that is yet to be added."""
+    """The plan that makes the database match `file`. `state` is None for a new organization."""
     result = Plan()
     now = state or _NEW_ORGANIZATION
     entry = file.organization
@@ -142,7 +142,7 @@ def _record_changes(result: Plan, what: str, before: Mapping[str, Any], wanted: 
     return values
 
 
-# Columns that the file calls otherwise.
+# Columns that have another name in the file.
 _FIELD_NAMES = {"slack_user_id": "slack", "channel_id": "channel", "cron": "schedule"}
 
 
@@ -284,10 +284,9 @@ def _compare_members(result: Plan, now: OrganizationState, file: OrganizationFil
 
 
 def _match_members(rows: Sequence[MemberRow], entries: Sequence[MemberEntry]) -> dict[str, MemberRow]:
-    """Which stored member each entry is, by the entry's e-mail.
+    """Matches each entry, by its e-mail, with a stored member.
 
-    The same e-mail is the same person, and so, for one whose e-mail has changed, is the same Slack id. Somebody
-    who left is looked for last.
+    An equal e-mail is the same person; if the e-mail has changed, an equal Slack id is. Removed members are tried last.
     """
     match: dict[str, MemberRow] = {}
     taken: set[int] = set()
@@ -310,7 +309,7 @@ def _match_members(rows: Sequence[MemberRow], entries: Sequence[MemberEntry]) ->
 def _free_identities(
     result: Plan, rows: Sequence[MemberRow], matched: Collection[int], entries: Sequence[MemberEntry]
 ) -> None:
-    """E-mails and Slack ids that the file gives to one member are taken from those whom it does not name."""
+    """Takes the e-mails and Slack ids of the file's entries from members that the file does not name."""
     emails = {entry.email for entry in entries}
     slack_ids = {entry.slack for entry in entries if entry.slack}
     removed = frozenset(result.members_removed)

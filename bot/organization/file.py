@@ -1,7 +1,6 @@
-"""What an organization file may say. All of it is checked before anything is changed, and every mistake told.
+"""The format of the organization file. Everything is checked before anything is changed, and every mistake is reported.
 
-The README shows an example. A field that a later version adds goes into the model of its entry here and into
-`difference.py`.
+The README has an example. A new field goes into the model of its entry here, and into `difference.py`.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ MAX_NAME_LENGTH = 80  # characters
 DEFAULT_QUIET_MINUTES = 5
 MAX_QUIET_MINUTES = 1440
 MAX_EMAIL_LENGTH = 254  # characters, RFC 5321's longest path without its brackets
-# Past this, the first ones are mended before the rest is worth reading.
+# If there are more, the first ones should be fixed before the rest is worth reading.
 MAX_MISTAKES_SHOWN = 100
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")
@@ -76,7 +75,7 @@ def _parse_minutes(value: Any) -> Any:
 
 
 def _parsed_by(parse_tree: Callable[[str], object]) -> AfterValidator:
-    """What people may also say in Slack, stored as `read` gives it back."""
+    """A value that people may also type in Slack; it is stored as `read` returns it."""
 
     def check(value: str) -> str:
         try:
@@ -171,7 +170,7 @@ class MemberEntry(_Entry):
 
 
 class DigestEntry(_Entry):
-    name: Slug  # by which the file knows it again
+    name: Slug  # identifies the digest in the file
     channel: ChannelId
     owner: Email
     schedule: CronText
@@ -234,7 +233,7 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
-# --- what is wrong, in words -------------------------------------------------------------------------------
+# --- describing mistakes -------------------------------------------------------------------------------
 
 _FIELDS: dict[str | None, list[str]] = {
     None: list(OrganizationFile.model_fields),
@@ -296,8 +295,8 @@ def _join(words: list[str], word: str = "or") -> str:
     return f"{', '.join(words[:-1])} {word} {words[-1]}"
 
 
-# --- what must fit together --------------------------------------------------------------------------------
-# Looked at on the plain values, so that it is told together with what is wrong in single fields.
+# --- checks across entries --------------------------------------------------------------------------------
+# They work on the plain values, so that their mistakes are reported together with those of single fields.
 
 
 def _check_references(tree: Tree) -> Iterator[Mistake]:
@@ -347,7 +346,7 @@ def _check_digest_references(tree: Tree, teams: set[str]) -> Iterator[Mistake]:
             try:
                 query = parse_filters(written)
             except BadWords:
-                continue  # told where the field itself is looked at
+                continue  # reported by the check of the field itself
             named += [("filters", "project", query.project, projects)] if query.project else []
             named += [("filters", "team", team, {*teams, "mine", "unassigned"}) for team in query.teams]
         for key, kind, name, there in named:

@@ -1,7 +1,7 @@
-"""YAML as plain values that remember their lines. What the values mean is decided in `file.py`.
+"""Parses YAML into plain values with their line numbers. `file.py` decides what the values mean.
 
-Built from the parser's events, so that what a file of settings has no need for is refused before it costs
-anything: anchors and aliases (a few lines can stand for gigabytes), tags, several documents, deep nesting.
+It works on the events of the parser, to refuse what a file of settings does not need before it costs anything: anchors
+and aliases (a few lines can expand to gigabytes), tags, several documents, deep nesting.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _RESOLVER = yaml.resolver.Resolver()
 
 Path = tuple[str | int, ...]
-# Every scalar but true, false and null stays the text that was written: `name: 2024` is a name.
+# Every scalar except true, false and null stays text: `name: 2024` is a name.
 Value = str | bool | None | list["Value"] | dict[str, "Value"]
 
 
@@ -44,14 +44,14 @@ class NotReadable(Exception):
 
 @dataclass(slots=True)
 class Tree:
-    """A document: its plain value, the line of each of its parts, and the keys that stand twice."""
+    """A document: its plain value, the line of each part, and the duplicate keys as mistakes."""
 
     value: Value = None
     lines: dict[Path, int] = field(default_factory=dict)
     mistakes: list[Mistake] = field(default_factory=list)
 
     def line(self, path: Path) -> int:
-        """The line of a part, or of the nearest thing around it that there is."""
+        """The line of a part, or of the nearest part around it that has one."""
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 1)
