@@ -1,8 +1,8 @@
-"""What time it is: the database's time, which all replicas share, carried on between two readings.
+"""The database's time, which all replicas share, extrapolated between two readings.
 
-The clocks of the processes decide nothing: they differ, and jump. The database's time is read at each connection that
-the store opens for reading, and every READ_EVERY_S seconds; in between it is carried on by the monotonic clock. So
-`now` costs no round trip, and goes on while the database is away.
+The clocks of the processes are not used: they differ, and jump. The store reads the database's time whenever it opens
+a connection for reading, and every READ_EVERY_S seconds. In between, the monotonic clock advances it. So `now` costs no
+round trip, and works while the database cannot be reached.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Clock:
         self._thread: threading.Thread | None = None
 
     def now(self) -> datetime:
-        """The moment, in UTC. The first call may have to read it: raises DatabaseAway."""
+        """Returns the time, in UTC. The first call may have to read it; raises DatabaseAway, Contended."""
         if self._epoch_offset_s is None:
             self.read()
         assert self._epoch_offset_s is not None
@@ -45,10 +45,10 @@ class Clock:
         self.adjust(self._ask(), asked)
 
     def adjust(self, said: datetime, asked: float) -> None:
-        """Takes the database's answer to what was asked at `asked`, on the monotonic clock.
+        """Adjusts to the database's answer `said` to a question of the time `asked` on the monotonic clock.
 
-        It was given somewhere between then and now. What is known already stays within these bounds, so that slow
-        answers do not make the time jump; a clock that was set, back or ahead, is followed at once.
+        The database answered between `asked` and now. The estimate changes only as far as these bounds require, so
+        slow answers do not make the time jump, and a clock that was set is followed at once.
         """
         least, most = said.timestamp() - time.monotonic(), said.timestamp() - asked
         with self._lock:
@@ -56,9 +56,9 @@ class Clock:
             self._epoch_offset_s = min(max(known, least), most)
 
     def start(self, ask: Callable[[], datetime]) -> bool:
-        """Reads the time with `ask` from now on, until `stop`; False where it has been told how to before.
+        """Starts reading the time with `ask`, until `stop`; False when the clock was started before.
 
-        `ask` may raise DatabaseAway: then the time is carried on from the last reading.
+        `ask` may raise DatabaseAway; the time then advances from the last reading.
         """
         with self._lock:
             if self._ask is not None:
@@ -69,7 +69,7 @@ class Clock:
         return True
 
     def stop(self) -> None:
-        """Takes no more readings; the time is still carried on."""
+        """Stops the readings; the time still advances."""
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(STOP_S)

@@ -1,4 +1,4 @@
-"""Hanging up on a database that neither answers nor goes away.
+"""Closes connections to a database that neither answers nor disconnects.
 
 Where the server's machine still acknowledges what it is sent (the process is stopped, a proxy has lost its other
 end), no time-out of libpq or of the kernel ends a wait: every caller would wait for ever, and soon all of them.
@@ -18,12 +18,12 @@ from sqlalchemy import Engine, event
 
 
 class ConnectionWatchdog:
-    """Watches the connections that are lent out, and hangs up on those that are held too long."""
+    """Watches the connections that are checked out, and shuts down those that stay out longer than `hung_after_s`."""
 
     def __init__(self, engines: Sequence[Engine], hung_after_s: float) -> None:
         self._hung_after_s = hung_after_s
         self._checked_out: dict[Any, tuple[float, int]] = {}  # the pool's record -> since when, and the socket
-        # Held while hanging up: once a connection is closed, the number of its socket may be another's.
+        # Locked during a shutdown: once a connection is closed, another may reuse its file descriptor.
         self._lock = threading.Lock()
         self._closed = threading.Event()
         for engine in engines:
@@ -35,7 +35,7 @@ class ConnectionWatchdog:
         threading.Thread(target=self._run, name="database watchdog", daemon=True).start()
 
     def close(self) -> None:
-        """Watches no longer."""
+        """Stops watching."""
         self._closed.set()
 
     def _on_checkout(self, driver: Any, record: Any, *_proxy: Any) -> None:

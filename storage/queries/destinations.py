@@ -1,4 +1,4 @@
-"""Conversations that are posted to: making their rows, leasing them, and when each has something to send next.
+"""Destinations of messages: inserting their rows, leasing them, and scheduling when each is due next.
 
 Times are passed in, and are those of `storage.clock`, so that replicas whose clocks differ, or jump, agree on pace and
 leases.
@@ -51,7 +51,7 @@ def ensure_destination(
 
 
 def mark_due(tx: Connection, destination_id: int, urgency: Urgency, now: datetime) -> None:
-    """Has a destination looked at now. Its row is held by the caller."""
+    """Makes a destination due now. The caller has locked its row."""
     tx.exec_driver_sql(
         "UPDATE destination SET"
         " urgency = CASE WHEN due_at IS NULL THEN %(urgency)s ELSE LEAST(urgency, %(urgency)s) END,"
@@ -96,7 +96,7 @@ ORDER BY id FOR UPDATE
 
 @dataclass(frozen=True, slots=True)
 class LockedDestinations:
-    """Destinations that a transaction holds."""
+    """Destinations that a transaction has locked."""
 
     ids: list[int]
     people: dict[tuple[str, int], int]  # by workspace and member
@@ -145,7 +145,7 @@ WITH next AS (
 
 
 def reschedule_destinations(tx: Connection, destination_ids: Sequence[int], now: datetime) -> None:
-    """Has these destinations looked at when the first of their posts is due. Their rows are held by the caller."""
+    """Makes these destinations due when the first of their posts is. The caller has locked their rows."""
     tx.exec_driver_sql(
         _NEXT + " UPDATE destination d SET due_at = n.due_at, urgency = n.urgency FROM next n WHERE d.id = n.id",  # noqa: S608
         {"ids": list(destination_ids), "now": now},
@@ -192,7 +192,7 @@ def find_seconds_to_next(connection: Connection, workspaces: Collection[str], no
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A destination, held, with what is known of it."""
+    """A locked destination, with what is known of it."""
 
     id: int
     workspace_id: str
@@ -286,7 +286,7 @@ def release_destination(
 
 
 def expire_channel(tx: Connection, workspace_id: str, channel_id: str) -> None:
-    """Something about a channel is no longer as Slack said: it is asked again before it is next posted to."""
+    """Expires what Slack said about a channel: Slack is asked again before the next post there."""
     tx.exec_driver_sql(
         "UPDATE destination SET date_checked = NULL, is_member = NULL"
         " WHERE workspace_id = %(workspace)s AND channel_id = %(channel)s",
@@ -295,7 +295,7 @@ def expire_channel(tx: Connection, workspace_id: str, channel_id: str) -> None:
 
 
 def record_shared(tx: Connection, workspace_id: str, channel_id: str, shared: bool, now: datetime) -> None:
-    """Keeps that a channel is shared with another company from now on, or no longer."""
+    """Records whether a channel is shared with another company."""
     destination_id = ensure_destination(tx, workspace_id, now=now, channel_id=channel_id)
     tx.exec_driver_sql(
         "UPDATE destination SET is_shared = %(shared)s WHERE id = %(id)s", {"id": destination_id, "shared": shared}
@@ -316,7 +316,7 @@ def is_channel_shared(connection: Connection, workspace_id: str, channel_id: str
 def record_channel(
     tx: Connection, target: Target, *, name: str, is_private: bool, is_shared: bool, is_member: bool, now: datetime
 ) -> None:
-    """Keeps what Slack said of a channel."""
+    """Records what Slack said about a channel."""
     tx.exec_driver_sql(
         "UPDATE destination SET name = %(name)s, is_private = %(private)s, is_shared = %(shared)s,"
         " is_member = %(member)s, date_checked = %(now)s WHERE id = %(id)s",

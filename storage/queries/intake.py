@@ -1,4 +1,4 @@
-"""What taking an alert in needs to know and to write: the token, the alert's memory, its incident."""
+"""Reads and writes of the intake: tokens, what each alert has said so far, and the incident of an alert."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from storage.queries.incidents import serialize_details
 from storage.rows import AlertKey, AlertText, IncidentHead
 from storage.values import NO_TEAM, Status, StatusMethod
 
-# When an alert was last heard of is written anew after so long: an index on it is not to be written with each delivery.
+# `heard` is updated only after this time, so that not every delivery writes to its index.
 HEARD_PRECISION = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
 class IntakeProject:
-    """What taking an alert in needs to know of a project."""
+    """What the intake needs to know of a project."""
 
     id: int
     slug: str
@@ -45,7 +45,7 @@ class IntakeTokenRow:
 
 @dataclass(frozen=True, slots=True)
 class AlertMemoryRow:
-    """What an alert has said of itself so far; its row is held locked."""
+    """What an alert has said so far; its row is locked."""
 
     alert: AlertKey
     dedup_key: str  # what the version before knows it by
@@ -59,7 +59,7 @@ class AlertMemoryRow:
 
 @dataclass(frozen=True, slots=True)
 class AlertIncident:
-    """An alert's incident; its row is held locked."""
+    """An alert's incident; its row is locked."""
 
     head: IncidentHead
     method: StatusMethod  # what set its present status
@@ -162,10 +162,10 @@ RETURNING m.source, m.project_id, m.alert_key, m.dedup_key, m.incident_id, m.sta
 def lock_alert_memories(
     tx: Connection, organization_id: int, alerts: Iterable[AlertKey], now: datetime
 ) -> dict[AlertKey, AlertMemoryRow]:
-    """The memories of these alerts, empty ones made where there are none, held until the transaction ends.
+    """Locks the rows of these alerts until the transaction ends; inserts the missing ones.
 
-    They are noted as heard of now, about. Raises IntegrityError where another transaction makes one that looks the
-    same to the version before, which a second try finds.
+    Sets `heard` to `now`, as exactly as HEARD_PRECISION. Raises IntegrityError when another transaction inserts a row
+    with the same `dedup_key`; a second attempt finds that row.
     """
     wanted = sorted(set(alerts))
     first: dict[str, AlertKey] = {}  # of those of this batch that look the same to the version before
@@ -224,7 +224,7 @@ RETURNING m.alert_key
 
 
 def save_alert_memories(tx: Connection, organization_id: int, memories: Collection[AlertMemoryRow]) -> None:
-    """Writes memories that are held."""
+    """Writes rows that are locked."""
     if not memories:
         return
     _SAVE_MEMORIES.rows(
@@ -278,7 +278,7 @@ FOR NO KEY UPDATE OF i
 def lock_incidents(
     tx: Connection, organization_id: int, memories: Collection[AlertMemoryRow]
 ) -> dict[AlertKey, AlertIncident]:
-    """The incidents of these alerts, held until the transaction ends."""
+    """Locks the incidents of these alerts until the transaction ends."""
     rows = _LOCK_INCIDENTS.rows(
         tx,
         {
@@ -336,7 +336,7 @@ FROM said s WHERE i.id = s.id
 
 
 def update_alert_texts(tx: Connection, words: Mapping[int, AlertText]) -> None:
-    """Writes what these incidents, which are held and not closed, show of what their alerts said."""
+    """Writes the alert texts of incidents, by id. The incidents are locked and not closed."""
     tx.exec_driver_sql(
         _UPDATE_TEXTS,
         {
@@ -388,8 +388,5 @@ DELETE FROM alert_memory WHERE ctid = ANY(ARRAY(
 
 
 def delete_silent_alerts(connection: Connection, before: datetime, most: int) -> int:
-    """Removes what alerts said that are not heard of since then, unless their incident is open.
-
-    Gives how many it was, of at most `most`.
-    """
+    """Deletes up to `most` rows of alerts not heard since `before` whose incident is not open; returns how many."""
     return connection.exec_driver_sql(_DELETE_SILENT, {"before": before, "most": most}).rowcount

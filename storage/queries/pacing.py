@@ -1,4 +1,4 @@
-"""The pace of a whole workspace, workspaces that take nothing for a while, and a clock that is set back."""
+"""Rate limits of methods in a workspace, paused workspaces, and a database clock that is set back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from storage.queries.post_kinds import DuePost
 
 
 def take_slot(tx: Connection, workspace_id: str, method: str, interval_s: float, burst: int, now: datetime) -> float:
-    """A place in the pace of a method: in how many seconds it may be called. 0: now.
+    """Reserves a call of a method; returns in how many seconds it may be made. 0: now.
 
     `burst` calls may come at once; each takes `interval_s` of the time ahead.
     """
@@ -26,7 +26,7 @@ def take_slot(tx: Connection, workspace_id: str, method: str, interval_s: float,
 
 
 def assign_slot(tx: Connection, post: DuePost, seconds: float, now: datetime) -> None:
-    """A post waits for its place in the workspace's pace."""
+    """Delays a post until the call that is reserved for it, in `seconds`."""
     tx.exec_driver_sql(
         "UPDATE post SET slot_at = %(now)s + make_interval(secs => %(seconds)s),"
         " due_at = %(now)s + make_interval(secs => %(seconds)s) WHERE id = %(id)s",
@@ -35,7 +35,7 @@ def assign_slot(tx: Connection, post: DuePost, seconds: float, now: datetime) ->
 
 
 def block_method(tx: Connection, workspace_id: str, method: str, seconds: float, now: datetime) -> None:
-    """Slack said that a method must not be called for so long in a workspace."""
+    """Records that Slack does not allow a method in a workspace for `seconds`."""
     tx.exec_driver_sql(
         "INSERT INTO method_pace AS m (workspace_id, method, spoken_for_until)"
         " VALUES (%(workspace)s, %(method)s, %(now)s + make_interval(secs => %(seconds)s))"
@@ -46,7 +46,7 @@ def block_method(tx: Connection, workspace_id: str, method: str, seconds: float,
 
 
 def pause_workspace(tx: Connection, workspace_id: str, reason: str, seconds: float, now: datetime) -> bool:
-    """Nothing is sent to a workspace for a while; True when that is news."""
+    """Pauses sending to a workspace for `seconds`; True when it was not paused before."""
     was: str | None = tx.exec_driver_sql(
         "SELECT paused_reason FROM workspace WHERE id = %(id)s FOR UPDATE", {"id": workspace_id}
     ).scalar()
@@ -59,7 +59,7 @@ def pause_workspace(tx: Connection, workspace_id: str, reason: str, seconds: flo
 
 
 def resume_workspace(tx: Connection, workspace_id: str) -> bool:
-    """A workspace takes messages again; True when that is news."""
+    """Resumes sending to a workspace; True when it was paused."""
     return bool(
         tx.exec_driver_sql(
             "UPDATE workspace SET paused_reason = NULL, paused_until = NULL"
@@ -70,7 +70,7 @@ def resume_workspace(tx: Connection, workspace_id: str) -> bool:
 
 
 def get_paused_workspaces(connection: Connection, now: datetime) -> dict[str, tuple[str, float]]:
-    """The workspaces that take nothing: why, and in how many seconds it is tried again."""
+    """Returns the paused workspaces: the reason, and in how many seconds sending is retried."""
     rows = connection.exec_driver_sql(
         "SELECT id, paused_reason, EXTRACT(epoch FROM paused_until - %(now)s)::float8"
         " FROM workspace WHERE paused_reason IS NOT NULL",
@@ -80,9 +80,9 @@ def get_paused_workspaces(connection: Connection, now: datetime) -> dict[str, tu
 
 
 def adjust_to_clock_set_back(tx: Connection, longest_s: float, now: datetime) -> None:
-    """The database's clock was set back: what would now wait for it to be again what it was is due at once.
+    """Corrects stored times after the database's clock was set back: what lies too far ahead becomes due at once.
 
-    What is due within `longest_s` seconds waits as it would have anyhow. Done twice, it changes nothing more.
+    What is due within `longest_s` seconds does not change. Calling this twice has no further effect.
     """
     limit = {"limit": longest_s, "now": now}
     tx.exec_driver_sql(

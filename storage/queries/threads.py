@@ -1,4 +1,4 @@
-"""Cards as people meet them in channels: by the time stamp under which they reply to them or react."""
+"""Posted cards and the replies in their threads, found by channel and ts, as Slack's events name them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from storage.values import PostKind
 
 @dataclass(frozen=True, slots=True)
 class ThreadReplyRow:
-    """A person's reply that was met before."""
+    """A person's reply that was recorded before."""
 
     activity_id: int | None
     edited_ts: str | None
@@ -20,7 +20,7 @@ class ThreadReplyRow:
 
 
 def find_card(connection: Connection, workspace_id: str, channel_id: str, ts: str) -> PostedCard | None:
-    """The card that stands there; None where that message is none."""
+    """Returns the card with that ts; None when the message is no card."""
     row = connection.exec_driver_sql(
         "SELECT p.id, d.id, d.channel_id, i.id, i.identifier"  # noqa: S608 - composed of constants
         " FROM post p JOIN destination d ON d.id = p.destination_id JOIN incident i ON i.id = p.incident_id"
@@ -55,7 +55,7 @@ def has_card_not_posted_yet(connection: Connection, workspace_id: str, channel_i
 
 
 def find_reply(tx: Connection, destination_id: int, ts: str) -> ThreadReplyRow | None:
-    """A reply that was met before, its row locked."""
+    """Returns a reply that was recorded before, its row locked; None for a new one."""
     row = tx.exec_driver_sql(
         "SELECT activity_id, edited_ts, gone FROM thread_reply"
         " WHERE destination_id = %(destination)s AND ts = %(ts)s FOR UPDATE",
@@ -67,7 +67,7 @@ def find_reply(tx: Connection, destination_id: int, ts: str) -> ThreadReplyRow |
 def record_reply(
     tx: Connection, destination_id: int, ts: str, *, edited_ts: str | None = None, gone: bool = False
 ) -> bool:
-    """Notes a reply that is met for the first time; False when it was met before."""
+    """Records a new reply; False when it was recorded before."""
     return bool(
         tx.exec_driver_sql(
             "INSERT INTO thread_reply (destination_id, ts, edited_ts, gone)"
@@ -78,7 +78,7 @@ def record_reply(
 
 
 def link_comment(tx: Connection, destination_id: int, ts: str, activity_id: int) -> None:
-    """Notes which comment a reply became."""
+    """Records which comment was made from a reply."""
     tx.exec_driver_sql(
         "UPDATE thread_reply SET activity_id = %(activity)s WHERE destination_id = %(destination)s AND ts = %(ts)s",
         {"destination": destination_id, "ts": ts, "activity": activity_id},
@@ -86,7 +86,7 @@ def link_comment(tx: Connection, destination_id: int, ts: str, activity_id: int)
 
 
 def record_reply_edited(tx: Connection, destination_id: int, ts: str, edited_ts: str) -> None:
-    """Notes the latest edit of a reply."""
+    """Records the latest edit of a reply."""
     tx.exec_driver_sql(
         "UPDATE thread_reply SET edited_ts = %(edited)s WHERE destination_id = %(destination)s AND ts = %(ts)s",
         {"destination": destination_id, "ts": ts, "edited": edited_ts},
@@ -94,7 +94,7 @@ def record_reply_edited(tx: Connection, destination_id: int, ts: str, edited_ts:
 
 
 def record_reply_deleted(tx: Connection, destination_id: int, ts: str) -> None:
-    """Notes that a reply was deleted."""
+    """Records that a reply was deleted."""
     tx.exec_driver_sql(
         "UPDATE thread_reply SET gone = true WHERE destination_id = %(destination)s AND ts = %(ts)s",
         {"destination": destination_id, "ts": ts},
