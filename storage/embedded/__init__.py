@@ -4,9 +4,9 @@
 It is reached through a socket in a folder that nobody else may enter, and listens on no port. With DATABASE_URL
 set, nothing in here runs. Schema, engine and queries do not belong here.
 
-The rooms: `keeper` holds the class and its thread, `server` one server process, `cluster` the data on disk,
-`binaries` the programs, `places` the folders and the system user, `lock` whose the server is, `processes` how
-children are started, `scratch` a server for a test run.
+Modules: `embedded_postgres` has the class and its thread, `server` runs one server process, `cluster` creates and
+checks the data on disk, `binaries` finds the programs, `homes` the folders and the system user, `lock` decides which
+process owns the server, `processes` starts children, `scratch` runs a server for tests.
 """
 
 from storage.embedded.embedded_postgres import EmbeddedPostgres

@@ -130,7 +130,7 @@ _HEAD_LOCKED = PreparedStatement(_HEAD_SQL + "FOR NO KEY UPDATE OF i", _HEAD_TYP
 def find_incident(
     connection: Connection, organization_id: int, identifier: int, project_ids: Sequence[int], *, lock: bool
 ) -> IncidentHead | None:
-    """The incident, if the caller sees it; with `lock`, its row is held until the transaction ends."""
+    """The incident, if the caller sees it; with `lock`, its row is locked until the transaction ends."""
     row = (_HEAD_LOCKED if lock else _HEAD).row(
         connection, {"organization_id": organization_id, "identifier": identifier, "project_ids": project_ids}
     )
