@@ -1,1 +1,1 @@
-"""What a responder asks for: one module for each verb, holding its slash form, its buttons and its forms."""
+"""The handlers of Slack's requests: one module for each verb, with its command, buttons and forms."""

@@ -1,4 +1,4 @@
-"""`ack`: I have seen this."""
+"""`ack`: marks an incident as seen by the caller."""
 
 from __future__ import annotations
 

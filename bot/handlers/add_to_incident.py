@@ -1,4 +1,4 @@
-"""The message shortcut "Add to incident": what somebody wrote becomes a comment, with its link."""
+"""The message shortcut "Add to incident": a message becomes a comment, with its link."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from bot.people import quoting
 from bot.slack.requests import Origin, Shortcut, Submission
 from bot.slack.responses import Done, OpenForm, Response
 
-# Of the form's metadata, which are claims of the client, what may stand in a link.
+# The client sends the form's metadata, so only these values may be part of a link.
 _CHANNEL = re.compile(r"[CDG][A-Z0-9]{2,20}")
 _TS = re.compile(r"[0-9]{1,12}\.[0-9]{6}")
-# So much of a long message stays in the form's metadata, for a replica of an older version that may get the form.
+# Characters of a long message that stay in the form's metadata, for a replica of an older version.
 _EXCERPT_LENGTH = 400
 
 
 def handle_shortcut(context: Context, request: Shortcut) -> Response:
-    """Asks which incident. The message is kept: it may be gone when the form comes back.
+    """Opens a form that asks for the incident. The text is saved: the message may be deleted before the submission.
 
-    What is too long for the form's metadata is kept in the database. Bytes are counted there, of which there are never
-    fewer than characters, however Slack counts those beyond the basic plane.
+    A text that is too long for the form's metadata is stored in the database. The limit is counted in bytes, which are
+    never fewer than characters, however Slack counts emoji.
     """
     message = request.message or {}
     text = quoting.plain_text(message)[:MAX_COMMENT_LENGTH]
@@ -57,7 +57,7 @@ def handle_shortcut(context: Context, request: Shortcut) -> Response:
 
 
 def handle_submission(context: Context, request: Submission) -> Response:
-    """The form, sent off: the comment is the caller's, and says whose words it holds."""
+    """The submitted form: adds a comment of the caller that quotes the message with its author."""
     identifier = parse_number(request.chosen("incident") or "", "Add to incident")
     lookup.get_incident(context.connection, context.access, identifier)
     text = _get_text(context, request.origin)

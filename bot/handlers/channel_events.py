@@ -1,4 +1,4 @@
-"""What happens to channels: brought back from the archive; shared or not; the bot invited, or shown out."""
+"""Events of channels: unarchived, shared or no longer shared, the bot invited or removed."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from bot.slack.responses import Done, Response
 
 
 def handle_left(services: Services, event: Event, _now: datetime) -> Response:
-    """The bot is not in a channel any more: Slack is asked about it before it is next posted to."""
+    """`channel_left`: the bot was removed. Slack is asked about the channel before the next post there."""
     with services.store.write() as tx:
         channels.record_left(tx, event.workspace_id, read_channel_id(event))
     return Done()
 
 
 def handle_opened(services: Services, event: Event, now: datetime) -> Response:
-    """A channel takes messages again: what could not be shown there is."""
+    """`channel_unarchive`: what could not be posted there is posted now."""
     with services.store.write() as tx:
         channels.record_open(tx, event.workspace_id, read_channel_id(event), now)
     return Done()
 
 
 def handle_joined(services: Services, event: Event, now: datetime) -> Response:
-    """Somebody joined a channel; it matters when that is the bot."""
+    """`member_joined_channel`: where the bot joined, what could not be posted there is posted now."""
     installation = services.clients.find(event.workspace_id)
     if installation is None or event.event.get("user") != installation.bot_user_id:
         return Done()
@@ -34,14 +34,14 @@ def handle_joined(services: Services, event: Event, now: datetime) -> Response:
 
 
 def handle_shared(services: Services, event: Event, now: datetime) -> Response:
-    """Another company reads a channel from now on: nothing more goes there, unless the organization allows it."""
+    """`channel_shared`: another company reads the channel. Nothing more is posted unless the organization allows it."""
     with services.store.write() as tx:
         services.channels.record_shared(tx, event.workspace_id, read_channel_id(event), True, now)
     return Done()
 
 
 def handle_unshared(services: Services, event: Event, now: datetime) -> Response:
-    """Another company has left a channel; if it was the last one, what could not be shown there is."""
+    """`channel_unshared`: after the last other company left, what could not be posted there is posted now."""
     still = bool(event.event.get("is_ext_shared"))
     with services.store.write() as tx:
         services.channels.record_shared(tx, event.workspace_id, read_channel_id(event), still, now)
@@ -49,7 +49,7 @@ def handle_unshared(services: Services, event: Event, now: datetime) -> Response
 
 
 def read_channel_id(event: Event) -> str:
-    """The channel's id, which some events bring as an object."""
+    """The channel's id. In some events `channel` is an object."""
     channel = event.event.get("channel")
     return str(channel.get("id") if isinstance(channel, dict) else channel)
 

@@ -46,7 +46,7 @@ def handle_press(context: Context, request: Press) -> Response:
 
 
 def handle_submission(context: Context, request: Submission) -> Response:
-    """The form of `Comment`, sent off."""
+    """The form of `Comment`, submitted."""
     identifier = parse_number(str(request.origin.get("n", "")), USAGE)
     lookup.get_incident(context.connection, context.access, identifier)
     written = context.read_rich_text(request.rich_text(forms.COMMENT) or {})
@@ -75,7 +75,7 @@ def handle_edit_press(context: Context, request: Press) -> Response:
 
 
 def handle_edit_submission(context: Context, request: Submission) -> Response:
-    """The form of `Edit`, sent off."""
+    """The form of `Edit`, submitted."""
     identifier, comment_id = parse_position(f"{request.origin.get('n', '')}:{request.origin.get('c', '')}")
     comments.get_own_comment(context.connection, context.access, identifier, comment_id)
     written = context.read_rich_text(request.rich_text(forms.COMMENT) or {})

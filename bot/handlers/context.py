@@ -1,4 +1,4 @@
-"""What every handler gets: who asks, what they may see, and the database to answer from."""
+"""What every handler gets: the caller, what they may see, the time, and the database."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from storage.prefetch import Prefetch
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What handlers share."""
+    """What all handlers share."""
 
     store: Store
     identity: Identity
@@ -40,21 +40,21 @@ class Context:
     services: Services
     access: Access
     now: datetime
-    reading: Reading  # ends when `write` begins
-    once: str | None = None  # the key of a request that Slack may deliver again by itself (an event)
-    prefetched: Prefetch | None = None  # what was asked together with who asks, answered
+    reading: Reading  # closed when `write` starts
+    once: str | None = None  # the key of a request that Slack may deliver twice (an event)
+    prefetched: Prefetch | None = None  # what the verb's `prefetch` returned, after it was run
 
     @property
     def connection(self) -> Connection:
-        """A connection in autocommit, for reading; none once `write` has begun."""
+        """A connection in autocommit, for reading. Raises RuntimeError after `write` has started."""
         return self.reading.connection
 
     @contextmanager
     def write(self, once: str | None = None) -> Iterator[Connection]:
-        """The transaction of this request. The reading connection goes back to the pool first: a request never
-        holds two.
+        """The transaction of this request. It commits at the end of the block, and rolls back on an exception.
 
-        `once` names what must not be carried out twice; raises AlreadyDone when it has been.
+        The reading connection is closed first: a request never holds two. `once` is the key of a request that must not
+        be carried out twice. Raises AlreadyDone where it has been, DatabaseAway and Contended.
         """
         self.reading.end()
         key = once or self.once
@@ -64,12 +64,12 @@ class Context:
             yield tx
 
     def channels(self) -> Channels:
-        """What Slack says of channels. The reading connection goes back to the pool, as Slack may be asked."""
+        """What Slack says about channels. Returns the reading connection to the pool, because Slack may be asked."""
         self.reading.give_back()
         return self.services.channels
 
     def may_show_in(self, channel_id: str) -> bool:
-        """Whether incidents may be shown to everybody in a channel; where Slack cannot tell, they may not."""
+        """Whether incidents may be shown to everybody in a channel; False where Slack cannot tell."""
         return self.services.channels.may_show_incidents(self.reading, self.access, channel_id)
 
     def permalink(self, channel_id: str, ts: str, thread_ts: str | None = None) -> str | None:
@@ -78,11 +78,11 @@ class Context:
         return installation.permalink(channel_id, ts, thread_ts) if installation else None
 
     def read_text(self, text: str) -> CommentText:
-        """A text that the caller typed, its mentions resolved. Raises Refusal."""
+        """A text that the caller typed, with its mentions resolved. Raises Refusal."""
         return self._mentions().text(clean(text))
 
     def read_rich_text(self, block: Mapping[str, Any]) -> CommentText:
-        """A rich text that the caller typed, its mentions resolved. Raises Refusal."""
+        """A rich text block that the caller typed, with its mentions resolved. Raises Refusal."""
         return self._mentions().block(block)
 
     def _mentions(self) -> MentionReader:

@@ -72,7 +72,7 @@ def handle_press(context: Context, request: Press) -> Response:
 
 
 def handle_submission(context: Context, request: Submission) -> Response:
-    """The form, sent off."""
+    """The form, submitted."""
     severity = request.chosen("severity") or "open"
     if severity not in SEVERITIES:
         raise BadWords("The severity can be open, warning or critical.")

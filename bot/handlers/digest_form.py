@@ -114,7 +114,7 @@ def _read_form(values: Mapping[str, Mapping[str, Any]]) -> _FormValues | FormErr
 
 
 def handle_submission(context: Context, request: Submission) -> Response:
-    """The form, sent off."""
+    """The form, submitted."""
     service.check_role(context.access)
     filled = _read_form(request.values)
     if isinstance(filled, FormErrors):

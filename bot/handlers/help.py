@@ -1,4 +1,4 @@
-"""`help`: what can be done, for anybody; and what to say of a word that is no command."""
+"""`help`, and the answer to an unknown command."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bot.slack.responses import Answer, Response
 
 
 def handle_help(registry: Registry, words: str, command: str) -> Response:
-    """`help [command]`. Raises BadWords for a command that there is not."""
+    """`help [command]`. Raises BadWords for an unknown command."""
     name, _ = split_first_word(words)
     if not name or name == "help":
         return Answer(messages.render_overview(registry.verbs, command))
@@ -21,7 +21,7 @@ def handle_help(registry: Registry, words: str, command: str) -> Response:
 
 
 def unknown_command(registry: Registry, word: str, form: str | None = None) -> BadWords:
-    """What to say of a word that is no command; the right form is `form`, or else that of the likely command."""
+    """The error for an unknown command. `form` is the right usage; None: that of the closest command."""
     meant = registry.suggest(word)
     hint = f"Did you mean “{meant}”?" if meant else f"There are {', '.join(verb.name for verb in registry.verbs)}."
     likely = registry.commands[meant].usage if meant else "help"

@@ -1,4 +1,4 @@
-"""App Home: what concerns somebody at a glance, without asking."""
+"""The Home tab: the incidents that concern a person."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bot.slack.responses import PublishHome, Response
 
 
 def handle_opened(context: Context, user_id: str, state: str) -> Response:
-    """Somebody looks at Home; `state` is what it showed last."""
+    """`app_home_opened`: `state` is the private metadata of the view that is shown."""
     return PublishHome(render(context.connection, context, state), user_id)
 
 
@@ -25,7 +25,7 @@ def turn_page(context: Context, request: Press) -> Response:
 
 
 def render(connection: Connection, context: Context, state: str) -> messages.HomeView:
-    """Home as `state` says; what is no state of ours shows the beginning."""
+    """Home in the given state: tab, severity and page. A malformed state is the first page of the first tab."""
     try:
         shown = messages.State.parse(state)
     except BadWords:

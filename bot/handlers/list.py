@@ -54,7 +54,7 @@ def _find_page(context: Context, query: ListQuery, cursor: Cursor | None) -> Inc
 
 
 def handle_share_press(context: Context, request: Press) -> Response:
-    """`Share`: the page for everybody in the channel, as far as it is about projects that name the channel."""
+    """`Share`: posts those incidents of the page whose projects name the channel."""
     words, cursor = messages.parse_position(request.value)
     query = filters.parse_query(words)
     wanted = search.resolve_query(context.connection, context.access, query, context.now)
@@ -77,7 +77,7 @@ def _build_filter_form(context: Context, query: ListQuery, origin: str) -> forms
 
 
 def handle_filter_submission(context: Context, request: Submission) -> Response:
-    """The form of `Filter`, sent off: the list is drawn with its filters."""
+    """The submitted form of `Filter`: the list is rendered with its filters."""
     only = request.checked("only")
     parts = [request.chosen("show") or "open"]
     for key, block in (("team", "team"), ("env", "env"), ("since", "since"), ("until", "until")):

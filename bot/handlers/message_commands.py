@@ -1,6 +1,6 @@
-"""The same words as the slash command, said to the bot: in a direct message, or where it is mentioned.
+"""Commands in messages: in a direct message to the bot, or in a message that mentions it.
 
-Answered to whoever said them alone. What is said this way is a command and never a comment.
+Only the caller sees the answer. Such a message is a command and never a comment.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 from bot.slack.clients import Clients
 from bot.slack.requests import Command, Event
 
-# What Slack calls the messages that somebody has just written: plain, with a file, and also sent to the channel.
+# The subtypes of new messages of people: plain, with a file, and also sent to the channel.
 _WRITTEN = frozenset({None, "file_share", "thread_broadcast"})
 
 
 def find_command(event: Event, clients: Clients) -> Command | None:
-    """The command that a message is, if it is one: said to the bot by a person, just now."""
+    """The command in a message event; None where it is no new message of a person to the bot."""
     said = event.event
     installation = clients.find(event.workspace_id)
     person = event.person()
@@ -34,7 +34,7 @@ def find_command(event: Event, clients: Clients) -> Command | None:
         channel_id=channel_id,
         response_url=None,
         trigger_id=None,
-        # Slack sends an event for the message and one for the mention in it: two ids, one thing said.
+        # Slack sends one event for the message and one for the mention, with different ids.
         key=f"said:{channel_id}:{said.get('ts')}",
         payload=said,
         text=_words_after_mention(text, mention),

@@ -1,4 +1,4 @@
-"""`notify`: what the caller is told of."""
+"""`notify`: what the caller gets direct messages about."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is used must have been drawn for the organization that the workspace belongs to now."""
+"""A button or form works only in the organization for which it was rendered: workspaces may move."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from bot.messages.organization_tag import parse_organization, tag_organization
 from bot.slack.requests import Origin, Press, Request, Submission
 from bot.slack.responses import Answer, Done, Ephemeral, OpenForm, PublishHome, UpdateForm, View
 
-# Nobody keeps a form or Home in front of them, unchanged, for longer.
+# No form or Home stays open and unchanged for longer.
 _VIEW_LIFETIME = timedelta(days=1)
 _KEY = "o"  # in the private metadata of a form
-OWNER_LENGTH = 30  # characters of it that this takes at the most
+OWNER_LENGTH = 30  # characters in the private metadata, at most
 
 T = TypeVar("T")
 
 
 class OfAnotherOrganization(Refusal):
-    """What was used was drawn when the workspace belonged to another organization."""
+    """The button or form was rendered when the workspace belonged to another organization."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -30,8 +30,10 @@ class OfAnotherOrganization(Refusal):
 
 
 def check(request: Request, access: Access, now: datetime) -> None:
-    """Raises OfAnotherOrganization. What does not say whose it is was drawn by the version before, and is judged by its
-    age.
+    """Raises OfAnotherOrganization for a button or form of another organization.
+
+    One without an owner was rendered by the previous version. It is accepted where its age says that the workspace had
+    its organization by then.
     """
     match request:
         case Press():
@@ -52,7 +54,7 @@ def check(request: Request, access: Access, now: datetime) -> None:
 
 
 def mark(outcome: T, organization_id: int) -> T:
-    """The outcome, with what it draws marked as the organization's."""
+    """The response, with its message or form marked as the organization's."""
     match outcome:
         case Answer() | Ephemeral():
             return replace(outcome, message=tag_organization(outcome.message, organization_id))
@@ -72,7 +74,7 @@ def _form(view: View, organization_id: int) -> View:
 
 
 def _moment(ts: str | None) -> datetime | None:
-    """When a message was posted, by its time stamp; None where it has none."""
+    """When a message was posted, by its timestamp; None for no or a malformed timestamp."""
     try:
         return datetime.fromtimestamp(float(ts), UTC) if ts else None
     except (ValueError, OverflowError, OSError):

@@ -1,4 +1,4 @@
-"""Which incident? Asked where a verb came without its number, and answered by menus that find one."""
+"""Menus of incidents: for a verb without its number, and for forms."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from bot.slack.requests import OptionsRequest
 from bot.slack.responses import Answer, Response
 
 OFFERED = 5  # most recent open incidents
-LONGEST = MAX_TITLE_LENGTH + 25  # characters of a number with the longest title: nothing longer can fit
+LONGEST = MAX_TITLE_LENGTH + 25  # characters: a number with the longest title
 SUGGESTED = 20  # options while somebody types
 
 
 def offer_incidents(context: Context, verb: str, pick: Pick) -> Response:
-    """The caller's most recent open incidents to pick from, for a verb that lacks its number."""
+    """A menu of the caller's most recent open incidents, for a verb without its number."""
     page = search.list_incidents(context.connection, context.access, filters.ListQuery(), context.now, size=OFFERED)
     return Answer(picks.render_offer(verb, pick, page.lines, context.now))
 
 
 def suggest_incidents(context: Context, request: OptionsRequest) -> Sequence[Mapping[str, Any]]:
-    """The options of a menu of incidents: the newest open ones, or those whose number or title fits."""
+    """The options of a menu of incidents: the newest open ones, or those whose number or title matches."""
     typed = clean(request.typed).strip().removeprefix("#")
     if not typed:
         page = search.list_incidents(context.connection, context.access, filters.ListQuery(), context.now)

@@ -1,4 +1,4 @@
-"""Reactions on a card: one acknowledges, one resolves, as if the reactor had pressed the button."""
+"""Reactions to a card: one acknowledges, one resolves, with the permissions of the person who reacts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def handle_added(services: Services, event: Event, now: datetime) -> Response:
         return Done()
     if item.get("type") != "message":
         return Done()
-    # A hand may have a skin tone: `wave::skin-tone-2`.
+    # Drops the skin tone: `wave::skin-tone-2`.
     reaction = str(event.event.get("reaction")).partition("::")[0]
     with services.store.read() as connection:
         known = cards.find_reactions(connection, event.workspace_id)

@@ -1,7 +1,7 @@
-"""Where things show: a press or a form changes something, and what it was pressed on is drawn anew.
+"""Where the result of a button or form is shown.
 
-A message that only the caller sees, a form and Home are theirs to redraw; a message that others see too is not
-(a card is redrawn by delivery), and the caller is told below it instead.
+An ephemeral message, a form and Home are updated in place. A message that others see too is not (delivery updates
+cards): the caller gets an ephemeral message below it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Shown = Answer | UpdateForm | PublishHome
 
 
 def show(request: Press, message: Message, *, replace: bool) -> Response:
-    """Shows what somebody wanted to look at; with `replace`, in place of the message that only they see."""
+    """Shows a message; with `replace`, in place of the ephemeral message whose button was pressed."""
     if request.surface == "modal":
         return UpdateForm(forms.render_window(message))
     if request.surface == "home":
@@ -31,7 +31,10 @@ def show(request: Press, message: Message, *, replace: bool) -> Response:
 
 
 def redraw(connection: Connection, context: Context, request: Press, message: Message, otherwise: Message) -> Shown:
-    """Shows what a button changed: `message` where it can be redrawn, else `otherwise` for the caller alone."""
+    """Shows what a button changed: `message` where it can be updated in place, else `otherwise` to the caller.
+
+    `connection` is the transaction of the change, from which Home is rendered.
+    """
     if request.surface == "modal":
         return UpdateForm(forms.render_window(message))
     if request.surface == "home":
@@ -43,7 +46,10 @@ def redraw(connection: Connection, context: Context, request: Press, message: Me
 
 
 def origin_of_press(press: Press, identifier: int | None = None, **more: Any) -> str:
-    """What a form remembers of the button that opened it: the incident, and where to show what was changed."""
+    """The private metadata of a form that a button opens: the incident, and where to show the result.
+
+    `more` is added to it as it is.
+    """
     kept = Origin(n=identifier, s=press.surface, **more)
     if press.surface == "modal":
         kept["v"] = (press.view or {}).get("id")
@@ -55,7 +61,7 @@ def origin_of_press(press: Press, identifier: int | None = None, **more: Any) ->
 
 
 def origin_of_request(request: Request) -> str:
-    """The same for a form that a command or a shortcut opened: its result is a message of its own."""
+    """The private metadata of a form that a command or shortcut opens: its result is a new ephemeral message."""
     return Origin(n=None, s="message", r=request.response_url).to_metadata()
 
 
@@ -67,7 +73,7 @@ def redraw_origin(
     message: Message,
     otherwise: Message,
 ) -> Shown:
-    """Shows what a form changed, where the form was opened. `kept` is what it remembers."""
+    """Shows what a form changed, where the form was opened. `kept` is the form's private metadata."""
     match kept.get("s"):
         case "modal" if kept.get("v"):
             return UpdateForm(forms.render_window(message), str(kept["v"]))

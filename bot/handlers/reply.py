@@ -1,4 +1,4 @@
-"""A reply in a card's thread as its message says it: words, what was forwarded with them, and files."""
+"""A reply in the thread of a card: its text, forwarded messages and files."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from bot.slack.clients import Clients
 from bot.slack.files import FileHidden, get_file
 from bot.slack.requests import Event, Person, find_home_team
 
-# What Slack calls the messages that somebody writes: plain, with a file, also sent to the channel, and `/me`.
+# The subtypes of messages that people write: plain, with a file, also sent to the channel, and `/me`.
 WRITTEN = frozenset({None, "file_share", "thread_broadcast", "me_message"})
-MAX_FORWARDED_LENGTH = 2000  # characters of a forwarded message; its link leads to the rest
-MAX_FILE_LOOKUPS = 5  # files; Slack is asked about each of them while the event waits
+MAX_FORWARDED_LENGTH = 2000  # characters; the link leads to the rest
+MAX_FILE_LOOKUPS = 5  # files; each is a call to Slack while the event waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +32,16 @@ class Reply:
     forwarded: tuple[str, ...]  # stored text of each message that was forwarded with it
     files: tuple[Mapping[str, Any], ...]  # Slack's file objects
     edited_ts: str | None
-    hidden: int = 0  # files that Slack does not show the bot
+    hidden: int = 0  # number of files that the bot may not see
 
     def extra_texts(self) -> list[str]:
-        """Stored text of what it brings beside its words."""
+        """The forwarded messages and the links to files, as stored text."""
         links = [link for file in self.files if (link := _link(file))]
         return [*self.forwarded, *links]
 
 
 def find_reply(event: Event, said: Mapping[str, Any]) -> Reply | None:
-    """The reply that a message is; None for what stands in no thread, or was not written by a person."""
+    """The reply in a message object; None where it is in no thread, or no person wrote it."""
     thread_ts, ts, user_id = said.get("thread_ts"), said.get("ts"), said.get("user")
     if not thread_ts or not user_id or thread_ts == ts or said.get("bot_id") or said.get("subtype") not in WRITTEN:
         return None
@@ -60,9 +60,9 @@ def find_reply(event: Event, said: Mapping[str, Any]) -> Reply | None:
 
 
 def fetch_files(reply: Reply, clients: Clients) -> Reply:
-    """The reply with the files that Slack only names, as it does in channels shared with another company.
+    """The reply with its files looked up: in channels shared with another company, an event has only their ids.
 
-    Raises SlackAway where Slack cannot tell of them now.
+    Raises SlackAway where Slack cannot answer for now.
     """
     installation = clients.find(reply.person.workspace_id)
     found: list[Mapping[str, Any]] = []
@@ -91,7 +91,7 @@ def _link(file: Mapping[str, Any]) -> str | None:
 
 
 def _forwarded(attachment: Mapping[str, Any]) -> str:
-    """A forwarded message: whoever forwards it into the thread wants it said there."""
+    """A forwarded message as stored text."""
     author = str(attachment.get("author_name") or "Someone")
     link = str(attachment.get("from_url") or "") or None
     return truncate(quoting.quote(author, link, quoting.plain_text(attachment)), MAX_FORWARDED_LENGTH)

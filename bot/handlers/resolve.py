@@ -56,7 +56,7 @@ def handle_press(context: Context, request: Press) -> Response:
 
 
 def handle_submission(context: Context, request: Submission) -> Response:
-    """The form of `Resolve`, sent off."""
+    """The form of `Resolve`, submitted."""
     identifier = parse_number(str(request.origin.get("n", "")), USAGE)
     block = request.rich_text(forms.COMMENT)
     comment = context.read_rich_text(block) if block else None

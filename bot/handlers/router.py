@@ -1,7 +1,7 @@
-"""Where every request is received: who asks is found out, the right handler is called, mistakes become answers.
+"""The router: it finds the caller of each request, calls the handler, and turns errors into answers.
 
-Nothing that a person can cause leaves here as an exception, and nothing that nobody expected leaves without an
-entry in the log whose id the person is given.
+No error of a person leaves the router as an exception. An unexpected error is logged with an id, which the
+person gets.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """Why a request was not carried out; each way of asking is told in its own way."""
+    """Why a request was not carried out. Each kind of request shows it in its own way."""
 
     message: Message
     sentence: str
-    field: str | None = None  # of a form, where one is at fault
+    field: str | None = None  # the field at fault, in a form
 
 
 class Router:
-    """Receives what the line brings. Fulfils `bot.slack.listeners.Desk`."""
+    """Handles the requests of the listeners. Implements `bot.slack.listeners.RequestRouter`."""
 
     def __init__(self, services: Services, metrics: Metrics) -> None:
         self._services = services
@@ -63,7 +63,7 @@ class Router:
         self.registry = Registry.collect()
 
     def command(self, request: Command) -> Response:
-        """A slash command, or the same words said to the bot."""
+        """A slash command, or the same words in a message to the bot."""
         commands = self.registry.commands
         verb, words = split_first_word(request.text)
         if verb not in commands and readable(verb).removeprefix("#").isdigit():
@@ -80,7 +80,7 @@ class Router:
                 request, lambda context: found.command(context, request, words), _prefetch(found, words)
             )
 
-        # A lone number that is wrong is quickly typed again; a text is not.
+        # The answer to a mistake repeats what was typed, unless it is only a number.
         rest = readable(words).split()
         typed = request.text if rest and not (len(rest) == 1 and rest[0].removeprefix("#").isdigit()) else None
         known = verb if verb in commands or verb == "help" else "other"
@@ -109,7 +109,7 @@ class Router:
         return Answer(response.message)
 
     def submission(self, request: Submission) -> Response:
-        """A form sent off. What goes wrong is said in the form, and what was typed stays in it."""
+        """A submitted form. An error is shown in the form, and what was typed stays in it."""
         handler = self.registry.forms.get(request.callback_id)
         response = (
             self._unhandled("form", request.callback_id)
@@ -129,7 +129,7 @@ class Router:
         return UpdateForm(forms.render_error(response.sentence))
 
     def shortcut(self, request: Shortcut) -> Response:
-        """A shortcut. What goes wrong is said in a form: there may be no conversation to say it in."""
+        """A shortcut. An error is shown in a form, because there may be no conversation."""
         handler = self.registry.shortcuts.get(request.callback_id)
         response = (
             self._unhandled("shortcut", request.callback_id)
@@ -143,7 +143,7 @@ class Router:
         return OpenForm(forms.render_error(response.sentence)) if isinstance(response, _Failure) else response
 
     def suggest(self, request: OptionsRequest) -> Sequence[Mapping[str, Any]]:
-        """The options of a menu for what has been typed into it; none for who may see none."""
+        """The options of a menu for what was typed into it; none after an error."""
         lookup = self.registry.lookups.get(request.action_id)
         if lookup is None:
             self._unhandled("menu", request.action_id)
@@ -159,7 +159,7 @@ class Router:
         return found
 
     def event(self, event: Event) -> Response:
-        """Something that happened in the workspace."""
+        """An event of the workspace."""
         if event.kind in ("app_mention", "message"):
             said = message_commands.find_command(event, self._services.clients)
             if said:
@@ -170,11 +170,11 @@ class Router:
         return self._handle_event(event, handler) if handler else Done()
 
     def _handle_event(self, event: Event, handler: EventHandler) -> Response:
-        """What nobody waits for an answer to: where it cannot be taken now, Slack is left to send it again."""
+        """Calls the handler of an event. Where it cannot be handled now, Slack sends it again."""
         try:
             return handler(self._services, event, self._services.store.clock.now())
         except (DatabaseAway, Contended, CardNotPostedYet) as error:
-            log.warning("an event has to come again", kind=event.kind, error=str(error))
+            log.warning("an event could not be handled; Slack will send it again", kind=event.kind, error=str(error))
             return RetryLater()
         except Exception:
             log.exception("unexpected error", error_id=secrets.token_hex(4), what=f"event {event.kind}")
@@ -212,8 +212,8 @@ class Router:
         return ownership.mark(response, who.organization_id)
 
     def _unhandled(self, kind: str, name: str) -> _Failure:
-        """Something that the bot has drawn and no module handles: a defect, or it is of another version."""
-        log.error("nothing handles what was drawn", kind=kind, id=shorten(name))
+        """The answer for an id without a handler: a defect, or the button is of another version."""
+        log.error("no handler for an id that the bot rendered", kind=kind, id=shorten(name))
         self._metrics.interactions.labels(kind, "other", "unhandled").inc()
         sentence = (
             f"I do not know that {kind}, so nothing was done. Another version of me may have made it;"
@@ -227,12 +227,12 @@ class Router:
         return response
 
     def _guarded(self, work: Callable[[], Response], what: str, typed: str | None) -> tuple[Response | _Failure, str]:
-        """Does the work, or says why not; and in a word, for the metrics, how it ended."""
+        """Calls `work`. Returns its response or a failure, and the result as one word for the metrics."""
         command = self._services.command
         try:
             return work(), "ok"
         except AlreadyDone:
-            return Done(), "repeated"  # whoever asked has been answered then
+            return Done(), "repeated"  # the first delivery was answered
         except Refusal as refusal:
             form, field = (refusal.form, refusal.field) if isinstance(refusal, BadWords) else (None, None)
             verb = self.registry.commands.get(what)
@@ -255,5 +255,5 @@ class Router:
 def _prefetch(verb: Verb, words: str) -> Prefetch | None:
     try:
         return verb.prefetch(words) if verb.prefetch else None
-    except BadWords:  # to be told once it is known that they may ask at all
+    except BadWords:  # the handler raises it again, after the caller is known
         return None

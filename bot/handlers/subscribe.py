@@ -1,4 +1,4 @@
-"""`subscribe` and `unsubscribe`: to be told, or not."""
+"""`subscribe` and `unsubscribe`: direct messages about an incident."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""Replies in a card's thread: they become comments, and what becomes of them becomes of the comments.
+"""Messages in channels: replies in the thread of a card are comments, and edits and deletions follow.
 
-Events come twice, late and in any order; what stands in the message itself (its `ts`, the `ts` of its latest edit)
-decides which of them still tells something new.
+The rules are in `bot.incidents.replies`; this module reads the events and tells the author what could not be done.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ def handle_message(services: Services, event: Event, now: datetime) -> Response:
             if changed.get("subtype") == "tombstone":
                 return _handle_deleted(services, event, str(changed.get("ts")), said.get("previous_message") or {}, now)
             reply = find_reply(event, changed)
-            # Without a mark of an edit it is a preview that appeared, or a count of replies that grew.
+            # Without `edited`, only a link preview was added or the count of replies changed.
             return _add_or_edit(services, reply, now) if reply and reply.edited_ts else Done()
         case "message_deleted":
             gone = said.get("previous_message") or {}
@@ -56,7 +55,7 @@ def handle_message(services: Services, event: Event, now: datetime) -> Response:
 
 
 def _mentions_bot(services: Services, workspace_id: str, reply: Reply) -> bool:
-    """Whether it is said to the bot: Slack tells of that again, as a mention, and it is a command."""
+    """Whether a reply mentions the bot: it is a command then, and arrives again as an `app_mention` event."""
     installation = services.clients.find(workspace_id)
     return installation is None or (
         reply.person.user_id == installation.bot_user_id or f"<@{installation.bot_user_id}" in reply.text
@@ -64,7 +63,7 @@ def _mentions_bot(services: Services, workspace_id: str, reply: Reply) -> bool:
 
 
 def _add_or_edit(services: Services, reply: Reply, now: datetime) -> Response:
-    """A reply was written, or edited: its comment is to say the same."""
+    """Handles a new or edited reply: its comment gets the same text."""
     card = cards.find_card(services.store, reply.person.workspace_id, reply.channel_id, reply.thread_ts)
     if card is None:
         return Done()
@@ -96,7 +95,7 @@ def _add_or_edit(services: Services, reply: Reply, now: datetime) -> Response:
 def _notes(
     card: PostedCard, reply: Reply, unheard: Sequence[str], unclear: Sequence[AmbiguousName]
 ) -> list[tuple[Message, str]]:
-    """What the author is told of that is not in the comment, each message with its key."""
+    """Direct messages to the author about what is not in the comment, each with its key."""
     notes = []
     if reply.hidden:
         note = notice_texts.render_files_not_saved(card.identifier, card.channel_id, reply.hidden)
@@ -118,7 +117,7 @@ def _with(written: CommentText, beside: list[str]) -> CommentText:
 
 
 def _notify_of_refusal(services: Services, card: PostedCard, reply: Reply, refusal: Refusal, now: datetime) -> None:
-    """Whoever may not comment is told so once in each thread, however much they say there."""
+    """Tells somebody that they may not comment, once in each thread."""
     if reply.edited_ts is not None:
         note = notice_texts.render_edit_not_followed(card.identifier, card.channel_id, refusal.sentence)
     else:
@@ -129,7 +128,7 @@ def _notify_of_refusal(services: Services, card: PostedCard, reply: Reply, refus
 
 
 def _handle_deleted(services: Services, event: Event, ts: str, gone: Mapping[str, Any], now: datetime) -> Response:
-    """A message was deleted: a card is posted anew with the next change, a reply's comment goes with it."""
+    """Handles a deleted message: a card is posted again with the next change, the comment of a reply is deleted."""
     channel_id = str(event.event.get("channel"))
     thread_ts = gone.get("thread_ts")
     if not thread_ts or thread_ts == ts:

@@ -1,4 +1,4 @@
-"""What happens to people: they leave, become guests, or get another e-mail."""
+"""Changes of a user's profile: they left, became a guest, or have another e-mail."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bot.slack.responses import Done, Response
 
 
 def handle_changed(services: Services, event: Event, _now: datetime) -> Response:
-    """Slack is asked who somebody is before they are next answered. Raises DatabaseAway, Contended."""
+    """`user_change`: Slack is asked again before their next answer. Raises DatabaseAway, Contended."""
     person = event.person()
     if person is not None:
         with services.store.write() as tx:

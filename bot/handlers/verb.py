@@ -1,7 +1,7 @@
-"""What a module of handlers declares: a command with its words, and everything that Slack sends for it.
+"""What a module of handlers declares: a command with its texts, and the handlers of its buttons, forms and menus.
 
-A module names its values in `HANDLES`; the router finds every module of this package and collects them
-(`Registry.collect`). Two modules that claim the same word or id are a mistake that is found then.
+A module lists its values in `HANDLES`. The router collects them from all modules of this package (`Registry.collect`),
+which raises an error where two modules declare the same word or id.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Feature:
-    """The requests of Slack that a module takes, by the id under which each is drawn or subscribed to."""
+    """Handlers for requests of Slack, by the id of the button, menu, form, shortcut or event."""
 
     buttons: Mapping[str, PressHandler] = field(default_factory=dict)  # and choices in menus; by action_id
     lookups: Mapping[str, Lookup] = field(default_factory=dict)  # menus that ask for their options; by action_id
@@ -46,19 +46,19 @@ class Feature:
 
 @dataclass(frozen=True, kw_only=True)
 class Verb(Topic, Feature):
-    """A command, what people are told of it, and the buttons, forms and menus that belong to it."""
+    """A command with its help texts, and the buttons, forms and menus that belong to it."""
 
     command: CommandHandler
-    # What can be read in the statement that finds out who asks: given the words, None where nothing can. Raises
-    # BadWords.
+    # The read to be made together with finding the caller, for the words of the command; None where there is none.
+    # Raises BadWords.
     prefetch: Callable[[str], Prefetch | None] | None = None
-    # The menu of incidents that is offered where the number was left out. Choosing there is pressing its button.
+    # The menu of incidents that is shown where the number is missing. A choice is handled like a press of its button.
     pick: Pick | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """Everything that the modules declare, by the name under which it is asked for."""
+    """Everything that the modules declare, by word or id."""
 
     verbs: Sequence[Verb]  # in the order of `help`
     commands: Mapping[str, Verb]  # by name and alias
@@ -70,13 +70,13 @@ class Registry:
 
     @classmethod
     def collect(cls) -> Self:
-        """What the modules of this package declare. Raises ValueError for a name that two of them claim."""
+        """The declarations of all modules of this package. Raises ValueError for a name that two of them declare."""
         modules = [import_module(f"{bot.handlers.__name__}.{one.name}") for one in _modules()]
         return cls.of([one for module in modules for one in getattr(module, "HANDLES", ())])
 
     @classmethod
     def of(cls, features: Sequence[Feature]) -> Self:
-        """The same from values. Raises ValueError."""
+        """A registry of these declarations. Raises ValueError for a name that two of them declare."""
         verbs = sorted((one for one in features if isinstance(one, Verb)), key=lambda verb: verb.group)
         picks = {PICK + verb.pick.action_id: verb.buttons[verb.pick.action_id] for verb in verbs if verb.pick}
         return cls(
@@ -90,7 +90,7 @@ class Registry:
         )
 
     def suggest(self, word: str) -> str | None:
-        """The command that somebody probably meant by a word that is none."""
+        """The command that was probably meant by an unknown word; None where no command is close."""
         return next((verb.name for verb in self.verbs if word in verb.synonyms), None) or find_closest(
             word, self.commands
         )

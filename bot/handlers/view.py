@@ -1,4 +1,4 @@
-"""`view`: one incident, whole."""
+"""`view`: one incident with everything about it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def render(
     notice: str | None = None,
     prefetched: Prefetch | None = None,
 ) -> Message:
-    """The incident as the caller may see it, from the given connection. Raises NotFound."""
+    """The incident as the caller may see it, read from `connection`. `notice` is mrkdwn above it. Raises NotFound."""
     return messages.render_details(
         lookup.get_details(connection, context.access, identifier, prefetched), context.now, notice=notice
     )
@@ -65,7 +65,7 @@ def render(
 def redraw_incident(
     connection: Connection, context: Context, request: Press, incident: IncidentHead, notice: str
 ) -> Response:
-    """After a button changed an incident: what it was pressed on is drawn anew, with a notice (mrkdwn)."""
+    """The response after a button changed an incident: the message of the button is updated, with a notice (mrkdwn)."""
     message = render(connection, context, incident.identifier, notice=notice)
     return redraw.redraw(connection, context, request, message, answers.render_confirmation(notice, incident))
 
@@ -78,7 +78,7 @@ def redraw_incident_at_origin(
     incident: IncidentHead,
     notice: str,
 ) -> redraw.Shown:
-    """After a form changed an incident: what the form was opened from is drawn anew, with a notice (mrkdwn)."""
+    """The response after a form changed an incident: where the form was opened is updated, with a notice (mrkdwn)."""
     message = render(connection, context, incident.identifier, notice=notice)
     return redraw.redraw_origin(
         connection, context, request, kept, message, answers.render_confirmation(notice, incident)

@@ -1,4 +1,4 @@
-"""`whoami`: whom the bot takes the caller for."""
+"""`whoami`: which member the caller is, and what they may see."""
 
 from __future__ import annotations
 

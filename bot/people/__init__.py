@@ -1,1 +1,1 @@
-"""Who is who: people and teams of Slack, people and teams of the database."""
+"""People, teams and channels of Slack, matched with members, teams and projects of the database."""

@@ -1,4 +1,4 @@
-"""Channels as audiences: whether somebody of another company reads along, and whether the bot can post there."""
+"""Who reads a channel: whether another company does, and whether the bot can post there."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from storage.queries import delivery_failures, destinations
 
 log = structlog.get_logger(__name__)
 
-# A channel is rarely shared or unshared, and Slack says so (`channel_shared`), to one of the replicas. This is how long
-# it goes unnoticed where Slack says nothing: of an invitation that is not accepted yet.
-KNOWN_FOR_S = 60.0
+# How long an answer of Slack about sharing is cached. Slack reports changes with an event (`channel_shared`), to one of
+# the replicas. It reports nothing about an invitation that is not accepted yet.
+CACHED_FOR_S = 60.0
 
 
 class CannotPost(Refusal):
-    """A channel that takes no messages from the bot: it is not there, or the channel is no longer what it was."""
+    """The bot cannot post in a channel. The sentence says why, and what would help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Channel:
 
 
 class Channels:
-    """What Slack says of channels, kept for a moment."""
+    """What Slack says about channels, cached for CACHED_FOR_S seconds."""
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
@@ -47,16 +47,16 @@ class Channels:
         self._shared: dict[tuple[str, str], tuple[float, bool]] = {}
 
     def forget(self, workspace_id: str, channel_id: str) -> None:
-        """Has Slack asked again about a channel."""
+        """Drops a channel from the cache."""
         with self._lock:
             self._shared.pop((workspace_id, channel_id), None)
 
     def is_shared_externally(self, workspace_id: str, channel_id: str) -> bool:
-        """Whether another company is in the channel, or is invited to it; True where Slack cannot tell."""
+        """Whether another company is in the channel or invited to it; True where Slack cannot tell."""
         key = (workspace_id, channel_id)
         with self._lock:
             known = self._shared.get(key)
-        if known and time.monotonic() - known[0] < KNOWN_FOR_S:
+        if known and time.monotonic() - known[0] < CACHED_FOR_S:
             return known[1]
         installation = self._clients.find(workspace_id)
         if installation is None:
@@ -91,7 +91,7 @@ class Channels:
             record_open(tx, workspace_id, channel_id, now)
 
     def get_postable(self, workspace_id: str, channel_id: str) -> Channel:
-        """The channel, when the bot is in it. Raises CannotPost with what would help."""
+        """The channel, if the bot can post there. Raises CannotPost."""
         installation = self._clients.find(workspace_id)
         if installation is None:
             raise CannotPost("I am not in this workspace any more.")

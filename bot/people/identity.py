@@ -1,8 +1,8 @@
-"""From a Slack person to a member and what they may see.
+"""Finds the member that a Slack user is, and what they may see.
 
-A person is matched by the id that the organization file names, else by e-mail; by e-mail only when they belong
-to the workspace itself (not to another company's, in a shared channel), the e-mail is confirmed, and they are
-no bot, guest or deactivated. Slack is asked at first contact and when what it said has grown old.
+A user is matched by the Slack id in the organization file, else by e-mail. The e-mail counts only if the user is
+of this workspace (and not of another company's, in a shared channel), the e-mail is confirmed, and the user is no bot,
+guest or deactivated. Slack is asked at the first request, and again when its answer is old.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from storage.values import Role, Unmatched
 
 log = structlog.get_logger(__name__)
 
-# Believed without a thought; older than this, Slack is asked again after the answer has gone out.
+# A profile older than this is refreshed after the request is answered.
 FRESH_FOR = timedelta(hours=1)
-# Older than this, Slack is asked before the answer: somebody may have left, or become a guest.
+# A profile older than this is refreshed before the answer: the user may have left, or become a guest.
 VALID_FOR = timedelta(days=1)
-# A mention, and a form that holds one, are claims of the client: about anything else Slack is not asked.
+# Mentions come from the client. Slack is asked only about what is a user id.
 _USER_ID = re.compile(r"[UW][A-Z0-9]{1,31}")
-# When Slack could not say who somebody is.
+# Where Slack could not be asked.
 ASK_AGAIN_AFTER = timedelta(minutes=5)
 
 
@@ -52,7 +52,7 @@ class NotConnected(Refusal):
 
 
 class NotMember(Refusal):
-    """Somebody whom the organization does not know, and why: their e-mail may be known and yet prove nothing."""
+    """The user is no member of the organization. The sentence says why their e-mail does not count."""
 
     _REASONS: Mapping[Unmatched | None, str] = {
         Unmatched.UNCONFIRMED: "Slack does not say that the e-mail of your profile is confirmed (with single sign-on it"
@@ -71,21 +71,21 @@ class NotMember(Refusal):
 
 
 class FromOtherWorkspace(Refusal):
-    """Somebody of another workspace, in a channel that is shared with it."""
+    """The user belongs to another workspace, with which the channel is shared."""
 
     def __init__(self) -> None:
         super().__init__("Only members of this workspace's own organization can do that here.")
 
 
 class IncidentsOff(Refusal):
-    """The organization has switched incidents off."""
+    """Incidents are switched off for the organization."""
 
     def __init__(self, organization: str) -> None:
         super().__init__(f"Incidents are switched off for {organization}.")
 
 
 class SlackAway(Refusal):
-    """Slack could not be asked who somebody is."""
+    """Slack could not be asked about a user."""
 
     def __init__(self) -> None:
         super().__init__("Slack could not tell me just now who you are. Please try again in a moment.")
@@ -93,13 +93,13 @@ class SlackAway(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What Slack says of a person."""
+    """A Slack user, as `users.info` describes them."""
 
     home_team: str | None
-    at_home: bool  # belongs to the workspace in which the bot was asked
+    at_home: bool  # belongs to the workspace of the request
     name: str
-    email: str | None  # None where it does not say who they are
-    unmatched: Unmatched | None  # and why not
+    email: str | None  # None where it does not count
+    unmatched: Unmatched | None  # why the e-mail does not count
     timezone: str  # IANA name
     ordinary: bool  # no bot, no guest, not deactivated
 
@@ -108,7 +108,7 @@ class Profile:
         """From the `user` object of `users.info`."""
         profile = user.get("profile") or {}
         home = find_home_team(user.get("team_id"), profile.get("team"))
-        # In an Enterprise organization somebody may belong to several of its workspaces.
+        # In an Enterprise organization a user may belong to several workspaces.
         homes = {home, *((user.get("enterprise_user") or {}).get("teams") or [])}
         unmatched = _unmatched(user)
         return cls(
@@ -145,17 +145,17 @@ def _known_zone(name: object) -> str:
 
 
 class Identity:
-    """Finds out who a Slack person is."""
+    """Finds the member behind a Slack user, from the database and Slack."""
 
     def __init__(self, store: Store, clients: Clients, background: Background) -> None:
         self._store = store
         self._clients = clients
         self._background = background
-        # Who saw all projects when they last asked: it saves asking twice, and decides nothing.
+        # Users who saw all projects at their last request: which statement to try first. It grants nothing.
         self._saw_all: set[tuple[str, str]] = set()
 
     def access(self, reading: Reading, person: Person, now: datetime, prefetch: Prefetch | None = None) -> Access:
-        """Who a person is and what they see: one query where they are known, which runs `prefetch` too.
+        """The member that a user is, and what they see. For a known user it is one query, which runs `prefetch` too.
 
         Raises NotConnected, FromElsewhere, NotMember, IncidentsOff, SlackAway, DatabaseAway.
         """
@@ -182,20 +182,20 @@ class Identity:
         return standing
 
     def refresh(self, workspace_id: str, user_id: str, now: datetime) -> None:
-        """Asks Slack about a person again, and keeps what it says."""
+        """Asks Slack about a user again and stores the answer. Raises SlackAway."""
         with self._store.reading() as reading:
             standing = queries.find_caller(reading.connection, workspace_id, user_id)
             if standing is not None:
                 self._ask_slack(reading, standing, workspace_id, user_id, now)
 
     def forget(self, tx: Connection, person: Person) -> None:
-        """Has Slack asked about a person again before their next request is answered."""
+        """Marks a user's profile as expired: Slack is asked again before their next request is answered."""
         queries.expire_profile(tx, person.workspace_id, person.user_id)
 
     def find_member_of_user(
         self, reading: Reading, workspace_id: str, user_id: str, now: datetime
     ) -> tuple[int | None, str]:
-        """The member that a mentioned Slack user is (None: no member), and how Slack shows them. Raises SlackAway."""
+        """The member that a mentioned user is, or None, and the name that Slack shows. Raises SlackAway."""
         if not _USER_ID.fullmatch(user_id):
             return None, user_id
         standing = queries.find_caller(reading.connection, workspace_id, user_id)
@@ -207,9 +207,10 @@ class Identity:
         return member_id, name or user_id
 
     def find(self, workspace_id: str, member_id: int, user_id: str | None, now: datetime) -> str | None:
-        """What Slack calls a member, asked anew; `user_id` is what it called them before. None: it knows no such.
+        """The Slack id of a member, as of now; None where Slack has no such user.
 
-        The same rules hold as when they come by themselves. Raises SlackAway, DatabaseAway.
+        `user_id` is the id by which they were known before. The rules for matching are those of `access`. Raises
+        SlackAway, DatabaseAway.
         """
         with self._store.reading() as reading:
             if user_id is not None:
@@ -221,7 +222,7 @@ class Identity:
             found = self._by_email(workspace_id, email) if email else None
             if found is None:
                 return None
-            # Not taken from the search alone: whoever it found is looked at like anybody else.
+            # The user who was found has to pass the same rules as any other.
             standing = queries.find_caller(reading.connection, workspace_id, found)
             if standing is None:
                 return None
@@ -253,7 +254,7 @@ class Identity:
         except SlackAway:
             if member_id is None:
                 raise
-            # The organization file names this id, which is all it takes; only the time zone is not known.
+            # The organization file has this id, so the profile is not needed. Only the time zone is unknown.
             profile = UNKNOWN_PERSON
             checked = now - VALID_FOR + ASK_AGAIN_AFTER
         if member_id is None and profile.at_home and profile.ordinary and profile.email:
@@ -288,7 +289,7 @@ class Identity:
 
 def _build_access(standing: CallerRow, person: Person) -> Access:
     if standing.member_id is None:
-        # What they are told does not depend on whether the organization uses incidents.
+        # This answer does not depend on whether the organization uses incidents.
         elsewhere = person.home_team or standing.home_team
         if elsewhere is not None and elsewhere != person.workspace_id:
             raise FromOtherWorkspace

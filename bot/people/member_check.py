@@ -1,4 +1,4 @@
-"""Which members cannot be known by their Slack profile, asked of Slack for each of them: for `doctor`."""
+"""For `doctor`: members whose Slack profile does not identify them. Slack is asked about each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from slack_sdk.errors import SlackApiError
 from bot.people.identity import Profile
 from storage.values import Unmatched
 
-# Slack answers some fifty such questions a minute.
+# Slack allows about fifty such calls a minute.
 MOST_ASKED = 40
 
 _REASONS = {
@@ -23,7 +23,7 @@ _REASONS = {
 
 @dataclass(slots=True)
 class MemberCheck:
-    """What Slack said of members that are named by their e-mail alone."""
+    """What Slack says about members that the organization file names by e-mail only."""
 
     unmatched: dict[str, str] = field(default_factory=dict)  # by Slack id: who, and why they are not let in
     absent: int = 0  # without an account in the workspace
@@ -31,7 +31,7 @@ class MemberCheck:
 
 
 def check_members(client: WebClient, workspace_id: str, emails: Sequence[str]) -> MemberCheck:
-    """Asks Slack about members by e-mail. Raises SlackApiError and OSError where it does not tell."""
+    """Asks Slack about members by e-mail. Raises SlackApiError and OSError where Slack does not answer."""
     found = MemberCheck(not_asked=max(0, len(emails) - MOST_ASKED))
     for email in emails[:MOST_ASKED]:
         try:

@@ -1,8 +1,8 @@
-"""Mentions, from Slack's form to ids of the database. The way back is drawn in `bot.messages.comments`.
+"""Turns mentions in Slack's form into ids of the database. `bot.messages.comments` renders them back.
 
-A stored comment is Slack's mrkdwn with everything escaped, `<person:ID>` and `<team:ID>` for whom it mentions,
-and the links and channels that Slack itself wrote. Broadcasts (`@here`, `@channel`, `@everyone`) become plain
-words: a comment never calls a whole channel. A name that Slack left plain is looked up in `names`.
+A stored comment is escaped mrkdwn with `<person:ID>` and `<team:ID>` for mentions, and the links and channels that
+Slack wrote. Broadcasts (`@here`, `@channel`, `@everyone`) become plain text: a comment never notifies a whole channel.
+A name that Slack left as text is looked up in `names`.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from storage.queries import directory
 
 _TOKEN = re.compile(r"<([^<>\n]{1,3000})>")
 _BROADCASTS = {"here": "@here", "channel": "@channel", "everyone": "@everyone", "group": "@group"}
-# A person who is asked about costs a call to Slack at first contact; more than these are no mention but a list.
+# A mention of an unknown user is a call to Slack, so their number is limited.
 MOST_MENTIONS = 20
 
 
 class CannotMention(Refusal):
-    """Somebody who is mentioned is nobody in the organization."""
+    """A mentioned user or group is no member or team of the organization."""
 
     def __init__(self, names: Iterable[str]) -> None:
         listed = ", ".join(sorted(set(names)))
@@ -42,14 +42,14 @@ class CannotMention(Refusal):
 
 
 class TooManyMentions(Refusal):
-    """More mentions than anybody means."""
+    """A text has more than MOST_MENTIONS mentions."""
 
     def __init__(self) -> None:
         super().__init__(f"A comment can mention at most {MOST_MENTIONS} people and teams; mention a team instead.")
 
 
 class MentionReader:
-    """Turns one text of one caller into a CommentText, and remembers whom it met on the way."""
+    """Turns one text of a caller into a CommentText. One reader is for one text."""
 
     def __init__(
         self,
@@ -60,8 +60,8 @@ class MentionReader:
         *,
         lenient: bool = False,
     ) -> None:
-        """With `lenient` a mention of nobody in the organization stays a plain name, and is listed in `unknown`, and
-        so does a name that fits several, in `unclear`: for what has been said already and cannot be refused.
+        """`lenient` is for messages that are posted already and cannot be refused: unknown and ambiguous mentions stay
+        plain names, and are listed in `unknown` and `unclear`.
         """
         self._lenient = lenient
         self._identity = identity
@@ -75,7 +75,7 @@ class MentionReader:
         self._directory: names.Directory | None = None
 
     def text(self, written: str) -> CommentText:
-        """From text as a command or a message brings it.
+        """The comment for the text of a command or message.
 
         Raises CannotMention, TooManyMentions, AmbiguousName, SlackAway.
         """
@@ -90,7 +90,7 @@ class MentionReader:
         return self._build("".join(parts).strip(), None)
 
     def block(self, block: Mapping[str, Any]) -> CommentText:
-        """From what a rich text field holds. Raises BadWords and as `text` does."""
+        """The comment for a rich text block. Raises BadWords, and what `text` raises."""
         stored = rich_text.sanitize(
             block, person=self._person, team=lambda usergroup: self._team(usergroup, ""), plain=self._split_names
         )
@@ -145,20 +145,20 @@ class MentionReader:
         return self._teams[usergroup]
 
     def _plain(self, written: str, start: int, end: int, quoted: list[tuple[int, int]]) -> str:
-        """A part without tokens, as it is stored: the names in it mentioned, everything else escaped."""
+        """A part without tokens, as stored text: names become mentions, everything else is escaped."""
         pieces = self._pieces(written, start, end, quoted)
         return "".join(
             escape(unescape(piece)) if isinstance(piece, str) else f"<{piece[0]}:{piece[1]}>" for piece in pieces
         )
 
     def _split_names(self, text: str) -> list[str | tuple[str, int]]:
-        """A plain text in pieces: text, and ("person" or "team", id) for each name in it."""
+        """A plain text in pieces: strings, and ("person" or "team", id) for each name."""
         return self._pieces(text, 0, len(text), names.find_code_and_links(text))
 
     def _pieces(self, text: str, start: int, end: int, quoted: list[tuple[int, int]]) -> list[str | tuple[str, int]]:
         pieces: list[str | tuple[str, int]] = []
         place = start
-        # Looked for in the whole text, so that what stands before a part is seen though it belongs to a token.
+        # Searched in the whole text, because the character before a name may belong to a token.
         for found in names.find_names(text, start, end):
             if found.start() < place or _within(quoted, found.start()):
                 continue
@@ -199,6 +199,6 @@ class MentionReader:
 
 
 def _within(spans: Sequence[tuple[int, int]], place: int) -> bool:
-    """Whether a place lies in one of the spans, which ascend and do not overlap."""
+    """Whether an offset is in one of the spans, which are sorted and do not overlap."""
     before = bisect(spans, (place, math.inf)) - 1
     return before >= 0 and place < spans[before][1]

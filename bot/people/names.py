@@ -1,7 +1,7 @@
-"""Names that stand in a text as `@name` because Slack made no mention of them: whom they mean, if anybody.
+"""Names in a text as `@name`, which Slack did not turn into mentions: the members and teams that they mean.
 
-Slack knows its own handles and turns them into mentions; what is left was typed in a hurry, or by hand. A name that
-fits one member or team is a mention of them, one that fits several is asked about, any other `@` is just text.
+A name that matches one member or team is a mention. One that matches several is an error that lists them. Any other `@`
+is plain text.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import Literal
 from bot.incidents.errors import Refusal
 from bot.incidents.words import shorten
 
-# Behind a letter it is an e-mail address, behind a slash or the like a part of a path or a link; before a slash it is
-# a package (`@types/node`), before another @ an address of some federated network.
+# After a letter, `@` is part of an e-mail address; after a slash, of a path or link. Before a slash it is a package
+# (`@types/node`), before another @ an address of a federated network.
 _NAME = re.compile(r"(?<![\w@./\\:#&=+~$%|-])@(\w++(?:[._-]\w++)*+)(?![@/\\])")
-# What is quoted as code or is an address is nobody's name: the longest kind first.
+# Names are not searched in code and URLs. The longest alternative comes first.
 _CODE_OR_LINK = re.compile(r"```.*?```|`[^`\n]+`|\b[a-z][a-z0-9+.-]{1,20}://\S+", re.IGNORECASE | re.DOTALL)
-# Slack's own words, which a comment never passes on.
+# Slack's broadcasts, which are never mentions in a comment.
 _BROADCASTS = frozenset({"here", "channel", "everyone", "group"})
 _MOST_NAMED = 5
-# As much of a text as a name with blanks may be.
+# The longest text that may be a name with blanks.
 _FULL_NAME = re.compile(r"[\w .'’\u00a0-]{1,80}")
 _MOST_WORDS = 5
 _WORD = re.compile(r"\w+")
@@ -32,14 +32,14 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A member or a team, with everything that `@…` may call them."""
+    """A member or a team, with all names that `@…` may use."""
 
     kind: Literal["person", "team"]
     id: int
     name: str
     handles: frozenset[str]  # folded; one word each
     full_names: frozenset[str]  # folded; blanks may stand in them
-    offered: tuple[str, ...]  # handles as one would type them, the best first
+    offered: tuple[str, ...]  # handles to suggest, the best first
 
     @classmethod
     def member(cls, id_: int, name: str, email: str) -> Named:
@@ -58,7 +58,7 @@ class Named:
 
 
 class AmbiguousName(Refusal):
-    """A name that fits several."""
+    """A name matches several members or teams."""
 
     def __init__(self, typed: str, fitting: Iterable[Named], handle_of: Mapping[Named, str | None]) -> None:
         listed = sorted(fitting, key=lambda one: (one.kind, one.name))
@@ -74,7 +74,7 @@ class AmbiguousName(Refusal):
 
 
 class Directory:
-    """Everybody whom a plain name may mean in one organization."""
+    """The members and teams of one organization, by name."""
 
     def __init__(self, everybody: Iterable[Named]) -> None:
         self._by_handle: dict[str, list[Named]] = {}
@@ -86,9 +86,9 @@ class Directory:
                 self._by_full_name.setdefault(name, []).append(one)
 
     def find(self, text: str, found: re.Match[str], end: int) -> tuple[Named, int] | None:
-        """Who is meant by a name found in a text, and where the name ends, which is before `end`; None: nobody.
+        """The member or team for a name in a text, and the offset of the name's end, at most `end`; None: nobody.
 
-        `@Ada Obi` is taken whole before `@Ada` alone. Raises AmbiguousName.
+        The longest match counts: `@Ada Obi` before `@Ada`. Raises AmbiguousName.
         """
         if found[1].lower() in _BROADCASTS:
             return None
@@ -112,7 +112,7 @@ class Directory:
 
 
 def _longer(text: str, start: int, word_end: int, end: int) -> list[int]:
-    """Where a name could end that goes on behind its first word, the farthest first."""
+    """The offsets at which a name of several words may end, the farthest first."""
     window = _FULL_NAME.match(text, start, end)
     behind = max(word_end, window.end()) if window else word_end
     words = itertools.islice(_WORD.finditer(text, word_end, behind), _MOST_WORDS - 1)
@@ -120,16 +120,16 @@ def _longer(text: str, start: int, word_end: int, end: int) -> list[int]:
 
 
 def fold(name: str) -> str:
-    """What spellings of a name have in common: letters and digits, without case, accents and what is between."""
+    """A name for comparison: its letters and digits, without case and accents."""
     plain = unicodedata.normalize("NFKD", name.casefold())
     return "".join(letter for letter in plain if letter.isalnum())
 
 
 def find_code_and_links(text: str) -> list[tuple[int, int]]:
-    """The places of code and addresses in a text: begin and end of each."""
+    """The spans of code and URLs in a text: start and end of each. Empty for a text without `@`."""
     return [found.span() for found in _CODE_OR_LINK.finditer(text)] if "@" in text else []
 
 
 def find_names(text: str, start: int, end: int) -> list[re.Match[str]]:
-    """The places between `start` and `end` where `@name` stands as a name; group 1 is the name without the `@`."""
+    """The matches of `@name` between `start` and `end`; group 1 is the name without the `@`."""
     return list(_NAME.finditer(text, start, end))

@@ -1,4 +1,4 @@
-"""What somebody else wrote, quoted in a comment: their words and where they stand, without calling anybody."""
+"""Quotes a message in a comment: its text and its link, without mentions that would notify anybody."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ENCODED = re.compile(r"<([@#!]?)([^<>|]*)(?:\|([^<>]*))?>")
 
 
 def plain_text(message: Mapping[str, Any]) -> str:
-    """The words of a message and the links to its files; people and groups in it by name."""
+    """The text of a message and the links to its files, with mentions as plain names."""
 
     def one(found: re.Match[str]) -> str:
         kind, target, label = found.groups()
@@ -29,7 +29,7 @@ def plain_text(message: Mapping[str, Any]) -> str:
 
 
 def quote(author: str, link: str | None, words: str) -> str:
-    """Stored text that says who wrote these words, with a link to where. `author` and `words` are plain text."""
+    """Stored text that quotes `words` with the author's name and a link. `author` and `words` are plain text."""
     wrote = f"<{link}|wrote>" if link and LINK.fullmatch(link) else "wrote"
     lines = "\n".join("&gt; " + escape(line) for line in words.splitlines())
     return f"{escape(author)} {wrote}:\n{lines}" if lines else f"{escape(author)} {wrote}"

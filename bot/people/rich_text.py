@@ -1,7 +1,7 @@
-"""Rich text as Slack's fields give it: kept in the form in which it is stored, and written as mrkdwn.
+"""Rich text blocks of Slack's fields: sanitized for storage, and converted to mrkdwn.
 
-What is kept is built anew from what is known, key by key: a stored comment goes back into a field when it is
-edited, and Slack refuses a form with anything that it does not know.
+A sanitized block has only known keys with valid values. A stored block goes back into a form when the comment is
+edited, and Slack refuses a form with an unknown key.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from bot.incidents.markup import EMOJI_NAME, clean, escape
 
 LINK = re.compile(r"(https?://|mailto:)[^\s|<>]+", re.IGNORECASE)
 
-# Slack's own shapes of what it names. What comes with a form is a claim of the client: a name that holds anything else
-# would become markup where the comment is drawn.
+# The formats of Slack's ids. The client sends them, and any other value would become markup where the comment is
+# rendered.
 CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]{1,31}")
 _CODE_POINTS = re.compile(r"[0-9a-fA-F]{1,8}(?:-[0-9a-fA-F]{1,8}){0,15}")
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
@@ -72,7 +72,7 @@ _CONTAINERS: Mapping[str, Mapping[str, tuple[Check, bool]]] = {
         "border": _BORDER,
     },
 }
-_PLAIN = ("text", "link")  # all that stands in preformatted text
+_PLAIN = ("text", "link")  # the elements of preformatted text
 _DEEPEST = 8  # indent of a list
 
 
@@ -85,9 +85,9 @@ def sanitize(
 ) -> dict[str, Any]:
     """A rich text block with ids of the database in place of Slack's, and no broadcast.
 
-    `person` and `team` turn the ids of users and user groups; `plain` takes a text apart into texts and the
-    ("person" or "team", id) that are named in it. What is unknown becomes its text, or goes. Raises BadWords for text
-    that cannot be stored, and what the three raise.
+    `person` and `team` return the database ids for ids of users and user groups. `plain` splits a text into strings and
+    ("person" or "team", id) pairs for the names in it. An unknown element becomes its text, or is dropped. Raises
+    BadWords for text that cannot be stored, and what the three functions raise.
     """
 
     def sanitize_section(element: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -251,7 +251,7 @@ def _link(element: Mapping[str, Any]) -> str:
 def _styled(text: str, style: object) -> str:
     if not isinstance(style, Mapping) or not text.strip() or "\n" in text:
         return text
-    # A mark is one only where it touches the word.
+    # Slack formats only where the mark touches a word.
     body = text.strip()
     before, _, after = text.partition(body)
     for name, mark in _MARKS:

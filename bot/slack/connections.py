@@ -1,7 +1,7 @@
-"""The web sockets of Socket Mode: one is always open, and the next one before Slack closes it.
+"""The web sockets of Socket Mode. One is always open; the next one is opened before Slack closes it.
 
-A thread of its own opens them, and each is read by a thread of its own. websockets sees to TLS, proxies, partial reads
-and pings; that a connection has ended is known when it says so.
+One thread opens the connections, and each connection has a thread that reads it. The library websockets handles TLS,
+proxies, partial reads and pings, and reports the end of a connection.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from bot.slack.transport import find_proxy, tls_context
 
 log = structlog.get_logger(__name__)
 
-OPEN_TIMEOUT_S = 5.0  # for a connection to be opened, and for Slack's hello
-PING_INTERVAL_S = 5.0  # finds connections that end without a word
-PONG_TIMEOUT_S = 10.0  # after which a connection whose other end says nothing is given up
-CLOSE_TIMEOUT_S = 1.0  # for the other end to hang up too
-RENEWAL_TIMEOUT_S = 1.0  # for which an answer waits while its connection is renewed; Slack takes it by another one too
-# A connection that ends sooner counts as one more failure: what comes and goes is not asked for without a pause.
+OPEN_TIMEOUT_S = 5.0  # to open a connection, and to receive Slack's hello
+PING_INTERVAL_S = 5.0  # detects connections that end without a close frame
+PONG_TIMEOUT_S = 10.0  # without a pong for so long, a connection is dropped
+CLOSE_TIMEOUT_S = 1.0  # for the other end to close too
+RENEWAL_TIMEOUT_S = 1.0  # how long an answer waits for a new connection; Slack takes it over any
+# A connection that ends sooner counts as a failed attempt, so that the backoff applies.
 STABLE_AFTER_S = 10.0
-# Before the next attempt; doubled each time.
+# The backoff between attempts.
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 30.0
-# The same where Slack wants no connection: the app has too many, or Socket Mode was switched off.
+# The backoff where Slack refuses connections: the app has too many, or Socket Mode is off.
 FIRST_WAIT_AFTER_REFUSAL_S, LONGEST_WAIT_AFTER_REFUSAL_S = 1.0, 60.0
 REFUSALS = frozenset({"too_many_websockets", "link_disabled"})
 
@@ -44,11 +44,11 @@ OnMessage = Callable[["WebSocket", Message], None]
 
 
 class NotConnectedError(Exception):
-    """There is no connection that something could be sent by."""
+    """No connection is open."""
 
 
 class DisconnectRequested(Exception):
-    """Slack has said that a connection is to end, and why."""
+    """Slack sent a disconnect message. `reason` is Slack's word for why."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"Slack says {reason}")
@@ -58,7 +58,7 @@ class DisconnectRequested(Exception):
 class State(enum.Enum):
     OPENING = enum.auto()
     OPEN = enum.auto()  # Slack has said hello
-    CLOSING = enum.auto()  # Slack has said that it will close it; it can be used until then
+    CLOSING = enum.auto()  # Slack has sent a disconnect; usable until Slack closes it
     ENDED = enum.auto()
 
 
@@ -74,12 +74,12 @@ class WebSocket:
         self._connection: ClientConnection | None = None
         self._closing = False
         self.state = State.OPENING
-        self.problem: Exception | None = None  # why it ended, or is to end
+        self.problem: Exception | None = None  # why it ended or will end
         self._thread = threading.Thread(target=self._run, name="slack-socket", daemon=True)
         self._thread.start()
 
     def send(self, text: bytes) -> bool:
-        """Sends a text in UTF-8; whether the connection took it."""
+        """Sends a text in UTF-8. Returns False where the connection is closed."""
         connection = self._connection
         try:
             if connection is not None:
@@ -90,7 +90,7 @@ class WebSocket:
         return False
 
     def close(self) -> None:
-        """Hangs up; takes CLOSE_S seconds at the most."""
+        """Closes the connection, within CLOSE_TIMEOUT_S seconds."""
         self._closing = True
         if self._connection is not None:
             self._connection.close()
@@ -129,8 +129,8 @@ class WebSocket:
                     self._set_state(State.CLOSING, DisconnectRequested(str(message.get("reason"))))
                 case _:
                     self._on_message(self, message)
-        except Exception:  # the thread goes on reading
-            log.exception("what the socket brought could not be taken")
+        except Exception:  # the thread keeps reading
+            log.exception("a message of the web socket could not be handled")
 
     def _set_state(self, state: State, problem: Exception | None = None) -> None:
         with self._changed:
@@ -154,9 +154,9 @@ def _connect(url: str) -> ClientConnection:
 
 
 def read_greeting(url: str) -> Message:
-    """What Slack says first over a web socket, which is closed again: a hello, or a disconnect with its reason.
+    """The first message of a new web socket: a hello, or a disconnect with its reason. The socket is closed again.
 
-    Raises OSError, WebSocketException. An envelope that Slack sends in this moment is left for Slack to send again.
+    Raises OSError, WebSocketException. Slack sends an envelope that arrives meanwhile again.
     """
     with _connect(url) as connection:
         greeting = json.loads(connection.recv(OPEN_TIMEOUT_S))
@@ -164,7 +164,7 @@ def read_greeting(url: str) -> Message:
 
 
 def _bound(connection: ClientConnection) -> None:
-    # What is sent into the void fails after this long, and with it everybody who waits to send.
+    # A send without acknowledgement by TCP fails after this time. Otherwise every sender would wait.
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(PONG_TIMEOUT_S * 1000))
 
@@ -185,11 +185,11 @@ class Connections:
         self._maintainer = threading.Thread(target=self._maintain, name="slack-connections", daemon=True)
 
     def start(self) -> None:
-        """Begins to open a connection, and sees to it from then on that there is one."""
+        """Starts to open a connection, and from then on keeps one open."""
         self._maintainer.start()
 
     def wait_until_open(self, seconds: float) -> bool:
-        """Waits for the first connection, so long at the most; whether there has been one."""
+        """Waits up to `seconds` for the first connection. Returns whether there has been one."""
         with self._changed:
             return self._changed.wait_for(lambda: self._ever_open, seconds)
 
@@ -204,7 +204,7 @@ class Connections:
         return None if self.open else self._problem
 
     def send(self, text: bytes, by: WebSocket) -> None:
-        """Sends a text in UTF-8 by a connection, by another one where that is lost. Raises NotConnectedError."""
+        """Sends a text in UTF-8 over `by`, or where that is lost over another connection. Raises NotConnectedError."""
         if by.send(text):
             return
         with self._changed:
@@ -213,7 +213,7 @@ class Connections:
             raise NotConnectedError("the connection was lost, and there is no other")
 
     def close(self) -> None:
-        """Closes every connection; takes about CLOSE_S seconds at the most for each of the two that there can be."""
+        """Closes every connection; takes up to CLOSE_TIMEOUT_S seconds for each of at most two."""
         self._stopping.set()
         with self._changed:
             self._changed.notify_all()
@@ -235,11 +235,11 @@ class Connections:
                 sleep=sleep_using_event(self._stopping),
                 before_sleep=self._report,
             )
-            with contextlib.suppress(RetryError):  # told to stop
+            with contextlib.suppress(RetryError):  # stopping
                 trying(self._run_one)
 
     def _run_one(self) -> None:
-        """Opens a connection and returns when it is about to end; raises why, where it did not open or did not last."""
+        """Opens a connection and returns before it ends. Raises the problem where it did not open or did not last."""
         one = self._open_one()
         began = time.monotonic()
         with self._changed:
@@ -261,14 +261,14 @@ class Connections:
             opened = one.state is State.OPEN
             if opened:
                 self._sockets = [other for other in self._sockets if other.state is not State.ENDED]
-                # Slack closes the one before, which it has said it will; one that is older than that it has forgotten.
-                forgotten, self._sockets = self._sockets[:-1], [*self._sockets[-1:], one]
+                # Slack closes the previous connection itself. An older one that is still open is closed here.
+                outdated, self._sockets = self._sockets[:-1], [*self._sockets[-1:], one]
                 self._ever_open = True
                 self._changed.notify_all()
-        for other in forgotten if opened else [one]:
+        for other in outdated if opened else [one]:
             other.close()
         if not opened:
-            raise one.problem or TimeoutError("Slack takes a connection, and does not say hello")
+            raise one.problem or TimeoutError("Slack accepted a connection and sent no hello")
         return one
 
     def _report(self, retry_state: RetryCallState) -> None:

@@ -1,8 +1,7 @@
-"""HTTP mode: Slack posts its requests to `/slack/events`, signed.
+"""HTTP mode: Slack posts signed requests to `/slack/events`.
 
-Signature and age are looked at before anything else is done for a request, so that whoever is not Slack takes no
-worker and is believed nothing. Bolt runs synchronously, so each request goes to a thread; the event loop, which also
-serves intake and health, is never held.
+Signature and age are verified first, so that a request of anybody else takes no worker. Bolt is synchronous, so a
+worker thread handles each request. The event loop, which also serves intake and health, never waits for one.
 """
 
 from __future__ import annotations
@@ -34,19 +33,19 @@ log = structlog.get_logger(__name__)
 WORKERS = 10  # requests at once, as in Socket Mode
 MAX_BODY = 1024 * 1024  # bytes; the largest form with everything filled in is a tenth of it
 MAX_UNSIGNED_BODY = 4096
-# Bodies in memory at once. What looks signed has to be read before that can be told.
+# Bytes of bodies in memory at once. A body has to be read before its signature can be verified.
 ROOM = 32 * 1024 * 1024
 
 Headers = dict[str, str | Sequence[str]]
 
-# What Slack writes into the two headers; the SDK's verifier trips over some of what others do.
+# The format of Slack's two headers. The SDK's verifier raises for some other values.
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 _SIGNATURE = re.compile(r"v0=[0-9a-f]{64}")
 _SSL_CHECK = re.compile(r"\A(?:[^&]*&){0,3}ssl_check=1(?:&|\Z)")
 
 
 class _Seconds(Clock):
-    """What time it is, as the SDK's verifier asks it."""
+    """The clock of the SDK's verifier."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
@@ -56,7 +55,7 @@ class _Seconds(Clock):
 
 
 class HttpListener:
-    """Takes requests over HTTP, and answers each of them within Slack's three seconds."""
+    """Handles requests over HTTP, each within Slack's three seconds."""
 
     def __init__(
         self, listeners: Listeners, signing_secret: str, now: Callable[[], datetime], deadline_s: float
@@ -73,14 +72,14 @@ class HttpListener:
         app.add_api_route(PATH, self.receive, methods=["POST"], include_in_schema=False)
 
     def close(self, seconds: float) -> None:
-        """Returns when the requests under way have been answered, or after so many seconds.
+        """Returns when the pending requests are answered, or after `seconds`.
 
-        The server has stopped taking them by then.
+        The server accepts no requests any more by then.
         """
         self._workers.close(seconds)
 
     async def receive(self, request: Request) -> Response:
-        """One request of Slack."""
+        """The route: verifies, handles and answers one request."""
         timestamp = request.headers.get("x-slack-request-timestamp", "")
         signature = request.headers.get("x-slack-signature", "")
         signed = bool(_TIMESTAMP.fullmatch(timestamp) and _SIGNATURE.fullmatch(signature))
@@ -92,7 +91,7 @@ class HttpListener:
             except MemoryLimitReached:
                 return _refused(503, "busy")
             except ClientDisconnect:
-                return Response("")  # which nobody hears
+                return Response("")  # nobody receives it
             return await self._respond(body, timestamp, signature, request.headers, signed=signed)
 
     async def _respond(
@@ -103,7 +102,7 @@ class HttpListener:
         except UnicodeDecodeError:
             return _refused(400, "not_utf8")
         if not signed or not self._verifier.is_valid(text, timestamp, signature):
-            # Slack tries a server's certificate now and then, and does not sign that.
+            # Slack sends an unsigned request to check the server's certificate.
             return Response("") if _SSL_CHECK.search(text) else _refused(401, "not_signed_by_slack")
         try:
             payload = _request_in(text)
@@ -111,7 +110,7 @@ class HttpListener:
             log.warning("a signed request could not be read", bytes=len(body))
             return _refused(400, "not_understood")
         headers: Headers = {name: [value] for name, value in sent.items()}
-        # What the body is has been seen; Bolt would go by what the sender says of it.
+        # Bolt parses by this header. The type has been detected from the body above.
         headers["content-type"] = ["application/json" if text.startswith("{") else "application/x-www-form-urlencoded"]
         if is_event(payload):
             return await self._event(text, payload, headers)
@@ -126,7 +125,7 @@ class HttpListener:
             return JSONResponse(late) if late else Response("")
 
     async def _event(self, text: str, payload: Mapping[str, Any], headers: Headers) -> Response:
-        """The outcome of an event; without one in time it is refused, so that Slack sends it again."""
+        """Handles an event. Where its result is late, the request is refused, so that Slack sends it again."""
         try:
             outcome = self._events.join(payload, lambda: self._workers.submit(self._dispatch, text, headers))
         except TooManyEvents:

@@ -1,8 +1,8 @@
-"""The Bolt app: every request of Slack becomes a value, goes to the desk, and its response is carried out.
+"""The Bolt app: it turns each request of Slack into a value, calls the router, and sends the response.
 
-Bolt runs with `process_before_response`, so the answer travels in the acknowledgement itself. The price is paid
-here: nothing that goes wrong may leave a request without one. Uncaught errors become a sentence with an id,
-payloads that nobody wants are acknowledged empty, and a request that is not answered in time is told so.
+Bolt runs with `process_before_response`, so the answer is part of the acknowledgement. This module makes sure that
+every request is acknowledged: an uncaught error is answered with its id in the log, an unknown payload is acknowledged
+empty, and a late request is answered that it is late.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ _KINDS = frozenset(
         "event_callback",
     }
 )
-# What comes to any app and is nothing that this one offers: buttons of old attachments, dialogs, workflow steps.
+# Requests of features that this app does not have: buttons of old attachments, dialogs, workflow steps.
 # Bolt would take them for actions and options.
 _UNUSED = frozenset(
     {
@@ -80,16 +80,16 @@ _UNUSED = frozenset(
         "workflow_step_edit",
     }
 )
-# Slack's words for a trigger that came too late or was used before.
+# Slack's errors for a trigger that has expired or was used before.
 _TRIGGER_ERRORS = frozenset({"expired_trigger_id", "exchanged_trigger_id", "trigger_expired", "invalid_trigger_id"})
-# Slack's words for a conversation in which the bot cannot ephemeral.
+# Slack's words for a conversation in which the bot cannot post ephemeral messages.
 _NO_EPHEMERAL = frozenset({"channel_not_found", "not_in_channel", "user_not_in_channel", "is_archived"})
-# Bolt reads these by itself; what the bot runs with is in its settings and given to Bolt in words.
+# Bolt reads these from the environment. The bot passes its settings to Bolt explicitly instead.
 _BOLT_VARIABLES = ("SLACK_BOT_TOKEN", "SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET", "SLACK_SIGNING_SECRET")
 
 
 class RequestRouter(Protocol):
-    """Who knows what requests mean. It raises for nothing that a person can cause."""
+    """Handles the requests; `bot.handlers.router.Router` is one. It raises nothing that a person can cause."""
 
     def command(self, request: Command) -> Response: ...
 
@@ -105,7 +105,7 @@ class RequestRouter(Protocol):
 
 
 class Acknowledgement(BoltResponse):
-    """What Slack gets back at once. Kept as a value: Socket Mode would only parse the text again."""
+    """The acknowledgement of a request. Its payload is a value, so that Socket Mode need not parse JSON again."""
 
     def __init__(self, payload: Mapping[str, Any] | None = None) -> None:
         super().__init__(status=200)
@@ -113,14 +113,14 @@ class Acknowledgement(BoltResponse):
 
 
 def payload_of(response: BoltResponse) -> Mapping[str, Any] | None:
-    """What an answer carries, if anything."""
+    """The payload of an acknowledgement; None where it is empty."""
     if isinstance(response, Acknowledgement):
         return response.payload
     return json.loads(response.body) if response.body.startswith("{") else None
 
 
 class Listeners:
-    """The Bolt app and what it needs to carry outcomes out."""
+    """The Bolt app and what it needs to send responses."""
 
     def __init__(
         self,
@@ -141,7 +141,7 @@ class Listeners:
             self.app = App(
                 client=web_client(api_url),
                 authorize=lambda team_id: self._authorization(team_id),  # Bolt reads the argument names
-                # Whoever takes requests in has looked at where they come from.
+                # Socket Mode and HTTP mode have verified where a request comes from.
                 signing_secret="",
                 request_verification_enabled=False,
                 process_before_response=True,
@@ -150,7 +150,7 @@ class Listeners:
                 logger=logging.getLogger("slack_bolt"),
             )
         self.app.error(self._on_bolt_error)
-        # In the order of how often they come: Bolt tries them one after the other.
+        # The most frequent kinds first: Bolt tries the listeners in this order.
         self.app.command(command)(self._on_command)
         self.app.action(_ANY)(self._on_press)
         self.app.event(_ANY)(self._on_event)
@@ -159,7 +159,7 @@ class Listeners:
         self.app.shortcut(_ANY)(self._on_shortcut)
 
     def dispatch(self, request: BoltRequest) -> BoltResponse:
-        """One request of Slack, answered: an Acknowledgement, or what Bolt itself says (a bad signature)."""
+        """Handles a request. Returns an Acknowledgement, or a response of Bolt itself."""
         kind = "command" if "command" in request.body else str(request.body.get("type") or "other")
         if kind in _UNUSED:
             if kind not in self._unused:
@@ -169,18 +169,18 @@ class Listeners:
         with self._metrics.time_acknowledgement(kind if kind in _KINDS else "other"):
             response = self.app.dispatch(request)
         if response.status == 404:
-            return Acknowledgement()  # nobody's: a command of another name, an event not asked for
+            return Acknowledgement()  # no listener: another slash command, an event without a subscription
         return response
 
     def too_late(self, body: Payload, *, begun: bool) -> Mapping[str, Any] | None:
-        """What to acknowledge a request with that is not answered in time; its answer may follow if it was begun.
+        """The payload that acknowledges a late request. If the handler has started (`begun`), the answer may follow.
 
         An event is not acknowledged at all: see `bot.slack.events`.
         """
         self._metrics.late.inc()
         if is_event(body):
             kind = (body.get("event") or {}).get("type")
-            log.warning("an event takes long; Slack is left to send it again", kind=kind, begun=begun)
+            log.warning("an event is late; Slack will send it again", kind=kind, begun=begun)
             return None
         log.error("a request was not answered in time", type=body.get("type") or body.get("command"), begun=begun)
         typed = str(body.get("text") or "")
@@ -198,20 +198,22 @@ class Listeners:
         return None
 
     def answer_late(self, body: Payload, message: Mapping[str, Any]) -> None:
-        """Sends an answer whose request has been acknowledged meanwhile, over the request's response URL."""
+        """Sends the answer to a request that has been acknowledged, over its response URL."""
         url = body.get("response_url")
         if url:
             self._background.respond(str(url), {"replace_original": False, **message})
 
     def _authorization(self, team_id: str | None) -> AuthorizeResult:
-        """What Bolt is to know of a workspace. Whether the bot is at home there is decided at the desk, which has an
-        answer for those who are not, where Bolt would say that the app has to be installed again.
+        """The authorization of a workspace for Bolt.
+
+        It never fails: the router answers requests from workspaces without the bot. Bolt would answer that the app has
+        to be installed again.
         """
         installation = self._clients.find(team_id or "")
         return installation.authorization if installation else AuthorizeResult(enterprise_id=None, team_id=team_id)
 
     def _on_bolt_error(self, error: Exception, body: Payload) -> BoltResponse:
-        # Bolt copies status and body out of this response, so it has to be one of its own.
+        # Bolt copies status and body of this response, so it has to be a BoltResponse.
         payload = _unexpected(error, str(body.get("command") or body.get("type")))
         return BoltResponse(status=200, body=payload if "command" in body else "")
 
@@ -281,7 +283,7 @@ class Listeners:
             self._submit(event.workspace_id, response)
         return BoltResponse(status=503) if isinstance(response, RetryLater) else Acknowledgement()
 
-    # --- carrying out --------------------------------------------------------------------------------------
+    # --- sending responses ---------------------------------------------------------------------------------
 
     def _follow_up(self, request: Request, response: Response) -> None:
         match response:
@@ -294,7 +296,7 @@ class Listeners:
         url = answer.to or request.response_url
         if url:
             self._background.respond(url, _body(answer))
-        else:  # pressed in Home or in a form: there is no message to answer below
+        else:  # a button in Home or in a form: there is no message to answer
             user_id = request.person.user_id
             self._submit(request.person.workspace_id, Ephemeral(answer.message, user_id, user_id))
 
@@ -312,7 +314,7 @@ class Listeners:
                 self._background.submit(lambda: _update(client, str(view_id), view))
 
     def _open(self, request: Request, method: str, view: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """Opens a form; what to say instead when Slack would not."""
+        """Opens a form. Returns the message for the person where Slack refuses, else None."""
         installation = self._clients.find(request.person.workspace_id)
         if installation is None:
             return None
@@ -360,7 +362,7 @@ def _update(client: Any, view_id: str, view: Mapping[str, Any]) -> None:
     try:
         client.views_update(view_id=view_id, view=dict(view))
     except SlackApiError as error:
-        if error.response.get("error") != "not_found":  # closed meanwhile
+        if error.response.get("error") != "not_found":  # the person has closed it
             raise
 
 

@@ -1,7 +1,7 @@
-"""The app manifest: what the bot asks of Slack, each thing with its reason. Tests hold it against the code.
+"""The app manifest: the scopes and events that the bot needs, each with its reason. Tests compare it with the code.
 
-A scope or an event that is used and not listed here makes the stories fail, because their workspace grants only
-what the manifest asks for; one that is listed and not used makes `tests/slack/test_manifest.py` fail.
+If a scope or event is used and not listed here, the stories fail, because their workspace grants only what the manifest
+asks for. If one is listed and not used, `tests/slack/test_manifest.py` fails.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ SCOPES: dict[str, tuple[str, ...]] = {
 }
 
 EVENTS: dict[str, str] = {
-    "app_home_opened": "draws Home",
-    "app_mention": "commands said where the bot is mentioned",
-    "channel_left": "the bot was shown out of a channel",
+    "app_home_opened": "renders Home",
+    "app_mention": "commands that mention the bot",
+    "channel_left": "the bot was removed from a channel",
     "channel_shared": "another company reads a channel now",
     "channel_unshared": "a channel is the company's own again",
     "channel_unarchive": "a channel takes cards again",
-    "group_left": "the bot was shown out of a private channel",
+    "group_left": "the bot was removed from a private channel",
     "group_unarchive": "a private channel takes cards again",
     "member_joined_channel": "the bot was invited to a channel",
     "message.channels": "replies in the threads of cards",
     "message.groups": "replies in the threads of cards in private channels",
-    "message.im": "commands said in a direct message",
+    "message.im": "commands in a direct message",
     "reaction_added": "reactions on cards",
     "user_change": "somebody became a guest, left, or changed their e-mail",
 }

@@ -1,4 +1,4 @@
-"""Socket Mode: the same requests as over HTTP, brought by a web socket that the bot opens."""
+"""Socket Mode: Slack sends its requests over a web socket that the bot opens."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from bot.slack.workers import Workers
 log = structlog.get_logger(__name__)
 
 CONCURRENCY = 10  # requests at once
-# Nothing says how much an acknowledgement may carry; what is larger goes by response URL, as any answer may.
+# Slack documents no limit. A larger answer is sent to the response URL instead.
 LARGEST_ACKNOWLEDGEMENT_BYTES = 60_000
 
 
 class SocketListener:
-    """Takes envelopes from a web socket, and acknowledges each of them exactly once."""
+    """Handles the envelopes of the web socket and acknowledges each exactly once."""
 
     def __init__(self, listeners: Listeners, *, app_token: str, api_url: str, deadline_s: float) -> None:
         self._listeners = listeners
@@ -38,7 +38,7 @@ class SocketListener:
         self.connections = Connections(web_client(api_url), app_token, self._on_message)
 
     def start(self) -> None:
-        """Begins to open the connection; it is kept open and renewed from then on."""
+        """Starts to open the connection, and from then on keeps one open."""
         self.connections.start()
 
     @property
@@ -50,9 +50,9 @@ class SocketListener:
         return f"not connected: {reason_of(problem)}" if problem else "not connected"
 
     def close(self, seconds: float) -> None:
-        """Answers every request that has arrived, for so long at the most, and hangs up within a moment."""
+        """Waits up to `seconds` for pending requests to be answered, then closes the connections."""
         if not self._workers.close(seconds):
-            log.warning("requests are left unanswered: they take too long")
+            log.warning("requests were not answered: they take too long")
         self.connections.close()
 
     def _on_message(self, socket: WebSocket, message: Message) -> None:
@@ -66,20 +66,20 @@ class SocketListener:
         def late(pending: Pending) -> None:
             self._acknowledge(socket, request, self._listeners.too_late(request.payload, begun=pending.begun))
 
-        # From here on, not from when a worker takes it: where all of them are held up, nobody would be told.
+        # The deadline starts here and not with a worker: all workers may be busy.
         pending = self._watch.start(late)
         try:
             self._workers.submit(self._answer, socket, request, pending)
         except RuntimeError:
             pending.claim()
-            log.info("a request came too late to be taken; Slack will bring it to another", type=request.type)
+            log.info("a request arrived while the bot stops; Slack will send it to another replica", type=request.type)
 
     def _on_event(self, socket: WebSocket, request: SocketModeRequest) -> None:
-        """Has an event worked at, and acknowledges it when its outcome is known; without that Slack sends it again."""
+        """Has a worker handle an event, and acknowledges it when the result is known, else Slack sends it again."""
         try:
             outcome = self._events.join(request.payload, lambda: self._workers.submit(self._dispatch, request))
         except (TooManyEvents, RuntimeError):
-            log.info("an event cannot be taken; Slack will bring it again")
+            log.info("an event was not accepted; Slack will send it again")
             return
         pending = self._watch.start(lambda _: self._report_late(request, outcome))
         outcome.add_done_callback(lambda _: self._settle_event(socket, request, outcome, pending))
@@ -99,7 +99,7 @@ class SocketListener:
             log.warning("an answer was lost with its connection", type=request.type, error=str(error))
 
     def _dispatch(self, request: SocketModeRequest) -> BoltResponse:
-        """What the bot answers. It is 500 or more for what is left for Slack to send again."""
+        """The response of the bot. With a status of 500 or more, the request is not acknowledged."""
         try:
             body = BoltRequest(mode="socket_mode", body=request.payload, headers=_retry_headers(request))
             return self._listeners.dispatch(body)
@@ -132,7 +132,7 @@ class SocketListener:
 def _encoded(answer: Mapping[str, Any]) -> bytes:
     try:
         return to_json(answer)
-    except ValueError:  # half a surrogate pair, which a payload can bring and an answer repeat, is no text to send
+    except ValueError:  # a lone surrogate, from the payload, cannot be encoded
         return json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace")
 
 

@@ -1,7 +1,7 @@
-"""HTTP calls out: each bounded as a whole, through the proxy that the environment names, following no redirect.
+"""Outgoing HTTP calls: with a time-out for the whole call, through the proxy of the environment, without redirects.
 
-A time-out of the standard library ends a wait for the next bytes, so an answer that drips a byte a second never meets
-it. Here every wait of a call gets what is left of the call's time.
+A time-out of the standard library is for one read, so an answer that sends a byte a second would never end. Here every
+read gets what is left of the time of the call.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """An answer, whatever its status."""
+    """An HTTP response with any status."""
 
     status: int
     headers: dict[str, str]
@@ -36,7 +36,7 @@ class HttpAnswer:
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float) -> HttpAnswer:
-    """Posts `body`, and waits `timeout_s` seconds at the most for the whole answer.
+    """Posts `body` and returns the response, within `timeout_s` seconds.
 
     Raises OSError (URLError, TimeoutError, ConnectionError).
     """
@@ -56,7 +56,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float)
 def find_proxy(url: str) -> str | None:
     """The proxy for an address (`http`, `https`, `ws`, `wss`), by HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
 
-    What is on this machine is reached directly. Raises OSError for a proxy that is none of HTTP.
+    Loopback addresses need no proxy: None. Raises OSError for a proxy that does not speak HTTP.
     """
     parts = urlsplit(url)
     variable = "https" if parts.scheme in ("https", "wss") else "http"
@@ -77,7 +77,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def tls_context() -> ssl.SSLContext:
-    """What certificates of servers are checked against: the system's, or those of SSL_CERT_FILE and SSL_CERT_DIR."""
+    """The TLS context: trusts the system's certificates, or those of SSL_CERT_FILE and SSL_CERT_DIR."""
     return _trusting(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
 
 
@@ -87,13 +87,13 @@ def _trusting(_file: str | None, _folder: str | None) -> ssl.SSLContext:
 
 
 class _DeadlineConnection(HTTPConnection):
-    """A connection for one request, all of which ends `timeout` seconds after it was begun."""
+    """A connection for one request, which must end `timeout` seconds after it began."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         assert self.timeout is not None
         self._until = time.monotonic() + self.timeout
-        # The answer of a proxy to CONNECT is read by one of these too.
+        # This class also reads a proxy's answer to CONNECT.
         self.response_class = partial(_DeadlineResponse, left=self._left)  # type: ignore[assignment]
 
     def _left(self) -> float:
@@ -104,7 +104,7 @@ class _DeadlineConnection(HTTPConnection):
 
     def connect(self) -> None:
         super().connect()
-        self.sock.settimeout(self._left())  # for TLS to be agreed on
+        self.sock.settimeout(self._left())  # for the TLS handshake
 
     def send(self, data: Any) -> None:
         if self.sock is not None:
@@ -113,7 +113,7 @@ class _DeadlineConnection(HTTPConnection):
 
 
 class _DeadlineTlsConnection(HTTPSConnection, _DeadlineConnection):
-    """The same over TLS: agreed on by the first base, once the second has connected."""
+    """The same over TLS: the first base does the handshake after the second has connected."""
 
 
 class _DeadlineResponse(HTTPResponse):
@@ -123,7 +123,7 @@ class _DeadlineResponse(HTTPResponse):
 
 
 class _Reader(io.RawIOBase):
-    """Reads from a socket, each time for no longer than is left."""
+    """Reads from a socket. Each read has the time-out that is left of the call."""
 
     def __init__(self, sock: socket.socket, file: io.BufferedIOBase, left: Callable[[], float]) -> None:
         self._sock, self._file, self._left = sock, file, left  # the socket is open as long as its file

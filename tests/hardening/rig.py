@@ -41,7 +41,7 @@ ELSEWHERE = "T0002"  # another organization's workspace
 # No person waits between two messages here, and none is to wait for the rig.
 AT_ONCE = Pace(post_s=0.0, update_s=0.0, poll_s=0.05, first_retry_s=0.05)
 BROKEN = "went wrong"
-UNHANDLED = "nothing handles what was drawn"
+UNHANDLED = "no handler for an id that the bot rendered"
 
 
 @dataclass(frozen=True)
