@@ -1,7 +1,7 @@
-"""From the outbox to Slack: whose business a change is, what each is shown, and that it arrives once.
+"""Delivers what the outbox asks for to Slack: finds out who must learn of a change, and posts each message once.
 
-`expansion` turns changes into posts. `sender` chooses what is due and sends it: `destination_checks` finds out who is
-there, `rendering` says what a post shows, `settlement` writes down what came of it, `recovery` searches for what may
-have arrived. `api_calls` knows what an answer of Slack's means, `service` runs it all on threads. What a post is:
-`storage.models.Post`.
+`expansion` turns changes into posts. `sender` chooses what is due and sends it: `destination_checks` finds out what
+must be known of a destination, `rendering` says what a post shows, `settlement` records the outcome, and `recovery`
+searches for a message whose outcome is unknown. `api_calls` knows what Slack's answers mean, and `service` runs
+everything on threads. What a post is: `storage.models.Post`.
 """

@@ -1,7 +1,7 @@
-"""Calls to Slack's Web API, and what their outcome means for something that is to be sent once.
+"""Calls to Slack's Web API, and what their outcome means for a message that must be sent once.
 
-An error that stands in none of the lists here may pass (an administrator allows something again, a scope is granted):
-what it refuses is tried again for a while. The errors: https://docs.slack.dev/reference/methods/chat.postMessage
+An error in none of the sets below may pass: an administrator allows something again, a scope is granted. What it
+refuses is tried again for a while. The errors: https://docs.slack.dev/reference/methods/chat.postMessage
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bot.slack.backoff import retry_after_s
 from bot.slack.clients import Installation
 from bot.slack.web_api import NOT_JSON
 
-# A token that is no good: nothing can be sent in the whole workspace until somebody mends it.
+# The token is not valid: nothing can be sent to the whole workspace until somebody repairs it.
 TOKEN_ERRORS = frozenset(
     {
         "token_revoked",
@@ -38,7 +38,7 @@ TOKEN_ERRORS = frozenset(
         "team_access_not_granted",
     }
 )
-# The conversation takes nothing: a person is not there, a channel is closed or the bot not in it.
+# Nothing can be sent to the conversation: the person does not exist, the channel is archived, the bot is not in it.
 UNREACHABLE_ERRORS = frozenset(
     {
         "channel_not_found",
@@ -54,9 +54,9 @@ UNREACHABLE_ERRORS = frozenset(
         "method_not_supported_for_channel_type",
     }
 )
-# Slack's own words for "something went wrong", after which it may or may not have been done.
+# Slack failed itself: the call may or may not have been carried out.
 UNSURE_ERRORS = frozenset({"internal_error", "fatal_error", "request_timeout", "service_unavailable"})
-# The message as it is can never be sent.
+# The content of the message is not acceptable, so the message can never be sent as it is.
 CONTENT_ERRORS = frozenset(
     {
         "invalid_blocks",
@@ -73,49 +73,49 @@ CONTENT_ERRORS = frozenset(
         "invalid_metadata_schema",
     }
 )
-# The message, or the one in whose thread it should stand, is not there any more.
+# The message, or the parent message of its thread, no longer exists.
 GONE_ERRORS = frozenset(
     {"message_not_found", "thread_not_found", "cannot_reply_to_message", "cant_update_message", "edit_window_closed"}
 )
-# A limit of rate, besides the HTTP status.
+# Rate limits that do not come with HTTP status 429.
 _RATE_ERRORS = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded", "accesslimited"})
 _DEFAULT_RETRY_AFTER_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Done, with what Slack answered."""
+    """Slack carried the call out, and gave this answer."""
 
     answer: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Not done, for a reason that Slack names."""
+    """Slack did not carry the call out, and names the error."""
 
     error: str
 
 
 @dataclass(frozen=True, slots=True)
 class Limited:
-    """Not done; not to be tried again for so many seconds."""
+    """A rate limit: the call was not carried out, and must wait for so many seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Unreached:
-    """Not done: Slack was not even reached."""
+    """The call was not carried out, because no connection to Slack was made."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Nobody knows whether it was done."""
+    """It is not known whether Slack carried the call out."""
 
     reason: str
-    answered: bool = False  # Slack itself has answered, so that it is decided by now
+    answered: bool = False  # Slack itself has answered, so the outcome is decided by now
 
 
 Result = Taken | Refused | Limited | Unreached | Unknown
@@ -123,19 +123,19 @@ Result = Taken | Refused | Limited | Unreached | Unknown
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceClient:
-    """The way to one workspace."""
+    """An installation, and the Web API client that acts for it."""
 
     installation: Installation
     web: WebClient
 
 
 def write(client: WorkspaceClient, method: str, **arguments: Any) -> Result:
-    """Calls a method that takes JSON (`chat.…`)."""
+    """Calls a method that takes JSON (`chat.…`). Raises nothing for a failure of the call: see Result."""
     return _call(client, method, json=arguments)
 
 
 def read(client: WorkspaceClient, method: str, **arguments: Any) -> Result:
-    """Calls a method that takes a form (`conversations.…`, `users.…`)."""
+    """Calls a method that takes a form (`conversations.…`, `users.…`). Raises nothing for a failure: see Result."""
     return _call(client, method, params=arguments)
 
 
@@ -164,7 +164,7 @@ def _failed(failure: SlackApiError) -> Result:
         told_s = retry_after_s(response.headers)
         return Limited(_DEFAULT_RETRY_AFTER_S if told_s is None else told_s)
     if response.status_code >= 500 or error in UNSURE_ERRORS or error.startswith(NOT_JSON):
-        # Of the other statuses a proxy on the way may be the author, while Slack is still at work.
+        # Other statuses may come from a proxy while Slack is still at work.
         answered = response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR or error in UNSURE_ERRORS
         return Unknown(f"HTTP {response.status_code} {error[:100]}".strip(), answered)
     return Refused(error or f"HTTP {response.status_code}")

@@ -1,4 +1,4 @@
-"""From changes to the posts that they ask for: cards, threads, and who is told, their access checked now."""
+"""Expands changes into posts: cards, thread messages and notifications. Access is checked at this moment."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from bot.delivery.metrics import DeliveryMetrics
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway, UnknownActivity
 from storage.queries import destinations, expansion
-from storage.queries.expansion import Audience, Change
+from storage.queries.expansion import Audience, Change, EntryChange, EntryChanged
 from storage.values import ActivityType
 
 log = structlog.get_logger(__name__)
 
-# Changes that alerts made are expanded so many at a time, for a storm makes thousands. People's go one by one: somebody
-# waits for them.
+# So many changes of alerts are expanded at a time, because a storm makes thousands. Changes of people are expanded one
+# by one, because somebody waits for them.
 ALERTS_AT_ONCE = 100
-# What people are told of; that an incident opened, they see by its card.
-_TOLD = (ActivityType.COMMENT, ActivityType.STATUS_CHANGE)
+# What people are notified of. That an incident opened, its card shows.
+_NOTIFIED = (ActivityType.COMMENT, ActivityType.STATUS_CHANGE)
 _KNOWN = frozenset(int(one) for one in ActivityType)
 
 
 def expand_next(store: Store, metrics: DeliveryMetrics, *, of_alert: bool) -> int:
     """Expands the oldest changes that wait: one that a person made, or several that alerts made.
 
-    Gives how many it dealt with; 0 when none waits. Raises DatabaseAway, Contended.
+    Returns how many it took; 0 when none waits. A change that cannot be expanded is put off. Raises DatabaseAway,
+    Contended.
     """
     return _expand_some(store, metrics, of_alert=of_alert, most=ALERTS_AT_ONCE if of_alert else 1)
 
@@ -46,10 +47,10 @@ def _expand_some(store: Store, metrics: DeliveryMetrics, *, of_alert: bool, most
     except Exception as error:
         if not changes:
             raise
-        # They must not hold up what waits behind them, nor one of them the others.
+        # A change that fails must hold up neither those that were taken with it nor those behind it.
         ids = [change.id for change in changes]
         if isinstance(error, UnknownActivity):
-            log.warning("changes are left for a replica that knows them", changes=ids, reason=str(error))
+            log.warning("changes of an unknown kind are left for a newer replica", changes=ids, reason=str(error))
         else:
             log.exception("changes could not be expanded", changes=ids)
         if len(changes) > 1:
@@ -67,21 +68,23 @@ def _expand(tx: Connection, changes: Sequence[Change], now: datetime) -> None:
         if found.type is not None and found.type not in _KNOWN:
             raise UnknownActivity(found.type)
     recipients = {
-        change.id: _recipients(tx, change, audiences[change.id]) for change in changes if change.id in audiences
+        change.id: _find_recipients(tx, change, audiences[change.id])
+        for change in changes
+        if change.id in audiences and isinstance(change, EntryChange)
     }
     incidents = {change.incident_id: _workspace(audiences.get(change.id)) for change in changes}
-    people = {(audiences[id_].workspace_id, member_id) for id_, told in recipients.items() for member_id in told}
+    people = {(audiences[id_].workspace_id, member_id) for id_, found in recipients.items() for member_id in found}
     held = destinations.lock_destinations(tx, incidents, people, now)
     expansion.create_cards(tx, incidents, held, now)
     for change in changes:
         audience = audiences.get(change.id)
-        if audience is None:
+        if audience is None or not isinstance(change, EntryChange):
             continue
-        if change.activity_id is not None and (audience.has_comment or change.again):
+        if audience.has_comment or isinstance(change, EntryChanged):
             expansion.create_thread_posts(tx, change, now)
-        if told := recipients[change.id]:
-            destination_of = {member_id: held.people[audience.workspace_id, member_id] for member_id in told}
-            expansion.create_notifications(tx, change, told, destination_of, now)
+        if notified := recipients[change.id]:
+            destination_of = {member_id: held.people[audience.workspace_id, member_id] for member_id in notified}
+            expansion.create_notifications(tx, change, notified, destination_of, now)
     destinations.reschedule_destinations(tx, held.ids, now)
 
 
@@ -89,9 +92,9 @@ def _workspace(audience: Audience | None) -> str | None:
     return audience.workspace_id if audience else None
 
 
-def _recipients(tx: Connection, change: Change, audience: Audience) -> dict[int, bool]:
-    """Who is told, by member id: whether because they are mentioned. Who lost access is unsubscribed instead."""
-    if change.activity_id is None or audience.deleted or audience.type not in _TOLD:
+def _find_recipients(tx: Connection, change: EntryChange, audience: Audience) -> dict[int, bool]:
+    """Returns who is notified, by member id, and whether because of a mention. Unsubscribes who has lost access."""
+    if audience.deleted or audience.type not in _NOTIFIED:
         return {}
     found = expansion.list_candidates(tx, change, audience.author_id)
     blind = [one.member_id for one in found if not one.sees]

@@ -1,4 +1,4 @@
-"""How fast things are sent, and how long is waited for what: the figures of this room, in one place."""
+"""The figures of delivery: how fast it sends, and how long it waits for what."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Searching a conversation for a message of which nobody knows whether Slack took it."""
+"""Searches a conversation for a message when it is not known whether Slack took it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from storage.queries import destinations, pacing, posts
 from storage.queries.destinations import Lease, Target
 from storage.queries.post_kinds import KnownPost, ThreadPost
 
-_HISTORY_PAGE = 100  # messages; some apps get fifteen at a time, whatever they ask for
+_HISTORY_PAGE = 100  # messages; Slack gives some apps no more than 15 at a time
 _PAGES_AT_ONCE = 3
 
 
 class Recovery:
-    """Finds out what became of postings; used by several threads."""
+    """Finds out whether messages were posted; used by several threads."""
 
     def __init__(
         self,
@@ -39,18 +39,21 @@ class Recovery:
         self._metrics = metrics
 
     def search(self, held: Lease, target: Target, post: KnownPost) -> None:
-        """Searches a conversation for a message that may have been posted; it is posted again if it was not."""
+        """Searches the destination for a post that may have been sent, and has it sent again if it was not.
+
+        A search that does not end now is continued at the next turn. Raises DatabaseAway, Contended.
+        """
         client = self._clients[target.workspace_id]
         conversation = target.conversation
         if conversation is None:
             opened = api_calls.read(client, "conversations.open", users=target.user_id)
             if not isinstance(opened, Taken):
-                self._write_down(held, target, post, opened)
+                self._continue_later(held, target, post, opened)
                 return
             conversation = str(opened.answer["channel"]["id"])
         to_ts = post.searched_to
         for _ in range(_PAGES_AT_ONCE):
-            result = self._page(client, post, conversation, to_ts)
+            result = self._read_page(client, post, conversation, to_ts)
             if not isinstance(result, Taken):
                 break
             messages = result.answer.get("messages") or []
@@ -73,13 +76,13 @@ class Recovery:
                 posts.mark_searched(tx, post, to_ts)
         else:
             result = Limited(0.0)
-        self._write_down(held, target, post, result)
+        self._continue_later(held, target, post, result)
 
-    def _page(self, client: WorkspaceClient, post: KnownPost, conversation: str, to_ts: str | None) -> Result:
-        """A page of what was said since the posting began, newest first (in a thread: oldest first)."""
+    def _read_page(self, client: WorkspaceClient, post: KnownPost, conversation: str, to_ts: str | None) -> Result:
+        """Reads a page of the messages since the posting began, newest first (in a thread: oldest first)."""
         bounds: dict[str, Any] = {"include_all_metadata": True, "limit": _HISTORY_PAGE}
         if isinstance(post, ThreadPost):
-            card_ts = self._card_ts(post.card_id)
+            card_ts = self._find_card_ts(post.card_id)
             if card_ts is None:
                 return Taken({"messages": []})
             if to_ts or post.after_ts:
@@ -91,12 +94,12 @@ class Recovery:
             bounds["latest"] = to_ts
         return api_calls.read(client, "conversations.history", channel=conversation, **bounds)
 
-    def _card_ts(self, card_id: int) -> str | None:
+    def _find_card_ts(self, card_id: int) -> str | None:
         with self._store.read() as connection:
             return posts.find_ts(connection, card_id)
 
-    def _write_down(self, held: Lease, target: Target, post: KnownPost, result: Result) -> None:
-        """A search that could not be ended: it goes on later, and the message is not sent before."""
+    def _continue_later(self, held: Lease, target: Target, post: KnownPost, result: Result) -> None:
+        """Has a search that could not be finished continued later. The message is not sent before that."""
         with self._store.write() as tx:
             if destinations.lock_target(tx, held, self._now()) is None:
                 return

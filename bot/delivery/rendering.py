@@ -1,4 +1,4 @@
-"""What a post shows, rendered from the database at the moment when it is sent."""
+"""Renders what a post shows, from the database and at the moment when it is sent."""
 
 from __future__ import annotations
 
@@ -37,40 +37,40 @@ from storage.rows import ThreadContent
 log = structlog.get_logger(__name__)
 
 _METADATA_EVENT = "tocsin_post"
-# Trouble that is ours to name, beside Slack's own reasons.
+# A reason of ours for a failure, beside Slack's own.
 SHARED = "shared_with_another_company"
-# A thread waits for its card to stand; so long at a time.
+# How long a thread message waits before it looks again whether its card has been posted.
 _CARD_WAIT_S = 2.0
-# A post that this version does not know how to show is left for a replica that does; each looks at it this often.
+# How long a post that this version cannot render is left for a newer replica before this one looks at it again.
 UNKNOWN_WAIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """The message is to be posted, or the one that stands brought to this."""
+    """Post this message, or update the one that is posted to it."""
 
     message: Mapping[str, Any]
     thread_ts: str | None = None
 
     @property
     def fingerprint(self) -> str:
-        """The same for the same message."""
+        """A hash of the message: equal messages have equal fingerprints."""
         return hashlib.sha256(json.dumps(self.message, sort_keys=True).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """The message that stands is to go."""
+    """Delete the message that is posted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """There is nothing to show (any more); what stands may stay."""
+    """Send nothing; what is posted may stay."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotYet:
-    """It cannot be shown yet."""
+    """Try again in so many seconds."""
 
     seconds: float
 
@@ -78,7 +78,7 @@ class NotYet:
 Rendered = Show | Remove | Drop | NotYet
 
 
-# What a digest shows by now; None when it is not to be sent any more.
+# Renders what a digest shows now; None when it must not be sent any more.
 RenderDigest = Callable[[Connection, DigestPost, Target, datetime], Mapping[str, Any] | None]
 
 
@@ -90,9 +90,10 @@ def render(
     now: datetime,
     render_digest: RenderDigest,
 ) -> Rendered:
-    """What is to be shown for a post. Writes only who is unsubscribed, and what did not fit into the message.
+    """Renders a post for its target. `installation` gives the links to messages.
 
-    `installation` knows where links to messages begin.
+    Writes two things only: it unsubscribes who has lost access, and leaves what did not fit into a notification for
+    another one.
     """
     try:
         rendered = _render(tx, post, target, installation, now, render_digest)
@@ -164,7 +165,7 @@ def _render_notification(
 
 
 def _render_note(post: NotePost, target: Target) -> Rendered:
-    # One to a member says something of the organization's; one to a Slack user answers what that person did.
+    # A note to a member is about the organization; one to a Slack user answers what that person did.
     if target.member_id is not None and not (target.incidents_on and target.is_present):
         return Drop()
     return Show(post.message)
@@ -177,7 +178,7 @@ def _render_card(tx: Connection, post: CardPost, target: Target) -> Rendered:
     if content is not None:
         return Show(cards.render_card(content))
     identifier = post_contents.find_identifier(tx, post)
-    # It was shown here once; what has happened since is not this channel's business.
+    # The incident was shown here once; what has happened since must not be.
     return Drop() if post.ts is None or identifier is None else Show(cards.render_retired_card(identifier))
 
 
@@ -202,7 +203,7 @@ def _render_amendment(tx: Connection, post: AmendmentPost, target: Target) -> Re
 
 
 def _find_thread_content(tx: Connection, post: ThreadPost, target: Target) -> ThreadContent | None:
-    """None when the thread must not show it (any more)."""
+    """Returns None when the thread must not show the entry, or no longer."""
     content = post_contents.find_thread_content(tx, post, target)
     return content if content is not None and content.shown_here and target.incidents_on else None
 
@@ -217,15 +218,15 @@ def _show_in_thread(post: ThreadPost, content: ThreadContent, message: Mapping[s
     return Show(message, thread_ts=content.card_ts)
 
 
-def metadata_of(post: DuePost) -> dict[str, Any]:
-    """By which its message can be found in Slack: another id for each time that it is posted anew."""
+def build_metadata(post: DuePost) -> dict[str, Any]:
+    """Builds the metadata by which the message is found in Slack. A post that is posted anew gets another id."""
     return {"event_type": _METADATA_EVENT, "event_payload": {"id": f"{post.id}.{post.generation}"}}
 
 
 def is_message_of(message: Mapping[str, Any], post: DuePost, installation: Installation) -> bool:
-    """Whether a message of a conversation, as Slack gives it, is the one that was posted."""
+    """Returns whether a message, as Slack gives it, is the one that was sent for the post."""
     ours = message.get("bot_id") == installation.bot_id or message.get("user") == installation.bot_user_id
-    found, wanted = message.get("metadata") or {}, metadata_of(post)
+    found, wanted = message.get("metadata") or {}, build_metadata(post)
     return (
         ours
         and found.get("event_type") == _METADATA_EVENT

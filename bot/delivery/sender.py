@@ -1,9 +1,8 @@
-"""One leased destination at a time: what is due there is chosen, rendered and sent to Slack.
+"""Serves leased destinations: chooses the post that is due, renders it and sends it to Slack.
 
-Nothing is sent inside a transaction. Before a message is posted it is noted that this begins; unless it is settled
-afterwards (`settlement`) its outcome counts as unknown, and the conversation is searched for it (`recovery`), by the
-id in its metadata, before it is posted again. Bringing a message that stands to another content may be done twice;
-that needs no search.
+Nothing is sent inside a transaction. Before a message is posted, the beginning is recorded. Until the outcome is
+recorded too (`settlement`) it counts as unknown, and the conversation is searched for the id in the message's metadata
+(`recovery`) before the message is posted again. An update may be done twice and needs no search.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ from bot.delivery.rendering import (
     Remove,
     RenderDigest,
     Show,
+    build_metadata,
     log_unknown_post,
-    metadata_of,
     render,
 )
 from bot.delivery.settlement import Settlement
@@ -48,12 +47,12 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What is to be done outside of a transaction, and for whom."""
+    """What must be done outside of a transaction, for which post and target."""
 
     target: Target
     post: KnownPost
-    show: Show | Remove | None = None  # None: what must be known first is found out
-    search: bool = False  # the outcome of its posting is to be looked for
+    show: Show | Remove | None = None  # None: more must be known of the target first
+    search: bool = False  # whether it was posted must be found out first
 
 
 class Sender:
@@ -79,9 +78,9 @@ class Sender:
         self._checks = DestinationChecks(store, clients, identity, self._settlement, pace)
 
     def serve(self, held: Lease) -> None:
-        """Does the next thing that is due at a destination, and gives it back. Raises DatabaseAway, Contended.
+        """Does the next thing that is due at a destination, and releases it. Raises DatabaseAway, Contended.
 
-        What meets with an error that nobody expected is put off, so that nothing waits behind it.
+        A post that causes an unexpected error is put off, so that others need not wait behind it.
         """
         try:
             self._serve(held)
@@ -122,12 +121,12 @@ class Sender:
         elif delivery.show is not None:
             self._send(held, delivery, delivery.show)
         else:
-            self._give_back(held)
+            self._release(held)
 
     def _prepare(self, held: Lease, *, asked: bool = False) -> Delivery | None:
-        """Chooses and draws what is to be sent, and notes that it begins; None when there is nothing to send.
+        """Chooses and renders what must be sent, and records that it begins; None when there is nothing to send.
 
-        `asked`: Slack has just been asked about the destination, whatever the clock says of when that was.
+        `asked`: Slack was asked about the destination just now, whatever the clock says.
         """
         with self._store.write() as tx:
             target = destinations.lock_target(tx, held, self._now())
@@ -153,7 +152,7 @@ class Sender:
                 if post.begun_at is not None:
                     left = self._searchable_at(post, post.begun_at) - self._slack_now(target)
                     if left > 0:
-                        # It is due by the database's clock alone: Slack may still be taking it.
+                        # Due by the database's clock only: by Slack's, the message may still arrive.
                         posts.postpone_post(tx, post, left, self._now())
                         continue
                     return Delivery(target, post, search=True)
@@ -167,7 +166,7 @@ class Sender:
                     return delivery
 
     def _render(self, tx: Connection, target: Target, post: KnownPost) -> Delivery | None:
-        """What is to be sent for a post; None when it is settled already, or has to wait."""
+        """Renders a post; None when nothing has to be sent for it, or not yet."""
         installation = self._clients[target.workspace_id].installation
         rendered = render(tx, post, target, installation, self._now(), self._render_digest)
         if isinstance(rendered, NotYet):
@@ -211,18 +210,18 @@ class Sender:
         return Delivery(target, post, rendered)
 
     def _searchable_at(self, post: KnownPost, begun_at: float) -> float:
-        """From when on, by Slack's clock, it can be seen whether a posting that began was taken."""
+        """Returns when, by Slack's clock, a search can tell whether the post was sent."""
         return begun_at + self._pace.settles_s if post.searchable_at is None else post.searchable_at
 
     def _is_searched_for(self, post: KnownPost, target: Target) -> bool:
-        """Whether its outcome will be known soon, so that what happened later is not told before."""
+        """Returns whether its outcome will be known soon, so that what happened later waits for it."""
         return post.begun_at is not None and self._slack_now(target) - post.begun_at < self._pace.order_s
 
     def _slack_now(self, target: Target) -> float:
-        """What time it is in Slack, in seconds since the epoch."""
+        """Returns the time by Slack's clock, in seconds since the epoch."""
         return self._clients[target.workspace_id].installation.clock.now()
 
-    def _give_back(self, held: Lease) -> None:
+    def _release(self, held: Lease) -> None:
         with self._store.write() as tx:
             target = destinations.lock_target(tx, held, self._now())
             if target is not None:
@@ -237,7 +236,7 @@ class Sender:
         elif isinstance(show, Remove):
             result = api_calls.write(client, "chat.delete", channel=target.conversation, ts=post.ts)
         else:
-            result = self._plain_if_refused(
+            result = self._send_or_simplify(
                 post,
                 dict(show.message),
                 lambda message: api_calls.write(
@@ -254,27 +253,27 @@ class Sender:
                 client,
                 "chat.postMessage",
                 channel=target.address,
-                metadata=metadata_of(post),
+                metadata=build_metadata(post),
                 unfurl_links=False,
                 unfurl_media=False,
                 **more,
                 **message,
             )
 
-        result = self._plain_if_refused(post, dict(show.message), send)
+        result = self._send_or_simplify(post, dict(show.message), send)
         if isinstance(result, Refused) and result.error == "not_in_channel":
             joined = api_calls.read(client, "conversations.join", channel=target.channel_id)
             if isinstance(joined, Taken):
-                result = self._plain_if_refused(post, dict(show.message), send)
+                result = self._send_or_simplify(post, dict(show.message), send)
         return result
 
-    def _plain_if_refused(
+    def _send_or_simplify(
         self, post: KnownPost, message: dict[str, Any], send: Callable[[Mapping[str, Any]], Result]
     ) -> Result:
         result = send(message)
         if isinstance(result, Refused) and result.error in api_calls.CONTENT_ERRORS:
             self._metrics.refused_blocks.inc()
-            log.error("Slack refused the blocks of a message; it goes as plain text", post=post.id, kind=post.kind,
+            log.error("Slack refused the blocks of a message; it is sent as plain text", post=post.id, kind=post.kind,
                       error=result.error)  # fmt: skip
             result = send(strip_blocks(message))
         return result

@@ -1,4 +1,4 @@
-"""Delivery at work: threads that expand changes and send posts, woken at once, or else by a slow poll."""
+"""The threads that expand changes and send posts. They are woken at once, or else by a slow poll."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ KEPT_FOR = timedelta(days=14)  # messages that were sent, and will never change,
 
 
 class DeliveryService:
-    """Everything that is posted, from `start` to `stop`."""
+    """Runs delivery from `start` to `stop`."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class DeliveryService:
         self._wake_reader, self._wake_writer = os.pipe()
 
     def start(self) -> None:
-        """Begins to send; a second time it does nothing."""
+        """Starts the threads; a second call does nothing."""
         if self._threads:
             return
         loops: list[tuple[str, Callable[[], None]]] = [
@@ -104,19 +104,19 @@ class DeliveryService:
             thread.start()
 
     def wake(self, at_once: bool = True) -> None:
-        """Something was written to the outbox and committed. `at_once`: somebody waits for it, or it is to be sent."""
+        """Wakes delivery here and in other replicas after a commit to the outbox. `at_once`: a person waits for it."""
         if at_once:
-            self._look_everywhere()
+            self._wake_all()
         else:
             self._of_alerts.set()
         self._tell_others.set()
 
-    def _look_everywhere(self) -> None:
+    def _wake_all(self) -> None:
         for woken in (self._changes, self._of_alerts, self._posts):
             woken.set()
 
     def begin_nothing(self) -> None:
-        """Begins nothing more from now on; what is being sent goes on."""
+        """Starts no more work. What is being sent continues."""
         if self._stopping.is_set():
             return
         self._stopping.set()
@@ -126,7 +126,7 @@ class DeliveryService:
             self._leased.put(None)
 
     def stop(self, seconds: float = STOP_S) -> None:
-        """Begins nothing more, and returns when what is being sent has been settled, or after so many seconds."""
+        """Starts no more work, and returns when what is being sent is settled, or after so many seconds."""
         deadline = time.monotonic() + seconds
         self.begin_nothing()
         for thread in self._threads:
@@ -139,7 +139,7 @@ class DeliveryService:
     # --- the loops -----------------------------------------------------------------------------------------
 
     def _guarded(self, work: Callable[[], None], what: str) -> None:
-        """Runs a step of a loop; trouble ends the step and not the loop."""
+        """Runs a step of a loop; an error ends the step and not the loop."""
         try:
             work()
         except (DatabaseAway, Contended) as error:
@@ -147,7 +147,7 @@ class DeliveryService:
                 log.warning("delivery waits for the database", what=what, error=str(error.__cause__ or error))
                 self._stopping.wait(_AFTER_TROUBLE_S)
         except Exception:
-            log.exception("delivery met with an unexpected error", what=what)
+            log.exception("unexpected error in delivery", what=what)
             self._stopping.wait(_AFTER_TROUBLE_S)
 
     def _expand(self, woken: threading.Event, *, of_alert: bool) -> None:
@@ -178,7 +178,7 @@ class DeliveryService:
                 self._guarded(step, "leasing")
 
     def _hand_out(self) -> float:
-        """Leases what is due for those who are free; gives how long nothing more will be, unless woken."""
+        """Leases what is due for the free senders; returns the seconds until the next look, unless woken."""
         with self._lock:
             free = self._free
         if not free:
@@ -201,9 +201,9 @@ class DeliveryService:
         return wait
 
     def _watch_clock(self) -> None:
-        """Sees to it that nothing waits until a clock that was set back is again what it was.
+        """Makes sure that nothing waits for a clock that was set back to reach its old time again.
 
-        One that was set ahead does no harm: what was to wait goes early, and Slack says so if that is too early.
+        A clock that was set ahead does no harm: some messages go early, and Slack refuses what is too early.
         """
         here = time.monotonic()
         if self._clocks_seen is not None and here - self._clocks_seen[0] < self._pace.poll_s:
@@ -217,14 +217,13 @@ class DeliveryService:
                 log.warning("the database's clock was set back", seconds=round(back_s))
                 self._set_back_at = here
         self._clocks_seen = here, there
-        # Looked at again for a while: another replica follows the clock a little later, and writes by the old time
-        # until then.
+        # This is repeated for a while, because other replicas notice later and write old times until then.
         if self._set_back_at is not None and here - self._set_back_at < _SET_BACK_WATCHED_S:
             with self._store.write() as tx:
                 pacing.adjust_to_clock_set_back(tx, self._pace.lease_s, self._now())
 
     def _serving(self, reading: Reading) -> list[str]:
-        """The workspaces that take messages. One whose token was no good is asked again now and then."""
+        """Lists the workspaces that take messages. A workspace whose token was refused is asked again now and then."""
         paused = pacing.get_paused_workspaces(reading.connection, self._now())
         serving = []
         for workspace_id, client in self._clients.items():
@@ -253,17 +252,17 @@ class DeliveryService:
             self._posts.set()
 
     def _listen(self) -> None:
-        """Other replicas say that there is something to do."""
+        """Listens for other replicas that say that there is something to do."""
 
         def step() -> None:
             with self._store.listen(_CHANNEL) as connection:
-                self._look_everywhere()  # for what came while nobody listened
+                self._wake_all()  # for what came while nobody listened
                 while not self._stopping.is_set():
                     select.select([connection.fileno(), self._wake_reader], [], [])
                     connection.poll()
                     if connection.notifies:
                         connection.notifies.clear()
-                        self._look_everywhere()
+                        self._wake_all()
 
         while not self._stopping.is_set():
             self._guarded(step, "listening")
@@ -286,7 +285,7 @@ class DeliveryService:
             self._guarded(lambda: self.clean_up(self._now()), "cleaning up")
 
     def clean_up(self, now: datetime) -> None:
-        """Forgets what was done long ago, and has silent channels tried again. Raises DatabaseAway, Contended."""
+        """Deletes what was done long ago, and has failed channels tried again. Raises DatabaseAway, Contended."""
         with self._store.write() as tx:
             delivery_failures.recover_oldest_channels(tx, self._pace.longest_failed_s, _RECOVERED_AT_ONCE, now)
         self._forget(handled_requests.delete_old_requests, now - handled_requests.KEPT_FOR)
@@ -295,7 +294,7 @@ class DeliveryService:
         self._forget(intake.delete_silent_alerts, now - ALERTS_KEPT_FOR)
 
     def _forget(self, forget: Callable[[Connection, datetime, int], int], before: datetime) -> None:
-        """Forgets in batches: however much it is, no statement and no connection is in use for long."""
+        """Deletes in batches, so that no statement and no connection takes long."""
         while not self._stopping.is_set():
             with self._store.read() as connection:
                 if forget(connection, before, _CLEAN_AT_ONCE) < _CLEAN_AT_ONCE:
@@ -303,7 +302,7 @@ class DeliveryService:
 
 
 def own_store(store: Store) -> Store:
-    """A store on the same database for what is sent: delivery's and digests' own."""
+    """Opens a store on the same database for delivery and digests, with connections of its own."""
     return store.open_beside(reading=READING, writing=WRITING, wait_s=POOL_WAIT_S, hung_after_s=HUNG_AFTER_S)
 
 

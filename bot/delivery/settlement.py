@@ -1,4 +1,4 @@
-"""Writing down what came of a call to Slack: delivered, to be tried again, to be searched for, or given up."""
+"""Records the outcome of a call to Slack: delivered, to be tried again, to be searched for, or given up."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from storage.values import PostKind
 
 log = structlog.get_logger(__name__)
 
-# Of a refusal that concerns one conversation, what an invitation of the bot would mend.
+# The errors that inviting the bot to the channel would fix.
 _INVITE_WOULD_HELP = frozenset({"channel_not_found", "not_in_channel"})
 _DATABASE_WAIT_S = 0.2
 
 
 class Settlement:
-    """Keeps what came of deliveries; used by several threads."""
+    """Records the outcome of deliveries; used by several threads."""
 
     def __init__(
         self, store: Store, clients: Mapping[str, WorkspaceClient], pace: Pace, metrics: DeliveryMetrics
@@ -44,14 +44,17 @@ class Settlement:
         self._metrics = metrics
 
     def settle(self, held: Lease, post: KnownPost, show: Show | Remove | None, result: Result) -> None:
-        """Keeps what came of it; a database that is away for a moment is waited for, as nobody else knows it."""
+        """Records the outcome of a delivery. Waits a while for a database that is away: nobody else knows the outcome.
+
+        `show` is what was sent; None where the message was found by a search. Raises DatabaseAway, Contended.
+        """
         deadline = time.monotonic() + self._pace.lease_s / 2
         while True:
             try:
                 with self._store.write() as tx:
                     target = destinations.lock_target(tx, held, self._now())
                     if target is not None:
-                        self._write_down(tx, target, post, show, result)
+                        self._record(tx, target, post, show, result)
                     elif isinstance(result, Taken) and post.ts is None:
                         posts.mark_delivered_late(tx, post, str(result.answer["ts"]), self._now())
                 return
@@ -60,16 +63,16 @@ class Settlement:
                     raise
                 time.sleep(_DATABASE_WAIT_S)
 
-    def _write_down(
+    def _record(
         self, tx: Connection, target: Target, post: KnownPost, show: Show | Remove | None, result: Result
     ) -> None:
         posting = post.ts is None
         match result:
             case Taken(answer=answer):
-                self._arrived(tx, target, post, show, answer)
+                self._record_delivered(tx, target, post, show, answer)
             case Limited(seconds=seconds):
                 self._metrics.retried.labels("rate").inc()
-                log.warning("Slack asks for patience", seconds=seconds, destination=target.id)
+                log.warning("Slack limits the rate of calls", seconds=seconds, destination=target.id)
                 if posting:
                     posts.mark_not_sent(tx, post, self._now())
                     destinations.release_destination(tx, target, self._now(), pause_s=seconds, failures=target.failures)
@@ -83,8 +86,8 @@ class Settlement:
                     posts.mark_not_sent(tx, post, self._now())
                 self.retry_later(tx, target, "unreached")
             case Unknown(reason=reason, answered=answered):
-                log.warning("it is not known whether Slack took a message", reason=reason, post=post.id)
-                if posting:  # it stays begun, and is looked for when its time has come
+                log.warning("the outcome of a message is unknown", reason=reason, post=post.id)
+                if posting:  # it stays marked as begun, and is searched for once that can tell
                     self._metrics.retried.labels("unknown").inc()
                     if answered:
                         slack_now = self._clients[target.workspace_id].installation.clock.now()
@@ -100,7 +103,7 @@ class Settlement:
                     posts.mark_not_sent(tx, post, self._now())
                 self.refused(tx, target, post, error)
 
-    def _arrived(
+    def _record_delivered(
         self, tx: Connection, target: Target, post: KnownPost, show: Show | Remove | None, answer: Mapping[str, Any]
     ) -> None:
         posting = post.ts is None
@@ -129,13 +132,16 @@ class Settlement:
             self._metrics.waited.labels(post.kind).observe(max(0.0, post.waited_s))
 
     def refused(self, tx: Connection, target: Target, post: KnownPost, error: str) -> None:
-        """Keeps that Slack refused a call without which a post cannot be sent, or its outcome not be told."""
+        """Records that Slack refused a call that a post needs, and decides by the error what happens next.
+
+        Raises DatabaseAway, Contended.
+        """
         if error in api_calls.TOKEN_ERRORS:
             destinations.release_destination(tx, target, self._now(), failures=target.failures)
             if pacing.pause_workspace(tx, target.workspace_id, error, self._pace.paused_s, self._now()):
                 self._metrics.pauses.inc()
                 log.error(
-                    "Slack refuses the bot's token; nothing is lost, and sending goes on once the token is good",
+                    "Slack refuses the bot's token; nothing is lost, and sending continues once the token is valid",
                     workspace=target.workspace_id,
                     reason=error,
                 )
@@ -152,7 +158,7 @@ class Settlement:
             self._retry_refused(tx, target, post, error)
 
     def message_gone(self, tx: Connection, target: Target, post: KnownPost) -> None:
-        """The message, or the card in whose thread it stands, was deleted."""
+        """Records that the message, or the card of its thread, was deleted in Slack. A card is posted again."""
         if isinstance(post, CardPost):
             posts.repost(tx, post, self._now())
         else:
@@ -162,7 +168,7 @@ class Settlement:
         destinations.release_destination(tx, target, self._now(), failures=target.failures)
 
     def _retry_refused(self, tx: Connection, target: Target, post: KnownPost, error: str) -> None:
-        """Has what was refused tried again for a while; each post on its own, for the reason may be in one alone."""
+        """Has a refused post tried again for a while. Others are not put off: the reason may be this one's."""
         since_s = post.refused_s or 0.0
         if since_s < self._pace.refused_for_s:
             self._metrics.retried.labels("refused").inc()
@@ -177,12 +183,12 @@ class Settlement:
         destinations.release_destination(tx, target, self._now(), pause_s=self._pace.post_s, failures=target.failures)
 
     def fail(self, tx: Connection, target: Target, reason: str) -> None:
-        """Gives up what waits for a destination where nothing can arrive; managers learn how to mend it."""
+        """Gives up what waits where nothing can arrive. Managers are told when inviting the bot would help."""
         first = target.failed_reason is None
         pause_s = min(self._pace.longest_failed_s, self._pace.failed_s * 2 ** min(target.failures, 20))
         ended = delivery_failures.fail_destination(tx, target, reason, pause_s, self._now())
         self._metrics.failed.labels(reason).inc(ended)
-        log.warning("messages cannot arrive", destination=target.id, channel=target.channel_id, reason=reason)
+        log.warning("messages cannot be delivered", destination=target.id, channel=target.channel_id, reason=reason)
         if first and target.channel_id is not None and reason in _INVITE_WOULD_HELP:
             for member_id in people.list_managers(tx, target.organization_id):
                 outbox.enqueue(
@@ -196,7 +202,7 @@ class Settlement:
                 )
 
     def retry_later(self, tx: Connection, target: Target, why: str) -> None:
-        """Has the destination tried again after a while that grows with each failure."""
+        """Has the destination tried again after a backoff that grows with each failure."""
         self._metrics.retried.labels(why).inc()
         longest = min(self._pace.longest_retry_s, self._pace.first_retry_s * 2 ** min(target.failures, 20))
         # Jitter: what failed together is not tried again together.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from storage.queries.destinations import LockedDestinations
 from storage.queries.visibility import CHANNELS_OF_PROJECTS, sees_incident
@@ -18,14 +19,30 @@ NOTIFICATION_DEBOUNCE_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change to an incident, from the outbox."""
+    """A change to an incident, from the outbox. One of this class itself is shown by the incident's cards alone."""
 
     id: int
     incident_id: int
-    activity_id: int | None
-    again: bool
-    member_ids: list[int] | None
-    said_in: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EntryChange(Change):
+    """A change that an entry of the incident's log describes."""
+
+    activity_id: int
+    said_in: str | None  # the channel in whose thread it was written, where nobody needs to be shown it
+
+
+@dataclass(frozen=True, slots=True)
+class EntryAdded(EntryChange):
+    """The entry is new: subscribers and the mentioned are told."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntryChanged(EntryChange):
+    """A comment was edited or deleted: threads follow, and only those are told whom it newly mentions."""
+
+    newly_mentioned: list[int]  # members
 
 
 # The transaction that expands a change locks its row, and others skip it. Without `alone` it takes one change of a
@@ -46,7 +63,17 @@ def take_changes(tx: Connection, *, of_alert: bool, most: int, now: datetime, al
     `of_alert` chooses between the changes of alerts and of people. With `alone`, only the change of that id.
     """
     rows = tx.exec_driver_sql(_TAKE, {"of_alert": of_alert, "most": most, "alone": alone, "now": now}).all()
-    return [Change(*row) for row in sorted(rows)]
+    return [_build_change(row) for row in sorted(rows)]
+
+
+def _build_change(row: Row[Any]) -> Change:
+    values: list[Any] = list(row)
+    id_, incident_id, activity_id, again, member_ids, said_in = values
+    if activity_id is None:
+        return Change(id_, incident_id)
+    if again:
+        return EntryChanged(id_, incident_id, activity_id, said_in, member_ids or [])
+    return EntryAdded(id_, incident_id, activity_id, said_in)
 
 
 def postpone_change(tx: Connection, change_id: int, now: datetime) -> None:
@@ -87,7 +114,7 @@ def get_audiences(tx: Connection, changes: Sequence[Change]) -> dict[int, Audien
         {
             "ids": [change.id for change in changes],
             "incident_ids": [change.incident_id for change in changes],
-            "activity_ids": [change.activity_id for change in changes],
+            "activity_ids": [change.activity_id if isinstance(change, EntryChange) else None for change in changes],
         },
     )
     return {row[0]: Audience(*row[1:]) for row in rows}
@@ -124,15 +151,15 @@ WHERE o.incidents AND c.member_id IS DISTINCT FROM %(author_id)s
 """  # noqa: S608 - composed of constants
 
 
-def list_candidates(tx: Connection, change: Change, author_id: int | None) -> list[Candidate]:
+def list_candidates(tx: Connection, change: EntryChange, author_id: int | None) -> list[Candidate]:
     """Returns the subscribers and mentioned members without the author, with what each may see and wants."""
     rows = tx.exec_driver_sql(
         _CANDIDATES,
         {
             "activity_id": change.activity_id,
             "incident_id": change.incident_id,
-            "again": change.again,
-            "member_ids": change.member_ids or [],
+            "again": isinstance(change, EntryChanged),
+            "member_ids": change.newly_mentioned if isinstance(change, EntryChanged) else [],
             "author_id": author_id,
         },
     )
@@ -167,7 +194,7 @@ def create_cards(tx: Connection, incidents: Mapping[int, str | None], held: Lock
     )
 
 
-def create_thread_posts(tx: Connection, change: Change, now: datetime) -> None:
+def create_thread_posts(tx: Connection, change: EntryChange, now: datetime) -> None:
     """Inserts or updates the posts that show an entry of the log in the threads of the incident's cards.
 
     A comment that began as a reply in a thread is not repeated there; a later change to it that was made elsewhere is
@@ -203,7 +230,11 @@ def create_thread_posts(tx: Connection, change: Change, now: datetime) -> None:
 
 
 def create_notifications(
-    tx: Connection, change: Change, recipients: Mapping[int, bool], destination_of: Mapping[int, int], now: datetime
+    tx: Connection,
+    change: EntryChange,
+    recipients: Mapping[int, bool],
+    destination_of: Mapping[int, int],
+    now: datetime,
 ) -> None:
     """Notifies each recipient of the change once; `recipients` maps member ids to whether they are mentioned.
 

@@ -43,6 +43,7 @@ EXEMPT = {
     "post_contents.find_notification_content": "asks _READER, which is the rule, in the same transaction",
     "post_contents.split_notification": _MAINTAINS,
     "expansion._TAKE": _MAINTAINS,
+    "expansion._build_change": "builds a value from a row that was read",
     "expansion.get_audiences": "finds whose incident it is; who sees it is asked by _CANDIDATES",
     "expansion.unsubscribe_members": "removes those who no longer see it",
     "expansion.create_thread_posts": _MAINTAINS,
