@@ -15,6 +15,7 @@ from bot.incidents.access import Access
 from bot.incidents.errors import BadWords
 from bot.incidents.filters import USAGE, ListQuery, moment
 from bot.incidents.projects import project_by_slug, unknown_name
+from bot.incidents.severities import SEVERITIES
 from storage.prefetch import Prefetch
 from storage.queries import directory, incident_menu, listing
 from storage.queries.list_filter import ListFilter
@@ -22,7 +23,8 @@ from storage.rows import Cursor, IncidentLine, IncidentPage
 from storage.values import NO_TEAM, Status
 
 PAGE_SIZE = 10
-_STATUSES = {"warning": Status.WARNING, "critical": Status.CRITICAL, "closed": Status.CLOSED}
+# The status that a word of `SHOWS` asks for. "open" is not one: it lists open incidents of every severity.
+_STATUSES = {**{word: SEVERITIES[word] for word in ("warning", "critical")}, "closed": Status.CLOSED}
 
 
 def resolve_query(
