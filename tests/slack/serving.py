@@ -51,6 +51,8 @@ class Serving:
                 "LOG_FORMAT": "json",
                 **line,
                 **({"SSL_CERT_FILE": os.environ["SSL_CERT_FILE"]} if "SSL_CERT_FILE" in os.environ else {}),
+                # Where coverage is measured, what this process runs counts too.
+                **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_PROCESS_")},
                 **environment,
             },
             stderr=subprocess.PIPE,
