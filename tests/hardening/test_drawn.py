@@ -92,7 +92,7 @@ def test_a_button_that_nobody_handles_is_answered_and_logged(rig: Rig, kind: str
     opened = [one.sent for one in rig.slack.platform.line.traffic if one.name.startswith("views.")]
     assert "I do not know that button" in str(opened if kind in ("modal", "home") else said)
     (line,) = [one for one in defects(rig) if "of_another_version" in one]
-    assert "nothing handles" in line
+    assert "no handler for an id" in line
 
 
 def test_a_form_that_nobody_handles_stays_open_and_says_so(rig: Rig) -> None:
