@@ -268,8 +268,6 @@ class Store:
                 with connection.cursor() as cursor:
                     cursor.execute(f'LISTEN "{channel}"')
                 yield connection
-            except psycopg2.Error as error:
-                raise translate_error(error) or error from error
             finally:
                 connection.close()
 
@@ -335,3 +333,5 @@ def translate_errors() -> Iterator[None]:
         if error.connection_invalidated:  # whatever the driver calls it
             raise translate_error(error.orig) or DatabaseAway("the connection was lost") from error
         raise translate_error(error.orig) or error from error
+    except psycopg2.Error as error:  # of a raw connection, which SQLAlchemy does not wrap
+        raise translate_error(error) or error from error
