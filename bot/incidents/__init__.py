@@ -1,1 +1,1 @@
-"""The rules of the domain: who may see and do what, and what each change writes. This package knows no Slack."""
+"""The rules for incidents: who may see and do what, and what each change writes. Nothing here calls Slack."""

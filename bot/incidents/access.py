@@ -1,8 +1,8 @@
-"""What one member may see and do: computed once for a request, and passed to every rule.
+"""What one member may see and do. It is computed once for a request and passed to every rule.
 
-A member sees the incidents of the projects of their teams; with open membership, of every project; managers,
-owners and superusers see every project of their organization. Who may see an incident may also acknowledge it,
-comment on it, follow it and change its status (Sentry's rules for incidents).
+A member sees the incidents of their teams' projects. With open membership, a member sees those of every project.
+Managers, owners and superusers see every project of their organization. A member who sees an incident may also
+acknowledge it, comment on it, follow it and change its status. These are Sentry's rules for incidents.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ class Access:
     role: Role
     superuser: bool
     team_ids: frozenset[int]
-    visible: tuple[int, ...] | None  # ids of the projects whose incidents they see; None: not looked up
+    visible: tuple[int, ...] | None  # ids of the projects whose incidents they see; None: not read
     sees_all: bool  # whether that is every project of the organization
     shared_channels: bool  # cards may go to channels shared with another company
     timezone: str  # IANA name
-    workspace_added: datetime | None = None  # when the workspace came to the organization; None: long ago
+    workspace_added: datetime | None = None  # when the workspace joined the organization; None: long ago
 
     @property
     def project_ids(self) -> tuple[int, ...]:
         """The ids of the projects whose incidents they see.
 
-        Raises RuntimeError if they were not looked up: a prefetched answer for a caller who sees all projects does not
-        need them.
+        Raises RuntimeError if they were not read: a prefetched result for a caller who sees all projects does not need
+        them.
         """
         if self.visible is None:
             raise RuntimeError("which projects somebody sees has not been looked up")
@@ -45,5 +45,5 @@ class Access:
 
     @property
     def manages_digests(self) -> bool:
-        """Whether they may make and change digests, for the projects they see."""
+        """Whether they may create and change digests for the projects that they see."""
         return self.superuser or self.role in ROLES_THAT_MANAGE_DIGESTS

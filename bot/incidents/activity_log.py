@@ -1,4 +1,4 @@
-"""The log of an incident, page by page."""
+"""Reads the activity log of an incident in pages."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def find_page(
     before: int | None = None,
     after: int | None = None,
 ) -> ActivityPage:
-    """A page of the log, newest entry first: at most `size` entries.
+    """A page of the log: at most `size` entries, newest first.
 
-    `before` and `after` are ids of entries: the page holds what is older or newer. Without them, and for an entry that
-    is not in this incident's log, it is the newest page.
+    `before` and `after` are ids of entries: the page has the entries that are older than `before`, or newer than
+    `after`. Without them, or if the entry is not in this incident's log, it is the newest page.
     """
     return activity.get_activity_page(
         connection,

@@ -1,15 +1,16 @@
-"""What an alert does to incidents: it opens one, raises or lowers it, closes it, opens it again, or nothing.
+"""Applies alerts to incidents: an alert opens, reopens or closes an incident, changes its severity, or does nothing.
 
-An alert is known by its source, project and key. A firing begins at its start, where the alert says so; that and the
-order of arrival decide (docs/alerts.md has the table):
+Source, project and key identify an alert. It can fire many times. The start time of the firing, if the alert gives one,
+and the order of arrival decide what a message does (see the table in docs/alerts.md):
 
-- What belongs to an earlier firing than the latest one changes nothing.
-- Of the same firing, what arrives last counts. A firing that arrives after its own end therefore fires: an Alertmanager
-  that lost sight of its Prometheus ends an alert, and tells it with its first start when it is back.
-- What a person closed stays closed until its firing has ended or another one begins.
-- An end that overtakes the beginning of its firing by seconds still ends it.
+- A message about a firing before the latest one changes nothing.
+- Within one firing, the message that arrives last counts. A firing message that arrives after the end of the same
+  firing therefore fires again: an Alertmanager that loses its Prometheus ends the alert, and later reports it again
+  with the original start time.
+- An incident that a person closed stays closed until the firing ends or another one begins.
+- If the end of a firing arrives a few seconds before its beginning, the firing still counts as ended.
 
-An alert that does not say when it began is taken to begin when it arrives.
+If an alert gives no start time, its time of arrival is used.
 """
 
 from __future__ import annotations
@@ -27,19 +28,19 @@ from storage.queries.intake import AlertIncident, AlertMemoryRow
 from storage.rows import AlertKey, AlertText, NewIncident
 from storage.values import Status, StatusMethod
 
-# Deliveries that overtake each other on the way arrive within seconds. What comes later is meant as it is said.
+# Messages that arrive out of order do so within seconds. A message that arrives later than this counts as new.
 OVERTAKEN = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """What an alerting system says of one of its alerts, checked. None: it does not say."""
+    """A message from an alerting system about one alert, already validated. None: the message does not say."""
 
     key: AlertKey
     title: str | None
     firing: bool
     status: Status  # the severity: OPEN, WARNING or CRITICAL
-    name: str | None = None  # what to call an incident that has no title
+    name: str | None = None  # used as the title if there is no title
     team_id: int | None = None
     environment: str | None = None
     url: str | None = None
@@ -51,7 +52,7 @@ class Alert:
 
 
 class Action(Enum):
-    """What an alert does."""
+    """The effect of an alert on its incident."""
 
     OPEN = "opened"
     REOPEN = "reopened"
@@ -62,17 +63,17 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What an alert does, and what is remembered of it."""
+    """The effect of an alert, and the state to store for it."""
 
     action: Action
     memory: AlertMemoryRow
     when: datetime  # when the incident began or ended
-    says: bool = False  # whether the incident shows what the alert says from now on
+    says: bool = False  # whether the incident now shows the texts of this alert
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one alert. Without `identifier` it concerns no incident."""
+    """The result of one alert. `identifier` is None if the alert has no incident."""
 
     action: Action
     identifier: int | None
@@ -81,7 +82,11 @@ class Outcome:
 def decide(
     memory: AlertMemoryRow, incident: AlertIncident | None, alert: Alert, quiet: timedelta, now: datetime
 ) -> Decision:
-    """What an alert does to its incident. `quiet` is its project's."""
+    """Decides what an alert does to its incident. Reads and writes nothing.
+
+    `memory` is the stored state of the alert; `incident` is its incident, None if it has none. `quiet` is its project's
+    quiet time: if an alert closed the incident and fires again within that time, the incident is reopened.
+    """
     if alert.firing:
         return _decide_firing(memory, incident, alert, quiet, now)
     return _decide_end(memory, incident, alert, now)
@@ -90,11 +95,11 @@ def decide(
 def _decide_firing(
     memory: AlertMemoryRow, incident: AlertIncident | None, alert: Alert, quiet: timedelta, now: datetime
 ) -> Decision:
-    # A sender's clock that is ahead must not outrun the end that follows.
+    # The sender's clock may be ahead. Without this limit, the start could be later than the end that follows.
     started = min(alert.started, now) if alert.started else None
     if _was_overtaken(memory, started, now):
         return Decision(Action.NOTHING, memory, now)
-    # Whoever does not say when it began means the order of arrival.
+    # Without a start time, the order of arrival decides.
     known = replace(
         memory, fired=started, status=alert.status, resolved=None, resolved_received=None, resolved_started=None
     )
@@ -108,10 +113,10 @@ def _decide_firing(
 def _decide_firing_while_open(
     memory: AlertMemoryRow, known: AlertMemoryRow, started: datetime | None, now: datetime
 ) -> Decision:
-    """`memory` is what the alert said before, `known` the same with this firing."""
+    """`memory` is the state before this firing, `known` the state with it."""
     if started and memory.fired and started < memory.fired:
         return Decision(Action.NOTHING, memory, now)
-    # Compared with what the alert said before, not with the incident: a person may have set that by hand.
+    # Compared with the alert's previous severity, not with the incident's: a person may have set that one by hand.
     action = Action.NOTHING if known.status is memory.status else Action.STATUS
     return Decision(action, replace(known, fired=started or memory.fired), now, says=True)
 
@@ -124,15 +129,15 @@ def _decide_firing_after_close(
     quiet: timedelta,
     now: datetime,
 ) -> Decision:
-    """`memory` is what the alert said before, `known` the same with this firing."""
+    """`memory` is the state before this firing, `known` the state with it."""
     began = started or now
     closed = incident.head.date_closed
     if closed is None:
         return Decision(Action.OPEN, known, began)
     if not _has_ended(memory) and started and started <= (memory.fired or closed):
-        return Decision(Action.NOTHING, memory, now)  # it is what a person closed
+        return Decision(Action.NOTHING, memory, now)  # a person closed the incident of this firing
     ended = max(closed, memory.resolved or closed)
-    # Told again with a start before its end, it goes by the arrival.
+    # If it fires again with a start time before its own end, the time of arrival counts.
     quietly = (began if began > ended else now) - ended <= quiet
     if quietly and incident.method is StatusMethod.RULE_TRIGGERED:
         return Decision(Action.REOPEN, known, began, says=True)
@@ -140,17 +145,17 @@ def _decide_firing_after_close(
 
 
 def _has_ended(memory: AlertMemoryRow) -> bool:
-    """Whether the end of the latest firing was told."""
+    """Whether the end of the latest firing was received."""
     return memory.resolved is not None and (memory.fired is None or memory.fired <= memory.resolved)
 
 
 def _was_overtaken(memory: AlertMemoryRow, started: datetime | None, now: datetime) -> bool:
-    """Whether the end of this firing, or of a later one, came just before the first word of it."""
+    """Whether the end of this firing, or of a later one, arrived shortly before the first message about it."""
     if not _has_ended(memory) or not memory.resolved or not memory.resolved_received:
         return False
     if now - memory.resolved_received > OVERTAKEN:
         return False
-    if memory.incident_id is None and memory.fired is None:  # nothing but an end was heard
+    if memory.incident_id is None and memory.fired is None:  # only an end was received
         return started is None or started <= memory.resolved
     if started is None or started == memory.fired:
         return False
@@ -173,7 +178,7 @@ def _decide_end(memory: AlertMemoryRow, incident: AlertIncident | None, alert: A
     if incident is None or incident.head.status is Status.CLOSED:
         return Decision(Action.NOTHING, known, now)
     if alert.ended and _has_ended(memory) and memory.resolved and ended <= memory.resolved:
-        return nothing  # told before; a person has reopened it since
+        return nothing  # received before; a person has reopened the incident since
     return Decision(Action.CLOSE, known, ended)
 
 
@@ -184,15 +189,15 @@ def take(
     quiet: Mapping[int, timedelta],
     now: datetime,
 ) -> list[Outcome]:
-    """Carries alerts out, in their order; gives what became of each.
+    """Applies alerts in their order. Returns the result of each, in the same order.
 
-    `quiet` is the quiet time of each project that the alerts name. The alerts' rows are held in the order of their
-    keys and before anything that others wait for, so that two batches never wait for each other.
+    `quiet` maps project ids to quiet times; a project that is missing has none. The rows of the alerts are locked in
+    the order of their keys, before any row that other transactions wait for, so two batches cannot deadlock.
     """
     batch = _Batch(tx, organization_id, alerts, now)
     for number, alert in enumerate(alerts):
         if alert.key in batch.to_open:
-            batch.open()  # the same alert again: it finds what it opened
+            batch.open()  # the same alert again: it needs the incident that it opened
         memory, incident = batch.memories[alert.key], batch.incidents.get(alert.key)
         quiet_time = quiet.get(alert.key.project_id, timedelta())
         decision = decide(memory, incident, alert, quiet_time, alert.received or now)
@@ -208,7 +213,7 @@ def take(
 
 
 class _Batch:
-    """Alerts that are carried out together: what they write is written in few statements."""
+    """Alerts that are applied together, so that a few statements write all their changes."""
 
     def __init__(self, tx: Connection, organization_id: int, alerts: Sequence[Alert], now: datetime) -> None:
         self._tx = tx
@@ -218,7 +223,7 @@ class _Batch:
         self.incidents = intake.lock_incidents(tx, organization_id, list(self.memories.values()))
         self._changed: dict[AlertKey, AlertMemoryRow] = {}
         self._words: dict[int, AlertText] = {}  # by the incident's id
-        self.to_open: dict[AlertKey, tuple[int, Alert, datetime]] = {}  # the alert's number, itself, its start
+        self.to_open: dict[AlertKey, tuple[int, Alert, datetime]] = {}  # position in the batch, alert, start
         self.outcomes: dict[int, Outcome] = {}
 
     def remember(self, memory: AlertMemoryRow) -> None:
@@ -226,7 +231,7 @@ class _Batch:
             self.memories[memory.alert] = self._changed[memory.alert] = memory
 
     def open(self) -> None:
-        """Opens the incidents that wait for it."""
+        """Inserts the incidents in `to_open`."""
         if not self.to_open:
             return
         waiting = list(self.to_open.values())
@@ -238,7 +243,7 @@ class _Batch:
         self.to_open.clear()
 
     def change(self, incident: AlertIncident, alert: Alert, decision: Decision) -> AlertIncident:
-        """Closes, reopens or raises an incident, and has it show what the alert says now."""
+        """Changes the status of an incident and the texts that it shows, as decided. Returns the changed incident."""
         changed = incident
         if decision.action is not Action.NOTHING:
             closes = decision.action is Action.CLOSE
@@ -259,7 +264,7 @@ class _Batch:
         return changed
 
     def end(self) -> None:
-        """Writes what is left to be written."""
+        """Writes everything that is not written yet."""
         self.open()
         intake.save_alert_memories(self._tx, self._organization_id, list(self._changed.values()))
         if self._words:
@@ -283,7 +288,7 @@ def _first_words(alert: Alert) -> AlertText:
 
 
 def _later_words(before: AlertText, alert: Alert) -> AlertText:
-    """What an alert says now; what it leaves out is as it was."""
+    """The texts of an alert; where it leaves one out, the text from before stays."""
     return AlertText(
         title=alert.title or before.title,
         team_id=alert.team_id or before.team_id,

@@ -1,4 +1,4 @@
-"""The cards of incidents as people meet them in channels: by the timestamp of the message."""
+"""Finds the cards of incidents by the channel and timestamp of their Slack messages."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from storage.engine import Store
 from storage.queries import threads
 from storage.rows import PostedCard
 
-# Somebody may react to a card before the answer of the call that posted it has been stored.
+# Somebody may react to a card before the bot has stored the timestamp from Slack's response.
 _WAIT_S = 1.0
 _LOOK_EVERY_S = 0.02
 
 
 class CardNotPostedYet(Exception):
-    """The message may be a card whose timestamp is not stored yet. It will be soon."""
+    """The message may be a card whose timestamp is not stored yet. A later attempt can find it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reactions:
-    """The names of the emoji that acknowledge and resolve an incident when somebody adds them to its card."""
+    """The names of the emoji that acknowledge or resolve an incident when somebody adds them to its card."""
 
     acknowledge: str
     resolve: str
 
 
 def find_reactions(connection: Connection, workspace_id: str) -> Reactions | None:
-    """The reactions that a workspace's organization uses; None where the workspace belongs to no organization."""
+    """The reactions that a workspace's organization uses; None if the workspace belongs to no organization."""
     found = threads.find_reactions(connection, workspace_id)
     return None if found is None else Reactions(*found)
 
 
 def find_card(store: Store, workspace_id: str, channel_id: str, ts: str) -> PostedCard | None:
-    """The card that is the message with that timestamp; None where the message is no card.
+    """The card with the message timestamp `ts` in a channel; None if that message is not a card.
 
-    Waits up to a second for a card that is being posted. Raises CardNotPostedYet after that, and DatabaseAway.
+    Waits up to a second for a card that is being posted, then raises CardNotPostedYet. Raises DatabaseAway.
     """
     deadline = time.monotonic() + _WAIT_S
     while True:
         with store.read() as connection:
-            # In this order: a card that is stored between the two reads is found in the next round.
+            # The order matters: a card that is stored between the two reads is still found.
             being_posted = threads.has_card_not_posted_yet(connection, workspace_id, channel_id, ts)
             found = threads.find_card(connection, workspace_id, channel_id, ts)
         if found is not None or not being_posted:
@@ -53,5 +53,5 @@ def find_card(store: Store, workspace_id: str, channel_id: str, ts: str) -> Post
 
 
 def record_deletion(tx: Connection, workspace_id: str, channel_id: str, ts: str) -> None:
-    """Notes that somebody deleted a card: the next change of its incident posts a new one."""
+    """Records that somebody deleted a card. The next change of its incident posts a new one."""
     threads.record_card_deleted(tx, workspace_id, channel_id, ts)

@@ -1,4 +1,4 @@
-"""Comments. Whoever sees an incident may add one; its author or a superuser may change it."""
+"""Comments. Anyone who sees an incident may add one; its author or a superuser may edit and delete it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from storage.values import ActivityType
 
 @dataclass(frozen=True, slots=True)
 class CommentText:
-    """A text that somebody wrote, with its mentions resolved to ids of the database.
+    """A text that somebody wrote, with its mentions resolved to database ids.
 
     `text` is escaped mrkdwn with `<person:ID>` and `<team:ID>`. `rich_text` is the block of a rich text field with the
     same ids, if the text was typed in one.
@@ -35,9 +35,10 @@ class CommentText:
 
 
 def check(connection: Connection, access: Access, incident: IncidentHead, written: CommentText) -> None:
-    """Checks the length of a text, and that everybody whom it mentions sees the incident.
+    """Checks the length of a text, and that everybody it mentions can see the incident.
 
-    A team may be mentioned if one of the incident's projects is the team's. Raises Refusal, with the names.
+    A team may be mentioned if it has one of the incident's projects. Raises BadWords for the length, and Refusal with
+    the names of those who cannot see the incident.
     """
     if not written.text.strip():
         raise BadWords("A comment needs some text.", "comment N text")
@@ -77,9 +78,9 @@ def _and(names: list[str]) -> str:
 def drop_blind_mentions(
     connection: Connection, access: Access, incident: IncidentHead, written: CommentText
 ) -> tuple[CommentText, list[str]]:
-    """Returns the text without mentions of those who cannot see the incident, and their names.
+    """Replaces mentions of those who cannot see the incident with their plain names.
 
-    Their mentions become plain names. This is for replies in a channel, where a mention can no longer be refused.
+    Returns the text and the names. This is for replies in a channel, where it is too late to refuse a mention.
     """
     people = written.member_ids - access_queries.filter_members_who_see(
         connection, access.organization_id, incident.id, written.member_ids
@@ -118,9 +119,9 @@ def record(
     written: CommentText,
     now: datetime,
 ) -> None:
-    """Stores the mentions of a text, and subscribes its author and whoever it mentions.
+    """Stores the mentions of a text, and subscribes its author and the members it mentions.
 
-    Of a mentioned team, the members who see the incident are subscribed.
+    If a team is mentioned, its members who see the incident are subscribed.
     """
     activity.insert_mentions(connection, activity_id, written.member_ids, written.team_ids)
     follow = {access.member_id, *written.member_ids}
@@ -167,7 +168,7 @@ def version_of(comment: Comment) -> str:
 def get_own_comment(
     connection: Connection, access: Access, identifier: int, comment_id: int, *, lock: bool = False
 ) -> tuple[IncidentHead, Comment]:
-    """A comment that the caller may change, with its incident. Raises NotFound, CommentGone, NotYourComment."""
+    """The incident, and a comment on it that the caller may change. Raises NotFound, CommentGone, NotYourComment."""
     incident = lookup.get_incident(connection, access, identifier, lock=lock)
     comment = activity.find_comment(connection, incident.id, comment_id, access.workspace_id, lock=lock)
     if comment is None:
@@ -188,10 +189,10 @@ def edit(
     version: str | None = None,
     said_in: str | None = None,
 ) -> IncidentHead:
-    """Replaces the text of a comment. Only those whom it newly mentions are subscribed and notified.
+    """Replaces the text of a comment. Only newly mentioned members are subscribed and notified.
 
     `version` is the version that the editor saw, if known. `said_in` is the channel, if a reply in a card's thread was
-    edited. Raises CommentChanged, and what `get_own_comment` and `check` raise.
+    edited. Raises CommentChanged, and the errors of `get_own_comment` and `check`.
     """
     incident, comment = get_own_comment(tx, access, identifier, comment_id, lock=True)
     if version is not None and version != version_of(comment):

@@ -14,14 +14,14 @@ class Refusal(Exception):
 
 
 class AlreadyDone(Refusal):
-    """Slack delivered a request again that has been carried out."""
+    """Slack delivered a request that has been carried out already."""
 
     def __init__(self) -> None:
         super().__init__("That has already been done.")
 
 
 class NotFound(Refusal):
-    """The incident does not exist, or the caller may not see it. Both get the same answer, so it reveals nothing."""
+    """The incident does not exist, or the caller may not see it. The sentence does not reveal which."""
 
     def __init__(self, identifier: int) -> None:
         super().__init__(f"There is no incident #{identifier} that you can see.")

@@ -1,4 +1,4 @@
-"""The filters of `list`: parsed from words, and formatted as words again. `search` resolves what they mean."""
+"""Parses the filters of `list` from words, and formats them as words again. `search` resolves what they mean."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bot.incidents.words import Token, find_closest, shorten, tokenize
 MAX_WORDS = 10
 MAX_WORD_LENGTH = 100  # characters
 MAX_TEAMS = 20
-MAX_WRITTEN = 1800  # characters of a query as JSON: a button's value has 2,000, and holds the position in the list too
+MAX_WRITTEN = 1800  # characters of a query as JSON; a button's value may have 2,000, and has the position too
 MAX_LENGTH = 4000  # characters of a whole query; anything longer exceeds the limits above
 
 USAGE = (
@@ -69,7 +69,7 @@ def parse_query(line: str) -> ListQuery:
 
 
 def parse_tokens(found: Sequence[Token]) -> ListQuery:
-    """Parses the tokens of a query. Raises BadWords, which names the mistake and what would be right."""
+    """Parses the tokens of a query. Raises BadWords, which names the mistake and the correct form."""
     query = ListQuery()
     words: list[str] = []
     given: set[str] = set()

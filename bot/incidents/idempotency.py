@@ -1,4 +1,4 @@
-"""A request that Slack delivers again changes nothing the second time."""
+"""Makes sure that a request which Slack delivers twice is carried out once."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from storage.queries.handled_requests import record_once
 
 
 def record_request(tx: Connection, workspace_id: str, key: str, now: datetime) -> None:
-    """Stores the key of a request in the transaction that carries it out.
+    """Stores the key of a request, in the same transaction that carries it out.
 
-    `key` names the request: an event id, the id of a submitted form. Raises AlreadyDone where it is stored already.
+    `key` identifies the request: an event id, or the id of a submitted form. Raises AlreadyDone if it is stored.
     """
     if not record_once(tx, workspace_id, key, now):
         raise AlreadyDone

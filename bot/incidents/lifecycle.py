@@ -49,11 +49,11 @@ def change_status(
     comment: CommentText | None = None,
     closed_at: datetime | None = None,
 ) -> IncidentHead:
-    """Sets the status and writes its STATUS_CHANGE. Does nothing if the incident has that status already.
+    """Sets the status and writes a STATUS_CHANGE log entry. Does nothing if the incident already has that status.
 
     The row of `incident` must be locked. `access` is the member who changes it, None for an alert. `closed_at` is when
-    the incident closed, if that was before `now`; a time before its start counts as its start. Raises Refusal for an
-    invalid comment.
+    the incident closed, if that was before `now`; a time before the incident's start is replaced by its start. Returns
+    the changed incident. Raises Refusal for an invalid comment.
     """
     if status is incident.status:
         return incident
@@ -85,7 +85,7 @@ def change_status(
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """What a person declares."""
+    """The values of an incident that a person declares."""
 
     title: str
     status: Status
@@ -95,7 +95,7 @@ class Declaration:
 
 
 def check_title(title: str) -> str:
-    """The title on one line, with runs of blanks as one. Raises BadWords if it is empty or too long."""
+    """The title on one line, with single spaces between words. Raises BadWords if it is empty or too long."""
     folded = " ".join(title.split())
     if not folded:
         raise BadWords("An incident needs a title.", field="title")
@@ -107,7 +107,7 @@ def check_title(title: str) -> str:
 
 
 def declare(tx: Connection, access: Access, declared: Declaration, now: datetime) -> IncidentHead:
-    """Opens an incident. Its author is subscribed, and counts as having seen it. Raises BadWords."""
+    """Opens an incident. The caller is subscribed to it, and it is marked seen by them. Raises BadWords."""
     if declared.environment and len(declared.environment) > MAX_ENVIRONMENT_LENGTH:
         raise BadWords(f"An environment's name can have at most {MAX_ENVIRONMENT_LENGTH} characters.", field="env")
     incident = open_incident(
@@ -152,7 +152,7 @@ def resolve(
 def reopen(
     tx: Connection, access: Access, identifier: int, now: datetime, comment: CommentText | None = None
 ) -> IncidentHead:
-    """Reopens a closed incident with the status that it had before. Raises NotFound, BadWords."""
+    """Reopens a closed incident with the status that it had before. Raises NotFound, BadWords, Refusal."""
     incident = lookup.get_incident(tx, access, identifier, lock=True)
     if incident.status is not Status.CLOSED:
         raise BadWords(f"#{identifier} {incident.title} is not resolved, so there is nothing to reopen.")

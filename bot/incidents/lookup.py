@@ -24,7 +24,7 @@ def get_incident(connection: Connection, access: Access, identifier: int, *, loc
 
 
 def prefetch_details(identifier: int) -> Prefetch | None:
-    """The read of `get_details`, to be made together with finding the caller; None for an impossible identifier."""
+    """The read for `get_details`, to run together with finding the caller; None for an impossible identifier."""
     return incidents.prefetch_details(identifier) if _can_exist(identifier) else None
 
 
@@ -33,7 +33,7 @@ def get_details(
 ) -> IncidentDetails:
     """The incident with everything that `view` shows, if the caller sees it. Raises NotFound.
 
-    `prefetched` is what `prefetch_details` returned, after it was run.
+    `prefetched` is the result of `prefetch_details`, after it was run.
     """
     found = None
     if _can_exist(identifier):
@@ -52,7 +52,7 @@ def get_details(
 
 
 def find_card(connection: Connection, access: Access, incident: IncidentHead) -> tuple[str, str] | None:
-    """Channel and ts of the incident's card, the oldest in a channel of a project that the caller sees."""
+    """Channel and ts of the incident's oldest card in a channel of a project that the caller sees; None without one."""
     return post_contents.find_card_for_reader(connection, incident.id, access.member_id)
 
 

@@ -1,4 +1,4 @@
-"""The stored form of what people write: escaped mrkdwn, in which mentions are ids of the database."""
+"""The stored form of texts that people write: escaped mrkdwn, in which mentions are database ids."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot.incidents.errors import BadWords
 EMOJI_NAME = re.compile(r"(?:[^\WA-Z]|[+.'’-]){1,100}")
 MENTION = re.compile(r"<(person|team):(\d+)>")
 
-# NUL and halves of surrogate pairs: PostgreSQL stores neither, and nobody types them.
+# NUL and halves of surrogate pairs: PostgreSQL can store neither, and nobody types them.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -24,12 +24,12 @@ def unescape(text: str) -> str:
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
-# A link has a scheme; `<b>` in a text that Slack did not encode is not a link, and stays.
+# A link has a scheme. `<b>` in a text that Slack did not encode is not a link and is left alone.
 _ENCODED = re.compile(r"<(?:([@#!])|(?=[A-Za-z][A-Za-z0-9+.-]*:))([^<>|]*)(?:\|([^<>]*))?>")
 
 
 def readable(text: str) -> str:
-    """Turns text as Slack encodes it into what its author typed: mentions and channels by name, links as URLs."""
+    """Decodes text from Slack into what its author typed: mentions and channels become names, links become URLs."""
     return unescape(_ENCODED.sub(_as_typed, text))
 
 
@@ -56,5 +56,5 @@ def clean(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """The text with a replacement character for what cannot be stored or shown, to return it to whoever typed it."""
+    """The text with U+FFFD for each character that cannot be stored, to show it to its author again."""
     return _UNSTORABLE.sub("�", text)

@@ -1,4 +1,4 @@
-"""Projects and teams as one member sees them, by the names that people type."""
+"""Finds projects and teams by the slugs that people type, among those that the member may see."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def own_team_names(connection: Connection, access: Access) -> list[str]:
 def project_by_slug(
     connection: Connection, access: Access, slug: str, visible: Sequence[DirectoryEntry] | None = None
 ) -> DirectoryEntry:
-    """The project with that slug, if the caller sees it. Raises BadWords, with the slugs that exist.
+    """The project with that slug, if the caller sees it. Raises BadWords, which suggests a slug or lists them.
 
-    `visible` is the result of `list_projects`, where the caller of this function already has it.
+    `visible` is the result of `list_projects`, if it was read already.
     """
     if visible is None:
         visible = list_projects(connection, access)
@@ -62,7 +62,7 @@ def project_by_slug(
 
 
 def team_by_slug(connection: Connection, access: Access, slug: str) -> DirectoryEntry:
-    """The team of the caller's organization with that slug. Raises BadWords, with the slugs that exist."""
+    """The team of the caller's organization with that slug. Raises BadWords, which suggests a slug or lists them."""
     known = list_teams(connection, access)
     for team in known:
         if team.slug == slug.lower():
@@ -71,7 +71,7 @@ def team_by_slug(connection: Connection, access: Access, slug: str) -> Directory
 
 
 def unknown_name(kind: str, slug: str, known: Sequence[str]) -> BadWords:
-    """The error for a slug that is not one of `known`. `kind` is "project" or "team", and the field at fault."""
+    """Builds the error for a slug that is not in `known`. `kind` is "project" or "team", also the field of a form."""
     meant = find_closest(slug, known)
     hint = f" Did you mean `{meant}`?" if meant else ""
     if not hint and known:
@@ -82,11 +82,16 @@ def unknown_name(kind: str, slug: str, known: Sequence[str]) -> BadWords:
 def choose_projects(
     connection: Connection, access: Access, *, slug: str | None, team_id: int | None, channel_id: str | None
 ) -> Sequence[int]:
-    """The ids of the projects of a new incident, where they are clear without asking.
+    """Chooses the projects of a new incident. Returns their ids.
 
-    These are the project with `slug`; else the projects that name the channel; else the only project of the given
-    team, of the caller's teams, or of all that the caller sees. Raises ManyProjects where several are possible, and
-    BadWords for an unknown slug or a caller who sees no project.
+    With `slug`, it is that project. Without it, these are tried in order, among the projects that the caller sees:
+
+    - the projects that name the channel;
+    - the only project of the given team;
+    - the only project of the caller's teams;
+    - the only project that the caller sees.
+
+    Raises ManyProjects if none of these applies, and BadWords for an unknown slug or a caller who sees no project.
     """
     if slug is not None:
         return [project_by_slug(connection, access, slug).id]
@@ -107,5 +112,5 @@ def choose_projects(
 
 
 def no_project() -> BadWords:
-    """The error for a caller who wants to open an incident and sees no project."""
+    """Builds the error for a caller who wants to open an incident but sees no project."""
     return BadWords("You see no project yet, so there is none that an incident could be opened in.")

@@ -1,7 +1,7 @@
-"""Replies in the thread of a card: each is a comment on the incident, and stays in step with the reply.
+"""Saves replies in the thread of a card as comments on the incident. Edits and deletions change the comment too.
 
-Slack delivers events twice, late and in any order. The timestamps of a reply and of its latest edit decide whether an
-event still says anything new.
+Slack may deliver an event twice, late or out of order. The timestamps of a reply and of its latest edit decide whether
+an event contains anything new.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def save_reply(
 ) -> bool:
     """Adds the comment for a reply below a card, or changes it after an edit.
 
-    `ts` is the reply's timestamp; `edited_ts` that of its latest edit, None where it was not edited. Returns False
-    where nothing was changed because this edit, or a later one, or the deletion has been stored before. Raises Refusal.
+    `ts` is the timestamp of the reply; `edited_ts` is the timestamp of its latest edit, None if it was never edited.
+    Returns False if nothing changed, because this edit, a later edit or the deletion is already stored. Raises Refusal.
     """
     lookup.get_incident(tx, access, card.identifier, lock=True)
     known = threads.find_reply(tx, card.destination_id, ts)
@@ -52,10 +52,10 @@ def delete_reply(tx: Connection, card: PostedCard, ts: str, now: datetime) -> No
     """Deletes the comment of a reply below a card. `ts` is the reply's timestamp."""
     known = threads.find_reply(tx, card.destination_id, ts)
     if known is None:
-        # The deletion was delivered first. The reply becomes no comment when it is delivered.
+        # The deletion arrived before the reply. Record it, so that the reply does not become a comment later.
         if threads.record_reply(tx, card.destination_id, ts, gone=True):
             return
-        # Another transaction was just storing the reply. It has ended meanwhile.
+        # Another transaction stored the reply at the same time. It has committed by now.
         known = threads.find_reply(tx, card.destination_id, ts)
     if known is not None and not known.gone:
         threads.record_reply_deleted(tx, card.destination_id, ts)

@@ -1,6 +1,6 @@
-"""The incidents of a `list` for one caller at one moment.
+"""Finds the incidents of a `list` for one caller at one time.
 
-Digests store the words of a query, and resolve them here each time they fire.
+Digests store the words of a query and resolve them here each time they fire.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _STATUSES = {**{word: SEVERITIES[word] for word in ("warning", "critical")}, "cl
 def resolve_query(
     connection: Connection, access: Access, query: ListQuery, now: datetime, prefetched: Prefetch | None = None
 ) -> ListFilter:
-    """What the query means for this caller now. Raises BadWords for an unknown team or project.
+    """Resolves a query for this caller at `now`. Raises BadWords for an unknown team or project.
 
-    A project that the caller cannot see is unknown to them. `prefetched` is what `prefetch` returned for the query,
+    A project that the caller cannot see counts as unknown. `prefetched` is the result of `prefetch` for the query,
     after it was run.
     """
     teams, projects = directory.get_prefetched_names(prefetched) if prefetched is not None else (None, None)
@@ -61,13 +61,15 @@ def resolve_query(
 
 
 def is_plain(query: ListQuery) -> bool:
-    """Whether a query asks for no more than a status."""
+    """Whether a query filters by status only."""
     return query == ListQuery(show=query.show)
 
 
 def prefetch(query: ListQuery) -> Prefetch | None:
-    """What can be read together with finding the caller: the first page where the query is plain, else the names of
-    teams and projects where its filters need them, else None.
+    """The read that can run together with finding the caller.
+
+    It is the first page if the query filters by status only, the names of teams and projects if the filters need them,
+    and None otherwise.
     """
     if is_plain(query):
         return listing.prefetch_newest(open=query.show == "open", status=_STATUSES.get(query.show), size=PAGE_SIZE)
@@ -86,7 +88,7 @@ def list_incidents(
 ) -> IncidentPage:
     """A page of the incidents that a query finds for the caller, newest start first.
 
-    `cursor` says where the page begins; None is the first page. `prefetched` is what `prefetch` returned for the query,
+    `cursor` says where the page begins; None is the first page. `prefetched` is the result of `prefetch` for the query,
     after it was run. Raises BadWords for an unknown team or project.
     """
     if prefetched is not None and is_plain(query):
@@ -98,12 +100,12 @@ def list_incidents(
 def find_page(
     connection: Connection, access: Access, wanted: ListFilter, *, cursor: Cursor | None, size: int = PAGE_SIZE
 ) -> IncidentPage:
-    """A page of the incidents that pass a filter of `resolve_query`."""
+    """A page of the incidents that match a filter from `resolve_query`."""
     return listing.get_incident_page(connection, wanted, access.member_id, cursor=cursor, size=size)
 
 
 def of_own_teams(connection: Connection, access: Access, wanted: ListFilter) -> ListFilter:
-    """The filter for the projects of the caller's teams alone. Without a team it stays as it is."""
+    """The filter, limited to the projects of the caller's teams; unchanged if the caller has no team."""
     if not access.team_ids:
         return wanted
     mine = directory.filter_projects_by_teams(connection, access.project_ids, access.team_ids)
@@ -111,7 +113,7 @@ def of_own_teams(connection: Connection, access: Access, wanted: ListFilter) -> 
 
 
 def suggest_incidents(connection: Connection, access: Access, typed: str, *, most: int) -> list[IncidentLine]:
-    """At most `most` incidents that the caller sees and whose number or title fits what they typed so far."""
+    """At most `most` incidents that the caller sees, and whose number or title matches what they have typed so far."""
     return incident_menu.list_incidents_like(connection, access.organization_id, access.project_ids, typed, limit=most)
 
 

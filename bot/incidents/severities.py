@@ -1,6 +1,6 @@
-"""The severities of an incident, by the words for them in commands, forms and alerts.
+"""The severities of an incident, by their names in commands, forms and alerts.
 
-The severity of an open incident is its status. The names that people read are in `bot.messages.incident`.
+The severity of an open incident is its status. The names shown to people are in `bot.messages.incident`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,6 @@ from collections.abc import Mapping
 
 from storage.values import Status
 
-# From the mildest to the worst.
+# From the least to the most severe.
 SEVERITIES: Mapping[str, Status] = {"open": Status.OPEN, "warning": Status.WARNING, "critical": Status.CRITICAL}
 WORST_FIRST = (Status.CRITICAL, Status.WARNING, Status.OPEN)

@@ -1,4 +1,4 @@
-"""What of a list may be shown to everybody in a channel: incidents of projects that name the channel."""
+"""Limits a list to what everybody in a channel may see: the incidents of projects that name the channel."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from storage.rows import Cursor, IncidentLine
 
 
 def projects_to_share(connection: Connection, wanted: ListFilter, channel_id: str | None) -> Sequence[int]:
-    """The ids of those projects of a filter that name the channel. Raises Refusal where there are none."""
+    """The ids of the projects in a filter that name the channel. Raises Refusal if there are none."""
     here = directory.filter_projects_by_channel(connection, wanted.project_ids, channel_id) if channel_id else []
     if not here:
         raise Refusal("No project whose incidents you see names this channel, so nothing can be shared here.")
@@ -25,7 +25,7 @@ def projects_to_share(connection: Connection, wanted: ListFilter, channel_id: st
 def incidents_to_share(
     connection: Connection, access: Access, wanted: ListFilter, project_ids: Sequence[int], *, cursor: Cursor | None
 ) -> list[IncidentLine]:
-    """The incidents of a page that belong to these projects. Raises Refusal where there are none."""
+    """The incidents on a page of the list that belong to these projects. Raises Refusal if there are none."""
     page = search.find_page(connection, access, wanted, cursor=cursor)
     shared = incidents.filter_ids_in_projects(connection, [line.id for line in page.lines], project_ids)
     lines = [line for line in page.lines if line.id in shared]

@@ -1,4 +1,4 @@
-"""Who gets direct messages about an incident: subscriptions, and what each member wants to hear of."""
+"""Who gets direct messages about an incident: subscriptions, and the notification setting of each member."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parses what people type: splits it into tokens with quotes, and leaves the text after them untouched."""
+"""Parses what people type: splits a line into words and quoted texts, and reads incident numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from bot.incidents.errors import BadWords
 from bot.incidents.markup import readable
 
-# Opening quote -> the quotes that close it. Phones and word processors curl quotes, and people mix them.
+# Opening quote -> the quotes that close it. Phones and word processors insert curly quotes, and people mix them.
 _QUOTES = {'"': '"”“„', "“": '”"“', "”": '”"', "„": '“”"', "«": "»", "'": "'’", "‘": "’'"}
 _FORGIVING = "'‘"  # may also be an apostrophe: without a closing quote it is a plain character
 _OPTION = re.compile(r"([A-Za-z_]+):")
@@ -23,17 +23,17 @@ class Token:
     text: str  # without quotes; the value of an option
     key: str | None = None  # lower case
     quoted: bool = False  # whether it was in quotes
-    start: int = 0  # its first character in the line
-    end: int = 0  # and the one after its last
+    start: int = 0  # position of its first character in the line
+    end: int = 0  # position after its last character
 
 
 def tokenize(line: str) -> list[Token]:
-    """Splits a line at blanks of any kind (no-break ones too), except within quotes.
+    """Splits a line at white space of any kind (also no-break spaces), except within quotes.
 
     Raises BadWords for a double quote that is never closed.
     """
     found: list[Token] = []
-    unclosed: set[str] = set()  # quotes that nothing closes from here on
+    unclosed: set[str] = set()  # opening quotes that have no closing quote after this position
     place = 0
     while place < len(line):
         if line[place].isspace():
@@ -102,7 +102,10 @@ def parse_number(word: str, form: str) -> int:
 
 
 def parse_lone_number(words: str, form: str) -> int:
-    """Parses an identifier that nothing may follow: whoever types `ack 1 2` would believe that both were seen."""
+    """Parses an identifier that nothing may follow: with `ack 1 2`, people would expect that both are acknowledged.
+
+    Raises BadWords with `form`, the correct usage.
+    """
     word, rest = split_first_word(words)
     identifier = parse_number(word, form)
     if rest:
