@@ -1,4 +1,4 @@
-"""Conversations where nothing arrives: giving up what waits there, trying again, and listing them."""
+"""Destinations where delivery fails: failing their posts, retrying them, and listing them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from storage.queries.post_kinds import KNOWN_KINDS, LASTING_KINDS, ONE_TIME_KIND
 def fail_destination(
     tx: Connection, target: Target, reason: str, pause_s: float, now: datetime, *, ask_again: bool = True
 ) -> int:
-    """Gives up what waits for a destination where nothing can arrive. Returns how many posts that ends.
+    """Fails the waiting posts of a destination that cannot take messages. Returns the number of failed posts.
 
-    One-time messages are given up for good. What shows a state is tried again with its next change, but not within
-    `pause_s` seconds; with `ask_again`, Slack is first asked about the channel again. Posts of kinds that this version
-    does not know go on waiting.
+    One-time messages are never retried. Posts that show a state are retried with their next change, but not within
+    `pause_s` seconds. With `ask_again`, the bot first asks Slack about the channel again. Posts of kinds that this
+    version does not know stay in the queue.
     """
     ended = tx.exec_driver_sql(
         "UPDATE post SET drawn_version = wanted_version, failed_reason = %(reason)s, attempted_at = NULL,"  # noqa: S608 - composed of constants
@@ -40,7 +40,7 @@ def fail_destination(
 
 
 def mark_refusing(tx: Connection, target: Target, reason: str, now: datetime) -> None:
-    """Notes that Slack refuses what is sent to a destination. What waits there is tried again all the same."""
+    """Records that Slack refuses messages to a destination. Its waiting posts are still retried."""
     tx.exec_driver_sql(
         "UPDATE destination SET failed_reason = %(reason)s, failed_at = coalesce(failed_at, %(now)s) WHERE id = %(id)s",
         {"id": target.id, "reason": reason, "now": now},
@@ -48,10 +48,10 @@ def mark_refusing(tx: Connection, target: Target, reason: str, now: datetime) ->
 
 
 def recover_channel(tx: Connection, workspace_id: str, channel_id: str, now: datetime) -> bool:
-    """A channel may take messages again (unarchived, the bot invited): what failed to show a state there is due.
+    """Retries a channel that may take messages again (it was unarchived, or the bot was invited).
 
-    Cards of incidents that were resolved before they could be posted stay unposted. Gives whether the channel is
-    known at all.
+    The failed posts that show a state become due. Cards of incidents that were resolved before their card could be
+    posted stay unposted. Returns False if there is no destination for the channel.
     """
     row = tx.exec_driver_sql(
         "SELECT id FROM destination WHERE workspace_id = %(workspace)s AND channel_id = %(channel)s FOR UPDATE",
@@ -77,7 +77,10 @@ def recover_channel(tx: Connection, workspace_id: str, channel_id: str, now: dat
 
 
 def recover_oldest_channels(tx: Connection, failed_for_s: float, most: int, now: datetime) -> int:
-    """Has channels that took nothing for so long tried again, in case nobody said that they do again."""
+    """Retries up to `most` channels that failed more than `failed_for_s` seconds ago. Returns their number.
+
+    Slack's event for a channel that takes messages again may be missing, so the bot also retries on its own.
+    """
     rows = tx.exec_driver_sql(
         "SELECT workspace_id, channel_id FROM destination WHERE failed_reason IS NOT NULL AND channel_id IS NOT NULL"
         " AND failed_at < %(now)s - make_interval(secs => %(seconds)s) ORDER BY failed_at LIMIT %(most)s",
@@ -90,19 +93,19 @@ def recover_oldest_channels(tx: Connection, failed_for_s: float, most: int, now:
 
 @dataclass(frozen=True, slots=True)
 class FailedDestination:
-    """A conversation that something is wrong with."""
+    """A destination with a problem."""
 
     workspace_id: str
     channel_id: str | None
     channel_name: str | None
-    member: str | None  # a person's name
-    reason: str | None  # Slack's name for why nothing arrives there; None: it is only deaf
+    member: str | None  # the member's name, for direct messages
+    reason: str | None  # Slack's error code; None if delivery works and it is only `deaf`
     since: datetime | None
-    deaf: bool  # nothing that is said there is heard, because the bot is not in it
+    deaf: bool  # the bot is not in the channel, so it receives no messages from it
 
 
 def list_failed_destinations(connection: Connection) -> Sequence[FailedDestination]:
-    """Where nothing arrives, and which channels of the organization file are deaf."""
+    """Returns the destinations where delivery fails, and the channels that the bot is not a member of."""
     rows = connection.exec_driver_sql(
         "SELECT d.workspace_id, d.channel_id, d.name, m.name, d.failed_reason, d.failed_at,"
         " d.channel_id IS NOT NULL AND d.is_member IS NOT DISTINCT FROM false"

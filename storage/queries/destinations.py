@@ -1,7 +1,6 @@
 """Destinations of messages: inserting their rows, leasing them, and scheduling when each is due next.
 
-Times are passed in, and are those of `storage.clock`, so that replicas whose clocks differ, or jump, agree on pace and
-leases.
+Callers pass in the time of `storage.clock`. Replicas whose clocks differ or jump then agree on pace and leases.
 """
 
 from __future__ import annotations
@@ -25,7 +24,10 @@ def ensure_destination(
     member_id: int | None = None,
     user_id: str | None = None,
 ) -> int:
-    """The destination that one of the three names, made where there is none; its row is locked."""
+    """Locks and returns the id of a destination, and inserts it if it is missing.
+
+    Exactly one of `channel_id`, `member_id` and `user_id` is given.
+    """
     target = {
         "workspace_id": workspace_id,
         "channel_id": channel_id,
@@ -51,7 +53,7 @@ def ensure_destination(
 
 
 def mark_due(tx: Connection, destination_id: int, urgency: Urgency, now: datetime) -> None:
-    """Makes a destination due now. The caller has locked its row."""
+    """Makes a destination due now, or as soon as its pace allows. The caller has locked its row."""
     tx.exec_driver_sql(
         "UPDATE destination SET"
         " urgency = CASE WHEN due_at IS NULL THEN %(urgency)s ELSE LEAST(urgency, %(urgency)s) END,"
@@ -61,7 +63,7 @@ def mark_due(tx: Connection, destination_id: int, urgency: Urgency, now: datetim
     )
 
 
-# The channels that projects of these incidents name, each in its incident's workspace.
+# The channels of the incidents' projects, each in the workspace of its incident.
 _NAMED = f"""
 named AS (
   SELECT i.id AS incident_id, i.workspace_id, pc.channel_id
@@ -96,20 +98,20 @@ ORDER BY id FOR UPDATE
 
 @dataclass(frozen=True, slots=True)
 class LockedDestinations:
-    """Destinations that a transaction has locked."""
+    """Ids of the destinations that a transaction has locked."""
 
     ids: list[int]
-    people: dict[tuple[str, int], int]  # by workspace and member
+    people: dict[tuple[str, int], int]  # by workspace id and member id
 
 
 def lock_destinations(
     tx: Connection, incidents: Mapping[int, str | None], people: Collection[tuple[str, int]], now: datetime
 ) -> LockedDestinations:
-    """The destinations of these people (workspace and member), and those of the cards of these incidents.
+    """Locks the destinations of these people (workspace id, member id) and of the cards of these incidents.
 
-    `incidents` gives the workspace of each incident that its projects' channels are to show; None where only what
-    stands already is looked at. Made where they are missing, and all locked, in one order, so that no two who hold
-    several wait for each other.
+    `incidents` maps incident ids to workspace ids. With a workspace, the channels of the incident's projects are
+    included; with None, only the channels that have a card already. Missing destinations are inserted. The rows are
+    locked in the order of their ids, so that two transactions cannot deadlock.
     """
     parameters = {
         "incident_ids": list(incidents),
@@ -125,7 +127,7 @@ def lock_destinations(
     )
 
 
-# When a destination is next due and how urgent it then is: the first post of each urgency, by the index.
+# When a destination is next due, and its urgency then. The index gives the first post of each urgency.
 _NEXT = """
 WITH next AS (
   SELECT d.id, CASE WHEN count(p.due_at) > 0 THEN GREATEST(d.next_send_at, min(p.due_at)) END AS due_at,
@@ -145,7 +147,7 @@ WITH next AS (
 
 
 def reschedule_destinations(tx: Connection, destination_ids: Sequence[int], now: datetime) -> None:
-    """Makes these destinations due when the first of their posts is. The caller has locked their rows."""
+    """Makes each destination due when its first post is due. The caller has locked the rows."""
     tx.exec_driver_sql(
         _NEXT + " UPDATE destination d SET due_at = n.due_at, urgency = n.urgency FROM next n WHERE d.id = n.id",  # noqa: S608
         {"ids": list(destination_ids), "now": now},
@@ -154,7 +156,7 @@ def reschedule_destinations(tx: Connection, destination_ids: Sequence[int], now:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to send to one destination for a while; `number` tells an old one from the present one."""
+    """A lease of one destination. Only the lease with the latest `number` is valid."""
 
     destination_id: int
     number: int
@@ -163,7 +165,7 @@ class Lease:
 def lease_destinations(
     connection: Connection, workspaces: Collection[str], count: int, seconds: float, now: datetime
 ) -> list[Lease]:
-    """Up to `count` destinations that are due and nobody's, the most urgent first; theirs for `seconds`."""
+    """Leases up to `count` destinations that are due and not leased, for `seconds`. Returns the most urgent first."""
     rows = connection.exec_driver_sql(
         "UPDATE destination d SET leased_until = %(now)s + make_interval(secs => %(seconds)s), lease = d.lease + 1"
         " FROM (SELECT f.id FROM unnest(ARRAY[0, 1, 2, 3]) WITH ORDINALITY AS u(urgency, place)"
@@ -180,7 +182,7 @@ def lease_destinations(
 
 
 def find_seconds_to_next(connection: Connection, workspaces: Collection[str], now: datetime) -> float | None:
-    """How long until the next destination is due that is not due yet; None when none will be."""
+    """Returns the seconds until another destination becomes due, or None. Those already due do not count."""
     found: float | None = connection.exec_driver_sql(
         "SELECT EXTRACT(epoch FROM min(n.due_at) - %(now)s)::float8 FROM unnest(ARRAY[0, 1, 2, 3]) AS u(urgency)"
         " CROSS JOIN LATERAL (SELECT due_at FROM destination WHERE urgency = u.urgency AND due_at > %(now)s"
@@ -192,12 +194,12 @@ def find_seconds_to_next(connection: Connection, workspaces: Collection[str], no
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A locked destination, with what is known of it."""
+    """A locked destination, with its recipient and its organization's settings."""
 
     id: int
     workspace_id: str
     channel_id: str | None
-    user_id: str | None  # of a person: what Slack calls them, where that is known
+    user_id: str | None  # the Slack id of a person, if known
     member_id: int | None
     conversation_id: str | None
     failures: int
@@ -206,22 +208,22 @@ class Target:
     is_shared: bool | None
     is_private: bool | None
     is_member: bool | None
-    checked_s_ago: float | None  # a channel: since Slack was asked about it; a person: likewise
+    checked_s_ago: float | None  # seconds since the bot asked Slack about the channel or person
     organization_id: int
     incidents_on: bool
     shared_allowed: bool
     email: str | None
     by_file: bool  # the organization file names the person's Slack id
-    is_present: bool  # not a member who was removed
+    is_present: bool  # False for a member who was removed
 
     @property
     def conversation(self) -> str | None:
-        """Where its messages stand; None while that is not known of a person."""
+        """The conversation that contains the messages; None while it is not known for a person."""
         return self.channel_id or self.conversation_id
 
     @property
     def address(self) -> str | None:
-        """What a message is posted to."""
+        """The id to post a message to: the conversation, else the person's Slack id."""
         return self.conversation or self.user_id
 
 
@@ -244,7 +246,7 @@ FOR UPDATE OF d
 
 
 def lock_target(tx: Connection, held: Lease, now: datetime) -> Target | None:
-    """The leased destination, its row locked until the transaction ends; None when the lease is another's now."""
+    """Locks and returns the leased destination; None if the lease was released or replaced."""
     row = tx.exec_driver_sql(_TARGET, {"id": held.destination_id, "number": held.number, "now": now}).first()
     return None if row is None else Target(*row)
 
@@ -260,9 +262,9 @@ def release_destination(
     failures: int = 0,
     reached: bool = False,
 ) -> None:
-    """Gives a destination back; it is next due when `pause_s` seconds have passed and something waits for it.
+    """Releases the lease of a destination. It is not due again within `pause_s` seconds.
 
-    `reached`: Slack has taken something for it, so that nothing is wrong with it.
+    With `reached`, Slack accepted a message for the destination, so a recorded failure is cleared.
     """
     tx.exec_driver_sql(
         "UPDATE destination SET leased_until = NULL,"
@@ -286,7 +288,7 @@ def release_destination(
 
 
 def expire_channel(tx: Connection, workspace_id: str, channel_id: str) -> None:
-    """Expires what Slack said about a channel: Slack is asked again before the next post there."""
+    """Expires the stored data about a channel. The bot asks Slack again before the next post there."""
     tx.exec_driver_sql(
         "UPDATE destination SET date_checked = NULL, is_member = NULL"
         " WHERE workspace_id = %(workspace)s AND channel_id = %(channel)s",
@@ -303,7 +305,7 @@ def record_shared(tx: Connection, workspace_id: str, channel_id: str, shared: bo
 
 
 def is_channel_shared(connection: Connection, workspace_id: str, channel_id: str) -> bool:
-    """Whether a channel is known to be shared with another company."""
+    """Returns whether a channel is known to be shared with another company."""
     return bool(
         connection.exec_driver_sql(
             "SELECT EXISTS (SELECT FROM destination WHERE workspace_id = %(workspace)s"
@@ -316,7 +318,7 @@ def is_channel_shared(connection: Connection, workspace_id: str, channel_id: str
 def record_channel(
     tx: Connection, target: Target, *, name: str, is_private: bool, is_shared: bool, is_member: bool, now: datetime
 ) -> None:
-    """Records what Slack said about a channel."""
+    """Records what Slack reported about a channel."""
     tx.exec_driver_sql(
         "UPDATE destination SET name = %(name)s, is_private = %(private)s, is_shared = %(shared)s,"
         " is_member = %(member)s, date_checked = %(now)s WHERE id = %(id)s",

@@ -1,4 +1,4 @@
-"""What `doctor` asks of the database."""
+"""Queries of the `doctor` command."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class RefusedToken:
 
 
 def get_server_version(connection: Connection) -> str:
-    """The server's version, in a few words."""
+    """Returns "PostgreSQL" and the version of the server."""
     return f"PostgreSQL {connection.scalar(text('SHOW server_version'))}"
 
 
 def count_tokens_by_source(connection: Connection) -> dict[str, int]:
-    """How many tokens that are not revoked there are, by source."""
+    """Returns the number of tokens that are not revoked, by source."""
     query = (
         select(IntakeToken.source, func.count()).where(IntakeToken.date_revoked.is_(None)).group_by(IntakeToken.source)
     )
@@ -45,7 +45,7 @@ def count_tokens_by_source(connection: Connection) -> dict[str, int]:
 
 
 def list_refused_tokens(connection: Connection) -> list[RefusedToken]:
-    """The tokens that are not revoked and whose last delivery was refused."""
+    """Returns the tokens that are not revoked and whose last delivery was refused."""
     query = select(IntakeToken.id, IntakeToken.source, IntakeToken.last_refused, IntakeToken.last_refusal).where(
         IntakeToken.date_revoked.is_(None), IntakeToken.last_refused.is_not(None)
     )
@@ -54,7 +54,7 @@ def list_refused_tokens(connection: Connection) -> list[RefusedToken]:
 
 
 def get_encrypted_secrets(connection: Connection) -> dict[int, str]:
-    """The encrypted secrets of the tokens that are not revoked, by the token's id."""
+    """Returns the encrypted secrets of the tokens that are not revoked, by token id."""
     query = select(IntakeToken.id, IntakeToken.secret_encrypted).where(
         IntakeToken.date_revoked.is_(None), IntakeToken.secret_encrypted.is_not(None)
     )
@@ -62,7 +62,7 @@ def get_encrypted_secrets(connection: Connection) -> dict[int, str]:
 
 
 def find_organization_setup(connection: Connection, workspace_id: str) -> OrganizationSetup | None:
-    """The organization of a workspace, if it has one."""
+    """Returns the setup of a workspace's organization, or None if the workspace is not known."""
     members = (
         select(func.count())
         .where(Member.organization_id == Organization.id, Member.date_removed.is_(None))
@@ -81,7 +81,10 @@ def find_organization_setup(connection: Connection, workspace_id: str) -> Organi
 
 
 def list_unmatched_emails(connection: Connection, workspace_id: str) -> list[str]:
-    """The e-mails of the members by which alone they can be known, and by which nobody has been known there yet."""
+    """Returns the e-mails of members who have no Slack id and whom no Slack user of the workspace matches yet.
+
+    Such members can only be matched by e-mail.
+    """
     known = select(SlackPerson.user_id).where(
         SlackPerson.member_id == Member.id, SlackPerson.workspace_id == workspace_id
     )
@@ -100,7 +103,7 @@ def list_unmatched_emails(connection: Connection, workspace_id: str) -> list[str
 
 
 def get_channels(connection: Connection, workspace_id: str) -> dict[str, list[str]]:
-    """The channels that the workspace's projects name, each with the slugs of those projects."""
+    """Returns the channels that the projects of the workspace's organization name: channel id to project slugs."""
     query = (
         select(ProjectChannel.channel_id, Project.slug)
         .join(Project, Project.id == ProjectChannel.project_id)

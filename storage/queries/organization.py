@@ -1,4 +1,4 @@
-"""An organization as the organization file describes it: read whole, and written piece by piece."""
+"""Reads what an organization file describes. `organization_changes` writes it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class TeamRow:
 
 @dataclass(frozen=True, slots=True)
 class ProjectRow:
-    """A project as stored, with what hangs on it."""
+    """A project as stored, with its teams and channels."""
 
     id: int
     slug: str
@@ -48,7 +48,7 @@ class ProjectRow:
 
 @dataclass(frozen=True, slots=True)
 class MemberRow:
-    """A member as stored; one who left has `removed` set."""
+    """A member as stored. `removed` is set for a removed member."""
 
     id: int
     email: str
@@ -62,7 +62,7 @@ class MemberRow:
 
 @dataclass(frozen=True, slots=True)
 class OrganizationState:
-    """All of an organization that an organization file speaks of."""
+    """Everything about an organization that an organization file can set."""
 
     id: int
     slug: str
@@ -75,12 +75,12 @@ class OrganizationState:
     workspaces: frozenset[str] = frozenset()  # Slack team ids
     teams: Mapping[str, TeamRow] = field(default_factory=dict)  # by slug
     projects: Mapping[str, ProjectRow] = field(default_factory=dict)  # by slug
-    members: Sequence[MemberRow] = ()  # also those who left
-    digests: Sequence[FileDigest] = ()  # only those of an organization file
+    members: Sequence[MemberRow] = ()  # including removed ones
+    digests: Sequence[FileDigest] = ()  # only those that come from an organization file
 
 
 def find_organization(connection: Connection, slug: str) -> OrganizationState | None:
-    """The organization with that slug, None when there is none."""
+    """Returns the organization with that slug, or None if there is none."""
     row = connection.execute(
         select(
             Organization.id,
@@ -159,7 +159,7 @@ def _members(connection: Connection, organization_id: int) -> list[MemberRow]:
 
 
 def get_workspace_owners(connection: Connection, workspaces: Collection[str], organization_slug: str) -> dict[str, str]:
-    """Which of these workspaces belong to other organizations, and to which: workspace id to slug."""
+    """Returns those of the workspaces that belong to another organization: workspace id to that organization's slug."""
     rows = connection.execute(
         select(Workspace.id, Organization.slug)
         .join(Organization, Organization.id == Workspace.organization_id)
@@ -169,7 +169,7 @@ def get_workspace_owners(connection: Connection, workspaces: Collection[str], or
 
 
 def get_members_and_workspace(tx: Connection, organization_id: int) -> tuple[dict[str, int], str]:
-    """The organization's members by e-mail, and its workspace."""
+    """Returns the ids of the organization's members by e-mail, and the id of one of its workspaces."""
     workspace_id = tx.scalars(select(Workspace.id).where(Workspace.organization_id == organization_id)).first()
     assert workspace_id is not None
     members = tx.execute(select(Member.email, Member.id).where(Member.organization_id == organization_id))
@@ -177,12 +177,12 @@ def get_members_and_workspace(tx: Connection, organization_id: int) -> tuple[dic
 
 
 def count_incidents(connection: Connection, project_ids: Collection[int]) -> dict[int, int]:
-    """How many incidents concern each of these projects; those without any are left out."""
+    """Returns the number of incidents of each project, by project id. Projects without incidents are left out."""
     return _count(connection, IncidentProject.project_id, IncidentProject.project_id.in_(project_ids))
 
 
 def count_tokens(connection: Connection, project_ids: Collection[int]) -> dict[int, int]:
-    """How many intake tokens of each of these projects are in use; those without any are left out."""
+    """Returns the number of unrevoked intake tokens by project id. Projects without any are left out."""
     in_use = and_(IntakeToken.project_id.in_(project_ids), IntakeToken.date_revoked.is_(None))
     return _count(connection, IntakeToken.project_id, in_use)
 

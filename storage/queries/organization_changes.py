@@ -1,4 +1,4 @@
-"""Writing what an organization file changes: a statement for each kind of thing, however many of them there are."""
+"""Writes the changes of an organization file. Runs a statement for each kind of row, whatever the number of rows."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ from storage.models import (
 from storage.rows import IncidentHead
 from storage.values import NO_TEAM, Status
 
-# Any number would do; it must be the same in every version of the program.
+# The number is arbitrary, but every version of the program must use the same one.
 _APPLY_LOCK = 0x70C52
-# A command at a terminal may wait longer than a responder.
+# A command in a terminal may wait longer than a responder in Slack.
 _APPLY_TIMEOUT_S = 60
-# Lists of any length in one statement, and joined with what is there by its indexes.
+# Arrays pass a list of any length in one statement, and the join with the stored rows can use their indexes.
 _PAIRS = "WITH pair AS (SELECT * FROM unnest(%(ones)s, %(others)s) AS given (one, other)) "
 
 
 def lock_apply(tx: Connection) -> None:
-    """Makes this transaction the only one that applies an organization file; waits for another to end."""
+    """Makes this transaction the only one that applies an organization file. Waits until any other one ends."""
     tx.execute(text(f"SET LOCAL lock_timeout = '{_APPLY_TIMEOUT_S}s'"))
     tx.execute(text(f"SET LOCAL statement_timeout = '{_APPLY_TIMEOUT_S}s'"))
     tx.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _APPLY_LOCK})
 
 
 def insert_organization(tx: Connection, values: Mapping[str, Any]) -> int:
-    """Adds an organization; gives its id."""
+    """Adds an organization and returns its id."""
     return tx.scalars(insert(Organization).values(**values).returning(Organization.id)).one()
 
 
 def update_organization(tx: Connection, organization_id: int, values: Mapping[str, Any]) -> None:
-    """Changes columns of an organization."""
+    """Sets columns of an organization."""
     tx.execute(update(Organization).where(Organization.id == organization_id).values(**values))
 
 
 def insert_workspaces(tx: Connection, organization_id: int, workspaces: Collection[str], now: datetime) -> None:
-    """Gives workspaces to an organization; none of them may belong to one already."""
+    """Adds workspaces to an organization. None of them may belong to an organization already."""
     if workspaces:
         tx.execute(
             insert(Workspace), [{"id": w, "organization_id": organization_id, "date_added": now} for w in workspaces]
@@ -57,7 +57,7 @@ def insert_workspaces(tx: Connection, organization_id: int, workspaces: Collecti
 
 
 def delete_workspaces(tx: Connection, organization_id: int, workspaces: Collection[str]) -> None:
-    """Takes workspaces from an organization, with what is known of the people in them."""
+    """Removes workspaces from an organization, with the stored data about their Slack users."""
     tx.execute(delete(Workspace).where(Workspace.organization_id == organization_id, Workspace.id.in_(workspaces)))
 
 
@@ -87,18 +87,18 @@ def insert_members(tx: Connection, organization_id: int, entries: Sequence[Mappi
 
 
 def update_teams(tx: Connection, changes: Mapping[int, Mapping[str, Any]]) -> None:
-    """Changes columns of teams, by id."""
+    """Sets columns of teams, by team id."""
     _update(tx, Team, changes)
 
 
 def update_projects(tx: Connection, changes: Mapping[int, Mapping[str, Any]]) -> None:
-    """Changes columns of projects, by id."""
+    """Sets columns of projects, by project id."""
     _update(tx, Project, changes)
 
 
 def update_members(tx: Connection, changes: Mapping[int, Mapping[str, Any]]) -> None:
-    """Changes columns of members, by id. Members may swap e-mails or Slack ids among them."""
-    # Both are unique: what changes is vacated first, so that no order of the updates can collide.
+    """Sets columns of members, by member id. Members may swap e-mails or Slack ids with each other."""
+    # Both columns are unique. Changing values are cleared first, so that the updates cannot collide in any order.
     vacant: dict[int, dict[str, Any]] = {}
     for id_, values in changes.items():
         if "email" in values:
@@ -110,7 +110,7 @@ def update_members(tx: Connection, changes: Mapping[int, Mapping[str, Any]]) -> 
 
 
 def _update(tx: Connection, table: type[Team | Project | Member], changes: Mapping[int, Mapping[str, Any]]) -> None:
-    """Changes rows by id: a statement for each set of columns, however many rows there are."""
+    """Sets columns of rows, by id. Runs one statement for each set of columns, whatever the number of rows."""
     name = table.__tablename__
     rows_of: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for id_, values in changes.items():
@@ -125,25 +125,25 @@ def _update(tx: Connection, table: type[Team | Project | Member], changes: Mappi
 
 
 def mark_members_removed(tx: Connection, member_ids: Collection[int], now: datetime) -> None:
-    """Dates the leaving of members; they keep their log, and lose their teams and their Slack identity."""
+    """Marks members as removed at `now`. Their log entries stay; their teams and Slack users are unlinked."""
     tx.execute(update(Member).where(Member.id.in_(member_ids)).values(date_removed=now))
     tx.execute(delete(MemberTeam).where(MemberTeam.member_id.in_(member_ids)))
     tx.execute(update(SlackPerson).where(SlackPerson.member_id.in_(member_ids)).values(member_id=None))
 
 
 def delete_teams(tx: Connection, team_ids: Collection[int]) -> None:
-    """Deletes teams; the incidents that they owned are then nobody's."""
+    """Deletes teams. The incidents that they owned then have no team."""
     tx.execute(update(IncidentProject).where(IncidentProject.team_id.in_(team_ids)).values(team_id=NO_TEAM))
     tx.execute(delete(Team).where(Team.id.in_(team_ids)))
 
 
 def delete_projects(tx: Connection, project_ids: Collection[int]) -> None:
-    """Deletes projects with their intake tokens; their incidents no longer concern them."""
+    """Deletes projects with their intake tokens, and unlinks their incidents from them."""
     tx.execute(delete(Project).where(Project.id.in_(project_ids)))
 
 
 def link_project_teams(tx: Connection, organization_id: int, pairs: Collection[tuple[str, str]]) -> None:
-    """Adds teams to projects: pairs of the project's slug and the team's."""
+    """Adds teams to projects. A pair is the project's slug and the team's slug."""
     _run_on_pairs(
         tx,
         "INSERT INTO project_team (project_id, team_id) SELECT p.id, t.id FROM pair"
@@ -155,14 +155,14 @@ def link_project_teams(tx: Connection, organization_id: int, pairs: Collection[t
 
 
 def unlink_project_teams(tx: Connection, pairs: Collection[tuple[int, int]]) -> None:
-    """Takes teams from projects: pairs of their ids."""
+    """Removes teams from projects. A pair is the project's id and the team's id."""
     _run_on_pairs(
         tx, "DELETE FROM project_team p USING pair WHERE p.project_id = pair.one AND p.team_id = pair.other", pairs
     )
 
 
 def link_channels(tx: Connection, organization_id: int, pairs: Collection[tuple[str, str]]) -> None:
-    """Adds channels to projects: pairs of the project's slug and Slack's channel id."""
+    """Adds channels to projects. A pair is the project's slug and Slack's channel id."""
     _run_on_pairs(
         tx,
         "INSERT INTO project_channel (project_id, channel_id) SELECT p.id, pair.other FROM pair"
@@ -173,7 +173,7 @@ def link_channels(tx: Connection, organization_id: int, pairs: Collection[tuple[
 
 
 def unlink_channels(tx: Connection, pairs: Collection[tuple[int, str]]) -> None:
-    """Takes channels from projects: pairs of the project's id and Slack's channel id."""
+    """Removes channels from projects. A pair is the project's id and Slack's channel id."""
     _run_on_pairs(
         tx,
         "DELETE FROM project_channel p USING pair WHERE p.project_id = pair.one AND p.channel_id = pair.other",
@@ -182,7 +182,7 @@ def unlink_channels(tx: Connection, pairs: Collection[tuple[int, str]]) -> None:
 
 
 def link_member_teams(tx: Connection, organization_id: int, pairs: Collection[tuple[str, str]]) -> None:
-    """Adds members to teams: pairs of the member's e-mail and the team's slug."""
+    """Adds members to teams. A pair is the member's e-mail and the team's slug."""
     _run_on_pairs(
         tx,
         "INSERT INTO member_team (member_id, team_id) SELECT m.id, t.id FROM pair"
@@ -194,7 +194,7 @@ def link_member_teams(tx: Connection, organization_id: int, pairs: Collection[tu
 
 
 def unlink_member_teams(tx: Connection, pairs: Collection[tuple[int, int]]) -> None:
-    """Takes members from teams: pairs of their ids."""
+    """Removes members from teams. A pair is the member's id and the team's id."""
     _run_on_pairs(
         tx, "DELETE FROM member_team m USING pair WHERE m.member_id = pair.one AND m.team_id = pair.other", pairs
     )
@@ -203,7 +203,7 @@ def unlink_member_teams(tx: Connection, pairs: Collection[tuple[int, int]]) -> N
 def _run_on_pairs(
     tx: Connection, statement: str, pairs: Collection[tuple[int | str, int | str]], organization_id: int | None = None
 ) -> None:
-    """Runs one statement on all of the pairs, which it knows as `pair`, with `one` and `other`."""
+    """Runs one statement on all pairs. It reads them from `pair`, with the columns `one` and `other`."""
     if not pairs:
         return
     ones, others = (list(side) for side in zip(*pairs, strict=True))
@@ -214,7 +214,7 @@ def _run_on_pairs(
 
 
 def expire_identities(tx: Connection, organization_id: int) -> None:
-    """Has every Slack person of the organization looked at again at their next request."""
+    """Makes the bot look up every Slack user of the organization again at their next request."""
     tx.execute(
         update(SlackPerson)
         .where(SlackPerson.workspace_id.in_(select(Workspace.id).where(Workspace.organization_id == organization_id)))
@@ -223,7 +223,7 @@ def expire_identities(tx: Connection, organization_id: int) -> None:
 
 
 def lock_open_incidents_only_of(connection: Connection, project_ids: Collection[int]) -> list[IncidentHead]:
-    """The incidents that are not closed and concern no project but these, their rows locked."""
+    """Locks and returns the open incidents that belong to these projects and to no other project."""
     of_these = select(IncidentProject.incident_id).where(
         IncidentProject.project_id.in_(project_ids), IncidentProject.status != Status.CLOSED
     )

@@ -10,9 +10,9 @@ from storage.queries.post_kinds import DuePost
 
 
 def take_slot(tx: Connection, workspace_id: str, method: str, interval_s: float, burst: int, now: datetime) -> float:
-    """Reserves a call of a method; returns in how many seconds it may be made. 0: now.
+    """Reserves a call of a Slack method. Returns the seconds to wait before the call; 0 means now.
 
-    `burst` calls may come at once; each takes `interval_s` of the time ahead.
+    Each call reserves `interval_s` seconds. Up to `burst` calls may be made at once.
     """
     wait: float = tx.exec_driver_sql(
         "INSERT INTO method_pace AS m (workspace_id, method, spoken_for_until)"
@@ -26,7 +26,7 @@ def take_slot(tx: Connection, workspace_id: str, method: str, interval_s: float,
 
 
 def assign_slot(tx: Connection, post: DuePost, seconds: float, now: datetime) -> None:
-    """Delays a post until the call that is reserved for it, in `seconds`."""
+    """Delays a post by `seconds`, until the call that `take_slot` reserved for it."""
     tx.exec_driver_sql(
         "UPDATE post SET slot_at = %(now)s + make_interval(secs => %(seconds)s),"
         " due_at = %(now)s + make_interval(secs => %(seconds)s) WHERE id = %(id)s",
@@ -46,7 +46,7 @@ def block_method(tx: Connection, workspace_id: str, method: str, seconds: float,
 
 
 def pause_workspace(tx: Connection, workspace_id: str, reason: str, seconds: float, now: datetime) -> bool:
-    """Pauses sending to a workspace for `seconds`; True when it was not paused before."""
+    """Pauses sending to a workspace for `seconds`. Returns True if it was not paused before."""
     was: str | None = tx.exec_driver_sql(
         "SELECT paused_reason FROM workspace WHERE id = %(id)s FOR UPDATE", {"id": workspace_id}
     ).scalar()
@@ -59,7 +59,7 @@ def pause_workspace(tx: Connection, workspace_id: str, reason: str, seconds: flo
 
 
 def resume_workspace(tx: Connection, workspace_id: str) -> bool:
-    """Resumes sending to a workspace; True when it was paused."""
+    """Resumes sending to a workspace. Returns True if it was paused."""
     return bool(
         tx.exec_driver_sql(
             "UPDATE workspace SET paused_reason = NULL, paused_until = NULL"
@@ -70,7 +70,7 @@ def resume_workspace(tx: Connection, workspace_id: str) -> bool:
 
 
 def get_paused_workspaces(connection: Connection, now: datetime) -> dict[str, tuple[str, float]]:
-    """Returns the paused workspaces: the reason, and in how many seconds sending is retried."""
+    """Returns the paused workspaces by id: the reason, and the seconds until sending is retried."""
     rows = connection.exec_driver_sql(
         "SELECT id, paused_reason, EXTRACT(epoch FROM paused_until - %(now)s)::float8"
         " FROM workspace WHERE paused_reason IS NOT NULL",
@@ -80,9 +80,10 @@ def get_paused_workspaces(connection: Connection, now: datetime) -> dict[str, tu
 
 
 def adjust_to_clock_set_back(tx: Connection, longest_s: float, now: datetime) -> None:
-    """Corrects stored times after the database's clock was set back: what lies too far ahead becomes due at once.
+    """Corrects stored times after the database's clock was set back.
 
-    What is due within `longest_s` seconds does not change. Calling this twice has no further effect.
+    Times more than `longest_s` seconds ahead become due at once; a lease then ends after `longest_s` seconds. Other
+    times do not change. A second call has no further effect.
     """
     limit = {"limit": longest_s, "now": now}
     tx.exec_driver_sql(

@@ -1,4 +1,4 @@
-"""What posts are drawn from: each read anew, when it is sent, for the one who will read it."""
+"""Reads the contents of posts. Each is read when the post is sent, with what its recipient may see at that time."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SELECT {sees_incident("%(incident_id)s")},
 FROM member m JOIN organization o ON o.id = m.organization_id WHERE m.id = %(member_id)s
 """  # noqa: S608 - composed of constants
 
-# A card in a channel whose project the reader sees: the others are none of their business.
+# A card in a channel of a project that the reader sees. Cards in other channels are not shown to the reader.
 _CARD_FOR_READER = f"""
 SELECT d.channel_id, c.ts
 FROM post c JOIN destination d ON d.id = c.destination_id
@@ -47,7 +47,7 @@ ORDER BY c.id LIMIT 1
 def find_notification_content(
     tx: Connection, post: NotificationPost, target: Target, most: int
 ) -> NotificationContent | None:
-    """What a notification has to tell, of at most `most` entries; None when its incident is gone."""
+    """Returns the contents of a notification, with at most `most` entries; None if the incident or member is gone."""
     parameters = {"incident_id": post.incident_id, "member_id": target.member_id}
     head = find_incident_by_id(tx, post.incident_id)
     reader = tx.exec_driver_sql(_READER, parameters).first()
@@ -72,7 +72,7 @@ def find_notification_content(
 
 
 def find_card_for_reader(connection: Connection, incident_id: int, member_id: int) -> tuple[str, str] | None:
-    """Channel and ts of the oldest card that stands in a channel of a project that the member sees."""
+    """Returns channel id and ts of the oldest posted card in a channel of a project that the member sees, or None."""
     row = connection.exec_driver_sql(_CARD_FOR_READER, {"incident_id": incident_id, "member_id": member_id}).first()
     return None if row is None else (row[0], row[1])
 
@@ -82,7 +82,7 @@ def _mentions(tx: Connection, activity_ids: list[int], workspace_id: str) -> Men
 
 
 def split_notification(tx: Connection, post: NotificationPost, last_id: int, now: datetime) -> None:
-    """What did not fit into a notification, behind the entry `last_id`, waits for another one of the same kind."""
+    """Moves the entries after `last_id`, which did not fit into a notification, to a new post of the same kind."""
     tx.exec_driver_sql(
         "WITH rest AS (SELECT activity_id FROM notification WHERE post_id = %(id)s AND activity_id > %(last)s),"
         " made AS (INSERT INTO post (destination_id, kind, incident_id, urgency, due_at, date_added)"
@@ -95,7 +95,7 @@ def split_notification(tx: Connection, post: NotificationPost, last_id: int, now
 
 
 def find_card_content(tx: Connection, post: CardPost, target: Target) -> CardContent | None:
-    """What a channel may know of an incident; None when none of its projects names the channel (any more)."""
+    """Returns what a channel may show of an incident; None if none of its projects names the channel (any more)."""
     row = tx.exec_driver_sql(
         f"SELECT i.identifier, {projects_shown_in_channel('i.id', '%(channel_id)s')}"  # noqa: S608
         " FROM incident i WHERE i.id = %(incident_id)s",
@@ -124,13 +124,13 @@ def find_card_content(tx: Connection, post: CardPost, target: Target) -> CardCon
 
 
 def find_identifier(tx: Connection, post: CardPost) -> int | None:
-    """The number of the incident that a post is about."""
+    """Returns the number of a card's incident within its organization, or None if the incident is gone."""
     row: Any = tx.exec_driver_sql("SELECT identifier FROM incident WHERE id = %(id)s", {"id": post.incident_id}).first()
     return None if row is None else int(row[0])
 
 
 def find_thread_content(tx: Connection, post: ThreadPost, target: Target) -> ThreadContent | None:
-    """What a card's thread has to show of an entry of the log."""
+    """Returns what a card's thread shows of a log entry, or None if the entry or the card is gone."""
     row = tx.exec_driver_sql(
         f"SELECT {_ENTRY}, a.date_deleted IS NOT NULL, c.ts,"  # noqa: S608
         " EXISTS (SELECT FROM thread_reply r WHERE r.activity_id = a.id"

@@ -1,7 +1,6 @@
-"""A due post as delivery reads it: one class for each kind, with the fields that this kind has.
+"""Due posts as delivery reads them. Each kind has one class with the fields of that kind.
 
-A new kind needs a member of `PostKind`, a class here with its line in `build_post`, and its case in
-`bot.delivery.rendering`.
+A new kind needs a member of `PostKind`, a class here, a case in `build_post`, and a case in `bot.delivery.rendering`.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ def _sql_list(kinds: Iterable[PostKind]) -> str:
     return "(" + ", ".join(f"'{kind}'" for kind in kinds) + ")"
 
 
-# For SQL, behind IN. Whatever must leave unknown kinds alone names the kinds that it knows.
+# Lists for SQL, after IN. Statements that must not change unknown kinds name the known kinds.
 KNOWN_KINDS = _sql_list(PostKind)
 ONE_TIME_KINDS = _sql_list(kind for kind in PostKind if kind.is_one_time)
 LASTING_KINDS = _sql_list(kind for kind in PostKind if not kind.is_one_time)
-# The kinds that tell what happened to an incident, in the order in which it happened.
+# The kinds that report the changes of an incident. They are sent in the order of the changes.
 ORDERED_KINDS = _sql_list((PostKind.MIRROR, PostKind.AMENDMENT, PostKind.NOTIFICATION))
 
-# What only some kinds have, then the fields of DuePost in their order.
+# Columns that only some kinds have, then the fields of DuePost in their order.
 POST_COLUMNS = """
   kind, incident_id, activity_id, card_id, key, message,
   id, wanted_version, generation, EXTRACT(epoch FROM attempted_at)::float8, attempts, after_ts, searched_to, ts,
@@ -38,22 +37,22 @@ POST_COLUMNS = """
 
 @dataclass(frozen=True, slots=True)
 class DuePost:
-    """What every post has, whatever its kind: how far its delivery is. Times are in seconds."""
+    """The state of delivery, which posts of every kind have. Times are in seconds."""
 
     id: int
     wanted_version: int
     generation: int
-    begun_at: float | None  # when a posting began whose outcome nobody knows, by Slack's clock
+    begun_at: float | None  # when a posting with unknown outcome began, by Slack's clock
     attempts: int
     after_ts: str | None
     searched_to: str | None
     ts: str | None
     drawn_hash: str | None
     has_slot: bool
-    waited_s: float  # since it was asked for
-    searchable_at: float | None  # when it can be searched for, where Slack has answered; by Slack's clock
-    refused_s: float | None  # since when Slack has refused it for a reason that may pass
-    due_in_s: float  # 0 or less: it is due
+    waited_s: float  # since the post was requested
+    searchable_at: float | None  # by Slack's clock: when the bot may search for the message, if Slack answered
+    refused_s: float | None  # how long Slack has refused it with a temporary error
+    due_in_s: float  # 0 or less: due now
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,30 +65,30 @@ class CardPost(DuePost):
 
 @dataclass(frozen=True, slots=True)
 class ThreadPost(DuePost):
-    """A message in a card's thread, about an entry of the incident's log."""
+    """A message in a card's thread about a log entry of the incident."""
 
     incident_id: int
     activity_id: int
-    card_id: int  # the post whose thread it is
+    card_id: int  # the card's post
 
 
 @dataclass(frozen=True, slots=True)
 class MirrorPost(ThreadPost):
-    """An entry of the log, shown in a card's thread."""
+    """A log entry, shown in a card's thread."""
 
     kind: ClassVar[PostKind] = PostKind.MIRROR
 
 
 @dataclass(frozen=True, slots=True)
 class AmendmentPost(ThreadPost):
-    """What became elsewhere of a comment that was written in this thread."""
+    """A message that reports what happened elsewhere to a comment that was written in this thread."""
 
     kind: ClassVar[PostKind] = PostKind.AMENDMENT
 
 
 @dataclass(frozen=True, slots=True)
 class NotificationPost(DuePost):
-    """Entries of an incident's log, for one person; which they are, the rows of `notification` say."""
+    """Log entries of an incident, for one person. The rows of `notification` name the entries."""
 
     kind: ClassVar[PostKind] = PostKind.NOTIFICATION
     incident_id: int
@@ -97,15 +96,15 @@ class NotificationPost(DuePost):
 
 @dataclass(frozen=True, slots=True)
 class DigestPost(DuePost):
-    """A report of a digest; rendered anew when it is sent."""
+    """A report of a digest. It is rendered when it is sent."""
 
     kind: ClassVar[PostKind] = PostKind.DIGEST
-    key: str  # names the fire of the digest
+    key: str  # identifies the fire of the digest
 
 
 @dataclass(frozen=True, slots=True)
 class NotePost(DuePost):
-    """A message that is sent as it was asked for."""
+    """A message that is stored complete and sent unchanged."""
 
     kind: ClassVar[PostKind] = PostKind.NOTE
     key: str
@@ -114,7 +113,7 @@ class NotePost(DuePost):
 
 @dataclass(frozen=True, slots=True)
 class UnknownPost(DuePost):
-    """A post that only a newer version can render: its kind is new, or fields are missing that its kind has here."""
+    """A post that only a newer version can render: its kind is unknown, or it lacks a field that its kind needs."""
 
     kind: str
 
@@ -127,7 +126,7 @@ _STATE_FIELDS = tuple(field.name for field in fields(DuePost))
 
 
 def build_post(row: Row[Any]) -> Post:
-    """The post of a row of POST_COLUMNS."""
+    """Builds the post from a row of POST_COLUMNS."""
     values: list[Any] = list(row)
     kind, incident_id, activity_id, card_id, key, message = values[:6]
     state = dict(zip(_STATE_FIELDS, values[6:], strict=True))

@@ -1,4 +1,4 @@
-"""Posted cards and the replies in their threads, found by channel and ts, as Slack's events name them."""
+"""Posted cards and the replies in their threads. Both are found by channel and ts, as in Slack's events."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from storage.values import PostKind
 
 @dataclass(frozen=True, slots=True)
 class ThreadReplyRow:
-    """A person's reply that was recorded before."""
+    """A recorded reply of a person."""
 
     activity_id: int | None
     edited_ts: str | None
@@ -20,7 +20,7 @@ class ThreadReplyRow:
 
 
 def find_card(connection: Connection, workspace_id: str, channel_id: str, ts: str) -> PostedCard | None:
-    """Returns the card with that ts; None when the message is no card."""
+    """Returns the card with that ts, or None if the message is not a card."""
     row = connection.exec_driver_sql(
         "SELECT p.id, d.id, d.channel_id, i.id, i.identifier"  # noqa: S608 - composed of constants
         " FROM post p JOIN destination d ON d.id = p.destination_id JOIN incident i ON i.id = p.incident_id"
@@ -32,7 +32,7 @@ def find_card(connection: Connection, workspace_id: str, channel_id: str, ts: st
 
 
 def find_reactions(connection: Connection, workspace_id: str) -> tuple[str, str] | None:
-    """The emoji that acknowledge and resolve in a workspace; None where it is no organization's."""
+    """Returns the emoji names that acknowledge and resolve in a workspace, or None if the workspace is not known."""
     row = connection.exec_driver_sql(
         "SELECT o.acknowledge_reaction, o.resolve_reaction FROM workspace w"
         " JOIN organization o ON o.id = w.organization_id WHERE w.id = %(workspace)s",
@@ -42,12 +42,12 @@ def find_reactions(connection: Connection, workspace_id: str) -> tuple[str, str]
 
 
 def has_card_not_posted_yet(connection: Connection, workspace_id: str, channel_id: str, ts: str) -> bool:
-    """Whether that message may be a card that was just posted there, of which it is not known yet where it stands."""
+    """Returns whether that message may be a card that was just posted and whose ts is not stored yet."""
     found: bool = connection.exec_driver_sql(
         "SELECT EXISTS (SELECT FROM post p JOIN destination d ON d.id = p.destination_id"  # noqa: S608 - composed of constants
         f" WHERE d.workspace_id = %(workspace)s AND d.channel_id = %(channel)s AND p.kind = '{PostKind.CARD}'"
         " AND p.ts IS NULL AND p.attempted_at IS NOT NULL AND p.wanted_version > p.drawn_version"
-        # What was there before its posting began is another message.
+        # A message from before the posting began is not the card.
         ' AND (p.after_ts IS NULL OR p.after_ts COLLATE "C" < %(ts)s))',
         {"workspace": workspace_id, "channel": channel_id, "ts": ts},
     ).scalar_one()
@@ -55,7 +55,7 @@ def has_card_not_posted_yet(connection: Connection, workspace_id: str, channel_i
 
 
 def find_reply(tx: Connection, destination_id: int, ts: str) -> ThreadReplyRow | None:
-    """Returns a reply that was recorded before, its row locked; None for a new one."""
+    """Locks and returns a recorded reply, or returns None if it is not recorded."""
     row = tx.exec_driver_sql(
         "SELECT activity_id, edited_ts, gone FROM thread_reply"
         " WHERE destination_id = %(destination)s AND ts = %(ts)s FOR UPDATE",
@@ -67,7 +67,7 @@ def find_reply(tx: Connection, destination_id: int, ts: str) -> ThreadReplyRow |
 def record_reply(
     tx: Connection, destination_id: int, ts: str, *, edited_ts: str | None = None, gone: bool = False
 ) -> bool:
-    """Records a new reply; False when it was recorded before."""
+    """Records a new reply. Returns False if it was already recorded."""
     return bool(
         tx.exec_driver_sql(
             "INSERT INTO thread_reply (destination_id, ts, edited_ts, gone)"
@@ -102,7 +102,7 @@ def record_reply_deleted(tx: Connection, destination_id: int, ts: str) -> None:
 
 
 def record_card_deleted(tx: Connection, workspace_id: str, channel_id: str, ts: str) -> bool:
-    """Somebody deleted a card: the next change posts another one. False where that message was none."""
+    """Records that a card was deleted; the next change posts it again. Returns False if the message is not a card."""
     return bool(
         tx.exec_driver_sql(
             "UPDATE post p SET ts = NULL, generation = p.generation + 1, drawn_hash = NULL"  # noqa: S608 - composed of constants
