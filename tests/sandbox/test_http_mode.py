@@ -12,6 +12,7 @@ from slack_sdk import WebClient
 from slack_sdk.signature import SignatureVerifier
 
 from sandbox import NotAcknowledged, NotConnected, Sandbox, SandboxError
+from sandbox.clock import Clock
 
 Serve = Callable[[App], str]
 
@@ -25,6 +26,12 @@ class Requests:
         self.broken = 0  # how many requests are to fail
         self.no_retry = False
         self.dropped = 0  # how many are to be cut off
+
+
+@pytest.fixture(autouse=True)
+def _at_the_machines_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bolt and the SDK check the age of a signature by the machine's clock."""
+    monkeypatch.setattr(Clock, "base_s", 0.0)
 
 
 @pytest.fixture
