@@ -1,6 +1,6 @@
-"""The line to PostgreSQL: one pool, short time-outs, two ways to use it (`read` and `write`).
+"""Connections to PostgreSQL: pools with short time-outs, used through `Store.read` and `Store.write`.
 
-Nothing else in the project creates engines or opens connections.
+The rest of the project opens connections through this module only.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from storage.errors import DatabaseAway, ReadOnlyServer, translate_error
 from storage.url import normalise_url
 from storage.watchdog import ConnectionWatchdog
 
-# Slack waits three seconds for an answer; every wait on the way is a part of that.
-POOL_TIMEOUT_S = 0.5  # for a free connection
-CONNECT_TIMEOUT_S = 2  # the least that libpq honours
+# Slack waits three seconds for a response, and every wait for the database counts towards that.
+POOL_TIMEOUT_S = 0.5  # for a free connection of the pool
+CONNECT_TIMEOUT_S = 2  # the shortest that libpq accepts
 STATEMENT_TIMEOUT_MS = 2000
 LOCK_TIMEOUT_MS = 1000
-TCP_USER_TIMEOUT_MS = 2000  # a server whose machine has gone says nothing; the kernel does
+TCP_USER_TIMEOUT_MS = 2000  # when the server's machine is gone, only the kernel reports it
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000
-HUNG_AFTER_S = 5.0  # nothing that somebody waits for holds a connection so long
-# Of the store that people's requests use: ten of Slack's requests at once, and what the background asks.
+HUNG_AFTER_S = 5.0  # no request uses a connection for this long
+# Pool sizes of the store that serves requests: ten concurrent requests from Slack, plus the background tasks.
 READ_CONNECTIONS = 12
 WRITE_CONNECTIONS = 10
 
-# What a connection is opened with, where the URL does not say it.
+# Connection parameters for those that the URL does not set.
 _CONNECT_OPTIONS = {
     "connect_timeout": CONNECT_TIMEOUT_S,
     "tcp_user_timeout": TCP_USER_TIMEOUT_MS,
     "application_name": "tocsin",
 }
 
-# Where a transaction notes, in its connection's `info`, that delivery has something to do once it is committed, and
-# whether at once.
+# The key in a connection's `info` under which a transaction records that it wrote to the outbox. The value says whether
+# delivery should send at once after the commit.
 OUTBOX_WRITTEN = "outbox written"
 
 
@@ -55,9 +55,11 @@ def create_pool(
     wait_s: float = POOL_TIMEOUT_S,
     with_settings: bool = True,
 ) -> Engine:
-    """An engine with the project's time-outs. `statement_timeout_ms` 0 lifts those (migrations).
+    """Creates an engine with the project's time-outs.
 
-    Without settings its sessions are as the server and the URL make them.
+    `statement_timeout_ms=0` turns off the time-outs of statements, locks and idle transactions, for migrations.
+    `size` is the most connections that the pool opens, and `wait_s` the seconds to wait for a free one. With
+    `with_settings=False` the sessions keep the settings of the server and the URL. Raises BadDatabaseUrl.
     """
     read = normalise_url(url) if isinstance(url, str) else url
     engine = create_engine(
@@ -67,7 +69,7 @@ def create_pool(
         pool_timeout=wait_s,
         pool_use_lifo=True,
         hide_parameters=True,
-        use_native_hstore=False,  # which would be looked for on every new connection
+        use_native_hstore=False,  # else psycopg2 looks for hstore on every new connection
         isolation_level="AUTOCOMMIT" if autocommit else "READ COMMITTED",
         skip_autocommit_rollback=autocommit,
         connect_args={
@@ -79,26 +81,26 @@ def create_pool(
         settings = _build_settings(statement_timeout_ms)
 
         def make_settings(driver: PgConnection, _record: Any) -> None:
-            driver.autocommit = True  # else BEGIN and COMMIT would be round trips of their own
+            driver.autocommit = True  # else BEGIN and COMMIT would each be a round trip
             with driver.cursor() as cursor:
                 cursor.execute(settings)
             driver.autocommit = False
 
-        # Before SQLAlchemy's own listeners, whose questions are then under the time-outs too.
+        # Runs before SQLAlchemy's own listeners, so that the time-outs apply to their queries too.
         event.listen(engine, "connect", make_settings, insert=True)
     event.listen(engine, "checkout", _discard_dead_connection)
     return engine
 
 
 def _build_settings(statement_timeout_ms: int) -> str:
-    """The statements that make a session the project's, for one round trip.
+    """Builds the SET statements for a new session, to be sent in one round trip.
 
-    SET after connecting, and no startup parameter `options`: PgBouncer refuses that one or drops it, and so what the
-    URL says in `options` stays, save for these.
+    The settings are not passed in the startup parameter `options`, because PgBouncer refuses or drops it. With SET,
+    the other settings in the URL's `options` also stay in effect.
     """
     limited = statement_timeout_ms > 0
     settings = {
-        # What is prepared here (`storage.prepared`) is meant to be planned once, whatever its parameters.
+        # Prepared statements (`storage.prepared`) are planned once, for all values of their parameters.
         "plan_cache_mode": "force_generic_plan",
         "statement_timeout": statement_timeout_ms,
         "lock_timeout": LOCK_TIMEOUT_MS if limited else 0,
@@ -109,10 +111,10 @@ def _build_settings(statement_timeout_ms: int) -> str:
 
 
 def _discard_dead_connection(dbapi_connection: Any, _record: Any, _proxy: Any) -> None:
-    """An idle connection that has something to read has been closed by the server; the pool opens another.
+    """Makes the pool replace a connection that the server has closed.
 
-    Costs a few microseconds where a ping would cost a round trip, and lets the first request after a restart of
-    the database succeed.
+    An idle connection that has data to read has been closed by the server. The check takes a few microseconds, where
+    a ping would take a round trip. It lets the first request after a restart of the database succeed.
     """
     poll = select.poll()
     poll.register(dbapi_connection.fileno(), select.POLLIN)
@@ -121,7 +123,7 @@ def _discard_dead_connection(dbapi_connection: Any, _record: Any, _proxy: Any) -
 
 
 class Reading:
-    """A connection in autocommit that can be given back while something else than the database is waited for."""
+    """A connection in autocommit mode that can be returned to the pool while the caller waits for Slack."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -130,7 +132,10 @@ class Reading:
 
     @property
     def connection(self) -> Connection:
-        """The connection; another one where it was given back. Raises DatabaseAway at the end of the block."""
+        """The connection; a new one from the pool after `give_back`. Raises RuntimeError after `end`.
+
+        A failure to connect leaves the block of `Store.reading` as DatabaseAway.
+        """
         if self._connection is None:
             if self._over:
                 raise RuntimeError("this request reads no more")
@@ -138,13 +143,13 @@ class Reading:
         return self._connection
 
     def give_back(self) -> None:
-        """Before Slack is asked, which may take seconds: everybody shares the connections."""
+        """Returns the connection to the pool. Call it before a request to Slack, which may take seconds."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
     def end(self) -> None:
-        """Gives the connection back, and takes no other."""
+        """Returns the connection to the pool for good."""
         self._over = True
         self.give_back()
 
@@ -152,8 +157,8 @@ class Reading:
 class Store:
     """The database as the rest of the program uses it.
 
-    Two pools: one whose connections are in autocommit for good, for reading, and one for transactions. Switching
-    a connection between the two would cost a round trip each time.
+    It has two pools: one for reading, whose connections are always in autocommit mode, and one for transactions.
+    Switching a connection between the two modes would cost a round trip each time.
     """
 
     def __init__(
@@ -162,11 +167,11 @@ class Store:
         self._reading = reading
         self._writing = writing
         self._watchdog = ConnectionWatchdog((reading, writing), hung_after_s) if hung_after_s else None
-        self.clock = clock or Clock()  # what time it is, for everything that decides by time
+        self.clock = clock or Clock()  # the time, for all rules that depend on it
         self._started_clock = self.clock.start(self._read_database_time)
         event.listen(reading, "connect", self._adjust_clock)
-        # Called after each commit that left something in the outbox, with whether it is to be sent at once (False:
-        # only alerts made it). Must return at once.
+        # Called after each commit that wrote to the outbox. The argument says whether to send at once; it is False
+        # when only alerts caused the writes. The callback must not block.
         self.on_outbox: Callable[[bool], None] = lambda _at_once: None
 
     @classmethod
@@ -180,10 +185,11 @@ class Store:
         hung_after_s: float | None = HUNG_AFTER_S,
         clock: Clock | None = None,
     ) -> Store:
-        """A store at that URL, with so many connections at the most, for which is waited `wait_s` seconds.
+        """Creates a store for the database at `url`. It connects at first use.
 
-        `hung_after_s` is the longest that a connection may be held; None: as long as it takes. `clock` is that of
-        another store of this process, or a new one that is to be this one's. Connects at first use, not now.
+        `reading` and `writing` are the most connections of each pool, and `wait_s` the seconds to wait for a free
+        one. `hung_after_s` is the most seconds that a connection may be checked out; None means no limit. `clock` is
+        the clock of another store of this process, or a new one for this store. Raises BadDatabaseUrl.
         """
         return cls(
             create_pool(url, autocommit=True, size=reading, wait_s=wait_s),
@@ -193,9 +199,9 @@ class Store:
         )
 
     def open_beside(self, *, reading: int, writing: int, wait_s: float, hung_after_s: float = HUNG_AFTER_S) -> Store:
-        """A store on the same database with connections of its own; what it leaves in the outbox is told the same way.
+        """Opens a store on the same database with connections of its own. The caller closes it.
 
-        Whoever opens it closes it.
+        Its writes to the outbox call this store's `on_outbox`.
         """
         other = Store.open(
             self.url, reading=reading, writing=writing, wait_s=wait_s, hung_after_s=hung_after_s, clock=self.clock
@@ -205,7 +211,7 @@ class Store:
 
     @property
     def max_connections(self) -> int:
-        """How many connections its pools open at the most."""
+        """The most connections that the two pools open together."""
         return sum(cast(QueuePool, engine.pool).size() for engine in (self._reading, self._writing))
 
     def _read_database_time(self) -> datetime:
@@ -214,7 +220,7 @@ class Store:
         return said
 
     def _adjust_clock(self, driver: Any, _record: Any) -> None:
-        """A new connection may lead to another server, whose clock is another one."""
+        """Reads the time on a new connection, which may lead to another server with another clock."""
         asked = time.monotonic()
         with driver.cursor() as cursor:
             cursor.execute("SELECT clock_timestamp()")
@@ -222,12 +228,12 @@ class Store:
 
     @property
     def url(self) -> URL:
-        """Where the database is."""
+        """The URL of the database."""
         return self._writing.url
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection in autocommit: no BEGIN and COMMIT round trips around one or two selects.
+        """Gives a connection in autocommit mode, without the round trips of BEGIN and COMMIT for one or two SELECTs.
 
         Raises DatabaseAway.
         """
@@ -236,7 +242,10 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[Reading]:
-        """The same for what asks Slack in between, and gives the connection back meanwhile. Raises DatabaseAway."""
+        """Like `read`, for callers that return the connection to the pool while they wait for Slack.
+
+        Raises DatabaseAway.
+        """
         reading = Reading(self._reading)
         with self._errors():
             try:
@@ -246,9 +255,9 @@ class Store:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction, committed when the block ends and rolled back when it raises.
+        """Runs the block in a transaction: commits when the block ends, rolls back when it raises.
 
-        Raises DatabaseAway, Contended. Nothing is sent to Slack inside it.
+        Raises DatabaseAway, Contended. Do not send requests to Slack inside the block.
         """
         with self._errors(), self._writing.begin() as connection:
             connection.info.pop(OUTBOX_WRITTEN, None)
@@ -259,7 +268,7 @@ class Store:
 
     @contextmanager
     def listen(self, channel: str) -> Iterator[PgConnection]:
-        """A connection of its own, beside the pools, that hears NOTIFY on `channel`. Raises DatabaseAway."""
+        """Gives a connection outside the pools that receives NOTIFY on `channel`. Raises DatabaseAway."""
         with self._errors():
             pooled = self._reading.raw_connection()
             connection = cast(PgConnection, pooled.dbapi_connection)
@@ -272,9 +281,9 @@ class Store:
                 connection.close()
 
     def ensure_writable(self) -> None:
-        """Returns when a server is reached that takes changes. Raises ReadOnlyServer, DatabaseAway.
+        """Checks that the server accepts writes. Raises ReadOnlyServer, DatabaseAway.
 
-        Connections that are left of a time before a failover are replaced.
+        Replaces the connections and tries once more if the server is read-only: they may date from before a failover.
         """
         for pooled in (True, False):
             with translate_errors(), self._writing.connect() as connection:
@@ -294,12 +303,12 @@ class Store:
             raise
 
     def _replace_connections(self) -> None:
-        """Has new connections opened: after a failover, the old ones lead to the server that was the primary."""
+        """Makes the pools open new connections: after a failover, the old ones lead to the former primary."""
         self._reading.dispose()
         self._writing.dispose()
 
     def close(self) -> None:
-        """Closes the pools' connections."""
+        """Closes the connections of both pools, and stops the watchdog and the clock that this store started."""
         if self._started_clock:
             self.clock.stop()
         if self._watchdog:
@@ -309,12 +318,12 @@ class Store:
 
 
 def is_read_only(connection: Connection) -> bool:
-    """Whether the server takes no changes: a standby, or one that is told to take none."""
+    """Whether the server accepts no writes: it is a standby, or configured as read-only."""
     return bool(connection.exec_driver_sql("SHOW transaction_read_only").scalar_one() == "on")
 
 
 def is_reachable(store: Store) -> bool:
-    """Whether the database can be used now."""
+    """Whether the database answers and accepts writes now."""
     try:
         store.ensure_writable()
     except DatabaseAway:
@@ -324,14 +333,14 @@ def is_reachable(store: Store) -> bool:
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Turns what the driver and the pool raise inside the block into the errors of `storage.errors`."""
+    """Turns errors that the driver and the pool raise inside the block into those of `storage.errors`."""
     try:
         yield
     except exc.TimeoutError as error:
         raise DatabaseAway("no free connection") from error
     except exc.DBAPIError as error:
-        if error.connection_invalidated:  # whatever the driver calls it
+        if error.connection_invalidated:  # whichever error the driver raised
             raise translate_error(error.orig) or DatabaseAway("the connection was lost") from error
         raise translate_error(error.orig) or error from error
-    except psycopg2.Error as error:  # of a raw connection, which SQLAlchemy does not wrap
+    except psycopg2.Error as error:  # from a raw connection, whose errors SQLAlchemy does not wrap
         raise translate_error(error) or error from error

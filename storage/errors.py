@@ -1,4 +1,4 @@
-"""What can go wrong with the database, told apart by what a person can do about it."""
+"""Errors of the database, classified by what a person can do about them."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ from psycopg2 import errors
 
 
 class DatabaseAway(Exception):
-    """The database cannot be reached, does not answer in time or takes no changes. Nothing was changed."""
+    """The database cannot be reached, does not answer in time, or is read-only. Nothing was changed."""
 
 
 class ReadOnlyServer(DatabaseAway):
-    """The server takes no changes: a standby, or one that was the primary until a failover."""
+    """The server accepts no writes: it is a standby, or was the primary until a failover."""
 
     def __init__(self) -> None:
         super().__init__("the server is read-only")
 
 
 class Contended(Exception):
-    """Another change to the same row took longer than the lock time-out. Nothing was changed."""
+    """Another change to the same row took longer than the lock time-out, or caused a deadlock. Nothing was changed."""
 
 
 class DatabaseUnfit(Exception):
-    """The database is there, but it or the role is not set up for the bot. The text says what is missing, and how to
-    mend it."""
+    """The database answers, but it or the role is not set up for the bot. The text says what is missing and how to fix
+    it."""
 
 
 class EmbeddedPostgresError(Exception):
-    """The embedded PostgreSQL cannot run. The text is a sentence for whoever started the bot, with the way out."""
+    """The embedded PostgreSQL cannot run. The text tells the person who started the bot why, and what to do."""
 
 
-# Where psycopg2 has them among the errors of a transaction, and not of operation.
+# psycopg2 derives these from InternalError, not from OperationalError.
 _ENDED_BY_SERVER = errors.IdleInTransactionSessionTimeout | errors.TransactionTimeout
 
 
 def translate_error(error: BaseException | None) -> DatabaseAway | Contended | None:
-    """What an error of the driver comes to; None for one that is a defect of the program."""
+    """Converts an error of the driver. Returns None for an error that is a bug in the program."""
     if isinstance(error, errors.LockNotAvailable | errors.DeadlockDetected):
         return Contended(str(error))
     if isinstance(error, errors.QueryCanceled):
@@ -48,7 +48,7 @@ def translate_error(error: BaseException | None) -> DatabaseAway | Contended | N
 
 
 class UnknownActivity(Exception):
-    """A newer version beside this one wrote an entry of a log, and only it knows what the entry tells."""
+    """An entry of an activity log was written by a newer version that runs beside this one, and has an unknown type."""
 
     def __init__(self, type_: int) -> None:
         super().__init__(f"activity of type {type_}")

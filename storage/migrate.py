@@ -1,9 +1,9 @@
-"""Brings a database to the schema of `storage.models`, one replica at a time.
+"""Migrates a database to the schema of `storage.models`, one replica at a time.
 
 Migrations expand first and contract later: the previous version of the program keeps working on the new schema
-while a deploy is under way, and a database that is ahead of the program is therefore no error.
+during a deploy. So a database that is ahead of the program is not an error.
 
-The files of `storage/migrations/versions` are numbered in their order.
+The files in `storage/migrations/versions` are numbered in the order in which they run.
 
 `python -m storage.migrate check` (CI) migrates an embedded database and fails when models and migrations differ;
 `python -m storage.migrate new "what changes"` writes the next migration from the difference.
@@ -27,13 +27,13 @@ from storage.errors import Contended, DatabaseAway, DatabaseUnfit, ReadOnlyServe
 if TYPE_CHECKING:
     from alembic.config import Config
 
-# The newest of the migrations (a test holds it to that). Written down, so that Alembic is loaded, which takes a tenth
-# of a start, only where there is something to do.
+# The revision of the newest migration; a test checks this. It is a constant so that Alembic, which takes a tenth of the
+# startup time to load, is loaded only when there is something to migrate.
 HEAD = "people02"
-# Any number would do; it must be the same in every version of the program.
+# An arbitrary number, which must be the same in every version of the program.
 _MIGRATION_LOCK = 0x70C51
 _LOCK_POLL_S = 0.1
-# A table that somebody's long transaction holds is asked for again after a pause, in which others get at it.
+# If a long transaction locks a table, the migration retries after a pause in which others can use the table.
 _LOCK_RETRY_S = 1.0
 _LOCK_RETRIES_END_S = 300.0
 
@@ -61,7 +61,7 @@ def _is_known_revision(revision: str) -> bool:
 
 
 def _find_revision(connection: Connection) -> str | None:
-    """The revision of the database."""
+    """Returns the revision of the database; None before the first migration."""
     if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
         return None
     found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
@@ -70,8 +70,8 @@ def _find_revision(connection: Connection) -> str | None:
 
 @contextmanager
 def _hold_migration_lock(connection: Connection) -> Iterator[None]:
-    # Polled: a replica that waits inside pg_advisory_lock holds a snapshot, and CREATE INDEX CONCURRENTLY in
-    # the one that migrates would wait for it: "deadlock detected".
+    # Polled, because a replica that waits inside pg_advisory_lock has a snapshot. CREATE INDEX CONCURRENTLY in the
+    # replica that migrates would wait for that snapshot, and PostgreSQL would report "deadlock detected".
     while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _MIGRATION_LOCK}):
         connection.commit()
         time.sleep(_LOCK_POLL_S)
@@ -85,11 +85,11 @@ def _hold_migration_lock(connection: Connection) -> Iterator[None]:
 
 
 def migrate(url: str | URL) -> tuple[str | None, str]:
-    """Runs what is missing. Gives the revisions before and after; several callers at once are safe.
+    """Runs the missing migrations. Returns the revisions before and after. Concurrent calls are safe.
 
-    A database that a later version has already migrated is left as it is. What others hold is waited for, a moment at
-    a time. Raises DatabaseAway, also where that goes on for too long; ReadOnlyServer, even where nothing is missing;
-    DatabaseUnfit where the role may not do it.
+    A database that a later version has already migrated is not changed. If others lock a table, the migration retries.
+    Raises DatabaseAway, also when a table stays locked for too long; ReadOnlyServer, even if nothing is missing;
+    DatabaseUnfit when the role may not change the schema.
     """
     engine = create_pool(url, statement_timeout_ms=0)
     try:
@@ -118,7 +118,7 @@ def migrate(url: str | URL) -> tuple[str | None, str]:
 def _upgrade(connection: Connection) -> None:
     from alembic import command
 
-    # An extension that a DBA made is where the DBA put it; its operator classes are looked for in the search path.
+    # A DBA may have created the extension in any schema. PostgreSQL finds its operator classes by the search path.
     connection.execute(
         text(
             "SELECT set_config('search_path', current_setting('search_path') || ', ' || quote_ident(n.nspname), false)"
@@ -142,7 +142,7 @@ def _upgrade(connection: Connection) -> None:
 
 
 def get_revisions(store: Store) -> tuple[str | None, str, bool]:
-    """The database's revision, the one this program needs, and whether it knows the database's."""
+    """Returns the revision of the database, the one that this program needs, and whether it knows the first."""
     with store.read() as connection:
         found = _find_revision(connection)
     return found, HEAD, found in (None, HEAD) or _is_known_revision(found)
@@ -155,13 +155,13 @@ def is_upgrade_due(connection: Connection) -> bool:
 
 
 def is_schema_current(store: Store) -> bool:
-    """Whether this program can work on the database: migrated to its revision, or by a later version."""
+    """Whether this program can use the database: a migration to its revision or by a later version has run."""
     found, wanted, known = get_revisions(store)
     return found is not None and (found == wanted or not known)
 
 
 def _next_number() -> str:
-    """What the name of the next migration's file begins with."""
+    """Returns the number at the start of the next migration's file name."""
     numbers = [int(path.name[:4]) for path in (Path(__file__).parent / "migrations/versions").glob("[0-9]*.py")]
     return f"{max(numbers) + 1:04d}"
 

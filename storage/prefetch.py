@@ -1,4 +1,4 @@
-"""A read that is made together with the question of who the caller is."""
+"""A read that runs in the same statement as the look-up of the caller."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from storage.prepared import PreparedStatement
 class Prefetch:
     """A read that runs in the statement that finds the caller: one round trip to the database instead of two.
 
-    Every request starts with the question of who the caller is and which projects they see. For `list` and `view`
-    that takes as long as the answer itself, so one statement does both (`build_with_caller` in
-    storage/queries/access.py). A verb's `prefetch` returns one of these for the words of a command. The router passes
-    it to `Identity.access`, which runs it: the rows of the answer are then in `rows`, and the verb's rule reads them
-    from there. Nobody in between looks inside. The rows hold only what the caller may see, and are dropped where the
-    caller is refused.
+    Every request first finds out who the caller is and which projects they see. For `list` and `view` that takes as
+    long as the read itself, so one statement does both (`build_with_caller` in storage/queries/access.py). A verb's
+    `prefetch` returns a Prefetch for the words of a command. The router passes it to `Identity.access`, which runs it
+    and puts the result in `rows`. The verb's rule reads them from there; no code in between uses them. The rows
+    contain only what the caller may see, and are discarded if the caller is refused.
 
     Some reads have a second statement, `of_all`, for callers who see all projects; `statement` then serves the others.
     """

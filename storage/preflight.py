@@ -1,4 +1,4 @@
-"""Whether a database is set up for the bot: looked at when a command starts, before anything is changed."""
+"""Checks that a database is set up for the bot. Runs when a command starts, before anything is changed."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from storage.models import Base
 from storage.url import describe_server
 from storage.watchdog import ConnectionWatchdog
 
-# A pooler that has no connection to the server left lets a question wait for minutes.
+# A pooler that has no server connection left makes a query wait for minutes.
 _HUNG_AFTER_S = 5.0
-# How often the two sessions are compared. A pooler in transaction mode gives the connection that became free last to
-# whoever asks next, so once is enough where it has nothing else to do.
+# How many times the two sessions are compared. A pooler in transaction mode reuses the connection that was released
+# last, so one comparison is enough if the pooler has no other clients.
 _COMPARISONS = 8
 
 _SETTINGS = """
@@ -39,7 +39,7 @@ ORDER BY c.relname
 
 
 def check_database(url: URL) -> None:
-    """Looks at the pooler in between, if there is one, and at what the role may do.
+    """Checks the connection pooler, if there is one, and the privileges of the role.
 
     Raises DatabaseUnfit, DatabaseAway.
     """
@@ -53,20 +53,20 @@ def check_database(url: URL) -> None:
             finally:
                 engine.dispose()
     except exc.DBAPIError as error:
-        # What answers is no PostgreSQL, or one that is too old for the statements and settings of this program.
+        # The server is not PostgreSQL, or too old for the statements and settings of this program.
         said = str(error.orig).strip().splitlines() or ["no answer"]
         raise DatabaseUnfit(f"{describe_server(url)} does not answer as PostgreSQL does: {said[0]}") from error
 
 
 def _check_pooler(url: URL) -> None:
-    """Refuses a pooler that gives each transaction another session of the server."""
-    # Without the settings: in transaction mode, they would stay on a session that is others' too.
+    """Refuses a pooler that may run each transaction in another session of the server."""
+    # Without the settings: in transaction mode, they would stay in a session that other clients use too.
     engine = create_pool(url, autocommit=True, size=2, with_settings=False)
     watchdog = ConnectionWatchdog((engine,), _HUNG_AFTER_S)
     try:
         with engine.connect() as connection:
             driver: Any = connection.connection.dbapi_connection
-            # The server tells its process when it is connected to; a pooler makes a number up instead.
+            # The server sends the pid of its process to a new connection; a pooler makes a number up instead.
             if _get_backend_pid(connection) == driver.get_backend_pid():
                 return
             if _shares_server_processes(connection, engine):
@@ -80,7 +80,7 @@ def _check_pooler(url: URL) -> None:
 
 
 def _shares_server_processes(connection: Connection, engine: Engine) -> bool:
-    """Whether two sessions that are open together are served by the same process, or one by several."""
+    """Whether one process of the server serves two open sessions, or several processes serve one session."""
     first, second = set(), set()
     try:
         with engine.connect() as other:
@@ -97,7 +97,7 @@ def _get_backend_pid(connection: Connection) -> int:
 
 
 def _check_settings(url: URL) -> None:
-    """Refuses a pooler that lets settings pass without effect."""
+    """Refuses a pooler that ignores SET."""
     engine = create_pool(url, autocommit=True, size=1)
     try:
         with engine.connect() as connection:
@@ -114,7 +114,7 @@ def _check_settings(url: URL) -> None:
 
 
 def _check_role(connection: Connection) -> None:
-    """Refuses a role that lacks a right which the bot, or a migration that is due, needs."""
+    """Refuses a role that lacks a privilege that the bot, or a pending migration, needs."""
     found = connection.execute(text(_SETTINGS)).one()
     if found.schema is None:
         raise DatabaseUnfit(

@@ -1,8 +1,8 @@
-"""DATABASE_URL: read and checked, before anything is connected.
+"""Parses and checks DATABASE_URL before anything connects.
 
-What it says is taken as libpq takes it, with what SQLAlchemy adds: a driver behind the scheme, `+` for a blank in a
-parameter, `host` repeated. A mistake is said without any part of what could be a password: one that was not
-percent-encoded ends up wherever the next part of the URL begins.
+The URL is read as libpq reads it, with SQLAlchemy's additions: a driver after the scheme, `+` for a space in a
+parameter, and a repeated `host`. Error messages leave out every part of the URL that could hold a password. A password
+that was not percent-encoded can end up in any of the parts that follow it.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _PARTS = re.compile(
     re.DOTALL,
 )
 _HOST = re.compile(r"(?:\[(?P<v6>[^\[\]]*)\]|(?P<name>[^:\[\]]*))(?::(?P<port>.*))?", re.DOTALL)
-# A folder of a Unix socket, an abstract one, or what DNS and IPv6 know.
+# The folder of a Unix socket, an abstract socket, a DNS name, or an IP address.
 _VALID_HOST = re.compile(r"[/@][^\x00-\x1f,]*|[\w.:%-]*")
 _HOST_WITH_PORT = re.compile(r"[A-Za-z0-9.-]+:[0-9]*")
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,9}")
-# Parameters in which libpq looks for a number only once it has connected.
+# Numeric parameters that libpq checks only once it has connected.
 _NUMERIC_OPTIONS = (
     "connect_timeout",
     "tcp_user_timeout",
@@ -39,7 +39,7 @@ _NUMERIC_OPTIONS = (
     "keepalives_interval",
     "keepalives_count",
 )
-# What libpq knows and people mean, for those who write something like it.
+# The options of libpq that are suggested for a misspelled one.
 _COMMON_OPTIONS = (
     "application_name",
     "channel_binding",
@@ -69,16 +69,16 @@ _ADVICE = {
         "leave it out",
     ),
 }
-# Where libpq is asked whether it understands the parameters: no server can be there.
+# A host where no server can be, for having libpq check the parameters.
 _NO_SERVER = "/dev/null/none"
 
 
 class BadDatabaseUrl(ValueError):
-    """DATABASE_URL is not a PostgreSQL URL, or says what cannot be; the text holds no part of a secret."""
+    """DATABASE_URL is not a valid PostgreSQL URL. The text holds no part of a secret."""
 
 
 def normalise_url(url: str) -> URL:
-    """A PostgreSQL URL with any driver suffix, or none, as the one URL that this project uses.
+    """Converts a PostgreSQL URL, with or without a driver suffix, to the SQLAlchemy URL that this project uses.
 
     Raises BadDatabaseUrl.
     """
@@ -92,7 +92,7 @@ def normalise_url(url: str) -> URL:
     query = _parse_query(found["query"] or "")
     _check_names(query)
     hosts, ports = _parse_hosts(found["hosts"], query)
-    query.pop("client_encoding", None)  # the program writes UTF-8, whatever the database is in
+    query.pop("client_encoding", None)  # the program always uses UTF-8, whatever the encoding of the database
     parts: dict[str, Any] = {
         "username": query.pop("user", None) or _decode(found["user"]),
         "password": query.pop("password", None) or _decode(found["password"]),
@@ -109,7 +109,7 @@ def normalise_url(url: str) -> URL:
 
 
 def describe_server(url: URL) -> str:
-    """The server of a URL as a person would name it."""
+    """Returns the hosts and ports of a URL, for a message: `host:port, host:port`, or `the local socket`."""
     hosts = str(url.query.get("host") or url.host or "the local socket").split(",")
     ports = str(url.query.get("port") or url.port or "").split(",")
     ports += ports[:1] * (len(hosts) - len(ports))
@@ -139,7 +139,7 @@ def _decode(text: str | None, unquoted: Any = unquote) -> str | None:
 
 
 def _parse_query(text: str) -> dict[str, str]:
-    """The parameters, the last of each name; of `host` all, with commas between them."""
+    """Returns the parameters. The last value of a name wins; those of `host` and `port` are joined with commas."""
     query: dict[str, str] = {}
     for part in filter(None, text.split("&")):
         name, equals, value = part.partition("=")
@@ -151,7 +151,7 @@ def _parse_query(text: str) -> dict[str, str]:
 
 
 def _parse_hosts(text: str, query: dict[str, str]) -> tuple[list[str], list[str]]:
-    """The hosts and the port of each, "" where none is named. What the parameters name counts, as for libpq."""
+    """Returns the hosts and the port of each, "" if not given. As in libpq, the parameters take precedence."""
     hosts, ports = [], []
     for one in text.split(","):
         found = _HOST.fullmatch(one)
@@ -182,7 +182,7 @@ def _parse_hosts(text: str, query: dict[str, str]) -> tuple[list[str], list[str]
 
 def _check_names(query: Collection[str]) -> None:
     for name in query:
-        # An & in a password that was not percent-encoded makes parameters of its rest.
+        # If an & in a password is not percent-encoded, the rest of the password looks like parameters.
         if not re.fullmatch(r"[A-Za-z_]{1,40}", name) or (
             not _is_libpq_option(name) and any("pass" in key for key in query)
         ):
@@ -202,18 +202,18 @@ def _is_libpq_option(name: str) -> bool:
 
 
 def _check_values(query: Mapping[str, str]) -> None:
-    """Has libpq look at the parameters. Raises BadDatabaseUrl."""
+    """Has libpq check the parameters. Raises BadDatabaseUrl."""
     if query.get("replication", "").lower() not in ("", "0", "false", "off", "no"):
         raise BadDatabaseUrl('"replication" is for replicas of the server; leave it out')
     for name in _NUMERIC_OPTIONS:
         if query.get(name) and not _WHOLE_NUMBER.fullmatch(query[name]):
             raise BadDatabaseUrl(f"{name} should be a whole number")
     try:
-        # Without a user libpq looks for the name of this process's, which in a container may have none.
+        # Without `user`, libpq looks up the name of this process's user. In a container there may be none.
         nowhere: dict[str, Any] = {"user": "anybody", **query, "host": _NO_SERVER, "hostaddr": "", "port": "5432"}
         psycopg2.connect(**nowhere).close()
     except psycopg2.OperationalError as error:
         said = str(error).strip().splitlines()
         if said and _NO_SERVER not in said[0]:
-            # libpq repeats the value in quotes; where a ? of the password is not escaped, that is a part of it.
+            # libpq repeats the value in quotes. If a ? in the password is not escaped, the value is part of it.
             raise BadDatabaseUrl(re.sub(r':? "[^"]*"', "", said[0])) from None

@@ -1,7 +1,8 @@
 """Closes connections to a database that neither answers nor disconnects.
 
-Where the server's machine still acknowledges what it is sent (the process is stopped, a proxy has lost its other
-end), no time-out of libpq or of the kernel ends a wait: every caller would wait for ever, and soon all of them.
+The server's machine may still acknowledge packets while the server does not answer: its process is stopped, or a proxy
+has lost its connection to the server. No time-out of libpq or of the kernel applies then. Every caller would wait
+forever, and soon all connections would be in use.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from sqlalchemy import Engine, event
 
 
 class ConnectionWatchdog:
-    """Watches the connections that are checked out, and shuts down those that stay out longer than `hung_after_s`."""
+    """Shuts down connections that are checked out of their pool for longer than `hung_after_s` seconds."""
 
     def __init__(self, engines: Sequence[Engine], hung_after_s: float) -> None:
         self._hung_after_s = hung_after_s
-        self._checked_out: dict[Any, tuple[float, int]] = {}  # the pool's record -> since when, and the socket
+        self._checked_out: dict[Any, tuple[float, int]] = {}  # the pool's record -> time of checkout, file descriptor
         # Locked during a shutdown: once a connection is closed, another may reuse its file descriptor.
         self._lock = threading.Lock()
         self._closed = threading.Event()
         for engine in engines:
-            # First of all listeners: SQLAlchemy's own asks a new connection for the server's version.
+            # Must be the first listener: SQLAlchemy's own queries the server's version on a new connection.
             event.listen(engine, "connect", self._on_checkout, insert=True)
             event.listen(engine, "checkout", self._on_checkout)
             for name in ("checkin", "detach", "invalidate", "close"):
