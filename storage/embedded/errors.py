@@ -1,4 +1,4 @@
-"""The sentences of the embedded PostgreSQL for the person who started the bot, each with the way out."""
+"""Error messages of the embedded PostgreSQL for the person who started the bot. Each says what to do."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from storage.errors import EmbeddedPostgresError
 _FULL_DISK_CODES = (errno.ENOSPC, errno.EDQUOT)
 _FULL_DISK_TEXTS = ("No space left on device", "Disk quota exceeded")
 
-_SHOWN_LINES = 5  # of what a failed program wrote, its end says why
+_SHOWN_LINES = 5  # the last lines of a failed program's output say why it failed
 
 
 def build_os_error(error: OSError, folder: Path) -> EmbeddedPostgresError:
-    """The sentence for a file operation in the data folder that failed."""
+    """Return the error for a failed file operation in the data folder."""
     if error.errno in _FULL_DISK_CODES or any(text in str(error) for text in _FULL_DISK_TEXTS):
         return build_full_disk_error(folder)
     return EmbeddedPostgresError(
@@ -24,7 +24,7 @@ def build_os_error(error: OSError, folder: Path) -> EmbeddedPostgresError:
 
 
 def build_program_error(what_failed: str, output: str, folder: Path) -> EmbeddedPostgresError:
-    """The sentence for a program of PostgreSQL that failed, from what it wrote."""
+    """Return the error for a program of PostgreSQL that failed, with the end of its output."""
     if any(text in output for text in _FULL_DISK_TEXTS):
         return build_full_disk_error(folder)
     lines = [line.rstrip() for line in output.splitlines() if line.strip()]

@@ -1,9 +1,9 @@
-"""Where the files of the embedded server lie, and the system user that it runs as.
+"""The folders of the embedded server, and the system user that it runs as.
 
-PostgreSQL refuses to run as root. Started as root, the server runs as the owner of its data, or else as `postgres`
-or `nobody`, who must be able to walk to the data; and permissions of folders that are not ours are not changed for
-that. So where that user cannot walk to the data folder (a checkout below /root), the server lives in a folder
-of its own in /var/lib/tocsin, and the link `server` in the data folder points there.
+PostgreSQL refuses to run as root. If the bot is started as root, the server runs as the owner of its data, or else as
+`postgres` or `nobody`. That user must be able to traverse all folders above the data. The bot does not change the
+permissions of folders that it does not own. So if the user cannot reach the data folder (a checkout below /root), the
+server uses a folder in /var/lib/tocsin, and the link `server` in the data folder points there.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ POINTER_NAME = "server"
 ACCOUNTS_FOR_ROOT = ("postgres", "nobody")
 
 SOCKET_NAME = ".s.PGSQL.5432"
-# sizeof(sockaddr_un.sun_path), less the zero at its end.
+# sizeof(sockaddr_un.sun_path), minus the terminating zero.
 LONGEST_SOCKET_PATH = 103 if sys.platform == "darwin" else 107
 SHORT_SOCKET_FOLDER = Path("/tmp")
 
@@ -41,12 +41,12 @@ class Account:
     def of_uid(cls, uid: int) -> Account:
         try:
             entry = pwd.getpwuid(uid)
-        except KeyError:  # as in a container that runs as a bare number
+        except KeyError:  # a uid without a user entry, as in some containers
             return cls(str(uid), uid, os.getegid())
         return cls(entry.pw_name, uid, entry.pw_gid)
 
     def can_traverse(self, folder: Path) -> bool:
-        """Tell from the permission bits whether the user can enter the folder and all above it."""
+        """Return whether, by the permission bits, the user can enter the folder and all folders above it."""
         for part in (folder, *folder.parents):
             status = part.stat()
             if status.st_uid == self.uid:
@@ -62,19 +62,19 @@ class Account:
 
 @dataclass(frozen=True)
 class ServerHome:
-    """The folder that the server lives in, and whom it runs as."""
+    """The folder of the server, and the system user that it runs as."""
 
     folder: Path
     account: Account
 
     @property
     def cluster(self) -> Path:
-        """What PostgreSQL calls its data directory."""
+        """PostgreSQL's data directory."""
         return self.folder / "cluster"
 
     @property
     def lock(self) -> Path:
-        """Whoever holds a lock on this file owns the server; all else in `home` is changed under it only."""
+        """The lock file. The process that locks it owns the server, and only the owner may change the other files."""
         return self.folder / "lock"
 
     @property
@@ -83,22 +83,25 @@ class ServerHome:
 
     @property
     def socket_folder(self) -> Path:
-        """Where the socket is: in `home`, or where that path is too long for one, in a folder of /tmp.
+        """The folder of the socket: in `folder`, or in /tmp if the path is too long for a socket or contains a comma.
 
-        Always the same for the same home and account, so that all who share a server find it.
+        It depends only on the home and the account, so that all processes that share a server find it.
         """
         near = self.folder / "socket"
-        # A comma separates hosts for libpq, and folders for the server.
+        # A comma separates hosts in libpq, and socket folders in the server's settings.
         if len(os.fsencode(near / SOCKET_NAME)) <= LONGEST_SOCKET_PATH and "," not in str(near):
             return near
         digest = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]
         return SHORT_SOCKET_FOLDER / f"tocsin-{self.account.uid}-{digest}"
 
     def make_socket_folder(self) -> None:
-        """Make sure of the socket folder, and that it is ours alone. Raises EmbeddedPostgresError, OSError."""
+        """Create the socket folder if needed, and close it to other users.
+
+        Raises EmbeddedPostgresError when it is not a folder or belongs to another user, OSError.
+        """
         folder = self.socket_folder
         folder.mkdir(mode=0o700, exist_ok=True)
-        # In /tmp anyone could have been there first, with a folder of theirs or a link to one.
+        # In /tmp, another user may already have created a folder or a link of that name.
         status = folder.lstat()
         if not stat.S_ISDIR(status.st_mode) or status.st_uid not in (self.account.uid, os.geteuid()):
             raise EmbeddedPostgresError(
@@ -110,7 +113,7 @@ class ServerHome:
 
 
 def resolve_home(data_dir: Path) -> ServerHome:
-    """Find the place of the server for a data folder, or choose one. Raises EmbeddedPostgresError, OSError."""
+    """Find the home of the server for a data folder, or choose one. Raises EmbeddedPostgresError, OSError."""
     data_dir = _create_folder(data_dir).resolve()
     pointer = data_dir / POINTER_NAME
     if pointer.is_symlink():
@@ -128,7 +131,7 @@ def resolve_home(data_dir: Path) -> ServerHome:
 
 
 def _create_folder(folder: Path) -> Path:
-    """Make a folder, or take an empty one of ours, and set its permissions under whatever umask."""
+    """Create a folder if needed. Set its permissions, whatever the umask, if it is ours and empty."""
     folder.mkdir(parents=True, exist_ok=True)
     if folder.stat().st_uid == os.geteuid() and not any(folder.iterdir()):
         folder.chmod(_home_mode())
@@ -136,7 +139,7 @@ def _create_folder(folder: Path) -> Path:
 
 
 def _home_mode() -> int:
-    # Run as root, another user has to get through to the cluster, whose own folder is closed.
+    # If this process is root, the server's user has to traverse the folder. The cluster in it is closed to others.
     return 0o711 if os.geteuid() == 0 else 0o700
 
 
@@ -178,7 +181,7 @@ def _follow_pointer(pointer: Path) -> ServerHome:
 
 
 def _create_elsewhere(pointer: Path, account: Account) -> ServerHome:
-    """Make a home that the account can walk to. Of several processes that do so at once, the first link counts."""
+    """Create a home that the account can reach. If several processes do so at once, the first link wins."""
     way_out = "Set TOCSIN_DATA_DIR to a folder that everybody may pass through, or DATABASE_URL to a server."
     why = f"As root the database server runs as the user {account.name}, who may not enter {pointer.parent}"
     try:

@@ -1,4 +1,4 @@
-"""Who owns a server: whoever holds the lock on its home's lock file."""
+"""The lock that decides which process owns a server."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 
 @contextmanager
 def try_lock(path: Path) -> Iterator[bool]:
-    """Hold the lock on a file while the block runs, unless somebody else does; gives whether it is held.
+    """Lock a file while the block runs. Gives False if another process has the lock or has replaced the folder.
 
-    `path` may be a folder that exists; a file is made where there is none.
-    It ends with this process, however that ends, and is not inherited by the server. Raises OSError.
+    `path` is a file, created if missing, or an existing folder. The kernel releases the lock when this process exits,
+    even if it is killed. The server does not inherit the lock. Raises OSError.
     """
-    # Closed to others: being able to read a file is enough to lock it.
+    # No permissions for other users: anyone who can read a file can lock it.
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
@@ -24,7 +24,7 @@ def try_lock(path: Path) -> Iterator[bool]:
         except BlockingIOError:
             yield False
             return
-        # The folder may have been replaced since: then this is a lock that nobody else would ever look at.
+        # The folder may have been replaced since the open. Then other processes would not see this lock.
         yield os.path.samestat(os.fstat(descriptor), path.stat())
     finally:
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""How the programs of PostgreSQL are started: as which user, and tied to the life of this process."""
+"""Starts the programs of PostgreSQL, as the right user, so that they end with this process."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 from storage.embedded.homes import Account
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-# What a program of PostgreSQL is told of our environment: how it is loaded, and where things are. The environment of a
-# process can be read by whoever has its user, and ours holds Slack's tokens and the key to all other secrets.
+# The environment variables that a program of PostgreSQL gets: those for loading it, and paths. Other processes of the
+# same user can read a process's environment, and ours contains Slack's tokens and the key to all other secrets.
 _PASSED_VARIABLES = ("PATH", "HOME", "TMPDIR", "TZDIR", "LOCPATH")
 _PASSED_PREFIXES = ("LD_", "DYLD_", "FAKETIME")
 
@@ -30,12 +30,13 @@ def start(
     output: int,
     inherit: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start a program as the account, in a folder, in a session of its own so that Ctrl-C does not reach it.
+    """Start a program as the user `account`, in a session of its own so that Ctrl-C does not reach it.
 
-    On Linux the program gets the signal `signal_at_parent_death` when the calling thread ends, for whatever reason:
-    the kernel ties the signal to the thread, not to the process. On other systems the program keeps running, and the
-    next start has to find it. `folder` is its working directory, `output` a file descriptor for stdout and stderr,
-    `inherit` the descriptors that it keeps open.
+    On Linux, the kernel sends the program `signal_at_parent_death` when the calling thread ends for any reason. It
+    ties the signal to the thread, not to the process. On other systems the program keeps running, and the next start
+    has to find it. `folder` is the working directory, `output` a file descriptor for stdout and stderr, and `inherit`
+    the descriptors that stay open in the program.
+
     Raises OSError: EPERM when this process may not change to the account, others when the program cannot be run.
     """
     other_user = account.uid != os.geteuid()
@@ -69,16 +70,16 @@ def _build_parent_death_hook(signal_at_parent_death: signal.Signals) -> Callable
         return None
     libc, parent = _libc, os.getpid()
 
-    def in_child() -> None:  # after the change of user, which would undo it
+    def in_child() -> None:  # runs after the change of user, which would reset the signal
         libc.prctl(_PR_SET_PDEATHSIG, signal_at_parent_death)
-        if os.getppid() != parent:  # too late: this process has died in between
+        if os.getppid() != parent:  # the parent died before the call, so no signal would come
             os._exit(1)
 
     return in_child
 
 
 def run(command: Sequence[str | Path], account: Account, folder: Path) -> tuple[int, str]:
-    """Run a program to its end; gives its exit code and what it wrote. Raises OSError like `start`."""
+    """Run a program to its end. Returns its exit code and output. Raises OSError like `start`."""
     with start(command, account, folder, signal_at_parent_death=signal.SIGKILL, output=subprocess.PIPE) as process:
         output, _ = process.communicate()
     return process.returncode, output.decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""A server for a test run or a check, which leaves nothing behind."""
+"""A temporary server for a test run or a check; its files are removed afterwards."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from storage.embedded.embedded_postgres import EmbeddedPostgres
 from storage.embedded.lock import try_lock
 
 MEMORY_FOLDER = Path("/dev/shm")
-MIN_FREE_BYTES = 1 << 30  # bytes free, below which the memory is left to others
+MIN_FREE_BYTES = 1 << 30  # with less free memory than this, use the disk
 _PREFIX = "tocsin-run-"
-_MAKING = "tocsin-making-"  # of a folder that is not locked yet
+_MAKING = "tocsin-making-"  # prefix of a folder that is not locked yet
 
 
 @contextmanager
 def scratch_postgres() -> Iterator[str]:
-    """Run a server over an empty folder; gives the URL of its database. Raises EmbeddedPostgresError."""
+    """Run a server on an empty folder. Gives the URL of its database. Raises EmbeddedPostgresError."""
     with scratch_folder() as folder, EmbeddedPostgres(folder / "data", durable=False) as url:
         yield url
 
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """Make a folder that a server can live in, in memory where there is room, and remove it after the block."""
+    """Create a folder for a server, in memory if there is enough, and remove it after the block."""
     parent = Path(tempfile.gettempdir())
     if (
         MEMORY_FOLDER.is_dir()
@@ -37,8 +37,8 @@ def scratch_folder() -> Iterator[Path]:
         parent = MEMORY_FOLDER
     _remove_leftovers(parent)
     making = Path(tempfile.mkdtemp(prefix=_MAKING, dir=parent))
-    making.chmod(0o711)  # started as root, the server runs as another user
-    # Other runs see the folder once it is locked. It stays so until it is gone, whether a server runs in it or not.
+    making.chmod(0o711)  # if this process is root, the server runs as another user
+    # Other runs see the folder only once it is locked. It stays locked until it is removed, even without a server.
     with try_lock(making):
         folder = making.rename(parent / making.name.replace(_MAKING, _PREFIX, 1))
         try:
@@ -48,7 +48,7 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def _remove_leftovers(parent: Path) -> None:
-    """Remove what killed runs of this user left: folders that nobody holds the lock on."""
+    """Remove the folders that killed runs of this user left behind: those that no process locks."""
     for folder in parent.glob(f"{_PREFIX}*"):
         try:
             if folder.stat().st_uid != os.geteuid():
@@ -56,5 +56,5 @@ def _remove_leftovers(parent: Path) -> None:
             with try_lock(folder) as ours:
                 if ours:
                     shutil.rmtree(folder, ignore_errors=True)
-        except OSError:  # removed by somebody else
+        except OSError:  # another process has removed it
             continue

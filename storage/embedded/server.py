@@ -1,4 +1,4 @@
-"""One run of the server process: started, waited for, watched, stopped."""
+"""Starts, watches and stops the server process."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from storage.embedded.homes import ServerHome
 from storage.errors import EmbeddedPostgresError
 
 DATABASE = "tocsin"
-PORT = 5432  # of no network; it is a part of the socket's name
+PORT = 5432  # only part of the socket's name; the server listens on no port
 
-START_S = 60  # a start after a crash replays what was not yet in the data files
-STOP_S = 5  # of the ten seconds that the bot has for all of its end
-ABORT_S = 7  # PostgreSQL itself kills after five what does not stop at once
+START_S = 60  # after a crash, the server first replays the WAL
+STOP_S = 5  # the bot has ten seconds for its whole shutdown
+ABORT_S = 7  # after SIGQUIT, PostgreSQL kills its remaining processes within five seconds
 _POLL_S = 0.01
 _PREDECESSOR_POLL_S = 0.2
 
-LOG_LIMIT_BYTES = 1_000_000  # bytes; looked at every LOG_CHECK_S
+LOG_LIMIT_BYTES = 1_000_000  # checked every LOG_CHECK_S seconds
 LOG_KEPT_BYTES = 250_000
 LOG_CHECK_S = 60
 
-# What PostgreSQL says while processes of a killed predecessor are still ending.
+# Part of PostgreSQL's error message while processes of a killed predecessor are still ending.
 _PREDECESSOR_STILL_ENDING = "pre-existing shared memory block"
 
 SETTINGS = {
@@ -46,16 +46,16 @@ SETTINGS = {
     "max_wal_size": "256MB",
     "timezone": "UTC",
     "log_timezone": "UTC",
-    # Small queries, many of them: neither compiling nor parallel workers pay.
+    # The bot runs many small queries, for which neither JIT compilation nor parallel workers pay off.
     "jit": "off",
     "max_parallel_workers_per_gather": "0",
-    # Starts, stops and fatal errors. The errors of statements go to the bot anyway, and statements hold secrets.
+    # Log starts, stops and fatal errors. The bot receives errors of statements anyway, and statements contain secrets.
     "log_min_messages": "log",
     "log_min_error_statement": "panic",
     "log_checkpoints": "off",
     "log_line_prefix": "%m [%p] ",
 }
-# For tests: after a crash of the machine the data would be lost.
+# For tests only: a crash of the machine loses the data.
 NOT_DURABLE_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
 
 
@@ -64,20 +64,20 @@ def build_url(home: ServerHome) -> URL:
         "postgresql+psycopg2",
         username=SUPERUSER,
         database=DATABASE,
-        # Without options, whatever PGOPTIONS says.
+        # Empty options override PGOPTIONS.
         query={"host": str(home.socket_folder), "port": str(PORT), "options": ""},
     )
 
 
 def connect(home: ServerHome, database: str = DATABASE) -> Connection:
-    """A connection to the server, whoever owns it. Raises psycopg2.OperationalError."""
+    """Connect to the server, whichever process owns it. Raises psycopg2.OperationalError."""
     return psycopg2.connect(
         host=str(home.socket_folder), port=PORT, user=SUPERUSER, dbname=database, connect_timeout=5, options=""
     )
 
 
 class Server:
-    """A server process over a cluster. Everything is called from one thread, and the server ends with it."""
+    """A server process on a cluster. Call all methods from one thread; on Linux, the server ends with that thread."""
 
     def __init__(self, home: ServerHome, binaries: Binaries, *, durable: bool) -> None:
         self._home = home
@@ -86,12 +86,12 @@ class Server:
         for name, value in (settings if durable else settings | NOT_DURABLE_SETTINGS).items():
             self._command += ["-c", f"{name}={value}"]
         self._process: subprocess.Popen[bytes] | None = None
-        # The reading end of a pipe whose other end is held by all processes of the server, and by nobody else.
+        # The read end of a pipe. Only the server's processes have the write end open, so the pipe closes with the last.
         self._liveness_pipe = -1
         self._log_begin = 0
 
     def start(self, cancelled: threading.Event) -> None:
-        """Start the process and wait until it takes connections, or until cancelled.
+        """Start the process and wait until it accepts connections or `cancelled` is set.
 
         Raises EmbeddedPostgresError, OSError.
         """
@@ -132,7 +132,7 @@ class Server:
             os.close(server_end)
 
     def _is_ready(self) -> bool:
-        # The eighth line is what pg_ctl waits for too. Trying to connect would fill the log with refusals.
+        # pg_ctl waits for the eighth line too. Attempts to connect would fill the log with refused connections.
         assert self._process is not None
         try:
             lines = (self._home.cluster / "postmaster.pid").read_text().split("\n")
@@ -149,7 +149,7 @@ class Server:
         return build_program_error(f"{what}; its log, {self._home.log}, ends with", self._read_log(), self._home.folder)
 
     def create_database(self) -> None:
-        """Make the bot's database if there is none. Raises psycopg2.Error."""
+        """Create the bot's database if it does not exist. Raises psycopg2.Error."""
         connection = connect(self._home, "postgres")
         try:
             connection.autocommit = True
@@ -161,12 +161,12 @@ class Server:
             connection.close()
 
     def wait(self, wake: int) -> None:
-        """Wait until the descriptor `wake` can be read, or no process of the server is left."""
+        """Wait until the descriptor `wake` is readable or no process of the server is left. Trims the log meanwhile."""
         while not self._wait_for_end(LOG_CHECK_S, wake):
             _trim_log(self._home.log)
 
     def stop(self) -> None:
-        """End the server: politely, then at once; data that was committed is safe either way."""
+        """Stop the server: fast shutdown, then immediate shutdown, then SIGKILL. Committed data is safe."""
         if self._process is None:
             return
         for sign, patience in ((signal.SIGINT, STOP_S), (signal.SIGQUIT, ABORT_S), (signal.SIGKILL, ABORT_S)):
@@ -179,7 +179,7 @@ class Server:
         self._process = None
 
     def _wait_for_end(self, timeout_s: float, *wake: int) -> bool:
-        """Wait for the end of all processes of the server, or one of the descriptors; False when none came."""
+        """Wait until all processes of the server have ended or a descriptor is readable. Returns False on time-out."""
         poll = select.poll()
         for descriptor in (self._liveness_pipe, *wake):
             poll.register(descriptor, select.POLLIN)
@@ -187,7 +187,7 @@ class Server:
 
 
 def _trim_log(log: Path) -> None:
-    """Keep the end of a log that has grown too long. The server goes on appending to the same file."""
+    """Remove the start of a log that is too long. The server keeps appending to the same file."""
     try:
         with log.open("r+b") as file:
             if file.seek(0, os.SEEK_END) > LOG_LIMIT_BYTES:
