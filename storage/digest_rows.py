@@ -1,4 +1,4 @@
-"""What queries about digests give back and messages are drawn from: plain values, no connection behind them."""
+"""Values that queries about digests return and messages are rendered from. They use no database connection."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class DigestRow:
     channel_id: str
     owner_id: int
     owner_user_id: str | None
-    owner: str  # the name
-    name: str | None  # in the organization file
+    owner: str  # the owner's name
+    name: str | None  # the name in the organization file, if it comes from there
     cron: str
     zone: str
     filters: str
@@ -36,7 +36,7 @@ class DigestRow:
 
 @dataclass(frozen=True, slots=True)
 class LastFire:
-    """What became of the latest time that a digest was told."""
+    """The result of a digest's latest fire."""
 
     fire_at: datetime
     state: str
@@ -45,15 +45,15 @@ class LastFire:
 
 @dataclass(frozen=True, slots=True)
 class Fire:
-    """One time that a digest is told."""
+    """One publication of a digest."""
 
     id: int
     digest_id: int
     fire_at: datetime
     since: datetime
     by_hand: bool
-    file_id: str | None  # the picture, as Slack knows it
-    picture_says: str | None  # the same in words
+    file_id: str | None  # Slack's file id of the picture
+    picture_says: str | None  # the picture's contents as text
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,37 +67,37 @@ class OpenLine:
     environment: str | None
     date_started: datetime
     team: str | None  # name of the owning team
-    seen_by: Sequence[str]  # names, most recent first, a few
+    seen_by: Sequence[str]  # a few names, the most recent first
     seen_count: int
-    latest: ActivityEntry | None  # the last word
+    latest: ActivityEntry | None  # the latest log entry
 
 
 @dataclass(frozen=True, slots=True)
 class OpenCounts:
-    """Everything that is open, in numbers."""
+    """Numbers of open incidents."""
 
     by_status: Mapping[Status, int] = field(default_factory=dict)
-    by_team: Mapping[str | None, int] = field(default_factory=dict)  # by name of the team
-    unseen: int = 0  # by anybody
+    by_team: Mapping[str | None, int] = field(default_factory=dict)  # by the team's name
+    unseen: int = 0  # acknowledged by nobody
     oldest: datetime | None = None
 
     @property
     def total(self) -> int:
-        """How many are open."""
+        """The number of open incidents."""
         return sum(self.by_status.values())
 
 
 @dataclass(frozen=True, slots=True)
 class OpenPage:
-    """Some of the open incidents, by team; the unacknowledged first, then the oldest."""
+    """One page of open incidents, by team. Unacknowledged ones come first, then the oldest."""
 
     lines: Sequence[OpenLine]
-    mentions: Mentions  # in the last words
+    mentions: Mentions  # in the latest log entries
 
 
 @dataclass(frozen=True, slots=True)
 class IncidentName:
-    """An incident that is only named."""
+    """The number and title of an incident."""
 
     identifier: int
     title: str
@@ -105,20 +105,20 @@ class IncidentName:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What happened since a moment."""
+    """What happened since a time."""
 
     since: datetime
     opened: int = 0
     resolved: int = 0
-    to_acknowledge: timedelta | None = None  # the median, of those first seen since then
-    to_resolve: timedelta | None = None  # the median, of those resolved since then
+    to_acknowledge: timedelta | None = None  # median of the incidents first acknowledged since then
+    to_resolve: timedelta | None = None  # median of the incidents resolved since then
     latest_opened: Sequence[IncidentName] = ()  # a few, newest first
     latest_resolved: Sequence[IncidentName] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class OpenSeries:
-    """How many were open at some moments, by the severity that they have now or had when they were resolved."""
+    """Numbers of open incidents over time, by severity: the current one, or for resolved incidents the last one."""
 
     moments: Sequence[datetime]
     counts: Mapping[Status, Sequence[int]]
@@ -126,12 +126,12 @@ class OpenSeries:
 
 @dataclass(frozen=True, slots=True)
 class DigestContent:
-    """What a digest says."""
+    """The contents of a digest."""
 
     digest: DigestRow
     counts: OpenCounts
     page: OpenPage
-    number: int  # of the page, from 0
+    number: int  # of the page, starting at 0
     pages: int
     news: News
     as_of: datetime

@@ -1,4 +1,4 @@
-"""What queries give back and messages are drawn from: plain values, no connection behind them."""
+"""Values that queries return and messages are rendered from. They use no database connection."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ class IncidentLine(NamedTuple):
     date_started: datetime
     date_closed: datetime | None
     team: str | None  # slug of the owning team
-    seen_count: int  # by how many people
+    seen_count: int  # number of people who acknowledged it
     seen_by_caller: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A place in a list of incidents, newest start first: just behind (`after`) or before this incident."""
+    """A position in a list of incidents, newest start first: just after or just before this incident."""
 
     started: datetime
     incident_id: int
-    before: bool = False  # True: the page that ends just before this place
+    before: bool = False  # True: the page ends just before this incident; False: it begins just after
 
 
 @dataclass(frozen=True, slots=True)
 class IncidentPage:
-    """One page of a list, with the places from which the next and the previous one begin, if there are any."""
+    """One page of a list, with the cursors of the next (older) and previous (newer) page, if there are any."""
 
     lines: list[IncidentLine]
     older: Cursor | None
@@ -45,7 +45,7 @@ class IncidentPage:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Somebody's last acknowledgement of an incident."""
+    """The latest acknowledgement of an incident by one person."""
 
     name: str
     last_seen: datetime
@@ -53,15 +53,15 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Mentionable:
-    """A person or a team of the database, and what Slack calls it, where that is known."""
+    """A person or a team, with its Slack id if known."""
 
     name: str
-    slack_id: str | None  # "U…" of a person, "S…" of a team
+    slack_id: str | None  # "U…" for a person, "S…" for a team
 
 
 @dataclass(frozen=True, slots=True)
 class Mentions:
-    """Everybody that some comments mention, by id of the database."""
+    """The people and teams that comments mention, by database id."""
 
     people: dict[int, Mentionable] = field(default_factory=dict)
     teams: dict[int, Mentionable] = field(default_factory=dict)
@@ -73,7 +73,7 @@ class ActivityEntry:
 
     id: int
     type: ActivityType
-    member_id: int | None  # None: nobody in person (an alert, or somebody who is no longer known)
+    member_id: int | None  # None for an alert, and for a person whose row was deleted
     author: str | None
     value: int | None
     previous_value: int | None
@@ -94,7 +94,7 @@ class ActivityPage:
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """A comment, as its author gets it back to edit."""
+    """A comment in the form in which its author edits it."""
 
     id: int
     incident_id: int
@@ -107,26 +107,29 @@ class Comment:
 
 @dataclass(frozen=True, slots=True, order=True)
 class AlertKey:
-    """Which alert it is. Keys are of one project and source: two projects may use the same."""
+    """Identifies an alert. A key is unique within its project and source only."""
 
-    source: str  # which alerting system
+    source: str  # the alerting system
     project_id: int
     key: str
 
     @property
     def dedup_key(self) -> str:
-        """How versions before the migration "alerts01" write it: unique in the organization, unless two are alike."""
+        """The key in the format of versions before the migration "alerts01". Different alerts may have the same one."""
         return self.key if self.source == "events" else f"{self.source}:{self.project_id}:{self.key}"
 
     @property
     def own_dedup_key(self) -> str:
-        """The same where another alert has `dedup_key`; what is sent never begins with a blank, so nobody has this."""
+        """The key in that format if another alert already has `dedup_key`.
+
+        It begins with a space. Keys that systems send never do, so it cannot collide with theirs.
+        """
         return f" {self.source}:{self.project_id}:{self.key}"
 
 
 @dataclass(frozen=True, slots=True)
 class AlertText:
-    """What an incident shows of what its alert said."""
+    """The contents of an alert that its incident shows."""
 
     title: str
     team_id: int | None
@@ -138,7 +141,7 @@ class AlertText:
 
 @dataclass(frozen=True, slots=True)
 class NewIncident:
-    """What an incident is opened with."""
+    """The values of a new incident."""
 
     project_ids: Sequence[int]  # at least one
     title: str
@@ -151,14 +154,14 @@ class NewIncident:
     url: str | None = None  # http(s), where the alert comes from
     source: str | None = None
     alert_key: AlertKey | None = None
-    dedup_key: str | None = None  # the same as the version before knows it
+    dedup_key: str | None = None  # the same key as versions before "alerts01" store it
     links: Sequence[tuple[str, str]] = ()  # name and URL, besides `url`
     facts: Sequence[tuple[str, str]] = ()  # name and text
 
 
 @dataclass(frozen=True, slots=True)
 class IncidentHead:
-    """What a change to an incident needs to know of it; read under the lock of its row."""
+    """The values of an incident that a change to it needs. They are read while its row is locked."""
 
     id: int
     identifier: int
@@ -171,7 +174,7 @@ class IncidentHead:
 
 @dataclass(frozen=True, slots=True)
 class IncidentDetails:
-    """An incident as `view` shows it to one caller: only the projects that they see are named."""
+    """An incident as `view` shows it to one caller. It names only projects that the caller may see."""
 
     id: int
     identifier: int
@@ -190,50 +193,50 @@ class IncidentDetails:
     subscribed: bool
     latest: ActivityEntry | None
     mentions: Mentions
-    links: list[tuple[str, str]]  # name and URL of what else its alert pointed to
-    facts: list[tuple[str, str]]  # name and text of what else its alert said
+    links: list[tuple[str, str]]  # name and URL of the alert's other links
+    facts: list[tuple[str, str]]  # name and text of the alert's other facts
 
 
 @dataclass(frozen=True, slots=True)
 class NotificationEntry:
-    """An entry of the log that somebody is told of."""
+    """A log entry that a person is notified of."""
 
     entry: ActivityEntry
-    mention: bool  # it is told because it mentions them
+    mention: bool  # the person is notified because the entry mentions them
 
 
 @dataclass(frozen=True, slots=True)
 class NotificationContent:
-    """What a message to one person about one incident is drawn from, as things are when it is sent."""
+    """The contents of a notification: one person, one incident, with the state at the time of sending."""
 
     incident: IncidentHead
-    entries: list[NotificationEntry]  # oldest first; without those that were deleted meanwhile
+    entries: list[NotificationEntry]  # oldest first, without deleted ones
     mentions: Mentions
     sees: bool  # whether the reader may still see the incident
     subscribed: bool
-    notify: str  # what the reader wants to be told of
-    card: tuple[str, str] | None  # channel and ts of a card of a project that the reader sees
+    notify: str  # the reader's notification setting: "all", "mentions" or "none"
+    card: tuple[str, str] | None  # channel id and ts of a card in a channel of a project that the reader sees
 
 
 @dataclass(frozen=True, slots=True)
 class CardContent:
-    """What a channel may know of an incident."""
+    """The contents of an incident's card: what the channel may show."""
 
-    details: IncidentDetails  # its projects: those that name the channel
+    details: IncidentDetails  # its `projects` are only those that name the channel
     said: ActivityEntry | None  # the latest entry with a comment
     mentions: Mentions
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadContent:
-    """An entry of the log as a card's thread shows it."""
+    """A log entry as a card's thread shows it."""
 
     entry: ActivityEntry
     mentions: Mentions
     deleted: bool
-    card_ts: str | None  # None: the card does not stand yet
-    reply_gone: bool  # it began as a reply in that thread, which its author has deleted
-    shown_here: bool  # whether the channel may know of the incident
+    card_ts: str | None  # None: the card is not posted
+    reply_gone: bool  # the entry was a reply in that thread, and the reply was deleted
+    shown_here: bool  # whether the channel may show the incident
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""The words of the domain that are stored as numbers or short texts.
+"""Domain values that are stored as numbers or short texts.
 
-They stand here, at the innermost room, because everything else needs them; what the words mean and who may
-use them is decided in `bot/incidents/`. Names and numbers follow Sentry's incidents.
+They are defined in the innermost package because every other package needs them. The rules for their use are in
+`bot/incidents/`. Names and numbers follow Sentry's incidents.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from enum import IntEnum, StrEnum
 
 
 class Status(IntEnum):
-    """What an incident is at; everything but CLOSED counts as open."""
+    """The status of an incident. Every status except CLOSED counts as open."""
 
     OPEN = 1
     CLOSED = 2
@@ -19,7 +19,7 @@ class Status(IntEnum):
 
 
 class StatusMethod(IntEnum):
-    """What set the present status."""
+    """What set the current status."""
 
     MANUAL = 1  # a person
     RULE_UPDATED = 2  # the alert rule was changed or removed
@@ -27,7 +27,7 @@ class StatusMethod(IntEnum):
 
 
 class ActivityType(IntEnum):
-    """What an entry of an incident's log tells."""
+    """What an entry of an incident's log records."""
 
     CREATED = 1
     STATUS_CHANGE = 2
@@ -36,7 +36,7 @@ class ActivityType(IntEnum):
 
 
 class Role(StrEnum):
-    """What a member may do in the organization, the least first."""
+    """A member's role in the organization, from the fewest permissions to the most."""
 
     MEMBER = "member"
     ADMIN = "admin"
@@ -45,41 +45,41 @@ class Role(StrEnum):
 
 
 class Unmatched(StrEnum):
-    """Why the e-mail of a Slack profile does not say which member somebody is."""
+    """Why the e-mail of a Slack profile does not identify a member."""
 
-    UNCONFIRMED = "unconfirmed"  # Slack does not say that it is theirs; usual with single sign-on
-    GUEST = "guest"  # a guest's e-mail is given by whoever invited them
-    NO_EMAIL = "no_email"  # Slack shows none
+    UNCONFIRMED = "unconfirmed"  # Slack does not report the e-mail as confirmed; usual with single sign-on
+    GUEST = "guest"  # the person who invites a guest chooses the guest's e-mail
+    NO_EMAIL = "no_email"  # Slack reports no e-mail
 
 
 # Who may manage digests for the projects they see.
 ROLES_THAT_MANAGE_DIGESTS = frozenset({Role.ADMIN, Role.MANAGER, Role.OWNER})
 
-# `incident_project.team_id` of an incident that no team owns. A NULL would not do: btree equality, which keeps
-# the index in date order behind it, does not cover IS NULL.
+# `incident_project.team_id` of an incident without a team. It is not NULL, because the index returns rows in date
+# order only after an equality condition, and IS NULL is not one.
 NO_TEAM = 0
 
 
 class Urgency(IntEnum):
-    """Which of the posts that are due is sent first."""
+    """The order in which due posts are sent; the lowest number first."""
 
-    MENTION = 0  # somebody waits for somebody
-    CARD = 1  # what a channel looks at; never behind what is said in its threads
-    NEWS = 2  # threads, subscribers
-    BULK = 3  # digests, notes
+    MENTION = 0  # a person may be waiting for another
+    CARD = 1  # read by the whole channel; never sent after messages in its thread
+    NEWS = 2  # messages in threads and to subscribers
+    BULK = 3  # digests and notes
 
 
 class PostKind(StrEnum):
-    """What a post shows. A replica leaves a post of a kind that it does not know for a newer replica."""
+    """What a post shows. A replica leaves posts of an unknown kind to a newer replica."""
 
-    CARD = "card"  # an incident, in a channel that its projects name; changes with the incident
-    MIRROR = "mirror"  # an entry of the log, in a card's thread where nobody wrote it; changes with the entry
-    AMENDMENT = "amendment"  # in the thread where a comment was written: what became of it elsewhere
-    NOTIFICATION = "notification"  # entries of one incident's log, for one person; sent once
-    DIGEST = "digest"  # what a digest reports when it is due, in its channel; sent once
-    NOTE = "note"  # a message that is sent once, as it was asked for
+    CARD = "card"  # an incident, in a channel that its projects name; updated with the incident
+    MIRROR = "mirror"  # a log entry in a card's thread, if written elsewhere; updated with the entry
+    AMENDMENT = "amendment"  # in the thread of a comment: what happened to the comment elsewhere
+    NOTIFICATION = "notification"  # log entries of one incident, for one person; sent once
+    DIGEST = "digest"  # the report of a digest, in its channel; sent once
+    NOTE = "note"  # a message that is stored complete; sent once
 
     @property
     def is_one_time(self) -> bool:
-        """Whether it is sent once and never changes."""
+        """Whether posts of this kind are sent once and never updated."""
         return self in (PostKind.NOTIFICATION, PostKind.DIGEST, PostKind.NOTE)

@@ -1,6 +1,6 @@
-"""The tables. Shape, constraints and indexes live here; what is asked of them lives in `storage.queries`.
+"""The tables, with their columns, constraints and indexes. Queries are in `storage.queries`.
 
-Every date is `timestamptz`. What must never happen twice is a unique constraint, not a hope in code.
+Every date is `timestamptz`. A unique constraint, not code, ensures that a thing cannot happen twice.
 """
 
 from storage.models.base import Base

@@ -1,4 +1,4 @@
-"""What every table shares: names of constraints, types of columns."""
+"""The base of all tables: constraint names and column types."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 
 class Base(DeclarativeBase):
-    """Names every constraint, so that migrations can, and maps Python types to PostgreSQL's."""
+    """Names every constraint, so that migrations can refer to it, and maps Python types to PostgreSQL types."""
 
     metadata = MetaData(
         naming_convention={
@@ -36,5 +36,5 @@ class Base(DeclarativeBase):
 
 
 def cascade(target: str) -> ForeignKey:
-    """A foreign key whose rows go with the row that they name."""
+    """Returns a foreign key that deletes its rows with the referenced row."""
     return ForeignKey(target, ondelete="CASCADE")

@@ -1,4 +1,4 @@
-"""What others must learn, and where it is sent: the outbox, destinations and their posts."""
+"""The outbox of changes, the destinations of messages, and their posts."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from storage.values import PostKind
 
 
 class Outbox(Base):
-    """One row for each change to an incident that others must learn of, written in the transaction that makes it.
+    """A change to an incident that others are notified of. The transaction that makes the change inserts the row.
 
-    Delivery expands it afterwards to the posts that it asks for, and deletes it: a thousand subscribers cost the
-    commenter nothing.
+    Delivery later expands the row to posts and deletes it, so that a commenter does not wait for a thousand
+    subscribers.
     """
 
     __tablename__ = "outbox"
@@ -34,14 +34,15 @@ class Outbox(Base):
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     incident_id: Mapped[int] = mapped_column(cascade("incident.id"), index=True)
-    # NULL: nothing was said, only its cards are to show the change (somebody has seen it).
+    # NULL: there is no log entry; only the cards show the change (such as an acknowledgement).
     activity_id: Mapped[int | None] = mapped_column(cascade("incident_activity.id"), index=True)
-    again: Mapped[bool] = mapped_column(server_default=text("false"))  # told before; its comment was changed
-    # Whom a changed comment newly mentions: only they are told.
+    # The entry was reported before, and its comment has changed since.
+    again: Mapped[bool] = mapped_column(server_default=text("false"))
+    # The members that a changed comment newly mentions. Only they are notified.
     member_ids: Mapped[list[int] | None] = mapped_column(ARRAY(BigInteger))
-    # The channel in whose thread it can be read already, because it was said there.
+    # The channel in whose thread the comment was written. It is not posted there again.
     said_in: Mapped[str | None]
-    # An alert made it, and not a person: whoever waits for a person's word does not wait for a storm.
+    # An alert, not a person, made the change. Changes of people do not wait behind a storm of alerts.
     of_alert: Mapped[bool] = mapped_column(server_default=text("false"))
     date_added: Mapped[datetime] = mapped_column(server_default=func.now())
     failures: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
@@ -49,10 +50,10 @@ class Outbox(Base):
 
 
 class Destination(Base):
-    """A conversation that is posted to: pace, order and leases belong to it, not to single posts.
+    """A conversation that the bot posts to. Pace, order and leases belong to it, not to single posts.
 
-    Whoever changes what waits for a destination holds its row locked meanwhile, and nobody holds it while a call
-    to Slack is under way.
+    A transaction that changes the waiting posts of a destination locks its row. No transaction holds the lock during
+    a call to Slack.
     """
 
     __tablename__ = "destination"
@@ -66,33 +67,33 @@ class Destination(Base):
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     workspace_id: Mapped[str] = mapped_column(cascade("workspace.id"))
     channel_id: Mapped[str | None]  # a channel, "C…" or "G…"
-    user_id: Mapped[str | None]  # or somebody who may be no member, "U…"
+    user_id: Mapped[str | None]  # or a Slack user who may not be a member, "U…"
     member_id: Mapped[int | None] = mapped_column(cascade("member.id"), index=True)  # or a member
-    conversation_id: Mapped[str | None]  # where messages to a person end up, "D…", once that is known
-    # Pace: nothing is sent before this moment.
+    conversation_id: Mapped[str | None]  # the direct message conversation of a person, "D…", once known
+    # Pace: nothing is sent before this time.
     next_send_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    # When there is something to do next, and how urgent it is (0 is the most urgent); NULL: nothing waits.
+    # When the next post is due, and its urgency (0 is the most urgent); NULL: no post waits.
     due_at: Mapped[datetime | None]
     urgency: Mapped[int] = mapped_column(SmallInteger, server_default=text("3"))
     leased_until: Mapped[datetime | None]
-    lease: Mapped[int] = mapped_column(server_default=text("0"))  # counts leases: an old one is recognised
-    failures: Mapped[int] = mapped_column(server_default=text("0"))  # in a row, of the kind that may pass
-    failed_reason: Mapped[str | None]  # Slack's name for what will not pass by itself
+    lease: Mapped[int] = mapped_column(server_default=text("0"))  # number of the latest lease; older ones are invalid
+    failures: Mapped[int] = mapped_column(server_default=text("0"))  # consecutive temporary failures
+    failed_reason: Mapped[str | None]  # Slack's code of an error that does not pass by itself
     failed_at: Mapped[datetime | None]
-    last_ts: Mapped[str | None]  # the latest message known there, by Slack's clock
-    # What Slack said of a channel, and when.
+    last_ts: Mapped[str | None]  # ts of the latest known message there
+    # Slack's data about a channel, and when it was read.
     name: Mapped[str | None]
     is_private: Mapped[bool | None]
     is_shared: Mapped[bool | None]  # with another company
-    is_member: Mapped[bool | None]  # False: nothing that is said there is heard
+    is_member: Mapped[bool | None]  # False: the bot receives no messages from it
     date_checked: Mapped[datetime | None]
 
 
 class Post(Base):
-    """A message that is to stand in a conversation, once, and to show what `wanted_version` stands for.
+    """A message that appears once in a conversation and shows the state of `wanted_version`.
 
-    It is due while `wanted_version > drawn_version`, and drawn from the database when it is sent. Its id travels
-    in the metadata of the Slack message.
+    It waits for delivery while `wanted_version > drawn_version`, and is rendered from the database when it is sent. The
+    metadata of the Slack message contains its id.
     """
 
     __tablename__ = "post"
@@ -132,62 +133,62 @@ class Post(Base):
     urgency: Mapped[int] = mapped_column(SmallInteger, server_default=text("2"))
     incident_id: Mapped[int | None] = mapped_column(cascade("incident.id"))
     activity_id: Mapped[int | None] = mapped_column(cascade("incident_activity.id"), index=True)
-    card_id: Mapped[int | None] = mapped_column(cascade("post.id"))  # in whose thread it stands
-    key: Mapped[str | None] = mapped_column(unique=True)  # what asked for it, where that may ask again
-    message: Mapped[dict[str, Any] | None]  # what it says, where that is not drawn from the database
+    card_id: Mapped[int | None] = mapped_column(cascade("post.id"))  # the card in whose thread it is posted
+    key: Mapped[str | None] = mapped_column(unique=True)  # a repeated request has the same key and adds no second post
+    message: Mapped[dict[str, Any] | None]  # the message, if it is not rendered from the database
     wanted_version: Mapped[int] = mapped_column(server_default=text("1"))
     drawn_version: Mapped[int] = mapped_column(server_default=text("0"))
     due_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    generation: Mapped[int] = mapped_column(server_default=text("1"))  # counts up when it is posted anew
-    # When (by Slack's clock) a posting was begun whose outcome is not known yet, and where it can be looked for.
+    generation: Mapped[int] = mapped_column(server_default=text("1"))  # incremented when it is posted again
+    # When, by Slack's clock, a posting with unknown outcome began. `after_ts` and `searched_to` limit its search.
     attempted_at: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
-    # From when on (by Slack's clock) it can be looked for, where Slack has answered, with an error of its own; NULL:
-    # once every time-out has passed.
+    # From when, by Slack's clock, the search is reliable, if Slack answered with a server error. NULL: after every
+    # timeout has passed.
     searchable_at: Mapped[datetime | None]
     after_ts: Mapped[str | None]
     searched_to: Mapped[str | None]
-    slot_at: Mapped[datetime | None]  # its place in the pace of a whole workspace, once it has one
-    ts: Mapped[str | None]  # by which Slack knows the message
-    drawn_hash: Mapped[str | None]  # of what it shows: the same is not sent again
+    slot_at: Mapped[datetime | None]  # its reserved time in the pace of the workspace, if it has one
+    ts: Mapped[str | None]  # Slack's id of the message in the conversation
+    drawn_hash: Mapped[str | None]  # of the shown contents; unchanged contents are not sent again
     failed_reason: Mapped[str | None]
-    refused_at: Mapped[datetime | None]  # since when Slack refuses it for a reason that may pass; NULL: it does not
+    refused_at: Mapped[datetime | None]  # since when Slack has refused it with a temporary error; NULL: not refused
     date_added: Mapped[datetime] = mapped_column(server_default=func.now())
-    date_done: Mapped[datetime | None]  # when a message that never changes was sent, or given up
+    date_done: Mapped[datetime | None]  # when a one-time message was sent or failed
 
 
 class Notification(Base):
-    """That somebody is told of an entry of the log; several of one incident may be told in one message."""
+    """A notification of a person about a log entry. One message may contain several of the same incident."""
 
     __tablename__ = "notification"
 
     activity_id: Mapped[int] = mapped_column(cascade("incident_activity.id"), primary_key=True)
     member_id: Mapped[int] = mapped_column(cascade("member.id"), primary_key=True, index=True)
-    # A person is told once that something happened, and once that it mentions them, when that came later.
+    # A person is notified once of the entry, and once more if an edit later mentions them.
     mention: Mapped[bool] = mapped_column(primary_key=True)
     post_id: Mapped[int] = mapped_column(cascade("post.id"), index=True)
 
 
 class ThreadReply(Base):
-    """A person's reply in a card's thread, and the comment that it became."""
+    """A person's reply in a card's thread, and the comment that was made from it."""
 
     __tablename__ = "thread_reply"
 
     destination_id: Mapped[int] = mapped_column(cascade("destination.id"), primary_key=True)
     ts: Mapped[str] = mapped_column(primary_key=True)
-    # NULL: it became no comment, or came to an end before it could.
+    # NULL: no comment was made from it, or it was deleted before that.
     activity_id: Mapped[int | None] = mapped_column(cascade("incident_activity.id"), index=True)
-    edited_ts: Mapped[str | None]  # of the latest edit that was followed
+    edited_ts: Mapped[str | None]  # of the latest edit that was applied
     gone: Mapped[bool] = mapped_column(server_default=text("false"))
     date_added: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class MethodPace(Base):
-    """When a method of Slack's may be called next in a workspace, where its limit is not a conversation's."""
+    """When a Slack method may next be called in a workspace, for limits that are not per conversation."""
 
     __tablename__ = "method_pace"
 
     workspace_id: Mapped[str] = mapped_column(cascade("workspace.id"), primary_key=True)
     method: Mapped[str] = mapped_column(primary_key=True)
-    # The moment up to which calls have been spoken for; a little ahead of now is a burst.
+    # The time up to which calls are reserved. It may be a little ahead of now, which allows a burst.
     spoken_for_until: Mapped[datetime]

@@ -1,4 +1,4 @@
-"""Digests and the times that they were due."""
+"""Digests and their fires."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from storage.models.base import Base, cascade
 
 
 class Digest(Base):
-    """What is open, told to a channel when it is time. Shows what its owner may see at that moment."""
+    """A scheduled report of open incidents in a channel. It shows what its owner may see at that time."""
 
     __tablename__ = "digest"
     __table_args__ = (
@@ -34,27 +34,27 @@ class Digest(Base):
     workspace_id: Mapped[str] = mapped_column(cascade("workspace.id"))
     channel_id: Mapped[str]  # Slack's "C…" or "G…"
     owner_id: Mapped[int] = mapped_column(cascade("member.id"), index=True)
-    owner_user_id: Mapped[str | None]  # as whom the owner came; None: from the organization file
-    name: Mapped[str | None]  # in the organization file
+    owner_user_id: Mapped[str | None]  # the Slack id of the owner; None: from the organization file
+    name: Mapped[str | None]  # the name in the organization file, if it comes from there
     cron: Mapped[str]  # five fields
     zone: Mapped[str]  # IANA name
-    filters: Mapped[str]  # words of `list`
+    filters: Mapped[str]  # filters in the syntax of `list`
     skip_empty: Mapped[bool] = mapped_column(server_default=text("false"))
     picture: Mapped[bool] = mapped_column(server_default=text("true"))
-    # How late it may still be sent, when nothing ran at its time.
+    # How late it may still be sent if no replica ran at its time.
     grace_minutes: Mapped[int] = mapped_column(server_default=text("10"))
     next_fire_at: Mapped[datetime | None]  # None while it is paused
-    last_fire_at: Mapped[datetime | None]  # by the schedule
+    last_fire_at: Mapped[datetime | None]  # the latest scheduled fire
     date_paused: Mapped[datetime | None]
     pause_reason: Mapped[str | None]  # a sentence; None where a person paused it
     date_added: Mapped[datetime]
 
 
 class DigestFire(Base):
-    """One time that a digest is told: written by the transaction that moves the digest's next time on.
+    """One publication of a digest. The transaction that advances the digest's next time inserts it.
 
-    `due` until it has been drawn, then `posted` (it is with delivery), then `sent` or `failed`; or `silent`
-    (nothing open), `missed` (drawn too late) or `stopped` (the digest was paused instead).
+    `state` is `due` until the fire is rendered, then `posted` (its message is enqueued), then `sent` or `failed`. Other
+    final states are `silent` (nothing open), `missed` (rendered too late) and `stopped` (the digest was paused).
     """
 
     __tablename__ = "digest_fire"
@@ -69,12 +69,12 @@ class DigestFire(Base):
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     digest_id: Mapped[int] = mapped_column(cascade("digest.id"))
     fire_at: Mapped[datetime]
-    since: Mapped[datetime]  # what is told as news began here
-    by_hand: Mapped[bool] = mapped_column(server_default=text("false"))  # asked for, beside the schedule
+    since: Mapped[datetime]  # start of the period that its news covers
+    by_hand: Mapped[bool] = mapped_column(server_default=text("false"))  # a person requested it, outside the schedule
     state: Mapped[str] = mapped_column(server_default=text("'due'"))
-    leased_until: Mapped[datetime | None]  # while a replica draws it
-    post_id: Mapped[int | None]  # of the post at delivery; no reference: that row goes when it is done
-    file_id: Mapped[str | None]  # the picture, as Slack knows it
-    picture_says: Mapped[str | None]  # the same in words
+    leased_until: Mapped[datetime | None]  # while a replica renders it
+    post_id: Mapped[int | None]  # no foreign key: the post is deleted when it is done
+    file_id: Mapped[str | None]  # Slack's file id of the picture
+    picture_says: Mapped[str | None]  # the picture's contents as text
     reason: Mapped[str | None]  # why it failed or stopped
     date_added: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -1,4 +1,4 @@
-"""Incidents, with their log and who has seen and follows them."""
+"""Incidents with their log, acknowledgements and subscribers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Incident(Base):
     __tablename__ = "incident"
     __table_args__ = (
         UniqueConstraint("organization_id", "identifier"),
-        # One unclosed incident for an alert: the same alert sent twice cannot open two.
+        # An alert has at most one open incident, so that the same alert sent twice cannot open two.
         Index(
             "uq_incident_open_alert_key",
             "organization_id",
@@ -34,7 +34,7 @@ class Incident(Base):
             unique=True,
             postgresql_where=text("alert_key IS NOT NULL AND status <> 2"),
         ),
-        # The newest of an organization, for who sees all of its projects.
+        # The newest incidents of an organization, for members who see all of its projects.
         Index(
             "ix_incident_open",
             "organization_id",
@@ -52,7 +52,7 @@ class Incident(Base):
         ),
         Index("ix_incident_status", "organization_id", "status", text("date_started DESC"), text("id DESC")),
         Index("ix_incident_all", "organization_id", text("date_started DESC"), text("id DESC")),
-        # What was resolved lately, for digests.
+        # Recently resolved incidents, for digests.
         Index("ix_incident_closed", "organization_id", "date_closed", postgresql_where=text("status = 2")),
         Index(
             "ix_incident_title_trigram",
@@ -60,7 +60,7 @@ class Incident(Base):
             postgresql_using="gin",
             postgresql_ops={"title": "gin_trgm_ops"},
         ),
-        # Lists mostly look among what is open, a small part of everything.
+        # Lists mostly search open incidents, which are a small part of all.
         Index(
             "ix_incident_open_title_trigram",
             "title",
@@ -79,16 +79,16 @@ class Incident(Base):
     title: Mapped[str]
     status: Mapped[int] = mapped_column(SmallInteger)
     status_method: Mapped[int] = mapped_column(SmallInteger)
-    status_before_closing: Mapped[int | None] = mapped_column(SmallInteger)  # what `reopen` restores
+    status_before_closing: Mapped[int | None] = mapped_column(SmallInteger)  # the status that `reopen` restores
     team_id: Mapped[int | None] = mapped_column(ForeignKey("team.id", ondelete="SET NULL"), index=True)
     environment: Mapped[str | None]
     url: Mapped[str | None]  # http(s), where the alert comes from
-    source: Mapped[str | None]  # which alerting system, as the intake token says
-    # Which of its alerts: keys are of one project and source. No reference, an id is never used again.
+    source: Mapped[str | None]  # the alerting system, from the intake token
+    # The alert of that source: a key is unique within its project and source. No foreign key: ids are never reused.
     alert_project_id: Mapped[int | None]
     alert_key: Mapped[str | None]
-    dedup_key: Mapped[str | None]  # what versions before "alerts01" know it by
-    # What else the alert said: {"links": [[name, URL], …], "facts": [[name, text], …]}, in the order to show.
+    dedup_key: Mapped[str | None]  # the key in versions before "alerts01"
+    # The alert's other contents: {"links": [[name, URL], …], "facts": [[name, text], …]}, in display order.
     details: Mapped[dict[str, Any] | None]
     date_started: Mapped[datetime]
     date_detected: Mapped[datetime]
@@ -97,11 +97,11 @@ class Incident(Base):
 
 
 class IncidentProject(Base):
-    """Which projects an incident concerns; carries what lists are ordered and cut by.
+    """A project that an incident belongs to, with copies of the columns that lists sort and filter by.
 
-    `started`, `status`, `team_id` and `title` repeat the incident's, so that the newest incidents of one project are
-    one short index scan however many others there are; they are written in the same transaction as the incident. A
-    closed one may have no `title` here: a trigger sees to it when it is opened again.
+    `started`, `status`, `team_id` and `title` are copied from the incident in the same transaction. With them, one
+    short index scan finds the newest incidents of a project, however many other incidents there are. A closed incident
+    may have no `title` here; a trigger sets it when the incident is reopened.
     """
 
     __tablename__ = "incident_project"
@@ -141,7 +141,7 @@ class IncidentProject(Base):
 
 
 class IncidentSeen(Base):
-    """Who has acknowledged an incident, and when last."""
+    """A member who acknowledged an incident, with the first and latest time."""
 
     __tablename__ = "incident_seen"
 
@@ -160,11 +160,11 @@ class IncidentSubscription(Base):
 
 
 class IncidentActivity(Base):
-    """The log of an incident. Only comments ever change, and only by their author or a superuser.
+    """An entry of an incident's log. Only comments can change; only their author or a superuser may change them.
 
-    A comment's text is Slack's mrkdwn with `&`, `<` and `>` escaped, and `<person:ID>` and `<team:ID>` (ids of
-    this database) where somebody is mentioned. A deleted comment keeps its row, emptied, so that what was
-    posted of it elsewhere can be found and taken back; no reader is shown it.
+    The text of a comment is Slack's mrkdwn with `&`, `<` and `>` escaped. Mentions are stored as `<person:ID>` and
+    `<team:ID>`, with ids of this database. The row of a deleted comment stays without its text, so that its copies in
+    Slack can be found and removed. Readers do not see it.
     """
 
     __tablename__ = "incident_activity"
@@ -187,7 +187,7 @@ class IncidentActivity(Base):
     value: Mapped[int | None] = mapped_column(SmallInteger)
     previous_value: Mapped[int | None] = mapped_column(SmallInteger)
     comment: Mapped[str | None]
-    # What the author typed in a rich text field, with ids of this database in place of Slack's, to edit again.
+    # The rich text that the author typed, for later edits. Its mentions use ids of this database, not of Slack.
     rich_text: Mapped[dict[str, Any] | None]
     date_added: Mapped[datetime]
     date_edited: Mapped[datetime | None]
@@ -195,7 +195,7 @@ class IncidentActivity(Base):
 
 
 class CommentMention(Base):
-    """Whom a comment mentions: one person or one team a row."""
+    """A person or a team that a comment mentions."""
 
     __tablename__ = "comment_mention"
     __table_args__ = (

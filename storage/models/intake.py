@@ -1,4 +1,4 @@
-"""Tokens with which other systems post alerts, and what each alert has said so far."""
+"""Tokens with which other systems post alerts, and the stored state of each alert."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from storage.models.base import Base, cascade
 
 
 class IntakeToken(Base):
-    """Lets one alerting system post for one organization, or for one project of it."""
+    """Allows one alerting system to post alerts for one organization, or for one of its projects."""
 
     __tablename__ = "intake_token"
 
@@ -25,21 +25,21 @@ class IntakeToken(Base):
     organization_id: Mapped[int] = mapped_column(cascade("organization.id"), index=True)
     project_id: Mapped[int | None] = mapped_column(cascade("project.id"), index=True)
     source: Mapped[str]
-    token_hash: Mapped[str | None] = mapped_column(unique=True)  # SHA-256, hex; the token itself is not kept
-    secret_encrypted: Mapped[str | None]  # Sentry signs with a secret that must stay readable
+    token_hash: Mapped[str | None] = mapped_column(unique=True)  # SHA-256, hex; the token itself is not stored
+    secret_encrypted: Mapped[str | None]  # encrypted, not hashed: Sentry's signatures need the secret
     date_added: Mapped[datetime] = mapped_column(server_default=func.now())
     last_used: Mapped[datetime | None]
-    # When the last delivery was refused, in whole or in part, and why; NULL when all of it was taken.
+    # When and why the last delivery was refused, in whole or in part; NULL if all of it was accepted.
     last_refused: Mapped[datetime | None]
     last_refusal: Mapped[str | None]
     date_revoked: Mapped[datetime | None]
 
 
 class AlertMemory(Base):
-    """What an alert has said of itself, one row for each alert: source, project and key.
+    """The reported state of an alert. Source, project and key identify the alert.
 
-    With it, deliveries that come twice, late or in another order end in the same state; and whoever handles an
-    alert holds its row, so that two replicas never handle the same one at once.
+    With this row, repeated, late and reordered deliveries end in the same state. A transaction that handles an alert
+    locks its row, so that two replicas never handle the same alert at once.
     """
 
     __tablename__ = "alert_memory"
@@ -48,15 +48,15 @@ class AlertMemory(Base):
     )
 
     organization_id: Mapped[int] = mapped_column(cascade("organization.id"), primary_key=True)
-    dedup_key: Mapped[str] = mapped_column(primary_key=True)  # what versions before "alerts01" know it by
-    # NULL in rows that those versions wrote of alerts without an incident.
+    dedup_key: Mapped[str] = mapped_column(primary_key=True)  # the key in versions before "alerts01"
+    # NULL in rows that those versions wrote for alerts without an incident.
     source: Mapped[str | None]
     project_id: Mapped[int | None]
     alert_key: Mapped[str | None]
     incident_id: Mapped[int | None] = mapped_column(ForeignKey("incident.id", ondelete="SET NULL"), index=True)
-    status: Mapped[int | None] = mapped_column(SmallInteger)  # the severity that it last fired with
-    fired: Mapped[datetime | None]  # when the latest firing began, if the alert said so
-    resolved: Mapped[datetime | None]  # when the latest one ended
-    resolved_received: Mapped[datetime | None]  # when that was told
-    resolved_started: Mapped[datetime | None]  # when that firing began, if its end said so
-    heard: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)  # when a word of it last came, about
+    status: Mapped[int | None] = mapped_column(SmallInteger)  # the severity of the latest firing
+    fired: Mapped[datetime | None]  # when the latest firing began, if reported
+    resolved: Mapped[datetime | None]  # when the latest firing that ended did so
+    resolved_received: Mapped[datetime | None]  # when that end was received
+    resolved_started: Mapped[datetime | None]  # when that firing began, if reported with its end
+    heard: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)  # the latest delivery, approximately

@@ -1,4 +1,4 @@
-"""Organizations: their workspaces, teams, projects and people, and how Slack knows those."""
+"""Organizations with their workspaces, teams, projects, members and Slack users."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from storage.models.base import Base, cascade
 
 
 class Organization(Base):
-    """Whose incidents these are. Nothing of one organization is visible from another's."""
+    """The owner of incidents. Data of one organization is never visible in another."""
 
     __tablename__ = "organization"
 
@@ -26,27 +26,27 @@ class Organization(Base):
     slug: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
     open_membership: Mapped[bool] = mapped_column(server_default=text("false"))
-    incidents: Mapped[bool] = mapped_column(server_default=text("true"))  # the feature switch
+    incidents: Mapped[bool] = mapped_column(server_default=text("true"))  # whether incidents are enabled
     shared_channels: Mapped[bool] = mapped_column(server_default=text("false"))
-    # The reactions on a card that acknowledge and resolve, as Slack names them.
+    # Slack's names of the reactions on a card that acknowledge and resolve.
     acknowledge_reaction: Mapped[str] = mapped_column(server_default=text("'eyes'"))
     resolve_reaction: Mapped[str] = mapped_column(server_default=text("'white_check_mark'"))
-    # Counted up inside the transaction that inserts the incident: no gap, no repeat.
+    # Incremented in the transaction that inserts the incident, so that numbers have no gaps and no repeats.
     last_identifier: Mapped[int] = mapped_column(server_default=text("0"))
     date_added: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class Workspace(Base):
-    """A Slack workspace; it belongs to one organization."""
+    """A Slack workspace. It belongs to one organization."""
 
     __tablename__ = "workspace"
 
     id: Mapped[str] = mapped_column(primary_key=True)  # Slack's team id, "T…"
     organization_id: Mapped[int] = mapped_column(cascade("organization.id"), index=True)
-    # Why nothing can be sent there at the moment (a revoked token), and until when it is not tried again.
+    # Why sending to the workspace is paused (such as a revoked token), and when it is retried.
     paused_reason: Mapped[str | None]
     paused_until: Mapped[datetime | None]
-    # When it came to its organization; NULL: before that was kept.
+    # When it was added to its organization; NULL if that was before the column existed.
     date_added: Mapped[datetime | None] = mapped_column(server_default=func.now())
 
 
@@ -58,7 +58,7 @@ class Team(Base):
     organization_id: Mapped[int] = mapped_column(cascade("organization.id"))
     slug: Mapped[str]
     name: Mapped[str]
-    slack_usergroup: Mapped[str | None]  # "S…": a mention of that user group mentions this team
+    slack_usergroup: Mapped[str | None]  # "S…"; a mention of this user group mentions the team
 
 
 class Project(Base):
@@ -69,12 +69,12 @@ class Project(Base):
     organization_id: Mapped[int] = mapped_column(cascade("organization.id"))
     slug: Mapped[str]
     name: Mapped[str]
-    # An alert that ends and fires again within this time is the same incident.
+    # An alert that ends and fires again within this time belongs to the same incident.
     quiet_minutes: Mapped[int] = mapped_column(server_default=text("5"))
 
 
 class ProjectTeam(Base):
-    """Whose project it is: the members of these teams see its incidents."""
+    """A team of a project. The team's members see the project's incidents."""
 
     __tablename__ = "project_team"
 
@@ -83,7 +83,7 @@ class ProjectTeam(Base):
 
 
 class ProjectChannel(Base):
-    """Where the cards of a project are posted, and to whom its incidents are thereby shown."""
+    """A channel where a project's cards are posted. Its readers can therefore see the project's incidents."""
 
     __tablename__ = "project_channel"
 
@@ -92,7 +92,7 @@ class ProjectChannel(Base):
 
 
 class Member(Base):
-    """A person of an organization. One who left keeps the row, so that the log keeps its names."""
+    """A person in an organization. The row of a removed member stays, so that the log can show the name."""
 
     __tablename__ = "member"
     __table_args__ = (
@@ -113,10 +113,10 @@ class Member(Base):
     organization_id: Mapped[int] = mapped_column(cascade("organization.id"))
     email: Mapped[str]
     name: Mapped[str]
-    slack_user_id: Mapped[str | None]  # as written in the organization file
+    slack_user_id: Mapped[str | None]  # from the organization file
     role: Mapped[str] = mapped_column(server_default=text("'member'"))
     superuser: Mapped[bool] = mapped_column(server_default=text("false"))
-    notify: Mapped[str] = mapped_column(server_default=text("'all'"))  # what they are told of
+    notify: Mapped[str] = mapped_column(server_default=text("'all'"))  # which notifications they receive
     date_added: Mapped[datetime] = mapped_column(server_default=func.now())
     date_removed: Mapped[datetime | None]
 
@@ -129,10 +129,10 @@ class MemberTeam(Base):
 
 
 class SlackPerson(Base):
-    """What Slack said of one of its users, and which member that makes them; asked again when it grows old.
+    """Slack's data about a user, and the matching member. The bot asks Slack again when the data is old.
 
-    `member_id` is NULL for someone who was looked at and is no member. `apply` clears `date_checked` of a whole
-    organization, because it may change who is who.
+    `member_id` is NULL for a user who was checked and is not a member. `apply` clears `date_checked` in the whole
+    organization, because it may change which member a user is.
     """
 
     __tablename__ = "slack_person"
@@ -140,8 +140,8 @@ class SlackPerson(Base):
     workspace_id: Mapped[str] = mapped_column(cascade("workspace.id"), primary_key=True)
     user_id: Mapped[str] = mapped_column(primary_key=True)  # Slack's "U…" or "W…"
     member_id: Mapped[int | None] = mapped_column(cascade("member.id"), index=True)
-    home_team: Mapped[str | None]  # Slack's team id of the workspace that the person belongs to
-    name: Mapped[str]  # how Slack shows them
+    home_team: Mapped[str | None]  # Slack's team id of the user's own workspace
+    name: Mapped[str]  # the name that Slack displays
     timezone: Mapped[str] = mapped_column(server_default=text("'UTC'"))  # IANA name
     date_checked: Mapped[datetime | None]
-    unmatched: Mapped[str | None]  # a value of `Unmatched`; NULL where the e-mail could be looked for
+    unmatched: Mapped[str | None]  # a value of `Unmatched`; NULL if the e-mail was usable

@@ -1,4 +1,4 @@
-"""What is remembered of Slack's requests."""
+"""Stored data about requests from Slack."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from storage.models.base import Base, cascade
 
 
 class HandledRequest(Base):
-    """What Slack sent and was carried out: a form, a command or an event that arrives again does nothing."""
+    """A handled request from Slack. A form, command or event that arrives again has no effect."""
 
     __tablename__ = "handled_request"
 
@@ -30,6 +30,6 @@ class FormText(Base):
 
     organization_id: Mapped[int] = mapped_column(cascade("organization.id"), primary_key=True)
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
-    member_id: Mapped[int] = mapped_column(cascade("member.id"), index=True)  # who opened the form
+    member_id: Mapped[int] = mapped_column(cascade("member.id"), index=True)  # the member who opened the form
     text: Mapped[str]
     date_added: Mapped[datetime] = mapped_column(index=True)

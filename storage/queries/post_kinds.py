@@ -50,7 +50,7 @@ class DuePost:
     drawn_hash: str | None
     has_slot: bool
     waited_s: float  # since the post was requested
-    searchable_at: float | None  # by Slack's clock: when the bot may search for the message, if Slack answered
+    searchable_at: float | None  # by Slack's clock: from when a search is reliable, if Slack sent a server error
     refused_s: float | None  # how long Slack has refused it with a temporary error
     due_in_s: float  # 0 or less: due now
 
