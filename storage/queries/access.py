@@ -1,4 +1,4 @@
-"""Who a Slack person is to the database: one statement for a request's whole access."""
+"""Find the member and the permissions of a Slack person. One statement reads everything that a request needs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from storage.prepared import PreparedStatement
 from storage.queries.visibility import SEES_ALL_PROJECTS, VISIBLE_PROJECTS, sees_incident
 from storage.values import Unmatched
 
-# Written out rather than composed of columns: it stands before every answer of the bot.
+# Plain SQL instead of SQLAlchemy columns, because this statement runs before every response of the bot.
 _CALLER_TEMPLATE = """
 SELECT o.id AS organization_id, o.slug, o.name AS organization, o.incidents, o.open_membership, o.shared_channels,
        w.date_added AS workspace_added,
@@ -32,12 +32,12 @@ LEFT JOIN member m ON m.id = p.member_id AND m.organization_id = o.id AND m.date
 WHERE w.id = %(workspace_id)s
 """
 _CALLER = _CALLER_TEMPLATE.format(sees_all=SEES_ALL_PROJECTS, projects=VISIBLE_PROJECTS)
-# For a read of all projects: the list of them is not needed, and there may be thousands.
+# For callers who see all projects: the list of projects is not needed, and it may have thousands of entries.
 _CALLER_OF_ALL = _CALLER_TEMPLATE.format(sees_all=SEES_ALL_PROJECTS, projects="NULL::bigint[]")
 _CALLER_TYPES = {"workspace_id": "text", "user_id": "text"}
 _CALLER_STATEMENT = PreparedStatement(_CALLER, _CALLER_TYPES)
 
-# The same for members, when something concerns them that they did not ask for (mentions, notifications).
+# Applies the same rule to members who made no request (mentions, notifications).
 _VISIBLE_TO = f"""
 SELECT m.id
 FROM member m JOIN organization o ON o.id = m.organization_id
@@ -48,7 +48,7 @@ WHERE m.id = ANY(%(member_ids)s) AND m.organization_id = %(organization_id)s
 
 @dataclass(frozen=True, slots=True)
 class CallerRow:
-    """Everything that decides what a Slack person may see and do, as the database has it."""
+    """The stored data that decides what a Slack person may see and do."""
 
     organization_id: int
     organization_slug: str
@@ -56,20 +56,20 @@ class CallerRow:
     incidents_on: bool
     open_membership: bool
     shared_channels: bool
-    workspace_added: datetime | None  # when the workspace came to the organization; None: long ago
-    known_person: bool  # Slack has been asked about them
-    date_checked: datetime | None  # when last; None: to be asked again
+    workspace_added: datetime | None  # when the workspace joined the organization; None: long ago
+    known_person: bool  # their Slack profile has been read
+    date_checked: datetime | None  # when their profile was last read; None: read it again
     home_team: str | None
     timezone: str | None
-    unmatched: str | None  # why their e-mail says nothing, as `Unmatched` has it
-    member_id: int | None  # None: no member
+    unmatched: str | None  # why their e-mail does not identify a member: a value of `Unmatched`
+    member_id: int | None  # None: not a member
     email: str | None
     name: str | None
     role: str | None
     superuser: bool | None
-    sees_all: bool  # every project of the organization
+    sees_all: bool  # whether they see every project of the organization
     team_ids: list[int]
-    project_ids: list[int] | None  # the projects they see; None: all, which were not asked for one by one
+    project_ids: list[int] | None  # the projects they see; None: all of them (the list was not read)
 
 
 _TIMESTAMP_POSITIONS = [
@@ -77,7 +77,7 @@ _TIMESTAMP_POSITIONS = [
 ]
 
 
-# What a statement needs to know about the caller, and the column of `_CALLER` that has it.
+# Parameters that describe the caller, and the column of `_CALLER` that replaces each.
 _CALLER_COLUMNS = {
     "%(organization_id)s": "caller.organization_id",
     "%(project_ids)s": "caller.project_ids",
@@ -86,15 +86,15 @@ _CALLER_COLUMNS = {
 
 
 def build_with_caller(sql: str, types: Mapping[str, str], *, of_all: bool = False) -> PreparedStatement:
-    """A statement for `Prefetch`: it finds the caller and runs `sql` for them.
+    """Builds a statement for `Prefetch` that finds the caller and runs `sql` for them.
 
-    `sql` and `types` are as for PreparedStatement. The parameters `organization_id`, `project_ids` and `member_id` are
-    filled in with the caller's; the others remain. With `of_all` the statement answers only callers who see all
-    projects, and has no `project_ids`.
+    `sql` and `types` are as for PreparedStatement. The caller's values replace the parameters `organization_id`,
+    `project_ids` and `member_id`; the other parameters remain. With `of_all`, the statement is only for callers who
+    see all projects, and `project_ids` is NULL.
     """
     for parameter, column in _CALLER_COLUMNS.items():
         sql = sql.replace(parameter, column)
-    # The rows of the answer are returned as they are; the caller is one JSON value, in the first row only.
+    # The rows of `sql` are returned unchanged. The caller is a JSON value in the first row only.
     return PreparedStatement(
         f"""
 WITH caller AS MATERIALIZED ({_CALLER_OF_ALL if of_all else _CALLER})
@@ -108,9 +108,10 @@ FROM caller LEFT JOIN LATERAL (SELECT true AS found, asked.* FROM ({sql}) asked)
 def find_caller_and_prefetch(
     connection: Connection, prefetch: Prefetch, workspace_id: str, user_id: str, *, saw_all: bool
 ) -> CallerRow | None:
-    """As `find_caller`; the same statement reads the rows of `prefetch`.
+    """Like `find_caller`, but the same statement also reads the rows of `prefetch`.
 
-    `saw_all` is whether the caller saw all projects at their last request. A wrong guess costs a second round trip.
+    `saw_all` says whether the caller saw all projects at their last request. If this has changed and `prefetch` has an
+    `of_all` statement, a second round trip is needed.
     """
     parameters = {**prefetch.parameters, "workspace_id": workspace_id, "user_id": user_id}
     statement = prefetch.of_all if saw_all and prefetch.of_all is not None else prefetch.statement
@@ -132,7 +133,7 @@ def _parse_caller(caller: dict[str, Any]) -> CallerRow:
 
 
 def find_caller(connection: Connection, workspace_id: str, user_id: str) -> CallerRow | None:
-    """What the database knows of a Slack person; None where the workspace belongs to no organization."""
+    """Returns the stored data of a Slack person, or None if the workspace belongs to no organization."""
     row = _CALLER_STATEMENT.row(connection, {"workspace_id": workspace_id, "user_id": user_id})
     return None if row is None else CallerRow(*row)
 
@@ -140,7 +141,7 @@ def find_caller(connection: Connection, workspace_id: str, user_id: str) -> Call
 def filter_members_who_see(
     connection: Connection, organization_id: int, incident_id: int, member_ids: Iterable[int]
 ) -> set[int]:
-    """Those of `member_ids` who may see the incident now."""
+    """Returns those of `member_ids` who may see the incident now."""
     found = connection.exec_driver_sql(
         _VISIBLE_TO,
         {"organization_id": organization_id, "incident_id": incident_id, "member_ids": list(member_ids)},
@@ -149,7 +150,7 @@ def filter_members_who_see(
 
 
 def find_member_by_slack_id(connection: Connection, organization_id: int, user_id: str) -> int | None:
-    """The member for whom the organization file names this Slack id."""
+    """Returns the id of the member who has this Slack id in the organization file."""
     return connection.scalar(
         select(Member.id).where(
             Member.organization_id == organization_id,
@@ -160,7 +161,7 @@ def find_member_by_slack_id(connection: Connection, organization_id: int, user_i
 
 
 def find_member_by_email(connection: Connection, organization_id: int, email: str) -> int | None:
-    """The member with this e-mail, unless the organization file names another Slack id for them."""
+    """Returns the id of the member with this e-mail, unless the organization file gives them a Slack id."""
     return connection.scalar(
         select(Member.id).where(
             Member.organization_id == organization_id,
@@ -172,22 +173,22 @@ def find_member_by_email(connection: Connection, organization_id: int, email: st
 
 
 def get_notify(connection: Connection, member_id: int) -> str:
-    """What a member wants to be told of: "all", "mentions" or "none"."""
+    """Returns which notifications a member wants: "all", "mentions" or "none"."""
     return connection.scalar(select(Member.notify).where(Member.id == member_id)) or "all"
 
 
 def set_notify(tx: Connection, member_id: int, wanted: str) -> None:
-    """Keeps what a member wants to be told of."""
+    """Saves which notifications a member wants."""
     tx.execute(update(Member).where(Member.id == member_id).values(notify=wanted))
 
 
 def find_email(connection: Connection, member_id: int) -> str | None:
-    """The e-mail of a present member."""
+    """Returns the e-mail of a member who has not been removed."""
     return connection.scalar(select(Member.email).where(Member.id == member_id, Member.date_removed.is_(None)))
 
 
 def list_managers(connection: Connection, organization_id: int, most: int = 5) -> list[int]:
-    """Some of those who manage an organization, its owners first."""
+    """Returns the ids of at most `most` owners and managers of an organization, owners first."""
     return list(
         connection.scalars(
             select(Member.id)
@@ -214,7 +215,7 @@ def save_person(
     unmatched: Unmatched | None,
     now: datetime,
 ) -> None:
-    """Keeps what Slack said of a person, and which member that makes them."""
+    """Saves the Slack profile of a person and the member whom it matches, if any."""
     values = {
         "member_id": member_id,
         "home_team": home_team,
@@ -231,7 +232,7 @@ def save_person(
 
 
 def expire_profile(connection: Connection, workspace_id: str, user_id: str) -> None:
-    """Slack said that this person changed: they are asked about again before they are next believed."""
+    """Marks a stored profile as outdated, because Slack reported a change. The next use reads it again."""
     connection.execute(
         update(SlackPerson)
         .where(SlackPerson.workspace_id == workspace_id, SlackPerson.user_id == user_id)
@@ -240,7 +241,7 @@ def expire_profile(connection: Connection, workspace_id: str, user_id: str) -> N
 
 
 def find_person(connection: Connection, workspace_id: str, user_id: str) -> tuple[int | None, str]:
-    """Which member a Slack person is, and how Slack shows them; no member and no name where nothing is known."""
+    """Returns the member id and the Slack name of a person, or `(None, "")` if the person is not known."""
     row = connection.execute(
         select(SlackPerson.member_id, SlackPerson.name)
         .outerjoin(Member, Member.id == SlackPerson.member_id)

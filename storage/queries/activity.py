@@ -1,4 +1,4 @@
-"""The log of an incident: reading it in pages, writing its entries, comments and whom they mention."""
+"""The activity log of an incident: read its pages, and write entries, comments and mentions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from storage.values import ActivityType
 _ENTRY_COLUMNS = "a.id, a.type, a.member_id, m.name, a.value, a.previous_value, a.comment, a.date_added, a.date_edited"
 
 _KNOWN = frozenset(int(one) for one in ActivityType)
-# What may be read of the log: a newer version beside this one may write entries that only it knows.
+# Which entries are read. During a deploy, a newer version may write entries of types that this version does not know.
 READABLE = f"a.date_deleted IS NULL AND a.type IN ({', '.join(str(int(one)) for one in ActivityType)})"
 
 _LOG = f"""
@@ -42,7 +42,7 @@ WHERE c.activity_id = ANY(%(activity_ids)s)
 
 
 def parse_entry(row: Sequence[Any]) -> ActivityEntry:
-    """An entry from the columns of `_ENTRY_COLUMNS`, in their order. Raises UnknownActivity."""
+    """Returns the entry in a row of `_ENTRY_COLUMNS`. Raises UnknownActivity if this version does not know its type."""
     id_, type_, member_id, author, value, previous, comment, added, edited = row
     if type_ not in _KNOWN:
         raise UnknownActivity(type_)
@@ -50,7 +50,7 @@ def parse_entry(row: Sequence[Any]) -> ActivityEntry:
 
 
 def get_mentions_of_entries(connection: Connection, entries: Iterable[ActivityEntry], workspace_id: str) -> Mentions:
-    """Everybody whom the comments of these entries mention; asks for nothing where nobody is mentioned."""
+    """Returns the people and teams that the comments of these entries mention. Runs no query if there are none."""
     mentioning = [
         entry.id for entry in entries if entry.comment and ("<person:" in entry.comment or "<team:" in entry.comment)
     ]
@@ -58,7 +58,7 @@ def get_mentions_of_entries(connection: Connection, entries: Iterable[ActivityEn
 
 
 def get_mentions(connection: Connection, activity_ids: Iterable[int], workspace_id: str) -> Mentions:
-    """Everybody whom these comments mention, with what Slack calls them in that workspace."""
+    """Returns the people and teams that these comments mention, with their names and Slack ids in that workspace."""
     people: dict[int, Mentionable] = {}
     teams: dict[int, Mentionable] = {}
     rows = _MENTIONED.rows(connection, {"activity_ids": list(activity_ids), "workspace_id": workspace_id})
@@ -79,9 +79,10 @@ def get_activity_page(
     before: tuple[datetime, int] | None = None,
     after: tuple[datetime, int] | None = None,
 ) -> ActivityPage:
-    """A page of the log, newest first: the newest, or the one that begins below `before` or ends above `after`.
+    """Returns a page of the log with at most `size` entries, newest first.
 
-    `before` and `after` are an entry's date and id.
+    `before` and `after` are the date and id of an entry. With `before`, the page holds the next older entries; with
+    `after`, the next newer ones; with neither, the newest entries.
     """
     sql = _LOG
     parameters: dict[str, Any] = {"incident_id": incident_id, "size": size + 1}
@@ -110,7 +111,7 @@ def get_activity_page(
 
 
 def find_position(connection: Connection, incident_id: int, activity_id: int) -> tuple[datetime, int] | None:
-    """Date and id of an entry of that incident, deleted or not; None when it is none of its entries."""
+    """Returns the date and id of an entry, deleted or not, or None if the incident has no such entry."""
     row = connection.execute(
         select(IncidentActivity.date_added, IncidentActivity.id).where(
             IncidentActivity.id == activity_id, IncidentActivity.incident_id == incident_id
@@ -134,10 +135,10 @@ def insert_activity(
     tell: bool = True,
     said_in: str | None = None,
 ) -> int:
-    """An entry of the log and, with `tell`, its outbox row in the same transaction; gives the entry's id.
+    """Inserts an entry into the log and returns its id. With `tell`, also inserts its outbox row.
 
-    `date_added` is when it happened, where that is not `now`. `said_in` is the channel in whose thread it
-    was said.
+    `date_added` is when the change happened, if not `now`. `said_in` is the channel, if the comment was written in a
+    thread.
     """
     activity_id = connection.execute(
         insert(IncidentActivity)
@@ -161,7 +162,7 @@ def insert_activity(
 def insert_mentions(
     connection: Connection, activity_id: int, member_ids: Iterable[int], team_ids: Iterable[int]
 ) -> None:
-    """Writes down the people and teams that a new comment mentions."""
+    """Saves the people and teams that a new comment mentions."""
     rows = [{"activity_id": activity_id, "member_id": id_, "team_id": None} for id_ in sorted(set(member_ids))]
     rows += [{"activity_id": activity_id, "member_id": None, "team_id": id_} for id_ in sorted(set(team_ids))]
     if rows:
@@ -171,7 +172,10 @@ def insert_mentions(
 def find_comment(
     connection: Connection, incident_id: int, activity_id: int, workspace_id: str, *, lock: bool
 ) -> Comment | None:
-    """A comment of that incident that has not been deleted; with `lock`, held until the transaction ends."""
+    """Returns a comment of the incident, or None if it does not exist or was deleted.
+
+    With `lock`, its row is locked until the transaction ends.
+    """
     query = select(
         IncidentActivity.id,
         IncidentActivity.incident_id,
@@ -195,7 +199,7 @@ def find_comment(
 def update_comment(
     connection: Connection, activity_id: int, text: str, rich_text: dict[str, Any] | None, now: datetime
 ) -> None:
-    """Gives a comment another text; whom it mentioned is forgotten, for `insert_mentions` to write anew."""
+    """Replaces the text of a comment and deletes its mentions. Call `insert_mentions` to save the new ones."""
     connection.execute(delete(CommentMention).where(CommentMention.activity_id == activity_id))
     connection.execute(
         update(IncidentActivity)
@@ -205,7 +209,10 @@ def update_comment(
 
 
 def delete_comment(connection: Connection, activity_id: int, now: datetime) -> bool:
-    """Deletes a comment: its text and mentions go, the row stays for what was posted of it. False: it is gone."""
+    """Deletes the text and mentions of a comment. Returns False if it was already deleted or does not exist.
+
+    The row remains, because messages that were posted for the comment refer to it.
+    """
     connection.execute(delete(CommentMention).where(CommentMention.activity_id == activity_id))
     return bool(
         connection.execute(

@@ -1,4 +1,4 @@
-"""Teams, projects and members by what people call them."""
+"""Look up teams, projects and members."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class DirectoryMember:
 
 
 def list_members(connection: Connection, organization_id: int) -> list[DirectoryMember]:
-    """The organization's present members."""
+    """Returns the members of the organization who have not been removed."""
     query = select(Member.id, Member.name, Member.email).where(
         Member.organization_id == organization_id, Member.date_removed.is_(None)
     )
@@ -39,13 +39,13 @@ def list_members(connection: Connection, organization_id: int) -> list[Directory
 
 
 def list_teams(connection: Connection, organization_id: int) -> list[DirectoryEntry]:
-    """The organization's teams, by slug."""
+    """Returns the teams of the organization, ordered by slug."""
     query = select(Team.id, Team.slug, Team.name).where(Team.organization_id == organization_id).order_by(Team.slug)
     return [DirectoryEntry(*row) for row in connection.execute(query)]
 
 
 def list_projects(connection: Connection, project_ids: Sequence[int]) -> list[DirectoryEntry]:
-    """These projects, by slug."""
+    """Returns these projects, ordered by slug."""
     query = select(Project.id, Project.slug, Project.name).where(Project.id.in_(project_ids)).order_by(Project.slug)
     return [DirectoryEntry(*row) for row in connection.execute(query)]
 
@@ -61,18 +61,21 @@ SELECT 'project', p.id, p.slug, p.name FROM project p WHERE p.id = ANY(%(project
 
 
 def prefetch_names() -> Prefetch:
-    """The teams and visible projects of a caller who is not known yet; see `get_prefetched_names`."""
+    """Returns the query for the teams of the organization and the projects that the caller sees.
+
+    It is for a caller who has not been identified yet; see `get_prefetched_names`.
+    """
     return Prefetch(_NAMES, {})
 
 
 def get_prefetched_names(prefetched: Prefetch) -> tuple[list[DirectoryEntry], list[DirectoryEntry]]:
-    """The teams and the projects that `prefetch_names` read, each ordered by slug."""
+    """Returns the teams and the projects that `prefetch_names` read, each ordered by slug."""
     found = sorted(((kind, DirectoryEntry(*rest)) for kind, *rest in prefetched.rows), key=lambda one: one[1].slug)
     return [named for kind, named in found if kind == "team"], [named for kind, named in found if kind == "project"]
 
 
 def filter_projects_by_channel(connection: Connection, project_ids: Sequence[int], channel_id: str) -> list[int]:
-    """Those of the projects that name the channel."""
+    """Returns those of the projects that name the channel."""
     query = select(ProjectChannel.project_id).where(
         ProjectChannel.channel_id == channel_id, ProjectChannel.project_id.in_(project_ids)
     )
@@ -80,7 +83,7 @@ def filter_projects_by_channel(connection: Connection, project_ids: Sequence[int
 
 
 def filter_projects_by_teams(connection: Connection, project_ids: Sequence[int], team_ids: Iterable[int]) -> list[int]:
-    """Those of the projects that any of the teams owns."""
+    """Returns those of the projects that any of the teams owns."""
     query = (
         select(ProjectTeam.project_id)
         .where(ProjectTeam.project_id.in_(project_ids), ProjectTeam.team_id.in_(list(team_ids)))
@@ -90,7 +93,7 @@ def filter_projects_by_teams(connection: Connection, project_ids: Sequence[int],
 
 
 def find_team_by_usergroup(connection: Connection, organization_id: int, usergroup: str) -> DirectoryEntry | None:
-    """The team that stands behind a Slack user group."""
+    """Returns the team of a Slack user group; the first by slug if there are several."""
     row = connection.execute(
         select(Team.id, Team.slug, Team.name)
         .where(Team.organization_id == organization_id, Team.slack_usergroup == usergroup)
@@ -100,19 +103,19 @@ def find_team_by_usergroup(connection: Connection, organization_id: int, usergro
 
 
 def get_member_names(connection: Connection, member_ids: Iterable[int]) -> dict[int, str]:
-    """Names by id."""
+    """Returns the names of these members by id."""
     query = select(Member.id, Member.name).where(Member.id.in_(list(member_ids)))
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def get_team_names(connection: Connection, team_ids: Iterable[int]) -> dict[int, str]:
-    """Names by id."""
+    """Returns the names of these teams by id."""
     query = select(Team.id, Team.name).where(Team.id.in_(list(team_ids)))
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def get_member_ids_of_teams(connection: Connection, team_ids: Iterable[int]) -> set[int]:
-    """The present members of these teams."""
+    """Returns the members of these teams who have not been removed."""
     query = (
         select(MemberTeam.member_id)
         .join(Member, Member.id == MemberTeam.member_id)
@@ -122,7 +125,7 @@ def get_member_ids_of_teams(connection: Connection, team_ids: Iterable[int]) -> 
 
 
 def list_team_names_of_member(connection: Connection, member_id: int) -> list[str]:
-    """The names of a member's teams, in order."""
+    """Returns the names of a member's teams in alphabetical order."""
     query = (
         select(Team.name)
         .join(MemberTeam, MemberTeam.team_id == Team.id)

@@ -1,4 +1,4 @@
-"""Twice in, once done: which of Slack's requests have been carried out."""
+"""Record which requests from Slack have been handled, so that a repeated request is handled only once."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from sqlalchemy.dialects.postgresql import insert
 
 from storage.models import HandledRequest
 
-# Slack gives up on an event after an hour and on a form after half of one; a day is ample.
+# Slack gives up on an event after an hour and on a form after half an hour. One day is more than enough.
 KEPT_FOR = timedelta(days=1)
 
 
 def record_once(connection: Connection, workspace_id: str, key: str, now: datetime) -> bool:
-    """Whether this request has not been carried out before; remembers it with the transaction that does it."""
+    """Records a request as handled. Returns False if it was handled before.
+
+    Call it in the transaction that handles the request.
+    """
     found = connection.execute(
         insert(HandledRequest)
         .values(workspace_id=workspace_id, key=key, date_added=now)
@@ -33,5 +36,5 @@ DELETE FROM handled_request WHERE ctid = ANY(ARRAY(
 
 
 def delete_old_requests(connection: Connection, before: datetime, most: int) -> int:
-    """Removes what was carried out before then; gives how many of at most `most`."""
+    """Deletes at most `most` requests that were handled before `before`, and returns how many."""
     return connection.exec_driver_sql(_DELETE_OLD, {"before": before, "most": most}).rowcount

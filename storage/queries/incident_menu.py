@@ -1,4 +1,4 @@
-"""Incidents for a menu: those that somebody may mean by what they typed so far."""
+"""Find the incidents that a menu suggests for the text that a person has typed."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _LIKE_COLUMNS = "i.id, i.identifier, i.title, i.status, i.environment, i.date_st
 def list_incidents_like(
     connection: Connection, organization_id: int, project_ids: Sequence[int], typed: str, *, limit: int
 ) -> list[IncidentLine]:
-    """Incidents of these projects that somebody may mean by what they typed so far into a menu.
+    """Returns at most `limit` incidents of these projects that match the text typed into a menu.
 
-    Those whose number begins with it come first, the shortest first; then those whose title holds it, the newest
-    first. A whole option, `#12 Checkout is down`, means that incident.
+    Incidents whose number starts with the text come first, lowest number first; then incidents whose title contains
+    it, newest first. The text of a complete option, such as `#12 Checkout is down`, matches that incident.
     """
     number, _, title = typed.strip().removeprefix("#").partition(" ")
     digits = number if number.isascii() and number.isdigit() and len(number) < 19 else ""
@@ -30,8 +30,8 @@ def list_incidents_like(
         "limit": limit,
         "rest": build_like_pattern(title.strip()) if digits else "%",
     }
-    # 12 begins 12, 120 to 129, 1200 to 1299 and so on: ranges of the index.
-    begun = int(digits or 0)  # no number begins with 0
+    # 12 is a prefix of 12, 120 to 129, 1200 to 1299 and so on. Each is a range of the index.
+    begun = int(digits or 0)  # no number starts with 0
     ranges = [(begun * 10**more, (begun + 1) * 10**more) for more in range(19 - len(digits))] if begun else []
     parameters |= {"from": [low for low, _ in ranges], "to": [min(high, 2**63 - 1) for _, high in ranges]}
     by_number = f"""

@@ -1,4 +1,4 @@
-"""One incident: reading it, and the statements that change it. Lists of them are in `listing`."""
+"""Read and change a single incident. Lists of incidents are in `listing`."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _DETAILS_WITH_CALLER = build_with_caller(_DETAILS_SQL, _DETAILS_TYPES)
 
 
 def prefetch_details(identifier: int) -> Prefetch:
-    """The read of `find_incident_details`, for a caller who is not known yet."""
+    """Returns the query of `find_incident_details` for a caller who has not been identified yet."""
     return Prefetch(_DETAILS_WITH_CALLER, {"identifier": identifier, "seen_shown": SEEN_SHOWN})
 
 
@@ -70,9 +70,10 @@ def find_incident_details(
     workspace_id: str,
     prefetched: Prefetch | None = None,
 ) -> IncidentDetails | None:
-    """An incident as the caller may see it; None when there is none or it is not theirs to see.
+    """Returns the details of an incident, or None if it does not exist or the caller may not see it.
 
-    `prefetched` is what `prefetch_details` returned, after it was run.
+    `project_ids` are the projects that the caller sees. `prefetched` is the result of `prefetch_details`; it
+    must already have run.
     """
     if prefetched is not None:
         row = prefetched.rows[0] if prefetched.rows else None
@@ -123,14 +124,14 @@ WHERE i.organization_id = %(organization_id)s AND i.identifier = %(identifier)s
 """  # noqa: S608 - composed of constants
 _HEAD_TYPES = {"organization_id": "bigint", "identifier": "bigint", "project_ids": "bigint[]"}
 _HEAD = PreparedStatement(_HEAD_SQL, _HEAD_TYPES)
-# No key of an incident ever changes, so what refers to it (delivery's rows) need not wait for whoever changes it.
+# The key of an incident never changes. NO KEY lets delivery insert rows that refer to the incident during a change.
 _HEAD_LOCKED = PreparedStatement(_HEAD_SQL + "FOR NO KEY UPDATE OF i", _HEAD_TYPES)
 
 
 def find_incident(
     connection: Connection, organization_id: int, identifier: int, project_ids: Sequence[int], *, lock: bool
 ) -> IncidentHead | None:
-    """The incident, if the caller sees it; with `lock`, its row is locked until the transaction ends."""
+    """Returns the incident, or None if the caller does not see it. `lock` locks its row until the transaction ends."""
     row = (_HEAD_LOCKED if lock else _HEAD).row(
         connection, {"organization_id": organization_id, "identifier": identifier, "project_ids": project_ids}
     )
@@ -156,13 +157,13 @@ _HEAD_COLUMNS = (
 
 
 def find_incident_by_id(connection: Connection, incident_id: int) -> IncidentHead | None:
-    """The incident with that id of the database, whoever asks; None when it is gone."""
+    """Returns the incident with this database id, or None if it no longer exists. Checks no permissions."""
     row = connection.execute(select(*_HEAD_COLUMNS).where(Incident.id == incident_id)).first()
     return None if row is None else _parse_head(row)
 
 
-# One statement, so that opening an incident is one round trip and a storm of them is few. DETECTED goes before
-# CREATED: where their dates are the same, the log goes by their ids.
+# One statement, so that a single incident takes one round trip and a storm of incidents takes few. DETECTED is inserted
+# before CREATED, because the log orders entries of the same date by id.
 _INSERT_INCIDENTS = PreparedStatement(
     """
 WITH counter AS (
@@ -223,7 +224,7 @@ SELECT id, identifier FROM opened ORDER BY identifier
 
 
 def serialize_details(links: Sequence[tuple[str, str]], facts: Sequence[tuple[str, str]]) -> str | None:
-    """What else an alert said, as it is stored."""
+    """Returns the links and facts of an alert as the JSON that is stored, or None if there are none."""
     return json.dumps({"links": links, "facts": facts}) if links or facts else None
 
 
@@ -235,10 +236,11 @@ def insert_incidents(
     member_id: int | None,
     now: datetime,
 ) -> list[IncidentHead]:
-    """New incidents with the organization's next identifiers, their DETECTED and CREATED, and who must learn.
+    """Inserts incidents with the next identifiers of the organization, and returns them in the order of `new`.
 
-    The organization's row stays locked until the transaction ends, which is what keeps identifiers without
-    gaps and repeats. Raises Contended, and IntegrityError for an alert that has an unclosed incident.
+    Also inserts their DETECTED and CREATED entries and their outbox rows. The row of the organization stays locked
+    until the transaction ends, so that identifiers have no gaps or duplicates. Raises Contended, and IntegrityError
+    for an alert that already has an unclosed incident.
     """
     rows = _INSERT_INCIDENTS.rows(
         connection,
@@ -260,7 +262,7 @@ def insert_incidents(
 
 
 def _columns_of(new: Sequence[NewIncident]) -> dict[str, list[Any]]:
-    """The columns of new incidents, one array for each, as `_OPEN` takes them."""
+    """Returns the columns of new incidents, as one array for each array parameter of `_INSERT_INCIDENTS`."""
     alert_keys = [one.alert_key for one in new]
     return {
         "titles": [one.title for one in new],
@@ -282,7 +284,7 @@ def _columns_of(new: Sequence[NewIncident]) -> dict[str, list[Any]]:
 def set_status(
     connection: Connection, incident: IncidentHead, status: Status, method: StatusMethod, closed: datetime | None
 ) -> None:
-    """Writes a status; `closed` is its closing date, for CLOSED and for nothing else."""
+    """Sets the status of an incident. `closed` is the closing date; pass None unless `status` is CLOSED."""
     connection.execute(
         update(Incident)
         .where(Incident.id == incident.id)
@@ -297,7 +299,7 @@ def set_status(
 
 
 def mark_seen(connection: Connection, incident_id: int, member_id: int, now: datetime) -> bool:
-    """Records an acknowledgement; True for the person's first of this incident."""
+    """Records an acknowledgement. Returns True if it is the member's first of this incident."""
     return bool(
         connection.exec_driver_sql(
             "INSERT INTO incident_seen (incident_id, member_id, first_seen, last_seen)"
@@ -311,7 +313,7 @@ def mark_seen(connection: Connection, incident_id: int, member_id: int, now: dat
 
 
 def subscribe(connection: Connection, incident_id: int, member_ids: Sequence[int], now: datetime) -> set[int]:
-    """Subscribes these members; gives those who were not yet."""
+    """Subscribes these members and returns those who were not subscribed before."""
     if not member_ids:
         return set()
     found = connection.exec_driver_sql(
@@ -324,7 +326,7 @@ def subscribe(connection: Connection, incident_id: int, member_ids: Sequence[int
 
 
 def unsubscribe(connection: Connection, incident_id: int, member_id: int) -> bool:
-    """Ends a subscription; False when there was none."""
+    """Deletes a subscription. Returns False if there was none."""
     return bool(
         connection.exec_driver_sql(
             "DELETE FROM incident_subscription WHERE incident_id = %(incident_id)s AND member_id = %(member_id)s",
@@ -334,12 +336,12 @@ def unsubscribe(connection: Connection, incident_id: int, member_id: int) -> boo
 
 
 def get_project_ids(connection: Connection, incident_id: int) -> set[int]:
-    """The projects that an incident concerns."""
+    """Returns the ids of the projects of an incident."""
     return set(connection.scalars(select(IncidentProject.project_id).where(IncidentProject.incident_id == incident_id)))
 
 
 def get_team_ids_of_projects(connection: Connection, project_ids: Sequence[int]) -> set[int]:
-    """The teams that own any of these projects."""
+    """Returns the ids of the teams that own any of these projects."""
     return {
         row[0]
         for row in connection.exec_driver_sql(
@@ -349,7 +351,7 @@ def get_team_ids_of_projects(connection: Connection, project_ids: Sequence[int])
 
 
 def detach_alert_if_taken(connection: Connection, incident_id: int) -> None:
-    """Before a closed incident opens again: where its alert has meanwhile opened another, the alert stays there."""
+    """Detaches the alert from an incident about to be reopened, if the alert now has another unclosed incident."""
     connection.exec_driver_sql(
         "UPDATE incident i SET alert_project_id = NULL, alert_key = NULL, dedup_key = NULL"
         " WHERE i.id = %(id)s AND EXISTS"
@@ -361,7 +363,7 @@ def detach_alert_if_taken(connection: Connection, incident_id: int) -> None:
 
 
 def filter_ids_in_projects(connection: Connection, incident_ids: Sequence[int], project_ids: Sequence[int]) -> set[int]:
-    """Those of the incidents that any of the projects has."""
+    """Returns those of the incidents that belong to any of the projects."""
     query = select(IncidentProject.incident_id).where(
         IncidentProject.incident_id.in_(incident_ids), IncidentProject.project_id.in_(project_ids)
     )

@@ -1,4 +1,4 @@
-"""Reads and writes of the intake: tokens, what each alert has said so far, and the incident of an alert."""
+"""Queries of the alert intake: tokens, the stored state of each alert, and the incident of an alert."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from storage.queries.incidents import serialize_details
 from storage.rows import AlertKey, AlertText, IncidentHead
 from storage.values import NO_TEAM, Status, StatusMethod
 
-# `heard` is updated only after this time, so that not every delivery writes to its index.
+# `heard` is updated at most this often, so that not every delivery writes to its index.
 HEARD_PRECISION = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
 class IntakeProject:
-    """What the intake needs to know of a project."""
+    """The data of a project that the intake needs."""
 
     id: int
     slug: str
-    quiet: timedelta  # within which an alert that ended and fires again is the same incident
+    quiet: timedelta  # an alert that fires again within this time after its end is the same incident
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,36 +34,36 @@ class IntakeTokenRow:
 
     id: int
     organization_id: int
-    project: IntakeProject | None  # None: each alert names its own
+    project: IntakeProject | None  # None: each alert names its project
     source: str
     token_hash: str | None
     secret_encrypted: str | None
     last_used: datetime | None
-    last_refused: datetime | None  # when the last delivery was refused; None: all of it was taken
-    incidents: bool  # whether the organization has incidents switched on
+    last_refused: datetime | None  # when the last delivery was refused; None: it was accepted completely
+    incidents: bool  # whether incidents are enabled for the organization
 
 
 @dataclass(frozen=True, slots=True)
 class AlertMemoryRow:
-    """What an alert has said so far; its row is locked."""
+    """The stored state of an alert. Its row is locked."""
 
     alert: AlertKey
-    dedup_key: str  # what the version before knows it by
+    dedup_key: str  # the key that the previous version uses for this alert
     incident_id: int | None = None
-    status: Status | None = None  # the severity that it last fired with
-    fired: datetime | None = None  # when the latest firing began, if the alert said so
-    resolved: datetime | None = None  # when it ended, once that was told
-    resolved_received: datetime | None = None  # when that was told
-    resolved_started: datetime | None = None  # when the firing that ended began, if its end said so
+    status: Status | None = None  # the severity of the latest firing
+    fired: datetime | None = None  # when the latest firing began, if the alert reported it
+    resolved: datetime | None = None  # when the alert ended, once that was reported
+    resolved_received: datetime | None = None  # when its end was reported
+    resolved_started: datetime | None = None  # when the firing that ended began, if the report of its end said so
 
 
 @dataclass(frozen=True, slots=True)
 class AlertIncident:
-    """An alert's incident; its row is locked."""
+    """The incident of an alert. Its row is locked."""
 
     head: IncidentHead
-    method: StatusMethod  # what set its present status
-    words: AlertText  # what it shows
+    method: StatusMethod  # what set its current status
+    words: AlertText  # the text that it shows
 
 
 _TOKEN = """
@@ -76,12 +76,12 @@ _TOKEN_BY_ID = PreparedStatement(_TOKEN + "t.id = %(id)s", {"id": "bigint"})
 
 
 def find_token_by_hash(connection: Connection, token_hash: str) -> IntakeTokenRow | None:
-    """The token with that hash, unless it has been revoked."""
+    """Returns the token with this hash, or None if there is none or it has been revoked."""
     return _parse_token(_TOKEN_BY_HASH.row(connection, {"token_hash": token_hash}))
 
 
 def find_token_by_id(connection: Connection, token_id: int) -> IntakeTokenRow | None:
-    """The token with that id, unless it has been revoked."""
+    """Returns the token with this id, or None if there is none or it has been revoked."""
     return _parse_token(_TOKEN_BY_ID.row(connection, {"id": token_id}))
 
 
@@ -99,7 +99,7 @@ def record_token_use(connection: Connection, token_id: int, now: datetime) -> No
 
 
 def record_token_refusal(connection: Connection, token_id: int, when: datetime | None, why: str | None) -> None:
-    """Records that a token's last delivery was refused, and why; with None, that all of it was taken."""
+    """Records when and why the last delivery of a token was refused; None if it was accepted completely."""
     connection.execute(
         update(IntakeToken).where(IntakeToken.id == token_id).values(last_refused=when, last_refusal=why)
     )
@@ -115,21 +115,21 @@ WHERE organization_id = %(organization_id)s AND slug = ANY(%(slugs)s)
 
 
 def list_projects(connection: Connection, organization_id: int, slugs: Collection[str]) -> list[IntakeProject]:
-    """The projects of an organization with these slugs."""
+    """Returns the projects of an organization that have these slugs."""
     rows = _PROJECTS.rows(connection, {"organization_id": organization_id, "slugs": list(slugs)})
     return [IntakeProject(id_, slug, timedelta(minutes=quiet)) for id_, slug, quiet in rows]
 
 
 def get_team_ids(connection: Connection, organization_id: int, slugs: Collection[str]) -> dict[str, int]:
-    """The teams with these slugs: slug to id."""
+    """Returns the ids of the teams with these slugs, by slug."""
     rows = connection.execute(
         select(Team.slug, Team.id).where(Team.organization_id == organization_id, Team.slug.in_(slugs))
     )
     return {row.slug: row.id for row in rows}
 
 
-# The update also locks the row and lets it be returned. In the order of the keys, so that two batches with the same
-# alerts wait for each other instead of deadlocking.
+# The DO UPDATE also locks an existing row and returns it. Rows are locked in the order of their keys, so that two
+# batches with the same alerts wait for each other instead of deadlocking.
 _LOCK_MEMORIES = PreparedStatement(
     """
 INSERT INTO alert_memory AS m (organization_id, source, project_id, alert_key, dedup_key, heard)
@@ -162,13 +162,13 @@ RETURNING m.source, m.project_id, m.alert_key, m.dedup_key, m.incident_id, m.sta
 def lock_alert_memories(
     tx: Connection, organization_id: int, alerts: Iterable[AlertKey], now: datetime
 ) -> dict[AlertKey, AlertMemoryRow]:
-    """Locks the rows of these alerts until the transaction ends; inserts the missing ones.
+    """Locks the rows of these alerts until the transaction ends, and inserts the missing ones.
 
-    Sets `heard` to `now`, as exactly as HEARD_PRECISION. Raises IntegrityError when another transaction inserts a row
-    with the same `dedup_key`; a second attempt finds that row.
+    Sets `heard` to `now`, with the precision HEARD_PRECISION. Raises IntegrityError if another transaction inserts a
+    row with the same `dedup_key`; a second attempt finds that row.
     """
     wanted = sorted(set(alerts))
-    first: dict[str, AlertKey] = {}  # of those of this batch that look the same to the version before
+    first: dict[str, AlertKey] = {}  # the first alert of this batch with each `dedup_key`
     for alert in wanted:
         first.setdefault(alert.dedup_key, alert)
     rows = _LOCK_MEMORIES.rows(
@@ -193,7 +193,8 @@ def lock_alert_memories(
     return held
 
 
-# The rows are there. As an UPDATE it would be planned once, on a table that is still small, to read all of it.
+# The rows already exist. A prepared UPDATE would be planned once, while the table is still small, and would then always
+# read the whole table.
 _SAVE_MEMORIES = PreparedStatement(
     """
 INSERT INTO alert_memory AS m (organization_id, source, project_id, alert_key, dedup_key, incident_id, status, fired,
@@ -224,7 +225,7 @@ RETURNING m.alert_key
 
 
 def save_alert_memories(tx: Connection, organization_id: int, memories: Collection[AlertMemoryRow]) -> None:
-    """Writes rows that are locked."""
+    """Saves the state of alerts. The caller has locked their rows."""
     if not memories:
         return
     _SAVE_MEMORIES.rows(
@@ -245,9 +246,9 @@ def save_alert_memories(tx: Connection, organization_id: int, memories: Collecti
     )
 
 
-# An alert's incident is the unclosed one with its key, else the last that the alert had. (A person may have
-# reopened an older one, or one whose alert has been forgotten.) Key by key, because for all of them at once the
-# planner reads every unclosed incident of the organization as long as there are few.
+# The incident of an alert is the unclosed one with its key, or else the last one that the alert had. (A person may have
+# reopened an older incident, or one whose alert has been deleted.) The keys are looked up one by one: for all keys at
+# once, the planner reads every unclosed incident of the organization while there are few.
 _LOCK_INCIDENTS = PreparedStatement(
     """
 SELECT i.id, i.identifier, i.title, i.status, i.status_before_closing, i.date_started, i.date_closed,
@@ -278,7 +279,7 @@ FOR NO KEY UPDATE OF i
 def lock_incidents(
     tx: Connection, organization_id: int, memories: Collection[AlertMemoryRow]
 ) -> dict[AlertKey, AlertIncident]:
-    """Locks the incidents of these alerts until the transaction ends."""
+    """Locks the incidents of these alerts until the transaction ends. The result omits alerts without an incident."""
     rows = _LOCK_INCIDENTS.rows(
         tx,
         {
@@ -336,7 +337,7 @@ FROM said s WHERE i.id = s.id
 
 
 def update_alert_texts(tx: Connection, words: Mapping[int, AlertText]) -> None:
-    """Writes the alert texts of incidents, by id. The incidents are locked and not closed."""
+    """Saves alert texts, by the id of their incident. The incidents must be locked and not closed."""
     tx.exec_driver_sql(
         _UPDATE_TEXTS,
         {
@@ -351,7 +352,7 @@ def update_alert_texts(tx: Connection, words: Mapping[int, AlertText]) -> None:
     )
 
 
-# One after the other, because for all of them at once the planner reads every incident as long as there are few.
+# The keys are looked up one by one: for all keys at once, the planner reads every incident while there are few.
 _PROJECTS_OF_KEYS = PreparedStatement(
     """
 SELECT k.key,
@@ -369,14 +370,18 @@ FROM unnest(%(keys)s) AS k(key)
 def get_projects_of_keys(
     connection: Connection, organization_id: int, source: str, keys: Collection[str]
 ) -> dict[str, tuple[list[int], list[int]]]:
-    """For each key the projects with an unclosed incident of that key, and those with an alert of it; at most two."""
+    """Returns two lists of project ids for each key.
+
+    The first has the projects with an unclosed incident of that key, the second those with an alert of that key. Each
+    list has at most two ids.
+    """
     rows = _PROJECTS_OF_KEYS.rows(
         connection, {"organization_id": organization_id, "source": source, "keys": list(keys)}
     )
     return {key: (unclosed, known) for key, unclosed, known in rows}
 
 
-# The rows are picked once (as an array), and stay where they are because they are locked: a join might pick again.
+# The ARRAY selects the rows once; a join might select them again. Locked rows do not move, so their ctid stays valid.
 _DELETE_SILENT = """
 DELETE FROM alert_memory WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM alert_memory a
@@ -388,5 +393,5 @@ DELETE FROM alert_memory WHERE ctid = ANY(ARRAY(
 
 
 def delete_silent_alerts(connection: Connection, before: datetime, most: int) -> int:
-    """Deletes up to `most` rows of alerts not heard since `before` whose incident is not open; returns how many."""
+    """Deletes at most `most` alerts not received since `before` without an unclosed incident; returns how many."""
     return connection.exec_driver_sql(_DELETE_SILENT, {"before": before, "most": most}).rowcount

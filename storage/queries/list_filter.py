@@ -1,4 +1,4 @@
-"""Which incidents a list holds."""
+"""The filter of a list of incidents."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from storage.values import Status
 
 @dataclass(frozen=True, slots=True)
 class ListFilter:
-    """Which incidents a list holds. The defaults leave nothing out."""
+    """Which incidents a list contains. The defaults exclude nothing."""
 
-    project_ids: Sequence[int]  # never more than the caller sees
-    # Set where those are all the projects of this organization: its newest incidents are then found without
-    # going through the projects one by one.
+    project_ids: Sequence[int]  # only projects that the caller sees
+    # Set if `project_ids` are all the projects of this organization. The newest incidents are then found without a scan
+    # for each project.
     organization_id: int | None = None
     status: Status | None = None  # None: every status
     open: bool = False  # every status but CLOSED; `status` is then None
-    words: tuple[str, ...] = ()  # each a case-insensitive part of the title
-    team_ids: tuple[int, ...] | None = None  # NO_TEAM stands for "no team owns it"
+    words: tuple[str, ...] = ()  # substrings of the title, matched without regard to case
+    team_ids: tuple[int, ...] | None = None  # NO_TEAM: incidents that no team owns
     environment: str | None = None
-    since: datetime | None = None  # leaves out what closed before
-    until: datetime | None = None  # leaves out what started after
-    unseen_by: int | None = None  # a member's id: only what they have not acknowledged
-    followed_by: int | None = None  # a member's id: only what they follow
+    since: datetime | None = None  # excludes incidents that closed before this time
+    until: datetime | None = None  # excludes incidents that started after this time
+    unseen_by: int | None = None  # a member's id: only incidents that they have not acknowledged
+    followed_by: int | None = None  # a member's id: only incidents that they are subscribed to
 
 
 def build_like_pattern(word: str) -> str:
-    """A pattern of LIKE for texts that hold a word."""
+    """Returns a LIKE pattern that matches texts that contain `word`."""
     escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return f"%{escaped}%"

@@ -1,7 +1,7 @@
-"""The statements that find a page of a list: each way to do it is a method that builds one.
+"""The statements that find a page of a list of incidents. Each strategy is a method that builds one statement.
 
-Their work does not grow with the number of incidents. `incident_project` repeats of each incident what orders and
-filters a list, so that the newest of a project are the first rows of an index.
+`incident_project` duplicates the columns of an incident that sort and filter a list. The newest incidents of a project
+are therefore the first rows of an index, and the cost does not grow with the number of incidents.
 """
 
 from __future__ import annotations
@@ -11,21 +11,23 @@ from typing import Any
 from storage.queries.list_filter import ListFilter, build_like_pattern
 from storage.rows import Cursor
 
-# How many of the newest incidents a filter is held against before anything else is tried.
+# How many of the newest incidents a filter is tested against before another strategy is tried.
 NEAR = 2000
-NEAR_IN_BRANCH = 20  # the least that is taken from each of many projects
-# So many projects, or fewer, are merged one incident at a time: the statements for each number of them.
+NEAR_IN_BRANCH = 20  # the minimum that is read from each of many projects
+# There is a merge statement for each of these numbers of projects; other numbers use the next larger one. A merge
+# reads one incident at a time.
 MERGED = (4, 8, 16, 32, 64)
-# Filters of no more than so many words, and nothing else but status and team, are asked for all the time.
+# Common filters have at most this many words and otherwise only status, teams and `until`. Their statements are
+# prepared.
 COMMON_WORDS = 2
-NO_OTHERS = (None,) * 10  # of the columns of `ListStatements.with_columns`: a row that says that there are no others
+NO_OTHERS = (None,) * 10  # in the columns of `with_columns`: a row that says that there are no other incidents
 
 
 class ListStatements:
-    """The statements for one filter and one place in the list.
+    """The statements for one filter and one cursor.
 
-    Every piece of them is a constant of this module; values travel in `parameters`. The public methods are the ways to
-    find a page, from which `storage.queries.listing` chooses.
+    The SQL consists of constants of this module only; values are passed in `parameters`. Each public method builds the
+    statement for one strategy, except `with_columns`. `storage.queries.listing` chooses the strategy.
     """
 
     def __init__(self, wanted: ListFilter, cursor: Cursor | None) -> None:
@@ -46,7 +48,7 @@ class ListStatements:
             self.parameters["until"] = wanted.until
         if wanted.team_ids is not None:
             self.parameters["team_ids"] = list(wanted.team_ids)
-        # Conditions that need the incident's own row; of those of open incidents, projects know the title.
+        # Conditions on the row of the incident. For open incidents, `incident_project` has the title too.
         self.parameters |= {f"word{number}": build_like_pattern(word) for number, word in enumerate(wanted.words)}
         self.of_title = self._of_title("i")
         self.of_others = self._of_others()
@@ -59,7 +61,7 @@ class ListStatements:
             or wanted.followed_by is not None
         )
         branches = 1 if self.of_all_projects else len(wanted.project_ids)
-        # How many projects are merged; None where it is done otherwise.
+        # How many projects the merge statement has; None: no merge.
         self.merged = None
         if wanted.team_ids is not None:
             branches *= len(wanted.team_ids)
@@ -68,7 +70,7 @@ class ListStatements:
         self.parameters["depth"] = NEAR if self.merged else max(NEAR // max(branches, 1), NEAR_IN_BRANCH)
 
     def _on_link(self, started: str, id_: str, status: str) -> list[str]:
-        """The conditions on what a project's row carries of its incident, over the given columns."""
+        """Returns the conditions on the columns that `incident_project` duplicates, for the given column names."""
         conditions = []
         if self.wanted.open:
             conditions.append(f"{status} <> 2")
@@ -108,9 +110,10 @@ class ListStatements:
     def _branch(
         self, conditions: list[str], limit: str, *, join: bool = False, project: str = "p.id", more: str = ""
     ) -> tuple[str, str]:
-        """The newest of one `project` (of one project and team), and what those branches are taken over.
+        """Returns the query for the newest incidents of one `project`, and the FROM items to run it for.
 
-        `more` are further columns of theirs.
+        With a team filter, it is one query for each project and team. `join` joins the row of the incident. `more` are
+        additional columns.
         """
         if self.of_all_projects:
             started, id_ = "i.date_started", "i.id"
@@ -136,7 +139,7 @@ class ListStatements:
         return branch, branches
 
     def of_newest(self) -> str:
-        """The newest that pass from each branch, merged; in the order of the page."""
+        """Builds the statement that merges the newest matching incidents of each branch, in the order of the page."""
         branch, branches = self._branch(self.of_incident, "%(size)s", join=bool(self.of_incident))
         if not branches:
             return branch
@@ -146,7 +149,10 @@ class ListStatements:
         )
 
     def among_newest(self) -> str:
-        """Those that pass among the newest many; behind fewer than a page a row of nothing, if there are no others."""
+        """Builds the statement that tests only the newest incidents (see NEAR).
+
+        If they fill less than a page and there are no other incidents to test, the row NO_OTHERS follows.
+        """
         if self.merged:
             passing, no_others = self._among_newest_merged(self.merged)
         elif self.of_all_projects and self.wanted.team_ids is None:
@@ -156,13 +162,13 @@ class ListStatements:
         nothing = ", ".join(["NULL"] * len(NO_OTHERS))
         return (
             f"WITH {passing} SELECT * FROM ({self.with_columns('SELECT * FROM passing')}) page"
-            # Looking for others is the dear part, so it comes second, which AND does not promise.
+            # The search for other incidents is expensive, so it runs second. CASE guarantees this order, AND does not.
             f" UNION ALL SELECT {nothing}"
             f" WHERE CASE WHEN (SELECT count(*) FROM passing) < %(size)s THEN {no_others} ELSE false END"
         )
 
     def _among_newest_of_all(self) -> tuple[str, str]:
-        """For who sees all projects: the row that says what is newest is the one that passes or not."""
+        """For callers who see all projects: the row of the incident has the columns to sort by and to filter by."""
         conditions = ["i.organization_id = %(organization_id)s", *self._on_link("i.date_started", "i.id", "i.status")]
         order = f"ORDER BY i.date_started {self.direction}, i.id {self.direction}"
         newest = f"FROM incident i WHERE {' AND '.join(conditions)} {order} LIMIT %(depth)s"
@@ -174,9 +180,9 @@ class ListStatements:
         return passing, f"NOT EXISTS (SELECT {newest} OFFSET %(depth)s)"
 
     def _among_newest_merged(self, count: int) -> tuple[str, str]:
-        """The newest of several projects, one after the other until a page is full.
+        """Reads the newest incidents of several projects one at a time, until a page is full.
 
-        What each project gives is in order and of limited size, which has the planner merge instead of sort.
+        Each project's rows are sorted and limited in number, so the planner merges them instead of sorting.
         """
         titled = self.wanted.open
         columns = ", ip.title" if titled else ""
@@ -194,9 +200,10 @@ class ListStatements:
         return passing, f"NOT EXISTS (SELECT FROM {branches} CROSS JOIN LATERAL ({more}) n OFFSET %(depth)s)"
 
     def _among_newest_of_many(self) -> tuple[str, str]:
-        """The newest of many projects, or of projects and teams.
+        """Reads the newest incidents of many projects, or of combinations of project and team.
 
-        A branch that was cut off has an edge; only what lies on this side of every edge is in the right order.
+        The edge of a branch that reached its limit is the start date of its last row. Incidents beyond that edge may be
+        missing, so only the rows before the nearest edge are used.
         """
         branch, branches = self._branch([], "%(depth)s")
         newer, edge, outermost, beyond = (
@@ -221,7 +228,7 @@ passing AS MATERIALIZED (
         return f"(SELECT FROM incident i WHERE i.id = n.incident_id AND {' AND '.join(conditions)} OFFSET 0)"
 
     def as_planner_chooses(self) -> str:
-        """Those that pass among all, found as the planner thinks best for these very values."""
+        """Builds the statement that tests all incidents. The planner chooses the plan for the actual values."""
         conditions = list(self.of_incident)
         if self.wanted.followed_by is not None:
             source = "incident_subscription f JOIN incident i ON i.id = f.incident_id"
@@ -237,7 +244,7 @@ passing AS MATERIALIZED (
             source += " JOIN incident_project ip ON ip.incident_id = i.id"
             conditions += ["ip.project_id = ANY(%(project_ids)s)", *self._on_link(started, id_, "ip.status")]
             if self.wanted.open:
-                conditions.append("i.status <> 2")  # said again, for the index of open titles
+                conditions.append("i.status <> 2")  # repeated, so that the index of open titles can be used
         if self.wanted.team_ids is not None:
             conditions.append(f"{team} = ANY(%(team_ids)s)")
         return self.with_columns(
@@ -246,7 +253,7 @@ passing AS MATERIALIZED (
         )
 
     def with_columns(self, page: str) -> str:
-        """What a list shows of the incidents on a page."""
+        """Adds the columns that a list shows to the incidents of a page."""
         return f"""
 SELECT i.id, i.identifier, i.title, i.status, i.environment, i.date_started, i.date_closed, team.slug,
        seen.times, seen.by_caller

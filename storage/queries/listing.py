@@ -1,4 +1,4 @@
-"""The list of incidents: its pages, each found the way that is short for its filter."""
+"""Read pages of the list of incidents, with the strategy that is fastest for the filter."""
 
 from __future__ import annotations
 
@@ -20,30 +20,33 @@ from storage.values import Status
 def get_incident_page(
     connection: Connection, wanted: ListFilter, member_id: int, *, cursor: Cursor | None, size: int
 ) -> IncidentPage:
-    """A page of the incidents that pass the filter, newest start first.
+    """Returns a page of the incidents that match the filter, newest start first.
 
-    Takes the newest from each project, one short index scan each, and merges; for who sees all projects, the
-    newest of the organization. The work does not grow with the number of incidents. `member_id` is the
-    caller's, for `seen_by_caller`.
+    Reads the newest incidents of each project in one short index scan each and merges them. For callers who see all
+    projects, it reads the newest incidents of the organization. The cost does not grow with the number of incidents.
+    `member_id` is the id of the caller, for `seen_by_caller`. `size` is the maximum number of incidents.
     """
     rows = _find_rows(connection, ListStatements(wanted, cursor), {"member_id": member_id, "size": size + 1})
     return _build_page(rows, cursor, size)
 
 
 def prefetch_newest(*, open: bool = False, status: Status | None = None, size: int) -> Prefetch:
-    """The first page of the incidents with a status, for a caller not known yet; see `get_prefetched_page`."""
+    """Returns the query for the first page of the incidents with this status.
+
+    It is for a caller who has not been identified yet; see `get_prefetched_page`.
+    """
     each, of_all = (_newest_with_caller(open, status is not None, of_all=of_all) for of_all in (False, True))
     return Prefetch(each, {"status": status, "size": size + 1}, of_all=of_all)
 
 
 def get_prefetched_page(prefetched: Prefetch, *, size: int) -> IncidentPage:
-    """The page that `prefetch_newest` read, with the same `size`."""
+    """Returns the page that `prefetch_newest` read. `size` must be the same."""
     return _build_page(prefetched.rows, None, size)
 
 
 @cache
 def _newest_with_caller(open: bool, status: bool, *, of_all: bool) -> PreparedStatement:
-    """For who sees all projects, or for who does not."""
+    """Returns the statement for callers who see all projects (`of_all`), or for those who do not."""
     wanted = ListFilter(
         project_ids=(), organization_id=0 if of_all else None, open=open, status=Status.OPEN if status else None
     )
@@ -74,7 +77,7 @@ def _build_page(rows: Sequence[Sequence[Any]], cursor: Cursor | None, size: int)
 
 
 def _find_rows(connection: Connection, page: ListStatements, more: dict[str, Any]) -> Sequence[Sequence[Any]]:
-    """The rows of a page, found the way that is short for its filter."""
+    """Returns the rows of a page, found with the strategy that is fastest for the filter."""
     parameters = page.parameters | more
     if not page.of_incident:
         return _find_newest(connection, page, parameters)
@@ -82,14 +85,14 @@ def _find_rows(connection: Connection, page: ListStatements, more: dict[str, Any
 
 
 def _find_newest(connection: Connection, page: ListStatements, parameters: dict[str, Any]) -> Sequence[Sequence[Any]]:
-    """For a filter that needs nothing of the incident's own row: the newest of each project, merged."""
+    """Merges the newest incidents of each project, for a filter without conditions on the row of the incident."""
     return _run(connection, page, page.with_columns(page.of_newest()), parameters)
 
 
 def _find_among_newest(
     connection: Connection, page: ListStatements, parameters: dict[str, Any]
 ) -> Sequence[Sequence[Any]] | None:
-    """The filter held against the newest incidents; None where those do not fill the page and there are others."""
+    """Tests only the newest incidents. Returns None if they do not fill the page and there are others."""
     if page.wanted.followed_by is not None:
         return None
     near = _run(connection, page, page.among_newest(), parameters)
@@ -101,14 +104,14 @@ def _find_among_newest(
 def _find_as_planner_chooses(
     connection: Connection, page: ListStatements, parameters: dict[str, Any]
 ) -> Sequence[Sequence[Any]]:
-    """Those that pass among all. The planner knows from its statistics whether the trigrams of titles, the caller's
-    projects or subscriptions are the shorter way.
+    """Tests all incidents. The planner uses its statistics to choose between the trigrams of titles, the projects and
+    the subscriptions.
     """
     return connection.exec_driver_sql(page.as_planner_chooses(), parameters).all()
 
 
 def _run(connection: Connection, page: ListStatements, sql: str, parameters: dict[str, Any]) -> Sequence[Sequence[Any]]:
-    # There are so many shapes of filters that the plans of all of them would fill a connection's memory.
+    # Only common filters are prepared: the plans for all combinations of filters would fill a connection's memory.
     if page.common:
         return _prepared(sql).rows(connection, parameters)
     return connection.exec_driver_sql(sql, parameters).all()

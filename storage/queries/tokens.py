@@ -1,4 +1,4 @@
-"""Intake tokens: made, listed, revoked, and found by what a request shows."""
+"""Create, list, revoke and check intake tokens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class TokenRow:
 
     id: int
     organization: str  # slug
-    project: str | None  # slug; None: the alert names its project
+    project: str | None  # slug; None: each alert names its project
     source: str
     date_added: datetime
     last_used: datetime | None
@@ -26,18 +26,21 @@ class TokenRow:
 
 
 def get_organization_slugs(connection: Connection) -> dict[str, int]:
-    """Every organization: slug to id."""
+    """Returns the ids of all organizations, by slug."""
     return {row.slug: row.id for row in connection.execute(select(Organization.slug, Organization.id))}
 
 
 def get_project_slugs(connection: Connection, organization_id: int) -> dict[str, int]:
-    """Every project of an organization: slug to id."""
+    """Returns the ids of all projects of an organization, by slug."""
     rows = connection.execute(select(Project.slug, Project.id).where(Project.organization_id == organization_id))
     return {row.slug: row.id for row in rows}
 
 
 def filter_valid_tokens(connection: Connection, *, hashes: Collection[str], ids: Collection[int]) -> set[str | int]:
-    """Which of these there are and have not been revoked: hashes of tokens, and ids of those whose secret is kept."""
+    """Returns those of the hashes and ids that belong to tokens that have not been revoked.
+
+    An id counts only if the secret of its token is stored.
+    """
     rows = connection.execute(
         select(IntakeToken.token_hash, IntakeToken.id).where(
             IntakeToken.date_revoked.is_(None),
@@ -63,7 +66,7 @@ def insert_token(
     secret_encrypted: str | None,
     now: datetime,
 ) -> int:
-    """Adds a token; gives its id."""
+    """Inserts a token and returns its id."""
     return tx.scalars(
         insert(IntakeToken)
         .values(
@@ -79,7 +82,7 @@ def insert_token(
 
 
 def list_tokens(connection: Connection) -> list[TokenRow]:
-    """Every token, revoked ones too, in the order in which they were made."""
+    """Returns all tokens, including revoked ones, in the order in which they were created."""
     rows = connection.execute(
         select(
             IntakeToken.id,
@@ -98,7 +101,10 @@ def list_tokens(connection: Connection) -> list[TokenRow]:
 
 
 def revoke_token(tx: Connection, token_id: int, now: datetime) -> datetime | None:
-    """Revokes a token; gives when it was revoked, which may be long ago, or None when there is no such token."""
+    """Revokes a token. Returns when it was revoked, or None if there is no such token.
+
+    A token that was revoked before keeps its earlier date.
+    """
     tx.execute(
         update(IntakeToken)
         .where(IntakeToken.id == token_id, IntakeToken.date_revoked.is_(None))

@@ -1,25 +1,26 @@
-"""Who may see which incident: the one rule, as pieces of SQL from which every statement that shows, tells or counts
-incidents is built.
+"""The rule for who may see which incident, as SQL fragments.
+
+Every statement that shows incidents, counts them or sends notifications about them uses these fragments.
 
 - A member sees the incidents of the projects of their teams; with open membership, of every project. Managers, owners
   and superusers see every project of their organization (Sentry's rules).
-- Nobody sees any where their organization has switched incidents off; a removed member sees none.
+- If an organization has disabled incidents, its members see none. A removed member sees none.
 - A channel shows the incidents of the projects that name it in the organization file.
 
-Two ways lead through it. Where one member asks, their projects are found once (`VISIBLE_PROJECTS`) and every further
-statement gets them as the parameter `project_ids` (`of_given_projects`). Where many members or a channel are to be
-told, each is held against the incident (`sees_incident`, `shown_in_channel`).
+There are two ways to apply the rule. For a request, the projects of the caller are read once (`VISIBLE_PROJECTS`), and
+later statements receive them as the parameter `project_ids` (`of_given_projects`). For notifications, each member or
+channel is checked against the incident (`sees_incident`, `shown_in_channel`).
 
-The pieces read the aliases that stand in their comments; what they are given (`incident`, `project`, `channel`) is an
-SQL expression of this package's own, never a value.
+The fragments use the table aliases named in their comments. Their arguments (`incident`, `project`, `channel`) are SQL
+expressions from this package, never values.
 """
 
 from __future__ import annotations
 
-# Of member m and organization o: whether they see every project.
+# Whether member m of organization o sees every project.
 SEES_ALL_PROJECTS = "(o.open_membership OR m.superuser OR m.role IN ('owner', 'manager'))"
 
-# Of member m and organization o: the ids of the projects whose incidents they see, as an array.
+# An array of the ids of the projects whose incidents member m of organization o sees.
 VISIBLE_PROJECTS = f"""
        CASE WHEN m.id IS NULL THEN '{{}}'
             WHEN {SEES_ALL_PROJECTS} THEN ARRAY(SELECT pr.id FROM project pr WHERE pr.organization_id = o.id)
@@ -29,12 +30,12 @@ VISIBLE_PROJECTS = f"""
                        JOIN project pr ON pr.id = pt.project_id
                        WHERE mt.member_id = m.id AND pr.organization_id = o.id) END"""  # noqa: S608
 
-# Projects ip of an incident, each with a channel pc that its cards go to: what stands behind FROM or JOIN.
+# For FROM or JOIN: the projects ip of an incident, each with a channel pc that its cards are posted to.
 CHANNELS_OF_PROJECTS = "incident_project ip JOIN project_channel pc ON pc.project_id = ip.project_id"
 
 
 def sees_project(project: str) -> str:
-    """Whether member m of organization o sees the incidents of a project."""
+    """Returns the condition that member m of organization o sees the incidents of a project."""
     return (
         f"({SEES_ALL_PROJECTS} OR EXISTS (SELECT FROM project_team pt JOIN member_team mt ON mt.team_id = pt.team_id"
         f" WHERE pt.project_id = {project} AND mt.member_id = m.id))"
@@ -42,7 +43,7 @@ def sees_project(project: str) -> str:
 
 
 def sees_incident(incident: str) -> str:
-    """Whether member m of organization o sees an incident now."""
+    """Returns the condition that member m of organization o sees an incident now."""
     return (
         "(o.incidents AND m.date_removed IS NULL AND EXISTS (SELECT FROM incident_project ip"
         f" WHERE ip.incident_id = {incident} AND {sees_project('ip.project_id')}))"
@@ -50,9 +51,10 @@ def sees_incident(incident: str) -> str:
 
 
 def of_given_projects(incident: str) -> str:
-    """Whether an incident is of one of `%(project_ids)s`, those that the caller sees.
+    """Returns the condition that an incident belongs to one of `%(project_ids)s`, the projects that the caller sees.
 
-    OFFSET 0 has the incident's few projects looked up, where the planner might go through all of a project's.
+    OFFSET 0 makes the planner look up the few projects of the incident. Without it, the planner may read all incidents
+    of a project.
     """
     return (
         f"EXISTS (SELECT FROM incident_project ip WHERE ip.incident_id = {incident}"
@@ -61,14 +63,14 @@ def of_given_projects(incident: str) -> str:
 
 
 def shown_in_channel(incident: str, channel: str) -> str:
-    """Whether a project of an incident names a channel."""
+    """Returns the condition that a project of an incident names a channel."""
     return (
         f"EXISTS (SELECT FROM {CHANNELS_OF_PROJECTS} WHERE ip.incident_id = {incident} AND pc.channel_id = {channel})"
     )
 
 
 def projects_shown_in_channel(incident: str, channel: str) -> str:
-    """The ids of an incident's projects that name a channel, as an array: what the channel may know it by."""
+    """Returns an array expression for the projects of an incident that name a channel: those the channel may see."""
     return (
         f"ARRAY(SELECT ip.project_id FROM {CHANNELS_OF_PROJECTS}"  # noqa: S608
         f" WHERE ip.incident_id = {incident} AND pc.channel_id = {channel})"
