@@ -1,7 +1,7 @@
-"""Delivers what the outbox asks for to Slack: finds out who must learn of a change, and posts each message once.
+"""Delivers the outbox to Slack: decides who is notified of a change, and posts each message once.
 
-`expansion` turns changes into posts. `sender` chooses what is due and sends it: `destination_checks` finds out what
-must be known of a destination, `rendering` says what a post shows, `settlement` records the outcome, and `recovery`
-searches for a message whose outcome is unknown. `api_calls` knows what Slack's answers mean, and `service` runs
-everything on threads. What a post is: `storage.models.Post`.
+`expansion` turns changes into posts. `sender` chooses a post that is due and sends it. It uses `destination_checks` to
+check the destination, `rendering` to render the message, `settlement` to record the outcome, and `recovery` to search
+for a message whose outcome is unknown. `api_calls` interprets Slack's responses, and `service` runs the threads. Posts
+are defined in `storage.models.Post`.
 """

@@ -1,7 +1,8 @@
-"""Calls to Slack's Web API, and what their outcome means for a message that must be sent once.
+"""Calls Slack's Web API, and interprets the outcome for a message that must be sent exactly once.
 
-An error in none of the sets below may pass: an administrator allows something again, a scope is granted. What it
-refuses is tried again for a while. The errors: https://docs.slack.dev/reference/methods/chat.postMessage
+An error that is in none of the sets below may be temporary: an administrator may lift a restriction or grant a scope.
+A call that fails with such an error is retried for a while. Slack documents the errors at
+https://docs.slack.dev/reference/methods/chat.postMessage
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from bot.slack.backoff import retry_after_s
 from bot.slack.clients import Installation
 from bot.slack.web_api import NOT_JSON
 
-# The token is not valid: nothing can be sent to the whole workspace until somebody repairs it.
+# The token is not valid: nothing can be sent to the workspace until somebody replaces it.
 TOKEN_ERRORS = frozenset(
     {
         "token_revoked",
@@ -44,7 +45,7 @@ UNREACHABLE_ERRORS = frozenset(
         "channel_not_found",
         "not_in_channel",
         "is_archived",
-        "is_inactive",  # what chat.update says of an archived channel
+        "is_inactive",  # the error of chat.update for an archived channel
         "user_not_found",
         "users_not_found",
         "user_disabled",
@@ -54,9 +55,9 @@ UNREACHABLE_ERRORS = frozenset(
         "method_not_supported_for_channel_type",
     }
 )
-# Slack failed itself: the call may or may not have been carried out.
+# Slack itself failed: the call may or may not have been carried out.
 UNSURE_ERRORS = frozenset({"internal_error", "fatal_error", "request_timeout", "service_unavailable"})
-# The content of the message is not acceptable, so the message can never be sent as it is.
+# Slack does not accept the content of the message, so the message can never be sent as it is.
 CONTENT_ERRORS = frozenset(
     {
         "invalid_blocks",
@@ -84,28 +85,28 @@ _DEFAULT_RETRY_AFTER_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Slack carried the call out, and gave this answer."""
+    """Slack carried out the call. `answer` is its response."""
 
     answer: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Slack did not carry the call out, and names the error."""
+    """Slack did not carry out the call. `error` is its error code."""
 
     error: str
 
 
 @dataclass(frozen=True, slots=True)
 class Limited:
-    """A rate limit: the call was not carried out, and must wait for so many seconds."""
+    """A rate limit applies. The call was not carried out, and may be repeated after `seconds`."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Unreached:
-    """The call was not carried out, because no connection to Slack was made."""
+    """The call was not carried out, because Slack could not be reached."""
 
     reason: str
 
@@ -115,7 +116,7 @@ class Unknown:
     """It is not known whether Slack carried the call out."""
 
     reason: str
-    answered: bool = False  # Slack itself has answered, so the outcome is decided by now
+    answered: bool = False  # Slack itself has responded, so it is no longer at work on the call
 
 
 Result = Taken | Refused | Limited | Unreached | Unknown
@@ -123,19 +124,19 @@ Result = Taken | Refused | Limited | Unreached | Unknown
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceClient:
-    """An installation, and the Web API client that acts for it."""
+    """An installation, and the Web API client that uses its token."""
 
     installation: Installation
     web: WebClient
 
 
 def write(client: WorkspaceClient, method: str, **arguments: Any) -> Result:
-    """Calls a method that takes JSON (`chat.…`). Raises nothing for a failure of the call: see Result."""
+    """Calls a method that takes JSON (`chat.…`). A failed call is returned as a Result, not raised."""
     return _call(client, method, json=arguments)
 
 
 def read(client: WorkspaceClient, method: str, **arguments: Any) -> Result:
-    """Calls a method that takes a form (`conversations.…`, `users.…`). Raises nothing for a failure: see Result."""
+    """Calls a method that takes a form (`conversations.…`, `users.…`). A failed call is returned, not raised."""
     return _call(client, method, params=arguments)
 
 
@@ -144,7 +145,7 @@ def _call(client: WorkspaceClient, method: str, **how: Any) -> Result:
     try:
         answer = client.web.api_call(method, **how)
         client.installation.clock.hear(answer.headers, asked)
-        return Taken(answer.data)  # type: ignore[arg-type]  # a mapping: these answer JSON
+        return Taken(answer.data)  # type: ignore[arg-type]  # a mapping: these methods respond with JSON
     except SlackApiError as failure:
         client.installation.clock.hear(failure.response.headers, asked)
         return _failed(failure)
@@ -164,7 +165,7 @@ def _failed(failure: SlackApiError) -> Result:
         told_s = retry_after_s(response.headers)
         return Limited(_DEFAULT_RETRY_AFTER_S if told_s is None else told_s)
     if response.status_code >= 500 or error in UNSURE_ERRORS or error.startswith(NOT_JSON):
-        # Other statuses may come from a proxy while Slack is still at work.
+        # Other statuses may come from a proxy while Slack still works on the call.
         answered = response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR or error in UNSURE_ERRORS
         return Unknown(f"HTTP {response.status_code} {error[:100]}".strip(), answered)
     return Refused(error or f"HTTP {response.status_code}")

@@ -1,4 +1,4 @@
-"""Finds out what must be known of a destination before a message is sent: who a person is, who reads a channel."""
+"""Checks a destination before a message is sent: the Slack account of a person, the members of a channel."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from storage.queries import destinations
 from storage.queries.destinations import Lease, Target
 from storage.queries.post_kinds import KnownPost
 
-# A reason of ours for a failure, beside Slack's own.
+# A failure reason of Tocsin's own; the others are Slack's error codes.
 NO_SUCH_PERSON = "no_such_person"
 
 
 class DestinationChecks:
-    """Asks Slack about people and channels; used by several threads."""
+    """Asks Slack about people and channels. Several threads may share it."""
 
     def __init__(
         self,
@@ -38,15 +38,15 @@ class DestinationChecks:
         self._pace = pace
 
     def is_known(self, target: Target, *, asked: bool = False) -> bool:
-        """Returns whether enough is known to send there. `asked`: Slack was asked just now, whatever the clock says."""
+        """Returns whether enough is known to send there. `asked`: Slack was asked just now, so the age is ignored."""
         if target.channel_id is not None:
             return asked or self._channel_is_known(target)
         return (asked and target.user_id is not None) or self._person_is_known(target)
 
     def ask(self, held: Lease, target: Target, post: KnownPost) -> bool:
-        """Asks Slack about the destination of a post, and records the answer.
+        """Asks Slack about the destination of a post, and records the response.
 
-        Returns False when nothing can be sent there now. Raises DatabaseAway, Contended.
+        Returns False if nothing can be sent there now. Raises DatabaseAway, Contended.
         """
         return self._find_person(held, target) if target.channel_id is None else self._learn_channel(held, target, post)
 
@@ -55,12 +55,12 @@ class DestinationChecks:
             return True
         if target.user_id is None:
             return False
-        # The organization file is believed; other matches are checked with Slack now and then.
+        # A match from the organization file is trusted. Other matches are checked with Slack from time to time.
         fresh = target.checked_s_ago is not None and target.checked_s_ago < self._pace.known_person_s
         return target.by_file or fresh
 
     def _find_person(self, held: Lease, target: Target) -> bool:
-        """Finds the Slack id of a member; returns False, and records why, when there is none now."""
+        """Finds the Slack id of a member. Returns False, and records the reason, if there is none now."""
         try:
             user_id = self._identity.find(target.workspace_id, target.member_id or 0, target.user_id, self._now())
         except SlackAway:
@@ -80,7 +80,7 @@ class DestinationChecks:
         return age is not None and age < self._pace.known_channel_s and target.is_member is not None
 
     def _learn_channel(self, held: Lease, target: Target, post: KnownPost) -> bool:
-        """Asks Slack about a channel and joins it where that is possible; False when nothing can be sent there now."""
+        """Asks Slack about a channel, and joins it if possible. Returns False if nothing can be sent there now."""
         client = self._clients[target.workspace_id]
         result = api_calls.read(client, "conversations.info", channel=target.channel_id)
         if not isinstance(result, Taken):
@@ -93,7 +93,7 @@ class DestinationChecks:
             self._cannot_learn(held, post, Refused("is_archived"))
             return False
         if not is_member and not is_private and (not is_shared or target.shared_allowed):
-            # The bot may post without being a member, but gets no events of the channel.
+            # The bot may post without being a member, but then receives no events from the channel.
             is_member = isinstance(api_calls.read(client, "conversations.join", channel=target.channel_id), Taken)
         with self._store.write() as tx:
             if destinations.lock_target(tx, held, self._now()) is None:
@@ -124,5 +124,5 @@ class DestinationChecks:
 
 
 def _is_shared(channel: Mapping[str, Any]) -> bool:
-    """Returns whether another company reads the channel, or is invited to."""
+    """Returns whether another company can read the channel, or is invited to it."""
     return bool(channel.get("is_ext_shared") or channel.get("is_pending_ext_shared"))

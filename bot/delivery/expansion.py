@@ -1,4 +1,4 @@
-"""Expands changes into posts: cards, thread messages and notifications. Access is checked at this moment."""
+"""Expands changes into posts: cards, thread messages and notifications. Access is checked at this time."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from storage.values import ActivityType
 
 log = structlog.get_logger(__name__)
 
-# So many changes of alerts are expanded at a time, because a storm makes thousands. Changes of people are expanded one
-# by one, because somebody waits for them.
+# Changes made by alerts are expanded in batches, because an alert storm makes thousands. Changes made by people are
+# expanded one by one, because somebody waits for them.
 ALERTS_AT_ONCE = 100
-# What people are notified of. That an incident opened, its card shows.
+# Entries that people are notified of. The opening of an incident is not among them, because its card shows it.
 _NOTIFIED = (ActivityType.COMMENT, ActivityType.STATUS_CHANGE)
 _KNOWN = frozenset(int(one) for one in ActivityType)
 
 
 def expand_next(store: Store, metrics: DeliveryMetrics, *, of_alert: bool) -> int:
-    """Expands the oldest changes that wait: one that a person made, or several that alerts made.
+    """Expands the oldest waiting changes: one that a person made, or a batch of those that alerts made.
 
-    Returns how many it took; 0 when none waits. A change that cannot be expanded is put off. Raises DatabaseAway,
-    Contended.
+    Returns how many changes it took; 0 if none waits. A change that cannot be expanded is postponed. Raises
+    DatabaseAway, Contended.
     """
     return _expand_some(store, metrics, of_alert=of_alert, most=ALERTS_AT_ONCE if of_alert else 1)
 
@@ -47,7 +47,7 @@ def _expand_some(store: Store, metrics: DeliveryMetrics, *, of_alert: bool, most
     except Exception as error:
         if not changes:
             raise
-        # A change that fails must hold up neither those that were taken with it nor those behind it.
+        # A change that fails must not delay the others in its batch, or those after it.
         ids = [change.id for change in changes]
         if isinstance(error, UnknownActivity):
             log.warning("changes of an unknown kind are left for a newer replica", changes=ids, reason=str(error))
@@ -93,7 +93,7 @@ def _workspace(audience: Audience | None) -> str | None:
 
 
 def _find_recipients(tx: Connection, change: EntryChange, audience: Audience) -> dict[int, bool]:
-    """Returns who is notified, by member id, and whether because of a mention. Unsubscribes who has lost access."""
+    """Returns the members to notify: by id, whether it is for a mention. Unsubscribes members who lost access."""
     if audience.deleted or audience.type not in _NOTIFIED:
         return {}
     found = expansion.list_candidates(tx, change, audience.author_id)

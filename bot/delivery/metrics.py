@@ -1,4 +1,4 @@
-"""What the process counts of delivery, for Prometheus."""
+"""The Prometheus metrics of delivery."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _WAITED_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
 
 
 class DeliveryMetrics:
-    """The counters of one process."""
+    """The metrics of one process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.sent = Counter("tocsin_posts_sent_total", "Messages that Slack took.", ["kind", "how"], registry=registry)

@@ -1,4 +1,4 @@
-"""The figures of delivery: how fast it sends, and how long it waits for what."""
+"""The intervals and timeouts of delivery."""
 
 from __future__ import annotations
 
@@ -7,32 +7,36 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """In seconds, unless said otherwise. What Slack allows: https://docs.slack.dev/apis/web-api/rate-limits"""
+    """The values are in seconds, except counts. Slack's limits: https://docs.slack.dev/apis/web-api/rate-limits"""
 
     post_s: float = 1.0  # between two messages in one conversation
-    update_s: float = 1.2  # between two chat.update in one workspace: fifty a minute
-    update_burst: int = 10  # so many of them may come at once
-    call_s: int = 5  # for one call; a part of the ten seconds that a stop may take
-    late_s: float = 10.0  # after that, for which Slack may still take a message whose sender has given up
-    answered_s: float = 2.0  # after an answer that it went wrong, until what came of it can be seen
-    patience_s: float = 60.0  # for which the less urgent waits in a conversation for the more urgent; then it has
-    overdue_turn: int = 4  # every so-manyth turn, so that a stream of urgent messages does not hold it up for good
-    order_s: float = 60.0  # for which a message waits for an earlier one about the same incident that is searched for
-    refused_s: float = 5.0  # between two attempts at what Slack refuses for a reason that may pass; doubled each time,
-    longest_refused_s: float = 600.0  # up to this
-    refused_for_s: float = 3600.0  # after which it is given up
-    lease_s: float = 30.0  # a destination is one worker's for so long, and free again when that one died
-    first_retry_s: float = 1.0  # after trouble that may pass; doubled each time, with jitter
-    longest_retry_s: float = 60.0
-    failed_s: float = 5.0  # between two attempts at a conversation that takes nothing; doubled each time,
+    update_s: float = 1.2  # between two calls of chat.update in one workspace: fifty a minute
+    update_burst: int = 10  # calls of chat.update that may be made without a delay
+    call_s: int = 5  # timeout of one call; a stop may take ten seconds, and this is a part of them
+    late_s: float = 10.0  # after the timeout of a call, Slack may still post its message for this long
+    answered_s: float = 2.0  # after an error response with an unknown outcome, until a search can tell the outcome
+    # In a conversation, less urgent posts wait for more urgent ones. In one of `overdue_turn` turns, a post that has
+    # been due for `patience_s` goes first, so that a stream of urgent messages cannot delay it for ever.
+    patience_s: float = 60.0
+    overdue_turn: int = 4
+    order_s: float = 60.0  # longest wait for an earlier message about the same incident that is being searched for
+    # Slack refuses a message for a reason that may be temporary: the wait doubles with each attempt, up to the longest
+    # one, and the message is given up after `refused_for_s`.
+    refused_s: float = 5.0
+    longest_refused_s: float = 600.0
+    refused_for_s: float = 3600.0
+    lease_s: float = 30.0  # lease of a destination; when its worker has died, another one can take it after this
+    first_retry_s: float = 1.0  # after a temporary failure; doubled with each attempt, with jitter,
+    longest_retry_s: float = 60.0  # up to this
+    failed_s: float = 5.0  # between two attempts at a conversation that takes no messages; doubled with each attempt,
     longest_failed_s: float = 600.0  # up to this
-    defect_s: float = 300.0  # for which a message is put off that the bot itself stumbles over
-    paused_s: float = 30.0  # between two attempts at a workspace whose token is no good
-    poll_s: float = 2.0  # when nobody has said that there is something to do
-    known_channel_s: float = 300.0  # for which what Slack said of a channel is believed
-    known_person_s: float = 86_400.0  # and of a person
+    defect_s: float = 300.0  # delay of a message that causes an unexpected error in the bot
+    paused_s: float = 30.0  # between two attempts at a workspace whose token is refused
+    poll_s: float = 2.0  # between two looks at the database when nothing wakes delivery
+    known_channel_s: float = 300.0  # how long Slack's data about a channel is used without asking again
+    known_person_s: float = 86_400.0  # the same for a person
 
     @property
     def settles_s(self) -> float:
-        """After this long a message that was taken is in its conversation, and one that is not never will be."""
+        """Time from the start of a call until its outcome is final. A message that is missing then never appears."""
         return self.call_s + self.late_s

@@ -1,4 +1,4 @@
-"""Searches a conversation for a message when it is not known whether Slack took it."""
+"""Searches a conversation for a message when it is unknown whether Slack posted it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from storage.queries import destinations, pacing, posts
 from storage.queries.destinations import Lease, Target
 from storage.queries.post_kinds import KnownPost, ThreadPost
 
-_HISTORY_PAGE = 100  # messages; Slack gives some apps no more than 15 at a time
+_HISTORY_PAGE = 100  # messages; some apps get at most 15 at a time from Slack
 _PAGES_AT_ONCE = 3
 
 
 class Recovery:
-    """Finds out whether messages were posted; used by several threads."""
+    """Finds out whether messages were posted. Several threads may share it."""
 
     def __init__(
         self,
@@ -39,9 +39,9 @@ class Recovery:
         self._metrics = metrics
 
     def search(self, held: Lease, target: Target, post: KnownPost) -> None:
-        """Searches the destination for a post that may have been sent, and has it sent again if it was not.
+        """Searches the destination for a post that may have been sent. If it was not, marks it to be sent again.
 
-        A search that does not end now is continued at the next turn. Raises DatabaseAway, Contended.
+        A search that cannot be finished now continues at the next turn. Raises DatabaseAway, Contended.
         """
         client = self._clients[target.workspace_id]
         conversation = target.conversation
@@ -99,7 +99,7 @@ class Recovery:
             return posts.find_ts(connection, card_id)
 
     def _continue_later(self, held: Lease, target: Target, post: KnownPost, result: Result) -> None:
-        """Has a search that could not be finished continued later. The message is not sent before that."""
+        """Schedules the rest of an unfinished search. The message is not sent before the search ends."""
         with self._store.write() as tx:
             if destinations.lock_target(tx, held, self._now()) is None:
                 return

@@ -1,4 +1,4 @@
-"""Renders what a post shows, from the database and at the moment when it is sent."""
+"""Renders the message of a post from the database, at the time when it is sent."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ from storage.rows import ThreadContent
 log = structlog.get_logger(__name__)
 
 _METADATA_EVENT = "tocsin_post"
-# A reason of ours for a failure, beside Slack's own.
+# A failure reason of Tocsin's own; the others are Slack's error codes.
 SHARED = "shared_with_another_company"
-# How long a thread message waits before it looks again whether its card has been posted.
+# How long a thread message waits before it checks again whether its card has been posted.
 _CARD_WAIT_S = 2.0
-# How long a post that this version cannot render is left for a newer replica before this one looks at it again.
+# How long a post that this version cannot render is left for a newer replica before this replica tries it again.
 UNKNOWN_WAIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """Post this message, or update the one that is posted to it."""
+    """Post this message, or replace the posted message with it."""
 
     message: Mapping[str, Any]
     thread_ts: str | None = None
@@ -60,17 +60,17 @@ class Show:
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """Delete the message that is posted."""
+    """Delete the posted message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Send nothing; what is posted may stay."""
+    """Send nothing. A message that is already posted stays."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotYet:
-    """Try again in so many seconds."""
+    """Try again after `seconds`."""
 
     seconds: float
 
@@ -78,7 +78,7 @@ class NotYet:
 Rendered = Show | Remove | Drop | NotYet
 
 
-# Renders what a digest shows now; None when it must not be sent any more.
+# Renders the current message of a digest; returns None if the digest must no longer be sent.
 RenderDigest = Callable[[Connection, DigestPost, Target, datetime], Mapping[str, Any] | None]
 
 
@@ -90,10 +90,10 @@ def render(
     now: datetime,
     render_digest: RenderDigest,
 ) -> Rendered:
-    """Renders a post for its target. `installation` gives the links to messages.
+    """Renders a post for its target. `installation` is used to build links to messages.
 
-    Writes two things only: it unsubscribes who has lost access, and leaves what did not fit into a notification for
-    another one.
+    Rendering a notification may write to the database: a member who has lost access is unsubscribed, and entries that
+    do not fit are moved to another notification. `render_digest` records why a digest is not sent.
     """
     try:
         rendered = _render(tx, post, target, installation, now, render_digest)
@@ -130,7 +130,7 @@ def _render(
 
 
 def log_unknown_post(post: UnknownPost) -> None:
-    """Logs that a post is left for a newer replica; once for each kind, however many there are."""
+    """Logs that a post is left for a newer replica, once for each kind of post."""
     _log_unknown(f"post of kind {post.kind}")
 
 
@@ -165,7 +165,7 @@ def _render_notification(
 
 
 def _render_note(post: NotePost, target: Target) -> Rendered:
-    # A note to a member is about the organization; one to a Slack user answers what that person did.
+    # A note to a member is about the organization. A note to a Slack user responds to an action of that person.
     if target.member_id is not None and not (target.incidents_on and target.is_present):
         return Drop()
     return Show(post.message)
@@ -178,7 +178,7 @@ def _render_card(tx: Connection, post: CardPost, target: Target) -> Rendered:
     if content is not None:
         return Show(cards.render_card(content))
     identifier = post_contents.find_identifier(tx, post)
-    # The incident was shown here once; what has happened since must not be.
+    # The channel has a card of the incident, but must not show anything that has happened since.
     return Drop() if post.ts is None or identifier is None else Show(cards.render_retired_card(identifier))
 
 
@@ -203,7 +203,7 @@ def _render_amendment(tx: Connection, post: AmendmentPost, target: Target) -> Re
 
 
 def _find_thread_content(tx: Connection, post: ThreadPost, target: Target) -> ThreadContent | None:
-    """Returns None when the thread must not show the entry, or no longer."""
+    """Returns None if the thread must not show the entry, or must no longer show it."""
     content = post_contents.find_thread_content(tx, post, target)
     return content if content is not None and content.shown_here and target.incidents_on else None
 
@@ -219,12 +219,12 @@ def _show_in_thread(post: ThreadPost, content: ThreadContent, message: Mapping[s
 
 
 def build_metadata(post: DuePost) -> dict[str, Any]:
-    """Builds the metadata by which the message is found in Slack. A post that is posted anew gets another id."""
+    """Builds the metadata by which the message is found in Slack. A post that is posted again gets another id."""
     return {"event_type": _METADATA_EVENT, "event_payload": {"id": f"{post.id}.{post.generation}"}}
 
 
 def is_message_of(message: Mapping[str, Any], post: DuePost, installation: Installation) -> bool:
-    """Returns whether a message, as Slack gives it, is the one that was sent for the post."""
+    """Returns whether a message from Slack's API is the one that was sent for the post."""
     ours = message.get("bot_id") == installation.bot_id or message.get("user") == installation.bot_user_id
     found, wanted = message.get("metadata") or {}, build_metadata(post)
     return (

@@ -1,8 +1,8 @@
 """Serves leased destinations: chooses the post that is due, renders it and sends it to Slack.
 
-Nothing is sent inside a transaction. Before a message is posted, the beginning is recorded. Until the outcome is
-recorded too (`settlement`) it counts as unknown, and the conversation is searched for the id in the message's metadata
-(`recovery`) before the message is posted again. An update may be done twice and needs no search.
+Nothing is sent inside a transaction. The start of a posting is recorded before the call to Slack, and its outcome after
+it (`settlement`). Until then the outcome is unknown: before the message is posted again, the conversation is searched
+for the id in the message's metadata (`recovery`). An update may be made twice and needs no search.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What must be done outside of a transaction, for which post and target."""
+    """The work to do outside a transaction for a post and its target."""
 
     target: Target
     post: KnownPost
-    show: Show | Remove | None = None  # None: more must be known of the target first
-    search: bool = False  # whether it was posted must be found out first
+    show: Show | Remove | None = None  # None: Slack must be asked about the target first
+    search: bool = False  # whether to search for the message before it is posted again
 
 
 class Sender:
-    """Serves leased destinations; used by several threads."""
+    """Serves leased destinations. Several threads may share it."""
 
     def __init__(
         self,
@@ -78,9 +78,9 @@ class Sender:
         self._checks = DestinationChecks(store, clients, identity, self._settlement, pace)
 
     def serve(self, held: Lease) -> None:
-        """Does the next thing that is due at a destination, and releases it. Raises DatabaseAway, Contended.
+        """Handles the next post that is due at a destination, and releases it. Raises DatabaseAway, Contended.
 
-        A post that causes an unexpected error is put off, so that others need not wait behind it.
+        A post that causes an unexpected error is postponed, so that it does not delay the others.
         """
         try:
             self._serve(held)
@@ -124,9 +124,9 @@ class Sender:
             self._release(held)
 
     def _prepare(self, held: Lease, *, asked: bool = False) -> Delivery | None:
-        """Chooses and renders what must be sent, and records that it begins; None when there is nothing to send.
+        """Chooses and renders the next post, and records that sending begins; None if there is nothing to send.
 
-        `asked`: Slack was asked about the destination just now, whatever the clock says.
+        `asked`: Slack was asked about the destination just now, so the age of its data is not checked.
         """
         with self._store.write() as tx:
             target = destinations.lock_target(tx, held, self._now())
@@ -152,7 +152,7 @@ class Sender:
                 if post.begun_at is not None:
                     left = self._searchable_at(post, post.begun_at) - self._slack_now(target)
                     if left > 0:
-                        # Due by the database's clock only: by Slack's, the message may still arrive.
+                        # It is due by the database's clock, but by Slack's clock the message may still arrive.
                         posts.postpone_post(tx, post, left, self._now())
                         continue
                     return Delivery(target, post, search=True)
@@ -166,7 +166,7 @@ class Sender:
                     return delivery
 
     def _render(self, tx: Connection, target: Target, post: KnownPost) -> Delivery | None:
-        """Renders a post; None when nothing has to be sent for it, or not yet."""
+        """Renders a post; None if nothing has to be sent for it now."""
         installation = self._clients[target.workspace_id].installation
         rendered = render(tx, post, target, installation, self._now(), self._render_digest)
         if isinstance(rendered, NotYet):
@@ -210,11 +210,11 @@ class Sender:
         return Delivery(target, post, rendered)
 
     def _searchable_at(self, post: KnownPost, begun_at: float) -> float:
-        """Returns when, by Slack's clock, a search can tell whether the post was sent."""
+        """Returns the time by Slack's clock, in seconds since the epoch, from which a search is conclusive."""
         return begun_at + self._pace.settles_s if post.searchable_at is None else post.searchable_at
 
     def _is_searched_for(self, post: KnownPost, target: Target) -> bool:
-        """Returns whether its outcome will be known soon, so that what happened later waits for it."""
+        """Returns whether the outcome of the post will be known soon. Later posts about its incident wait for it."""
         return post.begun_at is not None and self._slack_now(target) - post.begun_at < self._pace.order_s
 
     def _slack_now(self, target: Target) -> float:

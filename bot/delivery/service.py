@@ -1,4 +1,4 @@
-"""The threads that expand changes and send posts. They are woken at once, or else by a slow poll."""
+"""Runs the threads that expand changes and send posts. They are woken after a commit, and poll slowly besides."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ from storage.queries.destinations import Lease
 log = structlog.get_logger(__name__)
 
 SENDERS = 8
-# Connections of delivery and digests alone: what people ask for never waits for what they are told.
+# Connections for delivery and digests only, so that the requests of people never wait for notifications.
 READING = 5
 WRITING = 9
 POOL_WAIT_S = 5.0
-HUNG_AFTER_S = 60.0  # it may ask Slack several times, and clean up long, on one connection
-STOP_S = 8.0  # of the ten seconds that a stop may take
+HUNG_AFTER_S = 60.0  # several calls to Slack, or a long cleanup, may use one connection
+STOP_S = 8.0  # a stop may take ten seconds in all
 _CHANNEL = "tocsin_outbox"
-_NOTIFY_EVERY_S = 0.05  # other replicas are woken at most so often
-_GATHER_S = 0.05  # what alerts change meanwhile is expanded together
+_NOTIFY_EVERY_S = 0.05  # shortest interval between two notifications to other replicas
+_GATHER_S = 0.05  # changes that alerts make in this time are expanded together
 _AFTER_TROUBLE_S = 1.0
 _CLEAN_EVERY_S = 600.0
 _CLEAN_AT_ONCE = 5000
 _RECOVERED_AT_ONCE = 20
-_SET_BACK_S = 5.0  # by which a clock is not corrected bit by bit, but set
+_SET_BACK_S = 5.0  # a clock that goes back this far was set, not gradually corrected
 _SET_BACK_WATCHED_S = 30.0
-ALERTS_KEPT_FOR = timedelta(days=30)  # after the last word of them; alerts that go on are told of every few hours
-KEPT_FOR = timedelta(days=14)  # messages that were sent, and will never change, are remembered so long
+ALERTS_KEPT_FOR = timedelta(days=30)  # after their last message; an alert that goes on sends one every few hours
+KEPT_FOR = timedelta(days=14)  # for messages that were sent and will never change
 
 
 class DeliveryService:
@@ -65,7 +65,7 @@ class DeliveryService:
         metrics: DeliveryMetrics | None = None,
         senders: int = SENDERS,
     ) -> None:
-        """`store` is delivery's own; see `own_store`."""
+        """`store` must be opened with `own_store`."""
         self._pace = pace or Pace()
         self._metrics = metrics or DeliveryMetrics(CollectorRegistry())
         self._store = store
@@ -76,18 +76,18 @@ class DeliveryService:
         self._leased: queue.SimpleQueue[Lease | None] = queue.SimpleQueue()
         self._free = senders
         self._stopping = threading.Event()
-        self._changes = threading.Event()  # there may be something to expand that a person waits for
-        self._of_alerts = threading.Event()  # there may be something to expand that alerts made
-        self._posts = threading.Event()  # there may be something to send, or somebody free to send it
+        self._changes = threading.Event()  # set if changes by a person may wait to be expanded
+        self._of_alerts = threading.Event()  # set if changes by alerts may wait to be expanded
+        self._posts = threading.Event()  # set if a post may be due, or a sender has become free
         self._tell_others = threading.Event()
         self._lock = threading.Lock()
-        self._clocks_seen: tuple[float, float] | None = None  # the monotonic one and the database's, together
+        self._clocks_seen: tuple[float, float] | None = None  # the monotonic clock and the database's, read together
         self._set_back_at: float | None = None  # on the monotonic clock
         self._threads: list[threading.Thread] = []
         self._wake_reader, self._wake_writer = os.pipe()
 
     def start(self) -> None:
-        """Starts the threads; a second call does nothing."""
+        """Starts the threads. A second call does nothing."""
         if self._threads:
             return
         loops: list[tuple[str, Callable[[], None]]] = [
@@ -116,7 +116,7 @@ class DeliveryService:
             woken.set()
 
     def begin_nothing(self) -> None:
-        """Starts no more work. What is being sent continues."""
+        """Starts no more work. Messages that are being sent are completed."""
         if self._stopping.is_set():
             return
         self._stopping.set()
@@ -126,7 +126,7 @@ class DeliveryService:
             self._leased.put(None)
 
     def stop(self, seconds: float = STOP_S) -> None:
-        """Starts no more work, and returns when what is being sent is settled, or after so many seconds."""
+        """Starts no more work. Returns when the outcome of running calls is recorded, or after `seconds`."""
         deadline = time.monotonic() + seconds
         self.begin_nothing()
         for thread in self._threads:
@@ -139,7 +139,7 @@ class DeliveryService:
     # --- the loops -----------------------------------------------------------------------------------------
 
     def _guarded(self, work: Callable[[], None], what: str) -> None:
-        """Runs a step of a loop; an error ends the step and not the loop."""
+        """Runs one step of a loop. An error ends the step, not the loop."""
         try:
             work()
         except (DatabaseAway, Contended) as error:
@@ -160,7 +160,7 @@ class DeliveryService:
 
         while not self._stopping.is_set():
             self._guarded(step, "expanding")
-            if not self._stopping.is_set():  # else what would wake it may have been cleared
+            if not self._stopping.is_set():  # otherwise the wake-up may have been cleared already
                 woken.wait(self._pace.poll_s)
 
     def _schedule(self) -> None:
@@ -178,11 +178,11 @@ class DeliveryService:
                 self._guarded(step, "leasing")
 
     def _hand_out(self) -> float:
-        """Leases what is due for the free senders; returns the seconds until the next look, unless woken."""
+        """Leases due destinations for the free senders. Returns the seconds until the next look, unless woken."""
         with self._lock:
             free = self._free
         if not free:
-            return self._pace.poll_s  # whoever becomes free wakes this
+            return self._pace.poll_s  # a sender that becomes free wakes this thread
         self._watch_clock()
         with self._store.reading() as reading:
             serving = self._serving(reading)
@@ -192,7 +192,7 @@ class DeliveryService:
             leases = destinations.lease_destinations(connection, serving, free, self._pace.lease_s, self._now())
             with self._lock:
                 self._free -= len(leases)
-            for one in leases:  # whatever comes now, what is leased is served
+            for one in leases:  # even if the next statement fails, leased destinations are served
                 self._leased.put(one)
             wait = self._pace.poll_s
             if len(leases) < free:
@@ -201,9 +201,10 @@ class DeliveryService:
         return wait
 
     def _watch_clock(self) -> None:
-        """Makes sure that nothing waits for a clock that was set back to reach its old time again.
+        """Adjusts stored times after the database's clock was set back, so that nothing waits for the old time.
 
-        A clock that was set ahead does no harm: some messages go early, and Slack refuses what is too early.
+        A clock that was set ahead does no harm: some messages are sent early, and Slack refuses those that are too
+        early.
         """
         here = time.monotonic()
         if self._clocks_seen is not None and here - self._clocks_seen[0] < self._pace.poll_s:
@@ -217,13 +218,13 @@ class DeliveryService:
                 log.warning("the database's clock was set back", seconds=round(back_s))
                 self._set_back_at = here
         self._clocks_seen = here, there
-        # This is repeated for a while, because other replicas notice later and write old times until then.
+        # This is repeated for a while, because other replicas notice later and write times of the old clock until then.
         if self._set_back_at is not None and here - self._set_back_at < _SET_BACK_WATCHED_S:
             with self._store.write() as tx:
                 pacing.adjust_to_clock_set_back(tx, self._pace.lease_s, self._now())
 
     def _serving(self, reading: Reading) -> list[str]:
-        """Lists the workspaces that take messages. A workspace whose token was refused is asked again now and then."""
+        """Lists the workspaces that accept messages. A refused token is tested again from time to time."""
         paused = pacing.get_paused_workspaces(reading.connection, self._now())
         serving = []
         for workspace_id, client in self._clients.items():
@@ -252,11 +253,11 @@ class DeliveryService:
             self._posts.set()
 
     def _listen(self) -> None:
-        """Listens for other replicas that say that there is something to do."""
+        """Listens for notifications from other replicas that there is work."""
 
         def step() -> None:
             with self._store.listen(_CHANNEL) as connection:
-                self._wake_all()  # for what came while nobody listened
+                self._wake_all()  # notifications may have been missed before this
                 while not self._stopping.is_set():
                     select.select([connection.fileno(), self._wake_reader], [], [])
                     connection.poll()
@@ -275,7 +276,7 @@ class DeliveryService:
         while True:
             self._tell_others.wait()
             self._tell_others.clear()
-            if self._stopping.is_set():  # looked at after clearing: who stops this says so first, and wakes it then
+            if self._stopping.is_set():  # checked after clearing: a stop sets the flag first and then wakes this thread
                 return
             self._guarded(step, "telling other replicas")
             self._stopping.wait(_NOTIFY_EVERY_S)
@@ -285,7 +286,7 @@ class DeliveryService:
             self._guarded(lambda: self.clean_up(self._now()), "cleaning up")
 
     def clean_up(self, now: datetime) -> None:
-        """Deletes what was done long ago, and has failed channels tried again. Raises DatabaseAway, Contended."""
+        """Deletes old records, and schedules another attempt at failed channels. Raises DatabaseAway, Contended."""
         with self._store.write() as tx:
             delivery_failures.recover_oldest_channels(tx, self._pace.longest_failed_s, _RECOVERED_AT_ONCE, now)
         self._forget(handled_requests.delete_old_requests, now - handled_requests.KEPT_FOR)
@@ -294,7 +295,7 @@ class DeliveryService:
         self._forget(intake.delete_silent_alerts, now - ALERTS_KEPT_FOR)
 
     def _forget(self, forget: Callable[[Connection, datetime, int], int], before: datetime) -> None:
-        """Deletes in batches, so that no statement and no connection takes long."""
+        """Deletes in batches, so that no statement takes long and no connection is occupied for long."""
         while not self._stopping.is_set():
             with self._store.read() as connection:
                 if forget(connection, before, _CLEAN_AT_ONCE) < _CLEAN_AT_ONCE:
@@ -302,7 +303,7 @@ class DeliveryService:
 
 
 def own_store(store: Store) -> Store:
-    """Opens a store on the same database for delivery and digests, with connections of its own."""
+    """Opens a store on the same database with separate connections, for delivery and digests."""
     return store.open_beside(reading=READING, writing=WRITING, wait_s=POOL_WAIT_S, hung_after_s=HUNG_AFTER_S)
 
 

@@ -1,4 +1,4 @@
-"""Records the outcome of a call to Slack: delivered, to be tried again, to be searched for, or given up."""
+"""Records the outcome of a call to Slack: delivered, to be retried, to be searched for, or given up."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _DATABASE_WAIT_S = 0.2
 
 
 class Settlement:
-    """Records the outcome of deliveries; used by several threads."""
+    """Records the outcome of deliveries. Several threads may share it."""
 
     def __init__(
         self, store: Store, clients: Mapping[str, WorkspaceClient], pace: Pace, metrics: DeliveryMetrics
@@ -44,9 +44,10 @@ class Settlement:
         self._metrics = metrics
 
     def settle(self, held: Lease, post: KnownPost, show: Show | Remove | None, result: Result) -> None:
-        """Records the outcome of a delivery. Waits a while for a database that is away: nobody else knows the outcome.
+        """Records the outcome of a delivery.
 
-        `show` is what was sent; None where the message was found by a search. Raises DatabaseAway, Contended.
+        If the database is away, waits for up to half a lease, because the outcome is known nowhere else. `show` is the
+        content that was sent; None if a search found the message. Raises DatabaseAway, Contended.
         """
         deadline = time.monotonic() + self._pace.lease_s / 2
         while True:
@@ -76,7 +77,7 @@ class Settlement:
                 if posting:
                     posts.mark_not_sent(tx, post, self._now())
                     destinations.release_destination(tx, target, self._now(), pause_s=seconds, failures=target.failures)
-                else:  # the limit is the workspace's
+                else:  # the limit applies to the workspace
                     pacing.block_method(tx, target.workspace_id, "chat.update", seconds, self._now())
                     posts.postpone_post(tx, post, seconds, self._now())
                     destinations.release_destination(tx, target, self._now(), failures=target.failures)
@@ -87,7 +88,7 @@ class Settlement:
                 self.retry_later(tx, target, "unreached")
             case Unknown(reason=reason, answered=answered):
                 log.warning("the outcome of a message is unknown", reason=reason, post=post.id)
-                if posting:  # it stays marked as begun, and is searched for once that can tell
+                if posting:  # it stays marked as begun, and is searched for later
                     self._metrics.retried.labels("unknown").inc()
                     if answered:
                         slack_now = self._clients[target.workspace_id].installation.clock.now()
@@ -113,7 +114,7 @@ class Settlement:
             post,
             self._now(),
             ts=ts,
-            # One that was found in a conversation may show how things were when its posting began.
+            # A message that a search found may show the state at the time when its posting began.
             version=post.wanted_version if show is not None or post.kind.is_one_time else post.wanted_version - 1,
             drawn_hash=show.fingerprint if isinstance(show, Show) else None,
             done=post.kind.is_one_time,
@@ -148,7 +149,7 @@ class Settlement:
         elif error in api_calls.GONE_ERRORS:
             self.message_gone(tx, target, post)
         elif error in api_calls.CONTENT_ERRORS:
-            # Even as plain text: there is no form in which it could be sent.
+            # Slack refused even the plain text, so the message cannot be sent in any form.
             self._metrics.failed.labels(error).inc()
             posts.mark_delivered(tx, post, self._now(), ts=post.ts, failed_reason=error, done=post.kind.is_one_time)
             destinations.release_destination(tx, target, self._now(), failures=target.failures)
@@ -168,7 +169,7 @@ class Settlement:
         destinations.release_destination(tx, target, self._now(), failures=target.failures)
 
     def _retry_refused(self, tx: Connection, target: Target, post: KnownPost, error: str) -> None:
-        """Has a refused post tried again for a while. Others are not put off: the reason may be this one's."""
+        """Schedules retries of a refused post for a while. Other posts do not wait: the reason may lie in this one."""
         since_s = post.refused_s or 0.0
         if since_s < self._pace.refused_for_s:
             self._metrics.retried.labels("refused").inc()
@@ -183,7 +184,7 @@ class Settlement:
         destinations.release_destination(tx, target, self._now(), pause_s=self._pace.post_s, failures=target.failures)
 
     def fail(self, tx: Connection, target: Target, reason: str) -> None:
-        """Gives up what waits where nothing can arrive. Managers are told when inviting the bot would help."""
+        """Gives up the posts of an unreachable destination. Notifies managers if inviting the bot would help."""
         first = target.failed_reason is None
         pause_s = min(self._pace.longest_failed_s, self._pace.failed_s * 2 ** min(target.failures, 20))
         ended = delivery_failures.fail_destination(tx, target, reason, pause_s, self._now())
@@ -202,10 +203,10 @@ class Settlement:
                 )
 
     def retry_later(self, tx: Connection, target: Target, why: str) -> None:
-        """Has the destination tried again after a backoff that grows with each failure."""
+        """Schedules another attempt at the destination, after a backoff that grows with each failure."""
         self._metrics.retried.labels(why).inc()
         longest = min(self._pace.longest_retry_s, self._pace.first_retry_s * 2 ** min(target.failures, 20))
-        # Jitter: what failed together is not tried again together.
+        # Jitter, so that destinations that failed together are not retried together.
         destinations.release_destination(
             tx,
             target,
