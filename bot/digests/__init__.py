@@ -1,1 +1,1 @@
-"""Digests: when one is due, what it says, and getting it to say so exactly once."""
+"""Digests: when a digest is due, what it contains, and how it is published exactly once."""

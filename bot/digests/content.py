@@ -1,4 +1,4 @@
-"""Loads the content of a digest: what its owner may see now, counted and sorted. `bot.messages` renders it."""
+"""Loads the content of a digest: the incidents that its owner may see now. `bot.messages` renders it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from storage.queries import digests as queries
 from storage.queries.digest_contents import Scope
 from storage.values import Role
 
-PAGE_SIZE = 15  # incidents; each may need a block for its team beside its own, and a message takes 50 blocks
-NEWS_NAMED = 5  # opened incidents, and as many resolved ones, are named
-# The period that the news of a first digest covers; later ones begin at the digest before them.
+PAGE_SIZE = 15  # incidents; each may need two blocks, one for its team, and a message may have 50 blocks
+NEWS_NAMED = 5  # at most so many opened incidents are named, and as many resolved ones
+# The period that the news of the first digest covers. Later digests cover the time since the previous one.
 FIRST_NEWS_PERIOD = timedelta(days=1)
 PICTURE_DAYS = 14
 
 
 class AccessLost(Exception):
-    """The owner of a digest may no longer show what it contains. `reason` is a sentence for people.
+    """The owner of a digest may no longer show its content. `reason` is a sentence for people.
 
     `owner_left`: the owner has left and cannot be notified.
     """
@@ -38,7 +38,7 @@ class AccessLost(Exception):
 
 
 class IncidentsSwitchedOff(Exception):
-    """The organization has switched incidents off. Nothing is shown, and this is no error."""
+    """The organization has switched incidents off. Nothing is shown; this is not an error."""
 
 
 def get_owner_access(connection: Connection, digest: DigestRow) -> Access:
@@ -71,7 +71,7 @@ def get_owner_access(connection: Connection, digest: DigestRow) -> Access:
         visible=tuple(owner.project_ids),
         sees_all=owner.sees_all,
         shared_channels=owner.shared_channels,
-        timezone=digest.zone,  # of dates in the filters
+        timezone=digest.zone,  # for dates in the filters
     )
 
 
@@ -91,7 +91,7 @@ def resolve_scope(connection: Connection, access: Access, query: ListQuery, now:
 
 
 def resolve_digest_scope(connection: Connection, access: Access, digest: DigestRow, now: datetime) -> Scope:
-    """Returns the incidents that a digest covers. Raises AccessLost when its owner may not use its filters any more."""
+    """Returns the incidents that a digest covers. Raises AccessLost if its owner may no longer use its filters."""
     try:
         return resolve_scope(connection, access, filters.parse_query(digest.filters), now)
     except BadWords as mistake:
@@ -103,7 +103,10 @@ def resolve_digest_scope(connection: Connection, access: Access, digest: DigestR
 def load_content(
     connection: Connection, scope: Scope, digest: DigestRow, *, since: datetime, as_of: datetime, number: int = 0
 ) -> DigestContent:
-    """Loads page `number` of the digest, counted from 0; a number past the end gives the last page."""
+    """Loads page `number` of the digest, counted from 0. A number past the end returns the last page.
+
+    `since` is when the period of the news begins; `as_of` is the time that the message shows.
+    """
     counts = digest_contents.count_open(connection, scope)
     pages = max(1, -(-counts.total // PAGE_SIZE))
     number = min(max(0, number), pages - 1)
@@ -115,7 +118,7 @@ def load_content(
 
 
 def load_series(connection: Connection, scope: Scope, zone: str, now: datetime) -> OpenSeries:
-    """Counts what was open at the end of each of the last PICTURE_DAYS - 1 days in `zone` (IANA name), and is now."""
+    """Counts the open incidents at the end of each of the last PICTURE_DAYS - 1 days in `zone` (IANA name), and now."""
     return digest_contents.count_open_at(connection, scope, _series_moments(ZoneInfo(zone), now))
 
 

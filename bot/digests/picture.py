@@ -1,7 +1,7 @@
-"""The picture of a digest: how many incidents were open over the last days, by severity.
+"""Renders the picture of a digest: the number of open incidents on the last days, by severity.
 
 matplotlib is imported inside the function that needs it: the import takes half a second and tens of megabytes, which
-a bot without digests does not spend. Only its object interface is used, on one thread; pyplot has global state.
+a bot without digests does not need. Only its object interface is used, on one thread, because pyplot has global state.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from bot.messages.incident import STATUS_NAMES
 from storage.digest_rows import OpenSeries
 from storage.values import Status
 
-# An opaque background, so that the picture reads the same in Slack's dark and light themes.
+# An opaque background, so that the picture looks the same in Slack's dark and light themes.
 _BACKGROUND, _LINE, _TEXT, _SECONDARY_TEXT = "#ffffff", "#d0d7de", "#1f2328", "#59636e"
-# The most severe is at the bottom, where heights compare best. Lightness differs too, for colour-blind readers.
+# The most severe is at the bottom, where heights are easiest to compare. The colours differ in lightness too, for
+# colour-blind readers.
 _COLOURS = (
     (Status.CRITICAL, "#b3192d"),
     (Status.WARNING, "#f0b429"),
@@ -27,11 +28,11 @@ _INCHES, _DPI = (5.6, 2.7), 260
 
 
 class CannotRender(Exception):
-    """This machine lacks something that rendering needs; the text says what."""
+    """This machine lacks something that rendering needs. The text says what."""
 
 
 def render_picture(series: OpenSeries, zone: str) -> bytes:
-    """Renders a PNG of 1,456 by 702 pixels. `zone` is the IANA name of the zone that divides the days.
+    """Renders a PNG of 1,456 by 702 pixels. `zone` is the IANA name of the zone in which days begin.
 
     Raises CannotRender.
     """
@@ -39,7 +40,7 @@ def render_picture(series: OpenSeries, zone: str) -> bytes:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
-    except OSError as error:  # it keeps a list of fonts
+    except OSError as error:  # matplotlib stores a list of fonts
         raise CannotRender(
             "matplotlib has no folder to write to: make /tmp writable, or name one in MPLCONFIGDIR"
         ) from error
@@ -95,9 +96,9 @@ def render_picture(series: OpenSeries, zone: str) -> bytes:
 
 
 def day_labels(series: OpenSeries, zone: str) -> list[str]:
-    """Returns the label of each bar. All but the last show the end of a day, the midnight after it.
+    """Returns the label of each bar: the day of the month, and "now" for the last bar.
 
-    The first label of a month has the month on a second line.
+    A bar shows the end of its day, the midnight after it. The first label of a month has the month on a second line.
     """
     where = ZoneInfo(zone)
     ended = [(moment.astimezone(where) - timedelta(days=1)).date() for moment in series.moments[:-1]]

@@ -1,7 +1,7 @@
 """Publishes the recorded fires of digests: a replica leases a fire, renders its message and hands it to delivery.
 
-A fire ends in the transaction that enqueues its message, so it is published once, however many attempts were made.
-This module also decides what happens when the picture, the owner's access or the channel is missing.
+A fire is one time at which a digest was due. It ends in the transaction that enqueues its message, so it is published
+once, however many attempts were made. This module also handles a missing picture, lost access and a lost channel.
 """
 
 from __future__ import annotations
@@ -33,18 +33,19 @@ from storage.values import PostKind
 
 log = structlog.get_logger(__name__)
 
-# The key of a post is this prefix and the id of its fire.
+# The key of a post consists of this prefix and the id of its fire.
 POST_KEY_PREFIX = "digest:"
-# How long the fire of a replica that died stays leased. Rendering and uploading must take less.
+# Lease of a fire: when its replica has died, another one can take it after this. Rendering and uploading must take
+# less.
 LEASE_S = 60.0
-# The delay before another attempt when the database or Slack could not be reached.
+# The delay before another attempt when Slack could not be reached.
 RETRY_S = 5.0
-# Slack limits the rate of uploads: a digest that is already later than this is sent without its picture.
+# Slack limits the rate of uploads. A digest that is delayed by more than this is sent without its picture.
 PICTURE_MAX_DELAY = timedelta(seconds=60)
 _POLL_S = 0.2
-RENDER_TIMEOUT_S = 20.0  # the first rendering on a machine builds the list of fonts
+RENDER_TIMEOUT_S = 20.0  # the first rendering on a machine also builds the list of fonts
 
-# Slack's names for a channel that will not take messages again by itself, and what they mean.
+# The errors for a channel that will not accept messages again without an action by somebody, and their meaning.
 LOST_CHANNEL_REASONS = {
     "channel_not_found": "the channel is no longer there, or I am no longer in it.",
     "not_in_channel": "I am no longer in the channel.",
@@ -59,7 +60,7 @@ LOST_CHANNEL_REASONS = {
 
 
 class Publisher:
-    """Publishes one fire after the other. Several threads may share it."""
+    """Publishes one fire after another. Several threads may share it."""
 
     def __init__(
         self,
@@ -82,8 +83,8 @@ class Publisher:
         self._lease_s = lease_s
 
     def publish_next(self) -> bool:
-        """Publishes a fire that is due; returns False when there is none. Raises DatabaseAway, Contended."""
-        workspaces = [one.workspace_id for one in self._clients.all()]  # without a client it could not upload a picture
+        """Publishes a fire that is due. Returns False if there is none. Raises DatabaseAway, Contended."""
+        workspaces = [one.workspace_id for one in self._clients.all()]  # without a client, no picture can be uploaded
         with self._store.read() as connection:
             leased = digest_fires.lease_fire(connection, workspaces, self._store.clock.now(), self._lease_s)
         if leased is None:
@@ -91,7 +92,7 @@ class Publisher:
         fire, digest = leased
         try:
             self._publish(fire, digest)
-        except Refusal as refusal:  # Slack could not say whether the owner is still there
+        except Refusal as refusal:  # Slack did not say whether the owner is still a member
             log.warning("a digest waits", digest=digest.id, reason=refusal.sentence)
             with self._store.read() as connection:
                 digest_fires.release_fire(connection, fire.id, self._store.clock.now(), RETRY_S)
@@ -142,7 +143,7 @@ class Publisher:
             digest_fires.finish_fire(connection, fire.id, state)
 
     def _refresh_owner(self, reading: Reading, digest: DigestRow, now: datetime) -> None:
-        """Asks Slack who the owner is when the last answer is old: they may have left. Raises Refusal."""
+        """Asks Slack about the owner again if the last answer is old, because they may have left. Raises Refusal."""
         owner = queries.find_owner(reading.connection, digest.id)
         if owner is None or digest.owner_user_id is None or owner.date_checked is None:
             return
@@ -151,7 +152,7 @@ class Publisher:
             self._identity.refresh(digest.workspace_id, digest.owner_user_id, now)
 
     def _picture(self, fire: Fire, digest: DigestRow, series: OpenSeries, now: datetime) -> Picture | None:
-        """Uploads the picture. Returns None when that fails: the digest is then sent without it."""
+        """Renders and uploads the picture. Returns None if that fails; the digest is then sent without it."""
         installation = self._clients.find(digest.workspace_id)
         if installation is None or now - fire.fire_at > PICTURE_MAX_DELAY:
             return None
@@ -175,7 +176,7 @@ class Publisher:
         return Picture(file_id, alt)
 
     def _render_picture(self, series: OpenSeries, zone: str) -> bytes:
-        """The picture. Raises PictureFailed when it takes too long, or the bot is to stop."""
+        """Renders the picture as PNG. Raises PictureFailed if that takes too long or the bot is stopping."""
         drawing = self._renderer.submit(picture.render_picture, series, zone)
         for _ in range(int(RENDER_TIMEOUT_S / _POLL_S)):
             if self._stopping.is_set():
@@ -187,14 +188,14 @@ class Publisher:
         drawing.cancel()
         raise PictureFailed(f"it was not drawn within {RENDER_TIMEOUT_S:g} s")
 
-    # --- at the moment when it is sent -----------------------------------------------------------------------
+    # --- rendering at the time of sending --------------------------------------------------------------------
 
     def render(self, tx: Connection, post: DigestPost, target: Target, now: datetime) -> Message | None:
-        """Renders the message of a fire at the moment of sending; None when it must no longer be posted.
+        """Renders the message of a fire at the time of sending; None if it must no longer be posted.
 
-        The post may have waited long for its rate limit, so the digest, its owner's rights and its grace period are
-        checked again. The reason for not posting is recorded with the fire; people are notified at the digest's next
-        time.
+        The post may have waited long for a rate limit, so the digest, its owner's access and its grace period are
+        checked again. The reason for not posting is recorded with the fire. People are notified the next time that the
+        digest fires.
         """
         fire_id = int(post.key.removeprefix(POST_KEY_PREFIX))
         found = digest_fires.find_posted_fire(tx, fire_id)
@@ -226,7 +227,7 @@ class Publisher:
         log.info("a digest is not sent", digest=fire.digest_id, state=state, reason=reason)
         digest_fires.withdraw_fire(tx, fire.id, state, reason)
 
-    # --- what ends a digest --------------------------------------------------------------------------------
+    # --- pausing a digest ----------------------------------------------------------------------------------
 
     def _stop_and_pause(self, fire: Fire, digest: DigestRow, lost: AccessLost, now: datetime) -> None:
         with self._store.write() as tx:
@@ -234,7 +235,7 @@ class Publisher:
                 self.pause_digest(tx, digest.id, lost.reason, now, owner_left=lost.owner_left)
 
     def settle_posted(self, now: datetime) -> None:
-        """Copies the results of delivery to the fires; pauses the digests whose channel is gone.
+        """Copies the results of delivery to the fires, and pauses the digests whose channel is lost.
 
         Raises DatabaseAway, Contended.
         """
@@ -252,9 +253,9 @@ class Publisher:
     def pause_digest(
         self, tx: Connection, digest_id: int, reason: str, now: datetime, *, owner_left: bool = False
     ) -> None:
-        """Pauses a digest and notifies its owner, or all managers when the owner has left.
+        """Pauses a digest and notifies its owner, or all managers if the owner has left.
 
-        Both happen in one transaction, and a paused digest is not paused again, so the note is sent once.
+        Both happen in one transaction, and a paused digest is not paused again, so each person is notified once.
         """
         digest = queries.pause_digest(tx, digest_id, reason, now)
         if digest is None:

@@ -1,10 +1,10 @@
-"""When a digest fires: cron of five fields, and the moments that it means in a time zone.
+"""Parses cron expressions of five fields, and finds the times at which they fire in a time zone.
 
 `bot.digests.schedule_text` parses and describes schedules in words.
 
-The fields are parsed here and not by croniter: it accepts more than people write (seconds, `L`, `#`, hashes), takes
-`5-5` for every value of the field, and its errors name neither the field nor what would be right. croniter gets the
-fields as plain lists, and finds the next moment on the clock of a zone.
+The fields are parsed here, not by croniter. croniter accepts more than people write (seconds, `L`, `#`, hashes) and
+reads `5-5` as every value of the field; its errors name neither the field nor the correct form. croniter receives the
+fields as plain lists, and only finds the next time in a zone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bot.incidents.errors import BadWords
 from bot.incidents.words import find_closest, shorten
 
 USAGE = 'digest add "0 9 * * 1-5" [tz:Europe/Berlin] [list filters]'
-MAX_LENGTH = 200  # characters that somebody may type as a schedule
+MAX_LENGTH = 200  # characters of a schedule that somebody types
 
 WEEKDAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 MONTHS = (
@@ -49,7 +49,7 @@ class _Field:
     name: str
     low: int
     high: int
-    names: Sequence[str]  # of the values from `low`; three letters are enough
+    names: Sequence[str]  # names of the values, from `low` on; three letters are enough
     example: str
 
 
@@ -58,7 +58,7 @@ _FIELDS = (
     _Field("hour", 0, 23, (), "9, 9-17 or 8,12,16"),
     _Field("day of the month", 1, 31, (), "1 or 1,15, and * for any"),
     _Field("month", 1, 12, MONTHS, "1 or jan-mar, and * for any"),
-    # Only here, 7 is Sunday too. It becomes 0 after ranges are expanded, so that 5-7 is Friday to Sunday.
+    # In input, 7 is Sunday as well as 0. It becomes 0 after ranges are expanded, so that 5-7 is Friday to Sunday.
     _Field("day of the week", 0, 7, WEEKDAYS, "1-5 or mon-fri"),
 )
 _SHORTHANDS = {
@@ -77,21 +77,21 @@ Values = tuple[int, ...]  # ascending
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The moments on a wall clock at which something fires. `str` gives it as cron."""
+    """The local times at which a digest fires. `str` returns the cron expression."""
 
     minutes: Values
     hours: Values
-    days: Values | None  # of the month; None for any
+    days: Values | None  # days of the month; None: any
     months: Values
-    weekdays: Values | None  # 0 is Sunday; None for any. Where there are `days` too, either is enough
+    weekdays: Values | None  # 0 is Sunday; None: any. With `days` too, a day needs to match only one of both
 
     @classmethod
     def of(
         cls, minutes: Values, hours: Values, days: Values | None, months: Values, weekdays: Values | None
     ) -> Schedule:
-        """The schedule of these values. Raises BadWords when it would never fire."""
+        """The schedule with these values. Raises BadWords if it would never fire."""
         if len(days or ()) == 31 or len(weekdays or ()) == 7:
-            days = weekdays = None  # either is enough, and one of them is every day
+            days = weekdays = None  # a day needs to match only one of both, and one matches every day
         schedule = cls(minutes, hours, days, months, weekdays)
         _check_fires(schedule)
         return schedule
@@ -109,14 +109,14 @@ class Schedule:
 
     @property
     def is_hourly(self) -> bool:
-        """Whether it fires in every hour: clock changes then neither skip nor repeat a time."""
+        """Whether it fires in every hour. Clock changes then neither skip nor repeat a time."""
         return len(self.hours) == 24
 
     def after(self, moment: datetime, zone: ZoneInfo) -> Iterator[datetime]:
-        """Yields the moments at which it fires in that zone after `moment`, ascending, in UTC, without end.
+        """Yields the times after `moment` at which it fires in that zone, ascending, in UTC, without end.
 
-        A time that the clock jumps over (spring) fires when it does; a time that comes twice (autumn) fires the
-        first time. A schedule that names no hour fires in every hour that exists.
+        When clocks go forward, a skipped time fires at the change. When clocks go back, a time that occurs twice fires
+        the first time. A schedule for every hour fires in every hour that exists.
         """
         walk = croniter(self._plain(), moment.astimezone(zone), ret_type=datetime)
         while True:
@@ -126,11 +126,11 @@ class Schedule:
                 yield found.astimezone(UTC)
 
     def next(self, moment: datetime, zone: ZoneInfo) -> datetime:
-        """Returns the first moment after `moment`, in UTC."""
+        """Returns the first time after `moment` at which it fires, in UTC."""
         return next(self.after(moment, zone))
 
     def next_times(self, count: int, moment: datetime, zone: ZoneInfo) -> list[datetime]:
-        """Returns the first `count` moments after `moment`, in UTC."""
+        """Returns the first `count` times after `moment` at which it fires, in UTC."""
         return list(islice(self.after(moment, zone), count))
 
     def _plain(self) -> str:
@@ -143,7 +143,7 @@ class Schedule:
 
 
 def parse_cron(text: str) -> Schedule:
-    """Parses cron as people write it. Raises BadWords, which names the field and what would be right."""
+    """Parses cron as people write it. Raises BadWords, which names the field and the correct form."""
     fields = _SHORTHANDS.get(text.strip().lower(), text).split()
     if len(fields) != len(_FIELDS):
         raise BadWords(_describe_wrong_count(text, fields), USAGE)
@@ -161,7 +161,7 @@ def parse_cron(text: str) -> Schedule:
 
 
 def looks_like_cron(text: str) -> bool:
-    """Whether somebody who typed this meant cron and not words."""
+    """Whether a typed schedule is meant as cron, not as words."""
     words = text.split()
     return (
         text.lstrip().startswith("@")
@@ -200,7 +200,7 @@ def _parse_part(part: str, written: str, field: _Field) -> set[int]:
     if first == "*" or (first == "?" and field.name.startswith("day")):
         if last is not None:
             raise _build_field_error(part, written, field)
-        # `*/2` in the last field is every other day from Sunday, and Sunday is 0 there and not 7 as well.
+        # `*/2` in the last field is every other day from Sunday. Sunday counts once there, as 0 and not also as 7.
         return set(range(field.low, (6 if field.high == 7 else field.high) + 1, every))
     low = _parse_value(first, part, written, field)
     if last is None:

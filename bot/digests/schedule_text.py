@@ -1,7 +1,7 @@
 """Parses schedules in words (`weekdays at 9`, `every monday at 8`, `hourly`) and describes schedules in words.
 
-No library for describing cron is used: here each description can be typed again as input, and a day of the month
-beside a day of the week is described as what cron means, either of the two.
+No library for describing cron is used, for two reasons: each description from here is valid input, and a day of the
+month together with a day of the week is described as cron reads it, as either of the two.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _KNOWN = (*WEEKDAYS, *MONTHS, "weekdays", "weekends", "daily", "hourly", "every"
 
 
 def parse_schedule(text: str) -> Schedule:
-    """Parses words or cron. Raises BadWords, which says what is wrong and what would be right."""
+    """Parses words or cron. Raises BadWords, which names the mistake and the correct form."""
     text = " ".join(text.split())
     if not text:
         raise BadWords(f"When should it come? For example {EXAMPLES}.", USAGE)
@@ -115,7 +115,7 @@ def _parse_at_times(text: str, line: str) -> Schedule:
 
 
 def _parse_times(text: str, words: str) -> tuple[set[tuple[int, int]], str]:
-    """Returns the times at the beginning of the words, as (hour, minute), and the rest (`at 9 on mondays`)."""
+    """Returns the times at the start of `words`, as (hour, minute), and the rest (`on mondays` in `9 on mondays`)."""
     found: set[tuple[int, int]] = set()
     rest = words.strip()
     while rest:
@@ -153,14 +153,14 @@ def _parse_time(text: str, match: re.Match[str]) -> tuple[int, int]:
 
 @dataclass(slots=True)
 class _Days:
-    """The days that some words name."""
+    """The days that the words of a schedule name."""
 
     days: set[int] = field(default_factory=set)
     months: set[int] = field(default_factory=set)
     weekdays: set[int] = field(default_factory=set)
 
     def schedule(self, minutes: Values, hours: Values) -> Schedule:
-        """Returns the schedule of these times on the days. Raises BadWords when it would never fire."""
+        """Returns the schedule for these times on the days. Raises BadWords if it would never fire."""
         return Schedule.of(
             minutes,
             hours,
@@ -171,7 +171,7 @@ class _Days:
 
 
 def _parse_days(text: str, words: str) -> _Days:
-    """Parses the days in the words. Raises BadWords when they name none, not even “every day”."""
+    """Parses the days in `words`. Raises BadWords if they name no days; “every day” is valid."""
     found = _Days()
     any_day = False
     tokens = words.replace(",", " ").replace("&", " and ").replace("–", "-").split()
@@ -253,7 +253,7 @@ def _format_times(schedule: Schedule) -> str:
 
 
 def _format_interval(schedule: Schedule) -> str | None:
-    """Returns “every 15 minutes from 9 to 17”; None when the times are not that regular."""
+    """Returns the times as an interval, like “every 15 minutes from 9 to 17”; None if they are not regular."""
     first, last = schedule.hours[0], schedule.hours[-1]
     step = _find_step(schedule.minutes, 60)
     if len(schedule.minutes) > 1 and step and len(find_runs(schedule.hours)) == 1:
@@ -275,7 +275,7 @@ def _format_bounded(often: str, first: int, last: int) -> str | None:
 
 
 def _find_step(values: Sequence[int], whole: int) -> int | None:
-    """Returns the step of values that divide `whole` evenly, beginning with 0; None for others."""
+    """Returns the step between values that start at 0 and divide `whole` evenly; None for other values."""
     if whole % len(values):
         return None
     step = whole // len(values)
@@ -296,7 +296,7 @@ def _format_days(schedule: Schedule) -> str:
     weekdays = _format_weekdays(schedule.weekdays)
     if not dates:
         return f"{weekdays} in {months}" if months else weekdays
-    # Either is enough.
+    # A day needs to match only one of both.
     return f"{dates} {months or 'every month'} and {weekdays}" + (f" in {months}" if months else "")
 
 

@@ -1,8 +1,8 @@
-"""Records a fire for each digest that is due, and advances the digest's next time.
+"""Records a fire for each digest that is due, and sets the next time of the digest.
 
-The tick is only a hint. `digest.next_fire_at` says what is due, the transaction locks that row, and a fire is unique
-by digest and time: any number of replicas, killed at any moment, record each fire once. APScheduler calls the tick
-and stores nothing.
+The tick of APScheduler only starts a check, and APScheduler stores nothing. `digest.next_fire_at` decides which digests
+are due. The transaction locks their rows, and a fire is unique by digest and time. So each fire is recorded once, with
+any number of replicas, even if some are killed.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from storage.queries.digest_fires import DueDigest, FirePlan
 
 log = structlog.get_logger(__name__)
 
-# Digests in one transaction: enough to keep ten thousand of them cheap, few enough to commit quickly.
+# Digests in one transaction: enough to make ten thousand of them cheap, and few enough to commit quickly.
 BATCH = 500
 
 
 def fire_due(store: Store, now: datetime) -> int:
-    """Records the fires of all digests that are due; returns how many fires were new.
+    """Records the fires of all digests that are due. Returns the number of new fires.
 
     Raises DatabaseAway, Contended.
     """
@@ -42,8 +42,8 @@ def fire_due(store: Store, now: datetime) -> int:
 def _plan_move(due: DueDigest, now: datetime) -> FirePlan:
     """Decides which time of a due digest is published, and when the digest is due next.
 
-    The latest time within the grace period is published and the earlier ones are skipped: after an hour without a
-    replica, four digests of the same state would be three too many.
+    Only the latest time within the grace period is published. Earlier times are skipped, because after an hour without
+    a replica, several digests would show the same state.
     """
     schedule, zone = parse_cron(due.cron), ZoneInfo(due.zone)
     oldest = now - timedelta(minutes=due.grace_minutes)

@@ -1,7 +1,8 @@
 """The rules of digests: who may create and change them, and what a digest may be. Nothing here calls Slack.
 
-Admins and up manage digests for the projects they see, and an owner their own. Whoever makes, changes or resumes a
-digest is its owner from then: what it shows in a channel is their consent, within what they may see.
+Admins, managers and owners of an organization manage digests for the projects that they see. The owner of a digest
+manages that digest. A member who creates, changes or resumes a digest becomes its owner. They thereby consent to show
+its content in the channel, within what they may see.
 """
 
 from __future__ import annotations
@@ -28,18 +29,18 @@ from storage.digest_rows import DigestRow, Fire, LastFire
 from storage.queries import digest_fires, directory
 from storage.queries import digests as queries
 
-# Messages of one digest in one channel. More is allowed, with a warning.
+# Messages of one digest in one channel on one day. More are allowed, with a warning.
 SENSIBLE_PER_DAY = 24
 NEXT_TIMES_SHOWN = 3
 DEFAULT_GRACE_MINUTES = 10
 LIST_USAGE = "digest list"
 _LARGEST_ID = 2**63 - 1  # what the column holds
 _OPTION_NAMES = ("tz", "empty", "picture")
-_ANY_DATE = datetime(2026, 1, 1, tzinfo=UTC)  # whether a date is one does not depend on the day
+_ANY_DATE = datetime(2026, 1, 1, tzinfo=UTC)  # whether a date is valid does not depend on the current day
 
 
 class NotDigestOwner(Refusal):
-    """The digest is somebody else's, and shows more than the caller may see."""
+    """Somebody else owns the digest, and the caller may not manage it."""
 
 
 class NoSuchDigest(Refusal):
@@ -50,7 +51,7 @@ class NoSuchDigest(Refusal):
 
 
 class MayNotManageDigests(Refusal):
-    """The caller's role does not allow digests."""
+    """The caller's role does not allow managing digests."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -61,7 +62,7 @@ class MayNotManageDigests(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A digest that somebody asked for, parsed but not stored."""
+    """The values of a digest that somebody wants, parsed but not stored."""
 
     schedule: Schedule
     zone: ZoneInfo
@@ -70,7 +71,7 @@ class Draft:
     picture: bool = True
 
     def columns(self) -> dict[str, Any]:
-        """Returns its values by column of the table `digest`."""
+        """Returns the values by column of the table `digest`."""
         return {
             "cron": str(self.schedule),
             "zone": self.zone.key,
@@ -80,13 +81,13 @@ class Draft:
         }
 
 
-# --- reading -----------------------------------------------------------------------------------------------
+# --- parsing -----------------------------------------------------------------------------------------------
 
 
 def parse_draft(line: str, zone: str) -> Draft:
-    """What stands behind `digest add`: a schedule (in quotes, or as far as it can be read), options, filters.
+    """Parses the words after `digest add`: a schedule, with or without quotes, options and filters.
 
-    `zone` is the caller's. Raises BadWords.
+    `zone` is the caller's zone, used if `tz:` is not given. Raises BadWords.
     """
     if len(line) > filters.MAX_LENGTH:
         raise BadWords(f"Schedule and filters can have at most {filters.MAX_LENGTH:,} characters.", USAGE)
@@ -117,9 +118,10 @@ def _parse_choice(key: str, value: str, meanings: dict[str, bool]) -> bool:
 
 
 def _parse_schedule(found: Sequence[Token]) -> tuple[Schedule, Sequence[Token]]:
-    """The schedule in front of the filters: what is in quotes, else the most words that make one.
+    """Returns the schedule before the filters, and the tokens after it.
 
-    No more words are tried than the longest schedule can have.
+    The schedule is the quoted text at the beginning, or else the longest run of words that is a valid schedule. Words
+    beyond MAX_LENGTH characters are not tried.
     """
     if not found:
         return schedule_text.parse_schedule(""), []
@@ -133,7 +135,7 @@ def _parse_schedule(found: Sequence[Token]) -> tuple[Schedule, Sequence[Token]]:
             return schedule_text.parse_schedule(" ".join(token.text for token in found[:count])), found[count:]
         except BadWords:
             continue
-    # No part is a schedule: the error is about the five fields of a cron, or about all the words.
+    # No part is a valid schedule. The error is about the five fields of a cron expression, or about all the words.
     typed = [token.text for token in front[: most or 1]]
     return schedule_text.parse_schedule(
         " ".join(typed[:5] if len(typed) >= 5 and any("*" in one for one in typed) else typed)
@@ -141,11 +143,11 @@ def _parse_schedule(found: Sequence[Token]) -> tuple[Schedule, Sequence[Token]]:
 
 
 def parse_filters(found: Sequence[Token] | str) -> ListQuery:
-    """The filters of a digest: those of `list`, about what is open. Raises BadWords."""
+    """Parses the filters of a digest: those of `list`, except `closed`. Raises BadWords."""
     try:
         query = filters.parse_query(found) if isinstance(found, str) else filters.parse_tokens(found)
     except BadWords as mistake:
-        raise BadWords(mistake.sentence, USAGE) from None  # and not the form of `list`
+        raise BadWords(mistake.sentence, USAGE) from None  # not the usage of `list`
     for key, value in (("since", query.since), ("until", query.until)):
         if value:
             _check_moment(value, key)
@@ -166,7 +168,7 @@ def _check_moment(value: str, key: str) -> None:
 
 
 def parse_id(word: str, usage: str = LIST_USAGE) -> int:
-    """The id of a digest as somebody typed it, `3` or `#3`. Raises BadWords, with `usage` as the right form."""
+    """Parses the id of a digest in `3` or `#3`. Raises BadWords with `usage`, the correct form."""
     digits = word.strip().removeprefix("#")
     if not digits:
         raise BadWords("Which digest? Its number is missing; `digest list` shows it.", usage)
@@ -175,17 +177,17 @@ def parse_id(word: str, usage: str = LIST_USAGE) -> int:
     return min(int(digits[:20]), _LARGEST_ID)
 
 
-# --- making and changing -----------------------------------------------------------------------------------
+# --- creating and changing ---------------------------------------------------------------------------------
 
 
 def check_role(access: Access) -> None:
-    """Checks the role, before anything that the caller typed is read. Raises MayNotManageDigests."""
+    """Checks the caller's role, before their input is parsed. Raises MayNotManageDigests."""
     if not access.manages_digests:
         raise MayNotManageDigests
 
 
 def check_draft(connection: Connection, access: Access, draft: Draft, now: datetime) -> None:
-    """Checks that the caller may create this digest. Raises Refusal, or BadWords for filters that match no name."""
+    """Checks that the caller may create this digest. Raises Refusal, or BadWords for an unknown team or project."""
     check_role(access)
     if not access.project_ids:
         raise Refusal("You see no project yet, so a digest of yours would have nothing to show.")
@@ -260,7 +262,7 @@ def resume_digest(tx: Connection, access: Access, user_id: str, digest: DigestRo
 
 
 def publish_now(tx: Connection, digest: DigestRow, now: datetime) -> None:
-    """Publishes a digest now. Its schedule, and the period of its next news, do not change."""
+    """Publishes a digest now. Its schedule and the period of its next news do not change."""
     digest_fires.insert_manual_fire(tx, digest.id, now, digest.last_fire_at or now - FIRST_NEWS_PERIOD)
 
 
@@ -283,10 +285,10 @@ def get_digest(connection: Connection, access: Access, digest_id: int, *, lock: 
 def get_manageable_digest(
     connection: Connection, access: Access, digest_id: int, now: datetime, *, here: str | None, lock: bool = False
 ) -> DigestRow:
-    """A digest that the caller may change, asked for in the channel `here`.
+    """A digest that the caller may change. `here` is the channel in which they ask.
 
-    Raises NotDigestOwner for a digest of this channel, where everybody can list it, and NoSuchDigest for any other, so
-    that the answer does not reveal whether it exists.
+    If the caller may not change it, raises NotDigestOwner for a digest of this channel, where everybody can list it.
+    Raises NoSuchDigest for any other, so that the response does not reveal whether it exists.
     """
     digest = get_digest(connection, access, digest_id, lock=lock)
     if may_manage(connection, access, digest, now):
@@ -302,12 +304,12 @@ def get_manageable_digest(
 def list_digests(
     connection: Connection, access: Access, channel_id: str | None, most: int
 ) -> list[tuple[DigestRow, LastFire | None]]:
-    """At most `most` digests of a channel and of the caller's own, each with the result of its last time."""
+    """At most `most` digests that are in the channel or owned by the caller, each with the result of its last fire."""
     return queries.list_digests(connection, access.organization_id, channel_id, access.member_id, most)
 
 
 def find_fire(connection: Connection, digest: DigestRow, fire_id: int) -> Fire | None:
-    """One of the times at which the digest was due; None where it has been forgotten, or is another digest's."""
+    """A fire of the digest; None if it is no longer stored, or belongs to another digest."""
     return digest_fires.find_fire(connection, digest.id, fire_id)
 
 
@@ -327,7 +329,7 @@ def may_manage(connection: Connection, access: Access, digest: DigestRow, now: d
     return set(shown) <= set(access.project_ids)
 
 
-# --- what to say of it -------------------------------------------------------------------------------------
+# --- describing --------------------------------------------------------------------------------------------
 
 
 def list_next_times(schedule: Schedule, zone: ZoneInfo, now: datetime) -> list[datetime]:
@@ -336,7 +338,7 @@ def list_next_times(schedule: Schedule, zone: ZoneInfo, now: datetime) -> list[d
 
 
 def frequency_warning(schedule: Schedule, zone: ZoneInfo, now: datetime) -> str | None:
-    """A warning for a schedule that would fill a channel; None for a sensible one."""
+    """A warning for a schedule with more than SENSIBLE_PER_DAY messages a day; None for any other."""
     times = schedule.next_times(SENSIBLE_PER_DAY + 2, now, zone)
     if (times[-1] - times[0]).days >= 1:
         return None
@@ -347,7 +349,7 @@ def frequency_warning(schedule: Schedule, zone: ZoneInfo, now: datetime) -> str 
 
 
 def list_restricted_projects(connection: Connection, access: Access, draft: Draft, now: datetime) -> list[str]:
-    """Returns the names of the projects that the channel would see although not every member may see them."""
+    """Returns the names of projects that the channel would see, although not every member may see them."""
     if queries.has_open_membership(connection, access.organization_id):
         return []
     scope = content.resolve_scope(connection, access, draft.query, now)
@@ -355,7 +357,10 @@ def list_restricted_projects(connection: Connection, access: Access, draft: Draf
 
 
 def check_shared_channel(access: Access, name: str) -> None:
-    """Raises Refusal when the organization does not allow channels that are shared with another company."""
+    """Raises Refusal if the organization does not allow channels that are shared with another company.
+
+    `name` is the name of the channel.
+    """
     if not access.shared_channels:
         raise Refusal(
             f"#{name} is shared with another company, and {access.organization_name} does not allow incidents in"

@@ -1,4 +1,4 @@
-"""Runs digests: a tick that records what is due, and the threads that publish it."""
+"""Runs digests: a tick that records the fires that are due, and the threads that publish them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class DigestWorkers:
         tick_s: float = TICK_S,
         lease_s: float = LEASE_S,
     ) -> None:
-        """`lease_s` is how many seconds the fire of a replica that died stays leased."""
+        """`lease_s` is the lease of a fire in seconds; after that, another replica can take it."""
         self._store = store
         self._stopping = threading.Event()
         self._publishers = Workers(PUBLISHERS, "digest")
@@ -56,7 +56,7 @@ class DigestWorkers:
             lease_s=lease_s,
         )
         self._free_publishers = threading.BoundedSemaphore(PUBLISHERS)
-        # The scheduler only calls the tick: what is due is in the database.
+        # The scheduler only calls the tick. The database decides which digests are due.
         logging.getLogger("apscheduler").setLevel(logging.WARNING)
         self._scheduler = BackgroundScheduler(timezone=UTC, daemon=True)
         self._scheduler.add_job(
@@ -65,7 +65,7 @@ class DigestWorkers:
         self._is_database_away = False
 
     def render(self, tx: Connection, post: DigestPost, target: Target, now: datetime) -> Message | None:
-        """Renders a digest that delivery is about to send; None when it must no longer be sent."""
+        """Renders a digest that delivery is about to send; None if it must no longer be sent."""
         return self._publisher.render(tx, post, target, now)
 
     def start(self) -> None:
@@ -73,7 +73,7 @@ class DigestWorkers:
         self._scheduler.start()
 
     def stop(self, seconds: float) -> None:
-        """Starts nothing new and waits, at most `seconds`, until the fires under way are enqueued.
+        """Starts no new work, and waits at most `seconds` until the running fires are enqueued.
 
         Another replica, or the next start, publishes the rest.
         """
@@ -87,7 +87,7 @@ class DigestWorkers:
         self._renderer.close(0)
 
     def tick(self) -> None:
-        """Records what is due, starts publishers for it, and settles what was sent."""
+        """Records the fires that are due, records the outcome of sent digests, and starts publishers."""
         try:
             now = self._store.clock.now()
             fire_due(self._store, now)

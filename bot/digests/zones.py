@@ -1,4 +1,4 @@
-"""Time zones by the names that people give them."""
+"""Parses the names of time zones as people type them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _by_folded_name() -> dict[str, str]:
 
 
 def parse_zone(text: str, form: str) -> ZoneInfo:
-    """The zone of that IANA name, in upper or lower case. Raises BadWords with what was probably meant."""
+    """Parses an IANA name in upper or lower case. Raises BadWords with `form`, the correct usage, and a suggestion."""
     folded = text.strip().lower().replace(" ", "_")
     names = _by_folded_name()
     if folded in names:
