@@ -23,7 +23,7 @@ def furnish(slack: Sandbox) -> None:
 
 
 def main() -> int:
-    """Run until interrupted; 2 when the port is taken or the manifest cannot be used."""
+    """Run until interrupted; returns 2 when the port is taken or the manifest cannot be used."""
     parser = argparse.ArgumentParser(prog="python3 -m sandbox", description="A Slack workspace on localhost.")
     parser.add_argument("--port", type=int, default=0, help="the port to listen on (default: any free one)")
     parser.add_argument(

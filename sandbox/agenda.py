@@ -1,4 +1,4 @@
-"""Things to be done at a later time of the workspace's clock, so that moving the clock brings them on."""
+"""Actions scheduled on the workspace's clock, so that moving the clock makes them due."""
 
 import asyncio
 import heapq
@@ -20,7 +20,7 @@ class Agenda:
         clock.when_moved(self._moved)
 
     def later(self, seconds: float, action: Callable[[], None]) -> None:
-        """Run `action` when `seconds` have passed on the workspace's clock. On the server's loop."""
+        """Run `action` when `seconds` have passed on the workspace's clock. Called on the server's event loop."""
         heapq.heappush(self._due, (self._clock.now() + seconds, next(self._number), action))
         self._run()
 

@@ -1,6 +1,6 @@
-"""Block Kit as the workspace keeps it: the ids and defaults that Slack fills in, the elements a person can
-use, and what they have filled in so far (`state`). Whether blocks are valid is `block_kit`'s business, how
-they read `mrkdwn`'s.
+"""Block Kit as the workspace stores it: the ids and defaults that Slack fills in, the elements a person can
+use, and the values they have entered so far (`state`). `block_kit` validates blocks, `mrkdwn` turns them into
+text.
 """
 
 import copy
@@ -14,7 +14,7 @@ from sandbox.records import Json
 
 State = dict[str, dict[str, Json]]
 
-# What each element that holds a value is read from and written to in `state.values`:
+# Where the value of each stateful element is stored in `state.values`:
 # type -> (key in the state, key of the initial value in the element, the empty value).
 STATEFUL: dict[str, tuple[str, str, Any]] = {
     "plain_text_input": ("value", "initial_value", None),
@@ -45,7 +45,7 @@ INTERACTIVE = {*STATEFUL, "button", "overflow", "workflow_button"}
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """An element a person can use, where it stands, and the words it goes by."""
+    """An element a person can use, its position, and the texts that identify it."""
 
     block: Json
     element: Json
@@ -76,7 +76,7 @@ def flat(blocks: Sequence[Json]) -> Iterator[Json]:
 
 
 def completed(blocks: Sequence[Json]) -> list[Json]:
-    """A copy of `blocks` with what Slack adds: missing `block_id` and `action_id`, `emoji` and `verbatim`
+    """A copy of `blocks` with the fields that Slack adds: missing `block_id` and `action_id`, `emoji` and `verbatim`
     of texts.
     """
     done: list[Json] = _copied(list(blocks))
@@ -127,7 +127,7 @@ def _elements(block: Json) -> Iterator[Json]:
 
 
 def controls(blocks: Sequence[Json]) -> list[Control]:
-    """Everything a person can use in `blocks`, in order, with its label as they read it."""
+    """Every element a person can use in `blocks`, in order, with its visible label."""
     found = []
     for block in flat(blocks):
         for element in _elements(block):
@@ -164,8 +164,8 @@ def value_of(element: Json) -> Json:
 
 
 def initial_state(blocks: Sequence[Json], kept: State | None = None) -> State:
-    """`state.values` of `blocks`; an element that is also in `kept` (same ids, same type) keeps what it
-    holds there.
+    """`state.values` of `blocks`; an element that is also in `kept` (same ids, same type) gets its value from
+    there.
     """
     state: State = {}
     for control in controls(blocks):

@@ -1,5 +1,5 @@
-"""Whether Slack would take a message, a form or an answer: what `block_kit` finds wrong turned into the
-refusal, with Slack's error names and `response_metadata.messages`.
+"""Checks whether Slack would accept a message, a form or a response. Turns the problems that `block_kit` finds
+into SlackErrors, with Slack's error names and `response_metadata.messages`.
 """
 
 import json
@@ -41,7 +41,7 @@ def require_message(payload: Mapping[str, Any], *, ephemeral: bool = False, text
 
 
 def require_view(view: Any) -> Json:
-    """The view as an object; raises SlackError `invalid_arguments` or `view_too_large`."""
+    """Returns the view as an object; raises SlackError `invalid_arguments` or `view_too_large`."""
     if not isinstance(view, dict):
         raise SlackError("invalid_arguments", messages=["[ERROR] must provide an object [json-pointer:/view]"])
     if len(json.dumps(view).encode()) > VIEW_BYTES_LIMIT:
@@ -51,12 +51,12 @@ def require_view(view: Any) -> Json:
 
 
 def require_options(answer: Mapping[str, Any]) -> None:
-    """The answer to a `block_suggestion`; raises SlackError `invalid_options`."""
+    """Check the response to a `block_suggestion`; raises SlackError `invalid_options`."""
     refuse("invalid_options", block_kit.check_options(answer))
 
 
 def require_submission_answer(answer: Mapping[str, Any], view: Mapping[str, Any]) -> None:
-    """The answer to a `view_submission`; raises SlackError `invalid_response_action`."""
+    """Check the response to a `view_submission`; raises SlackError `invalid_response_action`."""
     refuse("invalid_response_action", block_kit.check_view_submission_response(answer, view))
 
 

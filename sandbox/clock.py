@@ -1,6 +1,5 @@
-"""The workspace's clock: real time plus what a test has moved it by. Nothing else in the sandbox asks the
-system for the time of day, so that moving this one clock moves triggers, response URLs, retries and time
-stamps alike.
+"""The workspace's clock: real time plus what a test has moved it by. Nothing else in the sandbox reads
+the system's time of day, so moving this clock moves triggers, response URLs, retries and time stamps alike.
 """
 
 import threading
@@ -11,20 +10,20 @@ from typing import ClassVar
 
 
 class Clock:
-    """Seconds since the epoch, as the workspace believes them."""
+    """The time of the workspace, in seconds since the epoch."""
 
-    # By how many seconds the time of every workspace is ahead of the machine's. The project's own tests, which run at a
-    # date that differs each time, set it before they make one.
+    # Seconds that the time of every workspace is ahead of the machine's. The project's own tests run at a different
+    # date each time, and set this before they create a workspace.
     base_s: ClassVar[float] = 0.0
 
     def __init__(self, behind: float = 0.0) -> None:
-        """`behind`: seconds by which it begins in the past, for a history that is lived through with `advance`."""
+        """`behind`: how many seconds in the past it starts, for a history that is made with `advance`."""
         self._offset = -behind
         self._lock = threading.Lock()
         self._listeners: list[Callable[[], None]] = []
 
     def now(self) -> float:
-        """Seconds since the epoch, moved by everything `advance` was given so far."""
+        """Seconds since the epoch, including all calls of `advance` so far."""
         return time.time() + self.base_s + self._offset
 
     def utc(self) -> datetime:
@@ -33,13 +32,13 @@ class Clock:
 
     @property
     def ahead(self) -> float:
-        """By how many seconds it is ahead of real time; below zero: behind."""
+        """Seconds that the clock is ahead of real time; negative when it is behind."""
         return self._offset
 
     def advance(self, seconds: float) -> None:
         """Move the clock forward by `seconds`; raises ValueError for a step backwards.
 
-        Time stamps are the identity of messages and must keep growing, so there is no way back.
+        Time stamps identify messages and must always increase, so the clock cannot go back.
         """
         if seconds < 0:
             raise ValueError("the workspace's clock only moves forward")
@@ -49,5 +48,5 @@ class Clock:
             listener()
 
     def when_moved(self, listener: Callable[[], None]) -> None:
-        """Have `listener` called after each `advance`, in the thread that moved the clock."""
+        """Call `listener` after each `advance`, in the thread that moved the clock."""
         self._listeners.append(listener)

@@ -1,7 +1,7 @@
-"""Driving the workspace over HTTP, from any language: the people's acts, what they see, trouble, the clock.
-Each route is thin over the method of the same name in `driver`; errors are JSON with a sentence.
+"""Controls the workspace over HTTP, from any language: people's actions, what they see, faults, the clock.
+Each route calls the method of the same name in `driver`; errors are JSON with a message.
 
-Only for programs on this machine: a page of another site that a browser shows here is refused by its Host
+Only for programs on this machine: requests from another site's page in a browser are refused by their Host
 or Origin.
 """
 
@@ -44,7 +44,7 @@ from sandbox.records import Channel, Json
 if TYPE_CHECKING:
     from sandbox.sandbox import Sandbox
 
-# What an error of the driver is over HTTP.
+# The HTTP status of each error of the driver.
 STATUSES: list[tuple[type[Exception], int]] = [
     (NotThere, 404),
     (NotConnected, 503),
@@ -61,7 +61,7 @@ def _done(acknowledged: Acknowledged) -> Json:
 
 
 def control_application(slack: "Sandbox") -> FastAPI:
-    """The routes of `slack`, below `/sandbox`, with the driver's errors as JSON."""
+    """The routes of `slack`, below `/sandbox`, with errors of the driver returned as JSON."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.include_router(Control(slack).router)
     for kind, status in STATUSES:
@@ -83,7 +83,7 @@ class Control:
         self._trouble()
 
     def _guard(self, request: Request) -> None:
-        """Refuse what a page of another site sends through someone's browser."""
+        """Refuse requests that a page of another site sends through a browser."""
         hosts = {f"{name}:{self._slack.port}" for name in ("127.0.0.1", "localhost", "[::1]")}
         origins = {f"{scheme}://{host}" for scheme in ("http", "https") for host in hosts}
         origin = request.headers.get("origin")
@@ -378,7 +378,7 @@ def _handler(status: int) -> Callable[[Request, Exception], Awaitable[JSONRespon
 
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
-    """Say what is wrong with a request's JSON, field by field, without giving its values back."""
+    """Report the invalid fields of a request's JSON, without repeating their values."""
     assert isinstance(error, RequestValidationError)
     wrong = [f"{'.'.join(str(part) for part in one['loc'][1:])}: {one['msg']}" for one in error.errors()]
     return JSONResponse({"error": "; ".join(wrong), "kind": "Invalid"}, 422)

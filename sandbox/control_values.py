@@ -1,4 +1,4 @@
-"""What the control's routes take and give: the JSON of their requests, and what a person sees as JSON."""
+"""The JSON that the control routes accept and return: request bodies, and the messages and forms a person sees."""
 
 from typing import Annotated, Literal
 
@@ -8,7 +8,7 @@ from sandbox.driver.form import Form
 from sandbox.driver.surface import Home, SeenMessage
 from sandbox.records import Json
 
-# How far the clock moves at once: thirty years.
+# The most that one request moves the clock: thirty years.
 MOST_SECONDS = 1e9
 
 
@@ -19,7 +19,7 @@ class Body(BaseModel):
 
 
 class MessageAt(Body):
-    """A message, by its place."""
+    """A message, by its channel and time stamp."""
 
     channel: str
     ts: str
@@ -33,7 +33,7 @@ class Command(Body):
 
 
 class Use(Body):
-    """Using a control: of a message, or of the form or Home in front of the person."""
+    """Using a control: of a message, or of the form or Home that the person has open."""
 
     on: MessageAt | Literal["form", "home"]
     label: str
@@ -140,7 +140,7 @@ class UseHttp(Body):
 
 
 def shown_message(message: SeenMessage) -> Json:
-    """A message, as it is read and as it is."""
+    """A message: its text as a person reads it, and its raw data."""
     return {
         "channel": message.channel_id,
         "ts": message.ts,
@@ -157,7 +157,7 @@ def shown_message(message: SeenMessage) -> Json:
 
 
 def shown_form(form: Form | None) -> Json | None:
-    """A form, as it is read and as it is."""
+    """A form: its text as a person reads it, and its raw data."""
     if form is None:
         return None
     return {
@@ -174,7 +174,7 @@ def shown_form(form: Form | None) -> Json | None:
 
 
 def shown_home(home: Home | None) -> Json | None:
-    """Someone's Home, as it is read and as it is."""
+    """A person's Home: its text as they read it, and its raw data."""
     if home is None:
         return None
     return {"text": home.text, "buttons": home.buttons, "labels": home.labels, "blocks": home.blocks}

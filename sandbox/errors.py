@@ -1,6 +1,5 @@
-"""What can go wrong, in two directions: the refusals that the app is answered with (Slack's error names),
-and the exceptions that a test or a script driving the workspace may meet. Also the record of what the app
-did wrong.
+"""The errors: refusals that are returned to the app (with Slack's error names), and exceptions that are raised
+in a test or script that drives the workspace. Also the record of the app's mistakes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,7 +8,7 @@ from typing import Any
 
 
 class SlackError(Exception):
-    """A Web API refusal: Slack's name for it, and whatever else belongs in the answer."""
+    """A Web API refusal: Slack's name for it, and any other fields of the response."""
 
     def __init__(self, error: str, *, messages: Sequence[str] = (), **extra: Any) -> None:
         super().__init__(error)
@@ -19,11 +18,11 @@ class SlackError(Exception):
 
 
 class SandboxError(Exception):
-    """Something asked of the workspace cannot be done; the message says what and why."""
+    """The workspace cannot do what was requested; the message says what and why."""
 
 
 class NotConnected(SandboxError):
-    """The app holds no open socket (and no request URL is set), so nothing can reach it."""
+    """The app has no open socket (and no request URL is set), so nothing can be sent to it."""
 
 
 class NotAcknowledged(SandboxError):
@@ -31,15 +30,15 @@ class NotAcknowledged(SandboxError):
 
 
 class NotThere(SandboxError):
-    """The button, field, form or message that a person was to use is not in front of them."""
+    """The person cannot see the button, field, form or message that they were to use."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing the app did on the wire that Slack would refuse or that no correct app does."""
 
-    kind: str  # Slack's error name, or a short name of ours such as `not_acknowledged`
-    detail: str  # a sentence, with the place where it happened
+    kind: str  # Slack's error name, or a short name of the sandbox's own such as `not_acknowledged`
+    detail: str  # a sentence that says where it happened
     at: float  # seconds since the epoch, on the workspace's clock
 
     def __str__(self) -> str:
@@ -71,5 +70,5 @@ class Problems:
         return taken
 
     def clear(self) -> None:
-        """Forget everything recorded so far."""
+        """Remove everything recorded so far."""
         self._all = []

@@ -1,6 +1,6 @@
-"""The events that a change in the workspace causes, as the Events API words them: inner events as pure
-functions, and the `event_callback` around them. Who is told at all is decided in `workspace`; how it
-travels, in `line`.
+"""The events that a change in the workspace causes, in the format of the Events API: pure functions build the
+inner events and the `event_callback` around them. `workspace` decides which events are sent; `line` sends
+them.
 """
 
 import base64
@@ -18,7 +18,7 @@ _MEMBERSHIP_TYPES = {"channel": "C", "group": "G", "im": "D"}
 
 
 def subscription(event: Mapping[str, object]) -> str:
-    """The name an app has to subscribe to in order to hear `event`."""
+    """The name an app has to subscribe to in order to receive `event`."""
     if event["type"] == "message":
         return MESSAGE_SUBSCRIPTIONS[str(event["channel_type"])]
     return str(event["type"])
@@ -36,9 +36,9 @@ def wrap(
 ) -> Json:
     """The `event_callback` for an inner event.
 
-    `source_team` is the workspace where it happened: another company's for someone in a shared channel, and for
-    everybody in a channel that another workspace hosts. The authorization names the workspace the app is installed
-    in; the context does so here too, though Slack has been seen to name the other side there.
+    `source_team` is the workspace where it happened: another company's for a person from there in a shared channel, and
+    for everybody in a channel that another workspace hosts. The authorization names the workspace the app is
+    installed in. The context does so here too, although Slack has been observed to name the other workspace there.
     """
     enterprise_id = enterprise["id"] if enterprise else None
     shared = bool(channel and channel.shared_with)
@@ -75,7 +75,7 @@ def _placed(channel: Channel, event_ts: str) -> Json:
 
 
 def _home_of(author: User, team_id: str) -> Json:
-    """What an event adds about an author from another company."""
+    """The fields that an event adds for an author from another company."""
     if author.team_id == team_id:
         return {}
     return {
@@ -96,7 +96,7 @@ def _home_of(author: User, team_id: str) -> Json:
 
 
 def message(channel: Channel, posted: Message, author: User, team_id: str, *, root: Message | None = None) -> Json:
-    """`message`: something was said; a reply shown in the channel too carries its thread's root."""
+    """`message`: a message was posted; a reply that is also shown in the channel contains its thread's root."""
     event = posted.render(with_metadata=True) | _files(channel, posted)
     if posted.thread_ts is not None and root is not None and "parent_user_id" not in event:
         event["parent_user_id"] = root.author_id
@@ -109,11 +109,11 @@ def message(channel: Channel, posted: Message, author: User, team_id: str, *, ro
 
 
 def app_mention(channel: Channel, posted: Message, author: User, team_id: str) -> Json:
-    """`app_mention`: beside the `message` event for the same words."""
+    """`app_mention`: sent in addition to the `message` event for the same message."""
     event = posted.render() | {"type": "app_mention"}
     event.pop("subtype", None)
     if channel.hosted_by:
-        # `team` is then the host's for everybody, and where the author belongs stands beside it.
+        # `team` is then the host's for everybody, and the author's own team is in a separate field.
         event |= {"team": channel.hosted_by, "user_team": author.team_id, "source_team": author.team_id}
     return event | _home_of(author, team_id) | {"channel": channel.id, "event_ts": posted.ts}
 
@@ -131,7 +131,7 @@ def message_changed(channel: Channel, before: Json, changed: Message, event_ts: 
 
 
 def _files(channel: Channel, posted: Message) -> Json:
-    """The files of a message in a channel shared with another company: they have to be looked up."""
+    """The files of a message in a channel shared with another company: the app has to look them up."""
     if not channel.shared_with or not posted.body.get("files"):
         return {}
     to_look_up = {"mode": "file_access", "file_access": "check_file_info", "created": 0, "timestamp": 0, "user": ""}
@@ -197,7 +197,7 @@ def app_home_opened(user: User, direct: Channel, tab: str, view: Json | None, ev
 
 
 def file_shared(channel: Channel, file_id: str, user_id: str, event_ts: str) -> Json:
-    """`file_shared`: beside the `message` that shows the file."""
+    """`file_shared`: sent in addition to the `message` that shows the file."""
     return {
         "type": "file_shared",
         "file_id": file_id,
@@ -246,7 +246,7 @@ def channel_unshared(channel: Channel, team_id: str, event_ts: str) -> Json:
 
 
 def channel_created(channel: Channel, team_id: str, event_ts: str) -> Json:
-    """`channel_created`: a public channel that nobody but its maker is in."""
+    """`channel_created`: a public channel whose only member is its creator."""
     rendered = channel.render(team_id, member=False)
     del rendered["is_member"], rendered["parent_conversation"]
     return {"type": "channel_created", "channel": rendered, "event_ts": event_ts}
@@ -270,7 +270,7 @@ def subteam(kind: str, group: Json, event_ts: str) -> Json:
 def subteam_members_changed(
     group: UserGroup, team_id: str, added: list[str], removed: list[str], before: int, event_ts: str
 ) -> Json:
-    """`subteam_members_changed`; `before` is when it was changed the time before."""
+    """`subteam_members_changed`; `before` is the time of the previous change."""
     return {
         "type": "subteam_members_changed",
         "subteam_id": group.id,

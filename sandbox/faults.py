@@ -1,6 +1,6 @@
-"""Trouble on demand: calls of the app that are refused for their rate, fail, take long, drip, or lose their
-answer; and Slack's own limits of pace, off unless switched on. Whether a call meets with trouble is decided
-here, how it feels in `server`.
+"""Faults on demand: calls of the app that are rate limited, fail, are slow, drip, or lose their response; and
+Slack's own rate limits, off by default. This module decides which calls are affected; `server` applies the
+fault to the response.
 """
 
 import threading
@@ -12,29 +12,29 @@ from math import ceil
 
 from sandbox.clock import Clock
 
-RESPONSE_URL = "response_url"  # stands for the method where a POST to a response URL is meant
-UPLOAD = "upload"  # where the POST of a file's bytes is meant
+RESPONSE_URL = "response_url"  # the method name for a POST to a response URL
+UPLOAD = "upload"  # the method name for the POST of a file's bytes
 
 
 @dataclass(slots=True, eq=False)
 class Fault:
-    """One kind of trouble for some calls."""
+    """One kind of fault for some calls."""
 
     methods: str  # a method, or a pattern such as `chat.*`
-    times: int | None  # how many calls are left to it; None: every one, until taken away
+    times: int | None  # how many more calls it affects; None: every call, until removed
     status: int = 0  # the HTTP status to fail with; 0: none
     error: str = ""  # Slack's error name to refuse with
     retry_after: int | None = None  # seconds, of a 429
-    seconds: float = 0.0  # how long the answer takes, in real time
-    drip: float = 0.0  # seconds from one byte of the answer to the next, in real time
-    cut: bool = False  # the connection is cut instead of an answer
-    held: threading.Event | None = None  # the answer comes once this is set
-    performed: bool = False  # whether a failed or cut call was nevertheless done
-    hits: int = 0  # calls that met with it so far
+    seconds: float = 0.0  # delay of the response, in real time
+    drip: float = 0.0  # seconds between two bytes of the response, in real time
+    cut: bool = False  # the connection is cut instead of a response
+    held: threading.Event | None = None  # the response is sent once this is set
+    performed: bool = False  # whether a failed or cut call is still performed
+    hits: int = 0  # calls affected so far
 
 
 class Faults:
-    """The trouble in force. May be changed from any thread."""
+    """The active faults. May be changed from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -50,31 +50,31 @@ class Faults:
         return self._add(Fault(methods, times, status=429, error="ratelimited", retry_after=retry_after))
 
     def fail(self, methods: str, *, status: int = 500, times: int | None = 1, performed: bool = False) -> Fault:
-        """An HTTP failure without a word from Slack; with `performed`, after the call was done."""
+        """An HTTP error without a Slack error; with `performed`, the call is performed first."""
         return self._add(Fault(methods, times, status=status, performed=performed))
 
     def refuse(self, methods: str, error: str, *, times: int | None = 1) -> Fault:
-        """A refusal with one of Slack's error names, such as `internal_error` or `restricted_action`."""
+        """An error response with one of Slack's error names, such as `internal_error` or `restricted_action`."""
         return self._add(Fault(methods, times, error=error))
 
     def slow(self, methods: str, seconds: float, *, times: int | None = 1) -> Fault:
-        """The call is done at once, the answer comes after `seconds`."""
+        """The call is performed at once, and the response is sent after `seconds`."""
         return self._add(Fault(methods, times, seconds=seconds, performed=True))
 
     def hold(self, methods: str) -> Fault:
-        """The calls are done at once, their answers come when this trouble is taken away."""
+        """The calls are performed at once, and their responses are sent when this fault is removed."""
         return self._add(Fault(methods, None, held=threading.Event(), performed=True))
 
     def drip(self, methods: str, seconds: float, *, times: int | None = 1) -> Fault:
-        """The call is done at once, and its answer comes byte by byte, `seconds` apart."""
+        """The call is performed at once, and its response is sent byte by byte, `seconds` apart."""
         return self._add(Fault(methods, times, drip=seconds, performed=True))
 
     def cut(self, methods: str, *, times: int | None = 1, performed: bool = True, after_seconds: float = 0.0) -> Fault:
-        """The connection is cut without an answer, by default after the call was done: a message was taken."""
+        """The connection is cut without a response, by default after the call was performed: a message was posted."""
         return self._add(Fault(methods, times, cut=True, performed=performed, seconds=after_seconds))
 
     def remove(self, fault: Fault) -> None:
-        """Take one kind of trouble away, if it is still in force."""
+        """Remove one fault, if it is still active."""
         with self._lock:
             if fault in self._faults:
                 self._faults.remove(fault)
@@ -82,14 +82,14 @@ class Faults:
             fault.held.set()
 
     def clear(self) -> None:
-        """Take all trouble away."""
+        """Remove all faults."""
         with self._lock:
             faults = list(self._faults)
         for fault in faults:
             self.remove(fault)
 
     def meet(self, method: str) -> Fault | None:
-        """The trouble that a call of `method` meets with, counted down."""
+        """The fault that affects a call of `method`, if any; reduces its count of calls left."""
         if not self._faults:
             return None
         with self._lock:
@@ -142,7 +142,7 @@ MINUTE = 60.0
 
 
 class Limits:
-    """The pace that Slack allows. Everything is off at first; times are the workspace's clock's."""
+    """Slack's rate limits. All are off at first; times are on the workspace's clock."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -153,7 +153,7 @@ class Limits:
         self.history_per_minute: int | None = None  # conversations.history and .replies: 1 for some apps
 
     def on(self) -> None:
-        """Everything as in Slack: the tiers, and one message a second in each channel."""
+        """All limits as in Slack: the tiers, and one message a second in each channel."""
         self.tiers = True
         self.posts_per_second = 1.0
 
@@ -162,7 +162,7 @@ class Limits:
         self.tiers, self.posts_per_second, self.history_per_minute = False, None, None
 
     def wait(self, method: str, channel: str) -> int:
-        """Whole seconds after which `method` may be called again; 0: it may be now, and that call is
+        """Whole seconds until `method` may be called again; 0: it may be called now, and this call is
         counted.
         """
         rules = list(self._rules(method, channel))

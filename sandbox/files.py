@@ -1,4 +1,4 @@
-"""Files: the ticket for an upload, the bytes, the time that Slack takes to look at them, and where they are
+"""Files: the ticket for an upload, the bytes, the time that Slack takes to process them, and where they are
 shared.
 """
 
@@ -13,13 +13,13 @@ from sandbox.errors import SlackError
 from sandbox.records import Channel, Json, User
 from sandbox.workspace import Workspace
 
-# How long Slack usually takes until it knows what a file is, in seconds of the workspace's clock.
+# How long Slack usually takes to process a file, in seconds of the workspace's clock.
 PROCESSING_SECONDS = 0.5
 
 
 @dataclass(slots=True, eq=False)
 class File:
-    """One file, from the ticket on."""
+    """One file, from the time its ticket was issued."""
 
     id: str
     name: str
@@ -44,8 +44,8 @@ class Files:
         self.base = ""
 
     def ticket(self, name: str, user: User, alt_text: str = "") -> tuple[File, str]:
-        """A file to be, and the URL that takes its bytes."""
-        # The name is shown and put into addresses: of a path, only the last part is kept.
+        """A new file, and the URL to upload its bytes to."""
+        # The name is shown and used in URLs: of a path, only the last part is used.
         clean = PurePosixPath(name.replace("\\", "/")).name or "file"
         file = File(
             id="F" + secrets.token_hex(5).upper(),
@@ -60,8 +60,8 @@ class Files:
         return file, f"{self.base}/upload/v1/{file.ticket}"
 
     def receive(self, ticket: str, content: bytes) -> File:
-        """Take the bytes of an upload; raises SlackError `invalid_upload` for a ticket that is none or
-        used.
+        """Store the bytes of an upload; raises SlackError `invalid_upload` for an unknown or used
+        ticket.
         """
         file = next((f for f in self._by_id.values() if f.ticket == ticket and f.content is None), None)
         if file is None:
@@ -70,7 +70,7 @@ class Files:
         return file
 
     def complete(self, file_id: str, title: str | None) -> File:
-        """Make an uploaded file one of the workspace's; raises SlackError `file_not_found`."""
+        """Add an uploaded file to the workspace; raises SlackError `file_not_found`."""
         file = self._by_id.get(file_id)
         if file is None or file.content is None or file.deleted or file.completed_at is not None:
             raise SlackError("file_not_found")
@@ -79,7 +79,7 @@ class Files:
         return file
 
     def find(self, file_id: str) -> File:
-        """Raises SlackError `file_not_found`, `file_deleted`."""
+        """A file by id; raises SlackError `file_not_found`, `file_deleted`."""
         file = self._by_id.get(file_id)
         if file is None or file.completed_at is None:
             raise SlackError("file_not_found")
@@ -92,21 +92,21 @@ class Files:
         return list(self._by_id.values())
 
     def restore(self, file: File) -> None:
-        """Take up a file that was kept."""
+        """Restore a saved file."""
         self._by_id[file.id] = file
 
     def processed(self, file: File) -> bool:
-        """Whether Slack has looked at it by now."""
+        """Whether Slack has processed the file by now."""
         done = file.completed_at
         return done is not None and self._workspace.clock.now() >= done + self.processing_seconds
 
     def share(self, files: Sequence[File], channel: Channel, ts: str) -> None:
-        """Note that a message shows these files."""
+        """Record that a message shows these files."""
         for file in files:
             file.shares.setdefault(channel.id, []).append(ts)
 
     def render(self, file: File) -> Json:
-        """The `file` object. What Slack finds out by looking is empty until it has looked."""
+        """The `file` object. Fields that Slack fills in by processing the file are empty until then."""
         known = self.processed(file)
         kind, mime = _kind(file.name) if known else ("", "")
         team_id = self._workspace.team_id
@@ -173,12 +173,12 @@ class Files:
         return shares
 
     def by_private_url(self, file_id: str) -> File | None:
-        """The file behind a private URL's id, if it has come that far."""
+        """The file with the id of a private URL; None until its upload is completed, and when it was deleted."""
         file = self._by_id.get(file_id)
         return file if file is not None and file.completed_at is not None and not file.deleted else None
 
     def require_images(self, payload: Json) -> None:
-        """Refuse image blocks whose file Slack does not have, has not looked at yet, or finds to be no image.
+        """Refuse image blocks whose file is unknown, not processed yet, or not an image.
 
         Raises SlackError `invalid_blocks`.
         """

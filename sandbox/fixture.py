@@ -9,7 +9,7 @@ from sandbox.sandbox import Sandbox
 
 @pytest.fixture
 def slack() -> Iterator[Sandbox]:
-    """A running workspace, empty as yet. At the end the test fails if the app did anything wrong on the wire."""
+    """A running, empty workspace. At the end, the test fails if the app made any mistake on the wire."""
     with Sandbox() as sandbox:
         yield sandbox
         sandbox.expect_no_problems()

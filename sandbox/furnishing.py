@@ -1,4 +1,4 @@
-"""Furnishing a workspace: its people, channels, user groups and app, and what changes about them."""
+"""Sets up a workspace: its people, channels, user groups and app, and later changes to them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -12,14 +12,14 @@ from sandbox.records import Channel, Json, User, UserGroup
 
 
 class Furnishing:
-    """The part of a `Sandbox` that says who and what there is in its workspace."""
+    """The part of a `Sandbox` that adds and changes people, channels, user groups and the app."""
 
     def __init__(self, platform: Platform) -> None:
         self.platform = platform
         self._people: dict[str, Person] = {}
         self._open_channels: list[Channel] = []
 
-    # -- furnishing: what was there before the app came, unless `announced` to it as new
+    # -- setup: existed before the app was installed, unless `announced` to the app as new
 
     def channel(
         self,
@@ -35,9 +35,9 @@ class Furnishing:
         announced: bool = False,
     ) -> Channel:
         """A channel; `shared_with`: another company's team id; `org_shared`: with other workspaces of the same
-        Enterprise organization; `hosted_by`: the team id of the workspace that it belongs to, where that is another.
+        Enterprise organization; `hosted_by`: the team id of the workspace that it belongs to, if that is another.
 
-        Without `members` everyone is in it, also who comes later.
+        Without `members` everyone is a member, including people added later.
         """
         workspace = self.platform.workspace
         companies = (self.platform.workspace.team_id, shared_with)
@@ -81,7 +81,7 @@ class Furnishing:
     ) -> Person:
         """A person; `home_team`: another company's team id.
 
-        `handle` (typed after an @) is their first name in small letters.
+        `handle` (typed after an @) defaults to their first name in lower case.
         """
         workspace = self.platform.workspace
         taken = {user.name for user in workspace.users.values()}
@@ -139,39 +139,39 @@ class Furnishing:
         bot.name = bot.real_name.lower().replace(" ", "_")
 
     def written(self) -> Json:
-        """Everything that was said so far, as a value for JSON: for `take_up` in a later process."""
+        """Everything posted so far, as a JSON value, for `take_up` in a later process."""
         return keeping.written(self.platform)
 
     def take_up(self, kept: Mapping[str, object]) -> bool:
-        """Go on where `written` was made, in a workspace furnished alike; False: it is from another version."""
+        """Restore the state from `written`, in a workspace set up the same way; False if it is from another version."""
         return keeping.take_up(self.platform, kept)
 
     def everything_is_read(self) -> None:
-        """Take what stands in the workspace so far for read, by everybody."""
+        """Mark everything in the workspace as read by everybody."""
         with self.platform.workspace.changing():
             self.platform.unread.everything_is_read()
 
     def unread(self, person: Person, channel_id: str) -> int:
-        """How many messages of others a person has not read in a conversation; 0 where there is none."""
+        """The number of unread messages of others in a conversation; 0 when the conversation does not exist."""
         workspace = self.platform.workspace
         with workspace.lock:
             channel = workspace.channels.get(channel_id)
             return int(self.platform.unread.of(person.user, channel)["unread"]) if channel else 0
 
     def guide(self, steps: Sequence[Json]) -> None:
-        """The path that the page leads people along: steps with `title`, `text` (mrkdwn) and `done`, and where they
-        are taken: `as` (a person's id) and `place` (a channel's id, or home).
+        """Set the guided path of the page: steps with `title`, `text` (mrkdwn) and `done`, and their location: `as` (a
+        person's id) and `place` (a channel's id, or home).
         """
         self.platform.guide = list(steps)
 
-    # -- what changes without anybody typing
+    # -- changes that no message causes
 
     def archive(self, channel: Channel, by: Person | None = None) -> None:
         """Archive a channel."""
         self._set_archived(channel, True, by)
 
     def unarchive(self, channel: Channel, by: Person | None = None) -> None:
-        """Bring an archived channel back."""
+        """Unarchive a channel."""
         self._set_archived(channel, False, by)
 
     def _set_archived(self, channel: Channel, archived: bool, by: Person | None) -> None:
@@ -184,7 +184,7 @@ class Furnishing:
             workspace.announce(events.channel_named(kind, channel, who, workspace.next_ts()), channel)
 
     def share(self, channel: Channel, team_id: str) -> None:
-        """Have another company join a channel."""
+        """Share a channel with another company."""
         workspace = self.platform.workspace
         with workspace.changing():
             channel.shared_with = team_id
@@ -192,7 +192,7 @@ class Furnishing:
             workspace.announce(events.channel_shared(channel, team_id, workspace.next_ts()), channel)
 
     def unshare(self, channel: Channel) -> None:
-        """Have the other company leave a channel."""
+        """Stop sharing a channel with the other company."""
         workspace = self.platform.workspace
         with workspace.changing():
             team_id, channel.shared_with = channel.shared_with or "", None
@@ -200,7 +200,7 @@ class Furnishing:
             workspace.announce(events.channel_unshared(channel, team_id, workspace.next_ts()), channel)
 
     def rename(self, channel: Channel, name: str) -> None:
-        """Give a channel another name."""
+        """Rename a channel."""
         workspace = self.platform.workspace
         with workspace.changing():
             channel.name = name
@@ -208,12 +208,12 @@ class Furnishing:
             workspace.announce(events.channel_renamed(channel, workspace.next_ts()), channel)
 
     def invite_bot(self, channel: Channel, by: Person | None = None) -> None:
-        """Put the app into a channel."""
+        """Add the app to a channel."""
         bot = self.platform.workspace.users[self.platform.app.bot_user_id]
         self.platform.workspace.join(channel, bot, by.id if by else None)
 
     def remove_bot(self, channel: Channel) -> None:
-        """Take the app out of a channel."""
+        """Remove the app from a channel."""
         self.platform.workspace.leave(channel, self.platform.workspace.users[self.platform.app.bot_user_id])
 
     def change(self, person: Person, **fields: object) -> None:
@@ -240,7 +240,7 @@ class Furnishing:
         )
 
     def set_members(self, group: UserGroup, people: Iterable[Person]) -> None:
-        """Say who is in a user group."""
+        """Set the members of a user group."""
         workspace = self.platform.workspace
         with workspace.changing():
             old, new, before = group.users, [person.id for person in people], group.updated
@@ -262,7 +262,7 @@ class Furnishing:
         workspace.announce(events.subteam(kind, rendered, workspace.next_ts()))
 
     def unfurl(self, message: SeenMessage, title: str, url: str) -> None:
-        """Show a link's preview below a message: an edit by nobody."""
+        """Show a link's preview below a message: an edit without an editor."""
         preview = {
             "id": 1,
             "from_url": url,

@@ -1,5 +1,5 @@
-"""HTTP mode: payloads as signed requests to the app's request URLs, with the headers of a retry, and what
-their answers mean.
+"""HTTP mode: sends payloads as signed requests to the app's request URLs, with the headers of a retry, and
+interprets the responses.
 """
 
 import hashlib
@@ -18,13 +18,13 @@ from sandbox.errors import SandboxError
 from sandbox.line import Delivery, Line
 from sandbox.records import App, Json
 
-AT_ONCE = 16  # requests under way at the same time
+AT_ONCE = 16  # concurrent requests
 USER_AGENT = "Slackbot 1.0 (+https://api.slack.com/robots)"
 
 
 @dataclass(frozen=True, slots=True)
 class RequestUrls:
-    """Where an app takes what Slack sends it; most apps have one URL for everything."""
+    """The URLs at which an app receives Slack's requests; most apps have one URL for everything."""
 
     events: str
     interactivity: str
@@ -39,8 +39,8 @@ def sign(secret: str, timestamp: str, body: bytes) -> str:
 
 
 class HttpMode:
-    """A transport that posts to the app, each request on a connection of its own: a kept one that broke
-    would leave open whether the app has had the request.
+    """A transport that posts to the app, each request on a connection of its own: if a reused
+    connection broke, it would be unclear whether the app received the request.
     """
 
     timeout_reason = "http_timeout"
@@ -57,7 +57,7 @@ class HttpMode:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def verify(self) -> None:
-        """Ask for the echo of a challenge, as Slack does when a URL is set; raises SandboxError."""
+        """Send a challenge that the app must echo, as Slack does when a URL is set; raises SandboxError."""
         challenge = secrets.token_urlsafe(24)
         given = {"token": self._app.verification_token, "challenge": challenge, "type": "url_verification"}
         try:
@@ -75,7 +75,7 @@ class HttpMode:
             raise SandboxError(f"{self._urls.events} did not answer the challenge: {status} {text[:200]!r}")
 
     def dispatch(self, delivery: Delivery) -> bool:
-        """Send a payload; its answer is taken on a thread of the pool."""
+        """Send a payload; its response is handled on a thread of the pool."""
         self._pool.submit(self._deliver, delivery)
         return True
 
@@ -90,7 +90,7 @@ class HttpMode:
         try:
             status, answered, text = self._post(url, body, content_type, headers)
         except TimeoutError:
-            return  # the line's own clock gives it up
+            return  # the delivery times out in `line`
         except OSError:
             self._later(lambda: self._line.fail(delivery, "connection_failed"))
             return
@@ -108,7 +108,7 @@ class HttpMode:
         self._line.loop.call_soon_threadsafe(action)
 
     def _written(self, delivery: Delivery) -> tuple[str, bytes, str]:
-        """URL, body and content type of a payload."""
+        """The URL, body and content type of a payload."""
         payload, urls = delivery.payload, self._urls
         form = "application/x-www-form-urlencoded"
         if delivery.kind == "slash_commands":
@@ -120,7 +120,7 @@ class HttpMode:
         return url, urlencode({"payload": text}).encode(), form
 
     def _understood(self, delivery: Delivery, text: bytes) -> Any:
-        """The answer's payload; what an event or a click is answered with is not looked at."""
+        """The payload of the response; the response to an event or a click is ignored."""
         if not delivery.accepts_response or not text.strip():
             return None
         try:
@@ -134,7 +134,7 @@ class HttpMode:
         return text.decode(errors="replace")
 
     def _post(self, url: str, body: bytes, content_type: str, more: Json) -> tuple[int, dict[str, str], bytes]:
-        """Send a signed request; gives status, headers (lower case) and body. Raises OSError, TimeoutError."""
+        """Send a signed request; returns status, headers (lower case) and body. Raises OSError, TimeoutError."""
         timestamp = str(int(self._clock.now()))
         headers = {
             "User-Agent": USER_AGENT,

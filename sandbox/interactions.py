@@ -1,5 +1,5 @@
-"""What an interaction hands to the app for later: triggers (three seconds, once) and response URLs (thirty
-minutes, five uses), and what happens when they are used.
+"""Triggers (valid for three seconds, once) and response URLs (thirty minutes, five uses) that an interaction
+issues to the app, and their use.
 """
 
 import secrets
@@ -18,7 +18,7 @@ TRIGGER_SECONDS = 3.0
 RESPONSE_URL_SECONDS = 30 * 60.0
 RESPONSE_URL_USES = 5
 
-# How long an ended trigger or URL is still known for what it was, instead of as none.
+# How long an ended trigger or URL is remembered, so that its use gets a specific error, not that of an unknown one.
 REMEMBERED_SECONDS = 60.0
 
 
@@ -29,12 +29,12 @@ class Trigger:
     id: str
     user_id: str
     issued_at: float
-    view_id: str | None  # the form in which it was caused, if it was
+    view_id: str | None  # the form that the action happened in, if any
     used: bool = False
 
 
 class Triggers:
-    """The triggers handed out, forgotten some time after they ended."""
+    """The issued triggers, removed some time after they expire."""
 
     def __init__(self, clock: Clock, team_number: str) -> None:
         self._clock = clock
@@ -56,7 +56,7 @@ class Triggers:
         return trigger_id
 
     def exchange(self, trigger_id: str) -> Trigger:
-        """Use a trigger up.
+        """Use a trigger, which is valid once.
 
         Raises SlackError `invalid_trigger_id`, `exchanged_trigger_id` (it was used) or `expired_trigger_id`.
         """
@@ -74,18 +74,18 @@ class Triggers:
 
 @dataclass(slots=True)
 class ResponseUrl:
-    """Where the app may answer one interaction, for a while and a few times."""
+    """A URL at which the app may respond to one interaction, for a limited time and number of uses."""
 
     path: str
     user: User
     channel: Channel
-    original: Message | None  # what `replace_original` and `delete_original` act on
+    original: Message | None  # the message that `replace_original` and `delete_original` change
     expires_at: float
     uses: int = 0
 
 
 class ResponseUrls:
-    """The response URLs handed out, and what posting to one of them does."""
+    """The issued response URLs, and the effect of posting to one of them."""
 
     def __init__(self, workspace: Workspace, on_problem: Callable[[str, str], None]) -> None:
         self._workspace = workspace
@@ -108,7 +108,7 @@ class ResponseUrls:
         return self.base + path
 
     def use(self, path: str, payload: Json) -> Message | None:
-        """Do what the app asks for; gives the message that it posted or changed.
+        """Carry out the app's request; returns the message that was posted or changed.
 
         Raises SlackError `invalid_url`, `expired_url`, `used_url`, `no_text`, `invalid_blocks`, …
         """
@@ -128,7 +128,7 @@ class ResponseUrls:
             if deletes or (replaces and original is not None):
                 return self._act_on_original(original, payload, deletes=deletes)
             if replaces:
-                # The URL of a command has no message that it came from: Slack posts a new one without a word.
+                # The URL of a command has no original message: Slack posts a new one without an error.
                 self._on_problem("no_original", "replace_original without an original: a new message was posted")
             return answer(self._workspace, url.user, url.channel, payload)
 
@@ -146,7 +146,7 @@ class ResponseUrls:
 
 
 def _flag(payload: Json, key: str) -> bool:
-    """Slack takes these as JSON booleans and as the words."""
+    """Slack accepts these flags as JSON booleans and as strings."""
     return payload.get(key) in (True, "true", 1, "1")
 
 
@@ -169,9 +169,9 @@ def _attachment_blocks(attachment: Json) -> Json:
 
 
 def answer(workspace: Workspace, user: User, channel: Channel, payload: Json) -> Message:
-    """Post an app's answer to an interaction: to the person alone, unless it says `in_channel`.
+    """Post an app's response to an interaction: ephemeral, unless it says `in_channel`.
 
-    It stands in the channel, also where the interaction was in a thread, unless it names a `thread_ts`:
+    It is posted in the channel, even when the interaction was in a thread, unless it has a `thread_ts`:
     docs.slack.dev/interactivity/handling-user-interaction, "publishing responses in thread".
     """
     thread_ts = str(payload["thread_ts"]) if payload.get("thread_ts") else None

@@ -1,5 +1,5 @@
-"""A workspace written down and taken up again: what was said, who has read what, which files there are. People,
-channels and groups are furnished anew each time; forms and what one person alone was shown end with the process.
+"""Saves and restores a workspace: its messages, read marks and files. People, channels and groups are set up anew
+each time; forms and ephemeral messages are not saved.
 """
 
 import base64
@@ -15,7 +15,7 @@ VERSION = 1
 
 
 def written(platform: Platform) -> Json:
-    """What there is to keep, as a value for JSON."""
+    """The state to save, as a JSON value."""
     with platform.workspace.lock:
         return {
             "version": VERSION,
@@ -27,7 +27,7 @@ def written(platform: Platform) -> Json:
 
 
 def take_up(platform: Platform, kept: Mapping[str, Any]) -> bool:
-    """Puts what was kept into a furnished workspace; False, and nothing done, where it is of another version."""
+    """Restore a saved state into a workspace; returns False, and changes nothing, if it is of another version."""
     if kept.get("version") != VERSION:
         return False
     platform.clock.advance(max(0.0, kept.get("ahead", 0.0)))

@@ -1,6 +1,5 @@
-"""The line to the app: every payload that the workspace sends it, the three seconds it has to acknowledge,
-and what becomes of an event that it did not acknowledge. How a payload travels (a socket, a signed request)
-is a transport's business.
+"""The connection to the app: sends every payload, waits three seconds for the acknowledgement, and retries events
+that were not acknowledged. A transport sends the payload (by a socket or a signed request).
 """
 
 import asyncio
@@ -26,7 +25,7 @@ TRAFFIC_KEPT = 5_000
 
 @dataclass(slots=True, eq=False)
 class Exchange:
-    """Something that crossed the wire, with its answer: for the inspector and for tests."""
+    """One request or payload in either direction with its response, for the inspector and for tests."""
 
     kind: str  # slash_commands, interactive, events_api, web_api, response_url
     name: str  # the command, the payload's or event's type, the method
@@ -76,7 +75,7 @@ class Transport(Protocol):
     """What the retry of an event that was not acknowledged in time is told."""
 
     def dispatch(self, delivery: Delivery) -> bool:
-        """Send it off; False when there is no way to the app at the moment."""
+        """Send a delivery; returns False when the app cannot be reached at the moment."""
         ...
 
 
@@ -97,7 +96,7 @@ class Line:
         self.traffic: deque[Exchange] = deque(maxlen=TRAFFIC_KEPT)
         self.idle = threading.Condition()
         self._open = 0
-        self.held: list[Delivery] | None = None  # events kept back; None: they go at once
+        self.held: list[Delivery] | None = None  # events held back; None: they are sent at once
 
     def send(
         self,
@@ -109,9 +108,7 @@ class Line:
         attempt: int = 0,
         reason: str = "",
     ) -> Delivery:
-        """Send `payload` to the app; `Delivery.settled` is set when it was acknowledged, or when its time
-        was over.
-        """
+        """Send `payload` to the app; `Delivery.settled` is set when it was acknowledged or timed out."""
         exchange = Exchange(kind=kind, name=name, sent=payload, at=self._clock.now(), retry_attempt=attempt)
         delivery = Delivery(
             kind=kind,
@@ -129,7 +126,7 @@ class Line:
         return delivery
 
     def launch(self, delivery: Delivery) -> None:
-        """Send off a delivery that was made or held back."""
+        """Send a delivery that is new or was held back."""
         self.traffic.append(delivery.exchange)
         with self.idle:
             self._open += 1
@@ -145,7 +142,7 @@ class Line:
             self._backlog.append(delivery)
 
     def reconnected(self) -> None:
-        """A way to the app has opened: send what had to wait for it. On the server's loop."""
+        """The app can be reached again: send the waiting deliveries. Called on the server's event loop."""
         assert self.transport is not None
         backlog, self._backlog = self._backlog, deque()
         for delivery in backlog:
@@ -153,8 +150,8 @@ class Line:
                 self._backlog.append(delivery)
 
     def acknowledge(self, envelope_id: str, answer: Any, at: float) -> None:
-        """Take the app's acknowledgement, which arrived `at`, with its payload if it carries one. On the server's
-        loop.
+        """Record the app's acknowledgement, which arrived `at`, with its payload if it has one. Called on the
+        server's event loop.
         """
         delivery = self._waiting.pop(envelope_id, None)
         if delivery is None:
@@ -173,7 +170,7 @@ class Line:
         self._settle(delivery, at)
 
     def fail(self, delivery: Delivery, reason: str) -> None:
-        """Give a delivery up; an event is sent again later. On the server's loop."""
+        """Mark a delivery as failed; an event is sent again later. Called on the server's event loop."""
         if self._waiting.pop(delivery.envelope_id, None) is None:
             return
         self._expired.append(delivery.envelope_id)
@@ -210,10 +207,10 @@ class Line:
                 self.idle.notify_all()
 
     def settle(self, timeout: float) -> bool:
-        """Wait until nothing is on its way to the app; False when that took longer than `timeout` seconds."""
+        """Wait until no delivery to the app is pending; returns False after `timeout` seconds."""
         with self.idle:
             return self.idle.wait_for(lambda: self._open == 0, timeout)
 
     def problem(self, kind: str, detail: str) -> None:
-        """Record something the app did wrong."""
+        """Record a mistake of the app."""
         self._problems.add(Problem(kind, detail, self._clock.now()))

@@ -1,4 +1,4 @@
-"""What an app's manifest says of it: scopes, subscriptions, and the commands and shortcuts in people's menus."""
+"""Reads an app's manifest: scopes, subscriptions, and the commands and shortcuts in people's menus."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,20 +10,20 @@ import yaml
 from sandbox.errors import SandboxError
 from sandbox.records import App, Json
 
-# How a manifest calls the two kinds of shortcuts.
+# The names of the two kinds of shortcuts in a manifest.
 _SHORTCUTS = ("global", "message")
 
 
 @dataclass(slots=True)
 class Menu:
-    """What people find when they type a slash or look for a shortcut."""
+    """The commands and shortcuts in people's menus."""
 
     commands: list[Json] = field(default_factory=list)  # name (with its slash), description, hint
     shortcuts: list[Json] = field(default_factory=list)  # name, description, callback_id, type
 
 
 def read(path: Path) -> Mapping[str, Any]:
-    """The manifest in a file, JSON or YAML; raises SandboxError."""
+    """Read a manifest from a JSON or YAML file; raises SandboxError."""
     try:
         found = yaml.safe_load(path.read_text("utf-8"))
     except OSError as error:
@@ -36,7 +36,7 @@ def read(path: Path) -> Mapping[str, Any]:
 
 
 def install(app: App, manifest: Mapping[str, Any]) -> Menu:
-    """Gives the app what its manifest asks for, and returns the menus; raises SandboxError.
+    """Give the app the scopes and subscriptions of its manifest, and return the menus; raises SandboxError.
 
     Source: docs.slack.dev/reference/app-manifest.
     """

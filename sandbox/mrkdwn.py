@@ -1,8 +1,8 @@
-"""What a person reads: Slack's texts and blocks turned into the plain words that its clients show.
+"""Converts Slack's texts and blocks to the plain text that its clients show.
 
-Pure functions over payloads, for tests that say what somebody sees. Names, time and zone are passed in;
-nothing here knows a workspace. What can be pressed or filled in (buttons, menus, fields) is no text and is
-left out, except for the label of a field.
+Pure functions over payloads, for tests of the text that a person sees. Names, time and zone are passed in;
+nothing here uses a workspace. Controls (buttons, menus, fields) are left out, except for the label of a
+field.
 
 Source: docs.slack.dev/messaging/formatting-message-text (mrkdwn, mentions, links, dates, escaping) and
 docs.slack.dev/reference/block-kit/blocks/rich-text-block (rich text and the tokens of dates).
@@ -27,7 +27,7 @@ _NEAR = timedelta(days=183)
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """Who reads: by which names they know others, in which zone, and when."""
+    """The reader of a text: the names shown to them, their time zone, and the time of reading."""
 
     names: Mapping[str, str]
     zone: tzinfo
@@ -39,13 +39,13 @@ class _Reader:
 
 
 def seen_text(shown: object, names: Mapping[str, str], *, zone: tzinfo = UTC, now: datetime | None = None) -> str:
-    """The words that a person reads in a text, a block, a view, a message, or a list of these, line by line.
+    """The text that a person reads in a text object, a block, a view, a message, or a list of these, line by line.
 
     `shown` is a string of mrkdwn, a text object, a block, an element of rich text, or a message (`blocks`,
     else `text`, then `attachments`). `names` gives the names of people, the handles of user groups and the
-    names of channels by their ids, without `@` and `#`. Dates are drawn in `zone`; with `now` also as "today"
-    or "5 minutes ago" where their format asks for that. Emoji stay `:names:`. What is no such thing reads as
-    nothing.
+    names of channels by their ids, without `@` and `#`. Dates are formatted in `zone`; with `now` also as
+    "today" or "5 minutes ago" where their format asks for that. Emoji stay `:names:`. Any other value gives an
+    empty text.
     """
     return _read(shown, _Reader(names, zone, now))
 
@@ -71,7 +71,7 @@ def _read(shown: object, reader: _Reader, between: str = "\n") -> str:
 _CONTROL = re.compile(r"[\ue000\ue001]|<([^<>]*)>")
 _CODE = re.compile(r"```\n?(.+?)\n?```|`([^`\n]+)`", re.DOTALL)
 _QUOTE = re.compile(r"^(?:(?:>|&gt;){3}|>|&gt;) ?", re.MULTILINE)
-# A marker counts at the border of a word, around words that neither begin nor end with a blank, in one line.
+# A marker is valid at a word boundary, around text that neither begins nor ends with a space, within one line.
 _MARKERS = [
     re.compile(rf"(?<![^\W_]){re.escape(mark)}([^\s{mark}](?:[^\n{mark}]*[^\s{mark}])?){re.escape(mark)}(?![^\W_])")
     for mark in "*_~"
@@ -85,8 +85,8 @@ def _unescaped(words: str) -> str:
 def _mrkdwn(words: str, reader: _Reader) -> str:
     """mrkdwn without its markup.
 
-    Mentions, links and code are set aside while markers are taken away, each for one private-use character,
-    because a marker in a name or in code is no marker. They come back in the order in which they stood.
+    Each mention, link and piece of code is replaced by one private-use character while markers are removed,
+    because a marker character in a name or in code is not a marker. Then they are put back in their order.
     """
     controls: list[str] = []
     codes: list[str] = []
@@ -110,7 +110,7 @@ def _mrkdwn(words: str, reader: _Reader) -> str:
 
 
 def _control(inside: str, reader: _Reader) -> str:
-    """What is shown for `<inside>`."""
+    """The text shown for `<inside>`."""
     target, _, label = inside.partition("|")
     label = _unescaped(label)
     if target.startswith("@"):
@@ -137,7 +137,7 @@ def _special_mention(target: str, label: str, reader: _Reader) -> str:
 
 
 def _date(timestamp: object, template: str, fallback: str, reader: _Reader) -> str:
-    """A moment drawn by a template such as `{date_short} at {time}`; `fallback` where it is no moment."""
+    """A time formatted by a template such as `{date_short} at {time}`; `fallback` when it is not a valid time."""
     try:
         moment = datetime.fromtimestamp(int(str(timestamp)), UTC).astimezone(reader.zone)
     except (ValueError, OverflowError, OSError):
@@ -225,7 +225,7 @@ def _mention(sign: str, field: str) -> Callable[[Mapping[str, object], _Reader],
 
 
 def _inline(section: Mapping[str, object], reader: _Reader) -> str:
-    """The parts of a section, one after the other; the line break that ends it stands for the next line."""
+    """The parts of a section, joined; the line break that ends it stands for the next line."""
     parts = section.get("elements")
     words = [_read(part, reader) for part in parts if isinstance(part, Mapping)] if isinstance(parts, list) else []
     return "".join(words).removesuffix("\n")
@@ -258,7 +258,7 @@ def _context(block: Mapping[str, object], reader: _Reader) -> str:
 
 
 def _rows(block: Mapping[str, object], reader: _Reader) -> str:
-    """A table: a line for each row, its cells parted by tabs."""
+    """A table: one line for each row, with cells separated by tabs."""
     rows = block.get("rows")
     cells = [row for row in rows if isinstance(row, list)] if isinstance(rows, list) else []
     return "\n".join("\t".join(_read(cell, reader) for cell in row) for row in cells)
@@ -308,7 +308,7 @@ _SPECIAL: dict[str, Callable[[Mapping[str, object], _Reader], str]] = {
     "data_table": _rows,
 }
 
-# What is read in a block, in the order in which it is shown.
+# The visible text of a block, in display order.
 _READ_IN: dict[str, tuple[str, ...]] = {
     "header": ("text",),
     "section": ("text", "fields"),

@@ -1,5 +1,5 @@
-"""What the app is sent when someone types a command, presses, chooses, submits or closes: the payloads, key
-by key as Slack writes them. Pure but for the trigger and the response URL that most of them hand out.
+"""The payloads that are sent to the app when a person types a command, presses, chooses, submits or closes, with
+the same keys as Slack's. Pure except for the trigger and the response URL that most of them issue.
 """
 
 from sandbox.blocks import STATEFUL, Control, controls, initial_state
@@ -9,7 +9,7 @@ from sandbox.views import View
 
 
 def _team(platform: Platform, team_id: str) -> Json:
-    """The `team` of a payload; someone from another company acts from their own."""
+    """The `team` of a payload; for a person from another company, their own team."""
     workspace = platform.workspace
     if team_id != workspace.team_id:
         return {"id": team_id, "domain": team_id.lower()}
@@ -24,7 +24,7 @@ def _actor(user: User) -> Json:
 
 
 def channel_name(channel: Channel) -> str:
-    """How a payload names a conversation: private channels and direct messages go without their name."""
+    """The name of a conversation in a payload: private channels and direct messages are not named."""
     if channel.is_im:
         return "directmessage"
     return "privategroup" if channel.private else channel.name
@@ -35,7 +35,7 @@ def _common(platform: Platform) -> Json:
 
 
 def command(platform: Platform, user: User, channel: Channel, name: str, text: str) -> Json:
-    """A slash command. `is_enterprise_install` is a word here, as everything in a form is."""
+    """A slash command. `is_enterprise_install` is a string here, as is every value in a form."""
     enterprise = platform.workspace.enterprise
     of_enterprise = {"enterprise_id": enterprise["id"], "enterprise_name": enterprise["name"]} if enterprise else {}
     return {
@@ -57,7 +57,7 @@ def command(platform: Platform, user: User, channel: Channel, name: str, text: s
 
 
 def _action(platform: Platform, control: Control, value: Json) -> Json:
-    """One entry of `actions`: the element's own keys, what was chosen, and when."""
+    """One entry of `actions`: the element's own keys, the chosen value, and the time."""
     element = control.element
     action: Json = {"type": element["type"], "action_id": control.action_id, "block_id": control.block_id}
     for key in ("text", "value", "style", "url", "placeholder", "confirm", "min_query_length"):
@@ -70,7 +70,7 @@ def _action(platform: Platform, control: Control, value: Json) -> Json:
 
 
 def action_in_message(platform: Platform, user: User, message: Message, control: Control, value: Json) -> Json:
-    """`block_actions` from a message. An ephemeral message is named by its time alone, never included."""
+    """`block_actions` from a message. An ephemeral message is identified only by its time stamp, and never included."""
     channel = platform.workspace.channels[message.channel_id]
     container: Json = {
         "type": "message",
@@ -135,7 +135,7 @@ def view_submission(platform: Platform, user: User, view: View) -> Json:
 
 
 def _response_urls(platform: Platform, user: User, view: View) -> list[Json]:
-    """A response URL for each conversation that was chosen in a field that asks for one."""
+    """A response URL for each conversation chosen in a field that requests one."""
     urls = []
     for control in controls(view.blocks):
         if not control.element.get("response_url_enabled"):

@@ -1,5 +1,5 @@
-"""Where the parts of the workspace are put together: its state, the line to the app, forms, triggers,
-response URLs.
+"""Assembles the parts of the workspace: its state, the connection to the app, forms, triggers and response
+URLs.
 """
 
 import secrets
@@ -24,7 +24,7 @@ from sandbox.workspace import Workspace
 
 
 class Platform:
-    """Everything behind the Web API and the driver, without the server around it."""
+    """Everything that the Web API and the driver use, without the server."""
 
     def __init__(
         self,
@@ -71,11 +71,11 @@ class Platform:
         self.files = Files(self.workspace)
         self.unread = Unread(self.workspace)
         self.menu = Menu()
-        self.guide: list[Json] = []  # the steps of a path that the page shows: title, text, as, done
+        self.guide: list[Json] = []  # the steps of the guided path on the page: title, text, as, done
         self.workspace.on_event = self._publish
         self.running = False
-        self.revoked: str | None = None  # `token_revoked`, `account_inactive`: what every call is answered with
-        self.base_url = ""  # http://127.0.0.1:PORT, once the server stands
+        self.revoked: str | None = None  # `token_revoked`, `account_inactive`: the error of every call
+        self.base_url = ""  # http://127.0.0.1:PORT, once the server has started
 
     def _publish(self, event: Json, channel: Channel | None, source_team: str) -> None:
         name = subscription(event)
@@ -105,5 +105,5 @@ class Platform:
         done.wait()
 
     def problem(self, kind: str, detail: str) -> None:
-        """Record something the app did wrong."""
+        """Record a mistake of the app."""
         self.problems.add(Problem(kind, detail, self.clock.now()))

@@ -1,5 +1,5 @@
-"""The things a workspace is made of (people, channels, user groups, messages, files) and how Slack writes
-each of them in JSON. Plain values: who may do what with them is the business of `workspace` and `api`.
+"""The objects of a workspace (people, channels, user groups, messages, files) and their JSON in Slack's format.
+Plain values: `workspace` and `api` check permissions.
 """
 
 from dataclasses import dataclass, field
@@ -46,12 +46,12 @@ class App:
 
 @dataclass(slots=True, eq=False)
 class User:
-    """A person or bot, as the workspace knows them."""
+    """A person or bot in the workspace."""
 
     id: str
-    name: str  # the handle, without @, unique and without blanks
+    name: str  # the handle, without @, unique and without spaces
     real_name: str
-    team_id: str  # their home: another workspace's id for someone from a shared channel
+    team_id: str  # their home workspace: another id for a person from a shared channel
     email: str | None = None
     email_confirmed: bool = True
     tz: str = "UTC"
@@ -70,7 +70,7 @@ class User:
     ) -> Json:
         """The `user` object of users.info and user_change, seen from the workspace `home` at `now`.
 
-        `enterprise` is the Enterprise organization that the workspace belongs to, if it does.
+        `enterprise` is the Enterprise organization that the workspace belongs to, if any.
         """
         offset = now.astimezone(ZoneInfo(self.tz)).utcoffset()
         first, _, last = self.real_name.partition(" ")
@@ -144,7 +144,7 @@ class User:
 
 @dataclass(slots=True, eq=False)
 class UserGroup:
-    """A user group: what people mention as @handle."""
+    """A user group, mentioned as @handle."""
 
     id: str
     handle: str
@@ -188,8 +188,8 @@ class UserGroup:
 
 @dataclass(slots=True, eq=False)
 class Message:
-    """One message. `body` holds what its author sent, in Slack's form; threads and reactions are added on
-    the way out.
+    """One message. `body` contains the fields that its author sent, in Slack's format; `render` adds threads
+    and reactions.
     """
 
     channel_id: str
@@ -233,7 +233,7 @@ class Message:
 
 @dataclass(slots=True, eq=False)
 class Channel:
-    """A channel or direct conversation, with its messages in order of time."""
+    """A channel or direct conversation, with its messages in chronological order."""
 
     id: str
     name: str
@@ -241,7 +241,7 @@ class Channel:
     is_im: bool = False
     user_id: str | None = None  # the person at the other end of a direct conversation
     shared_with: str | None = None  # the team id of another company
-    hosted_by: str | None = None  # the team id of the workspace that the channel belongs to, where that is another
+    hosted_by: str | None = None  # the team id of the workspace that the channel belongs to, if that is another
     org_shared: bool = False  # with other workspaces of the same Enterprise organization
     archived: bool = False
     created: int = 0
@@ -263,7 +263,7 @@ class Channel:
         return "group" if self.private else "channel"
 
     def render(self, team_id: str, *, member: bool, with_num_members: bool = False) -> Json:
-        """The `channel` object; `member` says whether the asking bot is in it."""
+        """The `channel` object; `member` says whether the calling bot is in it."""
         if self.is_im:
             return {
                 "id": self.id,

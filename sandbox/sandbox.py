@@ -1,6 +1,4 @@
-"""The workspace as a test or a script holds it: start it, furnish it with people and channels, and watch
-what the app does.
-"""
+"""The workspace as a test or a script uses it: start it, add people and channels, and observe the app."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +20,7 @@ from sandbox.server import ServerThread, application
 
 
 class HeldEvents:
-    """Events that are kept back."""
+    """Events that are held back."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
@@ -38,7 +36,7 @@ class HeldEvents:
         return [delivery.exchange.name for delivery in self._held]
 
     def release(self, order: Sequence[int] | None = None, *, reverse: bool = False) -> None:
-        """Send them, in this order of their positions, or last first; positions left out are dropped."""
+        """Send them in the order of these positions; positions left out are dropped. With `reverse`, last first."""
         waiting, self._held[:] = list(self._held), []
         chosen = [waiting[position] for position in order] if order is not None else waiting
         for delivery in chosen[::-1] if reverse else chosen:
@@ -64,11 +62,11 @@ class Sandbox(Furnishing):
         enterprise_id: str | None = None,
         tls: bool = False,
     ) -> None:
-        """`tls`: https and wss, by a certificate of the workspace's own (`authority`).
+        """`tls`: https and wss, with the workspace's own certificate (`authority`).
 
-        `scopes` (everything) and `subscriptions` (USUAL_EVENTS) are what the app was installed with.
+        `scopes` (everything) and `subscriptions` (USUAL_EVENTS) are those that the app was installed with.
 
-        `clock_behind` (seconds) lets the workspace's clock begin in the past, for a history made with `say` and
+        `clock_behind` (seconds) starts the workspace's clock in the past, for a history made with `say` and
         `clock.advance` before anything starts. `enterprise_id` makes the workspace one of an Enterprise organization.
         """
         platform = Platform(
@@ -90,7 +88,7 @@ class Sandbox(Furnishing):
         self._port = port
         self._certificate = None
         if tls:
-            from sandbox.tls import Certificate  # what makes it is loaded where it is wanted
+            from sandbox.tls import Certificate  # imported only when TLS is used
 
             self._certificate = Certificate()
         self._server = ServerThread(
@@ -141,12 +139,12 @@ class Sandbox(Furnishing):
 
     @property
     def tls(self) -> bool:
-        """Whether the workspace speaks https and wss."""
+        """Whether the workspace uses https and wss."""
         return self._certificate is not None
 
     @property
     def authority(self) -> Path:
-        """With `tls`: who signed the workspace's certificate, for SSL_CERT_FILE of the app."""
+        """With `tls`: the authority that signed the workspace's certificate, for SSL_CERT_FILE of the app."""
         assert self._certificate is not None, "the workspace is without TLS"
         return self._certificate.authority
 
@@ -183,7 +181,7 @@ class Sandbox(Furnishing):
 
     @contextmanager
     def events_held(self) -> Iterator["HeldEvents"]:
-        """Keep events back, to release them in another order; what is left at the end goes as it came."""
+        """Hold events back, to release them in another order; events left at the end are sent in order."""
         held = HeldEvents(self.platform)
         try:
             yield held
@@ -219,21 +217,21 @@ class Sandbox(Furnishing):
         self._http = http_mode
         self.platform.line.transport = http_mode
 
-    # -- trouble
+    # -- faults
 
     @property
     def faults(self) -> Faults:
-        """Trouble on demand for the app's calls."""
+        """Faults on demand for the app's calls."""
         return self.platform.faults
 
     @property
     def limits(self) -> Limits:
-        """The pace that the app must keep; off at first."""
+        """The rate limits of the app; off at first."""
         return self.platform.limits
 
     def revoke(self, error: str | None = "token_revoked") -> None:
-        """Every call is refused from now on (`token_revoked`, `account_inactive`, `invalid_auth`); None: no
-        more.
+        """Refuse every call from now on (`token_revoked`, `account_inactive`, `invalid_auth`); None: accept calls
+        again.
         """
         self.platform.revoked = error
 
@@ -242,15 +240,15 @@ class Sandbox(Furnishing):
         self.platform.call(lambda: self.platform.sockets.disconnect(reason, close=True))
 
     def warn_sockets(self) -> None:
-        """Tell the app that its sockets are about to be closed, and leave them open."""
+        """Warn the app that its sockets are about to be closed, but leave them open."""
         self.platform.call(lambda: self.platform.sockets.disconnect("warning", close=False))
 
     def refuse_sockets(self, reason: str | None = "too_many_websockets") -> None:
-        """Tell every socket that is opened from now on to disconnect, in place of a hello; None: no more."""
+        """Send a disconnect in place of a hello to every socket opened from now on; None: stop doing so."""
         self.platform.sockets.refusing = reason
 
     def drop_sockets(self) -> None:
-        """Cut the sockets off without a word."""
+        """Cut the sockets without a disconnect message."""
         self.platform.call(self.platform.sockets.drop)
 
     # -- watching
@@ -267,12 +265,12 @@ class Sandbox(Furnishing):
 
     @property
     def traffic(self) -> list[Exchange]:
-        """Everything that crossed the wire, oldest first (the last 5,000)."""
+        """All traffic with the app, oldest first (the last 5,000)."""
         return list(self.platform.line.traffic)
 
     @property
     def sent(self) -> list[Exchange]:
-        """Every payload the app was sent."""
+        """Every payload that was sent to the app."""
         return [exchange for exchange in self.traffic if exchange.kind not in ("web_api", "response_url")]
 
     def calls(self, method: str) -> list[Json]:
@@ -287,11 +285,11 @@ class Sandbox(Furnishing):
 
     @property
     def connections(self) -> int:
-        """How many sockets the app holds."""
+        """The number of open sockets of the app."""
         return self.platform.sockets.connected
 
     def wait_until_connected(self, sockets: int = 1, timeout: float = 10.0) -> None:
-        """Wait until the app holds this many sockets."""
+        """Wait until the app has this many open sockets."""
         self.wait_until(lambda: self.connections >= sockets, timeout, f"{sockets} open sockets")
 
     def wait_until(
@@ -301,15 +299,15 @@ class Sandbox(Furnishing):
         wait_until(self.platform, condition, timeout, lambda: f"{what}; problems so far: {self.problems!r}")
 
     def hang_up(self) -> None:
-        """Close every socket, as at the end of a test: a client then need not wait for anything."""
+        """Close every socket, as at the end of a test, so that clients do not wait."""
         self.platform.call(self.platform.sockets.hang_up)
 
     def settle(self, timeout: float = WAIT_SECONDS) -> None:
-        """Wait until the app has acknowledged everything that was sent; raises AssertionError."""
+        """Wait until the app has acknowledged every payload; raises AssertionError."""
         if not self.platform.line.settle(timeout):
             raise AssertionError(f"not everything was acknowledged within {timeout:g} s")
 
     def expect_no_problems(self) -> None:
-        """Raises AssertionError with everything the app did wrong."""
+        """Raises AssertionError with all recorded problems, if there are any."""
         if len(self.problems):
             raise AssertionError("the app did wrong:\n" + "\n".join(str(problem) for problem in self.problems))

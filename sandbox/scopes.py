@@ -1,4 +1,4 @@
-"""Which OAuth scopes each Web API method asks of a bot, from Slack's method reference. A set of
+"""The OAuth scopes that each Web API method requires of a bot, from Slack's method reference. A set of
 alternatives stands for "any of these": which of them a conversation needs depends on its kind.
 """
 
@@ -53,7 +53,7 @@ ALL_BOT_SCOPES = frozenset(
     ]
 )
 
-# What an app must be allowed to read before Slack tells it of something.
+# The scopes an app needs before Slack sends it an event.
 BY_EVENT: dict[str, str] = {
     "app_mention": "app_mentions:read",
     "message.channels": "channels:history",
@@ -85,14 +85,14 @@ BY_EVENT: dict[str, str] = {
 
 
 def accepted(method: str) -> list[str]:
-    """The scopes that open `method`, for the header that names them."""
+    """The scopes that permit `method`, for the header that lists them."""
     if method in BY_CHANNEL:
         return sorted(set(BY_CHANNEL[method].values()))
     return [BY_METHOD[method]] if method in BY_METHOD else []
 
 
 def require(app: App, scope: str) -> None:
-    """Raises SlackError `missing_scope` with what was needed and what the token has."""
+    """Raises SlackError `missing_scope` with the required scopes and those of the token."""
     if scope not in app.scopes:
         raise SlackError("missing_scope", needed=scope, provided=",".join(sorted(app.scopes)))
 
@@ -111,7 +111,7 @@ def require_channel(app: App, method: str, channel: Channel) -> None:
         require(app, BY_CHANNEL[method][channel.type])
 
 
-# Everything an app can subscribe to here, and what it is told unless it says otherwise.
+# Every event an app can subscribe to here, and the default subscriptions.
 ALL_EVENTS = frozenset([*BY_EVENT, "app_home_opened"])
 USUAL_EVENTS = frozenset(
     [

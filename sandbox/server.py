@@ -32,12 +32,12 @@ from sandbox.platform import Platform
 START_SECONDS = 10.0
 LOOPBACK = "127.0.0.1"
 
-# What is left at the end for closing frames to go out.
+# The time left at the end for sending closing frames.
 GOODBYE_SECONDS = 0.01
 
 
 class _Later:
-    """An application that is made when it is first asked for something: most tests never do."""
+    """An application that is created on its first request: most tests send none."""
 
     def __init__(self, make: Callable[[], FastAPI]) -> None:
         self._make = make
@@ -50,7 +50,7 @@ class _Later:
 
 
 def application(platform: Platform, control: Callable[[], FastAPI]) -> FastAPI:
-    """The ASGI application of one workspace; `control` makes what is served below `/sandbox`."""
+    """The ASGI application of one workspace; `control` creates the application served below `/sandbox`."""
 
     async def web_api(request: HttpRequest) -> HttpResponse:
         method = request.path_params["method"]
@@ -111,7 +111,7 @@ def application(platform: Platform, control: Callable[[], FastAPI]) -> FastAPI:
 
 
 async def troubled(request: HttpRequest, fault: Fault | None, answer: Callable[[], HttpResponse]) -> HttpResponse:
-    """Give the answer, with the trouble that a fault wants."""
+    """Send the response, with the effects of a fault."""
     if fault is None:
         return answer()
     answered = answer() if fault.performed or fault.error else HttpResponse("Something is wrong here.", 500)
@@ -160,7 +160,7 @@ class _WebSocket(_CutOff, WebSocketsSansIOProtocol):
     """WebSocket."""
 
     def shutdown(self) -> None:
-        """End the connection with the server; one that its other end is closing already needs no goodbye."""
+        """End the connection with the server; if the client is already closing it, no closing frame is needed."""
         try:
             super().shutdown()
         except InvalidState:
@@ -184,7 +184,7 @@ def use_response_url(platform: Platform, path: str, body: bytes) -> HttpResponse
         details = "; ".join(refusal.messages)
         platform.problem(refusal.error, f"a response_url was refused. {details}".rstrip())
         exchange.answer = {"ok": False, "error": refusal.error, **refusal.extra}
-        # Slack answers so both for a URL that is no more and for blocks that it does not take.
+        # Slack returns 404 both for an expired URL and for invalid blocks.
         status = 400 if refusal.error == "invalid_payload" else 404
         return HttpResponse(json.dumps(exchange.answer), status, media_type="application/json")
     finally:
@@ -194,7 +194,7 @@ def use_response_url(platform: Platform, path: str, body: bytes) -> HttpResponse
 
 
 def take_upload(platform: Platform, ticket: str, content: bytes) -> HttpResponse:
-    """Answer the POST of a file's bytes."""
+    """Handle the POST of a file's bytes."""
     try:
         with platform.workspace.lock:
             file = platform.files.receive(ticket, content)
@@ -205,7 +205,7 @@ def take_upload(platform: Platform, ticket: str, content: bytes) -> HttpResponse
 
 
 class _Server(uvicorn.Server):
-    """A server that says when it is up and stops at once when told to."""
+    """A server that signals when it has started, and stops at once on request."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -220,7 +220,7 @@ class _Server(uvicorn.Server):
         await self.stopping.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close everything, without the tenth of a second that uvicorn leaves to the clients."""
+        """Close everything, without the tenth of a second that uvicorn gives to clients."""
         for server in self.servers:
             server.close()
         for listener in sockets or []:
@@ -228,7 +228,7 @@ class _Server(uvicorn.Server):
         for connection in list(self.server_state.connections):
             connection.shutdown()
         await asyncio.sleep(GOODBYE_SECONDS)
-        for connection in list(self.server_state.connections):  # whose answers take long
+        for connection in list(self.server_state.connections):  # those with slow responses
             assert isinstance(connection, _CutOff)
             with contextlib.suppress(OSError):  # a transport that waits for the end of TLS cannot be aborted
                 connection.raw_socket.shutdown(socket.SHUT_RDWR)
@@ -260,8 +260,8 @@ class ServerThread:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self, port: int) -> int:
-        """Listen on loopback and give the port (`port` 0: any free one); raises OSError when it is taken."""
-        # asyncio turns Nagle's algorithm off only for sockets that say they are TCP's.
+        """Listen on loopback and return the port (`port` 0: any free one); raises OSError when it is taken."""
+        # asyncio disables Nagle's algorithm only for sockets whose protocol is set to TCP.
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

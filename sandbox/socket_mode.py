@@ -1,5 +1,5 @@
-"""Socket Mode: tickets for a socket, up to ten sockets of one app, hello, envelopes to exactly one of them,
-and goodbye.
+"""Socket Mode: tickets for a socket, up to ten sockets of one app, the hello, envelopes to exactly one of
+them, and the disconnect.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ class Socket:
         self._send = send
         self._transport = transport
         self._outbox: asyncio.Queue[str | int | None] = asyncio.Queue()
-        self.leaving = False  # told to reconnect; gets no new envelopes
+        self.leaving = False  # asked to reconnect; gets no new envelopes
         self.envelopes = 0
 
     def put(self, message: Json) -> None:
@@ -39,11 +39,11 @@ class Socket:
         self._outbox.put_nowait(code)
 
     def cut(self) -> None:
-        """End the connection without a word."""
+        """Cut the connection without a closing frame."""
         self._transport.abort()
 
     async def write(self) -> None:
-        """Send what is put, until closed."""
+        """Send the queued messages, until closed."""
         while True:
             item = await self._outbox.get()
             if isinstance(item, str):
@@ -65,22 +65,22 @@ class SocketMode:
         self._tickets: set[str] = set()
         self._turn = 0
         self.sockets: list[Socket] = []
-        self.refusing: str | None = None  # why every new socket is told to disconnect
+        self.refusing: str | None = None  # the reason sent when every new socket is disconnected
         self.on_change: Callable[[], None] = lambda: None
 
     def ticket(self) -> str:
-        """The query of a URL that opens one socket."""
+        """The query string of a URL that opens one socket."""
         ticket = secrets.token_hex(16)
         self._tickets.add(ticket)
         return f"ticket={ticket}&app_id={self._app.app_id}"
 
     @property
     def connected(self) -> int:
-        """How many sockets can take an envelope."""
+        """The number of sockets that can receive an envelope."""
         return sum(not socket.leaving for socket in self.sockets)
 
     def dispatch(self, delivery: Delivery) -> bool:
-        """Send an envelope to one of the sockets, each in its turn; False when there is none."""
+        """Send an envelope to one of the sockets, in turn; returns False when there is none."""
         able = [socket for socket in self.sockets if not socket.leaving]
         if not able:
             return False
@@ -132,7 +132,7 @@ class SocketMode:
             self._take(event.get("text") or "")
 
     def _take(self, text: str) -> None:
-        arrived = self._clock.now()  # reading it is our own time, not the app's
+        arrived = self._clock.now()  # before reading it, whose time is not the app's
         try:
             message = json.loads(text)
         except ValueError:
@@ -165,8 +165,8 @@ class SocketMode:
         }
 
     def disconnect(self, reason: str, *, close: bool) -> None:
-        """Tell every socket to reconnect (`warning`, `refresh_requested`, `link_disabled`), and close it if
-        asked to.
+        """Ask every socket to reconnect (`warning`, `refresh_requested`, `link_disabled`), and optionally
+        close it.
         """
         for socket in self.sockets:
             socket.put(self._goodbye(reason))
@@ -176,14 +176,14 @@ class SocketMode:
         self.on_change()
 
     def hang_up(self) -> None:
-        """Close every socket in good order."""
+        """Close every socket with a closing frame."""
         for socket in self.sockets:
             socket.leaving = True
             socket.close()
         self.on_change()
 
     def drop(self) -> None:
-        """Cut every socket off without a word."""
+        """Cut every socket without a closing frame."""
         for socket in self.sockets:
             socket.leaving = True
             socket.cut()

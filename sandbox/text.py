@@ -1,5 +1,5 @@
-"""What people type and what Slack makes of it: mentions, channels, links and the three characters it
-encodes, in slash commands and in messages, and the rich text behind a message or a form's field.
+"""Converts what people type to Slack's format: mentions, channels, links and the three encoded characters, in
+slash commands and messages, and the rich text of a message or a form field.
 """
 
 import re
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Mentionable(Protocol):
-    """A person, channel or user group, as it stands in rich text."""
+    """A person, channel or user group that rich text can mention."""
 
     def rich_text_element(self) -> Json:
         """The element of a rich text section that mentions it."""
@@ -24,7 +24,7 @@ class Mentionable(Protocol):
 RichText = str | Sequence[str | Mentionable]
 """What a person puts into a rich text field: a text, or parts of text and mentions."""
 
-# Something a person typed that Slack may recognise: an encoded token (pasted, or picked from the menu), a
+# Typed text that Slack may recognize: an encoded token (pasted, or picked from the menu), a
 # handle, a channel's name, a link.
 _TYPED = re.compile(
     r"<(?P<token>[@#!][A-Za-z0-9^]+)(?:\|[^<>]*)?>"
@@ -38,12 +38,12 @@ _BROADCASTS = ("here", "channel", "everyone")
 
 
 def escape(text: str) -> str:
-    """The three characters that Slack encodes in every text."""
+    """Encode the three characters that Slack encodes in every text."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _parts(typed: str, workspace: "Workspace", *, resolve: bool) -> Iterable[tuple[str, str, str]]:
-    """Cut what was typed into (kind, id or text, name): kinds are text, user, usergroup, channel,
+    """Split typed text into (kind, id or text, name): kinds are text, user, usergroup, channel,
     broadcast, link.
     """
     end = 0
@@ -73,7 +73,7 @@ def _recognise(match: re.Match[str], workspace: "Workspace", *, resolve: bool) -
 
 
 def _of_token(kind: str, key: str, workspace: "Workspace") -> tuple[str, str, str] | None:
-    """What `<@U…>`, `<#C…>`, `<!subteam^S…>` or `<!here>` names."""
+    """The object that `<@U…>`, `<#C…>`, `<!subteam^S…>` or `<!here>` mentions."""
     if kind == "@" and key in workspace.users:
         return "user", key, workspace.users[key].name
     if kind == "#" and key in workspace.channels:
@@ -86,7 +86,7 @@ def _of_token(kind: str, key: str, workspace: "Workspace") -> tuple[str, str, st
 
 
 def _of_handle(handle: str, workspace: "Workspace") -> tuple[str, str, str] | None:
-    """Whom `@handle` names: everybody, a person, or a user group."""
+    """The object that `@handle` mentions: everybody, a person, or a user group."""
     if handle in _BROADCASTS:
         return "broadcast", handle, handle
     if user := next((u for u in workspace.users.values() if u.name == handle and not u.deleted), None):
@@ -96,10 +96,10 @@ def _of_handle(handle: str, workspace: "Workspace") -> tuple[str, str, str] | No
 
 
 def command_text(typed: str, workspace: "Workspace", *, resolve: bool = True) -> str:
-    """The `text` of a slash command for what was typed after its name.
+    """The `text` of a slash command for the text typed after its name.
 
     With the app's `should_escape`, mentions arrive as `<@U…|name>`, `<!subteam^S…|@handle>`, `<#C…|name>`
-    and links in angle brackets. `resolve=False` leaves `@name` as it was typed, as Slack does where nobody
+    and links in angle brackets. `resolve=False` leaves `@name` as typed, as Slack does when no person
     was picked from its menu.
     """
     if not workspace.app.should_escape:
@@ -148,9 +148,9 @@ def message_text(typed: str, workspace: "Workspace", *, resolve: bool = True) ->
 
 
 def rich_message(block: Json, workspace: "Workspace") -> tuple[str, list[Json]]:
-    """The `text` and the `blocks` of a message that a person wrote with bold words, lists and the like.
+    """The `text` and the `blocks` of a message that a person wrote with formatting such as bold text and lists.
 
-    `block` is a rich_text block. How Slack writes it out: github.com/slack-go/slack/pull/1155 has a list as it came.
+    `block` is a rich_text block. See github.com/slack-go/slack/pull/1155 for a list as Slack sends it.
     """
     written = []
     for element in block["elements"]:
@@ -207,8 +207,8 @@ def rich_text_block(elements: list[Json]) -> Json:
 
 
 def rich_text_value(written: RichText, workspace: "Workspace") -> Json:
-    """What a rich text field holds after a person wrote `written` into it; handles in a plain text are
-    picked mentions.
+    """The value of a rich text field after a person wrote `written` into it; handles in a plain text become
+    mentions.
     """
     if isinstance(written, str):
         _, blocks = message_text(written, workspace)

@@ -1,6 +1,7 @@
-"""TLS as Slack has it: a certificate for this machine's names, signed by an authority that nobody knows yet.
+"""TLS as Slack has it: a certificate for this machine's names, signed by a new authority that no client trusts
+yet.
 
-Both are made when they are needed. They are good for all times, so that nothing depends on what day it is.
+Both are created when needed. They are valid until the year 9999, so that nothing depends on the current date.
 """
 
 import ssl
@@ -15,12 +16,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 FROM, UNTIL = datetime(2000, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
-NAMES = ("localhost", "slack.test")  # the second for who reaches the workspace by a proxy
+NAMES = ("localhost", "slack.test")  # the second is for clients that use a proxy
 ADDRESSES = ("127.0.0.1", "::1")
 
 
 class Certificate:
-    """A server's certificate in a folder of its own, until `remove`."""
+    """A server's certificate in its own folder, until `remove`."""
 
     def __init__(self) -> None:
         authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
@@ -33,7 +34,7 @@ class Certificate:
         leaf = _signed(builder.add_extension(x509.SubjectAlternativeName(names), critical=False), authority_key)
         self._folder = tempfile.TemporaryDirectory(prefix="sandbox-tls-")
         folder = Path(self._folder.name)
-        self.authority = folder / "authority.pem"  # for SSL_CERT_FILE of whoever is to trust the workspace
+        self.authority = folder / "authority.pem"  # for SSL_CERT_FILE of clients that trust the workspace
         self.authority.write_bytes(root.public_bytes(serialization.Encoding.PEM))
         self._chain = folder / "server.pem"
         private = key.private_bytes(
@@ -42,7 +43,7 @@ class Certificate:
         self._chain.write_bytes(private + leaf.public_bytes(serialization.Encoding.PEM))
 
     def context(self) -> ssl.SSLContext:
-        """What a server needs to be reached by this certificate."""
+        """The SSL context of a server that uses this certificate."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self._chain)
         return context

@@ -1,16 +1,16 @@
-"""Up to where each person has read each conversation, and how much there is behind that."""
+"""The read mark of each person in each conversation, and the number of unread messages after it."""
 
 from itertools import takewhile
 
 from sandbox.records import Channel, Json, Message, User
 from sandbox.workspace import Workspace, float_ts
 
-# Nobody counts further than this.
+# Unread messages are counted up to this number.
 COUNTED = 100
 
 
 class Unread:
-    """The marks of everybody. Used with the workspace's lock held."""
+    """Everybody's read marks. Used with the workspace's lock held."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
@@ -18,28 +18,28 @@ class Unread:
         self._read: dict[tuple[str, str], str] = {}
 
     def everything_is_read(self) -> None:
-        """Nobody has anything left to read at this moment."""
+        """Mark everything as read by everybody."""
         self._everything_up_to = self._workspace.next_ts()
 
     def read(self, user: User, channel: Channel, ts: str) -> None:
-        """Everything up to `ts` is read; raises ValueError for a time stamp that is none."""
+        """Mark everything up to `ts` as read; raises ValueError for an invalid time stamp."""
         if float_ts(ts) > float_ts(self._mark(user, channel)):
             self._read[user.id, channel.id] = ts
 
     def written(self) -> Json:
-        """The marks, to be kept."""
+        """The marks, for saving."""
         return {
             "everything": self._everything_up_to,
             "marks": [[user, channel, ts] for (user, channel), ts in self._read.items()],
         }
 
     def take_up(self, kept: Json) -> None:
-        """The marks as they were kept."""
+        """Restore saved marks."""
         self._everything_up_to = kept["everything"]
         self._read = {(user, channel): ts for user, channel, ts in kept["marks"]}
 
     def of(self, user: User, channel: Channel) -> Json:
-        """How many messages of others are unread, and how many of those concern the person."""
+        """The number of unread messages of others, and the number of those that concern the person."""
         mark = float_ts(self._mark(user, channel))
         unread = mentions = 0
         for message in takewhile(lambda m: float_ts(m.ts) > mark, reversed(channel.messages.values())):

@@ -1,5 +1,5 @@
-"""Forms and Home tabs: their ids, hashes and stacks of three, what a person has filled into them, and what
-the app may do with them (open, push, update, publish).
+"""Forms and Home tabs: their ids, hashes and stacks of three, the values a person has entered, and the
+operations of the app (open, push, update, publish).
 """
 
 import copy
@@ -17,11 +17,11 @@ STACK_LIMIT = 3
 
 @dataclass(slots=True, eq=False)
 class View:
-    """One form or Home tab as one person has it in front of them."""
+    """One form or Home tab of one person."""
 
     id: str
     user: User
-    definition: Json  # what the app sent, with Slack's defaults
+    definition: Json  # as sent by the app, with Slack's defaults
     hash: str
     root_id: str
     previous_id: str | None
@@ -77,7 +77,7 @@ class Views:
         }
 
     def find(self, view_id: str | None, external_id: str | None) -> View:
-        """Raises SlackError `not_found`, also for a form that was closed."""
+        """The view; raises SlackError `not_found`, also for a form that was closed."""
         found = self._by_id.get(view_id) if view_id else self._by_external_id(external_id)
         if found is None or not found.open:
             raise SlackError("not_found")
@@ -87,9 +87,7 @@ class Views:
         return next((v for v in self._by_id.values() if v.open and external_id and v.external_id == external_id), None)
 
     def open(self, user: User, definition: Json) -> View:
-        """Show a form to `user`; whatever form they had open before is gone. Raises
-        `duplicate_external_id`.
-        """
+        """Show a form to `user`, in place of any form they had open. Raises `duplicate_external_id`."""
         with self._workspace.changing():
             self._refuse_duplicate(definition, None)
             self.drop(user.id)
@@ -115,7 +113,7 @@ class Views:
             return view
 
     def update(self, view: View, definition: Json, given_hash: str | None = None) -> View:
-        """Replace what a view shows, keeping what was filled into elements that stay. Raises
+        """Replace the content of a view; elements that stay keep their values. Raises
         `hash_conflict`.
         """
         with self._workspace.changing():
@@ -131,7 +129,7 @@ class Views:
             return view
 
     def publish(self, user: User, definition: Json, given_hash: str | None = None) -> View:
-        """Set someone's Home. Raises `hash_conflict`."""
+        """Set a person's Home. Raises `hash_conflict`."""
         with self._workspace.changing():
             home = self.homes.get(user.id)
             if home is None:
@@ -144,7 +142,7 @@ class Views:
             return self.update(home, definition)
 
     def pop(self, view: View) -> None:
-        """Close the topmost form; the one beneath it comes back."""
+        """Close the topmost form and show the one below it."""
         with self._workspace.changing():
             stack = self.stacks.get(view.user.id, [])
             while stack and view in stack:
@@ -152,7 +150,7 @@ class Views:
             self._workspace.looks_new(view.user)
 
     def drop(self, user_id: str) -> list[View]:
-        """Close a person's whole stack of forms; gives the closed ones, topmost first."""
+        """Close a person's whole stack of forms; returns the closed ones, topmost first."""
         with self._workspace.changing():
             stack = self.stacks.pop(user_id, [])
             for view in stack:

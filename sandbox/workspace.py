@@ -1,6 +1,5 @@
-"""The state of the workspace (people, channels, messages, user groups, who is where) and the changes it can
-go through, each with the events it causes. What a token or a person may ask for is checked by the callers:
-`api` and `driver`.
+"""The state of the workspace (people, channels, members, messages, user groups) and its changes, each with the
+events it causes. The callers, `api` and `driver`, check the permissions of a token or a person.
 """
 
 import threading
@@ -14,21 +13,21 @@ from sandbox.clock import Clock
 from sandbox.errors import SlackError
 from sandbox.records import App, Channel, Json, Message, User, UserGroup
 
-# Told of each inner event with the channel it happened in (None: the whole workspace) and the author's team.
+# Called with each inner event, with the channel it happened in (None: the whole workspace) and the author's team.
 EventListener = Callable[[Json, Channel | None, str], None]
 
-# Told of each thing that looks different now, with the lock held: a Message (new, changed, gone), a Channel
-# (who is in it), a User (who they are, which forms and which Home are in front of them).
+# Called with each object whose display has changed, with the lock held: a Message (new, changed, deleted), a
+# Channel (its members), a User (their record, forms and Home).
 Watcher = Callable[[Message | Channel | User], None]
 
 
-# What was shown to one person alone is forgotten after so many more: as Slack's clients do, only later.
+# Ephemeral messages are removed after this many more: Slack's clients do the same, but sooner.
 EPHEMERALS_KEPT = 1_000
 
 
 class Workspace:
-    """One workspace. `lock` guards everything in it; `changed` wakes those who wait for something to
-    happen.
+    """One workspace. `lock` guards everything in it; `changed` wakes the threads that wait for a
+    change.
     """
 
     def __init__(
@@ -63,29 +62,29 @@ class Workspace:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Hold the lock for a change, and wake the waiting when it is done."""
+        """Hold the lock during a change, then wake the waiting threads."""
         with self.lock:
             yield
             self.changed.notify_all()
 
     def looks_new(self, thing: Message | Channel | User) -> None:
-        """Tell the watchers; inside `changing`."""
+        """Notify the watchers; call it inside `changing`."""
         for watcher in self.watchers:
             watcher(thing)
 
     def next_ts(self) -> str:
-        """A new time stamp: microseconds on the workspace's clock, growing strictly even when asked faster
-        than that.
+        """A new time stamp: microseconds on the workspace's clock, strictly increasing even when called
+        more often than that.
         """
         with self.lock:
             self._last_ts = max(self._last_ts + 1, int(self.clock.now() * 1_000_000))
             return f"{self._last_ts // 1_000_000}.{self._last_ts % 1_000_000:06d}"
 
     def not_before(self, moment: tuple[int, int]) -> None:
-        """Give no time stamp that is not later than this one (as `float_ts` reads it)."""
+        """Make all further time stamps later than this one (as `float_ts` reads it)."""
         self._last_ts = max(self._last_ts, moment[0] * 1_000_000 + moment[1])
 
-    # -- people and places
+    # -- people and conversations
 
     def add_user(self, user: User) -> User:
         with self.changing():
@@ -96,7 +95,7 @@ class Workspace:
         return user
 
     def user(self, user_id: str) -> User:
-        """Raises SlackError `user_not_found`."""
+        """A user by id; raises SlackError `user_not_found`."""
         try:
             return self.users[user_id]
         except KeyError:
@@ -120,7 +119,7 @@ class Workspace:
         return found
 
     def direct(self, user_id: str) -> Channel:
-        """The direct conversation between the bot and a person, made when it does not exist yet."""
+        """The direct conversation between the bot and a person, created if it does not exist yet."""
         channel_id = "D" + user_id[1:]
         with self.lock:
             channel = self.channels.get(channel_id)
@@ -149,7 +148,7 @@ class Workspace:
     # -- membership
 
     def join(self, channel: Channel, user: User, inviter: str | None = None) -> bool:
-        """Put `user` into `channel`; False when they were there already."""
+        """Add `user` to `channel`; returns False when they were already a member."""
         with self.changing():
             if user.id in channel.members:
                 return False
@@ -160,14 +159,14 @@ class Workspace:
             return True
 
     def leave(self, channel: Channel, user: User) -> bool:
-        """Take `user` out of `channel`; False when they were not there."""
+        """Remove `user` from `channel`; returns False when they were not a member."""
         with self.changing():
             if user.id not in channel.members:
                 return False
             left = events.membership("member_left_channel", channel, user, self.next_ts())
             if user.id == self.app.bot_user_id:
-                # The app is told of its own leaving as `channel_left` or `group_left`, since it hears no
-                # more.
+                # The app is notified of its own leaving by `channel_left` or `group_left`, since it receives no
+                # more events of the channel.
                 kind = "group_left" if channel.private else "channel_left"
                 gone = {
                     "type": kind,
@@ -209,10 +208,10 @@ class Workspace:
         by_app: bool = False,
         mentions_app: bool = False,
     ) -> Message:
-        """Say something in `channel` and tell the app of it.
+        """Post a message in `channel` and send the event to the app.
 
-        `body` holds text, blocks and whatever else Slack would show; user, team, type and ts are put in
-        here. A reply to a reply goes to the thread's root, as in Slack. Raises SlackError
+        `body` contains text, blocks and any other content; user, team, type and ts are added here. A reply
+        to a reply goes to the thread's root, as in Slack. Raises SlackError
         `thread_not_found`.
         """
         with self.changing():
@@ -263,7 +262,7 @@ class Workspace:
         return channel.messages[root.thread_ts] if root.thread_ts is not None else root
 
     def post_ephemeral(self, channel: Channel, user: User, body: Json, thread_ts: str | None = None) -> Message:
-        """Show something to one person alone. No event tells of it, and no history keeps it."""
+        """Show a message to one person only. It causes no event and is not in the history."""
         with self.changing():
             ts = self.next_ts()
             complete: Json = {
@@ -294,7 +293,7 @@ class Workspace:
     def edit(
         self, message: Message, changes: Json, *, editor: User | None = None, metadata: Json | None = None
     ) -> None:
-        """Change what a message says; an empty list or empty metadata takes away what was there.
+        """Change a message; an empty list or empty metadata removes the previous value.
 
         `editor` marks it as edited, as Slack does for people and not for unfurls.
         """
@@ -304,7 +303,7 @@ class Workspace:
             body = {key: value for key, value in {**message.body, **changes}.items() if value != []}
             if editor is not None:
                 body["edited"] = {"user": editor.id, "ts": event_ts}
-            message.body = body  # replaced, never changed: it is read without the lock
+            message.body = body  # replaced, never mutated: it is read without the lock
             if metadata is not None:
                 message.metadata = metadata or None
             message.edits += 1
@@ -314,7 +313,7 @@ class Workspace:
                 self._tell(events.message_changed(channel, before, message, event_ts), channel, author=editor)
 
     def delete(self, message: Message) -> None:
-        """Take a message away. A thread's root with replies stays as a tombstone, so that its thread can be
+        """Delete a message. A thread's root with replies stays as a tombstone, so that its thread can be
         read.
         """
         with self.changing():
@@ -345,7 +344,7 @@ class Workspace:
             self._tell(events.message_deleted(channel, message, self.next_ts()), channel)
 
     def react(self, message: Message, name: str, user: User) -> None:
-        """Raises SlackError `already_reacted`."""
+        """Add a reaction; raises SlackError `already_reacted`."""
         with self.changing():
             users = message.reactions.setdefault(name, [])
             if user.id in users:
@@ -357,7 +356,7 @@ class Workspace:
             self._tell(event, channel, author=user)
 
     def unreact(self, message: Message, name: str, user: User) -> None:
-        """Raises SlackError `no_reaction`."""
+        """Remove a reaction; raises SlackError `no_reaction`."""
         with self.changing():
             users = message.reactions.get(name, [])
             if user.id not in users:
@@ -371,14 +370,14 @@ class Workspace:
             self._tell(event, channel, author=user)
 
     def announce(self, event: Json, channel: Channel | None = None) -> None:
-        """Tell the app of something that changes no message: a Home opened, a channel archived, a person
+        """Send the app an event that changes no message: a Home opened, a channel archived, a person
         changed.
         """
         with self.changing():
             self._tell(event, channel)
 
     def visible(self, channel: Channel, user_id: str) -> list[Message]:
-        """What one person sees in a channel, oldest first: its timeline and what was shown to them alone."""
+        """The messages one person sees in a channel, oldest first: its timeline and their ephemeral messages."""
         with self.lock:
             shown = [m for m in channel.messages.values() if m.thread_ts is None or m.broadcast]
             alone = [m for m in self.ephemerals.get(user_id, []) if m.channel_id == channel.id]
@@ -386,7 +385,7 @@ class Workspace:
 
 
 def float_ts(ts: str) -> tuple[int, int]:
-    """A time stamp as something that sorts; raises ValueError when it is none."""
+    """A time stamp as (seconds, microseconds), which sorts; raises ValueError when it is invalid."""
     seconds, _, micro = ts.partition(".")
     return int(seconds), int(micro.ljust(6, "0") or 0)
 

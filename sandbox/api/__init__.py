@@ -1,1 +1,1 @@
-"""The Web API: one module for each family of methods, and `dispatch`, which a request goes through first."""
+"""The Web API: one module for each family of methods, and `dispatch`, which handles each request first."""

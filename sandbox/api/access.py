@@ -1,4 +1,4 @@
-"""Which conversations the bot may see and speak in, with the errors that Slack answers otherwise."""
+"""Which conversations the bot may read and post in, and the errors that Slack returns for the others."""
 
 from sandbox import scopes
 from sandbox.api.arguments import Arguments
@@ -13,8 +13,8 @@ def bot(platform: Platform) -> User:
 
 
 def channel_to_read(platform: Platform, arguments: Arguments, method: str) -> Channel:
-    """The conversation named in the call; a private one without the bot does not exist
-    (`channel_not_found`).
+    """The conversation named in the call. Raises SlackError `channel_not_found`, also for a private conversation
+    that the bot is not in.
     """
     channel = platform.workspace.channel(arguments.required("channel", "channel_not_found"))
     if (channel.private or channel.is_im) and not platform.workspace.hears(channel):
@@ -24,7 +24,7 @@ def channel_to_read(platform: Platform, arguments: Arguments, method: str) -> Ch
 
 
 def channel_to_hear(platform: Platform, arguments: Arguments, method: str) -> Channel:
-    """A conversation whose messages the bot may read: it must be in it (`not_in_channel`)."""
+    """A conversation whose messages the bot may read. Raises SlackError `not_in_channel` if it is not a member."""
     channel = channel_to_read(platform, arguments, method)
     if not platform.workspace.hears(channel):
         raise SlackError("not_in_channel")
@@ -69,7 +69,7 @@ def direct_with(platform: Platform, user_id: str) -> Channel:
 
 
 def own_message(platform: Platform, arguments: Arguments, error: str, ts_name: str = "ts") -> tuple[Channel, Message]:
-    """A message of the bot's own; someone else's raises SlackError `error`."""
+    """A message that the bot sent; raises SlackError `error` for anyone else's."""
     channel = platform.workspace.channel(arguments.required("channel", "channel_not_found"))
     if (channel.private or channel.is_im) and not platform.workspace.hears(channel):
         raise SlackError("channel_not_found")

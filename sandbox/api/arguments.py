@@ -1,4 +1,4 @@
-"""The arguments of a Web API call, however they came: query, form, JSON body. Everything may be a string."""
+"""The arguments of a Web API call, from the query, a form or a JSON body. Every value may be a string."""
 
 import base64
 import binascii
@@ -24,7 +24,7 @@ class Arguments:
         return None if value in (None, "") else str(value)
 
     def required(self, name: str, error: str = "invalid_arguments") -> str:
-        """A string that must be there; otherwise SlackError `error`."""
+        """A required string; raises SlackError `error` when it is missing."""
         value = self.text(name)
         if value is None:
             if error == "invalid_arguments":
@@ -33,7 +33,7 @@ class Arguments:
         return value
 
     def flag(self, name: str, default: bool = False) -> bool:
-        """A boolean, written in any of the ways that Slack takes."""
+        """A boolean, in any of the spellings that Slack accepts."""
         value = self.given.get(name)
         if value in (None, ""):
             return default
@@ -53,8 +53,8 @@ class Arguments:
         return number
 
     def json(self, name: str, error: str) -> Any:
-        """A value that a form carries as JSON and a JSON body as it is; raises SlackError `error` when it
-        is neither.
+        """A value that is JSON text in a form and a plain value in a JSON body; raises SlackError `error`
+        when it is neither.
         """
         value = self.given.get(name)
         if not isinstance(value, str):

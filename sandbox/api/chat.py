@@ -13,7 +13,7 @@ from sandbox.records import Json, Message
 
 METADATA_BYTES_LIMIT = 8_000
 
-# chat.update takes a tenth of what chat.postMessage takes.
+# chat.update accepts a tenth of the length that chat.postMessage accepts.
 UPDATE_TEXT_LIMIT = 4_000
 
 
@@ -36,7 +36,7 @@ def _content(arguments: Arguments) -> Json:
 def _metadata(arguments: Arguments) -> Json | None:
     """Raises SlackError `invalid_metadata_format`, `metadata_too_large`."""
     metadata: Any = arguments.json("metadata", "invalid_metadata_format")
-    if not metadata:  # an empty object takes a message's metadata away
+    if not metadata:  # an empty object removes a message's metadata
         return {} if metadata == {} else None
     if (
         not isinstance(metadata, dict)
@@ -99,7 +99,7 @@ def update(platform: Platform, arguments: Arguments) -> Json:
     checks.require_message(content, text_limit=UPDATE_TEXT_LIMIT)
     platform.files.require_images(content)
     changes = message_body(content)
-    # A text alone takes the blocks away; attachments stay until an empty list is sent for them.
+    # A text without blocks removes the blocks; attachments stay until an empty list is sent for them.
     changes.setdefault("blocks", [])
     if "attachments" in content:
         changes.setdefault("attachments", [])

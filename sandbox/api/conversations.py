@@ -1,4 +1,4 @@
-"""`conversations.*`: channels and direct messages, who is in them, what was said."""
+"""`conversations.*`: channels and direct messages, their members and their messages."""
 
 import base64
 from collections.abc import Iterable
@@ -68,7 +68,7 @@ def _time(arguments: Arguments, name: str) -> tuple[int, int] | None:
 
 
 def _between(arguments: Arguments, messages: Iterable[Message]) -> Iterable[Message]:
-    """The messages between `oldest` and `latest`, the ends only with `inclusive`."""
+    """The messages between `oldest` and `latest`; the two ends are included only with `inclusive`."""
     oldest, latest, inclusive = (
         _time(arguments, "oldest"),
         _time(arguments, "latest"),
@@ -105,7 +105,7 @@ def history(platform: Platform, arguments: Arguments) -> Json:
 
 
 def _ts_cursor(message: Message) -> str:
-    """History's cursors name a time, so that what is posted meanwhile shifts no page."""
+    """A cursor of the history. It contains a time, so that messages posted meanwhile do not shift the pages."""
     return base64.b64encode(f"next_ts:{message.ts.replace('.', '')}".encode()).decode()
 
 

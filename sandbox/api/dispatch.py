@@ -1,5 +1,5 @@
-"""What every Web API request goes through: reading its arguments and token, finding the method, the answer
-with Slack's headers, and the record of what the app got wrong.
+"""Handles every Web API request: reads its arguments and token, finds the method, returns the response with
+Slack's headers, and records the app's mistakes.
 """
 
 import json
@@ -30,14 +30,14 @@ METHODS: dict[str, Method] = {
     **views.METHODS,
 }
 
-# Methods that go by the app-level token instead of the bot's.
+# Methods that need the app-level token instead of the bot's.
 APP_LEVEL = {"apps.connections.open"}
 
 # Methods that may be called without any token.
 OPEN = {"api.test"}
 
-# Refusals that no correct app ever gets: each is recorded as a problem. The others (an archived channel, a
-# message that went, a view changed meanwhile) happen to the best.
+# Refusals that a correct app never gets: each is recorded as a problem. The others (an archived channel, a
+# deleted message, a view changed meanwhile) can happen to a correct app.
 DEFECTS = frozenset(
     [
         "not_authed",
@@ -75,7 +75,7 @@ DEFECTS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An HTTP request to a Web API method, read but not understood."""
+    """An HTTP request to a Web API method, read but not yet parsed."""
 
     method: str  # `chat.postMessage`
     http_method: str
@@ -86,7 +86,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The HTTP answer."""
+    """The HTTP response."""
 
     status: int
     headers: dict[str, str]
@@ -94,7 +94,7 @@ class Response:
 
 
 def call(platform: Platform, request: Request, fault: Fault | None = None) -> Response:
-    """Answer one Web API request; `fault` is the trouble that it meets with."""
+    """Answer one Web API request; `fault` is the fault that affects it, if any."""
     exchange = Exchange(kind="web_api", name=request.method, sent={}, at=platform.clock.now())
     platform.line.traffic.append(exchange)
     warnings: list[str] = []
@@ -120,8 +120,8 @@ def call(platform: Platform, request: Request, fault: Fault | None = None) -> Re
             details = "; ".join(refusal.messages) or ", ".join(f"{k}: {v}" for k, v in refusal.extra.items())
             platform.problem(refusal.error, f"{request.method} was refused. {details}".rstrip())
     except Exception:
-        # A defect of the sandbox itself: the app gets what Slack gives for its own, and the test learns of
-        # it.
+        # A bug of the sandbox itself: the app gets the error that Slack returns for its own bugs, and the
+        # bug is recorded as a problem for the test.
         platform.problem("sandbox_defect", f"{request.method}: {traceback.format_exc()}")
         answer = {"ok": False, "error": "internal_error"}
     if warnings:
@@ -169,7 +169,7 @@ def _bearer(headers: Mapping[str, str]) -> str | None:
 
 
 def _given(request: Request) -> tuple[Json, list[str]]:
-    """The arguments, and the warnings that Slack adds to its answer."""
+    """The arguments, and the warnings that Slack adds to its response."""
     given: Json = dict(parse_qsl(request.query, keep_blank_values=True))
     warnings: list[str] = []
     if request.http_method != "POST" or not request.body:

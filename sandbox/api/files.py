@@ -1,4 +1,4 @@
-"""`files.*`: uploading in three steps, looking at a file, deleting it."""
+"""`files.*`: uploading in three steps, reading a file's data, deleting a file."""
 
 from sandbox import checks, events
 from sandbox.api import access
@@ -53,10 +53,10 @@ def complete_upload(platform: Platform, arguments: Arguments) -> Json:
 
 
 def _channels(platform: Platform, arguments: Arguments) -> list[Channel]:
-    """Where the files are to be shared; raises SlackError for what the app may not speak in."""
+    """The channels to share the files in; raises SlackError for a channel that the app may not post in."""
     named = [*arguments.names("channels"), *arguments.names("channel_id")]
     if any(name in platform.workspace.users for name in named):
-        raise SlackError("channel_not_found")  # a person's id is none here, unlike in chat.postMessage
+        raise SlackError("channel_not_found")  # a person's id is not accepted here, unlike in chat.postMessage
     channels = [access.channel_to_speak(platform, name) for name in named]
     if not all(platform.workspace.hears(channel) for channel in channels):
         raise SlackError("not_in_channel")

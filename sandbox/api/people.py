@@ -1,6 +1,4 @@
-"""Who and what there is: `auth.*`, `users.*`, `usergroups.*`, `bots.*`, `team.*`, and the opening of a
-socket.
-"""
+"""`auth.*`, `users.*`, `usergroups.*`, `bots.*`, `team.*`, and `apps.connections.open`."""
 
 from sandbox.api import access
 from sandbox.api.arguments import Arguments
@@ -110,7 +108,7 @@ def bot_info(platform: Platform, arguments: Arguments) -> Json:
     if arguments.text("bot") not in (None, app.bot_id):
         raise SlackError("bot_not_found")
     profile = app.profile(platform.workspace.team_id, access.bot(platform).updated)
-    # Of some apps Slack tells no more than their bot.
+    # For some apps Slack returns only the bot.
     told = [key for key in ("id", "deleted", "name", "updated", "app_id", "user_id", "icons") if profile[key] != ""]
     return {"bot": {key: profile[key] for key in told}}
 

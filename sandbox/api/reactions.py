@@ -13,7 +13,7 @@ _NAME = re.compile(r"[a-z0-9_+'-]+(::skin-tone-[2-6])?")
 
 
 def _item(platform: Platform, arguments: Arguments) -> Message:
-    """The message that the call is about, in a conversation where the bot is."""
+    """The message that the call names, in a conversation that the bot is in."""
     if arguments.text("channel") is None or arguments.text("timestamp") is None:
         raise SlackError("no_item_specified")
     channel = platform.workspace.channel(arguments.required("channel"))

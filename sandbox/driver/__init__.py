@@ -1,1 +1,1 @@
-"""Driving the workspace from a test or a script: people who type, press, fill in forms and see."""
+"""Drives the workspace from a test or a script: people type, press, fill in forms and read."""

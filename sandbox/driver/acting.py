@@ -1,4 +1,4 @@
-"""The acts that several surfaces share: using a control, asking for options, and waiting for the app's
+"""The actions that several surfaces share: using a control, asking for options, and waiting for the app's
 acknowledgement.
 """
 
@@ -18,13 +18,13 @@ from sandbox.records import Json, User
 class Acknowledged:
     """The app's acknowledgement of something a person did."""
 
-    payload: Json  # what the app was sent
+    payload: Json  # what was sent to the app
     answer: Json  # what came with the acknowledgement
     seconds: float  # from sending to acknowledgement
 
     @property
     def trigger_id(self) -> str:
-        """The trigger that the app was handed."""
+        """The trigger id that the app received."""
         return str(self.payload.get("trigger_id", ""))
 
 
@@ -48,7 +48,7 @@ def acknowledged(platform: Platform, delivery: Delivery) -> Acknowledged:
 
 
 def require_in_front(platform: Platform, user: User, surface: Surface) -> None:
-    """Raises NotThere for a message that is gone, or that this person does not see, and for another's form."""
+    """Raises NotThere for a message that was deleted or that this person cannot see, and for another person's form."""
     if isinstance(surface, ViewSurface):
         if surface.user is not user or not surface.view.open:
             raise NotThere(f"{surface!r} is not in front of {user.real_name}")
@@ -60,8 +60,8 @@ def require_in_front(platform: Platform, user: User, surface: Surface) -> None:
 
 
 def act(platform: Platform, user: User, surface: Surface, control: Control, value: Json) -> Acknowledged:
-    """Use a control: the app is sent `block_actions`. Raises NotThere for what is not in front of the
-    person.
+    """Use a control, which sends `block_actions` to the app. Raises NotThere when the person cannot see the
+    control.
     """
     require_in_front(platform, user, surface)
     with platform.workspace.lock:
@@ -102,15 +102,15 @@ def suggestions(platform: Platform, user: User, surface: Surface, control: Contr
 
 
 def option_called(platform: Platform, user: User, surface: Surface, control: Control, wanted: str) -> Json:
-    """The option of a select that reads `wanted`; an external one is asked for what the app offers for it.
+    """The option of a select with the text `wanted`; for an external select, the app is asked for its options.
 
-    Raises NotThere with what is offered.
+    Raises NotThere, listing the options, when there is none.
     """
     external = control.type in ("external_select", "multi_external_select")
     offered = suggestions(platform, user, surface, control, wanted) if external else options_of(control.element)
     for option in offered:
         if option["text"]["text"] == wanted:
-            # What is chosen comes back as text and value alone.
+            # A chosen option is sent back with text and value only.
             return {"text": copy.deepcopy(option["text"]), "value": option["value"]}
     if external and len(offered) == 1:
         return {"text": offered[0]["text"], "value": offered[0]["value"]}

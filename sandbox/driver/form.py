@@ -1,4 +1,4 @@
-"""A form as a person has it open: filling in, choosing, ticking, submitting, and what comes back."""
+"""An open form: filling in, choosing, ticking and submitting it, and the result of a submission."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from sandbox.records import Channel, Json, User
 from sandbox.text import RichText, rich_text_value
 from sandbox.views import View
 
-# What Slack itself says in a form, before the app is asked.
+# Errors that Slack itself shows in a form before it sends anything to the app.
 REQUIRED = "Please complete this required field."
 TROUBLE = "We had some trouble connecting. Try again?"
 
@@ -23,17 +23,17 @@ _TEXT_INPUTS = ("plain_text_input", "number_input", "email_text_input", "url_tex
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a submission led to."""
+    """The result of a submission."""
 
     errors: dict[str, str] = field(default_factory=dict)  # by the field's label; "" stands for the form as a whole
     closed: bool = False
-    updated: bool = False  # the same form shows something else now
+    updated: bool = False  # the same form has new content
     pushed: "Form | None" = None
-    acknowledged: Acknowledged | None = None  # None: Slack's own checks held the submission back
+    acknowledged: Acknowledged | None = None  # None: Slack's own checks stopped the submission
 
     @property
     def ok(self) -> bool:
-        """Whether the app took what was submitted."""
+        """Whether the app accepted the submission."""
         return not self.errors
 
 
@@ -70,8 +70,8 @@ class Form(ViewSurface):
         return str(self.view.definition.get("private_metadata") or "")
 
     def value(self, label: str) -> str | list[str] | None:
-        """What a field holds: its text, the text of the chosen option, or a list of those; ids for people
-        and places.
+        """The value of a field: its text, the text of the chosen option, or a list of those; ids for people
+        and channels.
         """
         control = self.control(label, kinds=[*STATEFUL])
         state = self.view.values.get(control.block_id, {}).get(control.action_id, {})
@@ -100,7 +100,7 @@ class Form(ViewSurface):
         return self._set(control, {"value": written or None})
 
     def choose(self, label: str, *choices: "str | User | Channel | HasId") -> "Form":
-        """Pick from a select or radio group: options by their text, people and channels as such. Raises
+        """Pick from a select or radio group: options by their text, people and channels as objects. Raises
         NotThere.
         """
         kinds = [kind for kind in STATEFUL if "select" in kind or kind == "radio_buttons"]
@@ -137,7 +137,7 @@ class Form(ViewSurface):
         return self._set(control, {STATEFUL[control.type][0]: value})
 
     def offered(self, label: str, typed: str = "") -> list[str]:
-        """What an external select offers for what was typed."""
+        """The options that an external select offers for the typed text."""
         control = self.control(label, kinds=["external_select", "multi_external_select"])
         return [str(o["text"]["text"]) for o in suggestions(self._platform, self.user, self, control, typed)]
 
@@ -157,7 +157,7 @@ class Form(ViewSurface):
     # -- submitting
 
     def submit(self) -> Outcome:
-        """Press the form's submit button and take what the app answers.
+        """Press the form's submit button and apply the app's response.
 
         Raises NotThere for a form that is closed or has no such button, and NotAcknowledged.
         """
@@ -178,7 +178,7 @@ class Form(ViewSurface):
             return Outcome(errors={"": TROUBLE}, acknowledged=done)
 
     def _held_back(self) -> dict[str, str]:
-        """What Slack's client refuses to send: empty required fields, texts too short or too long."""
+        """Errors of values that Slack's client does not send: empty required fields, texts too short or too long."""
         errors = {}
         for control in self._controls():
             if not control.is_input:
@@ -198,7 +198,7 @@ class Form(ViewSurface):
         return errors
 
     def _follow(self, done: Acknowledged) -> Outcome:
-        """Do what the acknowledgement of a submission says; raises SlackError for what Slack does not know."""
+        """Apply the response to a submission; raises SlackError for a response that Slack does not know."""
         answer, views = done.answer, self._platform.views
         checks.require_submission_answer(answer, self.view.definition)
         match answer.get("response_action"):
@@ -223,8 +223,8 @@ class Form(ViewSurface):
         return next((c.label for c in self._controls() if c.block_id == block_id), block_id)
 
     def close(self, *, everything: bool = False) -> None:
-        """Cancel the form, or with `everything` the whole stack of forms; the app is told where it asked to
-        be.
+        """Cancel the form, or with `everything` the whole stack of forms; the app is notified if it asked for
+        that.
         """
         views = self._platform.views
         with self._platform.workspace.changing():
@@ -247,6 +247,6 @@ class Form(ViewSurface):
 
 
 class HasId:
-    """Anything known by an id: a person, a user group."""
+    """Anything that has an id: a person, a user group."""
 
     id: str

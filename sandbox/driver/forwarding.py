@@ -1,4 +1,4 @@
-"""A message that somebody forwards, as the attachment that Slack makes of it."""
+"""The attachment that Slack builds for a forwarded message."""
 
 from sandbox.api.chat import permalink
 from sandbox.platform import Platform
@@ -6,7 +6,7 @@ from sandbox.records import Json, Message
 
 
 def forwarded(platform: Platform, message: Message) -> Json:
-    """The attachment that shows a message elsewhere."""
+    """The attachment that shows a message in another conversation."""
     author = platform.workspace.users[message.author_id]
     text = str(message.body.get("text") or "")
     url = permalink(platform, message)

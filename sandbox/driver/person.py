@@ -20,14 +20,14 @@ Where = Channel | str
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a person got for a command."""
+    """The response to a person's command."""
 
-    message: SeenMessage | None  # what came with the acknowledgement; None: nothing did
+    message: SeenMessage | None  # sent with the acknowledgement; None if there was none
     acknowledged: Acknowledged
 
     @property
     def text(self) -> str:
-        """What they read; empty when nothing came with the acknowledgement."""
+        """The text they read; empty when the acknowledgement had no message."""
         return self.message.text if self.message else ""
 
     @property
@@ -36,7 +36,7 @@ class Answer:
 
 
 class Person(HasId):
-    """Someone who uses Slack. Their acts wait for the app's acknowledgement where Slack would."""
+    """A person who uses Slack. Their actions wait for the app's acknowledgement where Slack would."""
 
     def __init__(self, platform: Platform, user: User) -> None:
         self._platform = platform
@@ -73,7 +73,7 @@ class Person(HasId):
     def command(self, name: str, text: str = "", *, channel: Where | None = None, resolve: bool = True) -> Answer:
         """Type a slash command (in the direct messages with the app where no channel is given).
 
-        `resolve=False`: nobody was picked from the menu, so `@name` stays as it was typed. Raises
+        `resolve=False`: no person was picked from the menu, so `@name` stays as typed. Raises
         NotAcknowledged.
         """
         place = self._place(channel) if channel is not None else self._direct()
@@ -115,9 +115,9 @@ class Person(HasId):
     def press(
         self, surface: Surface | None, label: str, *, row: int | None = None, containing: str | None = None
     ) -> Acknowledged:
-        """Press a button, by its label; `row` or `containing` pick one of several that read the same.
+        """Press a button, by its label; `row` or `containing` pick one of several with the same label.
 
-        A confirmation, where the app asks for one, is given. Raises NotThere and NotAcknowledged.
+        If the app asks for a confirmation, the person confirms. Raises NotThere and NotAcknowledged.
         """
         if surface is None:
             raise NotThere(f"there is nothing to press {label!r} on")
@@ -136,7 +136,7 @@ class Person(HasId):
         """Choose from a select, radio group or overflow menu of a message or Home (of a form: see
         `Form.choose`).
 
-        An overflow menu goes by the text beside it. Raises NotThere and NotAcknowledged.
+        An overflow menu is found by the text beside it. Raises NotThere and NotAcknowledged.
         """
         control = surface.control(label, row=row, containing=containing, kinds=[*STATEFUL, "overflow"])
         key = "selected_option" if control.type == "overflow" else STATEFUL[control.type][0]
@@ -148,7 +148,7 @@ class Person(HasId):
         return act(self._platform, self.user, surface, control, {key: [chosen] if several else chosen})
 
     def options(self, surface: Surface, label: str, typed: str = "") -> list[str]:
-        """What an external select offers for what was typed."""
+        """The options that an external select offers for the typed text."""
         control = surface.control(label, kinds=["external_select", "multi_external_select"])
         return [str(o["text"]["text"]) for o in suggestions(self._platform, self.user, surface, control, typed)]
 
@@ -156,7 +156,7 @@ class Person(HasId):
 
     @property
     def form(self) -> Form | None:
-        """The form in front of them, the topmost of its stack."""
+        """The form they have open, the topmost of its stack."""
         with self._platform.workspace.lock:
             stack = self._platform.views.stacks.get(self.id)
             return Form(self._platform, stack[-1]) if stack else None
@@ -178,7 +178,7 @@ class Person(HasId):
         form.close(everything=everything)
 
     def opens_home(self, tab: str = "home") -> Home | None:
-        """Open the app's Home (or its messages); what they see there at first."""
+        """Open the app's Home (or its messages), and return what they see there at first."""
         workspace = self._platform.workspace
         with workspace.changing():
             view = self._platform.views.homes.get(self.id) if tab == "home" else None
@@ -238,7 +238,7 @@ class Person(HasId):
         return self.say(message.channel_id, text, thread=message, broadcast=broadcast, resolve=resolve)
 
     def mention_bot(self, channel: Where, text: str, *, thread: SeenMessage | None = None) -> SeenMessage:
-        """Say something to the app in a channel or thread: `@App text`."""
+        """Mention the app in a channel or thread: `@App text`."""
         return self.say(channel, f"<@{self._platform.app.bot_user_id}> {text}", thread=thread)
 
     def tell_bot(self, text: str) -> SeenMessage:
@@ -246,14 +246,14 @@ class Person(HasId):
         return self.say(self._direct(), text)
 
     def me(self, channel: Where, text: str, *, thread: SeenMessage | None = None) -> SeenMessage:
-        """Say what one does: `/me`."""
+        """Post a `/me` message."""
         body: Json = {"subtype": "me_message", "text": text}
         place, thread_ts = self._place(channel), thread.ts if thread else None
         message = self._platform.workspace.post(place, self.user, body, thread_ts=thread_ts)
         return SeenMessage(self._platform, message, self.user)
 
     def forward(self, message: SeenMessage, into: Where, *, thread: SeenMessage | None = None, text: str = "") -> None:
-        """Forward a message to a channel or into a thread, with some words of one's own or none."""
+        """Forward a message to a channel or into a thread, with or without a text of their own."""
         place, workspace = self._place(into), self._platform.workspace
         with workspace.changing():
             encoded, blocks = message_text(text, workspace)
@@ -263,7 +263,7 @@ class Person(HasId):
             workspace.post(place, self.user, body, thread_ts=thread.ts if thread else None)
 
     def edit(self, message: SeenMessage, text: str, *, rich: Json | None = None) -> None:
-        """Change a message of one's own. `rich`, a rich_text block, stands in place of `text`."""
+        """Edit one of their own messages. `rich`, a rich_text block, stands in place of `text`."""
         self._own(message)
         workspace = self._platform.workspace
         with workspace.changing():
@@ -271,7 +271,7 @@ class Person(HasId):
             workspace.edit(message.record, {"text": encoded, "blocks": blocks}, editor=self.user)
 
     def delete(self, message: SeenMessage) -> None:
-        """Delete a message of one's own."""
+        """Delete one of their own messages."""
         self._own(message)
         self._platform.workspace.delete(message.record)
 
@@ -284,7 +284,7 @@ class Person(HasId):
         self._platform.workspace.react(message.record, name.strip(":"), self.user)
 
     def unreact(self, message: SeenMessage, name: str) -> None:
-        """Take a reaction back."""
+        """Remove a reaction."""
         self._platform.workspace.unreact(message.record, name.strip(":"), self.user)
 
     def upload(
@@ -308,17 +308,17 @@ class Person(HasId):
         return SeenMessage(self._platform, message, self.user)
 
     def joins(self, channel: Channel, invited_by: "Person | None" = None) -> None:
-        """Come into a channel."""
+        """Join a channel."""
         self._platform.workspace.join(channel, self.user, invited_by.id if invited_by else None)
 
     def leaves(self, channel: Channel) -> None:
-        """Go out of a channel."""
+        """Leave a channel."""
         self._platform.workspace.leave(channel, self.user)
 
     # -- seeing
 
     def sees(self, channel: Where) -> list[SeenMessage]:
-        """What they see in a channel, oldest first: its timeline, and what was shown to them alone."""
+        """The messages they see in a channel, oldest first: its timeline, and their ephemeral messages."""
         place = self._place(channel)
         return [SeenMessage(self._platform, m, self.user) for m in self._platform.workspace.visible(place, self.id)]
 
@@ -354,7 +354,7 @@ class Person(HasId):
     # -- hostile
 
     def replay(self, payload: Json) -> Acknowledged:
-        """Send any payload in this person's name: whoever it was for, with a fresh trigger and response URL.
+        """Send any payload in this person's name, with a new trigger and response URL.
 
         Everything else in it stays as it is: forged ids, stale values, another team's channel.
         """

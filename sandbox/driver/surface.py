@@ -1,5 +1,5 @@
-"""What a person looks at (a message, a form, their Home): its text and its controls, found by the words
-they carry. These objects are live: they show the present state whenever they are asked.
+"""The messages, forms and Home that a person sees: their text, and their controls, found by label. These
+objects are live: they always return the current state.
 """
 
 import re
@@ -15,11 +15,11 @@ from sandbox.platform import Platform
 from sandbox.records import Json, Message, User
 from sandbox.views import View
 
-WAIT_SECONDS = 60.0  # ends early, as soon as what is waited for is there
+WAIT_SECONDS = 60.0  # a wait ends as soon as its condition holds
 
 
 def names_in(platform: Platform) -> dict[str, str]:
-    """What is shown for the ids of people, user groups and channels."""
+    """The names shown for the ids of people, user groups and channels."""
     workspace = platform.workspace
     with workspace.lock:
         return {
@@ -30,7 +30,7 @@ def names_in(platform: Platform) -> dict[str, str]:
 
 
 def wait_until(platform: Platform, condition: Callable[[], object], timeout: float, what: Callable[[], str]) -> None:
-    """Wait until `condition` holds, looked at again after each change; raises AssertionError with `what`
+    """Wait until `condition` holds, and evaluate it after each change; raises AssertionError with `what`
     after `timeout` s.
 
     The condition is evaluated without the workspace's lock, so it may itself drive the workspace.
@@ -45,14 +45,14 @@ def wait_until(platform: Platform, condition: Callable[[], object], timeout: flo
 
 
 class Surface:
-    """Blocks in front of a person."""
+    """Blocks that a person sees."""
 
     def __init__(self, platform: Platform, reader: User | None) -> None:
         self._platform = platform
-        self._reader = reader  # whose time zone dates are shown in; None: UTC
+        self._reader = reader  # dates are shown in this person's time zone; None: UTC
 
     def read(self, shown: object) -> str:
-        """What a person reads in a text, a block, a message or a list of these."""
+        """The text that a person reads in a text object, a block, a message or a list of these."""
         zone = ZoneInfo(self._reader.tz if self._reader else "UTC")
         return seen_text(shown, names_in(self._platform), zone=zone, now=self._platform.clock.utc())
 
@@ -63,8 +63,8 @@ class Surface:
 
     @property
     def text(self) -> str:
-        """Everything there is to read, a line for each text: without markup, names for mentions, dates
-        drawn.
+        """The visible text, one line for each text: without markup, with names for mentions and formatted
+        dates.
         """
         return self.read(self.blocks)
 
@@ -80,15 +80,15 @@ class Surface:
 
     @property
     def labels(self) -> list[str]:
-        """The labels of everything but buttons that can be used."""
+        """The labels of all usable controls except buttons."""
         return [control.label for control in self._controls() if control.type != "button"]
 
     def _controls(self) -> list[Control]:
         return controls(self.blocks)
 
     def row_of(self, control: Control) -> str:
-        """The text that a person takes a control to belong to: its own block's, and what stands above it up
-        to the next divider or other control, a header included.
+        """The text that belongs to a control: the text of its own block, and the text above it up to the next
+        divider or other control, a header included.
         """
         blocks = list(flat(self.blocks))
         position = next(i for i, block in enumerate(blocks) if block["block_id"] == control.block_id)
@@ -110,10 +110,10 @@ class Surface:
         containing: str | None = None,
         kinds: Sequence[str] | None = None,
     ) -> Control:
-        """The control that goes by `label`: the `row`-th of several (from 0), or the one whose row contains
+        """The control with the label `label`: the `row`-th of several (from 0), or the one whose row contains
         a text.
 
-        Raises NotThere, naming what there is instead.
+        Raises NotThere, listing the controls there are.
         """
         found = [c for c in self._controls() if c.label == label and (kinds is None or c.type in kinds)]
         if containing is not None:
@@ -129,8 +129,8 @@ class Surface:
         return [str(option["text"]["text"]) for option in options_of(self.control(label, kinds=[*STATEFUL]).element)]
 
     def wait_for(self, condition: Callable[[Self], object], timeout: float = WAIT_SECONDS) -> Self:
-        """Wait until the condition holds for this surface, and give it back; raises AssertionError with
-        what it shows.
+        """Wait until the condition holds for this surface, and return it; raises AssertionError with its
+        content.
         """
         wait_until(self._platform, lambda: condition(self), timeout, lambda: f"it still shows\n{self.text}")
         return self
@@ -172,7 +172,7 @@ class SeenMessage(Surface):
 
     @property
     def blocks(self) -> list[Json]:
-        """Its blocks, and after them those of its attachments."""
+        """Its blocks, followed by the blocks of its attachments."""
         body = self.record.body
         return [
             *body.get("blocks", []),
@@ -181,12 +181,12 @@ class SeenMessage(Surface):
 
     @property
     def text(self) -> str:
-        """What is read in the message: its blocks, or its text when there are none, and its attachments."""
+        """The visible text of the message: its blocks, or its text when there are none, and its attachments."""
         return self.read(self.record.body)
 
     @property
     def markup(self) -> str:
-        """As the app wrote it: the texts of its blocks, or its text when there are none."""
+        """The text as the app sent it: the texts of its blocks, or its text when there are none."""
         body = self.record.body
         return super().markup if body.get("blocks") else str(body.get("text", ""))
 
@@ -228,7 +228,7 @@ class SeenMessage(Surface):
 
     @property
     def ephemeral(self) -> bool:
-        """Whether one person alone sees it."""
+        """Whether only one person sees it."""
         return self.record.ephemeral_to is not None
 
     @property
@@ -242,7 +242,7 @@ class SeenMessage(Surface):
 
     @property
     def reactions(self) -> Mapping[str, Sequence[str]]:
-        """The reactions, each with the ids of those who gave it."""
+        """The reactions, each with the ids of the people who added it."""
         with self._platform.workspace.lock:
             return {name: list(users) for name, users in self.record.reactions.items()}
 
