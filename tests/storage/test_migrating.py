@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -80,6 +82,26 @@ def test_the_files_of_migrations_sort_in_their_order() -> None:
     in_order = [Path(script.path).name for script in scripts]
     assert in_order == sorted(in_order)
     assert [name[:5] for name in in_order] == [f"{number:04d}_" for number in range(1, len(in_order) + 1)]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "answer"),
+    [(["check"], 0, "No new upgrade operations detected."), (["chekc"], 1, "usage: python -m storage.migrate")],
+)
+def test_models_and_migrations_are_held_together_by_a_command(words: list[str], code: int, answer: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "storage.migrate", *words],
+        cwd=Path(storage.migrate.__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, answer in done.stdout + done.stderr) == (code, True), done.stderr
+
+
+def test_the_number_of_the_next_migration_follows_the_last() -> None:
+    files = sorted((Path(storage.migrate.__file__).parent / "migrations/versions").glob("[0-9]*.py"))
+    assert int(storage.migrate._next_number()) == int(files[-1].name[:4]) + 1
 
 
 def test_replicas_that_start_together_migrate_once(empty: URL) -> None:
