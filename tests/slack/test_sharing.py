@@ -77,7 +77,7 @@ def test_a_replica_opens_no_more_connections_than_the_readme_says(store: Store) 
     intake, sending = intake_store(store), own_store(store)
     listening = 1
     most = store.max_connections + intake.max_connections + sending.max_connections + listening
-    (said,) = re.findall(r"at most (\d+) connections", (ROOT / "README.md").read_text(encoding="utf-8"))
+    (said,) = re.findall(r"A replica opens at most (\d+) connections", (ROOT / "README.md").read_text(encoding="utf-8"))
     assert int(said) == most
     intake.close()
     sending.close()
