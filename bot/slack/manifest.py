@@ -14,7 +14,7 @@ PATH = "/slack/events"  # where the bot takes Slack's requests over HTTP
 # Each scope with the Web API methods and events that need it. What the bot notes in its messages' metadata is read
 # back with their history; metadata.message:read is for events about metadata, which it asks for none of
 # (https://docs.slack.dev/reference/scopes/metadata.message.read).
-SCOPES: dict[str, tuple[str, ...]] = {
+SCOPES: dict[str, tuple[str, ...]] = {  # not shown
     "app_mentions:read": ("app_mention",),
     "channels:history": ("message.channels", "conversations.history", "conversations.replies"),
     "channels:join": ("conversations.join",),
@@ -39,7 +39,7 @@ SCOPES: dict[str, tuple[str, ...]] = {
     "users:read.email": ("users.info", "users.lookupByEmail"),
 }
 
-EVENTS: dict[str, str] = {
+EVENTS: dict[str, str] = {  # not shown
     "app_home_opened": "renders Home",
     "app_mention": "commands that mention the bot",
     "channel_left": "the bot was removed from a channel",
