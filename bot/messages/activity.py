@@ -7,6 +7,7 @@ from bot.messages.blocks import (
     Block,
     Message,
     actions,
+    bold,
     button,
     confirm,
     context,
@@ -16,7 +17,7 @@ from bot.messages.blocks import (
     split_text,
 )
 from bot.messages.comments import render_comment
-from bot.messages.incident import bold, render_entry_sentence, render_title
+from bot.messages.incident import render_entry_sentence, render_title
 from storage.rows import ActivityEntry, ActivityPage, IncidentHead, Mentions
 from storage.values import ActivityType
 

@@ -143,6 +143,11 @@ def confirm(title: str, text: str, yes: str, no: str = "Cancel") -> dict[str, An
     }
 
 
+def bold(text: str) -> str:
+    """Bold mrkdwn; plain if an asterisk inside would end the bold early."""
+    return text if "*" in text else f"*{text}*"
+
+
 def link(url: str, label: str) -> str:
     """Mrkdwn of a link. `url` is http or https; whoever stored it has checked that."""
     target = escape(url).replace("|", "%7C").replace(" ", "%20")

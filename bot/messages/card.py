@@ -13,6 +13,7 @@ from bot.messages.blocks import (
     Element,
     Message,
     actions,
+    bold,
     button,
     context,
     format_date,
@@ -25,7 +26,7 @@ from bot.messages.blocks import (
 )
 from bot.messages.comments import render_comment_with_names
 from bot.messages.comments import render_delayed as say_delayed
-from bot.messages.incident import STATUS_NAMES, STATUS_SIGNS, bold, render_entry_sentence, render_title
+from bot.messages.incident import STATUS_NAMES, STATUS_SIGNS, render_entry_sentence, render_title
 from storage.rows import ActivityEntry, CardContent, IncidentDetails, Mentions, Seen
 from storage.values import ActivityType, Status
 

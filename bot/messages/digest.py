@@ -16,6 +16,7 @@ from bot.messages.blocks import (
     Element,
     Message,
     actions,
+    bold,
     button,
     confirm,
     context,
@@ -26,7 +27,7 @@ from bot.messages.blocks import (
     section,
     truncate,
 )
-from bot.messages.incident import STATUS_NAMES, STATUS_SIGNS, bold, render_entry, render_title
+from bot.messages.incident import STATUS_NAMES, STATUS_SIGNS, render_entry, render_title
 from storage.digest_rows import DigestContent, DigestRow, LastFire, News, OpenLine, OpenSeries
 from storage.digest_rows import IncidentName as NamedIncident
 from storage.rows import Mentions

@@ -16,6 +16,7 @@ from bot.messages.blocks import (
     Element,
     Message,
     actions,
+    bold,
     button,
     context,
     format_date,
@@ -55,11 +56,6 @@ LATEST_LENGTH = 600  # characters of the latest comment that `view` shows
 def render_title(identifier: int, title: str) -> str:
     """The identifier and title of an incident as mrkdwn: `#12 Checkout is down`."""
     return f"#{identifier} {escape(title)}"
-
-
-def bold(text: str) -> str:
-    """Bold mrkdwn; plain if an asterisk inside would end the bold early."""
-    return text if "*" in text else f"*{text}*"
 
 
 # --- buttons -----------------------------------------------------------------------------------------------

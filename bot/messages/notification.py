@@ -10,6 +10,7 @@ from bot.messages.blocks import (
     Element,
     Message,
     actions,
+    bold,
     button,
     context,
     link,
@@ -21,7 +22,7 @@ from bot.messages.blocks import (
 )
 from bot.messages.comments import render_comment
 from bot.messages.comments import render_delayed as say_delayed
-from bot.messages.incident import STATUS_NAMES, STATUS_SIGNS, bold, render_title
+from bot.messages.incident import STATUS_NAMES, STATUS_SIGNS, render_title
 from storage.rows import IncidentHead, NotificationContent, NotificationEntry
 from storage.values import ActivityType, Status
 

@@ -1,0 +1,96 @@
+"""The parts of an incident that its card, `view` and direct messages have in common, each rendered in one form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bot.incidents.markup import escape
+from bot.messages.blocks import (
+    MAX_ELEMENTS,
+    Block,
+    bold,
+    context,
+    format_date,
+    link,
+    link_urls,
+    section,
+    truncate,
+)
+from storage.rows import IncidentDetails, Seen
+from storage.values import Status
+
+# The name of the fact that has the description of an alert (see `bot.intake`). It is shown by itself.
+DESCRIPTION = "Description"
+# Names that are listed if more people than `MAX_NAMES` have acknowledged an incident.
+FEW_NAMES = 2
+MAX_NAMES = 3
+NAME_LENGTH = 80  # characters of a person's name
+VALUE_LENGTH = 100  # characters of a fact among others in one line
+SEVERITY_NAMES = {Status.OPEN: "No severity", Status.WARNING: "Warning", Status.CRITICAL: "Critical"}
+
+
+def render_seen(seen: Sequence[Seen], count: int) -> str:
+    """Who has acknowledged an incident: "Seen by Ada, Ben and 3 more". `seen` has the most recent first."""
+    if not seen:
+        return "Nobody has acknowledged this yet"
+    names = [truncate(escape(one.name), NAME_LENGTH) for one in seen[: MAX_NAMES if count <= MAX_NAMES else FEW_NAMES]]
+    if more := count - len(names):
+        return f"Seen by {', '.join(names)} and {more} more"
+    *first, last = names
+    return f"Seen by {', '.join(first)} and {last}" if first else f"Seen by {last}"
+
+
+def find_description(incident: IncidentDetails) -> str | None:
+    """What the alert says about itself, as plain text; None where it says nothing."""
+    return next((text for name, text in incident.facts if name == DESCRIPTION), None)
+
+
+def render_description(incident: IncidentDetails, limit: int) -> list[Block]:
+    """The alert's description in at most `limit` characters: one block, or none."""
+    text = find_description(incident)
+    return [section(truncate(link_urls(escape(text)), limit))] if text else []
+
+
+def render_all_facts(incident: IncidentDetails) -> list[Block]:
+    """Every label and value of the alert, ten in a block."""
+    facts = [f"{bold(escape(name))} {link_urls(escape(text))}" for name, text in _list_facts(incident)]
+    return [context(*facts[first : first + MAX_ELEMENTS]) for first in range(0, len(facts), MAX_ELEMENTS)]
+
+
+def render_few_facts(incident: IncidentDetails, limit: int) -> list[Block]:
+    """The first labels and values of the alert in one text of about `limit` characters, and how many more it has."""
+    shown: list[str] = []
+    length = 0
+    facts = _list_facts(incident)
+    for name, text in facts:
+        fact = f"{bold(escape(name))} {truncate(link_urls(escape(text)), VALUE_LENGTH)}"
+        length += len(fact)
+        if shown and length > limit:
+            shown.append(f"and {len(facts) - len(shown)} more")
+            break
+        shown.append(fact)
+    return [context(" · ".join(shown))] if shown else []
+
+
+def _list_facts(incident: IncidentDetails) -> list[tuple[str, str]]:
+    description = find_description(incident)
+    return [fact for fact in incident.facts if fact != (DESCRIPTION, description)]
+
+
+def render_links(incident: IncidentDetails) -> list[Block]:
+    """The alert's links by name, its source last: one block, or none. Each may be as long as Slack allows."""
+    links = list(incident.links)
+    if incident.url:
+        links = [*links[: MAX_ELEMENTS - 1], ("Source", incident.url)]
+    return [context(*(link(url, name) for name, url in links))] if links else []
+
+
+def render_place(incident: IncidentDetails) -> list[str]:
+    """Severity, projects, team and environment (mrkdwn), where the incident has them."""
+    facts = [SEVERITY_NAMES.get(incident.status), ", ".join(incident.projects), incident.team, incident.environment]
+    return [escape(fact) for fact in facts if fact]
+
+
+def render_age(incident: IncidentDetails) -> str:
+    """How long ago an incident began. Slack computes it whenever somebody looks: nothing has to be redrawn."""
+    return f"started {format_date(incident.date_started, '{ago}')}"
