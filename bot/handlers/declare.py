@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from bot.incidents.errors import BadWords
 from bot.incidents.lifecycle import Declaration, check_title
 from bot.incidents.markup import clean, readable
 from bot.incidents.projects import ManyProjects
-from bot.incidents.severities import SEVERITIES
+from bot.incidents.severities import SEVERITIES, find_severity
 from bot.incidents.words import Token, tokenize, unquote
 from bot.messages import forms
 from bot.messages.help import Group
@@ -32,7 +33,7 @@ class _Words:
     """What the words of a declaration say."""
 
     title: str = ""
-    status: Status = Status.OPEN
+    severity: Status | None = None
     options: dict[str, str] = field(default_factory=dict)
 
 
@@ -51,7 +52,7 @@ def handle_command(context: Context, request: Command, words: str) -> Response:
             raise
         draft = forms.Draft(
             title=said.title,
-            severity=_WORDS[said.status],
+            severity=_WORDS[said.severity or Status.OPEN],
             team=said.options.get("team"),
             environment=said.options.get("env", ""),
         )
@@ -73,10 +74,10 @@ def handle_press(context: Context, request: Press) -> Response:
 
 def handle_submission(context: Context, request: Submission) -> Response:
     """The form, submitted."""
-    severity = request.chosen("severity") or "open"
-    if severity not in SEVERITIES:
-        raise BadWords("The severity can be open, warning or critical.")
-    said = _Words(title=clean(request.text("title")).strip(), status=SEVERITIES[severity])
+    severity = find_severity(request.chosen("severity") or "none")
+    if severity is None:
+        raise BadWords("Choose a severity: Critical, Warning or None.")
+    said = _Words(title=clean(request.text("title")).strip(), severity=severity)
     for key, value in (
         ("project", request.chosen("project")),
         ("team", request.chosen("team")),
@@ -107,7 +108,7 @@ def _build_declaration(context: Context, said: _Words, channel_id: str | None) -
         team = projects.team_by_slug(context.connection, context.access, said.options["team"])
     return Declaration(
         title=check_title(said.title),
-        status=said.status,
+        status=said.severity or Status.OPEN,
         project_ids=projects.choose_projects(
             context.connection,
             context.access,
@@ -149,9 +150,9 @@ def _parse(line: str) -> _Words:
     said = _Words()
     found = _lenient_tokens(line)
     begin, end = 0, len(found)
-    while begin < end and (found[begin].key in _KEYS or _is_severity(found[begin], said)):
+    while begin < end and (found[begin].key in _KEYS or _is_severity(found[begin : begin + 2], said)):
         if found[begin].key is None:
-            said.status = SEVERITIES[found[begin].text.lower()]
+            said.severity = SEVERITIES[found[begin].text.lower()]
         else:
             _take_option(said, found[begin])
         begin += 1
@@ -163,11 +164,13 @@ def _parse(line: str) -> _Words:
     return said
 
 
-def _is_severity(token: Token, said: _Words) -> bool:
-    if token.key is not None or token.quoted or said.status is not Status.OPEN:
+def _is_severity(tokens: Sequence[Token], said: _Words) -> bool:
+    """Whether the first of these tokens is the severity. The second one, if there is one, follows it."""
+    words = [token.text.lower() for token in tokens if token.key is None and not token.quoted]
+    if said.severity is not None or tokens[0].key is not None or tokens[0].quoted:
         return False
-    # "open" is what every incident starts as, and may as well begin a title.
-    return SEVERITIES.get(token.text.lower(), Status.OPEN) is not Status.OPEN
+    # A title may begin with "open", or with "none of the …".
+    return words[0] in SEVERITIES and words != ["none", "of"]
 
 
 def _take_option(said: _Words, token: Token) -> None:

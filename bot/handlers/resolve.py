@@ -9,7 +9,7 @@ from bot.handlers.verb import Verb
 from bot.incidents import lifecycle, lookup
 from bot.incidents.comments import CommentText
 from bot.incidents.errors import AlreadyClosed, BadWords
-from bot.incidents.severities import SEVERITIES
+from bot.incidents.severities import SEVERITIES, find_severity
 from bot.incidents.words import find_closest, parse_number, shorten, split_first_word
 from bot.messages import answers, forms
 from bot.messages.help import Group
@@ -22,7 +22,7 @@ from storage.values import Status
 USAGE = "resolve N [comment]"
 PICK = Pick("resolve", "Resolve")
 REOPEN_USAGE = "reopen N [comment]"
-SEVERITY_USAGE = "severity N warning|critical|open [comment]"
+SEVERITY_USAGE = "severity N warning|critical|none [comment]"
 
 
 def _read_comment(context: Context, text: str) -> CommentText | None:
@@ -103,22 +103,21 @@ def _reopened_sentence(name: str, status: Status) -> str:
 
 
 def handle_severity_command(context: Context, _request: Command, words: str) -> Response:
-    """`severity N warning|critical|open [comment]`."""
+    """`severity N warning|critical|none [comment]`; `open` is the same as `none`."""
     word, rest = split_first_word(words)
     identifier = parse_number(word, SEVERITY_USAGE)
     value, text = split_first_word(rest)
-    if value not in SEVERITIES:
+    severity = find_severity(value)
+    if severity is None:
         meant = find_closest(value, SEVERITIES) if value else None
-        said = f"“{shorten(value)}” is no severity" if value else "The severity is missing"
         raise BadWords(
-            f"{said}; it can be warning, critical or open." + (f" Did you mean “{meant}”?" if meant else ""),
+            (f"“{shorten(value)}” is not a severity." if value else "The severity is missing.")
+            + (f" Did you mean `{meant}`?" if meant else " Use `critical`, `warning` or `none` (`open` works too)."),
             SEVERITY_USAGE,
         )
     comment = _read_comment(context, text)
     with context.write() as tx:
-        incident, changed = lifecycle.set_severity(
-            tx, context.access, identifier, SEVERITIES[value], context.now, comment
-        )
+        incident, changed = lifecycle.set_severity(tx, context.access, identifier, severity, context.now, comment)
     name, status = answers.render_incident_title(incident), STATUS_NAMES[incident.status]
     if changed:
         return Answer(answers.render_confirmation(f"You have set {name} to {status}.", incident))

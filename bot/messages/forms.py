@@ -20,7 +20,7 @@ from bot.messages.blocks import (
     plain_text,
     section,
 )
-from bot.messages.incident import LIST_NAMES, STATUS_NAMES, render_title
+from bot.messages.incident import LIST_NAMES, SEVERITY_NAMES, render_title
 from bot.messages.picks import build_incident_menu
 
 Form = dict[str, Any]
@@ -89,7 +89,7 @@ class Draft:
     """The initial values of the form that declares an incident."""
 
     title: str = ""
-    severity: str = "open"
+    severity: str = "none"
     project: str | None = None  # slug
     team: str | None = None  # slug
     environment: str = ""
@@ -99,7 +99,7 @@ def render_declare_form(
     draft: Draft, projects: Sequence[tuple[str, str]], teams: Sequence[tuple[str, str]], origin: str
 ) -> Form:
     """The form that declares an incident. `projects` and `teams` are the choices, each a slug and a name."""
-    severities = [(word, STATUS_NAMES[status]) for word, status in SEVERITIES.items()]
+    severities = [(word, SEVERITY_NAMES[status]) for word, status in SEVERITIES.items()]
     blocks = [
         _build_text_field(
             "title", "Title", "What is wrong, in a line", draft.title, optional=False, length=MAX_TITLE_LENGTH

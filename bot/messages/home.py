@@ -10,9 +10,8 @@ from typing import Any
 
 from bot.incidents.errors import BadWords
 from bot.incidents.markup import escape
-from bot.incidents.severities import SEVERITIES
 from bot.messages.blocks import Block, Element, Message, actions, button, context, divider, header, section
-from bot.messages.incident import STATUS_NAMES, build_cursor, parse_cursor, render_line
+from bot.messages.incident import build_cursor, parse_cursor, render_line
 from storage.rows import Cursor, IncidentLine, IncidentPage
 
 HomeView = dict[str, Any]
@@ -45,7 +44,7 @@ _EMPTY = {
     Tab.UNSEEN: "You have acknowledged everything that is open.",
     Tab.ALL: "Nothing is open that you can see.",
 }
-SEVERITY_LABELS = {word: STATUS_NAMES[status] for word, status in SEVERITIES.items()} | {"open": "Any severity"}
+SEVERITY_LABELS = {"open": "Any severity", "warning": "Warning", "critical": "Critical"}  # by the word of a list
 
 
 @dataclass(frozen=True, slots=True)

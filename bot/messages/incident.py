@@ -9,7 +9,6 @@ from typing import Any
 from bot.incidents.errors import BadWords
 from bot.incidents.filters import ListQuery
 from bot.incidents.markup import clean, escape
-from bot.incidents.severities import SEVERITIES
 from bot.messages.blocks import (
     MAX_ELEMENTS,
     Block,
@@ -37,12 +36,14 @@ STATUS_NAMES = {
     Status.WARNING: "Warning",
     Status.CRITICAL: "Critical",
 }
-# What a list shows, by the word that asks for it (`SHOWS` in bot.incidents.filters).
-LIST_NAMES = {
-    **{word: STATUS_NAMES[status] for word, status in SEVERITIES.items()},
-    "closed": STATUS_NAMES[Status.CLOSED],
-    "all": "All",
+# The severity of an open incident, by its status.
+SEVERITY_NAMES = {
+    Status.OPEN: "None",
+    Status.WARNING: "Warning",
+    Status.CRITICAL: "Critical",
 }
+# What a list shows, by the word that asks for it (`SHOWS` in bot.incidents.filters).
+LIST_NAMES = {"open": "Open", "warning": "Warning", "critical": "Critical", "closed": "Resolved", "all": "All"}
 STATUS_SIGNS = {
     Status.OPEN: ":large_blue_circle:",
     Status.CLOSED: ":white_check_mark:",

@@ -168,11 +168,30 @@ def test_an_unknown_severity_gets_the_valid_ones(world: World) -> None:
     world.declare("Payments fail")
     for words in ("severity 1 fatal", "severity 1 critcal", "severity 1", "severity 1 closed because"):
         answer = world.ask(world.ada, words).text
-        for value in ("warning", "critical", "open"):
+        for value in ("warning", "critical", "none"):
             assert value in answer, words
-        assert "severity N warning|critical|open [comment]" in answer
-    assert "Did you mean “critical”?" in world.ask(world.ada, "severity 1 critcal").text
-    assert "Open" in world.seen_by(world.ada, 1)
+        assert "severity N warning|critical|none [comment]" in answer
+    assert "Did you mean critical?" in world.ask(world.ada, "severity 1 critcal").text
+    assert "“fatal” is not a severity." in world.ask(world.ada, "severity 1 fatal").text
+
+
+def test_no_severity_is_called_none_and_open_too(world: World) -> None:
+    world.declare("Payments fail", options="critical project:checkout")
+    for word in ("none", "OPEN"):
+        assert "#1 Payments fail" in world.ask(world.ada, "severity 1 critical").text
+        assert "#1 Payments fail" in world.ask(world.ada, f"severity 1 {word}").text
+        assert "#1 Payments fail" not in world.ask(world.ada, "list critical").text
+        assert "#1 Payments fail" in world.ask(world.ada, "list").text
+
+
+def test_an_incident_is_declared_without_a_severity(world: World) -> None:
+    assert "#1 Payments fail" in world.ask(world.ada, "declare none project:checkout Payments fail").text
+    assert (
+        "#2 None of the replicas answers"
+        in world.ask(world.ada, "declare project:checkout None of the replicas answers").text
+    )
+    assert "#3 Open orders fail" in world.ask(world.ada, "declare project:checkout Open orders fail").text
+    assert "#4 Critical path fails" in world.ask(world.ada, "declare project:checkout warning Critical path fails").text
 
 
 def test_following_and_no_longer_following(world: World) -> None:
