@@ -33,6 +33,8 @@ class ActivityType(IntEnum):
     STATUS_CHANGE = 2
     COMMENT = 3
     DETECTED = 4
+    # Kinds of our own start at 100; those up to 104 are reserved for owners, calls, silences, merges and pins.
+    ACKNOWLEDGED = 105
 
 
 class Role(StrEnum):

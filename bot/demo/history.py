@@ -12,7 +12,7 @@ from bot.incidents import comments, lifecycle
 from bot.incidents.access import Access
 from bot.incidents.comments import CommentText
 from storage.models import Incident, Member, Organization, Outbox, Project, Team
-from storage.queries import incidents, outbox
+from storage.queries import outbox
 from storage.rows import NewIncident
 from storage.values import Role, Status, StatusMethod
 
@@ -220,7 +220,7 @@ def _write_incident(
         access = people.get(entry.who)
         comment = CommentText(entry.text) if entry.text else None
         if entry.does == "seen" and access:
-            incidents.mark_seen(tx, incident.id, access.member_id, at)
+            lifecycle.acknowledge(tx, access, incident.identifier, at)
         elif entry.does == "comment" and access and comment:
             comments.add(tx, access, incident.identifier, comment, at)
         else:

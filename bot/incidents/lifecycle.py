@@ -132,9 +132,15 @@ def declare(tx: Connection, access: Access, declared: Declaration, now: datetime
 
 
 def acknowledge(tx: Connection, access: Access, identifier: int, now: datetime) -> tuple[IncidentHead, bool]:
-    """Marks an incident seen by the caller. Returns it, and whether this was the first time. Raises NotFound."""
+    """Marks an incident seen by the caller. Returns it, and whether this was the first time. Raises NotFound.
+
+    The first time is an entry of the log, which notifies nobody: only the cards show it. Later ones refresh the time.
+    """
     incident = lookup.get_incident(tx, access, identifier, lock=True)
     first = incidents.mark_seen(tx, incident.id, access.member_id, now)
+    if first:
+        kind = ActivityType.ACKNOWLEDGED
+        activity.insert_activity(tx, incident.id, kind, now=now, member_id=access.member_id, tell=False)
     outbox.record_change(tx, incident.id, now=now)
     return incident, first
 

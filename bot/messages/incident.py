@@ -280,6 +280,8 @@ def render_entry_sentence(entry: ActivityEntry) -> str:
             return f"{bold(escape(entry.author or 'Someone'))} commented"
         case ActivityType.STATUS_CHANGE:
             return f"{who} {_render_change(entry)}"
+        case ActivityType.ACKNOWLEDGED:
+            return f"{bold(escape(entry.author or 'Someone'))} acknowledged this"
 
 
 def _render_change(entry: ActivityEntry) -> str:

@@ -18,6 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.models.base import Base, cascade
+from storage.values import ActivityType
 
 
 class Incident(Base):
@@ -176,7 +177,7 @@ class IncidentActivity(Base):
             text("id DESC"),
             postgresql_where=text("date_deleted IS NULL"),
         ),
-        CheckConstraint("type IN (1, 2, 3, 4)", name="type_known"),
+        CheckConstraint(f"type IN ({', '.join(str(int(kind)) for kind in ActivityType)})", name="type_known"),
         CheckConstraint("(comment IS NULL) OR (date_deleted IS NULL)", name="deleted_is_empty"),
     )
 

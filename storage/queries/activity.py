@@ -20,6 +20,8 @@ _ENTRY_COLUMNS = "a.id, a.type, a.member_id, m.name, a.value, a.previous_value, 
 _KNOWN = frozenset(int(one) for one in ActivityType)
 # Which entries are read. During a deploy, a newer version may write entries of types that this version does not know.
 READABLE = f"a.date_deleted IS NULL AND a.type IN ({', '.join(str(int(one)) for one in ActivityType)})"
+# Which entries can be the latest news of an incident. Who has acknowledged it is shown beside the latest news.
+NEWS = f"{READABLE} AND a.type <> {ActivityType.ACKNOWLEDGED:d}"
 
 _LOG = f"""
 SELECT {_ENTRY_COLUMNS}

@@ -17,7 +17,7 @@ from storage.digest_rows import (
     OpenPage,
     OpenSeries,
 )
-from storage.queries.activity import READABLE, get_mentions, parse_entry
+from storage.queries.activity import NEWS, get_mentions, parse_entry
 from storage.queries.list_filter import build_like_pattern
 from storage.rows import Mentions
 from storage.values import Status
@@ -136,7 +136,7 @@ def get_open_page(connection: Connection, scope: Scope, workspace_id: str, *, sk
            FROM (SELECT * FROM shown ORDER BY team IS NULL, team, seen, date_started, id
                  LIMIT %(size)s OFFSET %(skip)s) p
            LEFT JOIN LATERAL (SELECT a.*, m.name FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id
-                              WHERE a.incident_id = p.id AND {READABLE}
+                              WHERE a.incident_id = p.id AND {NEWS}
                               ORDER BY a.date_added DESC, a.id DESC LIMIT 1) latest ON true
            ORDER BY p.team IS NULL, p.team, p.seen, p.date_started, p.id"""),  # noqa: S608
         {**statement.parameters, "skip": skip, "size": size, "seen_named": SEEN_NAMED},

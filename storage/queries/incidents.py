@@ -14,7 +14,7 @@ from storage.prefetch import Prefetch
 from storage.prepared import PreparedStatement
 from storage.queries import outbox
 from storage.queries.access import build_with_caller
-from storage.queries.activity import READABLE, get_mentions_of_entries, parse_entry
+from storage.queries.activity import NEWS, get_mentions_of_entries, parse_entry
 from storage.queries.visibility import of_given_projects
 from storage.rows import IncidentDetails, IncidentHead, Mentions, NewIncident, Seen
 from storage.values import NO_TEAM, Status, StatusMethod
@@ -39,7 +39,7 @@ SELECT i.id, i.identifier, i.title, i.status, i.environment, i.url, i.source, i.
 FROM incident i
 LEFT JOIN team ON team.id = i.team_id
 LEFT JOIN LATERAL (SELECT a.*, m.name FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id
-                   WHERE a.incident_id = i.id AND {READABLE}
+                   WHERE a.incident_id = i.id AND {NEWS}
                    ORDER BY a.date_added DESC, a.id DESC LIMIT 1) latest ON true
 WHERE i.organization_id = %(organization_id)s AND i.identifier = %(identifier)s
   AND {of_given_projects("i.id")}

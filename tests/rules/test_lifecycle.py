@@ -140,13 +140,14 @@ def test_reopening_leaves_the_dedup_key_with_the_incident_that_has_it_now(house:
 
 
 def test_acknowledging_again_refreshes_the_time_and_never_sets_it_back(house: House) -> None:
-    house.open()
+    incident = house.open()
     pia = house.access("pia")
     firsts = []
     for minutes in (0, 5, 3):
         with house.store.write() as tx:
             firsts.append(lifecycle.acknowledge(tx, pia, 1, NOW + timedelta(minutes=minutes))[1])
     assert firsts == [True, False, False]
+    assert house.log(incident)[2:] == [(ActivityType.ACKNOWLEDGED, None, None, None)]
     with house.store.read() as connection:
         assert connection.scalars(select(IncidentSeen.last_seen)).all() == [NOW + timedelta(minutes=5)]
 

@@ -200,3 +200,37 @@ def test_a_migration_that_was_cut_off_is_done_again(empty: URL) -> None:
     with closing(Store.open(empty)) as store, store.write() as tx:
         tx.exec_driver_sql("UPDATE alembic_version SET version_num = 'intake04'")
     assert migrate(empty) == ("intake04", HEAD)
+
+
+def test_acknowledgements_from_before_come_into_the_log(empty: URL) -> None:
+    """Each once, however often the migration is begun; not that of who opened the incident."""
+    to(empty, "people02")
+    with closing(Store.open(empty)) as store, store.write() as tx:
+        tx.exec_driver_sql("INSERT INTO organization (slug, name) VALUES ('acme', 'Acme')")
+        tx.exec_driver_sql("INSERT INTO project (organization_id, slug, name) SELECT id, 'a', 'A' FROM organization")
+        tx.exec_driver_sql(OPEN_AS_BEFORE, {"first": 1, "last": 3})
+        tx.exec_driver_sql(
+            "INSERT INTO member (organization_id, email, name, role) SELECT o.id, n, n, 'member'"
+            " FROM organization o, generate_series(1, 400) n"
+        )
+        tx.exec_driver_sql(
+            "INSERT INTO incident_seen (incident_id, member_id, first_seen, last_seen)"
+            " SELECT i.id, m.id, i.date_started + interval '1 min', now() FROM incident i, member m"
+        )
+        tx.exec_driver_sql(
+            "INSERT INTO incident_activity (incident_id, member_id, type, date_added)"
+            " SELECT i.id, m.id, 1, i.date_added FROM incident i, member m WHERE i.identifier = 1 AND m.name = '1'"
+        )
+    to(empty, "activity01")
+    with closing(Store.open(empty)) as store:
+        with store.write() as tx:
+            tx.exec_driver_sql("UPDATE alembic_version SET version_num = 'people02'")
+        to(empty, "activity01")
+        with store.read() as connection:
+            found = connection.exec_driver_sql(
+                "SELECT i.identifier, count(*), count(DISTINCT a.member_id),"
+                " bool_and(a.date_added = i.date_started + interval '1 min')"
+                " FROM incident_activity a JOIN incident i ON i.id = a.incident_id WHERE a.type = 105"
+                " GROUP BY 1 ORDER BY 1"
+            ).all()
+    assert [tuple(row) for row in found] == [(1, 399, 399, True), (2, 400, 400, True), (3, 400, 400, True)]

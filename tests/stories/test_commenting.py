@@ -151,6 +151,22 @@ def test_the_log_tells_what_happened_newest_first(world: World) -> None:
     assert places == sorted(places)
 
 
+def test_the_log_has_each_acknowledgement_once_and_nobody_is_notified_of_it(world: World) -> None:
+    world.declare("Payments fail")
+    world.ask(world.dan, "subscribe 1")
+    world.ask(world.ben, "ack 1")
+    world.ask(world.ben, "ack 1")
+    log = world.ask(world.ada, "activity 1").text
+    assert log.index("Ben Tal acknowledged this") < log.index("Ada Obi opened this")
+    assert log.count("acknowledged this") == 1
+    assert "acknowledged this" not in world.seen_by(world.ada, 1)  # who has seen it stands there already
+    world.ask(world.ben, "comment 1 looking")
+    told = world.dan.wait_for_message(containing="looking")
+    world.rest()
+    assert "acknowledged" not in told.text and len(world.dan.direct_messages()) == 1
+    assert not [m for m in world.slack.messages(world.cast.checkout) if "acknowledged this" in m.text]
+
+
 def test_the_log_turns_pages_in_place(world: World) -> None:
     world.declare("Payments fail")
     for number in range(1, 20):
