@@ -1,0 +1,3 @@
+"""The bot. Its version stands here, and nowhere else."""
+
+__version__ = "0.1.0"

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import typer
 from sqlalchemy import exc
 
-from bot import log
+from bot import __version__, log
 from bot.commands.organization import apply_
 from bot.commands.send_test import send_test_
 from bot.commands.tokens import token_create, token_list, token_revoke
@@ -41,7 +41,7 @@ _READ_ONLY = (
 )
 # SQLSTATE: broken connections, refused ones, no such database, and a server that is stopping or starting.
 _CODES_OF_CONNECTIONS = ("08", "28", "3D", "57P")
-_DEMO_HINT = "To try the bot without Slack: python run_bot.py demo"
+_DEMO_HINT = "To try the bot without Slack: python3 run_bot.py demo"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     except typer.TyperException as error:
         sentence = " ".join(error.format_message().replace("Value error, ", "").split())
-        return _fail(EXIT_USAGE, f"{sentence} (python run_bot.py --help shows the commands)")
+        return _fail(EXIT_USAGE, f"{sentence} (python3 run_bot.py --help shows the commands)")
     except typer.Abort:
         return _fail(EXIT_OUTSIDE, "Stopped.")
     except (SettingsError, BadFile, NotApplicable, BadUsage) as error:
@@ -94,6 +94,7 @@ def _app() -> typer.Typer:
         rich_markup_mode="rich" if sys.stdout.isatty() else None,
         add_completion=False,
         pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
         help="Tocsin, an incident bot for Slack. Without a command: serve.",
     )
     app.callback(invoke_without_command=True)(_default)
@@ -115,7 +116,18 @@ def _app() -> typer.Typer:
 # --- running -----------------------------------------------------------------------------------------------
 
 
-def _default(context: typer.Context) -> int:
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"Tocsin {__version__}")
+        raise typer.Exit
+
+
+def _default(
+    context: typer.Context,
+    _version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> int:
     return serve() if context.invoked_subcommand is None else 0
 
 
@@ -124,7 +136,10 @@ def serve(
         bool, typer.Option("--while-stdin-open", hidden=True, help="Stop when whoever started this is gone.")
     ] = False,
 ) -> int:
-    """Runs the bot: migrates the database, connects to Slack, takes alerts over HTTP."""
+    """Runs the bot.
+
+    It migrates the database, connects to Slack, and takes alerts over HTTP.
+    """
     clock = Clock()
     if while_stdin_open:
         threading.Thread(target=_obey_stdin, args=[clock], name="stdin", daemon=True).start()
@@ -149,9 +164,13 @@ def demo(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Where the page is served, or the next free port; 0: any.")
     ] = 8484,
-    reset: Annotated[bool, typer.Option("--reset", help="Begin anew: forget what was done in the demo.")] = False,
+    reset: Annotated[bool, typer.Option("--reset", help="Start again: forget what was done in the demo.")] = False,
 ) -> int:
-    """Tries the bot out with no Slack and no server: a local workspace, a seeded organization, alerts."""
+    """Tries the bot without Slack.
+
+    A workspace on this machine, in a browser, with people, two weeks of incidents, and alerts that arrive. It has its
+    own database and goes on where it was stopped.
+    """
     settings = load_settings()
     from bot.demo import run
 
@@ -171,7 +190,10 @@ def migrate_() -> int:
 
 
 def doctor() -> int:
-    """Looks at settings, database, Slack tokens, scopes and channels, and says how to mend what is wrong."""
+    """Checks the whole setup.
+
+    It checks settings, database, schema, Slack tokens, scopes and channels, and says how to fix each problem.
+    """
     from bot.doctor import bad_settings, examine
     from bot.doctor.finding import Finding
 
@@ -195,7 +217,10 @@ def manifest_(
         str | None, typer.Option("--http", help="For HTTP mode: the address at which Slack reaches this bot.")
     ] = None,
 ) -> int:
-    """Prints the app manifest that fits this program: paste it where Slack creates an app from a manifest."""
+    """Prints the Slack app manifest.
+
+    At api.slack.com/apps choose Create New App, From a manifest, and paste it.
+    """
     settings = load_settings()
     if http is not None:
         _check_public(http)

@@ -28,6 +28,7 @@ from sandbox.faults import RESPONSE_URL, UPLOAD, Fault
 from sandbox.line import Exchange
 from sandbox.page import routes as page_routes
 from sandbox.platform import Platform
+from sandbox.terminal import routes as terminal_routes
 
 START_SECONDS = 10.0
 LOOPBACK = "127.0.0.1"
@@ -106,6 +107,7 @@ def application(platform: Platform, control: Callable[[], FastAPI]) -> FastAPI:
         Route("/files-pri/{place}/{rest:path}", private_file),
         *(Route(f"/{kind}/{{rest:path}}", response_url, methods=["POST"]) for kind in ("commands", "actions", "app")),
         *page_routes(platform),
+        *terminal_routes(platform),
     ]
     return app
 

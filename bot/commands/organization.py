@@ -19,7 +19,10 @@ def apply_(
     prune: Annotated[bool, typer.Option("--prune", help="Remove what the file no longer names.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the difference.")] = False,
 ) -> int:
-    """Makes the database's organization match a file, and prints what differs."""
+    """Applies an organization file.
+
+    The organization in the database then matches the file; what differs is printed.
+    """
     settings = load_settings()
     organization = load(file)
     with open_store(settings) as store:

@@ -34,7 +34,10 @@ def send_test_(
         bool, typer.Option("--secret-stdin", help="For sentry: read the client secret from stdin.")
     ] = False,
 ) -> int:
-    """Posts a realistic alert of a source to the running bot, and says which incident it became."""
+    """Posts a test alert to the running bot.
+
+    It looks like a real one of the source, and the incident that it becomes is printed.
+    """
     settings = load_settings()
     base = (url or _own_address(settings)).rstrip("/")
     if not re.match(r"https?://[^/]", base):

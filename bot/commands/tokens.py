@@ -24,7 +24,10 @@ def token_create(
         bool, typer.Option("--secret-stdin", help="For sentry: read the client secret from stdin.")
     ] = False,
 ) -> int:
-    """Makes a token and prints it, once, on the last line. For sentry: prints the path to give to Sentry."""
+    """Creates a token and prints it.
+
+    It is printed once, on the last line. For sentry, the last line is the path to give to Sentry.
+    """
     settings = load_settings()
     secret_box = _secret_box(settings) if source is Source.SENTRY else None
     if secret_box and not secret_stdin:
@@ -73,7 +76,10 @@ def _among(known: dict[str, int], wanted: str, option: str, what: str) -> int:
 
 
 def token_list() -> int:
-    """Lists every token: for whom, when it was made, last used, revoked. Never the token itself."""
+    """Lists the tokens.
+
+    Each with its organization, and when it was created, last used and revoked. Never the token itself.
+    """
     with open_store(load_settings()) as store, store.read() as connection:
         lines = stored_tokens.list_tokens(connection)
     rows = [("ID", "ORGANIZATION", "PROJECT", "SOURCE", "CREATED", "LAST USED", "REVOKED")]
@@ -102,7 +108,10 @@ def _date(when: datetime | None) -> str:
 def token_revoke(
     token_id: Annotated[int, typer.Argument(metavar="ID", help="As `token list` shows it.", show_default=False)],
 ) -> int:
-    """Ends a token: what posts with it is refused from now on."""
+    """Revokes a token.
+
+    What posts with it is refused from now on.
+    """
     with open_store(load_settings()) as store, store.write() as tx:
         now = store.clock.now()
         revoked = stored_tokens.revoke_token(tx, token_id, now) if 0 < token_id < 2**63 else None

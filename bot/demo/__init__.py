@@ -42,6 +42,7 @@ LOOK_S = 0.5  # how often the progress on the guided path is checked
 KEEP_S = 5.0  # how often the workspace is saved
 HISTORY = timedelta(days=7)
 LOOPBACK = "127.0.0.1"
+TERMINAL_WIDTH = 80
 
 
 def run(settings: Settings, port: int, *, reset: bool = False) -> int:
@@ -54,7 +55,7 @@ def run(settings: Settings, port: int, *, reset: bool = False) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     if settings.database_url is not None:
-        typer.echo("DATABASE_URL is left alone: the demo has its own database.", err=True)
+        typer.echo("DATABASE_URL is not used: the demo has a database of its own.", err=True)
         settings = settings.model_copy(update={"database_url": None})
     saved = SavedWorkspace(settings.data_dir / "demo-workspace.json")
     with open_database(settings) as url:
@@ -106,10 +107,14 @@ class Demo:
                     typer.echo(f"The bot did not start. The end of {bot.log}:\n{bot.log_tail()}", err=True)
                     return 1
                 with self._token() as token:
-                    self._welcome(slack, company, bot, intake, token)
-                    alerts = AlertSender(
-                        intake, token, self._store.clock.now, lambda n: self._main_incident(slack, company, n)
-                    )
+                    self._print_address(slack, company, bot)
+                    page = f"http://{LOOPBACK}:{slack.port}"
+
+                    def arrived(number: int) -> None:
+                        self._print_commands(page, intake, token, number)
+                        self._main_incident(slack, company, number)
+
+                    alerts = AlertSender(intake, token, self._store.clock.now, arrived)
                     alerts.start()
                     try:
                         return self._watch(slack, bot)
@@ -232,42 +237,53 @@ class Demo:
                 log.warning("how far the guided path is cannot be seen", reason=str(error))
             if looks % int(KEEP_S / LOOK_S) == 0:
                 self._saved.write(slack)
-        typer.echo("Stopped. What was done is kept; --reset begins anew.")
+        typer.echo("Stopped. What you did is saved; `demo --reset` starts again.")
         return 0
 
-    def _welcome(self, slack: Sandbox, company: Company, bot: BotProcess, intake: str, token: str) -> None:
-        """What to do now, for people with a browser and without one."""
-        page = f"http://{LOOPBACK}:{slack.port}"
-        command, ada, checkout = self._settings.slack_command, company.ada, company.checkout
-        post = "curl -s -H 'Content-Type: application/json'"
-        others = ", ".join(f"{one.name} {page}/?as={one.id}" for one in (company.ben, company.cyn))
+    def _print_address(self, slack: Sandbox, company: Company, bot: BotProcess) -> None:
+        """Prints where the page is."""
         typer.echo(
             f"""
-Acme's workspace is open, and the bot is in it:
+Open this in your browser:
 
-    {page}/?as={ada.id}#{checkout.id}
+    http://{LOOPBACK}:{slack.port}/?as={company.ada.id}#{company.checkout.id}
 
-An alert arrives at once, and a guided path on the page leads on from there. The page is {ada.name}'s; be somebody
-else at its top left, or in another window: {others}
+You are {company.ada.name} of Acme. An alert arrives at once, and the guided path on the
+page shows what to do with it. The menu at the top left makes you somebody else.
 
-Without a browser, the same path:
+The log of the bot: {bot.log}
+Ctrl-C stops the demo."""
+        )
 
-    {post} {page}/sandbox/people/{ada.id}/command \\
-      -d '{{"command": "{command}", "text": "list", "channel": "{checkout.id}"}}'
-    {post} {page}/sandbox/people/{ada.id}/command -d '{{"command": "{command}", "text": "ack 9"}}'
-    {post} {page}/sandbox/people/{ada.id}/command \\
-      -d '{{"command": "{command}", "text": "comment 9 @payments a fix is on its way", "channel": "{checkout.id}"}}'
-    {post} {page}/sandbox/people/{ada.id}/command -d '{{"command": "{command}", "text": "resolve 9"}}'
+    def _print_commands(self, page: str, intake: str, token: str, number: int) -> None:
+        """Prints the guided path for people without a browser. It needs the number of the incident."""
+        command = self._settings.slack_command
+        typed = [
+            "list",
+            f"ack {number}",
+            f"comment {number} @payments a fix is on its way",
+            f"resolve {number} rolled back",
+        ]
+        lines = "\n".join(_curl(f"-d '{command} {words}'", f"{page}/type/ada") for words in typed)
+        typer.echo(
+            f"""
+Incident #{number} has arrived. Without a browser, type as Ada with curl:
+
+{lines}
 
 An alert of your own:
 
-    {post} {intake}/intake/events \\
-      -H 'Authorization: Bearer {token}' \\
-      -d '{{"dedup_key": "mine", "title": "Something of mine", "status": "firing", "project": "checkout"}}'
-
-The bot's log is {bot.log}. Ctrl-C ends the demo.
+    token={token}
+    curl -H "Authorization: Bearer $token" {intake}/intake/events \\
+      -d '{{"dedup_key": "mine", "title": "Mine", "project": "checkout"}}'
 """
         )
+
+
+def _curl(arguments: str, url: str) -> str:
+    """A line for a shell, which goes on in a second one where it would be too long for a terminal."""
+    line = f"    curl {arguments} {url}"
+    return line if len(line) <= TERMINAL_WIDTH else f"    curl {arguments} \\\n      {url}"
 
 
 def _is_free(port: int) -> bool:

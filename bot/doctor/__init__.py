@@ -80,7 +80,7 @@ def _check_settings(settings: Settings) -> Finding:
         return Finding(
             "settings",
             f"not set: {' and '.join(settings.missing)}",
-            "Create the Slack app from `python run_bot.py manifest`, and put its tokens into the environment or .env.",
+            "Create the Slack app from `python3 run_bot.py manifest`, and put its tokens into the environment or .env.",
         )
     return Finding("settings", "Socket Mode" if settings.mode is Mode.SOCKET else "HTTP mode")
 
@@ -106,7 +106,7 @@ def _check_schema(store: Store) -> Finding:
     if found is not None and not known:
         return Finding("schema", f"at {found}, which a later version made; this one works on it")
     behind = f"at {found}, and {wanted} is needed" if found else "the database is empty"
-    return Finding("schema", behind, "Run `python run_bot.py migrate`; `serve` does it too when it starts.")
+    return Finding("schema", behind, "Run `python3 run_bot.py migrate`; `serve` does it too when it starts.")
 
 
 def _check_intake(settings: Settings, store: Store) -> Finding:
@@ -130,7 +130,7 @@ def _check_intake(settings: Settings, store: Store) -> Finding:
                 "Set TOCSIN_SECRET_KEY to that key again, or revoke them and create new ones.",
             )
     if not tokens:
-        return Finding("intake", "no alerting system can post yet; `python run_bot.py token create` makes a token")
+        return Finding("intake", "no alerting system can post yet; `python3 run_bot.py token create` makes a token")
     return Finding("intake", "tokens for " + ", ".join(f"{source} ({n})" for source, n in sorted(tokens.items())))
 
 

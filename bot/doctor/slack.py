@@ -73,7 +73,8 @@ def check_slack(settings: Settings, store: Store | None, clock: Clock | None) ->
     if not answer.get("bot_id"):
         yield Finding("SLACK_BOT_TOKEN", f"it is a person's ({answer.get('user')}), not a bot's", _COPY_BOT_TOKEN)
         return
-    yield Finding("SLACK_BOT_TOKEN", f"bot {answer.get('user')} in {answer.get('team')} ({workspace_id})")
+    yield Finding("SLACK_BOT_TOKEN", f"bot {answer.get('user')}")
+    yield Finding("workspace", f"{answer.get('team')}, id {workspace_id}")
     if clock is not None:
         yield from _check_clock(answer.headers, clock.now())
     yield from _check_scopes(answer.headers)
@@ -130,7 +131,7 @@ def _check_scopes(headers: Mapping[str, Any]) -> Iterator[Finding]:
     if missing:
         used_for = "; ".join(f"{scope} for {', '.join(SCOPES[scope])}" for scope in missing)
         fix = (
-            "Paste what `python run_bot.py manifest` prints into the app's page “App Manifest”, and install the app"
+            "Paste what `python3 run_bot.py manifest` prints into the app's page “App Manifest”, and install the app"
             " again on “OAuth & Permissions”; its token stays."
         )
         yield Finding("scopes", f"missing: {used_for}", fix)

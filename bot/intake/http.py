@@ -312,4 +312,4 @@ def _database(store: Store) -> dict[str, str]:
         return {"database": "is read-only", "schema": "not known"}
     except DatabaseAway:
         return {"database": "cannot be used", "schema": "not known"}
-    return {"database": "ok", "schema": "ok" if current else "older than the program: python run_bot.py migrate"}
+    return {"database": "ok", "schema": "ok" if current else "older than the program: python3 run_bot.py migrate"}

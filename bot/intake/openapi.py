@@ -14,7 +14,7 @@ from bot.intake.grafana import GrafanaGroup
 from bot.intake.models import ItemError
 from bot.intake.sentry import IssueAlertWebhook, IssueWebhook, MetricAlertWebhook
 
-_TOKEN = HTTPBearer(scheme_name="token", description="From: python run_bot.py token create", auto_error=False)
+_TOKEN = HTTPBearer(scheme_name="token", description="From: python3 run_bot.py token create", auto_error=False)
 
 _EXAMPLE = {
     "dedup_key": "db1-disk",

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
+from bot import __version__
 from bot.cli import main
 from bot.intake.tokens import SecretBox, token_hash
 from storage.engine import Store
@@ -89,6 +90,18 @@ def test_a_mistake_is_one_line_on_stderr_and_exit_2(store: Store, run: Run, word
     assert hint in ran.sentence
     with store.read() as connection:
         assert connection.scalar(select(IntakeToken.id)) is None
+
+
+def test_help_and_version_of_every_command_fit_a_terminal(run: Run) -> None:
+    for words in (["-h"], ["--help"], ["demo", "-h"], ["serve", "-h"], ["token", "create", "-h"], ["token", "-h"]):
+        ran = run(*words)
+        assert ran.code == 0
+        assert ran.out.startswith("Usage: run_bot.py")
+        assert max(map(len, ran.out.splitlines())) <= 80
+        assert not re.search(r"[\w,]\.\.\.", ran.out), "a summary that is cut"
+    assert re.search(r"^  --reset  +Start again", run("demo", "-h").out, re.MULTILINE)
+    for words in (["--version"], ["--version", "serve"]):
+        assert run(*words).out == f"Tocsin {__version__}\n"
 
 
 def test_serve_without_credentials_names_them_and_the_demo(run: Run) -> None:

@@ -62,7 +62,7 @@ class Running:
         with self._process.stdout as lines:
             for line in lines:
                 self._said += line
-                if "Ctrl-C ends the demo" in line:
+                if "/intake/events" in line:
                     self._ready.set()
         self._ready.set()
 
@@ -103,9 +103,9 @@ class Running:
         self._reader.join()
 
 
-def curl(line: str) -> httpx.Response:
+def curl(line: str, token: str) -> httpx.Response:
     """Does what a printed line would do, on machines without curl too."""
-    words = iter(shlex.split(line))
+    words = iter(shlex.split(line.replace("$token", token)))
     url, headers, body = "", {}, ""
     for word in words:
         if word == "-H":
@@ -115,7 +115,8 @@ def curl(line: str) -> httpx.Response:
             body = next(words)
         elif word.startswith("http"):
             url = word
-    return httpx.post(url, headers=headers, content=body)
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    return httpx.post(url, headers={**form, **headers}, content=body)
 
 
 def is_free(lock: Path) -> bool:
@@ -144,7 +145,9 @@ def test_the_demo(start: Callable[..., Running], tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         demo = start("--port", str(port))
         assert f"Port {port} is taken" in demo.said
-        assert "DATABASE_URL is left alone" in demo.said
+        assert "DATABASE_URL is not used" in demo.said
+    assert "Open this in your browser" in demo.said
+    assert max(len(line) for line in demo.said.splitlines() if str(tmp_path) not in line) <= 80
 
     assert "<!doctype html>" in httpx.get(demo.address).text
     assert "Suggestions are slower" in demo.ask("list")
@@ -153,13 +156,15 @@ def test_the_demo(start: Callable[..., Running], tmp_path: Path) -> None:
     demo.wait_for(lambda: any("can you help me with this?" in text for text in demo.messages("D0001")))
 
     # The lines for those without a browser, as they are printed.
-    lines = re.findall(r"curl -s .*?(?=\n\n|\n    curl)", demo.said, re.DOTALL)
-    assert len(lines) == 5
-    for line in lines:
-        answer = curl(line)
-        assert answer.is_success, answer.text
+    token = re.search(r"^    token=(\S+)$", demo.said, re.MULTILINE)
+    assert token
+    lines = re.findall(r"curl (?:.*\\\n)?.*", demo.said)
+    read = [curl(line, token[1]) for line in lines]
+    assert [answer.is_success for answer in read] == [True] * 5, [answer.text for answer in read]
+    assert "#9 Checkout answers 502" in read[0].text
+    assert not read[0].text.startswith("{")
     assert "Resolved" in demo.ask("view 9")
-    demo.wait_for(lambda: "Something of mine" in demo.ask("list"))
+    demo.wait_for(lambda: "Mine" in demo.ask("list"))
     demo.wait_for(lambda: any("#9" in text and "Resolved" in text for text in demo.messages("C0001")))
 
     # The clock of the workspace takes the bot's with it, and stays where it is.
@@ -176,8 +181,8 @@ def test_the_demo(start: Callable[..., Running], tmp_path: Path) -> None:
     assert demo.stop() == 0
 
     demo = start("--port", "0", "--reset")
-    assert "Something of mine" not in demo.ask("list all")
-    assert not any("Something of mine" in text for text in demo.messages("C0001"))
+    assert "Mine" not in demo.ask("list all")
+    assert not any("Mine" in text for text in demo.messages("C0001"))
     assert demo.stop() == 0
     log = (tmp_path / "data" / "demo.log").read_text("utf-8")
     assert "Traceback" not in log

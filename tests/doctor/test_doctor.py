@@ -172,7 +172,14 @@ def test_all_is_well(patient: Patient) -> None:
     assert all(line.startswith("ok     ") for line in lines)
     said = "\n".join(lines)
     for fact in (
-        *("Socket Mode", "PostgreSQL 1", "sentry (1)", "Acme (T0001)", "agrees with Slack's", f"all {len(SCOPES)}"),
+        *(
+            "Socket Mode",
+            "PostgreSQL 1",
+            "sentry (1)",
+            "workspace: Acme, id T0001",
+            "agrees with Slack's",
+            f"all {len(SCOPES)}",
+        ),
         *(
             "opens a connection",
             "1 members, 2 projects",
