@@ -70,7 +70,7 @@ HANDLES = (
     Verb(
         name="activity",
         usage=USAGE,
-        summary="The log, newest first. Your own comments have `Edit` and `Delete`.",
+        summary="Shows what happened, the newest first. You can edit and delete your own comments there.",
         examples=("activity 12",),
         group=Group.WORK,
         synonyms=("log", "history", "timeline"),

@@ -105,8 +105,9 @@ HANDLES = (
     Verb(
         name="comment",
         usage=USAGE,
-        summary="Adds a comment. Mention a person or a team with @ and they are told.",
+        summary="Adds a comment. Whoever you mention with @ is notified, a person or a team.",
         examples=("comment 12 @ada the replica is lagging",),
+        brief="add a comment",
         group=Group.WORK,
         synonyms=("note", "say", "reply", "update"),
         command=handle_command,

@@ -59,7 +59,7 @@ def handle_command(context: Context, request: Command, words: str) -> Response:
         return OpenForm(_build_form(context, draft, request.channel_id, origin_of_request(request)))
     with context.write(once=request.key) as tx:
         incident = lifecycle.declare(tx, context.access, declared, context.now)
-        return Answer(view.render(tx, context, incident.identifier, notice="You have opened this incident."))
+        return Answer(view.render(tx, context, incident.identifier, notice="You opened this incident."))
 
 
 def handle_shortcut(context: Context, request: Shortcut) -> Response:
@@ -88,7 +88,7 @@ def handle_submission(context: Context, request: Submission) -> Response:
     declared = _build_declaration(context, said, None)
     with context.write(once=request.key) as tx:
         incident = lifecycle.declare(tx, context.access, declared, context.now)
-        message = view.render(tx, context, incident.identifier, notice="You have opened this incident.")
+        message = view.render(tx, context, incident.identifier, notice="You opened this incident.")
         return Done(redraw.redraw_origin(tx, context, request, request.origin, message, message))
 
 
@@ -105,7 +105,7 @@ def suggest_team(context: Context, request: OptionsRequest) -> list[dict[str, An
 def _build_declaration(context: Context, said: _Words, channel_id: str | None) -> Declaration:
     team = None
     if "team" in said.options:
-        team = projects.team_by_slug(context.connection, context.access, said.options["team"])
+        team = projects.team_by_slug(context.connection, context.access, said.options["team"], "declare team:{} title")
     return Declaration(
         title=check_title(said.title),
         status=said.severity or Status.OPEN,
@@ -176,7 +176,7 @@ def _is_severity(tokens: Sequence[Token], said: _Words) -> bool:
 def _take_option(said: _Words, token: Token) -> None:
     assert token.key is not None
     if token.key in said.options:
-        raise BadWords(f"`{token.key}:` is given twice; once is enough.", USAGE)
+        raise BadWords(f"`{token.key}:` is given twice. Give it once.", USAGE)
     if not token.text.strip():
         raise BadWords(f"`{token.key}:` needs a value.", USAGE)
     said.options[token.key] = token.text.strip()
@@ -194,7 +194,8 @@ HANDLES = (
     Verb(
         name="declare",
         usage=USAGE,
-        summary="Opens an incident.",
+        summary="Opens an incident. Alone it opens a form.",
+        brief="open an incident",
         examples=("declare critical project:checkout Payments fail with 502",),
         group=Group.OPEN,
         synonyms=("create", "new", "start", "raise", "report", "page"),

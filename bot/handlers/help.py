@@ -1,28 +1,35 @@
-"""`help`, and the answer to an unknown command."""
+"""`help`: the most important commands, all of them, or one."""
 
 from __future__ import annotations
 
-from bot.handlers.verb import Registry
-from bot.incidents.errors import BadWords
-from bot.incidents.markup import readable
-from bot.incidents.words import shorten, split_first_word
+from bot.handlers import unknown
+from bot.handlers.context import Context
+from bot.handlers.verb import Feature, Registry
+from bot.incidents.words import split_first_word
+from bot.messages import forms
 from bot.messages import help as messages
-from bot.slack.responses import Answer, Response
+from bot.slack.requests import Press
+from bot.slack.responses import Answer, OpenForm, Response
+
+_WITHOUT_MEANING = frozenset({"", "help", "me", "please"})
 
 
 def handle_help(registry: Registry, words: str, command: str) -> Response:
-    """`help [command]`. Raises BadWords for an unknown command."""
-    name, _ = split_first_word(words)
-    if not name or name == "help":
+    """`help [command]`. Raises UnknownCommand."""
+    name = split_first_word(words)[0].strip("!?.,")
+    if name in _WITHOUT_MEANING and name not in registry.commands:
         return Answer(messages.render_overview(registry.verbs, command))
     if name not in registry.commands:
-        raise unknown_command(registry, name, "help [command]")
+        raise unknown.explain_topic(registry, name)
     return Answer(messages.render_topic(registry.commands[name], command))
 
 
-def unknown_command(registry: Registry, word: str, form: str | None = None) -> BadWords:
-    """The error for an unknown command. `form` is the right usage; None: that of the closest command."""
-    meant = registry.suggest(word)
-    hint = f"Did you mean “{meant}”?" if meant else f"There are {', '.join(verb.name for verb in registry.verbs)}."
-    likely = registry.commands[meant].usage if meant else "help"
-    return BadWords(f"There is no command “{shorten(readable(word))}”. {hint}", form or likely)
+def show_all(context: Context, _request: Press) -> Response:
+    """`All commands`: in a form, because the list is long."""
+    commands = messages.render_all_commands(Registry.collect().verbs, context.services.command)
+    return OpenForm(forms.render_window(commands, title="All commands"))
+
+
+HANDLES = (
+    Feature(buttons={"help_all": show_all}),  # All commands
+)

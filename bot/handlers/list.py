@@ -99,11 +99,18 @@ HANDLES = (
     Verb(
         name="list",
         usage=filters.USAGE,
-        summary="Incidents that you may see, newest first, ten a page. Words look in titles; quotes keep words"
-        " together. `since` leaves out what closed before, `until` what started after.",
+        form=filters.FORM,
+        brief="what is open",
+        summary="Shows incidents, the newest first. Words search titles; put several words in quotes to find them"
+        " together. `since:` leaves out what was resolved earlier, `until:` what started later.",
         examples=("list", "list critical team:mine", 'list all "card payments" since:7d', "list seen:no"),
         group=Group.FIND,
         synonyms=("ls", "mine", "incidents", "status", "open", "search", "find"),
+        phrases=(
+            *("open", "open incidents", "incidents", "status", "list incidents", "list open incidents"),
+            *("whats open", "what is open", "whats open now", "anything open", "is anything open", "show open"),
+            *("whats going on", "what is going on", "whats happening", "whats up", "whats broken", "whats down"),
+        ),
         command=handle_command,
         prefetch=prefetch,
         buttons={

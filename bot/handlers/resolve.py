@@ -134,8 +134,9 @@ HANDLES = (
     Verb(
         name="resolve",
         usage=USAGE,
-        summary="Closes it, with a comment if you like.",
+        summary="Resolves an incident, with a comment if you like.",
         examples=("resolve 12 rolled back the deploy",),
+        brief="it is over",
         group=Group.WORK,
         synonyms=("close", "closed", "done", "fix", "fixed", "end", "resolved"),
         command=handle_command,
@@ -146,7 +147,7 @@ HANDLES = (
     Verb(
         name="reopen",
         usage=REOPEN_USAGE,
-        summary="Opens it again, with the status that it had.",
+        summary="Reopens an incident with the severity that it had.",
         examples=("reopen 12 it is back",),
         group=Group.WORK,
         command=handle_reopen_command,
@@ -155,7 +156,7 @@ HANDLES = (
     Verb(
         name="severity",
         usage=SEVERITY_USAGE,
-        summary="Sets how bad it is, by hand.",
+        summary="Sets the severity of an open incident.",
         examples=("severity 12 critical",),
         group=Group.WORK,
         synonyms=("sev", "priority", "escalate"),

@@ -14,16 +14,16 @@ from typing import Any, TypeVar
 
 import structlog
 
-from bot.handlers import help, home, message_commands, ownership
+from bot.handlers import help, home, message_commands, ownership, unknown
 from bot.handlers.context import Context, Services
 from bot.handlers.verb import EventHandler, Registry, Verb
 from bot.incidents.cards import CardNotPostedYet
 from bot.incidents.errors import AlreadyDone, BadWords, Refusal
 from bot.incidents.markup import clean, readable
-from bot.incidents.words import shorten, split_first_word
-from bot.messages import answers, forms
+from bot.incidents.words import shorten
+from bot.messages import answers, forms, small_talk
 from bot.messages import home as home_messages
-from bot.messages.blocks import Message
+from bot.messages.blocks import Message, text_message
 from bot.metrics import Metrics
 from bot.slack.requests import Command, Event, OptionsRequest, Press, Request, Shortcut, Submission
 from bot.slack.responses import (
@@ -65,9 +65,7 @@ class Router:
     def command(self, request: Command) -> Response:
         """A slash command, or the same words in a message to the bot."""
         commands = self.registry.commands
-        verb, words = split_first_word(request.text)
-        if verb not in commands and readable(verb).removeprefix("#").isdigit():
-            verb, words = "view", request.text
+        verb, words = unknown.find_command(self.registry, request.text, self._services.command)
 
         def work() -> Response:
             clean(request.text)
@@ -75,7 +73,10 @@ class Router:
                 return help.handle_help(self.registry, words, self._services.command)
             found = commands.get(verb)
             if found is None:
-                raise help.unknown_command(self.registry, verb)
+                reply = small_talk.find_reply(readable(request.text))
+                if reply:
+                    return Answer(text_message(reply))
+                raise unknown.explain(self.registry, request.text, self._services.command)
             return self._with_context(
                 request, lambda context: found.command(context, request, words), _prefetch(found, words)
             )
@@ -237,8 +238,9 @@ class Router:
             form, field = (refusal.form, refusal.field) if isinstance(refusal, BadWords) else (None, None)
             verb = self.registry.commands.get(what)
             if form is None and verb is not None and isinstance(refusal, BadWords):
-                form = verb.usage
-            message = answers.render_refusal(refusal.sentence, form=form, typed=typed, command=command)
+                form = verb.form or verb.usage
+            offered = refusal.button if isinstance(refusal, unknown.UnknownCommand) else None
+            message = answers.render_refusal(refusal.sentence, form=form, typed=typed, command=command, offered=offered)
             return _Failure(message, refusal.sentence, field), "refused"
         except DatabaseAway as error:
             log.warning("the database is away", what=what, error=str(error.__cause__ or error))

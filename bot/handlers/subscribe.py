@@ -69,8 +69,9 @@ HANDLES = (
     Verb(
         name="subscribe",
         usage=USAGE,
-        summary="Tells you of comments and changes.",
+        summary="Follows an incident: you get a direct message for each comment and change.",
         examples=("subscribe 12",),
+        brief="follow it by direct message",
         group=Group.FOLLOW,
         synonyms=("follow", "watch"),
         command=handle_command,
@@ -79,7 +80,7 @@ HANDLES = (
     Verb(
         name="unsubscribe",
         usage=UNSUBSCRIBE_USAGE,
-        summary="Stops telling you.",
+        summary="Stops following an incident.",
         examples=("unsubscribe 12",),
         group=Group.FOLLOW,
         synonyms=("unfollow", "unwatch", "mute"),

@@ -62,6 +62,7 @@ class Registry:
 
     verbs: Sequence[Verb]  # in the order of `help`
     commands: Mapping[str, Verb]  # by name and alias
+    phrases: Mapping[str, Verb]  # by whole messages
     buttons: Mapping[str, PressHandler]
     lookups: Mapping[str, Lookup]
     forms: Mapping[str, FormHandler]
@@ -82,12 +83,17 @@ class Registry:
         return cls(
             verbs=verbs,
             commands=_merged({name: verb} for verb in verbs for name in (verb.name, *verb.aliases)),
+            phrases=_merged({phrase: verb} for verb in verbs for phrase in verb.phrases),
             buttons=_merged([*(one.buttons for one in features), picks]),
             lookups=_merged([*(one.lookups for one in features), dict.fromkeys(picks, suggest_incidents)]),
             forms=_merged(one.forms for one in features),
             shortcuts=_merged(one.shortcuts for one in features),
             events=_merged(one.events for one in features),
         )
+
+    def find_named(self, word: str) -> Verb | None:
+        """The command of this name, or of another tool's name for it."""
+        return self.commands.get(word) or next((verb for verb in self.verbs if word in verb.synonyms), None)
 
     def suggest(self, word: str) -> str | None:
         """The command that was probably meant by an unknown word; None where no command is close."""

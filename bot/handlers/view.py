@@ -89,7 +89,8 @@ HANDLES = (
     Verb(
         name="view",
         usage=USAGE,
-        summary="One incident with everything about it, and its buttons. A number alone does the same.",
+        summary="Shows an incident with its buttons. The number alone does the same.",
+        brief="an incident with its buttons",
         examples=("view 12", "12"),
         group=Group.READ,
         synonyms=("show", "info", "details", "get"),

@@ -23,9 +23,20 @@ USAGE = (
     "list [open|warning|critical|closed|all] [words…] [team:a,b|team:unassigned|team:mine] [project:x] [env:x]"
     " [since:24h|7d|2026-11-01] [until:…] [seen:no] [following:yes]"
 )
+FORM = "list [open|warning|critical|closed|all] [words…] [filters…]"  # what a mistake shows
 SHOWS = ("open", "warning", "critical", "closed", "all")
 _SAME = {"resolved": "closed"}  # messages use this word
-KEYS = ("team", "project", "env", "since", "until", "seen", "following")
+# The filters, each with what a mistake in it shows.
+_FORMS = {
+    "team": "list team:payments,mine",
+    "project": "list project:checkout",
+    "env": "list env:production",
+    "since": "list since:24h",
+    "until": "list until:2026-11-01",
+    "seen": "list seen:no",
+    "following": "list following:yes",
+}
+KEYS = tuple(_FORMS)
 
 _AGO = re.compile(r"(\d{1,5})\s*(m|h|d|w)", re.IGNORECASE)
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -64,7 +75,7 @@ class ListQuery:
 def parse_query(line: str) -> ListQuery:
     """Parses the words that follow `list`. Raises BadWords."""
     if len(line) > MAX_LENGTH:
-        raise BadWords(f"The filters of a list can have at most {MAX_LENGTH:,} characters.", USAGE)
+        raise BadWords(f"Filters can have at most {MAX_LENGTH:,} characters.", FORM)
     return parse_tokens(tokenize(line))
 
 
@@ -84,27 +95,36 @@ def parse_tokens(found: Sequence[Token]) -> ListQuery:
                 words.append(token.text)
         elif token.key in KEYS:
             if token.key in given and token.key != "team":
-                raise BadWords(f"`{token.key}:` is given twice; once is enough.", USAGE)
+                raise BadWords(f"`{token.key}:` is given twice. Give it once.", _FORMS[token.key])
             given.add(token.key)
             query = _with_option(query, token.key, token.text)
         else:
-            meant = find_closest(token.key, KEYS)
-            raise BadWords(
-                f"There is no filter `{shorten(token.key)}:`."
-                + (f" Did you mean `{meant}:`?" if meant else f" There are {', '.join(k + ':' for k in KEYS)}.")
-                + " To look for it in titles, put it in quotes.",
-                USAGE,
-            )
+            raise _unknown_filter(token)
     return with_words(query, words)
+
+
+def _unknown_filter(token: Token) -> BadWords:
+    wanted = token.text.lower()
+    shown = _SAME.get(wanted, wanted)
+    if shown in SHOWS:  # status:open, severity:critical
+        return BadWords(f"There is no filter `{shorten(str(token.key))}:`. Did you mean `{shown}`?", f"list {shown}")
+    meant = find_closest(str(token.key), KEYS)
+    if meant:
+        return BadWords(f"There is no filter `{shorten(str(token.key))}:`. Did you mean `{meant}:`?", _FORMS[meant])
+    return BadWords(
+        f"There is no filter `{shorten(str(token.key))}:`. Filters are {', '.join(f'`{key}:`' for key in KEYS)}."
+        " To search for it in titles, put it in quotes.",
+        f'list "{shorten(f"{token.key}:{token.text}")}"',
+    )
 
 
 def with_words(query: ListQuery, words: Sequence[str]) -> ListQuery:
     """The query with these words to search for in titles. Raises BadWords."""
     if len(words) > MAX_WORDS:
-        raise BadWords(f"At most {MAX_WORDS} words of a title can be looked for at once.", USAGE, field="words")
+        raise BadWords(f"At most {MAX_WORDS} words can be searched at once.", FORM, field="words")
     query = replace(query, words=tuple(folded for word in words if (folded := _check_word(word))))
     if len(json.dumps(str(query), ensure_ascii=False)) > MAX_WRITTEN:
-        raise BadWords("The filters are too long to be kept on a page of the list; please leave some out.", USAGE)
+        raise BadWords("These filters are too long together. Leave some out.", FORM)
     return query
 
 
@@ -116,20 +136,20 @@ def _folded(text: str) -> str:
 def _check_word(text: str) -> str:
     folded = _folded(text)
     if len(folded) > MAX_WORD_LENGTH:
-        raise BadWords(f"A word to look for can have at most {MAX_WORD_LENGTH} characters.", USAGE)
+        raise BadWords(f"A word can have at most {MAX_WORD_LENGTH} characters.", FORM)
     return folded
 
 
 def _with_option(query: ListQuery, key: str, value: str) -> ListQuery:
     value = _folded(value)
     if not value.strip(", "):
-        raise BadWords(f"`{key}:` needs a value.", USAGE)
+        raise BadWords(f"`{key}:` needs a value.", _FORMS[key])
     match key:
         case "team":
             slugs = [slug.strip().lower() for slug in value.split(",") if slug.strip()]
             teams = tuple(dict.fromkeys((*query.teams, *slugs)))
             if len(teams) > MAX_TEAMS:
-                raise BadWords(f"At most {MAX_TEAMS} teams can be listed at once.", USAGE, field="team")
+                raise BadWords(f"At most {MAX_TEAMS} teams can be listed at once.", _FORMS[key], field="team")
             return replace(query, teams=teams)
         case "project":
             return replace(query, project=value.lower())
@@ -139,11 +159,11 @@ def _with_option(query: ListQuery, key: str, value: str) -> ListQuery:
             return replace(query, since=value) if key == "since" else replace(query, until=value)
         case "seen":
             if value.lower() != "no":
-                raise BadWords(f"`seen:` can only be `no`, not “{shorten(value)}”.", USAGE)
+                raise BadWords(f"`seen:` can only be `no`, not “{shorten(value)}”.", _FORMS[key])
             return replace(query, unseen=True)
         case _:
             if value.lower() != "yes":
-                raise BadWords(f"`following:` can only be `yes`, not “{shorten(value)}”.", USAGE)
+                raise BadWords(f"`following:` can only be `yes`, not “{shorten(value)}”.", _FORMS[key])
             return replace(query, following=True)
 
 
@@ -153,9 +173,8 @@ def moment(value: str, key: str, now: datetime, zone: str) -> datetime:
     A date without a time is the start of the day for `since`, and its end for `until`. Raises BadWords.
     """
     wrong = BadWords(
-        f"“{shorten(value)}” is no time for `{key}:`. It can be 30m, 24h, 7d or 2w ago, or a date such as"
-        " 2026-11-01 or 2026-11-01T09:30.",
-        USAGE,
+        f"“{shorten(value)}” is not a time. Use 30m, 24h, 7d or 2w, or a date such as 2026-11-01 or 2026-11-01T09:30.",
+        _FORMS[key],
         field=key,
     )
     ago = _AGO.fullmatch(value)

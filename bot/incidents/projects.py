@@ -19,11 +19,8 @@ class ManyProjects(Refusal):
     """Several projects are possible, and the caller named none. The sentence lists them."""
 
     def __init__(self, slugs: Sequence[str]) -> None:
-        super().__init__(
-            "Which project does it concern? Name it with project:… – you see "
-            + ", ".join(slugs[:_MOST_NAMED])
-            + ("…" if len(slugs) > _MOST_NAMED else ".")
-        )
+        listed = ", ".join(slugs[:_MOST_NAMED]) + ("…" if len(slugs) > _MOST_NAMED else "")
+        super().__init__(f"Which project is it? Add one of these as `project:{slugs[0]}`: {listed}.")
 
 
 def list_projects(connection: Connection, access: Access) -> list[DirectoryEntry]:
@@ -47,36 +44,44 @@ def own_team_names(connection: Connection, access: Access) -> list[str]:
 
 
 def project_by_slug(
-    connection: Connection, access: Access, slug: str, visible: Sequence[DirectoryEntry] | None = None
+    connection: Connection, access: Access, slug: str, form: str, visible: Sequence[DirectoryEntry] | None = None
 ) -> DirectoryEntry:
     """The project with that slug, if the caller sees it. Raises BadWords, which suggests a slug or lists them.
 
-    `visible` is the result of `list_projects`, if it was read already.
+    `form` is the correct usage, with `{}` for the slug. `visible` is the result of `list_projects`, if it was read
+    already.
     """
     if visible is None:
         visible = list_projects(connection, access)
     for project in visible:
         if project.slug == slug.lower():
             return project
-    raise unknown_name("project", slug, [project.slug for project in visible])
+    raise unknown_name("project", slug, [project.slug for project in visible], form)
 
 
-def team_by_slug(connection: Connection, access: Access, slug: str) -> DirectoryEntry:
-    """The team of the caller's organization with that slug. Raises BadWords, which suggests a slug or lists them."""
+def team_by_slug(connection: Connection, access: Access, slug: str, form: str) -> DirectoryEntry:
+    """The team of the caller's organization with that slug. Raises BadWords, which suggests a slug or lists them.
+
+    `form` is the correct usage, with `{}` for the slug.
+    """
     known = list_teams(connection, access)
     for team in known:
         if team.slug == slug.lower():
             return team
-    raise unknown_name("team", slug, [team.slug for team in known])
+    raise unknown_name("team", slug, [team.slug for team in known], form)
 
 
-def unknown_name(kind: str, slug: str, known: Sequence[str]) -> BadWords:
-    """Builds the error for a slug that is not in `known`. `kind` is "project" or "team", also the field of a form."""
+def unknown_name(kind: str, slug: str, known: Sequence[str], form: str) -> BadWords:
+    """Builds the error for a slug that is not in `known`. `kind` is "project" or "team", also the field of a form.
+
+    `form` is the correct usage, with `{}` for the slug.
+    """
     meant = find_closest(slug, known)
     hint = f" Did you mean `{meant}`?" if meant else ""
     if not hint and known:
-        hint = f" There are: {', '.join(known[:20])}{'…' if len(known) > 20 else ''}."
-    return BadWords(f"There is no {kind} “{shorten(slug)}” that you can see.{hint}", field=kind)
+        hint = f" You can use {', '.join(known[:20])}{'…' if len(known) > 20 else ''}."
+    right = form.format(meant or known[0]) if known else None
+    return BadWords(f"There is no {kind} “{shorten(slug)}” that you can see.{hint}", right, field=kind)
 
 
 def choose_projects(
@@ -94,7 +99,7 @@ def choose_projects(
     Raises ManyProjects if none of these applies, and BadWords for an unknown slug or a caller who sees no project.
     """
     if slug is not None:
-        return [project_by_slug(connection, access, slug).id]
+        return [project_by_slug(connection, access, slug, "declare project:{} title").id]
     visible = access.project_ids
     if not visible:
         raise no_project()
@@ -113,4 +118,4 @@ def choose_projects(
 
 def no_project() -> BadWords:
     """Builds the error for a caller who wants to open an incident but sees no project."""
-    return BadWords("You see no project yet, so there is none that an incident could be opened in.")
+    return BadWords("You cannot open an incident yet, because you have no project. Ask a manager to add you to a team.")

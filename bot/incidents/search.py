@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from bot.incidents.access import Access
 from bot.incidents.errors import BadWords
-from bot.incidents.filters import USAGE, ListQuery, moment
+from bot.incidents.filters import ListQuery, moment
 from bot.incidents.projects import project_by_slug, unknown_name
 from bot.incidents.severities import SEVERITIES
 from storage.prefetch import Prefetch
@@ -40,11 +40,13 @@ def resolve_query(
     until = moment(query.until, "until", now, access.timezone) if query.until else None
     if since and until and since > until:
         raise BadWords(
-            f"`since:{query.since}` is after `until:{query.until}`: nothing can be in between.", USAGE, field="since"
+            f"`since:{query.since}` is after `until:{query.until}`. Swap them.",
+            f"list since:{query.until} until:{query.since}",
+            field="since",
         )
     project_ids: Sequence[int] = access.project_ids
     if query.project is not None:
-        project_ids = [project_by_slug(connection, access, query.project, projects).id]
+        project_ids = [project_by_slug(connection, access, query.project, "list project:{}", projects).id]
     return ListFilter(
         project_ids=project_ids,
         organization_id=access.organization_id if access.sees_all and query.project is None else None,
@@ -132,5 +134,5 @@ def _team_ids(
         elif slug in by_slug:
             found.add(by_slug[slug])
         else:
-            raise unknown_name("team", slug, [*by_slug, "mine", "unassigned"])
+            raise unknown_name("team", slug, [*by_slug, "mine", "unassigned"], "list team:{}")
     return tuple(sorted(found))

@@ -18,7 +18,7 @@ def projects_to_share(connection: Connection, wanted: ListFilter, channel_id: st
     """The ids of the projects in a filter that name the channel. Raises Refusal if there are none."""
     here = directory.filter_projects_by_channel(connection, wanted.project_ids, channel_id) if channel_id else []
     if not here:
-        raise Refusal("No project whose incidents you see names this channel, so nothing can be shared here.")
+        raise Refusal("Nothing can be shared here, because none of your projects posts in this channel.")
     return here
 
 
@@ -30,5 +30,5 @@ def incidents_to_share(
     shared = incidents.filter_ids_in_projects(connection, [line.id for line in page.lines], project_ids)
     lines = [line for line in page.lines if line.id in shared]
     if not lines:
-        raise Refusal("Nothing on this page belongs to a project that names this channel.")
+        raise Refusal("No incident on this page belongs to a project that posts in this channel.")
     return lines

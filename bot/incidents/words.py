@@ -58,7 +58,7 @@ def _read_token(line: str, start: int, unclosed: set[str]) -> Token:
             return Token(line[place + 1 : closing], key, True, start, closing + 1)
         unclosed.add(line[place])
         if line[place] not in _FORGIVING:
-            raise BadWords(f"A quote is opened and never closed: {line[place:][:80]}")
+            raise BadWords(f"This quote is opened and never closed: {line[place:][:80]}")
     end = place
     while end < len(line) and not line[end].isspace():
         end += 1
@@ -91,11 +91,11 @@ def unquote(text: str) -> str:
 
 
 def parse_number(word: str, form: str) -> int:
-    """Parses the identifier in `12` or `#12`. Raises BadWords with `form`, the correct usage."""
+    """Parses the identifier in `12`, `#12` or `12,`. Raises BadWords with `form`, the correct usage."""
     # In a workspace with a channel named 12, Slack encodes #12 as a mention of that channel.
-    digits = readable(word).strip().removeprefix("#")
+    digits = readable(word).strip().rstrip(".,;:!?").removeprefix("#")
     if not digits:
-        raise BadWords("Which incident? Its number is missing.", form)
+        raise BadWords("The number of the incident is missing.", form)
     if not digits.isascii() or not digits.isdigit():
         raise BadWords(f"“{shorten(readable(word))}” is not the number of an incident.", form)
     return int(digits[:20])
@@ -109,11 +109,10 @@ def parse_lone_number(words: str, form: str) -> int:
     word, rest = split_first_word(words)
     identifier = parse_number(word, form)
     if rest:
-        raise BadWords(
-            f"“{shorten(readable(rest))}” is too much: one incident at a time, and nothing behind its number."
-            " Nothing was changed.",
-            form,
-        )
+        right = form.replace("N", str(identifier))
+        if re.fullmatch(r"[\d\s#,;&+]+|and\b[\d\s#]+", readable(rest)):
+            raise BadWords("One incident at a time. Nothing was changed.", right)
+        raise BadWords(f"Leave out “{shorten(readable(rest))}”: only the number goes here. Nothing was changed.", right)
     return identifier
 
 

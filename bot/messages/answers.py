@@ -6,7 +6,7 @@ from typing import Any
 
 from bot.incidents.access import Access
 from bot.incidents.markup import escape, readable, visible
-from bot.messages.blocks import Block, Message, actions, message, section
+from bot.messages.blocks import Block, Element, Message, actions, message, section
 from bot.messages.incident import build_short_buttons, render_title
 from storage.rows import IncidentHead
 
@@ -24,11 +24,18 @@ def render_incident_title(incident: IncidentHead) -> str:
     return render_title(incident.identifier, incident.title)
 
 
-def render_refusal(sentence: str, *, form: str | None = None, typed: str | None = None, command: str) -> Message:
-    """A refusal: the mistake (plain text), the correct usage, and the typed text, to correct and send again."""
+def render_refusal(
+    sentence: str, *, form: str | None = None, typed: str | None = None, command: str, offered: Element | None = None
+) -> Message:
+    """A refusal: the mistake (plain text), the correct usage, and the typed text, to correct and send again.
+
+    `offered` is a button that does what was probably meant.
+    """
     blocks: list[Block] = [section(f":warning: {escape(sentence)}")]
     if form:
         blocks.append(section(f"Like this: `{escape(f'{command} {form}')}`"))
+    if offered:
+        blocks.append(actions([offered]))
     if typed and typed.strip():
         blocks += render_typed_text(f"{command} {typed}")
     return message(escape(sentence), blocks)

@@ -229,11 +229,11 @@ def filter_options(choices: Sequence[tuple[str, str]], typed: str) -> list[dict[
     return [_build_option(value, name) for value, name in fitting[:MAX_OPTIONS]]
 
 
-def render_window(message: Message) -> Form:
+def render_window(message: Message, *, title: str = "Incident") -> Form:
     """A message in a modal, if there is no conversation to show it in."""
     return {
         "type": "modal",
-        "title": plain_text("Incident", MAX_FORM_TITLE),
+        "title": plain_text(title, MAX_FORM_TITLE),
         "close": plain_text("Close", MAX_FORM_TITLE),
         "blocks": message["blocks"],
     }

@@ -1,4 +1,4 @@
-"""`help`: all commands with examples, from the values with which they are declared."""
+"""`help`: the commands with examples, from the values with which they are declared."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from bot.incidents.markup import escape
-from bot.messages.blocks import Message, context, message, section
+from bot.messages.blocks import Message, actions, button, context, message, section
 
 
 class Group(IntEnum):
     """What a command is for, in the order of `help`."""
 
-    FIND = 1  # finding incidents: the first, with the longest usage, stands apart
+    FIND = 1  # finding incidents
     READ = 2  # looking at one
     WORK = 3  # changing one
     FOLLOW = 4  # notifications
@@ -31,20 +31,36 @@ class Topic:
     summary: str  # in a sentence or two, mrkdwn
     examples: Sequence[str]  # at least one
     group: Group
+    brief: str | None = None  # what the first example does, in `help`; None: only among all commands
+    form: str | None = None  # the usage that a mistake shows, where the whole is too long
     aliases: Sequence[str] = ()  # other words for it
     synonyms: Sequence[str] = ()  # what other tools and tired people call it: answered with `name`, not carried out
+    phrases: Sequence[str] = ()  # whole messages without punctuation that are carried out like the command alone
+
+    @property
+    def takes_number(self) -> bool:
+        """Whether the number of an incident follows the name."""
+        return self.usage.split()[1:2] == ["N"]
 
 
 def render_overview(topics: Sequence[Topic], command: str) -> Message:
-    """The help on all commands."""
+    """The answer to `help`: what is needed first, in at most ten lines."""
+    lines = [f"`{escape(f'{command} {topic.examples[0]}')}` – {topic.brief}" for topic in topics if topic.brief]
     blocks = [
-        section(f"*What I can do.* `{escape(command)} help list` tells more of `list`, and so on."),
-        section("\n".join(f"`{escape(f'{command} {topic.usage}')}`\n{topic.summary}" for topic in topics[:1])),
-        section("\n".join(f"`{escape(f'{command} {topic.usage}')}` – {topic.summary}" for topic in topics[1:])),
-        section("For example:\n" + "\n".join(f"• `{escape(f'{command} {topic.examples[0]}')}`" for topic in topics)),
-        context("Only you see my answers. Incidents that you may not see do not exist for you here."),
+        section("*What I can do*\n" + "\n".join(lines)),
+        actions([button("All commands", "help_all", "1")]),
+        context("You can also write to me directly, or mention me in a channel: only you see the answers."),
     ]
     return message("What I can do", blocks)
+
+
+def render_all_commands(topics: Sequence[Topic], command: str) -> Message:
+    """All commands, each with its usage and an example."""
+    parts = []
+    for topic in topics:
+        example = escape(f"{command} {topic.examples[-1]}")
+        parts.append(f"`{escape(f'{command} {topic.usage}')}`\n{topic.summary}\nExample: `{example}`")
+    return message("All commands", [section(part) for part in parts])
 
 
 def render_topic(topic: Topic, command: str) -> Message:
@@ -53,6 +69,6 @@ def render_topic(topic: Topic, command: str) -> Message:
     blocks = [
         section(f"`{escape(f'{command} {topic.usage}')}`"),
         section(topic.summary),
-        section(f"For example:\n{examples}"),
+        section(f"Examples:\n{examples}"),
     ]
     return message(f"How to use {topic.name}", blocks)

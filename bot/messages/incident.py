@@ -44,6 +44,20 @@ SEVERITY_NAMES = {
 }
 # What a list shows, by the word that asks for it (`SHOWS` in bot.incidents.filters).
 LIST_NAMES = {"open": "Open", "warning": "Warning", "critical": "Critical", "closed": "Resolved", "all": "All"}
+_EMPTY = {
+    "open": "No open incidents.",
+    "warning": "No warning incidents open.",
+    "critical": "No critical incidents open.",
+    "closed": "No resolved incidents.",
+    "all": "No incidents yet.",
+}
+_EMPTY_WITH_FILTERS = {
+    "open": "No open incidents",
+    "warning": "No open warning incidents",
+    "critical": "No open critical incidents",
+    "closed": "No resolved incidents",
+    "all": "No incidents",
+}
 STATUS_SIGNS = {
     Status.OPEN: ":large_blue_circle:",
     Status.CLOSED: ":white_check_mark:",
@@ -140,11 +154,11 @@ def render_shared_list(query: ListQuery, lines: list[IncidentLine], now: datetim
 
 
 def _render_empty_list(query: ListQuery, command: str) -> Message:
-    asked = str(query)
-    if asked == "open":
-        text = ":white_check_mark: No open incidents that you can see."
+    asked = str(query).removeprefix(query.show).strip()
+    if not asked:
+        text = f":white_check_mark: {_EMPTY[query.show]}"
     else:
-        text = f"No incidents that you can see match `{escape(asked)}`. `{command} list all` shows every one."
+        text = f"{_EMPTY_WITH_FILTERS[query.show]} match `{escape(asked)}`. `{command} list all` shows all incidents."
     return message(text, [section(text), actions([button("Filter", "list_filter", build_position(query, None))])])
 
 

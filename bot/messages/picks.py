@@ -37,18 +37,23 @@ class Pick:
 
 def render_offer(verb: str, pick: Pick, lines: Sequence[IncidentLine], now: Any) -> Message:
     """The caller's most recent open incidents with the command's button on each, and a menu to find any other."""
-    action_id, label = pick.action_id, pick.label
     if not lines:
-        text = ":white_check_mark: Nothing is open that you can see."
+        text = ":white_check_mark: No open incidents."
         blocks: list[Block] = [section(text)]
     else:
-        text = f"Which incident? {pick.asking or label} one of these, or find another."
+        text = f"Which incident? {pick.asking or pick.label} one of these, or find another."
         blocks = [section(escape(text))]
         for line in lines:
-            blocks.append(section(render_line(line, now), accessory=button(label, action_id, str(line.identifier))))
-    blocks.append(actions([build_incident_menu(PICK + action_id, "Part of a number or title")]))
+            blocks.append(section(render_line(line, now), accessory=build_pick_button(pick, line.identifier)))
+    blocks.append(actions([build_incident_menu(PICK + pick.action_id, "Part of a number or title")]))
     blocks.append(context(f"The menu finds resolved ones too. Or type the number behind `{verb}`."))
     return message(text, blocks)
+
+
+def build_pick_button(pick: Pick, identifier: int) -> Element:
+    """The command's button for one incident."""
+    action_id = pick.action_id
+    return button(pick.label, action_id, str(identifier))
 
 
 def build_incident_menu(action_id: str, placeholder: str) -> Element:

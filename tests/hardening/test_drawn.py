@@ -22,7 +22,7 @@ DRAWERS = {"button": ("buttons", 1), "build_incident_menu": ("lookups", 0), "_bu
 # Ids that are put together where they are drawn, and from what: the registry makes its own from the same.
 PUT_TOGETHER = {
     ("picks.py", "action_id"): {"view", "acknowledge", "resolve", "comment"},
-    ("picks.py", "PICK + action_id"): {"pick_view", "pick_acknowledge", "pick_resolve", "pick_comment"},
+    ("picks.py", "PICK + pick.action_id"): {"pick_view", "pick_acknowledge", "pick_resolve", "pick_comment"},
 }
 
 

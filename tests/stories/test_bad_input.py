@@ -9,16 +9,28 @@ import pytest
 from tests.stories.conftest import ORGANIZATION, World
 
 MISTAKES = [
-    ("lsit", "Did you mean “list”?"),
-    ("reslove 1 rolled back", "Like this: /incident resolve N [comment]"),
-    ("acknowlege 1", "Like this: /incident ack N"),
-    ("reslove 1 rolled back", "Did you mean “resolve”?"),
-    ("Acknowlege 1", "Did you mean “acknowledge”?"),
-    ("close 1", "There is no command “close”. Did you mean “resolve”?"),
-    ("follow 1", "Like this: /incident subscribe N"),
-    ("help show", "Did you mean “view”?"),
-    ("frobnicate", "There is no command “frobnicate”"),
-    ("frobnicate", "whoami"),  # those that there are
+    ("lsit", "There is no command “lsit”. Did you mean list [open|warning|critical|closed|all] [words…] [filters…]?"),
+    ("lsit critical", "Like this: /incident list critical"),
+    ("reslove 1 rolled back", "There is no command “reslove”. Did you mean resolve N [comment]?"),
+    ("reslove 1 rolled back", "Like this: /incident resolve 1 rolled back"),
+    ("Acknowlege #1", "Like this: /incident ack 1"),
+    ("close 1", "There is no command “close”. Did you mean resolve N [comment]?"),
+    ("close #1", "Like this: /incident resolve 1"),
+    ("close", "Like this: /incident resolve N [comment]"),
+    ("follow 1", "Like this: /incident subscribe 1"),
+    ("1 ack", "The command comes before the number. Did you mean ack N?"),
+    ("#1 ack", "Like this: /incident ack 1"),
+    ("1 resolve rolled back", "Like this: /incident resolve 1 rolled back"),
+    ("1 looking into it", "Like this: /incident comment 1 looking into it"),
+    ("resolve1", "Like this: /incident resolve 1"),
+    ("please ack 1 for me", "Like this: /incident ack 1"),
+    ("can you close 1", "I did not understand that. Did you mean resolve N [comment]?"),
+    ("create payments fail", "Like this: /incident declare payments fail"),
+    ("payments are failing", "Like this: /incident declare payments are failing"),
+    ("show me what's open", "Like this: /incident list"),
+    ("help show", "There is no command “show”. Did you mean view?"),
+    ("help show", "Like this: /incident help view"),
+    ("frobnicate", "There is no command “frobnicate”. /incident help shows what I can do."),
     ("view twelve", "“twelve” is not the number of an incident"),
     ("ack 1.5", "“1.5” is not the number"),
     ("ack -1", "“-1” is not the number"),
@@ -26,37 +38,43 @@ MISTAKES = [
     ("ack ١٢", "“١٢” is not the number"),
     ("view 0", "There is no incident #0"),
     ("view 999999999999999999999999999", "There is no incident #99999999999999999999"),
-    ("severity", "number is missing"),
-    ("reopen", "number is missing"),
-    ("list sevrity:critical", "There is no filter sevrity:"),
-    ("list sevrity:critical", "There are team:, project:, env:, since:, until:, seen:"),
-    ("list teem:payments", "Did you mean team:?"),
-    ("list team:paymnets", "Did you mean payments?"),
+    ("severity", "number of the incident is missing"),
+    ("reopen", "number of the incident is missing"),
+    ("list sevrity:high", "There is no filter sevrity:. Filters are team:, project:, env:, since:, until:, seen:"),
+    ("list sevrity:high", 'Like this: /incident list "sevrity:high"'),
+    ("list severity:critical", "There is no filter severity:. Did you mean critical?"),
+    ("list status:resolved", "Like this: /incident list closed"),
+    (
+        "list teem:payments",
+        "There is no filter teem:. Did you mean team:?\nLike this: /incident list team:payments,mine",
+    ),
+    ("list team:paymnets", "Did you mean payments?\nLike this: /incident list team:payments"),
     ("list team:", "team: needs a value"),
-    ("list project:x", "There are: catalogue, checkout"),
+    ("list project:x", "You can use catalogue, checkout."),
     ("list seen:yes", "can only be no"),
-    ("list since:yesterday", "is no time for since:. It can be 30m, 24h"),
-    ("list since:2026-13-01", "is no time"),
-    ("list since:2026-02-30", "is no time"),
-    ("list since:0", "is no time"),
-    ("list since:-1d", "is no time"),
-    ("list until:2026-11-01T25:00", "is no time"),
-    ("list since:1d until:2d", "since:1d is after until:2d"),
+    ("list since:yesterday", "“yesterday” is not a time. Use 30m, 24h"),
+    ("list since:yesterday", "Like this: /incident list since:24h"),
+    ("list since:2026-13-01", "is not a time"),
+    ("list since:2026-02-30", "is not a time"),
+    ("list since:0", "is not a time"),
+    ("list since:-1d", "is not a time"),
+    ("list until:2026-11-01T25:00", "is not a time"),
+    ("list since:1d until:2d", "since:1d is after until:2d. Swap them.\nLike this: /incident list since:2d until:1d"),
     ("list since:2026-02-01 until:2026-01-01", "is after"),
     ("list since:1d since:2d", "given twice"),
     ("list project:checkout project:checkout", "given twice"),
-    ('list "payments fail', "A quote is opened and never closed"),
-    ("list “payments fail", "A quote is opened and never closed"),
-    ('list team:"payments', "A quote is opened and never closed"),
+    ('list "payments fail', "This quote is opened and never closed"),
+    ("list “payments fail", "This quote is opened and never closed"),
+    ('list team:"payments', "This quote is opened and never closed"),
     ("list " + "word " * 11, "At most 10 words"),
     ("list " + "x" * 101, "at most 100 characters"),
     ("list team:" + ",".join(f"t{n}" for n in range(21)), "At most 20 teams"),
     ("help frobnicate", "There is no command “frobnicate”"),
-    # The right form, whatever it is that is wrong.
+    # The right form of what is wrong, whatever it is.
     ('list "payments fail', "Like this: /incident list [open|"),
-    ("list project:x", "Like this: /incident list [open|"),
-    ("list team:x", "Like this: /incident list [open|"),
-    ("declare project:x Slow", "Like this: /incident declare [warning|critical]"),
+    ("list project:x", "Like this: /incident list project:catalogue"),
+    ("list team:x", "Like this: /incident list team:payments"),
+    ("declare project:x Slow", "Like this: /incident declare project:catalogue title"),
     ("declare " + "x" * 256, "Like this: /incident declare [warning|critical]"),
 ]
 
@@ -64,21 +82,75 @@ MISTAKES = [
 def test_a_mistake_is_named_and_the_right_form_shown(world: World) -> None:
     for words, says in MISTAKES:
         text = world.ask(world.ada, words).text
-        assert says in text, words
+        assert says in text, (words, text)
         assert "went wrong" not in text and len(text) < 1500
 
 
 @pytest.mark.parametrize(
-    "words", ["ack {} {}", "view {} {}", "{} looking into it", "activity {} page 2", "subscribe {} {}"]
+    ("words", "says"),
+    [
+        ("ack {} {}", "One incident at a time. Nothing was changed.\nLike this: /incident ack {}"),
+        ("view #{}, #{}", "One incident at a time."),
+        ("{} {}", "One incident at a time."),
+        ("activity {} page 2", "Leave out “page 2”: only the number goes here."),
+        ("subscribe {} and {}", "One incident at a time."),
+    ],
 )
-def test_one_incident_at_a_time(world: World, words: str) -> None:
+def test_one_incident_at_a_time(world: World, words: str, says: str) -> None:
     first, second = world.declare("Payments fail"), world.declare("Refunds fail")
     typed = words.format(first, second)
     answer = world.ask(world.ben, typed).text
-    assert "is too much: one incident at a time" in answer and f"You typed:\n/incident {typed}" in answer
+    assert says.format(first) in answer and f"You typed:\n/incident {typed}" in answer
     for number in (first, second):
         assert "Ben Tal" not in world.seen_by(world.ada, number)
         assert "Ben Tal" not in world.ask(world.ada, f"activity {number}").text
+
+
+def test_a_button_does_what_was_meant(world: World) -> None:
+    world.declare("Payments fail")
+    meant = world.see(world.ben, "1 ack")
+    assert meant.buttons == ["Acknowledge"]
+    world.ben.press(meant, "Acknowledge")
+    world.slack.wait_until(lambda: "Ben Tal" in world.seen_by(world.ada, 1), what="the acknowledgement")
+    world.ben.press(world.see(world.ben, "close #1"), "Resolve")
+    assert world.ben.wait_for_form("Resolve #1").submit().closed
+    assert world.see(world.ben, "lsit").buttons == []
+
+
+def test_a_question_about_what_is_open_is_answered_with_the_list(world: World) -> None:
+    world.declare("Payments fail")
+    wanted = world.ask(world.ben, "list").text
+    for words in ("what's open?", "What’s open", "open", "list incidents", "status?", "/incident list", "list!"):
+        assert world.ask(world.ben, words).text == wanted, words
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("thanks", "You're welcome."),
+        ("Thank you so much, Tocsin!", "You're welcome."),
+        ("ok, thx :+1:", "You're welcome."),
+        ("hi", "Hi. list shows what is open"),
+        ("Good morning", "Hi. list shows what is open"),
+        ("ok", "All right."),
+        (":thumbsup::skin-tone-3:", "All right."),
+        ("👍", "All right."),
+        ("sorry!", "No problem."),
+        ("good night", "Take care."),
+    ],
+)
+def test_a_kind_word_gets_one_line(world: World, words: str, says: str) -> None:
+    world.ben.tell_bot(words)
+    answer = world.ben.wait_for_message(containing=says)
+    assert len(answer.text.splitlines()) == 1
+    assert answer.buttons == []
+
+
+def test_words_about_an_incident_are_no_kind_words(world: World) -> None:
+    for words in ("no payments go through", "ok 12", "thanks but checkout is down", "...", "yes resolve 12"):
+        assert "/incident help shows what I can do" in world.ask(world.ben, words).text.replace("`", "") or (
+            "Did you mean" in world.ask(world.ben, words).text
+        ), words
 
 
 def test_mistakes_give_back_what_was_typed(world: World) -> None:

@@ -42,7 +42,7 @@ def dated(world: World, identifier: int, started: datetime, closed: datetime | N
 
 
 def test_an_empty_list_says_so_in_one_line(world: World) -> None:
-    assert world.ask(world.ada, "list").text == ":white_check_mark: No open incidents that you can see."
+    assert world.ask(world.ada, "list").text == ":white_check_mark: No open incidents."
 
 
 def test_the_list_is_of_what_is_not_resolved_newest_first(world: World) -> None:

@@ -7,20 +7,30 @@ from tests.stories.conftest import IN_BOTH_MODES, World
 pytestmark = IN_BOTH_MODES
 
 
-def test_help_names_every_command_with_an_example(world: World) -> None:
+def test_help_has_what_is_needed_first_in_ten_lines(world: World) -> None:
     text = world.ask(world.eve, "").text
+    assert len(text.splitlines()) <= 10
+    for verb in ("list", "view 12", "ack 12", "resolve 12", "comment 12", "declare", "subscribe 12"):
+        assert f"/incident {verb}" in text
+    for words in ("HELP", "help!", "help me please"):
+        assert world.ask(world.ada, words).text == text
+
+
+def test_all_commands_are_in_a_form(world: World) -> None:
+    world.ada.press(world.see(world.ada, "help"), "All commands")
+    text = world.ada.wait_for_form("All commands").text
     for verb in (
-        *("list", "view", "ack", "resolve", "reopen", "severity", "comment", "activity"),
-        *("subscribe", "unsubscribe", "declare", "whoami"),
+        *("list", "view N", "ack N", "resolve N", "reopen N", "severity N", "comment N", "activity N"),
+        *("subscribe N", "unsubscribe N", "declare", "digest", "notify", "whoami"),
     ):
         assert f"/incident {verb}" in text
-    assert world.ask(world.ada, "HELP").text == text
+    assert "Example: /incident ack 12" in text
 
 
 def test_help_tells_more_of_one_command(world: World) -> None:
     assert "until:" in world.ask(world.ada, "help list").text
     assert "/incident ack 12" in world.ask(world.ada, "help Acknowledge").text
-    assert "Did you mean “resolve”?" in world.ask(world.ada, "help reslove").text
+    assert "Did you mean resolve?" in world.ask(world.ada, "help reslove").text
 
 
 def test_view_tells_everything_about_an_incident(world: World) -> None:

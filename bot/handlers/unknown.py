@@ -1,0 +1,151 @@
+"""Finds the command in what somebody typed, and explains where there is none: what they probably meant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bot.handlers.verb import Registry, Verb
+from bot.incidents.errors import BadWords
+from bot.incidents.markup import readable
+from bot.incidents.words import shorten, split_first_word
+from bot.messages import picks
+from bot.messages.blocks import Element
+
+_PUNCTUATION = "!?.,;:…'\"’“”()"
+_JOINED = re.compile(r"([a-z]{2,20})#?([0-9]{1,9})", re.IGNORECASE)  # ack12
+_NUMBER = re.compile(r"#?([0-9]{1,9})")
+_MOST_WORDS = 12  # words of a message among which a command is searched
+_MOST_REST = 200  # characters behind a command that are repeated in a corrected line
+_LEAST_LENGTH = 4  # letters of another tool's name for a command, in the middle of a sentence
+_LEAST_WORDS = 3  # words of a message that may be the title of an incident
+
+
+class UnknownCommand(BadWords):
+    """What somebody typed is no command. `button` does what they probably meant."""
+
+    def __init__(self, sentence: str, form: str | None, button: Element | None = None) -> None:
+        super().__init__(sentence, form)
+        self.button = button
+
+
+@dataclass(frozen=True, slots=True)
+class _Meant:
+    """The command that was probably meant."""
+
+    verb: Verb
+    index: int  # of its word
+    number: int | None  # of the incident
+    rest: str  # the words that follow
+
+
+def find_command(registry: Registry, text: str, command: str) -> tuple[str, str]:
+    """The command in a line and the words that follow it; where there is none, the first word and the others.
+
+    `command` is the slash command, which people also type in messages to the bot. A number alone is `view`.
+    """
+    verb, words = split_first_word(text)
+    if verb == command:
+        verb, words = split_first_word(words)
+    asked = registry.phrases.get(_fold(text))
+    if asked is not None:
+        return asked.name, ""
+    if verb in registry.commands:
+        return verb, words
+    bare = readable(verb).strip(_PUNCTUATION)
+    if bare in registry.commands or bare == "help":
+        return bare, words
+    if _NUMBER.fullmatch(bare) and all(_NUMBER.fullmatch(word.strip(_PUNCTUATION)) for word in readable(words).split()):
+        return "view", f"{bare} {words}".strip()
+    return verb, words
+
+
+def explain(registry: Registry, text: str, command: str) -> UnknownCommand:
+    """The error for a line without a command: it names the closest one, and the line as it should be."""
+    words = readable(text).split()
+    joined = _JOINED.fullmatch(words[0])
+    if joined and registry.suggest(joined[1].lower()):
+        words[:1] = joined.groups()
+    meant = _find_meant(registry, words)
+    if meant is None:
+        return _explain_nothing(words, command)
+    usage = f"Did you mean `{meant.verb.form or meant.verb.usage}`?"
+    if meant.index == 0:
+        sentence = f"There is no command “{shorten(words[0])}”. {usage}"
+    elif _NUMBER.fullmatch(words[0].strip(_PUNCTUATION)) and meant.index == 1:
+        sentence = f"The command comes before the number. {usage}"
+    else:
+        sentence = f"I did not understand that. {usage}"
+    pick = meant.verb.pick
+    button = picks.build_pick_button(pick, meant.number) if pick and meant.number is not None else None
+    return UnknownCommand(sentence, _correct(meant), button)
+
+
+def explain_topic(registry: Registry, word: str) -> UnknownCommand:
+    """The error for `help` with a word that is no command."""
+    meant = registry.suggest(word)
+    hint = f"Did you mean `{meant}`?" if meant else "`help` shows those that there are."
+    return UnknownCommand(
+        f"There is no command “{shorten(readable(word))}”. {hint}", f"help {meant}" if meant else "help [command]"
+    )
+
+
+def _find_meant(registry: Registry, words: Sequence[str]) -> _Meant | None:
+    bare = [word.strip(_PUNCTUATION).lower() for word in words[:_MOST_WORDS]]
+    number = next((int(word.removeprefix("#")) for word in bare if _NUMBER.fullmatch(word)), None)
+    number_first = bool(_NUMBER.fullmatch(bare[0]))
+    found = []
+    for index, word in enumerate(bare):
+        verb = _find_verb(registry, word, first=index == 0, with_number=number is not None)
+        if verb is not None:
+            # What stands behind a command in the middle of a sentence need not belong to it.
+            near = index == 0 or (index == 1 and number_first)
+            rest = [other for other in words[index + 1 :] if not _is_number(other, number)] if near else []
+            found.append(_Meant(verb, index, number, " ".join(rest)))
+    if not found and number_first and "comment" in registry.commands:
+        return _Meant(registry.commands["comment"], 1, number, " ".join(words[1:]))
+    complete = (one for one in found if one.number is not None or not one.verb.takes_number)
+    return next(complete, found[0] if found else None)
+
+
+def _find_verb(registry: Registry, word: str, *, first: bool, with_number: bool) -> Verb | None:
+    """The command that a word means. Behind the first word, ordinary words must not look like commands ("me")."""
+    if first:
+        return registry.find_named(registry.suggest(word) or "")
+    if word in registry.commands or with_number or len(word) >= _LEAST_LENGTH:
+        return registry.find_named(word)
+    return None
+
+
+def _is_number(word: str, number: int | None) -> bool:
+    found = _NUMBER.fullmatch(word.strip(_PUNCTUATION))
+    return found is not None and int(found[1]) == number
+
+
+def _correct(meant: _Meant) -> str:
+    """The line that was probably meant, or the usage where it cannot be known."""
+    verb = meant.verb
+    rest = meant.rest if len(meant.rest) <= _MOST_REST and "`" not in meant.rest else ""
+    if not verb.takes_number:
+        return f"{verb.name} {rest}".strip()
+    if meant.number is None:
+        return verb.usage
+    takes_more = len(verb.usage.split()) > 2
+    return f"{verb.name} {meant.number} {rest}".strip() if takes_more else f"{verb.name} {meant.number}"
+
+
+def _explain_nothing(words: Sequence[str], command: str) -> UnknownCommand:
+    line = " ".join(words)
+    if len(words) < _LEAST_WORDS or len(line) > _MOST_REST or "`" in line:
+        return UnknownCommand(f"There is no command “{shorten(words[0])}”. `{command} help` shows what I can do.", None)
+    return UnknownCommand(
+        f"I did not understand that. `{command} help` shows what I can do; `declare` opens an incident.",
+        f"declare {line}",
+    )
+
+
+def _fold(text: str) -> str:
+    """A line without capitals, punctuation and superfluous blanks."""
+    plain = readable(text[:100]).lower().replace("'", "").replace("’", "")
+    return " ".join("".join(" " if sign in _PUNCTUATION else sign for sign in plain).split())
