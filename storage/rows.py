@@ -223,7 +223,7 @@ class CardContent:
     """The contents of an incident's card: what the channel may show."""
 
     details: IncidentDetails  # its `projects` are only those that name the channel
-    said: ActivityEntry | None  # the latest entry with a comment
+    last_comment: ActivityEntry | None  # the latest entry with a comment
     mentions: Mentions
 
 
@@ -236,7 +236,7 @@ class ThreadContent:
     deleted: bool
     card_ts: str | None  # None: the card is not posted
     reply_gone: bool  # the entry was a reply in that thread, and the reply was deleted
-    shown_here: bool  # whether the channel may show the incident
+    channel_may_show: bool  # whether the channel may show the incident
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,7 +205,7 @@ def _render_amendment(tx: Connection, post: AmendmentPost, target: Target) -> Re
 def _find_thread_content(tx: Connection, post: ThreadPost, target: Target) -> ThreadContent | None:
     """Returns None if the thread must not show the entry, or must no longer show it."""
     content = post_contents.find_thread_content(tx, post, target)
-    return content if content is not None and content.shown_here and target.incidents_on else None
+    return content if content is not None and content.channel_may_show and target.incidents_on else None
 
 
 def _remove(post: ThreadPost) -> Rendered:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from bot.incidents import filters, search
 from bot.incidents.access import Access
-from bot.incidents.errors import BadWords
+from bot.incidents.errors import InvalidInput
 from bot.incidents.filters import ListQuery
 from storage.digest_rows import DigestContent, DigestRow, OpenSeries
 from storage.queries import digest_contents
@@ -76,7 +76,7 @@ def get_owner_access(connection: Connection, digest: DigestRow) -> Access:
 
 
 def resolve_scope(connection: Connection, access: Access, query: ListQuery, now: datetime) -> Scope:
-    """Returns the incidents that filters select. Raises BadWords for an unknown project or team."""
+    """Returns the incidents that filters select. Raises InvalidInput for an unknown project or team."""
     found = search.resolve_query(connection, access, query, now)
     return Scope(
         organization_id=access.organization_id,
@@ -94,7 +94,7 @@ def resolve_digest_scope(connection: Connection, access: Access, digest: DigestR
     """Returns the incidents that a digest covers. Raises AccessLost if its owner may no longer use its filters."""
     try:
         return resolve_scope(connection, access, filters.parse_query(digest.filters), now)
-    except BadWords as mistake:
+    except InvalidInput as mistake:
         raise AccessLost(
             f"Its filters no longer fit what {digest.owner}, who owns it, may see. {mistake.sentence}"
         ) from None

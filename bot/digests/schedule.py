@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from croniter import croniter  # type: ignore[import-untyped]
 
-from bot.incidents.errors import BadWords
+from bot.incidents.errors import InvalidInput
 from bot.incidents.words import find_closest, shorten
 
 USAGE = 'digest add "0 9 * * 1-5" [tz:Europe/Berlin] [list filters]'
@@ -89,7 +89,7 @@ class Schedule:
     def of(
         cls, minutes: Values, hours: Values, days: Values | None, months: Values, weekdays: Values | None
     ) -> Schedule:
-        """The schedule with these values. Raises BadWords if it would never fire."""
+        """The schedule with these values. Raises InvalidInput if it would never fire."""
         if len(days or ()) == 31 or len(weekdays or ()) == 7:
             days = weekdays = None  # a day needs to match only one of both, and one matches every day
         schedule = cls(minutes, hours, days, months, weekdays)
@@ -143,10 +143,10 @@ class Schedule:
 
 
 def parse_cron(text: str) -> Schedule:
-    """Parses cron as people write it. Raises BadWords, which names the field and the correct form."""
+    """Parses cron as people write it. Raises InvalidInput, which names the field and the correct form."""
     fields = _SHORTHANDS.get(text.strip().lower(), text).split()
     if len(fields) != len(_FIELDS):
-        raise BadWords(_describe_wrong_count(text, fields), USAGE)
+        raise InvalidInput(_describe_wrong_count(text, fields), USAGE)
     minutes, hours, days, months, weekdays = (
         _parse_field(written, field) for written, field in zip(fields, _FIELDS, strict=True)
     )
@@ -227,10 +227,10 @@ def _parse_value(word: str, part: str, written: str, field: _Field) -> int:
     raise _build_field_error(part, written, field, f"; did you mean {meant[:3]}?" if meant else "")
 
 
-def _build_field_error(part: str, written: str, field: _Field, more: str = "") -> BadWords:
+def _build_field_error(part: str, written: str, field: _Field, more: str = "") -> InvalidInput:
     where = f" in “{shorten(written)}”" if part != written else ""
     said = f"“{shorten(part)}”{where} is no {field.name}{more}"
-    return BadWords(f"{said.rstrip('?')}{'?' if said.endswith('?') else '.'} Write it as {field.example}.", USAGE)
+    return InvalidInput(f"{said.rstrip('?')}{'?' if said.endswith('?') else '.'} Write it as {field.example}.", USAGE)
 
 
 def _check_fires(schedule: Schedule) -> None:
@@ -241,7 +241,9 @@ def _check_fires(schedule: Schedule) -> None:
     day = schedule.days[0]
     months = " or ".join(MONTHS[month - 1].capitalize() for month in schedule.months)
     longest = max(_LONGEST_MONTH[month - 1] for month in schedule.months)
-    raise BadWords(f"That would never fire: there is no {day} {months}. The last day there is the {longest}th.", USAGE)
+    raise InvalidInput(
+        f"That would never fire: there is no {day} {months}. The last day there is the {longest}th.", USAGE
+    )
 
 
 # --- formatting --------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from bot.digests.schedule import (
     looks_like_cron,
     parse_cron,
 )
-from bot.incidents.errors import BadWords
+from bot.incidents.errors import InvalidInput
 from bot.incidents.words import find_closest, shorten
 
 EXAMPLES = "weekdays at 9, every day at 17:30, every monday at 8, hourly, or cron: 0 9 * * 1-5"
@@ -45,12 +45,12 @@ _KNOWN = (*WEEKDAYS, *MONTHS, "weekdays", "weekends", "daily", "hourly", "every"
 
 
 def parse_schedule(text: str) -> Schedule:
-    """Parses words or cron. Raises BadWords, which names the mistake and the correct form."""
+    """Parses words or cron. Raises InvalidInput, which names the mistake and the correct form."""
     text = " ".join(text.split())
     if not text:
-        raise BadWords(f"When should it come? For example {EXAMPLES}.", USAGE)
+        raise InvalidInput(f"When should it come? For example {EXAMPLES}.", USAGE)
     if len(text) > MAX_LENGTH:
-        raise BadWords(f"A schedule can have at most {MAX_LENGTH} characters.", USAGE)
+        raise InvalidInput(f"A schedule can have at most {MAX_LENGTH} characters.", USAGE)
     if looks_like_cron(text):
         return parse_cron(text)
     line = text.lower().rstrip(".")
@@ -64,8 +64,8 @@ def parse_schedule(text: str) -> Schedule:
 # --- parsing -----------------------------------------------------------------------------------------------
 
 
-def _build_error(text: str, why: str) -> BadWords:
-    return BadWords(f"I do not understand “{shorten(text)}” as a schedule: {why} For example {EXAMPLES}.", USAGE)
+def _build_error(text: str, why: str) -> InvalidInput:
+    return InvalidInput(f"I do not understand “{shorten(text)}” as a schedule: {why} For example {EXAMPLES}.", USAGE)
 
 
 def _parse_interval(text: str, count: int, unit: str, rest: str) -> Schedule:
@@ -99,7 +99,7 @@ def _parse_at_times(text: str, line: str) -> Schedule:
     parts = re.split(r"(?:^|\s)(?:at|@)\s+", line)
     if len(parts) == 1:
         said = describe_schedule(_parse_days(text, line).schedule((0,), (9,)))
-        raise BadWords(f"At what time? For example {said}.", USAGE)
+        raise InvalidInput(f"At what time? For example {said}.", USAGE)
     if len(parts) > 2:
         raise _build_error(text, "it says “at” more than once.")
     times, behind = _parse_times(text, parts[1])
@@ -160,7 +160,7 @@ class _Days:
     weekdays: set[int] = field(default_factory=set)
 
     def schedule(self, minutes: Values, hours: Values) -> Schedule:
-        """Returns the schedule for these times on the days. Raises BadWords if it would never fire."""
+        """Returns the schedule for these times on the days. Raises InvalidInput if it would never fire."""
         return Schedule.of(
             minutes,
             hours,
@@ -171,7 +171,7 @@ class _Days:
 
 
 def _parse_days(text: str, words: str) -> _Days:
-    """Parses the days in `words`. Raises BadWords if they name no days; “every day” is valid."""
+    """Parses the days in `words`. Raises InvalidInput if they name no days; “every day” is valid."""
     found = _Days()
     any_day = False
     tokens = words.replace(",", " ").replace("&", " and ").replace("–", "-").split()

@@ -22,7 +22,7 @@ from bot.digests.content import FIRST_NEWS_PERIOD, AccessLost, IncidentsSwitched
 from bot.digests.schedule import MAX_LENGTH, USAGE, Schedule, parse_cron
 from bot.incidents import filters
 from bot.incidents.access import Access
-from bot.incidents.errors import BadWords, Refusal
+from bot.incidents.errors import InvalidInput, Refusal
 from bot.incidents.filters import ListQuery
 from bot.incidents.words import Token, shorten, tokenize
 from storage.digest_rows import DigestRow, Fire, LastFire
@@ -87,17 +87,17 @@ class Draft:
 def parse_draft(line: str, zone: str) -> Draft:
     """Parses the words after `digest add`: a schedule, with or without quotes, options and filters.
 
-    `zone` is the caller's zone, used if `tz:` is not given. Raises BadWords.
+    `zone` is the caller's zone, used if `tz:` is not given. Raises InvalidInput.
     """
     if len(line) > filters.MAX_LENGTH:
-        raise BadWords(f"Schedule and filters can have at most {filters.MAX_LENGTH:,} characters.", USAGE)
+        raise InvalidInput(f"Schedule and filters can have at most {filters.MAX_LENGTH:,} characters.", USAGE)
     found = tokenize(line)
     options: dict[str, str] = {}
     rest: list[Token] = []
     for token in found:
         if token.key in _OPTION_NAMES:
             if token.key in options:
-                raise BadWords(f"`{token.key}:` is given twice; once is enough.", USAGE)
+                raise InvalidInput(f"`{token.key}:` is given twice; once is enough.", USAGE)
             options[token.key] = token.text
         else:
             rest.append(token)
@@ -113,7 +113,7 @@ def parse_draft(line: str, zone: str) -> Draft:
 
 def _parse_choice(key: str, value: str, meanings: dict[str, bool]) -> bool:
     if value.lower() not in meanings:
-        raise BadWords(f"`{key}:` can be {' or '.join(meanings)}, not “{value}”.", USAGE)
+        raise InvalidInput(f"`{key}:` can be {' or '.join(meanings)}, not “{value}”.", USAGE)
     return meanings[value.lower()]
 
 
@@ -133,7 +133,7 @@ def _parse_schedule(found: Sequence[Token]) -> tuple[Schedule, Sequence[Token]]:
     for count in range(most, 0, -1):
         try:
             return schedule_text.parse_schedule(" ".join(token.text for token in found[:count])), found[count:]
-        except BadWords:
+        except InvalidInput:
             continue
     # No part is a valid schedule. The error is about the five fields of a cron expression, or about all the words.
     typed = [token.text for token in front[: most or 1]]
@@ -143,16 +143,16 @@ def _parse_schedule(found: Sequence[Token]) -> tuple[Schedule, Sequence[Token]]:
 
 
 def parse_filters(found: Sequence[Token] | str) -> ListQuery:
-    """Parses the filters of a digest: those of `list`, except `closed`. Raises BadWords."""
+    """Parses the filters of a digest: those of `list`, except `closed`. Raises InvalidInput."""
     try:
         query = filters.parse_query(found) if isinstance(found, str) else filters.parse_tokens(found)
-    except BadWords as mistake:
-        raise BadWords(mistake.sentence, USAGE) from None  # not the usage of `list`
+    except InvalidInput as mistake:
+        raise InvalidInput(mistake.sentence, USAGE) from None  # not the usage of `list`
     for key, value in (("since", query.since), ("until", query.until)):
         if value:
             _check_moment(value, key)
     if query.show == "closed":
-        raise BadWords(
+        raise InvalidInput(
             "A digest tells of open incidents, so `closed` leaves none. What was resolved since the last digest is"
             " told anyway.",
             USAGE,
@@ -163,17 +163,17 @@ def parse_filters(found: Sequence[Token] | str) -> ListQuery:
 def _check_moment(value: str, key: str) -> None:
     try:
         filters.moment(value, key, _ANY_DATE, "UTC")
-    except BadWords as mistake:
-        raise BadWords(mistake.sentence, USAGE) from None
+    except InvalidInput as mistake:
+        raise InvalidInput(mistake.sentence, USAGE) from None
 
 
 def parse_id(word: str, usage: str = LIST_USAGE) -> int:
-    """Parses the id of a digest in `3` or `#3`. Raises BadWords with `usage`, the correct form."""
+    """Parses the id of a digest in `3` or `#3`. Raises InvalidInput with `usage`, the correct form."""
     digits = word.strip().removeprefix("#")
     if not digits:
-        raise BadWords("Which digest? Its number is missing; `digest list` shows it.", usage)
+        raise InvalidInput("Which digest? Its number is missing; `digest list` shows it.", usage)
     if not (digits.isascii() and digits.isdigit()):
-        raise BadWords(f"“{shorten(word)}” is not the number of a digest; `digest list` shows it.", usage)
+        raise InvalidInput(f"“{shorten(word)}” is not the number of a digest; `digest list` shows it.", usage)
     return min(int(digits[:20]), _LARGEST_ID)
 
 
@@ -187,14 +187,14 @@ def check_role(access: Access) -> None:
 
 
 def check_draft(connection: Connection, access: Access, draft: Draft, now: datetime) -> None:
-    """Checks that the caller may create this digest. Raises Refusal, or BadWords for an unknown team or project."""
+    """Checks that the caller may create this digest. Raises Refusal, or InvalidInput for an unknown team or project."""
     check_role(access)
     if not access.project_ids:
         raise Refusal("You see no project yet, so a digest of yours would have nothing to show.")
     try:
         content.resolve_scope(connection, access, draft.query, now)
-    except BadWords as mistake:
-        raise BadWords(mistake.sentence, USAGE) from None
+    except InvalidInput as mistake:
+        raise InvalidInput(mistake.sentence, USAGE) from None
 
 
 def create_digest(
@@ -244,7 +244,7 @@ def pause_digest(tx: Connection, access: Access, digest: DigestRow, now: datetim
 
 
 def resume_digest(tx: Connection, access: Access, user_id: str, digest: DigestRow, now: datetime) -> DigestRow:
-    """Resumes a paused digest; the caller becomes the owner. Raises BadWords when they may not use its filters."""
+    """Resumes a paused digest; the caller becomes the owner. Raises InvalidInput when they may not use its filters."""
     content.resolve_scope(tx, access, filters.parse_query(digest.filters), now)
     following = parse_cron(digest.cron).next(now, ZoneInfo(digest.zone))
     queries.update_digest(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
-from bot.incidents.errors import BadWords
+from bot.incidents.errors import InvalidInput
 from bot.incidents.words import find_closest, shorten
 
 
@@ -15,7 +15,7 @@ def _by_folded_name() -> dict[str, str]:
 
 
 def parse_zone(text: str, form: str) -> ZoneInfo:
-    """Parses an IANA name in upper or lower case. Raises BadWords with `form`, the correct usage, and a suggestion."""
+    """Parses an IANA name in upper or lower case. Raises InvalidInput with `form` and a suggestion."""
     folded = text.strip().lower().replace(" ", "_")
     names = _by_folded_name()
     if folded in names:
@@ -23,4 +23,4 @@ def parse_zone(text: str, form: str) -> ZoneInfo:
     cities = {name.rpartition("/")[2]: name for name in sorted(names, reverse=True) if "/" in name}
     meant = cities.get(folded) or find_closest(folded, names) or cities.get(find_closest(folded, cities) or "")
     hint = f" Did you mean {names[meant]}?" if meant else " It should be a name like Europe/Berlin or UTC."
-    raise BadWords(f"There is no time zone “{shorten(text)}”.{hint}", form)
+    raise InvalidInput(f"There is no time zone “{shorten(text)}”.{hint}", form)

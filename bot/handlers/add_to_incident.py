@@ -12,7 +12,7 @@ from bot.handlers.ownership import OWNER_LENGTH
 from bot.handlers.verb import Feature
 from bot.incidents import comments, form_texts, lookup
 from bot.incidents.comments import CommentText
-from bot.incidents.errors import BadWords
+from bot.incidents.errors import InvalidInput
 from bot.incidents.limits import MAX_COMMENT_LENGTH
 from bot.incidents.markup import escape
 from bot.incidents.words import parse_number
@@ -38,7 +38,7 @@ def handle_shortcut(context: Context, request: Shortcut) -> Response:
     message = request.message or {}
     text = quoting.plain_text(message)[:MAX_COMMENT_LENGTH]
     if not text:
-        raise BadWords("That message has no text that could become a comment.")
+        raise InvalidInput("That message has no text that could become a comment.")
     kept = Origin(
         n=None,
         s="message",

@@ -7,7 +7,7 @@ from bot.handlers.context import Context
 from bot.handlers.redraw import origin_of_press
 from bot.handlers.verb import Verb
 from bot.incidents import comments, lookup
-from bot.incidents.errors import BadWords
+from bot.incidents.errors import InvalidInput
 from bot.incidents.words import parse_number, split_first_word
 from bot.messages import answers, forms
 from bot.messages.activity import parse_position
@@ -28,7 +28,7 @@ def handle_command(context: Context, request: Command, words: str) -> Response:
         return pick.offer_incidents(context, "comment", PICK)
     identifier = parse_number(word, USAGE)
     if not text:
-        raise BadWords("A comment needs some text.", USAGE)
+        raise InvalidInput("A comment needs some text.", USAGE)
     lookup.get_incident(context.connection, context.access, identifier)  # before anybody mentioned is looked up for it
     written = context.read_text(text)
     with context.write(once=request.key) as tx:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from bot.incidents.access import Access
 from bot.incidents.comments import CommentText
 from bot.incidents.idempotency import record_request
-from bot.incidents.markup import clean
+from bot.incidents.markup import require_storable
 from bot.people.channels import Channels
 from bot.people.identity import Identity
 from bot.people.mentions import MentionReader
@@ -79,7 +79,7 @@ class Context:
 
     def read_text(self, text: str) -> CommentText:
         """A text that the caller typed, with its mentions resolved. Raises Refusal."""
-        return self._mentions().text(clean(text))
+        return self._mentions().text(require_storable(text))
 
     def read_rich_text(self, block: Mapping[str, Any]) -> CommentText:
         """A rich text block that the caller typed, with its mentions resolved. Raises Refusal."""

@@ -11,9 +11,9 @@ from bot.handlers.context import Context
 from bot.handlers.redraw import origin_of_press, origin_of_request
 from bot.handlers.verb import Verb
 from bot.incidents import lifecycle, projects
-from bot.incidents.errors import BadWords
+from bot.incidents.errors import InvalidInput
 from bot.incidents.lifecycle import Declaration, check_title
-from bot.incidents.markup import clean, readable
+from bot.incidents.markup import decode_slack_text, require_storable
 from bot.incidents.projects import ManyProjects
 from bot.incidents.severities import SEVERITIES, find_severity
 from bot.incidents.words import Token, tokenize, unquote
@@ -39,12 +39,12 @@ class _Words:
 
 def handle_command(context: Context, request: Command, words: str) -> Response:
     """`declare [warning|critical] [project:x] [team:x] [env:x] title`; with nothing after it, a form."""
-    line = readable(clean(words))
+    line = decode_slack_text(require_storable(words))
     if not line and not request.in_message:
         return OpenForm(_build_form(context, forms.Draft(), request.channel_id, origin_of_request(request)))
     said = _parse(line)
     if not said.title:
-        raise BadWords("An incident needs a title.", USAGE)
+        raise InvalidInput("An incident needs a title.", USAGE)
     try:
         declared = _build_declaration(context, said, request.channel_id)
     except ManyProjects:
@@ -76,15 +76,15 @@ def handle_submission(context: Context, request: Submission) -> Response:
     """The form, submitted."""
     severity = find_severity(request.chosen("severity") or "none")
     if severity is None:
-        raise BadWords("Choose a severity: Critical, Warning or None.")
-    said = _Words(title=clean(request.text("title")).strip(), severity=severity)
+        raise InvalidInput("Choose a severity: Critical, Warning or None.")
+    said = _Words(title=require_storable(request.text("title")).strip(), severity=severity)
     for key, value in (
         ("project", request.chosen("project")),
         ("team", request.chosen("team")),
         ("env", request.text("env")),
     ):
         if value and value.strip():
-            said.options[key] = clean(value.strip())
+            said.options[key] = require_storable(value.strip())
     declared = _build_declaration(context, said, None)
     with context.write(once=request.key) as tx:
         incident = lifecycle.declare(tx, context.access, declared, context.now)
@@ -94,12 +94,12 @@ def handle_submission(context: Context, request: Submission) -> Response:
 
 def suggest_project(context: Context, request: OptionsRequest) -> list[dict[str, Any]]:
     """The options of the menu of projects, where there are too many to list."""
-    return forms.filter_options(_project_options(context), clean(request.typed))
+    return forms.filter_options(_project_options(context), require_storable(request.typed))
 
 
 def suggest_team(context: Context, request: OptionsRequest) -> list[dict[str, Any]]:
     """The options of the menu of teams, where there are too many to list."""
-    return forms.filter_options(_team_options(context), clean(request.typed))
+    return forms.filter_options(_team_options(context), require_storable(request.typed))
 
 
 def _build_declaration(context: Context, said: _Words, channel_id: str | None) -> Declaration:
@@ -176,9 +176,9 @@ def _is_severity(tokens: Sequence[Token], said: _Words) -> bool:
 def _take_option(said: _Words, token: Token) -> None:
     assert token.key is not None
     if token.key in said.options:
-        raise BadWords(f"`{token.key}:` is given twice. Give it once.", USAGE)
+        raise InvalidInput(f"`{token.key}:` is given twice. Give it once.", USAGE)
     if not token.text.strip():
-        raise BadWords(f"`{token.key}:` needs a value.", USAGE)
+        raise InvalidInput(f"`{token.key}:` needs a value.", USAGE)
     said.options[token.key] = token.text.strip()
 
 
@@ -186,7 +186,7 @@ def _lenient_tokens(line: str) -> list[Token]:
     # In a title a lone quote is a character like any other.
     try:
         return tokenize(line)
-    except BadWords:
+    except InvalidInput:
         return tokenize(line.translate({ord(quote): "'" for quote in '"“”„«'}))
 
 

@@ -15,8 +15,8 @@ from bot.digests.summary import summarize
 from bot.handlers import digest_form
 from bot.handlers.context import Context
 from bot.handlers.verb import Verb
-from bot.incidents.errors import BadWords, Refusal, SharedChannel
-from bot.incidents.markup import clean, readable
+from bot.incidents.errors import InvalidInput, Refusal, SharedChannel
+from bot.incidents.markup import decode_slack_text, require_storable
 from bot.incidents.words import find_closest, shorten, split_first_word
 from bot.messages import digest as messages
 from bot.messages.blocks import Message, text_message
@@ -29,14 +29,14 @@ from storage.digest_rows import DigestRow
 
 def handle_command(context: Context, request: Command, line: str) -> Response:
     """`digest [add|list|now|pause|resume|edit|remove|preview]`; nothing behind it opens the form."""
-    verb, rest = split_first_word(readable(clean(line)))
+    verb, rest = split_first_word(decode_slack_text(require_storable(line)))
     if not verb:
         return digest_form.open_new(context, request)
     doing = _VERBS.get(verb)
     if doing is None:
         meant = find_closest(verb, _VERBS)
         hint = f"Did you mean `digest {meant}`?" if meant else f"There are {', '.join(_VERBS)}."
-        raise BadWords(f"There is no `digest {shorten(verb)}`. {hint}", ADD_USAGE)
+        raise InvalidInput(f"There is no `digest {shorten(verb)}`. {hint}", ADD_USAGE)
     return doing(context, request, rest)
 
 

@@ -14,8 +14,8 @@ from bot.digests.service import Draft
 from bot.digests.summary import describe_filters, summarize
 from bot.handlers.context import Context
 from bot.handlers.verb import Feature
-from bot.incidents.errors import BadWords, Refusal
-from bot.incidents.markup import clean
+from bot.incidents.errors import InvalidInput, Refusal
+from bot.incidents.markup import require_storable
 from bot.messages import digest as messages
 from bot.messages import digest_form as form
 from bot.messages import forms
@@ -50,7 +50,7 @@ def open_new(context: Context, request: Command) -> Response:
 def require_trigger(request: Command | Press) -> None:
     """Slack opens forms for slash commands and buttons, and not for what is said in a message."""
     if isinstance(request, Command) and request.in_message:
-        raise BadWords("A form opens only from the slash command. In a message, say all of it:", ADD_USAGE)
+        raise InvalidInput("A form opens only from the slash command. In a message, say all of it:", ADD_USAGE)
 
 
 def open_existing(context: Context, digest: DigestRow, response_url: str | None) -> Response:
@@ -60,7 +60,7 @@ def open_existing(context: Context, digest: DigestRow, response_url: str | None)
     spoken = schedule_text.describe_schedule(schedule)
     try:
         speakable = schedule_text.parse_schedule(spoken) == schedule
-    except BadWords:
+    except InvalidInput:
         speakable = False
     return OpenForm(
         form.render_form(
@@ -89,14 +89,14 @@ def _read_form(values: Mapping[str, Mapping[str, Any]]) -> _FormValues | FormErr
     """The form's fields, or what is wrong with each of them."""
 
     def text(block_id: str) -> str:
-        return clean(str(values.get(block_id, {}).get("value") or ""))
+        return require_storable(str(values.get(block_id, {}).get("value") or ""))
 
     errors: dict[str, str] = {}
 
     def read(block_id: str, reader: Callable[[], T]) -> T | None:
         try:
             return reader()
-        except BadWords as mistake:
+        except InvalidInput as mistake:
             errors[block_id] = mistake.sentence
             return None
 
@@ -127,7 +127,7 @@ def handle_submission(context: Context, request: Submission) -> Response:
         )
     try:
         service.check_draft(context.connection, context.access, draft, context.now)
-    except BadWords as mistake:
+    except InvalidInput as mistake:
         return FormErrors({form.FILTERS: mistake.sentence})
     try:
         channel = get_channel(context, filled.channel_id)

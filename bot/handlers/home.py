@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from bot.handlers.context import Context
 from bot.handlers.verb import Feature
 from bot.incidents import search
-from bot.incidents.errors import BadWords
+from bot.incidents.errors import InvalidInput
 from bot.incidents.filters import ListQuery
 from bot.messages import home as messages
 from bot.slack.requests import Press
@@ -28,7 +28,7 @@ def render(connection: Connection, context: Context, state: str) -> messages.Hom
     """Home in the given state: tab, severity and page. A malformed state is the first page of the first tab."""
     try:
         shown = messages.State.parse(state)
-    except BadWords:
+    except InvalidInput:
         shown = messages.State()
     query = ListQuery(
         show=shown.severity,

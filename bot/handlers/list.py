@@ -8,7 +8,7 @@ from bot.handlers.verb import Verb
 from bot.incidents import filters, projects, search, sharing
 from bot.incidents.errors import SharedChannel
 from bot.incidents.filters import ListQuery
-from bot.incidents.markup import clean, readable
+from bot.incidents.markup import decode_slack_text, require_storable
 from bot.incidents.words import tokenize
 from bot.messages import forms
 from bot.messages import incident as messages
@@ -21,13 +21,13 @@ from storage.rows import Cursor, IncidentPage
 
 
 def prefetch(words: str) -> Prefetch | None:
-    """What of the answer is read together with finding the caller. Raises BadWords."""
-    return search.prefetch(filters.parse_query(readable(clean(words))))
+    """What of the answer is read together with finding the caller. Raises InvalidInput."""
+    return search.prefetch(filters.parse_query(decode_slack_text(require_storable(words))))
 
 
 def handle_command(context: Context, _request: Command, words: str) -> Response:
     """`list [filters]`."""
-    return Answer(_render_page(context, filters.parse_query(readable(clean(words))), None))
+    return Answer(_render_page(context, filters.parse_query(decode_slack_text(require_storable(words))), None))
 
 
 def turn_page(context: Context, request: Press) -> Response:
@@ -81,7 +81,7 @@ def handle_filter_submission(context: Context, request: Submission) -> Response:
     only = request.checked("only")
     parts = [request.chosen("show") or "open"]
     for key, block in (("team", "team"), ("env", "env"), ("since", "since"), ("until", "until")):
-        value = " ".join(clean(request.text(block)).split()).replace('"', "")
+        value = " ".join(require_storable(request.text(block)).split()).replace('"', "")
         if value:
             parts.append(f'{key}:"{value}"')
     if request.chosen("project"):
@@ -89,7 +89,7 @@ def handle_filter_submission(context: Context, request: Submission) -> Response:
     parts += ["seen:no"] if "unseen" in only else []
     parts += ["following:yes"] if "following" in only else []
     query = filters.parse_query(" ".join(parts))
-    words = [token.text for token in tokenize(clean(request.text("words")))]
+    words = [token.text for token in tokenize(require_storable(request.text("words")))]
     query = filters.with_words(query, words)
     message = _render_page(context, query, None)
     return Done(redraw.redraw_origin(context.connection, context, request, request.origin, message, message))

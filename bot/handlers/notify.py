@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.handlers.context import Context
 from bot.handlers.verb import Verb
 from bot.incidents import subscriptions
-from bot.incidents.errors import BadWords
+from bot.incidents.errors import InvalidInput
 from bot.incidents.words import find_closest, shorten, split_first_word
 from bot.messages.blocks import text_message
 from bot.messages.help import Group
@@ -30,7 +30,7 @@ def handle_command(context: Context, _request: Command, words: str) -> Response:
         )
     if wanted not in _MEANS:
         meant = find_closest(wanted, _MEANS)
-        raise BadWords(
+        raise InvalidInput(
             f"“{shorten(wanted)}” is none of all, mentions and none." + (f" Did you mean “{meant}”?" if meant else ""),
             USAGE,
         )

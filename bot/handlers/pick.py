@@ -8,7 +8,7 @@ from typing import Any
 from bot.handlers.context import Context
 from bot.incidents import filters, search
 from bot.incidents.limits import MAX_TITLE_LENGTH
-from bot.incidents.markup import clean
+from bot.incidents.markup import require_storable
 from bot.messages import picks
 from bot.messages.picks import Pick
 from bot.slack.requests import OptionsRequest
@@ -27,7 +27,7 @@ def offer_incidents(context: Context, verb: str, pick: Pick) -> Response:
 
 def suggest_incidents(context: Context, request: OptionsRequest) -> Sequence[Mapping[str, Any]]:
     """The options of a menu of incidents: the newest open ones, or those whose number or title matches."""
-    typed = clean(request.typed).strip().removeprefix("#")
+    typed = require_storable(request.typed).strip().removeprefix("#")
     if not typed:
         page = search.list_incidents(context.connection, context.access, filters.ListQuery(), context.now)
         return picks.build_incident_options(page.lines)

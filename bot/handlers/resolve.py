@@ -8,7 +8,7 @@ from bot.handlers.redraw import origin_of_press
 from bot.handlers.verb import Verb
 from bot.incidents import lifecycle, lookup
 from bot.incidents.comments import CommentText
-from bot.incidents.errors import AlreadyClosed, BadWords
+from bot.incidents.errors import AlreadyClosed, InvalidInput
 from bot.incidents.severities import SEVERITIES, find_severity
 from bot.incidents.words import find_closest, parse_number, shorten, split_first_word
 from bot.messages import answers, forms
@@ -110,7 +110,7 @@ def handle_severity_command(context: Context, _request: Command, words: str) -> 
     severity = find_severity(value)
     if severity is None:
         meant = find_closest(value, SEVERITIES) if value else None
-        raise BadWords(
+        raise InvalidInput(
             (f"“{shorten(value)}” is not a severity." if value else "The severity is missing.")
             + (f" Did you mean `{meant}`?" if meant else " Use `critical`, `warning` or `none` (`open` works too)."),
             SEVERITY_USAGE,
@@ -122,7 +122,7 @@ def handle_severity_command(context: Context, _request: Command, words: str) -> 
     if changed:
         return Answer(answers.render_confirmation(f"You have set {name} to {status}.", incident))
     if comment:
-        raise BadWords(
+        raise InvalidInput(
             f"#{identifier} {incident.title} is {status} already, so nothing was changed and your comment was"
             " not added. `comment` adds it.",
             f"comment {identifier} text",

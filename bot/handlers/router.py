@@ -18,8 +18,8 @@ from bot.handlers import help, home, message_commands, ownership, unknown
 from bot.handlers.context import Context, Services
 from bot.handlers.verb import EventHandler, Registry, Verb
 from bot.incidents.cards import CardNotPostedYet
-from bot.incidents.errors import AlreadyDone, BadWords, Refusal
-from bot.incidents.markup import clean, readable
+from bot.incidents.errors import AlreadyDone, InvalidInput, Refusal
+from bot.incidents.markup import decode_slack_text, require_storable
 from bot.incidents.words import shorten
 from bot.messages import answers, forms, small_talk
 from bot.messages import home as home_messages
@@ -68,12 +68,12 @@ class Router:
         verb, words = unknown.find_command(self.registry, request.text, self._services.command)
 
         def work() -> Response:
-            clean(request.text)
+            require_storable(request.text)
             if verb in ("", "help"):
                 return help.handle_help(self.registry, words, self._services.command)
             found = commands.get(verb)
             if found is None:
-                reply = small_talk.find_reply(readable(request.text))
+                reply = small_talk.find_reply(decode_slack_text(request.text))
                 if reply:
                     return Answer(text_message(reply))
                 raise unknown.explain(self.registry, request.text, self._services.command)
@@ -82,7 +82,7 @@ class Router:
             )
 
         # The answer to a mistake repeats what was typed, unless it is only a number.
-        rest = readable(words).split()
+        rest = decode_slack_text(words).split()
         typed = request.text if rest and not (len(rest) == 1 and rest[0].removeprefix("#").isdigit()) else None
         known = verb if verb in commands or verb == "help" else "other"
         started = time.perf_counter()
@@ -235,9 +235,9 @@ class Router:
         except AlreadyDone:
             return Done(), "repeated"  # the first delivery was answered
         except Refusal as refusal:
-            form, field = (refusal.form, refusal.field) if isinstance(refusal, BadWords) else (None, None)
+            form, field = (refusal.form, refusal.field) if isinstance(refusal, InvalidInput) else (None, None)
             verb = self.registry.commands.get(what)
-            if form is None and verb is not None and isinstance(refusal, BadWords):
+            if form is None and verb is not None and isinstance(refusal, InvalidInput):
                 form = verb.form or verb.usage
             offered = refusal.button if isinstance(refusal, unknown.UnknownCommand) else None
             message = answers.render_refusal(refusal.sentence, form=form, typed=typed, command=command, offered=offered)
@@ -257,5 +257,5 @@ class Router:
 def _prefetch(verb: Verb, words: str) -> Prefetch | None:
     try:
         return verb.prefetch(words) if verb.prefetch else None
-    except BadWords:  # the handler raises it again, after the caller is known
+    except InvalidInput:  # the handler raises it again, after the caller is known
         return None

@@ -16,7 +16,7 @@ from bot.handlers.verb import Feature
 from bot.incidents import cards, comments, lookup, replies
 from bot.incidents.comments import CommentText
 from bot.incidents.errors import CommentGone, Refusal
-from bot.incidents.markup import clean
+from bot.incidents.markup import require_storable
 from bot.messages import notice_texts
 from bot.messages.blocks import Message
 from bot.people import notices
@@ -73,7 +73,7 @@ def _add_or_edit(services: Services, reply: Reply, now: datetime) -> Response:
             access = services.identity.access(reading, reply.person, now)
             incident = lookup.get_incident(reading.connection, access, card.identifier)
             reader = MentionReader(services.identity, reading, access, now, lenient=True)
-            written = reader.text(clean(reply.text))
+            written = reader.text(require_storable(reply.text))
             written, blind = comments.drop_blind_mentions(reading.connection, access, incident, written)
         notes = _notes(card, reply, sorted({*reader.unknown, *blind}), reader.unclear)
         written = _with(written, reply.extra_texts())

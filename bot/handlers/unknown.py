@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot.handlers.verb import Registry, Verb
-from bot.incidents.errors import BadWords
-from bot.incidents.markup import readable
+from bot.incidents.errors import InvalidInput
+from bot.incidents.markup import decode_slack_text
 from bot.incidents.words import shorten, split_first_word
 from bot.messages import picks
 from bot.messages.blocks import Element
@@ -22,7 +22,7 @@ _LEAST_LENGTH = 4  # letters of another tool's name for a command, in the middle
 _LEAST_WORDS = 3  # words of a message that may be the title of an incident
 
 
-class UnknownCommand(BadWords):
+class UnknownCommand(InvalidInput):
     """What somebody typed is no command. `button` does what they probably meant."""
 
     def __init__(self, sentence: str, form: str | None, button: Element | None = None) -> None:
@@ -53,17 +53,19 @@ def find_command(registry: Registry, text: str, command: str) -> tuple[str, str]
         return asked.name, ""
     if verb in registry.commands:
         return verb, words
-    bare = readable(verb).strip(_PUNCTUATION)
+    bare = decode_slack_text(verb).strip(_PUNCTUATION)
     if bare in registry.commands or bare == "help":
         return bare, words
-    if _NUMBER.fullmatch(bare) and all(_NUMBER.fullmatch(word.strip(_PUNCTUATION)) for word in readable(words).split()):
+    if _NUMBER.fullmatch(bare) and all(
+        _NUMBER.fullmatch(word.strip(_PUNCTUATION)) for word in decode_slack_text(words).split()
+    ):
         return "view", f"{bare} {words}".strip()
     return verb, words
 
 
 def explain(registry: Registry, text: str, command: str) -> UnknownCommand:
     """The error for a line without a command: it names the closest one, and the line as it should be."""
-    words = readable(text).split()
+    words = decode_slack_text(text).split()
     joined = _JOINED.fullmatch(words[0])
     if joined and registry.suggest(joined[1].lower()):
         words[:1] = joined.groups()
@@ -87,7 +89,8 @@ def explain_topic(registry: Registry, word: str) -> UnknownCommand:
     meant = registry.suggest(word)
     hint = f"Did you mean `{meant}`?" if meant else "`help` shows those that there are."
     return UnknownCommand(
-        f"There is no command “{shorten(readable(word))}”. {hint}", f"help {meant}" if meant else "help [command]"
+        f"There is no command “{shorten(decode_slack_text(word))}”. {hint}",
+        f"help {meant}" if meant else "help [command]",
     )
 
 
@@ -147,5 +150,5 @@ def _explain_nothing(words: Sequence[str], command: str) -> UnknownCommand:
 
 def _fold(text: str) -> str:
     """A line without capitals, punctuation and superfluous blanks."""
-    plain = readable(text[:100]).lower().replace("'", "").replace("’", "")
+    plain = decode_slack_text(text[:100]).lower().replace("'", "").replace("’", "")
     return " ".join("".join(" " if sign in _PUNCTUATION else sign for sign in plain).split())

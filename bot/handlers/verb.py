@@ -50,7 +50,7 @@ class Verb(Topic, Feature):
 
     command: CommandHandler
     # The read to be made together with finding the caller, for the words of the command; None where there is none.
-    # Raises BadWords.
+    # Raises InvalidInput.
     prefetch: Callable[[str], Prefetch | None] | None = None
     # The menu of incidents that is shown where the number is missing. A choice is handled like a press of its button.
     pick: Pick | None = None

@@ -27,7 +27,7 @@ PICK = Pick("view", "View")
 
 
 def prefetch(words: str) -> Prefetch | None:
-    """What of the answer is read together with finding the caller. Raises BadWords."""
+    """What of the answer is read together with finding the caller. Raises InvalidInput."""
     return lookup.prefetch_details(parse_lone_number(words, USAGE)) if words else None
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from bot.incidents import lookup
 from bot.incidents.access import Access
-from bot.incidents.errors import BadWords, CommentChanged, CommentGone, NotYourComment, Refusal
+from bot.incidents.errors import CommentChanged, CommentGone, InvalidInput, NotYourComment, Refusal
 from bot.incidents.limits import MAX_COMMENT_LENGTH
 from bot.incidents.markup import MENTION, escape
 from storage.queries import access as access_queries
@@ -37,13 +37,13 @@ class CommentText:
 def check(connection: Connection, access: Access, incident: IncidentHead, written: CommentText) -> None:
     """Checks the length of a text, and that everybody it mentions can see the incident.
 
-    A team may be mentioned if it has one of the incident's projects. Raises BadWords for the length, and Refusal with
-    the names of those who cannot see the incident.
+    A team may be mentioned if it has one of the incident's projects. Raises InvalidInput for the length, and Refusal
+    with the names of those who cannot see the incident.
     """
     if not written.text.strip():
-        raise BadWords("A comment needs some text.", "comment N text")
+        raise InvalidInput("A comment needs some text.", "comment N text")
     if len(written.text) > MAX_COMMENT_LENGTH:
-        raise BadWords(
+        raise InvalidInput(
             f"A comment can have at most {MAX_COMMENT_LENGTH:,} characters; this one has {len(written.text):,}."
         )
     blind = _people_who_cannot_see(connection, access, incident, written.member_ids)

@@ -67,7 +67,7 @@ class SharedChannel(Refusal):
         super().__init__("This channel is shared with another company, and your organization allows no cards there.")
 
 
-class BadWords(Refusal):
+class InvalidInput(Refusal):
     """A command, filter or form field that is invalid.
 
     `form` is the correct usage; `field` is the name of the field at fault, if the value can come from a form.

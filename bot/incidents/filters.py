@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from bot.incidents.errors import BadWords
+from bot.incidents.errors import InvalidInput
 from bot.incidents.words import Token, find_closest, shorten, tokenize
 
 MAX_WORDS = 10
@@ -73,14 +73,14 @@ class ListQuery:
 
 @lru_cache(maxsize=256)
 def parse_query(line: str) -> ListQuery:
-    """Parses the words that follow `list`. Raises BadWords."""
+    """Parses the words that follow `list`. Raises InvalidInput."""
     if len(line) > MAX_LENGTH:
-        raise BadWords(f"Filters can have at most {MAX_LENGTH:,} characters.", FORM)
+        raise InvalidInput(f"Filters can have at most {MAX_LENGTH:,} characters.", FORM)
     return parse_tokens(tokenize(line))
 
 
 def parse_tokens(found: Sequence[Token]) -> ListQuery:
-    """Parses the tokens of a query. Raises BadWords, which names the mistake and the correct form."""
+    """Parses the tokens of a query. Raises InvalidInput, which names the mistake and the correct form."""
     query = ListQuery()
     words: list[str] = []
     given: set[str] = set()
@@ -95,7 +95,7 @@ def parse_tokens(found: Sequence[Token]) -> ListQuery:
                 words.append(token.text)
         elif token.key in KEYS:
             if token.key in given and token.key != "team":
-                raise BadWords(f"`{token.key}:` is given twice. Give it once.", _FORMS[token.key])
+                raise InvalidInput(f"`{token.key}:` is given twice. Give it once.", _FORMS[token.key])
             given.add(token.key)
             query = _with_option(query, token.key, token.text)
         else:
@@ -103,15 +103,17 @@ def parse_tokens(found: Sequence[Token]) -> ListQuery:
     return with_words(query, words)
 
 
-def _unknown_filter(token: Token) -> BadWords:
+def _unknown_filter(token: Token) -> InvalidInput:
     wanted = token.text.lower()
     shown = _SAME.get(wanted, wanted)
     if shown in SHOWS:  # status:open, severity:critical
-        return BadWords(f"There is no filter `{shorten(str(token.key))}:`. Did you mean `{shown}`?", f"list {shown}")
+        return InvalidInput(
+            f"There is no filter `{shorten(str(token.key))}:`. Did you mean `{shown}`?", f"list {shown}"
+        )
     meant = find_closest(str(token.key), KEYS)
     if meant:
-        return BadWords(f"There is no filter `{shorten(str(token.key))}:`. Did you mean `{meant}:`?", _FORMS[meant])
-    return BadWords(
+        return InvalidInput(f"There is no filter `{shorten(str(token.key))}:`. Did you mean `{meant}:`?", _FORMS[meant])
+    return InvalidInput(
         f"There is no filter `{shorten(str(token.key))}:`. Filters are {', '.join(f'`{key}:`' for key in KEYS)}."
         " To search for it in titles, put it in quotes.",
         f'list "{shorten(f"{token.key}:{token.text}")}"',
@@ -119,12 +121,12 @@ def _unknown_filter(token: Token) -> BadWords:
 
 
 def with_words(query: ListQuery, words: Sequence[str]) -> ListQuery:
-    """The query with these words to search for in titles. Raises BadWords."""
+    """The query with these words to search for in titles. Raises InvalidInput."""
     if len(words) > MAX_WORDS:
-        raise BadWords(f"At most {MAX_WORDS} words can be searched at once.", FORM, field="words")
+        raise InvalidInput(f"At most {MAX_WORDS} words can be searched at once.", FORM, field="words")
     query = replace(query, words=tuple(folded for word in words if (folded := _check_word(word))))
     if len(json.dumps(str(query), ensure_ascii=False)) > MAX_WRITTEN:
-        raise BadWords("These filters are too long together. Leave some out.", FORM)
+        raise InvalidInput("These filters are too long together. Leave some out.", FORM)
     return query
 
 
@@ -136,20 +138,20 @@ def _folded(text: str) -> str:
 def _check_word(text: str) -> str:
     folded = _folded(text)
     if len(folded) > MAX_WORD_LENGTH:
-        raise BadWords(f"A word can have at most {MAX_WORD_LENGTH} characters.", FORM)
+        raise InvalidInput(f"A word can have at most {MAX_WORD_LENGTH} characters.", FORM)
     return folded
 
 
 def _with_option(query: ListQuery, key: str, value: str) -> ListQuery:
     value = _folded(value)
     if not value.strip(", "):
-        raise BadWords(f"`{key}:` needs a value.", _FORMS[key])
+        raise InvalidInput(f"`{key}:` needs a value.", _FORMS[key])
     match key:
         case "team":
             slugs = [slug.strip().lower() for slug in value.split(",") if slug.strip()]
             teams = tuple(dict.fromkeys((*query.teams, *slugs)))
             if len(teams) > MAX_TEAMS:
-                raise BadWords(f"At most {MAX_TEAMS} teams can be listed at once.", _FORMS[key], field="team")
+                raise InvalidInput(f"At most {MAX_TEAMS} teams can be listed at once.", _FORMS[key], field="team")
             return replace(query, teams=teams)
         case "project":
             return replace(query, project=value.lower())
@@ -159,20 +161,20 @@ def _with_option(query: ListQuery, key: str, value: str) -> ListQuery:
             return replace(query, since=value) if key == "since" else replace(query, until=value)
         case "seen":
             if value.lower() != "no":
-                raise BadWords(f"`seen:` can only be `no`, not “{shorten(value)}”.", _FORMS[key])
+                raise InvalidInput(f"`seen:` can only be `no`, not “{shorten(value)}”.", _FORMS[key])
             return replace(query, unseen=True)
         case _:
             if value.lower() != "yes":
-                raise BadWords(f"`following:` can only be `yes`, not “{shorten(value)}”.", _FORMS[key])
+                raise InvalidInput(f"`following:` can only be `yes`, not “{shorten(value)}”.", _FORMS[key])
             return replace(query, following=True)
 
 
 def moment(value: str, key: str, now: datetime, zone: str) -> datetime:
     """Parses `24h`, `7d`, `2026-11-01` or `2026-11-01T09:30`; a time without a zone is in `zone`.
 
-    A date without a time is the start of the day for `since`, and its end for `until`. Raises BadWords.
+    A date without a time is the start of the day for `since`, and its end for `until`. Raises InvalidInput.
     """
-    wrong = BadWords(
+    wrong = InvalidInput(
         f"“{shorten(value)}” is not a time. Use 30m, 24h, 7d or 2w, or a date such as 2026-11-01 or 2026-11-01T09:30.",
         _FORMS[key],
         field=key,

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from bot.incidents import comments, lookup
 from bot.incidents.access import Access
 from bot.incidents.comments import CommentText
-from bot.incidents.errors import AlreadyClosed, BadWords
+from bot.incidents.errors import AlreadyClosed, InvalidInput
 from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH, MAX_TITLE_LENGTH
 from storage.queries import activity, incidents, outbox
 from storage.rows import IncidentHead, NewIncident
@@ -95,21 +95,21 @@ class Declaration:
 
 
 def check_title(title: str) -> str:
-    """The title on one line, with single spaces between words. Raises BadWords if it is empty or too long."""
+    """The title on one line, with single spaces between words. Raises InvalidInput if it is empty or too long."""
     folded = " ".join(title.split())
     if not folded:
-        raise BadWords("An incident needs a title.", field="title")
+        raise InvalidInput("An incident needs a title.", field="title")
     if len(folded) > MAX_TITLE_LENGTH:
-        raise BadWords(
+        raise InvalidInput(
             f"A title can have at most {MAX_TITLE_LENGTH} characters; this one has {len(folded):,}.", field="title"
         )
     return folded
 
 
 def declare(tx: Connection, access: Access, declared: Declaration, now: datetime) -> IncidentHead:
-    """Opens an incident. The caller is subscribed to it, and it is marked seen by them. Raises BadWords."""
+    """Opens an incident. The caller is subscribed to it, and it is marked seen by them. Raises InvalidInput."""
     if declared.environment and len(declared.environment) > MAX_ENVIRONMENT_LENGTH:
-        raise BadWords(f"An environment's name can have at most {MAX_ENVIRONMENT_LENGTH} characters.", field="env")
+        raise InvalidInput(f"An environment's name can have at most {MAX_ENVIRONMENT_LENGTH} characters.", field="env")
     incident = open_incident(
         tx,
         access.organization_id,
@@ -158,10 +158,10 @@ def resolve(
 def reopen(
     tx: Connection, access: Access, identifier: int, now: datetime, comment: CommentText | None = None
 ) -> IncidentHead:
-    """Reopens a closed incident with the status that it had before. Raises NotFound, BadWords, Refusal."""
+    """Reopens a closed incident with the status that it had before. Raises NotFound, InvalidInput, Refusal."""
     incident = lookup.get_incident(tx, access, identifier, lock=True)
     if incident.status is not Status.CLOSED:
-        raise BadWords(f"#{identifier} {incident.title} is not resolved, so there is nothing to reopen.")
+        raise InvalidInput(f"#{identifier} {incident.title} is not resolved, so there is nothing to reopen.")
     status = incident.status_before_closing or Status.OPEN
     return change_status(tx, incident, status, StatusMethod.MANUAL, now, access=access, comment=comment)
 

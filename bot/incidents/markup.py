@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from bot.incidents.errors import BadWords
+from bot.incidents.errors import InvalidInput
 
 # Letters of any language without capitals, and the punctuation that Slack allows.
 EMOJI_NAME = re.compile(r"(?:[^\WA-Z]|[+.'’-]){1,100}")
@@ -28,7 +28,7 @@ def unescape(text: str) -> str:
 _ENCODED = re.compile(r"<(?:([@#!])|(?=[A-Za-z][A-Za-z0-9+.-]*:))([^<>|]*)(?:\|([^<>]*))?>")
 
 
-def readable(text: str) -> str:
+def decode_slack_text(text: str) -> str:
     """Decodes text from Slack into what its author typed: mentions and channels become names, links become URLs."""
     return unescape(_ENCODED.sub(_as_typed, text))
 
@@ -44,17 +44,17 @@ def _as_typed(found: re.Match[str]) -> str:
     return target if target.startswith(("http:", "https:")) else (label or target.removeprefix("mailto:"))
 
 
-def clean(text: str) -> str:
-    """Returns the text. Raises BadWords if it has a character that cannot be stored (NUL, half a surrogate pair)."""
+def require_storable(text: str) -> str:
+    """Returns the text. Raises InvalidInput for a character that cannot be stored (NUL, half a surrogate pair)."""
     found = _UNSTORABLE.search(text)
     if found:
-        raise BadWords(
+        raise InvalidInput(
             f"Your text has a character that cannot be stored (U+{ord(found[0]):04X}, place {found.start() + 1})."
             " Please take it out and send it again."
         )
     return text
 
 
-def visible(text: str) -> str:
+def replace_unstorable(text: str) -> str:
     """The text with U+FFFD for each character that cannot be stored, to show it to its author again."""
     return _UNSTORABLE.sub("�", text)

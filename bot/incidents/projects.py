@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from bot.incidents.access import Access
-from bot.incidents.errors import BadWords, Refusal
+from bot.incidents.errors import InvalidInput, Refusal
 from bot.incidents.words import find_closest, shorten
 from storage.queries import directory
 from storage.queries.directory import DirectoryEntry
@@ -46,7 +46,7 @@ def own_team_names(connection: Connection, access: Access) -> list[str]:
 def project_by_slug(
     connection: Connection, access: Access, slug: str, form: str, visible: Sequence[DirectoryEntry] | None = None
 ) -> DirectoryEntry:
-    """The project with that slug, if the caller sees it. Raises BadWords, which suggests a slug or lists them.
+    """The project with that slug, if the caller sees it. Raises InvalidInput, which suggests a slug or lists them.
 
     `form` is the correct usage, with `{}` for the slug. `visible` is the result of `list_projects`, if it was read
     already.
@@ -60,7 +60,7 @@ def project_by_slug(
 
 
 def team_by_slug(connection: Connection, access: Access, slug: str, form: str) -> DirectoryEntry:
-    """The team of the caller's organization with that slug. Raises BadWords, which suggests a slug or lists them.
+    """The team of the caller's organization with that slug. Raises InvalidInput, which suggests a slug or lists them.
 
     `form` is the correct usage, with `{}` for the slug.
     """
@@ -71,7 +71,7 @@ def team_by_slug(connection: Connection, access: Access, slug: str, form: str) -
     raise unknown_name("team", slug, [team.slug for team in known], form)
 
 
-def unknown_name(kind: str, slug: str, known: Sequence[str], form: str) -> BadWords:
+def unknown_name(kind: str, slug: str, known: Sequence[str], form: str) -> InvalidInput:
     """Builds the error for a slug that is not in `known`. `kind` is "project" or "team", also the field of a form.
 
     `form` is the correct usage, with `{}` for the slug.
@@ -81,7 +81,7 @@ def unknown_name(kind: str, slug: str, known: Sequence[str], form: str) -> BadWo
     if not hint and known:
         hint = f" You can use {', '.join(known[:20])}{'…' if len(known) > 20 else ''}."
     right = form.format(meant or known[0]) if known else None
-    return BadWords(f"There is no {kind} “{shorten(slug)}” that you can see.{hint}", right, field=kind)
+    return InvalidInput(f"There is no {kind} “{shorten(slug)}” that you can see.{hint}", right, field=kind)
 
 
 def choose_projects(
@@ -96,7 +96,7 @@ def choose_projects(
     - the only project of the caller's teams;
     - the only project that the caller sees.
 
-    Raises ManyProjects if none of these applies, and BadWords for an unknown slug or a caller who sees no project.
+    Raises ManyProjects if none of these applies, and InvalidInput for an unknown slug or a caller who sees no project.
     """
     if slug is not None:
         return [project_by_slug(connection, access, slug, "declare project:{} title").id]
@@ -116,6 +116,8 @@ def choose_projects(
     raise ManyProjects([project.slug for project in list_projects(connection, access)])
 
 
-def no_project() -> BadWords:
+def no_project() -> InvalidInput:
     """Builds the error for a caller who wants to open an incident but sees no project."""
-    return BadWords("You cannot open an incident yet, because you have no project. Ask a manager to add you to a team.")
+    return InvalidInput(
+        "You cannot open an incident yet, because you have no project. Ask a manager to add you to a team."
+    )

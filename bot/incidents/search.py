@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from bot.incidents.access import Access
-from bot.incidents.errors import BadWords
+from bot.incidents.errors import InvalidInput
 from bot.incidents.filters import ListQuery, moment
 from bot.incidents.projects import project_by_slug, unknown_name
 from bot.incidents.severities import SEVERITIES
@@ -30,7 +30,7 @@ _STATUSES = {**{word: SEVERITIES[word] for word in ("warning", "critical")}, "cl
 def resolve_query(
     connection: Connection, access: Access, query: ListQuery, now: datetime, prefetched: Prefetch | None = None
 ) -> ListFilter:
-    """Resolves a query for this caller at `now`. Raises BadWords for an unknown team or project.
+    """Resolves a query for this caller at `now`. Raises InvalidInput for an unknown team or project.
 
     A project that the caller cannot see counts as unknown. `prefetched` is the result of `prefetch` for the query,
     after it was run.
@@ -39,7 +39,7 @@ def resolve_query(
     since = moment(query.since, "since", now, access.timezone) if query.since else None
     until = moment(query.until, "until", now, access.timezone) if query.until else None
     if since and until and since > until:
-        raise BadWords(
+        raise InvalidInput(
             f"`since:{query.since}` is after `until:{query.until}`. Swap them.",
             f"list since:{query.until} until:{query.since}",
             field="since",
@@ -91,7 +91,7 @@ def list_incidents(
     """A page of the incidents that a query finds for the caller, newest start first.
 
     `cursor` says where the page begins; None is the first page. `prefetched` is the result of `prefetch` for the query,
-    after it was run. Raises BadWords for an unknown team or project.
+    after it was run. Raises InvalidInput for an unknown team or project.
     """
     if prefetched is not None and is_plain(query):
         return listing.get_prefetched_page(prefetched, size=size)

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bot.incidents.errors import BadWords
-from bot.incidents.markup import readable
+from bot.incidents.errors import InvalidInput
+from bot.incidents.markup import decode_slack_text
 
 # Opening quote -> the quotes that close it. Phones and word processors insert curly quotes, and people mix them.
 _QUOTES = {'"': '"”“„', "“": '”"“', "”": '”"', "„": '“”"', "«": "»", "'": "'’", "‘": "’'"}
@@ -30,7 +30,7 @@ class Token:
 def tokenize(line: str) -> list[Token]:
     """Splits a line at white space of any kind (also no-break spaces), except within quotes.
 
-    Raises BadWords for a double quote that is never closed.
+    Raises InvalidInput for a double quote that is never closed.
     """
     found: list[Token] = []
     unclosed: set[str] = set()  # opening quotes that have no closing quote after this position
@@ -58,7 +58,7 @@ def _read_token(line: str, start: int, unclosed: set[str]) -> Token:
             return Token(line[place + 1 : closing], key, True, start, closing + 1)
         unclosed.add(line[place])
         if line[place] not in _FORGIVING:
-            raise BadWords(f"This quote is opened and never closed: {line[place:][:80]}")
+            raise InvalidInput(f"This quote is opened and never closed: {line[place:][:80]}")
     end = place
     while end < len(line) and not line[end].isspace():
         end += 1
@@ -91,28 +91,30 @@ def unquote(text: str) -> str:
 
 
 def parse_number(word: str, form: str) -> int:
-    """Parses the identifier in `12`, `#12` or `12,`. Raises BadWords with `form`, the correct usage."""
+    """Parses the identifier in `12`, `#12` or `12,`. Raises InvalidInput with `form`, the correct usage."""
     # In a workspace with a channel named 12, Slack encodes #12 as a mention of that channel.
-    digits = readable(word).strip().rstrip(".,;:!?").removeprefix("#")
+    digits = decode_slack_text(word).strip().rstrip(".,;:!?").removeprefix("#")
     if not digits:
-        raise BadWords("The number of the incident is missing.", form)
+        raise InvalidInput("The number of the incident is missing.", form)
     if not digits.isascii() or not digits.isdigit():
-        raise BadWords(f"“{shorten(readable(word))}” is not the number of an incident.", form)
+        raise InvalidInput(f"“{shorten(decode_slack_text(word))}” is not the number of an incident.", form)
     return int(digits[:20])
 
 
 def parse_lone_number(words: str, form: str) -> int:
     """Parses an identifier that nothing may follow: with `ack 1 2`, people would expect that both are acknowledged.
 
-    Raises BadWords with `form`, the correct usage.
+    Raises InvalidInput with `form`, the correct usage.
     """
     word, rest = split_first_word(words)
     identifier = parse_number(word, form)
     if rest:
         right = form.replace("N", str(identifier))
-        if re.fullmatch(r"[\d\s#,;&+]+|and\b[\d\s#]+", readable(rest)):
-            raise BadWords("One incident at a time. Nothing was changed.", right)
-        raise BadWords(f"Leave out “{shorten(readable(rest))}”: only the number goes here. Nothing was changed.", right)
+        if re.fullmatch(r"[\d\s#,;&+]+|and\b[\d\s#]+", decode_slack_text(rest)):
+            raise InvalidInput("One incident at a time. Nothing was changed.", right)
+        raise InvalidInput(
+            f"Leave out “{shorten(decode_slack_text(rest))}”: only the number goes here. Nothing was changed.", right
+        )
     return identifier
 
 

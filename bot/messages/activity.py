@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.incidents.errors import BadWords
+from bot.incidents.errors import InvalidInput
 from bot.messages.blocks import (
     Block,
     Message,
@@ -82,8 +82,8 @@ def build_position(identifier: int, entry_id: int) -> str:
 
 
 def parse_position(value: str) -> tuple[int, int]:
-    """Parses a button's value into the identifier and the id of the entry. Raises BadWords."""
+    """Parses a button's value into the identifier and the id of the entry. Raises InvalidInput."""
     identifier, _, entry_id = value.partition(":")
     if not (identifier.isascii() and identifier.isdigit() and entry_id.isascii() and entry_id.isdigit()):
-        raise BadWords("That button is from a message that I no longer understand; please look again.")
+        raise InvalidInput("That button is from a message that I no longer understand; please look again.")
     return int(identifier[:20]), min(int(entry_id[:20]), 2**63 - 1)

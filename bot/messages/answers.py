@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bot.incidents.access import Access
-from bot.incidents.markup import escape, readable, visible
+from bot.incidents.markup import decode_slack_text, escape, replace_unstorable
 from bot.messages.blocks import Block, Element, Message, actions, message, section
 from bot.messages.incident import build_short_buttons, render_title
 from storage.rows import IncidentHead
@@ -43,7 +43,7 @@ def render_refusal(
 
 def render_typed_text(typed: str) -> list[Block]:
     """The text that somebody typed, to copy. Mentions and links appear as names and URLs."""
-    text = visible(readable(typed))
+    text = replace_unstorable(decode_slack_text(typed))
     parts = [text[place : place + _PART] for place in range(0, len(text), _PART)]
     return [section("You typed:"), *({"type": "rich_text", "elements": [_preformatted(part)]} for part in parts)]
 

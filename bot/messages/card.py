@@ -67,8 +67,8 @@ def render_card(content: CardContent) -> CardMessage:
     if incident.url:
         blocks.append(context(link(incident.url, incident.source or "open the alert")))
     blocks.append(context(_render_seen(incident.seen, incident.seen_count)))
-    if content.said:
-        blocks.append(context(_render_last_comment(content.said, content.mentions)))
+    if content.last_comment:
+        blocks.append(context(_render_last_comment(content.last_comment, content.mentions)))
     blocks.append(actions(_build_buttons(incident.identifier, incident.status)))
     status = STATUS_NAMES[incident.status]
     return {

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from bot.incidents.errors import BadWords
+from bot.incidents.errors import InvalidInput
 from bot.incidents.markup import escape
 from bot.incidents.severities import WORST_FIRST
 from bot.messages.blocks import (
@@ -224,7 +224,7 @@ def _build_page_buttons(content: DigestContent, fire_id: int | None) -> list[Ele
 
 
 def parse_position(value: str) -> tuple[int, int | None, int]:
-    """Parses a button's value into digest id, fire id (None: a preview) and page number from 0. Raises BadWords."""
+    """Parses a button's value into digest id, fire id (None: a preview) and page number from 0. Raises InvalidInput."""
     try:
         found = json.loads(value)
         fire = found["f"]
@@ -233,7 +233,7 @@ def parse_position(value: str) -> tuple[int, int | None, int]:
             raise ValueError
         return place
     except (ValueError, KeyError, TypeError, OverflowError):
-        raise BadWords("That button is from a message that I no longer understand.") from None
+        raise InvalidInput("That button is from a message that I no longer understand.") from None
 
 
 def render_alt_text(series: OpenSeries) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from bot.incidents.errors import BadWords
+from bot.incidents.errors import InvalidInput
 from bot.incidents.markup import escape
 from bot.messages.blocks import Block, Element, Message, actions, button, context, divider, header, section
 from bot.messages.incident import build_cursor, parse_cursor, render_line
@@ -64,7 +64,7 @@ class State:
 
     @classmethod
     def parse(cls, text: str) -> State:
-        """Parses what `to_value` returned. Raises BadWords for anything else."""
+        """Parses what `to_value` returned. Raises InvalidInput for anything else."""
         try:
             kept = json.loads(text)
             severity = str(kept["sev"])
@@ -73,7 +73,7 @@ class State:
             cursor = parse_cursor(kept["at"]) if kept.get("at") else None
             return cls(Tab(kept["tab"]), severity, cursor)
         except (ValueError, KeyError, TypeError):
-            raise BadWords("That button is from a page that I no longer understand.") from None
+            raise InvalidInput("That button is from a page that I no longer understand.") from None
 
 
 def render_closed_home(message: Message) -> HomeView:

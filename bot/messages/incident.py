@@ -6,9 +6,9 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.incidents.errors import BadWords
+from bot.incidents.errors import InvalidInput
 from bot.incidents.filters import ListQuery
-from bot.incidents.markup import clean, escape
+from bot.incidents.markup import escape, require_storable
 from bot.messages.blocks import (
     MAX_ELEMENTS,
     Block,
@@ -219,12 +219,12 @@ def build_position(query: ListQuery, cursor: Cursor | None) -> str:
 
 
 def parse_position(value: str) -> tuple[str, Cursor | None]:
-    """Parses a button's value into the words of the query and the cursor. Raises BadWords."""
+    """Parses a button's value into the words of the query and the cursor. Raises InvalidInput."""
     try:
         found = json.loads(value)
-        return clean(str(found["q"])), parse_cursor(found) if "t" in found else None
+        return require_storable(str(found["q"])), parse_cursor(found) if "t" in found else None
     except (ValueError, KeyError, TypeError, OverflowError):
-        raise BadWords("That button is from a message that I no longer understand; please list again.") from None
+        raise InvalidInput("That button is from a message that I no longer understand; please list again.") from None
 
 
 # --- one incident ------------------------------------------------------------------------------------------

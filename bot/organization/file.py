@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from bot.digests import schedule_text, zones
 from bot.digests.service import DEFAULT_GRACE_MINUTES, parse_filters
-from bot.incidents.errors import BadWords
+from bot.incidents.errors import InvalidInput
 from bot.incidents.markup import EMOJI_NAME
 from bot.organization.tree import Mistake, NotReadable, Tree, format_path, parse_tree
 from bot.organization.tree import Path as TreePath
@@ -80,7 +80,7 @@ def _parsed_by(parse_tree: Callable[[str], object]) -> AfterValidator:
     def check(value: str) -> str:
         try:
             return str(parse_tree(value))
-        except BadWords as mistake:
+        except InvalidInput as mistake:
             raise ValueError(mistake.sentence) from None
 
     return AfterValidator(check)
@@ -345,7 +345,7 @@ def _check_digest_references(tree: Tree, teams: set[str]) -> Iterator[Mistake]:
         if isinstance(written, str):
             try:
                 query = parse_filters(written)
-            except BadWords:
+            except InvalidInput:
                 continue  # reported by the check of the field itself
             named += [("filters", "project", query.project, projects)] if query.project else []
             named += [("filters", "team", team, {*teams, "mine", "unassigned"}) for team in query.teams]

@@ -90,7 +90,7 @@ class MentionReader:
         return self._build("".join(parts).strip(), None)
 
     def block(self, block: Mapping[str, Any]) -> CommentText:
-        """The comment for a rich text block. Raises BadWords, and what `text` raises."""
+        """The comment for a rich text block. Raises InvalidInput, and what `text` raises."""
         stored = rich_text.sanitize(
             block, person=self._person, team=lambda usergroup: self._team(usergroup, ""), plain=self._split_names
         )

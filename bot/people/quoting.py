@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from bot.incidents.markup import escape, unescape, visible
+from bot.incidents.markup import escape, replace_unstorable, unescape
 from bot.people.rich_text import LINK
 
 _ENCODED = re.compile(r"<([@#!]?)([^<>|]*)(?:\|([^<>]*))?>")
@@ -25,7 +25,7 @@ def plain_text(message: Mapping[str, Any]) -> str:
 
     files = [str(file.get("permalink") or "") for file in message.get("files") or []]
     text = _ENCODED.sub(one, str(message.get("text") or ""))
-    return visible(unescape("\n".join([text, *filter(None, files)]))).strip()
+    return replace_unstorable(unescape("\n".join([text, *filter(None, files)]))).strip()
 
 
 def quote(author: str, link: str | None, words: str) -> str:

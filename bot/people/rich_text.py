@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bot.incidents.markup import EMOJI_NAME, clean, escape
+from bot.incidents.markup import EMOJI_NAME, escape, require_storable
 
 LINK = re.compile(r"(https?://|mailto:)[^\s|<>]+", re.IGNORECASE)
 
@@ -87,7 +87,7 @@ def sanitize(
 
     `person` and `team` return the database ids for ids of users and user groups. `plain` splits a text into strings and
     ("person" or "team", id) pairs for the names in it. An unknown element becomes its text, or is dropped. Raises
-    BadWords for text that cannot be stored, and what the three functions raise.
+    InvalidInput for text that cannot be stored, and what the three functions raise.
     """
 
     def sanitize_section(element: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -162,14 +162,14 @@ def _known(element: Mapping[str, Any], kinds: Mapping[str, Mapping[str, tuple[Ch
     for key, (fits, needed) in kinds[kind].items():
         value = element.get(key)
         if fits(value):
-            found[key] = clean(value) if isinstance(value, str) else value
+            found[key] = require_storable(value) if isinstance(value, str) else value
         elif needed:
             return None
     return found
 
 
 def _text(value: object) -> str:
-    return clean(value) if isinstance(value, str) else ""
+    return require_storable(value) if isinstance(value, str) else ""
 
 
 def _style(element: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from bot.digests import zones
 from bot.digests.schedule import Schedule, parse_cron
 from bot.digests.schedule_text import describe_schedule, parse_schedule
-from bot.incidents.errors import BadWords
+from bot.incidents.errors import InvalidInput
 
 BERLIN = ZoneInfo("Europe/Berlin")
 MINUTE = timedelta(minutes=1)
@@ -104,7 +104,7 @@ def test_what_people_write_is_read_and_said_back(typed: str, cron: str, said: st
     ],
 )
 def test_a_mistake_is_named(typed: str, names: str) -> None:
-    with pytest.raises(BadWords) as raised:
+    with pytest.raises(InvalidInput) as raised:
         parse_schedule(typed)
     assert names in raised.value.sentence
     assert raised.value.form
@@ -118,7 +118,7 @@ def test_a_zone_is_named_as_people_do() -> None:
         ("Europe/Belrin", "Europe/Berlin"),
         ("Kolkatta", "Asia/Kolkata"),
     ):
-        with pytest.raises(BadWords, match=meant):
+        with pytest.raises(InvalidInput, match=meant):
             zones.parse_zone(typed, "")
 
 
@@ -138,7 +138,7 @@ def schedules(draw: st.DrawFn) -> Schedule:
     ordered = {key: None if found is None else tuple(sorted(found)) for key, found in values.items()}
     try:
         return Schedule.of(**ordered)  # type: ignore[arg-type]
-    except BadWords:
+    except InvalidInput:
         return Schedule.of((0,), (9,), None, tuple(range(1, 13)), None)
 
 
@@ -152,7 +152,7 @@ def test_what_is_said_back_never_means_something_else(schedule: Schedule) -> Non
     said = describe_schedule(schedule)
     try:
         again = parse_schedule(said)
-    except BadWords:
+    except InvalidInput:
         return  # some schedules can be said in words and not typed in them
     assert again == schedule
 
@@ -161,7 +161,7 @@ def test_what_is_said_back_never_means_something_else(schedule: Schedule) -> Non
 def test_whatever_is_typed_is_a_schedule_or_a_named_mistake(typed: str) -> None:
     try:
         schedule = parse_schedule(typed)
-    except BadWords as mistake:
+    except InvalidInput as mistake:
         assert mistake.sentence
     else:
         assert schedule.next(datetime(2026, 1, 1, tzinfo=UTC), BERLIN)

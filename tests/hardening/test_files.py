@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.incidents import filters
-from bot.incidents.errors import BadWords
+from bot.incidents.errors import InvalidInput
 from bot.organization.apply import NotApplicable, apply
 from bot.organization.file import BadFile, load
 from tests.hardening.conftest import cases
@@ -147,7 +147,7 @@ def test_any_file_is_applied_whole_or_refused_where_it_is_wrong(rig: Rig, tmp_pa
 def test_any_filter_reads_as_what_it_is_written_as(line: str) -> None:
     try:
         query = filters.parse_query(line)
-    except BadWords as refusal:
+    except InvalidInput as refusal:
         assert refusal.sentence
         return
     assert filters.parse_query(str(query)) == query
@@ -160,7 +160,7 @@ def test_any_moment_is_one_or_is_refused(zone: str, value: str) -> None:
     now = datetime(2026, 11, 1, tzinfo=UTC)
     try:
         found = filters.moment(value, "since", now, zone)
-    except BadWords as refusal:
+    except InvalidInput as refusal:
         assert "since" in refusal.sentence
         return
     assert found.tzinfo is UTC

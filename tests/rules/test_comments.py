@@ -9,7 +9,7 @@ from sqlalchemy import delete, func, select, update
 
 from bot.incidents import comments, lifecycle
 from bot.incidents.comments import CommentText
-from bot.incidents.errors import BadWords, CommentChanged, CommentGone, NotFound, NotYourComment, Refusal
+from bot.incidents.errors import CommentChanged, CommentGone, InvalidInput, NotFound, NotYourComment, Refusal
 from storage.models import CommentMention, IncidentActivity, IncidentSubscription, Member, Outbox
 from storage.values import ActivityType
 from tests.house import NOW, House
@@ -63,7 +63,7 @@ def test_mentions_of_who_cannot_see_it_are_refused_by_name_and_nothing_is_writte
 @pytest.mark.parametrize("text", ["", " \u00a0\n", "x" * 8001])
 def test_too_short_and_too_long_is_refused(house: House, text: str) -> None:
     house.open()
-    with pytest.raises(BadWords):
+    with pytest.raises(InvalidInput):
         add(house, "pia", CommentText(text))
     add(house, "pia", CommentText("x" * 8000))
 

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from bot.incidents import lifecycle, lookup, subscriptions
 from bot.incidents.comments import CommentText
-from bot.incidents.errors import AlreadyClosed, BadWords, NotFound
+from bot.incidents.errors import AlreadyClosed, InvalidInput, NotFound
 from bot.incidents.lifecycle import Declaration, check_title
 from storage.models import Incident, IncidentActivity, IncidentProject, IncidentSeen, IncidentSubscription
 from storage.rows import IncidentHead
@@ -105,7 +105,7 @@ def test_what_is_closed_is_not_closed_again_nor_its_severity_set(house: House) -
         lifecycle.set_severity(tx, pia, 1, Status.CRITICAL, NOW)
     with house.store.write() as tx:
         lifecycle.reopen(tx, pia, 1, NOW)
-    with pytest.raises(BadWords, match="not resolved"), house.store.write() as tx:
+    with pytest.raises(InvalidInput, match="not resolved"), house.store.write() as tx:
         lifecycle.reopen(tx, pia, 1, NOW)
     assert house.log(incident)[:-1] == before
 
@@ -191,5 +191,5 @@ def test_a_title_is_one_line_of_at_most_255_characters() -> None:
     assert check_title(" a\n\tb\u00a0c ") == "a b c"
     assert check_title("x" * 255) == "x" * 255
     for title in ("", " \u00a0\n", "x" * 256):
-        with pytest.raises(BadWords):
+        with pytest.raises(InvalidInput):
             check_title(title)

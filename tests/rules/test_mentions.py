@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.incidents.errors import BadWords
+from bot.incidents.errors import InvalidInput
 from bot.messages.comments import render_comment, render_comment_with_names, render_editable
 from bot.people.rich_text import sanitize, to_mrkdwn
 from storage.rows import Mentionable, Mentions
@@ -103,7 +103,7 @@ JSON = st.recursive(
 def test_whatever_comes_is_kept_well_formed_or_refused(containers: list[Any]) -> None:
     try:
         stored = keep({"type": "rich_text", "elements": containers})
-    except BadWords:
+    except InvalidInput:
         return
     to_mrkdwn(stored)
     assert keep(render_editable("", stored, MENTIONS)) is not None

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.incidents.errors import BadWords
+from bot.incidents.errors import InvalidInput
 from bot.incidents.filters import KEYS, SHOWS, ListQuery, parse_query
-from bot.incidents.markup import clean, escape, readable, unescape
+from bot.incidents.markup import decode_slack_text, escape, require_storable, unescape
 from bot.incidents.words import find_closest, parse_number, shorten, split_first_word, tokenize, unquote
 
 BLANKS = " \t\n\u00a0\u202f\u3000"
@@ -20,7 +20,7 @@ TYPED = st.text(st.sampled_from("ab:,#" + BLANKS + QUOTES + "🔥\\") | st.chara
 def test_any_line_is_read_or_refused(line: str) -> None:
     try:
         found = tokenize(line)
-    except BadWords:
+    except InvalidInput:
         return
     assert [token.start for token in found] == sorted(token.start for token in found)
     for token in found:
@@ -36,7 +36,7 @@ def test_a_line_of_forty_thousand_quotes_is_read_in_one_go() -> None:
     for line in ("“x " * 13_000, "'x " * 13_000, "“" * 40_000, "'" * 40_000, '"" ' * 13_000, "a:'b " * 8_000):
         try:
             tokenize(line)
-        except BadWords as refusal:
+        except InvalidInput as refusal:
             assert "never closed" in refusal.sentence
 
 
@@ -81,7 +81,7 @@ def test_numbers(typed: str) -> None:
 
 @pytest.mark.parametrize("typed", ["", "#", "x", "1x", "-1", "1.0", "²", "١٢", "\uff11\uff12", "##1", "1 2", "0x1"])
 def test_what_is_no_number(typed: str) -> None:
-    with pytest.raises(BadWords) as refused:
+    with pytest.raises(InvalidInput) as refused:
         parse_number(typed, "view N")
     assert refused.value.form == "view N"
 
@@ -119,7 +119,7 @@ PART = st.one_of(
 def test_a_query_written_back_is_the_same_query(line: str) -> None:
     try:
         query = parse_query(line)
-    except BadWords:
+    except InvalidInput:
         return
     assert parse_query(str(query)) == query
 
@@ -137,7 +137,7 @@ def test_a_query_with_blanks_and_quotes_in_it_is_the_same_too(line: str) -> None
 
 @pytest.mark.parametrize("line", ["team:", "team:,", 'team:","', 'env:"“"', 'env:""', "project:“”", "since:"])
 def test_an_option_of_nothing_is_refused(line: str) -> None:
-    with pytest.raises(BadWords, match="needs a value"):
+    with pytest.raises(InvalidInput, match="needs a value"):
         parse_query(line)
 
 
@@ -157,7 +157,7 @@ def test_a_query_is_written_as_people_would() -> None:
 @given(st.text())
 def test_what_is_escaped_reads_as_it_was(text: str) -> None:
     assert unescape(escape(text)) == text
-    assert readable(escape(text)) == text
+    assert decode_slack_text(escape(text)) == text
 
 
 @pytest.mark.parametrize(
@@ -175,10 +175,10 @@ def test_what_is_escaped_reads_as_it_was(text: str) -> None:
     ],
 )
 def test_what_slack_encodes_reads_as_it_was_typed(encoded: str, typed: str) -> None:
-    assert readable(encoded) == typed
+    assert decode_slack_text(encoded) == typed
 
 
 def test_what_cannot_be_stored_is_refused_with_its_place() -> None:
-    with pytest.raises(BadWords, match=r"U\+0000, place 3"):
-        clean("ab\x00")
-    assert clean("all else 🔥 \u202e") == "all else 🔥 \u202e"
+    with pytest.raises(InvalidInput, match=r"U\+0000, place 3"):
+        require_storable("ab\x00")
+    assert require_storable("all else 🔥 \u202e") == "all else 🔥 \u202e"
