@@ -12,7 +12,7 @@ from sandbox import Sandbox, SandboxError
 from sandbox.manifest import read
 
 
-def furnish(slack: Sandbox) -> None:
+def set_up(slack: Sandbox) -> None:
     """A small workspace: two channels, three people, a user group."""
     ada = slack.person("U0001", "Ada Obi", "ada@acme.test", tz="Europe/Berlin")
     bob = slack.person("U0002", "Bob Ray", "bob@acme.test", tz="America/New_York")
@@ -32,7 +32,7 @@ def main() -> int:
     parser.add_argument("--tls", action="store_true", help="serve https and wss, with a certificate of its own")
     options = parser.parse_args()
     slack = Sandbox(port=options.port, tls=options.tls)
-    furnish(slack)
+    set_up(slack)
     try:
         if options.manifest is not None:
             slack.install(read(options.manifest))

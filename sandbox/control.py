@@ -76,7 +76,7 @@ class Control:
     def __init__(self, slack: "Sandbox") -> None:
         self._slack = slack
         self.router = APIRouter(dependencies=[Depends(self._guard)])
-        self._furnishing()
+        self._workspace_setup()
         self._people()
         self._forms()
         self._seeing()
@@ -136,7 +136,7 @@ class Control:
 
     # -- the routes
 
-    def _furnishing(self) -> None:
+    def _workspace_setup(self) -> None:
         slack = self._slack
 
         def person(body: NewPerson) -> Json:
@@ -349,13 +349,13 @@ class Control:
             return {}
 
         async def sockets(body: Sockets) -> Json:
-            acts = {
+            actions = {
                 "warn": slack.warn_sockets,
                 "refresh": slack.refresh_sockets,
                 "drop": slack.drop_sockets,
                 "hang_up": slack.hang_up,
             }
-            await run_in_threadpool(acts[body.do])
+            await run_in_threadpool(actions[body.do])
             return {}
 
         def http(body: UseHttp) -> Json:

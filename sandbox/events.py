@@ -1,5 +1,5 @@
 """The events that a change in the workspace causes, in the format of the Events API: pure functions build the
-inner events and the `event_callback` around them. `workspace` decides which events are sent; `line` sends
+inner events and the `event_callback` around them. `workspace` decides which events are sent; `deliveries` sends
 them.
 """
 

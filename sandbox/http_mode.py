@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from sandbox.clock import Clock
+from sandbox.deliveries import Deliveries, Delivery
 from sandbox.errors import SandboxError
-from sandbox.line import Delivery, Line
 from sandbox.records import App, Json
 
 AT_ONCE = 16  # concurrent requests
@@ -45,9 +45,9 @@ class HttpMode:
 
     timeout_reason = "http_timeout"
 
-    def __init__(self, app: App, line: Line, clock: Clock, urls: RequestUrls) -> None:
+    def __init__(self, app: App, deliveries: Deliveries, clock: Clock, urls: RequestUrls) -> None:
         self._app = app
-        self._line = line
+        self._deliveries = deliveries
         self._clock = clock
         self._urls = urls
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="sandbox-http")
@@ -90,22 +90,24 @@ class HttpMode:
         try:
             status, answered, text = self._post(url, body, content_type, headers)
         except TimeoutError:
-            return  # the delivery times out in `line`
+            return  # the delivery times out in `deliveries`
         except OSError:
-            self._later(lambda: self._line.fail(delivery, "connection_failed"))
+            self._later(lambda: self._deliveries.fail(delivery, "connection_failed"))
             return
         if not 200 <= status < 300:
-            self._line.problem("http_error", f"{delivery.exchange.name!r} was answered with {status}: {text[:200]!r}")
+            self._deliveries.problem(
+                "http_error", f"{delivery.exchange.name!r} was answered with {status}: {text[:200]!r}"
+            )
             delivery.no_retry = answered.get("x-slack-no-retry") == "1"
-            self._later(lambda: self._line.fail(delivery, "http_error"))
+            self._later(lambda: self._deliveries.fail(delivery, "http_error"))
             return
         arrived = self._clock.now()
         answer = self._understood(delivery, text)
-        self._later(lambda: self._line.acknowledge(delivery.envelope_id, answer, arrived))
+        self._later(lambda: self._deliveries.acknowledge(delivery.envelope_id, answer, arrived))
 
     def _later(self, action: Any) -> None:
-        assert self._line.loop is not None
-        self._line.loop.call_soon_threadsafe(action)
+        assert self._deliveries.loop is not None
+        self._deliveries.loop.call_soon_threadsafe(action)
 
     def _written(self, delivery: Delivery) -> tuple[str, bytes, str]:
         """The URL, body and content type of a payload."""
@@ -148,7 +150,7 @@ class HttpMode:
         path = parts.path or "/"
         if parts.query:
             path += f"?{parts.query}"
-        connection = http.client.HTTPConnection(parts.netloc, timeout=self._line.acknowledge_seconds)
+        connection = http.client.HTTPConnection(parts.netloc, timeout=self._deliveries.acknowledge_seconds)
         with closing(connection):
             try:
                 connection.request("POST", path, body, headers)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sandbox import checks
+from sandbox import payload_checks
 from sandbox.blocks import completed
 from sandbox.clock import Clock
 from sandbox.errors import SlackError
@@ -122,7 +122,7 @@ class ResponseUrls:
                 raise SlackError("used_url")
             deletes, replaces = _flag(payload, "delete_original"), _flag(payload, "replace_original")
             if not deletes:
-                checks.require_message(payload, ephemeral=payload.get("response_type") != "in_channel")
+                payload_checks.require_message(payload, ephemeral=payload.get("response_type") != "in_channel")
             url.uses += 1
             original = url.original
             if deletes or (replaces and original is not None):

@@ -6,18 +6,18 @@ import secrets
 import threading
 from collections.abc import Callable
 
-from sandbox.agenda import Agenda
 from sandbox.clock import Clock
+from sandbox.deliveries import Deliveries
 from sandbox.errors import Problem, Problems
 from sandbox.events import subscription, wrap
 from sandbox.faults import Faults, Limits
 from sandbox.files import Files
 from sandbox.interactions import ResponseUrls, Triggers
-from sandbox.line import Line
 from sandbox.manifest import Menu
 from sandbox.records import App, Channel, Json
 from sandbox.scopes import ALL_BOT_SCOPES, BY_EVENT, USUAL_EVENTS
 from sandbox.socket_mode import SocketMode
+from sandbox.timers import Timers
 from sandbox.unread import Unread
 from sandbox.views import Views
 from sandbox.workspace import Workspace
@@ -61,10 +61,10 @@ class Platform:
         )
         self.faults = Faults()
         self.limits = Limits(self.clock)
-        self.agenda = Agenda(self.clock)
-        self.line = Line(self.clock, self.problems, self.agenda)
-        self.sockets = SocketMode(self.app, self.line, self.clock)
-        self.line.transport = self.sockets
+        self.timers = Timers(self.clock)
+        self.deliveries = Deliveries(self.clock, self.problems, self.timers)
+        self.sockets = SocketMode(self.app, self.deliveries, self.clock)
+        self.deliveries.transport = self.sockets
         self.triggers = Triggers(self.clock, str(number))
         self.response_urls = ResponseUrls(self.workspace, self.problem)
         self.views = Views(self.workspace)
@@ -90,18 +90,18 @@ class Platform:
             channel=channel,
             at=self.clock.now(),
         )
-        self.line.send("events_api", str(event["type"]), payload)
+        self.deliveries.send("events_api", str(event["type"]), payload)
 
     def call(self, action: Callable[[], None]) -> None:
         """Run `action` on the server's event loop and wait for it."""
-        assert self.line.loop is not None, "the sandbox is not running"
+        assert self.deliveries.loop is not None, "the sandbox is not running"
         done = threading.Event()
 
         def run() -> None:
             action()
             done.set()
 
-        self.line.loop.call_soon_threadsafe(run)
+        self.deliveries.loop.call_soon_threadsafe(run)
         done.wait()
 
     def problem(self, kind: str, detail: str) -> None:

@@ -8,15 +8,15 @@ from typing import Self
 
 from sandbox.clock import Clock
 from sandbox.control import control_application
+from sandbox.deliveries import Delivery, Exchange
 from sandbox.driver.surface import WAIT_SECONDS, SeenMessage, wait_until
 from sandbox.errors import Problems
 from sandbox.faults import Faults, Limits
-from sandbox.furnishing import Furnishing
 from sandbox.http_mode import HttpMode, RequestUrls
-from sandbox.line import Delivery, Exchange
 from sandbox.platform import Platform
 from sandbox.records import Channel, Json
 from sandbox.server import ServerThread, application
+from sandbox.workspace_setup import WorkspaceSetup
 
 
 class HeldEvents:
@@ -25,7 +25,7 @@ class HeldEvents:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._held: list[Delivery] = []
-        platform.line.held = self._held
+        platform.deliveries.held = self._held
 
     def __len__(self) -> int:
         return len(self._held)
@@ -40,10 +40,10 @@ class HeldEvents:
         waiting, self._held[:] = list(self._held), []
         chosen = [waiting[position] for position in order] if order is not None else waiting
         for delivery in chosen[::-1] if reverse else chosen:
-            self._platform.line.launch(delivery)
+            self._platform.deliveries.launch(delivery)
 
 
-class Sandbox(Furnishing):
+class Sandbox(WorkspaceSetup):
     """A Slack workspace on loopback. A context manager; `start` and `stop` do the same by hand."""
 
     def __init__(
@@ -84,7 +84,7 @@ class Sandbox(Furnishing):
         if subscriptions is not None:
             app.events = frozenset(subscriptions)
         app.should_escape = should_escape
-        self.platform.line.acknowledge_seconds = acknowledge_seconds
+        self.platform.deliveries.acknowledge_seconds = acknowledge_seconds
         self._port = port
         self._certificate = None
         if tls:
@@ -187,11 +187,11 @@ class Sandbox(Furnishing):
             yield held
         finally:
             held.release()
-            self.platform.line.held = None
+            self.platform.deliveries.held = None
 
     def redeliver(self, exchange: Exchange, *, attempt: int = 1, reason: str = "timeout") -> None:
         """Send an event again, as if its acknowledgement had been lost."""
-        self.platform.line.send("events_api", exchange.name, exchange.sent, attempt=attempt, reason=reason)
+        self.platform.deliveries.send("events_api", exchange.name, exchange.sent, attempt=attempt, reason=reason)
 
     # -- HTTP mode
 
@@ -208,14 +208,14 @@ class Sandbox(Furnishing):
         As in Slack, the URL must first answer a challenge.
         """
         urls = RequestUrls(url, interactivity or url, commands or url, options or url)
-        http_mode = HttpMode(self.platform.app, self.platform.line, self.clock, urls)
+        http_mode = HttpMode(self.platform.app, self.platform.deliveries, self.clock, urls)
         try:
             http_mode.verify()
         except BaseException:
             http_mode.close()
             raise
         self._http = http_mode
-        self.platform.line.transport = http_mode
+        self.platform.deliveries.transport = http_mode
 
     # -- faults
 
@@ -266,7 +266,7 @@ class Sandbox(Furnishing):
     @property
     def traffic(self) -> list[Exchange]:
         """All traffic with the app, oldest first (the last 5,000)."""
-        return list(self.platform.line.traffic)
+        return list(self.platform.deliveries.traffic)
 
     @property
     def sent(self) -> list[Exchange]:
@@ -304,7 +304,7 @@ class Sandbox(Furnishing):
 
     def settle(self, timeout: float = WAIT_SECONDS) -> None:
         """Wait until the app has acknowledged every payload; raises AssertionError."""
-        if not self.platform.line.settle(timeout):
+        if not self.platform.deliveries.settle(timeout):
             raise AssertionError(f"not everything was acknowledged within {timeout:g} s")
 
     def expect_no_problems(self) -> None:

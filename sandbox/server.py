@@ -23,9 +23,9 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.exceptions import InvalidState
 
 from sandbox.api import dispatch
+from sandbox.deliveries import Exchange
 from sandbox.errors import SlackError
 from sandbox.faults import RESPONSE_URL, UPLOAD, Fault
-from sandbox.line import Exchange
 from sandbox.page import routes as page_routes
 from sandbox.platform import Platform
 from sandbox.terminal import routes as terminal_routes
@@ -172,7 +172,7 @@ class _WebSocket(_CutOff, WebSocketsSansIOProtocol):
 def use_response_url(platform: Platform, path: str, body: bytes) -> HttpResponse:
     """Answer a POST to a response URL: `ok`, or Slack's error with what it means for HTTP."""
     exchange = Exchange(kind="response_url", name=path.split("/")[1], sent={}, at=platform.clock.now())
-    platform.line.traffic.append(exchange)
+    platform.deliveries.traffic.append(exchange)
     try:
         try:
             payload = json.loads(body)
@@ -283,7 +283,7 @@ class ServerThread:
 
     async def _serve(self, listener: socket.socket) -> None:
         self._loop = asyncio.get_running_loop()
-        self._platform.line.loop = self._platform.agenda.loop = self._loop
+        self._platform.deliveries.loop = self._platform.timers.loop = self._loop
         with listener:
             await self._server.serve(sockets=[listener])
 

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from sandbox.clock import Clock
-from sandbox.line import Delivery, Line
+from sandbox.deliveries import Deliveries, Delivery
 from sandbox.records import App, Json
 
 SOCKET_LIMIT = 10
@@ -58,9 +58,9 @@ class SocketMode:
 
     timeout_reason = "timeout"
 
-    def __init__(self, app: App, line: Line, clock: Clock) -> None:
+    def __init__(self, app: App, deliveries: Deliveries, clock: Clock) -> None:
         self._app = app
-        self._line = line
+        self._deliveries = deliveries
         self._clock = clock
         self._tickets: set[str] = set()
         self._turn = 0
@@ -118,7 +118,7 @@ class SocketMode:
     def _add(self, socket: Socket) -> None:
         self.sockets.append(socket)
         self.on_change()
-        self._line.reconnected()
+        self._deliveries.reconnected()
 
     def _remove(self, socket: Socket) -> None:
         self.sockets.remove(socket)
@@ -136,12 +136,12 @@ class SocketMode:
         try:
             message = json.loads(text)
         except ValueError:
-            self._line.problem("invalid_acknowledgement", f"not JSON: {text[:200]!r}")
+            self._deliveries.problem("invalid_acknowledgement", f"not JSON: {text[:200]!r}")
             return
         if not isinstance(message, dict) or not isinstance(message.get("envelope_id"), str):
-            self._line.problem("invalid_acknowledgement", f"without an envelope_id: {text[:200]!r}")
+            self._deliveries.problem("invalid_acknowledgement", f"without an envelope_id: {text[:200]!r}")
             return
-        self._line.acknowledge(message["envelope_id"], message.get("payload"), arrived)
+        self._deliveries.acknowledge(message["envelope_id"], message.get("payload"), arrived)
 
     def _hello(self) -> Json:
         return {

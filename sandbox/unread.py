@@ -26,17 +26,17 @@ class Unread:
         if float_ts(ts) > float_ts(self._mark(user, channel)):
             self._read[user.id, channel.id] = ts
 
-    def written(self) -> Json:
+    def save_state(self) -> Json:
         """The marks, for saving."""
         return {
             "everything": self._everything_up_to,
             "marks": [[user, channel, ts] for (user, channel), ts in self._read.items()],
         }
 
-    def take_up(self, kept: Json) -> None:
+    def restore_state(self, saved: Json) -> None:
         """Restore saved marks."""
-        self._everything_up_to = kept["everything"]
-        self._read = {(user, channel): ts for user, channel, ts in kept["marks"]}
+        self._everything_up_to = saved["everything"]
+        self._read = {(user, channel): ts for user, channel, ts in saved["marks"]}
 
     def of(self, user: User, channel: Channel) -> Json:
         """The number of unread messages of others, and the number of those that concern the person."""

@@ -25,7 +25,7 @@ class SavedWorkspace:
     def restore(self, slack: Sandbox) -> bool:
         """Restores the file into a workspace with people and channels. Returns False if there is no usable file."""
         try:
-            return slack.take_up(json.loads(self._path.read_text("utf-8")))
+            return slack.restore_state(json.loads(self._path.read_text("utf-8")))
         except FileNotFoundError:
             return False
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
@@ -36,5 +36,5 @@ class SavedWorkspace:
         """Saves the workspace, by replacing the file as a whole."""
         new = self._path.with_suffix(".new")
         new.parent.mkdir(parents=True, exist_ok=True)
-        new.write_text(json.dumps(slack.written()), "utf-8")
+        new.write_text(json.dumps(slack.save_state()), "utf-8")
         new.replace(self._path)

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from sandbox import checks
+from sandbox import payload_checks
 from sandbox.api import access
 from sandbox.api.arguments import Arguments
 from sandbox.errors import SlackError
@@ -57,7 +57,7 @@ def _posted(message: Message) -> Json:
 def post_message(platform: Platform, arguments: Arguments) -> Json:
     channel = access.channel_to_speak(platform, arguments.required("channel", "channel_not_found"))
     content = _content(arguments)
-    checks.require_message(content)
+    payload_checks.require_message(content)
     platform.files.require_images(content)
     body = message_body(content)
     for name in ("username", "icon_emoji", "icon_url"):
@@ -85,7 +85,7 @@ def post_ephemeral(platform: Platform, arguments: Arguments) -> Json:
     if user is None or user.id not in channel.members:
         raise SlackError("user_not_in_channel")
     content = _content(arguments)
-    checks.require_message(content, ephemeral=True)
+    payload_checks.require_message(content, ephemeral=True)
     thread_ts = arguments.text("thread_ts")
     message = platform.workspace.post_ephemeral(channel, user, message_body(content), thread_ts)
     return {"message_ts": message.ts}
@@ -96,7 +96,7 @@ def update(platform: Platform, arguments: Arguments) -> Json:
     if channel.archived:
         raise SlackError("is_inactive")
     content = _content(arguments)
-    checks.require_message(content, text_limit=UPDATE_TEXT_LIMIT)
+    payload_checks.require_message(content, text_limit=UPDATE_TEXT_LIMIT)
     platform.files.require_images(content)
     changes = message_body(content)
     # A text without blocks removes the blocks; attachments stay until an empty list is sent for them.

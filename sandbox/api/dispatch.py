@@ -13,9 +13,9 @@ from urllib.parse import parse_qsl
 from sandbox import scopes
 from sandbox.api import chat, conversations, files, people, reactions, views
 from sandbox.api.arguments import Arguments
+from sandbox.deliveries import Exchange
 from sandbox.errors import SlackError
 from sandbox.faults import Fault
-from sandbox.line import Exchange
 from sandbox.platform import Platform
 from sandbox.records import Json
 
@@ -96,7 +96,7 @@ class Response:
 def call(platform: Platform, request: Request, fault: Fault | None = None) -> Response:
     """Answer one Web API request; `fault` is the fault that affects it, if any."""
     exchange = Exchange(kind="web_api", name=request.method, sent={}, at=platform.clock.now())
-    platform.line.traffic.append(exchange)
+    platform.deliveries.traffic.append(exchange)
     warnings: list[str] = []
     status, retry_after = 200, None
     try:

@@ -1,6 +1,6 @@
 """`files.*`: uploading in three steps, reading a file's data, deleting a file."""
 
-from sandbox import checks, events
+from sandbox import events, payload_checks
 from sandbox.api import access
 from sandbox.api.arguments import Arguments
 from sandbox.blocks import completed
@@ -31,7 +31,7 @@ def complete_upload(platform: Platform, arguments: Arguments) -> Json:
     if comment:  # which goes without them
         blocks = None
     if blocks:
-        checks.require_message({"blocks": blocks})
+        payload_checks.require_message({"blocks": blocks})
     files = [platform.files.complete(str(f["id"]), f.get("title")) for f in given]
     for channel in channels:
         body: Json = {

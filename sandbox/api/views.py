@@ -1,6 +1,6 @@
 """`views.*`: forms and the Home tab."""
 
-from sandbox import checks
+from sandbox import payload_checks
 from sandbox.api.arguments import Arguments
 from sandbox.errors import SlackError
 from sandbox.platform import Platform
@@ -10,7 +10,7 @@ from sandbox.views import View
 
 def _view(arguments: Arguments, *, kind: str) -> Json:
     """The valid view of the call; raises SlackError `invalid_arguments` (with reasons) or `view_too_large`."""
-    view = checks.require_view(arguments.json("view", "invalid_arguments"))
+    view = payload_checks.require_view(arguments.json("view", "invalid_arguments"))
     if view.get("type") != kind:
         raise SlackError("invalid_arguments", messages=[f"[ERROR] must be of type {kind} [json-pointer:/view/type]"])
     return view
@@ -36,7 +36,7 @@ def update(platform: Platform, arguments: Arguments) -> Json:
     view_id, external_id = arguments.text("view_id"), arguments.text("external_id")
     if view_id is None and external_id is None:
         raise SlackError("invalid_arguments", messages=["[ERROR] missing required field: view_id or external_id"])
-    definition = checks.require_view(arguments.json("view", "invalid_arguments"))
+    definition = payload_checks.require_view(arguments.json("view", "invalid_arguments"))
     view = platform.views.find(view_id, external_id)
     if definition.get("type") != view.definition["type"]:
         raise SlackError(

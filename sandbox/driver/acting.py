@@ -5,11 +5,11 @@ acknowledgement.
 import copy
 from dataclasses import dataclass
 
-from sandbox import checks, payloads
+from sandbox import payload_checks, payloads
 from sandbox.blocks import STATEFUL, Control, options_of
+from sandbox.deliveries import Delivery
 from sandbox.driver.surface import SeenMessage, Surface, ViewSurface
 from sandbox.errors import NotAcknowledged, NotConnected, NotThere, SlackError
-from sandbox.line import Delivery
 from sandbox.platform import Platform
 from sandbox.records import Json, User
 
@@ -30,19 +30,19 @@ class Acknowledged:
 
 def send(platform: Platform, kind: str, name: str, payload: Json, *, accepts_response: bool = False) -> Acknowledged:
     """Send a payload and wait for its acknowledgement; raises NotAcknowledged or NotConnected."""
-    delivery = platform.line.send(kind, name, payload, accepts_response=accepts_response)
+    delivery = platform.deliveries.send(kind, name, payload, accepts_response=accepts_response)
     return acknowledged(platform, delivery)
 
 
 def acknowledged(platform: Platform, delivery: Delivery) -> Acknowledged:
     """Wait for an acknowledgement; raises NotAcknowledged or NotConnected."""
-    line = platform.line
-    delivery.settled.wait(line.acknowledge_seconds + 5)
+    deliveries = platform.deliveries
+    delivery.settled.wait(deliveries.acknowledge_seconds + 5)
     if delivery.failure in ("not_connected", "connection_failed"):
         raise NotConnected("no app is there: it holds no socket, or its request URL takes no connection")
     if not delivery.acknowledged:
         what = f"{delivery.kind} {delivery.exchange.name!r}"
-        raise NotAcknowledged(f"the app did not acknowledge {what} within {line.acknowledge_seconds:g} s")
+        raise NotAcknowledged(f"the app did not acknowledge {what} within {deliveries.acknowledge_seconds:g} s")
     exchange = delivery.exchange
     return Acknowledged(delivery.payload, delivery.answer, (exchange.answered_at or exchange.at) - exchange.at)
 
@@ -93,7 +93,7 @@ def suggestions(platform: Platform, user: User, surface: Surface, control: Contr
         payload = payloads.suggestion(platform, user, where, control, typed)
     answer = send(platform, "interactive", "block_suggestion", payload, accepts_response=True).answer
     try:
-        checks.require_options(answer)
+        payload_checks.require_options(answer)
     except SlackError as refusal:
         details = "; ".join(refusal.messages)
         platform.problem(refusal.error, f"the options for {control.action_id}. {details}")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 
-from sandbox import checks, payloads
+from sandbox import payload_checks, payloads
 from sandbox.blocks import STATEFUL, Control, is_empty
 from sandbox.driver.acting import Acknowledged, act, option_called, send, suggestions
 from sandbox.driver.surface import ViewSurface
@@ -200,7 +200,7 @@ class Form(ViewSurface):
     def _follow(self, done: Acknowledged) -> Outcome:
         """Apply the response to a submission; raises SlackError for a response that Slack does not know."""
         answer, views = done.answer, self._platform.views
-        checks.require_submission_answer(answer, self.view.definition)
+        payload_checks.require_submission_answer(answer, self.view.definition)
         match answer.get("response_action"):
             case "clear":
                 views.drop(self.user.id)
@@ -210,10 +210,10 @@ class Form(ViewSurface):
                     self._platform.workspace.looks_new(self.user)
                 return Outcome(errors=self.errors, acknowledged=done)
             case "update":
-                views.update(self.view, checks.require_view(answer["view"]))
+                views.update(self.view, payload_checks.require_view(answer["view"]))
                 return Outcome(updated=True, acknowledged=done)
             case "push":
-                pushed = views.push(self.user, checks.require_view(answer["view"]))
+                pushed = views.push(self.user, payload_checks.require_view(answer["view"]))
                 return Outcome(pushed=Form(self._platform, pushed), acknowledged=done)
             case _:
                 views.pop(self.view)

@@ -3,7 +3,7 @@
 import copy
 from dataclasses import dataclass
 
-from sandbox import checks, events, payloads
+from sandbox import events, payload_checks, payloads
 from sandbox.blocks import STATEFUL
 from sandbox.driver.acting import Acknowledged, acknowledged, act, option_called, send, suggestions
 from sandbox.driver.form import Form, HasId
@@ -88,7 +88,7 @@ class Person(HasId):
             return None
         in_channel = given.get("response_type") == "in_channel"
         try:
-            checks.require_message(given, ephemeral=not in_channel)
+            payload_checks.require_message(given, ephemeral=not in_channel)
             with self._platform.workspace.changing():
                 message = post_answer(self._platform.workspace, self.user, place, given)
                 return SeenMessage(self._platform, message, self.user)
@@ -374,7 +374,7 @@ class Person(HasId):
             forged["event"]["user"] = self.id
             forged["event_id"] += "F"
             event = str(forged["event"].get("type"))
-            return acknowledged(self._platform, self._platform.line.send("events_api", event, forged))
+            return acknowledged(self._platform, self._platform.deliveries.send("events_api", event, forged))
         forged["user"] = {**forged.get("user", {}), "id": self.id, "team_id": self.user.team_id}
         for name in ("username", "name"):
             if name in forged["user"]:

@@ -1,8 +1,8 @@
 """The page: the workspace as people see it in a browser, several of them at once, on the sandbox's own port.
 
 Nothing is fetched from anywhere else and nothing is built: plain HTML, CSS and ES modules, served as they lie
-in `static`. `guard` keeps other sites out, `feed` tells each window what changed, `acts` is what a person can do
-there, `shown` how things are handed over, `inspector` what crossed the wire.
+in `static`. `guard` keeps other sites out, `feed` tells each window what changed, `actions` is what a person can do
+there, `page_values` how things are handed over, `inspector` what crossed the wire.
 """
 
 from starlette.routing import BaseRoute, Route, WebSocketRoute

@@ -1,4 +1,4 @@
-"""The line to the windows: one WebSocket for each, over which a person acts and hears what changed.
+"""The connections to the windows: one WebSocket for each, over which a person acts and hears what changed.
 
 A window sends `{"id": 7, "do": "say", …}` and gets `{"re": 7, "ok": true, …}` or `{"re": 7, "error": "why"}`.
 In between it gets what changed, as `{"what": "message", …}`: messages of the conversations that its person is
@@ -17,15 +17,15 @@ from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope, Send
 
 from sandbox.errors import SandboxError, SlackError
-from sandbox.page import shown
-from sandbox.page.acts import Acts
+from sandbox.page import page_values
+from sandbox.page.actions import Actions
 from sandbox.page.inspector import Watch
 from sandbox.platform import Platform
 from sandbox.records import Channel, Json, Message, User
 
 log = logging.getLogger(__name__)
 
-# Acts wait for the app, some for seconds; so many may do so at once.
+# Actions wait for the app, some for seconds; so many may do so at once.
 ACTS_AT_ONCE = 32
 # How often an open inspector looks for what crossed the wire, in seconds.
 WATCH_SECONDS = 0.25
@@ -36,7 +36,7 @@ class Window:
 
     def __init__(self, user: User, send: Send) -> None:
         self.user = user
-        self.acts: Acts | None = None
+        self.actions: Actions | None = None
         self.watch: Watch | None = None
         self._send = send
         self._outbox: asyncio.Queue[str] = asyncio.Queue()
@@ -69,7 +69,7 @@ class Feed:
 
     def _note(self, thing: Message | Channel | User) -> None:
         """Called with the workspace's lock held, in whatever thread the change was made."""
-        loop = self._platform.line.loop
+        loop = self._platform.deliveries.loop
         if loop is None or loop.is_closed() or not self._windows:
             return
         with self._noting:
@@ -86,11 +86,11 @@ class Feed:
                 if isinstance(thing, Message):
                     self._tell_of_message(thing)
                 elif isinstance(thing, Channel):
-                    self._to(lambda _: True, {"what": "channel", "channel": shown.channel(thing)})
+                    self._to(lambda _: True, {"what": "channel", "channel": page_values.channel(thing)})
                 else:
-                    views = shown.views(self._platform, thing.id)
+                    views = page_values.views(self._platform, thing.id)
                     self._to(lambda w, user=thing: w.user is user, {"what": "views", **views})  # type: ignore[misc]
-                    self._to(lambda _: True, {"what": "person", "person": shown.person(thing)})
+                    self._to(lambda _: True, {"what": "person", "person": page_values.person(thing)})
 
     def _tell_of_message(self, message: Message) -> None:
         channel = self._platform.workspace.channels[message.channel_id]
@@ -98,7 +98,7 @@ class Feed:
         value: Json = (
             {"what": "gone", "channel": channel.id, "ts": message.ts, "in_thread": message.thread_ts}
             if gone
-            else {"what": "message", "message": shown.message(message)}
+            else {"what": "message", "message": page_values.message(message)}
         )
         for window in self._windows:
             if window.user.id in channel.members and message.ephemeral_to in (None, window.user.id):
@@ -124,7 +124,7 @@ class Feed:
             await send({"type": "websocket.close", "code": 4004, "reason": "there is nobody in this workspace"})
             return
         window = Window(user, send)
-        window.acts = Acts(self._platform, user)
+        window.actions = Actions(self._platform, user)
         self._windows.append(window)
         writer = asyncio.get_running_loop().create_task(window.write())
         try:
@@ -154,17 +154,17 @@ class Feed:
                 "commands": platform.menu.commands,
                 "shortcuts": platform.menu.shortcuts,
             },
-            "connected": shown.connected(platform),
+            "connected": page_values.connected(platform),
             "now": platform.clock.now(),
-            "people": [shown.person(one) for one in workspace.users.values()],
+            "people": [page_values.person(one) for one in workspace.users.values()],
             "groups": [
                 {"id": group.id, "handle": group.handle, "name": group.name, "users": group.users}
                 for group in workspace.usergroups.values()
                 if group.enabled
             ],
-            "channels": [shown.channel(channel) for channel in mine],
+            "channels": [page_values.channel(channel) for channel in mine],
             "unread": {channel.id: self._platform.unread.of(user, channel) for channel in mine},
-            "views": shown.views(platform, user.id),
+            "views": page_values.views(platform, user.id),
             "guide": platform.guide,
         }
 
@@ -187,7 +187,7 @@ class Feed:
         if not isinstance(asked, dict) or not isinstance(asked.get("id"), int):
             window.put({"what": "error", "error": "What this window sent is no act."})
             return
-        assert window.acts is not None
+        assert window.actions is not None
         answer: Json
         try:
             if asked.get("do") == "watch":
@@ -195,7 +195,7 @@ class Feed:
                 answer = {}
             else:
                 loop = asyncio.get_running_loop()
-                answer = await loop.run_in_executor(self._threads, window.acts.perform, asked)
+                answer = await loop.run_in_executor(self._threads, window.actions.perform, asked)
             window.put({"re": asked["id"], "ok": True, **answer})
         except SlackError as refusal:
             window.put({"re": asked["id"], "error": refusal.error})
@@ -213,7 +213,7 @@ class Feed:
         before: Json = {}
         while self._windows:
             state = {
-                "connected": shown.connected(platform),
+                "connected": page_values.connected(platform),
                 "ahead": round(platform.clock.ahead),
                 "guide": platform.guide,
                 "problems": len(platform.problems),

@@ -6,7 +6,7 @@ import json
 from collections import deque
 
 from sandbox import block_kit
-from sandbox.line import Exchange
+from sandbox.deliveries import Exchange
 from sandbox.platform import Platform
 from sandbox.records import Json, Message
 from sandbox.views import View
@@ -57,7 +57,7 @@ class Watch:
     """One open inspector: what crossed the wire since it was last asked."""
 
     def __init__(self, platform: Platform) -> None:
-        self._traffic = platform.line.traffic
+        self._traffic = platform.deliveries.traffic
         self._number = 0
         self._last: Exchange | None = None
         self._open: deque[tuple[int, Exchange]] = deque(maxlen=LINES)
@@ -121,7 +121,7 @@ def _about(platform: Platform, identifier: str, alone: Json | None = None) -> li
     named = f'"{identifier}"'
     return [
         _line(number, exchange)
-        for number, exchange in enumerate(list(platform.line.traffic)[-SEARCHED:])
+        for number, exchange in enumerate(list(platform.deliveries.traffic)[-SEARCHED:])
         if named in json.dumps(exchange.sent)
         or named in json.dumps(exchange.answer)
         or (alone is not None and _says(exchange, alone))

@@ -171,7 +171,7 @@ def test_a_command_that_fails_gives_back_what_was_typed(slack: Sandbox, window: 
     """No app is there: the person is told, and can send it again."""
     ada = slack.person("U0001", "Ada Obi")
     slack.channel("C0001", "ops")
-    slack.platform.line.acknowledge_seconds = 0.3
+    slack.platform.deliveries.acknowledge_seconds = 0.3
     page = window(ada, place="C0001")
     expect(page.get_by_role("navigation")).to_contain_text("Tocsin is not connected")
     type_command(page, "/incident comment 1 a long story")

@@ -36,7 +36,7 @@ def bots(company: Company, replicas: Replicas) -> Iterator[None]:
     """Two complete replicas, at work."""
     slack = company.slack
     # Events are sent again soon, and as often as it takes.
-    slack.platform.line.retry_delays = (0.5,) * 100
+    slack.platform.deliveries.retry_delays = (0.5,) * 100
     replicas.start(2, SLACK_APP_TOKEN=slack.app_token)
     replicas.wait_until_ready()
     slack.wait_until_connected(2, PATIENCE_S)
@@ -108,7 +108,7 @@ def send_again(slack: Sandbox) -> None:
     payload: Json = next(one.sent for one in reversed(slack.sent) if one.name == "view_submission")
 
     def send() -> None:
-        delivery = slack.platform.line.send("interactive", "view_submission", payload, accepts_response=True)
+        delivery = slack.platform.deliveries.send("interactive", "view_submission", payload, accepts_response=True)
         assert delivery.settled.wait(PATIENCE_S) and delivery.acknowledged
 
     at_once(send)

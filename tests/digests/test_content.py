@@ -22,7 +22,7 @@ from bot.incidents.access import Access
 from bot.incidents.filters import parse_query
 from bot.messages import digest as messages
 from bot.messages.digest import Picture
-from sandbox.checks import require_message
+from sandbox.payload_checks import require_message
 from storage.digest_rows import DigestContent, DigestRow, OpenSeries
 from storage.engine import Store
 from storage.queries import digests as queries

@@ -134,7 +134,7 @@ class Rig:
         with self.store.write() as tx:
             for table in reversed(Base.metadata.sorted_tables):
                 tx.execute(text(f"DELETE FROM {table.name}"))  # noqa: S608
-        self.slack.platform.line.traffic.clear()
+        self.slack.platform.deliveries.traffic.clear()
 
     def apply(self, organization: str) -> None:
         """Makes the database match an organization file, and removes what it does not name."""
@@ -242,12 +242,12 @@ class Rig:
 
     def _send(self, payload: Mapping[str, Any], check: Callable[..., Sequence[object]] | None = None) -> Got:
         self._posts = []
-        begin = len(self.slack.platform.line.traffic)
+        begin = len(self.slack.platform.deliveries.traffic)
         response = self.bot.listeners.dispatch(BoltRequest(mode="socket_mode", body=dict(payload)))
         answer = payload_of(response)
         calls = [
             (one.name, one.sent)
-            for one in itertools.islice(self.slack.platform.line.traffic, begin, None)
+            for one in itertools.islice(self.slack.platform.deliveries.traffic, begin, None)
             if one.kind == "web_api"
         ]
         got = Got(response.status, dict(answer) if answer else None, self._posts, calls)

@@ -83,13 +83,13 @@ def send(rig: Rig, payload: Json) -> Json | None:
 
 @pytest.mark.parametrize("kind", ["ephemeral", "channel", "modal", "home"])
 def test_a_button_that_nobody_handles_is_answered_and_logged(rig: Rig, kind: str) -> None:
-    rig.slack.platform.line.traffic.clear()
+    rig.slack.platform.deliveries.traffic.clear()
     shown = Shown("ephemeral", {}, "C0001", "1.1") if kind == "ephemeral" else Shown(kind, {}, "C0001", "1.1")  # type: ignore[arg-type]
     said: list[Json] = []
     rig.bot.background.respond = lambda url, body: said.append(dict(body))  # type: ignore[method-assign]  # noqa: ARG005
     send(rig, rig.pressed(ADA, shown, {"action_id": "of_another_version"}, {"value": "1"}))
     rig.slack.problems.take("invalid_trigger_id")  # a trigger of the rig's
-    opened = [one.sent for one in rig.slack.platform.line.traffic if one.name.startswith("views.")]
+    opened = [one.sent for one in rig.slack.platform.deliveries.traffic if one.name.startswith("views.")]
     assert "I do not know that button" in str(opened if kind in ("modal", "home") else said)
     (line,) = [one for one in defects(rig) if "of_another_version" in one]
     assert "no handler for an id" in line

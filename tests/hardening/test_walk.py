@@ -17,7 +17,7 @@ from hypothesis import note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from sandbox.line import Exchange
+from sandbox.deliveries import Exchange
 from tests.hardening.conftest import cases
 from tests.hardening.facts import changed, facts
 from tests.hardening.model import Company, Member, Told, companies
@@ -125,7 +125,7 @@ class Walk(RuleBasedStateMachine):
 
     def overhear(self) -> None:
         """Reads what was posted to channels and people since the last time."""
-        traffic = self.rig.slack.platform.line.traffic
+        traffic = self.rig.slack.platform.deliveries.traffic
         while traffic:
             self.waiting.append(traffic.popleft())
         done = [one for one in self.waiting if one.answered_at is not None]

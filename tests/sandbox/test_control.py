@@ -113,7 +113,7 @@ def test_a_whole_story_over_http(slack: Sandbox, app: App, connect: Connect, cli
 def test_mistakes_are_told(slack: Sandbox, remote: Remote) -> None:
     slack.person("U0001", "Ada Obi")
     slack.channel("C0001", "checkout")
-    slack.platform.line.acknowledge_seconds = 0.1
+    slack.platform.deliveries.acknowledge_seconds = 0.1
     status, answer = remote.send("/people/U0404/command", {"command": "/x"})
     assert (status, answer["error"]) == (409, "there is nobody with the id U0404")
     status, answer = remote.send("/people/U0001/command", {"command": "/x"})

@@ -159,7 +159,7 @@ places = st.fixed_dictionaries({"channel": meaningful, "ts": meaningful})
     body=st.dictionaries(fields, meaningful | places | st.sampled_from(["form", "home", "drop"]) | json_values),
 )
 def test_any_control_route_is_answered(peopled: Sandbox, route: str, body: dict[str, Any]) -> None:
-    peopled.platform.line.acknowledge_seconds = 0.01
+    peopled.platform.deliveries.acknowledge_seconds = 0.01
     url = f"{peopled.platform.base_url}/sandbox/{route}"
     try:
         with urlopen(Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})) as response:
@@ -168,7 +168,7 @@ def test_any_control_route_is_answered(peopled: Sandbox, route: str, body: dict[
         with error:
             status = error.code
     finally:
-        peopled.platform.line.acknowledge_seconds = 3.0
+        peopled.platform.deliveries.acknowledge_seconds = 3.0
         peopled.faults.clear()
         peopled.problems.clear()
     assert status in (200, 404, 409, 422, 503)

@@ -24,7 +24,7 @@ def ada(slack: Sandbox) -> Person:
     ada = slack.person("U0001", "Ada Obi")
     slack.person("U0002", "Ben Tal")
     slack.channel("C0001", "ops")
-    slack.platform.line.acknowledge_seconds = 0.05  # no app is there
+    slack.platform.deliveries.acknowledge_seconds = 0.05  # no app is there
     return ada
 
 

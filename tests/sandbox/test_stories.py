@@ -188,7 +188,7 @@ def test_the_app_posts_updates_and_deletes(slack: Sandbox, client: WebClient) ->
 
 def test_an_app_that_stays_silent_is_reported(slack: Sandbox, app: App, connect: Connect) -> None:
     ada = slack.person("U0001", name="Ada Obi")
-    slack.platform.line.acknowledge_seconds = 0.2
+    slack.platform.deliveries.acknowledge_seconds = 0.2
     connect(app)
     with pytest.raises(NotAcknowledged):
         ada.command("/incident", "list")

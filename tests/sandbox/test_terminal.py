@@ -61,7 +61,7 @@ def test_a_mistake_is_a_sentence(slack: Sandbox) -> None:
     assert type_text(slack, "ada/none", "/incident").text == "There is no channel none.\n"
     assert type_text(slack, "ada", b"\xff").status_code == 422
     assert type_text(slack, "ada", "x" * 200_001).status_code == 413
-    slack.platform.line.acknowledge_seconds = 0.1
+    slack.platform.deliveries.acknowledge_seconds = 0.1
     assert "no app is there" in type_text(slack, "ada", "/incident list").text
 
 

@@ -29,7 +29,7 @@ from bot.slack.clients import Clients
 from bot.slack.deadline import DEADLINE_S
 from bot.slack.manifest import EVENTS, SCOPES
 from sandbox import Answer, Person, Sandbox, SeenMessage
-from sandbox.line import ACKNOWLEDGE_SECONDS
+from sandbox.deliveries import ACKNOWLEDGE_SECONDS
 from sandbox.records import Channel, UserGroup
 from storage.engine import Store
 from storage.models import Organization, Project

@@ -322,7 +322,7 @@ def test_a_trigger_that_is_too_late_is_told(world: World) -> None:
     world.ben.wait_for_form("Comment #1").close()
     payload = next(e.sent for e in reversed(world.slack.sent) if e.sent.get("type") == "block_actions")
     # Delivered a second time, with the trigger that has been used.
-    world.slack.platform.line.send("interactive", "block_actions", payload)
+    world.slack.platform.deliveries.send("interactive", "block_actions", payload)
     world.ben.wait_for_message(world.cast.checkout, "once more")
     world.slack.problems.take("exchanged_trigger_id")
     assert world.ben.form is None

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from bot.people import notices
 from bot.slack.requests import Command
 from bot.slack.responses import Response
-from sandbox.line import Exchange
+from sandbox.deliveries import Exchange
 from storage.engine import Store, is_reachable
 from storage.errors import DatabaseAway
 from storage.models import IncidentActivity

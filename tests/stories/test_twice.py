@@ -13,7 +13,7 @@ def last_sent(world: World, kind: str) -> Json:
 
 def again(world: World, kind: str, name: str) -> Json:
     """Delivers the latest payload of that kind once more, unchanged; gives the acknowledgement's payload."""
-    delivery = world.slack.platform.line.send(kind, name, last_sent(world, kind), accepts_response=True)
+    delivery = world.slack.platform.deliveries.send(kind, name, last_sent(world, kind), accepts_response=True)
     delivery.settled.wait(PATIENCE_S)
     assert delivery.acknowledged
     world.settle()
@@ -54,7 +54,7 @@ def test_a_resolve_form_sent_once_resolves_once_even_after_a_reopening(world: Wo
     assert again(world, "interactive", "view_submission") == {}
     submitted = last_sent(world, "interactive")
     world.ask(world.ada, "reopen 1")
-    delivery = world.slack.platform.line.send("interactive", "view_submission", submitted, accepts_response=True)
+    delivery = world.slack.platform.deliveries.send("interactive", "view_submission", submitted, accepts_response=True)
     delivery.settled.wait(PATIENCE_S)
     assert delivery.answer == {}
     assert "Open" in world.seen_by(world.ada, 1)

@@ -1,4 +1,4 @@
-"""The line to the app over Socket Mode: several sockets, goodbyes, what happens to what is not
+"""Deliveries to the app over Socket Mode: several sockets, goodbyes, what happens to what is not
 acknowledged.
 """
 
@@ -74,7 +74,7 @@ def test_goodbyes(slack: Sandbox, sockets: ExitStack) -> None:
 def test_an_event_that_is_not_acknowledged_comes_again(slack: Sandbox, sockets: ExitStack) -> None:
     ada = slack.person("U0001", "Ada Obi")
     slack.channel("C0001", "checkout")
-    slack.platform.line.acknowledge_seconds = 0.1
+    slack.platform.deliveries.acknowledge_seconds = 0.1
     socket = dial(slack, sockets)
     ada.say("C0001", "hello")
     first = receive(socket)
@@ -122,7 +122,7 @@ def test_events_out_of_order_and_twice(slack: Sandbox, sockets: ExitStack) -> No
 
 def test_nobody_there(slack: Sandbox) -> None:
     ada = slack.person("U0001", "Ada Obi")
-    slack.platform.line.acknowledge_seconds = 0.1
+    slack.platform.deliveries.acknowledge_seconds = 0.1
     with pytest.raises(NotConnected):
         ada.command("/incident", "list")
 
@@ -170,7 +170,7 @@ def test_a_bolt_app_comes_back_after_a_refresh(slack: Sandbox, app: App, connect
 
 def test_an_app_without_a_listener_does_not_acknowledge(slack: Sandbox, app: App, connect: Connect) -> None:
     ada = slack.person("U0001", "Ada Obi")
-    slack.platform.line.acknowledge_seconds = 0.2
+    slack.platform.deliveries.acknowledge_seconds = 0.2
     connect(app)
     with pytest.raises(NotAcknowledged, match="'/other'"):
         ada.command("/other")

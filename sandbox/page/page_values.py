@@ -70,4 +70,4 @@ def in_front_of(user_id: str, messages: Iterable[Message]) -> list[Message]:
 
 def connected(platform: Platform) -> bool:
     """Whether the app can be reached: it holds a socket, or takes requests over HTTP."""
-    return platform.line.transport is not platform.sockets or platform.sockets.connected > 0
+    return platform.deliveries.transport is not platform.sockets or platform.sockets.connected > 0

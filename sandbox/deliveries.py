@@ -9,10 +9,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from sandbox.agenda import Agenda
 from sandbox.clock import Clock
 from sandbox.errors import Problem, Problems
 from sandbox.records import Json
+from sandbox.timers import Timers
 
 ACKNOWLEDGE_SECONDS = 3.0
 
@@ -79,13 +79,13 @@ class Transport(Protocol):
         ...
 
 
-class Line:
+class Deliveries:
     """Sends payloads and watches for their acknowledgements. `send` may be called from any thread."""
 
-    def __init__(self, clock: Clock, problems: Problems, agenda: Agenda) -> None:
+    def __init__(self, clock: Clock, problems: Problems, timers: Timers) -> None:
         self._clock = clock
         self._problems = problems
-        self._agenda = agenda
+        self._timers = timers
         self._waiting: dict[str, Delivery] = {}
         self._expired: deque[str] = deque(maxlen=100)
         self._backlog: deque[Delivery] = deque()
@@ -177,7 +177,7 @@ class Line:
         delivery.failure = reason
         if delivery.kind == "events_api" and not delivery.no_retry and delivery.retry_attempt < len(self.retry_delays):
             delay = self.retry_delays[delivery.retry_attempt]
-            self._agenda.later(delay, lambda: self._again(delivery, reason))
+            self._timers.later(delay, lambda: self._again(delivery, reason))
         self._settle(delivery, self._clock.now())
 
     def _again(self, delivery: Delivery, reason: str) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from sandbox import events, keeping
+from sandbox import events, saved_state
 from sandbox.driver.person import Person
 from sandbox.driver.surface import SeenMessage
 from sandbox.errors import SandboxError
@@ -11,7 +11,7 @@ from sandbox.platform import Platform
 from sandbox.records import Channel, Json, User, UserGroup
 
 
-class Furnishing:
+class WorkspaceSetup:
     """The part of a `Sandbox` that adds and changes people, channels, user groups and the app."""
 
     def __init__(self, platform: Platform) -> None:
@@ -138,13 +138,13 @@ class Furnishing:
         bot.real_name = self.platform.app.name
         bot.name = bot.real_name.lower().replace(" ", "_")
 
-    def written(self) -> Json:
-        """Everything posted so far, as a JSON value, for `take_up` in a later process."""
-        return keeping.written(self.platform)
+    def save_state(self) -> Json:
+        """Everything posted so far, as a JSON value, for `restore_state` in a later process."""
+        return saved_state.save_state(self.platform)
 
-    def take_up(self, kept: Mapping[str, object]) -> bool:
+    def restore_state(self, saved: Mapping[str, object]) -> bool:
         """Restore the state from `written`, in a workspace set up the same way; False if it is from another version."""
-        return keeping.take_up(self.platform, kept)
+        return saved_state.restore_state(self.platform, saved)
 
     def everything_is_read(self) -> None:
         """Mark everything in the workspace as read by everybody."""

@@ -13,7 +13,7 @@ from sandbox.driver.form import Form
 from sandbox.driver.person import Person
 from sandbox.driver.surface import Home, SeenMessage
 from sandbox.errors import NotThere, SandboxError
-from sandbox.page import inspector, shown
+from sandbox.page import inspector, page_values
 from sandbox.platform import Platform
 from sandbox.records import Channel, Json, Message, User
 from sandbox.views import View
@@ -27,8 +27,8 @@ _TEXTS = ("plain_text_input", "number_input", "email_text_input", "url_text_inpu
 _IDS = ("users", "conversations", "channels")
 
 
-class Acts:
-    """The acts of one person in one window."""
+class Actions:
+    """The actions of one person in one window."""
 
     def __init__(self, platform: Platform, user: User) -> None:
         self._platform = platform
@@ -37,7 +37,7 @@ class Acts:
         self._person = Person(platform, user)
         # What external selects offered last, by the place of the select: it is chosen from that.
         self._offered: dict[tuple[str, str, str], list[Json]] = {}
-        self._acts: dict[str, Callable[[Json], Json | None]] = {
+        self._actions: dict[str, Callable[[Json], Json | None]] = {
             "open": self._open,
             "thread": self._thread,
             "read": self._read,
@@ -66,7 +66,7 @@ class Acts:
         Raises SandboxError, SlackError and ValueError, each with what to tell the person.
         """
         name = asked.get("do")
-        wanted = self._acts.get(name) if isinstance(name, str) else None
+        wanted = self._actions.get(name) if isinstance(name, str) else None
         if wanted is None:
             raise ValueError(f"There is no act {str(name)[:50]!r}.")
         return wanted(asked) or {}
@@ -102,15 +102,15 @@ class Acts:
                 before = _text(asked, "before")
                 end = next((i for i, m in enumerate(timeline) if m.ts == before), 0)
             part = timeline[max(0, end - size) : end]
-            return {"messages": [shown.message(m) for m in part], "more": end > size}
+            return {"messages": [page_values.message(m) for m in part], "more": end > size}
 
     def _thread(self, asked: Json) -> Json:
         """A thread: its root and every reply."""
         with self._workspace.lock:
             root = self._message(asked)
             alone = [m for m in self._workspace.ephemerals[self._user.id] if m.thread_ts == root.ts]
-            replies = shown.in_front_of(self._user.id, [*root.replies, *alone])
-            return {"root": shown.message(root), "replies": [shown.message(m) for m in replies]}
+            replies = page_values.in_front_of(self._user.id, [*root.replies, *alone])
+            return {"root": page_values.message(root), "replies": [page_values.message(m) for m in replies]}
 
     def _read(self, asked: Json) -> Json:
         with self._workspace.lock:

@@ -14,41 +14,41 @@ from sandbox.workspace import float_ts
 VERSION = 1
 
 
-def written(platform: Platform) -> Json:
+def save_state(platform: Platform) -> Json:
     """The state to save, as a JSON value."""
     with platform.workspace.lock:
         return {
             "version": VERSION,
             "ahead": platform.clock.ahead,
             "channels": {channel.id: _channel(channel) for channel in platform.workspace.channels.values()},
-            "read": platform.unread.written(),
+            "read": platform.unread.save_state(),
             "files": [_file(file) for file in platform.files.all() if file.content is not None],
         }
 
 
-def take_up(platform: Platform, kept: Mapping[str, Any]) -> bool:
+def restore_state(platform: Platform, saved: Mapping[str, Any]) -> bool:
     """Restore a saved state into a workspace; returns False, and changes nothing, if it is of another version."""
-    if kept.get("version") != VERSION:
+    if saved.get("version") != VERSION:
         return False
-    platform.clock.advance(max(0.0, kept.get("ahead", 0.0)))
+    platform.clock.advance(max(0.0, saved.get("ahead", 0.0)))
     workspace = platform.workspace
     with workspace.changing():
         latest = (0, 0)
-        for channel_id, given in kept["channels"].items():
+        for channel_id, given in saved["channels"].items():
             user_id = given["person"]
             channel = workspace.direct(user_id) if user_id in workspace.users else workspace.channels.get(channel_id)
             if channel is None:
                 continue
             channel.members = [member for member in given["members"] if member in workspace.users]
             for message in given["messages"]:
-                _say_again(channel, message)
+                _restore_message(channel, message)
                 latest = max(latest, float_ts(message["ts"]))
-        for given in kept["files"]:
+        for given in saved["files"]:
             user = workspace.users.get(given["user"])
             if user is not None:
                 content = base64.b64decode(given["content"])
                 platform.files.restore(File(**{**given, "user": user, "content": content}))
-        platform.unread.take_up(kept["read"])
+        platform.unread.restore_state(saved["read"])
         workspace.not_before(latest)
     return True
 
@@ -76,7 +76,7 @@ def _message(message: Message) -> Json:
     }
 
 
-def _say_again(channel: Channel, given: Json) -> None:
+def _restore_message(channel: Channel, given: Json) -> None:
     message = Message(
         channel_id=channel.id,
         ts=given["ts"],

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from sandbox.clock import Clock
 
 
-class Agenda:
+class Timers:
     """Actions with the time they are due, run on the server's event loop."""
 
     def __init__(self, clock: Clock) -> None:
