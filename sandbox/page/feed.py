@@ -144,7 +144,7 @@ class Feed:
         mine = [channel for channel in workspace.channels.values() if user.id in channel.members]
         return {
             "me": user.id,
-            "team": {"id": workspace.team_id, "name": workspace.name},
+            "team": {"id": workspace.team_id, "name": workspace.name, "domain": workspace.domain},
             "app": {
                 "id": platform.app.app_id,
                 "name": platform.app.name,

@@ -241,7 +241,7 @@ def test_what_stands_in_a_message(
     card.get_by_role("combobox", name="Severity").click()
     page.get_by_role("option", name="Low").click()
     card.get_by_role("button", name="More actions").first.click()
-    page.get_by_role("option", name="Archive").click()
+    page.get_by_role("menuitem", name="Archive").click()
     slack.wait_until(lambda: len(done) == 3)
     assert sorted(done) == [("danger", "it"), ("menu", "low"), ("overflow", "archive")]
 
@@ -280,14 +280,14 @@ def test_shortcuts_reactions_files_and_edits(
 
     said.hover()
     said.get_by_role("button", name="More actions").click()
-    page.get_by_role("option", name="Make it a comment").click()
+    page.get_by_role("menuitem", name="Make it a comment").click()
     page.get_by_role("button", name="Shortcuts").click()
-    page.get_by_role("option", name="Declare").click()
+    page.get_by_role("menuitem", name="Declare").click()
     slack.wait_until(lambda: called == ["Look at this", "declare"])
 
     said.hover()
     said.get_by_role("button", name="More actions").click()
-    page.get_by_role("option", name="Edit message").click()
+    page.get_by_role("menuitem", name="Edit message").click()
     page.get_by_label("Edit message").fill("Look at that")
     page.get_by_role("button", name="Save").click()
     expect(message(page, "Look at that")).to_contain_text("(edited)")
@@ -304,5 +304,5 @@ def test_shortcuts_reactions_files_and_edits(
 
     message(page, "Look at that").hover()
     message(page, "Look at that").get_by_role("button", name="More actions").click()
-    page.get_by_role("option", name="Delete message").click()
+    page.get_by_role("menuitem", name="Delete message").click()
     expect(message(page, "Look at that")).to_have_count(0)

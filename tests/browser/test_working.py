@@ -86,7 +86,7 @@ def test_somebody_else_sees_something_else(world: World, window: OpenWindow, sho
     expect(message(page, "Open incidents")).to_contain_text("Only visible to you")
 
     page.get_by_role("button", name="You are Ada Obi").click()
-    page.get_by_role("option", name="Cyn Roe").click()
+    page.get_by_role("menuitem", name="Cyn Roe").click()
     expect(page.get_by_role("button", name="You are Cyn Roe")).to_be_visible()
     expect(page.locator(".main .message", has_text="Open incidents")).to_have_count(0)
     type_command(page, "/incident list")
@@ -96,7 +96,7 @@ def test_somebody_else_sees_something_else(world: World, window: OpenWindow, sho
     shot(page, "cyn")
 
     page.get_by_role("button", name="You are Cyn Roe").click()
-    page.get_by_role("option", name="Eve Out").click()
+    page.get_by_role("menuitem", name="Eve Out").click()
     type_command(page, "/incident list")
     expect(page.locator(".main .message.ephemeral")).to_be_visible()
     expect(page.locator(".main")).not_to_contain_text("Checkout answers 502")
@@ -266,7 +266,7 @@ def test_what_is_typed_with_markup_becomes_rich_text(world: World, window: OpenW
 
     said.hover()
     said.get_by_role("button", name="More actions").click()
-    page.get_by_role("option", name="Edit message").click()
+    page.get_by_role("menuitem", name="Edit message").click()
     page.get_by_label("Edit message").fill("*all* is well")
     page.get_by_role("button", name="Save").click()
     expect(message(page, "all is well").locator("b")).to_have_text("all")

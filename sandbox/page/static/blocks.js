@@ -1,5 +1,6 @@
 // Block Kit drawn: every block that an app can send, for whatever surface it stands on.
 
+import { collapseHeight } from "./collapse.js";
 import { h, link } from "./dom.js";
 import { drawElement, image } from "./elements.js";
 import { mrkdwn, plain, textNodes, spoken } from "./mrkdwn.js";
@@ -17,7 +18,8 @@ export function blocks(surface, list, errors = {}) {
 }
 
 function section(surface, block) {
-  const text = block.text && h("div.section-text", {}, textNodes(block.text));
+  const words = block.text && h("div.section-text", {}, textNodes(block.text));
+  const text = words && surface.key && !block.expand ? collapseHeight(words, `${surface.key} ${block.block_id}`, "See more") : words;
   const fields = block.fields && h("div.fields", {}, block.fields.map((field) => h("div.field-text", {}, textNodes(field))));
   const accessory = block.accessory && h("div.accessory", {}, drawElement(surface, block, block.accessory, block.text ? spoken(block.text) : ""));
   return h(`div.section${block.accessory?.type === "image" ? ".with-picture" : ""}`, {}, h("div.section-main", {}, text, fields), accessory);
@@ -28,7 +30,7 @@ const header = (_, block) => h("h3.header", {}, textNodes(block.text));
 const divider = () => h("hr.divider");
 
 const context = (_, block) =>
-  h("div.context", {}, block.elements.map((element) => (element.type === "image" ? h("span.context-picture", {}, image(element)) : h("span", {}, textNodes(element)))));
+  h("div.context", {}, block.elements.map((element) => (element.type === "image" ? h("span.context-picture", {}, image(element, true)) : h("span", {}, textNodes(element)))));
 
 const actions = (surface, block) => h("div.actions", { role: "group" }, block.elements.map((element) => drawElement(surface, block, element, "")));
 

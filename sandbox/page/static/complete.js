@@ -58,7 +58,7 @@ export function complete(area, { commands: withCommands = true } = {}) {
       if (found?.length) {
         from = area.selectionStart - match[0].length;
         // What is complete already needs no help.
-        if (found.length === 1 && found[0].insert === match[0]) break;
+        if (found.length === 1 && found[0].insert === match[0].toLowerCase()) break;
         popup.show(found);
         return;
       }

@@ -2,11 +2,20 @@
 
 import { complete } from "./complete.js";
 import { add, h, icon, toast } from "./dom.js";
-import { menuButton } from "./picker.js";
+import { menuButton } from "./menu.js";
 import { fromMarkup } from "./richtext.js";
 import { store } from "./store.js";
 
-const drafts = new Map();
+// What was typed and not sent is there again after a reload, for each person and conversation.
+const drafts = {
+  get(key) {
+    return localStorage.getItem(`draft ${store.me?.id} ${key}`) ?? "";
+  },
+  set(key, text) {
+    if (text) localStorage.setItem(`draft ${store.me?.id} ${key}`, text);
+    else localStorage.removeItem(`draft ${store.me?.id} ${key}`);
+  },
+};
 
 export class Composer {
   /** `where()` gives {channel, thread}. */
@@ -70,7 +79,7 @@ export class Composer {
   /** The conversation is another now. */
   moved(placeholder) {
     this.area.placeholder = placeholder;
-    this.area.value = drafts.get(this.key()) ?? "";
+    this.area.value = drafts.get(this.key());
     this.changed(false);
   }
 

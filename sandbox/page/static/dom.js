@@ -1,5 +1,7 @@
 // Making elements. Text only ever becomes a text node, so nothing that anybody typed can become markup.
 
+import { hashOf } from "./permalink.js";
+
 /**
  * An element: h("p.note", {id: "x", onclick: f, aria: {label: "…"}, data: {ts: "…"}}, "text", child, [children]).
  * What is null, undefined or false is left out.
@@ -49,16 +51,30 @@ let count = 0;
 /** An id that no other element has. */
 export const fresh = (name) => `${name}-${++count}`;
 
-/** A link out, or only its words where the address is none that a browser should follow. */
-export function link(url, ...words) {
-  let parsed = null;
+function parseUrl(url) {
   try {
-    parsed = new URL(url);
+    const parsed = new URL(url);
+    return ["http:", "https:", "mailto:", "tel:"].includes(parsed.protocol) ? parsed : null;
   } catch {
-    // Not an address.
+    return null;
   }
-  if (!parsed || !["http:", "https:", "mailto:", "tel:"].includes(parsed.protocol)) return h("span", {}, ...words);
+}
+
+/** A link out, or to a message of this workspace; only its words where a browser should not follow the address. */
+export function link(url, ...words) {
+  const parsed = parseUrl(url);
+  if (!parsed) return h("span", {}, ...words);
+  const hash = hashOf(parsed);
+  if (hash) return h("a", { href: hash }, ...words);
   return h("a", { href: parsed.href, target: "_blank", rel: "noopener noreferrer" }, ...words);
+}
+
+/** Follows an address: to a message of this workspace on this page, anywhere else in a new tab. */
+export function follow(url) {
+  const parsed = parseUrl(url);
+  const hash = parsed && hashOf(parsed);
+  if (hash) location.hash = hash;
+  else if (parsed) open(parsed.href, "_blank", "noopener,noreferrer");
 }
 
 /** Says something at the edge of the page, for a while. */

@@ -1,10 +1,12 @@
 // What can be used in blocks: buttons, menus, fields. Each says what was done to its surface; none knows
 // whether that is a message, a form or a Home.
 
-import { add, fill, fresh, h, icon, link, toast } from "./dom.js";
+import { add, fill, follow, fresh, h, icon, link, toast } from "./dom.js";
 import { complete } from "./complete.js";
+import { zoomable } from "./lightbox.js";
+import { menuButton } from "./menu.js";
 import { plain, textNodes, spoken } from "./mrkdwn.js";
-import { matching, menuButton, select } from "./picker.js";
+import { matching, select } from "./picker.js";
 import { fromMarkup, toMarkup } from "./richtext.js";
 import { store } from "./store.js";
 import { fromField, toField } from "./time.js";
@@ -25,6 +27,7 @@ export function confirmed(confirm) {
   if (!confirm) return Promise.resolve(true);
   return new Promise((resolve) => {
     const title = fresh("title");
+    const dangerous = confirm.style === "danger"; // then Enter alone does nothing
     const dialog = h("dialog.confirm", { aria: { labelledby: title } });
     const answer = (value) => {
       dialog.close();
@@ -42,8 +45,8 @@ export function confirmed(confirm) {
       h(
         "div.dialog-buttons",
         {},
-        h("button.button", { type: "button", onclick: () => answer(false) }, confirm.deny ? textNodes(confirm.deny) : "Cancel"),
-        h(`button.button.${confirm.style === "danger" ? "danger-filled" : "primary"}`, { type: "button", autofocus: true, onclick: () => answer(true) }, confirm.confirm ? textNodes(confirm.confirm) : "Yes"),
+        h("button.button", { type: "button", autofocus: dangerous, onclick: () => answer(false) }, confirm.deny ? textNodes(confirm.deny) : "Cancel"),
+        h(`button.button.${dangerous ? "danger-filled" : "primary"}`, { type: "button", autofocus: !dangerous, onclick: () => answer(true) }, confirm.confirm ? textNodes(confirm.confirm) : "Yes"),
       ),
     );
     document.body.append(dialog);
@@ -72,7 +75,7 @@ function button(surface, block, element) {
     type: "button",
     aria: { label: element.accessibility_label ?? null },
     onclick: () => {
-      if (element.url) open(link(element.url).href ?? "about:blank", "_blank", "noopener,noreferrer");
+      if (element.url) follow(element.url);
       doing(made, () => surface.use(block, element, null), element.confirm);
     },
   });
@@ -157,7 +160,7 @@ function overflow(surface, block, element) {
       element.options.map((option) => ({
         ...asOption(option),
         run: () => {
-          if (option.url) open(link(option.url).href ?? "about:blank", "_blank", "noopener,noreferrer");
+          if (option.url) follow(option.url);
           doing(document.body, () => surface.use(block, element, option.value), element.confirm);
         },
       })),
@@ -363,9 +366,10 @@ export function ownPicture(source) {
 }
 
 /** A picture; one from elsewhere is not fetched, only linked. */
-export function image(source) {
+export function image(source, small = false) {
   const own = ownPicture(source);
   const alt = source.alt_text ?? "";
-  if (own) return h("img.picture", { src: own, alt, loading: "lazy" });
+  if (own && small) return h("img.picture", { src: own, alt, loading: "lazy" });
+  if (own) return zoomable(own, alt);
   return h("span.picture.outside", { title: "Pictures from elsewhere are not fetched here" }, link(source.image_url ?? "", "🖼 ", plain(alt || "picture")));
 }

@@ -11,6 +11,10 @@ export class HomePane {
     this.box = h("div.scroll.home", {}, this.body);
     this.open = false;
     store.on("views", () => this.open && this.draw());
+    store.on("clock", () => {
+      this.shown = null;
+      if (this.open) this.draw();
+    });
   }
 
   show() {

@@ -1,11 +1,12 @@
 // Puts the page together: which conversation is shown, what stands beside it, and whose window this is.
 
 import { Composer } from "./composer.js";
-import { fill, h, icon } from "./dom.js";
+import { fill, h, icon, toast } from "./dom.js";
 import { Forms } from "./forms.js";
 import { GuidePane } from "./guide.js";
 import { HomePane } from "./home.js";
 import { InspectorPane } from "./inspector.js";
+import { parseHash } from "./permalink.js";
 import { Sidebar } from "./sidebar.js";
 import { store } from "./store.js";
 import { ThreadPane } from "./thread.js";
@@ -40,12 +41,7 @@ const veil = h("div.veil", { onclick: () => store.say("drawer", { open: false })
 
 const open = { inspector: false, guide: null };
 
-// -- where one is: #C0001, #C0001/1700000000.000100 (a thread), #home
-
-function address() {
-  const [place, ts] = decodeURIComponent(location.hash.slice(1)).split("/");
-  return { place, ts };
-}
+// -- where one is: #C0001, #C0001/1700000000.000100 (a thread), #C0001/p1700000000000100 (a message), #home
 
 function go(channel, ts) {
   location.hash = ts ? `${channel}/${ts}` : channel;
@@ -58,20 +54,23 @@ function first() {
 
 function arrive() {
   if (!store.me) return;
-  const { place, ts } = address();
+  const { place, thread: root, message } = parseHash(location.hash);
   if (place !== "home" && !store.channels.has(place)) {
-    history.replaceState(null, "", `#${first()}`);
+    if (message) toast("That message is in a conversation that you are not in.");
+    history.replaceState(null, "", `#${store.here.channel ?? first()}`);
     arrive();
     return;
   }
   const moved = store.here.channel !== place;
-  store.here = { channel: place, thread: ts ?? null };
+  store.here = { channel: place, thread: root };
+  timeline.highlight(root ? null : message);
   if (moved) show(place);
-  if (ts) thread.open(place, ts);
+  if (root) thread.open(place, root, message);
   else thread.close();
   arrange();
+  if (message && !root) timeline.show(message);
   // Not on a telephone, where the keyboard would hide what one came to read.
-  if (moved && place !== "home" && !ts && matchMedia("(min-width: 760px)").matches) composer.area.focus({ preventScroll: true });
+  if (moved && place !== "home" && !root && !message && matchMedia("(min-width: 760px)").matches) composer.area.focus({ preventScroll: true });
   store.say("here");
 }
 
@@ -83,7 +82,7 @@ function show(place) {
     home.show();
   } else {
     home.hide();
-    fill(content, timeline.box, composer.box);
+    fill(content, timeline.frame, composer.box);
     timeline.open(place);
     composer.moved(channel.im ? `Message ${store.app.name}` : `Message #${channel.name}`);
   }
@@ -185,6 +184,11 @@ store.on("line", ({ up }) => {
 });
 
 addEventListener("hashchange", arrive);
+// A link to where one is already: no change of the address, and yet one wants to see it.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("a[href^='#']");
+  if (link && link.getAttribute("href") === location.hash) arrive();
+});
 addEventListener("keydown", (event) => {
   if (event.key === "Escape" && store.here.thread && !document.querySelector("dialog[open]") && thread.box.contains(document.activeElement)) go(store.here.channel);
 });

@@ -1,11 +1,14 @@
 // One message: who said it and when, what it says, its reactions, its thread, and what can be done with it.
 
 import { blocks } from "./blocks.js";
+import { collapseHeight, collapseList } from "./collapse.js";
 import { add, fill, h, icon, link, toast } from "./dom.js";
 import { USUAL, emoji, emojiNames } from "./emoji.js";
 import { image } from "./elements.js";
+import { zoomable } from "./lightbox.js";
+import { menuButton } from "./menu.js";
 import { emojiNode, mrkdwn, plain } from "./mrkdwn.js";
-import { Popup, menuButton } from "./picker.js";
+import { Popup } from "./picker.js";
 import { fromMarkup, toMarkup } from "./richtext.js";
 import { store } from "./store.js";
 import { clock, exact, momentOf, since } from "./time.js";
@@ -44,6 +47,7 @@ function surfaceOf(message) {
   const value = (block, element) => ({ ...at, block: block.block_id, action: element.action_id });
   return {
     form: false,
+    key: `${message.channel} ${message.ts}`, // of what may be shown in part
     use: (block, element, chosen) => store.act("use", { ...value(block, element), value: chosen }),
     fill: (block, element, chosen) => {
       initial.set(element.action_id, chosen);
@@ -81,7 +85,18 @@ function body(message) {
 
 const COLORS = { good: "#2f9e63", warning: "#d99a1c", danger: "#c9372c" };
 
+// What Slack shows of an attachment: so many blocks; a text whole if it is shorter than this, else the first lines.
+const BLOCKS_SHOWN = 5;
+const TEXT_SHOWN = 700;
+const LINES_SHOWN = 5;
+
+function attachedText(text, key) {
+  const box = h("div", {}, mrkdwn(text));
+  return text.length >= TEXT_SHOWN || text.split("\n").length > LINES_SHOWN ? collapseHeight(box, key, "Show more") : box;
+}
+
 function attached(surface, attachment) {
+  const key = `${surface.key} attachment ${attachment.id ?? ""}`;
   const box = h("div.attachment");
   const color = COLORS[attachment.color] ?? (/^#?[0-9a-f]{6}$/i.test(attachment.color ?? "") ? `#${attachment.color.replace("#", "")}` : null);
   if (color) box.style.borderLeftColor = color;
@@ -90,7 +105,7 @@ function attached(surface, attachment) {
     attachment.pretext && h("div", {}, mrkdwn(attachment.pretext)),
     attachment.author_name && h("div.small", {}, plain(attachment.author_name)),
     attachment.title && h("div.attachment-title", {}, attachment.title_link ? link(attachment.title_link, plain(attachment.title)) : plain(attachment.title)),
-    attachment.blocks ? blocks(surface, attachment.blocks) : attachment.text && h("div", {}, mrkdwn(attachment.text)),
+    attachment.blocks ? collapseList(blocks({ ...surface, key: null }, attachment.blocks), BLOCKS_SHOWN, key, "Show more") : attachment.text && attachedText(attachment.text, key),
     attachment.fields && h("div.fields", {}, attachment.fields.map((field) => h("div.field-text", {}, h("strong", {}, plain(field.title ?? "")), h("br"), mrkdwn(field.value ?? "")))),
     attachment.image_url && image(attachment),
     attachment.footer && h("div.small", {}, plain(attachment.footer)),
@@ -104,7 +119,7 @@ function attachedFile(file) {
     "div.file",
     {},
     h("a.file-name", { href: url, download: picture ? null : (file.name ?? "file"), target: "_blank", rel: "noopener" }, picture ? "🖼" : "📄", " ", file.title || file.name),
-    picture && h("img.picture", { src: url, alt: file.alt_txt || file.title || file.name, loading: "lazy" }),
+    picture && zoomable(url, file.alt_txt || file.title || file.name),
   );
 }
 

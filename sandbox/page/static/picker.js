@@ -1,7 +1,18 @@
-// Lists to pick from: one popup under whatever has the focus, used by every menu, select and completion.
+// Lists to pick from: one popup under whatever has the focus, used by every select and completion. Menus: menu.js.
 // The focus stays where it is; the arrows move the marked option, as the ARIA pattern of a combobox has it.
 
-import { add, fill, fresh, h } from "./dom.js";
+import { fill, fresh, h } from "./dom.js";
+
+/** Puts a box under its anchor, or above it where there is more room. */
+export function placeUnder(box, anchor) {
+  const at = anchor.getBoundingClientRect();
+  box.style.minWidth = `${Math.min(Math.max(at.width, 180), innerWidth - 16)}px`;
+  const height = box.offsetHeight;
+  const below = innerHeight - at.bottom;
+  const left = Math.max(8, Math.min(at.left, innerWidth - box.offsetWidth - 8));
+  box.style.left = `${left}px`;
+  box.style.top = below > height + 12 || below > at.top ? `${at.bottom + 4}px` : `${Math.max(8, at.top - height - 4)}px`;
+}
 
 export class Popup {
   /** `anchor` is what it belongs to; `pick` is called with a chosen option. */
@@ -53,19 +64,8 @@ export class Popup {
       this.anchor.setAttribute("aria-expanded", "true");
       document.addEventListener("pointerdown", this.away, true);
     }
-    this.place();
+    placeUnder(this.box, this.anchor);
     this.mark(options.length ? Math.max(0, Math.min(mark, options.length - 1)) : -1);
-  }
-
-  place() {
-    const at = this.anchor.getBoundingClientRect();
-    const box = this.box;
-    box.style.minWidth = `${Math.min(Math.max(at.width, 180), innerWidth - 16)}px`;
-    const height = box.offsetHeight;
-    const below = innerHeight - at.bottom;
-    const left = Math.max(8, Math.min(at.left, innerWidth - box.offsetWidth - 8));
-    box.style.left = `${left}px`;
-    box.style.top = below > height + 12 || below > at.top ? `${at.bottom + 4}px` : `${Math.max(8, at.top - height - 4)}px`;
   }
 
   mark(index, scroll = true) {
@@ -108,23 +108,6 @@ export class Popup {
     this.anchor.removeAttribute("aria-activedescendant");
     document.removeEventListener("pointerdown", this.away, true);
   }
-}
-
-/** A button that opens a menu: `items()` gives {text, note, run} each time. */
-export function menuButton(given, content, items, label) {
-  const button = h("button", { type: "button", ...given, aria: { haspopup: "listbox", label, ...given.aria } });
-  add(button, content);
-  const popup = new Popup(button, (option) => option.run(), label);
-  button.addEventListener("click", () => (popup.open ? popup.close() : popup.show(items())));
-  button.addEventListener("keydown", (event) => {
-    if (popup.key(event)) return;
-    if (event.key === "ArrowDown") {
-      event.preventDefault();
-      popup.show(items());
-    }
-  });
-  button.addEventListener("blur", () => popup.close());
-  return button;
 }
 
 const SEARCH_AFTER_MS = 200;

@@ -200,9 +200,10 @@ function token(match, style) {
   if (emoji) return [{ type: "emoji", name: emoji, ...dress }];
   if (handle) {
     if (["here", "channel", "everyone"].includes(handle)) return [{ type: "broadcast", range: handle }];
-    const person = [...store.people.values()].find((one) => one.handle === handle && !one.deleted);
+    const typed = handle.toLowerCase();
+    const person = [...store.people.values()].find((one) => !one.deleted && [one.handle, one.name.toLowerCase()].includes(typed));
     if (person) return [{ type: "user", user_id: person.id }];
-    const group = [...store.groups.values()].find((one) => one.handle === handle);
+    const group = [...store.groups.values()].find((one) => one.handle === typed);
     return group ? [{ type: "usergroup", usergroup_id: group.id }] : null;
   }
   const place = [...store.channels.values()].find((one) => one.name === channel && !one.im);

@@ -1,8 +1,8 @@
 // Where one is and who one is: the conversations with their unread marks, the app, the switch of person.
 
 import { fill, h, icon } from "./dom.js";
+import { menuButton } from "./menu.js";
 import { avatar } from "./message.js";
-import { menuButton } from "./picker.js";
 import { store } from "./store.js";
 
 export class Sidebar {

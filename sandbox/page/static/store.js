@@ -2,6 +2,10 @@
 
 import { Link } from "./link.js";
 
+// What the app answers, and how long after it an answer still counts as one.
+const ANSWERED = new Set(["say", "command", "use", "submit", "shortcut", "message_shortcut"]);
+const ANSWER_WITHIN_MS = 15_000;
+
 class Store extends EventTarget {
   constructor() {
     super();
@@ -15,6 +19,8 @@ class Store extends EventTarget {
     this.threads = new Map(); // by "channel ts": {root, replies: Map by ts}
     this.state = { connected: true, ahead: 0, guide: [], problems: 0 };
     this.skew = 0; // milliseconds by which the workspace's clock is ahead of this one
+    this.acted = -Infinity; // when this window last did something that the app answers, by performance.now()
+    setInterval(() => this.checkDay(), 30_000);
     this.here = { channel: null, thread: null };
   }
 
@@ -32,8 +38,27 @@ class Store extends EventTarget {
     this.addEventListener(kind, (event) => listener(event.detail));
   }
 
-  act(what, given) {
-    return this.link.act(what, given);
+  async act(what, given) {
+    if (!ANSWERED.has(what)) return this.link.act(what, given);
+    this.acted = performance.now();
+    try {
+      return await this.link.act(what, given);
+    } finally {
+      this.acted = performance.now();
+    }
+  }
+
+  /** Whether a message that has just come answers something that this window did, or is what it said. */
+  asked(message) {
+    const recently = performance.now() - this.acted < ANSWER_WITHIN_MS;
+    return recently && (message.ephemeral || message.user === this.me.id);
+  }
+
+  /** Says so when a new day has begun: messages of "today" are now of "yesterday". */
+  checkDay() {
+    const today = this.me && new Date(this.now()).toLocaleDateString("en-US", { timeZone: this.me.tz });
+    if (today && this.today && today !== this.today) this.say("clock");
+    this.today = today;
   }
 
   now() {
@@ -62,14 +87,22 @@ class Store extends EventTarget {
         this.people.set(news.person.id, news.person);
         return this.say("people");
       case "state":
-        this.state = news;
-        this.skew = news.now * 1000 - Date.now();
-        return this.say("state");
+        return this.newState(news);
       case "traffic":
         return this.say("traffic", news.lines);
       default:
         return undefined;
     }
+  }
+
+  newState(news) {
+    const moved = news.ahead !== this.state.ahead;
+    this.state = news;
+    this.skew = news.now * 1000 - Date.now();
+    this.say("state");
+    // Every time that is shown as "today" or "2 hours ago" may be another now.
+    if (moved) this.say("clock");
+    this.checkDay();
   }
 
   hello(news) {

@@ -2,8 +2,11 @@
 
 import { Composer } from "./composer.js";
 import { fill, h, icon, toast } from "./dom.js";
-import { Tools, drawMessage } from "./message.js";
+import { Tools, drawMessage, focusMessage } from "./message.js";
 import { store } from "./store.js";
+
+// From so near to the end, in pixels, new replies are followed.
+const NEAR = 80;
 
 export class ThreadPane {
   constructor(closed) {
@@ -21,7 +24,8 @@ export class ThreadPane {
       this.composer.box,
     );
     const mine = ({ channel, ts, in_thread: root }) => this.at && channel === this.at.channel && (ts === this.at.ts || root === this.at.ts);
-    store.on("message", ({ message, fresh }) => mine(message) && this.redraw(fresh));
+    store.on("message", ({ message, fresh }) => mine(message) && this.redraw(this.atEnd() || (fresh && store.asked(message))));
+    store.on("clock", () => this.redraw(this.atEnd()));
     store.on("gone", (gone) => mine(gone) && this.redraw(false));
   }
 
@@ -34,14 +38,21 @@ export class ThreadPane {
     return thread?.root.ts === ts ? thread.root : thread?.replies.get(ts);
   }
 
-  async open(channel, ts) {
+  /** Opens a thread, at its end or at the reply `target`. */
+  async open(channel, ts, target = null) {
     this.at = { channel, ts };
+    this.target = target;
     this.where.textContent = store.channels.get(channel)?.im ? store.app.name : `#${store.channels.get(channel)?.name ?? ""}`;
     fill(this.list, h("li.beginning", {}, "Loading…"));
     this.composer.moved("Reply…");
     try {
       await store.loadThread(channel, ts);
-      this.redraw(true);
+      this.redraw(!target);
+      const node = target && this.list.querySelector(`li.message[data-ts="${CSS.escape(target)}"]`);
+      if (node) {
+        node.scrollIntoView({ block: "center" });
+        focusMessage(node);
+      } else if (target) toast("That message is not here any more.");
     } catch (error) {
       toast(error.message);
     }
@@ -52,6 +63,7 @@ export class ThreadPane {
     if (!thread) return;
     const focusedTs = document.activeElement?.closest?.("li.message")?.dataset.ts;
     const hadFocus = this.list.contains(document.activeElement);
+    const scrolled = this.scroll.scrollTop;
     const replies = [...thread.replies.values()].sort((a, b) => (a.ts < b.ts ? -1 : 1));
     const count = replies.filter((reply) => !reply.ephemeral).length;
     fill(
@@ -60,10 +72,15 @@ export class ThreadPane {
       h("li.day.replies", { role: "separator" }, h("span", {}, count === 1 ? "1 reply" : `${count} replies`)),
       replies.map((reply, index) => drawMessage(reply, replies[index - 1], { inThread: true })),
     );
-    const first = this.list.querySelector("li.message:last-child");
-    if (first) first.tabIndex = 0;
+    const last = this.list.querySelector("li.message:last-child");
+    if (last) last.tabIndex = 0;
+    for (const node of this.list.querySelectorAll("li.message")) node.classList.toggle("target", node.dataset.ts === this.target);
     if (hadFocus) this.list.querySelector(`li.message[data-ts="${CSS.escape(focusedTs ?? "")}"]`)?.focus();
-    if (toBottom) this.scroll.scrollTop = this.scroll.scrollHeight;
+    this.scroll.scrollTop = toBottom ? this.scroll.scrollHeight : scrolled;
+  }
+
+  atEnd() {
+    return this.scroll.scrollHeight - this.scroll.scrollTop - this.scroll.clientHeight < NEAR;
   }
 
   close() {

@@ -1,6 +1,6 @@
 // The messages of a conversation: the newest first on the page, older ones as one scrolls up to them.
 
-import { add, announce, fill, h, toast } from "./dom.js";
+import { add, announce, fill, h, icon, toast } from "./dom.js";
 import { Tools, drawMessage, focusMessage, together } from "./message.js";
 import { mrkdwn } from "./mrkdwn.js";
 import { store } from "./store.js";
@@ -14,21 +14,31 @@ export class Timeline {
   constructor() {
     this.list = h("ol.messages", { role: "list", aria: { label: "Messages" } });
     this.box = h("div.scroll", { tabindex: "-1" }, this.list);
+    this.pill = h("button.pill", { type: "button", hidden: true, onclick: () => this.toNewest() });
+    this.frame = h("div.timeline", {}, this.box, this.pill);
+    this.unseen = 0; // messages that came below what is looked at
     this.items = new Map();
     this.channel = null;
-    this.loading = false;
+    this.loading = null; // the promise of messages that are on their way
     this.bottom = true;
     this.top = 0;
     this.tools = new Tools(this.list, (ts) => store.timelines.get(this.channel)?.messages.get(ts));
     this.box.addEventListener("scroll", () => {
       // Only going up leaves the end; that something below has grown does not.
       const top = this.box.scrollTop;
-      if (this.box.scrollHeight - top - this.box.clientHeight < NEAR) this.bottom = true;
+      if (this.atEnd()) this.bottom = true;
       else if (top < this.top) this.bottom = false;
       this.top = top;
       if (this.box.scrollTop < LOAD_WITHIN) this.older();
-      if (this.bottom) this.read();
+      if (this.bottom) this.seen();
     });
+    // What is opened grows downwards, and does not push what is read out of sight.
+    this.box.addEventListener("click", (event) => {
+      if (!event.target.closest?.(".more")) return;
+      this.bottom = false;
+      requestAnimationFrame(() => (this.bottom = this.atEnd()));
+    }, true);
+    store.on("clock", () => this.channel && this.keepPlace(() => this.redraw()));
     store.on("message", ({ message, inTimeline, fresh }) => {
       if (message.channel === this.channel && inTimeline) this.put(message, fresh);
     });
@@ -42,30 +52,91 @@ export class Timeline {
     observer.observe(this.list);
   }
 
+  /** Shows a conversation at its end, or where it was left when it is shown again after the line was lost. */
   async open(channel) {
+    const place = channel === this.channel && !this.bottom ? this.place() : null;
     this.channel = channel;
+    this.unseen = 0;
+    this.pill.hidden = true;
     this.mark = store.unread.get(channel)?.unread ? store.unread.get(channel).read : null;
-    this.bottom = true;
+    this.bottom = !place;
     const known = store.timeline(channel);
     this.redraw();
-    if (!known.loaded) {
-      await this.load(false);
+    this.opening = known.loaded ? null : this.load(false);
+    if (this.opening) {
+      await this.opening;
       if (this.channel !== channel) return;
       this.redraw();
     }
-    this.toBottom();
+    if (place && this.items.has(place.ts)) this.backTo(place);
+    else if (!this.target) this.toBottom();
     this.read();
   }
 
+  /** Shows one message of the conversation, however old, and marks it; says so where it is not there. */
+  async show(ts) {
+    const channel = this.channel;
+    this.target = ts;
+    this.bottom = false;
+    await this.opening;
+    const timeline = store.timeline(channel);
+    while (this.channel === channel && this.target === ts && !this.items.has(ts) && timeline.more) {
+      const before = timeline.messages.size;
+      await (this.loading ?? this.older());
+      if (timeline.messages.size === before && !this.loading) break;
+    }
+    if (this.channel !== channel || this.target !== ts) return;
+    const node = this.items.get(ts);
+    if (node) {
+      this.highlight(ts);
+      node.scrollIntoView({ block: "center" });
+      this.bottom = this.atEnd();
+      focusMessage(node);
+    } else toast("That message is not here any more.");
+  }
+
+  /** Marks the message that the address names, and no other. */
+  highlight(ts) {
+    this.target = ts;
+    for (const [other, node] of this.items) node.classList.toggle("target", other === ts);
+  }
+
+  atEnd() {
+    return this.box.scrollHeight - this.box.scrollTop - this.box.clientHeight < NEAR;
+  }
+
+  /** What is looked at: the first message in sight, and how far below the upper edge it begins. */
+  place() {
+    const top = this.box.getBoundingClientRect().top;
+    for (const node of this.list.querySelectorAll("li.message")) {
+      const at = node.getBoundingClientRect();
+      if (at.bottom > top) return { ts: node.dataset.ts, offset: at.top - top };
+    }
+    return null;
+  }
+
+  backTo(place) {
+    const node = place && this.items.get(place.ts);
+    if (node) this.box.scrollTop += node.getBoundingClientRect().top - this.box.getBoundingClientRect().top - place.offset;
+  }
+
+  /** Changes what is shown without moving what is looked at. */
+  keepPlace(change) {
+    const place = this.bottom ? null : this.place();
+    change();
+    if (place) this.backTo(place);
+    else this.toBottom();
+  }
+
   async load(older) {
-    this.loading = true;
-    try {
-      return await store.load(this.channel, older);
-    } catch (error) {
+    this.loading = store.load(this.channel, older).catch((error) => {
       toast(error.message);
       return [];
+    });
+    try {
+      return await this.loading;
     } finally {
-      this.loading = false;
+      this.loading = null;
     }
   }
 
@@ -95,6 +166,7 @@ export class Timeline {
     const newDay = !before || day(momentOf(before.ts)) !== day(momentOf(message.ts));
     const firstNew = this.mark && message.ts > this.mark && (!before || before.ts <= this.mark) && message.user !== store.me.id;
     const node = drawMessage(message, newDay || firstNew ? null : before);
+    if (message.ts === this.target) node.classList.add("target");
     this.items.set(message.ts, node);
     return [
       newDay && h("li.day", { role: "separator" }, h("span", {}, dayName(momentOf(message.ts)))),
@@ -135,9 +207,43 @@ export class Timeline {
       const before = this.before(message.ts);
       add(this.list, this.item(message, before));
       if (message.user !== store.me.id) announce(`${store.called(message.user) ?? ""}: ${said(message)}`);
+      if (store.asked(message)) this.reveal(this.items.get(message.ts));
+      else if (!this.bottom) this.count(1);
     } else return;
     this.oneTabStop();
-    if (this.bottom || message.user === store.me.id) this.toBottom();
+    if (this.bottom) this.toBottom();
+    this.read();
+  }
+
+  /** Brings an answer into view: its end, or its beginning where it does not fit. */
+  reveal(node) {
+    node.style.contentVisibility = "visible"; // else its height is a guess until it is drawn
+    this.toBottom();
+    if (node.offsetHeight > this.box.clientHeight) {
+      this.bottom = false;
+      this.box.scrollTop += node.getBoundingClientRect().top - this.box.getBoundingClientRect().top;
+    }
+    this.seen();
+  }
+
+  /** Offers to go to messages that came out of sight. */
+  count(more) {
+    this.unseen += more;
+    this.pill.hidden = false;
+    fill(this.pill, icon("down"), this.unseen === 1 ? "1 new message" : `${this.unseen} new messages`);
+  }
+
+  toNewest() {
+    this.toBottom();
+    this.seen();
+    const last = this.list.querySelector("li.message:last-child");
+    if (last) focusMessage(last);
+  }
+
+  /** The end is in sight. */
+  seen() {
+    this.unseen = 0;
+    this.pill.hidden = true;
     this.read();
   }
 
@@ -161,6 +267,7 @@ export class Timeline {
     this.items.set(message.ts, node);
     if (tools) this.tools.to(node);
     node.classList.add("changed");
+    node.classList.toggle("target", message.ts === this.target);
     if (focused) (refind(node, trail) ?? node).focus({ preventScroll: true });
   }
 
