@@ -147,6 +147,7 @@ def shown_message(message: SeenMessage) -> Json:
         "author": message.author_id,
         "text": message.text,
         "buttons": message.buttons,
+        "entries": message.entries,
         "labels": message.labels,
         "ephemeral": message.ephemeral,
         "deleted": message.deleted,

@@ -37,7 +37,7 @@ T = TypeVar("T")
 class Feature:
     """Handlers for requests of Slack, by the id of the button, menu, form, shortcut or event."""
 
-    buttons: Mapping[str, PressHandler] = field(default_factory=dict)  # and choices in menus; by action_id
+    buttons: Mapping[str, PressHandler] = field(default_factory=dict)  # and entries of menus; by action_id
     lookups: Mapping[str, Lookup] = field(default_factory=dict)  # menus that ask for their options; by action_id
     forms: Mapping[str, FormHandler] = field(default_factory=dict)  # by callback_id
     shortcuts: Mapping[str, ShortcutHandler] = field(default_factory=dict)  # by callback_id, as the manifest has it

@@ -133,6 +133,16 @@ def button(
     return element
 
 
+def overflow(entries: Iterable[Element]) -> Element:
+    """A `⋯` menu of up to five entries (see `menu_entry`)."""
+    return {"type": "overflow", "action_id": "more", "options": list(entries)}
+
+
+def menu_entry(label: str, action_id: str, value: str) -> Element:
+    """An entry of a `⋯` menu. Choosing it is handled like a press of a button with that `action_id` and `value`."""
+    return {"text": plain_text(label, MAX_OPTION_TEXT), "value": f"{action_id} {value}"}
+
+
 def confirm(title: str, text: str, yes: str, no: str = "Cancel") -> dict[str, Any]:
     """A confirmation dialog, which Slack shows before it sends the press of a button."""
     return {

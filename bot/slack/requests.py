@@ -125,10 +125,16 @@ def _person(payload: Payload) -> Person:
 
 
 def press_from(payload: Payload) -> Press:
-    """A `block_actions` payload as Slack sends it; of several actions, the first."""
+    """A `block_actions` payload as Slack sends it; of several actions, the first.
+
+    All entries of a `⋯` menu have its one action_id; the value of the entry says which action it is for.
+    """
     action = payload["actions"][0]
     container = payload.get("container") or {}
     option = action.get("selected_option") or {}
+    action_id, value = str(action["action_id"]), str(action.get("value") or option.get("value") or "")
+    if action.get("type") == "overflow":
+        action_id, _, value = value.partition(" ")
     return Press(
         person=_person(payload),
         channel_id=(payload.get("channel") or {}).get("id") or container.get("channel_id"),
@@ -136,9 +142,9 @@ def press_from(payload: Payload) -> Press:
         trigger_id=payload.get("trigger_id"),
         key=_key(payload),
         payload=payload,
-        action_id=str(action["action_id"]),
+        action_id=action_id,
         block_id=str(action.get("block_id") or ""),
-        value=str(action.get("value") or option.get("value") or ""),
+        value=value,
         surface=_surface(payload),
         message_ts=container.get("message_ts"),
         view=payload.get("view"),

@@ -115,14 +115,18 @@ class Person(HasId):
     def press(
         self, surface: Surface | None, label: str, *, row: int | None = None, containing: str | None = None
     ) -> Acknowledged:
-        """Press a button, by its label; `row` or `containing` pick one of several with the same label.
+        """Press a button or choose an entry of an overflow menu, by its label; `row` or `containing` pick one of
+        several with the same label.
 
         If the app asks for a confirmation, the person confirms. Raises NotThere and NotAcknowledged.
         """
         if surface is None:
             raise NotThere(f"there is nothing to press {label!r} on")
-        control = surface.control(label, row=row, containing=containing, kinds=["button"])
-        return act(self._platform, self.user, surface, control, {})
+        control = surface.pressable(label, row=row, containing=containing)
+        value: Json = {}
+        if control.type == "overflow":
+            value = {"selected_option": option_called(self._platform, self.user, surface, control, label)}
+        return act(self._platform, self.user, surface, control, value)
 
     def choose(
         self,

@@ -5,6 +5,7 @@ objects are live: they always return the current state.
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Self
 from zoneinfo import ZoneInfo
 
@@ -83,8 +84,18 @@ class Surface:
         """The labels of all usable controls except buttons."""
         return [control.label for control in self._controls() if control.type != "button"]
 
+    @property
+    def entries(self) -> list[str]:
+        """The labels of the entries of its overflow menus, in order."""
+        return [control.label for control in self._entries()]
+
     def _controls(self) -> list[Control]:
         return controls(self.blocks)
+
+    def _entries(self) -> list[Control]:
+        """The overflow menus, each once for every entry and with the label of the entry."""
+        menus = [control for control in self._controls() if control.type == "overflow"]
+        return [replace(menu, label=str(one["text"]["text"])) for menu in menus for one in options_of(menu.element)]
 
     def row_of(self, control: Control) -> str:
         """The text that belongs to a control: the text of its own block, and the text above it up to the next
@@ -116,10 +127,18 @@ class Surface:
         Raises NotThere, listing the controls there are.
         """
         found = [c for c in self._controls() if c.label == label and (kinds is None or c.type in kinds)]
+        return self._pick(found, label, row, containing)
+
+    def pressable(self, label: str, *, row: int | None = None, containing: str | None = None) -> Control:
+        """The button with this label, or the overflow menu with such an entry; arguments and errors as of `control`."""
+        buttons = [c for c in self._controls() if c.type == "button"]
+        return self._pick([c for c in [*buttons, *self._entries()] if c.label == label], label, row, containing)
+
+    def _pick(self, found: list[Control], label: str, row: int | None, containing: str | None) -> Control:
         if containing is not None:
             found = [c for c in found if _contains(self.row_of(c), containing)]
         if not found or (row is not None and row >= len(found)):
-            there = [f"{c.label!r} ({c.type})" for c in self._controls()]
+            there = [f"{c.label!r} ({c.type})" for c in [*self._controls(), *self._entries()]]
             where = f" in a row containing {containing!r}" if containing else ""
             raise NotThere(f"no {label!r}{where}; there is: {', '.join(there) or 'nothing to use'}\n{self.text}")
         return found[row or 0]

@@ -18,7 +18,12 @@ from tests.hardening.rig import Json, Rig, Shown, Somebody
 ADA = Somebody("U0001")
 ROOM = Path(bot.__file__).parent
 # Whoever draws with these names the id in the argument of that place.
-DRAWERS = {"button": ("buttons", 1), "build_incident_menu": ("lookups", 0), "_build_form": ("forms", 0)}
+DRAWERS = {
+    "button": ("buttons", 1),
+    "menu_entry": ("buttons", 1),
+    "build_incident_menu": ("lookups", 0),
+    "_build_form": ("forms", 0),
+}
 # Ids that are put together where they are drawn, and from what: the registry makes its own from the same.
 PUT_TOGETHER = {
     ("picks.py", "action_id"): {"view", "acknowledge", "resolve", "comment"},
