@@ -185,7 +185,7 @@ class IncidentDetails:
     source: str | None
     date_started: datetime
     date_closed: datetime | None
-    team: str | None  # name of the owning team
+    team: str | None  # name of the owning team; without one, of the only team of the projects
     projects: list[str]  # slugs
     seen: list[Seen]  # most recent first, at most SEEN_SHOWN
     seen_count: int
@@ -223,7 +223,8 @@ class CardContent:
     """The contents of an incident's card: what the channel may show."""
 
     details: IncidentDetails  # its `projects` are only those that name the channel
-    last_comment: ActivityEntry | None  # the latest entry with a comment
+    # The latest entry with a comment; of a resolved incident, the entry that records who resolved it.
+    shown_entry: ActivityEntry | None
     mentions: Mentions
 
 

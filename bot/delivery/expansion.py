@@ -13,7 +13,7 @@ from storage.engine import Store
 from storage.errors import Contended, DatabaseAway, UnknownActivity
 from storage.queries import destinations, expansion
 from storage.queries.expansion import Audience, Change, EntryChange, EntryChanged
-from storage.values import ActivityType
+from storage.values import ActivityType, Urgency
 
 log = structlog.get_logger(__name__)
 
@@ -76,15 +76,20 @@ def _expand(tx: Connection, changes: Sequence[Change], now: datetime) -> None:
     people = {(audiences[id_].workspace_id, member_id) for id_, found in recipients.items() for member_id in found}
     held = destinations.lock_destinations(tx, incidents, people, now)
     expansion.create_cards(tx, incidents, held, now)
+    in_threads: dict[Urgency, list[EntryChange]] = {}
     for change in changes:
         audience = audiences.get(change.id)
         if audience is None or not isinstance(change, EntryChange):
             continue
-        if audience.has_comment or isinstance(change, EntryChanged):
-            expansion.create_thread_posts(tx, change, now)
+        if isinstance(change, EntryChanged) or audience.has_comment or audience.type == ActivityType.STATUS_CHANGE:
+            # What alerts change in a storm goes after what people write, and after new cards.
+            urgency = Urgency.BULK if audience.author_id is None else Urgency.NEWS
+            in_threads.setdefault(urgency, []).append(change)
         if notified := recipients[change.id]:
             destination_of = {member_id: held.people[audience.workspace_id, member_id] for member_id in notified}
             expansion.create_notifications(tx, change, notified, destination_of, now)
+    for urgency, entries in in_threads.items():
+        expansion.create_thread_posts(tx, entries, urgency, now)
     destinations.reschedule_destinations(tx, held.ids, now)
 
 

@@ -39,8 +39,8 @@ log = structlog.get_logger(__name__)
 _METADATA_EVENT = "tocsin_post"
 # A failure reason of Tocsin's own; the others are Slack's error codes.
 SHARED = "shared_with_another_company"
-# How long a thread message waits before it checks again whether its card has been posted.
-_CARD_WAIT_S = 2.0
+# How long a thread message waits for its card, which makes it due when it is posted itself.
+_CARD_WAIT_S = 60.0
 # How long a post that this version cannot render is left for a newer replica before this replica tries it again.
 UNKNOWN_WAIT_S = 5.0
 

@@ -18,8 +18,9 @@ from bot.messages.blocks import (
     context,
     format_date,
     format_duration,
-    link,
+    menu_entry,
     message,
+    overflow,
     section,
     split_text,
     truncate,
@@ -27,119 +28,125 @@ from bot.messages.blocks import (
 from bot.messages.comments import render_comment_with_names
 from bot.messages.comments import render_delayed as say_delayed
 from bot.messages.incident import STATUS_NAMES, STATUS_SIGNS, render_entry_sentence, render_title
-from storage.rows import ActivityEntry, CardContent, IncidentDetails, Mentions, Seen
+from bot.messages.incident_parts import (
+    render_age,
+    render_description,
+    render_few_facts,
+    render_links,
+    render_place,
+    render_seen,
+)
+from storage.rows import ActivityEntry, CardContent, IncidentDetails, Mentions
 from storage.values import ActivityType, Status
 
-# The colour of the bar beside a card, by status.
-COLORS = {
-    Status.OPEN: "#2f6fde",
-    Status.CLOSED: "#2e9e5b",
-    Status.WARNING: "#e8a317",
-    Status.CRITICAL: "#d7263d",
-}
-RETIRED_COLOR = "#9b9b9b"
-LAST_COMMENT_LENGTH = 600  # characters of the latest comment that a card shows
+# Characters of what a card shows in part; `View` has the rest.
+DESCRIPTION_LENGTH = 300
+FACTS_LENGTH = 300
+COMMENT_LENGTH = 300
+CLOSING_COMMENT_LENGTH = 120  # of a resolved incident, whose card has two lines
+NAME_LENGTH = 80
 PIECE_LENGTH = 2900
 MAX_PIECES = 3
-
-
-class Attachment(TypedDict):
-    """The part of a message with a coloured bar."""
-
-    color: str
-    fallback: str
-    blocks: list[Block]
+# From this duration on, the time alone would not say on which day an incident was resolved.
+SAME_DAY_S = 12 * 3600
 
 
 class CardMessage(TypedDict):
-    """A card as it is posted. Its blocks are in the attachment; `text` is the line above them."""
+    """A card as it is posted. `attachments` is empty, which removes those of cards of earlier versions."""
 
     text: str
     blocks: list[Block]
-    attachments: list[Attachment]
+    attachments: list[Any]
 
 
 def render_card(content: CardContent) -> CardMessage:
     """The card of an incident."""
     incident = content.details
     name = render_title(incident.identifier, incident.title)
-    blocks: list[Block] = [section("", fields=_render_fields(incident))]
-    if incident.url:
-        blocks.append(context(link(incident.url, incident.source or "open the alert")))
-    blocks.append(context(_render_seen(incident.seen, incident.seen_count)))
-    if content.last_comment:
-        blocks.append(context(_render_last_comment(content.last_comment, content.mentions)))
-    blocks.append(actions(_build_buttons(incident.identifier, incident.status)))
-    status = STATUS_NAMES[incident.status]
+    title = f"{STATUS_SIGNS[incident.status]} {bold(name)}"
+    is_closed = incident.status is Status.CLOSED
+    blocks = _render_closed(content, title) if is_closed else _render_open(content, title)
     return {
-        "text": truncate(f"{STATUS_SIGNS[incident.status]} {bold(name)} · {status}", 3000),
-        "blocks": [],
-        "attachments": [
-            {"color": COLORS[incident.status], "fallback": truncate(f"{name} ({status})", 3000), "blocks": blocks}
-        ],
+        "text": truncate(f"{name} ({STATUS_NAMES[incident.status]})", 3000),
+        "blocks": blocks,
+        "attachments": [],
     }
 
 
-def _render_fields(incident: IncidentDetails) -> list[str]:
-    fields = [
-        f"*Status*\n{STATUS_NAMES[incident.status]}",
-        f"*{'Projects' if len(incident.projects) > 1 else 'Project'}*\n{escape(', '.join(incident.projects))}",
-        f"*Team*\n{escape(incident.team) if incident.team else 'unassigned'}",
-        f"*Started*\n{format_date(incident.date_started)}",
+def _render_open(content: CardContent, title: str) -> list[Block]:
+    incident = content.details
+    return [
+        section(title),
+        context(" · ".join([*render_place(incident), render_age(incident)])),
+        *render_description(incident, DESCRIPTION_LENGTH),
+        *render_few_facts(incident, FACTS_LENGTH),
+        *render_links(incident),
+        # Who does what about it: an owner belongs before those who have seen it.
+        context(f":eyes: {render_seen(incident.seen, incident.seen_count)}"),
+        *([context(_render_last_comment(content.shown_entry, content.mentions))] if content.shown_entry else []),
+        actions(_build_buttons(incident)),
     ]
-    if incident.environment:
-        fields.append(f"*Environment*\n{escape(incident.environment)}")
-    if incident.date_closed:
-        fields.append(f"*Resolved*\n{format_date(incident.date_closed)}")
-        fields.append(f"*Duration*\n{format_duration(incident.date_started, incident.date_closed)}")
-    return fields
 
 
-def _render_seen(seen: list[Seen], count: int) -> str:
-    if not seen:
-        return ":eyes: Nobody has acknowledged this yet."
-    names = ", ".join(escape(one.name) for one in seen)
-    more = count - len(seen)
-    return f":eyes: Seen by {names}" + (f" and {more} more" if more else "")
+def _render_closed(content: CardContent, title: str) -> list[Block]:
+    reopen = button("Reopen", "reopen", str(content.details.identifier))
+    return [section(f"{title}\n{_render_closing(content)}", accessory=reopen)]
+
+
+def _render_closing(content: CardContent) -> str:
+    """Who or what resolved an incident, when, after how long, and with which words: one line."""
+    incident, entry = content.details, content.shown_entry
+    sentence = "Resolved"
+    if entry is not None:
+        by_whom = escape(entry.author) if entry.author else "its alert" if incident.source else "someone"
+        sentence += f" by {truncate(by_whom, NAME_LENGTH)}"
+    if incident.date_closed is not None:
+        lasted = (incident.date_closed - incident.date_started).total_seconds()
+        form = "at {time}" if lasted < SAME_DAY_S else "on {date_short} at {time}"
+        sentence += f" {format_date(incident.date_closed, form)}"
+        sentence += f" after {format_duration(incident.date_started, incident.date_closed)}"
+    if entry is not None and entry.comment:
+        sentence += f": {_render_on_one_line(entry.comment, content.mentions, CLOSING_COMMENT_LENGTH)}"
+    return sentence
 
 
 def _render_last_comment(entry: ActivityEntry, mentions: Mentions) -> str:
-    text = truncate(render_comment_with_names(entry.comment or "", mentions), LAST_COMMENT_LENGTH)
-    return f"{render_entry_sentence(entry)}, {format_date(entry.date_added)}: {text}"
+    who = bold(truncate(escape(entry.author or "Someone"), NAME_LENGTH))
+    text = _render_on_one_line(entry.comment or "", mentions, COMMENT_LENGTH)
+    return f":speech_balloon: {who}, {format_date(entry.date_added)}: {text}"
 
 
-def _build_buttons(identifier: int, status: Status) -> list[Element]:
-    value = str(identifier)
-    closing = (
-        button("Reopen", "reopen", value)
-        if status is Status.CLOSED
-        else button("Resolve", "resolve", value, style="primary")
-    )
+def _render_on_one_line(comment: str, mentions: Mentions, limit: int) -> str:
+    return truncate(render_comment_with_names(" ".join(comment.split()), mentions), limit)
+
+
+def _build_buttons(incident: IncidentDetails) -> list[Element]:
+    value = str(incident.identifier)
     return [
-        button("Acknowledge", "acknowledge", value),
-        closing,
-        button("Comment", "comment", value),
-        button("View", "view", value),
-        button("Activity", "activity", value),
-        button("Subscribe", "subscribe", value),
+        button("Acknowledge", "acknowledge", value, style=None if incident.seen_count else "primary"),
+        button("Resolve", "resolve", value),
+        overflow(
+            [
+                menu_entry("View", "view", value),
+                menu_entry("Comment", "comment", value),
+                menu_entry("Activity", "activity", value),
+                menu_entry("Subscribe", "subscribe", value),
+            ]
+        ),
     ]
 
 
 def render_retired_card(identifier: int) -> CardMessage:
     """What replaces a card in a channel that none of the incident's projects names any more."""
     sentence = f"Incident #{identifier} is no longer shown in this channel."
-    return {
-        "text": sentence,
-        "blocks": [],
-        "attachments": [{"color": RETIRED_COLOR, "fallback": sentence, "blocks": [context(sentence)]}],
-    }
+    return {"text": sentence, "blocks": [context(sentence)], "attachments": []}
 
 
 # --- in the thread -----------------------------------------------------------------------------------------
 
 
 def render_thread_entry(entry: ActivityEntry, mentions: Mentions, *, delayed: bool = False) -> Message:
-    """A comment that was made elsewhere. `delayed`: a later message is above it already."""
+    """A comment that was made elsewhere, or a change of status. `delayed`: a later message is above it already."""
     late = f" ({say_delayed(entry)})" if delayed else ""
     return _render_quote(_render_author(entry) + late, entry, mentions)
 
@@ -157,11 +164,14 @@ def _render_author(entry: ActivityEntry) -> str:
     edited = " (edited)" if entry.date_edited else ""
     if entry.type is ActivityType.COMMENT:
         return bold(escape(entry.author or "Someone")) + edited
-    return render_entry_sentence(entry) + edited
+    return f"{STATUS_SIGNS[Status(entry.value or Status.OPEN)]} {render_entry_sentence(entry)}{edited}"
 
 
 def _render_quote(lead: str, entry: ActivityEntry, mentions: Mentions) -> Message:
-    text = render_comment_with_names(entry.comment or "", mentions)
+    """A message of a `lead` and the comment of an entry, if it has one."""
+    if not entry.comment:
+        return message(lead, [context(lead)])
+    text = render_comment_with_names(entry.comment, mentions)
     parts = split_text(text, PIECE_LENGTH)
     if len(parts) > MAX_PIECES:
         parts = [*parts[: MAX_PIECES - 1], parts[MAX_PIECES - 1] + " …"]
@@ -169,8 +179,5 @@ def _render_quote(lead: str, entry: ActivityEntry, mentions: Mentions) -> Messag
 
 
 def strip_blocks(message: dict[str, Any]) -> dict[str, Any]:
-    """The message without blocks, in case Slack refuses them."""
-    plain = {key: value for key, value in message.items() if key not in ("blocks", "attachments")}
-    attachments = message.get("attachments") or []
-    text = "\n".join([str(message["text"]), *(str(one["fallback"]) for one in attachments)])
-    return {**plain, "text": truncate(text, 3000), "blocks": [], "attachments": []}
+    """The message as plain text, in case Slack refuses its blocks."""
+    return {**message, "blocks": [], "attachments": []}

@@ -26,7 +26,7 @@ FEW_NAMES = 2
 MAX_NAMES = 3
 NAME_LENGTH = 80  # characters of a person's name
 VALUE_LENGTH = 100  # characters of a fact among others in one line
-SEVERITY_NAMES = {Status.OPEN: "No severity", Status.WARNING: "Warning", Status.CRITICAL: "Critical"}
+_SEVERITIES = {Status.OPEN: "No severity", Status.WARNING: "Warning", Status.CRITICAL: "Critical"}
 
 
 def render_seen(seen: Sequence[Seen], count: int) -> str:
@@ -87,7 +87,7 @@ def render_links(incident: IncidentDetails) -> list[Block]:
 
 def render_place(incident: IncidentDetails) -> list[str]:
     """Severity, projects, team and environment (mrkdwn), where the incident has them."""
-    facts = [SEVERITY_NAMES.get(incident.status), ", ".join(incident.projects), incident.team, incident.environment]
+    facts = [_SEVERITIES.get(incident.status), ", ".join(incident.projects), incident.team, incident.environment]
     return [escape(fact) for fact in facts if fact]
 
 

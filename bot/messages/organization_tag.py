@@ -23,11 +23,6 @@ def tag_organization(rendered: Rendered, organization_id: int) -> Rendered:
     found = dict(rendered)
     if "blocks" in found:
         found["blocks"] = _tag_blocks(found["blocks"], organization_id)
-    if found.get("attachments"):
-        found["attachments"] = [
-            {**one, "blocks": _tag_blocks(one["blocks"], organization_id, place)} if "blocks" in one else one
-            for place, one in enumerate(found["attachments"], 1)
-        ]
     return cast("Rendered", found)
 
 
@@ -37,10 +32,10 @@ def parse_organization(block_id: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def _tag_blocks(blocks: list[Block], organization_id: int, part: int = 0) -> list[Block]:
-    """Sets the ids of blocks that have elements to press. `part` numbers the lists of blocks of one message."""
+def _tag_blocks(blocks: list[Block], organization_id: int) -> list[Block]:
+    """Sets the ids of blocks that have elements to press."""
     return [
-        {**block, "block_id": f"o{organization_id}.{part * 100 + place}"}
+        {**block, "block_id": f"o{organization_id}.{place}"}
         if "accessory" in block or block["type"] == "actions"
         else block
         for place, block in enumerate(blocks)

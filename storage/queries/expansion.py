@@ -194,38 +194,44 @@ def create_cards(tx: Connection, incidents: Mapping[int, str | None], held: Lock
     )
 
 
-def create_thread_posts(tx: Connection, change: EntryChange, now: datetime) -> None:
-    """Inserts or updates the posts that show an entry of the log in the threads of the incident's cards.
+def create_thread_posts(tx: Connection, changes: Sequence[EntryChange], urgency: Urgency, now: datetime) -> None:
+    """Inserts or updates the posts that show entries of the log in the threads of their incidents' cards.
 
     A comment that began as a reply in a thread is not repeated there; a later change to it that was made elsewhere is
-    posted there as an `amendment`.
+    posted there as an `amendment`. `changes` has each entry once.
     """
+    parameters = {
+        "activity_ids": [change.activity_id for change in changes],
+        "incident_ids": [change.incident_id for change in changes],
+        "said_in": [change.said_in for change in changes],
+        "urgency": int(urgency),
+        "now": now,
+    }
     tx.exec_driver_sql(
         "INSERT INTO post (destination_id, kind, incident_id, activity_id, card_id, urgency, due_at, date_added)"  # noqa: S608 - composed of constants
         " SELECT c.destination_id,"
-        "        CASE WHEN EXISTS (SELECT FROM thread_reply r WHERE r.activity_id = %(activity_id)s"
+        "        CASE WHEN EXISTS (SELECT FROM thread_reply r WHERE r.activity_id = e.activity_id"
         "                          AND r.destination_id = c.destination_id)"
         f"             THEN '{PostKind.AMENDMENT}' ELSE '{PostKind.MIRROR}' END,"
-        "        c.incident_id, %(activity_id)s, c.id, %(urgency)s, %(now)s, %(now)s"
-        " FROM post c JOIN destination d ON d.id = c.destination_id"
-        f" WHERE c.incident_id = %(incident_id)s AND c.kind = '{PostKind.CARD}'"
-        "   AND d.channel_id IS DISTINCT FROM %(said_in)s"
+        "        c.incident_id, e.activity_id, c.id, %(urgency)s, %(now)s::timestamptz, %(now)s::timestamptz"
+        " FROM unnest(%(activity_ids)s::bigint[], %(incident_ids)s::bigint[], %(said_in)s::text[])"
+        "   AS e(activity_id, incident_id, said_in)"
+        f" JOIN post c ON c.incident_id = e.incident_id AND c.kind = '{PostKind.CARD}'"
+        " JOIN destination d ON d.id = c.destination_id"
+        " WHERE d.channel_id IS DISTINCT FROM e.said_in ORDER BY e.activity_id, c.id"
         " ON CONFLICT (card_id, activity_id, kind) WHERE card_id IS NOT NULL"
         " DO UPDATE SET wanted_version = post.wanted_version + 1, due_at = %(now)s, failed_reason = NULL",
-        {
-            "activity_id": change.activity_id,
-            "incident_id": change.incident_id,
-            "said_in": change.said_in,
-            "urgency": int(Urgency.NEWS),
-            "now": now,
-        },
+        parameters,
     )
+    if not any(change.said_in for change in changes):
+        return
     # A change made in the thread itself may make an amendment there out of date.
     tx.exec_driver_sql(
-        "UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = %(now)s FROM destination d"  # noqa: S608 - composed of constants
-        f" WHERE d.id = p.destination_id AND p.activity_id = %(activity_id)s AND p.kind = '{PostKind.AMENDMENT}'"
-        "   AND d.channel_id = %(said_in)s",
-        {"activity_id": change.activity_id, "said_in": change.said_in, "now": now},
+        "UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = %(now)s"  # noqa: S608 - composed of constants
+        " FROM unnest(%(activity_ids)s::bigint[], %(said_in)s::text[]) AS e(activity_id, said_in)"
+        " JOIN destination d ON d.channel_id = e.said_in"
+        f" WHERE d.id = p.destination_id AND p.activity_id = e.activity_id AND p.kind = '{PostKind.AMENDMENT}'",
+        parameters,
     )
 
 

@@ -19,9 +19,11 @@ from storage.queries.visibility import (
     shown_in_channel,
 )
 from storage.rows import CardContent, Mentions, NotificationContent, NotificationEntry, ThreadContent
-from storage.values import PostKind
+from storage.values import ActivityType, PostKind, Status
 
 _ENTRY = "a.id, a.type, a.member_id, m.name, a.value, a.previous_value, a.comment, a.date_added, a.date_edited"
+# The entries that record that an incident was resolved.
+_CLOSING = f"a.type = {ActivityType.STATUS_CHANGE:d} AND a.value = {Status.CLOSED:d}"
 
 _READER = f"""
 SELECT {sees_incident("%(incident_id)s")},
@@ -113,10 +115,10 @@ def find_card_content(tx: Connection, post: CardPost, target: Target) -> CardCon
     )
     if details is None:
         return None
+    wanted = _CLOSING if details.status is Status.CLOSED else "a.comment IS NOT NULL"
     said = tx.exec_driver_sql(
         f"SELECT {_ENTRY} FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id"  # noqa: S608
-        f" WHERE a.incident_id = %(id)s AND {READABLE} AND a.comment IS NOT NULL"
-        " ORDER BY a.date_added DESC, a.id DESC LIMIT 1",
+        f" WHERE a.incident_id = %(id)s AND {READABLE} AND {wanted} ORDER BY a.date_added DESC, a.id DESC LIMIT 1",
         {"id": details.id},
     ).first()
     entry = None if said is None else parse_entry(said)

@@ -11,6 +11,7 @@ from storage.queries.post_kinds import (
     ONE_TIME_KINDS,
     ORDERED_KINDS,
     POST_COLUMNS,
+    CardPost,
     DuePost,
     KnownPost,
     NotificationPost,
@@ -132,6 +133,18 @@ def mark_delivered(
             "done": done,
         },
     )
+    if ts is not None and post.ts is None:
+        _wake_thread(tx, post, now)
+
+
+def _wake_thread(tx: Connection, card: DuePost, now: datetime) -> None:
+    """Makes the messages due that wait for their card to be posted."""
+    if isinstance(card, CardPost):
+        tx.exec_driver_sql(
+            "UPDATE post SET due_at = %(now)s WHERE card_id = %(id)s AND ts IS NULL AND due_at > %(now)s"
+            " AND wanted_version > drawn_version AND attempted_at IS NULL",
+            {"id": card.id, "now": now},
+        )
 
 
 def mark_delivered_late(tx: Connection, post: DuePost, ts: str, now: datetime) -> None:
@@ -150,6 +163,7 @@ def mark_delivered_late(tx: Connection, post: DuePost, ts: str, now: datetime) -
             "attempts": post.attempts,
         },
     )
+    _wake_thread(tx, post, now)
 
 
 def find_ts(connection: Connection, post_id: int) -> str | None:

@@ -54,6 +54,12 @@ def card(page: Page, number: int) -> Locator:
     return page.locator(".main .message:not(.ephemeral)", has_text=f"#{number} ").last
 
 
+def choose_in_menu(message: Locator, entry: str) -> None:
+    """Chooses an entry of the `⋯` menu of a message."""
+    message.get_by_role("button", name="More actions", exact=True).click()
+    message.page.get_by_role("option", name=entry, exact=True).click()
+
+
 def type_command(page: Page, words: str) -> None:
     """Types something into the composer and sends it."""
     page.locator("#composer").fill(words)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.browser.conftest import FLAGS, card, go_to, type_command
+from tests.browser.conftest import FLAGS, card, choose_in_menu, go_to, type_command
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images"
@@ -101,7 +101,7 @@ def _channel(browser: Browser, address: str) -> None:
 
 def _form(browser: Browser, address: str) -> None:
     page = _open(browser, address, width=1100, height=720, dark=True)
-    card(page, MAIN).get_by_role("button", name="Comment", exact=True).click()
+    choose_in_menu(card(page, MAIN), "Comment")
     comment = page.get_by_role("dialog").get_by_label("Comment")
     comment.press_sequentially("Rolling back to *yesterday's* release. @pay")
     expect(page.get_by_role("option", name="@payments")).to_be_visible()

@@ -121,7 +121,7 @@ def test_the_inspector(world: World, window: OpenWindow, shot: Shot) -> None:
     pane.get_by_role("button", name="Rate limit (429)").click()
     expect(page.get_by_role("status").filter(has_text="Rate limit")).to_be_visible()
     card(page, number).get_by_role("button", name="Acknowledge").click()
-    expect(card(page, number)).to_contain_text("Seen by Ada Obi, Ben Tal")
+    expect(card(page, number)).to_contain_text("Seen by Ada Obi and Ben Tal")
     refused = [exchange.answer for exchange in world.slack.traffic if exchange.name == "chat.update"]
     assert refused[0] is not None and refused[0]["error"] == "ratelimited"
 

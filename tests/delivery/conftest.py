@@ -63,7 +63,7 @@ class Company:
 
     def card(self, text: str) -> SeenMessage:
         """The card of an incident."""
-        return next(message for message in self.slack.messages("C0001") if f"Outage {text} " in message.text + " ")
+        return next(message for message in self.slack.messages("C0001") if f"Outage {text}\n" in message.text + "\n")
 
     def said(self, text: str) -> int:
         """How many comments there are with this word."""
@@ -118,7 +118,7 @@ class Company:
             ]
         messages = [message for message in self.slack.messages("C0001") if message.from_app]
         cards = Counter(
-            text for message in messages for text in self.outages if f"Outage {text} " in message.text + " "
+            text for message in messages for text in self.outages if f"Outage {text}\n" in message.text + "\n"
         )
         wrong += [f"card {text} {cards[text]} times" for text in self.outages if cards[text] != 1]
         mirrors = Counter(

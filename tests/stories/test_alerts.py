@@ -78,7 +78,11 @@ def notification(status: str, began: datetime, summary: str = "db1 is down") -> 
 
 def test_an_alert_that_fires_again_with_its_first_start_is_open_again(world: World, deliver: Deliver) -> None:
     began = world.store.clock.now() - timedelta(minutes=30)
-    for status, card_says in (("firing", "· Critical"), ("resolved", "· Resolved"), ("firing", "· Critical")):
+    for status, card_says in (
+        ("firing", "Critical ·"),
+        ("resolved", "Resolved by its alert"),
+        ("firing", "Critical ·"),
+    ):
         answer = deliver(Source.ALERTMANAGER, notification(status, began))
         assert answer.json() == {"accepted": [1], "errors": []}
         card(world).wait_for(lambda m, says=card_says: says in m.text)  # type: ignore[misc]
@@ -97,7 +101,7 @@ def test_an_alert_told_again_with_other_words_changes_its_card_and_bothers_nobod
     world.rest()
     activity, direct = world.ask(world.ada, "activity 1").text, len(world.ben.direct_messages())
     deliver(Source.ALERTMANAGER, notification("firing", began, "disk is 99 % full"))
-    posted.wait_for(lambda m: "#1 disk is 99 % full · Critical" in m.text)
+    posted.wait_for(lambda m: "#1 disk is 99 % full" in m.text)
     assert "disk is 99 % full" in world.ask(world.ada, "view 1").text
     assert "disk is 99 % full" in world.ask(world.ada, "list 99").text
     world.rest()
@@ -108,6 +112,25 @@ def test_an_alert_told_again_with_other_words_changes_its_card_and_bothers_nobod
     deliver(Source.ALERTMANAGER, notification("firing", began, "disk is 99 % full"))
     world.rest()
     assert len(world.slack.calls("chat.update")) == updates, "the same words change nothing"
+
+
+def test_an_alert_told_again_with_other_values_and_links_changes_card_and_view(world: World, deliver: Deliver) -> None:
+    began = world.store.clock.now() - timedelta(minutes=30)
+    first = notification("firing", began, "disk is 91 % full")
+    deliver(Source.ALERTMANAGER, first)
+    posted = card(world)
+    assert "Runbook" not in posted.text
+    runbook = {
+        "summary": "disk is 99 % full",
+        "description": "/data grows",
+        "runbook_url": "https://runbooks.test/disk",
+    }
+    second = group(annotations=runbook, labels={"environment": "production"}, startsAt=began.isoformat())
+    deliver(Source.ALERTMANAGER, second)
+    posted.wait_for(lambda m: "#1 disk is 99 % full" in m.text)
+    for shown in (posted, world.view(world.ada, 1)):
+        assert "/data grows" in shown.text and "production" in shown.text
+        assert "<https://runbooks.test/disk|Runbook>" in shown.markup
 
 
 @pytest.fixture

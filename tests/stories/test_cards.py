@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
+
+from bot.intake.tokens import Source
 from sandbox import SeenMessage
+from sandbox.blocks import controls
 from sandbox.records import Channel
-from tests.stories.conftest import ORGANIZATION, World
+from tests.stories.conftest import ORGANIZATION, Deliver, World
 
 
 def cards(world: World, channel: Channel | None = None) -> list[SeenMessage]:
@@ -21,10 +26,13 @@ def test_an_incident_gets_one_card_in_the_channel_of_its_project(world: World) -
     world.declare("Payments fail with 502", options="critical project:checkout")
     posted = card(world)
     assert posted.from_app and not posted.ephemeral
-    assert "#1 Payments fail with 502 · Critical" in posted.text
-    assert "Seen by Ada Obi" in posted.text and "checkout" in posted.text
-    assert posted.colors == ["#d7263d"]
-    assert posted.buttons == ["Acknowledge", "Resolve", "Comment", "View", "Activity", "Subscribe"]
+    title, place, seen = posted.text.splitlines()
+    assert title == ":red_circle: #1 Payments fail with 502"
+    assert re.fullmatch(r"Critical · checkout · Payments · started (now|\d+ seconds? ago)", place)
+    assert seen == ":eyes: Seen by Ada Obi"
+    assert "attachments" not in posted.raw
+    assert posted.buttons == ["Acknowledge", "Resolve"]
+    assert posted.entries == ["View", "Comment", "Activity", "Subscribe"]
     world.rest()
     assert len(cards(world)) == 1
     assert not cards(world, world.cast.catalogue) and not cards(world, world.cast.random)
@@ -34,17 +42,94 @@ def test_a_card_follows_every_change_in_place(world: World) -> None:
     world.declare("Payments fail with 502")
     posted = card(world)
     world.ask(world.ben, "ack 1")
-    posted.wait_for(lambda m: "Seen by Ben Tal, Ada Obi" in m.text)
+    posted.wait_for(lambda m: "Seen by Ben Tal and Ada Obi" in m.text)
     world.ask(world.ben, "severity 1 warning")
-    posted.wait_for(lambda m: "· Warning" in m.text and m.colors == ["#e8a317"])
+    posted.wait_for(lambda m: ":large_yellow_circle: #1" in m.text and "Warning · checkout" in m.text)
     world.ask(world.ben, "comment 1 rolling *back* <now>")
     posted.wait_for(lambda m: "rolling back <now>" in m.text)
     world.ask(world.ben, "resolve 1")
-    posted.wait_for(lambda m: "· Resolved" in m.text and "Reopen" in m.buttons and "Resolve" not in m.buttons)
+    posted.wait_for(lambda m: "Resolved by" in m.text and m.buttons == ["Reopen"])
     world.ask(world.ben, "reopen 1")
-    posted.wait_for(lambda m: "· Warning" in m.text and "Resolve" in m.buttons)
+    posted.wait_for(lambda m: "Warning · checkout" in m.text and "Resolve" in m.buttons)
     world.rest()
     assert len(cards(world)) == 1
+
+
+def test_the_menu_of_a_card_does_what_its_entries_say(world: World) -> None:
+    world.declare("Payments fail with 502")
+    posted = card(world)
+    world.ben.press(posted, "Comment")
+    world.ben.wait_for_form("Comment #1").fill("Comment", "rolling back").submit()
+    posted.wait_for(lambda m: "Ben Tal, today at" in m.text and "rolling back" in m.text)
+    world.dan.press(posted, "Subscribe")
+    world.dan.wait_for_message(world.cast.checkout, containing="follow")
+    world.ask(world.ada, "comment 1 it is back")
+    world.dan.wait_for_message(containing="it is back")
+
+
+def test_the_first_to_acknowledge_takes_the_color_from_the_button(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, {"dedup_key": "x", "title": "Payments fail"})
+    posted = card(world)
+    assert "Nobody has acknowledged this yet" in posted.text
+
+    def styles() -> list[str | None]:
+        return [control.element.get("style") for control in controls(posted.blocks)]
+
+    assert styles() == ["primary", None, None]
+    world.ben.press(posted, "Acknowledge")
+    posted.wait_for(lambda m: "Seen by Ben Tal" in m.text)
+    assert styles() == [None, None, None]
+
+
+def test_a_resolved_card_says_in_one_line_who_resolved_it_and_how(world: World) -> None:
+    world.declare("Payments fail with 502", options="critical project:checkout")
+    posted = card(world)
+    world.store.clock.offset += timedelta(minutes=14)
+    world.ask(world.ben, "resolve 1 rolled back\n4271 " + "and more " * 40)
+    posted.wait_for(lambda m: m.buttons == ["Reopen"])
+    title, closing = posted.text.splitlines()
+    assert title == ":white_check_mark: #1 Payments fail with 502"
+    assert re.match(r"Resolved by Ben Tal at \d+:\d\d [AP]M after 14 min: rolled back 4271 and more", closing)
+    assert closing.endswith("…") and not posted.entries
+    world.ben.press(posted, "Reopen")
+    posted.wait_for(lambda m: "Critical · checkout" in m.text and "Resolved" not in m.text)
+    world.ask(world.ada, "severity 1 warning not so bad")
+    world.ask(world.ada, "resolve 1")
+    posted.wait_for(lambda m: "Resolved by Ada Obi" in m.text)
+    assert posted.text.endswith("after 14 min"), "what was said of another change is not the last word"
+
+
+def test_an_alert_that_ends_resolves_its_card(world: World, deliver: Deliver) -> None:
+    began = world.store.clock.now() - timedelta(days=2)
+    alert = {"dedup_key": "x", "title": "Payments fail", "started_at": began.isoformat()}
+    deliver(Source.EVENTS, alert)
+    posted = card(world)
+    world.ask(world.ada, "comment 1 it will end by itself")
+    deliver(Source.EVENTS, {**alert, "status": "resolved"})
+    posted.wait_for(lambda m: "Resolved by its alert" in m.text)
+    assert re.search(r"Resolved by its alert on \w+ \d+ at \d+:\d\d [AP]M after 2 d$", posted.text)
+
+
+def test_what_an_alert_tells_stands_on_its_card(world: World, deliver: Deliver) -> None:
+    alert = {
+        "dedup_key": "x",
+        "title": "Payments fail",
+        "severity": "warning",
+        "environment": "production",
+        "url": "https://grafana.test/alerting/1",
+        "description": "More than 5 % of payments fail. " * 40,
+        "links": {"Runbook": "https://runbooks.test/payments", "Dashboard": "https://grafana.test/d/1"},
+        "labels": {"instance": "db1", **{f"label{number}": "x" * 90 for number in range(9)}},
+    }
+    deliver(Source.EVENTS, alert)
+    posted = card(world)
+    _, place, description, facts, links, _ = posted.text.splitlines()
+    assert "Warning · checkout · Payments · production · started" in place
+    assert description.startswith("More than 5 %") and description.endswith("…") and len(description) <= 300
+    assert facts.startswith("instance db1 · label0 ") and re.search(r"· and \d more$", facts)
+    assert links == "Runbook Dashboard Source"
+    assert "<https://grafana.test/alerting/1|Source>" in posted.markup
+    assert posted.text.count("Warning") == 1
 
 
 def test_ten_changes_at_once_are_one_update(world: World) -> None:
@@ -68,7 +153,7 @@ def test_the_buttons_of_a_card_work_for_who_may_and_not_for_others(world: World)
     world.cyn.wait_for_message(world.cast.checkout, containing="There is no incident #1 that you can see")
     world.ben.press(posted, "Resolve")
     world.ben.wait_for_form("Resolve #1").submit()
-    posted.wait_for(lambda m: "· Resolved" in m.text)
+    posted.wait_for(lambda m: "Resolved by" in m.text)
     world.rest()
     assert "Cyn" not in posted.text
 
@@ -139,9 +224,9 @@ def test_a_card_in_an_archived_channel_is_brought_up_to_date_when_it_comes_back(
     world.slack.settle()
     world.ask(world.ada, "resolve 1", channel=world.cast.random)
     world.rest()
-    assert "Open" in posted.text
+    assert "Resolved" not in posted.text
     world.slack.unarchive(world.cast.checkout)
-    posted.wait_for(lambda m: "· Resolved" in m.text)
+    posted.wait_for(lambda m: "Resolved by" in m.text)
     world.rest()
     assert len(cards(world)) == 1
 
@@ -186,7 +271,7 @@ def test_the_bot_removed_and_invited_again_brings_its_card_up_to_date(world: Wor
     world.rest()
     assert "Resolved" not in posted.text
     world.slack.invite_bot(den)
-    posted.wait_for(lambda m: "· Resolved" in m.text)
+    posted.wait_for(lambda m: "Resolved by" in m.text)
     card(world, den, containing="#2 Refunds")
     world.rest()
     assert len(cards(world, den)) == 2

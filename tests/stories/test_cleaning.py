@@ -46,7 +46,7 @@ def test_what_was_sent_long_ago_is_forgotten_and_what_is_shown_is_kept(world: Wo
     assert len(world.sue.direct_messages()) == 1
     # What is shown follows what happens next, in its place.
     world.ask(world.ada, "resolve 1 done")
-    card(world).wait_for(lambda m: "· Resolved" in m.text)
+    card(world).wait_for(lambda m: "Resolved by" in m.text)
     world.rest()
     assert len(cards(world)) == 1
     assert len(card(world).thread) == 3

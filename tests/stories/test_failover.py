@@ -122,7 +122,7 @@ def test_delivery_goes_on_after_a_failover(world: World, servers: Servers) -> No
     servers.fail_over()
     world.ask(world.ben, "resolve 1")
     assert "You have resolved #1" in world.ask(world.ben, "resolve 1").text
-    shown.wait_for(lambda shown: "· Resolved" in shown.text)
+    shown.wait_for(lambda shown: "Resolved by" in shown.text)
     world.rest()
 
 
@@ -155,7 +155,7 @@ def test_replies_and_reactions_come_again_when_a_server_takes_changes(world: Wor
     world.slack.clock.advance(A_MINUTE)
     wait_until_acknowledged(world, "message", "reaction_added")
     assert comments(world) == [f"reply {number}" for number in range(3)]
-    shown.wait_for(lambda shown: "· Resolved" in shown.text, timeout=PATIENCE_S)
+    shown.wait_for(lambda shown: "Resolved by" in shown.text, timeout=PATIENCE_S)
     for kind in ("not_acknowledged", "http_error"):
         world.slack.problems.take(kind)
 

@@ -22,7 +22,7 @@ def test_eyes_acknowledge_and_taking_them_away_does_not_unsee(world: World) -> N
 def test_a_check_mark_resolves_once(world: World) -> None:
     world.declare("Payments fail with 502")
     world.ben.react(card(world), "white_check_mark")
-    card(world).wait_for(lambda m: "· Resolved" in m.text)
+    card(world).wait_for(lambda m: "Resolved by" in m.text)
     world.ada.react(card(world), "white_check_mark")
     world.rest()
     assert not [m for m in world.ada.direct_messages() if "changed nothing" in m.text]
@@ -37,7 +37,7 @@ def test_a_refused_reaction_is_answered_by_one_direct_message(world: World) -> N
         world.slack.redeliver(exchange)
     world.rest()
     assert len(world.cyn.direct_messages()) == 1
-    assert "· Open" in card(world).text
+    assert "No severity" in card(world).text
 
 
 def test_the_organization_file_says_which_reactions_count(world: World) -> None:
@@ -50,11 +50,11 @@ def test_the_organization_file_says_which_reactions_count(world: World) -> None:
     world.ben.react(card(world), "eyes")
     world.ben.react(card(world), "white_check_mark")
     world.sue.react(card(world), "raised_hand::skin-tone-3")
-    card(world).wait_for(lambda m: "Seen by Sue Perm, Ada Obi" in m.text)
+    card(world).wait_for(lambda m: "Seen by Sue Perm and Ada Obi" in m.text)
     world.rest()
-    assert "· Open" in card(world).text and "Ben" not in card(world).text
+    assert "No severity" in card(world).text and "Ben" not in card(world).text
     world.ben.react(card(world), "tada")
-    card(world).wait_for(lambda m: "· Resolved" in m.text)
+    card(world).wait_for(lambda m: "Resolved by" in m.text)
 
 
 def test_other_reactions_and_other_messages_mean_nothing(world: World) -> None:
@@ -63,7 +63,7 @@ def test_other_reactions_and_other_messages_mean_nothing(world: World) -> None:
     hello = world.ben.say(world.cast.checkout, "hello")
     world.ben.react(hello, "white_check_mark")
     world.rest()
-    assert "· Open" in card(world).text and "Ben" not in card(world).text
+    assert "No severity" in card(world).text and "Ben" not in card(world).text
 
 
 @pytest.fixture

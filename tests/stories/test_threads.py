@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bot.intake.tokens import Source
 from sandbox import SeenMessage
-from tests.stories.conftest import ORGANIZATION, World
+from tests.stories.conftest import ORGANIZATION, Deliver, World
 from tests.stories.test_cards import card
 
 
@@ -74,6 +75,34 @@ def test_an_edit_that_newly_mentions_somebody_tells_only_them(world: World) -> N
     world.ben.wait_for_message(containing="You were mentioned by Ada Obi")
     world.rest()
     assert len(world.sue.direct_messages()) == 1 and len(world.ben.direct_messages()) == 1
+
+
+def test_every_change_of_status_is_told_in_the_thread_once(world: World, deliver: Deliver) -> None:
+    """By an alert, a command, a form, a button and a reaction."""
+    alert = {"dedup_key": "x", "title": "Payments fail"}
+    for severity in ("warning", "critical"):
+        deliver(Source.EVENTS, {**alert, "severity": severity})
+    posted = card(world)
+    posted.wait_for(lambda m: len(m.thread) == 1)
+    world.ask(world.ben, "severity 1 warning not so bad")
+    posted.wait_for(lambda m: len(m.thread) == 2)
+    world.ada.press(posted, "Resolve")
+    world.ada.wait_for_form("Resolve #1").fill("Comment", "rolled back").submit()
+    posted.wait_for(lambda m: m.buttons == ["Reopen"])
+    world.ada.press(posted, "Reopen")
+    posted.wait_for(lambda m: "Resolve" in m.buttons)
+    world.ben.react(posted, "white_check_mark")
+    posted.wait_for(lambda m: m.buttons == ["Reopen"])
+    world.ask(world.ada, "reopen 1")
+    deliver(Source.EVENTS, {**alert, "status": "resolved"})
+    posted.wait_for(lambda m: "Resolved by its alert" in m.text)
+    world.rest()
+    told = [one.replace("\n", ": ") for one in thread(posted)]
+    signs = [one.split()[0] for one in told]
+    red, yellow, green = ":red_circle:", ":large_yellow_circle:", ":white_check_mark:"
+    assert signs == [red, yellow, green, yellow, green, yellow, green]
+    assert "The alert" in told[0] and told[1].endswith(": not so bad") and told[2].endswith(": rolled back")
+    assert "Ada Obi reopened" in told[3] and "Ben Tal resolved" in told[4] and "The alert resolved" in told[6]
 
 
 def test_a_comment_made_elsewhere_appears_in_the_thread_and_calls_nobody(world: World) -> None:
