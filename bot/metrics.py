@@ -6,9 +6,10 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from bot import __version__
 
 # Seconds. An answer takes one or two milliseconds; Slack waits three seconds.
 _BUCKETS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 2.5, 3.0)
@@ -43,7 +44,7 @@ class Metrics:
             "tocsin_slack_connected", "Whether requests of Slack can arrive.", registry=registry
         )
         build = Gauge("tocsin_build_info", "What is running.", ["version", "python"], registry=registry)
-        build.labels(_get_version(), platform.python_version()).set(1)
+        build.labels(__version__, platform.python_version()).set(1)
 
     def set_sources(self, database_up: Callable[[], bool], slack_connected: Callable[[], bool]) -> None:
         """Sets the functions that give the two states. Both are called each time the metrics are read."""
@@ -58,10 +59,3 @@ class Metrics:
             yield
         finally:
             self.acknowledgement_seconds.labels(kind).observe(time.perf_counter() - started)
-
-
-def _get_version() -> str:
-    try:
-        return version("tocsin")
-    except PackageNotFoundError:  # run from a checkout
-        return "checkout"

@@ -20,6 +20,8 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnec
 from typing import Any
 from urllib.parse import urlsplit
 
+from bot import USER_AGENT
+
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
@@ -45,7 +47,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float)
     handlers = (urllib.request.ProxyHandler({urlsplit(url).scheme: proxy} if proxy else {}), _Http(), _Https())
     for handler in (*handlers, urllib.request.UnknownHandler()):
         opener.add_handler(handler)
-    request = urllib.request.Request(url, body, dict(headers), method="POST")
+    request = urllib.request.Request(url, body, {"User-Agent": USER_AGENT, **headers}, method="POST")
     try:
         with opener.open(request, timeout=timeout_s) as response:
             return HttpAnswer(response.status, dict(response.headers.items()), response.read())

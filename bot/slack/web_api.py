@@ -13,6 +13,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web import SlackResponse
 from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
+from bot import USER_AGENT
 from bot.slack.backoff import Backoff
 from bot.slack.transport import post
 
@@ -28,7 +29,13 @@ class WebApi(WebClient):
     """
 
     def __init__(self, base_url: str, token: str | None = None, *, timeout_s: float, tries: int = 1) -> None:
-        super().__init__(token=token, base_url=base_url, logger=logging.getLogger("slack_sdk"), retry_handlers=[])
+        super().__init__(
+            token=token,
+            base_url=base_url,
+            logger=logging.getLogger("slack_sdk"),
+            retry_handlers=[],
+            user_agent_prefix=USER_AGENT,
+        )
         self._timeout_s = timeout_s
         self._trying = Retrying(
             retry=retry_if_exception(_is_rate_limit),

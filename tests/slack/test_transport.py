@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from slack_sdk.errors import SlackApiError
 
+from bot import __version__
 from bot.slack import background, files, transport
 from bot.slack.clients import web_client
 from bot.slack.connections import read_greeting
@@ -87,6 +88,16 @@ def test_a_redirect_is_an_answer_and_not_followed() -> None:
         assert post(f"http://127.0.0.1:{port}/", b"", {}, timeout_s=5).status == 302
 
 
+def test_calls_name_the_bot_and_its_version() -> None:
+    answer = b'HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{"ok":true}'
+    requests: list[bytes] = []
+    with _answering(answer, requests) as port:
+        post(f"http://127.0.0.1:{port}/", b"", {}, timeout_s=5)
+    with _answering(answer, requests) as port:
+        web_client(f"http://127.0.0.1:{port}/", "xoxb-1").auth_test()
+    assert [request.count(f"User-Agent: tocsin/{__version__}".encode()) for request in requests] == [1, 1]
+
+
 @pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", b"nonsense\r\n\r\n"])
 def test_an_answer_that_breaks_off_is_an_error_of_the_connection(said: bytes) -> None:
     with _answering(said) as port, pytest.raises(OSError):
@@ -94,14 +105,16 @@ def test_an_answer_that_breaks_off_is_an_error_of_the_connection(said: bytes) ->
 
 
 @contextlib.contextmanager
-def _answering(said: bytes) -> Iterator[int]:
-    """The port of a server that says this to the first that comes, and hangs up."""
+def _answering(said: bytes, requests: list[bytes] | None = None) -> Iterator[int]:
+    """The port of a server that says this to the first that comes, and hangs up. `requests` gets what it received."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
             connection, _ = listener.accept()
             with connection:
-                connection.recv(65_536)
+                received = connection.recv(65_536)
+                if requests is not None:
+                    requests.append(received)
                 connection.sendall(said)
 
         thread = threading.Thread(target=serve, daemon=True)

@@ -1,0 +1,63 @@
+"""The table of third-party licences, generated from the metadata of the installed packages.
+
+`python -m bot.licences` fails if `docs/third-party.md` is out of date (CI runs this); `--write` updates it.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.metadata import PackageMetadata, PackageNotFoundError, metadata
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "third-party.md"
+_HEADING = """# Third-party licences
+
+The packages that a running Tocsin imports or needs, as `requirements.txt` pins them, with the licence that each one
+states. Tocsin contains none of their code: pip installs them. Packages that only tests and checks use are not listed.
+This page is generated: `python -m bot.licences --write`.
+
+| package | licence |
+|---|---|
+"""
+
+
+def list_packages(requirements: str) -> list[str]:
+    """The names of the packages that a requirements file pins."""
+    return sorted(set(re.findall(r"^([A-Za-z0-9._-]+)==", requirements, re.MULTILINE)))
+
+
+def describe_licence(package: PackageMetadata) -> str:
+    """The licence that a package states: its SPDX expression, else its classifiers, else its free text."""
+    if "License-Expression" in package:
+        return package["License-Expression"]
+    classifiers = [one for one in package.get_all("Classifier") or [] if one.startswith("License ::")]
+    names = "; ".join(one.rpartition(" :: ")[2] for one in classifiers)
+    if names:
+        return names
+    return package["License"] if "License" in package else "not stated"  # noqa: SIM401  # it has no get()
+
+
+def _render_rows(requirements: str) -> Iterator[str]:
+    for name in list_packages(requirements):
+        try:
+            yield f"| {name} | {describe_licence(metadata(name))} |"
+        except PackageNotFoundError:
+            continue  # needed on other systems only
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Checks the page, or updates it. Returns 1 if it is out of date."""
+    wanted = _HEADING + "\n".join(_render_rows((ROOT / "requirements.txt").read_text(encoding="utf-8"))) + "\n"
+    if "--write" in arguments:
+        PAGE.write_text(wanted, encoding="utf-8")
+    elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != wanted:
+        print("docs/third-party.md is not up to date: python -m bot.licences --write", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
