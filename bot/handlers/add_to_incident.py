@@ -38,7 +38,7 @@ def handle_shortcut(context: Context, request: Shortcut) -> Response:
     message = request.message or {}
     text = quoting.plain_text(message)[:MAX_COMMENT_LENGTH]
     if not text:
-        raise InvalidInput("That message has no text that could become a comment.")
+        raise InvalidInput("This message has no text to add.")
     kept = Origin(
         n=None,
         s="message",
@@ -64,7 +64,7 @@ def handle_submission(context: Context, request: Submission) -> Response:
     written = CommentText(_comment(context, request.origin, text))
     with context.write(once=request.key) as tx:
         incident, _ = comments.add(tx, context.access, identifier, written, context.now)
-        notice = f"The message is on {answers.render_incident_title(incident)}."
+        notice = f"You added the message to {answers.render_incident_title(incident)}."
         return Done(view.redraw_incident_at_origin(tx, context, request, request.origin, incident, notice))
 
 

@@ -14,9 +14,9 @@ from bot.slack.responses import Answer, Response
 
 USAGE = "notify all|mentions|none"
 _MEANS = {
-    "all": "I tell you of each comment and change on the incidents that you follow, and of every mention of you.",
-    "mentions": "I tell you when somebody mentions you, and of nothing else.",
-    "none": "I tell you of nothing, not even of mentions.",
+    "all": "You get direct messages about incidents that you follow, and when somebody mentions you.",
+    "mentions": "You get a direct message only when somebody mentions you.",
+    "none": "You get no direct messages about incidents.",
 }
 
 
@@ -26,24 +26,25 @@ def handle_command(context: Context, _request: Command, words: str) -> Response:
     if not wanted:
         present = subscriptions.get_notify(context.connection, context.access)
         return Answer(
-            text_message(f"`{present}`: {_MEANS[present]} `{context.services.command} {USAGE}` changes that.")
+            text_message(f"{_MEANS[present]} This is `{present}`; change it with `{context.services.command} {USAGE}`.")
         )
     if wanted not in _MEANS:
         meant = find_closest(wanted, _MEANS)
         raise InvalidInput(
-            f"“{shorten(wanted)}” is none of all, mentions and none." + (f" Did you mean “{meant}”?" if meant else ""),
+            f"“{shorten(wanted)}” is not a setting."
+            + (f" Did you mean `{meant}`?" if meant else " Use `all`, `mentions` or `none`."),
             USAGE,
         )
     with context.write() as tx:
         subscriptions.set_notify(tx, context.access, wanted)
-    return Answer(text_message(f"From now on: {_MEANS[wanted]}"))
+    return Answer(text_message(f"Saved. {_MEANS[wanted]}"))
 
 
 HANDLES = (
     Verb(
         name="notify",
         usage=USAGE,
-        summary="What I tell you of: everything on incidents that you follow, mentions only, or nothing.",
+        summary="Chooses your direct messages: about everything that you follow, about mentions, or none.",
         examples=("notify mentions",),
         group=Group.FOLLOW,
         command=handle_command,

@@ -25,7 +25,8 @@ class OfAnotherOrganization(Refusal):
 
     def __init__(self) -> None:
         super().__init__(
-            "That is from before this workspace belonged to your organization, so nothing was done. Please ask again."
+            "This was made for another organization, before the workspace moved to yours. Nothing was changed."
+            " Run the command again."
         )
 
 

@@ -217,7 +217,7 @@ class Router:
         log.error("no handler for an id that the bot rendered", kind=kind, id=shorten(name))
         self._metrics.interactions.labels(kind, "other", "unhandled").inc()
         sentence = (
-            f"I do not know that {kind}, so nothing was done. Another version of me may have made it;"
+            f"I do not know this {kind}, so nothing was changed. It may be from another version of me."
             f" `{self._services.command} help` shows what I can do."
         )
         return _Failure(answers.render_refusal(sentence, command=self._services.command), sentence)

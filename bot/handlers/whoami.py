@@ -22,7 +22,7 @@ HANDLES = (
     Verb(
         name="whoami",
         usage="whoami",
-        summary="Who I take you for, and what you may see.",
+        summary="Shows your name, role, teams and projects.",
         examples=("whoami",),
         group=Group.CALLER,
         synonyms=("me", "who"),

@@ -50,7 +50,8 @@ def check(connection: Connection, access: Access, incident: IncidentHead, writte
     blind += _teams_that_cannot_see(connection, incident, written.team_ids)
     if blind:
         raise Refusal(
-            f"{_and(blind)} cannot see #{incident.identifier} and so cannot be mentioned there. Nothing was added."
+            f"{_and(blind)} cannot see #{incident.identifier} {incident.title}, so you cannot mention them there."
+            " Nothing was changed."
         )
 
 

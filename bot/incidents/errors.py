@@ -17,7 +17,7 @@ class AlreadyDone(Refusal):
     """Slack delivered a request that has been carried out already."""
 
     def __init__(self) -> None:
-        super().__init__("That has already been done.")
+        super().__init__("This was already done.")
 
 
 class NotFound(Refusal):
@@ -32,7 +32,7 @@ class CommentGone(Refusal):
     """The comment was deleted, or there never was one with that id."""
 
     def __init__(self) -> None:
-        super().__init__("That comment is no longer there: it has been deleted.")
+        super().__init__("This comment was deleted.")
 
 
 class CommentChanged(Refusal):
@@ -40,8 +40,8 @@ class CommentChanged(Refusal):
 
     def __init__(self) -> None:
         super().__init__(
-            "The comment was changed meanwhile, so yours was not saved. Copy your text, close this form and press"
-            " Edit again: it then holds what the comment says now."
+            "Somebody changed this comment while you were editing it, so your text was not saved. Copy your text,"
+            " close this form and press Edit again."
         )
 
 
@@ -49,7 +49,7 @@ class NotYourComment(Refusal):
     """Only its author or a superuser may change a comment."""
 
     def __init__(self) -> None:
-        super().__init__("Only the author of a comment can edit or delete it.")
+        super().__init__("Only its author can edit or delete a comment.")
 
 
 class AlreadyClosed(Refusal):
@@ -64,7 +64,9 @@ class SharedChannel(Refusal):
     """Another company can read the channel, and the organization does not allow cards in such channels."""
 
     def __init__(self) -> None:
-        super().__init__("This channel is shared with another company, and your organization allows no cards there.")
+        super().__init__(
+            "This channel is shared with another company. Your organization does not allow incidents there."
+        )
 
 
 class InvalidInput(Refusal):

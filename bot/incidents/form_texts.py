@@ -24,5 +24,5 @@ def get_text(connection: Connection, access: Access, text_id: object) -> str:
     known = text_id if isinstance(text_id, int) and 0 <= text_id < 2**63 else 0
     text = form_texts.find_text(connection, access.organization_id, access.member_id, known)
     if text is None:
-        raise Refusal("I no longer have that message. Please choose “Add to incident” in its menu once more.")
+        raise Refusal("I no longer have this message. Choose “Add to incident” in its menu again.")
     return text

@@ -109,7 +109,7 @@ def check_title(title: str) -> str:
 def declare(tx: Connection, access: Access, declared: Declaration, now: datetime) -> IncidentHead:
     """Opens an incident. The caller is subscribed to it, and it is marked seen by them. Raises InvalidInput."""
     if declared.environment and len(declared.environment) > MAX_ENVIRONMENT_LENGTH:
-        raise InvalidInput(f"An environment's name can have at most {MAX_ENVIRONMENT_LENGTH} characters.", field="env")
+        raise InvalidInput(f"An environment can have at most {MAX_ENVIRONMENT_LENGTH} characters.", field="env")
     incident = open_incident(
         tx,
         access.organization_id,
@@ -161,7 +161,7 @@ def reopen(
     """Reopens a closed incident with the status that it had before. Raises NotFound, InvalidInput, Refusal."""
     incident = lookup.get_incident(tx, access, identifier, lock=True)
     if incident.status is not Status.CLOSED:
-        raise InvalidInput(f"#{identifier} {incident.title} is not resolved, so there is nothing to reopen.")
+        raise InvalidInput(f"#{identifier} {incident.title} is not resolved, so it cannot be reopened.")
     status = incident.status_before_closing or Status.OPEN
     return change_status(tx, incident, status, StatusMethod.MANUAL, now, access=access, comment=comment)
 
@@ -180,7 +180,9 @@ def set_severity(
     """
     incident = lookup.get_incident(tx, access, identifier, lock=True)
     if incident.status is Status.CLOSED:
-        raise AlreadyClosed(identifier, incident.title, incident.date_closed, f"Reopen it first: reopen {identifier}.")
+        raise AlreadyClosed(
+            identifier, incident.title, incident.date_closed, f"Reopen it first: `reopen {identifier}`."
+        )
     changed = status is not incident.status
     incident = change_status(tx, incident, status, StatusMethod.MANUAL, now, access=access, comment=comment)
     return incident, changed

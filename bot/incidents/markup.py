@@ -49,8 +49,8 @@ def require_storable(text: str) -> str:
     found = _UNSTORABLE.search(text)
     if found:
         raise InvalidInput(
-            f"Your text has a character that cannot be stored (U+{ord(found[0]):04X}, place {found.start() + 1})."
-            " Please take it out and send it again."
+            f"Character {found.start() + 1} of your text (U+{ord(found[0]):04X}) cannot be stored. Remove it and send"
+            " the text again."
         )
     return text
 

@@ -85,5 +85,5 @@ def parse_position(value: str) -> tuple[int, int]:
     """Parses a button's value into the identifier and the id of the entry. Raises InvalidInput."""
     identifier, _, entry_id = value.partition(":")
     if not (identifier.isascii() and identifier.isdigit() and entry_id.isascii() and entry_id.isdigit()):
-        raise InvalidInput("That button is from a message that I no longer understand; please look again.")
+        raise InvalidInput("This button is from an older version. Run the command again.")
     return int(identifier[:20]), min(int(entry_id[:20]), 2**63 - 1)

@@ -55,8 +55,7 @@ def _preformatted(text: str) -> dict[str, Any]:
 def render_database_away(typed: str | None, command: str) -> Message:
     """The answer while the database is away: nothing was done, and no incident can be shown."""
     return render_refusal(
-        "I cannot reach my database right now, so I can neither show nor change anything. Nothing was changed."
-        " I keep trying; please ask again in a moment.",
+        "I cannot reach my database, so I cannot show or change anything. Nothing was changed. Try again in a moment.",
         typed=typed,
         command=command,
     )
@@ -66,18 +65,17 @@ def render_late(*, begun: bool, typed: str | None, command: str) -> Message:
     """The answer to a request that missed its deadline. `begun` says whether a worker had begun it."""
     if begun:
         sentence = (
-            "That is taking longer than Slack lets me wait, and I do not know yet whether it was done."
-            " Please look again in a moment."
+            "This takes longer than Slack waits, and I do not know yet whether it was done. Look again in a moment."
         )
     else:
-        sentence = "I could not get to that in time, so nothing was changed. Please try again in a moment."
+        sentence = "I could not do this in time. Nothing was changed. Try again in a moment."
     return render_refusal(sentence, typed=typed, command=command)
 
 
 def render_contended(typed: str | None, command: str) -> Message:
     """The answer if another transaction holds a lock for too long."""
     return render_refusal(
-        "Somebody else is changing the same incident right now. Nothing was changed; please try once more.",
+        "Somebody else is changing this incident right now. Nothing was changed. Try again in a moment.",
         typed=typed,
         command=command,
     )
@@ -86,7 +84,7 @@ def render_contended(typed: str | None, command: str) -> Message:
 def render_unexpected_error(error_id: str, typed: str | None, command: str) -> Message:
     """The answer to an unexpected exception, which the log has under `error_id`."""
     return render_refusal(
-        f"Something went wrong on my side; nothing was changed. The log has it as error {error_id}.",
+        f"Something went wrong on my side. Nothing was changed. Error {error_id} in the log.",
         typed=typed,
         command=command,
     )
@@ -100,9 +98,9 @@ def render_whoami(access: Access, user_id: str, teams: list[str], projects: list
         f"*E-mail*\n{escape(access.email)}",
         f"*Organization*\n{escape(access.organization_name)}",
         f"*Role*\n{escape(role)}",
-        f"*Teams*\n{escape(', '.join(teams)) or 'none'}",
-        f"*Projects you see*\n{escape(', '.join(projects)) or 'none'}",
+        f"*Teams*\n{escape(', '.join(teams)) or 'None'}",
+        f"*Projects you see*\n{escape(', '.join(projects)) or 'None'}",
         f"*Time zone*\n{escape(access.timezone)}",
-        f"*Slack id*\n`{escape(user_id)}`",
+        f"*Slack ID*\n`{escape(user_id)}`",
     ]
     return message(f"{escape(access.name)}, {role} of {escape(access.organization_name)}", [section("", fields=facts)])

@@ -50,7 +50,7 @@ def _build_rich_text_field(label: str, *, optional: bool, initial: dict[str, Any
         "optional": optional,
         "label": plain_text(label, MAX_INPUT_LABEL),
         "hint": plain_text(
-            f"Up to {MAX_COMMENT_LENGTH:,} characters. Mention a person or a team with @ and they are told.", 2000
+            f"Up to {MAX_COMMENT_LENGTH:,} characters. People and teams that you mention with @ are notified.", 2000
         ),
         "element": element,
     }
@@ -102,7 +102,7 @@ def render_declare_form(
     severities = [(word, SEVERITY_NAMES[status]) for word, status in SEVERITIES.items()]
     blocks = [
         _build_text_field(
-            "title", "Title", "What is wrong, in a line", draft.title, optional=False, length=MAX_TITLE_LENGTH
+            "title", "Title", "What is wrong, in one line", draft.title, optional=False, length=MAX_TITLE_LENGTH
         ),
         _build_select("severity", "Severity", severities, draft.severity, optional=False),
         _build_select("project", "Project", projects, draft.project, optional=False),
@@ -126,7 +126,7 @@ def render_add_to_incident_form(quote: str, origin: str) -> Form:
         "type": "input",
         "block_id": "incident",
         "label": plain_text("Incident", MAX_INPUT_LABEL),
-        "element": build_incident_menu("incident", "Part of a number or title"),
+        "element": build_incident_menu("incident", "Search by number or title"),
     }
     return _build_form("add_to_incident", "Add to incident", "Add", origin, [chooser, section(quote)])
 
@@ -153,9 +153,7 @@ def render_filter_form(query: ListQuery, projects: Sequence[tuple[str, str]], or
         _build_text_field("env", "Environment", "production", query.environment or "", optional=True, length=100),
         _build_text_field("since", "Since", "24h, 7d or 2026-11-01", query.since or "", optional=True, length=40),
         _build_text_field("until", "Until", "24h, 7d or 2026-11-01", query.until or "", optional=True, length=40),
-        _build_checkboxes(
-            "only", "Only", {"unseen": "What I have not acknowledged", "following": "What I follow"}, only
-        ),
+        _build_checkboxes("only", "Only", {"unseen": "Not acknowledged by me", "following": "Followed by me"}, only),
     ]
     return _build_form("list_filter", "Filter incidents", "Show", origin, blocks)
 
@@ -194,7 +192,7 @@ def _build_select(
         element |= {"type": "external_select", "min_query_length": 0}
     else:
         options = [_build_option(value, name) for value, name in choices] or [
-            _build_option("-", "None that you can see")
+            _build_option("-", "Nothing to choose from")
         ]
         element |= {"type": "static_select", "options": options}
     if initial in dict(choices):

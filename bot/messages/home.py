@@ -9,7 +9,6 @@ from enum import StrEnum
 from typing import Any
 
 from bot.incidents.errors import InvalidInput
-from bot.incidents.markup import escape
 from bot.messages.blocks import Block, Element, Message, actions, button, context, divider, header, section
 from bot.messages.incident import build_cursor, parse_cursor, render_line
 from storage.rows import Cursor, IncidentLine, IncidentPage
@@ -33,16 +32,16 @@ _LABELS = {
     Tab.ALL: "All open",
 }
 _HEADINGS = {
-    Tab.MINE: "Open in your teams' projects",
-    Tab.FOLLOWING: "Open, and you follow it",
-    Tab.UNSEEN: "Open, and you have not acknowledged it",
-    Tab.ALL: "Everything open that you can see",
+    Tab.MINE: "Open incidents in your teams' projects",
+    Tab.FOLLOWING: "Open incidents that you follow",
+    Tab.UNSEEN: "Open incidents that you have not acknowledged",
+    Tab.ALL: "All open incidents",
 }
 _EMPTY = {
-    Tab.MINE: "Nothing is open in your teams' projects.",
-    Tab.FOLLOWING: "You follow no open incident.",
-    Tab.UNSEEN: "You have acknowledged everything that is open.",
-    Tab.ALL: "Nothing is open that you can see.",
+    Tab.MINE: "No open incidents in your teams' projects.",
+    Tab.FOLLOWING: "You do not follow any open incident.",
+    Tab.UNSEEN: "You have acknowledged all open incidents.",
+    Tab.ALL: "No open incidents.",
 }
 SEVERITY_LABELS = {"open": "Any severity", "warning": "Warning", "critical": "Critical"}  # by the word of a list
 
@@ -73,7 +72,7 @@ class State:
             cursor = parse_cursor(kept["at"]) if kept.get("at") else None
             return cls(Tab(kept["tab"]), severity, cursor)
         except (ValueError, KeyError, TypeError):
-            raise InvalidInput("That button is from a page that I no longer understand.") from None
+            raise InvalidInput("This button is from an older version. Open Home again.") from None
 
 
 def render_closed_home(message: Message) -> HomeView:
@@ -84,14 +83,15 @@ def render_closed_home(message: Message) -> HomeView:
 def render_home(state: State, page: IncidentPage, organization: str, now: datetime) -> HomeView:
     """Home with a page of incidents."""
     blocks: list[Block] = [
-        header(f"Incidents of {organization}"),
+        header(f"{organization} incidents"),
         actions([*_build_tabs(state), button("Declare", "declare", "home")], "tabs"),
         actions(_build_severities(state), "severities"),
         divider(),
         section(f"*{_HEADINGS[state.tab]}*"),
     ]
     if not page.lines:
-        blocks.append(section(f":white_check_mark: {_EMPTY[state.tab]}"))
+        empty = _EMPTY[state.tab] if state.severity == "open" else f"No {state.severity} incidents open here."
+        blocks.append(section(f":white_check_mark: {empty}"))
     for line in page.lines:
         blocks += _render_line(line, now)
     turning = []
@@ -101,7 +101,7 @@ def render_home(state: State, page: IncidentPage, organization: str, now: dateti
         turning.append(button("Next", "home_next", replace(state, cursor=page.older).to_value()))
     if turning:
         blocks.append(actions(turning, "turning"))
-    blocks.append(context(f"As you see it, {escape(organization)}. Everything here works as a command too."))
+    blocks.append(context("Everything here also works as a command."))
     return {"type": "home", "private_metadata": state.to_value(), "blocks": blocks}
 
 

@@ -224,7 +224,7 @@ def parse_position(value: str) -> tuple[str, Cursor | None]:
         found = json.loads(value)
         return require_storable(str(found["q"])), parse_cursor(found) if "t" in found else None
     except (ValueError, KeyError, TypeError, OverflowError):
-        raise InvalidInput("That button is from a message that I no longer understand; please list again.") from None
+        raise InvalidInput("This button is from an older version. Run the command again.") from None
 
 
 # --- one incident ------------------------------------------------------------------------------------------

@@ -45,8 +45,8 @@ def render_offer(verb: str, pick: Pick, lines: Sequence[IncidentLine], now: Any)
         blocks = [section(escape(text))]
         for line in lines:
             blocks.append(section(render_line(line, now), accessory=build_pick_button(pick, line.identifier)))
-    blocks.append(actions([build_incident_menu(PICK + pick.action_id, "Part of a number or title")]))
-    blocks.append(context(f"The menu finds resolved ones too. Or type the number behind `{verb}`."))
+    blocks.append(actions([build_incident_menu(PICK + pick.action_id, "Search by number or title")]))
+    blocks.append(context(f"The menu also finds resolved incidents. Or type the number after `{verb}`."))
     return message(text, blocks)
 
 

@@ -94,8 +94,8 @@ class Channels:
         """The channel, if the bot can post there. Raises CannotPost."""
         installation = self._clients.find(workspace_id)
         if installation is None:
-            raise CannotPost("I am not in this workspace any more.")
-        invite = "Type `/invite @Tocsin` there, and then the same again."
+            raise CannotPost("I am no longer in this workspace.")
+        invite = "Invite me there with `/invite @Tocsin`, then try again."
         try:
             found = installation.client.conversations_info(channel=channel_id)["channel"]
         except SlackApiError as error:
@@ -103,12 +103,12 @@ class Channels:
             if reason == "channel_not_found":
                 raise CannotPost(f"I am not in that channel. {invite}") from None
             log.warning("a channel could not be looked up", channel=channel_id, error=reason)
-            raise CannotPost(f"Slack does not tell me about that channel ({reason}).") from None
+            raise CannotPost(f"Slack does not show me that channel ({reason}).") from None
         except OSError as error:
             log.warning("Slack could not be reached", method="conversations.info", error=str(error))
-            raise CannotPost("Slack could not tell me about that channel just now. Please try once more.") from None
+            raise CannotPost("Slack did not answer when I looked up that channel. Try again in a moment.") from None
         if found.get("is_im") or found.get("is_mpim"):
-            raise CannotPost("That is a direct message and not a channel. Digests are posted in channels.")
+            raise CannotPost("That is a direct message. Digests are posted in channels.")
         name = str(found.get("name") or channel_id)
         if found.get("is_archived"):
             raise CannotPost(f"#{name} is archived.")

@@ -46,8 +46,8 @@ class NotConnected(Refusal):
 
     def __init__(self) -> None:
         super().__init__(
-            "This workspace is not connected to an organization yet. Whoever runs Tocsin can connect it with"
-            " an organization file: run_bot.py apply FILE."
+            "This workspace is not connected to an organization yet. Ask the people who run Tocsin to add it to the"
+            " organization file and run `run_bot.py apply FILE`."
         )
 
 
@@ -55,18 +55,18 @@ class NotMember(Refusal):
     """The user is no member of the organization. The sentence says why their e-mail does not count."""
 
     _REASONS: Mapping[Unmatched | None, str] = {
-        Unmatched.UNCONFIRMED: "Slack does not say that the e-mail of your profile is confirmed (with single sign-on it"
-        " often does not), so I cannot go by it.",
-        Unmatched.GUEST: "You are a guest in this workspace, and I do not go by the e-mail of guests.",
-        Unmatched.NO_EMAIL: "Slack does not show me the e-mail of your profile.",
-        None: "I know no member by the e-mail of your profile.",
+        Unmatched.UNCONFIRMED: "Slack does not say that your e-mail address is confirmed, as is usual with single"
+        " sign-on, so I cannot use it.",
+        Unmatched.GUEST: "You are a guest in this workspace, and guests are not recognized by e-mail address.",
+        Unmatched.NO_EMAIL: "Slack does not show me your e-mail address.",
+        None: "No member has your e-mail address.",
     }
 
     def __init__(self, user_id: str, unmatched: Unmatched | None) -> None:
         super().__init__(
-            "You are not a member of this workspace's organization in Tocsin, so there is nothing I can show you."
-            f" {self._REASONS[unmatched]} Whoever keeps the organization file can add you with your Slack id:"
-            f" `slack: {user_id}`."
+            "You are not a member of this workspace's organization in Tocsin, so I cannot show you anything."
+            f" {self._REASONS[unmatched]} Ask the people who run Tocsin to add `slack: {user_id}` to your entry in the"
+            " organization file."
         )
 
 
@@ -74,7 +74,7 @@ class FromOtherWorkspace(Refusal):
     """The user belongs to another workspace, with which the channel is shared."""
 
     def __init__(self) -> None:
-        super().__init__("Only members of this workspace's own organization can do that here.")
+        super().__init__("Only members of this workspace's organization can do that here.")
 
 
 class IncidentsOff(Refusal):
@@ -88,7 +88,7 @@ class SlackAway(Refusal):
     """Slack could not be asked about a user."""
 
     def __init__(self) -> None:
-        super().__init__("Slack could not tell me just now who you are. Please try again in a moment.")
+        super().__init__("Slack did not answer when I looked up who you are. Try again in a moment.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,8 +36,7 @@ class CannotMention(Refusal):
     def __init__(self, names: Iterable[str]) -> None:
         listed = ", ".join(sorted(set(names)))
         super().__init__(
-            f"{listed} cannot be mentioned: there is no such member or team in your organization here."
-            " Nothing was added."
+            f"{listed} cannot be mentioned, because your organization has no such member or team. Nothing was changed."
         )
 
 
@@ -45,7 +44,7 @@ class TooManyMentions(Refusal):
     """A text has more than MOST_MENTIONS mentions."""
 
     def __init__(self) -> None:
-        super().__init__(f"A comment can mention at most {MOST_MENTIONS} people and teams; mention a team instead.")
+        super().__init__(f"A comment can mention at most {MOST_MENTIONS} people and teams. Mention a team instead.")
 
 
 class MentionReader:

@@ -68,8 +68,8 @@ class AmbiguousName(Refusal):
         self.candidates = f"{', '.join(names[:-1])} or {names[-1]}"
         self.typed = f"“@{shorten(typed)}”"
         super().__init__(
-            f"Whom do you mean by {self.typed}? It could be {self.candidates}."
-            " Nothing was added: pick one from the list that Slack shows while you type, or write more of the name."
+            f"Who is {self.typed}? It could be {self.candidates}. Nothing was changed. Write more of the name, or pick"
+            " it from the list that Slack shows while you type."
         )
 
 

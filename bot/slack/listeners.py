@@ -323,11 +323,11 @@ class Listeners:
             call(trigger_id=request.trigger_id, view=view)
         except SlackApiError as error:
             if error.response.get("error") in _TRIGGER_ERRORS:
-                return _plain("That took too long for Slack to open a form. Please try once more.")
+                return _plain("That took too long for Slack to open the form. Try again.")
             return _unexpected(error, method)
         except OSError as error:
             log.warning("Slack could not be reached to open a form", error=str(error))
-            return _plain("Slack did not let me open a form just now. Please try once more.")
+            return _plain("Slack did not open the form. Try again in a moment.")
         return None
 
 
@@ -381,4 +381,6 @@ def _plain(text: str) -> dict[str, Any]:
 def _unexpected(error: Exception, what: str) -> dict[str, Any]:
     error_id = secrets.token_hex(4)
     log.error("unexpected error", error_id=error_id, what=what, exc_info=error)
-    return _plain(f"Something went wrong on my side; nothing may have been done. The log has it as error {error_id}.")
+    return _plain(
+        f"Something went wrong on my side. Check whether it was done before you try again. Error {error_id} in the log."
+    )

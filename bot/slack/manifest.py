@@ -67,7 +67,7 @@ def manifest(command: str, http_url: str | None) -> dict[str, Any]:
     return {
         "display_information": {
             "name": NAME,
-            "description": "Incidents, worked without leaving Slack",
+            "description": "See, acknowledge and resolve incidents in Slack",
             "background_color": "#7a1f1f",
         },
         "features": {
@@ -82,20 +82,20 @@ def manifest(command: str, http_url: str | None) -> dict[str, Any]:
                     "name": "Declare an incident",
                     "type": "global",
                     "callback_id": "declare_incident",
-                    "description": "Open an incident and tell whom it concerns",
+                    "description": "Open an incident and post it in its channel",
                 },
                 {
                     "name": "Add to incident",
                     "type": "message",
                     "callback_id": "add_to_incident",
-                    "description": "Make this message a comment of an incident",
+                    "description": "Add this message to an incident as a comment",
                 },
             ],
             "slash_commands": [
                 with_url(
                     {
                         "command": command,
-                        "description": "List, view and work incidents",
+                        "description": "List, view and resolve incidents",
                         "usage_hint": "list | view N | ack N | resolve N | comment N text | help",
                         "should_escape": True,
                     },

@@ -13,7 +13,7 @@ from bot import sentences
 KNOWN = {
     "handlers": "ack 12",  # an example in `help`
     "messages": "Acknowledge",  # a label
-    "incidents": "Only the author of a comment can edit or delete it.",  # a refusal
+    "incidents": "Only its author can edit or delete a comment.",  # a refusal
     "people": "#{name} is archived.",  # with a value
     "digests": "Open incidents",
     "slack": "Declare an incident",  # of the app's manifest

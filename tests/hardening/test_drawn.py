@@ -95,7 +95,7 @@ def test_a_button_that_nobody_handles_is_answered_and_logged(rig: Rig, kind: str
     send(rig, rig.pressed(ADA, shown, {"action_id": "of_another_version"}, {"value": "1"}))
     rig.slack.problems.take("invalid_trigger_id")  # a trigger of the rig's
     opened = [one.sent for one in rig.slack.platform.deliveries.traffic if one.name.startswith("views.")]
-    assert "I do not know that button" in str(opened if kind in ("modal", "home") else said)
+    assert "I do not know this button" in str(opened if kind in ("modal", "home") else said)
     (line,) = [one for one in defects(rig) if "of_another_version" in one]
     assert "no handler for an id" in line
 
@@ -106,7 +106,7 @@ def test_a_form_that_nobody_handles_stays_open_and_says_so(rig: Rig) -> None:
     answer = send(rig, rig.submitted(ADA, view, {"words": {"type": "plain_text_input", "value": "what I typed"}}))
     assert answer is not None
     assert answer["response_action"] == "errors"
-    assert "I do not know that form" in answer["errors"]["words"]
+    assert "I do not know this form" in answer["errors"]["words"]
     assert [one for one in defects(rig) if "of_another_version" in one]
 
 

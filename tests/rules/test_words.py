@@ -179,6 +179,6 @@ def test_what_slack_encodes_reads_as_it_was_typed(encoded: str, typed: str) -> N
 
 
 def test_what_cannot_be_stored_is_refused_with_its_place() -> None:
-    with pytest.raises(InvalidInput, match=r"U\+0000, place 3"):
+    with pytest.raises(InvalidInput, match=r"Character 3 of your text \(U\+0000\)"):
         require_storable("ab\x00")
     assert require_storable("all else 🔥 \u202e") == "all else 🔥 \u202e"

@@ -15,7 +15,7 @@ from tests.stories.conftest import IN_BOTH_MODES, ORGANIZATION, World
 
 pytestmark = IN_BOTH_MODES
 
-LATE = "taking longer"
+LATE = "takes longer"
 LATE_AFTER_S = 0.2
 
 

@@ -270,7 +270,7 @@ def test_an_edit_form_on_a_deleted_comment_keeps_the_text(world: World) -> None:
     form = world.ben.wait_for_form("Edit #1").fill("Comment", "Better")
     world.sue.press(world.ask(world.sue, "activity 1").message, "Delete")
     world.settle()
-    assert "no longer there" in form.submit().errors["Comment"]
+    assert "This comment was deleted" in form.submit().errors["Comment"]
     assert form.value("Comment") == "Better"
 
 
@@ -281,7 +281,7 @@ def test_an_edit_form_on_a_comment_that_changed_meanwhile_says_so_and_overwrites
     form = world.ben.wait_for_form("Edit #1").fill("Comment", "By Ben")
     world.sue.press(world.ask(world.sue, "activity 1").message, "Edit")
     assert world.sue.wait_for_form("Edit #1").fill("Comment", "By Sue").submit().closed
-    assert "changed meanwhile" in form.submit().errors["Comment"]
+    assert "Somebody changed this comment" in form.submit().errors["Comment"]
     assert form.value("Comment") == "By Ben"
     assert "By Sue" in world.ask(world.ada, "activity 1").text
 
@@ -323,7 +323,7 @@ def test_a_trigger_that_is_too_late_is_told(world: World) -> None:
     payload = next(e.sent for e in reversed(world.slack.sent) if e.sent.get("type") == "block_actions")
     # Delivered a second time, with the trigger that has been used.
     world.slack.platform.deliveries.send("interactive", "block_actions", payload)
-    world.ben.wait_for_message(world.cast.checkout, "once more")
+    world.ben.wait_for_message(world.cast.checkout, "Try again")
     world.slack.problems.take("exchanged_trigger_id")
     assert world.ben.form is None
 

@@ -271,6 +271,6 @@ def test_a_second_delete_of_the_same_comment_is_no_error(world: World) -> None:
     old = world.shown(world.ask(world.ben, "activity 1"))
     world.ben.press(world.ask(world.ben, "activity 1").message, "Delete")
     world.ben.press(old, "Delete")
-    world.ben.wait_for_message(world.cast.checkout, "no longer there")
+    world.ben.wait_for_message(world.cast.checkout, "This comment was deleted")
     world.ben.press(old, "Edit")
     assert world.ben.form is None

@@ -16,7 +16,7 @@ from storage.engine import Store
 from tests.stories.conftest import World
 from tests.stories.wire import Wire
 
-TOLD = "I cannot reach my database right now"
+TOLD = "I cannot reach my database"
 
 
 @pytest.fixture

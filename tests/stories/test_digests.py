@@ -277,7 +277,7 @@ def test_who_may_make_one_and_where_it_is_read(world: World) -> None:
         ('"weekdays at 9" tema:payments', "Did you mean team:?"),
         ('"weekdays at 9" closed', "closed leaves none"),
         ('"weekdays at 9" empty:maybe', "skip or send"),
-        ('"weekdays at 9" since:yesterday', "is no time for since:"),
+        ('"weekdays at 9" since:yesterday', "is not a time"),
         ("", "When should it come?"),
     ],
 )

@@ -38,14 +38,14 @@ def test_typing_into_the_menu_finds_incidents_by_number_and_title_but_only_those
         world.declare(f"Queue {n} is full")
     world.declare("Search is slow", options="project:catalogue")
     message = world.see(world.ben, "view")
-    offered = world.ben.options(message, "Part of a number or title", "12")
+    offered = world.ben.options(message, "Search by number or title", "12")
     assert offered[0] == "#12 Queue 11 is full"
-    assert world.ben.options(message, "Part of a number or title", "queue 3") == ["#4 Queue 3 is full"]
-    assert world.ben.options(message, "Part of a number or title", "slow") == []
-    assert world.cyn.options(world.see(world.cyn, "view"), "Part of a number or title", "slow") == [
+    assert world.ben.options(message, "Search by number or title", "queue 3") == ["#4 Queue 3 is full"]
+    assert world.ben.options(message, "Search by number or title", "slow") == []
+    assert world.cyn.options(world.see(world.cyn, "view"), "Search by number or title", "slow") == [
         "#13 Search is slow"
     ]
-    world.ben.choose(message, "Part of a number or title", "#12 Queue 11 is full")
+    world.ben.choose(message, "Search by number or title", "#12 Queue 11 is full")
     world.slack.wait_until(lambda: any("#12 Queue 11 is full" in m.text for m in world.ben.sees(world.cast.checkout)))
 
 
@@ -133,12 +133,12 @@ def test_home_shows_what_concerns_me_and_its_buttons_work_there(world: World) ->
     home = world.ben.wait_for_home("#1 Checkout is down")
     assert "#2" not in home.text
     world.ben.press(home, "Not acknowledged")
-    home = world.ben.wait_for_home("you have not acknowledged it")
+    home = world.ben.wait_for_home("Open incidents that you have not acknowledged")
     assert "#1 Checkout is down" in home.text
     world.ben.press(home, "Acknowledge")
-    home = world.ben.wait_for_home("You have acknowledged everything")
+    home = world.ben.wait_for_home("You have acknowledged all open incidents")
     world.ben.press(home, "My teams")
-    home = world.ben.wait_for_home("Open in your teams' projects")
+    home = world.ben.wait_for_home("Open incidents in your teams' projects")
     world.ben.press(home, "View")
     form = world.ben.wait_for_form("Incident")
     assert "#1 Checkout is down" in form.text
@@ -150,7 +150,7 @@ def test_home_shows_what_concerns_me_and_its_buttons_work_there(world: World) ->
     world.ben.wait_for_form("Incident").close()
     world.ben.press(world.ben.home(), "Resolve")
     assert world.ben.wait_for_form("Resolve #1").submit().closed
-    world.ben.wait_for_home("Nothing is open in your teams' projects")
+    world.ben.wait_for_home("No open incidents in your teams' projects")
 
 
 def test_home_pages(world: World) -> None:
@@ -180,7 +180,7 @@ def test_a_page_shared_with_the_channel_holds_only_what_the_channel_is_given(wor
     assert "#2" not in shared.text
     elsewhere = world.see(world.dan, "list", channel=world.cast.random)
     world.dan.press(elsewhere, "Share")
-    world.dan.wait_for_message(world.cast.random, containing="nothing can be shared here")
+    world.dan.wait_for_message(world.cast.random, containing="Nothing can be shared here")
     assert not any("#1" in m.text for m in world.eve.sees(world.cast.random))
 
 

@@ -54,9 +54,9 @@ def test_the_e_mail_of_whoever_may_not_be_trusted_is_none(world: World, profile:
 @pytest.mark.parametrize(
     ("profile", "reason"),
     [
-        ({"email_confirmed": False}, "does not say that the e-mail of your profile is confirmed"),
+        ({"email_confirmed": False}, "does not say that your e-mail address is confirmed"),
         ({"restricted": True}, "guest"),
-        ({}, "the e-mail of your profile"),
+        ({}, "No member has your e-mail address"),
     ],
     ids=["unconfirmed", "guest", "somebody else"],
 )
@@ -158,7 +158,7 @@ members: [{email: ben@acme.test, name: Ben of Globex, slack: U0002, role: owner,
 
 def test_where_slack_cannot_say_who_somebody_is_they_are_told_to_try_again(world: World) -> None:
     world.slack.faults.fail("users.info", times=None)
-    assert "try again in a moment" in world.ask(world.ben, "comment 1 it took thought").text
+    assert "Try again in a moment" in world.ask(world.ben, "comment 1 it took thought").text
     assert "it took thought" in world.ask(world.ben, "comment 1 it took thought").text
     assert known(world, world.ada)  # her id stands in the file
     world.slack.faults.clear()
@@ -169,7 +169,7 @@ def test_a_mention_of_whom_slack_cannot_tell_of_just_now_loses_no_text(world: Wo
     world.declare("Payments fail")
     world.slack.faults.fail("users.info", times=None)
     answer = world.ask(world.ada, "comment 1 @ben please look").text
-    assert "try again" in answer and "please look" in answer
+    assert "Try again" in answer and "please look" in answer
     assert "commented" not in world.ask(world.ada, "activity 1").text
     world.slack.faults.clear()
     assert "Your comment is on" in world.ask(world.ada, "comment 1 @ben please look").text

@@ -78,7 +78,7 @@ def test_a_name_that_fits_several_is_asked_about_and_the_text_given_back(world: 
     world.apply(TWO_ADAS)
     world.declare("Payments fail", by=world.dan)
     asked = say(world, "comment 1 @ada should look at this")
-    assert "Whom do you mean by “@ada”?" in asked
+    assert "Who is “@ada”?" in asked
     assert "Ada Love (@ada.love) or Ada Obi (@ada.obi)" in asked
     assert "/incident comment 1 @ada should look at this" in asked
     assert "commented" not in log(world) and "ada@acme.test" not in followers(world)
@@ -163,7 +163,7 @@ def test_in_a_form_a_name_that_fits_several_is_asked_about_below_the_field(world
     world.declare("Payments fail")
     world.ben.press(world.view(world.ben, 1), "Comment")
     outcome = world.ben.wait_for_form("Comment #1").fill("Comment", ["ask @ada please"]).submit()
-    assert "Whom do you mean by “@ada”?" in outcome.errors["Comment"]
+    assert "Who is “@ada”?" in outcome.errors["Comment"]
     assert world.ben.form is not None
 
 
@@ -184,7 +184,7 @@ def test_in_a_thread_a_name_is_found_and_one_that_fits_several_is_asked_about_in
     thread = card(world)
     world.ben.say(world.cast.checkout, "@dan please look, or @ada", thread=thread, resolve=False)
     asked = world.ben.wait_for_message(containing="“@ada” could be")
-    assert "Ada Love (@ada.love) or Ada Obi (@ada.obi)" in asked.text and "reply to the card of #1" in asked.text
+    assert "Ada Love (@ada.love) or Ada Obi (@ada.obi)" in asked.text and "reply in the thread of #1" in asked.text
     world.rest()
     assert "<@U0004> please look, or @ada" in log(world)
     assert followers(world) == {"dan@acme.test", "ben@acme.test", "sue@acme.test"}

@@ -19,7 +19,7 @@ projects: [{slug: reactor, name: Reactor, teams: [core], channels: [C0003]}]
 members:
   - {email: ada@globex.test, name: Ada Obi, slack: U0001, role: owner, teams: [core]}
 """
-GONE = "from before this workspace"
+GONE = "made for another organization"
 
 
 def move(world: World) -> None:

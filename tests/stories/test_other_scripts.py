@@ -56,7 +56,7 @@ def test_a_long_message_is_added_by_nobody_but_who_chose_it(world: World) -> Non
     with world.store.write() as tx:
         tx.exec_driver_sql("UPDATE form_text SET member_id = (SELECT id FROM member WHERE email = 'cyn@acme.test')")
     form.choose("Incident", "#1 Checkout is down")
-    assert "I no longer have that message" in str(form.submit().errors)
+    assert "I no longer have this message" in str(form.submit().errors)
     assert comments_of(world) == []
 
 

@@ -321,7 +321,7 @@ def test_a_member_who_may_see_it_still_cannot_change_the_comments_of_others(worl
             forged["view"]["private_metadata"] = f'{{"n":1,"c":{comment}}}'
         done = world.ben.replay(forged)
         world.settle()
-        assert "Only the author" in str(done.answer) or "Only the author" in world.ben.sees(world.cast.random)[-1].text
+        assert "Only its author" in str(done.answer) or "Only its author" in world.ben.sees(world.cast.random)[-1].text
     assert state(world) == before and world.ben.form is None
 
 

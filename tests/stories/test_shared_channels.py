@@ -96,5 +96,5 @@ def test_another_replica_knows_what_one_was_told(world: World, monkeypatch: pyte
     world.slack.share(channel, "T0999")
     known_as_shared(world, channel, True)
     world.ada.press(listed, "Share")
-    world.ada.wait_for_message(channel, containing="allows no cards there")
+    world.ada.wait_for_message(channel, containing="does not allow incidents there")
     assert len(posted(world, channel)) == 2

@@ -151,10 +151,10 @@ def test_the_thread_says_when_a_comment_that_began_there_is_changed_elsewhere(wo
 def test_a_reply_by_somebody_who_may_not_comment_is_left_alone_and_told_once(world: World) -> None:
     world.declare("Payments fail with 502")
     world.cyn.reply(card(world), "what is this")
-    world.cyn.wait_for_message(containing="has not become a comment")
+    world.cyn.wait_for_message(containing="did not become a comment")
     world.cyn.reply(card(world), "and this")
     world.eve.reply(card(world), "me too")
-    world.eve.wait_for_message(containing="has not become a comment")
+    world.eve.wait_for_message(containing="did not become a comment")
     world.rest()
     assert len(world.cyn.direct_messages()) == 1
     assert "what is this" not in log(world) and "me too" not in log(world)
