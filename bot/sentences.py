@@ -58,7 +58,7 @@ _EXCEPTIONS = {
     name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, BaseException)
 }
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}")
-_ID = re.compile(r"[\w ]*:\{|\S*\{[^{}]*\}[/?=]\S*\Z")  # `reply:{ts}`, `{url}/archives/…`
+_ID = re.compile(r"[a-z][\w ]*\w:\{|\S*\{[^{}]*\}[/?=]\S*\Z")  # `reply:{ts}`, `{url}/archives/…`
 _WORDS = re.compile(r"[^\W\d_].*\s|\s.*[^\W\d_]|\A\W*[A-Z][a-z]+\W*\Z")
 
 
@@ -139,6 +139,8 @@ class _Collector:
             return True
         match node:
             case ast.Expr(value=ast.Constant()):  # a docstring
+                return True
+            case ast.keyword(arg="phrases" | "synonyms" | "aliases"):  # what people type
                 return True
             case ast.Compare():
                 return True

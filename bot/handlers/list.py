@@ -100,7 +100,7 @@ HANDLES = (
         name="list",
         usage=filters.USAGE,
         form=filters.FORM,
-        brief="what is open",
+        brief="see what is open",
         summary="Shows incidents, the newest first. Words search titles; put several words in quotes to find them"
         " together. `since:` leaves out what was resolved earlier, `until:` what started later.",
         examples=("list", "list critical team:mine", 'list all "card payments" since:7d', "list seen:no"),

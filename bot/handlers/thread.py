@@ -75,7 +75,7 @@ def _add_or_edit(services: Services, reply: Reply, now: datetime) -> Response:
             reader = MentionReader(services.identity, reading, access, now, lenient=True)
             written = reader.text(require_storable(reply.text))
             written, blind = comments.drop_blind_mentions(reading.connection, access, incident, written)
-        notes = _notes(card, reply, sorted({*reader.unknown, *blind}), reader.unclear)
+        notes = _notes(card, incident.title, reply, sorted({*reader.unknown, *blind}), reader.unclear)
         written = _with(written, reply.extra_texts())
         with services.store.write() as tx:
             if not written.text.strip() or replies.save_reply(
@@ -93,19 +93,19 @@ def _add_or_edit(services: Services, reply: Reply, now: datetime) -> Response:
 
 
 def _notes(
-    card: PostedCard, reply: Reply, unheard: Sequence[str], unclear: Sequence[AmbiguousName]
+    card: PostedCard, title: str, reply: Reply, unheard: Sequence[str], unclear: Sequence[AmbiguousName]
 ) -> list[tuple[Message, str]]:
     """Direct messages to the author about what is not in the comment, each with its key."""
     notes = []
     if reply.hidden:
-        note = notice_texts.render_files_not_saved(card.identifier, card.channel_id, reply.hidden)
+        note = notice_texts.render_files_not_saved(card.identifier, title, card.channel_id, reply.hidden)
         notes.append((note, f"hidden files:{card.channel_id}:{reply.ts}"))
     if unheard:
-        note = notice_texts.render_not_mentioned(card.identifier, card.channel_id, " and ".join(unheard))
+        note = notice_texts.render_not_mentioned(card.identifier, title, card.channel_id, " and ".join(unheard))
         notes.append((note, f"unheard:{card.channel_id}:{reply.ts}"))
     if unclear:
         several = [(one.typed, one.candidates) for one in unclear]
-        note = notice_texts.render_ambiguous_names(card.identifier, card.channel_id, several)
+        note = notice_texts.render_ambiguous_names(card.identifier, title, card.channel_id, several)
         notes.append((note, f"unclear:{card.channel_id}:{reply.ts}"))
     return notes
 

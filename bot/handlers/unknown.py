@@ -87,7 +87,7 @@ def explain(registry: Registry, text: str, command: str) -> UnknownCommand:
 def explain_topic(registry: Registry, word: str) -> UnknownCommand:
     """The error for `help` with a word that is no command."""
     meant = registry.suggest(word)
-    hint = f"Did you mean `{meant}`?" if meant else "`help` shows those that there are."
+    hint = f"Did you mean `{meant}`?" if meant else "`help` shows all commands."
     return UnknownCommand(
         f"There is no command “{shorten(decode_slack_text(word))}”. {hint}",
         f"help {meant}" if meant else "help [command]",

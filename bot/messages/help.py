@@ -49,7 +49,7 @@ def render_overview(topics: Sequence[Topic], command: str) -> Message:
     blocks = [
         section("*What I can do*\n" + "\n".join(lines)),
         actions([button("All commands", "help_all", "1")]),
-        context("You can also write to me directly, or mention me in a channel: only you see the answers."),
+        context("These also work in a direct message to me and after mentioning me. Only you see my answers."),
     ]
     return message("What I can do", blocks)
 

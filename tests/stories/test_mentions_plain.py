@@ -184,7 +184,7 @@ def test_in_a_thread_a_name_is_found_and_one_that_fits_several_is_asked_about_in
     thread = card(world)
     world.ben.say(world.cast.checkout, "@dan please look, or @ada", thread=thread, resolve=False)
     asked = world.ben.wait_for_message(containing="“@ada” could be")
-    assert "Ada Love (@ada.love) or Ada Obi (@ada.obi)" in asked.text and "reply in the thread of #1" in asked.text
+    assert "Ada Love (@ada.love) or Ada Obi (@ada.obi)" in asked.text and "Your reply to #1 Payments fail" in asked.text
     world.rest()
     assert "<@U0004> please look, or @ada" in log(world)
     assert followers(world) == {"dan@acme.test", "ben@acme.test", "sue@acme.test"}
