@@ -120,6 +120,8 @@ class SocketListener:
                 self._listeners.answer_late(request.payload, payload)
         except NotConnectedError as error:
             log.warning("an answer was lost with its connection", type=request.type, error=str(error))
+        except Exception:
+            log.exception("an answer could not be sent", type=request.type)
 
     def _acknowledge(self, socket: WebSocket, request: SocketModeRequest, payload: Mapping[str, Any] | None) -> None:
         text = _encoded({"envelope_id": request.envelope_id, **({"payload": payload} if payload else {})})
