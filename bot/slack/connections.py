@@ -1,7 +1,7 @@
 """The web sockets of Socket Mode. One is always open; the next one is opened before Slack closes it.
 
-One thread opens the connections, and each connection has a thread that reads it. The library websockets handles TLS,
-proxies, partial reads and pings, and reports the end of a connection.
+One thread opens the connections. The library websockets handles TLS, proxies, partial reads and pings, and reports the
+end of a connection. Its thread that reads a connection also passes on the messages.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import structlog
 from slack_sdk import WebClient
 from tenacity import RetryCallState, RetryError, Retrying, sleep_using_event, stop_when_event_set
-from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, WebSocketException
+from websockets.frames import DATA_OPCODES, Frame
+from websockets.protocol import Event
 from websockets.sync.client import ClientConnection, connect
 
 from bot.slack.backoff import Backoff, reason_of
@@ -62,6 +65,32 @@ class State(enum.Enum):
     ENDED = enum.auto()
 
 
+class _Connection(ClientConnection):
+    """Calls `on_text` with each message, in the thread that reads it. To wait in `recv` would need one more thread."""
+
+    def __init__(
+        self, on_text: Callable[[ClientConnection, bytes], None], sock: socket.socket, *given: Any, **named: Any
+    ) -> None:
+        self._on_text = on_text
+        self._parts: list[bytes] = []  # of a message that has not arrived as a whole
+        # A send without acknowledgement by TCP fails after this time. Otherwise every sender would wait.
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(PONG_TIMEOUT_S * 1000))
+        super().__init__(sock, *given, **named)  # starts the thread that reads
+        # The library warns unless `connect` is used in a `with`. It is, but an answer may be sent before that begins.
+        self.pending_legacy_warning = False
+
+    def process_event(self, event: Event) -> None:
+        """Called by the library with each frame."""
+        if not isinstance(event, Frame) or event.opcode not in DATA_OPCODES:
+            super().process_event(event)
+            return
+        self._parts.append(bytes(event.data))
+        if event.fin:
+            text, self._parts = b"".join(self._parts), []
+            self._on_text(self, text)
+
+
 class WebSocket:
     """One connection, from its opening to its end. `changed` is notified of every change of its state."""
 
@@ -85,7 +114,8 @@ class WebSocket:
             if connection is not None:
                 connection.send(text, text=True)
                 return True
-        except ConnectionClosed:
+        # RuntimeError: the thread that reads the connection cannot wait for its end, as other threads do.
+        except (ConnectionClosed, RuntimeError):
             pass
         return False
 
@@ -102,13 +132,12 @@ class WebSocket:
     def _run(self) -> None:
         problem: Exception = ConnectionError("Slack has hung up")
         try:
-            with _connect(self._url) as connection:
-                _bound(connection)
+            with _connect(self._url, partial(_Connection, self._take)) as connection:
                 self._connection = connection
-                if self._closing:
-                    return
-                for message in connection:
-                    self._take(str(message))
+                if not self._closing:
+                    connection.recv()  # raises at the end; the messages go to `_take`
+        except ConnectionClosedOK:
+            pass
         except ConnectionClosed as error:
             problem = ConnectionError(f"the connection was lost: {error.__cause__ or error}")
         except (OSError, WebSocketException) as error:
@@ -119,11 +148,12 @@ class WebSocket:
         finally:
             self._set_state(State.ENDED, problem)
 
-    def _take(self, text: str) -> None:
+    def _take(self, connection: ClientConnection, text: bytes) -> None:
         try:
             message = json.loads(text)
             match message.get("type"):
                 case "hello":
+                    self._connection = connection  # `_run` may not have it yet
                     self._set_state(State.OPEN)
                 case "disconnect":
                     self._set_state(State.CLOSING, DisconnectRequested(str(message.get("reason"))))
@@ -139,7 +169,7 @@ class WebSocket:
             self._changed.notify_all()
 
 
-def _connect(url: str) -> ClientConnection:
+def _connect(url: str, create_connection: Callable[..., ClientConnection] = ClientConnection) -> ClientConnection:
     return connect(
         url,
         ssl=tls_context() if url.startswith("wss:") else None,
@@ -150,6 +180,7 @@ def _connect(url: str) -> ClientConnection:
         ping_timeout=PONG_TIMEOUT_S,
         close_timeout=CLOSE_TIMEOUT_S,
         max_size=None,
+        create_connection=cast("type[ClientConnection]", create_connection),  # the library takes any callable
     )
 
 
@@ -161,12 +192,6 @@ def read_greeting(url: str) -> Message:
     with _connect(url) as connection:
         greeting = json.loads(connection.recv(OPEN_TIMEOUT_S))
         return greeting if isinstance(greeting, dict) else {}
-
-
-def _bound(connection: ClientConnection) -> None:
-    # A send without acknowledgement by TCP fails after this time. Otherwise every sender would wait.
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(PONG_TIMEOUT_S * 1000))
 
 
 class Connections:
