@@ -72,7 +72,7 @@ def explain(registry: Registry, text: str, command: str) -> UnknownCommand:
     meant = _find_meant(registry, words)
     if meant is None:
         return _explain_nothing(words, command)
-    usage = f"Did you mean `{meant.verb.form or meant.verb.usage}`?"
+    usage = f"Did you mean `{meant.verb.usage if meant.verb.takes_number else meant.verb.name}`?"
     if meant.index == 0:
         sentence = f"There is no command “{shorten(words[0])}”. {usage}"
     elif _NUMBER.fullmatch(words[0].strip(_PUNCTUATION)) and meant.index == 1:

@@ -46,8 +46,9 @@ class Topic:
 def render_overview(topics: Sequence[Topic], command: str) -> Message:
     """The answer to `help`: what is needed first, in at most ten lines."""
     lines = [f"`{escape(f'{command} {topic.examples[0]}')}` – {topic.brief}" for topic in topics if topic.brief]
+    # Slack would hide the last lines of a long section behind "See more".
     blocks = [
-        section("*What I can do*\n" + "\n".join(lines)),
+        section("*What I can do*\n" + "\n".join(lines)) | {"expand": True},
         actions([button("All commands", "help_all", "1")]),
         context("These also work in a direct message to me and after mentioning me. Only you see my answers."),
     ]
@@ -60,7 +61,7 @@ def render_all_commands(topics: Sequence[Topic], command: str) -> Message:
     for topic in topics:
         example = escape(f"{command} {topic.examples[-1]}")
         parts.append(f"`{escape(f'{command} {topic.usage}')}`\n{topic.summary}\nExample: `{example}`")
-    return message("All commands", [section(part) for part in parts])
+    return message("All commands", [section(part) | {"expand": True} for part in parts])
 
 
 def render_topic(topic: Topic, command: str) -> Message:

@@ -9,7 +9,7 @@ import pytest
 from tests.stories.conftest import ORGANIZATION, World
 
 MISTAKES = [
-    ("lsit", "There is no command “lsit”. Did you mean list [open|warning|critical|closed|all] [words…] [filters…]?"),
+    ("lsit", "There is no command “lsit”. Did you mean list?"),
     ("lsit critical", "Like this: /incident list critical"),
     ("reslove 1 rolled back", "There is no command “reslove”. Did you mean resolve N [comment]?"),
     ("reslove 1 rolled back", "Like this: /incident resolve 1 rolled back"),
