@@ -55,6 +55,7 @@ RUNTIME_MODULES = (
     "websockets",
 )
 TEST_MODULES = (
+    "axe_playwright_python",
     "httpx",
     "hypothesis",
     "importlinter",

@@ -27,8 +27,14 @@ export class Popup {
     this.away = (event) => {
       if (!this.box.contains(event.target) && !this.anchor.contains(event.target)) this.close();
     };
-    anchor.setAttribute("aria-controls", this.id);
-    anchor.setAttribute("aria-expanded", "false");
+    this.expanded(false);
+  }
+
+  /** Tells of the list beside its anchor. A text area is no combobox, and may not be said to be expanded. */
+  expanded(value) {
+    if (value) this.anchor.setAttribute("aria-controls", this.id);
+    else this.anchor.removeAttribute("aria-controls");
+    if (this.anchor.getAttribute("role") === "combobox") this.anchor.setAttribute("aria-expanded", String(value));
   }
 
   get open() {
@@ -61,7 +67,7 @@ export class Popup {
       // Beside its anchor in the document, so that it belongs to the dialog that the anchor is in.
       (this.anchor.closest("dialog") ?? document.body).append(this.box);
       this.box.showPopover?.();
-      this.anchor.setAttribute("aria-expanded", "true");
+      this.expanded(true);
       document.addEventListener("pointerdown", this.away, true);
     }
     placeUnder(this.box, this.anchor);
@@ -104,7 +110,7 @@ export class Popup {
   close() {
     if (!this.open) return;
     this.box.remove();
-    this.anchor.setAttribute("aria-expanded", "false");
+    this.expanded(false);
     this.anchor.removeAttribute("aria-activedescendant");
     document.removeEventListener("pointerdown", this.away, true);
   }

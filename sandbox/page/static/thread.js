@@ -69,7 +69,7 @@ export class ThreadPane {
     fill(
       this.list,
       drawMessage(thread.root, null, { inThread: true }),
-      h("li.day.replies", { role: "separator" }, h("span", {}, count === 1 ? "1 reply" : `${count} replies`)),
+      h("li.day.replies", {}, h("span", {}, count === 1 ? "1 reply" : `${count} replies`)),
       replies.map((reply, index) => drawMessage(reply, replies[index - 1], { inThread: true })),
     );
     const last = this.list.querySelector("li.message:last-child");

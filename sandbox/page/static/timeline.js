@@ -169,8 +169,8 @@ export class Timeline {
     if (message.ts === this.target) node.classList.add("target");
     this.items.set(message.ts, node);
     return [
-      newDay && h("li.day", { role: "separator" }, h("span", {}, dayName(momentOf(message.ts)))),
-      firstNew && h("li.new", { role: "separator" }, h("span", {}, "New")),
+      newDay && h("li.day", {}, h("span", {}, dayName(momentOf(message.ts)))),
+      firstNew && h("li.new", {}, h("span", {}, "New")),
       node,
     ].filter(Boolean);
   }
