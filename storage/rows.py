@@ -127,6 +127,10 @@ class AlertKey:
         return f" {self.source}:{self.project_id}:{self.key}"
 
 
+# The name of the fact that is an alert's description. It is shown by itself.
+DESCRIPTION = "Description"
+
+
 @dataclass(frozen=True, slots=True)
 class AlertText:
     """The contents of an alert that its incident shows."""

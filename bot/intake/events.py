@@ -26,6 +26,7 @@ from bot.intake.models import (
     shorten,
     text_of,
 )
+from storage.rows import DESCRIPTION
 from storage.values import Status
 
 MAX_LINKS = 10
@@ -111,7 +112,7 @@ class Event(Item):
     def _facts(self) -> Pairs | None:
         if self.description is None and self.labels is None:
             return None
-        return ((("Description", self.description),) if self.description else ()) + (self.labels or ())
+        return (((DESCRIPTION, self.description),) if self.description else ()) + (self.labels or ())
 
 
 def parse(payload: Any, received: datetime) -> ParseResult:

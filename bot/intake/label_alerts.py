@@ -31,6 +31,7 @@ from bot.intake.models import (
     read_items,
     shorten,
 )
+from storage.rows import DESCRIPTION
 from storage.values import Status
 
 _SEVERITIES = {**SEVERITIES, "page": Status.CRITICAL}
@@ -99,7 +100,7 @@ class LabelAlert(Item):
             started=self.starts_at,
             ended=None if firing else self.ends_at,
             links=tuple((name, url) for name, url in links if url),
-            facts=((("Description", description),) if description else ()) + tuple(facts),
+            facts=(((DESCRIPTION, description),) if description else ()) + tuple(facts),
         )
 
     def _fingerprint_of_labels(self) -> str:

@@ -110,7 +110,7 @@ class MetricAlertWebhook(Item):
             url=data.web_url,
             started=alert.date_detected,
             ended=alert.date_closed if self.action == "resolved" else None,
-            facts=_facts(Rule=rule.name, Query=rule.query, Measures=rule.aggregate, Details=data.description_text),
+            facts=_facts(Description=data.description_text, Rule=rule.name, Query=rule.query, Measures=rule.aggregate),
         )
 
 

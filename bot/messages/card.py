@@ -40,8 +40,8 @@ from storage.rows import ActivityEntry, CardContent, IncidentDetails, Mentions
 from storage.values import ActivityType, Status
 
 # Characters of what a card shows in part; `View` has the rest.
-DESCRIPTION_LENGTH = 300
-FACTS_LENGTH = 300
+DESCRIPTION_LENGTH = 250
+FACTS_LENGTH = 180
 COMMENT_LENGTH = 300
 CLOSING_COMMENT_LENGTH = 120  # of a resolved incident, whose card has two lines
 NAME_LENGTH = 80

@@ -16,16 +16,15 @@ from bot.messages.blocks import (
     section,
     truncate,
 )
-from storage.rows import IncidentDetails, Seen
+from storage.rows import DESCRIPTION, IncidentDetails, Seen
 from storage.values import Status
 
-# The name of the fact that has the description of an alert (see `bot.intake`). It is shown by itself.
-DESCRIPTION = "Description"
 # Names that are listed if more people than `MAX_NAMES` have acknowledged an incident.
 FEW_NAMES = 2
 MAX_NAMES = 3
 NAME_LENGTH = 80  # characters of a person's name
-VALUE_LENGTH = 100  # characters of a fact among others in one line
+PLACE_LENGTH = 150  # characters of the names of all projects, of the team or of the environment
+VALUE_LENGTH = 60  # characters of a fact among others in one line
 _SEVERITIES = {Status.OPEN: "No severity", Status.WARNING: "Warning", Status.CRITICAL: "Critical"}
 
 
@@ -46,9 +45,12 @@ def find_description(incident: IncidentDetails) -> str | None:
 
 
 def render_description(incident: IncidentDetails, limit: int) -> list[Block]:
-    """The alert's description in at most `limit` characters: one block, or none."""
-    text = find_description(incident)
-    return [section(truncate(link_urls(escape(text)), limit))] if text else []
+    """The alert's description in at most `limit` characters, whole words if possible: one block, or none."""
+    text = link_urls(escape(find_description(incident) or ""))
+    shown = truncate(text, limit)
+    if shown != text and " " in shown[limit // 2 :]:
+        shown = shown.rpartition(" ")[0] + "…"
+    return [section(shown)] if shown else []
 
 
 def render_all_facts(incident: IncidentDetails) -> list[Block]:
@@ -88,7 +90,7 @@ def render_links(incident: IncidentDetails) -> list[Block]:
 def render_place(incident: IncidentDetails) -> list[str]:
     """Severity, projects, team and environment (mrkdwn), where the incident has them."""
     facts = [_SEVERITIES.get(incident.status), ", ".join(incident.projects), incident.team, incident.environment]
-    return [escape(fact) for fact in facts if fact]
+    return [truncate(escape(fact), PLACE_LENGTH) for fact in facts if fact]
 
 
 def render_age(incident: IncidentDetails) -> str:

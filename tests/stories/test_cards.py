@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
+from slack_sdk import WebClient
+
 from bot.intake.tokens import Source
+from bot.messages.blocks import actions, button
 from sandbox import SeenMessage
 from sandbox.blocks import controls
 from sandbox.records import Channel
@@ -125,7 +128,7 @@ def test_what_an_alert_tells_stands_on_its_card(world: World, deliver: Deliver) 
     posted = card(world)
     _, place, description, facts, links, _ = posted.text.splitlines()
     assert "Warning · checkout · Payments · production · started" in place
-    assert description.startswith("More than 5 %") and description.endswith("…") and len(description) <= 300
+    assert description.startswith("More than 5 %") and description.endswith("…") and len(description) <= 250
     assert facts.startswith("instance db1 · label0 ") and re.search(r"· and \d more$", facts)
     assert links == "Runbook Dashboard Source"
     assert "<https://grafana.test/alerting/1|Source>" in posted.markup
@@ -178,6 +181,37 @@ def test_a_card_names_only_the_projects_of_its_channel(world: World) -> None:
     world.rest()
     assert "checkout" in here.text and "catalogue" not in here.text
     assert "catalogue" in there.text and "checkout" not in there.text
+
+
+def test_a_card_names_the_only_team_of_its_projects_where_the_incident_has_none(world: World) -> None:
+    both = "- {slug: both, name: Both, teams: [payments, search], channels: [C0001]}"
+    world.apply(ORGANIZATION.replace("- {slug: catalogue", f"{both}\n  - {{slug: catalogue"))
+    world.declare("Of one team", options="project:checkout")
+    world.declare("Of two", options="project:both")
+    world.declare("Of Search alone", options="project:both team:search")
+    places = [card(world, containing=f"#{number}").text.splitlines()[1] for number in (1, 2, 3)]
+    assert [place.partition(" · started")[0] for place in places] == [
+        "No severity · checkout · Payments",
+        "No severity · both",
+        "No severity · both · Search",
+    ]
+
+
+def test_a_card_of_an_earlier_version_works_and_is_replaced(world: World) -> None:
+    """Its buttons stand in an attachment."""
+    world.joined_long_ago()
+    world.declare("Payments fail with 502")
+    posted = card(world)
+    world.rest()
+    buttons = [button(label, label.lower(), "1") for label in ("Acknowledge", "Resolve", "Comment", "Subscribe")]
+    attachment = {"color": "#d7263d", "fallback": "#1", "blocks": [actions(buttons)]}
+    WebClient(world.slack.bot_token, world.slack.api_url).chat_update(
+        channel=posted.channel_id, ts=posted.ts, text="#1 Payments fail with 502", blocks=[], attachments=[attachment]
+    )
+    assert "Comment" in posted.buttons
+    world.ben.press(posted, "Comment")
+    world.ben.wait_for_form("Comment #1").fill("Comment", "rolling back").submit()
+    posted.wait_for(lambda m: "rolling back" in m.text and m.buttons == ["Acknowledge", "Resolve"])
 
 
 def test_a_deleted_card_is_posted_anew_with_the_next_change_and_only_then(world: World) -> None:

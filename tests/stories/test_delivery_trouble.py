@@ -142,6 +142,16 @@ def test_a_message_that_slack_took_and_did_not_say_so_is_not_posted_again(world:
     assert world.slack.calls("conversations.history")
 
 
+def test_a_thread_follows_as_soon_as_its_card_is_found(world: World) -> None:
+    """Slack took the card and did not say so; a message in its thread waits for that, and no longer."""
+    world.slack.faults.cut("chat.postMessage", times=1)
+    world.declare("Pay")
+    world.ask(world.ada, "severity 1 warning")
+    world.rest()
+    (posted,) = (m for m in world.slack.messages(world.cast.checkout) if "#1 Pay" in m.text)
+    assert len(posted.thread) == 1
+
+
 def test_a_message_that_slack_did_not_take_is_posted_again(world: World) -> None:
     world.declare("Pay")
     world.rest()
