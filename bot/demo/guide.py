@@ -70,8 +70,8 @@ class GuidedPath:
             ),
             Step(
                 "Comment, and bring your team in",
-                "Press `Comment` on the card and mention a team, as `@payments`. Its members are told. A reply in the"
-                " card's thread is a comment too.",
+                "Choose `Comment` in the card's `⋯` menu and mention a team, as `@payments`. Its members get a message."
+                " A reply in the card's thread is a comment too.",
                 ada.id,
                 self._company.checkout.id,
                 self._commented,
