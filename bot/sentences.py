@@ -59,7 +59,7 @@ _EXCEPTIONS = {
 }
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 _ID = re.compile(r"[a-z][\w ]*\w:\{|\S*\{[^{}]*\}[/?=]\S*\Z")  # `reply:{ts}`, `{url}/archives/…`
-_WORDS = re.compile(r"[^\W\d_].*\s|\s.*[^\W\d_]|\A\W*[A-Z][a-z]+\W*\Z")
+_LABEL = re.compile(r"\W*[A-Z][a-z]+\W*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class _Collector:
             return
         if isinstance(node, ast.expr) and is_text(node) and not isinstance(node, ast.IfExp):
             text = " ".join(render_text(node).split())
-            if _WORDS.search(_PLACEHOLDER.sub("", text)) and not _ID.match(text):
+            if _has_words(_PLACEHOLDER.sub("", text)) and not _ID.match(text):
                 yield Sentence(text, occasion)
             # Texts within what is filled in.
             for inner in ast.walk(node):
@@ -163,6 +163,11 @@ class _Collector:
         users = [user for name in names if name not in seen for user in self._users[name] if user is not statement]
         occasions = dict.fromkeys(self._describe(user, seen.union(names)) for user in users)
         return " ".join(occasion for occasion in occasions if occasion)
+
+
+def _has_words(text: str) -> bool:
+    blank = any(sign.isspace() for sign in text) and any(sign.isalpha() for sign in text)
+    return blank or _LABEL.fullmatch(text) is not None
 
 
 def _children(node: ast.AST) -> Iterator[ast.AST]:

@@ -105,7 +105,7 @@ HANDLES = (
     Verb(
         name="comment",
         usage=USAGE,
-        summary="Adds a comment. Whoever you mention with @ is notified, a person or a team.",
+        summary="Adds a comment. People and teams that you mention with @ are notified.",
         examples=("comment 12 @ada the replica is lagging",),
         brief="comment on it",
         group=Group.WORK,

@@ -13,6 +13,7 @@ from bot.incidents.markup import decode_slack_text
 # Opening quote -> the quotes that close it. Phones and word processors insert curly quotes, and people mix them.
 _QUOTES = {'"': '"”“„', "“": '”"“', "”": '”"', "„": '“”"', "«": "»", "'": "'’", "‘": "’'"}
 _FORGIVING = "'‘"  # may also be an apostrophe: without a closing quote it is a plain character
+_BETWEEN_NUMBERS = str.maketrans(",;&+/", "     ")
 _OPTION = re.compile(r"([A-Za-z_]+):")
 
 
@@ -90,12 +91,36 @@ def unquote(text: str) -> str:
     return text
 
 
+def _are_several_numbers(text: str) -> bool:
+    words = [word.removeprefix("#") for word in text.translate(_BETWEEN_NUMBERS).split() if word.lower() != "and"]
+    return len(words) > 1 and all(word.isascii() and word.isdigit() for word in words)
+
+
+def parse_number_and_text(words: str, form: str) -> tuple[int, str]:
+    """Parses an identifier with a text behind it, which may be missing. Raises InvalidInput with `form`.
+
+    A text of nothing but numbers is refused: with `resolve 1 2`, people would expect that both are resolved.
+    """
+    word, text = split_first_word(words)
+    identifier = parse_number(word, form)
+    if _are_several_numbers(decode_slack_text(words)):
+        raise _several_numbers(form.partition(" [")[0], str(identifier))
+    return identifier, text
+
+
+def _several_numbers(form: str, first: str) -> InvalidInput:
+    number = re.split(r"\D", first.removeprefix("#"))[0]
+    return InvalidInput("One incident at a time. Nothing was changed.", form.replace("N", number))
+
+
 def parse_number(word: str, form: str) -> int:
     """Parses the identifier in `12`, `#12` or `12,`. Raises InvalidInput with `form`, the correct usage."""
     # In a workspace with a channel named 12, Slack encodes #12 as a mention of that channel.
     digits = decode_slack_text(word).strip().rstrip(".,;:!?").removeprefix("#")
     if not digits:
         raise InvalidInput("The number of the incident is missing.", form)
+    if _are_several_numbers(digits):
+        raise _several_numbers(form, digits)
     if not digits.isascii() or not digits.isdigit():
         raise InvalidInput(f"“{shorten(decode_slack_text(word))}” is not the number of an incident.", form)
     return int(digits[:20])
@@ -109,9 +134,9 @@ def parse_lone_number(words: str, form: str) -> int:
     word, rest = split_first_word(words)
     identifier = parse_number(word, form)
     if rest:
+        if _are_several_numbers(decode_slack_text(words)):
+            raise _several_numbers(form, str(identifier))
         right = form.replace("N", str(identifier))
-        if re.fullmatch(r"[\d\s#,;&+]+|and\b[\d\s#]+", decode_slack_text(rest)):
-            raise InvalidInput("One incident at a time. Nothing was changed.", right)
         raise InvalidInput(
             f"Leave out “{shorten(decode_slack_text(rest))}”: only the number goes here. Nothing was changed.", right
         )

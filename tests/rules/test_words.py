@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from bot.incidents.errors import InvalidInput
 from bot.incidents.filters import KEYS, SHOWS, ListQuery, parse_query
 from bot.incidents.markup import decode_slack_text, escape, require_storable, unescape
-from bot.incidents.words import find_closest, parse_number, shorten, split_first_word, tokenize, unquote
+from bot.incidents.words import (
+    find_closest,
+    parse_lone_number,
+    parse_number,
+    parse_number_and_text,
+    shorten,
+    split_first_word,
+    tokenize,
+    unquote,
+)
 
 BLANKS = " \t\n\u00a0\u202f\u3000"
 QUOTES = "\"'“”„‘’«»"
@@ -79,11 +88,24 @@ def test_numbers(typed: str) -> None:
     assert parse_number(typed, "view N") == 12
 
 
-@pytest.mark.parametrize("typed", ["", "#", "x", "1x", "-1", "1.0", "²", "١٢", "\uff11\uff12", "##1", "1 2", "0x1"])
+@pytest.mark.parametrize("typed", ["", "#", "x", "1x", "-1", "1.0", "²", "١٢", "\uff11\uff12", "##1", "0x1"])
 def test_what_is_no_number(typed: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         parse_number(typed, "view N")
     assert refused.value.form == "view N"
+
+
+@pytest.mark.parametrize("typed", ["12 13", "#12, #13", "12,13", "12 and 13", "12+13/14"])
+def test_several_numbers_are_refused_with_the_form_for_one(typed: str) -> None:
+    for parse in (parse_number_and_text, parse_lone_number):
+        with pytest.raises(InvalidInput, match="One incident at a time") as refused:
+            parse(typed, "resolve N [comment]")
+        assert str(refused.value.form).startswith("resolve 12")
+
+
+def test_a_text_may_follow_a_number() -> None:
+    assert parse_number_and_text("#12 13 replicas are back", "resolve N [comment]") == (12, "13 replicas are back")
+    assert parse_number_and_text("12.", "resolve N [comment]") == (12, "")
 
 
 def test_unquoted_takes_one_pair_that_stands_around_the_whole() -> None:
