@@ -8,7 +8,9 @@ from bot.handlers.verb import Verb
 from bot.incidents import lifecycle
 from bot.incidents.words import parse_lone_number, parse_number
 from bot.messages import answers
+from bot.messages.answers import Confirmation
 from bot.messages.help import Group
+from bot.messages.incident import build_status_button, build_view_button
 from bot.messages.picks import Pick
 from bot.slack.requests import Command, Press
 from bot.slack.responses import Answer, Response
@@ -25,21 +27,23 @@ def handle_command(context: Context, _request: Command, words: str) -> Response:
     identifier = parse_lone_number(words, USAGE)
     with context.write() as tx:
         incident, first = lifecycle.acknowledge(tx, context.access, identifier, context.now)
-    return Answer(answers.render_confirmation(_sentence(incident, first), incident))
+    buttons = [build_view_button(identifier), build_status_button(identifier, incident.status)]
+    return Answer(answers.render_confirmation(Confirmation(_render_sentence(incident, first), buttons)))
 
 
 def handle_press(context: Context, request: Press) -> Response:
-    """`Acknowledge`."""
+    """`Acknowledge`. The card shows who has acknowledged, but not that somebody did so again."""
     identifier = parse_number(request.value, USAGE)
     with context.write() as tx:
         incident, first = lifecycle.acknowledge(tx, context.access, identifier, context.now)
-        return view.redraw_incident(tx, context, request, incident, _sentence(incident, first))
+        confirmation = Confirmation(_render_sentence(incident, first), on_card=first)
+        return view.redraw_incident(tx, context, request, incident, confirmation)
 
 
-def _sentence(incident: IncidentHead, first: bool) -> str:
+def _render_sentence(incident: IncidentHead, first: bool) -> str:
     if first:
-        return f"You have acknowledged {answers.render_incident_title(incident)}."
-    return f"You had already acknowledged {answers.render_incident_title(incident)}; I have refreshed the time."
+        return f"You acknowledged {answers.render_incident_title(incident)}."
+    return f"You already acknowledged {answers.render_incident_title(incident)}. The time is updated."
 
 
 HANDLES = (

@@ -26,23 +26,23 @@ def handle_command(context: Context, _request: Command, words: str) -> Response:
 
 
 def handle_press(context: Context, request: Press) -> Response:
-    """`Activity`."""
+    """`Activity`: a form, as of `View`."""
     incident = lookup.get_incident(context.connection, context.access, parse_number(request.value, USAGE))
-    return redraw.show(request, render(context.connection, context, incident), replace=True)
+    return redraw.open_window(request, render(context.connection, context, incident))
 
 
 def show_older(context: Context, request: Press) -> Response:
     """`Next`."""
     identifier, entry_id = messages.parse_position(request.value)
     incident = lookup.get_incident(context.connection, context.access, identifier)
-    return redraw.show(request, render(context.connection, context, incident, before=entry_id), replace=True)
+    return redraw.turn(request, render(context.connection, context, incident, before=entry_id))
 
 
 def show_newer(context: Context, request: Press) -> Response:
     """`Previous`."""
     identifier, entry_id = messages.parse_position(request.value)
     incident = lookup.get_incident(context.connection, context.access, identifier)
-    return redraw.show(request, render(context.connection, context, incident, after=entry_id), replace=True)
+    return redraw.turn(request, render(context.connection, context, incident, after=entry_id))
 
 
 def render(

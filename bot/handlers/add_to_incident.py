@@ -17,10 +17,12 @@ from bot.incidents.limits import MAX_COMMENT_LENGTH
 from bot.incidents.markup import escape
 from bot.incidents.words import parse_number
 from bot.messages import answers, forms
+from bot.messages.answers import Confirmation
 from bot.messages.blocks import MAX_METADATA, truncate
+from bot.messages.incident import build_view_button
 from bot.people import quoting
 from bot.slack.requests import Origin, Shortcut, Submission
-from bot.slack.responses import Done, OpenForm, Response
+from bot.slack.responses import OpenForm, Response
 
 # The client sends the form's metadata, so only these values may be part of a link.
 _CHANNEL = re.compile(r"[CDG][A-Z0-9]{2,20}")
@@ -57,15 +59,19 @@ def handle_shortcut(context: Context, request: Shortcut) -> Response:
 
 
 def handle_submission(context: Context, request: Submission) -> Response:
-    """The submitted form: adds a comment of the caller that quotes the message with its author."""
+    """The submitted form: adds a comment of the caller that quotes the message with its author.
+
+    It is confirmed beside the message: in its thread, if it is a reply.
+    """
     identifier = parse_number(request.chosen("incident") or "", "Add to incident")
     lookup.get_incident(context.connection, context.access, identifier)
     text = _get_text(context, request.origin)
     written = CommentText(_comment(context, request.origin, text))
     with context.write(once=request.key) as tx:
         incident, _ = comments.add(tx, context.access, identifier, written, context.now)
-        notice = f"You added the message to {answers.render_incident_title(incident)}."
-        return Done(view.redraw_incident_at_origin(tx, context, request, request.origin, incident, notice))
+        sentence = f"You added this message to {answers.render_incident_title(incident)}."
+        confirmation = Confirmation(sentence, [build_view_button(identifier)])
+        return view.redraw_incident_at_origin(tx, context, request, incident, confirmation)
 
 
 def _get_text(context: Context, kept: Mapping[str, Any]) -> str:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from bot.handlers import activity, pick, redraw, view
 from bot.handlers.context import Context
-from bot.handlers.redraw import origin_of_press
+from bot.handlers.redraw import Place, origin_of_press
 from bot.handlers.verb import Verb
 from bot.incidents import comments, lookup
 from bot.incidents.errors import InvalidInput
 from bot.incidents.words import parse_number, split_first_word
 from bot.messages import answers, forms
 from bot.messages.activity import parse_position
+from bot.messages.answers import Confirmation
+from bot.messages.blocks import button
 from bot.messages.comments import render_editable
 from bot.messages.help import Group
+from bot.messages.incident import build_view_button
 from bot.messages.picks import Pick
 from bot.slack.requests import Command, Press, Submission
 from bot.slack.responses import Answer, Done, OpenForm, Response
+from storage.rows import IncidentHead
 
 USAGE = "comment N text"
 PICK = Pick("comment", "Comment", asking="Comment on")
@@ -33,9 +37,12 @@ def handle_command(context: Context, request: Command, words: str) -> Response:
     written = context.read_text(text)
     with context.write(once=request.key) as tx:
         incident, _ = comments.add(tx, context.access, identifier, written, context.now)
-    return Answer(
-        answers.render_confirmation(f"Your comment is on {answers.render_incident_title(incident)}.", incident)
-    )
+    buttons = [build_view_button(identifier), button("Activity", "activity", str(identifier))]
+    return Answer(answers.render_confirmation(Confirmation(_render_sentence(incident), buttons)))
+
+
+def _render_sentence(incident: IncidentHead) -> str:
+    return f"You commented on {answers.render_incident_title(incident)}."
 
 
 def handle_press(context: Context, request: Press) -> Response:
@@ -52,8 +59,8 @@ def handle_submission(context: Context, request: Submission) -> Response:
     written = context.read_rich_text(request.rich_text(forms.COMMENT) or {})
     with context.write(once=request.key) as tx:
         incident, _ = comments.add(tx, context.access, identifier, written, context.now)
-        notice = f"Your comment is on {answers.render_incident_title(incident)}."
-        return Done(view.redraw_incident_at_origin(tx, context, request, request.origin, incident, notice))
+        confirmation = Confirmation(_render_sentence(incident), on_card=True)
+        return view.redraw_incident_at_origin(tx, context, request, incident, confirmation)
 
 
 # --- Edit and Delete ---------------------------------------------------------------------------------------
@@ -82,13 +89,10 @@ def handle_edit_submission(context: Context, request: Submission) -> Response:
     version = str(request.origin.get("v") or "")
     with context.write(once=request.key) as tx:
         incident = comments.edit(tx, context.access, identifier, comment_id, written, context.now, version=version)
-        notice = f"Your comment on {answers.render_incident_title(incident)} is changed."
+        notice = f"You edited a comment on {answers.render_incident_title(incident)}."
         log = activity.render(tx, context, incident, notice=notice)
-        return Done(
-            redraw.redraw_origin(
-                tx, context, request, request.origin, log, answers.render_confirmation(notice, incident)
-            )
-        )
+        place = Place.of_origin(request.origin)
+        return Done(redraw.redraw_in_place(tx, context, request, place, log))
 
 
 def handle_delete_press(context: Context, request: Press) -> Response:
@@ -96,9 +100,9 @@ def handle_delete_press(context: Context, request: Press) -> Response:
     identifier, comment_id = parse_position(request.value)
     with context.write() as tx:
         incident = comments.delete(tx, context.access, identifier, comment_id, context.now)
-        notice = f"The comment on {answers.render_incident_title(incident)} is deleted."
+        notice = f"You deleted a comment on {answers.render_incident_title(incident)}."
         log = activity.render(tx, context, incident, notice=notice)
-        return redraw.redraw(tx, context, request, log, answers.render_confirmation(notice, incident))
+        return redraw.redraw_in_place(tx, context, request, Place.of_press(request), log)
 
 
 HANDLES = (

@@ -89,7 +89,8 @@ def handle_submission(context: Context, request: Submission) -> Response:
     with context.write(once=request.key) as tx:
         incident = lifecycle.declare(tx, context.access, declared, context.now)
         message = view.render(tx, context, incident.identifier, notice="You opened this incident.")
-        return Done(redraw.redraw_origin(tx, context, request, request.origin, message, message))
+        place = redraw.Place.of_origin(request.origin)
+        return Done(redraw.redraw_in_place(tx, context, request, place, message))
 
 
 def suggest_project(context: Context, request: OptionsRequest) -> list[dict[str, Any]]:

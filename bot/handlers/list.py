@@ -33,7 +33,7 @@ def handle_command(context: Context, _request: Command, words: str) -> Response:
 def turn_page(context: Context, request: Press) -> Response:
     """`Previous` and `Next`: the page takes the place of the one before."""
     words, cursor = messages.parse_position(request.value)
-    return redraw.show(request, _render_page(context, filters.parse_query(words), cursor), replace=True)
+    return redraw.turn(request, _render_page(context, filters.parse_query(words), cursor))
 
 
 def _render_page(context: Context, query: ListQuery, cursor: Cursor | None) -> Message:
@@ -92,7 +92,8 @@ def handle_filter_submission(context: Context, request: Submission) -> Response:
     words = [token.text for token in tokenize(require_storable(request.text("words")))]
     query = filters.with_words(query, words)
     message = _render_page(context, query, None)
-    return Done(redraw.redraw_origin(context.connection, context, request, request.origin, message, message))
+    place = redraw.Place.of_origin(request.origin)
+    return Done(redraw.redraw_in_place(context.connection, context, request, place, message))
 
 
 HANDLES = (

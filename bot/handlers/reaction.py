@@ -7,7 +7,7 @@ from datetime import datetime
 from bot.handlers.context import Services
 from bot.handlers.verb import Feature
 from bot.incidents import cards, lifecycle
-from bot.incidents.errors import AlreadyClosed, AlreadyDone, Refusal
+from bot.incidents.errors import AlreadyClosed, AlreadyDone, NotFound, Refusal
 from bot.incidents.idempotency import record_request
 from bot.messages import notice_texts
 from bot.people import notices
@@ -49,6 +49,10 @@ def handle_added(services: Services, event: Event, now: datetime) -> Response:
     except (AlreadyDone, AlreadyClosed):
         return Done()  # in the second case somebody else was faster, and the card shows it
     except Refusal as refusal:
+        if isinstance(refusal, NotFound):
+            refusal = cards.explain_not_found(
+                services.store, event.workspace_id, channel_id, str(item.get("ts")), refusal
+            )
         note = notice_texts.render_reaction_refused(card.identifier, channel_id, reaction, refusal.sentence)
         with services.store.write() as tx:
             notices.send_notice(tx, person, note, f"reaction:{event.workspace_id}:{event.id}", now)

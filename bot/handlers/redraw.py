@@ -1,48 +1,151 @@
 """Where the result of a button or form is shown.
 
-An ephemeral message, a form and Home are updated in place. A message that others see too is not (delivery updates
-cards): the caller gets an ephemeral message below it.
+What only the person who pressed sees is updated in place: an ephemeral message, a form, Home, and an answer of the bot
+in a direct message. A card is updated by delivery, and then needs no answer. What a card does not show, or not soon, is
+confirmed by an ephemeral message beside it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 from sqlalchemy import Connection
 
+from bot.delivery.pace import Pace
 from bot.handlers import home
 from bot.handlers.context import Context
-from bot.messages import forms
+from bot.incidents import cards
+from bot.messages import answers, forms
+from bot.messages.answers import Confirmation
 from bot.messages.blocks import Message
 from bot.slack.requests import Origin, Press, Request
-from bot.slack.responses import Answer, OpenForm, PublishHome, Response, UpdateForm
+from bot.slack.responses import Answer, Done, OpenForm, PublishHome, Response, UpdateForm
+from storage.rows import IncidentHead
 
-Shown = Answer | UpdateForm | PublishHome
+Shown = Answer | UpdateForm | PublishHome | None
 
 
-def show(request: Press, message: Message, *, replace: bool) -> Response:
-    """Shows a message; with `replace`, in place of the ephemeral message whose button was pressed."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a button is that was pressed, or that opened the form which was submitted. The client sends all of it."""
+
+    surface: str  # a Surface of bot.slack.requests
+    view_id: str = ""  # of the form with the button
+    home_state: str = ""  # the private metadata of Home
+    url: str | None = None  # the response URL
+    channel_id: str = ""
+    message_ts: str = ""
+    thread_ts: str | None = None
+
+    @classmethod
+    def of_press(cls, press: Press) -> Self:
+        """The place of a button."""
+        view = press.view or {}
+        return cls(
+            surface=press.surface,
+            view_id=str(view.get("id") or ""),
+            home_state=str(view.get("private_metadata") or ""),
+            url=press.response_url,
+            channel_id=press.channel_id or "",
+            message_ts=press.message_ts or "",
+            thread_ts=press.thread_ts,
+        )
+
+    @classmethod
+    def of_origin(cls, kept: Mapping[str, Any]) -> Self:
+        """The place that a form's private metadata names."""
+        thread_ts = str(kept.get("p") or "")
+        return cls(
+            surface=str(kept.get("s") or "message"),
+            # In "v" the version before kept it, where a form to edit a comment keeps the version of the comment.
+            view_id=str(kept.get("w") or kept.get("v") or ""),
+            home_state=str(kept.get("h") or ""),
+            url=str(kept["r"]) if kept.get("r") else None,
+            channel_id=str(kept.get("d") or ""),
+            message_ts=str(kept.get("m") or ""),
+            thread_ts=thread_ts if thread_ts != kept.get("t") else None,
+        )
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether it is in the conversation of one person with the bot."""
+        return self.channel_id.startswith("D")
+
+
+def open_window(request: Press, message: Message) -> Response:
+    """Shows a message in a form, which nobody can overlook. A form that is open already is updated."""
     if request.surface == "modal":
         return UpdateForm(forms.render_window(message))
-    if request.surface == "home":
-        return OpenForm(forms.render_window(message))
-    return Answer(message, replace=replace and request.surface == "ephemeral")
+    return OpenForm(forms.render_window(message))
 
 
-def redraw(connection: Connection, context: Context, request: Press, message: Message, otherwise: Message) -> Shown:
-    """Shows what a button changed: `message` where it can be updated in place, else `otherwise` to the caller.
+def turn(request: Press, message: Message) -> Response:
+    """Shows a message in place of the one whose button was pressed: its next page, or what it was opened from."""
+    if request.surface in ("modal", "home"):
+        return open_window(request, message)
+    return Answer(message, replace=request.surface == "ephemeral" or Place.of_press(request).is_direct)
 
-    `connection` is the transaction of the change, from which Home is rendered.
+
+def redraw(
+    connection: Connection,
+    context: Context,
+    request: Request,
+    place: Place,
+    incident: IncidentHead,
+    message: Message,
+    confirmation: Confirmation,
+) -> Shown:
+    """Shows what a button or form changed about an incident: `message` in place, or `confirmation` beside a card.
+
+    `connection` is the transaction of the change. Returns None if the card shows it by itself.
     """
-    if request.surface == "modal":
-        return UpdateForm(forms.render_window(message))
-    if request.surface == "home":
-        state = str((request.view or {}).get("private_metadata") or "")
-        return PublishHome(home.render(connection, context, state), request.person.user_id)
-    if request.surface == "ephemeral":
-        return Answer(message, replace=True)
-    return Answer(otherwise)
+    if place.surface != "message":
+        return redraw_in_place(connection, context, request, place, message)
+    pace = Pace()
+    posted = cards.find_pressed_post(
+        connection,
+        context.access,
+        incident,
+        place.channel_id,
+        place.message_ts,
+        context.now,
+        burst_s=pace.update_s * pace.update_burst,
+    )
+    if posted is None and place.is_direct:
+        return redraw_in_place(connection, context, request, place, message)
+    late = False
+    if posted is not None and posted.is_card and confirmation.on_card:
+        if posted.shown_soon:
+            return None
+        late = True
+    return _confirm(place, answers.render_confirmation(confirmation, late=late))
+
+
+def redraw_in_place(
+    connection: Connection, context: Context, request: Request, place: Place, message: Message
+) -> Answer | UpdateForm | PublishHome:
+    """Shows a message where a button or form was used; as a new message to the caller where others see it too."""
+    match place.surface:
+        case "modal" if place.view_id:
+            return UpdateForm(forms.render_window(message), place.view_id)
+        case "home":
+            return PublishHome(home.render(connection, context, place.home_state), request.person.user_id)
+        case "ephemeral":
+            return Answer(message, replace=True, to=place.url)
+        case _ if place.is_direct:
+            return Answer(message, replace=True, to=place.url)
+    return _confirm(place, message)
+
+
+def respond(shown: Shown) -> Response:
+    """The response to a press of which `shown` is the result."""
+    return Done() if shown is None else shown
+
+
+def _confirm(place: Place, message: Message) -> Answer:
+    return Answer(message, to=place.url, thread_ts=place.thread_ts)
 
 
 def origin_of_press(press: Press, identifier: int | None = None, **more: Any) -> str:
@@ -52,38 +155,16 @@ def origin_of_press(press: Press, identifier: int | None = None, **more: Any) ->
     """
     kept = Origin(n=identifier, s=press.surface, **more)
     if press.surface == "modal":
-        kept["v"] = (press.view or {}).get("id")
+        kept["w"] = (press.view or {}).get("id")
     elif press.surface == "home":
         kept["h"] = (press.view or {}).get("private_metadata")
     else:
-        kept["r"] = press.response_url
+        kept |= {"r": press.response_url, "d": press.channel_id, "m": press.message_ts}
+        if press.thread_ts:
+            kept["p"] = press.thread_ts
     return kept.to_metadata()
 
 
 def origin_of_request(request: Request) -> str:
     """The private metadata of a form that a command or shortcut opens: its result is a new ephemeral message."""
     return Origin(n=None, s="message", r=request.response_url).to_metadata()
-
-
-def redraw_origin(
-    connection: Connection,
-    context: Context,
-    request: Request,
-    kept: Mapping[str, Any],
-    message: Message,
-    otherwise: Message,
-) -> Shown:
-    """Shows what a form changed, where the form was opened. `kept` is the form's private metadata."""
-    match kept.get("s"):
-        case "modal" if kept.get("v"):
-            return UpdateForm(forms.render_window(message), str(kept["v"]))
-        case "home":
-            return PublishHome(home.render(connection, context, str(kept.get("h") or "")), request.person.user_id)
-        case "ephemeral":
-            return Answer(message, replace=True, to=_url(kept))
-        case _:
-            return Answer(otherwise, to=_url(kept))
-
-
-def _url(kept: Mapping[str, Any]) -> str | None:
-    return str(kept["r"]) if kept.get("r") else None

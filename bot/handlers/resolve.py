@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bot.handlers import pick, view
 from bot.handlers.context import Context
 from bot.handlers.redraw import origin_of_press
@@ -12,11 +14,14 @@ from bot.incidents.errors import AlreadyClosed, InvalidInput
 from bot.incidents.severities import SEVERITIES, find_severity
 from bot.incidents.words import find_closest, parse_number, shorten, split_first_word
 from bot.messages import answers, forms
+from bot.messages.answers import Confirmation
+from bot.messages.blocks import Element
 from bot.messages.help import Group
-from bot.messages.incident import STATUS_NAMES
+from bot.messages.incident import SEVERITY_NAMES, build_status_button, build_view_button
 from bot.messages.picks import Pick
 from bot.slack.requests import Command, Press, Submission
-from bot.slack.responses import Answer, Done, OpenForm, Response
+from bot.slack.responses import Answer, OpenForm, Response
+from storage.rows import IncidentHead
 from storage.values import Status
 
 USAGE = "resolve N [comment]"
@@ -41,9 +46,16 @@ def handle_command(context: Context, _request: Command, words: str) -> Response:
     comment = _read_comment(context, rest)
     with context.write() as tx:
         incident = lifecycle.resolve(tx, context.access, identifier, context.now, comment)
-    return Answer(
-        answers.render_confirmation(f"You have resolved {answers.render_incident_title(incident)}.", incident)
-    )
+    return Answer(answers.render_confirmation(Confirmation(_render_resolved(incident), _build_buttons(incident))))
+
+
+def _render_resolved(incident: IncidentHead) -> str:
+    return f"You resolved {answers.render_incident_title(incident)}."
+
+
+def _build_buttons(incident: IncidentHead) -> Sequence[Element]:
+    """What makes sense after a command that changed the status."""
+    return build_view_button(incident.identifier), build_status_button(incident.identifier, incident.status)
 
 
 def handle_press(context: Context, request: Press) -> Response:
@@ -51,7 +63,7 @@ def handle_press(context: Context, request: Press) -> Response:
     identifier = parse_number(request.value, USAGE)
     incident = lookup.get_incident(context.connection, context.access, identifier)
     if incident.status is Status.CLOSED:
-        raise AlreadyClosed(identifier, incident.title, incident.date_closed, "Nothing was changed.")
+        raise AlreadyClosed(identifier, incident.title, incident.date_closed, "")
     return OpenForm(forms.render_resolve_form(identifier, incident.title, origin_of_press(request, identifier)))
 
 
@@ -64,8 +76,8 @@ def handle_submission(context: Context, request: Submission) -> Response:
         comment = None
     with context.write(once=request.key) as tx:
         incident = lifecycle.resolve(tx, context.access, identifier, context.now, comment)
-        notice = f"You have resolved {answers.render_incident_title(incident)}."
-        return Done(view.redraw_incident_at_origin(tx, context, request, request.origin, incident, notice))
+        confirmation = Confirmation(_render_resolved(incident), on_card=True)
+        return view.redraw_incident_at_origin(tx, context, request, incident, confirmation)
 
 
 # --- reopen ------------------------------------------------------------------------------------------------
@@ -78,11 +90,7 @@ def handle_reopen_command(context: Context, _request: Command, words: str) -> Re
     comment = _read_comment(context, rest)
     with context.write() as tx:
         incident = lifecycle.reopen(tx, context.access, identifier, context.now, comment)
-    return Answer(
-        answers.render_confirmation(
-            _reopened_sentence(answers.render_incident_title(incident), incident.status), incident
-        )
-    )
+    return Answer(answers.render_confirmation(Confirmation(_render_reopened(incident), _build_buttons(incident))))
 
 
 def handle_reopen_press(context: Context, request: Press) -> Response:
@@ -90,13 +98,13 @@ def handle_reopen_press(context: Context, request: Press) -> Response:
     identifier = parse_number(request.value, REOPEN_USAGE)
     with context.write() as tx:
         incident = lifecycle.reopen(tx, context.access, identifier, context.now)
-        return view.redraw_incident(
-            tx, context, request, incident, _reopened_sentence(answers.render_incident_title(incident), incident.status)
-        )
+        confirmation = Confirmation(_render_reopened(incident), on_card=True)
+        return view.redraw_incident(tx, context, request, incident, confirmation)
 
 
-def _reopened_sentence(name: str, status: Status) -> str:
-    return f"You have reopened {name} as {STATUS_NAMES[status]}."
+def _render_reopened(incident: IncidentHead) -> str:
+    severity = "" if incident.status is Status.OPEN else f" Its severity is {SEVERITY_NAMES[incident.status]}."
+    return f"You reopened {answers.render_incident_title(incident)}.{severity}"
 
 
 # --- severity ----------------------------------------------------------------------------------------------
@@ -118,16 +126,17 @@ def handle_severity_command(context: Context, _request: Command, words: str) -> 
     comment = _read_comment(context, text)
     with context.write() as tx:
         incident, changed = lifecycle.set_severity(tx, context.access, identifier, severity, context.now, comment)
-    name, status = answers.render_incident_title(incident), STATUS_NAMES[incident.status]
+    title, present = answers.render_incident_title(incident), SEVERITY_NAMES[incident.status]
     if changed:
-        return Answer(answers.render_confirmation(f"You have set {name} to {status}.", incident))
+        sentence = f"You changed the severity of {title} to {present}."
+        return Answer(answers.render_confirmation(Confirmation(sentence, _build_buttons(incident))))
     if comment:
         raise InvalidInput(
-            f"#{identifier} {incident.title} is {status} already, so nothing was changed and your comment was"
-            " not added. `comment` adds it.",
+            f"The severity of #{identifier} {incident.title} is already {present}, so your comment wasn't added."
+            " Use `comment` to add it.",
             f"comment {identifier} text",
         )
-    return Answer(answers.render_confirmation(f"{name} is {status} already; nothing was changed.", incident))
+    return Answer(answers.render_confirmation(Confirmation(f"The severity of {title} is already {present}.")))
 
 
 HANDLES = (

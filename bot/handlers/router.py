@@ -16,9 +16,10 @@ import structlog
 
 from bot.handlers import help, home, message_commands, ownership, unknown
 from bot.handlers.context import Context, Services
-from bot.handlers.verb import EventHandler, Registry, Verb
+from bot.handlers.verb import EventHandler, PressHandler, Registry, Verb
+from bot.incidents import cards
 from bot.incidents.cards import CardNotPostedYet
-from bot.incidents.errors import AlreadyDone, InvalidInput, Refusal
+from bot.incidents.errors import AlreadyDone, InvalidInput, NotFound, Refusal
 from bot.incidents.markup import decode_slack_text, require_storable
 from bot.incidents.words import shorten
 from bot.messages import answers, forms, small_talk
@@ -100,7 +101,7 @@ class Router:
             else self._counted(
                 "button",
                 request.action_id,
-                lambda: self._with_context(request, lambda context: handler(context, request)),
+                lambda: self._carry_out_press(request, handler),
             )
         )
         if not isinstance(response, _Failure):
@@ -108,6 +109,20 @@ class Router:
         if request.surface in ("modal", "home"):
             return OpenForm(forms.render_error(response.sentence))
         return Answer(response.message)
+
+    def _carry_out_press(self, request: Press, handler: PressHandler) -> Response:
+        try:
+            return self._with_context(request, lambda context: handler(context, request))
+        except NotFound as error:
+            if request.surface != "message":
+                raise
+            raise cards.explain_not_found(
+                self._services.store,
+                request.person.workspace_id,
+                request.channel_id or "",
+                request.message_ts or "",
+                error,
+            ) from error
 
     def submission(self, request: Submission) -> Response:
         """A submitted form. An error is shown in the form, and what was typed stays in it."""

@@ -10,7 +10,9 @@ from bot.handlers.verb import Verb
 from bot.incidents import subscriptions
 from bot.incidents.words import parse_lone_number, parse_number
 from bot.messages import answers
+from bot.messages.answers import Confirmation
 from bot.messages.help import Group
+from bot.messages.incident import build_follow_button
 from bot.slack.requests import Command, Press
 from bot.slack.responses import Answer, Response
 from storage.rows import IncidentHead
@@ -23,46 +25,48 @@ def handle_command(context: Context, _request: Command, words: str) -> Response:
     """`subscribe N`."""
     identifier = parse_lone_number(words, USAGE)
     with context.write() as tx:
-        incident, sentence = _subscribe(tx, context, identifier)
-    return Answer(answers.render_confirmation(sentence, incident))
+        _, confirmation = _subscribe(tx, context, identifier)
+    return Answer(answers.render_confirmation(confirmation))
 
 
 def handle_unsubscribe_command(context: Context, _request: Command, words: str) -> Response:
     """`unsubscribe N`."""
     identifier = parse_lone_number(words, UNSUBSCRIBE_USAGE)
     with context.write() as tx:
-        incident, sentence = _unsubscribe(tx, context, identifier)
-    return Answer(answers.render_confirmation(sentence, incident))
+        _, confirmation = _unsubscribe(tx, context, identifier)
+    return Answer(answers.render_confirmation(confirmation))
 
 
 def handle_press(context: Context, request: Press) -> Response:
     """`Subscribe`."""
     identifier = parse_number(request.value, USAGE)
     with context.write() as tx:
-        incident, sentence = _subscribe(tx, context, identifier)
-        return view.redraw_incident(tx, context, request, incident, sentence)
+        return view.redraw_incident(tx, context, request, *_subscribe(tx, context, identifier))
 
 
 def handle_unsubscribe_press(context: Context, request: Press) -> Response:
     """`Unsubscribe`."""
     identifier = parse_number(request.value, UNSUBSCRIBE_USAGE)
     with context.write() as tx:
-        incident, sentence = _unsubscribe(tx, context, identifier)
-        return view.redraw_incident(tx, context, request, incident, sentence)
+        return view.redraw_incident(tx, context, request, *_unsubscribe(tx, context, identifier))
 
 
-def _subscribe(tx: Connection, context: Context, identifier: int) -> tuple[IncidentHead, str]:
+def _subscribe(tx: Connection, context: Context, identifier: int) -> tuple[IncidentHead, Confirmation]:
     incident, new = subscriptions.subscribe(tx, context.access, identifier, context.now)
     name = answers.render_incident_title(incident)
-    if new:
-        return incident, f"You now follow {name}: I tell you of comments and changes."
-    return incident, f"You follow {name} already."
+    sentence = (
+        f"You follow {name} now. You get a direct message about each comment and change."
+        if new
+        else f"You already follow {name}."
+    )
+    return incident, Confirmation(sentence, [build_follow_button(identifier, subscribed=True)])
 
 
-def _unsubscribe(tx: Connection, context: Context, identifier: int) -> tuple[IncidentHead, str]:
+def _unsubscribe(tx: Connection, context: Context, identifier: int) -> tuple[IncidentHead, Confirmation]:
     incident, was = subscriptions.unsubscribe(tx, context.access, identifier)
     name = answers.render_incident_title(incident)
-    return incident, f"You no longer follow {name}." if was else f"You do not follow {name}; nothing to end."
+    sentence = f"You no longer follow {name}." if was else f"You don't follow {name}."
+    return incident, Confirmation(sentence, [build_follow_button(identifier, subscribed=False)])
 
 
 HANDLES = (

@@ -15,7 +15,7 @@ from bot.handlers.reply import WRITTEN, Reply, fetch_files, find_reply
 from bot.handlers.verb import Feature
 from bot.incidents import cards, comments, lookup, replies
 from bot.incidents.comments import CommentText
-from bot.incidents.errors import CommentGone, Refusal
+from bot.incidents.errors import CommentGone, NotFound, Refusal
 from bot.incidents.markup import require_storable
 from bot.messages import notice_texts
 from bot.messages.blocks import Message
@@ -118,6 +118,10 @@ def _with(written: CommentText, beside: list[str]) -> CommentText:
 
 def _notify_of_refusal(services: Services, card: PostedCard, reply: Reply, refusal: Refusal, now: datetime) -> None:
     """Tells somebody that they may not comment, once in each thread."""
+    if isinstance(refusal, NotFound):
+        refusal = cards.explain_not_found(
+            services.store, reply.person.workspace_id, reply.channel_id, reply.thread_ts, refusal
+        )
     if reply.edited_ts is not None:
         note = notice_texts.render_edit_not_followed(card.identifier, card.channel_id, refusal.sentence)
     else:

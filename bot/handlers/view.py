@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from sqlalchemy import Connection
 
 from bot.handlers import pick, redraw
 from bot.handlers.context import Context
+from bot.handlers.redraw import Place
 from bot.handlers.verb import Verb
 from bot.incidents import lookup
 from bot.incidents.words import parse_lone_number, parse_number
-from bot.messages import answers
 from bot.messages import incident as messages
+from bot.messages.answers import Confirmation
 from bot.messages.blocks import Message
 from bot.messages.help import Group
 from bot.messages.picks import Pick
-from bot.slack.requests import Command, Press, Request
-from bot.slack.responses import Answer, Response
+from bot.slack.requests import Command, Press, Request, Submission
+from bot.slack.responses import Answer, Done, Response
 from storage.prefetch import Prefetch
 from storage.rows import IncidentHead
 
@@ -39,13 +37,13 @@ def handle_command(context: Context, _request: Command, words: str) -> Response:
 
 
 def handle_press(context: Context, request: Press) -> Response:
-    """`View` in a list: a message of its own, so that the list stays."""
-    return redraw.show(request, render(context.connection, context, parse_number(request.value, USAGE)), replace=False)
+    """`View`: a form, so that the card or list stays and nobody has to look for the answer."""
+    return redraw.open_window(request, render(context.connection, context, parse_number(request.value, USAGE)))
 
 
 def show_in_place(context: Context, request: Press) -> Response:
     """`View` below a log: back to the incident from which it was opened."""
-    return redraw.show(request, render(context.connection, context, parse_number(request.value, USAGE)), replace=True)
+    return redraw.turn(request, render(context.connection, context, parse_number(request.value, USAGE)))
 
 
 def render(
@@ -63,26 +61,30 @@ def render(
 
 
 def redraw_incident(
-    connection: Connection, context: Context, request: Press, incident: IncidentHead, notice: str
+    connection: Connection, context: Context, request: Press, incident: IncidentHead, confirmation: Confirmation
 ) -> Response:
-    """The response after a button changed an incident: the message of the button is updated, with a notice (mrkdwn)."""
-    message = render(connection, context, incident.identifier, notice=notice)
-    return redraw.redraw(connection, context, request, message, answers.render_confirmation(notice, incident))
+    """The response after a button changed an incident: see `bot.handlers.redraw`."""
+    return redraw.respond(_redraw(connection, context, request, Place.of_press(request), incident, confirmation))
 
 
 def redraw_incident_at_origin(
+    connection: Connection, context: Context, request: Submission, incident: IncidentHead, confirmation: Confirmation
+) -> Response:
+    """The response after a form changed an incident: it closes, and the result is shown where it was opened."""
+    place = Place.of_origin(request.origin)
+    return Done(_redraw(connection, context, request, place, incident, confirmation))
+
+
+def _redraw(
     connection: Connection,
     context: Context,
     request: Request,
-    kept: Mapping[str, Any],
+    place: Place,
     incident: IncidentHead,
-    notice: str,
+    confirmation: Confirmation,
 ) -> redraw.Shown:
-    """The response after a form changed an incident: where the form was opened is updated, with a notice (mrkdwn)."""
-    message = render(connection, context, incident.identifier, notice=notice)
-    return redraw.redraw_origin(
-        connection, context, request, kept, message, answers.render_confirmation(notice, incident)
-    )
+    message = render(connection, context, incident.identifier, notice=confirmation.sentence)
+    return redraw.redraw(connection, context, request, place, incident, message, confirmation)
 
 
 HANDLES = (

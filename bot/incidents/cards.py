@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection
 
+from bot.incidents.access import Access
+from bot.incidents.errors import MayNotAct, NotFound, Refusal
 from storage.engine import Store
-from storage.queries import threads
-from storage.rows import PostedCard
+from storage.queries import pressed_posts, threads
+from storage.queries.pressed_posts import PressedPost
+from storage.rows import IncidentHead, PostedCard
 
 # Somebody may react to a card before the bot has stored the timestamp from Slack's response.
 _WAIT_S = 1.0
@@ -50,6 +54,26 @@ def find_card(store: Store, workspace_id: str, channel_id: str, ts: str) -> Post
         if time.monotonic() > deadline:
             raise CardNotPostedYet
         time.sleep(_LOOK_EVERY_S)
+
+
+def find_pressed_post(
+    tx: Connection, access: Access, incident: IncidentHead, channel_id: str, ts: str, now: datetime, burst_s: float
+) -> PressedPost | None:
+    """The message about an incident whose button was pressed, if delivery posted it; see `bot.handlers.redraw`."""
+    return pressed_posts.find_pressed_post(
+        tx, incident.id, access.workspace_id, channel_id, ts, now=now, burst_s=burst_s
+    )
+
+
+def explain_not_found(store: Store, workspace_id: str, channel_id: str, ts: str, error: NotFound) -> Refusal:
+    """What to answer somebody who used a message about an incident that they may not see.
+
+    On the incident's card, in a channel that shows it, they are told that they may not act. Anywhere else it is
+    `error`, which does not reveal whether the incident exists.
+    """
+    with store.read() as connection:
+        shown = pressed_posts.is_shown_card(connection, error.identifier, workspace_id, channel_id, ts)
+    return MayNotAct(error.identifier) if shown else error
 
 
 def record_deletion(tx: Connection, workspace_id: str, channel_id: str, ts: str) -> None:

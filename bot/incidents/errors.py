@@ -28,6 +28,13 @@ class NotFound(Refusal):
         self.identifier = identifier
 
 
+class MayNotAct(Refusal):
+    """The caller sees the incident's card in a channel, but may not see the incident."""
+
+    def __init__(self, identifier: int) -> None:
+        super().__init__(f"You can't act on #{identifier}: only members of its project's teams can.")
+
+
 class CommentGone(Refusal):
     """The comment was deleted, or there never was one with that id."""
 

@@ -68,7 +68,7 @@ def _render_entry(entry: ActivityEntry, mentions: Mentions, changeable_on: int |
                         "comment_delete",
                         value,
                         style="danger",
-                        confirm=confirm("Delete this comment?", "It cannot be brought back.", "Delete", "Keep"),
+                        confirm=confirm("Delete this comment?", "You can't undo this.", "Delete"),
                     ),
                 ]
             )

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from bot.incidents.access import Access
 from bot.incidents.markup import decode_slack_text, escape, replace_unstorable
 from bot.messages.blocks import Block, Element, Message, actions, message, section
-from bot.messages.incident import build_short_buttons, render_title
+from bot.messages.incident import render_title
 from storage.rows import IncidentHead
 
 # In parts of this length the longest text that Slack lets anybody type (40,000 characters) fits a message's blocks.
 _PART = 2900
 
 
-def render_confirmation(sentence: str, incident: IncidentHead) -> Message:
-    """A sentence (mrkdwn) about an incident, with buttons for what can be done next."""
-    return message(sentence, [section(sentence), actions(build_short_buttons(incident.identifier))])
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What a person is told after they changed something."""
+
+    sentence: str  # mrkdwn
+    buttons: Sequence[Element] = ()  # for what makes sense next, at most two
+    on_card: bool = False  # the incident's card shows it, too
+
+
+def render_confirmation(confirmation: Confirmation, *, late: bool = False) -> Message:
+    """A confirmation as a message. `late`: the card will show the change, but not within seconds."""
+    sentence = confirmation.sentence
+    if late:
+        sentence += " Slack is busy, so the card here is updated a little later."
+    blocks = [section(sentence)]
+    if confirmation.buttons:
+        blocks.append(actions(confirmation.buttons))
+    return message(sentence, blocks)
 
 
 def render_incident_title(incident: IncidentHead) -> str:

@@ -35,6 +35,7 @@ MAX_FORM_TITLE = 24
 MAX_INPUT_LABEL = 2000
 MAX_OPTIONS = 100
 MAX_OPTION_TEXT = 75
+MAX_OPTION_VALUE = 150
 MAX_CONTEXT = 3000
 MAX_ELEMENTS = 10  # of a context block
 MAX_URL = 3000
@@ -144,12 +145,13 @@ def menu_entry(label: str, action_id: str, value: str) -> Element:
 
 
 def confirm(title: str, text: str, yes: str, no: str = "Cancel") -> dict[str, Any]:
-    """A confirmation dialog, which Slack shows before it sends the press of a button."""
+    """A confirmation dialog, which Slack shows before it sends the press of a button. What it confirms is red."""
     return {
         "title": plain_text(title, 100),
         "text": plain_text(text, 300),
         "confirm": plain_text(yes, 30),
         "deny": plain_text(no, 30),
+        "style": "danger",
     }
 
 

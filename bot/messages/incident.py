@@ -9,8 +9,9 @@ from typing import Any
 from bot.incidents.errors import InvalidInput
 from bot.incidents.filters import ListQuery
 from bot.incidents.markup import escape, require_storable
+from bot.messages import incident_parts
 from bot.messages.blocks import (
-    MAX_ELEMENTS,
+    MAX_SECTION,
     Block,
     Element,
     Message,
@@ -20,14 +21,12 @@ from bot.messages.blocks import (
     context,
     format_date,
     format_duration,
-    link,
-    link_urls,
     message,
     section,
     truncate,
 )
 from bot.messages.comments import render_comment
-from storage.rows import ActivityEntry, Cursor, IncidentDetails, IncidentLine, IncidentPage, Mentions, Seen
+from storage.rows import ActivityEntry, Cursor, IncidentDetails, IncidentLine, IncidentPage, Mentions
 from storage.values import ActivityType, Status
 
 STATUS_NAMES = {
@@ -64,7 +63,6 @@ STATUS_SIGNS = {
     Status.WARNING: ":large_yellow_circle:",
     Status.CRITICAL: ":red_circle:",
 }
-SEEN_NAME_LENGTH = 150  # characters; ten of them and their dates stay within one text
 LATEST_LENGTH = 600  # characters of the latest comment that `view` shows
 
 
@@ -84,24 +82,32 @@ def build_incident_buttons(identifier: int, status: Status, *, subscribed: bool)
         if status is Status.CLOSED
         else button("Resolve", "resolve", value, style="primary")
     )
-    following = button("Unsubscribe", "unsubscribe", value) if subscribed else button("Subscribe", "subscribe", value)
     return [
         button("Acknowledge", "acknowledge", value),
         closing,
         button("Comment", "comment", value),
         button("Activity", "activity", value),
-        following,
+        build_follow_button(identifier, subscribed=subscribed),
     ]
 
 
-def build_short_buttons(identifier: int) -> list[Element]:
-    """The buttons below a sentence about an incident."""
-    value = str(identifier)
-    return [
-        button("View", "view", value),
-        button("Comment", "comment", value),
-        button("Activity", "activity", value),
-    ]
+def build_view_button(identifier: int) -> Element:
+    """`View`."""
+    return button("View", "view", str(identifier))
+
+
+def build_status_button(identifier: int, status: Status) -> Element:
+    """`Reopen` for a resolved incident, else `Resolve`."""
+    if status is Status.CLOSED:
+        return button("Reopen", "reopen", str(identifier))
+    return button("Resolve", "resolve", str(identifier))
+
+
+def build_follow_button(identifier: int, *, subscribed: bool) -> Element:
+    """`Unsubscribe` for who follows the incident, else `Subscribe`."""
+    if subscribed:
+        return button("Unsubscribe", "unsubscribe", str(identifier))
+    return button("Subscribe", "subscribe", str(identifier))
 
 
 # --- the list ----------------------------------------------------------------------------------------------
@@ -182,8 +188,8 @@ def _render_seen_short(line: IncidentLine) -> str:
         return ":eyes: not acknowledged"
     others = line.seen_count - line.seen_by_caller
     if line.seen_by_caller:
-        return ":eyes: you" + (f" and {others}" if others else "")
-    return f":eyes: {others}"
+        return f":eyes: seen by you and {others} more" if others else ":eyes: seen by you"
+    return f":eyes: seen by {others}"
 
 
 def _build_page_buttons(query: ListQuery, page: IncidentPage) -> list[Element]:
@@ -236,11 +242,10 @@ def render_details(incident: IncidentDetails, now: datetime, *, notice: str | No
     name = render_title(incident.identifier, incident.title)
     blocks.append(section(f"{STATUS_SIGNS[incident.status]} {bold(name)}"))
     blocks.append(section("", fields=_render_fields(incident, now)))
-    facts = [f"*{escape(name)}* {link_urls(escape(text))}" for name, text in incident.facts]
-    blocks += [context(*facts[first : first + MAX_ELEMENTS]) for first in range(0, len(facts), MAX_ELEMENTS)]
-    if incident.links:
-        blocks.append(context(*(link(url, name) for name, url in incident.links)))  # each may be as long as Slack takes
-    blocks.append(context(_render_seen(incident.seen, incident.seen_count)))
+    blocks += incident_parts.render_description(incident, MAX_SECTION)
+    blocks += incident_parts.render_all_facts(incident)
+    blocks += incident_parts.render_links(incident)
+    blocks.append(context(f":eyes: {incident_parts.render_seen(incident.seen, incident.seen_count)}"))
     if incident.latest:
         blocks.append(context("Latest: " + render_entry(incident.latest, incident.mentions, LATEST_LENGTH)))
     blocks.append(actions(build_incident_buttons(incident.identifier, incident.status, subscribed=incident.subscribed)))
@@ -249,29 +254,21 @@ def render_details(incident: IncidentDetails, now: datetime, *, notice: str | No
 
 
 def _render_fields(incident: IncidentDetails, now: datetime) -> list[str]:
-    fields = [
-        f"*Status*\n{STATUS_NAMES[incident.status]}",
+    closed = incident.date_closed
+    fields = [f"*Status*\n{STATUS_NAMES[Status.CLOSED if incident.status is Status.CLOSED else Status.OPEN]}"]
+    if incident.status in SEVERITY_NAMES:
+        fields.append(f"*Severity*\n{SEVERITY_NAMES[incident.status]}")
+    fields += [
         f"*{'Projects' if len(incident.projects) > 1 else 'Project'}*\n{escape(', '.join(incident.projects))}",
-        f"*Team*\n{escape(incident.team) if incident.team else 'unassigned'}",
+        f"*Team*\n{escape(incident.team) if incident.team else 'Unassigned'}",
         f"*Environment*\n{escape(incident.environment) if incident.environment else '–'}",
         f"*Started*\n{format_date(incident.date_started)}",
     ]
-    if incident.date_closed:
-        fields.append(f"*Duration*\n{format_duration(incident.date_started, incident.date_closed)}")
-        fields.append(f"*Resolved*\n{format_date(incident.date_closed)}")
-    else:
-        fields.append(f"*Duration*\n{format_duration(incident.date_started, now)} so far")
-    if incident.url:
-        fields.append(f"*Source*\n{link(incident.url, incident.source or 'open the alert')}")
+    if closed:
+        fields.append(f"*Resolved*\n{format_date(closed)}")
+    duration = format_duration(incident.date_started, closed or now)
+    fields.append(f"*Duration*\n{duration}" + ("" if closed else " so far"))
     return fields
-
-
-def _render_seen(seen: list[Seen], count: int) -> str:
-    if not seen:
-        return ":eyes: Nobody has acknowledged this yet."
-    names = [f"{truncate(escape(one.name), SEEN_NAME_LENGTH)} ({format_date(one.last_seen)})" for one in seen]
-    more = count - len(seen)
-    return ":eyes: Seen by " + ", ".join(names) + (f" and {more} more" if more else "")
 
 
 def render_entry(entry: ActivityEntry, mentions: Mentions, comment_length: int) -> str:
@@ -289,7 +286,7 @@ def render_entry_sentence(entry: ActivityEntry) -> str:
         case ActivityType.DETECTED:
             return "Detected"
         case ActivityType.CREATED:
-            return f"{who} opened this" if entry.author else "Opened by an alert"
+            return f"{who} opened this" if entry.author else "An alert opened this"
         case ActivityType.COMMENT:
             return f"{bold(escape(entry.author or 'Someone'))} commented"
         case ActivityType.STATUS_CHANGE:
@@ -302,7 +299,7 @@ def _render_change(entry: ActivityEntry) -> str:
     value = Status(entry.value or Status.OPEN)
     previous = Status(entry.previous_value or Status.OPEN)
     if value is Status.CLOSED:
-        return f"resolved this (it was {STATUS_NAMES[previous]})"
+        return "resolved this"
     if previous is Status.CLOSED:
-        return f"reopened this as {STATUS_NAMES[value]}"
-    return f"changed the status from {STATUS_NAMES[previous]} to {STATUS_NAMES[value]}"
+        return "reopened this" if value is Status.OPEN else f"reopened this as {STATUS_NAMES[value]}"
+    return f"changed the severity from {SEVERITY_NAMES[previous]} to {SEVERITY_NAMES[value]}"

@@ -295,7 +295,8 @@ class Listeners:
     def _send(self, request: Request, answer: Answer) -> None:
         url = answer.to or request.response_url
         if url:
-            self._background.respond(url, _body(answer))
+            thread_ts = answer.thread_ts or (request.thread_ts if isinstance(request, Press) else None)
+            self._background.respond(url, _body(answer, thread_ts))
         else:  # a button in Home or in a form: there is no message to answer
             user_id = request.person.user_id
             self._submit(request.person.workspace_id, Ephemeral(answer.message, user_id, user_id))
@@ -366,12 +367,12 @@ def _update(client: Any, view_id: str, view: Mapping[str, Any]) -> None:
             raise
 
 
-def _body(answer: Answer) -> dict[str, Any]:
-    return {
-        "response_type": "in_channel" if answer.in_channel else "ephemeral",
-        "replace_original": answer.replace,
-        **answer.message,
-    }
+def _body(answer: Answer, thread_ts: str | None) -> dict[str, Any]:
+    if answer.replace:
+        return {"replace_original": True, **answer.message}
+    kind = "in_channel" if answer.in_channel else "ephemeral"
+    thread = {"thread_ts": thread_ts} if thread_ts else {}
+    return {"response_type": kind, "replace_original": False, **thread, **answer.message}
 
 
 def _plain(text: str) -> dict[str, Any]:

@@ -53,6 +53,7 @@ class Press(Request):
     value: str = ""
     surface: Surface = "message"
     message_ts: str | None = None
+    thread_ts: str | None = None  # the thread in which the message is a reply
     view: Payload | None = None  # the form or Home with the button
 
 
@@ -74,8 +75,12 @@ class Submission(Request):
         option = self.values.get(block_id, {}).get("selected_option")
         return None if option is None else str(option["value"])
 
+    def date(self, block_id: str) -> str:
+        """The date that was picked, as 2026-11-01; empty where none was."""
+        return str(self.values.get(block_id, {}).get("selected_date") or "")
+
     def checked(self, block_id: str) -> list[str]:
-        """The values of the boxes that were ticked."""
+        """The values of the boxes that were ticked, or of the options that were chosen in a menu of several."""
         options = self.values.get(block_id, {}).get("selected_options") or []
         return [str(option["value"]) for option in options]
 
@@ -147,8 +152,15 @@ def press_from(payload: Payload) -> Press:
         value=value,
         surface=_surface(payload),
         message_ts=container.get("message_ts"),
+        thread_ts=_thread(container),
         view=payload.get("view"),
     )
+
+
+def _thread(container: Payload) -> str | None:
+    thread_ts = container.get("thread_ts")
+    # The first message of a thread stands in the channel, where it may be read without its thread.
+    return str(thread_ts) if thread_ts and thread_ts != container.get("message_ts") else None
 
 
 def _surface(payload: Payload) -> Surface:

@@ -18,6 +18,7 @@ class Answer:
     in_channel: bool = False
     replace: bool = False  # in place of the message whose button was pressed
     to: str | None = None  # a response URL, where the request has none (a form)
+    thread_ts: str | None = None  # in a thread
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ def test_nothing_that_is_typed_becomes_markup(world: World, window: OpenWindow, 
     ):
         type_command(page, words)
     type_command(page, f"/incident comment {number} {MARKUP}")
-    expect(page.locator(".main .message", has_text="Your comment is on").last).to_contain_text("<img src=x")
+    expect(page.locator(".main .message", has_text="You commented on").last).to_contain_text("<img src=x")
     type_command(page, f"/incident {MARKUP}")
     world.ben.say(world.cast.checkout, f"{MARKUP} from Ben")
     world.ben.upload(world.cast.checkout, f"../../{MARKUP}.html", b"<script>alert(5)</script>", MARKUP)

@@ -64,11 +64,11 @@ def test_a_late_command_is_told_so_and_its_answer_follows(world: World) -> None:
     world.slack.faults.clear()
     assert told.message is not None and LATE in told.text
     assert "please look" in told.text  # the text is not lost, whatever comes of it
-    following(world, world.ben, "Your comment is on #1")
+    following(world, world.ben, "You commented on #1")
     assert commented(world) == 1
     world.settle()
     # Asked again, it is quick, and counts as another comment of course.
-    assert "Your comment is on #1" in world.ask(world.ben, "comment 1 @fay once more").text
+    assert "You commented on #1" in world.ask(world.ben, "comment 1 @fay once more").text
 
 
 @pytest.mark.usefixtures("slow")
@@ -112,4 +112,4 @@ def test_a_late_press_is_told_so_and_its_answer_follows(world: World) -> None:
         world.slack.faults.clear()
         following(world, world.ben, "Somebody else is changing", late)
     world.ben.press(shown, "Acknowledge")
-    shown.wait_for(lambda shown: "You have acknowledged #1" in shown.text)
+    shown.wait_for(lambda shown: "You acknowledged #1" in shown.text)

@@ -30,7 +30,7 @@ def test_told_to_stop_it_answers_what_it_holds_and_ends_well(
         bot.process.send_signal(signal.SIGTERM)
         answers = [one.result().text for one in asked]
     assert all("not a member" in text for text in answers[:-1])
-    assert "Your comment is on #1" in answers[-1]
+    assert "You commented on #1" in answers[-1]
     assert bot.end() == 0
     assert bot.lines[-1]["event"] == "stopped"
     assert not any(line.get("level") in ("error", "critical") for line in bot.lines)

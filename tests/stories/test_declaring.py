@@ -12,7 +12,7 @@ pytestmark = IN_BOTH_MODES
 def test_a_declared_incident_is_shown_with_its_buttons(world: World) -> None:
     answer = world.ask(world.ben, "declare critical project:checkout team:payments env:prod Payments fail with 502")
     assert "You opened this incident" in answer.text
-    for fact in ("#1 Payments fail with 502", "Critical", "checkout", "Payments", "prod", "Ben Tal ("):
+    for fact in ("#1 Payments fail with 502", "Critical", "checkout", "Payments", "prod", "Seen by Ben Tal"):
         assert fact in answer.text
     assert answer.buttons == ["Acknowledge", "Resolve", "Comment", "Activity", "Unsubscribe"]
     assert answer.message is not None and answer.message.ephemeral
@@ -134,5 +134,5 @@ members: [{email: new@acme.test, name: New Hire, role: member}]
 """)
     new = world.slack.who("U0090")
     assert "no project" in world.ask(new, "declare Everything is down").text
-    assert "none" in world.ask(new, "whoami").text
+    assert "None" in world.ask(new, "whoami").text
     assert "No open incidents." in world.ask(new, "list").text

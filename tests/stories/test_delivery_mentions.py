@@ -21,7 +21,7 @@ def test_the_buttons_of_a_mention_work(world: World) -> None:
     world.ask(world.ada, f"comment {number} @ben please look")
     message = world.ben.wait_for_message(containing="please look")
     world.ben.press(message, "Acknowledge")
-    world.ben.wait_for_message(containing="You have acknowledged #1 Payments fail with 502")
+    world.ben.wait_for_message(containing="You acknowledged #1 Payments fail with 502")
 
 
 def test_a_mentioned_team_is_told_and_each_of_its_members_once(world: World) -> None:

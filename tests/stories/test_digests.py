@@ -79,7 +79,7 @@ def test_a_digest_is_said_back_and_comes(world: World) -> None:
     assert "2 opened, 0 resolved" in digest.text
     assert digest.metadata
     world.ben.press(digest, "View", containing="#1")
-    world.ben.wait_for_message(world.cast.checkout, containing="Nobody has acknowledged this yet")
+    assert "Nobody has acknowledged this yet" in world.ben.wait_for_form("Incident").text
 
 
 def test_the_next_digest_tells_what_was_resolved_since(world: World) -> None:

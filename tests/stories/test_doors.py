@@ -29,7 +29,7 @@ def test_acknowledging_from_the_pick_list_shows_the_incident_in_its_place(world:
     number = world.declare("Checkout is down")
     message = world.see(world.ben, "ack")
     world.ben.press(message, "Acknowledge")
-    message.wait_for(lambda m: "You have acknowledged #1 Checkout is down" in m.text and "Ben Tal" in m.text)
+    message.wait_for(lambda m: "You acknowledged #1 Checkout is down" in m.text and "Ben Tal" in m.text)
     assert f"#{number} Checkout is down" in message.text
 
 

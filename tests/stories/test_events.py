@@ -183,7 +183,7 @@ def test_a_mention_that_nobody_has_begun_is_answered_later(world: World, monkeyp
     with everybody_busy(world, monkeypatch):
         world.ben.say(world.cast.random, f"{world.slack.bot_mention} ack 1")
         world.slack.wait_until(lambda: unanswered(world, "app_mention"), timeout=PATIENCE_S, what="a refusal")
-    world.ben.wait_for_message(world.cast.random, "You have acknowledged #1", timeout=PATIENCE_S)
+    world.ben.wait_for_message(world.cast.random, "You acknowledged #1", timeout=PATIENCE_S)
     world.slack.clock.advance(A_MINUTE)
     wait_until_acknowledged(world, "app_mention")
     told_so = [one for one in world.ben.sees(world.cast.random) if "acknowledged #1" in one.text]

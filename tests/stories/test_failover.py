@@ -121,7 +121,7 @@ def test_delivery_goes_on_after_a_failover(world: World, servers: Servers) -> No
     shown = use_every_connection(world)
     servers.fail_over()
     world.ask(world.ben, "resolve 1")
-    assert "You have resolved #1" in world.ask(world.ben, "resolve 1").text
+    assert "You resolved #1" in world.ask(world.ben, "resolve 1").text
     shown.wait_for(lambda shown: "Resolved by" in shown.text)
     world.rest()
 

@@ -181,7 +181,7 @@ def test_long_comments_in_every_script_are_shown(world: World) -> None:
         "\n".join("•" for _ in range(3999)),
         "<@U0001> " * 400,
     ):
-        assert "Your comment is on #1" in world.ask(world.ben, f"comment 1 {text}").text
+        assert "You commented on #1" in world.ask(world.ben, f"comment 1 {text}").text
     world.ask(world.ben, "activity 1")
     world.ask(world.ada, "1")
     world.settle()

@@ -101,10 +101,12 @@ def test_somebody_of_another_company_is_told_so_and_shown_nothing(world: World) 
     assert stranger.replay(payload).answer.get("text") and "Payments" not in str(stranger.replay(payload).answer)
     world.ada.press(listed.message, "View")
     world.settle()
+    assert "Payments fail" in world.ada.wait_for_form("Incident").text
     pressed = next(e.sent for e in reversed(world.slack.sent) if e.sent.get("type") == "block_actions")
     stranger.replay(pressed)
     world.settle()
     assert "Payments fail" not in "".join(message.text for message in stranger.sees(shared))
+    assert stranger.form is None
 
 
 def test_somebody_of_another_company_whose_id_is_in_the_file_works_like_anybody(world: World) -> None:
@@ -115,7 +117,7 @@ def test_somebody_of_another_company_whose_id_is_in_the_file_works_like_anybody(
     world.declare("Payments fail")
     shown = world.shown(world.ask(sam, "view 1", channel=shared))
     sam.press(shown, "Acknowledge")
-    shown.wait_for(lambda shown: "Sam Far (" in shown.text)
+    shown.wait_for(lambda shown: "Seen by Sam Far" in shown.text)
     sam.press(shown, "Comment")
     assert sam.wait_for_form("Comment #1").fill("Comment", "Hello from the partner").submit().closed
     assert "Hello from the partner" in world.seen_by(world.ada, 1)
@@ -172,7 +174,7 @@ def test_a_mention_of_whom_slack_cannot_tell_of_just_now_loses_no_text(world: Wo
     assert "Try again" in answer and "please look" in answer
     assert "commented" not in world.ask(world.ada, "activity 1").text
     world.slack.faults.clear()
-    assert "Your comment is on" in world.ask(world.ada, "comment 1 @ben please look").text
+    assert "You commented on" in world.ask(world.ada, "comment 1 @ben please look").text
 
 
 def test_slack_is_asked_about_somebody_once(world: World) -> None:

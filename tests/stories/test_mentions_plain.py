@@ -46,7 +46,7 @@ def followers(world: World) -> set[str]:
 )
 def test_a_name_that_fits_one_member_is_a_mention(world: World, name: str) -> None:
     world.declare("Payments fail")
-    assert "Your comment is on #1" in say(world, f"comment 1 please ask @{name}, he knows")
+    assert "You commented on #1" in say(world, f"comment 1 please ask @{name}, he knows")
     assert "please ask <@U0004>, he knows" in log(world)
     assert "dan@acme.test" in followers(world)
 
@@ -117,7 +117,7 @@ def test_a_person_and_a_team_of_one_name_are_asked_about(world: World) -> None:
 )
 def test_what_only_looks_like_a_name_stays_text(world: World, text: str) -> None:
     world.declare("Payments fail", by=world.ada)
-    assert "Your comment is on #1" in say(world, f"comment 1 {text}")
+    assert "You commented on #1" in say(world, f"comment 1 {text}")
     assert "<@U0004>" not in log(world)
     assert followers(world) == {"ada@acme.test", "ben@acme.test"}
 
@@ -139,7 +139,7 @@ def test_who_cannot_see_the_incident_is_refused_by_name_like_anybody_mentioned(w
 def test_nobody_of_another_organization_or_who_left_is_meant(world: World) -> None:
     world.apply(ORGANIZATION.replace("  - {email: dan@acme.test, name: Dan Wu, role: manager}\n", ""), prune=True)
     world.declare("Payments fail", by=world.ada)
-    assert "Your comment is on #1" in say(world, "comment 1 @dan look, and @eve")
+    assert "You commented on #1" in say(world, "comment 1 @dan look, and @eve")
     assert followers(world) == {"ada@acme.test", "ben@acme.test"}
 
 

@@ -40,6 +40,7 @@ def pressed(world: World) -> list[Json]:
     for label in ("Acknowledge", "View", "Activity", "Subscribe"):
         world.ada.press(posted, label)
     world.ada.press(told, "View")
+    world.ada.wait_for_form("Incident").close(everything=True)
     world.ada.press(world.view(world.ada, 1), "Comment")
     world.ada.wait_for_form("Comment #1").fill("Comment", "mine").submit()
     log = world.see(world.ada, "activity 1")
@@ -47,6 +48,7 @@ def pressed(world: World) -> list[Json]:
     world.ada.wait_for_form().submit()
     world.ada.press(log, "Delete")
     world.ada.press(world.see(world.ada, "list"), "View", containing="#1")
+    world.ada.wait_for_form("Incident").close()
     world.ada.press(world.view(world.ada, 1), "Resolve")
     world.ada.wait_for_form("Resolve #1").submit()
     posted.wait_for(lambda shown: "Reopen" in shown.buttons)
@@ -118,7 +120,7 @@ def test_the_values_of_the_version_before_work_where_the_workspace_has_not_moved
     assert world.seen_by(world.ada, 1).count("hello") == 1
     world.ada.replay(as_drawn_before(sent[0]))
     world.settle()
-    assert "Ada Obi (" in world.seen_by(world.ben, 1)
+    assert "Seen by Ada Obi" in world.seen_by(world.ben, 1)
     world.slack.problems.take("no_original")
 
 
