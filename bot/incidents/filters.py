@@ -38,7 +38,11 @@ _FORMS = {
 }
 KEYS = tuple(_FORMS)
 
+COMMON_TIMES = ("1h", "24h", "7d", "30d")  # that a menu offers for `since` and `until`
+
+_DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}")
 _AGO = re.compile(r"(\d{1,5})\s*(m|h|d|w)", re.IGNORECASE)
+_AGO_IN_WORDS = re.compile(r"(\d{1,5}) ?(?:(m)in(?:ute)?s?|(h)ours?|(d)ays?|(w)eeks?)(?: ago)?", re.IGNORECASE)
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _PLAIN = re.compile(r"[\w.,:+-]+")  # values that need no quotes
 
@@ -169,6 +173,35 @@ def _with_option(query: ListQuery, key: str, value: str) -> ListQuery:
             return replace(query, following=True)
 
 
+def split_ago(value: str) -> tuple[int, str] | None:
+    """The number and the unit of a time like `24h`: 24 and "hours". None for any other time."""
+    found = _AGO.fullmatch(value)
+    return (int(found[1]), _UNITS[found[2].lower()]) if found else None
+
+
+def find_date(value: str) -> date | None:
+    """The day that a time like `2026-11-01` names; None for any other time."""
+    try:
+        return date(*map(int, value.split("-"))) if _DATE.fullmatch(value) else None
+    except ValueError:
+        return None
+
+
+def suggest_times(typed: str, now: datetime, zone: str) -> Sequence[str]:
+    """The times that somebody may mean who has typed so far; none for what cannot become one."""
+    if not typed:
+        return COMMON_TIMES
+    if typed.isascii() and typed.isdigit():
+        return [time for unit in ("h", "d", "w", "m") if split_ago(time := f"{int(typed)}{unit}")]
+    if written := _AGO_IN_WORDS.fullmatch(typed):
+        return (f"{int(written[1])}{written[written.lastindex or 0].lower()}",)
+    try:
+        moment(typed, "since", now, zone)
+    except InvalidInput:
+        return ()
+    return (typed,)
+
+
 def moment(value: str, key: str, now: datetime, zone: str) -> datetime:
     """Parses `24h`, `7d`, `2026-11-01` or `2026-11-01T09:30`; a time without a zone is in `zone`.
 
@@ -183,7 +216,7 @@ def moment(value: str, key: str, now: datetime, zone: str) -> datetime:
     try:
         if ago:
             return now - timedelta(**{_UNITS[ago[2].lower()]: int(ago[1])})
-        if re.fullmatch(r"\d{4}-\d{1,2}-\d{1,2}", value):
+        if _DATE.fullmatch(value):
             year, month, day = map(int, value.split("-"))
             edge = time.max if key == "until" else time.min
             found = datetime.combine(date(year, month, day), edge, ZoneInfo(zone))

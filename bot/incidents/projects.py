@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from bot.incidents.access import Access
 from bot.incidents.errors import InvalidInput, Refusal
 from bot.incidents.words import find_closest, shorten
-from storage.queries import directory
+from storage.queries import directory, environments
 from storage.queries.directory import DirectoryEntry
 
 _MOST_NAMED = 30
@@ -36,6 +36,16 @@ def slug_of(connection: Connection, project_id: int) -> str:
 def list_teams(connection: Connection, access: Access) -> list[DirectoryEntry]:
     """The teams of the caller's organization, ordered by slug."""
     return directory.list_teams(connection, access.organization_id)
+
+
+def list_visible_teams(connection: Connection, access: Access) -> list[DirectoryEntry]:
+    """The caller's teams and those of the projects that the caller sees, ordered by slug."""
+    return directory.list_teams_with(connection, access.organization_id, access.team_ids, access.project_ids)
+
+
+def list_environments(connection: Connection, access: Access, part: str, *, most: int) -> list[str]:
+    """At most `most` environments of recent incidents that the caller sees, whose name contains `part`."""
+    return environments.list_environments(connection, access.project_ids, part, limit=most)
 
 
 def own_team_names(connection: Connection, access: Access) -> list[str]:

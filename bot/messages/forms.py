@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bot.incidents.filters import ListQuery
+from bot.incidents.filters import MAX_TEAMS, ListQuery, find_date, split_ago
 from bot.incidents.limits import MAX_COMMENT_LENGTH, MAX_ENVIRONMENT_LENGTH, MAX_TITLE_LENGTH
 from bot.incidents.markup import escape
 from bot.incidents.severities import SEVERITIES
@@ -14,6 +14,7 @@ from bot.messages.blocks import (
     MAX_FORM_TITLE,
     MAX_INPUT_LABEL,
     MAX_OPTION_TEXT,
+    MAX_OPTION_VALUE,
     MAX_OPTIONS,
     Block,
     Message,
@@ -134,8 +135,10 @@ def render_add_to_incident_form(quote: str, origin: str) -> Form:
 # --- the filters of a list ---------------------------------------------------------------------------------
 
 
-def render_filter_form(query: ListQuery, projects: Sequence[tuple[str, str]], origin: str) -> Form:
-    """The form that changes the filters of a list."""
+def render_filter_form(
+    query: ListQuery, projects: Sequence[tuple[str, str]], teams: Sequence[tuple[str, str]], origin: str
+) -> Form:
+    """The form that changes the filters of a list. `projects` and `teams` are the choices, each a slug and a name."""
     words = " ".join(f'"{word}"' if " " in word else word for word in query.words)
     project = query.project if query.project in dict(projects) else None
     only = []
@@ -143,19 +146,48 @@ def render_filter_form(query: ListQuery, projects: Sequence[tuple[str, str]], or
         only.append("unseen")
     if query.following:
         only.append("following")
+    # The caller may have typed other teams.
+    teams = [*teams, *((slug, slug) for slug in query.teams if slug not in dict(teams))]
+    environment = [(query.environment, query.environment)] if query.environment else []
     blocks = [
         _build_select("show", "Show", list(LIST_NAMES.items()), query.show, optional=False),
         _build_text_field("words", "Words in the title", "payments timeout", words, optional=True, length=300),
         _build_select("project", "Project", projects, project, optional=True),
-        _build_text_field(
-            "team", "Teams", "payments, mine, unassigned", ", ".join(query.teams), optional=True, length=300
-        ),
-        _build_text_field("env", "Environment", "production", query.environment or "", optional=True, length=100),
-        _build_text_field("since", "Since", "24h, 7d or 2026-11-01", query.since or "", optional=True, length=40),
-        _build_text_field("until", "Until", "24h, 7d or 2026-11-01", query.until or "", optional=True, length=40),
+        _build_several("team", "teams", "Teams", teams, query.teams, most=MAX_TEAMS),
+        _build_lookup("env", "Environment", "Choose or type one", environment),
+        *_build_time_fields("since", "Since", "Or since a date", query.since),
+        *_build_time_fields("until", "Until", "Or until a date", query.until),
         _build_checkboxes("only", "Only", {"unseen": "Not acknowledged by me", "following": "Followed by me"}, only),
     ]
     return _build_form("list_filter", "Filter incidents", "Show", origin, blocks)
+
+
+def _build_time_fields(block_id: str, label: str, date_label: str, initial: str | None) -> list[Block]:
+    """A menu that takes typed times like 36h, and a date picker."""
+    day = find_date(initial) if initial else None
+    times = [(initial, render_time(initial))] if initial and not day else []
+    element: dict[str, Any] = {"type": "datepicker", "action_id": f"{block_id}_date"}
+    if day:
+        element["initial_date"] = day.isoformat()
+    return [
+        _build_lookup(block_id, label, "Choose, or type 36h or 2026-11-01", times),
+        {
+            "type": "input",
+            "block_id": f"{block_id}_date",
+            "optional": True,
+            "label": plain_text(date_label, MAX_INPUT_LABEL),
+            "element": element,
+        },
+    ]
+
+
+def render_time(value: str) -> str:
+    """A time of a filter as an option of a menu: `24h` is "24 hours ago"."""
+    ago = split_ago(value)
+    if ago is None:
+        return value
+    count, unit = ago
+    return f"{count} {unit.removesuffix('s') if count == 1 else unit} ago"
 
 
 # --- fields ------------------------------------------------------------------------------------------------
@@ -180,7 +212,7 @@ def _build_text_field(block_id: str, label: str, example: str, initial: str, *, 
 
 
 def _build_option(value: str, label: str) -> dict[str, Any]:
-    return {"text": plain_text(label, MAX_OPTION_TEXT), "value": value}
+    return {"text": plain_text(label, MAX_OPTION_TEXT), "value": value[:MAX_OPTION_VALUE]}
 
 
 def _build_select(
@@ -206,6 +238,56 @@ def _build_select(
     }
 
 
+def _build_lookup(block_id: str, label: str, placeholder: str, initial: Sequence[tuple[str, str]]) -> Block:
+    """A menu whose options are looked up while the person types. `initial` has the chosen one, if there is one."""
+    element: dict[str, Any] = {
+        "type": "external_select",
+        "action_id": block_id,
+        "placeholder": plain_text(placeholder, 150),
+        "min_query_length": 0,
+    }
+    if initial:
+        element["initial_option"] = _build_option(*initial[0])
+    return {
+        "type": "input",
+        "block_id": block_id,
+        "optional": True,
+        "label": plain_text(label, MAX_INPUT_LABEL),
+        "element": element,
+    }
+
+
+def _build_several(
+    block_id: str,
+    action_id: str,
+    label: str,
+    choices: Sequence[tuple[str, str]],
+    initial: Sequence[str],
+    *,
+    most: int,
+) -> Block:
+    """A menu in which several can be chosen. If there are too many, it looks them up while the person types."""
+    element: dict[str, Any] = {
+        "action_id": action_id,
+        "placeholder": plain_text("Choose", 150),
+        "max_selected_items": most,
+    }
+    options = {value: _build_option(value, name) for value, name in choices}
+    if len(options) > MAX_OPTIONS:
+        element |= {"type": "multi_external_select", "min_query_length": 0}
+    else:
+        element |= {"type": "multi_static_select", "options": list(options.values())}
+    if initial:
+        element["initial_options"] = [options[value] for value in initial]
+    return {
+        "type": "input",
+        "block_id": block_id,
+        "optional": True,
+        "label": plain_text(label, MAX_INPUT_LABEL),
+        "element": element,
+    }
+
+
 def _build_checkboxes(block_id: str, label: str, choices: Mapping[str, str], initial: Sequence[str]) -> Block:
     options = {value: _build_option(value, name) for value, name in choices.items()}
     element: dict[str, Any] = {"type": "checkboxes", "action_id": block_id, "options": list(options.values())}
@@ -220,11 +302,16 @@ def _build_checkboxes(block_id: str, label: str, choices: Mapping[str, str], ini
     }
 
 
+def build_options(choices: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Choices (value and name) as the options of a menu."""
+    return [_build_option(value, name) for value, name in choices[:MAX_OPTIONS]]
+
+
 def filter_options(choices: Sequence[tuple[str, str]], typed: str) -> list[dict[str, Any]]:
     """The choices (value and name) that match what was typed, as options of a menu."""
     part = typed.strip().lower()
     fitting = [(value, name) for value, name in choices if part in value.lower() or part in name.lower()]
-    return [_build_option(value, name) for value, name in fitting[:MAX_OPTIONS]]
+    return build_options(fitting)
 
 
 def render_window(message: Message, *, title: str = "Incident") -> Form:

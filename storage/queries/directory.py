@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, or_, select
 
 from storage.models import Member, MemberTeam, Project, ProjectChannel, ProjectTeam, Team
 from storage.prefetch import Prefetch
@@ -41,6 +41,19 @@ def list_members(connection: Connection, organization_id: int) -> list[Directory
 def list_teams(connection: Connection, organization_id: int) -> list[DirectoryEntry]:
     """Returns the teams of the organization, ordered by slug."""
     query = select(Team.id, Team.slug, Team.name).where(Team.organization_id == organization_id).order_by(Team.slug)
+    return [DirectoryEntry(*row) for row in connection.execute(query)]
+
+
+def list_teams_with(
+    connection: Connection, organization_id: int, team_ids: Iterable[int], project_ids: Sequence[int]
+) -> list[DirectoryEntry]:
+    """Returns these teams of the organization and those that own any of the projects, ordered by slug."""
+    owns = select(ProjectTeam.team_id).where(ProjectTeam.project_id.in_(project_ids))
+    query = (
+        select(Team.id, Team.slug, Team.name)
+        .where(Team.organization_id == organization_id, or_(Team.id.in_(list(team_ids)), Team.id.in_(owns)))
+        .order_by(Team.slug)
+    )
     return [DirectoryEntry(*row) for row in connection.execute(query)]
 
 

@@ -191,12 +191,50 @@ def test_the_filters_of_a_list_are_changed_by_a_form(world: World) -> None:
     world.ben.press(page, "Filter")
     form = world.ben.wait_for_form("Filter incidents")
     assert form.value("Words in the title") == "checkout"
-    form.fill("Since", "yesterdayish")
-    assert "yesterdayish" in next(iter(form.submit().errors.values()))
-    form.fill("Since", "7d")
+    form.choose("Since", "7 days ago")
     form.fill("Words in the title", "slow")
     assert form.submit().closed
     page.wait_for(lambda m: "#2 Basket is slow" in m.text and "#1" not in m.text)
+
+
+def test_the_filters_are_picked_from_what_one_may_see(world: World) -> None:
+    world.declare("Checkout is down", options="critical project:checkout team:payments env:production")
+    world.declare("Basket is slow", options="project:checkout env:staging")
+    world.declare("Search is slow", options="project:catalogue team:search env:lab")
+    page = world.see(world.ben, "list")
+    world.ben.press(page, "Filter")
+    form = world.ben.wait_for_form("Filter incidents")
+    assert form.options("Project") == ["Checkout"]
+    assert form.options("Teams") == ["My teams", "Unassigned", "Payments"]
+    assert form.offered("Environment") == ["production", "staging"]
+    assert form.offered("Environment", "Prod") == ["production", "Prod"]
+    assert form.offered("Environment", "PRODUCTION") == ["production"]
+    assert form.offered("Since") == ["1 hour ago", "24 hours ago", "7 days ago", "30 days ago"]
+    assert form.offered("Since", "36") == ["36 hours ago", "36 days ago", "36 weeks ago", "36 minutes ago"]
+    assert form.offered("Until", "2026-11-01T09:30") == ["2026-11-01T09:30"]
+    assert form.offered("Until", "36 Hours") == form.offered("Until", "36h") == ["36 hours ago"]
+    assert form.offered("Until", "yesterdayish") == []
+    form.choose("Teams", "My teams", "Unassigned").choose("Environment", "production")
+    assert form.submit().closed
+    page.wait_for(lambda m: "#1 Checkout is down" in m.text and "#2" not in m.text)
+    assert 'team:"mine,unassigned"' in page.text or "team:mine,unassigned" in page.text
+
+
+def test_the_form_of_filters_keeps_what_was_typed(world: World) -> None:
+    world.declare("Checkout is down", options="project:checkout team:payments env:production")
+    page = world.see(world.ben, "list all team:payments,search env:production since:36h until:2099-1-2")
+    world.ben.press(page, "Filter")
+    form = world.ben.wait_for_form("Filter incidents")
+    assert form.value("Teams") == ["Payments", "search"]
+    assert form.value("Environment") == "production"
+    assert form.value("Since") == "36 hours ago" and form.value("Or since a date") is None
+    assert form.value("Until") is None and form.value("Or until a date") == "2099-01-02"
+    form.pick("Or since a date", "2020-02-29")
+    assert form.submit().errors == {"Or since a date": "Choose a time or a date, not both."}
+    form.choose("Since")
+    assert form.submit().closed
+    page.wait_for(lambda m: "since:2020-02-29 until:2099-01-02" in m.text)
+    assert "#1 Checkout is down" in page.text
 
 
 def test_nothing_is_shared_in_a_channel_that_another_company_reads(world: World) -> None:
