@@ -266,6 +266,7 @@ class Control:
                     "app": {"id": slack.platform.app.app_id, "user_id": slack.bot_user_id},
                     "sockets": slack.connections,
                     "now": slack.clock.now(),
+                    "guide": slack.platform.guide,
                     "people": [
                         {"id": user.id, "name": user.real_name, "handle": user.name, "team_id": user.team_id}
                         for user in workspace.users.values()

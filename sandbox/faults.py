@@ -39,6 +39,7 @@ class Faults:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
+        self.met = 0  # how many calls were affected by any fault so far
 
     def _add(self, fault: Fault) -> Fault:
         with self._lock:
@@ -96,6 +97,7 @@ class Faults:
             for fault in self._faults:
                 if fnmatchcase(method, fault.methods):
                     fault.hits += 1
+                    self.met += 1
                     if fault.times is not None:
                         fault.times -= 1
                         if not fault.times:

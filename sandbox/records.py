@@ -54,6 +54,7 @@ class User:
     team_id: str  # their home workspace: another id for a person from a shared channel
     email: str | None = None
     email_confirmed: bool = True
+    title: str = ""  # what they do, as it stands in their profile
     tz: str = "UTC"
     restricted: bool = False
     ultra_restricted: bool = False
@@ -76,7 +77,7 @@ class User:
         first, _, last = self.real_name.partition(" ")
         stranger = self.team_id != home
         profile: Json = {
-            "title": "",
+            "title": self.title,
             "phone": "",
             "skype": "",
             "real_name": self.real_name,

@@ -1,5 +1,5 @@
-"""Saves and restores a workspace: its messages, read marks and files. People, channels and groups are set up anew
-each time; forms and ephemeral messages are not saved.
+"""Saves and restores a workspace: its messages, read marks, files and guided path. People, channels and groups are
+set up anew each time; forms and ephemeral messages are not saved.
 """
 
 import base64
@@ -22,6 +22,7 @@ def save_state(platform: Platform) -> Json:
             "ahead": platform.clock.ahead,
             "channels": {channel.id: _channel(channel) for channel in platform.workspace.channels.values()},
             "read": platform.unread.save_state(),
+            "guide": platform.guide,
             "files": [_file(file) for file in platform.files.all() if file.content is not None],
         }
 
@@ -49,6 +50,7 @@ def restore_state(platform: Platform, saved: Mapping[str, Any]) -> bool:
                 content = base64.b64decode(given["content"])
                 platform.files.restore(File(**{**given, "user": user, "content": content}))
         platform.unread.restore_state(saved["read"])
+        platform.guide = list(saved.get("guide", []))
         workspace.not_before(latest)
     return True
 

@@ -70,6 +70,7 @@ class WorkspaceSetup:
         email: str | None = None,
         *,
         handle: str | None = None,
+        title: str = "",
         tz: str = "UTC",
         email_confirmed: bool = True,
         restricted: bool = False,
@@ -79,7 +80,7 @@ class WorkspaceSetup:
         home_team: str | None = None,
         announced: bool = False,
     ) -> Person:
-        """A person; `home_team`: another company's team id.
+        """A person; `title`: what they do, shown beside their name; `home_team`: another company's team id.
 
         `handle` (typed after an @) defaults to their first name in lower case.
         """
@@ -95,6 +96,7 @@ class WorkspaceSetup:
             team_id=home_team or self.platform.workspace.team_id,
             email=email,
             email_confirmed=email_confirmed,
+            title=title,
             tz=tz,
             restricted=restricted,
             ultra_restricted=ultra_restricted,
@@ -160,9 +162,14 @@ class WorkspaceSetup:
 
     def guide(self, steps: Sequence[Json]) -> None:
         """Set the guided path of the page: steps with `title`, `text` (mrkdwn) and `done`, and their location: `as` (a
-        person's id) and `place` (a channel's id, or home).
+        person's id) and `place` (a channel's id, `home`, or `trouble`: that tab of the inspector).
         """
         self.platform.guide = list(steps)
+
+    @property
+    def steps_done(self) -> set[str]:
+        """The titles of the steps of the guided path that are done, also in an earlier run that was restored."""
+        return {str(step["title"]) for step in self.platform.guide if step["done"]}
 
     # -- changes that no message causes
 

@@ -40,7 +40,7 @@ PORTS_TRIED = 50
 CONNECT_S = 30.0  # the bot must have connected by then
 LOOK_S = 0.5  # how often the progress on the guided path is checked
 KEEP_S = 5.0  # how often the workspace is saved
-HISTORY = timedelta(days=7)
+HISTORY = timedelta(days=14)
 LOOPBACK = "127.0.0.1"
 TERMINAL_WIDTH = 80
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
@@ -33,24 +33,44 @@ class TimedAlert:
     title: str
     severity: str | None = None  # warning, critical
     firing: bool = True
+    description: str | None = None
+    labels: Mapping[str, str] | None = None
 
 
 # The alert of the guided path: it comes first, and only people resolve it.
-MAIN = TimedAlert(0, "checkout-502", "checkout", "payments", "Checkout answers 502 for one in ten orders", "warning")
+MAIN = TimedAlert(
+    after=0,
+    key="checkout-502",
+    project="checkout",
+    team="payments",
+    title="Checkout answers 502 for one in ten orders",
+    severity="warning",
+    description="9.8% of the requests to checkout-api fail with 502 since release 4271. Threshold: 2%.",
+    labels={"service": "checkout-api", "region": "eu-west"},
+)
 
 FIRST = (
     MAIN,
-    TimedAlert(20, "checkout-502", "checkout", "payments", "Checkout answers 502 for one in ten orders", "critical"),
+    replace(
+        MAIN,
+        after=20,
+        severity="critical",
+        description="31% of the requests to checkout-api fail with 502 since release 4271. Threshold: 2%.",
+    ),
 )
 
+_SEARCH = TimedAlert(30, "search-empty", "catalogue", "search", "Searches with umlauts find nothing", "warning")
+_TLS = TimedAlert(75, "edge-tls", "edge", "platform", "TLS handshakes fail in eu-north", "warning")
+_QUEUE = TimedAlert(170, "billing-queue", "billing", "payments", "Billing queue holds more than 5,000 jobs", "warning")
+
 ROUND = (
-    TimedAlert(30, "search-empty", "catalogue", "search", "Searches with umlauts find nothing", "warning"),
-    TimedAlert(75, "edge-tls", "edge", "platform", "TLS handshakes fail in eu-north", "warning"),
-    TimedAlert(110, "search-empty", "catalogue", "search", "Searches with umlauts find nothing", firing=False),
-    TimedAlert(130, "edge-tls", "edge", "platform", "TLS handshakes fail in eu-north", "critical"),
-    TimedAlert(170, "billing-queue", "billing", "payments", "Billing queue holds more than 5,000 jobs", "warning"),
-    TimedAlert(200, "edge-tls", "edge", "platform", "TLS handshakes fail in eu-north", firing=False),
-    TimedAlert(260, "billing-queue", "billing", "payments", "Billing queue holds more than 5,000 jobs", firing=False),
+    replace(_SEARCH, description="0 results for 214 queries with ä, ö or ü in the last ten minutes."),
+    _TLS,
+    replace(_SEARCH, after=110, firing=False),
+    replace(_TLS, after=130, severity="critical"),
+    _QUEUE,
+    replace(_TLS, after=200, firing=False),
+    replace(_QUEUE, after=260, firing=False),
 )
 
 
@@ -100,6 +120,12 @@ class AlertSender:
             "team": moment.team,
             "environment": "production",
             "url": f"https://monitoring.acme.test/alerts/{moment.key}",
+            "links": {
+                "Runbook": f"https://runbooks.acme.test/{moment.project}",
+                "Dashboard": f"https://dashboards.acme.test/{moment.project}",
+            },
+            "description": moment.description,
+            "labels": moment.labels,
         }
         if moment.severity:
             event["severity"] = moment.severity

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bot.organization.file import parse
 from sandbox import Person, Sandbox
 from sandbox.records import Channel
 
@@ -54,11 +55,16 @@ class Company:
 
 def create_company(slack: Sandbox) -> Company:
     """Puts the company's people, channels and user groups into a workspace."""
-    ada = slack.person("U0001", "Ada Obi", "ada@acme.test", tz="Europe/Berlin")
-    ben = slack.person("U0002", "Ben Tal", "ben@acme.test", tz="America/New_York")
-    cyn = slack.person("U0003", "Cyn Roe", "cyn@acme.test", tz="Asia/Kolkata")
-    dan = slack.person("U0004", "Dan Wu", "dan@acme.test", tz="Europe/London")
-    eve = slack.person("U0005", "Eve Lind", "eve@audit.test", tz="Europe/Stockholm")
+    titles = _build_titles()
+
+    def person(slack_id: str, name: str, email: str, tz: str) -> Person:
+        return slack.person(slack_id, name, email, tz=tz, title=titles.get(email, "Not a member of Acme"))
+
+    ada = person("U0001", "Ada Obi", "ada@acme.test", "Europe/Berlin")
+    ben = person("U0002", "Ben Tal", "ben@acme.test", "America/New_York")
+    cyn = person("U0003", "Cyn Roe", "cyn@acme.test", "Asia/Kolkata")
+    dan = person("U0004", "Dan Wu", "dan@acme.test", "Europe/London")
+    eve = person("U0005", "Eve Lind", "eve@audit.test", "Europe/Stockholm")
     slack.usergroup("S0001", "payments", "Payments", [ada, ben])
     slack.usergroup("S0002", "search", "Search", [cyn])
     slack.usergroup("S0003", "platform", "Platform", [dan])
@@ -73,3 +79,13 @@ def create_company(slack: Sandbox) -> Company:
         infrastructure=slack.channel("C0003", "infrastructure"),
         general=slack.channel("C0004", "general"),
     )
+
+
+def _build_titles() -> dict[str, str]:
+    """What stands beside each member's name, by e-mail: role and teams, as the organization file has them."""
+    file = parse(ORGANIZATION, "the demo's organization")
+    teams = {team.slug: team.name for team in file.teams}
+    return {
+        member.email: " · ".join([member.role.name.capitalize(), *(teams[slug] for slug in member.teams)])
+        for member in file.members
+    }

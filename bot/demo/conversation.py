@@ -1,14 +1,28 @@
-"""The messages of Acme's people in the week before the demo begins."""
+"""The messages of Acme's people in the two weeks before the demo begins."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
 from bot.demo.company import Company
+from bot.demo.past_incidents import parse_duration
 from sandbox import Sandbox
 
 # How long ago, who, where, what; an indented line answers the one above it in its thread.
 CONVERSATION = """
+13d 20h 2m | ben  | checkout       | Spain pays slowly: one acquirer takes six seconds. Using the other one now.
+12d 21h 57m | cyn | catalogue      | No pictures since the release: the proxy lost its certificates. On it.
+12d 21h 40m |  ada |               | They are back for me :+1:
+12d 4h 15m | ada  | checkout       | Somebody paid twice for one order. Refunded; @ben can you look at it?
+12d 1h 40m |  ben |                | Second clicks are dropped now. Nothing else in the logs.
+11d 19h 36m | dan | infrastructure | DNS fails for a third of the world. The signing key expired, I sign by hand.
+11d 19h 30m |  ada |               | Tell me when I may tell support that it is over.
+11d 19h 5m |  dan |                | Now. All regions answer.
+9d 18h 42m | ada  | checkout       | No invoice left since midnight: the mail provider refuses our key.
+9d 18h 5m  |  ben |                | New key is in, 1,412 invoices are on their way.
+9d 3h 20m  | ada  | general        | New: whoever leaves an incident writes one line first. It helps the next one.
+7d 19h 20m | ben  | checkout       | Sign-in fails for every tenth customer since 4268. Rolling back.
+7d 19h 8m  |  ada |                | Rate is back to zero. Thanks!
 6d 20h 41m | ben  | checkout       | One order in five is declined. @ada this looks like the acquirer again.
 6d 20h 36m |  ada |                | Their status page says nothing yet. Failing over if it lasts ten more minutes.
 6d 19h 50m |  ben |                | Second acquirer is live, rates are back to normal :tada:
@@ -30,8 +44,6 @@ CONVERSATION = """
 # Nobody says two things at one moment.
 _APART = timedelta(seconds=150)
 
-_UNITS = {"d": "days", "h": "hours", "m": "minutes"}  # of how long ago
-
 
 def replay(slack: Sandbox, company: Company, span: timedelta) -> None:
     """Posts the messages. The workspace's clock must be `span` behind, and ends at the present."""
@@ -41,7 +53,7 @@ def replay(slack: Sandbox, company: Company, span: timedelta) -> None:
     root = None
     for line in CONVERSATION.strip().splitlines():
         ago, who, where, words = (part.rstrip() for part in line.split("|", 3))
-        moment = timedelta(**{_UNITS[part[-1]]: int(part[:-1]) for part in ago.split()})
+        moment = parse_duration(ago)
         step = max(left - moment, _APART)
         slack.clock.advance(step.total_seconds())
         left -= step

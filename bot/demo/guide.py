@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,7 @@ class Step:
     title: str
     text: str
     who: str  # as whom, a Slack id
-    place: str  # where, a channel's id or `home`
+    place: str  # where: a channel's id, `home`, `trouble` (of the inspector), or nowhere
     done: Callable[[Connection], bool]
 
 
@@ -50,66 +51,91 @@ class GuidedPath:
         self._steps = self._build_steps(command)
 
     def _build_steps(self, command: str) -> list[Step]:
-        ada, cyn, eve = self._company.ada, self._company.cyn, self._company.eve
-        incident = f"*#{self._number}*"
-        messages = "D" + ada.id[1:]
+        ada, ben, cyn = self._company.ada, self._company.ben, self._company.cyn
+        checkout, incident = self._company.checkout.id, f"*#{self._number}*"
         return [
             Step(
-                "Somebody mentioned you",
-                f"You are {ada.name} of Payments, on call. Ben asks for your help: look at your messages from Tocsin.",
+                "Read who needs you",
+                f"You are {ada.name} of Payments, on call. Ben has mentioned you: open your messages from Tocsin.",
                 ada.id,
-                messages,
+                "D" + ada.id[1:],
                 lambda _: self._messages_read(),
             ),
             Step(
-                "Say that you have seen it",
-                f"Find the card of {incident} in *#checkout* and press `Acknowledge`. The card says so to everybody.",
+                "Acknowledge it",
+                f"Find the card of {incident} in *#checkout* and press `Acknowledge`. Everybody sees it there.",
                 ada.id,
-                self._company.checkout.id,
+                checkout,
                 self._acknowledged,
             ),
             Step(
                 "Comment, and bring your team in",
-                "Choose `Comment` in the card's `⋯` menu and mention a team, as `@payments`. Its members get a message."
-                " A reply in the card's thread is a comment too.",
+                "Choose `Comment` in the card's `⋯` menu, and mention a team as `@payments`. Its members get a direct"
+                " message. A reply in the card's thread is a comment too.",
                 ada.id,
-                self._company.checkout.id,
+                checkout,
                 self._commented,
             ),
             Step(
                 "Resolve it",
-                f"Press `Resolve`, or type `{command} resolve {self._number} all good again`.",
+                f"Press `Resolve` on the card, or type `{command} resolve {self._number} all good again`.",
                 ada.id,
-                self._company.checkout.id,
+                checkout,
                 self._resolved,
             ),
             Step(
                 "Read the digest",
-                "A minute after the demo has begun, and each hour, *#checkout* is told what Ben sees to be open."
-                f" `{command} digest list` shows how; in the inspector, the clock brings the next one on.",
+                "A minute after the demo has started, and then each hour, the digest in *#checkout* shows what is open."
+                f" `{command} digest list` shows when. To have the next one now, move the clock in the inspector.",
                 ada.id,
-                self._company.checkout.id,
+                checkout,
                 self._digest_read,
             ),
             Step(
-                "See who sees what",
-                f"Be {cyn.name} of Search and type `{command} list all`: what is Payments' is not there. Then be"
-                f" {eve.name}, who belongs to no team, and try the same.",
-                cyn.id,
+                "See what your team sees",
+                f"{ben.name} is of Payments too. As Ben, type `{command} view {self._number}`: everything is there.",
+                ben.id,
                 self._company.general.id,
-                lambda _: self._asked(cyn.id),
+                lambda _: self._looked(ben.id),
             ),
             Step(
-                "Look at the Home",
-                "Every person's open incidents, what they follow, and a button for each command.",
+                "See what others do not see",
+                f"{cyn.name} is of Search. As Cyn, type `{command} view {self._number}` in the same channel: for her it"
+                " does not exist. Teams and projects decide that, not channels.",
+                cyn.id,
+                self._company.general.id,
+                lambda _: self._looked(cyn.id),
+            ),
+            Step(
+                "Open the Home",
+                "It has your open incidents, what you follow, and a button for each command.",
                 ada.id,
                 "home",
                 lambda _: self._slack.who(ada.id).home() is not None,
             ),
+            Step(
+                "Break Slack",
+                "Open the inspector at *Trouble and time* and press `Answer lost`: Slack takes the bot's next call, and"
+                f" the answer gets lost. Then type `{command} declare critical Slack is broken`. Its card comes once.",
+                ada.id,
+                "trouble",
+                lambda _: self._slack.faults.met > 0,
+            ),
+            Step(
+                "Take it to your own Slack",
+                "`python3 run_bot.py manifest` prints the app for your workspace, and `python3 run_bot.py doctor`"
+                " checks the setup. The README has it step by step: “A first real workspace in five minutes”.",
+                ada.id,
+                "",
+                lambda _: False,  # it leads away from here
+            ),
         ]
 
     def show(self) -> None:
-        """Puts the steps on the page, with a tick at those that are done. Raises DatabaseAway."""
+        """Puts the steps on the page, with a tick at those that are done; once done, a step stays so. Raises
+        DatabaseAway.
+        """
+        done = self._slack.steps_done
         with self._store.read() as connection:
             steps: list[dict[str, Any]] = [
                 {
@@ -117,7 +143,7 @@ class GuidedPath:
                     "text": step.text,
                     "as": step.who,
                     "place": step.place,
-                    "done": step.done(connection),
+                    "done": step.title in done or step.done(connection),
                 }
                 for step in self._steps
             ]
@@ -169,8 +195,11 @@ class GuidedPath:
         read = self._slack.unread(self._company.ada, self._company.checkout.id) == 0
         return read and was_sent_since(connection, self._began)
 
-    def _asked(self, slack_id: str) -> bool:
+    def _looked(self, slack_id: str) -> bool:
+        """Whether somebody has asked for the incident, or for a list."""
         return any(
-            exchange.kind == "slash_commands" and exchange.sent.get("user_id") == slack_id
+            exchange.kind == "slash_commands"
+            and exchange.sent.get("user_id") == slack_id
+            and re.search(rf"\blist\b|#?\b{self._number}\b", str(exchange.sent.get("text")))
             for exchange in self._slack.sent
         )

@@ -1,13 +1,13 @@
-"""The incidents of Acme in the week before the demo, written by the same rules as all others."""
+"""Writes the two weeks before the demo to the database, by the same rules as everything else."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import Connection, delete, exists, select
 
 from bot.demo.company import SLUG, WORKSPACE
+from bot.demo.past_incidents import PastIncident, parse_past_incidents
 from bot.incidents import comments, lifecycle
 from bot.incidents.access import Access
 from bot.incidents.comments import CommentText
@@ -17,128 +17,6 @@ from storage.rows import NewIncident
 from storage.values import Role, Status, StatusMethod
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Something that was done, some minutes after the incident began."""
-
-    minutes: int
-    who: str  # the part of their address before the @; "" for the alert itself
-    does: str  # seen, comment, warning, critical, resolved
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class PastIncident:
-    """One incident of the week."""
-
-    began: timedelta  # before the demo begins
-    project: str
-    team: str
-    status: Status
-    title: str
-    entries: tuple[Entry, ...] = ()
-    environment: str = "production"
-    source: str = "alertmanager"
-
-
-WEEK = (
-    PastIncident(
-        timedelta(days=6, hours=21),
-        "checkout",
-        "payments",
-        Status.CRITICAL,
-        "Card payments declined for one in five orders",
-        (
-            Entry(3, "ben", "seen"),
-            Entry(6, "ben", "comment", "Our acquirer reports trouble with 3-D Secure. Following their status page."),
-            Entry(19, "ada", "seen"),
-            Entry(24, "ada", "comment", "Support has a text for customers. Failing over to the second acquirer."),
-            Entry(31, "", "warning"),
-            Entry(58, "ben", "resolved", "Rates are normal on the second acquirer; back to the first tomorrow."),
-        ),
-    ),
-    PastIncident(
-        timedelta(days=6, hours=3),
-        "catalogue",
-        "search",
-        Status.WARNING,
-        "Search index is 40 minutes behind",
-        (
-            Entry(12, "cyn", "seen"),
-            Entry(40, "cyn", "comment", "The nightly import held a lock. Letting it finish."),
-            Entry(75, "", "resolved"),
-        ),
-    ),
-    PastIncident(
-        timedelta(days=5, hours=8),
-        "edge",
-        "platform",
-        Status.WARNING,
-        "Certificate of static.acme.test expires in 7 days",
-        (
-            Entry(55, "dan", "seen"),
-            Entry(240, "dan", "resolved", "Renewed. The renewal job runs as the right user again."),
-        ),
-    ),
-    PastIncident(
-        timedelta(days=4, hours=15),
-        "billing",
-        "payments",
-        Status.OPEN,
-        "Invoices of March carry the old VAT number",
-        (
-            Entry(20, "ada", "seen"),
-            Entry(33, "ben", "seen"),
-            Entry(35, "ben", "comment", "214 invoices. I can re-send them once the template is right."),
-            Entry(310, "ben", "resolved", "Template mended, all 214 sent again."),
-        ),
-        source="",
-    ),
-    PastIncident(
-        timedelta(days=3, hours=5),
-        "edge",
-        "platform",
-        Status.CRITICAL,
-        "Half of the traffic in eu-west answers 503",
-        (
-            Entry(2, "dan", "seen"),
-            Entry(5, "dan", "comment", "A bad rollout of the load balancers. Rolling back."),
-            Entry(9, "", "warning"),
-            Entry(14, "", "resolved"),
-            Entry(90, "dan", "comment", "The rollout now waits for the health of the first region."),
-        ),
-    ),
-    PastIncident(
-        timedelta(days=2, hours=2),
-        "catalogue",
-        "search",
-        Status.WARNING,
-        "Suggestions are slower than 800 ms",
-        (
-            Entry(31, "cyn", "seen"),
-            Entry(47, "cyn", "comment", "One shard had lost its cache after a restart; warming it."),
-        ),
-    ),
-    PastIncident(
-        timedelta(days=1, hours=4),
-        "checkout",
-        "payments",
-        Status.WARNING,
-        "Refunds wait longer than an hour",
-        (Entry(25, "ben", "seen"),),
-    ),
-    PastIncident(
-        timedelta(hours=6),
-        "edge",
-        "platform",
-        Status.OPEN,
-        "Log disk of edge-7 is 82% full",
-        environment="staging",
-        source="grafana",
-    ),
-)
-
-
 def has_history(connection: Connection) -> bool:
     """Whether Acme has incidents already."""
     of_acme = select(Incident.id).join(Organization, Organization.id == Incident.organization_id)
@@ -146,8 +24,8 @@ def has_history(connection: Connection) -> bool:
 
 
 def write_history(tx: Connection, now: datetime) -> None:
-    """Writes the week before `now`. Nobody is told of it, as that was done when it happened; what is still open gets
-    its card.
+    """Writes the two weeks before `now`. Nobody is notified of them, as that was done when they happened; what is still
+    open gets its card.
     """
     organization = tx.execute(select(Organization.id, Organization.name).where(Organization.slug == SLUG)).one()
     projects = _find_ids(tx, Project, organization.id)
@@ -176,8 +54,8 @@ def write_history(tx: Connection, now: datetime) -> None:
         )
         for who, (member_id, name, email) in members.items()
     }
-    for past in WEEK:
-        _write_incident(tx, past, now - past.began, organization.id, projects[past.project], teams[past.team], people)
+    for past in parse_past_incidents():
+        _write_incident(tx, past, now - past.ago, organization.id, projects[past.project], teams[past.team], people)
     of_acme = select(Incident.id).where(Incident.organization_id == organization.id)
     tx.execute(delete(Outbox).where(Outbox.incident_id.in_(of_acme)))
     for incident_id in tx.scalars(of_acme.where(Incident.status != Status.CLOSED).order_by(Incident.id)).all():
@@ -198,6 +76,7 @@ def _write_incident(
     team_id: int,
     people: dict[str, Access],
 ) -> None:
+    url = f"https://monitoring.acme.test/alerts/{past.project}" if past.source else None
     incident = lifecycle.open_incident(
         tx,
         organization_id,
@@ -208,15 +87,18 @@ def _write_incident(
             method=StatusMethod.RULE_TRIGGERED if past.source else StatusMethod.MANUAL,
             team_id=team_id,
             environment=past.environment,
+            url=url,
             source=past.source or None,
             date_started=began,
             date_detected=began,
+            links=past.links,
+            facts=past.facts,
         ),
         began,
     )
-    statuses = {"warning": Status.WARNING, "critical": Status.CRITICAL, "resolved": Status.CLOSED}
+    statuses = {"warning": Status.WARNING, "resolved": Status.CLOSED}
     for entry in past.entries:
-        at = began + timedelta(minutes=entry.minutes)
+        at = began + entry.after
         access = people.get(entry.who)
         comment = CommentText(entry.text) if entry.text else None
         if entry.does == "seen" and access:

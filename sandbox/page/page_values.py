@@ -15,6 +15,7 @@ def person(user: User) -> Json:
         "handle": user.name,
         "name": user.real_name,
         "team": user.team_id,
+        "title": user.title,
         "tz": user.tz,
         "bot": user.is_bot,
         "deleted": user.deleted,

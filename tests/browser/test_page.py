@@ -177,3 +177,49 @@ def test_a_command_that_fails_gives_back_what_was_typed(slack: Sandbox, window: 
     type_command(page, "/incident comment 1 a long story")
     expect(page.get_by_role("status").filter(has_text="no app is there")).to_be_visible()
     expect(page.locator("#composer")).to_have_value("/incident comment 1 a long story")
+
+
+def test_the_guided_path_leads_where_its_steps_are(slack: Sandbox, window: OpenWindow) -> None:
+    """To another person, a conversation, the inspector; on a telephone it does not stand in front of them."""
+    ada = slack.person("U0001", "Ada Obi", title="Owner · Payments")
+    slack.person("U0002", "Ben Tal", title="Admin · Payments")
+    slack.channel("C0001", "one")
+    slack.channel("C0002", "other")
+
+    def show(done: int) -> None:
+        places = [
+            ("Go", "U0001", "C0002"),
+            ("Break", "U0001", "trouble"),
+            ("Change", "U0002", "C0002"),
+            ("End", "", ""),
+        ]
+        steps = [{"title": t, "text": t, "as": who, "place": place} for t, who, place in places]
+        slack.guide([{**step, "done": index < done} for index, step in enumerate(steps)])
+
+    show(0)
+    page, phone = window(ada, place="C0001"), window(ada, place="C0001", width=390)
+    phone.get_by_role("button", name="Guided path").click()
+    for one in (page, phone):
+        one.get_by_role("complementary", name="Guided path").get_by_role("link", name="Go there").click()
+        expect(one.get_by_role("heading", name="# other")).to_be_visible()
+    expect(phone.get_by_role("complementary", name="Guided path")).to_be_hidden()
+    phone.get_by_role("button", name="Guided path").click()
+
+    show(1)
+    for one in (page, phone):
+        guide = one.get_by_role("complementary", name="Guided path")
+        expect(guide.get_by_role("listitem").first).to_contain_text("Done: Go")
+        guide.get_by_role("button", name="Open the inspector").click()
+        expect(one.get_by_role("button", name="Answer lost")).to_be_visible()
+    expect(guide).to_be_hidden()
+    phone.get_by_role("button", name="Close the inspector").click()
+    expect(guide).to_be_visible()
+
+    show(2)
+    page.get_by_role("button", name="You are Ada Obi").click()
+    expect(page.get_by_role("menuitem", name="Ada Obi (you) Owner · Payments")).to_be_focused()
+    expect(page.get_by_role("menuitem", name="Ben Tal")).to_contain_text("Admin · Payments")
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="Be Ben Tal").click()
+    expect(page.get_by_role("button", name="You are Ben Tal")).to_contain_text("Admin · Payments")
+    expect(page.get_by_role("heading", name="# other")).to_be_visible()

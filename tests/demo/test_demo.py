@@ -66,11 +66,23 @@ class Running:
                     self._ready.set()
         self._ready.set()
 
-    def ask(self, words: str) -> str:
-        """What Ada reads when she types a command."""
+    @property
+    def incident(self) -> int:
+        """The number of the incident that the guided path is about."""
+        found = re.search(r"Incident #(\d+) has arrived", self._said)
+        assert found, self._said
+        return int(found[1])
+
+    def ask(self, words: str, person: str = "U0001") -> str:
+        """What Ada reads when she types a command, or somebody else."""
         body = {"command": "/incident", "text": words, "channel": "C0001"}
-        answer = httpx.post(f"{self.address}/sandbox/people/U0001/command", json=body).raise_for_status().json()
+        answer = httpx.post(f"{self.address}/sandbox/people/{person}/command", json=body).raise_for_status().json()
         return str(answer["message"]["text"])
+
+    def steps(self) -> dict[str, bool]:
+        """The steps of the guided path, and which are done."""
+        state = httpx.get(f"{self.address}/sandbox/state").raise_for_status().json()
+        return {step["title"]: step["done"] for step in state["guide"]}
 
     def messages(self, channel: str) -> list[str]:
         """What Ada reads in a channel; nothing in a direct message that has not begun."""
@@ -140,7 +152,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
 
 @pytest.mark.timeout(240)
 def test_the_demo(start: Callable[..., Running], tmp_path: Path) -> None:
-    """It begins with a week behind it, an alert arrives, its curl lines work, and it goes on where it was left."""
+    """It begins with two weeks behind it, an alert arrives, its curl lines work, and it goes on where it was left."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         demo = start("--port", str(port))
@@ -152,7 +164,12 @@ def test_the_demo(start: Callable[..., Running], tmp_path: Path) -> None:
     assert "<!doctype html>" in httpx.get(demo.address).text
     assert "Suggestions are slower" in demo.ask("list")
     assert any("One order in five" in text for text in demo.messages("C0001"))
-    demo.wait_for(lambda: "#9 Checkout answers 502" in demo.ask("list"))
+    number = demo.incident
+    assert number > 20, "two weeks of incidents came before it"
+    assert "Card payments are slow in Spain" in demo.ask("view 1")
+    assert "Sending Spanish traffic to the other one" in demo.ask("activity 1")
+    assert "38% of the queries from outside fail" in demo.ask("view 5")
+    demo.wait_for(lambda: f"#{number} Checkout answers 502" in demo.ask("list"))
     demo.wait_for(lambda: any("can you help me with this?" in text for text in demo.messages("D0001")))
 
     # The lines for those without a browser, as they are printed.
@@ -161,11 +178,24 @@ def test_the_demo(start: Callable[..., Running], tmp_path: Path) -> None:
     lines = re.findall(r"curl (?:.*\\\n)?.*", demo.said)
     read = [curl(line, token[1]) for line in lines]
     assert [answer.is_success for answer in read] == [True] * 5, [answer.text for answer in read]
-    assert "#9 Checkout answers 502" in read[0].text
+    assert f"#{number} Checkout answers 502" in read[0].text
     assert not read[0].text.startswith("{")
-    assert "Resolved" in demo.ask("view 9")
+    assert "Resolved" in demo.ask(f"view {number}")
     demo.wait_for(lambda: "Mine" in demo.ask("list"))
-    demo.wait_for(lambda: any("#9" in text and "Resolved" in text for text in demo.messages("C0001")))
+    demo.wait_for(lambda: any(f"#{number}" in text and "Resolved" in text for text in demo.messages("C0001")))
+
+    # A step of the guided path ticks once, and stays so; both halves of who sees what are there.
+    assert f"#{number} Checkout answers 502" in demo.ask(f"view {number}", person="U0002")
+    assert "Checkout answers 502" not in demo.ask(f"view {number}", person="U0003")
+    done = {"Acknowledge it", "Comment, and bring your team in", "Resolve it"}
+    done |= {"See what your team sees", "See what others do not see"}
+    demo.wait_for(lambda: {title for title, ticked in demo.steps().items() if ticked} >= done)
+    assert not demo.steps()["Break Slack"]
+    trouble = {"kind": "cut", "methods": "chat.*", "times": 1}
+    httpx.post(f"{demo.address}/sandbox/faults", json=trouble).raise_for_status()
+    demo.ask("declare critical Slack is broken")
+    demo.wait_for(lambda: demo.steps()["Break Slack"])
+    demo.ask(f"reopen {number}")
 
     # The clock of the workspace takes the bot's with it, and stays where it is.
     demo.ask("declare critical Nobody looks")
@@ -174,13 +204,16 @@ def test_the_demo(start: Callable[..., Running], tmp_path: Path) -> None:
     assert demo.stop(signal.SIGINT) == 0
 
     demo = start("--port", "0")
+    assert {title for title, ticked in demo.steps().items() if ticked} >= done | {"Break Slack"}
     assert "3 h" in demo.ask("list critical")
     assert any("One order in five" in text for text in demo.messages("C0001"))
-    assert "Resolved" in demo.ask("view 9")
-    assert any("#9" in text and "Resolved" in text for text in demo.messages("C0001"))
+    assert f"#{number} Checkout answers 502" in demo.ask(f"view {number}")
+    assert any("Slack is broken" in text for text in demo.messages("C0001"))
     assert demo.stop() == 0
 
     demo = start("--port", "0", "--reset")
+    demo.wait_for(demo.steps)
+    assert not demo.steps()["Resolve it"]
     assert "Mine" not in demo.ask("list all")
     assert not any("Mine" in text for text in demo.messages("C0001"))
     assert demo.stop() == 0

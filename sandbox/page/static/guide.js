@@ -29,10 +29,10 @@ export class GuidePane {
         h(
           "li.step",
           { class: step.done ? "done" : index === next ? "next" : "", aria: { current: index === next ? "step" : null } },
-          h("div.step-title", {}, h("span.step-sign", { aria: { label: step.done ? "done" : null } }, step.done ? "✓" : String(index + 1)), h("strong", {}, step.title)),
+          h("div.step-title", {}, h("span.step-sign", {}, step.done ? [h("span", { aria: { hidden: "true" } }, "✓"), h("span.unseen", {}, "Done: ")] : String(index + 1)), h("strong", {}, step.title)),
           h("div.step-text", {}, mrkdwn(step.text)),
           index === next && step.as && step.as !== store.me?.id && this.switchTo(step),
-          index === next && step.place && step.as === store.me?.id && h("a.button", { href: `#${step.place}`, onclick: () => store.say("drawer", { open: false }) }, step.go ?? "Go there"),
+          index === next && step.place && step.as === store.me?.id && goThere(step.place),
         ),
       ),
     );
@@ -41,7 +41,12 @@ export class GuidePane {
   switchTo(step) {
     const url = new URL(location.href);
     url.searchParams.set("as", step.as);
-    if (step.place) url.hash = step.place;
+    if (step.place && step.place !== "trouble") url.hash = step.place;
     return h("a.button.primary", { href: url.href }, `Be ${store.called(step.as) ?? step.as}`);
   }
+}
+
+function goThere(place) {
+  if (place === "trouble") return h("button.button", { type: "button", onclick: () => store.say("trouble") }, "Open the inspector");
+  return h("a.button", { href: `#${place}`, onclick: () => store.say("go") }, "Go there");
 }

@@ -40,6 +40,7 @@ const main = h("main.main", {}, head, content);
 const veil = h("div.veil", { onclick: () => store.say("drawer", { open: false }) });
 
 const open = { inspector: false, guide: null };
+let latest = []; // the panes that are open, the one that was opened last at the end
 
 // -- where one is: #C0001, #C0001/1700000000.000100 (a thread), #C0001/p1700000000000100 (a message), #home
 
@@ -62,6 +63,7 @@ function arrive() {
     return;
   }
   const moved = store.here.channel !== place;
+  if (store.here.channel && (moved || message) && !root) uncover();
   store.here = { channel: place, thread: root };
   timeline.highlight(root ? null : message);
   if (moved) show(place);
@@ -132,20 +134,41 @@ function arrange() {
     else timeline.box.scrollTop = scrolled;
     if (focused?.isConnected) focused.focus?.({ preventScroll: true });
   }
+  // Where there is room for one pane only, it is the one that was opened last.
+  for (const pane of panes) if (!latest.includes(pane)) latest.push(pane);
+  latest = latest.filter((pane) => panes.includes(pane));
+  for (const pane of panes) pane.toggleAttribute("data-latest", pane === latest.at(-1));
   page.dataset.panes = String(panes.length);
   page.removeAttribute("aria-busy");
   inspector.watch(open.inspector);
 }
 
-function toggle(pane, wanted = !open[pane]) {
-  open[pane] = wanted;
-  if (pane === "guide") sessionStorage.setItem("guide", wanted ? "open" : "closed");
+/** Where a pane hides everything else, it goes when one wants to see something else. */
+function uncover() {
+  if (matchMedia("(min-width: 1001px)").matches) return;
+  open.inspector = open.guide = false;
+}
+
+function toggle(pane, wanted) {
+  const { box } = { inspector, guide }[pane];
+  const covered = open[pane] && !box.getClientRects().length;
+  open[pane] = wanted ?? (!open[pane] || covered);
+  latest = latest.filter((other) => other !== box);
+  if (pane === "guide") sessionStorage.setItem("guide", open.guide ? "open" : "closed");
   arrange();
 }
 
 store.on("toggle", ({ pane }) => {
   store.say("drawer", { open: false });
   toggle(pane);
+});
+store.on("go", () => {
+  uncover();
+  arrange();
+});
+store.on("trouble", () => {
+  toggle("inspector", true);
+  inspector.show("trouble");
 });
 store.on("inspect", (place) => {
   toggle("inspector", true);

@@ -56,8 +56,8 @@ export class Sidebar {
     const items = () =>
       others.map((person) => ({
         text: person.name,
-        nodes: [avatar(person.id, true), " ", person.name],
-        note: person.id === store.me.id ? "you" : undefined,
+        nodes: [avatar(person.id, true), h("span", {}, person.name, person.id === store.me.id && " (you)")],
+        note: person.title,
         run: () => {
           const url = new URL(location.href);
           url.searchParams.set("as", person.id);
@@ -67,7 +67,7 @@ export class Sidebar {
     return h(
       "div.me",
       {},
-      menuButton({ class: "me-button", data: { key: "me" } }, [avatar(store.me.id, true), h("span.me-name", {}, h("span.small", {}, "You are"), h("strong", {}, store.me.name)), icon("down")], items, `You are ${store.me.name}. Be somebody else`),
+      menuButton({ class: "me-button", data: { key: "me" } }, [avatar(store.me.id, true), h("span.me-name", {}, h("span.small", {}, "You are"), h("strong", {}, store.me.name), store.me.title && h("span.small", {}, store.me.title)), icon("down")], items, `You are ${store.me.name}. Be somebody else`),
       h("a.plain.icon-link", { href: location.pathname + location.search, target: "_blank", rel: "noopener", title: "Open another window", aria: { label: "Open another window" } }, icon("window")),
     );
   }
