@@ -1,7 +1,7 @@
 """A pool of daemon threads for the requests of Slack. The end of the process does not wait for them.
 
 The thread that became idle last gets the next work, and no other thread wakes. With one queue for all threads, each
-would take its turn, and every piece of work would wake a second thread in vain: a tenth of the time of a command.
+would take its turn, and every piece of work would wake a second thread in vain.
 """
 
 from __future__ import annotations
