@@ -25,7 +25,7 @@ from sqlalchemy import Connection
 from bot.incidents import lifecycle
 from storage.queries import intake, outbox
 from storage.queries.intake import AlertIncident, AlertMemoryRow
-from storage.rows import AlertKey, AlertText, NewIncident
+from storage.rows import DESCRIPTION, AlertKey, AlertText, NewIncident
 from storage.values import Status, StatusMethod
 
 # Messages that arrive out of order do so within seconds. A message that arrives later than this counts as new.
@@ -47,7 +47,8 @@ class Alert:
     started: datetime | None = None
     ended: datetime | None = None
     links: tuple[tuple[str, str], ...] | None = None  # name and URL, besides `url`
-    facts: tuple[tuple[str, str], ...] | None = None  # name and text
+    description: str | None = None  # empty: it has none
+    facts: tuple[tuple[str, str], ...] | None = None  # name and text of its other contents
     received: datetime | None = None  # when it arrived; None: now
 
 
@@ -283,20 +284,29 @@ def _first_words(alert: Alert) -> AlertText:
         environment=alert.environment,
         url=alert.url,
         links=alert.links or (),
-        facts=alert.facts or (),
+        facts=_join_facts(alert.description, alert.facts or ()),
     )
 
 
 def _later_words(before: AlertText, alert: Alert) -> AlertText:
     """The texts of an alert; where it leaves one out, the text from before stays."""
+    description = dict(before.facts[:1]).get(DESCRIPTION)
+    facts = before.facts[1:] if description else before.facts
     return AlertText(
         title=alert.title or before.title,
         team_id=alert.team_id or before.team_id,
         environment=alert.environment or before.environment,
         url=alert.url or before.url,
         links=before.links if alert.links is None else alert.links,
-        facts=before.facts if alert.facts is None else alert.facts,
+        facts=_join_facts(
+            description if alert.description is None else alert.description,
+            facts if alert.facts is None else alert.facts,
+        ),
     )
+
+
+def _join_facts(description: str | None, facts: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    return ((DESCRIPTION, description), *facts) if description else facts
 
 
 def _new_incident(alert: Alert, memory: AlertMemoryRow, began: datetime, now: datetime) -> NewIncident:

@@ -121,6 +121,7 @@ class _Names:
             started=alert.started,
             ended=alert.ended,
             links=alert.links,
+            description=alert.description,
             facts=alert.facts,
             received=received.at,
         )

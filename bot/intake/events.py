@@ -93,6 +93,8 @@ class Event(Item):
     def parsed(self, number: int) -> ParsedAlert:
         """The alert in the common form."""
         started, ended = self.started_at, self.ended_at
+        labels = dict(self.labels or ())
+        named_so = labels.pop(DESCRIPTION, None)  # a label may have the name under which descriptions are stored
         return ParsedAlert(
             item=number,
             key=self.dedup_key,
@@ -106,13 +108,9 @@ class Event(Item):
             started=started,
             ended=None if started and ended and ended < started else ended,
             links=self.links,
-            facts=self._facts(),
+            description=self.description or named_so,
+            facts=None if self.labels is None else tuple(labels.items()),
         )
-
-    def _facts(self) -> Pairs | None:
-        if self.description is None and self.labels is None:
-            return None
-        return (((DESCRIPTION, self.description),) if self.description else ()) + (self.labels or ())
 
 
 def parse(payload: Any, received: datetime) -> ParseResult:

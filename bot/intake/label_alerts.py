@@ -31,7 +31,6 @@ from bot.intake.models import (
     read_items,
     shorten,
 )
-from storage.rows import DESCRIPTION
 from storage.values import Status
 
 _SEVERITIES = {**SEVERITIES, "page": Status.CRITICAL}
@@ -85,7 +84,6 @@ class LabelAlert(Item):
     ) -> ParsedAlert:
         """The alert in the common form. `prefix` stands before its title; `links` and `facts` are the source's own."""
         firing, environment = self.status == "firing", self.labels.get("environment") or self.labels.get("env")
-        description = self.annotations.get("description")
         return ParsedAlert(
             item=number,
             key=self.fingerprint or self._fingerprint_of_labels(),
@@ -100,7 +98,8 @@ class LabelAlert(Item):
             started=self.starts_at,
             ended=None if firing else self.ends_at,
             links=tuple((name, url) for name, url in links if url),
-            facts=(((DESCRIPTION, description),) if description else ()) + tuple(facts),
+            description=self.annotations.get("description", ""),
+            facts=tuple(facts),
         )
 
     def _fingerprint_of_labels(self) -> str:

@@ -68,7 +68,8 @@ class ParsedAlert:
     started: datetime | None = None
     ended: datetime | None = None
     links: tuple[tuple[str, str], ...] | None = None  # name and URL, besides `url`
-    facts: tuple[tuple[str, str], ...] | None = None  # name and text
+    description: str | None = None  # empty: it has none
+    facts: tuple[tuple[str, str], ...] | None = None  # name and text of its other contents
 
 
 @dataclass(slots=True)

@@ -110,7 +110,8 @@ class MetricAlertWebhook(Item):
             url=data.web_url,
             started=alert.date_detected,
             ended=alert.date_closed if self.action == "resolved" else None,
-            facts=_facts(Description=data.description_text, Rule=rule.name, Query=rule.query, Measures=rule.aggregate),
+            description=data.description_text or "",
+            facts=_facts(Rule=rule.name, Query=rule.query, Measures=rule.aggregate),
         )
 
 

@@ -86,7 +86,7 @@ def _well_formed(parsed: ParseResult) -> None:
         for moment in (alert.started, alert.ended):
             assert moment is None or (moment.tzinfo is UTC and moment.year >= 2000)
         assert alert.url is None or len(alert.url) <= MAX_URL_LENGTH
-        pairs = [*(alert.links or ()), *(alert.facts or ())]
+        pairs = [*(alert.links or ()), *(alert.facts or ()), ("description", alert.description or "none")]
         urls = [alert.url, *(url for _, url in alert.links or ())]
         assert all(url is None or (is_web_url(url) and len(url) <= MAX_LINK_LENGTH) for url in urls)
         words = [alert.key, alert.title, alert.environment, alert.project, alert.team, alert.url]

@@ -88,6 +88,18 @@ def test_what_is_left_out_stays(bench: Bench) -> None:
     assert bench.statuses() == [Status.CLOSED]
 
 
+def test_description_and_labels_each_stay_where_the_other_is_told_alone(bench: Bench) -> None:
+    token = bench.token()
+    bench.post(token, FIRST)
+    bench.post(token, {"dedup_key": "disk", "description": "on db3", "started_at": FIRST["started_at"]})
+    assert bench.details()["facts"] == [["Description", "on db3"], ["instance", "db1"]]
+    bench.post(token, {"dedup_key": "disk", "labels": {"instance": "db3"}, "started_at": FIRST["started_at"]})
+    assert bench.details()["facts"] == [["Description", "on db3"], ["instance", "db3"]]
+    named_so = {"dedup_key": "disk", "labels": {"Description": "on db4"}, "started_at": FIRST["started_at"]}
+    bench.post(token, named_so)
+    assert bench.details()["facts"] == [["Description", "on db4"]]
+
+
 def test_the_same_words_write_nothing(bench: Bench) -> None:
     token = bench.token()
     bench.post(token, FIRST | LATER)
