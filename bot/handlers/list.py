@@ -150,7 +150,7 @@ HANDLES = (
         " together. `since:` leaves out what was resolved earlier, `until:` what started later.",
         examples=("list", "list critical team:mine", 'list all "card payments" since:7d', "list seen:no"),
         group=Group.FIND,
-        synonyms=("ls", "mine", "incidents", "status", "open", "search", "find"),
+        synonyms=("ls", "incidents", "status", "open", "search", "find"),
         phrases=(
             *("open", "open incidents", "incidents", "status", "list incidents", "list open incidents"),
             *("whats open", "what is open", "whats open now", "anything open", "is anything open", "show open"),

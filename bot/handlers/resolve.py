@@ -148,6 +148,7 @@ HANDLES = (
         brief="resolve it, with a comment if you like",
         group=Group.WORK,
         synonyms=("close", "closed", "done", "fix", "fixed", "end", "resolved"),
+        phrases=("done", "fixed", "its fixed", "all fixed", "resolved", "its resolved", "solved", "its over"),
         command=handle_command,
         pick=PICK,
         buttons={"resolve": handle_press},  # Resolve
@@ -168,7 +169,7 @@ HANDLES = (
         summary="Sets the severity of an open incident.",
         examples=("severity 12 critical",),
         group=Group.WORK,
-        synonyms=("sev", "priority", "escalate"),
+        synonyms=("sev", "priority", "escalate", "critical", "warning"),
         command=handle_severity_command,
     ),
 )

@@ -87,7 +87,7 @@ HANDLES = (
         summary="Stops following an incident.",
         examples=("unsubscribe 12",),
         group=Group.FOLLOW,
-        synonyms=("unfollow", "unwatch", "mute"),
+        synonyms=("unfollow", "unwatch", "mute", "stop"),
         command=handle_unsubscribe_command,
         buttons={"unsubscribe": handle_unsubscribe_press},  # Unsubscribe
     ),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from bot.handlers.verb import Registry, Verb
 from bot.incidents.errors import InvalidInput
 from bot.incidents.markup import decode_slack_text
+from bot.incidents.severities import SEVERITIES
 from bot.incidents.words import shorten, split_first_word
 from bot.messages import picks
 from bot.messages.blocks import Element
@@ -16,6 +17,10 @@ from bot.messages.blocks import Element
 _PUNCTUATION = "!?.,;:…'\"’“”()"
 _JOINED = re.compile(r"([a-z]{2,20})#?([0-9]{1,9})", re.IGNORECASE)  # ack12
 _NUMBER = re.compile(r"#?([0-9]{1,9})")
+_HELP = frozenset({"--help", "-h", "?"})  # behind a command
+# Before a command or its words, these say nothing.
+_POLITE = frozenset({"please", "pls", "plz", "tocsin", "hey", "@tocsin"})
+_NOUNS = frozenset({"incident", "issue", "alert", "number"})
 _MOST_WORDS = 12  # words of a message among which a command is searched
 _MOST_REST = 200  # characters behind a command that are repeated in a corrected line
 _LEAST_LENGTH = 4  # letters of another tool's name for a command, in the middle of a sentence
@@ -43,19 +48,25 @@ class _Meant:
 def find_command(registry: Registry, text: str, command: str) -> tuple[str, str]:
     """The command in a line and the words that follow it; where there is none, the first word and the others.
 
-    `command` is the slash command, which people also type in messages to the bot. A number alone is `view`.
+    `command` is the slash command, which people also type in messages to the bot. A number alone is `view`, and nothing
+    but punctuation is `help`.
     """
-    verb, words = split_first_word(text)
-    if verb == command:
-        verb, words = split_first_word(words)
     asked = registry.phrases.get(_fold(text))
     if asked is not None:
         return asked.name, ""
-    if verb in registry.commands:
-        return verb, words
+    verb, words = split_first_word(text)
+    while words and verb.strip(_PUNCTUATION) in {command, command.removeprefix("/"), *_POLITE}:
+        verb, words = split_first_word(words)
     bare = decode_slack_text(verb).strip(_PUNCTUATION)
-    if bare in registry.commands or bare == "help":
-        return bare, words
+    joined = _JOINED.fullmatch(bare)
+    if joined and joined[1] in registry.commands:
+        verb, words = joined[1], f"{joined[2]} {words}".strip()
+    elif bare in registry.commands or bare == "help":
+        verb = bare
+    elif verb and not bare:
+        return "help", ""
+    if verb in registry.commands:
+        return ("help", verb) if words.lower() in _HELP else (verb, _without_noun(words))
     if _NUMBER.fullmatch(bare) and all(
         _NUMBER.fullmatch(word.strip(_PUNCTUATION)) for word in decode_slack_text(words).split()
     ):
@@ -63,12 +74,16 @@ def find_command(registry: Registry, text: str, command: str) -> tuple[str, str]
     return verb, words
 
 
+def _without_noun(words: str) -> str:
+    """The words behind a command, without "incident" before a number."""
+    noun, rest = split_first_word(words)
+    number, _ = split_first_word(decode_slack_text(rest))
+    return rest if noun in _NOUNS and _NUMBER.fullmatch(number.strip(_PUNCTUATION)) else words
+
+
 def explain(registry: Registry, text: str, command: str) -> UnknownCommand:
     """The error for a line without a command: it names the closest one, and the line as it should be."""
     words = decode_slack_text(text).split()
-    joined = _JOINED.fullmatch(words[0])
-    if joined and registry.suggest(joined[1].lower()):
-        words[:1] = joined.groups()
     meant = _find_meant(registry, words)
     if meant is None:
         return _explain_nothing(words, command)
@@ -104,12 +119,28 @@ def _find_meant(registry: Registry, words: Sequence[str]) -> _Meant | None:
         if verb is not None:
             # What stands behind a command in the middle of a sentence need not belong to it.
             near = index == 0 or (index == 1 and number_first)
-            rest = [other for other in words[index + 1 :] if not _is_number(other, number)] if near else []
+            rest = words[index + 1 :] if near else []
+            if verb.takes_number:
+                value = [word] if word in SEVERITIES else []  # "1 critical" is `severity 1 critical`
+                rest = [*value, *(other for other in rest if not _is_number(other, number))]
             found.append(_Meant(verb, index, number, " ".join(rest)))
-    if not found and number_first and "comment" in registry.commands:
+    fitting = next((one for one in found if one.verb.takes_number is (number is not None)), None)
+    if fitting is not None:
+        return fitting
+    if found and (number is None or (found[0].index == 0 and bare[0] not in found[0].verb.synonyms)):
+        return found[0]
+    return _find_meant_by_number(registry, words, number, number_first=number_first)
+
+
+def _find_meant_by_number(
+    registry: Registry, words: Sequence[str], number: int | None, *, number_first: bool
+) -> _Meant | None:
+    """What was meant with the number of an incident, where no word is like a command."""
+    if number is None or not {"view", "comment"} <= registry.commands.keys():
+        return None
+    if number_first:
         return _Meant(registry.commands["comment"], 1, number, " ".join(words[1:]))
-    complete = (one for one in found if one.number is not None or not one.verb.takes_number)
-    return next(complete, found[0] if found else None)
+    return _Meant(registry.commands["view"], len(words), number, "")
 
 
 def _find_verb(registry: Registry, word: str, *, first: bool, with_number: bool) -> Verb | None:
@@ -131,7 +162,9 @@ def _correct(meant: _Meant) -> str:
     verb = meant.verb
     rest = meant.rest if len(meant.rest) <= _MOST_REST and "`" not in meant.rest else ""
     if not verb.takes_number:
-        return f"{verb.name} {rest}".strip()
+        takes_words = len(verb.usage.split()) > 1
+        first, others = split_first_word(rest)
+        return f"{verb.name} {others if first in _NOUNS else rest}".strip() if takes_words else verb.name
     if meant.number is None:
         return verb.usage
     takes_more = len(verb.usage.split()) > 2

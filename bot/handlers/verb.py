@@ -97,9 +97,10 @@ class Registry:
 
     def suggest(self, word: str) -> str | None:
         """The command that was probably meant by an unknown word; None where no command is close."""
-        return next((verb.name for verb in self.verbs if word in verb.synonyms), None) or find_closest(
-            word, self.commands
-        )
+        named = self.find_named(word)
+        if named is not None:
+            return named.name
+        return find_closest(word, self.commands, likeness=0.65) if len(word) > 2 else None  # "is" is not `list`
 
 
 def _modules() -> Iterable[pkgutil.ModuleInfo]:

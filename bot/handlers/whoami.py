@@ -26,6 +26,7 @@ HANDLES = (
         examples=("whoami",),
         group=Group.CALLER,
         synonyms=("me", "who"),
+        phrases=("who am i", "whoami please", "me"),
         command=handle_command,
     ),
 )

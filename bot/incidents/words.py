@@ -14,6 +14,7 @@ from bot.incidents.markup import decode_slack_text
 _QUOTES = {'"': '"”“„', "“": '”"“', "”": '”"', "„": '“”"', "«": "»", "'": "'’", "‘": "’'"}
 _FORGIVING = "'‘"  # may also be an apostrophe: without a closing quote it is a plain character
 _BETWEEN_NUMBERS = str.maketrans(",;&+/", "     ")
+_POLITE = frozenset({"please", "pls", "plz", "thanks", "thank you", "thx"})  # may stand behind a command
 _OPTION = re.compile(r"([A-Za-z_]+):")
 
 
@@ -133,7 +134,7 @@ def parse_lone_number(words: str, form: str) -> int:
     """
     word, rest = split_first_word(words)
     identifier = parse_number(word, form)
-    if rest:
+    if rest and rest.lower().strip("!.,") not in _POLITE:
         if _are_several_numbers(decode_slack_text(words)):
             raise _several_numbers(form, str(identifier))
         right = form.replace("N", str(identifier))
@@ -148,7 +149,7 @@ def shorten(text: str, length: int = 60) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def find_closest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that is most similar; None if none is."""
-    found = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
+def find_closest(word: str, known: Iterable[str], *, likeness: float = 0.6) -> str | None:
+    """The known word that is most similar; None if none is at least so much like it (0 to 1)."""
+    found = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=likeness)
     return found[0] if found else None

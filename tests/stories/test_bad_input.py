@@ -22,8 +22,15 @@ MISTAKES = [
     ("#1 ack", "Like this: /incident ack 1"),
     ("1 resolve rolled back", "Like this: /incident resolve 1 rolled back"),
     ("1 looking into it", "Like this: /incident comment 1 looking into it"),
-    ("resolve1", "Like this: /incident resolve 1"),
-    ("please ack 1 for me", "Like this: /incident ack 1"),
+    ("reslove1", "There is no command “reslove1”"),
+    ("1 critical", "Like this: /incident severity 1 critical"),
+    ("critical 1", "Like this: /incident severity 1 critical"),
+    ("status 1", "Like this: /incident view 1"),
+    ("tell me about 1", "Did you mean view N?"),
+    ("who is on call", "Like this: /incident whoami"),
+    ("what happened", "There is no command “what”. /incident help"),
+    ("diegst now 3", "Like this: /incident digest now 3"),
+    ("new incident payments fail", "Like this: /incident declare payments fail"),
     ("can you close 1", "I did not understand that. Did you mean resolve N [comment]?"),
     ("create payments fail", "Like this: /incident declare payments fail"),
     ("payments are failing", "Like this: /incident declare payments are failing"),
@@ -117,6 +124,26 @@ def test_a_button_does_what_was_meant(world: World) -> None:
     assert world.see(world.ben, "lsit").buttons == []
 
 
+@pytest.mark.parametrize(
+    "words", ["ack1", "ack #1 please", "please ack 1", "acknowledge incident 1", "tocsin ack 1!", "/incident ack 1,"]
+)
+def test_what_can_mean_only_one_thing_is_done(world: World, words: str) -> None:
+    world.declare("Payments fail")
+    assert "cknowledged #1 Payments fail" in world.ask(world.ben, words).text
+
+
+def test_news_without_a_number_offers_the_incidents(world: World) -> None:
+    world.declare("Payments fail")
+    assert world.see(world.ben, "I'm on it").buttons == ["Acknowledge"]
+    assert world.see(world.ben, "it's fixed").buttons == ["Resolve"]
+
+
+def test_a_question_mark_asks_for_help(world: World) -> None:
+    assert world.ask(world.ben, "???").text == world.ask(world.ben, "help").text
+    for words in ("ack ?", "ack --help", "ack -h"):
+        assert world.ask(world.ben, words).text == world.ask(world.ben, "help ack").text
+
+
 def test_a_question_about_what_is_open_is_answered_with_the_list(world: World) -> None:
     world.declare("Payments fail")
     wanted = world.ask(world.ben, "list").text
@@ -147,7 +174,7 @@ def test_a_kind_word_gets_one_line(world: World, words: str, says: str) -> None:
 
 
 def test_words_about_an_incident_are_no_kind_words(world: World) -> None:
-    for words in ("no payments go through", "ok 12", "thanks but checkout is down", "...", "yes resolve 12"):
+    for words in ("no payments go through", "ok 12", "thanks but checkout is down", "yes resolve 12"):
         assert "/incident help shows what I can do" in world.ask(world.ben, words).text.replace("`", "") or (
             "Did you mean" in world.ask(world.ben, words).text
         ), words
