@@ -21,6 +21,8 @@ _MONTHS = (
 # fmt: on
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
+_ZERO_WIDTH_SPACE = "\u200b"  # nobody sees it
+
 # The year is left out of a date that is less than six months away.
 _NEAR = timedelta(days=183)
 
@@ -47,7 +49,7 @@ def seen_text(shown: object, names: Mapping[str, str], *, zone: tzinfo = UTC, no
     "today" or "5 minutes ago" where their format asks for that. Emoji stay `:names:`. Any other value gives an
     empty text.
     """
-    return _read(shown, _Reader(names, zone, now))
+    return _read(shown, _Reader(names, zone, now)).replace(_ZERO_WIDTH_SPACE, "")
 
 
 def _read(shown: object, reader: _Reader, between: str = "\n") -> str:
@@ -69,11 +71,14 @@ def _read(shown: object, reader: _Reader, between: str = "\n") -> str:
 
 # A control sequence is anything between angle brackets that are not escaped.
 _CONTROL = re.compile(r"[\ue000\ue001]|<([^<>]*)>")
-_CODE = re.compile(r"```\n?(.+?)\n?```|`([^`\n]+)`", re.DOTALL)
+_CODE = re.compile(r"```\n?(.+?)\n?```|`(?!\u200b)([^`\n]+)(?<!\u200b)`", re.DOTALL)
 _QUOTE = re.compile(r"^(?:(?:>|&gt;){3}|>|&gt;) ?", re.MULTILINE)
 # A marker is valid at a word boundary, around text that neither begins nor ends with a space, within one line.
+# A zero-width space is a space here too: apps use it to show these characters as they are.
 _MARKERS = [
-    re.compile(rf"(?<![^\W_]){re.escape(mark)}([^\s{mark}](?:[^\n{mark}]*[^\s{mark}])?){re.escape(mark)}(?![^\W_])")
+    re.compile(
+        rf"(?<![^\W_]){re.escape(mark)}([^\s\u200b{mark}](?:[^\n{mark}]*[^\s\u200b{mark}])?){re.escape(mark)}(?![^\W_])"
+    )
     for mark in "*_~"
 ]
 

@@ -14,7 +14,7 @@ from bot.incidents import comments, form_texts, lookup
 from bot.incidents.comments import CommentText
 from bot.incidents.errors import InvalidInput
 from bot.incidents.limits import MAX_COMMENT_LENGTH
-from bot.incidents.markup import escape
+from bot.incidents.markup import encode_entities
 from bot.incidents.words import parse_number
 from bot.messages import answers, forms
 from bot.messages.answers import Confirmation
@@ -55,7 +55,7 @@ def handle_shortcut(context: Context, request: Shortcut) -> Response:
         with context.write() as tx:
             kept["k"] = form_texts.save_text(tx, context.access, text, context.now)
         kept["x"] = text[:_EXCERPT_LENGTH]
-    return OpenForm(forms.render_add_to_incident_form(truncate(escape(text), 2900), kept.to_metadata()))
+    return OpenForm(forms.render_add_to_incident_form(truncate(encode_entities(text), 2900), kept.to_metadata()))
 
 
 def handle_submission(context: Context, request: Submission) -> Response:

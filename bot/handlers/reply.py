@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bot.incidents.markup import escape
+from bot.incidents.markup import encode_entities
 from bot.messages.blocks import truncate
 from bot.people import quoting
 from bot.people.identity import SlackAway
@@ -87,7 +87,7 @@ def _link(file: Mapping[str, Any]) -> str | None:
     if not link.startswith(("https://", "http://")):
         return None
     name = str(file.get("name") or file.get("title") or "file")
-    return f"<{escape(link).replace('|', '%7C')}|{escape(name).replace('|', '¦')}>"
+    return f"<{encode_entities(link).replace('|', '%7C')}|{encode_entities(name).replace('|', '¦')}>"
 
 
 def _forwarded(attachment: Mapping[str, Any]) -> str:

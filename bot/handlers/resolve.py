@@ -11,6 +11,7 @@ from bot.handlers.verb import Verb
 from bot.incidents import lifecycle, lookup
 from bot.incidents.comments import CommentText
 from bot.incidents.errors import AlreadyClosed, InvalidInput
+from bot.incidents.plain_text import disable_formatting
 from bot.incidents.severities import SEVERITIES, find_severity
 from bot.incidents.words import find_closest, parse_number, shorten, split_first_word
 from bot.messages import answers, forms
@@ -132,8 +133,8 @@ def handle_severity_command(context: Context, _request: Command, words: str) -> 
         return Answer(answers.render_confirmation(Confirmation(sentence, _build_buttons(incident))))
     if comment:
         raise InvalidInput(
-            f"The severity of #{identifier} {incident.title} is already {present}, so your comment wasn't added."
-            " Use `comment` to add it.",
+            f"The severity of #{identifier} {disable_formatting(incident.title)} is already {present},"
+            " so your comment wasn't added. Use `comment` to add it.",
             f"comment {identifier} text",
         )
     return Answer(answers.render_confirmation(Confirmation(f"The severity of {title} is already {present}.")))

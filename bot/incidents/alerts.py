@@ -23,11 +23,13 @@ from enum import Enum
 from sqlalchemy import Connection
 
 from bot.incidents import lifecycle
+from bot.incidents.plain_text import has_visible
 from storage.queries import intake, outbox
 from storage.queries.intake import AlertIncident, AlertMemoryRow
 from storage.rows import DESCRIPTION, AlertKey, AlertText, NewIncident
 from storage.values import Status, StatusMethod
 
+NO_TITLE = "(no title)"  # of an alert whose title has nothing that people can see
 # Messages that arrive out of order do so within seconds. A message that arrives later than this counts as new.
 OVERTAKEN = timedelta(seconds=30)
 
@@ -277,9 +279,13 @@ class _Batch:
         self.remember(replace(self.memories[alert.key], incident_id=incident.head.id))
 
 
+def _name_title(title: str) -> str:
+    return title if has_visible(title) else NO_TITLE
+
+
 def _first_words(alert: Alert) -> AlertText:
     return AlertText(
-        title=alert.title or alert.name or alert.key.key,
+        title=_name_title(alert.title or alert.name or alert.key.key),
         team_id=alert.team_id,
         environment=alert.environment,
         url=alert.url,
@@ -293,7 +299,7 @@ def _later_words(before: AlertText, alert: Alert) -> AlertText:
     description = dict(before.facts[:1]).get(DESCRIPTION)
     facts = before.facts[1:] if description else before.facts
     return AlertText(
-        title=alert.title or before.title,
+        title=_name_title(alert.title or before.title),
         team_id=alert.team_id or before.team_id,
         environment=alert.environment or before.environment,
         url=alert.url or before.url,

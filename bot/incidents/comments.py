@@ -13,7 +13,8 @@ from bot.incidents import lookup
 from bot.incidents.access import Access
 from bot.incidents.errors import CommentChanged, CommentGone, InvalidInput, NotYourComment, Refusal
 from bot.incidents.limits import MAX_COMMENT_LENGTH
-from bot.incidents.markup import MENTION, escape
+from bot.incidents.markup import MENTION, encode_entities
+from bot.incidents.plain_text import disable_formatting
 from storage.queries import access as access_queries
 from storage.queries import activity, directory, incidents, outbox
 from storage.rows import Comment, IncidentHead
@@ -50,8 +51,8 @@ def check(connection: Connection, access: Access, incident: IncidentHead, writte
     blind += _teams_that_cannot_see(connection, incident, written.team_ids)
     if blind:
         raise Refusal(
-            f"{_and(blind)} cannot see #{incident.identifier} {incident.title}, so you cannot mention them there."
-            " Nothing was changed."
+            f"{_and(blind)} cannot see #{incident.identifier} {disable_formatting(incident.title)}, so you cannot"
+            " mention them there. Nothing was changed."
         )
 
 
@@ -95,7 +96,7 @@ def drop_blind_mentions(
 
     def plain(found: re.Match[str]) -> str:
         name = names.get((found[1], int(found[2])))
-        return found[0] if name is None else "@" + escape(name)
+        return found[0] if name is None else "@" + encode_entities(name)
 
     kept = CommentText(MENTION.sub(plain, written.text), written.member_ids - people, written.team_ids - teams)
     return kept, sorted(names.values())

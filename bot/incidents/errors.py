@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from bot.incidents.plain_text import disable_formatting
+
 
 class Refusal(Exception):
     """A request of a person that is refused. `sentence` says why, in plain text."""
@@ -63,7 +65,7 @@ class AlreadyClosed(Refusal):
     """The incident is resolved, and the request needs an open one."""
 
     def __init__(self, identifier: int, title: str, closed: datetime | None, advice: str) -> None:
-        super().__init__(f"#{identifier} {title} is already resolved. {advice}".strip())
+        super().__init__(f"#{identifier} {disable_formatting(title)} is already resolved. {advice}".strip())
         self.closed = closed
 
 

@@ -16,6 +16,7 @@ from bot.incidents.access import Access
 from bot.incidents.comments import CommentText
 from bot.incidents.errors import AlreadyClosed, InvalidInput
 from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH, MAX_TITLE_LENGTH
+from bot.incidents.plain_text import disable_formatting, has_visible
 from storage.queries import activity, incidents, outbox
 from storage.rows import IncidentHead, NewIncident
 from storage.values import ActivityType, Status, StatusMethod
@@ -95,10 +96,12 @@ class Declaration:
 
 
 def check_title(title: str) -> str:
-    """The title on one line, with single spaces between words. Raises InvalidInput if it is empty or too long."""
+    """The title on one line, with single spaces between words. Raises InvalidInput if it is blank or too long."""
     folded = " ".join(title.split())
     if not folded:
         raise InvalidInput("An incident needs a title.", field="title")
+    if not has_visible(folded):
+        raise InvalidInput("A title needs at least one character that people can see.", field="title")
     if len(folded) > MAX_TITLE_LENGTH:
         raise InvalidInput(
             f"A title can have at most {MAX_TITLE_LENGTH} characters; this one has {len(folded):,}.", field="title"
@@ -161,7 +164,9 @@ def reopen(
     """Reopens a closed incident with the status that it had before. Raises NotFound, InvalidInput, Refusal."""
     incident = lookup.get_incident(tx, access, identifier, lock=True)
     if incident.status is not Status.CLOSED:
-        raise InvalidInput(f"#{identifier} {incident.title} is not resolved, so it cannot be reopened.")
+        raise InvalidInput(
+            f"#{identifier} {disable_formatting(incident.title)} is not resolved, so it cannot be reopened."
+        )
     status = incident.status_before_closing or Status.OPEN
     return change_status(tx, incident, status, StatusMethod.MANUAL, now, access=access, comment=comment)
 

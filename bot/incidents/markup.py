@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from bot.incidents.errors import InvalidInput
+from bot.incidents.plain_text import disable_formatting
 
 # Letters of any language without capitals, and the punctuation that Slack allows.
 EMOJI_NAME = re.compile(r"(?:[^\WA-Z]|[+.'’-]){1,100}")
@@ -16,6 +17,11 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 def escape(text: str) -> str:
     """Plain text as mrkdwn that shows exactly that text."""
+    return encode_entities(disable_formatting(text))
+
+
+def encode_entities(text: str) -> str:
+    """Text with the three characters that Slack's control sequences consist of as entities. Formatting stays."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from bot.incidents.errors import InvalidInput
 from bot.incidents.markup import decode_slack_text
+from bot.incidents.plain_text import disable_formatting
 
 # Opening quote -> the quotes that close it. Phones and word processors insert curly quotes, and people mix them.
 _QUOTES = {'"': '"”“„', "“": '”"“', "”": '”"', "„": '“”"', "«": "»", "'": "'’", "‘": "’'"}
@@ -145,8 +146,8 @@ def parse_lone_number(words: str, form: str) -> int:
 
 
 def shorten(text: str, length: int = 60) -> str:
-    """The text, truncated to `length` characters, to quote it in a sentence."""
-    return text if len(text) <= length else text[: length - 1] + "…"
+    """The text, truncated to `length` characters and without formatting, to quote it in a sentence."""
+    return disable_formatting(text if len(text) <= length else text[: length - 1] + "…")
 
 
 def find_closest(word: str, known: Iterable[str], *, likeness: float = 0.6) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.incidents.access import Access
-from bot.incidents.markup import decode_slack_text, escape, replace_unstorable
+from bot.incidents.markup import decode_slack_text, encode_entities, escape, replace_unstorable
 from bot.messages.blocks import Block, Element, Message, actions, message, section
 from bot.messages.incident import render_title
 from storage.rows import IncidentHead
@@ -48,14 +48,14 @@ def render_refusal(
 
     `offered` is a button that does what was probably meant.
     """
-    blocks: list[Block] = [section(f":warning: {escape(sentence)}")]
+    blocks: list[Block] = [section(f":warning: {encode_entities(sentence)}")]
     if form:
-        blocks.append(section(f"Like this: `{escape(f'{command} {form}')}`"))
+        blocks.append(section(f"Like this: `{encode_entities(f'{command} {form}')}`"))
     if offered:
         blocks.append(actions([offered]))
     if typed and typed.strip():
         blocks += render_typed_text(f"{command} {typed}")
-    return message(escape(sentence), blocks)
+    return message(encode_entities(sentence), blocks)
 
 
 def render_typed_text(typed: str) -> list[Block]:

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypedDict
 
-from bot.incidents.markup import escape
+from bot.incidents.markup import encode_entities, escape
+from bot.incidents.plain_text import ZERO_WIDTH_SPACE
 
 Block = dict[str, Any]
 Element = dict[str, Any]
@@ -162,21 +163,27 @@ def bold(text: str) -> str:
 
 def link(url: str, label: str) -> str:
     """Mrkdwn of a link. `url` is http or https; whoever stored it has checked that."""
-    target = escape(url).replace("|", "%7C").replace(" ", "%20")
+    target = encode_entities(url).replace("|", "%7C").replace(" ", "%20")
     return f"<{target}|{escape(label).replace('|', '¦')}>" if len(target) <= MAX_URL else escape(label)
 
 
-# Existing links and code stay as they are. Punctuation after a URL is not part of it.
+# Existing links and code stay as they are. Punctuation after a URL is not part of it, nor are the zero-width spaces of
+# `disable_formatting`.
 _BARE_URL = re.compile(
     r"<[^<>\n]*>|```.*?```|`[^`\n]*`"
-    r"|(?<!\w)(?P<url>https?://(?:[^\s<>|&]|&amp;)*(?:[^\s<>|&.,;:!?)'\"*_~]|&amp;))",
+    r"|(?<!\w)(?P<url>https?://(?:[^\s<>|&]|&amp;)*(?:[^\s\u200b<>|&.,;:!?)'\"*_~]|&amp;))",
     re.DOTALL,
 )
 
 
 def link_urls(text: str) -> str:
     """Mrkdwn with its bare URLs as links."""
-    return _BARE_URL.sub(lambda found: f"<{found[0]}>" if found["url"] and len(found[0]) <= MAX_URL else found[0], text)
+
+    def link_one(found: re.Match[str]) -> str:
+        url = (found["url"] or "").replace(ZERO_WIDTH_SPACE, "")
+        return f"<{url}>" if url and len(url) <= MAX_URL else found[0]
+
+    return _BARE_URL.sub(link_one, text)
 
 
 def format_date(moment: datetime, form: str = "{date_short_pretty} at {time}") -> str:

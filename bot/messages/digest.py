@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from bot.incidents.errors import InvalidInput
-from bot.incidents.markup import escape
+from bot.incidents.markup import encode_entities, escape
 from bot.incidents.severities import WORST_FIRST
 from bot.messages.blocks import (
     Block,
@@ -56,7 +56,7 @@ class Summary:
     @property
     def what(self) -> str:
         """The filters as mrkdwn after a separator; empty if there are none."""
-        return f" · `{escape(self.filters)}`" if self.filters else ""
+        return f" · `{encode_entities(self.filters)}`" if self.filters else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.incidents.filters import MAX_TEAMS, ListQuery, find_date, split_ago
 from bot.incidents.limits import MAX_COMMENT_LENGTH, MAX_ENVIRONMENT_LENGTH, MAX_TITLE_LENGTH
-from bot.incidents.markup import escape
+from bot.incidents.markup import encode_entities
 from bot.incidents.severities import SEVERITIES
 from bot.messages.blocks import (
     MAX_FORM_TITLE,
@@ -330,5 +330,5 @@ def render_error(sentence: str) -> Form:
         "type": "modal",
         "title": plain_text("Tocsin", MAX_FORM_TITLE),
         "close": plain_text("Close", MAX_FORM_TITLE),
-        "blocks": [section(escape(sentence))],
+        "blocks": [section(encode_entities(sentence))],
     }

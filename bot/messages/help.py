@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from bot.incidents.markup import escape
+from bot.incidents.markup import encode_entities
 from bot.messages.blocks import Message, actions, button, context, message, section
 
 
@@ -45,7 +45,9 @@ class Topic:
 
 def render_overview(topics: Sequence[Topic], command: str) -> Message:
     """The answer to `help`: what is needed first, in at most ten lines."""
-    lines = [f"`{escape(f'{command} {topic.examples[0]}')}` – {topic.brief}" for topic in topics if topic.brief]
+    lines = [
+        f"`{encode_entities(f'{command} {topic.examples[0]}')}` – {topic.brief}" for topic in topics if topic.brief
+    ]
     # Slack would hide the last lines of a long section behind "See more".
     blocks = [
         section("*What I can do*\n" + "\n".join(lines)) | {"expand": True},
@@ -59,16 +61,16 @@ def render_all_commands(topics: Sequence[Topic], command: str) -> Message:
     """All commands, each with its usage and an example."""
     parts = []
     for topic in topics:
-        example = escape(f"{command} {topic.examples[-1]}")
-        parts.append(f"`{escape(f'{command} {topic.usage}')}`\n{topic.summary}\nExample: `{example}`")
+        example = encode_entities(f"{command} {topic.examples[-1]}")
+        parts.append(f"`{encode_entities(f'{command} {topic.usage}')}`\n{topic.summary}\nExample: `{example}`")
     return message("All commands", [section(part) | {"expand": True} for part in parts])
 
 
 def render_topic(topic: Topic, command: str) -> Message:
     """The help on one command."""
-    examples = "\n".join(f"• `{escape(f'{command} {example}')}`" for example in topic.examples)
+    examples = "\n".join(f"• `{encode_entities(f'{command} {example}')}`" for example in topic.examples)
     blocks = [
-        section(f"`{escape(f'{command} {topic.usage}')}`"),
+        section(f"`{encode_entities(f'{command} {topic.usage}')}`"),
         section(topic.summary),
         section(f"Examples:\n{examples}"),
     ]

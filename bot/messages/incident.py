@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.incidents.errors import InvalidInput
 from bot.incidents.filters import ListQuery
-from bot.incidents.markup import escape, require_storable
+from bot.incidents.markup import encode_entities, escape, require_storable
 from bot.messages import incident_parts
 from bot.messages.blocks import (
     MAX_SECTION,
@@ -164,7 +164,10 @@ def _render_empty_list(query: ListQuery, command: str) -> Message:
     if not asked:
         text = f":white_check_mark: {_EMPTY[query.show]}"
     else:
-        text = f"{_EMPTY_WITH_FILTERS[query.show]} match `{escape(asked)}`. `{command} list all` shows all incidents."
+        text = (
+            f"{_EMPTY_WITH_FILTERS[query.show]} match `{encode_entities(asked)}`."
+            f" `{command} list all` shows all incidents."
+        )
     return message(text, [section(text), actions([button("Filter", "list_filter", build_position(query, None))])])
 
 

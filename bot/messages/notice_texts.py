@@ -7,20 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.incidents.markup import escape
+from bot.incidents.markup import encode_entities, escape
 from bot.messages.blocks import Message, text_message
 from bot.messages.incident import render_title
 
 
 def render_not_a_comment(identifier: int, channel_id: str, reason: str) -> Message:
     """Their reply in a card's thread did not become a comment. `reason` is a sentence of plain text."""
-    return text_message(f"Your reply to #{identifier} in <#{channel_id}> did not become a comment. {escape(reason)}")
+    return text_message(
+        f"Your reply to #{identifier} in <#{channel_id}> did not become a comment. {encode_entities(reason)}"
+    )
 
 
 def render_edit_not_followed(identifier: int, channel_id: str, reason: str) -> Message:
     """Their edit of a reply did not change the comment."""
     return text_message(
-        f"You edited your reply to #{identifier} in <#{channel_id}>, but its comment did not change. {escape(reason)}"
+        f"You edited your reply to #{identifier} in <#{channel_id}>, but its comment did not change."
+        f" {encode_entities(reason)}"
     )
 
 
@@ -58,5 +61,5 @@ def render_ambiguous_names(identifier: int, title: str, channel_id: str, several
 def render_reaction_refused(identifier: int, channel_id: str, reaction: str, reason: str) -> Message:
     """Their reaction to a card did nothing."""
     return text_message(
-        f"Your reaction :{reaction}: to #{identifier} in <#{channel_id}> changed nothing. {escape(reason)}"
+        f"Your reaction :{reaction}: to #{identifier} in <#{channel_id}> changed nothing. {encode_entities(reason)}"
     )

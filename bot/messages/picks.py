@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bot.incidents.markup import escape
 from bot.messages.blocks import (
     MAX_OPTION_TEXT,
     MAX_OPTIONS,
@@ -42,7 +41,7 @@ def render_offer(verb: str, pick: Pick, lines: Sequence[IncidentLine], now: Any)
         blocks: list[Block] = [section(text)]
     else:
         text = f"Which incident? {pick.asking or pick.label} one of these, or find another."
-        blocks = [section(escape(text))]
+        blocks = [section(text)]
         for line in lines:
             blocks.append(section(render_line(line, now), accessory=build_pick_button(pick, line.identifier)))
     blocks.append(actions([build_incident_menu(PICK + pick.action_id, "Search by number or title")]))

@@ -17,7 +17,7 @@ from typing import Any
 from bot.incidents.access import Access
 from bot.incidents.comments import CommentText
 from bot.incidents.errors import Refusal
-from bot.incidents.markup import escape, unescape
+from bot.incidents.markup import encode_entities, unescape
 from bot.people import names, rich_text
 from bot.people.identity import Identity
 from bot.people.names import Named
@@ -113,13 +113,13 @@ class MentionReader:
                 return self._mention("team", self._team(argument, label))
             if name in _BROADCASTS:
                 return _BROADCASTS[name]
-            return escape(unescape(label or name))
+            return encode_entities(unescape(label or name))
         if rich_text.LINK.fullmatch(body):
             return f"<{inside}>"
-        return escape(unescape(f"<{inside}>"))
+        return encode_entities(unescape(f"<{inside}>"))
 
     def _mention(self, kind: str, id_: int) -> str:
-        return f"<{kind}:{id_}>" if id_ else "@" + escape(self.unknown[-1].removeprefix("The user group @"))
+        return f"<{kind}:{id_}>" if id_ else "@" + encode_entities(self.unknown[-1].removeprefix("The user group @"))
 
     def _person(self, user_id: str) -> int:
         if user_id not in self._people:
@@ -147,7 +147,8 @@ class MentionReader:
         """A part without tokens, as stored text: names become mentions, everything else is escaped."""
         pieces = self._pieces(written, start, end, quoted)
         return "".join(
-            escape(unescape(piece)) if isinstance(piece, str) else f"<{piece[0]}:{piece[1]}>" for piece in pieces
+            encode_entities(unescape(piece)) if isinstance(piece, str) else f"<{piece[0]}:{piece[1]}>"
+            for piece in pieces
         )
 
     def _split_names(self, text: str) -> list[str | tuple[str, int]]:

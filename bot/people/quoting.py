@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from bot.incidents.markup import escape, replace_unstorable, unescape
+from bot.incidents.markup import encode_entities, replace_unstorable, unescape
 from bot.people.rich_text import LINK
 
 _ENCODED = re.compile(r"<([@#!]?)([^<>|]*)(?:\|([^<>]*))?>")
@@ -31,5 +31,5 @@ def plain_text(message: Mapping[str, Any]) -> str:
 def quote(author: str, link: str | None, words: str) -> str:
     """Stored text that quotes `words` with the author's name and a link. `author` and `words` are plain text."""
     wrote = f"<{link}|wrote>" if link and LINK.fullmatch(link) else "wrote"
-    lines = "\n".join("&gt; " + escape(line) for line in words.splitlines())
-    return f"{escape(author)} {wrote}:\n{lines}" if lines else f"{escape(author)} {wrote}"
+    lines = "\n".join("&gt; " + encode_entities(line) for line in words.splitlines())
+    return f"{encode_entities(author)} {wrote}:\n{lines}" if lines else f"{encode_entities(author)} {wrote}"

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bot.incidents.markup import EMOJI_NAME, escape, require_storable
+from bot.incidents.markup import EMOJI_NAME, encode_entities, require_storable
 
 LINK = re.compile(r"(https?://|mailto:)[^\s|<>]+", re.IGNORECASE)
 
@@ -221,10 +221,10 @@ def _list_lines(element: Mapping[str, Any]) -> list[str]:
 def _inline(element: Mapping[str, Any], *, styled: bool = True) -> str:
     kind = element.get("type")
     if kind == "text":
-        text = escape(str(element.get("text", "")))
+        text = encode_entities(str(element.get("text", "")))
         return _styled(text, element.get("style")) if styled else text
     if kind == "link":
-        return _styled(_link(element), element.get("style")) if styled else escape(str(element.get("url", "")))
+        return _styled(_link(element), element.get("style")) if styled else encode_entities(str(element.get("url", "")))
     if kind == "user":
         return f"<person:{element['member_id']}>"
     if kind == "usergroup":
@@ -234,17 +234,17 @@ def _inline(element: Mapping[str, Any], *, styled: bool = True) -> str:
     if kind == "emoji":
         return f":{element.get('name')}:"
     if kind == "color":
-        return escape(str(element.get("value", "")))
+        return encode_entities(str(element.get("value", "")))
     if kind == "date":
-        return escape(str(element.get("fallback") or ""))
+        return encode_entities(str(element.get("fallback") or ""))
     return ""
 
 
 def _link(element: Mapping[str, Any]) -> str:
     url = str(element.get("url", "")).replace("|", "%7C").replace("<", "%3C").replace(">", "%3E")
-    text = escape(str(element.get("text") or "")).replace("|", "¦")
+    text = encode_entities(str(element.get("text") or "")).replace("|", "¦")
     if not LINK.fullmatch(url):
-        return text or escape(url)
+        return text or encode_entities(url)
     return f"<{url}|{text}>" if text else f"<{url}>"
 
 

@@ -250,6 +250,15 @@ def test_more_labels_than_anybody_reads_lose_nothing(bench: Bench) -> None:
     assert [title for _, title, _ in bench.incidents()] == ["db1 is down", "Alert"]
 
 
+@pytest.mark.parametrize("title", ["\u200b\u2060", "\u3164", "\u2800"])
+def test_a_title_of_nothing_visible_is_shown_as_none(bench: Bench, title: str) -> None:
+    token = bench.token()
+    taken(bench, token, {"dedup_key": "disk-7", "title": title}, EVENTS)
+    taken(bench, token, {"dedup_key": "disk-8", "title": "Disk is full"}, EVENTS)
+    taken(bench, token, {"dedup_key": "disk-8", "title": title}, EVENTS)
+    assert [one for _, one, _ in bench.incidents()] == ["(no title)", "(no title)"]
+
+
 def test_an_end_needs_no_title(bench: Bench) -> None:
     token = bench.token()
     taken(bench, token, {"dedup_key": "disk-7", "title": "Disk is full"}, EVENTS)

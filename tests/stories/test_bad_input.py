@@ -364,3 +364,28 @@ def test_dates_in_the_future_and_in_other_zones_are_read(world: World) -> None:
     assert "#1" in world.ask(world.ada, "list since:1970-01-01 until:2099-12-31").text
     assert "#1" in world.ask(world.ada, "list since:2098-01-01").text  # it has not closed before
     assert "#1" not in world.ask(world.ada, "list until:1970-01-01").text
+
+
+# --- texts from outside that look like formatting -----------------------------------------------------------
+
+FORMATTED = "*Checkout* _fails_ ~often~ for `shop-7` > 5 %"
+
+
+def test_a_title_is_seen_as_it_was_typed_wherever_it_is_shown(world: World) -> None:
+    world.ask(world.ada, f"declare {FORMATTED}")
+    world.ask(world.ben, "subscribe 1")
+    world.ask(world.ada, "comment 1 Looking")
+    world.rest()
+    for words in ("list", "view 1", "activity 1", "ack 1", "resolve", "resolve 1", "resolve 1"):
+        assert f"#1 {FORMATTED}" in world.ask(world.ben, words).text, words
+    for message in (
+        world.ben.wait_for_message(world.cast.checkout, containing="#1"),
+        world.ben.wait_for_message(containing="#1"),
+    ):
+        assert FORMATTED in message.text
+
+
+@pytest.mark.parametrize("title", ["\u200b", "\u3164\u2060", "\u2800"])
+def test_a_title_of_nothing_visible_is_refused_from_a_person(world: World, title: str) -> None:
+    assert "A title needs at least one character that people can see." in world.ask(world.ada, f"declare {title}").text
+    assert "No open incidents" in world.ask(world.ada, "list").text

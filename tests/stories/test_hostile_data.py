@@ -131,7 +131,7 @@ def test_names_with_markup_are_names(world: World) -> None:
     for words in ("1", "activity 1", "list", "whoami", "comment 1 @cyn"):
         answer = world.ask(world.ben, words)
         assert answer.message is not None and "<!here>" not in answer.message.markup, words
-    assert "&lt;!here&gt; *Bob* &amp; `co`" in world.view(world.ada, 1).markup
+    assert "<!here> *Bob* & `co`" in world.view(world.ada, 1).text
 
 
 def test_an_incident_of_fifty_projects_seen_by_two_hundred_people(world: World) -> None:

@@ -9,6 +9,8 @@ export const unescaped = (text) => text.replaceAll("&lt;", "<").replaceAll("&gt;
 
 const MARKS = { "*": "b", _: "i", "~": "s" };
 const WORD = /[\p{L}\p{N}]/u;
+// Slack takes a zero-width space for a space: apps use it to show formatting characters as they are.
+const SPACE = /[\s\u200b]/;
 
 /** mrkdwn as nodes. */
 export function mrkdwn(text) {
@@ -83,7 +85,7 @@ function inline(text) {
     const character = text[at];
     const rest = text.slice(at);
     let match;
-    if (character === "`" && (match = /^`([^`\n]+)`/.exec(rest))) put(h("code", {}, code(match[1])));
+    if (character === "`" && (match = /^`(?!\u200b)([^`\n]+)(?<!\u200b)`/.exec(rest))) put(h("code", {}, code(match[1])));
     else if (character === "<" && (match = /^<([^<>]*)>/.exec(rest))) put(control(match[1]));
     else if (character === ":" && (match = /^:([a-z0-9_+'-]+)(?:::skin-tone-\d)?:/.exec(rest)) && emoji(match[1])) {
       put(emojiNode(match[1]));
@@ -103,7 +105,7 @@ function inline(text) {
 function marked(text, at) {
   const mark = text[at];
   if (at && WORD.test(text[at - 1])) return null;
-  if (!text[at + 1] || /\s/.test(text[at + 1]) || text[at + 1] === mark) return null;
+  if (!text[at + 1] || SPACE.test(text[at + 1]) || text[at + 1] === mark) return null;
   for (let end = at + 1; end < text.length; end += 1) {
     if (text[end] === "<" || text[end] === "`") {
       const close = text.indexOf(text[end] === "<" ? ">" : "`", end + 1);
@@ -111,7 +113,7 @@ function marked(text, at) {
       continue;
     }
     if (text[end] !== mark) continue;
-    if (/\s/.test(text[end - 1]) || (text[end + 1] && WORD.test(text[end + 1]))) continue;
+    if (SPACE.test(text[end - 1]) || (text[end + 1] && WORD.test(text[end + 1]))) continue;
     return text.slice(at + 1, end);
   }
   return null;
