@@ -211,13 +211,13 @@ class NotificationEntry:
 
 @dataclass(frozen=True, slots=True)
 class NotificationContent:
-    """The contents of a notification: one person, one incident, with the state at the time of sending."""
+    """The contents of a notification: one person, one incident, with the present state."""
 
-    incident: IncidentHead
+    identifier: int
+    incident: IncidentDetails | None  # None: the reader may no longer see it
+    status_change: ActivityEntry | None  # the last one
     entries: list[NotificationEntry]  # oldest first, without deleted ones
     mentions: Mentions
-    sees: bool  # whether the reader may still see the incident
-    subscribed: bool
     notify: str  # the reader's notification setting: "all", "mentions" or "none"
     card: tuple[str, str] | None  # channel id and ts of a card in a channel of a project that the reader sees
 

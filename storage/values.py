@@ -77,11 +77,18 @@ class PostKind(StrEnum):
     CARD = "card"  # an incident, in a channel that its projects name; updated with the incident
     MIRROR = "mirror"  # a log entry in a card's thread, if written elsewhere; updated with the entry
     AMENDMENT = "amendment"  # in the thread of a comment: what happened to the comment elsewhere
-    NOTIFICATION = "notification"  # log entries of one incident, for one person; sent once
+    NOTIFICATION = "notification"  # log entries of one incident, for one person; until it is sent
+    NEWEST = "newest"  # a sent notification, the last one to that person about the incident; updated with the incident
+    OLDER = "older"  # a sent notification that another one follows: one line
     DIGEST = "digest"  # the report of a digest, in its channel; sent once
     NOTE = "note"  # a message that is stored complete; sent once
 
     @property
     def is_one_time(self) -> bool:
         """Whether posts of this kind are sent once and never updated."""
-        return self in (PostKind.NOTIFICATION, PostKind.DIGEST, PostKind.NOTE)
+        return self in (PostKind.DIGEST, PostKind.NOTE)
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether posts of this kind are kept for as long as their incident."""
+        return self in (PostKind.CARD, PostKind.MIRROR, PostKind.AMENDMENT)

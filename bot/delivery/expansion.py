@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from bot.delivery.metrics import DeliveryMetrics
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway, UnknownActivity
-from storage.queries import destinations, expansion
+from storage.queries import destinations, direct_messages, expansion
 from storage.queries.expansion import Audience, Change, EntryChange, EntryChanged
 from storage.values import ActivityType, Urgency
 
@@ -74,7 +74,8 @@ def _expand(tx: Connection, changes: Sequence[Change], now: datetime) -> None:
     }
     incidents = {change.incident_id: _workspace(audiences.get(change.id)) for change in changes}
     people = {(audiences[id_].workspace_id, member_id) for id_, found in recipients.items() for member_id in found}
-    held = destinations.lock_destinations(tx, incidents, people, now)
+    changed = [change.activity_id for change in changes if isinstance(change, EntryChanged) and change.id in audiences]
+    held = destinations.lock_destinations(tx, incidents, people, now, entries=changed)
     expansion.create_cards(tx, incidents, held, now)
     in_threads: dict[Urgency, list[EntryChange]] = {}
     for change in changes:
@@ -90,6 +91,9 @@ def _expand(tx: Connection, changes: Sequence[Change], now: datetime) -> None:
             expansion.create_notifications(tx, change, notified, destination_of, now)
     for urgency, entries in in_threads.items():
         expansion.create_thread_posts(tx, entries, urgency, now)
+    direct_messages.redraw_newest(tx, {change.incident_id for change in changes if change.id in audiences}, now)
+    if changed:
+        direct_messages.redraw_messages_of_entries(tx, changed, now)
     destinations.reschedule_destinations(tx, held.ids, now)
 
 

@@ -11,6 +11,9 @@ class Pace:
 
     post_s: float = 1.0  # between two messages in one conversation
     update_s: float = 1.2  # between two calls of chat.update in one workspace: fifty a minute
+    # The same for updates that a whole channel or somebody who has just pressed a button does not wait for. They take
+    # half of what Slack allows, and come after the others.
+    news_update_s: float = 2.4
     update_burst: int = 10  # calls of chat.update that may be made without a delay
     call_s: int = 5  # timeout of one call; a stop may take ten seconds, and this is a part of them
     late_s: float = 10.0  # after the timeout of a call, Slack may still post its message for this long

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
@@ -18,21 +18,25 @@ from bot.messages import notification as notifications
 from bot.messages.organization_tag import tag_organization
 from bot.slack.clients import Installation
 from storage.errors import UnknownActivity
-from storage.queries import expansion, post_contents, posts
+from storage.queries import direct_messages, expansion, post_contents, posts
 from storage.queries.destinations import Target
 from storage.queries.post_kinds import (
     AmendmentPost,
     CardPost,
     DigestPost,
+    DirectPost,
     DuePost,
     KnownPost,
     MirrorPost,
+    NewestPost,
     NotePost,
     NotificationPost,
+    OlderPost,
     ThreadPost,
     UnknownPost,
 )
-from storage.rows import ThreadContent
+from storage.rows import NotificationContent, NotificationEntry, ThreadContent
+from storage.values import PostKind, Status
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +55,7 @@ class Show:
 
     message: Mapping[str, Any]
     thread_ts: str | None = None
+    final: bool = False  # whether it is not expected to change again, so that its post may be forgotten after a while
 
     @property
     def fingerprint(self) -> str:
@@ -114,8 +119,10 @@ def _render(
     render_digest: RenderDigest,
 ) -> Rendered:
     match post:
-        case NotificationPost():
+        case NotificationPost() if post.ts is None:
             return _render_notification(tx, post, target, installation, now)
+        case NotificationPost() | NewestPost() | OlderPost():
+            return _render_sent(tx, post, target, installation, now)
         case CardPost():
             return _render_card(tx, post, target)
         case MirrorPost():
@@ -124,7 +131,7 @@ def _render(
             return _render_amendment(tx, post, target)
         case DigestPost():
             digest = render_digest(tx, post, target, now)
-            return Drop() if digest is None else Show(digest)
+            return Drop() if digest is None else Show(digest, final=True)
         case NotePost():
             return _render_note(post, target)
 
@@ -142,33 +149,72 @@ def _log_unknown(what: str) -> None:
 def _render_notification(
     tx: Connection, post: NotificationPost, target: Target, installation: Installation, now: datetime
 ) -> Rendered:
+    """Renders a notification that is to be sent."""
     content = post_contents.find_notification_content(tx, post, target, notifications.MAX_ENTRIES)
     if content is None or not target.incidents_on:
         return Drop()
-    if not content.sees:
-        expansion.unsubscribe_members(tx, content.incident.id, [target.member_id or 0])
+    if content.incident is None:
+        expansion.unsubscribe_members(tx, post.incident_id, [target.member_id or 0])
         return Drop()
-    wanted = [
-        told
-        for told in content.entries
-        if content.notify != "none" and (told.mention or (content.subscribed and content.notify == "all"))
-    ]
+    follows = content.incident.subscribed and content.notify == "all"
+    wanted = [told for told in content.entries if content.notify != "none" and (told.mention or follows)]
     if len(content.entries) == notifications.MAX_ENTRIES:
         post_contents.split_notification(tx, post, content.entries[-1].entry.id, now)
     if not wanted:
         return Drop()
-    url = None
-    if content.card is not None:
-        url = installation.permalink(*content.card)
+    if unwanted := [told.entry.id for told in content.entries if told not in wanted]:
+        post_contents.drop_entries(tx, post, unwanted)
+    return _show_newest(tx, post, target, installation, content, wanted)
+
+
+def _render_sent(
+    tx: Connection,
+    post: NotificationPost | NewestPost | OlderPost,
+    target: Target,
+    installation: Installation,
+    now: datetime,
+) -> Rendered:
+    """Renders the update of a notification that was sent. A reader who has lost access is shown nothing new."""
+    if post.ts is None or not target.incidents_on:
+        return Drop()
+    kind = post.kind
+    if isinstance(post, NotificationPost):  # a version that does not rank messages has sent it
+        kind = direct_messages.rank_message(
+            tx, post_id=post.id, destination_id=target.id, incident_id=post.incident_id, ts=post.ts, now=now
+        )
+    content = post_contents.find_notification_content(tx, post, target, notifications.MAX_ENTRIES)
+    if content is None:
+        return Drop()
+    if kind is PostKind.NEWEST:
+        if content.incident is None:
+            return Show(notifications.render_hidden(content.identifier), final=True)
+        return _show_newest(tx, post, target, installation, content, content.entries)
+    if content.incident is None:
+        return Drop()
+    title = content.incident.title
+    return Show(notifications.render_older(content.identifier, title, content.entries, content.mentions), final=True)
+
+
+def _show_newest(
+    tx: Connection,
+    post: DirectPost,
+    target: Target,
+    installation: Installation,
+    content: NotificationContent,
+    entries: Sequence[NotificationEntry],
+) -> Rendered:
+    assert content.incident is not None
+    url = None if content.card is None else installation.permalink(*content.card)
     delayed = posts.is_overtaken(tx, post, target)
-    return Show(notifications.render_notification(content, wanted, url, delayed=delayed))
+    message = notifications.render_newest(content, content.incident, entries, url, delayed=delayed)
+    return Show(message, final=content.incident.status is Status.CLOSED)
 
 
 def _render_note(post: NotePost, target: Target) -> Rendered:
     # A note to a member is about the organization. A note to a Slack user responds to an action of that person.
     if target.member_id is not None and not (target.incidents_on and target.is_present):
         return Drop()
-    return Show(post.message)
+    return Show(post.message, final=True)
 
 
 def _render_card(tx: Connection, post: CardPost, target: Target) -> Rendered:

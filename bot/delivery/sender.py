@@ -41,8 +41,13 @@ from storage.errors import Contended, DatabaseAway
 from storage.queries import delivery_failures, destinations, pacing, posts
 from storage.queries.destinations import Lease, Target
 from storage.queries.post_kinds import KnownPost, Post, UnknownPost
+from storage.values import PostKind, Urgency
 
 log = structlog.get_logger(__name__)
+
+# The names under which calls of chat.update are reserved: all of them, and those that nobody waits for.
+_UPDATE = "chat.update"
+_NEWS_UPDATE = "chat.update of news"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +184,7 @@ class Sender:
                 self._now(),
                 ts=post.ts,
                 drawn_hash=post.drawn_hash,
-                done=post.kind.is_one_time and post.ts is None,
+                done=not post.kind.is_lasting if post.ts is None else post.kind is PostKind.OLDER,
             )
             return None
         if post.ts is None:
@@ -193,21 +198,29 @@ class Sender:
             )
             return Delivery(target, post, rendered)
         if isinstance(rendered, Show) and rendered.fingerprint == post.drawn_hash:
-            posts.mark_delivered(tx, post, self._now(), ts=post.ts, drawn_hash=post.drawn_hash)
+            posts.mark_delivered(tx, post, self._now(), ts=post.ts, drawn_hash=post.drawn_hash, done=rendered.final)
             return None
-        if not post.has_slot:
-            wait = pacing.take_slot(
-                tx,
-                target.workspace_id,
-                "chat.update",
-                self._pace.update_s,
-                self._pace.update_burst,
-                self._now(),
-            )
-            if wait > 0:
-                pacing.assign_slot(tx, post, wait, self._now())
-                return None
-        return Delivery(target, post, rendered)
+        return Delivery(target, post, rendered) if self._take_slot(tx, target, post) else None
+
+    def _take_slot(self, tx: Connection, target: Target, post: KnownPost) -> bool:
+        """Takes a call of chat.update for a post; returns False if the post must wait for it."""
+        now, burst = self._now(), self._pace.update_burst
+        hurried = post.urgency < Urgency.NEWS
+        if hurried and post.has_slot:
+            return True
+        if hurried:
+            wait = pacing.take_slot(tx, target.workspace_id, _UPDATE, self._pace.update_s, burst, now)
+        else:
+            wait = 0.0
+            if not post.has_slot:
+                wait = pacing.take_slot(
+                    tx, target.workspace_id, _NEWS_UPDATE, self._pace.news_update_s, burst, now, behind=_UPDATE
+                )
+            if wait <= 0:  # it counts among all calls, but does not wait for those that were reserved meanwhile
+                pacing.take_slot(tx, target.workspace_id, _UPDATE, self._pace.update_s, burst, now)
+        if wait > 0:
+            pacing.assign_slot(tx, post, wait, now)
+        return wait <= 0
 
     def _searchable_at(self, post: KnownPost, begun_at: float) -> float:
         """Returns the time by Slack's clock, in seconds since the epoch, from which a search is conclusive."""

@@ -19,9 +19,9 @@ from bot.messages.notification import render_invitation
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
 from storage.queries import access as people
-from storage.queries import delivery_failures, destinations, outbox, pacing, posts
+from storage.queries import delivery_failures, destinations, direct_messages, outbox, pacing, posts
 from storage.queries.destinations import Lease, Target
-from storage.queries.post_kinds import CardPost, KnownPost
+from storage.queries.post_kinds import CardPost, DirectPost, KnownPost
 from storage.values import PostKind
 
 log = structlog.get_logger(__name__)
@@ -57,12 +57,33 @@ class Settlement:
                     if target is not None:
                         self._record(tx, target, post, show, result)
                     elif isinstance(result, Taken) and post.ts is None:
-                        posts.mark_delivered_late(tx, post, str(result.answer["ts"]), self._now())
+                        self._record_late(tx, held, post, str(result.answer["ts"]))
                 return
             except (DatabaseAway, Contended):
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(_DATABASE_WAIT_S)
+
+    def _record_late(self, tx: Connection, held: Lease, post: KnownPost, ts: str) -> None:
+        """Records that a message was posted whose lease has ended meanwhile."""
+        destinations.lock_destination(tx, held.destination_id)
+        if posts.mark_delivered_late(tx, post, ts, self._now()):
+            self._record_posted(tx, held.destination_id, post, ts)
+            destinations.reschedule_destinations(tx, [held.destination_id], self._now())
+
+    def _record_posted(self, tx: Connection, destination_id: int, post: KnownPost, ts: str) -> None:
+        """Records what a new message changes for others: older ones become a line, and a card can be linked to."""
+        if isinstance(post, DirectPost):
+            direct_messages.rank_message(
+                tx,
+                post_id=post.id,
+                destination_id=destination_id,
+                incident_id=post.incident_id,
+                ts=ts,
+                now=self._now(),
+            )
+        elif isinstance(post, CardPost):
+            outbox.redraw_direct_messages(tx, post.incident_id, self._now())
 
     def _record(
         self, tx: Connection, target: Target, post: KnownPost, show: Show | Remove | None, result: Result
@@ -117,8 +138,10 @@ class Settlement:
             # A message that a search found may show the state at the time when its posting began.
             version=post.wanted_version if show is not None or post.kind.is_one_time else post.wanted_version - 1,
             drawn_hash=show.fingerprint if isinstance(show, Show) else None,
-            done=post.kind.is_one_time,
+            done=show.final if isinstance(show, Show) else post.kind.is_one_time,
         )
+        if posting and ts is not None:
+            self._record_posted(tx, target.id, post, ts)
         destinations.release_destination(
             tx,
             target,
@@ -151,7 +174,7 @@ class Settlement:
         elif error in api_calls.CONTENT_ERRORS:
             # Slack refused even the plain text, so the message cannot be sent in any form.
             self._metrics.failed.labels(error).inc()
-            posts.mark_delivered(tx, post, self._now(), ts=post.ts, failed_reason=error, done=post.kind.is_one_time)
+            posts.mark_delivered(tx, post, self._now(), ts=post.ts, failed_reason=error, done=not post.kind.is_lasting)
             destinations.release_destination(tx, target, self._now(), failures=target.failures)
         elif error in api_calls.UNREACHABLE_ERRORS:
             self.fail(tx, target, error)
@@ -164,7 +187,7 @@ class Settlement:
             posts.repost(tx, post, self._now())
         else:
             posts.mark_delivered(
-                tx, post, self._now(), ts=None, failed_reason="message_not_found", done=post.kind.is_one_time
+                tx, post, self._now(), ts=None, failed_reason="message_not_found", done=not post.kind.is_lasting
             )
         destinations.release_destination(tx, target, self._now(), failures=target.failures)
 
@@ -179,7 +202,7 @@ class Settlement:
         else:
             self._metrics.failed.labels(error).inc()
             log.error("Slack refuses a message; it is given up", post=post.id, kind=post.kind, reason=error)
-            posts.mark_delivered(tx, post, self._now(), ts=post.ts, failed_reason=error, done=post.kind.is_one_time)
+            posts.mark_delivered(tx, post, self._now(), ts=post.ts, failed_reason=error, done=not post.kind.is_lasting)
         delivery_failures.mark_refusing(tx, target, error, self._now())
         destinations.release_destination(tx, target, self._now(), pause_s=self._pace.post_s, failures=target.failures)
 

@@ -12,6 +12,7 @@ from bot.messages.answers import Confirmation
 from bot.messages.help import Group
 from bot.messages.incident import build_status_button, build_view_button
 from bot.messages.picks import Pick
+from bot.messages.state_tag import parse_state
 from bot.slack.requests import Command, Press
 from bot.slack.responses import Answer, Response
 from storage.rows import IncidentHead
@@ -34,8 +35,9 @@ def handle_command(context: Context, _request: Command, words: str) -> Response:
 def handle_press(context: Context, request: Press) -> Response:
     """`Acknowledge`. The card shows who has acknowledged, but not that somebody did so again."""
     identifier = parse_number(request.value, USAGE)
+    shown = parse_state(request.block_id)
     with context.write() as tx:
-        incident, first = lifecycle.acknowledge(tx, context.access, identifier, context.now)
+        incident, first = lifecycle.acknowledge(tx, context.access, identifier, context.now, shown=shown)
         confirmation = Confirmation(_render_sentence(incident, first), on_card=first)
         return view.redraw_incident(tx, context, request, incident, confirmation)
 

@@ -1,8 +1,8 @@
 """Where the result of a button or form is shown.
 
 What only the person who pressed sees is updated in place: an ephemeral message, a form, Home, and an answer of the bot
-in a direct message. A card is updated by delivery, and then needs no answer. What a card does not show, or not soon, is
-confirmed by an ephemeral message beside it.
+in a direct message. A card and the newest direct message about an incident are updated by delivery, and then need no
+answer. What they do not show, or not soon, is confirmed by an ephemeral message beside them.
 """
 
 from __future__ import annotations
@@ -73,6 +73,11 @@ class Place:
         """Whether it is in the conversation of one person with the bot."""
         return self.channel_id.startswith("D")
 
+    @property
+    def is_lasting(self) -> bool:
+        """Whether it is a message that stands there for good."""
+        return self.surface == "message" and self.is_direct
+
 
 def open_window(request: Press, message: Message) -> Response:
     """Shows a message in a form, which nobody can overlook. A form that is open already is updated."""
@@ -99,7 +104,7 @@ def redraw(
 ) -> Shown:
     """Shows what a button or form changed about an incident: `message` in place, or `confirmation` beside a card.
 
-    `connection` is the transaction of the change. Returns None if the card shows it by itself.
+    `connection` is the transaction of the change. Returns None if the card or direct message shows it by itself.
     """
     if place.surface != "message":
         return redraw_in_place(connection, context, request, place, message)
@@ -116,7 +121,7 @@ def redraw(
     if posted is None and place.is_direct:
         return redraw_in_place(connection, context, request, place, message)
     late = False
-    if posted is not None and posted.is_card and confirmation.on_card:
+    if posted is not None and posted.follows_incident and confirmation.on_card:
         if posted.shown_soon:
             return None
         late = True

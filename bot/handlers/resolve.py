@@ -20,6 +20,7 @@ from bot.messages.blocks import Element
 from bot.messages.help import Group
 from bot.messages.incident import SEVERITY_NAMES, build_status_button, build_view_button
 from bot.messages.picks import Pick
+from bot.messages.state_tag import parse_state
 from bot.slack.requests import Command, Press, Submission
 from bot.slack.responses import Answer, OpenForm, Response
 from storage.rows import IncidentHead
@@ -62,7 +63,8 @@ def _build_buttons(incident: IncidentHead) -> Sequence[Element]:
 def handle_press(context: Context, request: Press) -> Response:
     """`Resolve`: a form with room for a comment."""
     identifier = parse_number(request.value, USAGE)
-    incident = lookup.get_incident(context.connection, context.access, identifier)
+    shown = parse_state(request.block_id)
+    incident = lookup.get_incident(context.connection, context.access, identifier, shown=shown)
     if incident.status is Status.CLOSED:
         raise AlreadyClosed(identifier, incident.title, incident.date_closed, "")
     return OpenForm(forms.render_resolve_form(identifier, incident.title, origin_of_press(request, identifier)))
@@ -97,8 +99,9 @@ def handle_reopen_command(context: Context, _request: Command, words: str) -> Re
 def handle_reopen_press(context: Context, request: Press) -> Response:
     """`Reopen`."""
     identifier = parse_number(request.value, REOPEN_USAGE)
+    shown = parse_state(request.block_id)
     with context.write() as tx:
-        incident = lifecycle.reopen(tx, context.access, identifier, context.now)
+        incident = lifecycle.reopen(tx, context.access, identifier, context.now, shown=shown)
         confirmation = Confirmation(_render_reopened(incident), on_card=True)
         return view.redraw_incident(tx, context, request, incident, confirmation)
 

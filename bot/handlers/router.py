@@ -14,13 +14,13 @@ from typing import Any, TypeVar
 
 import structlog
 
-from bot.handlers import help, home, message_commands, ownership, unknown
+from bot.handlers import help, home, message_commands, ownership, unknown, view
 from bot.handlers.context import Context, Services
 from bot.handlers.verb import EventHandler, PressHandler, Registry, Verb
 from bot.incidents import cards
 from bot.incidents.cards import CardNotPostedYet
-from bot.incidents.errors import AlreadyDone, InvalidInput, NotFound, Refusal
-from bot.incidents.markup import decode_slack_text, require_storable
+from bot.incidents.errors import AlreadyDone, InvalidInput, NotFound, Refusal, StatusChanged
+from bot.incidents.markup import decode_slack_text, encode_entities, require_storable
 from bot.incidents.words import shorten
 from bot.messages import answers, forms, small_talk
 from bot.messages import home as home_messages
@@ -113,6 +113,9 @@ class Router:
     def _carry_out_press(self, request: Press, handler: PressHandler) -> Response:
         try:
             return self._with_context(request, lambda context: handler(context, request))
+        except StatusChanged as changed:
+            identifier, notice = changed.identifier, encode_entities(changed.sentence)
+            return self._with_context(request, lambda context: view.show_present(context, request, identifier, notice))
         except NotFound as error:
             if request.surface != "message":
                 raise

@@ -63,7 +63,7 @@ def _subscribe(tx: Connection, context: Context, identifier: int) -> tuple[Incid
 
 
 def _unsubscribe(tx: Connection, context: Context, identifier: int) -> tuple[IncidentHead, Confirmation]:
-    incident, was = subscriptions.unsubscribe(tx, context.access, identifier)
+    incident, was = subscriptions.unsubscribe(tx, context.access, identifier, context.now)
     name = answers.render_incident_title(incident)
     sentence = f"You no longer follow {name}." if was else f"You don't follow {name}."
     return incident, Confirmation(sentence, [build_follow_button(identifier, subscribed=False)])

@@ -15,6 +15,7 @@ from bot.messages.answers import Confirmation
 from bot.messages.blocks import Message
 from bot.messages.help import Group
 from bot.messages.picks import Pick
+from bot.messages.state_tag import tag_states
 from bot.slack.requests import Command, Press, Request, Submission
 from bot.slack.responses import Answer, Done, Response
 from storage.prefetch import Prefetch
@@ -44,6 +45,11 @@ def handle_press(context: Context, request: Press) -> Response:
 def show_in_place(context: Context, request: Press) -> Response:
     """`View` below a log: back to the incident from which it was opened."""
     return redraw.turn(request, render(context.connection, context, parse_number(request.value, USAGE)))
+
+
+def show_present(context: Context, request: Press, identifier: int, notice: str) -> Response:
+    """The answer to a button of a message that shows an old state: the present state, with a notice (mrkdwn)."""
+    return redraw.open_window(request, render(context.connection, context, identifier, notice=notice))
 
 
 def render(
@@ -84,6 +90,8 @@ def _redraw(
     confirmation: Confirmation,
 ) -> redraw.Shown:
     message = render(connection, context, incident.identifier, notice=confirmation.sentence)
+    if place.is_lasting:
+        message = tag_states(message, lookup.get_state(connection, incident))
     return redraw.redraw(connection, context, request, place, incident, message, confirmation)
 
 

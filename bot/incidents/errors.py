@@ -37,6 +37,17 @@ class MayNotAct(Refusal):
         super().__init__(f"You can't act on #{identifier}: only members of its project's teams can.")
 
 
+class StatusChanged(Refusal):
+    """The message with the pressed button shows a state that the incident no longer has."""
+
+    def __init__(self, identifier: int, title: str) -> None:
+        super().__init__(
+            f"#{identifier} {disable_formatting(title)} has changed since that message, so nothing was done."
+            " This is how it is now."
+        )
+        self.identifier = identifier
+
+
 class CommentGone(Refusal):
     """The comment was deleted, or there never was one with that id."""
 

@@ -17,7 +17,7 @@ from bot.incidents.comments import CommentText
 from bot.incidents.errors import AlreadyClosed, InvalidInput
 from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH, MAX_TITLE_LENGTH
 from bot.incidents.plain_text import disable_formatting, has_visible
-from storage.queries import activity, incidents, outbox
+from storage.queries import activity, direct_messages, incidents, outbox
 from storage.rows import IncidentHead, NewIncident
 from storage.values import ActivityType, Status, StatusMethod
 
@@ -77,6 +77,7 @@ def change_status(
     )
     if access:
         comments.record(tx, access, incident, activity_id, comment or CommentText(""), now)
+        direct_messages.hurry_for_member(tx, incident.id, access.member_id, now)
     before = incident.status if status is Status.CLOSED else None
     return replace(incident, status=status, status_before_closing=before, date_closed=closed)
 
@@ -134,17 +135,21 @@ def declare(tx: Connection, access: Access, declared: Declaration, now: datetime
     return incident
 
 
-def acknowledge(tx: Connection, access: Access, identifier: int, now: datetime) -> tuple[IncidentHead, bool]:
-    """Marks an incident seen by the caller. Returns it, and whether this was the first time. Raises NotFound.
+def acknowledge(
+    tx: Connection, access: Access, identifier: int, now: datetime, *, shown: int | None = None
+) -> tuple[IncidentHead, bool]:
+    """Marks an incident seen by the caller. Returns it, and whether this was the first time.
 
-    The first time is an entry of the log, which notifies nobody: only the cards show it. Later ones refresh the time.
+    The first time is an entry of the log, which notifies nobody: only cards and messages that stand show it. Later ones
+    refresh the time. `shown` is as in `lookup.get_incident`. Raises NotFound, StatusChanged.
     """
-    incident = lookup.get_incident(tx, access, identifier, lock=True)
+    incident = lookup.get_incident(tx, access, identifier, lock=True, shown=shown)
     first = incidents.mark_seen(tx, incident.id, access.member_id, now)
     if first:
         kind = ActivityType.ACKNOWLEDGED
         activity.insert_activity(tx, incident.id, kind, now=now, member_id=access.member_id, tell=False)
     outbox.record_change(tx, incident.id, now=now)
+    direct_messages.hurry_for_member(tx, incident.id, access.member_id, now)
     return incident, first
 
 
@@ -159,10 +164,19 @@ def resolve(
 
 
 def reopen(
-    tx: Connection, access: Access, identifier: int, now: datetime, comment: CommentText | None = None
+    tx: Connection,
+    access: Access,
+    identifier: int,
+    now: datetime,
+    comment: CommentText | None = None,
+    *,
+    shown: int | None = None,
 ) -> IncidentHead:
-    """Reopens a closed incident with the status that it had before. Raises NotFound, InvalidInput, Refusal."""
-    incident = lookup.get_incident(tx, access, identifier, lock=True)
+    """Reopens a closed incident with the status that it had before.
+
+    `shown` is as in `lookup.get_incident`. Raises NotFound, StatusChanged, InvalidInput, Refusal.
+    """
+    incident = lookup.get_incident(tx, access, identifier, lock=True, shown=shown)
     if incident.status is not Status.CLOSED:
         raise InvalidInput(
             f"#{identifier} {disable_formatting(incident.title)} is not resolved, so it cannot be reopened."

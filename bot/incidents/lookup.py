@@ -5,22 +5,36 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from bot.incidents.access import Access
-from bot.incidents.errors import NotFound
+from bot.incidents.errors import NotFound, StatusChanged
 from storage.prefetch import Prefetch
-from storage.queries import incidents, post_contents
+from storage.queries import activity, incidents, post_contents
 from storage.rows import IncidentDetails, IncidentHead
 
 _LARGEST_IDENTIFIER = 2**63 - 1  # what the column holds
 
 
-def get_incident(connection: Connection, access: Access, identifier: int, *, lock: bool = False) -> IncidentHead:
-    """The incident with that identifier, if the caller sees it. `lock` locks its row. Raises NotFound."""
+def get_incident(
+    connection: Connection, access: Access, identifier: int, *, lock: bool = False, shown: int | None = None
+) -> IncidentHead:
+    """The incident with that identifier, if the caller sees it. `lock` locks its row.
+
+    `shown` is the state that the caller was shown (see `bot.messages.state_tag`); None where that is not known. Raises
+    NotFound, and StatusChanged if the incident has another state by now.
+    """
     found = None
     if _can_exist(identifier):
         found = incidents.find_incident(connection, access.organization_id, identifier, access.project_ids, lock=lock)
     if found is None:
         raise NotFound(identifier)
+    if shown is not None and shown != get_state(connection, found):
+        raise StatusChanged(identifier, found.title)
     return found
+
+
+def get_state(connection: Connection, incident: IncidentHead) -> int:
+    """What identifies the present state of an incident: the id of its last change of status; 0 before the first."""
+    change = activity.find_last_status_change(connection, incident.id)
+    return change.id if change else 0
 
 
 def prefetch_details(identifier: int) -> Prefetch | None:

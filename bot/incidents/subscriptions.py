@@ -9,20 +9,30 @@ from sqlalchemy import Connection
 from bot.incidents import lookup
 from bot.incidents.access import Access
 from storage.queries import access as access_queries
-from storage.queries import incidents
+from storage.queries import direct_messages, incidents, outbox
 from storage.rows import IncidentHead
 
 
 def subscribe(tx: Connection, access: Access, identifier: int, now: datetime) -> tuple[IncidentHead, bool]:
     """Subscribes the caller. Returns the incident, and whether they were not subscribed before. Raises NotFound."""
     incident = lookup.get_incident(tx, access, identifier)
-    return incident, bool(incidents.subscribe(tx, incident.id, [access.member_id], now))
+    new = incidents.subscribe(tx, incident.id, [access.member_id], now)
+    _redraw_message(tx, incident, access, now)
+    return incident, bool(new)
 
 
-def unsubscribe(tx: Connection, access: Access, identifier: int) -> tuple[IncidentHead, bool]:
+def unsubscribe(tx: Connection, access: Access, identifier: int, now: datetime) -> tuple[IncidentHead, bool]:
     """Unsubscribes the caller. Returns the incident, and whether they were subscribed. Raises NotFound."""
     incident = lookup.get_incident(tx, access, identifier)
-    return incident, incidents.unsubscribe(tx, incident.id, access.member_id)
+    was = incidents.unsubscribe(tx, incident.id, access.member_id)
+    _redraw_message(tx, incident, access, now)
+    return incident, was
+
+
+def _redraw_message(tx: Connection, incident: IncidentHead, access: Access, now: datetime) -> None:
+    """Has the caller's direct message about the incident show whether they follow it."""
+    outbox.redraw_direct_messages(tx, incident.id, now)
+    direct_messages.hurry_for_member(tx, incident.id, access.member_id, now)
 
 
 def get_notify(connection: Connection, access: Access) -> str:

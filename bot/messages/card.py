@@ -17,7 +17,6 @@ from bot.messages.blocks import (
     button,
     context,
     format_date,
-    format_duration,
     menu_entry,
     message,
     overflow,
@@ -34,6 +33,7 @@ from bot.messages.incident_parts import (
     render_few_facts,
     render_links,
     render_place,
+    render_resolved,
     render_seen,
 )
 from storage.rows import ActivityEntry, CardContent, IncidentDetails, Mentions
@@ -47,8 +47,6 @@ CLOSING_COMMENT_LENGTH = 120  # of a resolved incident, whose card has two lines
 NAME_LENGTH = 80
 PIECE_LENGTH = 2900
 MAX_PIECES = 3
-# From this duration on, the time alone would not say on which day an incident was resolved.
-SAME_DAY_S = 12 * 3600
 
 
 class CardMessage(TypedDict):
@@ -95,16 +93,8 @@ def _render_closed(content: CardContent, title: str) -> list[Block]:
 
 def _render_closing(content: CardContent) -> str:
     """Who or what resolved an incident, when, after how long, and with which words: one line."""
-    incident, entry = content.details, content.shown_entry
-    sentence = "Resolved"
-    if entry is not None:
-        by_whom = escape(entry.author) if entry.author else "its alert" if incident.source else "someone"
-        sentence += f" by {truncate(by_whom, NAME_LENGTH)}"
-    if incident.date_closed is not None:
-        lasted = (incident.date_closed - incident.date_started).total_seconds()
-        form = "at {time}" if lasted < SAME_DAY_S else "on {date_short} at {time}"
-        sentence += f" {format_date(incident.date_closed, form)}"
-        sentence += f" after {format_duration(incident.date_started, incident.date_closed)}"
+    entry = content.shown_entry
+    sentence = render_resolved(content.details, entry)
     if entry is not None and entry.comment:
         sentence += f": {_render_on_one_line(entry.comment, content.mentions, CLOSING_COMMENT_LENGTH)}"
     return sentence

@@ -11,18 +11,21 @@ from bot.messages.blocks import (
     bold,
     context,
     format_date,
+    format_duration,
     link,
     link_urls,
     section,
     truncate,
 )
-from storage.rows import DESCRIPTION, IncidentDetails, Seen
+from storage.rows import DESCRIPTION, ActivityEntry, IncidentDetails, Seen
 from storage.values import Status
 
 # Names that are listed if more people than `MAX_NAMES` have acknowledged an incident.
 FEW_NAMES = 2
 MAX_NAMES = 3
 NAME_LENGTH = 80  # characters of a person's name
+# From this duration on, the time alone would not say on which day an incident was resolved.
+SAME_DAY_S = 12 * 3600
 PLACE_LENGTH = 150  # characters of the names of all projects, of the team or of the environment
 VALUE_LENGTH = 60  # characters of a fact among others in one line
 _SEVERITIES = {Status.OPEN: "No severity", Status.WARNING: "Warning", Status.CRITICAL: "Critical"}
@@ -96,3 +99,20 @@ def render_place(incident: IncidentDetails) -> list[str]:
 def render_age(incident: IncidentDetails) -> str:
     """How long ago an incident began. Slack computes it whenever somebody looks: nothing has to be redrawn."""
     return f"started {format_date(incident.date_started, '{ago}')}"
+
+
+def render_resolved(incident: IncidentDetails, entry: ActivityEntry | None) -> str:
+    """Who or what resolved an incident, when, and after how long (mrkdwn): "Resolved by Ada at 10:37 PM after 14 min".
+
+    `entry` is the log entry of its resolution; without it, the text does not say who.
+    """
+    sentence = "Resolved"
+    if entry is not None:
+        by_whom = escape(entry.author) if entry.author else "its alert" if incident.source else "someone"
+        sentence += f" by {truncate(by_whom, NAME_LENGTH)}"
+    if incident.date_closed is not None:
+        lasted = (incident.date_closed - incident.date_started).total_seconds()
+        form = "at {time}" if lasted < SAME_DAY_S else "on {date_short} at {time}"
+        sentence += f" {format_date(incident.date_closed, form)}"
+        sentence += f" after {format_duration(incident.date_started, incident.date_closed)}"
+    return sentence

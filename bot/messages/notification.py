@@ -1,4 +1,7 @@
-"""Direct messages to one person about mentions, and about comments and changes that they follow."""
+"""Direct messages to one person about mentions, and about comments and changes of incidents that they follow.
+
+The newest message about an incident shows its present state and has its buttons. Those above it are one line each.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,11 @@ from bot.messages.blocks import (
     bold,
     button,
     context,
+    format_date,
     link,
+    menu_entry,
     message,
+    overflow,
     section,
     split_text,
     text_message,
@@ -22,8 +28,10 @@ from bot.messages.blocks import (
 )
 from bot.messages.comments import render_comment
 from bot.messages.comments import render_delayed as say_delayed
-from bot.messages.incident import STATUS_NAMES, STATUS_SIGNS, render_title
-from storage.rows import IncidentHead, NotificationContent, NotificationEntry
+from bot.messages.incident import SEVERITY_NAMES, STATUS_NAMES, STATUS_SIGNS, render_title
+from bot.messages.incident_parts import render_resolved, render_seen
+from bot.messages.state_tag import tag_state
+from storage.rows import ActivityEntry, IncidentDetails, Mentions, NotificationContent, NotificationEntry
 from storage.values import ActivityType, Status
 
 # The maximum number of entries in one message.
@@ -32,64 +40,117 @@ PIECE_LENGTH = 2900
 MAX_PIECES = 3
 AMONG_OTHERS_LENGTH = 1000  # characters of a comment in a message about several entries
 SUMMARY_LENGTH = 300  # characters of each comment in the notification's text
+LINE_LENGTH = 150  # characters of the comments in an older message
+MAX_AUTHORS = 3  # names in an older message
 
 
-def render_notification(
-    content: NotificationContent, entries: Sequence[NotificationEntry], card_url: str | None, *, delayed: bool = False
+def render_newest(
+    content: NotificationContent,
+    incident: IncidentDetails,
+    entries: Sequence[NotificationEntry],
+    card_url: str | None,
+    *,
+    delayed: bool = False,
 ) -> Message:
-    """A message about these entries of `content` (at least one), with buttons.
+    """The newest message about an incident: these entries of `content`, the present state, and buttons.
 
-    `card_url` is the permalink of a card that the reader may see, if there is one. `delayed`: a message about a later
-    entry was sent before.
+    There are no entries if they were deleted after the message was sent. `card_url` is the permalink of a card that the
+    reader may see, if there is one. `delayed`: a message about a later entry was sent before.
     """
-    incident = content.incident
+    name = render_title(incident.identifier, incident.title)
     blocks: list[Block] = []
     if len(entries) == 1:
-        blocks.append(section(_render_sentence(entries[0], _render_bold_title(incident))))
+        blocks.append(section(_render_sentence(entries[0], bold(name))))
         blocks += _render_comment_blocks(content, entries[0])
-    else:
-        blocks.append(section(f"{len(entries)} things happened on {_render_bold_title(incident)}"))
+    elif entries:
+        blocks.append(section(bold(f"{len(entries)} updates on {name}")))
         for told in entries:
-            blocks.append(context(_render_sentence(told, "this")))
+            blocks.append(context(_render_sentence(told, None)))
             if told.entry.comment:
                 blocks.append(
                     section(truncate(render_comment(told.entry.comment, content.mentions), AMONG_OTHERS_LENGTH))
                 )
-    facts = [f"{STATUS_SIGNS[incident.status]} {STATUS_NAMES[incident.status]}"]
+    else:
+        blocks.append(section(_render_deleted(bold(name))))
+    facts = [_render_state(incident, content.status_change, entries), render_seen(incident.seen, incident.seen_count)]
     if card_url:
         facts.append(link(card_url, "Open the card"))
-    if delayed:
+    if delayed and entries:
         facts.insert(0, f":hourglass: {say_delayed(entries[-1].entry)}")
     blocks.append(context(" · ".join(facts)))
-    blocks.append(actions(_build_buttons(incident, subscribed=content.subscribed)))
-    return message(("Delayed: " if delayed else "") + _render_summary(content, entries), blocks)
+    blocks.append(
+        tag_state(actions(_build_buttons(incident)), content.status_change.id if content.status_change else 0)
+    )
+    return message(("Delayed: " if delayed else "") + _render_summary(name, content.mentions, entries), blocks)
 
 
-def _render_bold_title(incident: IncidentHead) -> str:
-    return bold(render_title(incident.identifier, incident.title))
+def render_older(identifier: int, title: str, entries: Sequence[NotificationEntry], mentions: Mentions) -> Message:
+    """What remains of a message that a newer one about the same incident follows: one line."""
+    name = bold(render_title(identifier, title))
+    if not entries:
+        line = _render_deleted(name)
+        return message(line, [context(line)])
+    mention = next((told for told in entries if told.mention), None)
+    if mention is not None or len(entries) == 1:
+        lead = mention or entries[0]
+        more = len(entries) - 1
+        line = f"{_render_sentence(lead, name)}, {format_date(lead.entry.date_added)}"
+        line += f" (and {more} more {'update' if more == 1 else 'updates'})" if more else ""
+    else:
+        when = format_date(entries[-1].entry.date_added)
+        line = f"{len(entries)} updates on {name} by {_render_authors(entries)}, {when}"
+    # The mention first, because it may be cut.
+    said = [told.entry.comment for told in sorted(entries, key=lambda told: told is not mention) if told.entry.comment]
+    if said:
+        line += f": {_render_beginning(said, mentions)}"
+    return message(line, [context(line)])
 
 
-def _render_sentence(told: NotificationEntry, incident: str, strong: Callable[[str], str] = bold) -> str:
-    who = strong(escape(told.entry.author or "Someone"))
-    if not told.mention:
-        return _render_action(told, incident, strong(escape(told.entry.author)) if told.entry.author else "The alert")
-    edited = " (edited)" if told.entry.date_edited else ""
-    sentence = f"You were mentioned by {who} in {incident}{edited}"
-    if told.entry.type is ActivityType.STATUS_CHANGE:
-        sentence += ", " + _render_action(told, "it", "who")
-    return sentence
+def render_hidden(identifier: int) -> Message:
+    """What replaces the newest message when the reader may no longer see the incident."""
+    line = f"You can no longer see incident #{identifier}."
+    return message(line, [context(line)])
 
 
-def _render_action(told: NotificationEntry, incident: str, who: str) -> str:
+def _render_beginning(comments: Sequence[str], mentions: Mentions) -> str:
+    one_line = " · ".join(" ".join(comment.replace("```", " ").split()) for comment in comments)
+    return truncate(render_comment(one_line, mentions), LINE_LENGTH)
+
+
+def _render_authors(entries: Sequence[NotificationEntry]) -> str:
+    names = list(dict.fromkeys(escape(told.entry.author) if told.entry.author else "the alert" for told in entries))
+    shown = names[:MAX_AUTHORS]
+    if more := len(names) - len(shown):
+        shown.append(f"{more} more")
+    *first, last = shown
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _render_deleted(incident: str) -> str:
+    return f"A comment on {incident} was deleted"
+
+
+def _render_sentence(told: NotificationEntry, incident: str | None, strong: Callable[[str], str] = bold) -> str:
+    """Who did what (mrkdwn). `incident` is its name; None in a message that has named it already."""
     entry = told.entry
-    if entry.type is ActivityType.COMMENT:
-        return f"{who} commented on {incident}"
+    who = strong(escape(entry.author)) if entry.author else "Someone"
+    if entry.type is not ActivityType.COMMENT:
+        who = who if entry.author else "The alert"
+        change = _render_change(entry, who, incident)
+        return f"{change} and mentioned you" if told.mention else change
+    where = f" on {incident}" if incident else ""
+    edited = " (edited)" if entry.date_edited else ""
+    return f"{who} mentioned you{where}{edited}" if told.mention else f"{who} commented{where}{edited}"
+
+
+def _render_change(entry: ActivityEntry, who: str, incident: str | None) -> str:
     value, previous = Status(entry.value or Status.OPEN), Status(entry.previous_value or Status.OPEN)
     if value is Status.CLOSED:
-        return f"{who} resolved {incident} (it was {STATUS_NAMES[previous]})"
+        return f"{who} resolved {incident or 'it'}"
     if previous is Status.CLOSED:
-        return f"{who} reopened {incident} as {STATUS_NAMES[value]}"
-    return f"{who} changed {incident} from {STATUS_NAMES[previous]} to {STATUS_NAMES[value]}"
+        return f"{who} reopened {incident or 'it'} as {STATUS_NAMES[value]}"
+    where = f" of {incident}" if incident else ""
+    return f"{who} changed the severity{where} from {SEVERITY_NAMES[previous]} to {SEVERITY_NAMES[value]}"
 
 
 def _render_comment_blocks(content: NotificationContent, told: NotificationEntry) -> list[Block]:
@@ -101,26 +162,39 @@ def _render_comment_blocks(content: NotificationContent, told: NotificationEntry
     return [section(part) for part in parts]
 
 
-def _render_summary(content: NotificationContent, entries: Sequence[NotificationEntry]) -> str:
-    name = render_title(content.incident.identifier, content.incident.title)
+def _render_state(incident: IncidentDetails, change: ActivityEntry | None, entries: Sequence[NotificationEntry]) -> str:
+    """Status and severity (mrkdwn); of a resolved incident also who resolved it, unless the message says so above."""
+    sign = STATUS_SIGNS[incident.status]
+    if incident.status is not Status.CLOSED:
+        return f"{sign} {STATUS_NAMES[incident.status]}"
+    is_told = change is not None and any(told.entry.id == change.id for told in entries)
+    return f"{sign} {render_resolved(incident, None if is_told else change)}"
+
+
+def _render_summary(name: str, mentions: Mentions, entries: Sequence[NotificationEntry]) -> str:
     lines = []
     for told in entries:
         line = _render_sentence(told, name, strong=str)
         if told.entry.comment:
-            line += ": " + truncate(render_comment(told.entry.comment, content.mentions), SUMMARY_LENGTH)
+            line += ": " + truncate(render_comment(told.entry.comment, mentions), SUMMARY_LENGTH)
         lines.append(line)
-    return "\n".join(lines)
+    return "\n".join(lines) or _render_deleted(name)
 
 
-def _build_buttons(incident: IncidentHead, *, subscribed: bool) -> list[Element]:
+def _build_buttons(incident: IncidentDetails) -> list[Element]:
     value = str(incident.identifier)
-    elements = [button("View", "view", value)]
-    if incident.status is not Status.CLOSED:
-        elements.append(button("Acknowledge", "acknowledge", value))
-    elements.append(button("Comment", "comment", value))
-    if subscribed:
-        elements.append(button("Unsubscribe", "unsubscribe", value))
-    return elements
+    if incident.status is Status.CLOSED:
+        acting = [button("Reopen", "reopen", value)]
+    else:
+        acting = [button("Resolve", "resolve", value)]
+        if not incident.seen_by_caller:
+            acting.insert(0, button("Acknowledge", "acknowledge", value, style="primary"))
+    if incident.subscribed:
+        following = menu_entry("Unsubscribe", "unsubscribe", value)
+    else:
+        following = menu_entry("Subscribe", "subscribe", value)
+    menu = overflow([menu_entry("View", "view", value), menu_entry("Activity", "activity", value), following])
+    return [*acting, button("Comment", "comment", value), menu]
 
 
 def render_invitation(channel_id: str) -> Message:

@@ -2,7 +2,7 @@
 
 Incidents count from 1 in each organization, and a workspace may move from one to another. A button for #1 of the first
 must not act on #1 of the second. The tag is in the ids of the blocks, not in the values, so that the previous version
-of the bot can read the values.
+of the bot can read the values. What a block's id says already is kept behind the tag (see `state_tag`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 
 from bot.messages.blocks import Block
 
-_BLOCK_ID = re.compile(r"o([0-9]{1,18})\.[0-9]{1,3}")
+_BLOCK_ID = re.compile(r"o([0-9]{1,18})\.[0-9]{1,3}(?:\.s[0-9]{1,18})?")
 
 Rendered = TypeVar("Rendered", bound=Mapping[str, Any])
 
@@ -35,8 +35,12 @@ def parse_organization(block_id: str) -> int | None:
 def _tag_blocks(blocks: list[Block], organization_id: int) -> list[Block]:
     """Sets the ids of blocks that have elements to press."""
     return [
-        {**block, "block_id": f"o{organization_id}.{place}"}
+        {**block, "block_id": ".".join([f"o{organization_id}", f"{place}", *_list_ids(block)])}
         if "accessory" in block or block["type"] == "actions"
         else block
         for place, block in enumerate(blocks)
     ]
+
+
+def _list_ids(block: Block) -> list[str]:
+    return [block["block_id"]] if "block_id" in block else []

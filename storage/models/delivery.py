@@ -121,6 +121,20 @@ class Post(Base):
             unique=True,
             postgresql_where=text("card_id IS NOT NULL"),
         ),
+        # A person has at most one newest message about an incident.
+        Index(
+            "uq_post_newest",
+            "incident_id",
+            "destination_id",
+            unique=True,
+            postgresql_where=text(f"kind = '{PostKind.NEWEST}'"),
+        ),
+        Index(
+            "ix_post_notification",
+            "incident_id",
+            "destination_id",
+            postgresql_where=text(f"kind = '{PostKind.NOTIFICATION}'"),
+        ),
         Index("ix_post_ts", "ts", postgresql_where=text(f"ts IS NOT NULL AND kind = '{PostKind.CARD}'")),
         Index("ix_post_incident_id", "incident_id"),
         Index("ix_post_done", "date_done", postgresql_where=text("date_done IS NOT NULL")),
@@ -154,7 +168,8 @@ class Post(Base):
     failed_reason: Mapped[str | None]
     refused_at: Mapped[datetime | None]  # since when Slack has refused it with a temporary error; NULL: not refused
     date_added: Mapped[datetime] = mapped_column(server_default=func.now())
-    date_done: Mapped[datetime | None]  # when a one-time message was sent or failed
+    # When a message was sent or failed that is not expected to change again. Its row is deleted later.
+    date_done: Mapped[datetime | None]
 
 
 class Notification(Base):

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from storage.queries.destinations import Target, reschedule_destinations
 from storage.queries.outbox import wake_after_commit
-from storage.queries.post_kinds import KNOWN_KINDS, LASTING_KINDS, ONE_TIME_KINDS
+from storage.queries.post_kinds import KNOWN_KINDS, LASTING_KINDS
 
 
 def fail_destination(
@@ -18,13 +18,13 @@ def fail_destination(
 ) -> int:
     """Fails the waiting posts of a destination that cannot take messages. Returns the number of failed posts.
 
-    One-time messages are never retried. Posts that show a state are retried with their next change, but not within
-    `pause_s` seconds. With `ask_again`, the bot first asks Slack about the channel again. Posts of kinds that this
-    version does not know stay in the queue.
+    Messages that were to be sent are never retried, except cards and the messages in their threads. Those, and the
+    updates of messages, are retried with their next change, but not within `pause_s` seconds. With `ask_again`, the bot
+    first asks Slack about the channel again. Posts of kinds that this version does not know stay in the queue.
     """
     ended = tx.exec_driver_sql(
         "UPDATE post SET drawn_version = wanted_version, failed_reason = %(reason)s, attempted_at = NULL,"  # noqa: S608 - composed of constants
-        f" slot_at = NULL, date_done = CASE WHEN kind IN {ONE_TIME_KINDS} THEN %(now)s END"
+        f" slot_at = NULL, date_done = CASE WHEN kind NOT IN {LASTING_KINDS} THEN %(now)s END"
         f" WHERE destination_id = %(id)s AND wanted_version > drawn_version AND kind IN {KNOWN_KINDS}",
         {"id": target.id, "reason": reason, "now": now},
     ).rowcount

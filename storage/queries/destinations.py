@@ -52,6 +52,11 @@ def ensure_destination(
     return int(row[0])
 
 
+def lock_destination(tx: Connection, destination_id: int) -> None:
+    """Locks the row of a destination."""
+    tx.exec_driver_sql("SELECT FROM destination WHERE id = %(id)s FOR UPDATE", {"id": destination_id})
+
+
 def mark_due(tx: Connection, destination_id: int, urgency: Urgency, now: datetime) -> None:
     """Makes a destination due now, or as soon as its pace allows. The caller has locked its row."""
     tx.exec_driver_sql(
@@ -91,7 +96,13 @@ SELECT id, workspace_id, member_id FROM destination WHERE id IN (
   UNION
   SELECT d.id FROM person p JOIN destination d ON d.workspace_id = p.workspace_id AND d.member_id = p.member_id
   UNION
-  SELECT destination_id FROM post WHERE incident_id = ANY(%(incident_ids)s) AND kind = '{PostKind.CARD}')
+  SELECT destination_id FROM post WHERE incident_id = ANY(%(incident_ids)s) AND kind = '{PostKind.CARD}'
+  UNION
+  SELECT destination_id FROM post WHERE incident_id = ANY(%(incident_ids)s) AND kind = '{PostKind.NEWEST}'
+  UNION
+  SELECT destination_id FROM post WHERE incident_id = ANY(%(incident_ids)s) AND kind = '{PostKind.NOTIFICATION}'
+  UNION
+  SELECT p.destination_id FROM notification n JOIN post p ON p.id = n.post_id WHERE n.activity_id = ANY(%(entries)s))
 ORDER BY id FOR UPDATE
 """  # noqa: S608 - composed of constants
 
@@ -105,10 +116,16 @@ class LockedDestinations:
 
 
 def lock_destinations(
-    tx: Connection, incidents: Mapping[int, str | None], people: Collection[tuple[str, int]], now: datetime
+    tx: Connection,
+    incidents: Mapping[int, str | None],
+    people: Collection[tuple[str, int]],
+    now: datetime,
+    *,
+    entries: Collection[int] = (),
 ) -> LockedDestinations:
-    """Locks the destinations of these people (workspace id, member id) and of the cards of these incidents.
+    """Locks the destinations of these people (workspace id, member id) and of what shows these incidents.
 
+    That is their cards, the direct messages that show their state, and those about the log entries `entries`.
     `incidents` maps incident ids to workspace ids. With a workspace, the channels of the incident's projects are
     included; with None, only the channels that have a card already. Missing destinations are inserted. The rows are
     locked in the order of their ids, so that two transactions cannot deadlock.
@@ -118,6 +135,7 @@ def lock_destinations(
         "workspaces": list(incidents.values()),
         "person_workspaces": [workspace_id for workspace_id, _ in people],
         "member_ids": [member_id for _, member_id in people],
+        "entries": list(entries),
         "now": now,
     }
     tx.exec_driver_sql(_INSERT_DESTINATIONS, parameters)

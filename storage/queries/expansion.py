@@ -252,7 +252,7 @@ def create_notifications(
         " unnest(%(member_ids)s::bigint[], %(mentions)s::boolean[], %(destinations)s::bigint[])"
         "   AS r(member_id, mention, destination_id)"
         " LEFT JOIN LATERAL (SELECT id FROM post WHERE destination_id = r.destination_id"
-        f"   AND wanted_version > drawn_version AND kind = '{PostKind.NOTIFICATION}'"
+        f"   AND wanted_version > drawn_version AND kind = '{PostKind.NOTIFICATION}' AND ts IS NULL"
         "   AND incident_id = %(incident_id)s AND attempted_at IS NULL ORDER BY id DESC LIMIT 1) p ON true"
         " WHERE NOT EXISTS (SELECT FROM notification n WHERE n.activity_id = %(activity_id)s"
         "   AND n.member_id = r.member_id AND n.mention = r.mention)",

@@ -76,6 +76,18 @@ def redraw_cards(tx: Connection, incident_ids: Collection[int], now: datetime) -
     wake_after_commit(tx, of_alert=True)
 
 
+def redraw_direct_messages(tx: Connection, incident_id: int, now: datetime) -> None:
+    """Records a change that only direct messages about an incident show, if there are any: such as a posted card."""
+    added = tx.exec_driver_sql(
+        "INSERT INTO outbox (incident_id, date_added) SELECT %(id)s, %(now)s::timestamptz"  # noqa: S608 - composed of constants
+        f" WHERE EXISTS (SELECT FROM post WHERE incident_id = %(id)s AND kind = '{PostKind.NEWEST}')"
+        f" OR EXISTS (SELECT FROM post WHERE incident_id = %(id)s AND kind = '{PostKind.NOTIFICATION}')",
+        {"id": incident_id, "now": now},
+    ).rowcount
+    if added:
+        wake_after_commit(tx)
+
+
 def wake_after_commit(tx: Connection, *, of_alert: bool = False) -> None:
     """Wakes delivery after this transaction commits; at once, unless only alerts made its changes."""
     tx.info[OUTBOX_WRITTEN] = tx.info.get(OUTBOX_WRITTEN, False) or not of_alert

@@ -9,18 +9,29 @@ from sqlalchemy import Connection
 from storage.queries.post_kinds import DuePost
 
 
-def take_slot(tx: Connection, workspace_id: str, method: str, interval_s: float, burst: int, now: datetime) -> float:
+def take_slot(
+    tx: Connection,
+    workspace_id: str,
+    method: str,
+    interval_s: float,
+    burst: int,
+    now: datetime,
+    *,
+    behind: str | None = None,
+) -> float:
     """Reserves a call of a Slack method. Returns the seconds to wait before the call; 0 means now.
 
-    Each call reserves `interval_s` seconds. Up to `burst` calls may be made at once.
+    Each call reserves `interval_s` seconds. Up to `burst` calls may be made at once. With `behind`, the call comes
+    after those that are reserved under that name.
     """
     wait: float = tx.exec_driver_sql(
         "INSERT INTO method_pace AS m (workspace_id, method, spoken_for_until)"
-        " VALUES (%(workspace)s, %(method)s, %(now)s + make_interval(secs => %(interval)s))"
-        " ON CONFLICT (workspace_id, method) DO UPDATE"
-        " SET spoken_for_until = GREATEST(m.spoken_for_until, %(now)s) + make_interval(secs => %(interval)s)"
+        " VALUES (%(workspace)s, %(method)s, GREATEST(%(now)s, (SELECT spoken_for_until FROM method_pace"
+        "   WHERE workspace_id = %(workspace)s AND method = %(behind)s)) + make_interval(secs => %(interval)s))"
+        " ON CONFLICT (workspace_id, method) DO UPDATE SET spoken_for_until ="
+        " GREATEST(m.spoken_for_until + make_interval(secs => %(interval)s), EXCLUDED.spoken_for_until)"
         " RETURNING EXTRACT(epoch FROM m.spoken_for_until - %(now)s)::float8",
-        {"workspace": workspace_id, "method": method, "now": now, "interval": interval_s},
+        {"workspace": workspace_id, "method": method, "now": now, "interval": interval_s, "behind": behind},
     ).scalar_one()
     return max(0.0, wait - interval_s * burst)
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from storage.queries.activity import READABLE, get_mentions, parse_entry
+from storage.queries.activity import READABLE, find_last_status_change, get_mentions, parse_entry
 from storage.queries.destinations import Target
-from storage.queries.incidents import find_incident_by_id, find_incident_details
-from storage.queries.post_kinds import CardPost, NotificationPost, ThreadPost
+from storage.queries.incidents import find_incident_details
+from storage.queries.post_kinds import CardPost, DirectPost, NotificationPost, ThreadPost
 from storage.queries.visibility import (
     CHANNELS_OF_PROJECTS,
     projects_shown_in_channel,
@@ -25,12 +25,15 @@ _ENTRY = "a.id, a.type, a.member_id, m.name, a.value, a.previous_value, a.commen
 # The entries that record that an incident was resolved.
 _CLOSING = f"a.type = {ActivityType.STATUS_CHANGE:d} AND a.value = {Status.CLOSED:d}"
 
+# The projects by which the reader sees the incident; none if the reader may not see it.
 _READER = f"""
-SELECT {sees_incident("%(incident_id)s")},
-       EXISTS (SELECT FROM incident_subscription s
-               WHERE s.incident_id = %(incident_id)s AND s.member_id = m.id),
-       m.notify
-FROM member m JOIN organization o ON o.id = m.organization_id WHERE m.id = %(member_id)s
+SELECT i.identifier, m.notify,
+       CASE WHEN {sees_incident("i.id")}
+            THEN ARRAY(SELECT ip.project_id FROM incident_project ip
+                       WHERE ip.incident_id = i.id AND {sees_project("ip.project_id")}) END
+FROM member m JOIN organization o ON o.id = m.organization_id
+JOIN incident i ON i.organization_id = o.id AND i.id = %(incident_id)s
+WHERE m.id = %(member_id)s
 """  # noqa: S608 - composed of constants
 
 # A card in a channel of a project that the reader sees. Cards in other channels are not shown to the reader.
@@ -47,14 +50,22 @@ ORDER BY c.id LIMIT 1
 
 
 def find_notification_content(
-    tx: Connection, post: NotificationPost, target: Target, most: int
+    tx: Connection, post: DirectPost, target: Target, most: int
 ) -> NotificationContent | None:
     """Returns the contents of a notification, with at most `most` entries; None if the incident or member is gone."""
-    parameters = {"incident_id": post.incident_id, "member_id": target.member_id}
-    head = find_incident_by_id(tx, post.incident_id)
-    reader = tx.exec_driver_sql(_READER, parameters).first()
-    if head is None or reader is None:
+    member_id = target.member_id or 0
+    reader = tx.exec_driver_sql(_READER, {"incident_id": post.incident_id, "member_id": member_id}).first()
+    if reader is None:
         return None
+    identifier, notify, project_ids = reader
+    details = find_incident_details(
+        tx,
+        target.organization_id,
+        identifier,
+        project_ids=project_ids or [],
+        member_id=member_id,
+        workspace_id=target.workspace_id,
+    )
     rows = tx.exec_driver_sql(
         f"SELECT n.mention, {_ENTRY} FROM notification n JOIN incident_activity a ON a.id = n.activity_id"  # noqa: S608
         " LEFT JOIN member m ON m.id = a.member_id"
@@ -63,13 +74,13 @@ def find_notification_content(
     ).all()
     entries = [NotificationEntry(parse_entry(row[1:]), row[0]) for row in rows]
     return NotificationContent(
-        incident=head,
+        identifier=identifier,
+        incident=details,
+        status_change=find_last_status_change(tx, post.incident_id),
         entries=entries,
         mentions=_mentions(tx, [told.entry.id for told in entries if told.entry.comment], target.workspace_id),
-        sees=reader[0],
-        subscribed=reader[1],
-        notify=reader[2],
-        card=find_card_for_reader(tx, head.id, target.member_id or 0),
+        notify=notify,
+        card=find_card_for_reader(tx, post.incident_id, member_id),
     )
 
 
@@ -81,6 +92,14 @@ def find_card_for_reader(connection: Connection, incident_id: int, member_id: in
 
 def _mentions(tx: Connection, activity_ids: list[int], workspace_id: str) -> Mentions:
     return get_mentions(tx, activity_ids, workspace_id) if activity_ids else Mentions()
+
+
+def drop_entries(tx: Connection, post: NotificationPost, activity_ids: list[int]) -> None:
+    """Removes entries from a notification that the recipient has chosen not to get."""
+    tx.exec_driver_sql(
+        "DELETE FROM notification WHERE post_id = %(post_id)s AND activity_id = ANY(%(ids)s)",
+        {"post_id": post.id, "ids": activity_ids},
+    )
 
 
 def split_notification(tx: Connection, post: NotificationPost, last_id: int, now: datetime) -> None:

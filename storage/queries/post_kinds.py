@@ -21,9 +21,9 @@ def _sql_list(kinds: Iterable[PostKind]) -> str:
 # Lists for SQL, after IN. Statements that must not change unknown kinds name the known kinds.
 KNOWN_KINDS = _sql_list(PostKind)
 ONE_TIME_KINDS = _sql_list(kind for kind in PostKind if kind.is_one_time)
-LASTING_KINDS = _sql_list(kind for kind in PostKind if not kind.is_one_time)
+LASTING_KINDS = _sql_list(kind for kind in PostKind if kind.is_lasting)
 # The kinds that report the changes of an incident. They are sent in the order of the changes.
-ORDERED_KINDS = _sql_list((PostKind.MIRROR, PostKind.AMENDMENT, PostKind.NOTIFICATION))
+ORDERED_KINDS = _sql_list((PostKind.MIRROR, PostKind.AMENDMENT, PostKind.NOTIFICATION, PostKind.NEWEST, PostKind.OLDER))
 
 # Columns that only some kinds have, then the fields of DuePost in their order.
 POST_COLUMNS = """
@@ -31,7 +31,7 @@ POST_COLUMNS = """
   id, wanted_version, generation, EXTRACT(epoch FROM attempted_at)::float8, attempts, after_ts, searched_to, ts,
   drawn_hash, slot_at IS NOT NULL AND slot_at <= %(now)s, EXTRACT(epoch FROM %(now)s - date_added)::float8,
   EXTRACT(epoch FROM searchable_at)::float8, EXTRACT(epoch FROM %(now)s - refused_at)::float8,
-  EXTRACT(epoch FROM due_at - %(now)s)::float8
+  EXTRACT(epoch FROM due_at - %(now)s)::float8, urgency
 """
 
 
@@ -53,6 +53,7 @@ class DuePost:
     searchable_at: float | None  # by Slack's clock: from when a search is reliable, if Slack sent a server error
     refused_s: float | None  # how long Slack has refused it with a temporary error
     due_in_s: float  # 0 or less: due now
+    urgency: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +88,31 @@ class AmendmentPost(ThreadPost):
 
 
 @dataclass(frozen=True, slots=True)
-class NotificationPost(DuePost):
+class DirectPost(DuePost):
     """Log entries of an incident, for one person. The rows of `notification` name the entries."""
 
-    kind: ClassVar[PostKind] = PostKind.NOTIFICATION
     incident_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationPost(DirectPost):
+    """A message that is not sent yet."""
+
+    kind: ClassVar[PostKind] = PostKind.NOTIFICATION
+
+
+@dataclass(frozen=True, slots=True)
+class NewestPost(DirectPost):
+    """The last message that the person got about the incident. It shows the present state."""
+
+    kind: ClassVar[PostKind] = PostKind.NEWEST
+
+
+@dataclass(frozen=True, slots=True)
+class OlderPost(DirectPost):
+    """A message that another one about the incident follows."""
+
+    kind: ClassVar[PostKind] = PostKind.OLDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +139,7 @@ class UnknownPost(DuePost):
     kind: str
 
 
-KnownPost = CardPost | MirrorPost | AmendmentPost | NotificationPost | DigestPost | NotePost
+KnownPost = CardPost | MirrorPost | AmendmentPost | NotificationPost | NewestPost | OlderPost | DigestPost | NotePost
 Post = KnownPost | UnknownPost
 
 
@@ -140,6 +161,10 @@ def build_post(row: Row[Any]) -> Post:
             return AmendmentPost(**state, incident_id=incident_id, activity_id=activity_id, card_id=card_id)
         case PostKind.NOTIFICATION if incident_id is not None:
             return NotificationPost(**state, incident_id=incident_id)
+        case PostKind.NEWEST if incident_id is not None:
+            return NewestPost(**state, incident_id=incident_id)
+        case PostKind.OLDER if incident_id is not None:
+            return OlderPost(**state, incident_id=incident_id)
         case PostKind.DIGEST if key is not None:
             return DigestPost(**state, key=key)
         case PostKind.NOTE if key is not None and message is not None:

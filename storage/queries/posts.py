@@ -12,6 +12,7 @@ from storage.queries.post_kinds import (
     ORDERED_KINDS,
     POST_COLUMNS,
     CardPost,
+    DirectPost,
     DuePost,
     KnownPost,
     NotificationPost,
@@ -66,7 +67,7 @@ def find_earlier_post(tx: Connection, post: KnownPost, target: Target, now: date
     return None if isinstance(earlier, UnknownPost) else earlier
 
 
-def is_overtaken(tx: Connection, post: ThreadPost | NotificationPost, target: Target) -> bool:
+def is_overtaken(tx: Connection, post: ThreadPost | DirectPost, target: Target) -> bool:
     """Whether a later event of the incident is already posted above it in the conversation."""
     return bool(
         tx.exec_driver_sql(
@@ -113,7 +114,7 @@ def mark_delivered(
     failed_reason: str | None = None,
     done: bool = False,
 ) -> None:
-    """Records that a post is delivered, or given up with `failed_reason`; `done`: it will never change again.
+    """Records that a post is delivered, or given up with `failed_reason`; `done`: it is not expected to change again.
 
     `version` is the version that it shows, where that is not the wanted one.
     """
@@ -147,9 +148,9 @@ def _wake_thread(tx: Connection, card: DuePost, now: datetime) -> None:
         )
 
 
-def mark_delivered_late(tx: Connection, post: DuePost, ts: str, now: datetime) -> None:
-    """Records the result of an attempt whose lease has ended, unless another attempt has begun."""
-    tx.exec_driver_sql(
+def mark_delivered_late(tx: Connection, post: DuePost, ts: str, now: datetime) -> bool:
+    """Records the result of an attempt whose lease has ended. Returns False if another attempt has begun."""
+    found = tx.exec_driver_sql(
         "UPDATE post SET ts = %(ts)s, drawn_version = GREATEST(drawn_version, %(version)s), attempted_at = NULL,"  # noqa: S608 - composed of constants
         " refused_at = NULL, failed_reason = NULL,"
         f" due_at = %(now)s, date_done = CASE WHEN kind IN {ONE_TIME_KINDS} THEN %(now)s END"
@@ -164,6 +165,7 @@ def mark_delivered_late(tx: Connection, post: DuePost, ts: str, now: datetime) -
         },
     )
     _wake_thread(tx, post, now)
+    return bool(found.rowcount)
 
 
 def find_ts(connection: Connection, post_id: int) -> str | None:

@@ -36,9 +36,9 @@ class PressedPost:
     shown_soon: bool  # nothing keeps delivery from updating it within seconds
 
     @property
-    def is_card(self) -> bool:
-        """Whether it is a card, which follows its incident."""
-        return self.kind == PostKind.CARD
+    def follows_incident(self) -> bool:
+        """Whether delivery updates it with its incident."""
+        return self.kind in (PostKind.CARD, PostKind.NEWEST)
 
 
 def find_pressed_post(

@@ -160,8 +160,8 @@ def test_following_and_leaving(house: House) -> None:
         assert subscriptions.subscribe(tx, pia, 1, NOW)[1] is False
     assert followers(house, incident) == {pia.member_id}
     with house.store.write() as tx:
-        assert subscriptions.unsubscribe(tx, pia, 1)[1] is True
-        assert subscriptions.unsubscribe(tx, pia, 1)[1] is False
+        assert subscriptions.unsubscribe(tx, pia, 1, NOW)[1] is True
+        assert subscriptions.unsubscribe(tx, pia, 1, NOW)[1] is False
 
 
 @pytest.mark.parametrize("name", ["sam", "nobody"])
@@ -178,7 +178,7 @@ def test_no_verb_works_on_what_is_not_theirs_to_see_nor_on_what_is_not_there(
         lambda tx: lifecycle.reopen(tx, who, identifier, NOW),
         lambda tx: lifecycle.set_severity(tx, who, identifier, Status.CRITICAL, NOW),
         lambda tx: subscriptions.subscribe(tx, who, identifier, NOW),
-        lambda tx: subscriptions.unsubscribe(tx, who, identifier),
+        lambda tx: subscriptions.unsubscribe(tx, who, identifier, NOW),
         lambda tx: lookup.get_details(tx, who, identifier),
     ):
         with pytest.raises(NotFound) as refused, house.store.write() as tx:

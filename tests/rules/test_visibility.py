@@ -31,6 +31,7 @@ EXEMPT = {
     "activity._LOG": _FOLLOWS,
     "activity.insert_activity": _FOLLOWS,
     "activity.find_comment": _FOLLOWS,
+    "activity.find_last_status_change": _FOLLOWS,
     "activity.delete_comment": _FOLLOWS,
     "activity.find_position": _FOLLOWS,
     "activity.update_comment": _FOLLOWS,

@@ -61,7 +61,7 @@ def known(house: House) -> list[Known]:
                 subscriptions.subscribe(tx, owner, head.identifier, NOW)
             if chance.random() < 0.4:
                 if not one.followed:
-                    subscriptions.unsubscribe(tx, owner, head.identifier)
+                    subscriptions.unsubscribe(tx, owner, head.identifier, NOW)
                 one.closed = started + timedelta(hours=1)
                 lifecycle.resolve(tx, owner, head.identifier, one.closed)
                 one.status = Status.CLOSED

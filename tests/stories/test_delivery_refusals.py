@@ -128,7 +128,7 @@ def test_after_an_answer_the_search_does_not_wait_for_a_time_out(world: World, k
     assert len(world.ben.direct_messages()) == 1
     with world.store.read() as connection:
         early = connection.exec_driver_sql(
-            "SELECT searchable_at < to_timestamp(after_ts::float8 + %(s)s) FROM post WHERE kind = 'notification'",
+            "SELECT searchable_at < to_timestamp(after_ts::float8 + %(s)s) FROM post WHERE kind = 'newest'",
             {"s": SEARCHED_BACK_S + BRISK.settles_s},
         ).scalar_one()
     # Of the other statuses a proxy on the way may be the author, while Slack is still at work.

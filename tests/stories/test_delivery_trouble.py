@@ -105,7 +105,7 @@ def test_refused_blocks_go_again_as_plain_text_and_are_logged(world: World, caps
     world.rest()
     world.slack.faults.refuse("chat.postMessage", "invalid_blocks")
     mention(world)
-    told = world.ben.wait_for_message(containing="mentioned by Ada Obi in #1 Pay")
+    told = world.ben.wait_for_message(containing="Ada Obi mentioned you on #1 Pay")
     world.rest()
     assert "look" in told.text and not told.buttons
     world.slack.problems.take("invalid_blocks")

@@ -36,7 +36,7 @@ def test_a_message_forwarded_into_the_thread_is_a_comment_that_names_its_author_
     assert "the <disk> of the replica is full" in shown.text and "https://status.test/1" in shown.text
     assert "/archives/C0003/p" in shown.markup
     assert "<!" not in shown.markup.replace("<!date", "")
-    assert len([m for m in world.ada.direct_messages() if "You were mentioned" in m.text]) == 1
+    assert len([m for m in world.ada.direct_messages() if "mentioned you" in m.text]) == 1
 
 
 def test_a_forwarded_message_brings_its_files_and_one_without_words_its_link(world: World) -> None:

@@ -94,7 +94,7 @@ def test_a_channel_of_the_whole_enterprise_organization_works_like_one_of_the_wo
     wim.react(posted, "eyes")
     posted.wait_for(lambda m: "Seen by Wim Wide" in m.text)
     world.ada.reply(posted, "@wim look again")
-    wim.wait_for_message(containing="You were mentioned by Ada Obi")
+    wim.wait_for_message(containing="Ada Obi mentioned you")
     wim.mention_bot(channel, "list")
     assert "#1" in wim.wait_for_message(channel, containing="Open incidents").text
     world.ask(wim, "comment 1 typed")

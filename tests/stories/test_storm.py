@@ -43,7 +43,7 @@ def test_ten_thousand_alerts_are_taken_in_and_a_mention_overtakes_their_cards(
 
     world.ask(world.ada, f"comment {number} @ben can you look at this first?")
     message = world.ben.wait_for_message(containing="can you look at this first?")
-    assert "You were mentioned by Ada Obi" in message.text
+    assert "Ada Obi mentioned you" in message.text
     with world.store.read() as connection:
         waiting = connection.exec_driver_sql("SELECT count(*) FROM outbox").scalar_one()
         drawn = connection.exec_driver_sql(

@@ -38,7 +38,7 @@ def test_a_reply_that_is_also_sent_to_the_channel_is_one_comment(world: World) -
 def test_mentions_in_a_reply_are_told(world: World) -> None:
     world.declare("Payments fail with 502")
     world.ada.reply(card(world), "@ben can you look")
-    world.ben.wait_for_message(containing="You were mentioned by Ada Obi in #1")
+    world.ben.wait_for_message(containing="Ada Obi mentioned you on #1")
 
 
 def test_somebody_who_cannot_see_it_stays_a_name_in_a_reply_and_its_author_is_told(world: World) -> None:
@@ -72,7 +72,7 @@ def test_an_edit_that_newly_mentions_somebody_tells_only_them(world: World) -> N
     said = world.ada.reply(card(world), "can somebody look")
     world.sue.wait_for_message(containing="can somebody look")
     world.ada.edit(said, "can @ben look")
-    world.ben.wait_for_message(containing="You were mentioned by Ada Obi")
+    world.ben.wait_for_message(containing="Ada Obi mentioned you")
     world.rest()
     assert len(world.sue.direct_messages()) == 1 and len(world.ben.direct_messages()) == 1
 

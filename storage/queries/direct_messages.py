@@ -1,0 +1,121 @@
+"""Direct messages that were sent: which of them is the newest about an incident, and which are out of date."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from storage.queries.destinations import mark_due
+from storage.queries.outbox import wake_after_commit
+from storage.values import PostKind, Urgency
+
+# How long an update waits, so that changes that follow at once become one.
+_DEBOUNCE_S = 0.5
+# The same where another message to the person already waits, which will make this one an older one.
+_LONG_DEBOUNCE_S = 5.0
+
+# Posts p that show the present state. One that is being sent may show a state that is no longer the present one.
+_SHOWS_STATE = (
+    f"((p.kind = '{PostKind.NEWEST}' AND p.ts IS NOT NULL)"
+    f" OR (p.kind = '{PostKind.NOTIFICATION}' AND p.ts IS NULL AND p.attempted_at IS NOT NULL))"
+)
+
+
+def rank_message(
+    tx: Connection, *, post_id: int, destination_id: int, incident_id: int, ts: str, now: datetime
+) -> PostKind:
+    """Decides whether a sent message is the newest about its incident in the conversation, and returns its kind.
+
+    The messages above it become older ones, and are due to be updated. The caller has locked the destination. Sent
+    messages of kind NOTIFICATION are those of a version that did not rank them.
+    """
+    parameters = {
+        "id": post_id,
+        "destination_id": destination_id,
+        "incident_id": incident_id,
+        "ts": ts,
+        "now": now,
+        "bulk": int(Urgency.BULK),
+        "news": int(Urgency.NEWS),
+    }
+    for earlier, above in (
+        (PostKind.NEWEST, '(ts IS NULL OR ts COLLATE "C" < %(ts)s)'),
+        (PostKind.NOTIFICATION, 'ts COLLATE "C" < %(ts)s'),
+    ):
+        tx.exec_driver_sql(
+            f"UPDATE post SET kind = '{PostKind.OLDER}', wanted_version = wanted_version + 1, date_done = NULL,"  # noqa: S608 - composed of constants
+            " urgency = %(bulk)s, due_at = %(now)s"
+            " WHERE destination_id = %(destination_id)s AND incident_id = %(incident_id)s"
+            f" AND kind = '{earlier}' AND id <> %(id)s AND {above}",
+            parameters,
+        )
+    kind: str = tx.exec_driver_sql(
+        "WITH below AS (SELECT EXISTS (SELECT FROM post WHERE destination_id = %(destination_id)s"  # noqa: S608 - composed of constants
+        f"  AND incident_id = %(incident_id)s AND kind = '{PostKind.NEWEST}' AND id <> %(id)s) AS it)"
+        f" UPDATE post SET kind = CASE WHEN below.it THEN '{PostKind.OLDER}' ELSE '{PostKind.NEWEST}' END,"
+        " wanted_version = wanted_version + below.it::int,"
+        " date_done = CASE WHEN NOT below.it THEN date_done END,"
+        " urgency = CASE WHEN below.it THEN %(bulk)s ELSE %(news)s END"
+        " FROM below WHERE id = %(id)s RETURNING kind",
+        parameters,
+    ).scalar_one()
+    return PostKind(kind)
+
+
+def redraw_newest(tx: Connection, incident_ids: Collection[int], now: datetime) -> None:
+    """Makes the messages that show the state of these incidents due. The caller has locked their destinations."""
+    tx.exec_driver_sql(
+        "UPDATE post p SET wanted_version = wanted_version + 1, date_done = NULL,"  # noqa: S608 - composed of constants
+        " urgency = CASE WHEN wanted_version > drawn_version THEN urgency ELSE %(news)s END,"
+        " due_at = CASE WHEN wanted_version > drawn_version THEN due_at ELSE %(now)s + make_interval(secs => CASE"
+        "  WHEN EXISTS (SELECT FROM post n WHERE n.destination_id = p.destination_id"
+        f"               AND n.incident_id = p.incident_id AND n.kind = '{PostKind.NOTIFICATION}'"
+        "               AND n.ts IS NULL AND n.wanted_version > n.drawn_version)"
+        "  THEN %(long)s ELSE %(short)s END) END"
+        f" WHERE p.incident_id = ANY(%(ids)s) AND {_SHOWS_STATE}",
+        {
+            "ids": sorted(incident_ids),
+            "now": now,
+            "news": int(Urgency.NEWS),
+            "short": _DEBOUNCE_S,
+            "long": _LONG_DEBOUNCE_S,
+        },
+    )
+
+
+def redraw_messages_of_entries(tx: Connection, activity_ids: Collection[int], now: datetime) -> None:
+    """Makes the sent messages that show these log entries due. The caller has locked their destinations."""
+    tx.exec_driver_sql(
+        "UPDATE post p SET wanted_version = wanted_version + 1, date_done = NULL,"  # noqa: S608 - composed of constants
+        " due_at = CASE WHEN wanted_version > drawn_version THEN due_at"
+        "  ELSE %(now)s + make_interval(secs => %(short)s) END"
+        " FROM notification n WHERE n.activity_id = ANY(%(ids)s) AND p.id = n.post_id"
+        f" AND p.kind IN ('{PostKind.NEWEST}', '{PostKind.OLDER}') AND p.ts IS NOT NULL",
+        {"ids": sorted(activity_ids), "now": now, "short": _DEBOUNCE_S},
+    )
+
+
+def hurry_for_member(tx: Connection, incident_id: int, member_id: int, now: datetime) -> None:
+    """Has the messages that show a member the state of an incident updated before others: the member waits for it.
+
+    This is besides `redraw_newest`, which updates them in any case. Nobody waits here for delivery: a conversation that
+    it has locked is left out.
+    """
+    rows = tx.exec_driver_sql(
+        "WITH held AS (SELECT d.id FROM destination d WHERE d.member_id = %(member_id)s"  # noqa: S608 - composed of constants
+        "  AND EXISTS (SELECT FROM post p WHERE p.incident_id = %(incident_id)s AND p.destination_id = d.id"
+        f"             AND {_SHOWS_STATE})"
+        "  FOR UPDATE SKIP LOCKED)"
+        " UPDATE post p SET wanted_version = wanted_version + 1, date_done = NULL, slot_at = NULL,"
+        " urgency = LEAST(urgency, %(urgency)s),"
+        " due_at = CASE WHEN ts IS NULL THEN due_at ELSE %(now)s END"
+        f" FROM held WHERE p.incident_id = %(incident_id)s AND p.destination_id = held.id AND {_SHOWS_STATE}"
+        " RETURNING p.destination_id",
+        {"incident_id": incident_id, "member_id": member_id, "now": now, "urgency": int(Urgency.CARD)},
+    ).all()
+    for (destination_id,) in rows:
+        mark_due(tx, destination_id, Urgency.CARD, now)
+    if rows:
+        wake_after_commit(tx)
