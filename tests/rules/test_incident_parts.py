@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bot.messages.card import render_card, render_thread_entry, strip_blocks
 from bot.messages.incident_parts import render_seen
-from storage.rows import Seen
+from sandbox.block_kit import check_message
+from storage.rows import DESCRIPTION, ActivityEntry, CardContent, IncidentDetails, Mentions, Seen
+from storage.values import ActivityType, Status
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -26,3 +29,43 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 )
 def test_who_has_seen_an_incident_has_one_form(names: list[str], count: int, shown: str) -> None:
     assert render_seen([Seen(name, NOW) for name in names], count) == shown
+
+
+def content(text: str, status: Status, *, many: int) -> CardContent:
+    """A card in which every text is as long as the database or the intake lets it be."""
+    entry = ActivityEntry(1, ActivityType.STATUS_CHANGE, 1, text * 200, status, Status.OPEN, text * 8000, NOW, None)
+    details = IncidentDetails(
+        id=1,
+        identifier=10**9,
+        title=text * 255,
+        status=status,
+        environment=text * 64,
+        url="https://h.test/" + "&" * 1900,
+        source="grafana",
+        date_started=NOW,
+        date_closed=NOW + timedelta(days=1000) if status is Status.CLOSED else None,
+        team=text * 255,
+        projects=[text * 50] * many,
+        seen=[Seen(text * 255, NOW)] * min(many, 10),
+        seen_count=many,
+        seen_by_caller=False,
+        subscribed=False,
+        latest=None,
+        mentions=Mentions(),
+        links=[(text * 60, "https://h.test/" + "x" * 2800)] * min(many, 10),
+        facts=[(DESCRIPTION, text * 2000), *[(text * 60, text * 300)] * min(many, 30)],
+    )
+    return CardContent(details, entry, Mentions())
+
+
+@pytest.mark.parametrize("status", Status)
+@pytest.mark.parametrize("many", [1, 500])
+@pytest.mark.parametrize("text", ["x", "&", "* ", "https://x.test/?a&b ", "`", "\u202e", "💣"])
+def test_a_card_is_within_slacks_limits_whatever_its_texts(text: str, many: int, status: Status) -> None:
+    shown = content(text, status, many=many)
+    rendered = render_card(shown)
+    assert check_message(rendered) == []
+    assert check_message(strip_blocks(dict(rendered))) == []
+    assert shown.shown_entry is not None
+    assert check_message(render_thread_entry(shown.shown_entry, Mentions())) == []
+    assert len(str(rendered["blocks"])) < 40_000
