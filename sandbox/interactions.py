@@ -121,10 +121,14 @@ class ResponseUrls:
             if url.uses >= RESPONSE_URL_USES:
                 raise SlackError("used_url")
             deletes, replaces = _flag(payload, "delete_original"), _flag(payload, "replace_original")
-            if not deletes:
-                payload_checks.require_message(payload, ephemeral=payload.get("response_type") != "in_channel")
-            url.uses += 1
             original = url.original
+            if not deletes:
+                # What replaces a message is seen by those who saw it, whatever the response type.
+                ephemeral = payload.get("response_type") != "in_channel"
+                if replaces and original is not None:
+                    ephemeral = original.ephemeral_to is not None
+                payload_checks.require_message(payload, ephemeral=ephemeral)
+            url.uses += 1
             if deletes or (replaces and original is not None):
                 return self._act_on_original(original, payload, deletes=deletes)
             if replaces:
