@@ -54,11 +54,11 @@ def handle_unsubscribe_press(context: Context, request: Press) -> Response:
 def _subscribe(tx: Connection, context: Context, identifier: int) -> tuple[IncidentHead, Confirmation]:
     incident, new = subscriptions.subscribe(tx, context.access, identifier, context.now)
     name = answers.render_incident_title(incident)
-    sentence = (
-        f"You follow {name} now. You get a direct message about each comment and change."
-        if new
-        else f"You already follow {name}."
-    )
+    sentence = f"You follow {name} now." if new else f"You already follow {name}."
+    if subscriptions.get_notify(tx, context.access) == "all":
+        sentence += " You get a direct message about each comment and change." if new else ""
+    else:
+        sentence += f" `{context.services.command} notify all` turns on direct messages about it."
     return incident, Confirmation(sentence, [build_follow_button(identifier, subscribed=True)])
 
 

@@ -17,6 +17,8 @@ _FIND = f"""
 SELECT p.kind,
        p.failed_reason IS NULL AND p.refused_at IS NULL AND d.failed_reason IS NULL AND w.paused_reason IS NULL
        AND d.next_send_at <= %(soon)s AND coalesce(d.due_at > %(lately)s, true)
+       AND coalesce((SELECT date_added FROM outbox WHERE NOT of_alert AND failures = 0
+                     ORDER BY id LIMIT 1) > %(lately)s, true)
        AND NOT EXISTS (SELECT FROM method_pace m WHERE m.workspace_id = w.id AND m.method = 'chat.update'
                        AND m.spoken_for_until > %(updates_reserved)s)
        AND (SELECT count(*) FROM (SELECT FROM post o

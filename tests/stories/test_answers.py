@@ -85,6 +85,17 @@ def test_a_card_that_cannot_change_soon_is_answered_for(world: World, trouble: s
         tx.exec_driver_sql("DELETE FROM method_pace")
 
 
+def test_a_card_that_nobody_delivers_is_answered_for(world: World) -> None:
+    world.declare("Payments fail")
+    posted = card(world)
+    world.bot.delivery.begin_nothing()
+    world.ask(world.dan, "ack 1")
+    world.store.clock.offset += timedelta(minutes=1)
+    world.ben.press(posted, "Acknowledge")
+    (answer,) = answers(world, world.ben)
+    assert "You acknowledged #1 Payments fail." in answer.text and SLOW in answer.text
+
+
 def test_view_on_a_card_opens_a_form_in_which_everything_works(world: World) -> None:
     world.declare("Payments fail")
     posted = card(world)

@@ -46,7 +46,7 @@ def test_typing_into_the_menu_finds_incidents_by_number_and_title_but_only_those
         "#13 Search is slow"
     ]
     world.ben.choose(message, "Search by number or title", "#12 Queue 11 is full")
-    world.slack.wait_until(lambda: any("#12 Queue 11 is full" in m.text for m in world.ben.sees(world.cast.checkout)))
+    assert "#12 Queue 11 is full" in world.ben.wait_for_form("Incident").text
 
 
 def test_declare_with_nothing_behind_it_opens_a_form(world: World) -> None:

@@ -220,6 +220,14 @@ def test_following_and_no_longer_following(world: World) -> None:
     shown.wait_for(lambda shown: "Subscribe" in shown.buttons)
 
 
+def test_who_follows_without_direct_messages_is_told_how_to_get_them(world: World) -> None:
+    world.declare("Payments fail")
+    world.ask(world.ben, "notify mentions")
+    for sentence in ("You follow #1 Payments fail now.", "You already follow #1 Payments fail."):
+        answer = world.ask(world.ben, "subscribe 1").text
+        assert answer == f"{sentence} /incident notify all turns on direct messages about it."
+
+
 def test_changing_the_status_or_commenting_is_following(world: World) -> None:
     for title in ("One", "Two", "Three"):
         world.declare(title)
