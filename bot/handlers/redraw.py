@@ -90,7 +90,8 @@ def turn(request: Press, message: Message) -> Response:
     """Shows a message in place of the one whose button was pressed: its next page, or what it was opened from."""
     if request.surface in ("modal", "home"):
         return open_window(request, message)
-    return Answer(message, replace=request.surface == "ephemeral" or Place.of_press(request).is_direct)
+    direct = request.surface == "message" and Place.of_press(request).is_direct
+    return Answer(message, replace=direct or request.surface == "ephemeral", in_channel=direct)
 
 
 def redraw(
@@ -140,7 +141,7 @@ def redraw_in_place(
         case "ephemeral":
             return Answer(message, replace=True, to=place.url)
         case _ if place.is_direct:
-            return Answer(message, replace=True, to=place.url)
+            return Answer(message, replace=True, in_channel=True, to=place.url)
     return _confirm(place, message)
 
 

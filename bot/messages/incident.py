@@ -74,17 +74,12 @@ def render_title(identifier: int, title: str) -> str:
 # --- buttons -----------------------------------------------------------------------------------------------
 
 
-def build_incident_buttons(identifier: int, status: Status, *, subscribed: bool) -> list[Element]:
-    """The buttons of an incident that is shown with all details."""
+def build_incident_buttons(identifier: int, status: Status, *, seen: bool, subscribed: bool) -> list[Element]:
+    """The buttons of an incident that is shown with all details. `seen`: somebody has acknowledged it."""
     value = str(identifier)
-    closing = (
-        button("Reopen", "reopen", value)
-        if status is Status.CLOSED
-        else button("Resolve", "resolve", value, style="primary")
-    )
     return [
-        button("Acknowledge", "acknowledge", value),
-        closing,
+        button("Acknowledge", "acknowledge", value, style=None if seen or status is Status.CLOSED else "primary"),
+        build_status_button(identifier, status),
         button("Comment", "comment", value),
         button("Activity", "activity", value),
         build_follow_button(identifier, subscribed=subscribed),
@@ -251,7 +246,10 @@ def render_details(incident: IncidentDetails, now: datetime, *, notice: str | No
     blocks.append(context(f":eyes: {incident_parts.render_seen(incident.seen, incident.seen_count)}"))
     if incident.latest:
         blocks.append(context("Latest: " + render_entry(incident.latest, incident.mentions, LATEST_LENGTH)))
-    blocks.append(actions(build_incident_buttons(incident.identifier, incident.status, subscribed=incident.subscribed)))
+    seen, subscribed = incident.seen_count > 0, incident.subscribed
+    blocks.append(
+        actions(build_incident_buttons(incident.identifier, incident.status, seen=seen, subscribed=subscribed))
+    )
     lead = f"{notice} " if notice else ""
     return message(f"{lead}{name} ({STATUS_NAMES[incident.status]})", blocks)
 

@@ -368,11 +368,9 @@ def _update(client: Any, view_id: str, view: Mapping[str, Any]) -> None:
 
 
 def _body(answer: Answer, thread_ts: str | None) -> dict[str, Any]:
-    if answer.replace:
-        return {"replace_original": True, **answer.message}
     kind = "in_channel" if answer.in_channel else "ephemeral"
-    thread = {"thread_ts": thread_ts} if thread_ts else {}
-    return {"response_type": kind, "replace_original": False, **thread, **answer.message}
+    thread = {"thread_ts": thread_ts} if thread_ts and not answer.replace else {}
+    return {"response_type": kind, "replace_original": answer.replace, **thread, **answer.message}
 
 
 def _plain(text: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ View = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A message that only the caller sees, or with `in_channel` everybody in the channel."""
+    """A message that only the caller sees, or with `in_channel` everybody in the conversation."""
 
     message: Message
     in_channel: bool = False

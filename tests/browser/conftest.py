@@ -56,8 +56,8 @@ def card(page: Page, number: int) -> Locator:
 
 def choose_in_menu(message: Locator, entry: str) -> None:
     """Chooses an entry of the `⋯` menu of a message."""
-    message.get_by_role("button", name="More actions", exact=True).click()
-    message.page.get_by_role("option", name=entry, exact=True).click()
+    message.locator("button.overflow").click()
+    message.page.get_by_role("menuitem", name=entry, exact=True).click()
 
 
 def type_command(page: Page, words: str) -> None:
