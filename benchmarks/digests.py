@@ -80,9 +80,9 @@ def _compose(url: str, incidents: int, rounds: int) -> None:
     with store.read() as connection:
         access = content.get_owner_access(connection, digest)
         scope = content.resolve_digest_scope(connection, access, digest, NOW)
-        series = content.load_series(connection, scope, digest.zone, NOW)
-    first = _p50(1, lambda: picture.render_picture(series, digest.zone))
-    again = _p50(rounds, lambda: picture.render_picture(series, digest.zone))
+        counts = content.load_daily_counts(connection, scope, digest.zone, NOW)
+    first = _p50(1, lambda: picture.render_picture(counts))
+    again = _p50(rounds, lambda: picture.render_picture(counts))
     print(f"\nDrawing the picture: {first:,.0f} ms the first time, with loading matplotlib; then {again:,.0f} ms.")
     store.close()
 
@@ -134,7 +134,7 @@ def _drawn(store: Store, digest: DigestRow, *, with_series: bool) -> list[int]:
         scope = content.resolve_digest_scope(connection, access, digest, NOW)
         told = content.load_content(connection, scope, digest, since=SINCE, as_of=NOW)
         if with_series:
-            content.load_series(connection, scope, digest.zone, NOW)
+            content.load_daily_counts(connection, scope, digest.zone, NOW)
     messages.render_digest(told, summarize(digest), fire_id=1)
     return [line.id for line in told.page.lines]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from storage.rows import ActivityEntry, Mentions
 from storage.values import Status
@@ -27,20 +27,30 @@ class DigestRow:
     filters: str
     skip_empty: bool
     picture: bool
-    grace_minutes: int
+    grace_minutes: int | None  # None: the default, see `bot.digests.grace`
     next_fire_at: datetime | None
-    last_fire_at: datetime | None
+    last_sent_at: datetime | None  # the latest scheduled time that was not missed
     date_paused: datetime | None
     pause_reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class LastFire:
-    """The result of a digest's latest fire."""
+class History:
+    """What became of a digest's latest fires."""
 
-    fire_at: datetime
-    state: str
-    reason: str | None
+    last_sent: datetime | None = None
+    latest_state: str | None = None  # of the latest fire
+    last_missed: datetime | None = None
+    missed_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """The times at which a digest was missed since it was last sent."""
+
+    first: datetime
+    last: datetime
+    reason: str | None  # of the last one
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +64,7 @@ class Fire:
     by_hand: bool
     file_id: str | None  # Slack's file id of the picture
     picture_says: str | None  # the picture's contents as text
+    missed: Missed | None = None  # before this fire
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +88,7 @@ class OpenCounts:
     """Numbers of open incidents."""
 
     by_status: Mapping[Status, int] = field(default_factory=dict)
-    by_team: Mapping[str | None, int] = field(default_factory=dict)  # by the team's name
-    unseen: int = 0  # acknowledged by nobody
+    unseen_by_status: Mapping[Status, int] = field(default_factory=dict)  # acknowledged by nobody
     oldest: datetime | None = None
 
     @property
@@ -86,10 +96,15 @@ class OpenCounts:
         """The number of open incidents."""
         return sum(self.by_status.values())
 
+    @property
+    def unseen(self) -> int:
+        """The number of open incidents that nobody has acknowledged."""
+        return sum(self.unseen_by_status.values())
+
 
 @dataclass(frozen=True, slots=True)
 class OpenPage:
-    """One page of open incidents, by team. Unacknowledged ones come first, then the oldest."""
+    """One page of open incidents, the most severe first; within a severity, the newest first."""
 
     lines: Sequence[OpenLine]
     mentions: Mentions  # in the latest log entries
@@ -117,11 +132,12 @@ class News:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenSeries:
-    """Numbers of open incidents over time, by severity: the current one, or for resolved incidents the last one."""
+class DailyCounts:
+    """Numbers of incidents on each of some days, oldest first. The last day has not ended yet."""
 
-    moments: Sequence[datetime]
-    counts: Mapping[Status, Sequence[int]]
+    days: Sequence[date]
+    opened: Mapping[Status, Sequence[int]]  # on that day, by the severity with which they were opened
+    open_at_end: Sequence[int]  # at the end of that day; on the last day, now
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,3 +152,4 @@ class DigestContent:
     news: News
     as_of: datetime
     next_fire_at: datetime | None
+    missed: Missed | None = None

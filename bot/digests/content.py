@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -12,13 +11,13 @@ from bot.incidents import filters, search
 from bot.incidents.access import Access
 from bot.incidents.errors import InvalidInput
 from bot.incidents.filters import ListQuery
-from storage.digest_rows import DigestContent, DigestRow, OpenSeries
+from storage.digest_rows import DailyCounts, DigestContent, DigestRow, Missed
 from storage.queries import digest_contents
 from storage.queries import digests as queries
 from storage.queries.digest_contents import Scope
 from storage.values import Role
 
-PAGE_SIZE = 15  # incidents; each may need two blocks, one for its team, and a message may have 50 blocks
+PAGE_SIZE = 10  # incidents, as many as on a page of `list`
 NEWS_NAMED = 5  # at most so many opened incidents are named, and as many resolved ones
 # The period that the news of the first digest covers. Later digests cover the time since the previous one.
 FIRST_NEWS_PERIOD = timedelta(days=1)
@@ -45,19 +44,15 @@ def get_owner_access(connection: Connection, digest: DigestRow) -> Access:
     """Returns the access that the digest's owner has now. Raises AccessLost, IncidentsSwitchedOff."""
     owner = queries.find_owner(connection, digest.id)
     if owner is None:
-        raise AccessLost("The digest has been removed.")
+        raise AccessLost("The digest was removed.")
     if not owner.present:
-        raise AccessLost(
-            f"{owner.name}, who owns it, is no longer a member of {owner.organization_name}.", owner_left=True
-        )
+        raise AccessLost(f"Its owner {owner.name} is no longer a member of {owner.organization_name}.", owner_left=True)
     if not owner.same_person:
-        raise AccessLost(
-            f"The Slack account of {owner.name}, who owns it, is no longer that of a member.", owner_left=True
-        )
+        raise AccessLost(f"The Slack account of its owner {owner.name} no longer belongs to a member.", owner_left=True)
     if not owner.incidents_on:
         raise IncidentsSwitchedOff
     if not owner.project_ids:
-        raise AccessLost(f"{owner.name}, who owns it, sees no project any more.")
+        raise AccessLost(f"Its owner {owner.name} no longer sees any project.")
     return Access(
         organization_id=owner.organization_id,
         organization_name=owner.organization_name,
@@ -95,17 +90,23 @@ def resolve_digest_scope(connection: Connection, access: Access, digest: DigestR
     try:
         return resolve_scope(connection, access, filters.parse_query(digest.filters), now)
     except InvalidInput as mistake:
-        raise AccessLost(
-            f"Its filters no longer fit what {digest.owner}, who owns it, may see. {mistake.sentence}"
-        ) from None
+        raise AccessLost(f"Its owner {digest.owner} can no longer use its filters. {mistake.sentence}") from None
 
 
 def load_content(
-    connection: Connection, scope: Scope, digest: DigestRow, *, since: datetime, as_of: datetime, number: int = 0
+    connection: Connection,
+    scope: Scope,
+    digest: DigestRow,
+    *,
+    since: datetime,
+    as_of: datetime,
+    number: int = 0,
+    missed: Missed | None = None,
 ) -> DigestContent:
     """Loads page `number` of the digest, counted from 0. A number past the end returns the last page.
 
-    `since` is when the period of the news begins; `as_of` is the time that the message shows.
+    `since` is when the period of the news begins; `as_of` is the time that the message shows. `missed` are the digests
+    that did not arrive before this one.
     """
     counts = digest_contents.count_open(connection, scope)
     pages = max(1, -(-counts.total // PAGE_SIZE))
@@ -114,15 +115,13 @@ def load_content(
         connection, scope, digest.workspace_id, skip=number * PAGE_SIZE, size=PAGE_SIZE
     )
     news = digest_contents.get_news(connection, scope, since, named=NEWS_NAMED)
-    return DigestContent(digest, counts, page, number, pages, news, as_of, digest.next_fire_at)
+    return DigestContent(digest, counts, page, number, pages, news, as_of, digest.next_fire_at, missed)
 
 
-def load_series(connection: Connection, scope: Scope, zone: str, now: datetime) -> OpenSeries:
-    """Counts the open incidents at the end of each of the last PICTURE_DAYS - 1 days in `zone` (IANA name), and now."""
-    return digest_contents.count_open_at(connection, scope, _series_moments(ZoneInfo(zone), now))
-
-
-def _series_moments(zone: ZoneInfo, now: datetime) -> Sequence[datetime]:
-    today = now.astimezone(zone).date()
-    days = (today - timedelta(days=back) for back in reversed(range(PICTURE_DAYS - 1)))
-    return [*(datetime.combine(day, datetime.min.time(), zone) for day in days), now]
+def load_daily_counts(connection: Connection, scope: Scope, zone: str, now: datetime) -> DailyCounts:
+    """Counts the incidents of the last PICTURE_DAYS days in `zone` (IANA name). Today is the last of them."""
+    where = ZoneInfo(zone)
+    today = now.astimezone(where).date()
+    days = [today - timedelta(days=back) for back in reversed(range(PICTURE_DAYS))]
+    begins = [datetime.combine(day, datetime.min.time(), where) for day in days]
+    return digest_contents.count_by_day(connection, scope, days, [*begins, now])

@@ -1,4 +1,4 @@
-"""Renders the picture of a digest: the number of open incidents on the last days, by severity.
+"""Renders the picture of a digest: what was opened on each of the last days by severity, and what was open at its end.
 
 matplotlib is imported inside the function that needs it: the import takes half a second and tens of megabytes, which
 a bot without digests does not need. Only its object interface is used, on one thread, because pyplot has global state.
@@ -6,101 +6,123 @@ a bot without digests does not need. Only its object interface is used, on one t
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Sequence
 from io import BytesIO
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING
 
-from bot.messages.incident import STATUS_NAMES
-from storage.digest_rows import OpenSeries
+from bot.messages.incident_parts import SEVERITY_LABELS
+from storage.digest_rows import DailyCounts
 from storage.values import Status
 
-# An opaque background, so that the picture looks the same in Slack's dark and light themes.
-_BACKGROUND, _LINE, _TEXT, _SECONDARY_TEXT = "#ffffff", "#d0d7de", "#1f2328", "#59636e"
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# The picture has a dark background of its own. Slack shows transparent pixels in white on some devices and in black on
+# others, and no grey has enough contrast on both. A white picture would glare in the dark theme.
+BACKGROUND = "#222529"
+TEXT, LINES, OPEN_LINE = "#d1d2d3", "#4a4d52", "#e8e8e8"
 # The most severe is at the bottom, where heights are easiest to compare. The colours differ in lightness too, for
 # colour-blind readers.
-_COLOURS = (
-    (Status.CRITICAL, "#b3192d"),
-    (Status.WARNING, "#f0b429"),
-    (Status.OPEN, "#7fb2e5"),
-)
-# Slack shows pictures about 480 pixels wide; at this size in inches the text stays readable.
-_INCHES, _DPI = (5.6, 2.7), 260
+COLOURS = {Status.CRITICAL: "#fb566a", Status.WARNING: "#f2c744", Status.OPEN: "#7ab8ee"}
+# Slack shows pictures at a width of 360 to 480 pixels. At this size in inches, a point is a pixel at 360.
+SHOWN_WIDTH = 360
+_INCHES, _DPI = (SHOWN_WIDTH / 72, 240 / 72), 288
+FONT_SIZE = 11
+_LEFT, _WIDTH = 0.1, 0.87  # of the axes, as parts of the width
 
 
 class CannotRender(Exception):
     """This machine lacks something that rendering needs. The text says what."""
 
 
-def render_picture(series: OpenSeries, zone: str) -> bytes:
-    """Renders a PNG of 1,456 by 702 pixels. `zone` is the IANA name of the zone in which days begin.
-
-    Raises CannotRender.
-    """
+def render_picture(counts: DailyCounts) -> bytes:
+    """Renders a PNG of 1,440 by 960 pixels. Raises CannotRender."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
-        from matplotlib.ticker import MaxNLocator
     except OSError as error:  # matplotlib stores a list of fonts
         raise CannotRender(
             "matplotlib has no folder to write to: make /tmp writable, or name one in MPLCONFIGDIR"
         ) from error
 
-    figure = Figure(figsize=_INCHES, dpi=_DPI, facecolor=_BACKGROUND)
-    axes = figure.add_axes((0.075, 0.155, 0.9, 0.635), facecolor="none")
-    places = range(len(series.moments))
-    below = [0] * len(places)
-    for status, colour in _COLOURS:
-        heights = series.counts[status]
-        label = STATUS_NAMES[status]
-        axes.bar(places, heights, bottom=below, color=colour, width=0.74, label=f"{label} {heights[-1]:,}", zorder=2)
-        below = [low + more for low, more in zip(below, heights, strict=True)]
-    top = max(below) or 1
-    for place, total in enumerate(below):
-        if not total:
-            continue
-        axes.text(
-            place,
-            total + top * 0.025,
-            f"{total:,}",
-            ha="center",
-            va="bottom",
-            fontsize=8,
-            color=_SECONDARY_TEXT,
-            bbox={"facecolor": _BACKGROUND, "edgecolor": "none", "pad": 0.8},
-        )
-    axes.set(ylim=(0, top * 1.15), xlim=(-0.6, len(places) - 0.4))
-    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-    axes.yaxis.set_major_formatter("{x:,.0f}")
-    axes.set_xticks(places, day_labels(series, zone), fontsize=8.5, color=_SECONDARY_TEXT)
-    axes.tick_params(axis="y", labelsize=8.5, labelcolor=_SECONDARY_TEXT, length=0)
-    axes.tick_params(axis="x", length=0)
-    axes.grid(axis="y", color=_LINE, linewidth=0.6, zorder=0)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(_LINE)
-    figure.text(0.025, 0.905, f"Open incidents, {len(places)} days", fontsize=10, fontweight="bold", color=_TEXT)
-    axes.legend(
-        loc="lower right",
-        bbox_to_anchor=(1.015, 1.1),
-        ncols=len(_COLOURS),
-        frameon=False,
-        fontsize=8.5,
-        labelcolor=_TEXT,
-        handlelength=0.9,
-        handleheight=0.9,
-        columnspacing=1.1,
-        handletextpad=0.5,
-    )
+    figure = Figure(figsize=_INCHES, dpi=_DPI, facecolor=BACKGROUND)
+    places = range(len(counts.days))
+    above = figure.add_axes((_LEFT, 0.535, _WIDTH, 0.29), facecolor="none")
+    _draw_opened(above, counts)
+    below = figure.add_axes((_LEFT, 0.165, _WIDTH, 0.2), facecolor="none")
+    below.fill_between(places, counts.open_at_end, color=OPEN_LINE, alpha=0.18, linewidth=0)
+    below.plot(places, counts.open_at_end, color=OPEN_LINE, linewidth=1.6, marker="o", markersize=2.6)
+    for axes, most in ((above, _most_opened(counts)), (below, max(counts.open_at_end, default=0))):
+        _style(axes, most, len(places))
+    above.set_xticks([])
+    below.set_xticks(places, label_days(counts), fontsize=FONT_SIZE, color=TEXT, linespacing=1.15)
+    figure.text(0.025, 0.925, "Opened each day", fontsize=FONT_SIZE, fontweight="bold", color=TEXT)
+    now = f"Open at the end of the day: {counts.open_at_end[-1]:,} now"
+    figure.text(0.025, 0.425, now, fontsize=FONT_SIZE, fontweight="bold", color=TEXT)
     png = BytesIO()
     FigureCanvasAgg(figure).print_png(png)  # type: ignore[no-untyped-call]
     return png.getvalue()
 
 
-def day_labels(series: OpenSeries, zone: str) -> list[str]:
-    """Returns the label of each bar: the day of the month, and "now" for the last bar.
+def _draw_opened(axes: Axes, counts: DailyCounts) -> None:
+    places = range(len(counts.days))
+    below = [0] * len(places)
+    for severity, colour in COLOURS.items():
+        heights = counts.opened.get(severity)
+        if heights is None:
+            continue
+        axes.bar(places, heights, bottom=below, color=colour, width=0.7, label=_label(severity, heights), zorder=2)
+        below = [low + more for low, more in zip(below, heights, strict=True)]
+    axes.legend(
+        loc="lower right",
+        bbox_to_anchor=(1.02, 1.04),
+        ncols=len(COLOURS),
+        frameon=False,
+        fontsize=FONT_SIZE,
+        labelcolor=TEXT,
+        handlelength=0.8,
+        handleheight=0.8,
+        columnspacing=0.9,
+        handletextpad=0.4,
+        borderpad=0,
+    )
 
-    A bar shows the end of its day, the midnight after it. The first label of a month has the month on a second line.
-    """
-    where = ZoneInfo(zone)
-    ended = [(moment.astimezone(where) - timedelta(days=1)).date() for moment in series.moments[:-1]]
-    named = {day.month: f"{day.day}\n{day:%b}" for day in reversed(ended)}
-    return [*(named.pop(day.month, str(day.day)) for day in ended), "now"]
+
+def _label(severity: Status, heights: Sequence[int]) -> str:
+    return f"{SEVERITY_LABELS[severity]} {_shorten(sum(heights))}"
+
+
+def _most_opened(counts: DailyCounts) -> int:
+    return max((sum(day) for day in zip(*counts.opened.values(), strict=True)), default=0)
+
+
+def _style(axes: Axes, most: int, count: int) -> None:
+    """Draws the axis from 0 to the largest number, with a line for each of the two."""
+    top = max(most, 1)
+    axes.set(ylim=(0, top * 1.08), xlim=(-0.6, count - 0.4))
+    axes.set_yticks([0, top], ["0", _shorten(top)], fontsize=FONT_SIZE, color=TEXT)
+    axes.tick_params(length=0)
+    axes.grid(axis="y", color=LINES, linewidth=0.6, zorder=0)
+    axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
+
+
+def _shorten(number: int) -> str:
+    """A number in at most four characters up to a million: 950, 1.2k, 56k."""
+    if number < 1000:
+        return str(number)
+    thousands = number / 1000
+    return f"{thousands:.1f}k" if thousands < 9.95 else f"{thousands:.0f}k"
+
+
+def label_days(counts: DailyCounts) -> list[str]:
+    """The label of every second day, so that today has one. The first label of a month has the month below it."""
+    labels = []
+    month = 0
+    for left, day in zip(reversed(range(len(counts.days))), counts.days, strict=True):
+        if left % 2:
+            labels.append("")
+            continue
+        named = "" if day.month == month else f"\n{day:%b}"
+        month = day.month
+        labels.append(f"{day.day}{named}" if left else f"today{named}")
+    return labels

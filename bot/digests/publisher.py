@@ -14,16 +14,18 @@ from sqlalchemy import Connection
 
 from bot.digests import content, picture
 from bot.digests.content import AccessLost, IncidentsSwitchedOff
+from bot.digests.grace import is_too_late
 from bot.digests.summary import summarize
 from bot.incidents.errors import Refusal
 from bot.messages import digest as messages
 from bot.messages.blocks import Message
-from bot.messages.digest import Picture
+from bot.messages.digest import LOST_CHANNEL_REASONS, Picture
+from bot.messages.digest_answers import capitalize, render_paused_notice
 from bot.people.identity import VALID_FOR, Identity
 from bot.slack.clients import Clients
 from bot.slack.files import PictureFailed, upload_picture
 from bot.slack.workers import Workers
-from storage.digest_rows import DigestRow, Fire, OpenSeries
+from storage.digest_rows import DailyCounts, DigestRow, Fire
 from storage.engine import Reading, Store
 from storage.queries import digest_fires, outbox
 from storage.queries import digests as queries
@@ -45,18 +47,10 @@ PICTURE_MAX_DELAY = timedelta(seconds=60)
 _POLL_S = 0.2
 RENDER_TIMEOUT_S = 20.0  # the first rendering on a machine also builds the list of fonts
 
-# The errors for a channel that will not accept messages again without an action by somebody, and their meaning.
-LOST_CHANNEL_REASONS = {
-    "channel_not_found": "the channel is no longer there, or I am no longer in it.",
-    "not_in_channel": "I am no longer in the channel.",
-    "is_archived": "the channel is archived.",
-    "is_inactive": "the channel is archived.",
-    "no_permission": "I may not post in the channel.",
-    "restricted_action": "I may not post in the channel.",
-    "shared_with_another_company": (
-        "the channel is shared with another company now, and the organization file does not allow that."
-    ),
-}
+# Why a digest was missed, in the digest after it.
+NOT_PREPARED = "Tocsin could not prepare it in time."
+NOT_SENT = "Slack did not accept it in time."
+SLACK_AWAY = "Slack could not be reached."
 
 
 class Publisher:
@@ -95,32 +89,34 @@ class Publisher:
         except Refusal as refusal:  # Slack did not say whether the owner is still a member
             log.warning("a digest waits", digest=digest.id, reason=refusal.sentence)
             with self._store.read() as connection:
-                digest_fires.release_fire(connection, fire.id, self._store.clock.now(), RETRY_S)
+                digest_fires.release_fire(connection, fire.id, self._store.clock.now(), RETRY_S, SLACK_AWAY)
         return True
 
     def _publish(self, fire: Fire, digest: DigestRow) -> None:
         now = self._store.clock.now()
         if digest.date_paused and not fire.by_hand:
             return self._finish(fire, "stopped")
-        if now - fire.fire_at > timedelta(minutes=digest.grace_minutes):
-            log.warning("a digest was skipped because it was too late", digest=digest.id, due=fire.fire_at.isoformat())
-            return self._finish(fire, "missed")
+        if is_too_late(digest, fire, now):
+            log.warning("a digest was missed because it was too late", digest=digest.id, due=fire.fire_at.isoformat())
+            return self._finish(fire, "missed", NOT_PREPARED)
         try:
             with self._store.reading() as reading:
                 self._refresh_owner(reading, digest, now)
                 connection = reading.connection
                 access = content.get_owner_access(connection, digest)
                 scope = content.resolve_digest_scope(connection, access, digest, now)
-                loaded = content.load_content(connection, scope, digest, since=fire.since, as_of=now)
+                loaded = content.load_content(
+                    connection, scope, digest, since=fire.since, as_of=now, missed=fire.missed
+                )
                 shows_picture = digest.picture and bool(loaded.counts.total)
-                series = content.load_series(connection, scope, digest.zone, now) if shows_picture else None
+                counts = content.load_daily_counts(connection, scope, digest.zone, now) if shows_picture else None
         except IncidentsSwitchedOff:
             return self._finish(fire, "silent")
         except AccessLost as lost:
             return self._stop_and_pause(fire, digest, lost, now)
         if not loaded.counts.total and digest.skip_empty:
             return self._finish(fire, "silent")
-        shown = self._picture(fire, digest, series, now) if series else None
+        shown = self._picture(fire, digest, counts, now) if counts else None
         message = messages.render_digest(loaded, summarize(digest), fire_id=fire.id, picture=shown)
         with self._store.write() as tx:
             pictured = {"file_id": shown.file_id, "picture_says": shown.alt} if shown else {}
@@ -138,9 +134,9 @@ class Publisher:
         log.info("a digest was published", digest=digest.id, due=fire.fire_at.isoformat(), open=loaded.counts.total)
         return None
 
-    def _finish(self, fire: Fire, state: str) -> None:
+    def _finish(self, fire: Fire, state: str, reason: str | None = None) -> None:
         with self._store.read() as connection:
-            digest_fires.finish_fire(connection, fire.id, state)
+            digest_fires.finish_fire(connection, fire.id, state, reason=reason)
 
     def _refresh_owner(self, reading: Reading, digest: DigestRow, now: datetime) -> None:
         """Asks Slack about the owner again if the last answer is old, because they may have left. Raises Refusal."""
@@ -151,19 +147,19 @@ class Publisher:
             reading.give_back()
             self._identity.refresh(digest.workspace_id, digest.owner_user_id, now)
 
-    def _picture(self, fire: Fire, digest: DigestRow, series: OpenSeries, now: datetime) -> Picture | None:
+    def _picture(self, fire: Fire, digest: DigestRow, counts: DailyCounts, now: datetime) -> Picture | None:
         """Renders and uploads the picture. Returns None if that fails; the digest is then sent without it."""
         installation = self._clients.find(digest.workspace_id)
         if installation is None or now - fire.fire_at > PICTURE_MAX_DELAY:
             return None
-        alt = messages.render_alt_text(series)
+        alt = messages.render_alt_text(counts)
         try:
-            png = self._render_picture(series, digest.zone)
+            png = self._render_picture(counts)
             file_id = upload_picture(
                 installation.client,
                 png,
-                name="open-incidents.png",
-                title="Open incidents",
+                name="incidents.png",
+                title="Incidents by day",
                 alt=alt,
                 stopping=self._stopping,
             )
@@ -175,9 +171,9 @@ class Publisher:
             return None
         return Picture(file_id, alt)
 
-    def _render_picture(self, series: OpenSeries, zone: str) -> bytes:
+    def _render_picture(self, counts: DailyCounts) -> bytes:
         """Renders the picture as PNG. Raises PictureFailed if that takes too long or the bot is stopping."""
-        drawing = self._renderer.submit(picture.render_picture, series, zone)
+        drawing = self._renderer.submit(picture.render_picture, counts)
         for _ in range(int(RENDER_TIMEOUT_S / _POLL_S)):
             if self._stopping.is_set():
                 raise PictureFailed("the bot is stopping")
@@ -204,15 +200,15 @@ class Publisher:
         fire, digest = found
         if (digest.date_paused and not fire.by_hand) or digest.channel_id != target.channel_id:
             return self._withdraw(tx, fire, "stopped")
-        if now - fire.fire_at > timedelta(minutes=digest.grace_minutes):
+        if is_too_late(digest, fire, now):
             log.warning(
-                "a digest was skipped because it was too late to send", digest=digest.id, due=fire.fire_at.isoformat()
+                "a digest was missed because it was too late to send", digest=digest.id, due=fire.fire_at.isoformat()
             )
-            return self._withdraw(tx, fire, "missed")
+            return self._withdraw(tx, fire, "missed", NOT_SENT)
         try:
             access = content.get_owner_access(tx, digest)
             scope = content.resolve_digest_scope(tx, access, digest, now)
-            shown = content.load_content(tx, scope, digest, since=fire.since, as_of=now)
+            shown = content.load_content(tx, scope, digest, since=fire.since, as_of=now, missed=fire.missed)
         except IncidentsSwitchedOff:
             return self._withdraw(tx, fire, "silent")
         except AccessLost as lost:
@@ -243,12 +239,7 @@ class Publisher:
             for digest_id, reason in digest_fires.settle_posted_fires(tx):
                 log.warning("a digest could not be sent", digest=digest_id, reason=reason)
                 if reason in LOST_CHANNEL_REASONS:
-                    self.pause_digest(
-                        tx,
-                        digest_id,
-                        f"{LOST_CHANNEL_REASONS[reason][0].upper()}{LOST_CHANNEL_REASONS[reason][1:]}",
-                        now,
-                    )
+                    self.pause_digest(tx, digest_id, capitalize(LOST_CHANNEL_REASONS[reason]), now)
 
     def pause_digest(
         self, tx: Connection, digest_id: int, reason: str, now: datetime, *, owner_left: bool = False
@@ -261,8 +252,14 @@ class Publisher:
         if digest is None:
             return
         log.warning("a digest is paused", digest=digest.id, reason=reason)
-        note = messages.render_paused_notice(digest, summarize(digest), self._command)
-        recipients = queries.list_all_managers(tx, digest.organization_id) if owner_left else [digest.owner_id]
+        owner = None if owner_left else queries.find_owner(tx, digest.id)
+        note = render_paused_notice(
+            digest,
+            summarize(digest),
+            self._command,
+            may_change=owner is None or owner.manages_digests,
+        )
+        recipients = queries.list_all_managers(tx, digest.organization_id) if owner is None else [owner.member_id]
         for member_id in recipients:
             outbox.enqueue(
                 tx,

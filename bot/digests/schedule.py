@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from zoneinfo import ZoneInfo
 
@@ -129,6 +129,20 @@ class Schedule:
         """Returns the first time after `moment` at which it fires, in UTC."""
         return next(self.after(moment, zone))
 
+    def latest(self, low: datetime, high: datetime, zone: ZoneInfo) -> datetime:
+        """Returns the last time after `low` and not after `high` at which it fires, in UTC; `low` if there is none."""
+        span = timedelta(hours=2)
+        while True:
+            start = max(low, high - span)
+            found = start
+            for moment in self.after(start, zone):
+                if moment > high:
+                    break
+                found = moment
+            if found > start or start == low:
+                return found
+            span *= 4
+
     def next_times(self, count: int, moment: datetime, zone: ZoneInfo) -> list[datetime]:
         """Returns the first `count` times after `moment` at which it fires, in UTC."""
         return list(islice(self.after(moment, zone), count))
@@ -172,11 +186,11 @@ def looks_like_cron(text: str) -> bool:
 
 def _describe_wrong_count(text: str, fields: Sequence[str]) -> str:
     if text.strip().startswith("@"):
-        return f"“{shorten(text.strip())}” is no schedule. There are {', '.join(_SHORTHANDS)}."
+        return f"“{shorten(text.strip())}” is not a schedule. Use one of {', '.join(_SHORTHANDS)}."
     needs = "minute, hour, day of the month, month, day of the week"
     count = len(fields)
-    more = " Seconds and years are not among them." if count > len(_FIELDS) else ""
-    return f"A schedule in cron has five fields ({needs}); “{shorten(text)}” has {count}.{more}"
+    more = " Leave out seconds and years." if count > len(_FIELDS) else ""
+    return f"A cron schedule has five fields ({needs}), but “{shorten(text)}” has {count}.{more}"
 
 
 def _parse_field(written: str, field: _Field) -> Values:
@@ -194,7 +208,7 @@ def _parse_part(part: str, written: str, field: _Field) -> set[int]:
     size = field.high - field.low + 1
     if step is not None and not 1 <= int(step[:4]) < size:
         raise _build_field_error(
-            part, written, field, f"; a step can be 1 to {size - 1}, and counts anew from every {field.low}"
+            part, written, field, f"; a step can be 1 to {size - 1}, and starts again at every {field.low}"
         )
     every = int(step) if step else 1
     if first == "*" or (first == "?" and field.name.startswith("day")):
@@ -229,8 +243,9 @@ def _parse_value(word: str, part: str, written: str, field: _Field) -> int:
 
 def _build_field_error(part: str, written: str, field: _Field, more: str = "") -> InvalidInput:
     where = f" in “{shorten(written)}”" if part != written else ""
-    said = f"“{shorten(part)}”{where} is no {field.name}{more}"
-    return InvalidInput(f"{said.rstrip('?')}{'?' if said.endswith('?') else '.'} Write it as {field.example}.", USAGE)
+    mistake = f"“{shorten(part)}”{where} is not a valid {field.name}{more}"
+    end = "" if mistake.endswith("?") else "."
+    return InvalidInput(f"{mistake}{end} Write it as {field.example}.", USAGE)
 
 
 def _check_fires(schedule: Schedule) -> None:
@@ -242,7 +257,7 @@ def _check_fires(schedule: Schedule) -> None:
     months = " or ".join(MONTHS[month - 1].capitalize() for month in schedule.months)
     longest = max(_LONGEST_MONTH[month - 1] for month in schedule.months)
     raise InvalidInput(
-        f"That would never fire: there is no {day} {months}. The last day there is the {longest}th.", USAGE
+        f"This digest would never be sent: there is no {day} {months}. The last day is the {longest}th.", USAGE
     )
 
 

@@ -48,7 +48,7 @@ def parse_schedule(text: str) -> Schedule:
     """Parses words or cron. Raises InvalidInput, which names the mistake and the correct form."""
     text = " ".join(text.split())
     if not text:
-        raise InvalidInput(f"When should it come? For example {EXAMPLES}.", USAGE)
+        raise InvalidInput(f"When should the digest be sent? For example {EXAMPLES}.", USAGE)
     if len(text) > MAX_LENGTH:
         raise InvalidInput(f"A schedule can have at most {MAX_LENGTH} characters.", USAGE)
     if looks_like_cron(text):
@@ -65,17 +65,19 @@ def parse_schedule(text: str) -> Schedule:
 
 
 def _build_error(text: str, why: str) -> InvalidInput:
-    return InvalidInput(f"I do not understand “{shorten(text)}” as a schedule: {why} For example {EXAMPLES}.", USAGE)
+    return InvalidInput(f"“{shorten(text)}” is not a valid schedule: {why} For example {EXAMPLES}.", USAGE)
 
 
 def _parse_interval(text: str, count: int, unit: str, rest: str) -> Schedule:
     whole, name = (60, "minutes") if unit == "m" else (24, "hours")
     if not 0 < count < whole or whole % count:
         if count == whole:
-            raise _build_error(text, f"every {whole} {name} is {'hourly' if unit == 'm' else 'daily, at a time'}.")
+            raise _build_error(
+                text, f"write every {whole} {name} as {'hourly' if unit == 'm' else 'every day at a time'}."
+            )
         fitting = ", ".join(str(n) for n in range(2, whole) if whole % n == 0)
         raise _build_error(
-            text, f"a clock cannot be parted into every {count} {name}; it can be every {fitting} {name}."
+            text, f"{count} {name} do not divide {whole} {name} evenly; it can be every {fitting} {name}."
         )
     minutes: Values = tuple(range(0, 60, count)) if unit == "m" else (0,)
     hours = _ALL_HOURS if unit == "m" else tuple(range(0, 24, count))
@@ -89,7 +91,7 @@ def _parse_interval(text: str, count: int, unit: str, rest: str) -> Schedule:
     if between:
         first, last = int(between[1]), int(between[2])
         if not first < last <= 23:
-            raise _build_error(text, f"from {first} to {last} is no stretch of a day; from 9 to 17 would be.")
+            raise _build_error(text, "hours go from an earlier to a later one, up to 23, as in from 9 to 17.")
         hours = tuple(hour for hour in range(first, last + 1) if unit == "m" or (hour - first) % count == 0)
         rest = between[3]
     return (_parse_days(text, rest) if rest.strip() else _Days()).schedule(minutes, hours)
@@ -98,10 +100,10 @@ def _parse_interval(text: str, count: int, unit: str, rest: str) -> Schedule:
 def _parse_at_times(text: str, line: str) -> Schedule:
     parts = re.split(r"(?:^|\s)(?:at|@)\s+", line)
     if len(parts) == 1:
-        said = describe_schedule(_parse_days(text, line).schedule((0,), (9,)))
-        raise InvalidInput(f"At what time? For example {said}.", USAGE)
+        example = describe_schedule(_parse_days(text, line).schedule((0,), (9,)))
+        raise InvalidInput(f"Add a time, for example {example}.", USAGE)
     if len(parts) > 2:
-        raise _build_error(text, "it says “at” more than once.")
+        raise _build_error(text, "it has more than one “at”.")
     times, behind = _parse_times(text, parts[1])
     wanted = f"{parts[0]} {behind}".strip()
     days = _parse_days(text, wanted) if wanted else _Days()
@@ -109,7 +111,8 @@ def _parse_at_times(text: str, line: str) -> Schedule:
     hours = {hour for hour, _ in times}
     if len(times) != len(minutes) * len(hours):
         raise _build_error(
-            text, "times on one digest share their minutes, like 9:30 and 17:30; make two digests for others."
+            text,
+            "all times of a digest need the same minutes, like 9:30 and 17:30; create another digest for other times.",
         )
     return days.schedule(tuple(sorted(minutes)), tuple(sorted(hours)))
 
@@ -134,20 +137,20 @@ def _parse_times(text: str, words: str) -> tuple[set[tuple[int, int]], str]:
             break
         rest = rest[joint.end() :]
     if not found:
-        raise _build_error(text, f"“{shorten(words)}” is no time of day, like 9, 17:30 or 5:30pm.")
+        raise _build_error(text, f"“{shorten(words)}” is not a time of day, like 9, 17:30 or 5:30pm.")
     if rest and not rest[0].isspace() and rest[0] != ",":
-        raise _build_error(text, f"“{shorten(words)}” is no time of day, like 9, 17:30 or 5:30pm.")
+        raise _build_error(text, f"“{shorten(words)}” is not a time of day, like 9, 17:30 or 5:30pm.")
     return found, rest.strip(" ,")
 
 
 def _parse_time(text: str, match: re.Match[str]) -> tuple[int, int]:
     hour, minute, half = int(match[1]), int(match[2] or 0), match[3]
     if half and not 1 <= hour <= 12:
-        raise _build_error(text, f"{match[0].strip()} is no time; before am and pm stand 1 to 12.")
+        raise _build_error(text, f"{match[0].strip()} is not a time; hours with am and pm are 1 to 12.")
     if half:
         hour = hour % 12 + (12 if half.lower() == "p" else 0)
     if hour > 23 or minute > 59:
-        raise _build_error(text, f"{match[0].strip()} is no time; a day has the times 0:00 to 23:59.")
+        raise _build_error(text, f"{match[0].strip()} is not a time; times are 0:00 to 23:59.")
     return hour, minute
 
 
@@ -202,7 +205,7 @@ def _parse_days(text: str, words: str) -> _Days:
                 found.weekdays.add(first)
         place += 1
     if not (found.days or found.weekdays or any_day):
-        raise _build_error(text, "on which days?")
+        raise _build_error(text, "it has no days.")
     return found
 
 
@@ -212,7 +215,7 @@ def _find_month(word: str) -> int | None:
 
 def _check_day_of_month(text: str, day: int) -> int:
     if not 1 <= day <= 31:
-        raise _build_error(text, f"no month has a {_format_ordinal(day)}.")
+        raise _build_error(text, f"no month has a day {day}.")
     return day
 
 
@@ -222,7 +225,7 @@ def _parse_weekday(text: str, word: str) -> int:
         if len(singular) >= 3 and name.startswith(singular):
             return number
     meant = find_closest(word, _KNOWN)
-    raise _build_error(text, f"what is “{shorten(word)}”?" + (f" Did you mean “{meant}”?" if meant else ""))
+    raise _build_error(text, f"“{shorten(word)}” is not a day." + (f" Did you mean “{meant}”?" if meant else ""))
 
 
 def _circular_range(first: int, last: int) -> set[int]:

@@ -25,14 +25,13 @@ from bot.incidents.access import Access
 from bot.incidents.errors import InvalidInput, Refusal
 from bot.incidents.filters import ListQuery
 from bot.incidents.words import Token, shorten, tokenize
-from storage.digest_rows import DigestRow, Fire, LastFire
+from storage.digest_rows import DigestRow, Fire, History
 from storage.queries import digest_fires, directory
 from storage.queries import digests as queries
 
 # Messages of one digest in one channel on one day. More are allowed, with a warning.
 SENSIBLE_PER_DAY = 24
 NEXT_TIMES_SHOWN = 3
-DEFAULT_GRACE_MINUTES = 10
 LIST_USAGE = "digest list"
 _LARGEST_ID = 2**63 - 1  # what the column holds
 _OPTION_NAMES = ("tz", "empty", "picture")
@@ -47,7 +46,19 @@ class NoSuchDigest(Refusal):
     """There is no such digest, or it belongs to another organization."""
 
     def __init__(self, digest_id: int) -> None:
-        super().__init__(f"There is no digest {digest_id}. `digest list` shows those of this channel and yours.")
+        super().__init__(
+            f"There is no digest {digest_id} here. `digest list` shows the digests of this channel and your own."
+        )
+
+
+class MayNotChangeDigest(Refusal):
+    """The caller owns the digest, but their role no longer allows managing digests."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Only admins, managers and owners of the organization can change or send digests. You own this one, so you"
+            " can pause or remove it."
+        )
 
 
 class MayNotManageDigests(Refusal):
@@ -55,8 +66,8 @@ class MayNotManageDigests(Refusal):
 
     def __init__(self) -> None:
         super().__init__(
-            "Digests are made by admins, managers and owners of the organization. Ask one of them, or have one"
-            " written in the organization file."
+            "Only admins, managers and owners of the organization can create digests. Ask one of them to create it, or"
+            " to add it to the organization file."
         )
 
 
@@ -97,7 +108,7 @@ def parse_draft(line: str, zone: str) -> Draft:
     for token in found:
         if token.key in _OPTION_NAMES:
             if token.key in options:
-                raise InvalidInput(f"`{token.key}:` is given twice; once is enough.", USAGE)
+                raise InvalidInput(f"`{token.key}:` can be given only once.", USAGE)
             options[token.key] = token.text
         else:
             rest.append(token)
@@ -151,10 +162,12 @@ def parse_filters(found: Sequence[Token] | str) -> ListQuery:
     for key, value in (("since", query.since), ("until", query.until)):
         if value:
             _check_moment(value, key)
+    if query.following:
+        raise InvalidInput("A digest is for a whole channel, so it cannot use `following:`.", USAGE)
     if query.show == "closed":
         raise InvalidInput(
-            "A digest tells of open incidents, so `closed` leaves none. What was resolved since the last digest is"
-            " told anyway.",
+            "A digest shows open incidents, so `closed` would leave it empty. What was resolved since the last digest"
+            " is always included.",
             USAGE,
         )
     return query
@@ -171,9 +184,9 @@ def parse_id(word: str, usage: str = LIST_USAGE) -> int:
     """Parses the id of a digest in `3` or `#3`. Raises InvalidInput with `usage`, the correct form."""
     digits = word.strip().removeprefix("#")
     if not digits:
-        raise InvalidInput("Which digest? Its number is missing; `digest list` shows it.", usage)
+        raise InvalidInput("Which digest? Add its number, which `digest list` shows.", usage)
     if not (digits.isascii() and digits.isdigit()):
-        raise InvalidInput(f"“{shorten(word)}” is not the number of a digest; `digest list` shows it.", usage)
+        raise InvalidInput(f"“{shorten(word)}” is not the number of a digest. `digest list` shows the numbers.", usage)
     return min(int(digits[:20]), _LARGEST_ID)
 
 
@@ -186,11 +199,17 @@ def check_role(access: Access) -> None:
         raise MayNotManageDigests
 
 
+def check_may_change(access: Access) -> None:
+    """Checks the role of somebody who may manage a digest, as its owner may always. Raises MayNotChangeDigest."""
+    if not access.manages_digests:
+        raise MayNotChangeDigest
+
+
 def check_draft(connection: Connection, access: Access, draft: Draft, now: datetime) -> None:
     """Checks that the caller may create this digest. Raises Refusal, or InvalidInput for an unknown team or project."""
     check_role(access)
     if not access.project_ids:
-        raise Refusal("You see no project yet, so a digest of yours would have nothing to show.")
+        raise Refusal("You cannot see any project yet, so your digest would be empty.")
     try:
         content.resolve_scope(connection, access, draft.query, now)
     except InvalidInput as mistake:
@@ -211,7 +230,7 @@ def create_digest(
             "owner_user_id": user_id,
             **draft.columns(),
             "next_fire_at": draft.schedule.next(now, draft.zone),
-            "grace_minutes": DEFAULT_GRACE_MINUTES,
+            "default_grace": True,
             "date_added": now,
         },
     )
@@ -263,7 +282,7 @@ def resume_digest(tx: Connection, access: Access, user_id: str, digest: DigestRo
 
 def publish_now(tx: Connection, digest: DigestRow, now: datetime) -> None:
     """Publishes a digest now. Its schedule and the period of its next news do not change."""
-    digest_fires.insert_manual_fire(tx, digest.id, now, digest.last_fire_at or now - FIRST_NEWS_PERIOD)
+    digest_fires.insert_manual_fire(tx, digest.id, now, digest.last_sent_at or now - FIRST_NEWS_PERIOD)
 
 
 def remove(tx: Connection, digest: DigestRow) -> None:
@@ -296,15 +315,15 @@ def get_manageable_digest(
     if digest.channel_id != here:
         raise NoSuchDigest(digest_id)
     raise NotDigestOwner(
-        f"Digest {digest_id} is {digest.owner}'s. It is changed by them, and by admins, managers and owners"
-        " who see all that it shows."
+        f"Digest {digest_id} belongs to {digest.owner}. Only they can change it, and admins, managers and owners who"
+        " can see everything in it."
     )
 
 
 def list_digests(
     connection: Connection, access: Access, channel_id: str | None, most: int
-) -> list[tuple[DigestRow, LastFire | None]]:
-    """At most `most` digests that are in the channel or owned by the caller, each with the result of its last fire."""
+) -> list[tuple[DigestRow, History]]:
+    """At most `most` digests that are in the channel or owned by the caller, each with its history."""
     return queries.list_digests(connection, access.organization_id, channel_id, access.member_id, most)
 
 
@@ -345,7 +364,7 @@ def frequency_warning(schedule: Schedule, zone: ZoneInfo, now: datetime) -> str 
     shortest = min(later - earlier for earlier, later in pairwise(times))
     minutes = int(shortest.total_seconds()) // 60
     often = "every minute" if minutes == 1 else f"every {minutes} minutes"
-    return f"That is a message {often} in the channel. `digest pause` stops it."
+    return f"This sends a message to the channel {often}. `digest pause` stops it."
 
 
 def list_restricted_projects(connection: Connection, access: Access, draft: Draft, now: datetime) -> list[str]:
@@ -364,5 +383,5 @@ def check_shared_channel(access: Access, name: str) -> None:
     if not access.shared_channels:
         raise Refusal(
             f"#{name} is shared with another company, and {access.organization_name} does not allow incidents in"
-            " such channels. Its organization file could (`shared_channels: true`)."
+            " shared channels. To allow them, set `shared_channels: true` in the organization file."
         )

@@ -11,6 +11,7 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
 from sqlalchemy import Connection
 
+from bot.digests.availability import Availability
 from bot.digests.publisher import LEASE_S, Publisher
 from bot.digests.scheduler import fire_due
 from bot.messages.blocks import Message
@@ -62,7 +63,7 @@ class DigestWorkers:
         self._scheduler.add_job(
             self.tick, "interval", seconds=tick_s, coalesce=True, misfire_grace_time=None, max_instances=1
         )
-        self._is_database_away = False
+        self._availability = Availability()
 
     def render(self, tx: Connection, post: DigestPost, target: Target, now: datetime) -> Message | None:
         """Renders a digest that delivery is about to send; None if it must no longer be sent."""
@@ -88,19 +89,18 @@ class DigestWorkers:
 
     def tick(self) -> None:
         """Records the fires that are due, records the outcome of sent digests, and starts publishers."""
+        now = self._store.clock.now()
         try:
-            now = self._store.clock.now()
-            fire_due(self._store, now)
+            fire_due(self._store, now, self._availability.explain)
             self._publisher.settle_posted(now)
         except (DatabaseAway, Contended) as error:
-            if not self._is_database_away:
+            if self._availability.note_away(now):
                 log.warning("digests wait for the database", error=str(error.__cause__ or error))
-            self._is_database_away = True
             return
         except Exception:
             log.exception("looking for due digests failed unexpectedly")
             return
-        self._is_database_away = False
+        self._availability.note_worked(now)
         while not self._stopping.is_set() and self._free_publishers.acquire(blocking=False):
             self._publishers.submit(self._publish_due)
 

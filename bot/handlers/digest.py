@@ -1,8 +1,9 @@
-"""`digest`: making, keeping and reading digests of open incidents."""
+"""`digest`: creates, changes, lists and shows digests of open incidents."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
@@ -19,8 +20,10 @@ from bot.incidents.errors import InvalidInput, Refusal, SharedChannel
 from bot.incidents.markup import decode_slack_text, require_storable
 from bot.incidents.words import find_closest, shorten, split_first_word
 from bot.messages import digest as messages
+from bot.messages import digest_answers as answers
 from bot.messages.blocks import Message, text_message
-from bot.messages.digest import Notes, Picture
+from bot.messages.digest import Picture
+from bot.messages.digest_answers import ListedDigest, Notes
 from bot.messages.help import Group
 from bot.slack.requests import Command, Press
 from bot.slack.responses import Answer, Response
@@ -28,14 +31,14 @@ from storage.digest_rows import DigestRow
 
 
 def handle_command(context: Context, request: Command, line: str) -> Response:
-    """`digest [add|list|now|pause|resume|edit|remove|preview]`; nothing behind it opens the form."""
+    """`digest [add|list|now|pause|resume|edit|remove|preview]`; without a word after it, it opens the form."""
     verb, rest = split_first_word(decode_slack_text(require_storable(line)))
     if not verb:
         return digest_form.open_new(context, request)
     doing = _VERBS.get(verb)
     if doing is None:
         meant = find_closest(verb, _VERBS)
-        hint = f"Did you mean `digest {meant}`?" if meant else f"There are {', '.join(_VERBS)}."
+        hint = f"Did you mean `digest {meant}`?" if meant else f"It can be followed by {', '.join(_VERBS)}."
         raise InvalidInput(f"There is no `digest {shorten(verb)}`. {hint}", ADD_USAGE)
     return doing(context, request, rest)
 
@@ -48,16 +51,17 @@ def _add(context: Context, request: Command, rest: str) -> Response:
     notes = digest_form.build_notes(context, draft, channel)
     with context.write(once=request.key) as tx:
         digest = service.create_digest(tx, context.access, request.person.user_id, channel.id, draft, context.now)
-    return Answer(messages.render_saved("You have made digest", digest, summarize(digest), notes))
+    return Answer(answers.render_saved(f"You created digest {digest.id}.", digest, summarize(digest), notes))
 
 
 def _list(context: Context, request: Command, _rest: str) -> Response:
-    rows = service.list_digests(context.connection, context.access, request.channel_id, messages.MOST_LISTED + 1)
-    drawn = [
-        (row, summarize(row), last, service.may_manage(context.connection, context.access, row, context.now))
-        for row, last in rows
-    ]
-    return Answer(messages.render_list(drawn, request.channel_id, context.services.command))
+    rows = service.list_digests(context.connection, context.access, request.channel_id, answers.MOST_LISTED + 1)
+    listed = []
+    for row, history in rows:
+        may_stop = service.may_manage(context.connection, context.access, row, context.now)
+        may_change = may_stop and context.access.manages_digests
+        listed.append(ListedDigest(row, summarize(row), history, may_stop, may_change))
+    return Answer(answers.render_list(listed, request.channel_id, context.services.command))
 
 
 def _fire_now(context: Context, request: Command | Press, word: str) -> Response:
@@ -66,9 +70,12 @@ def _fire_now(context: Context, request: Command | Press, word: str) -> Response
         digest = service.get_manageable_digest(
             tx, context.access, digest_id, context.now, here=request.channel_id, lock=True
         )
+        service.check_may_change(context.access)
         service.publish_now(tx, digest, context.now)
     return Answer(
-        text_message(f"Digest {digest.id} is on its way to <#{digest.channel_id}>. Its schedule stays as it is.")
+        text_message(
+            f"Tocsin is sending digest {digest.id} to <#{digest.channel_id}> now. Its schedule stays the same."
+        )
     )
 
 
@@ -79,9 +86,9 @@ def _pause(context: Context, request: Command | Press, word: str) -> Response:
             tx, context.access, digest_id, context.now, here=request.channel_id, lock=True
         )
         if digest.date_paused:
-            return _confirm(context, "Paused already is digest", digest)
+            return _confirm(context, f"Digest {digest.id} is already paused.", digest)
         digest = service.pause_digest(tx, context.access, digest, context.now)
-    return _confirm(context, "You have paused digest", digest)
+    return _confirm(context, f"You paused digest {digest.id}.", digest)
 
 
 def _resume(context: Context, request: Command | Press, word: str) -> Response:
@@ -90,14 +97,15 @@ def _resume(context: Context, request: Command | Press, word: str) -> Response:
         context.connection, context.access, digest_id, context.now, here=request.channel_id
     )
     if not digest.date_paused:
-        return _confirm(context, "Running already is digest", digest)
+        return _confirm(context, f"Digest {digest.id} is not paused.", digest)
+    service.check_may_change(context.access)
     digest_form.get_channel(context, digest.channel_id)
     with context.write() as tx:
         digest = service.get_manageable_digest(
             tx, context.access, digest_id, context.now, here=request.channel_id, lock=True
         )
         digest = service.resume_digest(tx, context.access, request.person.user_id, digest, context.now)
-    return _confirm(context, "You have resumed digest", digest)
+    return _confirm(context, f"You resumed digest {digest.id}.", digest)
 
 
 def _remove(context: Context, request: Command | Press, word: str) -> Response:
@@ -107,9 +115,8 @@ def _remove(context: Context, request: Command | Press, word: str) -> Response:
             tx, context.access, digest_id, context.now, here=request.channel_id, lock=True
         )
         service.remove(tx, digest)
-    spoken = summarize(digest)
-    sentence = f"You have removed digest {digest.id}: {spoken.when} in <#{digest.channel_id}>{spoken.what}."
-    return Answer(text_message(sentence))
+    description = answers.render_description(digest, summarize(digest))
+    return Answer(text_message(f"You removed digest {digest.id}.\n{description}"))
 
 
 def _edit(context: Context, request: Command | Press, word: str) -> Response:
@@ -120,8 +127,9 @@ def _edit(context: Context, request: Command | Press, word: str) -> Response:
         context.now,
         here=request.channel_id,
     )
+    service.check_may_change(context.access)
     digest_form.require_trigger(request)
-    return digest_form.open_existing(context, digest, request.response_url)
+    return digest_form.open_existing(digest, request.response_url)
 
 
 def _preview(context: Context, request: Command | Press, word: str) -> Response:
@@ -137,14 +145,11 @@ def _preview(context: Context, request: Command | Press, word: str) -> Response:
 
 def _confirm(context: Context, sentence: str, digest: DigestRow) -> Answer:
     """The digest with its next times and its buttons."""
-    times: list[str] = []
+    times: list[datetime] = []
     if not digest.date_paused:
-        zone = ZoneInfo(digest.zone)
-        times = [
-            messages.format_time(moment, digest.zone)
-            for moment in service.list_next_times(parse_cron(digest.cron), zone, context.now)
-        ]
-    return Answer(messages.render_saved(sentence, digest, summarize(digest), Notes(times)))
+        times = service.list_next_times(parse_cron(digest.cron), ZoneInfo(digest.zone), context.now)
+    may_change = context.access.manages_digests
+    return Answer(answers.render_saved(sentence, digest, summarize(digest), Notes(times), may_change=may_change))
 
 
 _VERBS: Mapping[str, Callable[[Context, Command, str], Response]] = {
@@ -208,14 +213,17 @@ def _render_page(context: Context, digest: DigestRow, fire_id: int | None, numbe
     connection: Connection = context.connection
     fire = service.find_fire(connection, digest, fire_id) if fire_id is not None else None
     if fire_id is not None and fire is None:
-        raise Refusal("That digest is so old that its pages can no longer be turned.")
-    since = fire.since if fire else digest.last_fire_at or context.now - FIRST_NEWS_PERIOD
+        raise Refusal("This digest is too old to show its other pages.")
+    since = fire.since if fire else digest.last_sent_at or context.now - FIRST_NEWS_PERIOD
+    missed = fire.missed if fire else None
     try:
         access = content.get_owner_access(connection, digest)
         scope = content.resolve_digest_scope(connection, access, digest, context.now)
-        shown = content.load_content(connection, scope, digest, since=since, as_of=context.now, number=number)
+        shown = content.load_content(
+            connection, scope, digest, since=since, as_of=context.now, number=number, missed=missed
+        )
     except AccessLost as lost:
-        raise Refusal(f"Digest {digest.id} can no longer be shown. {lost.reason}") from None
+        raise Refusal(f"Digest {digest.id} cannot be shown. {lost.reason}") from None
     except IncidentsSwitchedOff:
         raise Refusal("Incidents are switched off.") from None
     picture = Picture(fire.file_id, fire.picture_says or "") if fire and fire.file_id else None
@@ -227,8 +235,8 @@ HANDLES = (
         name="digest",
         usage='digest [add "schedule" [tz:zone] [empty:skip] [picture:no] [list filters]|list|now ID|pause ID'
         "|resume ID|edit ID|remove ID]",
-        summary="Tells this channel what is open, when it is time. Alone it opens a form. A schedule is said in words"
-        " or written as cron, and keeps to the clock of its zone: yours, unless `tz:` names another.",
+        summary="Sends a report of open incidents to this channel on a schedule, in words or as cron. Times are in your"
+        " time zone, unless `tz:` names another. `digest` alone opens a form.",
         examples=(
             'digest add "weekdays at 9"',
             'digest add "0 9 * * 1-5" tz:Europe/Berlin critical team:payments',

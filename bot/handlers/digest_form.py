@@ -17,9 +17,10 @@ from bot.handlers.verb import Feature
 from bot.incidents.errors import InvalidInput, Refusal
 from bot.incidents.markup import require_storable
 from bot.messages import digest as messages
+from bot.messages import digest_answers as answers
 from bot.messages import digest_form as form
 from bot.messages import forms
-from bot.messages.digest import Notes
+from bot.messages.digest_answers import Notes
 from bot.people.channels import Channel
 from bot.slack.requests import Command, Origin, Press, Submission
 from bot.slack.responses import Answer, Done, FormErrors, OpenForm, Response
@@ -35,7 +36,7 @@ def open_new(context: Context, request: Command) -> Response:
     return OpenForm(
         form.render_form(
             "New digest",
-            "Make it",
+            "Create",
             Origin(r=request.response_url).to_metadata(),
             channel_id=here,
             schedule="weekdays at 9",
@@ -48,14 +49,14 @@ def open_new(context: Context, request: Command) -> Response:
 
 
 def require_trigger(request: Command | Press) -> None:
-    """Slack opens forms for slash commands and buttons, and not for what is said in a message."""
+    """Slack opens forms for slash commands and buttons, but not for messages. Raises InvalidInput."""
     if isinstance(request, Command) and request.in_message:
-        raise InvalidInput("A form opens only from the slash command. In a message, say all of it:", ADD_USAGE)
+        raise InvalidInput(
+            "A message cannot open the form. Use the slash command, or write the whole digest:", ADD_USAGE
+        )
 
 
-def open_existing(context: Context, digest: DigestRow, response_url: str | None) -> Response:
-    if not context.access.manages_digests and digest.owner_id != context.access.member_id:
-        raise service.MayNotManageDigests
+def open_existing(digest: DigestRow, response_url: str | None) -> Response:
     schedule = parse_cron(digest.cron)
     spoken = schedule_text.describe_schedule(schedule)
     try:
@@ -105,7 +106,7 @@ def _read_form(values: Mapping[str, Mapping[str, Any]]) -> _FormValues | FormErr
     query = read(form.FILTERS, lambda: service.parse_filters(text(form.FILTERS)))
     channel_id = values.get(form.CHANNEL, {}).get("selected_conversation")
     if not channel_id:
-        errors[form.CHANNEL] = "In which channel?"
+        errors[form.CHANNEL] = "Choose a channel."
     if schedule is None or zone is None or query is None or not channel_id:
         return FormErrors(errors)
     empty = (values.get(form.EMPTY, {}).get("selected_option") or {}).get("value")
@@ -142,9 +143,9 @@ def handle_submission(context: Context, request: Submission) -> Response:
             digest = service.change_digest(tx, context.access, user_id, digest, channel.id, draft, context.now)
         else:
             digest = service.create_digest(tx, context.access, user_id, channel.id, draft, context.now)
-    sentence = "You have changed digest" if changed else "You have made digest"
+    sentence = f"You changed digest {digest.id}." if changed else f"You created digest {digest.id}."
     to = request.origin.get("r")
-    return Done(Answer(messages.render_saved(sentence, digest, summarize(digest), notes), to=str(to)) if to else None)
+    return Done(Answer(answers.render_saved(sentence, digest, summarize(digest), notes), to=str(to)) if to else None)
 
 
 def handle_preview_press(context: Context, request: Press) -> Response:
@@ -182,9 +183,9 @@ def _unsaved_digest(context: Context, channel_id: str, draft: Draft) -> DigestRo
         owner=context.access.name,
         name=None,
         **columns,
-        grace_minutes=service.DEFAULT_GRACE_MINUTES,
+        grace_minutes=None,
         next_fire_at=draft.schedule.next(context.now, draft.zone),
-        last_fire_at=None,
+        last_sent_at=None,
         date_paused=None,
         pause_reason=None,
     )
@@ -199,12 +200,12 @@ def get_channel(context: Context, channel_id: str) -> Channel:
 
 
 def build_notes(context: Context, draft: Draft, channel: Channel | None) -> Notes:
-    """What whoever makes this digest should know."""
+    """What the author of this digest should know."""
     times = service.list_next_times(draft.schedule, draft.zone, context.now)
     projects = service.list_restricted_projects(context.connection, context.access, draft, context.now)
     return Notes(
-        [messages.format_time(moment, draft.zone.key) for moment in times],
-        messages.render_audience(channel.name, channel.private, projects) if channel and projects else None,
+        times,
+        answers.render_audience(channel.name, channel.private, projects) if channel and projects else None,
         service.frequency_warning(draft.schedule, draft.zone, context.now),
     )
 

@@ -1,16 +1,16 @@
-"""Digests as a channel sees them, and the answers to whoever manages them."""
+"""Digests as a channel sees them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import UTC, date, datetime, timedelta
 
 from bot.incidents.errors import InvalidInput
 from bot.incidents.markup import encode_entities, escape
-from bot.incidents.severities import WORST_FIRST
+from bot.incidents.severities import SEVERITIES, WORST_FIRST
 from bot.messages.blocks import (
     Block,
     Element,
@@ -18,7 +18,6 @@ from bot.messages.blocks import (
     actions,
     bold,
     button,
-    confirm,
     context,
     format_date,
     format_duration,
@@ -27,17 +26,30 @@ from bot.messages.blocks import (
     section,
     truncate,
 )
-from bot.messages.incident import STATUS_NAMES, STATUS_SIGNS, render_entry, render_title
-from storage.digest_rows import DigestContent, DigestRow, LastFire, News, OpenLine, OpenSeries
+from bot.messages.incident import STATUS_SIGNS, render_entry, render_title
+from bot.messages.incident_parts import SEVERITY_LABELS, render_seen_by
+from storage.digest_rows import DailyCounts, DigestContent, Missed, News, OpenLine
 from storage.digest_rows import IncidentName as NamedIncident
 from storage.rows import Mentions
+from storage.values import ActivityType, Status
 
 LATEST_ENTRY_LENGTH = 200  # characters
 TITLE_LENGTH = 120  # characters of a title where only the titles of incidents are listed
-# Each takes two blocks, and a message has at most 50.
-MOST_LISTED = 20
-NO_TEAM_NAME = "No team"
-AUDIENCE_NAMED = 5  # projects
+# The log entries with which an incident begins. They are no news beside its age.
+_OPENING = (ActivityType.CREATED, ActivityType.DETECTED)
+# The errors for a channel that will not accept messages again without an action by somebody, and their meaning.
+LOST_CHANNEL_REASONS = {
+    "channel_not_found": "the channel no longer exists, or Tocsin is no longer in it.",
+    "not_in_channel": "Tocsin is no longer in the channel.",
+    "is_archived": "the channel is archived.",
+    "is_inactive": "the channel is archived.",
+    "no_permission": "Tocsin may not post in the channel.",
+    "restricted_action": "Tocsin may not post in the channel.",
+    "shared_with_another_company": (
+        "the channel is now shared with another company, and the organization file does not allow that."
+    ),
+}
+_SLACK_ERROR = re.compile(r"[a-z0-9_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +59,7 @@ class Summary:
     schedule: str  # "weekdays at 09:00"
     zone: str
     filters: str  # "" for none
+    show: str = "open"  # what the filters select: a severity, "open" or "all"
 
     @property
     def when(self) -> str:
@@ -78,34 +91,40 @@ def render_digest(
     picture: Picture | None = None,
     preview: bool = False,
 ) -> Message:
-    """A page of a digest. A preview has no picture. Without `fire_id` the other pages are previews too."""
+    """A page of a digest. A preview has no picture. Without `fire_id` the other pages are previews too.
+
+    What needs attention comes first: numbers, what was missed, and the most severe incidents.
+    """
     if not content.counts.total:
-        return _render_all_clear(content, summary)
+        return _render_nothing_open(content, summary)
     heading = _render_heading(content)
-    blocks: list[Block] = [header(heading), section(_render_counts(content) + summary.what)]
-    if picture and content.number == 0:
-        blocks.append(_render_picture(picture))
-    mentions = _without_slack_ids(content.page.mentions)
-    team: str | None = ""
-    for line in content.page.lines:
-        if line.team != team:
-            team = line.team
-            count = content.counts.by_team.get(team, 0)
-            blocks.append(context(f"{bold(escape(team or NO_TEAM_NAME))} · {count:,} open"))
-        blocks.append(_render_line(line, mentions, content.as_of))
-    if content.number == 0:
-        blocks.append(section(_render_news(content.news)))
-    blocks.append(context(_render_footer(content, summary)))
+    blocks: list[Block] = [header(heading), section(_render_numbers(content) + _render_filters(summary))]
+    if content.missed:
+        blocks.append(context(_render_missed(content.missed)))
+    blocks += _render_lines(content)
     turning = _build_page_buttons(content, fire_id)
     if turning:
         blocks.append(actions(turning))
+    if content.number == 0:
+        blocks.append(section(_render_news(content.news)))
+        if picture:
+            blocks.append(_render_picture(picture))
+    blocks.append(context(_render_footer(content, summary)))
     text = f"{heading}: {_render_plain_counts(content)}" + (" (preview)" if preview else "")
     return message(text, blocks)
 
 
-def _render_all_clear(content: DigestContent, summary: Summary) -> Message:
-    text = f":white_check_mark: Nothing is open{summary.what}.{_render_next(content, lead=' Next digest ')}"
-    return message(text, [section(text)])
+def _render_nothing_open(content: DigestContent, summary: Summary) -> Message:
+    severity = f"{summary.show} " if summary.show in SEVERITIES else ""
+    others = summary.filters.removeprefix(summary.show).strip()
+    text = f"No {severity}incidents open" + (f" for `{encode_entities(others)}`" if others else "") + "."
+    blocks = [section(f":white_check_mark: {bold(text)}")]
+    if content.missed:
+        blocks.append(context(_render_missed(content.missed)))
+    if content.news.opened or content.news.resolved:
+        blocks.append(section(_render_news(content.news)))
+    blocks.append(context(_render_footer(content, summary)))
+    return message(text, blocks)
 
 
 def _render_heading(content: DigestContent) -> str:
@@ -113,37 +132,74 @@ def _render_heading(content: DigestContent) -> str:
     return f"{total:,} open incident{'s' if total != 1 else ''}"
 
 
-def _render_counts(content: DigestContent) -> str:
-    by_status = content.counts.by_status
-    worst = [
-        f"{STATUS_SIGNS[status]} {by_status[status]:,} {STATUS_NAMES[status].lower()}"
-        for status in WORST_FIRST
-        if by_status.get(status)
-    ]
-    return " · ".join(worst) + f"\n{_render_unseen(content)}"
+def _render_numbers(content: DigestContent) -> str:
+    """How many are open by severity, how many are not acknowledged, and what was resolved: two lines."""
+    open_ = " · ".join(
+        f"{STATUS_SIGNS[severity]} *{count:,}* {SEVERITY_LABELS[severity].lower()}"
+        for severity, count in _list_by_severity(content.counts.by_status)
+    )
+    since = format_date(content.news.since)
+    return f"{open_}\n{_render_unseen(content)} · :white_check_mark: *{content.news.resolved:,}* resolved since {since}"
 
 
 def _render_unseen(content: DigestContent) -> str:
-    counts = content.counts
-    said = f":eyes: {counts.unseen:,} not acknowledged" if counts.unseen else ":eyes: all acknowledged"
-    oldest = f" · the oldest has been open for {format_duration(counts.oldest, content.as_of)}" if counts.oldest else ""
-    return said + oldest
+    unseen = content.counts.unseen
+    if not unseen:
+        return ":eyes: all acknowledged"
+    critical = content.counts.unseen_by_status.get(Status.CRITICAL, 0)
+    return f":eyes: *{unseen:,}* not acknowledged" + (f" ({critical:,} critical)" if critical else "")
+
+
+def _list_by_severity(counts: Mapping[Status, int]) -> list[tuple[Status, int]]:
+    return [(severity, counts[severity]) for severity in WORST_FIRST if counts.get(severity)]
 
 
 def _render_plain_counts(content: DigestContent) -> str:
-    by_status = content.counts.by_status
-    said = [f"{by_status[s]:,} {STATUS_NAMES[s].lower()}" for s in WORST_FIRST if by_status.get(s)]
-    return ", ".join(said) + f"; {content.counts.unseen:,} not acknowledged"
+    counts = content.counts
+    by_severity = [f"{count:,} {SEVERITY_LABELS[one].lower()}" for one, count in _list_by_severity(counts.by_status)]
+    return ", ".join(by_severity) + f"; {counts.unseen:,} not acknowledged"
+
+
+def _render_filters(summary: Summary) -> str:
+    return f"\nOnly `{encode_entities(summary.filters)}`" if summary.filters else ""
+
+
+def _render_missed(missed: Missed) -> str:
+    reason = render_reason(missed.reason)
+    if missed.first == missed.last:
+        return f":warning: The digest of {format_date(missed.last)} was missed: {reason}"
+    return f":warning: The digests from {format_date(missed.first)} to {format_date(missed.last)} were missed: {reason}"
+
+
+def render_reason(reason: str | None) -> str:
+    """Why a digest was missed (mrkdwn). `reason` is as stored: a sentence, or an error of Slack's."""
+    if not reason:
+        return "it could not be sent in time."
+    if reason in LOST_CHANNEL_REASONS:
+        return LOST_CHANNEL_REASONS[reason]
+    if _SLACK_ERROR.fullmatch(reason):
+        return f"Slack did not accept it (`{reason}`)."
+    return encode_entities(reason)
+
+
+def _render_lines(content: DigestContent) -> Iterator[Block]:
+    mentions = _without_slack_ids(content.page.mentions)
+    severity: Status | None = None
+    for line in content.page.lines:
+        if line.status != severity:
+            severity = line.status
+            yield context(f"*{SEVERITY_LABELS[severity]}* · {content.counts.by_status.get(severity, 0):,}")
+        yield _render_line(line, mentions, content.as_of)
 
 
 def _render_line(line: OpenLine, mentions: Mentions, now: datetime) -> Block:
-    name = bold(render_title(line.identifier, line.title))
-    facts = [STATUS_NAMES[line.status], f"for {format_duration(line.date_started, now)}"]
+    facts = [escape(line.team)] if line.team else []
     if line.environment:
         facts.append(escape(line.environment))
-    facts.append(_render_seen(line))
-    text = f"{STATUS_SIGNS[line.status]} {name}\n" + " · ".join(facts)
-    if line.latest:
+    facts.append(f"open for {format_duration(line.date_started, now)}")
+    facts.append(render_seen_by(line.seen_by, line.seen_count) if line.seen_count else "*not acknowledged*")
+    text = f"{STATUS_SIGNS[line.status]} {bold(render_title(line.identifier, line.title))}\n" + " · ".join(facts)
+    if line.latest and line.latest.type not in _OPENING:
         text += "\n" + " ".join(render_entry(line.latest, mentions, LATEST_ENTRY_LENGTH).split())
     return section(text, accessory=button("View", "view", str(line.identifier)))
 
@@ -156,13 +212,6 @@ def _without_slack_ids(mentions: Mentions) -> Mentions:
             for found in (mentions.people, mentions.teams)
         )
     )
-
-
-def _render_seen(line: OpenLine) -> str:
-    if not line.seen_count:
-        return ":eyes: not acknowledged"
-    more = line.seen_count - len(line.seen_by)
-    return ":eyes: " + escape(", ".join(line.seen_by)) + (f" and {more:,} more" if more else "")
 
 
 def _render_news(news: News) -> str:
@@ -195,15 +244,11 @@ def _format_span(span: timedelta) -> str:
 
 
 def _render_footer(content: DigestContent, summary: Summary) -> str:
-    parts = [f"As of {format_date(content.as_of)}", summary.when]
-    if content.pages > 1:
-        parts.insert(0, f"Page {content.number + 1:,} of {content.pages:,}")
-    following = _render_next(content, lead="next ")
-    return " · ".join([*parts, *([following] if following else [])])
-
-
-def _render_next(content: DigestContent, *, lead: str) -> str:
-    return f"{lead}{format_date(content.next_fire_at)}" if content.next_fire_at else ""
+    parts = [f"Page {content.number + 1:,} of {content.pages:,}"] if content.pages > 1 else []
+    parts += [f"As of {format_date(content.as_of)}", summary.when]
+    if content.next_fire_at:
+        parts.append(f"Next digest {format_date(content.next_fire_at)}")
+    return " · ".join(parts)
 
 
 def _render_picture(picture: Picture) -> Block:
@@ -233,135 +278,26 @@ def parse_position(value: str) -> tuple[int, int | None, int]:
             raise ValueError
         return place
     except (ValueError, KeyError, TypeError, OverflowError):
-        raise InvalidInput("That button is from a message that I no longer understand.") from None
+        raise InvalidInput("This button no longer works. `digest list` shows the digests.") from None
 
 
-def render_alt_text(series: OpenSeries) -> str:
-    """The alternative text of the picture (plain text)."""
-    totals = [sum(counts) for counts in zip(*series.counts.values(), strict=True)]
-    now = ", ".join(f"{series.counts[status][-1]:,} {STATUS_NAMES[status].lower()}" for status in WORST_FIRST)
-    return (
-        f"Open incidents over the last {len(totals)} days, by severity. {totals[0]:,} at the beginning,"
-        f" {max(totals):,} at the most, {totals[-1]:,} now ({now})."
-    )
+def render_alt_text(counts: DailyCounts) -> str:
+    """The alternative text of the picture (plain text): its numbers, day by day."""
+    days = []
+    for number, day in enumerate(counts.days):
+        opened = [
+            f"{counts.opened[one][number]:,} {SEVERITY_LABELS[one].lower()}" for one in _list_opened(counts, number)
+        ]
+        left = counts.open_at_end[number]
+        when = "now" if number + 1 == len(counts.days) else "at the end"
+        days.append(f"{format_day(day)}: {', '.join(opened) or 'none'}; {left:,} open {when}.")
+    return f"Incidents opened on each of the last {len(days)} days, by severity when opened. " + " ".join(days)
 
 
-# --- making and keeping them -------------------------------------------------------------------------------
+def _list_opened(counts: DailyCounts, number: int) -> list[Status]:
+    return [one for one in WORST_FIRST if one in counts.opened and counts.opened[one][number]]
 
 
-@dataclass(frozen=True, slots=True)
-class Notes:
-    """What the author of a digest should know. All texts are mrkdwn."""
-
-    following: Sequence[str]  # the next times, in the digest's zone
-    audience: str | None = None  # who can read it without seeing its incidents otherwise
-    warning: str | None = None
-
-
-def format_time(moment: datetime, zone: str) -> str:
-    """A time in a zone: `Mon 30 Nov 2026, 09:00 CET`."""
-    return f"{moment.astimezone(ZoneInfo(zone)):%a %d %b %Y, %H:%M %Z}"
-
-
-def render_saved(sentence: str, row: DigestRow, summary: Summary, notes: Notes) -> Message:
-    """Confirms a new or changed digest: its schedule in words, and the next times."""
-    text = f"{sentence} *{row.id}*: {summary.when} in <#{row.channel_id}>{summary.what}"
-    blocks = [section(text), *_render_notes(notes), actions(_build_buttons(row))]
-    return message(text, blocks)
-
-
-def render_audience(channel: str, private: bool, projects: Sequence[str]) -> str:
-    """Warns that members of a channel will read incidents that they may not see otherwise (mrkdwn)."""
-    named = escape(", ".join(projects[:AUDIENCE_NAMED]))
-    more = len(projects) - AUDIENCE_NAMED
-    named += f" and {more:,} more" if more > 0 else ""
-    who = "Its members" if private else "It is public: everybody in the workspace"
-    whose = "project" if len(projects) == 1 else "projects"
-    return (
-        f"Who will read this in #{escape(channel)}? {who} will, also those who may not see the incidents of the"
-        f" {whose} {named} here."
-    )
-
-
-def _render_notes(notes: Notes) -> list[Block]:
-    blocks = []
-    if notes.following:
-        blocks.append(context("Next: " + " · ".join(notes.following)))
-    if notes.warning:
-        blocks.append(section(f":warning: {notes.warning}"))
-    if notes.audience:
-        blocks.append(context(f":loudspeaker: {notes.audience}"))
-    return blocks
-
-
-def render_list(
-    digests: Sequence[tuple[DigestRow, Summary, LastFire | None, bool]], channel_id: str | None, command: str
-) -> Message:
-    """The digests of a channel and of the caller; the last value of each says whether the caller may change it."""
-    if not digests:
-        text = (
-            "There is no digest here, and you own none elsewhere."
-            f' `{escape(command)} digest` makes one, or `{escape(command)} digest add "weekdays at 9"`.'
-        )
-        return message(text, [section(text)])
-    blocks: list[Block] = []
-    for row, summary, last, may in digests[:MOST_LISTED]:
-        where = "" if row.channel_id == channel_id else f" in <#{row.channel_id}>"
-        named = f" ({escape(row.name)}, from the organization file)" if row.name else ""
-        state = f"{_render_state(row)} · {_render_last_fire(last)} · owner {escape(row.owner)}"
-        text = f"*Digest {row.id}*{named}: {summary.when}{where}{summary.what}\n{state}"
-        blocks.append(section(text))
-        if may:
-            blocks.append(actions(_build_buttons(row)))
-    if len(digests) > MOST_LISTED:
-        blocks.append(context(f"These are the first {MOST_LISTED}."))
-    text = "Digests: " + "; ".join(f"{row.id}, {summary.schedule}" for row, summary, _, _ in digests[:MOST_LISTED])
-    return message(escape(text), blocks)
-
-
-def _render_state(row: DigestRow) -> str:
-    if row.next_fire_at:
-        return f"next {format_date(row.next_fire_at)}"
-    return "paused" + (f": {escape(row.pause_reason)}" if row.pause_reason else "")
-
-
-_STATE_TEXTS = {
-    "due": "being drawn",
-    "posted": "on its way",
-    "sent": "sent",
-    "silent": "nothing was open, and nothing was said",
-    "missed": "skipped, because it would have come too late",
-}
-
-
-def _render_last_fire(last: LastFire | None) -> str:
-    if last is None:
-        return "not told yet"
-    said = _STATE_TEXTS.get(last.state) or f"not sent ({escape(last.reason or 'for a reason that I do not know')})"
-    return f"last {format_date(last.fire_at)}: {said}"
-
-
-def _build_buttons(row: DigestRow) -> list[Element]:
-    value = str(row.id)
-    running = button("Resume", "digest_resume", value) if row.date_paused else button("Pause", "digest_pause", value)
-    return [
-        button("Preview", "digest_preview", value),
-        running,
-        button("Edit", "digest_edit", value),
-        button(
-            "Remove",
-            "digest_remove",
-            value,
-            style="danger",
-            confirm=confirm("Remove this digest?", "It is told no more. This cannot be undone.", "Remove"),
-        ),
-    ]
-
-
-def render_paused_notice(row: DigestRow, summary: Summary, command: str) -> Message:
-    """The direct message to the owner, or to a manager, when the bot has paused a digest."""
-    text = (
-        f"Digest *{row.id}* ({summary.when} in <#{row.channel_id}>) is paused: {escape(row.pause_reason or '')}"
-        f" `{escape(command)} digest resume {row.id}` starts it again, as yours."
-    )
-    return message(text, [section(text), actions(_build_buttons(row))])
+def format_day(day: date) -> str:
+    """A day without its year: "Nov 27"."""
+    return f"{day:%b} {day.day}"

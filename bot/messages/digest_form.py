@@ -13,19 +13,19 @@ from bot.messages.blocks import (
     Message,
     actions,
     button,
-    context,
     divider,
     plain_text,
     section,
 )
-from bot.messages.digest import Notes, Summary
+from bot.messages.digest import Summary
+from bot.messages.digest_answers import Notes, capitalize, render_notes
 from bot.messages.forms import Form
 
 # block_id and action_id of each field.
 CHANNEL, SCHEDULE, ZONE, FILTERS, EMPTY, PICTURE = "channel", "schedule", "zone", "filters", "empty", "picture"
 MAX_FORM_BLOCKS = 100
 
-_EMPTY = (("send", "Say that all is clear"), ("skip", "Say nothing"))
+_EMPTY = (("send", "Send a short all-clear"), ("skip", "Send nothing"))
 
 
 def render_form(
@@ -49,7 +49,7 @@ def render_form(
     if channel_id:
         channel["initial_conversation"] = channel_id
     empty = [_build_option(value, label) for value, label in _EMPTY]
-    with_picture = _build_option("yes", "Add a picture of the last 14 days")
+    with_picture = _build_option("yes", "Add a chart of the last 14 days")
     blocks = [
         _build_input(CHANNEL, "Channel", channel),
         _build_input(
@@ -63,7 +63,7 @@ def render_form(
             FILTERS,
             "Only these incidents",
             _build_text_field(FILTERS, filters, "critical team:payments"),
-            hint="As in list: warning or critical, words of the title, team:, project:, env:, seen:no.",
+            hint="The filters of list: warning or critical, words in the title, team:, project:, env:, seen:no.",
             optional=True,
         ),
         _build_input(
@@ -78,7 +78,7 @@ def render_form(
         ),
         _build_input(
             PICTURE,
-            "Picture",
+            "Chart",
             {
                 "type": "checkboxes",
                 "action_id": PICTURE,
@@ -100,13 +100,9 @@ def render_form(
     }
 
 
-def render_preview(said: Summary, notes: Notes, shown: Message) -> Form:
+def render_preview(summary: Summary, notes: Notes, shown: Message) -> Form:
     """What the digest would show now, on top of its form."""
-    blocks: list[Block] = [section(f"*{said.when}*{said.what}"), context("Next: " + " · ".join(notes.following))]
-    if notes.warning:
-        blocks.append(section(f":warning: {notes.warning}"))
-    if notes.audience:
-        blocks.append(context(f":loudspeaker: {notes.audience}"))
+    blocks: list[Block] = [section(f"*{capitalize(summary.when)}*{summary.what}"), *render_notes(notes)]
     blocks += [divider(), *_without_buttons(shown["blocks"])]
     return {
         "type": "modal",

@@ -28,14 +28,19 @@ NAME_LENGTH = 80  # characters of a person's name
 SAME_DAY_S = 12 * 3600
 PLACE_LENGTH = 150  # characters of the names of all projects, of the team or of the environment
 VALUE_LENGTH = 60  # characters of a fact among others in one line
-_SEVERITIES = {Status.OPEN: "No severity", Status.WARNING: "Warning", Status.CRITICAL: "Critical"}
+SEVERITY_LABELS = {Status.OPEN: "No severity", Status.WARNING: "Warning", Status.CRITICAL: "Critical"}
 
 
 def render_seen(seen: Sequence[Seen], count: int) -> str:
     """Who has acknowledged an incident: "Seen by Ada, Ben and 3 more". `seen` has the most recent first."""
-    if not seen:
+    return render_seen_by([one.name for one in seen], count)
+
+
+def render_seen_by(people: Sequence[str], count: int) -> str:
+    """Who has acknowledged an incident, from the names of some of `count` people, the most recent first."""
+    if not people:
         return "Nobody has acknowledged this yet"
-    names = [truncate(escape(one.name), NAME_LENGTH) for one in seen[: MAX_NAMES if count <= MAX_NAMES else FEW_NAMES]]
+    names = [truncate(escape(name), NAME_LENGTH) for name in people[: MAX_NAMES if count <= MAX_NAMES else FEW_NAMES]]
     if more := count - len(names):
         return f"Seen by {', '.join(names)} and {more} more"
     *first, last = names
@@ -92,7 +97,7 @@ def render_links(incident: IncidentDetails) -> list[Block]:
 
 def render_place(incident: IncidentDetails) -> list[str]:
     """Severity, projects, team and environment (mrkdwn), where the incident has them."""
-    facts = [_SEVERITIES.get(incident.status), ", ".join(incident.projects), incident.team, incident.environment]
+    facts = [SEVERITY_LABELS.get(incident.status), ", ".join(incident.projects), incident.team, incident.environment]
     return [truncate(escape(fact), PLACE_LENGTH) for fact in facts if fact]
 
 

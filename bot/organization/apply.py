@@ -152,9 +152,12 @@ def _write_digests(
 
 def _build_digest_columns(values: Values, members: Mapping[str, int]) -> Values:
     """The columns of an entry. Its owner is a member of the file, with no Slack user yet."""
-    columns = {key: value for key, value in values.items() if key != "owner"}
+    columns = {key: value for key, value in values.items() if key not in ("owner", "grace_minutes")}
     if "owner" in values:
         columns |= {"owner_id": members[values["owner"]], "owner_user_id": None}
+    if "grace_minutes" in values:
+        minutes = values["grace_minutes"]
+        columns |= {"default_grace": True} if minutes is None else {"default_grace": False, "grace_minutes": minutes}
     return columns
 
 

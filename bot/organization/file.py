@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from bot.digests import schedule_text, zones
-from bot.digests.service import DEFAULT_GRACE_MINUTES, parse_filters
+from bot.digests.service import parse_filters
 from bot.incidents.errors import InvalidInput
 from bot.incidents.markup import EMOJI_NAME
 from bot.organization.tree import Mistake, NotReadable, Tree, format_path, parse_tree
@@ -178,7 +178,7 @@ class DigestEntry(_Entry):
     filters: Filters = "open"
     empty: Annotated[str, AfterValidator(_check_empty)] = "send"
     picture: bool = True
-    grace_minutes: Minutes = DEFAULT_GRACE_MINUTES
+    grace_minutes: Minutes | None = None  # None: see `bot.digests.grace`
 
 
 class OrganizationFile(_Entry):

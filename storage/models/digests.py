@@ -41,10 +41,12 @@ class Digest(Base):
     filters: Mapped[str]  # filters in the syntax of `list`
     skip_empty: Mapped[bool] = mapped_column(server_default=text("false"))
     picture: Mapped[bool] = mapped_column(server_default=text("true"))
-    # How late it may still be sent if no replica ran at its time.
+    # How late it may still be sent, in minutes. With `default_grace`, `bot.digests.grace` decides instead, and only the
+    # version before "digests02" reads the number.
     grace_minutes: Mapped[int] = mapped_column(server_default=text("10"))
+    default_grace: Mapped[bool] = mapped_column(server_default=text("false"))
     next_fire_at: Mapped[datetime | None]  # None while it is paused
-    last_fire_at: Mapped[datetime | None]  # the latest scheduled fire
+    last_fire_at: Mapped[datetime | None]  # the latest scheduled fire, for the version before "digests02"
     date_paused: Mapped[datetime | None]
     pause_reason: Mapped[str | None]  # a sentence; None where a person paused it
     date_added: Mapped[datetime]
@@ -54,7 +56,8 @@ class DigestFire(Base):
     """One publication of a digest. The transaction that advances the digest's next time inserts it.
 
     `state` is `due` until the fire is rendered, then `posted` (its message is enqueued), then `sent` or `failed`. Other
-    final states are `silent` (nothing open), `missed` (rendered too late) and `stopped` (the digest was paused).
+    final states are `silent` (nothing open), `missed` (too late to be sent, or no replica ran) and `stopped` (the
+    digest was paused).
     """
 
     __tablename__ = "digest_fire"
@@ -76,5 +79,5 @@ class DigestFire(Base):
     post_id: Mapped[int | None]  # no foreign key: the post is deleted when it is done
     file_id: Mapped[str | None]  # Slack's file id of the picture
     picture_says: Mapped[str | None]  # the picture's contents as text
-    reason: Mapped[str | None]  # why it failed or stopped
+    reason: Mapped[str | None]  # why it was missed, failed or stopped: a sentence, or an error of Slack's
     date_added: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
 
 from storage.digest_rows import (
+    DailyCounts,
     IncidentName,
     News,
     OpenCounts,
     OpenLine,
     OpenPage,
-    OpenSeries,
 )
 from storage.queries.activity import NEWS, get_mentions, parse_entry
 from storage.queries.list_filter import build_like_pattern
@@ -52,6 +52,7 @@ class _Statement:
             "project_ids": list(scope.project_ids),
         }
         of_link = ["ip.project_id = ANY(%(project_ids)s)"]
+        self._of_severity: list[str] = []
         self._of_incident: list[str] = []
         if scope.team_ids is not None:
             of_link.append("ip.team_id = ANY(%(team_ids)s)")
@@ -60,7 +61,7 @@ class _Statement:
             of_link.append("ip.started <= %(until)s")
             self.parameters["until"] = scope.until
         if scope.status is not None:
-            self._of_incident.append(f"{_SEVERITY} = %(status)s")
+            self._of_severity.append(f"{_SEVERITY} = %(status)s")
             self.parameters["status"] = int(scope.status)
         for number, word in enumerate(scope.words):
             self._of_incident.append(f"i.title ILIKE %(word{number})s")
@@ -73,7 +74,7 @@ class _Statement:
 
     def of_open(self, select: str) -> str:
         """Builds a statement in which `select` reads the CTE `shown`: the open incidents, and whether they are seen."""
-        conditions = [*self._of_incident, "i.status <> 2"]
+        conditions = [*self._of_severity, *self._of_incident, "i.status <> 2"]
         unseen = "WHERE NOT shown_all.seen" if self._unseen else ""
         return f"""WITH shown AS MATERIALIZED (SELECT * FROM (
           SELECT i.id, i.identifier, i.title, i.status, i.environment, i.date_started, team.name AS team,
@@ -83,15 +84,21 @@ class _Statement:
           JOIN incident i ON i.id = link.incident_id LEFT JOIN team ON team.id = i.team_id
           WHERE {" AND ".join(conditions)}) shown_all {unseen}) {select}"""  # noqa: S608
 
-    def of_lately(self, select: str) -> str:
+    def of_lately(self, select: str, *, any_severity: bool = False) -> str:
         """Builds a statement in which `select` reads the CTE `lately`: what is open, or was resolved since `%(since)s`.
+
+        `any_severity`: also what has, or had when it was resolved, another severity than that of the scope.
 
         OFFSET 0 makes PostgreSQL look up the projects of each resolved incident, where a join would read all resolved
         incidents. `+ 0` keeps the index on projects out, which would be searched once for each array element.
         """
         looked_up = self._of_link.replace("ip.project_id =", "ip.project_id + 0 =")
-        conditions = " AND ".join(self._of_incident) or "true"
-        columns = f"i.id, i.identifier, i.title, {_SEVERITY} AS severity, i.date_started, i.date_added, i.date_closed"
+        of_severity = [] if any_severity else self._of_severity
+        conditions = " AND ".join([*of_severity, *self._of_incident]) or "true"
+        columns = (
+            f"i.id, i.identifier, i.title, i.status, {_SEVERITY} AS severity, i.date_started, i.date_added,"
+            " i.date_closed"
+        )
         return f"""WITH lately AS MATERIALIZED (
           SELECT {columns}
           FROM (SELECT DISTINCT ip.incident_id FROM incident_project ip
@@ -106,25 +113,23 @@ class _Statement:
 
 
 def count_open(connection: Connection, scope: Scope) -> OpenCounts:
-    """Counts the open incidents of a scope, by status and team."""
+    """Counts the open incidents of a scope by status."""
     statement = _Statement(scope)
     rows = connection.exec_driver_sql(
         statement.of_open(
-            "SELECT team, status, count(*), count(*) FILTER (WHERE NOT seen), min(date_started)"
-            " FROM shown GROUP BY team, status"
+            "SELECT status, count(*), count(*) FILTER (WHERE NOT seen), min(date_started) FROM shown GROUP BY status"
         ),
         statement.parameters,
     ).all()
-    by_status: dict[Status, int] = {}
-    by_team: dict[str | None, int] = {}
-    for team, status, count, _, _ in rows:
-        by_status[Status(status)] = by_status.get(Status(status), 0) + count
-        by_team[team] = by_team.get(team, 0) + count
-    return OpenCounts(by_status, by_team, sum(row[3] for row in rows), min((row[4] for row in rows), default=None))
+    return OpenCounts(
+        {Status(row[0]): row[1] for row in rows},
+        {Status(row[0]): row[2] for row in rows},
+        min((row[3] for row in rows), default=None),
+    )
 
 
 def get_open_page(connection: Connection, scope: Scope, workspace_id: str, *, skip: int, size: int) -> OpenPage:
-    """Returns `size` open incidents after the first `skip`, by team; unacknowledged first, then the oldest."""
+    """Returns `size` open incidents after the first `skip`, the most severe first, then the newest."""
     statement = _Statement(scope)
     rows = connection.exec_driver_sql(
         statement.of_open(f"""SELECT p.id, p.identifier, p.title, p.status, p.environment, p.date_started, p.team,
@@ -133,12 +138,12 @@ def get_open_page(connection: Connection, scope: Scope, workspace_id: str, *, sk
              (SELECT count(*) FROM incident_seen s WHERE s.incident_id = p.id),
              latest.id, latest.type, latest.member_id, latest.name, latest.value, latest.previous_value,
              latest.comment, latest.date_added, latest.date_edited
-           FROM (SELECT * FROM shown ORDER BY team IS NULL, team, seen, date_started, id
+           FROM (SELECT * FROM shown ORDER BY status DESC, date_started DESC, id DESC
                  LIMIT %(size)s OFFSET %(skip)s) p
            LEFT JOIN LATERAL (SELECT a.*, m.name FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id
                               WHERE a.incident_id = p.id AND {NEWS}
                               ORDER BY a.date_added DESC, a.id DESC LIMIT 1) latest ON true
-           ORDER BY p.team IS NULL, p.team, p.seen, p.date_started, p.id"""),  # noqa: S608
+           ORDER BY p.status DESC, p.date_started DESC, p.id DESC"""),  # noqa: S608
         {**statement.parameters, "skip": skip, "size": size, "seen_named": SEEN_NAMED},
     ).all()
     lines = [
@@ -193,19 +198,55 @@ def _seconds(value: float | None) -> timedelta | None:
     return None if value is None else timedelta(seconds=max(0.0, float(value)))
 
 
-def count_open_at(connection: Connection, scope: Scope, moments: Sequence[datetime]) -> OpenSeries:
-    """Counts what was open at each of these moments (ascending), by severity."""
+# How many incidents of a severity were opened within each period, and how many more had it afterwards than before; and
+# how many have it now, without a period. Opening counts with the severity in the log entry. OFFSET 0: see `of_lately`.
+_CHANGES = """
+SELECT severity, period, sum(opened)::int, sum(delta)::int FROM (
+  SELECT l.status AS severity, NULL::int AS period, 0 AS opened, 1 AS delta FROM lately l WHERE l.status <> 2
+  UNION ALL
+  SELECT coalesce((SELECT nullif(a.value, 2) FROM incident_activity a
+                   WHERE a.incident_id = l.id AND a.type = 1 AND a.date_deleted IS NULL
+                   ORDER BY a.date_added, a.id LIMIT 1), l.severity),
+         width_bucket(l.date_added, %(moments)s::timestamptz[]), 1, 1
+  FROM lately l WHERE l.date_added > %(since)s
+  UNION ALL
+  SELECT change.severity, width_bucket(a.date_added, %(moments)s::timestamptz[]), 0, change.delta
+  FROM lately l
+  CROSS JOIN LATERAL (SELECT a.value, a.previous_value, a.date_added FROM incident_activity a
+                      WHERE a.incident_id = l.id AND a.type = 2 AND a.date_deleted IS NULL
+                        AND a.date_added > %(since)s OFFSET 0) a
+  CROSS JOIN LATERAL (VALUES (a.value, 1), (a.previous_value, -1)) change(severity, delta)
+  WHERE change.severity <> 2
+) one GROUP BY severity, period
+"""
+
+
+def count_by_day(
+    connection: Connection, scope: Scope, days: Sequence[date], moments: Sequence[datetime]
+) -> DailyCounts:
+    """Counts what was opened on each of these days, and what was open at its end, as the log has it.
+
+    `moments` are when the days begin, and the present (one more than `days`). With a severity in the scope, what had
+    that severity then counts, whatever it has now.
+    """
     statement = _Statement(scope)
     rows = connection.exec_driver_sql(
-        statement.of_lately("""SELECT severity, width_bucket(date_started, %(moments)s::timestamptz[]),
-                     width_bucket(date_closed, %(moments)s::timestamptz[]), count(*)
-              FROM lately GROUP BY 1, 2, 3"""),
+        statement.of_lately(_CHANGES, any_severity=True),
         {**statement.parameters, "since": moments[0], "moments": list(moments)},
     )
-    counts: dict[Status, list[int]] = {status: [0] * len(moments) for status in Status if status is not Status.CLOSED}
-    for severity, started, closed, count in rows:
-        # A bucket is the number of moments before it: the incident was open from the first moment after its start
-        # to the last one before its end.
-        for place in range(started, len(moments) if closed is None else closed):
-            counts[Status(severity)][place] += count
-    return OpenSeries(tuple(moments), counts)
+    severities = [one for one in Status if one is not Status.CLOSED and scope.status in (None, one)]
+    opened: dict[Status, list[int]] = {severity: [0] * len(days) for severity in severities}
+    at_end = [0] * len(days)
+    for value, period, count, delta in rows:
+        severity = Status(value)
+        if severity not in opened:
+            continue
+        if period is None:
+            at_end = [total + delta for total in at_end]
+            continue
+        # Periods count from 1, which is the first day; the last one lies after the present. What is open now, without
+        # what came after a day, was open at its end.
+        if period <= len(days):
+            opened[severity][period - 1] += count
+        at_end = [total - delta if number < period else total for number, total in enumerate(at_end, 1)]
+    return DailyCounts(tuple(days), opened, at_end)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection
 
 from storage.digest_rows import (
     DigestRow,
     Fire,
+    Missed,
 )
-from storage.queries.digests import DIGEST_COLUMNS
+from storage.queries.digests import DIGEST_COLUMNS, GRACE, LAST_SENT
 
 # A fire is kept for as long as somebody may turn the pages of its message.
 FIRES_KEPT = timedelta(days=35)
@@ -25,9 +27,9 @@ class DueDigest:
     id: int
     cron: str
     zone: str
-    grace_minutes: int
+    grace_minutes: int | None  # None: the default
     next_fire_at: datetime
-    last_fire_at: datetime | None
+    last_sent_at: datetime | None
 
 
 def lock_due_digests(tx: Connection, now: datetime, most: int) -> list[DueDigest]:
@@ -35,8 +37,8 @@ def lock_due_digests(tx: Connection, now: datetime, most: int) -> list[DueDigest
     return [
         DueDigest(*row)
         for row in tx.exec_driver_sql(
-            "SELECT id, cron, zone, grace_minutes, next_fire_at, last_fire_at FROM digest"
-            " WHERE next_fire_at <= %(now)s ORDER BY next_fire_at LIMIT %(most)s FOR UPDATE SKIP LOCKED",
+            f"SELECT d.id, d.cron, d.zone, {GRACE}, d.next_fire_at, {LAST_SENT} FROM digest d"  # noqa: S608
+            " WHERE d.next_fire_at <= %(now)s ORDER BY d.next_fire_at LIMIT %(most)s FOR UPDATE OF d SKIP LOCKED",
             {"now": now, "most": most},
         )
     ]
@@ -44,16 +46,18 @@ def lock_due_digests(tx: Connection, now: datetime, most: int) -> list[DueDigest
 
 @dataclass(frozen=True, slots=True)
 class FirePlan:
-    """What a due digest does: `fire_at` is the time to publish, None when it is skipped."""
+    """What a due digest does: `fire_at` is the time to publish, None when there is none."""
 
     digest_id: int
     next_fire_at: datetime
     fire_at: datetime | None = None
     since: datetime | None = None
+    missed: Sequence[datetime] = ()  # the first and the last time that come too late
+    reason: str | None = None  # why they were missed
 
 
 def record_fires(tx: Connection, moves: Sequence[FirePlan], now: datetime) -> int:
-    """Inserts the fires and advances the next times of these digests; returns how many fires were new."""
+    """Inserts the fires and advances the next times of these digests; returns how many fires are new to publish."""
     told = [move for move in moves if move.fire_at is not None]
     parameters = {
         "ids": [move.digest_id for move in moves],
@@ -62,6 +66,9 @@ def record_fires(tx: Connection, moves: Sequence[FirePlan], now: datetime) -> in
         "fire": [move.fire_at for move in told],
         "since": [move.since for move in told],
         "kept": now - FIRES_KEPT,
+        "missed": [move.digest_id for move in moves for _ in move.missed],
+        "missed_at": [moment for move in moves for moment in move.missed],
+        "reasons": [move.reason for move in moves for _ in move.missed],
     }
     new = tx.exec_driver_sql(
         "INSERT INTO digest_fire (digest_id, fire_at, since)"
@@ -79,7 +86,20 @@ def record_fires(tx: Connection, moves: Sequence[FirePlan], now: datetime) -> in
         " FROM unnest(%(told)s::bigint[], %(fire)s::timestamptz[]) AS v(id, fire_at) WHERE d.id = v.id",
         parameters,
     )
-    tx.exec_driver_sql("DELETE FROM digest_fire WHERE digest_id = ANY(%(told)s) AND fire_at < %(kept)s", parameters)
+    if parameters["missed"]:
+        tx.exec_driver_sql(
+            "INSERT INTO digest_fire (digest_id, fire_at, since, state, reason)"
+            " SELECT v.digest_id, v.fire_at, v.fire_at, 'missed', v.reason FROM"
+            " unnest(%(missed)s::bigint[], %(missed_at)s::timestamptz[], %(reasons)s::text[])"
+            " AS v(digest_id, fire_at, reason) ON CONFLICT (digest_id, fire_at) DO NOTHING",
+            parameters,
+        )
+    # What was missed since the last digest is still to be reported, however rarely the digest fires.
+    tx.exec_driver_sql(
+        "DELETE FROM digest_fire f WHERE f.digest_id = ANY(%(told)s) AND f.fire_at < %(kept)s AND f.fire_at <"
+        " (SELECT max(s.fire_at) FROM digest_fire s WHERE s.digest_id = f.digest_id AND s.state IN ('sent', 'silent'))",
+        parameters,
+    )
     return new
 
 
@@ -94,7 +114,24 @@ def insert_manual_fire(tx: Connection, digest_id: int, fire_at: datetime, since:
     )
 
 
-_FIRE_COLUMNS = "f.id, f.digest_id, f.fire_at, f.since, f.by_hand, f.file_id, f.picture_says"
+# The fires of the same digest that did not arrive, since the last one before fire f that did.
+_MISSED = (
+    "FROM digest_fire x WHERE x.digest_id = f.digest_id AND x.state IN ('missed', 'failed') AND NOT x.by_hand"
+    " AND x.fire_at < f.fire_at AND x.fire_at > coalesce((SELECT max(s.fire_at) FROM digest_fire s WHERE"
+    " s.digest_id = f.digest_id AND s.state IN ('posted', 'sent') AND s.fire_at < f.fire_at), '-infinity')"
+)
+_FIRE_COLUMNS = (
+    "f.id, f.digest_id, f.fire_at, f.since, f.by_hand, f.file_id, f.picture_says,"
+    f" (SELECT ARRAY[min(x.fire_at), max(x.fire_at)] {_MISSED}),"
+    f" (SELECT x.reason {_MISSED} ORDER BY x.fire_at DESC LIMIT 1)"
+)
+_FIRE_WIDTH = 9
+
+
+def _parse_fire(row: Sequence[Any]) -> Fire:
+    id_, digest_id, fire_at, since, by_hand, file_id, picture_says, (first, last), reason = row
+    missed = Missed(first, last, reason) if first else None
+    return Fire(id_, digest_id, fire_at, since, by_hand, file_id, picture_says, missed)
 
 
 def lease_fire(
@@ -111,14 +148,14 @@ def lease_fire(
         f" RETURNING {_FIRE_COLUMNS}, {DIGEST_COLUMNS}",
         {"workspaces": sorted(workspaces), "now": now, "until": now + timedelta(seconds=seconds)},
     ).first()
-    return None if row is None else (Fire(*row[:7]), DigestRow(*row[7:]))
+    return None if row is None else (_parse_fire(row[:_FIRE_WIDTH]), DigestRow(*row[_FIRE_WIDTH:]))
 
 
-def release_fire(connection: Connection, fire_id: int, now: datetime, seconds: float) -> None:
-    """Delays a fire that could not be published: any replica may lease it after `seconds`."""
+def release_fire(connection: Connection, fire_id: int, now: datetime, seconds: float, reason: str) -> None:
+    """Delays a fire that could not be published: any replica may lease it after `seconds`. `reason` is a sentence."""
     connection.exec_driver_sql(
-        "UPDATE digest_fire SET leased_until = %(until)s WHERE id = %(id)s AND state = 'due'",
-        {"id": fire_id, "until": now + timedelta(seconds=seconds)},
+        "UPDATE digest_fire SET leased_until = %(until)s, reason = %(reason)s WHERE id = %(id)s AND state = 'due'",
+        {"id": fire_id, "until": now + timedelta(seconds=seconds), "reason": reason},
     )
 
 
@@ -131,10 +168,14 @@ def finish_fire(
     file_id: str | None = None,
     picture_says: str | None = None,
 ) -> bool:
-    """Ends a fire that is due; False when another replica has ended it."""
+    """Ends a fire that is due; False when another replica has ended it.
+
+    A fire that is missed keeps the reason for which it was delayed.
+    """
     return bool(
         tx.exec_driver_sql(
-            "UPDATE digest_fire SET state = %(state)s, reason = %(reason)s, file_id = %(file_id)s,"
+            "UPDATE digest_fire SET state = %(state)s, file_id = %(file_id)s,"
+            " reason = CASE WHEN %(state)s = 'missed' THEN coalesce(reason, %(reason)s) ELSE %(reason)s END,"
             " picture_says = %(picture_says)s, leased_until = NULL WHERE id = %(id)s AND state = 'due'",
             {"id": fire_id, "state": state, "reason": reason, "file_id": file_id, "picture_says": picture_says},
         ).rowcount
@@ -148,7 +189,7 @@ def find_posted_fire(connection: Connection, fire_id: int) -> tuple[Fire, Digest
         " JOIN member m ON m.id = d.owner_id WHERE f.id = %(id)s AND f.state = 'posted'",
         {"id": fire_id},
     ).first()
-    return None if row is None else (Fire(*row[:7]), DigestRow(*row[7:]))
+    return None if row is None else (_parse_fire(row[:_FIRE_WIDTH]), DigestRow(*row[_FIRE_WIDTH:]))
 
 
 def withdraw_fire(tx: Connection, fire_id: int, state: str, reason: str | None = None) -> None:
@@ -172,7 +213,7 @@ def find_fire(connection: Connection, digest_id: int, fire_id: int) -> Fire | No
         f"SELECT {_FIRE_COLUMNS} FROM digest_fire f WHERE f.id = %(id)s AND f.digest_id = %(digest_id)s",  # noqa: S608
         {"id": fire_id, "digest_id": digest_id},
     ).first()
-    return None if row is None else Fire(*row)
+    return None if row is None else _parse_fire(row)
 
 
 def settle_posted_fires(tx: Connection) -> list[tuple[int, str]]:

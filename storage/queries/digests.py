@@ -11,13 +11,21 @@ from sqlalchemy import Connection
 
 from storage.digest_rows import (
     DigestRow,
-    LastFire,
+    History,
 )
 from storage.queries.visibility import SEES_ALL_PROJECTS, VISIBLE_PROJECTS
+from storage.values import ROLES_THAT_MANAGE_DIGESTS
 
+# The latest scheduled time of digest d whose message was sent, will be sent, or was not wanted. The news of the next
+# message begins there: what a missed message would have reported is not lost.
+LAST_SENT = (
+    "(SELECT max(l.fire_at) FROM digest_fire l WHERE l.digest_id = d.id AND NOT l.by_hand"
+    " AND l.state IN ('due', 'posted', 'sent', 'silent'))"
+)
+GRACE = "CASE WHEN NOT d.default_grace THEN d.grace_minutes END"
 DIGEST_COLUMNS = (
     "d.id, d.organization_id, d.workspace_id, d.channel_id, d.owner_id, d.owner_user_id, m.name, d.name, d.cron,"
-    " d.zone, d.filters, d.skip_empty, d.picture, d.grace_minutes, d.next_fire_at, d.last_fire_at, d.date_paused,"
+    f" d.zone, d.filters, d.skip_empty, d.picture, {GRACE}, d.next_fire_at, {LAST_SENT}, d.date_paused,"
     " d.pause_reason"
 )
 _DIGEST = f"SELECT {DIGEST_COLUMNS} FROM digest d JOIN member m ON m.id = d.owner_id"  # noqa: S608
@@ -37,18 +45,24 @@ def find_digest(
 
 def list_digests(
     connection: Connection, organization_id: int, channel_id: str | None, member_id: int, most: int
-) -> list[tuple[DigestRow, LastFire | None]]:
-    """Up to `most` digests of a channel and of a member, each with its latest fire; those of the channel come first."""
+) -> list[tuple[DigestRow, History]]:
+    """Up to `most` digests of a channel and of a member, each with its history; those of the channel come first."""
     rows = connection.exec_driver_sql(
-        f"SELECT {DIGEST_COLUMNS}, f.fire_at, f.state, f.reason FROM digest d JOIN member m ON m.id = d.owner_id"  # noqa: S608
-        " LEFT JOIN LATERAL (SELECT fire_at, state, reason FROM digest_fire WHERE digest_id = d.id"
-        "                    ORDER BY fire_at DESC LIMIT 1) f ON true"
+        f"SELECT {DIGEST_COLUMNS}, sent.fire_at, latest.state, missed.fire_at, missed.reason"  # noqa: S608
+        " FROM digest d JOIN member m ON m.id = d.owner_id"
+        " LEFT JOIN LATERAL (SELECT f.fire_at FROM digest_fire f WHERE f.digest_id = d.id AND f.state = 'sent'"
+        "                    ORDER BY f.fire_at DESC LIMIT 1) sent ON true"
+        " LEFT JOIN LATERAL (SELECT f.state FROM digest_fire f WHERE f.digest_id = d.id"
+        "                    ORDER BY f.fire_at DESC LIMIT 1) latest ON true"
+        " LEFT JOIN LATERAL (SELECT f.fire_at, f.reason FROM digest_fire f"
+        "                    WHERE f.digest_id = d.id AND f.state IN ('missed', 'failed')"
+        "                    ORDER BY f.fire_at DESC LIMIT 1) missed ON true"
         " WHERE d.organization_id = %(organization_id)s"
         "   AND (d.channel_id = %(channel_id)s OR d.owner_id = %(member_id)s)"
         " ORDER BY d.channel_id IS DISTINCT FROM %(channel_id)s, d.id LIMIT %(most)s",
         {"organization_id": organization_id, "channel_id": channel_id, "member_id": member_id, "most": most},
     )
-    return [(DigestRow(*row[:-3]), None if row[-3] is None else LastFire(row[-3], row[-2], row[-1])) for row in rows]
+    return [(DigestRow(*row[:-4]), History(*row[-4:])) for row in rows]
 
 
 def insert_digest(tx: Connection, values: Mapping[str, Any]) -> int:
@@ -90,7 +104,7 @@ class FileDigest:
     filters: str
     skip_empty: bool
     picture: bool
-    grace_minutes: int
+    grace_minutes: int | None  # None: the default
     paused: bool  # by a person
     stopped: bool  # by itself
 
@@ -103,8 +117,8 @@ class FileDigest:
 def list_file_digests(connection: Connection, organization_id: int) -> list[FileDigest]:
     """The digests that came from the organization file, by name."""
     rows = connection.exec_driver_sql(
-        "SELECT d.id, d.name, d.channel_id, m.email, d.cron, d.zone, d.filters, d.skip_empty, d.picture,"
-        " d.grace_minutes, d.date_paused IS NOT NULL AND d.pause_reason IS NULL, d.pause_reason IS NOT NULL"
+        "SELECT d.id, d.name, d.channel_id, m.email, d.cron, d.zone, d.filters, d.skip_empty, d.picture,"  # noqa: S608
+        f" {GRACE}, d.date_paused IS NOT NULL AND d.pause_reason IS NULL, d.pause_reason IS NOT NULL"
         " FROM digest d JOIN member m ON m.id = d.owner_id"
         " WHERE d.organization_id = %(id)s AND d.name IS NOT NULL ORDER BY d.name",
         {"id": organization_id},
@@ -149,6 +163,11 @@ class Owner:
     project_ids: list[int]
     same_person: bool  # False: the Slack user who created the digest is no longer this member
     date_checked: datetime | None  # when Slack was last asked about them
+
+    @property
+    def manages_digests(self) -> bool:
+        """Whether they may still create and change digests."""
+        return self.superuser or self.role in ROLES_THAT_MANAGE_DIGESTS
 
 
 def find_owner(connection: Connection, digest_id: int) -> Owner | None:

@@ -7,10 +7,9 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from statistics import median
-from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import Connection, event, text
@@ -23,10 +22,10 @@ from bot.incidents.filters import parse_query
 from bot.messages import digest as messages
 from bot.messages.digest import Picture
 from sandbox.payload_checks import require_message
-from storage.digest_rows import DigestContent, DigestRow, OpenSeries
+from storage.digest_rows import DailyCounts, DigestContent, DigestRow
 from storage.engine import Store
 from storage.queries import digests as queries
-from storage.values import Status
+from storage.values import ActivityType, Status
 from tests.digests.test_exactly_once import make_digest
 from tests.stories.conftest import ORGANIZATION, apply_file
 
@@ -41,13 +40,24 @@ class One:
 
     identifier: int
     title: str
-    severity: Status
+    severity: Status  # now, or when it was resolved
     project: str
     team: str | None
     started: datetime
     added: datetime
     closed: datetime | None
     seen: datetime | None  # first, by anybody
+    first: Status | None = None  # the severity with which it was opened, if it was another one
+    changed: datetime | None = None  # when the severity changed
+    away: tuple[datetime, datetime] | None = None  # resolved and reopened
+
+    def was(self, moment: datetime) -> Status | None:
+        """Its severity at a moment; None while it was not open."""
+        if moment < self.added or (self.closed and moment >= self.closed):
+            return None
+        if self.away and self.away[0] <= moment < self.away[1]:
+            return None
+        return self.first if self.first and self.changed and moment < self.changed else self.severity
 
 
 @pytest.fixture
@@ -65,6 +75,11 @@ def some(chance: random.Random, count: int) -> list[One]:
         started = NOW - timedelta(minutes=chance.uniform(1, 21 * 24 * 60))
         closed = started + timedelta(minutes=chance.expovariate(1 / 3000))
         seen = started + timedelta(minutes=chance.expovariate(1 / 600))
+        added = started + timedelta(minutes=min(3, (NOW - started) / timedelta(minutes=2)))
+        # Some were raised or lowered later, and some were resolved and reopened in between.
+        moments = sorted(added + (min(closed, NOW) - added) * chance.random() for _ in range(3))
+        changes = chance.random() < 0.4
+        reopens = chance.random() < 0.3
         found.append(
             One(
                 identifier,
@@ -73,9 +88,12 @@ def some(chance: random.Random, count: int) -> list[One]:
                 chance.choice(["checkout", "catalogue"]),
                 chance.choice(["Payments", "Search", None]),
                 started,
-                started + timedelta(minutes=min(3, (NOW - started) / timedelta(minutes=2))),
+                added,
                 closed if closed < NOW else None,
                 seen if seen < min(closed, NOW) else None,
+                chance.choice(SEVERITIES) if changes else None,
+                moments[0] if changes else None,
+                (moments[1], moments[2]) if reopens else None,
             )
         )
     return found
@@ -127,6 +145,13 @@ def write(store: Store, incidents: list[One]) -> None:
                 for one in incidents
             ],
         )
+        tx.execute(
+            text(
+                "INSERT INTO incident_activity (incident_id, type, value, previous_value, date_added)"
+                " VALUES (:id, :type, :value, :previous, :at)"
+            ),
+            [entry for one in incidents for entry in entries(one)],
+        )
         seen = [one for one in incidents if one.seen]
         if seen:
             tx.execute(
@@ -138,7 +163,25 @@ def write(store: Store, incidents: list[One]) -> None:
             )
 
 
-def told(store: Store, filters: str, number: int = 0) -> tuple[DigestContent, OpenSeries, DigestRow]:
+def entries(one: One) -> Iterator[dict[str, object]]:
+    """The entries of its log, without those about people."""
+
+    def entry(type_: ActivityType, at: datetime, value: Status, previous: Status | None = None) -> dict[str, object]:
+        return {"id": one.identifier, "type": int(type_), "at": at, "value": value, "previous": previous}
+
+    first = one.first or one.severity
+    yield entry(ActivityType.DETECTED, one.started, first)
+    yield entry(ActivityType.CREATED, one.added, first)
+    if one.changed and first is not one.severity:
+        yield entry(ActivityType.STATUS_CHANGE, one.changed, one.severity, first)
+    if one.away:
+        yield entry(ActivityType.STATUS_CHANGE, one.away[0], Status.CLOSED, one.severity)
+        yield entry(ActivityType.STATUS_CHANGE, one.away[1], one.severity, Status.CLOSED)
+    if one.closed:
+        yield entry(ActivityType.STATUS_CHANGE, one.closed, Status.CLOSED, one.severity)
+
+
+def told(store: Store, filters: str, number: int = 0) -> tuple[DigestContent, DailyCounts, DigestRow]:
     """A page of a digest of Ada's with these filters."""
     digest_id = make_digest(store, "C0003", "0 9 * * *", NOW + timedelta(days=1))
     with store.read() as connection:
@@ -152,11 +195,11 @@ def told(store: Store, filters: str, number: int = 0) -> tuple[DigestContent, Op
         return page_of(connection, digest, number)
 
 
-def page_of(connection: Connection, digest: DigestRow, number: int) -> tuple[DigestContent, OpenSeries, DigestRow]:
+def page_of(connection: Connection, digest: DigestRow, number: int) -> tuple[DigestContent, DailyCounts, DigestRow]:
     access: Access = content.get_owner_access(connection, digest)
     scope = content.resolve_digest_scope(connection, access, digest, NOW)
     page = content.load_content(connection, scope, digest, since=SINCE, as_of=NOW, number=number)
-    return page, content.load_series(connection, scope, digest.zone, NOW), digest
+    return page, content.load_daily_counts(connection, scope, digest.zone, NOW), digest
 
 
 @pytest.mark.parametrize(
@@ -175,10 +218,12 @@ def test_its_numbers_are_those_of_a_count_by_hand(store: Store, filters: str, ke
     write(store, everything)
     kept = [one for one in everything if keeps(one)]
     still_open = [one for one in kept if not one.closed]
-    page, series, _ = told(store, filters)
+    page, daily, _ = told(store, filters)
     assert page.counts.by_status == Counter(one.severity for one in still_open)
-    assert page.counts.by_team == Counter(one.team for one in still_open)
     assert page.counts.unseen == sum(not one.seen for one in still_open)
+    assert page.counts.unseen_by_status.get(Status.CRITICAL, 0) == sum(
+        one.severity is Status.CRITICAL and not one.seen for one in still_open
+    )
     assert page.counts.oldest == min(one.started for one in still_open)
 
     opened = [one for one in kept if one.added > SINCE]
@@ -188,15 +233,20 @@ def test_its_numbers_are_those_of_a_count_by_hand(store: Store, filters: str, ke
     assert [one.identifier for one in page.news.latest_resolved] == [one.identifier for one in latest]
     assert_median(page.news.to_resolve, [one.closed - one.started for one in resolved if one.closed])
     assert_median(page.news.to_acknowledge, [one.seen - one.started for one in kept if one.seen and one.seen > SINCE])
-    assert len(series.moments) == PICTURE_DAYS
-    for status in SEVERITIES:
-        assert list(series.counts[status]) == [
-            sum(
-                one.severity is status and one.started <= moment and (one.closed is None or one.closed > moment)
-                for one in kept
-            )
-            for moment in series.moments
+
+    # Whatever severity they have now, those of the picture count with the one that they had then.
+    wanted = {Status.CRITICAL} if filters == "critical" else set(SEVERITIES)
+    among = everything if filters == "critical" else kept
+    assert len(daily.days) == PICTURE_DAYS
+    assert daily.days[-1] == NOW.date()
+    assert daily.opened.keys() == wanted
+    for severity in wanted:
+        assert list(daily.opened[severity]) == [
+            sum(one.added.date() == day and (one.first or one.severity) is severity for one in among)
+            for day in daily.days
         ]
+    ends = [datetime.combine(day + timedelta(days=1), time(), UTC) for day in daily.days[:-1]]
+    assert list(daily.open_at_end) == [sum(one.was(end) in wanted for one in among) for end in [*ends, NOW]]
 
 
 def assert_median(found: timedelta | None, spans: list[timedelta]) -> None:
@@ -207,14 +257,15 @@ def assert_median(found: timedelta | None, spans: list[timedelta]) -> None:
     assert found.total_seconds() == pytest.approx(median(span.total_seconds() for span in spans), abs=0.01)
 
 
-def test_teams_in_order_the_unacknowledged_first_then_the_oldest(store: Store) -> None:
+def test_criticals_first_whatever_the_team_then_the_newest(store: Store) -> None:
     everything = some(random.Random(3), 200)
     write(store, everything)
     expected = [
         one.identifier
         for one in sorted(
             (one for one in everything if not one.closed),
-            key=lambda one: (one.team is None, one.team or "", one.seen is not None, one.started),
+            key=lambda one: (int(one.severity), one.started),
+            reverse=True,
         )
     ]
     found = []
@@ -274,7 +325,7 @@ def test_five_thousand_open_ones_take_no_more_statements_and_stay_within_slacks_
                 " SELECT i.id, m.id, 3, repeat('&amp;', 1600), now() FROM incident i, member m WHERE m.role = 'owner'"
             )
         )
-        # A team of its own for each, which is a block more for each.
+        # A long name of a team on each line.
         tx.execute(
             text(
                 "INSERT INTO team (organization_id, slug, name)"
@@ -286,16 +337,18 @@ def test_five_thousand_open_ones_take_no_more_statements_and_stay_within_slacks_
     with store.read() as connection:
         pages = -(-5000 // PAGE_SIZE)
         for number in (0, 1, pages // 2, pages - 1):
-            page, series, _ = page_of(connection, digest, number)
-            picture = Picture("F0123456789", messages.render_alt_text(series))
+            page, daily, _ = page_of(connection, digest, number)
+            picture = Picture("F0123456789", messages.render_alt_text(daily))
             message = messages.render_digest(page, summarize(digest), fire_id=2**62, picture=picture)
             require_message(dict(message))
             assert f"Page {number + 1:,} of {pages:,}" in str(message["blocks"])
 
 
 def test_the_days_of_the_picture_are_those_of_the_digests_zone(store: Store) -> None:
-    write(store, some(random.Random(1), 20))
-    _, series, _ = told(store, "")
+    # At 19:30 in London it is already the next day in Kolkata.
+    late = datetime(2026, 11, 20, 19, 30, tzinfo=UTC)
+    write(store, [One(1, "Late", Status.WARNING, "checkout", None, late, late, None, None)])
+    _, daily, _ = told(store, "")
     with store.read() as connection:
         connection.execute(text("UPDATE digest SET zone = 'Asia/Kolkata'"))
         organization_id = connection.execute(text("SELECT id FROM organization")).scalar_one()
@@ -303,7 +356,7 @@ def test_the_days_of_the_picture_are_those_of_the_digests_zone(store: Store) -> 
         digest = queries.find_digest(connection, organization_id, digest_id)
         assert digest is not None
         _, there, _ = page_of(connection, digest, 0)
-    assert {moment.astimezone(UTC).strftime("%H:%M") for moment in series.moments[:-1]} == {"00:00"}
-    kolkata = ZoneInfo("Asia/Kolkata")
-    assert {moment.astimezone(kolkata).strftime("%H:%M") for moment in there.moments[:-1]} == {"00:00"}
-    assert series.moments[-1] == there.moments[-1] == NOW
+    for counts, day in ((daily, 20), (there, 21)):
+        opened = dict(zip(counts.days, counts.opened[Status.WARNING], strict=True))
+        assert {one.day for one, count in opened.items() if count} == {day}
+        assert next(one.day for one, count in zip(counts.days, counts.open_at_end, strict=True) if count) == day

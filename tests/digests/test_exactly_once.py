@@ -38,15 +38,16 @@ def store(database_url: str) -> Iterator[Store]:
     store.close()
 
 
-def make_digest(store: Store, channel_id: str, cron: str, due: datetime, grace_minutes: int = 10) -> int:
+def make_digest(store: Store, channel_id: str, cron: str, due: datetime, grace_minutes: int | None = 10) -> int:
     """A digest of Ada's without a picture, whose time comes then."""
     with store.write() as tx:
         return int(
             tx.execute(
                 text(
                     "INSERT INTO digest (organization_id, workspace_id, channel_id, owner_id, cron, zone, filters,"
-                    " picture, grace_minutes, next_fire_at, date_added)"
-                    " SELECT o.id, 'T0001', :channel, m.id, :cron, 'UTC', 'open', false, :grace, :due, :due"
+                    " picture, grace_minutes, default_grace, next_fire_at, date_added)"
+                    " SELECT o.id, 'T0001', :channel, m.id, :cron, 'UTC', 'open', false, coalesce(:grace, 10),"
+                    " CAST(:grace AS bigint) IS NULL, :due, :due"
                     " FROM organization o JOIN member m ON m.organization_id = o.id AND m.role = 'owner' RETURNING id"
                 ),
                 {"channel": channel_id, "cron": cron, "due": due, "grace": grace_minutes},
@@ -158,7 +159,7 @@ def wait_until_sent(store: Store, count: int) -> None:
 
 def told(slack: Sandbox, channel: Channel) -> int:
     """How many digests stand in a channel."""
-    return sum("Nothing is open" in message.text for message in slack.messages(channel))
+    return sum("No incidents open" in message.text for message in slack.messages(channel))
 
 
 # --- the tick, without processes ---------------------------------------------------------------------------
@@ -170,10 +171,10 @@ def acme(store: Store, tmp_path: Path) -> Store:
     return store
 
 
-def fires(store: Store) -> list[tuple[int, datetime]]:
+def fires(store: Store, state: str = "due") -> list[tuple[int, datetime]]:
     with store.read() as connection:
-        query = text("SELECT digest_id, fire_at FROM digest_fire ORDER BY digest_id, fire_at")
-        return [(digest_id, at) for digest_id, at in connection.execute(query)]
+        query = text("SELECT digest_id, fire_at FROM digest_fire WHERE state = :state ORDER BY digest_id, fire_at")
+        return [(digest_id, at) for digest_id, at in connection.execute(query, {"state": state})]
 
 
 def next_fire(store: Store, digest_id: int) -> datetime:
@@ -199,14 +200,40 @@ def test_within_its_grace_a_digest_is_told_and_behind_it_is_skipped(acme: Store)
     short = make_digest(acme, "C0001", "0 9 * * *", START, grace_minutes=5)
     fire_due(acme, START + timedelta(minutes=9))
     assert fires(acme) == [(told_, START)]
+    assert fires(acme, "missed") == [(short, START)]
     assert next_fire(acme, short) == next_fire(acme, told_) == START + timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("cron", "minutes"),
+    [
+        ("0 9 * * *", 120),  # half a day would be too much
+        ("0 9-17 * * *", 30),
+        ("*/10 * * * *", 5),
+        ("0 9,10 * * *", 30),  # until the next one, not on average
+        ("* * * * *", 0.5),
+    ],
+)
+def test_the_default_grace_is_half_the_time_to_the_next_at_most_two_hours(
+    acme: Store, cron: str, minutes: float
+) -> None:
+    grace = timedelta(minutes=minutes)
+    in_time = make_digest(acme, "C0001", cron, START, grace_minutes=None)
+    fire_due(acme, START + grace)
+    assert fires(acme) == [(in_time, START)]
+    late = make_digest(acme, "C0001", cron, START, grace_minutes=None)
+    fire_due(acme, START + grace + timedelta(seconds=1))
+    assert (late, START) in fires(acme, "missed")
 
 
 def test_of_several_missed_times_the_last_within_the_grace_is_told(acme: Store) -> None:
     digest_id = make_digest(acme, "C0001", "*/5 * * * *", START)
     now = START + timedelta(hours=2, minutes=2)
-    fire_due(acme, now)
+    assert fire_due(acme, now) == 1
     assert fires(acme) == [(digest_id, START + timedelta(hours=2))]
+    # Of those before, however many they are, the first and the last are recorded.
+    last = START + timedelta(hours=1, minutes=55)
+    assert fires(acme, "missed") == [(digest_id, START), (digest_id, last)]
     assert next_fire(acme, digest_id) == START + timedelta(hours=2, minutes=5)
 
 

@@ -15,7 +15,7 @@ KNOWN = {
     "messages": "Acknowledge",  # a label
     "incidents": "Only its author can edit or delete a comment.",  # a refusal
     "people": "#{name} is archived.",  # with a value
-    "digests": "Open incidents",
+    "digests": "Incidents by day",
     "slack": "Declare an incident",  # of the app's manifest
 }
 

@@ -214,6 +214,6 @@ def test_who_may_make_no_digest_is_told_so_before_anything_is_read(counted: Coun
     works = []
     for length in (1, LONG // 2):
         got = counted.rig.command(BEN, "digest add " + "a " * length)
-        assert "Digests are made by admins, managers and owners" in got.told
+        assert "Only admins, managers and owners of the organization can create digests" in got.told
         works.append(counted.work)
     assert works[1] <= works[0] + CONSTANT

@@ -64,6 +64,21 @@ def test_digests_are_made_once_and_changed_in_place(store: Store) -> None:
     assert rows(store)["morning"]["id"] == before["morning"]["id"]
 
 
+def test_a_grace_that_the_file_does_not_name_is_the_default(store: Store) -> None:
+    def graces() -> dict[str, object]:
+        return {name: row["grace_minutes"] for name, row in rows(store).items() if not row["default_grace"]}
+
+    run(store, acme(ACME + DIGESTS))
+    assert graces() == {"morning": 20}
+    assert run(store, acme(ACME + DIGESTS, ("    grace_minutes: 20\n", ""))) == [
+        "changed digest morning: grace_minutes: 20 -> none"
+    ]
+    assert graces() == {}
+    # Ten minutes are the default of the column, and still a choice where the file names them.
+    run(store, acme(ACME + DIGESTS, ("grace_minutes: 20", "grace_minutes: 10")))
+    assert graces() == {"morning": 10}
+
+
 def test_digests_that_the_file_no_longer_names_stay_unless_pruned(store: Store) -> None:
     run(store, acme(ACME + DIGESTS))
     assert run(store, acme()) == ["kept digest hourly", "kept digest morning"]
@@ -100,9 +115,9 @@ def test_a_digest_needs_a_workspace(store: Store) -> None:
         ("weekdays at 9", "61 * * * *", 23, "digests[0].schedule", "it can be 0 to 59"),
         ("weekdays at 9", "0 9 30 2 *", 23, "digests[0].schedule", "there is no 30 February"),
         ("europe/berlin", "Berlin", 24, "digests[0].zone", "Did you mean Europe/Berlin?"),
-        ("critical team", "closed team", 25, "digests[0].filters", "leaves none"),
+        ("critical team", "closed team", 25, "digests[0].filters", "would leave it empty"),
         ("critical team", "tema", 25, "digests[0].filters", "Did you mean `team:`?"),
-        ("team:payments", "since:soon", 25, "digests[0].filters", "is no time"),
+        ("team:payments", "since:soon", 25, "digests[0].filters", "is not a time"),
         ("team:payments", "team:paiments", 25, "digests[0].filters", "did you mean payments?"),
         ("team:payments", "project:chekout", 25, "digests[0].filters", "did you mean checkout?"),
         ("ada@acme.test\n    schedule", "eva@acme.test\n    schedule", 22, "digests[0].owner", "did you mean ada@"),

@@ -36,6 +36,7 @@ EXEMPT = {
     "activity.find_position": _FOLLOWS,
     "activity.update_comment": _FOLLOWS,
     "delivery_failures.recover_channel": _MAINTAINS,
+    "digest_contents._CHANGES": "reads from of_lately, and the log of what it let through",
     "digest_contents._Statement.of_lately": "its condition of projects is set from the owner's in __init__",
     "digest_contents._Statement.of_open": "its condition of projects is set from the owner's in __init__",
     "digest_contents.get_news": "reads from of_lately",

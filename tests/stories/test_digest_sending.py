@@ -35,12 +35,12 @@ def bens_digest(world: World) -> int:
 
 
 def pause(world: World, digest_id: int) -> None:
-    assert "have paused" in world.ask(world.ben, f"digest pause {digest_id}").text
+    assert "You paused" in world.ask(world.ben, f"digest pause {digest_id}").text
 
 
 def too_late(world: World, _digest_id: int) -> None:
     with world.store.write() as tx:
-        tx.exec_driver_sql("UPDATE digest_fire SET fire_at = fire_at - interval '11 minutes'")
+        tx.exec_driver_sql("UPDATE digest_fire SET fire_at = fire_at - interval '31 minutes'")
 
 
 def elsewhere(world: World, digest_id: int) -> None:
@@ -72,7 +72,7 @@ def test_what_may_not_be_shown_any_more_is_not_sent(world: World, act: Callable[
 def test_one_that_was_removed_is_not_sent(world: World) -> None:
     digest_id = bens_digest(world)
     with waiting(world, digest_id):
-        assert "have removed" in world.ask(world.ben, f"digest remove {digest_id}").text
+        assert "You removed" in world.ask(world.ben, f"digest remove {digest_id}").text
     world.rest()
     assert not posted(world, world.cast.random, "open incident")
 

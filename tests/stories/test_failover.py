@@ -132,7 +132,7 @@ def test_a_digest_goes_out_after_a_failover(world: World, servers: Servers) -> N
     world.rest()
     servers.fail_over()
     with administering(world.store.url.render_as_string(hide_password=False)) as connection:
-        connection.execute(text("UPDATE digest SET next_fire_at = date_trunc('minute', now())"))
+        connection.execute(text("UPDATE digest SET next_fire_at = now()"))
     world.ada.wait_for_message(world.cast.checkout, "open incident")
     world.rest()
 

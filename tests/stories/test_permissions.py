@@ -361,10 +361,10 @@ def test_a_digest_elsewhere_that_somebody_may_not_change_is_answered_like_one_th
         assert told.replace(str(hidden), "N") == world.ask(world.ben, f"digest {verb} {missing}").text.replace(
             str(missing), "N"
         )
-        assert "Dan Wu's" in world.ask(world.ben, f"digest {verb} {hidden}", channel=world.cast.catalogue).text
+        assert "belongs to Dan Wu" in world.ask(world.ben, f"digest {verb} {hidden}", channel=world.cast.catalogue).text
     shown = world.see(world.dan, "digest list", channel=world.cast.catalogue)
     world.dan.press(shown, "Pause")
-    world.dan.wait_for_message(world.cast.catalogue, containing="You have paused")
+    world.dan.wait_for_message(world.cast.catalogue, containing="You paused")
     pressed = next(e.sent for e in reversed(world.slack.sent) if e.sent.get("type") == "block_actions")
     for action in ("digest_pause", "digest_resume", "digest_edit", "digest_remove", "digest_preview"):
         forged = {**pressed, "channel": {"id": "C0001"}, "actions": [{**pressed["actions"][0], "action_id": action}]}
