@@ -11,9 +11,6 @@ class Pace:
 
     post_s: float = 1.0  # between two messages in one conversation
     update_s: float = 1.2  # between two calls of chat.update in one workspace: fifty a minute
-    # The same for updates that a whole channel or somebody who has just pressed a button does not wait for. They take
-    # half of what Slack allows, and come after the others.
-    news_update_s: float = 2.4
     update_burst: int = 10  # calls of chat.update that may be made without a delay
     call_s: int = 5  # timeout of one call; a stop may take ten seconds, and this is a part of them
     late_s: float = 10.0  # after the timeout of a call, Slack may still post its message for this long
@@ -38,6 +35,14 @@ class Pace:
     poll_s: float = 2.0  # between two looks at the database when nothing wakes delivery
     known_channel_s: float = 300.0  # how long Slack's data about a channel is used without asking again
     known_person_s: float = 86_400.0  # the same for a person
+
+    @property
+    def news_update_s(self) -> float:
+        """As `update_s`, for updates that neither a channel nor somebody who has just pressed a button waits for.
+
+        They take half of what Slack allows, and come after the others.
+        """
+        return 2 * self.update_s
 
     @property
     def settles_s(self) -> float:

@@ -40,7 +40,8 @@ PIECE_LENGTH = 2900
 MAX_PIECES = 3
 AMONG_OTHERS_LENGTH = 1000  # characters of a comment in a message about several entries
 SUMMARY_LENGTH = 300  # characters of each comment in the notification's text
-LINE_LENGTH = 150  # characters of the comments in an older message
+LINE_LENGTH = 150  # characters of the comments in an older message, together,
+SHORTEST_LENGTH = 30  # and of each of them at least
 MAX_AUTHORS = 3  # names in an older message
 
 
@@ -99,10 +100,8 @@ def render_older(identifier: int, title: str, entries: Sequence[NotificationEntr
     else:
         when = format_date(entries[-1].entry.date_added)
         line = f"{len(entries)} updates on {name} by {_render_authors(entries)}, {when}"
-    # The mention first, because it may be cut.
-    said = [told.entry.comment for told in sorted(entries, key=lambda told: told is not mention) if told.entry.comment]
-    if said:
-        line += f": {_render_beginning(said, mentions)}"
+    if said := [told.entry.comment for told in entries if told.entry.comment]:
+        line += f": {_render_beginnings(said, mentions)}"
     return message(line, [context(line)])
 
 
@@ -112,9 +111,10 @@ def render_hidden(identifier: int) -> Message:
     return message(line, [context(line)])
 
 
-def _render_beginning(comments: Sequence[str], mentions: Mentions) -> str:
-    one_line = " · ".join(" ".join(comment.replace("```", " ").split()) for comment in comments)
-    return truncate(render_comment(one_line, mentions), LINE_LENGTH)
+def _render_beginnings(comments: Sequence[str], mentions: Mentions) -> str:
+    limit = max(LINE_LENGTH // len(comments), SHORTEST_LENGTH)
+    texts = [" ".join(comment.replace("```", " ").split()) for comment in comments]
+    return " · ".join(truncate(render_comment(text, mentions), limit) for text in texts)
 
 
 def _render_authors(entries: Sequence[NotificationEntry]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -61,6 +62,12 @@ class Company:
         self.told[text] = None
         return incident.identifier
 
+    def remark(self, identifier: int, text: str) -> None:
+        """Another comment on an incident, which everybody follows."""
+        with self.store.write() as tx:
+            comments.add(tx, self.access, identifier, CommentText(f"[{text}]"), self.store.clock.now())
+        self.told[text] = None
+
     def card(self, text: str) -> SeenMessage:
         """The card of an incident."""
         return next(message for message in self.slack.messages("C0001") if f"Outage {text}\n" in message.text + "\n")
@@ -104,7 +111,7 @@ class Company:
 
     def expect_everything_once(self) -> None:
         """Each comment was made once, each person but its author was told of it once; each incident has one card,
-        with the comments in its thread.
+        with the comments in its thread. Of the messages to a person about an incident only the last has buttons.
         """
         wrong = [f"{text} said {self.said(text)} times" for text in self.told if self.said(text) != 1]
         for person in self.people:
@@ -116,6 +123,7 @@ class Company:
                 for text, author in self.told.items()
                 if seen[text] != (0 if author is person else 1)
             ]
+            wrong += [f"{person.name}: buttons of {text} {found}" for text, found in self._buttons(person).items()]
         messages = [message for message in self.slack.messages("C0001") if message.from_app]
         cards = Counter(
             text for message in messages for text in self.outages if f"Outage {text}\n" in message.text + "\n"
@@ -126,6 +134,15 @@ class Company:
         )
         wrong += [f"thread {text} {mirrors[text]} times" for text in self.told if mirrors[text] != 1]
         assert not wrong, f"{len(wrong)} wrong, such as {wrong[:5]}"
+
+    def _buttons(self, person: Person) -> dict[str, list[bool]]:
+        """By incident, which of the messages to a person have buttons, where it is not the last one alone."""
+        found: dict[str, list[bool]] = {}
+        for message in person.direct_messages():
+            for text in self.outages:
+                if f"Outage {text}" in re.findall(r"#\d+ (Outage \w+)", message.text) and not message.ephemeral:
+                    found.setdefault(text, []).append(bool(message.buttons))
+        return {text: shown for text, shown in found.items() if shown != [False] * (len(shown) - 1) + [True]}
 
 
 def found_company(slack: Sandbox, store: Store, folder: Path, people: int) -> Company:

@@ -95,14 +95,16 @@ def test_killed_at_random_moments_with_replies_lost(company: Company, replicas: 
     replicas.start(count)
     with replies_lost(company.slack):
         for number in range(COMMENTS):
-            company.comment(f"n{number}")
+            latest = company.comment(f"n{number}")
             if number % 4 == 3:
                 time.sleep(random.uniform(0.1, 0.7))
                 replicas.kill_one()
                 replicas.start()
         while replicas.killed < KILLS:
             if replicas.killed % 4 == 0:  # there is always something under way
-                company.comment(f"k{replicas.killed}")
+                latest = company.comment(f"k{replicas.killed}")
+            else:
+                company.remark(latest, f"r{replicas.killed}")
             time.sleep(random.uniform(0.3, 1.2))
             replicas.kill_one()
             replicas.start()
