@@ -107,11 +107,12 @@ class AlertSender:
         for moment in moments:
             if self._stop.wait(max(0.0, began + moment.after - time.monotonic())):
                 return
-            accepted = self._post(moment)
+            accepted = self.post_alert(moment)
             if moment is MAIN and accepted:
                 self._arrived(accepted[0])
 
-    def _post(self, moment: TimedAlert) -> list[int]:
+    def post_alert(self, moment: TimedAlert) -> list[int]:
+        """Posts one alert until the bot takes it. Returns the numbers of its incidents; none once it is stopped."""
         event = {
             "dedup_key": moment.key,
             "title": moment.title,

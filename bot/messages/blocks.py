@@ -88,6 +88,7 @@ def section(text: str, *, accessory: Element | None = None, fields: Sequence[str
     block: Block = {"type": "section"}
     if text:
         block["text"] = mrkdwn(text)
+        block["expand"] = True  # else Slack hides more than a few lines behind “See more”
     if fields:
         block["fields"] = [mrkdwn(field, MAX_FIELD) for field in fields[:10]]
     if accessory:

@@ -179,6 +179,23 @@ def test_a_command_that_fails_gives_back_what_was_typed(slack: Sandbox, window: 
     expect(page.locator("#composer")).to_have_value("/incident comment 1 a long story")
 
 
+def test_a_day_without_messages_is_not_named(slack: Sandbox, window: OpenWindow) -> None:
+    """The line above a day's messages goes with the last of them."""
+    ada = slack.person("U0001", "Ada Obi")
+    slack.channel("C0001", "one")
+    ada.say("C0001", "said yesterday")
+    slack.clock.advance(24 * 3600)
+    page = window(ada, place="C0001")
+    expect(page.locator(".main .day")).to_have_text(["Yesterday"])
+    said = [ada.say("C0001", f"said today {number}") for number in range(2)]
+    expect(page.locator(".main .day")).to_have_text(["Yesterday", "Today"])
+    ada.delete(said[0])
+    expect(page.locator(".main .message")).to_have_count(2)
+    expect(page.locator(".main .day")).to_have_text(["Yesterday", "Today"])
+    ada.delete(said[1])
+    expect(page.locator(".main .day")).to_have_text(["Yesterday"])
+
+
 def test_the_guided_path_leads_where_its_steps_are(slack: Sandbox, window: OpenWindow) -> None:
     """To another person, a conversation, the inspector; on a telephone it does not stand in front of them."""
     ada = slack.person("U0001", "Ada Obi", title="Owner · Payments")

@@ -224,6 +224,9 @@ export class Tools {
     list.addEventListener("pointerleave", () => {
       if (!this.bar.contains(document.activeElement) && !this.list.contains(document.activeElement)) this.away();
     });
+    list.addEventListener("focusout", (event) => {
+      if (!list.contains(event.relatedTarget) && !list.matches(":hover")) this.away();
+    });
     list.addEventListener("keydown", (event) => this.key(event));
   }
 

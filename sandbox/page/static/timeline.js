@@ -280,6 +280,12 @@ export class Timeline {
     const next = node.nextElementSibling;
     this.items.delete(ts);
     node.remove();
+    // A day or mark under which nothing is left goes too.
+    while (!next?.matches("li.message, li.new")) {
+      const above = next ? next.previousElementSibling : this.list.lastElementChild;
+      if (!above?.matches("li.day, li.new")) break;
+      above.remove();
+    }
     if (next?.matches("li.message.joined") && !node.classList.contains("joined")) {
       const message = store.timelines.get(this.channel)?.messages.get(next.dataset.ts);
       if (message) this.replace(message, null);

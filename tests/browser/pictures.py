@@ -1,0 +1,381 @@
+"""Pictures of everything that people see in Slack, from the page: `python -m tests.browser.pictures [FOLDER]`.
+
+Each state is reached through the bot, checked, and kept four times: on a desktop and at 390 px, light and dark. Without
+a folder, the pictures of the README and of docs/pictures.md in docs/images are made anew. Needs chromium.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from sqlalchemy import select
+
+from bot.app import Bot
+from bot.demo import HISTORY, conversation, history
+from bot.demo.alerts import FIRST, AlertSender
+from bot.demo.company import ORGANIZATION, Company, create_company
+from bot.intake.http import create_http_app
+from bot.intake.server import HttpServer
+from bot.intake.tokens import Source, new_token, token_hash
+from bot.log import configure
+from bot.organization.apply import apply
+from bot.organization.file import parse
+from bot.settings import LogFormat, LogLevel
+from bot.slack.clients import Clients
+from bot.slack.manifest import manifest
+from sandbox import Sandbox
+from storage.embedded import scratch_postgres
+from storage.engine import Store
+from storage.migrate import migrate
+from storage.models import Organization
+from storage.queries.tokens import insert_token
+from storage.url import normalise_url
+from tests.browser.conftest import FLAGS, WAIT_MS, card, message, type_command
+from tests.stories.conftest import BRISK, COMMAND, PATIENCE_S
+
+IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
+TITLE = "Checkout answers 502 for one in ten orders"
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
+
+# Those that stand in the README and in docs/pictures.md. The others are made to be looked at.
+SHOWN = (
+    *(
+        "card-open-desktop-light",
+        "card-critical-desktop-light",
+        "card-critical-desktop-dark",
+        "card-critical-phone-light",
+    ),
+    *("card-acknowledged-desktop-light", "card-resolved-desktop-light", "card-resolved-phone-dark"),
+    *("view-form-desktop-light", "comment-form-desktop-dark", "resolve-form-phone-light", "thread-desktop-light"),
+    *("direct-message-desktop-light", "direct-message-phone-dark", "digest-desktop-light", "digest-desktop-dark"),
+    *("digest-phone-light", "list-desktop-light", "list-phone-light", "help-desktop-light", "home-desktop-light"),
+    *("home-phone-dark", "guide-desktop-light", "inspector-desktop-dark"),
+)
+
+
+@dataclass
+class Demo:
+    """The demo's company with the bot in it, in this process."""
+
+    slack: Sandbox
+    company: Company
+    alerts: AlertSender
+
+    def ask(self, person: str, words: str) -> None:
+        """Types a command in #checkout in somebody's name."""
+        self.slack.who(person).command(COMMAND, words, channel=self.company.checkout)
+
+
+@contextmanager
+def open_demo(store: Store) -> Iterator[Demo]:
+    """A workspace with two weeks behind it; no alert arrives by itself."""
+    now = store.clock.now()
+    apply(store, parse(ORGANIZATION, "the demo's organization"), now, prune=False, dry_run=False)
+    token = new_token()
+    with store.write() as tx:
+        history.write_history(tx, now)
+        insert_token(
+            tx,
+            organization_id=tx.scalars(select(Organization.id)).one(),
+            project_id=None,
+            source=Source.EVENTS.value,
+            token_hash=token_hash(token),
+            secret_encrypted=None,
+            now=now,
+        )
+    with Sandbox(clock_behind=HISTORY.total_seconds(), acknowledge_seconds=PATIENCE_S) as slack:
+        slack.install(manifest(COMMAND, None))
+        company = create_company(slack)
+        conversation.replay(slack, company, HISTORY)
+        bot = Bot(
+            store,
+            Clients.connect(slack.bot_token, slack.api_url),
+            api_url=slack.api_url,
+            command=COMMAND,
+            app_token=slack.app_token,
+            signing_secret=slack.signing_secret,
+            pace=BRISK,
+            deadline_s=PATIENCE_S,
+        )
+        server = HttpServer(create_http_app(store, slack_problem=lambda: None), "127.0.0.1", 0)
+        server.start()
+        bot.start()
+        slack.wait_until_connected()
+        intake = f"http://127.0.0.1:{server.port}"
+        try:
+            yield Demo(slack, company, AlertSender(intake, token, store.clock.now, lambda _: None))
+        finally:
+            slack.settle()
+            server.stop()
+            bot.stop()
+
+
+class Studio:
+    """Ada's page on a desktop and on a phone, and the folder for the pictures."""
+
+    def __init__(self, demo: Demo, browser: Browser, folder: Path, *, scale: float = 1) -> None:
+        self.demo = demo
+        self.folder = folder
+        self.pages: dict[str, Page] = {}
+        for device, (width, height) in SIZES.items():
+            context = browser.new_context(
+                viewport={"width": width, "height": height}, device_scale_factor=scale, reduced_motion="reduce"
+            )
+            context.set_default_timeout(WAIT_MS)
+            page = self.pages[device] = context.new_page()
+            page.add_init_script("sessionStorage.setItem('guide', 'closed')")
+            page.goto(f"http://127.0.0.1:{demo.slack.port}/?as={demo.company.ada.id}")
+            page.locator("#page:not([aria-busy])").wait_for()
+
+    def close(self) -> None:
+        """Closes the pages."""
+        for page in self.pages.values():
+            page.context.close()
+
+    def go(self, place: str) -> None:
+        """Opens a conversation, a thread, a message or the Home."""
+        for page in self.pages.values():
+            page.evaluate("place => { location.hash = place; }", f"#{place}")
+
+    def each(self, act: Callable[[Page], object]) -> None:
+        """Does something on both pages."""
+        for page in self.pages.values():
+            act(page)
+
+    def clear(self) -> None:
+        """Dismisses what only Ada sees."""
+        workspace = self.demo.slack.platform.workspace
+        for alone in list(workspace.ephemerals[self.demo.company.ada.id]):
+            workspace.delete(alone)
+        self.each(lambda page: expect(page.locator(".main .message.ephemeral")).to_have_count(0))
+
+    @contextmanager
+    def taller(self, by: int) -> Iterator[None]:
+        """For what is longer than a screen."""
+        for device, (width, height) in SIZES.items():
+            self.pages[device].set_viewport_size({"width": width, "height": height + by})
+        yield
+        for device, (width, height) in SIZES.items():
+            self.pages[device].set_viewport_size({"width": width, "height": height})
+
+    def take(self, state: str, find: Callable[[Page], Locator], *texts: str) -> None:
+        """Keeps a state, once what shows it is in sight and holds these texts."""
+        for device, page in self.pages.items():
+            shown = find(page)
+            for text in texts:
+                expect(shown).to_contain_text(text)
+            expect(shown).to_be_in_viewport()
+            page.mouse.move(0, 0)
+            for scheme in SCHEMES:
+                page.emulate_media(color_scheme=scheme)
+                path = self.folder / f"{state}-{device}-{scheme}.png"
+                page.screenshot(path=path, animations="disabled", caret="hide")
+
+
+def take_pictures(demo: Demo, browser: Browser, folder: Path, *, scale: float = 1) -> None:
+    """Goes through all states, and keeps each. Fails where one does not come about or does not show what it should."""
+    folder.mkdir(parents=True, exist_ok=True)
+    studio = Studio(demo, browser, folder, scale=scale)
+    try:
+        number = _take_cards(studio)
+        _take_page(studio, number)
+        _take_forms(studio, number)
+        _take_conversations(studio, number)
+        _take_answers(studio)
+        studio.go("home")
+        studio.take("home", lambda page: page.locator(".home-body"), "Refunds wait longer")
+    finally:
+        studio.close()
+
+
+def _take_cards(studio: Studio) -> int:
+    """The card while its alert fires, and what is done about it. Gives its number."""
+    demo, company = studio.demo, studio.demo.company
+    studio.go(company.checkout.id)
+    [number] = demo.alerts.post_alert(FIRST[0])
+
+    def find(page: Page) -> Locator:
+        return card(page, number)
+
+    studio.take("card-open", find, TITLE, "Warning", "9.8% of the requests")
+    demo.alerts.post_alert(FIRST[1])
+    studio.take("card-critical", find, TITLE, "Critical", "31% of the requests", "Runbook")
+    demo.ask(company.ben.id, f"ack {number}")
+    demo.ask(
+        company.ben.id, f"comment {number} {company.ada.at} can you help me with this? It began with release 4271."
+    )
+    demo.ask(company.ada.id, f"ack {number}")
+    studio.clear()
+    studio.take("card-acknowledged", find, TITLE, "Ada Obi", "Ben Tal", "can you help me")
+    return number
+
+
+def _take_forms(studio: Studio, number: int) -> None:
+    demo, desktop = studio.demo, studio.pages["desktop"]
+
+    def find(page: Page) -> Locator:
+        return page.get_by_role("dialog")
+
+    def close() -> None:
+        desktop.keyboard.press("Escape")
+        studio.each(lambda page: expect(page.get_by_role("dialog")).to_have_count(0))
+
+    studio.each(lambda page: card(page, number).locator(".overflow").click())
+    studio.take("menu", lambda page: page.get_by_role("menu"), "View", "Comment")
+    studio.each(lambda page: page.keyboard.press("Escape"))
+    _choose(desktop, number, "View")
+    studio.take("view-form", find, TITLE, "Critical")
+    close()
+    _choose(desktop, number, "Activity")
+    studio.take("activity-form", find, "Ben Tal")
+    close()
+    _choose(desktop, number, "Comment")
+    for page in studio.pages.values():
+        expect(page.get_by_role("dialog")).to_be_visible()
+        page.get_by_role("dialog").get_by_label("Comment").fill("Rolling back to *4270*. @payments, watch the queue")
+    studio.take("comment-form", find, f"Comment #{number}", TITLE)
+    close()
+    card(desktop, number).get_by_role("button", name="Resolve").click()
+    studio.take("resolve-form", find, "Resolve")
+    close()
+    demo.ask(demo.company.ada.id, "declare")
+    studio.take("declare-form", find, "Declare")
+    close()
+
+
+def _choose(page: Page, number: int, name: str) -> None:
+    card(page, number).locator(".overflow").click()
+    page.get_by_role("menuitem", name=name).click()
+
+
+def _take_conversations(studio: Studio, number: int) -> None:
+    """The card's thread, the direct message, and the card once it is resolved."""
+    demo, company = studio.demo, studio.demo.company
+    root = next(seen for seen in demo.slack.messages(company.checkout) if f"#{number} " in seen.text)
+    company.ada.reply(root, "On it. Rolling back to 4270, the queue of payments drains meanwhile.")
+    company.ben.reply(root, "Thank you! I tell support.")
+    studio.go(f"{company.checkout.id}/{root.ts}")
+    studio.take("thread", lambda page: page.locator(".thread-pane"), TITLE, "can you help me", "I tell support")
+    studio.go("D" + company.ada.id[1:])
+    studio.take("direct-message", lambda page: message(page, f"#{number} "), TITLE)
+    demo.ask(company.ben.id, f"resolve {number} Rolled back to 4270, rates are normal.")
+    studio.take("direct-message-resolved", lambda page: message(page, f"#{number} "), "Rolled back to 4270")
+    studio.go(company.checkout.id)
+    studio.take("card-resolved", lambda page: card(page, number), TITLE, "Resolved by Ben Tal", "Rolled back to 4270")
+
+
+def _take_answers(studio: Studio) -> None:
+    """A digest with its picture, and the answers to commands, each typed on both pages."""
+    demo, company = studio.demo, studio.demo.company
+    demo.ask(company.ada.id, 'digest add "weekdays at 9"')
+    demo.ask(company.ada.id, "digest now 1")
+    studio.clear()
+
+    def find_digest(page: Page) -> Locator:
+        picture = page.locator(".main .message:not(.ephemeral)").get_by_role("img", name="Open incidents").last
+        picture.evaluate("image => image.decode()")
+        return page.locator(".main .message:not(.ephemeral)", has=page.locator("img.picture")).last
+
+    with studio.taller(600):
+        studio.take("digest", find_digest, "open incidents")
+    studio.go(company.general.id)
+    for state, words, text in (
+        ("list", "list", "Open incidents"),
+        ("list-all", "list all since:14d", "All incidents"),
+        ("view", "view 5", "DNS answers with SERVFAIL"),
+        ("help", "help", "/incident"),
+        ("help-command", "help list", "list"),
+        ("mistake", "resolve", ""),
+        ("digest-list", "digest list", "weekdays at 09:00"),
+        ("whoami", "whoami", "Ada Obi"),
+    ):
+        for device, page in studio.pages.items():
+            type_command(page, f"{COMMAND} {words}")
+            answer = page.locator(".main .message.ephemeral").last
+            expect(answer).to_contain_text(text)
+            _take_one(studio, page, f"{state}-{device}", answer)
+
+
+def _take_one(studio: Studio, page: Page, name: str, shown: Locator) -> None:
+    """An answer that this page asked for. It does not stand in front of the next one."""
+    expect(shown).to_be_in_viewport()
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)
+        page.screenshot(path=studio.folder / f"{name}-{scheme}.png", animations="disabled", caret="hide")
+    studio.clear()
+
+
+def _take_page(studio: Studio, number: int) -> None:
+    """What the page has beside Slack: the guided path and the inspector."""
+    company = studio.demo.company
+    studio.demo.slack.guide(
+        [
+            {"title": "Acknowledge it", "text": "", "as": company.ada.id, "place": "", "done": True},
+            {
+                "title": "Comment, and bring your team in",
+                "text": "Choose `Comment` in the card's `⋯` menu, and mention a team as `@payments`.",
+                "as": company.ada.id,
+                "place": company.checkout.id,
+                "done": False,
+            },
+            {"title": "Resolve it", "text": "Press `Resolve`.", "as": company.ada.id, "place": "", "done": False},
+        ]
+    )
+    studio.each(lambda page: page.get_by_role("button", name="Guided path").last.click())
+    studio.take("guide", lambda page: page.get_by_role("complementary", name="Guided path"), "bring your team in")
+    studio.each(lambda page: page.get_by_role("button", name="Close the guided path").click())
+    for page in studio.pages.values():
+        card(page, number).hover()
+        card(page, number).get_by_role("button", name="Inspect").click()
+    verdict = "Slack would take this"
+    studio.take("inspector", lambda page: page.get_by_role("complementary", name="Inspector"), verdict)
+    studio.each(lambda page: page.get_by_role("button", name="Close the inspector").click())
+
+
+def main() -> int:
+    """Takes every picture; 1 where there is no chromium."""
+    parser = argparse.ArgumentParser(prog="python -m tests.browser.pictures", description=__doc__.splitlines()[0])
+    parser.add_argument("folder", nargs="?", type=Path, help="Where all pictures go; default: those of the docs.")
+    folder: Path | None = parser.parse_args().folder
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        sys.stderr.write("chromium is not installed (on Debian: apt-get install chromium)\n")
+        return 1
+    expect.set_options(timeout=WAIT_MS)
+    configure(LogLevel.WARNING, LogFormat.CONSOLE)
+    with tempfile.TemporaryDirectory() as scratch, scratch_postgres() as url, sync_playwright() as playwright:
+        migrate(normalise_url(url))
+        store = Store.open(url)
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        with open_demo(store) as demo:
+            take_pictures(demo, browser, folder or Path(scratch), scale=1 if folder else 1.5)
+        browser.close()
+        store.close()
+        if folder is None:
+            _replace_images(Path(scratch))
+    return 0
+
+
+def _replace_images(made: Path) -> None:
+    """Puts the pictures of the docs into their folder, in a quarter of the size."""
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    for old in IMAGES.glob("*.png"):
+        old.unlink()
+    for name in SHOWN:
+        with Image.open(made / f"{name}.png") as picture:
+            picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(IMAGES / f"{name}.png", optimize=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
