@@ -68,4 +68,3 @@ def test_a_card_is_within_slacks_limits_whatever_its_texts(text: str, many: int,
     assert check_message(strip_blocks(dict(rendered))) == []
     assert shown.shown_entry is not None
     assert check_message(render_thread_entry(shown.shown_entry, Mentions())) == []
-    assert len(str(rendered["blocks"])) < 40_000

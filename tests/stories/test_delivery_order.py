@@ -8,7 +8,7 @@ import pytest
 
 from sandbox import Person, SeenMessage
 from sandbox.faults import Fault, Faults
-from tests.stories.conftest import World
+from tests.stories.conftest import ORGANIZATION, World
 
 
 def follow(world: World, *people: Person) -> int:
@@ -18,6 +18,11 @@ def follow(world: World, *people: Person) -> int:
         world.ask(person, f"subscribe {number}")
     world.rest()
     return number
+
+
+def post_no_cards(world: World) -> None:
+    """No project names a channel, so that the next message of the bot is a direct one."""
+    world.apply(ORGANIZATION.replace("channels: [C0001]", "channels: []"), prune=True)
 
 
 def thread(world: World, number: int) -> list[SeenMessage]:
@@ -58,6 +63,7 @@ UNKNOWN = ["500", "500 after it was posted", "internal_error", "cut", "cut after
 
 @pytest.mark.parametrize("kind", UNKNOWN)
 def test_a_subscriber_reads_the_change_before_the_end(world: World, kind: str) -> None:
+    post_no_cards(world)
     number = follow(world, world.ben)
     trouble = unanswered(world.slack.faults, kind)
     world.ask(world.ada, f"severity {number} critical")
@@ -82,6 +88,7 @@ def test_a_thread_shows_comments_in_their_order(world: World, kind: str) -> None
 
 
 def test_another_incident_does_not_wait_for_a_search(world: World) -> None:
+    post_no_cards(world)
     number = follow(world, world.ben)
     other = follow(world, world.ben)
     trouble = unanswered(world.slack.faults, "cut")
