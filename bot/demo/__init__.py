@@ -274,8 +274,9 @@ Incident #{number} has arrived. Without a browser, type as Ada with curl:
 An alert of your own:
 
     token={token}
-    curl -H "Authorization: Bearer $token" {intake}/intake/events \\
-      -d '{{"dedup_key": "mine", "title": "Mine", "project": "checkout"}}'
+    curl -H "Authorization: Bearer $token" \\
+      -d '{{"dedup_key": "mine", "title": "Mine", "project": "checkout"}}' \\
+      {intake}/intake/events
 """
         )
 

@@ -196,10 +196,10 @@ class GuidedPath:
         return read and was_sent_since(connection, self._began)
 
     def _looked(self, slack_id: str) -> bool:
-        """Whether somebody has asked for the incident, or for a list."""
+        """Whether somebody has looked at the incident, or at a list."""
         return any(
             exchange.kind == "slash_commands"
             and exchange.sent.get("user_id") == slack_id
-            and re.search(rf"\blist\b|#?\b{self._number}\b", str(exchange.sent.get("text")))
+            and re.match(rf"list\b|(view\s+)?#?{self._number}$", str(exchange.sent.get("text")).strip())
             for exchange in self._slack.sent
         )

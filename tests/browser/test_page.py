@@ -6,6 +6,7 @@ import re
 
 import pytest
 from playwright.sync_api import expect
+from slack_sdk import WebClient
 
 from sandbox import Person, Sandbox
 from tests.browser.conftest import OpenWindow, Shot, card, go_to, message, type_command
@@ -96,6 +97,12 @@ def test_unread_marks(slack: Sandbox, window: OpenWindow) -> None:
     go_to(page, "other")
     expect(page.locator(".new")).to_be_visible()
     expect(place).not_to_have_class(re.compile("unread"))
+    # What comes while one looks at it is read.
+    go_to(page, "Tocsin")
+    WebClient(slack.bot_token, base_url=slack.api_url).chat_postMessage(channel=ada.id, text="for your eyes")
+    expect(message(page, "for your eyes")).to_be_visible()
+    slack.wait_until(lambda: slack.unread(ada, "D0001") == 0)
+    expect(page.get_by_role("navigation").locator(".count")).to_have_count(0)
 
 
 def test_the_inspector(world: World, window: OpenWindow, shot: Shot) -> None:

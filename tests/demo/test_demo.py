@@ -175,7 +175,7 @@ def test_the_demo(start: Callable[..., Running], tmp_path: Path) -> None:
     # The lines for those without a browser, as they are printed.
     token = re.search(r"^    token=(\S+)$", demo.said, re.MULTILINE)
     assert token
-    lines = re.findall(r"curl (?:.*\\\n)?.*", demo.said)
+    lines = re.findall(r"curl (?:.*\\\n)*.*", demo.said)
     read = [curl(line, token[1]) for line in lines]
     assert [answer.is_success for answer in read] == [True] * 5, [answer.text for answer in read]
     assert f"#{number} Checkout answers 502" in read[0].text
@@ -183,6 +183,8 @@ def test_the_demo(start: Callable[..., Running], tmp_path: Path) -> None:
     assert "Resolved" in demo.ask(f"view {number}")
     demo.wait_for(lambda: "Mine" in demo.ask("list"))
     demo.wait_for(lambda: any(f"#{number}" in text and "Resolved" in text for text in demo.messages("C0001")))
+
+    assert not demo.steps()["See what your team sees"], "what Ben did to begin with is none of it"
 
     # A step of the guided path ticks once, and stays so; both halves of who sees what are there.
     assert f"#{number} Checkout answers 502" in demo.ask(f"view {number}", person="U0002")

@@ -51,7 +51,8 @@ class Store extends EventTarget {
   /** Whether a message that has just come answers something that this window did, or is what it said. */
   asked(message) {
     const recently = performance.now() - this.acted < ANSWER_WITHIN_MS;
-    return recently && (message.ephemeral || message.user === this.me.id);
+    const direct = this.channels.get(message.channel)?.im;
+    return recently && (message.ephemeral || direct || message.user === this.me.id);
   }
 
   /** Says so when a new day has begun: messages of "today" are now of "yesterday". */

@@ -42,6 +42,8 @@ export class Timeline {
     store.on("message", ({ message, inTimeline, fresh }) => {
       if (message.channel === this.channel && inTimeline) this.put(message, fresh);
     });
+    // The count of a message comes after the message.
+    store.on("unread", () => this.read());
     store.on("gone", ({ channel, ts }) => {
       if (channel === this.channel) this.take(ts);
     });
