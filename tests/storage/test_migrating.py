@@ -234,3 +234,30 @@ def test_acknowledgements_from_before_come_into_the_log(empty: URL) -> None:
                 " GROUP BY 1 ORDER BY 1"
             ).all()
     assert [tuple(row) for row in found] == [(1, 399, 399, True), (2, 400, 400, True), (3, 400, 400, True)]
+
+
+def test_digests_that_were_made_in_slack_get_the_default_grace(empty: URL) -> None:
+    """Those of an organization file, and what the version before inserts beside this one, keep their number."""
+    to(empty, "delivery03")
+    with closing(Store.open(empty)) as store:
+        insert = (
+            "INSERT INTO digest (organization_id, workspace_id, channel_id, owner_id, name, cron, zone, filters,"
+            " grace_minutes, next_fire_at, date_added)"
+            " SELECT o.id, 'T1', 'C1', m.id, %(name)s, '0 9 * * *', 'UTC', 'open', %(grace)s, now(), now()"
+            " FROM organization o JOIN member m ON m.organization_id = o.id"
+        )
+        with store.write() as tx:
+            tx.exec_driver_sql("INSERT INTO organization (slug, name) VALUES ('acme', 'Acme')")
+            tx.exec_driver_sql("INSERT INTO workspace (id, organization_id) SELECT 'T1', id FROM organization")
+            tx.exec_driver_sql(
+                "INSERT INTO member (organization_id, email, name, role) SELECT id, 'a', 'Ada', 'owner' FROM organization"
+            )
+            for name, grace in ((None, 10), ("ten", 10), ("twenty", 20)):
+                tx.exec_driver_sql(insert, {"name": name, "grace": grace})
+        to(empty, "digests02")
+        with store.write() as tx:
+            tx.exec_driver_sql(insert, {"name": "beside", "grace": 10})
+            found = tx.exec_driver_sql(
+                "SELECT coalesce(name, 'in Slack'), CASE WHEN NOT default_grace THEN grace_minutes END FROM digest"
+            ).all()
+    assert dict(tuple(row) for row in found) == {"in Slack": None, "ten": 10, "twenty": 20, "beside": 10}
