@@ -177,6 +177,14 @@ class IncidentActivity(Base):
             text("id DESC"),
             postgresql_where=text("date_deleted IS NULL"),
         ),
+        # How incidents were opened and changed, for the charts of digests, without reading the rest of their logs.
+        Index(
+            "ix_incident_activity_changes",
+            "incident_id",
+            "date_added",
+            postgresql_include=["type", "value", "previous_value"],
+            postgresql_where=text("type IN (1, 2)"),
+        ),
         CheckConstraint(f"type IN ({', '.join(str(int(kind)) for kind in ActivityType)})", name="type_known"),
         CheckConstraint("(comment IS NULL) OR (date_deleted IS NULL)", name="deleted_is_empty"),
     )

@@ -199,25 +199,21 @@ def _seconds(value: float | None) -> timedelta | None:
 
 
 # How many incidents of a severity were opened within each period, and how many more had it afterwards than before; and
-# how many have it now, without a period. Opening counts with the severity in the log entry. OFFSET 0: see `of_lately`.
+# how many have it now, without a period. Where the log has the opening without a severity, it is the present one.
+# OFFSET 0: see `of_lately`.
 _CHANGES = """
-SELECT severity, period, sum(opened)::int, sum(delta)::int FROM (
-  SELECT l.status AS severity, NULL::int AS period, 0 AS opened, 1 AS delta FROM lately l WHERE l.status <> 2
-  UNION ALL
-  SELECT coalesce((SELECT nullif(a.value, 2) FROM incident_activity a
-                   WHERE a.incident_id = l.id AND a.type = 1 AND a.date_deleted IS NULL
-                   ORDER BY a.date_added, a.id LIMIT 1), l.severity),
-         width_bucket(l.date_added, %(moments)s::timestamptz[]), 1, 1
-  FROM lately l WHERE l.date_added > %(since)s
-  UNION ALL
-  SELECT change.severity, width_bucket(a.date_added, %(moments)s::timestamptz[]), 0, change.delta
-  FROM lately l
-  CROSS JOIN LATERAL (SELECT a.value, a.previous_value, a.date_added FROM incident_activity a
-                      WHERE a.incident_id = l.id AND a.type = 2 AND a.date_deleted IS NULL
-                        AND a.date_added > %(since)s OFFSET 0) a
-  CROSS JOIN LATERAL (VALUES (a.value, 1), (a.previous_value, -1)) change(severity, delta)
-  WHERE change.severity <> 2
-) one GROUP BY severity, period
+SELECT status AS severity, NULL::int AS period, 0 AS opened, count(*)::int AS delta
+FROM lately WHERE status <> 2 GROUP BY status
+UNION ALL
+SELECT change.severity, width_bucket(a.date_added, %(moments)s::timestamptz[]),
+       count(*) FILTER (WHERE a.type = 1)::int, sum(change.delta)::int
+FROM lately l
+CROSS JOIN LATERAL (SELECT a.type, a.value, a.previous_value, a.date_added FROM incident_activity a
+                    WHERE a.incident_id = l.id AND a.type IN (1, 2) AND a.date_added > %(since)s OFFSET 0) a
+CROSS JOIN LATERAL (VALUES (coalesce(a.value, l.severity), 1), (a.previous_value, -1))
+                   change(severity, delta)
+WHERE change.severity <> 2
+GROUP BY 1, 2
 """
 
 
