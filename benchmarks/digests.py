@@ -19,6 +19,7 @@ from pathlib import Path
 from time import perf_counter, sleep
 
 import psycopg2
+from slack_bolt.authorization import AuthorizeResult
 from sqlalchemy import event, make_url
 
 from benchmarks.commands import fill
@@ -30,7 +31,8 @@ from bot.messages import digest as messages
 from bot.people.identity import Identity
 from bot.settings import LogFormat, LogLevel
 from bot.slack.background import Background
-from bot.slack.clients import Clients
+from bot.slack.clients import Clients, Installation, web_client
+from bot.slack.slack_clock import SlackClock
 from storage.digest_rows import DigestRow
 from storage.embedded import EmbeddedPostgres
 from storage.engine import Store, create_pool
@@ -42,6 +44,7 @@ SINCE = datetime(2026, 10, 31, tzinfo=UTC)
 OPEN = (5_000, 500, 50)  # descending: each round resolves more
 REPLICAS = 2
 CHANNELS = 500
+WORKSPACE = "T0001"
 
 
 def main() -> None:
@@ -112,7 +115,7 @@ def _digest(store: Store, *, channel: str = "C0001") -> DigestRow:
             tx,
             {
                 "organization_id": organization_id,
-                "workspace_id": "T0001",
+                "workspace_id": WORKSPACE,
                 "channel_id": channel,
                 "owner_id": owner_id,
                 "cron": "0 9 * * *",
@@ -237,8 +240,10 @@ def _replica(url: str, ready: Barrier) -> None:
     """A replica that tells digests; what is with delivery stays there."""
     configure(LogLevel.WARNING, LogFormat.JSON)  # ten thousand lines of success would be measured too
     store = Store.open(url, clock=FixedClock(NOW))
-    clients = Clients([])
-    identity = Identity(store, clients, Background("http://127.0.0.1"))
+    api_url = "http://127.0.0.1:9"  # nobody is there, and nobody is called: no picture, and an owner from the file
+    authorization = AuthorizeResult(enterprise_id=None, team_id=WORKSPACE)
+    clients = Clients([Installation(WORKSPACE, "U0B07", None, web_client(api_url), authorization, SlackClock())])
+    identity = Identity(store, clients, Background(api_url))
     digests = DigestWorkers(store, clients, identity, command="/incident")
     ready.wait()
     digests.tick()
