@@ -250,7 +250,8 @@ def test_digests_that_were_made_in_slack_get_the_default_grace(empty: URL) -> No
             tx.exec_driver_sql("INSERT INTO organization (slug, name) VALUES ('acme', 'Acme')")
             tx.exec_driver_sql("INSERT INTO workspace (id, organization_id) SELECT 'T1', id FROM organization")
             tx.exec_driver_sql(
-                "INSERT INTO member (organization_id, email, name, role) SELECT id, 'a', 'Ada', 'owner' FROM organization"
+                "INSERT INTO member (organization_id, email, name, role)"
+                " SELECT id, 'a', 'Ada', 'owner' FROM organization"
             )
             for name, grace in ((None, 10), ("ten", 10), ("twenty", 20)):
                 tx.exec_driver_sql(insert, {"name": name, "grace": grace})
