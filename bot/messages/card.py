@@ -42,6 +42,9 @@ from storage.values import ActivityType, Status
 # Characters of what a card shows in part; `View` has the rest.
 DESCRIPTION_LENGTH = 250
 FACTS_LENGTH = 180
+# Slack refuses messages of more than about 12,000 characters in all blocks (msg_blocks_too_long), and a link may have
+# 3,000. (https://github.com/slackapi/bolt-js/issues/2509)
+LINKS_LENGTH = 5000
 COMMENT_LENGTH = 300
 CLOSING_COMMENT_LENGTH = 120  # of a resolved incident, whose card has two lines
 NAME_LENGTH = 80
@@ -78,7 +81,7 @@ def _render_open(content: CardContent, title: str) -> list[Block]:
         context(" · ".join([*render_place(incident), render_age(incident)])),
         *render_description(incident, DESCRIPTION_LENGTH),
         *render_few_facts(incident, FACTS_LENGTH),
-        *render_links(incident),
+        *render_links(incident, LINKS_LENGTH),
         # Who does what about it: an owner belongs before those who have seen it.
         context(f":eyes: {render_seen(incident.seen, incident.seen_count)}"),
         *([context(_render_last_comment(content.shown_entry, content.mentions))] if content.shown_entry else []),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bot.incidents.markup import escape
 from bot.messages.blocks import (
+    MAX_CONTEXT,
     MAX_ELEMENTS,
     Block,
     bold,
@@ -87,12 +88,21 @@ def _list_facts(incident: IncidentDetails) -> list[tuple[str, str]]:
     return [fact for fact in incident.facts if fact != (DESCRIPTION, description)]
 
 
-def render_links(incident: IncidentDetails) -> list[Block]:
-    """The alert's links by name, its source last: one block, or none. Each may be as long as Slack allows."""
+def render_links(incident: IncidentDetails, limit: int = MAX_ELEMENTS * MAX_CONTEXT) -> list[Block]:
+    """The alert's links by name, its source last: one block, or none. Links that exceed `limit` together are left out.
+
+    Each may be as long as Slack allows for a text.
+    """
     links = list(incident.links)
     if incident.url:
         links = [*links[: MAX_ELEMENTS - 1], ("Source", incident.url)]
-    return [context(*(link(url, name) for name, url in links))] if links else []
+    shown: list[str] = []
+    for name, url in links:
+        text = link(url, name)
+        if len(text) <= limit:
+            shown.append(text)
+            limit -= len(text)
+    return [context(*shown)] if shown else []
 
 
 def render_place(incident: IncidentDetails) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 from bot.messages.card import render_card, render_thread_entry, strip_blocks
 from bot.messages.incident_parts import render_seen
 from sandbox.block_kit import check_message
+from sandbox.driver.surface import texts_in
 from storage.rows import DESCRIPTION, ActivityEntry, CardContent, IncidentDetails, Mentions, Seen
 from storage.values import ActivityType, Status
 
@@ -33,27 +34,31 @@ def test_who_has_seen_an_incident_has_one_form(names: list[str], count: int, sho
 
 def content(text: str, status: Status, *, many: int) -> CardContent:
     """A card in which every text is as long as the database or the intake lets it be."""
-    entry = ActivityEntry(1, ActivityType.STATUS_CHANGE, 1, text * 200, status, Status.OPEN, text * 8000, NOW, None)
+
+    def long(length: int) -> str:
+        return (text * length)[:length]
+
+    entry = ActivityEntry(1, ActivityType.STATUS_CHANGE, 1, long(200), status, Status.OPEN, long(8000), NOW, None)
     details = IncidentDetails(
         id=1,
         identifier=10**9,
-        title=text * 255,
+        title=long(255),
         status=status,
-        environment=text * 64,
+        environment=long(64),
         url="https://h.test/" + "&" * 1900,
         source="grafana",
         date_started=NOW,
         date_closed=NOW + timedelta(days=1000) if status is Status.CLOSED else None,
-        team=text * 255,
-        projects=[text * 50] * many,
-        seen=[Seen(text * 255, NOW)] * min(many, 10),
+        team=long(255),
+        projects=[long(50)] * many,
+        seen=[Seen(long(255), NOW)] * min(many, 10),
         seen_count=many,
         seen_by_caller=False,
         subscribed=False,
         latest=None,
         mentions=Mentions(),
-        links=[(text * 60, "https://h.test/" + "x" * 2800)] * min(many, 10),
-        facts=[(DESCRIPTION, text * 2000), *[(text * 60, text * 300)] * min(many, 30)],
+        links=[(long(60), "https://h.test/" + "x" * 2800)] * min(many, 10),
+        facts=[(DESCRIPTION, long(2000)), *[(long(60), long(300))] * min(many, 30)],
     )
     return CardContent(details, entry, Mentions())
 
@@ -67,4 +72,7 @@ def test_a_card_is_within_slacks_limits_whatever_its_texts(text: str, many: int,
     assert check_message(rendered) == []
     assert check_message(strip_blocks(dict(rendered))) == []
     assert shown.shown_entry is not None
-    assert check_message(render_thread_entry(shown.shown_entry, Mentions())) == []
+    entry = render_thread_entry(shown.shown_entry, Mentions())
+    assert check_message(entry) == []
+    for blocks in (rendered["blocks"], entry["blocks"]):
+        assert sum(map(len, texts_in(blocks))) < 10_000
