@@ -1,0 +1,251 @@
+"""The card, its thread, the direct messages and the digest agree with each other, in whatever order things happen.
+
+One incident goes through a chance sequence of everything that changes it, by command, button, form, reaction and alert.
+After each step, what people see is compared with a model of a few lines.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from bot.intake.tokens import Source
+from sandbox import Person, SeenMessage
+from tests.stories.conftest import Deliver, World
+
+STEPS = 12
+WALKS = 2
+STARTED_AT = "2026-01-01T00:00:00Z"  # of every firing: without it, a firing after its end by a person is a new one
+ALERT = {"dedup_key": "disk-7", "title": "Disk is full", "severity": "critical", "started_at": STARTED_AT}
+SIGNS = {"none": ":large_blue_circle:", "warning": ":large_yellow_circle:", "critical": ":red_circle:"}
+RESOLVED = ":white_check_mark:"
+
+
+@dataclass
+class Expected:
+    """What is true of the incident."""
+
+    severity: str = "critical"
+    is_open: bool = True
+    is_firing: bool = True  # the alert has not ended since it fired last
+    is_closed_by_alert: bool = False
+    changes: int = 0  # of status and severity
+    closing: str = ""  # the comment with which it was resolved last
+    comments: list[str] = field(default_factory=list)  # of Ben, the newest last
+    words: list[str] = field(default_factory=list)  # of all comments, also those of changes, the newest last
+    gone: list[str] = field(default_factory=list)  # texts of comments that were edited or deleted
+
+    @property
+    def sign(self) -> str:
+        return SIGNS[self.severity] if self.is_open else RESOLVED
+
+
+class Walk:
+    """One sequence of changes."""
+
+    def __init__(self, world: World, deliver: Deliver, seed: int) -> None:
+        self.world, self.deliver = world, deliver
+        self.random = random.Random(seed)
+        self.expected = Expected()
+        self.steps: list[str] = []
+        self.words = 0
+        self.end: dict[str, str] = {}  # the delivery with which the alert ended
+
+    def begin(self) -> None:
+        """An incident of an alert, which Dan follows, and a digest in its channel."""
+        self.deliver(Source.EVENTS, ALERT)
+        self.world.rest()
+        self.world.ask(self.world.dan, "subscribe 1")
+        self.world.ask(self.world.ada, 'digest add "weekdays at 9" picture:no')
+        self.agree()
+
+    def step(self) -> None:
+        """One change that is possible now."""
+        possible: list[Callable[[], None]] = [self.comment, self.comment, self.acknowledge, self.report_again]
+        if self.expected.comments:
+            possible += [self.edit, self.delete]
+        if self.expected.is_open:
+            possible += [
+                self.resolve_by_command,
+                self.resolve_by_button,
+                self.resolve_by_form,
+                self.resolve_by_reaction,
+            ]
+            possible += [self.change_severity, self.change_severity]
+            if self.expected.is_firing:
+                possible += [self.end_alert, self.end_alert]
+        else:
+            possible += [self.reopen_by_command, self.reopen_by_button, self.reopen_by_button]
+            if self.expected.is_closed_by_alert:
+                possible += [self.fire_again, self.fire_again]
+        change = self.random.choice(possible)
+        self.steps.append(change.__name__)
+        change()
+        self.agree()
+
+    # --- changes -------------------------------------------------------------------------------------------
+
+    def word(self) -> str:
+        self.words += 1
+        return f"word{self.words}x"
+
+    def person(self) -> Person:
+        return self.random.choice((self.world.ada, self.world.ben, self.world.sue))
+
+    def comment(self) -> None:
+        word = self.word()
+        self.world.ask(self.world.ben, f"comment 1 {word}")
+        self.expected.comments.append(word)
+        self.expected.words.append(word)
+
+    def edit(self) -> None:
+        word = self.word()
+        self.world.ben.press(self.world.see(self.world.ben, "activity 1"), "Edit")
+        assert self.world.ben.wait_for_form("Edit #1").fill("Comment", word).submit().closed
+        old = self.expected.comments.pop()
+        self.expected.gone.append(old)
+        self.expected.comments.append(word)
+        self.expected.words[self.expected.words.index(old)] = word
+
+    def delete(self) -> None:
+        self.world.ben.press(self.world.see(self.world.ben, "activity 1"), "Delete")
+        old = self.expected.comments.pop()
+        self.expected.gone.append(old)
+        self.expected.words.remove(old)
+
+    def acknowledge(self) -> None:
+        self.world.ask(self.person(), "ack 1")
+
+    def resolve_by_command(self) -> None:
+        self.resolved(word := self.word())
+        self.world.ask(self.person(), f"resolve 1 {word}")
+
+    def resolve_by_button(self) -> None:
+        self.resolve_in_form(self.card())
+
+    def resolve_by_form(self) -> None:
+        """Of `view`."""
+        self.resolve_in_form(None)
+
+    def resolve_in_form(self, shown: SeenMessage | None) -> None:
+        person = self.person()
+        person.press(shown or self.world.view(person, 1), "Resolve")
+        self.resolved(word := self.word())
+        assert person.wait_for_form("Resolve #1").fill("Comment", word).submit().closed
+
+    def resolve_by_reaction(self) -> None:
+        # A second reaction of the same person would be none.
+        self.resolved("")
+        card = self.card()
+        for person in (self.world.ada, self.world.ben, self.world.sue):
+            if person.id in card.reactions.get("white_check_mark", ()):
+                person.unreact(card, "white_check_mark")
+        self.person().react(card, "white_check_mark")
+
+    def resolved(self, closing: str) -> None:
+        self.expected.is_open = self.expected.is_closed_by_alert = False
+        self.expected.closing = closing
+        self.expected.words += [closing] if closing else []
+        self.expected.changes += 1
+
+    def end_alert(self) -> None:
+        self.end = {**ALERT, "status": "resolved", "ended_at": self.world.store.clock.now().isoformat()}
+        self.deliver(Source.EVENTS, self.end)
+        self.resolved("")
+        self.expected.is_firing, self.expected.is_closed_by_alert = False, True
+
+    def report_again(self) -> None:
+        """The same firing again, or its end: neither changes anything."""
+        self.deliver(Source.EVENTS, ALERT if self.expected.is_firing else self.end)
+
+    def fire_again(self) -> None:
+        self.deliver(Source.EVENTS, ALERT)
+        self.reopened()
+        self.expected.is_firing = True
+
+    def reopen_by_command(self) -> None:
+        self.world.ask(self.person(), "reopen 1")
+        self.reopened()
+
+    def reopen_by_button(self) -> None:
+        self.person().press(self.card(), "Reopen")
+        self.reopened()
+
+    def reopened(self) -> None:
+        self.expected.is_open, self.expected.is_closed_by_alert = True, False
+        self.expected.changes += 1
+
+    def change_severity(self) -> None:
+        severity = self.random.choice([name for name in SIGNS if name != self.expected.severity])
+        self.world.ask(self.person(), f"severity 1 {severity}")
+        self.expected.severity = severity
+        self.expected.changes += 1
+
+    # --- what people see -----------------------------------------------------------------------------------
+
+    def card(self) -> SeenMessage:
+        shown = [one for one in self.world.slack.messages(self.world.cast.checkout) if "Disk is full" in one.text]
+        cards = [one for one in shown if one.from_app and "open incident" not in one.text]
+        assert len(cards) == 1, self.steps
+        return cards[0]
+
+    def agree(self) -> None:
+        """Card, thread, direct messages, `view` and `list` show the same, and it is what is true."""
+        self.world.rest()
+        expected, card = self.expected, self.card()
+        shown = {"card": card.markup, "view": self.world.view(self.world.ada, 1).markup}
+        shown["list"] = self.world.see(self.world.ada, "list all").markup
+        messages = [one for one in self.world.dan.direct_messages() if not one.ephemeral]
+        if messages:
+            *older, newest = messages
+            shown["direct message"] = newest.markup
+            assert ("Reopen" if not expected.is_open else "Resolve") in newest.buttons, self.steps
+            assert not any(one.buttons for one in older), self.steps
+        for place, text in shown.items():
+            assert expected.sign in text, (place, text, self.steps)
+            wrong = {sign for sign in (*SIGNS.values(), RESOLVED) if sign != expected.sign and sign in text}
+            assert not wrong, (place, text, self.steps)
+        assert card.buttons == (["Acknowledge", "Resolve"] if expected.is_open else ["Reopen"]), self.steps
+        if expected.is_open and expected.words:
+            assert expected.words[-1] in card.text, (card.text, self.steps)
+        if not expected.is_open:
+            by = "by its alert" if expected.is_closed_by_alert else "Resolved by"
+            assert by in card.text and expected.closing in card.text, (card.text, self.steps)
+        thread = [one.text for one in card.thread]
+        signs = (*SIGNS.values(), RESOLVED)
+        assert sum(text.startswith(signs) for text in thread) == expected.changes, (thread, self.steps)
+        everything = "\n".join([*shown.values(), *thread, *(one.markup for one in messages)])
+        for word in expected.gone:
+            assert word not in everything, (word, everything, self.steps)
+        for word in expected.comments:
+            assert any(word in text for text in thread), (word, thread, self.steps)
+
+    def agree_with_digest(self) -> None:
+        """The digest has the incident among the open ones, with its severity, or among those resolved."""
+        channel = self.world.cast.checkout
+        before = {one.ts for one in self.world.slack.messages(channel)}
+
+        def posted() -> list[SeenMessage]:
+            return [one for one in self.world.slack.messages(channel) if one.ts not in before]
+
+        (number,) = re.findall(r"Digest (\d+)", self.world.ask(self.world.ada, "digest list").text)
+        self.world.ask(self.world.ada, f"digest now {number}")
+        self.world.slack.wait_until(lambda: bool(posted()), what="the digest")
+        (digest,) = posted()
+        line = f"{SIGNS[self.expected.severity]} *#1 Disk is full*"
+        assert (line in digest.markup) == self.expected.is_open, (digest.markup, self.steps)
+
+
+@pytest.mark.parametrize("_number", range(WALKS))
+def test_everything_that_people_see_agrees(world: World, deliver: Deliver, _number: int) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")  # noqa: T201  # shown if the test fails, to repeat the walk
+    walk = Walk(world, deliver, seed)
+    walk.begin()
+    for _ in range(STEPS):
+        walk.step()
+    walk.agree_with_digest()
