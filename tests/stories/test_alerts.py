@@ -23,9 +23,9 @@ def test_an_alert_is_listed_viewed_and_ends(world: World, deliver: Deliver) -> N
     deliver(Source.ALERTMANAGER, deliveries[0])
     assert "#1 DiskFull (device=/dev/sda1, instance=db1:9100)" in world.ask(world.ben, "list critical").text
     shown = world.ask(world.ada, "view 1")
-    for fact in ("Critical", "checkout", "Payments", "production", "alertmanager", "Runbook", "Silence"):
+    for fact in ("Critical", "checkout", "Payments", "production", "Source", "Runbook", "Silence"):
         assert fact in shown.text, fact
-    assert "Opened by an alert" in shown.text
+    assert "An alert opened this" in shown.text
     assert "#1" not in world.ask(world.cyn, "list").text
     deliver(Source.ALERTMANAGER, deliveries[2])
     assert "Resolved" in world.ask(world.ada, "view 1").text
