@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import structlog
@@ -67,34 +67,37 @@ def _expand(tx: Connection, changes: Sequence[Change], now: datetime) -> None:
     for found in audiences.values():
         if found.type is not None and found.type not in _KNOWN:
             raise UnknownActivity(found.type)
-    recipients = {
-        change.id: _find_recipients(tx, change, audiences[change.id])
-        for change in changes
-        if change.id in audiences and isinstance(change, EntryChange)
-    }
+    entries = [change for change in changes if isinstance(change, EntryChange) and change.id in audiences]
+    recipients = {change.id: _find_recipients(tx, change, audiences[change.id]) for change in entries}
     incidents = {change.incident_id: _workspace(audiences.get(change.id)) for change in changes}
     people = {(audiences[id_].workspace_id, member_id) for id_, found in recipients.items() for member_id in found}
-    changed = [change.activity_id for change in changes if isinstance(change, EntryChanged) and change.id in audiences]
+    changed = [change.activity_id for change in entries if isinstance(change, EntryChanged)]
     held = destinations.lock_destinations(tx, incidents, people, now, entries=changed)
     expansion.create_cards(tx, incidents, held, now)
-    in_threads: dict[Urgency, list[EntryChange]] = {}
-    for change in changes:
-        audience = audiences.get(change.id)
-        if audience is None or not isinstance(change, EntryChange):
-            continue
-        if isinstance(change, EntryChanged) or audience.has_comment or audience.type == ActivityType.STATUS_CHANGE:
-            # What alerts change in a storm goes after what people write, and after new cards.
-            urgency = Urgency.BULK if audience.author_id is None else Urgency.NEWS
-            in_threads.setdefault(urgency, []).append(change)
+    _create_thread_posts(tx, entries, audiences, now)
+    for change in entries:
         if notified := recipients[change.id]:
-            destination_of = {member_id: held.people[audience.workspace_id, member_id] for member_id in notified}
+            workspace_id = audiences[change.id].workspace_id
+            destination_of = {member_id: held.people[workspace_id, member_id] for member_id in notified}
             expansion.create_notifications(tx, change, notified, destination_of, now)
-    for urgency, entries in in_threads.items():
-        expansion.create_thread_posts(tx, entries, urgency, now)
     direct_messages.redraw_newest(tx, {change.incident_id for change in changes if change.id in audiences}, now)
     if changed:
         direct_messages.redraw_messages_of_entries(tx, changed, now)
     destinations.reschedule_destinations(tx, held.ids, now)
+
+
+def _create_thread_posts(
+    tx: Connection, entries: Sequence[EntryChange], audiences: Mapping[int, Audience], now: datetime
+) -> None:
+    """Has the threads of cards show comments, what became of them, and changes of status."""
+    shown: dict[Urgency, list[EntryChange]] = {}
+    for change in entries:
+        audience = audiences[change.id]
+        if isinstance(change, EntryChanged) or audience.has_comment or audience.type == ActivityType.STATUS_CHANGE:
+            # What alerts change in a storm goes after what people write, and after new cards.
+            shown.setdefault(Urgency.BULK if audience.author_id is None else Urgency.NEWS, []).append(change)
+    for urgency, changes in shown.items():
+        expansion.create_thread_posts(tx, changes, urgency, now)
 
 
 def _workspace(audience: Audience | None) -> str | None:
