@@ -29,7 +29,7 @@ def render_confirmation(confirmation: Confirmation, *, late: bool = False) -> Me
     """A confirmation as a message. `late`: the card will show the change, but not within seconds."""
     sentence = confirmation.sentence
     if late:
-        sentence += " Slack is busy, so the card here is updated a little later."
+        sentence += " Slack is busy, so the message is updated a little later."
     blocks = [section(sentence)]
     if confirmation.buttons:
         blocks.append(actions(confirmation.buttons))

@@ -170,7 +170,7 @@ def _build_time_fields(block_id: str, label: str, date_label: str, initial: str 
     if day:
         element["initial_date"] = day.isoformat()
     return [
-        _build_lookup(block_id, label, "Choose, or type 36h or 2026-11-01", times),
+        _build_lookup(block_id, label, "Choose or type 36h", times),
         {
             "type": "input",
             "block_id": f"{block_id}_date",

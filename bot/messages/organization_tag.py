@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 
 from bot.messages.blocks import Block
 
-_BLOCK_ID = re.compile(r"o([0-9]{1,18})\.[0-9]{1,3}(?:\.s[0-9]{1,18})?")
+_BLOCK_ID = re.compile(r"o([0-9]{1,18})\.[0-9]{1,3}(?:\.\w{1,30})?")
 
 Rendered = TypeVar("Rendered", bound=Mapping[str, Any])
 
