@@ -27,7 +27,7 @@ COLOURS = {Status.CRITICAL: "#fb566a", Status.WARNING: "#f2c744", Status.OPEN: "
 # Slack shows pictures at a width of 360 to 480 pixels. At this size in inches, a point is a pixel at 360.
 SHOWN_WIDTH = 360
 _INCHES, _DPI = (SHOWN_WIDTH / 72, 240 / 72), 288
-FONT_SIZE = 11
+FONT_SIZE = 12
 _LEFT, _WIDTH = 0.1, 0.87  # of the axes, as parts of the width
 
 
@@ -56,7 +56,7 @@ def render_picture(counts: DailyCounts) -> bytes:
         _style(axes, most, len(places))
     above.set_xticks([])
     below.set_xticks(places, label_days(counts), fontsize=FONT_SIZE, color=TEXT, linespacing=1.15)
-    figure.text(0.025, 0.925, "Opened each day", fontsize=FONT_SIZE, fontweight="bold", color=TEXT)
+    figure.text(0.025, 0.94, "Opened each day", fontsize=FONT_SIZE, fontweight="bold", color=TEXT)
     now = f"Open at the end of the day: {counts.open_at_end[-1]:,} now"
     figure.text(0.025, 0.425, now, fontsize=FONT_SIZE, fontweight="bold", color=TEXT)
     png = BytesIO()
@@ -75,7 +75,7 @@ def _draw_opened(axes: Axes, counts: DailyCounts) -> None:
         below = [low + more for low, more in zip(below, heights, strict=True)]
     axes.legend(
         loc="lower right",
-        bbox_to_anchor=(1.02, 1.04),
+        bbox_to_anchor=(1.02, 1.0),
         ncols=len(COLOURS),
         frameon=False,
         fontsize=FONT_SIZE,
