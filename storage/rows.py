@@ -216,6 +216,7 @@ class NotificationContent:
     identifier: int
     incident: IncidentDetails | None  # None: the reader may no longer see it
     status_change: ActivityEntry | None  # the last one
+    last_comment: ActivityEntry | None  # after the entries, if the reader was not notified of it
     entries: list[NotificationEntry]  # oldest first, without deleted ones
     mentions: Mentions
     notify: str  # the reader's notification setting: "all", "mentions" or "none"

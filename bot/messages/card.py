@@ -16,7 +16,6 @@ from bot.messages.blocks import (
     bold,
     button,
     context,
-    format_date,
     menu_entry,
     message,
     overflow,
@@ -31,7 +30,9 @@ from bot.messages.incident_parts import (
     render_age,
     render_description,
     render_few_facts,
+    render_last_comment,
     render_links,
+    render_on_one_line,
     render_place,
     render_resolved,
     render_seen,
@@ -45,7 +46,6 @@ FACTS_LENGTH = 180
 # Slack refuses messages of more than about 12,000 characters in all blocks (msg_blocks_too_long), and a link may have
 # 3,000. (https://github.com/slackapi/bolt-js/issues/2509)
 LINKS_LENGTH = 5000
-COMMENT_LENGTH = 300
 CLOSING_COMMENT_LENGTH = 120  # of a resolved incident, whose card has two lines
 NAME_LENGTH = 80
 PIECE_LENGTH = 2900
@@ -84,7 +84,7 @@ def _render_open(content: CardContent, title: str) -> list[Block]:
         *render_links(incident, LINKS_LENGTH),
         # Who does what about it: an owner belongs before those who have seen it.
         context(f":eyes: {render_seen(incident.seen, incident.seen_count)}"),
-        *([context(_render_last_comment(content.shown_entry, content.mentions))] if content.shown_entry else []),
+        *([context(render_last_comment(content.shown_entry, content.mentions))] if content.shown_entry else []),
         actions(_build_buttons(incident)),
     ]
 
@@ -99,18 +99,8 @@ def _render_closing(content: CardContent) -> str:
     entry = content.shown_entry
     sentence = render_resolved(content.details, entry)
     if entry is not None and entry.comment:
-        sentence += f": {_render_on_one_line(entry.comment, content.mentions, CLOSING_COMMENT_LENGTH)}"
+        sentence += f": {render_on_one_line(entry.comment, content.mentions, CLOSING_COMMENT_LENGTH)}"
     return sentence
-
-
-def _render_last_comment(entry: ActivityEntry, mentions: Mentions) -> str:
-    who = bold(truncate(escape(entry.author or "Someone"), NAME_LENGTH))
-    text = _render_on_one_line(entry.comment or "", mentions, COMMENT_LENGTH)
-    return f":speech_balloon: {who}, {format_date(entry.date_added)}: {text}"
-
-
-def _render_on_one_line(comment: str, mentions: Mentions, limit: int) -> str:
-    return truncate(render_comment_with_names(" ".join(comment.split()), mentions), limit)
 
 
 def _build_buttons(incident: IncidentDetails) -> list[Element]:

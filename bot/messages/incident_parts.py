@@ -18,7 +18,8 @@ from bot.messages.blocks import (
     section,
     truncate,
 )
-from storage.rows import DESCRIPTION, ActivityEntry, IncidentDetails, Seen
+from bot.messages.comments import render_comment_with_names
+from storage.rows import DESCRIPTION, ActivityEntry, IncidentDetails, Mentions, Seen
 from storage.values import Status
 
 # Names that are listed if more people than `MAX_NAMES` have acknowledged an incident.
@@ -28,6 +29,7 @@ NAME_LENGTH = 80  # characters of a person's name
 # From this duration on, the time alone would not say on which day an incident was resolved.
 SAME_DAY_S = 12 * 3600
 PLACE_LENGTH = 150  # characters of the names of all projects, of the team or of the environment
+COMMENT_LENGTH = 300  # of the last comment
 VALUE_LENGTH = 60  # characters of a fact among others in one line
 SEVERITY_LABELS = {Status.OPEN: "No severity", Status.WARNING: "Warning", Status.CRITICAL: "Critical"}
 
@@ -114,6 +116,18 @@ def render_place(incident: IncidentDetails) -> list[str]:
 def render_age(incident: IncidentDetails) -> str:
     """How long ago an incident began. Slack computes it whenever somebody looks: nothing has to be redrawn."""
     return f"started {format_date(incident.date_started, '{ago}')}"
+
+
+def render_last_comment(entry: ActivityEntry, mentions: Mentions) -> str:
+    """The last word about an incident in a line of mrkdwn. It mentions nobody."""
+    who = bold(truncate(escape(entry.author or "Someone"), NAME_LENGTH))
+    text = render_on_one_line(entry.comment or "", mentions, COMMENT_LENGTH)
+    return f":speech_balloon: {who}, {format_date(entry.date_added)}: {text}"
+
+
+def render_on_one_line(comment: str, mentions: Mentions, limit: int) -> str:
+    """The beginning of a comment as mrkdwn without line breaks. It mentions nobody."""
+    return truncate(render_comment_with_names(" ".join(comment.split()), mentions), limit)
 
 
 def render_resolved(incident: IncidentDetails, entry: ActivityEntry | None) -> str:

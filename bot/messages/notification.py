@@ -29,7 +29,7 @@ from bot.messages.blocks import (
 from bot.messages.comments import render_comment
 from bot.messages.comments import render_delayed as say_delayed
 from bot.messages.incident import SEVERITY_NAMES, STATUS_NAMES, STATUS_SIGNS, render_title
-from bot.messages.incident_parts import render_resolved, render_seen
+from bot.messages.incident_parts import render_last_comment, render_resolved, render_seen
 from bot.messages.state_tag import tag_state
 from storage.rows import ActivityEntry, IncidentDetails, Mentions, NotificationContent, NotificationEntry
 from storage.values import ActivityType, Status
@@ -79,6 +79,8 @@ def render_newest(
     if delayed and entries:
         facts.insert(0, f":hourglass: {say_delayed(entries[-1].entry)}")
     blocks.append(context(" · ".join(facts)))
+    if content.last_comment is not None:
+        blocks.append(context(render_last_comment(content.last_comment, content.mentions)))
     blocks.append(
         tag_state(actions(_build_buttons(incident)), content.status_change.id if content.status_change else 0)
     )
@@ -200,7 +202,6 @@ def _build_buttons(incident: IncidentDetails) -> list[Element]:
 def render_invitation(channel_id: str) -> Message:
     """Asks somebody to invite the bot to a channel that the organization file names."""
     return text_message(
-        f"I cannot post the incidents of a project to <#{channel_id}>, which the organization file names: the"
-        " channel is private and I am not in it, or it is gone. Please invite me there, or take"
-        f" `{channel_id}` out of the file."
+        f"I can't post incidents to <#{channel_id}>, which the organization file names for a project. The channel is"
+        f" private and I am not in it, or it is gone. Invite me to it, or remove `{channel_id}` from the file."
     )

@@ -18,7 +18,7 @@ from storage.queries.visibility import (
     sees_project,
     shown_in_channel,
 )
-from storage.rows import CardContent, Mentions, NotificationContent, NotificationEntry, ThreadContent
+from storage.rows import ActivityEntry, CardContent, Mentions, NotificationContent, NotificationEntry, ThreadContent
 from storage.values import ActivityType, PostKind, Status
 
 _ENTRY = "a.id, a.type, a.member_id, m.name, a.value, a.previous_value, a.comment, a.date_added, a.date_edited"
@@ -73,15 +73,29 @@ def find_notification_content(
         {"post_id": post.id, "most": most},
     ).all()
     entries = [NotificationEntry(parse_entry(row[1:]), row[0]) for row in rows]
+    last_comment = _find_comment_after(tx, post, member_id, entries[-1].entry.id if entries else 0)
+    shown = [told.entry for told in entries] + ([last_comment] if last_comment else [])
     return NotificationContent(
         identifier=identifier,
         incident=details,
         status_change=find_last_status_change(tx, post.incident_id),
+        last_comment=last_comment,
         entries=entries,
-        mentions=_mentions(tx, [told.entry.id for told in entries if told.entry.comment], target.workspace_id),
+        mentions=_mentions(tx, [entry.id for entry in shown if entry.comment], target.workspace_id),
         notify=notify,
         card=find_card_for_reader(tx, post.incident_id, member_id),
     )
+
+
+def _find_comment_after(tx: Connection, post: DirectPost, member_id: int, entry_id: int) -> ActivityEntry | None:
+    row = tx.exec_driver_sql(
+        f"SELECT {_ENTRY} FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id"  # noqa: S608
+        f" WHERE a.incident_id = %(incident_id)s AND {READABLE} AND a.comment IS NOT NULL AND a.id > %(after)s"
+        " AND NOT EXISTS (SELECT FROM notification n WHERE n.activity_id = a.id AND n.member_id = %(member_id)s)"
+        " ORDER BY a.id DESC LIMIT 1",
+        {"incident_id": post.incident_id, "after": entry_id, "member_id": member_id},
+    ).first()
+    return None if row is None else parse_entry(row)
 
 
 def find_card_for_reader(connection: Connection, incident_id: int, member_id: int) -> tuple[str, str] | None:

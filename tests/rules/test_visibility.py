@@ -43,6 +43,7 @@ EXEMPT = {
     "digest_contents.get_open_page": "reads from of_open",
     "post_contents.find_identifier": _FOLLOWS,
     "post_contents.find_notification_content": "asks _READER, which is the rule, in the same transaction",
+    "post_contents._find_comment_after": "is called for a reader of whom _READER has asked the rule",
     "post_contents.split_notification": _MAINTAINS,
     "expansion._TAKE": _MAINTAINS,
     "expansion._build_change": "builds a value from a row that was read",

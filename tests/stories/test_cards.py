@@ -240,14 +240,14 @@ def test_it_asks_to_be_invited_to_a_private_channel_and_posts_when_it_is(world: 
     den = world.slack.channel("G0001", "den", private=True, bot_in=False)
     world.apply(ORGANIZATION.replace("channels: [C0001]", "channels: [C0001, G0001]"))
     world.declare("Payments fail with 502")
-    asked = world.ada.wait_for_message(containing="invite me")
+    asked = world.ada.wait_for_message(containing="Invite me")
     assert "G0001" in asked.markup
     world.ask(world.ada, "ack 1")
     world.slack.invite_bot(den)
     card(world, den)
     world.rest()
     assert len(cards(world, den)) == 1
-    assert len([m for m in world.ada.direct_messages() if "invite me" in m.text]) == 1
+    assert len([m for m in world.ada.direct_messages() if "Invite me" in m.text]) == 1
 
 
 def test_a_card_in_an_archived_channel_is_brought_up_to_date_when_it_comes_back(world: World) -> None:

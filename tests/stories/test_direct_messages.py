@@ -60,6 +60,29 @@ def test_changes_of_which_the_reader_wants_no_message_are_shown(world: World) ->
     world.rest()
     assert len(sent(world.ben)) == 1
     assert ":red_circle: Critical" in newest(world.ben).markup
+    world.ask(world.ada, "comment 1 the replica is back")
+    world.ben.press(newest(world.ben), "Comment")
+    world.rest()
+    assert "the replica is back" in newest(world.ben).text
+    assert world.ben.wait_for_form("Comment #1").fill("Comment", "thank you").submit().closed
+    newest(world.ben).wait_for(lambda shown: "thank you" in shown.text and "is back" not in shown.text)
+    world.rest()
+    assert len(sent(world.ben)) == 1
+
+
+def test_a_message_that_is_no_longer_followed_stays_safe(world: World) -> None:
+    """Its button shows the incident in its place, and the buttons there do not act on another state either."""
+    world.declare("Payments fail")
+    mention(world)
+    message = newest(world.ben)
+    with world.store.write() as tx:
+        tx.exec_driver_sql("DELETE FROM post WHERE kind = 'newest'")
+    world.ben.press(message, "Acknowledge")
+    message.wait_for(lambda shown: "You acknowledged #1 Payments fail" in shown.text)
+    world.ask(world.ada, "resolve 1")
+    world.ask(world.ada, "reopen 1")
+    world.ben.press(message, "Resolve")
+    assert "has changed since that message" in world.ben.wait_for_form("Incident").text
 
 
 def test_older_messages_shrink_to_a_line(world: World) -> None:
