@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import OpenWindow, Shot, card, choose_in_menu, go_to, message, type_command
+from tests.browser.conftest import OpenWindow, Shot, card, choose_in_menu, message, type_command
 from tests.stories.conftest import World
 
 
@@ -24,7 +24,10 @@ def test_the_guided_path(world: World, window: OpenWindow, shot: Shot) -> None:
     expect(messages.locator(".count")).to_have_count(0)
     shot(page, "mentioned")
 
-    go_to(page, "checkout")
+    # Its link leads to the card, on this page.
+    told.get_by_role("link", name="Open the card").click()
+    expect(page.locator(".main .message.target")).to_contain_text(f"#{number} Checkout answers 502")
+    assert len(page.context.pages) == 1
     card(page, number).get_by_role("button", name="Acknowledge").click()
     expect(card(page, number)).to_contain_text("Seen by Ada Obi and Ben Tal")
 
