@@ -70,7 +70,7 @@ HANDLES = (
     Verb(
         name="activity",
         usage=USAGE,
-        summary="Shows what happened, the newest first. You can edit and delete your own comments there.",
+        summary="Shows what happened, newest first. You can edit and delete your own comments there.",
         examples=("activity 12",),
         group=Group.WORK,
         synonyms=("log", "history", "timeline"),

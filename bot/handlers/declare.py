@@ -195,7 +195,7 @@ HANDLES = (
     Verb(
         name="declare",
         usage=USAGE,
-        summary="Opens an incident. Alone it opens a form.",
+        summary="Opens an incident. `declare` alone opens a form.",
         brief="open an incident",
         examples=("declare critical project:checkout Payments fail with 502",),
         group=Group.OPEN,

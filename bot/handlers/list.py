@@ -146,7 +146,7 @@ HANDLES = (
         usage=filters.USAGE,
         form=filters.FORM,
         brief="see what is open",
-        summary="Shows incidents, the newest first. Words search titles; put several words in quotes to find them"
+        summary="Shows incidents, newest first. Words search titles; put several words in quotes to find them"
         " together. `since:` leaves out what was resolved earlier, `until:` what started later.",
         examples=("list", "list critical team:mine", 'list all "card payments" since:7d', "list seen:no"),
         group=Group.FIND,

@@ -13,7 +13,7 @@ from bot.incidents.comments import CommentText
 from bot.incidents.errors import AlreadyClosed, InvalidInput
 from bot.incidents.plain_text import disable_formatting
 from bot.incidents.severities import SEVERITIES, find_severity
-from bot.incidents.words import find_closest, parse_number, shorten, split_first_word
+from bot.incidents.words import find_closest, parse_number, parse_number_and_text, shorten, split_first_word
 from bot.messages import answers, forms
 from bot.messages.answers import Confirmation
 from bot.messages.blocks import Element
@@ -41,11 +41,10 @@ def _read_comment(context: Context, text: str) -> CommentText | None:
 
 def handle_command(context: Context, _request: Command, words: str) -> Response:
     """`resolve N [comment]`."""
-    word, rest = split_first_word(words)
-    if not word:
+    if not words:
         return pick.offer_incidents(context, "resolve", PICK)
-    identifier = parse_number(word, USAGE)
-    comment = _read_comment(context, rest)
+    identifier, text = parse_number_and_text(words, USAGE)
+    comment = _read_comment(context, text)
     with context.write() as tx:
         incident = lifecycle.resolve(tx, context.access, identifier, context.now, comment)
     return Answer(answers.render_confirmation(Confirmation(_render_resolved(incident), _build_buttons(incident))))
@@ -88,9 +87,8 @@ def handle_submission(context: Context, request: Submission) -> Response:
 
 def handle_reopen_command(context: Context, _request: Command, words: str) -> Response:
     """`reopen N [comment]`."""
-    word, rest = split_first_word(words)
-    identifier = parse_number(word, REOPEN_USAGE)
-    comment = _read_comment(context, rest)
+    identifier, text = parse_number_and_text(words, REOPEN_USAGE)
+    comment = _read_comment(context, text)
     with context.write() as tx:
         incident = lifecycle.reopen(tx, context.access, identifier, context.now, comment)
     return Answer(answers.render_confirmation(Confirmation(_render_reopened(incident), _build_buttons(incident))))
@@ -137,7 +135,7 @@ def handle_severity_command(context: Context, _request: Command, words: str) -> 
     if comment:
         raise InvalidInput(
             f"The severity of #{identifier} {disable_formatting(incident.title)} is already {present},"
-            " so your comment wasn't added. Use `comment` to add it.",
+            " so your comment was not added. Use `comment` to add it.",
             f"comment {identifier} text",
         )
     return Answer(answers.render_confirmation(Confirmation(f"The severity of {title} is already {present}.")))

@@ -65,7 +65,7 @@ def _subscribe(tx: Connection, context: Context, identifier: int) -> tuple[Incid
 def _unsubscribe(tx: Connection, context: Context, identifier: int) -> tuple[IncidentHead, Confirmation]:
     incident, was = subscriptions.unsubscribe(tx, context.access, identifier, context.now)
     name = answers.render_incident_title(incident)
-    sentence = f"You no longer follow {name}." if was else f"You don't follow {name}."
+    sentence = f"You no longer follow {name}." if was else f"You do not follow {name}."
     return incident, Confirmation(sentence, [build_follow_button(identifier, subscribed=False)])
 
 
@@ -75,7 +75,7 @@ HANDLES = (
         usage=USAGE,
         summary="Follows an incident: you get a direct message for each comment and change.",
         examples=("subscribe 12",),
-        brief="follow it: direct messages about what changes",
+        brief="follow it, to get direct messages about it",
         group=Group.FOLLOW,
         synonyms=("follow", "watch"),
         command=handle_command,

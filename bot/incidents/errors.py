@@ -34,7 +34,7 @@ class MayNotAct(Refusal):
     """The caller sees the incident's card in a channel, but may not see the incident."""
 
     def __init__(self, identifier: int) -> None:
-        super().__init__(f"You can't act on #{identifier}: only members of its project's teams can.")
+        super().__init__(f"You cannot act on #{identifier}. Only members of its project's teams can.")
 
 
 class StatusChanged(Refusal):
@@ -42,7 +42,7 @@ class StatusChanged(Refusal):
 
     def __init__(self, identifier: int, title: str) -> None:
         super().__init__(
-            f"#{identifier} {disable_formatting(title)} has changed since that message, so nothing was done."
+            f"#{identifier} {disable_formatting(title)} changed since this message, so nothing was done."
             " This is how it is now."
         )
         self.identifier = identifier

@@ -102,7 +102,7 @@ def check_title(title: str) -> str:
     if not folded:
         raise InvalidInput("An incident needs a title.", field="title")
     if not has_visible(folded):
-        raise InvalidInput("A title needs at least one character that people can see.", field="title")
+        raise InvalidInput("A title needs at least one visible character.", field="title")
     if len(folded) > MAX_TITLE_LENGTH:
         raise InvalidInput(
             f"A title can have at most {MAX_TITLE_LENGTH} characters; this one has {len(folded):,}.", field="title"

@@ -15,7 +15,7 @@ from bot.incidents.plain_text import disable_formatting
 _QUOTES = {'"': '"”“„', "“": '”"“', "”": '”"', "„": '“”"', "«": "»", "'": "'’", "‘": "’'"}
 _FORGIVING = "'‘"  # may also be an apostrophe: without a closing quote it is a plain character
 _BETWEEN_NUMBERS = str.maketrans(",;&+/", "     ")
-_POLITE = frozenset({"please", "pls", "plz", "thanks", "thank you", "thx"})  # may stand behind a command
+_POLITE = frozenset({"please", "pls", "plz", "thanks", "thank you", "thx"})  # not shown: may stand behind a command
 _OPTION = re.compile(r"([A-Za-z_]+):")
 
 

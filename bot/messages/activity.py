@@ -68,7 +68,7 @@ def _render_entry(entry: ActivityEntry, mentions: Mentions, changeable_on: int |
                         "comment_delete",
                         value,
                         style="danger",
-                        confirm=confirm("Delete this comment?", "You can't undo this.", "Delete"),
+                        confirm=confirm("Delete this comment?", "This cannot be undone.", "Delete"),
                     ),
                 ]
             )

@@ -29,7 +29,7 @@ def render_confirmation(confirmation: Confirmation, *, late: bool = False) -> Me
     """A confirmation as a message. `late`: the card will show the change, but not within seconds."""
     sentence = confirmation.sentence
     if late:
-        sentence += " Slack is busy, so the message is updated a little later."
+        sentence += " Slack is busy. The message will be updated in a moment."
     blocks = [section(sentence)]
     if confirmation.buttons:
         blocks.append(actions(confirmation.buttons))
@@ -101,7 +101,7 @@ def render_contended(typed: str | None, command: str) -> Message:
 def render_unexpected_error(error_id: str, typed: str | None, command: str) -> Message:
     """The answer to an unexpected exception, which the log has under `error_id`."""
     return render_refusal(
-        f"Something went wrong on my side. Nothing was changed. Error ID: {error_id}",
+        f"Something went wrong on my side. Nothing was changed. Error ID: {error_id}.",
         typed=typed,
         command=command,
     )

@@ -138,9 +138,9 @@ def render_amendment(entry: ActivityEntry, mentions: Mentions, *, deleted: bool)
     """Says that a comment which began as a reply in this thread was edited or deleted elsewhere."""
     who = bold(escape(entry.author or "Someone"))
     if deleted:
-        sentence = f"The comment of {who} above has been deleted."
+        sentence = f"The comment by {who} above was deleted."
         return message(sentence, [context(sentence)])
-    return _render_quote(f"The comment of {who} above has been edited; it now says", entry, mentions)
+    return _render_quote(f"The comment by {who} above was edited. It now says", entry, mentions)
 
 
 def _render_author(entry: ActivityEntry) -> str:

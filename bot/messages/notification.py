@@ -202,6 +202,6 @@ def _build_buttons(incident: IncidentDetails) -> list[Element]:
 def render_invitation(channel_id: str) -> Message:
     """Asks somebody to invite the bot to a channel that the organization file names."""
     return text_message(
-        f"I can't post incidents to <#{channel_id}>, which the organization file names for a project. The channel is"
+        f"I cannot post incidents in <#{channel_id}>, which the organization file names for a project. The channel is"
         f" private and I am not in it, or it is gone. Invite me to it, or remove `{channel_id}` from the file."
     )

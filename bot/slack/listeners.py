@@ -381,5 +381,5 @@ def _unexpected(error: Exception, what: str) -> dict[str, Any]:
     error_id = secrets.token_hex(4)
     log.error("unexpected error", error_id=error_id, what=what, exc_info=error)
     return _plain(
-        f"Something went wrong on my side. Check whether it was done before you try again. Error ID: {error_id}"
+        f"Something went wrong on my side. Check whether it was done before you try again. Error ID: {error_id}."
     )

@@ -387,5 +387,5 @@ def test_a_title_is_seen_as_it_was_typed_wherever_it_is_shown(world: World) -> N
 
 @pytest.mark.parametrize("title", ["\u200b", "\u3164\u2060", "\u2800"])
 def test_a_title_of_nothing_visible_is_refused_from_a_person(world: World, title: str) -> None:
-    assert "A title needs at least one character that people can see." in world.ask(world.ada, f"declare {title}").text
+    assert "A title needs at least one visible character." in world.ask(world.ada, f"declare {title}").text
     assert "No open incidents" in world.ask(world.ada, "list").text

@@ -82,7 +82,7 @@ def test_a_message_that_is_no_longer_followed_stays_safe(world: World) -> None:
     world.ask(world.ada, "resolve 1")
     world.ask(world.ada, "reopen 1")
     world.ben.press(message, "Resolve")
-    assert "has changed since that message" in world.ben.wait_for_form("Incident").text
+    assert "changed since this message" in world.ben.wait_for_form("Incident").text
 
 
 def test_older_messages_shrink_to_a_line(world: World) -> None:
@@ -124,7 +124,7 @@ def test_a_button_does_not_act_on_a_state_that_it_does_not_show(world: World) ->
     for label in ("Acknowledge", "Resolve"):
         world.ben.press(message, label)
         window = world.ben.wait_for_form("Incident")
-        assert "#1 Payments fail has changed since that message" in window.text and "Critical" in window.text
+        assert "#1 Payments fail changed since this message" in window.text and "Critical" in window.text
         window.close()
     assert "Ben Tal" not in world.seen_by(world.ada, 1)
     world.slack.faults.clear()
@@ -258,7 +258,7 @@ def test_a_message_is_kept_current_until_two_weeks_after_the_end(world: World) -
     world.ask(world.ada, "resolve 1")
     world.rest()
     world.ben.press(message, "Reopen")
-    assert "#1 Payments fail has changed since that message" in world.ben.wait_for_form("Incident").text
+    assert "#1 Payments fail changed since this message" in world.ben.wait_for_form("Incident").text
     world.rest()
     assert "Resolved" in world.seen_by(world.ada, 1)
 

@@ -142,10 +142,10 @@ def test_the_thread_says_when_a_comment_that_began_there_is_changed_elsewhere(wo
     form.fill("Comment", ["the primary"])
     form.submit()
     card(world).wait_for(
-        lambda m: thread(m)[1:] == ["The comment of Ada Obi above has been edited; it now says\nthe primary"]
+        lambda m: thread(m)[1:] == ["The comment by Ada Obi above was edited. It now says\nthe primary"]
     )
     world.ada.press(world.see(world.ada, "activity 1"), "Delete")
-    card(world).wait_for(lambda m: thread(m)[1:] == ["The comment of Ada Obi above has been deleted."])
+    card(world).wait_for(lambda m: thread(m)[1:] == ["The comment by Ada Obi above was deleted."])
 
 
 def test_a_reply_by_somebody_who_may_not_comment_is_left_alone_and_told_once(world: World) -> None:
