@@ -12,7 +12,8 @@ from bot.delivery.settlement import Settlement
 from bot.people.identity import Identity, SlackAway
 from storage.engine import Store
 from storage.queries import destinations
-from storage.queries.destinations import Lease, Target
+from storage.queries.destinations import Target
+from storage.queries.leases import Lease
 from storage.queries.post_kinds import KnownPost
 
 # A failure reason of Tocsin's own; the others are Slack's error codes.

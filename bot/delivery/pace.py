@@ -32,6 +32,7 @@ class Pace:
     longest_failed_s: float = 600.0  # up to this
     defect_s: float = 300.0  # delay of a message that causes an unexpected error in the bot
     paused_s: float = 30.0  # between two attempts at a workspace whose token is refused
+    served_s: float = 30.0  # between two looks at which workspaces a process with many of them does not serve
     poll_s: float = 2.0  # between two looks at the database when nothing wakes delivery
     known_channel_s: float = 300.0  # how long Slack's data about a channel is used without asking again
     known_person_s: float = 86_400.0  # the same for a person

@@ -13,7 +13,8 @@ from bot.delivery.rendering import is_message_of
 from bot.delivery.settlement import Settlement
 from storage.engine import Store
 from storage.queries import destinations, pacing, posts
-from storage.queries.destinations import Lease, Target
+from storage.queries.destinations import Target
+from storage.queries.leases import Lease
 from storage.queries.post_kinds import KnownPost, ThreadPost
 
 _HISTORY_PAGE = 100  # messages; some apps get at most 15 at a time from Slack

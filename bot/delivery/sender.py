@@ -39,7 +39,8 @@ from bot.people.identity import Identity
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
 from storage.queries import delivery_failures, destinations, pacing, posts
-from storage.queries.destinations import Lease, Target
+from storage.queries.destinations import Target
+from storage.queries.leases import Lease
 from storage.queries.post_kinds import KnownPost, Post, UnknownPost
 from storage.values import PostKind, Urgency
 

@@ -14,19 +14,19 @@ import structlog
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection
 
-from bot.delivery import api_calls
 from bot.delivery.api_calls import WorkspaceClient
 from bot.delivery.expansion import expand_next
 from bot.delivery.metrics import DeliveryMetrics
 from bot.delivery.pace import Pace
 from bot.delivery.rendering import RenderDigest
 from bot.delivery.sender import Sender
+from bot.delivery.serving import ServedWorkspaces
 from bot.people.identity import Identity
 from bot.slack.clients import Clients, Installation, web_client
-from storage.engine import Reading, Store
+from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
-from storage.queries import delivery_failures, destinations, form_texts, handled_requests, intake, pacing, posts
-from storage.queries.destinations import Lease
+from storage.queries import delivery_failures, form_texts, handled_requests, intake, leases, pacing, posts
+from storage.queries.leases import Lease
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +72,7 @@ class DeliveryService:
         self._now = store.clock.now
         self._clients = {one.workspace_id: _workspace_client(one, api_url, self._pace) for one in clients.all()}
         self._sender = Sender(store, self._clients, identity, self._pace, self._metrics, render_digest)
+        self._served = ServedWorkspaces(self._clients, self._pace, store.clock)
         self._count = senders
         self._leased: queue.SimpleQueue[Lease | None] = queue.SimpleQueue()
         self._free = senders
@@ -185,18 +186,20 @@ class DeliveryService:
             return self._pace.poll_s  # a sender that becomes free wakes this thread
         self._watch_clock()
         with self._store.reading() as reading:
-            serving = self._serving(reading)
-            if not serving:
+            serving = self._served.find(reading)
+            if serving is None:
                 return self._pace.poll_s
             connection = reading.connection
-            leases = destinations.lease_destinations(connection, serving, free, self._pace.lease_s, self._now())
+            found = leases.lease_destinations(connection, serving, free, self._pace.lease_s, self._now())
+            # A workspace that was added just now may have no client; its lease ends by itself.
+            served = [one for one in found if one.workspace_id in self._clients]
             with self._lock:
-                self._free -= len(leases)
-            for one in leases:  # even if the next statement fails, leased destinations are served
+                self._free -= len(served)
+            for one in served:  # even if the next statement fails, leased destinations are served
                 self._leased.put(one)
             wait = self._pace.poll_s
-            if len(leases) < free:
-                next_s = destinations.find_seconds_to_next(connection, serving, self._now())
+            if len(found) < free:
+                next_s = leases.find_seconds_to_next(connection, serving, self._now())
                 wait = wait if next_s is None else min(wait, max(0.0, next_s))
         return wait
 
@@ -222,25 +225,6 @@ class DeliveryService:
         if self._set_back_at is not None and here - self._set_back_at < _SET_BACK_WATCHED_S:
             with self._store.write() as tx:
                 pacing.adjust_to_clock_set_back(tx, self._pace.lease_s, self._now())
-
-    def _serving(self, reading: Reading) -> list[str]:
-        """Lists the workspaces that accept messages. A refused token is tested again from time to time."""
-        paused = pacing.get_paused_workspaces(reading.connection, self._now())
-        serving = []
-        for workspace_id, client in self._clients.items():
-            if workspace_id in paused:
-                reason, seconds = paused[workspace_id]
-                if seconds > 0:
-                    continue
-                reading.give_back()
-                result = api_calls.read(client, "auth.test")
-                if not isinstance(result, api_calls.Taken):
-                    pacing.pause_workspace(reading.connection, workspace_id, reason, self._pace.paused_s, self._now())
-                    continue
-                pacing.resume_workspace(reading.connection, workspace_id)
-                log.info("the workspace takes messages again", workspace=workspace_id)
-            serving.append(workspace_id)
-        return serving
 
     def _send(self) -> None:
         while True:

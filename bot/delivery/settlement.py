@@ -20,7 +20,8 @@ from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
 from storage.queries import access as people
 from storage.queries import delivery_failures, destinations, direct_messages, outbox, pacing, posts
-from storage.queries.destinations import Lease, Target
+from storage.queries.destinations import Target
+from storage.queries.leases import Lease
 from storage.queries.post_kinds import CardPost, DirectPost, KnownPost
 from storage.values import PostKind
 

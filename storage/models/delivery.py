@@ -61,6 +61,14 @@ class Destination(Base):
         UniqueConstraint("workspace_id", "channel_id", "user_id", "member_id", postgresql_nulls_not_distinct=True),
         CheckConstraint("num_nonnulls(channel_id, user_id, member_id) = 1", name="one_target"),
         Index("ix_destination_due", "urgency", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+        # The same in one workspace, for a process that serves few of many.
+        Index(
+            "ix_destination_workspace_due",
+            "workspace_id",
+            "urgency",
+            "due_at",
+            postgresql_where=text("due_at IS NOT NULL"),
+        ),
         Index("ix_destination_failed", "workspace_id", postgresql_where=text("failed_reason IS NOT NULL")),
     )
 

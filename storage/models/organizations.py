@@ -40,6 +40,7 @@ class Workspace(Base):
     """A Slack workspace. It belongs to one organization."""
 
     __tablename__ = "workspace"
+    __table_args__ = (Index("ix_workspace_paused", "id", postgresql_where=text("paused_reason IS NOT NULL")),)
 
     id: Mapped[str] = mapped_column(primary_key=True)  # Slack's team id, "T…"
     organization_id: Mapped[int] = mapped_column(cascade("organization.id"), index=True)

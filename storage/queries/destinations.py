@@ -1,4 +1,4 @@
-"""Destinations of messages: inserting their rows, leasing them, and scheduling when each is due next.
+"""Destinations of messages: inserting their rows, locking and releasing them, and scheduling when each is due next.
 
 Callers pass in the time of `storage.clock`. Replicas whose clocks differ or jump then agree on pace and leases.
 """
@@ -11,6 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from storage.queries.leases import Lease
 from storage.queries.visibility import CHANNELS_OF_PROJECTS
 from storage.values import PostKind, Urgency
 
@@ -170,44 +171,6 @@ def reschedule_destinations(tx: Connection, destination_ids: Sequence[int], now:
         _NEXT + " UPDATE destination d SET due_at = n.due_at, urgency = n.urgency FROM next n WHERE d.id = n.id",  # noqa: S608
         {"ids": list(destination_ids), "now": now},
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """A lease of one destination. Only the lease with the latest `number` is valid."""
-
-    destination_id: int
-    number: int
-
-
-def lease_destinations(
-    connection: Connection, workspaces: Collection[str], count: int, seconds: float, now: datetime
-) -> list[Lease]:
-    """Leases up to `count` destinations that are due and not leased, for `seconds`. Returns the most urgent first."""
-    rows = connection.exec_driver_sql(
-        "UPDATE destination d SET leased_until = %(now)s + make_interval(secs => %(seconds)s), lease = d.lease + 1"
-        " FROM (SELECT f.id FROM unnest(ARRAY[0, 1, 2, 3]) WITH ORDINALITY AS u(urgency, place)"
-        "       CROSS JOIN LATERAL (SELECT id FROM destination"
-        "                           WHERE urgency = u.urgency AND due_at <= %(now)s"
-        "                             AND (leased_until IS NULL OR leased_until <= %(now)s)"
-        "                             AND workspace_id = ANY(%(workspaces)s)"
-        "                           ORDER BY due_at LIMIT %(count)s FOR UPDATE SKIP LOCKED) f"
-        "       ORDER BY u.place LIMIT %(count)s) picked"
-        " WHERE d.id = picked.id RETURNING d.id, d.lease, d.urgency",
-        {"seconds": seconds, "workspaces": sorted(workspaces), "count": count, "now": now},
-    ).all()
-    return [Lease(id_, number) for id_, number, _ in sorted(rows, key=lambda row: int(row[2]))]
-
-
-def find_seconds_to_next(connection: Connection, workspaces: Collection[str], now: datetime) -> float | None:
-    """Returns the seconds until another destination becomes due, or None. Those already due do not count."""
-    found: float | None = connection.exec_driver_sql(
-        "SELECT EXTRACT(epoch FROM min(n.due_at) - %(now)s)::float8 FROM unnest(ARRAY[0, 1, 2, 3]) AS u(urgency)"
-        " CROSS JOIN LATERAL (SELECT due_at FROM destination WHERE urgency = u.urgency AND due_at > %(now)s"
-        "                     AND workspace_id = ANY(%(workspaces)s) ORDER BY due_at LIMIT 1) n",
-        {"workspaces": sorted(workspaces), "now": now},
-    ).scalar()
-    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,118 @@
+"""Which destinations are due, and leases of them.
+
+Callers pass in the time of `storage.clock`. Replicas whose clocks differ or jump then agree on leases.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection
+
+from storage.values import Urgency
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A lease of one destination. Only the lease with the latest `number` is valid."""
+
+    destination_id: int
+    number: int
+    workspace_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Only:
+    """These few workspaces. Each is looked up by itself, whatever waits in others."""
+
+    workspaces: tuple[str, ...]
+
+
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+# A transaction may commit a destination that is due this long after the time at which it was due.
+_LATE_COMMIT = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class AllBut:
+    """All workspaces but these. `since`: by urgency, nothing else was due before that when it was read."""
+
+    workspaces: tuple[str, ...]
+    since: tuple[datetime, ...] = (_BEGINNING,) * len(Urgency)
+
+
+Serving = Only | AllBut
+
+_FREE = "(leased_until IS NULL OR leased_until <= %(now)s)"
+_DUE_IN_ONLY = f"""
+SELECT found.id FROM unnest(%(workspaces)s::text[]) AS w(id)
+CROSS JOIN LATERAL (SELECT id, due_at FROM destination
+                    WHERE workspace_id = w.id AND urgency = u.urgency AND due_at <= %(now)s AND {_FREE}
+                    ORDER BY due_at LIMIT %(count)s FOR UPDATE SKIP LOCKED) found
+ORDER BY found.due_at LIMIT %(count)s
+"""  # noqa: S608 - composed of constants
+_DUE_IN_ALL_BUT = f"""
+SELECT id FROM destination
+WHERE urgency = u.urgency AND due_at <= %(now)s AND due_at >= u.since AND {_FREE}
+  AND workspace_id <> ALL(string_to_array(%(workspaces)s, ','))
+ORDER BY due_at LIMIT %(count)s FOR UPDATE SKIP LOCKED
+"""  # noqa: S608 - composed of constants
+
+
+def lease_destinations(
+    connection: Connection, serving: Serving, count: int, seconds: float, now: datetime
+) -> list[Lease]:
+    """Leases up to `count` destinations that are due and not leased, for `seconds`. Returns the most urgent first."""
+    due = _DUE_IN_ONLY if isinstance(serving, Only) else _DUE_IN_ALL_BUT
+    rows = connection.exec_driver_sql(
+        "UPDATE destination d SET leased_until = %(now)s + make_interval(secs => %(seconds)s), lease = d.lease + 1"  # noqa: S608 - composed of constants
+        " FROM (SELECT f.id FROM unnest(ARRAY[0, 1, 2, 3], %(since)s::timestamptz[]) AS u(urgency, since)"
+        f"      CROSS JOIN LATERAL ({due}) f"
+        "       ORDER BY u.urgency LIMIT %(count)s) picked"
+        " WHERE d.id = picked.id RETURNING d.id, d.lease, d.workspace_id, d.urgency",
+        {
+            "seconds": seconds,
+            "workspaces": list(serving.workspaces) if isinstance(serving, Only) else ",".join(serving.workspaces),
+            "since": list(serving.since) if isinstance(serving, AllBut) else None,
+            "count": count,
+            "now": now,
+        },
+    ).all()
+    return [Lease(*row[:3]) for row in sorted(rows, key=lambda row: int(row[3]))]
+
+
+def find_seconds_to_next(connection: Connection, serving: Serving, now: datetime) -> float | None:
+    """Returns the seconds until another destination becomes due, or None. Those already due do not count.
+
+    Where all workspaces but some are served, it may be a destination of one that is not.
+    """
+    within = "unnest(%(workspaces)s::text[]) AS w(id)"
+    mine = "AND workspace_id = w.id"
+    if isinstance(serving, AllBut):
+        within, mine = "(VALUES (0)) AS w", ""
+    found: float | None = connection.exec_driver_sql(
+        "SELECT EXTRACT(epoch FROM min(n.due_at) - %(now)s)::float8 FROM unnest(ARRAY[0, 1, 2, 3]) AS u(urgency)"  # noqa: S608 - composed of constants
+        f" CROSS JOIN {within}"
+        f" CROSS JOIN LATERAL (SELECT due_at FROM destination WHERE urgency = u.urgency AND due_at > %(now)s {mine}"
+        "                     ORDER BY due_at LIMIT 1) n",
+        {"workspaces": list(serving.workspaces), "now": now},
+    ).scalar()
+    return found
+
+
+def find_first_due(connection: Connection, serving: AllBut, now: datetime) -> tuple[datetime, ...]:
+    """Returns, by urgency, the time before which nothing was or will be due in the served workspaces."""
+    rows = connection.exec_driver_sql(
+        "SELECT f.due_at FROM unnest(ARRAY[0, 1, 2, 3]) AS u(urgency)"
+        " LEFT JOIN LATERAL (SELECT due_at FROM destination WHERE urgency = u.urgency AND due_at <= %(now)s"
+        "                      AND workspace_id <> ALL(string_to_array(%(workspaces)s, ','))"
+        "                    ORDER BY due_at LIMIT 1) f ON true ORDER BY u.urgency",
+        {"workspaces": ",".join(serving.workspaces), "now": now},
+    )
+    return tuple(min(due_at or now, now) - _LATE_COMMIT for (due_at,) in rows)
+
+
+def list_workspaces(connection: Connection) -> list[str]:
+    """Lists the ids of all workspaces."""
+    return list(connection.exec_driver_sql("SELECT id FROM workspace").scalars())
