@@ -9,7 +9,8 @@ from playwright.sync_api import Browser
 
 from storage.engine import Store
 from tests.browser.conftest import SCREENSHOTS, store
-from tests.browser.pictures import IMAGES, SHOWN, open_demo, take_pictures
+from tests.browser.demo_company import open_demo
+from tests.browser.pictures import IMAGES, SHOWN, take_pictures
 
 __all__ = ["store"]
 
