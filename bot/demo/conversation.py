@@ -15,8 +15,8 @@ CONVERSATION = """
 12d 21h 40m |  ada |               | They are back for me :+1:
 12d 4h 15m | ada  | checkout       | Somebody paid twice for one order. Refunded; @ben can you look at it?
 12d 1h 40m |  ben |                | Second clicks are dropped now. Nothing else in the logs.
-11d 19h 36m | dan | infrastructure | DNS fails for a third of the world. The signing key expired, I sign by hand.
-11d 19h 30m |  ada |               | Tell me when I may tell support that it is over.
+11d 19h 36m | dan | infrastructure | DNS fails for a third of the world. The signing key expired, I'm signing by hand.
+11d 19h 30m |  ada |               | Tell me when I can let support know that it is over.
 11d 19h 5m |  dan |                | Now. All regions answer.
 9d 18h 42m | ada  | checkout       | No invoice left since midnight: the mail provider refuses our key.
 9d 18h 5m  |  ben |                | New key is in, 1,412 invoices are on their way.

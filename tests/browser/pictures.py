@@ -195,9 +195,10 @@ def _take_conversations(studio: Studio, number: int) -> None:
     demo, company = studio.demo, studio.demo.company
     root = next(seen for seen in demo.slack.messages(company.checkout) if f"#{number} " in seen.text)
     company.ada.reply(root, "On it. Rolling back to 4270, the queue of payments drains meanwhile.")
-    company.ben.reply(root, "Thank you! I tell support.")
+    company.ben.reply(root, "Thank you! I'll let support know.")
     studio.go(f"{company.checkout.id}/{root.ts}")
-    studio.take("thread", lambda page: page.locator(".thread-pane"), TITLE, "can you help me", "I tell support")
+    studio.each(lambda page: page.get_by_label("Reply in the thread").focus())
+    studio.take("thread", lambda page: page.locator(".thread-pane"), TITLE, "can you help me", "let support know")
     _choose(studio.pages["desktop"], number, "Activity")
     studio.each(lambda page: page.get_by_role("dialog").get_by_role("button", name="Delete").first.click())
     studio.take("question", lambda page: page.locator("dialog.confirm"), "Delete")
