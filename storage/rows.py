@@ -241,6 +241,7 @@ class ThreadContent:
     mentions: Mentions
     deleted: bool
     card_ts: str | None  # None: the card is not posted
+    card_withheld: bool  # the incident was over before its card was posted
     reply_gone: bool  # the entry was a reply in that thread, and the reply was deleted
     channel_may_show: bool  # whether the channel may show the incident
 

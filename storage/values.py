@@ -65,10 +65,10 @@ NO_TEAM = 0
 class Urgency(IntEnum):
     """The order in which due posts are sent; the lowest number first."""
 
-    MENTION = 0  # a person may be waiting for another
-    CARD = 1  # read by the whole channel; never sent after messages in its thread
-    NEWS = 2  # messages in threads and to subscribers
-    BULK = 3  # digests and notes
+    URGENT = 0  # what people do, new cards of critical incidents, mentions
+    CHANGE = 1  # what alerts change on cards that are posted
+    NEWS = 2  # other new cards, and messages to subscribers
+    BULK = 3  # digests and notes, and what alerts change, in threads
 
 
 class PostKind(StrEnum):

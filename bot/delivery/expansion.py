@@ -41,7 +41,7 @@ def _expand_some(store: Store, metrics: DeliveryMetrics, *, of_alert: bool, most
             now = store.clock.now()
             changes = expansion.take_changes(tx, of_alert=of_alert, most=most, now=now, alone=alone)
             if changes:
-                _expand(tx, changes, now)
+                _expand(tx, changes, now, of_alert=of_alert)
     except (DatabaseAway, Contended):
         raise
     except Exception as error:
@@ -62,7 +62,7 @@ def _expand_some(store: Store, metrics: DeliveryMetrics, *, of_alert: bool, most
     return len(changes)
 
 
-def _expand(tx: Connection, changes: Sequence[Change], now: datetime) -> None:
+def _expand(tx: Connection, changes: Sequence[Change], now: datetime, *, of_alert: bool) -> None:
     audiences = expansion.get_audiences(tx, changes)
     for found in audiences.values():
         if found.type is not None and found.type not in _KNOWN:
@@ -73,7 +73,7 @@ def _expand(tx: Connection, changes: Sequence[Change], now: datetime) -> None:
     people = {(audiences[id_].workspace_id, member_id) for id_, found in recipients.items() for member_id in found}
     changed = [change.activity_id for change in entries if isinstance(change, EntryChanged)]
     held = destinations.lock_destinations(tx, incidents, people, now, entries=changed)
-    expansion.create_cards(tx, incidents, held, now)
+    expansion.create_cards(tx, incidents, held, now, of_alert=of_alert)
     _create_thread_posts(tx, entries, audiences, now)
     for change in entries:
         if notified := recipients[change.id]:
@@ -95,7 +95,7 @@ def _create_thread_posts(
         audience = audiences[change.id]
         if isinstance(change, EntryChanged) or audience.has_comment or audience.type == ActivityType.STATUS_CHANGE:
             # What alerts change in a storm goes after what people write, and after new cards.
-            shown.setdefault(Urgency.BULK if audience.author_id is None else Urgency.NEWS, []).append(change)
+            shown.setdefault(Urgency.BULK if audience.author_id is None else Urgency.URGENT, []).append(change)
     for urgency, changes in shown.items():
         expansion.create_thread_posts(tx, changes, urgency, now)
 

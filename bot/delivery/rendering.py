@@ -222,6 +222,8 @@ def _render_card(tx: Connection, post: CardPost, target: Target) -> Rendered:
         return Drop()
     content = post_contents.find_card_content(tx, post, target)
     if content is not None:
+        if post.ts is None and content.details.status is Status.CLOSED:
+            return Drop()  # nobody needs to hear of it any more; if it is reopened, it gets its card
         return Show(cards.render_card(content))
     identifier = post_contents.find_identifier(tx, post)
     # The channel has a card of the incident, but must not show anything that has happened since.
@@ -259,6 +261,8 @@ def _remove(post: ThreadPost) -> Rendered:
 
 
 def _show_in_thread(post: ThreadPost, content: ThreadContent, message: Mapping[str, Any]) -> Rendered:
+    if content.card_withheld:
+        return Drop()
     if content.card_ts is None and post.ts is None:
         return NotYet(_CARD_WAIT_S)
     return Show(message, thread_ts=content.card_ts)

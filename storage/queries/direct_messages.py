@@ -113,9 +113,9 @@ def hurry_for_member(tx: Connection, incident_id: int, member_id: int, now: date
         " due_at = CASE WHEN ts IS NULL THEN due_at ELSE %(now)s END"
         f" FROM held WHERE p.incident_id = %(incident_id)s AND p.destination_id = held.id AND {_SHOWS_STATE}"
         " RETURNING p.destination_id",
-        {"incident_id": incident_id, "member_id": member_id, "now": now, "urgency": int(Urgency.CARD)},
+        {"incident_id": incident_id, "member_id": member_id, "now": now, "urgency": int(Urgency.CHANGE)},
     ).all()
     for (destination_id,) in rows:
-        mark_due(tx, destination_id, Urgency.CARD, now)
+        mark_due(tx, destination_id, Urgency.CHANGE, now)
     if rows:
         wake_after_commit(tx)

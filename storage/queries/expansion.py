@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row
 
 from storage.queries.destinations import LockedDestinations
 from storage.queries.visibility import CHANNELS_OF_PROJECTS, sees_incident
-from storage.values import PostKind, Urgency
+from storage.values import PostKind, Status, Urgency
 
 # How long a notification waits, so that changes that follow at once become one message.
 NOTIFICATION_DEBOUNCE_S = 2.0
@@ -174,22 +174,35 @@ def unsubscribe_members(tx: Connection, incident_id: int, member_ids: Sequence[i
     )
 
 
-def create_cards(tx: Connection, incidents: Mapping[int, str | None], held: LockedDestinations, now: datetime) -> None:
-    """Inserts the missing cards in the locked destinations; `incidents` as for `lock_destinations`."""
+def create_cards(
+    tx: Connection, incidents: Mapping[int, str | None], held: LockedDestinations, now: datetime, *, of_alert: bool
+) -> None:
+    """Inserts the missing cards in the locked destinations; `incidents` as for `lock_destinations`.
+
+    The card of a critical incident, or of one that a person changed (not `of_alert`), is urgent, also where it waits
+    already.
+    """
     tx.exec_driver_sql(
         "INSERT INTO post (destination_id, kind, incident_id, urgency, due_at, date_added)"  # noqa: S608 - constants
-        f" SELECT DISTINCT d.id, '{PostKind.CARD}', i.id, %(urgency)s, %(now)s::timestamptz, %(now)s::timestamptz"
+        f" SELECT DISTINCT d.id, '{PostKind.CARD}', i.id,"
+        "        CASE WHEN %(of_alert)s AND n.status <> %(critical)s THEN %(news)s ELSE %(urgent)s END,"
+        "        %(now)s::timestamptz, %(now)s::timestamptz"
         " FROM unnest(%(incident_ids)s::bigint[], %(workspaces)s::text[]) AS i(id, workspace_id)"
+        " JOIN incident n ON n.id = i.id"
         f" JOIN ({CHANNELS_OF_PROJECTS}) ON ip.incident_id = i.id"
         " JOIN destination d ON d.workspace_id = i.workspace_id AND d.channel_id = pc.channel_id"
         " WHERE d.id = ANY(%(held)s) ORDER BY i.id, d.id"
-        f" ON CONFLICT (incident_id, destination_id) WHERE kind = '{PostKind.CARD}' DO NOTHING",
+        f" ON CONFLICT (incident_id, destination_id) WHERE kind = '{PostKind.CARD}'"
+        " DO UPDATE SET urgency = EXCLUDED.urgency WHERE post.ts IS NULL AND post.urgency > EXCLUDED.urgency",
         {
             "incident_ids": list(incidents),
             "workspaces": list(incidents.values()),
             "held": held.ids,
             "now": now,
-            "urgency": int(Urgency.CARD),
+            "of_alert": of_alert,
+            "critical": int(Status.CRITICAL),
+            "urgent": int(Urgency.URGENT),
+            "news": int(Urgency.NEWS),
         },
     )
 

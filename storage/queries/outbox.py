@@ -43,7 +43,8 @@ def record_change(
     tx.exec_driver_sql(
         "WITH cards AS (UPDATE post SET wanted_version = wanted_version + 1, due_at = CASE"  # noqa: S608 - composed of constants
         "  WHEN wanted_version > drawn_version THEN due_at"
-        "  ELSE %(now)s + make_interval(secs => %(settles)s) END"
+        "  ELSE %(now)s + make_interval(secs => %(settles)s) END,"
+        "  urgency = CASE WHEN %(of_alert)s THEN urgency ELSE %(urgent)s END"
         f"  WHERE incident_id = %(incident_id)s AND kind = '{PostKind.CARD}')"
         " INSERT INTO outbox (incident_id, activity_id, again, member_ids, said_in, of_alert, date_added)"
         " VALUES (%(incident_id)s, %(activity_id)s, %(again)s, %(member_ids)s, %(said_in)s, %(of_alert)s,"
@@ -57,6 +58,7 @@ def record_change(
             "of_alert": of_alert,
             "now": now,
             "settles": CARD_DEBOUNCE_S,
+            "urgent": int(Urgency.URGENT),
         },
     )
     wake_after_commit(tx, of_alert=of_alert)

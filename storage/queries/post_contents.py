@@ -168,6 +168,7 @@ def find_thread_content(tx: Connection, post: ThreadPost, target: Target) -> Thr
     """Returns what a card's thread shows of a log entry, or None if the entry or the card is gone."""
     row = tx.exec_driver_sql(
         f"SELECT {_ENTRY}, a.date_deleted IS NOT NULL, c.ts,"  # noqa: S608
+        " c.ts IS NULL AND c.wanted_version <= c.drawn_version AND c.failed_reason IS NULL,"
         " EXISTS (SELECT FROM thread_reply r WHERE r.activity_id = a.id"
         "         AND r.destination_id = c.destination_id AND r.gone),"
         f" {shown_in_channel('a.incident_id', '%(channel_id)s')}"
@@ -178,5 +179,5 @@ def find_thread_content(tx: Connection, post: ThreadPost, target: Target) -> Thr
     if row is None:
         return None
     entry = parse_entry(row[:9])
-    deleted, card_ts, gone, here = row[9:]
-    return ThreadContent(entry, _mentions(tx, [entry.id], target.workspace_id), deleted, card_ts, gone, here)
+    deleted, card_ts, withheld, gone, here = row[9:]
+    return ThreadContent(entry, _mentions(tx, [entry.id], target.workspace_id), deleted, card_ts, withheld, gone, here)

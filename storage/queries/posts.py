@@ -21,6 +21,7 @@ from storage.queries.post_kinds import (
     UnknownPost,
     build_post,
 )
+from storage.values import PostKind, Urgency
 
 # A search for a message begins this long before its attempt, because the estimate of Slack's clock is not exact.
 _SEARCH_MARGIN_S = 60.0
@@ -122,6 +123,7 @@ def mark_delivered(
         "UPDATE post SET ts = %(ts)s, drawn_version = GREATEST(drawn_version, %(version)s),"
         " drawn_hash = %(hash)s, failed_reason = %(reason)s, attempted_at = NULL,"
         " refused_at = NULL, slot_at = NULL, due_at = %(now)s,"
+        " urgency = CASE WHEN kind = %(card)s AND %(ts)s::text IS NOT NULL THEN %(change)s ELSE urgency END,"
         " date_done = CASE WHEN %(done)s THEN %(now)s END"
         " WHERE id = %(id)s",
         {
@@ -132,14 +134,16 @@ def mark_delivered(
             "hash": drawn_hash,
             "reason": failed_reason,
             "done": done,
+            "card": str(PostKind.CARD),
+            "change": int(Urgency.CHANGE),
         },
     )
-    if ts is not None and post.ts is None:
+    if post.ts is None:
         _wake_thread(tx, post, now)
 
 
 def _wake_thread(tx: Connection, card: DuePost, now: datetime) -> None:
-    """Makes the messages due that wait for their card to be posted."""
+    """Makes the messages due that wait for their card to be posted, or to be given up."""
     if isinstance(card, CardPost):
         tx.exec_driver_sql(
             "UPDATE post SET due_at = %(now)s WHERE card_id = %(id)s AND ts IS NULL AND due_at > %(now)s"

@@ -82,7 +82,7 @@ def test_a_mention_goes_first_whatever_has_waited(conversation: Conversation) ->
     for _ in range(120):
         conversation.send()
     for number in range(12):
-        conversation.want(f"mention-{number}", Urgency.MENTION)
+        conversation.want(f"mention-{number}", Urgency.URGENT)
         conversation.send()
         conversation.send()
         assert f"mention-{number}" in conversation.sent[-2:]
@@ -90,7 +90,7 @@ def test_a_mention_goes_first_whatever_has_waited(conversation: Conversation) ->
 
 def test_cards_and_comments_share_what_there_is(conversation: Conversation) -> None:
     for number in range(300):
-        conversation.want(f"card-{number}", Urgency.CARD)
+        conversation.want(f"card-{number}", Urgency.CHANGE)
     for number in range(10):
         conversation.want(f"comment-{number}", Urgency.NEWS)
     for _ in range(int(PACE.patience_s) + 10 * PACE.overdue_turn):
