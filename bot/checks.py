@@ -24,6 +24,7 @@ CHECKS: Mapping[str, Sequence[str]] = {
     # C is radon's rank for up to 20 independent paths through a function.
     "complexity": ("xenon", "--max-absolute", "C", "bot", "storage", "sandbox"),
     "readme": ("python", "-m", "bot.readme"),
+    "sentences": ("python", "-m", "bot.sentences"),
     "licences": ("python", "-m", "bot.licences"),
     "migrations": ("python", "-m", "storage.migrate", "check"),
 }

@@ -125,12 +125,12 @@ class _Collector:
                 yield Sentence(text, occasion)
             # Texts within what is filled in.
             for inner in ast.walk(node):
-                if isinstance(inner, ast.FormattedValue) and not is_text(inner.value):
+                if isinstance(inner, ast.FormattedValue) and not is_text(inner.value) and not _wraps_text(inner.value):
                     yield from self._search(inner.value, occasion)
             return
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             occasion = first_sentence(ast.get_docstring(node)) or occasion
-        elif isinstance(node, ast.keyword) and node.arg in ("usage", "summary", "examples"):
+        elif isinstance(node, ast.keyword) and node.arg in ("usage", "summary", "examples", "brief"):
             occasion = "In `help`."
         for child in _children(node):
             yield from self._search(child, occasion)
@@ -194,6 +194,11 @@ def is_text(node: ast.AST) -> bool:
     return False
 
 
+def _wraps_text(node: ast.expr) -> bool:
+    """Whether an expression is like `escape(f"…")`."""
+    return isinstance(node, ast.Call) and bool(node.args) and is_text(node.args[0])
+
+
 def render_text(node: ast.expr) -> str:
     """The text of an expression, with `{name}` for what is filled in."""
     match node:
@@ -201,6 +206,8 @@ def render_text(node: ast.expr) -> str:
             return text
         case ast.JoinedStr(values=parts):
             return "".join(render_text(part) for part in parts)
+        case ast.FormattedValue(value=ast.Call(args=[wrapped, *_]) as call) if _wraps_text(call):
+            return render_text(wrapped)
         case ast.FormattedValue(value=value):
             return render_text(value)
         case ast.BinOp(left=left, right=right) if is_text(node):

@@ -48,13 +48,13 @@ def test_a_text_has_the_occasion_on_which_people_see_it(copy: Path) -> None:
             """`link N`."""
             return _sentence(words or USAGE)
         def _sentence(words):
-            return f"You asked for {shorten(words)}." + (" Twice." if words else "")
+            return f"You asked for {escape(f'link {words}')}, {shorten(words)}." + (" Twice." if words else "")
         HANDLES = Verb(usage=USAGE, summary="The link to it.")
         ''',
     )
     assert shown == [
         ("link N", "`link N`."),
-        ("You asked for {words}.[ Twice.]", "`link N`."),
+        ("You asked for link {words}, {words}.[ Twice.]", "`link N`."),
         ("The link to it.", "In `help`."),
     ]
 
