@@ -165,7 +165,7 @@ class Walk:
     def fire_again(self) -> None:
         self.deliver(Source.EVENTS, ALERT)
         self.reopened()
-        self.expected.is_firing = True
+        self.expected.is_firing, self.expected.severity = True, "critical"  # a new firing has the alert's severity
 
     def reopen_by_command(self) -> None:
         self.world.ask(self.person(), "reopen 1")
