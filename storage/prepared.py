@@ -1,8 +1,8 @@
 """Statements that PostgreSQL plans once for each connection instead of at every call.
 
-Use them for the few statements that every response waits for. Planning these takes several times as long as running
-them (1.3 ms and 0.2 ms for the details of an incident), and psycopg2 does not prepare statements itself. They also
-bypass SQLAlchemy: its result objects are of no use when the rows are unpacked at once.
+Use them for the few statements that every response or every delivered message waits for. Planning these takes several
+times as long as running them (1.3 ms and 0.2 ms for the details of an incident), and psycopg2 does not prepare
+statements itself. They also bypass SQLAlchemy: its result objects are of no use when the rows are unpacked at once.
 
 One plan serves every caller (`plan_cache_mode=force_generic_plan` in `storage.engine`). So these statements are
 written to leave the planner one sensible plan: an EXISTS that must be looked up, not joined, ends in OFFSET 0.
@@ -54,7 +54,8 @@ class PreparedStatement:
                     cursor.execute(self._prepare)
                     known.add(self.name)
                 cursor.execute(self._execute, given)
-                found: list[tuple[Any, ...]] = cursor.fetchall()
+                # An UPDATE without RETURNING has no rows to fetch.
+                found: list[tuple[Any, ...]] = [] if cursor.description is None else cursor.fetchall()
                 return found
         except psycopg2.Error as error:
             if driver.closed:

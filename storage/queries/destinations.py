@@ -11,6 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from storage.prepared import PreparedStatement
 from storage.queries.leases import Lease
 from storage.queries.visibility import CHANNELS_OF_PROJECTS
 from storage.values import PostKind, Urgency
@@ -148,29 +149,31 @@ def lock_destinations(
 
 # When a destination is next due, and its urgency then. The index gives the first post of each urgency.
 _NEXT = """
-WITH next AS (
-  SELECT d.id, CASE WHEN count(p.due_at) > 0 THEN GREATEST(d.next_send_at, min(p.due_at)) END AS due_at,
+next AS (
+  SELECT d.id, d.next_send_at,
+         CASE WHEN count(p.due_at) > 0 THEN GREATEST(d.next_send_at, min(p.due_at)) END AS due_at,
          coalesce(min(p.urgency) FILTER (WHERE p.due_at <= GREATEST(d.next_send_at, %(now)s)),
                   (array_agg(p.urgency ORDER BY p.due_at))[1], 3) AS urgency
-  FROM destination d
+  FROM changed d
   LEFT JOIN LATERAL (
     SELECT u.urgency, w.due_at FROM unnest(ARRAY[0, 1, 2, 3]) AS u(urgency)
     CROSS JOIN LATERAL (SELECT due_at FROM post
                         WHERE destination_id = d.id AND urgency = u.urgency AND wanted_version > drawn_version
                         ORDER BY due_at LIMIT 1) w
   ) p ON true
-  WHERE d.id = ANY(%(ids)s)
   GROUP BY d.id, d.next_send_at
 )
 """
+_RESCHEDULE = PreparedStatement(
+    f"WITH changed AS (SELECT id, next_send_at FROM destination WHERE id = ANY(%(ids)s)), {_NEXT}"  # noqa: S608 - composed of constants
+    " UPDATE destination d SET due_at = n.due_at, urgency = n.urgency FROM next n WHERE d.id = n.id",
+    {"ids": "bigint[]", "now": "timestamptz"},
+)
 
 
 def reschedule_destinations(tx: Connection, destination_ids: Sequence[int], now: datetime) -> None:
     """Makes each destination due when its first post is due. The caller has locked the rows."""
-    tx.exec_driver_sql(
-        _NEXT + " UPDATE destination d SET due_at = n.due_at, urgency = n.urgency FROM next n WHERE d.id = n.id",  # noqa: S608
-        {"ids": list(destination_ids), "now": now},
-    )
+    _RESCHEDULE.rows(tx, {"ids": destination_ids, "now": now})
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +211,8 @@ class Target:
         return self.conversation or self.user_id
 
 
-_TARGET = """
+_TARGET = PreparedStatement(
+    """
 SELECT d.id, d.workspace_id, d.channel_id, coalesce(d.user_id, m.slack_user_id, p.user_id), d.member_id,
        d.conversation_id, d.failures, d.failed_reason, d.last_ts, d.is_shared, d.is_private, d.is_member,
        EXTRACT(epoch FROM %(now)s - CASE WHEN d.channel_id IS NULL
@@ -223,13 +227,37 @@ LEFT JOIN LATERAL (SELECT user_id, date_checked FROM slack_person
                    ORDER BY date_checked DESC NULLS LAST LIMIT 1) p ON true
 WHERE d.id = %(id)s AND d.lease = %(number)s AND d.leased_until IS NOT NULL
 FOR UPDATE OF d
-"""
+""",
+    {"id": "bigint", "number": "int", "now": "timestamptz"},
+)
 
 
 def lock_target(tx: Connection, held: Lease, now: datetime) -> Target | None:
     """Locks and returns the leased destination; None if the lease was released or replaced."""
-    row = tx.exec_driver_sql(_TARGET, {"id": held.destination_id, "number": held.number, "now": now}).first()
+    row = _TARGET.row(tx, {"id": held.destination_id, "number": held.number, "now": now})
     return None if row is None else Target(*row)
+
+
+_RELEASE = PreparedStatement(
+    "WITH changed AS (SELECT id, GREATEST(next_send_at, %(now)s + make_interval(secs => %(pause)s)) AS next_send_at"  # noqa: S608 - composed of constants
+    f" FROM destination WHERE id = %(id)s), {_NEXT}"
+    " UPDATE destination d SET leased_until = NULL, next_send_at = n.next_send_at, due_at = n.due_at,"
+    " urgency = n.urgency,"
+    " last_ts = coalesce(%(ts)s, last_ts), conversation_id = coalesce(%(conversation)s, conversation_id),"
+    " failures = %(failures)s,"
+    " failed_reason = CASE WHEN NOT %(reached)s THEN failed_reason END,"
+    " failed_at = CASE WHEN NOT %(reached)s THEN failed_at END"
+    " FROM next n WHERE d.id = n.id",
+    {
+        "id": "bigint",
+        "now": "timestamptz",
+        "pause": "float8",
+        "ts": "text",
+        "conversation": "text",
+        "failures": "int",
+        "reached": "boolean",
+    },
+)
 
 
 def release_destination(
@@ -247,14 +275,8 @@ def release_destination(
 
     With `reached`, Slack accepted a message for the destination, so a recorded failure is cleared.
     """
-    tx.exec_driver_sql(
-        "UPDATE destination SET leased_until = NULL,"
-        " next_send_at = GREATEST(next_send_at, %(now)s + make_interval(secs => %(pause)s)),"
-        " last_ts = coalesce(%(ts)s, last_ts), conversation_id = coalesce(%(conversation)s, conversation_id),"
-        " failures = %(failures)s,"
-        " failed_reason = CASE WHEN NOT %(reached)s THEN failed_reason END,"
-        " failed_at = CASE WHEN NOT %(reached)s THEN failed_at END"
-        " WHERE id = %(id)s",
+    _RELEASE.rows(
+        tx,
         {
             "id": target.id,
             "now": now,
@@ -265,7 +287,6 @@ def release_destination(
             "reached": reached,
         },
     )
-    reschedule_destinations(tx, [target.id], now)
 
 
 def expire_channel(tx: Connection, workspace_id: str, channel_id: str) -> None:

@@ -5,11 +5,9 @@ A new kind needs a member of `PostKind`, a class here, a case in `build_post`, a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
-
-from sqlalchemy import Row
 
 from storage.values import PostKind
 
@@ -146,7 +144,7 @@ Post = KnownPost | UnknownPost
 _STATE_FIELDS = tuple(field.name for field in fields(DuePost))
 
 
-def build_post(row: Row[Any]) -> Post:
+def build_post(row: Sequence[Any]) -> Post:
     """Builds the post from a row of POST_COLUMNS."""
     values: list[Any] = list(row)
     kind, incident_id, activity_id, card_id, key, message = values[:6]

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from storage.prepared import PreparedStatement
 from storage.queries.destinations import Target
 from storage.queries.post_kinds import (
     ONE_TIME_KINDS,
@@ -27,28 +28,38 @@ from storage.values import PostKind, Urgency
 _SEARCH_MARGIN_S = 60.0
 
 
+_OVERDUE = PreparedStatement(
+    f"SELECT {POST_COLUMNS} FROM unnest(ARRAY[3, 2, 1]) AS u(turn)"  # noqa: S608 - composed of constants
+    " CROSS JOIN LATERAL (SELECT * FROM post WHERE destination_id = %(id)s AND urgency = u.turn"
+    "   AND wanted_version > drawn_version AND due_at <= %(overdue)s ORDER BY due_at, id LIMIT 1) p"
+    " ORDER BY u.turn DESC LIMIT 1",
+    {"id": "bigint", "now": "timestamptz", "overdue": "timestamptz"},
+)
+_NEXT = PreparedStatement(
+    f"SELECT {POST_COLUMNS} FROM post"  # noqa: S608 - composed of constants
+    " WHERE destination_id = %(id)s AND wanted_version > drawn_version AND due_at <= %(now)s"
+    " ORDER BY urgency, due_at, id LIMIT 1",
+    {"id": "bigint", "now": "timestamptz"},
+)
+
+
 def find_next_post(tx: Connection, destination_id: int, now: datetime, overdue: datetime | None = None) -> Post | None:
     """Returns the most urgent due post of a destination; None when nothing is due.
 
     With `overdue`, a post that has been due since before that moment goes first, the least urgent one of these.
     """
-    if overdue is not None:
-        row = tx.exec_driver_sql(
-            f"SELECT {POST_COLUMNS} FROM unnest(ARRAY[3, 2, 1]) AS u(turn)"  # noqa: S608 - composed of constants
-            " CROSS JOIN LATERAL (SELECT * FROM post WHERE destination_id = %(id)s AND urgency = u.turn"
-            "   AND wanted_version > drawn_version AND due_at <= %(overdue)s ORDER BY due_at, id LIMIT 1) p"
-            " ORDER BY u.turn DESC LIMIT 1",
-            {"id": destination_id, "now": now, "overdue": overdue},
-        ).first()
-        if row is not None:
-            return build_post(row)
-    row = tx.exec_driver_sql(
-        f"SELECT {POST_COLUMNS} FROM post"  # noqa: S608 - composed of constants
-        " WHERE destination_id = %(id)s AND wanted_version > drawn_version AND due_at <= %(now)s"
-        " ORDER BY urgency, due_at, id LIMIT 1",
-        {"id": destination_id, "now": now},
-    ).first()
+    given = {"id": destination_id, "now": now, "overdue": overdue}
+    row = None if overdue is None else _OVERDUE.row(tx, given)
+    row = row or _NEXT.row(tx, given)
     return None if row is None else build_post(row)
+
+
+_EARLIER = PreparedStatement(
+    f"SELECT {POST_COLUMNS} FROM post"  # noqa: S608 - composed of constants
+    f" WHERE destination_id = %(destination_id)s AND incident_id = %(incident_id)s AND kind IN {ORDERED_KINDS}"
+    "   AND id < %(id)s AND ts IS NULL AND wanted_version > drawn_version ORDER BY id LIMIT 1",
+    {"destination_id": "bigint", "incident_id": "bigint", "id": "bigint", "now": "timestamptz"},
+)
 
 
 def find_earlier_post(tx: Connection, post: KnownPost, target: Target, now: datetime) -> KnownPost | None:
@@ -58,12 +69,7 @@ def find_earlier_post(tx: Connection, post: KnownPost, target: Target, now: date
     """
     if not isinstance(post, ThreadPost | NotificationPost) or post.ts is not None:
         return None
-    row = tx.exec_driver_sql(
-        f"SELECT {POST_COLUMNS} FROM post"  # noqa: S608 - composed of constants
-        f" WHERE destination_id = %(destination_id)s AND incident_id = %(incident_id)s AND kind IN {ORDERED_KINDS}"
-        "   AND id < %(id)s AND ts IS NULL AND wanted_version > drawn_version ORDER BY id LIMIT 1",
-        {"destination_id": target.id, "incident_id": post.incident_id, "id": post.id, "now": now},
-    ).first()
+    row = _EARLIER.row(tx, {"destination_id": target.id, "incident_id": post.incident_id, "id": post.id, "now": now})
     earlier = None if row is None else build_post(row)
     return None if isinstance(earlier, UnknownPost) else earlier
 
@@ -80,6 +86,14 @@ def is_overtaken(tx: Connection, post: ThreadPost | DirectPost, target: Target) 
     )
 
 
+_MARK_SENDING = PreparedStatement(
+    "UPDATE post SET attempted_at = to_timestamp(%(begun)s), attempts = attempts + 1, searched_to = NULL,"
+    " searchable_at = NULL,"
+    " after_ts = %(after)s, due_at = %(now)s + make_interval(secs => %(seconds)s) WHERE id = %(id)s",
+    {"id": "bigint", "now": "timestamptz", "begun": "float8", "after": "text", "seconds": "float8"},
+)
+
+
 def mark_sending(
     tx: Connection, post: DuePost, target: Target, now: datetime, *, slack_now: float, settles_in_s: float
 ) -> None:
@@ -90,10 +104,8 @@ def mark_sending(
     delivery would post it again.
     """
     before = f"{slack_now - _SEARCH_MARGIN_S:.6f}"
-    tx.exec_driver_sql(
-        "UPDATE post SET attempted_at = to_timestamp(%(begun)s), attempts = attempts + 1, searched_to = NULL,"
-        " searchable_at = NULL,"
-        " after_ts = %(after)s, due_at = %(now)s + make_interval(secs => %(seconds)s) WHERE id = %(id)s",
+    _MARK_SENDING.rows(
+        tx,
         {
             "id": post.id,
             "now": now,
@@ -102,6 +114,27 @@ def mark_sending(
             "seconds": settles_in_s,
         },
     )
+
+
+_MARK_DELIVERED = PreparedStatement(
+    "UPDATE post SET ts = %(ts)s, drawn_version = GREATEST(drawn_version, %(version)s),"
+    " drawn_hash = %(hash)s, failed_reason = %(reason)s, attempted_at = NULL,"
+    " refused_at = NULL, slot_at = NULL, due_at = %(now)s,"
+    " urgency = CASE WHEN kind = %(card)s AND %(ts)s IS NOT NULL THEN %(change)s ELSE urgency END,"
+    " date_done = CASE WHEN %(done)s THEN %(now)s END"
+    " WHERE id = %(id)s",
+    {
+        "id": "bigint",
+        "now": "timestamptz",
+        "ts": "text",
+        "version": "int",
+        "hash": "text",
+        "reason": "text",
+        "done": "boolean",
+        "card": "text",
+        "change": "smallint",
+    },
+)
 
 
 def mark_delivered(
@@ -119,13 +152,8 @@ def mark_delivered(
 
     `version` is the version that it shows, where that is not the wanted one.
     """
-    tx.exec_driver_sql(
-        "UPDATE post SET ts = %(ts)s, drawn_version = GREATEST(drawn_version, %(version)s),"
-        " drawn_hash = %(hash)s, failed_reason = %(reason)s, attempted_at = NULL,"
-        " refused_at = NULL, slot_at = NULL, due_at = %(now)s,"
-        " urgency = CASE WHEN kind = %(card)s AND %(ts)s::text IS NOT NULL THEN %(change)s ELSE urgency END,"
-        " date_done = CASE WHEN %(done)s THEN %(now)s END"
-        " WHERE id = %(id)s",
+    _MARK_DELIVERED.rows(
+        tx,
         {
             "id": post.id,
             "now": now,
