@@ -15,7 +15,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Any
 from urllib.parse import urlsplit
@@ -42,17 +42,28 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float)
 
     Raises OSError (URLError, TimeoutError, ConnectionError).
     """
-    opener = urllib.request.OpenerDirector()
-    proxy = find_proxy(url)
-    handlers = (urllib.request.ProxyHandler({urlsplit(url).scheme: proxy} if proxy else {}), _Http(), _Https())
-    for handler in (*handlers, urllib.request.UnknownHandler()):
-        opener.add_handler(handler)
+    opener = _build_opener(urlsplit(url).scheme, find_proxy(url))
     request = urllib.request.Request(url, body, {"User-Agent": USER_AGENT, **headers}, method="POST")
     try:
         with opener.open(request, timeout=timeout_s) as response:
             return HttpAnswer(response.status, dict(response.headers.items()), response.read())
     except HTTPException as error:
         raise ConnectionError(f"the answer broke off: {error or type(error).__name__}") from error
+
+
+@lru_cache  # building it takes as long as a request to a machine nearby
+def _build_opener(scheme: str, proxy: str | None) -> urllib.request.OpenerDirector:
+    opener = urllib.request.OpenerDirector()
+    handlers = (urllib.request.ProxyHandler({scheme: proxy} if proxy else {}), _Http(), _Https())
+    for handler in (*handlers, urllib.request.UnknownHandler()):
+        opener.add_handler(handler)
+    return opener
+
+
+_PROXY_VARIABLES = (
+    *(name for lower in ("http_proxy", "https_proxy", "no_proxy") for name in (lower, lower.upper())),
+    "REQUEST_METHOD",  # where it is set, the standard library ignores HTTP_PROXY
+)
 
 
 def find_proxy(url: str) -> str | None:
@@ -62,8 +73,14 @@ def find_proxy(url: str) -> str | None:
     """
     parts = urlsplit(url)
     variable = "https" if parts.scheme in ("https", "wss") else "http"
+    host = parts.netloc.rpartition("@")[2]
+    return _find_proxy(variable, host, parts.hostname or "", tuple(map(os.environ.get, _PROXY_VARIABLES)))
+
+
+@lru_cache  # the standard library goes through the whole environment each time
+def _find_proxy(variable: str, host: str, hostname: str, _environment: tuple[str | None, ...]) -> str | None:
     proxy = urllib.request.getproxies().get(variable)
-    if not proxy or _is_loopback(parts.hostname or "") or urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]):
+    if not proxy or _is_loopback(hostname) or urllib.request.proxy_bypass(host):
         return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     if urlsplit(proxy).scheme != "http" or not urlsplit(proxy).hostname:
