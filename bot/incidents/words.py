@@ -116,15 +116,16 @@ def _several_numbers(form: str, first: str) -> InvalidInput:
 
 
 def parse_number(word: str, form: str) -> int:
-    """Parses the identifier in `12`, `#12` or `12,`. Raises InvalidInput with `form`, the correct usage."""
+    """Parses the identifier in `12`, `#12`, `“12”` or `12,`. Raises InvalidInput with `form`, the correct usage."""
     # In a workspace with a channel named 12, Slack encodes #12 as a mention of that channel.
-    digits = decode_slack_text(word).strip().rstrip(".,;:!?").removeprefix("#")
+    typed = unquote(decode_slack_text(word))
+    digits = typed.rstrip(".,;:!?").removeprefix("#")
     if not digits:
         raise InvalidInput("The number of the incident is missing.", form)
     if _are_several_numbers(digits):
         raise _several_numbers(form, digits)
     if not digits.isascii() or not digits.isdigit():
-        raise InvalidInput(f"“{shorten(decode_slack_text(word))}” is not the number of an incident.", form)
+        raise InvalidInput(f"“{shorten(typed)}” is not the number of an incident.", form)
     return int(digits[:20])
 
 

@@ -42,6 +42,7 @@ MISTAKES = [
     ("ack 1.5", "“1.5” is not the number"),
     ("ack -1", "“-1” is not the number"),
     ("ack @ben", "“@ben” is not the number"),
+    ("ack “twelve”", "“twelve” is not the number of an incident"),
     ("ack ١٢", "“١٢” is not the number"),
     ("view 0", "There is no incident #0"),
     ("view 999999999999999999999999999", "There is no incident #99999999999999999999"),
@@ -125,7 +126,8 @@ def test_a_button_does_what_was_meant(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["ack1", "ack #1 please", "please ack 1", "acknowledge incident 1", "tocsin ack 1!", "/incident ack 1,"]
+    "words",
+    ["ack1", "ack “1”", "ack #1 please", "please ack 1", "acknowledge incident 1", "tocsin ack 1!", "/incident ack 1,"],
 )
 def test_what_can_mean_only_one_thing_is_done(world: World, words: str) -> None:
     world.declare("Payments fail")
