@@ -12,6 +12,9 @@ _MAY_FORMAT = re.compile(r"[*_~`>]")
 _PAIRS = {
     mark: re.compile(rf"(?<![^\W_]){re.escape(mark)}\S(?:[^\n]*\S)?{re.escape(mark)}(?![^\W_])") for mark in "*_~"
 } | {"`": re.compile(r"`[^\n]+`")}
+# They set the direction of everything that follows, also of what does not belong to the text. Right-to-left letters and
+# marks stay: they only set their own.
+_DIRECTION = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 # At the start of a line `>` makes a quotation.
 _MARKUP = re.compile(r"(?<![^\W_])[*_~]|[*_~](?![^\W_])|`|^>", re.MULTILINE)
 # Letters and symbols that are blank: fillers of Hangul, and the Braille pattern without dots.
@@ -21,8 +24,11 @@ _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 def disable_formatting(text: str) -> str:
     """Plain text that Slack shows as it is, with a zero-width space on both sides of what would be formatting.
 
+    Without the invisible characters that would also change the direction of the text behind it.
+
     Slack has no way to escape formatting characters: https://docs.slack.dev/messaging/formatting-message-text
     """
+    text = text.translate(_DIRECTION)
     if not _MAY_FORMAT.search(text):
         return text
     marks = {mark for mark, pair in _PAIRS.items() if pair.search(text)} | {">"}

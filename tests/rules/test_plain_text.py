@@ -54,6 +54,11 @@ def test_a_text_that_slack_would_not_format_stays_the_same_characters(text: str)
     assert disable_formatting(text) == text
 
 
+def test_a_text_does_not_turn_around_what_stands_behind_it() -> None:
+    assert escape("disk \u202e7\u2067 is full") == "disk 7 is full"
+    assert escape("\u05d3\u05d9\u05e1\u05e7\u200f") == "\u05d3\u05d9\u05e1\u05e7\u200f"
+
+
 def test_a_url_in_a_text_is_a_link_to_the_same_address() -> None:
     assert "<https://a.test/_b_/*c*/d>" in link_urls(escape("see *https://a.test/_b_/*c*/d* now"))
 
