@@ -26,7 +26,9 @@ def handle_command(context: Context, _request: Command, words: str) -> Response:
     if not wanted:
         present = subscriptions.get_notify(context.connection, context.access)
         return Answer(
-            text_message(f"{_MEANS[present]} This is `{present}`; change it with `{context.services.command} {USAGE}`.")
+            text_message(
+                f"{_MEANS[present]} Your setting is `{present}`. Change it with `{context.services.command} {USAGE}`."
+            )
         )
     if wanted not in _MEANS:
         meant = find_closest(wanted, _MEANS)

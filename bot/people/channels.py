@@ -22,6 +22,7 @@ log = structlog.get_logger(__name__)
 # How long an answer of Slack about sharing is cached. Slack reports changes with an event (`channel_shared`), to one of
 # the replicas. It reports nothing about an invitation that is not accepted yet.
 CACHED_FOR_S = 60.0
+DIRECT_MESSAGE = "Digests are posted in channels, not in direct messages. Type this in a channel."
 
 
 class CannotPost(Refusal):
@@ -95,6 +96,8 @@ class Channels:
         installation = self._clients.find(workspace_id)
         if installation is None:
             raise CannotPost("I am no longer in this workspace.")
+        if channel_id.startswith("D"):  # The bot has no scope to ask about these.
+            raise CannotPost(DIRECT_MESSAGE)
         invite = "Invite me there with `/invite @Tocsin`, then try again."
         try:
             found = installation.client.conversations_info(channel=channel_id)["channel"]
@@ -107,8 +110,8 @@ class Channels:
         except OSError as error:
             log.warning("Slack could not be reached", method="conversations.info", error=str(error))
             raise CannotPost("Slack did not answer when I looked up that channel. Try again in a moment.") from None
-        if found.get("is_im") or found.get("is_mpim"):
-            raise CannotPost("That is a direct message. Digests are posted in channels.")
+        if found.get("is_mpim"):
+            raise CannotPost(DIRECT_MESSAGE)
         name = str(found.get("name") or channel_id)
         if found.get("is_archived"):
             raise CannotPost(f"#{name} is archived.")

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sandbox import Answer, Person, SeenMessage
 from sandbox.records import Channel
 from storage.engine import Store
-from tests.stories.conftest import ORGANIZATION, World
+from tests.stories.conftest import COMMAND, ORGANIZATION, World
 
 
 def add(world: World, words: str, *, by: Person | None = None, channel: Channel | None = None) -> tuple[int, Answer]:
@@ -366,6 +366,8 @@ def test_channels_that_cannot_have_one_are_named(world: World) -> None:
     shared = world.slack.channel("C0009", "partners", shared_with="T0999")
     assert "I am not in #elsewhere" in world.ask(world.ada, "digest add hourly", channel=away).text
     assert "shared with another company" in world.ask(world.ada, "digest add hourly", channel=shared).text
+    in_direct_messages = world.ada.command(COMMAND, "digest add hourly").text
+    assert "Digests are posted in channels, not in direct messages." in in_direct_messages
 
 
 def test_one_that_fires_every_minute_is_made_with_a_warning(world: World) -> None:
