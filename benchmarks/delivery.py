@@ -21,7 +21,7 @@ from slack_sdk import WebClient
 from sqlalchemy import create_engine, insert, make_url, text
 
 from bot.delivery.pace import Pace
-from bot.delivery.service import SENDERS, DeliveryService, own_store
+from bot.delivery.service import SENDERS, DeliveryService, open_delivery_store
 from bot.incidents import comments, lifecycle
 from bot.incidents.access import Access
 from bot.incidents.comments import CommentText
@@ -136,7 +136,12 @@ class Bench:
         """Delivery at work."""
         identity = Identity(self.store, self.clients, Background(self.api_url))
         delivery = DeliveryService(
-            own_store(self.store), self.clients, identity, api_url=self.api_url, render_digest=no_digest, pace=pace
+            open_delivery_store(self.store),
+            self.clients,
+            identity,
+            api_url=self.api_url,
+            render_digest=no_digest,
+            pace=pace,
         )
         self.store.on_outbox = delivery.wake
         delivery.start()

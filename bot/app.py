@@ -22,12 +22,12 @@ from tenacity import (
 from bot.database import migrate_database, open_database
 from bot.delivery.metrics import DeliveryMetrics
 from bot.delivery.pace import Pace
-from bot.delivery.service import DeliveryService, own_store
+from bot.delivery.service import DeliveryService, open_delivery_store
 from bot.digests.workers import DigestWorkers
 from bot.handlers.context import Services
 from bot.handlers.router import Router
 from bot.intake.connections import shortage_of_files
-from bot.intake.http import create_http_app, intake_store
+from bot.intake.http import create_http_app, open_intake_store
 from bot.intake.server import HttpServer
 from bot.metrics import Metrics
 from bot.people.channels import Channels
@@ -96,7 +96,7 @@ class Bot:
             self.socket = SocketListener(self.listeners, app_token=app_token, api_url=api_url, deadline_s=deadline_s)
         elif signing_secret:
             self.http = HttpListener(self.listeners, signing_secret, store.clock.now, deadline_s)
-        sending = own_store(store)  # closed by delivery, the last to stop
+        sending = open_delivery_store(store)  # closed by delivery, the last to stop
         identity = Identity(sending, clients, self.background)
         self.digests = DigestWorkers(sending, clients, identity, command=command)
         self.delivery = DeliveryService(
@@ -155,7 +155,7 @@ def serve(settings: Settings, clock: Clock | None = None) -> int:
         log.info("the database is ready", schema=after, was=before)
         store = Store.open(url, clock=clock)
         store.clock.read()
-        intake = intake_store(store)
+        intake = open_intake_store(store)
         status = _SlackStatus()
         registry = CollectorRegistry()
         metrics = Metrics(registry)

@@ -44,12 +44,14 @@ class DestinationChecks:
             return asked or self._channel_is_known(target)
         return (asked and target.user_id is not None) or self._person_is_known(target)
 
-    def ask(self, held: Lease, target: Target, post: KnownPost) -> bool:
+    def ask(self, lease: Lease, target: Target, post: KnownPost) -> bool:
         """Asks Slack about the destination of a post, and records the response.
 
         Returns False if nothing can be sent there now. Raises DatabaseAway, Contended.
         """
-        return self._find_person(held, target) if target.channel_id is None else self._learn_channel(held, target, post)
+        return (
+            self._find_person(lease, target) if target.channel_id is None else self._learn_channel(lease, target, post)
+        )
 
     def _person_is_known(self, target: Target) -> bool:
         if target.member_id is None:
@@ -60,18 +62,18 @@ class DestinationChecks:
         fresh = target.checked_s_ago is not None and target.checked_s_ago < self._pace.known_person_s
         return target.by_file or fresh
 
-    def _find_person(self, held: Lease, target: Target) -> bool:
+    def _find_person(self, lease: Lease, target: Target) -> bool:
         """Finds the Slack id of a member. Returns False, and records the reason, if there is none now."""
         try:
             user_id = self._identity.find(target.workspace_id, target.member_id or 0, target.user_id, self._now())
         except SlackAway:
             with self._store.write() as tx:
-                if destinations.lock_target(tx, held, self._now()) is not None:
+                if destinations.lock_target(tx, lease, self._now()) is not None:
                     self._settlement.retry_later(tx, target, "person")
             return False
         if user_id is None:
             with self._store.write() as tx:
-                if destinations.lock_target(tx, held, self._now()) is not None:
+                if destinations.lock_target(tx, lease, self._now()) is not None:
                     self._settlement.fail(tx, target, NO_SUCH_PERSON)
             return False
         return True
@@ -80,24 +82,24 @@ class DestinationChecks:
         age = target.checked_s_ago
         return age is not None and age < self._pace.known_channel_s and target.is_member is not None
 
-    def _learn_channel(self, held: Lease, target: Target, post: KnownPost) -> bool:
+    def _learn_channel(self, lease: Lease, target: Target, post: KnownPost) -> bool:
         """Asks Slack about a channel, and joins it if possible. Returns False if nothing can be sent there now."""
         client = self._clients[target.workspace_id]
         result = api_calls.read(client, "conversations.info", channel=target.channel_id)
         if not isinstance(result, Taken):
-            self._cannot_learn(held, post, result)
+            self._cannot_learn(lease, post, result)
             return False
         channel = result.answer["channel"]
         is_private, is_shared = bool(channel.get("is_private")), _is_shared(channel)
         is_member = bool(channel.get("is_member"))
         if channel.get("is_archived"):
-            self._cannot_learn(held, post, Refused("is_archived"))
+            self._cannot_learn(lease, post, Refused("is_archived"))
             return False
         if not is_member and not is_private and (not is_shared or target.shared_allowed):
             # The bot may post without being a member, but then receives no events from the channel.
             is_member = isinstance(api_calls.read(client, "conversations.join", channel=target.channel_id), Taken)
         with self._store.write() as tx:
-            if destinations.lock_target(tx, held, self._now()) is None:
+            if destinations.lock_target(tx, lease, self._now()) is None:
                 return False
             destinations.record_channel(
                 tx,
@@ -110,9 +112,9 @@ class DestinationChecks:
             )
         return True
 
-    def _cannot_learn(self, held: Lease, post: KnownPost, result: Result) -> None:
+    def _cannot_learn(self, lease: Lease, post: KnownPost, result: Result) -> None:
         with self._store.write() as tx:
-            target = destinations.lock_target(tx, held, self._now())
+            target = destinations.lock_target(tx, lease, self._now())
             if target is None:
                 return
             match result:

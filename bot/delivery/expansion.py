@@ -72,18 +72,18 @@ def _expand(tx: Connection, changes: Sequence[Change], now: datetime, *, of_aler
     incidents = {change.incident_id: _workspace(audiences.get(change.id)) for change in changes}
     people = {(audiences[id_].workspace_id, member_id) for id_, found in recipients.items() for member_id in found}
     changed = [change.activity_id for change in entries if isinstance(change, EntryChanged)]
-    held = destinations.lock_destinations(tx, incidents, people, now, entries=changed)
-    expansion.create_cards(tx, incidents, held, now, of_alert=of_alert)
+    locked = destinations.lock_destinations(tx, incidents, people, now, entries=changed)
+    expansion.create_cards(tx, incidents, locked, now, of_alert=of_alert)
     _create_thread_posts(tx, entries, audiences, now)
     for change in entries:
         if notified := recipients[change.id]:
             workspace_id = audiences[change.id].workspace_id
-            destination_of = {member_id: held.people[workspace_id, member_id] for member_id in notified}
+            destination_of = {member_id: locked.people[workspace_id, member_id] for member_id in notified}
             expansion.create_notifications(tx, change, notified, destination_of, now)
     direct_messages.redraw_newest(tx, {change.incident_id for change in changes if change.id in audiences}, now)
     if changed:
         direct_messages.redraw_messages_of_entries(tx, changed, now)
-    destinations.reschedule_destinations(tx, held.ids, now)
+    destinations.reschedule_destinations(tx, locked.ids, now)
 
 
 def _create_thread_posts(

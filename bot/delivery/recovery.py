@@ -39,7 +39,7 @@ class Recovery:
         self._pace = pace
         self._metrics = metrics
 
-    def search(self, held: Lease, target: Target, post: KnownPost) -> None:
+    def search(self, lease: Lease, target: Target, post: KnownPost) -> None:
         """Searches the destination for a post that may have been sent. If it was not, marks it to be sent again.
 
         A search that cannot be finished now continues at the next turn. Raises DatabaseAway, Contended.
@@ -49,7 +49,7 @@ class Recovery:
         if conversation is None:
             opened = api_calls.read(client, "conversations.open", users=target.user_id)
             if not isinstance(opened, Taken):
-                self._continue_later(held, target, post, opened)
+                self._continue_later(lease, target, post, opened)
                 return
             conversation = str(opened.answer["channel"]["id"])
         to_ts = post.searched_to
@@ -61,23 +61,23 @@ class Recovery:
             found = next((one for one in messages if is_message_of(one, post, client.installation)), None)
             if found is not None:
                 self._metrics.unknown.labels("yes").inc()
-                self._settlement.settle(held, post, None, Taken({"ts": found["ts"], "channel": conversation}))
+                self._settlement.settle(lease, post, None, Taken({"ts": found["ts"], "channel": conversation}))
                 return
             if not result.answer.get("has_more") or not messages:
                 self._metrics.unknown.labels("no").inc()
                 with self._store.write() as tx:
-                    if destinations.lock_target(tx, held, self._now()) is not None:
+                    if destinations.lock_target(tx, lease, self._now()) is not None:
                         posts.mark_not_sent(tx, post, self._now())
                         destinations.release_destination(tx, target, self._now(), failures=target.failures)
                 return
             to_ts = str(messages[-1]["ts"])
             with self._store.write() as tx:
-                if destinations.lock_target(tx, held, self._now()) is None:
+                if destinations.lock_target(tx, lease, self._now()) is None:
                     return
                 posts.mark_searched(tx, post, to_ts)
         else:
             result = Limited(0.0)
-        self._continue_later(held, target, post, result)
+        self._continue_later(lease, target, post, result)
 
     def _read_page(self, client: WorkspaceClient, post: KnownPost, conversation: str, to_ts: str | None) -> Result:
         """Reads a page of the messages since the posting began, newest first (in a thread: oldest first)."""
@@ -99,10 +99,10 @@ class Recovery:
         with self._store.read() as connection:
             return posts.find_ts(connection, card_id)
 
-    def _continue_later(self, held: Lease, target: Target, post: KnownPost, result: Result) -> None:
+    def _continue_later(self, lease: Lease, target: Target, post: KnownPost, result: Result) -> None:
         """Schedules the rest of an unfinished search. The message is not sent before the search ends."""
         with self._store.write() as tx:
-            if destinations.lock_target(tx, held, self._now()) is None:
+            if destinations.lock_target(tx, lease, self._now()) is None:
                 return
             match result:
                 case Limited(seconds=seconds):

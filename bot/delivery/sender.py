@@ -83,63 +83,63 @@ class Sender:
         self._recovery = Recovery(store, clients, self._settlement, pace, metrics)
         self._checks = DestinationChecks(store, clients, identity, self._settlement, pace)
 
-    def serve(self, held: Lease) -> None:
+    def serve(self, lease: Lease) -> None:
         """Handles the next post that is due at a destination, and releases it. Raises DatabaseAway, Contended.
 
         A post that causes an unexpected error is postponed, so that it does not delay the others.
         """
         try:
-            self._serve(held)
+            self._serve(lease)
         except (DatabaseAway, Contended):
             raise
         except Exception:
-            log.exception("a message could not be sent", destination=held.destination_id)
-            self._put_off(held)
+            log.exception("a message could not be sent", destination=lease.destination_id)
+            self._put_off(lease)
 
-    def _put_off(self, held: Lease) -> None:
+    def _put_off(self, lease: Lease) -> None:
         with self._store.write() as tx:
-            target = destinations.lock_target(tx, held, self._now())
+            target = destinations.lock_target(tx, lease, self._now())
             if target is None:
                 return
-            post = self._next_post(tx, held)
+            post = self._next_post(tx, lease)
             if post is not None:
                 posts.postpone_post(tx, post, self._pace.defect_s, self._now())
             destinations.release_destination(tx, target, self._now(), failures=target.failures)
 
-    def _next_post(self, tx: Connection, held: Lease) -> Post | None:
+    def _next_post(self, tx: Connection, lease: Lease) -> Post | None:
         now = self._now()
         patience = timedelta(seconds=self._pace.patience_s)
-        overdue = now - patience if held.number % self._pace.overdue_turn == 0 else None
-        return posts.find_next_post(tx, held.destination_id, now, overdue)
+        overdue = now - patience if lease.number % self._pace.overdue_turn == 0 else None
+        return posts.find_next_post(tx, lease.destination_id, now, overdue)
 
-    def _serve(self, held: Lease) -> None:
-        delivery = self._prepare(held)
+    def _serve(self, lease: Lease) -> None:
+        delivery = self._prepare(lease)
         if delivery is None:
             return
         if not self._checks.is_known(delivery.target):
-            if not self._checks.ask(held, delivery.target, delivery.post):
+            if not self._checks.ask(lease, delivery.target, delivery.post):
                 return
-            delivery = self._prepare(held, asked=True)
+            delivery = self._prepare(lease, asked=True)
         if delivery is None:
             return
         if delivery.search:
-            self._recovery.search(held, delivery.target, delivery.post)
+            self._recovery.search(lease, delivery.target, delivery.post)
         elif delivery.show is not None:
-            self._send(held, delivery, delivery.show)
+            self._send(lease, delivery, delivery.show)
         else:
-            self._release(held)
+            self._release(lease)
 
-    def _prepare(self, held: Lease, *, asked: bool = False) -> Delivery | None:
+    def _prepare(self, lease: Lease, *, asked: bool = False) -> Delivery | None:
         """Chooses and renders the next post, and records that sending begins; None if there is nothing to send.
 
         `asked`: Slack was asked about the destination just now, so the age of its data is not checked.
         """
         with self._store.write() as tx:
-            target = destinations.lock_target(tx, held, self._now())
+            target = destinations.lock_target(tx, lease, self._now())
             if target is None:
                 return None
             while True:
-                post = self._next_post(tx, held)
+                post = self._next_post(tx, lease)
                 if post is None:
                     destinations.release_destination(tx, target, self._now(), failures=target.failures)
                     return None
@@ -235,13 +235,13 @@ class Sender:
         """Returns the time by Slack's clock, in seconds since the epoch."""
         return self._clients[target.workspace_id].installation.clock.now()
 
-    def _release(self, held: Lease) -> None:
+    def _release(self, lease: Lease) -> None:
         with self._store.write() as tx:
-            target = destinations.lock_target(tx, held, self._now())
+            target = destinations.lock_target(tx, lease, self._now())
             if target is not None:
                 destinations.release_destination(tx, target, self._now(), failures=target.failures)
 
-    def _send(self, held: Lease, delivery: Delivery, show: Show | Remove) -> None:
+    def _send(self, lease: Lease, delivery: Delivery, show: Show | Remove) -> None:
         target, post = delivery.target, delivery.post
         client = self._clients[target.workspace_id]
         if post.ts is None:
@@ -257,7 +257,7 @@ class Sender:
                     client, "chat.update", channel=target.conversation, ts=post.ts, **message
                 ),
             )
-        self._settlement.settle(held, post, show, result)
+        self._settlement.settle(lease, post, show, result)
 
     def _post(self, client: WorkspaceClient, target: Target, post: KnownPost, show: Show) -> Result:
         more = {"thread_ts": show.thread_ts} if show.thread_ts else {}

@@ -65,7 +65,7 @@ class DeliveryService:
         metrics: DeliveryMetrics | None = None,
         senders: int = SENDERS,
     ) -> None:
-        """`store` must be opened with `own_store`."""
+        """`store` must be opened with `open_delivery_store`."""
         self._pace = pace or Pace()
         self._metrics = metrics or DeliveryMetrics(CollectorRegistry())
         self._store = store
@@ -228,10 +228,10 @@ class DeliveryService:
 
     def _send(self) -> None:
         while True:
-            held = self._leased.get()
-            if held is None or self._stopping.is_set():
+            lease = self._leased.get()
+            if lease is None or self._stopping.is_set():
                 return
-            self._guarded(lambda held=held: self._sender.serve(held), "sending")  # type: ignore[misc]
+            self._guarded(lambda lease=lease: self._sender.serve(lease), "sending")  # type: ignore[misc]
             with self._lock:
                 self._free += 1
             self._posts.set()
@@ -286,7 +286,7 @@ class DeliveryService:
                     return
 
 
-def own_store(store: Store) -> Store:
+def open_delivery_store(store: Store) -> Store:
     """Opens a store on the same database with separate connections, for delivery and digests."""
     return store.open_beside(reading=READING, writing=WRITING, wait_s=POOL_WAIT_S, hung_after_s=HUNG_AFTER_S)
 

@@ -44,7 +44,7 @@ class Settlement:
         self._pace = pace
         self._metrics = metrics
 
-    def settle(self, held: Lease, post: KnownPost, show: Show | Remove | None, result: Result) -> None:
+    def settle(self, lease: Lease, post: KnownPost, show: Show | Remove | None, result: Result) -> None:
         """Records the outcome of a delivery.
 
         If the database is away, waits for up to half a lease, because the outcome is known nowhere else. `show` is the
@@ -54,23 +54,23 @@ class Settlement:
         while True:
             try:
                 with self._store.write() as tx:
-                    target = destinations.lock_target(tx, held, self._now())
+                    target = destinations.lock_target(tx, lease, self._now())
                     if target is not None:
                         self._record(tx, target, post, show, result)
                     elif isinstance(result, Taken) and post.ts is None:
-                        self._record_late(tx, held, post, str(result.answer["ts"]))
+                        self._record_late(tx, lease, post, str(result.answer["ts"]))
                 return
             except (DatabaseAway, Contended):
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(_DATABASE_WAIT_S)
 
-    def _record_late(self, tx: Connection, held: Lease, post: KnownPost, ts: str) -> None:
+    def _record_late(self, tx: Connection, lease: Lease, post: KnownPost, ts: str) -> None:
         """Records that a message was posted whose lease has ended meanwhile."""
-        destinations.lock_destination(tx, held.destination_id)
+        destinations.lock_destination(tx, lease.destination_id)
         if posts.mark_delivered_late(tx, post, ts, self._now()):
-            self._record_posted(tx, held.destination_id, post, ts)
-            destinations.reschedule_destinations(tx, [held.destination_id], self._now())
+            self._record_posted(tx, lease.destination_id, post, ts)
+            destinations.reschedule_destinations(tx, [lease.destination_id], self._now())
 
     def _record_posted(self, tx: Connection, destination_id: int, post: KnownPost, ts: str) -> None:
         """Records what a new message changes for others: older ones become a line, and a card can be linked to."""

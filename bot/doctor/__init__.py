@@ -164,9 +164,7 @@ def _check_delivery(store: Store) -> Iterator[Finding]:
     """What cannot be sent, as far as the database knows; `check_slack` asks Slack about the channels."""
     with store.read() as connection:
         paused = pacing.get_paused_workspaces(connection, store.clock.now())
-        troubles = [
-            trouble for trouble in delivery_failures.list_failed_destinations(connection) if trouble.reason is not None
-        ]
+        troubles = delivery_failures.list_failed_destinations(connection)
         waiting = posts.count_waiting(connection)
         given_up = posts.count_failed_since(connection, store.clock.now() - _GIVEN_UP_SHOWN_FOR)
     for workspace_id, (reason, _) in paused.items():

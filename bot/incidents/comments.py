@@ -102,14 +102,14 @@ def drop_blind_mentions(
     return kept, sorted(names.values())
 
 
-def withdraw(tx: Connection, incident_id: int, comment_id: int, now: datetime, *, said_in: str) -> bool:
+def withdraw(tx: Connection, incident_id: int, comment_id: int, now: datetime, *, thread_channel: str) -> bool:
     """Deletes a comment because its reply in a card's thread was deleted. Returns False if it was deleted before.
 
-    `said_in` is the channel of the reply. Permissions are not checked, as Slack decides who may delete a message.
+    `thread_channel` is the channel of the reply. Permissions are not checked: Slack decides who may delete a message.
     """
     if not activity.delete_comment(tx, comment_id, now):
         return False
-    outbox.record_change(tx, incident_id, comment_id, now=now, again=True, said_in=said_in)
+    outbox.record_comment_change(tx, incident_id, comment_id, now=now, thread_channel=thread_channel)
     return True
 
 
@@ -140,11 +140,11 @@ def add(
     written: CommentText,
     now: datetime,
     *,
-    said_in: str | None = None,
+    thread_channel: str | None = None,
 ) -> tuple[IncidentHead, int]:
     """Adds a comment to an open or closed incident. Returns the incident and the comment's id.
 
-    `said_in` is the channel, if the comment is a reply in a card's thread. Raises NotFound, Refusal.
+    `thread_channel` is the channel, if the comment is a reply in a card's thread. Raises NotFound, Refusal.
     """
     incident = lookup.get_incident(tx, access, identifier, lock=True)
     check(tx, access, incident, written)
@@ -156,7 +156,7 @@ def add(
         member_id=access.member_id,
         comment=written.text,
         rich_text=written.rich_text,
-        said_in=said_in,
+        thread_channel=thread_channel,
     )
     record(tx, access, incident, activity_id, written, now)
     return incident, activity_id
@@ -189,12 +189,12 @@ def edit(
     now: datetime,
     *,
     version: str | None = None,
-    said_in: str | None = None,
+    thread_channel: str | None = None,
 ) -> IncidentHead:
     """Replaces the text of a comment. Only newly mentioned members are subscribed and notified.
 
-    `version` is the version that the editor saw, if known. `said_in` is the channel, if a reply in a card's thread was
-    edited. Raises CommentChanged, and the errors of `get_own_comment` and `check`.
+    `version` is the version that the editor saw, if known. `thread_channel` is the channel, if a reply in a card's
+    thread was edited. Raises CommentChanged, and the errors of `get_own_comment` and `check`.
     """
     incident, comment = get_own_comment(tx, access, identifier, comment_id, lock=True)
     if version is not None and version != version_of(comment):
@@ -209,7 +209,9 @@ def edit(
         of_team = directory.get_member_ids_of_teams(tx, [team_id])
         new |= access_queries.filter_members_who_see(tx, access.organization_id, incident.id, of_team)
     incidents.subscribe(tx, incident.id, sorted(new), now)
-    outbox.record_change(tx, incident.id, comment.id, now=now, again=True, member_ids=new, said_in=said_in)
+    outbox.record_comment_change(
+        tx, incident.id, comment.id, now=now, newly_mentioned=new, thread_channel=thread_channel
+    )
     return incident
 
 
@@ -220,10 +222,10 @@ def delete(
     comment_id: int,
     now: datetime,
     *,
-    said_in: str | None = None,
+    thread_channel: str | None = None,
 ) -> IncidentHead:
-    """Deletes a comment. `said_in` is as in `edit`. Raises NotFound, CommentGone, NotYourComment."""
+    """Deletes a comment. `thread_channel` is as in `edit`. Raises NotFound, CommentGone, NotYourComment."""
     incident, comment = get_own_comment(tx, access, identifier, comment_id, lock=True)
     activity.delete_comment(tx, comment.id, now)
-    outbox.record_change(tx, incident.id, comment.id, now=now, again=True, said_in=said_in)
+    outbox.record_comment_change(tx, incident.id, comment.id, now=now, thread_channel=thread_channel)
     return incident

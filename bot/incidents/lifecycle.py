@@ -147,7 +147,7 @@ def acknowledge(
     first = incidents.mark_seen(tx, incident.id, access.member_id, now)
     if first:
         kind = ActivityType.ACKNOWLEDGED
-        activity.insert_activity(tx, incident.id, kind, now=now, member_id=access.member_id, tell=False)
+        activity.insert_activity(tx, incident.id, kind, now=now, member_id=access.member_id, notify=False)
     outbox.record_change(tx, incident.id, now=now)
     direct_messages.hurry_for_member(tx, incident.id, access.member_id, now)
     return incident, first

@@ -36,7 +36,7 @@ def save_reply(
     if known is None:
         if not threads.record_reply(tx, card.destination_id, ts, edited_ts=edited_ts):
             return False
-        _, activity_id = comments.add(tx, access, card.identifier, written, now, said_in=card.channel_id)
+        _, activity_id = comments.add(tx, access, card.identifier, written, now, thread_channel=card.channel_id)
         threads.link_comment(tx, card.destination_id, ts, activity_id)
         return True
     if known.gone or known.activity_id is None or edited_ts is None:
@@ -44,7 +44,7 @@ def save_reply(
     if known.edited_ts is not None and known.edited_ts >= edited_ts:
         return False
     threads.record_reply_edited(tx, card.destination_id, ts, edited_ts)
-    comments.edit(tx, access, card.identifier, known.activity_id, written, now, said_in=card.channel_id)
+    comments.edit(tx, access, card.identifier, known.activity_id, written, now, thread_channel=card.channel_id)
     return True
 
 
@@ -60,4 +60,4 @@ def delete_reply(tx: Connection, card: PostedCard, ts: str, now: datetime) -> No
     if known is not None and not known.gone:
         threads.record_reply_deleted(tx, card.destination_id, ts)
         if known.activity_id is not None:
-            comments.withdraw(tx, card.incident_id, known.activity_id, now, said_in=card.channel_id)
+            comments.withdraw(tx, card.incident_id, known.activity_id, now, thread_channel=card.channel_id)

@@ -223,7 +223,7 @@ def _too_large(largest: int) -> Refused:
     return refused(413, "too_large", "body", f"is larger than {largest:,} bytes")
 
 
-def intake_store(store: Store) -> Store:
+def open_intake_store(store: Store) -> Store:
     """A store on the same database, with connections of its own, for deliveries."""
     return store.open_beside(reading=READING, writing=WRITING, wait_s=POOL_WAIT_S)
 
@@ -239,7 +239,7 @@ def create_http_app(
 ) -> FastAPI:
     """The HTTP application on a database.
 
-    `store` is checked for the bot's health; deliveries go to `intake` (see `intake_store`), by default to the same.
+    `store` is checked for the bot's health; deliveries go to `intake` (see `open_intake_store`), by default the same.
     `slack_problem` gives what is wrong with the connection to Slack, None when it stands; it must not block.
     `secret_key` is TOCSIN_SECRET_KEY; without it Sentry's deliveries are refused.
     """

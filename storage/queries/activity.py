@@ -148,13 +148,13 @@ def insert_activity(
     comment: str | None = None,
     rich_text: dict[str, Any] | None = None,
     date_added: datetime | None = None,
-    tell: bool = True,
-    said_in: str | None = None,
+    notify: bool = True,
+    thread_channel: str | None = None,
 ) -> int:
-    """Inserts an entry into the log and returns its id. With `tell`, also inserts its outbox row.
+    """Inserts an entry into the log and returns its id. With `notify`, also inserts its outbox row.
 
-    `date_added` is when the change happened, if not `now`. `said_in` is the channel, if the comment was written in a
-    thread.
+    `date_added` is when the change happened, if not `now`. `thread_channel` is the channel, if the comment was written
+    in a thread.
     """
     activity_id = connection.execute(
         insert(IncidentActivity)
@@ -170,8 +170,15 @@ def insert_activity(
         )
         .returning(IncidentActivity.id)
     ).scalar_one()
-    if tell:
-        outbox.record_change(connection, incident_id, activity_id, now=now, said_in=said_in, of_alert=member_id is None)
+    if notify:
+        outbox.record_change(
+            connection,
+            incident_id,
+            activity_id,
+            now=now,
+            thread_channel=thread_channel,
+            of_alert=member_id is None,
+        )
     return activity_id
 
 

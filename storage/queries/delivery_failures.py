@@ -93,24 +93,22 @@ def recover_oldest_channels(tx: Connection, failed_for_s: float, most: int, now:
 
 @dataclass(frozen=True, slots=True)
 class FailedDestination:
-    """A destination with a problem."""
+    """A destination where delivery fails."""
 
     workspace_id: str
     channel_id: str | None
     channel_name: str | None
     member: str | None  # the member's name, for direct messages
-    reason: str | None  # Slack's error code; None if delivery works and it is only `deaf`
+    reason: str  # Slack's error code
     since: datetime | None
-    deaf: bool  # the bot is not in the channel, so it receives no messages from it
 
 
 def list_failed_destinations(connection: Connection) -> Sequence[FailedDestination]:
-    """Returns the destinations where delivery fails, and the channels that the bot is not a member of."""
+    """Returns the destinations where delivery fails."""
     rows = connection.exec_driver_sql(
-        "SELECT d.workspace_id, d.channel_id, d.name, m.name, d.failed_reason, d.failed_at,"
-        " d.channel_id IS NOT NULL AND d.is_member IS NOT DISTINCT FROM false"
+        "SELECT d.workspace_id, d.channel_id, d.name, m.name, d.failed_reason, d.failed_at"
         " FROM destination d LEFT JOIN member m ON m.id = d.member_id"
-        " WHERE d.failed_reason IS NOT NULL OR (d.channel_id IS NOT NULL AND d.is_member = false)"
+        " WHERE d.failed_reason IS NOT NULL"
         " ORDER BY d.id"
     )
     return [FailedDestination(*row) for row in rows]

@@ -232,9 +232,9 @@ FOR UPDATE OF d
 )
 
 
-def lock_target(tx: Connection, held: Lease, now: datetime) -> Target | None:
+def lock_target(tx: Connection, lease: Lease, now: datetime) -> Target | None:
     """Locks and returns the leased destination; None if the lease was released or replaced."""
-    row = _TARGET.row(tx, {"id": held.destination_id, "number": held.number, "now": now})
+    row = _TARGET.row(tx, {"id": lease.destination_id, "number": lease.number, "now": now})
     return None if row is None else Target(*row)
 
 

@@ -30,17 +30,17 @@ class EntryChange(Change):
     """A change that an entry of the incident's log describes."""
 
     activity_id: int
-    said_in: str | None  # the channel in whose thread it was written, where nobody needs to be shown it
+    thread_channel: str | None  # the channel in whose thread it was written, where nobody needs to be shown it
 
 
 @dataclass(frozen=True, slots=True)
 class EntryAdded(EntryChange):
-    """The entry is new: subscribers and the mentioned are told."""
+    """The entry is new: subscribers and the mentioned are notified."""
 
 
 @dataclass(frozen=True, slots=True)
 class EntryChanged(EntryChange):
-    """A comment was edited or deleted: threads follow, and only those are told whom it newly mentions."""
+    """A comment was edited or deleted: threads follow, and only those whom it newly mentions are notified."""
 
     newly_mentioned: list[int]  # members
 
@@ -68,12 +68,12 @@ def take_changes(tx: Connection, *, of_alert: bool, most: int, now: datetime, al
 
 def _build_change(row: Row[Any]) -> Change:
     values: list[Any] = list(row)
-    id_, incident_id, activity_id, again, member_ids, said_in = values
+    id_, incident_id, activity_id, again, member_ids, thread_channel = values
     if activity_id is None:
         return Change(id_, incident_id)
     if again:
-        return EntryChanged(id_, incident_id, activity_id, said_in, member_ids or [])
-    return EntryAdded(id_, incident_id, activity_id, said_in)
+        return EntryChanged(id_, incident_id, activity_id, thread_channel, member_ids or [])
+    return EntryAdded(id_, incident_id, activity_id, thread_channel)
 
 
 def postpone_change(tx: Connection, change_id: int, now: datetime) -> None:
@@ -175,7 +175,7 @@ def unsubscribe_members(tx: Connection, incident_id: int, member_ids: Sequence[i
 
 
 def create_cards(
-    tx: Connection, incidents: Mapping[int, str | None], held: LockedDestinations, now: datetime, *, of_alert: bool
+    tx: Connection, incidents: Mapping[int, str | None], locked: LockedDestinations, now: datetime, *, of_alert: bool
 ) -> None:
     """Inserts the missing cards in the locked destinations; `incidents` as for `lock_destinations`.
 
@@ -191,13 +191,13 @@ def create_cards(
         " JOIN incident n ON n.id = i.id"
         f" JOIN ({CHANNELS_OF_PROJECTS}) ON ip.incident_id = i.id"
         " JOIN destination d ON d.workspace_id = i.workspace_id AND d.channel_id = pc.channel_id"
-        " WHERE d.id = ANY(%(held)s) ORDER BY i.id, d.id"
+        " WHERE d.id = ANY(%(destination_ids)s) ORDER BY i.id, d.id"
         f" ON CONFLICT (incident_id, destination_id) WHERE kind = '{PostKind.CARD}'"
         " DO UPDATE SET urgency = EXCLUDED.urgency WHERE post.ts IS NULL AND post.urgency > EXCLUDED.urgency",
         {
             "incident_ids": list(incidents),
             "workspaces": list(incidents.values()),
-            "held": held.ids,
+            "destination_ids": locked.ids,
             "now": now,
             "of_alert": of_alert,
             "critical": int(Status.CRITICAL),
@@ -216,7 +216,7 @@ def create_thread_posts(tx: Connection, changes: Sequence[EntryChange], urgency:
     parameters = {
         "activity_ids": [change.activity_id for change in changes],
         "incident_ids": [change.incident_id for change in changes],
-        "said_in": [change.said_in for change in changes],
+        "thread_channel": [change.thread_channel for change in changes],
         "urgency": int(urgency),
         "now": now,
     }
@@ -227,22 +227,22 @@ def create_thread_posts(tx: Connection, changes: Sequence[EntryChange], urgency:
         "                          AND r.destination_id = c.destination_id)"
         f"             THEN '{PostKind.AMENDMENT}' ELSE '{PostKind.MIRROR}' END,"
         "        c.incident_id, e.activity_id, c.id, %(urgency)s, %(now)s::timestamptz, %(now)s::timestamptz"
-        " FROM unnest(%(activity_ids)s::bigint[], %(incident_ids)s::bigint[], %(said_in)s::text[])"
-        "   AS e(activity_id, incident_id, said_in)"
+        " FROM unnest(%(activity_ids)s::bigint[], %(incident_ids)s::bigint[], %(thread_channel)s::text[])"
+        "   AS e(activity_id, incident_id, thread_channel)"
         f" JOIN post c ON c.incident_id = e.incident_id AND c.kind = '{PostKind.CARD}'"
         " JOIN destination d ON d.id = c.destination_id"
-        " WHERE d.channel_id IS DISTINCT FROM e.said_in ORDER BY e.activity_id, c.id"
+        " WHERE d.channel_id IS DISTINCT FROM e.thread_channel ORDER BY e.activity_id, c.id"
         " ON CONFLICT (card_id, activity_id, kind) WHERE card_id IS NOT NULL"
         " DO UPDATE SET wanted_version = post.wanted_version + 1, due_at = %(now)s, failed_reason = NULL",
         parameters,
     )
-    if not any(change.said_in for change in changes):
+    if not any(change.thread_channel for change in changes):
         return
     # A change made in the thread itself may make an amendment there out of date.
     tx.exec_driver_sql(
         "UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = %(now)s"  # noqa: S608 - composed of constants
-        " FROM unnest(%(activity_ids)s::bigint[], %(said_in)s::text[]) AS e(activity_id, said_in)"
-        " JOIN destination d ON d.channel_id = e.said_in"
+        " FROM unnest(%(activity_ids)s::bigint[], %(thread_channel)s::text[]) AS e(activity_id, thread_channel)"
+        " JOIN destination d ON d.channel_id = e.thread_channel"
         f" WHERE d.id = p.destination_id AND p.activity_id = e.activity_id AND p.kind = '{PostKind.AMENDMENT}'",
         parameters,
     )
@@ -260,7 +260,7 @@ def create_notifications(
     A notification that already waits for the same person and incident takes in the change, so that both are one
     message. The caller has locked the destinations.
     """
-    told = tx.exec_driver_sql(
+    notified = tx.exec_driver_sql(
         "SELECT r.member_id, r.mention, r.destination_id, p.id FROM"  # noqa: S608 - composed of constants
         " unnest(%(member_ids)s::bigint[], %(mentions)s::boolean[], %(destinations)s::bigint[])"
         "   AS r(member_id, mention, destination_id)"
@@ -277,9 +277,9 @@ def create_notifications(
             "activity_id": change.activity_id,
         },
     ).all()
-    if not told:
+    if not notified:
         return
-    new = [row for row in told if row[3] is None]
+    new = [row for row in notified if row[3] is None]
     made = tx.exec_driver_sql(
         "INSERT INTO post (destination_id, kind, incident_id, urgency, due_at, date_added)"  # noqa: S608 - composed of constants
         f" SELECT r.destination_id, '{PostKind.NOTIFICATION}', %(incident_id)s,"
@@ -298,7 +298,7 @@ def create_notifications(
         },
     )
     post_of: dict[int, int] = dict(made.all())
-    hastened = [row[3] for row in told if row[3] is not None and row[1]]
+    hastened = [row[3] for row in notified if row[3] is not None and row[1]]
     if hastened:
         tx.exec_driver_sql(
             "UPDATE post SET urgency = 0, due_at = %(now)s WHERE id = ANY(%(ids)s)", {"ids": hastened, "now": now}
@@ -310,8 +310,8 @@ def create_notifications(
         "   AS r(member_id, mention, post_id)",
         {
             "activity_id": change.activity_id,
-            "member_ids": [row[0] for row in told],
-            "mentions": [row[1] for row in told],
-            "posts": [row[3] or post_of[row[2]] for row in told],
+            "member_ids": [row[0] for row in notified],
+            "mentions": [row[1] for row in notified],
+            "posts": [row[3] or post_of[row[2]] for row in notified],
         },
     )

@@ -186,11 +186,11 @@ def lock_alert_memories(
             "lately": now - HEARD_PRECISION,
         },
     )
-    held = {}
+    found = {}
     for source, project_id, key, dedup_key, incident, status, *times in rows:
         alert = AlertKey(source, project_id, key)
-        held[alert] = AlertMemoryRow(alert, dedup_key, incident, None if status is None else Status(status), *times)
-    return held
+        found[alert] = AlertMemoryRow(alert, dedup_key, incident, None if status is None else Status(status), *times)
+    return found
 
 
 # The rows already exist. A prepared UPDATE would be planned once, while the table is still small, and would then always

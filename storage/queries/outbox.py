@@ -1,8 +1,8 @@
 """The outbox: changes are recorded in the transaction that makes them, and delivery expands them to posts later.
 
-`record_change` records that an incident changed; delivery finds out afterwards which cards, threads, subscribers and
-mentioned people that concerns. `enqueue` requests one rendered message in one conversation: a digest in a channel, a
-note to a person. Both take effect when the transaction commits.
+`record_change` and `record_comment_change` record what changed; delivery finds out afterwards which cards, threads,
+subscribers and mentioned people that concerns. `enqueue` requests one rendered message in one conversation: a digest in
+a channel, a note to a person. Both take effect when the transaction commits.
 """
 
 from __future__ import annotations
@@ -28,18 +28,50 @@ def record_change(
     activity_id: int | None = None,
     *,
     now: datetime,
-    again: bool = False,
-    member_ids: Collection[int] | None = None,
-    said_in: str | None = None,
+    thread_channel: str | None = None,
     of_alert: bool = False,
 ) -> None:
     """Records that an incident changed: its cards are due, and delivery finds out who else must be notified.
 
-    Without `activity_id` only its cards show the change. `again` is for a comment that was edited or deleted: threads
-    are updated, and only `member_ids`, whom it newly mentions, are notified. `said_in` is the channel in whose thread
-    the comment was written; it is not posted there again. `of_alert`: an alert made the change, which is expanded
-    after those of people.
+    Without `activity_id` only its cards show the change. `thread_channel` is the channel in whose thread the comment
+    was written; it is not posted there again. `of_alert`: an alert made the change, which is expanded after those of
+    people.
     """
+    values = {
+        "incident_id": incident_id,
+        "activity_id": activity_id,
+        "thread_channel": thread_channel,
+        "of_alert": of_alert,
+    }
+    _insert_change(tx, values, now)
+
+
+def record_comment_change(
+    tx: Connection,
+    incident_id: int,
+    activity_id: int,
+    *,
+    now: datetime,
+    newly_mentioned: Collection[int] = (),
+    thread_channel: str | None = None,
+) -> None:
+    """Records that a comment was edited or deleted: cards and threads are updated.
+
+    Only the members `newly_mentioned` are notified. `thread_channel` is as in `record_change`.
+    """
+    member_ids = sorted(newly_mentioned) or None
+    values = {
+        "incident_id": incident_id,
+        "activity_id": activity_id,
+        "thread_channel": thread_channel,
+        "again": True,
+        "member_ids": member_ids,
+    }
+    _insert_change(tx, values, now)
+
+
+def _insert_change(tx: Connection, values: Mapping[str, Any], now: datetime) -> None:
+    parameters = {"again": False, "member_ids": None, "of_alert": False, **values}
     tx.exec_driver_sql(
         "WITH cards AS (UPDATE post SET wanted_version = wanted_version + 1, due_at = CASE"  # noqa: S608 - composed of constants
         "  WHEN wanted_version > drawn_version THEN due_at"
@@ -47,21 +79,11 @@ def record_change(
         "  urgency = CASE WHEN %(of_alert)s THEN urgency ELSE %(urgent)s END"
         f"  WHERE incident_id = %(incident_id)s AND kind = '{PostKind.CARD}')"
         " INSERT INTO outbox (incident_id, activity_id, again, member_ids, said_in, of_alert, date_added)"
-        " VALUES (%(incident_id)s, %(activity_id)s, %(again)s, %(member_ids)s, %(said_in)s, %(of_alert)s,"
+        " VALUES (%(incident_id)s, %(activity_id)s, %(again)s, %(member_ids)s, %(thread_channel)s, %(of_alert)s,"
         " %(now)s)",
-        {
-            "incident_id": incident_id,
-            "activity_id": activity_id,
-            "again": again,
-            "member_ids": sorted(member_ids) if member_ids else None,
-            "said_in": said_in,
-            "of_alert": of_alert,
-            "now": now,
-            "settles": CARD_DEBOUNCE_S,
-            "urgent": int(Urgency.URGENT),
-        },
+        {"now": now, "settles": CARD_DEBOUNCE_S, "urgent": int(Urgency.URGENT), **parameters},
     )
-    wake_after_commit(tx, of_alert=of_alert)
+    wake_after_commit(tx, of_alert=parameters["of_alert"])
 
 
 def redraw_cards(tx: Connection, incident_ids: Collection[int], now: datetime) -> None:

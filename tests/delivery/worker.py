@@ -18,7 +18,7 @@ from slack_sdk.errors import SlackApiError
 
 from bot.app import Bot
 from bot.delivery.pace import Pace
-from bot.delivery.service import DeliveryService, own_store
+from bot.delivery.service import DeliveryService, open_delivery_store
 from bot.log import configure
 from bot.people.identity import Identity
 from bot.settings import LogFormat, LogLevel
@@ -90,7 +90,7 @@ def main() -> None:
     else:
         identity = Identity(store, clients, Background(api_url))
         working = DeliveryService(
-            own_store(store), clients, identity, api_url=api_url, render_digest=no_digest, pace=HURRIED
+            open_delivery_store(store), clients, identity, api_url=api_url, render_digest=no_digest, pace=HURRIED
         )
     working.start()
     print("ready", flush=True)  # noqa: T201

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from bot.delivery.pace import Pace
-from bot.delivery.service import DeliveryService, own_store
+from bot.delivery.service import DeliveryService, open_delivery_store
 from bot.digests.workers import DigestWorkers
 from bot.people.identity import Identity
 from bot.slack.background import Background
@@ -52,7 +52,7 @@ def main() -> None:
         lease_s=1.0,
     )
     delivery = DeliveryService(
-        own_store(store), clients, identity, api_url=api_url, render_digest=digests.render, pace=QUICK
+        open_delivery_store(store), clients, identity, api_url=api_url, render_digest=digests.render, pace=QUICK
     )
     store.on_outbox = delivery.wake
     delivery.start()

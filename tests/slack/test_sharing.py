@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 from sqlalchemy import select
 
-from bot.delivery.service import own_store
-from bot.intake.http import WRITING, intake_store
+from bot.delivery.service import open_delivery_store
+from bot.intake.http import WRITING, open_intake_store
 from bot.intake.tokens import Source, new_token, token_hash
 from sandbox import Sandbox
 from storage.engine import Store
@@ -74,7 +74,7 @@ def test_with_many_senders_no_command_is_told_that_the_database_is_away(
 
 
 def test_a_replica_opens_no_more_connections_than_the_readme_says(store: Store) -> None:
-    intake, sending = intake_store(store), own_store(store)
+    intake, sending = open_intake_store(store), open_delivery_store(store)
     listening = 1
     most = store.max_connections + intake.max_connections + sending.max_connections + listening
     (said,) = re.findall(r"A replica opens at most (\d+) connections", (ROOT / "README.md").read_text(encoding="utf-8"))
