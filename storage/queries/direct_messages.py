@@ -104,14 +104,14 @@ def hurry_for_member(tx: Connection, incident_id: int, member_id: int, now: date
     it has locked is left out.
     """
     rows = tx.exec_driver_sql(
-        "WITH held AS (SELECT d.id FROM destination d WHERE d.member_id = %(member_id)s"  # noqa: S608 - composed of constants
+        "WITH locked AS (SELECT d.id FROM destination d WHERE d.member_id = %(member_id)s"  # noqa: S608 - composed of constants
         "  AND EXISTS (SELECT FROM post p WHERE p.incident_id = %(incident_id)s AND p.destination_id = d.id"
         f"             AND {_SHOWS_STATE})"
         "  FOR UPDATE SKIP LOCKED)"
         " UPDATE post p SET wanted_version = wanted_version + 1, date_done = NULL, slot_at = NULL,"
         " urgency = LEAST(urgency, %(urgency)s),"
         " due_at = CASE WHEN ts IS NULL THEN due_at ELSE %(now)s END"
-        f" FROM held WHERE p.incident_id = %(incident_id)s AND p.destination_id = held.id AND {_SHOWS_STATE}"
+        f" FROM locked WHERE p.incident_id = %(incident_id)s AND p.destination_id = locked.id AND {_SHOWS_STATE}"
         " RETURNING p.destination_id",
         {"incident_id": incident_id, "member_id": member_id, "now": now, "urgency": int(Urgency.CHANGE)},
     ).all()
