@@ -26,6 +26,10 @@ CHECKS: Mapping[str, Sequence[str]] = {
     "readme": ("python", "-m", "bot.readme"),
     "sentences": ("python", "-m", "bot.sentences"),
     "licences": ("python", "-m", "bot.licences"),
+    "dockerfile": ("hadolint", "Dockerfile"),
+    "compose": ("python", "-m", "bot.deployment", "compose"),
+    "systemd": ("python", "-m", "bot.deployment", "systemd"),
+    "kubernetes": ("kubernetes-validate", "--strict", "--quiet", "deploy/kubernetes/tocsin.yaml"),
     "migrations": ("python", "-m", "storage.migrate", "check"),
 }
 

@@ -1,0 +1,79 @@
+"""The files for running Tocsin elsewhere, and the package that can be installed without a network."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bot import __version__, deployment
+
+KUBERNETES = deployment.ROOT / "deploy" / "kubernetes" / "tocsin.yaml"
+
+with_systemd = pytest.mark.skipif(
+    not shutil.which("systemd-analyze") and os.environ.get("CI") != "true", reason="systemd is not installed"
+)
+
+
+@with_systemd
+def test_the_unit_is_accepted_and_a_mistake_in_it_is_found() -> None:
+    unit = deployment.UNIT.read_text(encoding="utf-8")
+    assert deployment.check_systemd(unit) == []
+    [problem] = deployment.check_systemd(unit.replace("RestartSec", "RestartSeconds"))
+    assert "'RestartSeconds'" in problem
+    [problem] = deployment.check_systemd(re.sub(r"(?m)^(Protect|SystemCall).*\n", "", unit))
+    assert "security" in problem
+
+
+def test_services_and_volumes_of_compose_are_those_it_has() -> None:
+    text = deployment.COMPOSE.read_text(encoding="utf-8")
+    assert list(deployment.find_unknown_names(yaml.safe_load(text))) == []
+    wrong = yaml.safe_load(text.replace("database:/", "data:/").replace("      postgres:\n", "      postgresql:\n"))
+    assert list(deployment.find_unknown_names(wrong)) == [
+        "compose.yaml: postgres mounts data, which is no volume.",
+        "compose.yaml: tocsin depends on postgresql, which is no service.",
+    ]
+
+
+def test_kubernetes_runs_the_image_of_this_version() -> None:
+    assert f"image: registry.example.com/tocsin:{__version__}\n" in KUBERNETES.read_text(encoding="utf-8")
+
+
+def test_the_package_runs_where_it_is_installed(tmp_path: Path) -> None:
+    """Built as `pip wheel .` does, and run from the wheel's files alone, for a user without HOME."""
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE", "run_bot.py"):
+        shutil.copy(deployment.ROOT / name, source)
+    for name in ("bot", "storage", "sandbox"):
+        shutil.copytree(deployment.ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    build = "from setuptools.build_meta import build_wheel; build_wheel('..')"
+    subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True, timeout=100)
+    [wheel] = tmp_path.glob("*.whl")
+    installed = tmp_path / "installed"
+    with zipfile.ZipFile(wheel) as file:
+        file.extractall(installed)
+
+    for folder in ("bot", "storage", "sandbox"):  # nothing is left out, of data neither
+        files = {path.relative_to(source) for path in (source / folder).rglob("*") if path.is_file()}
+        packed = {path.relative_to(installed) for path in (installed / folder).rglob("*") if path.is_file()}
+        assert {path for path in files - packed if path.suffix != ".md"} == set()
+
+    environment = {name: value for name, value in os.environ.items() if name != "HOME"} | {"PYTHONPATH": str(installed)}
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "bot", "--version"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == (f"Tocsin {__version__}\n", "", 0)
