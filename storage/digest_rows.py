@@ -81,6 +81,7 @@ class OpenLine:
     seen_by: Sequence[str]  # a few names, the most recent first
     seen_count: int
     latest: ActivityEntry | None  # the latest log entry
+    owner: str | None = None  # name of the owner
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ class IncidentLine(NamedTuple):
     team: str | None  # slug of the owning team
     seen_count: int  # number of people who acknowledged it
     seen_by_caller: bool
+    owner: str | None = None  # name of the owner
+    owned_by_caller: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,15 @@ class Seen:
 
     name: str
     last_seen: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The member who owns an incident."""
+
+    member_id: int
+    name: str
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +91,9 @@ class ActivityEntry:
     comment: str | None  # stored form: escaped mrkdwn with <person:ID> and <team:ID>
     date_added: datetime
     date_edited: datetime | None
+    # The names of who owned the incident after and before a change of its owner.
+    owner: str | None = None
+    previous_owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +213,8 @@ class IncidentDetails:
     mentions: Mentions
     links: list[tuple[str, str]]  # name and URL of the alert's other links
     facts: list[tuple[str, str]]  # name and text of the alert's other facts
+    owner: Owner | None = None
+    owned_by_caller: bool = False
 
 
 @dataclass(frozen=True, slots=True)

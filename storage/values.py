@@ -33,7 +33,8 @@ class ActivityType(IntEnum):
     STATUS_CHANGE = 2
     COMMENT = 3
     DETECTED = 4
-    # Kinds of our own start at 100; those up to 104 are reserved for owners, calls, silences, merges and pins.
+    # Kinds of our own start at 100; 101 to 104 are reserved for calls, silences, merges and pins.
+    OWNER = 100
     ACKNOWLEDGED = 105
 
 

@@ -21,7 +21,9 @@ log = structlog.get_logger(__name__)
 # expanded one by one, because somebody waits for them.
 ALERTS_AT_ONCE = 100
 # Entries that people are notified of. The opening of an incident is not among them, because its card shows it.
-_NOTIFIED = (ActivityType.COMMENT, ActivityType.STATUS_CHANGE)
+_NOTIFIED = (ActivityType.COMMENT, ActivityType.STATUS_CHANGE, ActivityType.OWNER)
+# Entries that the threads of cards show even without a comment.
+_SHOWN_IN_THREADS = (ActivityType.STATUS_CHANGE, ActivityType.OWNER)
 _KNOWN = frozenset(int(one) for one in ActivityType)
 
 
@@ -89,11 +91,11 @@ def _expand(tx: Connection, changes: Sequence[Change], now: datetime, *, of_aler
 def _create_thread_posts(
     tx: Connection, entries: Sequence[EntryChange], audiences: Mapping[int, Audience], now: datetime
 ) -> None:
-    """Has the threads of cards show comments, what became of them, and changes of status."""
+    """Has the threads of cards show comments, what became of them, and changes of status and owner."""
     shown: dict[Urgency, list[EntryChange]] = {}
     for change in entries:
         audience = audiences[change.id]
-        if isinstance(change, EntryChanged) or audience.has_comment or audience.type == ActivityType.STATUS_CHANGE:
+        if isinstance(change, EntryChanged) or audience.has_comment or audience.type in _SHOWN_IN_THREADS:
             # What alerts change in a storm goes after what people write, and after new cards.
             shown.setdefault(Urgency.BULK if audience.author_id is None else Urgency.URGENT, []).append(change)
     for urgency, changes in shown.items():

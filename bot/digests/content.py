@@ -82,6 +82,8 @@ def resolve_scope(connection: Connection, access: Access, query: ListQuery, now:
         environment=found.environment,
         until=found.until,
         unseen=query.unseen,
+        owned_by=found.owned_by,
+        unowned=found.unowned,
     )
 
 

@@ -164,6 +164,8 @@ def parse_filters(found: Sequence[Token] | str) -> ListQuery:
             _check_moment(value, key)
     if query.following:
         raise InvalidInput("A digest is for a whole channel, so it cannot use `following:`.", USAGE)
+    if query.owner == "me":
+        raise InvalidInput("A digest is for a whole channel, so it cannot use `owner:me`.", USAGE)
     if query.show == "closed":
         raise InvalidInput(
             "A digest shows open incidents, so `closed` would leave it empty. What was resolved since the last digest"

@@ -16,6 +16,7 @@ from bot.digests.summary import summarize
 from bot.handlers import digest_form
 from bot.handlers.context import Context
 from bot.handlers.verb import Verb
+from bot.incidents import members
 from bot.incidents.errors import InvalidInput, Refusal, SharedChannel
 from bot.incidents.markup import decode_slack_text, require_storable
 from bot.incidents.words import find_closest, shorten, split_first_word
@@ -32,7 +33,7 @@ from storage.digest_rows import DigestRow
 
 def handle_command(context: Context, request: Command, line: str) -> Response:
     """`digest [add|list|now|pause|resume|edit|remove|preview]`; without a word after it, it opens the form."""
-    verb, rest = split_first_word(decode_slack_text(require_storable(line)))
+    verb, rest = split_first_word(decode_slack_text(members.keep_ids(require_storable(line))))
     if not verb:
         return digest_form.open_new(context, request)
     doing = _VERBS.get(verb)

@@ -13,6 +13,8 @@ from bot.messages import home as messages
 from bot.slack.requests import Press
 from bot.slack.responses import PublishHome, Response
 
+OWN_SHOWN = 5  # incidents that the caller owns, above the others
+
 
 def handle_opened(context: Context, user_id: str, state: str) -> Response:
     """`app_home_opened`: `state` is the private metadata of the view that is shown."""
@@ -39,7 +41,10 @@ def render(connection: Connection, context: Context, state: str) -> messages.Hom
     if shown.tab is messages.Tab.MINE:
         wanted = search.of_own_teams(connection, context.access, wanted)
     page = search.find_page(connection, context.access, wanted, cursor=shown.cursor)
-    return messages.render_home(shown, page, context.access.organization_name, context.now)
+    own = search.list_incidents(connection, context.access, ListQuery(owner="me"), context.now, size=OWN_SHOWN)
+    return messages.render_home(
+        shown, page, own.lines, context.access.organization_name, context.now, more=own.older is not None
+    )
 
 
 HANDLES = (

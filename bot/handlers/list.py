@@ -8,7 +8,7 @@ from typing import Any
 from bot.handlers import redraw
 from bot.handlers.context import Context
 from bot.handlers.verb import Verb
-from bot.incidents import filters, projects, search, sharing
+from bot.incidents import filters, members, projects, search, sharing
 from bot.incidents.errors import InvalidInput, SharedChannel
 from bot.incidents.filters import ListQuery
 from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH
@@ -28,12 +28,16 @@ MAX_SUGGESTED = 20  # environments in a menu
 
 def prefetch(words: str) -> Prefetch | None:
     """What of the answer is read together with finding the caller. Raises InvalidInput."""
-    return search.prefetch(filters.parse_query(decode_slack_text(require_storable(words))))
+    return search.prefetch(_parse(words))
 
 
 def handle_command(context: Context, _request: Command, words: str) -> Response:
     """`list [filters]`."""
-    return Answer(_render_page(context, filters.parse_query(decode_slack_text(require_storable(words))), None))
+    return Answer(_render_page(context, search.name_owner(context.connection, context.access, _parse(words)), None))
+
+
+def _parse(words: str) -> ListQuery:
+    return filters.parse_query(decode_slack_text(members.keep_ids(require_storable(words))))
 
 
 def turn_page(context: Context, request: Press) -> Response:
@@ -115,6 +119,7 @@ def handle_filter_submission(context: Context, request: Submission) -> Response:
         "project": request.chosen("project"),
         "team": ",".join(request.checked("team")),
         "env": request.chosen("env"),
+        "owner": request.chosen("owner"),
         **{key: _read_time(request, key) for key in ("since", "until")},
     }
     parts += [f'{key}:"{folded}"' for key, value in options.items() if (folded := _fold(value or ""))]
@@ -148,7 +153,13 @@ HANDLES = (
         brief="see what is open",
         summary="Shows incidents, newest first. Words search titles; put several words in quotes to find them"
         " together. `since:` leaves out what was resolved earlier, `until:` what started later.",
-        examples=("list", "list critical team:mine", 'list all "card payments" since:7d', "list seen:no"),
+        examples=(
+            "list",
+            "list critical team:mine",
+            'list all "card payments" since:7d',
+            "list owner:me",
+            "list seen:no",
+        ),
         group=Group.FIND,
         synonyms=("ls", "incidents", "status", "open", "search", "find"),
         phrases=(

@@ -21,7 +21,7 @@ MAX_LENGTH = 4000  # characters of a whole query; anything longer exceeds the li
 
 USAGE = (
     "list [open|warning|critical|closed|all] [words…] [team:a,b|team:unassigned|team:mine] [project:x] [env:x]"
-    " [since:24h|7d|2026-11-01] [until:…] [seen:no] [following:yes]"
+    " [since:24h|7d|2026-11-01] [until:…] [owner:me|none|@person] [seen:no] [following:yes]"
 )
 FORM = "list [open|warning|critical|closed|all] [words…] [filters…]"  # what a mistake shows
 SHOWS = ("open", "warning", "critical", "closed", "all")
@@ -33,10 +33,12 @@ _FORMS = {
     "env": "list env:production",
     "since": "list since:24h",
     "until": "list until:2026-11-01",
+    "owner": "list owner:me",
     "seen": "list seen:no",
     "following": "list following:yes",
 }
 KEYS = tuple(_FORMS)
+_OWNERS = {"me": "me", "mine": "me", "@me": "me", "none": "none", "nobody": "none"}
 
 COMMON_TIMES = ("1h", "24h", "7d", "30d")  # that a menu offers for `since` and `until`
 
@@ -58,13 +60,20 @@ class ListQuery:
     environment: str | None = None
     since: str | None = None
     until: str | None = None
+    owner: str | None = None  # "me", "none", or "@" and a member; None: any
     unseen: bool = False  # not acknowledged by the caller
     following: bool = False  # the caller follows it
 
     def __str__(self) -> str:
         """The query as words, which `parse_query` reads."""
         parts = [self.show, *(f'"{word}"' for word in self.words)]
-        options = {"project": self.project, "env": self.environment, "since": self.since, "until": self.until}
+        options = {
+            "project": self.project,
+            "env": self.environment,
+            "since": self.since,
+            "until": self.until,
+            "owner": self.owner,
+        }
         for key, value in {"team": ",".join(self.teams) or None, **options}.items():
             if value is not None:
                 parts.append(f"{key}:{value}" if _PLAIN.fullmatch(value) else f'{key}:"{value}"')
@@ -163,6 +172,8 @@ def _with_option(query: ListQuery, key: str, value: str) -> ListQuery:
             return replace(query, environment=_check_word(value))
         case "since" | "until":
             return replace(query, since=value) if key == "since" else replace(query, until=value)
+        case "owner":
+            return replace(query, owner=_parse_owner(value))
         case "seen":
             if value.lower() != "no":
                 raise InvalidInput(f"`seen:` can only be `no`, not “{shorten(value)}”.", _FORMS[key])
@@ -171,6 +182,16 @@ def _with_option(query: ListQuery, key: str, value: str) -> ListQuery:
             if value.lower() != "yes":
                 raise InvalidInput(f"`following:` can only be `yes`, not “{shorten(value)}”.", _FORMS[key])
             return replace(query, following=True)
+
+
+def _parse_owner(value: str) -> str:
+    word = value.lower()
+    owner = _OWNERS.get(word, value)
+    if owner in _OWNERS or ("@" in owner and owner.strip("@ ")):
+        return owner
+    raise InvalidInput(
+        f"`owner:` can be `me`, `none` or a person such as `@ada`, not “{shorten(value)}”.", _FORMS["owner"]
+    )
 
 
 def split_ago(value: str) -> tuple[int, str] | None:

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from bot.incidents import comments, lookup
+from bot.incidents import comments, lookup, ownership
 from bot.incidents.access import Access
 from bot.incidents.comments import CommentText
 from bot.incidents.errors import AlreadyClosed, InvalidInput
@@ -75,6 +75,8 @@ def change_status(
         comment=comment.text if comment else None,
         rich_text=comment.rich_text if comment else None,
     )
+    if incident.status is Status.CLOSED:
+        ownership.release_reopened(tx, incident.id, now)
     if access:
         comments.record(tx, access, incident, activity_id, comment or CommentText(""), now)
         direct_messages.hurry_for_member(tx, incident.id, access.member_id, now)

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from bot.incidents.access import Access
 from bot.incidents.errors import InvalidInput
 from bot.incidents.filters import ListQuery, moment
+from bot.incidents.members import build_reference, find_member
 from bot.incidents.projects import project_by_slug, unknown_name
 from bot.incidents.severities import SEVERITIES
 from storage.prefetch import Prefetch
@@ -23,6 +24,7 @@ from storage.rows import Cursor, IncidentLine, IncidentPage
 from storage.values import NO_TEAM, Status
 
 PAGE_SIZE = 10
+_OWNER_FORM = "list owner:{}"
 # The status that a word of `SHOWS` asks for. "open" is not one: it lists open incidents of every severity.
 _STATUSES = {**{word: SEVERITIES[word] for word in ("warning", "critical")}, "closed": Status.CLOSED}
 
@@ -30,7 +32,7 @@ _STATUSES = {**{word: SEVERITIES[word] for word in ("warning", "critical")}, "cl
 def resolve_query(
     connection: Connection, access: Access, query: ListQuery, now: datetime, prefetched: Prefetch | None = None
 ) -> ListFilter:
-    """Resolves a query for this caller at `now`. Raises InvalidInput for an unknown team or project.
+    """Resolves a query for this caller at `now`. Raises InvalidInput for an unknown team, project or owner.
 
     A project that the caller cannot see counts as unknown. `prefetched` is the result of `prefetch` for the query,
     after it was run.
@@ -59,7 +61,23 @@ def resolve_query(
         until=until,
         unseen_by=access.member_id if query.unseen else None,
         followed_by=access.member_id if query.following else None,
+        owned_by=_owner_id(connection, access, query.owner),
+        unowned=query.owner == "none",
     )
+
+
+def _owner_id(connection: Connection, access: Access, owner: str | None) -> int | None:
+    if owner is None or owner == "none":
+        return None
+    return access.member_id if owner == "me" else find_member(connection, access, owner, _OWNER_FORM, field="owner").id
+
+
+def name_owner(connection: Connection, access: Access, query: ListQuery) -> ListQuery:
+    """The query with the owner by name, as people read it. Raises InvalidInput for nobody, or several."""
+    if query.owner in (None, "me", "none"):
+        return query
+    member = find_member(connection, access, query.owner, _OWNER_FORM, field="owner")
+    return replace(query, owner=build_reference(connection, access, member))
 
 
 def is_plain(query: ListQuery) -> bool:

@@ -33,6 +33,7 @@ from bot.messages.incident_parts import (
     render_last_comment,
     render_links,
     render_on_one_line,
+    render_owned,
     render_place,
     render_resolved,
     render_seen,
@@ -82,11 +83,16 @@ def _render_open(content: CardContent, title: str) -> list[Block]:
         *render_description(incident, DESCRIPTION_LENGTH),
         *render_few_facts(incident, FACTS_LENGTH),
         *render_links(incident, LINKS_LENGTH),
-        # Who does what about it: an owner belongs before those who have seen it.
-        context(f":eyes: {render_seen(incident.seen, incident.seen_count)}"),
+        context(" · ".join(_render_people(incident))),
         *([context(render_last_comment(content.shown_entry, content.mentions))] if content.shown_entry else []),
         actions(_build_buttons(incident)),
     ]
+
+
+def _render_people(incident: IncidentDetails) -> list[str]:
+    """Who does what about it: the owner before those who have seen it."""
+    owned = [f":bust_in_silhouette: {render_owned(incident.owner)}"] if incident.owner else []
+    return [*owned, f":eyes: {render_seen(incident.seen, incident.seen_count)}"]
 
 
 def _render_closed(content: CardContent, title: str) -> list[Block]:
@@ -107,6 +113,7 @@ def _build_buttons(incident: IncidentDetails) -> list[Element]:
     value = str(incident.identifier)
     return [
         button("Acknowledge", "acknowledge", value, style=None if incident.seen_count else "primary"),
+        button("Take it", "take", value),
         button("Resolve", "resolve", value),
         overflow(
             [
@@ -129,7 +136,7 @@ def render_retired_card(identifier: int) -> CardMessage:
 
 
 def render_thread_entry(entry: ActivityEntry, mentions: Mentions, *, delayed: bool = False) -> Message:
-    """A comment that was made elsewhere, or a change of status. `delayed`: a later message is above it already."""
+    """A comment that was made elsewhere, or a change of status or owner. `delayed`: a later one is above it already."""
     late = f" ({say_delayed(entry)})" if delayed else ""
     return _render_quote(_render_author(entry) + late, entry, mentions)
 
@@ -147,6 +154,8 @@ def _render_author(entry: ActivityEntry) -> str:
     edited = " (edited)" if entry.date_edited else ""
     if entry.type is ActivityType.COMMENT:
         return bold(escape(entry.author or "Someone")) + edited
+    if entry.type is ActivityType.OWNER:
+        return f":bust_in_silhouette: {render_entry_sentence(entry)}"
     return f"{STATUS_SIGNS[Status(entry.value or Status.OPEN)]} {render_entry_sentence(entry)}{edited}"
 
 

@@ -197,6 +197,8 @@ def _render_line(line: OpenLine, mentions: Mentions, now: datetime) -> Block:
     if line.environment:
         facts.append(escape(line.environment))
     facts.append(f"open for {format_duration(line.date_started, now)}")
+    if line.owner:
+        facts.append(f"owned by {escape(line.owner)}")
     facts.append(render_seen_by(line.seen_by, line.seen_count) if line.seen_count else "*not acknowledged*")
     text = f"{STATUS_SIGNS[line.status]} {bold(render_title(line.identifier, line.title))}\n" + " · ".join(facts)
     if line.latest and line.latest.type not in _OPENING:

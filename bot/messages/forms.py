@@ -155,11 +155,18 @@ def render_filter_form(
         _build_select("project", "Project", projects, project, optional=True),
         _build_several("team", "teams", "Teams", teams, query.teams, most=MAX_TEAMS),
         _build_lookup("env", "Environment", "Choose or type one", environment),
+        _build_select("owner", "Owner", _list_owners(query.owner), query.owner, optional=True),
         *_build_time_fields("since", "Since", "Or since a date", query.since),
         *_build_time_fields("until", "Until", "Or until a date", query.until),
         _build_checkboxes("only", "Only", {"unseen": "Not acknowledged by me", "following": "Followed by me"}, only),
     ]
     return _build_form("list_filter", "Filter incidents", "Show", origin, blocks)
+
+
+def _list_owners(owner: str | None) -> list[tuple[str, str]]:
+    """Me, nobody, and the person whose incidents are listed."""
+    choices = [("me", "Me"), ("none", "Nobody")]
+    return choices if owner in (None, *dict(choices)) else [*choices, (str(owner), str(owner).removeprefix("@"))]
 
 
 def _build_time_fields(block_id: str, label: str, date_label: str, initial: str | None) -> list[Block]:

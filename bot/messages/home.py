@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -80,15 +81,24 @@ def render_closed_home(message: Message) -> HomeView:
     return {"type": "home", "private_metadata": "", "blocks": message["blocks"]}
 
 
-def render_home(state: State, page: IncidentPage, organization: str, now: datetime) -> HomeView:
-    """Home with a page of incidents."""
+def render_home(
+    state: State, page: IncidentPage, own: Sequence[IncidentLine], organization: str, now: datetime, *, more: bool
+) -> HomeView:
+    """Home with the incidents that the caller owns, and a page of incidents. `more`: the caller owns others, too."""
     blocks: list[Block] = [
         header(f"{organization} incidents"),
         actions([*_build_tabs(state), button("Declare", "declare", "home")], "tabs"),
         actions(_build_severities(state), "severities"),
         divider(),
-        section(f"*{_HEADINGS[state.tab]}*"),
     ]
+    if own:
+        blocks.append(section("*Incidents that you own*"))
+        for line in own:
+            blocks += _render_line(line, now)
+        if more:
+            blocks.append(context("These are the newest. `list owner:me` shows all that you own."))
+        blocks.append(divider())
+    blocks.append(section(f"*{_HEADINGS[state.tab]}*"))
     if not page.lines:
         empty = _EMPTY[state.tab] if state.severity == "open" else f"No {state.severity} incidents open here."
         blocks.append(section(f":white_check_mark: {empty}"))
@@ -131,12 +141,17 @@ def _build_severities(state: State) -> list[Element]:
 
 def _render_line(line: IncidentLine, now: datetime) -> list[Block]:
     value = str(line.identifier)
+    if line.owned_by_caller:
+        owning = [button("Release", "release", value)]
+    else:
+        owning = [] if line.owner else [button("Take it", "take", value)]
     return [
         section(render_line(line, now)),
         actions(
             [
                 button("View", "view", value),
                 button("Acknowledge", "acknowledge", value),
+                *owning,
                 button("Resolve", "resolve", value),
                 button("Comment", "comment", value),
             ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,7 +27,7 @@ from bot.messages.blocks import (
     truncate,
 )
 from bot.messages.comments import render_comment
-from storage.rows import ActivityEntry, Cursor, IncidentDetails, IncidentLine, IncidentPage, Mentions
+from storage.rows import ActivityEntry, Cursor, IncidentDetails, IncidentLine, IncidentPage, Mentions, Owner
 from storage.values import ActivityType, Status
 
 STATUS_NAMES = {
@@ -74,15 +75,18 @@ def render_title(identifier: int, title: str) -> str:
 # --- buttons -----------------------------------------------------------------------------------------------
 
 
-def build_incident_buttons(identifier: int, status: Status, *, seen: bool, subscribed: bool) -> list[Element]:
-    """The buttons of an incident that is shown with all details. `seen`: somebody has acknowledged it."""
-    value = str(identifier)
+def build_incident_buttons(incident: IncidentDetails) -> list[Element]:
+    """The buttons of an incident that is shown with all details."""
+    identifier, status, value = incident.identifier, incident.status, str(incident.identifier)
+    is_closed = status is Status.CLOSED
+    style = None if incident.seen_count or is_closed else "primary"
     return [
-        button("Acknowledge", "acknowledge", value, style=None if seen or status is Status.CLOSED else "primary"),
+        button("Acknowledge", "acknowledge", value, style=style),
+        *([] if is_closed else [build_owner_button(identifier, incident.owner, mine=incident.owned_by_caller)]),
         build_status_button(identifier, status),
         button("Comment", "comment", value),
         button("Activity", "activity", value),
-        build_follow_button(identifier, subscribed=subscribed),
+        build_follow_button(identifier, subscribed=incident.subscribed),
     ]
 
 
@@ -96,6 +100,33 @@ def build_status_button(identifier: int, status: Status) -> Element:
     if status is Status.CLOSED:
         return button("Reopen", "reopen", str(identifier))
     return button("Resolve", "resolve", str(identifier))
+
+
+def build_owner_button(identifier: int, owner: Owner | None, *, mine: bool) -> Element:
+    """`Take it` if nobody owns an open incident, `Release` for its owner, `Take over` for others."""
+    if owner is None:
+        return button("Take it", "take", str(identifier))
+    if mine:
+        return button("Release", "release", str(identifier))
+    return build_take_over_button(identifier, owner)
+
+
+def build_take_over_button(identifier: int, owner: Owner) -> Element:
+    """`Take over` from this owner."""
+    return button("Take over", "take_over", build_take_over(identifier, owner))
+
+
+def build_take_over(identifier: int, owner: Owner) -> str:
+    """The value of `Take over`: the incident, and from whom."""
+    return f"{identifier}:{owner.member_id}"
+
+
+def parse_take_over(value: str) -> tuple[int, int]:
+    """Parses the value of `Take over` into the identifier and the id of the owner. Raises InvalidInput."""
+    identifier, _, owner_id = value.partition(":")
+    if not (identifier.isascii() and identifier.isdigit() and owner_id.isascii() and owner_id.isdigit()):
+        raise InvalidInput("This button is from an older version. Run the command again.")
+    return int(identifier[:20]), int(owner_id[:20])
 
 
 def build_follow_button(identifier: int, *, subscribed: bool) -> Element:
@@ -148,7 +179,7 @@ def render_shared_list(query: ListQuery, lines: list[IncidentLine], now: datetim
     """A page of a list for a channel. `by` is the name of the member who shares it."""
     blocks: list[Block] = [section(bold(_render_heading(query))), context(f"Shared by {escape(by)}")]
     for line in lines:
-        text = render_line(line._replace(seen_by_caller=False), now)
+        text = render_line(line._replace(seen_by_caller=False, owned_by_caller=False), now)
         blocks.append(section(text, accessory=button("View", "view", str(line.identifier))))
     text = _render_heading(query) + ": " + ", ".join(render_title(line.identifier, line.title) for line in lines)
     return message(text, blocks)
@@ -177,6 +208,8 @@ def render_line(line: IncidentLine, now: datetime) -> str:
         facts.append(escape(line.team))
     if line.environment:
         facts.append(escape(line.environment))
+    if line.owner:
+        facts.append(f":bust_in_silhouette: owned by {'you' if line.owned_by_caller else escape(line.owner)}")
     facts.append(_render_seen_short(line))
     return f"{STATUS_SIGNS[line.status]} {bold(render_title(line.identifier, line.title))}\n" + " · ".join(facts)
 
@@ -246,10 +279,7 @@ def render_details(incident: IncidentDetails, now: datetime, *, notice: str | No
     blocks.append(context(f":eyes: {incident_parts.render_seen(incident.seen, incident.seen_count)}"))
     if incident.latest:
         blocks.append(context("Latest: " + render_entry(incident.latest, incident.mentions, LATEST_LENGTH)))
-    seen, subscribed = incident.seen_count > 0, incident.subscribed
-    blocks.append(
-        actions(build_incident_buttons(incident.identifier, incident.status, seen=seen, subscribed=subscribed))
-    )
+    blocks.append(actions(build_incident_buttons(incident)))
     lead = f"{notice} " if notice else ""
     return message(f"{lead}{name} ({STATUS_NAMES[incident.status]})", blocks)
 
@@ -263,6 +293,7 @@ def _render_fields(incident: IncidentDetails, now: datetime) -> list[str]:
         f"*{'Projects' if len(incident.projects) > 1 else 'Project'}*\n{escape(', '.join(incident.projects))}",
         f"*Team*\n{escape(incident.team) if incident.team else 'Unassigned'}",
         f"*Environment*\n{escape(incident.environment) if incident.environment else '–'}",
+        f"*Owner*\n{_render_owner(incident.owner)}",
         f"*Started*\n{format_date(incident.date_started)}",
     ]
     if closed:
@@ -270,6 +301,10 @@ def _render_fields(incident: IncidentDetails, now: datetime) -> list[str]:
     duration = format_duration(incident.date_started, closed or now)
     fields.append(f"*Duration*\n{duration}" + ("" if closed else " so far"))
     return fields
+
+
+def _render_owner(owner: Owner | None) -> str:
+    return f"{escape(owner.name)} since {format_date(owner.since)}" if owner else "Nobody"
 
 
 def render_entry(entry: ActivityEntry, mentions: Mentions, comment_length: int) -> str:
@@ -294,6 +329,19 @@ def render_entry_sentence(entry: ActivityEntry) -> str:
             return f"{who} {_render_change(entry)}"
         case ActivityType.ACKNOWLEDGED:
             return f"{bold(escape(entry.author or 'Someone'))} acknowledged this"
+        case ActivityType.OWNER:
+            return render_owner_change(entry, "this")
+
+
+def render_owner_change(entry: ActivityEntry, incident: str, strong: Callable[[str], str] = bold) -> str:
+    """Who took or released an incident (mrkdwn). `incident` stands for it in the sentence."""
+    who = strong(escape(entry.author or "Someone"))
+    before = strong(escape(entry.previous_owner)) if entry.previous_owner else None
+    if entry.owner is not None:
+        return f"{who} took over {incident} from {before}" if before else f"{who} took {incident}"
+    if entry.author is None:
+        return f"{before or who} can no longer see {incident}, so nobody owns it now"
+    return f"{who} released {incident}"
 
 
 def _render_change(entry: ActivityEntry) -> str:

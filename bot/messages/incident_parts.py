@@ -19,7 +19,7 @@ from bot.messages.blocks import (
     truncate,
 )
 from bot.messages.comments import render_comment_with_names
-from storage.rows import DESCRIPTION, ActivityEntry, IncidentDetails, Mentions, Seen
+from storage.rows import DESCRIPTION, ActivityEntry, IncidentDetails, Mentions, Owner, Seen
 from storage.values import Status
 
 # Names that are listed if more people than `MAX_NAMES` have acknowledged an incident.
@@ -48,6 +48,11 @@ def render_seen_by(people: Sequence[str], count: int) -> str:
         return f"Seen by {', '.join(names)} and {more} more"
     *first, last = names
     return f"Seen by {', '.join(first)} and {last}" if first else f"Seen by {last}"
+
+
+def render_owned(owner: Owner) -> str:
+    """Who owns an incident, and since when (mrkdwn): "Owned by Ada since today at 10:32 PM"."""
+    return f"Owned by {truncate(escape(owner.name), NAME_LENGTH)} since {format_date(owner.since)}"
 
 
 def find_description(incident: IncidentDetails) -> str | None:

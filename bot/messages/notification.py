@@ -28,10 +28,17 @@ from bot.messages.blocks import (
 )
 from bot.messages.comments import render_comment
 from bot.messages.comments import render_delayed as say_delayed
-from bot.messages.incident import SEVERITY_NAMES, STATUS_NAMES, STATUS_SIGNS, render_title
-from bot.messages.incident_parts import render_last_comment, render_resolved, render_seen
+from bot.messages.incident import (
+    SEVERITY_NAMES,
+    STATUS_NAMES,
+    STATUS_SIGNS,
+    build_take_over,
+    render_owner_change,
+    render_title,
+)
+from bot.messages.incident_parts import render_last_comment, render_owned, render_resolved, render_seen
 from bot.messages.state_tag import tag_state
-from storage.rows import ActivityEntry, IncidentDetails, Mentions, NotificationContent, NotificationEntry
+from storage.rows import ActivityEntry, IncidentDetails, Mentions, NotificationContent, NotificationEntry, Owner
 from storage.values import ActivityType, Status
 
 # The maximum number of entries in one message.
@@ -73,7 +80,10 @@ def render_newest(
                 )
     else:
         blocks.append(section(_render_deleted(bold(name))))
-    facts = [_render_state(incident, content.status_change, entries), render_seen(incident.seen, incident.seen_count)]
+    facts = [_render_state(incident, content.status_change, entries)]
+    if incident.owner and incident.status is not Status.CLOSED:
+        facts.append(render_owned(incident.owner))
+    facts.append(render_seen(incident.seen, incident.seen_count))
     if card_url:
         facts.append(link(card_url, "Open the card"))
     if delayed and entries:
@@ -136,6 +146,8 @@ def _render_sentence(told: NotificationEntry, incident: str | None, strong: Call
     """Who did what (mrkdwn). `incident` is its name; None in a message that has named it already."""
     entry = told.entry
     who = strong(escape(entry.author)) if entry.author else "Someone"
+    if entry.type is ActivityType.OWNER:
+        return render_owner_change(entry, incident or "it", strong)
     if entry.type is not ActivityType.COMMENT:
         who = who if entry.author else "The alert"
         change = _render_change(entry, who, incident)
@@ -189,14 +201,25 @@ def _build_buttons(incident: IncidentDetails) -> list[Element]:
         acting = [button("Reopen", "reopen", value)]
     else:
         acting = [button("Resolve", "resolve", value)]
+        if incident.owner is None:
+            acting.insert(0, button("Take it", "take", value))
         if not incident.seen_by_caller:
             acting.insert(0, button("Acknowledge", "acknowledge", value, style="primary"))
     if incident.subscribed:
         following = menu_entry("Unsubscribe", "unsubscribe", value)
     else:
         following = menu_entry("Subscribe", "subscribe", value)
-    menu = overflow([menu_entry("View", "view", value), menu_entry("Activity", "activity", value), following])
+    entries = [menu_entry("View", "view", value), menu_entry("Activity", "activity", value), following]
+    if incident.owner is not None and incident.status is not Status.CLOSED:
+        entries.append(_build_owner_entry(incident.identifier, incident.owner, mine=incident.owned_by_caller))
+    menu = overflow(entries)
     return [*acting, button("Comment", "comment", value), menu]
+
+
+def _build_owner_entry(identifier: int, owner: Owner, *, mine: bool) -> Element:
+    if mine:
+        return menu_entry("Release", "release", str(identifier))
+    return menu_entry("Take over", "take_over", build_take_over(identifier, owner))
 
 
 def render_invitation(channel_id: str) -> Message:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from bot.digests.schedule import parse_cron
-from bot.incidents import lifecycle
+from bot.incidents import lifecycle, ownership
 from bot.organization.difference import Change, ChangeKind, Plan, Values, compare
 from bot.organization.file import OrganizationFile
 from storage.engine import Store
@@ -121,6 +121,7 @@ def _write(tx: Connection, state: OrganizationState | None, result: Plan, now: d
     changes.link_channels(tx, organization_id, result.channels_added)
     changes.link_member_teams(tx, organization_id, result.member_teams_added)
     _write_digests(tx, organization_id, state, result, now)
+    ownership.release_lost(tx, organization_id, now)
 
 
 def _write_digests(

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import (
     CheckConstraint,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     SmallInteger,
@@ -25,6 +26,11 @@ class Incident(Base):
     __tablename__ = "incident"
     __table_args__ = (
         UniqueConstraint("organization_id", "identifier"),
+        ForeignKeyConstraint(
+            ["organization_id", "owner_id"],
+            ["member.organization_id", "member.id"],
+            ondelete="SET NULL (owner_id)",
+        ),
         # An alert has at most one open incident, so that the same alert sent twice cannot open two.
         Index(
             "uq_incident_open_alert_key",
@@ -69,6 +75,13 @@ class Incident(Base):
             postgresql_ops={"title": "gin_trgm_ops"},
             postgresql_where=text("status <> 2"),
         ),
+        Index(
+            "ix_incident_owner",
+            "owner_id",
+            text("date_started DESC"),
+            text("id DESC"),
+            postgresql_where=text("owner_id IS NOT NULL"),
+        ),
         Index("ix_incident_organization_id_dedup_key", "organization_id", "dedup_key", "id"),
         CheckConstraint("status IN (1, 2, 10, 20)", name="status_known"),
         CheckConstraint("(status = 2) = (date_closed IS NOT NULL)", name="closed_has_date"),
@@ -95,6 +108,8 @@ class Incident(Base):
     date_detected: Mapped[datetime]
     date_added: Mapped[datetime]
     date_closed: Mapped[datetime | None]
+    owner_id: Mapped[int | None]  # the member who works on it; stays when it is resolved
+    owned_since: Mapped[datetime | None]
 
 
 class IncidentProject(Base):
@@ -201,6 +216,9 @@ class IncidentActivity(Base):
     date_added: Mapped[datetime]
     date_edited: Mapped[datetime | None]
     date_deleted: Mapped[datetime | None]
+    # Who owned the incident after and before a change of its owner. No foreign keys: the rows of members stay.
+    owner_id: Mapped[int | None]
+    previous_owner_id: Mapped[int | None]
 
 
 class CommentMention(Base):

@@ -98,6 +98,7 @@ class Member(Base):
     __tablename__ = "member"
     __table_args__ = (
         UniqueConstraint("organization_id", "email"),
+        UniqueConstraint("organization_id", "id"),
         Index(
             "uq_member_organization_id_slack_user_id",
             "organization_id",

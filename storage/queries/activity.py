@@ -15,16 +15,21 @@ from storage.queries import outbox
 from storage.rows import ActivityEntry, ActivityPage, Comment, Mentionable, Mentions
 from storage.values import ActivityType
 
-_ENTRY_COLUMNS = "a.id, a.type, a.member_id, m.name, a.value, a.previous_value, a.comment, a.date_added, a.date_edited"
+# The columns of an entry a by a member m, for `parse_entry`.
+ENTRY_COLUMNS = (
+    "a.id, a.type, a.member_id, m.name, a.value, a.previous_value, a.comment, a.date_added, a.date_edited,"
+    " (SELECT o.name FROM member o WHERE o.id = a.owner_id),"
+    " (SELECT o.name FROM member o WHERE o.id = a.previous_owner_id)"
+)
 
 _KNOWN = frozenset(int(one) for one in ActivityType)
 # Which entries are read. During a deploy, a newer version may write entries of types that this version does not know.
 READABLE = f"a.date_deleted IS NULL AND a.type IN ({', '.join(str(int(one)) for one in ActivityType)})"
-# Which entries can be the latest news of an incident. Who has acknowledged it is shown beside the latest news.
-NEWS = f"{READABLE} AND a.type <> {ActivityType.ACKNOWLEDGED:d}"
+# Which entries can be the latest news of an incident. Who has acknowledged or owns it is shown beside the latest news.
+NEWS = f"{READABLE} AND a.type NOT IN ({ActivityType.ACKNOWLEDGED:d}, {ActivityType.OWNER:d})"
 
 _LOG = f"""
-SELECT {_ENTRY_COLUMNS}
+SELECT {ENTRY_COLUMNS}
 FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id
 WHERE a.incident_id = %(incident_id)s AND {READABLE}
 """  # noqa: S608
@@ -44,11 +49,14 @@ WHERE c.activity_id = ANY(%(activity_ids)s)
 
 
 def parse_entry(row: Sequence[Any]) -> ActivityEntry:
-    """Returns the entry in a row of `_ENTRY_COLUMNS`. Raises UnknownActivity if this version does not know its type."""
-    id_, type_, member_id, author, value, previous, comment, added, edited = row
+    """Returns the entry in a row of `ENTRY_COLUMNS`. Raises UnknownActivity if this version does not know its type.
+
+    The two names of owners at the end are left out where no entry can have any.
+    """
+    id_, type_, member_id, author, value, previous, comment, added, edited, *owners = row
     if type_ not in _KNOWN:
         raise UnknownActivity(type_)
-    return ActivityEntry(id_, ActivityType(type_), member_id, author, value, previous, comment, added, edited)
+    return ActivityEntry(id_, ActivityType(type_), member_id, author, value, previous, comment, added, edited, *owners)
 
 
 def get_mentions_of_entries(connection: Connection, entries: Iterable[ActivityEntry], workspace_id: str) -> Mentions:
@@ -128,7 +136,7 @@ def find_last_status_change(connection: Connection, incident_id: int) -> Activit
     Its id identifies the state of the incident since then.
     """
     row = connection.exec_driver_sql(
-        f"SELECT {_ENTRY_COLUMNS} FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id"  # noqa: S608
+        f"SELECT {ENTRY_COLUMNS} FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id"  # noqa: S608
         " WHERE a.incident_id = %(incident_id)s AND a.type = %(type)s AND a.date_deleted IS NULL"
         " ORDER BY a.id DESC LIMIT 1",
         {"incident_id": incident_id, "type": int(ActivityType.STATUS_CHANGE)},
@@ -150,11 +158,13 @@ def insert_activity(
     date_added: datetime | None = None,
     notify: bool = True,
     thread_channel: str | None = None,
+    owner_id: int | None = None,
+    previous_owner_id: int | None = None,
 ) -> int:
     """Inserts an entry into the log and returns its id. With `notify`, also inserts its outbox row.
 
     `date_added` is when the change happened, if not `now`. `thread_channel` is the channel, if the comment was written
-    in a thread.
+    in a thread. `owner_id` and `previous_owner_id` are who owns the incident after and before it changed its owner.
     """
     activity_id = connection.execute(
         insert(IncidentActivity)
@@ -167,6 +177,8 @@ def insert_activity(
             comment=comment,
             rich_text=rich_text,
             date_added=date_added or now,
+            owner_id=owner_id,
+            previous_owner_id=previous_owner_id,
         )
         .returning(IncidentActivity.id)
     ).scalar_one()

@@ -37,6 +37,8 @@ class Scope:
     environment: str | None = None
     until: datetime | None = None  # leaves out what started after
     unseen: bool = False  # only what nobody has acknowledged
+    owned_by: int | None = None  # a member's id: only what they own
+    unowned: bool = False  # only what nobody owns
 
 
 # The severity of a resolved incident is the one before closing; CLOSED is never stored there.
@@ -69,6 +71,11 @@ class _Statement:
         if scope.environment is not None:
             self._of_incident.append("lower(i.environment) = lower(%(environment)s)")
             self.parameters["environment"] = scope.environment
+        if scope.owned_by is not None:
+            self._of_incident.append("i.owner_id = %(owned_by)s")
+            self.parameters["owned_by"] = scope.owned_by
+        if scope.unowned:
+            self._of_incident.append("i.owner_id IS NULL")
         self._unseen = scope.unseen
         self._of_link = " AND ".join(of_link)
 
@@ -77,7 +84,7 @@ class _Statement:
         conditions = [*self._of_severity, *self._of_incident, "i.status <> 2"]
         unseen = "WHERE NOT shown_all.seen" if self._unseen else ""
         return f"""WITH shown AS MATERIALIZED (SELECT * FROM (
-          SELECT i.id, i.identifier, i.title, i.status, i.environment, i.date_started, team.name AS team,
+          SELECT i.id, i.identifier, i.title, i.status, i.environment, i.date_started, team.name AS team, i.owner_id,
                  EXISTS (SELECT FROM incident_seen s WHERE s.incident_id = i.id) AS seen
           FROM (SELECT DISTINCT ip.incident_id FROM incident_project ip
                 WHERE {self._of_link} AND ip.status <> 2) link
@@ -137,7 +144,8 @@ def get_open_page(connection: Connection, scope: Scope, workspace_id: str, *, sk
                    WHERE s.incident_id = p.id ORDER BY s.last_seen DESC, s.member_id LIMIT %(seen_named)s),
              (SELECT count(*) FROM incident_seen s WHERE s.incident_id = p.id),
              latest.id, latest.type, latest.member_id, latest.name, latest.value, latest.previous_value,
-             latest.comment, latest.date_added, latest.date_edited
+             latest.comment, latest.date_added, latest.date_edited,
+             (SELECT m.name FROM member m WHERE m.id = p.owner_id)
            FROM (SELECT * FROM shown ORDER BY status DESC, date_started DESC, id DESC
                  LIMIT %(size)s OFFSET %(skip)s) p
            LEFT JOIN LATERAL (SELECT a.*, m.name FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id
@@ -158,6 +166,7 @@ def get_open_page(connection: Connection, scope: Scope, workspace_id: str, *, sk
             seen_by=row[7],
             seen_count=row[8],
             latest=None if row[9] is None else parse_entry(row[9:18]),
+            owner=row[18],
         )
         for row in rows
     ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, or_, select
 
-from storage.models import Member, MemberTeam, Project, ProjectChannel, ProjectTeam, Team
+from storage.models import Member, MemberTeam, Project, ProjectChannel, ProjectTeam, SlackPerson, Team
 from storage.prefetch import Prefetch
 from storage.queries.access import build_with_caller
 
@@ -36,6 +36,23 @@ def list_members(connection: Connection, organization_id: int) -> list[Directory
         Member.organization_id == organization_id, Member.date_removed.is_(None)
     )
     return [DirectoryMember(*row) for row in connection.execute(query)]
+
+
+def find_member_by_slack_id(
+    connection: Connection, organization_id: int, workspace_id: str, user_id: str
+) -> DirectoryMember | None:
+    """Returns the member with this Slack id in the workspace who has not been removed, or None."""
+    known = select(SlackPerson.member_id).where(
+        SlackPerson.workspace_id == workspace_id, SlackPerson.user_id == user_id, SlackPerson.member_id.is_not(None)
+    )
+    row = connection.execute(
+        select(Member.id, Member.name, Member.email).where(
+            Member.organization_id == organization_id,
+            Member.date_removed.is_(None),
+            or_(Member.slack_user_id == user_id, Member.id.in_(known)),
+        )
+    ).first()
+    return None if row is None else DirectoryMember(*row)
 
 
 def list_teams(connection: Connection, organization_id: int) -> list[DirectoryEntry]:

@@ -11,7 +11,9 @@ from storage.queries.listing import get_incident_page, parse_line
 from storage.queries.visibility import of_given_projects
 from storage.rows import IncidentLine
 
-_LIKE_COLUMNS = "i.id, i.identifier, i.title, i.status, i.environment, i.date_started, i.date_closed, NULL, 0, false"
+_LIKE_COLUMNS = (
+    "i.id, i.identifier, i.title, i.status, i.environment, i.date_started, i.date_closed, NULL, 0, false, NULL, false"
+)
 
 
 def list_incidents_like(

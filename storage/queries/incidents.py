@@ -16,7 +16,7 @@ from storage.queries import outbox
 from storage.queries.access import build_with_caller
 from storage.queries.activity import NEWS, get_mentions_of_entries, parse_entry
 from storage.queries.visibility import of_given_projects
-from storage.rows import IncidentDetails, IncidentHead, Mentions, NewIncident, Seen
+from storage.rows import IncidentDetails, IncidentHead, Mentions, NewIncident, Owner, Seen
 from storage.values import NO_TEAM, Status, StatusMethod
 
 SEEN_SHOWN = 10
@@ -40,7 +40,9 @@ SELECT i.id, i.identifier, i.title, i.status, i.environment, i.url, i.source, i.
        EXISTS (SELECT FROM incident_seen s WHERE s.incident_id = i.id AND s.member_id = %(member_id)s),
        EXISTS (SELECT FROM incident_subscription s WHERE s.incident_id = i.id AND s.member_id = %(member_id)s),
        latest.id, latest.type, latest.member_id, latest.name, latest.value, latest.previous_value,
-       latest.comment, latest.date_added, latest.date_edited, i.details
+       latest.comment, latest.date_added, latest.date_edited, i.details,
+       i.owner_id, (SELECT m.name FROM member m WHERE m.id = i.owner_id), i.owned_since,
+       coalesce(i.owner_id = %(member_id)s, false)
 FROM incident i
 LEFT JOIN team ON team.id = i.team_id
 LEFT JOIN LATERAL (SELECT a.*, m.name FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id
@@ -98,6 +100,7 @@ def find_incident_details(
     latest = None if row[16] is None else parse_entry(row[16:25])
     mentions = get_mentions_of_entries(connection, [latest], workspace_id) if latest else Mentions()
     said = row[25] or {}
+    owner = None if row[26] is None else Owner(*row[26:29])
     return IncidentDetails(
         id=row[0],
         identifier=row[1],
@@ -118,6 +121,8 @@ def find_incident_details(
         mentions=mentions,
         links=[(name, url) for name, url in said.get("links", ())],
         facts=[(name, text) for name, text in said.get("facts", ())],
+        owner=owner,
+        owned_by_caller=row[29],
     )
 
 

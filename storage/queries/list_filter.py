@@ -26,6 +26,8 @@ class ListFilter:
     until: datetime | None = None  # excludes incidents that started after this time
     unseen_by: int | None = None  # a member's id: only incidents that they have not acknowledged
     followed_by: int | None = None  # a member's id: only incidents that they are subscribed to
+    owned_by: int | None = None  # a member's id: only incidents that they own
+    unowned: bool = False  # only incidents that nobody owns
 
 
 def build_like_pattern(word: str) -> str:

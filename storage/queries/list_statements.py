@@ -20,7 +20,7 @@ MERGED = (4, 8, 16, 32, 64)
 # Common filters have at most this many words and otherwise only status, teams and `until`. Their statements are
 # prepared.
 COMMON_WORDS = 2
-NO_OTHERS = (None,) * 10  # in the columns of `with_columns`: a row that says that there are no other incidents
+NO_OTHERS = (None,) * 12  # in the columns of `with_columns`: a row that says that there are no other incidents
 
 
 class ListStatements:
@@ -59,6 +59,8 @@ class ListStatements:
             or wanted.since is not None
             or wanted.unseen_by is not None
             or wanted.followed_by is not None
+            or wanted.owned_by is not None
+            or wanted.unowned
         )
         branches = 1 if self.of_all_projects else len(wanted.project_ids)
         # How many projects the merge statement has; None: no merge.
@@ -105,6 +107,11 @@ class ListStatements:
                 " WHERE s.incident_id = i.id AND s.member_id = %(followed_by)s)"
             )
             self.parameters["followed_by"] = wanted.followed_by
+        if wanted.owned_by is not None:
+            conditions.append("i.owner_id = %(owned_by)s")
+            self.parameters["owned_by"] = wanted.owned_by
+        if wanted.unowned:
+            conditions.append("i.owner_id IS NULL")
         return conditions
 
     def _branch(
@@ -175,7 +182,7 @@ class ListStatements:
         of_some_project = "EXISTS (SELECT FROM incident_project ip WHERE ip.incident_id = i.id OFFSET 0)"
         passing = f"""passing AS MATERIALIZED (
     SELECT i.date_started AS started, i.id AS incident_id
-    FROM (SELECT i.id, i.date_started, i.date_closed, i.title, i.environment {newest}) i
+    FROM (SELECT i.id, i.date_started, i.date_closed, i.title, i.environment, i.owner_id {newest}) i
     WHERE {" AND ".join([*self.of_incident, of_some_project])} {order} LIMIT %(size)s)"""
         return passing, f"NOT EXISTS (SELECT {newest} OFFSET %(depth)s)"
 
@@ -256,7 +263,8 @@ passing AS MATERIALIZED (
         """Adds the columns that a list shows to the incidents of a page."""
         return f"""
 SELECT i.id, i.identifier, i.title, i.status, i.environment, i.date_started, i.date_closed, team.slug,
-       seen.times, seen.by_caller
+       seen.times, seen.by_caller, (SELECT m.name FROM member m WHERE m.id = i.owner_id),
+       coalesce(i.owner_id = %(member_id)s, false)
 FROM ({page}) page
 JOIN incident i ON i.id = page.incident_id
 LEFT JOIN team ON team.id = i.team_id

@@ -93,7 +93,7 @@ def _find_among_newest(
     connection: Connection, page: ListStatements, parameters: dict[str, Any]
 ) -> Sequence[Sequence[Any]] | None:
     """Tests only the newest incidents. Returns None if they do not fill the page and there are others."""
-    if page.wanted.followed_by is not None:
+    if page.wanted.followed_by is not None or page.wanted.owned_by is not None:
         return None
     near = _run(connection, page, page.among_newest(), parameters)
     if near and near[-1] == NO_OTHERS:
@@ -104,8 +104,8 @@ def _find_among_newest(
 def _find_as_planner_chooses(
     connection: Connection, page: ListStatements, parameters: dict[str, Any]
 ) -> Sequence[Sequence[Any]]:
-    """Tests all incidents. The planner uses its statistics to choose between the trigrams of titles, the projects and
-    the subscriptions.
+    """Tests all incidents. The planner uses its statistics to choose between the trigrams of titles, the projects,
+    the subscriptions and the owners.
     """
     return connection.exec_driver_sql(page.as_planner_chooses(), parameters).all()
 
@@ -138,5 +138,5 @@ def _prepared(sql: str) -> PreparedStatement:
 
 
 def parse_line(row: Sequence[Any]) -> IncidentLine:
-    id_, identifier, title, status, environment, started, closed, team, seen_count, seen = row
-    return IncidentLine(id_, identifier, title, Status(status), environment, started, closed, team, seen_count, seen)
+    id_, identifier, title, status, *rest = row
+    return IncidentLine(id_, identifier, title, Status(status), *rest)

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from storage.queries.activity import READABLE, find_last_status_change, get_mentions, parse_entry
+from storage.queries.activity import ENTRY_COLUMNS, READABLE, find_last_status_change, get_mentions, parse_entry
 from storage.queries.destinations import Target
 from storage.queries.incidents import find_incident_details
 from storage.queries.post_kinds import CardPost, DirectPost, NotificationPost, ThreadPost
@@ -21,7 +21,6 @@ from storage.queries.visibility import (
 from storage.rows import ActivityEntry, CardContent, Mentions, NotificationContent, NotificationEntry, ThreadContent
 from storage.values import ActivityType, PostKind, Status
 
-_ENTRY = "a.id, a.type, a.member_id, m.name, a.value, a.previous_value, a.comment, a.date_added, a.date_edited"
 # The entries that record that an incident was resolved.
 _CLOSING = f"a.type = {ActivityType.STATUS_CHANGE:d} AND a.value = {Status.CLOSED:d}"
 
@@ -67,7 +66,7 @@ def find_notification_content(
         workspace_id=target.workspace_id,
     )
     rows = tx.exec_driver_sql(
-        f"SELECT n.mention, {_ENTRY} FROM notification n JOIN incident_activity a ON a.id = n.activity_id"  # noqa: S608
+        f"SELECT n.mention, {ENTRY_COLUMNS} FROM notification n JOIN incident_activity a ON a.id = n.activity_id"  # noqa: S608
         " LEFT JOIN member m ON m.id = a.member_id"
         " WHERE n.post_id = %(post_id)s AND a.date_deleted IS NULL ORDER BY a.id LIMIT %(most)s",
         {"post_id": post.id, "most": most},
@@ -89,7 +88,7 @@ def find_notification_content(
 
 def _find_comment_after(tx: Connection, post: DirectPost, member_id: int, entry_id: int) -> ActivityEntry | None:
     row = tx.exec_driver_sql(
-        f"SELECT {_ENTRY} FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id"  # noqa: S608
+        f"SELECT {ENTRY_COLUMNS} FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id"  # noqa: S608
         f" WHERE a.incident_id = %(incident_id)s AND {READABLE} AND a.comment IS NOT NULL AND a.id > %(after)s"
         " AND NOT EXISTS (SELECT FROM notification n WHERE n.activity_id = a.id AND n.member_id = %(member_id)s)"
         " ORDER BY a.id DESC LIMIT 1",
@@ -150,7 +149,7 @@ def find_card_content(tx: Connection, post: CardPost, target: Target) -> CardCon
         return None
     wanted = _CLOSING if details.status is Status.CLOSED else "a.comment IS NOT NULL"
     said = tx.exec_driver_sql(
-        f"SELECT {_ENTRY} FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id"  # noqa: S608
+        f"SELECT {ENTRY_COLUMNS} FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id"  # noqa: S608
         f" WHERE a.incident_id = %(id)s AND {READABLE} AND {wanted} ORDER BY a.date_added DESC, a.id DESC LIMIT 1",
         {"id": details.id},
     ).first()
@@ -167,7 +166,7 @@ def find_identifier(tx: Connection, post: CardPost) -> int | None:
 def find_thread_content(tx: Connection, post: ThreadPost, target: Target) -> ThreadContent | None:
     """Returns what a card's thread shows of a log entry, or None if the entry or the card is gone."""
     row = tx.exec_driver_sql(
-        f"SELECT {_ENTRY}, a.date_deleted IS NOT NULL, c.ts,"  # noqa: S608
+        f"SELECT {ENTRY_COLUMNS}, a.date_deleted IS NOT NULL, c.ts,"  # noqa: S608
         " c.ts IS NULL AND c.wanted_version <= c.drawn_version AND c.failed_reason IS NULL,"
         " EXISTS (SELECT FROM thread_reply r WHERE r.activity_id = a.id"
         "         AND r.destination_id = c.destination_id AND r.gone),"
@@ -178,6 +177,6 @@ def find_thread_content(tx: Connection, post: ThreadPost, target: Target) -> Thr
     ).first()
     if row is None:
         return None
-    entry = parse_entry(row[:9])
-    deleted, card_ts, withheld, gone, here = row[9:]
+    *columns, deleted, card_ts, withheld, gone, here = row
+    entry = parse_entry(columns)
     return ThreadContent(entry, _mentions(tx, [entry.id], target.workspace_id), deleted, card_ts, withheld, gone, here)

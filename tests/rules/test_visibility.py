@@ -70,6 +70,8 @@ EXEMPT = {
     "list_statements.ListStatements._passes": "further conditions on what _branch lets through",
     "list_statements.ListStatements.with_columns": "shows the ids that the other methods let through",
     "organization.count_incidents": _OPERATES,
+    "owners.find_owner": _FOLLOWS,
+    "owners.set_owner": _FOLLOWS,
     "organization_changes.lock_open_incidents_only_of": _OPERATES,
     "organization_changes.delete_teams": _OPERATES,
     "outbox.redraw_cards_of_project": _MAINTAINS,

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from bot.incidents import lifecycle, subscriptions
-from storage.queries import list_statements
+from storage.queries import list_statements, owners
 from storage.queries.incident_menu import list_incidents_like
 from storage.queries.list_filter import ListFilter
 from storage.queries.listing import get_incident_page
@@ -34,6 +34,7 @@ class Known:
     closed: datetime | None
     seen: bool
     followed: bool
+    owned: bool
 
 
 @pytest.fixture
@@ -53,10 +54,13 @@ def known(house: House) -> list[Known]:
         one = Known(
             head.id, title, {house.projects[p] for p in projects}, status, house.teams[team] if team else NO_TEAM,
             environment, started, None, chance.random() < 0.3, chance.random() < 0.3,
+            chance.random() < 0.3,
         )  # fmt: skip
         with house.store.write() as tx:
             if one.seen:
                 lifecycle.acknowledge(tx, owner, head.identifier, NOW)
+            if one.owned:
+                owners.set_owner(tx, head.id, owner.member_id, NOW)
             if one.followed:
                 subscriptions.subscribe(tx, owner, head.identifier, NOW)
             if chance.random() < 0.4:
@@ -83,6 +87,8 @@ def expected(known: list[Known], wanted: ListFilter) -> list[int]:
             and (wanted.until is None or one.started <= wanted.until)
             and (wanted.unseen_by is None or not one.seen)
             and (wanted.followed_by is None or one.followed)
+            and (wanted.owned_by is None or one.owned)
+            and not (wanted.unowned and one.owned)
         )
 
     fitting = [one for one in known if fits(one)]
@@ -142,6 +148,8 @@ def test_every_filter_lists_what_brute_force_finds(
             until=chance.choice([None, None, NOW - timedelta(hours=4)]),
             unseen_by=chance.choice([None, None, member]),
             followed_by=chance.choice([None, None, member]),
+            owned_by=chance.choice([None, None, member]),
+            unowned=chance.random() < 0.2,
         )
         found = pages(house, wanted, member)
         assert [one for page in found for one in page] == expected(known, wanted), wanted

@@ -209,7 +209,7 @@ class Walk:
             assert expected.sign in text, (place, text, self.steps)
             wrong = {sign for sign in (*SIGNS.values(), RESOLVED) if sign != expected.sign and sign in text}
             assert not wrong, (place, text, self.steps)
-        assert card.buttons == (["Acknowledge", "Resolve"] if expected.is_open else ["Reopen"]), self.steps
+        assert card.buttons == (["Acknowledge", "Take it", "Resolve"] if expected.is_open else ["Reopen"]), self.steps
         if expected.is_open and expected.words:
             assert expected.words[-1] in card.text, (card.text, self.steps)
         if not expected.is_open:

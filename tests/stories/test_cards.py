@@ -34,7 +34,7 @@ def test_an_incident_gets_one_card_in_the_channel_of_its_project(world: World) -
     assert re.fullmatch(r"Critical · checkout · Payments · started (now|\d+ seconds? ago)", place)
     assert seen == ":eyes: Seen by Ada Obi"
     assert "attachments" not in posted.raw
-    assert posted.buttons == ["Acknowledge", "Resolve"]
+    assert posted.buttons == ["Acknowledge", "Take it", "Resolve"]
     assert posted.entries == ["View", "Comment", "Activity", "Subscribe"]
     world.rest()
     assert len(cards(world)) == 1
@@ -78,10 +78,10 @@ def test_the_first_to_acknowledge_takes_the_color_from_the_button(world: World, 
     def styles() -> list[str | None]:
         return [control.element.get("style") for control in controls(posted.blocks)]
 
-    assert styles() == ["primary", None, None]
+    assert styles() == ["primary", None, None, None]
     world.ben.press(posted, "Acknowledge")
     posted.wait_for(lambda m: "Seen by Ben Tal" in m.text)
-    assert styles() == [None, None, None]
+    assert styles() == [None, None, None, None]
 
 
 def test_a_resolved_card_says_in_one_line_who_resolved_it_and_how(world: World) -> None:
@@ -211,7 +211,7 @@ def test_a_card_of_an_earlier_version_works_and_is_replaced(world: World) -> Non
     assert "Comment" in posted.buttons
     world.ben.press(posted, "Comment")
     world.ben.wait_for_form("Comment #1").fill("Comment", "rolling back").submit()
-    posted.wait_for(lambda m: "rolling back" in m.text and m.buttons == ["Acknowledge", "Resolve"])
+    posted.wait_for(lambda m: "rolling back" in m.text and m.buttons == ["Acknowledge", "Take it", "Resolve"])
 
 
 def test_a_deleted_card_is_posted_anew_with_the_next_change_and_only_then(world: World) -> None:

@@ -14,7 +14,7 @@ def test_a_declared_incident_is_shown_with_its_buttons(world: World) -> None:
     assert "You opened this incident" in answer.text
     for fact in ("#1 Payments fail with 502", "Critical", "checkout", "Payments", "prod", "Seen by Ben Tal"):
         assert fact in answer.text
-    assert answer.buttons == ["Acknowledge", "Resolve", "Comment", "Activity", "Unsubscribe"]
+    assert answer.buttons == ["Acknowledge", "Take it", "Resolve", "Comment", "Activity", "Unsubscribe"]
     assert answer.message is not None and answer.message.ephemeral
 
 

@@ -10,7 +10,7 @@ def test_somebody_who_is_mentioned_gets_one_direct_message(world: World) -> None
     world.ask(world.ada, f"comment {number} @ben the replica is lagging")
     message = world.ben.wait_for_message(containing="the replica is lagging")
     assert "Ada Obi mentioned you on #1 Payments fail with 502" in message.text
-    assert message.buttons == ["Acknowledge", "Resolve", "Comment"]
+    assert message.buttons == ["Acknowledge", "Take it", "Resolve", "Comment"]
     assert message.entries == ["View", "Activity", "Unsubscribe"]
     world.rest()
     assert len(world.ben.direct_messages()) == 1

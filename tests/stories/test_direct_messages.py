@@ -38,7 +38,7 @@ def test_the_message_follows_the_incident_in_place(world: World) -> None:
     message = newest(world.ben)
     assert "Ada Obi* mentioned you on *#1 Payments fail" in message.markup
     assert ":red_circle: Critical" in message.markup and "Seen by Ada Obi" in message.markup
-    assert message.buttons[:2] == ["Acknowledge", "Resolve"]
+    assert message.buttons[:3] == ["Acknowledge", "Take it", "Resolve"]
     world.ben.press(message, "Acknowledge")
     message.wait_for(lambda shown: "Seen by Ben Tal and Ada Obi" in shown.markup)
     assert "Acknowledge" not in message.buttons

@@ -42,7 +42,7 @@ def test_view_tells_everything_about_an_incident(world: World) -> None:
         assert fact in answer.text
     assert "Seen by Ben Tal and Ada Obi" in answer.text  # most recent first
     assert "Ben Tal commented" in answer.text and "The replica is lagging" in answer.text
-    assert answer.buttons == ["Acknowledge", "Resolve", "Comment", "Activity", "Unsubscribe"]
+    assert answer.buttons == ["Acknowledge", "Take it", "Resolve", "Comment", "Activity", "Unsubscribe"]
     assert world.ask(world.dan, "view 1").buttons[-1] == "Subscribe"
 
 

@@ -1,0 +1,94 @@
+"""Who owns an incident: at most one member, who works on it. Others may have seen it; that is another thing.
+
+Whoever takes an incident acknowledges and follows it. The owner of a resolved incident stays, so that one that is
+reopened is theirs again. Every change writes its log entry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from bot.incidents import lookup
+from bot.incidents.access import Access
+from bot.incidents.errors import AlreadyClosed
+from storage.queries import activity, direct_messages, incidents, owners
+from storage.rows import IncidentHead, Owner
+from storage.values import ActivityType, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """What came of taking or releasing an incident."""
+
+    incident: IncidentHead
+    before: Owner | None
+    changed: bool  # False: nothing was done, and the owner is still `before`
+
+
+def take(tx: Connection, access: Access, identifier: int, now: datetime, *, over: int | None = None) -> Ownership:
+    """Makes the caller the owner, unless somebody else is: then nothing is changed.
+
+    `over` is the id of the member from whom the caller takes the incident. Raises NotFound, AlreadyClosed.
+    """
+    incident, before = _lock(tx, access, identifier)
+    if before is not None and before.member_id != over:
+        return Ownership(incident, before, changed=False)
+    incidents.subscribe(tx, incident.id, [access.member_id], now)
+    if incidents.mark_seen(tx, incident.id, access.member_id, now):
+        kind = ActivityType.ACKNOWLEDGED
+        activity.insert_activity(tx, incident.id, kind, now=now, member_id=access.member_id, notify=False)
+    _change(tx, incident.id, before.member_id if before else None, access.member_id, now, by=access.member_id)
+    direct_messages.hurry_for_member(tx, incident.id, access.member_id, now)
+    return Ownership(incident, before, changed=True)
+
+
+def release(tx: Connection, access: Access, identifier: int, now: datetime) -> Ownership:
+    """Leaves the incident without an owner, if the caller is the owner: otherwise nothing is changed.
+
+    Raises NotFound, AlreadyClosed.
+    """
+    incident, before = _lock(tx, access, identifier)
+    if before is None or before.member_id != access.member_id:
+        return Ownership(incident, before, changed=False)
+    _change(tx, incident.id, before.member_id, None, now, by=access.member_id)
+    direct_messages.hurry_for_member(tx, incident.id, access.member_id, now)
+    return Ownership(incident, before, changed=True)
+
+
+def _lock(tx: Connection, access: Access, identifier: int) -> tuple[IncidentHead, Owner | None]:
+    incident = lookup.get_incident(tx, access, identifier, lock=True)
+    if incident.status is Status.CLOSED:
+        advice = f"Reopen it first: `reopen {identifier}`."
+        raise AlreadyClosed(identifier, incident.title, incident.date_closed, advice)
+    return incident, owners.find_owner(tx, incident.id)
+
+
+def release_lost(tx: Connection, organization_id: int, now: datetime) -> None:
+    """Releases the open incidents of the organization whose owner has left it or may no longer see them."""
+    for incident_id, owner_id in owners.lock_lost(tx, organization_id):
+        _change(tx, incident_id, owner_id, None, now, by=None)
+
+
+def release_reopened(tx: Connection, incident_id: int, now: datetime) -> None:
+    """Releases an incident that was reopened, if its owner may no longer see it. Its row must be locked."""
+    owner_id = owners.find_lost_owner(tx, incident_id)
+    if owner_id is not None:
+        _change(tx, incident_id, owner_id, None, now, by=None)
+
+
+def _change(
+    tx: Connection, incident_id: int, before: int | None, after: int | None, now: datetime, *, by: int | None
+) -> None:
+    owners.set_owner(tx, incident_id, after, now)
+    activity.insert_activity(
+        tx,
+        incident_id,
+        ActivityType.OWNER,
+        now=now,
+        member_id=by,
+        owner_id=after,
+        previous_owner_id=before,
+    )
