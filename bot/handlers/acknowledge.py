@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.handlers import pick, view
+from bot.handlers import incident_menu, view
 from bot.handlers.context import Context
 from bot.handlers.verb import Verb
 from bot.incidents import lifecycle
@@ -11,7 +11,7 @@ from bot.messages import answers
 from bot.messages.answers import Confirmation
 from bot.messages.help import Group
 from bot.messages.incident import build_status_button, build_view_button
-from bot.messages.picks import Pick
+from bot.messages.incident_menu import Pick
 from bot.messages.state_tag import parse_state
 from bot.slack.requests import Command, Press
 from bot.slack.responses import Answer, Response
@@ -24,7 +24,7 @@ PICK = Pick("acknowledge", "Acknowledge")
 def handle_command(context: Context, _request: Command, words: str) -> Response:
     """`ack N`."""
     if not words:
-        return pick.offer_incidents(context, "ack", PICK)
+        return incident_menu.offer_incidents(context, "ack", PICK)
     identifier = parse_lone_number(words, USAGE)
     with context.write() as tx:
         incident, first = lifecycle.acknowledge(tx, context.access, identifier, context.now)

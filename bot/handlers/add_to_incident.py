@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from bot.handlers import pick, view
+from bot.handlers import incident_menu, view
 from bot.handlers.context import Context
 from bot.handlers.ownership import OWNER_LENGTH
 from bot.handlers.verb import Feature
@@ -100,7 +100,7 @@ def _permalink(context: Context, kept: Mapping[str, Any]) -> str | None:
 
 HANDLES = (
     Feature(
-        lookups={"incident": pick.suggest_incidents},
+        lookups={"incident": incident_menu.suggest_incidents},
         forms={"add_to_incident": handle_submission},
         shortcuts={"add_to_incident": handle_shortcut},  # Add to incident
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.handlers import activity, pick, redraw, view
+from bot.handlers import activity, incident_menu, redraw, view
 from bot.handlers.context import Context
 from bot.handlers.redraw import Place, origin_of_press
 from bot.handlers.verb import Verb
@@ -16,7 +16,7 @@ from bot.messages.blocks import button
 from bot.messages.comments import render_editable
 from bot.messages.help import Group
 from bot.messages.incident import build_view_button
-from bot.messages.picks import Pick
+from bot.messages.incident_menu import Pick
 from bot.slack.requests import Command, Press, Submission
 from bot.slack.responses import Answer, Done, OpenForm, Response
 from storage.rows import IncidentHead
@@ -29,7 +29,7 @@ def handle_command(context: Context, request: Command, words: str) -> Response:
     """`comment N text`."""
     word, text = split_first_word(words)
     if not word:
-        return pick.offer_incidents(context, "comment", PICK)
+        return incident_menu.offer_incidents(context, "comment", PICK)
     identifier = parse_number(word, USAGE)
     if not text:
         raise InvalidInput("A comment needs some text.", USAGE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.handlers import pick, view
+from bot.handlers import incident_menu, view
 from bot.handlers.context import Context
 from bot.handlers.redraw import origin_of_press
 from bot.handlers.verb import Verb
@@ -19,7 +19,7 @@ from bot.messages.answers import Confirmation
 from bot.messages.blocks import Element
 from bot.messages.help import Group
 from bot.messages.incident import SEVERITY_NAMES, build_status_button, build_view_button
-from bot.messages.picks import Pick
+from bot.messages.incident_menu import Pick
 from bot.messages.state_tag import parse_state
 from bot.slack.requests import Command, Press, Submission
 from bot.slack.responses import Answer, OpenForm, Response
@@ -42,7 +42,7 @@ def _read_comment(context: Context, text: str) -> CommentText | None:
 def handle_command(context: Context, _request: Command, words: str) -> Response:
     """`resolve N [comment]`."""
     if not words:
-        return pick.offer_incidents(context, "resolve", PICK)
+        return incident_menu.offer_incidents(context, "resolve", PICK)
     identifier, text = parse_number_and_text(words, USAGE)
     comment = _read_comment(context, text)
     with context.write() as tx:

@@ -11,7 +11,7 @@ from bot.incidents.errors import InvalidInput
 from bot.incidents.markup import decode_slack_text
 from bot.incidents.severities import SEVERITIES
 from bot.incidents.words import shorten, split_first_word
-from bot.messages import picks
+from bot.messages import incident_menu
 from bot.messages.blocks import Element
 
 _PUNCTUATION = "!?.,;:…'\"’“”()"
@@ -95,7 +95,7 @@ def explain(registry: Registry, text: str, command: str) -> UnknownCommand:
     else:
         sentence = f"I did not understand that. {usage}"
     pick = meant.verb.pick
-    button = picks.build_pick_button(pick, meant.number) if pick and meant.number is not None else None
+    button = incident_menu.build_pick_button(pick, meant.number) if pick and meant.number is not None else None
     return UnknownCommand(sentence, _correct(meant), button)
 
 

@@ -15,10 +15,10 @@ from typing import Any, Self, TypeVar
 
 import bot.handlers
 from bot.handlers.context import Context, Services
-from bot.handlers.pick import suggest_incidents
+from bot.handlers.incident_menu import suggest_incidents
 from bot.incidents.words import find_closest
 from bot.messages.help import Topic
-from bot.messages.picks import PICK, Pick
+from bot.messages.incident_menu import PICK, Pick
 from bot.slack.requests import Command, Event, OptionsRequest, Press, Shortcut, Submission
 from bot.slack.responses import Response
 from storage.prefetch import Prefetch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from bot.handlers import pick, redraw
+from bot.handlers import incident_menu, redraw
 from bot.handlers.context import Context
 from bot.handlers.redraw import Place
 from bot.handlers.verb import Verb
@@ -14,7 +14,7 @@ from bot.messages import incident as messages
 from bot.messages.answers import Confirmation
 from bot.messages.blocks import Message
 from bot.messages.help import Group
-from bot.messages.picks import Pick
+from bot.messages.incident_menu import Pick
 from bot.messages.state_tag import tag_states
 from bot.slack.requests import Command, Press, Request, Submission
 from bot.slack.responses import Answer, Done, Response
@@ -33,7 +33,7 @@ def prefetch(words: str) -> Prefetch | None:
 def handle_command(context: Context, _request: Command, words: str) -> Response:
     """`view N`, or the number alone."""
     if not words:
-        return pick.offer_incidents(context, "view", PICK)
+        return incident_menu.offer_incidents(context, "view", PICK)
     return Answer(render(context.connection, context, parse_lone_number(words, USAGE), prefetched=context.prefetched))
 
 

@@ -19,7 +19,6 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from bot.bodies import Body, BodyTooLarge, MemoryLimit, MemoryLimitReached
 from bot.intake import docs_page, openapi
 from bot.intake.admission import Admission
 from bot.intake.batching import Batcher
@@ -29,6 +28,7 @@ from bot.intake.refusal_log import RefusalLog
 from bot.intake.sentry import signature_fits
 from bot.intake.service import ADMITTED_AT_ONCE, Delivery, DeliveryResult, IntakeService, Refused, refused
 from bot.intake.tokens import TOKEN_PREFIX, SecretBox, Source
+from bot.request_bodies import Body, BodyTooLarge, MemoryLimit, MemoryLimitReached
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway, ReadOnlyServer
 from storage.migrate import is_schema_current

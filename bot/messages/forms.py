@@ -22,7 +22,7 @@ from bot.messages.blocks import (
     section,
 )
 from bot.messages.incident import LIST_NAMES, SEVERITY_NAMES, render_title
-from bot.messages.picks import build_incident_menu
+from bot.messages.incident_menu import build_incident_menu
 
 Form = dict[str, Any]
 

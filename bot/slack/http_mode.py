@@ -21,7 +21,7 @@ from slack_bolt import BoltRequest, BoltResponse
 from slack_sdk.signature import Clock, SignatureVerifier
 from starlette.requests import ClientDisconnect
 
-from bot.bodies import BodyTooLarge, MemoryLimit, MemoryLimitReached
+from bot.request_bodies import BodyTooLarge, MemoryLimit, MemoryLimitReached
 from bot.slack.deadline import Pending
 from bot.slack.events import PendingEvents, TooManyEvents, is_event
 from bot.slack.listeners import Listeners, payload_of

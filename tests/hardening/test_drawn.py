@@ -26,8 +26,8 @@ DRAWERS = {
 }
 # Ids that are put together where they are drawn, and from what: the registry makes its own from the same.
 PUT_TOGETHER = {
-    ("picks.py", "action_id"): {"view", "acknowledge", "resolve", "comment"},
-    ("picks.py", "PICK + pick.action_id"): {"pick_view", "pick_acknowledge", "pick_resolve", "pick_comment"},
+    ("incident_menu.py", "action_id"): {"view", "acknowledge", "resolve", "comment"},
+    ("incident_menu.py", "PICK + pick.action_id"): {"pick_view", "pick_acknowledge", "pick_resolve", "pick_comment"},
 }
 
 

@@ -14,11 +14,11 @@ from typing import Any
 import httpx
 import pytest
 
-from bot.bodies import MemoryLimit, MemoryLimitReached
 from bot.intake import connections, http
 from bot.intake.connections import MAX_CONNECTIONS, RESERVED_FILES, TIMEOUTS_S, Phase, max_connections, open_files
 from bot.intake.http import MAX_WAITING, create_http_app
 from bot.intake.server import HttpServer
+from bot.request_bodies import MemoryLimit, MemoryLimitReached
 from storage.engine import Store
 from storage.queries import tokens
 from tests.intake.conftest import Bench

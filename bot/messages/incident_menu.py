@@ -27,7 +27,7 @@ PICK = "pick_"  # prefix of the menus' action_ids
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """The button that is offered on each incident, for a command without its number."""
+    """The button beside each incident that a command without a number offers."""
 
     action_id: str
     label: str
