@@ -125,7 +125,7 @@ class Bench:
             role=Role.OWNER,
             superuser=False,
             team_ids=frozenset(),
-            visible=(project_id,),
+            loaded_project_ids=(project_id,),
             sees_all=True,
             shared_channels=False,
             timezone="UTC",

@@ -116,8 +116,8 @@ def _app() -> typer.Typer:
 # --- running -----------------------------------------------------------------------------------------------
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"Tocsin {__version__}")
         raise typer.Exit
 
@@ -197,18 +197,18 @@ def doctor() -> int:
     from bot.doctor import bad_settings, examine
     from bot.doctor.finding import Finding
 
-    def told(finding: Finding, secrets: Sequence[str] = ()) -> None:
+    def print_finding(finding: Finding, secrets: Sequence[str] = ()) -> None:
         typer.echo(log.redact(finding.line(), secrets))
 
     try:
         settings = Settings.load()
     except SettingsError as error:
         for line in error.sentence.splitlines():
-            told(bad_settings(line))
+            print_finding(bad_settings(line))
         return EXIT_OUTSIDE
     # What the libraries would log about a fault is in its line.
     log.configure(LogLevel.CRITICAL, settings.log_format, secrets=settings.secrets)
-    sound = examine(settings, lambda finding: told(finding, settings.secrets))
+    sound = examine(settings, lambda finding: print_finding(finding, settings.secrets))
     return 0 if sound else EXIT_OUTSIDE
 
 

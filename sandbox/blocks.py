@@ -163,8 +163,8 @@ def value_of(element: Json) -> Json:
     return state
 
 
-def initial_state(blocks: Sequence[Json], kept: State | None = None) -> State:
-    """`state.values` of `blocks`; an element that is also in `kept` (same ids, same type) gets its value from
+def initial_state(blocks: Sequence[Json], previous: State | None = None) -> State:
+    """`state.values` of `blocks`; an element that is also in `previous` (same ids, same type) gets its value from
     there.
     """
     state: State = {}
@@ -172,7 +172,7 @@ def initial_state(blocks: Sequence[Json], kept: State | None = None) -> State:
         if control.type not in STATEFUL:
             continue
         value = value_of(control.element)
-        before = (kept or {}).get(control.block_id, {}).get(control.action_id)
+        before = (previous or {}).get(control.block_id, {}).get(control.action_id)
         if before is not None and before["type"] == control.type:
             value = before
         state.setdefault(control.block_id, {})[control.action_id] = value

@@ -149,7 +149,7 @@ def _date(timestamp: object, template: str, fallback: str, reader: _Reader) -> s
         return fallback
     now = None if reader.now is None else reader.now.astimezone(reader.zone)
 
-    def drawn(match: re.Match[str]) -> str:
+    def render(match: re.Match[str]) -> str:
         token = match[1]
         if token == "ago":
             return fallback if now is None else _ago(now - moment)
@@ -159,7 +159,7 @@ def _date(timestamp: object, template: str, fallback: str, reader: _Reader) -> s
             return match[0]
         return (pretty and now is not None and _near_day(moment, now)) or draw(moment, now)
 
-    return re.sub(r"\{(\w+)\}", drawn, template)
+    return re.sub(r"\{(\w+)\}", render, template)
 
 
 def _near_day(moment: datetime, now: datetime) -> str:

@@ -52,7 +52,7 @@ class House:
             role=role,
             superuser=superuser,
             team_ids=frozenset(self.teams[team] for team in self.in_teams[name]),
-            visible=tuple(self.projects[p] for p in self.projects if sees_all or p in self.in_teams[name]),
+            loaded_project_ids=tuple(self.projects[p] for p in self.projects if sees_all or p in self.in_teams[name]),
             sees_all=sees_all,
             shared_channels=False,
             timezone="UTC",

@@ -157,14 +157,14 @@ def _render_notification(
         expansion.unsubscribe_members(tx, post.incident_id, [target.member_id or 0])
         return Drop()
     follows = content.incident.subscribed and content.notify == "all"
-    wanted = [told for told in content.entries if content.notify != "none" and (told.mention or follows)]
+    due_items = [item for item in content.entries if content.notify != "none" and (item.mention or follows)]
     if len(content.entries) == notifications.MAX_ENTRIES:
         post_contents.split_notification(tx, post, content.entries[-1].entry.id, now)
-    if not wanted:
+    if not due_items:
         return Drop()
-    if unwanted := [told.entry.id for told in content.entries if told not in wanted]:
-        post_contents.drop_entries(tx, post, unwanted)
-    return _show_newest(tx, post, target, installation, content, wanted)
+    if dropped := [item.entry.id for item in content.entries if item not in due_items]:
+        post_contents.drop_entries(tx, post, dropped)
+    return _show_newest(tx, post, target, installation, content, due_items)
 
 
 def _render_sent(
@@ -276,9 +276,9 @@ def build_metadata(post: DuePost) -> dict[str, Any]:
 def is_message_of(message: Mapping[str, Any], post: DuePost, installation: Installation) -> bool:
     """Returns whether a message from Slack's API is the one that was sent for the post."""
     ours = message.get("bot_id") == installation.bot_id or message.get("user") == installation.bot_user_id
-    found, wanted = message.get("metadata") or {}, build_metadata(post)
+    found, expected = message.get("metadata") or {}, build_metadata(post)
     return (
         ours
         and found.get("event_type") == _METADATA_EVENT
-        and (found.get("event_payload") or {}).get("id") == wanted["event_payload"]["id"]
+        and (found.get("event_payload") or {}).get("id") == expected["event_payload"]["id"]
     )

@@ -166,8 +166,8 @@ class GuidedPath:
 
     def _messages_read(self) -> bool:
         ada = self._company.ada
-        told = any(f"#{self._number}" in message.text for message in ada.direct_messages())
-        return told and self._slack.unread(ada, "D" + ada.id[1:]) == 0
+        is_notified = any(f"#{self._number}" in message.text for message in ada.direct_messages())
+        return is_notified and self._slack.unread(ada, "D" + ada.id[1:]) == 0
 
     def _acknowledged(self, connection: Connection) -> bool:
         seen = select(IncidentSeen).where(

@@ -47,7 +47,7 @@ def write_history(tx: Connection, now: datetime) -> None:
             role=Role.OWNER,
             superuser=False,
             team_ids=frozenset(),
-            visible=tuple(projects.values()),
+            loaded_project_ids=tuple(projects.values()),
             sees_all=True,
             shared_channels=False,
             timezone="UTC",

@@ -63,7 +63,7 @@ def get_owner_access(connection: Connection, digest: DigestRow) -> Access:
         role=Role(owner.role),
         superuser=owner.superuser,
         team_ids=frozenset(owner.team_ids),
-        visible=tuple(owner.project_ids),
+        loaded_project_ids=tuple(owner.project_ids),
         sees_all=owner.sees_all,
         shared_channels=owner.shared_channels,
         timezone=digest.zone,  # for dates in the filters

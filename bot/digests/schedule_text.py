@@ -309,11 +309,11 @@ def _format_weekdays(weekdays: Values) -> str:
     if weekdays == _WEEKEND:
         return "weekends"
     from_monday = find_runs(sorted((day - 1) % 7 for day in weekdays))
-    said = [
+    texts = [
         _weekday_name(first) + (f" to {_weekday_name(last)}" if last > first + 1 else "")
         for first, last in ((a, b) for run in from_monday for a, b in ([run] if run[1] > run[0] + 1 else _each(run)))
     ]
-    return _join_with_and(said) if " to " in said[0] else f"every {_join_with_and(said)}"
+    return _join_with_and(texts) if " to " in texts[0] else f"every {_join_with_and(texts)}"
 
 
 def _each(run: tuple[int, int]) -> list[tuple[int, int]]:

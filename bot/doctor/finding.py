@@ -23,5 +23,5 @@ class Finding:
 def get_reason(error: BaseException) -> str:
     """The first line of the message of an error, or of its cause."""
     cause = error.__cause__ or error
-    said = str(getattr(cause, "orig", None) or cause).strip() or "no answer"
-    return said.splitlines()[0].rstrip(".")
+    text = str(getattr(cause, "orig", None) or cause).strip() or "no answer"
+    return text.splitlines()[0].rstrip(".")

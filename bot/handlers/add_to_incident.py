@@ -41,7 +41,7 @@ def handle_shortcut(context: Context, request: Shortcut) -> Response:
     text = quoting.plain_text(message)[:MAX_COMMENT_LENGTH]
     if not text:
         raise InvalidInput("This message has no text to add.")
-    kept = Origin(
+    origin = Origin(
         n=None,
         s="message",
         r=request.response_url,
@@ -51,11 +51,11 @@ def handle_shortcut(context: Context, request: Shortcut) -> Response:
         u=message.get("user"),
         x=text,
     )
-    if len(kept.to_metadata().encode()) > MAX_METADATA - OWNER_LENGTH:
+    if len(origin.to_metadata().encode()) > MAX_METADATA - OWNER_LENGTH:
         with context.write() as tx:
-            kept["k"] = form_texts.save_text(tx, context.access, text, context.now)
-        kept["x"] = text[:_EXCERPT_LENGTH]
-    return OpenForm(forms.render_add_to_incident_form(truncate(encode_entities(text), 2900), kept.to_metadata()))
+            origin["k"] = form_texts.save_text(tx, context.access, text, context.now)
+        origin["x"] = text[:_EXCERPT_LENGTH]
+    return OpenForm(forms.render_add_to_incident_form(truncate(encode_entities(text), 2900), origin.to_metadata()))
 
 
 def handle_submission(context: Context, request: Submission) -> Response:
@@ -74,27 +74,27 @@ def handle_submission(context: Context, request: Submission) -> Response:
         return view.redraw_incident_at_origin(tx, context, request, incident, confirmation)
 
 
-def _get_text(context: Context, kept: Mapping[str, Any]) -> str:
-    if "k" not in kept:
-        return str(kept.get("x") or "")
-    return form_texts.get_text(context.connection, context.access, kept["k"])
+def _get_text(context: Context, origin: Mapping[str, Any]) -> str:
+    if "k" not in origin:
+        return str(origin.get("x") or "")
+    return form_texts.get_text(context.connection, context.access, origin["k"])
 
 
-def _comment(context: Context, kept: Mapping[str, Any], text: str) -> str:
+def _comment(context: Context, origin: Mapping[str, Any], text: str) -> str:
     author = "Someone"
-    if kept.get("u"):
+    if origin.get("u"):
         _, author = context.services.identity.find_member_of_user(
-            context.reading, context.access.workspace_id, str(kept["u"]), context.now
+            context.reading, context.access.workspace_id, str(origin["u"]), context.now
         )
-    link = _permalink(context, kept)
+    link = _permalink(context, origin)
     return truncate(quoting.quote(author, link, text), MAX_COMMENT_LENGTH)
 
 
-def _permalink(context: Context, kept: Mapping[str, Any]) -> str | None:
-    channel_id, ts = str(kept.get("c") or ""), str(kept.get("t") or "")
+def _permalink(context: Context, origin: Mapping[str, Any]) -> str | None:
+    channel_id, ts = str(origin.get("c") or ""), str(origin.get("t") or "")
     if not _CHANNEL.fullmatch(channel_id) or not _TS.fullmatch(ts):
         return None
-    thread_ts = str(kept.get("p") or "")
+    thread_ts = str(origin.get("p") or "")
     return context.permalink(channel_id, ts, thread_ts if _TS.fullmatch(thread_ts) else None)
 
 

@@ -42,19 +42,19 @@ def handle_command(context: Context, request: Command, words: str) -> Response:
     line = decode_slack_text(require_storable(words))
     if not line and not request.in_message:
         return OpenForm(_build_form(context, forms.Draft(), request.channel_id, origin_of_request(request)))
-    said = _parse(line)
-    if not said.title:
+    parsed = _parse(line)
+    if not parsed.title:
         raise InvalidInput("An incident needs a title.", USAGE)
     try:
-        declared = _build_declaration(context, said, request.channel_id)
+        declared = _build_declaration(context, parsed, request.channel_id)
     except ManyProjects:
         if request.in_message:  # no form can be opened from a message
             raise
         draft = forms.Draft(
-            title=said.title,
-            severity=_WORDS[said.severity or Status.OPEN],
-            team=said.options.get("team"),
-            environment=said.options.get("env", ""),
+            title=parsed.title,
+            severity=_WORDS[parsed.severity or Status.OPEN],
+            team=parsed.options.get("team"),
+            environment=parsed.options.get("env", ""),
         )
         return OpenForm(_build_form(context, draft, request.channel_id, origin_of_request(request)))
     with context.write(once=request.key) as tx:
@@ -77,15 +77,15 @@ def handle_submission(context: Context, request: Submission) -> Response:
     severity = find_severity(request.chosen("severity") or "none")
     if severity is None:
         raise InvalidInput("Choose a severity: Critical, Warning or None.")
-    said = _Words(title=require_storable(request.text("title")).strip(), severity=severity)
+    parsed = _Words(title=require_storable(request.text("title")).strip(), severity=severity)
     for key, value in (
         ("project", request.chosen("project")),
         ("team", request.chosen("team")),
         ("env", request.text("env")),
     ):
         if value and value.strip():
-            said.options[key] = require_storable(value.strip())
-    declared = _build_declaration(context, said, None)
+            parsed.options[key] = require_storable(value.strip())
+    declared = _build_declaration(context, parsed, None)
     with context.write(once=request.key) as tx:
         incident = lifecycle.declare(tx, context.access, declared, context.now)
         message = view.render(tx, context, incident.identifier, notice="You opened this incident.")
@@ -103,22 +103,24 @@ def suggest_team(context: Context, request: OptionsRequest) -> list[dict[str, An
     return forms.filter_options(_team_options(context), require_storable(request.typed))
 
 
-def _build_declaration(context: Context, said: _Words, channel_id: str | None) -> Declaration:
+def _build_declaration(context: Context, parsed: _Words, channel_id: str | None) -> Declaration:
     team = None
-    if "team" in said.options:
-        team = projects.team_by_slug(context.connection, context.access, said.options["team"], "declare team:{} title")
+    if "team" in parsed.options:
+        team = projects.team_by_slug(
+            context.connection, context.access, parsed.options["team"], "declare team:{} title"
+        )
     return Declaration(
-        title=check_title(said.title),
-        status=said.severity or Status.OPEN,
+        title=check_title(parsed.title),
+        status=parsed.severity or Status.OPEN,
         project_ids=projects.choose_projects(
             context.connection,
             context.access,
-            slug=said.options.get("project"),
+            slug=parsed.options.get("project"),
             team_id=team.id if team else None,
             channel_id=channel_id,
         ),
         team_id=team.id if team else None,
-        environment=said.options.get("env"),
+        environment=parsed.options.get("env"),
     )
 
 
@@ -148,39 +150,39 @@ def _team_options(context: Context) -> list[tuple[str, str]]:
 
 def _parse(line: str) -> _Words:
     """Severity and options stand before the title; options may also stand behind it."""
-    said = _Words()
+    parsed = _Words()
     found = _lenient_tokens(line)
     begin, end = 0, len(found)
-    while begin < end and (found[begin].key in _KEYS or _is_severity(found[begin : begin + 2], said)):
+    while begin < end and (found[begin].key in _KEYS or _is_severity(found[begin : begin + 2], parsed)):
         if found[begin].key is None:
-            said.severity = SEVERITIES[found[begin].text.lower()]
+            parsed.severity = SEVERITIES[found[begin].text.lower()]
         else:
-            _take_option(said, found[begin])
+            _take_option(parsed, found[begin])
         begin += 1
     while end > begin and found[end - 1].key in _KEYS:
         end -= 1
-        _take_option(said, found[end])
+        _take_option(parsed, found[end])
     if begin < end:
-        said.title = unquote(line[found[begin].start : found[end - 1].end])
-    return said
+        parsed.title = unquote(line[found[begin].start : found[end - 1].end])
+    return parsed
 
 
-def _is_severity(tokens: Sequence[Token], said: _Words) -> bool:
+def _is_severity(tokens: Sequence[Token], parsed: _Words) -> bool:
     """Whether the first of these tokens is the severity. The second one, if there is one, follows it."""
     words = [token.text.lower() for token in tokens if token.key is None and not token.quoted]
-    if said.severity is not None or tokens[0].key is not None or tokens[0].quoted:
+    if parsed.severity is not None or tokens[0].key is not None or tokens[0].quoted:
         return False
     # A title may begin with "open", or with "none of the …".
     return words[0] in SEVERITIES and words != ["none", "of"]
 
 
-def _take_option(said: _Words, token: Token) -> None:
+def _take_option(parsed: _Words, token: Token) -> None:
     assert token.key is not None
-    if token.key in said.options:
+    if token.key in parsed.options:
         raise InvalidInput(f"`{token.key}:` is given twice. Give it once.", USAGE)
     if not token.text.strip():
         raise InvalidInput(f"`{token.key}:` needs a value.", USAGE)
-    said.options[token.key] = token.text.strip()
+    parsed.options[token.key] = token.text.strip()
 
 
 def _lenient_tokens(line: str) -> list[Token]:

@@ -37,10 +37,10 @@ def render(connection: Connection, context: Context, state: str) -> messages.Hom
         following=shown.tab is messages.Tab.FOLLOWING,
         unseen=shown.tab is messages.Tab.UNSEEN,
     )
-    wanted = search.resolve_query(connection, context.access, query, context.now)
+    list_filter = search.resolve_query(connection, context.access, query, context.now)
     if shown.tab is messages.Tab.MINE:
-        wanted = search.of_own_teams(connection, context.access, wanted)
-    page = search.find_page(connection, context.access, wanted, cursor=shown.cursor)
+        list_filter = search.of_own_teams(connection, context.access, list_filter)
+    page = search.find_page(connection, context.access, list_filter, cursor=shown.cursor)
     own = search.list_incidents(connection, context.access, ListQuery(owner="me"), context.now, size=OWN_SHOWN)
     return messages.render_home(
         shown, page, own.lines, context.access.organization_name, context.now, more=own.older is not None

@@ -67,11 +67,11 @@ def handle_share_press(context: Context, request: Press) -> Response:
     """`Share`: posts those incidents of the page whose projects name the channel."""
     words, cursor = messages.parse_position(request.value)
     query = filters.parse_query(words)
-    wanted = search.resolve_query(context.connection, context.access, query, context.now)
-    project_ids = sharing.projects_to_share(context.connection, wanted, request.channel_id)
+    list_filter = search.resolve_query(context.connection, context.access, query, context.now)
+    project_ids = sharing.projects_to_share(context.connection, list_filter, request.channel_id)
     if not context.may_show_in(str(request.channel_id)):
         raise SharedChannel
-    lines = sharing.incidents_to_share(context.connection, context.access, wanted, project_ids, cursor=cursor)
+    lines = sharing.incidents_to_share(context.connection, context.access, list_filter, project_ids, cursor=cursor)
     return Answer(messages.render_shared_list(query, lines, context.now, context.access.name), in_channel=True)
 
 

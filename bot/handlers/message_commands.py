@@ -14,32 +14,32 @@ _WRITTEN = frozenset({None, "file_share", "thread_broadcast"})
 
 def find_command(event: Event, clients: Clients) -> Command | None:
     """The command in a message event; None where it is no new message of a person to the bot."""
-    said = event.event
+    message = event.event
     installation = clients.find(event.workspace_id)
     person = event.person()
-    if installation is None or person is None or said.get("bot_id") or said.get("subtype") not in _WRITTEN:
+    if installation is None or person is None or message.get("bot_id") or message.get("subtype") not in _WRITTEN:
         return None
     if person.user_id == installation.bot_user_id:
         return None
-    text = str(said.get("text") or "")
+    text = str(message.get("text") or "")
     mention = f"<@{installation.bot_user_id}"
     if event.kind == "message":
-        if said.get("channel_type") != "im":
+        if message.get("channel_type") != "im":
             return None
     elif mention not in text:
         return None
-    channel_id = str(said.get("channel"))
+    channel_id = str(message.get("channel"))
     return Command(
         person=person,
         channel_id=channel_id,
         response_url=None,
         trigger_id=None,
         # Slack sends one event for the message and one for the mention, with different ids.
-        key=f"said:{channel_id}:{said.get('ts')}",
-        payload=said,
+        key=f"said:{channel_id}:{message.get('ts')}",
+        payload=message,
         text=_words_after_mention(text, mention),
         in_message=True,
-        thread_ts=said.get("thread_ts"),
+        thread_ts=message.get("thread_ts"),
     )
 
 

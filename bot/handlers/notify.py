@@ -22,24 +22,24 @@ _MEANS = {
 
 def handle_command(context: Context, _request: Command, words: str) -> Response:
     """`notify all|mentions|none`; without a word it says which it is."""
-    wanted, _ = split_first_word(words)
-    if not wanted:
+    setting, _ = split_first_word(words)
+    if not setting:
         present = subscriptions.get_notify(context.connection, context.access)
         return Answer(
             text_message(
                 f"{_MEANS[present]} Your setting is `{present}`. Change it with `{context.services.command} {USAGE}`."
             )
         )
-    if wanted not in _MEANS:
-        meant = find_closest(wanted, _MEANS)
+    if setting not in _MEANS:
+        meant = find_closest(setting, _MEANS)
         raise InvalidInput(
-            f"“{shorten(wanted)}” is not a setting."
+            f"“{shorten(setting)}” is not a setting."
             + (f" Did you mean `{meant}`?" if meant else " Use `all`, `mentions` or `none`."),
             USAGE,
         )
     with context.write() as tx:
-        subscriptions.set_notify(tx, context.access, wanted)
-    return Answer(text_message(f"Saved. {_MEANS[wanted]}"))
+        subscriptions.set_notify(tx, context.access, setting)
+    return Answer(text_message(f"Saved. {_MEANS[setting]}"))
 
 
 HANDLES = (

@@ -38,15 +38,15 @@ def check(request: Request, access: Access, now: datetime) -> None:
     """
     match request:
         case Press():
-            owner, drawn = parse_organization(request.block_id), _moment(request.message_ts)
+            owner, rendered_at = parse_organization(request.block_id), _moment(request.message_ts)
         case Submission():
-            said = request.origin.get(_KEY)
-            owner, drawn = (said if isinstance(said, int) else None), None
+            organization_id = request.origin.get(_KEY)
+            owner, rendered_at = (organization_id if isinstance(organization_id, int) else None), None
         case _:
             return
     if owner is None and access.workspace_added is not None:
         since = access.workspace_added
-        known = drawn >= since if drawn is not None else now - since > _VIEW_LIFETIME
+        known = rendered_at >= since if rendered_at is not None else now - since > _VIEW_LIFETIME
         owner = access.organization_id if known else None
     elif owner is None:
         return
@@ -69,9 +69,9 @@ def mark(outcome: T, organization_id: int) -> T:
 def _form(view: View, organization_id: int) -> View:
     if "submit" not in view:
         return view
-    kept = Origin.from_metadata(view.get("private_metadata"))
-    kept[_KEY] = organization_id
-    return {**view, "private_metadata": kept.to_metadata()}
+    origin = Origin.from_metadata(view.get("private_metadata"))
+    origin[_KEY] = organization_id
+    return {**view, "private_metadata": origin.to_metadata()}
 
 
 def _moment(ts: str | None) -> datetime | None:

@@ -54,18 +54,18 @@ class Place:
         )
 
     @classmethod
-    def of_origin(cls, kept: Mapping[str, Any]) -> Self:
+    def of_origin(cls, origin: Mapping[str, Any]) -> Self:
         """The place that a form's private metadata names."""
-        thread_ts = str(kept.get("p") or "")
+        thread_ts = str(origin.get("p") or "")
         return cls(
-            surface=str(kept.get("s") or "message"),
+            surface=str(origin.get("s") or "message"),
             # In "v" the version before kept it, where a form to edit a comment keeps the version of the comment.
-            view_id=str(kept.get("w") or kept.get("v") or ""),
-            home_state=str(kept.get("h") or ""),
-            url=str(kept["r"]) if kept.get("r") else None,
-            channel_id=str(kept.get("d") or ""),
-            message_ts=str(kept.get("m") or ""),
-            thread_ts=thread_ts if thread_ts != kept.get("t") else None,
+            view_id=str(origin.get("w") or origin.get("v") or ""),
+            home_state=str(origin.get("h") or ""),
+            url=str(origin["r"]) if origin.get("r") else None,
+            channel_id=str(origin.get("d") or ""),
+            message_ts=str(origin.get("m") or ""),
+            thread_ts=thread_ts if thread_ts != origin.get("t") else None,
         )
 
     @property
@@ -159,16 +159,16 @@ def origin_of_press(press: Press, identifier: int | None = None, **more: Any) ->
 
     `more` is added to it as it is.
     """
-    kept = Origin(n=identifier, s=press.surface, **more)
+    origin = Origin(n=identifier, s=press.surface, **more)
     if press.surface == "modal":
-        kept["w"] = (press.view or {}).get("id")
+        origin["w"] = (press.view or {}).get("id")
     elif press.surface == "home":
-        kept["h"] = (press.view or {}).get("private_metadata")
+        origin["h"] = (press.view or {}).get("private_metadata")
     else:
-        kept |= {"r": press.response_url, "d": press.channel_id, "m": press.message_ts}
+        origin |= {"r": press.response_url, "d": press.channel_id, "m": press.message_ts}
         if press.thread_ts:
-            kept["p"] = press.thread_ts
-    return kept.to_metadata()
+            origin["p"] = press.thread_ts
+    return origin.to_metadata()
 
 
 def origin_of_request(request: Request) -> str:

@@ -40,21 +40,27 @@ class Reply:
         return [*self.forwarded, *links]
 
 
-def find_reply(event: Event, said: Mapping[str, Any]) -> Reply | None:
+def find_reply(event: Event, payload: Mapping[str, Any]) -> Reply | None:
     """The reply in a message object; None where it is in no thread, or no person wrote it."""
-    thread_ts, ts, user_id = said.get("thread_ts"), said.get("ts"), said.get("user")
-    if not thread_ts or not user_id or thread_ts == ts or said.get("bot_id") or said.get("subtype") not in WRITTEN:
+    thread_ts, ts, user_id = payload.get("thread_ts"), payload.get("ts"), payload.get("user")
+    if (
+        not thread_ts
+        or not user_id
+        or thread_ts == ts
+        or payload.get("bot_id")
+        or payload.get("subtype") not in WRITTEN
+    ):
         return None
-    edited = said.get("edited") or {}
-    home = find_home_team(said.get("user_team"), said.get("source_team"), said.get("team"))
+    edited = payload.get("edited") or {}
+    home = find_home_team(payload.get("user_team"), payload.get("source_team"), payload.get("team"))
     return Reply(
         person=Person(event.workspace_id, str(user_id), home),
         channel_id=str(event.event.get("channel")),
         ts=str(ts),
         thread_ts=str(thread_ts),
-        text=str(said.get("text") or ""),
-        forwarded=tuple(_forwarded(one) for one in said.get("attachments") or [] if one.get("is_share")),
-        files=tuple(said.get("files") or []),
+        text=str(payload.get("text") or ""),
+        forwarded=tuple(_forwarded(one) for one in payload.get("attachments") or [] if one.get("is_share")),
+        files=tuple(payload.get("files") or []),
         edited_ts=str(edited["ts"]) if edited.get("ts") else None,
     )
 

@@ -30,24 +30,26 @@ from storage.rows import PostedCard
 
 def handle_message(services: Services, event: Event, now: datetime) -> Response:
     """A `message` event of a channel. Raises DatabaseAway, Contended, CardNotPostedYet."""
-    said = event.event
-    match said.get("subtype"):
+    payload = event.event
+    match payload.get("subtype"):
         case "message_changed":
-            changed = said.get("message") or {}
+            changed = payload.get("message") or {}
             if changed.get("subtype") == "tombstone":
-                return _handle_deleted(services, event, str(changed.get("ts")), said.get("previous_message") or {}, now)
+                return _handle_deleted(
+                    services, event, str(changed.get("ts")), payload.get("previous_message") or {}, now
+                )
             reply = find_reply(event, changed)
             # Without `edited`, only a link preview was added or the count of replies changed.
             return _add_or_edit(services, reply, now) if reply and reply.edited_ts else Done()
         case "message_deleted":
-            gone = said.get("previous_message") or {}
-            return _handle_deleted(services, event, str(said.get("deleted_ts") or gone.get("ts")), gone, now)
+            gone = payload.get("previous_message") or {}
+            return _handle_deleted(services, event, str(payload.get("deleted_ts") or gone.get("ts")), gone, now)
         case "channel_join" | "group_join":
             return channel_events.handle_joined(services, event, now)
         case "channel_unarchive" | "group_unarchive":
             return channel_events.handle_opened(services, event, now)
         case subtype if subtype in WRITTEN:
-            reply = find_reply(event, said)
+            reply = find_reply(event, payload)
             if reply is None or _mentions_bot(services, event.workspace_id, reply):
                 return Done()
             return _add_or_edit(services, reply, now)

@@ -26,7 +26,7 @@ class Access:
     role: Role
     superuser: bool
     team_ids: frozenset[int]
-    visible: tuple[int, ...] | None  # ids of the projects whose incidents they see; None: not read
+    loaded_project_ids: tuple[int, ...] | None  # ids of the projects whose incidents they see; None: not read
     sees_all: bool  # whether that is every project of the organization
     shared_channels: bool  # cards may go to channels shared with another company
     timezone: str  # IANA name
@@ -39,9 +39,9 @@ class Access:
         Raises RuntimeError if they were not read: a prefetched result for a caller who sees all projects does not need
         them.
         """
-        if self.visible is None:
+        if self.loaded_project_ids is None:
             raise RuntimeError("which projects somebody sees has not been looked up")
-        return self.visible
+        return self.loaded_project_ids
 
     @property
     def manages_digests(self) -> bool:

@@ -98,8 +98,8 @@ def drop_blind_mentions(
         name = names.get((found[1], int(found[2])))
         return found[0] if name is None else "@" + encode_entities(name)
 
-    kept = CommentText(MENTION.sub(plain, written.text), written.member_ids - people, written.team_ids - teams)
-    return kept, sorted(names.values())
+    checked = CommentText(MENTION.sub(plain, written.text), written.member_ids - people, written.team_ids - teams)
+    return checked, sorted(names.values())
 
 
 def withdraw(tx: Connection, incident_id: int, comment_id: int, now: datetime, *, thread_channel: str) -> bool:

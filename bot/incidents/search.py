@@ -113,23 +113,23 @@ def list_incidents(
     """
     if prefetched is not None and is_plain(query):
         return listing.get_prefetched_page(prefetched, size=size)
-    wanted = resolve_query(connection, access, query, now, prefetched)
-    return find_page(connection, access, wanted, cursor=cursor, size=size)
+    list_filter = resolve_query(connection, access, query, now, prefetched)
+    return find_page(connection, access, list_filter, cursor=cursor, size=size)
 
 
 def find_page(
-    connection: Connection, access: Access, wanted: ListFilter, *, cursor: Cursor | None, size: int = PAGE_SIZE
+    connection: Connection, access: Access, list_filter: ListFilter, *, cursor: Cursor | None, size: int = PAGE_SIZE
 ) -> IncidentPage:
     """A page of the incidents that match a filter from `resolve_query`."""
-    return listing.get_incident_page(connection, wanted, access.member_id, cursor=cursor, size=size)
+    return listing.get_incident_page(connection, list_filter, access.member_id, cursor=cursor, size=size)
 
 
-def of_own_teams(connection: Connection, access: Access, wanted: ListFilter) -> ListFilter:
+def of_own_teams(connection: Connection, access: Access, list_filter: ListFilter) -> ListFilter:
     """The filter, limited to the projects of the caller's teams; unchanged if the caller has no team."""
     if not access.team_ids:
-        return wanted
+        return list_filter
     mine = directory.filter_projects_by_teams(connection, access.project_ids, access.team_ids)
-    return replace(wanted, project_ids=mine, organization_id=None)
+    return replace(list_filter, project_ids=mine, organization_id=None)
 
 
 def suggest_incidents(connection: Connection, access: Access, typed: str, *, most: int) -> list[IncidentLine]:

@@ -40,6 +40,6 @@ def get_notify(connection: Connection, access: Access) -> str:
     return access_queries.get_notify(connection, access.member_id)
 
 
-def set_notify(tx: Connection, access: Access, wanted: str) -> None:
+def set_notify(tx: Connection, access: Access, notify: str) -> None:
     """Stores what the caller gets direct messages about: "all", "mentions" or "none"."""
-    access_queries.set_notify(tx, access.member_id, wanted)
+    access_queries.set_notify(tx, access.member_id, notify)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field, PlainValidator
 
 from bot.intake.label_alerts import AlertGroup, LabelAlert, parse_group, read_list
-from bot.intake.models import LinkUrl, ParsedAlert, ParseResult, clean, shorten
+from bot.intake.models import LinkUrl, ParsedAlert, ParseResult, clean_text, shorten
 
 # What Grafana calls the alerts that it raises itself when it cannot evaluate a rule, and why it raised one under the
 # rule's own name.
@@ -31,7 +31,7 @@ def _values(values: Any) -> str | None:
     if not isinstance(values, dict):
         return None
     shown = ", ".join(
-        f"{shorten(clean(name), 40)} = {value:g}"
+        f"{shorten(clean_text(name), 40)} = {value:g}"
         for name, value in sorted(values.items())[:20]
         if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
     )

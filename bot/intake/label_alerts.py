@@ -25,7 +25,7 @@ from bot.intake.models import (
     as_mapping,
     as_text,
     as_url,
-    clean,
+    clean_text,
     get_errors,
     mistake,
     read_items,
@@ -43,7 +43,7 @@ MAX_VALUE_LENGTH = 1000  # characters of one label
 def _texts(value: Any) -> dict[str, str]:
     """Names and texts, each on one line."""
     pairs = itertools.islice(as_mapping(value).items(), MAX_LABELS)
-    texts = ((clean(name), as_text(text)) for name, text in pairs)
+    texts = ((clean_text(name), as_text(text)) for name, text in pairs)
     return {name: shorten(text, MAX_VALUE_LENGTH) for name, text in texts if name and text}
 
 

@@ -82,23 +82,23 @@ class ParseResult:
 
 # --- text --------------------------------------------------------------------------------------------------
 
-# Control characters (C0, DEL, C1) and halves of surrogate pairs: PostgreSQL or Slack cannot keep them, and nobody can
-# read them. Whitespace among them is folded instead. Format characters stay: right-to-left text is written with them.
+# Control characters (C0, DEL, C1) and halves of surrogate pairs: PostgreSQL cannot store all of them, and nobody can
+# read them. Those that are whitespace become a space. Format characters stay: right-to-left text is written with them.
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 
 
-def clean(text: str) -> str:
-    """The text on one line: whitespace folded, and what cannot be stored or shown dropped.
+def clean_text(text: str) -> str:
+    """Removes control characters, and replaces each run of whitespace by one space.
 
-    The beginning and the end of an alert both go through here, so that a key stays the same key.
+    The keys of an alert's start and of its end are both cleaned here, so that they stay equal.
     """
-    if not text.isprintable():  # else there is nothing to look for
+    if not text.isprintable():  # a printable text has none, and is the usual case
         text = _CONTROL.sub("", text)
     return " ".join(text.split())
 
 
 def as_text(value: Any) -> str | None:
-    """Any JSON value as clean text; None if it is empty."""
+    """Any JSON value as text without control characters, on one line; None if it is empty."""
     if value is None or value in ([], {}):
         return None
     if not isinstance(value, str):
@@ -106,7 +106,7 @@ def as_text(value: Any) -> str | None:
             value = json.dumps(value, ensure_ascii=False)
         except RecursionError:
             return None
-    return clean(value) or None
+    return clean_text(value) or None
 
 
 def as_key(value: Any) -> str | None:
@@ -146,7 +146,7 @@ def as_url(value: Any, longest: int = MAX_URL_LENGTH) -> str | None:
     """An http or https URL that can stand as a link in Slack; None for anything else."""
     if not isinstance(value, str):
         return None
-    url = clean(value)
+    url = clean_text(value)
     return url if len(url) <= longest and is_web_url(url) else None
 
 

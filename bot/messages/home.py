@@ -57,21 +57,21 @@ class State:
 
     def to_value(self) -> str:
         """The state as a button's value or the view's private metadata."""
-        kept: dict[str, Any] = {"tab": self.tab.value, "sev": self.severity}
+        state: dict[str, Any] = {"tab": self.tab.value, "sev": self.severity}
         if self.cursor:
-            kept["at"] = build_cursor(self.cursor)
-        return json.dumps(kept, separators=(",", ":"))
+            state["at"] = build_cursor(self.cursor)
+        return json.dumps(state, separators=(",", ":"))
 
     @classmethod
     def parse(cls, text: str) -> State:
         """Parses what `to_value` returned. Raises InvalidInput for anything else."""
         try:
-            kept = json.loads(text)
-            severity = str(kept["sev"])
+            state = json.loads(text)
+            severity = str(state["sev"])
             if severity not in SEVERITY_LABELS:
                 raise ValueError
-            cursor = parse_cursor(kept["at"]) if kept.get("at") else None
-            return cls(Tab(kept["tab"]), severity, cursor)
+            cursor = parse_cursor(state["at"]) if state.get("at") else None
+            return cls(Tab(state["tab"]), severity, cursor)
         except (ValueError, KeyError, TypeError):
             raise InvalidInput("This button is from an older version. Open Home again.") from None
 

@@ -249,10 +249,10 @@ def parse_cursor(found: Any) -> Cursor:
 
 def build_position(query: ListQuery, cursor: Cursor | None) -> str:
     """The value of a button for a page of a list; without a cursor, the first page."""
-    kept: dict[str, Any] = {"q": str(query)}
+    state: dict[str, Any] = {"q": str(query)}
     if cursor:
-        kept |= build_cursor(cursor)
-    return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
+        state |= build_cursor(cursor)
+    return json.dumps(state, ensure_ascii=False, separators=(",", ":"))
 
 
 def parse_position(value: str) -> tuple[str, Cursor | None]:

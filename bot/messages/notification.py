@@ -72,11 +72,11 @@ def render_newest(
         blocks += _render_comment_blocks(content, entries[0])
     elif entries:
         blocks.append(section(bold(f"{len(entries)} updates on {name}")))
-        for told in entries:
-            blocks.append(context(_render_sentence(told, None)))
-            if told.entry.comment:
+        for item in entries:
+            blocks.append(context(_render_sentence(item, None)))
+            if item.entry.comment:
                 blocks.append(
-                    section(truncate(render_comment(told.entry.comment, content.mentions), AMONG_OTHERS_LENGTH))
+                    section(truncate(render_comment(item.entry.comment, content.mentions), AMONG_OTHERS_LENGTH))
                 )
     else:
         blocks.append(section(_render_deleted(bold(name))))
@@ -103,7 +103,7 @@ def render_older(identifier: int, title: str, entries: Sequence[NotificationEntr
     if not entries:
         line = _render_deleted(name)
         return message(line, [context(line)])
-    mention = next((told for told in entries if told.mention), None)
+    mention = next((item for item in entries if item.mention), None)
     if mention is not None or len(entries) == 1:
         lead = mention or entries[0]
         more = len(entries) - 1
@@ -112,8 +112,8 @@ def render_older(identifier: int, title: str, entries: Sequence[NotificationEntr
     else:
         when = format_date(entries[-1].entry.date_added)
         line = f"{len(entries)} updates on {name} by {_render_authors(entries)}, {when}"
-    if said := [told.entry.comment for told in entries if told.entry.comment]:
-        line += f": {_render_beginnings(said, mentions)}"
+    if comments := [item.entry.comment for item in entries if item.entry.comment]:
+        line += f": {_render_beginnings(comments, mentions)}"
     return message(line, [context(line)])
 
 
@@ -130,7 +130,7 @@ def _render_beginnings(comments: Sequence[str], mentions: Mentions) -> str:
 
 
 def _render_authors(entries: Sequence[NotificationEntry]) -> str:
-    names = list(dict.fromkeys(escape(told.entry.author) if told.entry.author else "the alert" for told in entries))
+    names = list(dict.fromkeys(escape(item.entry.author) if item.entry.author else "the alert" for item in entries))
     shown = names[:MAX_AUTHORS]
     if more := len(names) - len(shown):
         shown.append(f"{more} more")
@@ -142,19 +142,19 @@ def _render_deleted(incident: str) -> str:
     return f"A comment on {incident} was deleted"
 
 
-def _render_sentence(told: NotificationEntry, incident: str | None, strong: Callable[[str], str] = bold) -> str:
+def _render_sentence(item: NotificationEntry, incident: str | None, strong: Callable[[str], str] = bold) -> str:
     """Who did what (mrkdwn). `incident` is its name; None in a message that has named it already."""
-    entry = told.entry
+    entry = item.entry
     who = strong(escape(entry.author)) if entry.author else "Someone"
     if entry.type is ActivityType.OWNER:
         return render_owner_change(entry, incident or "it", strong)
     if entry.type is not ActivityType.COMMENT:
         who = who if entry.author else "The alert"
         change = _render_change(entry, who, incident)
-        return f"{change} and mentioned you" if told.mention else change
+        return f"{change} and mentioned you" if item.mention else change
     where = f" on {incident}" if incident else ""
     edited = " (edited)" if entry.date_edited else ""
-    return f"{who} mentioned you{where}{edited}" if told.mention else f"{who} commented{where}{edited}"
+    return f"{who} mentioned you{where}{edited}" if item.mention else f"{who} commented{where}{edited}"
 
 
 def _render_change(entry: ActivityEntry, who: str, incident: str | None) -> str:
@@ -167,10 +167,10 @@ def _render_change(entry: ActivityEntry, who: str, incident: str | None) -> str:
     return f"{who} changed the severity{where} from {SEVERITY_NAMES[previous]} to {SEVERITY_NAMES[value]}"
 
 
-def _render_comment_blocks(content: NotificationContent, told: NotificationEntry) -> list[Block]:
-    if not told.entry.comment:
+def _render_comment_blocks(content: NotificationContent, item: NotificationEntry) -> list[Block]:
+    if not item.entry.comment:
         return []
-    parts = split_text(render_comment(told.entry.comment, content.mentions), PIECE_LENGTH)
+    parts = split_text(render_comment(item.entry.comment, content.mentions), PIECE_LENGTH)
     if len(parts) > MAX_PIECES:
         parts = [*parts[: MAX_PIECES - 1], parts[MAX_PIECES - 1] + " …"]
     return [section(part) for part in parts]
@@ -181,16 +181,16 @@ def _render_state(incident: IncidentDetails, change: ActivityEntry | None, entri
     sign = STATUS_SIGNS[incident.status]
     if incident.status is not Status.CLOSED:
         return f"{sign} {STATUS_NAMES[incident.status]}"
-    is_told = change is not None and any(told.entry.id == change.id for told in entries)
-    return f"{sign} {render_resolved(incident, None if is_told else change)}"
+    is_shown = change is not None and any(item.entry.id == change.id for item in entries)
+    return f"{sign} {render_resolved(incident, None if is_shown else change)}"
 
 
 def _render_summary(name: str, mentions: Mentions, entries: Sequence[NotificationEntry]) -> str:
     lines = []
-    for told in entries:
-        line = _render_sentence(told, name, strong=str)
-        if told.entry.comment:
-            line += ": " + truncate(render_comment(told.entry.comment, mentions), SUMMARY_LENGTH)
+    for item in entries:
+        line = _render_sentence(item, name, strong=str)
+        if item.entry.comment:
+            line += ": " + truncate(render_comment(item.entry.comment, mentions), SUMMARY_LENGTH)
         lines.append(line)
     return "\n".join(lines) or _render_deleted(name)
 

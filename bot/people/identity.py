@@ -306,7 +306,7 @@ def _build_access(standing: CallerRow, person: Person) -> Access:
         role=Role(standing.role or Role.MEMBER),
         superuser=bool(standing.superuser),
         team_ids=frozenset(standing.team_ids),
-        visible=None if standing.project_ids is None else tuple(standing.project_ids),
+        loaded_project_ids=None if standing.project_ids is None else tuple(standing.project_ids),
         sees_all=standing.sees_all,
         shared_channels=standing.shared_channels,
         timezone=standing.timezone or "UTC",

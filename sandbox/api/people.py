@@ -109,8 +109,8 @@ def bot_info(platform: Platform, arguments: Arguments) -> Json:
         raise SlackError("bot_not_found")
     profile = app.profile(platform.workspace.team_id, access.bot(platform).updated)
     # For some apps Slack returns only the bot.
-    told = [key for key in ("id", "deleted", "name", "updated", "app_id", "user_id", "icons") if profile[key] != ""]
-    return {"bot": {key: profile[key] for key in told}}
+    shown = [key for key in ("id", "deleted", "name", "updated", "app_id", "user_id", "icons") if profile[key] != ""]
+    return {"bot": {key: profile[key] for key in shown}}
 
 
 def team_info(platform: Platform, arguments: Arguments) -> Json:

@@ -233,7 +233,7 @@ class Form(ViewSurface):
                 closing: Sequence[View] = views.stacks.get(self.user.id, [])[::-1]
             else:
                 closing = [self.view]
-            told = [
+            payloads_to_send = [
                 payloads.view_closed(self._platform, self.user, view, cleared=cleared)
                 for view in closing
                 if view.definition.get("notify_on_close")
@@ -242,7 +242,7 @@ class Form(ViewSurface):
                 views.drop(self.user.id)
             else:
                 views.pop(self.view)
-        for payload in told:
+        for payload in payloads_to_send:
             send(self._platform, "interactive", "view_closed", payload)
 
 

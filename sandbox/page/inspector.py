@@ -129,5 +129,5 @@ def _about(platform: Platform, identifier: str, alone: Json | None = None) -> li
 
 
 def _says(exchange: Exchange, body: Json) -> bool:
-    said = {"slash_commands": exchange.answer, "response_url": exchange.sent}.get(exchange.kind)
-    return said is not None and bool(body.get("text")) and said.get("text") == body["text"]
+    answer = {"slash_commands": exchange.answer, "response_url": exchange.sent}.get(exchange.kind)
+    return answer is not None and bool(body.get("text")) and answer.get("text") == body["text"]

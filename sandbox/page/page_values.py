@@ -23,29 +23,29 @@ def person(user: User) -> Json:
     }
 
 
-def channel(place: Channel) -> Json:
+def channel(conversation: Channel) -> Json:
     """A channel or direct conversation."""
     return {
-        "id": place.id,
-        "name": place.name,
-        "private": place.private,
-        "im": place.is_im,
-        "person": place.user_id,
-        "topic": place.topic or place.purpose,
-        "archived": place.archived,
-        "shared": place.shared_with,
-        "members": list(place.members),
+        "id": conversation.id,
+        "name": conversation.name,
+        "private": conversation.private,
+        "im": conversation.is_im,
+        "person": conversation.user_id,
+        "topic": conversation.topic or conversation.purpose,
+        "archived": conversation.archived,
+        "shared": conversation.shared_with,
+        "members": list(conversation.members),
     }
 
 
-def message(said: Message) -> Json:
+def message(posted: Message) -> Json:
     """A message as the Web API gives it, with what the page needs beside."""
-    return said.render() | {
-        "channel": said.channel_id,
-        "ephemeral": said.ephemeral_to is not None,
-        "app": said.by_app,
-        "in_thread": said.thread_ts,
-        "broadcast": said.broadcast,
+    return posted.render() | {
+        "channel": posted.channel_id,
+        "ephemeral": posted.ephemeral_to is not None,
+        "app": posted.by_app,
+        "in_thread": posted.thread_ts,
+        "broadcast": posted.broadcast,
     }
 
 

@@ -177,9 +177,9 @@ def get_notify(connection: Connection, member_id: int) -> str:
     return connection.scalar(select(Member.notify).where(Member.id == member_id)) or "all"
 
 
-def set_notify(tx: Connection, member_id: int, wanted: str) -> None:
+def set_notify(tx: Connection, member_id: int, notify: str) -> None:
     """Saves which notifications a member wants."""
-    tx.execute(update(Member).where(Member.id == member_id).values(notify=wanted))
+    tx.execute(update(Member).where(Member.id == member_id).values(notify=notify))
 
 
 def find_email(connection: Connection, member_id: int) -> str | None:

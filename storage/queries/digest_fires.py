@@ -58,21 +58,21 @@ class FirePlan:
 
 def record_fires(tx: Connection, moves: Sequence[FirePlan], now: datetime) -> int:
     """Inserts the fires and advances the next times of these digests; returns how many fires are new to publish."""
-    told = [move for move in moves if move.fire_at is not None]
+    fired = [move for move in moves if move.fire_at is not None]
     parameters = {
         "ids": [move.digest_id for move in moves],
         "next": [move.next_fire_at for move in moves],
-        "told": [move.digest_id for move in told],
-        "fire": [move.fire_at for move in told],
-        "since": [move.since for move in told],
-        "kept": now - FIRES_KEPT,
+        "fired": [move.digest_id for move in fired],
+        "fire": [move.fire_at for move in fired],
+        "since": [move.since for move in fired],
+        "oldest": now - FIRES_KEPT,
         "missed": [move.digest_id for move in moves for _ in move.missed],
         "missed_at": [moment for move in moves for moment in move.missed],
         "reasons": [move.reason for move in moves for _ in move.missed],
     }
     new = tx.exec_driver_sql(
         "INSERT INTO digest_fire (digest_id, fire_at, since)"
-        " SELECT * FROM unnest(%(told)s::bigint[], %(fire)s::timestamptz[], %(since)s::timestamptz[])"
+        " SELECT * FROM unnest(%(fired)s::bigint[], %(fire)s::timestamptz[], %(since)s::timestamptz[])"
         " ON CONFLICT (digest_id, fire_at) DO NOTHING",
         parameters,
     ).rowcount
@@ -83,7 +83,7 @@ def record_fires(tx: Connection, moves: Sequence[FirePlan], now: datetime) -> in
     )
     tx.exec_driver_sql(
         "UPDATE digest d SET last_fire_at = v.fire_at"
-        " FROM unnest(%(told)s::bigint[], %(fire)s::timestamptz[]) AS v(id, fire_at) WHERE d.id = v.id",
+        " FROM unnest(%(fired)s::bigint[], %(fire)s::timestamptz[]) AS v(id, fire_at) WHERE d.id = v.id",
         parameters,
     )
     if parameters["missed"]:
@@ -96,7 +96,7 @@ def record_fires(tx: Connection, moves: Sequence[FirePlan], now: datetime) -> in
         )
     # What was missed since the last digest is still to be reported, however rarely the digest fires.
     tx.exec_driver_sql(
-        "DELETE FROM digest_fire f WHERE f.digest_id = ANY(%(told)s) AND f.fire_at < %(kept)s AND f.fire_at <"
+        "DELETE FROM digest_fire f WHERE f.digest_id = ANY(%(fired)s) AND f.fire_at < %(oldest)s AND f.fire_at <"
         " (SELECT max(s.fire_at) FROM digest_fire s WHERE s.digest_id = f.digest_id AND s.state IN ('sent', 'silent'))",
         parameters,
     )

@@ -99,7 +99,7 @@ def find_incident_details(
         return None
     latest = None if row[16] is None else parse_entry(row[16:25])
     mentions = get_mentions_of_entries(connection, [latest], workspace_id) if latest else Mentions()
-    said = row[25] or {}
+    details = row[25] or {}
     owner = None if row[26] is None else Owner(*row[26:29])
     return IncidentDetails(
         id=row[0],
@@ -119,8 +119,8 @@ def find_incident_details(
         subscribed=row[15],
         latest=latest,
         mentions=mentions,
-        links=[(name, url) for name, url in said.get("links", ())],
-        facts=[(name, text) for name, text in said.get("facts", ())],
+        links=[(name, url) for name, url in details.get("links", ())],
+        facts=[(name, text) for name, text in details.get("facts", ())],
         owner=owner,
         owned_by_caller=row[29],
     )
@@ -203,7 +203,7 @@ WITH counter AS (
   FROM opened o CROSS JOIN (VALUES (4), (1)) AS t(type)
   ORDER BY o.identifier, t.type DESC
   RETURNING id, incident_id, type
-), told AS (
+), queued AS (
   INSERT INTO outbox (incident_id, activity_id, of_alert)
   SELECT incident_id, id, %(member_id)s IS NULL FROM logged WHERE type = 1 ORDER BY id
 )

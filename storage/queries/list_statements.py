@@ -30,43 +30,43 @@ class ListStatements:
     statement for one strategy, except `with_columns`. `storage.queries.listing` chooses the strategy.
     """
 
-    def __init__(self, wanted: ListFilter, cursor: Cursor | None) -> None:
-        self.wanted = wanted
+    def __init__(self, list_filter: ListFilter, cursor: Cursor | None) -> None:
+        self.list_filter = list_filter
         self.parameters: dict[str, Any] = {
-            "organization_id": wanted.organization_id,
-            "project_ids": list(wanted.project_ids),
+            "organization_id": list_filter.organization_id,
+            "project_ids": list(list_filter.project_ids),
         }
-        self.of_all_projects = wanted.organization_id is not None
+        self.of_all_projects = list_filter.organization_id is not None
         back = cursor is not None and cursor.before
         self.direction, self.compare = ("ASC", ">") if back else ("DESC", "<")
         if cursor is not None:
             self.parameters |= {"started": cursor.started, "incident_id": cursor.incident_id}
         self.has_cursor = cursor is not None
-        if wanted.status is not None:
-            self.parameters["status"] = wanted.status
-        if wanted.until is not None:
-            self.parameters["until"] = wanted.until
-        if wanted.team_ids is not None:
-            self.parameters["team_ids"] = list(wanted.team_ids)
+        if list_filter.status is not None:
+            self.parameters["status"] = list_filter.status
+        if list_filter.until is not None:
+            self.parameters["until"] = list_filter.until
+        if list_filter.team_ids is not None:
+            self.parameters["team_ids"] = list(list_filter.team_ids)
         # Conditions on the row of the incident. For open incidents, `incident_project` has the title too.
-        self.parameters |= {f"word{number}": build_like_pattern(word) for number, word in enumerate(wanted.words)}
+        self.parameters |= {f"word{number}": build_like_pattern(word) for number, word in enumerate(list_filter.words)}
         self.of_title = self._of_title("i")
         self.of_others = self._of_others()
         self.of_incident = self.of_title + self.of_others
         self.common = not (
-            len(wanted.words) > COMMON_WORDS
-            or wanted.environment is not None
-            or wanted.since is not None
-            or wanted.unseen_by is not None
-            or wanted.followed_by is not None
-            or wanted.owned_by is not None
-            or wanted.unowned
+            len(list_filter.words) > COMMON_WORDS
+            or list_filter.environment is not None
+            or list_filter.since is not None
+            or list_filter.unseen_by is not None
+            or list_filter.followed_by is not None
+            or list_filter.owned_by is not None
+            or list_filter.unowned
         )
-        branches = 1 if self.of_all_projects else len(wanted.project_ids)
+        branches = 1 if self.of_all_projects else len(list_filter.project_ids)
         # How many projects the merge statement has; None: no merge.
         self.merged = None
-        if wanted.team_ids is not None:
-            branches *= len(wanted.team_ids)
+        if list_filter.team_ids is not None:
+            branches *= len(list_filter.team_ids)
         elif not self.of_all_projects:
             self.merged = next((number for number in MERGED if branches <= number), None)
         self.parameters["depth"] = NEAR if self.merged else max(NEAR // max(branches, 1), NEAR_IN_BRANCH)
@@ -74,43 +74,43 @@ class ListStatements:
     def _on_link(self, started: str, id_: str, status: str) -> list[str]:
         """Returns the conditions on the columns that `incident_project` duplicates, for the given column names."""
         conditions = []
-        if self.wanted.open:
+        if self.list_filter.open:
             conditions.append(f"{status} <> 2")
-        elif self.wanted.status is not None:
+        elif self.list_filter.status is not None:
             conditions.append(f"{status} = %(status)s")
         if self.has_cursor:
             conditions.append(f"({started}, {id_}) {self.compare} (%(started)s, %(incident_id)s)")
-        if self.wanted.until is not None:
+        if self.list_filter.until is not None:
             conditions.append(f"{started} <= %(until)s")
         return conditions
 
     def _of_title(self, row: str) -> list[str]:
-        return [f"{row}.title ILIKE %(word{number})s" for number in range(len(self.wanted.words))]
+        return [f"{row}.title ILIKE %(word{number})s" for number in range(len(self.list_filter.words))]
 
     def _of_others(self) -> list[str]:
-        wanted = self.wanted
+        list_filter = self.list_filter
         conditions = []
-        if wanted.environment is not None:
+        if list_filter.environment is not None:
             conditions.append("lower(i.environment) = lower(%(environment)s)")
-            self.parameters["environment"] = wanted.environment
-        if wanted.since is not None:
+            self.parameters["environment"] = list_filter.environment
+        if list_filter.since is not None:
             conditions.append("(i.date_closed IS NULL OR i.date_closed >= %(since)s)")
-            self.parameters["since"] = wanted.since
-        if wanted.unseen_by is not None:
+            self.parameters["since"] = list_filter.since
+        if list_filter.unseen_by is not None:
             conditions.append(
                 "NOT EXISTS (SELECT FROM incident_seen s WHERE s.incident_id = i.id AND s.member_id = %(unseen_by)s)"
             )
-            self.parameters["unseen_by"] = wanted.unseen_by
-        if wanted.followed_by is not None:
+            self.parameters["unseen_by"] = list_filter.unseen_by
+        if list_filter.followed_by is not None:
             conditions.append(
                 "EXISTS (SELECT FROM incident_subscription s"
                 " WHERE s.incident_id = i.id AND s.member_id = %(followed_by)s)"
             )
-            self.parameters["followed_by"] = wanted.followed_by
-        if wanted.owned_by is not None:
+            self.parameters["followed_by"] = list_filter.followed_by
+        if list_filter.owned_by is not None:
             conditions.append("i.owner_id = %(owned_by)s")
-            self.parameters["owned_by"] = wanted.owned_by
-        if wanted.unowned:
+            self.parameters["owned_by"] = list_filter.owned_by
+        if list_filter.unowned:
             conditions.append("i.owner_id IS NULL")
         return conditions
 
@@ -136,7 +136,7 @@ class ListStatements:
             source = "incident_project ip" + (" JOIN incident i ON i.id = ip.incident_id" if join else "")
             branches = "unnest(%(project_ids)s::bigint[]) AS p(id)"
             conditions = [f"ip.project_id = {project}", *self._on_link(started, id_, "ip.status"), *conditions]
-        if self.wanted.team_ids is not None:
+        if self.list_filter.team_ids is not None:
             branches += (" CROSS JOIN " if branches else "") + "unnest(%(team_ids)s::bigint[]) AS t(id)"
             conditions.append(("coalesce(i.team_id, 0)" if self.of_all_projects else "ip.team_id") + " = t.id")
         branch = (
@@ -162,7 +162,7 @@ class ListStatements:
         """
         if self.merged:
             passing, no_others = self._among_newest_merged(self.merged)
-        elif self.of_all_projects and self.wanted.team_ids is None:
+        elif self.of_all_projects and self.list_filter.team_ids is None:
             passing, no_others = self._among_newest_of_all()
         else:
             passing, no_others = self._among_newest_of_many()
@@ -191,7 +191,7 @@ class ListStatements:
 
         Each project's rows are sorted and limited in number, so the planner merges them instead of sorting.
         """
-        titled = self.wanted.open
+        titled = self.list_filter.open
         columns = ", ip.title" if titled else ""
         projects = (f"(%(project_ids)s::bigint[])[{number}]" for number in range(1, count + 1))
         each = (self._branch([], "%(depth)s", project=project, more=columns)[0] for project in projects)
@@ -237,7 +237,7 @@ passing AS MATERIALIZED (
     def as_planner_chooses(self) -> str:
         """Builds the statement that tests all incidents. The planner chooses the plan for the actual values."""
         conditions = list(self.of_incident)
-        if self.wanted.followed_by is not None:
+        if self.list_filter.followed_by is not None:
             source = "incident_subscription f JOIN incident i ON i.id = f.incident_id"
             conditions.append("f.member_id = %(followed_by)s")
         else:
@@ -250,9 +250,9 @@ passing AS MATERIALIZED (
             started, id_, team = "ip.started", "ip.incident_id", "ip.team_id"
             source += " JOIN incident_project ip ON ip.incident_id = i.id"
             conditions += ["ip.project_id = ANY(%(project_ids)s)", *self._on_link(started, id_, "ip.status")]
-            if self.wanted.open:
+            if self.list_filter.open:
                 conditions.append("i.status <> 2")  # repeated, so that the index of open titles can be used
-        if self.wanted.team_ids is not None:
+        if self.list_filter.team_ids is not None:
             conditions.append(f"{team} = ANY(%(team_ids)s)")
         return self.with_columns(
             f"SELECT DISTINCT {started} AS started, {id_} AS incident_id FROM {source} WHERE {' AND '.join(conditions)}"

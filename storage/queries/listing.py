@@ -18,7 +18,7 @@ from storage.values import Status
 
 
 def get_incident_page(
-    connection: Connection, wanted: ListFilter, member_id: int, *, cursor: Cursor | None, size: int
+    connection: Connection, list_filter: ListFilter, member_id: int, *, cursor: Cursor | None, size: int
 ) -> IncidentPage:
     """Returns a page of the incidents that match the filter, newest start first.
 
@@ -26,7 +26,7 @@ def get_incident_page(
     projects, it reads the newest incidents of the organization. The cost does not grow with the number of incidents.
     `member_id` is the id of the caller, for `seen_by_caller`. `size` is the maximum number of incidents.
     """
-    rows = _find_rows(connection, ListStatements(wanted, cursor), {"member_id": member_id, "size": size + 1})
+    rows = _find_rows(connection, ListStatements(list_filter, cursor), {"member_id": member_id, "size": size + 1})
     return _build_page(rows, cursor, size)
 
 
@@ -47,10 +47,10 @@ def get_prefetched_page(prefetched: Prefetch, *, size: int) -> IncidentPage:
 @cache
 def _newest_with_caller(open: bool, status: bool, *, of_all: bool) -> PreparedStatement:
     """Returns the statement for callers who see all projects (`of_all`), or for those who do not."""
-    wanted = ListFilter(
+    list_filter = ListFilter(
         project_ids=(), organization_id=0 if of_all else None, open=open, status=Status.OPEN if status else None
     )
-    page = ListStatements(wanted, None)
+    page = ListStatements(list_filter, None)
     whose = "caller.sees_all" if of_all else "NOT caller.sees_all"
     return build_with_caller(
         page.with_columns(f"SELECT * FROM ({page.of_newest()}) newest WHERE {whose}"), _PAGE_TYPES, of_all=of_all
@@ -93,7 +93,7 @@ def _find_among_newest(
     connection: Connection, page: ListStatements, parameters: dict[str, Any]
 ) -> Sequence[Sequence[Any]] | None:
     """Tests only the newest incidents. Returns None if they do not fill the page and there are others."""
-    if page.wanted.followed_by is not None or page.wanted.owned_by is not None:
+    if page.list_filter.followed_by is not None or page.list_filter.owned_by is not None:
         return None
     near = _run(connection, page, page.among_newest(), parameters)
     if near and near[-1] == NO_OTHERS:

@@ -73,7 +73,7 @@ def find_notification_content(
     ).all()
     entries = [NotificationEntry(parse_entry(row[1:]), row[0]) for row in rows]
     last_comment = _find_comment_after(tx, post, member_id, entries[-1].entry.id if entries else 0)
-    shown = [told.entry for told in entries] + ([last_comment] if last_comment else [])
+    shown = [item.entry for item in entries] + ([last_comment] if last_comment else [])
     return NotificationContent(
         identifier=identifier,
         incident=details,

@@ -179,7 +179,7 @@ def found_company(slack: Sandbox, store: Store, folder: Path, people: int) -> Co
         role=Role.OWNER,
         superuser=False,
         team_ids=frozenset(),
-        visible=(project_id,),
+        loaded_project_ids=(project_id,),
         sees_all=True,
         shared_channels=False,
         timezone="UTC",

@@ -55,7 +55,7 @@ def ada(bench: Bench) -> Access:
         role=Role.OWNER,
         superuser=False,
         team_ids=frozenset(),
-        visible=project_ids,
+        loaded_project_ids=project_ids,
         sees_all=True,
         shared_channels=False,
         timezone="UTC",

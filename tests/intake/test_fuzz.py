@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH, MAX_TITLE_LENGTH
 from bot.intake import alertmanager, events, grafana, sentry
-from bot.intake.models import MAX_LINK_LENGTH, MAX_URL_LENGTH, ParseResult, Unreadable, clean, decode, is_web_url
+from bot.intake.models import MAX_LINK_LENGTH, MAX_URL_LENGTH, ParseResult, Unreadable, clean_text, decode, is_web_url
 from bot.intake.tokens import Source
 from tests.intake.conftest import START, Bench
 from tests.intake.test_events import FULL
@@ -92,7 +92,7 @@ def _well_formed(parsed: ParseResult) -> None:
         words = [alert.key, alert.title, alert.environment, alert.project, alert.team, alert.url]
         words += [text for pair in pairs for text in pair]
         for text in words:
-            assert text is None or text == clean(text) != ""
+            assert text is None or text == clean_text(text) != ""
             assert text is None or not any(unicodedata.category(one) in ("Cc", "Cs") for one in text)
 
 

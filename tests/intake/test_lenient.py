@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from bot.intake.models import MAX_KEY_LENGTH, as_key, clean
+from bot.intake.models import MAX_KEY_LENGTH, as_key, clean_text
 from bot.intake.tokens import Source
 from storage.models import Incident
 from storage.values import Status
@@ -54,9 +54,9 @@ def closed(bench: Bench) -> Any:
 
 
 def test_control_characters_are_dropped_and_blanks_folded() -> None:
-    assert clean(f" a{CONTROL}b\t\v\f\x85\u2028 c\r\n") == "ab c"
-    assert clean("\x1b[31mjob failed\x1b[0m") == "[31mjob failed[0m"
-    assert clean("b'\\x00\\x01' \U0001f525 سلام \u202eabc") == "b'\\x00\\x01' \U0001f525 سلام \u202eabc"
+    assert clean_text(f" a{CONTROL}b\t\v\f\x85\u2028 c\r\n") == "ab c"
+    assert clean_text("\x1b[31mjob failed\x1b[0m") == "[31mjob failed[0m"
+    assert clean_text("b'\\x00\\x01' \U0001f525 سلام \u202eabc") == "b'\\x00\\x01' \U0001f525 سلام \u202eabc"
 
 
 @pytest.mark.parametrize("source", [Source.ALERTMANAGER, Source.GRAFANA])
