@@ -1,6 +1,6 @@
-"""What it takes to tell people: how soon, how fast, and at whose cost.
+"""What messages to people cost: their latency, their throughput, and the CPU time of the bot.
 
-`python -m benchmarks.delivery [--kept N]`. The workspace runs in a process of its own; the floor posts the same
+`python -m benchmarks.delivery [--stored N]`. The workspace runs in a process of its own; the floor posts the same
 messages with slack_sdk alone, from as many threads as delivery has.
 """
 
@@ -47,8 +47,8 @@ MENTION_EVERY_S = 0.05
 PATIENCE_S = 120.0  # on a busy machine
 WAITING = 10_000
 PACED_DESTINATIONS, PACED_EACH = 20, 15
-LIFTED = 2000  # messages, to LIFTED_DESTINATIONS people
-LIFTED_DESTINATIONS = 50
+THROUGHPUT_MESSAGES = 2000  # messages, to THROUGHPUT_DESTINATIONS people
+THROUGHPUT_DESTINATIONS = 50
 BATCH = 50  # messages asked for in one transaction
 SUBSCRIBERS = (0, 1000)
 COMMENTS = 200
@@ -64,7 +64,7 @@ def no_digest(*_: object) -> None:
 
 
 def workspace(pipe: Pipe) -> None:
-    """A sandbox that tells when messages arrived, until it is told to end. It sends nothing to the bot."""
+    """A sandbox that reports when messages arrived, until it gets the order to end. It sends nothing to the bot."""
     with Sandbox(subscriptions=[]) as slack:
         for number in range(PEOPLE):
             slack.person(f"U{number:05}", f"Person {number}", f"p{number}@acme.test")
@@ -228,15 +228,15 @@ def latency(bench: Bench, waiting: int) -> tuple[float, float]:
             time.sleep(0.5)
             took = [
                 (at - committed[word]) * 1000
-                for _, said, at in bench.arrived()
-                for word in said.split()
+                for _, posted, at in bench.arrived()
+                for word in posted.split()
                 if word in committed
             ]
     took.sort()
     return statistics.median(took), took[int(len(took) * 0.99) - 1]
 
 
-def paced(bench: Bench) -> float:
+def measure_pacing(bench: Bench) -> float:
     """Messages a second in one conversation, as a ratio to the one that is allowed."""
     bench.forget()
     with bench.delivering(Pace()):
@@ -248,15 +248,15 @@ def paced(bench: Bench) -> float:
     return statistics.mean((len(times) - 1) / (max(times) - min(times)) for times in by_conversation.values())
 
 
-def lifted(bench: Bench) -> tuple[float, float]:
-    """Messages a second with no pace, and the CPU of this process for each, in ms."""
+def measure_throughput(bench: Bench) -> tuple[float, float]:
+    """Messages a second without pacing, and the CPU of this process for each, in ms."""
     bench.forget()
-    bench.notes(LIFTED, LIFTED_DESTINATIONS)
+    bench.notes(THROUGHPUT_MESSAGES, THROUGHPUT_DESTINATIONS)
     begun, used = time.time(), time.process_time()
     with bench.delivering(Pace(post_s=0.0)):
-        found = bench.wait_for(LIFTED)
-    cpu_ms = (time.process_time() - used) * 1000 / LIFTED
-    return LIFTED / (max(at for _, _, at in found) - begun), cpu_ms
+        found = bench.wait_for(THROUGHPUT_MESSAGES)
+    cpu_ms = (time.process_time() - used) * 1000 / THROUGHPUT_MESSAGES
+    return THROUGHPUT_MESSAGES / (max(at for _, _, at in found) - begun), cpu_ms
 
 
 def floor(bench: Bench) -> float:
@@ -267,19 +267,21 @@ def floor(bench: Bench) -> float:
     def post(share: range) -> None:
         for number in share:
             message: dict[str, Any] = dict(text_message(f"note {number}"))
-            client.chat_postMessage(channel=f"U{number % LIFTED_DESTINATIONS:05}", **message)
+            client.chat_postMessage(channel=f"U{number % THROUGHPUT_DESTINATIONS:05}", **message)
 
-    threads = [threading.Thread(target=post, args=(range(one, LIFTED, SENDERS),)) for one in range(SENDERS)]
+    threads = [
+        threading.Thread(target=post, args=(range(one, THROUGHPUT_MESSAGES, SENDERS),)) for one in range(SENDERS)
+    ]
     begun = time.time()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return LIFTED / (time.time() - begun)
+    return THROUGHPUT_MESSAGES / (time.time() - begun)
 
 
-def keep(bench: Bench, count: int) -> None:
-    """So many messages that were delivered."""
+def store_delivered(bench: Bench, count: int) -> None:
+    """Inserts so many messages that were delivered."""
     engine = create_engine(make_url(bench.url).set(drivername="postgresql+psycopg2"))
     with engine.begin() as connection:
         connection.execute(
@@ -287,8 +289,8 @@ def keep(bench: Bench, count: int) -> None:
                 "INSERT INTO post"
                 " (destination_id, kind, urgency, message, wanted_version, drawn_version, ts, date_done)"
                 " SELECT d.id, 'note', 3, '{}', 1, 1, '1.1', now() FROM generate_series(1, :count) n"
-                " JOIN (SELECT id, row_number() OVER (ORDER BY id) AS place, count(*) OVER () AS total"
-                "       FROM destination) d ON d.place = 1 + n % d.total"
+                " JOIN (SELECT id, row_number() OVER (ORDER BY id) AS position, count(*) OVER () AS total"
+                "       FROM destination) d ON d.position = 1 + n % d.total"
             ),
             {"count": count},
         )
@@ -312,18 +314,18 @@ def commits_ms(bench: Bench) -> list[float]:
             )
     took: list[list[float]] = [[] for _ in SUBSCRIBERS]
     for number in range(COMMENTS):
-        for place, incident in enumerate(incidents):
+        for position, incident in enumerate(incidents):
             begun = time.perf_counter()
             bench.comment(incident, f"word {number}")
-            took[place].append((time.perf_counter() - begun) * 1000)
+            took[position].append((time.perf_counter() - begun) * 1000)
     return [statistics.median(one) for one in took]
 
 
 def main() -> None:
     """Prints a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kept", type=int, default=1_000_000, help="delivered messages that are kept")
-    kept = parser.parse_args().kept
+    parser.add_argument("--stored", type=int, default=1_000_000, help="delivered messages that are stored")
+    stored = parser.parse_args().stored
     configure(LogLevel.WARNING, LogFormat.CONSOLE)
     ours, theirs = multiprocessing.Pipe()
     slack = multiprocessing.get_context("spawn").Process(target=workspace, args=(theirs,), daemon=True)
@@ -332,31 +334,33 @@ def main() -> None:
     with scratch_postgres() as url:
         migrate(url)
         bench = Bench(url, ours)
-        lifted(bench)  # warm
-        told("", "")
-        told("---", "---")
-        for delivered in (0, kept):
+        measure_throughput(bench)  # warm
+        print_row("", "")
+        print_row("---", "---")
+        for delivered in (0, stored):
             if delivered:
-                keep(bench, delivered)
-            (ours_s, cpu_ms), bare_s = lifted(bench), floor(bench)
-            told(
-                f"messages a second, no pace, {delivered:,} delivered ones kept",
+                store_delivered(bench, delivered)
+            (ours_s, cpu_ms), bare_s = measure_throughput(bench), floor(bench)
+            print_row(
+                f"messages a second without pacing, {delivered:,} delivered ones stored",
                 f"{ours_s:.0f}, CPU of the bot {cpu_ms:.2f} ms each; slack_sdk alone {bare_s:.0f};"
                 f" ratio {ours_s / bare_s:.2f}",
             )
-        told("messages a second in one conversation, of the one allowed", f"{paced(bench):.1%}")
+        print_row(
+            "messages a second in one conversation, as a share of the allowed rate", f"{measure_pacing(bench):.1%}"
+        )
         for name, waiting in (("idle", 0), (f"{WAITING:,} messages waiting for others", WAITING)):
             p50, p99 = latency(bench, waiting)
-            told(f"from a comment's commit to its mention at Slack, {name}", f"p50 {p50:.0f} ms, p99 {p99:.0f} ms")
+            print_row(f"from a comment's commit to its mention at Slack, {name}", f"p50 {p50:.0f} ms, p99 {p99:.0f} ms")
         bench.forget()
         for subscribers, ms in zip(SUBSCRIBERS, commits_ms(bench), strict=True):
-            told(f"a comment's transaction, {subscribers:,} subscribers", f"{ms:.2f} ms")
+            print_row(f"a comment's transaction, {subscribers:,} subscribers", f"{ms:.2f} ms")
         bench.store.close()
     ours.send(None)
     slack.join()
 
 
-def told(what: str, figure: str) -> None:
+def print_row(what: str, figure: str) -> None:
     """Prints a row."""
     out.write(f"| {what} | {figure} |\n")
     out.flush()

@@ -1,8 +1,8 @@
 """What digests cost: composing one, and ten thousand that are due at once: `python -m benchmarks.digests`.
 
 Composing is measured in an organization with many incidents of which few are open, against fetching the rows of its
-page by primary key. The ten thousand are told by two replicas, processes of their own, against inserting as many
-posts in transactions of their own. `--folder` keeps the database for the next run.
+page by primary key. The ten thousand are published by two replicas, processes of their own, against inserting as many
+posts in transactions of their own. `--folder` stores the database for the next run.
 """
 
 from __future__ import annotations
@@ -73,9 +73,9 @@ def _compose(url: str, incidents: int, rounds: int) -> None:
         _leave_open(url, count)
         digest = _digest(store)
         with _counted(store) as statements:
-            page = _drawn(store, digest, with_series=True)
-        composed = _p50(rounds, lambda digest=digest: _drawn(store, digest, with_series=False))  # type: ignore[misc]
-        whole = _p50(rounds, lambda digest=digest: _drawn(store, digest, with_series=True))  # type: ignore[misc]
+            page = _compose_and_render(store, digest, with_series=True)
+        composed = _p50(rounds, lambda digest=digest: _compose_and_render(store, digest, with_series=False))  # type: ignore[misc]
+        whole = _p50(rounds, lambda digest=digest: _compose_and_render(store, digest, with_series=True))  # type: ignore[misc]
         floor = _floor(url, page, rounds)
         print(
             f"| {count:,} | {len(statements)} | {composed:.1f} | {whole:.1f} | {floor:.2f} | {composed / floor:.0f} |"
@@ -130,16 +130,16 @@ def _digest(store: Store, *, channel: str = "C0001") -> DigestRow:
         return found
 
 
-def _drawn(store: Store, digest: DigestRow, *, with_series: bool) -> list[int]:
-    """Composes and draws the digest as a fire does; gives the ids of the incidents on its page."""
+def _compose_and_render(store: Store, digest: DigestRow, *, with_series: bool) -> list[int]:
+    """Composes and renders the digest as a fire does. Returns the ids of the incidents on its page."""
     with store.read() as connection:
         access = content.get_owner_access(connection, digest)
         scope = content.resolve_digest_scope(connection, access, digest, NOW)
-        told = content.load_content(connection, scope, digest, since=SINCE, as_of=NOW)
+        loaded = content.load_content(connection, scope, digest, since=SINCE, as_of=NOW)
         if with_series:
             content.load_daily_counts(connection, scope, digest.zone, NOW)
-    messages.render_digest(told, summarize(digest), fire_id=1)
-    return [line.id for line in told.page.lines]
+    messages.render_digest(loaded, summarize(digest), fire_id=1)
+    return [line.id for line in loaded.page.lines]
 
 
 @contextmanager
@@ -202,7 +202,7 @@ def _all_at_once(url: str, count: int) -> None:
             " %(now)s, %(now)s FROM digest, generate_series(1, %(count)s) n",
             {"channels": CHANNELS, "count": count, "now": NOW},
         )
-    written, handed_over = _told(url, store, count)
+    written, handed_over = _publish(url, store, count)
     floor = _inserted(url, count)
     with store.read() as connection:
         fires, posts, keys = connection.exec_driver_sql(
@@ -212,15 +212,13 @@ def _all_at_once(url: str, count: int) -> None:
         ).one()
     store.close()
     print("| | s | ratio to the floor |\n|---|---:|---:|")
-    print(
-        f"| until the last is written down to be told, and all have moved on | {written:.1f} | {written / floor:.2f} |"
-    )
-    print(f"| until the last message is drawn and with delivery | {handed_over:.1f} | {handed_over / floor:.1f} |")
+    print(f"| until every fire is stored and every digest has its next time | {written:.1f} | {written / floor:.2f} |")
+    print(f"| until the last message is rendered and queued | {handed_over:.1f} | {handed_over / floor:.1f} |")
     print(f"| floor: as many posts, a transaction each | {floor:.1f} | |")
     print(f"\nFires: {fires:,}; posts: {posts:,}, of {keys:,} different fires.")
 
 
-def _told(url: str, store: Store, count: int) -> tuple[float, float]:
+def _publish(url: str, store: Store, count: int) -> tuple[float, float]:
     context = multiprocessing.get_context("spawn")
     ready = context.Barrier(REPLICAS + 1)
     replicas = [context.Process(target=_replica, args=(url, ready), daemon=True) for _ in range(REPLICAS)]

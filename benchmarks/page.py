@@ -1,7 +1,7 @@
 """What the sandbox's page costs: `python -m benchmarks.page [--rounds N]`. Needs chromium.
 
 How soon the page can be used with 2,000 messages in the channel, and how soon a message that was changed by a press
-is drawn: by the bot, which gets the press over Socket Mode and answers at its response URL, and as the floor by the
+is rendered: by the bot, which gets the press over Socket Mode and answers at its response URL, and as the floor by the
 workspace alone, which takes a reaction. The bot's own share is the time from sending it the press to its answer.
 """
 
@@ -94,10 +94,10 @@ def main() -> None:
 
 
 def _measure(slack: Sandbox, company: Company, page: Page, rounds: int) -> None:
-    said = company.ben.say(company.general, "A message to react to.")
-    company.ben.react(said, "eyes")
+    message = company.ben.say(company.general, "A message to react to.")
+    company.ben.react(message, "eyes")
     page.locator(".reaction").last.wait_for()
-    _row("press to drawn, a reaction (no app)", _presses(page, "eyes", rounds))
+    _row("press to rendered, a reaction (no app)", _presses(page, "eyes", rounds))
 
     company.ada.command(COMMAND, "declare project:checkout Something is slow", channel=company.general)
     company.ada.command(COMMAND, "view 1", channel=company.general)
@@ -106,7 +106,7 @@ def _measure(slack: Sandbox, company: Company, page: Page, rounds: int) -> None:
     before = len(slack.traffic)
     times = _presses(page, "Acknowledge", rounds)
     slack.settle()
-    _row("press to drawn, Acknowledge", times, _shares(slack, before))
+    _row("press to rendered, Acknowledge", times, _shares(slack, before))
 
 
 def _shares(slack: Sandbox, since: int) -> list[float]:
