@@ -26,7 +26,7 @@ from bot.delivery.service import DeliveryService, open_delivery_store
 from bot.digests.workers import DigestWorkers
 from bot.handlers.context import Services
 from bot.handlers.router import Router
-from bot.intake.connections import shortage_of_files
+from bot.intake.connections import find_file_shortage
 from bot.intake.http import create_http_app, open_intake_store
 from bot.intake.server import HttpServer
 from bot.metrics import Metrics
@@ -166,7 +166,7 @@ def serve(settings: Settings, clock: Clock | None = None) -> int:
         http = _create_http_server(settings, http_app)
         try:
             http.start()
-            if shortage := shortage_of_files():
+            if shortage := find_file_shortage():
                 log.warning("few open files", problem=shortage[0], mend=shortage[1])
             log.info("serving HTTP", host=settings.http_host, port=http.port)
             _run(settings, store, status, http_app, http, metrics, delivery_metrics, stop)

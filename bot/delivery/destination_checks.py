@@ -121,7 +121,7 @@ class DestinationChecks:
                 case Limited(seconds=seconds):
                     destinations.release_destination(tx, target, self._now(), pause_s=seconds, failures=target.failures)
                 case Refused(error=error):
-                    self._settlement.refused(tx, target, post, error)
+                    self._settlement.record_refused(tx, target, post, error)
                 case _:
                     self._settlement.retry_later(tx, target, "channel")
 

@@ -113,8 +113,8 @@ class Recovery:
                     destinations.release_destination(tx, target, self._now(), failures=target.failures)
                     pacing.pause_workspace(tx, target.workspace_id, error, self._pace.paused_s, self._now())
                 case Refused(error="thread_not_found"):
-                    self._settlement.message_gone(tx, target, post)
+                    self._settlement.record_deleted(tx, target, post)
                 case Refused(error=error):
-                    self._settlement.refused(tx, target, post, error)
+                    self._settlement.record_refused(tx, target, post, error)
                 case _:
                     self._settlement.retry_later(tx, target, "search")

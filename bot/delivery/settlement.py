@@ -27,7 +27,7 @@ from storage.values import PostKind
 
 log = structlog.get_logger(__name__)
 
-# The errors that inviting the bot to the channel would fix.
+# Errors that can be fixed by inviting the bot to the channel.
 _INVITE_WOULD_HELP = frozenset({"channel_not_found", "not_in_channel"})
 _DATABASE_WAIT_S = 0.2
 
@@ -47,7 +47,7 @@ class Settlement:
     def settle(self, lease: Lease, post: KnownPost, show: Show | Remove | None, result: Result) -> None:
         """Records the outcome of a delivery.
 
-        If the database is away, waits for up to half a lease, because the outcome is known nowhere else. `show` is the
+        If the database is away, retries for up to half a lease, because nobody else knows the outcome. `show` is the
         content that was sent; None if a search found the message. Raises DatabaseAway, Contended.
         """
         deadline = time.monotonic() + self._pace.lease_s / 2
@@ -66,14 +66,14 @@ class Settlement:
                 time.sleep(_DATABASE_WAIT_S)
 
     def _record_late(self, tx: Connection, lease: Lease, post: KnownPost, ts: str) -> None:
-        """Records that a message was posted whose lease has ended meanwhile."""
+        """Records that a message was posted, although the lease ended before the outcome was known."""
         destinations.lock_destination(tx, lease.destination_id)
         if posts.mark_delivered_late(tx, post, ts, self._now()):
             self._record_posted(tx, lease.destination_id, post, ts)
             destinations.reschedule_destinations(tx, [lease.destination_id], self._now())
 
     def _record_posted(self, tx: Connection, destination_id: int, post: KnownPost, ts: str) -> None:
-        """Records what a new message changes for others: older ones become a line, and a card can be linked to."""
+        """Updates other messages: older notifications shrink to a line, and direct messages can link to a new card."""
         if isinstance(post, DirectPost):
             direct_messages.rank_message(
                 tx,
@@ -124,7 +124,7 @@ class Settlement:
             case Refused(error=error):
                 if posting:
                     posts.mark_not_sent(tx, post, self._now())
-                self.refused(tx, target, post, error)
+                self.record_refused(tx, target, post, error)
 
     def _record_delivered(
         self, tx: Connection, target: Target, post: KnownPost, show: Show | Remove | None, answer: Mapping[str, Any]
@@ -156,8 +156,8 @@ class Settlement:
         if posting:
             self._metrics.waited.labels(post.kind).observe(max(0.0, post.waited_s))
 
-    def refused(self, tx: Connection, target: Target, post: KnownPost, error: str) -> None:
-        """Records that Slack refused a call that a post needs, and decides by the error what happens next.
+    def record_refused(self, tx: Connection, target: Target, post: KnownPost, error: str) -> None:
+        """Records that Slack refused a call for a post. The error decides what happens next.
 
         Raises DatabaseAway, Contended.
         """
@@ -171,7 +171,7 @@ class Settlement:
                     reason=error,
                 )
         elif error in api_calls.GONE_ERRORS:
-            self.message_gone(tx, target, post)
+            self.record_deleted(tx, target, post)
         elif error in api_calls.CONTENT_ERRORS:
             # Slack refused even the plain text, so the message cannot be sent in any form.
             self._metrics.failed.labels(error).inc()
@@ -182,7 +182,7 @@ class Settlement:
         else:
             self._retry_refused(tx, target, post, error)
 
-    def message_gone(self, tx: Connection, target: Target, post: KnownPost) -> None:
+    def record_deleted(self, tx: Connection, target: Target, post: KnownPost) -> None:
         """Records that the message, or the card of its thread, was deleted in Slack. A card is posted again."""
         if isinstance(post, CardPost):
             posts.repost(tx, post, self._now())
@@ -193,7 +193,7 @@ class Settlement:
         destinations.release_destination(tx, target, self._now(), failures=target.failures)
 
     def _retry_refused(self, tx: Connection, target: Target, post: KnownPost, error: str) -> None:
-        """Schedules retries of a refused post for a while. Other posts do not wait: the reason may lie in this one."""
+        """Retries a refused post for a while, then gives it up. Others do not wait: it may be the only one refused."""
         since_s = post.refused_s or 0.0
         if since_s < self._pace.refused_for_s:
             self._metrics.retried.labels("refused").inc()

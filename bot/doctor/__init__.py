@@ -11,7 +11,7 @@ from bot.delivery.destination_checks import NO_SUCH_PERSON
 from bot.delivery.rendering import SHARED
 from bot.doctor.finding import Finding, get_reason
 from bot.doctor.slack import check_slack
-from bot.intake.connections import shortage_of_files
+from bot.intake.connections import find_file_shortage
 from bot.intake.tokens import SecretBox, SecretUnreadable
 from bot.settings import Mode, Settings
 from storage import preflight
@@ -47,7 +47,7 @@ def examine(settings: Settings, report: Callable[[Finding], None]) -> bool:
 
 def _check_all(settings: Settings) -> Iterator[Finding]:
     yield _check_settings(settings)
-    if shortage := shortage_of_files():
+    if shortage := find_file_shortage():
         yield Finding("open files", *shortage)
     try:
         with open_database(settings) as url:

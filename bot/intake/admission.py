@@ -1,7 +1,7 @@
-"""Admission: a delivery whose token does not exist is refused before its body is read or it waits for a worker.
+"""Admission: a delivery whose token does not exist is refused before its body is read and before it needs a worker.
 
-Made-up tokens that arrive together cost one query, on a worker of its own, and keep nobody else waiting. What a token
-allows is checked when its delivery is processed (`service.py`).
+Made-up tokens that arrive together cost one query, on a worker of its own; valid deliveries do not wait for it. What a
+token allows is checked when its delivery is processed (`service.py`).
 """
 
 from __future__ import annotations

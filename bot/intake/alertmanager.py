@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 class AlertmanagerAlert(LabelAlert):
     """One alert of Alertmanager's."""
 
-    # For the link to a silence: with one blank less than in Alertmanager it would match nothing.
+    # For the link to a silence, whose labels must equal Alertmanager's to the last space.
     labels_as_sent: Annotated[dict[str, Any], PlainValidator(as_mapping), SkipJsonSchema()] = Field({}, alias="labels")
 
     def parsed(self, number: int, group: AlertmanagerGroup) -> ParsedAlert:
@@ -78,6 +78,6 @@ def _label_name(name: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    # The three escapes that every version of Alertmanager's parser knows; all else stands for itself in all of them.
+    # The three escapes that the parser of every version of Alertmanager knows; it takes all other characters literally.
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'

@@ -32,7 +32,8 @@ def apply_alerts(
     """The outcome of each alert that was posted with a token, in their order."""
     names = _Names(tx, token, [alert.parsed for alert in alerts])
     results: list[Outcome | ItemError] = []
-    # An end without a project ends what is open by then, which an alert before it may have opened.
+    # An end without a project needs to know what is open, and an alert before it may have opened that. So alerts are
+    # applied in runs: ends without a project apart from the others.
     for without_project, group in groupby(alerts, key=lambda alert: names.is_end_without_project(alert.parsed)):
         run = list(group)
         projects = (

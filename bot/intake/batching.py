@@ -1,7 +1,7 @@
-"""Batches: what several requests want at the same time is done together, by one worker in one transaction.
+"""Batches: items that arrive at the same time are processed together, by one worker in one transaction.
 
-A small delivery alone costs a commit and a turn on a worker, and new incidents of an organization wait for each other.
-What arrives while a batch is being processed is the next batch.
+Alone, even a small delivery costs a commit and a call on a worker thread, and new incidents of an organization wait for
+each other. What arrives while a batch is being processed is the next batch.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Limits on the HTTP server's connections: how many there may be, and how long each phase of one may take.
 
 Uvicorn waits forever for the rest of a request, and accepts connections until the process has no files left. Here each
-phase has a timeout. When the limit is reached, a new connection replaces the one that has been idle longest: a client
-that sends its request and reads the answer is done before its turn comes.
+phase has a timeout. When the limit is reached, a new connection replaces an idle one, or the one that has used up most
+of its timeout: a client that sends its request and reads the answer is done before that.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 MAX_CONNECTIONS = 500
 # Files that the rest of the process needs: connections to the database and to Slack, the program itself.
 RESERVED_FILES = 300
-# Bytes of one read, and so what each connection can have in memory before it is checked.
+# Bytes of one read: so much of each connection can be in memory before it is checked.
 _READ_SIZE = 32 * 1024
 _TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -43,22 +43,22 @@ TIMEOUTS_S = {
     Phase.BODY: 60.0,
     Phase.WORK: 120.0,
 }
-# These are closed first. Of the others, the one that has used the largest part of its time: a connection that was just
-# opened, or whose body is arriving, outlasts one that does nothing.
+# Connections in these phases are closed first, then the one that has used the largest part of its timeout: a connection
+# that was just opened, or whose body is arriving, outlasts one that does nothing.
 _CLOSED_FIRST = (Phase.IDLE, Phase.REFUSED)
 _CLOSED_BY_TIME = (Phase.HEAD, Phase.BODY)
 
 
-def open_files() -> int:
-    """How many files the process may have open. Raises its soft limit to what it needs, if it may."""
+def raise_file_limit() -> int:
+    """Raises the limit on open files to what the process needs, if that is allowed. Returns the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_CONNECTIONS + RESERVED_FILES
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        more = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    needed = MAX_CONNECTIONS + RESERVED_FILES
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        more = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
             return more
-    return wanted if soft == resource.RLIM_INFINITY else soft
+    return needed if soft == resource.RLIM_INFINITY else soft
 
 
 def max_connections(files: int) -> int:
@@ -66,9 +66,9 @@ def max_connections(files: int) -> int:
     return max(MAX_CONNECTIONS // 50, min(MAX_CONNECTIONS, files - RESERVED_FILES))
 
 
-def shortage_of_files() -> tuple[str, str] | None:
+def find_file_shortage() -> tuple[str, str] | None:
     """What is wrong with the limit on open files, and how to fix it; None if it is high enough."""
-    files = open_files()
+    files = raise_file_limit()
     limit = max_connections(files)
     if limit == MAX_CONNECTIONS:
         return None
@@ -128,7 +128,7 @@ class Connection(H11Protocol):
             victim.end(_BUSY if victim is self else b"")
 
     def data_received(self, data: bytes) -> None:
-        """Reads on, and enters the phase that this leads to."""
+        """Passes the data to the parser, and enters the phase that follows from it."""
         super().data_received(data)
         self._enter(self._phase_or(Phase.HEAD))
 

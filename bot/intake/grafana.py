@@ -13,8 +13,7 @@ from pydantic import Field, PlainValidator
 from bot.intake.label_alerts import AlertGroup, LabelAlert, parse_group, read_list
 from bot.intake.models import LinkUrl, ParsedAlert, ParseResult, clean_text, shorten
 
-# What Grafana calls the alerts that it raises itself when it cannot evaluate a rule, and why it raised one under the
-# rule's own name.
+# Grafana raises an alert if it cannot evaluate a rule: under a name of its own, or under the rule's name with a reason.
 _NO_DATA, _ERROR = "No data", "Error"
 _BY_NAME = {"DatasourceNoData": _NO_DATA, "DatasourceError": _ERROR}
 _BY_REASON = {"nodata": _NO_DATA, "error": _ERROR}

@@ -25,7 +25,7 @@ from bot.intake.batching import Batcher
 from bot.intake.metrics import IntakeMetrics
 from bot.intake.rate_limit import RateLimiter
 from bot.intake.refusal_log import RefusalLog
-from bot.intake.sentry import signature_fits
+from bot.intake.sentry import is_signature_valid
 from bot.intake.service import ADMITTED_AT_ONCE, Delivery, DeliveryResult, IntakeService, Refused, refused
 from bot.intake.tokens import TOKEN_PREFIX, SecretBox, Source
 from bot.request_bodies import Body, BodyTooLarge, MemoryLimit, MemoryLimitReached
@@ -40,14 +40,14 @@ MAX_BODY = 8 * 1024 * 1024  # bytes; some 10,000 alerts of Alertmanager's
 SMALL_BODY = 64 * 1024
 # Of Sentry, whose body must be read before its signature can be checked. It holds one event.
 MAX_SIGNED_BODY = 1024 * 1024
-# Bytes of bodies in memory at once, of all senders and of one. Signed bodies have a limit of their own: who guesses the
-# id of a token can use it up.
-ROOM, ROOM_OF_ONE = 128 * 1024 * 1024, 64 * 1024 * 1024
-SIGNED_ROOM, SIGNED_ROOM_OF_ONE = 32 * 1024 * 1024, 8 * 1024 * 1024
+# Bytes of bodies in memory at once: of all deliveries, and of those with one token. Signed bodies have a limit of their
+# own, because anyone who guesses the id of a token can use it up.
+BODY_MEMORY, BODY_MEMORY_PER_TOKEN = 128 * 1024 * 1024, 64 * 1024 * 1024
+SIGNED_MEMORY, SIGNED_MEMORY_PER_TOKEN = 32 * 1024 * 1024, 8 * 1024 * 1024
 # Batches of deliveries (`bot/intake/batching.py`) at once, each of another token. Small deliveries share batches of up
 # to SMALL_BODY, a large one is a batch by itself, and neither waits for the other.
 WORKERS = 16
-# Database connections of the intake alone: a storm of alerts takes none from people. Its workers wait for one of them.
+# The intake has database connections of its own, so a storm of alerts takes none from people. Its workers share them.
 READING = ADMITTED_AT_ONCE + 1  # one for the query of `admission.py`
 WRITING = 6
 POOL_WAIT_S = 5.0
@@ -55,7 +55,7 @@ POOL_WAIT_S = 5.0
 BATCH_INTERVAL_S = 0.01
 # Deliveries that wait for their batch, their bodies in memory. Further ones are answered with 503 and Retry-After.
 MAX_WAITING = 200
-MAX_WAITING_OF_ONE = 100  # of one token: one that is stuck leaves room for the others
+MAX_WAITING_PER_TOKEN = 100  # so that a token whose deliveries are stuck leaves room for the others
 RETRY_AFTER_S = 5
 # How much of a refused body is read and dropped after the answer, and for how long. Closing at once would reset the
 # connection, and a client that reads only after it has sent everything (Python's urllib) would never see the answer.
@@ -72,8 +72,8 @@ class Intake:
         self, service: IntakeService, admission: Admission, metrics: IntakeMetrics, now: Callable[[], datetime]
     ) -> None:
         self._admission = admission
-        self._room = MemoryLimit(ROOM, ROOM_OF_ONE)
-        self._signed_room = MemoryLimit(SIGNED_ROOM, SIGNED_ROOM_OF_ONE)
+        self._memory = MemoryLimit(BODY_MEMORY, BODY_MEMORY_PER_TOKEN)
+        self._signed_memory = MemoryLimit(SIGNED_MEMORY, SIGNED_MEMORY_PER_TOKEN)
         self._metrics = metrics
         self._now = now
         self._refusals = RefusalLog(time.monotonic)
@@ -108,7 +108,7 @@ class Intake:
         except Exception:
             id_ = uuid.uuid4().hex[:12]
             log.exception("a delivery failed", id=id_, source=source.value)
-            failed = refused(500, "failed", "body", f"could not be taken; the log says why: {id_}")
+            failed = refused(500, "failed", "body", f"could not be processed; the log says why: {id_}")
             return self._refusal(request, failed, source)
 
     async def _with_token(self, request: Request, source: Source) -> DeliveryResult:
@@ -119,7 +119,7 @@ class Intake:
         self._check_headers(request, MAX_BODY)
         if not await self._admission.knows(bearer):
             raise refused(401, "bad_token", "Authorization", "no such token, or it has been revoked")
-        with self._room.body(bearer, MAX_BODY) as body:
+        with self._memory.body(bearer, MAX_BODY) as body:
             read = await _read(request, body)
             return await self._process(bearer, Delivery(source, read, self._now(), bearer))
 
@@ -136,20 +136,22 @@ class Intake:
         id_ = int(token_id)
         if not await self._admission.knows(id_):
             raise refused(401, "bad_token", "path", "no such token, or it has been revoked")
-        with self._signed_room.body(id_, MAX_SIGNED_BODY) as body:
+        with self._signed_memory.body(id_, MAX_SIGNED_BODY) as body:
             read = await _read(request, body)
 
-            def signed(secret: str) -> bool:
-                return signature_fits(secret, read, shown)
+            def is_signed_with(secret: str) -> bool:
+                return is_signature_valid(secret, read, shown)
 
-            delivery = Delivery(Source.SENTRY, read, self._now(), token_id=id_, signed=signed, resource=resource)
+            delivery = Delivery(
+                Source.SENTRY, read, self._now(), token_id=id_, is_signed_with=is_signed_with, resource=resource
+            )
             return await self._process(id_, delivery)
 
     async def _process(self, token: str | int, delivery: Delivery) -> DeliveryResult:
         size = len(delivery.body)
         key = (delivery.source, token, size > SMALL_BODY)
         # Checked again: many bodies may have been read since the headers of this one.
-        if self._batcher.waiting >= MAX_WAITING or self._batcher.waiting_of(key) >= MAX_WAITING_OF_ONE:
+        if self._batcher.waiting >= MAX_WAITING or self._batcher.waiting_of(key) >= MAX_WAITING_PER_TOKEN:
             raise _busy()
         return await self._batcher.submit(key, delivery, size)
 
@@ -157,7 +159,7 @@ class Intake:
         """Refuses what can be refused without its body. Raises Refused."""
         length = _content_length(request)
         if (request.headers.get("content-encoding") or "identity").lower() != "identity":
-            raise refused(415, "encoded", "Content-Encoding", "compressed bodies are not taken")
+            raise refused(415, "encoded", "Content-Encoding", "compressed bodies are not accepted")
         if length is not None and length > largest:
             raise _too_large(largest)
         if self._batcher.waiting >= MAX_WAITING:

@@ -36,7 +36,7 @@ from storage.values import Status
 _SEVERITIES = {**SEVERITIES, "page": Status.CRITICAL}
 # Labels that say how to handle an alert, not which one it is.
 _ROUTING = frozenset({"alertname", "severity", "team", "project", "environment", "env"})
-MAX_LABELS = 200  # of one alert; Prometheus' own default is no limit, its practice a few dozen
+MAX_LABELS = 200  # of one alert; Prometheus has no limit by default, and a few dozen are usual
 MAX_VALUE_LENGTH = 1000  # characters of one label
 
 
@@ -67,7 +67,7 @@ class LabelAlert(Item):
 
     @field_validator("labels")
     @classmethod
-    def _can_be_told_apart(cls, labels: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+    def _require_identity(cls, labels: dict[str, str], info: ValidationInfo) -> dict[str, str]:
         if not labels and info.data["fingerprint"] is None:
             raise mistake("is missing, and so is fingerprint")
         return labels
@@ -106,7 +106,7 @@ class LabelAlert(Item):
         return hashlib.sha256(json.dumps(sorted(self.labels.items())).encode()).hexdigest()[:16]
 
     def _name(self, group: AlertGroup) -> str:
-        """The alert's name, then the labels that tell it from the others of its group."""
+        """The alert's name, then the labels that distinguish it from the others of its group."""
         own = {k: v for k, v in self.labels.items() if k not in _ROUTING}
         apart = {k: v for k, v in own.items() if group.common_labels.get(k) != v} or own
         name = self.labels.get("alertname") or "Alert"
@@ -119,7 +119,7 @@ class LabelAlert(Item):
 
 
 def read_list(value: Any) -> list[Any]:
-    """The alerts of a group, each still to be validated: one that is wrong does not spoil the others."""
+    """The alerts of a group, not validated yet: an invalid one does not affect the others."""
     if not isinstance(value, list) or not value:
         raise mistake("should be a list of alerts")
     return value

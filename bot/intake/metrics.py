@@ -11,13 +11,13 @@ class IntakeMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.alerts = Counter(
             "tocsin_intake_alerts_total",
-            "Alerts that came in, by what they did.",
+            "Alerts received, by what they did.",
             ["source", "outcome"],
             registry=registry,
         )
         self.refused = Counter(
             "tocsin_intake_refused_total",
-            "Deliveries of which nothing was taken, by reason.",
+            "Deliveries refused as a whole, by reason.",
             ["source", "reason"],
             registry=registry,
         )

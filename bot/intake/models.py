@@ -1,9 +1,9 @@
 """What the models of all sources share: types that read a field leniently, and reading the items of a delivery.
 
-Alerting systems do not retry what was refused. So an alert is refused only if nobody could tell which one it is;
-anything else that is odd is cleaned, shortened or left out. A bad item does not lose the good ones.
+Alerting systems do not retry what was refused. So an alert is refused only if it cannot be identified; any other
+invalid value is cleaned, shortened or left out. An invalid item does not affect the valid ones.
 
-The models also are the description at `/intake/docs`: their docstrings and descriptions are for senders.
+The page `/intake/docs` is generated from the models: their docstrings and descriptions are for senders.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def as_text(value: Any) -> str | None:
 
 
 def as_key(value: Any) -> str | None:
-    """Any JSON value as what tells one alert from another. A long one keeps its beginning and what makes it unique."""
+    """Any JSON value as the key of an alert. A long one is cut, and a checksum at its end keeps it unique."""
     key = as_text(value)
     if key is not None and len(key) > MAX_KEY_LENGTH:
         digest = hashlib.sha256(key.encode()).hexdigest()
@@ -213,7 +213,7 @@ Environment = Annotated[str | None, text_of(MAX_ENVIRONMENT_LENGTH)]
 LenientTime = Annotated[datetime | None, PlainValidator(_time, json_schema_input_type=datetime | None)]
 WebUrl = Annotated[str | None, _url_of(MAX_URL_LENGTH)]
 LinkUrl = Annotated[str | None, _url_of(MAX_LINK_LENGTH)]
-# Stands in front of a Literal: what is sent is cleaned before it is compared.
+# For a Literal: the value is cleaned before it is compared.
 CLEANED = BeforeValidator(_required_text)
 
 
@@ -291,7 +291,7 @@ def decode(body: bytes) -> Any:
 
 
 def _whole_number(digits: str) -> int | str:
-    """A number that is longer than Python reads stays as it was written: no reason to lose an alert."""
+    """The number; its digits as text if Python refuses to convert so many: no reason to lose an alert."""
     try:
         return int(digits)
     except ValueError:

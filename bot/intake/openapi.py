@@ -27,11 +27,11 @@ _EXAMPLE = {
 
 _REFUSALS = {
     400: "Not JSON.",
-    401: "No good token or signature.",
+    401: "No valid token or signature.",
     403: "Incidents are switched off for the organization.",
     413: "Too large.",
     415: "Compressed.",
-    422: "Nothing in it is good.",
+    422: "No valid item.",
     429: "Too many alerts with this token; Retry-After says when. (503 for Alertmanager.)",
     503: "The database is away; Retry-After says when.",
 }

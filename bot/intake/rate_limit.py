@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
-# Ten thousand alerts at once are a storm, and are wanted; a thousand a second for longer are a loop.
+# Ten thousand alerts at once are a storm, and must get through. A thousand a second for longer are an error in a loop.
 BURST = 12_000
 PER_SECOND = 1_000
 

@@ -14,8 +14,8 @@ log = structlog.get_logger(__name__)
 
 # The same mistake, sent every second, is logged six times a minute.
 EVERY_S = 10.0
-# Mistakes whose last line is remembered. All made-up tokens share one.
-MAX_KEPT = 1000
+# Mistakes that are remembered. All made-up tokens count as one.
+MAX_REMEMBERED = 1000
 
 
 class RefusalLog:
@@ -39,7 +39,7 @@ class RefusalLog:
                 self._logged[key] = (last, left_out + 1)
                 return
             self._logged.pop(key, None)
-            while len(self._logged) >= MAX_KEPT:
+            while len(self._logged) >= MAX_REMEMBERED:
                 del self._logged[next(iter(self._logged))]
             self._logged[key] = (now, 0)
         log.warning(

@@ -43,10 +43,10 @@ _PROJECT_IN_URL = re.compile(r"/projects/[^/]+/([^/]+)/events/")
 MAX_FACT_LENGTH = 500  # characters
 
 
-def signature_fits(secret: str, body: bytes, shown: str) -> bool:
-    """Whether a request was signed with the secret: HMAC-SHA256 of its body, in hex."""
-    right = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-    return hmac.compare_digest(right.encode(), shown.encode("utf-8", "surrogateescape"))
+def is_signature_valid(secret: str, body: bytes, signature: str) -> bool:
+    """Whether a request was signed with the secret: the signature is the HMAC-SHA256 of its body, in hex."""
+    expected = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    return hmac.compare_digest(expected.encode(), signature.encode("utf-8", "surrogateescape"))
 
 
 def _facts(**facts: str | None) -> tuple[tuple[str, str], ...]:

@@ -10,9 +10,9 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from bot.intake.connections import Connection, Connections, max_connections, open_files
+from bot.intake.connections import Connection, Connections, max_connections, raise_file_limit
 
-# How long a delivery may still take after SIGTERM, which allows ten seconds.
+# How long requests in progress may still take after SIGTERM; the whole stop may take ten seconds.
 DRAIN_S = 5
 _BACKLOG = 512
 # How many connections are accepted in one go, before the limit on them is checked.
@@ -35,7 +35,7 @@ class HttpServer:
 
         Raises OSError if the address cannot be used.
         """
-        limit = connections or max_connections(open_files())
+        limit = connections or max_connections(raise_file_limit())
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         # asyncio turns Nagle's algorithm off only for sockets whose protocol is TCP, which those of create_server do
         # not say. With it, each answer waits some 40 ms for the acknowledgement of its own headers.

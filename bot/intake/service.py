@@ -40,7 +40,7 @@ RETRYABLE = frozenset({429, 503})
 USED_EVERY = timedelta(minutes=1)
 _ATTEMPTS = 5
 _RETRY_S = 0.05
-# How long the deliveries of a batch are retried one by one after the batch waited in vain for a lock.
+# For how long the deliveries of a batch are retried one by one, after the batch could not get a lock.
 _SEPARATELY_S = 3.0
 
 Parser = Callable[[Any, datetime], ParseResult]
@@ -89,7 +89,7 @@ class Delivery:
     received: datetime
     bearer: str = ""
     token_id: int | None = None  # of the path that Sentry posts to
-    signed: Callable[[str], bool] = field(default=lambda _secret: False)  # with this secret?
+    is_signed_with: Callable[[str], bool] = field(default=lambda _secret: False)  # takes a secret
     resource: str = ""  # of Sentry, from its header
 
 
@@ -111,14 +111,14 @@ class IntakeService:
         self._secret_box = secret_box
         self._admitting = threading.BoundedSemaphore(ADMITTED_AT_ONCE)
 
-    def _token(self, delivery: Delivery) -> IntakeTokenRow | None:
-        """The token that a delivery names, not yet checked."""
+    def _find_token(self, delivery: Delivery) -> IntakeTokenRow | None:
+        """The stored token of a delivery, not checked yet; None if there is none."""
         with self._admitting, self._store.read() as connection:
             if delivery.token_id is not None:
                 return queries.find_token_by_id(connection, delivery.token_id)
             return queries.find_token_by_hash(connection, token_hash(delivery.bearer))
 
-    def _check(self, delivery: Delivery, token: IntakeTokenRow | None) -> IntakeTokenRow:
+    def _check_token(self, delivery: Delivery, token: IntakeTokenRow | None) -> IntakeTokenRow:
         """The token, if it fits the delivery. Raises Refused."""
         if delivery.token_id is not None:
             return self._check_signature(delivery, token)
@@ -140,7 +140,7 @@ class IntakeService:
         except SecretUnreadable:
             log.error("cannot decrypt the secret of a token", token_id=token.id, cause="another TOCSIN_SECRET_KEY")
             raise refused(503, "no_secret_key", "TOCSIN_SECRET_KEY", "is another than at `token create`") from None
-        if not delivery.signed(secret):
+        if not delivery.is_signed_with(secret):
             raise refused(401, "bad_signature", "Sentry-Hook-Signature", "does not fit the body and the secret")
         return token
 
@@ -148,7 +148,7 @@ class IntakeService:
         """Processes deliveries that all have the same token, in their order. Returns the result of each, or its error:
         Refused, DatabaseAway, Contended. Raises DatabaseAway.
         """
-        token = self._token(deliveries[0])
+        token = self._find_token(deliveries[0])
         parsed = [self._parse(delivery, token) for delivery in deliveries]
         if token is not None:
             if any(isinstance(one, _ParsedDelivery) or one.status != 401 for one in parsed):
@@ -161,7 +161,7 @@ class IntakeService:
                 for one in admitted:
                     if len(one.outcomes) < len(one.parsed.alerts):
                         one.error = one.error or error
-        results = [self._result(one) if isinstance(one, _ParsedDelivery) else one for one in parsed]
+        results = [self._build_result(one) if isinstance(one, _ParsedDelivery) else one for one in parsed]
         if token is not None:
             self._record_refusals(token, results)
         return results
@@ -170,7 +170,7 @@ class IntakeService:
         """Records whether the last of a token's deliveries was refused; `doctor` shows it."""
         last: DeliveryResult | Refused | None = None
         for one in results:
-            # A sender that should retry is not refused, and a made-up token belongs to nobody.
+            # A delivery that the sender should retry does not count, and a made-up token belongs to nobody.
             if isinstance(one, DeliveryResult) or (isinstance(one, Refused) and one.status not in RETRYABLE):
                 one.token_id, last = token.id, one
         if last is None:
@@ -194,7 +194,7 @@ class IntakeService:
     def _parse(self, delivery: Delivery, token: IntakeTokenRow | None) -> _ParsedDelivery | Refused:
         """The alerts of a delivery, or why it is refused."""
         try:
-            token = self._check(delivery, token)
+            token = self._check_token(delivery, token)
             if not token.incidents:
                 raise refused(403, "switched_off", "organization", "incidents are switched off for this organization")
             try:
@@ -218,9 +218,9 @@ class IntakeService:
         parts: Sequence[tuple[_ParsedDelivery, Sequence[ParsedAlert]]],
         attempts: int = _ATTEMPTS,
     ) -> None:
-        """Applies alerts of several deliveries in one transaction; if that fails, those of each delivery in its own.
+        """Applies alerts of several deliveries in one transaction; if that fails, each delivery in its own transaction.
 
-        If it fails for a lock, the deliveries are retried for a limited time, each once. Raises DatabaseAway.
+        If a lock was the reason, each delivery is tried once more, as long as _SEPARATELY_S lasts. Raises DatabaseAway.
         """
         parts = [(delivery, alerts) for delivery, alerts in parts if delivery.error is None]
         received = [ReceivedAlert(alert, delivery.received) for delivery, alerts in parts for alert in alerts]
@@ -262,7 +262,7 @@ class IntakeService:
                 time.sleep(_RETRY_S * attempt)
         return outcomes
 
-    def _result(self, delivery: _ParsedDelivery) -> DeliveryResult | Exception:
+    def _build_result(self, delivery: _ParsedDelivery) -> DeliveryResult | Exception:
         result = DeliveryResult(errors=list(delivery.parsed.errors))
         identifiers: dict[int, None] = {}
         for outcome in delivery.outcomes:

@@ -1,9 +1,9 @@
 """Pending events: each is handled once, and every delivery of it gets the same result.
 
-An event is acknowledged when its result is known: handled, or of no concern to the bot. Where handling takes longer
-than Slack waits, or fails for now, it is not acknowledged, and Slack sends it again: at once, after a minute and after
-five. A repeated delivery of a pending event waits for the same result. A repeated delivery of a finished event is found
-by its id (`storage.queries.handled_requests`, `storage.queries.threads`).
+An event is acknowledged once it is handled, or turns out not to concern the bot. If handling takes longer than Slack
+waits, or fails temporarily, it is not acknowledged, and Slack sends it again: at once, after a minute and after five. A
+repeated delivery of a pending event waits for the same result. A repeated delivery of a finished event is recognized by
+its id (`storage.queries.handled_requests`, `storage.queries.threads`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bot.slack.requests import Payload
 
 T = TypeVar("T")
 
-# With so many waiting for a worker, more would only be late. Slack sends them again.
+# Any further event would wait too long for a worker. It is not acknowledged, so Slack sends it again.
 MAX_PENDING_EVENTS = 1000
 
 
@@ -38,7 +38,7 @@ class PendingEvents(Generic[T]):
         self._outcomes: dict[tuple[str, str], Future[T]] = {}
 
     def join(self, payload: Payload, begin: Callable[[], Future[T]]) -> Future[T]:
-        """The result of an event. `begin` starts to handle it, and is called unless the event is pending.
+        """Returns the result of an event. Unless the event is pending already, calls `begin` to have it handled.
 
         Raises TooManyEvents, and what `begin` raises.
         """

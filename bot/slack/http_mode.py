@@ -34,7 +34,7 @@ WORKERS = 10  # requests at once, as in Socket Mode
 MAX_BODY = 1024 * 1024  # bytes; the largest form with everything filled in is a tenth of it
 MAX_UNSIGNED_BODY = 4096
 # Bytes of bodies in memory at once. A body has to be read before its signature can be verified.
-ROOM = 32 * 1024 * 1024
+BODY_MEMORY = 32 * 1024 * 1024
 
 Headers = dict[str, str | Sequence[str]]
 
@@ -64,7 +64,7 @@ class HttpListener:
         self._deadline_s = deadline_s
         self._verifier = SignatureVerifier(signing_secret, _Seconds(now))
         self._events: PendingEvents[BoltResponse] = PendingEvents()
-        self._room = MemoryLimit(ROOM, ROOM)
+        self._memory = MemoryLimit(BODY_MEMORY, BODY_MEMORY)
         self._workers = Workers(WORKERS, "slack-http")
 
     def add_to(self, app: FastAPI) -> None:
@@ -83,7 +83,7 @@ class HttpListener:
         timestamp = request.headers.get("x-slack-request-timestamp", "")
         signature = request.headers.get("x-slack-signature", "")
         signed = bool(_TIMESTAMP.fullmatch(timestamp) and _SIGNATURE.fullmatch(signature))
-        with self._room.body("slack", MAX_BODY if signed else MAX_UNSIGNED_BODY) as reading:
+        with self._memory.body("slack", MAX_BODY if signed else MAX_UNSIGNED_BODY) as reading:
             try:
                 body = await reading.read(request)
             except BodyTooLarge:

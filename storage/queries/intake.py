@@ -167,21 +167,21 @@ def lock_alert_memories(
     Sets `heard` to `now`, with the precision HEARD_PRECISION. Raises IntegrityError if another transaction inserts a
     row with the same `dedup_key`; a second attempt finds that row.
     """
-    wanted = sorted(set(alerts))
+    keys = sorted(set(alerts))
     first: dict[str, AlertKey] = {}  # the first alert of this batch with each `dedup_key`
-    for alert in wanted:
+    for alert in keys:
         first.setdefault(alert.dedup_key, alert)
     rows = _LOCK_MEMORIES.rows(
         tx,
         {
             "organization_id": organization_id,
-            "sources": [alert.source for alert in wanted],
-            "projects": [alert.project_id for alert in wanted],
-            "keys": [alert.key for alert in wanted],
+            "sources": [alert.source for alert in keys],
+            "projects": [alert.project_id for alert in keys],
+            "keys": [alert.key for alert in keys],
             "dedup_keys": [
-                alert.dedup_key if first[alert.dedup_key] == alert else alert.own_dedup_key for alert in wanted
+                alert.dedup_key if first[alert.dedup_key] == alert else alert.own_dedup_key for alert in keys
             ],
-            "own_dedup_keys": [alert.own_dedup_key for alert in wanted],
+            "own_dedup_keys": [alert.own_dedup_key for alert in keys],
             "now": now,
             "lately": now - HEARD_PRECISION,
         },

@@ -24,7 +24,7 @@ from storage.queries.post_kinds import (
 )
 from storage.values import PostKind, Urgency
 
-# A search for a message begins this long before its attempt, because the estimate of Slack's clock is not exact.
+# A search for a message begins this long before the attempt to post it, because Slack's clock is only estimated.
 _SEARCH_MARGIN_S = 60.0
 
 
@@ -46,7 +46,7 @@ _NEXT = PreparedStatement(
 def find_next_post(tx: Connection, destination_id: int, now: datetime, overdue: datetime | None = None) -> Post | None:
     """Returns the most urgent due post of a destination; None when nothing is due.
 
-    With `overdue`, a post that has been due since before that moment goes first, the least urgent one of these.
+    With `overdue`, a post that was due by that moment goes first; of several, the least urgent one.
     """
     given = {"id": destination_id, "now": now, "overdue": overdue}
     row = None if overdue is None else _OVERDUE.row(tx, given)
@@ -150,7 +150,7 @@ def mark_delivered(
 ) -> None:
     """Records that a post is delivered, or given up with `failed_reason`; `done`: it is not expected to change again.
 
-    `version` is the version that it shows, where that is not the wanted one.
+    `version` is the version that the message shows, if that is not `wanted_version`.
     """
     _MARK_DELIVERED.rows(
         tx,

@@ -19,7 +19,7 @@ from bot.intake import apply as apply_module
 from bot.intake import service
 from bot.intake.apply import ReceivedAlert
 from bot.intake.batching import Batcher
-from bot.intake.http import MAX_WAITING, MAX_WAITING_OF_ONE
+from bot.intake.http import MAX_WAITING, MAX_WAITING_PER_TOKEN
 from bot.intake.metrics import IntakeMetrics
 from bot.intake.rate_limit import RateLimiter
 from bot.intake.service import CHUNK, Delivery
@@ -329,7 +329,7 @@ def test_an_end_and_a_later_firing_in_one_batch_count_from_their_arrival(bench: 
 
 def test_one_token_that_is_stuck_leaves_room_for_others(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     stuck, other = bench.token(), bench.token()
-    monkeypatch.setattr(Batcher, "waiting_of", lambda _self, key: MAX_WAITING_OF_ONE if stuck in key else 0)
+    monkeypatch.setattr(Batcher, "waiting_of", lambda _self, key: MAX_WAITING_PER_TOKEN if stuck in key else 0)
     alert = {"dedup_key": "disk", "title": "Disk is full"}
     assert bench.post(stuck, alert).status_code == 503
     assert bench.post(other, alert).status_code == 202

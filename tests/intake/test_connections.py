@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from bot.intake import connections, http
-from bot.intake.connections import MAX_CONNECTIONS, RESERVED_FILES, TIMEOUTS_S, Phase, max_connections, open_files
+from bot.intake.connections import MAX_CONNECTIONS, RESERVED_FILES, TIMEOUTS_S, Phase, max_connections, raise_file_limit
 from bot.intake.http import MAX_WAITING, create_http_app
 from bot.intake.server import HttpServer
 from bot.request_bodies import MemoryLimit, MemoryLimitReached
@@ -202,7 +202,7 @@ def test_a_token_that_is_revoked_is_refused_at_once_although_it_was_let_in(bench
 
 
 def test_bodies_in_memory_are_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "ROOM_OF_ONE", 10_000)
+    monkeypatch.setattr(http, "BODY_MEMORY_PER_TOKEN", 10_000)
     server = HttpServer(create_http_app(bench.store, slack_problem=lambda: None), "127.0.0.1", 0)
     server.start()
     try:
@@ -246,8 +246,8 @@ def test_the_number_of_connections_goes_by_the_files_that_may_be_open(
     now = [limits]
     monkeypatch.setattr(resource, "getrlimit", lambda _which: now[0])
     monkeypatch.setattr(resource, "setrlimit", lambda _which, wanted: now.__setitem__(0, wanted))
-    assert (open_files(), max_connections(open_files())) == (files, most)
-    told = connections.shortage_of_files()
+    assert (raise_file_limit(), max_connections(raise_file_limit())) == (files, most)
+    told = connections.find_file_shortage()
     assert (told is None) == (most == MAX_CONNECTIONS)
 
 

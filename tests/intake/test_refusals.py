@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import select
 
 from bot.intake.models import ItemError
-from bot.intake.refusal_log import EVERY_S, MAX_KEPT, RefusalLog
+from bot.intake.refusal_log import EVERY_S, MAX_REMEMBERED, RefusalLog
 from bot.intake.tokens import Source
 from storage.models import IntakeToken
 from storage.queries.doctor import list_refused_tokens
@@ -88,8 +88,8 @@ def test_the_log_repeats_a_token_now_and_then() -> None:
     assert said(1, 2) == []
     now[0] += 1
     assert said(1, 2, None) == [(1, 3), (2, 1), (None, 0)]
-    assert len(said(*range(10, MAX_KEPT + 20))) == MAX_KEPT + 10
-    assert len(refusals._logged) == MAX_KEPT
+    assert len(said(*range(10, MAX_REMEMBERED + 20))) == MAX_REMEMBERED + 10
+    assert len(refusals._logged) == MAX_REMEMBERED
 
 
 def test_another_mistake_of_a_token_is_told_at_once(bench: Bench) -> None:
