@@ -158,6 +158,8 @@ class DeliveryService:
                 self._posts.set()
                 if of_alert:
                     self._stopping.wait(_GATHER_S)
+                else:
+                    self._of_alerts.set()  # a change of an alert may have waited for this one
 
         while not self._stopping.is_set():
             self._guarded(step, "expanding")

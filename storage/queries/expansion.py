@@ -46,12 +46,16 @@ class EntryChanged(EntryChange):
 
 
 # The transaction that expands a change locks its row, and others skip it. Without `alone` it takes one change of a
-# person, or several of alerts.
+# person, or several of alerts. The change of an alert waits for what people changed earlier in the same incident, so
+# that threads and direct messages show both in their order; it does not wait for one that could not be expanded.
 _TAKE = """
 DELETE FROM outbox WHERE id = ANY(ARRAY(
-  SELECT id FROM outbox
+  SELECT id FROM outbox o
   WHERE of_alert = %(of_alert)s AND (retry_at IS NULL OR retry_at <= %(now)s)
     AND (%(alone)s::bigint IS NULL OR id = %(alone)s)
+    AND NOT (of_alert AND EXISTS (
+      SELECT FROM outbox e
+      WHERE e.incident_id = o.incident_id AND e.id < o.id AND NOT e.of_alert AND e.retry_at IS NULL))
   ORDER BY id LIMIT %(most)s FOR UPDATE SKIP LOCKED))
 RETURNING id, incident_id, activity_id, again, member_ids, said_in
 """
@@ -60,7 +64,8 @@ RETURNING id, incident_id, activity_id, again, member_ids, said_in
 def take_changes(tx: Connection, *, of_alert: bool, most: int, now: datetime, alone: int | None = None) -> list[Change]:
     """Deletes and returns up to `most` of the oldest changes that no other transaction is expanding.
 
-    `of_alert` chooses between the changes of alerts and of people. With `alone`, only the change of that id.
+    `of_alert` chooses between the changes of alerts and of people. With `alone`, only the change of that id. A
+    change of an alert is not taken while an earlier change of a person to the same incident waits.
     """
     rows = tx.exec_driver_sql(_TAKE, {"of_alert": of_alert, "most": most, "alone": alone, "now": now}).all()
     return [_build_change(row) for row in sorted(rows)]

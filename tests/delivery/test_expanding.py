@@ -159,6 +159,41 @@ def test_peoples_changes_go_one_by_one_and_apart(street: Street) -> None:
     assert [expand_next(street.store, METRICS, of_alert=False) for _ in range(3)] == [1, 1, 0]
 
 
+def test_what_an_alert_changes_waits_for_what_a_person_changed_before(street: Street) -> None:
+    incident, other = street.acme.open("Payments fail"), street.acme.open("Search is slow", "search")
+    assert expand_next(street.store, METRICS, of_alert=True) == 2
+    with street.store.write() as tx:
+        lifecycle.resolve(tx, street.acme.access("pia"), incident.identifier, NOW)
+    for one in (incident, other):
+        alert_sets(street.acme, one, Status.CRITICAL)
+    assert expand_next(street.store, METRICS, of_alert=True) == 1, "of the other incident"
+    assert [waiting for waiting, _ in street.waiting()] == [incident.id, incident.id]
+    assert expand_next(street.store, METRICS, of_alert=False) == 1
+    assert expand_next(street.store, METRICS, of_alert=True) == 1
+    with street.store.read() as connection:
+        authors = connection.exec_driver_sql(
+            "SELECT a.member_id FROM post p JOIN incident_activity a ON a.id = p.activity_id"
+            " WHERE p.incident_id = %(id)s AND p.kind = 'mirror' ORDER BY p.id",
+            {"id": incident.id},
+        )
+        pia = street.acme.members["pia"]
+        assert list(authors.scalars()) == [pia, pia, None, None], "in the threads of two cards"
+
+
+def test_what_an_alert_changes_does_not_wait_for_what_cannot_be_expanded(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    incident = street.acme.open()
+    with street.store.write() as tx:
+        lifecycle.resolve(tx, street.acme.access("pia"), incident.identifier, NOW)
+    alert_sets(street.acme, incident, Status.CRITICAL)
+    assert expand_next(street.store, METRICS, of_alert=True) == 1, "the opening"
+    with monkeypatch.context() as patch:
+        patch.setattr(expansion, "get_audiences", lambda *_: 1 / 0)
+        assert expand_next(street.store, METRICS, of_alert=False) == 1
+    assert expand_next(street.store, METRICS, of_alert=True) == 1
+
+
 def test_one_that_cannot_be_expanded_is_put_off_alone(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = happen(street)
     want = expansion.create_notifications
