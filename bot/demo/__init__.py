@@ -100,7 +100,8 @@ class Demo:
         intake = f"http://{LOOPBACK}:{http_port}"
         try:
             with BotProcess(self._environment(slack, http_port), self._settings.data_dir / "demo.log") as bot:
-                digest.ClockFollower(slack, self._store, bot)
+                seeded = digest.is_seeded(company.ben.id, company.checkout.id)
+                digest.ClockFollower(slack, self._store, bot, seeded)
                 if not self._connected(slack, bot):
                     if self._stop.is_set():
                         return 0
@@ -216,9 +217,10 @@ class Demo:
             with self._store.read() as connection:
                 has_digest = digest.has_digest(connection)
             if not has_digest:
-                company.ben.command(command, 'digest add "0 * * * *"', channel=company.checkout)
+                company.ben.command(command, f'digest add "{digest.SCHEDULE}"', channel=company.checkout)
             with self._store.write() as tx:
-                digest.bring_forward(tx, self._store.clock.now())
+                seeded = digest.is_seeded(company.ben.id, company.checkout.id)
+                digest.bring_forward(tx, seeded, self._store.clock.now())
         except (NotAcknowledged, NotConnected, DatabaseAway, Contended) as error:
             log.warning("the demo is without somebody who asks for help, or without a digest", reason=str(error))
 
