@@ -110,8 +110,9 @@ class Company:
             )
 
     def expect_everything_once(self) -> None:
-        """Each comment was made once, each person but its author was told of it once; each incident has one card,
-        with the comments in its thread. Of the messages to a person about an incident only the last has buttons.
+        """Each comment was made once, and was sent once to each person but its author; each incident has one card, with
+        the comments in its thread. Of the messages to a person about an incident only the last has buttons; it shows
+        the latest comment, also to its author.
         """
         wrong = [f"{text} said {self.said(text)} times" for text in self.told if self.said(text) != 1]
         for person in self.people:
@@ -121,7 +122,7 @@ class Company:
             wrong += [
                 f"{person.name}: {text} {seen[text]} times"
                 for text, author in self.told.items()
-                if seen[text] != (0 if author is person else 1)
+                if seen[text] > 1 or (author is not person and not seen[text])
             ]
             wrong += [f"{person.name}: buttons of {text} {found}" for text, found in self._buttons(person).items()]
         messages = [message for message in self.slack.messages("C0001") if message.from_app]
