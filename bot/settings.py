@@ -165,10 +165,10 @@ class Settings(BaseSettings):
     @property
     def secrets(self) -> tuple[str, ...]:
         """Every value that must never be shown; the log removes them."""
-        kept = (self.slack_bot_token, self.slack_app_token, self.slack_signing_secret, self.secret_key)
+        secrets = (self.slack_bot_token, self.slack_app_token, self.slack_signing_secret, self.secret_key)
         url = self.database_url
         of_url = (url.password, url.query.get("sslpassword")) if url is not None else ()
-        return (*(s.get_secret_value() for s in kept if s), *(str(secret) for secret in of_url if secret))
+        return (*(s.get_secret_value() for s in secrets if s), *(str(secret) for secret in of_url if secret))
 
     @model_validator(mode="before")
     @classmethod

@@ -44,13 +44,13 @@ class Clock:
         asked = time.monotonic()
         self.adjust(self._ask(), asked)
 
-    def adjust(self, said: datetime, asked: float) -> None:
-        """Adjusts the clock to the database's time `said`, which was requested at `asked` on the monotonic clock.
+    def adjust(self, database_time: datetime, asked: float) -> None:
+        """Adjusts the clock to `database_time`, which was requested at `asked` on the monotonic clock.
 
         The database read its clock between `asked` and now. The estimate changes only as far as these bounds require.
         So slow responses do not make the time jump, and the clock follows at once when the database's clock is set.
         """
-        least, most = said.timestamp() - time.monotonic(), said.timestamp() - asked
+        least, most = database_time.timestamp() - time.monotonic(), database_time.timestamp() - asked
         with self._lock:
             known = (least + most) / 2 if self._epoch_offset_s is None else self._epoch_offset_s
             self._epoch_offset_s = min(max(known, least), most)

@@ -216,8 +216,8 @@ class Store:
 
     def _read_database_time(self) -> datetime:
         with self.read() as connection:
-            said: datetime = connection.exec_driver_sql("SELECT clock_timestamp()").scalar_one()
-        return said
+            database_time: datetime = connection.exec_driver_sql("SELECT clock_timestamp()").scalar_one()
+        return database_time
 
     def _adjust_clock(self, driver: Any, _record: Any) -> None:
         """Reads the time on a new connection, which may lead to another server with another clock."""

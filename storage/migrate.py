@@ -106,9 +106,9 @@ def migrate(url: str | URL) -> tuple[str | None, str]:
             return before, HEAD
     except exc.ProgrammingError as error:
         if isinstance(error.orig, InsufficientPrivilege):
-            said = str(error.orig).splitlines()[0]
+            reason = str(error.orig).splitlines()[0]
             raise DatabaseUnfit(
-                f"the schema cannot be changed: {said}; have the owner of the database do it"
+                f"the schema cannot be changed: {reason}; have the owner of the database do it"
             ) from error
         raise
     finally:

@@ -54,8 +54,8 @@ def check_database(url: URL) -> None:
                 engine.dispose()
     except exc.DBAPIError as error:
         # The server is not PostgreSQL, or too old for the statements and settings of this program.
-        said = str(error.orig).strip().splitlines() or ["no answer"]
-        raise DatabaseUnfit(f"{describe_server(url)} does not answer as PostgreSQL does: {said[0]}") from error
+        lines = str(error.orig).strip().splitlines() or ["no answer"]
+        raise DatabaseUnfit(f"{describe_server(url)} does not answer as PostgreSQL does: {lines[0]}") from error
 
 
 def _check_pooler(url: URL) -> None:

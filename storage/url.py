@@ -213,7 +213,7 @@ def _check_values(query: Mapping[str, str]) -> None:
         nowhere: dict[str, Any] = {"user": "anybody", **query, "host": _NO_SERVER, "hostaddr": "", "port": "5432"}
         psycopg2.connect(**nowhere).close()
     except psycopg2.OperationalError as error:
-        said = str(error).strip().splitlines()
-        if said and _NO_SERVER not in said[0]:
+        lines = str(error).strip().splitlines()
+        if lines and _NO_SERVER not in lines[0]:
             # libpq repeats the value in quotes. If a ? in the password is not escaped, the value is part of it.
-            raise BadDatabaseUrl(re.sub(r':? "[^"]*"', "", said[0])) from None
+            raise BadDatabaseUrl(re.sub(r':? "[^"]*"', "", lines[0])) from None

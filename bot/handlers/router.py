@@ -180,9 +180,9 @@ class Router:
     def event(self, event: Event) -> Response:
         """An event of the workspace."""
         if event.kind in ("app_mention", "message"):
-            said = message_commands.find_command(event, self._services.clients)
-            if said:
-                return self._handle_message_command(said)
+            command = message_commands.find_command(event, self._services.clients)
+            if command:
+                return self._handle_message_command(command)
         if event.kind == "app_home_opened" and event.event.get("tab") == "home":
             return self._handle_home_opened(event)
         handler = self.registry.events.get(event.kind)

@@ -278,9 +278,9 @@ def _describe(path: TreePath, item: dict[str, Any]) -> str:
         case "too_long":
             return "names more than one workspace; an organization has one for now"
         case _:
-            said = str(item["msg"]).removeprefix("Value error, ")
-            quotable = isinstance(given, str) and given.strip() and not said.endswith((".", "?"))
-            return said + (f", not {_format_value(given)}" if quotable else "")
+            message = str(item["msg"]).removeprefix("Value error, ")
+            quotable = isinstance(given, str) and given.strip() and not message.endswith((".", "?"))
+            return message + (f", not {_format_value(given)}" if quotable else "")
 
 
 def _format_value(value: Any) -> str:

@@ -334,11 +334,11 @@ class Listeners:
 
 @contextmanager
 def _without(variables: Sequence[str]) -> Iterator[None]:
-    kept = {name: os.environ.pop(name) for name in variables if name in os.environ}
+    saved = {name: os.environ.pop(name) for name in variables if name in os.environ}
     try:
         yield
     finally:
-        os.environ.update(kept)
+        os.environ.update(saved)
 
 
 def _post_ephemeral(client: Any, ephemeral: Ephemeral) -> None:

@@ -54,7 +54,7 @@ class AlertMemoryRow:
     fired: datetime | None = None  # when the latest firing began, if the alert reported it
     resolved: datetime | None = None  # when the alert ended, once that was reported
     resolved_received: datetime | None = None  # when its end was reported
-    resolved_started: datetime | None = None  # when the firing that ended began, if the report of its end said so
+    resolved_started: datetime | None = None  # when the firing that ended began, if the report of its end says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,28 +311,28 @@ def lock_incidents(
 def _parse_text(
     title: str, team_id: int | None, environment: str | None, url: str | None, details: dict[str, Any] | None
 ) -> AlertText:
-    said = details or {}
+    stored = details or {}
     return AlertText(
         title=title,
         team_id=team_id,
         environment=environment,
         url=url,
-        links=tuple((name, url) for name, url in said.get("links", ())),
-        facts=tuple((name, text) for name, text in said.get("facts", ())),
+        links=tuple((name, url) for name, url in stored.get("links", ())),
+        facts=tuple((name, text) for name, text in stored.get("facts", ())),
     )
 
 
 _UPDATE_TEXTS = """
-WITH said AS (
+WITH stored AS (
   SELECT * FROM unnest(%(ids)s::bigint[], %(titles)s::text[], %(teams)s::bigint[], %(environments)s::text[],
                        %(urls)s::text[], %(details)s::text[]) AS s(id, title, team_id, environment, url, details)
 ), listed AS (
   UPDATE incident_project ip SET title = s.title, team_id = coalesce(s.team_id, %(no_team)s)
-  FROM said s WHERE ip.incident_id = s.id
+  FROM stored s WHERE ip.incident_id = s.id
 )
 UPDATE incident i
 SET title = s.title, team_id = s.team_id, environment = s.environment, url = s.url, details = s.details::jsonb
-FROM said s WHERE i.id = s.id
+FROM stored s WHERE i.id = s.id
 """
 
 

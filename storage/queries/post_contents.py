@@ -148,12 +148,12 @@ def find_card_content(tx: Connection, post: CardPost, target: Target) -> CardCon
     if details is None:
         return None
     wanted = _CLOSING if details.status is Status.CLOSED else "a.comment IS NOT NULL"
-    said = tx.exec_driver_sql(
+    row = tx.exec_driver_sql(
         f"SELECT {ENTRY_COLUMNS} FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id"  # noqa: S608
         f" WHERE a.incident_id = %(id)s AND {READABLE} AND {wanted} ORDER BY a.date_added DESC, a.id DESC LIMIT 1",
         {"id": details.id},
     ).first()
-    entry = None if said is None else parse_entry(said)
+    entry = None if row is None else parse_entry(row)
     return CardContent(details, entry, _mentions(tx, [entry.id] if entry else [], target.workspace_id))
 
 
