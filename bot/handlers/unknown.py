@@ -59,7 +59,7 @@ def find_command(registry: Registry, text: str, command: str) -> tuple[str, str]
         verb, words = split_first_word(words)
     bare = decode_slack_text(verb).strip(_PUNCTUATION)
     joined = _JOINED.fullmatch(bare)
-    if joined and joined[1] in registry.commands:
+    if joined and joined[1] in registry.commands and registry.commands[joined[1]].takes_number:
         verb, words = joined[1], f"{joined[2]} {words}".strip()
     elif bare in registry.commands or bare == "help":
         verb = bare

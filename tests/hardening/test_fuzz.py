@@ -23,7 +23,19 @@ SECRET = "qzsecretx"  # in everything of #2, which only Ada and Dan of these may
 # As many log entries as a page and a database take without getting slow.
 MOST_ROWS = 400
 
-WRITES = {"ack", "acknowledge", "seen", "resolve", "reopen", "severity", "comment", "subscribe", "unsubscribe"}
+WRITES = {
+    "ack",
+    "acknowledge",
+    "seen",
+    "resolve",
+    "reopen",
+    "severity",
+    "comment",
+    "subscribe",
+    "unsubscribe",
+    "take",
+    "release",
+}
 
 
 def prepared(rig: Rig) -> None:
@@ -98,7 +110,7 @@ def test_any_words_are_answered_and_only_well_formed_commands_change_anything(
     prepared(rig)
     got = rig.command(who, words)
     assert got.answer is not None or got.calls
-    named = re.fullmatch(r"\s*(\S+)(?:\s+#?0*([0-9]{1,18})(?:\s.*)?)?.*", words, re.DOTALL)
+    named = re.match(r"\s*([^\s#0-9]+)\s*#?0*([0-9]{1,18})?", words)
     verb = named[1].lower() if named else ""
     may_change = {int(named[2])} if named and named[2] and verb in WRITES else set()
     if verb in WRITES and "<#" in words:

@@ -48,7 +48,10 @@ MISTAKES = [
     ("view 999999999999999999999999999", "There is no incident #99999999999999999999"),
     ("severity", "number of the incident is missing"),
     ("reopen", "number of the incident is missing"),
-    ("list sevrity:high", "There is no filter sevrity:. Filters are team:, project:, env:, since:, until:, seen:"),
+    (
+        "list sevrity:high",
+        "There is no filter sevrity:. Filters are team:, project:, env:, since:, until:, owner:, seen:",
+    ),
     ("list sevrity:high", 'Like this: /incident list "sevrity:high"'),
     ("list severity:critical", "There is no filter severity:. Did you mean critical?"),
     ("list status:resolved", "Like this: /incident list closed"),

@@ -118,7 +118,7 @@ def test_a_change_of_an_unknown_kind_is_left_for_a_replica_that_knows_it(world: 
     world.rest()
     with world.store.write() as tx:
         incident_id, activity_id = tx.exec_driver_sql(
-            "INSERT INTO incident_activity (incident_id, type, date_added) SELECT id, 100, now() FROM incident"
+            "INSERT INTO incident_activity (incident_id, type, date_added) SELECT id, 199, now() FROM incident"
             " RETURNING incident_id, id"
         ).one()
         outbox.record_change(tx, incident_id, activity_id, now=world.store.clock.now())
@@ -140,7 +140,7 @@ def test_an_entry_of_an_unknown_kind_is_left_out_where_people_read(world: World)
     with world.store.write() as tx:
         tx.exec_driver_sql(
             "INSERT INTO incident_activity (incident_id, type, comment, date_added)"
-            " SELECT id, 100, 'what the newer one says', now() FROM incident"
+            " SELECT id, 199, 'what the newer one says', now() FROM incident"
         )
         outbox.record_change(
             tx, tx.exec_driver_sql("SELECT id FROM incident").scalar_one(), now=world.store.clock.now()

@@ -101,7 +101,7 @@ def test_an_incident_that_is_over_before_its_card_is_posted_gets_none(world: Wor
     world.slack.wait_until(lambda: "Host 2 is down" in titles(world), what="the card")
     world.rest()
     (reopened,) = [one for one in cards(world) if "Host 2 is down" in one.text]
-    assert reopened.buttons == ["Acknowledge", "Resolve"]
+    assert reopened.buttons == ["Acknowledge", "Take it", "Resolve"]
 
 
 def test_a_comment_on_an_incident_without_a_card_waits_for_none(world: World) -> None:
