@@ -110,7 +110,8 @@ def test_any_words_are_answered_and_only_well_formed_commands_change_anything(
     prepared(rig)
     got = rig.command(who, words)
     assert got.answer is not None or got.calls
-    named = re.match(r"\s*([^\s#0-9]+)\s*#?0*([0-9]{1,18})?", words)
+    bare = re.sub(r"[\"'“”„«»‘’]", "", words)
+    named = re.match(r"\s*([^\s#0-9]+)\s*#?0*([0-9]{1,18})?", bare)
     verb = named[1].lower() if named else ""
     may_change = {int(named[2])} if named and named[2] and verb in WRITES else set()
     if verb in WRITES and "<#" in words:
