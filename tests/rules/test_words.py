@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bot.incidents.errors import InvalidInput
 from bot.incidents.filters import KEYS, SHOWS, ListQuery, parse_query
-from bot.incidents.markup import decode_slack_text, escape, require_storable, unescape
+from bot.incidents.markup import decode_slack_text, encode_entities, require_storable, unescape
 from bot.incidents.words import (
     find_closest,
     parse_lone_number,
@@ -177,9 +177,9 @@ def test_a_query_is_written_as_people_would() -> None:
 
 
 @given(st.text())
-def test_what_is_escaped_reads_as_it_was(text: str) -> None:
-    assert unescape(escape(text)) == text
-    assert decode_slack_text(escape(text)) == text
+def test_what_is_encoded_reads_as_it_was(text: str) -> None:
+    assert unescape(encode_entities(text)) == text
+    assert decode_slack_text(encode_entities(text)) == text
 
 
 @pytest.mark.parametrize(
