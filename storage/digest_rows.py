@@ -77,7 +77,8 @@ class OpenLine:
     status: Status
     environment: str | None
     date_started: datetime
-    team: str | None  # name of the owning team
+    team: str | None  # name of the owning team; without one, of the only team of the projects
+    projects: Sequence[str]  # slugs
     seen_by: Sequence[str]  # a few names, the most recent first
     seen_count: int
     latest: ActivityEntry | None  # the latest log entry

@@ -27,7 +27,7 @@ from bot.messages.blocks import (
     truncate,
 )
 from bot.messages.incident import STATUS_SIGNS, render_entry, render_title
-from bot.messages.incident_parts import SEVERITY_LABELS, render_seen_by
+from bot.messages.incident_parts import PLACE_LENGTH, SEVERITY_LABELS, render_seen_by
 from storage.digest_rows import DailyCounts, DigestContent, Missed, News, OpenLine
 from storage.digest_rows import IncidentName as NamedIncident
 from storage.rows import Mentions
@@ -193,7 +193,7 @@ def _render_lines(content: DigestContent) -> Iterator[Block]:
 
 
 def _render_line(line: OpenLine, mentions: Mentions, now: datetime) -> Block:
-    facts = [escape(line.team)] if line.team else []
+    facts = [truncate(escape(line.team or ", ".join(line.projects)), PLACE_LENGTH)]
     if line.environment:
         facts.append(escape(line.environment))
     facts.append(f"open for {format_duration(line.date_started, now)}")

@@ -215,12 +215,13 @@ def render_line(line: IncidentLine, now: datetime) -> str:
 
 
 def _render_seen_short(line: IncidentLine) -> str:
+    """Who has acknowledged an incident, without names: reading them for each line would slow lists down noticeably."""
     if not line.seen_count:
         return ":eyes: not acknowledged"
     others = line.seen_count - line.seen_by_caller
     if line.seen_by_caller:
-        return f":eyes: seen by you and {others} more" if others else ":eyes: seen by you"
-    return f":eyes: seen by {others}"
+        return f":eyes: Seen by you and {others} more" if others else ":eyes: Seen by you"
+    return ":eyes: Seen by 1 person" if others == 1 else f":eyes: Seen by {others} people"
 
 
 def _build_page_buttons(query: ListQuery, page: IncidentPage) -> list[Element]:

@@ -18,6 +18,7 @@ from storage.digest_rows import (
     OpenPage,
 )
 from storage.queries.activity import NEWS, get_mentions, parse_entry
+from storage.queries.incident_columns import only_team, project_slugs
 from storage.queries.list_filter import build_like_pattern
 from storage.rows import Mentions
 from storage.values import Status
@@ -139,7 +140,8 @@ def get_open_page(connection: Connection, scope: Scope, workspace_id: str, *, sk
     """Returns `size` open incidents after the first `skip`, the most severe first, then the newest."""
     statement = _Statement(scope)
     rows = connection.exec_driver_sql(
-        statement.of_open(f"""SELECT p.id, p.identifier, p.title, p.status, p.environment, p.date_started, p.team,
+        statement.of_open(f"""SELECT p.id, p.identifier, p.title, p.status, p.environment, p.date_started,
+             coalesce(p.team, {only_team("p.id")}), {project_slugs("p.id")},
              ARRAY(SELECT m.name FROM incident_seen s JOIN member m ON m.id = s.member_id
                    WHERE s.incident_id = p.id ORDER BY s.last_seen DESC, s.member_id LIMIT %(seen_named)s),
              (SELECT count(*) FROM incident_seen s WHERE s.incident_id = p.id),
@@ -163,10 +165,11 @@ def get_open_page(connection: Connection, scope: Scope, workspace_id: str, *, sk
             environment=row[4],
             date_started=row[5],
             team=row[6],
-            seen_by=row[7],
-            seen_count=row[8],
-            latest=None if row[9] is None else parse_entry(row[9:18]),
-            owner=row[18],
+            projects=row[7],
+            seen_by=row[8],
+            seen_count=row[9],
+            latest=None if row[10] is None else parse_entry(row[10:19]),
+            owner=row[19],
         )
         for row in rows
     ]

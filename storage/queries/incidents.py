@@ -15,23 +15,17 @@ from storage.prepared import PreparedStatement
 from storage.queries import outbox
 from storage.queries.access import build_with_caller
 from storage.queries.activity import NEWS, get_mentions_of_entries, parse_entry
+from storage.queries.incident_columns import only_team, project_slugs
 from storage.queries.visibility import of_given_projects
 from storage.rows import IncidentDetails, IncidentHead, Mentions, NewIncident, Owner, Seen
 from storage.values import NO_TEAM, Status, StatusMethod
 
 SEEN_SHOWN = 10
 
-# The team of the given projects of incident i, if they have exactly one.
-_ONLY_TEAM = """(SELECT min(t.name) FROM team t WHERE t.id IN (
-           SELECT pt.team_id FROM incident_project ip JOIN project_team pt ON pt.project_id = ip.project_id
-           WHERE ip.incident_id = i.id AND ip.project_id = ANY(%(project_ids)s))
-         HAVING count(*) = 1)"""
-
 _DETAILS_SQL = f"""
 SELECT i.id, i.identifier, i.title, i.status, i.environment, i.url, i.source, i.date_started, i.date_closed,
-       coalesce(team.name, {_ONLY_TEAM}),
-       ARRAY(SELECT pr.slug FROM incident_project ip JOIN project pr ON pr.id = ip.project_id
-             WHERE ip.incident_id = i.id AND ip.project_id = ANY(%(project_ids)s) ORDER BY pr.slug),
+       coalesce(team.name, {only_team("i.id")}),
+       {project_slugs("i.id")},
        ARRAY(SELECT m.name FROM incident_seen s JOIN member m ON m.id = s.member_id
              WHERE s.incident_id = i.id ORDER BY s.last_seen DESC, s.member_id LIMIT %(seen_shown)s),
        ARRAY(SELECT s.last_seen FROM incident_seen s

@@ -319,6 +319,30 @@ def test_a_digest_shows_what_its_owner_sees_when_it_fires(world: World) -> None:
     assert "Search is slow" not in digest.text
 
 
+def test_a_line_without_a_team_names_the_team_of_its_projects_or_the_projects(world: World) -> None:
+    world.apply(ORGANIZATION.replace("Ben Tal, role: member", "Ben Tal, role: admin"))
+    world.declare("Cards time out")
+    number = world.declare("Everything is slow")
+    with world.store.write() as tx:
+        query = """INSERT INTO incident_project (incident_id, project_id, started, status)
+                   SELECT i.id, p.id, i.date_started, i.status FROM incident i, project p
+                   WHERE i.identifier = :number AND p.slug = 'catalogue'"""
+        tx.execute(text(query), {"number": number})
+
+    def shown(by: Person, channel: Channel) -> str:
+        digest_id, _ = add(world, '"hourly" picture:no', by=by, channel=channel)
+        time_comes(world, digest_id)
+        return wait_for_post(world, channel, "2 open incidents").text
+
+    everything = shown(world.ada, world.cast.checkout)
+    assert re.search(r"Cards time out\W+Payments · open for", everything)
+    assert re.search(r"Everything is slow\W+catalogue, checkout · open for", everything)
+    # Ben does not see Catalogue: neither its name nor its team reaches his digest.
+    of_ben = shown(world.ben, world.cast.random)
+    assert re.search(r"Everything is slow\W+Payments · open for", of_ben)
+    assert "catalogue" not in of_ben and "Search" not in of_ben
+
+
 def test_a_channel_that_is_gone_pauses_it(world: World) -> None:
     world.declare("Payments fail with 502")
     digest_id, _ = add(world, '"hourly" picture:no', channel=world.cast.random)

@@ -66,10 +66,11 @@ def test_each_line_carries_number_title_status_and_a_view_button(world: World) -
 def test_the_list_says_whether_the_reader_has_acknowledged(world: World) -> None:
     world.declare("Search is slow", by=world.sue)
     assert "not acknowledged" not in world.ask(world.sue, "list").text  # who declares has seen it
-    before = world.ask(world.ben, "list").text
+    assert world.ask(world.sue, "list").text.endswith("Seen by you")
+    assert "Seen by 1 person" in world.ask(world.ben, "list").text
     world.ask(world.ben, "ack 1")
-    after = world.ask(world.ben, "list").text
-    assert "you" not in before.split("\n", 1)[1] and "you and 1" in after
+    assert "Seen by you and 1 more" in world.ask(world.ben, "list").text
+    assert "Seen by 2 people" in world.ask(world.ada, "list").text
 
 
 FILTERS = [
