@@ -18,7 +18,7 @@ from sandbox import Person, SeenMessage
 from tests.stories.conftest import Deliver, World
 
 STEPS = 12
-WALKS = 2
+WALKS = 1
 STARTED_AT = "2026-01-01T00:00:00Z"  # of every firing: without it, a firing after its end by a person is a new one
 ALERT = {"dedup_key": "disk-7", "title": "Disk is full", "severity": "critical", "started_at": STARTED_AT}
 SIGNS = {"none": ":large_blue_circle:", "warning": ":large_yellow_circle:", "critical": ":red_circle:"}
