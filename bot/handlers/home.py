@@ -54,7 +54,7 @@ HANDLES = (
             "home_next": turn_page,  # Next
             **{f"home_tab_{tab}": turn_page for tab in messages.Tab},  # My teams, Following, Not acknowledged, All open
             # Any severity, Warning, Critical
-            **{f"home_severity_{severity}": turn_page for severity in messages.SEVERITY_LABELS},
+            **{f"home_severity_{severity}": turn_page for severity in messages.SEVERITY_TABS},
         }
     ),
 )

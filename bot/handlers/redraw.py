@@ -24,6 +24,10 @@ from bot.slack.requests import Origin, Press, Request
 from bot.slack.responses import Answer, Done, OpenForm, PublishHome, Response, UpdateForm
 from storage.rows import IncidentHead
 
+_PACE = Pace()
+# Calls of chat.update may be reserved so far ahead without having to wait.
+_UPDATES_BURST_S = _PACE.update_s * _PACE.update_burst
+
 Shown = Answer | UpdateForm | PublishHome | None
 
 
@@ -109,7 +113,6 @@ def redraw(
     """
     if place.surface != "message":
         return redraw_in_place(connection, context, request, place, message)
-    pace = Pace()
     posted = cards.find_pressed_post(
         connection,
         context.access,
@@ -117,7 +120,7 @@ def redraw(
         place.channel_id,
         place.message_ts,
         context.now,
-        burst_s=pace.update_s * pace.update_burst,
+        burst_s=_UPDATES_BURST_S,
     )
     if posted is None and place.is_direct:
         return redraw_in_place(connection, context, request, place, message)

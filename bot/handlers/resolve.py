@@ -18,8 +18,9 @@ from bot.messages import answers, forms
 from bot.messages.answers import Confirmation
 from bot.messages.blocks import Element
 from bot.messages.help import Group
-from bot.messages.incident import SEVERITY_NAMES, build_status_button, build_view_button
+from bot.messages.incident import build_status_button, build_view_button
 from bot.messages.incident_menu import Pick
+from bot.messages.incident_parts import SEVERITY_NAMES
 from bot.messages.state_tag import parse_state
 from bot.slack.requests import Command, Press, Submission
 from bot.slack.responses import Answer, OpenForm, Response

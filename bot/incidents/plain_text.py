@@ -24,7 +24,7 @@ _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 def disable_formatting(text: str) -> str:
     """Plain text that Slack shows as it is, with a zero-width space on both sides of what would be formatting.
 
-    Without the invisible characters that would also change the direction of the text behind it.
+    Characters that would change the direction of whatever stands behind the text are left out.
 
     Slack has no way to escape formatting characters: https://docs.slack.dev/messaging/formatting-message-text
     """

@@ -6,7 +6,7 @@ Text from outside must pass `escape` or be in a plain_text object. Lengths are c
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypedDict
 
@@ -34,6 +34,7 @@ MAX_VALUE = 2000
 MAX_METADATA = 3000
 MAX_FORM_TITLE = 24
 MAX_INPUT_LABEL = 2000
+MAX_HINT = 2000
 MAX_OPTIONS = 100
 MAX_OPTION_TEXT = 75
 MAX_OPTION_VALUE = 150
@@ -144,6 +145,22 @@ def overflow(entries: Iterable[Element]) -> Element:
 def menu_entry(label: str, action_id: str, value: str) -> Element:
     """An entry of a `⋯` menu. Choosing it is handled like a press of a button with that `action_id` and `value`."""
     return {"text": plain_text(label, MAX_OPTION_TEXT), "value": f"{action_id} {value}"}
+
+
+def build_input(
+    block_id: str, label: str, element: Mapping[str, Any], *, hint: str | None = None, optional: bool = False
+) -> Block:
+    """A field of a form: a label above an element, and a hint below it."""
+    block: Block = {
+        "type": "input",
+        "block_id": block_id,
+        "optional": optional,
+        "label": plain_text(label, MAX_INPUT_LABEL),
+        "element": dict(element),
+    }
+    if hint:
+        block["hint"] = plain_text(hint, MAX_HINT)
+    return block
 
 
 def confirm(title: str, text: str, yes: str, no: str = "Cancel") -> dict[str, Any]:

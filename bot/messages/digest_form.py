@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from bot.messages.blocks import (
     MAX_FORM_TITLE,
-    MAX_INPUT_LABEL,
     MAX_OPTION_TEXT,
     Block,
     Message,
     actions,
+    build_input,
     button,
     divider,
     plain_text,
@@ -51,22 +51,22 @@ def render_form(
     empty = [_build_option(value, label) for value, label in _EMPTY]
     with_picture = _build_option("yes", "Add a chart of the last 14 days")
     blocks = [
-        _build_input(CHANNEL, "Channel", channel),
-        _build_input(
+        build_input(CHANNEL, "Channel", channel),
+        build_input(
             SCHEDULE,
             "When",
             _build_text_field(SCHEDULE, schedule, "weekdays at 9"),
             hint="weekdays at 9 · every day at 17:30 · every monday at 8 · hourly · or cron: 0 9 * * 1-5",
         ),
-        _build_input(ZONE, "Time zone", _build_text_field(ZONE, zone, "Europe/Berlin")),
-        _build_input(
+        build_input(ZONE, "Time zone", _build_text_field(ZONE, zone, "Europe/Berlin")),
+        build_input(
             FILTERS,
             "Only these incidents",
             _build_text_field(FILTERS, filters, "critical team:payments"),
             hint="The filters of list: warning or critical, words in the title, team:, project:, env:, seen:no.",
             optional=True,
         ),
-        _build_input(
+        build_input(
             EMPTY,
             "When nothing is open",
             {
@@ -76,7 +76,7 @@ def render_form(
                 "initial_option": empty[1 if skip_empty else 0],
             },
         ),
-        _build_input(
+        build_input(
             PICTURE,
             "Chart",
             {
@@ -119,21 +119,6 @@ def _without_buttons(blocks: Sequence[Block]) -> list[Block]:
         for block in blocks
         if block["type"] != "actions"
     ]
-
-
-def _build_input(
-    block_id: str, label: str, element: Mapping[str, Any], *, hint: str | None = None, optional: bool = False
-) -> Block:
-    block: Block = {
-        "type": "input",
-        "block_id": block_id,
-        "label": plain_text(label, MAX_INPUT_LABEL),
-        "element": dict(element),
-        "optional": optional,
-    }
-    if hint:
-        block["hint"] = plain_text(hint, 2000)
-    return block
 
 
 def _build_text_field(action_id: str, value: str, placeholder: str) -> dict[str, Any]:

@@ -12,17 +12,18 @@ from bot.incidents.markup import encode_entities
 from bot.incidents.severities import SEVERITIES
 from bot.messages.blocks import (
     MAX_FORM_TITLE,
-    MAX_INPUT_LABEL,
     MAX_OPTION_TEXT,
     MAX_OPTION_VALUE,
     MAX_OPTIONS,
     Block,
     Message,
+    build_input,
     plain_text,
     section,
 )
-from bot.messages.incident import LIST_NAMES, SEVERITY_NAMES, render_title
+from bot.messages.incident import LIST_NAMES, render_title
 from bot.messages.incident_menu import build_incident_menu
+from bot.messages.incident_parts import SEVERITY_NAMES
 
 Form = dict[str, Any]
 
@@ -45,16 +46,8 @@ def _build_rich_text_field(label: str, *, optional: bool, initial: dict[str, Any
     element: dict[str, Any] = {"type": "rich_text_input", "action_id": COMMENT}
     if initial:
         element["initial_value"] = initial
-    return {
-        "type": "input",
-        "block_id": COMMENT,
-        "optional": optional,
-        "label": plain_text(label, MAX_INPUT_LABEL),
-        "hint": plain_text(
-            f"Up to {MAX_COMMENT_LENGTH:,} characters. People and teams that you mention with @ are notified.", 2000
-        ),
-        "element": element,
-    }
+    hint = f"Up to {MAX_COMMENT_LENGTH:,} characters. People and teams that you mention with @ are notified."
+    return build_input(COMMENT, label, element, hint=hint, optional=optional)
 
 
 def render_resolve_form(identifier: int, title: str, origin: str) -> Form:
@@ -123,12 +116,7 @@ def render_declare_form(
 
 def render_add_to_incident_form(quote: str, origin: str) -> Form:
     """The form that adds a message to an incident. `quote` is the beginning of the message (mrkdwn)."""
-    chooser = {
-        "type": "input",
-        "block_id": "incident",
-        "label": plain_text("Incident", MAX_INPUT_LABEL),
-        "element": build_incident_menu("incident", "Search by number or title"),
-    }
+    chooser = build_input("incident", "Incident", build_incident_menu("incident", "Search by number or title"))
     return _build_form("add_to_incident", "Add to incident", "Add", origin, [chooser, section(quote)])
 
 
@@ -178,13 +166,7 @@ def _build_time_fields(block_id: str, label: str, date_label: str, initial: str 
         element["initial_date"] = day.isoformat()
     return [
         _build_lookup(block_id, label, "Choose or type 36h", times),
-        {
-            "type": "input",
-            "block_id": f"{block_id}_date",
-            "optional": True,
-            "label": plain_text(date_label, MAX_INPUT_LABEL),
-            "element": element,
-        },
+        build_input(f"{block_id}_date", date_label, element, optional=True),
     ]
 
 
@@ -209,13 +191,7 @@ def _build_text_field(block_id: str, label: str, example: str, initial: str, *, 
     }
     if initial:
         element["initial_value"] = initial[:length]
-    return {
-        "type": "input",
-        "block_id": block_id,
-        "optional": optional,
-        "label": plain_text(label, MAX_INPUT_LABEL),
-        "element": element,
-    }
+    return build_input(block_id, label, element, optional=optional)
 
 
 def _build_option(value: str, label: str) -> dict[str, Any]:
@@ -236,13 +212,7 @@ def _build_select(
         element |= {"type": "static_select", "options": options}
     if initial in dict(choices):
         element["initial_option"] = _build_option(str(initial), dict(choices)[str(initial)])
-    return {
-        "type": "input",
-        "block_id": block_id,
-        "optional": optional,
-        "label": plain_text(label, MAX_INPUT_LABEL),
-        "element": element,
-    }
+    return build_input(block_id, label, element, optional=optional)
 
 
 def _build_lookup(block_id: str, label: str, placeholder: str, initial: Sequence[tuple[str, str]]) -> Block:
@@ -255,13 +225,7 @@ def _build_lookup(block_id: str, label: str, placeholder: str, initial: Sequence
     }
     if initial:
         element["initial_option"] = _build_option(*initial[0])
-    return {
-        "type": "input",
-        "block_id": block_id,
-        "optional": True,
-        "label": plain_text(label, MAX_INPUT_LABEL),
-        "element": element,
-    }
+    return build_input(block_id, label, element, optional=True)
 
 
 def _build_several(
@@ -286,13 +250,7 @@ def _build_several(
         element |= {"type": "multi_static_select", "options": list(options.values())}
     if initial:
         element["initial_options"] = [options[value] for value in initial]
-    return {
-        "type": "input",
-        "block_id": block_id,
-        "optional": True,
-        "label": plain_text(label, MAX_INPUT_LABEL),
-        "element": element,
-    }
+    return build_input(block_id, label, element, optional=True)
 
 
 def _build_checkboxes(block_id: str, label: str, choices: Mapping[str, str], initial: Sequence[str]) -> Block:
@@ -300,13 +258,7 @@ def _build_checkboxes(block_id: str, label: str, choices: Mapping[str, str], ini
     element: dict[str, Any] = {"type": "checkboxes", "action_id": block_id, "options": list(options.values())}
     if initial:
         element["initial_options"] = [options[value] for value in initial]
-    return {
-        "type": "input",
-        "block_id": block_id,
-        "optional": True,
-        "label": plain_text(label, MAX_INPUT_LABEL),
-        "element": element,
-    }
+    return build_input(block_id, label, element, optional=True)
 
 
 def build_options(choices: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:

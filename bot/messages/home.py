@@ -44,7 +44,7 @@ _EMPTY = {
     Tab.UNSEEN: "You have acknowledged all open incidents.",
     Tab.ALL: "No open incidents.",
 }
-SEVERITY_LABELS = {"open": "Any severity", "warning": "Warning", "critical": "Critical"}  # by the word of a list
+SEVERITY_TABS = {"open": "Any severity", "warning": "Warning", "critical": "Critical"}  # by the word of a list
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class State:
         try:
             state = json.loads(text)
             severity = str(state["sev"])
-            if severity not in SEVERITY_LABELS:
+            if severity not in SEVERITY_TABS:
                 raise ValueError
             cursor = parse_cursor(state["at"]) if state.get("at") else None
             return cls(Tab(state["tab"]), severity, cursor)
@@ -135,7 +135,7 @@ def _build_severities(state: State) -> list[Element]:
             replace(state, severity=severity, cursor=None).to_value(),
             style="primary" if severity == state.severity else None,
         )
-        for severity, label in SEVERITY_LABELS.items()
+        for severity, label in SEVERITY_TABS.items()
     ]
 
 

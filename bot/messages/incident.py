@@ -36,12 +36,6 @@ STATUS_NAMES = {
     Status.WARNING: "Warning",
     Status.CRITICAL: "Critical",
 }
-# The severity of an open incident, by its status.
-SEVERITY_NAMES = {
-    Status.OPEN: "None",
-    Status.WARNING: "Warning",
-    Status.CRITICAL: "Critical",
-}
 # What a list shows, by the word that asks for it (`SHOWS` in bot.incidents.filters).
 LIST_NAMES = {"open": "Open", "warning": "Warning", "critical": "Critical", "closed": "Resolved", "all": "All"}
 _EMPTY = {
@@ -288,8 +282,8 @@ def render_details(incident: IncidentDetails, now: datetime, *, notice: str | No
 def _render_fields(incident: IncidentDetails, now: datetime) -> list[str]:
     closed = incident.date_closed
     fields = [f"*Status*\n{STATUS_NAMES[Status.CLOSED if incident.status is Status.CLOSED else Status.OPEN]}"]
-    if incident.status in SEVERITY_NAMES:
-        fields.append(f"*Severity*\n{SEVERITY_NAMES[incident.status]}")
+    if incident.status in incident_parts.SEVERITY_NAMES:
+        fields.append(f"*Severity*\n{incident_parts.SEVERITY_NAMES[incident.status]}")
     fields += [
         f"*{'Projects' if len(incident.projects) > 1 else 'Project'}*\n{escape(', '.join(incident.projects))}",
         f"*Team*\n{escape(incident.team) if incident.team else 'Unassigned'}",
@@ -352,4 +346,6 @@ def _render_change(entry: ActivityEntry) -> str:
         return "resolved this"
     if previous is Status.CLOSED:
         return "reopened this" if value is Status.OPEN else f"reopened this as {STATUS_NAMES[value]}"
-    return f"changed the severity from {SEVERITY_NAMES[previous]} to {SEVERITY_NAMES[value]}"
+    return (
+        f"changed the severity from {incident_parts.SEVERITY_NAMES[previous]} to {incident_parts.SEVERITY_NAMES[value]}"
+    )

@@ -29,14 +29,13 @@ from bot.messages.blocks import (
 from bot.messages.comments import render_comment
 from bot.messages.comments import render_delayed as say_delayed
 from bot.messages.incident import (
-    SEVERITY_NAMES,
     STATUS_NAMES,
     STATUS_SIGNS,
     build_take_over,
     render_owner_change,
     render_title,
 )
-from bot.messages.incident_parts import render_last_comment, render_owned, render_resolved, render_seen
+from bot.messages.incident_parts import SEVERITY_NAMES, render_last_comment, render_owned, render_resolved, render_seen
 from bot.messages.state_tag import tag_state
 from storage.rows import ActivityEntry, IncidentDetails, Mentions, NotificationContent, NotificationEntry, Owner
 from storage.values import ActivityType, Status
