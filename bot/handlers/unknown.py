@@ -21,6 +21,8 @@ _HELP = frozenset({"--help", "-h", "?"})  # behind a command
 # Before a command or its words, these say nothing.
 _POLITE = frozenset({"please", "pls", "plz", "tocsin", "hey", "@tocsin"})
 _NOUNS = frozenset({"incident", "issue", "alert", "number"})
+# By themselves, words of `list`, and what they list.
+_LISTS = {"all": "all", "closed": "closed", "critical": "critical", "warning": "warning", "mine": "owner:me"}
 _MOST_WORDS = 12  # words of a message among which a command is searched
 _MOST_REST = 200  # characters behind a command that are repeated in a corrected line
 _LEAST_LENGTH = 4  # letters of another tool's name for a command, in the middle of a sentence
@@ -58,6 +60,8 @@ def find_command(registry: Registry, text: str, command: str) -> tuple[str, str]
     while words and verb.strip(_PUNCTUATION) in {command, command.removeprefix("/"), *_POLITE}:
         verb, words = split_first_word(words)
     bare = decode_slack_text(verb).strip(_PUNCTUATION)
+    if not words and bare.lower() in _LISTS and "list" in registry.commands:
+        return "list", _LISTS[bare.lower()]
     joined = _JOINED.fullmatch(bare)
     if joined and joined[1] in registry.commands and registry.commands[joined[1]].takes_number:
         verb, words = joined[1], f"{joined[2]} {words}".strip()

@@ -34,7 +34,7 @@ class MayNotAct(Refusal):
     """The caller sees the incident's card in a channel, but may not see the incident."""
 
     def __init__(self, identifier: int) -> None:
-        super().__init__(f"You cannot act on #{identifier}. Only members of its project's teams can.")
+        super().__init__(f"You cannot act on #{identifier}. Only members of its project's teams and managers can.")
 
 
 class StatusChanged(Refusal):

@@ -8,6 +8,9 @@ from collections.abc import Mapping, Set
 _EMOJI = re.compile(r":[a-z0-9_+'-]+:(?::skin-tone-\d:)?")
 _WORD = re.compile(r"[^\W\d_]+")
 _FIRST_SYMBOL = "\u2190"  # emoji, and no letters, are behind it
+# Nobody who sends these wants to chat.
+_ALARMS = frozenset([*(":fire:", ":rotating_light:", ":sos:", ":boom:", ":warning:"), *"🔥🚨🆘💥"])
+_ALARMED = "Is something wrong? `declare` opens an incident, and `list` shows what is open."
 _AGREED = "All right. I'm here when you need me."
 
 # By the line in return, the words that ask for it. The first that fits is taken: "ok, thanks" is thanks.
@@ -42,6 +45,8 @@ def find_reply(text: str) -> str | None:
     if any(sign.isdigit() for sign in without):
         return None
     words = set(_WORD.findall(without))
+    if not words and any(alarm in lower for alarm in _ALARMS):
+        return _ALARMED
     if not words:
         return _AGREED if without != lower or any(sign >= _FIRST_SYMBOL for sign in without) else None
     if not words <= _KNOWN:

@@ -129,6 +129,19 @@ def test_a_button_does_what_was_meant(world: World) -> None:
 
 
 @pytest.mark.parametrize(
+    ("word", "shown"),
+    [("closed", [1]), ("all", [1, 2, 3]), ("critical", [2]), ("warning", []), ("Mine", [3]), ("mine!", [3])],
+)
+def test_a_word_of_list_alone_lists(world: World, word: str, shown: list[int]) -> None:
+    for title, options in (("Payments fail", ""), ("Search is slow", "critical "), ("Mail is late", "")):
+        world.declare(title, options=f"{options}project:checkout")
+    world.ask(world.ada, "resolve 1")
+    world.ask(world.ben, "take 3")
+    answer = world.ask(world.ben, word).text
+    assert [number for number in (1, 2, 3) if f"#{number} " in answer] == shown
+
+
+@pytest.mark.parametrize(
     "words",
     ["ack1", "ack “1”", "ack #1 please", "please ack 1", "acknowledge incident 1", "tocsin ack 1!", "/incident ack 1,"],
 )
@@ -167,6 +180,8 @@ def test_a_question_about_what_is_open_is_answered_with_the_list(world: World) -
         ("ok", "All right."),
         (":thumbsup::skin-tone-3:", "All right."),
         ("👍", "All right."),
+        (":fire:", "Is something wrong?"),
+        ("🔥🔥", "Is something wrong?"),
         ("sorry!", "No problem."),
         ("good night", "Take care."),
     ],
