@@ -24,7 +24,7 @@ from bot.digests.schedule import (
 from bot.incidents.errors import InvalidInput
 from bot.incidents.words import find_closest, shorten
 
-EXAMPLES = "weekdays at 9, every day at 17:30, every monday at 8, hourly, or cron: 0 9 * * 1-5"
+EXAMPLES = "weekdays at 9, every day at 5:30 pm, every monday at 8, hourly, or cron: 0 9 * * 1-5"
 
 _ALL_HOURS = tuple(range(24))
 _ALL_MONTHS = tuple(range(1, 13))
@@ -36,7 +36,8 @@ _NAMED_TIMES = {"noon": (12, 0), "midday": (12, 0), "midnight": (0, 0)}
 _ORDINAL = re.compile(r"(\d{1,2})(?:st|nd|rd|th)")
 _EVERY = re.compile(r"every\s+(?:(\d{1,4})\s*)?(minutes?|mins?|m|hours?|h)\b\s*(.*)")
 _PAST = re.compile(r"at\s+:?(\d{1,2})((?:\s*(?:,|and)\s*:?\d{1,2})*)\s*(?:past|minutes? past)?\b\s*(.*)")
-_FROM = re.compile(r"from\s+(\d{1,2})(?:[:.]00)?\s*(?:to|until|till|-)\s*(\d{1,2})(?:[:.]\d\d)?\b\s*(.*)")
+_HOUR = r"(\d{1,2}(?:[:.]00)?(?:\s*[ap]\.?m\.?(?![a-z]))?)"
+_FROM = re.compile(rf"from\s+{_HOUR}\s*(?:to|until|till|-)\s*{_HOUR}(?!\w)\s*(.*)")
 # Words among the days that carry no meaning.
 _FILLERS = frozenset({"on", "every", "each", "and", "the", "of", "in", "month", "months", "monthly", "a", "week"})
 _ANY_DAY = frozenset({"day", "days", "daily"})
@@ -89,9 +90,9 @@ def _parse_interval(text: str, count: int, unit: str, rest: str) -> Schedule:
         rest = past[3]
     between = _FROM.fullmatch(rest)
     if between:
-        first, last = int(between[1]), int(between[2])
-        if not first < last <= 23:
-            raise _build_error(text, "hours go from an earlier to a later one, up to 23, as in from 9 to 17.")
+        first, last = (_parse_hour(text, hour) for hour in (between[1], between[2]))
+        if not first < last:
+            raise _build_error(text, "hours go from an earlier to a later one, as in from 9 AM to 5 PM.")
         hours = tuple(hour for hour in range(first, last + 1) if unit == "m" or (hour - first) % count == 0)
         rest = between[3]
     return (_parse_days(text, rest) if rest.strip() else _Days()).schedule(minutes, hours)
@@ -112,7 +113,7 @@ def _parse_at_times(text: str, line: str) -> Schedule:
     if len(times) != len(minutes) * len(hours):
         raise _build_error(
             text,
-            "all times of a digest need the same minutes, like 9:30 and 17:30; create another digest for other times.",
+            "all times of a digest need the same minutes, like 9:30 AM and 5:30 PM. Add another digest for others.",
         )
     return days.schedule(tuple(sorted(minutes)), tuple(sorted(hours)))
 
@@ -137,10 +138,16 @@ def _parse_times(text: str, words: str) -> tuple[set[tuple[int, int]], str]:
             break
         rest = rest[joint.end() :]
     if not found:
-        raise _build_error(text, f"“{shorten(words)}” is not a time of day, like 9, 17:30 or 5:30pm.")
+        raise _build_error(text, f"“{shorten(words)}” is not a time of day, like 9, 17:30 or 5:30 PM.")
     if rest and not rest[0].isspace() and rest[0] != ",":
-        raise _build_error(text, f"“{shorten(words)}” is not a time of day, like 9, 17:30 or 5:30pm.")
+        raise _build_error(text, f"“{shorten(words)}” is not a time of day, like 9, 17:30 or 5:30 PM.")
     return found, rest.strip(" ,")
+
+
+def _parse_hour(text: str, words: str) -> int:
+    match = _TIME.match(words)
+    assert match is not None
+    return _parse_time(text, match)[0]
 
 
 def _parse_time(text: str, match: re.Match[str]) -> tuple[int, int]:
@@ -237,7 +244,7 @@ def _circular_range(first: int, last: int) -> set[int]:
 
 
 def describe_schedule(schedule: Schedule) -> str:
-    """Describes the schedule without its zone: “weekdays at 09:00”."""
+    """Describes the schedule without its zone: “weekdays at 9:00 AM”."""
     days = _format_days(schedule)
     often = _format_interval(schedule)
     if often is None:
@@ -248,15 +255,24 @@ def describe_schedule(schedule: Schedule) -> str:
 
 
 def _format_times(schedule: Schedule) -> str:
-    times = [f"{hour:02}:{minute:02}" for hour in schedule.hours for minute in schedule.minutes]
+    times = [_format_time(hour, minute) for hour in schedule.hours for minute in schedule.minutes]
     if len(times) <= 6:
         return _join_with_and(times)
     past = _join_with_and([f":{minute:02}" for minute in schedule.minutes])
-    return f"{past} past the hours {_format_spans(schedule.hours)}"
+    return f"{past} past the hours {_format_hours(schedule.hours)}"
+
+
+def _format_time(hour: int, minute: int) -> str:
+    """A time of day as Slack shows times: “9:00 AM”."""
+    return f"{hour % 12 or 12}:{minute:02} {'AM' if hour < 12 else 'PM'}"
+
+
+def _format_hour(hour: int) -> str:
+    return _format_time(hour, 0).replace(":00", "")
 
 
 def _format_interval(schedule: Schedule) -> str | None:
-    """Returns the times as an interval, like “every 15 minutes from 9 to 17”; None if they are not regular."""
+    """Returns the times as an interval, like “every 15 minutes from 9 AM to 5 PM”; None if they are not regular."""
     first, last = schedule.hours[0], schedule.hours[-1]
     step = _find_step(schedule.minutes, 60)
     if len(schedule.minutes) > 1 and step and len(find_runs(schedule.hours)) == 1:
@@ -274,7 +290,7 @@ def _format_interval(schedule: Schedule) -> str | None:
 
 
 def _format_bounded(often: str, first: int, last: int) -> str | None:
-    return f"{often} from {first} to {last}" if first < last else None
+    return f"{often} from {_format_hour(first)} to {_format_hour(last)}" if first < last else None
 
 
 def _find_step(values: Sequence[int], whole: int) -> int | None:
@@ -324,11 +340,13 @@ def _weekday_name(from_monday: int) -> str:
     return WEEKDAYS[(from_monday + 1) % 7].capitalize()
 
 
-def _format_spans(values: Sequence[int]) -> str:
+def _format_hours(hours: Sequence[int]) -> str:
     return _join_with_and(
         [
-            f"{first} to {last}" if last > first + 1 else _join_with_and(range(first, last + 1))
-            for first, last in find_runs(values)
+            f"{_format_hour(first)} to {_format_hour(last)}"
+            if last > first + 1
+            else _join_with_and(map(_format_hour, range(first, last + 1)))
+            for first, last in find_runs(hours)
         ]
     )
 

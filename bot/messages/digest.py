@@ -56,7 +56,7 @@ _SLACK_ERROR = re.compile(r"[a-z0-9_]+")
 class Summary:
     """A digest's schedule and filters in words."""
 
-    schedule: str  # "weekdays at 09:00"
+    schedule: str  # "weekdays at 9:00 AM"
     zone: str
     filters: str  # "" for none
     show: str = "open"  # what the filters select: a severity, "open" or "all"

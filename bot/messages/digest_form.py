@@ -56,7 +56,7 @@ def render_form(
             SCHEDULE,
             "When",
             _build_text_field(SCHEDULE, schedule, "weekdays at 9"),
-            hint="weekdays at 9 · every day at 17:30 · every monday at 8 · hourly · or cron: 0 9 * * 1-5",
+            hint="weekdays at 9 · every day at 5:30 pm · every monday at 8 · hourly · or cron: 0 9 * * 1-5",
         ),
         build_input(ZONE, "Time zone", _build_text_field(ZONE, zone, "Europe/Berlin")),
         build_input(

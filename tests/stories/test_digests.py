@@ -66,7 +66,7 @@ def test_a_digest_is_confirmed_and_sent(world: World) -> None:
     world.ask(world.ben, f"ack {number}")
     world.ask(world.ben, f"comment {number} I am looking at the gateway")
     digest_id, answer = add(world, '"weekdays at 9" picture:no')
-    assert "Weekdays at 09:00 (Europe/Berlin) in #checkout" in answer.text
+    assert "Weekdays at 9:00 AM (Europe/Berlin) in #checkout" in answer.text
     assert answer.message is not None
     assert str(answer.message.blocks).count("^{date_short_pretty} at {time}|") == 3
     time_comes(world, digest_id)
@@ -403,10 +403,10 @@ def test_one_that_fires_every_minute_is_made_with_a_warning(world: World) -> Non
 
 def test_words_without_quotes_and_filters_behind_them(world: World) -> None:
     _, answer = add(world, "every monday at 8 tz:america/new_york critical team:payments")
-    assert "Every Monday at 08:00 (America/New_York)" in answer.text
+    assert "Every Monday at 8:00 AM (America/New_York)" in answer.text
     assert "critical team:payments" in answer.text
     _, answer = add(world, "0 9 * * 1-5 latency")
-    assert "Weekdays at 09:00" in answer.text
+    assert "Weekdays at 9:00 AM" in answer.text
     assert "latency" in answer.text
 
 
@@ -463,23 +463,23 @@ def test_the_form_with_its_preview(world: World) -> None:
     form.choose("When nothing is open", "Send nothing")
     world.ada.press(form, "Preview")
     preview = world.ada.wait_for_form("Preview")
-    assert "Every day at 17:30" in preview.text
+    assert "Every day at 5:30 PM" in preview.text
     assert "#1 Payments fail with 502" in preview.text
     preview.close()
     form = world.ada.wait_for_form("New digest")
     assert form.submit().closed
     made = world.ada.wait_for_message(world.cast.checkout, containing="You created digest")
-    assert "Every day at 17:30 (Europe/Berlin)" in made.text
+    assert "Every day at 5:30 PM (Europe/Berlin)" in made.text
     assert "critical" in made.text
     digest_id = int(made.text.split("digest ", 1)[1].split(".", 1)[0])
     world.ada.press(made, "Edit")
     form = world.ada.wait_for_form(f"Digest {digest_id}")
-    assert form.value("When") == "every day at 17:30"
+    assert form.value("When") == "every day at 5:30 PM"
     assert form.value("Only these incidents") == "critical"
     form.fill("When", "0 8 * * 1")
     assert form.submit().closed
     changed = world.ada.wait_for_message(world.cast.checkout, containing=f"You changed digest {digest_id}.")
-    assert "Every Monday at 08:00" in changed.text
+    assert "Every Monday at 8:00 AM" in changed.text
 
 
 def test_whoever_changes_a_digest_answers_for_what_it_shows(world: World) -> None:
