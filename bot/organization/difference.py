@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from bot.organization.durations import format_duration
 from bot.organization.file import MemberEntry, OrganizationFile
 from storage.queries.organization import MemberRow, OrganizationState
 
@@ -136,19 +137,22 @@ def _record_changes(result: Plan, what: str, before: Mapping[str, Any], wanted: 
     values = {key: value for key, value in wanted.items() if before[key] != value}
     if values:
         detail = ", ".join(
-            f"{_FIELD_NAMES.get(k, k)}: {_format_value(before[k])} -> {_format_value(v)}" for k, v in values.items()
+            f"{_FIELD_NAMES.get(k, k)}: {_format_value(k, before[k])} -> {_format_value(k, v)}"
+            for k, v in values.items()
         )
         result.changes.append(Change(ChangeKind.CHANGED, what, detail))
     return values
 
 
 # Columns that have another name in the file.
-_FIELD_NAMES = {"slack_user_id": "slack", "channel_id": "channel", "cron": "schedule"}
+_FIELD_NAMES = {"slack_user_id": "slack", "channel_id": "channel", "cron": "schedule", "remind_owner_s": "remind_owner"}
 
 
-def _format_value(value: Any) -> str:
+def _format_value(column: str, value: Any) -> str:
     if value is None:
         return "none"
+    if column.endswith("_s"):
+        return format_duration(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -159,13 +163,17 @@ def _record_removal(result: Plan, what: str, prune: bool, detail: str = "") -> b
 
 def _compare_teams(result: Plan, now: OrganizationState, file: OrganizationFile, prune: bool) -> None:
     for entry in file.teams:
-        wanted = {"name": entry.name, "slack_usergroup": entry.slack_usergroup}
+        wanted = {
+            "name": entry.name,
+            "slack_usergroup": entry.slack_usergroup,
+            "remind_owner_s": entry.remind_owner,
+        }
         row = now.teams.get(entry.slug)
         if row is None:
             result.teams_added.append({"slug": entry.slug, **wanted})
             result.changes.append(Change(ChangeKind.ADDED, f"team {entry.slug}"))
         elif values := _record_changes(
-            result, f"team {row.slug}", {"name": row.name, "slack_usergroup": row.slack_usergroup}, wanted
+            result, f"team {row.slug}", {column: getattr(row, column) for column in wanted}, wanted
         ):
             result.teams_changed[row.id] = values
     for slug in _find_missing(sorted(now.teams), [entry.slug for entry in file.teams]):

@@ -17,6 +17,7 @@ from bot.digests import schedule_text, zones
 from bot.digests.service import parse_filters
 from bot.incidents.errors import InvalidInput
 from bot.incidents.markup import EMOJI_NAME
+from bot.organization.durations import LongDuration
 from bot.organization.tree import Mistake, NotReadable, Tree, format_path, parse_tree
 from bot.organization.tree import Path as TreePath
 from storage.values import Role
@@ -149,6 +150,8 @@ class TeamEntry(_Entry):
     slug: Slug
     name: Name
     slack_usergroup: UsergroupId | None = None
+    # An owner from whom nothing has been heard for so long is asked; in seconds.
+    remind_owner: LongDuration | None = None
 
 
 class ProjectEntry(_Entry):

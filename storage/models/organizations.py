@@ -60,6 +60,8 @@ class Team(Base):
     slug: Mapped[str]
     name: Mapped[str]
     slack_usergroup: Mapped[str | None]  # "S…"; a mention of this user group mentions the team
+    # After so many seconds without a sign of life, the owner of one of its incidents is asked; NULL: never.
+    remind_owner_s: Mapped[int | None]
 
 
 class Project(Base):

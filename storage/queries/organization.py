@@ -32,6 +32,7 @@ class TeamRow:
     slug: str
     name: str
     slack_usergroup: str | None
+    remind_owner_s: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,9 @@ def find_organization(connection: Connection, slug: str) -> OrganizationState | 
         teams={
             t.slug: TeamRow(*t)
             for t in connection.execute(
-                select(Team.id, Team.slug, Team.name, Team.slack_usergroup).where(Team.organization_id == id_)
+                select(Team.id, Team.slug, Team.name, Team.slack_usergroup, Team.remind_owner_s).where(
+                    Team.organization_id == id_
+                )
             )
         },
         projects={p.slug: p for p in _projects(connection, id_)},

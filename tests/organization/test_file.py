@@ -80,6 +80,8 @@ def test_text_stays_as_written_and_emails_are_folded() -> None:
         ("[T0001]", "[t0001]", 4, "organization.workspaces[0]", "T0123ABCD, not t0001"),
         ("[T0001]", "[T0001, T0002]", 4, "organization.workspaces", "more than one workspace"),
         ("S0001", "payments", 9, "teams[0].slack_usergroup", "user group"),
+        ("S0001", "S0001, remind_owner: 60", 9, "teams[0].remind_owner", "like 60m, not 60"),
+        ("S0001", "S0001, remind_owner: 0m", 9, "teams[0].remind_owner", "from 1m to 365d, not 0m"),
         ("[C0001]", "['#general']", 11, "projects[0].channels[0]", "C0123ABCD or G0123ABCD, not #general"),
         ("[C0001]", "[C0001, C0001]", 11, "projects[0].channels[1]", "stands twice; first on line 11"),
         ("teams: [payments], ", "teams: [payment], ", 11, "projects[0].teams[0]", "did you mean payments?"),
