@@ -158,19 +158,25 @@ def parse_filters(found: Sequence[Token] | str) -> ListQuery:
     try:
         query = filters.parse_query(found) if isinstance(found, str) else filters.parse_tokens(found)
     except InvalidInput as mistake:
-        raise InvalidInput(mistake.sentence, USAGE) from None  # not the usage of `list`
+        raise _with_usage(mistake) from None
+    return check_filters(query)
+
+
+def check_filters(query: ListQuery) -> ListQuery:
+    """The query, if a digest can have it. Raises InvalidInput."""
     for key, value in (("since", query.since), ("until", query.until)):
         if value:
             _check_moment(value, key)
     if query.following:
-        raise InvalidInput("A digest is for a whole channel, so it cannot use `following:`.", USAGE)
+        raise InvalidInput("A digest is for a whole channel, so it cannot use `following:`.", USAGE, field="only")
     if query.owner == "me":
-        raise InvalidInput("A digest is for a whole channel, so it cannot use `owner:me`.", USAGE)
+        raise InvalidInput("A digest is for a whole channel, so it cannot use `owner:me`.", USAGE, field="owner")
     if query.show == "closed":
         raise InvalidInput(
             "A digest shows open incidents, so `closed` would leave it empty. What was resolved since the last digest"
             " is always included.",
             USAGE,
+            field="show",
         )
     return query
 
@@ -179,7 +185,12 @@ def _check_moment(value: str, key: str) -> None:
     try:
         filters.moment(value, key, _ANY_DATE, "UTC")
     except InvalidInput as mistake:
-        raise InvalidInput(mistake.sentence, USAGE) from None
+        raise _with_usage(mistake) from None
+
+
+def _with_usage(mistake: InvalidInput) -> InvalidInput:
+    """The error of a filter with the usage of `digest add`, not that of `list`."""
+    return InvalidInput(mistake.sentence, USAGE, field=mistake.field)
 
 
 def parse_id(word: str, usage: str = LIST_USAGE) -> int:
@@ -215,7 +226,7 @@ def check_draft(connection: Connection, access: Access, draft: Draft, now: datet
     try:
         content.resolve_scope(connection, access, draft.query, now)
     except InvalidInput as mistake:
-        raise InvalidInput(mistake.sentence, USAGE) from None
+        raise _with_usage(mistake) from None
 
 
 def create_digest(

@@ -18,10 +18,5 @@ def summarize(digest: DigestRow) -> Summary:
     )
 
 
-def describe_filters(stored: str) -> str:
-    """Returns stored filters as people type them, without `open`, which every digest implies."""
-    return _describe_query(filters.parse_query(stored))
-
-
 def _describe_query(query: ListQuery) -> str:
     return str(query).removeprefix("open").strip()

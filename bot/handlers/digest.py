@@ -130,7 +130,7 @@ def _edit(context: Context, request: Command | Press, word: str) -> Response:
     )
     service.check_may_change(context.access)
     digest_form.require_trigger(request)
-    return digest_form.open_existing(digest, request.response_url)
+    return digest_form.open_existing(context, digest, request.response_url)
 
 
 def _preview(context: Context, request: Command | Press, word: str) -> Response:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from bot.digests import content, schedule_text, service, zones
 from bot.digests.content import FIRST_NEWS_PERIOD
 from bot.digests.schedule import USAGE as ADD_USAGE
 from bot.digests.schedule import parse_cron
 from bot.digests.service import Draft
-from bot.digests.summary import describe_filters, summarize
+from bot.digests.summary import summarize
+from bot.handlers import filter_fields
 from bot.handlers.context import Context
 from bot.handlers.verb import Feature
+from bot.incidents import search
 from bot.incidents.errors import InvalidInput, Refusal
+from bot.incidents.filters import ListQuery, parse_query
 from bot.incidents.markup import require_storable
 from bot.messages import digest as messages
 from bot.messages import digest_answers as answers
@@ -22,7 +25,7 @@ from bot.messages import digest_form as form
 from bot.messages import forms
 from bot.messages.digest_answers import Notes
 from bot.people.channels import Channel
-from bot.slack.requests import Command, Origin, Press, Submission
+from bot.slack.requests import Command, Origin, Press, Submission, submission_from
 from bot.slack.responses import Answer, Done, FormErrors, OpenForm, Response
 from storage.digest_rows import DigestRow
 
@@ -41,7 +44,8 @@ def open_new(context: Context, request: Command) -> Response:
             channel_id=here,
             schedule="weekdays at 9",
             zone=context.access.timezone,
-            filters="",
+            query=ListQuery(),
+            choices=filter_fields.list_choices(context),
             skip_empty=False,
             picture=True,
         )
@@ -56,7 +60,7 @@ def require_trigger(request: Command | Press) -> None:
         )
 
 
-def open_existing(digest: DigestRow, response_url: str | None) -> Response:
+def open_existing(context: Context, digest: DigestRow, response_url: str | None) -> Response:
     schedule = parse_cron(digest.cron)
     spoken = schedule_text.describe_schedule(schedule)
     try:
@@ -71,7 +75,8 @@ def open_existing(digest: DigestRow, response_url: str | None) -> Response:
             channel_id=digest.channel_id,
             schedule=spoken if speakable else digest.cron,
             zone=digest.zone,
-            filters=describe_filters(digest.filters),
+            query=_name_owner(context, parse_query(digest.filters)),
+            choices=filter_fields.list_choices(context),
             skip_empty=digest.skip_empty,
             picture=digest.picture,
         )
@@ -86,38 +91,44 @@ class _FormValues:
     draft: Draft
 
 
-def _read_form(values: Mapping[str, Mapping[str, Any]]) -> _FormValues | FormErrors:
+def _name_owner(context: Context, query: ListQuery) -> ListQuery:
+    try:
+        return search.name_owner(context.connection, context.access, query)
+    except InvalidInput:  # they have left: the form shows what was typed, and says so when it is submitted
+        return query
+
+
+def _read_form(request: Submission) -> _FormValues | FormErrors:
     """The form's fields, or what is wrong with each of them."""
-
-    def text(block_id: str) -> str:
-        return require_storable(str(values.get(block_id, {}).get("value") or ""))
-
     errors: dict[str, str] = {}
 
-    def read(block_id: str, reader: Callable[[], T]) -> T | None:
+    def read(field: str, reader: Callable[[], T]) -> T | None:
         try:
             return reader()
         except InvalidInput as mistake:
-            errors[block_id] = mistake.sentence
+            errors[mistake.field or field] = mistake.sentence
             return None
+
+    def text(block_id: str) -> str:
+        return require_storable(request.text(block_id))
 
     schedule = read(form.SCHEDULE, lambda: schedule_text.parse_schedule(text(form.SCHEDULE)))
     zone = read(form.ZONE, lambda: zones.parse_zone(text(form.ZONE), ADD_USAGE))
-    query = read(form.FILTERS, lambda: service.parse_filters(text(form.FILTERS)))
-    channel_id = values.get(form.CHANNEL, {}).get("selected_conversation")
+    query = read(form.WORDS, lambda: service.check_filters(filter_fields.read_query(request)))
+    channel_id = request.values.get(form.CHANNEL, {}).get("selected_conversation")
     if not channel_id:
         errors[form.CHANNEL] = "Choose a channel."
     if schedule is None or zone is None or query is None or not channel_id:
         return FormErrors(errors)
-    empty = (values.get(form.EMPTY, {}).get("selected_option") or {}).get("value")
-    pictured = bool(values.get(form.PICTURE, {}).get("selected_options"))
-    return _FormValues(str(channel_id), Draft(schedule, zone, query, skip_empty=empty == "skip", picture=pictured))
+    skip_empty = request.chosen(form.EMPTY) == "skip"
+    picture = bool(request.checked(form.PICTURE))
+    return _FormValues(str(channel_id), Draft(schedule, zone, query, skip_empty=skip_empty, picture=picture))
 
 
 def handle_submission(context: Context, request: Submission) -> Response:
     """The form, submitted."""
     service.check_role(context.access)
-    filled = _read_form(request.values)
+    filled = _read_form(request)
     if isinstance(filled, FormErrors):
         return filled
     draft = filled.draft
@@ -129,7 +140,7 @@ def handle_submission(context: Context, request: Submission) -> Response:
     try:
         service.check_draft(context.connection, context.access, draft, context.now)
     except InvalidInput as mistake:
-        return FormErrors({form.FILTERS: mistake.sentence})
+        return FormErrors({mistake.field or form.WORDS: mistake.sentence})
     try:
         channel = get_channel(context, filled.channel_id)
     except Refusal as refusal:
@@ -150,10 +161,11 @@ def handle_submission(context: Context, request: Submission) -> Response:
 
 def handle_preview_press(context: Context, request: Press) -> Response:
     """`Preview` in the form: on top of it, what is wrong with it or what it would say now."""
-    state = ((request.view or {}).get("state") or {}).get("values") or {}
     try:
         service.check_role(context.access)
-        filled = _read_form({block: next(iter(elements.values()), {}) for block, elements in state.items()})
+        if request.view is None:
+            raise Refusal("This button works only in the form of a digest.")
+        filled = _read_form(submission_from(request.payload))
         if isinstance(filled, FormErrors):
             return OpenForm(forms.render_error(" ".join(filled.errors.values())))
         draft = filled.draft

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-from bot.handlers import redraw
+from bot.handlers import filter_fields, redraw
 from bot.handlers.context import Context
 from bot.handlers.verb import Verb
-from bot.incidents import filters, members, projects, search, sharing
-from bot.incidents.errors import InvalidInput, SharedChannel
+from bot.incidents import filters, members, search, sharing
+from bot.incidents.errors import SharedChannel
 from bot.incidents.filters import ListQuery
-from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH
 from bot.incidents.markup import decode_slack_text, require_storable
-from bot.incidents.words import tokenize
 from bot.messages import forms
 from bot.messages import incident as messages
 from bot.messages.blocks import Message
 from bot.messages.help import Group
-from bot.slack.requests import Command, OptionsRequest, Press, Submission
+from bot.slack.requests import Command, Press, Submission
 from bot.slack.responses import Answer, Done, OpenForm, Response
 from storage.prefetch import Prefetch
 from storage.rows import Cursor, IncidentPage
-
-MAX_SUGGESTED = 20  # environments in a menu
 
 
 def prefetch(words: str) -> Prefetch | None:
@@ -82,67 +75,14 @@ def handle_filter_press(context: Context, request: Press) -> Response:
 
 
 def _build_filter_form(context: Context, query: ListQuery, origin: str) -> forms.Form:
-    visible = projects.list_projects(context.connection, context.access)
-    return forms.render_filter_form(query, [(one.slug, one.name) for one in visible], _team_options(context), origin)
-
-
-def _team_options(context: Context) -> list[tuple[str, str]]:
-    visible = projects.list_visible_teams(context.connection, context.access)
-    return [("mine", "My teams"), ("unassigned", "Unassigned"), *((one.slug, one.name) for one in visible)]
-
-
-def suggest_team(context: Context, request: OptionsRequest) -> Sequence[Mapping[str, Any]]:
-    """The options of the menu of teams, where there are too many to list."""
-    return forms.filter_options(_team_options(context), require_storable(request.typed))
-
-
-def suggest_environment(context: Context, request: OptionsRequest) -> Sequence[Mapping[str, Any]]:
-    """The environments of recent incidents; and what was typed, because older ones may have others."""
-    typed = _fold(request.typed)[:MAX_ENVIRONMENT_LENGTH]
-    found = projects.list_environments(context.connection, context.access, typed, most=MAX_SUGGESTED)
-    if typed and typed.lower() not in {one.lower() for one in found}:
-        found.append(typed)
-    return forms.build_options([(one, one) for one in found])
-
-
-def suggest_time(context: Context, request: OptionsRequest) -> Sequence[Mapping[str, Any]]:
-    """Common times; or the time that was typed."""
-    times = filters.suggest_times(_fold(request.typed), context.now, context.access.timezone)
-    return forms.build_options([(one, forms.render_time(one)) for one in times])
+    return forms.render_filter_form(query, filter_fields.list_choices(context), origin)
 
 
 def handle_filter_submission(context: Context, request: Submission) -> Response:
     """The submitted form of `Filter`: the list is rendered with its filters."""
-    only = request.checked("only")
-    parts = [request.chosen("show") or "open"]
-    options = {
-        "project": request.chosen("project"),
-        "team": ",".join(request.checked("team")),
-        "env": request.chosen("env"),
-        "owner": request.chosen("owner"),
-        **{key: _read_time(request, key) for key in ("since", "until")},
-    }
-    parts += [f'{key}:"{folded}"' for key, value in options.items() if (folded := _fold(value or ""))]
-    parts += ["seen:no"] if "unseen" in only else []
-    parts += ["following:yes"] if "following" in only else []
-    query = filters.parse_query(" ".join(parts))
-    words = [token.text for token in tokenize(require_storable(request.text("words")))]
-    query = filters.with_words(query, words)
-    message = _render_page(context, query, None)
+    message = _render_page(context, filter_fields.read_query(request), None)
     place = redraw.Place.of_origin(request.origin)
     return Done(redraw.redraw_in_place(context.connection, context, request, place, message))
-
-
-def _read_time(request: Submission, key: str) -> str | None:
-    time, day = request.chosen(key), request.date(f"{key}_date")
-    if time and day:
-        raise InvalidInput("Choose a time or a date, not both.", field=f"{key}_date")
-    return time or day
-
-
-def _fold(text: str) -> str:
-    """A value on one line, without the quotes that it is put into."""
-    return " ".join(require_storable(text).split()).replace('"', "")
 
 
 HANDLES = (
@@ -174,12 +114,6 @@ HANDLES = (
             "list_next": turn_page,  # Next
             "list_share": handle_share_press,  # Share
             "list_filter": handle_filter_press,  # Filter
-        },
-        lookups={
-            "teams": suggest_team,
-            "env": suggest_environment,
-            "since": suggest_time,
-            "until": suggest_time,
         },
         forms={"list_filter": handle_filter_submission},
     ),

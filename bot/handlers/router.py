@@ -139,13 +139,9 @@ class Router:
                 lambda: self._with_context(request, lambda context: handler(context, request)),
             )
         )
-        if not isinstance(response, _Failure):
-            return response
-        fields = [block["block_id"] for block in request.payload["view"]["blocks"] if block["type"] == "input"]
-        if fields:
-            at_fault = response.field if response.field is not None and response.field in fields else fields[0]
-            return FormErrors({at_fault: response.sentence})
-        return UpdateForm(forms.render_error(response.sentence))
+        if isinstance(response, _Failure):
+            return _place_errors(request, {response.field or "": response.sentence})
+        return _place_errors(request, response.errors) if isinstance(response, FormErrors) else response
 
     def shortcut(self, request: Shortcut) -> Response:
         """A shortcut. An error is shown in a form, because there may be no conversation."""
@@ -277,3 +273,11 @@ def _prefetch(verb: Verb, words: str) -> Prefetch | None:
         return verb.prefetch(words) if verb.prefetch else None
     except InvalidInput:  # the handler raises it again, after the caller is known
         return None
+
+
+def _place_errors(request: Submission, errors: Mapping[str, str]) -> Response:
+    """The form with each error below its field; below the first field if the form does not have it."""
+    fields = [block["block_id"] for block in request.payload["view"]["blocks"] if block["type"] == "input"]
+    if not fields:
+        return UpdateForm(forms.render_error(" ".join(errors.values())))
+    return FormErrors({field if field in fields else fields[0]: sentence for field, sentence in errors.items()})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from bot.incidents.filters import ListQuery
 from bot.messages.blocks import (
     MAX_FORM_TITLE,
     MAX_OPTION_TEXT,
@@ -19,10 +20,11 @@ from bot.messages.blocks import (
 )
 from bot.messages.digest import Summary
 from bot.messages.digest_answers import Notes, capitalize, render_notes
-from bot.messages.forms import Form
+from bot.messages.forms import FilterChoices, Form, build_digest_filters
 
 # block_id and action_id of each field.
-CHANNEL, SCHEDULE, ZONE, FILTERS, EMPTY, PICTURE = "channel", "schedule", "zone", "filters", "empty", "picture"
+CHANNEL, SCHEDULE, ZONE, EMPTY, PICTURE = "channel", "schedule", "zone", "empty", "picture"
+WORDS = "words"  # where a mistake in the filters stands that no other field is at fault for
 MAX_FORM_BLOCKS = 100
 
 _EMPTY = (("send", "Send a short all-clear"), ("skip", "Send nothing"))
@@ -36,7 +38,8 @@ def render_form(
     channel_id: str | None,
     schedule: str,
     zone: str,
-    filters: str,
+    query: ListQuery,
+    choices: FilterChoices,
     skip_empty: bool,
     picture: bool,
 ) -> Form:
@@ -59,13 +62,7 @@ def render_form(
             hint="weekdays at 9 · every day at 5:30 pm · every monday at 8 · hourly · or cron: 0 9 * * 1-5",
         ),
         build_input(ZONE, "Time zone", _build_text_field(ZONE, zone, "Europe/Berlin")),
-        build_input(
-            FILTERS,
-            "Only these incidents",
-            _build_text_field(FILTERS, filters, "critical team:payments"),
-            hint="The filters of list: warning or critical, words in the title, team:, project:, env:, seen:no.",
-            optional=True,
-        ),
+        *build_digest_filters(query, choices),
         build_input(
             EMPTY,
             "When nothing is open",

@@ -123,27 +123,24 @@ def render_add_to_incident_form(quote: str, origin: str) -> Form:
 # --- the filters of a list ---------------------------------------------------------------------------------
 
 
-def render_filter_form(
-    query: ListQuery, projects: Sequence[tuple[str, str]], teams: Sequence[tuple[str, str]], origin: str
-) -> Form:
-    """The form that changes the filters of a list. `projects` and `teams` are the choices, each a slug and a name."""
-    words = " ".join(f'"{word}"' if " " in word else word for word in query.words)
-    project = query.project if query.project in dict(projects) else None
+@dataclass(frozen=True, slots=True)
+class FilterChoices:
+    """What can be chosen in the fields that filter incidents, each a slug and a name."""
+
+    projects: Sequence[tuple[str, str]]
+    teams: Sequence[tuple[str, str]]
+
+
+def render_filter_form(query: ListQuery, choices: FilterChoices, origin: str) -> Form:
+    """The form that changes the filters of a list."""
     only = []
     if query.unseen:
         only.append("unseen")
     if query.following:
         only.append("following")
-    # The caller may have typed other teams.
-    teams = [*teams, *((slug, slug) for slug in query.teams if slug not in dict(teams))]
-    environment = [(query.environment, query.environment)] if query.environment else []
     blocks = [
         _build_select("show", "Show", list(LIST_NAMES.items()), query.show, optional=False),
-        _build_text_field("words", "Words in the title", "payments timeout", words, optional=True, length=300),
-        _build_select("project", "Project", projects, project, optional=True),
-        _build_several("team", "teams", "Teams", teams, query.teams, most=MAX_TEAMS),
-        _build_lookup("env", "Environment", "Choose or type one", environment),
-        _build_select("owner", "Owner", _list_owners(query.owner), query.owner, optional=True),
+        *_build_common_filters(query, choices, {"me": "Me", "none": "Nobody"}),
         *_build_time_fields("since", "Since", "Or since a date", query.since),
         *_build_time_fields("until", "Until", "Or until a date", query.until),
         _build_checkboxes("only", "Only", {"unseen": "Not acknowledged by me", "following": "Followed by me"}, only),
@@ -151,10 +148,43 @@ def render_filter_form(
     return _build_form("list_filter", "Filter incidents", "Show", origin, blocks)
 
 
-def _list_owners(owner: str | None) -> list[tuple[str, str]]:
-    """Me, nobody, and the person whose incidents are listed."""
-    choices = [("me", "Me"), ("none", "Nobody")]
-    return choices if owner in (None, *dict(choices)) else [*choices, (str(owner), str(owner).removeprefix("@"))]
+def build_digest_filters(query: ListQuery, choices: FilterChoices) -> list[Block]:
+    """The fields that say which incidents a digest has. It is for a whole channel: "me" and "followed" mean nothing.
+
+    The fields for times are rarely of use there, so they are shown only if the digest has such a filter.
+    """
+    severities = {"open": "Any severity", "critical": "Only critical", "warning": "Only warning"}
+    shown = query.show if query.show in severities else "open"
+    blocks = [
+        _build_select("show", "Severity", list(severities.items()), shown, optional=False),
+        *_build_common_filters(query, choices, {"none": "Nobody"}),
+    ]
+    if query.since:
+        blocks += _build_time_fields("since", "Since", "Or since a date", query.since)
+    if query.until:
+        blocks += _build_time_fields("until", "Until", "Or until a date", query.until)
+    unseen = {"unseen": "Not acknowledged by anybody"}
+    return [*blocks, _build_checkboxes("only", "Only", unseen, ["unseen"] if query.unseen else [])]
+
+
+def _build_common_filters(query: ListQuery, choices: FilterChoices, owners: Mapping[str, str]) -> list[Block]:
+    words = " ".join(f'"{word}"' if " " in word else word for word in query.words)
+    environment = [(query.environment, query.environment)] if query.environment else []
+    # The caller may have typed something that the menus do not offer.
+    project = [query.project] if query.project else []
+    owner = [query.owner] if query.owner else []
+    return [
+        _build_text_field("words", "Words in the title", "payments timeout", words, optional=True, length=300),
+        _build_select("project", "Project", _add_missing(choices.projects, project), query.project, optional=True),
+        _build_several("team", "teams", "Teams", _add_missing(choices.teams, query.teams), query.teams, most=MAX_TEAMS),
+        _build_lookup("env", "Environment", "Choose or type one", environment),
+        _build_select("owner", "Owner", _add_missing(list(owners.items()), owner), query.owner, optional=True),
+    ]
+
+
+def _add_missing(choices: Sequence[tuple[str, str]], chosen: Sequence[str]) -> list[tuple[str, str]]:
+    """The choices, and behind them what is chosen and not among them."""
+    return [*choices, *((value, value.removeprefix("@")) for value in chosen if value not in dict(choices))]
 
 
 def _build_time_fields(block_id: str, label: str, date_label: str, initial: str | None) -> list[Block]:

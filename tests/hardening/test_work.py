@@ -60,7 +60,18 @@ INPUT = {
 FIELDS: Mapping[str, Mapping[str, str]] = {
     "declare": {"title": "Pay", "severity": "open", "project": "checkout", "team": "payments", "env": "prod"},
     "list_filter": {"words": "", "team": "", "env": "", "since": "", "until": "", "project": "checkout"},
-    "digest": {"schedule": "weekdays at 9", "zone": "UTC", "filters": "", "channel": "C0001"},
+    "digest": {
+        "channel": "C0001",
+        "schedule": "weekdays at 9",
+        "zone": "UTC",
+        "show": "open",
+        "words": "",
+        "project": "checkout",
+        "team": "payments",
+        "env": "prod",
+        "owner": "none",
+        "until": "7d",
+    },
     "add_to_incident": {"incident": "1"},
 }
 
@@ -86,7 +97,8 @@ RICH: Mapping[str, Callable[[str], list[dict[str, Any]]]] = {
 def filled(text: str) -> dict[str, Any]:
     """A field that holds a text, whatever kind of field it is."""
     option = {"value": text, "text": {"type": "plain_text", "text": "An option"}}
-    return {"type": "any", "value": text, "selected_option": option, "selected_conversation": text}
+    chosen = {"selected_option": option, "selected_options": [option], "selected_conversation": text}
+    return {"type": "any", "value": text, **chosen}
 
 
 class Counted:

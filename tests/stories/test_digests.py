@@ -459,7 +459,7 @@ def test_the_form_with_its_preview(world: World) -> None:
     assert "Europe/Berlin" in outcome.errors["Time zone"]
     form.fill("When", "every day at 17:30")
     form.fill("Time zone", "Europe/Berlin")
-    form.fill("Only these incidents", "critical")
+    form.choose("Severity", "Only critical")
     form.choose("When nothing is open", "Send nothing")
     world.ada.press(form, "Preview")
     preview = world.ada.wait_for_form("Preview")
@@ -475,11 +475,48 @@ def test_the_form_with_its_preview(world: World) -> None:
     world.ada.press(made, "Edit")
     form = world.ada.wait_for_form(f"Digest {digest_id}")
     assert form.value("When") == "every day at 5:30 PM"
-    assert form.value("Only these incidents") == "critical"
+    assert form.value("Severity") == "Only critical"
     form.fill("When", "0 8 * * 1")
     assert form.submit().closed
     changed = world.ada.wait_for_message(world.cast.checkout, containing=f"You changed digest {digest_id}.")
     assert "Every Monday at 8:00 AM" in changed.text
+
+
+def test_the_form_shows_every_filter_of_a_digest(world: World) -> None:
+    filters = 'critical "status:500" "card payments" project:checkout team:payments,unassigned env:prod-eu owner:none'
+    digest_id, made = add(world, f'"hourly" {filters} until:7d seen:no picture:no')
+    world.ask(world.ada, f"digest edit {digest_id}")
+    form = world.ada.wait_for_form(f"Digest {digest_id}")
+    shown = {
+        "Severity": "Only critical",
+        "Words in the title": 'status:500 "card payments"',
+        "Project": "Checkout",
+        "Teams": ["Payments", "Unassigned"],
+        "Environment": "prod-eu",
+        "Owner": "Nobody",
+        "Until": "7 days ago",
+        "Only": ["Not acknowledged by anybody"],
+        "Chart": [],
+    }
+    assert {label: form.value(label) for label in shown} == shown
+    assert form.submit().closed
+    changed = world.ada.wait_for_message(world.cast.checkout, containing=f"You changed digest {digest_id}.")
+    same = changed.text.split("#checkout", 1)[1].split("Next", 1)[0]
+    assert same == made.text.split("#checkout", 1)[1].split("Next", 1)[0]
+
+
+def test_a_filter_that_means_nothing_any_more_is_refused_at_its_field(world: World) -> None:
+    digest_id, _ = add(world, '"hourly" project:checkout')
+    world.ask(world.ada, f"digest edit {digest_id}")
+    form = world.ada.wait_for_form(f"Digest {digest_id}")
+    world.apply(ORGANIZATION.replace("slug: checkout,", "slug: till,"), prune=True)
+    assert "There is no project “checkout”" in form.submit().errors["Project"]
+    form.close()
+    world.ask(world.ada, f"digest edit {digest_id}")
+    form = world.ada.wait_for_form(f"Digest {digest_id}")
+    assert form.value("Project") == "checkout"
+    world.ada.press(form, "Preview")
+    assert "There is no project “checkout”" in world.ada.wait_for_form("Tocsin").text
 
 
 def test_whoever_changes_a_digest_answers_for_what_it_shows(world: World) -> None:
@@ -491,7 +528,8 @@ def test_whoever_changes_a_digest_answers_for_what_it_shows(world: World) -> Non
     assert "belongs to Ada Obi" in world.ask(world.ben, f"digest edit {wide}").text
     world.ask(world.ben, f"digest edit {narrow}")
     form = world.ben.wait_for_form(f"Digest {narrow}")
-    form.fill("Only these incidents", "")
+    assert form.value("Project") == "Checkout"
+    form.choose("Project")
     assert form.submit().closed
     time_comes(world, narrow)
     digest = wait_for_post(world, world.cast.checkout, "1 open incident\n")
