@@ -9,6 +9,7 @@ import time
 import structlog
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, ProcessCollector
+from pydantic import SecretStr
 from slack_sdk.errors import SlackApiError
 from tenacity import (
     RetryCallState,
@@ -26,13 +27,14 @@ from bot.delivery.service import DeliveryService, open_delivery_store
 from bot.digests.workers import DigestWorkers
 from bot.handlers.context import Services
 from bot.handlers.router import Router
+from bot.health import add_health_routes
 from bot.intake.connections import find_file_shortage
 from bot.intake.http import create_http_app, open_intake_store
 from bot.intake.server import HttpServer
 from bot.metrics import Metrics
 from bot.people.channels import Channels
 from bot.people.identity import Identity
-from bot.settings import Settings, SettingsError
+from bot.settings import Role, Settings, SettingsError
 from bot.slack.background import Background
 from bot.slack.backoff import Backoff, reason_of
 from bot.slack.clients import Clients
@@ -59,7 +61,7 @@ _BAD_TOKENS = frozenset(
 
 
 class Bot:
-    """The bot on one database and the workspaces of its token, over Socket Mode or HTTP."""
+    """The bot on one database and the workspaces of its token, over Socket Mode or HTTP, in one role."""
 
     def __init__(
         self,
@@ -74,12 +76,14 @@ class Bot:
         metrics: Metrics | None = None,
         delivery_metrics: DeliveryMetrics | None = None,
         deadline_s: float = DEADLINE_S,
+        role: Role = Role.ALL,
     ) -> None:
         """Builds the parts; `start` starts them.
 
         `deadline_s` is how many seconds a request may take before the person is told that it takes longer.
         """
         self.store = store
+        self._role = role
         metrics = metrics or Metrics(CollectorRegistry())
         self.background = Background(api_url)
         identity = Identity(store, clients, self.background)
@@ -92,9 +96,9 @@ class Bot:
             metrics=metrics,
         )
         self.socket = self.http = None
-        if app_token:
+        if role.takes_requests and app_token:
             self.socket = SocketListener(self.listeners, app_token=app_token, api_url=api_url, deadline_s=deadline_s)
-        elif signing_secret:
+        elif role.takes_requests and signing_secret:
             self.http = HttpListener(self.listeners, signing_secret, store.clock.now, deadline_s)
         sending = open_delivery_store(store)  # closed by delivery, the last to stop
         identity = Identity(sending, clients, self.background)
@@ -111,15 +115,16 @@ class Bot:
         store.on_outbox = self.delivery.wake
 
     def start(self) -> None:
-        """Starts to take requests and to send messages."""
-        self.delivery.start()
-        self.digests.start()
+        """Starts to take requests and to send messages, as far as that is this process's role."""
+        self.delivery.start(sends=self._role.sends)
+        if self._role.sends:
+            self.digests.start()
         if self.socket:
             self.socket.start()
 
     @property
     def slack_problem(self) -> str | None:
-        """Why requests of Slack cannot arrive; None while they can, and always over HTTP, where the bot cannot know."""
+        """Why requests of Slack cannot arrive; None while they can, or where the bot opens no connection for them."""
         return self.socket.problem if self.socket else None
 
     def stop(self, seconds: float = STOP_S) -> None:
@@ -142,8 +147,8 @@ class Bot:
         self.background.drain(left())
 
 
-def serve(settings: Settings, clock: Clock | None = None) -> int:
-    """Runs the bot until SIGTERM or SIGINT, with `clock` as its clock if one is given. Returns the exit code.
+def serve(settings: Settings, role: Role = Role.ALL, clock: Clock | None = None) -> int:
+    """Runs the bot in a role until SIGTERM or SIGINT, with `clock` as its clock if one is given. Returns the exit code.
 
     Raises SettingsError if Slack refuses the credentials or the port is taken, and DatabaseAway.
     """
@@ -162,14 +167,14 @@ def serve(settings: Settings, clock: Clock | None = None) -> int:
         delivery_metrics = DeliveryMetrics(registry)
         ProcessCollector(registry=registry)
         metrics.set_sources(database_up=lambda: is_reachable(store), slack_connected=lambda: status.problem() is None)
-        http_app = _create_http_app(settings, store, intake, status, registry)
+        http_app = _create_http_app(settings, role, store, intake, status, registry)
         http = _create_http_server(settings, http_app)
         try:
             http.start()
             if shortage := find_file_shortage():
                 log.warning("few open files", problem=shortage[0], mend=shortage[1])
-            log.info("serving HTTP", host=settings.http_host, port=http.port)
-            _run(settings, store, status, http_app, http, metrics, delivery_metrics, stop)
+            log.info("serving HTTP", host=settings.http_host, port=http.port, role=role.value)
+            _run(settings, role, store, status, http_app, http, metrics, delivery_metrics, stop)
         finally:
             http.stop()
             intake.close()
@@ -188,10 +193,30 @@ class _SlackStatus:
 
 
 def _create_http_app(
-    settings: Settings, store: Store, intake: Store, status: _SlackStatus, registry: CollectorRegistry
+    settings: Settings,
+    role: Role,
+    store: Store,
+    intake: Store,
+    status: _SlackStatus,
+    registry: CollectorRegistry,
 ) -> FastAPI:
-    secret_key = settings.secret_key.get_secret_value() if settings.secret_key else None
-    return create_http_app(store, intake=intake, slack_problem=status.problem, secret_key=secret_key, registry=registry)
+    metrics_token = _reveal(settings.metrics_token)
+    if role.takes_requests:
+        return create_http_app(
+            store,
+            intake=intake,
+            slack_problem=status.problem,
+            secret_key=_reveal(settings.secret_key),
+            registry=registry,
+            metrics_token=metrics_token,
+        )
+    app = FastAPI(openapi_url=None)
+    add_health_routes(app, store, slack_problem=status.problem, registry=registry, metrics_token=metrics_token)
+    return app
+
+
+def _reveal(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None
 
 
 def _create_http_server(settings: Settings, app: FastAPI) -> HttpServer:
@@ -204,6 +229,7 @@ def _create_http_server(settings: Settings, app: FastAPI) -> HttpServer:
 
 def _run(
     settings: Settings,
+    role: Role,
     store: Store,
     status: _SlackStatus,
     http_app: FastAPI,
@@ -221,10 +247,11 @@ def _run(
         clients,
         api_url=settings.slack_api_url,
         command=settings.slack_command,
-        app_token=settings.slack_app_token.get_secret_value() if settings.slack_app_token else None,
-        signing_secret=(settings.slack_signing_secret.get_secret_value() if settings.slack_signing_secret else None),
+        app_token=_reveal(settings.slack_app_token),
+        signing_secret=_reveal(settings.slack_signing_secret),
         metrics=metrics,
         delivery_metrics=delivery_metrics,
+        role=role,
     )
     if bot.http:
         bot.http.add_to(http_app)

@@ -29,7 +29,7 @@ from bot.database import migrate_database, open_database
 from bot.incidents.words import shorten
 from bot.organization.apply import NotApplicable
 from bot.organization.file import BadFile
-from bot.settings import LogLevel, Mode, Settings, SettingsError
+from bot.settings import LogLevel, Role, Settings, SettingsError
 from storage.clock import Clock
 from storage.errors import Contended, DatabaseAway, DatabaseUnfit, EmbeddedPostgresError, ReadOnlyServer
 
@@ -132,23 +132,27 @@ def _default(
 
 
 def serve(
+    role: Annotated[
+        Role, typer.Option(help="web answers Slack and takes alerts, worker sends what is due, all does both.")
+    ] = Role.ALL,
     while_stdin_open: Annotated[
         bool, typer.Option("--while-stdin-open", hidden=True, help="Stop when whoever started this is gone.")
     ] = False,
 ) -> int:
     """Runs the bot.
 
-    It migrates the database, connects to Slack, and takes alerts over HTTP.
+    It migrates the database, connects to Slack, takes alerts over HTTP, and sends what is due. Any number of processes
+    may run on one database.
     """
     clock = Clock()
     if while_stdin_open:
         threading.Thread(target=_obey_stdin, args=[clock], name="stdin", daemon=True).start()
     settings = load_settings()
-    if settings.mode is Mode.NONE:
-        raise SettingsError(f"Not set: {' and '.join(settings.missing)}. {_DEMO_HINT}")
+    if missing := settings.find_missing(role):
+        raise SettingsError(f"Not set: {' and '.join(missing)}. {_DEMO_HINT}")
     from bot.app import serve as run  # the rest of the program is loaded once it is needed
 
-    return run(settings, clock)
+    return run(settings, role, clock)
 
 
 def _obey_stdin(clock: Clock) -> None:

@@ -30,12 +30,12 @@ def check_compose() -> list[str]:
     """What is wrong with compose.yaml, by the Compose specification and by the names that it refers to."""
     from compose_spec import PyCompose  # only the environment of the checks has it
 
-    text = COMPOSE.read_text(encoding="utf-8")
+    file = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))
     try:
-        PyCompose.from_yaml(text).to_spec()
+        PyCompose.from_yaml(yaml.safe_dump(file)).to_spec()  # it knows no merge keys (`<<`), which Compose reads
     except ValueError as error:
         return [f"compose.yaml: {error}"]
-    return list(find_unknown_names(yaml.safe_load(text)))
+    return list(find_unknown_names(file))
 
 
 def find_unknown_names(file: dict[str, Any]) -> Iterator[str]:

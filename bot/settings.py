@@ -50,6 +50,24 @@ class Mode(StrEnum):
     NONE = "none"  # credentials are missing
 
 
+class Role(StrEnum):
+    """What a process of `serve` does. Any number of each work on one database."""
+
+    ALL = "all"
+    WEB = "web"  # answers Slack and takes alerts
+    WORKER = "worker"  # sends messages and digests
+
+    @property
+    def takes_requests(self) -> bool:
+        """Whether requests of Slack and alerts arrive here."""
+        return self is not Role.WORKER
+
+    @property
+    def sends(self) -> bool:
+        """Whether what is due is sent from here."""
+        return self is not Role.WEB
+
+
 class LogLevel(StrEnum):
     DEBUG = "debug"
     INFO = "info"
@@ -130,6 +148,7 @@ class Settings(BaseSettings):
     http_host: str = Field(default="127.0.0.1", validation_alias="HTTP_HOST")
     http_port: int = Field(default=3000, validation_alias="HTTP_PORT")  # 0: any free port
     secret_key: SecretStr | None = Field(default=None, validation_alias="TOCSIN_SECRET_KEY")
+    metrics_token: SecretStr | None = Field(default=None, validation_alias="METRICS_TOKEN")
     log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(default=LogLevel.INFO, validation_alias="LOG_LEVEL")
     log_format: Annotated[LogFormat, BeforeValidator(_lower)] = Field(
         default_factory=_default_log_format, validation_alias="LOG_FORMAT"
@@ -150,22 +169,27 @@ class Settings(BaseSettings):
     @property
     def mode(self) -> Mode:
         """How requests from Slack arrive: it follows from the credentials."""
-        if self.missing:
+        if self.find_missing():
             return Mode.NONE
         return Mode.SOCKET if self.slack_app_token else Mode.HTTP
 
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """The variables without which `serve` cannot work; an entry may name an alternative."""
+    def find_missing(self, role: Role = Role.ALL) -> tuple[str, ...]:
+        """The variables without which `serve` cannot work in a role; an entry may name an alternative."""
         missing = [] if self.slack_bot_token else ["SLACK_BOT_TOKEN"]
-        if not (self.slack_app_token or self.slack_signing_secret):
+        if role.takes_requests and not (self.slack_app_token or self.slack_signing_secret):
             missing.append("SLACK_APP_TOKEN (or SLACK_SIGNING_SECRET, for requests over HTTP)")
         return tuple(missing)
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """Every value that must never be shown; the log removes them."""
-        secrets = (self.slack_bot_token, self.slack_app_token, self.slack_signing_secret, self.secret_key)
+        secrets = (
+            self.slack_bot_token,
+            self.slack_app_token,
+            self.slack_signing_secret,
+            self.secret_key,
+            self.metrics_token,
+        )
         url = self.database_url
         of_url = (url.password, url.query.get("sslpassword")) if url is not None else ()
         return (*(s.get_secret_value() for s in secrets if s), *(str(secret) for secret in of_url if secret))
@@ -235,7 +259,7 @@ class Settings(BaseSettings):
             )
         return value
 
-    @field_validator("slack_bot_token", "slack_app_token", "slack_signing_secret", "secret_key")
+    @field_validator("slack_bot_token", "slack_app_token", "slack_signing_secret", "secret_key", "metrics_token")
     @classmethod
     def _secret_is_one_word(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not re.fullmatch(r"[!-~]+", value.get_secret_value()):

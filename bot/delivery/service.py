@@ -87,22 +87,29 @@ class DeliveryService:
         self._threads: list[threading.Thread] = []
         self._wake_reader, self._wake_writer = os.pipe()
 
-    def start(self) -> None:
-        """Starts the threads. A second call does nothing."""
+    def start(self, *, sends: bool = True) -> None:
+        """Starts the threads. A second call does nothing.
+
+        Without `sends`, it only notifies other processes of changes, which send what they lead to.
+        """
         if self._threads:
             return
-        loops: list[tuple[str, Callable[[], None]]] = [
+        loops: list[tuple[str, Callable[[], None]]] = [("notifier", self._notify)]
+        if sends:
+            loops += self._list_sending_loops()
+        self._threads = [threading.Thread(target=loop, name=f"delivery-{name}", daemon=True) for name, loop in loops]
+        for thread in self._threads:
+            thread.start()
+
+    def _list_sending_loops(self) -> list[tuple[str, Callable[[], None]]]:
+        return [
             ("expander", lambda: self._expand(self._changes, of_alert=False)),
             ("expander-alerts", lambda: self._expand(self._of_alerts, of_alert=True)),
             ("scheduler", self._schedule),
             ("listener", self._listen),
-            ("notifier", self._notify),
             ("cleaner", self._clean),
             *((f"sender-{number}", self._send) for number in range(self._count)),
         ]
-        self._threads = [threading.Thread(target=loop, name=f"delivery-{name}", daemon=True) for name, loop in loops]
-        for thread in self._threads:
-            thread.start()
 
     def wake(self, at_once: bool = True) -> None:
         """Wakes delivery here and in other replicas after a commit to the outbox. `at_once`: a person waits for it."""

@@ -79,7 +79,7 @@ def _check_settings(settings: Settings) -> Finding:
     if settings.mode is Mode.NONE:
         return Finding(
             "settings",
-            f"not set: {' and '.join(settings.missing)}",
+            f"not set: {' and '.join(settings.find_missing())}",
             "Create the Slack app from `python3 run_bot.py manifest`, and put its tokens into the environment or .env.",
         )
     return Finding("settings", "Socket Mode" if settings.mode is Mode.SOCKET else "HTTP mode")

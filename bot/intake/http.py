@@ -1,4 +1,4 @@
-"""HTTP: intake, health and metrics. Every answer of the intake is JSON; nothing here blocks the event loop."""
+"""The HTTP application, with the intake. Every answer of the intake is JSON; nothing here blocks the event loop."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from datetime import datetime
 from typing import Any
 
 import anyio
-import anyio.to_thread
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
+from bot.health import add_health_routes
 from bot.intake import docs_page, openapi
 from bot.intake.admission import Admission
 from bot.intake.batching import Batcher
@@ -30,8 +30,7 @@ from bot.intake.service import ADMITTED_AT_ONCE, Delivery, DeliveryResult, Intak
 from bot.intake.tokens import TOKEN_PREFIX, SecretBox, Source
 from bot.request_bodies import Body, BodyTooLarge, MemoryLimit, MemoryLimitReached
 from storage.engine import Store
-from storage.errors import Contended, DatabaseAway, ReadOnlyServer
-from storage.migrate import is_schema_current
+from storage.errors import Contended, DatabaseAway
 
 log = structlog.get_logger(__name__)
 
@@ -238,12 +237,13 @@ def create_http_app(
     registry: CollectorRegistry | None = None,
     rate_limiter: RateLimiter | None = None,
     secret_key: str | None = None,
+    metrics_token: str | None = None,
 ) -> FastAPI:
     """The HTTP application on a database.
 
     `store` is checked for the bot's health; deliveries go to `intake` (see `open_intake_store`), by default the same.
     `slack_problem` gives what is wrong with the connection to Slack, None when it stands; it must not block.
-    `secret_key` is TOCSIN_SECRET_KEY; without it Sentry's deliveries are refused.
+    `secret_key` is TOCSIN_SECRET_KEY; without it Sentry's deliveries are refused. `metrics_token` is METRICS_TOKEN.
     """
     counters = registry if registry is not None else CollectorRegistry()
     metrics = IntakeMetrics(counters)
@@ -261,7 +261,6 @@ def create_http_app(
         redoc_url=None,
         openapi_url="/intake/openapi.json",
     )
-    health = anyio.CapacityLimiter(2)
 
     @app.post("/intake/events", **openapi.EVENTS)
     async def events(request: Request) -> Response:
@@ -283,35 +282,5 @@ def create_http_app(
     async def docs() -> Response:
         return HTMLResponse(docs_page.render_page(app.openapi()), headers=docs_page.HEADERS)
 
-    @app.get("/healthz", tags=["health"])
-    async def healthz() -> dict[str, str]:
-        """Whether the process is alive."""
-        return {"status": "ok"}
-
-    @app.get("/readyz", tags=["health"])
-    async def readyz() -> Response:
-        """Whether the bot can work: the database, its schema, the connection to Slack."""
-        checks = await anyio.to_thread.run_sync(lambda: _database(store), limiter=health)
-        checks["slack"] = slack_problem() or "ok"
-        ready = all(value == "ok" for value in checks.values())
-        return JSONResponse({"status": "ok" if ready else "not ready", **checks}, status_code=200 if ready else 503)
-
-    @app.get("/metrics", tags=["health"])
-    async def metrics_() -> Response:
-        """Counters for Prometheus."""
-        # Some gauges are computed when they are read, and those of the database may take long.
-        text = await anyio.to_thread.run_sync(lambda: generate_latest(counters), limiter=health)
-        return Response(text, media_type=CONTENT_TYPE_LATEST)
-
+    add_health_routes(app, store, slack_problem=slack_problem, registry=counters, metrics_token=metrics_token)
     return app
-
-
-def _database(store: Store) -> dict[str, str]:
-    try:
-        store.ensure_writable()
-        current = is_schema_current(store)
-    except ReadOnlyServer:
-        return {"database": "is read-only", "schema": "not known"}
-    except DatabaseAway:
-        return {"database": "cannot be used", "schema": "not known"}
-    return {"database": "ok", "schema": "ok" if current else "older than the program: python3 run_bot.py migrate"}

@@ -80,6 +80,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
         (["token", "revoke", "9" * 30], "ID"),
         (["demo", "--port", "70000"], "--port"),
         (["serve"], "SLACK_BOT_TOKEN"),
+        (["serve", "--role", "both"], "'web', 'worker'"),
         ([], "SLACK_APP_TOKEN"),
     ],
 )
@@ -109,6 +110,11 @@ def test_serve_without_credentials_names_them_and_the_demo(run: Run) -> None:
         sentence = run(*words).sentence
         for word in ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET", "run_bot.py demo"):
             assert word in sentence
+
+
+def test_a_worker_needs_the_bot_token_alone(run: Run) -> None:
+    assert run("serve", "--role", "worker").sentence.startswith("Not set: SLACK_BOT_TOKEN. ")
+    assert "SLACK_APP_TOKEN" in run("serve", "--role", "web").sentence
 
 
 def test_a_wrong_setting_stops_every_command(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,9 +54,9 @@ def test_nothing_set_gives_the_documented_defaults(monkeypatch: pytest.MonkeyPat
     assert settings.log_level is LogLevel.INFO
     assert settings.log_format is LogFormat.JSON, "stderr of a test is no terminal"
     assert settings.mode is Mode.NONE
-    assert "SLACK_BOT_TOKEN" in settings.missing[0]
-    assert "SLACK_APP_TOKEN" in settings.missing[1]
-    assert "SLACK_SIGNING_SECRET" in settings.missing[1]
+    assert "SLACK_BOT_TOKEN" in settings.find_missing()[0]
+    assert "SLACK_APP_TOKEN" in settings.find_missing()[1]
+    assert "SLACK_SIGNING_SECRET" in settings.find_missing()[1]
 
 
 def test_the_credentials_choose_the_mode(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +64,7 @@ def test_the_credentials_choose_the_mode(monkeypatch: pytest.MonkeyPatch) -> Non
     assert load(monkeypatch, SLACK_SIGNING_SECRET="0" * 32).mode is Mode.HTTP
     assert load(monkeypatch, SLACK_APP_TOKEN="xapp-1-a").mode is Mode.SOCKET
     monkeypatch.delenv("SLACK_BOT_TOKEN")
-    assert load(monkeypatch).missing == ("SLACK_BOT_TOKEN",)
+    assert load(monkeypatch).find_missing() == ("SLACK_BOT_TOKEN",)
 
 
 def test_the_env_file_is_read_and_the_environment_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -35,15 +35,31 @@ def test_the_unit_is_accepted_and_a_mistake_in_it_is_found() -> None:
 def test_services_and_volumes_of_compose_are_those_it_has() -> None:
     text = deployment.COMPOSE.read_text(encoding="utf-8")
     assert list(deployment.find_unknown_names(yaml.safe_load(text))) == []
-    wrong = yaml.safe_load(text.replace("database:/", "data:/").replace("      postgres:\n", "      postgresql:\n"))
+    wrong = yaml.safe_load(
+        text.replace("database:/", "data:/").replace("    postgres:\n      cond", "    postgresql:\n      cond")
+    )
     assert list(deployment.find_unknown_names(wrong)) == [
         "compose.yaml: postgres mounts data, which is no volume.",
-        "compose.yaml: tocsin depends on postgresql, which is no service.",
+        "compose.yaml: web depends on postgresql, which is no service.",
+        "compose.yaml: worker depends on postgresql, which is no service.",
     ]
 
 
-def test_kubernetes_runs_the_image_of_this_version() -> None:
-    assert f"image: registry.example.com/tocsin:{__version__}\n" in KUBERNETES.read_text(encoding="utf-8")
+def test_kubernetes_runs_both_roles_of_this_version() -> None:
+    objects = list(yaml.safe_load_all(KUBERNETES.read_text(encoding="utf-8")))
+    commands = {}
+    for deployment_ in (one for one in objects if one["kind"] == "Deployment"):
+        template = deployment_["spec"]["template"]
+        [container] = template["spec"]["containers"]
+        assert container["image"] == f"registry.example.com/tocsin:{__version__}"
+        commands[template["metadata"]["labels"]["app.kubernetes.io/component"]] = container["args"]
+        assert deployment_["spec"]["selector"]["matchLabels"] == template["metadata"]["labels"]
+    assert commands == {"web": ["serve", "--role", "web"], "worker": ["serve", "--role", "worker"]}
+    # Only who serves alerts and Slack's requests gets any; each role may lose one pod at a time.
+    [service] = [one for one in objects if one["kind"] == "Service"]
+    assert service["spec"]["selector"]["app.kubernetes.io/component"] == "web"
+    budgets = [one["spec"]["selector"]["matchLabels"] for one in objects if one["kind"] == "PodDisruptionBudget"]
+    assert [labels["app.kubernetes.io/component"] for labels in budgets] == ["web", "worker"]
 
 
 def test_the_package_runs_where_it_is_installed(tmp_path: Path) -> None:

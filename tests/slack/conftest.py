@@ -30,9 +30,15 @@ def serve(slack: Sandbox, database_url: str, tmp_path: Path) -> Iterator[Serve]:
     with ExitStack() as running:
 
         def start(
-            *, over_http: bool = False, ready: bool = True, environment: Mapping[str, str] = NOTHING_ELSE
+            *,
+            over_http: bool = False,
+            ready: bool = True,
+            environment: Mapping[str, str] = NOTHING_ELSE,
+            role: str = "all",
         ) -> Serving:
-            process = Serving(slack, database_url, tmp_path, over_http=over_http, ready=ready, environment=environment)
+            process = Serving(
+                slack, database_url, tmp_path, over_http=over_http, ready=ready, environment=environment, role=role
+            )
             running.callback(process.close)
             return process
 

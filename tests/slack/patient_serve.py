@@ -1,7 +1,7 @@
 """`serve` for tests: as it is, but nothing is late before a minute has passed, and its machine's clock may be wrong.
 
-`python -m tests.slack.patient_serve` does what `python -m bot.cli serve` does; CLOCK_AHEAD_S in the environment is by
-how many seconds everybody in the process who asks for the time of day is told a wrong one.
+`python -m tests.slack.patient_serve …` does what `python -m bot.cli serve …` does; CLOCK_AHEAD_S in the environment is
+by how many seconds everybody in the process who asks for the time of day is told a wrong one.
 """
 
 from __future__ import annotations
@@ -37,4 +37,4 @@ if __name__ == "__main__":
     deadline.DEADLINE_S = 60.0
     from bot.cli import main
 
-    sys.exit(main(["serve"]))
+    sys.exit(main(["serve", *sys.argv[1:]]))

@@ -32,13 +32,16 @@ class Serving:
         over_http: bool,
         ready: bool,
         environment: Mapping[str, str],
+        role: str,
     ) -> None:
         """`ready`: whether it is to be waited for until Slack's requests arrive."""
         self.lines: list[dict[str, object]] = []
         self._said = threading.Condition()
         line = {"SLACK_SIGNING_SECRET": slack.signing_secret} if over_http else {"SLACK_APP_TOKEN": slack.app_token}
+        if role == "worker":
+            line = {}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.slack.patient_serve"],
+            [sys.executable, "-m", "tests.slack.patient_serve", "--role", role],
             cwd=folder,
             env={
                 "PATH": os.environ.get("PATH", os.defpath),
@@ -66,7 +69,7 @@ class Serving:
         self.wait_for("ready")
         if over_http:
             slack.use_http(f"{self.url}/slack/events")
-        else:
+        elif role != "worker":
             slack.wait_until_connected()
 
     def _read(self) -> None:
@@ -121,4 +124,5 @@ class Serve(Protocol):
         over_http: bool = False,
         ready: bool = True,
         environment: Mapping[str, str] = MappingProxyType({}),
+        role: str = "all",
     ) -> Serving: ...
