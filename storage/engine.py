@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import psycopg2
 from psycopg2.extensions import connection as PgConnection
+from pydantic_core import from_json
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc
 from sqlalchemy.pool import QueuePool
 
@@ -69,6 +70,7 @@ def create_pool(
         pool_timeout=wait_s,
         pool_use_lifo=True,
         hide_parameters=True,
+        json_deserializer=from_json,  # several times as fast as the standard library's
         use_native_hstore=False,  # else psycopg2 looks for hstore on every new connection
         isolation_level="AUTOCOMMIT" if autocommit else "READ COMMITTED",
         skip_autocommit_rollback=autocommit,

@@ -15,9 +15,13 @@ MENTION = re.compile(r"<(person|team):(\d+)>")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
+# Without any of these characters, `escape` has nothing to do. Lists escape some forty texts.
+_SPECIAL = re.compile("[*_~`<>&\u202a-\u202e\u2066-\u2069]")
+
+
 def escape(text: str) -> str:
     """Plain text as mrkdwn that shows exactly that text."""
-    return encode_entities(disable_formatting(text))
+    return encode_entities(disable_formatting(text)) if _SPECIAL.search(text) else text
 
 
 def encode_entities(text: str) -> str:

@@ -35,12 +35,8 @@ def parse_organization(block_id: str) -> int | None:
 def _tag_blocks(blocks: list[Block], organization_id: int) -> list[Block]:
     """Sets the ids of blocks that have elements to press."""
     return [
-        {**block, "block_id": ".".join([f"o{organization_id}", f"{place}", *_list_ids(block)])}
+        {**block, "block_id": f"o{organization_id}.{place}{f'.{known}' if (known := block.get('block_id')) else ''}"}
         if "accessory" in block or block["type"] == "actions"
         else block
         for place, block in enumerate(blocks)
     ]
-
-
-def _list_ids(block: Block) -> list[str]:
-    return [block["block_id"]] if "block_id" in block else []

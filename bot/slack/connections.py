@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any, cast
 
 import structlog
+from pydantic_core import from_json
 from slack_sdk import WebClient
 from tenacity import RetryCallState, RetryError, Retrying, sleep_using_event, stop_when_event_set
 from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, WebSocketException
@@ -150,7 +151,7 @@ class WebSocket:
 
     def _take(self, connection: ClientConnection, text: bytes) -> None:
         try:
-            message = json.loads(text)
+            message = _parse(text)
             match message.get("type"):
                 case "hello":
                     self._connection = connection  # `_run` may not have it yet
@@ -167,6 +168,13 @@ class WebSocket:
             self.state = state
             self.problem = self.problem or problem
             self._changed.notify_all()
+
+
+def _parse(text: bytes) -> Any:
+    try:
+        return from_json(text)  # several times as fast
+    except ValueError:
+        return json.loads(text)  # also takes lone surrogates
 
 
 def _connect(url: str, create_connection: Callable[..., ClientConnection] = ClientConnection) -> ClientConnection:
