@@ -44,6 +44,7 @@ from bot.slack.listeners import Listeners
 from bot.slack.socket_mode import SocketListener
 from storage.clock import Clock
 from storage.engine import Store, is_reachable
+from storage.session_settings import IN_TRANSACTION_MODE, Pooling
 
 log = structlog.get_logger(__name__)
 
@@ -156,9 +157,11 @@ def serve(settings: Settings, role: Role = Role.ALL, clock: Clock | None = None)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with open_database(settings) as url:
-        before, after = migrate_database(settings, url)
-        log.info("the database is ready", schema=after, was=before)
-        store = Store.open(url, clock=clock)
+        migrated = migrate_database(settings, url)
+        log.info("the database is ready", schema=migrated.after, was=migrated.before, pooler=migrated.pooling.value)
+        if migrated.pooling is Pooling.TRANSACTION:
+            log.warning("the pooler is in transaction mode", consequences=IN_TRANSACTION_MODE)
+        store = Store.open(url, clock=clock, pooling=migrated.pooling)
         store.clock.read()
         intake = open_intake_store(store)
         status = _SlackStatus()

@@ -185,7 +185,7 @@ def migrate_() -> int:
     """Brings the database to the current schema."""
     settings = load_settings()
     with open_database(settings) as url:
-        before, after = migrate_database(settings, url)
+        before, after, _ = migrate_database(settings, url)
     if before == after:
         typer.echo(f"Nothing to do: the schema is at {after}.")
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from sqlalchemy import URL
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
@@ -13,11 +14,20 @@ from storage import preflight
 from storage.engine import Store
 from storage.errors import DatabaseAway
 from storage.migrate import migrate
+from storage.session_settings import Pooling
 from storage.url import normalise_url
 
 # When the process that runs the embedded server ends, another one starts it again; until then it is away.
 TAKEN_OVER_S = 5.0
 _TRY_EVERY_S = 0.1
+
+
+class Migrated(NamedTuple):
+    """A database whose schema this program can use."""
+
+    before: str | None  # the revision before the migration; None if there was none
+    after: str
+    pooling: Pooling
 
 
 @contextmanager
@@ -35,21 +45,21 @@ def open_database(settings: Settings) -> Iterator[URL]:
         yield normalise_url(url)
 
 
-def migrate_database(settings: Settings, url: URL) -> tuple[str | None, str]:
-    """Migrates an opened database to the current schema. Returns the revisions before and after.
+def migrate_database(settings: Settings, url: URL) -> Migrated:
+    """Migrates an opened database to the current schema.
 
     Waits while another process takes over the embedded server. Raises DatabaseAway, DatabaseUnfit.
     """
     if settings.database_url is not None:
-        preflight.check_database(url)
-        return migrate(url)
+        pooling = preflight.check_database(url)
+        return Migrated(*migrate(url, pooling), pooling)
     trying = Retrying(
         retry=retry_if_exception_type(DatabaseAway),
         stop=stop_after_delay(TAKEN_OVER_S),
         wait=wait_fixed(_TRY_EVERY_S),
         reraise=True,
     )
-    return trying(migrate, url)
+    return Migrated(*trying(migrate, url), Pooling.NONE)
 
 
 @contextmanager
@@ -59,8 +69,8 @@ def open_store(settings: Settings) -> Iterator[Store]:
     Raises DatabaseAway, DatabaseUnfit.
     """
     with open_database(settings) as url:
-        migrate_database(settings, url)
-        store = Store.open(url, hung_after_s=None)
+        migrated = migrate_database(settings, url)
+        store = Store.open(url, hung_after_s=None, pooling=migrated.pooling)
         try:
             yield store
         finally:

@@ -36,16 +36,16 @@ class Certificate:
         folder = Path(self._folder.name)
         self.authority = folder / "authority.pem"  # for SSL_CERT_FILE of clients that trust the workspace
         self.authority.write_bytes(root.public_bytes(serialization.Encoding.PEM))
-        self._chain = folder / "server.pem"
+        self.chain = folder / "server.pem"  # the private key and the certificate
         private = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        self._chain.write_bytes(private + leaf.public_bytes(serialization.Encoding.PEM))
+        self.chain.write_bytes(private + leaf.public_bytes(serialization.Encoding.PEM))
 
     def context(self) -> ssl.SSLContext:
         """The SSL context of a server that uses this certificate."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self._chain)
+        context.load_cert_chain(self.chain)
         return context
 
     def remove(self) -> None:

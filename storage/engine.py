@@ -20,16 +20,20 @@ from sqlalchemy.pool import QueuePool
 
 from storage.clock import Clock
 from storage.errors import DatabaseAway, ReadOnlyServer, translate_error
+from storage.session_settings import (
+    STATEMENT_TIMEOUT_MS,
+    Pooling,
+    apply_to_session,
+    build_settings,
+    build_transaction_cursor,
+)
 from storage.url import normalise_url
 from storage.watchdog import ConnectionWatchdog
 
 # Slack waits three seconds for a response, and every wait for the database counts towards that.
 POOL_TIMEOUT_S = 0.5  # for a free connection of the pool
 CONNECT_TIMEOUT_S = 2  # the shortest that libpq accepts
-STATEMENT_TIMEOUT_MS = 2000
-LOCK_TIMEOUT_MS = 1000
 TCP_USER_TIMEOUT_MS = 2000  # when the server's machine is gone, only the kernel reports it
-IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000
 HUNG_AFTER_S = 5.0  # no request uses a connection for this long
 # Pool sizes of the store that serves requests: ten concurrent requests from Slack, plus the background tasks.
 READ_CONNECTIONS = 12
@@ -55,14 +59,22 @@ def create_pool(
     size: int = READ_CONNECTIONS,
     wait_s: float = POOL_TIMEOUT_S,
     with_settings: bool = True,
+    pooling: Pooling = Pooling.NONE,
+    search_path: str | None = None,
 ) -> Engine:
     """Creates an engine with the project's time-outs.
 
     `statement_timeout_ms=0` turns off the time-outs of statements, locks and idle transactions, for migrations.
     `size` is the most connections that the pool opens, and `wait_s` the seconds to wait for a free one. With
-    `with_settings=False` the sessions keep the settings of the server and the URL. Raises BadDatabaseUrl.
+    `with_settings=False` the sessions keep the settings of the server and the URL. `pooling` is the mode of the pooler
+    that the URL leads to. `search_path` replaces that of the role. Raises BadDatabaseUrl.
     """
     read = normalise_url(url) if isinstance(url, str) else url
+    settings = build_settings(statement_timeout_ms, search_path)
+    arguments: dict[str, Any] = {"client_encoding": "utf8"}
+    arguments |= {name: value for name, value in _CONNECT_OPTIONS.items() if name not in read.query}
+    if with_settings and pooling is Pooling.TRANSACTION:
+        arguments["cursor_factory"] = build_transaction_cursor(settings, in_autocommit=statement_timeout_ms > 0)
     engine = create_engine(
         read,
         pool_size=size,
@@ -74,42 +86,13 @@ def create_pool(
         use_native_hstore=False,  # else psycopg2 looks for hstore on every new connection
         isolation_level="AUTOCOMMIT" if autocommit else "READ COMMITTED",
         skip_autocommit_rollback=autocommit,
-        connect_args={
-            "client_encoding": "utf8",
-            **{name: value for name, value in _CONNECT_OPTIONS.items() if name not in read.query},
-        },
+        connect_args=arguments,
     )
-    if with_settings:
-        settings = _build_settings(statement_timeout_ms)
-
-        def make_settings(driver: PgConnection, _record: Any) -> None:
-            driver.autocommit = True  # else BEGIN and COMMIT would each be a round trip
-            with driver.cursor() as cursor:
-                cursor.execute(settings)
-            driver.autocommit = False
-
+    if with_settings and pooling is not Pooling.TRANSACTION:
         # Runs before SQLAlchemy's own listeners, so that the time-outs apply to their queries too.
-        event.listen(engine, "connect", make_settings, insert=True)
+        event.listen(engine, "connect", lambda driver, _record: apply_to_session(driver, settings), insert=True)
     event.listen(engine, "checkout", _discard_dead_connection)
     return engine
-
-
-def _build_settings(statement_timeout_ms: int) -> str:
-    """Builds the SET statements for a new session, to be sent in one round trip.
-
-    The settings are not passed in the startup parameter `options`, because PgBouncer refuses or drops it. With SET,
-    the other settings in the URL's `options` also stay in effect.
-    """
-    limited = statement_timeout_ms > 0
-    settings = {
-        # Prepared statements (`storage.prepared`) are planned once, for all values of their parameters.
-        "plan_cache_mode": "force_generic_plan",
-        "statement_timeout": statement_timeout_ms,
-        "lock_timeout": LOCK_TIMEOUT_MS if limited else 0,
-        "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_TIMEOUT_MS if limited else 0,
-        "timezone": "'UTC'",
-    }
-    return "; ".join(f"SET {name} = {value}" for name, value in settings.items())
 
 
 def _discard_dead_connection(dbapi_connection: Any, _record: Any, _proxy: Any) -> None:
@@ -164,10 +147,17 @@ class Store:
     """
 
     def __init__(
-        self, reading: Engine, writing: Engine, *, hung_after_s: float | None = None, clock: Clock | None = None
+        self,
+        reading: Engine,
+        writing: Engine,
+        *,
+        hung_after_s: float | None = None,
+        clock: Clock | None = None,
+        pooling: Pooling = Pooling.NONE,
     ) -> None:
         self._reading = reading
         self._writing = writing
+        self.pooling = pooling
         self._watchdog = ConnectionWatchdog((reading, writing), hung_after_s) if hung_after_s else None
         self.clock = clock or Clock()  # the time, for all rules that depend on it
         self._started_clock = self.clock.start(self._read_database_time)
@@ -186,18 +176,21 @@ class Store:
         wait_s: float = POOL_TIMEOUT_S,
         hung_after_s: float | None = HUNG_AFTER_S,
         clock: Clock | None = None,
+        pooling: Pooling = Pooling.NONE,
     ) -> Store:
         """Creates a store for the database at `url`. It connects at first use.
 
         `reading` and `writing` are the most connections of each pool, and `wait_s` the seconds to wait for a free
         one. `hung_after_s` is the most seconds that a connection may be checked out; None means no limit. `clock` is
-        the clock of another store of this process, or a new one for this store. Raises BadDatabaseUrl.
+        the clock of another store of this process, or a new one for this store. `pooling` is what `check_database` has
+        found. Raises BadDatabaseUrl.
         """
         return cls(
-            create_pool(url, autocommit=True, size=reading, wait_s=wait_s),
-            create_pool(url, size=writing, wait_s=wait_s),
+            create_pool(url, autocommit=True, size=reading, wait_s=wait_s, pooling=pooling),
+            create_pool(url, size=writing, wait_s=wait_s, pooling=pooling),
             hung_after_s=hung_after_s,
             clock=clock,
+            pooling=pooling,
         )
 
     def open_beside(self, *, reading: int, writing: int, wait_s: float, hung_after_s: float = HUNG_AFTER_S) -> Store:
@@ -206,7 +199,13 @@ class Store:
         Its writes to the outbox call this store's `on_outbox`.
         """
         other = Store.open(
-            self.url, reading=reading, writing=writing, wait_s=wait_s, hung_after_s=hung_after_s, clock=self.clock
+            self.url,
+            reading=reading,
+            writing=writing,
+            wait_s=wait_s,
+            hung_after_s=hung_after_s,
+            clock=self.clock,
+            pooling=self.pooling,
         )
         other.on_outbox = lambda at_once: self.on_outbox(at_once)
         return other
@@ -270,7 +269,10 @@ class Store:
 
     @contextmanager
     def listen(self, channel: str) -> Iterator[PgConnection]:
-        """Gives a connection outside the pools that receives NOTIFY on `channel`. Raises DatabaseAway."""
+        """Gives a connection outside the pools that receives NOTIFY on `channel`. Raises DatabaseAway.
+
+        Notifications do not arrive through a pooler in transaction mode.
+        """
         with self._errors():
             pooled = self._reading.raw_connection()
             connection = cast(PgConnection, pooled.dbapi_connection)

@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from psycopg2.errors import InsufficientPrivilege
-from sqlalchemy import URL, Connection, exc, text
+from sqlalchemy import URL, Connection, Engine, exc, text
 
 from storage.engine import Store, create_pool, is_read_only, translate_errors
 from storage.errors import Contended, DatabaseAway, DatabaseUnfit, ReadOnlyServer
+from storage.session_settings import Pooling
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -69,40 +70,40 @@ def _find_revision(connection: Connection) -> str | None:
 
 
 @contextmanager
-def _hold_migration_lock(connection: Connection) -> Iterator[None]:
-    # Polled, because a replica that waits inside pg_advisory_lock has a snapshot. CREATE INDEX CONCURRENTLY in the
-    # replica that migrates would wait for that snapshot, and PostgreSQL would report "deadlock detected".
-    while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _MIGRATION_LOCK}):
-        connection.commit()
-        time.sleep(_LOCK_POLL_S)
-    connection.commit()
-    try:
+def _hold_migration_lock(engine: Engine) -> Iterator[None]:
+    """Holds the lock in a transaction of a connection of its own.
+
+    A pooler in transaction mode would give the session, and a lock of it, to somebody else. The transaction has no
+    snapshot, so that CREATE INDEX CONCURRENTLY does not wait for it. The lock is polled for the same reason: inside
+    pg_advisory_lock a replica has a snapshot, and PostgreSQL would report "deadlock detected".
+    """
+    with engine.connect() as holder:
+        while not holder.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK}):
+            holder.rollback()
+            time.sleep(_LOCK_POLL_S)
         yield
-    finally:
-        connection.rollback()
-        connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})
-        connection.commit()
 
 
-def migrate(url: str | URL) -> tuple[str | None, str]:
+def migrate(url: str | URL, pooling: Pooling = Pooling.NONE) -> tuple[str | None, str]:
     """Runs the missing migrations. Returns the revisions before and after. Concurrent calls are safe.
 
     A database that a later version has already migrated is not changed. If others lock a table, the migration retries.
-    Raises DatabaseAway, also when a table stays locked for too long; ReadOnlyServer, even if nothing is missing;
-    DatabaseUnfit when the role may not change the schema.
+    `pooling` is what `check_database` has found. Raises DatabaseAway, also when a table stays locked for too long;
+    ReadOnlyServer, even if nothing is missing; DatabaseUnfit when the role may not change the schema.
     """
-    engine = create_pool(url, statement_timeout_ms=0)
+    engine = create_pool(url, statement_timeout_ms=0, pooling=pooling)
     try:
-        with translate_errors(), engine.connect() as connection, _hold_migration_lock(connection):
-            if is_read_only(connection):
-                raise ReadOnlyServer
-            before = _find_revision(connection)
-            connection.commit()
-            if before == HEAD:
-                return HEAD, HEAD
-            if before is not None and not _is_known_revision(before):
-                return before, before
-            _upgrade(connection)
+        with translate_errors(), _hold_migration_lock(engine):
+            with engine.connect() as connection:
+                if is_read_only(connection):
+                    raise ReadOnlyServer
+                before = _find_revision(connection)
+                if before == HEAD:
+                    return HEAD, HEAD
+                if before is not None and not _is_known_revision(before):
+                    return before, before
+                search_path = _find_search_path(connection)
+            _upgrade(url, pooling, search_path)
             return before, HEAD
     except exc.ProgrammingError as error:
         if isinstance(error.orig, InsufficientPrivilege):
@@ -115,30 +116,39 @@ def migrate(url: str | URL) -> tuple[str | None, str]:
         engine.dispose()
 
 
-def _upgrade(connection: Connection) -> None:
-    from alembic import command
+def _find_search_path(connection: Connection) -> str | None:
+    """Returns the search path with the schema of pg_trgm added; None if the role's own is enough.
 
-    # A DBA may have created the extension in any schema. PostgreSQL finds its operator classes by the search path.
-    connection.execute(
+    A DBA may have created the extension in any schema. PostgreSQL finds its operator classes by the search path.
+    """
+    found: str | None = connection.scalar(
         text(
-            "SELECT set_config('search_path', current_setting('search_path') || ', ' || quote_ident(n.nspname), false)"
+            "SELECT current_setting('search_path') || ', ' || quote_ident(n.nspname)"
             " FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace"
             " WHERE e.extname = 'pg_trgm' AND n.nspname <> ALL (current_schemas(true))"
         )
     )
-    connection.commit()
+    return found
+
+
+def _upgrade(url: str | URL, pooling: Pooling, search_path: str | None) -> None:
+    from alembic import command
+
+    engine = create_pool(url, statement_timeout_ms=0, pooling=pooling, search_path=search_path, size=1)
     until = time.monotonic() + _LOCK_RETRIES_END_S
-    while True:
-        try:
-            with translate_errors():
-                command.upgrade(_config(connection), "head")
-                connection.commit()
-            return
-        except Contended as error:
-            connection.rollback()
-            if time.monotonic() > until:
-                raise DatabaseAway(f"the schema cannot be changed, somebody holds a table: {error}") from error
-            time.sleep(_LOCK_RETRY_S)
+    try:
+        while True:
+            try:
+                with translate_errors(), engine.connect() as connection:
+                    command.upgrade(_config(connection), "head")
+                    connection.commit()
+                return
+            except Contended as error:
+                if time.monotonic() > until:
+                    raise DatabaseAway(f"the schema cannot be changed, somebody holds a table: {error}") from error
+                time.sleep(_LOCK_RETRY_S)
+    finally:
+        engine.dispose()
 
 
 def get_revisions(store: Store) -> tuple[str | None, str, bool]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, exc, text
 
-from storage.engine import STATEMENT_TIMEOUT_MS, create_pool, translate_errors
+from storage.engine import create_pool, translate_errors
 from storage.errors import DatabaseAway, DatabaseUnfit
 from storage.migrate import is_upgrade_due
 from storage.models import Base
+from storage.session_settings import STATEMENT_TIMEOUT_MS, Pooling
 from storage.url import describe_server
 from storage.watchdog import ConnectionWatchdog
 
@@ -38,28 +41,27 @@ ORDER BY c.relname
 """
 
 
-def check_database(url: URL) -> None:
-    """Checks the connection pooler, if there is one, and the privileges of the role.
+def check_database(url: URL) -> Pooling:
+    """Checks the connection pooler, if there is one, and the privileges of the role. Returns the pooler's mode.
 
     Raises DatabaseUnfit, DatabaseAway.
     """
     try:
         with translate_errors():
-            _check_pooler(url)
-            engine = create_pool(url, autocommit=True, size=1)
-            try:
-                with engine.connect() as connection:
-                    _check_role(connection)
-            finally:
-                engine.dispose()
+            pooling = _find_pooling(url)
+            if pooling is not Pooling.NONE:
+                _check_settings(url, pooling)
+            with _connect(url, pooling, autocommit=True) as connection:
+                _check_role(connection)
+            return pooling
     except exc.DBAPIError as error:
         # The server is not PostgreSQL, or too old for the statements and settings of this program.
         lines = str(error.orig).strip().splitlines() or ["no answer"]
         raise DatabaseUnfit(f"{describe_server(url)} does not answer as PostgreSQL does: {lines[0]}") from error
 
 
-def _check_pooler(url: URL) -> None:
-    """Refuses a pooler that may run each transaction in another session of the server."""
+def _find_pooling(url: URL) -> Pooling:
+    """Finds out whether a pooler may run each transaction in another session of the server."""
     # Without the settings: in transaction mode, they would stay in a session that other clients use too.
     engine = create_pool(url, autocommit=True, size=2, with_settings=False)
     watchdog = ConnectionWatchdog((engine,), _HUNG_AFTER_S)
@@ -68,15 +70,12 @@ def _check_pooler(url: URL) -> None:
             driver: Any = connection.connection.dbapi_connection
             # The server sends the pid of its process to a new connection; a pooler makes a number up instead.
             if _get_backend_pid(connection) == driver.get_backend_pid():
-                return
-            if _shares_server_processes(connection, engine):
-                raise DatabaseUnfit(
-                    f"the pooler at {describe_server(url)} is in transaction mode; the bot needs session mode"
-                )
+                return Pooling.NONE
+            shared = _shares_server_processes(connection, engine)
+            return Pooling.TRANSACTION if shared else Pooling.SESSION
     finally:
         watchdog.close()
         engine.dispose()
-    _check_settings(url)
 
 
 def _shares_server_processes(connection: Connection, engine: Engine) -> bool:
@@ -96,21 +95,35 @@ def _get_backend_pid(connection: Connection) -> int:
     return int(connection.scalar(text("SELECT pg_backend_pid()")) or 0)
 
 
-def _check_settings(url: URL) -> None:
-    """Refuses a pooler that ignores SET."""
-    engine = create_pool(url, autocommit=True, size=1)
+def _check_settings(url: URL, pooling: Pooling) -> None:
+    """Refuses a pooler that ignores SET, or that gives the statements of one transaction to several sessions."""
     try:
-        with engine.connect() as connection:
+        with _connect(url, pooling, autocommit=False) as connection:
             milliseconds = connection.scalar(
                 text("SELECT setting FROM pg_settings WHERE name = 'statement_timeout'"),
             )
-    finally:
-        engine.dispose()
+    except exc.OperationalError:
+        with _connect(url, pooling, autocommit=True) as connection:
+            connection.execute(text("SELECT 1"))
+        # Only a transaction is cut off. PgBouncer gives no reason.
+        raise DatabaseUnfit(
+            f"the pooler at {describe_server(url)} is in statement mode; the bot needs session or transaction mode"
+        ) from None
     if milliseconds != str(STATEMENT_TIMEOUT_MS):
         raise DatabaseUnfit(
             f"the pooler at {describe_server(url)} drops settings (statement_timeout); the bot needs one that keeps"
-            " them for the session"
+            " them"
         )
+
+
+@contextmanager
+def _connect(url: URL, pooling: Pooling, *, autocommit: bool) -> Iterator[Connection]:
+    engine = create_pool(url, autocommit=autocommit, size=1, pooling=pooling)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
 
 
 def _check_role(connection: Connection) -> None:

@@ -27,6 +27,7 @@ from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
 from storage.queries import delivery_failures, form_texts, handled_requests, intake, leases, pacing, posts
 from storage.queries.leases import Lease
+from storage.session_settings import Pooling
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +45,8 @@ _AFTER_TROUBLE_S = 1.0
 _CLEAN_EVERY_S = 600.0
 _CLEAN_AT_ONCE = 5000
 _RECOVERED_AT_ONCE = 20
+# Between two looks at the database where no notifications arrive.
+_POLL_WITHOUT_NOTIFICATIONS_S = 0.5
 _SET_BACK_S = 5.0  # a clock that goes back this far was set, not gradually corrected
 _SET_BACK_WATCHED_S = 30.0
 ALERTS_KEPT_FOR = timedelta(days=30)  # after their last message; an alert that goes on sends one every few hours
@@ -69,6 +72,8 @@ class DeliveryService:
         self._pace = pace or Pace()
         self._metrics = metrics or DeliveryMetrics(CollectorRegistry())
         self._store = store
+        self._notified = store.pooling is not Pooling.TRANSACTION
+        self._poll_s = self._pace.poll_s if self._notified else min(self._pace.poll_s, _POLL_WITHOUT_NOTIFICATIONS_S)
         self._now = store.clock.now
         self._clients = {one.workspace_id: _workspace_client(one, api_url, self._pace) for one in clients.all()}
         self._sender = Sender(store, self._clients, identity, self._pace, self._metrics, render_digest)
@@ -106,7 +111,7 @@ class DeliveryService:
             ("expander", lambda: self._expand(self._changes, of_alert=False)),
             ("expander-alerts", lambda: self._expand(self._of_alerts, of_alert=True)),
             ("scheduler", self._schedule),
-            ("listener", self._listen),
+            *((("listener", self._listen),) if self._notified else ()),
             ("cleaner", self._clean),
             *((f"sender-{number}", self._send) for number in range(self._count)),
         ]
@@ -171,7 +176,7 @@ class DeliveryService:
         while not self._stopping.is_set():
             self._guarded(step, "expanding")
             if not self._stopping.is_set():  # otherwise the wake-up may have been cleared already
-                woken.wait(self._pace.poll_s)
+                woken.wait(self._poll_s)
 
     def _schedule(self) -> None:
         wait = 0.0
@@ -183,7 +188,7 @@ class DeliveryService:
         while not self._stopping.is_set():
             self._posts.wait(wait)
             self._posts.clear()
-            wait = self._pace.poll_s
+            wait = self._poll_s
             if not self._stopping.is_set():
                 self._guarded(step, "leasing")
 
@@ -192,12 +197,12 @@ class DeliveryService:
         with self._lock:
             free = self._free
         if not free:
-            return self._pace.poll_s  # a sender that becomes free wakes this thread
+            return self._poll_s  # a sender that becomes free wakes this thread
         self._watch_clock()
         with self._store.reading() as reading:
             serving = self._served.find(reading)
             if serving is None:
-                return self._pace.poll_s
+                return self._poll_s
             connection = reading.connection
             found = leases.lease_destinations(connection, serving, free, self._pace.lease_s, self._now())
             # A workspace that was added just now may have no client; its lease ends by itself.
@@ -206,7 +211,7 @@ class DeliveryService:
                 self._free -= len(served)
             for one in served:  # even if the next statement fails, leased destinations are served
                 self._leased.put(one)
-            wait = self._pace.poll_s
+            wait = self._poll_s
             if len(found) < free:
                 next_s = leases.find_seconds_to_next(connection, serving, self._now())
                 wait = wait if next_s is None else min(wait, max(0.0, next_s))

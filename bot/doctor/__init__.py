@@ -20,6 +20,8 @@ from storage.errors import DatabaseAway, DatabaseUnfit, EmbeddedPostgresError, R
 from storage.migrate import get_revisions
 from storage.queries import delivery_failures, pacing, posts
 from storage.queries import doctor as queries
+from storage.session_settings import IN_TRANSACTION_MODE, Pooling
+from storage.url import describe_server
 
 # Errors that concern one conversation and have a known fix. Slack may return any other.
 _OF_CONVERSATIONS = UNREACHABLE_ERRORS | {SHARED, NO_SUCH_PERSON}
@@ -51,9 +53,8 @@ def _check_all(settings: Settings) -> Iterator[Finding]:
         yield Finding("open files", *shortage)
     try:
         with open_database(settings) as url:
-            if settings.database_url is not None:
-                preflight.check_database(url)
-            store = Store.open(url)
+            pooling = preflight.check_database(url) if settings.database_url is not None else Pooling.NONE
+            store = Store.open(url, pooling=pooling)
             try:
                 yield _check_database(store)
                 schema = _check_schema(store)
@@ -88,6 +89,10 @@ def _check_settings(settings: Settings) -> Finding:
 def _check_database(store: Store) -> Finding:
     with store.read() as connection:
         server = queries.get_server_version(connection)
+    if store.pooling is not Pooling.NONE:
+        server += f" through a pooler at {describe_server(store.url)} in {store.pooling} mode"
+    if store.pooling is Pooling.TRANSACTION:
+        server += f": {IN_TRANSACTION_MODE}"
     try:
         store.ensure_writable()
     except ReadOnlyServer:

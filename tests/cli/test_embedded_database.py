@@ -8,11 +8,12 @@ import pytest
 
 from bot.cli import main
 from bot.commands.usage import EXIT_OUTSIDE
-from bot.database import migrate_database, open_database
+from bot.database import Migrated, migrate_database, open_database
 from bot.settings import Settings
 from storage.embedded import EmbeddedPostgres
 from storage.embedded.scratch import scratch_folder
 from storage.migrate import HEAD
+from storage.session_settings import Pooling
 
 
 @pytest.fixture(autouse=True)
@@ -52,5 +53,5 @@ def test_a_start_outlasts_the_end_of_the_command_whose_server_it_found(monkeypat
         command.start()
         with open_database(settings) as url:
             command.stop()
-            assert migrate_database(settings, url) == (None, HEAD)
-            assert migrate_database(settings, url) == (HEAD, HEAD)
+            assert migrate_database(settings, url) == Migrated(None, HEAD, Pooling.NONE)
+            assert migrate_database(settings, url) == Migrated(HEAD, HEAD, Pooling.NONE)

@@ -51,7 +51,7 @@ def running(server: URL, folder: Path, pool_mode: str, **settings: str) -> Itera
         "pool_mode": pool_mode,
         **settings,
     }
-    database = f"{server.database} = host={server_folder} port={server.query['port']} user={server.username}"
+    database = f"* = host={server_folder} port={server.query['port']} user={server.username}"
     config = folder / f"pgbouncer-{pool_mode}.ini"
     config.write_text(
         "\n".join(["[databases]", database, "[pgbouncer]", *(f"{name} = {value}" for name, value in lines.items())]),
