@@ -20,6 +20,7 @@ from tenacity import (
     stop_when_event_set,
 )
 
+from bot.backlog import BacklogCollector
 from bot.database import migrate_database, open_database
 from bot.delivery.metrics import DeliveryMetrics
 from bot.delivery.pace import Pace
@@ -34,6 +35,7 @@ from bot.intake.server import HttpServer
 from bot.metrics import Metrics
 from bot.people.channels import Channels
 from bot.people.identity import Identity
+from bot.replicas import Heartbeat
 from bot.settings import Role, Settings, SettingsError
 from bot.slack.background import Background
 from bot.slack.backoff import Backoff, reason_of
@@ -84,6 +86,7 @@ class Bot:
         `deadline_s` is how many seconds a request may take before the person is told that it takes longer.
         """
         self.store = store
+        self.clients = clients
         self._role = role
         metrics = metrics or Metrics(CollectorRegistry())
         self.background = Background(api_url)
@@ -165,21 +168,25 @@ def serve(settings: Settings, role: Role = Role.ALL, clock: Clock | None = None)
         store.clock.read()
         intake = open_intake_store(store)
         status = _SlackStatus()
+        heartbeat = Heartbeat(store, role.value)
         registry = CollectorRegistry()
         metrics = Metrics(registry)
         delivery_metrics = DeliveryMetrics(registry)
         ProcessCollector(registry=registry)
+        registry.register(BacklogCollector(store, status.list_workspaces))
         metrics.set_sources(database_up=lambda: is_reachable(store), slack_connected=lambda: status.problem() is None)
         http_app = _create_http_app(settings, role, store, intake, status, registry)
         http = _create_http_server(settings, http_app)
         try:
             http.start()
+            heartbeat.start()
             if shortage := find_file_shortage():
                 log.warning("few open files", problem=shortage[0], mend=shortage[1])
             log.info("serving HTTP", host=settings.http_host, port=http.port, role=role.value)
             _run(settings, role, store, status, http_app, http, metrics, delivery_metrics, stop)
         finally:
             http.stop()
+            heartbeat.stop()
             intake.close()
             store.close()
     log.info("stopped")
@@ -193,6 +200,10 @@ class _SlackStatus:
 
     def problem(self) -> str | None:
         return self.bot.slack_problem if self.bot else "not connected"
+
+    def list_workspaces(self) -> list[str]:
+        """The workspaces that the bot has a client for."""
+        return [one.workspace_id for one in self.bot.clients.all()] if self.bot else []
 
 
 def _create_http_app(

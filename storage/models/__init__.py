@@ -26,6 +26,7 @@ from storage.models.organizations import (
     Team,
     Workspace,
 )
+from storage.models.replicas import Replica
 from storage.models.requests import FormText, HandledRequest
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "Project",
     "ProjectChannel",
     "ProjectTeam",
+    "Replica",
     "SlackPerson",
     "Team",
     "ThreadReply",

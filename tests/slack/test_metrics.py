@@ -6,11 +6,15 @@ import copy
 from itertools import count
 
 import httpx
-from prometheus_client import Metric
+from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import event
 
+from bot import __version__
+from bot.backlog import BacklogCollector
 from sandbox import Sandbox
 from sandbox.records import Json
+from storage.engine import Store
 from tests.slack.serving import PATIENCE_S, Serve, Serving
 from tests.stories.conftest import Cast
 
@@ -148,3 +152,46 @@ def forgeries(payload: Json, name: str) -> list[Json]:
     if "callback_id" in payload:
         found.append({**payload, "callback_id": name})
     return found
+
+
+def test_what_waits_is_measured_also_where_nothing_is_sent(
+    slack: Sandbox, cast: Cast, store: Store, serve: Serve
+) -> None:
+    web = serve(role="web")
+    assert value(web, "tocsin_delivery_waiting", urgency="urgent") == 0
+    cast.ada.command("/incident", "declare project:checkout Payments fail", channel=cast.random)
+    cast.ada.command("/incident", 'digest add "0 0 1 1 *" picture:no', channel=cast.checkout)
+    slack.settle()
+    with store.write() as tx:  # ten minutes ago
+        tx.exec_driver_sql("UPDATE outbox SET date_added = date_added - interval '600 s'")
+        tx.exec_driver_sql("UPDATE digest SET next_fire_at = now() - interval '90 s'")
+    assert value(web, "tocsin_delivery_waiting", urgency="urgent") == 1
+    assert 600 <= value(web, "tocsin_delivery_oldest_seconds", urgency="urgent") < 660
+    assert value(web, "tocsin_delivery_oldest_seconds", urgency="news") == 0
+    assert value(web, "tocsin_digests_due") == 1
+    assert 90 <= value(web, "tocsin_digests_late_seconds") < 150
+
+    slack.faults.rate_limit("chat.postMessage", retry_after=30)
+    worker = serve(role="worker")
+    worker.wait_for("Slack limits the rate of calls")
+    # The change is a message now, as old as it was asked for; both processes give the same, and know of each other.
+    for bot in (web, worker):
+        assert value(bot, "tocsin_delivery_waiting", urgency="urgent") == 1
+        assert value(bot, "tocsin_replicas", role="web", version=__version__) == 1
+        assert value(bot, "tocsin_replicas", role="worker", version=__version__) == 1
+    slack.wait_until(lambda: value(web, "tocsin_digests_due") == 0, PATIENCE_S, "the digest is handed over")
+    web.process.terminate()
+    assert web.end() == 0
+    assert value(worker, "tocsin_replicas", role="web", version=__version__) == 0
+
+
+def test_what_waits_costs_one_statement(store: Store) -> None:
+    statements: list[str] = []
+    event.listen(store._reading, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    registry = CollectorRegistry()
+    registry.register(BacklogCollector(store, lambda: ["T0001"]))
+    assert statements == []
+    text = generate_latest(registry).decode()
+    assert len(statements) == 1
+    for name in ('tocsin_delivery_waiting{urgency="bulk"} 0.0', "tocsin_digests_due 0.0"):
+        assert name in text
