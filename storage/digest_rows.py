@@ -155,3 +155,4 @@ class DigestContent:
     as_of: datetime
     next_fire_at: datetime | None
     missed: Missed | None = None
+    silences_ending: int = 0  # today

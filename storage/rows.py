@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -25,6 +25,7 @@ class IncidentLine(NamedTuple):
     seen_by_caller: bool
     owner: str | None = None  # name of the owner
     owned_by_caller: bool = False
+    silenced_until: datetime | None = None  # None: no silence holds it
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,7 @@ class AlertText:
     url: str | None  # http(s), where the alert comes from
     links: tuple[tuple[str, str], ...]  # name and URL, besides `url`
     facts: tuple[tuple[str, str], ...]  # name and text
+    labels: Mapping[str, str] = field(default_factory=dict)  # for silences to match
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,7 @@ class NewIncident:
     dedup_key: str | None = None  # the same key as versions before "alerts01" store it
     links: Sequence[tuple[str, str]] = ()  # name and URL, besides `url`
     facts: Sequence[tuple[str, str]] = ()  # name and text
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +191,16 @@ class IncidentHead:
     status_before_closing: Status | None
     date_started: datetime
     date_closed: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class HoldingSilence:
+    """The silence that holds an incident."""
+
+    id: int
+    ends: datetime
+    maker: str  # name
+    reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +228,7 @@ class IncidentDetails:
     facts: list[tuple[str, str]]  # name and text of the alert's other facts
     owner: Owner | None = None
     owned_by_caller: bool = False
+    silence: HoldingSilence | None = None  # the one that holds it
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,3 +285,58 @@ class PostedCard:
     channel_id: str
     incident_id: int
     identifier: int
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceRow:
+    """A silence in force."""
+
+    organization_id: int
+    id: int
+    workspace_id: str
+    member_id: int
+    maker: str  # name
+    matchers: Mapping[str, Any]
+    reason: str | None
+    ends: datetime
+    identifier: int  # of the incident that it was made from
+    title: str
+    holds: int  # open incidents
+
+
+@dataclass(frozen=True, slots=True)
+class SilencedAlert:
+    """What describes the alert of an incident."""
+
+    source: str
+    key: str
+    project_id: int
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldIncident:
+    """An incident that a silence held until it ended."""
+
+    id: int
+    is_open: bool
+    has_card: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NewSilence:
+    """A silence that was made."""
+
+    id: int
+    incident: IncidentHead
+    ends: datetime
+    held: int  # open incidents that it holds now
+
+
+@dataclass(frozen=True, slots=True)
+class EndedSilence:
+    """A silence that ended, with what it held."""
+
+    silence: SilenceRow
+    held_back: int  # incidents whose cards it held back
+    still_open: int  # of these, those that are open and get their cards now

@@ -33,8 +33,9 @@ class ActivityType(IntEnum):
     STATUS_CHANGE = 2
     COMMENT = 3
     DETECTED = 4
-    # Kinds of our own start at 100; 101 to 104 are reserved for calls, silences, merges and pins.
+    # Kinds of our own start at 100; 101, 103 and 104 are reserved for calls, merges and pins.
     OWNER = 100
+    SILENCE = 102  # value: 1 when a silence began to hold the incident, 0 when it ended
     ACKNOWLEDGED = 105
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from bot.delivery.metrics import DeliveryMetrics
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway, UnknownActivity
-from storage.queries import destinations, direct_messages, expansion
+from storage.queries import destinations, direct_messages, expansion, silences
 from storage.queries.expansion import Audience, Change, EntryChange, EntryChanged
 from storage.values import ActivityType, Urgency
 
@@ -70,6 +70,12 @@ def _expand(tx: Connection, changes: Sequence[Change], now: datetime, *, of_aler
         if found.type is not None and found.type not in _KNOWN:
             raise UnknownActivity(found.type)
     entries = [change for change in changes if isinstance(change, EntryChange) and change.id in audiences]
+    # A silence may have been made while the alert was taken in, and a person may have reopened what one matches.
+    matched = {change.incident_id for change in changes if change.id in audiences and audiences[change.id].has_silences}
+    silences.hold_incidents(tx, matched, now)
+    held = silences.find_held(tx, matched)
+    # What an alert changes while it is silenced stays quiet; what people do does not.
+    entries = [one for one in entries if one.incident_id not in held or audiences[one.id].author_id is not None]
     recipients = {change.id: _find_recipients(tx, change, audiences[change.id]) for change in entries}
     incidents = {change.incident_id: _workspace(audiences.get(change.id)) for change in changes}
     people = {(audiences[id_].workspace_id, member_id) for id_, found in recipients.items() for member_id in found}

@@ -224,6 +224,8 @@ def _render_card(tx: Connection, post: CardPost, target: Target) -> Rendered:
     if content is not None:
         if post.ts is None and content.details.status is Status.CLOSED:
             return Drop()  # nobody needs to hear of it any more; if it is reopened, it gets its card
+        if post.ts is None and content.details.silence is not None:
+            return Drop()  # its end makes the card due again
         return Show(cards.render_card(content))
     identifier = post_contents.find_identifier(tx, post)
     # The channel has a card of the incident, but must not show anything that has happened since.

@@ -12,7 +12,7 @@ from bot.incidents.access import Access
 from bot.incidents.errors import InvalidInput
 from bot.incidents.filters import ListQuery
 from storage.digest_rows import DailyCounts, DigestContent, DigestRow, Missed
-from storage.queries import digest_contents
+from storage.queries import digest_contents, silences
 from storage.queries import digests as queries
 from storage.queries.digest_contents import Scope
 from storage.values import Role
@@ -117,7 +117,10 @@ def load_content(
         connection, scope, digest.workspace_id, skip=number * PAGE_SIZE, size=PAGE_SIZE
     )
     news = digest_contents.get_news(connection, scope, since, named=NEWS_NAMED)
-    return DigestContent(digest, counts, page, number, pages, news, as_of, digest.next_fire_at, missed)
+    zone = ZoneInfo(digest.zone)
+    tomorrow = datetime.combine(as_of.astimezone(zone).date() + timedelta(days=1), datetime.min.time(), zone)
+    ending = silences.count_ending(connection, scope.organization_id, scope.project_ids, tomorrow)
+    return DigestContent(digest, counts, page, number, pages, news, as_of, digest.next_fire_at, missed, ending)
 
 
 def load_daily_counts(connection: Connection, scope: Scope, zone: str, now: datetime) -> DailyCounts:

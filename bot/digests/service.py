@@ -171,6 +171,8 @@ def check_filters(query: ListQuery) -> ListQuery:
         raise InvalidInput("A digest is for a whole channel, so it cannot use `following:`.", USAGE, field="only")
     if query.owner == "me":
         raise InvalidInput("A digest is for a whole channel, so it cannot use `owner:me`.", USAGE, field="owner")
+    if query.silenced:
+        raise InvalidInput("A digest shows what needs attention, so it cannot use `silenced:`.", USAGE)
     if query.show == "closed":
         raise InvalidInput(
             "A digest shows open incidents, so `closed` would leave it empty. What was resolved since the last digest"

@@ -1,4 +1,7 @@
-"""Runs digests: a tick that records the fires that are due, and the threads that publish them."""
+"""Runs digests: a tick that records the fires that are due, and the threads that publish them.
+
+The same tick ends silences.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from sqlalchemy import Connection
 from bot.digests.availability import Availability
 from bot.digests.publisher import LEASE_S, Publisher
 from bot.digests.scheduler import fire_due
+from bot.digests.silence_ends import end_due
 from bot.messages.blocks import Message
 from bot.people.identity import Identity
 from bot.slack.clients import Clients
@@ -91,6 +95,7 @@ class DigestWorkers:
         """Records the fires that are due, records the outcome of sent digests, and starts publishers."""
         now = self._store.clock.now()
         try:
+            end_due(self._store, now)
             fire_due(self._store, now, self._availability.explain)
             self._publisher.settle_posted(now)
         except (DatabaseAway, Contended) as error:

@@ -65,6 +65,7 @@ def read_query(request: Submission) -> ListQuery:
     parts += [f'{key}:"{folded}"' for key, value in options.items() if (folded := _fold(value or ""))]
     parts += ["seen:no"] if "unseen" in only else []
     parts += ["following:yes"] if "following" in only else []
+    parts += ["silenced:yes"] if "silenced" in only else []
     query = filters.parse_query(" ".join(parts))
     return filters.with_words(query, _read_words(require_storable(request.text("words"))))
 

@@ -24,7 +24,7 @@ from sqlalchemy import Connection
 
 from bot.incidents import lifecycle
 from bot.incidents.plain_text import has_visible
-from storage.queries import intake, outbox
+from storage.queries import intake, outbox, silences
 from storage.queries.intake import AlertIncident, AlertMemoryRow
 from storage.rows import DESCRIPTION, AlertKey, AlertText, NewIncident
 from storage.values import Status, StatusMethod
@@ -51,6 +51,7 @@ class Alert:
     links: tuple[tuple[str, str], ...] | None = None  # name and URL, besides `url`
     description: str | None = None  # empty: it has none
     facts: tuple[tuple[str, str], ...] | None = None  # name and text of its other contents
+    labels: Mapping[str, str] | None = None  # for silences to match
     received: datetime | None = None  # when it arrived; None: now
 
 
@@ -222,10 +223,12 @@ class _Batch:
         self._tx = tx
         self._organization_id = organization_id
         self._now = now
-        self.memories = intake.lock_alert_memories(tx, organization_id, [alert.key for alert in alerts], now)
+        keys = [alert.key for alert in alerts]
+        self.memories, self._has_silences = intake.lock_alert_memories(tx, organization_id, keys, now)
         self.incidents = intake.lock_incidents(tx, organization_id, list(self.memories.values()))
         self._changed: dict[AlertKey, AlertMemoryRow] = {}
         self._words: dict[int, AlertText] = {}  # by the incident's id
+        self._to_match: set[int] = set()  # ids of the incidents that a silence may hold from now on
         self.to_open: dict[AlertKey, tuple[int, Alert, datetime]] = {}  # position in the batch, alert, start
         self.outcomes: dict[int, Outcome] = {}
 
@@ -242,6 +245,7 @@ class _Batch:
         heads = lifecycle.open_incidents(self._tx, self._organization_id, new, self._now)
         for (number, alert, _), one, head in zip(waiting, new, heads, strict=True):
             self._keep(AlertIncident(head, one.method, _first_words(alert)), alert)
+            self._to_match.add(head.id)
             self.outcomes[number] = Outcome(Action.OPEN, head.identifier)
         self.to_open.clear()
 
@@ -264,6 +268,7 @@ class _Batch:
             self._words[incident.head.id] = words
         if changed is not incident:
             self._keep(changed, alert)
+            self._to_match.add(incident.head.id)
         return changed
 
     def end(self) -> None:
@@ -273,6 +278,8 @@ class _Batch:
         if self._words:
             intake.update_alert_texts(self._tx, self._words)
             outbox.redraw_cards(self._tx, self._words, self._now)
+        if self._has_silences:
+            silences.hold_incidents(self._tx, self._to_match, self._now)
 
     def _keep(self, incident: AlertIncident, alert: Alert) -> None:
         self.incidents[alert.key] = incident
@@ -291,6 +298,7 @@ def _first_words(alert: Alert) -> AlertText:
         url=alert.url,
         links=alert.links or (),
         facts=_join_facts(alert.description, alert.facts or ()),
+        labels=alert.labels or {},
     )
 
 
@@ -308,6 +316,7 @@ def _later_words(before: AlertText, alert: Alert) -> AlertText:
             description if alert.description is None else alert.description,
             facts if alert.facts is None else alert.facts,
         ),
+        labels=before.labels if alert.labels is None else alert.labels,
     )
 
 
@@ -332,4 +341,5 @@ def _new_incident(alert: Alert, memory: AlertMemoryRow, began: datetime, now: da
         dedup_key=memory.dedup_key,
         links=words.links,
         facts=words.facts,
+        labels=words.labels,
     )

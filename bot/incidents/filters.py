@@ -21,7 +21,7 @@ MAX_LENGTH = 4000  # characters of a whole query; anything longer exceeds the li
 
 USAGE = (
     "list [open|warning|critical|closed|all] [words…] [team:a,b|team:unassigned|team:mine] [project:x] [env:x]"
-    " [since:24h|7d|2026-11-01] [until:…] [owner:me|none|@person] [seen:no] [following:yes]"
+    " [since:24h|7d|2026-11-01] [until:…] [owner:me|none|@person] [seen:no] [following:yes] [silenced:yes]"
 )
 FORM = "list [open|warning|critical|closed|all] [words…] [filters…]"  # what a mistake shows
 SHOWS = ("open", "warning", "critical", "closed", "all")
@@ -36,6 +36,7 @@ _FORMS = {
     "owner": "list owner:me",
     "seen": "list seen:no",
     "following": "list following:yes",
+    "silenced": "list silenced:yes",
 }
 KEYS = tuple(_FORMS)
 _OWNERS = {"me": "me", "mine": "me", "@me": "me", "none": "none", "nobody": "none"}
@@ -63,6 +64,7 @@ class ListQuery:
     owner: str | None = None  # "me", "none", or "@" and a member; None: any
     unseen: bool = False  # not acknowledged by the caller
     following: bool = False  # the caller follows it
+    silenced: bool = False  # a silence holds it
 
     def __str__(self) -> str:
         """The query as words, which `parse_query` reads."""
@@ -81,6 +83,8 @@ class ListQuery:
             parts.append("seen:no")
         if self.following:
             parts.append("following:yes")
+        if self.silenced:
+            parts.append("silenced:yes")
         return " ".join(parts)
 
 
@@ -180,8 +184,8 @@ def _with_option(query: ListQuery, key: str, value: str) -> ListQuery:
             return replace(query, unseen=True)
         case _:
             if value.lower() != "yes":
-                raise InvalidInput(f"`following:` can only be `yes`, not “{shorten(value)}”.", _FORMS[key])
-            return replace(query, following=True)
+                raise InvalidInput(f"`{key}:` can only be `yes`, not “{shorten(value)}”.", _FORMS[key])
+            return replace(query, silenced=True) if key == "silenced" else replace(query, following=True)
 
 
 def _parse_owner(value: str) -> str:

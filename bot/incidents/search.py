@@ -63,6 +63,7 @@ def resolve_query(
         followed_by=access.member_id if query.following else None,
         owned_by=_owner_id(connection, access, query.owner),
         unowned=query.owner == "none",
+        silenced=query.silenced,
     )
 
 

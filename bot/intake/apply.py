@@ -124,5 +124,6 @@ class _Names:
             links=alert.links,
             description=alert.description,
             facts=alert.facts,
+            labels=alert.labels,
             received=received.at,
         )

@@ -94,6 +94,7 @@ class Event(Item):
         """The alert in the common form."""
         started, ended = self.started_at, self.ended_at
         labels = dict(self.labels or ())
+        matched = None if self.labels is None else dict(labels)
         named_so = labels.pop(DESCRIPTION, None)  # a label may have the name under which descriptions are stored
         return ParsedAlert(
             item=number,
@@ -110,6 +111,7 @@ class Event(Item):
             links=self.links,
             description=self.description or named_so,
             facts=None if self.labels is None else tuple(labels.items()),
+            labels=matched,
         )
 
 

@@ -100,6 +100,7 @@ class LabelAlert(Item):
             links=tuple((name, url) for name, url in links if url),
             description=self.annotations.get("description", ""),
             facts=tuple(facts),
+            labels=self.labels,
         )
 
     def _fingerprint_of_labels(self) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar, TypeVar
@@ -70,6 +70,7 @@ class ParsedAlert:
     links: tuple[tuple[str, str], ...] | None = None  # name and URL, besides `url`
     description: str | None = None  # empty: it has none
     facts: tuple[tuple[str, str], ...] | None = None  # name and text of its other contents
+    labels: Mapping[str, str] | None = None  # for silences to match
 
 
 @dataclass(slots=True)

@@ -37,6 +37,7 @@ from bot.messages.incident_parts import (
     render_place,
     render_resolved,
     render_seen,
+    render_silence,
 )
 from storage.rows import ActivityEntry, CardContent, IncidentDetails, Mentions
 from storage.values import ActivityType, Status
@@ -83,6 +84,7 @@ def _render_open(content: CardContent, title: str) -> list[Block]:
         *render_description(incident, DESCRIPTION_LENGTH),
         *render_few_facts(incident, FACTS_LENGTH),
         *render_links(incident, LINKS_LENGTH),
+        *render_silence(incident),
         context(" · ".join(_render_people(incident))),
         *([context(render_last_comment(content.shown_entry, content.mentions))] if content.shown_entry else []),
         actions(_build_buttons(incident)),
@@ -111,18 +113,19 @@ def _render_closing(content: CardContent) -> str:
 
 def _build_buttons(incident: IncidentDetails) -> list[Element]:
     value = str(incident.identifier)
+    entries = [
+        menu_entry("View", "view", value),
+        menu_entry("Comment", "comment", value),
+        menu_entry("Activity", "activity", value),
+        menu_entry("Subscribe", "subscribe", value),
+    ]
+    if incident.source:
+        entries.append(menu_entry("Silence", "silence", value))
     return [
         button("Acknowledge", "acknowledge", value, style=None if incident.seen_count else "primary"),
         button("Take it", "take", value),
         button("Resolve", "resolve", value),
-        overflow(
-            [
-                menu_entry("View", "view", value),
-                menu_entry("Comment", "comment", value),
-                menu_entry("Activity", "activity", value),
-                menu_entry("Subscribe", "subscribe", value),
-            ]
-        ),
+        overflow(entries),
     ]
 
 

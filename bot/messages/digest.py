@@ -248,6 +248,9 @@ def _format_span(span: timedelta) -> str:
 def _render_footer(content: DigestContent, summary: Summary) -> str:
     parts = [f"Page {content.number + 1:,} of {content.pages:,}"] if content.pages > 1 else []
     parts += [f"As of {format_date(content.as_of)}", summary.when]
+    if content.silences_ending:
+        count = content.silences_ending
+        parts.append("1 silence ends today" if count == 1 else f"{count:,} silences end today")
     if content.next_fire_at:
         parts.append(f"Next digest {format_date(content.next_fire_at)}")
     return " · ".join(parts)

@@ -30,7 +30,8 @@ Form = dict[str, Any]
 COMMENT = "comment"  # the ids of the block and the element of every rich text field
 
 
-def _build_form(callback_id: str, title: str, submit: str, origin: str, blocks: list[Block]) -> Form:
+def build_form(callback_id: str, title: str, submit: str, origin: str, blocks: list[Block]) -> Form:
+    """A form with a button to submit it. `origin` is its private metadata."""
     return {
         "type": "modal",
         "callback_id": callback_id,
@@ -53,13 +54,13 @@ def _build_rich_text_field(label: str, *, optional: bool, initial: dict[str, Any
 def render_resolve_form(identifier: int, title: str, origin: str) -> Form:
     """The form that resolves an incident, with an optional comment."""
     blocks = [section(render_title(identifier, title)), _build_rich_text_field("Comment", optional=True)]
-    return _build_form("resolve", _render_form_title("Resolve", identifier), "Resolve", origin, blocks)
+    return build_form("resolve", _render_form_title("Resolve", identifier), "Resolve", origin, blocks)
 
 
 def render_comment_form(identifier: int, title: str, origin: str) -> Form:
     """The form for a new comment."""
     blocks = [section(render_title(identifier, title)), _build_rich_text_field("Comment", optional=False)]
-    return _build_form("comment", _render_form_title("Comment", identifier), "Comment", origin, blocks)
+    return build_form("comment", _render_form_title("Comment", identifier), "Comment", origin, blocks)
 
 
 def render_edit_form(identifier: int, title: str, content: dict[str, Any], origin: str) -> Form:
@@ -68,7 +69,7 @@ def render_edit_form(identifier: int, title: str, content: dict[str, Any], origi
         section(render_title(identifier, title)),
         _build_rich_text_field("Comment", optional=False, initial=content),
     ]
-    return _build_form("comment_edit", _render_form_title("Edit", identifier), "Save", origin, blocks)
+    return build_form("comment_edit", _render_form_title("Edit", identifier), "Save", origin, blocks)
 
 
 def _render_form_title(verb: str, identifier: int) -> str:
@@ -95,20 +96,20 @@ def render_declare_form(
     """The form that declares an incident. `projects` and `teams` are the choices, each a slug and a name."""
     severities = [(word, SEVERITY_NAMES[status]) for word, status in SEVERITIES.items()]
     blocks = [
-        _build_text_field(
+        build_text_field(
             "title", "Title", "What is wrong, in one line", draft.title, optional=False, length=MAX_TITLE_LENGTH
         ),
-        _build_select("severity", "Severity", severities, draft.severity, optional=False),
-        _build_select("project", "Project", projects, draft.project, optional=False),
+        build_select("severity", "Severity", severities, draft.severity, optional=False),
+        build_select("project", "Project", projects, draft.project, optional=False),
     ]
     if teams:
-        blocks.append(_build_select("team", "Team", teams, draft.team, optional=True))
+        blocks.append(build_select("team", "Team", teams, draft.team, optional=True))
     blocks.append(
-        _build_text_field(
+        build_text_field(
             "env", "Environment", "production", draft.environment, optional=True, length=MAX_ENVIRONMENT_LENGTH
         )
     )
-    return _build_form("declare", "Declare an incident", "Declare", origin, blocks)
+    return build_form("declare", "Declare an incident", "Declare", origin, blocks)
 
 
 # --- a message becomes a comment ---------------------------------------------------------------------------
@@ -117,10 +118,13 @@ def render_declare_form(
 def render_add_to_incident_form(quote: str, origin: str) -> Form:
     """The form that adds a message to an incident. `quote` is the beginning of the message (mrkdwn)."""
     chooser = build_input("incident", "Incident", build_incident_menu("incident", "Search by number or title"))
-    return _build_form("add_to_incident", "Add to incident", "Add", origin, [chooser, section(quote)])
+    return build_form("add_to_incident", "Add to incident", "Add", origin, [chooser, section(quote)])
 
 
 # --- the filters of a list ---------------------------------------------------------------------------------
+
+
+_ONLY = {"unseen": "Not acknowledged by me", "following": "Followed by me", "silenced": "Silenced"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +142,16 @@ def render_filter_form(query: ListQuery, choices: FilterChoices, origin: str) ->
         only.append("unseen")
     if query.following:
         only.append("following")
+    if query.silenced:
+        only.append("silenced")
     blocks = [
-        _build_select("show", "Show", list(LIST_NAMES.items()), query.show, optional=False),
+        build_select("show", "Show", list(LIST_NAMES.items()), query.show, optional=False),
         *_build_common_filters(query, choices, {"me": "Me", "none": "Nobody"}),
         *_build_time_fields("since", "Since", "Or since a date", query.since),
         *_build_time_fields("until", "Until", "Or until a date", query.until),
-        _build_checkboxes("only", "Only", {"unseen": "Not acknowledged by me", "following": "Followed by me"}, only),
+        _build_checkboxes("only", "Only", _ONLY, only),
     ]
-    return _build_form("list_filter", "Filter incidents", "Show", origin, blocks)
+    return build_form("list_filter", "Filter incidents", "Show", origin, blocks)
 
 
 def build_digest_filters(query: ListQuery, choices: FilterChoices) -> list[Block]:
@@ -156,7 +162,7 @@ def build_digest_filters(query: ListQuery, choices: FilterChoices) -> list[Block
     severities = {"open": "Any severity", "critical": "Only critical", "warning": "Only warning"}
     shown = query.show if query.show in severities else "open"
     blocks = [
-        _build_select("show", "Severity", list(severities.items()), shown, optional=False),
+        build_select("show", "Severity", list(severities.items()), shown, optional=False),
         *_build_common_filters(query, choices, {"none": "Nobody"}),
     ]
     if query.since:
@@ -174,11 +180,11 @@ def _build_common_filters(query: ListQuery, choices: FilterChoices, owners: Mapp
     project = [query.project] if query.project else []
     owner = [query.owner] if query.owner else []
     return [
-        _build_text_field("words", "Words in the title", "payments timeout", words, optional=True, length=300),
-        _build_select("project", "Project", _add_missing(choices.projects, project), query.project, optional=True),
-        _build_several("team", "teams", "Teams", _add_missing(choices.teams, query.teams), query.teams, most=MAX_TEAMS),
+        build_text_field("words", "Words in the title", "payments timeout", words, optional=True, length=300),
+        build_select("project", "Project", _add_missing(choices.projects, project), query.project, optional=True),
+        build_several("team", "teams", "Teams", _add_missing(choices.teams, query.teams), query.teams, most=MAX_TEAMS),
         _build_lookup("env", "Environment", "Choose or type one", environment),
-        _build_select("owner", "Owner", _add_missing(list(owners.items()), owner), query.owner, optional=True),
+        build_select("owner", "Owner", _add_missing(list(owners.items()), owner), query.owner, optional=True),
     ]
 
 
@@ -212,7 +218,7 @@ def render_time(value: str) -> str:
 # --- fields ------------------------------------------------------------------------------------------------
 
 
-def _build_text_field(block_id: str, label: str, example: str, initial: str, *, optional: bool, length: int) -> Block:
+def build_text_field(block_id: str, label: str, example: str, initial: str, *, optional: bool, length: int) -> Block:
     element: dict[str, Any] = {
         "type": "plain_text_input",
         "action_id": block_id,
@@ -228,7 +234,7 @@ def _build_option(value: str, label: str) -> dict[str, Any]:
     return {"text": plain_text(label, MAX_OPTION_TEXT), "value": value[:MAX_OPTION_VALUE]}
 
 
-def _build_select(
+def build_select(
     block_id: str, label: str, choices: Sequence[tuple[str, str]], initial: str | None, *, optional: bool
 ) -> Block:
     """A menu of choices. If there are more than Slack allows, it looks them up while the person types."""
@@ -258,7 +264,7 @@ def _build_lookup(block_id: str, label: str, placeholder: str, initial: Sequence
     return build_input(block_id, label, element, optional=True)
 
 
-def _build_several(
+def build_several(
     block_id: str,
     action_id: str,
     label: str,

@@ -74,6 +74,7 @@ def build_incident_buttons(incident: IncidentDetails) -> list[Element]:
     identifier, status, value = incident.identifier, incident.status, str(incident.identifier)
     is_closed = status is Status.CLOSED
     style = None if incident.seen_count or is_closed else "primary"
+    can_silence = incident.source is not None and not is_closed
     return [
         button("Acknowledge", "acknowledge", value, style=style),
         *([] if is_closed else [build_owner_button(identifier, incident.owner, mine=incident.owned_by_caller)]),
@@ -81,6 +82,7 @@ def build_incident_buttons(incident: IncidentDetails) -> list[Element]:
         button("Comment", "comment", value),
         button("Activity", "activity", value),
         build_follow_button(identifier, subscribed=incident.subscribed),
+        *([button("Silence", "silence", value)] if can_silence else []),
     ]
 
 
@@ -204,6 +206,8 @@ def render_line(line: IncidentLine, now: datetime) -> str:
         facts.append(escape(line.environment))
     if line.owner:
         facts.append(f":bust_in_silhouette: owned by {'you' if line.owned_by_caller else escape(line.owner)}")
+    if line.silenced_until and not line.date_closed:
+        facts.append(f":no_bell: silenced until {format_date(line.silenced_until)}")
     facts.append(_render_seen_short(line))
     return f"{STATUS_SIGNS[line.status]} {bold(render_title(line.identifier, line.title))}\n" + " · ".join(facts)
 
@@ -271,6 +275,7 @@ def render_details(incident: IncidentDetails, now: datetime, *, notice: str | No
     blocks += incident_parts.render_description(incident, MAX_SECTION)
     blocks += incident_parts.render_all_facts(incident)
     blocks += incident_parts.render_links(incident)
+    blocks += incident_parts.render_silence(incident)
     blocks.append(context(f":eyes: {incident_parts.render_seen(incident.seen, incident.seen_count)}"))
     if incident.latest:
         blocks.append(context("Latest: " + render_entry(incident.latest, incident.mentions, LATEST_LENGTH)))
@@ -322,6 +327,10 @@ def render_entry_sentence(entry: ActivityEntry) -> str:
             return f"{bold(escape(entry.author or 'Someone'))} commented"
         case ActivityType.STATUS_CHANGE:
             return f"{who} {_render_change(entry)}"
+        case ActivityType.SILENCE if entry.value:
+            return f"{bold(escape(entry.author or 'Someone'))} silenced its alert"
+        case ActivityType.SILENCE:
+            return f"{bold(escape(entry.author))} ended the silence" if entry.author else "The silence ended"
         case ActivityType.ACKNOWLEDGED:
             return f"{bold(escape(entry.author or 'Someone'))} acknowledged this"
         case ActivityType.OWNER:

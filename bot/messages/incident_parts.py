@@ -114,6 +114,15 @@ def render_links(incident: IncidentDetails, limit: int = MAX_ELEMENTS * MAX_CONT
     return [context(*shown)] if shown else []
 
 
+def render_silence(incident: IncidentDetails) -> list[Block]:
+    """Until when a silence holds an open incident, and by whom: one block, or none."""
+    silence = incident.silence
+    if silence is None or incident.status is Status.CLOSED:
+        return []
+    text = f":no_bell: Silenced until {format_date(silence.ends)} by {truncate(escape(silence.maker), NAME_LENGTH)}"
+    return [context(f"{text}: {escape(silence.reason)}" if silence.reason else text)]
+
+
 def render_place(incident: IncidentDetails) -> list[str]:
     """Severity, projects, team and environment (mrkdwn), where the incident has them."""
     facts = [SEVERITY_LABELS.get(incident.status), ", ".join(incident.projects), incident.team, incident.environment]

@@ -1,4 +1,4 @@
-"""Direct messages that tell somebody why what they did in a channel had not the effect they meant."""
+"""Direct messages about what somebody did: why it had not the effect they meant, or that it is over."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from bot.messages.blocks import Message
+from bot.messages.silences import render_ended_note
 from bot.slack.requests import Person
 from storage.queries import outbox
+from storage.rows import EndedSilence
 from storage.values import PostKind, Urgency
 
 
@@ -20,6 +22,21 @@ def send_notice(tx: Connection, person: Person, message: Message, key: str, now:
         user_id=person.user_id,
         key=key,
         message=dict(message),
+        kind=PostKind.NOTE,
+        now=now,
+        urgency=Urgency.NEWS,
+    )
+
+
+def notify_maker(tx: Connection, ended: EndedSilence, now: datetime, *, by: str | None = None) -> None:
+    """Sends the maker of a silence a direct message that it ended. `by` is who ended it; None: its time came."""
+    silence = ended.silence
+    outbox.enqueue(
+        tx,
+        workspace_id=silence.workspace_id,
+        member_id=silence.member_id,
+        key=f"silence ended:{silence.organization_id}:{silence.id}",
+        message=dict(render_ended_note(ended, by)),
         kind=PostKind.NOTE,
         now=now,
         urgency=Urgency.NEWS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
 from slack_bolt.request.internals import extract_team_id
@@ -78,6 +79,11 @@ class Submission(Request):
     def date(self, block_id: str) -> str:
         """The date that was picked, as 2026-11-01; empty where none was."""
         return str(self.values.get(block_id, {}).get("selected_date") or "")
+
+    def moment(self, block_id: str) -> datetime | None:
+        """The date and time that were picked; None where none were."""
+        seconds = self.values.get(block_id, {}).get("selected_date_time")
+        return datetime.fromtimestamp(seconds, UTC) if isinstance(seconds, int) and abs(seconds) < 1e11 else None
 
     def checked(self, block_id: str) -> list[str]:
         """The values of the boxes that were ticked, or of the options that were chosen in a menu of several."""

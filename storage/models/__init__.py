@@ -28,6 +28,7 @@ from storage.models.organizations import (
 )
 from storage.models.replicas import Replica
 from storage.models.requests import FormText, HandledRequest
+from storage.models.silences import Silence
 
 __all__ = [
     "AlertMemory",
@@ -55,6 +56,7 @@ __all__ = [
     "ProjectChannel",
     "ProjectTeam",
     "Replica",
+    "Silence",
     "SlackPerson",
     "Team",
     "ThreadReply",

@@ -83,6 +83,7 @@ class Incident(Base):
             postgresql_where=text("owner_id IS NOT NULL"),
         ),
         Index("ix_incident_organization_id_dedup_key", "organization_id", "dedup_key", "id"),
+        Index("ix_incident_silence", "organization_id", "silence_id", postgresql_where=text("silence_id IS NOT NULL")),
         CheckConstraint("status IN (1, 2, 10, 20)", name="status_known"),
         CheckConstraint("(status = 2) = (date_closed IS NOT NULL)", name="closed_has_date"),
     )
@@ -102,8 +103,11 @@ class Incident(Base):
     alert_project_id: Mapped[int | None]
     alert_key: Mapped[str | None]
     dedup_key: Mapped[str | None]  # the key in versions before "alerts01"
-    # The alert's other contents: {"links": [[name, URL], …], "facts": [[name, text], …]}, in display order.
+    # The alert's other contents: {"links": [[name, URL], …], "facts": [[name, text], …]}, in display order, and
+    # {"labels": {name: value, …}} for silences to match.
     details: Mapped[dict[str, Any] | None]
+    # The silence that matched it last, whether that has ended or not. No foreign key: ids are never reused.
+    silence_id: Mapped[int | None]
     date_started: Mapped[datetime]
     date_detected: Mapped[datetime]
     date_added: Mapped[datetime]

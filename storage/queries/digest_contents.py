@@ -20,6 +20,7 @@ from storage.digest_rows import (
 from storage.queries.activity import NEWS, get_mentions, parse_entry
 from storage.queries.incident_columns import only_team, project_slugs
 from storage.queries.list_filter import build_like_pattern
+from storage.queries.silences import is_silenced
 from storage.rows import Mentions
 from storage.values import Status
 
@@ -82,7 +83,7 @@ class _Statement:
 
     def of_open(self, select: str) -> str:
         """Builds a statement in which `select` reads the CTE `shown`: the open incidents, and whether they are seen."""
-        conditions = [*self._of_severity, *self._of_incident, "i.status <> 2"]
+        conditions = [*self._of_severity, *self._of_incident, "i.status <> 2", f"NOT {is_silenced('i')}"]
         unseen = "WHERE NOT shown_all.seen" if self._unseen else ""
         return f"""WITH shown AS MATERIALIZED (SELECT * FROM (
           SELECT i.id, i.identifier, i.title, i.status, i.environment, i.date_started, team.name AS team, i.owner_id,

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from storage.queries.destinations import LockedDestinations
+from storage.queries.silences import has_silences, is_silenced
 from storage.queries.visibility import CHANNELS_OF_PROJECTS, sees_incident
 from storage.values import PostKind, Status, Urgency
 
@@ -101,6 +102,7 @@ class Audience:
     author_id: int | None
     has_comment: bool
     deleted: bool
+    has_silences: bool  # the organization has some in force
 
 
 def get_audiences(tx: Connection, changes: Sequence[Change]) -> dict[int, Audience]:
@@ -109,7 +111,8 @@ def get_audiences(tx: Connection, changes: Sequence[Change]) -> dict[int, Audien
     Changes that notify nobody are left out: their organization has no workspace, or incidents are switched off.
     """
     rows = tx.exec_driver_sql(
-        "SELECT c.id, w.id, o.id, a.type, a.member_id, a.comment IS NOT NULL, a.date_deleted IS NOT NULL"
+        "SELECT c.id, w.id, o.id, a.type, a.member_id, a.comment IS NOT NULL, a.date_deleted IS NOT NULL,"  # noqa: S608
+        f" {has_silences('o.id')}"
         " FROM unnest(%(ids)s::bigint[], %(incident_ids)s::bigint[], %(activity_ids)s::bigint[])"
         "   AS c(id, incident_id, activity_id)"
         " JOIN incident i ON i.id = c.incident_id JOIN organization o ON o.id = i.organization_id"
@@ -185,7 +188,7 @@ def create_cards(
     """Inserts the missing cards in the locked destinations; `incidents` as for `lock_destinations`.
 
     The card of a critical incident, or of one that a person changed (not `of_alert`), is urgent, also where it waits
-    already.
+    already. An incident that a silence holds gets none until that has ended.
     """
     tx.exec_driver_sql(
         "INSERT INTO post (destination_id, kind, incident_id, urgency, due_at, date_added)"  # noqa: S608 - constants
@@ -196,7 +199,7 @@ def create_cards(
         " JOIN incident n ON n.id = i.id"
         f" JOIN ({CHANNELS_OF_PROJECTS}) ON ip.incident_id = i.id"
         " JOIN destination d ON d.workspace_id = i.workspace_id AND d.channel_id = pc.channel_id"
-        " WHERE d.id = ANY(%(destination_ids)s) ORDER BY i.id, d.id"
+        f" WHERE d.id = ANY(%(destination_ids)s) AND NOT {is_silenced('n')} ORDER BY i.id, d.id"
         f" ON CONFLICT (incident_id, destination_id) WHERE kind = '{PostKind.CARD}'"
         " DO UPDATE SET urgency = EXCLUDED.urgency WHERE post.ts IS NULL AND post.urgency > EXCLUDED.urgency",
         {

@@ -12,7 +12,8 @@ from storage.queries.visibility import of_given_projects
 from storage.rows import IncidentLine
 
 _LIKE_COLUMNS = (
-    "i.id, i.identifier, i.title, i.status, i.environment, i.date_started, i.date_closed, NULL, 0, false, NULL, false"
+    "i.id, i.identifier, i.title, i.status, i.environment, i.date_started, i.date_closed, NULL, 0, false, NULL, false,"
+    " NULL"
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,8 +16,9 @@ from storage.queries import outbox
 from storage.queries.access import build_with_caller
 from storage.queries.activity import NEWS, get_mentions_of_entries, parse_entry
 from storage.queries.incident_columns import only_team, project_slugs
+from storage.queries.silences import SILENCE_OF_INCIDENT
 from storage.queries.visibility import of_given_projects
-from storage.rows import IncidentDetails, IncidentHead, Mentions, NewIncident, Owner, Seen
+from storage.rows import HoldingSilence, IncidentDetails, IncidentHead, Mentions, NewIncident, Owner, Seen
 from storage.values import NO_TEAM, Status, StatusMethod
 
 SEEN_SHOWN = 10
@@ -36,9 +37,11 @@ SELECT i.id, i.identifier, i.title, i.status, i.environment, i.url, i.source, i.
        latest.id, latest.type, latest.member_id, latest.name, latest.value, latest.previous_value,
        latest.comment, latest.date_added, latest.date_edited, i.details,
        i.owner_id, (SELECT m.name FROM member m WHERE m.id = i.owner_id), i.owned_since,
-       coalesce(i.owner_id = %(member_id)s, false)
+       coalesce(i.owner_id = %(member_id)s, false),
+       silence.id, silence.ends, silence.maker, silence.reason
 FROM incident i
 LEFT JOIN team ON team.id = i.team_id
+LEFT JOIN LATERAL ({SILENCE_OF_INCIDENT}) silence ON true
 LEFT JOIN LATERAL (SELECT a.*, m.name FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id
                    WHERE a.incident_id = i.id AND {NEWS}
                    ORDER BY a.date_added DESC, a.id DESC LIMIT 1) latest ON true
@@ -117,6 +120,7 @@ def find_incident_details(
         facts=[(name, text) for name, text in details.get("facts", ())],
         owner=owner,
         owned_by_caller=row[29],
+        silence=None if row[30] is None else HoldingSilence(*row[30:34]),
     )
 
 
@@ -227,9 +231,13 @@ SELECT id, identifier FROM opened ORDER BY identifier
 )
 
 
-def serialize_details(links: Sequence[tuple[str, str]], facts: Sequence[tuple[str, str]]) -> str | None:
-    """Returns the links and facts of an alert as the JSON that is stored, or None if there are none."""
-    return json.dumps({"links": links, "facts": facts}) if links or facts else None
+def serialize_details(
+    links: Sequence[tuple[str, str]], facts: Sequence[tuple[str, str]], labels: Mapping[str, str]
+) -> str | None:
+    """Returns the links, facts and labels of an alert as the JSON that is stored, or None if there are none."""
+    if not (links or facts or labels):
+        return None
+    return json.dumps({"links": links, "facts": facts, "labels": dict(labels)})
 
 
 def insert_incidents(
@@ -279,7 +287,7 @@ def _columns_of(new: Sequence[NewIncident]) -> dict[str, list[Any]]:
         "alert_projects": [key and key.project_id for key in alert_keys],
         "alert_keys": [key and key.key for key in alert_keys],
         "dedup_keys": [one.dedup_key for one in new],
-        "details": [serialize_details(one.links, one.facts) for one in new],
+        "details": [serialize_details(one.links, one.facts, one.labels) for one in new],
         "started": [one.date_started for one in new],
         "detected": [one.date_detected for one in new],
     }

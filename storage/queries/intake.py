@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select, update
 from storage.models import IntakeToken, Team
 from storage.prepared import PreparedStatement
 from storage.queries.incidents import serialize_details
+from storage.queries.silences import has_silences
 from storage.rows import AlertKey, AlertText, IncidentHead
 from storage.values import NO_TEAM, Status, StatusMethod
 
@@ -129,9 +130,10 @@ def get_team_ids(connection: Connection, organization_id: int, slugs: Collection
 
 
 # The DO UPDATE also locks an existing row and returns it. Rows are locked in the order of their keys, so that two
-# batches with the same alerts wait for each other instead of deadlocking.
+# batches with the same alerts wait for each other instead of deadlocking. Whether there are silences is read once, from
+# an index, and needs no statement of its own.
 _LOCK_MEMORIES = PreparedStatement(
-    """
+    f"""
 INSERT INTO alert_memory AS m (organization_id, source, project_id, alert_key, dedup_key, heard)
 SELECT %(organization_id)s, k.source, k.project_id, k.key,
        CASE WHEN EXISTS (SELECT FROM alert_memory o
@@ -144,8 +146,8 @@ ORDER BY k.source, k.project_id, k.key
 ON CONFLICT (organization_id, source, alert_key, project_id) DO UPDATE
 SET heard = CASE WHEN m.heard BETWEEN %(lately)s AND EXCLUDED.heard THEN m.heard ELSE EXCLUDED.heard END
 RETURNING m.source, m.project_id, m.alert_key, m.dedup_key, m.incident_id, m.status, m.fired, m.resolved,
-          m.resolved_received, m.resolved_started
-""",
+          m.resolved_received, m.resolved_started, {has_silences("%(organization_id)s")}
+""",  # noqa: S608 - composed of constants
     {
         "organization_id": "bigint",
         "sources": "text[]",
@@ -161,9 +163,10 @@ RETURNING m.source, m.project_id, m.alert_key, m.dedup_key, m.incident_id, m.sta
 
 def lock_alert_memories(
     tx: Connection, organization_id: int, alerts: Iterable[AlertKey], now: datetime
-) -> dict[AlertKey, AlertMemoryRow]:
+) -> tuple[dict[AlertKey, AlertMemoryRow], bool]:
     """Locks the rows of these alerts until the transaction ends, and inserts the missing ones.
 
+    Returns them, and whether the organization has silences in force.
     Sets `heard` to `now`, with the precision HEARD_PRECISION. Raises IntegrityError if another transaction inserts a
     row with the same `dedup_key`; a second attempt finds that row.
     """
@@ -187,10 +190,10 @@ def lock_alert_memories(
         },
     )
     found = {}
-    for source, project_id, key, dedup_key, incident, status, *times in rows:
+    for source, project_id, key, dedup_key, incident, status, *times, _ in rows:
         alert = AlertKey(source, project_id, key)
         found[alert] = AlertMemoryRow(alert, dedup_key, incident, None if status is None else Status(status), *times)
-    return found
+    return found, bool(rows) and rows[0][-1]
 
 
 # The rows already exist. A prepared UPDATE would be planned once, while the table is still small, and would then always
@@ -319,6 +322,7 @@ def _parse_text(
         url=url,
         links=tuple((name, url) for name, url in stored.get("links", ())),
         facts=tuple((name, text) for name, text in stored.get("facts", ())),
+        labels=stored.get("labels", {}),
     )
 
 
@@ -346,7 +350,7 @@ def update_alert_texts(tx: Connection, words: Mapping[int, AlertText]) -> None:
             "teams": [one.team_id for one in words.values()],
             "environments": [one.environment for one in words.values()],
             "urls": [one.url for one in words.values()],
-            "details": [serialize_details(one.links, one.facts) for one in words.values()],
+            "details": [serialize_details(one.links, one.facts, one.labels) for one in words.values()],
             "no_team": NO_TEAM,
         },
     )

@@ -28,6 +28,7 @@ class ListFilter:
     followed_by: int | None = None  # a member's id: only incidents that they are subscribed to
     owned_by: int | None = None  # a member's id: only incidents that they own
     unowned: bool = False  # only incidents that nobody owns
+    silenced: bool = False  # only incidents that a silence holds
 
 
 def build_like_pattern(word: str) -> str:

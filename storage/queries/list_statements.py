@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from storage.queries.list_filter import ListFilter, build_like_pattern
+from storage.queries.silences import SILENCED_UNTIL, is_silenced
 from storage.rows import Cursor
 
 # How many of the newest incidents a filter is tested against before another strategy is tried.
@@ -20,7 +21,7 @@ MERGED = (4, 8, 16, 32, 64)
 # Common filters have at most this many words and otherwise only status, teams and `until`. Their statements are
 # prepared.
 COMMON_WORDS = 2
-NO_OTHERS = (None,) * 12  # in the columns of `with_columns`: a row that says that there are no other incidents
+NO_OTHERS = (None,) * 13  # in the columns of `with_columns`: a row that says that there are no other incidents
 
 
 class ListStatements:
@@ -61,6 +62,7 @@ class ListStatements:
             or list_filter.followed_by is not None
             or list_filter.owned_by is not None
             or list_filter.unowned
+            or list_filter.silenced
         )
         branches = 1 if self.of_all_projects else len(list_filter.project_ids)
         # How many projects the merge statement has; None: no merge.
@@ -112,6 +114,8 @@ class ListStatements:
             self.parameters["owned_by"] = list_filter.owned_by
         if list_filter.unowned:
             conditions.append("i.owner_id IS NULL")
+        if list_filter.silenced:
+            conditions.append(is_silenced("i"))
         return conditions
 
     def _branch(
@@ -182,7 +186,8 @@ class ListStatements:
         of_some_project = "EXISTS (SELECT FROM incident_project ip WHERE ip.incident_id = i.id OFFSET 0)"
         passing = f"""passing AS MATERIALIZED (
     SELECT i.date_started AS started, i.id AS incident_id
-    FROM (SELECT i.id, i.date_started, i.date_closed, i.title, i.environment, i.owner_id {newest}) i
+    FROM (SELECT i.id, i.date_started, i.date_closed, i.title, i.environment, i.owner_id, i.organization_id,
+          i.silence_id {newest}) i
     WHERE {" AND ".join([*self.of_incident, of_some_project])} {order} LIMIT %(size)s)"""
         return passing, f"NOT EXISTS (SELECT {newest} OFFSET %(depth)s)"
 
@@ -264,7 +269,7 @@ passing AS MATERIALIZED (
         return f"""
 SELECT i.id, i.identifier, i.title, i.status, i.environment, i.date_started, i.date_closed, team.slug,
        seen.times, seen.by_caller, (SELECT m.name FROM member m WHERE m.id = i.owner_id),
-       coalesce(i.owner_id = %(member_id)s, false)
+       coalesce(i.owner_id = %(member_id)s, false), {SILENCED_UNTIL}
 FROM ({page}) page
 JOIN incident i ON i.id = page.incident_id
 LEFT JOIN team ON team.id = i.team_id

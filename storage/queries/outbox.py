@@ -87,7 +87,9 @@ def _insert_change(tx: Connection, values: Mapping[str, Any], now: datetime) -> 
 
 
 def redraw_cards(tx: Connection, incident_ids: Collection[int], now: datetime) -> None:
-    """Records that the alert texts of these incidents changed: only their cards show it."""
+    """Records that only cards show what changed about these incidents: texts of their alerts, a silence."""
+    if not incident_ids:
+        return
     tx.exec_driver_sql(
         "WITH cards AS (UPDATE post SET wanted_version = wanted_version + 1, due_at = CASE"  # noqa: S608 - composed of constants
         "  WHEN wanted_version > drawn_version THEN due_at"

@@ -22,7 +22,7 @@ DRAWERS = {
     "button": ("buttons", 1),
     "menu_entry": ("buttons", 1),
     "build_incident_menu": ("lookups", 0),
-    "_build_form": ("forms", 0),
+    "build_form": ("forms", 0),
 }
 # Ids that are put together where they are drawn, and from what: the registry makes its own from the same.
 PUT_TOGETHER = {
@@ -37,7 +37,7 @@ def drawn() -> Iterator[tuple[str, str, ast.expr]]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call):
                 name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-                if name in DRAWERS and (name != "_build_form" or path.parent.name == "messages"):
+                if name in DRAWERS and (name != "build_form" or path.parent.name == "messages"):
                     kind, place = DRAWERS[name]
                     yield path.name, kind, node.args[place]
             elif isinstance(node, ast.Dict):

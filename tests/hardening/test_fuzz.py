@@ -39,7 +39,7 @@ WRITES = {
 
 
 def prepared(rig: Rig) -> None:
-    """An incident of Ben's team (#1) and one that he does not see (#2), each with a comment."""
+    """An incident of Ben's team (#1), of an alert, and one that he does not see (#2), each with a comment."""
     rig.forges_ids = True
     if 0 < sum(map(len, rig.known.values())) < MOST_ROWS:
         return
@@ -51,6 +51,11 @@ def prepared(rig: Rig) -> None:
     rig.command(DAN, f"comment 2 {SECRET}")
     for who in (ADA, BEN, EVE):
         rig.command(who, "whoami")
+    with rig.store.write() as tx:
+        tx.exec_driver_sql(
+            "UPDATE incident i SET source = 'events', alert_key = 'pay', alert_project_id = ip.project_id"
+            " FROM incident_project ip WHERE ip.incident_id = i.id AND i.identifier = 1"
+        )
     rig.known = facts(rig.store)
 
 
@@ -227,6 +232,7 @@ element_states = st.one_of(
         st.lists(st.sampled_from(["unseen", "following", "x", ""]), max_size=3),
     ),
     st.just({"type": "static_select", "selected_option": None}),
+    st.builds(lambda seconds: {"type": "datetimepicker", "selected_date_time": seconds}, st.integers() | pieces),
     st.builds(lambda value: {"type": "conversations_select", "selected_conversation": value}, pieces | st.none()),
     st.just({}),
 )
@@ -244,7 +250,7 @@ fields = [
     "only",
     "incident",
 ]
-fields += ["channel", "schedule", "tz", "filters", "when", "name", "x"]
+fields += ["channel", "schedule", "tz", "filters", "when", "name", "x", "for", "labels", "reason"]
 origins = st.one_of(
     places,
     st.builds(
@@ -274,6 +280,7 @@ def forms(rig: Rig) -> dict[str, Json]:
                 ("resolve", "1"),
                 ("comment", "1"),
                 ("comment_edit", comment[1]),
+                ("silence", "1"),
                 ("list_filter", '{"q":"open"}'),
             )
         ),

@@ -108,6 +108,7 @@ def test_a_control_character_anywhere_in_an_event_loses_nothing(bench: Bench) ->
     assert row.details == {
         "links": [["Runbook", "https://h/runbook"]],
         "facts": [["Description", "line two"], ["instance", "db1"]],
+        "labels": {"instance": "db1"},
     }
     taken(bench, token, {"dedup_key": "key", "status": "resolved\0"}, EVENTS)
     assert bench.statuses() == [Status.CLOSED]

@@ -62,6 +62,7 @@ def test_what_was_told_last_is_shown(bench: Bench) -> None:
     assert details == {
         "links": [["Graph", "https://h/graph"]],
         "facts": [["Description", "on db1 and db2"], ["instance", "db2"]],
+        "labels": {"instance": "db2"},
     }
     assert log(bench) == before, "the log is about what happened"
     incident_id = told[0][0]

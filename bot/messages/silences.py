@@ -1,0 +1,136 @@
+"""Silences: the form that makes one, the list of those in force, and what is said when one ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bot.incidents.limits import MAX_REASON_LENGTH
+from bot.incidents.markup import encode_entities, escape
+from bot.messages.answers import Confirmation, render_incident_title
+from bot.messages.blocks import (
+    MAX_OPTION_VALUE,
+    MAX_OPTIONS,
+    Block,
+    Element,
+    Message,
+    bold,
+    build_input,
+    button,
+    context,
+    format_date,
+    message,
+    plain_text,
+    section,
+    text_message,
+    truncate,
+)
+from bot.messages.forms import Form, build_form, build_select, build_several, build_text_field
+from bot.messages.incident import build_view_button, render_title
+from storage.rows import EndedSilence, IncidentHead, NewSilence, SilencedAlert, SilenceRow
+
+PRESETS = {
+    "30m": "30 minutes",
+    "1h": "1 hour",
+    "2h": "2 hours",
+    "4h": "4 hours",
+    "8h": "8 hours",
+    "1d": "1 day",
+    "7d": "7 days",
+}
+DEFAULT_PRESET = "2h"
+MOST_LISTED = 20
+LABELS_SHOWN = 10
+VALUE_LENGTH = 60  # characters of a label's value
+TITLE_LENGTH = 150
+
+
+def render_form(incident: IncidentHead, alert: SilencedAlert, origin: str) -> Form:
+    """The form that silences the alert of an incident."""
+    blocks: list[Block] = [section(render_title(incident.identifier, incident.title))]
+    labels = [(name, f"{name} = {value}") for name, value in alert.labels.items() if len(name) <= MAX_OPTION_VALUE]
+    if labels:
+        shown = labels[:MAX_OPTIONS]
+        field = build_several("labels", "labels", "Same labels", shown, (), most=len(shown))
+        hint = "All alerts of this project and source with these labels are silenced. With none, only this alert is."
+        blocks.append({**field, "hint": plain_text(hint, 2000)})
+    blocks += [
+        build_select("for", "For", list(PRESETS.items()), DEFAULT_PRESET, optional=False),
+        build_input("until", "Or until", {"type": "datetimepicker", "action_id": "until"}, optional=True),
+        build_text_field(
+            "reason", "Reason", "Planned upgrade of the database", "", optional=True, length=MAX_REASON_LENGTH
+        ),
+    ]
+    return build_form("silence", f"Silence #{incident.identifier}", "Silence", origin, blocks)
+
+
+def render_made(made: NewSilence) -> Confirmation:
+    """The answer to who made a silence."""
+    sentence = (
+        f"You silenced the alert of {render_incident_title(made.incident)} until {format_date(made.ends)}"
+        f" (silence {made.id})."
+    )
+    if made.held > 1:
+        sentence += f" It holds {made.held:,} open incidents."
+    buttons = [build_view_button(made.incident.identifier), build_end_button(made.id)]
+    return Confirmation(sentence, buttons, on_card=True)
+
+
+def build_end_button(silence_id: int) -> Element:
+    """`End silence`."""
+    return button("End silence", "silence_end", str(silence_id))
+
+
+def render_list(silences: Sequence[SilenceRow], command: str, *, notice: str | None = None) -> Message:
+    """The silences in force that somebody sees. `notice` is mrkdwn above them."""
+    blocks: list[Block] = [context(notice)] if notice else []
+    lead = f"{notice} " if notice else ""
+    if not silences:
+        text = f"No silences. `{encode_entities(command)} silence N 2h` silences the alert of an incident."
+        return message(lead + text, [*blocks, section(text)])
+    shown = silences[:MOST_LISTED]
+    blocks += [section(_render_listed(one), accessory=build_end_button(one.id)) for one in shown]
+    if len(silences) > MOST_LISTED:
+        blocks.append(context(f"Only the first {MOST_LISTED} are shown."))
+    text = "Silences: " + "; ".join(f"{one.id}, until {format_date(one.ends)}" for one in shown)
+    return message(lead + text, blocks)
+
+
+def _render_listed(silence: SilenceRow) -> str:
+    title = truncate(render_title(silence.identifier, silence.title), TITLE_LENGTH)
+    holds = f"holds {silence.holds:,} open incident{'s' if silence.holds != 1 else ''}"
+    lines = [
+        f"{bold(f'Silence {silence.id}')} · {title}",
+        f"Until {format_date(silence.ends)} · by {escape(silence.maker)} · {holds}",
+    ]
+    if labels := silence.matchers.get("labels"):
+        pairs = [f"{escape(name)} = {truncate(escape(value), VALUE_LENGTH)}" for name, value in labels.items()]
+        more = len(pairs) - LABELS_SHOWN
+        lines.append("Alerts with " + ", ".join(pairs[:LABELS_SHOWN]) + (f" and {more} more" if more > 0 else ""))
+    if silence.reason:
+        lines.append(escape(silence.reason))
+    return truncate("\n".join(lines), 3000)
+
+
+def render_ended(ended: EndedSilence) -> str:
+    """The sentence (mrkdwn) for who ended a silence."""
+    return f"You ended silence {ended.silence.id}. {_render_held_back(ended)}"
+
+
+def render_ended_note(ended: EndedSilence, by: str | None) -> Message:
+    """The message to the maker of a silence that ended. `by` is the name of who ended it; None: its time came."""
+    silence = ended.silence
+    title = truncate(render_title(silence.identifier, silence.title), TITLE_LENGTH)
+    lead = f"{escape(by)} ended your silence" if by else "Your silence"
+    ends = "" if by else " ended"
+    return text_message(f"{lead} {silence.id} of {title}{ends}. {_render_held_back(ended)}")
+
+
+def _render_held_back(ended: EndedSilence) -> str:
+    if not ended.held_back:
+        return "It held back no cards."
+    incidents = "1 incident" if ended.held_back == 1 else f"{ended.held_back:,} incidents"
+    if not ended.still_open:
+        return f"It held back {incidents}, and all are resolved."
+    if ended.still_open == ended.held_back:
+        return f"It held back {incidents}, still open: the cards are posted now."
+    return f"It held back {incidents}; {ended.still_open:,} still open: the cards are posted now."

@@ -1,0 +1,247 @@
+"""Silences: which incidents they hold, which exist, and which are due to end.
+
+`incident.silence_id` names the silence that matched an incident last. It holds the incident until its `date_ended`,
+and while its maker sees the incident. So nothing needs to be written to thousands of incidents for a silence to end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from psycopg2.extras import Json
+from sqlalchemy import Connection
+
+from storage.prepared import PreparedStatement
+from storage.queries.visibility import of_given_projects, sees_incident, sees_project
+from storage.rows import HeldIncident, SilencedAlert, SilenceRow
+from storage.values import ActivityType, PostKind
+
+
+def _holding(incident: str) -> str:
+    """For FROM: the silence s, by member m, that holds an incident, given by its alias."""
+    return (
+        "silence s JOIN member m ON m.id = s.member_id JOIN organization o ON o.id = s.organization_id"
+        f" WHERE s.organization_id = {incident}.organization_id AND s.id = {incident}.silence_id"
+        f" AND s.date_ended IS NULL AND {sees_incident(f'{incident}.id')}"
+    )
+
+
+# The silence that holds incident i, and its end.
+SILENCE_OF_INCIDENT = f"SELECT s.id, s.ends, m.name AS maker, s.reason FROM {_holding('i')}"  # noqa: S608
+SILENCED_UNTIL = f"(SELECT s.ends FROM {_holding('i')})"  # noqa: S608
+
+
+def is_silenced(incident: str) -> str:
+    """Returns the condition that a silence holds an incident, given by its alias. It costs nothing where none did."""
+    return f"({incident}.silence_id IS NOT NULL AND EXISTS (SELECT FROM {_holding(incident)}))"
+
+
+def has_silences(organization: str) -> str:
+    """Returns the condition that an organization, given by its id, has silences in force: one probe of their index."""
+    return f"EXISTS (SELECT FROM silence v WHERE v.organization_id = {organization} AND v.date_ended IS NULL)"
+
+
+# What describes an alert: a silence matches what contains its matchers.
+_DESCRIBED = (
+    "jsonb_build_object('source', i.source, 'key', i.alert_key, 'labels', coalesce(i.details -> 'labels', '{}'::jsonb))"
+)
+
+
+def _build_hold(only: str) -> str:
+    """Builds the statement that has silences hold open incidents. Of several, the one that ends last holds one.
+
+    FOR UPDATE waits for those who insert cards of the incident, so that `outbox.redraw_cards` finds them afterwards.
+    """
+    return f"""
+WITH best AS (
+  SELECT DISTINCT ON (i.id) i.id, s.id AS silence_id, s.member_id
+  FROM silence s JOIN incident i ON i.organization_id = s.organization_id
+  JOIN member m ON m.id = s.member_id JOIN organization o ON o.id = s.organization_id
+  WHERE s.date_ended IS NULL AND s.ends > %(now)s AND {only}
+    AND i.status <> 2 AND i.source IS NOT NULL AND {_DESCRIBED} @> s.matchers
+    AND EXISTS (SELECT FROM incident_project ip WHERE ip.incident_id = i.id AND ip.project_id = s.project_id
+                AND {sees_project("ip.project_id")} OFFSET 0)
+    AND {sees_incident("i.id")}
+  ORDER BY i.id, s.ends DESC, s.id DESC
+), locked AS (
+  SELECT i.id, best.silence_id, best.member_id FROM incident i JOIN best ON best.id = i.id
+  WHERE i.silence_id IS DISTINCT FROM best.silence_id ORDER BY i.id FOR UPDATE OF i
+), held AS (
+  UPDATE incident i SET silence_id = locked.silence_id FROM locked WHERE i.id = locked.id
+  RETURNING i.id, locked.member_id
+), logged AS (
+  INSERT INTO incident_activity (incident_id, member_id, type, value, date_added)
+  SELECT id, member_id, {ActivityType.SILENCE:d}, 1, %(now)s FROM held ORDER BY id
+)
+SELECT id FROM held
+"""  # noqa: S608 - composed of constants
+
+
+_HOLD_INCIDENTS = PreparedStatement(
+    _build_hold("i.id = ANY(%(incident_ids)s)"), {"incident_ids": "bigint[]", "now": "timestamptz"}
+)
+_HOLD_BY_SILENCE = PreparedStatement(
+    _build_hold("s.organization_id = %(organization_id)s AND s.id = %(id)s"),
+    {"organization_id": "bigint", "id": "bigint", "now": "timestamptz"},
+)
+
+
+def hold_incidents(tx: Connection, incident_ids: Collection[int], now: datetime) -> list[int]:
+    """Has the silences in force hold those of the incidents that they match. Returns the ids that this changed."""
+    if not incident_ids:
+        return []
+    return [row[0] for row in _HOLD_INCIDENTS.rows(tx, {"incident_ids": sorted(incident_ids), "now": now})]
+
+
+def find_held(connection: Connection, incident_ids: Collection[int]) -> set[int]:
+    """Returns those of the incidents that a silence holds now: they make no cards, no calls and no messages."""
+    if not incident_ids:
+        return set()
+    rows = connection.exec_driver_sql(
+        f"SELECT i.id FROM incident i WHERE i.id = ANY(%(incident_ids)s) AND {is_silenced('i')}",  # noqa: S608
+        {"incident_ids": sorted(incident_ids)},
+    )
+    return {row[0] for row in rows}
+
+
+def hold_matching(tx: Connection, organization_id: int, silence_id: int, now: datetime) -> list[int]:
+    """Has a new silence hold the open incidents that it matches. Returns the ids that this changed."""
+    parameters = {"organization_id": organization_id, "id": silence_id, "now": now}
+    return [row[0] for row in _HOLD_BY_SILENCE.rows(tx, parameters)]
+
+
+def lock_openings(tx: Connection, organization_id: int) -> None:
+    """Waits for the transactions that open incidents of an organization; others wait for this one.
+
+    Lock incidents first: an intake has locked its incidents when it opens others.
+    """
+    tx.exec_driver_sql(
+        "SELECT FROM organization WHERE id = %(organization_id)s FOR NO KEY UPDATE",
+        {"organization_id": organization_id},
+    )
+
+
+def find_alert(
+    connection: Connection, organization_id: int, identifier: int, project_ids: Sequence[int]
+) -> SilencedAlert | None:
+    """Returns what describes the alert of an incident; None if it has none, or the caller does not see it."""
+    row = connection.exec_driver_sql(
+        "SELECT i.source, i.alert_key, i.alert_project_id, i.details -> 'labels' FROM incident i"  # noqa: S608
+        " WHERE i.organization_id = %(organization_id)s AND i.identifier = %(identifier)s"
+        f" AND i.alert_key IS NOT NULL AND {of_given_projects('i.id')}",
+        {"organization_id": organization_id, "identifier": identifier, "project_ids": list(project_ids)},
+    ).first()
+    return None if row is None else SilencedAlert(row[0], row[1], row[2], row[3] or {})
+
+
+def insert_silence(
+    tx: Connection,
+    *,
+    organization_id: int,
+    workspace_id: str,
+    project_id: int,
+    incident_id: int,
+    member_id: int,
+    matchers: Mapping[str, Any],
+    reason: str | None,
+    ends: datetime,
+    now: datetime,
+) -> int:
+    """Inserts a silence that is in force at once, and returns its id."""
+    id_: int = tx.exec_driver_sql(
+        "INSERT INTO silence (organization_id, workspace_id, project_id, incident_id, member_id, matchers, reason,"
+        "                     starts, ends)"
+        " VALUES (%(organization_id)s, %(workspace_id)s, %(project_id)s, %(incident_id)s, %(member_id)s, %(matchers)s,"
+        "         %(reason)s, %(now)s, %(ends)s) RETURNING id",
+        {
+            "organization_id": organization_id,
+            "workspace_id": workspace_id,
+            "project_id": project_id,
+            "incident_id": incident_id,
+            "member_id": member_id,
+            "matchers": Json(dict(matchers)),
+            "reason": reason,
+            "ends": ends,
+            "now": now,
+        },
+    ).scalar_one()
+    return id_
+
+
+_COLUMNS = (
+    "s.organization_id, s.id, s.workspace_id, s.member_id, m.name, s.matchers, s.reason, s.ends, i.identifier, i.title"
+)
+_FROM = "FROM silence s JOIN member m ON m.id = s.member_id JOIN incident i ON i.id = s.incident_id"
+_VISIBLE = f"""
+SELECT {_COLUMNS}, (SELECT count(*) FROM incident h WHERE h.organization_id = s.organization_id
+                    AND h.silence_id = s.id AND h.status <> 2) {_FROM}
+WHERE s.organization_id = %(organization_id)s AND s.date_ended IS NULL AND s.project_id = ANY(%(project_ids)s)
+"""  # noqa: S608
+
+
+def list_silences(
+    connection: Connection, organization_id: int, project_ids: Sequence[int], most: int
+) -> list[SilenceRow]:
+    """Returns at most `most` silences in force for these projects, the one that ends first before the others."""
+    rows = connection.exec_driver_sql(
+        _VISIBLE + " ORDER BY s.ends, s.id LIMIT %(most)s",
+        {"organization_id": organization_id, "project_ids": list(project_ids), "most": most},
+    )
+    return [SilenceRow(*row) for row in rows]
+
+
+def find_silence(
+    tx: Connection, organization_id: int, silence_id: int, project_ids: Sequence[int]
+) -> SilenceRow | None:
+    """Returns a silence in force for one of these projects, and locks its row until the transaction ends."""
+    row = tx.exec_driver_sql(
+        _VISIBLE + " AND s.id = %(id)s FOR NO KEY UPDATE OF s",
+        {"organization_id": organization_id, "id": silence_id, "project_ids": list(project_ids)},
+    ).first()
+    return None if row is None else SilenceRow(*row)
+
+
+def lock_due_silences(tx: Connection, now: datetime, most: int) -> list[SilenceRow]:
+    """Locks silences in force whose end has passed, without those that another transaction holds."""
+    rows = tx.exec_driver_sql(
+        f"SELECT {_COLUMNS}, 0 {_FROM} WHERE s.date_ended IS NULL AND s.ends <= %(now)s"
+        " ORDER BY s.ends LIMIT %(most)s FOR NO KEY UPDATE OF s SKIP LOCKED",
+        {"now": now, "most": most},
+    )
+    return [SilenceRow(*row) for row in rows]
+
+
+_END = f"""
+WITH ended AS (
+  UPDATE silence SET date_ended = %(now)s, ended_by = %(member_id)s
+  WHERE organization_id = %(organization_id)s AND id = %(id)s
+), logged AS (
+  INSERT INTO incident_activity (incident_id, member_id, type, value, date_added)
+  SELECT i.id, %(member_id)s, {ActivityType.SILENCE:d}, 0, %(now)s FROM incident i
+  WHERE i.organization_id = %(organization_id)s AND i.silence_id = %(id)s AND i.status <> 2 ORDER BY i.id
+)
+SELECT i.id, i.status <> 2, EXISTS (SELECT FROM post p WHERE p.incident_id = i.id AND p.kind = '{PostKind.CARD}'
+                                    AND p.ts IS NOT NULL)
+FROM incident i WHERE i.organization_id = %(organization_id)s AND i.silence_id = %(id)s
+"""  # noqa: S608 - composed of constants
+
+
+def end_silence(tx: Connection, silence: SilenceRow, member_id: int | None, now: datetime) -> list[HeldIncident]:
+    """Ends a silence whose row is locked, and returns the incidents that it held."""
+    rows = tx.exec_driver_sql(
+        _END,
+        {"organization_id": silence.organization_id, "id": silence.id, "member_id": member_id, "now": now},
+    )
+    return [HeldIncident(*row) for row in rows]
+
+
+def count_ending(connection: Connection, organization_id: int, project_ids: Sequence[int], before: datetime) -> int:
+    """Counts the silences in force for these projects that end before a moment."""
+    count: int = connection.exec_driver_sql(
+        "SELECT count(*) FROM silence WHERE organization_id = %(organization_id)s AND date_ended IS NULL"
+        " AND ends < %(before)s AND project_id = ANY(%(project_ids)s)",
+        {"organization_id": organization_id, "project_ids": list(project_ids), "before": before},
+    ).scalar_one()
+    return count

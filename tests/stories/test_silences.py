@@ -1,0 +1,250 @@
+"""Silences: alerts that make no cards for a while, are recorded all the same, and are caught up with at the end."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from bot.digests.silence_ends import end_due
+from bot.incidents.alerts import Alert, take
+from bot.incidents.silences import LONGEST
+from bot.intake.tokens import Source
+from sandbox import Form, Person
+from storage.rows import AlertKey
+from storage.values import Status
+from tests.storage.test_at_once import at_once
+from tests.stories.conftest import Deliver, World
+from tests.stories.test_cards import card, cards
+
+
+def alert(key: str, status: str = "firing", **labels: str) -> dict[str, Any]:
+    return {"dedup_key": key, "title": f"{key} is slow", "status": status, "labels": labels}
+
+
+def open_form(world: World) -> Form:
+    """What `Silence` on the card of #1 opens."""
+    world.ada.press(card(world), "Silence")
+    return world.ada.wait_for_form("Silence #1")
+
+
+def silence(world: World, person: Person, words: str) -> int:
+    """The id of the silence that `silence` with these words makes."""
+    found = re.search(r"\(silence (\d+)\)", world.ask(person, f"silence {words}").text)
+    assert found is not None
+    return int(found[1])
+
+
+def pass_ends(world: World, only: int | None = None) -> None:
+    """Lets the time of all silences come, or of one, and ends them as the tick does."""
+    with world.store.write() as tx:
+        tx.exec_driver_sql(
+            "UPDATE silence SET ends = starts + interval '1 microsecond' WHERE id = coalesce(%(only)s, id)",
+            {"only": only},
+        )
+    end_due(world.store, world.store.clock.now())
+
+
+def test_a_silenced_alert_posts_no_card_until_the_silence_ends(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, alert("db"))
+    card(world)
+    made = silence(world, world.ben, "1 2h upgrade <b>")
+    card(world).wait_for(lambda m: "Silenced until" in m.text and "by Ben Tal: upgrade <b>" in m.text)
+    deliver(Source.EVENTS, alert("db", "resolved"))
+    world.ask(world.ada, "reopen 1")
+    world.ask(world.ada, "resolve 1")
+    deliver(Source.EVENTS, alert("db"))
+    world.rest()
+    assert len(cards(world)) == 1
+    assert "#2 db is slow" in world.ask(world.ada, "list silenced:yes").text
+    assert "silenced until" in world.ask(world.ada, "list").text
+    assert "Silenced until" in world.seen_by(world.ada, 2)
+    assert "Ben Tal silenced its alert" in world.ask(world.ada, "activity 2").text
+
+    pass_ends(world)
+    card(world, containing="#2").wait_for(lambda m: "Silenced" not in m.text)
+    note = world.ben.wait_for_message(containing=f"Your silence {made} of #1 db is slow ended")
+    assert "It held back 1 incident, still open: the cards are posted now." in note.text
+    assert "No open incidents" in world.ask(world.ada, "list silenced:yes").text
+    assert "The silence ended" in world.ask(world.ada, "activity 2").text
+    pass_ends(world)
+    world.rest()
+    assert len(cards(world)) == 2
+    assert sum(f"Your silence {made}" in message.text for message in world.ben.direct_messages()) == 1
+
+
+def test_the_form_silences_what_has_the_same_labels(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, alert("db1", service="db", zone="a"))
+    form = open_form(world).choose("Same labels", "service = db").choose("For", "30 minutes")
+    assert form.fill("Reason", "known").submit().closed
+    deliver(Source.EVENTS, [alert("db2", service="db", zone="b"), alert("web", service="web")])
+    card(world, containing="#3 web")
+    world.rest()
+    assert [("#2" in one.text) for one in cards(world)] == [False, False]
+    listed = world.ask(world.ada, "silence list")
+    assert "Alerts with service = db" in listed.text and "holds 2 open incidents" in listed.text
+
+
+def test_what_a_silence_held_is_resolved_when_it_ends_and_gets_no_card(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, alert("db1", service="db"))
+    assert open_form(world).choose("Same labels", "service = db").submit().closed
+    deliver(Source.EVENTS, alert("db2", service="db"))
+    deliver(Source.EVENTS, alert("db2", "resolved", service="db"))
+    pass_ends(world)
+    world.rest()
+    assert len(cards(world)) == 1
+
+
+def test_whoever_sees_the_incident_ends_anothers_silence_and_its_maker_is_told(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, alert("db"))
+    made = silence(world, world.ada, "1 1d")
+    assert f"There is no silence {made} that you can see." in world.ask(world.cyn, f"silence end {made}").text
+    assert "No silences." in world.ask(world.cyn, "silence list").text
+    assert f"You ended silence {made}." in world.ask(world.ben, f"silence end {made}").text
+    assert world.ada.wait_for_message(containing=f"Ben Tal ended your silence {made}")
+    assert "Ben Tal ended the silence" in world.ask(world.ada, "activity 1").text
+    assert f"There is no silence {made}" in world.ask(world.ben, f"silence end {made}").text
+
+
+def test_of_two_silences_the_longer_one_holds(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, alert("db"))
+    longer, shorter = silence(world, world.ada, "1 3h"), silence(world, world.ada, "1 1h")
+    pass_ends(world, shorter)
+    assert "Silenced until" in world.seen_by(world.ada, 1)
+    pass_ends(world, longer)
+    assert "Silenced until" not in world.seen_by(world.ada, 1)
+
+
+def test_a_silence_holds_only_for_who_still_sees_the_project(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, alert("db"))
+    card(world)
+    world.ask(world.ben, "silence 1 2h")
+    with world.store.write() as tx:
+        tx.exec_driver_sql(
+            "DELETE FROM member_team WHERE member_id = (SELECT id FROM member WHERE name = %s)", ("Ben Tal",)
+        )
+    deliver(Source.EVENTS, alert("db", "resolved"))
+    deliver(Source.EVENTS, alert("db"))
+    deliver(Source.EVENTS, alert("other"))
+    card(world, containing="other")
+    assert "Silenced" not in world.seen_by(world.ada, 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        ("1 90", "“90” has no unit. Use s, m, h or d"),
+        ("1 soon please", "“soon” is not a duration."),
+        ("1 0h", "A silence lasts at least one second."),
+        ("1 366d", "A silence lasts at most a year"),
+        ("1 999999999d", "A silence lasts at most a year"),
+        ("1 until:2020-01-01", "That time has passed."),
+        ("1 until:25:00", "“25:00” is not a time."),
+        ("1 until:2999-01-01", "A silence lasts at most a year"),
+        ("9 2h", "There is no incident #9 that you can see."),
+        ("2 2h", "has no alert to silence"),
+        ("end x", "“x” is not the id of a silence."),
+        ("end", "The id of the silence is missing."),
+        ("1 2h " + "x" * 301, "A reason can have at most 300 characters"),
+    ],
+)
+def test_a_mistake_is_named_and_nothing_is_silenced(world: World, deliver: Deliver, words: str, answer: str) -> None:
+    deliver(Source.EVENTS, alert("db"))
+    world.declare("Made by hand")
+    said = world.ask(world.ada, f"silence {words}").text
+    assert answer in said
+    assert "No silences." in world.ask(world.ada, "silence list").text
+
+
+def test_until_is_in_the_zone_of_the_caller(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, alert("db"))
+    now = world.store.clock.now()
+
+    def ends(person: Person, until: str) -> int:
+        world.ask(person, f"silence 1 until:{until}")
+        with world.store.read() as connection:
+            seconds = connection.exec_driver_sql(
+                "SELECT EXTRACT(epoch FROM ends)::bigint FROM silence ORDER BY id DESC LIMIT 1"
+            ).scalar_one()
+        return int(seconds)
+
+    day = f"{now + timedelta(days=3):%Y-%m-%d}T18:00"
+    for person, zone in ((world.ada, "Europe/Berlin"), (world.ben, "America/New_York")):
+        assert ends(person, day) == datetime.fromisoformat(day).replace(tzinfo=ZoneInfo(zone)).timestamp()
+    assert now.timestamp() < ends(world.ada, "18:00") <= (now + timedelta(days=1)).timestamp()
+    assert timedelta(days=365) == LONGEST
+
+
+def test_digests_leave_silenced_incidents_out_and_say_what_ends(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, [alert("db"), alert("web")])
+    world.ask(world.ada, "silence 1 10m")
+    hour = world.store.clock.now().hour
+    first_hour = f"Etc/GMT+{hour}" if hour <= 12 else f"Etc/GMT-{24 - hour}"  # where the day has just begun
+    made = re.search(r"digest (\d+)", world.ask(world.ada, f'digest add "0 9 * * *" tz:{first_hour}').text)
+    assert made is not None
+    shown = world.ask(world.ada, f"digest preview {made[1]}").text
+    assert "1 open incident" in shown and "1 not acknowledged" in shown
+    assert "1 silence ends today" in shown
+
+
+def test_replicas_that_end_a_silence_together_end_it_once(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, alert("db"))
+    made = silence(world, world.ada, "1 1h")
+    with world.store.write() as tx:
+        tx.exec_driver_sql("UPDATE silence SET ends = starts + interval '1 microsecond'")
+    now = world.store.clock.now()
+    at_once(lambda _: end_due(world.store, now), 4)
+    world.ada.wait_for_message(containing=f"Your silence {made}")
+    world.rest()
+    assert world.ask(world.ada, "activity 1").text.count("The silence ended") == 1
+    assert sum(f"Your silence {made}" in message.text for message in world.ada.direct_messages()) == 1
+
+
+def test_an_alert_that_is_taken_in_while_its_silence_is_made_is_held(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, alert("db1", service="db"))
+    form = open_form(world).choose("Same labels", "service = db")
+    with world.store.read() as connection:
+        organization, project = connection.exec_driver_sql(
+            "SELECT organization_id, alert_project_id FROM incident WHERE identifier = 1"
+        ).one()
+    now = world.store.clock.now()
+    second = Alert(AlertKey("events", project, "db2"), "db2", firing=True, status=Status.OPEN, labels={"service": "db"})
+    with ThreadPoolExecutor(1) as threads:
+        with world.store.write() as tx:
+            take(tx, organization, [second], {}, now)
+            submitted = threads.submit(form.submit)
+            world.wait_for_blocked()
+        assert submitted.result().closed
+    world.rest()
+    # The second may have got its card before the silence was made.
+    assert all("Silenced until" in one.text for one in cards(world))
+    assert "Silenced until" in world.seen_by(world.ada, 2)
+
+
+@pytest.mark.parametrize(
+    ("away", "error"), [(timedelta(days=-1), "That time has passed."), (timedelta(days=400), "at most a year")]
+)
+def test_the_form_names_an_end_that_cannot_be(world: World, deliver: Deliver, away: timedelta, error: str) -> None:
+    deliver(Source.EVENTS, alert("db"))
+    form = open_form(world).fill("Reason", "known").pick("Or until", world.store.clock.now() + away)
+    assert error in form.submit().errors["Or until"]
+    assert "No silences." in world.ask(world.ada, "silence list").text
+    assert form.pick("Or until", world.store.clock.now() + timedelta(hours=3)).submit().closed
+    assert "known" in world.ask(world.ada, "silence list").text
+
+
+def test_followers_hear_what_people_do_and_not_what_a_held_alert_does(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, {**alert("db"), "severity": "warning"})
+    world.ask(world.ben, "subscribe 1")
+    world.ask(world.ada, "silence 1 2h")
+    deliver(Source.EVENTS, alert("db", "resolved"))
+    world.ask(world.ada, "comment 1 The upgrade is done")
+    world.ben.wait_for_message(containing="The upgrade is done")
+    world.rest()
+    assert "Resolved" in card(world).text
+    assert len([one for one in world.ben.direct_messages() if "#1" in one.text]) == 1
+    assert [one.text for one in card(world).thread if "upgrade" not in one.text] == []
