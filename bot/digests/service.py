@@ -192,7 +192,7 @@ def _check_moment(value: str, key: str) -> None:
 
 def _with_usage(mistake: InvalidInput) -> InvalidInput:
     """The error of a filter with the usage of `digest add`, not that of `list`."""
-    return InvalidInput(mistake.sentence, USAGE, field=mistake.field)
+    return InvalidInput(mistake.mistake, USAGE, field=mistake.field, wrong=mistake.wrong, meant=mistake.meant)
 
 
 def parse_id(word: str, usage: str = LIST_USAGE) -> int:

@@ -22,5 +22,7 @@ def parse_zone(text: str, form: str) -> ZoneInfo:
         return ZoneInfo(names[folded])
     cities = {name.rpartition("/")[2]: name for name in sorted(names, reverse=True) if "/" in name}
     meant = cities.get(folded) or find_closest(folded, names) or cities.get(find_closest(folded, cities) or "")
-    hint = f" Did you mean {names[meant]}?" if meant else " Use a name like Europe/Berlin or UTC."
-    raise InvalidInput(f"There is no time zone “{shorten(text)}”.{hint}", form)
+    sentence = f"There is no time zone “{shorten(text)}”."
+    if meant:
+        raise InvalidInput(sentence, form, wrong=text, meant=names[meant])
+    raise InvalidInput(f"{sentence} Use a name like Europe/Berlin or UTC.", form)

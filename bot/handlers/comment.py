@@ -8,7 +8,7 @@ from bot.handlers.redraw import Place, origin_of_press
 from bot.handlers.verb import Verb
 from bot.incidents import comments, lookup
 from bot.incidents.errors import InvalidInput
-from bot.incidents.words import parse_number, split_first_word
+from bot.incidents.words import parse_number, split_word
 from bot.messages import answers, forms
 from bot.messages.activity import parse_position
 from bot.messages.answers import Confirmation
@@ -27,10 +27,10 @@ PICK = Pick("comment", "Comment", asking="Comment on")
 
 def handle_command(context: Context, request: Command, words: str) -> Response:
     """`comment N text`."""
-    word, text = split_first_word(words)
+    word, text = split_word(words)
     if not word:
         return incident_menu.offer_incidents(context, "comment", PICK)
-    identifier = parse_number(word, USAGE)
+    identifier = parse_number(word, USAGE, text)
     if not text:
         raise InvalidInput("A comment needs some text.", USAGE)
     lookup.get_incident(context.connection, context.access, identifier)  # before anybody mentioned is looked up for it

@@ -19,7 +19,7 @@ from bot.handlers.verb import Verb
 from bot.incidents import members
 from bot.incidents.errors import InvalidInput, Refusal, SharedChannel
 from bot.incidents.markup import decode_slack_text, require_storable
-from bot.incidents.words import find_closest, shorten, split_first_word
+from bot.incidents.words import find_closest, shorten, split_word
 from bot.messages import digest as messages
 from bot.messages import digest_answers as answers
 from bot.messages.blocks import Message, text_message
@@ -33,15 +33,26 @@ from storage.digest_rows import DigestRow
 
 def handle_command(context: Context, request: Command, line: str) -> Response:
     """`digest [add|list|now|pause|resume|edit|remove|preview]`; without a word after it, it opens the form."""
-    verb, rest = split_first_word(decode_slack_text(members.keep_ids(require_storable(line))))
+    verb, rest = split_word(decode_slack_text(members.keep_ids(require_storable(line))))
     if not verb:
         return digest_form.open_new(context, request)
-    doing = _VERBS.get(verb)
+    doing = _VERBS.get(verb.lower())
     if doing is None:
-        meant = find_closest(verb, _VERBS)
-        hint = f"Did you mean `digest {meant}`?" if meant else f"It can be followed by {', '.join(_VERBS)}."
-        raise InvalidInput(f"There is no `digest {shorten(verb)}`. {hint}", ADD_USAGE)
+        raise _explain_verb(verb, rest)
     return doing(context, request, rest)
+
+
+def _explain_verb(verb: str, rest: str) -> InvalidInput:
+    """The error for a word that cannot follow `digest`."""
+    behind, _ = split_word(rest)
+    if behind.lower() in _OF_ONE and verb.removeprefix("#").isdecimal():  # "digest 3 pause"
+        line = f"digest {behind.lower()} {verb}"
+        return InvalidInput(f"The number comes after `{behind.lower()}`.", line, is_guess=True)
+    sentence = f"There is no `digest {shorten(verb)}`."
+    meant = find_closest(verb, _VERBS)
+    if meant:
+        return InvalidInput(sentence, ADD_USAGE, wrong=verb, meant=meant)
+    return InvalidInput(f"{sentence} It can be followed by {', '.join(_VERBS)}.", ADD_USAGE)
 
 
 def _add(context: Context, request: Command, rest: str) -> Response:
@@ -163,6 +174,7 @@ _VERBS: Mapping[str, Callable[[Context, Command, str], Response]] = {
     "remove": _remove,
     "preview": _preview,
 }
+_OF_ONE = _VERBS.keys() - {"add", "list"}  # those that the number of a digest follows
 
 
 def handle_preview_press(context: Context, request: Press) -> Response:

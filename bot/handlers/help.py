@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.handlers import unknown
 from bot.handlers.context import Context
 from bot.handlers.verb import Feature, Registry
-from bot.incidents.words import split_first_word
+from bot.incidents.words import split_word
 from bot.messages import forms
 from bot.messages import help as messages
 from bot.slack.requests import Press
@@ -16,11 +16,12 @@ _WITHOUT_MEANING = frozenset({"", "help", "me", "please"})
 
 def handle_help(registry: Registry, words: str, command: str) -> Response:
     """`help [command]`. Raises UnknownCommand."""
-    name = split_first_word(words)[0].strip("!?.,")
+    typed = split_word(words)[0].strip("!?.,")
+    name = typed.lower()
     if name in _WITHOUT_MEANING and name not in registry.commands:
         return Answer(messages.render_overview(registry.verbs, command))
     if name not in registry.commands:
-        raise unknown.explain_topic(registry, name)
+        raise unknown.explain_topic(registry, typed)
     return Answer(messages.render_topic(registry.commands[name], command))
 
 

@@ -6,7 +6,7 @@ from bot.handlers.context import Context
 from bot.handlers.verb import Verb
 from bot.incidents import subscriptions
 from bot.incidents.errors import InvalidInput
-from bot.incidents.words import find_closest, shorten, split_first_word
+from bot.incidents.words import find_closest, shorten, split_word
 from bot.messages.blocks import text_message
 from bot.messages.help import Group
 from bot.slack.requests import Command
@@ -22,7 +22,8 @@ _MEANS = {
 
 def handle_command(context: Context, _request: Command, words: str) -> Response:
     """`notify all|mentions|none`; without a word it says which it is."""
-    setting, _ = split_first_word(words)
+    typed, _ = split_word(words)
+    setting = typed.lower()
     if not setting:
         present = subscriptions.get_notify(context.connection, context.access)
         return Answer(
@@ -32,11 +33,10 @@ def handle_command(context: Context, _request: Command, words: str) -> Response:
         )
     if setting not in _MEANS:
         meant = find_closest(setting, _MEANS)
-        raise InvalidInput(
-            f"“{shorten(setting)}” is not a setting."
-            + (f" Did you mean `{meant}`?" if meant else " Use `all`, `mentions` or `none`."),
-            USAGE,
-        )
+        sentence = f"“{shorten(typed)}” is not a setting."
+        if meant:
+            raise InvalidInput(sentence, USAGE, wrong=typed, meant=meant)
+        raise InvalidInput(f"{sentence} Use `all`, `mentions` or `none`.", USAGE)
     with context.write() as tx:
         subscriptions.set_notify(tx, context.access, setting)
     return Answer(text_message(f"Saved. {_MEANS[setting]}"))

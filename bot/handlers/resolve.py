@@ -13,7 +13,13 @@ from bot.incidents.comments import CommentText
 from bot.incidents.errors import AlreadyClosed, InvalidInput
 from bot.incidents.plain_text import disable_formatting
 from bot.incidents.severities import SEVERITIES, find_severity
-from bot.incidents.words import find_closest, parse_number, parse_number_and_text, shorten, split_first_word
+from bot.incidents.words import (
+    find_closest,
+    parse_number,
+    parse_number_and_text,
+    shorten,
+    split_word,
+)
 from bot.messages import answers, forms
 from bot.messages.answers import Confirmation
 from bot.messages.blocks import Element
@@ -115,17 +121,12 @@ def _render_reopened(incident: IncidentHead) -> str:
 
 def handle_severity_command(context: Context, _request: Command, words: str) -> Response:
     """`severity N warning|critical|none [comment]`; `open` is the same as `none`."""
-    word, rest = split_first_word(words)
-    identifier = parse_number(word, SEVERITY_USAGE)
-    value, text = split_first_word(rest)
+    word, rest = split_word(words)
+    identifier = parse_number(word, SEVERITY_USAGE, rest)
+    value, text = split_word(rest)
     severity = find_severity(value)
     if severity is None:
-        meant = find_closest(value, SEVERITIES) if value else None
-        raise InvalidInput(
-            (f"“{shorten(value)}” is not a severity." if value else "The severity is missing.")
-            + (f" Did you mean `{meant}`?" if meant else " Use `critical`, `warning` or `none` (`open` works too)."),
-            SEVERITY_USAGE,
-        )
+        raise _explain_severity(value)
     comment = _read_comment(context, text)
     with context.write() as tx:
         incident, changed = lifecycle.set_severity(tx, context.access, identifier, severity, context.now, comment)
@@ -140,6 +141,14 @@ def handle_severity_command(context: Context, _request: Command, words: str) -> 
             f"comment {identifier} text",
         )
     return Answer(answers.render_confirmation(Confirmation(f"The severity of {title} is already {present}.")))
+
+
+def _explain_severity(value: str) -> InvalidInput:
+    """The error for a word that is no severity."""
+    sentence = f"“{shorten(value)}” is not a severity." if value else "The severity is missing."
+    meant = find_closest(value, SEVERITIES) if value else None
+    sentence += " Use `critical`, `warning` or `none` (`open` works too)."
+    return InvalidInput(sentence, SEVERITY_USAGE, wrong=value, meant=meant)
 
 
 HANDLES = (

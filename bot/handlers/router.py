@@ -249,13 +249,7 @@ class Router:
         except AlreadyDone:
             return Done(), "repeated"  # the first delivery was answered
         except Refusal as refusal:
-            form, field = (refusal.form, refusal.field) if isinstance(refusal, InvalidInput) else (None, None)
-            verb = self.registry.commands.get(what)
-            if form is None and verb is not None and isinstance(refusal, InvalidInput):
-                form = verb.form or verb.usage
-            offered = refusal.button if isinstance(refusal, unknown.UnknownCommand) else None
-            message = answers.render_refusal(refusal.sentence, form=form, typed=typed, command=command, offered=offered)
-            return _Failure(message, refusal.sentence, field), "refused"
+            return self._refuse(refusal, what, typed), "refused"
         except DatabaseAway as error:
             log.warning("the database is away", what=what, error=str(error.__cause__ or error))
             message, result = answers.render_database_away(typed, command), "database_away"
@@ -266,6 +260,25 @@ class Router:
             log.exception("unexpected error", error_id=error_id, what=what)
             message, result = answers.render_unexpected_error(error_id, typed, command), "error"
         return _Failure(message, message["text"]), result
+
+    def _refuse(self, refusal: Refusal, what: str, typed: str | None) -> _Failure:
+        command = self._services.command
+        if not isinstance(refusal, InvalidInput):
+            return _Failure(answers.render_refusal(refusal.sentence, typed=typed, command=command), refusal.sentence)
+        verb = self.registry.commands.get(what)
+        right = unknown.correct_word(typed, refusal)
+        form = right or refusal.form
+        if form is None and verb is not None:
+            form = verb.form or verb.usage
+        message = answers.render_refusal(
+            refusal.mistake if right else refusal.sentence,
+            form=form,
+            is_guess=right is not None or refusal.is_guess,
+            typed=typed,
+            command=command,
+            offered=refusal.button if isinstance(refusal, unknown.UnknownCommand) else None,
+        )
+        return _Failure(message, refusal.sentence, refusal.field)
 
 
 def _prefetch(verb: Verb, words: str) -> Prefetch | None:

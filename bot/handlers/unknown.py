@@ -10,21 +10,25 @@ from bot.handlers.verb import Registry, Verb
 from bot.incidents.errors import InvalidInput
 from bot.incidents.markup import decode_slack_text
 from bot.incidents.severities import SEVERITIES
-from bot.incidents.words import shorten, split_first_word
+from bot.incidents.words import (
+    MAX_REPEATED,
+    MAX_WORDS_SEARCHED,
+    NUMBER,
+    build_line,
+    shorten,
+    split_first_word,
+)
 from bot.messages import incident_menu
 from bot.messages.blocks import Element
 
 _PUNCTUATION = "!?.,;:…'\"’“”()"
 _JOINED = re.compile(r"([a-z]{2,20})#?([0-9]{1,9})", re.IGNORECASE)  # ack12
-_NUMBER = re.compile(r"#?([0-9]{1,9})")
 _HELP = frozenset({"--help", "-h", "?"})  # behind a command
 # Before a command or its words, these say nothing.
 _POLITE = frozenset({"please", "pls", "plz", "tocsin", "hey", "@tocsin"})
 _NOUNS = frozenset({"incident", "issue", "alert", "number"})
 # By themselves, words of `list`, and what they list.
 _LISTS = {"all": "all", "closed": "closed", "critical": "critical", "warning": "warning", "mine": "owner:me"}
-_MOST_WORDS = 12  # words of a message among which a command is searched
-_MOST_REST = 200  # characters behind a command that are repeated in a corrected line
 _LEAST_LENGTH = 4  # letters of another tool's name for a command, in the middle of a sentence
 _LEAST_WORDS = 3  # words of a message that may be the title of an incident
 
@@ -32,8 +36,10 @@ _LEAST_WORDS = 3  # words of a message that may be the title of an incident
 class UnknownCommand(InvalidInput):
     """What somebody typed is no command. `button` does what they probably meant."""
 
-    def __init__(self, sentence: str, form: str | None, button: Element | None = None) -> None:
-        super().__init__(sentence, form)
+    def __init__(
+        self, sentence: str, form: str | None, *, button: Element | None = None, is_guess: bool = False
+    ) -> None:
+        super().__init__(sentence, form, is_guess=is_guess)
         self.button = button
 
 
@@ -71,8 +77,8 @@ def find_command(registry: Registry, text: str, command: str) -> tuple[str, str]
         return "help", ""
     if verb in registry.commands:
         return ("help", verb) if words.lower() in _HELP else (verb, _without_noun(words))
-    if _NUMBER.fullmatch(bare) and all(
-        _NUMBER.fullmatch(word.strip(_PUNCTUATION)) for word in decode_slack_text(words).split()
+    if NUMBER.fullmatch(bare) and all(
+        NUMBER.fullmatch(word.strip(_PUNCTUATION)) for word in decode_slack_text(words).split()
     ):
         return "view", f"{bare} {words}".strip()
     return verb, words
@@ -82,7 +88,7 @@ def _without_noun(words: str) -> str:
     """The words behind a command, without "incident" before a number."""
     noun, rest = split_first_word(words)
     number, _ = split_first_word(decode_slack_text(rest))
-    return rest if noun in _NOUNS and _NUMBER.fullmatch(number.strip(_PUNCTUATION)) else words
+    return rest if noun in _NOUNS and NUMBER.fullmatch(number.strip(_PUNCTUATION)) else words
 
 
 def explain(registry: Registry, text: str, command: str) -> UnknownCommand:
@@ -91,32 +97,41 @@ def explain(registry: Registry, text: str, command: str) -> UnknownCommand:
     meant = _find_meant(registry, words)
     if meant is None:
         return _explain_nothing(words, command)
-    usage = f"Did you mean `{meant.verb.usage if meant.verb.takes_number else meant.verb.name}`?"
     if meant.index == 0:
-        sentence = f"There is no command “{shorten(words[0])}”. {usage}"
-    elif _NUMBER.fullmatch(words[0].strip(_PUNCTUATION)) and meant.index == 1:
-        sentence = f"The command comes before the number. {usage}"
+        sentence = f"There is no command “{shorten(words[0])}”."
+    elif NUMBER.fullmatch(words[0].strip(_PUNCTUATION)) and meant.index == 1:
+        sentence = "The command comes before the number."
     else:
-        sentence = f"I did not understand that. {usage}"
+        sentence = "I did not understand that."
     pick = meant.verb.pick
     button = incident_menu.build_pick_button(pick, meant.number) if pick and meant.number is not None else None
-    return UnknownCommand(sentence, _correct(meant), button)
+    return UnknownCommand(sentence, _correct(meant), button=button, is_guess=True)
+
+
+def correct_word(typed: str | None, mistake: InvalidInput) -> str | None:
+    """The line as typed, with the word that was probably meant; None where it cannot be known or is too long."""
+    if not (typed and mistake.wrong and mistake.meant):
+        return None
+    line = " ".join(decode_slack_text(typed).split())
+    if len(line) > MAX_REPEATED or "`" in line:
+        return None
+    before, *behind = re.split(rf"(?<!\w){re.escape(mistake.wrong)}", line, flags=re.IGNORECASE)
+    return f"{before}{mistake.meant}{behind[0]}" if len(behind) == 1 else None
 
 
 def explain_topic(registry: Registry, word: str) -> UnknownCommand:
     """The error for `help` with a word that is no command."""
-    meant = registry.suggest(word)
-    hint = f"Did you mean `{meant}`?" if meant else "`help` shows all commands."
-    return UnknownCommand(
-        f"There is no command “{shorten(decode_slack_text(word))}”. {hint}",
-        f"help {meant}" if meant else "help [command]",
-    )
+    meant = registry.suggest(word.lower())
+    sentence = f"There is no command “{shorten(decode_slack_text(word))}”."
+    if meant:
+        return UnknownCommand(sentence, f"help {meant}", is_guess=True)
+    return UnknownCommand(f"{sentence} `help` shows all commands.", "help [command]")
 
 
 def _find_meant(registry: Registry, words: Sequence[str]) -> _Meant | None:
-    bare = [word.strip(_PUNCTUATION).lower() for word in words[:_MOST_WORDS]]
-    number = next((int(word.removeprefix("#")) for word in bare if _NUMBER.fullmatch(word)), None)
-    number_first = bool(_NUMBER.fullmatch(bare[0]))
+    bare = [word.strip(_PUNCTUATION).lower() for word in words[:MAX_WORDS_SEARCHED]]
+    number = next((int(word.removeprefix("#")) for word in bare if NUMBER.fullmatch(word)), None)
+    number_first = bool(NUMBER.fullmatch(bare[0]))
     found = []
     for index, word in enumerate(bare):
         verb = _find_verb(registry, word, first=index == 0, with_number=number is not None)
@@ -157,14 +172,14 @@ def _find_verb(registry: Registry, word: str, *, first: bool, with_number: bool)
 
 
 def _is_number(word: str, number: int | None) -> bool:
-    found = _NUMBER.fullmatch(word.strip(_PUNCTUATION))
+    found = NUMBER.fullmatch(word.strip(_PUNCTUATION))
     return found is not None and int(found[1]) == number
 
 
 def _correct(meant: _Meant) -> str:
     """The line that was probably meant, or the usage where it cannot be known."""
     verb = meant.verb
-    rest = meant.rest if len(meant.rest) <= _MOST_REST and "`" not in meant.rest else ""
+    rest = meant.rest if len(meant.rest) <= MAX_REPEATED and "`" not in meant.rest else ""
     if not verb.takes_number:
         takes_words = len(verb.usage.split()) > 1
         first, others = split_first_word(rest)
@@ -172,12 +187,12 @@ def _correct(meant: _Meant) -> str:
     if meant.number is None:
         return verb.usage
     takes_more = len(verb.usage.split()) > 2
-    return f"{verb.name} {meant.number} {rest}".strip() if takes_more else f"{verb.name} {meant.number}"
+    return build_line(verb.name, meant.number, rest if takes_more else "")
 
 
 def _explain_nothing(words: Sequence[str], command: str) -> UnknownCommand:
     line = " ".join(words)
-    if len(words) < _LEAST_WORDS or len(line) > _MOST_REST or "`" in line:
+    if len(words) < _LEAST_WORDS or len(line) > MAX_REPEATED or "`" in line:
         return UnknownCommand(f"There is no command “{shorten(words[0])}”. `{command} help` shows what I can do.", None)
     return UnknownCommand(
         f"I did not understand that. `{command} help` shows what I can do; `declare` opens an incident.",

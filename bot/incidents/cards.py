@@ -72,8 +72,8 @@ def explain_not_found(store: Store, workspace_id: str, channel_id: str, ts: str,
     `error`, which does not reveal whether the incident exists.
     """
     with store.read() as connection:
-        shown = pressed_posts.is_shown_card(connection, error.identifier, workspace_id, channel_id, ts)
-    return MayNotAct(error.identifier) if shown else error
+        shown = pressed_posts.find_shown_card(connection, error.identifier, workspace_id, channel_id, ts)
+    return MayNotAct(error.identifier, shown.title) if shown else error
 
 
 def record_deletion(tx: Connection, workspace_id: str, channel_id: str, ts: str) -> None:

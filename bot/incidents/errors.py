@@ -31,10 +31,14 @@ class NotFound(Refusal):
 
 
 class MayNotAct(Refusal):
-    """The caller sees the incident's card in a channel, but may not see the incident."""
+    """The caller sees the incident's card in a channel, but may not see the incident.
 
-    def __init__(self, identifier: int) -> None:
-        super().__init__(f"You cannot act on #{identifier}. Only members of its project's teams and managers can.")
+    `title` is the title on the card; None where that is not known.
+    """
+
+    def __init__(self, identifier: int, title: str | None) -> None:
+        name = f"#{identifier} {disable_formatting(title)}" if title else f"#{identifier}"
+        super().__init__(f"You cannot open or change {name}. Only members of its project's teams and managers can.")
 
 
 class StatusChanged(Refusal):
@@ -92,10 +96,25 @@ class SharedChannel(Refusal):
 class InvalidInput(Refusal):
     """A command, filter or form field that is invalid.
 
-    `form` is the correct usage; `field` is the name of the field at fault, if the value can come from a form.
+    `form` is the correct usage; `field` is the name of the field at fault, if the value can come from a form. `wrong`
+    is what was typed where `meant` was probably meant. `is_guess` says that `form` is the whole line that was probably
+    meant.
     """
 
-    def __init__(self, sentence: str, form: str | None = None, *, field: str | None = None) -> None:
-        super().__init__(sentence)
+    def __init__(
+        self,
+        sentence: str,
+        form: str | None = None,
+        *,
+        field: str | None = None,
+        wrong: str | None = None,
+        meant: str | None = None,
+        is_guess: bool = False,
+    ) -> None:
+        super().__init__(f"{sentence} Did you mean “{meant}”?" if meant else sentence)
+        self.mistake = sentence  # without the question
         self.form = form
         self.field = field
+        self.wrong = wrong
+        self.meant = meant
+        self.is_guess = is_guess

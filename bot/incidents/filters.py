@@ -124,12 +124,18 @@ def _unknown_filter(token: Token) -> InvalidInput:
     wanted = token.text.lower()
     shown = _SAME.get(wanted, wanted)
     if shown in SHOWS:  # status:open, severity:critical
+        wrong = f"{token.key}:{token.text}"
         return InvalidInput(
-            f"There is no filter `{shorten(str(token.key))}:`. Did you mean `{shown}`?", f"list {shown}"
+            f"There is no filter `{shorten(str(token.key))}:`.", f"list {shown}", wrong=wrong, meant=shown
         )
     meant = find_closest(str(token.key), KEYS)
     if meant:
-        return InvalidInput(f"There is no filter `{shorten(str(token.key))}:`. Did you mean `{meant}:`?", _FORMS[meant])
+        return InvalidInput(
+            f"There is no filter `{shorten(str(token.key))}:`.",
+            _FORMS[meant],
+            wrong=f"{token.key}:",
+            meant=f"{meant}:",
+        )
     return InvalidInput(
         f"There is no filter `{shorten(str(token.key))}:`. Filters are {', '.join(f'`{key}:`' for key in KEYS)}."
         " To search for it in titles, put it in quotes.",

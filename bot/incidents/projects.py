@@ -87,11 +87,13 @@ def unknown_name(kind: str, slug: str, known: Sequence[str], form: str) -> Inval
     `form` is the correct usage, with `{}` for the slug.
     """
     meant = find_closest(slug, known)
-    hint = f" Did you mean `{meant}`?" if meant else ""
-    if not hint and known:
+    hint = ""
+    if not meant and known:
         hint = f" You can use {', '.join(known[:20])}{'…' if len(known) > 20 else ''}."
     right = form.format(meant or known[0]) if known else None
-    return InvalidInput(f"There is no {kind} “{shorten(slug)}” that you can see.{hint}", right, field=kind)
+    return InvalidInput(
+        f"There is no {kind} “{shorten(slug)}” that you can see.{hint}", right, field=kind, wrong=slug, meant=meant
+    )
 
 
 def choose_projects(

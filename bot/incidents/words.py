@@ -16,6 +16,9 @@ _QUOTES = {'"': '"”“„', "“": '”"“', "”": '”"', "„": '“”"',
 _FORGIVING = "'‘"  # may also be an apostrophe: without a closing quote it is a plain character
 _BETWEEN_NUMBERS = str.maketrans(",;&+/", "     ")
 _POLITE = frozenset({"please", "pls", "plz", "thanks", "thank you", "thx"})  # not shown: may stand behind a command
+NUMBER = re.compile(r"#?([0-9]{1,9})")
+MAX_WORDS_SEARCHED = 12  # words of a line among which a misplaced command or number is searched
+MAX_REPEATED = 200  # characters behind a command that are repeated in a corrected line
 _OPTION = re.compile(r"([A-Za-z_]+):")
 
 
@@ -77,12 +80,18 @@ def _find_closing_quote(line: str, start: int) -> int | None:
     return None
 
 
-def split_first_word(line: str) -> tuple[str, str]:
-    """The first word of a line in lower case, and the rest without surrounding blanks."""
+def split_word(line: str) -> tuple[str, str]:
+    """The first word of a line as typed, and the rest without surrounding blanks."""
     parts = line.split(maxsplit=1)
     if not parts:
         return "", ""
-    return parts[0].lower(), parts[1].strip() if len(parts) > 1 else ""
+    return parts[0], parts[1].strip() if len(parts) > 1 else ""
+
+
+def split_first_word(line: str) -> tuple[str, str]:
+    """The first word of a line in lower case, and the rest without surrounding blanks."""
+    word, rest = split_word(line)
+    return word.lower(), rest
 
 
 def unquote(text: str) -> str:
@@ -103,8 +112,8 @@ def parse_number_and_text(words: str, form: str) -> tuple[int, str]:
 
     A text of nothing but numbers is refused: with `resolve 1 2`, people would expect that both are resolved.
     """
-    word, text = split_first_word(words)
-    identifier = parse_number(word, form)
+    word, text = split_word(words)
+    identifier = parse_number(word, form, text)
     if _are_several_numbers(decode_slack_text(words)):
         raise _several_numbers(form.partition(" [")[0], str(identifier))
     return identifier, text
@@ -115,8 +124,11 @@ def _several_numbers(form: str, first: str) -> InvalidInput:
     return InvalidInput("One incident at a time. Nothing was changed.", form.replace("N", number))
 
 
-def parse_number(word: str, form: str) -> int:
-    """Parses the identifier in `12`, `#12`, `“12”` or `12,`. Raises InvalidInput with `form`, the correct usage."""
+def parse_number(word: str, form: str, rest: str = "") -> int:
+    """Parses the identifier in `12`, `#12`, `“12”` or `12,`. Raises InvalidInput with `form`, the correct usage.
+
+    `rest` is what was typed behind the word. If the number is there, the error has the line with the number first.
+    """
     # In a workspace with a channel named 12, Slack encodes #12 as a mention of that channel.
     typed = unquote(decode_slack_text(word))
     digits = typed.rstrip(".,;:!?").removeprefix("#")
@@ -125,8 +137,31 @@ def parse_number(word: str, form: str) -> int:
     if _are_several_numbers(digits):
         raise _several_numbers(form, digits)
     if not digits.isascii() or not digits.isdigit():
-        raise InvalidInput(f"“{shorten(typed)}” is not the number of an incident.", form)
+        line = _move_number(typed, rest, form)
+        raise InvalidInput(
+            f"“{shorten(typed)}” is not the number of an incident.", line or form, is_guess=line is not None
+        )
     return int(digits[:20])
+
+
+def _move_number(word: str, rest: str, form: str) -> str | None:
+    """The line with the number at its place, if it stands further behind (`severity critical 12`); None without one."""
+    verb, has_number, more = form.partition(" N")
+    if not has_number:
+        return None
+    words = decode_slack_text(rest).split()
+    for place, other in enumerate(words[:MAX_WORDS_SEARCHED]):
+        found = NUMBER.fullmatch(other.strip(".,;:!?"))
+        if found:
+            others = " ".join([word, *words[:place], *words[place + 1 :]])
+            return build_line(verb, int(found[1]), others if more else "")
+    return None
+
+
+def build_line(verb: str, identifier: int, rest: str) -> str:
+    """A line to type, without `rest` if that is long or cannot be shown as code."""
+    rest = rest.strip() if len(rest) <= MAX_REPEATED and "`" not in rest else ""
+    return f"{verb} {identifier} {rest}".strip()
 
 
 def parse_lone_number(words: str, form: str) -> int:
@@ -134,8 +169,8 @@ def parse_lone_number(words: str, form: str) -> int:
 
     Raises InvalidInput with `form`, the correct usage.
     """
-    word, rest = split_first_word(words)
-    identifier = parse_number(word, form)
+    word, rest = split_word(words)
+    identifier = parse_number(word, form, rest)
     if rest and rest.lower().strip("!.,") not in _POLITE:
         if _are_several_numbers(decode_slack_text(words)):
             raise _several_numbers(form, str(identifier))

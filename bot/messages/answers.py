@@ -42,20 +42,30 @@ def render_incident_title(incident: IncidentHead) -> str:
 
 
 def render_refusal(
-    sentence: str, *, form: str | None = None, typed: str | None = None, command: str, offered: Element | None = None
+    sentence: str,
+    *,
+    form: str | None = None,
+    is_guess: bool = False,
+    typed: str | None = None,
+    command: str,
+    offered: Element | None = None,
 ) -> Message:
     """A refusal: the mistake (plain text), the correct usage, and the typed text, to correct and send again.
 
-    `offered` is a button that does what was probably meant.
+    `is_guess`: `form` is what was probably meant. `offered` is a button that does it.
     """
-    blocks: list[Block] = [section(f":warning: {encode_entities(sentence)}")]
-    if form:
-        blocks.append(section(f"Like this: `{encode_entities(f'{command} {form}')}`"))
+    text = encode_entities(sentence)
+    right = f"`{encode_entities(f'{command} {form}')}`"
+    if form and is_guess:
+        text += f" Did you mean {right}?"
+    blocks: list[Block] = [section(f":warning: {text}")]
+    if form and not is_guess:
+        blocks.append(section(f"Like this: {right}"))
     if offered:
         blocks.append(actions([offered]))
     if typed and typed.strip():
         blocks += render_typed_text(f"{command} {typed}")
-    return message(encode_entities(sentence), blocks)
+    return message(text, blocks)
 
 
 def render_typed_text(typed: str) -> list[Block]:

@@ -72,16 +72,25 @@ def find_pressed_post(
     return None if row is None else PressedPost(row[0], row[1])
 
 
-def is_shown_card(connection: Connection, identifier: int, workspace_id: str, channel_id: str, ts: str) -> bool:
-    """Returns whether a message is the card of the workspace's incident, in a channel that may show it."""
-    return bool(
-        connection.exec_driver_sql(
-            "SELECT EXISTS (SELECT FROM post p JOIN destination d ON d.id = p.destination_id"  # noqa: S608 - composed of constants
-            " JOIN incident i ON i.id = p.incident_id JOIN organization o ON o.id = i.organization_id"
-            " JOIN workspace w ON w.id = d.workspace_id AND w.organization_id = o.id"
-            f" WHERE p.ts = %(ts)s AND p.kind = '{PostKind.CARD}' AND i.identifier = %(identifier)s AND o.incidents"
-            " AND w.id = %(workspace_id)s AND d.channel_id = %(channel_id)s"
-            f" AND {shown_in_channel('i.id', 'd.channel_id')})",
-            {"identifier": identifier, "workspace_id": workspace_id, "channel_id": channel_id, "ts": ts},
-        ).scalar_one()
-    )
+@dataclass(frozen=True, slots=True)
+class ShownCard:
+    """The card of an incident in a channel that may show it."""
+
+    title: str | None  # on the card; None if it may still show an older one
+
+
+def find_shown_card(
+    connection: Connection, identifier: int, workspace_id: str, channel_id: str, ts: str
+) -> ShownCard | None:
+    """Returns the card if the message is the card of the workspace's incident, in a channel that may show it."""
+    row = connection.exec_driver_sql(
+        "SELECT CASE WHEN p.drawn_version >= p.wanted_version THEN i.title END"  # noqa: S608 - composed of constants
+        " FROM post p JOIN destination d ON d.id = p.destination_id"
+        " JOIN incident i ON i.id = p.incident_id JOIN organization o ON o.id = i.organization_id"
+        " JOIN workspace w ON w.id = d.workspace_id AND w.organization_id = o.id"
+        f" WHERE p.ts = %(ts)s AND p.kind = '{PostKind.CARD}' AND i.identifier = %(identifier)s AND o.incidents"
+        " AND w.id = %(workspace_id)s AND d.channel_id = %(channel_id)s"
+        f" AND {shown_in_channel('i.id', 'd.channel_id')}",
+        {"identifier": identifier, "workspace_id": workspace_id, "channel_id": channel_id, "ts": ts},
+    ).first()
+    return None if row is None else ShownCard(row[0])

@@ -114,9 +114,9 @@ def test_a_digest_needs_a_workspace(store: Store) -> None:
     [
         ("weekdays at 9", "61 * * * *", 23, "digests[0].schedule", "it can be 0 to 59"),
         ("weekdays at 9", "0 9 30 2 *", 23, "digests[0].schedule", "there is no 30 February"),
-        ("europe/berlin", "Berlin", 24, "digests[0].zone", "Did you mean Europe/Berlin?"),
+        ("europe/berlin", "Berlin", 24, "digests[0].zone", "Did you mean “Europe/Berlin”?"),
         ("critical team", "closed team", 25, "digests[0].filters", "would leave it empty"),
-        ("critical team", "tema", 25, "digests[0].filters", "Did you mean `team:`?"),
+        ("critical team", "tema", 25, "digests[0].filters", "Did you mean “team:”?"),
         ("team:payments", "since:soon", 25, "digests[0].filters", "is not a time"),
         ("team:payments", "team:paiments", 25, "digests[0].filters", "did you mean payments?"),
         ("team:payments", "project:chekout", 25, "digests[0].filters", "did you mean checkout?"),

@@ -183,7 +183,10 @@ def test_who_sees_a_card_but_may_not_act_is_told_so(world: World) -> None:
     for label in ("Acknowledge", "Resolve", "View"):
         world.cyn.press(posted, label)
         told = answers(world, world.cyn)[-1]
-        assert "You cannot act on #1. Only members of its project's teams and managers can." in told.text
+        assert (
+            "You cannot open or change #1 Payments fail. Only members of its project's teams and managers can."
+            in told.text
+        )
         assert not told.buttons
     assert world.cyn.form is None
 

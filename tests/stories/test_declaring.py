@@ -101,7 +101,7 @@ def test_a_channel_of_a_project_that_the_caller_does_not_see_is_no_hint(world: W
     ("line", "says"),
     [
         ("declare project:nope Slow start", "no project “nope”"),
-        ("declare project:chekout Slow start", "Did you mean checkout?"),
+        ("declare project:chekout Slow start", "Did you mean /incident declare project:checkout Slow start?"),
         ("declare project:catalogue Slow start", "no project “catalogue”"),  # not Ben's to see
         ("declare team:nope Slow start", "no team “nope”"),
         ("declare env: Slow start", "env: needs a value"),

@@ -53,7 +53,7 @@ def test_people_choose_what_they_are_told(world: World) -> None:
     world.ask(world.ada, "comment 1 @ben not any more")
     world.rest()
     assert len(world.ben.direct_messages()) == 1 and "nobody in particular" not in world.ben.direct_messages()[0].text
-    assert "Did you mean mentions?" in world.ask(world.ben, "notify mention").text
+    assert "Did you mean /incident notify mentions?" in world.ask(world.ben, "notify mention").text
 
 
 def test_who_unsubscribes_is_not_told(world: World) -> None:

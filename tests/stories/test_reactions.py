@@ -32,7 +32,7 @@ def test_a_refused_reaction_is_answered_by_one_direct_message(world: World) -> N
     world.declare("Payments fail with 502")
     world.cyn.react(card(world), "white_check_mark")
     told = world.cyn.wait_for_message(containing="changed nothing")
-    assert "You cannot act on #1" in told.text
+    assert "You cannot open or change #1 Payments fail with 502" in told.text
     for exchange in [one for one in world.slack.sent if one.name == "reaction_added"]:
         world.slack.redeliver(exchange)
     world.rest()

@@ -30,7 +30,7 @@ def test_all_commands_are_in_a_form(world: World) -> None:
 def test_help_tells_more_of_one_command(world: World) -> None:
     assert "until:" in world.ask(world.ada, "help list").text
     assert "/incident ack 12" in world.ask(world.ada, "help Acknowledge").text
-    assert "Did you mean resolve?" in world.ask(world.ada, "help reslove").text
+    assert "Did you mean /incident help resolve?" in world.ask(world.ada, "help reslove").text
 
 
 def test_view_tells_everything_about_an_incident(world: World) -> None:
@@ -184,7 +184,7 @@ def test_an_unknown_severity_gets_the_valid_ones(world: World) -> None:
         for value in ("warning", "critical", "none"):
             assert value in answer, words
         assert "severity N warning|critical|none [comment]" in answer
-    assert "Did you mean critical?" in world.ask(world.ada, "severity 1 critcal").text
+    assert "Did you mean /incident severity 1 critical?" in world.ask(world.ada, "severity 1 critcal").text
     assert "“fatal” is not a severity." in world.ask(world.ada, "severity 1 fatal").text
 
 
