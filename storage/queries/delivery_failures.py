@@ -54,7 +54,7 @@ def recover_channel(tx: Connection, workspace_id: str, channel_id: str, now: dat
     posted stay unposted. Returns False if there is no destination for the channel.
     """
     row = tx.exec_driver_sql(
-        "SELECT id FROM destination WHERE workspace_id = %(workspace)s AND channel_id = %(channel)s FOR UPDATE",
+        "SELECT id FROM destination WHERE workspace_id = %(workspace)s AND channel_id = %(channel)s FOR NO KEY UPDATE",
         {"workspace": workspace_id, "channel": channel_id},
     ).first()
     if row is None:

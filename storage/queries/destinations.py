@@ -41,7 +41,7 @@ def ensure_destination(
         "SELECT id FROM destination WHERE workspace_id = %(workspace_id)s"
         " AND channel_id IS NOT DISTINCT FROM %(channel_id)s::text"
         " AND user_id IS NOT DISTINCT FROM %(user_id)s::text"
-        " AND member_id IS NOT DISTINCT FROM %(member_id)s::bigint FOR UPDATE"
+        " AND member_id IS NOT DISTINCT FROM %(member_id)s::bigint FOR NO KEY UPDATE"
     )
     row = tx.exec_driver_sql(found, target).first()
     if row is None:
@@ -56,7 +56,7 @@ def ensure_destination(
 
 def lock_destination(tx: Connection, destination_id: int) -> None:
     """Locks the row of a destination."""
-    tx.exec_driver_sql("SELECT FROM destination WHERE id = %(id)s FOR UPDATE", {"id": destination_id})
+    tx.exec_driver_sql("SELECT FROM destination WHERE id = %(id)s FOR NO KEY UPDATE", {"id": destination_id})
 
 
 def mark_due(tx: Connection, destination_id: int, urgency: Urgency, now: datetime) -> None:
@@ -105,7 +105,7 @@ SELECT id, workspace_id, member_id FROM destination WHERE id IN (
   SELECT destination_id FROM post WHERE incident_id = ANY(%(incident_ids)s) AND kind = '{PostKind.NOTIFICATION}'
   UNION
   SELECT p.destination_id FROM notification n JOIN post p ON p.id = n.post_id WHERE n.activity_id = ANY(%(entries)s))
-ORDER BY id FOR UPDATE
+ORDER BY id FOR NO KEY UPDATE
 """  # noqa: S608 - composed of constants
 
 
@@ -226,7 +226,7 @@ LEFT JOIN LATERAL (SELECT user_id, date_checked FROM slack_person
                    WHERE workspace_id = d.workspace_id AND member_id = d.member_id
                    ORDER BY date_checked DESC NULLS LAST LIMIT 1) p ON true
 WHERE d.id = %(id)s AND d.lease = %(number)s AND d.leased_until IS NOT NULL
-FOR UPDATE OF d
+FOR NO KEY UPDATE OF d
 """,
     {"id": "bigint", "number": "int", "now": "timestamptz"},
 )

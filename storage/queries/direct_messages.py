@@ -107,7 +107,7 @@ def hurry_for_member(tx: Connection, incident_id: int, member_id: int, now: date
         "WITH locked AS (SELECT d.id FROM destination d WHERE d.member_id = %(member_id)s"  # noqa: S608 - composed of constants
         "  AND EXISTS (SELECT FROM post p WHERE p.incident_id = %(incident_id)s AND p.destination_id = d.id"
         f"             AND {_SHOWS_STATE})"
-        "  FOR UPDATE SKIP LOCKED)"
+        "  FOR NO KEY UPDATE SKIP LOCKED)"
         " UPDATE post p SET wanted_version = wanted_version + 1, date_done = NULL, slot_at = NULL,"
         " urgency = LEAST(urgency, %(urgency)s),"
         " due_at = CASE WHEN ts IS NULL THEN due_at ELSE %(now)s END"

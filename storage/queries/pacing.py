@@ -59,7 +59,7 @@ def block_method(tx: Connection, workspace_id: str, method: str, seconds: float,
 def pause_workspace(tx: Connection, workspace_id: str, reason: str, seconds: float, now: datetime) -> bool:
     """Pauses sending to a workspace for `seconds`. Returns True if it was not paused before."""
     was: str | None = tx.exec_driver_sql(
-        "SELECT paused_reason FROM workspace WHERE id = %(id)s FOR UPDATE", {"id": workspace_id}
+        "SELECT paused_reason FROM workspace WHERE id = %(id)s FOR NO KEY UPDATE", {"id": workspace_id}
     ).scalar()
     tx.exec_driver_sql(
         "UPDATE workspace SET paused_reason = %(reason)s, paused_until = %(now)s + make_interval(secs => %(s)s)"

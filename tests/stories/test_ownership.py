@@ -9,8 +9,12 @@ from collections.abc import Iterator
 import pytest
 
 from sandbox import Answer, Person, SeenMessage
+from storage.queries.destinations import lock_destinations
 from tests.stories.conftest import IN_BOTH_MODES, ORGANIZATION, World
 from tests.stories.test_cards import cards
+
+# Ben is in no team, so he sees nothing.
+WITHOUT_BEN = ORGANIZATION.replace("name: Ben Tal, role: member, teams: [payments]", "name: Ben Tal, role: member")
 
 
 @pytest.fixture
@@ -174,16 +178,27 @@ def test_home_begins_with_what_i_own(owned: World) -> None:
 def test_who_no_longer_sees_an_incident_does_not_own_it(owned: World, closed: bool) -> None:
     if closed:
         owned.ask(owned.ada, "resolve 1")
-    owned.apply(
-        ORGANIZATION.replace("name: Ben Tal, role: member, teams: [payments]", "name: Ben Tal, role: member"),
-        prune=True,
-    )
+    owned.apply(WITHOUT_BEN, prune=True)
     if closed:
-        owned.ask(owned.ada, "reopen 1")
+        assert "You reopened #1" in owned.ask(owned.ada, "reopen 1").text
     assert re.search(r"Owner\s+Nobody", owned.seen_by(owned.ada, 1))
     assert "Ben Tal can no longer see this, so nobody owns it now" in owned.ask(owned.ada, "activity 1").text
     assert "Owned by" not in card(owned).text
     assert "You own #1" in owned.ask(owned.ada, "take 1").text
+
+
+def test_nobody_waits_for_delivery_to_change_an_incident_twice_in_one_go(owned: World) -> None:
+    card(owned)
+    owned.ask(owned.ada, "resolve 1")
+    owned.apply(WITHOUT_BEN, prune=True)
+    owned.rest()
+    with owned.store.write() as delivery:  # what expands a change locks the channels of the cards first
+        (incident_id,) = delivery.exec_driver_sql("SELECT id FROM incident").one()
+        locked = lock_destinations(delivery, {incident_id: "T0001"}, [], owned.store.clock.now())
+        assert locked.ids
+        # Reopened, and released by who lost access: two entries of the log, each of which makes the card due.
+        assert "You reopened #1 Payments fail." in owned.ask(owned.ada, "reopen 1").text
+    assert "nobody owns it now" in owned.ask(owned.ada, "activity 1").text
 
 
 def test_nobody_takes_what_they_cannot_see(owned: World) -> None:
