@@ -25,6 +25,7 @@ CHECKS: Mapping[str, Sequence[str]] = {
     "complexity": ("xenon", "--max-absolute", "C", "bot", "storage", "sandbox"),
     "readme": ("python", "-m", "bot.readme"),
     "sentences": ("python", "-m", "bot.sentences"),
+    "docs": ("mkdocs", "build", "--strict", "--quiet"),  # also checks their links
     "licences": ("python", "-m", "bot.licences"),
     "dockerfile": ("hadolint", "Dockerfile"),
     "compose": ("python", "-m", "bot.deployment", "compose"),

@@ -1,4 +1,4 @@
-"""The README's table of commands is what the commands say of themselves."""
+"""The commands in README.md and on the responder's page are what the commands say of themselves."""
 
 from __future__ import annotations
 
@@ -10,28 +10,32 @@ from bot import readme
 from bot.handlers.verb import Registry
 
 
-def test_the_table_is_up_to_date() -> None:
+def test_the_pages_are_up_to_date() -> None:
     assert readme.main([]) == 0
-    text = readme.README.read_text(encoding="utf-8")
+    table = (readme.ROOT / "README.md").read_text(encoding="utf-8")
+    page = (readme.ROOT / "docs" / "responding.md").read_text(encoding="utf-8")
     for verb in Registry.collect().verbs:
-        assert f"| `{verb.usage.replace('|', chr(92) + '|')}` |" in text
+        assert f"| `{verb.usage.replace('|', chr(92) + '|')}` |" in table
+        assert f"### {verb.name}\n\n`{verb.usage}`" in page
 
 
-def test_a_table_that_is_not_fails_until_it_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("name", "row"), [("README.md", "| `whoami` |"), ("docs/responding.md", "### whoami")])
+def test_a_page_that_is_not_fails_until_it_is_written(
+    name: str, row: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    copy = tmp_path / "README.md"
-    copy.write_text(
-        readme.README.read_text(encoding="utf-8").replace("| `whoami` |", "| `whoever` |"), encoding="utf-8"
-    )
-    monkeypatch.setattr(readme, "README", copy)
-    assert readme.main([]) == 1
-    assert "python -m bot.readme --write" in capsys.readouterr().err
-    assert readme.main(["--write"]) == 0
-    assert readme.main([]) == 0
-    assert "| `whoami` |" in copy.read_text(encoding="utf-8")
+    for page in readme.PAGES:
+        copy = tmp_path / page
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_text((readme.ROOT / page).read_text(encoding="utf-8"), encoding="utf-8")
+    copy = tmp_path / name
+    copy.write_text(copy.read_text(encoding="utf-8").replace(row, row.replace("whoami", "whoever")), encoding="utf-8")
+    assert readme.main([], tmp_path) == 1
+    assert f"{name} are not up to date: python -m bot.readme --write" in capsys.readouterr().err
+    assert readme.main(["--write"], tmp_path) == 0
+    assert readme.main([], tmp_path) == 0
+    assert row in copy.read_text(encoding="utf-8")
 
 
-def test_a_readme_without_the_marks_is_said_to_be_so() -> None:
-    with pytest.raises(ValueError, match=r"README\.md should have the lines"):
-        readme.replace_table("# Tocsin\n", [])
+def test_a_page_without_the_marks_is_named() -> None:
+    with pytest.raises(ValueError, match="the page should have the lines"):
+        readme.replace_commands("# Tocsin\n", "")
