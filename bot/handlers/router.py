@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from bot.handlers import help, home, message_commands, ownership, unknown, view
+from bot.handlers import card_links, help, home, message_commands, ownership, unknown, view
 from bot.handlers.context import Context, Services
 from bot.handlers.verb import EventHandler, PressHandler, Registry, Verb
 from bot.incidents import cards
@@ -79,7 +79,7 @@ class Router:
                     return Answer(text_message(reply))
                 raise unknown.explain(self.registry, request.text, self._services.command)
             return self._with_context(
-                request, lambda context: found.command(context, request, words), _prefetch(found, words)
+                request, lambda context: _carry_out(found, context, request, words), _prefetch(found, words)
             )
 
         # The answer to a mistake repeats what was typed, unless it is only a number.
@@ -279,6 +279,10 @@ class Router:
             offered=refusal.button if isinstance(refusal, unknown.UnknownCommand) else None,
         )
         return _Failure(message, refusal.sentence, refusal.field)
+
+
+def _carry_out(verb: Verb, context: Context, request: Command, words: str) -> Response:
+    return verb.command(context, request, card_links.replace_link(context, words) if verb.takes_number else words)
 
 
 def _prefetch(verb: Verb, words: str) -> Prefetch | None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bot.handlers import card_links
 from bot.handlers.verb import Registry, Verb
 from bot.incidents.errors import InvalidInput
 from bot.incidents.markup import decode_slack_text
@@ -17,6 +18,7 @@ from bot.incidents.words import (
     build_line,
     shorten,
     split_first_word,
+    split_word,
 )
 from bot.messages import incident_menu
 from bot.messages.blocks import Element
@@ -62,7 +64,10 @@ def find_command(registry: Registry, text: str, command: str) -> tuple[str, str]
     asked = registry.phrases.get(_fold(text))
     if asked is not None:
         return asked.name, ""
-    verb, words = split_first_word(text)
+    first, words = split_word(text)
+    if card_links.is_link(first):
+        return "view", text
+    verb = first.lower()
     while words and verb.strip(_PUNCTUATION) in {command, command.removeprefix("/"), *_POLITE}:
         verb, words = split_first_word(words)
     bare = decode_slack_text(verb).strip(_PUNCTUATION)

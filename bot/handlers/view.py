@@ -99,7 +99,8 @@ HANDLES = (
     Verb(
         name="view",
         usage=USAGE,
-        summary="Shows an incident with its buttons. The number alone does the same.",
+        summary="Shows an incident with its buttons. The number alone does the same. Instead of a number, every command"
+        " takes the link to a card.",
         brief="see one incident, with its buttons",
         examples=("view 12", "12"),
         group=Group.READ,

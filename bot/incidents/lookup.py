@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from bot.incidents.access import Access
 from bot.incidents.errors import NotFound, StatusChanged
 from storage.prefetch import Prefetch
-from storage.queries import activity, incidents, post_contents
+from storage.queries import activity, incidents, post_contents, threads
 from storage.rows import IncidentDetails, IncidentHead
 
 _LARGEST_IDENTIFIER = 2**63 - 1  # what the column holds
@@ -68,6 +68,16 @@ def get_details(
 def find_card(connection: Connection, access: Access, incident: IncidentHead) -> tuple[str, str] | None:
     """Channel and ts of the incident's oldest card in a channel of a project that the caller sees; None without one."""
     return post_contents.find_card_for_reader(connection, incident.id, access.member_id)
+
+
+def find_identifier_by_card(connection: Connection, access: Access, channel_id: str, ts: str) -> int | None:
+    """The identifier of the incident whose card a message is; None for no card, or if the caller may not see it."""
+    card = threads.find_card(connection, access.workspace_id, channel_id, ts)
+    if card is None:
+        return None
+    found = incidents.find_incident(connection, access.organization_id, card.identifier, access.project_ids, lock=False)
+    # The workspace may have moved: another organization's incident can have the same identifier.
+    return found.identifier if found is not None and found.id == card.incident_id else None
 
 
 def _can_exist(identifier: int) -> bool:
