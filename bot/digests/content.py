@@ -11,6 +11,7 @@ from bot.incidents import filters, search
 from bot.incidents.access import Access
 from bot.incidents.errors import InvalidInput
 from bot.incidents.filters import ListQuery
+from bot.incidents.silence_times import find_end_of_day
 from storage.digest_rows import DailyCounts, DigestContent, DigestRow, Missed
 from storage.queries import digest_contents, silences
 from storage.queries import digests as queries
@@ -117,9 +118,8 @@ def load_content(
         connection, scope, digest.workspace_id, skip=number * PAGE_SIZE, size=PAGE_SIZE
     )
     news = digest_contents.get_news(connection, scope, since, named=NEWS_NAMED)
-    zone = ZoneInfo(digest.zone)
-    tomorrow = datetime.combine(as_of.astimezone(zone).date() + timedelta(days=1), datetime.min.time(), zone)
-    ending = silences.count_ending(connection, scope.organization_id, scope.project_ids, tomorrow)
+    end_of_day = find_end_of_day(as_of, digest.zone)
+    ending = silences.count_ending(connection, scope.organization_id, scope.project_ids, end_of_day)
     return DigestContent(digest, counts, page, number, pages, news, as_of, digest.next_fire_at, missed, ending)
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from bot.handlers.context import Context
 from bot.handlers.verb import Feature
-from bot.incidents import search
+from bot.incidents import search, silences
 from bot.incidents.errors import InvalidInput
 from bot.incidents.filters import ListQuery
 from bot.messages import home as messages
@@ -43,7 +43,13 @@ def render(connection: Connection, context: Context, state: str) -> messages.Hom
     page = search.find_page(connection, context.access, list_filter, cursor=shown.cursor)
     own = search.list_incidents(connection, context.access, ListQuery(owner="me"), context.now, size=OWN_SHOWN)
     return messages.render_home(
-        shown, page, own.lines, context.access.organization_name, context.now, more=own.older is not None
+        shown,
+        page,
+        own.lines,
+        context.access.organization_name,
+        context.now,
+        more=own.older is not None,
+        silences_ending=silences.count_ending_today(connection, context.access, context.now),
     )
 
 

@@ -13,7 +13,8 @@ from bot.handlers.verb import Verb
 from bot.incidents import silences as rules
 from bot.incidents.errors import InvalidInput
 from bot.incidents.markup import decode_slack_text, require_storable
-from bot.incidents.silences import END_USAGE, EXAMPLE, USAGE
+from bot.incidents.silence_times import SILENCE, check_end, parse_duration, parse_end
+from bot.incidents.silences import END_USAGE, USAGE
 from bot.incidents.words import parse_lone_number, parse_number, split_first_word
 from bot.messages import answers
 from bot.messages import silences as messages
@@ -38,11 +39,11 @@ def handle_command(context: Context, request: Command, words: str) -> Response:
         return _end(context, rest)
     if not rest:
         if request.in_message:  # no form can be opened from a message
-            raise InvalidInput("Say how long, because every silence ends.", EXAMPLE)
+            raise InvalidInput("Say how long, because every silence ends.", f"{SILENCE} 2h")
         identifier = parse_lone_number(word, USAGE)
         return _open_form(context, identifier, Origin(n=identifier, s="message", r=request.response_url).to_metadata())
     identifier = parse_number(word, USAGE)
-    ends, reason = rules.parse_end(rest, context.now, context.access.timezone)
+    ends, reason = parse_end(rest, context.now, context.access.timezone)
     with context.write(once=request.key) as tx:
         made = rules.silence_alert(tx, context.access, identifier, ends, context.now, reason=reason)
     return Answer(answers.render_confirmation(messages.render_made(made)))
@@ -62,19 +63,24 @@ def _open_form(context: Context, identifier: int, origin: str) -> Response:
 def handle_submission(context: Context, request: Submission) -> Response:
     """The form of `Silence`, submitted."""
     identifier = parse_number(str(request.origin.get("n", "")), USAGE)
-    ends = _read_end(context, request)
-    reason = " ".join(require_storable(request.text("reason")).split())
+    ends, reason = read_end(context, request), read_reason(request)
     labels = [require_storable(name) for name in request.checked("labels")]
     with context.write(once=request.key) as tx:
         made = rules.silence_alert(tx, context.access, identifier, ends, context.now, reason=reason, labels=labels)
         return view.redraw_incident_at_origin(tx, context, request, made.incident, messages.render_made(made))
 
 
-def _read_end(context: Context, request: Submission) -> datetime:
+def read_end(context: Context, request: Submission, *, before: str = SILENCE) -> datetime:
+    """The end that a form holds. `before` are the words before it in the right form of the command."""
     until = request.moment("until")
     if until is not None:
-        return rules.check_end(until, context.now, field="until")
-    return rules.parse_duration(request.chosen("for") or "", context.now)
+        return check_end(until, context.now, field="until", before=before)
+    return parse_duration(request.chosen("for") or "", context.now, before=before)
+
+
+def read_reason(request: Submission) -> str:
+    """The reason that a form holds, on one line."""
+    return " ".join(require_storable(request.text("reason")).split())
 
 
 def handle_end_press(context: Context, request: Press) -> Response:

@@ -26,7 +26,7 @@ from bot.messages.blocks import (
     section,
     truncate,
 )
-from bot.messages.incident import STATUS_SIGNS, render_entry, render_title
+from bot.messages.incident import STATUS_SIGNS, render_entry, render_silences_ending, render_title
 from bot.messages.incident_parts import PLACE_LENGTH, SEVERITY_LABELS, render_seen_by
 from storage.digest_rows import DailyCounts, DigestContent, Missed, News, OpenLine
 from storage.digest_rows import IncidentName as NamedIncident
@@ -249,8 +249,7 @@ def _render_footer(content: DigestContent, summary: Summary) -> str:
     parts = [f"Page {content.number + 1:,} of {content.pages:,}"] if content.pages > 1 else []
     parts += [f"As of {format_date(content.as_of)}", summary.when]
     if content.silences_ending:
-        count = content.silences_ending
-        parts.append("1 silence ends today" if count == 1 else f"{count:,} silences end today")
+        parts.append(render_silences_ending(content.silences_ending))
     if content.next_fire_at:
         parts.append(f"Next digest {format_date(content.next_fire_at)}")
     return " · ".join(parts)

@@ -11,7 +11,7 @@ from typing import Any
 
 from bot.incidents.errors import InvalidInput
 from bot.messages.blocks import Block, Element, Message, actions, button, context, divider, header, section
-from bot.messages.incident import build_cursor, parse_cursor, render_line
+from bot.messages.incident import build_cursor, parse_cursor, render_line, render_silences_ending
 from storage.rows import Cursor, IncidentLine, IncidentPage
 
 HomeView = dict[str, Any]
@@ -82,9 +82,19 @@ def render_closed_home(message: Message) -> HomeView:
 
 
 def render_home(
-    state: State, page: IncidentPage, own: Sequence[IncidentLine], organization: str, now: datetime, *, more: bool
+    state: State,
+    page: IncidentPage,
+    own: Sequence[IncidentLine],
+    organization: str,
+    now: datetime,
+    *,
+    more: bool,
+    silences_ending: int,
 ) -> HomeView:
-    """Home with the incidents that the caller owns, and a page of incidents. `more`: the caller owns others, too."""
+    """Home with the incidents that the caller owns, and a page of incidents.
+
+    `more`: the caller owns others, too. `silences_ending` is how many silences end today.
+    """
     blocks: list[Block] = [
         header(f"{organization} incidents"),
         actions([*_build_tabs(state), button("Declare", "declare", "home")], "tabs"),
@@ -111,6 +121,8 @@ def render_home(
         turning.append(button("Next", "home_next", replace(state, cursor=page.older).to_value()))
     if turning:
         blocks.append(actions(turning, "turning"))
+    if silences_ending:
+        blocks.append(context(f":no_bell: {render_silences_ending(silences_ending)}. `silence list` shows them."))
     blocks.append(context("Everything here also works as a command."))
     return {"type": "home", "private_metadata": state.to_value(), "blocks": blocks}
 

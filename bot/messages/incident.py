@@ -266,6 +266,11 @@ def parse_position(value: str) -> tuple[str, Cursor | None]:
 # --- one incident ------------------------------------------------------------------------------------------
 
 
+def render_silences_ending(count: int) -> str:
+    """How many silences end before the day does."""
+    return "1 silence ends today" if count == 1 else f"{count:,} silences end today"
+
+
 def render_details(incident: IncidentDetails, now: datetime, *, notice: str | None = None) -> Message:
     """An incident with all details and its buttons. `notice` (mrkdwn) comes first: what has just been done."""
     blocks: list[Block] = [context(notice)] if notice else []

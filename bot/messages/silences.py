@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
-from bot.incidents.limits import MAX_REASON_LENGTH
+from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH, MAX_REASON_LENGTH
 from bot.incidents.markup import encode_entities, escape
 from bot.messages.answers import Confirmation, render_incident_title
 from bot.messages.blocks import (
@@ -13,9 +14,11 @@ from bot.messages.blocks import (
     Block,
     Element,
     Message,
+    actions,
     bold,
     build_input,
     button,
+    confirm,
     context,
     format_date,
     message,
@@ -26,7 +29,8 @@ from bot.messages.blocks import (
 )
 from bot.messages.forms import Form, build_form, build_select, build_several, build_text_field
 from bot.messages.incident import build_view_button, render_title
-from storage.rows import EndedSilence, IncidentHead, NewSilence, SilencedAlert, SilenceRow
+from storage.rows import IncidentHead
+from storage.silence_rows import EndedSilence, HeldBack, NewSilence, SilencedAlert, SilenceRow, StartedMaintenance
 
 PRESETS = {
     "30m": "30 minutes",
@@ -53,14 +57,29 @@ def render_form(incident: IncidentHead, alert: SilencedAlert, origin: str) -> Fo
         field = build_several("labels", "labels", "Same labels", shown, (), most=len(shown))
         hint = "All alerts of this project and source with these labels are silenced. With none, only this alert is."
         blocks.append({**field, "hint": plain_text(hint, 2000)})
-    blocks += [
+    blocks += _build_end_fields()
+    return build_form("silence", f"Silence #{incident.identifier}", "Silence", origin, blocks)
+
+
+def render_maintenance_form(projects: Sequence[tuple[str, str]], teams: Sequence[tuple[str, str]], origin: str) -> Form:
+    """The form that starts maintenance. `projects` and `teams` are the choices, each a slug and a name."""
+    blocks: list[Block] = [section("All alerts that match are silenced.")]
+    blocks += [build_select("project", "Project", projects, None, optional=True)] if projects else []
+    blocks += [build_select("team", "Team", teams, None, optional=True)] if teams else []
+    blocks.append(
+        build_text_field("env", "Environment", "production", "", optional=True, length=MAX_ENVIRONMENT_LENGTH)
+    )
+    return build_form("maintenance", "Maintenance", "Start", origin, [*blocks, *_build_end_fields()])
+
+
+def _build_end_fields() -> list[Block]:
+    return [
         build_select("for", "For", list(PRESETS.items()), DEFAULT_PRESET, optional=False),
         build_input("until", "Or until", {"type": "datetimepicker", "action_id": "until"}, optional=True),
         build_text_field(
             "reason", "Reason", "Planned upgrade of the database", "", optional=True, length=MAX_REASON_LENGTH
         ),
     ]
-    return build_form("silence", f"Silence #{incident.identifier}", "Silence", origin, blocks)
 
 
 def render_made(made: NewSilence) -> Confirmation:
@@ -70,9 +89,45 @@ def render_made(made: NewSilence) -> Confirmation:
         f" (silence {made.id})."
     )
     if made.held > 1:
-        sentence += f" It holds {made.held:,} open incidents."
+        sentence += f" It holds {_count_open(made.held)}."
     buttons = [build_view_button(made.incident.identifier), build_end_button(made.id)]
     return Confirmation(sentence, buttons, on_card=True)
+
+
+def render_started(started: StartedMaintenance) -> Confirmation:
+    """The answer to who started maintenance."""
+    subject = _render_matched(started.project, started.team, started.environment)
+    sentence = f"You silenced {subject} until {format_date(started.ends)} (silence {started.id})."
+    if started.held:
+        sentence += f" It holds {_count_open(started.held)}."
+    return Confirmation(sentence, [build_end_button(started.id)])
+
+
+def render_everything(ends: datetime, value: str) -> Message:
+    """The question before everything is silenced. `value` is the button's."""
+    text = f"This silences every alert of every project until {format_date(ends)}. Are you sure?"
+    asked = confirm("Silence everything?", "No alert posts a card until then.", "Silence everything")
+    confirmed = button("Silence everything", "silence_everything", value, style="danger", confirm=asked)
+    return message(text, [section(text), actions([confirmed])])
+
+
+def _render_matched(project: str | None, team: str | None, environment: str | None) -> str:
+    """What maintenance is for, in mrkdwn: `all alerts of team Payments in production`."""
+    owners = [f"project {escape(project)}"] if project else []
+    owners += [f"team {escape(team)}"] if team else []
+    where = f" in {escape(environment)}" if environment else ""
+    return "all alerts" + (f" of {' and '.join(owners)}" if owners else "") + where
+
+
+def _render_subject(silence: SilenceRow) -> str:
+    if silence.identifier is not None:
+        return truncate(render_title(silence.identifier, silence.title or ""), TITLE_LENGTH)
+    team = silence.team or ("a removed team" if "team" in silence.matchers else None)
+    return _render_matched(silence.project, team, silence.matchers.get("environment"))
+
+
+def _count_open(count: int) -> str:
+    return "1 open incident" if count == 1 else f"{count:,} open incidents"
 
 
 def build_end_button(silence_id: int) -> Element:
@@ -96,11 +151,9 @@ def render_list(silences: Sequence[SilenceRow], command: str, *, notice: str | N
 
 
 def _render_listed(silence: SilenceRow) -> str:
-    title = truncate(render_title(silence.identifier, silence.title), TITLE_LENGTH)
-    holds = f"holds {silence.holds:,} open incident{'s' if silence.holds != 1 else ''}"
     lines = [
-        f"{bold(f'Silence {silence.id}')} · {title}",
-        f"Until {format_date(silence.ends)} · by {escape(silence.maker)} · {holds}",
+        f"{bold(f'Silence {silence.id}')} · {_render_subject(silence)}",
+        f"Until {format_date(silence.ends)} · by {escape(silence.maker)} · holds {_count_open(silence.holds)}",
     ]
     if labels := silence.matchers.get("labels"):
         pairs = [f"{escape(name)} = {truncate(escape(value), VALUE_LENGTH)}" for name, value in labels.items()]
@@ -113,24 +166,25 @@ def _render_listed(silence: SilenceRow) -> str:
 
 def render_ended(ended: EndedSilence) -> str:
     """The sentence (mrkdwn) for who ended a silence."""
-    return f"You ended silence {ended.silence.id}. {_render_held_back(ended)}"
+    return f"You ended silence {ended.silence.id}. {_render_held_back(ended.seen)}"
 
 
 def render_ended_note(ended: EndedSilence, by: str | None) -> Message:
     """The message to the maker of a silence that ended. `by` is the name of who ended it; None: its time came."""
     silence = ended.silence
-    title = truncate(render_title(silence.identifier, silence.title), TITLE_LENGTH)
     lead = f"{escape(by)} ended your silence" if by else "Your silence"
     ends = "" if by else " ended"
-    return text_message(f"{lead} {silence.id} of {title}{ends}. {_render_held_back(ended)}")
+    return text_message(
+        f"{lead} {silence.id} of {_render_subject(silence)}{ends}. {_render_held_back(ended.held_back)}"
+    )
 
 
-def _render_held_back(ended: EndedSilence) -> str:
-    if not ended.held_back:
+def _render_held_back(held: HeldBack) -> str:
+    if not held.incidents:
         return "It held back no cards."
-    incidents = "1 incident" if ended.held_back == 1 else f"{ended.held_back:,} incidents"
-    if not ended.still_open:
+    incidents = "1 incident" if held.incidents == 1 else f"{held.incidents:,} incidents"
+    if not held.still_open:
         return f"It held back {incidents}, and all are resolved."
-    if ended.still_open == ended.held_back:
+    if held.still_open == held.incidents:
         return f"It held back {incidents}, still open: the cards are posted now."
-    return f"It held back {incidents}; {ended.still_open:,} still open: the cards are posted now."
+    return f"It held back {incidents}; {held.still_open:,} still open: the cards are posted now."

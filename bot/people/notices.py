@@ -10,7 +10,7 @@ from bot.messages.blocks import Message
 from bot.messages.silences import render_ended_note
 from bot.slack.requests import Person
 from storage.queries import outbox
-from storage.rows import EndedSilence
+from storage.silence_rows import EndedSilence
 from storage.values import PostKind, Urgency
 
 
@@ -29,8 +29,13 @@ def send_notice(tx: Connection, person: Person, message: Message, key: str, now:
 
 
 def notify_maker(tx: Connection, ended: EndedSilence, now: datetime, *, by: str | None = None) -> None:
-    """Sends the maker of a silence a direct message that it ended. `by` is who ended it; None: its time came."""
+    """Sends the maker of a silence a direct message that it ended, if they still see what it was for.
+
+    `by` is who ended it; None: its time came.
+    """
     silence = ended.silence
+    if not silence.maker_sees:
+        return
     outbox.enqueue(
         tx,
         workspace_id=silence.workspace_id,

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from storage.prepared import PreparedStatement
 from storage.queries.visibility import of_given_projects, sees_incident, sees_project
-from storage.rows import HeldIncident, SilencedAlert, SilenceRow
+from storage.silence_rows import HeldIncident, SilencedAlert, SilenceRow
 from storage.values import ActivityType, PostKind
 
 
@@ -43,10 +43,14 @@ def has_silences(organization: str) -> str:
     return f"EXISTS (SELECT FROM silence v WHERE v.organization_id = {organization} AND v.date_ended IS NULL)"
 
 
-# What describes an alert: a silence matches what contains its matchers.
-_DESCRIBED = (
-    "jsonb_build_object('source', i.source, 'key', i.alert_key, 'labels', coalesce(i.details -> 'labels', '{}'::jsonb))"
-)
+# What describes an alert: a silence matches what contains its matchers. The team is the one that the card shows.
+_DESCRIBED = """
+jsonb_build_object(
+  'source', i.source, 'key', i.alert_key, 'labels', coalesce(i.details -> 'labels', '{}'::jsonb),
+  'environment', lower(i.environment), 'team', coalesce(i.team_id, (
+    SELECT min(pt.team_id) FROM incident_project ip JOIN project_team pt ON pt.project_id = ip.project_id
+    WHERE ip.incident_id = i.id HAVING count(DISTINCT pt.team_id) = 1)))
+"""
 
 
 def _build_hold(only: str) -> str:
@@ -61,7 +65,8 @@ WITH best AS (
   JOIN member m ON m.id = s.member_id JOIN organization o ON o.id = s.organization_id
   WHERE s.date_ended IS NULL AND s.ends > %(now)s AND {only}
     AND i.status <> 2 AND i.source IS NOT NULL AND {_DESCRIBED} @> s.matchers
-    AND EXISTS (SELECT FROM incident_project ip WHERE ip.incident_id = i.id AND ip.project_id = s.project_id
+    AND EXISTS (SELECT FROM incident_project ip WHERE ip.incident_id = i.id
+                AND (s.project_id IS NULL OR ip.project_id = s.project_id)
                 AND {sees_project("ip.project_id")} OFFSET 0)
     AND {sees_incident("i.id")}
   ORDER BY i.id, s.ends DESC, s.id DESC
@@ -141,8 +146,8 @@ def insert_silence(
     *,
     organization_id: int,
     workspace_id: str,
-    project_id: int,
-    incident_id: int,
+    project_id: int | None,
+    incident_id: int | None,
     member_id: int,
     matchers: Mapping[str, Any],
     reason: str | None,
@@ -170,14 +175,30 @@ def insert_silence(
     return id_
 
 
-_COLUMNS = (
-    "s.organization_id, s.id, s.workspace_id, s.member_id, m.name, s.matchers, s.reason, s.ends, i.identifier, i.title"
+_COLUMNS = f"""
+s.organization_id, s.id, s.workspace_id, s.member_id, m.name, s.matchers, s.reason, s.ends, i.identifier, i.title,
+(SELECT pr.slug FROM project pr WHERE pr.id = s.project_id),
+(SELECT t.name FROM team t WHERE t.id = (s.matchers ->> 'team')::bigint),
+CASE WHEN i.id IS NULL THEN o.incidents AND m.date_removed IS NULL ELSE {sees_incident("i.id")} END
+"""  # noqa: S608
+_FROM = (
+    "FROM silence s JOIN member m ON m.id = s.member_id JOIN organization o ON o.id = s.organization_id"
+    " LEFT JOIN incident i ON i.id = s.incident_id"
 )
-_FROM = "FROM silence s JOIN member m ON m.id = s.member_id JOIN incident i ON i.id = s.incident_id"
+# A silence is seen by who sees its project. One for all projects that its maker sees is seen by who sees one of them,
+# of its team where it has one, or an incident that it holds.
+_IS_SEEN = f"""
+(s.project_id = ANY(%(project_ids)s) OR (s.project_id IS NULL AND (
+  EXISTS (SELECT FROM unnest(%(project_ids)s::bigint[]) AS p(id) WHERE {sees_project("p.id")}
+          AND (s.matchers -> 'team' IS NULL OR EXISTS (
+            SELECT FROM project_team t WHERE t.project_id = p.id AND t.team_id = (s.matchers ->> 'team')::bigint)))
+  OR EXISTS (SELECT FROM incident h WHERE h.organization_id = s.organization_id AND h.silence_id = s.id
+             AND {of_given_projects("h.id")}))))
+"""  # noqa: S608
 _VISIBLE = f"""
 SELECT {_COLUMNS}, (SELECT count(*) FROM incident h WHERE h.organization_id = s.organization_id
-                    AND h.silence_id = s.id AND h.status <> 2) {_FROM}
-WHERE s.organization_id = %(organization_id)s AND s.date_ended IS NULL AND s.project_id = ANY(%(project_ids)s)
+                    AND h.silence_id = s.id AND h.status <> 2 AND {of_given_projects("h.id")}) {_FROM}
+WHERE s.organization_id = %(organization_id)s AND s.date_ended IS NULL AND {_IS_SEEN}
 """  # noqa: S608
 
 
@@ -223,16 +244,29 @@ WITH ended AS (
   WHERE i.organization_id = %(organization_id)s AND i.silence_id = %(id)s AND i.status <> 2 ORDER BY i.id
 )
 SELECT i.id, i.status <> 2, EXISTS (SELECT FROM post p WHERE p.incident_id = i.id AND p.kind = '{PostKind.CARD}'
-                                    AND p.ts IS NOT NULL)
+                                    AND p.ts IS NOT NULL),
+       %(project_ids)s::bigint[] IS NULL OR EXISTS (
+         SELECT FROM incident_project ip WHERE ip.incident_id = i.id AND ip.project_id = ANY(%(project_ids)s))
 FROM incident i WHERE i.organization_id = %(organization_id)s AND i.silence_id = %(id)s
 """  # noqa: S608 - composed of constants
 
 
-def end_silence(tx: Connection, silence: SilenceRow, member_id: int | None, now: datetime) -> list[HeldIncident]:
-    """Ends a silence whose row is locked, and returns the incidents that it held."""
+def end_silence(
+    tx: Connection, silence: SilenceRow, member_id: int | None, now: datetime, project_ids: Sequence[int] | None
+) -> list[HeldIncident]:
+    """Ends a silence whose row is locked, and returns the incidents that it held.
+
+    `project_ids` are those that the member sees who ends it; None: its time has come.
+    """
     rows = tx.exec_driver_sql(
         _END,
-        {"organization_id": silence.organization_id, "id": silence.id, "member_id": member_id, "now": now},
+        {
+            "organization_id": silence.organization_id,
+            "id": silence.id,
+            "member_id": member_id,
+            "now": now,
+            "project_ids": None if project_ids is None else list(project_ids),
+        },
     )
     return [HeldIncident(*row) for row in rows]
 
@@ -240,8 +274,8 @@ def end_silence(tx: Connection, silence: SilenceRow, member_id: int | None, now:
 def count_ending(connection: Connection, organization_id: int, project_ids: Sequence[int], before: datetime) -> int:
     """Counts the silences in force for these projects that end before a moment."""
     count: int = connection.exec_driver_sql(
-        "SELECT count(*) FROM silence WHERE organization_id = %(organization_id)s AND date_ended IS NULL"
-        " AND ends < %(before)s AND project_id = ANY(%(project_ids)s)",
+        f"SELECT count(*) {_FROM} WHERE s.organization_id = %(organization_id)s AND s.date_ended IS NULL"
+        f" AND s.ends < %(before)s AND {_IS_SEEN}",
         {"organization_id": organization_id, "project_ids": list(project_ids), "before": before},
     ).scalar_one()
     return count

@@ -273,6 +273,7 @@ def forms(rig: Rig) -> dict[str, Json]:
     opened = [
         rig.command(DAN, "declare"),
         rig.command(DAN, "digest"),
+        rig.command(DAN, "maintenance"),
         rig.shortcut(DAN, "add_to_incident", {"text": "x", "ts": "1.1", "user": "U0001"}),
         *(
             rig.press(DAN, Shown("ephemeral", {}, "C0001", "1.1"), {"action_id": action}, {"value": value})

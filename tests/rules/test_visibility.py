@@ -78,7 +78,7 @@ EXEMPT = {
     "outbox.redraw_cards_of_organization": _MAINTAINS,
     "post_kinds.POST_COLUMNS": _MAINTAINS,
     "post_kinds.build_post": "builds a value from a row that was read",
-    "silences._END": "ends a silence that was found by the rule, or whose time has come",
+    "silences._DESCRIBED": "describes the alert of an incident for the statements below",
     "silences._FROM": "the title for the statements below, which ask for the projects of the silence",
     "silences.find_held": "serves delivery, which asks for each reader",
     "silences.insert_silence": "is given an incident that find_alert let through",

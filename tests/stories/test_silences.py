@@ -12,7 +12,7 @@ import pytest
 
 from bot.digests.silence_ends import end_due
 from bot.incidents.alerts import Alert, take
-from bot.incidents.silences import LONGEST
+from bot.incidents.silence_times import LONGEST
 from bot.intake.tokens import Source
 from sandbox import Form, Person
 from storage.rows import AlertKey

@@ -1,0 +1,89 @@
+"""Values that the queries of silences return."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from storage.rows import IncidentHead
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceRow:
+    """A silence in force."""
+
+    organization_id: int
+    id: int
+    workspace_id: str
+    member_id: int
+    maker: str  # name
+    matchers: Mapping[str, Any]
+    reason: str | None
+    ends: datetime
+    identifier: int | None  # of the incident that it was made from; None: it was made for maintenance
+    title: str | None
+    project: str | None  # slug
+    team: str | None  # name
+    maker_sees: bool  # whether its maker still sees the incident, or what is in maintenance
+    holds: int  # open incidents that the caller sees
+
+
+@dataclass(frozen=True, slots=True)
+class SilencedAlert:
+    """What describes the alert of an incident."""
+
+    source: str
+    key: str
+    project_id: int
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldIncident:
+    """An incident that a silence held until it ended."""
+
+    id: int
+    is_open: bool
+    has_card: bool
+    seen: bool  # by who ended the silence
+
+
+@dataclass(frozen=True, slots=True)
+class NewSilence:
+    """A silence that was made."""
+
+    id: int
+    incident: IncidentHead
+    ends: datetime
+    held: int  # open incidents that it holds now
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """How much a silence held back."""
+
+    incidents: int  # whose cards it held back
+    still_open: int  # of these, those that are open and get their cards now
+
+
+@dataclass(frozen=True, slots=True)
+class EndedSilence:
+    """A silence that ended, with what it held back."""
+
+    silence: SilenceRow
+    held_back: HeldBack
+    seen: HeldBack  # what of it the one who ended it sees
+
+
+@dataclass(frozen=True, slots=True)
+class StartedMaintenance:
+    """A maintenance that began."""
+
+    id: int
+    ends: datetime
+    project: str | None  # slug
+    team: str | None  # name
+    environment: str | None
+    held: int  # open incidents that it holds now
