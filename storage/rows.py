@@ -61,6 +61,7 @@ class Owner:
     member_id: int
     name: str
     since: datetime
+    offered_to: str | None = None  # name of who is to take it over
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,20 @@ class ActivityType(IntEnum):
     OWNER = 100
     SILENCE = 102  # value: 1 when a silence began to hold the incident, 0 when it ended
     ACKNOWLEDGED = 105
+    HANDOFF = 106  # `value` is a HandoffStep; who owns it after and before, if it is accepted
+
+
+# `value` of an OWNER entry: the owner before had offered it, and is told who took it over by another message.
+BY_HANDOFF = 1
+
+
+class HandoffStep(IntEnum):
+    """What an entry of the log about an offer to take over an incident records."""
+
+    OFFERED = 1
+    DECLINED = 2
+    WITHDRAWN = 3
+    LAPSED = 4
 
 
 class Role(StrEnum):
@@ -84,11 +98,13 @@ class PostKind(StrEnum):
     OLDER = "older"  # a sent notification that another one follows: one line
     DIGEST = "digest"  # the report of a digest, in its channel; sent once
     NOTE = "note"  # a message that is stored complete; sent once
+    HANDOFF = "handoff"  # the offer of incidents to the person who is to take them over; updated with the offer
+    HANDOFF_ANSWER = "handoff_answer"  # what the person answered, for the one who asked; sent once
 
     @property
     def is_one_time(self) -> bool:
         """Whether posts of this kind are sent once and never updated."""
-        return self in (PostKind.DIGEST, PostKind.NOTE)
+        return self in (PostKind.DIGEST, PostKind.NOTE, PostKind.HANDOFF_ANSWER)
 
     @property
     def is_lasting(self) -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from bot.delivery.metrics import DeliveryMetrics
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway, UnknownActivity
-from storage.queries import destinations, direct_messages, expansion, silences
+from storage.queries import destinations, direct_messages, expansion, handoffs, silences
 from storage.queries.expansion import Audience, Change, EntryChange, EntryChanged
 from storage.values import ActivityType, Urgency
 
@@ -23,7 +23,7 @@ ALERTS_AT_ONCE = 100
 # Entries that people are notified of. The opening of an incident is not among them, because its card shows it.
 _NOTIFIED = (ActivityType.COMMENT, ActivityType.STATUS_CHANGE, ActivityType.OWNER)
 # Entries that the threads of cards show even without a comment.
-_SHOWN_IN_THREADS = (ActivityType.STATUS_CHANGE, ActivityType.OWNER)
+_SHOWN_IN_THREADS = (ActivityType.STATUS_CHANGE, ActivityType.OWNER, ActivityType.HANDOFF)
 _KNOWN = frozenset(int(one) for one in ActivityType)
 
 
@@ -89,6 +89,7 @@ def _expand(tx: Connection, changes: Sequence[Change], now: datetime, *, of_aler
             destination_of = {member_id: locked.people[workspace_id, member_id] for member_id in notified}
             expansion.create_notifications(tx, change, notified, destination_of, now)
     direct_messages.redraw_newest(tx, {change.incident_id for change in changes if change.id in audiences}, now)
+    handoffs.redraw_messages(tx, incidents, now)
     if changed:
         direct_messages.redraw_messages_of_entries(tx, changed, now)
     destinations.reschedule_destinations(tx, locked.ids, now)
@@ -114,7 +115,8 @@ def _workspace(audience: Audience | None) -> str | None:
 
 def _find_recipients(tx: Connection, change: EntryChange, audience: Audience) -> dict[int, bool]:
     """Returns the members to notify: by id, whether it is for a mention. Unsubscribes members who lost access."""
-    if audience.deleted or audience.type not in _NOTIFIED:
+    is_note = audience.type == ActivityType.HANDOFF and audience.has_comment
+    if audience.deleted or (audience.type not in _NOTIFIED and not is_note):
         return {}
     found = expansion.list_candidates(tx, change, audience.author_id)
     blind = [one.member_id for one in found if not one.sees]
@@ -123,5 +125,7 @@ def _find_recipients(tx: Connection, change: EntryChange, audience: Audience) ->
     return {
         one.member_id: one.mention
         for one in found
-        if one.sees and (one.notify == "all" or (one.notify == "mentions" and one.mention))
+        if one.sees
+        and one.member_id != audience.told_otherwise
+        and (one.notify == "all" or (one.notify == "mentions" and one.mention))
     }

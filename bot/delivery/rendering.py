@@ -13,12 +13,15 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection
 
+from bot.incidents import handoff
 from bot.messages import card as cards
+from bot.messages import handoff as offers
 from bot.messages import notification as notifications
 from bot.messages.organization_tag import tag_organization
 from bot.slack.clients import Installation
 from storage.errors import UnknownActivity
-from storage.queries import direct_messages, expansion, post_contents, posts
+from storage.handoff_rows import OfferState
+from storage.queries import direct_messages, expansion, handoffs, post_contents, posts
 from storage.queries.destinations import Target
 from storage.queries.post_kinds import (
     AmendmentPost,
@@ -26,6 +29,8 @@ from storage.queries.post_kinds import (
     DigestPost,
     DirectPost,
     DuePost,
+    HandoffAnswerPost,
+    HandoffPost,
     KnownPost,
     MirrorPost,
     NewestPost,
@@ -134,6 +139,10 @@ def _render(
             return Drop() if digest is None else Show(digest, final=True)
         case NotePost():
             return _render_note(post, target)
+        case HandoffPost():
+            return _render_handoff(tx, post, target)
+        case HandoffAnswerPost():
+            return _render_handoff_answer(tx, post, target)
 
 
 def log_unknown_post(post: UnknownPost) -> None:
@@ -215,6 +224,25 @@ def _render_note(post: NotePost, target: Target) -> Rendered:
     if target.member_id is not None and not (target.incidents_on and target.is_present):
         return Drop()
     return Show(post.message, final=True)
+
+
+def _render_handoff(tx: Connection, post: HandoffPost, target: Target) -> Rendered:
+    """Renders an offer. One that is over before it was sent is not sent."""
+    head = handoffs.find_handoff(tx, target.organization_id, int(post.key.rpartition(":")[2]))
+    if head is None or not (target.incidents_on and target.is_present) or target.member_id != head.receiver_id:
+        return Drop()
+    content = handoff.get_content(tx, head, also_open=offers.ALSO_OPEN_SHOWN)
+    is_over = not content.list_in_state(OfferState.OFFERED)
+    return Drop() if is_over and post.ts is None else Show(offers.render_offer(content), final=is_over)
+
+
+def _render_handoff_answer(tx: Connection, post: HandoffAnswerPost, target: Target) -> Rendered:
+    _, _, handoff_id, ended = post.key.split(":", 3)
+    head = handoffs.find_handoff(tx, target.organization_id, int(handoff_id))
+    if head is None or not (target.incidents_on and target.is_present) or target.member_id != head.giver_id:
+        return Drop()
+    message = offers.render_answer(handoff.get_answer(tx, head, datetime.fromisoformat(ended)))
+    return Drop() if message is None else Show(message, final=True)
 
 
 def _render_card(tx: Connection, post: CardPost, target: Target) -> Rendered:

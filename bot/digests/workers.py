@@ -15,6 +15,7 @@ from apscheduler.schedulers.background import BackgroundScheduler  # type: ignor
 from sqlalchemy import Connection
 
 from bot.digests.availability import Availability
+from bot.digests.offer_ends import end_lapsed_offers
 from bot.digests.publisher import LEASE_S, Publisher
 from bot.digests.scheduler import fire_due
 from bot.digests.silence_ends import end_due
@@ -96,6 +97,7 @@ class DigestWorkers:
         now = self._store.clock.now()
         try:
             end_due(self._store, now)
+            end_lapsed_offers(self._store, now)
             fire_due(self._store, now, self._availability.explain)
             self._publisher.settle_posted(now)
         except (DatabaseAway, Contended) as error:

@@ -174,6 +174,6 @@ def origin_of_press(press: Press, identifier: int | None = None, **more: Any) ->
     return origin.to_metadata()
 
 
-def origin_of_request(request: Request) -> str:
+def origin_of_request(request: Request, identifier: int | None = None) -> str:
     """The private metadata of a form that a command or shortcut opens: its result is a new ephemeral message."""
-    return Origin(n=None, s="message", r=request.response_url).to_metadata()
+    return Origin(n=identifier, s="message", r=request.response_url).to_metadata()

@@ -17,7 +17,7 @@ from bot.incidents.comments import CommentText
 from bot.incidents.errors import AlreadyClosed, InvalidInput
 from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH, MAX_TITLE_LENGTH
 from bot.incidents.plain_text import disable_formatting, has_visible
-from storage.queries import activity, direct_messages, incidents, outbox
+from storage.queries import activity, direct_messages, handoffs, incidents, outbox
 from storage.rows import IncidentHead, NewIncident
 from storage.values import ActivityType, Status, StatusMethod
 
@@ -75,6 +75,8 @@ def change_status(
         comment=comment.text if comment else None,
         rich_text=comment.rich_text if comment else None,
     )
+    if status is Status.CLOSED:
+        handoffs.void_offers(tx, incident.id, now)
     if incident.status is Status.CLOSED:
         ownership.release_reopened(tx, incident.id, now)
     if access:

@@ -14,9 +14,9 @@ from sqlalchemy import Connection
 from bot.incidents import lookup
 from bot.incidents.access import Access
 from bot.incidents.errors import AlreadyClosed
-from storage.queries import activity, direct_messages, incidents, owners
+from storage.queries import activity, direct_messages, handoffs, incidents, owners
 from storage.rows import IncidentHead, Owner
-from storage.values import ActivityType, Status
+from storage.values import BY_HANDOFF, ActivityType, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,30 @@ def take(tx: Connection, access: Access, identifier: int, now: datetime, *, over
     incident, before = _lock(tx, access, identifier)
     if before is not None and before.member_id != over:
         return Ownership(incident, before, changed=False)
+    _become_owner(tx, access, incident, before.member_id if before else None, now)
+    return Ownership(incident, before, changed=True)
+
+
+def hand_over(tx: Connection, access: Access, incident: IncidentHead, giver_id: int, now: datetime) -> None:
+    """Makes the caller the owner of an incident that its owner has offered them. Its row must be locked."""
+    _become_owner(tx, access, incident, giver_id, now, by_handoff=True)
+
+
+def _become_owner(
+    tx: Connection,
+    access: Access,
+    incident: IncidentHead,
+    before: int | None,
+    now: datetime,
+    *,
+    by_handoff: bool = False,
+) -> None:
     incidents.subscribe(tx, incident.id, [access.member_id], now)
     if incidents.mark_seen(tx, incident.id, access.member_id, now):
         kind = ActivityType.ACKNOWLEDGED
         activity.insert_activity(tx, incident.id, kind, now=now, member_id=access.member_id, notify=False)
-    _change(tx, incident.id, before.member_id if before else None, access.member_id, now, by=access.member_id)
+    _change(tx, incident.id, before, access.member_id, now, by=access.member_id, by_handoff=by_handoff)
     direct_messages.hurry_for_member(tx, incident.id, access.member_id, now)
-    return Ownership(incident, before, changed=True)
 
 
 def release(tx: Connection, access: Access, identifier: int, now: datetime) -> Ownership:
@@ -80,15 +97,24 @@ def release_reopened(tx: Connection, incident_id: int, now: datetime) -> None:
 
 
 def _change(
-    tx: Connection, incident_id: int, before: int | None, after: int | None, now: datetime, *, by: int | None
+    tx: Connection,
+    incident_id: int,
+    before: int | None,
+    after: int | None,
+    now: datetime,
+    *,
+    by: int | None,
+    by_handoff: bool = False,
 ) -> None:
     owners.set_owner(tx, incident_id, after, now)
+    handoffs.void_offers(tx, incident_id, now)
     activity.insert_activity(
         tx,
         incident_id,
         ActivityType.OWNER,
         now=now,
         member_id=by,
+        value=BY_HANDOFF if by_handoff else None,
         owner_id=after,
         previous_owner_id=before,
     )

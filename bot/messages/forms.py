@@ -72,6 +72,23 @@ def render_edit_form(identifier: int, title: str, content: dict[str, Any], origi
     return build_form("comment_edit", _render_form_title("Edit", identifier), "Save", origin, blocks)
 
 
+def render_handoff_form(identifier: int | None, title: str | None, count: int, origin: str) -> Form:
+    """The form that hands off an incident; without `identifier`, the `count` incidents that the caller owns."""
+    if identifier is None:
+        what = "the incident that you own" if count == 1 else f"the {count} incidents that you own"
+        heading = section(f"You hand off {what}.")
+    else:
+        heading = section(render_title(identifier, title or ""))
+    person: dict[str, Any] = {"type": "users_select", "action_id": "person", "placeholder": plain_text("Choose", 150)}
+    blocks = [
+        heading,
+        build_input("person", "Who takes over?", person, hint="They own it when they accept, within 24 hours."),
+        _build_rich_text_field("Note", optional=True),
+    ]
+    name = "Hand off" if identifier is None else _render_form_title("Hand off", identifier)
+    return build_form("handoff", name, "Hand off", origin, blocks)
+
+
 def _render_form_title(verb: str, identifier: int) -> str:
     return f"{verb} #{identifier}"
 

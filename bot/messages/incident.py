@@ -28,7 +28,7 @@ from bot.messages.blocks import (
 )
 from bot.messages.comments import render_comment
 from storage.rows import ActivityEntry, Cursor, IncidentDetails, IncidentLine, IncidentPage, Mentions, Owner
-from storage.values import ActivityType, Status
+from storage.values import ActivityType, HandoffStep, Status
 
 STATUS_NAMES = {
     Status.OPEN: "Open",
@@ -78,6 +78,7 @@ def build_incident_buttons(incident: IncidentDetails) -> list[Element]:
     return [
         button("Acknowledge", "acknowledge", value, style=style),
         *([] if is_closed else [build_owner_button(identifier, incident.owner, mine=incident.owned_by_caller)]),
+        *([build_handoff_button(identifier)] if incident.owned_by_caller and not is_closed else []),
         build_status_button(identifier, status),
         button("Comment", "comment", value),
         button("Activity", "activity", value),
@@ -105,6 +106,11 @@ def build_owner_button(identifier: int, owner: Owner | None, *, mine: bool) -> E
     if mine:
         return button("Release", "release", str(identifier))
     return build_take_over_button(identifier, owner)
+
+
+def build_handoff_button(identifier: int) -> Element:
+    """`Hand off`, for the owner."""
+    return button("Hand off", "handoff", str(identifier))
 
 
 def build_take_over_button(identifier: int, owner: Owner) -> Element:
@@ -309,7 +315,10 @@ def _render_fields(incident: IncidentDetails, now: datetime) -> list[str]:
 
 
 def _render_owner(owner: Owner | None) -> str:
-    return f"{escape(owner.name)} since {format_date(owner.since)}" if owner else "Nobody"
+    if owner is None:
+        return "Nobody"
+    offered = f", offered to {escape(owner.offered_to)}" if owner.offered_to else ""
+    return f"{escape(owner.name)} since {format_date(owner.since)}{offered}"
 
 
 def render_entry(entry: ActivityEntry, mentions: Mentions, comment_length: int) -> str:
@@ -340,6 +349,8 @@ def render_entry_sentence(entry: ActivityEntry) -> str:
             return f"{bold(escape(entry.author or 'Someone'))} acknowledged this"
         case ActivityType.OWNER:
             return render_owner_change(entry, "this")
+        case ActivityType.HANDOFF:
+            return render_handoff_step(entry, "this")
 
 
 def render_owner_change(entry: ActivityEntry, incident: str, strong: Callable[[str], str] = bold) -> str:
@@ -351,6 +362,20 @@ def render_owner_change(entry: ActivityEntry, incident: str, strong: Callable[[s
     if entry.author is None:
         return f"{before or who} can no longer see {incident}, so nobody owns it now"
     return f"{who} released {incident}"
+
+
+def render_handoff_step(entry: ActivityEntry, incident: str, strong: Callable[[str], str] = bold) -> str:
+    """What became of an offer to take over an incident (mrkdwn). `incident` stands for it in the sentence."""
+    giver, receiver = strong(escape(entry.previous_owner or "Someone")), strong(escape(entry.owner or "someone"))
+    match entry.value:
+        case HandoffStep.OFFERED:
+            return f"{giver} offered {incident} to {receiver}"
+        case HandoffStep.DECLINED:
+            return f"{receiver} declined to take over {incident} from {giver}"
+        case HandoffStep.WITHDRAWN:
+            return f"{giver} no longer offers {incident} to {receiver}"
+        case _:
+            return f"{receiver} did not answer in time whether to take over {incident} from {giver}"
 
 
 def _render_change(entry: ActivityEntry) -> str:

@@ -54,7 +54,8 @@ def render_seen_by(people: Sequence[str], count: int) -> str:
 
 def render_owned(owner: Owner) -> str:
     """Who owns an incident, and since when (mrkdwn): "Owned by Ada since today at 10:32 PM"."""
-    return f"Owned by {truncate(escape(owner.name), NAME_LENGTH)} since {format_date(owner.since)}"
+    sentence = f"Owned by {truncate(escape(owner.name), NAME_LENGTH)} since {format_date(owner.since)}"
+    return sentence + (f", offered to {truncate(escape(owner.offered_to), NAME_LENGTH)}" if owner.offered_to else "")
 
 
 def find_description(incident: IncidentDetails) -> str | None:

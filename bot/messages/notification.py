@@ -32,6 +32,7 @@ from bot.messages.incident import (
     STATUS_NAMES,
     STATUS_SIGNS,
     build_take_over,
+    render_handoff_step,
     render_owner_change,
     render_title,
 )
@@ -147,6 +148,9 @@ def _render_sentence(item: NotificationEntry, incident: str | None, strong: Call
     who = strong(escape(entry.author)) if entry.author else "Someone"
     if entry.type is ActivityType.OWNER:
         return render_owner_change(entry, incident or "it", strong)
+    if entry.type is ActivityType.HANDOFF:
+        step = render_handoff_step(entry, incident or "it", strong)
+        return f"{step} and mentioned you" if item.mention else step
     if entry.type is not ActivityType.COMMENT:
         who = who if entry.author else "The alert"
         change = _render_change(entry, who, incident)

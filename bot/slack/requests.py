@@ -76,6 +76,11 @@ class Submission(Request):
         option = self.values.get(block_id, {}).get("selected_option")
         return None if option is None else str(option["value"])
 
+    def user(self, block_id: str) -> str | None:
+        """The Slack id of the person that was chosen; None where nobody was."""
+        chosen = self.values.get(block_id, {}).get("selected_user")
+        return str(chosen) if chosen else None
+
     def date(self, block_id: str) -> str:
         """The date that was picked, as 2026-11-01; empty where none was."""
         return str(self.values.get(block_id, {}).get("selected_date") or "")

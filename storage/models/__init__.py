@@ -6,6 +6,7 @@ Every date is `timestamptz`. A unique constraint, not code, ensures that a thing
 from storage.models.base import Base
 from storage.models.delivery import Destination, MethodPace, Notification, Outbox, Post, ThreadReply
 from storage.models.digests import Digest, DigestFire
+from storage.models.handoffs import Handoff, HandoffItem
 from storage.models.incidents import (
     CommentMention,
     Incident,
@@ -39,6 +40,8 @@ __all__ = [
     "DigestFire",
     "FormText",
     "HandledRequest",
+    "Handoff",
+    "HandoffItem",
     "Incident",
     "IncidentActivity",
     "IncidentProject",

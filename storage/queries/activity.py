@@ -25,8 +25,9 @@ ENTRY_COLUMNS = (
 _KNOWN = frozenset(int(one) for one in ActivityType)
 # Which entries are read. During a deploy, a newer version may write entries of types that this version does not know.
 READABLE = f"a.date_deleted IS NULL AND a.type IN ({', '.join(str(int(one)) for one in ActivityType)})"
-# Which entries can be the latest news of an incident. Who has acknowledged or owns it is shown beside the latest news.
-NEWS = f"{READABLE} AND a.type NOT IN ({ActivityType.ACKNOWLEDGED:d}, {ActivityType.OWNER:d})"
+# Which entries can be the latest news of an incident. Who has acknowledged or owns it, or is to, is
+# shown beside the latest news.
+NEWS = f"{READABLE} AND a.type NOT IN ({ActivityType.ACKNOWLEDGED:d}, {ActivityType.OWNER:d}, {ActivityType.HANDOFF:d})"
 
 _LOG = f"""
 SELECT {ENTRY_COLUMNS}

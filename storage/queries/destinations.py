@@ -104,6 +104,9 @@ SELECT id, workspace_id, member_id FROM destination WHERE id IN (
   UNION
   SELECT destination_id FROM post WHERE incident_id = ANY(%(incident_ids)s) AND kind = '{PostKind.NOTIFICATION}'
   UNION
+  SELECT p.destination_id FROM handoff_item h JOIN handoff USING (organization_id) JOIN post p ON p.id = handoff.post_id
+  WHERE h.incident_id = ANY(%(incident_ids)s) AND h.handoff_id = handoff.id AND p.date_done IS NULL
+  UNION
   SELECT p.destination_id FROM notification n JOIN post p ON p.id = n.post_id WHERE n.activity_id = ANY(%(entries)s))
 ORDER BY id FOR NO KEY UPDATE
 """  # noqa: S608 - composed of constants
@@ -127,7 +130,8 @@ def lock_destinations(
 ) -> LockedDestinations:
     """Locks the destinations of these people (workspace id, member id) and of what shows these incidents.
 
-    That is their cards, the direct messages that show their state, and those about the log entries `entries`.
+    That is their cards, the direct messages that show their state or offer them, and those about the log entries
+    `entries`.
     `incidents` maps incident ids to workspace ids. With a workspace, the channels of the incident's projects are
     included; with None, only the channels that have a card already. Missing destinations are inserted. The rows are
     locked in the order of their ids, so that two transactions cannot deadlock.

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row
 from storage.queries.destinations import LockedDestinations
 from storage.queries.silences import has_silences, is_silenced
 from storage.queries.visibility import CHANNELS_OF_PROJECTS, sees_incident
-from storage.values import PostKind, Status, Urgency
+from storage.values import BY_HANDOFF, ActivityType, PostKind, Status, Urgency
 
 # How long a notification waits, so that changes that follow at once become one message.
 NOTIFICATION_DEBOUNCE_S = 2.0
@@ -103,6 +103,7 @@ class Audience:
     has_comment: bool
     deleted: bool
     has_silences: bool  # the organization has some in force
+    told_otherwise: int | None  # a member whom another message tells about the entry
 
 
 def get_audiences(tx: Connection, changes: Sequence[Change]) -> dict[int, Audience]:
@@ -112,7 +113,9 @@ def get_audiences(tx: Connection, changes: Sequence[Change]) -> dict[int, Audien
     """
     rows = tx.exec_driver_sql(
         "SELECT c.id, w.id, o.id, a.type, a.member_id, a.comment IS NOT NULL, a.date_deleted IS NOT NULL,"  # noqa: S608
-        f" {has_silences('o.id')}"
+        f" {has_silences('o.id')},"
+        f" CASE WHEN a.type = {ActivityType.HANDOFF:d} THEN a.owner_id"
+        f"      WHEN a.type = {ActivityType.OWNER:d} AND a.value = {BY_HANDOFF} THEN a.previous_owner_id END"
         " FROM unnest(%(ids)s::bigint[], %(incident_ids)s::bigint[], %(activity_ids)s::bigint[])"
         "   AS c(id, incident_id, activity_id)"
         " JOIN incident i ON i.id = c.incident_id JOIN organization o ON o.id = i.organization_id"

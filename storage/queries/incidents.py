@@ -38,7 +38,10 @@ SELECT i.id, i.identifier, i.title, i.status, i.environment, i.url, i.source, i.
        latest.comment, latest.date_added, latest.date_edited, i.details,
        i.owner_id, (SELECT m.name FROM member m WHERE m.id = i.owner_id), i.owned_since,
        coalesce(i.owner_id = %(member_id)s, false),
-       silence.id, silence.ends, silence.maker, silence.reason
+       silence.id, silence.ends, silence.maker, silence.reason,
+       (SELECT r.name FROM handoff_item h
+        JOIN handoff o ON o.organization_id = h.organization_id AND o.id = h.handoff_id
+        JOIN member r ON r.id = o.receiver_id WHERE h.incident_id = i.id AND h.state = 'offered')
 FROM incident i
 LEFT JOIN team ON team.id = i.team_id
 LEFT JOIN LATERAL ({SILENCE_OF_INCIDENT}) silence ON true
@@ -97,7 +100,7 @@ def find_incident_details(
     latest = None if row[16] is None else parse_entry(row[16:25])
     mentions = get_mentions_of_entries(connection, [latest], workspace_id) if latest else Mentions()
     details = row[25] or {}
-    owner = None if row[26] is None else Owner(*row[26:29])
+    owner = None if row[26] is None else Owner(row[26], row[27], row[28], offered_to=row[34])
     return IncidentDetails(
         id=row[0],
         identifier=row[1],

@@ -156,15 +156,17 @@ def enqueue(
     *,
     workspace_id: str,
     key: str,
-    message: Mapping[str, Any],
     now: datetime,
+    message: Mapping[str, Any] | None = None,
     channel_id: str | None = None,
     member_id: int | None = None,
     user_id: str | None = None,
-    kind: Literal[PostKind.DIGEST, PostKind.NOTE],
+    kind: Literal[PostKind.DIGEST, PostKind.NOTE, PostKind.HANDOFF, PostKind.HANDOFF_ANSWER],
     urgency: Urgency = Urgency.BULK,
 ) -> int | None:
     """Requests that `message` (text, blocks, attachments) is posted once, to one of a channel, a member, a Slack user.
+
+    Without `message`, it is rendered when it is sent, for its `key`.
 
     `key` names the wish: a second one with the same key asks for nothing and gives None; otherwise the post's id
     comes back. The channel is joined where it is public; a channel shared with
@@ -182,7 +184,7 @@ def enqueue(
             "kind": str(kind),
             "urgency": int(urgency),
             "key": key,
-            "message": Json(dict(message)),
+            "message": None if message is None else Json(dict(message)),
             "now": now,
         },
     ).scalar()

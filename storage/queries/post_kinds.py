@@ -131,13 +131,40 @@ class NotePost(DuePost):
 
 
 @dataclass(frozen=True, slots=True)
+class HandoffPost(DuePost):
+    """The offer of incidents, for the person who is to take them over."""
+
+    kind: ClassVar[PostKind] = PostKind.HANDOFF
+    key: str  # identifies the offer
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffAnswerPost(DuePost):
+    """What became of an offer, for the person who made it."""
+
+    kind: ClassVar[PostKind] = PostKind.HANDOFF_ANSWER
+    key: str  # identifies the offer, and when that was
+
+
+@dataclass(frozen=True, slots=True)
 class UnknownPost(DuePost):
     """A post that only a newer version can render: its kind is unknown, or it lacks a field that its kind needs."""
 
     kind: str
 
 
-KnownPost = CardPost | MirrorPost | AmendmentPost | NotificationPost | NewestPost | OlderPost | DigestPost | NotePost
+KnownPost = (
+    CardPost
+    | MirrorPost
+    | AmendmentPost
+    | NotificationPost
+    | NewestPost
+    | OlderPost
+    | DigestPost
+    | NotePost
+    | HandoffPost
+    | HandoffAnswerPost
+)
 Post = KnownPost | UnknownPost
 
 
@@ -167,5 +194,9 @@ def build_post(row: Sequence[Any]) -> Post:
             return DigestPost(**state, key=key)
         case PostKind.NOTE if key is not None and message is not None:
             return NotePost(**state, key=key, message=message)
+        case PostKind.HANDOFF if key is not None:
+            return HandoffPost(**state, key=key)
+        case PostKind.HANDOFF_ANSWER if key is not None:
+            return HandoffAnswerPost(**state, key=key)
         case _:
             return UnknownPost(**state, kind=kind)

@@ -42,7 +42,7 @@ def test_taking_acknowledges_and_follows_and_shows_everywhere(world: World) -> N
     shown = world.ask(world.ben, "view 1")
     assert re.search(r"Owner\s+Ben Tal since today at", shown.text), shown.text
     assert "Seen by Ben Tal and Ada Obi" in shown.text
-    assert shown.buttons == ["Acknowledge", "Release", "Resolve", "Comment", "Activity", "Unsubscribe"]
+    assert shown.buttons == ["Acknowledge", "Release", "Hand off", "Resolve", "Comment", "Activity", "Unsubscribe"]
     assert "Take over" in world.ask(world.ada, "view 1").buttons
     posted = card(world)
     assert "Owned by Ben Tal since today at" in posted.text

@@ -1,0 +1,79 @@
+"""Values that queries about offers to take over incidents return, and messages are rendered from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from storage.rows import ActivityEntry, Mentions
+from storage.values import Status
+
+
+class OfferState(StrEnum):
+    """What became of an offer of one incident."""
+
+    OFFERED = "offered"
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    WITHDRAWN = "withdrawn"  # by the one who asked
+    LAPSED = "lapsed"  # nobody answered in time
+    VOID = "void"  # the incident was resolved, or changed its owner
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffHead:
+    """Who offers what to whom."""
+
+    organization_id: int
+    id: int
+    workspace_id: str
+    giver_id: int
+    giver: str  # name
+    receiver_id: int
+    receiver: str  # name
+    note: str | None  # as the log stores comments
+    shift: bool  # all that the giver owned
+    post_id: int | None  # the message to the receiver
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ShownIncident:
+    """An incident in a line of a message, with the last word about it."""
+
+    identifier: int
+    title: str
+    status: Status
+    date_started: datetime
+    date_closed: datetime | None
+    team: str | None
+    environment: str | None
+    owner: str | None  # name
+    silenced_until: datetime | None
+    last_comment: ActivityEntry | None
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffItem:
+    """An incident of an offer that the reader of the message may see."""
+
+    incident: ShownIncident
+    state: OfferState
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffContent:
+    """What a message about an offer shows to its reader."""
+
+    head: HandoffHead
+    items: Sequence[HandoffItem]  # those that are still offered first, the most severe first
+    hidden: int  # how many others the reader may no longer see
+    mentions: Mentions
+    also_open: Sequence[ShownIncident] = ()  # some that nobody owns
+    also_open_count: int = 0
+
+    def list_in_state(self, state: OfferState) -> list[HandoffItem]:
+        """Those of the incidents whose offer is in this state."""
+        return [item for item in self.items if item.state is state]
