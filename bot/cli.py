@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -24,7 +25,7 @@ from bot import __version__, log
 from bot.commands.organization import apply_
 from bot.commands.send_test import send_test_
 from bot.commands.tokens import token_create, token_list, token_revoke
-from bot.commands.usage import EXIT_OUTSIDE, EXIT_USAGE, BadUsage, load_settings
+from bot.commands.usage import EXIT_OUTSIDE, EXIT_USAGE, BadUsage, load_settings, parse_number
 from bot.database import migrate_database, open_database
 from bot.incidents.words import shorten
 from bot.organization.apply import NotApplicable
@@ -33,6 +34,7 @@ from bot.settings import LogLevel, Role, Settings, SettingsError
 from storage.clock import Clock
 from storage.errors import Contended, DatabaseAway, DatabaseUnfit, EmbeddedPostgresError, ReadOnlyServer
 
+_PROGRAM = "run_bot.py"
 # Of the request URLs of a manifest, a slash command's may be the shortest: 3,000 characters with the path behind it.
 _LONGEST_ADDRESS = 2900
 _READ_ONLY = (
@@ -47,12 +49,9 @@ _DEMO_HINT = "To try the bot without Slack: python3 run_bot.py demo"
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; gives the exit code. `argv` is without the program's name, sys.argv's when not given."""
     try:
-        result = _app()(
-            args=list(sys.argv[1:] if argv is None else argv), prog_name="run_bot.py", standalone_mode=False
-        )
+        result = _app()(args=list(sys.argv[1:] if argv is None else argv), prog_name=_PROGRAM, standalone_mode=False)
     except typer.TyperException as error:
-        sentence = " ".join(error.format_message().replace("Value error, ", "").split())
-        return _fail(EXIT_USAGE, f"{sentence} (python3 run_bot.py --help shows the commands)")
+        return _fail(EXIT_USAGE, _usage_sentence(error))
     except typer.Abort:
         return _fail(EXIT_OUTSIDE, "Stopped.")
     except (SettingsError, BadFile, NotApplicable, BadUsage) as error:
@@ -75,6 +74,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _fail(code: int, sentence: str) -> int:
     typer.echo(log.redact(sentence), err=True)
     return code
+
+
+def _usage_sentence(error: typer.TyperException) -> str:
+    sentence = " ".join(error.format_message().replace("Value error, ", "").split())
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else _PROGRAM
+    return f"{sentence} (python3 {path} --help shows {'the commands' if path == _PROGRAM else 'how'})"
 
 
 def _database_sentence(cause: BaseException | None) -> str:
@@ -110,6 +116,12 @@ def _app() -> typer.Typer:
     token.command("revoke")(token_revoke)
     app.add_typer(token, name="token")
     app.command("send-test")(send_test_)
+    if (
+        Path(__file__).parents[1].joinpath(_PROGRAM).is_file()
+    ):  # not where the package is installed: that has neither tests nor checks
+        others = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+        app.command(context_settings=others)(test)
+        app.command(context_settings=others)(check)
     return app
 
 
@@ -166,7 +178,12 @@ def _obey_stdin(clock: Clock) -> None:
 
 def demo(
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Where the page is served, or the next free port; 0: any.")
+        int,
+        typer.Option(
+            metavar="NUMBER",
+            parser=parse_number(0, 65535),
+            help="Where the page is served, or the next free port; 0: any.",
+        ),
     ] = 8484,
     reset: Annotated[bool, typer.Option("--reset", help="Start again: forget what was done in the demo.")] = False,
 ) -> int:
@@ -232,6 +249,21 @@ def manifest_(
 
     typer.echo(json.dumps(manifest(settings.slack_command, http), indent=2))
     return 0
+
+
+def test(context: typer.Context) -> int:
+    """Runs the tests; arguments go to pytest."""
+    return _explain_checkout(context)
+
+
+def check(context: typer.Context) -> int:
+    """Runs the checks of CI beside the tests, or the named ones."""
+    return _explain_checkout(context)
+
+
+def _explain_checkout(context: typer.Context) -> int:
+    """run_bot.py carries these two out before it comes here, in environments of their own (bot/environment.py)."""
+    return _fail(EXIT_USAGE, f"Use: python3 {_PROGRAM} {context.info_name}")
 
 
 def _check_public(address: str) -> None:

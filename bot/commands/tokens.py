@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bot.commands.usage import BadUsage, load_settings, read_secret_from_stdin
+from bot.commands.usage import BadUsage, load_settings, parse_number, read_secret_from_stdin
 from bot.database import open_store
 from bot.intake.tokens import SecretBox, Source, new_token, token_hash
 from bot.settings import Settings
@@ -106,7 +106,10 @@ def _date(when: datetime | None) -> str:
 
 
 def token_revoke(
-    token_id: Annotated[int, typer.Argument(metavar="ID", help="As `token list` shows it.", show_default=False)],
+    token_id: Annotated[
+        int,
+        typer.Argument(metavar="ID", help="As `token list` shows it.", parser=parse_number(1), show_default=False),
+    ],
 ) -> int:
     """Revokes a token.
 

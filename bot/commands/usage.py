@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 
 from bot import log
+from bot.incidents.words import shorten
 from bot.intake.tokens import SECRET_MAX_LENGTH
 from bot.settings import Settings
 
@@ -15,6 +17,19 @@ EXIT_USAGE = 2
 
 class BadUsage(ValueError):
     """A command was given a wrong option or argument. The text names it."""
+
+
+def parse_number(least: int, most: int | None = None) -> Callable[[object], int]:
+    """A parser for an option or argument: a whole number in these bounds. It raises ValueError."""
+    bounds = f"a number from {least} to {most}" if most is not None else "a number"
+
+    def parse(value: object) -> int:
+        text = str(value)
+        if text.isascii() and text.isdigit() and least <= int(text[:20]) and (most is None or int(text[:20]) <= most):
+            return int(text[:20])
+        raise ValueError(f"{shorten(text)!r} is not {bounds}.")
+
+    return parse
 
 
 def load_settings() -> Settings:

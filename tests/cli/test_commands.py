@@ -75,10 +75,12 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
         (["token", "create", "--organization", "acme", "--source", "sentry"], "TOCSIN_SECRET_KEY"),
         (["token", "create", "--organization", "acme", "--source", "events", "--secret-stdin"], "--secret-stdin"),
         (["token", "revoke"], "ID"),
-        (["token", "revoke", "one"], "ID"),
+        (["token", "revoke", "one"], "'ID': 'one' is not a number."),
         (["token", "revoke", "999999"], "999999"),
         (["token", "revoke", "9" * 30], "ID"),
-        (["demo", "--port", "70000"], "--port"),
+        (["demo", "--port", "70000"], "'--port': '70000' is not a number from 0 to 65535."),
+        (["demo", "--port", "abc"], "'--port': 'abc' is not a number from 0 to 65535."),
+        (["demo", "--prot", "1"], "run_bot.py demo --help"),
         (["serve"], "SLACK_BOT_TOKEN"),
         (["serve", "--role", "both"], "'web', 'worker'"),
         ([], "SLACK_APP_TOKEN"),
@@ -101,6 +103,8 @@ def test_help_and_version_of_every_command_fit_a_terminal(run: Run) -> None:
         assert max(map(len, ran.out.splitlines())) <= 80
         assert not re.search(r"[\w,]\.\.\.", ran.out), "a summary that is cut"
     assert re.search(r"^  --reset  +Start again", run("demo", "-h").out, re.MULTILINE)
+    for command in ("serve", "demo", "migrate", "apply", "token", "doctor", "manifest", "send-test", "test", "check"):
+        assert re.search(rf"^  {command}  +[A-Z]", run("-h").out, re.MULTILINE), command
     for words in (["--version"], ["--version", "serve"]):
         assert run(*words).out == f"Tocsin {__version__}\n"
 
