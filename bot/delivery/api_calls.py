@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
-from urllib.error import URLError
 
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
@@ -149,11 +148,8 @@ def _call(client: WorkspaceClient, method: str, **how: Any) -> Result:
     except SlackApiError as failure:
         client.installation.clock.hear(failure.response.headers, asked)
         return _failed(failure)
-    except URLError as failure:
-        reason = failure.reason
-        if isinstance(reason, ConnectionRefusedError | socket.gaierror | ssl.SSLCertVerificationError):
-            return Unreached(str(reason))
-        return Unknown(str(reason))
+    except (ConnectionRefusedError, socket.gaierror, ssl.SSLCertVerificationError) as failure:
+        return Unreached(str(failure))
     except OSError as failure:
         return Unknown(str(failure) or type(failure).__name__)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from typing import Any
-from urllib.error import URLError
 
 from slack_sdk.errors import SlackApiError
 from tenacity import RetryCallState, wait_exponential
@@ -40,6 +39,4 @@ def reason_of(error: BaseException | None) -> str:
     """The reason of a failed call, for a log line: Slack's error code, or the message of the operating system."""
     if isinstance(error, SlackApiError):
         return str(error.response.get("error") or f"HTTP {error.response.status_code}")
-    if isinstance(error, URLError):
-        return str(error.reason)
     return str(error) or type(error).__name__

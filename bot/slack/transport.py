@@ -2,15 +2,20 @@
 
 A time-out of the standard library is for one read, so an answer that sends a byte a second would never end. Here every
 read gets what is left of the time of the call.
+
+A connection is kept for the next call for a short time, because a handshake takes longer than most calls.
 """
 
 from __future__ import annotations
 
+import base64
 import io
 import ipaddress
 import os
+import select
 import socket
 import ssl
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -18,7 +23,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from bot import USER_AGENT
 
@@ -40,24 +45,55 @@ class HttpAnswer:
 def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float) -> HttpAnswer:
     """Posts `body` and returns the response, within `timeout_s` seconds.
 
-    Raises OSError (URLError, TimeoutError, ConnectionError).
+    Raises OSError (TimeoutError, ConnectionError, socket.gaierror).
     """
-    opener = _build_opener(urlsplit(url).scheme, find_proxy(url))
-    request = urllib.request.Request(url, body, {"User-Agent": USER_AGENT, **headers}, method="POST")
+    parts, proxy = urlsplit(url), find_proxy(url)
+    target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+    sent = {"User-Agent": USER_AGENT, **headers}
+    if proxy and parts.scheme == "http":
+        target, sent = url, {**sent, **_authorization(urlsplit(proxy))}
+    place = (parts.scheme, parts.netloc, proxy)
+    connection = _idle.take(place) or _open(parts, proxy, timeout_s)
     try:
-        with opener.open(request, timeout=timeout_s) as response:
-            return HttpAnswer(response.status, dict(response.headers.items()), response.read())
+        connection.begin(timeout_s)
+        connection.request("POST", target, body, sent)
+        with connection.getresponse() as response:
+            answer = HttpAnswer(response.status, dict(response.headers.items()), response.read())
+            reusable = not response.will_close
     except HTTPException as error:
+        connection.close()
         raise ConnectionError(f"the answer broke off: {error or type(error).__name__}") from error
+    except BaseException:
+        connection.close()
+        raise
+    if reusable:
+        _idle.put(place, connection)
+    else:
+        connection.close()
+    return answer
 
 
-@lru_cache  # building it takes as long as a request to a machine nearby
-def _build_opener(scheme: str, proxy: str | None) -> urllib.request.OpenerDirector:
-    opener = urllib.request.OpenerDirector()
-    handlers = (urllib.request.ProxyHandler({scheme: proxy} if proxy else {}), _Http(), _Https())
-    for handler in (*handlers, urllib.request.UnknownHandler()):
-        opener.add_handler(handler)
-    return opener
+def _open(parts: SplitResult, proxy: str | None, timeout_s: float) -> _DeadlineConnection:
+    """A connection that is not open yet. Raises OSError for a URL that is not one of HTTP."""
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise OSError(f"not a URL of HTTP: {parts.scheme}://{parts.hostname or ''}")
+    via = urlsplit(proxy) if proxy else parts
+    host = str(via.hostname)
+    if parts.scheme == "http":
+        return _DeadlineConnection(host, via.port, timeout=timeout_s)
+    connection = _DeadlineTlsConnection(
+        host, via.port or (80 if proxy else 443), timeout=timeout_s, context=tls_context()
+    )
+    if proxy:
+        connection.set_tunnel(parts.hostname, parts.port or 443, _authorization(via))
+    return connection
+
+
+def _authorization(proxy: SplitResult) -> dict[str, str]:
+    if proxy.username is None:
+        return {}
+    name = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    return {"Proxy-Authorization": f"Basic {base64.b64encode(name.encode()).decode()}"}
 
 
 _PROXY_VARIABLES = (
@@ -106,14 +142,17 @@ def _trusting(_file: str | None, _folder: str | None) -> ssl.SSLContext:
 
 
 class _DeadlineConnection(HTTPConnection):
-    """A connection for one request, which must end `timeout` seconds after it began."""
+    """A connection whose requests must each end within a time."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        assert self.timeout is not None
-        self._until = time.monotonic() + self.timeout
         # This class also reads a proxy's answer to CONNECT.
         self.response_class = partial(_DeadlineResponse, left=self._left)  # type: ignore[assignment]
+
+    def begin(self, timeout_s: float) -> None:
+        """Has the next request end within `timeout_s` seconds from now."""
+        self.timeout = timeout_s
+        self._until = time.monotonic() + timeout_s
 
     def _left(self) -> float:
         left = self._until - time.monotonic()
@@ -159,11 +198,45 @@ class _Reader(io.RawIOBase):
         super().close()
 
 
-class _Http(urllib.request.HTTPHandler):
-    def http_open(self, req: urllib.request.Request) -> HTTPResponse:
-        return self.do_open(_DeadlineConnection, req)
+class _IdleConnections:
+    """Connections that wait for the next call to the same place. Thread-safe."""
+
+    # Servers close idle connections, at the earliest after some seconds. A call that meets the close would have an
+    # unknown outcome.
+    KEPT_S = 2.0
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[object, _DeadlineConnection, float]] = []  # the one that was used last is the last
+
+    def take(self, place: object) -> _DeadlineConnection | None:
+        """Returns a connection to the place that is still open, or None."""
+        while True:
+            with self._lock:
+                found = next((one for one in reversed(self._waiting) if one[0] == place), None)
+                if found is None:
+                    return None
+                self._waiting.remove(found)
+            _, connection, since = found
+            if time.monotonic() - since < self.KEPT_S and not _has_input(connection.sock):
+                return connection
+            connection.close()
+
+    def put(self, place: object, connection: _DeadlineConnection) -> None:
+        """Keeps a connection, and closes those that have waited too long."""
+        now = time.monotonic()
+        with self._lock:
+            old = [one for one in self._waiting if now - one[2] >= self.KEPT_S]
+            self._waiting = [*self._waiting[len(old) :], (place, connection, now)]
+        for _, one, _ in old:
+            one.close()
 
 
-class _Https(urllib.request.HTTPSHandler):
-    def https_open(self, req: urllib.request.Request) -> HTTPResponse:
-        return self.do_open(_DeadlineTlsConnection, req, context=tls_context())
+def _has_input(sock: socket.socket) -> bool:
+    """Whether something arrived that nobody asked for: most likely the end of the connection."""
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+_idle = _IdleConnections()

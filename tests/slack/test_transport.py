@@ -88,6 +88,55 @@ def test_a_redirect_is_an_answer_and_not_followed() -> None:
         assert post(f"http://127.0.0.1:{port}/", b"", {}, timeout_s=5).status == 302
 
 
+class _Server:
+    """A server that answers on connections that stay open, and counts them. It closes them after each answer or not."""
+
+    def __init__(self, *, closes: bool = False) -> None:
+        self.connections = 0
+        self._closes = closes
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
+        self.closed = threading.Semaphore(0)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                self.connections += 1
+                threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        with connection:
+            while connection.recv(65_536):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                if self._closes:
+                    break
+        self.closed.release()
+
+    def end(self) -> None:
+        """Takes no more connections."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+@pytest.mark.parametrize(("closes", "kept_s", "expected"), [(False, 60.0, 1), (True, 60.0, 3), (False, 0.0, 3)])
+def test_a_connection_is_used_again_while_it_is_fresh_and_open(
+    closes: bool, kept_s: float, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "_idle", transport._IdleConnections())
+    monkeypatch.setattr(transport._IdleConnections, "KEPT_S", kept_s)
+    server = _Server(closes=closes)
+    for _ in range(3):
+        assert post(server.url, b"x", {}, timeout_s=5).text == "ok"
+        if closes:
+            assert server.closed.acquire(timeout=5)
+    assert server.connections == expected
+    server.end()
+    monkeypatch.setattr(transport._IdleConnections, "KEPT_S", 0.0)
+    transport._idle.take(("http", server.url.split("/")[2], None))
+
+
 def test_calls_name_the_bot_and_its_version() -> None:
     answer = b'HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{"ok":true}'
     requests: list[bytes] = []
