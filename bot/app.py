@@ -21,6 +21,7 @@ from tenacity import (
 )
 
 from bot.backlog import BacklogCollector
+from bot.calls.workers import CallWorkers
 from bot.database import migrate_database, open_database
 from bot.delivery.metrics import DeliveryMetrics
 from bot.delivery.pace import Pace
@@ -107,6 +108,7 @@ class Bot:
         sending = open_delivery_store(store)  # closed by delivery, the last to stop
         identity = Identity(sending, clients, self.background)
         self.digests = DigestWorkers(sending, clients, identity, command=command)
+        self.calls = CallWorkers(sending, clients, identity)
         self.delivery = DeliveryService(
             sending,
             clients,
@@ -123,6 +125,7 @@ class Bot:
         self.delivery.start(sends=self._role.sends)
         if self._role.sends:
             self.digests.start()
+            self.calls.start()
         if self.socket:
             self.socket.start()
 
@@ -147,6 +150,7 @@ class Bot:
         if self.http:
             self.http.close(min(DRAIN_S, left()))
         self.digests.stop(left())
+        self.calls.stop(left())
         self.delivery.stop(left())
         self.background.drain(left())
 

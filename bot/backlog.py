@@ -55,6 +55,10 @@ def _render(found: Backlog) -> Iterator[Metric]:
         oldest.add_metric(label, found.delivery[urgency].oldest_s)
     yield waiting
     yield oldest
+    yield GaugeMetricFamily("tocsin_calls_due", "Calls that are due and not yet made.", value=found.calls.count)
+    yield GaugeMetricFamily(
+        "tocsin_calls_late_seconds", "How long the oldest of those has been due.", value=found.calls.oldest_s
+    )
     yield GaugeMetricFamily(
         "tocsin_digests_due", "Digests that are due and not yet handed to delivery.", value=found.digests.count
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from storage.call_rows import CallRecord
 from storage.values import ActivityType, Status, StatusMethod
 
 
@@ -96,6 +97,7 @@ class ActivityEntry:
     # The names of who owned the incident after and before a change of its owner.
     owner: str | None = None
     previous_owner: str | None = None
+    call: CallRecord | None = None  # of an entry about a call
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +277,7 @@ class ThreadContent:
     card_withheld: bool  # the incident was over before its card was posted
     reply_gone: bool  # the entry was a reply in that thread, and the reply was deleted
     channel_may_show: bool  # whether the channel may show the incident
+    is_waiting: bool  # whether the incident is open, nobody owns it, and no silence holds it
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,8 +33,9 @@ class ActivityType(IntEnum):
     STATUS_CHANGE = 2
     COMMENT = 3
     DETECTED = 4
-    # Kinds of our own start at 100; 101, 103 and 104 are reserved for calls, merges and pins.
+    # Kinds of our own start at 100; 103 and 104 are reserved for merges and pins.
     OWNER = 100
+    CALL = 101
     SILENCE = 102  # value: 1 when a silence began to hold the incident, 0 when it ended
     ACKNOWLEDGED = 105
     HANDOFF = 106  # `value` is a HandoffStep; who owns it after and before, if it is accepted
@@ -96,6 +97,7 @@ class PostKind(StrEnum):
     NOTIFICATION = "notification"  # log entries of one incident, for one person; until it is sent
     NEWEST = "newest"  # a sent notification, the last one to that person about the incident; updated with the incident
     OLDER = "older"  # a sent notification that another one follows: one line
+    CALL = "call"  # incidents for which a person is called, in a direct message; updated with the incidents
     DIGEST = "digest"  # the report of a digest, in its channel; sent once
     NOTE = "note"  # a message that is stored complete; sent once
     HANDOFF = "handoff"  # the offer of incidents to the person who is to take them over; updated with the offer

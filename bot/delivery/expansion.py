@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from bot.delivery.metrics import DeliveryMetrics
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway, UnknownActivity
-from storage.queries import destinations, direct_messages, expansion, handoffs, silences
+from storage.queries import call_messages, destinations, direct_messages, expansion, handoffs, silences
 from storage.queries.expansion import Audience, Change, EntryChange, EntryChanged
 from storage.values import ActivityType, Urgency
 
@@ -23,7 +23,7 @@ ALERTS_AT_ONCE = 100
 # Entries that people are notified of. The opening of an incident is not among them, because its card shows it.
 _NOTIFIED = (ActivityType.COMMENT, ActivityType.STATUS_CHANGE, ActivityType.OWNER)
 # Entries that the threads of cards show even without a comment.
-_SHOWN_IN_THREADS = (ActivityType.STATUS_CHANGE, ActivityType.OWNER, ActivityType.HANDOFF)
+_SHOWN_IN_THREADS = (ActivityType.STATUS_CHANGE, ActivityType.OWNER, ActivityType.HANDOFF, ActivityType.CALL)
 _KNOWN = frozenset(int(one) for one in ActivityType)
 
 
@@ -88,7 +88,9 @@ def _expand(tx: Connection, changes: Sequence[Change], now: datetime, *, of_aler
             workspace_id = audiences[change.id].workspace_id
             destination_of = {member_id: locked.people[workspace_id, member_id] for member_id in notified}
             expansion.create_notifications(tx, change, notified, destination_of, now)
-    direct_messages.redraw_newest(tx, {change.incident_id for change in changes if change.id in audiences}, now)
+    shown = {change.incident_id for change in changes if change.id in audiences}
+    direct_messages.redraw_newest(tx, shown, now)
+    call_messages.redraw_calls(tx, shown, now)
     handoffs.redraw_messages(tx, incidents, now)
     if changed:
         direct_messages.redraw_messages_of_entries(tx, changed, now)
@@ -104,7 +106,8 @@ def _create_thread_posts(
         audience = audiences[change.id]
         if isinstance(change, EntryChanged) or audience.has_comment or audience.type in _SHOWN_IN_THREADS:
             # What alerts change in a storm goes after what people write, and after new cards.
-            shown.setdefault(Urgency.BULK if audience.author_id is None else Urgency.URGENT, []).append(change)
+            waits = audience.author_id is None and audience.type != ActivityType.CALL
+            shown.setdefault(Urgency.BULK if waits else Urgency.URGENT, []).append(change)
     for urgency, changes in shown.items():
         expansion.create_thread_posts(tx, changes, urgency, now)
 

@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy import Connection
 
 from bot.incidents import handoff
+from bot.messages import calls
 from bot.messages import card as cards
 from bot.messages import handoff as offers
 from bot.messages import notification as notifications
@@ -21,10 +22,11 @@ from bot.messages.organization_tag import tag_organization
 from bot.slack.clients import Installation
 from storage.errors import UnknownActivity
 from storage.handoff_rows import OfferState
-from storage.queries import direct_messages, expansion, handoffs, post_contents, posts
+from storage.queries import call_messages, direct_messages, expansion, handoffs, post_contents, posts
 from storage.queries.destinations import Target
 from storage.queries.post_kinds import (
     AmendmentPost,
+    CallPost,
     CardPost,
     DigestPost,
     DirectPost,
@@ -134,6 +136,8 @@ def _render(
             return _render_mirror(tx, post, target)
         case AmendmentPost():
             return _render_amendment(tx, post, target)
+        case CallPost():
+            return _render_call(tx, post, target, installation)
         case DigestPost():
             digest = render_digest(tx, post, target, now)
             return Drop() if digest is None else Show(digest, final=True)
@@ -219,6 +223,25 @@ def _show_newest(
     return Show(message, final=content.incident.status is Status.CLOSED)
 
 
+def _render_call(tx: Connection, post: CallPost, target: Target, installation: Installation) -> Rendered:
+    if not target.incidents_on or target.member_id is None:
+        return Drop()
+    incidents = call_messages.list_called_incidents(tx, post.id, target.member_id)
+    if post.ts is None:
+        # Somebody may have taken them while the message waited.
+        incidents = [incident for incident in incidents if calls.is_waiting(incident)]
+        if not incidents:
+            return Drop()
+    elif not incidents:
+        return Show(calls.render_hidden(), final=True)
+    url = None
+    if len(incidents) == 1:
+        card = post_contents.find_card_for_reader(tx, incidents[0].incident_id, target.member_id)
+        url = installation.permalink(*card) if card else None
+    over = all(incident.superseded or incident.status is Status.CLOSED for incident in incidents)
+    return Show(calls.render_call(incidents, post.id, url), final=over)
+
+
 def _render_note(post: NotePost, target: Target) -> Rendered:
     # A note to a member is about the organization. A note to a Slack user responds to an action of that person.
     if target.member_id is not None and not (target.incidents_on and target.is_present):
@@ -267,7 +290,10 @@ def _render_mirror(tx: Connection, post: MirrorPost, target: Target) -> Rendered
     if content.deleted:
         return _remove(post)
     delayed = posts.is_overtaken(tx, post, target)
-    return _show_in_thread(post, content, cards.render_thread_entry(content.entry, content.mentions, delayed=delayed))
+    message = cards.render_thread_entry(
+        content.entry, content.mentions, delayed=delayed, calls=content.is_waiting or post.ts is not None
+    )
+    return _show_in_thread(post, content, message)
 
 
 def _render_amendment(tx: Connection, post: AmendmentPost, target: Target) -> Rendered:

@@ -11,13 +11,14 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from bot.incidents import comments, lookup, ownership
+from bot.incidents import calls, comments, lookup, ownership
 from bot.incidents.access import Access
 from bot.incidents.comments import CommentText
 from bot.incidents.errors import AlreadyClosed, InvalidInput
 from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH, MAX_TITLE_LENGTH
 from bot.incidents.plain_text import disable_formatting, has_visible
 from storage.queries import activity, direct_messages, handoffs, incidents, outbox
+from storage.queries import calls as call_steps
 from storage.rows import IncidentHead, NewIncident
 from storage.values import ActivityType, Status, StatusMethod
 
@@ -25,11 +26,13 @@ from storage.values import ActivityType, Status, StatusMethod
 def open_incidents(
     tx: Connection, organization_id: int, new: Sequence[NewIncident], now: datetime, member_id: int | None = None
 ) -> list[IncidentHead]:
-    """Inserts incidents with the log entries DETECTED, dated at their start, and CREATED.
+    """Inserts incidents with the log entries DETECTED, dated at their start, and CREATED, and begins their calls.
 
     `member_id` is the member who declares them; None for an alert.
     """
-    return incidents.insert_incidents(tx, organization_id, new, member_id=member_id, now=now)
+    opened = incidents.insert_incidents(tx, organization_id, new, member_id=member_id, now=now)
+    call_steps.begin_round(tx, [incident.id for incident in opened], now)
+    return opened
 
 
 def open_incident(
@@ -77,6 +80,7 @@ def change_status(
     )
     if status is Status.CLOSED:
         handoffs.void_offers(tx, incident.id, now)
+    calls.change_round(tx, incident.id, incident.status, status, now)
     if incident.status is Status.CLOSED:
         ownership.release_reopened(tx, incident.id, now)
     if access:

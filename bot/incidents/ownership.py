@@ -1,7 +1,7 @@
 """Who owns an incident: at most one member, who works on it. Others may have seen it; that is another thing.
 
 Whoever takes an incident acknowledges and follows it. The owner of a resolved incident stays, so that one that is
-reopened is theirs again. Every change writes its log entry.
+reopened is theirs again. Every change writes its log entry. When nobody owns it any more, its calls go on.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from bot.incidents import lookup
 from bot.incidents.access import Access
 from bot.incidents.errors import AlreadyClosed
-from storage.queries import activity, direct_messages, handoffs, incidents, owners
+from storage.queries import activity, call_messages, calls, direct_messages, handoffs, incidents, owners
 from storage.rows import IncidentHead, Owner
 from storage.values import BY_HANDOFF, ActivityType, Status
 
@@ -60,6 +60,7 @@ def _become_owner(
         activity.insert_activity(tx, incident.id, kind, now=now, member_id=access.member_id, notify=False)
     _change(tx, incident.id, before, access.member_id, now, by=access.member_id, by_handoff=by_handoff)
     direct_messages.hurry_for_member(tx, incident.id, access.member_id, now)
+    call_messages.hurry_for_member(tx, [incident.id], access.member_id, now)
 
 
 def release(tx: Connection, access: Access, identifier: int, now: datetime) -> Ownership:
@@ -108,6 +109,8 @@ def _change(
 ) -> None:
     owners.set_owner(tx, incident_id, after, now)
     handoffs.void_offers(tx, incident_id, now)
+    if after is None:
+        calls.resume(tx, {incident_id: now})
     activity.insert_activity(
         tx,
         incident_id,

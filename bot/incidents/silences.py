@@ -19,7 +19,7 @@ from bot.incidents.limits import MAX_REASON_LENGTH
 from bot.incidents.plain_text import disable_formatting
 from bot.incidents.silence_times import find_end_of_day
 from bot.incidents.words import shorten
-from storage.queries import outbox
+from storage.queries import calls, outbox
 from storage.queries import silences as queries
 from storage.rows import IncidentHead
 from storage.silence_rows import EndedSilence, HeldBack, HeldIncident, NewSilence, SilencedAlert, SilenceRow
@@ -151,6 +151,7 @@ def _end(tx: Connection, silence: SilenceRow, now: datetime, by: Access | None =
     held = queries.end_silence(tx, silence, by.member_id if by else None, now, by.project_ids if by else None)
     still_held = set(queries.hold_incidents(tx, [one.id for one in held if one.is_open], now))
     outbox.redraw_cards(tx, [one.id for one in held if one.is_open], now)
+    calls.resume(tx, {one.id: now for one in held if one.is_open and one.id not in still_held})
     without_card = [one for one in held if not one.has_card and one.id not in still_held]
     return EndedSilence(silence, _count(without_card), _count([one for one in without_card if one.seen]))
 

@@ -23,6 +23,7 @@ from bot.messages.blocks import (
     split_text,
     truncate,
 )
+from bot.messages.call_entries import render_call_entry
 from bot.messages.comments import render_comment_with_names
 from bot.messages.comments import render_delayed as say_delayed
 from bot.messages.incident import STATUS_NAMES, STATUS_SIGNS, render_entry_sentence, render_title
@@ -138,8 +139,16 @@ def render_retired_card(identifier: int) -> CardMessage:
 # --- in the thread -----------------------------------------------------------------------------------------
 
 
-def render_thread_entry(entry: ActivityEntry, mentions: Mentions, *, delayed: bool = False) -> Message:
-    """A comment that was made elsewhere, or a change of status or owner. `delayed`: a later one is above it already."""
+def render_thread_entry(
+    entry: ActivityEntry, mentions: Mentions, *, delayed: bool = False, calls: bool = False
+) -> Message:
+    """A comment that was made elsewhere, a change of status or owner, or a call.
+
+    `delayed`: a later one is above it already. `calls`: nobody has the incident, so who was called is mentioned.
+    """
+    if entry.type is ActivityType.CALL:
+        called = f":telephone_receiver: {render_call_entry(entry, mentions.people if calls else None)}"
+        return message(called, [section(called)])
     late = f" ({say_delayed(entry)})" if delayed else ""
     return _render_quote(_render_author(entry) + late, entry, mentions)
 

@@ -26,6 +26,7 @@ from bot.messages.blocks import (
     section,
     truncate,
 )
+from bot.messages.call_entries import render_call_entry
 from bot.messages.comments import render_comment
 from storage.rows import ActivityEntry, Cursor, IncidentDetails, IncidentLine, IncidentPage, Mentions, Owner
 from storage.values import ActivityType, HandoffStep, Status
@@ -351,6 +352,8 @@ def render_entry_sentence(entry: ActivityEntry) -> str:
             return render_owner_change(entry, "this")
         case ActivityType.HANDOFF:
             return render_handoff_step(entry, "this")
+        case ActivityType.CALL:
+            return render_call_entry(entry)
 
 
 def render_owner_change(entry: ActivityEntry, incident: str, strong: Callable[[str], str] = bold) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from bot.organization.calls import format_rules
 from bot.organization.durations import format_duration
 from bot.organization.file import MemberEntry, OrganizationFile
 from storage.queries.organization import MemberRow, OrganizationState
@@ -153,6 +154,8 @@ def _format_value(column: str, value: Any) -> str:
         return "none"
     if column.endswith("_s"):
         return format_duration(value)
+    if isinstance(value, list):
+        return format_rules(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -167,14 +170,16 @@ def _compare_teams(result: Plan, now: OrganizationState, file: OrganizationFile,
             "name": entry.name,
             "slack_usergroup": entry.slack_usergroup,
             "remind_owner_s": entry.remind_owner,
+            "oncall_usergroup": entry.oncall_usergroup,
+            "oncall_channel": entry.oncall_channel,
+            "timezone": entry.timezone,
+            "calls": None if entry.calls is None else [rule.build_rule().to_json() for rule in entry.calls],
         }
         row = now.teams.get(entry.slug)
         if row is None:
             result.teams_added.append({"slug": entry.slug, **wanted})
             result.changes.append(Change(ChangeKind.ADDED, f"team {entry.slug}"))
-        elif values := _record_changes(
-            result, f"team {row.slug}", {column: getattr(row, column) for column in wanted}, wanted
-        ):
+        elif values := _record_changes(result, f"team {row.slug}", {key: getattr(row, key) for key in wanted}, wanted):
             result.teams_changed[row.id] = values
     for slug in _find_missing(sorted(now.teams), [entry.slug for entry in file.teams]):
         if _record_removal(result, f"team {slug}", prune):

@@ -17,6 +17,7 @@ from bot.digests import schedule_text, zones
 from bot.digests.service import parse_filters
 from bot.incidents.errors import InvalidInput
 from bot.incidents.markup import EMOJI_NAME
+from bot.organization.calls import CallEntry, check_calls
 from bot.organization.durations import LongDuration
 from bot.organization.tree import Mistake, NotReadable, Tree, format_path, parse_tree
 from bot.organization.tree import Path as TreePath
@@ -152,6 +153,10 @@ class TeamEntry(_Entry):
     slack_usergroup: UsergroupId | None = None
     # An owner from whom nothing has been heard for so long is asked; in seconds.
     remind_owner: LongDuration | None = None
+    oncall_usergroup: UsergroupId | None = None
+    oncall_channel: ChannelId | None = None  # where a change of who is on call is posted
+    timezone: ZoneName | None = None
+    calls: list[CallEntry] | None = None  # None: what managers have set in Slack counts
 
 
 class ProjectEntry(_Entry):
@@ -245,6 +250,7 @@ _FIELDS: dict[str | None, list[str]] = {
     "projects": list(ProjectEntry.model_fields),
     "members": list(MemberEntry.model_fields),
     "digests": list(DigestEntry.model_fields),
+    "calls": list(CallEntry.model_fields),
 }
 
 
@@ -255,11 +261,12 @@ def _build_mistake(tree: Tree, item: dict[str, Any]) -> Mistake:
 
 def _describe(path: TreePath, item: dict[str, Any]) -> str:
     given = item.get("input")
+    section = "calls" if "calls" in path else str(path[0])
     match item["type"]:
         case "missing":
             return "is missing"
         case "extra_forbidden":
-            fields = _FIELDS[str(path[0]) if len(path) > 1 else None]
+            fields = _FIELDS[section if len(path) > 1 else None]
             near = difflib.get_close_matches(str(path[-1]).lower(), fields, n=1)
             return (
                 f"is no field here; did you mean {near[0]}?"
@@ -330,6 +337,7 @@ def _check_references(tree: Tree) -> Iterator[Mistake]:
                     yield Mistake(tree.line(path), format_path(path), f"there is no team {_format_value(slug)}{hint}")
 
     yield from _check_digest_references(tree, known)
+    yield from check_calls(tree)
 
 
 def _check_digest_references(tree: Tree, teams: set[str]) -> Iterator[Mistake]:

@@ -35,6 +35,7 @@ SCOPES: dict[str, tuple[str, ...]] = {  # not shown
     "im:history": ("message.im", "conversations.history"),
     "im:write": ("conversations.open",),
     "reactions:read": ("reaction_added",),
+    "usergroups:read": ("usergroups.users.list", "subteam_members_changed", "subteam_updated"),
     "users:read": ("users.info", "bots.info", "user_change"),
     "users:read.email": ("users.info", "users.lookupByEmail"),
 }
@@ -53,6 +54,8 @@ EVENTS: dict[str, str] = {  # not shown
     "message.groups": "replies in the threads of cards in private channels",
     "message.im": "commands in a direct message",
     "reaction_added": "reactions on cards",
+    "subteam_members_changed": "somebody else is on call",
+    "subteam_updated": "a user group was changed or disabled",
     "user_change": "somebody became a guest, left, or changed their e-mail",
 }
 

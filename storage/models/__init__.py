@@ -4,6 +4,7 @@ Every date is `timestamptz`. A unique constraint, not code, ensures that a thing
 """
 
 from storage.models.base import Base
+from storage.models.calls import CallRecipient, CallStep, Usergroup, UsergroupUser
 from storage.models.delivery import Destination, MethodPace, Notification, Outbox, Post, ThreadReply
 from storage.models.digests import Digest, DigestFire
 from storage.models.handoffs import Handoff, HandoffItem
@@ -34,6 +35,8 @@ from storage.models.silences import Silence
 __all__ = [
     "AlertMemory",
     "Base",
+    "CallRecipient",
+    "CallStep",
     "CommentMention",
     "Destination",
     "Digest",
@@ -63,5 +66,7 @@ __all__ = [
     "SlackPerson",
     "Team",
     "ThreadReply",
+    "Usergroup",
+    "UsergroupUser",
     "Workspace",
 ]

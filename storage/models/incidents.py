@@ -223,6 +223,7 @@ class IncidentActivity(Base):
     # Who owned the incident after and before a change of its owner. No foreign keys: the rows of members stay.
     owner_id: Mapped[int | None]
     previous_owner_id: Mapped[int | None]
+    call: Mapped[dict[str, Any] | None]  # who was called, as `storage.call_rows.CallRecord` serializes it
 
 
 class CommentMention(Base):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     CheckConstraint,
@@ -12,6 +13,7 @@ from sqlalchemy import (
     func,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.models.base import Base, cascade
@@ -62,6 +64,13 @@ class Team(Base):
     slack_usergroup: Mapped[str | None]  # "S…"; a mention of this user group mentions the team
     # After so many seconds without a sign of life, the owner of one of its incidents is asked; NULL: never.
     remind_owner_s: Mapped[int | None]
+    oncall_usergroup: Mapped[str | None]  # "S…"; who is on call
+    oncall_channel: Mapped[str | None]  # "C…"; where a change of who is on call is posted
+    timezone: Mapped[str | None]  # IANA name; of quiet hours
+    # Who is called for an incident, as `storage.call_rows.CallRule` serializes it. NULL: the organization file does not
+    # say, and what a form has saved in `form_calls` counts.
+    calls: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB(none_as_null=True))
+    form_calls: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB(none_as_null=True))
 
 
 class Project(Base):

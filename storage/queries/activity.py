@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from storage.call_rows import CallRecord
 from storage.errors import UnknownActivity
 from storage.models import CommentMention, IncidentActivity
 from storage.prepared import PreparedStatement
@@ -19,15 +20,16 @@ from storage.values import ActivityType
 ENTRY_COLUMNS = (
     "a.id, a.type, a.member_id, m.name, a.value, a.previous_value, a.comment, a.date_added, a.date_edited,"
     " (SELECT o.name FROM member o WHERE o.id = a.owner_id),"
-    " (SELECT o.name FROM member o WHERE o.id = a.previous_owner_id)"
+    " (SELECT o.name FROM member o WHERE o.id = a.previous_owner_id), a.call"
 )
 
 _KNOWN = frozenset(int(one) for one in ActivityType)
 # Which entries are read. During a deploy, a newer version may write entries of types that this version does not know.
 READABLE = f"a.date_deleted IS NULL AND a.type IN ({', '.join(str(int(one)) for one in ActivityType)})"
-# Which entries can be the latest news of an incident. Who has acknowledged or owns it, or is to, is
+# Which entries can be the latest news of an incident. Who has acknowledged or owns it, is to, or is called, is
 # shown beside the latest news.
-NEWS = f"{READABLE} AND a.type NOT IN ({ActivityType.ACKNOWLEDGED:d}, {ActivityType.OWNER:d}, {ActivityType.HANDOFF:d})"
+_NO_NEWS = (ActivityType.ACKNOWLEDGED, ActivityType.OWNER, ActivityType.HANDOFF, ActivityType.CALL)
+NEWS = f"{READABLE} AND a.type NOT IN ({', '.join(str(int(one)) for one in _NO_NEWS)})"
 
 _LOG = f"""
 SELECT {ENTRY_COLUMNS}
@@ -52,12 +54,26 @@ WHERE c.activity_id = ANY(%(activity_ids)s)
 def parse_entry(row: Sequence[Any]) -> ActivityEntry:
     """Returns the entry in a row of `ENTRY_COLUMNS`. Raises UnknownActivity if this version does not know its type.
 
-    The two names of owners at the end are left out where no entry can have any.
+    The two names of owners and the call at the end are left out where no entry can have any.
     """
-    id_, type_, member_id, author, value, previous, comment, added, edited, *owners = row
+    id_, type_, member_id, author, value, previous, comment, added, edited, *more = row
     if type_ not in _KNOWN:
         raise UnknownActivity(type_)
-    return ActivityEntry(id_, ActivityType(type_), member_id, author, value, previous, comment, added, edited, *owners)
+    owner, previous_owner, call = more or (None, None, None)
+    return ActivityEntry(
+        id_,
+        ActivityType(type_),
+        member_id,
+        author,
+        value,
+        previous,
+        comment,
+        added,
+        edited,
+        owner,
+        previous_owner,
+        CallRecord.from_json(call) if call else None,
+    )
 
 
 def get_mentions_of_entries(connection: Connection, entries: Iterable[ActivityEntry], workspace_id: str) -> Mentions:
@@ -79,6 +95,23 @@ def get_mentions(connection: Connection, activity_ids: Iterable[int], workspace_
         else:
             teams[team_id] = Mentionable(name, slack_id)
     return Mentions(people, teams)
+
+
+_PEOPLE = PreparedStatement(
+    """
+SELECT m.id, m.name, coalesce(m.slack_user_id, (SELECT p.user_id FROM slack_person p
+                                                WHERE p.workspace_id = %(workspace_id)s AND p.member_id = m.id
+                                                ORDER BY p.date_checked DESC NULLS LAST LIMIT 1))
+FROM member m WHERE m.id = ANY(%(ids)s)
+""",
+    {"workspace_id": "text", "ids": "bigint[]"},
+)
+
+
+def get_people(connection: Connection, member_ids: Sequence[int], workspace_id: str) -> Mentions:
+    """Returns these members, to be mentioned in that workspace."""
+    rows = _PEOPLE.rows(connection, {"ids": list(member_ids), "workspace_id": workspace_id})
+    return Mentions({member_id: Mentionable(name, slack_id) for member_id, name, slack_id in rows})
 
 
 def get_activity_page(
@@ -161,6 +194,7 @@ def insert_activity(
     thread_channel: str | None = None,
     owner_id: int | None = None,
     previous_owner_id: int | None = None,
+    call: CallRecord | None = None,
 ) -> int:
     """Inserts an entry into the log and returns its id. With `notify`, also inserts its outbox row.
 
@@ -180,6 +214,7 @@ def insert_activity(
             date_added=date_added or now,
             owner_id=owner_id,
             previous_owner_id=previous_owner_id,
+            call=call.to_json() if call else None,
         )
         .returning(IncidentActivity.id)
     ).scalar_one()

@@ -24,6 +24,7 @@ class Backlog:
     """What waits in a database."""
 
     delivery: dict[Urgency, Waiting] = field(default_factory=lambda: {urgency: Waiting() for urgency in Urgency})
+    calls: Waiting = Waiting()
     digests: Waiting = Waiting()
     failed_destinations: int = 0  # conversations that Slack takes no messages for
     paused_workspaces: int = 0  # workspaces whose token Slack refuses
@@ -45,6 +46,7 @@ _PARTS = (
     SELECT 'delivery', CASE WHEN of_alert THEN %(of_alert)s ELSE %(of_person)s END::text, '', count(*), min(date_added)
     FROM outbox GROUP BY of_alert
     """,
+    "SELECT 'calls', '', '', count(*), min(due_at) FROM call_step WHERE due_at <= %(now)s",
     """
     SELECT 'digests', '', '', count(*), min(next_fire_at) FROM digest
     WHERE next_fire_at <= %(now)s AND workspace_id = ANY(%(workspaces)s)
@@ -89,6 +91,8 @@ def find_backlog(connection: Connection, workspaces: list[str], now: datetime) -
             case "delivery":
                 urgency = Urgency(int(first))
                 found.delivery[urgency] = _add(found.delivery[urgency], waiting)
+            case "calls":
+                found.calls = waiting
             case "digests":
                 found.digests = _add(found.digests, waiting)
             case "failed_destinations":

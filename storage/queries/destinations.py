@@ -107,6 +107,9 @@ SELECT id, workspace_id, member_id FROM destination WHERE id IN (
   SELECT p.destination_id FROM handoff_item h JOIN handoff USING (organization_id) JOIN post p ON p.id = handoff.post_id
   WHERE h.incident_id = ANY(%(incident_ids)s) AND h.handoff_id = handoff.id AND p.date_done IS NULL
   UNION
+  SELECT p.destination_id FROM call_recipient r JOIN post p ON p.id = r.post_id
+  WHERE r.incident_id = ANY(%(incident_ids)s) AND p.kind = '{PostKind.CALL}'
+  UNION
   SELECT p.destination_id FROM notification n JOIN post p ON p.id = n.post_id WHERE n.activity_id = ANY(%(entries)s))
 ORDER BY id FOR NO KEY UPDATE
 """  # noqa: S608 - composed of constants

@@ -33,6 +33,10 @@ class TeamRow:
     name: str
     slack_usergroup: str | None
     remind_owner_s: int | None
+    oncall_usergroup: str | None
+    oncall_channel: str | None
+    timezone: str | None
+    calls: list[dict[str, Any]] | None  # as `storage.call_rows.CallRule` serializes them
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +107,17 @@ def find_organization(connection: Connection, slug: str) -> OrganizationState | 
         teams={
             t.slug: TeamRow(*t)
             for t in connection.execute(
-                select(Team.id, Team.slug, Team.name, Team.slack_usergroup, Team.remind_owner_s).where(
-                    Team.organization_id == id_
-                )
+                select(
+                    Team.id,
+                    Team.slug,
+                    Team.name,
+                    Team.slack_usergroup,
+                    Team.remind_owner_s,
+                    Team.oncall_usergroup,
+                    Team.oncall_channel,
+                    Team.timezone,
+                    Team.calls,
+                ).where(Team.organization_id == id_)
             )
         },
         projects={p.slug: p for p in _projects(connection, id_)},

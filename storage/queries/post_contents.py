@@ -7,7 +7,14 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from storage.queries.activity import ENTRY_COLUMNS, READABLE, find_last_status_change, get_mentions, parse_entry
+from storage.queries.activity import (
+    ENTRY_COLUMNS,
+    READABLE,
+    find_last_status_change,
+    get_mentions,
+    get_people,
+    parse_entry,
+)
 from storage.queries.destinations import Target
 from storage.queries.incidents import find_incident_details
 from storage.queries.post_kinds import CardPost, DirectPost, NotificationPost, ThreadPost
@@ -170,13 +177,19 @@ def find_thread_content(tx: Connection, post: ThreadPost, target: Target) -> Thr
         " c.ts IS NULL AND c.wanted_version <= c.drawn_version AND c.failed_reason IS NULL,"
         " EXISTS (SELECT FROM thread_reply r WHERE r.activity_id = a.id"
         "         AND r.destination_id = c.destination_id AND r.gone),"
-        f" {shown_in_channel('a.incident_id', '%(channel_id)s')}"
+        f" {shown_in_channel('a.incident_id', '%(channel_id)s')},"
+        " EXISTS (SELECT FROM incident i WHERE i.id = a.incident_id AND i.status <> 2 AND i.owner_id IS NULL"
+        f" AND NOT {is_silenced('i')})"
         " FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id"
         " JOIN post c ON c.id = %(card_id)s WHERE a.id = %(activity_id)s",
         {"activity_id": post.activity_id, "card_id": post.card_id, "channel_id": target.channel_id},
     ).first()
     if row is None:
         return None
-    *columns, deleted, card_ts, withheld, gone, here = row
+    *columns, deleted, card_ts, withheld, gone, here, is_waiting = row
     entry = parse_entry(columns)
-    return ThreadContent(entry, _mentions(tx, [entry.id], target.workspace_id), deleted, card_ts, withheld, gone, here)
+    if entry.call is not None:
+        mentions = get_people(tx, [member_id for member_id, _ in entry.call.people], target.workspace_id)
+    else:
+        mentions = _mentions(tx, [entry.id], target.workspace_id)
+    return ThreadContent(entry, mentions, deleted, card_ts, withheld, gone, here, is_waiting)

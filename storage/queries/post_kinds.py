@@ -114,6 +114,13 @@ class OlderPost(DirectPost):
 
 
 @dataclass(frozen=True, slots=True)
+class CallPost(DuePost):
+    """Calls of one person for incidents. The rows of `call_recipient` name the incidents."""
+
+    kind: ClassVar[PostKind] = PostKind.CALL
+
+
+@dataclass(frozen=True, slots=True)
 class DigestPost(DuePost):
     """A report of a digest. It is rendered when it is sent."""
 
@@ -160,6 +167,7 @@ KnownPost = (
     | NotificationPost
     | NewestPost
     | OlderPost
+    | CallPost
     | DigestPost
     | NotePost
     | HandoffPost
@@ -190,6 +198,8 @@ def build_post(row: Sequence[Any]) -> Post:
             return NewestPost(**state, incident_id=incident_id)
         case PostKind.OLDER if incident_id is not None:
             return OlderPost(**state, incident_id=incident_id)
+        case PostKind.CALL:
+            return CallPost(**state)
         case PostKind.DIGEST if key is not None:
             return DigestPost(**state, key=key)
         case PostKind.NOTE if key is not None and message is not None:

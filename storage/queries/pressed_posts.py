@@ -25,7 +25,9 @@ SELECT p.kind,
                                   WHERE o.destination_id = d.id AND o.wanted_version > o.drawn_version
                                     AND o.urgency <= p.urgency AND o.due_at <= %(soon)s LIMIT {FEW}) ahead) < {FEW}
 FROM post p JOIN destination d ON d.id = p.destination_id JOIN workspace w ON w.id = d.workspace_id
-WHERE p.incident_id = %(incident_id)s AND p.ts = %(ts)s AND d.workspace_id = %(workspace_id)s
+WHERE p.id IN (SELECT id FROM post WHERE incident_id = %(incident_id)s
+               UNION ALL SELECT post_id FROM call_recipient WHERE incident_id = %(incident_id)s)
+  AND p.ts = %(ts)s AND d.workspace_id = %(workspace_id)s
   AND coalesce(d.channel_id, d.conversation_id) = %(channel_id)s
 """  # noqa: S608 - composed of constants
 
@@ -40,7 +42,7 @@ class PressedPost:
     @property
     def follows_incident(self) -> bool:
         """Whether delivery updates it with its incident."""
-        return self.kind in (PostKind.CARD, PostKind.NEWEST)
+        return self.kind in (PostKind.CARD, PostKind.NEWEST, PostKind.CALL)
 
 
 def find_pressed_post(

@@ -1,0 +1,153 @@
+"""The user groups of Slack whose people the bot keeps, and who is on call."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from storage.call_rows import OnCall
+
+# The member, by id, that user u of a user group is in organization r.organization_id; NULL for somebody else.
+MEMBER_OF_USER = """
+coalesce((SELECT x.id FROM member x WHERE x.organization_id = r.organization_id AND x.slack_user_id = u.user_id
+          AND x.date_removed IS NULL),
+         (SELECT p.member_id FROM slack_person p WHERE p.workspace_id = u.workspace_id AND p.user_id = u.user_id))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StaleUsergroup:
+    """A user group that is to be read from Slack."""
+
+    workspace_id: str
+    id: str
+    version: int
+
+
+def take_stale(
+    tx: Connection, workspaces: Collection[str], now: datetime, *, valid_for: timedelta, lease: timedelta, most: int
+) -> list[StaleUsergroup]:
+    """Returns user groups of these workspaces that are to be read, and leaves them to the caller for `lease`."""
+    parameters = {
+        "workspaces": sorted(workspaces),
+        "now": now,
+        "valid_from": now - valid_for,
+        "until": now + lease,
+        "most": most,
+    }
+    tx.exec_driver_sql(
+        "INSERT INTO usergroup (workspace_id, id)"
+        " SELECT DISTINCT w.id, t.oncall_usergroup"
+        " FROM workspace w JOIN team t ON t.organization_id = w.organization_id"
+        " WHERE w.id = ANY(%(workspaces)s) AND t.oncall_usergroup IS NOT NULL AND NOT EXISTS (SELECT FROM usergroup g"
+        "  WHERE g.workspace_id = w.id AND g.id = t.oncall_usergroup) ON CONFLICT DO NOTHING",
+        parameters,
+    )
+    rows = tx.exec_driver_sql(
+        "UPDATE usergroup g SET asked_until = %(until)s FROM (SELECT s.workspace_id, s.id FROM usergroup s"
+        "  WHERE s.workspace_id = ANY(%(workspaces)s) AND coalesce(s.date_checked < %(valid_from)s, true)"
+        "  AND coalesce(s.asked_until <= %(now)s, true)"
+        "  AND EXISTS (SELECT FROM team t JOIN workspace w ON w.organization_id = t.organization_id"
+        "              WHERE w.id = s.workspace_id AND t.oncall_usergroup = s.id)"
+        "  ORDER BY s.date_checked NULLS FIRST LIMIT %(most)s FOR NO KEY UPDATE SKIP LOCKED) v"
+        " WHERE g.workspace_id = v.workspace_id AND g.id = v.id RETURNING g.workspace_id, g.id, g.version",
+        parameters,
+    )
+    return [StaleUsergroup(*row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """A change of who is on call for a team that wants it said in a channel."""
+
+    organization_id: int
+    team_id: int
+    team: str
+    channel_id: str
+
+
+def save_users(tx: Connection, group: StaleUsergroup, user_ids: Collection[str], now: datetime) -> list[Shift]:
+    """Stores who is in a user group. Returns the teams to whose channel the change is to be posted."""
+    parameters = {"workspace_id": group.workspace_id, "id": group.id, "users": sorted(set(user_ids)), "now": now}
+    row = tx.exec_driver_sql(
+        "SELECT date_read IS NOT NULL, ARRAY(SELECT u.user_id FROM usergroup_user u"
+        "  WHERE u.workspace_id = g.workspace_id AND u.usergroup_id = g.id)"
+        " FROM usergroup g WHERE g.workspace_id = %(workspace_id)s AND g.id = %(id)s FOR NO KEY UPDATE",
+        parameters,
+    ).first()
+    if row is None:
+        return []
+    was_read, before = row
+    tx.exec_driver_sql(
+        "UPDATE usergroup SET date_read = %(now)s, asked_until = NULL, problem = NULL,"
+        " date_checked = CASE WHEN version = %(version)s THEN %(now)s END"
+        " WHERE workspace_id = %(workspace_id)s AND id = %(id)s",
+        {**parameters, "version": group.version},
+    )
+    if set(before) == set(user_ids):
+        return []
+    tx.exec_driver_sql(
+        "DELETE FROM usergroup_user WHERE workspace_id = %(workspace_id)s AND usergroup_id = %(id)s"
+        " AND user_id <> ALL(%(users)s)",
+        parameters,
+    )
+    tx.exec_driver_sql(
+        "INSERT INTO usergroup_user (workspace_id, usergroup_id, user_id)"
+        " SELECT %(workspace_id)s, %(id)s, unnest(%(users)s::text[]) ON CONFLICT DO NOTHING",
+        parameters,
+    )
+    if not was_read:
+        return []
+    rows = tx.exec_driver_sql(
+        "SELECT t.organization_id, t.id, t.name, t.oncall_channel"
+        " FROM team t JOIN workspace w ON w.organization_id = t.organization_id"
+        " WHERE w.id = %(workspace_id)s AND t.oncall_usergroup = %(id)s AND t.oncall_channel IS NOT NULL ORDER BY t.id",
+        parameters,
+    )
+    return [Shift(*row) for row in rows]
+
+
+def save_problem(tx: Connection, group: StaleUsergroup, problem: str, now: datetime, retry: timedelta) -> None:
+    """Records that a user group could not be read: it is tried again after `retry`."""
+    tx.exec_driver_sql(
+        "UPDATE usergroup SET problem = %(problem)s, asked_until = %(until)s"
+        " WHERE workspace_id = %(workspace_id)s AND id = %(id)s",
+        {"workspace_id": group.workspace_id, "id": group.id, "problem": problem, "until": now + retry},
+    )
+
+
+def expire_usergroup(tx: Connection, workspace_id: str, usergroup_id: str) -> bool:
+    """Has a user group read again, because Slack reports a change. Returns False if the bot does not keep it."""
+    return bool(
+        tx.exec_driver_sql(
+            "UPDATE usergroup SET date_checked = NULL, asked_until = NULL, version = version + 1"
+            " WHERE workspace_id = %(workspace_id)s AND id = %(id)s",
+            {"workspace_id": workspace_id, "id": usergroup_id},
+        ).rowcount
+    )
+
+
+_ON_CALL = f"""
+SELECT r.name, r.slug, r.oncall_usergroup, g.date_read IS NOT NULL, g.problem,
+       ARRAY(SELECT DISTINCT m.name FROM usergroup_user u JOIN member m ON m.id = {MEMBER_OF_USER}
+             WHERE u.workspace_id = g.workspace_id AND u.usergroup_id = g.id
+               AND m.organization_id = r.organization_id AND m.date_removed IS NULL ORDER BY m.name),
+       ARRAY(SELECT u.user_id FROM usergroup_user u WHERE u.workspace_id = g.workspace_id AND u.usergroup_id = g.id
+             AND NOT EXISTS (SELECT FROM member m WHERE m.id = {MEMBER_OF_USER}
+                             AND m.organization_id = r.organization_id AND m.date_removed IS NULL) ORDER BY u.user_id)
+FROM team r LEFT JOIN usergroup g ON g.workspace_id = %(workspace_id)s AND g.id = r.oncall_usergroup
+WHERE r.organization_id = %(organization_id)s AND r.id = ANY(%(team_ids)s) ORDER BY r.name, r.id
+"""  # noqa: S608 - composed of constants
+
+
+def list_on_call(
+    connection: Connection, organization_id: int, workspace_id: str, team_ids: Sequence[int]
+) -> list[OnCall]:
+    """Returns who is on call for these teams, in the order of the teams' names."""
+    rows = connection.exec_driver_sql(
+        _ON_CALL, {"organization_id": organization_id, "workspace_id": workspace_id, "team_ids": list(team_ids)}
+    )
+    return [OnCall(*row) for row in rows]

@@ -1,0 +1,254 @@
+"""Somebody is called for an incident until somebody has it: who, when, what stops it, and what they can answer."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from sandbox import Person, SeenMessage
+from sandbox.records import UserGroup
+from tests.stories.conftest import ORGANIZATION, World
+from tests.stories.test_cards import cards
+
+RULES = """
+      - {severity: critical, who: oncall, after: 0m}
+      - {severity: critical, who: team, after: 5m}
+      - {severity: critical, who: managers, after: 15m, repeat: 15m}
+      - {severity: warning, who: oncall, after: 10m, quiet: "22:00-07:00", until: acknowledged}
+"""
+PAYMENTS = "{slug: payments, name: Payments, slack_usergroup: S0001}"
+
+
+def with_calls(rules: str = RULES) -> str:
+    """Acme's organization, in which Payments has these calls, and the user group S0009 is on call."""
+    team = f"""slug: payments
+    name: Payments
+    slack_usergroup: S0001
+    oncall_usergroup: S0009
+    oncall_channel: C0003
+    timezone: Europe/Berlin
+    calls: {rules}"""
+    return ORGANIZATION.replace(PAYMENTS, team)
+
+
+def move_to(world: World, at: datetime) -> None:
+    """Moves the clock of the bot."""
+    world.store.clock.offset += at - world.store.clock.now()
+
+
+def pass_by(world: World, minutes: float) -> None:
+    """Lets time pass, and the bot do everything that is due by then."""
+    world.store.clock.offset += timedelta(minutes=minutes)
+    make_calls(world)
+
+
+def make_calls(world: World) -> None:
+    """Makes the calls that are due, and waits until they have arrived."""
+    world.bot.calls.fire()
+    world.rest()
+
+
+def calls_of(person: Person) -> list[SeenMessage]:
+    """The messages that call somebody, oldest first."""
+    return [message for message in person.direct_messages() if "called for" in message.text]
+
+
+def thread(world: World) -> list[str]:
+    world.rest()
+    return [message.text for message in cards(world)[0].thread]
+
+
+@pytest.fixture
+def oncall(world: World) -> UserGroup:
+    """Ben is on call for Payments."""
+    group = world.slack.usergroup("S0009", "payments-oncall", "Payments on call", [world.ben])
+    world.apply(with_calls())
+    world.bot.calls.refresh()
+    return group
+
+
+@pytest.fixture
+def night(world: World, oncall: UserGroup) -> World:  # noqa: ARG001 - somebody is on call
+    """It is three in the morning in Berlin."""
+    now = world.store.clock.now()
+    move_to(world, datetime(now.year + 1, 1, 15, 2, 0, tzinfo=UTC))
+    return world
+
+
+def declare(world: World, title: str = "Payments fail", options: str = "critical project:checkout") -> None:
+    """Dan, who is called last, declares an incident; those who are called first know nothing of it."""
+    world.declare(title, by=world.dan, options=options)
+    make_calls(world)
+
+
+def test_a_night(night: World) -> None:
+    world = night
+    declare(world)
+    (first,) = calls_of(world.ben)
+    assert "You are called for #1 Payments fail" in first.text and "You are on call for Payments." in first.text
+    assert first.buttons == ["I have it", "Not me", "View"]
+    assert any("Called @Ben Tal (on call for Payments)" in text for text in thread(world))
+    assert not calls_of(world.ada)
+    pass_by(world, 4.5)
+    assert not calls_of(world.ada)
+    pass_by(world, 0.6)  # 3:05
+    for person in (world.ada, world.sue, world.ben):
+        assert "You are a member of Payments." in calls_of(person)[-1].text
+    assert "A newer message follows below." in calls_of(world.ben)[0].text
+    assert not calls_of(world.dan)
+    pass_by(world, 10)  # 3:15
+    assert "You are a manager" in calls_of(world.dan)[0].text
+    assert len(calls_of(world.ada)) == 2  # an owner, too
+    pass_by(world, 2)  # 3:17
+    message = calls_of(world.ben)[-1]
+    world.ben.press(message, "I have it")
+    world.rest()
+    message.wait_for(lambda shown: "You own it" in shown.text and shown.buttons == ["View"])
+    calls_of(world.dan)[-1].wait_for(lambda shown: "Owned by Ben Tal" in shown.text)
+    pass_by(world, 40)
+    assert len(calls_of(world.dan)) == 1
+    log = world.ask(world.ada, "activity 1").text
+    assert "Called Ben Tal (on call for Payments)" in log and "(managers)" in log and "Ben Tal took this" in log
+    world.ask(world.ben, "resolve 1")
+    world.rest()
+    message.wait_for(lambda shown: "Resolved" in shown.text)
+
+
+def test_no_rule_no_call(night: World) -> None:
+    declare(night, options="project:checkout")
+    declare(night, "Search is slow", "critical project:catalogue")
+    pass_by(night, 60)
+    assert not any(calls_of(person) for person in (night.ada, night.ben, night.dan, night.cyn))
+
+
+def test_i_have_it_after_somebody_else_has_it_and_after_it_is_over(night: World) -> None:
+    declare(night)
+    pass_by(night, 5)
+    message = calls_of(night.ben)[-1]
+    stale = calls_of(night.ada)[-1]
+    night.slack.faults.refuse("chat.update", "internal_error", times=None)
+    night.ben.press(message, "I have it")
+    night.settle()
+    night.ada.press(stale, "I have it")
+    refused = night.ada.wait_for_message(containing="Take it over if you work on it now")
+    assert "Owned by Ben Tal" in refused.text and "Take over" in refused.buttons
+    night.ask(night.ben, "resolve 1")
+    night.ada.press(stale, "I have it")
+    night.ada.wait_for_message(containing="#1 Payments fail is already resolved")
+    night.slack.faults.clear()
+
+
+def test_not_me_brings_the_next_step_at_once_if_nobody_else_was_called(night: World) -> None:
+    declare(night)
+    (message,) = calls_of(night.ben)
+    night.ben.press(message, "Not me")
+    night.settle()
+    make_calls(night)
+    assert "You are a member of Payments." in calls_of(night.ada)[0].text
+    assert any("Ben Tal answered “Not me”, so the next step comes now" in text for text in thread(night))
+    night.ada.press(calls_of(night.ada)[0], "Not me")  # Ben and Sue are called, too
+    night.settle()
+    make_calls(night)
+    assert not calls_of(night.dan)
+
+
+def test_release_goes_on_where_the_calls_stood(night: World) -> None:
+    declare(night)
+    night.ask(night.ben, "take 1")
+    pass_by(night, 30)
+    assert not calls_of(night.ada)
+    night.ask(night.ben, "release 1")
+    pass_by(night, 4)
+    assert not calls_of(night.ada) and len(calls_of(night.ben)) == 1
+    pass_by(night, 2)
+    assert len(calls_of(night.ada)) == 1
+    pass_by(night, 10)
+    assert len(calls_of(night.dan)) == 1
+    pass_by(night, 15)  # and again
+    assert len(calls_of(night.dan)) == 2
+
+
+def test_a_rise_and_a_reopening_begin_anew_and_a_resolution_ends_the_calls(night: World) -> None:
+    declare(night, options="project:checkout")
+    assert not calls_of(night.ben)
+    night.ask(night.dan, "severity 1 critical")
+    make_calls(night)
+    assert len(calls_of(night.ben)) == 1
+    night.ask(night.dan, "resolve 1")
+    pass_by(night, 60)
+    assert not calls_of(night.ada)
+    night.ask(night.dan, "reopen 1")
+    make_calls(night)
+    assert len(calls_of(night.ben)) == 2
+
+
+def test_quiet_hours_wait_and_an_acknowledgement_is_enough_where_the_team_says_so(night: World) -> None:
+    declare(night, options="warning project:checkout")
+    declare(night, "Search is slow", options="warning project:checkout")
+    pass_by(night, 60)  # 4:00
+    assert not calls_of(night.ben)
+    night.ask(night.ada, "ack 2")
+    pass_by(night, 60 * 3 + 1)  # 7:01
+    (message,) = calls_of(night.ben)
+    assert "#1 Payments fail" in message.text and "Search is slow" not in message.text
+
+
+def test_calls_due_together_are_one_message(night: World) -> None:
+    for title in ("Payments fail", "Refunds fail", "Cards fail"):
+        night.declare(title, by=night.dan, options="warning project:checkout")
+    night.ask(night.dan, "severity 2 critical")
+    night.rest()
+    move_to(night, night.store.clock.now() + timedelta(hours=6))
+    make_calls(night)
+    (message,) = calls_of(night.ada)
+    assert "#2 Refunds fail" in message.text
+    (several,) = calls_of(night.ben)
+    assert "You are called for 3 incidents" in several.text
+    assert several.text.index("#2 Refunds fail") < several.text.index("#1 Payments fail")
+    night.ask(night.ada, "take 3")
+    night.ben.press(several, "Take all")
+    night.ben.wait_for_message(containing="You own 2 incidents now. Others own 1: 1 by Ada Obi.")
+    several.wait_for(lambda shown: "All of them are taken or resolved" in shown.text)
+
+
+def test_nobody_on_call(night: World, oncall: UserGroup) -> None:
+    night.slack.set_members(oncall, [])
+    night.slack.settle()
+    night.bot.calls.refresh()
+    night.rest()
+    declare(night)
+    assert "You are a member of Payments." in calls_of(night.ben)[0].text
+    assert any("Nobody is on call for Payments, so the next step comes now" in text for text in thread(night))
+
+
+def test_who_cannot_see_it_is_not_called_and_managers_are_told(night: World, oncall: UserGroup) -> None:
+    night.slack.set_members(oncall, [night.cyn])
+    night.slack.settle()
+    night.bot.calls.refresh()
+    declare(night)
+    assert not calls_of(night.cyn)
+    told = night.dan.wait_for_message(containing="Cyn Roe")
+    assert "cannot see #1 Payments fail, so I did not call them" in told.text
+    assert any("Cyn Roe cannot see this, so the next step comes now" in text for text in thread(night))
+    assert len(calls_of(night.ben)) == 1
+
+
+def test_calls_reach_who_wants_no_notifications(night: World) -> None:
+    night.ask(night.ben, "notify none")
+    declare(night)
+    assert len(calls_of(night.ben)) == 1
+
+
+def test_who_is_on_call(world: World, oncall: UserGroup) -> None:
+    assert "Payments: Ben Tal" in world.ask(world.ada, "oncall").text
+    assert "Payments: Ben Tal" in world.ask(world.cyn, "oncall Payments").text
+    assert "Search: no user group says who is on call" in world.ask(world.ada, "oncall search").text
+    assert "There is no team “paymnts”. Did you mean payments?" in world.ask(world.ada, "oncall paymnts").text
+    world.slack.set_members(oncall, [world.ada, world.eve])
+    world.slack.settle()
+    world.bot.calls.refresh()
+    world.rest()
+    assert "Payments: Ada Obi and 1 person who is not a member" in world.ask(world.ada, "oncall").text
+    shift = world.dan.wait_for_message(world.cast.random, containing="on call for Payments now")
+    assert "@Ada Obi and @Eve Out are on call for Payments now." in shift.text
