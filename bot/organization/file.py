@@ -122,10 +122,7 @@ ChannelId = Annotated[str, _check_slack_id("CG", "a channel")]
 UsergroupId = Annotated[str, _check_slack_id("S", "a user group")]
 UserId = Annotated[str, _check_slack_id("UW", "a person")]
 
-
 Minutes = Annotated[int, BeforeValidator(_parse_minutes)]
-
-
 CronText = Annotated[str, _parsed_by(schedule_text.parse_schedule)]
 ZoneName = Annotated[str, _parsed_by(lambda name: zones.parse_zone(name, "").key)]
 Filters = Annotated[str, _parsed_by(parse_filters)]

@@ -18,6 +18,7 @@ from storage.queries.activity import (
 from storage.queries.destinations import Target
 from storage.queries.incidents import find_incident_details
 from storage.queries.post_kinds import CardPost, DirectPost, NotificationPost, ThreadPost
+from storage.queries.silences import is_silenced
 from storage.queries.visibility import (
     CHANNELS_OF_PROJECTS,
     projects_shown_in_channel,

@@ -36,7 +36,7 @@ RULE = "{severity: critical, who: team, after: 5m}"
     [
         (
             "{severity: critical, who: team, after: 5}",
-            "after: should be a duration such as 0m, 90s, 5m, 2h or 1d, not 5",
+            "after: should be a number and s, m, h or d, like 60m, not 5",
         ),
         ("{severity: critical, who: team, after: 31d}", "after: should be at most 30d, not 31d"),
         ("{severity: critical, who: team, repeat: 30s}", "repeat: repeats faster than once a minute"),
@@ -45,7 +45,10 @@ RULE = "{severity: critical, who: team, after: 5m}"
         ("{severity: critical, who: eve@acme.test}", "who: can call nobody: there is no member eve@acme.test"),
         ("{severity: critical, who: cyn@acme.test}", "who: can call nobody: cyn@acme.test is not in this team"),
         ("{severity: critical, who: oncall}", "who: calls who is on call twice in one step; the rule on line 8"),
-        ("{severity: critical, who: ada@acme.test, after: 900s}", "who: calls ada@acme.test twice in one step"),
+        (
+            "{severity: critical, who: ada@acme.test, after: 900s}",
+            "acme.yaml:10: teams[0].calls[2].who: calls ada@acme.test twice in one step; the rule on line 9",
+        ),
         ('{severity: critical, who: team, quiet: "7-9"}', "quiet: should be two times of the day"),
         ('{severity: critical, who: team, quiet: "07:00-07:00"}', "quiet: covers the whole day"),
         ("{severity: critical, who: team, until: seen}", "until: should be owned or acknowledged, not seen"),
@@ -56,9 +59,8 @@ RULE = "{severity: critical, who: team, after: 5m}"
 def test_a_mistake_is_named_with_its_line(rule: str, mistake: str) -> None:
     with pytest.raises(BadFile) as caught:
         parse(ACME.replace(RULE, rule), "acme.yaml")
-    assert any(
-        f"acme.yaml:9: teams[0].calls[1].{mistake}" in line or f".{mistake}" in line for line in caught.value.lines
-    )
+    expected = mistake if mistake.startswith("acme.yaml") else f"acme.yaml:9: teams[0].calls[1].{mistake}"
+    assert any(line.startswith(expected) for line in caught.value.lines), caught.value.lines
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ _RULE = re.compile("|".join([*_PIECES, re.escape("%(project_ids)s")]))
 _FOLLOWS = "follows an incident that was found by the rule"
 _RECEIVES = "takes an alert in: nobody reads what it finds"
 _OPERATES = "serves the operator's `apply`, who sees the database"
+_CALLS = "keeps the steps of calls; who is called is asked by _CALLEES, which is the rule"
 _MAINTAINS = "keeps delivery's rows; what a message shows is read by rendering's statements"
 EXEMPT = {
     "activity._LOG": _FOLLOWS,
@@ -35,6 +36,17 @@ EXEMPT = {
     "activity.delete_comment": _FOLLOWS,
     "activity.find_position": _FOLLOWS,
     "activity.update_comment": _FOLLOWS,
+    "call_messages.create_calls": _MAINTAINS,
+    "calls._BEGIN": _CALLS,
+    "calls._KEY": "columns alone",
+    "calls._LOCK_DUE": _CALLS,
+    "calls._TEAM": _CALLS,
+    "calls.decline": "is for who was called, and found the incidents by the rule",
+    "calls.hasten_next": _CALLS,
+    "calls.insert_records": _CALLS,
+    "calls.list_acknowledged": _CALLS,
+    "calls.record_results": _CALLS,
+    "calls.resume": _CALLS,
     "delivery_failures.recover_channel": _MAINTAINS,
     "digest_contents._CHANGES": "reads from of_lately, and the log of what it let through",
     "digest_contents._Statement.of_lately": "its condition of projects is set from the owner's in __init__",

@@ -6,10 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bot.intake.tokens import Source
 from sandbox import Person, SeenMessage
 from sandbox.records import UserGroup
-from tests.stories.conftest import ORGANIZATION, World
+from tests.stories.conftest import ORGANIZATION, Deliver, World
 from tests.stories.test_cards import cards
+from tests.stories.test_silences import silence
 
 RULES = """
       - {severity: critical, who: oncall, after: 0m}
@@ -252,3 +254,40 @@ def test_who_is_on_call(world: World, oncall: UserGroup) -> None:
     assert "Payments: Ada Obi and 1 person who is not a member" in world.ask(world.ada, "oncall").text
     shift = world.dan.wait_for_message(world.cast.random, containing="on call for Payments now")
     assert "@Ada Obi and @Eve Out are on call for Payments now." in shift.text
+
+
+def test_a_silence_stops_the_calls_until_it_ends(night: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, {"dedup_key": "db", "title": "db is slow", "status": "firing", "severity": "critical"})
+    make_calls(night)
+    made = silence(night, night.sue, "1 2h")
+    pass_by(night, 60)
+    assert len(calls_of(night.ben)) == 1 and not calls_of(night.ada)
+    night.ask(night.sue, f"silence end {made}")
+    pass_by(night, 4)
+    assert not calls_of(night.ada)
+    pass_by(night, 2)
+    assert len(calls_of(night.ada)) == 1
+
+
+def test_calls_that_are_late_come_at_once_and_once(night: World) -> None:
+    night.bot.calls.stop(10)
+    night.declare("Payments fail", by=night.dan, options="critical project:checkout")
+    night.rest()
+    night.store.clock.offset += timedelta(hours=8)
+    make_calls(night)
+    make_calls(night)
+    for person in (night.ada, night.ben, night.dan):
+        (message,) = calls_of(person)
+        assert "#1 Payments fail" in message.text
+
+
+def test_an_owner_who_can_no_longer_see_it_is_followed_by_calls(night: World) -> None:
+    declare(night)
+    night.ask(night.ben, "take 1")
+    pass_by(night, 30)
+    assert not calls_of(night.ada)
+    ben = "name: Ben Tal, role: member, teams: [payments]"
+    assert ben in ORGANIZATION
+    night.apply(with_calls().replace(ben, "name: Ben Tal, role: member"), prune=True)
+    pass_by(night, 5)
+    assert len(calls_of(night.ada)) == 1
