@@ -13,7 +13,9 @@ branch_labels = None
 depends_on = None
 
 _TYPES = "ck_incident_activity_type_known"
-_KINDS = "'card', 'mirror', 'amendment', 'notification', 'newest', 'older', 'digest', 'note', 'handoff', 'handoff_answer'"
+_KINDS = (
+    "'card', 'mirror', 'amendment', 'notification', 'newest', 'older', 'digest', 'note', 'handoff', 'handoff_answer'"
+)
 _NEW_COLUMNS = (
     ("team", "oncall_usergroup", "text"),
     ("team", "oncall_channel", "text"),
