@@ -26,6 +26,9 @@ class StatusMethod(IntEnum):
     RULE_TRIGGERED = 3  # the alert itself
 
 
+FIRST_OWN_TYPE = 100  # of activity; below are Sentry's
+
+
 class ActivityType(IntEnum):
     """What an entry of an incident's log records."""
 
@@ -33,7 +36,7 @@ class ActivityType(IntEnum):
     STATUS_CHANGE = 2
     COMMENT = 3
     DETECTED = 4
-    # Kinds of our own start at 100; 103 and 104 are reserved for merges and pins.
+    # Those of our own start at FIRST_OWN_TYPE; 103 and 104 are reserved for merges and pins.
     OWNER = 100
     CALL = 101
     SILENCE = 102  # value: 1 when a silence began to hold the incident, 0 when it ended

@@ -22,7 +22,7 @@ from storage.models import (
     Workspace,
 )
 from storage.rows import AlertKey, IncidentHead, NewIncident
-from storage.values import Role, Status, StatusMethod
+from storage.values import FIRST_OWN_TYPE, Role, Status, StatusMethod
 
 NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 
@@ -97,7 +97,10 @@ class House:
                     IncidentActivity.previous_value,
                     IncidentActivity.comment,
                 )
-                .where(IncidentActivity.incident_id == incident.id, IncidentActivity.date_deleted.is_(None))
+                .where(
+                    IncidentActivity.incident_id == incident.id,
+                    IncidentActivity.date_deleted.is_(None) | (IncidentActivity.type >= FIRST_OWN_TYPE),
+                )
                 .order_by(IncidentActivity.date_added, IncidentActivity.id)
             )
             return [(row.type, row.value, row.previous_value, row.comment) for row in rows]

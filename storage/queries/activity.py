@@ -14,7 +14,7 @@ from storage.models import CommentMention, IncidentActivity
 from storage.prepared import PreparedStatement
 from storage.queries import outbox
 from storage.rows import ActivityEntry, ActivityPage, Comment, Mentionable, Mentions
-from storage.values import ActivityType
+from storage.values import FIRST_OWN_TYPE, ActivityType
 
 # The columns of an entry a by a member m, for `parse_entry`.
 ENTRY_COLUMNS = (
@@ -24,8 +24,11 @@ ENTRY_COLUMNS = (
 )
 
 _KNOWN = frozenset(int(one) for one in ActivityType)
+# Which entry is a deleted comment.
+IS_DELETED = f"(a.date_deleted IS NOT NULL AND a.type < {FIRST_OWN_TYPE})"
 # Which entries are read. During a deploy, a newer version may write entries of types that this version does not know.
-READABLE = f"a.date_deleted IS NULL AND a.type IN ({', '.join(str(int(one)) for one in ActivityType)})"
+_NOT_DELETED = f"(a.date_deleted IS NULL OR a.type >= {FIRST_OWN_TYPE})"  # as the index has it
+READABLE = f"{_NOT_DELETED} AND a.type IN ({', '.join(str(int(one)) for one in ActivityType)})"
 # Which entries can be the latest news of an incident. Who has acknowledged or owns it, is to, or is called, is
 # shown beside the latest news.
 _NO_NEWS = (ActivityType.ACKNOWLEDGED, ActivityType.OWNER, ActivityType.HANDOFF, ActivityType.CALL)

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from storage.queries.activity import IS_DELETED
 from storage.queries.destinations import LockedDestinations
 from storage.queries.silences import has_silences, is_silenced
 from storage.queries.visibility import CHANNELS_OF_PROJECTS, sees_incident
@@ -112,7 +113,7 @@ def get_audiences(tx: Connection, changes: Sequence[Change]) -> dict[int, Audien
     Changes that notify nobody are left out: their organization has no workspace, or incidents are switched off.
     """
     rows = tx.exec_driver_sql(
-        "SELECT c.id, w.id, o.id, a.type, a.member_id, a.comment IS NOT NULL, a.date_deleted IS NOT NULL,"  # noqa: S608
+        f"SELECT c.id, w.id, o.id, a.type, a.member_id, a.comment IS NOT NULL, {IS_DELETED},"  # noqa: S608
         f" {has_silences('o.id')},"
         f" CASE WHEN a.type = {ActivityType.HANDOFF:d} THEN a.owner_id"
         f"      WHEN a.type = {ActivityType.OWNER:d} AND a.value = {BY_HANDOFF} THEN a.previous_owner_id END"

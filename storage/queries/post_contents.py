@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from storage.queries.activity import (
     ENTRY_COLUMNS,
+    IS_DELETED,
     READABLE,
     find_last_status_change,
     get_mentions,
@@ -76,7 +77,7 @@ def find_notification_content(
     rows = tx.exec_driver_sql(
         f"SELECT n.mention, {ENTRY_COLUMNS} FROM notification n JOIN incident_activity a ON a.id = n.activity_id"  # noqa: S608
         " LEFT JOIN member m ON m.id = a.member_id"
-        " WHERE n.post_id = %(post_id)s AND a.date_deleted IS NULL ORDER BY a.id LIMIT %(most)s",
+        " WHERE n.post_id = %(post_id)s AND NOT " + IS_DELETED + " ORDER BY a.id LIMIT %(most)s",
         {"post_id": post.id, "most": most},
     ).all()
     entries = [NotificationEntry(parse_entry(row[1:]), row[0]) for row in rows]
@@ -174,7 +175,7 @@ def find_identifier(tx: Connection, post: CardPost) -> int | None:
 def find_thread_content(tx: Connection, post: ThreadPost, target: Target) -> ThreadContent | None:
     """Returns what a card's thread shows of a log entry, or None if the entry or the card is gone."""
     row = tx.exec_driver_sql(
-        f"SELECT {ENTRY_COLUMNS}, a.date_deleted IS NOT NULL, c.ts,"  # noqa: S608
+        f"SELECT {ENTRY_COLUMNS}, {IS_DELETED}, c.ts,"  # noqa: S608
         " c.ts IS NULL AND c.wanted_version <= c.drawn_version AND c.failed_reason IS NULL,"
         " EXISTS (SELECT FROM thread_reply r WHERE r.activity_id = a.id"
         "         AND r.destination_id = c.destination_id AND r.gone),"

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
@@ -16,6 +16,7 @@ from sandbox import Sandbox
 
 ROOT = Path(__file__).parents[2]
 STOPS_WITHIN_S = 10  # the contract's
+COMMAND = ("-m", "tests.slack.patient_serve")
 NOTHING_ELSE: Mapping[str, str] = MappingProxyType({})
 PATIENCE_S = 60  # of the tests, on a busy machine
 
@@ -33,20 +34,25 @@ class Serving:
         ready: bool,
         environment: Mapping[str, str],
         role: str,
+        sources: Path = ROOT,
+        command: Sequence[str] = COMMAND,
     ) -> None:
-        """`ready`: whether it is to be waited for until Slack's requests arrive."""
+        """`ready`: whether it is to be waited for until Slack's requests arrive.
+
+        `sources` and `command`: which version of the program is run, and with which arguments of Python.
+        """
         self.lines: list[dict[str, object]] = []
         self._said = threading.Condition()
         line = {"SLACK_SIGNING_SECRET": slack.signing_secret} if over_http else {"SLACK_APP_TOKEN": slack.app_token}
         if role == "worker":
             line = {}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.slack.patient_serve", "--role", role],
+            [sys.executable, *command, *(() if role == "all" else ("--role", role))],
             cwd=folder,
             env={
                 "PATH": os.environ.get("PATH", os.defpath),
                 "HOME": str(folder),
-                "PYTHONPATH": str(ROOT),
+                "PYTHONPATH": str(sources),
                 "DATABASE_URL": database_url,
                 "SLACK_API_URL": slack.api_url,
                 "SLACK_BOT_TOKEN": slack.bot_token,
