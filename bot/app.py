@@ -8,7 +8,7 @@ import time
 
 import structlog
 from fastapi import FastAPI
-from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import ProcessCollector
 from pydantic import SecretStr
 from slack_sdk.errors import SlackApiError
 from tenacity import (
@@ -23,7 +23,6 @@ from tenacity import (
 from bot.backlog import BacklogCollector
 from bot.calls.workers import CallWorkers
 from bot.database import migrate_database, open_database
-from bot.delivery.metrics import DeliveryMetrics
 from bot.delivery.pace import Pace
 from bot.delivery.service import DeliveryService, open_delivery_store
 from bot.digests.workers import DigestWorkers
@@ -33,10 +32,12 @@ from bot.health import add_health_routes
 from bot.intake.connections import find_file_shortage
 from bot.intake.http import create_http_app, open_intake_store
 from bot.intake.server import HttpServer
-from bot.metrics import Metrics
+from bot.metrics import SlackCallMetrics
 from bot.people.channels import Channels
 from bot.people.identity import Identity
+from bot.process_metrics import ProcessMetrics
 from bot.replicas import Heartbeat
+from bot.saturation import Saturation, list_connection_pools
 from bot.settings import Role, Settings, SettingsError
 from bot.slack.background import Background
 from bot.slack.backoff import Backoff, reason_of
@@ -77,8 +78,7 @@ class Bot:
         app_token: str | None = None,
         signing_secret: str | None = None,
         pace: Pace | None = None,
-        metrics: Metrics | None = None,
-        delivery_metrics: DeliveryMetrics | None = None,
+        metrics: ProcessMetrics | None = None,
         deadline_s: float = DEADLINE_S,
         role: Role = Role.ALL,
     ) -> None:
@@ -89,25 +89,31 @@ class Bot:
         self.store = store
         self.clients = clients
         self._role = role
-        metrics = metrics or Metrics(CollectorRegistry())
+        metrics = metrics or ProcessMetrics()
         self.background = Background(api_url)
         identity = Identity(store, clients, self.background)
         self.listeners = Listeners(
             clients,
-            Router(Services(store, identity, Channels(clients), clients, command), metrics),
+            Router(Services(store, identity, Channels(clients), clients, command), metrics.requests),
             self.background,
             api_url=api_url,
             command=command,
-            metrics=metrics,
+            metrics=metrics.requests,
         )
         self.socket = self.http = None
         if role.takes_requests and app_token:
-            self.socket = SocketListener(self.listeners, app_token=app_token, api_url=api_url, deadline_s=deadline_s)
+            self.socket = SocketListener(
+                self.listeners,
+                app_token=app_token,
+                api_url=api_url,
+                deadline_s=deadline_s,
+                metrics=metrics.requests.slack_calls,
+            )
         elif role.takes_requests and signing_secret:
             self.http = HttpListener(self.listeners, signing_secret, store.clock.now, deadline_s)
         sending = open_delivery_store(store)  # closed by delivery, the last to stop
         identity = Identity(sending, clients, self.background)
-        self.digests = DigestWorkers(sending, clients, identity, command=command)
+        self.digests = DigestWorkers(sending, clients, identity, command=command, metrics=metrics.digests)
         self.calls = CallWorkers(sending, clients, identity)
         self.delivery = DeliveryService(
             sending,
@@ -116,9 +122,11 @@ class Bot:
             api_url=api_url,
             render_digest=self.digests.render,
             pace=pace,
-            metrics=delivery_metrics,
+            metrics=metrics.delivery,
+            slack_calls=metrics.requests.slack_calls,
         )
         store.on_outbox = self.delivery.wake
+        self._watch(metrics.saturation)
 
     def start(self) -> None:
         """Starts to take requests and to send messages, as far as that is this process's role."""
@@ -133,6 +141,17 @@ class Bot:
     def slack_problem(self) -> str | None:
         """Why requests of Slack cannot arrive; None while they can, or where the bot opens no connection for them."""
         return self.socket.problem if self.socket else None
+
+    def _watch(self, saturation: Saturation) -> None:
+        """Has the use of threads and connections measured, as far as this process's role uses them."""
+        saturation.watch_workers(lambda: [self.background.measure_use()])
+        if self.socket:
+            saturation.watch_sockets(self.socket.connections.count_open)
+        if listener := self.socket or self.http:
+            saturation.watch_workers(lambda: [listener.measure_use()])
+        if self._role.sends:
+            saturation.watch_workers(lambda: [self.delivery.measure_use(), *self.digests.list_pools()])
+            saturation.watch_database(self.delivery.list_connection_pools)
 
     def stop(self, seconds: float = STOP_S) -> None:
         """Takes no more requests, and finishes those under way and what they still send, within `seconds`.
@@ -173,21 +192,16 @@ def serve(settings: Settings, role: Role = Role.ALL, clock: Clock | None = None)
         intake = open_intake_store(store)
         status = _SlackStatus()
         heartbeat = Heartbeat(store, role.value)
-        registry = CollectorRegistry()
-        metrics = Metrics(registry)
-        delivery_metrics = DeliveryMetrics(registry)
-        ProcessCollector(registry=registry)
-        registry.register(BacklogCollector(store, status.list_workspaces))
-        metrics.set_sources(database_up=lambda: is_reachable(store), slack_connected=lambda: status.problem() is None)
-        http_app = _create_http_app(settings, role, store, intake, status, registry)
-        http = _create_http_server(settings, http_app)
+        metrics = _create_metrics(role, store, intake, status)
+        http_app = _create_http_app(settings, role, store, intake, status, metrics)
+        http = _create_http_server(settings, http_app, metrics.saturation)
         try:
             http.start()
             heartbeat.start()
             if shortage := find_file_shortage():
                 log.warning("few open files", problem=shortage[0], mend=shortage[1])
             log.info("serving HTTP", host=settings.http_host, port=http.port, role=role.value)
-            _run(settings, role, store, status, http_app, http, metrics, delivery_metrics, stop)
+            _run(settings, role, store, status, http_app, http, metrics, stop)
         finally:
             http.stop()
             heartbeat.stop()
@@ -210,13 +224,26 @@ class _SlackStatus:
         return [one.workspace_id for one in self.bot.clients.all()] if self.bot else []
 
 
+def _create_metrics(role: Role, store: Store, intake: Store, status: _SlackStatus) -> ProcessMetrics:
+    metrics = ProcessMetrics()
+    ProcessCollector(registry=metrics.registry)
+    metrics.registry.register(BacklogCollector(store, status.list_workspaces))
+    metrics.requests.set_sources(
+        database_up=lambda: is_reachable(store), slack_connected=lambda: status.problem() is None
+    )
+    metrics.saturation.watch_database(lambda: list_connection_pools(store, "people"))
+    if role.takes_requests:
+        metrics.saturation.watch_database(lambda: list_connection_pools(intake, "intake"))
+    return metrics
+
+
 def _create_http_app(
     settings: Settings,
     role: Role,
     store: Store,
     intake: Store,
     status: _SlackStatus,
-    registry: CollectorRegistry,
+    metrics: ProcessMetrics,
 ) -> FastAPI:
     metrics_token = _reveal(settings.metrics_token)
     if role.takes_requests:
@@ -225,11 +252,12 @@ def _create_http_app(
             intake=intake,
             slack_problem=status.problem,
             secret_key=_reveal(settings.secret_key),
-            registry=registry,
+            registry=metrics.registry,
             metrics_token=metrics_token,
+            saturation=metrics.saturation,
         )
     app = FastAPI(openapi_url=None)
-    add_health_routes(app, store, slack_problem=status.problem, registry=registry, metrics_token=metrics_token)
+    add_health_routes(app, store, slack_problem=status.problem, registry=metrics.registry, metrics_token=metrics_token)
     return app
 
 
@@ -237,12 +265,14 @@ def _reveal(secret: SecretStr | None) -> str | None:
     return secret.get_secret_value() if secret else None
 
 
-def _create_http_server(settings: Settings, app: FastAPI) -> HttpServer:
+def _create_http_server(settings: Settings, app: FastAPI, saturation: Saturation) -> HttpServer:
     try:
-        return HttpServer(app, settings.http_host, settings.http_port)
+        server = HttpServer(app, settings.http_host, settings.http_port, on_lag=saturation.loop_lag.observe)
     except OSError as error:
         address = f"{settings.http_host}:{settings.http_port}"
         raise SettingsError(f"HTTP_HOST, HTTP_PORT: {address} cannot be used: {error.strerror or error}") from None
+    saturation.watch_http_connections(lambda: len(server.connections))
+    return server
 
 
 def _run(
@@ -252,12 +282,11 @@ def _run(
     status: _SlackStatus,
     http_app: FastAPI,
     http: HttpServer,
-    metrics: Metrics,
-    delivery_metrics: DeliveryMetrics,
+    metrics: ProcessMetrics,
     stop: threading.Event,
 ) -> None:
     """Connects to Slack and takes requests until `stop` is set. Raises SettingsError."""
-    clients = _connect(settings, stop)
+    clients = _connect(settings, stop, metrics.requests.slack_calls)
     if clients is None:
         return
     bot = Bot(
@@ -268,7 +297,6 @@ def _run(
         app_token=_reveal(settings.slack_app_token),
         signing_secret=_reveal(settings.slack_signing_secret),
         metrics=metrics,
-        delivery_metrics=delivery_metrics,
         role=role,
     )
     if bot.http:
@@ -299,7 +327,7 @@ def _wait_until_open(bot: Bot, stop: threading.Event) -> bool:
     return False
 
 
-def _connect(settings: Settings, stop: threading.Event) -> Clients | None:
+def _connect(settings: Settings, stop: threading.Event, metrics: SlackCallMetrics) -> Clients | None:
     """Asks Slack for the token's workspace until it answers.
 
     Returns None if `stop` is set meanwhile. Raises SettingsError.
@@ -313,7 +341,7 @@ def _connect(settings: Settings, stop: threading.Event) -> Clients | None:
         before_sleep=_report_retry,
     )
     try:
-        return trying(Clients.connect, settings.slack_bot_token.get_secret_value(), settings.slack_api_url)
+        return trying(Clients.connect, settings.slack_bot_token.get_secret_value(), settings.slack_api_url, metrics)
     except RetryError:
         return None
 

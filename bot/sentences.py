@@ -38,6 +38,7 @@ _FOR_OPERATORS = frozenset(
     {
         "bot/delivery/api_calls.py",
         "bot/delivery/metrics.py",
+        "bot/digests/metrics.py",
         "bot/delivery/sender.py",
         "bot/delivery/service.py",
         "bot/delivery/settlement.py",

@@ -215,6 +215,11 @@ class Store:
         """The most connections that the two pools open together."""
         return sum(cast(QueuePool, engine.pool).size() for engine in (self._reading, self._writing))
 
+    def count_connections(self) -> list[tuple[str, int, int]]:
+        """The name of each pool, how many of its connections are in use, and how many there may be."""
+        pools = (("reading", cast(QueuePool, self._reading.pool)), ("writing", cast(QueuePool, self._writing.pool)))
+        return [(name, pool.checkedout(), pool.size()) for name, pool in pools]
+
     def _read_database_time(self) -> datetime:
         with self.read() as connection:
             database_time: datetime = connection.exec_driver_sql("SELECT clock_timestamp()").scalar_one()

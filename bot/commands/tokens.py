@@ -78,11 +78,12 @@ def _among(known: dict[str, int], wanted: str, option: str, what: str) -> int:
 def token_list() -> int:
     """Lists the tokens.
 
-    Each with its organization, and when it was created, last used and revoked. Never the token itself.
+    Each with its organization, when it was created, last used and revoked, and why its last delivery was refused, if
+    it was. Never the token itself.
     """
     with open_store(load_settings()) as store, store.read() as connection:
         lines = stored_tokens.list_tokens(connection)
-    rows = [("ID", "ORGANIZATION", "PROJECT", "SOURCE", "CREATED", "LAST USED", "REVOKED")]
+    rows = [("ID", "ORGANIZATION", "PROJECT", "SOURCE", "CREATED", "LAST USED", "REVOKED", "LAST REFUSAL")]
     rows += [
         (
             str(line.id),
@@ -92,6 +93,7 @@ def token_list() -> int:
             _date(line.date_added),
             _date(line.last_used),
             _date(line.date_revoked),
+            f"{_date(line.last_refused)}: {line.last_refusal}" if line.last_refused else "-",
         )
         for line in lines
     ]

@@ -21,7 +21,9 @@ from bot.delivery.pace import Pace
 from bot.delivery.rendering import RenderDigest
 from bot.delivery.sender import Sender
 from bot.delivery.serving import ServedWorkspaces
+from bot.metrics import SlackCallMetrics
 from bot.people.identity import Identity
+from bot.saturation import PoolUse, list_connection_pools
 from bot.slack.clients import Clients, Installation, web_client
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
@@ -66,6 +68,7 @@ class DeliveryService:
         render_digest: RenderDigest,
         pace: Pace | None = None,
         metrics: DeliveryMetrics | None = None,
+        slack_calls: SlackCallMetrics | None = None,
         senders: int = SENDERS,
     ) -> None:
         """`store` must be opened with `open_delivery_store`."""
@@ -75,7 +78,9 @@ class DeliveryService:
         self._notified = store.pooling is not Pooling.TRANSACTION
         self._poll_s = self._pace.poll_s if self._notified else min(self._pace.poll_s, _POLL_WITHOUT_NOTIFICATIONS_S)
         self._now = store.clock.now
-        self._clients = {one.workspace_id: _workspace_client(one, api_url, self._pace) for one in clients.all()}
+        self._clients = {
+            one.workspace_id: _workspace_client(one, api_url, self._pace, slack_calls) for one in clients.all()
+        }
         self._sender = Sender(store, self._clients, identity, self._pace, self._metrics, render_digest)
         self._served = ServedWorkspaces(self._clients, self._pace, store.clock)
         self._count = senders
@@ -115,6 +120,15 @@ class DeliveryService:
             ("cleaner", self._clean),
             *((f"sender-{number}", self._send) for number in range(self._count)),
         ]
+
+    def measure_use(self) -> PoolUse:
+        """How many of the senders send."""
+        with self._lock:
+            return PoolUse("delivery-senders", self._count - self._free, self._count)
+
+    def list_connection_pools(self) -> list[PoolUse]:
+        """The use of the database connections of delivery and digests."""
+        return list_connection_pools(self._store, "delivery")
 
     def wake(self, at_once: bool = True) -> None:
         """Wakes delivery here and in other replicas after a commit to the outbox. `at_once`: a person waits for it."""
@@ -305,5 +319,8 @@ def open_delivery_store(store: Store) -> Store:
     return store.open_beside(reading=READING, writing=WRITING, wait_s=POOL_WAIT_S, hung_after_s=HUNG_AFTER_S)
 
 
-def _workspace_client(installation: Installation, api_url: str, pace: Pace) -> WorkspaceClient:
-    return WorkspaceClient(installation, web_client(api_url, installation.client.token, timeout_s=pace.call_s))
+def _workspace_client(
+    installation: Installation, api_url: str, pace: Pace, metrics: SlackCallMetrics | None
+) -> WorkspaceClient:
+    client = web_client(api_url, installation.client.token, timeout_s=pace.call_s, metrics=metrics)
+    return WorkspaceClient(installation, client)

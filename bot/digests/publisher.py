@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from bot.digests import content, picture
 from bot.digests.content import AccessLost, IncidentsSwitchedOff
 from bot.digests.grace import is_too_late
+from bot.digests.metrics import DigestMetrics
 from bot.digests.summary import summarize
 from bot.incidents.errors import Refusal
 from bot.messages import digest as messages
@@ -65,6 +66,7 @@ class Publisher:
         renderer: Workers,
         command: str,
         stopping: threading.Event,
+        metrics: DigestMetrics,
         lease_s: float = LEASE_S,
     ) -> None:
         """`renderer` must have one thread, because matplotlib is not thread-safe. `lease_s` is in seconds."""
@@ -74,6 +76,7 @@ class Publisher:
         self._renderer = renderer
         self._command = command
         self._stopping = stopping
+        self._metrics = metrics
         self._lease_s = lease_s
 
     def publish_next(self) -> bool:
@@ -131,12 +134,14 @@ class Publisher:
                     now=now,
                 )
                 digest_fires.link_post(tx, fire.id, post_id)
+        self._metrics.late_seconds.observe((now - fire.fire_at).total_seconds())
         log.info("a digest was published", digest=digest.id, due=fire.fire_at.isoformat(), open=loaded.counts.total)
         return None
 
     def _finish(self, fire: Fire, state: str, reason: str | None = None) -> None:
         with self._store.read() as connection:
-            digest_fires.finish_fire(connection, fire.id, state, reason=reason)
+            if digest_fires.finish_fire(connection, fire.id, state, reason=reason):
+                self._metrics.finished.labels(state).inc()
 
     def _refresh_owner(self, reading: Reading, digest: DigestRow, now: datetime) -> None:
         """Asks Slack about the owner again if the last answer is old, because they may have left. Raises Refusal."""
@@ -218,16 +223,19 @@ class Publisher:
         picture = Picture(fire.file_id, fire.picture_says or "") if fire.file_id and shown.counts.total else None
         return messages.render_digest(shown, summarize(digest), fire_id=fire.id, picture=picture)
 
-    @staticmethod
-    def _withdraw(tx: Connection, fire: Fire, state: str, reason: str | None = None) -> None:
+    def _withdraw(self, tx: Connection, fire: Fire, state: str, reason: str | None = None) -> Message | None:
+        """Ends a fire whose message must not be sent; gives None, for nothing is to be sent."""
         log.info("a digest is not sent", digest=fire.digest_id, state=state, reason=reason)
+        self._metrics.finished.labels(state).inc()
         digest_fires.withdraw_fire(tx, fire.id, state, reason)
+        return None
 
     # --- pausing a digest ----------------------------------------------------------------------------------
 
     def _stop_and_pause(self, fire: Fire, digest: DigestRow, lost: AccessLost, now: datetime) -> None:
         with self._store.write() as tx:
             if digest_fires.finish_fire(tx, fire.id, "stopped", reason=lost.reason):
+                self._metrics.finished.labels("stopped").inc()
                 self.pause_digest(tx, digest.id, lost.reason, now, owner_left=lost.owner_left)
 
     def settle_posted(self, now: datetime) -> None:
@@ -236,10 +244,15 @@ class Publisher:
         Raises DatabaseAway, Contended.
         """
         with self._store.write() as tx:
-            for digest_id, reason in digest_fires.settle_posted_fires(tx):
+            settled = digest_fires.settle_posted_fires(tx)
+            for digest_id, reason in settled:
+                if reason is None:
+                    continue
                 log.warning("a digest could not be sent", digest=digest_id, reason=reason)
                 if reason in LOST_CHANNEL_REASONS:
                     self.pause_digest(tx, digest_id, capitalize(LOST_CHANNEL_REASONS[reason]), now)
+        for _, reason in settled:
+            self._metrics.finished.labels("failed" if reason else "sent").inc()
 
     def pause_digest(
         self, tx: Connection, digest_id: int, reason: str, now: datetime, *, owner_left: bool = False

@@ -15,6 +15,7 @@ import structlog
 
 from bot.digests.content import FIRST_NEWS_PERIOD
 from bot.digests.grace import get_grace
+from bot.digests.metrics import DigestMetrics
 from bot.digests.schedule import parse_cron
 from storage.engine import Store
 from storage.queries import digest_fires
@@ -32,7 +33,12 @@ _MOMENT = timedelta(seconds=1)
 Explain = Callable[[datetime, datetime], str]
 
 
-def fire_due(store: Store, now: datetime, explain: Explain = lambda _due, _too_late: NOT_RUNNING) -> int:
+def fire_due(
+    store: Store,
+    now: datetime,
+    explain: Explain = lambda _due, _too_late: NOT_RUNNING,
+    metrics: DigestMetrics | None = None,
+) -> int:
     """Records the fires of all digests that are due. Returns the number of new fires to publish.
 
     Raises DatabaseAway, Contended.
@@ -41,8 +47,11 @@ def fire_due(store: Store, now: datetime, explain: Explain = lambda _due, _too_l
     while True:
         with store.write() as tx:
             due = digest_fires.lock_due_digests(tx, now, BATCH)
+            moves = [_plan_move(one, now, explain) for one in due]
             if due:
-                fired += digest_fires.record_fires(tx, [_plan_move(one, now, explain) for one in due], now)
+                fired += digest_fires.record_fires(tx, moves, now)
+        if metrics is not None:
+            metrics.finished.labels("missed").inc(sum(len(move.missed) for move in moves))
         if len(due) < BATCH:
             return fired
 

@@ -12,15 +12,18 @@ from datetime import UTC, datetime
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
+from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection
 
 from bot.digests.availability import Availability
+from bot.digests.metrics import DigestMetrics
 from bot.digests.offer_ends import end_lapsed_offers
 from bot.digests.publisher import LEASE_S, Publisher
 from bot.digests.scheduler import fire_due
 from bot.digests.silence_ends import end_due
 from bot.messages.blocks import Message
 from bot.people.identity import Identity
+from bot.saturation import PoolUse
 from bot.slack.clients import Clients
 from bot.slack.workers import Workers
 from storage.engine import Store
@@ -46,10 +49,12 @@ class DigestWorkers:
         command: str,
         tick_s: float = TICK_S,
         lease_s: float = LEASE_S,
+        metrics: DigestMetrics | None = None,
     ) -> None:
         """`lease_s` is the lease of a fire in seconds; after that, another replica can take it."""
         self._store = store
         self._stopping = threading.Event()
+        self._metrics = metrics or DigestMetrics(CollectorRegistry())
         self._publishers = Workers(PUBLISHERS, "digest")
         self._renderer = Workers(1, "digest-picture")
         self._publisher = Publisher(
@@ -60,6 +65,7 @@ class DigestWorkers:
             command=command,
             stopping=self._stopping,
             lease_s=lease_s,
+            metrics=self._metrics,
         )
         self._free_publishers = threading.BoundedSemaphore(PUBLISHERS)
         # The scheduler only calls the tick. The database decides which digests are due.
@@ -73,6 +79,10 @@ class DigestWorkers:
     def render(self, tx: Connection, post: DigestPost, target: Target, now: datetime) -> Message | None:
         """Renders a digest that delivery is about to send; None if it must no longer be sent."""
         return self._publisher.render(tx, post, target, now)
+
+    def list_pools(self) -> list[PoolUse]:
+        """The use of the publishers, and of the thread that draws pictures."""
+        return [self._publishers.measure_use(), self._renderer.measure_use()]
 
     def start(self) -> None:
         """Starts the ticks."""
@@ -98,7 +108,7 @@ class DigestWorkers:
         try:
             end_due(self._store, now)
             end_lapsed_offers(self._store, now)
-            fire_due(self._store, now, self._availability.explain)
+            fire_due(self._store, now, self._availability.explain, self._metrics)
             self._publisher.settle_posted(now)
         except (DatabaseAway, Contended) as error:
             if self._availability.note_away(now):

@@ -29,6 +29,7 @@ from bot.intake.sentry import is_signature_valid
 from bot.intake.service import ADMITTED_AT_ONCE, Delivery, DeliveryResult, IntakeService, Refused, refused
 from bot.intake.tokens import TOKEN_PREFIX, SecretBox, Source
 from bot.request_bodies import Body, BodyTooLarge, MemoryLimit, MemoryLimitReached
+from bot.saturation import PoolUse, Saturation
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
 
@@ -80,6 +81,11 @@ class Intake:
         self._batcher: Batcher[Delivery, DeliveryResult] = Batcher(
             service.process, max_size=SMALL_BODY, interval_s=BATCH_INTERVAL_S, workers=self._workers
         )
+
+    def list_pools(self) -> list[PoolUse]:
+        """The use of the workers that apply deliveries."""
+        limiter = self._workers
+        return [PoolUse("intake", limiter.borrowed_tokens, WORKERS, self._batcher.waiting)]
 
     async def receive(self, request: Request, source: Source) -> Response:
         """Answers a delivery with a bearer token."""
@@ -238,12 +244,14 @@ def create_http_app(
     rate_limiter: RateLimiter | None = None,
     secret_key: str | None = None,
     metrics_token: str | None = None,
+    saturation: Saturation | None = None,
 ) -> FastAPI:
     """The HTTP application on a database.
 
     `store` is checked for the bot's health; deliveries go to `intake` (see `open_intake_store`), by default the same.
     `slack_problem` gives what is wrong with the connection to Slack, None when it stands; it must not block.
     `secret_key` is TOCSIN_SECRET_KEY; without it Sentry's deliveries are refused. `metrics_token` is METRICS_TOKEN.
+    `saturation` is told of the pool of workers.
     """
     counters = registry if registry is not None else CollectorRegistry()
     metrics = IntakeMetrics(counters)
@@ -254,6 +262,8 @@ def create_http_app(
         secret_box=SecretBox(secret_key) if secret_key else None,
     )
     deliveries = Intake(service, Admission(intake or store, time.monotonic), metrics, store.clock.now)
+    if saturation is not None:
+        saturation.watch_workers(deliveries.list_pools)
     app = FastAPI(
         title="Tocsin",
         summary="Alerts from other systems become incidents.",

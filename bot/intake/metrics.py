@@ -15,6 +15,12 @@ class IntakeMetrics:
             ["source", "outcome"],
             registry=registry,
         )
+        self.refused_alerts = Counter(
+            "tocsin_intake_refused_alerts_total",
+            "Alerts refused, by the field at fault.",
+            ["source", "field"],
+            registry=registry,
+        )
         self.refused = Counter(
             "tocsin_intake_refused_total",
             "Deliveries refused as a whole, by reason.",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -19,21 +21,47 @@ _BACKLOG = 512
 _MAX_ACCEPTS = 32
 
 
+# How often the event loop is checked for how late it is, in seconds.
+_LAG_EVERY_S = 1.0
+
+
 class _Server(uvicorn.Server):
+    on_lag: Callable[[float], object] | None = None
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts to accept connections."""
         await super().startup(sockets)
+        if self.on_lag is not None:
+            self._measure_lag(asyncio.get_running_loop(), self.on_lag)
         for one in sockets or ():
             one.listen(_BACKLOG)  # asyncio uses one number for the backlog and for how many it accepts in one go
+
+    def _measure_lag(self, loop: asyncio.AbstractEventLoop, on_lag: Callable[[float], object]) -> None:
+        due = loop.time() + _LAG_EVERY_S
+
+        def measure() -> None:
+            on_lag(max(0.0, loop.time() - due))
+            self._measure_lag(loop, on_lag)
+
+        loop.call_at(due, measure)
 
 
 class HttpServer:
     """Serves an application on a host and port, which it binds when it is made."""
 
-    def __init__(self, app: FastAPI, host: str, port: int, *, connections: int | None = None) -> None:
+    def __init__(
+        self,
+        app: FastAPI,
+        host: str,
+        port: int,
+        *,
+        connections: int | None = None,
+        on_lag: Callable[[float], object] | None = None,
+    ) -> None:
         """Port 0 is any free port. `connections` limits them, by default to as many as the open files allow.
 
-        Raises OSError if the address cannot be used.
+        `on_lag` gets, once a second, by how many seconds the event loop is late. Raises OSError if the address cannot
+        be used.
         """
         limit = connections or max_connections(raise_file_limit())
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -48,7 +76,8 @@ class HttpServer:
             self._socket.close()
             raise
         self.port: int = self._socket.getsockname()[1]
-        protocol: Any = partial(Connection, connections=Connections(limit))
+        self.connections = Connections(limit)
+        protocol: Any = partial(Connection, connections=self.connections)
         config = uvicorn.Config(
             app,
             http=protocol,
@@ -61,6 +90,7 @@ class HttpServer:
             timeout_graceful_shutdown=DRAIN_S,
         )
         self._server = _Server(config)
+        self._server.on_lag = on_lag
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._socket]}, name="http", daemon=True
         )

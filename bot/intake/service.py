@@ -278,6 +278,9 @@ class IntakeService:
         result.errors.sort(key=lambda error: -1 if error.item is None else error.item)
         bad = len({error.item for error in result.errors})
         self._metrics.alerts.labels(delivery.source.value, "refused").inc(bad)
+        for error in result.errors:
+            # The first part is a name of ours; what follows may be a key that the sender made up.
+            self._metrics.refused_alerts.labels(delivery.source.value, error.field.partition(".")[0]).inc()
         if result.errors and bad >= delivery.count:
             return Refused(422, "nothing_good", result.errors)
         return result

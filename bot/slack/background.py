@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from bot.saturation import PoolUse
 from bot.slack.backoff import reason_of
 from bot.slack.clients import CALL_TIMEOUT_S
 from bot.slack.transport import post
@@ -53,6 +54,10 @@ class Background:
             log.exception("background work failed")
         finally:
             self._slots.release()
+
+    def measure_use(self) -> PoolUse:
+        """How many of the threads are at work, and how much waits for one."""
+        return self._workers.measure_use()
 
     def respond(self, url: str, body: Mapping[str, Any]) -> None:
         """Posts a message to a response URL, on a worker thread. An address on another host than Slack's is refused."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from slack_bolt.authorization import AuthorizeResult
 
+from bot.metrics import SlackCallMetrics
 from bot.slack.slack_clock import SlackClock
 from bot.slack.web_api import WebApi
 
@@ -43,9 +44,9 @@ class Clients:
         self._by_workspace = {found.workspace_id: found for found in installations}
 
     @classmethod
-    def connect(cls, bot_token: str, api_url: str) -> Clients:
+    def connect(cls, bot_token: str, api_url: str, metrics: SlackCallMetrics | None = None) -> Clients:
         """Asks Slack which workspace the token is for. Raises SlackApiError, and OSError when Slack is away."""
-        client = web_client(api_url, bot_token)
+        client = web_client(api_url, bot_token, metrics=metrics)
         clock, sent_at = SlackClock(), time.monotonic()
         answer = client.auth_test()
         clock.hear(answer.headers, sent_at)
@@ -71,6 +72,13 @@ class Clients:
         return list(self._by_workspace.values())
 
 
-def web_client(api_url: str, token: str | None = None, *, timeout_s: float = CALL_TIMEOUT_S, tries: int = 1) -> WebApi:
+def web_client(
+    api_url: str,
+    token: str | None = None,
+    *,
+    timeout_s: float = CALL_TIMEOUT_S,
+    tries: int = 1,
+    metrics: SlackCallMetrics | None = None,
+) -> WebApi:
     """A client with the project's time-out. `tries`: attempts where Slack answers with a rate limit."""
-    return WebApi(api_url, token, timeout_s=timeout_s, tries=tries)
+    return WebApi(api_url, token, timeout_s=timeout_s, tries=tries, metrics=metrics)

@@ -231,6 +231,10 @@ class Connections:
         """Whether requests can arrive now."""
         return self._usable() is not None
 
+    def count_open(self) -> int:
+        """How many connections are open: two for a moment while one replaces the other."""
+        return sum(one.state in (State.OPEN, State.CLOSING) for one in list(self._sockets))
+
     @property
     def problem(self) -> BaseException | None:
         """Why there is no connection; None while there is one, and before the first attempt."""

@@ -22,6 +22,7 @@ from slack_sdk.signature import Clock, SignatureVerifier
 from starlette.requests import ClientDisconnect
 
 from bot.request_bodies import BodyTooLarge, MemoryLimit, MemoryLimitReached
+from bot.saturation import PoolUse
 from bot.slack.deadline import Pending
 from bot.slack.events import PendingEvents, TooManyEvents, is_event
 from bot.slack.listeners import Listeners, payload_of
@@ -70,6 +71,10 @@ class HttpListener:
     def add_to(self, app: FastAPI) -> None:
         """Adds the route to the HTTP application."""
         app.add_api_route(PATH, self.receive, methods=["POST"], include_in_schema=False)
+
+    def measure_use(self) -> PoolUse:
+        """How many of the workers are busy, and how many requests wait for one."""
+        return self._workers.measure_use()
 
     def close(self, seconds: float) -> None:
         """Returns when the pending requests are answered, or after `seconds`.

@@ -12,6 +12,8 @@ from pydantic_core import to_json
 from slack_bolt import BoltRequest, BoltResponse
 from slack_sdk.socket_mode.request import SocketModeRequest
 
+from bot.metrics import SlackCallMetrics
+from bot.saturation import PoolUse
 from bot.slack.backoff import reason_of
 from bot.slack.clients import web_client
 from bot.slack.connections import Connections, Message, NotConnectedError, WebSocket
@@ -30,12 +32,20 @@ LARGEST_ACKNOWLEDGEMENT_BYTES = 60_000
 class SocketListener:
     """Handles the envelopes of the web socket and acknowledges each exactly once."""
 
-    def __init__(self, listeners: Listeners, *, app_token: str, api_url: str, deadline_s: float) -> None:
+    def __init__(
+        self,
+        listeners: Listeners,
+        *,
+        app_token: str,
+        api_url: str,
+        deadline_s: float,
+        metrics: SlackCallMetrics | None = None,
+    ) -> None:
         self._listeners = listeners
         self._watch = DeadlineWatch(deadline_s)
         self._events: PendingEvents[BoltResponse] = PendingEvents()
         self._workers = Workers(CONCURRENCY, "slack-socket-worker")
-        self.connections = Connections(web_client(api_url), app_token, self._on_message)
+        self.connections = Connections(web_client(api_url, metrics=metrics), app_token, self._on_message)
 
     def start(self) -> None:
         """Starts to open the connection, and from then on keeps one open."""
@@ -48,6 +58,10 @@ class SocketListener:
             return None
         problem = self.connections.problem
         return f"not connected: {reason_of(problem)}" if problem else "not connected"
+
+    def measure_use(self) -> PoolUse:
+        """How many of the workers are busy, and how many requests wait for one."""
+        return self._workers.measure_use()
 
     def close(self, seconds: float) -> None:
         """Waits up to `seconds` for pending requests to be answered, then closes the connections."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json as json_
 import logging
+import re
+import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -14,11 +16,13 @@ from slack_sdk.web import SlackResponse
 from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
 from bot import USER_AGENT
-from bot.slack.backoff import Backoff
+from bot.metrics import SlackCallMetrics
+from bot.slack.backoff import Backoff, reason_of, retry_after_s
 from bot.slack.transport import post
 
 # The error where the answer is not JSON but, for example, an HTML page of a proxy.
 NOT_JSON = "the answer is not JSON"
+_REASON = re.compile(r"[a-z0-9_]{1,60}")  # Slack's codes of errors
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
 
 
@@ -28,7 +32,15 @@ class WebApi(WebClient):
     Only rate-limited calls are retried, up to `tries` attempts. Whether anything else may be retried, the caller knows.
     """
 
-    def __init__(self, base_url: str, token: str | None = None, *, timeout_s: float, tries: int = 1) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        token: str | None = None,
+        *,
+        timeout_s: float,
+        tries: int = 1,
+        metrics: SlackCallMetrics | None = None,
+    ) -> None:
         super().__init__(
             token=token,
             base_url=base_url,
@@ -37,6 +49,7 @@ class WebApi(WebClient):
             user_agent_prefix=USER_AGENT,
         )
         self._timeout_s = timeout_s
+        self._metrics = metrics
         self._trying = Retrying(
             retry=retry_if_exception(_is_rate_limit),
             stop=stop_after_attempt(tries),
@@ -58,7 +71,22 @@ class WebApi(WebClient):
     ) -> SlackResponse:
         """Calls a method with JSON or a form. Slack takes POST for all of them."""
         assert files is None and auth is None, "files go to upload URLs, and client secrets are not used"
-        return self._trying(self._call, api_method, {**(params or {}), **(data or {})}, json, headers or {})
+        return self._trying(self._measure, api_method, {**(params or {}), **(data or {})}, json, headers or {})
+
+    def _measure(self, method: str, *given: Any) -> SlackResponse:
+        started, result, wait_s = time.perf_counter(), "no_answer", None
+        try:
+            response = self._call(method, *given)
+            result = "ok"
+            return response
+        except SlackApiError as error:
+            reason = reason_of(error)
+            result = reason if _REASON.fullmatch(reason) else f"http_{error.response.status_code}"
+            wait_s = retry_after_s(error.response.headers)
+            raise
+        finally:
+            if self._metrics is not None:
+                self._metrics.record(method, result, time.perf_counter() - started, wait_s)
 
     def _call(
         self, method: str, form: Mapping[str, Any], json: Mapping[str, Any] | None, headers: Mapping[str, str]

@@ -15,6 +15,8 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, TypeVar
 
+from bot.saturation import PoolUse
+
 T = TypeVar("T")
 _Task = tuple[Future[Any], Callable[[], Any]]
 
@@ -23,6 +25,7 @@ class Workers:
     """Like ThreadPoolExecutor, but its threads are daemons: the interpreter does not wait for one that hangs."""
 
     def __init__(self, count: int, name: str) -> None:
+        self._name = name
         self._lock = threading.Lock()
         self._waiting: deque[_Task] = deque()
         self._idle: list[queue.SimpleQueue[_Task | None]] = []  # of each idle thread; the latest is the last
@@ -44,6 +47,10 @@ class Workers:
             else:
                 self._waiting.append(task)
         return future
+
+    def measure_use(self) -> PoolUse:
+        """How many of the threads are at work, and how much waits for one."""
+        return PoolUse(self._name, len(self._threads) - len(self._idle), len(self._threads), len(self._waiting))
 
     def close(self, seconds: float) -> bool:
         """Takes no more work and waits up to `seconds` for the work it has. Returns whether all of it was done.

@@ -216,8 +216,8 @@ def find_fire(connection: Connection, digest_id: int, fire_id: int) -> Fire | No
     return None if row is None else _parse_fire(row)
 
 
-def settle_posted_fires(tx: Connection) -> list[tuple[int, str]]:
-    """Copies the results of finished posts to their fires; returns digest id and reason of those that failed."""
+def settle_posted_fires(tx: Connection) -> list[tuple[int, str | None]]:
+    """Copies the results of finished posts to their fires; returns the digest's id and why it failed, None if sent."""
     rows = tx.exec_driver_sql(
         "UPDATE digest_fire f SET state = CASE WHEN v.reason IS NULL THEN 'sent' ELSE 'failed' END,"
         " reason = v.reason"
@@ -226,4 +226,4 @@ def settle_posted_fires(tx: Connection) -> list[tuple[int, str]]:
         "       FOR UPDATE OF u SKIP LOCKED) v"
         " WHERE f.id = v.id RETURNING f.digest_id, f.reason"
     )
-    return [(digest_id, reason) for digest_id, reason in rows if reason is not None]
+    return [(digest_id, reason) for digest_id, reason in rows]

@@ -23,6 +23,8 @@ class TokenRow:
     date_added: datetime
     last_used: datetime | None
     date_revoked: datetime | None
+    last_refused: datetime | None  # None: the last delivery was accepted
+    last_refusal: str | None
 
 
 def get_organization_slugs(connection: Connection) -> dict[str, int]:
@@ -92,6 +94,8 @@ def list_tokens(connection: Connection) -> list[TokenRow]:
             IntakeToken.date_added,
             IntakeToken.last_used,
             IntakeToken.date_revoked,
+            IntakeToken.last_refused,
+            IntakeToken.last_refusal,
         )
         .join(Organization, Organization.id == IntakeToken.organization_id)
         .outerjoin(Project, Project.id == IntakeToken.project_id)

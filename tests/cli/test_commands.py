@@ -203,6 +203,16 @@ def test_the_list_shows_when_a_token_was_last_used(store: Store, run: Run) -> No
     assert "2031-04-05 06:07 UTC" in run("token", "list").out
 
 
+def test_the_list_shows_why_the_last_delivery_was_refused(store: Store, run: Run) -> None:
+    run("apply", "acme.yaml")
+    run("token", "create", "--organization", "acme", "--source", "events")
+    assert run("token", "list").out.splitlines()[1].endswith(" -")
+    refused = {"last_refused": datetime(2031, 4, 5, 6, 7, tzinfo=UTC), "last_refusal": "project is the slug of none"}
+    with store.write() as tx:
+        tx.execute(update(IntakeToken).values(refused))
+    assert run("token", "list").out.splitlines()[1].endswith("  2031-04-05 06:07 UTC: project is the slug of none")
+
+
 def test_tokens_are_revoked_once_and_for_all(store: Store, run: Run) -> None:
     run("apply", "acme.yaml")
     run("token", "create", "--organization", "acme", "--source", "alertmanager")
@@ -215,7 +225,7 @@ def test_tokens_are_revoked_once_and_for_all(store: Store, run: Run) -> None:
     assert run("token", "revoke", token_id).code == 0
     with store.read() as connection:
         assert connection.scalar(select(IntakeToken.date_revoked)) == first
-    assert run("token", "list").out.splitlines()[1].endswith("UTC")
+    assert run("token", "list").out.splitlines()[1].endswith("UTC  -")
 
 
 def test_a_sentry_secret_is_read_from_stdin_and_kept_encrypted(

@@ -16,6 +16,7 @@ from sandbox import Sandbox
 from sandbox.records import Json
 from storage.engine import Store
 from tests.slack.serving import PATIENCE_S, Serve, Serving
+from tests.slack.test_wrong_clocks import token as create_token
 from tests.stories.conftest import Cast
 
 
@@ -183,6 +184,79 @@ def test_what_waits_is_measured_also_where_nothing_is_sent(
     web.process.terminate()
     assert web.end() == 0
     assert value(worker, "tocsin_replicas", role="web", version=__version__) == 0
+
+
+def test_calls_of_slack_digests_and_refused_alerts_are_counted(
+    slack: Sandbox, cast: Cast, store: Store, serve: Serve
+) -> None:
+    bot = serve()
+    slack.faults.rate_limit("chat.postMessage", retry_after=2)
+    cast.ada.command("/incident", "declare project:checkout Payments fail", channel=cast.random)
+    for minutes in (1, 60 * 24):  # one in time, and one that is too late
+        cast.ada.command("/incident", 'digest add "0 0 1 1 *" picture:no', channel=cast.checkout)
+        with store.write() as tx:
+            tx.exec_driver_sql(
+                "UPDATE digest SET next_fire_at = clock_timestamp() - make_interval(mins => %(minutes)s)"
+                " WHERE id = (SELECT max(id) FROM digest)",
+                {"minutes": minutes},
+            )
+    slack.wait_until(lambda: value(bot, "tocsin_digests_total", result="sent") == 1, PATIENCE_S, "a digest is sent")
+    assert value(bot, "tocsin_digests_total", result="missed") == 1
+    assert value(bot, "tocsin_digest_late_seconds_sum") >= 60
+    assert value(bot, "tocsin_slack_calls_total", method="chat.postMessage", result="ratelimited") == 1
+    assert value(bot, "tocsin_slack_calls_total", method="chat.postMessage", result="ok") == 2
+    assert value(bot, "tocsin_slack_calls_total", method="auth.test", result="ok") == 1
+    assert value(bot, "tocsin_slack_retry_after_seconds_sum", method="chat.postMessage") == 2
+    assert value(bot, "tocsin_slack_call_seconds_count", method="apps.connections.open") == 1
+
+    items = [{"dedup_key": "a"}, {"dedup_key": "b", "project": "checkout", "status": "on"}, {"title": "c"}]
+    answer = httpx.post(
+        f"{bot.url}/intake/events",
+        json=items,
+        headers={"Authorization": f"Bearer {create_token(store)}"},
+        timeout=PATIENCE_S,
+    )
+    assert answer.status_code == 422
+    for field in ("project", "status", "dedup_key"):
+        assert value(bot, "tocsin_intake_refused_alerts_total", source="events", field=field) == 1, field
+    [line] = bot.wait_for_several(1, "an alert was refused")
+    assert (line["field"], line["more_errors"]) == ("project", 2)
+
+
+def test_a_process_shows_what_it_uses_up(slack: Sandbox, cast: Cast, serve: Serve) -> None:
+    web, worker = serve(role="web"), serve(role="worker")
+    cast.ada.command("/incident", "declare project:checkout Payments fail", channel=cast.random)
+    assert pools(web, "tocsin_workers_limit") == {"slack-socket-worker": 10, "background": 4, "intake": 16}
+    assert pools(worker, "tocsin_workers_limit") == {
+        "background": 4,
+        "delivery-senders": 8,
+        "digest": 4,
+        "digest-picture": 1,
+    }
+    assert pools(web, "tocsin_database_connections_limit") == {
+        "people-reading": 12,
+        "people-writing": 10,
+        "intake-reading": 5,
+        "intake-writing": 6,
+    }
+    assert set(pools(worker, "tocsin_database_connections_limit")) == {
+        "people-reading",
+        "people-writing",
+        "delivery-reading",
+        "delivery-writing",
+    }
+    for bot in (web, worker):
+        for pool, in_use in pools(bot, "tocsin_workers_in_use").items():
+            assert 0 <= in_use <= pools(bot, "tocsin_workers_limit")[pool]
+        assert value(bot, "tocsin_http_connections") >= 1  # of the one who asks
+    slack.wait_until(lambda: value(web, "tocsin_event_loop_lag_seconds_count") > 0, PATIENCE_S, "lag is measured")
+    assert value(web, "tocsin_slack_sockets") == 1
+    assert value(worker, "tocsin_slack_sockets") == 0
+
+
+def pools(bot: Serving, metric: str) -> dict[str, float]:
+    """The values of a metric by pool."""
+    return {one.labels["pool"]: one.value for one in metrics(bot)[metric].samples}
 
 
 def test_what_waits_costs_one_statement(store: Store) -> None:
