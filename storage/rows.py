@@ -267,6 +267,49 @@ class CardContent:
 
 
 @dataclass(frozen=True, slots=True)
+class IncidentName:
+    """What names an incident wherever it is shown."""
+
+    identifier: int
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class StormAlert:
+    """An incident of a storm, to compare it with the others."""
+
+    title: str
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StormContent:
+    """The contents of a storm's message. Only the incidents that its channel may show are counted."""
+
+    storm_id: int
+    started: datetime  # when its first incident got a card
+    last: datetime  # when the last one was added
+    ended: bool
+    cards: int  # the limit of the channel: more than `cards` within `within_s` seconds
+    within_s: int
+    split: bool
+    split_by: str | None  # name
+    total: int
+    critical: int  # by the severity that they have, or had when they were resolved
+    warning: int
+    without_severity: int
+    resolved: int
+    unowned: int  # open ones that nobody owns
+    owner_count: int
+    folded: int  # open ones without a card of their own
+    folded_criticals: int  # of those, the critical ones
+    owners: list[tuple[str, int]]  # the names of those who own the most, with how many
+    criticals: list[IncidentName]  # the first critical ones without a card
+    first: IncidentName
+    alerts: list[StormAlert]  # some of them, to find what they have in common
+
+
+@dataclass(frozen=True, slots=True)
 class ThreadContent:
     """A log entry as a card's thread shows it."""
 
@@ -278,6 +321,7 @@ class ThreadContent:
     reply_gone: bool  # the entry was a reply in that thread, and the reply was deleted
     channel_may_show: bool  # whether the channel may show the incident
     is_waiting: bool  # whether the incident is open, nobody owns it, and no silence holds it
+    incident: IncidentName | None  # where the thread is a storm's, and so of several incidents
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,8 +85,8 @@ NO_TEAM = 0
 class Urgency(IntEnum):
     """The order in which due posts are sent; the lowest number first."""
 
-    URGENT = 0  # what people do, new cards of critical incidents, mentions
-    CHANGE = 1  # what alerts change on cards that are posted
+    URGENT = 0  # what people do, mentions
+    CHANGE = 1  # new cards of critical incidents, storm messages, and what alerts change on cards that are posted
     NEWS = 2  # other new cards, and messages to subscribers
     BULK = 3  # digests and notes, and what alerts change, in threads
 
@@ -95,12 +95,14 @@ class PostKind(StrEnum):
     """What a post shows. A replica leaves posts of an unknown kind to a newer replica."""
 
     CARD = "card"  # an incident, in a channel that its projects name; updated with the incident
+    STORM = "storm"  # many new incidents, in a channel that gets it instead of their cards; updated with them
     MIRROR = "mirror"  # a log entry in a card's thread, if written elsewhere; updated with the entry
     AMENDMENT = "amendment"  # in the thread of a comment: what happened to the comment elsewhere
     NOTIFICATION = "notification"  # log entries of one incident, for one person; until it is sent
     NEWEST = "newest"  # a sent notification, the last one to that person about the incident; updated with the incident
     OLDER = "older"  # a sent notification that another one follows: one line
     CALL = "call"  # incidents for which a person is called, in a direct message; updated with the incidents
+    SUMMARY = "summary"  # log entries of many incidents, for one person; updated while more arrive
     DIGEST = "digest"  # the report of a digest, in its channel; sent once
     NOTE = "note"  # a message that is stored complete; sent once
     HANDOFF = "handoff"  # the offer of incidents to the person who is to take them over; updated with the offer
@@ -114,4 +116,4 @@ class PostKind(StrEnum):
     @property
     def is_lasting(self) -> bool:
         """Whether posts of this kind are kept for as long as their incident."""
-        return self in (PostKind.CARD, PostKind.MIRROR, PostKind.AMENDMENT)
+        return self in (PostKind.CARD, PostKind.STORM, PostKind.MIRROR, PostKind.AMENDMENT)

@@ -8,10 +8,11 @@ from datetime import datetime
 import structlog
 from sqlalchemy import Connection
 
+from bot.delivery.folding import fold_new_incidents
 from bot.delivery.metrics import DeliveryMetrics
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway, UnknownActivity
-from storage.queries import call_messages, destinations, direct_messages, expansion, handoffs, silences
+from storage.queries import call_messages, destinations, direct_messages, expansion, handoffs, silences, storms
 from storage.queries.expansion import Audience, Change, EntryChange, EntryChanged
 from storage.values import ActivityType, Urgency
 
@@ -27,23 +28,25 @@ _SHOWN_IN_THREADS = (ActivityType.STATUS_CHANGE, ActivityType.OWNER, ActivityTyp
 _KNOWN = frozenset(int(one) for one in ActivityType)
 
 
-def expand_next(store: Store, metrics: DeliveryMetrics, *, of_alert: bool) -> int:
+def expand_next(store: Store, metrics: DeliveryMetrics, *, of_alert: bool, storm_s: float = 0.0) -> int:
     """Expands the oldest waiting changes: one that a person made, or a batch of those that alerts made.
 
-    Returns how many changes it took; 0 if none waits. A change that cannot be expanded is postponed. Raises
-    DatabaseAway, Contended.
+    Returns how many changes it took; 0 if none waits. A change that cannot be expanded is postponed. The message of a
+    storm is updated every `storm_s` seconds at most. Raises DatabaseAway, Contended.
     """
-    return _expand_some(store, metrics, of_alert=of_alert, most=ALERTS_AT_ONCE if of_alert else 1)
+    return _expand_some(store, metrics, of_alert=of_alert, storm_s=storm_s, most=ALERTS_AT_ONCE if of_alert else 1)
 
 
-def _expand_some(store: Store, metrics: DeliveryMetrics, *, of_alert: bool, most: int, alone: int | None = None) -> int:
+def _expand_some(
+    store: Store, metrics: DeliveryMetrics, *, of_alert: bool, storm_s: float, most: int, alone: int | None = None
+) -> int:
     changes: list[Change] = []
     try:
         with store.write() as tx:
             now = store.clock.now()
             changes = expansion.take_changes(tx, of_alert=of_alert, most=most, now=now, alone=alone)
             if changes:
-                _expand(tx, changes, now, of_alert=of_alert)
+                _expand(tx, changes, now, of_alert=of_alert, storm_s=storm_s)
     except (DatabaseAway, Contended):
         raise
     except Exception as error:
@@ -56,7 +59,10 @@ def _expand_some(store: Store, metrics: DeliveryMetrics, *, of_alert: bool, most
         else:
             log.exception("changes could not be expanded", changes=ids)
         if len(changes) > 1:
-            return sum(_expand_some(store, metrics, of_alert=of_alert, most=1, alone=change.id) for change in changes)
+            return sum(
+                _expand_some(store, metrics, of_alert=of_alert, storm_s=storm_s, most=1, alone=change.id)
+                for change in changes
+            )
         with store.write() as tx:
             expansion.postpone_change(tx, changes[0].id, store.clock.now())
         return 1
@@ -64,7 +70,7 @@ def _expand_some(store: Store, metrics: DeliveryMetrics, *, of_alert: bool, most
     return len(changes)
 
 
-def _expand(tx: Connection, changes: Sequence[Change], now: datetime, *, of_alert: bool) -> None:
+def _expand(tx: Connection, changes: Sequence[Change], now: datetime, *, of_alert: bool, storm_s: float) -> None:
     audiences = expansion.get_audiences(tx, changes)
     for found in audiences.values():
         if found.type is not None and found.type not in _KNOWN:
@@ -81,7 +87,10 @@ def _expand(tx: Connection, changes: Sequence[Change], now: datetime, *, of_aler
     people = {(audiences[id_].workspace_id, member_id) for id_, found in recipients.items() for member_id in found}
     changed = [change.activity_id for change in entries if isinstance(change, EntryChanged)]
     locked = destinations.lock_destinations(tx, incidents, people, now, entries=changed)
+    storms.unfold_reopened(tx, [change.activity_id for change in entries])
+    fold_new_incidents(tx, incidents, locked.ids, now)
     expansion.create_cards(tx, incidents, locked, now, of_alert=of_alert)
+    storms.redraw_storms(tx, incidents, now, storm_s)
     _create_thread_posts(tx, entries, audiences, now)
     for change in entries:
         if notified := recipients[change.id]:
@@ -108,8 +117,11 @@ def _create_thread_posts(
             # What alerts change in a storm goes after what people write, and after new cards.
             waits = audience.author_id is None and audience.type != ActivityType.CALL
             shown.setdefault(Urgency.BULK if waits else Urgency.URGENT, []).append(change)
+    with_comment = {one.id for one in entries if isinstance(one, EntryChanged) or audiences[one.id].has_comment}
+    calls = [one for one in entries if audiences[one.id].type == ActivityType.CALL]
+    in_storms = with_comment | expansion.list_calls_for_storms(tx, calls, now)
     for urgency, changes in shown.items():
-        expansion.create_thread_posts(tx, changes, urgency, now)
+        expansion.create_thread_posts(tx, changes, in_storms, urgency, now)
 
 
 def _workspace(audience: Audience | None) -> str | None:

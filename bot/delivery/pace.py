@@ -12,6 +12,7 @@ class Pace:
     post_s: float = 1.0  # between two messages in one conversation
     update_s: float = 1.2  # between two calls of chat.update in one workspace: fifty a minute
     update_burst: int = 10  # calls of chat.update that may be made without a delay
+    storm_s: float = 3.0  # between two updates of the message of a storm, however many changes there are
     call_s: int = 5  # timeout of one call; a stop may take ten seconds, and this is a part of them
     late_s: float = 10.0  # after the timeout of a call, Slack may still post its message for this long
     answered_s: float = 2.0  # after an error response with an unknown outcome, until a search can tell the outcome

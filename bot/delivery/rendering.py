@@ -14,15 +14,25 @@ import structlog
 from sqlalchemy import Connection
 
 from bot.incidents import handoff
+from bot.incidents.common_parts import AlertWords, find_common
 from bot.messages import calls
 from bot.messages import card as cards
 from bot.messages import handoff as offers
 from bot.messages import notification as notifications
+from bot.messages import storm as storms
 from bot.messages.organization_tag import tag_organization
 from bot.slack.clients import Installation
 from storage.errors import UnknownActivity
 from storage.handoff_rows import OfferState
-from storage.queries import call_messages, direct_messages, expansion, handoffs, post_contents, posts
+from storage.queries import (
+    call_messages,
+    direct_messages,
+    expansion,
+    handoffs,
+    post_contents,
+    posts,
+    storm_contents,
+)
 from storage.queries.destinations import Target
 from storage.queries.post_kinds import (
     AmendmentPost,
@@ -39,6 +49,7 @@ from storage.queries.post_kinds import (
     NotePost,
     NotificationPost,
     OlderPost,
+    StormPost,
     ThreadPost,
     UnknownPost,
 )
@@ -132,6 +143,8 @@ def _render(
             return _render_sent(tx, post, target, installation, now)
         case CardPost():
             return _render_card(tx, post, target)
+        case StormPost():
+            return _render_storm(tx, post, target)
         case MirrorPost():
             return _render_mirror(tx, post, target)
         case AmendmentPost():
@@ -283,6 +296,16 @@ def _render_card(tx: Connection, post: CardPost, target: Target) -> Rendered:
     return Drop() if post.ts is None or identifier is None else Show(cards.render_retired_card(identifier))
 
 
+def _render_storm(tx: Connection, post: StormPost, target: Target) -> Rendered:
+    if not target.incidents_on:
+        return Drop()
+    content = storm_contents.find_storm_content(tx, post, target)
+    if content is None:
+        return Drop() if post.ts is None else Show(storms.render_retired_storm())
+    common = find_common([AlertWords(alert.title, alert.labels) for alert in content.alerts])
+    return Show(storms.render_storm(content, common))
+
+
 def _render_mirror(tx: Connection, post: MirrorPost, target: Target) -> Rendered:
     content = _find_thread_content(tx, post, target)
     if content is None:
@@ -291,7 +314,11 @@ def _render_mirror(tx: Connection, post: MirrorPost, target: Target) -> Rendered
         return _remove(post)
     delayed = posts.is_overtaken(tx, post, target)
     message = cards.render_thread_entry(
-        content.entry, content.mentions, delayed=delayed, calls=content.is_waiting or post.ts is not None
+        content.entry,
+        content.mentions,
+        delayed=delayed,
+        calls=content.is_waiting or post.ts is not None,
+        incident=content.incident,
     )
     return _show_in_thread(post, content, message)
 

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from bot.delivery.api_calls import WorkspaceClient
 from bot.delivery.expansion import expand_next
+from bot.delivery.folding import end_calm_storms
 from bot.delivery.metrics import DeliveryMetrics
 from bot.delivery.pace import Pace
 from bot.delivery.rendering import RenderDigest
@@ -117,6 +118,7 @@ class DeliveryService:
             ("expander-alerts", lambda: self._expand(self._of_alerts, of_alert=True)),
             ("scheduler", self._schedule),
             *((("listener", self._listen),) if self._notified else ()),
+            ("storms", self._end_storms),
             ("cleaner", self._clean),
             *((f"sender-{number}", self._send) for number in range(self._count)),
         ]
@@ -180,7 +182,7 @@ class DeliveryService:
     def _expand(self, woken: threading.Event, *, of_alert: bool) -> None:
         def step() -> None:
             woken.clear()
-            while not self._stopping.is_set() and expand_next(self._store, self._metrics, of_alert=of_alert):
+            while not self._stopping.is_set() and self._expand_some(of_alert):
                 self._posts.set()
                 if of_alert:
                     self._stopping.wait(_GATHER_S)
@@ -191,6 +193,9 @@ class DeliveryService:
             self._guarded(step, "expanding")
             if not self._stopping.is_set():  # otherwise the wake-up may have been cleared already
                 woken.wait(self._poll_s)
+
+    def _expand_some(self, of_alert: bool) -> int:
+        return expand_next(self._store, self._metrics, of_alert=of_alert, storm_s=self._pace.storm_s)
 
     def _schedule(self) -> None:
         wait = 0.0
@@ -292,6 +297,14 @@ class DeliveryService:
                 return
             self._guarded(step, "telling other replicas")
             self._stopping.wait(_NOTIFY_EVERY_S)
+
+    def _end_storms(self) -> None:
+        def step() -> None:
+            if end_calm_storms(self._store):
+                self._posts.set()
+
+        while not self._stopping.wait(self._pace.poll_s):
+            self._guarded(step, "ending storms")
 
     def _clean(self) -> None:
         while not self._stopping.wait(_CLEAN_EVERY_S):

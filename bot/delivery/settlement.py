@@ -22,7 +22,7 @@ from storage.queries import access as people
 from storage.queries import delivery_failures, destinations, direct_messages, outbox, pacing, posts
 from storage.queries.destinations import Target
 from storage.queries.leases import Lease
-from storage.queries.post_kinds import CardPost, DirectPost, KnownPost
+from storage.queries.post_kinds import CardPost, DirectPost, KnownPost, StormPost
 from storage.values import PostKind
 
 log = structlog.get_logger(__name__)
@@ -183,8 +183,11 @@ class Settlement:
             self._retry_refused(tx, target, post, error)
 
     def record_deleted(self, tx: Connection, target: Target, post: KnownPost) -> None:
-        """Records that the message, or the card of its thread, was deleted in Slack. A card is posted again."""
-        if isinstance(post, CardPost):
+        """Records that the message, or the one of its thread, was deleted in Slack.
+
+        A card or the message of a storm is posted again.
+        """
+        if isinstance(post, CardPost | StormPost):
             posts.repost(tx, post, self._now())
         else:
             posts.mark_delivered(

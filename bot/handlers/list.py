@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bot.handlers import filter_fields, redraw
 from bot.handlers.context import Context
 from bot.handlers.verb import Verb
@@ -18,6 +20,8 @@ from bot.slack.responses import Answer, Done, OpenForm, Response
 from storage.prefetch import Prefetch
 from storage.rows import Cursor, IncidentPage
 
+_STORM = "storm"  # in the private metadata of the form
+
 
 def prefetch(words: str) -> Prefetch | None:
     """What of the answer is read together with finding the caller. Raises InvalidInput."""
@@ -27,6 +31,11 @@ def prefetch(words: str) -> Prefetch | None:
 def handle_command(context: Context, _request: Command, words: str) -> Response:
     """`list [filters]`."""
     return Answer(_render_page(context, search.name_owner(context.connection, context.access, _parse(words)), None))
+
+
+def show_list(context: Context, query: ListQuery) -> Response:
+    """The first page of the incidents that a query finds, to the caller alone."""
+    return Answer(_render_page(context, query, None))
 
 
 def _parse(words: str) -> ListQuery:
@@ -71,7 +80,10 @@ def handle_share_press(context: Context, request: Press) -> Response:
 def handle_filter_press(context: Context, request: Press) -> Response:
     """`Filter`: the filters of this list in a form."""
     words, _ = messages.parse_position(request.value)
-    return OpenForm(_build_filter_form(context, filters.parse_query(words), redraw.origin_of_press(request)))
+    query = filters.parse_query(words)
+    # The form has no field for the storm, which the list keeps.
+    origin = redraw.origin_of_press(request, **({} if query.storm is None else {_STORM: query.storm}))
+    return OpenForm(_build_filter_form(context, query, origin))
 
 
 def _build_filter_form(context: Context, query: ListQuery, origin: str) -> forms.Form:
@@ -80,7 +92,9 @@ def _build_filter_form(context: Context, query: ListQuery, origin: str) -> forms
 
 def handle_filter_submission(context: Context, request: Submission) -> Response:
     """The submitted form of `Filter`: the list is rendered with its filters."""
-    message = _render_page(context, filter_fields.read_query(request), None)
+    storm = request.origin.get(_STORM)
+    query = replace(filter_fields.read_query(request), storm=storm if isinstance(storm, int) else None)
+    message = _render_page(context, query, None)
     place = redraw.Place.of_origin(request.origin)
     return Done(redraw.redraw_in_place(context.connection, context, request, place, message))
 

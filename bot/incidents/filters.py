@@ -21,7 +21,7 @@ MAX_LENGTH = 4000  # characters of a whole query; anything longer exceeds the li
 
 USAGE = (
     "list [open|warning|critical|closed|all] [words…] [team:a,b|team:unassigned|team:mine] [project:x] [env:x]"
-    " [since:24h|7d|2026-11-01] [until:…] [owner:me|none|@person] [seen:no] [following:yes] [silenced:yes]"
+    " [since:24h|7d|2026-11-01] [until:…] [owner:me|none|@person] [seen:no] [following:yes] [silenced:yes] [storm:ID]"
 )
 FORM = "list [open|warning|critical|closed|all] [words…] [filters…]"  # what a mistake shows
 SHOWS = ("open", "warning", "critical", "closed", "all")
@@ -34,12 +34,15 @@ _FORMS = {
     "since": "list since:24h",
     "until": "list until:2026-11-01",
     "owner": "list owner:me",
+    "storm": "list storm:7",
     "seen": "list seen:no",
     "following": "list following:yes",
     "silenced": "list silenced:yes",
 }
 KEYS = tuple(_FORMS)
 _OWNERS = {"me": "me", "mine": "me", "@me": "me", "none": "none", "nobody": "none"}
+
+_LARGEST_ID = 2**63 - 1  # what the column holds
 
 COMMON_TIMES = ("1h", "24h", "7d", "30d")  # that a menu offers for `since` and `until`
 
@@ -62,6 +65,7 @@ class ListQuery:
     since: str | None = None
     until: str | None = None
     owner: str | None = None  # "me", "none", or "@" and a member; None: any
+    storm: int | None = None  # the id of a storm
     unseen: bool = False  # not acknowledged by the caller
     following: bool = False  # the caller follows it
     silenced: bool = False  # a silence holds it
@@ -75,6 +79,7 @@ class ListQuery:
             "since": self.since,
             "until": self.until,
             "owner": self.owner,
+            "storm": None if self.storm is None else str(self.storm),
         }
         for key, value in {"team": ",".join(self.teams) or None, **options}.items():
             if value is not None:
@@ -184,6 +189,8 @@ def _with_option(query: ListQuery, key: str, value: str) -> ListQuery:
             return replace(query, since=value) if key == "since" else replace(query, until=value)
         case "owner":
             return replace(query, owner=_parse_owner(value))
+        case "storm":
+            return replace(query, storm=_parse_storm(value))
         case "seen":
             if value.lower() != "no":
                 raise InvalidInput(f"`seen:` can only be `no`, not “{shorten(value)}”.", _FORMS[key])
@@ -202,6 +209,16 @@ def _parse_owner(value: str) -> str:
     raise InvalidInput(
         f"`owner:` can be `me`, `none` or a person such as `@ada`, not “{shorten(value)}”.", _FORMS["owner"]
     )
+
+
+def _parse_storm(value: str) -> int:
+    digits = value.removeprefix("#")
+    if not digits.isascii() or not digits.isdigit() or not 0 < int(digits[:20]) <= _LARGEST_ID:
+        raise InvalidInput(
+            f"`storm:` needs the number of an alert storm, as its message names it, not “{shorten(value)}”.",
+            _FORMS["storm"],
+        )
+    return int(digits)
 
 
 def split_ago(value: str) -> tuple[int, str] | None:

@@ -62,6 +62,7 @@ def resolve_query(
         unseen_by=access.member_id if query.unseen else None,
         followed_by=access.member_id if query.following else None,
         owned_by=_owner_id(connection, access, query.owner),
+        storm=None if query.storm is None else (access.organization_id, query.storm),
         unowned=query.owner == "none",
         silenced=query.silenced,
     )

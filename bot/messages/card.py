@@ -40,7 +40,7 @@ from bot.messages.incident_parts import (
     render_seen,
     render_silence,
 )
-from storage.rows import ActivityEntry, CardContent, IncidentDetails, Mentions
+from storage.rows import ActivityEntry, CardContent, IncidentDetails, IncidentName, Mentions
 from storage.values import ActivityType, Status
 
 # Characters of what a card shows in part; `View` has the rest.
@@ -51,6 +51,7 @@ FACTS_LENGTH = 180
 LINKS_LENGTH = 5000
 CLOSING_COMMENT_LENGTH = 120  # of a resolved incident, whose card has two lines
 NAME_LENGTH = 80
+TITLE_LENGTH = 300  # of an incident in the thread of a storm
 PIECE_LENGTH = 2900
 MAX_PIECES = 3
 
@@ -140,17 +141,24 @@ def render_retired_card(identifier: int) -> CardMessage:
 
 
 def render_thread_entry(
-    entry: ActivityEntry, mentions: Mentions, *, delayed: bool = False, calls: bool = False
+    entry: ActivityEntry,
+    mentions: Mentions,
+    *,
+    delayed: bool = False,
+    calls: bool = False,
+    incident: IncidentName | None = None,
 ) -> Message:
     """A comment that was made elsewhere, a change of status or owner, or a call.
 
     `delayed`: a later one is above it already. `calls`: nobody has the incident, so who was called is mentioned.
+    `incident` is named where the thread is about several.
     """
+    name = bold(truncate(render_title(incident.identifier, incident.title), TITLE_LENGTH)) + ": " if incident else ""
     if entry.type is ActivityType.CALL:
-        called = f":telephone_receiver: {render_call_entry(entry, mentions.people if calls else None)}"
+        called = f":telephone_receiver: {name}{render_call_entry(entry, mentions.people if calls else None)}"
         return message(called, [section(called)])
     late = f" ({say_delayed(entry)})" if delayed else ""
-    return _render_quote(_render_author(entry) + late, entry, mentions)
+    return _render_quote(name + _render_author(entry) + late, entry, mentions)
 
 
 def render_amendment(entry: ActivityEntry, mentions: Mentions, *, deleted: bool) -> Message:

@@ -146,7 +146,14 @@ def _record_changes(result: Plan, what: str, before: Mapping[str, Any], wanted: 
 
 
 # Columns that have another name in the file.
-_FIELD_NAMES = {"slack_user_id": "slack", "channel_id": "channel", "cron": "schedule", "remind_owner_s": "remind_owner"}
+_FIELD_NAMES = {
+    "slack_user_id": "slack",
+    "channel_id": "channel",
+    "cron": "schedule",
+    "remind_owner_s": "remind_owner",
+    "storm_cards": "storm.cards",
+    "storm_within_s": "storm.within",
+}
 
 
 def _format_value(column: str, value: Any) -> str:
@@ -190,7 +197,12 @@ def _compare_projects(result: Plan, now: OrganizationState, file: OrganizationFi
     for entry in file.projects:
         row = now.projects.get(entry.slug)
         what = f"project {entry.slug}"
-        wanted = {"name": entry.name, "quiet_minutes": entry.quiet_minutes}
+        wanted = {
+            "name": entry.name,
+            "quiet_minutes": entry.quiet_minutes,
+            "storm_cards": entry.storm.cards,
+            "storm_within_s": entry.storm.within,
+        }
         if row is None:
             result.projects_added.append({"slug": entry.slug, **wanted})
             result.changes.append(
@@ -199,7 +211,7 @@ def _compare_projects(result: Plan, now: OrganizationState, file: OrganizationFi
             result.project_teams_added += [(entry.slug, team) for team in entry.teams]
             result.channels_added += [(entry.slug, channel) for channel in entry.channels]
             continue
-        if values := _record_changes(result, what, {"name": row.name, "quiet_minutes": row.quiet_minutes}, wanted):
+        if values := _record_changes(result, what, {column: getattr(row, column) for column in wanted}, wanted):
             result.projects_changed[row.id] = values
         for team in _find_missing(entry.teams, row.teams):
             result.project_teams_added.append((entry.slug, team))

@@ -12,14 +12,14 @@ _DURATION = re.compile(r"([0-9]{1,9})([smhd])", re.IGNORECASE)
 _LONGEST_S = 365 * 86400
 
 
-def parse_duration(value: Any, *, shortest_s: int = 0) -> int:
+def parse_duration(value: Any, *, shortest_s: int = 0, longest_s: int = _LONGEST_S) -> int:
     """The seconds of a duration such as `60m`. Raises ValueError."""
     found = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise ValueError("should be a number and s, m, h or d, like 60m")
     seconds = int(found[1]) * _UNITS_S[found[2].lower()]
-    if not shortest_s <= seconds <= _LONGEST_S:
-        raise ValueError(f"should be from {format_duration(shortest_s)} to {format_duration(_LONGEST_S)}")
+    if not shortest_s <= seconds <= longest_s:
+        raise ValueError(f"should be from {format_duration(shortest_s)} to {format_duration(longest_s)}")
     return seconds
 
 
@@ -30,3 +30,4 @@ def format_duration(seconds: int) -> str:
 
 
 LongDuration = Annotated[int, BeforeValidator(lambda value: parse_duration(value, shortest_s=60))]  # a minute at least
+StormWindow = Annotated[int, BeforeValidator(lambda value: parse_duration(value, shortest_s=1, longest_s=3600))]

@@ -18,7 +18,7 @@ from bot.digests.service import parse_filters
 from bot.incidents.errors import InvalidInput
 from bot.incidents.markup import EMOJI_NAME
 from bot.organization.calls import CallEntry, check_calls
-from bot.organization.durations import LongDuration
+from bot.organization.durations import LongDuration, StormWindow
 from bot.organization.tree import Mistake, NotReadable, Tree, format_path, parse_tree
 from bot.organization.tree import Path as TreePath
 from storage.values import Role
@@ -26,6 +26,9 @@ from storage.values import Role
 MAX_NAME_LENGTH = 80  # characters
 DEFAULT_QUIET_MINUTES = 5
 MAX_QUIET_MINUTES = 1440
+DEFAULT_STORM_CARDS = 5
+MAX_STORM_CARDS = 1000
+DEFAULT_STORM_WITHIN_S = 60
 MAX_EMAIL_LENGTH = 254  # characters, RFC 5321's longest path without its brackets
 # If there are more, the first ones should be fixed before the rest is worth reading.
 MAX_MISTAKES_SHOWN = 100
@@ -76,6 +79,12 @@ def _parse_minutes(value: Any) -> Any:
     return int(value)
 
 
+def _parse_storm_cards(value: Any) -> int:
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9]{1,4}", value) or not 1 <= int(value) <= MAX_STORM_CARDS:
+        raise ValueError(f"should be a number of cards from 1 to {MAX_STORM_CARDS:,}")
+    return int(value)
+
+
 def _parsed_by(parse_tree: Callable[[str], object]) -> AfterValidator:
     """A value that people may also type in Slack; it is stored as `read` returns it."""
 
@@ -123,6 +132,9 @@ UsergroupId = Annotated[str, _check_slack_id("S", "a user group")]
 UserId = Annotated[str, _check_slack_id("UW", "a person")]
 
 Minutes = Annotated[int, BeforeValidator(_parse_minutes)]
+StormCards = Annotated[int, BeforeValidator(_parse_storm_cards)]
+
+
 CronText = Annotated[str, _parsed_by(schedule_text.parse_schedule)]
 ZoneName = Annotated[str, _parsed_by(lambda name: zones.parse_zone(name, "").key)]
 Filters = Annotated[str, _parsed_by(parse_filters)]
@@ -156,6 +168,13 @@ class TeamEntry(_Entry):
     calls: list[CallEntry] | None = None  # None: what managers have set in Slack counts
 
 
+class StormEntry(_Entry):
+    """More new cards than `cards` within `within` (in seconds) become one message in a channel."""
+
+    cards: StormCards = DEFAULT_STORM_CARDS
+    within: StormWindow = DEFAULT_STORM_WITHIN_S
+
+
 class ProjectEntry(_Entry):
     slug: Slug
     name: Name
@@ -163,6 +182,7 @@ class ProjectEntry(_Entry):
     channels: list[ChannelId] = []
     # An alert that ends and fires again within this time is the same incident.
     quiet_minutes: Minutes = DEFAULT_QUIET_MINUTES
+    storm: StormEntry = StormEntry()
 
 
 class MemberEntry(_Entry):
@@ -245,6 +265,7 @@ _FIELDS: dict[str | None, list[str]] = {
     "organization": list(OrganizationEntry.model_fields),
     "teams": list(TeamEntry.model_fields),
     "projects": list(ProjectEntry.model_fields),
+    "storm": list(StormEntry.model_fields),
     "members": list(MemberEntry.model_fields),
     "digests": list(DigestEntry.model_fields),
     "calls": list(CallEntry.model_fields),
@@ -258,12 +279,13 @@ def _build_mistake(tree: Tree, item: dict[str, Any]) -> Mistake:
 
 def _describe(path: TreePath, item: dict[str, Any]) -> str:
     given = item.get("input")
-    section = "calls" if "calls" in path else str(path[0])
+    "calls" if "calls" in path else str(path[0])
     match item["type"]:
         case "missing":
             return "is missing"
         case "extra_forbidden":
-            fields = _FIELDS[section if len(path) > 1 else None]
+            entry = next((str(name) for name in reversed(path[:-1]) if name in _FIELDS), None)
+            fields = _FIELDS[entry]
             near = difflib.get_close_matches(str(path[-1]).lower(), fields, n=1)
             return (
                 f"is no field here; did you mean {near[0]}?"

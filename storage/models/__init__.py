@@ -31,6 +31,7 @@ from storage.models.organizations import (
 from storage.models.replicas import Replica
 from storage.models.requests import FormText, HandledRequest
 from storage.models.silences import Silence
+from storage.models.storms import Storm, StormIncident
 
 __all__ = [
     "AlertMemory",
@@ -64,6 +65,8 @@ __all__ = [
     "Replica",
     "Silence",
     "SlackPerson",
+    "Storm",
+    "StormIncident",
     "Team",
     "ThreadReply",
     "Usergroup",

@@ -83,6 +83,9 @@ class Project(Base):
     name: Mapped[str]
     # An alert that ends and fires again within this time belongs to the same incident.
     quiet_minutes: Mapped[int] = mapped_column(server_default=text("5"))
+    # More new cards than `storm_cards` within `storm_within_s` seconds become one message in a channel.
+    storm_cards: Mapped[int] = mapped_column(server_default=text("5"))
+    storm_within_s: Mapped[int] = mapped_column(server_default=text("60"))
 
 
 class ProjectTeam(Base):

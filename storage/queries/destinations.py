@@ -100,6 +100,8 @@ SELECT id, workspace_id, member_id FROM destination WHERE id IN (
   UNION
   SELECT destination_id FROM post WHERE incident_id = ANY(%(incident_ids)s) AND kind = '{PostKind.CARD}'
   UNION
+  SELECT destination_id FROM storm_incident WHERE incident_id = ANY(%(incident_ids)s)
+  UNION
   SELECT destination_id FROM post WHERE incident_id = ANY(%(incident_ids)s) AND kind = '{PostKind.NEWEST}'
   UNION
   SELECT destination_id FROM post WHERE incident_id = ANY(%(incident_ids)s) AND kind = '{PostKind.NOTIFICATION}'

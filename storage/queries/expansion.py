@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row
 
 from storage.queries.activity import IS_DELETED
 from storage.queries.destinations import LockedDestinations
+from storage.queries.places import places_of_incident
 from storage.queries.silences import has_silences, is_silenced
 from storage.queries.visibility import CHANNELS_OF_PROJECTS, sees_incident
 from storage.values import BY_HANDOFF, ActivityType, PostKind, Status, Urgency
@@ -191,19 +192,23 @@ def create_cards(
 ) -> None:
     """Inserts the missing cards in the locked destinations; `incidents` as for `lock_destinations`.
 
-    The card of a critical incident, or of one that a person changed (not `of_alert`), is urgent, also where it waits
-    already. An incident that a silence holds gets none until that has ended.
+    The card of a critical incident, or of one that a person changed (not `of_alert`), goes before others, also where it
+    waits already. An incident that a silence holds gets none until that has ended, and one that is folded into a storm
+    gets none in that channel.
     """
     tx.exec_driver_sql(
         "INSERT INTO post (destination_id, kind, incident_id, urgency, due_at, date_added)"  # noqa: S608 - constants
         f" SELECT DISTINCT d.id, '{PostKind.CARD}', i.id,"
-        "        CASE WHEN %(of_alert)s AND n.status <> %(critical)s THEN %(news)s ELSE %(urgent)s END,"
+        "        CASE WHEN NOT %(of_alert)s THEN %(urgent)s WHEN n.status = %(critical)s THEN %(change)s ELSE %(news)s"
+        "        END,"
         "        %(now)s::timestamptz, %(now)s::timestamptz"
         " FROM unnest(%(incident_ids)s::bigint[], %(workspaces)s::text[]) AS i(id, workspace_id)"
         " JOIN incident n ON n.id = i.id"
         f" JOIN ({CHANNELS_OF_PROJECTS}) ON ip.incident_id = i.id"
         " JOIN destination d ON d.workspace_id = i.workspace_id AND d.channel_id = pc.channel_id"
-        f" WHERE d.id = ANY(%(destination_ids)s) AND NOT {is_silenced('n')} ORDER BY i.id, d.id"
+        f" WHERE d.id = ANY(%(destination_ids)s) AND NOT {is_silenced('n')} AND NOT EXISTS ("
+        "   SELECT FROM storm_incident f WHERE f.incident_id = i.id AND f.destination_id = d.id AND f.folded)"
+        " ORDER BY i.id, d.id"
         f" ON CONFLICT (incident_id, destination_id) WHERE kind = '{PostKind.CARD}'"
         " DO UPDATE SET urgency = EXCLUDED.urgency WHERE post.ts IS NULL AND post.urgency > EXCLUDED.urgency",
         {
@@ -214,18 +219,44 @@ def create_cards(
             "of_alert": of_alert,
             "critical": int(Status.CRITICAL),
             "urgent": int(Urgency.URGENT),
+            "change": int(Urgency.CHANGE),
             "news": int(Urgency.NEWS),
         },
     )
 
 
-def create_thread_posts(tx: Connection, changes: Sequence[EntryChange], urgency: Urgency, now: datetime) -> None:
+def list_calls_for_storms(tx: Connection, calls: Sequence[EntryChange], now: datetime) -> set[int]:
+    """Returns those of the changes, which are calls, that the threads of storms show: one for each storm in a minute.
+
+    A storm may call for hundreds of incidents at once, and each person gets a direct message about all of theirs.
+    """
+    if not calls:
+        return set()
+    rows = tx.exec_driver_sql(
+        "SELECT DISTINCT ON (place.post_id) e.id"  # noqa: S608 - composed of constants
+        " FROM unnest(%(ids)s::bigint[], %(incident_ids)s::bigint[]) AS e(id, incident_id)"
+        f" CROSS JOIN LATERAL ({places_of_incident('e.incident_id')}) place"
+        " WHERE place.folded AND NOT EXISTS (SELECT FROM post m JOIN incident_activity a ON a.id = m.activity_id"
+        f"   WHERE m.card_id = place.post_id AND a.type = {ActivityType.CALL:d}"
+        "    AND m.date_added > %(now)s - interval '1 minute')"
+        " ORDER BY place.post_id, e.id",
+        {"ids": [one.id for one in calls], "incident_ids": [one.incident_id for one in calls], "now": now},
+    )
+    return {row[0] for row in rows}
+
+
+def create_thread_posts(
+    tx: Connection, changes: Sequence[EntryChange], in_storms: Collection[int], urgency: Urgency, now: datetime
+) -> None:
     """Inserts or updates the posts that show entries of the log in the threads of their incidents' cards.
 
-    A comment that began as a reply in a thread is not repeated there; a later change to it that was made elsewhere is
-    posted there as an `amendment`. `changes` has each entry once.
+    An incident that is folded into a storm has the thread of the storm's message, which shows only the changes with
+    the ids `in_storms`. A comment that began as a reply in a thread is not repeated
+    there; a later change to it that was made elsewhere is posted there as an `amendment`. A message that shows an entry
+    already is updated where it is. `changes` has each entry once.
     """
     parameters = {
+        "in_storms": [change.id in in_storms for change in changes],
         "activity_ids": [change.activity_id for change in changes],
         "incident_ids": [change.incident_id for change in changes],
         "thread_channel": [change.thread_channel for change in changes],
@@ -238,11 +269,14 @@ def create_thread_posts(tx: Connection, changes: Sequence[EntryChange], urgency:
         "        CASE WHEN EXISTS (SELECT FROM thread_reply r WHERE r.activity_id = e.activity_id"
         "                          AND r.destination_id = c.destination_id)"
         f"             THEN '{PostKind.AMENDMENT}' ELSE '{PostKind.MIRROR}' END,"
-        "        c.incident_id, e.activity_id, c.id, %(urgency)s, %(now)s::timestamptz, %(now)s::timestamptz"
-        " FROM unnest(%(activity_ids)s::bigint[], %(incident_ids)s::bigint[], %(thread_channel)s::text[])"
-        "   AS e(activity_id, incident_id, thread_channel)"
-        f" JOIN post c ON c.incident_id = e.incident_id AND c.kind = '{PostKind.CARD}'"
-        " JOIN destination d ON d.id = c.destination_id"
+        "        e.incident_id, e.activity_id, c.id, %(urgency)s, %(now)s::timestamptz, %(now)s::timestamptz"
+        " FROM unnest(%(activity_ids)s::bigint[], %(incident_ids)s::bigint[], %(thread_channel)s::text[],"
+        "             %(in_storms)s::boolean[]) AS e(activity_id, incident_id, thread_channel, in_storms)"
+        " CROSS JOIN LATERAL ("
+        f"  SELECT post_id FROM ({places_of_incident('e.incident_id')}) place WHERE NOT folded OR e.in_storms"
+        f"  UNION SELECT m.card_id FROM post m WHERE m.activity_id = e.activity_id AND m.kind = '{PostKind.MIRROR}'"
+        " ) place"
+        " JOIN post c ON c.id = place.post_id JOIN destination d ON d.id = c.destination_id"
         " WHERE d.channel_id IS DISTINCT FROM e.thread_channel ORDER BY e.activity_id, c.id"
         " ON CONFLICT (card_id, activity_id, kind) WHERE card_id IS NOT NULL"
         " DO UPDATE SET wanted_version = post.wanted_version + 1, due_at = %(now)s, failed_reason = NULL",

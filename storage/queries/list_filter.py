@@ -27,6 +27,7 @@ class ListFilter:
     unseen_by: int | None = None  # a member's id: only incidents that they have not acknowledged
     followed_by: int | None = None  # a member's id: only incidents that they are subscribed to
     owned_by: int | None = None  # a member's id: only incidents that they own
+    storm: tuple[int, int] | None = None  # organization id and storm id: only incidents of this storm
     unowned: bool = False  # only incidents that nobody owns
     silenced: bool = False  # only incidents that a silence holds
 

@@ -61,6 +61,7 @@ class ListStatements:
             or list_filter.unseen_by is not None
             or list_filter.followed_by is not None
             or list_filter.owned_by is not None
+            or list_filter.storm is not None
             or list_filter.unowned
             or list_filter.silenced
         )
@@ -112,6 +113,12 @@ class ListStatements:
         if list_filter.owned_by is not None:
             conditions.append("i.owner_id = %(owned_by)s")
             self.parameters["owned_by"] = list_filter.owned_by
+        if list_filter.storm is not None:
+            conditions.append(
+                "EXISTS (SELECT FROM storm_incident si WHERE si.organization_id = %(storm_organization_id)s"
+                " AND si.storm_id = %(storm_id)s AND si.incident_id = i.id)"
+            )
+            self.parameters["storm_organization_id"], self.parameters["storm_id"] = list_filter.storm
         if list_filter.unowned:
             conditions.append("i.owner_id IS NULL")
         if list_filter.silenced:

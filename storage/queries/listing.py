@@ -93,7 +93,8 @@ def _find_among_newest(
     connection: Connection, page: ListStatements, parameters: dict[str, Any]
 ) -> Sequence[Sequence[Any]] | None:
     """Tests only the newest incidents. Returns None if they do not fill the page and there are others."""
-    if page.list_filter.followed_by is not None or page.list_filter.owned_by is not None:
+    list_filter = page.list_filter
+    if list_filter.followed_by is not None or list_filter.owned_by is not None or list_filter.storm is not None:
         return None
     near = _run(connection, page, page.among_newest(), parameters)
     if near and near[-1] == NO_OTHERS:
@@ -105,7 +106,7 @@ def _find_as_planner_chooses(
     connection: Connection, page: ListStatements, parameters: dict[str, Any]
 ) -> Sequence[Sequence[Any]]:
     """Tests all incidents. The planner uses its statistics to choose between the trigrams of titles, the projects,
-    the subscriptions and the owners.
+    the subscriptions, the owners and the storm.
     """
     return connection.exec_driver_sql(page.as_planner_chooses(), parameters).all()
 

@@ -49,6 +49,8 @@ class ProjectRow:
     teams: frozenset[str]  # slugs
     channels: frozenset[str]  # Slack ids
     quiet_minutes: int
+    storm_cards: int
+    storm_within_s: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +141,18 @@ def _projects(connection: Connection, organization_id: int) -> list[ProjectRow]:
         .scalar_subquery()
     )
     rows = connection.execute(
-        select(Project.id, Project.slug, Project.name, teams, channels, Project.quiet_minutes).where(
-            Project.organization_id == organization_id
-        )
+        select(
+            Project.id,
+            Project.slug,
+            Project.name,
+            teams,
+            channels,
+            Project.quiet_minutes,
+            Project.storm_cards,
+            Project.storm_within_s,
+        ).where(Project.organization_id == organization_id)
     )
-    return [ProjectRow(i, s, n, frozenset(t or ()), frozenset(c or ()), quiet) for i, s, n, t, c, quiet in rows]
+    return [ProjectRow(i, s, n, frozenset(t or ()), frozenset(c or ()), *more) for i, s, n, t, c, *more in rows]
 
 
 def _members(connection: Connection, organization_id: int) -> list[MemberRow]:

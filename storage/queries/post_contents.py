@@ -18,6 +18,7 @@ from storage.queries.activity import (
 )
 from storage.queries.destinations import Target
 from storage.queries.incidents import find_incident_details
+from storage.queries.places import places_of_incident
 from storage.queries.post_kinds import CardPost, DirectPost, NotificationPost, ThreadPost
 from storage.queries.silences import is_silenced
 from storage.queries.visibility import (
@@ -27,7 +28,15 @@ from storage.queries.visibility import (
     sees_project,
     shown_in_channel,
 )
-from storage.rows import ActivityEntry, CardContent, Mentions, NotificationContent, NotificationEntry, ThreadContent
+from storage.rows import (
+    ActivityEntry,
+    CardContent,
+    IncidentName,
+    Mentions,
+    NotificationContent,
+    NotificationEntry,
+    ThreadContent,
+)
 from storage.values import ActivityType, PostKind, Status
 
 # The entries that record that an incident was resolved.
@@ -44,16 +53,18 @@ JOIN incident i ON i.organization_id = o.id AND i.id = %(incident_id)s
 WHERE m.id = %(member_id)s
 """  # noqa: S608 - composed of constants
 
-# A card in a channel of a project that the reader sees. Cards in other channels are not shown to the reader.
+# A card, or the message of a storm that stands for it, in a channel of a project that the reader sees. Those in other
+# channels are not shown to the reader.
 _CARD_FOR_READER = f"""
 SELECT d.channel_id, c.ts
-FROM post c JOIN destination d ON d.id = c.destination_id
+FROM ({places_of_incident("%(incident_id)s")}) place JOIN post c ON c.id = place.post_id
+JOIN destination d ON d.id = c.destination_id
 JOIN member m ON m.id = %(member_id)s JOIN organization o ON o.id = m.organization_id
-WHERE c.incident_id = %(incident_id)s AND c.kind = '{PostKind.CARD}' AND c.ts IS NOT NULL AND d.failed_reason IS NULL
+WHERE c.ts IS NOT NULL AND d.failed_reason IS NULL
   AND EXISTS (SELECT FROM {CHANNELS_OF_PROJECTS}
-              WHERE ip.incident_id = c.incident_id AND pc.channel_id = d.channel_id
+              WHERE ip.incident_id = %(incident_id)s AND pc.channel_id = d.channel_id
                 AND {sees_project("ip.project_id")})
-ORDER BY c.id LIMIT 1
+ORDER BY place.folded, c.id LIMIT 1
 """  # noqa: S608 - composed of constants
 
 
@@ -107,7 +118,10 @@ def _find_comment_after(tx: Connection, post: DirectPost, member_id: int, entry_
 
 
 def find_card_for_reader(connection: Connection, incident_id: int, member_id: int) -> tuple[str, str] | None:
-    """Returns channel id and ts of the oldest posted card in a channel of a project that the member sees, or None."""
+    """Returns channel id and ts of where an incident is shown, in a channel of a project that the member sees, or None.
+
+    That is its oldest posted card, or else the message of its storm.
+    """
     row = connection.exec_driver_sql(_CARD_FOR_READER, {"incident_id": incident_id, "member_id": member_id}).first()
     return None if row is None else (row[0], row[1])
 
@@ -181,17 +195,19 @@ def find_thread_content(tx: Connection, post: ThreadPost, target: Target) -> Thr
         "         AND r.destination_id = c.destination_id AND r.gone),"
         f" {shown_in_channel('a.incident_id', '%(channel_id)s')},"
         " EXISTS (SELECT FROM incident i WHERE i.id = a.incident_id AND i.status <> 2 AND i.owner_id IS NULL"
-        f" AND NOT {is_silenced('i')})"
-        " FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id"
+        f" AND NOT {is_silenced('i')}),"
+        f" CASE WHEN c.kind = '{PostKind.STORM}' THEN i.identifier END, i.title"
+        " FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id JOIN incident i ON i.id = a.incident_id"
         " JOIN post c ON c.id = %(card_id)s WHERE a.id = %(activity_id)s",
         {"activity_id": post.activity_id, "card_id": post.card_id, "channel_id": target.channel_id},
     ).first()
     if row is None:
         return None
-    *columns, deleted, card_ts, withheld, gone, here, is_waiting = row
+    *columns, deleted, card_ts, withheld, gone, here, is_waiting, identifier, title = row
     entry = parse_entry(columns)
     if entry.call is not None:
         mentions = get_people(tx, [member_id for member_id, _ in entry.call.people], target.workspace_id)
     else:
         mentions = _mentions(tx, [entry.id], target.workspace_id)
-    return ThreadContent(entry, mentions, deleted, card_ts, withheld, gone, here, is_waiting)
+    incident = None if identifier is None else IncidentName(identifier, title)
+    return ThreadContent(entry, mentions, deleted, card_ts, withheld, gone, here, is_waiting, incident)

@@ -63,12 +63,19 @@ class CardPost(DuePost):
 
 
 @dataclass(frozen=True, slots=True)
+class StormPost(DuePost):
+    """The message that stands for the cards of a storm's incidents. The row of `storm` names it."""
+
+    kind: ClassVar[PostKind] = PostKind.STORM
+
+
+@dataclass(frozen=True, slots=True)
 class ThreadPost(DuePost):
-    """A message in a card's thread about a log entry of the incident."""
+    """A message about a log entry of the incident, in the thread of its card or of its storm's message."""
 
     incident_id: int
     activity_id: int
-    card_id: int  # the card's post
+    card_id: int  # the post of the card or of the storm
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +169,7 @@ class UnknownPost(DuePost):
 
 KnownPost = (
     CardPost
+    | StormPost
     | MirrorPost
     | AmendmentPost
     | NotificationPost
@@ -188,6 +196,8 @@ def build_post(row: Sequence[Any]) -> Post:
     match kind:
         case PostKind.CARD if incident_id is not None:
             return CardPost(**state, incident_id=incident_id)
+        case PostKind.STORM:
+            return StormPost(**state)
         case PostKind.MIRROR if in_thread:
             return MirrorPost(**state, incident_id=incident_id, activity_id=activity_id, card_id=card_id)
         case PostKind.AMENDMENT if in_thread:

@@ -18,6 +18,7 @@ from storage.queries.post_kinds import (
     KnownPost,
     NotificationPost,
     Post,
+    StormPost,
     ThreadPost,
     UnknownPost,
     build_post,
@@ -171,8 +172,8 @@ def mark_delivered(
 
 
 def _wake_thread(tx: Connection, card: DuePost, now: datetime) -> None:
-    """Makes the messages due that wait for their card to be posted, or to be given up."""
-    if isinstance(card, CardPost):
+    """Makes the messages due that wait for their card, or their storm's message, to be posted or given up."""
+    if isinstance(card, CardPost | StormPost):
         tx.exec_driver_sql(
             "UPDATE post SET due_at = %(now)s WHERE card_id = %(id)s AND ts IS NULL AND due_at > %(now)s"
             " AND wanted_version > drawn_version AND attempted_at IS NULL",

@@ -102,12 +102,13 @@ def record_reply_deleted(tx: Connection, destination_id: int, ts: str) -> None:
 
 
 def record_card_deleted(tx: Connection, workspace_id: str, channel_id: str, ts: str) -> bool:
-    """Records that a card was deleted; the next change posts it again. Returns False if the message is not a card."""
-    return bool(
-        tx.exec_driver_sql(
-            "UPDATE post p SET ts = NULL, generation = p.generation + 1, drawn_hash = NULL"  # noqa: S608 - composed of constants
-            " FROM destination d WHERE d.id = p.destination_id AND d.workspace_id = %(workspace)s"
-            f" AND d.channel_id = %(channel)s AND p.kind = '{PostKind.CARD}' AND p.ts = %(ts)s",
-            {"workspace": workspace_id, "channel": channel_id, "ts": ts},
-        ).rowcount
-    )
+    """Records that a card or the message of a storm was deleted; the next change posts it again.
+
+    Returns False if the message is neither.
+    """
+    deleted = {"workspace": workspace_id, "channel": channel_id, "ts": ts}
+    forget = "UPDATE post p SET ts = NULL, generation = p.generation + 1, drawn_hash = NULL FROM destination d"
+    in_channel = "d.workspace_id = %(workspace)s AND d.channel_id = %(channel)s AND p.ts = %(ts)s"
+    card = f"{forget} WHERE d.id = p.destination_id AND p.kind = '{PostKind.CARD}' AND {in_channel}"
+    storm = f"{forget} JOIN storm s ON s.destination_id = d.id WHERE s.post_id = p.id AND {in_channel}"
+    return bool(tx.exec_driver_sql(card, deleted).rowcount or tx.exec_driver_sql(storm, deleted).rowcount)

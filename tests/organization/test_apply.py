@@ -97,14 +97,17 @@ def test_changed_fields_are_shown_with_old_and_new_value(store: Store) -> None:
         ("name: Acme", "name: Acme Ltd"),
         ("open_membership: false", "open_membership: true"),
         ("name: Payments, slack_usergroup: S0001", "name: Pay, remind_owner: 60m"),
-        ("name: Checkout", "name: Check-out, quiet_minutes: 15"),
+        ("name: Checkout", "name: Check-out, quiet_minutes: 15, storm: {cards: 10, within: 120s}"),
         ("role: owner", "role: admin"),
         ("superuser: false", "superuser: true"),
     )
     assert run(store, changed) == [
         "changed organization acme: name: Acme -> Acme Ltd, open_membership: false -> true",
         "changed team payments: name: Payments -> Pay, slack_usergroup: S0001 -> none, remind_owner: none -> 1h",
-        "changed project checkout: name: Checkout -> Check-out, quiet_minutes: 5 -> 15",
+        (
+            "changed project checkout: name: Checkout -> Check-out, quiet_minutes: 5 -> 15, storm.cards: 5 -> 10,"
+            " storm.within: 1m -> 2m"
+        ),
         "changed member ada@acme.test: role: owner -> admin, superuser: false -> true",
     ]
     assert run(store, changed) == []

@@ -62,6 +62,7 @@ EXEMPT = {
     "expansion.get_audiences": "finds whose incident it is; who sees it is asked by _CANDIDATES",
     "expansion.unsubscribe_members": "removes those who no longer see it",
     "expansion.create_thread_posts": _MAINTAINS,
+    "expansion.list_calls_for_storms": _MAINTAINS,
     "expansion.create_notifications": _MAINTAINS,
     "handoffs._LAST_COMMENT": "a part of statements that use the rule",
     "handoffs._get_mentions": "reads who the note of an offer mentions, for its reader",
@@ -99,6 +100,10 @@ EXEMPT = {
     "silences._FROM": "the title for the statements below, which ask for the projects of the silence",
     "silences.find_held": "serves delivery, which asks for each reader",
     "silences.insert_silence": "is given an incident that find_alert let through",
+    "storms.insert_incidents": _MAINTAINS,
+    "storms.list_recent_cards": _MAINTAINS,
+    "storms.unfold_reopened": _MAINTAINS,
+    "storm_contents._ALERTS": "reads from _SHOWN, which has the rule",
     "threads.find_card": "finds the card of a reply; the handler looks its incident up by the rule",
 }
 

@@ -69,6 +69,7 @@ BRISK = Pace(
     post_s=0.02,
     update_s=0.02,
     poll_s=0.5,
+    storm_s=0.05,
     call_s=2,
     late_s=0.5,
     paused_s=0.5,

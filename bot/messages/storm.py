@@ -1,0 +1,146 @@
+"""The message of a storm: one for many new incidents in a channel."""
+
+from __future__ import annotations
+
+from bot.incidents.common_parts import Common, CommonLabel
+from bot.incidents.markup import escape
+from bot.messages.blocks import (
+    Block,
+    Element,
+    actions,
+    bold,
+    button,
+    context,
+    format_date,
+    format_duration,
+    section,
+    truncate,
+)
+from bot.messages.card import CardMessage
+from bot.messages.incident import STATUS_SIGNS, render_title
+from storage.rows import IncidentName, StormContent
+from storage.values import Status
+
+TITLE_LENGTH = 150  # characters of an incident's title among others
+NAME_LENGTH = 80
+LABEL_LENGTH = 60
+SHORT_S = 12 * 3600  # a storm that lasts longer needs the day of its end
+
+
+def render_storm(storm: StormContent, common: Common) -> CardMessage:
+    """A storm that goes on, or what it was."""
+    shared = render_common(common)
+    lines = [_render_total(storm), f"*In common:* {shared}" if shared else "", _render_counts(storm)]
+    blocks: list[Block] = [
+        section("\n".join(line for line in lines if line)),
+        context(f"Began with {_render_name(storm.first)} · `list storm:{storm.storm_id}`"),
+    ]
+    if storm.criticals:
+        blocks.append(section(_render_criticals(storm)))
+    blocks.append(context(f":bust_in_silhouette: {_render_owners(storm)}"))
+    if hint := _render_hint(storm):
+        blocks.append(context(hint))
+    blocks.append(actions(_build_buttons(storm)))
+    return {"text": _render_text(storm, common), "blocks": blocks, "attachments": []}
+
+
+def render_retired_storm() -> CardMessage:
+    """What replaces the message of a storm in a channel that may show none of its incidents any more."""
+    sentence = "The incidents of this alert storm are no longer shown in this channel."
+    return {"text": sentence, "blocks": [context(sentence)], "attachments": []}
+
+
+def render_common(common: Common) -> str:
+    """What alerts have in common (mrkdwn); empty for nothing."""
+    parts = [escape(truncate(common.title, TITLE_LENGTH))] if common.title else []
+    return " · ".join([*parts, *(_render_label(label) for label in common.labels)])
+
+
+def _render_label(label: CommonLabel) -> str:
+    text = f"{escape(truncate(label.name, LABEL_LENGTH))} {escape(truncate(label.value, LABEL_LENGTH))}"
+    return text if label.all else f"{text} (most)"
+
+
+def _render_text(storm: StormContent, common: Common) -> str:
+    """The text of notifications."""
+    title = f": {escape(truncate(common.title, TITLE_LENGTH))}" if common.title else ""
+    if storm.ended:
+        return f"The alert storm is over: {_count(storm.total, 'incident')}{title}"
+    return f"Alert storm: {_count(storm.total, 'new incident')}{title}"
+
+
+def _render_total(storm: StormContent) -> str:
+    if not storm.ended:
+        total = bold(f"Alert storm: {_count(storm.total, 'new incident')}")
+        return f":rotating_light: {total} since {format_date(storm.started)}"
+    short = (storm.last - storm.started).total_seconds() < SHORT_S
+    end = format_date(storm.last, "{time}" if short else "{date_short_pretty} at {time}")
+    total = bold(f"The alert storm is over: {_count(storm.total, 'incident')}")
+    period = f"from {format_date(storm.started)} to {end}"
+    return f":white_check_mark: {total} {period}, in {format_duration(storm.started, storm.last)}"
+
+
+def _render_counts(storm: StormContent) -> str:
+    counts = [
+        (storm.critical, f"{STATUS_SIGNS[Status.CRITICAL]} {storm.critical:,} critical"),
+        (storm.warning, f"{STATUS_SIGNS[Status.WARNING]} {storm.warning:,} warning"),
+        (storm.without_severity, f"{STATUS_SIGNS[Status.OPEN]} {storm.without_severity:,} without severity"),
+    ]
+    if storm.resolved == storm.total:
+        resolved = "all resolved"
+    else:
+        resolved = f"{storm.resolved:,} resolved, {storm.total - storm.resolved:,} open"
+    return f"{' · '.join(text for count, text in counts if count)} – {resolved}"
+
+
+def _render_criticals(storm: StormContent) -> str:
+    """Critical incidents without a card of their own, by name."""
+    names = [f"{STATUS_SIGNS[Status.CRITICAL]} {_render_name(one)}" for one in storm.criticals]
+    if more := storm.folded_criticals - len(names):
+        names.append(f"and {more:,} more critical")
+    return "*More critical incidents*\n" + "\n".join(names)
+
+
+def _render_owners(storm: StormContent) -> str:
+    if storm.resolved == storm.total:
+        return "Nothing is open any more"
+    if not storm.owners:
+        return "Nobody owns any of the open incidents"
+    parts = [f"{escape(truncate(name, NAME_LENGTH))} owns {count:,}" for name, count in storm.owners]
+    if more := storm.owner_count - len(parts):
+        parts.append(f"{more:,} more people own some")
+    if storm.unowned:
+        parts.append(f"nobody owns {storm.unowned:,}")
+    return ", ".join(parts)
+
+
+def _render_hint(storm: StormContent) -> str:
+    """What becomes of cards."""
+    if storm.split:
+        by = f" by {escape(truncate(storm.split_by, NAME_LENGTH))}" if storm.split_by else ""
+        return f"Split{by}: the incidents get their own cards, the most severe first."
+    if storm.ended:
+        return ""
+    return (
+        f"More than {_count(storm.cards, 'new card')} within {_render_seconds(storm.within_s)}:"
+        " further incidents are added here instead of getting cards."
+    )
+
+
+def _render_seconds(seconds: int) -> str:
+    if seconds % 60:
+        return _count(seconds, "second")
+    return "a minute" if seconds == 60 else f"{seconds // 60} minutes"
+
+
+def _render_name(incident: IncidentName) -> str:
+    return render_title(incident.identifier, truncate(incident.title, TITLE_LENGTH))
+
+
+def _build_buttons(storm: StormContent) -> list[Element]:
+    value = str(storm.storm_id)
+    return [button("List", "storm_list", value)]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

@@ -1,0 +1,201 @@
+"""A storm of alerts in a channel: one message instead of a card each, kept current until calm returns."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from bot.intake.tokens import Source
+from sandbox import SeenMessage
+from tests.stories.conftest import Deliver, World
+
+
+def alert(number: int, **more: Any) -> dict[str, Any]:
+    return {"dedup_key": f"host-{number}", "title": f"Host {number} is down", "severity": "warning", **more}
+
+
+def alerts(first: int, last: int, **more: Any) -> list[dict[str, Any]]:
+    return [alert(number, **more) for number in range(first, last + 1)]
+
+
+def messages(world: World) -> list[SeenMessage]:
+    """The bot's messages in the channel itself, in their order."""
+    return [one for one in world.slack.messages(world.cast.checkout) if one.from_app]
+
+
+def storms(world: World) -> list[SeenMessage]:
+    return [one for one in messages(world) if "storm" in one.notification]
+
+
+def cards(world: World) -> list[str]:
+    return [re.sub(r" \(.*", "", one.notification) for one in messages(world) if one.notification.startswith("#")]
+
+
+def wait_for_storm(world: World, containing: str) -> SeenMessage:
+    world.slack.wait_until(
+        lambda: any(containing in one.markup for one in storms(world)), what=f"a storm with “{containing}”"
+    )
+    (storm,) = storms(world)
+    return storm
+
+
+def let_time_pass(world: World, seconds: float) -> None:
+    world.store.clock.offset += timedelta(seconds=seconds)
+    world.bot.delivery.wake()
+
+
+def test_more_new_cards_than_the_limit_become_one_message_that_counts_all(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, alerts(1, 30))
+    storm = wait_for_storm(world, "30 new incidents")
+    world.rest()
+    assert cards(world) == [f"#{n} Host {n} is down" for n in range(1, 6)]
+    assert "*In common:* Host … is down" in storm.markup
+    assert "30 warning – 0 resolved, 30 open" in storm.markup
+    assert "Began with #1 Host 1 is down" in storm.markup
+    deliver(Source.EVENTS, alerts(31, 40))
+    deliver(Source.EVENTS, alerts(1, 12, status="resolved"))
+    wait_for_storm(world, "40 new incidents")
+    wait_for_storm(world, "12 resolved, 28 open")
+    world.rest()
+    assert len(storms(world)) == 1
+    assert len(cards(world)) == 5
+
+
+def test_as_many_cards_as_the_limit_make_no_storm(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, alerts(1, 5))
+    world.rest()
+    assert len(cards(world)) == 5
+    let_time_pass(world, 61)
+    deliver(Source.EVENTS, alerts(6, 10))
+    world.rest()
+    assert len(cards(world)) == 10
+    assert not storms(world)
+
+
+def test_the_limit_of_the_organization_file_counts_the_strictest_of_a_channel(world: World, deliver: Deliver) -> None:
+    world.apply(
+        """
+organization: {slug: acme, name: Acme, workspaces: [T0001]}
+projects:
+  - {slug: checkout, name: Checkout, channels: [C0001], storm: {cards: 20, within: 1h}}
+  - {slug: catalogue, name: Catalogue, channels: [C0001], storm: {cards: 2}}
+"""
+    )
+    deliver(Source.EVENTS, alerts(1, 4))
+    storm = wait_for_storm(world, "4 new incidents")
+    assert "More than 2 new cards within a minute" in storm.markup
+    world.rest()
+    assert len(cards(world)) == 2
+
+
+def test_what_people_declare_and_the_first_ten_criticals_keep_their_cards(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, alerts(1, 8))
+    wait_for_storm(world, "8 new incidents")
+    deliver(Source.EVENTS, alerts(9, 21, severity="critical"))
+    world.declare("Payments fail")
+    storm = wait_for_storm(world, "21 new incidents")
+    world.rest()
+    critical = [f"#{n} Host {n} is down" for n in range(9, 19)]
+    assert sorted(cards(world)) == sorted(
+        [*(f"#{n} Host {n} is down" for n in range(1, 6)), *critical, "#22 Payments fail"]
+    )
+    named = "\n".join(f":red_circle: #{n} Host {n} is down" for n in range(19, 22))
+    assert f"*More critical incidents*\n{named}" in storm.markup
+
+
+def test_a_folded_incident_that_becomes_critical_gets_its_card(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, alerts(1, 8))
+    wait_for_storm(world, "8 new incidents")
+    deliver(Source.EVENTS, alert(7, severity="critical"))
+    world.slack.wait_until(lambda: "#7 Host 7 is down" in cards(world), what="the card")
+    storm = wait_for_storm(world, "1 critical")
+    assert "8 new incidents" in storm.markup
+
+
+def test_comments_on_a_folded_incident_are_in_the_thread_of_the_storm(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, alerts(1, 8))
+    storm = wait_for_storm(world, "8 new incidents")
+    world.ask(world.ben, "comment 7 it is the switch")
+    world.ask(world.ben, "take 8")
+    world.ask(world.ben, "resolve 6")
+    wait_for_storm(world, "1 resolved, 7 open")
+    wait_for_storm(world, "Ben Tal owns 1, nobody owns 6")
+    world.rest()
+    assert [one.text for one in storm.thread] == ["#7 Host 7 is down: Ben Tal\nit is the switch"]
+    assert len(cards(world)) == 5
+
+
+def test_list_of_a_storm_shows_its_incidents_with_filters_and_pages(world: World, deliver: Deliver) -> None:
+    world.declare("Payments fail")
+    deliver(Source.EVENTS, alerts(1, 14))
+    storm = wait_for_storm(world, "14 new incidents")
+    world.ada.press(storm, "List")
+    page = world.ada.wait_for_message(world.cast.checkout, containing="#15 Host 14 is down")
+    assert "#15 Host 14 is down" in page.markup and "#6 Host 5 is down" in page.markup
+    world.ada.press(page, "Next")
+    page.wait_for(lambda shown: "#2 Host 1 is down" in shown.markup)
+    assert "Payments fail" not in page.markup
+    number = int(re.search(r"storm:(\d+)", page.markup)[1])  # type: ignore[index]
+    deliver(Source.EVENTS, alert(3, status="resolved"))
+    assert "#4 Host 3 is down" in world.ask(world.ada, f"list closed storm:{number}").text
+    assert "#4 Host 3 is down" not in world.ask(world.ada, f'list storm:{number} "host 3"').text
+    # Cyn sees none of the project's incidents, and learns nothing of the storm.
+    hidden = world.ask(world.cyn, f"list storm:{number}").text
+    assert hidden == world.ask(world.cyn, "list storm:99999").text.replace("99999", str(number))
+    assert "needs the number" in world.ask(world.ada, "list storm:big").text
+
+
+def test_a_storm_ends_when_calm_returns_and_says_once_what_it_was(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, alerts(1, 8))
+    wait_for_storm(world, "8 new incidents")
+    world.rest()
+    let_time_pass(world, 61)
+    storm = wait_for_storm(world, "The alert storm is over: 8 incidents")
+    assert "further incidents are added here" not in storm.markup
+    deliver(Source.EVENTS, alerts(1, 8, status="resolved"))
+    wait_for_storm(world, "all resolved")
+    deliver(Source.EVENTS, alerts(9, 20))
+    world.slack.wait_until(lambda: len(storms(world)) == 2, what="the message of the next storm")
+    world.rest()
+    assert "The alert storm is over: 8 incidents" in storms(world)[0].markup
+    assert len(cards(world)) == 10
+
+
+def test_a_folded_incident_that_fires_again_after_its_storm_gets_a_card(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, alerts(1, 8))
+    wait_for_storm(world, "8 new incidents")
+    deliver(Source.EVENTS, alert(8, status="resolved"))
+    world.rest()
+    let_time_pass(world, 61)
+    wait_for_storm(world, "is over")
+    deliver(Source.EVENTS, alert(8))
+    world.slack.wait_until(lambda: "#8 Host 8 is down" in cards(world), what="the card")
+    world.rest()
+
+
+def test_a_deleted_message_of_a_storm_is_posted_again(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, alerts(1, 8))
+    storm = wait_for_storm(world, "8 new incidents")
+    world.rest()
+    world.slack.platform.workspace.delete(storm.record)
+    deliver(Source.EVENTS, alert(9))
+    again = wait_for_storm(world, "9 new incidents")
+    assert again.ts != storm.ts
+    world.rest()
+
+
+@pytest.mark.parametrize("channels", ["[]", "[C0002]"])
+def test_a_channel_that_a_project_no_longer_names_shows_nothing_new_of_its_storm(
+    world: World, deliver: Deliver, channels: str
+) -> None:
+    deliver(Source.EVENTS, alerts(1, 8))
+    wait_for_storm(world, "8 new incidents")
+    world.rest()
+    file = (world.folder / "organization.yaml").read_text()
+    world.apply(file.replace("channels: [C0001]", f"channels: {channels}"), prune=True)
+    deliver(Source.EVENTS, alert(8, title="Host 8 is on fire"))
+    wait_for_storm(world, "no longer shown in this channel")
+    world.rest()
