@@ -56,15 +56,16 @@ def make_digest(store: Store, channel_id: str, cron: str, due: datetime, grace_m
 
 
 class Replica:
-    """A process that tells digests, and is started again whenever it was killed."""
+    """A process that is started again whenever it was killed; it tells digests unless another module is named."""
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    def __init__(self, environment: dict[str, str], module: str = "tests.digests.replica") -> None:
         self._environment = environment
+        self._module = module
         self._start()
 
     def _start(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.digests.replica"],
+            [sys.executable, "-m", self._module],
             env=self._environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -81,12 +82,14 @@ class Replica:
         self._process.wait()
 
 
-def kill_some(replicas: list[Replica], chance: random.Random) -> None:
-    """Kills one to three times, each time one of the replicas, at moments that nobody knows before."""
-    for _ in range(chance.randint(1, 3)):
+def kill_some(replicas: list[Replica], chance: random.Random) -> int:
+    """Kills one to three times, each time one of the replicas, at moments that nobody knows before; gives how often."""
+    times = chance.randint(1, 3)
+    for _ in range(times):
         # An interpreter needs a second before it can do anything: some are killed before, most after.
         time.sleep(chance.uniform(0.0, 1.2))
         chance.choice(replicas).kill()
+    return times
 
 
 def test_a_replica_takes_only_digests_of_workspaces_that_it_is_in(store: Store, tmp_path: Path) -> None:
