@@ -93,6 +93,15 @@ class CallRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class CallState:
+    """The calls of an incident, in an organization that makes calls."""
+
+    due_at: datetime | None  # when the next call is due; None: none is
+    who: str | None  # whom it calls, as in the rule
+    has_steps: bool  # whether the rules have ever made a call due
+
+
+@dataclass(frozen=True, slots=True)
 class StepKey:
     """Identifies a step of an incident."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from storage.call_rows import CallRecord
+from storage.call_rows import CallRecord, CallState
 from storage.values import ActivityType, Status, StatusMethod
 
 
@@ -232,6 +232,7 @@ class IncidentDetails:
     owner: Owner | None = None
     owned_by_caller: bool = False
     silence: HoldingSilence | None = None  # the one that holds it
+    calls: CallState | None = None  # None: no team of the organization makes calls
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from bot.incidents.errors import Refusal
 from bot.messages.oncall import render_shift
 from bot.people.identity import Identity
+from bot.people.oncall import NO_SUCH_USERGROUP
 from bot.slack.clients import Clients
 from storage.engine import Store
 from storage.queries import oncall, outbox
@@ -25,8 +26,6 @@ VALID_FOR = timedelta(minutes=10)
 # After this another replica, or this one, tries again.
 RETRY = timedelta(seconds=30)
 AT_ONCE = 5
-# The user group was deleted or disabled, so nobody is in it.
-_GONE = frozenset({"no_such_subteam", "subteam_not_found", "no_such_usergroup"})
 
 
 def refresh_stale(store: Store, clients: Clients, identity: Identity, now: datetime) -> int:
@@ -52,7 +51,7 @@ def _refresh(store: Store, clients: Clients, identity: Identity, group: StaleUse
         user_ids = [str(one) for one in answer.get("users") or []]
     except SlackApiError as error:
         reason = str(error.response.get("error"))
-        problem = None if reason in _GONE else reason
+        problem = None if reason in NO_SUCH_USERGROUP else reason
     except OSError as error:
         problem = str(error)
     if problem is not None:

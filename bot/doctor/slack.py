@@ -14,6 +14,7 @@ from websockets.exceptions import WebSocketException
 
 from bot.doctor.finding import Finding, get_reason
 from bot.people.member_check import check_members
+from bot.people.oncall import NO_SUCH_USERGROUP
 from bot.settings import Settings
 from bot.slack.clients import web_client
 from bot.slack.connections import read_greeting
@@ -179,6 +180,7 @@ def _check_organization(client: WebClient, store: Store, workspace_id: str, bot:
     with store.read() as connection:
         organization = queries.find_organization_setup(connection, workspace_id)
         channels = queries.get_channels(connection, workspace_id)
+        usergroups = queries.get_oncall_usergroups(connection, workspace_id)
         emails = queries.list_unmatched_emails(connection, workspace_id)
     if organization is None:
         fix = f"Name {workspace_id} under organization.workspaces in the organization file, and apply it."
@@ -196,6 +198,29 @@ def _check_organization(client: WebClient, store: Store, workspace_id: str, bot:
     yield from _check_members(client, workspace_id, emails)
     for channel_id, projects in channels.items():
         yield _check_channel(client, channel_id, projects, bot, shared_allowed=organization.shared_channels)
+    for usergroup, teams in usergroups.items():
+        yield _check_usergroup(client, usergroup, teams)
+
+
+def _check_usergroup(client: WebClient, usergroup: str, teams: list[str]) -> Finding:
+    """Whether the user group of who is on call for these teams can be read, and has somebody in it."""
+    of = ", ".join(teams)
+    what = f"user group {usergroup}, on call for {of}"
+    try:
+        people = client.usergroups_users_list(usergroup=usergroup).get("users") or []
+    except SlackApiError as error:
+        reason = error.response.get("error")
+        if reason == "missing_scope":
+            return Finding(what, "cannot be looked at for want of a scope", "See scopes, above.")
+        if reason not in NO_SUCH_USERGROUP:
+            return Finding(what, f"Slack could not look it up ({reason})", _LATER)
+        fix = f"Enable it in Slack, or name another as oncall_usergroup of {of} in the organization file."
+        return Finding(what, "Slack has no such user group, or it is disabled: nobody is on call", fix)
+    except OSError as error:
+        return Finding(what, f"Slack cannot be reached: {get_reason(error)}", _NOT_REACHED)
+    if not people:
+        return Finding(what, "nobody is in it, so nobody is called", "Add who is on call to it in Slack.")
+    return Finding(what, f"{len(people)} {'person' if len(people) == 1 else 'people'} on call")
 
 
 def _check_members(client: WebClient, workspace_id: str, emails: Sequence[str]) -> Iterator[Finding]:

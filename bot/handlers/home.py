@@ -10,6 +10,7 @@ from bot.incidents import search, silences
 from bot.incidents.errors import InvalidInput
 from bot.incidents.filters import ListQuery
 from bot.messages import home as messages
+from bot.people import oncall
 from bot.slack.requests import Press
 from bot.slack.responses import PublishHome, Response
 
@@ -49,6 +50,7 @@ def render(connection: Connection, context: Context, state: str) -> messages.Hom
         context.access.organization_name,
         context.now,
         more=own.older is not None,
+        on_call=oncall.list_on_call_for_home(connection, context.access),
         silences_ending=silences.count_ending_today(connection, context.access, context.now),
     )
 

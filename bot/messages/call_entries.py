@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from bot.incidents.markup import escape
-from bot.messages.blocks import bold, truncate
+from bot.messages.blocks import Block, bold, context, format_date, truncate
+from bot.messages.incident_parts import NAME_LENGTH, SEVERITY_LABELS
 from storage.call_rows import MANAGERS, ON_CALL, TEAM, CallOutcome, CallRecord
-from storage.rows import ActivityEntry, Mentionable
+from storage.rows import ActivityEntry, IncidentDetails, Mentionable
+from storage.values import Status
 
 MAX_NAMES = 20  # people in one sentence
-NAME_LENGTH = 80  # characters of a name
+_CALLED = {ON_CALL: "who is on call", TEAM: "the team", MANAGERS: "the managers"}
 
 
 def render_call_entry(entry: ActivityEntry, people: Mapping[int, Mentionable] | None = None) -> str:
@@ -27,6 +29,23 @@ def render_call_entry(entry: ActivityEntry, people: Mapping[int, Mentionable] | 
         case CallOutcome.CALLED:
             called = f"Called {_join(call.people, lambda one: _render_called(one, people))}{_render_role(call)}"
             return called + (f". {_render_blind(call)}" if call.blind else "")
+
+
+def render_next_call(incident: IncidentDetails) -> list[Block]:
+    """Who is called next for an incident that nobody owns, or why nobody is: one block, or none."""
+    calls = incident.calls
+    if calls is None or incident.status is Status.CLOSED or incident.owner is not None:
+        return []
+    if calls.due_at is not None:
+        who = _CALLED.get(calls.who or "") or escape(calls.who or "")
+        return [context(f":telephone_receiver: Next call: {who}, {format_date(calls.due_at)}")]
+    if calls.has_steps:
+        return [context(":telephone_receiver: No further calls: all steps were made, or somebody acknowledged")]
+    if incident.team is None:
+        return [context(":telephone_receiver: Nobody is called, because this belongs to no team, or to several")]
+    severity = SEVERITY_LABELS[incident.status]
+    team = truncate(escape(incident.team), NAME_LENGTH)
+    return [context(f":telephone_receiver: Nobody is called: {team} has no calls for “{severity}”")]
 
 
 def _render_called(one: tuple[int, str], people: Mapping[int, Mentionable] | None) -> str:

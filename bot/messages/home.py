@@ -12,9 +12,13 @@ from typing import Any
 from bot.incidents.errors import InvalidInput
 from bot.messages.blocks import Block, Element, Message, actions, button, context, divider, header, section
 from bot.messages.incident import build_cursor, parse_cursor, render_line, render_silences_ending
+from bot.messages.oncall import render_team
+from storage.call_rows import OnCall
 from storage.rows import Cursor, IncidentLine, IncidentPage
 
 HomeView = dict[str, Any]
+
+TEAMS_SHOWN = 5  # with who is on call for them
 
 
 class Tab(StrEnum):
@@ -89,11 +93,13 @@ def render_home(
     now: datetime,
     *,
     more: bool,
+    on_call: Sequence[OnCall],
     silences_ending: int,
 ) -> HomeView:
     """Home with the incidents that the caller owns, and a page of incidents.
 
-    `more`: the caller owns others, too. `silences_ending` is how many silences end today.
+    `more`: the caller owns others, too. `on_call` is who is on call for the caller's teams. `silences_ending` is how
+    many silences end today.
     """
     blocks: list[Block] = [
         header(f"{organization} incidents"),
@@ -121,6 +127,9 @@ def render_home(
         turning.append(button("Next", "home_next", replace(state, cursor=page.older).to_value()))
     if turning:
         blocks.append(actions(turning, "turning"))
+    if on_call:
+        lines = [render_team(team) for team in on_call[:TEAMS_SHOWN]]
+        blocks.append(context(f":telephone_receiver: On call now: {' · '.join(lines)}"))
     if silences_ending:
         blocks.append(context(f":no_bell: {render_silences_ending(silences_ending)}. `silence list` shows them."))
     blocks.append(context("Everything here also works as a command."))

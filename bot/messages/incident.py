@@ -26,7 +26,7 @@ from bot.messages.blocks import (
     section,
     truncate,
 )
-from bot.messages.call_entries import render_call_entry
+from bot.messages.call_entries import render_call_entry, render_next_call
 from bot.messages.comments import render_comment
 from storage.rows import ActivityEntry, Cursor, IncidentDetails, IncidentLine, IncidentPage, Mentions, Owner
 from storage.values import ActivityType, HandoffStep, Status
@@ -289,6 +289,7 @@ def render_details(incident: IncidentDetails, now: datetime, *, notice: str | No
     blocks += incident_parts.render_links(incident)
     blocks += incident_parts.render_silence(incident)
     blocks.append(context(f":eyes: {incident_parts.render_seen(incident.seen, incident.seen_count)}"))
+    blocks += render_next_call(incident)
     if incident.latest:
         blocks.append(context("Latest: " + render_entry(incident.latest, incident.mentions, LATEST_LENGTH)))
     blocks.append(actions(build_incident_buttons(incident)))

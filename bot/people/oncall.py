@@ -10,6 +10,9 @@ from bot.incidents.words import find_closest, shorten
 from storage.call_rows import OnCall
 from storage.queries import directory, oncall
 
+# Slack's errors for a user group that was deleted or disabled.
+NO_SUCH_USERGROUP = frozenset({"no_such_subteam", "subteam_not_found", "no_such_usergroup"})
+
 
 def list_on_call(connection: Connection, access: Access, team: str | None) -> list[OnCall]:
     """Who is on call for the team of this slug or name, or else for the caller's teams.
@@ -33,6 +36,12 @@ def list_on_call(connection: Connection, access: Access, team: str | None) -> li
     if not found:
         raise InvalidInput("No team of yours says who is on call. Name a team: `oncall payments`.")
     return found
+
+
+def list_on_call_for_home(connection: Connection, access: Access) -> list[OnCall]:
+    """Who is on call for those of the caller's teams that have a user group of who is on call."""
+    found = oncall.list_on_call(connection, access.organization_id, access.workspace_id, sorted(access.team_ids))
+    return [one for one in found if one.usergroup is not None]
 
 
 def expire_usergroup(tx: Connection, workspace_id: str, usergroup_id: str) -> None:

@@ -26,6 +26,17 @@ coalesce(i.team_id, (SELECT min(pt.team_id) FROM incident_project ip
                      JOIN project_team pt ON pt.project_id = ip.project_id
                      WHERE ip.incident_id = i.id HAVING count(DISTINCT pt.team_id) = 1))
 """
+# What comes next for incident i, whether it ever had a step, and whether its organization makes calls at all.
+CALLS_OF_INCIDENT = """
+SELECT (SELECT c.due_at FROM call_step c WHERE c.organization_id = i.organization_id AND c.incident_id = i.id
+        AND c.due_at IS NOT NULL ORDER BY c.due_at, c.step LIMIT 1) AS due_at,
+       (SELECT c.who FROM call_step c WHERE c.organization_id = i.organization_id AND c.incident_id = i.id
+        AND c.due_at IS NOT NULL ORDER BY c.due_at, c.step LIMIT 1) AS who,
+       EXISTS (SELECT FROM call_step c
+               WHERE c.organization_id = i.organization_id AND c.incident_id = i.id) AS has_steps,
+       EXISTS (SELECT FROM team x WHERE x.organization_id = i.organization_id
+               AND coalesce(x.calls, x.form_calls) IS NOT NULL) AS in_use
+"""
 # With `goes_on`, times count from the beginning of the round before, and what has passed by then is not made up for.
 _BEGIN = PreparedStatement(
     f"""

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select, text
 
-from storage.models import IntakeToken, Member, Organization, Project, ProjectChannel, SlackPerson, Workspace
+from storage.models import IntakeToken, Member, Organization, Project, ProjectChannel, SlackPerson, Team, Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,21 @@ def list_unmatched_emails(connection: Connection, workspace_id: str) -> list[str
         .order_by(Member.id)
     )
     return list(connection.scalars(query))
+
+
+def get_oncall_usergroups(connection: Connection, workspace_id: str) -> dict[str, list[str]]:
+    """Returns the user groups that say who is on call in a workspace: id to the slugs of their teams."""
+    query = (
+        select(Team.oncall_usergroup, Team.slug)
+        .join(Workspace, Workspace.organization_id == Team.organization_id)
+        .where(Workspace.id == workspace_id, Team.oncall_usergroup.is_not(None))
+        .order_by(Team.slug)
+    )
+    found: dict[str, list[str]] = {}
+    for usergroup, slug in connection.execute(query):
+        if usergroup is not None:
+            found.setdefault(usergroup, []).append(slug)
+    return found
 
 
 def get_channels(connection: Connection, workspace_id: str) -> dict[str, list[str]]:

@@ -9,12 +9,14 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
+from storage.call_rows import CallState
 from storage.models import Incident, IncidentProject
 from storage.prefetch import Prefetch
 from storage.prepared import PreparedStatement
 from storage.queries import outbox
 from storage.queries.access import build_with_caller
 from storage.queries.activity import NEWS, get_mentions_of_entries, parse_entry
+from storage.queries.calls import CALLS_OF_INCIDENT
 from storage.queries.incident_columns import only_team, project_slugs
 from storage.queries.silences import SILENCE_OF_INCIDENT
 from storage.queries.visibility import of_given_projects
@@ -41,8 +43,10 @@ SELECT i.id, i.identifier, i.title, i.status, i.environment, i.url, i.source, i.
        silence.id, silence.ends, silence.maker, silence.reason,
        (SELECT r.name FROM handoff_item h
         JOIN handoff o ON o.organization_id = h.organization_id AND o.id = h.handoff_id
-        JOIN member r ON r.id = o.receiver_id WHERE h.incident_id = i.id AND h.state = 'offered')
+        JOIN member r ON r.id = o.receiver_id WHERE h.incident_id = i.id AND h.state = 'offered'),
+       calls.due_at, calls.who, calls.has_steps, calls.in_use
 FROM incident i
+LEFT JOIN LATERAL ({CALLS_OF_INCIDENT}) calls ON true
 LEFT JOIN team ON team.id = i.team_id
 LEFT JOIN LATERAL ({SILENCE_OF_INCIDENT}) silence ON true
 LEFT JOIN LATERAL (SELECT a.*, m.name FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id
@@ -124,6 +128,7 @@ def find_incident_details(
         owner=owner,
         owned_by_caller=row[29],
         silence=None if row[30] is None else HoldingSilence(*row[30:34]),
+        calls=CallState(*row[35:38]) if row[38] else None,
     )
 
 

@@ -444,6 +444,18 @@ def test_nobody_is_a_member(patient: Patient) -> None:
     assert "no members" in fault and "organization file" in fault
 
 
+def test_the_user_group_of_who_is_on_call(patient: Patient) -> None:
+    team = "{slug: payments, name: Payments}"
+    patient.apply(ORGANIZATION.replace(team, "{slug: payments, name: Payments, oncall_usergroup: S0009}"))
+    fault = patient.fault()
+    assert "user group S0009, on call for payments: Slack has no such user group" in fault
+    group = patient.slack.usergroup("S0009", "oncall", "On call")
+    assert "nobody is in it, so nobody is called" in patient.fault()
+    patient.slack.set_members(group, [patient.slack.who("U0001")])
+    status, found = patient.examined()[:2]
+    assert status == 0 and "1 person on call" in str(found)
+
+
 def test_a_channel_is_gone(patient: Patient) -> None:
     patient.apply(ORGANIZATION.replace("C0002", "C0404"))
     fault = patient.fault()

@@ -291,3 +291,22 @@ def test_an_owner_who_can_no_longer_see_it_is_followed_by_calls(night: World) ->
     night.apply(with_calls().replace(ben, "name: Ben Tal, role: member"), prune=True)
     pass_by(night, 5)
     assert len(calls_of(night.ada)) == 1
+
+
+def test_view_says_who_is_called_next_and_why_nobody_is(night: World) -> None:
+    declare(night)
+    assert "Next call: the team, " in night.seen_by(night.ada, 1)
+    night.ask(night.ben, "take 1")
+    assert "Next call" not in night.seen_by(night.ada, 1)
+    declare(night, "Refunds fail", "project:checkout")
+    assert "Nobody is called: Payments has no calls for “No severity”" in night.seen_by(night.ada, 2)
+
+
+def test_home_says_who_is_on_call(world: World, oncall: UserGroup) -> None:
+    world.ada.opens_home()
+    assert "On call now: Payments: Ben Tal" in world.ada.wait_for_home().text
+    world.slack.disable(oncall)
+    world.slack.settle()
+    world.bot.calls.refresh()
+    world.ada.opens_home()
+    world.slack.wait_until(lambda: "Payments: nobody is on call" in world.ada.wait_for_home().text, what="Home")
