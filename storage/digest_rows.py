@@ -92,6 +92,7 @@ class OpenCounts:
     by_status: Mapping[Status, int] = field(default_factory=dict)
     unseen_by_status: Mapping[Status, int] = field(default_factory=dict)  # acknowledged by nobody
     oldest: datetime | None = None
+    unowned: int = 0  # acknowledged, but owned by nobody
 
     @property
     def total(self) -> int:

@@ -77,3 +77,27 @@ class HandoffContent:
     def list_in_state(self, state: OfferState) -> list[HandoffItem]:
         """Those of the incidents whose offer is in this state."""
         return [item for item in self.items if item.state is state]
+
+
+@dataclass(frozen=True, slots=True)
+class DueReminder:
+    """An incident whose owner may have to be asked whether they are still on it."""
+
+    organization_id: int
+    incident_id: int
+    owner_id: int | None
+    workspace_id: str | None
+    step: int  # 0: nobody was told; 1: the owner was; 2: the team was
+    heard_at: datetime | None  # when the owner had been heard of last, at that step
+    heard_now: datetime | None  # when the owner was heard of last
+    after_s: int | None  # how long to wait; None: the team wants no reminders
+    open: bool
+    silenced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReminderContent:
+    """An incident in a message that asks its owner."""
+
+    incident: ShownIncident
+    heard_at: datetime  # when the owner was heard of last

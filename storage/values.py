@@ -41,6 +41,7 @@ class ActivityType(IntEnum):
     CALL = 101
     SILENCE = 102  # value: 1 when a silence began to hold the incident, 0 when it ended
     ACKNOWLEDGED = 105
+    UNHEARD = 107  # nothing was heard from the owner; `value` is for how many minutes
     HANDOFF = 106  # `value` is a HandoffStep; who owns it after and before, if it is accepted
 
 
@@ -108,10 +109,12 @@ class PostKind(StrEnum):
     HANDOFF = "handoff"  # the offer of incidents to the person who is to take them over; updated with the offer
     HANDOFF_ANSWER = "handoff_answer"  # what the person answered, for the one who asked; sent once
 
+    REMINDER = "reminder"  # asks an owner whether they are still on their incidents; sent once
+
     @property
     def is_one_time(self) -> bool:
         """Whether posts of this kind are sent once and never updated."""
-        return self in (PostKind.DIGEST, PostKind.NOTE, PostKind.HANDOFF_ANSWER)
+        return self in (PostKind.DIGEST, PostKind.NOTE, PostKind.HANDOFF_ANSWER, PostKind.REMINDER)
 
     @property
     def is_lasting(self) -> bool:

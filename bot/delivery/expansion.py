@@ -22,9 +22,15 @@ log = structlog.get_logger(__name__)
 # expanded one by one, because somebody waits for them.
 ALERTS_AT_ONCE = 100
 # Entries that people are notified of. The opening of an incident is not among them, because its card shows it.
-_NOTIFIED = (ActivityType.COMMENT, ActivityType.STATUS_CHANGE, ActivityType.OWNER)
+_NOTIFIED = (ActivityType.COMMENT, ActivityType.STATUS_CHANGE, ActivityType.OWNER, ActivityType.UNHEARD)
 # Entries that the threads of cards show even without a comment.
-_SHOWN_IN_THREADS = (ActivityType.STATUS_CHANGE, ActivityType.OWNER, ActivityType.HANDOFF, ActivityType.CALL)
+_SHOWN_IN_THREADS = (
+    ActivityType.STATUS_CHANGE,
+    ActivityType.OWNER,
+    ActivityType.HANDOFF,
+    ActivityType.CALL,
+    ActivityType.UNHEARD,
+)
 _KNOWN = frozenset(int(one) for one in ActivityType)
 
 

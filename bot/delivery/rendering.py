@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection
 
-from bot.incidents import handoff
+from bot.incidents import handoff, reminders
 from bot.incidents.common_parts import AlertWords, find_common
 from bot.messages import calls
 from bot.messages import card as cards
@@ -21,6 +21,7 @@ from bot.messages import handoff as offers
 from bot.messages import notification as notifications
 from bot.messages import storm as storms
 from bot.messages.organization_tag import tag_organization
+from bot.messages.reminder import render_reminder
 from bot.slack.clients import Installation
 from storage.errors import UnknownActivity
 from storage.handoff_rows import OfferState
@@ -49,6 +50,7 @@ from storage.queries.post_kinds import (
     NotePost,
     NotificationPost,
     OlderPost,
+    ReminderPost,
     StormPost,
     ThreadPost,
     UnknownPost,
@@ -160,6 +162,8 @@ def _render(
             return _render_handoff(tx, post, target)
         case HandoffAnswerPost():
             return _render_handoff_answer(tx, post, target)
+        case ReminderPost():
+            return _render_reminder(tx, post, target)
 
 
 def log_unknown_post(post: UnknownPost) -> None:
@@ -279,6 +283,13 @@ def _render_handoff_answer(tx: Connection, post: HandoffAnswerPost, target: Targ
         return Drop()
     message = offers.render_answer(handoff.get_answer(tx, head, datetime.fromisoformat(ended)))
     return Drop() if message is None else Show(message, final=True)
+
+
+def _render_reminder(tx: Connection, post: ReminderPost, target: Target) -> Rendered:
+    if not (target.incidents_on and target.is_present) or target.member_id is None:
+        return Drop()
+    content, mentions = reminders.get_content(tx, post.key, target.member_id, target.workspace_id)
+    return Show(render_reminder(content, mentions), final=True) if content else Drop()
 
 
 def _render_card(tx: Connection, post: CardPost, target: Target) -> Rendered:

@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from bot.digests.availability import Availability
 from bot.digests.metrics import DigestMetrics
 from bot.digests.offer_ends import end_lapsed_offers
+from bot.digests.owner_reminders import remind_owners
 from bot.digests.publisher import LEASE_S, Publisher
 from bot.digests.scheduler import fire_due
 from bot.digests.silence_ends import end_due
@@ -108,6 +109,7 @@ class DigestWorkers:
         try:
             end_due(self._store, now)
             end_lapsed_offers(self._store, now)
+            remind_owners(self._store, now)
             fire_due(self._store, now, self._availability.explain, self._metrics)
             self._publisher.settle_posted(now)
         except (DatabaseAway, Contended) as error:

@@ -22,6 +22,7 @@ from bot.messages import handoff as messages
 from bot.messages.answers import Confirmation
 from bot.messages.blocks import Message
 from bot.messages.help import Group
+from bot.messages.reminder import ALL
 from bot.slack.requests import Command, Press, Submission
 from bot.slack.responses import Answer, Done, OpenForm, Response
 from storage.handoff_rows import HandoffHead
@@ -136,7 +137,7 @@ def _confirm(offered: Offered) -> Confirmation:
 
 def handle_press(context: Context, request: Press) -> Response:
     """`Hand off`: a form with the person and a note."""
-    identifier = parse_number(request.value, USAGE)
+    identifier = None if request.value == ALL else parse_number(request.value, USAGE)
     return OpenForm(_build_form(context, identifier, origin_of_press(request, identifier)))
 
 

@@ -17,7 +17,7 @@ from bot.incidents.comments import CommentText
 from bot.incidents.errors import AlreadyClosed, InvalidInput
 from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH, MAX_TITLE_LENGTH
 from bot.incidents.plain_text import disable_formatting, has_visible
-from storage.queries import activity, direct_messages, handoffs, incidents, outbox
+from storage.queries import activity, direct_messages, handoffs, incidents, outbox, owner_reminders
 from storage.queries import calls as call_steps
 from storage.rows import IncidentHead, NewIncident
 from storage.values import ActivityType, Status, StatusMethod
@@ -83,6 +83,7 @@ def change_status(
     calls.change_round(tx, incident.id, incident.status, status, now)
     if incident.status is Status.CLOSED:
         ownership.release_reopened(tx, incident.id, now)
+        owner_reminders.schedule_reminder(tx, incident.id, now)
     if access:
         comments.record(tx, access, incident, activity_id, comment or CommentText(""), now)
         direct_messages.hurry_for_member(tx, incident.id, access.member_id, now)

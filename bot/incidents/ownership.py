@@ -14,7 +14,16 @@ from sqlalchemy import Connection
 from bot.incidents import lookup
 from bot.incidents.access import Access
 from bot.incidents.errors import AlreadyClosed
-from storage.queries import activity, call_messages, calls, direct_messages, handoffs, incidents, owners
+from storage.queries import (
+    activity,
+    call_messages,
+    calls,
+    direct_messages,
+    handoffs,
+    incidents,
+    owner_reminders,
+    owners,
+)
 from storage.rows import IncidentHead, Owner
 from storage.values import BY_HANDOFF, ActivityType, Status
 
@@ -111,6 +120,7 @@ def _change(
     handoffs.void_offers(tx, incident_id, now)
     if after is None:
         calls.resume(tx, {incident_id: now})
+    owner_reminders.schedule_reminder(tx, incident_id, now)
     activity.insert_activity(
         tx,
         incident_id,

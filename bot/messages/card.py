@@ -174,7 +174,7 @@ def _render_author(entry: ActivityEntry) -> str:
     edited = " (edited)" if entry.date_edited else ""
     if entry.type is ActivityType.COMMENT:
         return bold(escape(entry.author or "Someone")) + edited
-    if entry.type in (ActivityType.OWNER, ActivityType.HANDOFF):
+    if entry.type in (ActivityType.OWNER, ActivityType.HANDOFF, ActivityType.UNHEARD):
         return f":bust_in_silhouette: {render_entry_sentence(entry)}"
     return f"{STATUS_SIGNS[Status(entry.value or Status.OPEN)]} {render_entry_sentence(entry)}{edited}"
 

@@ -139,7 +139,10 @@ def _render_numbers(content: DigestContent) -> str:
         for severity, count in _list_by_severity(content.counts.by_status)
     )
     since = format_date(content.news.since)
-    return f"{open_}\n{_render_unseen(content)} · :white_check_mark: *{content.news.resolved:,}* resolved since {since}"
+    unowned = content.counts.unowned
+    owning = f" · :bust_in_silhouette: *{unowned:,}* acknowledged, but owned by nobody" if unowned else ""
+    resolved = f" · :white_check_mark: *{content.news.resolved:,}* resolved since {since}"
+    return f"{open_}\n{_render_unseen(content)}{resolved}{owning}"
 
 
 def _render_unseen(content: DigestContent) -> str:
@@ -200,6 +203,8 @@ def _render_line(line: OpenLine, mentions: Mentions, now: datetime) -> Block:
     if line.owner:
         facts.append(f"owned by {escape(line.owner)}")
     facts.append(render_seen_by(line.seen_by, line.seen_count) if line.seen_count else "*not acknowledged*")
+    if line.seen_count and not line.owner:
+        facts.append("*owned by nobody*")
     text = f"{STATUS_SIGNS[line.status]} {bold(render_title(line.identifier, line.title))}\n" + " · ".join(facts)
     if line.latest and line.latest.type not in _OPENING:
         text += "\n" + " ".join(render_entry(line.latest, mentions, LATEST_ENTRY_LENGTH).split())

@@ -55,7 +55,7 @@ def render_offer(content: HandoffContent, *, page: int = 0, notice: str | None =
     shown = offered[page * PAGE_SIZE : (page + 1) * PAGE_SIZE]
     for item in shown:
         menu = _build_menu(content.head.id, item) if len(content.items) > 1 else None
-        blocks.append(section(_render_incident(item.incident, content.mentions), accessory=menu))
+        blocks.append(section(render_incident(item.incident, content.mentions), accessory=menu))
     blocks += _render_ended([item for item in content.items if item.state is not OfferState.OFFERED])
     if content.hidden:
         blocks.append(context(f"You can no longer see {_count(content.hidden)} of this offer."))
@@ -75,11 +75,11 @@ def render_offer(content: HandoffContent, *, page: int = 0, notice: str | None =
 def _render_names(incidents: Sequence[ShownIncident], most: int) -> str:
     """The incidents by name if there are at most so many, else how many there are."""
     if 0 < len(incidents) <= most:
-        return ", ".join(bold(_render_name(one)) for one in incidents)
+        return ", ".join(bold(render_name(one)) for one in incidents)
     return _count(len(incidents))
 
 
-def _render_name(incident: ShownIncident) -> str:
+def render_name(incident: ShownIncident) -> str:
     return truncate(render_title(incident.identifier, incident.title), TITLE_LENGTH)
 
 
@@ -96,13 +96,13 @@ def _render_note(content: HandoffContent) -> list[Block]:
     return [section(part) for part in parts]
 
 
-def _render_incident(incident: ShownIncident, mentions: Mentions) -> str:
+def render_incident(incident: ShownIncident, mentions: Mentions) -> str:
     """An incident with its state and the last word about it: three lines."""
     facts = [SEVERITY_LABELS.get(incident.status, "Resolved"), f"started {format_date(incident.date_started, '{ago}')}"]
     facts += [truncate(escape(fact), PLACE_LENGTH) for fact in (incident.team, incident.environment) if fact]
     if incident.silenced_until is not None and incident.status is not Status.CLOSED:
         facts.append(f":no_bell: silenced until {format_date(incident.silenced_until)}")
-    lines = [f"{STATUS_SIGNS[incident.status]} {bold(_render_name(incident))}", " · ".join(facts)]
+    lines = [f"{STATUS_SIGNS[incident.status]} {bold(render_name(incident))}", " · ".join(facts)]
     if incident.last_comment is not None:
         lines.append(render_last_comment(incident.last_comment, mentions))
     return "\n".join(lines)
@@ -117,7 +117,7 @@ def _render_ended(items: Sequence[HandoffItem]) -> list[Block]:
 
 def _render_end(item: HandoffItem) -> str:
     """What became of the offer of one incident, for the receiver."""
-    name = bold(_render_name(item.incident))
+    name = bold(render_name(item.incident))
     match item.state:
         case OfferState.ACCEPTED:
             return f":white_check_mark: You took over {name}."
@@ -167,7 +167,7 @@ def _render_also_open(content: HandoffContent) -> list[Block]:
     blocks = [section("*Also open, and owned by nobody*")]
     for one in content.also_open:
         view = build_view_button(one.identifier)
-        blocks.append(section(_render_incident(one, content.mentions), accessory=view))
+        blocks.append(section(render_incident(one, content.mentions), accessory=view))
     if more := content.also_open_count - len(content.also_open):
         blocks.append(context(f"and {_count(more)} more. `list owner:none` shows all."))
     return blocks
@@ -218,7 +218,7 @@ def list_titles(incidents: Sequence[IncidentHead]) -> str:
 
 
 def _list_names(items: Sequence[HandoffItem]) -> str:
-    names = [bold(_render_name(item.incident)) for item in items[:PAGE_SIZE]]
+    names = [bold(render_name(item.incident)) for item in items[:PAGE_SIZE]]
     return _join(names, len(items) - len(names))
 
 

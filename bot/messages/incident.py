@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,8 +27,9 @@ from bot.messages.blocks import (
 )
 from bot.messages.call_entries import render_call_entry, render_next_call
 from bot.messages.comments import render_comment
+from bot.messages.ownership import render_handoff_step, render_owner_change, render_unheard
 from storage.rows import ActivityEntry, Cursor, IncidentDetails, IncidentLine, IncidentPage, Mentions, Owner
-from storage.values import ActivityType, HandoffStep, Status
+from storage.values import ActivityType, Status
 
 STATUS_NAMES = {
     Status.OPEN: "Open",
@@ -355,31 +355,8 @@ def render_entry_sentence(entry: ActivityEntry) -> str:
             return render_handoff_step(entry, "this")
         case ActivityType.CALL:
             return render_call_entry(entry)
-
-
-def render_owner_change(entry: ActivityEntry, incident: str, strong: Callable[[str], str] = bold) -> str:
-    """Who took or released an incident (mrkdwn). `incident` stands for it in the sentence."""
-    who = strong(escape(entry.author or "Someone"))
-    before = strong(escape(entry.previous_owner)) if entry.previous_owner else None
-    if entry.owner is not None:
-        return f"{who} took over {incident} from {before}" if before else f"{who} took {incident}"
-    if entry.author is None:
-        return f"{before or who} can no longer see {incident}, so nobody owns it now"
-    return f"{who} released {incident}"
-
-
-def render_handoff_step(entry: ActivityEntry, incident: str, strong: Callable[[str], str] = bold) -> str:
-    """What became of an offer to take over an incident (mrkdwn). `incident` stands for it in the sentence."""
-    giver, receiver = strong(escape(entry.previous_owner or "Someone")), strong(escape(entry.owner or "someone"))
-    match entry.value:
-        case HandoffStep.OFFERED:
-            return f"{giver} offered {incident} to {receiver}"
-        case HandoffStep.DECLINED:
-            return f"{receiver} declined to take over {incident} from {giver}"
-        case HandoffStep.WITHDRAWN:
-            return f"{giver} no longer offers {incident} to {receiver}"
-        case _:
-            return f"{receiver} did not answer in time whether to take over {incident} from {giver}"
+        case ActivityType.UNHEARD:
+            return render_unheard(entry, "this")
 
 
 def _render_change(entry: ActivityEntry) -> str:

@@ -32,11 +32,10 @@ from bot.messages.incident import (
     STATUS_NAMES,
     STATUS_SIGNS,
     build_take_over,
-    render_handoff_step,
-    render_owner_change,
     render_title,
 )
 from bot.messages.incident_parts import SEVERITY_NAMES, render_last_comment, render_owned, render_resolved, render_seen
+from bot.messages.ownership import render_handoff_step, render_owner_change, render_unheard
 from bot.messages.state_tag import tag_state
 from storage.rows import ActivityEntry, IncidentDetails, Mentions, NotificationContent, NotificationEntry, Owner
 from storage.values import ActivityType, Status
@@ -148,6 +147,8 @@ def _render_sentence(item: NotificationEntry, incident: str | None, strong: Call
     who = strong(escape(entry.author)) if entry.author else "Someone"
     if entry.type is ActivityType.OWNER:
         return render_owner_change(entry, incident or "it", strong)
+    if entry.type is ActivityType.UNHEARD:
+        return render_unheard(entry, incident or "it", strong)
     if entry.type is ActivityType.HANDOFF:
         step = render_handoff_step(entry, incident or "it", strong)
         return f"{step} and mentioned you" if item.mention else step

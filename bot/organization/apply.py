@@ -13,7 +13,7 @@ from bot.incidents import lifecycle, ownership
 from bot.organization.difference import Change, ChangeKind, Plan, Values, compare
 from bot.organization.file import OrganizationFile
 from storage.engine import Store
-from storage.queries import digests, outbox
+from storage.queries import digests, outbox, owner_reminders
 from storage.queries import organization as stored
 from storage.queries import organization_changes as changes
 from storage.queries.organization import OrganizationState
@@ -122,6 +122,7 @@ def _write(tx: Connection, state: OrganizationState | None, result: Plan, now: d
     changes.link_member_teams(tx, organization_id, result.member_teams_added)
     _write_digests(tx, organization_id, state, result, now)
     ownership.release_lost(tx, organization_id, now)
+    owner_reminders.schedule_all(tx, organization_id, now)
 
 
 def _write_digests(

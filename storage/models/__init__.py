@@ -28,6 +28,7 @@ from storage.models.organizations import (
     Team,
     Workspace,
 )
+from storage.models.reminders import OwnerReminder
 from storage.models.replicas import Replica
 from storage.models.requests import FormText, HandledRequest
 from storage.models.silences import Silence
@@ -58,6 +59,7 @@ __all__ = [
     "Notification",
     "Organization",
     "Outbox",
+    "OwnerReminder",
     "Post",
     "Project",
     "ProjectChannel",

@@ -31,7 +31,13 @@ _NOT_DELETED = f"(a.date_deleted IS NULL OR a.type >= {FIRST_OWN_TYPE})"  # as t
 READABLE = f"{_NOT_DELETED} AND a.type IN ({', '.join(str(int(one)) for one in ActivityType)})"
 # Which entries can be the latest news of an incident. Who has acknowledged or owns it, is to, or is called, is
 # shown beside the latest news.
-_NO_NEWS = (ActivityType.ACKNOWLEDGED, ActivityType.OWNER, ActivityType.HANDOFF, ActivityType.CALL)
+_NO_NEWS = (
+    ActivityType.ACKNOWLEDGED,
+    ActivityType.OWNER,
+    ActivityType.HANDOFF,
+    ActivityType.CALL,
+    ActivityType.UNHEARD,
+)
 NEWS = f"{READABLE} AND a.type NOT IN ({', '.join(str(int(one)) for one in _NO_NEWS)})"
 
 _LOG = f"""

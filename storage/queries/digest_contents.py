@@ -126,7 +126,8 @@ def count_open(connection: Connection, scope: Scope) -> OpenCounts:
     statement = _Statement(scope)
     rows = connection.exec_driver_sql(
         statement.of_open(
-            "SELECT status, count(*), count(*) FILTER (WHERE NOT seen), min(date_started) FROM shown GROUP BY status"
+            "SELECT status, count(*), count(*) FILTER (WHERE NOT seen), min(date_started),"
+            " count(*) FILTER (WHERE seen AND owner_id IS NULL) FROM shown GROUP BY status"
         ),
         statement.parameters,
     ).all()
@@ -134,6 +135,7 @@ def count_open(connection: Connection, scope: Scope) -> OpenCounts:
         {Status(row[0]): row[1] for row in rows},
         {Status(row[0]): row[2] for row in rows},
         min((row[3] for row in rows), default=None),
+        unowned=sum(row[4] for row in rows),
     )
 
 

@@ -116,7 +116,7 @@ def get_audiences(tx: Connection, changes: Sequence[Change]) -> dict[int, Audien
     rows = tx.exec_driver_sql(
         f"SELECT c.id, w.id, o.id, a.type, a.member_id, a.comment IS NOT NULL, {IS_DELETED},"  # noqa: S608
         f" {has_silences('o.id')},"
-        f" CASE WHEN a.type = {ActivityType.HANDOFF:d} THEN a.owner_id"
+        f" CASE WHEN a.type IN ({ActivityType.HANDOFF:d}, {ActivityType.UNHEARD:d}) THEN a.owner_id"
         f"      WHEN a.type = {ActivityType.OWNER:d} AND a.value = {BY_HANDOFF} THEN a.previous_owner_id END"
         " FROM unnest(%(ids)s::bigint[], %(incident_ids)s::bigint[], %(activity_ids)s::bigint[])"
         "   AS c(id, incident_id, activity_id)"

@@ -172,12 +172,12 @@ def list_owned(connection: Connection, organization_id: int, owner_id: int, most
 
 # --- what messages show --------------------------------------------------------------------------------------
 
-# An incident i in a line of a message, for `_parse_shown`, with the last comment on it.
-_SHOWN = f"""
+# An incident i in a line of a message, for `parse_shown`, with the last comment on it.
+SHOWN = f"""
 i.identifier, i.title, i.status, i.date_started, i.date_closed, team.name, i.environment,
 (SELECT o.name FROM member o WHERE o.id = i.owner_id), {SILENCED_UNTIL}, word.*
 """  # noqa: S608 - composed of constants
-_LAST_COMMENT = f"""
+LAST_COMMENT = f"""
 LEFT JOIN team ON team.id = i.team_id
 LEFT JOIN LATERAL (SELECT {ENTRY_COLUMNS} FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id
                    WHERE a.incident_id = i.id AND {READABLE} AND a.comment IS NOT NULL AND a.type <> 106
@@ -185,10 +185,10 @@ LEFT JOIN LATERAL (SELECT {ENTRY_COLUMNS} FROM incident_activity a LEFT JOIN mem
 """  # noqa: S608 - composed of constants
 
 _ITEMS = f"""
-SELECT h.state, {sees_incident("i.id")}, {_SHOWN}
+SELECT h.state, {sees_incident("i.id")}, {SHOWN}
 FROM handoff_item h JOIN incident i ON i.id = h.incident_id
 JOIN member m ON m.id = %(reader_id)s JOIN organization o ON o.id = m.organization_id
-{_LAST_COMMENT}
+{LAST_COMMENT}
 WHERE h.organization_id = %(organization_id)s AND h.handoff_id = %(id)s
   AND (%(ended)s::timestamptz IS NULL OR h.date_ended = %(ended)s)
 ORDER BY h.state = 'offered' DESC, i.status DESC, i.date_started DESC, i.id DESC
@@ -196,10 +196,10 @@ ORDER BY h.state = 'offered' DESC, i.status DESC, i.date_started DESC, i.id DESC
 
 # Open incidents without an owner, of the giver's teams, that the reader sees as well.
 _ALSO_OPEN = f"""
-SELECT count(*) OVER (), {_SHOWN}
+SELECT count(*) OVER (), {SHOWN}
 FROM incident i
 JOIN member m ON m.id = %(reader_id)s JOIN organization o ON o.id = m.organization_id
-{_LAST_COMMENT}
+{LAST_COMMENT}
 WHERE i.organization_id = %(organization_id)s AND i.status <> 2 AND i.owner_id IS NULL AND {sees_incident("i.id")}
   AND EXISTS (SELECT FROM incident_project ip JOIN project_team pt ON pt.project_id = ip.project_id
               JOIN member_team mt ON mt.team_id = pt.team_id
@@ -224,11 +224,11 @@ def get_content(
     """
     given = {"organization_id": head.organization_id, "id": head.id, "reader_id": reader_id, "ended": ended}
     rows = connection.exec_driver_sql(_ITEMS, given).all()
-    items = [HandoffItem(_parse_shown(row[2:]), OfferState(row[0])) for row in rows if row[1]]
+    items = [HandoffItem(parse_shown(row[2:]), OfferState(row[0])) for row in rows if row[1]]
     others: Sequence[Any] = ()
     if also_open:
         others = connection.exec_driver_sql(_ALSO_OPEN, {**given, "giver_id": head.giver_id, "most": also_open}).all()
-    shown = [_parse_shown(row[1:]) for row in others]
+    shown = [parse_shown(row[1:]) for row in others]
     words = [item.incident.last_comment for item in items] + [one.last_comment for one in shown]
     entries = [word for word in words if word is not None]
     return HandoffContent(
@@ -257,7 +257,8 @@ def _get_mentions(connection: Connection, head: HandoffHead, entries: Sequence[A
     return found
 
 
-def _parse_shown(row: Sequence[Any]) -> ShownIncident:
+def parse_shown(row: Sequence[Any]) -> ShownIncident:
+    """Builds the incident from the columns of `SHOWN`."""
     identifier, title, status, started, closed, team, environment, owner, silenced, *word = row
     last_comment = None if word[0] is None else parse_entry(word)
     return ShownIncident(

@@ -161,6 +161,14 @@ class HandoffAnswerPost(DuePost):
 
 
 @dataclass(frozen=True, slots=True)
+class ReminderPost(DuePost):
+    """Asks an owner whether they are still on their incidents."""
+
+    kind: ClassVar[PostKind] = PostKind.REMINDER
+    key: str  # the rows of `owner_reminder` with this key name the incidents
+
+
+@dataclass(frozen=True, slots=True)
 class UnknownPost(DuePost):
     """A post that only a newer version can render: its kind is unknown, or it lacks a field that its kind needs."""
 
@@ -180,6 +188,7 @@ KnownPost = (
     | NotePost
     | HandoffPost
     | HandoffAnswerPost
+    | ReminderPost
 )
 Post = KnownPost | UnknownPost
 
@@ -218,5 +227,7 @@ def build_post(row: Sequence[Any]) -> Post:
             return HandoffPost(**state, key=key)
         case PostKind.HANDOFF_ANSWER if key is not None:
             return HandoffAnswerPost(**state, key=key)
+        case PostKind.REMINDER if key is not None:
+            return ReminderPost(**state, key=key)
         case _:
             return UnknownPost(**state, kind=kind)

@@ -1,0 +1,104 @@
+"""When the owners of incidents are asked whether they are still on them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from storage.handoff_rows import DueReminder, ReminderContent
+from storage.queries.activity import READABLE
+from storage.queries.handoffs import LAST_COMMENT, SHOWN, parse_shown
+from storage.queries.silences import is_silenced
+from storage.queries.visibility import sees_incident
+
+# After how many seconds the owner of incident i is asked: what its team says, or the first of its projects' teams.
+_REMIND_AFTER_S = """
+CASE WHEN i.team_id IS NOT NULL THEN (SELECT t.remind_owner_s FROM team t WHERE t.id = i.team_id)
+     ELSE (SELECT min(t.remind_owner_s) FROM incident_project ip JOIN project_team pt ON pt.project_id = ip.project_id
+           JOIN team t ON t.id = pt.team_id WHERE ip.incident_id = i.id) END
+"""
+_SCHEDULE = f"""
+INSERT INTO owner_reminder (organization_id, incident_id, due_at, step)
+SELECT i.organization_id, i.id, %(now)s + make_interval(secs => after.seconds * %(wait)s), 0
+FROM incident i CROSS JOIN LATERAL (SELECT ({_REMIND_AFTER_S}) AS seconds) after
+WHERE {{incidents}} AND i.owner_id IS NOT NULL AND i.status <> 2 AND after.seconds IS NOT NULL
+ON CONFLICT (organization_id, incident_id) DO UPDATE SET {{known}}
+"""  # noqa: S608 - composed of constants
+
+
+def schedule_reminder(tx: Connection, incident_id: int, now: datetime) -> None:
+    """Starts to wait for a sign of the owner of an incident, if it has one whose team wants that."""
+    statement = _SCHEDULE.format(incidents="i.id = %(id)s", known="due_at = EXCLUDED.due_at, step = 0, heard_at = NULL")
+    tx.exec_driver_sql(statement, {"id": incident_id, "now": now, "wait": 1})
+
+
+def schedule_all(tx: Connection, organization_id: int, now: datetime) -> None:
+    """Has all owners of an organization's incidents looked at again: how long their teams wait may have changed."""
+    # Who has been asked already still has the time that the message gave them.
+    known = "due_at = CASE WHEN owner_reminder.step = 0 THEN EXCLUDED.due_at ELSE owner_reminder.due_at END"
+    statement = _SCHEDULE.format(incidents="i.organization_id = %(id)s", known=known)
+    tx.exec_driver_sql(statement, {"id": organization_id, "now": now, "wait": 0})
+
+
+# When anything was heard of the owner of incident i: they took, acknowledged, commented or changed it, or it was
+# reopened.
+_HEARD_AT = f"""
+GREATEST(i.owned_since,
+         (SELECT s.last_seen FROM incident_seen s WHERE s.incident_id = i.id AND s.member_id = i.owner_id),
+         (SELECT max(a.date_added) FROM incident_activity a WHERE a.incident_id = i.id AND {READABLE}
+          AND (a.member_id = i.owner_id OR (a.type = 2 AND a.previous_value = 2))))
+"""  # noqa: S608 - composed of constants
+_DUE = f"""
+SELECT r.organization_id, r.incident_id, i.owner_id, w.id, r.step, r.heard_at, {_HEARD_AT}, ({_REMIND_AFTER_S}),
+       i.status <> 2 AND o.incidents, {is_silenced("i")}
+FROM owner_reminder r JOIN incident i ON i.id = r.incident_id
+JOIN organization o ON o.id = r.organization_id LEFT JOIN workspace w ON w.organization_id = o.id
+WHERE r.due_at <= %(now)s
+ORDER BY r.due_at LIMIT %(most)s FOR UPDATE OF r SKIP LOCKED
+"""  # noqa: S608 - composed of constants
+
+
+def lock_due(tx: Connection, now: datetime, most: int) -> list[DueReminder]:
+    """Locks and returns up to `most` rows that are due. Those that other replicas have locked are left out."""
+    return [DueReminder(*row) for row in tx.exec_driver_sql(_DUE, {"now": now, "most": most})]
+
+
+def delete_reminders(tx: Connection, incident_ids: Collection[int]) -> None:
+    """Waits for nothing any more about these incidents."""
+    tx.exec_driver_sql("DELETE FROM owner_reminder WHERE incident_id = ANY(%(ids)s)", {"ids": list(incident_ids)})
+
+
+def set_reminder(tx: Connection, due: DueReminder, *, step: int, due_at: datetime, post_key: str | None = None) -> None:
+    """Records who was told, and when to look again. `post_key` is of a new message to the owner."""
+    tx.exec_driver_sql(
+        "UPDATE owner_reminder SET step = %(step)s, due_at = %(due_at)s, heard_at = %(heard_at)s,"
+        " post_key = coalesce(%(post_key)s, post_key) WHERE organization_id = %(organization_id)s"
+        " AND incident_id = %(incident_id)s",
+        {
+            "organization_id": due.organization_id,
+            "incident_id": due.incident_id,
+            "step": step,
+            "due_at": due_at,
+            "heard_at": due.heard_now,
+            "post_key": post_key,
+        },
+    )
+
+
+_CONTENT = f"""
+SELECT {_HEARD_AT}, {SHOWN}
+FROM owner_reminder r JOIN incident i ON i.id = r.incident_id
+JOIN member m ON m.id = i.owner_id JOIN organization o ON o.id = m.organization_id
+{LAST_COMMENT}
+WHERE r.post_key = %(post_key)s AND r.step > 0 AND i.status <> 2 AND i.owner_id = %(owner_id)s
+  AND {sees_incident("i.id")}
+ORDER BY i.status DESC, i.date_started DESC, i.id DESC
+"""  # noqa: S608 - composed of constants
+
+
+def get_content(connection: Connection, post_key: str, owner_id: int) -> Sequence[ReminderContent]:
+    """Returns the incidents of a message to an owner: those that they still own and see."""
+    rows = connection.exec_driver_sql(_CONTENT, {"post_key": post_key, "owner_id": owner_id})
+    return [ReminderContent(parse_shown(row[1:]), row[0]) for row in rows]

@@ -1,0 +1,145 @@
+"""Owners from whom nothing is heard are asked, and then the team is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from bot.digests.owner_reminders import remind_owners
+from sandbox import SeenMessage
+from tests.stories.conftest import ORGANIZATION, World
+from tests.stories.test_cards import cards
+
+REMINDING = ORGANIZATION.replace("slack_usergroup: S0001", "slack_usergroup: S0001, remind_owner: 60m")
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def owned(world: World) -> Iterator[World]:
+    """Ben owns #1, whose team wants to be told after an hour."""
+    world.apply(REMINDING)
+    world.declare("Payments fail")
+    world.ask(world.ben, "take 1")
+    yield world
+
+
+def asked(world: World) -> list[SeenMessage]:
+    """The messages that ask Ben, once the bot has nothing left to do."""
+    world.rest()
+    return [one for one in world.ben.direct_messages() if "Are you still on" in one.text]
+
+
+def let_pass(world: World, time: timedelta) -> None:
+    """Time passes, and two replicas look at once who is to be asked."""
+    world.store.clock.offset += time
+    for _ in range(2):
+        remind_owners(world.store, world.store.clock.now())
+
+
+def test_an_owner_is_asked_once_and_then_the_team_is_told(owned: World) -> None:
+    owned.ask(owned.ada, "comment 1 the replica lags")
+    let_pass(owned, HOUR - timedelta(minutes=2))
+    assert asked(owned) == []
+    let_pass(owned, timedelta(minutes=3))
+    (message,) = asked(owned)
+    assert "Are you still on #1 Payments fail? Nothing was heard from you about it since" in message.text
+    assert "the replica lags" in message.text
+    assert message.buttons == ["Still on it", "Hand off", "Resolve"]
+    let_pass(owned, HOUR - timedelta(minutes=2))
+    thread = [one.text for one in cards(owned)[0].thread]
+    assert not any("Nothing was heard" in text for text in thread)
+    let_pass(owned, timedelta(minutes=4))
+    let_pass(owned, 3 * HOUR)
+    assert len(asked(owned)) == 1
+    thread = [one.text for one in cards(owned)[0].thread]
+    (told,) = [text for text in thread if "Nothing was heard" in text]
+    assert "Nothing was heard from Ben Tal, who owns this, for 2 h" in told
+    assert "Nothing was heard from Ben Tal" in owned.ask(owned.ada, "activity 1").text
+    assert not any("who owns" in one.text for one in owned.ben.direct_messages())
+
+
+@pytest.mark.parametrize("sign", ["press", "comment 1 on it", "ack 1", "severity 1 critical"])
+def test_any_sign_of_the_owner_starts_the_time_again(owned: World, sign: str) -> None:
+    let_pass(owned, HOUR)
+    (message,) = asked(owned)
+    let_pass(owned, HOUR / 2)
+    if sign == "press":
+        owned.ben.press(message, "Still on it")
+        message.wait_for(lambda m: "You are still on #1 Payments fail." in m.text)
+        assert message.buttons == ["View"]
+    else:
+        owned.ask(owned.ben, sign)
+    let_pass(owned, HOUR - timedelta(minutes=2))
+    assert len(asked(owned)) == (0 if sign == "press" else 1)
+    let_pass(owned, timedelta(minutes=3))
+    assert len(asked(owned)) == (1 if sign == "press" else 2)
+    assert not any("Nothing was heard" in one.text for one in cards(owned)[0].thread)
+
+
+def test_the_buttons_hand_off_and_resolve(owned: World) -> None:
+    let_pass(owned, HOUR)
+    (message,) = asked(owned)
+    owned.ben.press(message, "Hand off")
+    assert owned.ben.wait_for_form("Hand off #1").choose("Who takes over?", owned.ada).submit().closed
+    message.wait_for(lambda m: "You offered #1 Payments fail to Ada Obi." in m.text)
+    let_pass(owned, HOUR)
+    *_, message = asked(owned)
+    owned.ben.press(message, "Resolve")
+    assert owned.ben.wait_for_form("Resolve #1").submit().closed
+    message.wait_for(lambda m: "You resolved #1 Payments fail." in m.text)
+    let_pass(owned, 3 * HOUR)
+    assert asked(owned) == []
+
+
+def test_nobody_is_asked_about_what_they_do_not_own_or_what_is_over(owned: World) -> None:
+    owned.declare("Search is slow", options="project:catalogue")  # of a team that asks nobody
+    owned.ask(owned.dan, "take 2")
+    owned.ask(owned.ben, "release 1")
+    let_pass(owned, HOUR)
+    owned.ask(owned.ben, "take 1")
+    owned.ask(owned.ada, "resolve 1")
+    let_pass(owned, HOUR)
+    assert asked(owned) == []
+    owned.ask(owned.ada, "reopen 1")  # it is Ben's again
+    let_pass(owned, HOUR - timedelta(minutes=1))
+    assert asked(owned) == []
+    let_pass(owned, timedelta(minutes=2))
+    (message,) = asked(owned)
+    owned.dan.press(owned.view(owned.dan, 1), "Take over")
+    owned.rest()
+    owned.ben.press(message, "Still on it")
+    owned.ben.wait_for_message(containing="Dan Wu owns #1 Payments fail now. Nothing was changed.")
+
+
+def test_several_at_once_are_one_message(owned: World) -> None:
+    owned.declare("Cache is cold")
+    owned.ask(owned.ben, "take 2")
+    let_pass(owned, HOUR + timedelta(minutes=1))
+    (message,) = asked(owned)
+    assert "Are you still on these 2 incidents?" in message.text
+    assert "#1 Payments fail" in message.text and "#2 Cache is cold" in message.text
+    assert message.buttons == ["View", "View", "Still on it", "Hand off"]
+    owned.ben.press(message, "Still on it")
+    message.wait_for(lambda m: "You are still on #1 Payments fail and #2 Cache is cold." in m.text)
+
+
+def test_a_team_that_wants_reminders_later_asks_the_owners_it_has(world: World) -> None:
+    world.declare("Payments fail")
+    world.ask(world.ben, "take 1")
+    let_pass(world, 2 * HOUR)
+    assert asked(world) == []
+    world.apply(REMINDING)
+    let_pass(world, timedelta(seconds=1))
+    assert len(asked(world)) == 1
+
+
+def test_a_digest_says_what_was_acknowledged_and_is_owned_by_nobody(owned: World) -> None:
+    owned.declare("Cache is cold")
+    owned.ask(owned.ada, 'digest add "weekdays at 9" picture:no')
+    number = owned.ask(owned.ada, "digest list").text.partition("Digest ")[2].split()[0].strip("*:.·")
+    owned.ask(owned.ada, f"digest now {number}")
+    digest = owned.ada.wait_for_message(owned.cast.checkout, containing="2 open incidents")
+    assert "1 acknowledged, but owned by nobody" in digest.text
+    assert digest.text.count("owned by nobody") == 2 and "owned by Ben Tal" in digest.text
