@@ -280,7 +280,8 @@ class StormAlert:
     """An incident of a storm, to compare it with the others."""
 
     title: str
-    labels: Mapping[str, str]
+    labels: Mapping[str, str]  # and what else describes it
+    own_labels: Mapping[str, str]  # only the labels, for silences
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,14 @@ def find_common(alerts: Sequence[AlertWords]) -> Common:
     return Common(title, tuple(labels[:MAX_LABELS]))
 
 
+def find_shared_labels(alerts: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Returns the labels, by name, that each of the alerts has with the same value."""
+    if not alerts:
+        return {}
+    first, *others = alerts
+    return {name: value for name, value in first.items() if all(other.get(name) == value for other in others)}
+
+
 def _find_common_labels(alerts: Sequence[AlertWords]) -> list[CommonLabel]:
     counted = Counter(item for alert in alerts for item in alert.labels.items())
     found = [

@@ -190,7 +190,7 @@ def _with_option(query: ListQuery, key: str, value: str) -> ListQuery:
         case "owner":
             return replace(query, owner=_parse_owner(value))
         case "storm":
-            return replace(query, storm=_parse_storm(value))
+            return replace(query, storm=parse_storm(value))
         case "seen":
             if value.lower() != "no":
                 raise InvalidInput(f"`seen:` can only be `no`, not “{shorten(value)}”.", _FORMS[key])
@@ -211,7 +211,8 @@ def _parse_owner(value: str) -> str:
     )
 
 
-def _parse_storm(value: str) -> int:
+def parse_storm(value: str) -> int:
+    """Parses the id of a storm. Raises InvalidInput."""
     digits = value.removeprefix("#")
     if not digits.isascii() or not digits.isdigit() or not 0 < int(digits[:20]) <= _LARGEST_ID:
         raise InvalidInput(

@@ -6,6 +6,7 @@ reopened is theirs again. Every change writes its log entry. When nobody owns it
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -47,6 +48,24 @@ def take(tx: Connection, access: Access, identifier: int, now: datetime, *, over
         return Ownership(incident, before, changed=False)
     _become_owner(tx, access, incident, before.member_id if before else None, now)
     return Ownership(incident, before, changed=True)
+
+
+def take_unowned(tx: Connection, access: Access, incident_ids: Sequence[int], now: datetime) -> None:
+    """Makes the caller the owner of open incidents that nobody owns. Their rows must be locked.
+
+    They may be thousands, so this takes a few statements, and what others are notified of is expanded like the changes
+    of alerts: after what people do one by one.
+    """
+    if not incident_ids:
+        return
+    incidents.subscribe_to_all(tx, incident_ids, access.member_id, now)
+    first_seen = incidents.mark_all_seen(tx, incident_ids, access.member_id, now)
+    kind = ActivityType.ACKNOWLEDGED
+    activity.insert_activities(tx, first_seen, kind, now=now, member_id=access.member_id, notify=False)
+    owners.set_owner_of_all(tx, incident_ids, access.member_id, now)
+    activity.insert_activities(
+        tx, incident_ids, ActivityType.OWNER, now=now, member_id=access.member_id, owner_id=access.member_id
+    )
 
 
 def hand_over(tx: Connection, access: Access, incident: IncidentHead, giver_id: int, now: datetime) -> None:

@@ -93,3 +93,21 @@ def fold(new: Sequence[NewIncident], limit: Limit, recent: Sequence[RecentCard],
 def get_calm(limit: Limit, last: datetime) -> datetime:
     """Returns when a storm ends whose last incident began at `last`."""
     return last + timedelta(seconds=limit.within_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What came of taking all incidents of a storm that nobody owns."""
+
+    taken: int
+    mine: int  # open ones that the caller owned already
+    others: int  # open ones that other people own
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """What came of giving the incidents of a storm their own cards."""
+
+    cards: int
+    split_before: bool  # somebody has asked for it already: nothing was done
+    by: str | None = None  # the name of who did, if it was done before

@@ -48,13 +48,13 @@ VALUE_LENGTH = 60  # characters of a label's value
 TITLE_LENGTH = 150
 
 
-def render_form(incident: IncidentHead, alert: SilencedAlert, origin: str) -> Form:
-    """The form that silences the alert of an incident."""
+def render_form(incident: IncidentHead, alert: SilencedAlert, origin: str, chosen: Sequence[str] = ()) -> Form:
+    """The form that silences the alert of an incident. `chosen` are the labels that are chosen at first."""
     blocks: list[Block] = [section(render_title(incident.identifier, incident.title))]
     labels = [(name, f"{name} = {value}") for name, value in alert.labels.items() if len(name) <= MAX_OPTION_VALUE]
     if labels:
         shown = labels[:MAX_OPTIONS]
-        field = build_several("labels", "labels", "Same labels", shown, (), most=len(shown))
+        field = build_several("labels", "labels", "Same labels", shown, chosen, most=len(shown))
         hint = "All alerts of this project and source with these labels are silenced. With none, only this alert is."
         blocks.append({**field, "hint": plain_text(hint, 2000)})
     blocks += _build_end_fields()

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from bot.incidents.common_parts import Common, CommonLabel
+from bot.incidents.common_parts import Common, CommonLabel, find_shared_labels
 from bot.incidents.markup import escape
+from bot.incidents.storms import Split, Taken
 from bot.messages.blocks import (
     Block,
     Element,
+    Message,
     actions,
     bold,
     button,
+    confirm,
     context,
     format_date,
     format_duration,
+    message,
     section,
+    text_message,
     truncate,
 )
 from bot.messages.card import CardMessage
@@ -139,7 +144,50 @@ def _render_name(incident: IncidentName) -> str:
 
 def _build_buttons(storm: StormContent) -> list[Element]:
     value = str(storm.storm_id)
-    return [button("List", "storm_list", value)]
+    buttons = [button("List", "storm_list", value)]
+    if storm.unowned:
+        buttons.append(button("Take all", "storm_take", value))
+    if storm.resolved < storm.total and find_shared_labels([alert.own_labels for alert in storm.alerts]):
+        buttons.append(button("Silence", "storm_silence", value))
+    if storm.folded and not storm.split:
+        dialog = confirm("Split into cards?", _render_split_question(storm.folded), "Split")
+        buttons.append(button("Split", "storm_split", value, confirm=dialog))
+    return buttons
+
+
+def _render_split_question(cards: int) -> str:
+    return (
+        f"{_count(cards, 'open incident')} {'gets its card' if cards == 1 else 'get a card each'} in this channel,"
+        " the most severe first. Slack takes about one message a second."
+    )
+
+
+def render_taken(taken: Taken, storm_id: int) -> Message:
+    """The answer to `Take all`."""
+    if taken.taken:
+        sentence = f"You own {_count(taken.taken, 'more incident' if taken.mine else 'incident')} of this storm now."
+    elif taken.mine and not taken.others:
+        sentence = "You already own all open incidents of this storm."
+    elif taken.mine or taken.others:
+        sentence = "Every open incident of this storm has an owner already."
+    else:
+        sentence = "No incident of this storm is open."
+    if taken.others:
+        sentence += f" Others own {taken.others:,}."
+    return message(sentence, [section(sentence), actions([button("List", "storm_list", str(storm_id))])])
+
+
+def render_split(split: Split) -> Message:
+    """The answer to `Split`."""
+    if split.split_before:
+        by = f" by {escape(truncate(split.by, NAME_LENGTH))}" if split.by else ""
+        return text_message(f"This storm was already split{by}.")
+    if not split.cards:
+        return text_message("All open incidents of this storm have a card already. New ones get theirs, too.")
+    return text_message(
+        f"{_count(split.cards, 'open incident')} {'gets its own card' if split.cards == 1 else 'get their own cards'},"
+        " the most severe first. New ones get theirs, too."
+    )
 
 
 def _count(number: int, what: str) -> str:

@@ -42,7 +42,8 @@ class Outbox(Base):
     member_ids: Mapped[list[int] | None] = mapped_column(ARRAY(BigInteger))
     # The channel in whose thread the comment was written. It is not posted there again.
     said_in: Mapped[str | None]
-    # An alert, not a person, made the change. Changes of people do not wait behind a storm of alerts.
+    # An alert made the change, or a person who changed many incidents at once. What people change singly does not wait
+    # behind them.
     of_alert: Mapped[bool] = mapped_column(server_default=text("false"))
     date_added: Mapped[datetime] = mapped_column(server_default=func.now())
     failures: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))

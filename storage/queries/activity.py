@@ -239,6 +239,27 @@ def insert_activity(
     return activity_id
 
 
+def insert_activities(
+    tx: Connection,
+    incident_ids: Sequence[int],
+    type_: ActivityType,
+    *,
+    now: datetime,
+    member_id: int,
+    owner_id: int | None = None,
+    notify: bool = True,
+) -> None:
+    """Inserts an entry into the log of each incident. With `notify`, it is expanded after what people do singly."""
+    rows = tx.exec_driver_sql(
+        "INSERT INTO incident_activity (incident_id, member_id, type, date_added, owner_id)"
+        " SELECT id, %(member_id)s, %(type)s, %(now)s, %(owner_id)s FROM unnest(%(ids)s::bigint[]) AS i(id)"
+        " RETURNING incident_id, id",
+        {"ids": list(incident_ids), "member_id": member_id, "type": int(type_), "now": now, "owner_id": owner_id},
+    ).all()
+    if notify and rows:
+        outbox.record_changes(tx, dict(rows), now)
+
+
 def insert_mentions(
     connection: Connection, activity_id: int, member_ids: Iterable[int], team_ids: Iterable[int]
 ) -> None:

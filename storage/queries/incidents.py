@@ -332,6 +332,28 @@ def mark_seen(connection: Connection, incident_id: int, member_id: int, now: dat
     )
 
 
+def mark_all_seen(tx: Connection, incident_ids: Sequence[int], member_id: int, now: datetime) -> list[int]:
+    """Records that a member acknowledges these incidents. Returns those that they have not acknowledged before."""
+    rows = tx.exec_driver_sql(
+        "INSERT INTO incident_seen (incident_id, member_id, first_seen, last_seen)"
+        " SELECT id, %(member_id)s, %(now)s, %(now)s FROM unnest(%(ids)s::bigint[]) AS i(id)"
+        " ON CONFLICT (incident_id, member_id)"
+        " DO UPDATE SET last_seen = GREATEST(incident_seen.last_seen, EXCLUDED.last_seen)"
+        " RETURNING incident_id, xmax = 0",
+        {"ids": list(incident_ids), "member_id": member_id, "now": now},
+    )
+    return [incident_id for incident_id, is_first in rows if is_first]
+
+
+def subscribe_to_all(tx: Connection, incident_ids: Sequence[int], member_id: int, now: datetime) -> None:
+    """Subscribes a member to these incidents."""
+    tx.exec_driver_sql(
+        "INSERT INTO incident_subscription (incident_id, member_id, date_added)"
+        " SELECT id, %(member_id)s, %(now)s FROM unnest(%(ids)s::bigint[]) AS i(id) ON CONFLICT DO NOTHING",
+        {"ids": list(incident_ids), "member_id": member_id, "now": now},
+    )
+
+
 def subscribe(connection: Connection, incident_id: int, member_ids: Sequence[int], now: datetime) -> set[int]:
     """Subscribes these members and returns those who were not subscribed before."""
     if not member_ids:

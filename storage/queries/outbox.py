@@ -102,6 +102,30 @@ def redraw_cards(tx: Connection, incident_ids: Collection[int], now: datetime) -
     wake_after_commit(tx, of_alert=True)
 
 
+def record_changes(tx: Connection, activity_ids: Mapping[int, int], now: datetime) -> None:
+    """Records one change of many incidents, by incident id the id of its log entry.
+
+    They are expanded like the changes of alerts, so that nobody's single change waits for them.
+    """
+    tx.exec_driver_sql(
+        "WITH cards AS (UPDATE post SET wanted_version = wanted_version + 1, due_at = CASE"  # noqa: S608 - composed of constants
+        "  WHEN wanted_version > drawn_version THEN due_at"
+        "  ELSE %(now)s + make_interval(secs => %(settles)s) END"
+        f"  WHERE incident_id = ANY(%(incident_ids)s) AND kind = '{PostKind.CARD}')"
+        " INSERT INTO outbox (incident_id, activity_id, of_alert, date_added)"
+        " SELECT incident_id, activity_id, true, %(now)s::timestamptz"
+        " FROM unnest(%(incident_ids)s::bigint[], %(activity_ids)s::bigint[]) AS c(incident_id, activity_id)"
+        " ORDER BY incident_id",
+        {
+            "incident_ids": list(activity_ids),
+            "activity_ids": list(activity_ids.values()),
+            "now": now,
+            "settles": CARD_DEBOUNCE_S,
+        },
+    )
+    wake_after_commit(tx, of_alert=True)
+
+
 def redraw_direct_messages(tx: Connection, incident_id: int, now: datetime) -> None:
     """Records a change that only direct messages about an incident show, if there are any: such as a posted card."""
     added = tx.exec_driver_sql(

@@ -29,6 +29,14 @@ def set_owner(tx: Connection, incident_id: int, member_id: int | None, now: date
     )
 
 
+def set_owner_of_all(tx: Connection, incident_ids: Sequence[int], member_id: int, now: datetime) -> None:
+    """Sets who owns these incidents from `now` on."""
+    tx.exec_driver_sql(
+        "UPDATE incident SET owner_id = %(member_id)s, owned_since = %(now)s WHERE id = ANY(%(ids)s)",
+        {"ids": list(incident_ids), "member_id": member_id, "now": now},
+    )
+
+
 _LOST = f"""
 SELECT i.id, i.owner_id
 FROM incident i JOIN organization o ON o.id = i.organization_id JOIN member m ON m.id = i.owner_id

@@ -79,7 +79,10 @@ def find_storm_content(tx: Connection, post: StormPost, target: Target) -> Storm
         [(name, count) for name, count in owners or ()],
         [IncidentName(*name) for name in criticals or ()],
         IncidentName(*first),
-        [StormAlert(title, _find_labels(environment, details)) for title, environment, details in alerts],
+        [
+            StormAlert(title, _find_labels(environment, details), details.get("labels") or {})
+            for title, environment, details in alerts
+        ],
     ]
     return StormContent(*values)
 

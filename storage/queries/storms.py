@@ -16,7 +16,7 @@ from storage.queries.visibility import CHANNELS_OF_PROJECTS
 from storage.values import ActivityType, PostKind, Status, Urgency
 
 # Pairs of an incident of an alert and a channel where it has no card and is not folded; or where it is folded into a
-# storm that goes on, and has become critical.
+# storm that goes on, and has become critical or open again after the storm was split.
 _NEW = f"""
 SELECT DISTINCT d.id, i.id, n.status = {Status.CRITICAL:d}, f.incident_id IS NOT NULL
 FROM unnest(%(incident_ids)s::bigint[], %(workspaces)s::text[]) AS i(id, workspace_id)
@@ -26,7 +26,8 @@ JOIN destination d ON d.workspace_id = i.workspace_id AND d.channel_id = pc.chan
 LEFT JOIN storm_incident f ON f.incident_id = i.id AND f.destination_id = d.id AND f.folded
 LEFT JOIN storm s ON s.organization_id = f.organization_id AND s.id = f.storm_id
 WHERE d.id = ANY(%(destination_ids)s) AND n.source IS NOT NULL AND NOT {is_silenced("n")}
-  AND (f.incident_id IS NULL OR (n.status = {Status.CRITICAL:d} AND s.date_ended IS NULL))
+  AND (f.incident_id IS NULL OR (s.date_ended IS NULL AND (
+    n.status = {Status.CRITICAL:d} OR (s.date_split IS NOT NULL AND n.status <> {Status.CLOSED:d}))))
   AND NOT EXISTS (SELECT FROM post c WHERE c.incident_id = i.id AND c.destination_id = d.id
                   AND c.kind = '{PostKind.CARD}')
 ORDER BY d.id, i.id

@@ -94,6 +94,7 @@ EXEMPT = {
     "organization.count_incidents": _OPERATES,
     "owners.find_owner": _FOLLOWS,
     "owners.set_owner": _FOLLOWS,
+    "owners.set_owner_of_all": _FOLLOWS,
     "organization_changes.lock_open_incidents_only_of": _OPERATES,
     "organization_changes.delete_teams": _OPERATES,
     "outbox.redraw_cards_of_project": _MAINTAINS,

@@ -199,3 +199,85 @@ def test_a_channel_that_a_project_no_longer_names_shows_nothing_new_of_its_storm
     deliver(Source.EVENTS, alert(8, title="Host 8 is on fire"))
     wait_for_storm(world, "no longer shown in this channel")
     world.rest()
+
+
+def test_take_all_takes_what_nobody_owns_and_says_how_many_others_have(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, alerts(1, 12))
+    storm = wait_for_storm(world, "12 new incidents")
+    world.ask(world.ben, "take 3")
+    world.ask(world.ben, "resolve 12")
+    world.ask(world.ada, "take 4")
+    world.ada.press(storm, "Take all")
+    world.ada.wait_for_message(world.cast.checkout, containing="You own 9 more incidents of this storm now.")
+    storm = wait_for_storm(world, "Ada Obi owns 10, Ben Tal owns 1")
+    world.rest()
+    assert "Take all" not in storm.buttons
+    assert "Owned by Ada Obi" in messages(world)[1].text
+    assert "Ada Obi took this" in world.ask(world.ben, "activity 8").text
+    assert len(cards(world)) == 5
+
+
+def test_a_storm_whose_incidents_somebody_may_not_see_does_nothing_for_them(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, alerts(1, 8))
+    storm = wait_for_storm(world, "8 new incidents")
+    for label in ("Take all", "Split"):
+        world.cyn.press(storm, label)
+        world.cyn.wait_for_message(world.cast.checkout, containing="no incident of this alert storm that you can see")
+    world.cyn.press(storm, "List")
+    world.cyn.wait_for_message(world.cast.checkout, containing="No incidents")
+    world.rest()
+    assert "Nobody owns any of the open incidents" in storms(world)[0].markup
+
+
+def test_split_gives_the_open_incidents_their_cards_the_most_severe_first(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, alerts(1, 5))
+    world.rest()
+    deliver(Source.EVENTS, [*alerts(6, 7, severity=None), *alerts(8, 9), *alerts(10, 21, severity="critical")])
+    storm = wait_for_storm(world, "21 new incidents")
+    deliver(Source.EVENTS, alert(9, status="resolved"))
+    storm = wait_for_storm(world, "1 resolved")
+    world.rest()
+    assert len(cards(world)) == 15
+    world.ben.press(storm, "Split")
+    world.ben.wait_for_message(world.cast.checkout, containing="5 open incidents get their own cards")
+    storm = wait_for_storm(world, "Split by Ben Tal")
+    world.slack.wait_until(lambda: len(cards(world)) == 20, what="the cards")
+    world.rest()
+    assert cards(world)[15:] == [f"#{n} Host {n} is down" for n in (20, 21, 8, 6, 7)]
+    assert "Split" not in storm.buttons
+    deliver(Source.EVENTS, [alert(22), alert(9)])
+    wait_for_storm(world, "22 new incidents")
+    world.slack.wait_until(lambda: len(cards(world)) == 22, what="the cards of later ones")
+    world.rest()
+
+
+def test_silence_opens_its_form_with_the_labels_that_the_alerts_share(world: World, deliver: Deliver) -> None:
+    labels = {"alertname": "HostDown", "zone": "eu-1"}
+    deliver(Source.EVENTS, [alert(n, labels={**labels, "host": f"web-{n}"}) for n in range(1, 9)])
+    storm = wait_for_storm(world, "8 new incidents")
+    assert "*In common:* Host … is down · alertname HostDown · zone eu-1" in storm.markup
+    world.ada.press(storm, "Silence")
+    form = world.ada.wait_for_form("Silence #1")
+    form.submit()
+    world.ada.wait_for_message(world.cast.checkout, containing="It holds 8 open incidents")
+    world.rest()
+    deliver(Source.EVENTS, alert(9, labels={**labels, "host": "web-9"}))
+    world.rest()
+    wait_for_storm(world, "8 new incidents")
+
+
+def test_a_storm_without_common_labels_offers_no_silence(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, [alert(n, labels={"host": f"web-{n}"}) for n in range(1, 9)])
+    storm = wait_for_storm(world, "8 new incidents")
+    assert storm.buttons == ["List", "Take all", "Split"]
+    world.rest()
+
+
+def test_a_link_to_a_folded_incident_leads_to_the_message_of_its_storm(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, alerts(1, 8))
+    storm = wait_for_storm(world, "8 new incidents")
+    world.rest()
+    world.ask(world.ada, "comment 8 @ben is it yours?")
+    message = world.ben.wait_for_message(containing="is it yours?")
+    assert storm.ts.replace(".", "") in message.markup
+    world.rest()

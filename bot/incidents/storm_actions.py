@@ -1,0 +1,68 @@
+"""What people do to a whole storm: take its incidents, or give them their own cards.
+
+Whoever sees one of its incidents may do so, and does it to those that they see.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from bot.incidents import ownership
+from bot.incidents.access import Access
+from bot.incidents.common_parts import find_shared_labels
+from bot.incidents.errors import Refusal
+from bot.incidents.storms import Split, Taken
+from storage.queries import destinations, storm_actions
+from storage.queries.storm_actions import StormRow
+
+MAX_COMPARED = 400  # incidents whose labels are compared
+
+
+class NoSuchStorm(Refusal):
+    """There is no such storm, or the caller sees none of its incidents. The sentence does not reveal which."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no incident of this alert storm that you can see.")
+
+
+def take_all(tx: Connection, access: Access, storm_id: int, now: datetime) -> Taken:
+    """Makes the caller the owner of the open incidents of a storm that nobody owns. Raises NoSuchStorm."""
+    get_storm(tx, access, storm_id)
+    found = storm_actions.lock_open_incidents(tx, access.organization_id, storm_id, access.project_ids)
+    unowned = [incident_id for incident_id, owner_id in found if owner_id is None]
+    mine = sum(owner_id == access.member_id for _, owner_id in found)
+    ownership.take_unowned(tx, access, unowned, now)
+    return Taken(len(unowned), mine, len(found) - len(unowned) - mine)
+
+
+def split(tx: Connection, access: Access, storm_id: int, now: datetime) -> Split:
+    """Gives the open incidents of a storm their own cards, the most severe first. Raises NoSuchStorm."""
+    storm = get_storm(tx, access, storm_id)
+    destinations.lock_destination(tx, storm.destination_id)
+    storm = get_storm(tx, access, storm_id)
+    if storm.split:
+        return Split(0, split_before=True, by=storm.split_by)
+    cards = storm_actions.split_storm(tx, access.organization_id, storm, access.member_id, now)
+    destinations.reschedule_destinations(tx, [storm.destination_id], now)
+    return Split(cards, split_before=False)
+
+
+def find_alert_to_silence(connection: Connection, access: Access, storm_id: int) -> tuple[int, list[str]] | None:
+    """Returns an incident of a storm, and the names of the labels that all of its alerts share; None without any.
+
+    Raises NoSuchStorm.
+    """
+    get_storm(connection, access, storm_id)
+    found = storm_actions.list_labels(connection, access.organization_id, storm_id, access.project_ids, MAX_COMPARED)
+    shared = find_shared_labels([labels for _, labels in found])
+    return (found[0][0], list(shared)) if shared else None
+
+
+def get_storm(connection: Connection, access: Access, storm_id: int) -> StormRow:
+    """The storm, if the caller sees one of its incidents. Raises NoSuchStorm."""
+    storm = storm_actions.find_storm(connection, access.organization_id, storm_id, access.project_ids)
+    if storm is None:
+        raise NoSuchStorm
+    return storm
