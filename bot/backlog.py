@@ -65,6 +65,10 @@ def _render(found: Backlog) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "tocsin_digests_late_seconds", "How long the oldest of those has been due.", value=found.digests.oldest_s
     )
+    yield GaugeMetricFamily("tocsin_silences", "Silences in force.", value=found.silences)
+    yield GaugeMetricFamily(
+        "tocsin_incidents_silenced", "Open incidents that a silence holds.", value=found.silenced_incidents
+    )
     yield GaugeMetricFamily(
         "tocsin_destinations_failed",
         "Channels and people that Slack takes no messages for.",

@@ -31,6 +31,7 @@ CHECKS: Mapping[str, Sequence[str]] = {
     "compose": ("python", "-m", "bot.deployment", "compose"),
     "systemd": ("python", "-m", "bot.deployment", "systemd"),
     "kubernetes": ("kubernetes-validate", "--strict", "--quiet", "deploy/kubernetes/tocsin.yaml"),
+    "prometheus": ("python", "-m", "bot.deployment", "prometheus"),
     "migrations": ("python", "-m", "storage.migrate", "check"),
 }
 

@@ -1,10 +1,11 @@
-"""Checks the files for Docker Compose and systemd: `python -m bot.deployment compose` or `systemd`.
+"""Checks files of deployment: `python -m bot.deployment compose`, `systemd` or `prometheus`.
 
 The other files of deployment have checkers that are commands of their own (bot/checks.py).
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -19,6 +20,9 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPOSE = ROOT / "compose.yaml"
+RULES = ROOT / "deploy" / "prometheus" / "tocsin.rules.yml"
+RULE_TESTS = RULES.with_name("tocsin.rules.test.yml")
+DASHBOARD = ROOT / "deploy" / "grafana" / "tocsin.json"
 UNIT = ROOT / "deploy" / "systemd" / "tocsin.service"
 
 # systemd's score for a service, times ten: 0 is closed to everything, 100 is open. Ours has 14 with systemd 252; later
@@ -51,13 +55,18 @@ def find_unknown_names(file: dict[str, Any]) -> Iterator[str]:
                 yield f"compose.yaml: {name} mounts {source}, which is no volume."
 
 
+def _report_missing(program: str, package: str) -> list[str]:
+    """A program that is not installed is a problem only where everything has to be checked."""
+    if os.environ.get("CI") == "true":
+        return [f"{program} is not installed (Debian: apt install {package})."]
+    print(f"Not checked: {program} is not installed.")  # noqa: T201
+    return []
+
+
 def check_systemd(unit: str) -> list[str]:
     """What systemd-analyze reports of a unit: mistakes, and a service that may do more than this one needs."""
     if not shutil.which("systemd-analyze"):
-        if os.environ.get("CI") == "true":
-            return ["systemd-analyze is not installed (Debian: apt install systemd)."]
-        print("Not checked: systemd-analyze is not installed.")  # noqa: T201
-        return []
+        return _report_missing("systemd-analyze", "systemd")
     with tempfile.TemporaryDirectory() as folder:
         # The program of the unit is not installed where it is checked.
         copy = Path(folder, UNIT.name)
@@ -83,14 +92,50 @@ def _find_problems(command: Sequence[str]) -> Iterator[str]:
         yield f"systemd-analyze {command[0]}: {done.stdout.strip()}"
 
 
+def check_prometheus(rules: Path = RULES, tests: Path = RULE_TESTS, dashboard: Path = DASHBOARD) -> list[str]:
+    """What promtool reports of the alert rules and their tests, and of the queries of the dashboard."""
+    if not shutil.which("promtool"):
+        return _report_missing("promtool", "prometheus")
+    problems = [*_run_promtool("check", "rules", rules), *_run_promtool("test", "rules", tests)]
+    with tempfile.TemporaryDirectory() as folder:
+        queries = Path(folder, "dashboard.yml")
+        found = [
+            {"record": f"panel:{number}", "expr": query.replace("$__rate_interval", "5m")}
+            for number, query in enumerate(find_queries(dashboard))
+        ]
+        queries.write_text(yaml.safe_dump({"groups": [{"name": dashboard.name, "rules": found}]}), encoding="utf-8")
+        return [*problems, *_run_promtool("check", "rules", queries)]
+
+
+def find_queries(dashboard: Path) -> list[str]:
+    """The queries of all panels of a dashboard of Grafana."""
+    panels = json.loads(dashboard.read_text(encoding="utf-8"))["panels"]
+    return [target["expr"] for panel in panels for target in panel.get("targets", ())]
+
+
+def _run_promtool(*arguments: str | Path) -> Iterator[str]:
+    done = subprocess.run(
+        ["promtool", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        yield f"promtool {arguments[0]} {arguments[1]}: {done.stdout.strip()}"
+
+
 def main(arguments: Sequence[str]) -> int:
     """Checks the named file. Returns 1 if something is wrong with it, 2 for a name that is none."""
     if arguments == ["compose"]:
         problems = check_compose()
     elif arguments == ["systemd"]:
         problems = check_systemd(UNIT.read_text(encoding="utf-8"))
+    elif arguments == ["prometheus"]:
+        problems = check_prometheus()
     else:
-        print("python -m bot.deployment compose|systemd", file=sys.stderr)  # noqa: T201
+        print("python -m bot.deployment compose|systemd|prometheus", file=sys.stderr)  # noqa: T201
         return 2
     for problem in problems:
         print(problem, file=sys.stderr)  # noqa: T201

@@ -26,6 +26,8 @@ class Backlog:
     delivery: dict[Urgency, Waiting] = field(default_factory=lambda: {urgency: Waiting() for urgency in Urgency})
     calls: Waiting = Waiting()
     digests: Waiting = Waiting()
+    silences: int = 0  # in force
+    silenced_incidents: int = 0  # open ones that a silence holds
     failed_destinations: int = 0  # conversations that Slack takes no messages for
     paused_workspaces: int = 0  # workspaces whose token Slack refuses
     replicas: dict[tuple[str, str], int] = field(default_factory=dict)  # by role and version
@@ -55,6 +57,12 @@ _PARTS = (
     SELECT 'digests', '', '', count(*), min(f.fire_at) FROM digest_fire f JOIN digest d ON d.id = f.digest_id
     WHERE f.state IN ('due', 'posted') AND f.state = 'due'  -- the first is the index's
       AND d.workspace_id = ANY(%(workspaces)s)
+    """,
+    "SELECT 'silences', '', '', count(*), NULL FROM silence WHERE date_ended IS NULL",
+    """
+    SELECT 'silenced_incidents', '', '', count(*), NULL FROM silence s
+    JOIN incident i ON i.organization_id = s.organization_id AND i.silence_id = s.id
+    WHERE s.date_ended IS NULL AND i.status <> 2
     """,
     """
     SELECT 'failed_destinations', '', '', count(*), NULL FROM destination
@@ -95,6 +103,10 @@ def find_backlog(connection: Connection, workspaces: list[str], now: datetime) -
                 found.calls = waiting
             case "digests":
                 found.digests = _add(found.digests, waiting)
+            case "silences":
+                found.silences = count
+            case "silenced_incidents":
+                found.silenced_incidents = count
             case "failed_destinations":
                 found.failed_destinations = count
             case "paused_workspaces":

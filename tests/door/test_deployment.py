@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -30,6 +31,57 @@ def test_the_unit_is_accepted_and_a_mistake_in_it_is_found() -> None:
     assert "'RestartSeconds'" in problem
     [problem] = deployment.check_systemd(re.sub(r"(?m)^(Protect|SystemCall).*\n", "", unit))
     assert "security" in problem
+
+
+with_promtool = pytest.mark.skipif(
+    not shutil.which("promtool") and os.environ.get("CI") != "true", reason="Prometheus is not installed"
+)
+
+
+@with_promtool
+def test_alert_rules_and_dashboard_are_accepted_and_mistakes_in_them_are_found(tmp_path: Path) -> None:
+    assert deployment.check_prometheus() == []
+    for original, old, new, what in (
+        (deployment.RULES, "max(tocsin_calls_late_seconds) > 60", "max(tocsin_calls_late_seconds > 60", "check rules"),
+        (deployment.RULES, "max(tocsin_calls_late_seconds) > 60", "max(tocsin_calls_late) > 60", "test rules"),
+        (deployment.DASHBOARD, "max(tocsin_silences)", "max(tocsin_silences", "check rules"),
+    ):
+        files = {path: tmp_path / path.name for path in (deployment.RULES, deployment.RULE_TESTS, deployment.DASHBOARD)}
+        for path, copy in files.items():
+            text = path.read_text(encoding="utf-8")
+            copy.write_text(text.replace(old, new) if path == original else text, encoding="utf-8")
+        problems = deployment.check_prometheus(*files.values())
+        assert any(problem.startswith(f"promtool {what}: ") for problem in problems), (old, problems)
+
+
+def test_every_alert_rule_is_tested_and_says_what_to_do() -> None:
+    rules = [
+        rule
+        for group in yaml.safe_load(deployment.RULES.read_text(encoding="utf-8"))["groups"]
+        for rule in group["rules"]
+    ]
+    tested = yaml.safe_load(deployment.RULE_TESTS.read_text(encoding="utf-8"))["tests"]
+    assert {rule["alert"] for rule in rules} == {test["name"] for test in tested}
+    page = (deployment.ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    for rule in rules:
+        name = rule["alert"]
+        assert rule["labels"]["severity"] in ("critical", "warning"), name
+        assert set(rule["annotations"]) == {"summary", "description", "runbook"}, name
+        assert rule["annotations"]["runbook"] == f"docs/monitoring.md#{name.lower()}"
+        assert f"\n### {name}\n" in page, name
+
+
+def test_panels_of_the_dashboard_have_places_of_their_own() -> None:
+    panels = json.loads(deployment.DASHBOARD.read_text(encoding="utf-8"))["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    taken: set[tuple[int, int]] = set()
+    for panel in panels:
+        at = panel["gridPos"]
+        assert at["x"] + at["w"] <= 24
+        places = {(at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"])}
+        assert not taken & places, panel["title"]
+        taken |= places
+        assert panel["type"] == "row" or panel["targets"]
 
 
 def test_services_and_volumes_of_compose_are_those_it_has() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from itertools import count
 
 import httpx
@@ -10,7 +11,7 @@ from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import event
 
-from bot import __version__
+from bot import __version__, deployment
 from bot.backlog import BacklogCollector
 from sandbox import Sandbox
 from sandbox.records import Json
@@ -252,6 +253,22 @@ def test_a_process_shows_what_it_uses_up(slack: Sandbox, cast: Cast, serve: Serv
     slack.wait_until(lambda: value(web, "tocsin_event_loop_lag_seconds_count") > 0, PATIENCE_S, "lag is measured")
     assert value(web, "tocsin_slack_sockets") == 1
     assert value(worker, "tocsin_slack_sockets") == 0
+
+
+def test_rules_dashboard_and_page_name_the_metrics_that_there_are(cast: Cast, serve: Serve) -> None:
+    there = {name for name in metrics(serve()) if name.startswith("tocsin_") and not name.endswith("_created")}
+    assert cast.ada
+    for path in (deployment.RULES, deployment.RULE_TESTS, deployment.DASHBOARD):
+        named = {family_of(name) for name in re.findall(r"\btocsin_[a-z_]+", path.read_text(encoding="utf-8"))}
+        assert named - there == set(), path.name
+    page = (deployment.ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    explained = {family_of(name) for name in re.findall(r"(?m)`(tocsin_[a-z_]+)`(?=[^|]*\|)", page)}
+    assert explained == there
+
+
+def family_of(sample: str) -> str:
+    """The name of a metric, by that of a sample."""
+    return re.sub(r"_(total|bucket|sum|count)$", "", sample)
 
 
 def pools(bot: Serving, metric: str) -> dict[str, float]:
