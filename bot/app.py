@@ -20,6 +20,8 @@ from tenacity import (
     stop_when_event_set,
 )
 
+from bot.alertmanager.client import AlertmanagerClient
+from bot.alertmanager.worker import AlertmanagerWorker
 from bot.backlog import BacklogCollector
 from bot.calls.workers import CallWorkers
 from bot.database import migrate_database, open_database
@@ -81,6 +83,7 @@ class Bot:
         metrics: ProcessMetrics | None = None,
         deadline_s: float = DEADLINE_S,
         role: Role = Role.ALL,
+        alertmanager: AlertmanagerClient | None = None,
     ) -> None:
         """Builds the parts; `start` starts them.
 
@@ -125,6 +128,7 @@ class Bot:
             metrics=metrics.delivery,
             slack_calls=metrics.requests.slack_calls,
         )
+        self.alertmanager = AlertmanagerWorker(sending, alertmanager) if alertmanager else None
         store.on_outbox = self.delivery.wake
         self._watch(metrics.saturation)
 
@@ -134,6 +138,8 @@ class Bot:
         if self._role.sends:
             self.digests.start()
             self.calls.start()
+            if self.alertmanager:
+                self.alertmanager.start()
         if self.socket:
             self.socket.start()
 
@@ -170,6 +176,8 @@ class Bot:
             self.http.close(min(DRAIN_S, left()))
         self.digests.stop(left())
         self.calls.stop(left())
+        if self.alertmanager:
+            self.alertmanager.stop()
         self.delivery.stop(left())
         self.background.drain(left())
 
@@ -289,10 +297,12 @@ def _run(
     clients = _connect(settings, stop, metrics.requests.slack_calls)
     if clients is None:
         return
+    alertmanager_url = _reveal(settings.alertmanager_url)
     bot = Bot(
         store,
         clients,
         api_url=settings.slack_api_url,
+        alertmanager=AlertmanagerClient(alertmanager_url) if alertmanager_url else None,
         command=settings.slack_command,
         app_token=_reveal(settings.slack_app_token),
         signing_secret=_reveal(settings.slack_signing_secret),

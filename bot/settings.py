@@ -11,7 +11,7 @@ import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from dotenv.parser import parse_stream
 from pydantic import (
@@ -149,6 +149,7 @@ class Settings(BaseSettings):
     http_port: int = Field(default=3000, validation_alias="HTTP_PORT")  # 0: any free port
     secret_key: SecretStr | None = Field(default=None, validation_alias="TOCSIN_SECRET_KEY")
     metrics_token: SecretStr | None = Field(default=None, validation_alias="METRICS_TOKEN")
+    alertmanager_url: SecretStr | None = Field(default=None, validation_alias="ALERTMANAGER_URL")
     log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(default=LogLevel.INFO, validation_alias="LOG_LEVEL")
     log_format: Annotated[LogFormat, BeforeValidator(_lower)] = Field(
         default_factory=_default_log_format, validation_alias="LOG_FORMAT"
@@ -191,7 +192,10 @@ class Settings(BaseSettings):
             self.metrics_token,
         )
         url = self.database_url
-        of_url = (url.password, url.query.get("sslpassword")) if url is not None else ()
+        of_url = [url.password, url.query.get("sslpassword")] if url is not None else []
+        if self.alertmanager_url:
+            password = urlsplit(self.alertmanager_url.get_secret_value()).password
+            of_url += [password, unquote(password)] if password else []
         return (*(s.get_secret_value() for s in secrets if s), *(str(secret) for secret in of_url if secret))
 
     @model_validator(mode="before")
@@ -213,16 +217,21 @@ class Settings(BaseSettings):
     @classmethod
     def _api_url_is_http(cls, value: str) -> str:
         wanted = f"should look like {SLACK_API_URL}"
-        try:
-            parts = urlsplit(value)
-            sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            sound = False
-        if not sound or re.search(r"\s", value) or parts.query or parts.fragment:
+        parts = _parse_http_url(value)
+        if parts is None:
             raise ValueError(wanted)
         if parts.username or parts.password:
             raise ValueError(f"holds a user name or a password; it {wanted}")
         return value.rstrip("/") + "/"
+
+    @field_validator("alertmanager_url")
+    @classmethod
+    def _alertmanager_url_is_http(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and _parse_http_url(value.get_secret_value()) is None:
+            raise ValueError(
+                "should look like http://alertmanager.example:9093, or http://user:password@… with a login"
+            )
+        return value
 
     @field_validator("slack_command")
     @classmethod
@@ -284,6 +293,16 @@ class Settings(BaseSettings):
     def _app_token_is_one(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         _check_kind(value, info, ("xapp-",), "an app-level token begins with xapp-")
         return value
+
+
+def _parse_http_url(value: str) -> SplitResult | None:
+    """The parts of an http(s) address without a query; None if it is none."""
+    try:
+        parts = urlsplit(value)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return None
+    return None if not sound or re.search(r"\s", value) or parts.query or parts.fragment else parts
 
 
 def _check_env_file(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,8 +16,8 @@ class SilenceRow:
 
     organization_id: int
     id: int
-    workspace_id: str
-    member_id: int
+    workspace_id: str | None  # None: it was made in Alertmanager
+    member_id: int | None
     maker: str  # name
     matchers: Mapping[str, Any]
     reason: str | None
@@ -26,7 +26,8 @@ class SilenceRow:
     title: str | None
     project: str | None  # slug
     team: str | None  # name
-    maker_sees: bool  # whether its maker still sees the incident, or what is in maintenance
+    maker_sees: bool | None  # whether its maker still sees the incident, or what is in maintenance
+    in_alertmanager: bool  # whether it stands there too
     holds: int  # open incidents that the caller sees
 
 
@@ -87,3 +88,41 @@ class StartedMaintenance:
     team: str | None  # name
     environment: str | None
     held: int  # open incidents that it holds now
+
+
+@dataclass(frozen=True, slots=True)
+class StandingSilence:
+    """A silence that stands in Alertmanager, or should, until its end has been followed on both sides."""
+
+    organization_id: int
+    id: int
+    maker: str | None  # name of the member; None: it was made in Alertmanager
+    matchers: Mapping[str, Any]
+    reason: str | None
+    ends: datetime
+    in_force: bool
+    maker_sees: bool  # whether its maker still sees its project, without which it holds nothing
+    project: str | None  # slug
+    alert_key: str | None  # of the alert that it was made for
+    alertmanager_id: str | None
+    alertmanager_keys: Sequence[str]  # of the alerts that were silenced by it there
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAlert:
+    """What is stored about an alert of Alertmanager's in one project."""
+
+    organization_id: int
+    project_id: int
+    project: str  # slug
+    key: str
+    fired: datetime | None  # when the latest firing began
+    ended: bool  # whether its end was reported
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """Where an intake token puts the alerts of Alertmanager."""
+
+    organization_id: int
+    project: str | None  # slug; None: each alert names its project

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, timedelta
 
+from bot.alertmanager.client import AlertmanagerAway, AlertmanagerClient
 from bot.database import open_database
 from bot.delivery.api_calls import UNREACHABLE_ERRORS
 from bot.delivery.destination_checks import NO_SUCH_PERSON
@@ -59,6 +60,7 @@ def _check_all(settings: Settings) -> Iterator[Finding]:
                 yield _check_database(store)
                 schema = _check_schema(store)
                 yield schema
+                yield from _check_alertmanager(settings)
                 if schema.fix is None:
                     yield _check_intake(settings, store)
                     yield from _check_refusals(store)
@@ -102,6 +104,17 @@ def _check_database(store: Store) -> Finding:
             "Have DATABASE_URL name the primary.",
         )
     return Finding("database", server)
+
+
+def _check_alertmanager(settings: Settings) -> Iterator[Finding]:
+    if settings.alertmanager_url is None:
+        return
+    client = AlertmanagerClient(settings.alertmanager_url.get_secret_value())
+    try:
+        yield Finding("Alertmanager", f"version {client.get_version().version} at {client.place}")
+    except AlertmanagerAway as error:
+        fix = "Check ALERTMANAGER_URL, and that this machine may reach it. Until then, silences stand in Slack alone."
+        yield Finding("Alertmanager", str(error), fix)
 
 
 def _check_schema(store: Store) -> Finding:

@@ -147,6 +147,17 @@ def end_due_silences(tx: Connection, now: datetime, most: int) -> list[EndedSile
     return [_end(tx, silence, now) for silence in queries.lock_due_silences(tx, now, most)]
 
 
+def end_followed(tx: Connection, organization_id: int, silence_id: int, now: datetime) -> EndedSilence | None:
+    """Ends a silence that has ended in Alertmanager; None if it has ended here already."""
+    silence = queries.lock_silence(tx, organization_id, silence_id)
+    return None if silence is None else _end(tx, silence, now)
+
+
+def redraw_held(tx: Connection, organization_id: int, silence_id: int, now: datetime) -> None:
+    """Has the cards of the incidents that a silence holds show its new end."""
+    outbox.redraw_cards(tx, queries.list_held(tx, organization_id, silence_id), now)
+
+
 def _end(tx: Connection, silence: SilenceRow, now: datetime, by: Access | None = None) -> EndedSilence:
     held = queries.end_silence(tx, silence, by.member_id if by else None, now, by.project_ids if by else None)
     still_held = set(queries.hold_incidents(tx, [one.id for one in held if one.is_open], now))

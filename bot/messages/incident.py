@@ -344,7 +344,9 @@ def render_entry_sentence(entry: ActivityEntry) -> str:
         case ActivityType.STATUS_CHANGE:
             return f"{who} {_render_change(entry)}"
         case ActivityType.SILENCE if entry.value:
-            return f"{bold(escape(entry.author or 'Someone'))} silenced its alert"
+            if entry.author is None:
+                return "Its alert was silenced in Alertmanager"
+            return f"{bold(escape(entry.author))} silenced its alert"
         case ActivityType.SILENCE:
             return f"{bold(escape(entry.author))} ended the silence" if entry.author else "The silence ended"
         case ActivityType.ACKNOWLEDGED:

@@ -122,6 +122,8 @@ def _render_matched(project: str | None, team: str | None, environment: str | No
 def _render_subject(silence: SilenceRow) -> str:
     if silence.identifier is not None:
         return truncate(render_title(silence.identifier, silence.title or ""), TITLE_LENGTH)
+    if silence.member_id is None:
+        return "alerts that are silenced in Alertmanager"
     team = silence.team or ("a removed team" if "team" in silence.matchers else None)
     return _render_matched(silence.project, team, silence.matchers.get("environment"))
 
@@ -153,7 +155,8 @@ def render_list(silences: Sequence[SilenceRow], command: str, *, notice: str | N
 def _render_listed(silence: SilenceRow) -> str:
     lines = [
         f"{bold(f'Silence {silence.id}')} · {_render_subject(silence)}",
-        f"Until {format_date(silence.ends)} · by {escape(silence.maker)} · holds {_count_open(silence.holds)}",
+        f"Until {format_date(silence.ends)} · by {escape(silence.maker)} · holds {_count_open(silence.holds)}"
+        + (" · also in Alertmanager" if silence.in_alertmanager and silence.member_id is not None else ""),
     ]
     if labels := silence.matchers.get("labels"):
         pairs = [f"{escape(name)} = {truncate(escape(value), VALUE_LENGTH)}" for name, value in labels.items()]

@@ -34,7 +34,7 @@ def notify_maker(tx: Connection, ended: EndedSilence, now: datetime, *, by: str 
     `by` is who ended it; None: its time came.
     """
     silence = ended.silence
-    if not silence.maker_sees:
+    if not silence.maker_sees or silence.workspace_id is None or silence.member_id is None:
         return
     outbox.enqueue(
         tx,

@@ -47,6 +47,14 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float)
 
     Raises OSError (TimeoutError, ConnectionError, socket.gaierror).
     """
+    return call("POST", url, body, headers, timeout_s=timeout_s)
+
+
+def call(method: str, url: str, body: bytes | None, headers: Mapping[str, str], *, timeout_s: float) -> HttpAnswer:
+    """Makes an HTTP request and returns the response, within `timeout_s` seconds.
+
+    Raises OSError (TimeoutError, ConnectionError, socket.gaierror).
+    """
     parts, proxy = urlsplit(url), find_proxy(url)
     target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
     sent = {"User-Agent": USER_AGENT, **headers}
@@ -56,7 +64,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float)
     connection = _idle.take(place) or _open(parts, proxy, timeout_s)
     try:
         connection.begin(timeout_s)
-        connection.request("POST", target, body, sent)
+        connection.request(method, target, body, sent)
         with connection.getresponse() as response:
             answer = HttpAnswer(response.status, dict(response.headers.items()), response.read())
             reusable = not response.will_close

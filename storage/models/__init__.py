@@ -29,7 +29,7 @@ from storage.models.organizations import (
     Workspace,
 )
 from storage.models.reminders import OwnerReminder
-from storage.models.replicas import Replica
+from storage.models.replicas import ProcessLease, Replica
 from storage.models.requests import FormText, HandledRequest
 from storage.models.silences import Silence
 from storage.models.storms import Storm, StormIncident
@@ -61,6 +61,7 @@ __all__ = [
     "Outbox",
     "OwnerReminder",
     "Post",
+    "ProcessLease",
     "Project",
     "ProjectChannel",
     "ProjectTeam",

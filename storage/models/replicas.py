@@ -9,6 +9,16 @@ from sqlalchemy.orm import Mapped, mapped_column
 from storage.models.base import Base
 
 
+class ProcessLease(Base):
+    """Work that only one process does at a time: the one that holds its lease."""
+
+    __tablename__ = "process_lease"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    holder: Mapped[str]  # made up by the process
+    leased_until: Mapped[datetime]
+
+
 class Replica(Base):
     """A process that says now and then that it runs. Nothing is decided by it: `doctor` and `/metrics` show it."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, PrimaryKeyConstraint, text
+from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Identity, Index, PrimaryKeyConstraint, Text, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.models.base import Base, cascade
@@ -24,20 +24,34 @@ class Silence(Base):
         PrimaryKeyConstraint("organization_id", "id"),
         Index("ix_silence_in_force", "organization_id", "ends", postgresql_where=_IN_FORCE),
         Index("ix_silence_due", "ends", postgresql_where=_IN_FORCE),
+        Index(
+            "uq_silence_alertmanager",
+            "organization_id",
+            "alertmanager_id",
+            unique=True,
+            postgresql_where=text("alertmanager_id IS NOT NULL"),
+        ),
         CheckConstraint("starts < ends", name="ends_after_start"),
+        CheckConstraint("member_id IS NOT NULL OR made_by IS NOT NULL", name="somebody_made_it"),
     )
 
     organization_id: Mapped[int] = mapped_column(cascade("organization.id"))
     id: Mapped[int] = mapped_column(Identity())
-    workspace_id: Mapped[str] = mapped_column(cascade("workspace.id"), index=True)  # where its maker is told of its end
+    # Where its maker is told of its end; None: it was made in Alertmanager.
+    workspace_id: Mapped[str | None] = mapped_column(cascade("workspace.id"), index=True)
     project_id: Mapped[int | None] = mapped_column(cascade("project.id"), index=True)  # None: all that its maker sees
     # The one that it was made from; None: it was made for maintenance.
     incident_id: Mapped[int | None] = mapped_column(cascade("incident.id"), index=True)
-    member_id: Mapped[int] = mapped_column(cascade("member.id"), index=True)  # who made it
+    member_id: Mapped[int | None] = mapped_column(cascade("member.id"), index=True)  # who made it
+    made_by: Mapped[str | None]  # who made it in Alertmanager, as it is written there
     # What an alert must have: its source, and its key or some of its labels. {"source": …, "labels": {name: value, …}}
     matchers: Mapped[dict[str, Any]]
     reason: Mapped[str | None]
     starts: Mapped[datetime]
     ends: Mapped[datetime]
     date_ended: Mapped[datetime | None]
+    alertmanager_id: Mapped[str | None]  # of the silence that stands there for this one
+    # Keys of the alerts that Alertmanager has silenced by it. One that was made there holds these and no others.
+    alertmanager_keys: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
+    alertmanager_done: Mapped[bool] = mapped_column(server_default=false())  # its end has been followed there and here
     ended_by: Mapped[int | None] = mapped_column(ForeignKey("member.id", ondelete="SET NULL"), index=True)

@@ -56,3 +56,21 @@ def list_replicas(connection: Connection, now: datetime) -> list[ReplicaRow]:
         {"since": now - SEEN_WITHIN},
     )
     return [ReplicaRow(*row) for row in rows]
+
+
+def take_lease(connection: Connection, name: str, holder: str, now: datetime, until: datetime) -> bool:
+    """Takes or renews the lease of work that one process does at a time. Returns whether `holder` has it."""
+    row = connection.exec_driver_sql(
+        "INSERT INTO process_lease AS l (name, holder, leased_until) VALUES (%(name)s, %(holder)s, %(until)s)"
+        " ON CONFLICT (name) DO UPDATE SET holder = EXCLUDED.holder, leased_until = EXCLUDED.leased_until"
+        " WHERE l.holder = EXCLUDED.holder OR l.leased_until <= %(now)s RETURNING true",
+        {"name": name, "holder": holder, "now": now, "until": until},
+    ).first()
+    return row is not None
+
+
+def release_lease(connection: Connection, name: str, holder: str) -> None:
+    """Gives a lease up, so that another process can take it at once."""
+    connection.exec_driver_sql(
+        "DELETE FROM process_lease WHERE name = %(name)s AND holder = %(holder)s", {"name": name, "holder": holder}
+    )

@@ -7,7 +7,7 @@ and while its maker sees the incident. So nothing needs to be written to thousan
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg2.extras import Json
@@ -18,18 +18,25 @@ from storage.queries.visibility import of_given_projects, sees_incident, sees_pr
 from storage.silence_rows import HeldIncident, SilencedAlert, SilenceRow
 from storage.values import ActivityType, PostKind
 
+ALERTMANAGER = "alertmanager"  # the source of its alerts
+_FOLLOWED_WITHIN = timedelta(seconds=60)
+
 
 def _holding(incident: str) -> str:
     """For FROM: the silence s, by member m, that holds an incident, given by its alias."""
     return (
-        "silence s JOIN member m ON m.id = s.member_id JOIN organization o ON o.id = s.organization_id"
+        "silence s LEFT JOIN member m ON m.id = s.member_id JOIN organization o ON o.id = s.organization_id"
         f" WHERE s.organization_id = {incident}.organization_id AND s.id = {incident}.silence_id"
-        f" AND s.date_ended IS NULL AND {sees_incident(f'{incident}.id')}"
+        f" AND s.date_ended IS NULL AND (s.member_id IS NULL OR {sees_incident(f'{incident}.id')})"
     )
 
 
+# The name of who made silence s; member m is who made it in Slack.
+_MAKER = "coalesce(m.name, s.made_by || ' in Alertmanager')"
+
+
 # The silence that holds incident i, and its end.
-SILENCE_OF_INCIDENT = f"SELECT s.id, s.ends, m.name AS maker, s.reason FROM {_holding('i')}"  # noqa: S608
+SILENCE_OF_INCIDENT = f"SELECT s.id, s.ends, {_MAKER} AS maker, s.reason FROM {_holding('i')}"  # noqa: S608
 SILENCED_UNTIL = f"(SELECT s.ends FROM {_holding('i')})"  # noqa: S608
 
 
@@ -62,13 +69,15 @@ def _build_hold(only: str) -> str:
 WITH best AS (
   SELECT DISTINCT ON (i.id) i.id, s.id AS silence_id, s.member_id
   FROM silence s JOIN incident i ON i.organization_id = s.organization_id
-  JOIN member m ON m.id = s.member_id JOIN organization o ON o.id = s.organization_id
+  LEFT JOIN member m ON m.id = s.member_id JOIN organization o ON o.id = s.organization_id
   WHERE s.date_ended IS NULL AND s.ends > %(now)s AND {only}
-    AND i.status <> 2 AND i.source IS NOT NULL AND {_DESCRIBED} @> s.matchers
-    AND EXISTS (SELECT FROM incident_project ip WHERE ip.incident_id = i.id
-                AND (s.project_id IS NULL OR ip.project_id = s.project_id)
-                AND {sees_project("ip.project_id")} OFFSET 0)
-    AND {sees_incident("i.id")}
+    AND i.status <> 2 AND i.source IS NOT NULL
+    AND CASE WHEN s.member_id IS NULL THEN i.source = '{ALERTMANAGER}' AND i.alert_key = ANY(s.alertmanager_keys)
+        ELSE {_DESCRIBED} @> s.matchers
+             AND EXISTS (SELECT FROM incident_project ip WHERE ip.incident_id = i.id
+                         AND (s.project_id IS NULL OR ip.project_id = s.project_id)
+                         AND {sees_project("ip.project_id")} OFFSET 0)
+             AND {sees_incident("i.id")} END
   ORDER BY i.id, s.ends DESC, s.id DESC
 ), locked AS (
   SELECT i.id, best.silence_id, best.member_id FROM incident i JOIN best ON best.id = i.id
@@ -176,20 +185,23 @@ def insert_silence(
 
 
 _COLUMNS = f"""
-s.organization_id, s.id, s.workspace_id, s.member_id, m.name, s.matchers, s.reason, s.ends, i.identifier, i.title,
+s.organization_id, s.id, s.workspace_id, s.member_id, {_MAKER}, s.matchers, s.reason, s.ends,
+i.identifier, i.title,
 (SELECT pr.slug FROM project pr WHERE pr.id = s.project_id),
 (SELECT t.name FROM team t WHERE t.id = (s.matchers ->> 'team')::bigint),
-CASE WHEN i.id IS NULL THEN o.incidents AND m.date_removed IS NULL ELSE {sees_incident("i.id")} END
+CASE WHEN i.id IS NULL THEN o.incidents AND m.date_removed IS NULL ELSE {sees_incident("i.id")} END,
+s.alertmanager_id IS NOT NULL
 """  # noqa: S608
 _FROM = (
-    "FROM silence s JOIN member m ON m.id = s.member_id JOIN organization o ON o.id = s.organization_id"
+    "FROM silence s LEFT JOIN member m ON m.id = s.member_id JOIN organization o ON o.id = s.organization_id"
     " LEFT JOIN incident i ON i.id = s.incident_id"
 )
 # A silence is seen by who sees its project. One for all projects that its maker sees is seen by who sees one of them,
-# of its team where it has one, or an incident that it holds.
+# of its team where it has one, or an incident that it holds. One made in Alertmanager is seen by what it holds alone.
 _IS_SEEN = f"""
 (s.project_id = ANY(%(project_ids)s) OR (s.project_id IS NULL AND (
-  EXISTS (SELECT FROM unnest(%(project_ids)s::bigint[]) AS p(id) WHERE {sees_project("p.id")}
+  EXISTS (SELECT FROM unnest(%(project_ids)s::bigint[]) AS p(id)
+          WHERE s.member_id IS NOT NULL AND {sees_project("p.id")}
           AND (s.matchers -> 'team' IS NULL OR EXISTS (
             SELECT FROM project_team t WHERE t.project_id = p.id AND t.team_id = (s.matchers ->> 'team')::bigint)))
   OR EXISTS (SELECT FROM incident h WHERE h.organization_id = s.organization_id AND h.silence_id = s.id
@@ -225,11 +237,15 @@ def find_silence(
 
 
 def lock_due_silences(tx: Connection, now: datetime, most: int) -> list[SilenceRow]:
-    """Locks silences in force whose end has passed, without those that another transaction holds."""
+    """Locks silences in force whose end has passed, without those that another transaction holds.
+
+    One that stands in Alertmanager is ended by who follows it there, and here only if that does not happen.
+    """
     rows = tx.exec_driver_sql(
-        f"SELECT {_COLUMNS}, 0 {_FROM} WHERE s.date_ended IS NULL AND s.ends <= %(now)s"
+        f"SELECT {_COLUMNS}, 0 {_FROM} WHERE s.date_ended IS NULL"
+        " AND s.ends <= CASE WHEN s.alertmanager_id IS NULL THEN %(now)s ELSE %(followed)s END"
         " ORDER BY s.ends LIMIT %(most)s FOR NO KEY UPDATE OF s SKIP LOCKED",
-        {"now": now, "most": most},
+        {"now": now, "followed": now - _FOLLOWED_WITHIN, "most": most},
     )
     return [SilenceRow(*row) for row in rows]
 
@@ -279,3 +295,22 @@ def count_ending(connection: Connection, organization_id: int, project_ids: Sequ
         {"organization_id": organization_id, "project_ids": list(project_ids), "before": before},
     ).scalar_one()
     return count
+
+
+def lock_silence(tx: Connection, organization_id: int, silence_id: int) -> SilenceRow | None:
+    """Returns a silence in force, and locks its row until the transaction ends."""
+    row = tx.exec_driver_sql(
+        f"SELECT {_COLUMNS}, 0 {_FROM} WHERE s.organization_id = %(organization_id)s AND s.id = %(id)s"
+        " AND s.date_ended IS NULL FOR NO KEY UPDATE OF s",
+        {"organization_id": organization_id, "id": silence_id},
+    ).first()
+    return None if row is None else SilenceRow(*row)
+
+
+def list_held(tx: Connection, organization_id: int, silence_id: int) -> list[int]:
+    """Returns the ids of the open incidents that matched a silence last."""
+    rows = tx.exec_driver_sql(
+        "SELECT id FROM incident WHERE organization_id = %(organization_id)s AND silence_id = %(id)s AND status <> 2",
+        {"organization_id": organization_id, "id": silence_id},
+    )
+    return [row[0] for row in rows]

@@ -20,6 +20,7 @@ VARIABLES = (
     "HTTP_HOST",
     "HTTP_PORT",
     "TOCSIN_SECRET_KEY",
+    "ALERTMANAGER_URL",
     "LOG_LEVEL",
     "LOG_FORMAT",
 )
@@ -123,6 +124,9 @@ def test_a_broken_env_file_is_named_with_its_line(monkeypatch: pytest.MonkeyPatc
         ("HTTP_PORT", "http", "65535"),
         ("HTTP_PORT", "٣", "65535"),
         ("TOCSIN_SECRET_KEY", "geheim", "at least 16"),
+        ("ALERTMANAGER_URL", "u:geheim@h:9093", "http://"),
+        ("ALERTMANAGER_URL", "ftp://u:geheim@h:9093", "http://"),
+        ("ALERTMANAGER_URL", "http://u:geheim@h:9093/?x=1", "http://"),
         ("LOG_LEVEL", "loud", "debug, info, warning, error, critical"),
         ("LOG_FORMAT", "xml", "console, json"),
     ],
@@ -181,8 +185,9 @@ def test_settings_show_no_secret_and_do_not_change(monkeypatch: pytest.MonkeyPat
         SLACK_APP_TOKEN="xapp-geheim",
         SLACK_SIGNING_SECRET="geheim",
         TOCSIN_SECRET_KEY="geheim" * 4,
+        ALERTMANAGER_URL="http://u:g%40geheim@h:9093",
     )
     assert "geheim" not in f"{settings!r} {settings}"
-    assert set(settings.secrets) == {"geheim", "xoxb-geheim", "xapp-geheim", "geheim" * 4}
+    assert set(settings.secrets) == {"geheim", "xoxb-geheim", "xapp-geheim", "geheim" * 4, "g%40geheim", "g@geheim"}
     with pytest.raises(ValidationError):
         settings.http_port = 1

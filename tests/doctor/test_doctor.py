@@ -540,3 +540,9 @@ def test_a_clock_of_the_database_that_is_wrong(patient: Patient, ahead_s: int, m
 def test_the_clocks_are_compared(patient: Patient) -> None:
     patient.slack.clock.advance(300)
     assert "s away from Slack's" in patient.fault()
+
+
+def test_alertmanager_that_cannot_be_reached(patient: Patient) -> None:
+    patient.set(ALERTMANAGER_URL=f"http://ada:{PASSWORD}@127.0.0.1:9")
+    fault = patient.fault()
+    assert "Alertmanager: 127.0.0.1:9 cannot be reached" in fault and "ALERTMANAGER_URL" in fault
