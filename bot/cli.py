@@ -25,6 +25,7 @@ from bot import __version__, log
 from bot.commands.organization import apply_
 from bot.commands.send_test import send_test_
 from bot.commands.tokens import token_create, token_list, token_revoke
+from bot.commands.transfer import export, import_
 from bot.commands.usage import EXIT_OUTSIDE, EXIT_USAGE, BadUsage, load_settings, parse_number
 from bot.database import migrate_database, open_database
 from bot.incidents.words import shorten
@@ -110,6 +111,8 @@ def _app() -> typer.Typer:
     app.command("apply")(apply_)
     app.command()(doctor)
     app.command("manifest")(manifest_)
+    app.command()(export)
+    app.command("import")(import_)
     token = typer.Typer(help="The tokens with which other systems post alerts.")
     token.command("create")(token_create)
     token.command("list")(token_list)

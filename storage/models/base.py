@@ -31,7 +31,7 @@ class Base(DeclarativeBase):
         datetime: TIMESTAMP(timezone=True),
         int: BigInteger,
         str: Text,
-        dict[str, Any]: JSONB,
+        dict[str, Any]: JSONB(none_as_null=True),
     }
 
 

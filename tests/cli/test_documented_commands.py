@@ -14,7 +14,7 @@ from tests.cli.test_settings import VARIABLES
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "SECURITY.md", "docs/alerts.md", "docs/database.md", "docs/deploy.md", "docs/index.md")
-BLOCK = re.compile(r"^```\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^```\w*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 YAML = re.compile(r"^```yaml\n(organization:.*?)^```$", re.DOTALL | re.MULTILINE)
 PREFIX = "python3 run_bot.py"
 # They run until they are stopped, need Slack or a bot that runs, or are this run itself.
@@ -65,4 +65,4 @@ def test_every_command_of_the_pages_works(
         code = main([token_id if word == "ID" else word for word in words])
         assert code == 0, f"{line}\n{capsys.readouterr()}"
         ran.add(words[0])
-    assert {"apply", "manifest", "token"} <= ran
+    assert {"apply", "export", "import", "manifest", "token"} <= ran

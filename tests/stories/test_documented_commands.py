@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.stories.conftest import World
+from tests.stories.conftest import ORGANIZATION, World
 
 ROOT = Path(__file__).parents[2]
-BLOCK = re.compile(r"^```\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^```\w*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 MISTAKE = re.compile(r"Like this:|[Dd]id you mean|There is no (?!(digest|silence) \d)|went wrong")
 
 
@@ -25,6 +25,7 @@ def _documented() -> list[str]:
 
 
 def test_every_command_of_the_pages_is_understood(world: World) -> None:
+    world.apply(ORGANIZATION.replace("slack_usergroup: S0001", "slack_usergroup: S0001, oncall_usergroup: S0001"))
     commands = _documented()
     assert {"list", "ack 12", "whoami"} <= set(commands)
     highest = max(int(number) for command in commands for number in re.findall(r"\b\d{1,2}\b", command.split('"')[0]))

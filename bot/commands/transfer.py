@@ -1,0 +1,202 @@
+"""`export` and `import`: an organization as a file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from bot.commands.usage import EXIT_USAGE, BadUsage, load_settings
+from bot.database import open_store
+from bot.incidents.errors import InvalidInput
+from bot.incidents.filters import moment
+from bot.incidents.words import shorten
+from bot.transfer import exporting, sentry
+from bot.transfer.importing import BadImport, Importer, Line
+from bot.transfer.records import RECORD, Header
+from storage.engine import Store
+from storage.queries import exporting as stored
+from storage.queries.importing import get_members
+
+_PLURALS = {"organization": "organizations", "team": "teams", "project": "projects", "member": "members",
+            "incident": "incidents"}  # fmt: skip
+
+
+class Format(StrEnum):
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+def export(
+    file: Annotated[Path, typer.Argument(help="The file to write; - for the standard output.", show_default=False)],
+    organization: Annotated[
+        str | None, typer.Option(metavar="SLUG", help="Which organization; needed where there are several.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="DATE", help="Leave out incidents that were resolved before: 2026-11-01, 30d.")
+    ] = None,
+    form: Annotated[
+        Format, typer.Option("--format", help="jsonl: everything, for import. csv: a table of the incidents.")
+    ] = Format.JSONL,
+) -> int:
+    """Writes everything of an organization to a file."""
+    settings = load_settings()
+    with open_store(settings) as store:
+        slug, organization_id = _choose_organization(store, organization)
+        begin = None
+        if since is not None:
+            try:
+                begin = moment(since, "since", store.clock.now(), "UTC")
+            except InvalidInput as error:
+                raise BadUsage(f"--since: {error.sentence}") from None
+        with store.read() as connection:
+            total = stored.count_incidents(connection, organization_id)
+        with _progress("Exporting", total) as tick, _written(file) as out:
+            lines = (
+                exporting.write_jsonl(store, organization_id, slug, begin, tick)
+                if form is Format.JSONL
+                else exporting.write_csv(store, organization_id, begin, tick)
+            )
+            for line in lines:
+                out.write(line)
+    if str(file) != "-":
+        typer.echo(f"{slug} is in {file}.")
+    return 0
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(help="The file to read.", show_default=False)],
+    organization: Annotated[
+        str | None,
+        typer.Option(metavar="SLUG", help="For Sentry's incidents: into which organization, where there are several."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check the file, and say what is new in it.")] = False,
+) -> int:
+    """Imports an export, or Sentry's incidents.
+
+    What is there stays as it is, so nothing is made twice, and an import that was interrupted goes on when it is run
+    again. Nobody is notified of what is imported.
+    """
+    settings = load_settings()
+    try:
+        with file.open(encoding="utf-8") as source, open_store(settings) as store:
+            importer = Importer(store, dry_run=dry_run)
+            first = source.read(1)
+            source.seek(0)
+            if first == "[":
+                slug, organization_id = _choose_organization(store, organization)
+                lines = _read_sentry(store, source, organization_id)
+            else:
+                slug = _read_header(source.readline())
+                if organization not in (None, slug):
+                    raise BadImport(f"line 1: the file is of the organization {slug}, not {organization}")
+                lines = _read_lines(source)
+            with _progress("Importing", None) as tick:
+                importer.run(slug, lines, tick)
+    except (OSError, UnicodeDecodeError, BadImport) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        typer.echo(f"{file}: {reason or error}", err=True)
+        return EXIT_USAGE
+    _print_counts(slug, importer, dry_run=dry_run)
+    return 0
+
+
+def _choose_organization(store: Store, slug: str | None) -> tuple[str, int]:
+    with store.read() as connection:
+        known = stored.list_organizations(connection)
+    if slug is None and len(known) == 1:
+        return next(iter(known.items()))
+    there = f"There are {', '.join(known)}." if known else "There is none yet."
+    if slug is None:
+        raise BadUsage(f"--organization is missing. {there}")
+    if slug not in known:
+        raise BadUsage(f"--organization: there is no organization {shorten(slug)!r}. {there}")
+    return slug, known[slug]
+
+
+@contextmanager
+def _written(file: Path) -> Iterator[IO[str]]:
+    """A file that appears under its name once it is whole. Only its owner can read it: it holds what people wrote."""
+    if str(file) == "-":
+        yield typer.get_text_stream("stdout", encoding="utf-8")
+        return
+    part = file.with_name(file.name + ".part")
+    try:
+        with open(
+            part, "w", encoding="utf-8", newline="", opener=lambda path, flags: os.open(path, flags, 0o600)
+        ) as out:
+            yield out
+        part.replace(file)
+    except OSError as error:
+        raise BadUsage(f"{file}: {error.strerror or error}") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal, nothing elsewhere. The function advances it."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda count: progress.advance(task, count)
+
+
+def _read_header(line: str) -> str:
+    try:
+        return Header.model_validate_json(line).organization
+    except ValidationError:
+        raise BadImport(
+            "line 1: this is neither an export of Tocsin (version 1) nor a list of Sentry's incidents"
+        ) from None
+
+
+def _read_lines(source: IO[str]) -> Iterator[Line]:
+    for number, text in enumerate(source, 2):
+        if text.strip():
+            try:
+                yield Line(number, RECORD.validate_json(text))
+            except ValidationError as error:
+                raise BadImport(f"line {number}: {_explain(error)}") from None
+
+
+def _read_sentry(store: Store, source: IO[str], organization_id: int) -> Iterator[Line]:
+    try:
+        found = sentry.SENTRY.validate_python(json.load(source))
+    except (ValueError, RecursionError) as error:
+        reason = _explain(error) if isinstance(error, ValidationError) else str(error)
+        raise BadImport(f"no list of Sentry's incidents: {reason}") from None
+    with store.read() as connection:
+        members = get_members(connection, organization_id)
+    return sentry.convert(found, members)
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place}: {first['msg']}" if place else str(first["msg"])
+
+
+def _print_counts(slug: str, importer: Importer, *, dry_run: bool) -> None:
+    added = [_number(kind, count) for kind, count in importer.added.items() if count]
+    present = [_number(kind, count) for kind, count in importer.present.items() if count]
+    verb = "would be added" if dry_run else "added"
+    typer.echo(f"{slug}: {', '.join(added) or 'nothing'} {verb}.")
+    if present:
+        typer.echo(f"Already there, and left as they are: {', '.join(present)}.")
+    for old, new in importer.renumbered:
+        typer.echo(f"#{old} is #{new} here, because #{old} is another incident.")
+
+
+def _number(kind: str, count: int) -> str:
+    return f"{count:,} {kind if count == 1 else _PLURALS[kind]}"

@@ -1,0 +1,334 @@
+"""`import`: reads an export and inserts what is not there. What is there stays as it is, so it can be run again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import Connection
+
+from bot.incidents.markup import MENTION
+from bot.transfer.mentions import resolve_mentions, resolve_rich_text
+from bot.transfer.records import (
+    EntryRecord,
+    IncidentRecord,
+    MemberRecord,
+    OrganizationRecord,
+    ProjectRecord,
+    Setup,
+    TeamRecord,
+)
+from storage.engine import Store
+from storage.queries import importing
+from storage.values import NO_TEAM, ActivityType, Status
+
+AT_ONCE = 200  # incidents of one transaction
+
+
+class BadImport(ValueError):
+    """The file cannot be imported. The text names the line and what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One record of the file."""
+
+    number: int  # of its line, from 1
+    record: Setup | IncidentRecord
+
+
+@dataclass(slots=True)
+class Known:
+    """What the organization has, by the names that a file uses. In a dry run, what is new has no id of its own: 0."""
+
+    organization_id: int
+    teams: dict[str, int] = field(default_factory=dict)
+    projects: dict[str, int] = field(default_factory=dict)
+    members: dict[str, int] = field(default_factory=dict)
+
+    def find_id(self, kind: str, name: str) -> int | None:
+        """The id of somebody mentioned ("person" and an e-mail, "team" and a slug), or None."""
+        return (self.members if kind == "person" else self.teams).get(name)
+
+
+class Importer:
+    """Imports one file into one organization. `counts` has how many of each kind were added or were there."""
+
+    def __init__(self, store: Store, *, dry_run: bool) -> None:
+        self._store = store
+        self._dry_run = dry_run
+        self._now = store.clock.now()
+        self.added: Counter[str] = Counter()
+        self.present: Counter[str] = Counter()
+        self.renumbered: list[tuple[int, int]] = []  # identifiers in the file and here
+
+    def run(self, slug: str, lines: Iterable[Line], tick: Callable[[int], None]) -> None:
+        """Imports the lines: first the setup, then the incidents. `tick` is told how many incidents are done.
+
+        Raises BadImport, DatabaseAway, Contended. What was imported before stays, and running it again goes on.
+        """
+        setup: list[Setup] = []
+        known: Known | None = None
+        remaining = self._incidents(lines, setup)
+        while incidents := list(islice(remaining, AT_ONCE)):
+            known = known or self._import_setup(slug, setup)
+            self._import_incidents(known, incidents)
+            tick(len(incidents))
+        if known is None:
+            self._import_setup(slug, setup)
+
+    def _incidents(self, lines: Iterable[Line], setup: list[Setup]) -> Iterator[tuple[int, IncidentRecord]]:
+        begun = False
+        for line in lines:
+            if isinstance(line.record, IncidentRecord):
+                begun = True
+                yield line.number, line.record
+            elif begun:
+                raise BadImport(f"line {line.number}: a {line.record.type} should stand before the incidents")
+            else:
+                setup.append(line.record)
+
+    # --- organization, teams, projects, members ------------------------------------------------------------
+
+    def _import_setup(self, slug: str, setup: Sequence[Setup]) -> Known:
+        if self._dry_run:
+            with self._store.read() as connection:
+                return self._plan_setup(connection, slug, setup)
+        with self._store.write() as tx:
+            return self._write_setup(tx, slug, setup)
+
+    def _plan_setup(self, connection: Connection, slug: str, setup: Sequence[Setup]) -> Known:
+        organization_id = importing.find_organization(connection, slug)
+        self._count("organization", 1 if organization_id is None else 0, 1)
+        if organization_id is None:
+            self._find_description(slug, setup)
+        known = self._read_known(connection, organization_id)
+        for ids, kind, names in self._named(known, setup):
+            new = [name for name in names if name not in ids]
+            self._count(kind, len(new), len(names))
+            ids.update(dict.fromkeys(new, 0))
+        return known
+
+    def _write_setup(self, tx: Connection, slug: str, setup: Sequence[Setup]) -> Known:
+        organization_id = importing.find_organization(tx, slug)
+        self._count("organization", 1 if organization_id is None else 0, 1)
+        if organization_id is None:
+            organization_id = self._insert_organization(tx, self._find_description(slug, setup))
+        known = self._read_known(tx, organization_id)
+        new: dict[str, set[str]] = {}
+        for ids, kind, names in self._named(known, setup):
+            new[kind] = {name for name in names if name not in ids}
+            self._count(kind, len(new[kind]), len(names))
+        teams = [one for one in setup if isinstance(one, TeamRecord) and one.slug in new["team"]]
+        projects = [one for one in setup if isinstance(one, ProjectRecord) and one.slug in new["project"]]
+        members = [one for one in setup if isinstance(one, MemberRecord) and one.email in new["member"]]
+        importing.insert_teams(tx, organization_id, [one.model_dump(exclude={"type"}) for one in teams])
+        importing.insert_projects(
+            tx, organization_id, [one.model_dump(exclude={"type", "teams", "channels"}) for one in projects]
+        )
+        importing.insert_members(tx, organization_id, [one.model_dump(exclude={"type", "teams"}) for one in members])
+        known = self._read_known(tx, organization_id)
+        importing.link(
+            tx,
+            project_teams=[
+                (known.projects[one.slug], known.teams[team])
+                for one in projects
+                for team in one.teams
+                if team in known.teams
+            ],
+            project_channels=[(known.projects[one.slug], channel) for one in projects for channel in one.channels],
+            member_teams=[
+                (known.members[one.email], known.teams[team])
+                for one in members
+                for team in one.teams
+                if team in known.teams
+            ],
+        )
+        return known
+
+    def _insert_organization(self, tx: Connection, record: OrganizationRecord) -> int:
+        taken = importing.find_owners_of_workspaces(tx, record.workspaces)
+        if taken:
+            raise BadImport(f"the workspace {', '.join(sorted(taken))} belongs to another organization already")
+        organization_id = importing.insert_organization(tx, record.model_dump(exclude={"type", "workspaces"}))
+        importing.insert_workspaces(tx, organization_id, record.workspaces, self._now)
+        return organization_id
+
+    @staticmethod
+    def _find_description(slug: str, setup: Sequence[Setup]) -> OrganizationRecord:
+        found = next((one for one in setup if isinstance(one, OrganizationRecord) and one.slug == slug), None)
+        if found is None:
+            raise BadImport(f"there is no organization {slug}, and the file does not describe it")
+        return found
+
+    @staticmethod
+    def _read_known(connection: Connection, organization_id: int | None) -> Known:
+        if organization_id is None:
+            return Known(0)
+        return Known(
+            organization_id,
+            importing.get_teams(connection, organization_id),
+            importing.get_projects(connection, organization_id),
+            importing.get_members(connection, organization_id),
+        )
+
+    @staticmethod
+    def _named(known: Known, setup: Sequence[Setup]) -> list[tuple[dict[str, int], str, list[str]]]:
+        return [
+            (known.teams, "team", [one.slug for one in setup if isinstance(one, TeamRecord)]),
+            (known.projects, "project", [one.slug for one in setup if isinstance(one, ProjectRecord)]),
+            (known.members, "member", [one.email for one in setup if isinstance(one, MemberRecord)]),
+        ]
+
+    def _count(self, kind: str, added: int, total: int) -> None:
+        self.added[kind] += added
+        self.present[kind] += total - added
+
+    # --- incidents -----------------------------------------------------------------------------------------
+
+    def _import_incidents(self, known: Known, batch: Sequence[tuple[int, IncidentRecord]]) -> None:
+        for number, record in batch:
+            self._check_names(known, number, record)
+        if self._dry_run:
+            with self._store.read() as connection:
+                self._choose_new(connection, known, batch)
+            return
+        with self._store.write() as tx:
+            last = importing.lock_numbers(tx, known.organization_id)
+            new, taken = self._choose_new(tx, known, batch)
+            if not new:
+                return
+            numbers = []
+            for record in new:
+                identifier = record.identifier
+                if identifier in taken:
+                    identifier = last + 1
+                    self.renumbered.append((record.identifier, identifier))
+                taken.add(identifier)
+                last = max(last, identifier)
+                numbers.append(identifier)
+            self._insert(tx, known, new, numbers)
+            importing.set_last_identifier(tx, known.organization_id, last)
+
+    def _choose_new(
+        self, connection: Connection, known: Known, batch: Sequence[tuple[int, IncidentRecord]]
+    ) -> tuple[list[IncidentRecord], set[int]]:
+        """The incidents that are not there, and the identifiers of the others that are taken."""
+        records = {record.key: record for _, record in batch}
+        present, taken = importing.find_incidents(
+            connection, known.organization_id, records.keys(), {one.identifier for one in records.values()}
+        )
+        new = [record for key, record in records.items() if key not in present]
+        self._count("incident", len(new), len(batch))
+        return new, taken
+
+    @staticmethod
+    def _check_names(known: Known, number: int, record: IncidentRecord) -> None:
+        for what, names, ids in (
+            ("project", {*record.projects, *({record.alert_project} - {None})}, known.projects),
+            ("team", {record.team} - {None}, known.teams),
+            ("member", record.people, known.members),
+        ):
+            unknown = sorted(str(name) for name in names if name not in ids)
+            if unknown:
+                raise BadImport(
+                    f"line {number}: incident {record.identifier} names the {what} {unknown[0]}, which the"
+                    " organization does not have"
+                )
+
+    def _insert(self, tx: Connection, known: Known, records: Sequence[IncidentRecord], numbers: Sequence[int]) -> None:
+        alerts = [one.alert_key for one in records if one.alert_key is not None and one.status is not Status.CLOSED]
+        burning = importing.find_open_alerts(tx, known.organization_id, alerts)
+        ids = importing.insert_incidents(
+            tx,
+            [_columns(known, one, number, burning) for one, number in zip(records, numbers, strict=True)],
+        )
+        pairs = list(zip(ids, records, strict=True))
+        entries = [(id_, entry) for id_, record in pairs for entry in record.activity]
+        texts = [resolve_mentions(entry.comment, known.find_id) if entry.comment else None for _, entry in entries]
+        entry_ids = importing.insert_entries(
+            tx,
+            [_entry_columns(known, id_, entry, text) for (id_, entry), text in zip(entries, texts, strict=True)],
+        )
+        importing.insert_parts(
+            tx,
+            projects=[
+                {
+                    "incident_id": id_,
+                    "project_id": known.projects[slug],
+                    "started": record.date_started,
+                    "status": int(record.status),
+                    "team_id": known.teams[record.team] if record.team else NO_TEAM,
+                    "title": record.title,
+                }
+                for id_, record in pairs
+                for slug in sorted(set(record.projects))
+            ],
+            seen=[
+                {
+                    "incident_id": id_,
+                    "member_id": known.members[one.member],
+                    "first_seen": one.first_seen,
+                    "last_seen": one.last_seen,
+                }
+                for id_, record in pairs
+                for one in record.seen
+            ],
+            followers=[
+                {"incident_id": id_, "member_id": known.members[one.member], "date_added": one.date_added}
+                for id_, record in pairs
+                for one in record.followers
+            ],
+            mentions=[
+                {
+                    "activity_id": entry_id,
+                    "member_id": int(found) if kind == "person" else None,
+                    "team_id": int(found) if kind == "team" else None,
+                }
+                for entry_id, text in zip(entry_ids, texts, strict=True)
+                for kind, found in sorted(set(MENTION.findall(text or "")))
+            ],
+        )
+
+
+def _columns(known: Known, record: IncidentRecord, identifier: int, burning: set[str]) -> Mapping[str, Any]:
+    # An alert has one open incident.
+    key = None if record.status is not Status.CLOSED and record.alert_key in burning else record.alert_key
+    return {
+        **record.model_dump(
+            include={"title", "environment", "url", "source", "details", "date_started", "date_detected", "date_added",
+                     "date_closed", "owned_since"}
+        ),
+        "organization_id": known.organization_id,
+        "identifier": identifier,
+        "status": int(record.status),
+        "status_method": int(record.status_method),
+        "status_before_closing": record.status_before_closing and int(record.status_before_closing),
+        "team_id": known.teams[record.team] if record.team else None,
+        "alert_project_id": known.projects[record.alert_project] if record.alert_project and key else None,
+        "alert_key": key if record.alert_project else None,
+        "owner_id": known.members[record.owner] if record.owner else None,
+    }  # fmt: skip
+
+
+def _entry_columns(known: Known, incident_id: int, entry: EntryRecord, text: str | None) -> Mapping[str, Any]:
+    try:
+        rich_text = resolve_rich_text(entry.rich_text, known.find_id) if entry.type is ActivityType.COMMENT else None
+    except LookupError:
+        rich_text = None  # the text says the same
+    return {
+        "incident_id": incident_id,
+        "member_id": known.members[entry.member] if entry.member else None,
+        "type": int(entry.type),
+        "value": entry.value,
+        "previous_value": entry.previous_value,
+        "comment": text,
+        "rich_text": rich_text,
+        "date_added": entry.date_added,
+        "date_edited": entry.date_edited,
+        "owner_id": known.members[entry.owner] if entry.owner else None,
+        "previous_owner_id": known.members[entry.previous_owner] if entry.previous_owner else None,
+    }

@@ -1,0 +1,138 @@
+"""What the lines of an export hold. A line that does not fit is reported with its number and field."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
+
+from storage.values import ActivityType, Role, Status, StatusMethod
+
+VERSION = 1
+
+Text = Annotated[str, StringConstraints(max_length=100_000, pattern=r"^[^\x00]*$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]+$")]
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,49}$")]
+Email = Annotated[
+    str, StringConstraints(to_lower=True, min_length=3, max_length=254, pattern=r"^[^\s\x00]+@[^\s\x00]+$")
+]
+
+
+class _Record(BaseModel):
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+
+
+class Header(_Record):
+    type: Literal["tocsin-export"]
+    version: Literal[1]
+    organization: Slug
+
+
+class OrganizationRecord(_Record):
+    type: Literal["organization"]
+    slug: Slug
+    name: Name
+    open_membership: bool = False
+    incidents: bool = True
+    shared_channels: bool = False
+    acknowledge_reaction: Name = "eyes"
+    resolve_reaction: Name = "white_check_mark"
+    workspaces: list[Name] = []
+
+
+class TeamRecord(_Record):
+    type: Literal["team"]
+    slug: Slug
+    name: Name
+    slack_usergroup: Name | None = None
+
+
+class ProjectRecord(_Record):
+    type: Literal["project"]
+    slug: Slug
+    name: Name
+    quiet_minutes: int = Field(default=5, ge=0, le=1440)
+    teams: list[Slug] = []
+    channels: list[Name] = []
+
+
+class MemberRecord(_Record):
+    type: Literal["member"]
+    email: Email
+    name: Name
+    slack_user_id: Name | None = None
+    role: Role = Role.MEMBER
+    superuser: bool = False
+    notify: Literal["all", "mentions", "none"] = "all"
+    date_added: AwareDatetime
+    date_removed: AwareDatetime | None = None
+    teams: list[Slug] = []
+
+
+class SeenRecord(_Record):
+    member: Email
+    first_seen: AwareDatetime
+    last_seen: AwareDatetime
+
+
+class FollowerRecord(_Record):
+    member: Email
+    date_added: AwareDatetime
+
+
+class EntryRecord(_Record):
+    type: ActivityType
+    member: Email | None = None
+    value: int | None = None
+    previous_value: int | None = None
+    comment: Text | None = None
+    rich_text: dict[str, Any] | None = None
+    date_added: AwareDatetime
+    date_edited: AwareDatetime | None = None
+    owner: Email | None = None
+    previous_owner: Email | None = None
+
+
+class IncidentRecord(_Record):
+    type: Literal["incident"]
+    identifier: int = Field(ge=1, lt=2**62)
+    title: Text
+    status: Status
+    status_method: StatusMethod
+    status_before_closing: Status | None = None
+    team: Slug | None = None
+    environment: Text | None = None
+    url: Text | None = None
+    source: Text | None = None
+    alert_project: Slug | None = None
+    alert_key: Text | None = None
+    details: dict[str, Any] | None = None
+    date_started: AwareDatetime
+    date_detected: AwareDatetime
+    date_added: AwareDatetime
+    date_closed: AwareDatetime | None = None
+    owner: Email | None = None
+    owned_since: AwareDatetime | None = None
+    projects: list[Slug] = Field(min_length=1)
+    seen: list[SeenRecord] = []
+    followers: list[FollowerRecord] = []
+    activity: list[EntryRecord] = []
+
+    @property
+    def key(self) -> tuple[datetime, datetime, str]:
+        """By which an incident is known again, whatever its number is here."""
+        return self.date_started, self.date_added, self.title
+
+    @property
+    def people(self) -> set[str]:
+        """The e-mails of all members whom it names."""
+        named = {self.owner, *(one.member for one in self.seen), *(one.member for one in self.followers)}
+        for entry in self.activity:
+            named |= {entry.member, entry.owner, entry.previous_owner}
+        return {email for email in named if email is not None}
+
+
+Setup = OrganizationRecord | TeamRecord | ProjectRecord | MemberRecord
+Record = Annotated[Setup | IncidentRecord, Field(discriminator="type")]
+RECORD: TypeAdapter[Setup | IncidentRecord] = TypeAdapter(Record)

@@ -1,0 +1,119 @@
+"""Read everything that an organization has, as JSON in which members are e-mails, and teams and projects slugs.
+
+It serves an operator, who sees the database; no rule of visibility applies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+AT_ONCE = 500  # incidents of one statement
+
+_ORGANIZATION = """
+SELECT jsonb_build_object(
+  'type', 'organization', 'slug', o.slug, 'name', o.name, 'open_membership', o.open_membership,
+  'incidents', o.incidents, 'shared_channels', o.shared_channels, 'acknowledge_reaction', o.acknowledge_reaction,
+  'resolve_reaction', o.resolve_reaction,
+  'workspaces', ARRAY(SELECT id FROM workspace w WHERE w.organization_id = o.id ORDER BY id))
+FROM organization o WHERE o.id = %(id)s
+"""
+_TEAMS = """
+SELECT jsonb_build_object('type', 'team', 'slug', slug, 'name', name, 'slack_usergroup', slack_usergroup)
+FROM team WHERE organization_id = %(id)s ORDER BY slug
+"""
+_PROJECTS = """
+SELECT jsonb_build_object(
+  'type', 'project', 'slug', p.slug, 'name', p.name, 'quiet_minutes', p.quiet_minutes,
+  'teams', ARRAY(SELECT t.slug FROM project_team pt JOIN team t ON t.id = pt.team_id
+                 WHERE pt.project_id = p.id ORDER BY t.slug),
+  'channels', ARRAY(SELECT channel_id FROM project_channel pc WHERE pc.project_id = p.id ORDER BY channel_id))
+FROM project p WHERE p.organization_id = %(id)s ORDER BY p.slug
+"""
+_MEMBERS = """
+SELECT jsonb_build_object(
+  'type', 'member', 'email', m.email, 'name', m.name, 'slack_user_id', m.slack_user_id, 'role', m.role,
+  'superuser', m.superuser, 'notify', m.notify, 'date_added', m.date_added, 'date_removed', m.date_removed,
+  'teams', ARRAY(SELECT t.slug FROM member_team mt JOIN team t ON t.id = mt.team_id
+                 WHERE mt.member_id = m.id ORDER BY t.slug))
+FROM member m WHERE m.organization_id = %(id)s ORDER BY m.email
+"""
+_INCIDENTS = """
+SELECT i.id, jsonb_build_object(
+  'type', 'incident', 'identifier', i.identifier, 'title', i.title, 'status', i.status,
+  'status_method', i.status_method, 'status_before_closing', i.status_before_closing, 'team', t.slug,
+  'environment', i.environment, 'url', i.url, 'source', i.source, 'alert_project', ap.slug, 'alert_key', i.alert_key,
+  'details', i.details, 'date_started', i.date_started, 'date_detected', i.date_detected, 'date_added', i.date_added,
+  'date_closed', i.date_closed, 'owner', owner.email, 'owned_since', i.owned_since,
+  'projects', ARRAY(SELECT p.slug FROM incident_project ip JOIN project p ON p.id = ip.project_id
+                    WHERE ip.incident_id = i.id ORDER BY p.slug),
+  'seen', ARRAY(SELECT jsonb_build_object('member', m.email, 'first_seen', s.first_seen, 'last_seen', s.last_seen)
+                FROM incident_seen s JOIN member m ON m.id = s.member_id
+                WHERE s.incident_id = i.id ORDER BY s.first_seen, m.email),
+  'followers', ARRAY(SELECT jsonb_build_object('member', m.email, 'date_added', s.date_added)
+                     FROM incident_subscription s JOIN member m ON m.id = s.member_id
+                     WHERE s.incident_id = i.id ORDER BY s.date_added, m.email),
+  'activity', ARRAY(SELECT jsonb_build_object(
+                      'type', a.type, 'member', m.email, 'value', a.value, 'previous_value', a.previous_value,
+                      'comment', a.comment, 'rich_text', a.rich_text, 'date_added', a.date_added,
+                      'date_edited', a.date_edited, 'owner', o.email, 'previous_owner', po.email)
+                    FROM incident_activity a
+                    LEFT JOIN member m ON m.id = a.member_id
+                    LEFT JOIN member o ON o.id = a.owner_id
+                    LEFT JOIN member po ON po.id = a.previous_owner_id
+                    WHERE a.incident_id = i.id AND a.date_deleted IS NULL ORDER BY a.date_added, a.id))
+FROM incident i
+LEFT JOIN team t ON t.id = i.team_id
+LEFT JOIN project ap ON ap.id = i.alert_project_id AND ap.organization_id = i.organization_id
+LEFT JOIN member owner ON owner.id = i.owner_id
+WHERE i.organization_id = %(id)s AND i.id > %(after)s
+  AND (%(since)s::timestamptz IS NULL OR i.date_closed IS NULL OR i.date_closed >= %(since)s)
+ORDER BY i.id LIMIT %(count)s
+"""
+
+
+def list_organizations(connection: Connection) -> dict[str, int]:
+    """Returns the ids of all organizations, by slug."""
+    return {row.slug: row.id for row in connection.exec_driver_sql("SELECT slug, id FROM organization ORDER BY slug")}
+
+
+def read_setup(connection: Connection, organization_id: int) -> Iterator[dict[str, Any]]:
+    """Returns the organization, its teams, its projects and its members, in the order in which they can be imported."""
+    for statement in (_ORGANIZATION, _TEAMS, _PROJECTS, _MEMBERS):
+        yield from connection.exec_driver_sql(statement, {"id": organization_id}).scalars()
+
+
+def count_incidents(connection: Connection, organization_id: int) -> int:
+    """Returns the number of all incidents of the organization."""
+    return int(
+        connection.exec_driver_sql(
+            "SELECT count(*) FROM incident WHERE organization_id = %(id)s", {"id": organization_id}
+        ).scalar_one()
+    )
+
+
+def read_incidents(
+    connection: Connection, organization_id: int, after: int, since: datetime | None
+) -> list[tuple[int, dict[str, Any]]]:
+    """Returns the next incidents behind the database id `after`, up to AT_ONCE, each with its id and its contents.
+
+    `since` leaves out what was closed before it. Mentions in comments hold database ids; see `get_names`.
+    """
+    rows = connection.exec_driver_sql(
+        _INCIDENTS, {"id": organization_id, "after": after, "since": since, "count": AT_ONCE}
+    )
+    return [(id_, found) for id_, found in rows]
+
+
+def get_names(connection: Connection, organization_id: int) -> tuple[dict[int, str], dict[int, str]]:
+    """Returns the e-mails of members and the slugs of teams, by id."""
+    members = connection.exec_driver_sql(
+        "SELECT id, email FROM member WHERE organization_id = %(id)s", {"id": organization_id}
+    )
+    teams = connection.exec_driver_sql(
+        "SELECT id, slug FROM team WHERE organization_id = %(id)s", {"id": organization_id}
+    )
+    return {row.id: row.email for row in members}, {row.id: row.slug for row in teams}

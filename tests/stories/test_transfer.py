@@ -1,0 +1,194 @@
+"""`export` and `import`: what people did in Slack comes out of the database, and in again, once."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from bot.cli import main
+from tests.cli.test_settings import VARIABLES
+from tests.stories.conftest import World
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], database_url: str) -> Run:
+    """Runs a command in an empty folder on the database of the world."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DATABASE_URL", str(database_url))
+    monkeypatch.chdir(tmp_path)
+
+    def typed(*words: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main(words)
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.out + captured.err
+        return code, captured.out, captured.err
+
+    return typed
+
+
+@pytest.fixture
+def busy(world: World) -> World:
+    """Three incidents with all that people do to them."""
+    world.declare("Payments fail", options="critical project:checkout team:payments env:production")
+    world.declare("Search is slow", options="warning project:catalogue")
+    world.declare("=cmd()", by=world.ben)
+    for who, words in (
+        (world.ben, "ack 1"),
+        (world.ada, f"comment 1 {world.ben.mention} and <!subteam^S0001>, the *replica* lags"),
+        (world.ben, "take 1"),
+        (world.ada, "severity 1 warning better"),
+        (world.ben, "resolve 3 a test"),
+        (world.cyn, "subscribe 2"),
+    ):
+        assert ":warning:" not in world.ask(who, words).text
+    world.rest()
+    return world
+
+
+def _records(file: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(file).read_text(encoding="utf-8").splitlines()]
+
+
+def _forget(world: World) -> None:
+    with world.store.write() as tx:
+        tx.execute(text("DELETE FROM organization"))
+
+
+def test_an_organization_is_the_same_after_its_import(busy: World, run: Run) -> None:
+    before = [busy.seen_by(busy.ada, number) for number in (1, 2, 3)]
+    assert run("export", "one.jsonl") == (0, "acme is in one.jsonl.\n", "")
+    assert Path("one.jsonl").stat().st_mode & 0o077 == 0
+    _forget(busy)
+    code, out, err = run("import", "one.jsonl")
+    assert (code, err) == (0, "")
+    assert out == "acme: 1 organization, 2 teams, 2 projects, 5 members, 3 incidents added.\n"
+    assert run("export", "two.jsonl")[0] == 0
+    assert _records("two.jsonl")[1:] == _records("one.jsonl")[1:]
+    assert [busy.seen_by(busy.ada, number) for number in (1, 2, 3)] == before
+    assert busy.declare("The next one") == 4
+
+
+def test_what_is_there_is_not_made_twice_and_stays_as_it_is(busy: World, run: Run) -> None:
+    run("export", "one.jsonl")
+    busy.ask(busy.ada, "comment 1 written since")
+    busy.ask(busy.ada, "resolve 1")
+    for _ in range(2):
+        code, out, _ = run("import", "one.jsonl")
+        assert code == 0
+        assert out.startswith("acme: nothing added.\nAlready there, and left as they are: 1 organization, 2 teams,")
+    assert "written since" in busy.seen_by(busy.ada, 1) + busy.ask(busy.ada, "activity 1").text
+    assert [one["type"] for one in _records("one.jsonl")].count("incident") == 3
+
+
+def test_a_dry_run_changes_nothing(busy: World, run: Run) -> None:
+    run("export", "one.jsonl")
+    _forget(busy)
+    code, out, _ = run("import", "--dry-run", "one.jsonl")
+    assert (code, out) == (0, "acme: 1 organization, 2 teams, 2 projects, 5 members, 3 incidents would be added.\n")
+    assert run("export", "two.jsonl")[0] == 2
+
+
+def test_another_incident_keeps_its_number(busy: World, run: Run) -> None:
+    run("export", "one.jsonl")
+    with busy.store.write() as tx:
+        tx.execute(text("DELETE FROM incident WHERE identifier = 2"))
+        tx.execute(text("UPDATE incident SET identifier = 2 WHERE identifier = 3"))
+    code, out, _ = run("import", "one.jsonl")
+    assert code == 0
+    assert "acme: 1 incident added." in out
+    assert "#2 is #4 here, because #2 is another incident." in out
+    assert "nothing added" in run("import", "one.jsonl")[1]
+
+
+@pytest.mark.usefixtures("busy")
+def test_a_table_of_incidents_holds_no_formula(run: Run) -> None:
+    assert run("export", "--format", "csv", "incidents.csv")[0] == 0
+    with Path("incidents.csv").open(encoding="utf-8", newline="") as file:
+        rows = {row["identifier"]: row for row in csv.DictReader(file)}
+    assert rows["1"] | {"title": "Payments fail", "severity": "Warning", "owner": "ben@acme.test"} == rows["1"]
+    assert (rows["1"]["team"], rows["1"]["projects"], rows["1"]["comments"]) == ("payments", "checkout", "1")
+    assert (rows["3"]["title"], rows["3"]["status"]) == ("'=cmd()", "resolved")
+    code, out, _ = run("export", "--since", "2999-01-01", "--format", "csv", "-")
+    assert code == 0
+    assert [line.split(",")[0] for line in out.splitlines()] == ["identifier", "1", "2"]
+
+
+SENTRY: list[dict[str, Any]] = [
+    {
+        "id": "7001",
+        "identifier": "41",
+        "organizationId": "1",
+        "projects": ["checkout"],
+        "title": "Error rate of <checkout>",
+        "status": 2,
+        "statusMethod": 3,
+        "dateStarted": "2026-05-01T10:00:00Z",
+        "dateDetected": "2026-05-01T10:01:00Z",
+        "dateCreated": "2026-05-01T10:01:05.123456Z",
+        "dateClosed": "2026-05-01T11:00:00Z",
+        "seenBy": [{"name": "Ben Tal", "email": "BEN@acme.test"}],
+        "activities": [
+            {"type": 1, "user": None, "value": None, "dateCreated": "2026-05-01T10:01:05Z"},
+            {"type": 3, "user": {"name": "Eve", "email": "eve@x.test"}, "comment": "rolled *back*",
+             "dateCreated": "2026-05-01T10:30:00Z"},
+            {"type": 2, "user": {"name": "Ada", "email": "ada@acme.test"}, "value": "2", "previousValue": "20",
+             "dateCreated": "2026-05-01T11:00:00Z"},
+        ],
+    }
+]  # fmt: skip
+
+
+def test_incidents_of_sentry_are_taken_in_once(world: World, run: Run) -> None:
+    Path("sentry.json").write_text(json.dumps(SENTRY), encoding="utf-8")
+    code, out, err = run("import", "sentry.json")
+    assert (code, err) == (0, "")
+    assert "acme: 1 incident added." in out
+    assert "nothing added" in run("import", "sentry.json")[1]
+    shown = world.seen_by(world.ada, 41)
+    assert "Error rate of <checkout>" in shown
+    assert "Seen by Ben Tal" in shown
+    assert "Eve: rolled" in world.ask(world.ada, "activity 41").text
+    assert "You reopened #41" in world.ask(world.ada, "reopen 41").text
+    assert world.declare("The next one") == 42
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("nonsense", "line 3: Invalid JSON"),
+        ('{"type": "spoon"}', "line 3: Input tag 'spoon'"),
+        ('{"type": "team", "slug": "Not a slug", "name": "x"}', "line 3: team.slug"),
+        ('{"type": "incident", "identifier": 1}', "line 3: incident.title"),
+    ],
+)
+def test_a_line_that_is_wrong_is_named(world: World, run: Run, line: str, sentence: str) -> None:
+    header = '{"type": "tocsin-export", "version": 1, "organization": "acme"}'
+    Path("bad.jsonl").write_text(f"{header}\n\n{line}\n", encoding="utf-8")
+    code, out, err = run("import", "bad.jsonl")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"bad.jsonl: {sentence}")
+    assert world.declare("The first one") == 1
+
+
+@pytest.mark.usefixtures("busy")
+def test_what_cannot_be_exported_or_imported_is_said(run: Run) -> None:
+    Path("words.txt").write_text("hello\n", encoding="utf-8")
+    assert "words.txt: line 1: this is neither" in run("import", "words.txt")[2]
+    assert "none.jsonl: No such file" in run("import", "none.jsonl")[2]
+    assert "there is no organization 'amce'. There are acme." in run("export", "--organization", "amce", "x")[2]
+    assert "--since: “soon” is not a time" in run("export", "--since", "soon", "x")[2]
+    run("export", "one.jsonl")
+    lines = Path("one.jsonl").read_text(encoding="utf-8").splitlines()
+    stranger = [line.replace("ben@acme.test", "zoe@acme.test") if '"incident"' in line else line for line in lines]
+    Path("stranger.jsonl").write_text("\n".join(stranger), encoding="utf-8")
+    assert "names the member zoe@acme.test, which the organization does not have" in run("import", "stranger.jsonl")[2]
