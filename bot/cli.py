@@ -22,6 +22,7 @@ import typer
 from sqlalchemy import exc
 
 from bot import __version__, log
+from bot.commands.after_restore import after_restore
 from bot.commands.organization import apply_
 from bot.commands.send_test import send_test_
 from bot.commands.tokens import token_create, token_list, token_revoke
@@ -109,6 +110,7 @@ def _app() -> typer.Typer:
     app.command()(demo)
     app.command("migrate")(migrate_)
     app.command("apply")(apply_)
+    app.command()(after_restore)
     app.command()(doctor)
     app.command("manifest")(manifest_)
     app.command()(export)

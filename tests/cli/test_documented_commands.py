@@ -13,7 +13,15 @@ from bot.cli import main
 from tests.cli.test_settings import VARIABLES
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "SECURITY.md", "docs/alerts.md", "docs/database.md", "docs/deploy.md", "docs/index.md")
+PAGES = (
+    "README.md",
+    "SECURITY.md",
+    "docs/alerts.md",
+    "docs/backup.md",
+    "docs/database.md",
+    "docs/deploy.md",
+    "docs/index.md",
+)
 BLOCK = re.compile(r"^```\w*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 YAML = re.compile(r"^```yaml\n(organization:.*?)^```$", re.DOTALL | re.MULTILINE)
 PREFIX = "python3 run_bot.py"
@@ -25,6 +33,7 @@ ELSEWHERE = {
     "serve": "tests/slack/test_process.py",
     "doctor": "tests/doctor/test_doctor.py",
     "send-test": "tests/intake/test_send_test.py",
+    "after-restore": "tests/backup/test_restoring.py",
 }
 
 

@@ -26,6 +26,7 @@ _RULE = re.compile("|".join([*_PIECES, re.escape("%(project_ids)s")]))
 _FOLLOWS = "follows an incident that was found by the rule"
 _RECEIVES = "takes an alert in: nobody reads what it finds"
 _OPERATES = "serves the operator's `apply`, who sees the database"
+_RESTORES = "serves the operator's `after-restore`, who sees the database"
 _CALLS = "keeps the steps of calls; who is called is asked by _CALLEES, which is the rule"
 _MAINTAINS = "keeps delivery's rows; what a message shows is read by rendering's statements"
 _COUNTS = "counts for the operator's metrics, and shows nothing of an incident"
@@ -60,6 +61,9 @@ EXEMPT = {
     "post_contents.find_notification_content": "asks _READER, which is the rule, in the same transaction",
     "post_contents._find_comment_after": "is called for a reader of whom _READER has asked the rule",
     "post_contents.split_notification": _MAINTAINS,
+    "restoration.count_open_incidents": _RESTORES,
+    "restoration.drop_unexpanded_changes": _RESTORES,
+    "restoration.find_moment": _RESTORES,
     "expansion._TAKE": _MAINTAINS,
     "expansion._build_change": "builds a value from a row that was read",
     "expansion.get_audiences": "finds whose incident it is; who sees it is asked by _CANDIDATES",

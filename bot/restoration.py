@@ -1,0 +1,120 @@
+"""Prepares a database that was restored from a backup, and says what it cannot know. The command is `after-restore`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from psycopg2.errors import InsufficientPrivilege
+from slack_sdk.errors import SlackApiError
+from sqlalchemy import exc
+
+from bot.delivery.rendering import find_message_id
+from bot.digests.schedule import parse_cron
+from bot.settings import Settings
+from bot.slack.backoff import reason_of
+from bot.slack.clients import Clients, Installation, web_client
+from storage.engine import Store
+from storage.errors import DatabaseUnfit
+from storage.queries import restoration as queries
+from storage.queries.restoration import RestoredChannel
+
+_CALL_TIMEOUT_S = 10.0
+_TRIES = 3
+_PAGE = 100  # messages
+
+
+def prepare(settings: Settings, store: Store) -> list[str]:
+    """Prepares the database. Returns what was done and what is not known, as lines for a person.
+
+    Raises DatabaseUnfit, DatabaseAway.
+    """
+    with store.read() as connection:
+        moment = queries.find_moment(connection)
+    if moment is None:
+        return ["The database is empty: there is nothing to prepare."]
+    try:
+        lines = _change(store, moment)
+    except exc.ProgrammingError as error:
+        if not isinstance(error.orig, InsufficientPrivilege):
+            raise
+        reason = str(error.orig).splitlines()[0]
+        raise DatabaseUnfit(f"{reason}; run `after-restore` as the owner of the tables") from error
+    return [*lines, *_list_lost_messages(settings, store, moment)]
+
+
+def _change(store: Store, moment: datetime) -> list[str]:
+    """Changes the database in one transaction. Returns what was done, for the person."""
+    now = store.clock.now()
+    lines = [f"The backup ends at {moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC. What happened later is lost here."]
+    with store.write() as tx:
+        unsent = queries.search_unsent_posts(tx, now)
+        lines.append(f"Messages not sent yet: {unsent}. Each is looked for in Slack, and sent only if it is missing.")
+        if titles := queries.drop_unexpanded_changes(tx):
+            lines.append(f"Changes not announced, because Slack may have them already: {', '.join(titles)}.")
+        pending = queries.list_pending_digests(tx, now)
+        for digest in pending:
+            following = parse_cron(digest.cron).next(now, ZoneInfo(digest.zone))
+            queries.postpone_digest(tx, digest.id, following)
+        missed = len(pending) + queries.end_unrendered_fires(tx)
+        lines.append(f"Digests due since then: {missed}. They are not sent; the next ones come at their times.")
+        for slug, number in queries.skip_numbers(tx):
+            lines.append(f"The next incident of {slug} is #{number}: Slack may show others with the numbers before.")
+        still_open = queries.count_open_incidents(tx)
+    lines.append(
+        f"Open incidents: {still_open}. Not known: who has acknowledged, taken or resolved them since then, and which"
+        " alerts have ended. Calls that are due are made."
+    )
+    return lines
+
+
+def _list_lost_messages(settings: Settings, store: Store, moment: datetime) -> Iterator[str]:
+    """Says which channels have messages about what is lost."""
+    if settings.slack_bot_token is None:
+        yield "Messages in Slack about what is lost: not known, SLACK_BOT_TOKEN is not set."
+        return
+    token = settings.slack_bot_token.get_secret_value()
+    try:
+        (installation,) = Clients.connect(token, settings.slack_api_url).all()
+    except (SlackApiError, OSError) as error:
+        yield f"Messages in Slack about what is lost: not known, Slack cannot be asked ({reason_of(error)})."
+        return
+    with store.read() as connection:
+        channels = queries.list_channels(connection, [installation.workspace_id])
+    for channel in channels:
+        name = f"#{channel.name}" if channel.name else channel.channel_id
+        try:
+            lost = _find_lost_messages(settings.slack_api_url, token, store, installation, channel, moment)
+        except (SlackApiError, OSError) as error:
+            yield f"{name}: not known, its messages cannot be read ({reason_of(error)})."
+            continue
+        if lost:
+            first = installation.permalink(channel.channel_id, min(lost))
+            yield f"{name}: {len(lost)} of the bot's messages are about what is lost, the first is {first}"
+
+
+def _find_lost_messages(
+    api_url: str, token: str, store: Store, installation: Installation, channel: RestoredChannel, moment: datetime
+) -> list[str]:
+    """Returns the ts of the bot's messages since the backup that the database does not know."""
+    client = web_client(api_url, token, timeout_s=_CALL_TIMEOUT_S, tries=_TRIES)
+    found: dict[str, str] = {}  # ts -> id
+    cursor = None
+    while True:
+        page = client.conversations_history(
+            channel=channel.channel_id,
+            oldest=f"{moment.timestamp():.6f}",
+            include_all_metadata=True,
+            limit=_PAGE,
+            cursor=cursor,
+        )
+        for message in page.get("messages") or []:
+            if message_id := find_message_id(message, installation):
+                found[str(message["ts"])] = message_id
+        cursor = (page.get("response_metadata") or {}).get("next_cursor")
+        if not cursor:
+            break
+    with store.read() as connection:
+        known = queries.find_known_messages(connection, list(found))
+    return [ts for ts, message_id in found.items() if message_id not in known]
