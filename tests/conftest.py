@@ -6,12 +6,15 @@ Tests commit for real, the only way to try locks, threads and LISTEN; what they 
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, Engine, create_engine, make_url, text
+import uvicorn.server
+from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
 
 from storage.embedded import scratch_postgres
 from storage.migrate import migrate
@@ -21,18 +24,30 @@ from tests.held import watched
 
 TEMPLATE = "migrated"
 MAKING_THE_TEMPLATE = 1  # an advisory lock in the database `tocsin`, which holds nothing else
-ENDED_WITHIN_MS = 60_000
-END_ALL_OTHERS = """
-SELECT pg_terminate_backend(pid, :ms) FROM pg_stat_activity
+ENDED_WITHIN_S = 60
+# Does not wait for their end as it could: it would look every 0.1 s, and most are about to end by themselves.
+END_ALL_OTHERS = text("""
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
-"""
+""")
 
 _server = pytest.StashKey[str]()
+
+
+class Hurried:
+    """asyncio, with sleeps of a tenth: uvicorn looks every 0.1 s whether to stop, and then waits 0.1 s for clients."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / 10)
 
 
 def pytest_configure() -> None:
     """Chooses the date, before anything can ask for it."""
     choose_date()
+    setattr(uvicorn.server, "asyncio", Hurried())  # noqa: B010 - mypy does not know of the import there
 
 
 def pytest_report_header() -> str:
@@ -86,6 +101,14 @@ def cleaner(worker_database: URL) -> Iterator[Engine]:
     engine.dispose()
 
 
+def end_all_others(connection: Connection) -> None:
+    """Ends every other connection to this database, and waits until the server has ended their processes."""
+    deadline = time.monotonic() + ENDED_WITHIN_S
+    while connection.scalar(END_ALL_OTHERS):
+        assert time.monotonic() < deadline, "connections to the test's database do not end"
+        time.sleep(0.005)
+
+
 @pytest.fixture
 def database_url(worker_database: URL, cleaner: Engine) -> Iterator[str]:
     """The URL of a migrated database without rows."""
@@ -93,7 +116,7 @@ def database_url(worker_database: URL, cleaner: Engine) -> Iterator[str]:
     deletions = [f"DELETE FROM {table.name}" for table in reversed(Base.metadata.sorted_tables)]  # noqa: S608
     with cleaner.connect() as connection:
         # Whoever was killed or cut off may still be at work there, and would hold rows in another order.
-        connection.execute(text(END_ALL_OTHERS), {"ms": ENDED_WITHIN_MS})
+        end_all_others(connection)
         connection.execute(text("; ".join(deletions)))
 
 

@@ -139,6 +139,7 @@ class Listeners:
         self._unused: set[str] = set()  # kinds of requests that the log has named
         with _without(_BOLT_VARIABLES):
             self.app = App(
+                name="tocsin",  # without a name, Bolt reads the source of every frame of the stack to find one
                 client=web_client(api_url),
                 authorize=lambda team_id: self._authorization(team_id),  # Bolt reads the argument names
                 # Socket Mode and HTTP mode have verified where a request comes from.

@@ -9,7 +9,7 @@ from sqlalchemy import URL, Engine, create_engine, insert, text
 from storage.engine import Store
 from storage.migrate import is_schema_current
 from storage.models import Organization
-from tests.conftest import END_ALL_OTHERS, ENDED_WITHIN_MS
+from tests.conftest import end_all_others
 
 
 @pytest.mark.parametrize("time", ["the first time", "and again"])
@@ -26,7 +26,7 @@ def test_whoever_is_left_over_is_ended_before_rows_are_deleted(worker_database: 
     with engine.connect() as left:
         left.execute(insert(Organization).values(slug="held", name="by a transaction that nobody ends"))
         with cleaner.connect() as connection:
-            connection.execute(text(END_ALL_OTHERS), {"ms": ENDED_WITHIN_MS})
+            end_all_others(connection)
             others = text(
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
                 " AND backend_type = 'client backend'"
