@@ -78,7 +78,7 @@ class OpenLine:
     environment: str | None
     date_started: datetime
     team: str | None  # name of the owning team; without one, of the only team of the projects
-    projects: Sequence[str]  # slugs
+    projects: Sequence[str]  # names
     seen_by: Sequence[str]  # a few names, the most recent first
     seen_count: int
     latest: ActivityEntry | None  # the latest log entry

@@ -21,7 +21,7 @@ class IncidentLine(NamedTuple):
     environment: str | None
     date_started: datetime
     date_closed: datetime | None
-    team: str | None  # slug of the owning team
+    team: str | None  # name of the owning team
     seen_count: int  # number of people who acknowledged it
     seen_by_caller: bool
     owner: str | None = None  # name of the owner
@@ -220,7 +220,7 @@ class IncidentDetails:
     date_started: datetime
     date_closed: datetime | None
     team: str | None  # name of the owning team; without one, of the only team of the projects
-    projects: list[str]  # slugs
+    projects: list[str]  # names
     seen: list[Seen]  # most recent first, at most SEEN_SHOWN
     seen_count: int
     seen_by_caller: bool
@@ -233,6 +233,7 @@ class IncidentDetails:
     owned_by_caller: bool = False
     silence: HoldingSilence | None = None  # the one that holds it
     calls: CallState | None = None  # None: no team of the organization makes calls
+    severity: Status = Status.OPEN  # of a resolved incident, the one that it had
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from bot.slack.responses import Answer, Response
 def handle_command(context: Context, request: Command, _words: str) -> Response:
     """`whoami`."""
     teams = projects.own_team_names(context.connection, context.access)
-    slugs = [project.slug for project in projects.list_projects(context.connection, context.access)]
-    return Answer(answers.render_whoami(context.access, request.person.user_id, teams, slugs))
+    names = [project.name for project in projects.list_projects(context.connection, context.access)]
+    return Answer(answers.render_whoami(context.access, request.person.user_id, teams, names))
 
 
 HANDLES = (

@@ -140,5 +140,5 @@ def start_maintenance(tx: Connection, access: Access, wanted: Maintenance, now: 
     )
     held = silences.hold_matching(tx, access.organization_id, silence_id, now)
     return StartedMaintenance(
-        silence_id, wanted.ends, project.slug if project else None, team.name if team else None, environment, held
+        silence_id, wanted.ends, project.name if project else None, team.name if team else None, environment, held
     )

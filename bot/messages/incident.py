@@ -202,7 +202,7 @@ def _render_empty_list(query: ListQuery, command: str) -> Message:
 
 def render_line(line: IncidentLine, now: datetime) -> str:
     """An incident in two lines of mrkdwn: its title, and its state."""
-    facts = [STATUS_NAMES[line.status]]
+    facts = [incident_parts.render_status(line.status)]
     if line.date_closed:
         facts.append(f"lasted {format_duration(line.date_started, line.date_closed)}")
     else:
@@ -299,10 +299,9 @@ def render_details(incident: IncidentDetails, now: datetime, *, notice: str | No
 
 def _render_fields(incident: IncidentDetails, now: datetime) -> list[str]:
     closed = incident.date_closed
-    fields = [f"*Status*\n{STATUS_NAMES[Status.CLOSED if incident.status is Status.CLOSED else Status.OPEN]}"]
-    if incident.status in incident_parts.SEVERITY_NAMES:
-        fields.append(f"*Severity*\n{incident_parts.SEVERITY_NAMES[incident.status]}")
-    fields += [
+    fields = [
+        f"*Status*\n{STATUS_NAMES[Status.CLOSED if incident.status is Status.CLOSED else Status.OPEN]}",
+        f"*Severity*\n{incident_parts.SEVERITY_NAMES[incident.severity]}",
         f"*{'Projects' if len(incident.projects) > 1 else 'Project'}*\n{escape(', '.join(incident.projects))}",
         f"*Team*\n{escape(incident.team) if incident.team else 'Unassigned'}",
         f"*Environment*\n{escape(incident.environment) if incident.environment else '–'}",

@@ -36,6 +36,11 @@ SEVERITY_NAMES = {Status.OPEN: "None", Status.WARNING: "Warning", Status.CRITICA
 SEVERITY_LABELS = {**SEVERITY_NAMES, Status.OPEN: "No severity"}
 
 
+def render_status(status: Status) -> str:
+    """The severity of an open incident, or that it is resolved."""
+    return SEVERITY_LABELS.get(status, "Resolved")
+
+
 def render_seen(seen: Sequence[Seen], count: int) -> str:
     """Who has acknowledged an incident: "Seen by Ada, Ben and 3 more". `seen` has the most recent first."""
     return render_seen_by([one.name for one in seen], count)
@@ -158,7 +163,7 @@ def render_resolved(incident: IncidentDetails, entry: ActivityEntry | None) -> s
         sentence += f" by {truncate(by_whom, NAME_LENGTH)}"
     if incident.date_closed is not None:
         lasted = (incident.date_closed - incident.date_started).total_seconds()
-        form = "at {time}" if lasted < SAME_DAY_S else "on {date_short} at {time}"
+        form = "at {time}" if lasted < SAME_DAY_S else "{date_short_pretty} at {time}"
         sentence += f" {format_date(incident.date_closed, form)}"
         sentence += f" after {format_duration(incident.date_started, incident.date_closed)}"
     return sentence

@@ -29,12 +29,18 @@ from bot.messages.blocks import (
 from bot.messages.comments import render_comment
 from bot.messages.comments import render_delayed as say_delayed
 from bot.messages.incident import (
-    STATUS_NAMES,
     STATUS_SIGNS,
     build_take_over,
     render_title,
 )
-from bot.messages.incident_parts import SEVERITY_NAMES, render_last_comment, render_owned, render_resolved, render_seen
+from bot.messages.incident_parts import (
+    SEVERITY_NAMES,
+    render_last_comment,
+    render_owned,
+    render_resolved,
+    render_seen,
+    render_status,
+)
 from bot.messages.ownership import render_handoff_step, render_owner_change, render_unheard
 from bot.messages.state_tag import tag_state
 from storage.rows import ActivityEntry, IncidentDetails, Mentions, NotificationContent, NotificationEntry, Owner
@@ -166,7 +172,8 @@ def _render_change(entry: ActivityEntry, who: str, incident: str | None) -> str:
     if value is Status.CLOSED:
         return f"{who} resolved {incident or 'it'}"
     if previous is Status.CLOSED:
-        return f"{who} reopened {incident or 'it'} as {STATUS_NAMES[value]}"
+        severity = "" if value is Status.OPEN else f" as {SEVERITY_NAMES[value]}"
+        return f"{who} reopened {incident or 'it'}{severity}"
     where = f" of {incident}" if incident else ""
     return f"{who} changed the severity{where} from {SEVERITY_NAMES[previous]} to {SEVERITY_NAMES[value]}"
 
@@ -184,7 +191,7 @@ def _render_state(incident: IncidentDetails, change: ActivityEntry | None, entri
     """Status and severity (mrkdwn); of a resolved incident also who resolved it, unless the message says so above."""
     sign = STATUS_SIGNS[incident.status]
     if incident.status is not Status.CLOSED:
-        return f"{sign} {STATUS_NAMES[incident.status]}"
+        return f"{sign} {render_status(incident.status)}"
     is_shown = change is not None and any(item.entry.id == change.id for item in entries)
     return f"{sign} {render_resolved(incident, None if is_shown else change)}"
 

@@ -18,7 +18,7 @@ from storage.digest_rows import (
     OpenPage,
 )
 from storage.queries.activity import NEWS, get_mentions, parse_entry
-from storage.queries.incident_columns import only_team, project_slugs
+from storage.queries.incident_columns import only_team, project_names
 from storage.queries.list_filter import build_like_pattern
 from storage.queries.silences import is_silenced
 from storage.rows import Mentions
@@ -144,7 +144,7 @@ def get_open_page(connection: Connection, scope: Scope, workspace_id: str, *, sk
     statement = _Statement(scope)
     rows = connection.exec_driver_sql(
         statement.of_open(f"""SELECT p.id, p.identifier, p.title, p.status, p.environment, p.date_started,
-             coalesce(p.team, {only_team("p.id")}), {project_slugs("p.id")},
+             coalesce(p.team, {only_team("p.id")}), {project_names("p.id")},
              ARRAY(SELECT m.name FROM incident_seen s JOIN member m ON m.id = s.member_id
                    WHERE s.incident_id = p.id ORDER BY s.last_seen DESC, s.member_id LIMIT %(seen_named)s),
              (SELECT count(*) FROM incident_seen s WHERE s.incident_id = p.id),

@@ -14,7 +14,7 @@ def only_team(incident: str) -> str:
          HAVING count(*) = 1)"""  # noqa: S608
 
 
-def project_slugs(incident: str) -> str:
-    """Returns an array of the slugs of an incident's projects among `%(project_ids)s`."""
-    return f"""ARRAY(SELECT pr.slug FROM incident_project ip JOIN project pr ON pr.id = ip.project_id
-             WHERE ip.incident_id = {incident} AND ip.project_id = ANY(%(project_ids)s) ORDER BY pr.slug)"""  # noqa: S608
+def project_names(incident: str) -> str:
+    """Returns an array of the names of an incident's projects among `%(project_ids)s`."""
+    return f"""ARRAY(SELECT pr.name FROM incident_project ip JOIN project pr ON pr.id = ip.project_id
+             WHERE ip.incident_id = {incident} AND ip.project_id = ANY(%(project_ids)s) ORDER BY pr.name)"""  # noqa: S608

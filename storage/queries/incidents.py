@@ -17,7 +17,7 @@ from storage.queries import outbox
 from storage.queries.access import build_with_caller
 from storage.queries.activity import NEWS, get_mentions_of_entries, parse_entry
 from storage.queries.calls import CALLS_OF_INCIDENT
-from storage.queries.incident_columns import only_team, project_slugs
+from storage.queries.incident_columns import only_team, project_names
 from storage.queries.silences import SILENCE_OF_INCIDENT
 from storage.queries.visibility import of_given_projects
 from storage.rows import HoldingSilence, IncidentDetails, IncidentHead, Mentions, NewIncident, Owner, Seen
@@ -28,7 +28,7 @@ SEEN_SHOWN = 10
 _DETAILS_SQL = f"""
 SELECT i.id, i.identifier, i.title, i.status, i.environment, i.url, i.source, i.date_started, i.date_closed,
        coalesce(team.name, {only_team("i.id")}),
-       {project_slugs("i.id")},
+       {project_names("i.id")},
        ARRAY(SELECT m.name FROM incident_seen s JOIN member m ON m.id = s.member_id
              WHERE s.incident_id = i.id ORDER BY s.last_seen DESC, s.member_id LIMIT %(seen_shown)s),
        ARRAY(SELECT s.last_seen FROM incident_seen s
@@ -44,7 +44,8 @@ SELECT i.id, i.identifier, i.title, i.status, i.environment, i.url, i.source, i.
        (SELECT r.name FROM handoff_item h
         JOIN handoff o ON o.organization_id = h.organization_id AND o.id = h.handoff_id
         JOIN member r ON r.id = o.receiver_id WHERE h.incident_id = i.id AND h.state = 'offered'),
-       calls.due_at, calls.who, calls.has_steps, calls.in_use
+       calls.due_at, calls.who, calls.has_steps, calls.in_use,
+       CASE WHEN i.status = 2 THEN coalesce(i.status_before_closing, 1) ELSE i.status END
 FROM incident i
 LEFT JOIN LATERAL ({CALLS_OF_INCIDENT}) calls ON true
 LEFT JOIN team ON team.id = i.team_id
@@ -129,6 +130,7 @@ def find_incident_details(
         owned_by_caller=row[29],
         silence=None if row[30] is None else HoldingSilence(*row[30:34]),
         calls=CallState(*row[35:38]) if row[38] else None,
+        severity=Status(row[39]),
     )
 
 

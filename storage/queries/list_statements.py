@@ -274,7 +274,7 @@ passing AS MATERIALIZED (
     def with_columns(self, page: str) -> str:
         """Adds the columns that a list shows to the incidents of a page."""
         return f"""
-SELECT i.id, i.identifier, i.title, i.status, i.environment, i.date_started, i.date_closed, team.slug,
+SELECT i.id, i.identifier, i.title, i.status, i.environment, i.date_started, i.date_closed, team.name,
        seen.times, seen.by_caller, (SELECT m.name FROM member m WHERE m.id = i.owner_id),
        coalesce(i.owner_id = %(member_id)s, false), {SILENCED_UNTIL}
 FROM ({page}) page

@@ -187,7 +187,7 @@ def insert_silence(
 _COLUMNS = f"""
 s.organization_id, s.id, s.workspace_id, s.member_id, {_MAKER}, s.matchers, s.reason, s.ends,
 i.identifier, i.title,
-(SELECT pr.slug FROM project pr WHERE pr.id = s.project_id),
+(SELECT pr.name FROM project pr WHERE pr.id = s.project_id),
 (SELECT t.name FROM team t WHERE t.id = (s.matchers ->> 'team')::bigint),
 CASE WHEN i.id IS NULL THEN o.incidents AND m.date_removed IS NULL ELSE {sees_incident("i.id")} END,
 s.alertmanager_id IS NOT NULL

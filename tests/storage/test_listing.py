@@ -161,13 +161,13 @@ def test_a_line_says_what_the_incident_is(house: House, known: list[Known]) -> N
     with house.store.read() as connection:
         wanted = ListFilter(project_ids=sorted(house.projects.values()))
         lines = get_incident_page(connection, wanted, member, cursor=None, size=100).lines
-    slugs = {NO_TEAM: None, **{id_: slug for slug, id_ in house.teams.items()}}
+    names = {NO_TEAM: None, **{id_: slug.title() for slug, id_ in house.teams.items()}}
     by_id = {one.id: one for one in known}
     assert len(lines) == len(known)
     for line in lines:
         one = by_id[line.id]
         assert (line.title, line.status, line.environment) == (one.title, one.status, one.environment)
-        assert (line.team, line.date_started, line.date_closed) == (slugs[one.team], one.started, one.closed)
+        assert (line.team, line.date_started, line.date_closed) == (names[one.team], one.started, one.closed)
         assert (line.seen_by_caller, line.seen_count) == (one.seen, int(one.seen))
 
 

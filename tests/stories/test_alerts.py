@@ -23,7 +23,7 @@ def test_an_alert_is_listed_viewed_and_ends(world: World, deliver: Deliver) -> N
     deliver(Source.ALERTMANAGER, deliveries[0])
     assert "#1 DiskFull (device=/dev/sda1, instance=db1:9100)" in world.ask(world.ben, "list critical").text
     shown = world.ask(world.ada, "view 1")
-    for fact in ("Critical", "checkout", "Payments", "production", "Source", "Runbook", "Silence"):
+    for fact in ("Critical", "Checkout", "Payments", "production", "Source", "Runbook", "Silence"):
         assert fact in shown.text, fact
     assert "An alert opened this" in shown.text
     assert "#1" not in world.ask(world.cyn, "list").text

@@ -31,7 +31,7 @@ def test_an_incident_gets_one_card_in_the_channel_of_its_project(world: World) -
     assert posted.from_app and not posted.ephemeral
     title, place, seen = posted.text.splitlines()
     assert title == ":red_circle: #1 Payments fail with 502"
-    assert re.fullmatch(r"Critical · checkout · Payments · started (now|\d+ seconds? ago)", place)
+    assert re.fullmatch(r"Critical · Checkout · Payments · started (now|\d+ seconds? ago)", place)
     assert seen == ":eyes: Seen by Ada Obi"
     assert "attachments" not in posted.raw
     assert posted.buttons == ["Acknowledge", "Take it", "Resolve"]
@@ -47,13 +47,13 @@ def test_a_card_follows_every_change_in_place(world: World) -> None:
     world.ask(world.ben, "ack 1")
     posted.wait_for(lambda m: "Seen by Ben Tal and Ada Obi" in m.text)
     world.ask(world.ben, "severity 1 warning")
-    posted.wait_for(lambda m: ":large_yellow_circle: #1" in m.text and "Warning · checkout" in m.text)
+    posted.wait_for(lambda m: ":large_yellow_circle: #1" in m.text and "Warning · Checkout" in m.text)
     world.ask(world.ben, "comment 1 rolling *back* <now>")
     posted.wait_for(lambda m: "rolling back <now>" in m.text)
     world.ask(world.ben, "resolve 1")
     posted.wait_for(lambda m: "Resolved by" in m.text and m.buttons == ["Reopen"])
     world.ask(world.ben, "reopen 1")
-    posted.wait_for(lambda m: "Warning · checkout" in m.text and "Resolve" in m.buttons)
+    posted.wait_for(lambda m: "Warning · Checkout" in m.text and "Resolve" in m.buttons)
     world.rest()
     assert len(cards(world)) == 1
 
@@ -95,7 +95,7 @@ def test_a_resolved_card_says_in_one_line_who_resolved_it_and_how(world: World) 
     assert re.match(r"Resolved by Ben Tal at \d+:\d\d [AP]M after 14 min: rolled back 4271 and more", closing)
     assert closing.endswith("…") and not posted.entries
     world.ben.press(posted, "Reopen")
-    posted.wait_for(lambda m: "Critical · checkout" in m.text and "Resolved" not in m.text)
+    posted.wait_for(lambda m: "Critical · Checkout" in m.text and "Resolved" not in m.text)
     world.ask(world.ada, "severity 1 warning not so bad")
     world.ask(world.ada, "resolve 1")
     posted.wait_for(lambda m: "Resolved by Ada Obi" in m.text)
@@ -110,7 +110,7 @@ def test_an_alert_that_ends_resolves_its_card(world: World, deliver: Deliver) ->
     world.ask(world.ada, "comment 1 it will end by itself")
     deliver(Source.EVENTS, {**alert, "status": "resolved"})
     posted.wait_for(lambda m: "Resolved by its alert" in m.text)
-    assert re.search(r"Resolved by its alert on \w+ \d+ at \d+:\d\d [AP]M after 2 d$", posted.text)
+    assert re.search(r"Resolved by its alert today at \d+:\d\d [AP]M after 2 d$", posted.text)
 
 
 def test_what_an_alert_tells_stands_on_its_card(world: World, deliver: Deliver) -> None:
@@ -127,7 +127,7 @@ def test_what_an_alert_tells_stands_on_its_card(world: World, deliver: Deliver) 
     deliver(Source.EVENTS, alert)
     posted = card(world)
     _, place, description, facts, links, _ = posted.text.splitlines()
-    assert "Warning · checkout · Payments · production · started" in place
+    assert "Warning · Checkout · Payments · production · started" in place
     assert description.startswith("More than 5 %") and description.endswith("…") and len(description) <= 250
     assert facts.startswith("instance db1 · label0 ") and re.search(r"· and \d more$", facts)
     assert links == "Runbook Dashboard Source"
@@ -179,8 +179,8 @@ def test_a_card_names_only_the_projects_of_its_channel(world: World) -> None:
     there = card(world, world.cast.catalogue)
     here.wait_for(lambda m: "Seen by Ada Obi" in m.text)
     world.rest()
-    assert "checkout" in here.text and "catalogue" not in here.text
-    assert "catalogue" in there.text and "checkout" not in there.text
+    assert "Checkout" in here.text and "Catalogue" not in here.text
+    assert "Catalogue" in there.text and "Checkout" not in there.text
 
 
 def test_a_card_names_the_only_team_of_its_projects_where_the_incident_has_none(world: World) -> None:
@@ -191,9 +191,9 @@ def test_a_card_names_the_only_team_of_its_projects_where_the_incident_has_none(
     world.declare("Of Search alone", options="project:both team:search")
     places = [card(world, containing=f"#{number}").text.splitlines()[1] for number in (1, 2, 3)]
     assert [place.partition(" · started")[0] for place in places] == [
-        "No severity · checkout · Payments",
-        "No severity · both",
-        "No severity · both · Search",
+        "No severity · Checkout · Payments",
+        "No severity · Both",
+        "No severity · Both · Search",
     ]
 
 

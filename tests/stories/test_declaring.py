@@ -12,7 +12,7 @@ pytestmark = IN_BOTH_MODES
 def test_a_declared_incident_is_shown_with_its_buttons(world: World) -> None:
     answer = world.ask(world.ben, "declare critical project:checkout team:payments env:prod Payments fail with 502")
     assert "You opened this incident" in answer.text
-    for fact in ("#1 Payments fail with 502", "Critical", "checkout", "Payments", "prod", "Seen by Ben Tal"):
+    for fact in ("#1 Payments fail with 502", "Critical", "Checkout", "Payments", "prod", "Seen by Ben Tal"):
         assert fact in answer.text
     assert answer.buttons == ["Acknowledge", "Take it", "Resolve", "Comment", "Activity", "Unsubscribe"]
     assert answer.message is not None and answer.message.ephemeral
@@ -61,20 +61,20 @@ def test_options_may_stand_before_or_behind_the_title_in_any_case(world: World) 
         "declare warning Slow project:checkout env:“prod”",
     ):
         text = world.ask(world.ada, line).text
-        assert "Warning" in text and "checkout" in text and "prod" in text, line
+        assert "Warning" in text and "Checkout" in text and "prod" in text, line
         assert text.splitlines()[1].endswith(" Slow"), line
 
 
 def test_the_project_is_the_one_whose_channel_this_is(world: World) -> None:
-    assert "catalogue" in world.ask(world.dan, "declare Slow", channel=world.cast.catalogue).text
-    assert "checkout" in world.ask(world.dan, "declare Slow", channel=world.cast.checkout).text
+    assert "Catalogue" in world.ask(world.dan, "declare Slow", channel=world.cast.catalogue).text
+    assert "Checkout" in world.ask(world.dan, "declare Slow", channel=world.cast.checkout).text
 
 
 def test_elsewhere_it_is_the_one_of_the_team_that_is_named_or_of_the_callers(world: World) -> None:
     random = world.cast.random
-    assert "catalogue" in world.ask(world.dan, "declare team:search Slow", channel=random).text
-    assert "checkout" in world.ask(world.ada, "declare Slow", channel=random).text  # hers is Payments
-    assert "catalogue" in world.ask(world.cyn, "declare Slow", channel=random).text
+    assert "Catalogue" in world.ask(world.dan, "declare team:search Slow", channel=random).text
+    assert "Checkout" in world.ask(world.ada, "declare Slow", channel=random).text  # hers is Payments
+    assert "Catalogue" in world.ask(world.cyn, "declare Slow", channel=random).text
 
 
 def test_where_it_cannot_be_told_the_project_is_asked_for(world: World) -> None:
@@ -94,7 +94,7 @@ def test_said_in_a_message_no_form_can_open_and_the_project_is_asked_for_in_word
 
 def test_a_channel_of_a_project_that_the_caller_does_not_see_is_no_hint(world: World) -> None:
     text = world.ask(world.ben, "declare Slow", channel=world.cast.catalogue).text
-    assert "checkout" in text and "catalogue" not in text
+    assert "Checkout" in text and "Catalogue" not in text
 
 
 @pytest.mark.parametrize(

@@ -336,7 +336,7 @@ def test_a_line_without_a_team_names_the_team_of_its_projects_or_the_projects(wo
 
     everything = shown(world.ada, world.cast.checkout)
     assert re.search(r"Cards time out\W+Payments · open for", everything)
-    assert re.search(r"Everything is slow\W+catalogue, checkout · open for", everything)
+    assert re.search(r"Everything is slow\W+Catalogue, Checkout · open for", everything)
     # Ben does not see Catalogue: neither its name nor its team reaches his digest.
     of_ben = shown(world.ben, world.cast.random)
     assert re.search(r"Everything is slow\W+Payments · open for", of_ben)

@@ -318,7 +318,7 @@ def test_only_the_newest_has_buttons_and_shows_the_present_state(world: World, s
     world.rest()
     with world.store.read() as connection:
         status = connection.exec_driver_sql("SELECT status FROM incident").scalar_one()
-    state = {1: "Open", 2: "Resolved", 10: "Warning", 20: "Critical"}[status]
+    state = {1: "No severity", 2: "Resolved", 10: "Warning", 20: "Critical"}[status]
     for person in people:
         messages = sent(person)
         assert not [m.text for m in messages[:-1] if m.buttons]

@@ -55,7 +55,7 @@ def test_each_line_carries_number_title_status_and_a_view_button(world: World) -
     number = world.declare("Payments fail", options="critical project:checkout team:payments env:prod")
     answer = world.ask(world.ben, "list")
     assert f"#{number} Payments fail" in answer.text
-    for fact in ("Critical", "payments", "prod"):
+    for fact in ("Critical", "Payments", "prod"):
         assert fact in answer.text
     world.ben.press(answer.message, "View", containing=f"#{number}")
     shown = world.ben.wait_for_form("Incident")

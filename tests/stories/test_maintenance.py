@@ -134,7 +134,7 @@ def test_the_form_starts_maintenance_and_asks_what_for(world: World, deliver: De
     late = form.pick("Or until", world.store.clock.now() - timedelta(hours=3))
     assert "That time has passed." in late.submit().errors["Or until"]
     assert form.pick("Or until", world.store.clock.now() + timedelta(hours=3)).submit().closed
-    world.ada.wait_for_message(containing="You silenced all alerts of project checkout")
+    world.ada.wait_for_message(containing="You silenced all alerts of project Checkout")
     deliver(Source.EVENTS, alert("db"))
     world.rest()
     assert cards(world) == []

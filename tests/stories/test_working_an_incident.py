@@ -38,12 +38,14 @@ def test_view_tells_everything_about_an_incident(world: World) -> None:
     world.ask(world.ben, "ack 1")
     world.ask(world.ben, "comment 1 The replica is lagging")
     answer = world.ask(world.ada, "view 1")
-    for fact in ("#1 Payments fail", "Critical", "checkout", "Payments", "prod", "today at", "less than a minute"):
+    for fact in ("#1 Payments fail", "Critical", "Checkout", "Payments", "prod", "today at", "less than a minute"):
         assert fact in answer.text
     assert "Seen by Ben Tal and Ada Obi" in answer.text  # most recent first
     assert "Ben Tal commented" in answer.text and "The replica is lagging" in answer.text
     assert answer.buttons == ["Acknowledge", "Take it", "Resolve", "Comment", "Activity", "Unsubscribe"]
     assert world.ask(world.dan, "view 1").buttons[-1] == "Subscribe"
+    world.ask(world.ben, "resolve 1")
+    assert "Status\nResolved\nSeverity\nCritical" in world.seen_by(world.ada, 1)
 
 
 def test_a_number_alone_is_a_view(world: World) -> None:
@@ -243,11 +245,11 @@ def test_changing_the_status_or_commenting_is_following(world: World) -> None:
 
 def test_whoami_tells_whom_the_bot_takes_somebody_for(world: World) -> None:
     ben = world.ask(world.ben, "whoami").text
-    for fact in ("Ben Tal", "ben@acme.test", "Acme", "member", "Payments", "checkout", "America/New_York"):
+    for fact in ("Ben Tal", "ben@acme.test", "Acme", "member", "Payments", "Checkout", "America/New_York"):
         assert fact in ben
-    assert "catalogue" not in ben
+    assert "Catalogue" not in ben
     dan = world.ask(world.dan, "WhoAmI").text
-    assert "manager" in dan and "catalogue, checkout" in dan and "None" in dan
+    assert "manager" in dan and "Catalogue, Checkout" in dan and "None" in dan
     assert "superuser" in world.ask(world.sue, "whoami").text
 
 
