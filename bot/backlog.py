@@ -65,6 +65,12 @@ def _render(found: Backlog) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "tocsin_digests_late_seconds", "How long the oldest of those has been due.", value=found.digests.oldest_s
     )
+    yield GaugeMetricFamily("tocsin_storms", "Storms of alerts that go on.", value=found.storms)
+    yield GaugeMetricFamily(
+        "tocsin_incidents_folded",
+        "Incidents that the messages of these storms show instead of a card.",
+        value=found.folded_incidents,
+    )
     yield GaugeMetricFamily("tocsin_silences", "Silences in force.", value=found.silences)
     yield GaugeMetricFamily(
         "tocsin_incidents_silenced", "Open incidents that a silence holds.", value=found.silenced_incidents

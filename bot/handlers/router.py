@@ -6,7 +6,6 @@ person gets.
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from bot.messages import answers, forms, small_talk
 from bot.messages import home as home_messages
 from bot.messages.blocks import Message, text_message
 from bot.metrics import Metrics
+from bot.request_ids import get_request_id
 from bot.slack.requests import Command, Event, OptionsRequest, Press, Request, Shortcut, Submission
 from bot.slack.responses import (
     Answer,
@@ -192,7 +192,7 @@ class Router:
             log.warning("an event could not be handled; Slack will send it again", kind=event.kind, error=str(error))
             return RetryLater()
         except Exception:
-            log.exception("unexpected error", error_id=secrets.token_hex(4), what=f"event {event.kind}")
+            log.exception("unexpected error", request_id=get_request_id(), what=f"event {event.kind}")
             return Done()
 
     def _handle_message_command(self, request: Command) -> Response:
@@ -256,8 +256,8 @@ class Router:
         except Contended:
             message, result = answers.render_contended(typed, command), "contended"
         except Exception:
-            error_id = secrets.token_hex(4)
-            log.exception("unexpected error", error_id=error_id, what=what)
+            error_id = get_request_id()
+            log.exception("unexpected error", request_id=error_id, what=what)
             message, result = answers.render_unexpected_error(error_id, typed, command), "error"
         return _Failure(message, message["text"]), result
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
@@ -29,6 +28,7 @@ from bot.intake.sentry import is_signature_valid
 from bot.intake.service import ADMITTED_AT_ONCE, Delivery, DeliveryResult, IntakeService, Refused, refused
 from bot.intake.tokens import TOKEN_PREFIX, SecretBox, Source
 from bot.request_bodies import Body, BodyTooLarge, MemoryLimit, MemoryLimitReached
+from bot.request_ids import get_request_id
 from bot.saturation import PoolUse, Saturation
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
@@ -111,8 +111,8 @@ class Intake:
         except ClientDisconnect:
             return self._refusal(request, refused(400, "cut_off", "body", "ended early"), source)
         except Exception:
-            id_ = uuid.uuid4().hex[:12]
-            log.exception("a delivery failed", id=id_, source=source.value)
+            id_ = get_request_id()
+            log.exception("a delivery failed", request_id=id_, source=source.value)
             failed = refused(500, "failed", "body", f"could not be processed; the log says why: {id_}")
             return self._refusal(request, failed, source)
 

@@ -109,7 +109,7 @@ def render_contended(typed: str | None, command: str) -> Message:
 
 
 def render_unexpected_error(error_id: str, typed: str | None, command: str) -> Message:
-    """The answer to an unexpected exception, which the log has under `error_id`."""
+    """The answer to an unexpected exception, which the log has as `request_id`."""
     return render_refusal(
         f"Something went wrong on my side. Nothing was changed. Error ID: {error_id}.",
         typed=typed,

@@ -5,6 +5,7 @@ A lost call loses no data: what it shows is rendered from the database, and the 
 
 from __future__ import annotations
 
+import contextvars
 import json
 import threading
 from collections.abc import Callable, Mapping
@@ -42,7 +43,8 @@ class Background:
             log.error("background work was dropped: too much is waiting", waiting=MAX_QUEUED)
             return
         try:
-            self._workers.submit(self._run, work)
+            # In the context of the request, whose id the log lines of this work have.
+            self._workers.submit(contextvars.copy_context().run, self._run, work)
         except RuntimeError:  # shut down
             self._slots.release()
             log.warning("background work was dropped: the bot is stopping")

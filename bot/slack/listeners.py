@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import re
-import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -23,6 +22,7 @@ from slack_sdk.errors import SlackApiError
 
 from bot.messages import answers
 from bot.metrics import Metrics
+from bot.request_ids import get_request_id, new_request_id
 from bot.slack.background import Background
 from bot.slack.clients import Clients, web_client
 from bot.slack.events import is_event
@@ -167,7 +167,7 @@ class Listeners:
                 self._unused.add(kind)
                 log.info("requests of a kind that the bot does not offer are acknowledged and left", kind=kind)
             return Acknowledgement()
-        with self._metrics.time_acknowledgement(kind if kind in _KINDS else "other"):
+        with new_request_id(), self._metrics.time_acknowledgement(kind if kind in _KINDS else "other"):
             response = self.app.dispatch(request)
         if response.status == 404:
             return Acknowledgement()  # no listener: another slash command, an event without a subscription
@@ -379,8 +379,8 @@ def _plain(text: str) -> dict[str, Any]:
 
 
 def _unexpected(error: Exception, what: str) -> dict[str, Any]:
-    error_id = secrets.token_hex(4)
-    log.error("unexpected error", error_id=error_id, what=what, exc_info=error)
+    error_id = get_request_id()
+    log.error("unexpected error", request_id=error_id, what=what, exc_info=error)
     return _plain(
         f"Something went wrong on my side. Check whether it was done before you try again. Error ID: {error_id}."
     )

@@ -26,6 +26,8 @@ class Backlog:
     delivery: dict[Urgency, Waiting] = field(default_factory=lambda: {urgency: Waiting() for urgency in Urgency})
     calls: Waiting = Waiting()
     digests: Waiting = Waiting()
+    storms: int = 0  # that go on
+    folded_incidents: int = 0  # incidents that their messages show instead of a card
     silences: int = 0  # in force
     silenced_incidents: int = 0  # open ones that a silence holds
     failed_destinations: int = 0  # conversations that Slack takes no messages for
@@ -57,6 +59,12 @@ _PARTS = (
     SELECT 'digests', '', '', count(*), min(f.fire_at) FROM digest_fire f JOIN digest d ON d.id = f.digest_id
     WHERE f.state IN ('due', 'posted') AND f.state = 'due'  -- the first is the index's
       AND d.workspace_id = ANY(%(workspaces)s)
+    """,
+    "SELECT 'storms', '', '', count(*), NULL FROM storm WHERE date_ended IS NULL",
+    """
+    SELECT 'folded_incidents', '', '', count(*), NULL FROM storm s
+    JOIN storm_incident f ON f.organization_id = s.organization_id AND f.storm_id = s.id
+    WHERE s.date_ended IS NULL AND f.folded
     """,
     "SELECT 'silences', '', '', count(*), NULL FROM silence WHERE date_ended IS NULL",
     """
@@ -103,6 +111,10 @@ def find_backlog(connection: Connection, workspaces: list[str], now: datetime) -
                 found.calls = waiting
             case "digests":
                 found.digests = _add(found.digests, waiting)
+            case "storms":
+                found.storms = count
+            case "folded_incidents":
+                found.folded_incidents = count
             case "silences":
                 found.silences = count
             case "silenced_incidents":
