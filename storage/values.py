@@ -109,12 +109,19 @@ class PostKind(StrEnum):
     HANDOFF = "handoff"  # the offer of incidents to the person who is to take them over; updated with the offer
     HANDOFF_ANSWER = "handoff_answer"  # what the person answered, for the one who asked; sent once
 
+    PERSONAL_DIGEST = "personal_digest"  # the digest of one member; sent once
     REMINDER = "reminder"  # asks an owner whether they are still on their incidents; sent once
 
     @property
     def is_one_time(self) -> bool:
         """Whether posts of this kind are sent once and never updated."""
-        return self in (PostKind.DIGEST, PostKind.NOTE, PostKind.HANDOFF_ANSWER, PostKind.REMINDER)
+        return self in (
+            PostKind.DIGEST,
+            PostKind.NOTE,
+            PostKind.HANDOFF_ANSWER,
+            PostKind.REMINDER,
+            PostKind.PERSONAL_DIGEST,
+        )
 
     @property
     def is_lasting(self) -> bool:

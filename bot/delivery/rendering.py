@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from bot.incidents import handoff, reminders
 from bot.incidents.common_parts import AlertWords, find_common
-from bot.messages import calls
+from bot.messages import calls, personal_digest
 from bot.messages import card as cards
 from bot.messages import handoff as offers
 from bot.messages import notification as notifications
@@ -24,12 +24,13 @@ from bot.messages.organization_tag import tag_organization
 from bot.messages.reminder import render_reminder
 from bot.slack.clients import Installation
 from storage.errors import UnknownActivity
-from storage.handoff_rows import OfferState
+from storage.owner_rows import OfferState
 from storage.queries import (
     call_messages,
     direct_messages,
     expansion,
     handoffs,
+    personal_digests,
     post_contents,
     posts,
     storm_contents,
@@ -50,6 +51,7 @@ from storage.queries.post_kinds import (
     NotePost,
     NotificationPost,
     OlderPost,
+    PersonalDigestPost,
     ReminderPost,
     StormPost,
     ThreadPost,
@@ -164,6 +166,8 @@ def _render(
             return _render_handoff_answer(tx, post, target)
         case ReminderPost():
             return _render_reminder(tx, post, target)
+        case PersonalDigestPost():
+            return _render_personal_digest(tx, post, target)
 
 
 def log_unknown_post(post: UnknownPost) -> None:
@@ -290,6 +294,14 @@ def _render_reminder(tx: Connection, post: ReminderPost, target: Target) -> Rend
         return Drop()
     content, mentions = reminders.get_content(tx, post.key, target.member_id, target.workspace_id)
     return Show(render_reminder(content, mentions), final=True) if content else Drop()
+
+
+def _render_personal_digest(tx: Connection, post: PersonalDigestPost, target: Target) -> Rendered:
+    if not (target.incidents_on and target.is_present) or target.member_id is None:
+        return Drop()
+    since = datetime.fromisoformat(post.key.rpartition("|")[2])
+    shown = personal_digests.get_content(tx, target.member_id, target.workspace_id, since, personal_digest.SHOWN)
+    return Show(personal_digest.render_personal_digest(shown), final=True)
 
 
 def _render_card(tx: Connection, post: CardPost, target: Target) -> Rendered:

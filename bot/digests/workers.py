@@ -15,6 +15,7 @@ from apscheduler.schedulers.background import BackgroundScheduler  # type: ignor
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection
 
+from bot.digests import personal
 from bot.digests.availability import Availability
 from bot.digests.metrics import DigestMetrics
 from bot.digests.offer_ends import end_lapsed_offers
@@ -110,6 +111,7 @@ class DigestWorkers:
             end_due(self._store, now)
             end_lapsed_offers(self._store, now)
             remind_owners(self._store, now)
+            personal.fire_due(self._store, now)
             fire_due(self._store, now, self._availability.explain, self._metrics)
             self._publisher.settle_posted(now)
         except (DatabaseAway, Contended) as error:

@@ -13,7 +13,7 @@ from bot.digests.content import FIRST_NEWS_PERIOD, AccessLost, IncidentsSwitched
 from bot.digests.schedule import USAGE as ADD_USAGE
 from bot.digests.schedule import parse_cron
 from bot.digests.summary import summarize
-from bot.handlers import digest_form
+from bot.handlers import digest_form, personal_digest
 from bot.handlers.context import Context
 from bot.handlers.verb import Verb
 from bot.incidents import members
@@ -39,6 +39,8 @@ def handle_command(context: Context, request: Command, line: str) -> Response:
     doing = _VERBS.get(verb.lower())
     if doing is None:
         raise _explain_verb(verb, rest)
+    if rest.strip().lower() == personal_digest.ME and verb.lower() in personal_digest.ACTIONS:
+        return personal_digest.ACTIONS[verb.lower()](context, request)
     return doing(context, request, rest)
 
 
@@ -73,7 +75,8 @@ def _list(context: Context, request: Command, _rest: str) -> Response:
         may_stop = service.may_manage(context.connection, context.access, row, context.now)
         may_change = may_stop and context.access.manages_digests
         listed.append(ListedDigest(row, summarize(row), history, may_stop, may_change))
-    return Answer(answers.render_list(listed, request.channel_id, context.services.command))
+    own = personal_digest.render_own(context)
+    return Answer(answers.render_list(listed, request.channel_id, context.services.command, own=own))
 
 
 def _fire_now(context: Context, request: Command | Press, word: str) -> Response:
@@ -166,6 +169,7 @@ def _confirm(context: Context, sentence: str, digest: DigestRow) -> Answer:
 
 _VERBS: Mapping[str, Callable[[Context, Command, str], Response]] = {
     "add": _add,
+    "me": personal_digest.handle_me,
     "list": _list,
     "now": _fire_now,
     "pause": _pause,
@@ -174,7 +178,7 @@ _VERBS: Mapping[str, Callable[[Context, Command, str], Response]] = {
     "remove": _remove,
     "preview": _preview,
 }
-_OF_ONE = _VERBS.keys() - {"add", "list"}  # those that the number of a digest follows
+_OF_ONE = _VERBS.keys() - {"add", "list", "me"}  # those that the number of a digest follows
 
 
 def handle_preview_press(context: Context, request: Press) -> Response:
@@ -246,13 +250,15 @@ def _render_page(context: Context, digest: DigestRow, fire_id: int | None, numbe
 HANDLES = (
     Verb(
         name="digest",
-        usage='digest [add "schedule" [tz:zone] [empty:skip] [picture:no] [list filters]|list|now ID|pause ID'
-        "|resume ID|edit ID|remove ID]",
+        usage='digest [add "schedule" [tz:zone] [empty:skip] [picture:no] [list filters]|me "schedule"|list|now ID'
+        "|pause ID|resume ID|edit ID|remove ID]",
         summary="Sends a report of open incidents to this channel on a schedule, in words or as cron. Times are in your"
-        " time zone, unless `tz:` names another. `digest` alone opens a form.",
+        " time zone, unless `tz:` names another. `digest` alone opens a form. `digest me` is for you alone: what is"
+        " yours, what mentions you and what changed, by direct message; the word `me` takes the place of its number.",
         examples=(
             'digest add "weekdays at 9"',
             'digest add "0 9 * * 1-5" tz:Europe/Berlin critical team:payments',
+            'digest me "weekdays at 9"',
             "digest list",
             "digest now 3",
         ),

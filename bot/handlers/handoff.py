@@ -25,7 +25,7 @@ from bot.messages.help import Group
 from bot.messages.reminder import ALL
 from bot.slack.requests import Command, Press, Submission
 from bot.slack.responses import Answer, Done, OpenForm, Response
-from storage.handoff_rows import HandoffHead
+from storage.owner_rows import HandoffHead
 
 FORM = "handoff [N] @person [note]"
 WITHDRAW = frozenset({"withdraw", "cancel"})

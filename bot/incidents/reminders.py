@@ -16,8 +16,8 @@ from bot.incidents import lookup
 from bot.incidents.access import Access
 from bot.incidents.errors import AlreadyClosed, Refusal
 from bot.incidents.plain_text import disable_formatting
-from storage.handoff_rows import DueReminder, ReminderContent
-from storage.queries import activity, direct_messages, incidents, outbox, owner_reminders, owners
+from storage.owner_rows import DueReminder, ReminderContent
+from storage.queries import activity, destinations, direct_messages, incidents, outbox, owner_reminders, owners
 from storage.rows import IncidentHead, Mentions
 from storage.values import ActivityType, PostKind, Status, Urgency
 
@@ -53,6 +53,9 @@ def remind_due(tx: Connection, now: datetime, most: int) -> int:
 
 def _ask_owners(tx: Connection, asked: Sequence[DueReminder], now: datetime) -> None:
     """One message for each owner; several if there are more incidents than fit into one."""
+    # Delivery locks several conversations in the order of their ids, and so does this.
+    people = {(one.workspace_id, one.owner_id) for one in asked if one.workspace_id and one.owner_id}
+    destinations.lock_destinations(tx, {}, people, now)
     for (workspace_id, owner_id), of_owner in groupby(
         sorted(asked, key=lambda one: (one.workspace_id or "", one.owner_id or 0, one.incident_id)),
         key=lambda one: (one.workspace_id, one.owner_id),

@@ -83,8 +83,12 @@ def render_notes(notes: Notes) -> list[Block]:
     return blocks
 
 
-def render_list(digests: Sequence[ListedDigest], channel_id: str | None, command: str) -> Message:
-    """The digests of a channel and of the caller."""
+def render_list(
+    digests: Sequence[ListedDigest], channel_id: str | None, command: str, *, own: Sequence[Block] = ()
+) -> Message:
+    """The digests of a channel and of the caller. `own` shows the one that the caller alone gets."""
+    if not digests and own:
+        return message("Digests: your own", list(own))
     if not digests:
         digest = f"{encode_entities(command)} digest"
         text = (
@@ -92,7 +96,7 @@ def render_list(digests: Sequence[ListedDigest], channel_id: str | None, command
             f' Make one with `{digest}`, or with `{digest} add "weekdays at 9"`.'
         )
         return message(text, [section(text)])
-    blocks: list[Block] = []
+    blocks: list[Block] = [*own]
     for one in digests[:MOST_LISTED]:
         blocks.append(section(_render_listed(one, channel_id)))
         if one.may_stop:

@@ -28,6 +28,7 @@ from storage.models.organizations import (
     Team,
     Workspace,
 )
+from storage.models.personal_digests import PersonalDigest
 from storage.models.reminders import OwnerReminder
 from storage.models.replicas import ProcessLease, Replica
 from storage.models.requests import FormText, HandledRequest
@@ -60,6 +61,7 @@ __all__ = [
     "Organization",
     "Outbox",
     "OwnerReminder",
+    "PersonalDigest",
     "Post",
     "ProcessLease",
     "Project",

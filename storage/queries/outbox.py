@@ -185,7 +185,14 @@ def enqueue(
     channel_id: str | None = None,
     member_id: int | None = None,
     user_id: str | None = None,
-    kind: Literal[PostKind.DIGEST, PostKind.NOTE, PostKind.HANDOFF, PostKind.HANDOFF_ANSWER, PostKind.REMINDER],
+    kind: Literal[
+        PostKind.DIGEST,
+        PostKind.NOTE,
+        PostKind.HANDOFF,
+        PostKind.HANDOFF_ANSWER,
+        PostKind.REMINDER,
+        PostKind.PERSONAL_DIGEST,
+    ],
     urgency: Urgency = Urgency.BULK,
 ) -> int | None:
     """Requests that `message` (text, blocks, attachments) is posted once, to one of a channel, a member, a Slack user.

@@ -169,6 +169,14 @@ class ReminderPost(DuePost):
 
 
 @dataclass(frozen=True, slots=True)
+class PersonalDigestPost(DuePost):
+    """The digest of one member."""
+
+    kind: ClassVar[PostKind] = PostKind.PERSONAL_DIGEST
+    key: str  # says since when it has news
+
+
+@dataclass(frozen=True, slots=True)
 class UnknownPost(DuePost):
     """A post that only a newer version can render: its kind is unknown, or it lacks a field that its kind needs."""
 
@@ -189,6 +197,7 @@ KnownPost = (
     | HandoffPost
     | HandoffAnswerPost
     | ReminderPost
+    | PersonalDigestPost
 )
 Post = KnownPost | UnknownPost
 
@@ -229,5 +238,7 @@ def build_post(row: Sequence[Any]) -> Post:
             return HandoffAnswerPost(**state, key=key)
         case PostKind.REMINDER if key is not None:
             return ReminderPost(**state, key=key)
+        case PostKind.PERSONAL_DIGEST if key is not None:
+            return PersonalDigestPost(**state, key=key)
         case _:
             return UnknownPost(**state, kind=kind)

@@ -1,4 +1,4 @@
-"""Values that queries about offers to take over incidents return, and messages are rendered from."""
+"""Values of what concerns owners: offers to take over incidents, reminders, and the digests of single members."""
 
 from __future__ import annotations
 
@@ -101,3 +101,51 @@ class ReminderContent:
 
     incident: ShownIncident
     heard_at: datetime  # when the owner was heard of last
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalDigest:
+    """The digest of one member as stored."""
+
+    organization_id: int
+    member_id: int
+    workspace_id: str
+    cron: str
+    zone: str
+    next_fire_at: datetime | None  # None while it is paused
+    since: datetime  # what changed after this is news
+    date_paused: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalMention:
+    """A log entry that mentions the reader, and its incident."""
+
+    identifier: int
+    title: str
+    status: int
+    entry: ActivityEntry
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedIncident:
+    """An incident that the reader owns or follows, with how often others commented on it and changed its status."""
+
+    identifier: int
+    title: str
+    status: int
+    comments: int
+    changes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalDigestContent:
+    """What a member's digest shows."""
+
+    since: datetime
+    owned: Sequence[ShownIncident]  # a few, the most severe first
+    owned_count: int
+    mentions_of_reader: Sequence[PersonalMention]  # a few, the newest first
+    changed: Sequence[ChangedIncident]  # a few, the latest change first
+    changed_count: int
+    mentions: Mentions  # in the comments that are shown
