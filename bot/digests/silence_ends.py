@@ -6,21 +6,38 @@ replicas, even if some are killed.
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
-from bot.incidents.silences import end_due_silences
+from sqlalchemy import Connection
+
+from bot.incidents.silences import end_blind_silences, end_due_silences
 from bot.people.notices import notify_maker
 from storage.engine import Store
+from storage.silence_rows import EndedSilence
 
+BLIND_EVERY = timedelta(minutes=1)
 BATCH = 50  # silences in one transaction; each may have held thousands of incidents
 
 
 def end_due(store: Store, now: datetime) -> int:
     """Ends all silences that are due, and returns how many. Raises DatabaseAway, Contended."""
+    return _end_all(store, now, end_due_silences)
+
+
+def end_blind(store: Store, now: datetime) -> int:
+    """Ends all silences whose maker no longer sees their project, and returns how many.
+
+    It looks at all that are in force, so not every tick does it. Raises DatabaseAway, Contended.
+    """
+    return _end_all(store, now, end_blind_silences)
+
+
+def _end_all(store: Store, now: datetime, end: Callable[[Connection, datetime, int], list[EndedSilence]]) -> int:
     count = 0
     while True:
         with store.write() as tx:
-            ended = end_due_silences(tx, now, BATCH)
+            ended = end(tx, now, BATCH)
             for one in ended:
                 notify_maker(tx, one, now)
         count += len(ended)

@@ -22,7 +22,7 @@ from bot.digests.offer_ends import end_lapsed_offers
 from bot.digests.owner_reminders import remind_owners
 from bot.digests.publisher import LEASE_S, Publisher
 from bot.digests.scheduler import fire_due
-from bot.digests.silence_ends import end_due
+from bot.digests.silence_ends import BLIND_EVERY, end_blind, end_due
 from bot.messages.blocks import Message
 from bot.people.identity import Identity
 from bot.saturation import PoolUse
@@ -77,6 +77,7 @@ class DigestWorkers:
             self.tick, "interval", seconds=tick_s, coalesce=True, misfire_grace_time=None, max_instances=1
         )
         self._availability = Availability()
+        self._blind_ended: datetime | None = None
 
     def render(self, tx: Connection, post: DigestPost, target: Target, now: datetime) -> Message | None:
         """Renders a digest that delivery is about to send; None if it must no longer be sent."""
@@ -109,6 +110,9 @@ class DigestWorkers:
         now = self._store.clock.now()
         try:
             end_due(self._store, now)
+            if self._blind_ended is None or abs(now - self._blind_ended) >= BLIND_EVERY:
+                end_blind(self._store, now)
+                self._blind_ended = now
             end_lapsed_offers(self._store, now)
             remind_owners(self._store, now)
             personal.fire_due(self._store, now)

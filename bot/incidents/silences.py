@@ -147,6 +147,14 @@ def end_due_silences(tx: Connection, now: datetime, most: int) -> list[EndedSile
     return [_end(tx, silence, now) for silence in queries.lock_due_silences(tx, now, most)]
 
 
+def end_blind_silences(tx: Connection, now: datetime, most: int) -> list[EndedSilence]:
+    """Ends at most `most` silences that hold nothing any more, because their maker no longer sees their project.
+
+    What burns gets its card then.
+    """
+    return [_end(tx, silence, now) for silence in queries.lock_blind_silences(tx, most)]
+
+
 def end_followed(tx: Connection, organization_id: int, silence_id: int, now: datetime) -> EndedSilence | None:
     """Ends a silence that has ended in Alertmanager; None if it has ended here already."""
     silence = queries.lock_silence(tx, organization_id, silence_id)

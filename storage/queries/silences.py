@@ -250,6 +250,17 @@ def lock_due_silences(tx: Connection, now: datetime, most: int) -> list[SilenceR
     return [SilenceRow(*row) for row in rows]
 
 
+def lock_blind_silences(tx: Connection, most: int) -> list[SilenceRow]:
+    """Locks silences in force whose maker was removed or no longer sees their project: they hold nothing any more."""
+    rows = tx.exec_driver_sql(
+        f"SELECT {_COLUMNS}, 0 {_FROM} WHERE s.date_ended IS NULL AND (m.date_removed IS NOT NULL"
+        f" OR (m.id IS NOT NULL AND s.project_id IS NOT NULL AND NOT {sees_project('s.project_id')}))"
+        " ORDER BY s.ends LIMIT %(most)s FOR NO KEY UPDATE OF s SKIP LOCKED",
+        {"most": most},
+    )
+    return [SilenceRow(*row) for row in rows]
+
+
 _END = f"""
 WITH ended AS (
   UPDATE silence SET date_ended = %(now)s, ended_by = %(member_id)s

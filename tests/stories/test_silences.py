@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bot.digests.silence_ends import end_due
+from bot.digests.silence_ends import end_blind, end_due
 from bot.incidents.alerts import Alert, take
 from bot.incidents.silence_times import LONGEST
 from bot.intake.tokens import Source
@@ -26,10 +26,11 @@ def alert(key: str, status: str = "firing", **labels: str) -> dict[str, Any]:
     return {"dedup_key": key, "title": f"{key} is slow", "status": status, "labels": labels}
 
 
-def open_form(world: World) -> Form:
-    """What `Silence` on the card of #1 opens."""
-    world.ada.press(card(world), "Silence")
-    return world.ada.wait_for_form("Silence #1")
+def open_form(world: World, person: Person | None = None) -> Form:
+    """What `Silence` on the card of #1 opens; for Ada where nobody is named."""
+    person = person or world.ada
+    person.press(card(world), "Silence")
+    return person.wait_for_form("Silence #1")
 
 
 def silence(world: World, person: Person, words: str) -> int:
@@ -132,6 +133,21 @@ def test_a_silence_holds_only_for_who_still_sees_the_project(world: World, deliv
     deliver(Source.EVENTS, alert("other"))
     card(world, containing="other")
     assert "Silenced" not in world.seen_by(world.ada, 1)
+
+
+def test_a_silence_ends_when_its_maker_no_longer_sees_the_project(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, alert("db1", service="db"))
+    form = open_form(world, world.ben).choose("Same labels", "service = db")
+    assert form.submit().closed
+    deliver(Source.EVENTS, alert("db2", service="db"))
+    world.rest()
+    assert end_blind(world.store, world.store.clock.now()) == 0
+    with world.store.write() as tx:
+        tx.exec_driver_sql("DELETE FROM member_team")
+    assert end_blind(world.store, world.store.clock.now()) == 1
+    card(world, containing="db2")
+    assert "No silences." in world.ask(world.ada, "silence list").text
+    assert not [one for one in world.ben.direct_messages() if "silence" in one.text.lower()]
 
 
 @pytest.mark.parametrize(
@@ -239,6 +255,7 @@ def test_the_form_names_an_end_that_cannot_be(world: World, deliver: Deliver, aw
 
 def test_followers_hear_what_people_do_and_not_what_a_held_alert_does(world: World, deliver: Deliver) -> None:
     deliver(Source.EVENTS, {**alert("db"), "severity": "warning"})
+    card(world)
     world.ask(world.ben, "subscribe 1")
     world.ask(world.ada, "silence 1 2h")
     deliver(Source.EVENTS, alert("db", "resolved"))
