@@ -8,8 +8,6 @@ from __future__ import annotations
 import signal
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import structlog
@@ -107,20 +105,20 @@ class Demo:
                         return 0
                     typer.echo(f"The bot did not start. The end of {bot.log}:\n{bot.log_tail()}", err=True)
                     return 1
-                with self._token() as token:
-                    self._print_address(slack, company, bot)
-                    page = f"http://{LOOPBACK}:{slack.port}"
+                token = self._load_token()
+                self._print_address(slack, company, bot)
+                page = f"http://{LOOPBACK}:{slack.port}"
 
-                    def arrived(number: int) -> None:
-                        self._print_commands(page, intake, token, number)
-                        self._main_incident(slack, company, number)
+                def arrived(number: int) -> None:
+                    self._print_commands(page, intake, token, number)
+                    self._main_incident(slack, company, number)
 
-                    alerts = AlertSender(intake, token, self._store.clock.now, arrived)
-                    alerts.start()
-                    try:
-                        return self._watch(slack, bot)
-                    finally:
-                        alerts.stop()
+                alerts = AlertSender(intake, token, self._store.clock.now, arrived)
+                alerts.start()
+                try:
+                    return self._watch(slack, bot)
+                finally:
+                    alerts.stop()
         finally:
             self._saved.write(slack)
             slack.stop()
@@ -179,26 +177,26 @@ class Demo:
                 return False
         return False
 
-    @contextmanager
-    def _token(self) -> Iterator[str]:
-        """An intake token of Acme's, good while the demo runs."""
-        token = new_token()
-        now = self._store.clock.now()
+    def _load_token(self) -> str:
+        """An intake token of Acme's. It is the same in the next run: people may still have its line in a terminal."""
+        path = self._settings.data_dir / "demo-token"
+        token = path.read_text("utf-8").strip() if path.is_file() else ""
         with self._store.write() as tx:
-            token_id = tokens.insert_token(
+            if tokens.filter_valid_tokens(tx, hashes=[token_hash(token)], ids=[]):
+                return token
+            token = new_token()
+            tokens.insert_token(
                 tx,
                 organization_id=tx.scalars(select(Organization.id).where(Organization.slug == SLUG)).one(),
                 project_id=None,
                 source=Source.EVENTS.value,
                 token_hash=token_hash(token),
                 secret_encrypted=None,
-                now=now,
+                now=self._store.clock.now(),
             )
-        try:
-            yield token
-        finally:
-            with self._store.write() as tx:
-                tokens.revoke_token(tx, token_id, self._store.clock.now())
+        path.touch(mode=0o600)
+        path.write_text(token, "utf-8")
+        return token
 
     # -- what happens while it runs
 

@@ -63,12 +63,9 @@ def render_audience(channel: str, private: bool, projects: Sequence[str]) -> str
     named = escape(", ".join(projects[:AUDIENCE_NAMED]))
     more = len(projects) - AUDIENCE_NAMED
     named += f" and {more:,} more" if more > 0 else ""
-    who = "All its members" if private else "The channel is public, so everyone in the workspace"
-    whose = "project" if len(projects) == 1 else "projects"
-    return (
-        f"Who can read this in #{escape(channel)}? {who} can, including people who cannot see the incidents of the"
-        f" {whose} {named} otherwise."
-    )
+    who = "All members" if private else "Everyone in the workspace"
+    where = f"of #{escape(channel)} can read this" if private else f"can read this in #{escape(channel)}"
+    return f"{who} {where}, not only the teams of {named}."
 
 
 def render_notes(notes: Notes) -> list[Block]:

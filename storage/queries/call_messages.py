@@ -117,8 +117,8 @@ def hurry_for_member(tx: Connection, incident_ids: Collection[int], member_id: i
 
 _INCIDENTS = f"""
 SELECT i.id, i.identifier, i.title, i.status, i.environment, i.date_started, i.date_closed,
-       ARRAY(SELECT pr.slug FROM incident_project ip JOIN project pr ON pr.id = ip.project_id
-             WHERE ip.incident_id = i.id AND {sees_project("ip.project_id")} ORDER BY pr.slug),
+       ARRAY(SELECT pr.name FROM incident_project ip JOIN project pr ON pr.id = ip.project_id
+             WHERE ip.incident_id = i.id AND {sees_project("ip.project_id")} ORDER BY pr.name),
        CASE WHEN i.details -> 'facts' -> 0 ->> 0 = '{DESCRIPTION}' THEN i.details -> 'facts' -> 0 ->> 1 END,
        t.name, c.who, (SELECT b.name FROM member b WHERE b.id = i.owner_id), i.owned_since,
        coalesce(i.owner_id = m.id, false), {is_silenced("i")}, r.declined,

@@ -211,6 +211,7 @@ def test_the_demo(start: Callable[..., Running], tmp_path: Path) -> None:
     assert any("One order in five" in text for text in demo.messages("C0001"))
     assert f"#{number} Checkout answers 502" in demo.ask(f"view {number}")
     assert any("Slack is broken" in text for text in demo.messages("C0001"))
+    demo.wait_for(lambda: f"    token={token[1]}\n" in demo.said)
     assert demo.stop() == 0
 
     demo = start("--port", "0", "--reset")

@@ -357,7 +357,7 @@ def test_who_may_make_one_and_where_it_is_read(world: World) -> None:
     refused = world.ask(world.ben, 'digest add "weekdays at 9"')
     assert "admins, managers and owners" in refused.text
     _, answer = add(world, '"weekdays at 9" project:checkout', channel=world.cast.random)
-    assert "everyone in the workspace can" in answer.text
+    assert "Everyone in the workspace can" in answer.text
     assert "Checkout" in answer.text
     world.apply(ORGANIZATION.replace("[T0001]}", "[T0001], open_membership: true}"))
     _, answer = add(world, '"weekdays at 9" project:checkout', channel=world.cast.random)

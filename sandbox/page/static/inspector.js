@@ -134,7 +134,7 @@ export class InspectorPane {
           type: "button",
           onclick: () =>
             store.act("fault", { kind, methods: methods.value || "*", times: Number(times.value) || 1, ...given }).then(
-              () => toast(`${name}: the next ${times.value} call${times.value === "1" ? "" : "s"} of ${methods.value}.`, "done"),
+              () => toast(`${name}, for ${nextCalls(Number(times.value) || 1, methods.value)}.`, "done"),
               (error) => toast(error.message),
             ),
         },
@@ -186,4 +186,9 @@ function drawLine(line) {
 function json(value, copy = false) {
   const text = typeof value === "string" ? value : JSON.stringify(value, null, 2);
   return h("div.json-box", {}, copy && h("button.plain.copy", { type: "button", title: "Copy", aria: { label: "Copy the JSON" }, onclick: () => navigator.clipboard?.writeText(text) }, icon("copy")), h("pre.json", { tabindex: "0" }, text));
+}
+
+function nextCalls(times, methods) {
+  const which = methods && methods !== "*" ? ` of ${methods}` : "";
+  return times === 1 ? `the next call${which}` : `the next ${times} calls${which}`;
 }

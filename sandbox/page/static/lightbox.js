@@ -5,14 +5,15 @@ import { fresh, h, icon } from "./dom.js";
 /** A picture that opens large when it is pressed. */
 export function zoomable(src, alt) {
   const words = alt || "picture";
+  const name = words.split(/(?<=[.:]) /)[0]; // what describes a chart in full is no name for it
   return h(
     "button.zoom",
-    { type: "button", title: "Show it large", aria: { label: `Show large: ${words}` }, onclick: () => open(src, words) },
+    { type: "button", title: "Show it large", aria: { label: `Show large: ${name}` }, onclick: () => open(src, words, name) },
     h("img.picture", { src, alt: words, loading: "lazy" }),
   );
 }
 
-function open(src, words) {
+function open(src, words, name) {
   const title = fresh("title");
   const close = () => {
     dialog.close();
@@ -24,7 +25,7 @@ function open(src, words) {
     h(
       "header.lightbox-head",
       {},
-      h("h2.lightbox-title", { id: title }, words),
+      h("h2.lightbox-title", { id: title }, name),
       h("a.plain", { href: src, target: "_blank", rel: "noopener", title: "Open in a tab", aria: { label: "Open in a tab" } }, icon("window")),
       h("button.plain", { type: "button", autofocus: true, title: "Close", aria: { label: "Close" }, onclick: close }, icon("close")),
     ),
