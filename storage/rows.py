@@ -313,6 +313,24 @@ class StormContent:
 
 
 @dataclass(frozen=True, slots=True)
+class SummaryLine:
+    """An incident in a summary, with its present state."""
+
+    identifier: int
+    title: str
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryContent:
+    """The contents of a direct message about many incidents: what its reader follows and may see."""
+
+    lines: list[SummaryLine]  # some of them, open ones first
+    incidents: int
+    changes: int
+
+
+@dataclass(frozen=True, slots=True)
 class ThreadContent:
     """A log entry as a card's thread shows it."""
 

@@ -102,7 +102,8 @@ def _expand(tx: Connection, changes: Sequence[Change], now: datetime, *, of_aler
         if notified := recipients[change.id]:
             workspace_id = audiences[change.id].workspace_id
             destination_of = {member_id: locked.people[workspace_id, member_id] for member_id in notified}
-            expansion.create_notifications(tx, change, notified, destination_of, now)
+            foldable = not audiences[change.id].has_comment
+            expansion.create_notifications(tx, change, notified, destination_of, now, foldable=foldable)
     shown = {change.incident_id for change in changes if change.id in audiences}
     direct_messages.redraw_newest(tx, shown, now)
     call_messages.redraw_calls(tx, shown, now)

@@ -22,6 +22,7 @@ from bot.messages import notification as notifications
 from bot.messages import storm as storms
 from bot.messages.organization_tag import tag_organization
 from bot.messages.reminder import render_reminder
+from bot.messages.summary import render_summary
 from bot.slack.clients import Installation
 from storage.errors import UnknownActivity
 from storage.owner_rows import OfferState
@@ -34,6 +35,7 @@ from storage.queries import (
     post_contents,
     posts,
     storm_contents,
+    summaries,
 )
 from storage.queries.destinations import Target
 from storage.queries.post_kinds import (
@@ -54,6 +56,7 @@ from storage.queries.post_kinds import (
     PersonalDigestPost,
     ReminderPost,
     StormPost,
+    SummaryPost,
     ThreadPost,
     UnknownPost,
 )
@@ -147,6 +150,8 @@ def _render(
             return _render_sent(tx, post, target, installation, now)
         case CardPost():
             return _render_card(tx, post, target)
+        case SummaryPost():
+            return _render_summary(tx, post, target)
         case StormPost():
             return _render_storm(tx, post, target)
         case MirrorPost():
@@ -261,6 +266,11 @@ def _render_call(tx: Connection, post: CallPost, target: Target, installation: I
         url = installation.permalink(*card) if card else None
     over = all(incident.superseded or incident.status is Status.CLOSED for incident in incidents)
     return Show(calls.render_call(incidents, post.id, url), final=over)
+
+
+def _render_summary(tx: Connection, post: SummaryPost, target: Target) -> Rendered:
+    content = summaries.find_summary_content(tx, post, target.member_id or 0) if target.incidents_on else None
+    return Drop() if content is None else Show(render_summary(content), final=True)
 
 
 def _render_note(post: NotePost, target: Target) -> Rendered:

@@ -1,4 +1,4 @@
-"""The buttons of a storm's message."""
+"""The buttons of a storm's message, and of the summary of many direct messages."""
 
 from __future__ import annotations
 
@@ -24,6 +24,11 @@ class NothingToSilence(Refusal):
 def handle_list_press(context: Context, request: Press) -> Response:
     """`List`: the incidents of the storm that the caller may see."""
     return list_handler.show_list(context, filters.parse_query(f"all storm:{request.value}"))
+
+
+def handle_summary_list_press(context: Context, _request: Press) -> Response:
+    """`List` of a summary: what the caller follows."""
+    return list_handler.show_list(context, filters.parse_query("all following:yes"))
 
 
 def handle_take_press(context: Context, request: Press) -> Response:
@@ -56,6 +61,7 @@ HANDLES = (
     Feature(
         buttons={
             "storm_list": handle_list_press,  # List
+            "summary_list": handle_summary_list_press,  # List
             "storm_take": handle_take_press,  # Take all
             "storm_split": handle_split_press,  # Split
             "storm_silence": handle_silence_press,  # Silence

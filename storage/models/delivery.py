@@ -146,6 +146,13 @@ class Post(Base):
         ),
         # How many cards of alerts a channel got lately.
         Index("ix_post_new_cards", "destination_id", "date_added", postgresql_where=text(f"kind = '{PostKind.CARD}'")),
+        # How many messages a person got lately.
+        Index(
+            "ix_post_news",
+            "destination_id",
+            "date_added",
+            postgresql_where=text("kind IN ('notification', 'newest', 'older', 'summary')"),
+        ),
         Index("ix_post_ts", "ts", postgresql_where=text(f"ts IS NOT NULL AND kind = '{PostKind.CARD}'")),
         Index("ix_post_incident_id", "incident_id"),
         Index("ix_post_done", "date_done", postgresql_where=text("date_done IS NOT NULL")),

@@ -13,6 +13,7 @@ from storage.queries.activity import IS_DELETED
 from storage.queries.destinations import LockedDestinations
 from storage.queries.places import places_of_incident
 from storage.queries.silences import has_silences, is_silenced
+from storage.queries.summaries import find_summaries
 from storage.queries.visibility import CHANNELS_OF_PROJECTS, sees_incident
 from storage.values import BY_HANDOFF, ActivityType, PostKind, Status, Urgency
 
@@ -300,11 +301,14 @@ def create_notifications(
     recipients: Mapping[int, bool],
     destination_of: Mapping[int, int],
     now: datetime,
+    *,
+    foldable: bool = False,
 ) -> None:
     """Notifies each recipient of the change once; `recipients` maps member ids to whether they are mentioned.
 
     A notification that already waits for the same person and incident takes in the change, so that both are one
-    message. The caller has locked the destinations.
+    message. With `foldable`, so does the summary of somebody who got many messages lately, unless they are mentioned.
+    The caller has locked the destinations.
     """
     notified = tx.exec_driver_sql(
         "SELECT r.member_id, r.mention, r.destination_id, p.id FROM"  # noqa: S608 - composed of constants
@@ -325,7 +329,10 @@ def create_notifications(
     ).all()
     if not notified:
         return
-    new = [row for row in notified if row[3] is None]
+    folded = {row[0]: row[2] for row in notified if foldable and row[3] is None and not row[1]}
+    summaries = find_summaries(tx, folded.values(), now, NOTIFICATION_DEBOUNCE_S) if folded else {}
+    summary_of = {member_id: summaries[to] for member_id, to in folded.items() if to in summaries}
+    new = [row for row in notified if row[3] is None and row[0] not in summary_of]
     made = tx.exec_driver_sql(
         "INSERT INTO post (destination_id, kind, incident_id, urgency, due_at, date_added)"  # noqa: S608 - composed of constants
         f" SELECT r.destination_id, '{PostKind.NOTIFICATION}', %(incident_id)s,"
@@ -358,6 +365,6 @@ def create_notifications(
             "activity_id": change.activity_id,
             "member_ids": [row[0] for row in notified],
             "mentions": [row[1] for row in notified],
-            "posts": [row[3] or post_of[row[2]] for row in notified],
+            "posts": [row[3] or summary_of.get(row[0]) or post_of[row[2]] for row in notified],
         },
     )

@@ -128,6 +128,13 @@ class CallPost(DuePost):
 
 
 @dataclass(frozen=True, slots=True)
+class SummaryPost(DuePost):
+    """Log entries of many incidents, for one person. The rows of `notification` name the entries."""
+
+    kind: ClassVar[PostKind] = PostKind.SUMMARY
+
+
+@dataclass(frozen=True, slots=True)
 class DigestPost(DuePost):
     """A report of a digest. It is rendered when it is sent."""
 
@@ -192,6 +199,7 @@ KnownPost = (
     | NewestPost
     | OlderPost
     | CallPost
+    | SummaryPost
     | DigestPost
     | NotePost
     | HandoffPost
@@ -214,6 +222,8 @@ def build_post(row: Sequence[Any]) -> Post:
     match kind:
         case PostKind.CARD if incident_id is not None:
             return CardPost(**state, incident_id=incident_id)
+        case PostKind.SUMMARY:
+            return SummaryPost(**state)
         case PostKind.STORM:
             return StormPost(**state)
         case PostKind.MIRROR if in_thread:

@@ -199,11 +199,11 @@ def test_one_that_cannot_be_expanded_is_put_off_alone(street: Street, monkeypatc
     want = expansion.create_notifications
     bad: list[int] = []
 
-    def broken(tx: Connection, change: Change, *more: object) -> None:
+    def broken(tx: Connection, change: Change, *more: object, foldable: bool) -> None:
         if bad in ([], [change.id]):
             bad[:] = [change.id]
             raise ValueError("on purpose")
-        want(tx, change, *more)  # type: ignore[arg-type]
+        want(tx, change, *more, foldable=foldable)  # type: ignore[arg-type]
 
     monkeypatch.setattr(expansion, "create_notifications", broken)
     assert expand_next(street.store, METRICS, of_alert=True) == 7

@@ -281,3 +281,26 @@ def test_a_link_to_a_folded_incident_leads_to_the_message_of_its_storm(world: Wo
     message = world.ben.wait_for_message(containing="is it yours?")
     assert storm.ts.replace(".", "") in message.markup
     world.rest()
+
+
+def test_many_changes_to_somebody_who_follows_them_become_one_direct_message(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, alerts(1, 20))
+    storm = wait_for_storm(world, "20 new incidents")
+    world.ben.press(storm, "Take all")
+    world.ben.wait_for_message(world.cast.checkout, containing="You own 20 incidents of this storm now.")
+    world.rest()
+    world.ada.command("/incident", "comment 9 @ben the switch again", channel=world.cast.checkout)
+    world.ben.wait_for_message(containing="the switch again")
+    deliver(Source.EVENTS, alerts(1, 15, status="resolved"))
+    world.ben.wait_for_message(containing="11 changes of 11 incidents that you follow")
+    world.rest()
+    direct = [one.notification for one in world.ben.direct_messages()]
+    assert len(direct) == 1 + 4 + 1
+    deliver(Source.EVENTS, alerts(16, 20, severity="critical"))
+    summary = world.ben.wait_for_message(containing="16 changes of 16 incidents that you follow")
+    assert "#20 Host 20 is down – Critical" in summary.text and "and 6 more" in summary.text
+    world.ada.command("/incident", "comment 20 what about this one?", channel=world.cast.checkout)
+    world.ben.wait_for_message(containing="what about this one?")
+    world.rest()
+    world.ben.press(summary, "List")
+    world.ben.wait_for_message(containing="#20 Host 20 is down")
