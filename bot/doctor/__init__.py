@@ -10,6 +10,7 @@ from bot.database import open_database
 from bot.delivery.api_calls import UNREACHABLE_ERRORS
 from bot.delivery.destination_checks import NO_SUCH_PERSON
 from bot.delivery.rendering import SHARED
+from bot.doctor.database import check_lag, check_processes, check_session
 from bot.doctor.finding import Finding, get_reason
 from bot.doctor.slack import check_slack
 from bot.intake.connections import find_file_shortage
@@ -19,7 +20,7 @@ from storage import preflight
 from storage.engine import Store
 from storage.errors import DatabaseAway, DatabaseUnfit, EmbeddedPostgresError, ReadOnlyServer
 from storage.migrate import get_revisions
-from storage.queries import delivery_failures, pacing, posts
+from storage.queries import delivery_failures, leases, pacing, posts
 from storage.queries import doctor as queries
 from storage.session_settings import IN_TRANSACTION_MODE, Pooling
 from storage.url import describe_server
@@ -58,12 +59,14 @@ def _check_all(settings: Settings) -> Iterator[Finding]:
             store = Store.open(url, pooling=pooling)
             try:
                 yield _check_database(store)
+                yield from check_session(store)
                 schema = _check_schema(store)
                 yield schema
                 yield from _check_alertmanager(settings)
                 if schema.fix is None:
                     yield _check_intake(settings, store)
                     yield from _check_refusals(store)
+                    yield from check_processes(store)
                     yield from _check_delivery(store)
                 yield from check_slack(settings, store if schema.fix is None else None, store.clock)
                 return
@@ -184,6 +187,7 @@ def _check_delivery(store: Store) -> Iterator[Finding]:
         paused = pacing.get_paused_workspaces(connection, store.clock.now())
         troubles = delivery_failures.list_failed_destinations(connection)
         waiting = posts.count_waiting(connection)
+        workspaces = leases.list_workspaces(connection)
         given_up = posts.count_failed_since(connection, store.clock.now() - _GIVEN_UP_SHOWN_FOR)
     for workspace_id, (reason, _) in paused.items():
         fix = "Nothing is lost: what waits is sent once SLACK_BOT_TOKEN is good again."
@@ -202,5 +206,7 @@ def _check_delivery(store: Store) -> Iterator[Finding]:
         if reason not in _OF_CONVERSATIONS:
             messages = "1 message was" if count == 1 else f"{count} messages were"
             yield Finding("delivery", f"{messages} given up since yesterday ({reason})", _GIVEN_UP_FIX)
+    if not paused:
+        yield from check_lag(store, workspaces)
     if not paused and not troubles and not given_up:
         yield Finding("delivery", f"{waiting} messages wait to be sent" if waiting else "nothing waits to be sent")

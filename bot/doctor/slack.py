@@ -181,6 +181,7 @@ def _check_organization(client: WebClient, store: Store, workspace_id: str, bot:
         organization = queries.find_organization_setup(connection, workspace_id)
         channels = queries.get_channels(connection, workspace_id)
         usergroups = queries.get_oncall_usergroups(connection, workspace_id)
+        team_usergroups = queries.get_team_usergroups(connection, workspace_id)
         emails = queries.list_unmatched_emails(connection, workspace_id)
     if organization is None:
         fix = f"Name {workspace_id} under organization.workspaces in the organization file, and apply it."
@@ -200,6 +201,35 @@ def _check_organization(client: WebClient, store: Store, workspace_id: str, bot:
         yield _check_channel(client, channel_id, projects, bot, shared_allowed=organization.shared_channels)
     for usergroup, teams in usergroups.items():
         yield _check_usergroup(client, usergroup, teams)
+    if team_usergroups:
+        yield from _check_team_usergroups(client, team_usergroups)
+
+
+def _check_team_usergroups(client: WebClient, usergroups: Mapping[str, list[str]]) -> Iterator[Finding]:
+    """Whether the user groups by which people mention the teams are there."""
+    what = "user groups"
+    try:
+        groups = client.usergroups_list(include_disabled=True).get("usergroups") or []
+    except SlackApiError as error:
+        reason = error.response.get("error")
+        fix = "See scopes, above." if reason == "missing_scope" else _LATER
+        yield Finding(what, f"Slack could not list them ({reason})", fix)
+        return
+    except OSError as error:
+        yield Finding(what, f"Slack cannot be reached: {get_reason(error)}", _NOT_REACHED)
+        return
+    enabled = {str(group["id"]): not group.get("date_delete") for group in groups}
+    sound = 0
+    for usergroup, teams in usergroups.items():
+        of = ", ".join(teams)
+        if enabled.get(usergroup):
+            sound += 1
+            continue
+        says = "it is disabled" if usergroup in enabled else "Slack has no such user group"
+        fix = f"Enable it in Slack, or name another as slack_usergroup of {of} in the organization file and apply it."
+        yield Finding(f"user group {usergroup} of {of}", says, fix)
+    if sound == len(usergroups):
+        yield Finding(what, f"all {sound} of teams are there" if sound > 1 else "the one of a team is there")
 
 
 def _check_usergroup(client: WebClient, usergroup: str, teams: list[str]) -> Finding:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, func, select, text
+from sqlalchemy.orm import InstrumentedAttribute
 
 from storage.models import IntakeToken, Member, Organization, Project, ProjectChannel, SlackPerson, Team, Workspace
 
@@ -29,6 +31,43 @@ class RefusedToken:
     source: str
     when: datetime
     why: str  # the field and what is wrong with it
+
+
+@dataclass(frozen=True, slots=True)
+class RoleRow:
+    """The role that the bot connects with."""
+
+    name: str
+    superuser: bool
+    may_migrate: bool  # owns the schema's tables, and may create others
+
+
+def get_timeouts_ms(connection: Connection, names: Sequence[str]) -> dict[str, int]:
+    """Returns what the session has for settings that are times, in milliseconds."""
+    rows = connection.exec_driver_sql(
+        "SELECT name, setting FROM pg_settings WHERE name = ANY(%(names)s)", {"names": list(names)}
+    )
+    return {name: int(setting) for name, setting in rows}
+
+
+def get_role(connection: Connection) -> RoleRow:
+    """Returns the role of the session."""
+    row = connection.exec_driver_sql(
+        "SELECT r.rolname, r.rolsuper, has_schema_privilege(current_schema(), 'CREATE')"
+        " AND coalesce((SELECT pg_has_role(c.relowner, 'USAGE') FROM pg_class c"
+        "               WHERE c.oid = to_regclass('alembic_version')), true)"
+        " FROM pg_roles r WHERE r.rolname = current_user"
+    ).one()
+    return RoleRow(*row)
+
+
+def find_trigrams(connection: Connection) -> str | None:
+    """Returns the version and schema of the extension pg_trgm; None if the database does not have it."""
+    version: str | None = connection.exec_driver_sql(
+        "SELECT e.extversion || ' in schema ' || n.nspname FROM pg_extension e"
+        " JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'pg_trgm'"
+    ).scalar()
+    return version
 
 
 def get_server_version(connection: Connection) -> str:
@@ -102,12 +141,28 @@ def list_unmatched_emails(connection: Connection, workspace_id: str) -> list[str
     return list(connection.scalars(query))
 
 
+def get_team_usergroups(connection: Connection, workspace_id: str) -> dict[str, list[str]]:
+    """Returns the user groups of the teams: id to the slugs of their teams.
+
+    None where the organization has several workspaces: it is not known to which of them a user group belongs.
+    """
+    mine = select(Workspace.organization_id).where(Workspace.id == workspace_id).scalar_subquery()
+    workspaces = connection.scalar(select(func.count()).where(Workspace.organization_id == mine))
+    return _get_usergroups(connection, workspace_id, Team.slack_usergroup) if workspaces == 1 else {}
+
+
 def get_oncall_usergroups(connection: Connection, workspace_id: str) -> dict[str, list[str]]:
     """Returns the user groups that say who is on call in a workspace: id to the slugs of their teams."""
+    return _get_usergroups(connection, workspace_id, Team.oncall_usergroup)
+
+
+def _get_usergroups(
+    connection: Connection, workspace_id: str, column: InstrumentedAttribute[str | None]
+) -> dict[str, list[str]]:
     query = (
-        select(Team.oncall_usergroup, Team.slug)
+        select(column, Team.slug)
         .join(Workspace, Workspace.organization_id == Team.organization_id)
-        .where(Workspace.id == workspace_id, Team.oncall_usergroup.is_not(None))
+        .where(Workspace.id == workspace_id, column.is_not(None))
         .order_by(Team.slug)
     )
     found: dict[str, list[str]] = {}

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import make_url, select, text
 
 from bot.cli import main
+from bot.doctor.database import judge_timeouts
 from bot.intake.tokens import SecretBox, Source, new_token, token_hash
 from bot.organization.apply import apply
 from bot.organization.file import load
@@ -25,6 +26,7 @@ from storage.models import IntakeToken
 from storage.queries import outbox, pacing
 from storage.queries.destinations import ensure_destination
 from storage.queries.intake import record_token_refusal
+from storage.queries.replicas import ReplicaRow, record_replica
 from storage.queries.tokens import insert_token
 from storage.values import PostKind
 from tests.cli.test_settings import VARIABLES
@@ -178,6 +180,11 @@ def test_all_is_well(patient: Patient) -> None:
             "sentry (1)",
             "workspace: Acme, id T0001",
             "agrees with Slack's",
+            "time-outs: statement_timeout 2000 ms, lock_timeout 1000 ms, idle_in_transaction_session_timeout 10000 ms",
+            "reads and writes the tables and may change the schema",
+            "extension: pg_trgm 1.",
+            "processes: none runs",
+            "lag: nothing waits for longer than it should",
             f"all {len(SCOPES)}",
         ),
         *(
@@ -522,6 +529,94 @@ def test_members_are_not_looked_at_beyond_slacks_pace(patient: Patient) -> None:
     assert code == 0
     assert len(patient.slack.calls("users.lookupByEmail")) <= 40
     assert any("20 more were not looked at" in line for line in lines)
+
+
+def test_the_user_group_of_a_team(patient: Patient) -> None:
+    team = "{slug: payments, name: Payments}"
+    patient.apply(ORGANIZATION.replace(team, "{slug: payments, name: Payments, slack_usergroup: S0001}"))
+    fault = patient.fault()
+    assert "user group S0001 of payments: Slack has no such user group" in fault and "slack_usergroup" in fault
+    patient.slack.usergroup("S0001", "payments", "Payments")
+    status, lines = patient.examined()
+    assert status == 0 and "ok     user groups: the one of a team is there" in lines
+    patient.slack.faults.refuse("usergroups.list", "missing_scope")
+    assert "user groups: Slack could not list them (missing_scope). See scopes, above." in patient.fault()
+
+
+# --- the session, the processes, and what waits --------------------------------------------------------------
+
+
+def test_timeouts_that_are_not_in_force() -> None:
+    sound = {"statement_timeout": 2000, "lock_timeout": 1000, "idle_in_transaction_session_timeout": 10000}
+    assert judge_timeouts(sound).fix is None
+    line = judge_timeouts({**sound, "statement_timeout": 0}).line()
+    assert line.startswith("FAULT  time-outs: statement_timeout is 0 ms instead of 2000. Something between")
+
+
+def test_a_role_with_the_least_rights_is_told_from_a_superuser(patient: Patient, database_url: str) -> None:
+    assert any("it is a superuser" in line for line in patient.examined()[1])
+    with patient.store.write() as tx:
+        name = tx.exec_driver_sql("SELECT current_database()").scalar_one()
+        role = f"least_{name}"
+        for statement in (
+            f"CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'",
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}",
+        ):
+            tx.exec_driver_sql(statement)
+    try:
+        url = make_url(database_url).set(username=role, password=PASSWORD)
+        patient.set(DATABASE_URL=url.render_as_string(hide_password=False))
+        status, lines = patient.examined()
+        assert status == 0 and f"ok     role: {role} reads and writes the tables" in lines
+    finally:
+        with patient.store.write() as tx:
+            tx.exec_driver_sql(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+def record(patient: Patient, role: str, version: str = "0.1.0", ahead_s: float = 0.0) -> None:
+    """A process that runs, as it records itself."""
+    now = patient.store.clock.now()
+    with patient.store.read() as connection:
+        record_replica(connection, ReplicaRow(f"{role}-{version}", role, version, "web-1.example", ahead_s, now))
+
+
+def test_processes_that_do_not_fit_together(patient: Patient) -> None:
+    record(patient, "web")
+    fault = patient.fault()
+    assert "processes: web 0.1.0 on web-1.example; nothing is sent" in fault and "--role worker" in fault
+    record(patient, "worker", "0.0.9")
+    fault = patient.fault()
+    assert "several versions run: web 0.1.0 on web-1.example, worker 0.0.9" in fault and "during an upgrade" in fault
+    with patient.store.write() as tx:
+        tx.exec_driver_sql("UPDATE replica SET date_seen = date_seen - interval '61 s' WHERE role = 'web'")
+    assert "nobody answers Slack and takes alerts" in patient.fault()
+    record(patient, "all", "0.0.9")
+    assert patient.examined()[0] == 0
+
+
+def test_a_process_whose_clock_is_wrong(patient: Patient) -> None:
+    record(patient, "all", ahead_s=-61.4)
+    fault = patient.fault()
+    assert "clock: that of web-1.example (all) is 61 s away from the database's" in fault and "NTP" in fault
+
+
+def test_what_waits_too_long(patient: Patient) -> None:
+    now = patient.store.clock.now()
+    with patient.store.write() as tx:
+        outbox.enqueue(
+            tx,
+            workspace_id="T0001",
+            channel_id="C0001",
+            kind=PostKind.NOTE,
+            key="one",
+            message={"text": "one"},
+            now=now,
+        )
+    assert patient.examined()[0] == 0
+    with patient.store.write() as tx:
+        tx.exec_driver_sql("UPDATE post SET date_added = date_added - interval '400 s'")
+    fault = patient.fault()
+    assert "lag: 1 bulk message waits to be sent, the oldest for 40" in fault and "--role worker" in fault
 
 
 # --- the clock ---------------------------------------------------------------------------------------------
