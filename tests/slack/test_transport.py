@@ -20,6 +20,7 @@ from bot.slack.transport import find_proxy, post
 from bot.slack.web_api import NOT_JSON
 from sandbox import Sandbox
 from sandbox.faults import RESPONSE_URL
+from tests.slack.proxy import running_proxy
 from tests.stories.conftest import OVER_TLS, WITH_AND_WITHOUT_TLS, World
 
 # So far apart that each of them is in time, and all of them together are not.
@@ -210,7 +211,7 @@ def test_a_proxy_that_is_none_of_http_is_named_without_its_password(monkeypatch:
 def test_web_api_and_web_socket_go_by_the_proxy(slack: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """`slack.test` is a name that only the proxy can reach."""
     slack.platform.base_url = f"https://slack.test:{slack.port}"
-    with _proxy(slack.port) as (port, asked):
+    with running_proxy(slack.port) as (port, asked):
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
         url = web_client(slack.api_url).apps_connections_open(app_token=slack.app_token)["url"]
         assert read_greeting(str(url))["type"] == "hello"
@@ -219,40 +220,6 @@ def test_web_api_and_web_socket_go_by_the_proxy(slack: Sandbox, monkeypatch: pyt
         with pytest.raises(OSError):
             web_client(slack.api_url).apps_connections_open(app_token=slack.app_token)
         assert len(asked) == 2
-
-
-@contextlib.contextmanager
-def _proxy(target: int) -> Iterator[tuple[int, list[str]]]:
-    """An HTTP proxy that reaches one port of this machine by whatever name; gives its port, and what it was asked."""
-    asked: list[str] = []
-
-    def pump(source: socket.socket, sink: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65_536):
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
-
-    def serve(near: socket.socket) -> None:
-        with near, socket.create_connection(("127.0.0.1", target)) as far:
-            asked.append(" ".join(near.recv(65_536).decode().split()[:2]))
-            near.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            back = threading.Thread(target=pump, args=(far, near), daemon=True)
-            back.start()
-            pump(near, far)
-            back.join(5)
-
-    def accept() -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                near, _ = listener.accept()
-                threading.Thread(target=serve, args=(near,), daemon=True).start()
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        accepting = threading.Thread(target=accept, daemon=True)
-        accepting.start()
-        yield listener.getsockname()[1], asked
-        listener.shutdown(socket.SHUT_RDWR)
-        accepting.join(5)
 
 
 def test_nothing_else_in_the_bot_calls_out() -> None:
