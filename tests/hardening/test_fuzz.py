@@ -270,6 +270,7 @@ def forms(rig: Rig) -> dict[str, Json]:
     log = rig.command(DAN, "activity 1").told
     comment = re.search(r'"value": "(1:\d+)"', log)
     assert comment is not None
+    rig.command(DAN, "take 1")  # only an owner hands it off
     opened = [
         rig.command(DAN, "declare"),
         rig.command(DAN, "digest"),
@@ -282,10 +283,13 @@ def forms(rig: Rig) -> dict[str, Json]:
                 ("comment", "1"),
                 ("comment_edit", comment[1]),
                 ("silence", "1"),
+                ("handoff", "1"),
                 ("list_filter", '{"q":"open"}'),
             )
         ),
     ]
+    rig.command(DAN, "release 1")
+    rig.known = facts(rig.store)
     views = [sent["view"] for got in opened for name, sent in got.calls if name == "views.open"]
     rig.forms = {view["callback_id"]: view for view in views}
     assert rig.forms.keys() == HANDLED.forms.keys()

@@ -105,6 +105,7 @@ def test_whoever_sees_the_incident_ends_anothers_silence_and_its_maker_is_told(w
     made = silence(world, world.ada, "1 1d")
     assert f"There is no silence {made} that you can see." in world.ask(world.cyn, f"silence end {made}").text
     assert "No silences." in world.ask(world.cyn, "silence list").text
+    assert "There is no incident #1 that you can see." in world.ask(world.cyn, "silence 1 2h").text
     assert f"You ended silence {made}." in world.ask(world.ben, f"silence end {made}").text
     assert world.ada.wait_for_message(containing=f"Ben Tal ended your silence {made}")
     assert "Ben Tal ended the silence" in world.ask(world.ada, "activity 1").text
