@@ -19,10 +19,14 @@ _STANDING = f"""
 SELECT s.organization_id, s.id, m.name, s.matchers, s.reason, s.ends, s.date_ended IS NULL,
        m.id IS NULL OR {sees_incident("i.id")},
        (SELECT pr.slug FROM project pr WHERE pr.id = s.project_id), i.alert_key, s.alertmanager_id, s.alertmanager_keys
-FROM silence s JOIN organization o ON o.id = s.organization_id
+FROM (
+  SELECT v.* FROM silence v WHERE v.alertmanager_id IS NOT NULL AND NOT v.alertmanager_done
+  UNION ALL
+  SELECT v.* FROM silence v WHERE v.alertmanager_id IS NULL AND v.date_ended IS NULL
+                              AND v.matchers ->> 'source' = '{ALERTMANAGER}'
+) s
+JOIN organization o ON o.id = s.organization_id
 LEFT JOIN member m ON m.id = s.member_id LEFT JOIN incident i ON i.id = s.incident_id
-WHERE NOT s.alertmanager_done
-  AND (s.alertmanager_id IS NOT NULL OR (s.date_ended IS NULL AND s.matchers ->> 'source' = '{ALERTMANAGER}'))
 ORDER BY s.id
 """  # noqa: S608 - composed of constants
 

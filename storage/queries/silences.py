@@ -243,7 +243,7 @@ def lock_due_silences(tx: Connection, now: datetime, most: int) -> list[SilenceR
     """
     rows = tx.exec_driver_sql(
         f"SELECT {_COLUMNS}, 0 {_FROM} WHERE s.date_ended IS NULL"
-        " AND s.ends <= CASE WHEN s.alertmanager_id IS NULL THEN %(now)s ELSE %(followed)s END"
+        " AND s.ends <= %(now)s AND (s.alertmanager_id IS NULL OR s.ends <= %(followed)s)"
         " ORDER BY s.ends LIMIT %(most)s FOR NO KEY UPDATE OF s SKIP LOCKED",
         {"now": now, "followed": now - _FOLLOWED_WITHIN, "most": most},
     )

@@ -284,3 +284,17 @@ def test_the_worker_compares_by_itself_until_it_stops(sides: Sides) -> None:
     until(lambda: len(sides.silences()) == 1)
     worker.stop()
     assert sides.worker.tick(), "the lease was given up"
+
+
+def test_an_alertmanager_that_has_just_started_ends_nothing(sides: Sides) -> None:
+    sides.fire("HostDown", instance="db1")
+    sides.until_listed("HostDown")
+    silence(sides.world, sides.world.ada, "1 2h")
+    assert sides.worker.tick()
+    sides.end("HostDown", instance="db1")
+    until(lambda: sides.call("GET", "/alerts") == [])
+    with sides.world.store.write() as tx:
+        tx.exec_driver_sql("DELETE FROM process_lease")
+    waiting = AlertmanagerWorker(sides.world.store, AlertmanagerClient(sides.there.url))
+    assert waiting.tick() and waiting.tick()
+    assert "HostDown" in sides.listed("silenced:yes")
