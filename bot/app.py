@@ -260,6 +260,7 @@ def _create_http_app(
             intake=intake,
             slack_problem=status.problem,
             secret_key=_reveal(settings.secret_key),
+            public_url=settings.public_url,
             registry=metrics.registry,
             metrics_token=metrics_token,
             saturation=metrics.saturation,

@@ -32,7 +32,7 @@ from bot.database import migrate_database, open_database
 from bot.incidents.words import shorten
 from bot.organization.apply import NotApplicable
 from bot.organization.file import BadFile
-from bot.settings import LogLevel, Role, Settings, SettingsError
+from bot.settings import LogLevel, Mode, Role, Settings, SettingsError
 from storage.clock import Clock
 from storage.errors import Contended, DatabaseAway, DatabaseUnfit, EmbeddedPostgresError, ReadOnlyServer
 
@@ -240,7 +240,8 @@ def doctor() -> int:
 
 def manifest_(
     http: Annotated[
-        str | None, typer.Option("--http", help="For HTTP mode: the address at which Slack reaches this bot.")
+        str | None,
+        typer.Option("--http", help="For HTTP mode: where Slack reaches this bot. There, PUBLIC_URL if not given."),
     ] = None,
 ) -> int:
     """Prints the Slack app manifest.
@@ -249,7 +250,10 @@ def manifest_(
     """
     settings = load_settings()
     if http is not None:
-        _check_public(http)
+        _check_public(http, "--http")
+    elif settings.public_url and settings.mode is Mode.HTTP:
+        http = settings.public_url
+        _check_public(http, "PUBLIC_URL")
     from bot.slack.manifest import manifest
 
     typer.echo(json.dumps(manifest(settings.slack_command, http), indent=2))
@@ -271,15 +275,15 @@ def _explain_checkout(context: typer.Context) -> int:
     return _fail(EXIT_USAGE, f"Use: python3 {_PROGRAM} {context.info_name}")
 
 
-def _check_public(address: str) -> None:
-    """Refuses an address that Slack could not send requests to. Raises BadUsage."""
+def _check_public(address: str, source: str) -> None:
+    """Refuses an address that Slack could not send requests to. `source` is who gave it. Raises BadUsage."""
     try:
         parts = urlsplit(address)
         sound = parts.scheme == "https" and bool(parts.hostname) and parts.port != 0
     except ValueError:
         sound = False
     if not sound or re.search(r"[\s?#@]", address) or len(address) > _LONGEST_ADDRESS:
-        raise BadUsage(f"--http: {shorten(address)!r} should be an address like https://tocsin.example.com")
+        raise BadUsage(f"{source}: {shorten(address)!r} should be an address like https://tocsin.example.com")
 
 
 if __name__ == "__main__":

@@ -148,6 +148,7 @@ class Settings(BaseSettings):
     http_host: str = Field(default="127.0.0.1", validation_alias="HTTP_HOST")
     http_port: int = Field(default=3000, validation_alias="HTTP_PORT")  # 0: any free port
     secret_key: SecretStr | None = Field(default=None, validation_alias="TOCSIN_SECRET_KEY")
+    public_url: str | None = Field(default=None, validation_alias="PUBLIC_URL")  # without a slash at its end
     metrics_token: SecretStr | None = Field(default=None, validation_alias="METRICS_TOKEN")
     alertmanager_url: SecretStr | None = Field(default=None, validation_alias="ALERTMANAGER_URL")
     log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(default=LogLevel.INFO, validation_alias="LOG_LEVEL")
@@ -223,6 +224,14 @@ class Settings(BaseSettings):
         if parts.username or parts.password:
             raise ValueError(f"holds a user name or a password; it {wanted}")
         return value.rstrip("/") + "/"
+
+    @field_validator("public_url")
+    @classmethod
+    def _public_url_is_http(cls, value: str | None) -> str | None:
+        parts = _parse_http_url(value) if value is not None else None
+        if value is not None and (parts is None or parts.username or parts.password):
+            raise ValueError("should look like https://tocsin.example.com, without a user name and a query")
+        return value.rstrip("/") if value is not None else None
 
     @field_validator("alertmanager_url")
     @classmethod

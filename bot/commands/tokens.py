@@ -51,9 +51,12 @@ def token_create(
             secret_encrypted=sealed,
             now=store.clock.now(),
         )
+    path = f"/intake/{source}/{token_id}" if token is None else f"/intake/{source}"
+    if settings.public_url:
+        typer.echo(f"Alerts go to {settings.public_url}{path}", err=True)
     if token is None:
         typer.echo(f"Token {token_id}. Give Sentry this path, after the address of this bot:", err=True)
-        typer.echo(f"/intake/sentry/{token_id}")
+        typer.echo(path)
     else:
         typer.echo(f"Token {token_id}. It is not shown again:", err=True)
         typer.echo(token)

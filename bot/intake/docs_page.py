@@ -32,9 +32,10 @@ def render_page(description: Mapping[str, Any]) -> str:
         f"<h1>{escape(info['title'])}</h1><p>{escape(info['summary'])}",
         ' For programs: <a href="/intake/openapi.json">/intake/openapi.json</a>.</p>',
     ]
+    address = next((server["url"] for server in description.get("servers", ())), "")
     for path, methods in description["paths"].items():
         for method, operation in methods.items():
-            parts += _operation(method.upper(), path, operation)
+            parts += _operation(method.upper(), f"{address}{path}", operation)
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'

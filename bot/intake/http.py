@@ -243,6 +243,7 @@ def create_http_app(
     registry: CollectorRegistry | None = None,
     rate_limiter: RateLimiter | None = None,
     secret_key: str | None = None,
+    public_url: str | None = None,
     metrics_token: str | None = None,
     saturation: Saturation | None = None,
 ) -> FastAPI:
@@ -250,7 +251,8 @@ def create_http_app(
 
     `store` is checked for the bot's health; deliveries go to `intake` (see `open_intake_store`), by default the same.
     `slack_problem` gives what is wrong with the connection to Slack, None when it stands; it must not block.
-    `secret_key` is TOCSIN_SECRET_KEY; without it Sentry's deliveries are refused. `metrics_token` is METRICS_TOKEN.
+    `secret_key` is TOCSIN_SECRET_KEY; without it Sentry's deliveries are refused. `public_url` is PUBLIC_URL, which the
+    description names. `metrics_token` is METRICS_TOKEN.
     `saturation` is told of the pool of workers.
     """
     counters = registry if registry is not None else CollectorRegistry()
@@ -269,6 +271,7 @@ def create_http_app(
         summary="Alerts from other systems become incidents.",
         docs_url=None,  # FastAPI's page loads its scripts from another site
         redoc_url=None,
+        servers=[{"url": public_url}] if public_url else None,
         openapi_url="/intake/openapi.json",
     )
 

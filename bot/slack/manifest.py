@@ -35,7 +35,7 @@ SCOPES: dict[str, tuple[str, ...]] = {  # not shown
     "im:history": ("message.im", "conversations.history"),
     "im:write": ("conversations.open",),
     "reactions:read": ("reaction_added",),
-    "usergroups:read": ("usergroups.users.list", "subteam_members_changed", "subteam_updated"),
+    "usergroups:read": ("usergroups.list", "usergroups.users.list", "subteam_members_changed", "subteam_updated"),
     "users:read": ("users.info", "bots.info", "user_change"),
     "users:read.email": ("users.info", "users.lookupByEmail"),
 }

@@ -194,6 +194,17 @@ def test_a_token_is_shown_once_and_kept_as_a_hash(store: Store, run: Run) -> Non
     assert token not in listed
 
 
+@pytest.mark.usefixtures("store")
+def test_the_address_is_shown_where_the_public_one_is_known(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("apply", "acme.yaml")
+    create = ("token", "create", "--organization", "acme", "--source", "events")
+    assert "Alerts go to" not in run(*create).err
+    monkeypatch.setenv("PUBLIC_URL", "https://tocsin.example.com/bot/")
+    ran = run(*create)
+    assert "Alerts go to https://tocsin.example.com/bot/intake/events\n" in ran.err
+    assert ran.out.startswith("tocsin_")
+
+
 def test_the_list_shows_when_a_token_was_last_used(store: Store, run: Run) -> None:
     run("apply", "acme.yaml")
     run("token", "create", "--organization", "acme", "--source", "grafana")

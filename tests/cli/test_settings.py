@@ -20,6 +20,8 @@ VARIABLES = (
     "HTTP_HOST",
     "HTTP_PORT",
     "TOCSIN_SECRET_KEY",
+    "PUBLIC_URL",
+    "METRICS_TOKEN",
     "ALERTMANAGER_URL",
     "LOG_LEVEL",
     "LOG_FORMAT",
@@ -124,6 +126,9 @@ def test_a_broken_env_file_is_named_with_its_line(monkeypatch: pytest.MonkeyPatc
         ("HTTP_PORT", "http", "65535"),
         ("HTTP_PORT", "٣", "65535"),
         ("TOCSIN_SECRET_KEY", "geheim", "at least 16"),
+        ("PUBLIC_URL", "tocsin.example.com", "https://"),
+        ("PUBLIC_URL", "https://u:geheim@h", "without a user name"),
+        ("PUBLIC_URL", "https://h/?x=1", "https://"),
         ("ALERTMANAGER_URL", "u:geheim@h:9093", "http://"),
         ("ALERTMANAGER_URL", "ftp://u:geheim@h:9093", "http://"),
         ("ALERTMANAGER_URL", "http://u:geheim@h:9093/?x=1", "http://"),
@@ -185,9 +190,13 @@ def test_settings_show_no_secret_and_do_not_change(monkeypatch: pytest.MonkeyPat
         SLACK_APP_TOKEN="xapp-geheim",
         SLACK_SIGNING_SECRET="geheim",
         TOCSIN_SECRET_KEY="geheim" * 4,
+        METRICS_TOKEN="geheim-metrics",
         ALERTMANAGER_URL="http://u:g%40geheim@h:9093",
     )
     assert "geheim" not in f"{settings!r} {settings}"
-    assert set(settings.secrets) == {"geheim", "xoxb-geheim", "xapp-geheim", "geheim" * 4, "g%40geheim", "g@geheim"}
+    assert set(settings.secrets) == {
+        *("geheim", "xoxb-geheim", "xapp-geheim", "geheim" * 4, "geheim-metrics"),
+        *("g%40geheim", "g@geheim"),
+    }
     with pytest.raises(ValidationError):
         settings.http_port = 1

@@ -79,6 +79,14 @@ def test_the_page_names_every_path_field_and_answer_and_loads_nothing(bench: Ben
 
 def test_what_the_description_says_is_text() -> None:
     operation = {"description": "<b>&", "responses": {"202": {"description": "<script>"}}}
+    drawn = docs_page.render_page(
+        {
+            "info": {"title": "t", "summary": "s"},
+            "paths": {"/x": {"post": operation}},
+            "servers": [{"url": "https://a"}],
+        }
+    )
+    assert "<h2><code>POST https://a/x</code></h2>" in drawn
     drawn = docs_page.render_page({"info": {"title": "<i>", "summary": "s"}, "paths": {"/<x>": {"post": operation}}})
     assert "<script>" not in drawn and "<b>" not in drawn and "<i>" not in drawn and "<x>" not in drawn
     assert "&lt;script&gt;" in drawn

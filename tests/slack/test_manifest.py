@@ -282,6 +282,20 @@ def test_an_address_that_slack_could_not_use_is_refused_in_one_line(
     assert "--http" in err and "https://tocsin.example.com" in err
 
 
+def test_in_http_mode_the_public_address_is_that_of_slacks_requests(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUBLIC_URL", "https://tocsin.example.com/")
+    assert printed(capsys)["settings"]["socket_mode_enabled"]
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1")
+    monkeypatch.setenv("SLACK_SIGNING_SECRET", "0" * 32)
+    interactivity = printed(capsys)["settings"]["interactivity"]
+    assert interactivity["request_url"] == "https://tocsin.example.com/slack/events"
+    monkeypatch.setenv("PUBLIC_URL", "http://tocsin.example.com")
+    assert main(["manifest"]) == 2
+    assert capsys.readouterr().err.startswith("PUBLIC_URL: ")
+
+
 def test_the_command_of_the_settings_is_printed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
