@@ -34,13 +34,17 @@ def fire_due(store: Store, now: datetime) -> int:
     called = 0
     while True:
         with store.write() as tx:
-            due = calls.lock_due_steps(tx, now, BATCH)
-            if not due:
-                return called
-            called += _fire(tx, due, now)
+            made = fire_batch(tx, now)
+        if made is None:
+            return called
+        called += made
 
 
-def _fire(tx: Connection, due: Sequence[DueStep], now: datetime) -> int:
+def fire_batch(tx: Connection, now: datetime) -> int | None:
+    """Makes up to BATCH steps that are due. Returns how many have called somebody; None if none was due."""
+    due = calls.lock_due_steps(tx, now, BATCH)
+    if not due:
+        return None
     acknowledged = calls.list_acknowledged(tx, [step for step in due if step.until_acknowledged])
     results: list[StepResult] = []
     callable_steps: list[DueStep] = []
