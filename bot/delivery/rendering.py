@@ -70,6 +70,8 @@ _METADATA_EVENT = "tocsin_post"
 SHARED = "shared_with_another_company"
 # How long a thread message waits for its card, which makes it due when it is posted itself.
 _CARD_WAIT_S = 60.0
+# How long an entry about a call waits until everybody whom it mentions is known in Slack, and how often that is checked.
+_CALLEES_WAIT_S, _CALLEES_POLL_S = 10.0, 0.5
 # How long a post that this version cannot render is left for a newer replica before this replica tries it again.
 UNKNOWN_WAIT_S = 5.0
 
@@ -345,6 +347,8 @@ def _render_mirror(tx: Connection, post: MirrorPost, target: Target) -> Rendered
         return Drop()
     if content.deleted:
         return _remove(post)
+    if _has_unknown_callees(content) and post.ts is None and post.waited_s < _CALLEES_WAIT_S:
+        return NotYet(_CALLEES_POLL_S)
     delayed = posts.is_overtaken(tx, post, target)
     message = cards.render_thread_entry(
         content.entry,
@@ -354,6 +358,11 @@ def _render_mirror(tx: Connection, post: MirrorPost, target: Target) -> Rendered
         incident=content.incident,
     )
     return _show_in_thread(post, content, message)
+
+
+def _has_unknown_callees(content: ThreadContent) -> bool:
+    """Whether somebody was called whose Slack id is not known yet: it is looked up for their direct message."""
+    return content.entry.call is not None and any(one.slack_id is None for one in content.mentions.people.values())
 
 
 def _render_amendment(tx: Connection, post: AmendmentPost, target: Target) -> Rendered:

@@ -98,6 +98,7 @@ def test_a_night(night: World) -> None:
     for person in (world.ada, world.sue, world.ben):
         assert "You are a member of Payments." in calls_of(person)[-1].text
     assert "A newer message follows below." in calls_of(world.ben)[0].text
+    assert any("Called @Ada Obi, @Ben Tal and @Sue Perm (Payments)" in text for text in thread(world))
     assert not calls_of(world.dan)
     pass_by(world, 10)  # 3:15
     assert "You are a manager" in calls_of(world.dan)[0].text
