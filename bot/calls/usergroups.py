@@ -1,4 +1,4 @@
-"""Reads from Slack who is in the user groups that say who is on call, and posts changes of shift."""
+"""Reads from Slack who is in the user groups of teams: who is on call, and the members where they are kept in step."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from sqlalchemy import Connection
 
+from bot.incidents import ownership
 from bot.incidents.errors import Refusal
 from bot.messages.oncall import render_shift
 from bot.people.identity import Identity
@@ -45,13 +46,14 @@ def _refresh(store: Store, clients: Clients, identity: Identity, group: StaleUse
     installation = clients.find(group.workspace_id)
     if installation is None:
         return
-    problem, user_ids = None, []
+    problem, gone, user_ids = None, False, []
     try:
         answer = installation.client.usergroups_users_list(usergroup=group.id)
         user_ids = [str(one) for one in answer.get("users") or []]
     except SlackApiError as error:
         reason = str(error.response.get("error"))
-        problem = None if reason in NO_SUCH_USERGROUP else reason
+        gone = reason in NO_SUCH_USERGROUP  # nobody is on call; teams keep their members
+        problem = None if gone else reason
     except OSError as error:
         problem = str(error)
     if problem is not None:
@@ -63,6 +65,9 @@ def _refresh(store: Store, clients: Clients, identity: Identity, group: StaleUse
     with store.write() as tx:
         for shift in oncall.save_users(tx, group, user_ids, now):
             _post_shift(tx, group, shift, user_ids, now)
+        if not gone:
+            for organization_id in oncall.sync_teams(tx, group):
+                ownership.release_lost(tx, organization_id, now)
 
 
 def _find_members(store: Store, identity: Identity, workspace_id: str, user_ids: Sequence[str], now: datetime) -> None:

@@ -70,7 +70,7 @@ _METADATA_EVENT = "tocsin_post"
 SHARED = "shared_with_another_company"
 # How long a thread message waits for its card, which makes it due when it is posted itself.
 _CARD_WAIT_S = 60.0
-# How long an entry about a call waits until everybody whom it mentions is known in Slack, and how often that is checked.
+# How long an entry about a call waits until all whom it mentions are known in Slack, and how often that is checked.
 _CALLEES_WAIT_S, _CALLEES_POLL_S = 10.0, 0.5
 # How long a post that this version cannot render is left for a newer replica before this replica tries it again.
 UNKNOWN_WAIT_S = 5.0

@@ -121,6 +121,9 @@ def _get_list(value: Mapping[str, Any], key: str) -> list[Any]:
 def _check_team(
     tree: Tree, path: Path, team: Mapping[str, Any], people: list[dict[str, Any]], *, everybody_sees: bool
 ) -> Iterator[Mistake]:
+    if team.get("sync_members") is True and not team.get("slack_usergroup"):
+        there = (*path[:-1], "sync_members")
+        yield Mistake(tree.line(there), format_path(there), "needs slack_usergroup, whose people are the members")
     called: dict[tuple[Any, Any], dict[str, int]] = {}  # by severity and time: who is called, and by which rule
     for index, rule in enumerate(_get_list(team, "calls")):
         if not isinstance(rule, dict) or not isinstance(rule.get("who"), str):
@@ -157,6 +160,8 @@ def _find_targets(
         missing = not team.get("oncall_usergroup")
         return [ON_CALL], "can call nobody: the team has no oncall_usergroup" if missing else None
     if who == TEAM:
+        if team.get("sync_members") is True:
+            return members, None  # Slack knows who is in it
         return members, None if members else "can call nobody: no member is in this team"
     if who == MANAGERS:
         return managers, None if managers else "can call nobody: no member is a manager or an owner"
@@ -165,5 +170,11 @@ def _find_targets(
     named = next((one for one in people if str(one.get("email")).lower() == who), None)
     if named is None:
         return [], f"can call nobody: there is no member {who}"
-    sees = everybody_sees or who in managers or who in members or named.get("superuser") is True
+    sees = (
+        everybody_sees
+        or team.get("sync_members") is True
+        or who in managers
+        or who in members
+        or named.get("superuser") is True
+    )
     return [who], None if sees else f"can call nobody: {who} is not in this team, so cannot see its incidents"

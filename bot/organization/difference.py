@@ -176,6 +176,7 @@ def _compare_teams(result: Plan, now: OrganizationState, file: OrganizationFile,
         wanted = {
             "name": entry.name,
             "slack_usergroup": entry.slack_usergroup,
+            "sync_members": entry.sync_members,
             "remind_owner_s": entry.remind_owner,
             "oncall_usergroup": entry.oncall_usergroup,
             "oncall_channel": entry.oncall_channel,
@@ -266,7 +267,10 @@ def _format_lists(**lists: Sequence[str]) -> str:
 
 def _compare_members(result: Plan, now: OrganizationState, file: OrganizationFile, prune: bool) -> None:
     match = _match_members(now.members, file.members)
+    synced = {team.slug for team in file.teams if team.sync_members}
     for entry in file.members:
+        # The members of these teams are read from Slack.
+        teams = [team for team in entry.teams if team not in synced]
         row = match.get(entry.email)
         wanted = {
             "email": entry.email,
@@ -277,9 +281,9 @@ def _compare_members(result: Plan, now: OrganizationState, file: OrganizationFil
         }
         if row is None:
             result.members_added.append(wanted)
-            detail = _format_lists(role=[entry.role.value], teams=entry.teams)
+            detail = _format_lists(role=[entry.role.value], teams=teams)
             result.changes.append(Change(ChangeKind.ADDED, f"member {entry.email}", detail))
-            result.member_teams_added += [(entry.email, team) for team in entry.teams]
+            result.member_teams_added += [(entry.email, team) for team in teams]
             continue
         what = f"member {row.email}"
         before = {
@@ -295,10 +299,10 @@ def _compare_members(result: Plan, now: OrganizationState, file: OrganizationFil
             result.changes.append(Change(ChangeKind.ADDED, f"member {entry.email}", detail))
         elif values := _record_changes(result, what, before, wanted):
             result.members_changed[row.id] = values
-        for team in _find_missing(entry.teams, row.teams):
+        for team in _find_missing(teams, row.teams):
             result.member_teams_added.append((entry.email, team))
             result.changes.append(Change(ChangeKind.ADDED, f"member {entry.email}", f"team {team}"))
-        for team in _find_missing(sorted(row.teams), entry.teams):
+        for team in _find_missing(sorted(row.teams - synced), teams):
             if _record_removal(result, f"member {entry.email}", prune, f"team {team}"):
                 result.member_teams_removed.append((row.id, now.teams[team].id))
     matched = {row.id for row in match.values()}

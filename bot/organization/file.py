@@ -160,6 +160,7 @@ class TeamEntry(_Entry):
     slug: Slug
     name: Name
     slack_usergroup: UsergroupId | None = None
+    sync_members: bool = False
     # An owner from whom nothing has been heard for so long is asked; in seconds.
     remind_owner: LongDuration | None = None
     oncall_usergroup: UsergroupId | None = None

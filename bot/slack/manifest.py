@@ -54,7 +54,7 @@ EVENTS: dict[str, str] = {  # not shown
     "message.groups": "replies in the threads of cards in private channels",
     "message.im": "commands in a direct message",
     "reaction_added": "reactions on cards",
-    "subteam_members_changed": "somebody else is on call",
+    "subteam_members_changed": "somebody else is on call, or in a team",
     "subteam_updated": "a user group was changed or disabled",
     "user_change": "somebody became a guest, left, or changed their e-mail",
 }

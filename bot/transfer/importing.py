@@ -331,4 +331,5 @@ def _entry_columns(known: Known, incident_id: int, entry: EntryRecord, text: str
         "date_edited": entry.date_edited,
         "owner_id": known.members[entry.owner] if entry.owner else None,
         "previous_owner_id": known.members[entry.previous_owner] if entry.previous_owner else None,
+        "call": entry.call.to_json() if entry.call else None,
     }

@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
+from bot.digests.zones import parse_zone
+from bot.incidents.errors import InvalidInput
+from storage.call_rows import CallOutcome, CallRecord
 from storage.values import ActivityType, Role, Status, StatusMethod
 
 VERSION = 1
@@ -17,6 +20,16 @@ Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,49}$")]
 Email = Annotated[
     str, StringConstraints(to_lower=True, min_length=3, max_length=254, pattern=r"^[^\s\x00]+@[^\s\x00]+$")
 ]
+
+
+def _parse_zone(name: str) -> str:
+    try:
+        return parse_zone(name, "").key
+    except InvalidInput as mistake:
+        raise ValueError(mistake.sentence) from None
+
+
+ZoneName = Annotated[str, AfterValidator(_parse_zone)]
 
 
 class _Record(BaseModel):
@@ -41,11 +54,27 @@ class OrganizationRecord(_Record):
     workspaces: list[Name] = []
 
 
+class CallRuleRecord(_Record):
+    severity: Status
+    who: Name
+    after_s: int = Field(ge=0, lt=2**31)
+    repeat_s: int | None = Field(default=None, ge=60, lt=2**31)
+    quiet: Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")] | None = None
+    until: Literal["owned", "acknowledged"] = "owned"
+
+
 class TeamRecord(_Record):
     type: Literal["team"]
     slug: Slug
     name: Name
     slack_usergroup: Name | None = None
+    sync_members: bool = False
+    oncall_usergroup: Name | None = None
+    oncall_channel: Name | None = None
+    timezone: ZoneName | None = None
+    remind_owner_s: int | None = Field(default=None, ge=60, lt=2**31)
+    calls: list[CallRuleRecord] | None = None
+    form_calls: list[CallRuleRecord] | None = None
 
 
 class ProjectRecord(_Record):
@@ -81,6 +110,21 @@ class FollowerRecord(_Record):
     date_added: AwareDatetime
 
 
+class CallEntryRecord(_Record):
+    outcome: CallOutcome
+    who: Text = ""
+    team: Text = ""
+    # The ids are those of another database.
+    people: list[tuple[int, Text]] = []
+    blind: list[tuple[int, Text]] = []
+    next: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The call as it is stored, with the names of its people alone."""
+        people, blind = ([(0, name) for _, name in named] for named in (self.people, self.blind))
+        return CallRecord(self.outcome, self.who, self.team, people, blind, self.next).to_json()
+
+
 class EntryRecord(_Record):
     type: ActivityType
     member: Email | None = None
@@ -92,6 +136,7 @@ class EntryRecord(_Record):
     date_edited: AwareDatetime | None = None
     owner: Email | None = None
     previous_owner: Email | None = None
+    call: CallEntryRecord | None = None
 
 
 class IncidentRecord(_Record):

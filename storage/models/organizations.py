@@ -64,6 +64,8 @@ class Team(Base):
     slack_usergroup: Mapped[str | None]  # "S…"; a mention of this user group mentions the team
     # After so many seconds without a sign of life, the owner of one of its incidents is asked; NULL: never.
     remind_owner_s: Mapped[int | None]
+    # The people of `slack_usergroup` are the members of the team, kept in step.
+    sync_members: Mapped[bool] = mapped_column(server_default=text("false"))
     oncall_usergroup: Mapped[str | None]  # "S…"; who is on call
     oncall_channel: Mapped[str | None]  # "C…"; where a change of who is on call is posted
     timezone: Mapped[str | None]  # IANA name; of quiet hours

@@ -22,7 +22,10 @@ SELECT jsonb_build_object(
 FROM organization o WHERE o.id = %(id)s
 """
 _TEAMS = """
-SELECT jsonb_build_object('type', 'team', 'slug', slug, 'name', name, 'slack_usergroup', slack_usergroup)
+SELECT jsonb_build_object(
+  'type', 'team', 'slug', slug, 'name', name, 'slack_usergroup', slack_usergroup, 'sync_members', sync_members,
+  'oncall_usergroup', oncall_usergroup, 'oncall_channel', oncall_channel, 'timezone', timezone,
+  'remind_owner_s', remind_owner_s, 'calls', calls, 'form_calls', form_calls)
 FROM team WHERE organization_id = %(id)s ORDER BY slug
 """
 _PROJECTS = """
@@ -59,7 +62,7 @@ SELECT i.id, jsonb_build_object(
   'activity', ARRAY(SELECT jsonb_build_object(
                       'type', a.type, 'member', m.email, 'value', a.value, 'previous_value', a.previous_value,
                       'comment', a.comment, 'rich_text', a.rich_text, 'date_added', a.date_added,
-                      'date_edited', a.date_edited, 'owner', o.email, 'previous_owner', po.email)
+                      'date_edited', a.date_edited, 'owner', o.email, 'previous_owner', po.email, 'call', a.call)
                     FROM incident_activity a
                     LEFT JOIN member m ON m.id = a.member_id
                     LEFT JOIN member o ON o.id = a.owner_id

@@ -18,6 +18,10 @@ coalesce((SELECT x.id FROM member x WHERE x.organization_id = r.organization_id 
 """
 
 
+# For FROM: the user groups k of a team t that the bot keeps.
+_KEPT = "LATERAL (VALUES (t.oncall_usergroup), (CASE WHEN t.sync_members THEN t.slack_usergroup END)) AS k(id)"
+
+
 @dataclass(frozen=True, slots=True)
 class StaleUsergroup:
     """A user group that is to be read from Slack."""
@@ -39,19 +43,18 @@ def take_stale(
         "most": most,
     }
     tx.exec_driver_sql(
-        "INSERT INTO usergroup (workspace_id, id)"
-        " SELECT DISTINCT w.id, t.oncall_usergroup"
-        " FROM workspace w JOIN team t ON t.organization_id = w.organization_id"
-        " WHERE w.id = ANY(%(workspaces)s) AND t.oncall_usergroup IS NOT NULL AND NOT EXISTS (SELECT FROM usergroup g"
-        "  WHERE g.workspace_id = w.id AND g.id = t.oncall_usergroup) ON CONFLICT DO NOTHING",
+        "INSERT INTO usergroup (workspace_id, id)"  # noqa: S608 - composed of constants
+        f" SELECT DISTINCT w.id, k.id FROM workspace w JOIN team t ON t.organization_id = w.organization_id, {_KEPT}"
+        " WHERE w.id = ANY(%(workspaces)s) AND k.id IS NOT NULL AND NOT EXISTS (SELECT FROM usergroup g"
+        "  WHERE g.workspace_id = w.id AND g.id = k.id) ON CONFLICT DO NOTHING",
         parameters,
     )
     rows = tx.exec_driver_sql(
-        "UPDATE usergroup g SET asked_until = %(until)s FROM (SELECT s.workspace_id, s.id FROM usergroup s"
+        "UPDATE usergroup g SET asked_until = %(until)s FROM (SELECT s.workspace_id, s.id FROM usergroup s"  # noqa: S608 - constants
         "  WHERE s.workspace_id = ANY(%(workspaces)s) AND coalesce(s.date_checked < %(valid_from)s, true)"
         "  AND coalesce(s.asked_until <= %(now)s, true)"
-        "  AND EXISTS (SELECT FROM team t JOIN workspace w ON w.organization_id = t.organization_id"
-        "              WHERE w.id = s.workspace_id AND t.oncall_usergroup = s.id)"
+        f"  AND EXISTS (SELECT FROM team t JOIN workspace w ON w.organization_id = t.organization_id, {_KEPT}"
+        "              WHERE w.id = s.workspace_id AND k.id = s.id)"
         "  ORDER BY s.date_checked NULLS FIRST LIMIT %(most)s FOR NO KEY UPDATE SKIP LOCKED) v"
         " WHERE g.workspace_id = v.workspace_id AND g.id = v.id RETURNING g.workspace_id, g.id, g.version",
         parameters,
@@ -108,6 +111,35 @@ def save_users(tx: Connection, group: StaleUsergroup, user_ids: Collection[str],
         parameters,
     )
     return [Shift(*row) for row in rows]
+
+
+_PEOPLE = f"""
+people AS (
+  SELECT DISTINCT r.id AS team_id, r.organization_id, m.id AS member_id
+  FROM team r JOIN workspace w ON w.organization_id = r.organization_id
+  LEFT JOIN usergroup_user u ON u.workspace_id = w.id AND u.usergroup_id = r.slack_usergroup
+  LEFT JOIN member m ON m.id = {MEMBER_OF_USER} AND m.organization_id = r.organization_id AND m.date_removed IS NULL
+  WHERE w.id = %(workspace_id)s AND r.slack_usergroup = %(id)s AND r.sync_members
+)
+"""  # noqa: S608 - composed of constants
+
+
+def sync_teams(tx: Connection, group: StaleUsergroup) -> list[int]:
+    """Makes the people of a user group the members of its teams. Returns the organizations in which somebody left."""
+    parameters = {"workspace_id": group.workspace_id, "id": group.id}
+    tx.exec_driver_sql(
+        f"WITH {_PEOPLE} INSERT INTO member_team (member_id, team_id)"  # noqa: S608 - composed of constants
+        " SELECT member_id, team_id FROM people WHERE member_id IS NOT NULL ON CONFLICT DO NOTHING",
+        parameters,
+    )
+    rows = tx.exec_driver_sql(
+        f"WITH {_PEOPLE}, left_team AS (DELETE FROM member_team mt"  # noqa: S608 - composed of constants
+        "  WHERE mt.team_id IN (SELECT team_id FROM people) AND NOT EXISTS"
+        "   (SELECT FROM people p WHERE p.team_id = mt.team_id AND p.member_id = mt.member_id) RETURNING mt.team_id)"
+        " SELECT DISTINCT t.organization_id FROM left_team JOIN team t ON t.id = left_team.team_id",
+        parameters,
+    )
+    return [organization_id for (organization_id,) in rows]
 
 
 def save_problem(tx: Connection, group: StaleUsergroup, problem: str, now: datetime, retry: timedelta) -> None:

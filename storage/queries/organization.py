@@ -32,6 +32,7 @@ class TeamRow:
     slug: str
     name: str
     slack_usergroup: str | None
+    sync_members: bool
     remind_owner_s: int | None
     oncall_usergroup: str | None
     oncall_channel: str | None
@@ -114,6 +115,7 @@ def find_organization(connection: Connection, slug: str) -> OrganizationState | 
                     Team.slug,
                     Team.name,
                     Team.slack_usergroup,
+                    Team.sync_members,
                     Team.remind_owner_s,
                     Team.oncall_usergroup,
                     Team.oncall_channel,

@@ -69,6 +69,11 @@ def test_a_mistake_is_named_with_its_line(rule: str, mistake: str) -> None:
         ("    oncall_usergroup: S0009\n", "", "acme.yaml:7: teams[0].calls[0].who: can call nobody: the team has no"),
         (", teams: [payments]", "", "acme.yaml:9: teams[0].calls[1].who: can call nobody: no member is in this team"),
         (", role: owner", "", "acme.yaml:10: teams[0].calls[2].who: can call nobody: no member is a manager"),
+        (
+            "    timezone",
+            "    sync_members: true\n    timezone",
+            "acme.yaml:6: teams[0].sync_members: needs slack_usergroup",
+        ),
         ("S0009", "C0009", "acme.yaml:5: teams[0].oncall_usergroup: should be the Slack id of a user group"),
         ("europe/berlin", "europe/berln", "acme.yaml:6: teams[0].timezone: There is no time zone “europe/berln”."),
     ],

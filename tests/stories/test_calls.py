@@ -311,3 +311,24 @@ def test_home_says_who_is_on_call(world: World, oncall: UserGroup) -> None:
     world.bot.calls.refresh()
     world.ada.opens_home()
     world.slack.wait_until(lambda: "Payments: nobody is on call" in world.ada.wait_for_home().text, what="Home")
+
+
+def test_the_members_of_a_team_are_kept_in_step_with_its_user_group(world: World) -> None:
+    synced = ORGANIZATION.replace(PAYMENTS, PAYMENTS.replace("}", ", sync_members: true}"))
+    world.apply(synced)
+    world.bot.calls.refresh()
+    assert "Payments" in world.ask(world.ben, "whoami").text
+    world.declare("Payments fail")
+    world.ask(world.ben, "take 1")
+    world.slack.set_members(world.cast.payments, [world.ada, world.cyn])
+    world.slack.settle()
+    world.bot.calls.refresh()
+    assert "Payments" not in world.ask(world.ben, "whoami").text
+    assert "Ben Tal can no longer see this" in world.ask(world.ada, "activity 1").text
+    assert "#1 Payments fail" in world.ask(world.cyn, "list").text
+    world.apply(synced, prune=True)
+    assert "#1 Payments fail" in world.ask(world.cyn, "list").text
+    world.slack.disable(world.cast.payments)
+    world.slack.settle()
+    world.bot.calls.refresh()
+    assert "#1 Payments fail" in world.ask(world.cyn, "list").text

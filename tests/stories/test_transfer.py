@@ -14,6 +14,7 @@ from sqlalchemy import text
 from bot.cli import main
 from tests.cli.test_settings import VARIABLES
 from tests.stories.conftest import World
+from tests.stories.test_calls import with_calls
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -76,6 +77,24 @@ def test_an_organization_is_the_same_after_its_import(busy: World, run: Run) -> 
     assert _records("two.jsonl")[1:] == _records("one.jsonl")[1:]
     assert [busy.seen_by(busy.ada, number) for number in (1, 2, 3)] == before
     assert busy.declare("The next one") == 4
+
+
+def test_the_calls_of_a_team_and_those_that_were_made_are_kept(world: World, run: Run) -> None:
+    world.slack.usergroup("S0009", "oncall", "On call", [world.ben])
+    world.apply(with_calls())
+    world.bot.calls.refresh()
+    world.declare("Payments fail", options="critical project:checkout")
+    world.bot.calls.fire()
+    world.rest()
+    log = world.ask(world.ada, "activity 1").text
+    assert "Called Ben Tal (on call for Payments)" in log
+    assert run("export", "one.jsonl")[0] == 0
+    _forget(world)
+    assert run("import", "one.jsonl")[0] == 0
+    assert world.ask(world.ada, "activity 1").text == log
+    assert run("export", "two.jsonl")[0] == 0
+    one, two = ([line for line in _records(name) if line["type"] == "team"] for name in ("one.jsonl", "two.jsonl"))
+    assert one == two and len(one[0]["calls"]) == 4
 
 
 def test_what_is_there_is_not_made_twice_and_stays_as_it_is(busy: World, run: Run) -> None:
