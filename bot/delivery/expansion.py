@@ -12,17 +12,32 @@ from bot.delivery.folding import fold_new_incidents
 from bot.delivery.metrics import DeliveryMetrics
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway, UnknownActivity
-from storage.queries import call_messages, destinations, direct_messages, expansion, handoffs, silences, storms
+from storage.queries import (
+    call_messages,
+    destinations,
+    direct_messages,
+    expansion,
+    followed_filters,
+    handoffs,
+    silences,
+    storms,
+)
 from storage.queries.expansion import Audience, Change, EntryChange, EntryChanged
-from storage.values import ActivityType, Urgency
+from storage.values import ActivityType, Status, Urgency
 
 log = structlog.get_logger(__name__)
 
 # Changes made by alerts are expanded in batches, because an alert storm makes thousands. Changes made by people are
 # expanded one by one, because somebody waits for them.
 ALERTS_AT_ONCE = 100
-# Entries that people are notified of. The opening of an incident is not among them, because its card shows it.
-_NOTIFIED = (ActivityType.COMMENT, ActivityType.STATUS_CHANGE, ActivityType.OWNER, ActivityType.UNHEARD)
+# Entries that people are notified of; of the opening of an incident, those who follow what matches it.
+_NOTIFIED = (
+    ActivityType.CREATED,
+    ActivityType.COMMENT,
+    ActivityType.STATUS_CHANGE,
+    ActivityType.OWNER,
+    ActivityType.UNHEARD,
+)
 # Entries that the threads of cards show even without a comment.
 _SHOWN_IN_THREADS = (
     ActivityType.STATUS_CHANGE,
@@ -88,7 +103,12 @@ def _expand(tx: Connection, changes: Sequence[Change], now: datetime, *, of_aler
     held = silences.find_held(tx, matched)
     # What an alert changes while it is silenced stays quiet; what people do does not.
     entries = [one for one in entries if one.incident_id not in held or audiences[one.id].author_id is not None]
-    recipients = {change.id: _find_recipients(tx, change, audiences[change.id]) for change in entries}
+    followed = followed_filters.subscribe_followers(tx, _list_new(entries, audiences), now)
+    recipients = {
+        change.id: _find_recipients(tx, change, audiences[change.id])
+        for change in entries
+        if audiences[change.id].type != ActivityType.CREATED or change.incident_id in followed
+    }
     incidents = {change.incident_id: _workspace(audiences.get(change.id)) for change in changes}
     people = {(audiences[id_].workspace_id, member_id) for id_, found in recipients.items() for member_id in found}
     changed = [change.activity_id for change in entries if isinstance(change, EntryChanged)]
@@ -99,7 +119,7 @@ def _expand(tx: Connection, changes: Sequence[Change], now: datetime, *, of_aler
     storms.redraw_storms(tx, incidents, now, storm_s)
     _create_thread_posts(tx, entries, audiences, now)
     for change in entries:
-        if notified := recipients[change.id]:
+        if notified := recipients.get(change.id):
             workspace_id = audiences[change.id].workspace_id
             destination_of = {member_id: locked.people[workspace_id, member_id] for member_id in notified}
             foldable = not audiences[change.id].has_comment
@@ -111,6 +131,18 @@ def _expand(tx: Connection, changes: Sequence[Change], now: datetime, *, of_aler
     if changed:
         direct_messages.redraw_messages_of_entries(tx, changed, now)
     destinations.reschedule_destinations(tx, locked.ids, now)
+
+
+def _list_new(entries: Sequence[EntryChange], audiences: Mapping[int, Audience]) -> dict[int, int | None]:
+    """Incidents that are new, or have another severity: by id, the severity before (None: new)."""
+    found: dict[int, int | None] = {}
+    for change in entries:
+        audience = audiences[change.id]
+        if audience.type == ActivityType.CREATED:
+            found[change.incident_id] = None
+        elif audience.previous_status not in (None, Status.CLOSED):
+            found.setdefault(change.incident_id, audience.previous_status)
+    return found
 
 
 def _create_thread_posts(

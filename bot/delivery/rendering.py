@@ -25,7 +25,7 @@ from bot.messages.reminder import render_reminder
 from bot.messages.summary import render_summary
 from bot.slack.clients import Installation
 from storage.errors import UnknownActivity
-from storage.owner_rows import OfferState
+from storage.member_rows import OfferState
 from storage.queries import (
     call_messages,
     direct_messages,

@@ -19,7 +19,7 @@ from bot.incidents.access import Access
 from bot.incidents.errors import InvalidInput, Refusal
 from bot.incidents.words import tokenize
 from storage.engine import Store
-from storage.owner_rows import PersonalDigest
+from storage.member_rows import PersonalDigest
 from storage.queries import destinations, outbox, personal_digests
 from storage.values import PostKind, Urgency
 

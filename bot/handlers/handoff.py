@@ -25,7 +25,7 @@ from bot.messages.help import Group
 from bot.messages.reminder import ALL
 from bot.slack.requests import Command, Press, Submission
 from bot.slack.responses import Answer, Done, OpenForm, Response
-from storage.owner_rows import HandoffHead
+from storage.member_rows import HandoffHead
 
 FORM = "handoff [N] @person [note]"
 WITHDRAW = frozenset({"withdraw", "cancel"})
@@ -239,7 +239,7 @@ HANDLES = (
     Verb(
         name="handoff",
         usage="handoff N @person [note], handoff @person [note]",
-        form=FORM,
+        form=USAGE,
         summary="Offers an incident that you own to somebody who can see it, or all that you own. They get a direct"
         " message, and own it when they accept. You are told what they answer within 24 hours; until then,"
         " `handoff N withdraw` takes the offer back.",

@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from bot.handlers.context import Context
 from bot.handlers.verb import Feature
-from bot.incidents import search, silences
+from bot.incidents import following, search, silences
 from bot.incidents.errors import InvalidInput
 from bot.incidents.filters import ListQuery
 from bot.messages import home as messages
@@ -51,6 +51,7 @@ def render(connection: Connection, context: Context, state: str) -> messages.Hom
         context.now,
         more=own.older is not None,
         on_call=oncall.list_on_call_for_home(connection, context.access),
+        followed=[following.render(one) for one in following.list_followed(connection, context.access)],
         silences_ending=silences.count_ending_today(connection, context.access, context.now),
     )
 

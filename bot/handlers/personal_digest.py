@@ -14,7 +14,7 @@ from bot.messages import personal_digest as messages
 from bot.messages.blocks import Block, text_message
 from bot.slack.requests import Command, Press
 from bot.slack.responses import Answer, Response
-from storage.owner_rows import PersonalDigest
+from storage.member_rows import PersonalDigest
 
 ME = "me"  # in place of a digest's number
 

@@ -189,9 +189,10 @@ def _correct(meant: _Meant) -> str:
         takes_words = len(verb.usage.split()) > 1
         first, others = split_first_word(rest)
         return f"{verb.name} {others if first in _NOUNS else rest}".strip() if takes_words else verb.name
+    usage = verb.form or verb.usage
     if meant.number is None:
-        return verb.usage
-    takes_more = len(verb.usage.split()) > 2
+        return usage
+    takes_more = len(usage.split()) > 2
     return build_line(verb.name, meant.number, rest if takes_more else "")
 
 

@@ -17,7 +17,7 @@ from bot.incidents.access import Access
 from bot.incidents.comments import CommentText
 from bot.incidents.errors import AlreadyClosed, InvalidInput, NotFound, Refusal
 from bot.incidents.plain_text import disable_formatting
-from storage.owner_rows import HandoffContent, HandoffHead, OfferState
+from storage.member_rows import HandoffContent, HandoffHead, OfferState
 from storage.queries import access as access_queries
 from storage.queries import activity, directory, handoffs, outbox, owners
 from storage.rows import IncidentHead

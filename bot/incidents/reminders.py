@@ -16,7 +16,7 @@ from bot.incidents import lookup
 from bot.incidents.access import Access
 from bot.incidents.errors import AlreadyClosed, Refusal
 from bot.incidents.plain_text import disable_formatting
-from storage.owner_rows import DueReminder, ReminderContent
+from storage.member_rows import DueReminder, ReminderContent
 from storage.queries import activity, destinations, direct_messages, incidents, outbox, owner_reminders, owners
 from storage.rows import IncidentHead, Mentions
 from storage.values import ActivityType, PostKind, Status, Urgency

@@ -25,7 +25,7 @@ from bot.messages.blocks import (
 from bot.messages.comments import render_comment_with_names
 from bot.messages.incident import STATUS_SIGNS, build_view_button, render_title
 from bot.messages.incident_parts import NAME_LENGTH, SEVERITY_LABELS, render_last_comment
-from storage.owner_rows import HandoffContent, HandoffItem, OfferState, ShownIncident
+from storage.member_rows import HandoffContent, HandoffItem, OfferState, ShownIncident
 from storage.rows import IncidentHead, Mentions
 from storage.values import Status
 

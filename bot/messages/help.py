@@ -40,7 +40,7 @@ class Topic:
     @property
     def takes_number(self) -> bool:
         """Whether the number of an incident follows the name."""
-        return self.usage.split()[1:2] == ["N"]
+        return (self.form or self.usage).split()[1:2] == ["N"]
 
 
 def render_overview(topics: Sequence[Topic], command: str) -> Message:

@@ -11,6 +11,7 @@ from typing import Any
 
 from bot.incidents.errors import InvalidInput
 from bot.messages.blocks import Block, Element, Message, actions, button, context, divider, header, section
+from bot.messages.followed import render_followed_line
 from bot.messages.incident import build_cursor, parse_cursor, render_line, render_silences_ending
 from bot.messages.oncall import render_team
 from storage.call_rows import OnCall
@@ -95,11 +96,12 @@ def render_home(
     more: bool,
     on_call: Sequence[OnCall],
     silences_ending: int,
+    followed: Sequence[str] = (),
 ) -> HomeView:
     """Home with the incidents that the caller owns, and a page of incidents.
 
     `more`: the caller owns others, too. `on_call` is who is on call for the caller's teams. `silences_ending` is how
-    many silences end today.
+    many silences end today. `followed` is what the caller follows before it exists.
     """
     blocks: list[Block] = [
         header(f"{organization} incidents"),
@@ -115,6 +117,8 @@ def render_home(
             blocks.append(context("These are the newest. `list owner:me` shows all that you own."))
         blocks.append(divider())
     blocks.append(section(f"*{_HEADINGS[state.tab]}*"))
+    if state.tab is Tab.FOLLOWING:
+        blocks += render_followed_line(followed)
     if not page.lines:
         empty = _EMPTY[state.tab] if state.severity == "open" else f"No {state.severity} incidents open here."
         blocks.append(section(f":white_check_mark: {empty}"))

@@ -151,6 +151,8 @@ def _render_sentence(item: NotificationEntry, incident: str | None, strong: Call
     """Who did what (mrkdwn). `incident` is its name; None in a message that has named it already."""
     entry = item.entry
     who = strong(escape(entry.author)) if entry.author else "Someone"
+    if entry.type is ActivityType.CREATED:
+        return f"{who if entry.author else 'An alert'} opened {incident or 'it'}"
     if entry.type is ActivityType.OWNER:
         return render_owner_change(entry, incident or "it", strong)
     if entry.type is ActivityType.UNHEARD:

@@ -23,7 +23,7 @@ from bot.messages.blocks import (
 from bot.messages.handoff import TITLE_LENGTH, render_incident
 from bot.messages.incident import STATUS_SIGNS, build_view_button, render_title
 from bot.messages.incident_parts import render_last_comment
-from storage.owner_rows import ChangedIncident, PersonalDigest, PersonalDigestContent, PersonalMention
+from storage.member_rows import ChangedIncident, PersonalDigest, PersonalDigestContent, PersonalMention
 from storage.rows import Mentions
 from storage.values import Status
 

@@ -8,7 +8,7 @@ from bot.incidents.errors import InvalidInput
 from bot.messages.blocks import Block, Message, actions, bold, button, format_date, message, section
 from bot.messages.handoff import render_incident, render_name
 from bot.messages.incident import build_view_button
-from storage.owner_rows import ReminderContent
+from storage.member_rows import ReminderContent
 from storage.rows import Mentions
 
 ALL = "all"  # the value of `Hand off` in a message about several incidents

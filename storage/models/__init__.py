@@ -7,6 +7,7 @@ from storage.models.base import Base
 from storage.models.calls import CallRecipient, CallStep, Usergroup, UsergroupUser
 from storage.models.delivery import Destination, MethodPace, Notification, Outbox, Post, ThreadReply
 from storage.models.digests import Digest, DigestFire
+from storage.models.followed_filters import FollowedFilter
 from storage.models.handoffs import Handoff, HandoffItem
 from storage.models.incidents import (
     CommentMention,
@@ -44,6 +45,7 @@ __all__ = [
     "Destination",
     "Digest",
     "DigestFire",
+    "FollowedFilter",
     "FormText",
     "HandledRequest",
     "Handoff",

@@ -107,6 +107,7 @@ class Audience:
     deleted: bool
     has_silences: bool  # the organization has some in force
     told_otherwise: int | None  # a member whom another message tells about the entry
+    previous_status: int | None  # before a change of the status
 
 
 def get_audiences(tx: Connection, changes: Sequence[Change]) -> dict[int, Audience]:
@@ -118,7 +119,8 @@ def get_audiences(tx: Connection, changes: Sequence[Change]) -> dict[int, Audien
         f"SELECT c.id, w.id, o.id, a.type, a.member_id, a.comment IS NOT NULL, {IS_DELETED},"  # noqa: S608
         f" {has_silences('o.id')},"
         f" CASE WHEN a.type IN ({ActivityType.HANDOFF:d}, {ActivityType.UNHEARD:d}) THEN a.owner_id"
-        f"      WHEN a.type = {ActivityType.OWNER:d} AND a.value = {BY_HANDOFF} THEN a.previous_owner_id END"
+        f"      WHEN a.type = {ActivityType.OWNER:d} AND a.value = {BY_HANDOFF} THEN a.previous_owner_id END,"
+        f" CASE WHEN a.type = {ActivityType.STATUS_CHANGE:d} THEN a.previous_value END"
         " FROM unnest(%(ids)s::bigint[], %(incident_ids)s::bigint[], %(activity_ids)s::bigint[])"
         "   AS c(id, incident_id, activity_id)"
         " JOIN incident i ON i.id = c.incident_id JOIN organization o ON o.id = i.organization_id"

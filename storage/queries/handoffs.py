@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from storage.owner_rows import HandoffContent, HandoffHead, HandoffItem, OfferState, ShownIncident
+from storage.member_rows import HandoffContent, HandoffHead, HandoffItem, OfferState, ShownIncident
 from storage.queries.activity import ENTRY_COLUMNS, READABLE, get_mentions_of_entries, parse_entry
 from storage.queries.silences import SILENCED_UNTIL
 from storage.queries.visibility import sees_incident

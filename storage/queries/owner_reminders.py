@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from storage.owner_rows import DueReminder, ReminderContent
+from storage.member_rows import DueReminder, ReminderContent
 from storage.queries.activity import READABLE
 from storage.queries.handoffs import LAST_COMMENT, SHOWN, parse_shown
 from storage.queries.silences import is_silenced

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from storage.owner_rows import ChangedIncident, PersonalDigest, PersonalDigestContent, PersonalMention
+from storage.member_rows import ChangedIncident, PersonalDigest, PersonalDigestContent, PersonalMention
 from storage.queries.activity import ENTRY_COLUMNS, READABLE, get_mentions_of_entries, parse_entry
 from storage.queries.handoffs import LAST_COMMENT, SHOWN, parse_shown
 from storage.queries.visibility import sees_incident

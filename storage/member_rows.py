@@ -1,4 +1,4 @@
-"""Values of what concerns owners: offers to take over incidents, reminders, and the digests of single members."""
+"""Values of what concerns single members: offers to take over, reminders, their own digests and what they follow."""
 
 from __future__ import annotations
 
@@ -149,3 +149,13 @@ class PersonalDigestContent:
     changed: Sequence[ChangedIncident]  # a few, the latest change first
     changed_count: int
     mentions: Mentions  # in the comments that are shown
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedFilter:
+    """What a member follows before it exists: new incidents that match."""
+
+    id: int
+    team: str | None  # slug
+    project: str | None  # slug
+    severity: Status | None
