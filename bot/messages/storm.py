@@ -78,11 +78,13 @@ def _render_total(storm: StormContent) -> str:
     if not storm.ended:
         total = bold(f"Alert storm: {_count(storm.total, 'new incident')}")
         return f":rotating_light: {total} since {format_date(storm.started)}"
-    short = (storm.last - storm.started).total_seconds() < SHORT_S
-    end = format_date(storm.last, "{time}" if short else "{date_short_pretty} at {time}")
     total = bold(f"The alert storm is over: {_count(storm.total, 'incident')}")
+    lasted_s = (storm.last - storm.started).total_seconds()
+    if lasted_s < 60:
+        return f":white_check_mark: {total} within a minute, {format_date(storm.started)}"
+    end = format_date(storm.last, "{time}" if lasted_s < SHORT_S else "{date_short_pretty} at {time}")
     period = f"from {format_date(storm.started)} to {end}"
-    return f":white_check_mark: {total} {period}, in {format_duration(storm.started, storm.last)}"
+    return f":white_check_mark: {total} in {format_duration(storm.started, storm.last)}, {period}"
 
 
 def _render_counts(storm: StormContent) -> str:
