@@ -19,7 +19,16 @@ from sandbox.records import Channel
 
 LONGEST = 200_000  # bytes of what is typed
 # Slack's names of emoji that Unicode calls otherwise.
-_EMOJI = {"red_circle": "🔴", "white_check_mark": "✅", "white_circle": "⚪"}
+_EMOJI = {
+    "red_circle": "🔴",
+    "white_check_mark": "✅",
+    "white_circle": "⚪",
+    "warning": "⚠️",
+    "no_bell": "🔕",
+    "loudspeaker": "📢",
+    "speech_balloon": "💬",
+    "telephone_receiver": "📞",
+}
 NO_ANSWER = "The app acknowledged it, without a message."
 
 

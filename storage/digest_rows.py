@@ -87,12 +87,13 @@ class OpenLine:
 
 @dataclass(frozen=True, slots=True)
 class OpenCounts:
-    """Numbers of open incidents."""
+    """Numbers of open incidents that are not silenced."""
 
     by_status: Mapping[Status, int] = field(default_factory=dict)
     unseen_by_status: Mapping[Status, int] = field(default_factory=dict)  # acknowledged by nobody
     oldest: datetime | None = None
     unowned: int = 0  # acknowledged, but owned by nobody
+    silenced: int = 0  # not in the other numbers
 
     @property
     def total(self) -> int:

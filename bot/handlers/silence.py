@@ -42,7 +42,7 @@ def handle_command(context: Context, request: Command, words: str) -> Response:
             raise InvalidInput("Say how long, because every silence ends.", f"{SILENCE} 2h")
         identifier = parse_lone_number(word, USAGE)
         return _open_form(context, identifier, Origin(n=identifier, s="message", r=request.response_url).to_metadata())
-    identifier = parse_number(word, USAGE)
+    identifier = parse_number(word, USAGE, rest)
     ends, reason = parse_end(rest, context.now, context.access.timezone)
     with context.write(once=request.key) as tx:
         made = rules.silence_alert(tx, context.access, identifier, ends, context.now, reason=reason)

@@ -119,6 +119,8 @@ def _render_nothing_open(content: DigestContent, summary: Summary) -> Message:
     others = summary.filters.removeprefix(summary.show).strip()
     text = f"No {severity}incidents open" + (f" for `{encode_entities(others)}`" if others else "") + "."
     blocks = [section(f":white_check_mark: {bold(text)}")]
+    if content.counts.silenced:
+        blocks.append(context(f":no_bell: {_count_silenced(content)}"))
     if content.missed:
         blocks.append(context(_render_missed(content.missed)))
     if content.news.opened or content.news.resolved:
@@ -142,7 +144,13 @@ def _render_numbers(content: DigestContent) -> str:
     unowned = content.counts.unowned
     owning = f" · :bust_in_silhouette: *{unowned:,}* acknowledged, but owned by nobody" if unowned else ""
     resolved = f" · :white_check_mark: *{content.news.resolved:,}* resolved since {since}"
-    return f"{open_}\n{_render_unseen(content)}{resolved}{owning}"
+    silenced = f" · :no_bell: *{content.counts.silenced:,}* silenced" if content.counts.silenced else ""
+    return f"{open_}\n{_render_unseen(content)}{resolved}{owning}{silenced}"
+
+
+def _count_silenced(content: DigestContent) -> str:
+    count = content.counts.silenced
+    return "1 open incident is silenced." if count == 1 else f"{count:,} open incidents are silenced."
 
 
 def _render_unseen(content: DigestContent) -> str:

@@ -81,13 +81,19 @@ class _Statement:
         self._unseen = scope.unseen
         self._of_link = " AND ".join(of_link)
 
-    def of_open(self, select: str) -> str:
-        """Builds a statement in which `select` reads the CTE `shown`: the open incidents, and whether they are seen."""
-        conditions = [*self._of_severity, *self._of_incident, "i.status <> 2", f"NOT {is_silenced('i')}"]
+    def of_open(self, select: str, *, with_silenced: bool = False) -> str:
+        """Builds a statement in which `select` reads the CTE `shown`: the open incidents, and whether they are seen.
+
+        Silenced incidents are left out unless `with_silenced`.
+        """
+        conditions = [*self._of_severity, *self._of_incident, "i.status <> 2"]
+        if not with_silenced:
+            conditions.append(f"NOT {is_silenced('i')}")
         unseen = "WHERE NOT shown_all.seen" if self._unseen else ""
         return f"""WITH shown AS MATERIALIZED (SELECT * FROM (
           SELECT i.id, i.identifier, i.title, i.status, i.environment, i.date_started, team.name AS team, i.owner_id,
-                 EXISTS (SELECT FROM incident_seen s WHERE s.incident_id = i.id) AS seen
+                 EXISTS (SELECT FROM incident_seen s WHERE s.incident_id = i.id) AS seen,
+                 {is_silenced("i")} AS silenced
           FROM (SELECT DISTINCT ip.incident_id FROM incident_project ip
                 WHERE {self._of_link} AND ip.status <> 2) link
           JOIN incident i ON i.id = link.incident_id LEFT JOIN team ON team.id = i.team_id
@@ -127,15 +133,18 @@ def count_open(connection: Connection, scope: Scope) -> OpenCounts:
     rows = connection.exec_driver_sql(
         statement.of_open(
             "SELECT status, count(*), count(*) FILTER (WHERE NOT seen), min(date_started),"
-            " count(*) FILTER (WHERE seen AND owner_id IS NULL) FROM shown GROUP BY status"
+            " count(*) FILTER (WHERE seen AND owner_id IS NULL), silenced FROM shown GROUP BY status, silenced",
+            with_silenced=True,
         ),
         statement.parameters,
     ).all()
+    counted = [row for row in rows if not row[5]]
     return OpenCounts(
-        {Status(row[0]): row[1] for row in rows},
-        {Status(row[0]): row[2] for row in rows},
-        min((row[3] for row in rows), default=None),
-        unowned=sum(row[4] for row in rows),
+        {Status(row[0]): row[1] for row in counted},
+        {Status(row[0]): row[2] for row in counted},
+        min((row[3] for row in counted), default=None),
+        unowned=sum(row[4] for row in counted),
+        silenced=sum(row[1] for row in rows if row[5]),
     )
 
 

@@ -361,7 +361,7 @@ def test_who_may_make_one_and_where_it_is_read(world: World) -> None:
     assert "Checkout" in answer.text
     world.apply(ORGANIZATION.replace("[T0001]}", "[T0001], open_membership: true}"))
     _, answer = add(world, '"weekdays at 9" project:checkout', channel=world.cast.random)
-    assert "everyone" not in answer.text
+    assert "not only the teams of" not in answer.text
 
 
 @pytest.mark.parametrize(

@@ -204,8 +204,11 @@ def test_digests_leave_silenced_incidents_out_and_say_what_ends(world: World, de
     made = re.search(r"digest (\d+)", world.ask(world.ada, f'digest add "0 9 * * *" tz:{first_hour}').text)
     assert made is not None
     shown = world.ask(world.ada, f"digest preview {made[1]}").text
-    assert "1 open incident" in shown and "1 not acknowledged" in shown
+    assert "1 open incident" in shown and "1 not acknowledged" in shown and "1 silenced" in shown
     assert "1 silence ends today" in shown
+    world.ask(world.ada, "resolve 2")
+    shown = world.ask(world.ada, f"digest preview {made[1]}").text
+    assert "No incidents open." in shown and "1 open incident is silenced." in shown
 
 
 def test_replicas_that_end_a_silence_together_end_it_once(world: World, deliver: Deliver) -> None:
