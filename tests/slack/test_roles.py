@@ -70,3 +70,12 @@ def test_metrics_may_want_a_token(cast: Cast, serve: Serve) -> None:
         answer = httpx.get(f"{worker.url}/metrics", headers=[(b"Authorization", shown.encode())], timeout=PATIENCE_S)
         assert answer.status_code == status, shown
     assert cast.ada
+
+
+def test_a_worker_compares_silences_with_alertmanager(cast: Cast, serve: Serve) -> None:
+    worker = serve(role="worker", environment={"ALERTMANAGER_URL": "http://ada:geheim@127.0.0.1:9"})
+    line = worker.wait_for("Alertmanager is away; silences stand here alone")
+    assert "127.0.0.1:9 cannot be reached" in str(line) and "geheim" not in str(line)
+    worker.process.send_signal(signal.SIGTERM)
+    assert worker.end() == 0
+    assert cast.ada
