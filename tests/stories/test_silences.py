@@ -269,3 +269,11 @@ def test_followers_hear_what_people_do_and_not_what_a_held_alert_does(world: Wor
     assert "Resolved" in card(world).text
     assert len([one for one in world.ben.direct_messages() if "#1" in one.text]) == 1
     assert [one.text for one in card(world).thread if "upgrade" not in one.text] == []
+
+
+def test_a_label_that_the_alert_no_longer_has_is_named(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, alert("db", service="db"))
+    form = open_form(world).choose("Same labels", "service = db")
+    deliver(Source.EVENTS, alert("db", zone="a"))
+    assert "The alert no longer has the label “service”." in form.submit().errors["Same labels"]
+    assert "No silences." in world.ask(world.ada, "silence list").text
