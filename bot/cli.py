@@ -29,6 +29,7 @@ from bot.commands.tokens import token_create, token_list, token_revoke
 from bot.commands.transfer import export, import_
 from bot.commands.usage import EXIT_OUTSIDE, EXIT_USAGE, BadUsage, load_settings, parse_number
 from bot.database import migrate_database, open_database
+from bot.error_reports import ErrorReports
 from bot.incidents.words import shorten
 from bot.organization.apply import NotApplicable
 from bot.organization.file import BadFile
@@ -167,9 +168,13 @@ def serve(
     settings = load_settings()
     if missing := settings.find_missing(role):
         raise SettingsError(f"Not set: {' and '.join(missing)}. {_DEMO_HINT}")
+    reports = ErrorReports(settings)
     from bot.app import serve as run  # the rest of the program is loaded once it is needed
 
-    return run(settings, role, clock)
+    try:
+        return run(settings, role, clock)
+    finally:
+        reports.stop()
 
 
 def _obey_stdin(clock: Clock) -> None:

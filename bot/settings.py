@@ -149,6 +149,8 @@ class Settings(BaseSettings):
     http_port: int = Field(default=3000, validation_alias="HTTP_PORT")  # 0: any free port
     secret_key: SecretStr | None = Field(default=None, validation_alias="TOCSIN_SECRET_KEY")
     public_url: str | None = Field(default=None, validation_alias="PUBLIC_URL")  # without a slash at its end
+    sentry_dsn: SecretStr | None = Field(default=None, validation_alias="SENTRY_DSN")
+    sentry_environment: str = Field(default="production", validation_alias="SENTRY_ENVIRONMENT")
     metrics_token: SecretStr | None = Field(default=None, validation_alias="METRICS_TOKEN")
     alertmanager_url: SecretStr | None = Field(default=None, validation_alias="ALERTMANAGER_URL")
     log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(default=LogLevel.INFO, validation_alias="LOG_LEVEL")
@@ -191,6 +193,7 @@ class Settings(BaseSettings):
             self.slack_signing_secret,
             self.secret_key,
             self.metrics_token,
+            self.sentry_dsn,
         )
         url = self.database_url
         of_url = [url.password, url.query.get("sslpassword")] if url is not None else []
@@ -224,6 +227,14 @@ class Settings(BaseSettings):
         if parts.username or parts.password:
             raise ValueError(f"holds a user name or a password; it {wanted}")
         return value.rstrip("/") + "/"
+
+    @field_validator("sentry_dsn")
+    @classmethod
+    def _sentry_dsn_is_one(cls, value: SecretStr | None) -> SecretStr | None:
+        parts = _parse_http_url(value.get_secret_value()) if value is not None else None
+        if value is not None and (parts is None or not parts.username or not re.search(r"/\d+$", parts.path)):
+            raise ValueError("should look like https://key@sentry.example.com/1, as Sentry shows it under Client Keys")
+        return value
 
     @field_validator("public_url")
     @classmethod
