@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from bot.intake.tokens import Source
@@ -31,6 +31,7 @@ class Expected:
     is_firing: bool = True  # the alert has not ended since it fired last
     is_closed_by_alert: bool = False
     changes: int = 0  # of status and severity
+    owner: str | None = None  # the name; stays when the incident is resolved
     closing: str = ""  # the comment with which it was resolved last
     comments: list[str] = field(default_factory=list)  # of Ben, the newest last
     words: list[str] = field(default_factory=list)  # of all comments, also those of changes, the newest last
@@ -73,6 +74,10 @@ class Walk:
                 self.resolve_by_reaction,
             ]
             possible += [self.change_severity, self.change_severity]
+            if self.expected.owner is None:
+                possible += [self.take_by_command, self.take_by_button]
+            else:
+                possible += [self.take_over, self.release, self.hand_off, self.hand_off]
             if self.expected.is_firing:
                 possible += [self.end_alert, self.end_alert]
         else:
@@ -99,9 +104,18 @@ class Walk:
         self.expected.comments.append(word)
         self.expected.words.append(word)
 
+    def log_with_comment(self) -> SeenMessage:
+        """The page of the log that has the newest comment of Ben's."""
+        shown = self.world.see(self.world.ben, "activity 1")
+        while "Edit" not in shown.buttons:
+            before = shown.text
+            self.world.ben.press(shown, "Next")
+            shown.wait_for(lambda m, before=before: m.text != before)  # type: ignore[misc]
+        return shown
+
     def edit(self) -> None:
         word = self.word()
-        self.world.ben.press(self.world.see(self.world.ben, "activity 1"), "Edit")
+        self.world.ben.press(self.log_with_comment(), "Edit")
         assert self.world.ben.wait_for_form("Edit #1").fill("Comment", word).submit().closed
         old = self.expected.comments.pop()
         self.expected.gone.append(old)
@@ -109,13 +123,49 @@ class Walk:
         self.expected.words[self.expected.words.index(old)] = word
 
     def delete(self) -> None:
-        self.world.ben.press(self.world.see(self.world.ben, "activity 1"), "Delete")
+        self.world.ben.press(self.log_with_comment(), "Delete")
         old = self.expected.comments.pop()
         self.expected.gone.append(old)
         self.expected.words.remove(old)
 
     def acknowledge(self) -> None:
         self.world.ask(self.person(), "ack 1")
+
+    def owner_and_another(self) -> tuple[Person, Person]:
+        people = {one.name: one for one in (self.world.ada, self.world.ben, self.world.sue)}
+        owner = people.pop(str(self.expected.owner))
+        return owner, self.random.choice(list(people.values()))
+
+    def take_by_command(self) -> None:
+        person = self.person()
+        self.world.ask(person, "take 1")
+        self.expected.owner = person.name
+
+    def take_by_button(self) -> None:
+        person = self.person()
+        person.press(self.card(), "Take it")
+        self.expected.owner = person.name
+
+    def take_over(self) -> None:
+        _, other = self.owner_and_another()
+        other.press(self.world.view(other, 1), "Take over")
+        self.expected.owner = other.name
+
+    def release(self) -> None:
+        owner, _ = self.owner_and_another()
+        self.world.ask(owner, "release 1")
+        self.expected.owner = None
+
+    def hand_off(self) -> None:
+        owner, other = self.owner_and_another()
+        self.world.ask(owner, f"handoff 1 {other.mention}")
+        self.world.rest()
+        assert f"offered to {other.name}" in self.card().text, self.steps
+        offers = [one for one in other.direct_messages() if "asks you to take over" in one.text]
+        answer = self.random.choice(("I have it", "Not me"))
+        other.press(offers[-1], answer)
+        if answer == "I have it":
+            self.expected.owner = other.name
 
     def resolve_by_command(self) -> None:
         self.resolved(word := self.word())
@@ -197,6 +247,8 @@ class Walk:
         shown = {"card": card.markup, "view": self.world.view(self.world.ada, 1).markup}
         shown["list"] = self.world.see(self.world.ada, "list all").markup
         messages = [one for one in self.world.dan.direct_messages() if not one.ephemeral]
+        # Many changes within a short time are a summary, which is no message about the incident.
+        messages = [one for one in messages if "that you follow" not in one.text]
         if messages:
             *older, newest = messages
             shown["direct message"] = newest.markup
@@ -207,6 +259,7 @@ class Walk:
             wrong = {sign for sign in (*SIGNS.values(), RESOLVED) if sign != expected.sign and sign in text}
             assert not wrong, (place, text, self.steps)
         assert card.buttons == (["Acknowledge", "Take it", "Resolve"] if expected.is_open else ["Reopen"]), self.steps
+        self.agree_on_owner(card, shown)
         if expected.is_open and expected.words:
             assert expected.words[-1] in card.text, (card.text, self.steps)
         if not expected.is_open:
@@ -220,6 +273,20 @@ class Walk:
             assert word not in everything, (word, everything, self.steps)
         for word in expected.comments:
             assert any(word in text for text in thread), (word, thread, self.steps)
+
+    def agree_on_owner(self, card: SeenMessage, shown: Mapping[str, str]) -> None:
+        """Whoever owns it stands on the card and in messages while it is open, and in `view` and `list` always."""
+        expected, owner = self.expected, self.expected.owner
+        assert "offered to" not in card.text, (card.text, self.steps)
+        assert f"*Owner*\n{owner or 'Nobody'}" in shown["view"], (shown["view"], self.steps)
+        listed = "owned by you" if owner == self.world.ada.name else f"owned by {owner}"
+        assert (listed in shown["list"]) == (owner is not None), (shown["list"], self.steps)
+        for place in ("card", "direct message"):
+            text = shown.get(place, f"Owned by {owner} since")
+            if owner is not None and expected.is_open:
+                assert f"Owned by {owner} since" in text, (place, text, self.steps)
+            elif place in shown:
+                assert "Owned by" not in text, (place, text, self.steps)
 
     def agree_with_digest(self) -> None:
         """The digest has the incident among the open ones, with its severity, or among those resolved."""
@@ -235,6 +302,8 @@ class Walk:
         (digest,) = posted()
         line = f"{SIGNS[self.expected.severity]} *#1 Disk is full*"
         assert (line in digest.markup) == self.expected.is_open, (digest.markup, self.steps)
+        is_named = f"owned by {self.expected.owner}" in digest.markup
+        assert is_named == (self.expected.is_open and self.expected.owner is not None), (digest.markup, self.steps)
 
 
 def test_everything_that_people_see_agrees(world: World, deliver: Deliver) -> None:
