@@ -72,6 +72,7 @@ class Platform:
         self.unread = Unread(self.workspace)
         self.menu = Menu()
         self.guide: list[Json] = []  # the steps of the guided path on the page: title, text, as, done
+        self.guide_buttons: dict[str, Callable[[], None]] = {}  # what their buttons do, by label
         self.workspace.on_event = self._publish
         self.running = False
         self.revoked: str | None = None  # `token_revoked`, `account_inactive`: the error of every call

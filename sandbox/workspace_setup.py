@@ -1,6 +1,6 @@
 """Sets up a workspace: its people, channels, user groups and app, and later changes to them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sandbox import events, saved_state
 from sandbox.driver.person import Person
@@ -160,11 +160,13 @@ class WorkspaceSetup:
             channel = workspace.channels.get(channel_id)
             return int(self.platform.unread.of(person.user, channel)["unread"]) if channel else 0
 
-    def guide(self, steps: Sequence[Json]) -> None:
+    def guide(self, steps: Sequence[Json], buttons: Mapping[str, Callable[[], None]] | None = None) -> None:
         """Set the guided path of the page: steps with `title`, `text` (mrkdwn) and `done`, and their location: `as` (a
-        person's id) and `place` (a channel's id, `home`, or `trouble`: that tab of the inspector).
+        person's id) and `place` (a channel's id, `home`, or `trouble`: that tab of the inspector). A step may have a
+        `button`, a label; `buttons` has what each does, which must return soon.
         """
         self.platform.guide = list(steps)
+        self.platform.guide_buttons = dict(buttons or {})
 
     @property
     def steps_done(self) -> set[str]:

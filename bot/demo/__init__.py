@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import structlog
@@ -111,7 +112,7 @@ class Demo:
 
                 def arrived(number: int) -> None:
                     self._print_commands(page, intake, token, number)
-                    self._main_incident(slack, company, number)
+                    self._main_incident(slack, company, number, alerts.start_storm)
 
                 alerts = AlertSender(intake, token, self._store.clock.now, arrived)
                 alerts.start()
@@ -200,10 +201,10 @@ class Demo:
 
     # -- what happens while it runs
 
-    def _main_incident(self, slack: Sandbox, company: Company, number: int) -> None:
+    def _main_incident(self, slack: Sandbox, company: Company, number: int, start_storm: Callable[[], None]) -> None:
         """The incident of the guided path is there: Ben asks Ada for help with it, and a digest is a minute away."""
         command = self._settings.slack_command
-        self._path = path = GuidedPath(slack, self._store, company, command, number)
+        self._path = path = GuidedPath(slack, self._store, company, command, number, start_storm)
         try:
             if path.mention_is_due():
                 company.ben.command(command, f"ack {number}", channel=company.checkout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -74,6 +75,29 @@ ROUND = (
 )
 
 
+STORM_ALERTS = 60
+STORM_STEP_S = 0.2  # from one alert of a storm to the next
+STORM_LASTS_S = 30.0  # each alert
+
+
+def build_storm(name: str) -> tuple[TimedAlert, ...]:
+    """The alerts of a storm of the demo, each of which fires and resolves. `name` is part of their keys."""
+    fired = [
+        TimedAlert(
+            after=STORM_STEP_S * node,
+            key=f"storm-{name}-{node}",
+            project="checkout",
+            team="payments",
+            title=f"Node web-{node} is unreachable",
+            severity="critical" if node % 12 == 5 else "warning",
+            labels={"alertname": "NodeDown", "zone": "eu-west-1", "node": f"web-{node}"},
+        )
+        for node in range(1, STORM_ALERTS + 1)
+    ]
+    ended = [replace(one, after=one.after + STORM_LASTS_S, firing=False) for one in fired]
+    return (*fired, *ended)
+
+
 class AlertSender:
     """Posts the alerts in a thread of its own, from `start` to `stop`."""
 
@@ -94,6 +118,11 @@ class AlertSender:
     def stop(self) -> None:
         self._stop.set()
         self._thread.join(POST_S + RETRY_S)
+
+    def start_storm(self) -> None:
+        """Sends many alerts at once, in a thread of their own."""
+        moments = build_storm(secrets.token_hex(4))
+        threading.Thread(target=lambda: self._play(moments), name="storm", daemon=True).start()
 
     def _run(self) -> None:
         self._play(FIRST)

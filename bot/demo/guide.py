@@ -13,7 +13,15 @@ from bot.demo.company import SLUG, Company
 from bot.demo.digest import was_sent_since
 from sandbox import Sandbox
 from storage.engine import Store
-from storage.models import CommentMention, Incident, IncidentActivity, IncidentSeen, Member, Organization
+from storage.models import (
+    CommentMention,
+    Incident,
+    IncidentActivity,
+    IncidentSeen,
+    Member,
+    Organization,
+    Storm,
+)
 from storage.values import ActivityType, Status
 
 
@@ -26,12 +34,25 @@ class Step:
     who: str  # as whom, a Slack id
     place: str  # where: a channel's id, `home`, `trouble` (of the inspector), or nowhere
     done: Callable[[Connection], bool]
+    button: str = ""  # the label of a button in the step
+
+
+STORM_BUTTON = "Send a storm"
 
 
 class GuidedPath:
     """The steps around the incident `number`, and which of them are done."""
 
-    def __init__(self, slack: Sandbox, store: Store, company: Company, command: str, number: int) -> None:
+    def __init__(
+        self,
+        slack: Sandbox,
+        store: Store,
+        company: Company,
+        command: str,
+        number: int,
+        start_storm: Callable[[], None],
+    ) -> None:
+        self._start_storm = start_storm
         self._slack = slack
         self._store = store
         self._company = company
@@ -122,6 +143,15 @@ class GuidedPath:
                 lambda _: self._slack.faults.met > 0,
             ),
             Step(
+                "See a storm of alerts",
+                "Press the button: 60 alerts arrive within seconds. *#checkout* gets one message that counts them, and"
+                " says so when it is over. Its buttons list, take, silence or split them.",
+                ada.id,
+                checkout,
+                self._storm_seen,
+                button=STORM_BUTTON,
+            ),
+            Step(
                 "Take it to your own Slack",
                 "`python3 run_bot.py manifest` prints the app for your workspace, and `python3 run_bot.py doctor`"
                 " checks the setup. The README has it step by step: “A first real workspace in five minutes”.",
@@ -144,10 +174,11 @@ class GuidedPath:
                     "as": step.who,
                     "place": step.place,
                     "done": step.title in done or step.done(connection),
+                    "button": step.button,
                 }
                 for step in self._steps
             ]
-        self._slack.guide(steps)
+        self._slack.guide(steps, {STORM_BUTTON: self._start_storm})
 
     def mention_is_due(self) -> bool:
         """Whether Ben has yet to ask for help. Raises DatabaseAway."""
@@ -194,6 +225,10 @@ class GuidedPath:
     def _digest_read(self, connection: Connection) -> bool:
         read = self._slack.unread(self._company.ada, self._company.checkout.id) == 0
         return read and was_sent_since(connection, self._began)
+
+    @staticmethod
+    def _storm_seen(connection: Connection) -> bool:
+        return bool(connection.scalar(select(exists(select(Storm.id)))))
 
     def _looked(self, slack_id: str) -> bool:
         """Whether somebody has looked at the incident, or at a list."""

@@ -61,11 +61,12 @@ def find_common(alerts: Sequence[AlertWords]) -> Common:
 
 
 def find_shared_labels(alerts: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """Returns the labels, by name, that each of the alerts has with the same value."""
-    if not alerts:
+    """Returns the labels, by name, that most of the alerts with labels have with the same value."""
+    labelled = [labels for labels in alerts if labels]
+    if len(labelled) < MOST * len(alerts):
         return {}
-    first, *others = alerts
-    return {name: value for name, value in first.items() if all(other.get(name) == value for other in others)}
+    counted = Counter(item for labels in labelled for item in labels.items())
+    return {name: value for (name, value), count in counted.items() if count >= MOST * len(labelled)}
 
 
 def _find_common_labels(alerts: Sequence[AlertWords]) -> list[CommonLabel]:

@@ -50,14 +50,16 @@ def split(tx: Connection, access: Access, storm_id: int, now: datetime) -> Split
 
 
 def find_alert_to_silence(connection: Connection, access: Access, storm_id: int) -> tuple[int, list[str]] | None:
-    """Returns an incident of a storm, and the names of the labels that all of its alerts share; None without any.
+    """Returns an incident of a storm, and the names of the labels that most of its alerts share; None without any.
 
     Raises NoSuchStorm.
     """
     get_storm(connection, access, storm_id)
     found = storm_actions.list_labels(connection, access.organization_id, storm_id, access.project_ids, MAX_COMPARED)
     shared = find_shared_labels([labels for _, labels in found])
-    return (found[0][0], list(shared)) if shared else None
+    with_all = (identifier for identifier, labels in found if shared.items() <= labels.items())
+    identifier = next(with_all, None) if shared else None
+    return None if identifier is None else (identifier, list(shared))
 
 
 def get_storm(connection: Connection, access: Access, storm_id: int) -> StormRow:

@@ -35,13 +35,12 @@ SHORT_S = 12 * 3600  # a storm that lasts longer needs the day of its end
 def render_storm(storm: StormContent, common: Common) -> CardMessage:
     """A storm that goes on, or what it was."""
     shared = render_common(common)
-    lines = [_render_total(storm), f"*In common:* {shared}" if shared else "", _render_counts(storm)]
-    blocks: list[Block] = [
-        section("\n".join(line for line in lines if line)),
-        context(f"Began with {_render_name(storm.first)} · `list storm:{storm.storm_id}`"),
-    ]
+    blocks: list[Block] = [section(_render_total(storm))]
     if storm.criticals:
         blocks.append(section(_render_criticals(storm)))
+    lines = [f"*In common:* {shared}" if shared else "", _render_counts(storm)]
+    blocks.append(section("\n".join(line for line in lines if line)))
+    blocks.append(context(f"Began with {_render_name(storm.first)} · `list storm:{storm.storm_id}`"))
     blocks.append(context(f":bust_in_silhouette: {_render_owners(storm)}"))
     if hint := _render_hint(storm):
         blocks.append(context(hint))
@@ -79,12 +78,13 @@ def _render_total(storm: StormContent) -> str:
         total = bold(f"Alert storm: {_count(storm.total, 'new incident')}")
         return f":rotating_light: {total} since {format_date(storm.started)}"
     total = bold(f"The alert storm is over: {_count(storm.total, 'incident')}")
+    sign = STATUS_SIGNS[Status.CLOSED] if storm.resolved == storm.total else ":checkered_flag:"
     lasted_s = (storm.last - storm.started).total_seconds()
     if lasted_s < 60:
-        return f":white_check_mark: {total} within a minute, {format_date(storm.started)}"
+        return f"{sign} {total} within a minute, {format_date(storm.started)}"
     end = format_date(storm.last, "{time}" if lasted_s < SHORT_S else "{date_short_pretty} at {time}")
     period = f"from {format_date(storm.started)} to {end}"
-    return f":white_check_mark: {total} in {format_duration(storm.started, storm.last)}, {period}"
+    return f"{sign} {total} in {format_duration(storm.started, storm.last)}, {period}"
 
 
 def _render_counts(storm: StormContent) -> str:

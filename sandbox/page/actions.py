@@ -58,6 +58,7 @@ class Actions:
             "inspect": self._inspect,
             "fault": self._fault,
             "clock": self._clock,
+            "guide": self._guide,
         }
 
     def perform(self, asked: Json) -> Json:
@@ -325,6 +326,12 @@ class Actions:
                 faults.clear()
             case _:
                 raise ValueError(f"There is no trouble called {kind[:50]!r}.")
+
+    def _guide(self, asked: Json) -> None:
+        press = self._platform.guide_buttons.get(_text(asked, "button", 100))
+        if press is None:
+            raise NotThere("That button is not there any more.")
+        press()
 
     def _clock(self, asked: Json) -> None:
         self._platform.clock.advance(float(_number(asked, "seconds", 60, 1, CLOCK_LIMIT)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 
 import pytest
 from playwright.sync_api import expect
@@ -210,6 +211,8 @@ def test_the_guided_path_leads_where_its_steps_are(slack: Sandbox, window: OpenW
     slack.channel("C0001", "one")
     slack.channel("C0002", "other")
 
+    pressed = threading.Event()
+
     def show(done: int) -> None:
         places = [
             ("Go", "U0001", "C0002"),
@@ -218,7 +221,8 @@ def test_the_guided_path_leads_where_its_steps_are(slack: Sandbox, window: OpenW
             ("End", "", ""),
         ]
         steps = [{"title": t, "text": t, "as": who, "place": place} for t, who, place in places]
-        slack.guide([{**step, "done": index < done} for index, step in enumerate(steps)])
+        steps[-1]["button"] = "Blow"
+        slack.guide([{**step, "done": index < done} for index, step in enumerate(steps)], {"Blow": pressed.set})
 
     show(0)
     page, phone = window(ada, place="C0001"), window(ada, place="C0001", width=390)
@@ -228,6 +232,10 @@ def test_the_guided_path_leads_where_its_steps_are(slack: Sandbox, window: OpenW
         expect(one.get_by_role("heading", name="# other")).to_be_visible()
     expect(phone.get_by_role("complementary", name="Guided path")).to_be_hidden()
     phone.get_by_role("button", name="Guided path").click()
+
+    page.get_by_role("button", name="Blow").click()
+    expect(page.get_by_text("Done. Look at the channel.")).to_be_visible()
+    assert pressed.is_set()
 
     show(1)
     for one in (page, phone):

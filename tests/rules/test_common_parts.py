@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.incidents.common_parts import AlertWords, find_common
+from bot.incidents.common_parts import AlertWords, find_common, find_shared_labels
 
 
 def common_title(*titles: str) -> str | None:
@@ -65,3 +65,10 @@ def test_labels_that_the_titles_say_already_are_left_out() -> None:
 def test_long_titles_of_many_alerts_are_compared_in_no_time() -> None:
     titles = [f"word{n} " * 100 for n in range(50)]
     assert common_title(*titles) is None
+
+
+def test_labels_to_silence_are_those_of_most_alerts() -> None:
+    alerts = [{"zone": "eu-1", "host": str(number)} for number in range(9)]
+    assert find_shared_labels([*alerts, {}]) == {"zone": "eu-1"}
+    assert find_shared_labels([*alerts, {}, {}, {}]) == {}, "too many cannot be silenced this way"
+    assert find_shared_labels([]) == {}

@@ -1,6 +1,6 @@
 // The steps of a guided path, as whoever set the workspace up has written them, with a tick at what is done.
 
-import { fill, h, icon } from "./dom.js";
+import { fill, h, icon, toast } from "./dom.js";
 import { mrkdwn } from "./mrkdwn.js";
 import { store } from "./store.js";
 
@@ -33,6 +33,7 @@ export class GuidePane {
           h("div.step-text", {}, mrkdwn(step.text)),
           index === next && step.as && step.as !== store.me?.id && this.switchTo(step),
           index === next && step.place && step.as === store.me?.id && goThere(step.place),
+          step.button && press(step.button),
         ),
       ),
     );
@@ -44,6 +45,11 @@ export class GuidePane {
     if (step.place && step.place !== "trouble") url.hash = step.place;
     return h("a.button.primary", { href: url.href }, `Be ${store.called(step.as) ?? step.as}`);
   }
+}
+
+function press(label) {
+  const act = () => store.act("guide", { button: label }).then(() => toast("Done. Look at the channel.", "done"), (error) => toast(error.message));
+  return h("button.button", { type: "button", onclick: act }, label);
 }
 
 function goThere(place) {
