@@ -32,6 +32,8 @@ _WORKDAYS = (1, 2, 3, 4, 5)
 _WEEKEND = (0, 6)
 
 _TIME = re.compile(r"(\d{1,2})(?:[:.h](\d{2}))?(?:\s*([ap])\.?m\.?(?![a-z]))?(?:\s*o'clock)?")
+_AT = re.compile(r"(?:^|\s)(?:at|@)\s+")
+_BARE_TIME = re.compile(r"(?:^|\s)(?=(?:\d{1,2}[:.]\d{2}|\d{1,2}\s?[ap]\.?m|noon|midday|midnight)(?![\w:.-]))")
 _NAMED_TIMES = {"noon": (12, 0), "midday": (12, 0), "midnight": (0, 0)}
 _ORDINAL = re.compile(r"(\d{1,2})(?:st|nd|rd|th)")
 _EVERY = re.compile(r"every\s+(?:(\d{1,4})\s*)?(minutes?|mins?|m|hours?|h)\b\s*(.*)")
@@ -99,7 +101,9 @@ def _parse_interval(text: str, count: int, unit: str, rest: str) -> Schedule:
 
 
 def _parse_at_times(text: str, line: str) -> Schedule:
-    parts = re.split(r"(?:^|\s)(?:at|@)\s+", line)
+    parts = _AT.split(line)
+    if len(parts) == 1:
+        parts = _AT.split(_BARE_TIME.sub(" at ", line, count=1))  # "weekdays 9am"
     if len(parts) == 1:
         example = describe_schedule(_parse_days(text, line).schedule((0,), (9,)))
         raise InvalidInput(f"Add a time, for example {example}.", USAGE)

@@ -86,7 +86,7 @@ def _read_person_and_note(context: Context, typed: str) -> tuple[int, CommentTex
     word, _, rest = typed.partition(" ")
     named = decode_slack_text(word).rstrip(",:;")
     if "@" not in named:
-        raise InvalidInput(f"Who should take over? “{shorten(decode_slack_text(word))}” is no person.", FORM)
+        raise InvalidInput(f"Who should take over? “{shorten(decode_slack_text(word))}” is not a person.", FORM)
     receiver = members.find_member(context.connection, context.access, named, "handoff N @{}", field="person")
     return receiver.id, _build_note(context.read_text(rest)) if rest.strip() else None
 
@@ -241,7 +241,7 @@ HANDLES = (
         usage="handoff N @person [note], handoff @person [note]",
         form=USAGE,
         summary="Offers an incident that you own to somebody who can see it, or all that you own. They get a direct"
-        " message, and own it when they accept. You are told what they answer within 24 hours; until then,"
+        " message, and own it when they accept. You get their answer within 24 hours; until then,"
         " `handoff N withdraw` takes the offer back.",
         examples=("handoff 12 @ben the replica still lags", "handoff @ben my shift is over", "handoff 12 withdraw"),
         group=Group.WORK,

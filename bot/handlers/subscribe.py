@@ -109,7 +109,7 @@ def _unfollow(context: Context, words: str) -> Response:
         was = following.unfollow(tx, context.access, wanted)
         name = encode_entities(following.render(wanted))
         if was:
-            sentence = f"You no longer follow new incidents that match `{name}`. Those that you follow stay followed."
+            sentence = f"You no longer follow new incidents that match `{name}`. You still follow those from before."
         else:
             sentence = f"You do not follow new incidents that match `{name}`."
         return Answer(_render_followed(context, tx, notice=sentence))
@@ -136,7 +136,7 @@ HANDLES = (
         usage="subscribe N, subscribe [team:x] [project:x] [warning|critical]",
         form=USAGE,
         summary="Follows an incident: you get a direct message for each comment and change. With a team, a project or a"
-        " severity, you are told of each new incident that matches, and follow it. Alone, it lists what you follow so.",
+        " severity, you follow each new incident that matches, with a direct message about it. Alone, it lists them.",
         examples=("subscribe 12", "subscribe team:payments critical", "subscribe"),
         brief="follow it, to get direct messages about it",
         group=Group.FOLLOW,

@@ -29,4 +29,4 @@ def render_followed_line(names: Sequence[str]) -> list[Block]:
     if not names:
         return []
     listed = ", ".join(f"`{encode_entities(name)}`" for name in names)
-    return [context(f"You also follow new incidents that match {listed}. `unsubscribe` shows and ends that.")]
+    return [context(f"You also follow new incidents that match {listed}. `unsubscribe` lists them, to stop that.")]

@@ -148,6 +148,9 @@ def _take_cards(studio: Studio) -> int:
     demo.ask(company.ada.id, f"ack {number}")
     studio.clear()
     studio.take("card-acknowledged", find, TITLE, "Ada Obi", "Ben Tal", "can you help me")
+    demo.ask(company.ben.id, f"take {number}")
+    studio.clear()
+    studio.take("card-owned", find, TITLE, "Owned by Ben Tal")
     return number
 
 
@@ -232,6 +235,7 @@ def _take_answers(studio: Studio) -> None:
     studio.take("filter-form", lambda page: page.get_by_role("dialog"), "Filter")
     studio.pages["desktop"].keyboard.press("Escape")
     studio.clear()
+    demo.ask(company.ben.id, "take 22")
     for state, words, text in (
         ("list", "list", "Open incidents"),
         ("list-all", "list all since:14d", "All incidents"),
@@ -239,6 +243,7 @@ def _take_answers(studio: Studio) -> None:
         ("help", "help", "/incident"),
         ("help-command", "help list", "list"),
         ("mistake", "resolve", ""),
+        ("take-over", "take 22", "Owned by Ben Tal"),
         ("digest-list", "digest list", "Ada Obi"),
         ("whoami", "whoami", "Ada Obi"),
     ):

@@ -35,6 +35,8 @@ LORD_HOWE = ZoneInfo("Australia/Lord_Howe")
         ("mon-fri at 9 and 17", "0 9,17 * * 1-5", "weekdays at 9:00 AM and 5:00 PM"),
         ("every day at 17:30", "30 17 * * *", "every day at 5:30 PM"),
         ("daily at 5:30 pm", "30 17 * * *", "every day at 5:30 PM"),
+        ("9am", "0 9 * * *", "every day at 9:00 AM"),
+        ("mon-fri 17:30", "30 17 * * 1-5", "weekdays at 5:30 PM"),
         ("at 9", "0 9 * * *", "every day at 9:00 AM"),
         ("every monday at 8", "0 8 * * 1", "every Monday at 8:00 AM"),
         ("at 9 on mondays", "0 9 * * 1", "every Monday at 9:00 AM"),

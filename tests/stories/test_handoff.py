@@ -148,7 +148,7 @@ def test_a_button_of_an_offer_that_is_over_is_answered(owned: World) -> None:
         ("@cyn good luck", "Cyn Roe cannot see #1 Payments fail. Nothing was changed."),
         ("1 <@U0006|eve> good luck", "Eve Out cannot take over incidents. Only members of your organization can"),
         ("1 @nobody-here good luck", "There is no member “@nobody-here” in your organization."),
-        ("1 ben good luck", "Who should take over? “ben” is no person."),
+        ("1 ben good luck", "Who should take over? “ben” is not a person."),
         ("1 <!subteam^S0001|payments> good luck", "Incidents are handed off to a person, not to a team."),
         ("2 @ben good luck", "Nobody owns #2 Search is slow, so you cannot hand it off. Take it first: take 2."),
         ("3 @ben good luck", "Dan Wu owns #3 Cache is cold, and only the owner can hand it off."),
