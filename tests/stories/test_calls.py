@@ -332,3 +332,24 @@ def test_the_members_of_a_team_are_kept_in_step_with_its_user_group(world: World
     world.slack.settle()
     world.bot.calls.refresh()
     assert "#1 Payments fail" in world.ask(world.cyn, "list").text
+
+
+def test_calls_for_folded_incidents_are_one_message_in_the_thread_of_their_storm(
+    world: World, deliver: Deliver
+) -> None:
+    world.slack.usergroup("S0009", "payments-oncall", "Payments on call", [world.ben])
+    world.apply(with_calls("[{severity: warning, who: oncall, after: 0m}]"))
+    world.bot.calls.refresh()
+    deliver(
+        Source.EVENTS,
+        [
+            {"dedup_key": str(n), "title": f"Host {n} is down", "severity": "warning", "team": "payments"}
+            for n in range(1, 13)
+        ],
+    )
+    make_calls(world)
+    (storm,) = [one for one in world.slack.messages(world.cast.checkout) if "Alert storm" in one.notification]
+    (called,) = [one.text for one in storm.thread]
+    assert "Host" in called and "Ben" in called
+    (message,) = calls_of(world.ben)
+    assert "12" in message.text
