@@ -90,7 +90,8 @@ def _count(number: int) -> str:
 def _render_note(content: HandoffContent) -> list[Block]:
     if not content.head.note:
         return []
-    parts = split_text(render_comment_with_names(content.head.note, content.mentions), NOTE_LENGTH)
+    text = render_comment_with_names(content.head.note, content.mentions)
+    parts = split_text("\n".join(f"&gt; {line}" for line in text.splitlines()), NOTE_LENGTH)
     if len(parts) > MAX_PIECES:
         parts = [*parts[: MAX_PIECES - 1], parts[MAX_PIECES - 1] + " …"]
     return [section(part) for part in parts]

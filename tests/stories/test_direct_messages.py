@@ -167,7 +167,11 @@ def test_who_presses_does_not_wait_for_the_messages_of_others(world: World) -> N
     world.rest()
     with world.store.write() as tx:  # as after a thousand updates
         later = world.store.clock.now() + timedelta(hours=1)
-        tx.exec_driver_sql("INSERT INTO method_pace VALUES ('T0001', 'chat.update of news', %(at)s)", {"at": later})
+        tx.exec_driver_sql(
+            "INSERT INTO method_pace VALUES ('T0001', 'chat.update of news', %(at)s)"
+            " ON CONFLICT (workspace_id, method) DO UPDATE SET spoken_for_until = EXCLUDED.spoken_for_until",
+            {"at": later},
+        )
     world.ben.press(newest(world.ben), "Acknowledge")
     newest(world.ben).wait_for(lambda shown: "Seen by Ben Tal" in shown.text)
     assert "Seen by Ben Tal" not in newest(world.sue).text
