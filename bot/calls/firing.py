@@ -17,6 +17,7 @@ from bot.calls.quiet_hours import find_end
 from bot.messages.calls import render_blind_note
 from storage.call_rows import Callee, CallOutcome, CallRecord, DueStep, StepKey
 from storage.engine import Store
+from storage.errors import Contended, DatabaseAway
 from storage.queries import call_messages, calls, destinations, digests, outbox
 from storage.queries.calls import StepResult
 from storage.values import PostKind, Status, Urgency
@@ -27,22 +28,48 @@ log = structlog.get_logger(__name__)
 BATCH = 100
 # A silence whose end has passed holds until a tick has ended it.
 HELD_WAIT = timedelta(seconds=5)
+# A step that could not be made for an unexpected reason is tried again after this.
+FAILED_WAIT = timedelta(minutes=1)
 
 
 def fire_due(store: Store, now: datetime) -> int:
-    """Makes all steps that are due. Returns how many have called somebody. Raises DatabaseAway, Contended."""
+    """Makes all steps that are due. Returns how many have called somebody.
+
+    A step that fails must not keep others from being called: the steps are made one by one then, and it waits. Raises
+    DatabaseAway, Contended.
+    """
     called = 0
     while True:
-        with store.write() as tx:
-            made = fire_batch(tx, now)
+        try:
+            with store.write() as tx:
+                made = fire_batch(tx, now)
+        except (DatabaseAway, Contended):
+            raise
+        except Exception:
+            log.exception("calls could not be made together")
+            made = _fire_one(store, now)
         if made is None:
             return called
         called += made
 
 
-def fire_batch(tx: Connection, now: datetime) -> int | None:
-    """Makes up to BATCH steps that are due. Returns how many have called somebody; None if none was due."""
-    due = calls.lock_due_steps(tx, now, BATCH)
+def _fire_one(store: Store, now: datetime) -> int | None:
+    try:
+        with store.write() as tx:
+            return fire_batch(tx, now, most=1)
+    except (DatabaseAway, Contended):
+        raise
+    except Exception:
+        with store.write() as tx:
+            for step in calls.lock_due_steps(tx, now, 1):
+                log.exception("a call could not be made", step=step.key)
+                calls.record_results(tx, [StepResult(step.key, due_at=now + FAILED_WAIT)], now)
+        return 0
+
+
+def fire_batch(tx: Connection, now: datetime, *, most: int = BATCH) -> int | None:
+    """Makes up to `most` steps that are due. Returns how many have called somebody; None if none was due."""
+    due = calls.lock_due_steps(tx, now, most)
     if not due:
         return None
     acknowledged = calls.list_acknowledged(tx, [step for step in due if step.until_acknowledged])

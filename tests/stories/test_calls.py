@@ -353,3 +353,20 @@ def test_calls_for_folded_incidents_are_one_message_in_the_thread_of_their_storm
     assert "Host" in called and "Ben" in called
     (message,) = calls_of(world.ben)
     assert "12" in message.text
+
+
+def test_a_call_that_fails_keeps_nobody_else_from_being_called(night: World) -> None:
+    night.bot.calls.stop(10)
+    night.declare("Payments fail", by=night.dan, options="warning project:checkout")
+    night.declare("Refunds fail", by=night.dan, options="critical project:checkout")
+    with night.store.write() as tx:  # as a version with other rules might have written it
+        tx.exec_driver_sql(
+            "UPDATE call_step SET quiet = 'at night', due_at = due_at - interval '1 h' WHERE severity = 10"
+        )
+    make_calls(night)
+    (message,) = calls_of(night.ben)
+    assert "#2 Refunds fail" in message.text
+    with night.store.write() as tx:
+        tx.exec_driver_sql("UPDATE call_step SET quiet = NULL WHERE severity = 10")
+    pass_by(night, 2)
+    assert "#1 Payments fail" in calls_of(night.ben)[-1].text
