@@ -10,10 +10,12 @@ import random
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from bot.intake.tokens import Source
 from sandbox import Person, SeenMessage
-from tests.stories.conftest import Deliver, World
+from tests.stories.conftest import ORGANIZATION, Deliver, World
+from tests.stories.test_calls import PAYMENTS, calls_of, make_calls
 
 STEPS = 12
 STARTED_AT = "2026-01-01T00:00:00Z"  # of every firing: without it, a firing after its end by a person is a new one
@@ -36,6 +38,8 @@ class Expected:
     comments: list[str] = field(default_factory=list)  # of Ben, the newest last
     words: list[str] = field(default_factory=list)  # of all comments, also those of changes, the newest last
     gone: list[str] = field(default_factory=list)  # texts of comments that were edited or deleted
+    is_call_waiting: bool = True  # Ben is to be called as soon as nobody owns it
+    calls: int = 0  # of Ben
 
     @property
     def sign(self) -> str:
@@ -55,6 +59,9 @@ class Walk:
 
     def begin(self) -> None:
         """An incident of an alert, which Dan follows, and a digest in its channel."""
+        calls = "[{severity: critical, who: ben@acme.test}]"
+        organization = ORGANIZATION.replace(PAYMENTS, PAYMENTS.replace("}", f", calls: {calls}}}"))
+        self.world.apply(organization.replace("channels: [C0001]", "channels: [C0001], quiet_minutes: 60"))
         self.deliver(Source.EVENTS, ALERT)
         self.world.rest()
         self.world.ask(self.world.dan, "subscribe 1")
@@ -84,6 +91,7 @@ class Walk:
             possible += [self.reopen_by_command, self.reopen_by_button, self.reopen_by_button]
             if self.expected.is_closed_by_alert:
                 possible += [self.fire_again, self.fire_again]
+        self.world.store.clock.offset += timedelta(minutes=2)  # many messages within a minute would become a summary
         change = self.random.choice(possible)
         self.steps.append(change.__name__)
         change()
@@ -194,7 +202,7 @@ class Walk:
         self.person().react(card, "white_check_mark")
 
     def resolved(self, closing: str) -> None:
-        self.expected.is_open = self.expected.is_closed_by_alert = False
+        self.expected.is_open = self.expected.is_closed_by_alert = self.expected.is_call_waiting = False
         self.expected.closing = closing
         self.expected.words += [closing] if closing else []
         self.expected.changes += 1
@@ -211,8 +219,8 @@ class Walk:
 
     def fire_again(self) -> None:
         self.deliver(Source.EVENTS, ALERT)
-        self.reopened()
         self.expected.is_firing, self.expected.severity = True, "critical"  # a new firing has the alert's severity
+        self.reopened()
 
     def reopen_by_command(self) -> None:
         self.world.ask(self.person(), "reopen 1")
@@ -224,12 +232,14 @@ class Walk:
 
     def reopened(self) -> None:
         self.expected.is_open, self.expected.is_closed_by_alert = True, False
+        self.expected.is_call_waiting = self.expected.severity == "critical"
         self.expected.changes += 1
 
     def change_severity(self) -> None:
         severity = self.random.choice([name for name in SIGNS if name != self.expected.severity])
         self.world.ask(self.person(), f"severity 1 {severity}")
         self.expected.severity = severity
+        self.expected.is_call_waiting = severity == "critical"
         self.expected.changes += 1
 
     # --- what people see -----------------------------------------------------------------------------------
@@ -242,8 +252,9 @@ class Walk:
 
     def agree(self) -> None:
         """Card, thread, direct messages, `view` and `list` show the same, and it is what is true."""
-        self.world.rest()
+        make_calls(self.world)
         expected, card = self.expected, self.card()
+        self.agree_on_calls(card)
         shown = {"card": card.markup, "view": self.world.view(self.world.ada, 1).markup}
         shown["list"] = self.world.see(self.world.ada, "list all").markup
         messages = [one for one in self.world.dan.direct_messages() if not one.ephemeral]
@@ -287,6 +298,23 @@ class Walk:
                 assert f"Owned by {owner} since" in text, (place, text, self.steps)
             elif place in shown:
                 assert "Owned by" not in text, (place, text, self.steps)
+
+    def agree_on_calls(self, card: SeenMessage) -> None:
+        """The messages that call Ben show the present state, and they and the thread say how often he was called."""
+        expected, owner = self.expected, self.expected.owner
+        if expected.is_open and expected.is_call_waiting and owner is None:
+            expected.calls += 1
+            expected.is_call_waiting = False
+        called = calls_of(self.world.ben)
+        assert len(called) == expected.calls, (called, self.steps)
+        assert sum("Called @Ben Tal" in one.text for one in card.thread) == expected.calls, self.steps
+        if called:
+            *older, newest = called
+            assert all(one.text.startswith("You were called") and not one.buttons for one in older), self.steps
+            state = "You own it" if owner == self.world.ben.name else f"Owned by {owner}" if owner else "Nobody owns it"
+            assert (state if expected.is_open else "Resolved") in newest.text, (newest.text, self.steps)
+            assert ("I have it" in newest.buttons) is (expected.is_open and owner is None), self.steps
+
 
     def agree_with_digest(self) -> None:
         """The digest has the incident among the open ones, with its severity, or among those resolved."""

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from bot.cli import main
 from tests.cli.test_settings import VARIABLES
 from tests.stories.conftest import World
-from tests.stories.test_calls import with_calls
+from tests.stories.test_calls import make_calls, read_usergroups, with_calls
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -82,10 +82,9 @@ def test_an_organization_is_the_same_after_its_import(busy: World, run: Run) -> 
 def test_the_calls_of_a_team_and_those_that_were_made_are_kept(world: World, run: Run) -> None:
     world.slack.usergroup("S0009", "oncall", "On call", [world.ben])
     world.apply(with_calls())
-    world.bot.calls.refresh()
+    read_usergroups(world)
     world.declare("Payments fail", options="critical project:checkout")
-    world.bot.calls.fire()
-    world.rest()
+    make_calls(world)
     log = world.ask(world.ada, "activity 1").text
     assert "Called Ben Tal (on call for Payments)" in log
     assert run("export", "one.jsonl")[0] == 0
