@@ -315,7 +315,6 @@ class Walk:
             assert (state if expected.is_open else "Resolved") in newest.text, (newest.text, self.steps)
             assert ("I have it" in newest.buttons) is (expected.is_open and owner is None), self.steps
 
-
     def agree_with_digest(self) -> None:
         """The digest has the incident among the open ones, with its severity, or among those resolved."""
         channel = self.world.cast.checkout
