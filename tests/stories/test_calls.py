@@ -360,7 +360,7 @@ def test_calls_for_folded_incidents_are_one_message_in_the_thread_of_their_storm
 ) -> None:
     world.slack.usergroup("S0009", "payments-oncall", "Payments on call", [world.ben])
     world.apply(with_calls("[{severity: warning, who: oncall, after: 0m}]"))
-    world.bot.calls.refresh()
+    read_usergroups(world)
     deliver(
         Source.EVENTS,
         [
