@@ -118,7 +118,7 @@ def test_doctor_names_the_pooler_and_its_mode(
 ) -> None:
     url = pooled(mode)
     command(url, "doctor")
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if "database" in line]
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if " database: " in line]
     wanted = f"through a pooler at 127.0.0.1:{url.port} in {mode} mode{consequences}"
     assert line.startswith("ok     database: PostgreSQL") and line.endswith(wanted), line
 
