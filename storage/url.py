@@ -213,7 +213,12 @@ def _check_values(query: Mapping[str, str]) -> None:
         nowhere: dict[str, Any] = {"user": "anybody", **query, "host": _NO_SERVER, "hostaddr": "", "port": "5432"}
         psycopg2.connect(**nowhere).close()
     except psycopg2.OperationalError as error:
-        lines = str(error).strip().splitlines()
-        if lines and _NO_SERVER not in lines[0]:
-            # libpq repeats the value in quotes. If a ? in the password is not escaped, the value is part of it.
-            raise BadDatabaseUrl(re.sub(r':? "[^"]*"', "", lines[0])) from None
+        reason = str(error)
+        if _NO_SERVER in reason.partition("\n")[0]:
+            return  # all parameters were right
+        # libpq repeats the value in quotes. If a ? in the password is not escaped, the value is part of it.
+        for value in query.values():
+            reason = reason.replace(f'"{value}"', '""')
+        reason = re.sub(r':? "[^"]*"', "", reason).strip()
+        if reason:
+            raise BadDatabaseUrl(reason.splitlines()[0]) from None

@@ -15,6 +15,8 @@ MAX_TITLES = 100  # that are compared
 _MIN_SHARE_OF_LETTERS = 0.3  # of a title that the common part must have, or it says nothing
 _MIN_WORD = 3  # letters of its longest word
 GAP = "…"
+# Punctuation that goes with what differs.
+_BEFORE_GAP, _AFTER_GAP = " \t\n(,=:#-", " \t\n),:#-"
 _TOKENS = re.compile(r"[^\s(),=]+|[(),=]|\s+")
 _DIGITS = re.compile(r"\d+")
 # Labels by how much they say, the most telling first. Others follow in the order of their names.
@@ -146,7 +148,13 @@ def _says_something(tokens: Sequence[str], title: str) -> bool:
 
 def _join(tokens: Sequence[str]) -> str:
     """Writes the tokens as a text: what differs is one GAP, with the punctuation around it."""
-    text = "".join(token if token != GAP else f" {GAP} " for token in tokens)
-    text = re.sub(rf"(?:[\s(,=:#-]*{GAP}[\s),:#-]*)+", f" {GAP} ", text)
-    text = re.sub(rf"\s*\([^()]*{GAP}[^()]*$", f" {GAP}", " ".join(text.split()))  # a parenthesis that is not closed
+    first, *others = "".join(tokens).split(GAP)
+    if others:
+        first, last = first.rstrip(_BEFORE_GAP), others.pop().lstrip(_AFTER_GAP)
+        between = (part.lstrip(_AFTER_GAP).rstrip(_BEFORE_GAP) for part in others)
+        first = f" {GAP} ".join([first, *filter(None, between), last])
+    text = " ".join(first.split())
+    opened = text.rfind("(")
+    if opened >= 0 and ")" not in text[opened:] and GAP in text[opened:]:  # a parenthesis that is not closed
+        text = f"{text[:opened].rstrip()} {GAP}"
     return text.strip(f"{GAP} ,:=(-") if text.count(GAP) == 1 and text.startswith(GAP) else text.strip(" ,:=(-")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import URL, make_url, text
 
@@ -157,6 +157,8 @@ PLACES = st.sampled_from(
 
 
 @given(TEXT, TEXT, PLACES, TEXT, TEXT)
+@example("", "", "127.0.0.1:1", "", "sslmode=Secret9\n")
+@example("", "", "127.0.0.1:1", "", 'sslmode=a"Secret9')
 @settings(max_examples=400, deadline=None)
 def test_no_url_leads_to_anything_but_an_answer(user: str, password: str, place: str, name: str, query: str) -> None:
     try:
