@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -34,8 +35,10 @@ def asked(world: World) -> list[SeenMessage]:
 def let_pass(world: World, time: timedelta) -> None:
     """Time passes, and two replicas look at once who is to be asked."""
     world.store.clock.offset += time
-    for _ in range(2):
-        remind_owners(world.store, world.store.clock.now())
+    now = world.store.clock.now()
+    with ThreadPoolExecutor(2) as replicas:
+        for looked in [replicas.submit(remind_owners, world.store, now) for _ in range(2)]:
+            looked.result()
 
 
 def test_an_owner_is_asked_once_and_then_the_team_is_told(owned: World) -> None:
