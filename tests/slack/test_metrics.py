@@ -130,6 +130,7 @@ def test_whatever_is_sent_adds_no_series_and_no_secret(slack: Sandbox, cast: Cas
                     cast.ada.replay(forged)
                     cast.eve.replay(forged)
         slack.settle()
+        slack.wait_until(lambda: is_at_rest(bot), PATIENCE_S, "everything is sent")
 
     hostile()
     before = series(bot)
@@ -138,6 +139,12 @@ def test_whatever_is_sent_adds_no_series_and_no_secret(slack: Sandbox, cast: Cas
     everything = httpx.get(f"{bot.url}/metrics", timeout=PATIENCE_S).text
     for secret in (slack.bot_token, slack.app_token, slack.signing_secret, "made-up", "Payments", "U0001"):
         assert secret not in everything
+
+
+def is_at_rest(bot: Serving) -> bool:
+    """Whether nothing is to be sent, nor to be done behind an answer."""
+    waiting = [one.value for one in metrics(bot)["tocsin_delivery_waiting"].samples]
+    return not any(waiting) and not value(bot, "tocsin_workers_in_use", pool="background")
 
 
 def forgeries(payload: Json, name: str) -> list[Json]:
