@@ -195,6 +195,16 @@ class Deliveries:
         self.problem("not_acknowledged", f"{what} was not acknowledged within {self.acknowledge_seconds:g} s")
         self.fail(delivery, self.transport.timeout_reason if self.transport else "timeout")
 
+    def expire(self) -> None:
+        """Let the time run out for all deliveries that wait now: the app that had them is gone."""
+
+        def expire() -> None:
+            for delivery in list(self._waiting.values()):
+                self._expire(delivery)
+
+        assert self.loop is not None, "the sandbox is not running"
+        self.loop.call_soon_threadsafe(expire)
+
     def _settle(self, delivery: Delivery, at: float) -> None:
         if delivery.timer is not None:
             delivery.timer.cancel()

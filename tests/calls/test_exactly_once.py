@@ -25,8 +25,8 @@ from sandbox import Person, Sandbox
 from storage.engine import Store
 from storage.rows import IncidentHead, NewIncident
 from storage.values import Role, Status, StatusMethod
-from tests.delivery.conftest import LONG
 from tests.digests.test_exactly_once import Replica, kill_some, show
+from tests.long import LONG
 from tests.stories.conftest import apply_file, populate
 from tests.stories.test_calls import with_calls
 

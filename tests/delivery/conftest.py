@@ -28,10 +28,9 @@ from storage.url import normalise_url
 from storage.values import Role, Status
 from tests.clock import seconds_ahead, shadow_database_time
 from tests.conftest import server_of
+from tests.long import LONG
 from tests.stories.conftest import apply_file
 
-# TOCSIN_LONG_TESTS=1 runs the faults at their full size, for minutes.
-LONG = bool(os.environ.get("TOCSIN_LONG_TESTS"))
 ROOT = Path(__file__).parents[2]
 
 

@@ -18,7 +18,8 @@ from storage.embedded.scratch import scratch_folder
 from storage.engine import Store
 from storage.migrate import migrate
 from tests.clock import shadow_database_time
-from tests.delivery.conftest import LONG, Company, DatabaseClock, Replicas, found_company
+from tests.delivery.conftest import Company, DatabaseClock, Replicas, found_company
+from tests.long import LONG
 
 PEOPLE, COMMENTS = (40, 50) if LONG else (10, 12)
 KILLS = 320 if LONG else 20

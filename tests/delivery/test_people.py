@@ -18,7 +18,8 @@ import pytest
 from sandbox import NotAcknowledged, NotConnected, Person, Sandbox
 from sandbox.records import Json
 from storage.engine import Store
-from tests.delivery.conftest import LONG, Company, Replicas, found_company
+from tests.delivery.conftest import Company, Replicas, found_company
+from tests.long import LONG
 
 PEOPLE = 12 if LONG else 6
 ROUNDS = 20 if LONG else 3

@@ -15,8 +15,9 @@ from sandbox import Sandbox
 from storage.engine import Store
 from storage.rows import NewIncident
 from storage.values import Status, StatusMethod
-from tests.delivery.conftest import LONG, Company, Replicas, found_company
+from tests.delivery.conftest import Company, Replicas, found_company
 from tests.delivery.test_faults import REST_S, in_trouble, replies_lost
+from tests.long import LONG
 
 ALERTS, BATCH = (3000, 50) if LONG else (300, 25)
 KILL_EVERY = 2  # batches

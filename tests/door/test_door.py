@@ -25,7 +25,7 @@ import pytest
 
 import run_bot
 from bot import environment
-from bot.environment import CHECK_PINS, RUNTIME_MODULES, STAMP, TEST_MODULES, Environment
+from bot.environment import CHECK_PINS, IN_PARALLEL, RUNTIME_MODULES, STAMP, TEST_MODULES, Environment
 
 COMMAND = """
 import os, signal, sys, time
@@ -274,8 +274,8 @@ def test_the_modules_looked_for_are_those_of_the_declared_packages() -> None:
 @pytest.mark.parametrize(
     ("given", "passed"),
     [
-        ([], ["-n", "auto"]),
-        (["tests/door", "-x"], ["-n", "auto", "tests/door", "-x"]),
+        ([], [*IN_PARALLEL]),
+        (["tests/door", "-x"], [*IN_PARALLEL, "tests/door", "-x"]),
         (["-n", "0"], ["-n", "0"]),
         (["-n4"], ["-n4"]),
         (["--numprocesses=2"], ["--numprocesses=2"]),

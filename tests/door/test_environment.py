@@ -72,7 +72,7 @@ def test_tests_run_where_the_packages_are(commands: list[list[str]], monkeypatch
     lacking(monkeypatch)
     with pytest.raises(SystemExit):
         run_command(["test", "tests/door"])
-    assert commands == [[sys.executable, "-m", "pytest", "-n", "auto", "tests/door"]]
+    assert commands == [[sys.executable, "-m", "pytest", *environment.IN_PARALLEL, "tests/door"]]
 
 
 def test_an_environment_is_made_once_and_then_used(

@@ -1,6 +1,7 @@
 """Whatever is typed, however long: the work grows with its length and no faster.
 
-Forty thousand characters are as many as Slack lets anybody type. Work is counted in lines of Python that are run; what
+Forty thousand characters are as many as Slack lets anybody type; without TOCSIN_LONG_TESTS a third of that has to show
+what grows faster. Work is counted in lines of Python that are run; what
 regular expressions do does not show in that, and has a test of its own (`test_regexes`).
 """
 
@@ -16,9 +17,10 @@ from bot.handlers.verb import Registry
 from storage.queries.destinations import ensure_destination
 from tests.hardening.rig import Rig, Shown, Somebody
 from tests.hardening.work import lines_run
+from tests.long import LONG
 
-LONG = 40_000
-SHORT = LONG // 4
+LENGTH = 40_000 if LONG else 14_000
+SHORT = LENGTH // 4
 # What does not depend on the length may take so many lines more or less from one time to the next.
 CONSTANT = 3_000
 
@@ -136,11 +138,11 @@ class Counted:
         """Asks with each unit over and over, for two lengths. Raises AssertionError."""
         for unit in units:
             works = []
-            for length in (SHORT, LONG):
+            for length in (SHORT, LENGTH):
                 ask(prefix + unit * (length // len(unit)))
                 works.append(self.work)
             short, long = works
-            assert long <= short * (LONG / SHORT) + CONSTANT, f"{prefix!r} {unit!r}: {short:,} and {long:,}"
+            assert long <= short * (LENGTH / SHORT) + CONSTANT, f"{prefix!r} {unit!r}: {short:,} and {long:,}"
 
 
 @pytest.fixture
@@ -224,7 +226,7 @@ def test_the_value_of_a_button(counted: Counted, action: str) -> None:
 
 def test_who_may_make_no_digest_is_told_so_before_anything_is_read(counted: Counted) -> None:
     works = []
-    for length in (1, LONG // 2):
+    for length in (1, LENGTH // 2):
         got = counted.rig.command(BEN, "digest add " + "a " * length)
         assert "Only admins, managers and owners of the organization can create digests" in got.told
         works.append(counted.work)

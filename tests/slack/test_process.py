@@ -63,9 +63,15 @@ def test_killed_it_loses_nothing_that_it_had_acknowledged(
         everybody = [many.submit(declares, number) for number in range(4)]
         assert enough.wait(PATIENCE_S)
         bot.process.send_signal(signal.SIGKILL)
+        assert bot.process.wait() == -signal.SIGKILL
+
+        def answered_or_not() -> bool:
+            slack.platform.deliveries.expire()
+            return all(one.done() for one in everybody)
+
+        slack.wait_until(answered_or_not, what="the end of what was under way", timeout=PATIENCE_S)
         for one in everybody:
             one.result()
-    assert bot.process.wait() == -signal.SIGKILL
     slack.problems.clear()  # those who were not answered
 
     again = serve(over_http=over_http)
