@@ -91,7 +91,7 @@ def test_a_verb_is_added_in_two_files_and_a_button_without_its_handler_is_found(
     for page in PAGES:
         code, said = newcomer.run("-m", page, "--write")
         assert code == 0, said
-    assert newcomer.changed() == {STORY, MODULE, "README.md", "docs/messages.md"}
+    assert newcomer.changed() == {STORY, MODULE, "README.md", "docs/messages.md", "docs/responding.md"}
     assert "| `link N` |" in (newcomer.tree / "README.md").read_text(encoding="utf-8")
     code, said = newcomer.test(STORY, DRAWN, "tests/rules/test_registry.py", "tests/door/test_readme.py")
     assert code == 0, said

@@ -139,30 +139,44 @@ def test_an_incident_of_fifty_projects_seen_by_two_hundred_people(world: World) 
     with world.store.write() as tx:
         organization, incident = tx.execute(select(Incident.organization_id, Incident.id)).one()
         now = world.store.clock.now()
-        for number in range(50):
-            slug = f"project-{number}-" + "x" * 40
-            project = tx.scalars(
-                insert(Project).values(organization_id=organization, slug=slug, name="&" * 80).returning(Project.id)
-            ).one()
-            tx.execute(
-                insert(IncidentProject).values(
-                    incident_id=incident, project_id=project, started=now, status=1, team_id=0
-                )
-            )
-            tx.execute(insert(Team).values(organization_id=organization, slug=f"team-{number}", name="<" * 80))
-        for number in range(200):
-            member = tx.scalars(
-                insert(Member)
-                .values(organization_id=organization, email=f"m{number}@acme.test", name="&" * 100, role="member")
-                .returning(Member.id)
-            ).one()
-            tx.execute(
-                insert(IncidentSeen).values(
-                    incident_id=incident, member_id=member, last_seen=now - timedelta(minutes=number + 1)
-                )
-            )
+        numbers = range(50)
+        projects = tx.scalars(
+            insert(Project).returning(Project.id),
+            [
+                {
+                    "organization_id": organization,
+                    "slug": f"project-{n}-" + "x" * 40,
+                    "name": f"Project {n} " + "&" * 69,
+                }
+                for n in numbers
+            ],
+        ).all()
+        tx.execute(
+            insert(IncidentProject),
+            [
+                {"incident_id": incident, "project_id": project, "started": now, "status": 1, "team_id": 0}
+                for project in projects
+            ],
+        )
+        tx.execute(
+            insert(Team), [{"organization_id": organization, "slug": f"team-{n}", "name": "<" * 80} for n in numbers]
+        )
+        members = tx.scalars(
+            insert(Member).returning(Member.id, sort_by_parameter_order=True),
+            [
+                {"organization_id": organization, "email": f"m{n}@acme.test", "name": "&" * 100, "role": "member"}
+                for n in range(200)
+            ],
+        ).all()
+        tx.execute(
+            insert(IncidentSeen),
+            [
+                {"incident_id": incident, "member_id": member, "last_seen": now - timedelta(minutes=minutes)}
+                for minutes, member in enumerate(members, 1)
+            ],
+        )
     answer = world.ask(world.dan, "1")
-    assert "project-0-" in answer.text and "more" in answer.text
+    assert "Project 0 &" in answer.text and "more" in answer.text
     assert "200" in world.ask(world.dan, "list").text or "201" in world.ask(world.dan, "list").text
     for words in ("whoami", "list project:nope", "list team:nope", "declare project:nope Slow"):
         assert world.ask(world.dan, words, channel=world.cast.random).text
