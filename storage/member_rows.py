@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from storage.rows import ActivityEntry, Mentions
-from storage.values import Status
+from storage.values import Role, Status
+
+# The e-mail of members whom Slack gives none: nobody can have an address there (RFC 2606).
+NO_EMAIL_DOMAIN = "slack.invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class MemberDetails:
+    """A member as managers see them."""
+
+    id: int
+    name: str
+    email: str
+    slack_user_id: str | None
+    role: Role
+    changed_in_slack: bool
+    removed: bool
+    teams: Mapping[str, str]  # slug to name
+
+    @property
+    def shown_email(self) -> str | None:
+        """Their e-mail; None if they have none."""
+        return None if self.email.endswith(f"@{NO_EMAIL_DOMAIN}") else self.email
 
 
 class OfferState(StrEnum):

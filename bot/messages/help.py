@@ -20,6 +20,7 @@ class Group(IntEnum):
     OPEN = 5  # declaring one
     DIGEST = 6
     CALLER = 7  # who the bot takes the caller for
+    MEMBERS = 8  # who belongs to the organization
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -295,10 +295,16 @@ def _compare_members(result: Plan, now: OrganizationState, file: OrganizationFil
         }
         if row.removed is not None:
             result.members_changed[row.id] = {**wanted, "date_removed": None}
-            detail = f"again, after leaving on {row.removed:%Y-%m-%d}; role {entry.role.value}"
+            where = " in Slack" if row.changed_in_slack else ""
+            detail = f"again, after leaving{where} on {row.removed:%Y-%m-%d}; role {entry.role.value}"
             result.changes.append(Change(ChangeKind.ADDED, f"member {entry.email}", detail))
         elif values := _record_changes(result, what, before, wanted):
             result.members_changed[row.id] = values
+        if row.changed_in_slack:
+            # From now on the file counts.
+            result.members_changed.setdefault(row.id, {})["changed_in_slack"] = False
+            detail = "was changed in Slack; the file counts from now on"
+            result.changes.append(Change(ChangeKind.CHANGED, what, detail))
         for team in _find_missing(teams, row.teams):
             result.member_teams_added.append((entry.email, team))
             result.changes.append(Change(ChangeKind.ADDED, f"member {entry.email}", f"team {team}"))
@@ -306,10 +312,18 @@ def _compare_members(result: Plan, now: OrganizationState, file: OrganizationFil
             if _record_removal(result, f"member {entry.email}", prune, f"team {team}"):
                 result.member_teams_removed.append((row.id, now.teams[team].id))
     matched = {row.id for row in match.values()}
-    for row in now.members:
-        if row.id not in matched and row.removed is None and _record_removal(result, f"member {row.email}", prune):
-            result.members_removed.append(row.id)
+    _remove_unnamed(result, now.members, matched, prune)
     _free_identities(result, now.members, matched, file.members)
+
+
+def _remove_unnamed(result: Plan, rows: Sequence[MemberRow], matched: Collection[int], prune: bool) -> None:
+    for row in rows:
+        if row.id in matched or row.removed is not None:
+            continue
+        if row.changed_in_slack:
+            _record_removal(result, f"member {row.email}", False, "added or changed in Slack")
+        elif _record_removal(result, f"member {row.email}", prune):
+            result.members_removed.append(row.id)
 
 
 def _match_members(rows: Sequence[MemberRow], entries: Sequence[MemberEntry]) -> dict[str, MemberRow]:

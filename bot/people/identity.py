@@ -230,6 +230,18 @@ class Identity:
             known, _ = queries.find_person(reading.connection, workspace_id, found)
             return found if known == member_id else None
 
+    def find_user_by_email(self, reading: Reading, workspace_id: str, email: str) -> str | None:
+        """The id of the Slack user with this e-mail, or None. Raises SlackAway."""
+        reading.give_back()
+        return self._by_email(workspace_id, email)
+
+    def get_profile(self, reading: Reading, workspace_id: str, user_id: str) -> Profile:
+        """A user as Slack describes them now; UNKNOWN_PERSON for an id that is nobody's. Raises SlackAway."""
+        if not _USER_ID.fullmatch(user_id):
+            return UNKNOWN_PERSON
+        reading.give_back()
+        return self._profile(workspace_id, user_id)
+
     def _by_email(self, workspace_id: str, email: str) -> str | None:
         installation = self._clients.find(workspace_id)
         if installation is None:

@@ -131,9 +131,11 @@ class Member(Base):
     organization_id: Mapped[int] = mapped_column(cascade("organization.id"))
     email: Mapped[str]
     name: Mapped[str]
-    slack_user_id: Mapped[str | None]  # from the organization file
+    slack_user_id: Mapped[str | None]  # where the e-mail does not identify them
     role: Mapped[str] = mapped_column(server_default=text("'member'"))
     superuser: Mapped[bool] = mapped_column(server_default=text("false"))
+    # Added or changed by a command in Slack, and not named by an organization file since then.
+    changed_in_slack: Mapped[bool] = mapped_column(server_default=text("false"))
     notify: Mapped[str] = mapped_column(server_default=text("'all'"))  # which notifications they receive
     date_added: Mapped[datetime] = mapped_column(server_default=func.now())
     date_removed: Mapped[datetime | None]

@@ -65,6 +65,7 @@ class MemberRow:
     role: str
     superuser: bool
     removed: datetime | None
+    changed_in_slack: bool
     teams: frozenset[str]  # slugs
 
 
@@ -173,14 +174,15 @@ def _members(connection: Connection, organization_id: int) -> list[MemberRow]:
             Member.role,
             Member.superuser,
             Member.date_removed,
+            Member.changed_in_slack,
             teams,
         )
         .where(Member.organization_id == organization_id)
         .order_by(Member.id)
     )
     return [
-        MemberRow(i, email, name, slack, role, superuser, removed, frozenset(in_teams or ()))
-        for i, email, name, slack, role, superuser, removed, in_teams in rows
+        MemberRow(i, email, name, slack, role, superuser, removed, in_slack, frozenset(in_teams or ()))
+        for i, email, name, slack, role, superuser, removed, in_slack, in_teams in rows
     ]
 
 

@@ -35,6 +35,11 @@ def lock_apply(tx: Connection) -> None:
     """Makes this transaction the only one that applies an organization file. Waits until any other one ends."""
     tx.execute(text(f"SET LOCAL lock_timeout = '{_APPLY_TIMEOUT_S}s'"))
     tx.execute(text(f"SET LOCAL statement_timeout = '{_APPLY_TIMEOUT_S}s'"))
+    lock_members(tx)
+
+
+def lock_members(tx: Connection) -> None:
+    """Makes this transaction the only one that changes members: no other one and no file is applied meanwhile."""
     tx.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _APPLY_LOCK})
 
 

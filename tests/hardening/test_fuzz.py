@@ -275,6 +275,7 @@ def forms(rig: Rig) -> dict[str, Json]:
         rig.command(DAN, "declare"),
         rig.command(DAN, "digest"),
         rig.command(DAN, "maintenance"),
+        rig.command(DAN, "member role cyn@acme.test member"),
         rig.shortcut(DAN, "add_to_incident", {"text": "x", "ts": "1.1", "user": "U0001"}),
         *(
             rig.press(DAN, Shown("ephemeral", {}, "C0001", "1.1"), {"action_id": action}, {"value": value})

@@ -381,3 +381,36 @@ def test_organizations_do_not_touch_each_other(store: Store) -> None:
     assert len(run(store, other, prune=True)) == 5
     assert run(store, acme(), prune=True) == []
     assert run(store, other, prune=True) == []
+
+
+def change_in_slack(store: Store, email: str, **values: object) -> None:
+    with store.write() as tx:
+        tx.execute(update(Member).where(Member.email == email).values(changed_in_slack=True, **values))
+
+
+def test_what_was_changed_in_slack_stays_until_the_file_names_it(store: Store) -> None:
+    run(store, acme())
+    with store.write() as tx:
+        organization_id = tx.scalars(select(Organization.id)).one()
+        tx.execute(
+            insert(Member).values(
+                organization_id=organization_id, email="bob@acme.test", name="Bob", role="admin", changed_in_slack=True
+            )
+        )
+    kept = ["kept member bob@acme.test: added or changed in Slack"]
+    assert run(store, acme(), prune=True) == kept
+    assert [row.removed for row in state(store).members if row.email == "bob@acme.test"] == [None]
+    named = run(store, acme(ACME + BOB), prune=True)
+    assert "changed member bob@acme.test: slack: none -> U0002, role: admin -> member" in named
+    assert "changed member bob@acme.test: was changed in Slack; the file counts from now on" in named
+    assert run(store, acme(ACME + BOB), prune=True) == []
+    assert run(store, acme(), prune=True) == ["removed member bob@acme.test"]
+
+
+def test_a_removal_in_slack_is_taken_back_by_the_file_that_names_the_member(store: Store) -> None:
+    run(store, acme(ACME + BOB))
+    change_in_slack(store, "bob@acme.test", date_removed=NOW)
+    lines = run(store, acme(ACME + BOB), dry_run=True)
+    assert "added member bob@acme.test: again, after leaving in Slack on 2026-11-23; role member" in lines
+    assert run(store, acme(ACME + BOB)) == lines
+    assert run(store, acme(ACME + BOB)) == []

@@ -1,0 +1,330 @@
+"""`members` and `member`: who belongs to the organization, for its managers and owners."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection
+
+from bot.handlers import redraw
+from bot.handlers.context import Context
+from bot.handlers.verb import Verb
+from bot.incidents.errors import InvalidInput
+from bot.incidents.filters import MAX_TEAMS
+from bot.incidents.markup import decode_slack_text, escape, require_storable
+from bot.incidents.members import find_member, keep_ids
+from bot.incidents.words import Token, find_closest, shorten, split_word, tokenize
+from bot.messages import answers, forms
+from bot.messages import members as messages
+from bot.messages.answers import Confirmation
+from bot.messages.blocks import Block, Message
+from bot.messages.help import Group
+from bot.people import membership as rules
+from bot.people.membership import FORMS, Action, Newcomer
+from bot.slack.requests import Command, OptionsRequest, Origin, Press, Submission
+from bot.slack.responses import Answer, Done, OpenForm, Response
+from storage.values import Role
+
+USAGE = "member add|role|teams|remove @person …"
+_USER_ID = re.compile(r"[UW][A-Z0-9]{1,31}")
+_NO_TEAM = "none"
+_SYNONYMS = {
+    "invite": Action.ADD,
+    "team": Action.TEAMS,
+    "delete": Action.REMOVE,
+    "kick": Action.REMOVE,
+    "promote": Action.ROLE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A change of a member: what is asked for, and what the form or button holds."""
+
+    action: Action
+    user_id: str = ""  # of who is to be added
+    member_id: int = 0  # of everybody else
+    role: Role | None = None
+    teams: tuple[str, ...] | None = None  # slugs
+
+
+# --- the list ------------------------------------------------------------------------------------------------
+
+
+def handle_list(context: Context, _request: Command, words: str) -> Response:
+    """`members [words]`."""
+    rules.check_manages(context.access)
+    typed = " ".join(require_storable(decode_slack_text(words)).split())
+    if len(typed) > messages.MAX_SEARCH:
+        raise InvalidInput(f"Search by at most {messages.MAX_SEARCH} characters.")
+    return Answer(_render_page(context, typed, 0))
+
+
+def turn_page(context: Context, request: Press) -> Response:
+    """`Previous` and `Next`."""
+    words, page = messages.parse_position(request.value)
+    return redraw.turn(request, _render_page(context, require_storable(words), page))
+
+
+def _render_page(context: Context, words: str, page: int) -> Message:
+    found, count = rules.list_members(context.connection, context.access, words.split(), page)
+    return messages.render_list(found, count, words, page, rules.PAGE_SIZE)
+
+
+# --- a change ------------------------------------------------------------------------------------------------
+
+
+def handle_command(context: Context, request: Command, words: str) -> Response:
+    """`member add|role|teams|remove @person …`: a form that confirms it, or a question where none can be opened."""
+    rules.check_manages(context.access)
+    wanted, person = _parse(words)
+    if wanted.action is Action.ADD:
+        newcomer = _read_newcomer(context, _find_user(context, person))
+        earlier = rules.find_earlier(context.connection, context.access, newcomer)
+        wanted = replace(wanted, user_id=newcomer.user_id, role=wanted.role or Role.MEMBER)
+        name, member = newcomer.profile.name, earlier
+    else:
+        member_id = _find_member(context, person, wanted.action)
+        member = rules.get_member(context.connection, context.access, member_id)
+        wanted, name = replace(wanted, member_id=member.id), member.name
+    rules.check_may_change(context.connection, context.access, wanted.action, member, wanted.role)
+    rules.check_teams(context.connection, context.access, wanted.teams or (), FORMS[wanted.action])
+    if request.in_message:  # no form can be opened from a message
+        return Answer(_render_question(wanted, name))
+    return OpenForm(_build_form(context, request, wanted, name))
+
+
+def _parse(words: str) -> tuple[_Wanted, str]:
+    """What is asked for, and the person as typed. Raises InvalidInput."""
+    word, rest = split_word(require_storable(decode_slack_text(keep_ids(words))))
+    action = _parse_action(word)
+    form = FORMS[action]
+    tokens = tokenize(rest)
+    unknown = next((one.key for one in tokens if one.key not in (None, "team", "teams")), None)
+    if unknown:
+        raise InvalidInput(f"“{shorten(unknown)}:” is unknown here.", form)
+    person = [one.text for one in tokens if one.key is None]
+    teams = _parse_teams(tokens, form)
+    role = None
+    if action in (Action.ADD, Action.ROLE) and len(person) > 1:
+        role = rules.parse_role(person.pop(), form)
+    if not person:
+        raise InvalidInput("Name the person.", form)
+    _check_complete(action, role, teams)
+    return _Wanted(action, role=role, teams=teams), " ".join(person)
+
+
+def _parse_teams(tokens: Sequence[Token], form: str) -> tuple[str, ...] | None:
+    """The slugs behind `team:`; none of them for `team:none`, and None without `team:`."""
+    lists = [one.text.lower().split(",") for one in tokens if one.key]
+    if not lists:
+        return None
+    teams = tuple(dict.fromkeys(slug.strip() for slugs in lists for slug in slugs if slug.strip()))
+    if len(teams) > MAX_TEAMS:
+        raise InvalidInput(f"Name at most {MAX_TEAMS} teams.", form)
+    return () if teams == (_NO_TEAM,) else teams
+
+
+def _check_complete(action: Action, role: Role | None, teams: tuple[str, ...] | None) -> None:
+    if action is Action.ROLE and role is None:
+        raise InvalidInput("Say which role: `member`, `admin`, `manager` or `owner`.", FORMS[action])
+    if action is Action.TEAMS and teams is None:
+        raise InvalidInput("Say which teams, or `team:none`.", FORMS[action])
+    if action in (Action.ROLE, Action.REMOVE) and teams is not None:
+        raise InvalidInput("Teams are changed by `member teams`.", FORMS[Action.TEAMS])
+
+
+def _parse_action(word: str) -> Action:
+    typed = word.lower()
+    if typed in list(Action):
+        return Action(typed)
+    if typed in _SYNONYMS:
+        return _SYNONYMS[typed]
+    if not typed:
+        raise InvalidInput("Say what to do: `add`, `role`, `teams` or `remove`.", FORMS[Action.ADD])
+    meant = find_closest(typed, list(Action))
+    sentence = f"“{shorten(word)}” is unknown here. Use `add`, `role`, `teams` or `remove`."
+    raise InvalidInput(sentence, FORMS[Action(meant)] if meant else FORMS[Action.ADD])
+
+
+def _find_member(context: Context, typed: str, action: Action) -> int:
+    """The id of the member that was mentioned, or named by name or e-mail. Raises InvalidInput, SlackAway."""
+    user_id = typed.removeprefix("@")
+    if _USER_ID.fullmatch(user_id):
+        identity, workspace_id = context.services.identity, context.access.workspace_id
+        member_id, name = identity.find_member_of_user(context.reading, workspace_id, user_id, context.now)
+        if member_id is None:
+            raise InvalidInput(f"{shorten(name)} is not a member of your organization.", FORMS[Action.ADD])
+        return member_id
+    return find_member(context.connection, context.access, typed, FORMS[action], field="person").id
+
+
+def _find_user(context: Context, typed: str) -> str:
+    """The Slack id of who is to be added: mentioned, or named by e-mail. Raises InvalidInput, SlackAway."""
+    name = typed.removeprefix("@")
+    if _USER_ID.fullmatch(name):
+        return name
+    if "@" in name and " " not in name:
+        identity, workspace_id = context.services.identity, context.access.workspace_id
+        found = identity.find_user_by_email(context.reading, workspace_id, name)
+        if found is not None:
+            return found
+        raise InvalidInput(f"Nobody in this workspace has the e-mail address {shorten(name)}.", FORMS[Action.ADD])
+    raise InvalidInput(f"Who is “{shorten(typed)}”? Mention the person, or give the e-mail address.", FORMS[Action.ADD])
+
+
+def _read_newcomer(context: Context, user_id: str) -> Newcomer:
+    identity = context.services.identity
+    return Newcomer(user_id, identity.get_profile(context.reading, context.access.workspace_id, user_id))
+
+
+# --- the form, and the question ------------------------------------------------------------------------------
+
+
+def _render_texts(wanted: _Wanted, name: str) -> tuple[str, str, str]:
+    """What is confirmed, the title of the form, and the label of its button."""
+    person = messages.render_name(name)
+    match wanted.action:
+        case Action.ADD:
+            return f"You add {person} to the organization.", "Add member", "Add"
+        case Action.ROLE:
+            return f"You change the role of {person}.", "Change role", "Change"
+        case Action.TEAMS:
+            return f"You change the teams of {person}.", "Change teams", "Change"
+    sentence = f"You remove {person} from the organization. They see no incidents any more, and own none."
+    return sentence, "Remove member", "Remove"
+
+
+def _render_question(wanted: _Wanted, name: str) -> Message:
+    text, _, label = _render_texts(wanted, name)
+    if wanted.role is not None:
+        text += f" Role: {messages.ROLE_NAMES[wanted.role].lower()}."
+    if wanted.teams:
+        text += f" Teams: {escape(', '.join(wanted.teams))}."
+    value: dict[str, object] = {"a": wanted.action, "u": wanted.user_id, "i": wanted.member_id}
+    return messages.render_question(text, label, {**value, "r": wanted.role, "t": wanted.teams})
+
+
+def _build_form(context: Context, request: Command, wanted: _Wanted, name: str) -> forms.Form:
+    text, title, submit = _render_texts(wanted, name)
+    fields: list[Block] = []
+    if wanted.role is not None:
+        own = list(Role).index(context.access.role)
+        fields.append(messages.build_role_field(wanted.role, list(Role)[: own + 1]))
+    if wanted.action in (Action.ADD, Action.TEAMS):
+        choices = [(one.slug, one.name) for one in rules.list_teams(context.connection, context.access)]
+        fields += messages.build_teams_fields(choices, wanted.teams or ())
+    origin = Origin(s="message", r=request.response_url, a=wanted.action, u=wanted.user_id, i=wanted.member_id)
+    return messages.render_form(text, title, submit, fields, origin.to_metadata())
+
+
+def handle_submission(context: Context, request: Submission) -> Response:
+    """The form, submitted."""
+    wanted = _read_wanted(request.origin)
+    role = request.chosen("role")
+    wanted = replace(
+        wanted,
+        role=rules.parse_role(role, FORMS[wanted.action]) if role else None,
+        teams=tuple(require_storable(slug) for slug in request.checked("teams")),
+    )
+    newcomer = _read_newcomer(context, wanted.user_id) if wanted.action is Action.ADD else None
+    with context.write(once=request.key) as tx:
+        shown = answers.render_confirmation(Confirmation(_carry_out(tx, context, wanted, newcomer)))
+        place = redraw.Place.of_origin(request.origin)
+        return Done(redraw.redraw_in_place(tx, context, request, place, shown))
+
+
+def handle_confirmed(context: Context, request: Press) -> Response:
+    """The button of the question, confirmed."""
+    try:
+        value = json.loads(request.value)
+        role, teams = value["r"], value["t"]
+        wanted = replace(
+            _read_wanted(value),
+            role=Role(role) if role else None,
+            teams=tuple(require_storable(str(slug)) for slug in teams) if teams else (),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise _from_older_version() from None
+    newcomer = _read_newcomer(context, wanted.user_id) if wanted.action is Action.ADD else None
+    with context.write(once=request.key) as tx:
+        shown = answers.render_confirmation(Confirmation(_carry_out(tx, context, wanted, newcomer)))
+    return redraw.turn(request, shown)
+
+
+def _read_wanted(value: Mapping[str, Any]) -> _Wanted:
+    """What a form or button is about. Raises InvalidInput for what the bot did not write."""
+    try:
+        member_id = int(value["i"])
+        if not 0 <= member_id < 2**63:
+            raise ValueError(member_id)
+        return _Wanted(Action(value["a"]), require_storable(str(value["u"])), member_id)
+    except (ValueError, TypeError, KeyError, OverflowError):
+        raise _from_older_version() from None
+
+
+def _from_older_version() -> InvalidInput:
+    return InvalidInput("This is from an older version. Type the command again.", FORMS[Action.ADD])
+
+
+def _carry_out(tx: Connection, context: Context, wanted: _Wanted, newcomer: Newcomer | None) -> str:
+    """Makes the change. Returns the sentence that says so."""
+    access, now, teams = context.access, context.now, wanted.teams or ()
+    if newcomer is not None:
+        added = rules.add(tx, access, newcomer, wanted.role or Role.MEMBER, teams, now)
+        return messages.render_added(added.member, again=added.again)
+    if wanted.action is Action.REMOVE:
+        return messages.render_removed(rules.remove(tx, access, wanted.member_id, now).member)
+    if wanted.action is Action.TEAMS:
+        moved = rules.set_teams(tx, access, wanted.member_id, teams, now)
+        return messages.render_teams_changed(moved.member, nothing=moved.nothing)
+    if wanted.role is None:
+        raise InvalidInput("Choose a role.", FORMS[Action.ROLE], field="role")
+    changed = rules.set_role(tx, access, wanted.member_id, wanted.role, now)
+    return messages.render_role_changed(changed.member, nothing=changed.nothing)
+
+
+def suggest_teams(context: Context, request: OptionsRequest) -> Sequence[Mapping[str, Any]]:
+    """The options of the menu of teams, where there are too many to list."""
+    rules.check_manages(context.access)
+    choices = [(one.slug, one.name) for one in rules.list_teams(context.connection, context.access)]
+    return forms.filter_options(choices, require_storable(request.typed))
+
+
+HANDLES = (
+    Verb(
+        name="members",
+        usage="members [words]",
+        summary="Lists the members of the organization with their roles and teams, or those with the words in their"
+        " name or e-mail address. For managers and owners.",
+        examples=("members", "members ben"),
+        group=Group.MEMBERS,
+        synonyms=("people", "users"),
+        command=handle_list,
+        buttons={
+            "members_previous": turn_page,  # Previous
+            "members_next": turn_page,  # Next
+        },
+    ),
+    Verb(
+        name="member",
+        usage=", ".join(FORMS.values()),
+        form=USAGE,
+        summary="Adds a member, changes their role or teams, or removes them. For managers and owners; nobody gives or"
+        " takes a role above their own. It stays until the organization file names the same person.",
+        examples=(
+            "member role @ben admin",
+            "member teams @ben team:payments,search",
+        ),
+        group=Group.MEMBERS,
+        synonyms=("user",),
+        command=handle_command,
+        buttons={"member_confirm": handle_confirmed},  # Add, Change, Remove
+        lookups={"member_teams": suggest_teams},
+        forms={"member_change": handle_submission},
+    ),
+)

@@ -1,0 +1,153 @@
+"""Members: their list, and the forms, questions and answers about a change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from bot.incidents.filters import MAX_TEAMS
+from bot.incidents.markup import escape
+from bot.messages.blocks import (
+    MAX_VALUE,
+    Block,
+    Element,
+    Message,
+    actions,
+    bold,
+    button,
+    confirm,
+    context,
+    message,
+    section,
+    truncate,
+)
+from bot.messages.forms import Form, build_form, build_select, build_several
+from storage.member_rows import MemberDetails
+from storage.values import Role
+
+ROLE_NAMES: Mapping[Role, str] = {
+    Role.MEMBER: "Member",
+    Role.ADMIN: "Admin",
+    Role.MANAGER: "Manager",
+    Role.OWNER: "Owner",
+}
+MAX_LINE = 280
+MAX_NAME = 100
+MAX_SEARCH = 200  # characters of the words of a search
+
+
+def render_list(found: Sequence[MemberDetails], count: int, words: str, page: int, size: int) -> Message:
+    """A page of the members. `words` are what they are searched by."""
+    if not count:
+        sentence = f"No member has “{escape(words)}” in their name or e-mail address."
+        return message(sentence, [section(sentence)])
+    heading = f"{count:,} member{'' if count == 1 else 's'}"
+    heading += f" with “{escape(words)}”" if words else ""
+    blocks: list[Block] = [section(bold(heading)), section("\n".join(_render_line(one) for one in found) or " ")]
+    if count > size:
+        first = page * size + 1
+        blocks.append(context(f"{first:,} to {first + len(found) - 1:,} of {count:,}"))
+    buttons: list[Element] = []
+    if page > 0:
+        buttons.append(button("Previous", "members_previous", _build_position(words, page - 1)))
+    if (page + 1) * size < count:
+        buttons.append(button("Next", "members_next", _build_position(words, page + 1)))
+    if buttons:
+        blocks.append(actions(buttons))
+    return message(heading, blocks)
+
+
+def _build_position(words: str, page: int) -> str:
+    return json.dumps({"w": words, "p": page}, ensure_ascii=False)
+
+
+def parse_position(value: str) -> tuple[str, int]:
+    """The words and the page in a button's value; the first page of all where it is none."""
+    try:
+        found = json.loads(value)
+        return str(found["w"])[:MAX_SEARCH], min(max(int(found["p"]), 0), 1_000_000)
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return "", 0
+
+
+def _render_line(member: MemberDetails) -> str:
+    parts = [bold(render_name(member.name)), ROLE_NAMES[member.role]]
+    if member.shown_email:
+        parts.append(escape(member.shown_email))
+    if member.teams:
+        parts.append(escape(", ".join(member.teams.values())))
+    if member.changed_in_slack:
+        parts.append("changed in Slack")
+    return truncate(" · ".join(parts), MAX_LINE)
+
+
+def render_name(name: str) -> str:
+    """A member's name in mrkdwn."""
+    return truncate(escape(name), MAX_NAME)
+
+
+# --- the form, or the question where no form can be opened -----------------------------------------------------
+
+
+def build_role_field(role: Role, allowed: Sequence[Role]) -> Block:
+    """The menu of roles that the caller may give."""
+    return build_select("role", "Role", [(one.value, ROLE_NAMES[one]) for one in allowed], role.value, optional=False)
+
+
+def build_teams_fields(choices: Sequence[tuple[str, str]], chosen: Sequence[str]) -> list[Block]:
+    """The menu of teams; nothing where there are none."""
+    if not choices:
+        return []
+    return [build_several("teams", "member_teams", "Teams", choices, chosen, most=max(MAX_TEAMS, len(chosen)))]
+
+
+def render_form(text: str, title: str, submit: str, fields: Sequence[Block], origin: str) -> Form:
+    """The form that confirms a change of a member. `text` says what it does, in mrkdwn."""
+    return build_form("member_change", title, submit, origin, [section(text), *fields])
+
+
+def render_question(text: str, label: str, value: Mapping[str, object]) -> Message:
+    """The question before a change of a member, with a button that asks once more."""
+    packed = json.dumps(value, ensure_ascii=False)
+    if len(packed) > MAX_VALUE:
+        sentence = "That is too long for a message. Use the command in a channel, which opens a form."
+        return message(sentence, [section(sentence)])
+    asked = confirm(f"{label}?", "This changes what the person can see and do.", label)
+    return message(text, [section(text), actions([button(label, "member_confirm", packed, confirm=asked)])])
+
+
+def render_added(member: MemberDetails, *, again: bool) -> str:
+    """The answer to who added a member."""
+    name = render_name(member.name)
+    role = ROLE_NAMES[member.role].lower()
+    if again:
+        return f"You added {name} again, with the role {role}{_render_teams(member)}."
+    return f"You added {name} with the role {role}{_render_teams(member)}."
+
+
+def _render_teams(member: MemberDetails) -> str:
+    if not member.teams:
+        return ""
+    return truncate(f" and the teams {escape(', '.join(member.teams.values()))}", 1000)
+
+
+def render_role_changed(member: MemberDetails, *, nothing: bool) -> str:
+    """The answer to who gave a member a role."""
+    name, role = render_name(member.name), ROLE_NAMES[member.role].lower()
+    if nothing:
+        return f"{name} has the role {role} already. Nothing was changed."
+    return f"{name} has the role {role} now."
+
+
+def render_teams_changed(member: MemberDetails, *, nothing: bool) -> str:
+    """The answer to who changed the teams of a member."""
+    name = render_name(member.name)
+    teams = truncate(escape(", ".join(member.teams.values())), 1000)
+    if nothing:
+        return f"{name} is in these teams already. Nothing was changed." if teams else f"{name} is in no team already."
+    return f"{name} is in these teams now: {teams}." if teams else f"{name} is in no team now."
+
+
+def render_removed(member: MemberDetails) -> str:
+    """The answer to who removed a member."""
+    return f"You removed {render_name(member.name)}. What they wrote stays, and the incidents they owned have no owner."

@@ -1,0 +1,269 @@
+"""Who belongs to the organization, changed by its managers and owners in Slack.
+
+Nobody gives or takes a role above their own, and the last owner stays. What is changed here stays until the
+organization file names the same person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import Connection
+
+from bot.incidents import ownership
+from bot.incidents.access import Access
+from bot.incidents.errors import InvalidInput, Refusal
+from bot.incidents.markup import replace_unstorable
+from bot.incidents.words import find_closest, shorten
+from bot.people.identity import Profile
+from storage.member_rows import NO_EMAIL_DOMAIN, MemberDetails
+from storage.queries import directory, members
+from storage.queries import organization_changes as changes
+from storage.queries.directory import DirectoryEntry
+from storage.values import Role
+
+PAGE_SIZE = 10
+MAX_NAME_LENGTH = 200
+_RANKS = {role: rank for rank, role in enumerate(Role)}
+_MANAGE_MEMBERS = frozenset({Role.MANAGER, Role.OWNER})
+
+
+class Action(StrEnum):
+    """What is done about a member."""
+
+    ADD = "add"
+    ROLE = "role"
+    TEAMS = "teams"
+    REMOVE = "remove"
+
+
+FORMS = {
+    Action.ADD: "member add @person [role] [team:a,b]",
+    Action.ROLE: "member role @person ROLE",
+    Action.TEAMS: "member teams @person team:a,b",
+    Action.REMOVE: "member remove @person",
+}
+
+
+class MayNotManageMembers(Refusal):
+    """The caller's role does not allow managing members."""
+
+    def __init__(self) -> None:
+        super().__init__("Only managers and owners of the organization can see and change its members.")
+
+
+class RoleAboveOwn(Refusal):
+    """The role to be given or taken is above the caller's own."""
+
+    def __init__(self, role: Role, own: Role) -> None:
+        super().__init__(f"You cannot give or take the role {role.value}, because it is above your own, {own.value}.")
+
+
+class LastOwner(Refusal):
+    """The organization would have no owner."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{shorten(name)} is the only owner of the organization. Make somebody else an owner first.")
+
+
+class MemberGone(Refusal):
+    """The member was removed meanwhile, or is none of this organization."""
+
+    def __init__(self) -> None:
+        super().__init__("This person is not a member of your organization any more. Nothing was changed.")
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """A Slack user who is to be added."""
+
+    user_id: str
+    profile: Profile
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What became of a member."""
+
+    member: MemberDetails  # as they are now
+    nothing: bool = False  # they had been like that already
+    again: bool = False  # they had been a member before
+
+
+def check_manages(access: Access) -> None:
+    """Raises MayNotManageMembers."""
+    if access.role not in _MANAGE_MEMBERS:
+        raise MayNotManageMembers
+
+
+def parse_role(typed: str, form: str) -> Role:
+    """The role of this name. Raises InvalidInput with `form`, the correct usage."""
+    word = typed.strip().lower()
+    if word in list(Role):
+        return Role(word)
+    sentence = f"“{shorten(typed)}” is not a role."
+    meant = find_closest(word, list(Role))
+    if meant:
+        raise InvalidInput(sentence, form, field="role", wrong=typed, meant=meant)
+    raise InvalidInput(f"{sentence} Use `member`, `admin`, `manager` or `owner`.", form, field="role")
+
+
+def list_teams(connection: Connection, access: Access) -> list[DirectoryEntry]:
+    """The teams whose members can be changed here: not those whose members are read from a user group."""
+    synced = members.list_synced_teams(connection, access.organization_id)
+    return [one for one in directory.list_teams(connection, access.organization_id) if one.slug not in synced]
+
+
+def check_teams(connection: Connection, access: Access, slugs: Sequence[str], form: str) -> None:
+    """Raises InvalidInput for a team that does not exist, or whose members are read from a user group."""
+    synced = members.list_synced_teams(connection, access.organization_id)
+    known = [one.slug for one in directory.list_teams(connection, access.organization_id)]
+    for slug in slugs:
+        if slug not in known:
+            near = find_closest(slug, known)
+            hint = f" Did you mean {near}?" if near else ""
+            raise InvalidInput(f"There is no team “{shorten(slug)}”.{hint}", form, field="teams")
+        if slug in synced:
+            raise InvalidInput(
+                f"The members of the team “{shorten(slug)}” are the people of its user group. Change them in Slack.",
+                form,
+                field="teams",
+            )
+
+
+def list_members(
+    connection: Connection, access: Access, words: Sequence[str], page: int
+) -> tuple[list[MemberDetails], int]:
+    """A page of the members whose name or e-mail has all words, and how many they are. Raises MayNotManageMembers."""
+    check_manages(access)
+    return members.list_page(connection, access.organization_id, words, page=page, size=PAGE_SIZE)
+
+
+def get_member(connection: Connection, access: Access, member_id: int) -> MemberDetails:
+    """A member of the caller's organization. Raises MayNotManageMembers, MemberGone."""
+    check_manages(access)
+    found = members.find_member(connection, access.organization_id, member_id)
+    if found is None or found.removed:
+        raise MemberGone
+    return found
+
+
+def check_may_change(
+    connection: Connection, access: Access, action: Action, member: MemberDetails | None, role: Role | None
+) -> None:
+    """Raises a Refusal if the caller may not do that with a member, or give the role.
+
+    `member` is None for somebody who never was one. The caller's role is read again: somebody may have changed it.
+    """
+    caller = members.find_member(connection, access.organization_id, access.member_id)
+    if caller is None or caller.removed or caller.role not in _MANAGE_MEMBERS:
+        raise MayNotManageMembers
+    there = member is not None and not member.removed
+    taken = member.role if member is not None and there and action in (Action.ROLE, Action.REMOVE) else None
+    for one in (taken, role):
+        if one is not None and _RANKS[one] > _RANKS[caller.role]:
+            raise RoleAboveOwn(one, caller.role)
+    if member is None:
+        return
+    if action is Action.ADD and there:
+        raise InvalidInput(
+            f"{shorten(member.name)} is a member already. Change the role or the teams instead.", FORMS[Action.ROLE]
+        )
+    if action is Action.REMOVE and member.id == caller.id:
+        raise Refusal("You cannot remove yourself. Ask another manager or owner.")
+    if taken is Role.OWNER and role is not Role.OWNER and members.count_owners(connection, access.organization_id) == 1:
+        raise LastOwner(member.name)
+
+
+def find_earlier(connection: Connection, access: Access, newcomer: Newcomer) -> MemberDetails | None:
+    """The member that somebody who is to be added is already, or was before. Raises Refusal."""
+    profile = newcomer.profile
+    if not profile.at_home or not profile.ordinary:
+        raise InvalidInput(
+            f"{shorten(profile.name or newcomer.user_id)} cannot become a member. Bots, guests, deactivated users and"
+            " people of other workspaces cannot.",
+            FORMS[Action.ADD],
+        )
+    known = directory.find_member_by_slack_id(connection, access.organization_id, access.workspace_id, newcomer.user_id)
+    if known is not None:
+        return members.find_member(connection, access.organization_id, known.id)
+    email = _choose_email(access, newcomer)
+    found = members.find_by_slack_id_or_email(connection, access.organization_id, newcomer.user_id, email)
+    if found and not found.removed and found.slack_user_id not in (None, newcomer.user_id):
+        raise Refusal(f"Another member has the e-mail address of {shorten(profile.name)}: {shorten(found.name)}.")
+    return found
+
+
+def add(tx: Connection, access: Access, newcomer: Newcomer, role: Role, teams: Sequence[str], now: datetime) -> Changed:
+    """Adds somebody, or adds them again. Raises Refusal."""
+    changes.lock_members(tx)
+    earlier = find_earlier(tx, access, newcomer)
+    check_may_change(tx, access, Action.ADD, earlier, role)
+    check_teams(tx, access, teams, FORMS[Action.ADD])
+    email = newcomer.profile.email
+    values = {
+        "name": replace_unstorable(newcomer.profile.name)[:MAX_NAME_LENGTH].strip() or newcomer.user_id,
+        "role": role.value,
+        # The e-mail identifies them, if it is confirmed and theirs here, too.
+        "slack_user_id": None if email and (earlier is None or earlier.email == email.lower()) else newcomer.user_id,
+    }
+    if earlier is None:
+        address = _choose_email(access, newcomer)
+        member_id = members.insert_member(tx, access.organization_id, {"email": address, **values})
+    else:
+        member_id = earlier.id
+        members.update_member(tx, access.organization_id, member_id, {**values, "date_removed": None})
+    members.set_teams(tx, access.organization_id, member_id, teams)
+    return _finish(tx, access, member_id, now, again=earlier is not None)
+
+
+def set_role(tx: Connection, access: Access, member_id: int, role: Role, now: datetime) -> Changed:
+    """Gives a member a role. Raises Refusal."""
+    changes.lock_members(tx)
+    member = get_member(tx, access, member_id)
+    check_may_change(tx, access, Action.ROLE, member, role)
+    if member.role is role:
+        return Changed(member, nothing=True)
+    members.update_member(tx, access.organization_id, member_id, {"role": role.value})
+    return _finish(tx, access, member_id, now)
+
+
+def set_teams(tx: Connection, access: Access, member_id: int, teams: Sequence[str], now: datetime) -> Changed:
+    """Makes these the teams of a member. Raises Refusal."""
+    changes.lock_members(tx)
+    member = get_member(tx, access, member_id)
+    check_may_change(tx, access, Action.TEAMS, member, None)
+    check_teams(tx, access, teams, FORMS[Action.TEAMS])
+    synced = members.list_synced_teams(tx, access.organization_id)
+    if set(member.teams) - synced == set(teams):
+        return Changed(member, nothing=True)
+    members.update_member(tx, access.organization_id, member_id, {})
+    members.set_teams(tx, access.organization_id, member_id, teams)
+    return _finish(tx, access, member_id, now)
+
+
+def remove(tx: Connection, access: Access, member_id: int, now: datetime) -> Changed:
+    """Removes a member. What they wrote stays. Raises Refusal."""
+    changes.lock_members(tx)
+    member = get_member(tx, access, member_id)
+    check_may_change(tx, access, Action.REMOVE, member, None)
+    members.update_member(tx, access.organization_id, member_id, {})
+    changes.mark_members_removed(tx, [member_id], now)
+    return _finish(tx, access, member_id, now)
+
+
+def _choose_email(access: Access, newcomer: Newcomer) -> str:
+    if newcomer.profile.email:
+        return newcomer.profile.email.strip().lower()
+    return f"{newcomer.user_id}.{access.workspace_id}@{NO_EMAIL_DOMAIN}".lower()
+
+
+def _finish(tx: Connection, access: Access, member_id: int, now: datetime, *, again: bool = False) -> Changed:
+    changes.expire_identities(tx, access.organization_id)
+    ownership.release_lost(tx, access.organization_id, now)
+    member = members.find_member(tx, access.organization_id, member_id)
+    assert member is not None
+    return Changed(member, again=again)

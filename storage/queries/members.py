@@ -1,0 +1,124 @@
+"""Members as managers see and change them in Slack. `organization_changes` has the statements of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, delete, func, insert, or_, select, update
+from sqlalchemy.sql import Select
+
+from storage.member_rows import MemberDetails
+from storage.models import Member, MemberTeam, Team
+from storage.values import Role
+
+
+def _select_members(organization_id: int) -> Select[Any]:
+    teams = (
+        select(func.jsonb_object_agg(Team.slug, Team.name))
+        .join(MemberTeam, MemberTeam.team_id == Team.id)
+        .where(MemberTeam.member_id == Member.id)
+        .scalar_subquery()
+    )
+    return select(
+        Member.id,
+        Member.name,
+        Member.email,
+        Member.slack_user_id,
+        Member.role,
+        Member.changed_in_slack,
+        Member.date_removed.is_not(None).label("removed"),
+        teams.label("teams"),
+    ).where(Member.organization_id == organization_id)
+
+
+def _build(row: RowMapping) -> MemberDetails:
+    teams = dict(sorted((row["teams"] or {}).items()))
+    return MemberDetails(**{**row, "role": Role(row["role"]), "teams": teams})
+
+
+def list_page(
+    connection: Connection, organization_id: int, words: Sequence[str], *, page: int, size: int
+) -> tuple[list[MemberDetails], int]:
+    """Returns a page of the members whose name or e-mail has all words, ordered by name, and how many there are."""
+    matching = [
+        or_(func.strpos(func.lower(Member.name), word.lower()) > 0, func.strpos(Member.email, word.lower()) > 0)
+        for word in words
+    ]
+    matching += [Member.organization_id == organization_id, Member.date_removed.is_(None)]
+    count = connection.scalar(select(func.count()).select_from(Member).where(*matching)) or 0
+    query = _select_members(organization_id).where(*matching).order_by(func.lower(Member.name), Member.id)
+    rows = connection.execute(query.offset(page * size).limit(size)).mappings()
+    return [_build(row) for row in rows], count
+
+
+def find_member(connection: Connection, organization_id: int, member_id: int) -> MemberDetails | None:
+    """Returns a member of the organization, also one who was removed, or None."""
+    row = connection.execute(_select_members(organization_id).where(Member.id == member_id)).mappings().first()
+    return None if row is None else _build(row)
+
+
+def find_by_slack_id_or_email(
+    connection: Connection, organization_id: int, user_id: str, email: str
+) -> MemberDetails | None:
+    """Returns the member with this e-mail or Slack id, or None.
+
+    Of several, somebody who has not been removed comes first, then the one with that e-mail.
+    """
+    query = (
+        _select_members(organization_id)
+        .where(or_(Member.email == email, Member.slack_user_id == user_id))
+        .order_by(Member.date_removed.is_not(None), Member.email != email, Member.id)
+        .limit(1)
+    )
+    row = connection.execute(query).mappings().first()
+    return None if row is None else _build(row)
+
+
+def count_owners(connection: Connection, organization_id: int) -> int:
+    """Returns the number of the organization's owners who have not been removed."""
+    query = (
+        select(func.count())
+        .select_from(Member)
+        .where(
+            Member.organization_id == organization_id, Member.role == Role.OWNER.value, Member.date_removed.is_(None)
+        )
+    )
+    return connection.scalar(query) or 0
+
+
+def insert_member(tx: Connection, organization_id: int, values: Mapping[str, Any]) -> int:
+    """Adds a member with these columns and returns their id."""
+    return tx.scalars(
+        insert(Member).values(organization_id=organization_id, changed_in_slack=True, **values).returning(Member.id)
+    ).one()
+
+
+def update_member(tx: Connection, organization_id: int, member_id: int, values: Mapping[str, Any]) -> None:
+    """Sets columns of a member, who then counts as changed in Slack."""
+    tx.execute(
+        update(Member)
+        .where(Member.organization_id == organization_id, Member.id == member_id)
+        .values(changed_in_slack=True, **values)
+    )
+
+
+def list_synced_teams(connection: Connection, organization_id: int) -> set[str]:
+    """Returns the slugs of the teams whose members are read from a user group."""
+    query = select(Team.slug).where(Team.organization_id == organization_id, Team.sync_members)
+    return set(connection.scalars(query))
+
+
+def set_teams(tx: Connection, organization_id: int, member_id: int, slugs: Collection[str]) -> None:
+    """Makes these the member's teams, beside those whose members are read from a user group."""
+    wanted = select(Team.id).where(Team.organization_id == organization_id, Team.slug.in_(slugs), ~Team.sync_members)
+    synced = select(Team.id).where(Team.organization_id == organization_id, Team.sync_members)
+    present = select(MemberTeam.team_id).where(MemberTeam.member_id == member_id)
+    tx.execute(
+        delete(MemberTeam).where(
+            MemberTeam.member_id == member_id, MemberTeam.team_id.not_in(wanted), MemberTeam.team_id.not_in(synced)
+        )
+    )
+    missing = [{"member_id": member_id, "team_id": one} for one in tx.scalars(wanted.where(Team.id.not_in(present)))]
+    if missing:
+        tx.execute(insert(MemberTeam), missing)

@@ -1,0 +1,185 @@
+"""Managers and owners see and change who belongs to the organization, in Slack."""
+
+from __future__ import annotations
+
+import pytest
+
+from sandbox import Person
+from tests.stories.conftest import ORGANIZATION, World
+
+
+def change(world: World, person: Person, words: str, title: str) -> str:
+    """The answer after somebody typed a command and submitted the form that it opens."""
+    before = len(person.direct_messages())
+    person.command("/incident", words)
+    assert person.wait_for_form(title).submit().closed
+    world.slack.wait_until(lambda: len(person.direct_messages()) > before, what="an answer")
+    return person.direct_messages()[-1].text
+
+
+def whoami(world: World, person: Person) -> str:
+    return world.ask(person, "whoami").text
+
+
+def set_role(world: World, name: str, role: str) -> None:
+    with world.store.write() as tx:
+        tx.exec_driver_sql("UPDATE member SET role = %s WHERE name = %s", (role, name))
+
+
+def test_managers_list_members_and_search_them(world: World) -> None:
+    listed = world.ask(world.dan, "members").text
+    assert "5 members" in listed
+    assert "Ada Obi · Owner · ada@acme.test · Payments" in listed
+    found = world.ask(world.ada, "members BEN acme").text
+    assert "Ben Tal" in found and "Cyn Roe" not in found
+    assert "No member has “nobody*” in" in world.ask(world.ada, "members nobody*").text
+
+
+def test_only_managers_and_owners_see_and_change_members(world: World) -> None:
+    for person in (world.ben, world.sue):
+        for words in ("members", "member", f"member add {world.eve.mention}", f"member remove {world.ada.mention}"):
+            assert "Only managers and owners" in world.ask(person, words).text
+
+
+def test_the_list_is_paged(world: World) -> None:
+    more = "".join(f"  - {{email: m{n}@acme.test, name: Member {n:02}}}\n" for n in range(10))
+    world.apply(ORGANIZATION + more)
+    page = world.see(world.ada, "members acme.test")
+    assert "15 members" in page.text and "1 to 10 of 15" in page.text and "Sue Perm" not in page.text
+    world.ada.press(page, "Next")
+    page.wait_for(lambda page: "11 to 15 of 15" in page.text)
+    assert "Sue Perm" in page.text and page.buttons == ["Previous"]
+    world.ada.press(page, "Previous")
+    page.wait_for(lambda page: "1 to 10 of 15" in page.text)
+
+
+def test_somebody_is_added_by_mention_and_is_known_at_once(world: World) -> None:
+    assert "You are not a member" in whoami(world, world.eve)
+    world.dan.command("/incident", f"member add {world.eve.mention} admin team:search")
+    form = world.dan.wait_for_form("Add member")
+    assert "Eve Out" in form.text and form.value("Role") == "Admin"
+    assert form.submit().closed
+    world.dan.wait_for_message(containing="You added Eve Out with the role admin and the teams Search.")
+    known = whoami(world, world.eve)
+    assert "eve@elsewhere.test" in known and "admin" in known and "Search" in known
+    assert "Eve Out is a member already" in world.ask(world.dan, "member add eve@elsewhere.test").text
+
+
+def test_somebody_without_a_confirmed_email_is_added_by_slack_id(world: World) -> None:
+    world.slack.person("U0090", "Sso Only", "sso@acme.test", email_confirmed=False)
+    newcomer = world.slack.person("U0091", "Una Sso", "una@acme.test", email_confirmed=False)
+    assert "You added Una Sso" in change(world, world.ada, f"member add {newcomer.mention}", "Add member")
+    assert "Una Sso" in whoami(world, newcomer)
+    listed = world.ask(world.ada, "members una").text
+    assert "invalid" not in listed and "changed in Slack" in listed
+
+
+def test_bots_guests_and_strangers_cannot_be_added(world: World) -> None:
+    guest = world.slack.person("U0091", "Gil Guest", "gil@partner.test", restricted=True)
+    for words in (f"member add {guest.mention}", "member add gil@partner.test"):
+        assert "Gil Guest cannot become a member" in world.ask(world.ada, words).text
+    assert "Nobody in this workspace" in world.ask(world.ada, "member add no@body.test").text
+    assert "Mention the person" in world.ask(world.ada, "member add somebody").text
+
+
+def test_a_removed_member_loses_everything_and_may_come_back_as_the_same(world: World) -> None:
+    world.declare("Checkout is down", by=world.ben)
+    world.ask(world.ben, "take 1")
+    assert "You removed Ben Tal." in change(world, world.dan, f"member remove {world.ben.mention}", "Remove member")
+    assert "You are not a member" in whoami(world, world.ben)
+    assert "Ben Tal" not in world.ask(world.dan, "members").text
+    assert "#1 Checkout is down" in world.ask(world.ada, "list owner:none").text
+    answer = change(world, world.dan, f"member add {world.ben.mention} team:payments", "Add member")
+    assert "You added Ben Tal again, with the role member and the teams Payments." in answer
+    assert "Ben Tal" in world.ask(world.ben, "activity 1").text
+    with world.store.read() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM member WHERE name = 'Ben Tal'").scalar_one() == 1
+
+
+def test_nobody_gives_or_takes_a_role_above_their_own(world: World) -> None:
+    refused = "because it is above your own, manager"
+    for words in (
+        f"member role {world.dan.mention} owner",
+        f"member role {world.ben.mention} owner",
+        f"member add {world.eve.mention} owner",
+        f"member role {world.ada.mention} member",
+        f"member remove {world.ada.mention}",
+    ):
+        assert refused in world.ask(world.dan, words).text, words
+    eve = world.ask(world.dan, f"member role {world.eve.mention} admin").text
+    assert "Eve Out is not a member" in eve
+    assert "has the role manager now" in change(world, world.dan, "member role Ben Tal manager", "Change role")
+    assert "manager" in whoami(world, world.ben)
+
+
+def test_the_last_owner_stays_and_nobody_removes_themselves(world: World) -> None:
+    assert "the only owner" in world.ask(world.ada, f"member role {world.ada.mention} manager").text
+    assert "You cannot remove yourself" in world.ask(world.ada, "member remove ada").text
+    change(world, world.ada, "member role dan owner", "Change role")
+    assert "has the role manager now" in change(world, world.ada, "member role ada manager", "Change role")
+
+
+def test_the_rules_count_as_they_are_when_the_form_is_submitted(world: World) -> None:
+    set_role(world, "Dan Wu", "owner")
+    world.dan.command("/incident", "member role dan member")
+    mine = world.dan.wait_for_form("Change role")
+    world.ada.command("/incident", "member role ben owner")
+    given = world.ada.wait_for_form("Change role")
+    set_role(world, "Ada Obi", "manager")
+    assert "Dan Wu is the only owner" in mine.submit().errors["Role"]
+    assert "above your own, manager" in given.submit().errors["Role"]
+    set_role(world, "Ada Obi", "member")
+    assert "Only managers and owners" in given.submit().errors["Role"]
+    assert "owner" not in whoami(world, world.ben)
+
+
+def test_teams_are_replaced_and_decide_what_is_seen(world: World) -> None:
+    world.declare("Checkout is down")
+    world.ada.command("/incident", "member teams @cyn team:payments,search")
+    form = world.ada.wait_for_form("Change teams")
+    assert form.value("Teams") == ["Payments", "Search"]
+    assert form.choose("Teams", "Payments").submit().closed
+    world.ada.wait_for_message(containing="Cyn Roe is in these teams now: Payments.")
+    assert "Checkout is down" in world.ask(world.cyn, "list").text
+    answer = change(world, world.ada, "member teams cyn team:none", "Change teams")
+    assert "Cyn Roe is in no team now." in answer
+    assert "Checkout is down" not in world.ask(world.cyn, "list").text
+
+
+def test_teams_that_slack_keeps_are_not_changed_here(world: World) -> None:
+    with world.store.write() as tx:
+        tx.exec_driver_sql("UPDATE team SET sync_members = true WHERE slug = 'payments'")
+    assert "the people of its user group" in world.ask(world.ada, "member teams ben team:payments").text
+    change(world, world.ada, "member teams ben team:search", "Change teams")
+    assert "Payments, Search" in world.ask(world.ada, "members ben").text
+
+
+def test_in_a_direct_message_a_button_asks(world: World) -> None:
+    world.ada.tell_bot("member role ben admin")
+    asked = world.ada.wait_for_message(containing="You change the role of Ben Tal. Role: admin.")
+    assert "admin" not in whoami(world, world.ben)
+    world.ada.press(asked, "Change")
+    world.ada.wait_for_message(containing="Ben Tal has the role admin now.")
+    assert "admin" in whoami(world, world.ben)
+    world.ada.tell_bot(f"member add {world.eve.mention} team:search")
+    world.ada.press(world.ada.wait_for_message(containing="You add Eve Out"), "Add")
+    world.ada.wait_for_message(containing="You added Eve Out with the role member and the teams Search.")
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        ("member", "Say what to do"),
+        ("member ad @ben", "“ad” is unknown here"),
+        ("member role", "Name the person."),
+        ("member role ben", "Say which role"),
+        ("member role ben boss", "“boss” is not a role"),
+        ("member role ben mangaer", "Did you mean /incident member role ben manager?"),
+        ("member teams ben", "Say which teams"),
+        ("member teams ben team:nope", "There is no team “nope”"),
+        ("member remove nobody", "There is no member “nobody”"),
+        ("member role ben admin env:x", "“env:” is unknown here"),
+    ],
+)
+def test_mistakes_are_named(world: World, words: str, answer: str) -> None:
+    assert answer in world.ask(world.ada, words).text
