@@ -64,6 +64,7 @@ TEST_MODULES = (
     "pytest_cov",
     "pytest_timeout",
     "schemathesis",
+    "sentry_sdk",
     "setuptools",
     "xdist",
 )

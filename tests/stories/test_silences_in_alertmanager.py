@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ class Sides:
 
     def silence(self, label: str, pattern: str, **more: Any) -> str:
         """Silences there what has a label that matches, and returns the silence's id."""
-        now = datetime.now(UTC)
+        now = self.world.store.clock.now()
         body = {
             "matchers": [{"name": label, "value": pattern, "isRegex": True, "isEqual": True}],
             "startsAt": now.isoformat(),
@@ -124,6 +124,7 @@ def test_a_silence_made_in_slack_stands_there_and_ends_there(sides: Sides) -> No
 def test_ends_and_starts_are_kept_while_a_silence_stands_there(sides: Sides) -> None:
     sides.fire("HostDown", instance="db1")
     sides.until_listed("HostDown")
+    sides.world.rest()  # until its card is there
     silence(sides.world, sides.world.ada, "1 2h")
     assert sides.worker.tick()
     sides.end("HostDown", instance="db1")
@@ -289,6 +290,7 @@ def test_the_worker_compares_by_itself_until_it_stops(sides: Sides) -> None:
 def test_an_alertmanager_that_has_just_started_ends_nothing(sides: Sides) -> None:
     sides.fire("HostDown", instance="db1")
     sides.until_listed("HostDown")
+    sides.world.rest()  # until its card is there
     silence(sides.world, sides.world.ada, "1 2h")
     assert sides.worker.tick()
     sides.end("HostDown", instance="db1")
