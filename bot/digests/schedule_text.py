@@ -71,17 +71,19 @@ def _build_error(text: str, why: str) -> InvalidInput:
     return InvalidInput(f"“{shorten(text)}” is not a valid schedule: {why} For example {EXAMPLES}.", USAGE)
 
 
-def _parse_interval(text: str, count: int, unit: str, rest: str) -> Schedule:
+def _check_interval(text: str, count: int, unit: str) -> None:
     whole, name = (60, "minutes") if unit == "m" else (24, "hours")
+    if count == whole:
+        raise _build_error(text, f"write every {whole} {name} as {'hourly' if unit == 'm' else 'every day at a time'}.")
     if not 0 < count < whole or whole % count:
-        if count == whole:
-            raise _build_error(
-                text, f"write every {whole} {name} as {'hourly' if unit == 'm' else 'every day at a time'}."
-            )
         fitting = ", ".join(str(n) for n in range(2, whole) if whole % n == 0)
         raise _build_error(
             text, f"{count} {name} do not divide {whole} {name} evenly; it can be every {fitting} {name}."
         )
+
+
+def _parse_interval(text: str, count: int, unit: str, rest: str) -> Schedule:
+    _check_interval(text, count, unit)
     minutes: Values = tuple(range(0, 60, count)) if unit == "m" else (0,)
     hours = _ALL_HOURS if unit == "m" else tuple(range(0, 24, count))
     past = _PAST.fullmatch(rest)

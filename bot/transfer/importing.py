@@ -118,13 +118,17 @@ class Importer:
         if organization_id is None:
             organization_id = self._insert_organization(tx, self._find_description(slug, setup))
         known = self._read_known(tx, organization_id)
-        new: dict[str, set[str]] = {}
+        new: set[tuple[str, str]] = set()
         for ids, kind, names in self._named(known, setup):
-            new[kind] = {name for name in names if name not in ids}
-            self._count(kind, len(new[kind]), len(names))
-        teams = [one for one in setup if isinstance(one, TeamRecord) and one.slug in new["team"]]
-        projects = [one for one in setup if isinstance(one, ProjectRecord) and one.slug in new["project"]]
-        members = [one for one in setup if isinstance(one, MemberRecord) and one.email in new["member"]]
+            missing = {(kind, name) for name in names if name not in ids}
+            self._count(kind, len(missing), len(names))
+            new |= missing
+        return self._insert_setup(tx, organization_id, [one for one in setup if (one.type, _name(one)) in new])
+
+    def _insert_setup(self, tx: Connection, organization_id: int, new: Sequence[Setup]) -> Known:
+        teams = [one for one in new if isinstance(one, TeamRecord)]
+        projects = [one for one in new if isinstance(one, ProjectRecord)]
+        members = [one for one in new if isinstance(one, MemberRecord)]
         importing.insert_teams(tx, organization_id, [one.model_dump(exclude={"type"}) for one in teams])
         importing.insert_projects(
             tx, organization_id, [one.model_dump(exclude={"type", "teams", "channels"}) for one in projects]
@@ -133,19 +137,9 @@ class Importer:
         known = self._read_known(tx, organization_id)
         importing.link(
             tx,
-            project_teams=[
-                (known.projects[one.slug], known.teams[team])
-                for one in projects
-                for team in one.teams
-                if team in known.teams
-            ],
+            project_teams=_pair(known.projects, known.teams, [(one.slug, one.teams) for one in projects]),
             project_channels=[(known.projects[one.slug], channel) for one in projects for channel in one.channels],
-            member_teams=[
-                (known.members[one.email], known.teams[team])
-                for one in members
-                for team in one.teams
-                if team in known.teams
-            ],
+            member_teams=_pair(known.members, known.teams, [(one.email, one.teams) for one in members]),
         )
         return known
 
@@ -255,43 +249,54 @@ class Importer:
         )
         importing.insert_parts(
             tx,
-            projects=[
-                {
-                    "incident_id": id_,
-                    "project_id": known.projects[slug],
-                    "started": record.date_started,
-                    "status": int(record.status),
-                    "team_id": known.teams[record.team] if record.team else NO_TEAM,
-                    "title": record.title,
-                }
-                for id_, record in pairs
-                for slug in sorted(set(record.projects))
-            ],
+            projects=[row for id_, record in pairs for row in _project_rows(known, id_, record)],
             seen=[
-                {
-                    "incident_id": id_,
-                    "member_id": known.members[one.member],
-                    "first_seen": one.first_seen,
-                    "last_seen": one.last_seen,
-                }
+                {"incident_id": id_, **one.model_dump(exclude={"member"}), "member_id": known.members[one.member]}
                 for id_, record in pairs
                 for one in record.seen
             ],
             followers=[
-                {"incident_id": id_, "member_id": known.members[one.member], "date_added": one.date_added}
+                {"incident_id": id_, **one.model_dump(exclude={"member"}), "member_id": known.members[one.member]}
                 for id_, record in pairs
                 for one in record.followers
             ],
             mentions=[
-                {
-                    "activity_id": entry_id,
-                    "member_id": int(found) if kind == "person" else None,
-                    "team_id": int(found) if kind == "team" else None,
-                }
-                for entry_id, text in zip(entry_ids, texts, strict=True)
-                for kind, found in sorted(set(MENTION.findall(text or "")))
+                row for id_, text in zip(entry_ids, texts, strict=True) for row in _mention_rows(id_, text or "")
             ],
         )
+
+
+def _name(record: Setup) -> str:
+    return record.email if isinstance(record, MemberRecord) else record.slug
+
+
+def _pair(
+    ones: Mapping[str, int], others: Mapping[str, int], named: Sequence[tuple[str, Sequence[str]]]
+) -> list[tuple[int, int]]:
+    """The ids of each name with those of its others that are known."""
+    return [(ones[name], others[other]) for name, wanted in named for other in wanted if other in others]
+
+
+def _project_rows(known: Known, incident_id: int, record: IncidentRecord) -> Iterator[Mapping[str, Any]]:
+    for slug in sorted(set(record.projects)):
+        yield {
+            "incident_id": incident_id,
+            "project_id": known.projects[slug],
+            "started": record.date_started,
+            "status": int(record.status),
+            "team_id": known.teams[record.team] if record.team else NO_TEAM,
+            "title": record.title,
+        }
+
+
+def _mention_rows(entry_id: int, text: str) -> Iterator[Mapping[str, Any]]:
+    for kind, id_ in sorted(set(MENTION.findall(text))):
+        person = kind == "person"
+        yield {
+            "activity_id": entry_id,
+            "member_id": int(id_) if person else None,
+            "team_id": None if person else int(id_),
+        }
 
 
 def _columns(known: Known, record: IncidentRecord, identifier: int, burning: set[str]) -> Mapping[str, Any]:

@@ -24,6 +24,20 @@ COMMON_WORDS = 2
 NO_OTHERS = (None,) * 13  # in the columns of `with_columns`: a row that says that there are no other incidents
 
 
+def _is_common(list_filter: ListFilter) -> bool:
+    return not (
+        len(list_filter.words) > COMMON_WORDS
+        or list_filter.environment is not None
+        or list_filter.since is not None
+        or list_filter.unseen_by is not None
+        or list_filter.followed_by is not None
+        or list_filter.owned_by is not None
+        or list_filter.storm is not None
+        or list_filter.unowned
+        or list_filter.silenced
+    )
+
+
 class ListStatements:
     """The statements for one filter and one cursor.
 
@@ -54,17 +68,7 @@ class ListStatements:
         self.of_title = self._of_title("i")
         self.of_others = self._of_others()
         self.of_incident = self.of_title + self.of_others
-        self.common = not (
-            len(list_filter.words) > COMMON_WORDS
-            or list_filter.environment is not None
-            or list_filter.since is not None
-            or list_filter.unseen_by is not None
-            or list_filter.followed_by is not None
-            or list_filter.owned_by is not None
-            or list_filter.storm is not None
-            or list_filter.unowned
-            or list_filter.silenced
-        )
+        self.common = _is_common(list_filter)
         branches = 1 if self.of_all_projects else len(list_filter.project_ids)
         # How many projects the merge statement has; None: no merge.
         self.merged = None
