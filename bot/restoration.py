@@ -10,7 +10,7 @@ from psycopg2.errors import InsufficientPrivilege
 from slack_sdk.errors import SlackApiError
 from sqlalchemy import exc
 
-from bot.delivery.rendering import find_message_id
+from bot.delivery.message_metadata import find_message_id
 from bot.digests.schedule import parse_cron
 from bot.settings import Settings
 from bot.slack.backoff import reason_of

@@ -27,7 +27,7 @@ from bot.intake.apply import ReceivedAlert, apply_alerts
 from bot.people.notices import notify_maker
 from storage.engine import Store
 from storage.queries import alertmanager as queries
-from storage.queries.intake import IntakeProject, IntakeTokenRow
+from storage.queries.intake_tokens import IntakeProject, IntakeTokenRow
 from storage.queries.silences import ALERTMANAGER
 from storage.silence_rows import KnownAlert, StandingSilence
 from storage.values import Status

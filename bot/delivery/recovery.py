@@ -7,9 +7,9 @@ from typing import Any
 
 from bot.delivery import api_calls
 from bot.delivery.api_calls import Limited, Refused, Result, Taken, WorkspaceClient
+from bot.delivery.message_metadata import is_message_of
 from bot.delivery.metrics import DeliveryMetrics
 from bot.delivery.pace import Pace
-from bot.delivery.rendering import is_message_of
 from bot.delivery.settlement import Settlement
 from storage.engine import Store
 from storage.queries import destinations, pacing, posts

@@ -44,7 +44,6 @@ from storage.queries.post_kinds import (
     CardPost,
     DigestPost,
     DirectPost,
-    DuePost,
     HandoffAnswerPost,
     HandoffPost,
     KnownPost,
@@ -65,7 +64,6 @@ from storage.values import PostKind, Status
 
 log = structlog.get_logger(__name__)
 
-_METADATA_EVENT = "tocsin_post"
 # A failure reason of Tocsin's own; the others are Slack's error codes.
 SHARED = "shared_with_another_company"
 # How long a thread message waits for its card, which makes it due when it is posted itself.
@@ -391,24 +389,3 @@ def _show_in_thread(post: ThreadPost, content: ThreadContent, message: Mapping[s
     if content.card_ts is None and post.ts is None:
         return NotYet(_CARD_WAIT_S)
     return Show(message, thread_ts=content.card_ts)
-
-
-def build_metadata(post: DuePost) -> dict[str, Any]:
-    """Builds the metadata by which the message is found in Slack. A post that is posted again gets another id."""
-    return {"event_type": _METADATA_EVENT, "event_payload": {"id": f"{post.id}.{post.generation}"}}
-
-
-def find_message_id(message: Mapping[str, Any], installation: Installation) -> str | None:
-    """Returns the id in the metadata of a message from Slack's API; None if it is not one that delivery has sent."""
-    ours = message.get("bot_id") == installation.bot_id or message.get("user") == installation.bot_user_id
-    found = message.get("metadata") or {}
-    if not ours or found.get("event_type") != _METADATA_EVENT:
-        return None
-    id_: str | None = (found.get("event_payload") or {}).get("id")
-    return id_
-
-
-def is_message_of(message: Mapping[str, Any], post: DuePost, installation: Installation) -> bool:
-    """Returns whether a message from Slack's API is the one that was sent for the post."""
-    expected: str = build_metadata(post)["event_payload"]["id"]
-    return find_message_id(message, installation) == expected

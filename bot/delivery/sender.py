@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from bot.delivery import api_calls
 from bot.delivery.api_calls import Refused, Result, Taken, WorkspaceClient
 from bot.delivery.destination_checks import DestinationChecks
+from bot.delivery.message_metadata import build_metadata
 from bot.delivery.metrics import DeliveryMetrics
 from bot.delivery.pace import Pace
 from bot.delivery.recovery import Recovery
@@ -29,7 +30,6 @@ from bot.delivery.rendering import (
     Remove,
     RenderDigest,
     Show,
-    build_metadata,
     log_unknown_post,
     render,
 )

@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 
 from bot.digests import content, schedule_text, zones
 from bot.digests.content import FIRST_NEWS_PERIOD, AccessLost, IncidentsSwitchedOff
+from bot.digests.errors import MayNotChangeDigest, MayNotManageDigests, NoSuchDigest, NotDigestOwner
 from bot.digests.schedule import MAX_LENGTH, USAGE, Schedule, parse_cron
 from bot.incidents import filters
 from bot.incidents.access import Access
@@ -36,39 +37,6 @@ LIST_USAGE = "digest list"
 _LARGEST_ID = 2**63 - 1  # what the column holds
 _OPTION_NAMES = ("tz", "empty", "picture")
 _ANY_DATE = datetime(2026, 1, 1, tzinfo=UTC)  # whether a date is valid does not depend on the current day
-
-
-class NotDigestOwner(Refusal):
-    """Somebody else owns the digest, and the caller may not manage it."""
-
-
-class NoSuchDigest(Refusal):
-    """There is no such digest, or it belongs to another organization."""
-
-    def __init__(self, digest_id: int) -> None:
-        super().__init__(
-            f"There is no digest {digest_id} here. `digest list` shows the digests of this channel and your own."
-        )
-
-
-class MayNotChangeDigest(Refusal):
-    """The caller owns the digest, but their role no longer allows managing digests."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "Only admins, managers and owners of the organization can change or send digests. You own this one, so you"
-            " can pause or remove it."
-        )
-
-
-class MayNotManageDigests(Refusal):
-    """The caller's role does not allow managing digests."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "Only admins, managers and owners of the organization can create digests. Ask one of them to create it, or"
-            " to add it to the organization file."
-        )
 
 
 @dataclass(frozen=True, slots=True)

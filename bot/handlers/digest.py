@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from bot.digests import content, service
 from bot.digests.content import FIRST_NEWS_PERIOD, AccessLost, IncidentsSwitchedOff
+from bot.digests.errors import NoSuchDigest
 from bot.digests.schedule import USAGE as ADD_USAGE
 from bot.digests.schedule import parse_cron
 from bot.digests.summary import summarize
@@ -220,7 +221,7 @@ def turn_page(context: Context, request: Press) -> Response:
         digest = service.get_digest(context.connection, context.access, digest_id)
         # The message shows what its owner let this channel see. Another channel is another audience.
         if digest.channel_id != request.channel_id:
-            raise service.NoSuchDigest(digest_id)
+            raise NoSuchDigest(digest_id)
         if not context.may_show_in(digest.channel_id):
             raise SharedChannel
     return Answer(_render_page(context, digest, fire_id, number), in_channel=fire_id is not None, replace=True)

@@ -17,6 +17,7 @@ from bot.incidents.markup import MENTION, encode_entities
 from bot.incidents.plain_text import disable_formatting
 from storage.queries import access as access_queries
 from storage.queries import activity, directory, incidents, outbox
+from storage.queries import subscriptions as followers
 from storage.rows import Comment, IncidentHead
 from storage.values import ActivityType
 
@@ -130,7 +131,7 @@ def record(
     if written.team_ids:
         of_teams = directory.get_member_ids_of_teams(connection, written.team_ids)
         follow |= access_queries.filter_members_who_see(connection, access.organization_id, incident.id, of_teams)
-    incidents.subscribe(connection, incident.id, sorted(follow), now)
+    followers.subscribe(connection, incident.id, sorted(follow), now)
 
 
 def add(
@@ -208,7 +209,7 @@ def edit(
     for team_id in written.team_ids - comment.mentions.teams.keys():
         of_team = directory.get_member_ids_of_teams(tx, [team_id])
         new |= access_queries.filter_members_who_see(tx, access.organization_id, incident.id, of_team)
-    incidents.subscribe(tx, incident.id, sorted(new), now)
+    followers.subscribe(tx, incident.id, sorted(new), now)
     outbox.record_comment_change(
         tx, incident.id, comment.id, now=now, newly_mentioned=new, thread_channel=thread_channel
     )

@@ -19,6 +19,7 @@ from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH, MAX_TITLE_LENGTH
 from bot.incidents.plain_text import disable_formatting, has_visible
 from storage.queries import activity, direct_messages, handoffs, incidents, outbox, owner_reminders
 from storage.queries import calls as call_steps
+from storage.queries import subscriptions as followers
 from storage.rows import IncidentHead, NewIncident
 from storage.values import ActivityType, Status, StatusMethod
 
@@ -139,7 +140,7 @@ def declare(tx: Connection, access: Access, declared: Declaration, now: datetime
         now,
         access.member_id,
     )
-    incidents.subscribe(tx, incident.id, [access.member_id], now)
+    followers.subscribe(tx, incident.id, [access.member_id], now)
     incidents.mark_seen(tx, incident.id, access.member_id, now)
     return incident
 

@@ -25,6 +25,7 @@ from storage.queries import (
     owner_reminders,
     owners,
 )
+from storage.queries import subscriptions as followers
 from storage.rows import IncidentHead, Owner
 from storage.values import BY_HANDOFF, ActivityType, Status
 
@@ -58,7 +59,7 @@ def take_unowned(tx: Connection, access: Access, incident_ids: Sequence[int], no
     """
     if not incident_ids:
         return
-    incidents.subscribe_to_all(tx, incident_ids, access.member_id, now)
+    followers.subscribe_to_all(tx, incident_ids, access.member_id, now)
     first_seen = incidents.mark_all_seen(tx, incident_ids, access.member_id, now)
     kind = ActivityType.ACKNOWLEDGED
     activity.insert_activities(tx, first_seen, kind, now=now, member_id=access.member_id, notify=False)
@@ -82,7 +83,7 @@ def _become_owner(
     *,
     by_handoff: bool = False,
 ) -> None:
-    incidents.subscribe(tx, incident.id, [access.member_id], now)
+    followers.subscribe(tx, incident.id, [access.member_id], now)
     if incidents.mark_seen(tx, incident.id, access.member_id, now):
         kind = ActivityType.ACKNOWLEDGED
         activity.insert_activity(tx, incident.id, kind, now=now, member_id=access.member_id, notify=False)

@@ -9,14 +9,15 @@ from sqlalchemy import Connection
 from bot.incidents import lookup
 from bot.incidents.access import Access
 from storage.queries import access as access_queries
-from storage.queries import direct_messages, incidents, outbox
+from storage.queries import direct_messages, outbox
+from storage.queries import subscriptions as followers
 from storage.rows import IncidentHead
 
 
 def subscribe(tx: Connection, access: Access, identifier: int, now: datetime) -> tuple[IncidentHead, bool]:
     """Subscribes the caller. Returns the incident, and whether they were not subscribed before. Raises NotFound."""
     incident = lookup.get_incident(tx, access, identifier)
-    new = incidents.subscribe(tx, incident.id, [access.member_id], now)
+    new = followers.subscribe(tx, incident.id, [access.member_id], now)
     _redraw_message(tx, incident, access, now)
     return incident, bool(new)
 
@@ -24,7 +25,7 @@ def subscribe(tx: Connection, access: Access, identifier: int, now: datetime) ->
 def unsubscribe(tx: Connection, access: Access, identifier: int, now: datetime) -> tuple[IncidentHead, bool]:
     """Unsubscribes the caller. Returns the incident, and whether they were subscribed. Raises NotFound."""
     incident = lookup.get_incident(tx, access, identifier)
-    was = incidents.unsubscribe(tx, incident.id, access.member_id)
+    was = followers.unsubscribe(tx, incident.id, access.member_id)
     _redraw_message(tx, incident, access, now)
     return incident, was
 

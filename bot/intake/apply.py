@@ -14,7 +14,7 @@ from bot.incidents.alerts import Action, Alert, Outcome
 from bot.intake.models import ItemError, ParsedAlert
 from bot.intake.tokens import Source
 from storage.queries import intake as queries
-from storage.queries.intake import IntakeProject, IntakeTokenRow
+from storage.queries.intake_tokens import IntakeProject, IntakeTokenRow
 from storage.rows import AlertKey
 
 

@@ -24,8 +24,8 @@ from bot.intake.rate_limit import RateLimiter
 from bot.intake.tokens import SecretBox, SecretUnreadable, Source, token_hash
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
-from storage.queries import intake as queries
-from storage.queries.intake import IntakeTokenRow
+from storage.queries import intake_tokens
+from storage.queries.intake_tokens import IntakeTokenRow
 
 log = structlog.get_logger(__name__)
 
@@ -115,8 +115,8 @@ class IntakeService:
         """The stored token of a delivery, not checked yet; None if there is none."""
         with self._admitting, self._store.read() as connection:
             if delivery.token_id is not None:
-                return queries.find_token_by_id(connection, delivery.token_id)
-            return queries.find_token_by_hash(connection, token_hash(delivery.bearer))
+                return intake_tokens.find_token_by_id(connection, delivery.token_id)
+            return intake_tokens.find_token_by_hash(connection, token_hash(delivery.bearer))
 
     def _check_token(self, delivery: Delivery, token: IntakeTokenRow | None) -> IntakeTokenRow:
         """The token, if it fits the delivery. Raises Refused."""
@@ -179,17 +179,17 @@ class IntakeService:
         if not last.errors:
             if was is not None:
                 with self._store.read() as connection:
-                    queries.record_token_refusal(connection, token.id, None, None)
+                    intake_tokens.record_token_refusal(connection, token.id, None, None)
         elif was is None or now - was >= USED_EVERY:
             first = last.errors[0]
             why = f"{first.field} {first.message}"
             with self._store.read() as connection:
-                queries.record_token_refusal(connection, token.id, now, why)
+                intake_tokens.record_token_refusal(connection, token.id, now, why)
 
     def _record_use(self, token: IntakeTokenRow, now: datetime) -> None:
         if token.last_used is None or now - token.last_used >= USED_EVERY:
             with self._store.read() as connection:
-                queries.record_token_use(connection, token.id, now)
+                intake_tokens.record_token_use(connection, token.id, now)
 
     def _parse(self, delivery: Delivery, token: IntakeTokenRow | None) -> _ParsedDelivery | Refused:
         """The alerts of a delivery, or why it is refused."""

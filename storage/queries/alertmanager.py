@@ -8,7 +8,8 @@ from datetime import datetime
 from psycopg2.extras import Json
 from sqlalchemy import Connection
 
-from storage.queries.intake import IntakeProject, list_projects
+from storage.queries.intake import list_projects
+from storage.queries.intake_tokens import IntakeProject
 from storage.queries.silences import ALERTMANAGER
 from storage.queries.visibility import sees_incident
 from storage.rows import AlertKey

@@ -17,7 +17,8 @@ from bot.delivery.metrics import DeliveryMetrics
 from bot.incidents import lifecycle, lookup
 from storage.engine import Store
 from storage.models import Organization, ProjectChannel
-from storage.queries import expansion, incidents
+from storage.queries import expansion
+from storage.queries import subscriptions as followers
 from storage.queries.expansion import Change
 from storage.rows import IncidentHead
 from storage.values import Status, StatusMethod
@@ -82,7 +83,7 @@ def street(database_url: str) -> Iterator[Street]:
 
 def follow(house: House, incident: IncidentHead, *names: str) -> None:
     with house.store.write() as tx:
-        incidents.subscribe(tx, incident.id, [house.members[name] for name in names], NOW)
+        followers.subscribe(tx, incident.id, [house.members[name] for name in names], NOW)
 
 
 def alert_sets(house: House, incident: IncidentHead, status: Status) -> None:

@@ -25,7 +25,7 @@ from storage.engine import Store
 from storage.models import IntakeToken
 from storage.queries import outbox, pacing
 from storage.queries.destinations import ensure_destination
-from storage.queries.intake import record_token_refusal
+from storage.queries.intake_tokens import record_token_refusal
 from storage.queries.replicas import ReplicaRow, record_replica
 from storage.queries.tokens import insert_token
 from storage.values import PostKind

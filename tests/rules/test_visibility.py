@@ -95,7 +95,7 @@ EXEMPT = {
     "incidents.find_incident_by_id": _FOLLOWS,
     "incidents.get_project_ids": _FOLLOWS,
     "incidents.set_status": _FOLLOWS,
-    "incidents.unsubscribe": _FOLLOWS,
+    "subscriptions.unsubscribe": _FOLLOWS,
     "intake._DELETE_SILENT": _RECEIVES,
     "intake._LOCK_INCIDENTS": _RECEIVES,
     "intake._SAVE_MEMORIES": _RECEIVES,

@@ -1,0 +1,40 @@
+"""Who follows an incident."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+
+def subscribe_to_all(tx: Connection, incident_ids: Sequence[int], member_id: int, now: datetime) -> None:
+    """Subscribes a member to these incidents."""
+    tx.exec_driver_sql(
+        "INSERT INTO incident_subscription (incident_id, member_id, date_added)"
+        " SELECT id, %(member_id)s, %(now)s FROM unnest(%(ids)s::bigint[]) AS i(id) ON CONFLICT DO NOTHING",
+        {"ids": list(incident_ids), "member_id": member_id, "now": now},
+    )
+
+
+def subscribe(connection: Connection, incident_id: int, member_ids: Sequence[int], now: datetime) -> set[int]:
+    """Subscribes these members and returns those who were not subscribed before."""
+    if not member_ids:
+        return set()
+    found = connection.exec_driver_sql(
+        "INSERT INTO incident_subscription (incident_id, member_id, date_added)"
+        " SELECT %(incident_id)s, id, %(now)s FROM unnest(%(member_ids)s::bigint[]) AS m(id)"
+        " ON CONFLICT DO NOTHING RETURNING member_id",
+        {"incident_id": incident_id, "member_ids": sorted(set(member_ids)), "now": now},
+    )
+    return {row[0] for row in found}
+
+
+def unsubscribe(connection: Connection, incident_id: int, member_id: int) -> bool:
+    """Deletes a subscription. Returns False if there was none."""
+    return bool(
+        connection.exec_driver_sql(
+            "DELETE FROM incident_subscription WHERE incident_id = %(incident_id)s AND member_id = %(member_id)s",
+            {"incident_id": incident_id, "member_id": member_id},
+        ).rowcount
+    )
