@@ -178,3 +178,16 @@ class OnCall:
     problem: str | None  # Slack's code of the error of the last reading
     people: Sequence[str]  # names of members
     strangers: Sequence[str]  # Slack ids of who is in the user group and no member
+
+
+@dataclass(frozen=True, slots=True)
+class TeamCalls:
+    """A team, and the rules that say who is called for its incidents."""
+
+    id: int
+    slug: str
+    name: str
+    rules: Sequence[CallRule]
+    in_file: bool  # the organization file has them
+    has_oncall_usergroup: bool
+    is_synced: bool

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from bot.incidents.durations import format_duration
 from bot.organization.calls import format_rules
-from bot.organization.durations import format_duration
 from bot.organization.file import MemberEntry, OrganizationFile
 from storage.queries.organization import MemberRow, OrganizationState
 

@@ -270,6 +270,8 @@ def forms(rig: Rig) -> dict[str, Json]:
     log = rig.command(DAN, "activity 1").told
     comment = re.search(r'"value": "(1:\d+)"', log)
     assert comment is not None
+    team = re.search(r'"value": "(\d+)"', rig.command(DAN, "calls").told)
+    assert team is not None
     rig.command(DAN, "take 1")  # only an owner hands it off
     opened = [
         rig.command(DAN, "declare"),
@@ -283,6 +285,7 @@ def forms(rig: Rig) -> dict[str, Json]:
                 ("resolve", "1"),
                 ("comment", "1"),
                 ("comment_edit", comment[1]),
+                ("calls_edit", team[1]),
                 ("silence", "1"),
                 ("handoff", "1"),
                 ("list_filter", '{"q":"open"}'),
