@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -17,9 +17,10 @@ from bot.digests import schedule_text, zones
 from bot.digests.service import parse_filters
 from bot.incidents.errors import InvalidInput
 from bot.incidents.markup import EMOJI_NAME
-from bot.organization.calls import CallEntry, check_calls
+from bot.organization.calls import CallEntry
 from bot.organization.durations import LongDuration, StormWindow
-from bot.organization.tree import Mistake, NotReadable, Tree, format_path, parse_tree
+from bot.organization.references import check_references
+from bot.organization.tree import Mistake, NotReadable, Tree, format_path, format_value, parse_tree
 from bot.organization.tree import Path as TreePath
 from storage.values import Role
 
@@ -235,7 +236,7 @@ def parse(text: str, name: str) -> OrganizationFile:
         raise BadFile([error.mistake.format(name)]) from None
     if not isinstance(tree.value, dict):
         raise BadFile([f"{name}:1: should begin with the field organization:"])
-    mistakes = [*tree.mistakes, *_check_references(tree)]
+    mistakes = [*tree.mistakes, *check_references(tree)]
     file = None
     try:
         file = OrganizationFile.model_validate(_without_nulls(tree.value))
@@ -298,124 +299,20 @@ def _describe(path: TreePath, item: dict[str, Any]) -> str:
                 return "should be text; yes, no, on, off, true and false need quotes to be text"
             return "should be text"
         case "bool_type":
-            return f"should be true or false, not {_format_value(given)}"
+            return f"should be true or false, not {format_value(given)}"
         case "list_type":
             return "should be a list"
         case "model_type" | "dict_type":
             return "should be a group of fields, each written as name: value"
         case "enum":
-            return f"should be {_join([role.value for role in reversed(Role)])}, not {_format_value(given)}"
+            return f"should be {_join([role.value for role in reversed(Role)])}, not {format_value(given)}"
         case "too_long":
             return "names more than one workspace; an organization has one for now"
         case _:
             message = str(item["msg"]).removeprefix("Value error, ")
             quotable = isinstance(given, str) and given.strip() and not message.endswith((".", "?"))
-            return message + (f", not {_format_value(given)}" if quotable else "")
-
-
-def _format_value(value: Any) -> str:
-    if not isinstance(value, str | int | float):
-        return "that"
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    text = text if text.isprintable() else ascii(text)[1:-1]
-    return text if len(text) <= 60 else text[:59] + "…"
+            return message + (f", not {format_value(given)}" if quotable else "")
 
 
 def _join(words: list[str], word: str = "or") -> str:
     return f"{', '.join(words[:-1])} {word} {words[-1]}"
-
-
-# --- checks across entries --------------------------------------------------------------------------------
-# They work on the plain values, so that their mistakes are reported together with those of single fields.
-
-
-def _check_references(tree: Tree) -> Iterator[Mistake]:
-    assert isinstance(tree.value, dict)
-    for section, key in (
-        ("teams", "slug"),
-        ("projects", "slug"),
-        ("members", "email"),
-        ("teams", "slack_usergroup"),
-        ("members", "slack"),
-        ("digests", "name"),
-    ):
-        yield from _find_duplicates(tree, ((section, i, key) for i in _indexes(tree, section)))
-    for section in ("projects", "members"):
-        for i in _indexes(tree, section):
-            for key in ("teams", "channels"):
-                yield from _find_duplicates(tree, ((section, i, key, j) for j in _indexes(tree, section, i, key)))
-    slugs = [_get_value(tree, ("teams", i, "slug")) for i in _indexes(tree, "teams")]
-    known = {slug for slug in slugs if isinstance(slug, str)}
-    for section in ("projects", "members"):
-        for i in _indexes(tree, section):
-            for j in _indexes(tree, section, i, "teams"):
-                path = (section, i, "teams", j)
-                slug = _get_value(tree, path)
-                if isinstance(slug, str) and slug not in known:
-                    near = difflib.get_close_matches(slug, known, n=1)
-                    hint = f"; did you mean {near[0]}?" if near else " under teams:"
-                    yield Mistake(tree.line(path), format_path(path), f"there is no team {_format_value(slug)}{hint}")
-
-    yield from _check_digest_references(tree, known)
-    yield from check_calls(tree)
-
-
-def _check_digest_references(tree: Tree, teams: set[str]) -> Iterator[Mistake]:
-    """Owners that are no members, and filters that name projects and teams that are not there."""
-    emails, projects = (
-        {
-            value.lower()
-            for i in _indexes(tree, section)
-            if isinstance(value := _get_value(tree, (section, i, key)), str)
-        }
-        for section, key in (("members", "email"), ("projects", "slug"))
-    )
-    for i in _indexes(tree, "digests"):
-        owner, written = (_get_value(tree, ("digests", i, key)) for key in ("owner", "filters"))
-        named = [("owner", "member", owner.lower(), emails)] if isinstance(owner, str) else []
-        if isinstance(written, str):
-            try:
-                query = parse_filters(written)
-            except InvalidInput:
-                continue  # reported by the check of the field itself
-            named += [("filters", "project", query.project, projects)] if query.project else []
-            named += [("filters", "team", team, {*teams, "mine", "unassigned"}) for team in query.teams]
-        for key, kind, name, there in named:
-            if name not in there:
-                near = difflib.get_close_matches(name, there, n=1)
-                path = ("digests", i, key)
-                hint = f"; did you mean {near[0]}?" if near else f" under {kind}s:"
-                yield Mistake(tree.line(path), format_path(path), f"there is no {kind} {_format_value(name)}{hint}")
-
-
-def _find_duplicates(tree: Tree, paths: Iterator[TreePath]) -> Iterator[Mistake]:
-    first: dict[str, TreePath] = {}
-    for path in paths:
-        value = _get_value(tree, path)
-        if not isinstance(value, str):
-            continue
-        folded = value.lower() if path[-1] == "email" else value
-        if folded in first:
-            line = tree.line(first[folded])
-            yield Mistake(
-                tree.line(path), format_path(path), f"{_format_value(value)} stands twice; first on line {line}"
-            )
-        else:
-            first[folded] = path
-
-
-def _get_value(tree: Tree, path: TreePath) -> Any:
-    value: Any = tree.value
-    for step in path:
-        if isinstance(step, str) and isinstance(value, dict):
-            value = value.get(step)
-        elif isinstance(step, int) and isinstance(value, list) and step < len(value):
-            value = value[step]
-        else:
-            return None
-    return value
-
-
-def _indexes(tree: Tree, *path: str | int) -> range:
-    value = _get_value(tree, path)
-    return range(len(value)) if isinstance(value, list) else range(0)

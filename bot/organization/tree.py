@@ -7,6 +7,7 @@ and aliases (a few lines can expand to gigabytes), tags, several documents, deep
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import yaml
 
@@ -63,6 +64,15 @@ def format_path(path: Path) -> str:
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
     return text
+
+
+def format_value(value: Any) -> str:
+    """A value of the file as a mistake shows it."""
+    if not isinstance(value, str | int | float):
+        return "that"
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    text = text if text.isprintable() else ascii(text)[1:-1]
+    return text if len(text) <= 60 else text[:59] + "…"
 
 
 def parse_tree(text: str) -> Tree:
