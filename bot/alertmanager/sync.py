@@ -29,7 +29,7 @@ from storage.engine import Store
 from storage.queries import alertmanager as queries
 from storage.queries.intake_tokens import IntakeProject, IntakeTokenRow
 from storage.queries.silences import ALERTMANAGER
-from storage.silence_rows import KnownAlert, StandingSilence
+from storage.silence_rows import KnownAlert, Receiver, StandingSilence
 from storage.values import Status
 
 log = structlog.get_logger(__name__)
@@ -69,22 +69,47 @@ def synchronize(
         return
     started = client.get_version().started
     seen = _Seen(silences, client.list_alerts(), settled=now - started >= settled_after)
-    own = {one.alertmanager_id: one for one in standing if one.alertmanager_id and one.maker is not None}
-    silenced = [alert for alert in seen.alerts if alert.silenced_by]
-    pending = [one for one in standing if one.alertmanager_id is None]
-    with store.read() as connection:
-        known = queries.list_known_alerts(connection, {one.key for one in (seen.alerts if pending else silenced)})
-    found = attribute_alerts(silenced, known, receivers, own)
-    # What was made there for a silence of ours, by a process that died before it recorded that, is not somebody else's.
-    marks = tuple(_build_mark(one) for one in pending)
-    strangers = {id_: one for id_, one in silences.items() if not (marks and one.comment.endswith(marks))}
-    for organization_id in sorted({*found, *(one.organization_id for one in standing)}):
-        with store.write() as tx:
-            _take_alerts(tx, organization_id, found.get(organization_id, ()), seen, own, strangers, now)
+    known = _list_known(store, seen, standing)
+    _take_all_alerts(store, seen, standing, receivers, known, now)
     _Changes(store, client, seen, known, now, refused).follow(standing)
 
 
+def _list_known(store: Store, seen: _Seen, standing: Sequence[StandingSilence]) -> list[KnownAlert]:
+    """What is stored about the alerts there: all of them if a silence has to be made there, else the silenced ones."""
+    pending = any(one.alertmanager_id is None for one in standing)
+    with store.read() as connection:
+        return queries.list_known_alerts(
+            connection, {alert.key for alert in seen.alerts if pending or alert.silenced_by}
+        )
+
+
 # --- alerts ------------------------------------------------------------------------------------------------
+
+
+def _take_all_alerts(
+    store: Store,
+    seen: _Seen,
+    standing: Sequence[StandingSilence],
+    receivers: Sequence[Receiver],
+    known: Sequence[KnownAlert],
+    now: datetime,
+) -> None:
+    """Has the incidents of each organization follow the alerts that are silenced there."""
+    own = {one.alertmanager_id: one for one in standing if one.alertmanager_id and one.maker is not None}
+    strangers = _find_strangers(seen.silences, standing)
+    found = attribute_alerts([alert for alert in seen.alerts if alert.silenced_by], known, receivers, own)
+    for organization_id in sorted({*found, *(one.organization_id for one in standing)}):
+        with store.write() as tx:
+            _take_alerts(tx, organization_id, found.get(organization_id, ()), seen, own, strangers, now)
+
+
+def _find_strangers(
+    silences: Mapping[str, ForeignSilence], standing: Sequence[StandingSilence]
+) -> dict[str, ForeignSilence]:
+    """Returns the silences there that may be somebody else's, by their ids."""
+    # What was made there for a silence of ours, by a process that died before it recorded that, is not somebody else's.
+    marks = tuple(_build_mark(one) for one in standing if one.alertmanager_id is None)
+    return {id_: one for id_, one in silences.items() if not (marks and one.comment.endswith(marks))}
 
 
 def _take_alerts(

@@ -19,9 +19,11 @@ from storage.queries import (
     expansion,
     followed_filters,
     handoffs,
+    notifications,
     silences,
     storms,
 )
+from storage.queries.destinations import LockedDestinations
 from storage.queries.expansion import Audience, Change, EntryChange, EntryChanged
 from storage.values import ActivityType, Status, Urgency
 
@@ -92,23 +94,9 @@ def _expand_some(
 
 
 def _expand(tx: Connection, changes: Sequence[Change], now: datetime, *, of_alert: bool, storm_s: float) -> None:
-    audiences = expansion.get_audiences(tx, changes)
-    for found in audiences.values():
-        if found.type is not None and found.type not in _KNOWN:
-            raise UnknownActivity(found.type)
-    entries = [change for change in changes if isinstance(change, EntryChange) and change.id in audiences]
-    # A silence may have been made while the alert was taken in, and a person may have reopened what one matches.
-    matched = {change.incident_id for change in changes if change.id in audiences and audiences[change.id].has_silences}
-    silences.hold_incidents(tx, matched, now)
-    held = silences.find_held(tx, matched)
-    # What an alert changes while it is silenced stays quiet; what people do does not.
-    entries = [one for one in entries if one.incident_id not in held or audiences[one.id].author_id is not None]
-    followed = followed_filters.subscribe_followers(tx, _list_new(entries, audiences), now)
-    recipients = {
-        change.id: _find_recipients(tx, change, audiences[change.id])
-        for change in entries
-        if audiences[change.id].type != ActivityType.CREATED or change.incident_id in followed
-    }
+    audiences = _get_known_audiences(tx, changes)
+    entries = _list_entries(tx, changes, audiences, now)
+    recipients = _choose_recipients(tx, entries, audiences, now)
     incidents = {change.incident_id: _workspace(audiences.get(change.id)) for change in changes}
     people = {(audiences[id_].workspace_id, member_id) for id_, found in recipients.items() for member_id in found}
     changed = [change.activity_id for change in entries if isinstance(change, EntryChanged)]
@@ -118,12 +106,7 @@ def _expand(tx: Connection, changes: Sequence[Change], now: datetime, *, of_aler
     expansion.create_cards(tx, incidents, locked, now, of_alert=of_alert)
     storms.redraw_storms(tx, incidents, now, storm_s)
     _create_thread_posts(tx, entries, audiences, now)
-    for change in entries:
-        if notified := recipients.get(change.id):
-            workspace_id = audiences[change.id].workspace_id
-            destination_of = {member_id: locked.people[workspace_id, member_id] for member_id in notified}
-            foldable = not audiences[change.id].has_comment
-            expansion.create_notifications(tx, change, notified, destination_of, now, foldable=foldable)
+    _notify(tx, entries, audiences, recipients, locked, now)
     shown = {change.incident_id for change in changes if change.id in audiences}
     direct_messages.redraw_newest(tx, shown, now)
     call_messages.redraw_calls(tx, shown, now)
@@ -131,6 +114,56 @@ def _expand(tx: Connection, changes: Sequence[Change], now: datetime, *, of_aler
     if changed:
         direct_messages.redraw_messages_of_entries(tx, changed, now)
     destinations.reschedule_destinations(tx, locked.ids, now)
+
+
+def _get_known_audiences(tx: Connection, changes: Sequence[Change]) -> dict[int, Audience]:
+    """Returns the audiences of the changes by their ids. Raises UnknownActivity."""
+    audiences = expansion.get_audiences(tx, changes)
+    for found in audiences.values():
+        if found.type is not None and found.type not in _KNOWN:
+            raise UnknownActivity(found.type)
+    return audiences
+
+
+def _list_entries(
+    tx: Connection, changes: Sequence[Change], audiences: Mapping[int, Audience], now: datetime
+) -> list[EntryChange]:
+    """Returns the changes of the log that are told, and holds the incidents that a silence matches by now."""
+    entries = [change for change in changes if isinstance(change, EntryChange) and change.id in audiences]
+    # A silence may have been made while the alert was taken in, and a person may have reopened what one matches.
+    matched = {change.incident_id for change in changes if change.id in audiences and audiences[change.id].has_silences}
+    silences.hold_incidents(tx, matched, now)
+    held = silences.find_held(tx, matched)
+    # What an alert changes while it is silenced stays quiet; what people do does not.
+    return [one for one in entries if one.incident_id not in held or audiences[one.id].author_id is not None]
+
+
+def _choose_recipients(
+    tx: Connection, entries: Sequence[EntryChange], audiences: Mapping[int, Audience], now: datetime
+) -> dict[int, dict[int, bool]]:
+    """Subscribes those who follow what is new, and returns the members to notify of each change, by its id."""
+    followed = followed_filters.subscribe_followers(tx, _list_new(entries, audiences), now)
+    return {
+        change.id: _find_recipients(tx, change, audiences[change.id])
+        for change in entries
+        if audiences[change.id].type != ActivityType.CREATED or change.incident_id in followed
+    }
+
+
+def _notify(
+    tx: Connection,
+    entries: Sequence[EntryChange],
+    audiences: Mapping[int, Audience],
+    recipients: Mapping[int, Mapping[int, bool]],
+    locked: LockedDestinations,
+    now: datetime,
+) -> None:
+    for change in entries:
+        if notified := recipients.get(change.id):
+            workspace_id = audiences[change.id].workspace_id
+            destination_of = {member_id: locked.people[workspace_id, member_id] for member_id in notified}
+            foldable = not audiences[change.id].has_comment
+            notifications.create_notifications(tx, change, notified, destination_of, now, foldable=foldable)
 
 
 def _list_new(entries: Sequence[EntryChange], audiences: Mapping[int, Audience]) -> dict[int, int | None]:

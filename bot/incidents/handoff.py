@@ -6,7 +6,7 @@ is resolved or changes its owner. Every step but the last writes a log entry.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -77,6 +77,33 @@ def offer(
         mine, more = _lock_one(tx, access, identifier), False
     else:
         mine, more = _lock_all(tx, access)
+    choice = _choose_offered(tx, access, mine, receiver_id, receiver)
+    for one in choice.offered:
+        if note is not None:
+            comments.check(tx, access, one, note)
+        if (earlier := choice.before[one.id]) is not None:
+            _end(tx, earlier, one.id, OfferState.WITHDRAWN, now, by=access.member_id)
+    handoff_id = _insert_offer(tx, access, receiver_id, choice.offered, note, now, shift=identifier is None)
+    for one in choice.offered:
+        _log_offer(tx, access, one, receiver_id, note, now)
+    withdrawn = sorted({found.receiver for one in choice.offered if (found := choice.before[one.id]) is not None})
+    return Offered(handoff_id, receiver, choice.offered, choice.blind, choice.already, withdrawn, more)
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """Which of the caller's incidents are offered."""
+
+    offered: Sequence[IncidentHead]
+    blind: Sequence[IncidentHead]  # what the receiver cannot see
+    already: Sequence[IncidentHead]  # what was offered to the same person before
+    before: Mapping[int, HandoffHead | None]  # by id, the open offer of each incident that the receiver sees
+
+
+def _choose_offered(
+    tx: Connection, access: Access, mine: Sequence[IncidentHead], receiver_id: int, receiver: str
+) -> _Choice:
+    """Chooses what the receiver sees and is not offered yet. Raises Refusal if that is none of these incidents."""
     seen = {
         one.id
         for one in mine
@@ -91,20 +118,29 @@ def offer(
     if not offered:
         what = _name(already[0]) if len(already) == 1 else f"these {len(already)} incidents"
         raise Refusal(f"You already offered {what} to {receiver}, who has not answered yet. Nothing was changed.")
-    for one in offered:
-        if note is not None:
-            comments.check(tx, access, one, note)
-        if (earlier := before[one.id]) is not None:
-            _end(tx, earlier, one.id, OfferState.WITHDRAWN, now, by=access.member_id)
+    return _Choice(offered, [one for one in mine if one.id not in seen], already, before)
+
+
+def _insert_offer(
+    tx: Connection,
+    access: Access,
+    receiver_id: int,
+    incidents: Sequence[IncidentHead],
+    note: CommentText | None,
+    now: datetime,
+    *,
+    shift: bool,
+) -> int:
+    """Inserts the offer and the message to the receiver. Returns the id of the offer."""
     handoff_id = handoffs.insert_handoff(
         tx,
         access.organization_id,
         access.workspace_id,
         giver_id=access.member_id,
         receiver_id=receiver_id,
-        incident_ids=[one.id for one in offered],
+        incident_ids=[one.id for one in incidents],
         note=note.text if note else None,
-        shift=identifier is None,
+        shift=shift,
         now=now,
         expires_at=now + LIFETIME,
     )
@@ -118,22 +154,25 @@ def offer(
         now=now,
     )
     handoffs.link_post(tx, access.organization_id, handoff_id, post_id)
-    for one in offered:
-        activity_id = activity.insert_activity(
-            tx,
-            one.id,
-            ActivityType.HANDOFF,
-            now=now,
-            member_id=access.member_id,
-            value=HandoffStep.OFFERED,
-            comment=note.text if note else None,
-            owner_id=receiver_id,
-            previous_owner_id=access.member_id,
-        )
-        if note is not None:
-            comments.record(tx, access, one, activity_id, note, now)
-    withdrawn = sorted({found.receiver for one in offered if (found := before[one.id]) is not None})
-    return Offered(handoff_id, receiver, offered, [one for one in mine if one.id not in seen], already, withdrawn, more)
+    return handoff_id
+
+
+def _log_offer(
+    tx: Connection, access: Access, incident: IncidentHead, receiver_id: int, note: CommentText | None, now: datetime
+) -> None:
+    activity_id = activity.insert_activity(
+        tx,
+        incident.id,
+        ActivityType.HANDOFF,
+        now=now,
+        member_id=access.member_id,
+        value=HandoffStep.OFFERED,
+        comment=note.text if note else None,
+        owner_id=receiver_id,
+        previous_owner_id=access.member_id,
+    )
+    if note is not None:
+        comments.record(tx, access, incident, activity_id, note, now)
 
 
 def get_own(connection: Connection, access: Access, identifier: int) -> IncidentHead:

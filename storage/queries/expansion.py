@@ -1,4 +1,4 @@
-"""Expands a change in the outbox to posts: finds out who must be notified, and inserts the posts for them."""
+"""Expands a change in the outbox to posts: finds out who must be notified, and inserts cards and thread messages."""
 
 from __future__ import annotations
 
@@ -13,12 +13,8 @@ from storage.queries.activity import IS_DELETED
 from storage.queries.destinations import LockedDestinations
 from storage.queries.places import places_of_incident
 from storage.queries.silences import has_silences, is_silenced
-from storage.queries.summaries import find_summaries
 from storage.queries.visibility import CHANNELS_OF_PROJECTS, sees_incident
 from storage.values import BY_HANDOFF, ActivityType, PostKind, Status, Urgency
-
-# How long a notification waits, so that changes that follow at once become one message.
-NOTIFICATION_DEBOUNCE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,79 +290,4 @@ def create_thread_posts(
         " JOIN destination d ON d.channel_id = e.thread_channel"
         f" WHERE d.id = p.destination_id AND p.activity_id = e.activity_id AND p.kind = '{PostKind.AMENDMENT}'",
         parameters,
-    )
-
-
-def create_notifications(
-    tx: Connection,
-    change: EntryChange,
-    recipients: Mapping[int, bool],
-    destination_of: Mapping[int, int],
-    now: datetime,
-    *,
-    foldable: bool = False,
-) -> None:
-    """Notifies each recipient of the change once; `recipients` maps member ids to whether they are mentioned.
-
-    A notification that already waits for the same person and incident takes in the change, so that both are one
-    message. With `foldable`, so does the summary of somebody who got many messages lately, unless they are mentioned.
-    The caller has locked the destinations.
-    """
-    notified = tx.exec_driver_sql(
-        "SELECT r.member_id, r.mention, r.destination_id, p.id FROM"  # noqa: S608 - composed of constants
-        " unnest(%(member_ids)s::bigint[], %(mentions)s::boolean[], %(destinations)s::bigint[])"
-        "   AS r(member_id, mention, destination_id)"
-        " LEFT JOIN LATERAL (SELECT id FROM post WHERE destination_id = r.destination_id"
-        f"   AND wanted_version > drawn_version AND kind = '{PostKind.NOTIFICATION}' AND ts IS NULL"
-        "   AND incident_id = %(incident_id)s AND attempted_at IS NULL ORDER BY id DESC LIMIT 1) p ON true"
-        " WHERE NOT EXISTS (SELECT FROM notification n WHERE n.activity_id = %(activity_id)s"
-        "   AND n.member_id = r.member_id AND n.mention = r.mention)",
-        {
-            "member_ids": list(recipients),
-            "mentions": list(recipients.values()),
-            "destinations": [destination_of[member_id] for member_id in recipients],
-            "incident_id": change.incident_id,
-            "activity_id": change.activity_id,
-        },
-    ).all()
-    if not notified:
-        return
-    folded = {row[0]: row[2] for row in notified if foldable and row[3] is None and not row[1]}
-    summaries = find_summaries(tx, folded.values(), now, NOTIFICATION_DEBOUNCE_S) if folded else {}
-    summary_of = {member_id: summaries[to] for member_id, to in folded.items() if to in summaries}
-    new = [row for row in notified if row[3] is None and row[0] not in summary_of]
-    made = tx.exec_driver_sql(
-        "INSERT INTO post (destination_id, kind, incident_id, urgency, due_at, date_added)"  # noqa: S608 - composed of constants
-        f" SELECT r.destination_id, '{PostKind.NOTIFICATION}', %(incident_id)s,"
-        "        CASE WHEN r.mention THEN 0 ELSE %(news)s END,"
-        "        %(now)s + CASE WHEN r.mention THEN interval '0' ELSE make_interval(secs => %(settles)s) END,"
-        "        %(now)s"
-        " FROM unnest(%(destinations)s::bigint[], %(mentions)s::boolean[]) AS r(destination_id, mention)"
-        " RETURNING destination_id, id",
-        {
-            "incident_id": change.incident_id,
-            "destinations": [row[2] for row in new],
-            "mentions": [row[1] for row in new],
-            "now": now,
-            "settles": NOTIFICATION_DEBOUNCE_S,
-            "news": int(Urgency.NEWS),
-        },
-    )
-    post_of: dict[int, int] = dict(made.all())
-    hastened = [row[3] for row in notified if row[3] is not None and row[1]]
-    if hastened:
-        tx.exec_driver_sql(
-            "UPDATE post SET urgency = 0, due_at = %(now)s WHERE id = ANY(%(ids)s)", {"ids": hastened, "now": now}
-        )
-    tx.exec_driver_sql(
-        "INSERT INTO notification (activity_id, member_id, mention, post_id)"
-        " SELECT %(activity_id)s, r.member_id, r.mention, r.post_id"
-        " FROM unnest(%(member_ids)s::bigint[], %(mentions)s::boolean[], %(posts)s::bigint[])"
-        "   AS r(member_id, mention, post_id)",
-        {
-            "activity_id": change.activity_id,
-            "member_ids": [row[0] for row in notified],
-            "mentions": [row[1] for row in notified],
-            "posts": [row[3] or summary_of.get(row[0]) or post_of[row[2]] for row in notified],
-        },
     )

@@ -17,7 +17,7 @@ from bot.delivery.metrics import DeliveryMetrics
 from bot.incidents import lifecycle, lookup
 from storage.engine import Store
 from storage.models import Organization, ProjectChannel
-from storage.queries import expansion
+from storage.queries import expansion, notifications
 from storage.queries import subscriptions as followers
 from storage.queries.expansion import Change
 from storage.rows import IncidentHead
@@ -197,7 +197,7 @@ def test_what_an_alert_changes_does_not_wait_for_what_cannot_be_expanded(
 
 def test_one_that_cannot_be_expanded_is_put_off_alone(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = happen(street)
-    want = expansion.create_notifications
+    want = notifications.create_notifications
     bad: list[int] = []
 
     def broken(tx: Connection, change: Change, *more: object, foldable: bool) -> None:
@@ -206,7 +206,7 @@ def test_one_that_cannot_be_expanded_is_put_off_alone(street: Street, monkeypatc
             raise ValueError("on purpose")
         want(tx, change, *more, foldable=foldable)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(expansion, "create_notifications", broken)
+    monkeypatch.setattr(notifications, "create_notifications", broken)
     assert expand_next(street.store, METRICS, of_alert=True) == 7
     pia = ("T-acme", street.acme.members["pia"], "notification", "Payments fail")
     assert street.posts() == [post for post in expected if post != pia and post[2:] != ("mirror", "Payments fail")]

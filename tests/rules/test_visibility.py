@@ -70,7 +70,6 @@ EXEMPT = {
     "expansion.unsubscribe_members": "removes those who no longer see it",
     "expansion.create_thread_posts": _MAINTAINS,
     "expansion.list_calls_for_storms": _MAINTAINS,
-    "expansion.create_notifications": _MAINTAINS,
     **dict.fromkeys(
         (
             "exporting._INCIDENTS",
@@ -106,6 +105,7 @@ EXEMPT = {
     "list_statements.ListStatements._of_others": "further conditions on what _branch lets through",
     "list_statements.ListStatements._passes": "further conditions on what _branch lets through",
     "list_statements.ListStatements.with_columns": "shows the ids that the other methods let through",
+    "notifications._insert_posts": _MAINTAINS,
     "owner_reminders._DUE": "finds whom to ask; what they are shown is read by _CONTENT",
     "owner_reminders._HEARD_AT": "a part of statements about an incident and its owner",
     "owner_reminders._REMIND_AFTER_S": "a part of statements about an incident and its owner",
