@@ -37,7 +37,7 @@ def _fold_in_channel(tx: Connection, destination_id: int, new: Sequence[NewIncid
     recent: list[RecentCard] = []
     if storm is None:
         since = now - timedelta(seconds=limit.within_s)
-        recent = [RecentCard(*row) for row in storms.list_recent_cards(tx, destination_id, since)]
+        recent = [RecentCard(*row) for row in storms.list_recent_cards(tx, destination_id, since, limit.within_s)]
     result = fold(new, limit, recent, storm)
     if not result.in_storm:
         return 0
@@ -49,7 +49,7 @@ def _fold_in_channel(tx: Connection, destination_id: int, new: Sequence[NewIncid
             destination_id,
             cards=limit.cards,
             within_s=limit.within_s,
-            started=min((card.date_added for card in recent), default=now),
+            started=min((card.date_added for card in recent if card.is_new), default=now),
             now=now,
         )
     if result.unfolded:

@@ -1,8 +1,8 @@
 """Storms: when many incidents begin in a channel at once, one message shows them instead of a card each.
 
 A storm begins with the card of an alert's incident that would exceed the channel's limit, and counts the incidents
-whose cards came before it within the same time. It ends once nothing new has begun for that time. What people declare
-always gets a card; the first critical incidents of a storm do, too.
+whose cards came before it within the same time, if these were opened then, too. It ends once nothing new has begun for
+that time. What people declare always gets a card; the first critical incidents of a storm do, too.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class RecentCard:
     incident_id: int
     critical: bool
     date_added: datetime
+    is_new: bool  # it was opened shortly before; an older one counts for the limit, but is no part of a storm
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,9 @@ def fold(new: Sequence[NewIncident], limit: Limit, recent: Sequence[RecentCard],
         if len(new) <= free:
             return result
         result.begins = True
-        result.before = [one.incident_id for one in recent]
-        result.critical_cards = sum(one.critical for one in recent) + sum(one.critical for one in new[:free])
+        of_storm = [one for one in recent if one.is_new]
+        result.before = [one.incident_id for one in of_storm]
+        result.critical_cards = sum(one.critical for one in of_storm) + sum(one.critical for one in new[:free])
         new = new[free:]
     result.in_storm = True
     for one in new:

@@ -94,16 +94,21 @@ def get_channel_state(tx: Connection, destination_id: int) -> ChannelState:
     return ChannelState(*tx.exec_driver_sql(_CHANNEL, {"id": destination_id}).one())
 
 
-def list_recent_cards(tx: Connection, destination_id: int, since: datetime) -> list[tuple[int, bool, datetime]]:
-    """Returns the cards of alerts that a channel got after `since`: incident id, whether it is critical, and when."""
+def list_recent_cards(
+    tx: Connection, destination_id: int, since: datetime, within_s: int
+) -> list[tuple[int, bool, datetime, bool]]:
+    """Returns the cards of alerts that a channel got after `since`: incident id, whether it is critical, when, and
+    whether the incident had been opened at most `within_s` seconds before.
+    """
     rows = tx.exec_driver_sql(
-        f"SELECT p.incident_id, i.status = {Status.CRITICAL:d}, p.date_added"  # noqa: S608 - composed of constants
+        f"SELECT p.incident_id, i.status = {Status.CRITICAL:d}, p.date_added,"  # noqa: S608 - composed of constants
+        " i.date_added > p.date_added - make_interval(secs => %(within_s)s)"
         " FROM post p JOIN incident i ON i.id = p.incident_id"
         f" WHERE p.destination_id = %(id)s AND p.kind = '{PostKind.CARD}' AND p.date_added > %(since)s"
         " AND i.source IS NOT NULL ORDER BY p.date_added, p.id",
-        {"id": destination_id, "since": since},
+        {"id": destination_id, "since": since, "within_s": within_s},
     )
-    return [(row[0], row[1], row[2]) for row in rows]
+    return [(row[0], row[1], row[2], row[3]) for row in rows]
 
 
 def insert_storm(

@@ -16,8 +16,8 @@ def new(*ids: int, critical: tuple[int, ...] = (), folded: tuple[int, ...] = ())
     return [NewIncident(one, one in critical, one in folded) for one in ids]
 
 
-def recent(*ids: int, critical: tuple[int, ...] = ()) -> list[RecentCard]:
-    return [RecentCard(one, one in critical, NOW) for one in ids]
+def recent(*ids: int, critical: tuple[int, ...] = (), old: tuple[int, ...] = ()) -> list[RecentCard]:
+    return [RecentCard(one, one in critical, NOW, one not in old) for one in ids]
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,13 @@ def recent(*ids: int, critical: tuple[int, ...] = ()) -> list[RecentCard]:
             recent(1, 2, critical=(1,)),
             None,
             Folding(cards=[3, 5], folded=[4], begins=True, before=[1, 2], in_storm=True, critical_cards=3),
+        ),
+        # An older incident whose card is new counts for the limit, and is no part of the storm.
+        (
+            new(3, 4),
+            recent(1, 2, critical=(1,), old=(1,)),
+            None,
+            Folding(cards=[3], folded=[4], begins=True, before=[2], in_storm=True),
         ),
         (new(7, 8), recent(), OngoingStorm(1, 0, split=False), Folding(folded=[7, 8], in_storm=True)),
         (

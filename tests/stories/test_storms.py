@@ -75,6 +75,22 @@ def test_as_many_cards_as_the_limit_make_no_storm(world: World, deliver: Deliver
     assert not storms(world)
 
 
+def test_an_old_incident_whose_card_is_new_is_no_part_of_a_storm(world: World, deliver: Deliver) -> None:
+    file = (world.folder / "organization.yaml").read_text()
+    world.apply(file.replace("channels: [C0001]", "channels: []"), prune=True)
+    deliver(Source.EVENTS, alerts(1, 2))
+    world.rest()
+    let_time_pass(world, 3600)
+    world.apply(file)
+    deliver(Source.EVENTS, alerts(1, 2, severity="critical"))
+    world.slack.wait_until(lambda: len(cards(world)) == 2, what="the cards of the old ones")
+    deliver(Source.EVENTS, alerts(3, 10))
+    storm = wait_for_storm(world, "8 new incidents")
+    world.rest()
+    assert "Began with #3 Host 3 is down" in storm.markup
+    assert len(cards(world)) == 5
+
+
 def test_the_limit_of_the_organization_file_counts_the_strictest_of_a_channel(world: World, deliver: Deliver) -> None:
     world.apply(
         """
