@@ -220,6 +220,7 @@ def test_a_channel_that_a_project_no_longer_names_shows_nothing_new_of_its_storm
 def test_take_all_takes_what_nobody_owns_and_says_how_many_others_have(world: World, deliver: Deliver) -> None:
     deliver(Source.EVENTS, alerts(1, 12))
     storm = wait_for_storm(world, "12 new incidents")
+    world.rest()
     world.ask(world.ben, "take 3")
     world.ask(world.ben, "resolve 12")
     world.ask(world.ada, "take 4")
