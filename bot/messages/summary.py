@@ -11,7 +11,7 @@ TITLE_LENGTH = 150  # characters of an incident's title
 
 def render_summary(content: SummaryContent) -> Message:
     """How many changes there were, and the present state of the incidents, open ones first."""
-    total = f"{content.changes:,} changes of {_count(content.incidents)} that you follow"
+    total = f"{_count(content.changes, 'change')} of {_count(content.incidents, 'incident')} that you follow"
     lines = [
         f"{STATUS_SIGNS[line.status]} {render_title(line.identifier, truncate(line.title, TITLE_LENGTH))}"
         f" – {STATUS_NAMES[line.status]}"
@@ -23,5 +23,5 @@ def render_summary(content: SummaryContent) -> Message:
     return message(total, [section(bold(total)), section(shown), actions([button("List", "summary_list", "-")])])
 
 
-def _count(incidents: int) -> str:
-    return "1 incident" if incidents == 1 else f"{incidents:,} incidents"
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

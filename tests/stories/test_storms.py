@@ -300,6 +300,19 @@ def test_a_link_to_a_folded_incident_leads_to_the_message_of_its_storm(world: Wo
     world.rest()
 
 
+def test_a_summary_of_one_change_counts_in_the_singular(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, alerts(1, 1))
+    world.ask(world.ben, "subscribe 1")
+    for severity in ("critical", "warning", "critical", "warning", "critical"):
+        world.ask(world.ada, f"severity 1 {severity}")
+        world.rest()
+    world.ask(world.ada, "resolve 1")
+    world.ben.wait_for_message(containing="1 change of 1 incident that you follow")
+    world.ask(world.ada, "reopen 1")
+    world.ben.wait_for_message(containing="2 changes of 1 incident that you follow")
+    world.rest()
+
+
 def test_many_changes_to_somebody_who_follows_them_become_one_direct_message(world: World, deliver: Deliver) -> None:
     deliver(Source.EVENTS, alerts(1, 20))
     storm = wait_for_storm(world, "20 new incidents")
