@@ -302,6 +302,7 @@ class StormContent:
     warning: int
     without_severity: int
     resolved: int
+    silenced: int  # not resolved, and held by a silence: they do not count as open
     unowned: int  # open ones that nobody owns
     owner_count: int
     folded: int  # open ones without a card of their own

@@ -96,8 +96,13 @@ def _render_counts(storm: StormContent) -> str:
     if storm.resolved == storm.total:
         resolved = "all resolved"
     else:
-        resolved = f"{storm.resolved:,} resolved, {storm.total - storm.resolved:,} open"
+        silenced = f"{storm.silenced:,} silenced, " if storm.silenced else ""
+        resolved = f"{storm.resolved:,} resolved, {silenced}{_count_open(storm):,} open"
     return f"{' · '.join(text for count, text in counts if count)} – {resolved}"
+
+
+def _count_open(storm: StormContent) -> int:
+    return storm.total - storm.resolved - storm.silenced
 
 
 def _render_criticals(storm: StormContent) -> str:
@@ -111,6 +116,8 @@ def _render_criticals(storm: StormContent) -> str:
 def _render_owners(storm: StormContent) -> str:
     if storm.resolved == storm.total:
         return "Nothing is open any more"
+    if not _count_open(storm):
+        return "Everything that is not resolved is silenced"
     if not storm.owners:
         return "Nobody owns any of the open incidents"
     parts = [f"{escape(truncate(name, NAME_LENGTH))} owns {count:,}" for name, count in storm.owners]
@@ -149,7 +156,7 @@ def _build_buttons(storm: StormContent) -> list[Element]:
     buttons = [button("List", "storm_list", value)]
     if storm.unowned:
         buttons.append(button("Take all", "storm_take", value))
-    if storm.resolved < storm.total and find_shared_labels([alert.own_labels for alert in storm.alerts]):
+    if _count_open(storm) and find_shared_labels([alert.own_labels for alert in storm.alerts]):
         buttons.append(button("Silence", "storm_silence", value))
     if storm.folded and not storm.split:
         dialog = confirm("Split into cards?", _render_split_question(storm.folded), "Split")

@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from storage.queries.outbox import wake_after_commit
+from storage.queries.silences import is_silenced
 from storage.queries.visibility import of_given_projects, shown_in_channel
 from storage.values import PostKind, Status, Urgency
 
@@ -46,9 +47,10 @@ def find_storm(
 def lock_open_incidents(
     tx: Connection, organization_id: int, storm_id: int, project_ids: Sequence[int]
 ) -> list[tuple[int, int | None]]:
-    """Locks the open incidents of a storm that the caller sees: their ids, and the ids of their owners."""
+    """Locks the open incidents of a storm that the caller sees and no silence holds: their ids, and those of owners."""
     rows = tx.exec_driver_sql(
-        f"SELECT i.id, i.owner_id {_VISIBLE} AND i.status <> 2 ORDER BY i.id FOR NO KEY UPDATE OF i",
+        f"SELECT i.id, i.owner_id {_VISIBLE} AND i.status <> 2 AND NOT {is_silenced('i')}"
+        " ORDER BY i.id FOR NO KEY UPDATE OF i",
         {"organization_id": organization_id, "storm_id": storm_id, "project_ids": list(project_ids)},
     )
     return [(incident_id, owner_id) for incident_id, owner_id in rows]
@@ -75,7 +77,7 @@ def split_storm(tx: Connection, organization_id: int, storm: StormRow, member_id
     """Gives the open incidents of a storm their own cards, the most severe first. Returns how many.
 
     The caller has locked its destination. The posts are due one after the other in that order, so that what people do
-    goes first, and critical incidents before others.
+    goes first, and critical incidents before others. What a silence holds gets its card later and does not count.
     """
     parameters = {
         "organization_id": organization_id,
@@ -105,8 +107,9 @@ def split_storm(tx: Connection, organization_id: int, storm: StormRow, member_id
         f"  CASE WHEN u.status = {Status.CRITICAL:d} THEN %(change)s ELSE %(news)s END,"
         "  %(now)s + interval '1 ms' * row_number() OVER (ORDER BY u.status DESC, u.id), %(now)s"
         " FROM unfolded u"
-        f" ON CONFLICT (incident_id, destination_id) WHERE kind = '{PostKind.CARD}' DO NOTHING",
+        f" ON CONFLICT (incident_id, destination_id) WHERE kind = '{PostKind.CARD}' DO NOTHING"
+        f" RETURNING (SELECT {is_silenced('i')} FROM incident i WHERE i.id = post.incident_id)",
         parameters,
     )
     wake_after_commit(tx)
-    return made.rowcount
+    return sum(not silenced for (silenced,) in made)

@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 
 from storage.queries.destinations import Target
 from storage.queries.post_kinds import StormPost
+from storage.queries.silences import is_silenced
 from storage.queries.visibility import shown_in_channel
 from storage.rows import DESCRIPTION, IncidentName, StormAlert, StormContent
 from storage.values import Status
@@ -18,7 +19,7 @@ _MAX_LABEL_LENGTH = 60  # characters of a fact of an alert that may be a label
 _SHOWN = f"""
 shown AS MATERIALIZED (
   SELECT i.id, i.identifier, i.title, i.status, coalesce(i.status_before_closing, i.status) AS severity, i.owner_id,
-         si.folded
+         si.folded, i.status <> 2 AND {is_silenced("i")} AS silenced, i.status <> 2 AND NOT {is_silenced("i")} AS open
   FROM storm_incident si JOIN incident i ON i.id = si.incident_id
   WHERE si.organization_id = %(organization_id)s AND si.storm_id = %(storm_id)s
     AND {shown_in_channel("i.id", "%(channel_id)s")}
@@ -32,18 +33,18 @@ SELECT storm.date_started, storm.date_last, storm.date_ended IS NOT NULL, storm.
        total.*,
        (SELECT jsonb_agg(jsonb_build_array(o.name, o.count)) FROM (
           SELECT m.name, count(*) AS count FROM shown JOIN member m ON m.id = shown.owner_id
-          WHERE shown.status <> 2 GROUP BY m.id ORDER BY count DESC, m.name LIMIT {NAMED}) o),
+          WHERE shown.open GROUP BY m.id ORDER BY count DESC, m.name LIMIT {NAMED}) o),
        (SELECT jsonb_agg(jsonb_build_array(c.identifier, c.title)) FROM (
-          SELECT identifier, title FROM shown WHERE folded AND status = {Status.CRITICAL:d}
+          SELECT identifier, title FROM shown WHERE folded AND open AND status = {Status.CRITICAL:d}
           ORDER BY identifier LIMIT {NAMED}) c),
        (SELECT jsonb_build_array(identifier, title) FROM shown ORDER BY identifier LIMIT 1)
 FROM storm CROSS JOIN LATERAL (
   SELECT count(*), count(*) FILTER (WHERE severity = {Status.CRITICAL:d}),
          count(*) FILTER (WHERE severity = {Status.WARNING:d}), count(*) FILTER (WHERE severity = {Status.OPEN:d}),
-         count(*) FILTER (WHERE status = 2), count(*) FILTER (WHERE status <> 2 AND owner_id IS NULL),
-         count(DISTINCT owner_id) FILTER (WHERE status <> 2),
-         count(*) FILTER (WHERE status <> 2 AND folded),
-         count(*) FILTER (WHERE folded AND status = {Status.CRITICAL:d})
+         count(*) FILTER (WHERE status = 2), count(*) FILTER (WHERE silenced),
+         count(*) FILTER (WHERE open AND owner_id IS NULL), count(DISTINCT owner_id) FILTER (WHERE open),
+         count(*) FILTER (WHERE open AND folded),
+         count(*) FILTER (WHERE folded AND open AND status = {Status.CRITICAL:d})
   FROM shown) total
 """  # noqa: S608 - composed of constants
 _ALERTS = f"""

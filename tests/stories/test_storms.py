@@ -283,6 +283,37 @@ def test_silence_opens_its_form_with_the_labels_that_the_alerts_share(world: Wor
     wait_for_storm(world, "8 new incidents")
 
 
+def test_silenced_incidents_of_a_storm_do_not_count_as_open(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, [alert(n, labels={"zone": "a" if n < 8 else "b"}) for n in range(1, 11)])
+    wait_for_storm(world, "10 new incidents")
+    world.rest()
+    deliver(Source.EVENTS, alert(1, labels={"zone": "a"}, status="resolved"))
+    wait_for_storm(world, "1 resolved, 9 open")
+    world.ada.command("/incident", "silence 10", channel=world.cast.checkout)
+    world.ada.wait_for_form("Silence #10").choose("Same labels", "zone = b").submit()
+    storm = wait_for_storm(world, "1 resolved, 3 silenced, 6 open")
+    world.ada.press(storm, "Take all")
+    world.ada.wait_for_message(world.cast.checkout, containing="You own 6 incidents of this storm now.")
+    wait_for_storm(world, "Ada Obi owns 6")
+    world.ben.press(storm, "Split")
+    world.ben.wait_for_message(world.cast.checkout, containing="2 open incidents get their own cards")
+    world.slack.wait_until(lambda: len(cards(world)) == 7, what="the cards of what is not silenced")
+    world.rest()
+    deliver(Source.EVENTS, [alert(n, labels={"zone": "a"}, status="resolved") for n in range(2, 8)])
+    storm = wait_for_storm(world, "7 resolved, 3 silenced, 0 open")
+    assert "Everything that is not resolved is silenced" in storm.markup
+    assert storm.buttons == ["List"]
+    world.rest()
+    assert len(cards(world)) == 7
+    number = re.search(r"silence (\d+)", world.ask(world.ada, "silence list").text, re.IGNORECASE)
+    assert number is not None
+    world.ask(world.ada, f"silence end {number[1]}")
+    storm = wait_for_storm(world, "7 resolved, 3 open")
+    assert "Take all" in storm.buttons
+    world.slack.wait_until(lambda: len(cards(world)) == 10, what="the cards of what was silenced")
+    world.rest()
+
+
 def test_a_storm_without_common_labels_offers_no_silence(world: World, deliver: Deliver) -> None:
     deliver(Source.EVENTS, [alert(n, labels={"host": f"web-{n}"}) for n in range(1, 9)])
     storm = wait_for_storm(world, "8 new incidents")
