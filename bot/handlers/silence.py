@@ -117,7 +117,11 @@ HANDLES = (
         examples=("silence 12 2h database upgrade", "silence 12 until:18:00", "silence list", "silence end 3"),
         brief="silence its alert for a while",
         group=Group.WORK,
-        synonyms=("snooze", "silences"),
+        synonyms=("snooze",),
+        rewordings={
+            **dict.fromkeys(("silences", "unsilence", "unsnooze", "unmute", "maintenance list"), "list"),
+            **dict.fromkeys(("end silence", "stop silence", "remove silence", "maintenance end"), "end"),
+        },
         command=handle_command,
         pick=PICK,
         buttons={

@@ -73,6 +73,11 @@ def find_command(registry: Registry, text: str, command: str) -> tuple[str, str]
     bare = decode_slack_text(verb).strip(_PUNCTUATION)
     if not words and bare.lower() in _LISTS and "list" in registry.commands:
         return "list", _LISTS[bare.lower()]
+    second, behind = split_first_word(words)
+    for typed, rest in ((f"{bare} {second}", behind), (bare, words)):
+        if typed.lower() in registry.rewordings:
+            name, form = registry.rewordings[typed.lower()]
+            return name, f"{form} {rest}".strip()
     joined = _JOINED.fullmatch(bare)
     if joined and joined[1] in registry.commands and registry.commands[joined[1]].takes_number:
         verb, words = joined[1], f"{joined[2]} {words}".strip()

@@ -63,6 +63,7 @@ class Registry:
     verbs: Sequence[Verb]  # in the order of `help`
     commands: Mapping[str, Verb]  # by name and alias
     phrases: Mapping[str, Verb]  # by whole messages
+    rewordings: Mapping[str, tuple[str, str]]  # the name of a command and its first words, by what people type for them
     buttons: Mapping[str, PressHandler]
     lookups: Mapping[str, Lookup]
     forms: Mapping[str, FormHandler]
@@ -84,6 +85,7 @@ class Registry:
             verbs=verbs,
             commands=_merged({name: verb} for verb in verbs for name in (verb.name, *verb.aliases)),
             phrases=_merged({phrase: verb} for verb in verbs for phrase in verb.phrases),
+            rewordings=_merged({typed: (verb.name, form)} for verb in verbs for typed, form in verb.rewordings.items()),
             buttons=_merged([*(one.buttons for one in features), picks]),
             lookups=_merged([*(one.lookups for one in features), dict.fromkeys(picks, suggest_incidents)]),
             forms=_merged(one.forms for one in features),

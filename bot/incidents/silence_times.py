@@ -15,7 +15,8 @@ LONGEST = timedelta(days=365)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _DURATION = re.compile(r"(\d{1,9})([smhd])", re.IGNORECASE)
 _NO_UNIT = re.compile(r"\d+")
-_UNTIL = re.compile(r'until:\s*(?:["“”„]([^"“”„]*)["“”„]|(\S+))', re.IGNORECASE)
+_FOR = re.compile(r"for\s+(?=\d)", re.IGNORECASE)  # "silence 12 for 2h"
+_UNTIL = re.compile(r'until(?::\s*|\s+(?=\d))(?:["“”„]([^"“”„]*)["“”„]|(\S+))', re.IGNORECASE)
 _TIME = re.compile(r"(\d{1,2}):(\d{2})")
 _DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}")
 
@@ -25,6 +26,9 @@ def parse_end(text: str, now: datetime, zone: str, *, before: str = SILENCE) -> 
 
     Times are in `zone`. `before` are the words before the end in the right form. Raises InvalidInput.
     """
+    text = text.strip()
+    if spoken := _FOR.match(text):
+        text = text[spoken.end() :]
     until = _UNTIL.match(text)
     if until is not None:
         return parse_until((until[1] or until[2] or "").strip(), now, zone, before=before), text[until.end() :].strip()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from bot.incidents.markup import encode_entities
@@ -37,6 +37,7 @@ class Topic:
     aliases: Sequence[str] = ()  # other words for it
     synonyms: Sequence[str] = ()  # what other tools and tired people call it: answered with `name`, not carried out
     phrases: Sequence[str] = ()  # whole messages without punctuation that are carried out like the command alone
+    rewordings: Mapping[str, str] = field(default_factory=dict)  # one or two words for one of its forms: "end silence"
 
     @property
     def takes_number(self) -> bool:

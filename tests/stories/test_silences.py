@@ -151,6 +151,20 @@ def test_a_silence_ends_when_its_maker_no_longer_sees_the_project(world: World, 
     assert not [one for one in world.ben.direct_messages() if "silence" in one.text.lower()]
 
 
+def test_other_ways_to_say_it_do_the_same(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, alert("db"))
+    card(world)
+    for words in ("for 2h upgrade", "until 18:00 upgrade"):
+        assert "silenced" in world.ask(world.ada, f"silence 1 {words}").text
+        for asked in ("unsilence 1", "silences", "maintenance list"):
+            listed = world.ask(world.ada, asked).text
+            assert "upgrade" in listed
+        found = re.search(r"silence (\d+)", listed, re.IGNORECASE)
+        assert found
+        assert "ended" in world.ask(world.ada, f"end silence {found[1]}").text
+    assert "No silences." in world.ask(world.ada, "silence list").text
+
+
 @pytest.mark.parametrize(
     ("words", "answer"),
     [
