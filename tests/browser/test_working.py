@@ -28,6 +28,7 @@ def test_the_guided_path(world: World, window: OpenWindow, shot: Shot) -> None:
     told.get_by_role("link", name="Open the card").click()
     expect(page.locator(".main .message.target")).to_contain_text(f"#{number} Checkout answers 502")
     assert len(page.context.pages) == 1
+    expect(card(page, number)).to_contain_text("can you help?")  # a card that is drawn anew would lose the click
     card(page, number).get_by_role("button", name="Acknowledge").click()
     expect(card(page, number)).to_contain_text("Seen by Ada Obi and Ben Tal")
 

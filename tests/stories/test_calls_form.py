@@ -107,10 +107,7 @@ def test_others_only_read_and_only_teams_that_they_see(world: World) -> None:
     pressed = world.shown(world.ask(world.ada, "calls"))
     world.apply(ORGANIZATION.replace("role: owner", "role: admin"))
     world.ada.press(pressed, "Edit")
-    world.rest()
-    assert any(
-        "Only managers and owners can change the calls" in one.text for one in world.ada.sees(world.cast.checkout)
-    )
+    world.ada.wait_for_message(world.cast.checkout, containing="Only managers and owners can change the calls")
     answer = world.ask(world.ben, "calls TEAM:search").text
     assert "There is no team “search” that you can see. You can use payments." in answer
     assert "Search" in world.ask(world.cyn, "calls").text
