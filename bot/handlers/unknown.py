@@ -73,11 +73,8 @@ def find_command(registry: Registry, text: str, command: str) -> tuple[str, str]
     bare = decode_slack_text(verb).strip(_PUNCTUATION)
     if not words and bare.lower() in _LISTS and "list" in registry.commands:
         return "list", _LISTS[bare.lower()]
-    second, behind = split_first_word(words)
-    for typed, rest in ((f"{bare} {second}", behind), (bare, words)):
-        if typed.lower() in registry.rewordings:
-            name, form = registry.rewordings[typed.lower()]
-            return name, f"{form} {rest}".strip()
+    if reworded := _reword(registry, bare, words):
+        return reworded
     joined = _JOINED.fullmatch(bare)
     if joined and joined[1] in registry.commands and registry.commands[joined[1]].takes_number:
         verb, words = joined[1], f"{joined[2]} {words}".strip()
@@ -87,11 +84,23 @@ def find_command(registry: Registry, text: str, command: str) -> tuple[str, str]
         return "help", ""
     if verb in registry.commands:
         return ("help", verb) if words.lower() in _HELP else (verb, _without_noun(words))
-    if NUMBER.fullmatch(bare) and all(
-        NUMBER.fullmatch(word.strip(_PUNCTUATION)) for word in decode_slack_text(words).split()
-    ):
+    if _are_numbers([bare, *decode_slack_text(words).split()]):
         return "view", f"{bare} {words}".strip()
     return verb, words
+
+
+def _are_numbers(words: Sequence[str]) -> bool:
+    return all(NUMBER.fullmatch(word.strip(_PUNCTUATION)) for word in words)
+
+
+def _reword(registry: Registry, word: str, words: str) -> tuple[str, str] | None:
+    """The command and its words, where the first or the first two words are another way to say it."""
+    second, behind = split_first_word(words)
+    for typed, rest in ((f"{word} {second}", behind), (word, words)):
+        if typed.lower() in registry.rewordings:
+            name, form = registry.rewordings[typed.lower()]
+            return name, f"{form} {rest}".strip()
+    return None
 
 
 def _without_noun(words: str) -> str:
