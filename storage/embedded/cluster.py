@@ -95,8 +95,12 @@ def clear_leftovers(home: ServerHome) -> None:
         # Another program now has this pid, and PostgreSQL would refuse to start because of it. The file must stay:
         # PostgreSQL uses its other lines to check that no process of the old server is left. Write our own pid:
         # PostgreSQL treats the pid of its parent process as stale.
-        lines = pid_file.read_text().split("\n")
-        pid_file.write_text("\n".join([str(os.getpid()), *lines[1:]]))
+        try:
+            lines = pid_file.read_text().split("\n")
+        except FileNotFoundError:
+            pass  # it was the old server after all, which has just ended
+        else:
+            pid_file.write_text("\n".join([str(os.getpid()), *lines[1:]]))
     for stale in home.socket_folder.glob(".s.PGSQL.*"):
         stale.unlink()
     for unfinished in home.folder.glob(f"{_UNFINISHED_PREFIX}*"):

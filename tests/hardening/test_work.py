@@ -137,12 +137,16 @@ class Counted:
     def grows_with_length(self, ask: Callable[[str], object], units: Sequence[str] = UNITS, prefix: str = "") -> None:
         """Asks with each unit over and over, for two lengths. Raises AssertionError."""
         for unit in units:
-            works = []
-            for length in (SHORT, LENGTH):
-                ask(prefix + unit * (length // len(unit)))
-                works.append(self.work)
-            short, long = works
-            assert long <= short * (LENGTH / SHORT) + CONSTANT, f"{prefix!r} {unit!r}: {short:,} and {long:,}"
+            for _ in range(3):  # a request that opens a connection takes more, by chance
+                works = []
+                for length in (SHORT, LENGTH):
+                    ask(prefix + unit * (length // len(unit)))
+                    works.append(self.work)
+                short, long = works
+                if long <= short * (LENGTH / SHORT) + CONSTANT:
+                    break
+            else:
+                raise AssertionError(f"{prefix!r} {unit!r}: {short:,} and {long:,}")
 
 
 @pytest.fixture

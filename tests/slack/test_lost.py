@@ -27,7 +27,7 @@ def test_a_connection_that_ends_is_renewed(world: World, how: str) -> None:
     world.rest()  # what is on its way when a socket is cut off is lost, and nobody's fault
     for _ in range(3):
         getattr(world.slack, how)()
-        world.slack.wait_until_connected()
+        world.slack.wait_until_connected(timeout=60)
         assert "#1 Payments fail" in world.ask(world.ada, "list").text
 
 

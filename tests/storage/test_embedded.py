@@ -19,12 +19,12 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
-from storage.embedded import EmbeddedPostgres, EmbeddedPostgresError, scratch_postgres
+from storage.embedded import EmbeddedPostgres, EmbeddedPostgresError, cluster, scratch_postgres
 from storage.embedded import binaries as binaries_module
 from storage.embedded import homes as places_module
 from storage.embedded import scratch as scratch_module
 from storage.embedded.binaries import copy_binaries, get_binaries, get_wheel_folder
-from storage.embedded.cluster import is_server
+from storage.embedded.cluster import clear_leftovers, is_server
 from storage.embedded.errors import build_os_error
 from storage.embedded.homes import Account, resolve_home
 from storage.embedded.lock import try_lock
@@ -225,6 +225,16 @@ def test_an_owner_that_was_killed(data_dir: Path, hold: Callable[..., Holder], o
         assert pid_of_server(data_dir) != orphan
         assert not is_server(orphan, place.cluster)
         assert ask(url, "SELECT number FROM kept") == [(1,)]
+
+
+def test_an_old_server_that_ends_while_it_is_looked_at_leaves_nothing_behind(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process is still there, is no server any more, and its file of the pid is gone."""
+    place = resolve_home(data_dir)
+    monkeypatch.setattr(cluster, "_read_pid", lambda _: os.getpid())
+    clear_leftovers(place)
+    assert not (place.cluster / "postmaster.pid").exists()
 
 
 def test_a_server_that_was_killed_comes_back_at_the_same_address(
