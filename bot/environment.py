@@ -114,8 +114,8 @@ def run_command(argv: list[str]) -> int:
         return exec_command([str(python), str(ROOT / "bot" / "checks.py"), *argv[1:]])
     if testing:
         os.chdir(ROOT)
-        # "auto" counts cores. Most tests wait half of their time, so one more at once keeps all processors busy.
-        os.environ.setdefault("PYTEST_XDIST_AUTO_NUM_WORKERS", str(usable_processors() + 1))
+        # "auto" would count cores. One for each processor: more would be faster, but too slow for real deadlines.
+        os.environ.setdefault("PYTEST_XDIST_AUTO_NUM_WORKERS", str(usable_processors()))
         return exec_command([str(python or sys.executable), "-m", "pytest", *pytest_arguments(argv[1:])])
     if python:
         os.environ[RESTARTED] = "1"
