@@ -26,6 +26,7 @@ from bot.transfer.records import RECORD, Header
 from storage.engine import Store
 from storage.queries import exporting as stored
 from storage.queries.importing import get_members
+from storage.queries.tokens import get_organization_slugs
 
 _PLURALS = {"organization": "organizations", "team": "teams", "project": "projects", "member": "members",
             "incident": "incidents"}  # fmt: skip
@@ -112,10 +113,10 @@ def import_(
 
 def _choose_organization(store: Store, slug: str | None) -> tuple[str, int]:
     with store.read() as connection:
-        known = stored.list_organizations(connection)
+        known = get_organization_slugs(connection)
     if slug is None and len(known) == 1:
         return next(iter(known.items()))
-    there = f"There are {', '.join(known)}." if known else "There is none yet."
+    there = f"There are {', '.join(sorted(known))}." if known else "There is none yet."
     if slug is None:
         raise BadUsage(f"--organization is missing. {there}")
     if slug not in known:

@@ -101,7 +101,7 @@ def _authorization(proxy: SplitResult) -> dict[str, str]:
     if proxy.username is None:
         return {}
     name = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
-    return {"Proxy-Authorization": f"Basic {base64.b64encode(name.encode()).decode()}"}
+    return {"Proxy-Authorization": "Basic " + base64.b64encode(name.encode()).decode()}
 
 
 _PROXY_VARIABLES = (

@@ -22,7 +22,7 @@ from bot.transfer.records import (
     TeamRecord,
 )
 from storage.engine import Store
-from storage.queries import importing
+from storage.queries import importing, organization_changes, tokens
 from storage.values import NO_TEAM, ActivityType, Status
 
 AT_ONCE = 200  # incidents of one transaction
@@ -129,11 +129,13 @@ class Importer:
         teams = [one for one in new if isinstance(one, TeamRecord)]
         projects = [one for one in new if isinstance(one, ProjectRecord)]
         members = [one for one in new if isinstance(one, MemberRecord)]
-        importing.insert_teams(tx, organization_id, [one.model_dump(exclude={"type"}) for one in teams])
-        importing.insert_projects(
+        organization_changes.insert_teams(tx, organization_id, [one.model_dump(exclude={"type"}) for one in teams])
+        organization_changes.insert_projects(
             tx, organization_id, [one.model_dump(exclude={"type", "teams", "channels"}) for one in projects]
         )
-        importing.insert_members(tx, organization_id, [one.model_dump(exclude={"type", "teams"}) for one in members])
+        organization_changes.insert_members(
+            tx, organization_id, [one.model_dump(exclude={"type", "teams"}) for one in members]
+        )
         known = self._read_known(tx, organization_id)
         importing.link(
             tx,
@@ -147,8 +149,10 @@ class Importer:
         taken = importing.find_owners_of_workspaces(tx, record.workspaces)
         if taken:
             raise BadImport(f"the workspace {', '.join(sorted(taken))} belongs to another organization already")
-        organization_id = importing.insert_organization(tx, record.model_dump(exclude={"type", "workspaces"}))
-        importing.insert_workspaces(tx, organization_id, record.workspaces, self._now)
+        organization_id = organization_changes.insert_organization(
+            tx, record.model_dump(exclude={"type", "workspaces"})
+        )
+        organization_changes.insert_workspaces(tx, organization_id, record.workspaces, self._now)
         return organization_id
 
     @staticmethod
@@ -165,7 +169,7 @@ class Importer:
         return Known(
             organization_id,
             importing.get_teams(connection, organization_id),
-            importing.get_projects(connection, organization_id),
+            tokens.get_project_slugs(connection, organization_id),
             importing.get_members(connection, organization_id),
         )
 

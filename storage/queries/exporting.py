@@ -80,11 +80,6 @@ ORDER BY i.id LIMIT %(count)s
 """  # noqa: S608 - composed of constants
 
 
-def list_organizations(connection: Connection) -> dict[str, int]:
-    """Returns the ids of all organizations, by slug."""
-    return {row.slug: row.id for row in connection.exec_driver_sql("SELECT slug, id FROM organization ORDER BY slug")}
-
-
 def read_setup(connection: Connection, organization_id: int) -> Iterator[dict[str, Any]]:
     """Returns the organization, its teams, its projects and its members, in the order in which they can be imported."""
     for statement in (_ORGANIZATION, _TEAMS, _PROJECTS, _MEMBERS):

@@ -19,7 +19,6 @@ from storage.models import (
     Member,
     MemberTeam,
     Organization,
-    Project,
     ProjectChannel,
     ProjectTeam,
     Team,
@@ -34,23 +33,9 @@ def find_organization(connection: Connection, slug: str) -> int | None:
     return connection.scalars(select(Organization.id).where(Organization.slug == slug)).first()
 
 
-def insert_organization(tx: Connection, values: Mapping[str, Any]) -> int:
-    """Inserts an organization; `values` by column. Returns its id."""
-    return tx.scalars(insert(Organization).values(**values).returning(Organization.id)).one()
-
-
 def find_owners_of_workspaces(connection: Connection, workspaces: Collection[str]) -> set[str]:
     """Returns those of the workspaces that belong to an organization."""
     return set(connection.scalars(select(Workspace.id).where(Workspace.id.in_(workspaces))))
-
-
-def insert_workspaces(tx: Connection, organization_id: int, workspaces: Sequence[str], now: datetime) -> None:
-    """Inserts workspaces of an organization. None of them may belong to one."""
-    if workspaces:
-        tx.execute(
-            insert(Workspace),
-            [{"id": id_, "organization_id": organization_id, "date_added": now} for id_ in workspaces],
-        )
 
 
 def get_teams(connection: Connection, organization_id: int) -> dict[str, int]:
@@ -59,34 +44,10 @@ def get_teams(connection: Connection, organization_id: int) -> dict[str, int]:
     return {row.slug: row.id for row in rows}
 
 
-def get_projects(connection: Connection, organization_id: int) -> dict[str, int]:
-    """Returns the ids of the organization's projects, by slug."""
-    rows = connection.execute(select(Project.slug, Project.id).where(Project.organization_id == organization_id))
-    return {row.slug: row.id for row in rows}
-
-
 def get_members(connection: Connection, organization_id: int) -> dict[str, int]:
     """Returns the ids of all who are or were members of the organization, by e-mail."""
     rows = connection.execute(select(Member.email, Member.id).where(Member.organization_id == organization_id))
     return {row.email: row.id for row in rows}
-
-
-def insert_teams(tx: Connection, organization_id: int, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Inserts teams; each of `rows` by column."""
-    if rows:
-        tx.execute(insert(Team), [{"organization_id": organization_id, **row} for row in rows])
-
-
-def insert_projects(tx: Connection, organization_id: int, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Inserts projects; each of `rows` by column."""
-    if rows:
-        tx.execute(insert(Project), [{"organization_id": organization_id, **row} for row in rows])
-
-
-def insert_members(tx: Connection, organization_id: int, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Inserts members; each of `rows` by column."""
-    if rows:
-        tx.execute(insert(Member), [{"organization_id": organization_id, **row} for row in rows])
 
 
 def link(
