@@ -5,7 +5,6 @@ https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from bot.slack.transport import HttpAnswer, call
+from bot.slack.transport import HttpAnswer, build_basic_credentials, call
 
 READ_S = 10.0  # with many thousand alerts an answer has megabytes
 CHANGE_S = 5.0
@@ -68,8 +67,9 @@ class AlertmanagerClient:
         self._base = urlunsplit((parts.scheme, self.place, parts.path.rstrip("/") + "/api/v2", "", ""))
         self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if parts.username is not None:
-            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            self._headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+            self._headers["Authorization"] = build_basic_credentials(
+                unquote(parts.username), unquote(parts.password or "")
+            )
 
     def get_version(self) -> Version:
         """Which Alertmanager it is. Raises AlertmanagerAway."""

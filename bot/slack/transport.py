@@ -100,8 +100,12 @@ def _open(parts: SplitResult, proxy: str | None, timeout_s: float) -> _DeadlineC
 def _authorization(proxy: SplitResult) -> dict[str, str]:
     if proxy.username is None:
         return {}
-    name = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
-    return {"Proxy-Authorization": "Basic " + base64.b64encode(name.encode()).decode()}
+    return {"Proxy-Authorization": build_basic_credentials(unquote(proxy.username), unquote(proxy.password or ""))}
+
+
+def build_basic_credentials(name: str, password: str) -> str:
+    """The value of a header that identifies a client by a name and a password (RFC 7617)."""
+    return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
 
 
 _PROXY_VARIABLES = (
