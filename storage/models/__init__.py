@@ -3,6 +3,7 @@
 Every date is `timestamptz`. A unique constraint, not code, ensures that a thing cannot happen twice.
 """
 
+from storage.models.audit import AuditEntry
 from storage.models.base import Base
 from storage.models.calls import CallRecipient, CallStep, Usergroup, UsergroupUser
 from storage.models.delivery import Destination, MethodPace, Notification, Outbox, Post, ThreadReply
@@ -38,6 +39,7 @@ from storage.models.storms import Storm, StormIncident
 
 __all__ = [
     "AlertMemory",
+    "AuditEntry",
     "Base",
     "CallRecipient",
     "CallStep",

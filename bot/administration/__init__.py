@@ -1,0 +1,1 @@
+"""Keeps and removes data: retention, legal hold, and erasing a person."""
