@@ -104,6 +104,8 @@ def _expand(tx: Connection, changes: Sequence[Change], now: datetime, *, of_aler
     storms.unfold_reopened(tx, [change.activity_id for change in entries])
     fold_new_incidents(tx, incidents, locked.ids, now)
     expansion.create_cards(tx, incidents, locked, now, of_alert=of_alert)
+    if of_alert:  # transactions of alerts and silences are long enough for that
+        expansion.redraw_unseen_changes(tx, incidents, now)
     storms.redraw_storms(tx, incidents, now, storm_s)
     _create_thread_posts(tx, entries, audiences, now)
     _notify(tx, entries, audiences, recipients, locked, now)

@@ -224,6 +224,19 @@ def create_cards(
     )
 
 
+def redraw_unseen_changes(tx: Connection, incident_ids: Collection[int], now: datetime) -> None:
+    """Redraws cards that were inserted while their incident was being changed: the change did not see them.
+
+    It is not known which these are. The others that are current are rendered again and found unchanged.
+    """
+    tx.exec_driver_sql(
+        "UPDATE post SET wanted_version = wanted_version + 1, due_at = greatest(due_at, %(now)s)"  # noqa: S608 - composed of constants
+        f" WHERE incident_id = ANY(%(incident_ids)s) AND kind = '{PostKind.CARD}'"
+        " AND (wanted_version <= drawn_version OR attempted_at IS NOT NULL)",
+        {"incident_ids": list(incident_ids), "now": now},
+    )
+
+
 def list_calls_for_storms(tx: Connection, calls: Sequence[EntryChange], now: datetime) -> set[int]:
     """Returns those of the changes, which are calls, that the threads of storms show: one for each storm in a minute.
 

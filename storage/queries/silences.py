@@ -63,7 +63,9 @@ jsonb_build_object(
 def _build_hold(only: str) -> str:
     """Builds the statement that has silences hold open incidents. Of several, the one that ends last holds one.
 
-    FOR UPDATE waits for those who insert cards of the incident, so that `outbox.redraw_cards` finds them afterwards.
+    It must not lock FOR UPDATE: that waits for whoever has inserted something that refers to the incident, and who may
+    be waiting for a card that this transaction has changed. `expansion.redraw_unseen_changes` finds the cards that are
+    being inserted meanwhile.
     """
     return f"""
 WITH best AS (
@@ -81,7 +83,7 @@ WITH best AS (
   ORDER BY i.id, s.ends DESC, s.id DESC
 ), locked AS (
   SELECT i.id, best.silence_id, best.member_id FROM incident i JOIN best ON best.id = i.id
-  WHERE i.silence_id IS DISTINCT FROM best.silence_id ORDER BY i.id FOR UPDATE OF i
+  WHERE i.silence_id IS DISTINCT FROM best.silence_id ORDER BY i.id FOR NO KEY UPDATE OF i
 ), held AS (
   UPDATE incident i SET silence_id = locked.silence_id FROM locked WHERE i.id = locked.id
   RETURNING i.id, locked.member_id

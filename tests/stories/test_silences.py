@@ -13,8 +13,10 @@ import pytest
 from bot.digests.silence_ends import end_blind, end_due
 from bot.incidents.alerts import Alert, take
 from bot.incidents.silence_times import LONGEST
+from bot.incidents.silences import hold_matching
 from bot.intake.tokens import Source
 from sandbox import Form, Person
+from storage.queries.outbox import redraw_cards
 from storage.rows import AlertKey
 from storage.values import Status
 from tests.storage.test_at_once import at_once
@@ -119,6 +121,46 @@ def test_of_two_silences_the_longer_one_holds(world: World, deliver: Deliver) ->
     assert "Silenced until" in world.seen_by(world.ada, 1)
     pass_ends(world, longer)
     assert "Silenced until" not in world.seen_by(world.ada, 1)
+
+
+def test_a_silence_and_delivery_do_not_wait_for_each_other(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, alert("db"))
+    card(world)
+    world.rest()
+    with world.store.write() as delivery:  # a posted card has the direct messages about its incident link to it
+        (incident_id,) = delivery.exec_driver_sql("SELECT id FROM incident").one()
+        delivery.exec_driver_sql(
+            "INSERT INTO outbox (incident_id, date_added) VALUES (%(id)s, %(now)s)",
+            {"id": incident_id, "now": world.store.clock.now()},
+        )
+        assert "You silenced" in world.ask(world.ada, "silence 1 1h").text
+    card(world).wait_for(lambda m: "Silenced until" in m.text)
+
+
+def test_a_card_that_is_posted_while_a_silence_is_being_made_shows_it(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, alert("db"))
+    silence(world, world.ada, "1 1h")
+    pass_ends(world)
+    card(world).wait_for(lambda m: "Silenced" not in m.text)
+    world.rest()
+    with world.store.write() as tx:
+        (incident_id,) = tx.exec_driver_sql("DELETE FROM post WHERE kind = 'card' RETURNING incident_id").one()
+    now = world.store.clock.now()
+    with world.store.write() as silencing:
+        organization_id, again = silencing.exec_driver_sql(
+            "INSERT INTO silence (organization_id, workspace_id, project_id, member_id, matchers, starts, ends)"
+            " SELECT organization_id, workspace_id, project_id, member_id, matchers, %(now)s, %(ends)s FROM silence"
+            " RETURNING organization_id, id",
+            {"now": now, "ends": now + timedelta(hours=1)},
+        ).one()
+        assert hold_matching(silencing, organization_id, again, now) == 1
+        with world.store.write() as tx:
+            redraw_cards(tx, [incident_id], now)
+        world.rest()
+        assert "Silenced" not in cards(world)[-1].text
+    world.rest()
+    assert len(cards(world)) == 2
+    cards(world)[-1].wait_for(lambda m: "Silenced until" in m.text)
 
 
 def test_a_silence_holds_only_for_who_still_sees_the_project(world: World, deliver: Deliver) -> None:
