@@ -24,6 +24,7 @@ from sqlalchemy import exc
 from bot import __version__, log
 from bot.commands.after_restore import after_restore
 from bot.commands.organization import apply_
+from bot.commands.reencrypt import reencrypt
 from bot.commands.send_test import send_test_
 from bot.commands.tokens import token_create, token_list, token_revoke
 from bot.commands.transfer import export, import_
@@ -112,6 +113,7 @@ def _app() -> typer.Typer:
     app.command("migrate")(migrate_)
     app.command("apply")(apply_)
     app.command()(after_restore)
+    app.command()(reencrypt)
     app.command()(doctor)
     app.command("manifest")(manifest_)
     app.command()(export)

@@ -26,6 +26,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 
+from bot.secret_box import split_keys
 from storage.url import BadDatabaseUrl, normalise_url
 
 ENV_FILE = ".env"
@@ -196,11 +197,13 @@ class Settings(BaseSettings):
             self.sentry_dsn,
         )
         url = self.database_url
-        of_url = [url.password, url.query.get("sslpassword")] if url is not None else []
+        others = [url.password, url.query.get("sslpassword")] if url is not None else []
+        if self.secret_key:
+            others += split_keys(self.secret_key.get_secret_value())
         if self.alertmanager_url:
             password = urlsplit(self.alertmanager_url.get_secret_value()).password
-            of_url += [password, unquote(password)] if password else []
-        return (*(s.get_secret_value() for s in secrets if s), *(str(secret) for secret in of_url if secret))
+            others += [password, unquote(password)] if password else []
+        return (*(s.get_secret_value() for s in secrets if s), *(str(secret) for secret in others if secret))
 
     @model_validator(mode="before")
     @classmethod
@@ -281,12 +284,18 @@ class Settings(BaseSettings):
     @field_validator("secret_key")
     @classmethod
     def _secret_key_is_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value()) < SECRET_KEY_MIN_LENGTH:
+        if value is None:
+            return None
+        keys = split_keys(value.get_secret_value())
+        if not all(keys):
+            raise ValueError("holds an empty key; several keys are separated by single commas")
+        if min(map(len, keys)) < SECRET_KEY_MIN_LENGTH:
+            which = "is too short; it" if len(keys) == 1 else "holds a key that is too short; each"
             raise ValueError(
-                f"is too short; it should have at least {SECRET_KEY_MIN_LENGTH} characters, for example what"
+                f"{which} should have at least {SECRET_KEY_MIN_LENGTH} characters, for example what"
                 " `openssl rand -base64 32` prints"
             )
-        return value
+        return SecretStr(",".join(keys))
 
     @field_validator("slack_bot_token", "slack_app_token", "slack_signing_secret", "secret_key", "metrics_token")
     @classmethod

@@ -9,7 +9,8 @@ import typer
 
 from bot.commands.usage import BadUsage, load_settings, parse_number, read_secret_from_stdin
 from bot.database import open_store
-from bot.intake.tokens import SecretBox, Source, new_token, token_hash
+from bot.intake.tokens import Source, new_token, token_hash
+from bot.secret_box import SecretBox
 from bot.settings import Settings
 from storage.queries import tokens as stored_tokens
 

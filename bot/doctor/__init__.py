@@ -14,7 +14,7 @@ from bot.doctor.database import check_lag, check_processes, check_session
 from bot.doctor.finding import Finding, get_reason
 from bot.doctor.slack import check_slack
 from bot.intake.connections import find_file_shortage
-from bot.intake.tokens import SecretBox, SecretUnreadable
+from bot.secret_box import SecretBox, SecretUnreadable
 from bot.settings import Mode, Settings
 from storage import preflight
 from storage.engine import Store

@@ -26,10 +26,11 @@ from bot.intake.rate_limit import RateLimiter
 from bot.intake.refusal_log import RefusalLog
 from bot.intake.sentry import is_signature_valid
 from bot.intake.service import ADMITTED_AT_ONCE, Delivery, DeliveryResult, IntakeService, Refused, refused
-from bot.intake.tokens import TOKEN_PREFIX, SecretBox, Source
+from bot.intake.tokens import TOKEN_PREFIX, Source
 from bot.request_bodies import Body, BodyTooLarge, MemoryLimit, MemoryLimitReached
 from bot.request_ids import get_request_id
 from bot.saturation import PoolUse, Saturation
+from bot.secret_box import SecretBox
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
 

@@ -21,7 +21,8 @@ from bot.intake.apply import ReceivedAlert, apply_alerts
 from bot.intake.metrics import IntakeMetrics
 from bot.intake.models import ItemError, ParsedAlert, ParseResult, Unreadable, decode
 from bot.intake.rate_limit import RateLimiter
-from bot.intake.tokens import SecretBox, SecretUnreadable, Source, token_hash
+from bot.intake.tokens import Source, token_hash
+from bot.secret_box import SecretBox, SecretUnreadable
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
 from storage.queries import intake_tokens

@@ -18,6 +18,7 @@ from storage.models.incidents import (
     IncidentSeen,
     IncidentSubscription,
 )
+from storage.models.installations import Installation, InstallationWorkspace, OAuthState, WorkspaceRequest
 from storage.models.intake import AlertMemory, IntakeToken
 from storage.models.organizations import (
     Member,
@@ -57,11 +58,14 @@ __all__ = [
     "IncidentProject",
     "IncidentSeen",
     "IncidentSubscription",
+    "Installation",
+    "InstallationWorkspace",
     "IntakeToken",
     "Member",
     "MemberTeam",
     "MethodPace",
     "Notification",
+    "OAuthState",
     "Organization",
     "Outbox",
     "OwnerReminder",
@@ -81,4 +85,5 @@ __all__ = [
     "Usergroup",
     "UsergroupUser",
     "Workspace",
+    "WorkspaceRequest",
 ]

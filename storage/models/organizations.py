@@ -51,6 +51,8 @@ class Workspace(Base):
     paused_until: Mapped[datetime | None]
     # When it was added to its organization; NULL if that was before the column existed.
     date_added: Mapped[datetime | None] = mapped_column(server_default=func.now())
+    # Connected by an owner in Slack, and not named by an organization file since then.
+    connected_in_slack: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
 class Team(Base):

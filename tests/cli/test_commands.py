@@ -13,7 +13,8 @@ from sqlalchemy import select, update
 
 from bot import __version__
 from bot.cli import main
-from bot.intake.tokens import SecretBox, token_hash
+from bot.intake.tokens import token_hash
+from bot.secret_box import SecretBox
 from storage.engine import Store
 from storage.models import IntakeToken
 from tests.cli.test_settings import VARIABLES

@@ -15,9 +15,10 @@ from sqlalchemy import make_url, select, text
 
 from bot.cli import main
 from bot.doctor.database import judge_timeouts
-from bot.intake.tokens import SecretBox, Source, new_token, token_hash
+from bot.intake.tokens import Source, new_token, token_hash
 from bot.organization.apply import apply
 from bot.organization.file import load
+from bot.secret_box import SecretBox
 from bot.slack.manifest import EVENTS, SCOPES
 from sandbox import Sandbox
 from storage.clock import Clock

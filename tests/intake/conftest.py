@@ -17,9 +17,10 @@ from sqlalchemy import select
 from bot.intake.http import create_http_app
 from bot.intake.rate_limit import RateLimiter
 from bot.intake.server import HttpServer
-from bot.intake.tokens import SecretBox, Source, new_token, token_hash
+from bot.intake.tokens import Source, new_token, token_hash
 from bot.organization.apply import apply
 from bot.organization.file import parse
+from bot.secret_box import SecretBox
 from storage.engine import Store
 from storage.models import Incident, Organization, Project
 from storage.queries.tokens import insert_token

@@ -1,0 +1,67 @@
+"""Encrypts secrets that must stay readable, with keys derived from TOCSIN_SECRET_KEY."""
+
+from __future__ import annotations
+
+import base64
+from enum import StrEnum
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+
+class Purpose(StrEnum):
+    """What a key is for. Each purpose has keys of its own: what one has encrypted, another cannot read."""
+
+    INTAKE = "tocsin intake secrets"
+    SLACK_TOKENS = "tocsin slack tokens"
+    INVITATIONS = "tocsin invitations"
+
+
+class SecretUnreadable(Exception):
+    """A stored secret cannot be decrypted: it was encrypted with another TOCSIN_SECRET_KEY."""
+
+
+def split_keys(secret_keys: str) -> list[str]:
+    """The keys in TOCSIN_SECRET_KEY, which commas separate."""
+    return [key.strip() for key in secret_keys.split(",")]
+
+
+class SecretBox:
+    """Encrypts and decrypts the secrets of one purpose.
+
+    Of several keys, the first encrypts and all decrypt, so that a key can be replaced without a stop.
+    """
+
+    def __init__(self, secret_keys: str, purpose: Purpose = Purpose.INTAKE) -> None:
+        fernets = [_derive(key, purpose) for key in split_keys(secret_keys)]
+        self._first, self._all = fernets[0], MultiFernet(fernets)
+
+    def seal(self, secret: str) -> str:
+        """Encrypts a secret with the first key."""
+        return self._all.encrypt(secret.encode()).decode("ascii")
+
+    def open(self, sealed: str, *, max_age_s: int | None = None, now_s: int | None = None) -> str:
+        """Decrypts a secret. Raises SecretUnreadable.
+
+        With `max_age_s` and `now_s`, one that was sealed longer before `now_s` (seconds since 1970) is unreadable.
+        """
+        try:
+            if max_age_s is None or now_s is None:
+                return self._all.decrypt(sealed).decode()
+            return self._all.decrypt_at_time(sealed, max_age_s, now_s).decode()
+        except (InvalidToken, ValueError):
+            raise SecretUnreadable from None
+
+    def seal_again(self, sealed: str) -> str | None:
+        """Encrypts a secret with the first key; None if it is already. Raises SecretUnreadable."""
+        try:
+            self._first.decrypt(sealed)
+        except InvalidToken:
+            return self.seal(self.open(sealed))
+        return None
+
+
+def _derive(key: str, purpose: Purpose) -> Fernet:
+    derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=purpose.encode()).derive(key.encode())
+    return Fernet(base64.urlsafe_b64encode(derived))
