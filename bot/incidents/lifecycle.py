@@ -84,7 +84,7 @@ def change_status(
     calls.change_round(tx, incident.id, incident.status, status, now)
     if incident.status is Status.CLOSED:
         ownership.release_reopened(tx, incident.id, now)
-        owner_reminders.schedule_reminder(tx, incident.id, now)
+        owner_reminders.schedule_reminders(tx, [incident.id], now)
     if access:
         comments.record(tx, access, incident, activity_id, comment or CommentText(""), now)
         direct_messages.hurry_for_member(tx, incident.id, access.member_id, now)

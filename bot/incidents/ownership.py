@@ -64,6 +64,7 @@ def take_unowned(tx: Connection, access: Access, incident_ids: Sequence[int], no
     kind = ActivityType.ACKNOWLEDGED
     activity.insert_activities(tx, first_seen, kind, now=now, member_id=access.member_id, notify=False)
     owners.set_owner_of_all(tx, incident_ids, access.member_id, now)
+    owner_reminders.schedule_reminders(tx, incident_ids, now)
     activity.insert_activities(
         tx, incident_ids, ActivityType.OWNER, now=now, member_id=access.member_id, owner_id=access.member_id
     )
@@ -140,7 +141,7 @@ def _change(
     handoffs.void_offers(tx, incident_id, now)
     if after is None:
         calls.resume(tx, {incident_id: now})
-    owner_reminders.schedule_reminder(tx, incident_id, now)
+    owner_reminders.schedule_reminders(tx, [incident_id], now)
     activity.insert_activity(
         tx,
         incident_id,

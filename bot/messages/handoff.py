@@ -40,22 +40,19 @@ TITLE_LENGTH = 150  # of an incident that is only named
 
 def render_offer(content: HandoffContent, *, page: int = 0, notice: str | None = None) -> Message:
     """What somebody is offered, for that person. `page` counts from 0; `notice` (mrkdwn) is what was just done."""
-    giver = bold(truncate(escape(content.head.giver), NAME_LENGTH))
     offered = content.list_in_state(OfferState.OFFERED)
-    blocks: list[Block] = [context(notice)] if notice else []
-    if offered:
-        lead = f"{giver} asks you to take over {_render_names([item.incident for item in offered], 1)}"
-        blocks.append(section(lead))
-    else:
-        lead = f"{giver} asked you to take over {_render_names([item.incident for item in content.items], 1)}"
-        blocks.append(context(lead))
-    blocks += _render_note(content)
     pages = max(1, -(-len(offered) // PAGE_SIZE))
     page = min(max(page, 0), pages - 1)
-    shown = offered[page * PAGE_SIZE : (page + 1) * PAGE_SIZE]
-    for item in shown:
-        menu = _build_menu(content.head.id, item) if len(content.items) > 1 else None
-        blocks.append(section(render_incident(item.incident, content.mentions), accessory=menu))
+    lead = _render_lead(content, offered)
+    blocks: list[Block] = [context(notice)] if notice else []
+    if len(offered) == 1:
+        state = f"{lead}\n{render_state(offered[0].incident, content.mentions)}"
+        blocks += [section(state, accessory=_build_menu(content, offered[0])), *_render_note(content)]
+    else:
+        blocks += [section(lead) if offered else context(lead), *_render_note(content)]
+        for item in offered[page * PAGE_SIZE : (page + 1) * PAGE_SIZE]:
+            text = render_incident(item.incident, content.mentions)
+            blocks.append(section(text, accessory=_build_menu(content, item)))
     blocks += _render_ended([item for item in content.items if item.state is not OfferState.OFFERED])
     if content.hidden:
         blocks.append(context(f"You can no longer see {_count(content.hidden)} of this offer."))
@@ -72,11 +69,13 @@ def render_offer(content: HandoffContent, *, page: int = 0, notice: str | None =
     return message(f"{notice} {text}" if notice else text, blocks)
 
 
-def _render_names(incidents: Sequence[ShownIncident], most: int) -> str:
-    """The incidents by name if there are at most so many, else how many there are."""
-    if 0 < len(incidents) <= most:
-        return ", ".join(bold(render_name(one)) for one in incidents)
-    return _count(len(incidents))
+def _render_lead(content: HandoffContent, offered: Sequence[HandoffItem]) -> str:
+    """Who asks for what. It names an incident that is the only one offered: nothing else does then."""
+    giver = bold(truncate(escape(content.head.giver), NAME_LENGTH))
+    if not offered:
+        return f"{giver} asked you to take over {_count(len(content.items) + content.hidden)}"
+    what = bold(render_name(offered[0].incident)) if len(offered) == 1 else _count(len(offered))
+    return f"{giver} asks you to take over {what}"
 
 
 def render_name(incident: ShownIncident) -> str:
@@ -99,11 +98,20 @@ def _render_note(content: HandoffContent) -> list[Block]:
 
 def render_incident(incident: ShownIncident, mentions: Mentions) -> str:
     """An incident with its state and the last word about it: three lines."""
+    return f"{STATUS_SIGNS[incident.status]} {bold(render_name(incident))}\n{_render_facts(incident, mentions)}"
+
+
+def render_state(incident: ShownIncident, mentions: Mentions) -> str:
+    """The state of an incident and the last word about it, below a sentence that names it: two lines."""
+    return f"{STATUS_SIGNS[incident.status]} {_render_facts(incident, mentions)}"
+
+
+def _render_facts(incident: ShownIncident, mentions: Mentions) -> str:
     facts = [SEVERITY_LABELS.get(incident.status, "Resolved"), f"started {format_date(incident.date_started, '{ago}')}"]
     facts += [truncate(escape(fact), PLACE_LENGTH) for fact in (incident.team, incident.environment) if fact]
     if incident.silenced_until is not None and incident.status is not Status.CLOSED:
         facts.append(f":no_bell: silenced until {format_date(incident.silenced_until)}")
-    lines = [f"{STATUS_SIGNS[incident.status]} {bold(render_name(incident))}", " · ".join(facts)]
+    lines = [" · ".join(facts)]
     if incident.last_comment is not None:
         lines.append(render_last_comment(incident.last_comment, mentions))
     return "\n".join(lines)
@@ -135,8 +143,11 @@ def _render_end(item: HandoffItem) -> str:
     return f"{name} is owned by {truncate(escape(item.incident.owner), NAME_LENGTH)} now."
 
 
-def _build_menu(handoff_id: int, item: HandoffItem) -> Element:
-    value = build_offer_value(handoff_id, item.incident.identifier)
+def _build_menu(content: HandoffContent, item: HandoffItem) -> Element | None:
+    """The answers for one of several incidents."""
+    if len(content.items) == 1:
+        return None
+    value = build_offer_value(content.head.id, item.incident.identifier)
     return overflow(
         [
             menu_entry("I have it", "handoff_accept", value),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bot.incidents.errors import InvalidInput
 from bot.messages.blocks import Block, Message, actions, bold, button, format_date, message, section
-from bot.messages.handoff import render_incident, render_name
+from bot.messages.handoff import render_incident, render_name, render_state
 from bot.messages.incident import build_view_button
 from storage.member_rows import ReminderContent
 from storage.rows import Mentions
@@ -20,7 +20,7 @@ def render_reminder(shown: Sequence[ReminderContent], mentions: Mentions) -> Mes
     if len(shown) == 1:
         lead = f"Are you still on {bold(render_name(shown[0].incident))}?"
         since = f"Nothing was heard from you about it since {format_date(shown[0].heard_at)}."
-        blocks: list[Block] = [section(f"{lead} {since}"), section(render_incident(shown[0].incident, mentions))]
+        blocks: list[Block] = [section(f"{lead} {since}"), section(render_state(shown[0].incident, mentions))]
         value = str(numbers[0])
         answers = [
             button("Still on it", "reminder_still", value, style="primary"),

@@ -28,10 +28,11 @@ ON CONFLICT (organization_id, incident_id) DO UPDATE SET {{known}}
 """  # noqa: S608 - composed of constants
 
 
-def schedule_reminder(tx: Connection, incident_id: int, now: datetime) -> None:
-    """Starts to wait for a sign of the owner of an incident, if it has one whose team wants that."""
-    statement = _SCHEDULE.format(incidents="i.id = %(id)s", known="due_at = EXCLUDED.due_at, step = 0, heard_at = NULL")
-    tx.exec_driver_sql(statement, {"id": incident_id, "now": now, "wait": 1})
+def schedule_reminders(tx: Connection, incident_ids: Sequence[int], now: datetime) -> None:
+    """Starts to wait for a sign of the owners of incidents, of those that have one whose team wants that."""
+    known = "due_at = EXCLUDED.due_at, step = 0, heard_at = NULL"
+    statement = _SCHEDULE.format(incidents="i.id = ANY(%(ids)s)", known=known)
+    tx.exec_driver_sql(statement, {"ids": list(incident_ids), "now": now, "wait": 1})
 
 
 def schedule_all(tx: Connection, organization_id: int, now: datetime) -> None:
