@@ -30,7 +30,7 @@ def handle_take_all_press(context: Context, request: Press) -> Response:
     post_id = _parse_post(request.value)
     with context.write() as tx:
         taken = calls.take_all(tx, context.access, post_id, context.now)
-    return Answer(messages.render_taken(taken.taken, taken.others, taken.over, taken.left))
+    return Answer(messages.render_taken(taken.taken, taken.others, taken.over, taken.left, taken.silenced))
 
 
 def _parse_post(value: str) -> int:

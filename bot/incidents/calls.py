@@ -71,11 +71,15 @@ class Taken:
     others: dict[str, int]  # how many others own, by name
     over: int  # resolved by now
     left: int  # not taken, because there are too many for one press
+    silenced: int  # not taken, because a silence holds them
 
 
 def take_all(tx: Connection, access: Access, post_id: int, now: datetime) -> Taken:
-    """Makes the caller the owner of what a message calls them for and nobody owns. Raises NotCalled."""
-    taken = over = left = 0
+    """Makes the caller the owner of what a message calls them for, nobody owns and no silence holds.
+
+    Raises NotCalled.
+    """
+    taken = over = left = silenced = 0
     others: dict[str, int] = {}
     for one in sorted(list_called(tx, access, post_id), key=lambda one: (-int(one.status), one.incident_id)):
         if one.status is Status.CLOSED:
@@ -83,6 +87,8 @@ def take_all(tx: Connection, access: Access, post_id: int, now: datetime) -> Tak
         elif one.owner is not None:
             if not one.owned_by_reader:
                 others[one.owner] = others.get(one.owner, 0) + 1
+        elif one.silenced:
+            silenced += 1
         elif taken >= MOST_TAKEN:
             left += 1
         else:
@@ -95,4 +101,4 @@ def take_all(tx: Connection, access: Access, post_id: int, now: datetime) -> Tak
                 taken += 1
             elif result.before is not None:
                 others[result.before.name] = others.get(result.before.name, 0) + 1
-    return Taken(taken, others, over, left)
+    return Taken(taken, others, over, left, silenced)

@@ -28,13 +28,17 @@ class NoSuchStorm(Refusal):
 
 
 def take_all(tx: Connection, access: Access, storm_id: int, now: datetime) -> Taken:
-    """Makes the caller the owner of the open incidents of a storm that nobody owns. Raises NoSuchStorm."""
+    """Makes the caller the owner of the open incidents of a storm that nobody owns and no silence holds.
+
+    Raises NoSuchStorm.
+    """
     get_storm(tx, access, storm_id)
     found = storm_actions.lock_open_incidents(tx, access.organization_id, storm_id, access.project_ids)
-    unowned = [incident_id for incident_id, owner_id in found if owner_id is None]
-    mine = sum(owner_id == access.member_id for _, owner_id in found)
-    ownership.take_unowned(tx, access, unowned, now)
-    return Taken(len(unowned), mine, len(found) - len(unowned) - mine)
+    unowned = [one for one in found if one.owner_id is None]
+    silenced = sum(one.silenced for one in unowned)
+    mine = sum(one.owner_id == access.member_id for one in found)
+    ownership.take_unowned(tx, access, [one.id for one in unowned if not one.silenced], now)
+    return Taken(len(unowned) - silenced, mine, len(found) - len(unowned) - mine, silenced)
 
 
 def split(tx: Connection, access: Access, storm_id: int, now: datetime) -> Split:

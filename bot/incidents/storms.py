@@ -104,6 +104,7 @@ class Taken:
     taken: int
     mine: int  # open ones that the caller owned already
     others: int  # open ones that other people own
+    silenced: int  # open ones that nobody owns and a silence holds; they were left out
 
 
 @dataclass(frozen=True, slots=True)

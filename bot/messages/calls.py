@@ -162,7 +162,7 @@ def render_declined(waiting: Sequence[CalledIncident]) -> Message:
     return text_message(f"You answered “Not me” for {name}.")
 
 
-def render_taken(taken: int, others: Mapping[str, int], over: int, left: int) -> Message:
+def render_taken(taken: int, others: Mapping[str, int], over: int, left: int, silenced: int) -> Message:
     """The answer to `Take all`."""
     parts = [f"You own {taken:,} {'incident' if taken == 1 else 'incidents'} now." if taken else "You took nothing."]
     if others:
@@ -171,6 +171,8 @@ def render_taken(taken: int, others: Mapping[str, int], over: int, left: int) ->
         parts.append(f"Others own {sum(others.values()):,}: {owned}.")
     if over:
         parts.append(f"{over:,} {'is' if over == 1 else 'are'} resolved.")
+    if silenced:
+        parts.append(f"{silenced:,} silenced {'incident was' if silenced == 1 else 'incidents were'} left out.")
     if left:
         parts.append(f"{left:,} are left: press Take all again.")
     return text_message(" ".join(parts))

@@ -175,6 +175,8 @@ def render_taken(taken: Taken, storm_id: int) -> Message:
     """The answer to `Take all`."""
     if taken.taken:
         sentence = f"You own {_count(taken.taken, 'more incident' if taken.mine else 'incident')} of this storm now."
+    elif taken.silenced:
+        sentence = "You took nothing: every open incident of this storm that nobody owns is silenced."
     elif taken.mine and not taken.others:
         sentence = "You already own all open incidents of this storm."
     elif taken.mine or taken.others:
@@ -183,6 +185,9 @@ def render_taken(taken: Taken, storm_id: int) -> Message:
         sentence = "No incident of this storm is open."
     if taken.others:
         sentence += f" Others own {taken.others:,}."
+    if taken.silenced:
+        left_out = f"{_count(taken.silenced, 'silenced incident')} {'was' if taken.silenced == 1 else 'were'} left out"
+        sentence += f" {left_out}. `take N` takes a silenced one."
     return message(sentence, [section(sentence), actions([button("List", "storm_list", str(storm_id))])])
 
 

@@ -31,6 +31,15 @@ class StormRow:
     split_by: str | None  # name
 
 
+@dataclass(frozen=True, slots=True)
+class OpenIncident:
+    """An open incident of a storm."""
+
+    id: int
+    owner_id: int | None
+    silenced: bool
+
+
 def find_storm(
     connection: Connection, organization_id: int, storm_id: int, project_ids: Sequence[int]
 ) -> StormRow | None:
@@ -46,14 +55,14 @@ def find_storm(
 
 def lock_open_incidents(
     tx: Connection, organization_id: int, storm_id: int, project_ids: Sequence[int]
-) -> list[tuple[int, int | None]]:
-    """Locks the open incidents of a storm that the caller sees and no silence holds: their ids, and those of owners."""
+) -> list[OpenIncident]:
+    """Locks the open incidents of a storm that the caller sees, and returns them."""
     rows = tx.exec_driver_sql(
-        f"SELECT i.id, i.owner_id {_VISIBLE} AND i.status <> 2 AND NOT {is_silenced('i')}"
+        f"SELECT i.id, i.owner_id, {is_silenced('i')} {_VISIBLE} AND i.status <> 2"
         " ORDER BY i.id FOR NO KEY UPDATE OF i",
         {"organization_id": organization_id, "storm_id": storm_id, "project_ids": list(project_ids)},
     )
-    return [(incident_id, owner_id) for incident_id, owner_id in rows]
+    return [OpenIncident(*row) for row in rows]
 
 
 def list_labels(

@@ -374,6 +374,9 @@ def test_calls_for_folded_incidents_are_one_message_in_the_thread_of_their_storm
     assert "Host" in called and "Ben" in called
     (message,) = calls_of(world.ben)
     assert "12" in message.text
+    silence(world, world.ada, "12 2h")
+    world.ben.press(message, "Take all")
+    world.ben.wait_for_message(containing="You own 11 incidents now. 1 silenced incident was left out.")
 
 
 def test_a_call_that_fails_keeps_nobody_else_from_being_called(night: World) -> None:

@@ -294,6 +294,12 @@ def test_silenced_incidents_of_a_storm_do_not_count_as_open(world: World, delive
     storm = wait_for_storm(world, "1 resolved, 3 silenced, 6 open")
     world.ada.press(storm, "Take all")
     world.ada.wait_for_message(world.cast.checkout, containing="You own 6 incidents of this storm now.")
+    left_out = "3 silenced incidents were left out. take N takes a silenced one."
+    assert left_out in world.ada.wait_for_message(world.cast.checkout, containing="You own 6").text
+    world.ada.press(storm, "Take all")  # the message may not show yet that she has them
+    world.ada.wait_for_message(
+        world.cast.checkout, containing="You took nothing: every open incident of this storm that"
+    )
     wait_for_storm(world, "Ada Obi owns 6")
     world.ben.press(storm, "Split")
     world.ben.wait_for_message(world.cast.checkout, containing="2 open incidents get their own cards")
