@@ -182,6 +182,7 @@ HANDLES = (
         examples=("severity 12 critical",),
         group=Group.WORK,
         synonyms=("sev", "priority", "escalate", "critical", "warning"),
+        values=(*SEVERITIES, "open"),
         command=handle_severity_command,
     ),
 )

@@ -16,6 +16,7 @@ from bot.incidents.words import (
     MAX_WORDS_SEARCHED,
     NUMBER,
     build_line,
+    find_closest,
     shorten,
     split_first_word,
     split_word,
@@ -207,6 +208,12 @@ def _correct(meant: _Meant) -> str:
     if meant.number is None:
         return usage
     takes_more = len(usage.split()) > 2
+    if verb.values:
+        typed, others = split_first_word(rest)
+        value = typed if typed in verb.values else find_closest(typed, verb.values)
+        if value is None:
+            return usage.replace("N", str(meant.number), 1)
+        rest = f"{value} {others}"
     return build_line(verb.name, meant.number, rest if takes_more else "")
 
 

@@ -36,6 +36,7 @@ class Topic:
     form: str | None = None  # the usage that a mistake shows, where the whole is too long
     aliases: Sequence[str] = ()  # other words for it
     synonyms: Sequence[str] = ()  # what other tools and tired people call it: answered with `name`, not carried out
+    values: Sequence[str] = ()  # what must follow the number, where that is one of a few words
     phrases: Sequence[str] = ()  # whole messages without punctuation that are carried out like the command alone
     rewordings: Mapping[str, str] = field(default_factory=dict)  # one or two words for one of its forms: "end silence"
 
