@@ -70,12 +70,21 @@ class HeldBack:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherSilence:
+    """A silence that is still in force when another one of the same alert ends."""
+
+    id: int
+    ends: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class EndedSilence:
     """A silence that ended, with what it held back."""
 
     silence: SilenceRow
     held_back: HeldBack
     seen: HeldBack  # what of it the one who ended it sees
+    others: Sequence[OtherSilence]  # in force, for the same alerts; the one that ends last before the others
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Durations in the organization file and in forms: a number and `s`, `m`, `h` or `d`."""
+"""Durations, in the organization file, in forms and in commands: numbers and `s`, `m`, `h`, `d` or `w`."""
 
 from __future__ import annotations
 
@@ -6,16 +6,24 @@ import re
 from typing import Any
 
 _UNITS_S = {"d": 86400, "h": 3600, "m": 60, "s": 1}
-_DURATION = re.compile(r"([0-9]{1,9})([smhd])", re.IGNORECASE)
+_SIZES_S = (7 * 86400, *_UNITS_S.values())
+_DURATION = re.compile("".join(rf"(?:([0-9]{{1,9}}){unit})?" for unit in "wdhms"), re.IGNORECASE)
 _LONGEST_S = 365 * 86400
+
+
+def find_duration(text: str) -> int | None:
+    """The seconds of a duration such as `90m` or `1h30m`, the largest unit first; None for any other text."""
+    found = _DURATION.fullmatch(text) if text else None
+    if found is None:
+        return None
+    return sum(int(count or 0) * size for count, size in zip(found.groups(), _SIZES_S, strict=True))
 
 
 def parse_duration(value: Any, *, shortest_s: int = 0, longest_s: int = _LONGEST_S) -> int:
     """The seconds of a duration such as `60m`. Raises ValueError."""
-    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
+    seconds = find_duration(value) if isinstance(value, str) else None
+    if seconds is None:
         raise ValueError("should be a number and s, m, h or d, like 60m")
-    seconds = int(found[1]) * _UNITS_S[found[2].lower()]
     if not shortest_s <= seconds <= longest_s:
         raise ValueError(f"should be from {format_duration(shortest_s)} to {format_duration(longest_s)}")
     return seconds

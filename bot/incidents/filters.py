@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from bot.incidents.durations import find_duration
 from bot.incidents.errors import InvalidInput
 from bot.incidents.words import Token, find_closest, shorten, tokenize
 
@@ -252,7 +253,7 @@ def suggest_times(typed: str, now: datetime, zone: str) -> Sequence[str]:
 
 
 def moment(value: str, key: str, now: datetime, zone: str) -> datetime:
-    """Parses `24h`, `7d`, `2026-11-01` or `2026-11-01T09:30`; a time without a zone is in `zone`.
+    """Parses `24h`, `1h30m`, `7d`, `2026-11-01` or `2026-11-01T09:30`; a time without a zone is in `zone`.
 
     A date without a time is the start of the day for `since`, and its end for `until`. Raises InvalidInput.
     """
@@ -261,10 +262,10 @@ def moment(value: str, key: str, now: datetime, zone: str) -> datetime:
         _FORMS[key],
         field=key,
     )
-    ago = _AGO.fullmatch(value)
+    ago = find_duration("".join(value.split()))
     try:
-        if ago:
-            return now - timedelta(**{_UNITS[ago[2].lower()]: int(ago[1])})
+        if ago is not None:
+            return now - timedelta(seconds=ago)
         if _DATE.fullmatch(value):
             year, month, day = map(int, value.split("-"))
             edge = time.max if key == "until" else time.min

@@ -167,12 +167,14 @@ def redraw_held(tx: Connection, organization_id: int, silence_id: int, now: date
 
 
 def _end(tx: Connection, silence: SilenceRow, now: datetime, by: Access | None = None) -> EndedSilence:
-    held = queries.end_silence(tx, silence, by.member_id if by else None, now, by.project_ids if by else None)
+    project_ids = by.project_ids if by else None
+    held = queries.end_silence(tx, silence, by.member_id if by else None, now, project_ids)
     still_held = set(queries.hold_incidents(tx, [one.id for one in held if one.is_open], now))
     outbox.redraw_cards(tx, [one.id for one in held if one.is_open], now)
     calls.resume(tx, {one.id: now for one in held if one.is_open and one.id not in still_held})
     without_card = [one for one in held if not one.has_card and one.id not in still_held]
-    return EndedSilence(silence, _count(without_card), _count([one for one in without_card if one.seen]))
+    seen = _count([one for one in without_card if one.seen])
+    return EndedSilence(silence, _count(without_card), seen, queries.list_others(tx, silence, now, project_ids))
 
 
 def _count(held: Sequence[HeldIncident]) -> HeldBack:

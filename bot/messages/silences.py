@@ -43,6 +43,7 @@ PRESETS = {
 }
 DEFAULT_PRESET = "2h"
 MOST_LISTED = 20
+MOST_OTHERS = 5  # other silences that are named when one ends
 LABELS_SHOWN = 10
 VALUE_LENGTH = 60  # characters of a label's value
 TITLE_LENGTH = 150
@@ -169,7 +170,7 @@ def _render_listed(silence: SilenceRow) -> str:
 
 def render_ended(ended: EndedSilence) -> str:
     """The sentence (mrkdwn) for who ended a silence."""
-    return f"You ended silence {ended.silence.id}. {_render_held_back(ended.seen)}"
+    return f"You ended silence {ended.silence.id}. {_render_held_back(ended.seen)}{_render_others(ended)}"
 
 
 def render_ended_note(ended: EndedSilence, by: str | None) -> Message:
@@ -179,7 +180,20 @@ def render_ended_note(ended: EndedSilence, by: str | None) -> Message:
     ends = "" if by else " ended"
     return text_message(
         f"{lead} {silence.id} of {_render_subject(silence)}{ends}. {_render_held_back(ended.held_back)}"
+        + _render_others(ended)
     )
+
+
+def _render_others(ended: EndedSilence) -> str:
+    """That other silences hold the same alerts, as a further sentence; empty if none does."""
+    if not ended.others:
+        return ""
+    *first, last = [f"{one.id}" for one in ended.others[:MOST_OTHERS]]
+    by = f"silences {', '.join(first)} and {last}" if first else f"silence {last}"
+    until = format_date(ended.others[0].ends)
+    if "key" in ended.silence.matchers:
+        return f" The alert stays silenced until {until} by {by}."
+    return f" Some of these alerts stay silenced until {until} by {by}."
 
 
 def _render_held_back(held: HeldBack) -> str:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from storage.prepared import PreparedStatement
 from storage.queries.visibility import of_given_projects, sees_incident, sees_project
-from storage.silence_rows import HeldIncident, SilencedAlert, SilenceRow
+from storage.silence_rows import HeldIncident, OtherSilence, SilencedAlert, SilenceRow
 from storage.values import ActivityType, PostKind
 
 ALERTMANAGER = "alertmanager"  # the source of its alerts
@@ -60,6 +60,22 @@ jsonb_build_object(
 """
 
 
+# The silence s, by member m of organization o, matches incident i.
+_FROM_BOTH = """
+silence s JOIN incident i ON i.organization_id = s.organization_id
+LEFT JOIN member m ON m.id = s.member_id JOIN organization o ON o.id = s.organization_id
+"""
+_MATCHES = f"""
+i.source IS NOT NULL
+AND CASE WHEN s.member_id IS NULL THEN i.source = '{ALERTMANAGER}' AND i.alert_key = ANY(s.alertmanager_keys)
+    ELSE {_DESCRIBED} @> s.matchers
+         AND EXISTS (SELECT FROM incident_project ip WHERE ip.incident_id = i.id
+                     AND (s.project_id IS NULL OR ip.project_id = s.project_id)
+                     AND {sees_project("ip.project_id")} OFFSET 0)
+         AND {sees_incident("i.id")} END
+"""
+
+
 def _build_hold(only: str) -> str:
     """Builds the statement that has silences hold open incidents. Of several, the one that ends last holds one.
 
@@ -70,16 +86,8 @@ def _build_hold(only: str) -> str:
     return f"""
 WITH best AS (
   SELECT DISTINCT ON (i.id) i.id, s.id AS silence_id, s.member_id
-  FROM silence s JOIN incident i ON i.organization_id = s.organization_id
-  LEFT JOIN member m ON m.id = s.member_id JOIN organization o ON o.id = s.organization_id
-  WHERE s.date_ended IS NULL AND s.ends > %(now)s AND {only}
-    AND i.status <> 2 AND i.source IS NOT NULL
-    AND CASE WHEN s.member_id IS NULL THEN i.source = '{ALERTMANAGER}' AND i.alert_key = ANY(s.alertmanager_keys)
-        ELSE {_DESCRIBED} @> s.matchers
-             AND EXISTS (SELECT FROM incident_project ip WHERE ip.incident_id = i.id
-                         AND (s.project_id IS NULL OR ip.project_id = s.project_id)
-                         AND {sees_project("ip.project_id")} OFFSET 0)
-             AND {sees_incident("i.id")} END
+  FROM {_FROM_BOTH}
+  WHERE s.date_ended IS NULL AND s.ends > %(now)s AND {only} AND i.status <> 2 AND {_MATCHES}
   ORDER BY i.id, s.ends DESC, s.id DESC
 ), locked AS (
   SELECT i.id, best.silence_id, best.member_id FROM incident i JOIN best ON best.id = i.id
@@ -298,6 +306,41 @@ def end_silence(
         },
     )
     return [HeldIncident(*row) for row in rows]
+
+
+_OTHERS = f"""
+WITH silenced AS (
+  SELECT incident_id AS id FROM silence WHERE organization_id = %(organization_id)s AND id = %(id)s
+  UNION SELECT id FROM incident WHERE organization_id = %(organization_id)s AND silence_id IS NOT NULL AND status <> 2
+), matched AS (
+  SELECT i.id FROM {_FROM_BOTH} JOIN silenced ON silenced.id = i.id
+  WHERE s.organization_id = %(organization_id)s AND s.id = %(id)s AND {_MATCHES}
+    AND (%(project_ids)s::bigint[] IS NULL OR {of_given_projects("i.id")})
+)
+SELECT DISTINCT s.id, s.ends FROM {_FROM_BOTH} JOIN matched ON matched.id = i.id
+WHERE s.organization_id = %(organization_id)s AND s.id <> %(id)s AND s.date_ended IS NULL AND s.ends > %(now)s
+  AND {_MATCHES}
+ORDER BY s.ends DESC, s.id DESC
+"""  # noqa: S608 - composed of constants
+
+
+def list_others(
+    tx: Connection, silence: SilenceRow, now: datetime, project_ids: Sequence[int] | None
+) -> list[OtherSilence]:
+    """Returns the other silences in force that match what an ending one matches, the one that ends last first.
+
+    `project_ids` are those that the member sees who ends it; None: its time has come.
+    """
+    rows = tx.exec_driver_sql(
+        _OTHERS,
+        {
+            "organization_id": silence.organization_id,
+            "id": silence.id,
+            "now": now,
+            "project_ids": None if project_ids is None else list(project_ids),
+        },
+    )
+    return [OtherSilence(*row) for row in rows]
 
 
 def count_ending(connection: Connection, organization_id: int, project_ids: Sequence[int], before: datetime) -> int:

@@ -119,6 +119,8 @@ def test_of_two_silences_the_longer_one_holds(world: World, deliver: Deliver) ->
     longer, shorter = silence(world, world.ada, "1 3h"), silence(world, world.ada, "1 1h")
     pass_ends(world, shorter)
     assert "Silenced until" in world.seen_by(world.ada, 1)
+    note = world.ada.wait_for_message(containing=f"Your silence {shorter} of #1 db is slow ended")
+    assert re.search(rf"It held back no cards. The alert stays silenced until .* by silence {longer}\.", note.text)
     pass_ends(world, longer)
     assert "Silenced until" not in world.seen_by(world.ada, 1)
 
@@ -163,6 +165,21 @@ def test_a_card_that_is_posted_while_a_silence_is_being_made_shows_it(world: Wor
     cards(world)[-1].wait_for(lambda m: "Silenced until" in m.text)
 
 
+def test_ending_one_of_several_silences_says_which_still_hold(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, alert("db", zone="a"))
+    assert open_form(world).choose("Same labels", "zone = a").choose("For", "30 minutes").submit().closed
+    (first,) = re.findall(r"Silence (\d+)", world.ask(world.ada, "silence list").text)
+    second, third = silence(world, world.ada, "1 3h"), silence(world, world.ben, "1 2h")
+    ended = world.ask(world.ben, f"silence end {second}").text
+    assert re.search(rf"The alert stays silenced until .* by silences {third} and {first}\.", ended), ended
+    ended = world.ask(world.ben, f"silence end {first}").text
+    assert re.search(rf"Some of these alerts stay silenced until .* by silence {third}\.", ended), ended
+    deliver(Source.EVENTS, alert("db", "resolved", zone="a"))  # it would be silenced when it fires again
+    fourth = silence(world, world.ada, "1 1h")
+    assert f"by silence {third}." in world.ask(world.ada, f"silence end {fourth}").text
+    assert "stays silenced" not in world.ask(world.ada, f"silence end {third}").text
+
+
 def test_a_silence_holds_only_for_who_still_sees_the_project(world: World, deliver: Deliver) -> None:
     deliver(Source.EVENTS, alert("db"))
     card(world)
@@ -196,7 +213,13 @@ def test_a_silence_ends_when_its_maker_no_longer_sees_the_project(world: World, 
 def test_other_ways_to_say_it_do_the_same(world: World, deliver: Deliver) -> None:
     deliver(Source.EVENTS, alert("db"))
     card(world)
-    for words in ("for 2h upgrade", "until 18:00 upgrade"):
+    for words in (
+        "for 2h upgrade",
+        "until 18:00 upgrade",
+        "until tomorrow upgrade",
+        "until 6pm upgrade",
+        "1h30m upgrade",
+    ):
         assert "silenced" in world.ask(world.ada, f"silence 1 {words}").text
         for asked in ("unsilence 1", "silences", "maintenance list"):
             listed = world.ask(world.ada, asked).text
@@ -248,7 +271,12 @@ def test_until_is_in_the_zone_of_the_caller(world: World, deliver: Deliver) -> N
     day = f"{now + timedelta(days=3):%Y-%m-%d}T18:00"
     for person, zone in ((world.ada, "Europe/Berlin"), (world.ben, "America/New_York")):
         assert ends(person, day) == datetime.fromisoformat(day).replace(tzinfo=ZoneInfo(zone)).timestamp()
-    assert now.timestamp() < ends(world.ada, "18:00") <= (now + timedelta(days=1)).timestamp()
+    for until in ("18:00", "6pm"):
+        assert now.timestamp() < ends(world.ada, until) <= (now + timedelta(days=1)).timestamp()
+    for person, zone in ((world.ada, "Europe/Berlin"), (world.ben, "America/New_York")):
+        end = datetime.fromtimestamp(ends(person, "tomorrow"), ZoneInfo(zone))
+        assert (end.date() - now.astimezone(ZoneInfo(zone)).date(), end.hour) == (timedelta(days=1), 9)
+        assert "tomorrow at 9:00 AM" in world.ask(person, "silence list").text
     assert timedelta(days=365) == LONGEST
 
 
