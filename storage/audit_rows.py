@@ -17,7 +17,6 @@ class AuditOrigin(StrEnum):
     COMMAND = "command"  # another command of run_bot.py
     SYNC = "sync"  # a user group of Slack has other people
     OAUTH = "oauth"  # the bot was installed in a workspace, or removed from it
-    ALERTMANAGER = "alertmanager"
     SCHEDULE = "schedule"  # the bot itself, when something was due
 
 

@@ -66,7 +66,7 @@ def _refresh(store: Store, clients: Clients, identity: Identity, group: StaleUse
         for shift in oncall.save_users(tx, group, user_ids, now):
             _post_shift(tx, group, shift, user_ids, now)
         if not gone:
-            for organization_id in oncall.sync_teams(tx, group):
+            for organization_id in oncall.sync_teams(tx, group, now):
                 ownership.release_lost(tx, organization_id, now)
 
 

@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from bot.commands.usage import load_settings
+from bot.commands.usage import get_operator, load_settings
 from bot.database import open_store
 from bot.organization.apply import apply
 from bot.organization.difference import ChangeKind, Plan
 from bot.organization.file import load
+from storage.audit_rows import AuditOrigin
 
 
 def apply_(
@@ -26,7 +27,8 @@ def apply_(
     settings = load_settings()
     organization = load(file)
     with open_store(settings) as store:
-        result = apply(store, organization, store.clock.now(), prune=prune, dry_run=dry_run)
+        actor = get_operator(AuditOrigin.FILE)
+        result = apply(store, organization, store.clock.now(), prune=prune, dry_run=dry_run, actor=actor)
     _print_difference(result, organization.organization.slug, dry_run=dry_run)
     return 0
 

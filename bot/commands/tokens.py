@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
-from bot.commands.usage import BadUsage, load_settings, parse_number, read_secret_from_stdin
+from bot.commands.usage import BadUsage, get_operator, load_settings, parse_number, read_secret_from_stdin
 from bot.database import open_store
 from bot.intake.tokens import Source, new_token, token_hash
 from bot.secret_box import SecretBox
 from bot.settings import Settings
+from storage.audit_rows import AuditAction, AuditChange
+from storage.queries import audit
 from storage.queries import tokens as stored_tokens
 
 
@@ -43,6 +45,7 @@ def token_create(
         project_id = None
         if project is not None:
             project_id = _among(stored_tokens.get_project_slugs(tx, organization_id), project, "--project", "project")
+        now = store.clock.now()
         token_id = stored_tokens.insert_token(
             tx,
             organization_id=organization_id,
@@ -50,8 +53,11 @@ def token_create(
             source=source.value,
             token_hash=token_hash(token) if token else None,
             secret_encrypted=sealed,
-            now=store.clock.now(),
+            now=now,
         )
+        after = {"source": source.value, "project": project}
+        change = AuditChange(AuditAction.TOKEN_CREATE, str(token_id), after=after)
+        audit.record(tx, organization_id, get_operator(), [change], now)
     path = f"/intake/{source}/{token_id}" if token is None else f"/intake/{source}"
     if settings.public_url:
         typer.echo(f"Alerts go to {settings.public_url}{path}", err=True)
@@ -124,6 +130,10 @@ def token_revoke(
     with open_store(load_settings()) as store, store.write() as tx:
         now = store.clock.now()
         revoked = stored_tokens.revoke_token(tx, token_id, now) if 0 < token_id < 2**63 else None
+        if revoked == now:
+            organization_id, before = stored_tokens.describe_token(tx, token_id)
+            change = AuditChange(AuditAction.TOKEN_REVOKE, str(token_id), before=before)
+            audit.record(tx, organization_id, get_operator(), [change], now)
     if revoked is None:
         raise BadUsage(f"ID: there is no token {token_id}; `token list` shows them")
     typer.echo(f"Token {token_id} is revoked{'' if revoked == now else f' since {_date(revoked)}'}.", err=True)

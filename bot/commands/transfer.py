@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bot.commands.usage import EXIT_USAGE, BadUsage, load_settings
+from bot.commands.usage import EXIT_USAGE, BadUsage, get_operator, load_settings
 from bot.database import open_store
 from bot.incidents.errors import InvalidInput
 from bot.incidents.filters import moment
@@ -23,7 +23,9 @@ from bot.incidents.words import shorten
 from bot.transfer import exporting, sentry
 from bot.transfer.importing import BadImport, Importer, Line
 from bot.transfer.records import RECORD, Header
+from storage.audit_rows import AuditAction, AuditChange
 from storage.engine import Store
+from storage.queries import audit
 from storage.queries import exporting as stored
 from storage.queries.importing import get_members
 from storage.queries.tokens import get_organization_slugs
@@ -59,6 +61,9 @@ def export(
                 begin = moment(since, "since", store.clock.now(), "UTC")
             except InvalidInput as error:
                 raise BadUsage(f"--since: {error.sentence}") from None
+        with store.write() as tx:
+            change = AuditChange(AuditAction.DATA_EXPORT, after={"format": form.value, "since": begin})
+            audit.record(tx, organization_id, get_operator(), [change], store.clock.now())
         with store.read() as connection:
             total = stored.count_incidents(connection, organization_id)
         with _progress("Exporting", total) as tick, _written(file) as out:
@@ -90,7 +95,7 @@ def import_(
     settings = load_settings()
     try:
         with file.open(encoding="utf-8") as source, open_store(settings) as store:
-            importer = Importer(store, dry_run=dry_run)
+            importer = Importer(store, get_operator(), dry_run=dry_run)
             first = source.read(1)
             source.seek(0)
             if first == "[":

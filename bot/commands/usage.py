@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import re
+import socket
 import sys
 from collections.abc import Callable
 
@@ -10,6 +13,7 @@ from bot import log
 from bot.incidents.words import shorten
 from bot.intake.tokens import SECRET_MAX_LENGTH
 from bot.settings import Settings
+from storage.audit_rows import Actor, AuditOrigin
 
 EXIT_OUTSIDE = 1
 EXIT_USAGE = 2
@@ -48,3 +52,12 @@ def read_secret_from_stdin(option: str = "--secret-stdin", what: str = "the clie
     if len(secret) > SECRET_MAX_LENGTH or not re.fullmatch(r"[!-~]+", secret):
         raise BadUsage(f"{option}: stdin should hold {what} and nothing else")
     return secret
+
+
+def get_operator(origin: AuditOrigin = AuditOrigin.COMMAND) -> Actor:
+    """Who runs the command, for the audit log: the user of the operating system, and the machine."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # in a container the user may have no name
+        user = f"uid {os.getuid()}"
+    return Actor(origin, name=f"{user}@{socket.gethostname()}")

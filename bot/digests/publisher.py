@@ -26,9 +26,10 @@ from bot.people.identity import VALID_FOR, Identity
 from bot.slack.clients import Clients
 from bot.slack.files import PictureFailed, upload_picture
 from bot.slack.workers import Workers
+from storage.audit_rows import Actor, AuditAction, AuditChange, AuditOrigin
 from storage.digest_rows import DailyCounts, DigestRow, Fire
 from storage.engine import Reading, Store
-from storage.queries import digest_fires, outbox
+from storage.queries import audit, digest_fires, outbox
 from storage.queries import digests as queries
 from storage.queries.destinations import Target
 from storage.queries.post_kinds import DigestPost
@@ -265,6 +266,9 @@ class Publisher:
         if digest is None:
             return
         log.warning("a digest is paused", digest=digest.id, reason=reason)
+        before, after = {"paused": False}, {"paused": True}
+        change = AuditChange(AuditAction.DIGEST_CHANGE, str(digest.id), before=before, after=after)
+        audit.record(tx, digest.organization_id, Actor(AuditOrigin.SCHEDULE), [change], now)
         owner = None if owner_left else queries.find_owner(tx, digest.id)
         note = render_paused_notice(
             digest,

@@ -8,7 +8,7 @@ its content in the channel, within what they may see.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -21,11 +21,12 @@ from bot.digests import content, schedule_text, zones
 from bot.digests.content import FIRST_NEWS_PERIOD, AccessLost, IncidentsSwitchedOff
 from bot.digests.errors import MayNotChangeDigest, MayNotManageDigests, NoSuchDigest, NotDigestOwner
 from bot.digests.schedule import MAX_LENGTH, USAGE, Schedule, parse_cron
-from bot.incidents import filters
+from bot.incidents import audit, filters
 from bot.incidents.access import Access
 from bot.incidents.errors import InvalidInput, Refusal
 from bot.incidents.filters import ListQuery
 from bot.incidents.words import Token, shorten, tokenize
+from storage.audit_rows import AuditAction
 from storage.digest_rows import DigestRow, Fire, History
 from storage.queries import digest_fires, directory
 from storage.queries import digests as queries
@@ -35,6 +36,7 @@ SENSIBLE_PER_DAY = 24
 NEXT_TIMES_SHOWN = 3
 LIST_USAGE = "digest list"
 _LARGEST_ID = 2**63 - 1  # what the column holds
+_ACTIONS = (AuditAction.DIGEST_ADD, AuditAction.DIGEST_CHANGE, AuditAction.DIGEST_REMOVE)
 _OPTION_NAMES = ("tz", "empty", "picture")
 _ANY_DATE = datetime(2026, 1, 1, tzinfo=UTC)  # whether a date is valid does not depend on the current day
 
@@ -217,7 +219,7 @@ def create_digest(
             "date_added": now,
         },
     )
-    return get_digest(tx, access, digest_id)
+    return _record(tx, access, None, get_digest(tx, access, digest_id), now)
 
 
 def change_digest(
@@ -236,13 +238,13 @@ def change_digest(
             **draft.columns(),
         },
     )
-    return get_digest(tx, access, digest.id)
+    return _record(tx, access, digest, get_digest(tx, access, digest.id), now)
 
 
 def pause_digest(tx: Connection, access: Access, digest: DigestRow, now: datetime) -> DigestRow:
     """Pauses a running digest and returns it."""
     queries.pause_digest(tx, digest.id, None, now)
-    return get_digest(tx, access, digest.id)
+    return _record(tx, access, digest, get_digest(tx, access, digest.id), now)
 
 
 def resume_digest(tx: Connection, access: Access, user_id: str, digest: DigestRow, now: datetime) -> DigestRow:
@@ -260,7 +262,7 @@ def resume_digest(tx: Connection, access: Access, user_id: str, digest: DigestRo
             "pause_reason": None,
         },
     )
-    return get_digest(tx, access, digest.id)
+    return _record(tx, access, digest, get_digest(tx, access, digest.id), now)
 
 
 def publish_now(tx: Connection, digest: DigestRow, now: datetime) -> None:
@@ -268,9 +270,32 @@ def publish_now(tx: Connection, digest: DigestRow, now: datetime) -> None:
     digest_fires.insert_manual_fire(tx, digest.id, now, digest.last_sent_at or now - FIRST_NEWS_PERIOD)
 
 
-def remove(tx: Connection, digest: DigestRow) -> None:
+def remove(tx: Connection, access: Access, digest: DigestRow, now: datetime) -> None:
     """Removes a digest. Messages of it that wait to be sent are not sent."""
     queries.delete_digest(tx, digest.id)
+    audit.record(tx, access, audit.build_change(_ACTIONS, describe(digest), None, subject=str(digest.id)), now)
+
+
+def _record(tx: Connection, access: Access, before: DigestRow | None, digest: DigestRow, now: datetime) -> DigestRow:
+    """Records in the audit log what was done to a digest, and returns it."""
+    old = None if before is None else describe(before)
+    audit.record(tx, access, audit.build_change(_ACTIONS, old, describe(digest), subject=str(digest.id)), now)
+    return digest
+
+
+def describe(digest: DigestRow) -> Mapping[str, Any]:
+    """A digest as the audit log has it."""
+    return {
+        "name": digest.name,
+        "channel": digest.channel_id,
+        "owner_id": digest.owner_id,
+        "schedule": digest.cron,
+        "zone": digest.zone,
+        "filters": digest.filters,
+        "skip_empty": digest.skip_empty,
+        "picture": digest.picture,
+        "paused": digest.date_paused is not None,
+    }
 
 
 # --- finding -----------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ def handle_submission(context: Context, request: Submission) -> Response:
     text = require_storable(request.text(RULES))
     team_id, version = _parse_id(request.origin.get("t")), str(request.origin.get("v"))
     with context.write(once=request.key) as tx:
-        team = team_calls.change_rules(tx, context.access, team_id, text, version)
+        team = team_calls.change_rules(tx, context.access, team_id, text, version, context.now)
     to = request.origin.get("r")
     return Done(Answer(messages.render_changed(team), to=str(to)) if to else None)
 

@@ -130,7 +130,7 @@ def _remove(context: Context, request: Command | Press, word: str) -> Response:
         digest = service.get_manageable_digest(
             tx, context.access, digest_id, context.now, here=request.channel_id, lock=True
         )
-        service.remove(tx, digest)
+        service.remove(tx, context.access, digest, context.now)
     description = answers.render_description(digest, summarize(digest))
     return Answer(text_message(f"You removed digest {digest.id}.\n{description}"))
 

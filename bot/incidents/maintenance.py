@@ -138,6 +138,7 @@ def start_maintenance(tx: Connection, access: Access, wanted: Maintenance, now: 
         ends=wanted.ends,
         now=now,
     )
+    silences.record_new(tx, access, silence_id, now)
     held = silences.hold_matching(tx, access.organization_id, silence_id, now)
     return StartedMaintenance(
         silence_id, wanted.ends, project.name if project else None, team.name if team else None, environment, held

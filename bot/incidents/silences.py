@@ -6,19 +6,20 @@ incidents that its maker sees. Of several silences that match an incident, the o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
-from bot.incidents import lookup
+from bot.incidents import audit, lookup
 from bot.incidents.access import Access
 from bot.incidents.errors import InvalidInput, Refusal
 from bot.incidents.limits import MAX_REASON_LENGTH
 from bot.incidents.plain_text import disable_formatting
 from bot.incidents.silence_times import find_end_of_day
 from bot.incidents.words import shorten
+from storage.audit_rows import AuditAction, AuditChange
 from storage.queries import calls, outbox
 from storage.queries import silences as queries
 from storage.rows import IncidentHead
@@ -103,7 +104,25 @@ def silence_alert(
         ends=ends,
         now=now,
     )
+    record_new(tx, access, silence_id, now)
     return NewSilence(silence_id, incident, ends, hold_matching(tx, access.organization_id, silence_id, now))
+
+
+def record_new(tx: Connection, access: Access, silence_id: int, now: datetime) -> None:
+    """Records a new silence in the audit log."""
+    silence = queries.lock_silence(tx, access.organization_id, silence_id)
+    if silence is not None:
+        change = AuditChange(AuditAction.SILENCE_ADD, str(silence_id), after=_describe(silence))
+        audit.record(tx, access, change, now)
+
+
+def _describe(silence: SilenceRow) -> Mapping[str, Any]:
+    """The silence as the audit log has it."""
+    matchers = {key: value for key, value in silence.matchers.items() if key != "team"}
+    incident = f"#{silence.identifier} {silence.title}" if silence.identifier is not None else None
+    values = {"incident": incident, "project": silence.project, "team": silence.team, **matchers}
+    shown = {**values, "ends": silence.ends.isoformat(), "reason": silence.reason}
+    return {key: value for key, value in shown.items() if value is not None}
 
 
 def check_reason(reason: str, usage: str) -> None:
@@ -139,6 +158,8 @@ def end_silence(tx: Connection, access: Access, silence_id: int, now: datetime) 
     silence = queries.find_silence(tx, access.organization_id, silence_id, access.project_ids)
     if silence is None:
         raise NoSuchSilence(silence_id)
+    change = AuditChange(AuditAction.SILENCE_END, str(silence_id), before=_describe(silence))
+    audit.record(tx, access, change, now)
     return _end(tx, silence, now, access)
 
 

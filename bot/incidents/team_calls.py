@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime
 
 from sqlalchemy import Connection
 
-from bot.incidents import call_rules, projects
+from bot.incidents import audit, call_rules, projects
 from bot.incidents.access import Access
 from bot.incidents.call_rules import MAX_LENGTH, RULES, Reach, format_rules
 from bot.incidents.errors import InvalidInput, Refusal
+from storage.audit_rows import AuditAction, AuditChange
 from storage.call_rows import TeamCalls
 from storage.queries import digests
 from storage.queries import team_calls as queries
@@ -55,7 +57,7 @@ def get_team_calls(connection: Connection, access: Access, team_id: int) -> Team
     return found[0]
 
 
-def change_rules(tx: Connection, access: Access, team_id: int, text: str, version: str) -> TeamCalls:
+def change_rules(tx: Connection, access: Access, team_id: int, text: str, version: str, now: datetime) -> TeamCalls:
     """Replaces the rules of a team by those of a text with one in each line. Returns the team with its new rules.
 
     `version` is what `build_version` returned when the caller began to change them. Raises InvalidInput with the line
@@ -80,7 +82,11 @@ def change_rules(tx: Connection, access: Access, team_id: int, text: str, versio
     if len(format_rules(list(rules.values()))) > MAX_LENGTH:
         raise InvalidInput(f"The rules of a team can have at most {MAX_LENGTH:,} characters.", field=RULES)
     queries.save_form_calls(tx, team.id, list(rules.values()))
-    return get_team_calls(tx, access, team.id)
+    changed = get_team_calls(tx, access, team.id)
+    before, after = ({"calls": format_rules(one.rules)} for one in (team, changed))
+    if before != after:
+        audit.record(tx, access, AuditChange(AuditAction.TEAM_CHANGE, team.slug, before=before, after=after), now)
+    return changed
 
 
 def _load_reach(tx: Connection, access: Access, team: TeamCalls) -> Reach:

@@ -10,10 +10,12 @@ from sqlalchemy import Connection
 
 from bot.digests.schedule import parse_cron
 from bot.incidents import lifecycle, ownership
+from bot.organization.audit import build_changes
 from bot.organization.difference import Change, ChangeKind, Plan, Values, compare
 from bot.organization.file import OrganizationFile
+from storage.audit_rows import Actor, AuditOrigin
 from storage.engine import Store
-from storage.queries import digests, outbox, owner_reminders
+from storage.queries import audit, digests, outbox, owner_reminders
 from storage.queries import organization as stored
 from storage.queries import organization_changes as changes
 from storage.queries.organization import OrganizationState
@@ -28,8 +30,13 @@ class NotApplicable(ValueError):
         self.sentence = sentence
 
 
-def apply(store: Store, file: OrganizationFile, now: datetime, *, prune: bool, dry_run: bool) -> Plan:
-    """Writes what differs, or nothing with `dry_run`. Returns the difference.
+BY_FILE = Actor(AuditOrigin.FILE)
+
+
+def apply(
+    store: Store, file: OrganizationFile, now: datetime, *, prune: bool, dry_run: bool, actor: Actor = BY_FILE
+) -> Plan:
+    """Writes what differs, or nothing with `dry_run`. Returns the difference. The audit log says `actor` did it.
 
     Raises NotApplicable, DatabaseAway, Contended.
     """
@@ -41,6 +48,9 @@ def apply(store: Store, file: OrganizationFile, now: datetime, *, prune: bool, d
         state, result = _plan(tx, file, prune=prune)
         if not result.empty:
             _write(tx, state, result, now)
+            after = stored.find_organization(tx, file.organization.slug)
+            assert after is not None
+            audit.record(tx, after.id, actor, build_changes(state, after), now)
         return result
 
 

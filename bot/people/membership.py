@@ -6,19 +6,21 @@ organization file names the same person.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import Connection
 
-from bot.incidents import ownership
+from bot.incidents import audit, ownership
 from bot.incidents.access import Access
 from bot.incidents.errors import InvalidInput, Refusal
 from bot.incidents.markup import replace_unstorable
 from bot.incidents.words import find_closest, shorten
 from bot.people.identity import Profile
+from storage.audit_rows import AuditAction
 from storage.member_rows import NO_EMAIL_DOMAIN, MemberDetails
 from storage.queries import directory, members
 from storage.queries import organization_changes as changes
@@ -217,7 +219,7 @@ def add(tx: Connection, access: Access, newcomer: Newcomer, role: Role, teams: S
         member_id = earlier.id
         members.update_member(tx, access.organization_id, member_id, {**values, "date_removed": None})
     members.set_teams(tx, access.organization_id, member_id, teams)
-    return _finish(tx, access, member_id, now, again=earlier is not None)
+    return _finish(tx, access, member_id, now, earlier, again=earlier is not None)
 
 
 def set_role(tx: Connection, access: Access, member_id: int, role: Role, now: datetime) -> Changed:
@@ -228,7 +230,7 @@ def set_role(tx: Connection, access: Access, member_id: int, role: Role, now: da
     if member.role is role:
         return Changed(member, nothing=True)
     members.update_member(tx, access.organization_id, member_id, {"role": role.value})
-    return _finish(tx, access, member_id, now)
+    return _finish(tx, access, member_id, now, member)
 
 
 def set_teams(tx: Connection, access: Access, member_id: int, teams: Sequence[str], now: datetime) -> Changed:
@@ -242,7 +244,7 @@ def set_teams(tx: Connection, access: Access, member_id: int, teams: Sequence[st
         return Changed(member, nothing=True)
     members.update_member(tx, access.organization_id, member_id, {})
     members.set_teams(tx, access.organization_id, member_id, teams)
-    return _finish(tx, access, member_id, now)
+    return _finish(tx, access, member_id, now, member)
 
 
 def remove(tx: Connection, access: Access, member_id: int, now: datetime) -> Changed:
@@ -252,7 +254,7 @@ def remove(tx: Connection, access: Access, member_id: int, now: datetime) -> Cha
     check_may_change(tx, access, Action.REMOVE, member, None)
     members.update_member(tx, access.organization_id, member_id, {})
     changes.mark_members_removed(tx, [member_id], now)
-    return _finish(tx, access, member_id, now)
+    return _finish(tx, access, member_id, now, member)
 
 
 def _choose_email(access: Access, newcomer: Newcomer) -> str:
@@ -261,9 +263,22 @@ def _choose_email(access: Access, newcomer: Newcomer) -> str:
     return f"{newcomer.user_id}.{access.workspace_id}@{NO_EMAIL_DOMAIN}".lower()
 
 
-def _finish(tx: Connection, access: Access, member_id: int, now: datetime, *, again: bool = False) -> Changed:
+def _finish(
+    tx: Connection, access: Access, member_id: int, now: datetime, before: MemberDetails | None, *, again: bool = False
+) -> Changed:
     changes.expire_identities(tx, access.organization_id)
     ownership.release_lost(tx, access.organization_id, now)
     member = members.find_member(tx, access.organization_id, member_id)
     assert member is not None
+    actions = (AuditAction.MEMBER_ADD, AuditAction.MEMBER_CHANGE, AuditAction.MEMBER_REMOVE)
+    change = audit.build_change(actions, _describe(before), _describe(member), subject_member_id=member_id)
+    audit.record(tx, access, change, now)
     return Changed(member, again=again)
+
+
+def _describe(member: MemberDetails | None) -> Mapping[str, Any] | None:
+    """The member as the audit log has them; None for somebody who is no member."""
+    if member is None or member.removed:
+        return None
+    values = {"name": member.name, "email": member.email, "slack": member.slack_user_id}
+    return {**values, "role": member.role.value, "teams": sorted(member.teams)}

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from bot.incidents.markup import MENTION
+from bot.organization.audit import build_changes
 from bot.transfer.mentions import resolve_mentions, resolve_rich_text
 from bot.transfer.records import (
     EntryRecord,
@@ -21,8 +22,9 @@ from bot.transfer.records import (
     Setup,
     TeamRecord,
 )
+from storage.audit_rows import Actor, AuditAction, AuditChange
 from storage.engine import Store
-from storage.queries import importing, organization_changes, tokens
+from storage.queries import audit, importing, organization, organization_changes, tokens
 from storage.values import NO_TEAM, ActivityType, Status
 
 AT_ONCE = 200  # incidents of one transaction
@@ -57,8 +59,9 @@ class Known:
 class Importer:
     """Imports one file into one organization. `counts` has how many of each kind were added or were there."""
 
-    def __init__(self, store: Store, *, dry_run: bool) -> None:
+    def __init__(self, store: Store, actor: Actor, *, dry_run: bool) -> None:
         self._store = store
+        self._actor = actor  # who imports, for the audit log
         self._dry_run = dry_run
         self._now = store.clock.now()
         self.added: Counter[str] = Counter()
@@ -78,7 +81,11 @@ class Importer:
             self._import_incidents(known, incidents)
             tick(len(incidents))
         if known is None:
-            self._import_setup(slug, setup)
+            known = self._import_setup(slug, setup)
+        if not self._dry_run and self.added.total():
+            added = {kind: count for kind, count in sorted(self.added.items()) if count}
+            with self._store.write() as tx:
+                self._record(tx, known.organization_id, [AuditChange(AuditAction.DATA_IMPORT, after=added)])
 
     def _incidents(self, lines: Iterable[Line], setup: list[Setup]) -> Iterator[tuple[int, IncidentRecord]]:
         begun = False
@@ -113,6 +120,17 @@ class Importer:
         return known
 
     def _write_setup(self, tx: Connection, slug: str, setup: Sequence[Setup]) -> Known:
+        before = organization.find_organization(tx, slug)
+        known = self._add_setup(tx, slug, setup)
+        after = organization.find_organization(tx, slug)
+        assert after is not None
+        self._record(tx, after.id, build_changes(before, after))
+        return known
+
+    def _record(self, tx: Connection, organization_id: int, changes: Sequence[AuditChange]) -> None:
+        audit.record(tx, organization_id, self._actor, changes, self._now)
+
+    def _add_setup(self, tx: Connection, slug: str, setup: Sequence[Setup]) -> Known:
         organization_id = importing.find_organization(tx, slug)
         self._count("organization", 1 if organization_id is None else 0, 1)
         if organization_id is None:

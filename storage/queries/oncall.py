@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from storage.audit_rows import Actor, AuditAction, AuditChange, AuditOrigin
 from storage.call_rows import OnCall
+from storage.queries.audit import record
 
 # The member, by id, that user u of a user group is in organization r.organization_id; NULL for somebody else.
 MEMBER_OF_USER = """
@@ -124,22 +126,37 @@ people AS (
 """  # noqa: S608 - composed of constants
 
 
-def sync_teams(tx: Connection, group: StaleUsergroup) -> list[int]:
+def sync_teams(tx: Connection, group: StaleUsergroup, now: datetime) -> list[int]:
     """Makes the people of a user group the members of its teams. Returns the organizations in which somebody left."""
     parameters = {"workspace_id": group.workspace_id, "id": group.id}
-    tx.exec_driver_sql(
-        f"WITH {_PEOPLE} INSERT INTO member_team (member_id, team_id)"  # noqa: S608 - composed of constants
-        " SELECT member_id, team_id FROM people WHERE member_id IS NOT NULL ON CONFLICT DO NOTHING",
+    joined = tx.exec_driver_sql(
+        f"WITH {_PEOPLE}, joined AS (INSERT INTO member_team (member_id, team_id)"  # noqa: S608 - composed of constants
+        "  SELECT member_id, team_id FROM people WHERE member_id IS NOT NULL ON CONFLICT DO NOTHING"
+        "  RETURNING member_id, team_id)"
+        " SELECT t.organization_id, t.slug, joined.member_id FROM joined JOIN team t ON t.id = joined.team_id"
+        " ORDER BY t.id, joined.member_id",
         parameters,
-    )
-    rows = tx.exec_driver_sql(
+    ).all()
+    left = tx.exec_driver_sql(
         f"WITH {_PEOPLE}, left_team AS (DELETE FROM member_team mt"  # noqa: S608 - composed of constants
         "  WHERE mt.team_id IN (SELECT team_id FROM people) AND NOT EXISTS"
-        "   (SELECT FROM people p WHERE p.team_id = mt.team_id AND p.member_id = mt.member_id) RETURNING mt.team_id)"
-        " SELECT DISTINCT t.organization_id FROM left_team JOIN team t ON t.id = left_team.team_id",
+        "   (SELECT FROM people p WHERE p.team_id = mt.team_id AND p.member_id = mt.member_id)"
+        "  RETURNING mt.member_id, mt.team_id)"
+        " SELECT t.organization_id, t.slug, l.member_id FROM left_team l JOIN team t ON t.id = l.team_id"
+        " ORDER BY t.id, l.member_id",
         parameters,
-    )
-    return [organization_id for (organization_id,) in rows]
+    ).all()
+    changes: dict[int, list[AuditChange]] = {}
+    for organization_id, team, member_id in joined:
+        change = AuditChange(AuditAction.MEMBER_CHANGE, subject_member_id=member_id, after={"team": team})
+        changes.setdefault(organization_id, []).append(change)
+    for organization_id, team, member_id in left:
+        change = AuditChange(AuditAction.MEMBER_CHANGE, subject_member_id=member_id, before={"team": team})
+        changes.setdefault(organization_id, []).append(change)
+    actor = Actor(AuditOrigin.SYNC, name=group.id, workspace_id=group.workspace_id)
+    for organization_id, of_one in changes.items():
+        record(tx, organization_id, actor, of_one, now)
+    return sorted({organization_id for organization_id, *_ in left})
 
 
 def save_problem(tx: Connection, group: StaleUsergroup, problem: str, now: datetime, retry: timedelta) -> None:

@@ -115,3 +115,14 @@ def revoke_token(tx: Connection, token_id: int, now: datetime) -> datetime | Non
         .values(date_revoked=now)
     )
     return tx.scalar(select(IntakeToken.date_revoked).where(IntakeToken.id == token_id))
+
+
+def describe_token(connection: Connection, token_id: int) -> tuple[int, dict[str, str | None]]:
+    """Returns the organization of a token, and its source and project as the audit log has them."""
+    query = (
+        select(IntakeToken.organization_id, IntakeToken.source, Project.slug)
+        .outerjoin(Project, Project.id == IntakeToken.project_id)
+        .where(IntakeToken.id == token_id)
+    )
+    organization_id, source, project = connection.execute(query).one()
+    return organization_id, {"source": source, "project": project}
