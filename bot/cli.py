@@ -23,6 +23,7 @@ from sqlalchemy import exc
 
 from bot import __version__, log
 from bot.commands.after_restore import after_restore
+from bot.commands.audit import audit_
 from bot.commands.organization import apply_
 from bot.commands.reencrypt import reencrypt
 from bot.commands.send_test import send_test_
@@ -116,6 +117,7 @@ def _app() -> typer.Typer:
     app.command()(reencrypt)
     app.command()(doctor)
     app.command("manifest")(manifest_)
+    app.command("audit")(audit_)
     app.command()(export)
     app.command("import")(import_)
     token = typer.Typer(help="The tokens with which other systems post alerts.")

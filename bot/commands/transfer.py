@@ -15,11 +15,8 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bot.commands.usage import EXIT_USAGE, BadUsage, get_operator, load_settings
+from bot.commands.usage import EXIT_USAGE, BadUsage, choose_organization, get_operator, load_settings, parse_since
 from bot.database import open_store
-from bot.incidents.errors import InvalidInput
-from bot.incidents.filters import moment
-from bot.incidents.words import shorten
 from bot.transfer import exporting, sentry
 from bot.transfer.importing import BadImport, Importer, Line
 from bot.transfer.records import RECORD, Header
@@ -28,10 +25,9 @@ from storage.engine import Store
 from storage.queries import audit
 from storage.queries import exporting as stored
 from storage.queries.importing import get_members
-from storage.queries.tokens import get_organization_slugs
 
 _PLURALS = {"organization": "organizations", "team": "teams", "project": "projects", "member": "members",
-            "incident": "incidents"}  # fmt: skip
+            "incident": "incidents", "audit entry": "audit entries"}  # fmt: skip
 
 
 class Format(StrEnum):
@@ -54,15 +50,11 @@ def export(
     """Writes everything of an organization to a file."""
     settings = load_settings()
     with open_store(settings) as store:
-        slug, organization_id = _choose_organization(store, organization)
-        begin = None
-        if since is not None:
-            try:
-                begin = moment(since, "since", store.clock.now(), "UTC")
-            except InvalidInput as error:
-                raise BadUsage(f"--since: {error.sentence}") from None
+        slug, organization_id = choose_organization(store, organization)
+        begin = parse_since(since, store.clock.now())
         with store.write() as tx:
-            change = AuditChange(AuditAction.DATA_EXPORT, after={"format": form.value, "since": begin})
+            after = {"format": form.value, "since": begin and begin.isoformat()}
+            change = AuditChange(AuditAction.DATA_EXPORT, after=after)
             audit.record(tx, organization_id, get_operator(), [change], store.clock.now())
         with store.read() as connection:
             total = stored.count_incidents(connection, organization_id)
@@ -99,14 +91,17 @@ def import_(
             first = source.read(1)
             source.seek(0)
             if first == "[":
-                slug, organization_id = _choose_organization(store, organization)
-                lines = _read_sentry(store, source, organization_id)
+                slug, organization_id = choose_organization(store, organization)
+                lines, total = _read_sentry(store, source, organization_id)
             else:
                 slug = _read_header(source.readline())
                 if organization not in (None, slug):
                     raise BadImport(f"line 1: the file is of the organization {slug}, not {organization}")
+                start = source.tell()
+                total = sum(1 for _ in iter(source.readline, ""))
+                source.seek(start)
                 lines = _read_lines(source)
-            with _progress("Importing", None) as tick:
+            with _progress("Importing", total) as tick:
                 importer.run(slug, lines, tick)
     except (OSError, UnicodeDecodeError, BadImport) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
@@ -114,19 +109,6 @@ def import_(
         return EXIT_USAGE
     _print_counts(slug, importer, dry_run=dry_run)
     return 0
-
-
-def _choose_organization(store: Store, slug: str | None) -> tuple[str, int]:
-    with store.read() as connection:
-        known = get_organization_slugs(connection)
-    if slug is None and len(known) == 1:
-        return next(iter(known.items()))
-    there = f"There are {', '.join(sorted(known))}." if known else "There is none yet."
-    if slug is None:
-        raise BadUsage(f"--organization is missing. {there}")
-    if slug not in known:
-        raise BadUsage(f"--organization: there is no organization {shorten(slug)!r}. {there}")
-    return slug, known[slug]
 
 
 @contextmanager
@@ -149,7 +131,7 @@ def _written(file: Path) -> Iterator[IO[str]]:
 
 
 @contextmanager
-def _progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+def _progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal, nothing elsewhere. The function advances it."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
@@ -176,7 +158,8 @@ def _read_lines(source: IO[str]) -> Iterator[Line]:
                 raise BadImport(f"line {number}: {_explain(error)}") from None
 
 
-def _read_sentry(store: Store, source: IO[str], organization_id: int) -> Iterator[Line]:
+def _read_sentry(store: Store, source: IO[str], organization_id: int) -> tuple[Iterator[Line], int]:
+    """The incidents as lines, and how many there are."""
     try:
         found = sentry.SENTRY.validate_python(json.load(source))
     except (ValueError, RecursionError) as error:
@@ -184,7 +167,7 @@ def _read_sentry(store: Store, source: IO[str], organization_id: int) -> Iterato
         raise BadImport(f"no list of Sentry's incidents: {reason}") from None
     with store.read() as connection:
         members = get_members(connection, organization_id)
-    return sentry.convert(found, members)
+    return sentry.convert(found, members), len(found)
 
 
 def _explain(error: ValidationError) -> str:

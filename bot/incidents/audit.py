@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
+from bot.incidents import filters
 from bot.incidents.access import Access
-from storage.audit_rows import Actor, AuditAction, AuditChange, AuditOrigin
+from bot.incidents.errors import InvalidInput, Refusal
+from bot.incidents.words import shorten, tokenize
+from storage.audit_rows import Actor, AuditAction, AuditChange, AuditEntry, AuditOrigin
 from storage.queries import audit as queries
+from storage.values import Role
+
+USAGE = "audit [@person] [since:7d]"
+PAGE_SIZE = 10
+MAX_PERSON = 200  # characters
+
+
+class MayNotReadAuditLog(Refusal):
+    """The caller's role does not allow reading the audit log."""
+
+    def __init__(self) -> None:
+        super().__init__("Only managers and owners of the organization can see who changed what.")
+
+
+@dataclass(frozen=True, slots=True)
+class AuditQuery:
+    """Which entries somebody wants to see."""
+
+    person: str = ""  # as typed; empty: everybody
+    since: str = ""  # as typed; empty: from the beginning
 
 
 def record(tx: Connection, access: Access, change: AuditChange | None, now: datetime) -> None:
@@ -41,3 +65,60 @@ def build_change(
         return None
     old, new = ({key: values.get(key) for key in sorted(different)} for values in (before, after))
     return AuditChange(changed, subject, subject_member_id, old, new)
+
+
+def check_may_read(access: Access) -> None:
+    """Raises MayNotReadAuditLog."""
+    if access.role not in (Role.MANAGER, Role.OWNER):
+        raise MayNotReadAuditLog
+
+
+def parse_query(text: str) -> AuditQuery:
+    """Parses what stands behind `audit`: a person and `since:`. Raises InvalidInput."""
+    tokens = tokenize(text)
+    unknown = next((one.key for one in tokens if one.key not in (None, "since")), None)
+    if unknown:
+        raise InvalidInput(f"“{shorten(unknown)}:” is unknown here.", USAGE)
+    since = [one.text for one in tokens if one.key]
+    if len(since) > 1:
+        raise InvalidInput("`since:` is given twice. Give it once.", USAGE)
+    person = " ".join(one.text for one in tokens if one.key is None)
+    if len(person) > MAX_PERSON:
+        raise InvalidInput(f"Name the person in at most {MAX_PERSON} characters.", USAGE)
+    return AuditQuery(person, since[0] if since else "")
+
+
+def list_entries(
+    connection: Connection, access: Access, query: AuditQuery, now: datetime, *, member_id: int | None, page: int
+) -> tuple[list[AuditEntry], bool]:
+    """A page of the entries, the newest first, and whether there are more.
+
+    `member_id` is the member that a mention in `query` means; other ways of naming somebody also find former members.
+    Raises Refusal, InvalidInput.
+    """
+    check_may_read(access)
+    people = None
+    if member_id is not None:
+        people = [member_id]
+    elif query.person:
+        people = queries.find_people(connection, access.organization_id, query.person.removeprefix("@").strip())
+        if not people:
+            raise InvalidInput(f"Nobody here is or was called “{shorten(query.person)}”.", USAGE)
+    return queries.list_entries(
+        connection,
+        access.organization_id,
+        people=people,
+        since=parse_since(query.since, now, access.timezone),
+        skip=page * PAGE_SIZE,
+        most=PAGE_SIZE,
+    )
+
+
+def parse_since(value: str, now: datetime, zone: str) -> datetime | None:
+    """The moment that `since:` means; None if it is empty. Raises InvalidInput."""
+    if not value:
+        return None
+    try:
+        return filters.moment(value, "since", now, zone)
+    except InvalidInput as mistake:
+        raise InvalidInput(mistake.mistake, USAGE, field="since", wrong=value) from None

@@ -25,7 +25,9 @@ def build_changes(before: OrganizationState | None, after: OrganizationState) ->
     """Everything that differs, each as one change. `before` is None for a new organization."""
     was = before or _NOTHING
     changes = [
-        build_change(_ORGANIZATION, before and _describe(before), _describe(after), subject=after.slug),
+        build_change(
+            _ORGANIZATION, None if before is None else _describe(before), _describe(after), subject=after.slug
+        ),
         *(AuditChange(AuditAction.WORKSPACE_REMOVE, one) for one in sorted(was.workspaces - after.workspaces)),
         *(AuditChange(AuditAction.WORKSPACE_ADD, one) for one in sorted(after.workspaces - was.workspaces)),
         *_compare(

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import Connection
+
 from bot.messages.incident_parts import SEVERITY_NAMES
 from bot.transfer import mentions
 from bot.transfer.records import VERSION
@@ -39,18 +41,23 @@ def write_jsonl(store: Store, organization_id: int, slug: str, since: datetime |
     def find_name(kind: str, id_: int) -> str | None:
         return people.get(id_) if kind == "person" else teams.get(id_)
 
-    for incident in _read(store, organization_id, since, tick):
+    for incident in _read(store, exporting.read_incidents, organization_id, since, tick):
         for entry in incident["activity"]:
             if entry["comment"]:
                 entry["comment"] = mentions.name_mentions(entry["comment"], find_name)
             entry["rich_text"] = mentions.name_rich_text(entry["rich_text"], find_name)
         yield _line(incident)
+    for entry in _read(store, exporting.read_audit_entries, organization_id, since):
+        for values in (entry["before"], entry["after"]):
+            if values and "owner_id" in values:  # the owner of a digest, by an id of this database
+                values["owner"] = people.get(values.pop("owner_id"))
+        yield _line(entry)
 
 
 def write_csv(store: Store, organization_id: int, since: datetime | None, tick: Progress) -> Iterator[str]:
     """Yields the rows of a table of the incidents, with a heading. Raises DatabaseAway, Contended."""
     yield _row(dict(zip(_COLUMNS, _COLUMNS, strict=True)))
-    for incident in _read(store, organization_id, since, tick):
+    for incident in _read(store, exporting.read_incidents, organization_id, since, tick):
         status = Status(incident["status"])
         severity = Status(incident["status_before_closing"] or status) if status is Status.CLOSED else status
         yield _row(
@@ -69,12 +76,18 @@ def write_csv(store: Store, organization_id: int, since: datetime | None, tick: 
         )
 
 
-def _read(store: Store, organization_id: int, since: datetime | None, tick: Progress) -> Iterator[dict[str, Any]]:
+_Read = Callable[[Connection, int, int, datetime | None], list[tuple[int, dict[str, Any]]]]
+
+
+def _read(
+    store: Store, read: _Read, organization_id: int, since: datetime | None, tick: Progress = lambda _: None
+) -> Iterator[dict[str, Any]]:
+    """Yields what `read` returns, batch after batch, without holding a connection in between."""
     after = 0
     while True:
         with store.read() as connection:
-            found = exporting.read_incidents(connection, organization_id, after, since)
-        yield from (incident for _, incident in found)
+            found = read(connection, organization_id, after, since)
+        yield from (record for _, record in found)
         tick(len(found))
         if len(found) < exporting.AT_ONCE:
             return

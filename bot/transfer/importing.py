@@ -14,6 +14,7 @@ from bot.incidents.markup import MENTION
 from bot.organization.audit import build_changes
 from bot.transfer.mentions import resolve_mentions, resolve_rich_text
 from bot.transfer.records import (
+    AuditRecord,
     EntryRecord,
     IncidentRecord,
     MemberRecord,
@@ -39,7 +40,7 @@ class Line:
     """One record of the file."""
 
     number: int  # of its line, from 1
-    record: Setup | IncidentRecord
+    record: Setup | IncidentRecord | AuditRecord
 
 
 @dataclass(slots=True)
@@ -69,17 +70,24 @@ class Importer:
         self.renumbered: list[tuple[int, int]] = []  # identifiers in the file and here
 
     def run(self, slug: str, lines: Iterable[Line], tick: Callable[[int], None]) -> None:
-        """Imports the lines: first the setup, then the incidents. `tick` is told how many incidents are done.
+        """Imports the lines: first the setup, then the incidents and the audit log. `tick` is told how many are done.
 
         Raises BadImport, DatabaseAway, Contended. What was imported before stays, and running it again goes on.
         """
         setup: list[Setup] = []
         known: Known | None = None
-        remaining = self._incidents(lines, setup)
-        while incidents := list(islice(remaining, AT_ONCE)):
-            known = known or self._import_setup(slug, setup)
-            self._import_incidents(known, incidents)
-            tick(len(incidents))
+        remaining = self._split_setup(lines, setup)
+        while batch := list(islice(remaining, AT_ONCE)):
+            if known is None:
+                known = self._import_setup(slug, setup)
+                tick(len(setup))
+            incidents = [(number, one) for number, one in batch if isinstance(one, IncidentRecord)]
+            entries = [one for _, one in batch if isinstance(one, AuditRecord)]
+            if incidents:
+                self._import_incidents(known, incidents)
+            if entries:
+                self._import_audit_entries(known, entries)
+            tick(len(batch))
         if known is None:
             known = self._import_setup(slug, setup)
         if not self._dry_run and self.added.total():
@@ -87,10 +95,12 @@ class Importer:
             with self._store.write() as tx:
                 self._record(tx, known.organization_id, [AuditChange(AuditAction.DATA_IMPORT, after=added)])
 
-    def _incidents(self, lines: Iterable[Line], setup: list[Setup]) -> Iterator[tuple[int, IncidentRecord]]:
+    @staticmethod
+    def _split_setup(lines: Iterable[Line], setup: list[Setup]) -> Iterator[tuple[int, IncidentRecord | AuditRecord]]:
+        """Yields the lines after the setup, which is put into `setup`."""
         begun = False
         for line in lines:
-            if isinstance(line.record, IncidentRecord):
+            if isinstance(line.record, IncidentRecord | AuditRecord):
                 begun = True
                 yield line.number, line.record
             elif begun:
@@ -202,6 +212,17 @@ class Importer:
     def _count(self, kind: str, added: int, total: int) -> None:
         self.added[kind] += added
         self.present[kind] += total - added
+
+    # --- the audit log -------------------------------------------------------------------------------------
+
+    def _import_audit_entries(self, known: Known, records: Sequence[AuditRecord]) -> None:
+        if self._dry_run:  # which of them are there is found out by inserting them
+            return
+        with self._store.write() as tx:
+            entries = [_build_audit_entry(known, one) for one in records]
+            new = audit.import_entries(tx, known.organization_id, entries)
+        self.added["audit entry"] += new
+        self.present["audit entry"] += len(records) - new
 
     # --- incidents -----------------------------------------------------------------------------------------
 
@@ -339,6 +360,19 @@ def _columns(known: Known, record: IncidentRecord, identifier: int, burning: set
         "alert_key": key if record.alert_project else None,
         "owner_id": known.members[record.owner] if record.owner else None,
     }  # fmt: skip
+
+
+def _build_audit_entry(known: Known, record: AuditRecord) -> Mapping[str, Any]:
+    """An entry of the audit log by column. Who is not known here keeps no id."""
+    values = record.model_dump(mode="json", exclude={"type", "member", "subject_member"})
+    for name in ("before", "after"):
+        if values[name] and "owner" in values[name]:  # of a digest
+            values[name]["owner_id"] = known.members.get(values[name].pop("owner"))
+    return {
+        **values,
+        "member_id": known.members.get(record.member or ""),
+        "subject_member_id": known.members.get(record.subject_member or ""),
+    }
 
 
 def _entry_columns(known: Known, incident_id: int, entry: EntryRecord, text: str | None) -> Mapping[str, Any]:

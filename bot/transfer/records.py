@@ -82,6 +82,8 @@ class ProjectRecord(_Record):
     slug: Slug
     name: Name
     quiet_minutes: int = Field(default=5, ge=0, le=1440)
+    storm_cards: int = Field(default=5, ge=1, le=1000)
+    storm_within_s: int = Field(default=60, ge=1, lt=2**31)
     teams: list[Slug] = []
     channels: list[Name] = []
 
@@ -93,6 +95,7 @@ class MemberRecord(_Record):
     slack_user_id: Name | None = None
     role: Role = Role.MEMBER
     superuser: bool = False
+    changed_in_slack: bool = False
     notify: Literal["all", "mentions", "none"] = "all"
     date_added: AwareDatetime
     date_removed: AwareDatetime | None = None
@@ -178,6 +181,20 @@ class IncidentRecord(_Record):
         return {email for email in named if email is not None}
 
 
+class AuditRecord(_Record):
+    type: Literal["audit"]
+    date_added: AwareDatetime
+    origin: Name
+    workspace_id: Name | None = None
+    member: Email | None = None
+    actor: Name | None = None
+    action: Name
+    subject: Text | None = None
+    subject_member: Email | None = None
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+
+
 Setup = OrganizationRecord | TeamRecord | ProjectRecord | MemberRecord
-Record = Annotated[Setup | IncidentRecord, Field(discriminator="type")]
-RECORD: TypeAdapter[Setup | IncidentRecord] = TypeAdapter(Record)
+Record = Annotated[Setup | IncidentRecord | AuditRecord, Field(discriminator="type")]
+RECORD: TypeAdapter[Setup | IncidentRecord | AuditRecord] = TypeAdapter(Record)

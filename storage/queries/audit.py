@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection
 
-from storage.audit_rows import Actor, AuditChange
+from storage.audit_rows import Actor, AuditChange, AuditEntry
 
 _INSERT = """
 INSERT INTO audit_entry
@@ -46,8 +47,100 @@ def record(tx: Connection, organization_id: int, actor: Actor, changes: Sequence
                         "after": change.after,
                     }
                     for position, change in enumerate(changes)
-                ],
-                default=str,
+                ]
             ),
         },
     )
+
+
+_ENTRIES = """
+SELECT e.id, e.date_added, e.origin, e.workspace_id, coalesce(m.name, e.actor) AS actor, e.action, e.subject,
+       s.name AS subject_name, e.before, e.after
+FROM audit_entry e
+LEFT JOIN member m ON m.organization_id = e.organization_id AND m.id = e.member_id
+LEFT JOIN member s ON s.organization_id = e.organization_id AND s.id = e.subject_member_id
+WHERE e.organization_id = %(organization_id)s
+  AND (%(people)s::bigint[] IS NULL OR e.member_id = ANY(%(people)s) OR e.subject_member_id = ANY(%(people)s))
+  AND (%(since)s::timestamptz IS NULL OR e.date_added >= %(since)s)
+ORDER BY e.date_added DESC, e.id DESC OFFSET %(skip)s LIMIT %(most)s
+"""
+
+
+def list_entries(
+    connection: Connection,
+    organization_id: int,
+    *,
+    people: Collection[int] | None,
+    since: datetime | None,
+    skip: int,
+    most: int,
+) -> tuple[list[AuditEntry], bool]:
+    """Returns entries by or about these members (None: everybody), the newest first, and whether there are more."""
+    parameters = {
+        "organization_id": organization_id,
+        "people": None if people is None else list(people),
+        "since": since,
+        "skip": skip,
+        "most": most + 1,
+    }
+    rows = [dict(row) for row in connection.exec_driver_sql(_ENTRIES, parameters).mappings()]
+    values = [values for row in rows for values in (row["before"], row["after"]) if values]
+    names = _get_names(connection, organization_id, {one["owner_id"] for one in values if one.get("owner_id")})
+    entries = [
+        AuditEntry(**{**row, "before": _name_owner(row["before"], names), "after": _name_owner(row["after"], names)})
+        for row in rows
+    ]
+    return entries[:most], len(entries) > most
+
+
+def _get_names(connection: Connection, organization_id: int, ids: Collection[int]) -> dict[int, str]:
+    if not ids:
+        return {}
+    rows = connection.exec_driver_sql(
+        "SELECT id, name FROM member WHERE organization_id = %(organization_id)s AND id = ANY(%(ids)s)",
+        {"organization_id": organization_id, "ids": list(ids)},
+    )
+    return {row.id: row.name for row in rows}
+
+
+def _name_owner(values: Mapping[str, Any] | None, names: Mapping[int, str]) -> Mapping[str, Any] | None:
+    """The values with the name of the member behind `owner_id` in its place."""
+    if not values or "owner_id" not in values:
+        return values
+    named = {"owner": names.get(values["owner_id"] or 0)}
+    return {key: value for key, value in values.items() if key != "owner_id"} | named
+
+
+def find_people(connection: Connection, organization_id: int, typed: str) -> list[int]:
+    """Returns all who are or were members and have this e-mail, Slack id, name or first name."""
+    rows = connection.exec_driver_sql(
+        "SELECT id FROM member WHERE organization_id = %(organization_id)s AND (email = lower(%(typed)s)"
+        " OR slack_user_id = upper(%(typed)s) OR lower(name) = lower(%(typed)s)"
+        " OR split_part(lower(name), ' ', 1) = lower(%(typed)s)) ORDER BY id",
+        {"organization_id": organization_id, "typed": typed},
+    )
+    return [row.id for row in rows]
+
+
+_IMPORT = """
+INSERT INTO audit_entry
+  (organization_id, date_added, origin, workspace_id, member_id, actor, action, subject, subject_member_id,
+   before, after)
+SELECT %(organization_id)s, c.date_added, c.origin, c.workspace_id, c.member_id, c.actor, c.action, c.subject,
+       c.subject_member_id, nullif(c.before, 'null'), nullif(c.after, 'null')
+FROM jsonb_to_recordset(%(entries)s::jsonb)
+  AS c(position int, date_added timestamptz, origin text, workspace_id text, member_id bigint, actor text,
+       action text, subject text, subject_member_id bigint, before jsonb, after jsonb)
+WHERE NOT EXISTS (
+  SELECT FROM audit_entry e WHERE e.organization_id = %(organization_id)s AND e.date_added = c.date_added
+  AND e.action = c.action AND e.subject IS NOT DISTINCT FROM c.subject
+  AND e.subject_member_id IS NOT DISTINCT FROM c.subject_member_id
+  AND e.before IS NOT DISTINCT FROM nullif(c.before, 'null') AND e.after IS NOT DISTINCT FROM nullif(c.after, 'null'))
+ORDER BY c.position
+"""
+
+
+def import_entries(tx: Connection, organization_id: int, entries: Sequence[Mapping[str, Any]]) -> int:
+    """Inserts entries of another database that are not there, each as JSON by column. Returns how many were not."""
+    numbered = [{"position": position, **entry} for position, entry in enumerate(entries)]
+    return tx.exec_driver_sql(_IMPORT, {"organization_id": organization_id, "entries": json.dumps(numbered)}).rowcount

@@ -33,6 +33,7 @@ FROM team WHERE organization_id = %(id)s ORDER BY slug
 _PROJECTS = """
 SELECT jsonb_build_object(
   'type', 'project', 'slug', p.slug, 'name', p.name, 'quiet_minutes', p.quiet_minutes,
+  'storm_cards', p.storm_cards, 'storm_within_s', p.storm_within_s,
   'teams', ARRAY(SELECT t.slug FROM project_team pt JOIN team t ON t.id = pt.team_id
                  WHERE pt.project_id = p.id ORDER BY t.slug),
   'channels', ARRAY(SELECT channel_id FROM project_channel pc WHERE pc.project_id = p.id ORDER BY channel_id))
@@ -41,7 +42,8 @@ FROM project p WHERE p.organization_id = %(id)s ORDER BY p.slug
 _MEMBERS = """
 SELECT jsonb_build_object(
   'type', 'member', 'email', m.email, 'name', m.name, 'slack_user_id', m.slack_user_id, 'role', m.role,
-  'superuser', m.superuser, 'notify', m.notify, 'date_added', m.date_added, 'date_removed', m.date_removed,
+  'superuser', m.superuser, 'changed_in_slack', m.changed_in_slack,
+  'notify', m.notify, 'date_added', m.date_added, 'date_removed', m.date_removed,
   'teams', ARRAY(SELECT t.slug FROM member_team mt JOIN team t ON t.id = mt.team_id
                  WHERE mt.member_id = m.id ORDER BY t.slug))
 FROM member m WHERE m.organization_id = %(id)s ORDER BY m.email
@@ -78,6 +80,17 @@ WHERE i.organization_id = %(id)s AND i.id > %(after)s
   AND (%(since)s::timestamptz IS NULL OR i.date_closed IS NULL OR i.date_closed >= %(since)s)
 ORDER BY i.id LIMIT %(count)s
 """  # noqa: S608 - composed of constants
+_AUDIT = """
+SELECT e.id, jsonb_build_object(
+  'type', 'audit', 'date_added', e.date_added, 'origin', e.origin, 'workspace_id', e.workspace_id, 'member', m.email,
+  'actor', e.actor, 'action', e.action, 'subject', e.subject, 'subject_member', s.email, 'before', e.before,
+  'after', e.after)
+FROM audit_entry e
+LEFT JOIN member m ON m.organization_id = e.organization_id AND m.id = e.member_id
+LEFT JOIN member s ON s.organization_id = e.organization_id AND s.id = e.subject_member_id
+WHERE e.organization_id = %(id)s AND e.id > %(after)s AND (%(since)s::timestamptz IS NULL OR e.date_added >= %(since)s)
+ORDER BY e.id LIMIT %(count)s
+"""
 
 
 def read_setup(connection: Connection, organization_id: int) -> Iterator[dict[str, Any]]:
@@ -105,6 +118,14 @@ def read_incidents(
     rows = connection.exec_driver_sql(
         _INCIDENTS, {"id": organization_id, "after": after, "since": since, "count": AT_ONCE}
     )
+    return [(id_, found) for id_, found in rows]
+
+
+def read_audit_entries(
+    connection: Connection, organization_id: int, after: int, since: datetime | None
+) -> list[tuple[int, dict[str, Any]]]:
+    """Returns the next entries of the audit log behind the database id `after`, like `read_incidents`."""
+    rows = connection.exec_driver_sql(_AUDIT, {"id": organization_id, "after": after, "since": since, "count": AT_ONCE})
     return [(id_, found) for id_, found in rows]
 
 

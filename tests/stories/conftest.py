@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import select
 
 from bot.app import Bot
+from bot.cli import main
 from bot.delivery.pace import Pace
 from bot.intake.http import create_http_app
 from bot.intake.server import HttpServer
@@ -34,6 +35,7 @@ from sandbox.records import Channel, UserGroup
 from storage.engine import Store
 from storage.models import Organization, Project
 from storage.queries.tokens import insert_token
+from tests.cli.test_settings import VARIABLES
 
 COMMAND = "/incident"
 
@@ -78,6 +80,8 @@ BRISK = Pace(
     answered_s=0.2,
     refused_s=0.1,
 )
+
+Run = Callable[..., tuple[int, str, str]]  # gives exit code, output and errors
 
 
 @dataclass(frozen=True)
@@ -335,3 +339,21 @@ def token_for_checkout(world: World, source: Source) -> str:
             now=world.store.clock.now(),
         )
     return token
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], database_url: str) -> Run:
+    """Runs a command in an empty folder on the database of the world."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DATABASE_URL", str(database_url))
+    monkeypatch.chdir(tmp_path)
+
+    def typed(*words: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main(words)
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.out + captured.err
+        return code, captured.out, captured.err
+
+    return typed

@@ -4,37 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from bot.cli import main
-from tests.cli.test_settings import VARIABLES
-from tests.stories.conftest import World
+from bot.transfer import importing
+from bot.transfer.importing import Importer
+from storage.errors import DatabaseAway
+from tests.stories.conftest import Run, World
 from tests.stories.test_calls import make_calls, read_usergroups, with_calls
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], database_url: str) -> Run:
-    """Runs a command in an empty folder on the database of the world."""
-    for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("DATABASE_URL", str(database_url))
-    monkeypatch.chdir(tmp_path)
-
-    def typed(*words: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = main(words)
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.out + captured.err
-        return code, captured.out, captured.err
-
-    return typed
 
 
 @pytest.fixture
@@ -60,6 +40,10 @@ def _records(file: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in Path(file).read_text(encoding="utf-8").splitlines()]
 
 
+def _audit(file: str) -> list[dict[str, Any]]:
+    return [record for record in _records(file) if record["type"] == "audit"]
+
+
 def _forget(world: World) -> None:
     with world.store.write() as tx:
         tx.execute(text("DELETE FROM organization"))
@@ -72,11 +56,53 @@ def test_an_organization_is_the_same_after_its_import(busy: World, run: Run) -> 
     _forget(busy)
     code, out, err = run("import", "one.jsonl")
     assert (code, err) == (0, "")
-    assert out == "acme: 1 organization, 2 teams, 2 projects, 5 members, 3 incidents added.\n"
+    entries = _audit("one.jsonl")
+    added = f"3 incidents, {len(entries)} audit entries added"
+    assert out == f"acme: 1 organization, 2 teams, 2 projects, 5 members, {added}.\n"
     assert run("export", "two.jsonl")[0] == 0
-    assert _records("two.jsonl")[1:] == _records("one.jsonl")[1:]
+    one, two = ([line for line in _records(file)[1:] if line["type"] != "audit"] for file in ("one.jsonl", "two.jsonl"))
+    assert one == two
+    # The audit log is the same, and says besides what was imported and exported.
+    more = [entry for entry in _audit("two.jsonl") if entry not in entries]
+    assert len(_audit("two.jsonl")) == len(entries) + len(more)
+    assert {entry["action"] for entry in more} >= {"organization.add", "member.add", "data.import", "data.export"}
     assert [busy.seen_by(busy.ada, number) for number in (1, 2, 3)] == before
     assert busy.declare("The next one") == 4
+
+
+def test_members_changed_in_slack_stay_so(busy: World, run: Run) -> None:
+    with busy.store.write() as tx:
+        tx.execute(text("UPDATE member SET changed_in_slack = name = 'Ben Tal'"))
+    run("export", "one.jsonl")
+    _forget(busy)
+    assert run("import", "one.jsonl")[0] == 0
+    with busy.store.read() as connection:
+        assert connection.execute(text("SELECT name FROM member WHERE changed_in_slack")).scalars().all() == ["Ben Tal"]
+
+
+def test_an_import_that_was_cut_off_goes_on_and_nothing_is_twice(
+    busy: World, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "AT_ONCE", 2)
+    run("export", "one.jsonl")
+    _forget(busy)
+    left = len(_records("one.jsonl")) - 1
+    real, done = Importer._import_audit_entries, [0]
+
+    def cut_off(importer: Importer, known: Any, records: Any) -> None:
+        done[0] += 1
+        if done[0] == 2:
+            raise DatabaseAway("killed")
+        real(importer, known, records)
+
+    monkeypatch.setattr(Importer, "_import_audit_entries", cut_off)
+    assert run("import", "one.jsonl")[0] == 1
+    code, out, _ = run("import", "one.jsonl")
+    assert code == 0 and "Already there, and left as they are: 1 organization, 2 teams" in out
+    assert "nothing added" in run("import", "one.jsonl")[1]
+    run("export", "two.jsonl")
+    once, again = ([json.dumps(one) for one in _records(file)[1:]] for file in ("one.jsonl", "two.jsonl"))
+    assert left == len(once) and all(again.count(line) == 1 for line in once)
 
 
 def test_the_calls_of_a_team_and_those_that_were_made_are_kept(world: World, run: Run) -> None:

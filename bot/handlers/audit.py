@@ -1,0 +1,65 @@
+"""`audit`: who changed members, roles, digests, silences, tokens and settings, for managers and owners."""
+
+from __future__ import annotations
+
+import re
+
+from bot.handlers import redraw
+from bot.handlers.context import Context
+from bot.handlers.verb import Verb
+from bot.incidents import audit as rules
+from bot.incidents.audit import USAGE, AuditQuery
+from bot.incidents.markup import decode_slack_text, require_storable
+from bot.incidents.members import keep_ids
+from bot.messages import audit as messages
+from bot.messages.blocks import Message
+from bot.messages.help import Group
+from bot.slack.requests import Command, Press
+from bot.slack.responses import Answer, Response
+
+_USER_ID = re.compile(r"@([UW][A-Z0-9]{1,31})")
+
+
+def handle_command(context: Context, _request: Command, words: str) -> Response:
+    """`audit [@person] [since:7d]`."""
+    rules.check_may_read(context.access)
+    query = rules.parse_query(require_storable(decode_slack_text(keep_ids(words))))
+    return Answer(_render_page(context, query, 0))
+
+
+def turn_page(context: Context, request: Press) -> Response:
+    """`Previous` and `Next`."""
+    person, since, page = messages.parse_position(request.value)
+    query = AuditQuery(require_storable(person), require_storable(since))
+    return redraw.turn(request, _render_page(context, query, page))
+
+
+def _render_page(context: Context, query: AuditQuery, page: int) -> Message:
+    rules.check_may_read(context.access)
+    member_id = None
+    if mention := _USER_ID.fullmatch(query.person):
+        identity, workspace_id = context.services.identity, context.access.workspace_id
+        member_id, _ = identity.find_member_of_user(context.reading, workspace_id, mention[1], context.now)
+    entries, more = rules.list_entries(
+        context.connection, context.access, query, context.now, member_id=member_id, page=page
+    )
+    return messages.render_page(entries, query.person, query.since, page, more=more)
+
+
+HANDLES = (
+    Verb(
+        name="audit",
+        usage=USAGE,
+        summary="Shows who changed members, roles, digests, silences, tokens and settings, and from where. With a"
+        " person, what they did and what was done to them. For managers and owners.",
+        examples=("audit", "audit @ben since:7d"),
+        group=Group.MEMBERS,
+        synonyms=("changes",),
+        phrases=("audit log", "who changed what"),
+        command=handle_command,
+        buttons={
+            "audit_previous": turn_page,  # Previous
+            "audit_next": turn_page,  # Next
+        },
+    ),
+)

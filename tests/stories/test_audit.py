@@ -1,0 +1,107 @@
+"""Managers and owners see who changed what, in Slack, and nothing of other organizations."""
+
+from __future__ import annotations
+
+from tests.stories.conftest import ORGANIZATION, Run, World
+from tests.stories.test_members import change
+
+
+def test_the_log_says_who_changed_what_when_and_from_where(world: World) -> None:
+    change(world, world.dan, f"member role {world.ben.mention} admin", "Change role")
+    shown = world.ask(world.ada, "audit").text
+    assert "Dan Wu changed the member Ben Tal in Slack" in shown
+    assert "role: member → admin" in shown
+    assert "added the team payments with the organization file" in shown
+
+
+def test_what_is_done_to_digests_and_silences_is_recorded(world: World) -> None:
+    world.declare("Payments fail")
+    for who, words in (
+        (world.ada, 'digest add "weekdays at 9"'),
+        (world.ada, "digest pause 1"),
+        (world.ada, "digest remove 1"),
+        (world.ada, "maintenance project:checkout 2h *upgrade*"),
+        (world.dan, "silence end 1"),
+    ):
+        assert ":warning:" not in world.ask(who, words).text
+    shown = world.ask(world.dan, "audit").text
+    for line in (
+        "Ada Obi added the digest",
+        "schedule: 0 9 * * 1-5",
+        "paused: no → yes",
+        "Ada Obi removed the digest",
+        "Ada Obi added the silence",
+        "project: Checkout",
+        "Dan Wu ended the silence",
+    ):
+        assert line in shown, line
+
+
+def test_nothing_is_recorded_of_what_changed_nothing(world: World) -> None:
+    before = world.ask(world.ada, "audit since:1d").text
+    change(world, world.dan, f"member role {world.ben.mention} member", "Change role")
+    world.apply(ORGANIZATION)
+    assert world.ask(world.ada, "audit since:1d").text == before
+
+
+def test_the_log_is_filtered_by_person_and_time(world: World) -> None:
+    change(world, world.dan, f"member role {world.ben.mention} admin", "Change role")
+    change(world, world.ada, f"member teams {world.cyn.mention} team:payments", "Change teams")
+    change(world, world.ada, f"member remove {world.cyn.mention}", "Remove member")
+    of_ben = world.ask(world.ada, f"audit {world.ben.mention}").text
+    assert "Dan Wu changed the member Ben Tal" in of_ben and "Cyn Roe" not in of_ben
+    of_dan = world.ask(world.ada, "audit @dan since:1h").text
+    assert "Ben Tal" in of_dan and "Cyn Roe" not in of_dan
+    # Somebody who left is found by name.
+    assert "Ada Obi removed the member Cyn Roe" in world.ask(world.ada, "audit Cyn Roe").text
+    assert "No changes were found." in world.ask(world.ada, "audit @sue since:2999-01-01").text
+
+
+def test_the_log_is_paged(world: World) -> None:
+    for number in range(3):
+        world.apply(ORGANIZATION.replace("name: Acme", f"name: Acme {number}", 1))
+    page = world.see(world.ada, "audit")
+    assert "Acme 1 → Acme 2" in page.text and page.buttons == ["Next"]
+    world.ada.press(page, "Next")
+    page.wait_for(lambda page: "Page 2" in page.text)
+    assert "Previous" in page.buttons and "Acme 1 → Acme 2" not in page.text
+    world.ada.press(page, "Previous")
+    page.wait_for(lambda page: "Page 1" in page.text)
+
+
+def test_only_managers_and_owners_read_it(world: World) -> None:
+    for person in (world.ben, world.sue):
+        assert "Only managers and owners" in world.ask(person, "audit").text
+
+
+def test_mistakes_are_named(world: World) -> None:
+    for words, mistake in (
+        ("audit @nobody", "Nobody here is or was called “@nobody”."),
+        ("audit since:soon", "“soon” is not a time."),
+        ("audit since:1d since:2d", "is given twice"),
+        ("audit project:checkout", "“project:” is unknown here."),
+        ("audit " + "x" * 201, "at most 200 characters"),
+    ):
+        answer = world.ask(world.ada, words).text
+        assert mistake in answer and "audit [@person] [since:7d]" in answer, words
+
+
+def test_nothing_of_another_organization_is_shown(world: World) -> None:
+    other = ORGANIZATION.replace("slug: acme", "slug: globex", 1).replace("T0001", "T0077").replace("Acme", "Globex")
+    world.apply(other.replace("Payments", "Cashiers"))
+    shown = world.ask(world.ada, "audit").text
+    assert "Globex" not in shown and "Cashiers" not in shown
+
+
+def test_the_command_line_shows_the_log(world: World, run: Run) -> None:
+    change(world, world.dan, f"member role {world.ben.mention} admin", "Change role")
+    assert run("token", "create", "--organization", "acme", "--source", "events")[0] == 0
+    code, out, err = run("audit")
+    assert (code, err) == (0, "")
+    assert "UTC  Dan Wu changed the member Ben Tal in Slack: role: member → admin" in out
+    assert "created the intake token 1 on the command line: source: events" in out
+    assert "Dan Wu" in run("audit", "--person", "ben@acme.test")[1]
+    assert run("audit", "--limit", "1")[1].count("\n") == 1
+    assert "--person: nobody here is or was called 'zoe'." in run("audit", "--person", "zoe")[2]
+    assert "--since: “soon” is not a time" in run("audit", "--since", "soon")[2]
+    assert "There are acme." in run("audit", "--organization", "globex")[2]
