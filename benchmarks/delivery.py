@@ -143,12 +143,12 @@ class Bench:
             render_digest=no_digest,
             pace=pace,
         )
-        self.store.on_outbox = delivery.wake
+        self.store.on_work = delivery.wake
         delivery.start()
         try:
             yield
         finally:
-            self.store.on_outbox = lambda _at_once: None
+            self.store.on_work = lambda _work: None
             delivery.stop()
 
     def arrived(self) -> list[tuple[str, str, float]]:

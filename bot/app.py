@@ -129,7 +129,7 @@ class Bot:
             slack_calls=metrics.requests.slack_calls,
         )
         self.alertmanager = AlertmanagerWorker(sending, alertmanager) if alertmanager else None
-        store.on_outbox = self.delivery.wake
+        store.on_work = self.delivery.wake
         self._watch(metrics.saturation)
 
     def start(self) -> None:

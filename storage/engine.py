@@ -28,6 +28,7 @@ from storage.session_settings import (
     build_transaction_cursor,
 )
 from storage.url import normalise_url
+from storage.values import Work
 from storage.watchdog import ConnectionWatchdog
 
 # Slack waits three seconds for a response, and every wait for the database counts towards that.
@@ -46,9 +47,8 @@ _CONNECT_OPTIONS = {
     "application_name": "tocsin",
 }
 
-# The key in a connection's `info` under which a transaction records that it wrote to the outbox. The value says whether
-# delivery should send at once after the commit.
-OUTBOX_WRITTEN = "outbox written"
+# The key in a connection's `info` under which a transaction records the `Work` that it leaves to others.
+WORK_LEFT = "work left"
 
 
 def create_pool(
@@ -162,9 +162,8 @@ class Store:
         self.clock = clock or Clock()  # the time, for all rules that depend on it
         self._started_clock = self.clock.start(self._read_database_time)
         event.listen(reading, "connect", self._adjust_clock)
-        # Called after each commit that wrote to the outbox. The argument says whether to send at once; it is False
-        # when only alerts caused the writes. The callback must not block.
-        self.on_outbox: Callable[[bool], None] = lambda _at_once: None
+        # Called after each commit that left work to others, with what it is. The callback must not block.
+        self.on_work: Callable[[Work], None] = lambda _work: None
 
     @classmethod
     def open(
@@ -196,7 +195,7 @@ class Store:
     def open_beside(self, *, reading: int, writing: int, wait_s: float, hung_after_s: float = HUNG_AFTER_S) -> Store:
         """Opens a store on the same database with connections of its own. The caller closes it.
 
-        Its writes to the outbox call this store's `on_outbox`.
+        Its commits that leave work to others call this store's `on_work`.
         """
         other = Store.open(
             self.url,
@@ -207,7 +206,7 @@ class Store:
             clock=self.clock,
             pooling=self.pooling,
         )
-        other.on_outbox = lambda at_once: self.on_outbox(at_once)
+        other.on_work = lambda work: self.on_work(work)
         return other
 
     @property
@@ -266,11 +265,11 @@ class Store:
         Raises DatabaseAway, Contended. Do not send requests to Slack inside the block.
         """
         with self._errors(), self._writing.begin() as connection:
-            connection.info.pop(OUTBOX_WRITTEN, None)
+            connection.info.pop(WORK_LEFT, None)
             yield connection
-            at_once: bool | None = connection.info.pop(OUTBOX_WRITTEN, None)
-        if at_once is not None:
-            self.on_outbox(at_once)
+            work: Work | None = connection.info.pop(WORK_LEFT, None)
+        if work:
+            self.on_work(work)
 
     @contextmanager
     def listen(self, channel: str) -> Iterator[PgConnection]:

@@ -6,7 +6,7 @@ They are defined in the innermost package because every other package needs them
 
 from __future__ import annotations
 
-from enum import IntEnum, StrEnum
+from enum import IntEnum, IntFlag, StrEnum
 
 
 class Status(IntEnum):
@@ -81,6 +81,31 @@ ROLES_THAT_MANAGE_DIGESTS = frozenset({Role.ADMIN, Role.MANAGER, Role.OWNER})
 # `incident_project.team_id` of an incident without a team. It is not NULL, because the index returns rows in date
 # order only after an equality condition, and IS NULL is not one.
 NO_TEAM = 0
+
+
+class Work(IntFlag):
+    """What may wait to be done in the background. Each is one worker's; a value may name several.
+
+    Processes of different versions tell each other these numbers, so a number keeps its meaning.
+    """
+
+    CHANGES = 1  # changes that people made wait to be expanded
+    ALERTS = 2  # the same for changes that alerts made, and for what people changed in many incidents at once
+    POSTS = 4  # messages are due
+    STORMS = 8  # storms are to end
+    CALLS = 16  # steps of calls are due
+    USERGROUPS = 32  # user groups are to be read from Slack
+    SILENCES = 64  # silences are to end
+    OFFERS = 128  # offers to take over incidents lapse
+    REMINDERS = 256  # owners are to be asked
+    PERSONAL_DIGESTS = 512  # personal digests are due
+    DIGESTS = 1024  # digests are due
+    FIRES = 2048  # digests that are due wait to be published
+    POSTED = 4096  # messages of digests were sent, or will not be
+
+
+NO_WORK = Work(0)
+ALL_WORK = ~NO_WORK
 
 
 class Urgency(IntEnum):

@@ -20,7 +20,7 @@ from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
 from storage.queries import call_messages, calls, destinations, digests, outbox
 from storage.queries.calls import StepResult
-from storage.values import PostKind, Status, Urgency
+from storage.values import PostKind, Status, Urgency, Work
 
 log = structlog.get_logger(__name__)
 
@@ -162,7 +162,7 @@ def _enqueue_messages(
     called = [(step.key, one.member_id) for step in steps for one in seeing[step.key]]
     call_messages.create_calls(tx, called, destination_of, now)
     destinations.reschedule_destinations(tx, locked.ids, now)
-    outbox.wake_after_commit(tx)
+    outbox.wake_after_commit(tx, Work.POSTS)
 
 
 def _notify_managers(tx: Connection, step: DueStep, one: Callee, now: datetime) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
@@ -25,7 +26,7 @@ from storage.queries import (
 )
 from storage.queries.destinations import LockedDestinations
 from storage.queries.expansion import Audience, Change, EntryChange, EntryChanged
-from storage.values import ActivityType, Status, Urgency
+from storage.values import NO_WORK, ActivityType, Status, Urgency, Work
 
 log = structlog.get_logger(__name__)
 
@@ -51,25 +52,36 @@ _SHOWN_IN_THREADS = (
 _KNOWN = frozenset(int(one) for one in ActivityType)
 
 
-def expand_next(store: Store, metrics: DeliveryMetrics, *, of_alert: bool, storm_s: float = 0.0) -> int:
+@dataclass(frozen=True, slots=True)
+class Expanded:
+    """What an expansion did, and whom that gives work."""
+
+    count: int  # of the changes that it took
+    more: bool = False  # others of the kind wait
+    work: Work = NO_WORK  # that it leaves to others
+
+
+def expand_next(store: Store, metrics: DeliveryMetrics, *, of_alert: bool, storm_s: float = 0.0) -> Expanded:
     """Expands the oldest waiting changes: one that a person made, or a batch of those that alerts made.
 
-    Returns how many changes it took; 0 if none waits. A change that cannot be expanded is postponed. The message of a
-    storm is updated every `storm_s` seconds at most. Raises DatabaseAway, Contended.
+    A change that cannot be expanded is postponed. The message of a storm is updated every `storm_s` seconds at most.
+    Raises DatabaseAway, Contended.
     """
     return _expand_some(store, metrics, of_alert=of_alert, storm_s=storm_s, most=ALERTS_AT_ONCE if of_alert else 1)
 
 
 def _expand_some(
     store: Store, metrics: DeliveryMetrics, *, of_alert: bool, storm_s: float, most: int, alone: int | None = None
-) -> int:
+) -> Expanded:
     changes: list[Change] = []
+    work = NO_WORK
     try:
         with store.write() as tx:
             now = store.clock.now()
-            changes = expansion.take_changes(tx, of_alert=of_alert, most=most, now=now, alone=alone)
-            if changes:
-                _expand(tx, changes, now, of_alert=of_alert, storm_s=storm_s)
+            taken = expansion.take_changes(tx, of_alert=of_alert, most=most, now=now, alone=alone)
+            changes = taken.changes
+            if changes and _expand(tx, changes, now, of_alert=of_alert, storm_s=storm_s):
+                work |= Work.POSTS
     except (DatabaseAway, Contended):
         raise
     except Exception as error:
@@ -82,18 +94,22 @@ def _expand_some(
         else:
             log.exception("changes could not be expanded", changes=ids)
         if len(changes) > 1:
-            return sum(
+            singly = [
                 _expand_some(store, metrics, of_alert=of_alert, storm_s=storm_s, most=1, alone=change.id)
                 for change in changes
-            )
+            ]
+            return Expanded(sum(one.count for one in singly), more=True, work=Work.POSTS)
         with store.write() as tx:
             expansion.postpone_change(tx, changes[0].id, store.clock.now())
-        return 1
+        return Expanded(1, more=True, work=Work.ALERTS)
     metrics.expanded.inc(len(changes))
-    return len(changes)
+    if taken.frees_alerts:
+        work |= Work.ALERTS
+    return Expanded(len(changes), taken.more, work)
 
 
-def _expand(tx: Connection, changes: Sequence[Change], now: datetime, *, of_alert: bool, storm_s: float) -> None:
+def _expand(tx: Connection, changes: Sequence[Change], now: datetime, *, of_alert: bool, storm_s: float) -> bool:
+    """Expands changes. Returns whether messages wait to be sent or updated."""
     audiences = _get_known_audiences(tx, changes)
     entries = _list_entries(tx, changes, audiences, now)
     recipients = _choose_recipients(tx, entries, audiences, now)
@@ -116,6 +132,7 @@ def _expand(tx: Connection, changes: Sequence[Change], now: datetime, *, of_aler
     if changed:
         direct_messages.redraw_messages_of_entries(tx, changed, now)
     destinations.reschedule_destinations(tx, locked.ids, now)
+    return bool(locked.ids)
 
 
 def _get_known_audiences(tx: Connection, changes: Sequence[Change]) -> dict[int, Audience]:

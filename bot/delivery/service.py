@@ -7,6 +7,7 @@ import queue
 import select
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -26,11 +27,13 @@ from bot.metrics import SlackCallMetrics
 from bot.people.identity import Identity
 from bot.saturation import PoolUse, list_connection_pools
 from bot.slack.clients import Clients, Installation, web_client
+from bot.work import WorkSignals
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
 from storage.queries import delivery_failures, form_texts, handled_requests, intake, leases, pacing, posts
 from storage.queries.leases import Lease
 from storage.session_settings import Pooling
+from storage.values import ALL_WORK, NO_WORK, Work
 
 log = structlog.get_logger(__name__)
 
@@ -71,6 +74,7 @@ class DeliveryService:
         metrics: DeliveryMetrics | None = None,
         slack_calls: SlackCallMetrics | None = None,
         senders: int = SENDERS,
+        signals: WorkSignals | None = None,
     ) -> None:
         """`store` must be opened with `open_delivery_store`."""
         self._pace = pace or Pace()
@@ -88,9 +92,13 @@ class DeliveryService:
         self._leased: queue.SimpleQueue[Lease | None] = queue.SimpleQueue()
         self._free = senders
         self._stopping = threading.Event()
-        self._changes = threading.Event()  # set if changes by a person may wait to be expanded
-        self._of_alerts = threading.Event()  # set if changes by alerts may wait to be expanded
-        self._posts = threading.Event()  # set if a post may be due, or a sender has become free
+        self._signals = signals or WorkSignals()
+        self._changes = self._signals.add_worker(Work.CHANGES)
+        self._of_alerts = self._signals.add_worker(Work.ALERTS)
+        self._posts = self._signals.add_worker(Work.POSTS)  # woken too when a sender has become free
+        self._alert_looks_begun = self._alert_looks_ended = 0  # how often changes of alerts were looked for
+        self._id = uuid.uuid4().hex  # by which a process knows its own notifications
+        self._tell = NO_WORK  # to other processes
         self._tell_others = threading.Event()
         self._lock = threading.Lock()
         self._clocks_seen: tuple[float, float] | None = None  # the monotonic clock and the database's, read together
@@ -114,8 +122,8 @@ class DeliveryService:
 
     def _list_sending_loops(self) -> list[tuple[str, Callable[[], None]]]:
         return [
-            ("expander", lambda: self._expand(self._changes, of_alert=False)),
-            ("expander-alerts", lambda: self._expand(self._of_alerts, of_alert=True)),
+            ("expander", self._expand_changes),
+            ("expander-alerts", self._expand_alerts),
             ("scheduler", self._schedule),
             *((("listener", self._listen),) if self._notified else ()),
             ("storms", self._end_storms),
@@ -132,24 +140,21 @@ class DeliveryService:
         """The use of the database connections of delivery and digests."""
         return list_connection_pools(self._store, "delivery")
 
-    def wake(self, at_once: bool = True) -> None:
-        """Wakes delivery here and in other replicas after a commit to the outbox. `at_once`: a person waits for it."""
-        if at_once:
-            self._wake_all()
-        else:
-            self._of_alerts.set()
+    def wake(self, work: Work) -> None:
+        """Wakes those who do this work, here and in other processes, after a commit that left it."""
+        self._signals.wake(work)
+        with self._lock:
+            self._tell |= work
         self._tell_others.set()
-
-    def _wake_all(self) -> None:
-        for woken in (self._changes, self._of_alerts, self._posts):
-            woken.set()
 
     def begin_nothing(self) -> None:
         """Starts no more work. Messages that are being sent are completed."""
         if self._stopping.is_set():
             return
         self._stopping.set()
-        self.wake()
+        for signal in (self._changes, self._of_alerts, self._posts):
+            signal.stop()
+        self._tell_others.set()
         os.write(self._wake_writer, b"x")
         for _ in range(self._count):
             self._leased.put(None)
@@ -179,23 +184,38 @@ class DeliveryService:
             log.exception("unexpected error in delivery", what=what)
             self._stopping.wait(_AFTER_TROUBLE_S)
 
-    def _expand(self, woken: threading.Event, *, of_alert: bool) -> None:
+    def _expand_changes(self) -> None:
         def step() -> None:
-            woken.clear()
-            while not self._stopping.is_set() and self._expand_some(of_alert):
-                self._posts.set()
-                if of_alert:
-                    self._stopping.wait(_GATHER_S)
-                else:
-                    self._of_alerts.set()  # a change of an alert may have waited for this one
+            more = True
+            while more and not self._stopping.is_set():
+                before = self._alert_looks_ended
+                more = self._expand_some(of_alert=False)
+                if self._alert_looks_begun != before:  # it may have found only what had to wait for this
+                    self._of_alerts.wake(Work.ALERTS)
 
         while not self._stopping.is_set():
             self._guarded(step, "expanding")
-            if not self._stopping.is_set():  # otherwise the wake-up may have been cleared already
-                woken.wait(self._poll_s)
+            self._changes.wait(self._poll_s)
 
-    def _expand_some(self, of_alert: bool) -> int:
-        return expand_next(self._store, self._metrics, of_alert=of_alert, storm_s=self._pace.storm_s)
+    def _expand_alerts(self) -> None:
+        def step() -> None:
+            more = True
+            while more and not self._stopping.is_set():
+                self._alert_looks_begun += 1
+                more = self._expand_some(of_alert=True)
+                self._alert_looks_ended = self._alert_looks_begun
+                if more:
+                    self._stopping.wait(_GATHER_S)
+
+        while not self._stopping.is_set():
+            self._guarded(step, "expanding")
+            self._of_alerts.wait(self._poll_s)
+
+    def _expand_some(self, *, of_alert: bool) -> bool:
+        """Expands what waits the longest. Returns whether more waits."""
+        done = expand_next(self._store, self._metrics, of_alert=of_alert, storm_s=self._pace.storm_s)
+        self._signals.wake(done.work)
+        return done.more
 
     def _schedule(self) -> None:
         wait = 0.0
@@ -206,7 +226,6 @@ class DeliveryService:
 
         while not self._stopping.is_set():
             self._posts.wait(wait)
-            self._posts.clear()
             wait = self._poll_s
             if not self._stopping.is_set():
                 self._guarded(step, "leasing")
@@ -267,28 +286,41 @@ class DeliveryService:
             self._guarded(lambda lease=lease: self._sender.serve(lease), "sending")  # type: ignore[misc]
             with self._lock:
                 self._free += 1
-            self._posts.set()
+            self._posts.wake(Work.POSTS)
 
     def _listen(self) -> None:
         """Listens for notifications from other replicas that there is work."""
 
         def step() -> None:
             with self._store.listen(_CHANNEL) as connection:
-                self._wake_all()  # notifications may have been missed before this
+                self._signals.wake(ALL_WORK)  # notifications may have been missed before this
                 while not self._stopping.is_set():
                     select.select([connection.fileno(), self._wake_reader], [], [])
                     connection.poll()
-                    if connection.notifies:
-                        connection.notifies.clear()
-                        self._wake_all()
+                    for notification in connection.notifies:
+                        self._signals.wake(self._read_notification(notification.payload))
+                    connection.notifies.clear()
 
         while not self._stopping.is_set():
             self._guarded(step, "listening")
 
+    def _read_notification(self, payload: str) -> Work:
+        """The work that another process left; none if it was this one."""
+        sender, _, work = payload.partition(" ")
+        if sender == self._id:
+            return NO_WORK
+        # The version before says nothing. A newer one may name what this one does not know.
+        return Work(int(work)) & ALL_WORK if work else ALL_WORK
+
     def _notify(self) -> None:
         def step() -> None:
+            with self._lock:
+                work, self._tell = self._tell, NO_WORK
+            # Nobody waits for it to be on disk: who misses it finds the work by looking.
             with self._store.read() as connection:
-                connection.exec_driver_sql(f"NOTIFY {_CHANNEL}")
+                connection.exec_driver_sql(
+                    f"SET LOCAL synchronous_commit = off; NOTIFY {_CHANNEL}, '{self._id} {work:d}'"
+                )
 
         while True:
             self._tell_others.wait()
@@ -301,7 +333,7 @@ class DeliveryService:
     def _end_storms(self) -> None:
         def step() -> None:
             if end_calm_storms(self._store):
-                self._posts.set()
+                self._posts.wake(Work.POSTS)
 
         while not self._stopping.wait(self._pace.poll_s):
             self._guarded(step, "ending storms")

@@ -114,19 +114,13 @@ def withdraw(tx: Connection, incident_id: int, comment_id: int, now: datetime, *
     return True
 
 
-def record(
-    connection: Connection,
-    access: Access,
-    incident: IncidentHead,
-    activity_id: int,
-    written: CommentText,
-    now: datetime,
+def subscribe_concerned(
+    connection: Connection, access: Access, incident: IncidentHead, written: CommentText, now: datetime
 ) -> None:
-    """Stores the mentions of a text, and subscribes its author and the members it mentions.
+    """Subscribes the author of a text and the members it mentions.
 
     If a team is mentioned, its members who see the incident are subscribed.
     """
-    activity.insert_mentions(connection, activity_id, written.member_ids, written.team_ids)
     follow = {access.member_id, *written.member_ids}
     if written.team_ids:
         of_teams = directory.get_member_ids_of_teams(connection, written.team_ids)
@@ -158,8 +152,10 @@ def add(
         comment=written.text,
         rich_text=written.rich_text,
         thread_channel=thread_channel,
+        mentioned_members=written.member_ids,
+        mentioned_teams=written.team_ids,
     )
-    record(tx, access, incident, activity_id, written, now)
+    subscribe_concerned(tx, access, incident, written, now)
     return incident, activity_id
 
 

@@ -160,7 +160,7 @@ def _insert_offer(
 def _log_offer(
     tx: Connection, access: Access, incident: IncidentHead, receiver_id: int, note: CommentText | None, now: datetime
 ) -> None:
-    activity_id = activity.insert_activity(
+    activity.insert_activity(
         tx,
         incident.id,
         ActivityType.HANDOFF,
@@ -170,9 +170,11 @@ def _log_offer(
         comment=note.text if note else None,
         owner_id=receiver_id,
         previous_owner_id=access.member_id,
+        mentioned_members=note.member_ids if note else (),
+        mentioned_teams=note.team_ids if note else (),
     )
     if note is not None:
-        comments.record(tx, access, incident, activity_id, note, now)
+        comments.subscribe_concerned(tx, access, incident, note, now)
 
 
 def get_own(connection: Connection, access: Access, identifier: int) -> IncidentHead:

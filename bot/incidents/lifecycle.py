@@ -68,7 +68,8 @@ def change_status(
     if incident.status is Status.CLOSED:
         incidents.detach_alert_if_taken(tx, incident.id)
     incidents.set_status(tx, incident, status, method, closed)
-    activity_id = activity.insert_activity(
+    written = comment or CommentText("")
+    activity.insert_activity(
         tx,
         incident.id,
         ActivityType.STATUS_CHANGE,
@@ -78,6 +79,8 @@ def change_status(
         previous_value=incident.status,
         comment=comment.text if comment else None,
         rich_text=comment.rich_text if comment else None,
+        mentioned_members=written.member_ids,
+        mentioned_teams=written.team_ids,
     )
     if status is Status.CLOSED:
         handoffs.void_offers(tx, incident.id, now)
@@ -86,7 +89,7 @@ def change_status(
         ownership.release_reopened(tx, incident.id, now)
         owner_reminders.schedule_reminders(tx, [incident.id], now)
     if access:
-        comments.record(tx, access, incident, activity_id, comment or CommentText(""), now)
+        comments.subscribe_concerned(tx, access, incident, written, now)
         direct_messages.hurry_for_member(tx, incident.id, access.member_id, now)
     before = incident.status if status is Status.CLOSED else None
     return replace(incident, status=status, status_before_closing=before, date_closed=closed)
@@ -158,8 +161,8 @@ def acknowledge(
     if first:
         kind = ActivityType.ACKNOWLEDGED
         activity.insert_activity(tx, incident.id, kind, now=now, member_id=access.member_id, notify=False)
-    outbox.record_change(tx, incident.id, now=now)
-    direct_messages.hurry_for_member(tx, incident.id, access.member_id, now)
+    if outbox.record_change(tx, incident.id, now=now):
+        direct_messages.hurry_for_member(tx, incident.id, access.member_id, now)
     return incident, first
 
 

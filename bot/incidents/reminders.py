@@ -102,8 +102,8 @@ def confirm(tx: Connection, access: Access, identifiers: Sequence[int], now: dat
         if incident.status is Status.CLOSED or owner is None or owner.member_id != access.member_id:
             continue
         incidents.mark_seen(tx, incident.id, access.member_id, now)
-        outbox.record_change(tx, incident.id, now=now)
-        direct_messages.hurry_for_member(tx, incident.id, access.member_id, now)
+        if outbox.record_change(tx, incident.id, now=now):
+            direct_messages.hurry_for_member(tx, incident.id, access.member_id, now)
         mine.append(incident)
     if not mine and len(found) == 1:
         raise _explain(tx, found[0])

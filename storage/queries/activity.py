@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -187,6 +188,30 @@ def find_last_status_change(connection: Connection, incident_id: int) -> Activit
     return None if row is None else parse_entry(row)
 
 
+_INSERT = PreparedStatement(
+    """
+INSERT INTO incident_activity (incident_id, member_id, type, value, previous_value, comment, rich_text, date_added,
+                               owner_id, previous_owner_id, call)
+VALUES (%(incident_id)s, %(member_id)s, %(type)s, %(value)s, %(previous_value)s, %(comment)s, %(rich_text)s,
+        %(date_added)s, %(owner_id)s, %(previous_owner_id)s, %(call)s)
+RETURNING id
+""",
+    {
+        "incident_id": "bigint",
+        "member_id": "bigint",
+        "type": "smallint",
+        "value": "int",
+        "previous_value": "int",
+        "comment": "text",
+        "rich_text": "jsonb",
+        "date_added": "timestamptz",
+        "owner_id": "bigint",
+        "previous_owner_id": "bigint",
+        "call": "jsonb",
+    },
+)
+
+
 def insert_activity(
     connection: Connection,
     incident_id: int,
@@ -204,29 +229,34 @@ def insert_activity(
     owner_id: int | None = None,
     previous_owner_id: int | None = None,
     call: CallRecord | None = None,
+    mentioned_members: Iterable[int] = (),
+    mentioned_teams: Iterable[int] = (),
 ) -> int:
-    """Inserts an entry into the log and returns its id. With `notify`, also inserts its outbox row.
+    """Inserts an entry into the log, with whom its comment mentions, and returns its id.
 
-    `date_added` is when the change happened, if not `now`. `thread_channel` is the channel, if the comment was written
-    in a thread. `owner_id` and `previous_owner_id` are who owns the incident after and before it changed its owner.
+    With `notify`, also records the change in the outbox, if it concerns anybody. `date_added` is when the change
+    happened, if not `now`. `thread_channel` is the channel, if the comment was written in a thread. `owner_id` and
+    `previous_owner_id` are who owns the incident after and before it changed its owner.
     """
-    activity_id = connection.execute(
-        insert(IncidentActivity)
-        .values(
-            incident_id=incident_id,
-            member_id=member_id,
-            type=type_,
-            value=value,
-            previous_value=previous_value,
-            comment=comment,
-            rich_text=rich_text,
-            date_added=date_added or now,
-            owner_id=owner_id,
-            previous_owner_id=previous_owner_id,
-            call=call.to_json() if call else None,
-        )
-        .returning(IncidentActivity.id)
-    ).scalar_one()
+    row = _INSERT.row(
+        connection,
+        {
+            "incident_id": incident_id,
+            "member_id": member_id,
+            "type": int(type_),
+            "value": value,
+            "previous_value": previous_value,
+            "comment": comment,
+            "rich_text": None if rich_text is None else json.dumps(rich_text),
+            "date_added": date_added or now,
+            "owner_id": owner_id,
+            "previous_owner_id": previous_owner_id,
+            "call": json.dumps(call.to_json()) if call else None,
+        },
+    )
+    assert row is not None
+    activity_id: int = row[0]
+    insert_mentions(connection, activity_id, mentioned_members, mentioned_teams)
     if notify:
         outbox.record_change(
             connection,

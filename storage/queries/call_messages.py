@@ -14,7 +14,7 @@ from storage.queries.outbox import wake_after_commit
 from storage.queries.silences import is_silenced
 from storage.queries.visibility import sees_incident, sees_project
 from storage.rows import DESCRIPTION
-from storage.values import PostKind, Status, Urgency
+from storage.values import PostKind, Status, Urgency, Work
 
 # How long a message waits, so that calls that are due together become one.
 _DEBOUNCE_S = 1.0
@@ -112,7 +112,7 @@ def hurry_for_member(tx: Connection, incident_ids: Collection[int], member_id: i
     for destination_id in {row[0] for row in rows}:
         mark_due(tx, destination_id, Urgency.CHANGE, now)
     if rows:
-        wake_after_commit(tx)
+        wake_after_commit(tx, Work.POSTS)
 
 
 _INCIDENTS = f"""

@@ -16,7 +16,7 @@ from storage.queries.oncall import MEMBER_OF_USER
 from storage.queries.outbox import wake_after_commit
 from storage.queries.silences import SILENCED_UNTIL
 from storage.queries.visibility import sees_incident
-from storage.values import ActivityType, Status
+from storage.values import ActivityType, Status, Work
 
 _KEY = "organization_id, incident_id, round, step, repetition"
 
@@ -245,7 +245,7 @@ def insert_records(tx: Connection, records: Sequence[tuple[int, CallRecord]], no
             "now": now,
         },
     )
-    wake_after_commit(tx)
+    wake_after_commit(tx, Work.ALERTS)
 
 
 def _build_keys(keys: Sequence[StepKey]) -> dict[str, list[Any]]:

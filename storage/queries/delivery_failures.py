@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from storage.queries.destinations import Target, reschedule_destinations
 from storage.queries.outbox import wake_after_commit
 from storage.queries.post_kinds import KNOWN_KINDS, LASTING_KINDS
+from storage.values import Work
 
 
 def fail_destination(
@@ -72,7 +73,7 @@ def recover_channel(tx: Connection, workspace_id: str, channel_id: str, now: dat
         {"id": row[0], "now": now},
     )
     reschedule_destinations(tx, [row[0]], now)
-    wake_after_commit(tx)
+    wake_after_commit(tx, Work.POSTS)
     return True
 
 

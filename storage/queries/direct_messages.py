@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from storage.queries.destinations import mark_due
 from storage.queries.outbox import wake_after_commit
-from storage.values import PostKind, Urgency
+from storage.values import PostKind, Urgency, Work
 
 # How long an update waits, so that changes that follow at once become one.
 _DEBOUNCE_S = 0.5
@@ -118,4 +118,4 @@ def hurry_for_member(tx: Connection, incident_id: int, member_id: int, now: date
     for (destination_id,) in rows:
         mark_due(tx, destination_id, Urgency.CHANGE, now)
     if rows:
-        wake_after_commit(tx)
+        wake_after_commit(tx, Work.POSTS)

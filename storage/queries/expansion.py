@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
+from storage.prepared import PreparedStatement
 from storage.queries.activity import IS_DELETED
 from storage.queries.destinations import LockedDestinations
 from storage.queries.places import places_of_incident
@@ -48,32 +49,52 @@ class EntryChanged(EntryChange):
 # The transaction that expands a change locks its row, and others skip it. Without `alone` it takes one change of a
 # person, or several of alerts. The change of an alert waits for what people changed earlier in the same incident, so
 # that threads and direct messages show both in their order; it does not wait for one that could not be expanded.
-_TAKE = """
-DELETE FROM outbox WHERE id = ANY(ARRAY(
-  SELECT id FROM outbox o
-  WHERE of_alert = %(of_alert)s AND (retry_at IS NULL OR retry_at <= %(now)s)
-    AND (%(alone)s::bigint IS NULL OR id = %(alone)s)
-    AND NOT (of_alert AND EXISTS (
-      SELECT FROM outbox e
-      WHERE e.incident_id = o.incident_id AND e.id < o.id AND NOT e.of_alert AND e.retry_at IS NULL))
-  ORDER BY id LIMIT %(most)s FOR UPDATE SKIP LOCKED))
-RETURNING id, incident_id, activity_id, again, member_ids, said_in
-"""
+_TAKE = PreparedStatement(
+    """
+WITH taken AS (
+  DELETE FROM outbox WHERE id = ANY(ARRAY(
+    SELECT id FROM outbox o
+    WHERE of_alert = %(of_alert)s AND (retry_at IS NULL OR retry_at <= %(now)s)
+      AND (%(alone)s IS NULL OR id = %(alone)s)
+      AND NOT (of_alert AND EXISTS (
+        SELECT FROM outbox e
+        WHERE e.incident_id = o.incident_id AND e.id < o.id AND NOT e.of_alert AND e.retry_at IS NULL))
+    ORDER BY id LIMIT %(most)s FOR UPDATE SKIP LOCKED))
+  RETURNING id, incident_id, activity_id, again, member_ids, said_in
+)
+SELECT EXISTS (SELECT FROM outbox o WHERE of_alert = %(of_alert)s AND id > (SELECT max(id) FROM taken)
+               AND (retry_at IS NULL OR retry_at <= %(now)s)),
+       NOT %(of_alert)s AND EXISTS (SELECT FROM outbox o WHERE o.incident_id = taken.incident_id AND o.of_alert),
+       taken.*
+FROM taken ORDER BY id
+""",
+    {"of_alert": "boolean", "now": "timestamptz", "alone": "bigint", "most": "int"},
+)
 
 
-def take_changes(tx: Connection, *, of_alert: bool, most: int, now: datetime, alone: int | None = None) -> list[Change]:
+@dataclass(frozen=True, slots=True)
+class TakenChanges:
+    """Changes that this transaction expands, the oldest first."""
+
+    changes: list[Change]
+    more: bool  # others of the kind that was asked for wait after them
+    frees_alerts: bool  # changes of alerts may have waited for these
+
+
+def take_changes(tx: Connection, *, of_alert: bool, most: int, now: datetime, alone: int | None = None) -> TakenChanges:
     """Deletes and returns up to `most` of the oldest changes that no other transaction is expanding.
 
     `of_alert` chooses between the changes of alerts and of people. With `alone`, only the change of that id. A
     change of an alert is not taken while an earlier change of a person to the same incident waits.
     """
-    rows = tx.exec_driver_sql(_TAKE, {"of_alert": of_alert, "most": most, "alone": alone, "now": now}).all()
-    return [_build_change(row) for row in sorted(rows)]
+    rows = _TAKE.rows(tx, {"of_alert": of_alert, "most": most, "alone": alone, "now": now})
+    return TakenChanges(
+        [_build_change(row[2:]) for row in rows], any(row[0] for row in rows), any(row[1] for row in rows)
+    )
 
 
-def _build_change(row: Row[Any]) -> Change:
-    values: list[Any] = list(row)
-    id_, incident_id, activity_id, again, member_ids, thread_channel = values
+def _build_change(row: Sequence[Any]) -> Change:
+    id_, incident_id, activity_id, again, member_ids, thread_channel = row
     if activity_id is None:
         return Change(id_, incident_id)
     if again:

@@ -5,12 +5,18 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
-from sqlalchemy.dialects.postgresql import insert
 
-from storage.models import HandledRequest
+from storage.prepared import PreparedStatement
 
 # Slack gives up on an event after an hour and on a form after half an hour. One day is more than enough.
 KEPT_FOR = timedelta(days=1)
+
+
+_RECORD = PreparedStatement(
+    "INSERT INTO handled_request (workspace_id, key, date_added) VALUES (%(workspace_id)s, %(key)s, %(now)s)"
+    " ON CONFLICT DO NOTHING",
+    {"workspace_id": "text", "key": "text", "now": "timestamptz"},
+)
 
 
 def record_once(connection: Connection, workspace_id: str, key: str, now: datetime) -> bool:
@@ -18,13 +24,7 @@ def record_once(connection: Connection, workspace_id: str, key: str, now: dateti
 
     Call it in the transaction that handles the request.
     """
-    found = connection.execute(
-        insert(HandledRequest)
-        .values(workspace_id=workspace_id, key=key, date_added=now)
-        .on_conflict_do_nothing()
-        .returning(HandledRequest.key)
-    )
-    return found.first() is not None
+    return bool(_RECORD.execute(connection, {"workspace_id": workspace_id, "key": key, "now": now}))
 
 
 _DELETE_OLD = """

@@ -21,7 +21,7 @@ from storage.queries.incident_columns import only_team, project_names
 from storage.queries.silences import SILENCE_OF_INCIDENT
 from storage.queries.visibility import of_given_projects
 from storage.rows import HoldingSilence, IncidentDetails, IncidentHead, Mentions, NewIncident, Owner, Seen
-from storage.values import NO_TEAM, Status, StatusMethod
+from storage.values import NO_TEAM, Status, StatusMethod, Work
 
 SEEN_SHOWN = 10
 
@@ -276,7 +276,7 @@ def insert_incidents(
             "now": now,
         },
     )
-    outbox.wake_after_commit(connection, of_alert=member_id is None)
+    outbox.wake_after_commit(connection, Work.ALERTS if member_id is None else Work.CHANGES)
     return [
         IncidentHead(id_, identifier, one.title, one.status, None, one.date_started, None)
         for (id_, identifier), one in zip(rows, new, strict=True)
@@ -320,18 +320,18 @@ def set_status(
     connection.execute(update(IncidentProject).where(IncidentProject.incident_id == incident.id).values(status=status))
 
 
+_MARK_SEEN = PreparedStatement(
+    "INSERT INTO incident_seen (incident_id, member_id, first_seen, last_seen)"
+    " VALUES (%(incident_id)s, %(member_id)s, %(now)s, %(now)s) ON CONFLICT (incident_id, member_id)"
+    " DO UPDATE SET last_seen = GREATEST(incident_seen.last_seen, EXCLUDED.last_seen) RETURNING xmax = 0",
+    {"incident_id": "bigint", "member_id": "bigint", "now": "timestamptz"},
+)
+
+
 def mark_seen(connection: Connection, incident_id: int, member_id: int, now: datetime) -> bool:
     """Records an acknowledgement. Returns True if it is the member's first of this incident."""
-    return bool(
-        connection.exec_driver_sql(
-            "INSERT INTO incident_seen (incident_id, member_id, first_seen, last_seen)"
-            " VALUES (%(incident_id)s, %(member_id)s, %(now)s, %(now)s)"
-            " ON CONFLICT (incident_id, member_id)"
-            " DO UPDATE SET last_seen = GREATEST(incident_seen.last_seen, EXCLUDED.last_seen)"
-            " RETURNING xmax = 0",
-            {"incident_id": incident_id, "member_id": member_id, "now": now},
-        ).scalar_one()
-    )
+    row = _MARK_SEEN.row(connection, {"incident_id": incident_id, "member_id": member_id, "now": now})
+    return bool(row and row[0])
 
 
 def mark_all_seen(tx: Connection, incident_ids: Sequence[int], member_id: int, now: datetime) -> list[int]:

@@ -14,12 +14,58 @@ from typing import Any, Literal
 from psycopg2.extras import Json
 from sqlalchemy import Connection
 
-from storage.engine import OUTBOX_WRITTEN
+from storage.engine import WORK_LEFT
+from storage.prepared import PreparedStatement
 from storage.queries.destinations import ensure_destination, mark_due
-from storage.values import PostKind, Urgency
+from storage.queries.silences import has_silences
+from storage.queries.visibility import CHANNELS_OF_PROJECTS
+from storage.values import NO_WORK, ActivityType, PostKind, Urgency, Work
 
 # How long a card waits, so that changes that follow at once become one update.
 CARD_DEBOUNCE_S = 0.5
+
+
+# Whether anybody is to learn of a change of an incident, or any message to show it; else nothing is left to expand.
+# The transaction has locked the incident, so others that change it come before or after. A change that is being
+# expanded is still seen here, or else what it has led to.
+_CONCERNS_SOMEBODY = f"""
+EXISTS (SELECT FROM post p WHERE p.incident_id = %(incident_id)s)
+OR EXISTS (SELECT FROM {CHANNELS_OF_PROJECTS} WHERE ip.incident_id = %(incident_id)s OFFSET 0)
+OR EXISTS (SELECT FROM outbox e WHERE e.incident_id = %(incident_id)s)
+OR EXISTS (SELECT FROM incident_activity a JOIN incident i ON i.id = a.incident_id WHERE a.id = %(activity_id)s AND (
+     EXISTS (SELECT FROM incident_subscription s
+             WHERE s.incident_id = a.incident_id AND s.member_id IS DISTINCT FROM a.member_id)
+     OR EXISTS (SELECT FROM comment_mention c WHERE c.activity_id = a.id)
+     OR (a.type = {ActivityType.STATUS_CHANGE:d} AND (
+       {has_silences("i.organization_id")}
+       OR EXISTS (SELECT FROM followed_filter f WHERE f.organization_id = i.organization_id)))) OFFSET 0)
+OR EXISTS (SELECT FROM storm_incident f WHERE f.incident_id = %(incident_id)s)
+OR EXISTS (SELECT FROM call_recipient r WHERE r.incident_id = %(incident_id)s)
+OR EXISTS (SELECT FROM handoff_item h WHERE h.incident_id = %(incident_id)s)
+"""  # noqa: S608 - composed of constants
+_RECORD = PreparedStatement(
+    f"""
+WITH cards AS (
+  UPDATE post SET wanted_version = wanted_version + 1,
+    due_at = CASE WHEN wanted_version > drawn_version THEN due_at
+                  ELSE %(now)s + make_interval(secs => {CARD_DEBOUNCE_S}) END,
+    urgency = CASE WHEN %(of_alert)s THEN urgency ELSE {Urgency.URGENT:d} END
+  WHERE incident_id = %(incident_id)s AND kind = '{PostKind.CARD}'
+)
+INSERT INTO outbox (incident_id, activity_id, again, member_ids, said_in, of_alert, date_added)
+SELECT %(incident_id)s, %(activity_id)s, %(again)s, %(member_ids)s, %(thread_channel)s, %(of_alert)s, %(now)s
+WHERE {_CONCERNS_SOMEBODY}
+""",  # noqa: S608 - composed of constants
+    {
+        "incident_id": "bigint",
+        "activity_id": "bigint",
+        "again": "boolean",
+        "member_ids": "bigint[]",
+        "thread_channel": "text",
+        "of_alert": "boolean",
+        "now": "timestamptz",
+    },
+)
 
 
 def record_change(
@@ -30,20 +76,15 @@ def record_change(
     now: datetime,
     thread_channel: str | None = None,
     of_alert: bool = False,
-) -> None:
+) -> bool:
     """Records that an incident changed: its cards are due, and delivery finds out who else must be notified.
 
     Without `activity_id` only its cards show the change. `thread_channel` is the channel in whose thread the comment
     was written; it is not posted there again. `of_alert`: an alert made the change, which is expanded after those of
-    people.
+    people. Whom a comment mentions must have been inserted. Returns False if nobody follows the incident and nothing
+    shows it: then nothing is recorded.
     """
-    values = {
-        "incident_id": incident_id,
-        "activity_id": activity_id,
-        "thread_channel": thread_channel,
-        "of_alert": of_alert,
-    }
-    _insert_change(tx, values, now)
+    return _record(tx, incident_id, activity_id, now, thread_channel=thread_channel, of_alert=of_alert)
 
 
 def record_comment_change(
@@ -59,31 +100,36 @@ def record_comment_change(
 
     Only the members `newly_mentioned` are notified. `thread_channel` is as in `record_change`.
     """
-    member_ids = sorted(newly_mentioned) or None
-    values = {
-        "incident_id": incident_id,
-        "activity_id": activity_id,
-        "thread_channel": thread_channel,
-        "again": True,
-        "member_ids": member_ids,
-    }
-    _insert_change(tx, values, now)
+    mentioned = sorted(newly_mentioned) or None
+    _record(tx, incident_id, activity_id, now, again=True, member_ids=mentioned, thread_channel=thread_channel)
 
 
-def _insert_change(tx: Connection, values: Mapping[str, Any], now: datetime) -> None:
-    parameters = {"again": False, "member_ids": None, "of_alert": False, **values}
-    tx.exec_driver_sql(
-        "WITH cards AS (UPDATE post SET wanted_version = wanted_version + 1, due_at = CASE"  # noqa: S608 - composed of constants
-        "  WHEN wanted_version > drawn_version THEN due_at"
-        "  ELSE %(now)s + make_interval(secs => %(settles)s) END,"
-        "  urgency = CASE WHEN %(of_alert)s THEN urgency ELSE %(urgent)s END"
-        f"  WHERE incident_id = %(incident_id)s AND kind = '{PostKind.CARD}')"
-        " INSERT INTO outbox (incident_id, activity_id, again, member_ids, said_in, of_alert, date_added)"
-        " VALUES (%(incident_id)s, %(activity_id)s, %(again)s, %(member_ids)s, %(thread_channel)s, %(of_alert)s,"
-        " %(now)s)",
-        {"now": now, "settles": CARD_DEBOUNCE_S, "urgent": int(Urgency.URGENT), **parameters},
+def _record(
+    tx: Connection,
+    incident_id: int,
+    activity_id: int | None,
+    now: datetime,
+    *,
+    again: bool = False,
+    member_ids: list[int] | None = None,
+    thread_channel: str | None = None,
+    of_alert: bool = False,
+) -> bool:
+    recorded = _RECORD.execute(
+        tx,
+        {
+            "incident_id": incident_id,
+            "activity_id": activity_id,
+            "again": again,
+            "member_ids": member_ids,
+            "thread_channel": thread_channel,
+            "of_alert": of_alert,
+            "now": now,
+        },
     )
-    wake_after_commit(tx, of_alert=parameters["of_alert"])
+    if recorded:
+        wake_after_commit(tx, Work.ALERTS if of_alert else Work.CHANGES)
+    return bool(recorded)
 
 
 def redraw_cards(tx: Connection, incident_ids: Collection[int], now: datetime) -> None:
@@ -99,7 +145,7 @@ def redraw_cards(tx: Connection, incident_ids: Collection[int], now: datetime) -
         " SELECT unnest(%(incident_ids)s), true, %(now)s::timestamptz",
         {"incident_ids": sorted(incident_ids), "now": now, "settles": CARD_DEBOUNCE_S},
     )
-    wake_after_commit(tx, of_alert=True)
+    wake_after_commit(tx, Work.ALERTS)
 
 
 def record_changes(tx: Connection, activity_ids: Mapping[int, int], now: datetime) -> None:
@@ -123,7 +169,7 @@ def record_changes(tx: Connection, activity_ids: Mapping[int, int], now: datetim
             "settles": CARD_DEBOUNCE_S,
         },
     )
-    wake_after_commit(tx, of_alert=True)
+    wake_after_commit(tx, Work.ALERTS)
 
 
 def redraw_direct_messages(tx: Connection, incident_id: int, now: datetime) -> None:
@@ -135,12 +181,12 @@ def redraw_direct_messages(tx: Connection, incident_id: int, now: datetime) -> N
         {"id": incident_id, "now": now},
     ).rowcount
     if added:
-        wake_after_commit(tx)
+        wake_after_commit(tx, Work.CHANGES)
 
 
-def wake_after_commit(tx: Connection, *, of_alert: bool = False) -> None:
-    """Wakes delivery after this transaction commits; at once, unless only alerts made its changes."""
-    tx.info[OUTBOX_WRITTEN] = tx.info.get(OUTBOX_WRITTEN, False) or not of_alert
+def wake_after_commit(tx: Connection, work: Work) -> None:
+    """Wakes those who do this work after this transaction commits."""
+    tx.info[WORK_LEFT] = tx.info.get(WORK_LEFT, NO_WORK) | work
 
 
 def redraw_cards_of_project(tx: Connection, channels: Collection[tuple[int, str]], now: datetime) -> None:
@@ -159,7 +205,7 @@ def redraw_cards_of_project(tx: Connection, channels: Collection[tuple[int, str]
         " INSERT INTO outbox (incident_id, date_added) SELECT DISTINCT incident_id, %(now)s::timestamptz FROM cards",
         {"of_projects": of_projects, "channel_ids": channel_ids, "now": now},
     )
-    wake_after_commit(tx)
+    wake_after_commit(tx, Work.CHANGES)
 
 
 def redraw_cards_of_organization(tx: Connection, organization_id: int, now: datetime) -> None:
@@ -172,7 +218,7 @@ def redraw_cards_of_organization(tx: Connection, organization_id: int, now: date
         " INSERT INTO outbox (incident_id, date_added) SELECT DISTINCT incident_id, %(now)s::timestamptz FROM cards",
         {"organization_id": organization_id, "now": now},
     )
-    wake_after_commit(tx)
+    wake_after_commit(tx, Work.CHANGES)
 
 
 def enqueue(
@@ -221,5 +267,5 @@ def enqueue(
     ).scalar()
     if post_id is not None:
         mark_due(tx, destination_id, urgency, now)
-        wake_after_commit(tx)
+        wake_after_commit(tx, Work.POSTS)
     return post_id

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from storage.queries.outbox import wake_after_commit
 from storage.queries.silences import is_silenced
 from storage.queries.visibility import of_given_projects, shown_in_channel
-from storage.values import PostKind, Status, Urgency
+from storage.values import PostKind, Status, Urgency, Work
 
 _VISIBLE = f"""
 FROM storm_incident si JOIN incident i ON i.id = si.incident_id
@@ -120,5 +120,5 @@ def split_storm(tx: Connection, organization_id: int, storm: StormRow, member_id
         f" RETURNING (SELECT {is_silenced('i')} FROM incident i WHERE i.id = post.incident_id)",
         parameters,
     )
-    wake_after_commit(tx)
+    wake_after_commit(tx, Work.POSTS)
     return sum(not silenced for (silenced,) in made)

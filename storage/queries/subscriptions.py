@@ -7,6 +7,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from storage.prepared import PreparedStatement
+
 
 def subscribe_to_all(tx: Connection, incident_ids: Sequence[int], member_id: int, now: datetime) -> None:
     """Subscribes a member to these incidents."""
@@ -17,17 +19,20 @@ def subscribe_to_all(tx: Connection, incident_ids: Sequence[int], member_id: int
     )
 
 
+_SUBSCRIBE = PreparedStatement(
+    "INSERT INTO incident_subscription (incident_id, member_id, date_added)"
+    " SELECT %(incident_id)s, id, %(now)s FROM unnest(%(member_ids)s) AS m(id)"
+    " ON CONFLICT DO NOTHING RETURNING member_id",
+    {"incident_id": "bigint", "member_ids": "bigint[]", "now": "timestamptz"},
+)
+
+
 def subscribe(connection: Connection, incident_id: int, member_ids: Sequence[int], now: datetime) -> set[int]:
     """Subscribes these members and returns those who were not subscribed before."""
     if not member_ids:
         return set()
-    found = connection.exec_driver_sql(
-        "INSERT INTO incident_subscription (incident_id, member_id, date_added)"
-        " SELECT %(incident_id)s, id, %(now)s FROM unnest(%(member_ids)s::bigint[]) AS m(id)"
-        " ON CONFLICT DO NOTHING RETURNING member_id",
-        {"incident_id": incident_id, "member_ids": sorted(set(member_ids)), "now": now},
-    )
-    return {row[0] for row in found}
+    given = {"incident_id": incident_id, "member_ids": sorted(set(member_ids)), "now": now}
+    return {row[0] for row in _SUBSCRIBE.rows(connection, given)}
 
 
 def unsubscribe(connection: Connection, incident_id: int, member_id: int) -> bool:

@@ -25,7 +25,7 @@ def main() -> None:
     delivery = DeliveryService(
         open_delivery_store(store), clients, identity, api_url=api_url, render_digest=no_digest, pace=QUICK
     )
-    store.on_outbox = delivery.wake
+    store.on_work = delivery.wake
     delivery.start()
     CallWorkers(store, clients, identity, tick_s=0.1).start()
     threading.Event().wait()

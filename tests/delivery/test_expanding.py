@@ -21,7 +21,7 @@ from storage.queries import expansion, notifications
 from storage.queries import subscriptions as followers
 from storage.queries.expansion import Change
 from storage.rows import IncidentHead
-from storage.values import Status, StatusMethod
+from storage.values import Status, StatusMethod, Work
 from tests.house import NOW, House, build
 
 METRICS = DeliveryMetrics(CollectorRegistry())
@@ -130,7 +130,7 @@ def test_the_same_is_posted_however_many_are_expanded_at_once(
     monkeypatch.setattr("bot.delivery.expansion.ALERTS_AT_ONCE", at_once)
     expected = happen(street)
     expanded = []
-    while number := expand_next(street.store, METRICS, of_alert=True):
+    while number := expand_next(street.store, METRICS, of_alert=True).count:
         expanded.append(number)
     assert sum(expanded) == 7 and max(expanded) == min(at_once, 7)
     assert street.posts() == expected
@@ -155,22 +155,22 @@ def test_peoples_changes_go_one_by_one_and_apart(street: Street) -> None:
     for _ in range(2):
         with street.store.write() as tx:
             lifecycle.acknowledge(tx, access, incident.identifier, NOW)
-    assert expand_next(street.store, METRICS, of_alert=True) == 1
-    assert expand_next(street.store, METRICS, of_alert=True) == 0
-    assert [expand_next(street.store, METRICS, of_alert=False) for _ in range(3)] == [1, 1, 0]
+    assert expand_next(street.store, METRICS, of_alert=True).count == 1
+    assert expand_next(street.store, METRICS, of_alert=True).count == 0
+    assert [expand_next(street.store, METRICS, of_alert=False).count for _ in range(3)] == [1, 1, 0]
 
 
 def test_what_an_alert_changes_waits_for_what_a_person_changed_before(street: Street) -> None:
     incident, other = street.acme.open("Payments fail"), street.acme.open("Search is slow", "search")
-    assert expand_next(street.store, METRICS, of_alert=True) == 2
+    assert expand_next(street.store, METRICS, of_alert=True).count == 2
     with street.store.write() as tx:
         lifecycle.resolve(tx, street.acme.access("pia"), incident.identifier, NOW)
     for one in (incident, other):
         alert_sets(street.acme, one, Status.CRITICAL)
-    assert expand_next(street.store, METRICS, of_alert=True) == 1, "of the other incident"
+    assert expand_next(street.store, METRICS, of_alert=True).count == 1, "of the other incident"
     assert [waiting for waiting, _ in street.waiting()] == [incident.id, incident.id]
-    assert expand_next(street.store, METRICS, of_alert=False) == 1
-    assert expand_next(street.store, METRICS, of_alert=True) == 1
+    assert expand_next(street.store, METRICS, of_alert=False).count == 1
+    assert expand_next(street.store, METRICS, of_alert=True).count == 1
     with street.store.read() as connection:
         authors = connection.exec_driver_sql(
             "SELECT a.member_id FROM post p JOIN incident_activity a ON a.id = p.activity_id"
@@ -188,11 +188,11 @@ def test_what_an_alert_changes_does_not_wait_for_what_cannot_be_expanded(
     with street.store.write() as tx:
         lifecycle.resolve(tx, street.acme.access("pia"), incident.identifier, NOW)
     alert_sets(street.acme, incident, Status.CRITICAL)
-    assert expand_next(street.store, METRICS, of_alert=True) == 1, "the opening"
+    assert expand_next(street.store, METRICS, of_alert=True).count == 1, "the opening"
     with monkeypatch.context() as patch:
         patch.setattr(expansion, "get_audiences", lambda *_: 1 / 0)
-        assert expand_next(street.store, METRICS, of_alert=False) == 1
-    assert expand_next(street.store, METRICS, of_alert=True) == 1
+        assert expand_next(street.store, METRICS, of_alert=False).count == 1
+    assert expand_next(street.store, METRICS, of_alert=True).count == 1
 
 
 def test_one_that_cannot_be_expanded_is_put_off_alone(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,11 +207,11 @@ def test_one_that_cannot_be_expanded_is_put_off_alone(street: Street, monkeypatc
         want(tx, change, *more, foldable=foldable)  # type: ignore[arg-type]
 
     monkeypatch.setattr(notifications, "create_notifications", broken)
-    assert expand_next(street.store, METRICS, of_alert=True) == 7
+    assert expand_next(street.store, METRICS, of_alert=True).count == 7
     pia = ("T-acme", street.acme.members["pia"], "notification", "Payments fail")
     assert street.posts() == [post for post in expected if post != pia and post[2:] != ("mirror", "Payments fail")]
     assert [failures for _, failures in street.waiting()] == [1]
-    assert expand_next(street.store, METRICS, of_alert=True) == 0, "not at once again"
+    assert expand_next(street.store, METRICS, of_alert=True).count == 0, "not at once again"
 
 
 def test_several_replicas_expand_each_change_once(street: Street, database_url: str) -> None:
@@ -221,7 +221,7 @@ def test_several_replicas_expand_each_change_once(street: Street, database_url: 
 
     def expand_all(store: Store) -> int:
         expanded = 0
-        while number := expand_next(store, METRICS, of_alert=True):
+        while number := expand_next(store, METRICS, of_alert=True).count:
             expanded += number
         return expanded
 
@@ -235,16 +235,16 @@ def test_several_replicas_expand_each_change_once(street: Street, database_url: 
     assert len(street.posts()) == len(set(street.posts())) == count // 2 * 3
 
 
-def test_delivery_is_woken_at_once_only_for_what_people_do(street: Street) -> None:
-    woken: list[bool] = []
-    street.store.on_outbox = woken.append
+def test_only_those_are_woken_who_have_something_to_do(street: Street) -> None:
+    woken: list[Work] = []
+    street.store.on_work = woken.append
     incident = street.acme.open()
     alert_sets(street.acme, incident, Status.CRITICAL)
-    assert woken == [False, False]
+    assert woken == [Work.ALERTS, Work.ALERTS]
     with street.store.write() as tx:
         lifecycle.acknowledge(tx, street.acme.access("pia"), incident.identifier, NOW)
         lifecycle.change_status(tx, incident, Status.WARNING, StatusMethod.RULE_TRIGGERED, LATER)
-    assert woken == [False, False, True]
+    assert woken[2:] == [Work.CHANGES | Work.ALERTS]
     with street.store.write() as tx:
         lookup.get_incident(tx, street.acme.access("pia"), incident.identifier, lock=True)
-    assert woken == [False, False, True]
+    assert len(woken) == 3

@@ -54,7 +54,7 @@ def main() -> None:
     delivery = DeliveryService(
         open_delivery_store(store), clients, identity, api_url=api_url, render_digest=digests.render, pace=QUICK
     )
-    store.on_outbox = delivery.wake
+    store.on_work = delivery.wake
     delivery.start()
     digests.start()
     threading.Event().wait()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -21,7 +21,7 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The statements that commands ran, on their own threads; PREPARE, once for each connection, is none."""
     found: list[str] = []
     here = threading.local()
-    command, rows = Router.command, PreparedStatement.rows
+    command, run = Router.command, PreparedStatement._run
 
     def counting(self: Router, ask: Command) -> Response:
         here.counts = True
@@ -32,17 +32,17 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
     def prepared(
         self: PreparedStatement, connection: Connection, parameters: Mapping[str, Any]
-    ) -> Sequence[tuple[Any, ...]]:
+    ) -> tuple[list[tuple[Any, ...]], int]:
         if getattr(here, "counts", False):
             found.append(self.name)
-        return rows(self, connection, parameters)
+        return run(self, connection, parameters)
 
     def ran(_connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
         if getattr(here, "counts", False):
             found.append(statement)
 
     monkeypatch.setattr(Router, "command", counting)
-    monkeypatch.setattr(PreparedStatement, "rows", prepared)
+    monkeypatch.setattr(PreparedStatement, "_run", prepared)
     event.listen(Engine, "before_cursor_execute", ran)
     yield found
     event.remove(Engine, "before_cursor_execute", ran)

@@ -10,6 +10,7 @@ import pytest
 
 from bot.intake.tokens import Source
 from sandbox import SeenMessage
+from storage.values import ALL_WORK
 from tests.stories.conftest import Deliver, World
 
 
@@ -44,7 +45,7 @@ def wait_for_storm(world: World, containing: str) -> SeenMessage:
 
 def let_time_pass(world: World, seconds: float) -> None:
     world.store.clock.offset += timedelta(seconds=seconds)
-    world.bot.delivery.wake()
+    world.bot.delivery.wake(ALL_WORK)
 
 
 def test_more_new_cards_than_the_limit_become_one_message_that_counts_all(world: World, deliver: Deliver) -> None:

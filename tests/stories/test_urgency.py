@@ -9,6 +9,7 @@ from typing import Any
 
 from bot.intake.tokens import Source
 from sandbox import SeenMessage
+from storage.values import ALL_WORK
 from tests.stories.conftest import Deliver, World
 
 
@@ -36,7 +37,7 @@ def busy_channel(world: World) -> Iterator[None]:
     with world.store.write() as tx:  # so long ago that nothing waits for more changes to come
         tx.exec_driver_sql("UPDATE post SET due_at = date_added WHERE wanted_version > drawn_version")
     _set_next_send(world, timedelta(0))
-    world.bot.delivery.wake()
+    world.bot.delivery.wake(ALL_WORK)
     world.rest()
 
 
