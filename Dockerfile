@@ -2,8 +2,10 @@
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
+# requirements-extras.txt has the packages for Sentry and OpenTelemetry, too.
+ARG REQUIREMENTS=requirements.txt
 WORKDIR /opt/tocsin
-COPY requirements.txt .
+COPY ${REQUIREMENTS} requirements.txt
 # Only wheels whose hashes are pinned: nothing is compiled, and nothing is taken from elsewhere.
 RUN python -m venv venv \
     && venv/bin/python -m pip install --no-cache-dir --disable-pip-version-check \

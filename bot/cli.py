@@ -36,6 +36,7 @@ from bot.incidents.words import shorten
 from bot.organization.apply import NotApplicable
 from bot.organization.file import BadFile
 from bot.settings import LogLevel, Mode, Role, Settings, SettingsError
+from bot.trace_export import TraceExport
 from storage.clock import Clock
 from storage.errors import Contended, DatabaseAway, DatabaseUnfit, EmbeddedPostgresError, ReadOnlyServer
 
@@ -173,11 +174,13 @@ def serve(
     if missing := settings.find_missing(role):
         raise SettingsError(f"Not set: {' and '.join(missing)}. {_DEMO_HINT}")
     reports = ErrorReports(settings)
+    traces = TraceExport(settings, role.value)
     from bot.app import serve as run  # the rest of the program is loaded once it is needed
 
     try:
         return run(settings, role, clock)
     finally:
+        traces.stop()
         reports.stop()
 
 

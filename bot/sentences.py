@@ -53,7 +53,7 @@ _FOR_OPERATORS = frozenset(
     }
 )
 _CALLS_FOR_PROGRAMMERS = re.compile(
-    r"(?:log|re|logging|structlog)\..*|_log_unknown|.*\.(?:strftime|translate|legend)|Thread|TypeVar|cast"
+    r"(?:log|re|logging|structlog|tracing)\..*|_log_unknown|.*\.(?:strftime|translate|legend)|Thread|TypeVar|cast"
     r"|PictureFailed|CannotRender"
 )
 _EXCEPTIONS = {

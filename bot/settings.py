@@ -1,22 +1,26 @@
 """The settings, read from the environment and validated once at start. Nothing else reads environment variables.
 
-The README says what each variable means. The message of a mistake names the variable, says what would be right, and
-never repeats a secret.
+docs/settings.md says what each variable means. The message of a mistake names the variable, says what would be right,
+and never repeats a secret.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import sys
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
+from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 from pydantic import (
     BeforeValidator,
     Field,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     ValidationInfo,
@@ -26,6 +30,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 
+from bot.http_urls import parse_http_url
+from bot.opentelemetry_settings import find_mistakes, find_trace_endpoint, list_secrets
 from bot.secret_box import split_keys
 from storage.url import BadDatabaseUrl, normalise_url
 
@@ -159,6 +165,8 @@ class Settings(BaseSettings):
         default_factory=_default_log_format, validation_alias="LOG_FORMAT"
     )
 
+    _opentelemetry: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
     @classmethod
     def load(cls, env_file: str | Path = ENV_FILE) -> Self:
         """The settings from the environment, and from `env_file` in the working folder for what the environment lacks.
@@ -167,9 +175,25 @@ class Settings(BaseSettings):
         """
         _check_env_file(Path(env_file))
         try:
-            return cls(_env_file=env_file)  # type: ignore[call-arg]  # pydantic-settings' own argument
+            settings = cls(_env_file=env_file)  # type: ignore[call-arg]  # pydantic-settings' own argument
         except ValidationError as error:
             raise SettingsError(*_format_errors(error)) from None
+        given = {**dotenv_values(env_file), **os.environ}
+        found = {name: value for name, value in given.items() if name.startswith("OTEL_") and value}
+        if mistakes := list(find_mistakes(found)):
+            raise SettingsError(*mistakes)
+        settings._opentelemetry = found
+        return settings
+
+    @property
+    def opentelemetry(self) -> Mapping[str, str]:
+        """The variables of OpenTelemetry (OTEL_…), which its SDK reads by itself."""
+        return self._opentelemetry
+
+    @property
+    def trace_endpoint(self) -> str | None:
+        """Where traces go; None where they are off."""
+        return find_trace_endpoint(self._opentelemetry)
 
     @property
     def mode(self) -> Mode:
@@ -203,7 +227,11 @@ class Settings(BaseSettings):
         if self.alertmanager_url:
             password = urlsplit(self.alertmanager_url.get_secret_value()).password
             others += [password, unquote(password)] if password else []
-        return (*(s.get_secret_value() for s in secrets if s), *(str(secret) for secret in others if secret))
+        return (
+            *(s.get_secret_value() for s in secrets if s),
+            *(str(secret) for secret in others if secret),
+            *list_secrets(self._opentelemetry),
+        )
 
     @model_validator(mode="before")
     @classmethod
@@ -224,7 +252,7 @@ class Settings(BaseSettings):
     @classmethod
     def _api_url_is_http(cls, value: str) -> str:
         wanted = f"should look like {SLACK_API_URL}"
-        parts = _parse_http_url(value)
+        parts = parse_http_url(value)
         if parts is None:
             raise ValueError(wanted)
         if parts.username or parts.password:
@@ -234,7 +262,7 @@ class Settings(BaseSettings):
     @field_validator("sentry_dsn")
     @classmethod
     def _sentry_dsn_is_one(cls, value: SecretStr | None) -> SecretStr | None:
-        parts = _parse_http_url(value.get_secret_value()) if value is not None else None
+        parts = parse_http_url(value.get_secret_value()) if value is not None else None
         if value is not None and (parts is None or not parts.username or not re.search(r"/\d+$", parts.path)):
             raise ValueError("should look like https://key@sentry.example.com/1, as Sentry shows it under Client Keys")
         return value
@@ -242,7 +270,7 @@ class Settings(BaseSettings):
     @field_validator("public_url")
     @classmethod
     def _public_url_is_http(cls, value: str | None) -> str | None:
-        parts = _parse_http_url(value) if value is not None else None
+        parts = parse_http_url(value) if value is not None else None
         if value is not None and (parts is None or parts.username or parts.password):
             raise ValueError("should look like https://tocsin.example.com, without a user name and a query")
         return value.rstrip("/") if value is not None else None
@@ -250,7 +278,7 @@ class Settings(BaseSettings):
     @field_validator("alertmanager_url")
     @classmethod
     def _alertmanager_url_is_http(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and _parse_http_url(value.get_secret_value()) is None:
+        if value is not None and parse_http_url(value.get_secret_value()) is None:
             raise ValueError(
                 "should look like http://alertmanager.example:9093, or http://user:password@… with a login"
             )
@@ -322,16 +350,6 @@ class Settings(BaseSettings):
     def _app_token_is_one(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         _check_kind(value, info, ("xapp-",), "an app-level token begins with xapp-")
         return value
-
-
-def _parse_http_url(value: str) -> SplitResult | None:
-    """The parts of an http(s) address without a query; None if it is none."""
-    try:
-        parts = urlsplit(value)
-        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return None
-    return None if not sound or re.search(r"\s", value) or parts.query or parts.fragment else parts
 
 
 def _check_env_file(path: Path) -> None:

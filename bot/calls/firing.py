@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import Connection
 
+from bot import tracing
 from bot.calls.quiet_hours import find_end
 from bot.messages.calls import render_blind_note
 from storage.call_rows import Callee, CallOutcome, CallRecord, DueStep, StepKey
@@ -72,6 +73,11 @@ def fire_batch(tx: Connection, now: datetime, *, most: int = BATCH) -> int | Non
     due = calls.lock_due_steps(tx, now, most)
     if not due:
         return None
+    with tracing.span("calls due", steps=len(due)):
+        return _make_steps(tx, due, now)
+
+
+def _make_steps(tx: Connection, due: Sequence[DueStep], now: datetime) -> int:
     acknowledged = calls.list_acknowledged(tx, [step for step in due if step.until_acknowledged])
     results: list[StepResult] = []
     callable_steps: list[DueStep] = []

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
 from sqlalchemy import Connection
 
+from bot import tracing
 from bot.delivery.folding import fold_new_incidents
 from bot.delivery.metrics import DeliveryMetrics
 from storage.engine import Store
@@ -76,10 +78,12 @@ def _expand_some(
     changes: list[Change] = []
     work = NO_WORK
     try:
-        with store.write() as tx:
+        with ExitStack() as spans, store.write() as tx:
             now = store.clock.now()
             taken = expansion.take_changes(tx, of_alert=of_alert, most=most, now=now, alone=alone)
             changes = taken.changes
+            if changes:
+                spans.enter_context(tracing.span("delivery expand", changes=len(changes), of_alert=of_alert))
             if changes and _expand(tx, changes, now, of_alert=of_alert, storm_s=storm_s):
                 work |= Work.POSTS
     except (DatabaseAway, Contended):

@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection
 
+from bot import tracing
 from bot.delivery import api_calls
 from bot.delivery.api_calls import Refused, Result, Taken, WorkspaceClient
 from bot.delivery.destination_checks import DestinationChecks
@@ -113,9 +114,14 @@ class Sender:
         return posts.find_next_post(tx, lease.destination_id, now, overdue)
 
     def _serve(self, lease: Lease) -> None:
+        with tracing.span("delivery send", workspace=lease.workspace_id, destination=lease.destination_id) as span:
+            self._serve_next(lease, span)
+
+    def _serve_next(self, lease: Lease, span: tracing.Span) -> None:
         delivery = self._prepare(lease)
         if delivery is None:
             return
+        span.set(kind=delivery.post.kind, post=delivery.post.id)
         if not self._checks.is_known(delivery.target):
             if not self._checks.ask(lease, delivery.target, delivery.post):
                 return

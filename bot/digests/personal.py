@@ -6,12 +6,14 @@ transaction that enqueues the message. The message is rendered when it is sent, 
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
+from bot import tracing
 from bot.digests import schedule_text, zones
 from bot.digests.content import FIRST_NEWS_PERIOD
 from bot.digests.schedule import Schedule, parse_cron
@@ -116,8 +118,10 @@ def fire_due(store: Store, now: datetime) -> None:
     Raises DatabaseAway, Contended.
     """
     while True:
-        with store.write() as tx:
+        with ExitStack() as spans, store.write() as tx:
             due = personal_digests.lock_due(tx, now, BATCH)
+            if due:
+                spans.enter_context(tracing.span("digest due", personal=len(due)))
             # Delivery locks several conversations in the order of their ids, and so does this.
             destinations.lock_destinations(tx, {}, {(one.workspace_id, one.member_id) for one in due}, now)
             for digest in due:

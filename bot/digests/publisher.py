@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import Connection
 
+from bot import tracing
 from bot.digests import content, picture
 from bot.digests.content import AccessLost, IncidentsSwitchedOff
 from bot.digests.grace import is_too_late
@@ -89,7 +90,8 @@ class Publisher:
             return False
         fire, digest = leased
         try:
-            self._publish(fire, digest)
+            with tracing.span("digest publish", digest=digest.id, fire=fire.id):
+                self._publish(fire, digest)
         except Refusal as refusal:  # Slack did not say whether the owner is still a member
             log.warning("a digest waits", digest=digest.id, reason=refusal.sentence)
             with self._store.read() as connection:
@@ -160,7 +162,8 @@ class Publisher:
             return None
         alt = messages.render_alt_text(counts)
         try:
-            png = self._render_picture(counts)
+            with tracing.span("digest picture"):
+                png = self._render_picture(counts)
             file_id = upload_picture(
                 installation.client,
                 png,

@@ -8,11 +8,13 @@ any number of replicas, even if some are killed.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import structlog
 
+from bot import tracing
 from bot.digests.content import FIRST_NEWS_PERIOD
 from bot.digests.grace import get_grace
 from bot.digests.metrics import DigestMetrics
@@ -45,8 +47,10 @@ def fire_due(
     """
     fired = 0
     while True:
-        with store.write() as tx:
+        with ExitStack() as spans, store.write() as tx:
             due = digest_fires.lock_due_digests(tx, now, BATCH)
+            if due:
+                spans.enter_context(tracing.span("digest due", digests=len(due)))
             moves = [_plan_move(one, now, explain) for one in due]
             if due:
                 fired += digest_fires.record_fires(tx, moves, now)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from bot import tracing
 from bot.handlers import card_links, help, home, message_commands, ownership, unknown, view
 from bot.handlers.context import Context, Services
 from bot.handlers.verb import EventHandler, PressHandler, Registry, Verb
@@ -87,7 +88,9 @@ class Router:
         typed = request.text if rest and not (len(rest) == 1 and rest[0].removeprefix("#").isdigit()) else None
         known = verb if verb in commands or verb == "help" else "other"
         started = time.perf_counter()
-        response, result = self._guarded(work, verb, typed)
+        with tracing.span(f"command {known}") as span:
+            response, result = self._guarded(work, verb, typed)
+            _record_result(span, result)
         self._metrics.commands.labels(known, result).inc()
         self._metrics.command_seconds.labels(known).observe(time.perf_counter() - started)
         return Answer(response.message) if isinstance(response, _Failure) else response
@@ -187,7 +190,8 @@ class Router:
     def _handle_event(self, event: Event, handler: EventHandler) -> Response:
         """Calls the handler of an event. Where it cannot be handled now, Slack sends it again."""
         try:
-            return handler(self._services, event, self._services.store.clock.now())
+            with tracing.span(f"event {event.kind}"):
+                return handler(self._services, event, self._services.store.clock.now())
         except (DatabaseAway, Contended, CardNotPostedYet) as error:
             log.warning("an event could not be handled; Slack will send it again", kind=event.kind, error=str(error))
             return RetryLater()
@@ -237,7 +241,9 @@ class Router:
         return _Failure(answers.render_refusal(sentence, command=self._services.command), sentence)
 
     def _counted(self, kind: str, name: str, work: Callable[[], Response]) -> Response | _Failure:
-        response, result = self._guarded(work, f"{kind} {name}", None)
+        with tracing.span(f"{kind} {name}") as span:
+            response, result = self._guarded(work, f"{kind} {name}", None)
+            _record_result(span, result)
         self._metrics.interactions.labels(kind, name, result).inc()
         return response
 
@@ -279,6 +285,12 @@ class Router:
             offered=refusal.button if isinstance(refusal, unknown.UnknownCommand) else None,
         )
         return _Failure(message, refusal.sentence, refusal.field)
+
+
+def _record_result(span: tracing.Span, result: str) -> None:
+    span.set(result=result)
+    if result in ("error", "database_away", "contended"):
+        span.fail(result)
 
 
 def _carry_out(verb: Verb, context: Context, request: Command, words: str) -> Response:

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
+from bot import tracing
 from bot.health import add_health_routes
 from bot.intake import docs_page, openapi
 from bot.intake.admission import Admission
@@ -90,11 +91,17 @@ class Intake:
 
     async def receive(self, request: Request, source: Source) -> Response:
         """Answers a delivery with a bearer token."""
-        return await self._answer(request, self._with_token(request, source), source)
+        return await self._trace(request, self._with_token(request, source), source)
 
     async def receive_signed(self, request: Request, token_id: str) -> Response:
         """Answers a delivery of Sentry, which is signed."""
-        return await self._answer(request, self._with_signature(request, token_id), Source.SENTRY)
+        return await self._trace(request, self._with_signature(request, token_id), Source.SENTRY)
+
+    async def _trace(self, request: Request, work: Awaitable[DeliveryResult], source: Source) -> Response:
+        with tracing.span(f"intake {source}", tracing.SERVER) as span:
+            response = await self._answer(request, work, source)
+            span.set(status=response.status_code)
+            return response
 
     async def _answer(self, request: Request, work: Awaitable[DeliveryResult], source: Source) -> Response:
         try:

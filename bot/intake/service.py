@@ -15,6 +15,7 @@ import psycopg2
 import structlog
 from sqlalchemy.exc import IntegrityError
 
+from bot import tracing
 from bot.incidents.alerts import Outcome
 from bot.intake import alertmanager, events, grafana, sentry
 from bot.intake.apply import ReceivedAlert, apply_alerts
@@ -92,6 +93,7 @@ class Delivery:
     token_id: int | None = None  # of the path that Sentry posts to
     is_signed_with: Callable[[str], bool] = field(default=lambda _secret: False)  # takes a secret
     resource: str = ""  # of Sentry, from its header
+    span: Any = field(default_factory=tracing.get_current)  # in which it arrived
 
 
 class IntakeService:
@@ -149,12 +151,18 @@ class IntakeService:
         """Processes deliveries that all have the same token, in their order. Returns the result of each, or its error:
         Refused, DatabaseAway, Contended. Raises DatabaseAway.
         """
+        arrived = tuple(delivery.span for delivery in deliveries)
+        with tracing.span("intake batch", parents=arrived, deliveries=len(deliveries)) as span:
+            return self._process(deliveries, span)
+
+    def _process(self, deliveries: Sequence[Delivery], span: tracing.Span) -> list[DeliveryResult | Exception]:
         token = self._find_token(deliveries[0])
         parsed = [self._parse(delivery, token) for delivery in deliveries]
         if token is not None:
             if any(isinstance(one, _ParsedDelivery) or one.status != 401 for one in parsed):
                 self._record_use(token, self._store.clock.now())
             admitted = [one for one in parsed if isinstance(one, _ParsedDelivery)]
+            span.set(alerts=sum(len(one.parsed.alerts) for one in admitted))
             try:
                 for chunk in _chunks(admitted):
                     self._apply(token, chunk)

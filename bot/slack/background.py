@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from bot import tracing
 from bot.saturation import PoolUse
 from bot.slack.backoff import reason_of
 from bot.slack.clients import CALL_TIMEOUT_S
@@ -85,7 +86,8 @@ class Background:
 def _post(url: str, body: Mapping[str, Any]) -> None:
     headers = {"Content-Type": "application/json;charset=utf-8"}
     try:
-        answer = post(url, json.dumps(body).encode(), headers, timeout_s=CALL_TIMEOUT_S)
+        with tracing.span("slack response_url", tracing.CLIENT):
+            answer = post(url, json.dumps(body).encode(), headers, timeout_s=CALL_TIMEOUT_S)
     except OSError as error:
         log.warning("an answer could not be sent", reason=reason_of(error))
         return

@@ -22,12 +22,13 @@ DEADLINE_S = 2.5
 class Pending:
     """A request without an answer yet. The first thread that claims it answers it."""
 
-    __slots__ = ("_lock", "_taken", "begun")
+    __slots__ = ("_lock", "_taken", "begun", "received_ns")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._taken = False
         self.begun = False  # whether its handler has started
+        self.received_ns = time.time_ns()
 
     def begin(self) -> bool:
         """Marks the request as started. Returns False where it has been answered already and must not be handled."""

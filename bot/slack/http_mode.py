@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -25,7 +26,7 @@ from bot.request_bodies import BodyTooLarge, MemoryLimit, MemoryLimitReached
 from bot.saturation import PoolUse
 from bot.slack.deadline import Pending
 from bot.slack.events import PendingEvents, TooManyEvents, is_event
-from bot.slack.listeners import Listeners, payload_of
+from bot.slack.listeners import Listeners, payload_of, trace_request
 from bot.slack.manifest import PATH
 from bot.slack.workers import Workers
 
@@ -131,8 +132,11 @@ class HttpListener:
 
     async def _event(self, text: str, payload: Mapping[str, Any], headers: Headers) -> Response:
         """Handles an event. Where its result is late, the request is refused, so that Slack sends it again."""
+        received_ns = time.time_ns()
         try:
-            outcome = self._events.join(payload, lambda: self._workers.submit(self._dispatch, text, headers))
+            outcome = self._events.join(
+                payload, lambda: self._workers.submit(self._dispatch_event, text, payload, headers, received_ns)
+            )
         except TooManyEvents:
             return _refused(503, "busy")
         try:
@@ -140,6 +144,12 @@ class HttpListener:
         except TimeoutError:
             self._listeners.too_late(payload, begun=outcome.running())
             return _refused(503, "not_done_yet")
+
+    def _dispatch_event(
+        self, text: str, payload: Mapping[str, Any], headers: Headers, received_ns: int
+    ) -> BoltResponse:
+        with trace_request(payload, received_ns):
+            return self._dispatch(text, headers)
 
     def _dispatch(self, text: str, headers: Headers) -> BoltResponse:
         try:
@@ -151,6 +161,10 @@ class HttpListener:
     def _answer(self, text: str, payload: Mapping[str, Any], headers: Headers, pending: Pending) -> Response:
         if not pending.begin():
             return Response("")
+        with trace_request(payload, pending.received_ns):
+            return self._answer_begun(text, payload, headers, pending)
+
+    def _answer_begun(self, text: str, payload: Mapping[str, Any], headers: Headers, pending: Pending) -> Response:
         response = self._dispatch(text, headers)
         answer = payload_of(response) if response.status == 200 else None
         if not pending.claim() and answer and answer.get("text"):

@@ -12,7 +12,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 import structlog
@@ -20,6 +20,7 @@ from slack_bolt import App, BoltRequest, BoltResponse
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.errors import SlackApiError
 
+from bot import tracing
 from bot.messages import answers
 from bot.metrics import Metrics
 from bot.request_ids import get_request_id, new_request_id
@@ -119,6 +120,17 @@ def payload_of(response: BoltResponse) -> Mapping[str, Any] | None:
     return json.loads(response.body) if response.body.startswith("{") else None
 
 
+def get_kind(body: Payload) -> str:
+    """What kind of request this is, in Slack's words."""
+    return "command" if "command" in body else str(body.get("type") or "other")
+
+
+def trace_request(body: Payload, received_ns: int) -> AbstractContextManager[tracing.Span]:
+    """The span of a request, from its arrival to its answer."""
+    kind = get_kind(body)
+    return tracing.span(f"slack {kind if kind in _KINDS else 'other'}", tracing.SERVER, began_ns=received_ns)
+
+
 class Listeners:
     """The Bolt app and what it needs to send responses."""
 
@@ -161,13 +173,14 @@ class Listeners:
 
     def dispatch(self, request: BoltRequest) -> BoltResponse:
         """Handles a request. Returns an Acknowledgement, or a response of Bolt itself."""
-        kind = "command" if "command" in request.body else str(request.body.get("type") or "other")
+        kind = get_kind(request.body)
         if kind in _UNUSED:
             if kind not in self._unused:
                 self._unused.add(kind)
                 log.info("requests of a kind that the bot does not offer are acknowledged and left", kind=kind)
             return Acknowledgement()
         with new_request_id(), self._metrics.time_acknowledgement(kind if kind in _KINDS else "other"):
+            tracing.annotate(request_id=get_request_id())
             response = self.app.dispatch(request)
         if response.status == 404:
             return Acknowledgement()  # no listener: another slash command, an event without a subscription

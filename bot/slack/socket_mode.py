@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -12,6 +13,7 @@ from pydantic_core import to_json
 from slack_bolt import BoltRequest, BoltResponse
 from slack_sdk.socket_mode.request import SocketModeRequest
 
+from bot import tracing
 from bot.metrics import SlackCallMetrics
 from bot.saturation import PoolUse
 from bot.slack.backoff import reason_of
@@ -19,7 +21,7 @@ from bot.slack.clients import web_client
 from bot.slack.connections import Connections, Message, NotConnectedError, WebSocket
 from bot.slack.deadline import DeadlineWatch, Pending
 from bot.slack.events import PendingEvents, TooManyEvents, is_event
-from bot.slack.listeners import Listeners, payload_of
+from bot.slack.listeners import Listeners, payload_of, trace_request
 from bot.slack.workers import Workers
 
 log = structlog.get_logger(__name__)
@@ -90,8 +92,11 @@ class SocketListener:
 
     def _on_event(self, socket: WebSocket, request: SocketModeRequest) -> None:
         """Has a worker handle an event, and acknowledges it when the result is known, else Slack sends it again."""
+        received_ns = time.time_ns()
         try:
-            outcome = self._events.join(request.payload, lambda: self._workers.submit(self._dispatch, request))
+            outcome = self._events.join(
+                request.payload, lambda: self._workers.submit(self._dispatch_event, request, received_ns)
+            )
         except (TooManyEvents, RuntimeError):
             log.info("an event was not accepted; Slack will send it again")
             return
@@ -112,6 +117,10 @@ class SocketListener:
         except NotConnectedError as error:
             log.warning("an answer was lost with its connection", type=request.type, error=str(error))
 
+    def _dispatch_event(self, request: SocketModeRequest, received_ns: int) -> BoltResponse:
+        with trace_request(request.payload, received_ns):
+            return self._dispatch(request)
+
     def _dispatch(self, request: SocketModeRequest) -> BoltResponse:
         """The response of the bot. With a status of 500 or more, the request is not acknowledged."""
         try:
@@ -124,12 +133,17 @@ class SocketListener:
     def _answer(self, socket: WebSocket, request: SocketModeRequest, pending: Pending) -> None:
         if not pending.begin():
             return
+        with trace_request(request.payload, pending.received_ns):
+            self._answer_begun(socket, request, pending)
+
+    def _answer_begun(self, socket: WebSocket, request: SocketModeRequest, pending: Pending) -> None:
         try:
             response = self._dispatch(request)
             payload = payload_of(response)
             if pending.claim():
                 if response.status < 500:
-                    self._acknowledge(socket, request, payload)
+                    with tracing.span("acknowledge"):
+                        self._acknowledge(socket, request, payload)
             elif payload and payload.get("text"):
                 self._listeners.answer_late(request.payload, payload)
         except NotConnectedError as error:

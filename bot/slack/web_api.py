@@ -15,7 +15,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web import SlackResponse
 from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
-from bot import USER_AGENT
+from bot import USER_AGENT, tracing
 from bot.metrics import SlackCallMetrics
 from bot.slack.backoff import Backoff, reason_of, retry_after_s
 from bot.slack.transport import post
@@ -74,6 +74,10 @@ class WebApi(WebClient):
         return self._trying(self._measure, api_method, {**(params or {}), **(data or {})}, json, headers or {})
 
     def _measure(self, method: str, *given: Any) -> SlackResponse:
+        with tracing.span(f"slack {method}", tracing.CLIENT) as span:
+            return self._measure_call(span, method, *given)
+
+    def _measure_call(self, span: tracing.Span, method: str, *given: Any) -> SlackResponse:
         started, result, wait_s = time.perf_counter(), "no_answer", None
         try:
             response = self._call(method, *given)
@@ -85,6 +89,7 @@ class WebApi(WebClient):
             wait_s = retry_after_s(error.response.headers)
             raise
         finally:
+            span.set(result=result)
             if self._metrics is not None:
                 self._metrics.record(method, result, time.perf_counter() - started, wait_s)
 

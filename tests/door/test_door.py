@@ -265,10 +265,22 @@ def test_the_modules_looked_for_are_those_of_the_declared_packages() -> None:
         return {re.split("[<>=]", requirement)[0] for requirement in requirements}
 
     def standing_for(names: tuple[str, ...]) -> set[str]:
-        return {re.sub("[-_.]+", "-", package).lower() for name in names for package in modules[name]}
+        # Several packages share the module `opentelemetry`; each is named like its part of it.
+        found = {package for name in names for package in ([name] if "." in name else modules[name])}
+        return {re.sub("[-_.]+", "-", package).lower() for package in found}
 
     assert packages(project["dependencies"]) == standing_for(RUNTIME_MODULES)
     assert packages(project["optional-dependencies"]["test"]) == standing_for(TEST_MODULES)
+
+
+def test_the_pins_of_the_extras_are_those_of_the_others_and_more() -> None:
+    def pins(name: str) -> set[str]:
+        text = (environment.ROOT / name).read_text(encoding="utf-8")
+        return set(re.findall(r"^([\w.-]+==[^\s;]+)", text, re.MULTILINE))
+
+    assert pins("requirements.txt") < pins("requirements-extras.txt") < pins("requirements-test.txt")
+    extras = {pin.partition("==")[0] for pin in pins("requirements-extras.txt") - pins("requirements.txt")}
+    assert {"sentry-sdk", "opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"} <= extras
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,257 @@
+"""Sends traces to a collector of OpenTelemetry, where the environment names one.
+
+OpenTelemetry's SDK is an extra package, and loaded only then. It reads the OTEL_… variables by itself. None of its
+instrumentations is used: they would record addresses, values of statements and messages of errors.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import socket
+import threading
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from functools import lru_cache
+from types import TracebackType
+from typing import Any, Self
+
+from psycopg2.extensions import connection as PgConnection
+from psycopg2.extensions import cursor as PgCursor
+from sqlalchemy import Engine, event
+
+from bot import __version__, tracing
+from bot.settings import Settings, SettingsError
+from bot.slack.transport import find_proxy
+from bot.tracing import Value
+
+_STOP_S = 1.0  # a stop may take ten seconds in all
+_LONGEST_STATEMENT = 2000  # characters
+_PREFIX = "tocsin."
+
+
+class TraceExport:
+    """Sends traces from when it is made until `stop`."""
+
+    def __init__(self, settings: Settings, role: str) -> None:
+        """Starts to record, if an endpoint is set. Raises SettingsError."""
+        self._provider: Any = None
+        endpoint = settings.trace_endpoint
+        if endpoint is None:
+            return
+        os.environ.update(settings.opentelemetry)  # also those of .env
+        try:
+            sdk = importlib.import_module("opentelemetry.sdk.trace")
+            export = importlib.import_module("opentelemetry.sdk.trace.export")
+            resources = importlib.import_module("opentelemetry.sdk.resources")
+            otlp = importlib.import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+        except ImportError:
+            raise SettingsError(
+                "OTEL_EXPORTER_OTLP_ENDPOINT is set, and OpenTelemetry's packages are not installed:"
+                " pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
+            ) from None
+        own = {
+            "service.name": "tocsin",
+            "service.version": __version__,
+            "service.instance.id": f"{socket.gethostname()}-{os.getpid()}",
+            "tocsin.role": role,
+        }
+        resource = resources.Resource(own).merge(resources.OTELResourceDetector().detect())
+        # Not the provider of the whole process: libraries that know OpenTelemetry would record what they like.
+        self._provider = sdk.TracerProvider(resource=resource, shutdown_on_exit=False)
+        exporter = otlp.OTLPSpanExporter(session=_open_session(endpoint), certificate_file=_find_certificates())
+        self._provider.add_span_processor(export.BatchSpanProcessor(exporter))
+        tracing.set_recorder(_Recorder(self._provider.get_tracer("tocsin", __version__)))
+        event.listen(Engine, "do_connect", _trace_statements)
+
+    def stop(self) -> None:
+        """Sends what has been recorded, within a second."""
+        if self._provider is None:
+            return
+        tracing.set_recorder(None)
+        event.remove(Engine, "do_connect", _trace_statements)
+        last = threading.Thread(target=self._provider.shutdown, name="traces-shutdown", daemon=True)
+        last.start()
+        last.join(_STOP_S)
+
+
+def _open_session(endpoint: str) -> Any:
+    """Connections to the collector: through the bot's proxy, and without what the library finds in files."""
+    session = importlib.import_module("requests").Session()
+    session.trust_env = False
+    proxy = find_proxy(endpoint)
+    session.proxies = {"http": proxy, "https": proxy} if proxy else {}
+    return session
+
+
+def _find_certificates() -> str | None:
+    """The certificates to trust, as everywhere in the bot, unless a variable of OpenTelemetry names others."""
+    own = ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE")
+    return None if any(map(os.environ.get, own)) else os.environ.get("SSL_CERT_FILE")
+
+
+class _Recorder:
+    """Records spans with OpenTelemetry. Implements `bot.tracing.Recorder`."""
+
+    def __init__(self, tracer: Any) -> None:
+        self._api = importlib.import_module("opentelemetry.trace")
+        self._context = importlib.import_module("opentelemetry.context")
+        self._tracer = tracer
+
+    def span(
+        self, name: str, kind: str, began_ns: int | None, parents: tuple[Any, ...], attributes: Mapping[str, Value]
+    ) -> _Span:
+        parent, *others = parents or (None,)
+        begun = self._tracer.start_span(
+            name,
+            context=self._api.set_span_in_context(parent) if parent is not None else None,
+            kind=self._api.SpanKind[kind],
+            attributes=_prefix(attributes),
+            links=[self._api.Link(one.get_span_context()) for one in others if one is not None],
+            start_time=began_ns,
+        )
+        return _Span(self, begun)
+
+    def get_current(self) -> Any:
+        current = self._api.get_current_span()
+        return current if current.get_span_context().is_valid else None
+
+    def annotate(self, attributes: Mapping[str, Value]) -> None:
+        self._api.get_current_span().set_attributes(_prefix(attributes))
+
+    def trace_statement(self, name: str, text: str) -> AbstractContextManager[Any]:
+        """A span of a statement, with OpenTelemetry's own attributes."""
+        operation = name.partition(" ")[0]
+        attributes = {"db.system.name": "postgresql", "db.operation.name": operation, "db.query.summary": name}
+        if text:
+            attributes["db.query.text"] = text
+        return _Span(self, self._tracer.start_span(name, kind=self._api.SpanKind.CLIENT, attributes=attributes))
+
+    def is_recording(self) -> bool:
+        """Whether there is a span around the caller that is recorded."""
+        return bool(self._api.get_current_span().is_recording())
+
+    def enter(self, begun: Any) -> Any:
+        return self._context.attach(self._api.set_span_in_context(begun))
+
+    def leave(self, token: Any) -> None:
+        self._context.detach(token)
+
+    def build_error(self, description: str) -> Any:
+        return self._api.Status(self._api.StatusCode.ERROR, description)
+
+
+def _prefix(attributes: Mapping[str, Value]) -> dict[str, Value]:
+    return {_PREFIX + name: value for name, value in attributes.items()}
+
+
+class _Span:
+    """A span for a `with` block."""
+
+    __slots__ = ("_begun", "_recorder", "_token")
+
+    def __init__(self, recorder: _Recorder, begun: Any) -> None:
+        self._recorder, self._begun = recorder, begun
+
+    def __enter__(self) -> Self:
+        self._token = self._recorder.enter(self._begun)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._recorder.leave(self._token)
+        if error is not None:
+            # Not its message, which may repeat what somebody typed.
+            self.fail(str(getattr(error, "pgcode", None) or type(error).__name__))
+        self._begun.end()
+
+    def set(self, **attributes: Value) -> None:
+        """Adds attributes."""
+        self._begun.set_attributes(_prefix(attributes))
+
+    def fail(self, reason: str) -> None:
+        """Marks what the span is of as failed."""
+        self._begun.set_attribute("error.type", reason)
+        self._begun.set_status(self._recorder.build_error(reason))
+
+
+# --- statements --------------------------------------------------------------------------------------------
+
+
+def _trace_statements(_dialect: Any, _record: Any, _arguments: Any, named: dict[str, Any]) -> None:
+    """Has a new database connection record its statements. SQLAlchemy calls it before it connects."""
+    named["cursor_factory"] = _trace_cursor(named.get("cursor_factory") or PgCursor)
+    named["connection_factory"] = _TracedConnection
+
+
+class _TracedConnection(PgConnection):
+    def commit(self) -> None:
+        with _trace("COMMIT"):
+            super().commit()
+
+    def rollback(self) -> None:
+        with _trace("ROLLBACK"):
+            super().rollback()
+
+
+@lru_cache
+def _trace_cursor(factory: type[PgCursor]) -> type[PgCursor]:
+    class Traced(factory):  # type: ignore[misc, valid-type]
+        """A cursor that records its statements, without their values."""
+
+        def execute(self, query: Any, vars: Any = None) -> None:
+            with _trace(query):
+                super().execute(query, vars)
+
+        def executemany(self, query: Any, vars_list: Any) -> None:
+            with _trace(query):
+                super().executemany(query, vars_list)
+
+    return Traced
+
+
+def _trace(query: Any) -> AbstractContextManager[Any]:
+    """A span of a statement, if it belongs to something that is recorded: most statements only look for work."""
+    recorder = tracing.get_recorder()
+    if not isinstance(recorder, _Recorder) or not recorder.is_recording():
+        return tracing.NO_SPAN
+    return recorder.trace_statement(*_describe(query if isinstance(query, str) else ""))
+
+
+_PREPARE = re.compile(r"PREPARE (\w+) (?:\([^)]*\) )?AS (.*)", re.DOTALL)
+_EXECUTE = re.compile(r"EXECUTE (\w+)")
+_COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+_LITERALS = re.compile(r"'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$", re.DOTALL)
+_CHANGE = re.compile(r"\b(INSERT INTO|UPDATE|DELETE FROM) (?!SET\b|OF\b|SKIP\b|NOWAIT\b)\"?(\w+)", re.IGNORECASE)
+_TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE|NOTIFY) \"?(\w+)", re.IGNORECASE)
+_prepared: dict[str, str] = {}  # by the name of a prepared statement, its text
+
+
+def _describe(query: str) -> tuple[str, str]:
+    """What a statement does to which table, and its text without values."""
+    if found := _PREPARE.match(query):
+        _prepared[found[1]] = found[2]
+    elif found := _EXECUTE.match(query):
+        query = _prepared.get(found[1], query)
+    return _describe_text(query)
+
+
+@lru_cache(2000)
+def _describe_text(query: str) -> tuple[str, str]:
+    text = " ".join(_LITERALS.sub("?", _COMMENTS.sub(" ", query)).split())
+    verb = text.partition(" ")[0].upper()
+    if verb == "WITH":  # what it changes, or else what it reads first
+        change = _CHANGE.search(text)
+        verb = change[1].partition(" ")[0].upper() if change else "SELECT"
+        table = change[2] if change else _find_table(text)
+    else:
+        table = _find_table(text)
+    summary = f"{verb} {table}" if table else verb or "statement"
+    return summary, text[:_LONGEST_STATEMENT]
+
+
+def _find_table(text: str) -> str:
+    found = _TABLE.search(text)
+    return found[1] if found else ""
