@@ -128,7 +128,7 @@ class Bot:
             metrics=metrics.delivery,
             slack_calls=metrics.requests.slack_calls,
         )
-        self.alertmanager = AlertmanagerWorker(sending, alertmanager) if alertmanager else None
+        self.alertmanager = AlertmanagerWorker(sending, alertmanager, metrics.alertmanager) if alertmanager else None
         store.on_work = self.delivery.wake
         self._watch(metrics.saturation)
 

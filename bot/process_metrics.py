@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
+from bot.alertmanager.metrics import AlertmanagerMetrics
 from bot.delivery.metrics import DeliveryMetrics
 from bot.digests.metrics import DigestMetrics
 from bot.metrics import Metrics
@@ -18,4 +19,5 @@ class ProcessMetrics:
         self.requests = Metrics(self.registry)
         self.delivery = DeliveryMetrics(self.registry)
         self.digests = DigestMetrics(self.registry)
+        self.alertmanager = AlertmanagerMetrics(self.registry)
         self.saturation = Saturation(self.registry)

@@ -7,8 +7,10 @@ import uuid
 from datetime import timedelta
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from bot.alertmanager.client import AlertmanagerAway, AlertmanagerClient
+from bot.alertmanager.metrics import AlertmanagerMetrics
 from bot.alertmanager.sync import SETTLED_AFTER, synchronize
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
@@ -30,12 +32,14 @@ class AlertmanagerWorker:
         self,
         store: Store,
         client: AlertmanagerClient,
+        metrics: AlertmanagerMetrics | None = None,
         *,
         every_s: float = EVERY_S,
         settled_after: timedelta = SETTLED_AFTER,
     ) -> None:
         self._store = store
         self._client = client
+        self._metrics = metrics or AlertmanagerMetrics(CollectorRegistry())
         self._every_s = every_s
         self._settled_after = settled_after
         self._id = uuid.uuid4().hex
@@ -66,6 +70,7 @@ class AlertmanagerWorker:
             if not self._away:
                 log.warning("Alertmanager is away; silences stand here alone", reason=str(error))
             self._away = True
+            self._metrics.passes.labels("away").inc()
             return False
         except (DatabaseAway, Contended):
             return False  # the next time is soon enough
@@ -73,10 +78,12 @@ class AlertmanagerWorker:
             if self._stopping.is_set():
                 return False  # the database was closed meanwhile
             log.exception("silences could not be compared with Alertmanager's")
+            self._metrics.passes.labels("failed").inc()
             return False
         if self._away:
             log.info("Alertmanager is back", place=self._client.place)
         self._away = False
+        self._metrics.passes.labels("ok").inc()
         return True
 
     def _run(self) -> None:

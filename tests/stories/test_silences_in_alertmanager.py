@@ -11,8 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 
 from bot.alertmanager.client import AlertmanagerClient
+from bot.alertmanager.metrics import AlertmanagerMetrics
 from bot.alertmanager.worker import AlertmanagerWorker
 from bot.intake.tokens import Source
 from storage.engine import Store
@@ -236,7 +238,16 @@ def test_while_alertmanager_is_away_a_silence_stands_here(sides: Sides, caplog: 
     sides.fire("HostDown", instance="db1")
     sides.until_listed("HostDown")
     silence(sides.world, sides.world.ada, "1 2h")
-    assert not AlertmanagerWorker(sides.world.store, AlertmanagerClient("http://user:geheim@127.0.0.1:9")).tick()
+    registry = CollectorRegistry()
+    away = AlertmanagerWorker(
+        sides.world.store, AlertmanagerClient("http://user:geheim@127.0.0.1:9"), AlertmanagerMetrics(registry)
+    )
+    assert not away.tick() and not away.tick()
+    passes = {
+        result: registry.get_sample_value("tocsin_alertmanager_passes_total", {"result": result})
+        for result in ("ok", "away", "failed")
+    }
+    assert passes == {"ok": 0, "away": 2, "failed": 0}
     assert "geheim" not in caplog.text and "cannot be reached" in caplog.text
     assert "HostDown" in sides.listed("silenced:yes")
     with sides.world.store.write() as tx:
