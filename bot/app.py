@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 
@@ -11,6 +10,7 @@ from fastapi import FastAPI
 from prometheus_client import ProcessCollector
 from pydantic import SecretStr
 from slack_sdk.errors import SlackApiError
+from sqlalchemy import URL
 from tenacity import (
     RetryCallState,
     RetryError,
@@ -24,7 +24,7 @@ from bot.alertmanager.client import AlertmanagerClient
 from bot.alertmanager.worker import AlertmanagerWorker
 from bot.backlog import BacklogCollector
 from bot.calls.workers import CallWorkers
-from bot.database import migrate_database, open_database
+from bot.database import migrate_database
 from bot.delivery.pace import Pace
 from bot.delivery.service import DeliveryService, open_delivery_store
 from bot.digests.workers import DigestWorkers
@@ -182,39 +182,35 @@ class Bot:
         self.background.drain(left())
 
 
-def serve(settings: Settings, role: Role = Role.ALL, clock: Clock | None = None) -> int:
-    """Runs the bot in a role until SIGTERM or SIGINT, with `clock` as its clock if one is given. Returns the exit code.
+def serve(settings: Settings, url: URL, role: Role, clock: Clock, stop: threading.Event) -> int:
+    """Runs the bot in a role on the database at `url` until `stop` is set. Returns the exit code.
 
     Raises SettingsError if Slack refuses the credentials or the port is taken, and DatabaseAway.
     """
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    with open_database(settings) as url:
-        migrated = migrate_database(settings, url)
-        log.info("the database is ready", schema=migrated.after, was=migrated.before, pooler=migrated.pooling.value)
-        if migrated.pooling is Pooling.TRANSACTION:
-            log.warning("the pooler is in transaction mode", consequences=IN_TRANSACTION_MODE)
-        store = Store.open(url, clock=clock, pooling=migrated.pooling)
-        store.clock.read()
-        intake = open_intake_store(store)
-        status = _SlackStatus()
-        heartbeat = Heartbeat(store, role.value)
-        metrics = _create_metrics(role, store, intake, status)
-        http_app = _create_http_app(settings, role, store, intake, status, metrics)
-        http = _create_http_server(settings, http_app, metrics.saturation)
-        try:
-            http.start()
-            heartbeat.start()
-            if shortage := find_file_shortage():
-                log.warning("few open files", problem=shortage[0], mend=shortage[1])
-            log.info("serving HTTP", host=settings.http_host, port=http.port, role=role.value)
-            _run(settings, role, store, status, http_app, http, metrics, stop)
-        finally:
-            http.stop()
-            heartbeat.stop()
-            intake.close()
-            store.close()
+    migrated = migrate_database(settings, url)
+    log.info("the database is ready", schema=migrated.after, was=migrated.before, pooler=migrated.pooling.value)
+    if migrated.pooling is Pooling.TRANSACTION:
+        log.warning("the pooler is in transaction mode", consequences=IN_TRANSACTION_MODE)
+    store = Store.open(url, clock=clock, pooling=migrated.pooling)
+    store.clock.read()
+    intake = open_intake_store(store)
+    status = _SlackStatus()
+    heartbeat = Heartbeat(store, role.value)
+    metrics = _create_metrics(role, store, intake, status)
+    http_app = _create_http_app(settings, role, store, intake, status, metrics)
+    http = _create_http_server(settings, http_app, metrics.saturation)
+    try:
+        http.start()
+        heartbeat.start()
+        if shortage := find_file_shortage():
+            log.warning("few open files", problem=shortage[0], mend=shortage[1])
+        log.info("serving HTTP", host=settings.http_host, port=http.port, role=role.value)
+        _run(settings, role, store, status, http_app, http, metrics, stop)
+    finally:
+        http.stop()
+        heartbeat.stop()
+        intake.close()
+        store.close()
     log.info("stopped")
     return 0
 

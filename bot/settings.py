@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
@@ -28,12 +28,15 @@ from pydantic import (
     model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from sqlalchemy import URL
 
 from bot.http_urls import parse_http_url
 from bot.opentelemetry_settings import find_mistakes, find_trace_endpoint, list_secrets
 from bot.secret_box import split_keys
-from storage.url import BadDatabaseUrl, normalise_url
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+else:
+    URL = Any  # SQLAlchemy is loaded only if DATABASE_URL is set, and pydantic needs a name here
 
 ENV_FILE = ".env"
 SLACK_API_URL = "https://slack.com/api/"
@@ -95,6 +98,8 @@ def _default_log_format() -> LogFormat:
 def _parse_database_url(value: Any) -> Any:
     if not isinstance(value, str):
         return value
+    from storage.url import BadDatabaseUrl, normalise_url
+
     try:
         return normalise_url(value.strip())
     except BadDatabaseUrl as error:

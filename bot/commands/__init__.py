@@ -1,1 +1,1 @@
-"""The commands of `run_bot.py` with options of their own. `bot/cli.py` puts them together."""
+"""The commands of `run_bot.py`: their options, what they print, and their exit codes. `bot/cli.py` names them."""

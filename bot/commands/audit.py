@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from bot.commands.usage import BadUsage, choose_organization, load_settings, parse_number, parse_since
+from bot.commands.targets import choose_organization, parse_since
+from bot.commands.usage import BadUsage, load_settings, parse_number
 from bot.database import open_store
 from bot.incidents.words import shorten
 from bot.messages.audit import BOT, describe_action, describe_values

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from bot.commands.usage import get_operator, load_settings
+from bot.commands.targets import get_operator
+from bot.commands.usage import load_settings
 from bot.database import open_store
 from bot.organization.apply import apply
 from bot.organization.difference import ChangeKind, Plan

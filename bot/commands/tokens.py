@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from bot.commands.usage import BadUsage, get_operator, load_settings, parse_number, read_secret_from_stdin
+from bot.commands.targets import get_operator
+from bot.commands.usage import BadUsage, load_settings, parse_number, read_secret_from_stdin
 from bot.database import open_store
 from bot.intake.tokens import Source, new_token, token_hash
 from bot.secret_box import SecretBox

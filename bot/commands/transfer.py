@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bot.commands.usage import EXIT_USAGE, BadUsage, choose_organization, get_operator, load_settings, parse_since
+from bot.commands.targets import choose_organization, get_operator, parse_since
+from bot.commands.usage import EXIT_USAGE, BadUsage, load_settings
 from bot.database import open_store
 from bot.transfer import exporting, sentry
 from bot.transfer.importing import BadImport, Importer, Line

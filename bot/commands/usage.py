@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import re
-import socket
 import sys
 from collections.abc import Callable
-from datetime import datetime
+from typing import TYPE_CHECKING
 
-from bot import log
-from bot.incidents.errors import InvalidInput
-from bot.incidents.filters import moment
 from bot.incidents.words import shorten
 from bot.intake.tokens import SECRET_MAX_LENGTH
-from bot.settings import Settings
-from storage.audit_rows import Actor, AuditOrigin
-from storage.engine import Store
-from storage.queries.tokens import get_organization_slugs
+
+if TYPE_CHECKING:
+    from bot.settings import Settings
 
 EXIT_OUTSIDE = 1
 EXIT_USAGE = 2
@@ -43,6 +36,9 @@ def parse_number(least: int, most: int | None = None) -> Callable[[object], int]
 
 def load_settings() -> Settings:
     """The settings from the environment, with the log configured by them. Raises SettingsError."""
+    from bot import log  # not for `--help`
+    from bot.settings import Settings
+
     settings = Settings.load()
     log.configure_from(settings)
     return settings
@@ -57,36 +53,3 @@ def read_secret_from_stdin(option: str = "--secret-stdin", what: str = "the clie
     if len(secret) > SECRET_MAX_LENGTH or not re.fullmatch(r"[!-~]+", secret):
         raise BadUsage(f"{option}: stdin should hold {what} and nothing else")
     return secret
-
-
-def get_operator(origin: AuditOrigin = AuditOrigin.COMMAND) -> Actor:
-    """Who runs the command, for the audit log: the user of the operating system, and the machine."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # in a container the user may have no name
-        user = f"uid {os.getuid()}"
-    return Actor(origin, name=f"{user}@{socket.gethostname()}")
-
-
-def choose_organization(store: Store, slug: str | None) -> tuple[str, int]:
-    """The slug and id of the organization of `--organization`, or of the only one. Raises BadUsage."""
-    with store.read() as connection:
-        known = get_organization_slugs(connection)
-    if slug is None and len(known) == 1:
-        return next(iter(known.items()))
-    there = f"There are {', '.join(sorted(known))}." if known else "There is none yet."
-    if slug is None:
-        raise BadUsage(f"--organization is missing. {there}")
-    if slug not in known:
-        raise BadUsage(f"--organization: there is no organization {shorten(slug)!r}. {there}")
-    return slug, known[slug]
-
-
-def parse_since(value: str | None, now: datetime) -> datetime | None:
-    """The moment that `--since` means, in UTC; None without it. Raises BadUsage."""
-    if value is None:
-        return None
-    try:
-        return moment(value, "since", now, "UTC")
-    except InvalidInput as error:
-        raise BadUsage(f"--since: {error.sentence}") from None

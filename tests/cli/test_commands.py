@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
 
 from bot import __version__
-from bot.cli import main
+from bot.cli import COMMANDS, TOKEN_COMMANDS, Command, main
 from bot.intake.tokens import token_hash
 from bot.secret_box import SecretBox
 from storage.engine import Store
 from storage.models import IntakeToken
 from tests.cli.test_settings import VARIABLES
 from tests.organization.test_file import ACME
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 60
 
 
 @pytest.fixture(autouse=True)
@@ -148,6 +155,39 @@ def test_help_says_what_there_is(run: Run) -> None:
     for command in ("serve", "demo", "migrate", "apply", "token"):
         assert command in ran.out
     assert "--prune" in run("apply", "--help").out
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, *TOKEN_COMMANDS], ids=lambda command: command.name)
+def test_the_list_of_commands_says_of_each_what_its_own_help_says_first(command: Command) -> None:
+    function = getattr(import_module(f"bot.commands.{command.module}"), command.function)
+    assert command.summary == " ".join((inspect.getdoc(function) or "").split("\n\n")[0].split())
+
+
+@pytest.mark.parametrize(
+    ("words", "unneeded"),
+    [
+        (["--help"], {"sqlalchemy", "pydantic", "structlog", "slack_bolt", "fastapi"}),
+        (["manifest"], {"sqlalchemy", "slack_bolt", "fastapi"}),
+        (["token", "list", "--help"], {"slack_bolt", "fastapi", "matplotlib", "alembic"}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_command_loads_only_what_it_needs(words: list[str], unneeded: set[str]) -> None:
+    program = (
+        "import sys; from bot.cli import main; code = main(sys.argv[1:]);"
+        " print(*sorted(sys.modules), file=sys.stderr); sys.exit(code)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=True,
+    )
+    loaded = set(ran.stderr.split())
+    assert "typer" in loaded
+    assert not loaded & unneeded
 
 
 @pytest.mark.usefixtures("store")
