@@ -212,9 +212,10 @@ def _create_thread_posts(
             # What alerts change in a storm goes after what people write, and after new cards.
             waits = audience.author_id is None and audience.type != ActivityType.CALL
             shown.setdefault(Urgency.BULK if waits else Urgency.URGENT, []).append(change)
-    with_comment = {one.id for one in entries if isinstance(one, EntryChanged) or audiences[one.id].has_comment}
-    calls = [one for one in entries if audiences[one.id].type == ActivityType.CALL]
-    in_storms = with_comment | expansion.list_calls_for_storms(tx, calls, now)
+    in_storms = {one.id for one in entries if isinstance(one, EntryChanged) or audiences[one.id].has_comment}
+    for kind in (ActivityType.CALL, ActivityType.UNHEARD):
+        of_kind = [one for one in entries if audiences[one.id].type == kind]
+        in_storms |= expansion.list_for_storms(tx, of_kind, kind, now)
     for urgency, changes in shown.items():
         expansion.create_thread_posts(tx, changes, in_storms, urgency, now)
 

@@ -258,22 +258,28 @@ def redraw_unseen_changes(tx: Connection, incident_ids: Collection[int], now: da
     )
 
 
-def list_calls_for_storms(tx: Connection, calls: Sequence[EntryChange], now: datetime) -> set[int]:
-    """Returns those of the changes, which are calls, that the threads of storms show: one for each storm in a minute.
+def list_for_storms(tx: Connection, changes: Sequence[EntryChange], kind: ActivityType, now: datetime) -> set[int]:
+    """Returns those of the changes of a kind that the threads of storms show: one for each storm in a minute.
 
-    A storm may call for hundreds of incidents at once, and each person gets a direct message about all of theirs.
+    A storm may call for hundreds of incidents at once, or somebody own them. Each person gets a direct message about
+    all of theirs.
     """
-    if not calls:
+    if not changes:
         return set()
     rows = tx.exec_driver_sql(
         "SELECT DISTINCT ON (place.post_id) e.id"  # noqa: S608 - composed of constants
         " FROM unnest(%(ids)s::bigint[], %(incident_ids)s::bigint[]) AS e(id, incident_id)"
         f" CROSS JOIN LATERAL ({places_of_incident('e.incident_id')}) place"
         " WHERE place.folded AND NOT EXISTS (SELECT FROM post m JOIN incident_activity a ON a.id = m.activity_id"
-        f"   WHERE m.card_id = place.post_id AND a.type = {ActivityType.CALL:d}"
+        f"   WHERE m.card_id = place.post_id AND a.type = %(kind)s"
         "    AND m.date_added > %(now)s - interval '1 minute')"
         " ORDER BY place.post_id, e.id",
-        {"ids": [one.id for one in calls], "incident_ids": [one.incident_id for one in calls], "now": now},
+        {
+            "ids": [one.id for one in changes],
+            "incident_ids": [one.incident_id for one in changes],
+            "kind": int(kind),
+            "now": now,
+        },
     )
     return {row[0] for row in rows}
 

@@ -48,21 +48,23 @@ def ask(connection: Connection, query: str) -> list[Any]:
     return list(connection.execute(text(query)).all())
 
 
-def get_ben(store: Store) -> Access:
-    """What Ben may do."""
+def get_access(store: Store, name: str) -> Access:
+    """What a member may do, as one of Payments."""
     with store.read() as connection:
-        ((organization_id, member_id, project_id),) = ask(
-            connection,
-            "SELECT o.id, m.id, p.id FROM organization o JOIN member m ON m.organization_id = o.id"
-            " JOIN project p ON p.organization_id = o.id WHERE m.email = 'ben@acme.test' AND p.slug = 'checkout'",
-        )
+        organization_id, member_id, email, project_id = connection.execute(
+            text(
+                "SELECT o.id, m.id, m.email, p.id FROM organization o JOIN member m ON m.organization_id = o.id"
+                " JOIN project p ON p.organization_id = o.id WHERE m.name = :name AND p.slug = 'checkout'"
+            ),
+            {"name": name},
+        ).one()
     return Access(
         organization_id=organization_id,
         organization_name="Acme",
         workspace_id="T0001",
         member_id=member_id,
-        name="Ben Tal",
-        email="ben@acme.test",
+        name=name,
+        email=email,
         role=Role.MEMBER,
         superuser=False,
         team_ids=frozenset(),
@@ -86,15 +88,21 @@ def open_critical(store: Store, ben: Access, now: datetime) -> list[IncidentHead
         return lifecycle.open_incidents(tx, ben.organization_id, [new] * INCIDENTS, now)
 
 
-def wait_until_calm(store: Store, now: datetime) -> None:
-    """Waits until everything that is due has been made and sent, however often that was begun."""
+DUE_STEPS = "SELECT 'step' FROM call_step WHERE due_at <= :now"
+
+
+def wait_until_calm(store: Store, now: datetime, due: str = DUE_STEPS) -> None:
+    """Waits until everything that is due has been made and sent, however often that was begun.
+
+    `due` is the statement that finds what is due and not made yet.
+    """
     waiting: list[Any] = []
     for _ in range(900):
         with store.read() as connection:
             waiting = list(
                 connection.execute(
                     text(
-                        "SELECT 'step' FROM call_step WHERE due_at <= :now UNION ALL SELECT 'change' FROM outbox"
+                        f"{due} UNION ALL SELECT 'change' FROM outbox"  # noqa: S608 - composed of constants
                         " UNION ALL SELECT kind FROM post WHERE wanted_version > drawn_version"
                     ),
                     {"now": now},
@@ -129,7 +137,7 @@ def test_replicas_that_are_killed_make_every_step_once_and_none_after_somebody_t
         clients = Clients.connect(slack.bot_token, slack.api_url)
         show(clock, START)
         refresh_stale(store, clients, Identity(store, clients, Background(slack.api_url)), START)
-        ben = get_ben(store)
+        ben = get_access(store, "Ben Tal")
         environment = {
             **os.environ,
             "DATABASE_URL": database_url,

@@ -21,7 +21,7 @@ from storage.clock import Clock
 from storage.engine import Store
 
 # Like the real ones, only quick: whoever was killed is missed after seconds, not minutes.
-QUICK = Pace(post_s=0.01, call_s=1, late_s=0.5, lease_s=2.0, poll_s=0.2, failed_s=0.2, first_retry_s=0.1)
+QUICK = Pace(post_s=0.01, update_s=0.01, call_s=1, late_s=0.5, lease_s=2.0, poll_s=0.2, failed_s=0.2, first_retry_s=0.1)
 
 
 class FileClock(Clock):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -55,6 +55,20 @@ def make_digest(store: Store, channel_id: str, cron: str, due: datetime, grace_m
         )
 
 
+# Replicas are forked from a process that has imported everything: an interpreter of its own would start for seconds.
+REPLICAS = get_context("forkserver")
+REPLICAS.set_forkserver_preload(["tests.digests.replica", "tests.calls.replica"])
+
+
+def _run(module: str, environment: dict[str, str]) -> None:
+    """Runs the main function of a module in a process of its own, which says nothing."""
+    for stream in (1, 2):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+    os.environ.clear()
+    os.environ.update(environment)
+    import_module(module).main()
+
+
 class Replica:
     """A process that is started again whenever it was killed; it tells digests unless another module is named."""
 
@@ -64,12 +78,8 @@ class Replica:
         self._start()
 
     def _start(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", self._module],
-            env=self._environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        self._process = REPLICAS.Process(target=_run, args=(self._module, self._environment), daemon=True)
+        self._process.start()
 
     def kill(self) -> None:
         """kill -9, and another one in its place."""
@@ -79,15 +89,15 @@ class Replica:
     def end(self) -> None:
         """kill -9."""
         self._process.kill()
-        self._process.wait()
+        self._process.join()
 
 
-def kill_some(replicas: list[Replica], chance: random.Random) -> int:
-    """Kills one to three times, each time one of the replicas, at moments that nobody knows before; gives how often."""
-    times = chance.randint(1, 3)
+def kill_some(replicas: list[Replica], chance: random.Random, most: int = 3) -> int:
+    """Kills one to `most` times, each time one of the replicas, at unforeseeable moments. Returns how often."""
+    times = chance.randint(1, most)
     for _ in range(times):
-        # An interpreter needs a second before it can do anything: some are killed before, most after.
-        time.sleep(chance.uniform(0.0, 1.2))
+        # A replica needs a moment before it can do anything: some are killed before, most after.
+        time.sleep(chance.uniform(0.0, 0.6))
         chance.choice(replicas).kill()
     return times
 

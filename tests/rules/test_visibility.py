@@ -121,6 +121,8 @@ EXEMPT = {
     "post_kinds.POST_COLUMNS": _MAINTAINS,
     "post_kinds.build_post": "builds a value from a row that was read",
     "silences._DESCRIBED": "describes the alert of an incident for the statements below",
+    "silences._build_hold": "finds the incidents by _MATCHES, which has the rule",
+    "silences._FROM_BOTH": "names who silences what, for _MATCHES, which has the rule",
     "silences._FROM": "the title for the statements below, which ask for the projects of the silence",
     "silences.find_held": "serves delivery, which asks for each reader",
     "silences.list_held": _MAINTAINS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -139,6 +140,10 @@ def test_who_took_all_of_a_storm_is_asked_too(world: World, deliver: Deliver) ->
     let_pass(world, HOUR)
     (message,) = asked(world)
     assert "Are you still on these 7 incidents?" in message.text
+    let_pass(world, HOUR)
+    world.rest()
+    (told,) = [one.text for one in storm.thread if "Nothing was heard" in one.text]
+    assert re.search(r"#\d Host \d is down: .*Nothing was heard from Ben Tal, who owns this, for 2 h", told), told
 
 
 def test_a_team_that_wants_reminders_later_asks_the_owners_it_has(world: World) -> None:
