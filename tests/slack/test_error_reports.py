@@ -70,9 +70,7 @@ def test_an_unexpected_error_is_reported_with_the_id_that_the_person_has(
         assert shown and event["tags"]["request_id"] == shown[1]
         assert event["environment"] == "tests" and event["release"].startswith("tocsin@")
         [error] = event["exception"]["values"]
-        assert (
-            error["type"] == "ProgrammingError" and 'relation "incident_subscription" does not exist' in error["value"]
-        )
+        assert error["type"] == "UndefinedTable" and 'relation "incident_subscription" does not exist' in error["value"]
         assert error["stacktrace"]["frames"]
         assert event["contexts"]["log"]["event"] == "unexpected error"
         assert "vars" not in json.dumps(event) and not event.get("breadcrumbs", {}).get("values")
