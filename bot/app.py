@@ -82,12 +82,14 @@ class Bot:
         pace: Pace | None = None,
         metrics: ProcessMetrics | None = None,
         deadline_s: float = DEADLINE_S,
+        sockets: int = 1,
         role: Role = Role.ALL,
         alertmanager: AlertmanagerClient | None = None,
     ) -> None:
         """Builds the parts; `start` starts them.
 
-        `deadline_s` is how many seconds a request may take before the person is told that it takes longer.
+        `deadline_s` is how many seconds a request may take before the person is told that it takes longer, `sockets`
+        how many web sockets are kept open in Socket Mode.
         """
         self.store = store
         self.clients = clients
@@ -111,6 +113,7 @@ class Bot:
                 api_url=api_url,
                 deadline_s=deadline_s,
                 metrics=metrics.requests.slack_calls,
+                sockets=sockets,
             )
         elif role.takes_requests and signing_secret:
             self.http = HttpListener(self.listeners, signing_secret, store.clock.now, deadline_s)
@@ -303,6 +306,7 @@ def _run(
         command=settings.slack_command,
         app_token=_reveal(settings.slack_app_token),
         signing_secret=_reveal(settings.slack_signing_secret),
+        sockets=settings.sockets,
         metrics=metrics,
         role=role,
     )

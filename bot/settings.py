@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
-from dotenv.parser import parse_stream
 from pydantic import (
     BeforeValidator,
     Field,
@@ -32,6 +31,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from bot.http_urls import parse_http_url
 from bot.opentelemetry_settings import find_mistakes, find_trace_endpoint, list_secrets
 from bot.secret_box import split_keys
+from bot.settings_checks import SLACK_API_URL, check_env_file, check_token_kind, format_errors
+from bot.settings_checks import SettingsError as SettingsError  # for those who load the settings
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -39,17 +40,9 @@ else:
     URL = Any  # SQLAlchemy is loaded only if DATABASE_URL is set, and pydantic needs a name here
 
 ENV_FILE = ".env"
-SLACK_API_URL = "https://slack.com/api/"
+MAX_SOCKETS = 10
 # Characters: few enough for a pass phrase, enough that a stolen database does not reveal it by guessing.
 SECRET_KEY_MIN_LENGTH = 16
-
-
-class SettingsError(ValueError):
-    """A variable is missing or wrong; `sentence` has one line for each mistake."""
-
-    def __init__(self, *lines: str) -> None:
-        super().__init__("\n".join(lines))
-        self.sentence = "\n".join(lines)
 
 
 class Mode(StrEnum):
@@ -110,28 +103,6 @@ def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
-# How a Slack token of each kind begins, and what it is.
-_TOKEN_KINDS = {
-    "xoxb-": "a bot token, which belongs in SLACK_BOT_TOKEN",
-    "xoxe.xoxb-": "a bot token, which belongs in SLACK_BOT_TOKEN",
-    "xapp-": "an app-level token, which belongs in SLACK_APP_TOKEN",
-    "xoxp-": "a user token, which this bot has no use for",
-    "xoxe.xoxp-": "a user token, which this bot has no use for",
-}
-
-
-def _check_kind(token: SecretStr | None, info: ValidationInfo, prefixes: tuple[str, ...], wanted: str) -> None:
-    value = token.get_secret_value() if token else ""
-    if not value or value.startswith(prefixes):
-        return
-    for prefix, what in _TOKEN_KINDS.items():
-        if value.startswith(prefix):
-            raise ValueError(f"begins with {prefix}: that is {what}; {wanted}")
-    # A server that is not Slack's own may have tokens of its own.
-    if info.data.get("slack_api_url") == SLACK_API_URL:
-        raise ValueError(f"is no such token; {wanted}")
-
-
 class Settings(BaseSettings):
     """The settings of one process; made by `load`."""
 
@@ -156,6 +127,7 @@ class Settings(BaseSettings):
     slack_bot_token: SecretStr | None = Field(default=None, validation_alias="SLACK_BOT_TOKEN")
     slack_app_token: SecretStr | None = Field(default=None, validation_alias="SLACK_APP_TOKEN")
     slack_signing_secret: SecretStr | None = Field(default=None, validation_alias="SLACK_SIGNING_SECRET")
+    sockets: int = Field(default=1, validation_alias="TOCSIN_SOCKETS")
     slack_command: str = Field(default="/incident", validation_alias="SLACK_COMMAND")
     http_host: str = Field(default="127.0.0.1", validation_alias="HTTP_HOST")
     http_port: int = Field(default=3000, validation_alias="HTTP_PORT")  # 0: any free port
@@ -178,11 +150,11 @@ class Settings(BaseSettings):
 
         Raises SettingsError.
         """
-        _check_env_file(Path(env_file))
+        check_env_file(Path(env_file))
         try:
             settings = cls(_env_file=env_file)  # type: ignore[call-arg]  # pydantic-settings' own argument
         except ValidationError as error:
-            raise SettingsError(*_format_errors(error)) from None
+            raise SettingsError(*format_errors(error)) from None
         given = {**dotenv_values(env_file), **os.environ}
         found = {name: value for name, value in given.items() if name.startswith("OTEL_") and value}
         if mistakes := list(find_mistakes(found)):
@@ -314,6 +286,15 @@ class Settings(BaseSettings):
             raise ValueError("should be a port number from 0 (any free one) to 65535")
         return value
 
+    @field_validator("sockets", mode="before")
+    @classmethod
+    def _sockets_are_in_range(cls, value: Any) -> Any:
+        if isinstance(value, str) and re.fullmatch(r"[0-9]{1,2}", value.strip()):
+            value = int(value)
+        if not isinstance(value, int) or not 1 <= value <= MAX_SOCKETS:
+            raise ValueError(f"should be a number from 1 to {MAX_SOCKETS}, the most that Slack allows for one app")
+        return value
+
     @field_validator("secret_key")
     @classmethod
     def _secret_key_is_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
@@ -347,45 +328,11 @@ class Settings(BaseSettings):
     @field_validator("slack_bot_token")
     @classmethod
     def _bot_token_is_one(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        _check_kind(value, info, ("xoxb-", "xoxe.xoxb-"), "the Bot User OAuth Token begins with xoxb-")
+        check_token_kind(value, info, ("xoxb-", "xoxe.xoxb-"), "the Bot User OAuth Token begins with xoxb-")
         return value
 
     @field_validator("slack_app_token")
     @classmethod
     def _app_token_is_one(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        _check_kind(value, info, ("xapp-",), "an app-level token begins with xapp-")
+        check_token_kind(value, info, ("xapp-",), "an app-level token begins with xapp-")
         return value
-
-
-def _check_env_file(path: Path) -> None:
-    """Raises SettingsError for lines of `.env` that are no setting; pydantic-settings would ignore them."""
-    try:
-        with path.open(encoding="utf-8") as stream:
-            for binding in parse_stream(stream):
-                if binding.error:
-                    raise SettingsError(
-                        f"{path}:{binding.original.line}: is no setting; a line should look like NAME=value"
-                    )
-    except FileNotFoundError:
-        return
-    except IsADirectoryError:
-        raise SettingsError(f"{path} is a folder; it should be a file with lines like NAME=value, or absent") from None
-    except UnicodeDecodeError:
-        raise SettingsError(f"{path} is not UTF-8 text") from None
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
-
-
-_PREDICATE = re.compile(r"(?:is|should|holds|begins)\b")
-
-
-def _format_errors(error: ValidationError) -> list[str]:
-    lines = []
-    for item in error.errors(include_url=False, include_input=False):
-        message = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "enum":
-            message = f"should be one of {item['ctx']['expected']}".replace("'", "").replace(" or ", ", ")
-        # A message that begins with a verb continues from the variable's name; any other follows a colon.
-        name = str(item["loc"][0])
-        lines.append(f"{name} {message}" if _PREDICATE.match(message) else f"{name}: {message}")
-    return lines

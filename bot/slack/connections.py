@@ -1,7 +1,7 @@
-"""The web sockets of Socket Mode. One is always open; the next one is opened before Slack closes it.
+"""The web sockets of Socket Mode. Each is replaced before Slack closes it.
 
-One thread opens the connections. The library websockets handles TLS, proxies, partial reads and pings, and reports the
-end of a connection. Its thread that reads a connection also passes on the messages.
+One thread for each opens and renews it. The library websockets handles TLS, proxies, partial reads and pings, and
+reports the end of a connection. Its thread that reads a connection also passes on the messages.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -64,6 +64,9 @@ class State(enum.Enum):
     OPEN = enum.auto()  # Slack has said hello
     CLOSING = enum.auto()  # Slack has sent a disconnect; usable until Slack closes it
     ENDED = enum.auto()
+
+
+_USABLE = (State.OPEN, State.CLOSING)
 
 
 class _Connection(ClientConnection):
@@ -126,7 +129,7 @@ class WebSocket:
         if self._connection is not None:
             self._connection.close()
 
-    def wait_until_ended(self, seconds: float) -> None:
+    def join(self, seconds: float) -> None:
         """Returns when its thread has ended, or after so many seconds."""
         self._thread.join(seconds)
 
@@ -205,66 +208,109 @@ def read_greeting(url: str) -> Message:
 class Connections:
     """The connections of one app, from `start` to `close`."""
 
-    def __init__(self, client: WebClient, app_token: str, on_message: OnMessage) -> None:
-        """`on_message` is called by the thread that reads a connection, and must not block it."""
+    def __init__(self, client: WebClient, app_token: str, on_message: OnMessage, count: int = 1) -> None:
+        """`on_message` is called by the threads that read a connection, and must not block them.
+
+        `count` is how many connections are kept open. Slack sends each request over one of them.
+        """
         self._client = client
         self._app_token = app_token
         self._on_message = on_message
         self._stopping = threading.Event()
         self._changed = threading.Condition()
-        self._sockets: list[WebSocket] = []  # those that have not ended, the newest last
-        self._problem: BaseException | None = None
-        self._ever_open = False
-        self._maintainer = threading.Thread(target=self._maintain, name="slack-connections", daemon=True)
+        self._slots: list[_Slot] = []
+        for _ in range(count):
+            self._slots.append(_Slot(self._connect, self._changed, self._stopping, after=self._slots[-1:]))
 
     def start(self) -> None:
-        """Starts to open a connection, and from then on keeps one open."""
-        self._maintainer.start()
+        """Starts to open the connections, one after the other, and from then on keeps them open."""
+        for slot in self._slots:
+            slot.start()
 
     def wait_until_open(self, seconds: float) -> bool:
         """Waits up to `seconds` for the first connection. Returns whether there has been one."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._ever_open, seconds)
+            return self._changed.wait_for(lambda: self._slots[0].ever_open, seconds)
 
     @property
     def open(self) -> bool:
         """Whether requests can arrive now."""
-        return self._usable() is not None
+        return self._find_usable() is not None
 
     def count_open(self) -> int:
-        """How many connections are open: two for a moment while one replaces the other."""
-        return sum(one.state in (State.OPEN, State.CLOSING) for one in list(self._sockets))
+        """How many connections are open: one more for a moment while one replaces another."""
+        return sum(one.state in _USABLE for one in self._list_sockets())
 
     @property
     def problem(self) -> BaseException | None:
         """Why there is no connection; None while there is one, and before the first attempt."""
-        return None if self.open else self._problem
+        if self.open:
+            return None
+        return next((slot.problem for slot in self._slots if slot.problem), None)
 
     def send(self, text: bytes, by: WebSocket) -> None:
         """Sends a text in UTF-8 over `by`, or where that is lost over another connection. Raises NotConnectedError."""
         if by.send(text):
             return
         with self._changed:
-            other = self._changed.wait_for(lambda: self._usable(but=by), RENEWAL_TIMEOUT_S)
+            other = self._changed.wait_for(lambda: self._find_usable(but=by), RENEWAL_TIMEOUT_S)
         if other is None or not other.send(text):
             raise NotConnectedError("the connection was lost, and there is no other")
 
     def close(self) -> None:
-        """Closes every connection; takes up to CLOSE_TIMEOUT_S seconds for each of at most two."""
+        """Closes every connection, all at once; takes up to twice CLOSE_TIMEOUT_S seconds."""
         self._stopping.set()
         with self._changed:
             self._changed.notify_all()
-            sockets = list(self._sockets)
-        for one in sockets:
-            one.close()
-            one.wait_until_ended(CLOSE_TIMEOUT_S)
-        self._maintainer.join(CLOSE_TIMEOUT_S)
+            sockets = self._list_sockets()
+        closing = [threading.Thread(target=one.close, name="slack-socket-close", daemon=True) for one in sockets]
+        for thread in closing:
+            thread.start()
+        deadline = time.monotonic() + 2 * CLOSE_TIMEOUT_S
+        for join in [waited.join for waits in (closing, sockets, self._slots) for waited in waits]:
+            join(max(0.0, deadline - time.monotonic()))
 
-    def _usable(self, but: WebSocket | None = None) -> WebSocket | None:
-        usable = (State.OPEN, State.CLOSING)
-        return next((one for one in reversed(self._sockets) if one.state in usable and one is not but), None)
+    def _list_sockets(self) -> list[WebSocket]:
+        return [one for slot in self._slots for one in list(slot.sockets)]
+
+    def _find_usable(self, but: WebSocket | None = None) -> WebSocket | None:
+        return next((one for one in reversed(self._list_sockets()) if one.state in _USABLE and one is not but), None)
+
+    def _connect(self) -> WebSocket:
+        url = str(self._client.apps_connections_open(app_token=self._app_token)["url"])
+        return WebSocket(url, self._on_message, self._changed)
+
+
+class _Slot:
+    """Keeps one connection open: opens the next one before Slack closes it, and after it was lost."""
+
+    def __init__(
+        self,
+        connect: Callable[[], WebSocket],
+        changed: threading.Condition,
+        stopping: threading.Event,
+        after: Sequence[_Slot],
+    ) -> None:
+        """It opens its first connection once the slots of `after` have theirs: Slack limits the rate."""
+        self._connect = connect
+        self._changed = changed
+        self._stopping = stopping
+        self._after = tuple(after)
+        self.sockets: list[WebSocket] = []  # those that have not ended, the newest last
+        self.problem: BaseException | None = None
+        self.ever_open = False
+        self._thread = threading.Thread(target=self._maintain, name="slack-connections", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def join(self, seconds: float) -> None:
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
 
     def _maintain(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: all(slot.ever_open for slot in self._after) or self._stopping.is_set())
         while not self._stopping.is_set():
             trying = Retrying(
                 wait=_wait,
@@ -283,24 +329,23 @@ class Connections:
             self._changed.wait_for(lambda: one.state is not State.OPEN or self._stopping.is_set())
         if self._stopping.is_set():
             return
-        self._problem = one.problem
+        self.problem = one.problem
         if one.problem and time.monotonic() - began < STABLE_AFTER_S:
             raise one.problem
         log.info("the connection to Slack is renewed", reason=reason_of(one.problem))
 
     def _open_one(self) -> WebSocket:
-        url = str(self._client.apps_connections_open(app_token=self._app_token)["url"])
-        one = WebSocket(url, self._on_message, self._changed)
+        one = self._connect()
         with self._changed:
             self._changed.wait_for(
                 lambda: one.state is not State.OPENING or self._stopping.is_set(), 2 * OPEN_TIMEOUT_S
             )
             opened = one.state is State.OPEN
             if opened:
-                self._sockets = [other for other in self._sockets if other.state is not State.ENDED]
+                self.sockets = [other for other in self.sockets if other.state is not State.ENDED]
                 # Slack closes the previous connection itself. An older one that is still open is closed here.
-                outdated, self._sockets = self._sockets[:-1], [*self._sockets[-1:], one]
-                self._ever_open = True
+                outdated, self.sockets = self.sockets[:-1], [*self.sockets[-1:], one]
+                self.ever_open = True
                 self._changed.notify_all()
         for other in outdated if opened else [one]:
             other.close()
@@ -310,9 +355,9 @@ class Connections:
 
     def _report(self, retry_state: RetryCallState) -> None:
         assert retry_state.outcome is not None and retry_state.next_action is not None
-        self._problem = retry_state.outcome.exception()
+        self.problem = retry_state.outcome.exception()
         next_try_s = round(retry_state.next_action.sleep, 1)
-        log.warning("reconnecting to Slack", reason=reason_of(self._problem), next_try_s=next_try_s)
+        log.warning("reconnecting to Slack", reason=reason_of(self.problem), next_try_s=next_try_s)
 
 
 _usual = Backoff(FIRST_WAIT_S, LONGEST_WAIT_S)

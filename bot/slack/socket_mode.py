@@ -42,12 +42,14 @@ class SocketListener:
         api_url: str,
         deadline_s: float,
         metrics: SlackCallMetrics | None = None,
+        sockets: int = 1,
     ) -> None:
+        """`sockets` is how many connections are kept open."""
         self._listeners = listeners
         self._watch = DeadlineWatch(deadline_s)
         self._events: PendingEvents[BoltResponse] = PendingEvents()
         self._workers = Workers(CONCURRENCY, "slack-socket-worker")
-        self.connections = Connections(web_client(api_url, metrics=metrics), app_token, self._on_message)
+        self.connections = Connections(web_client(api_url, metrics=metrics), app_token, self._on_message, sockets)
 
     def start(self) -> None:
         """Starts to open the connection, and from then on keeps one open."""
