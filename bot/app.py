@@ -20,6 +20,7 @@ from tenacity import (
     stop_when_event_set,
 )
 
+from bot.administration.worker import RetentionWorker
 from bot.alertmanager.client import AlertmanagerClient
 from bot.alertmanager.worker import AlertmanagerWorker
 from bot.backlog import BacklogCollector
@@ -131,6 +132,7 @@ class Bot:
             metrics=metrics.delivery,
             slack_calls=metrics.requests.slack_calls,
         )
+        self.retention = RetentionWorker(sending)
         self.alertmanager = AlertmanagerWorker(sending, alertmanager, metrics.alertmanager) if alertmanager else None
         store.on_work = self.delivery.wake
         self._watch(metrics.saturation)
@@ -141,6 +143,7 @@ class Bot:
         if self._role.sends:
             self.digests.start()
             self.calls.start()
+            self.retention.start()
             if self.alertmanager:
                 self.alertmanager.start()
         if self.socket:
@@ -179,6 +182,7 @@ class Bot:
             self.http.close(min(DRAIN_S, left()))
         self.digests.stop(left())
         self.calls.stop(left())
+        self.retention.stop(left())
         if self.alertmanager:
             self.alertmanager.stop()
         self.delivery.stop(left())

@@ -44,6 +44,7 @@ COMMANDS = (
     Command("doctor", "doctor", "doctor", "Checks the whole setup."),
     Command("manifest", "manifest", "manifest_", "Prints the Slack app manifest."),
     Command("audit", "audit", "audit_", "Shows who changed what, the newest first."),
+    Command("retention", "data", "retention", "Removes what is kept no longer, as `serve` does by itself."),
     Command("export", "transfer", "export", "Writes everything of an organization to a file."),
     Command("import", "transfer", "import_", "Imports an export, or Sentry's incidents."),
     Command("send-test", "send_test", "send_test_", "Posts a test alert to the running bot."),
@@ -52,6 +53,11 @@ TOKEN_COMMANDS = (
     Command("create", "tokens", "token_create", "Creates a token and prints it."),
     Command("list", "tokens", "token_list", "Lists the tokens."),
     Command("revoke", "tokens", "token_revoke", "Revokes a token."),
+)
+HOLD_COMMANDS = (
+    Command("begin", "data", "hold_begin", "Begins a legal hold."),
+    Command("end", "data", "hold_end", "Ends a legal hold."),
+    Command("list", "data", "hold_list", "Lists what is on legal hold."),
 )
 
 
@@ -102,10 +108,14 @@ def _app(words: Sequence[str]) -> typer.Typer:
     given = next((word for word in words if not word.startswith("-")), None)
     for command in COMMANDS:
         _add(app, command, given=command.name == given)
-    token = typer.Typer(help="The tokens with which other systems post alerts.")
-    for command in TOKEN_COMMANDS:
-        _add(token, command, given=given == "token" and command.name in words)
-    app.add_typer(token, name="token")
+    for name, summary, commands in (
+        ("token", "The tokens with which other systems post alerts.", TOKEN_COMMANDS),
+        ("hold", "Legal hold: what must be neither removed nor erased.", HOLD_COMMANDS),
+    ):
+        group = typer.Typer(help=summary)
+        for command in commands:
+            _add(group, command, given=given == name and command.name in words)
+        app.add_typer(group, name=name)
     if (
         Path(__file__).parents[1].joinpath(_PROGRAM).is_file()
     ):  # not where the package is installed: that has neither tests nor checks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -12,9 +12,8 @@ from typing import IO, Annotated
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from bot.commands.progress import show_progress
 from bot.commands.targets import choose_organization, get_operator, parse_since
 from bot.commands.usage import EXIT_USAGE, BadUsage, load_settings
 from bot.database import open_store
@@ -59,7 +58,7 @@ def export(
             audit.record(tx, organization_id, get_operator(), [change], store.clock.now())
         with store.read() as connection:
             total = stored.count_incidents(connection, organization_id)
-        with _progress("Exporting", total) as tick, _written(file) as out:
+        with show_progress("Exporting", total) as tick, _written(file) as out:
             lines = (
                 exporting.write_jsonl(store, organization_id, slug, begin, tick)
                 if form is Format.JSONL
@@ -102,7 +101,7 @@ def import_(
                 total = sum(1 for _ in iter(source.readline, ""))
                 source.seek(start)
                 lines = _read_lines(source)
-            with _progress("Importing", total) as tick:
+            with show_progress("Importing", total) as tick:
                 importer.run(slug, lines, tick)
     except (OSError, UnicodeDecodeError, BadImport) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
@@ -129,16 +128,6 @@ def _written(file: Path) -> Iterator[IO[str]]:
         raise BadUsage(f"{file}: {error.strerror or error}") from None
     finally:
         part.unlink(missing_ok=True)
-
-
-@contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal, nothing elsewhere. The function advances it."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda count: progress.advance(task, count)
 
 
 def _read_header(line: str) -> str:

@@ -109,6 +109,8 @@ def compare(state: OrganizationState | None, file: OrganizationFile, *, prune: b
         "shared_channels": entry.shared_channels,
         "acknowledge_reaction": entry.acknowledge_reaction,
         "resolve_reaction": entry.resolve_reaction,
+        "retention_closed_incidents_s": entry.retention.closed_incidents,
+        "retention_audit_s": entry.retention.audit,
     }
     what = f"organization {entry.slug}"
     if state is None:
@@ -151,6 +153,8 @@ _FIELD_NAMES = {
     "channel_id": "channel",
     "cron": "schedule",
     "remind_owner_s": "remind_owner",
+    "retention_closed_incidents_s": "retention.closed_incidents",
+    "retention_audit_s": "retention.audit",
     "storm_cards": "storm.cards",
     "storm_within_s": "storm.within",
 }

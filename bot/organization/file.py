@@ -18,7 +18,7 @@ from bot.digests.service import parse_filters
 from bot.incidents.errors import InvalidInput
 from bot.incidents.markup import EMOJI_NAME
 from bot.organization.calls import CallEntry
-from bot.organization.durations import LongDuration, StormWindow
+from bot.organization.durations import LongDuration, Retention, StormWindow
 from bot.organization.references import check_references
 from bot.organization.tree import Mistake, NotReadable, Tree, format_path, format_value, parse_tree
 from bot.organization.tree import Path as TreePath
@@ -145,6 +145,13 @@ class _Entry(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
+class RetentionEntry(_Entry):
+    """How many seconds something is kept. None: for good."""
+
+    closed_incidents: Retention | None = None
+    audit: Retention | None = None
+
+
 class OrganizationEntry(_Entry):
     slug: Slug
     name: Name
@@ -155,6 +162,7 @@ class OrganizationEntry(_Entry):
     # Reactions on a card, as Slack names them.
     acknowledge_reaction: Reaction = DEFAULT_ACKNOWLEDGE_REACTION
     resolve_reaction: Reaction = DEFAULT_RESOLVE_REACTION
+    retention: RetentionEntry = RetentionEntry()
 
 
 class TeamEntry(_Entry):
@@ -265,6 +273,7 @@ def _without_nulls(value: Any) -> Any:
 _FIELDS: dict[str | None, list[str]] = {
     None: list(OrganizationFile.model_fields),
     "organization": list(OrganizationEntry.model_fields),
+    "retention": list(RetentionEntry.model_fields),
     "teams": list(TeamEntry.model_fields),
     "projects": list(ProjectEntry.model_fields),
     "storm": list(StormEntry.model_fields),

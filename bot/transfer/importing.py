@@ -348,7 +348,7 @@ def _columns(known: Known, record: IncidentRecord, identifier: int, burning: set
     return {
         **record.model_dump(
             include={"title", "environment", "url", "source", "details", "date_started", "date_detected", "date_added",
-                     "date_closed", "owned_since"}
+                     "date_closed", "owned_since", "legal_hold"}
         ),
         "organization_id": known.organization_id,
         "identifier": identifier,

@@ -51,6 +51,9 @@ class OrganizationRecord(_Record):
     shared_channels: bool = False
     acknowledge_reaction: Name = "eyes"
     resolve_reaction: Name = "white_check_mark"
+    retention_closed_incidents_s: int | None = Field(default=None, ge=86400, lt=2**33)
+    retention_audit_s: int | None = Field(default=None, ge=86400, lt=2**33)
+    legal_hold: bool = False
     workspaces: list[Name] = []
 
 
@@ -162,6 +165,7 @@ class IncidentRecord(_Record):
     date_closed: AwareDatetime | None = None
     owner: Email | None = None
     owned_since: AwareDatetime | None = None
+    legal_hold: bool = False
     projects: list[Slug] = Field(min_length=1)
     seen: list[SeenRecord] = []
     followers: list[FollowerRecord] = []

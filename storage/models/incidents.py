@@ -114,6 +114,7 @@ class Incident(Base):
     date_closed: Mapped[datetime | None]
     owner_id: Mapped[int | None]  # the member who works on it; stays when it is resolved
     owned_since: Mapped[datetime | None]
+    legal_hold: Mapped[bool] = mapped_column(server_default=text("false"))  # retention keeps it
 
 
 class IncidentProject(Base):

@@ -33,6 +33,10 @@ class Organization(Base):
     # Slack's names of the reactions on a card that acknowledge and resolve.
     acknowledge_reaction: Mapped[str] = mapped_column(server_default=text("'eyes'"))
     resolve_reaction: Mapped[str] = mapped_column(server_default=text("'white_check_mark'"))
+    # How many seconds closed incidents and entries of the audit log are kept; NULL: for good.
+    retention_closed_incidents_s: Mapped[int | None]
+    retention_audit_s: Mapped[int | None]
+    legal_hold: Mapped[bool] = mapped_column(server_default=text("false"))  # nothing is removed or erased
     # Incremented in the transaction that inserts the incident, so that numbers have no gaps and no repeats.
     last_identifier: Mapped[int] = mapped_column(server_default=text("0"))
     date_added: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -141,6 +145,7 @@ class Member(Base):
     notify: Mapped[str] = mapped_column(server_default=text("'all'"))  # which notifications they receive
     date_added: Mapped[datetime] = mapped_column(server_default=func.now())
     date_removed: Mapped[datetime | None]
+    date_erased: Mapped[datetime | None]  # since then the row has neither their name nor what identifies them
 
 
 class MemberTeam(Base):

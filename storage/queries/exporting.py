@@ -19,7 +19,8 @@ _ORGANIZATION = """
 SELECT jsonb_build_object(
   'type', 'organization', 'slug', o.slug, 'name', o.name, 'open_membership', o.open_membership,
   'incidents', o.incidents, 'shared_channels', o.shared_channels, 'acknowledge_reaction', o.acknowledge_reaction,
-  'resolve_reaction', o.resolve_reaction,
+  'resolve_reaction', o.resolve_reaction, 'retention_closed_incidents_s', o.retention_closed_incidents_s,
+  'retention_audit_s', o.retention_audit_s, 'legal_hold', o.legal_hold,
   'workspaces', ARRAY(SELECT id FROM workspace w WHERE w.organization_id = o.id ORDER BY id))
 FROM organization o WHERE o.id = %(id)s
 """
@@ -55,6 +56,7 @@ SELECT i.id, jsonb_build_object(
   'environment', i.environment, 'url', i.url, 'source', i.source, 'alert_project', ap.slug, 'alert_key', i.alert_key,
   'details', i.details, 'date_started', i.date_started, 'date_detected', i.date_detected, 'date_added', i.date_added,
   'date_closed', i.date_closed, 'owner', owner.email, 'owned_since', i.owned_since,
+  'legal_hold', i.legal_hold,
   'projects', ARRAY(SELECT p.slug FROM incident_project ip JOIN project p ON p.id = ip.project_id
                     WHERE ip.incident_id = i.id ORDER BY p.slug),
   'seen', ARRAY(SELECT jsonb_build_object('member', m.email, 'first_seen', s.first_seen, 'last_seen', s.last_seen)

@@ -81,6 +81,8 @@ class OrganizationState:
     shared_channels: bool
     acknowledge_reaction: str = ""
     resolve_reaction: str = ""
+    retention_closed_incidents_s: int | None = None
+    retention_audit_s: int | None = None
     workspaces: frozenset[str] = frozenset()  # Slack team ids
     teams: Mapping[str, TeamRow] = field(default_factory=dict)  # by slug
     projects: Mapping[str, ProjectRow] = field(default_factory=dict)  # by slug
@@ -100,13 +102,15 @@ def find_organization(connection: Connection, slug: str) -> OrganizationState | 
             Organization.shared_channels,
             Organization.acknowledge_reaction,
             Organization.resolve_reaction,
+            Organization.retention_closed_incidents_s,
+            Organization.retention_audit_s,
         ).where(Organization.slug == slug)
     ).first()
     if row is None:
         return None
     id_ = row.id
     return OrganizationState(
-        *row,
+        **row._mapping,
         workspaces=frozenset(connection.scalars(select(Workspace.id).where(Workspace.organization_id == id_))),
         teams={
             t.slug: TeamRow(*t)

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import select, update
 
 from bot import __version__
-from bot.cli import COMMANDS, TOKEN_COMMANDS, Command, main
+from bot.cli import COMMANDS, HOLD_COMMANDS, TOKEN_COMMANDS, Command, main
 from bot.intake.tokens import token_hash
 from bot.secret_box import SecretBox
 from storage.engine import Store
@@ -157,7 +157,7 @@ def test_help_says_what_there_is(run: Run) -> None:
     assert "--prune" in run("apply", "--help").out
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, *TOKEN_COMMANDS], ids=lambda command: command.name)
+@pytest.mark.parametrize("command", [*COMMANDS, *HOLD_COMMANDS, *TOKEN_COMMANDS], ids=lambda command: command.name)
 def test_the_list_of_commands_says_of_each_what_its_own_help_says_first(command: Command) -> None:
     function = getattr(import_module(f"bot.commands.{command.module}"), command.function)
     assert command.summary == " ".join((inspect.getdoc(function) or "").split("\n\n")[0].split())

@@ -1,0 +1,118 @@
+"""Removes closed incidents and entries of the audit log that the organization file says to keep no longer.
+
+It runs in batches, each a short transaction with an entry in the audit log. What is removed is decided anew in each, so
+it does not matter when a process is killed, or how many run. The limit moves once a day, at midnight UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+
+from storage.audit_rows import Actor, AuditAction, AuditChange, AuditOrigin
+from storage.engine import Store
+from storage.queries import audit, retention
+from storage.queries.retention import RetentionRow
+
+INCIDENTS_AT_ONCE = 100  # with all that belongs to each
+ENTRIES_AT_ONCE = 1000
+BY_ITSELF = Actor(AuditOrigin.SCHEDULE)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """From before which moments something is removed. None: it is kept for good."""
+
+    closed_incidents: datetime | None
+    audit: datetime | None
+
+
+@dataclass(slots=True)
+class Removed:
+    """How much was removed."""
+
+    incidents: int = 0
+    entries: int = 0
+
+
+def find_limits(row: RetentionRow, now: datetime) -> Limits:
+    """What the organization keeps no longer, as of the beginning of the day."""
+    midnight = datetime.combine(now.astimezone(UTC).date(), time.min, UTC)
+
+    def limit(seconds: int | None) -> datetime | None:
+        return None if seconds is None else midnight - timedelta(seconds=seconds)
+
+    return Limits(limit(row.closed_incidents_s), limit(row.audit_s))
+
+
+def remove_all_old(store: Store, now: datetime, *, stopping: Callable[[], bool]) -> None:
+    """Removes what is old in all organizations. Raises DatabaseAway, Contended; then the next call goes on."""
+    with store.read() as connection:
+        rows = retention.list_retentions(connection)
+    for row in rows:
+        remove_old(store, row.organization_id, now, BY_ITSELF, stopping=stopping)
+
+
+def remove_old(
+    store: Store,
+    organization_id: int,
+    now: datetime,
+    actor: Actor,
+    *,
+    stopping: Callable[[], bool] = lambda: False,
+    tick: Callable[[int], None] = lambda _: None,
+) -> Removed:
+    """Removes what is old in an organization, until nothing is left or `stopping`. `tick` is told after each batch.
+
+    Raises DatabaseAway, Contended. What was removed before stays so.
+    """
+    removed = Removed()
+    after: tuple[datetime, int] | None = None
+    while not stopping():
+        found = _remove_incidents(store, organization_id, now, actor, after)
+        removed.incidents += len(found)
+        tick(len(found))
+        if len(found) < INCIDENTS_AT_ONCE:
+            break
+        after = found[-1]
+    while not stopping():
+        count = _remove_entries(store, organization_id, now, actor)
+        removed.entries += count
+        tick(count)
+        if count < ENTRIES_AT_ONCE:
+            break
+    return removed
+
+
+def _remove_incidents(
+    store: Store, organization_id: int, now: datetime, actor: Actor, after: tuple[datetime, int] | None
+) -> list[tuple[datetime, int]]:
+    """Removes a batch. Returns when each was closed, and its id."""
+    with store.write() as tx:
+        row = retention.lock_against_hold(tx, organization_id)
+        before = find_limits(row, now).closed_incidents if row and not row.legal_hold else None
+        if before is None:
+            return []
+        found = retention.lock_old_incidents(tx, organization_id, before, INCIDENTS_AT_ONCE, after)
+        if found:
+            removed = {"incidents": len(found), "closed_before": before.isoformat()}
+            audit.record(tx, organization_id, actor, [AuditChange(AuditAction.DATA_RETENTION, before=removed)], now)
+            retention.delete_incidents(tx, organization_id, [id_ for _, id_ in found])
+        return found
+
+
+def _remove_entries(store: Store, organization_id: int, now: datetime, actor: Actor) -> int:
+    """Removes a batch. Returns how many."""
+    with store.write() as tx:
+        row = retention.lock_against_hold(tx, organization_id)
+        before = find_limits(row, now).audit if row and not row.legal_hold else None
+        if before is None:
+            return 0
+        found = retention.lock_old_audit_entries(tx, organization_id, before, ENTRIES_AT_ONCE)
+        if found:
+            # The trigger of the table lets nothing be deleted without this entry.
+            removed = {"audit_entries": len(found), "added_before": before.isoformat()}
+            audit.record(tx, organization_id, actor, [AuditChange(AuditAction.DATA_RETENTION, before=removed)], now)
+            retention.delete_audit_entries(tx, organization_id, found)
+        return len(found)
