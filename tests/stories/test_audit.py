@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tests.stories.conftest import ORGANIZATION, Run, World
 from tests.stories.test_members import change
 
@@ -15,15 +17,16 @@ def test_the_log_says_who_changed_what_when_and_from_where(world: World) -> None
 
 
 def test_what_is_done_to_digests_and_silences_is_recorded(world: World) -> None:
-    world.declare("Payments fail")
-    for who, words in (
-        (world.ada, 'digest add "weekdays at 9"'),
-        (world.ada, "digest pause 1"),
-        (world.ada, "digest remove 1"),
-        (world.ada, "maintenance project:checkout 2h *upgrade*"),
-        (world.dan, "silence end 1"),
+    for who, words, table in (
+        (world.ada, 'digest add "weekdays at 9"', "digest"),
+        (world.ada, "digest pause {}", "digest"),
+        (world.ada, "digest remove {}", "digest"),
+        (world.ada, "maintenance project:checkout 2h *upgrade*", "silence"),
+        (world.dan, "silence end {}", "silence"),
     ):
-        assert ":warning:" not in world.ask(who, words).text
+        with world.store.read() as connection:
+            latest = connection.exec_driver_sql(f"SELECT max(id) FROM {table}").scalar()  # noqa: S608
+        assert ":warning:" not in world.ask(who, words.format(latest)).text
     shown = world.ask(world.dan, "audit").text
     for line in (
         "Ada Obi added the digest",
@@ -99,7 +102,7 @@ def test_the_command_line_shows_the_log(world: World, run: Run) -> None:
     code, out, err = run("audit")
     assert (code, err) == (0, "")
     assert "UTC  Dan Wu changed the member Ben Tal in Slack: role: member → admin" in out
-    assert "created the intake token 1 on the command line: source: events" in out
+    assert re.search(r"created the intake token \d+ on the command line: source: events", out)
     assert "Dan Wu" in run("audit", "--person", "ben@acme.test")[1]
     assert run("audit", "--limit", "1")[1].count("\n") == 1
     assert "--person: nobody here is or was called 'zoe'." in run("audit", "--person", "zoe")[2]
