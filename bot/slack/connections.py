@@ -10,6 +10,7 @@ import contextlib
 import enum
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +27,7 @@ from websockets.protocol import Event
 from websockets.sync.client import ClientConnection, connect
 
 from bot.slack.backoff import Backoff, reason_of
+from bot.slack.tls_socket import TlsSocket
 from bot.slack.transport import find_proxy, tls_context
 
 log = structlog.get_logger(__name__)
@@ -181,6 +183,10 @@ def _parse(text: bytes) -> Any:
 
 
 def _connect(url: str, create_connection: Callable[..., ClientConnection] = ClientConnection) -> ClientConnection:
+    def create(sock: socket.socket, *given: Any, **named: Any) -> ClientConnection:
+        usable = TlsSocket(sock) if isinstance(sock, ssl.SSLSocket) else sock
+        return create_connection(usable, *given, **named)
+
     return connect(
         url,
         ssl=tls_context() if url.startswith("wss:") else None,
@@ -191,7 +197,7 @@ def _connect(url: str, create_connection: Callable[..., ClientConnection] = Clie
         ping_timeout=PONG_TIMEOUT_S,
         close_timeout=CLOSE_TIMEOUT_S,
         max_size=None,
-        create_connection=cast("type[ClientConnection]", create_connection),  # the library takes any callable
+        create_connection=cast("type[ClientConnection]", create),  # the library takes any callable
     )
 
 

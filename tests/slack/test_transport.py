@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from slack_sdk.errors import SlackApiError
+from websockets.sync.client import ClientConnection
 
 from bot import __version__
 from bot.slack import background, files, transport
 from bot.slack.clients import web_client
 from bot.slack.connections import read_greeting
 from bot.slack.files import PictureFailed, upload_picture
-from bot.slack.transport import find_proxy, post
+from bot.slack.transport import find_proxy, post, tls_context
 from bot.slack.web_api import NOT_JSON
 from sandbox import Sandbox
 from sandbox.faults import RESPONSE_URL
+from tests.patience import PATIENCE_S
 from tests.slack.proxy import running_proxy
 from tests.stories.conftest import OVER_TLS, WITH_AND_WITHOUT_TLS, World
 
@@ -41,9 +45,11 @@ def test_an_answer_of_the_web_api_that_drips_ends_with_the_call(slack: Sandbox) 
         web_client(slack.api_url, slack.bot_token, timeout_s=1).auth_test()
 
 
-def test_a_message_is_not_sent_twice_when_the_answer_drips(world: World) -> None:
+def test_a_message_is_not_sent_twice_when_the_answer_drips(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its outcome is unknown, and is looked for as after any other time-out."""
     drips = world.slack.faults.drip("chat.postMessage", DRIP_S, times=1)
+    for client in world.bot.delivery._clients.values():
+        monkeypatch.setattr(client.web, "_timeout_s", 1)
     world.declare("Payments fail")
     world.rest()
     assert drips.hits == 1
@@ -86,7 +92,7 @@ def test_a_server_that_is_not_slacks_is_told_apart(slack: Sandbox) -> None:
 
 def test_a_redirect_is_an_answer_and_not_followed() -> None:
     with _answering(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n") as port:
-        assert post(f"http://127.0.0.1:{port}/", b"", {}, timeout_s=5).status == 302
+        assert post(f"http://127.0.0.1:{port}/", b"", {}, timeout_s=PATIENCE_S).status == 302
 
 
 class _Server:
@@ -129,9 +135,9 @@ def test_a_connection_is_used_again_while_it_is_fresh_and_open(
     monkeypatch.setattr(transport._IdleConnections, "KEPT_S", kept_s)
     server = _Server(closes=closes)
     for _ in range(3):
-        assert post(server.url, b"x", {}, timeout_s=5).text == "ok"
+        assert post(server.url, b"x", {}, timeout_s=PATIENCE_S).text == "ok"
         if closes:
-            assert server.closed.acquire(timeout=5)
+            assert server.closed.acquire(timeout=PATIENCE_S)
     assert server.connections == expected
     server.end()
     monkeypatch.setattr(transport._IdleConnections, "KEPT_S", 0.0)
@@ -142,7 +148,7 @@ def test_calls_name_the_bot_and_its_version() -> None:
     answer = b'HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{"ok":true}'
     requests: list[bytes] = []
     with _answering(answer, requests) as port:
-        post(f"http://127.0.0.1:{port}/", b"", {}, timeout_s=5)
+        post(f"http://127.0.0.1:{port}/", b"", {}, timeout_s=PATIENCE_S)
     with _answering(answer, requests) as port:
         web_client(f"http://127.0.0.1:{port}/", "xoxb-1").auth_test()
     assert [request.count(f"User-Agent: tocsin/{__version__}".encode()) for request in requests] == [1, 1]
@@ -151,7 +157,7 @@ def test_calls_name_the_bot_and_its_version() -> None:
 @pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", b"nonsense\r\n\r\n"])
 def test_an_answer_that_breaks_off_is_an_error_of_the_connection(said: bytes) -> None:
     with _answering(said) as port, pytest.raises(OSError):
-        post(f"http://127.0.0.1:{port}/", b"", {}, timeout_s=5)
+        post(f"http://127.0.0.1:{port}/", b"", {}, timeout_s=PATIENCE_S)
 
 
 @contextlib.contextmanager
@@ -170,7 +176,7 @@ def _answering(said: bytes, requests: list[bytes] | None = None) -> Iterator[int
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield listener.getsockname()[1]
-        thread.join(5)
+        thread.join(PATIENCE_S)
 
 
 # --- proxies -----------------------------------------------------------------------------------------------
@@ -220,6 +226,46 @@ def test_web_api_and_web_socket_go_by_the_proxy(slack: Sandbox, monkeypatch: pyt
         with pytest.raises(OSError):
             web_client(slack.api_url).apps_connections_open(app_token=slack.app_token)
         assert len(asked) == 2
+
+
+@OVER_TLS
+def test_one_thread_at_a_time_uses_the_tls_of_a_web_socket(slack: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenSSL allows no more. The session tickets that the server sends first are read while the request is sent."""
+    at_work, together, has_read = threading.Lock(), list[str](), threading.Event()
+
+    @contextlib.contextmanager
+    def alone(what: str) -> Iterator[None]:
+        free = at_work.acquire(blocking=False)
+        if not free:
+            together.append(what)
+        try:
+            yield
+        finally:
+            if free:
+                at_work.release()
+
+    class Watched(ssl.SSLSocket):
+        def recv(self, *how: int) -> bytes:
+            with alone("recv"):
+                has_read.set()
+                return super().recv(*how)
+
+        def send(self, *what: Any) -> int:
+            with alone("send"):
+                return super().send(*what)
+
+    handshake = ClientConnection.handshake
+
+    def late_handshake(self: ClientConnection, *how: Any) -> None:
+        assert has_read.wait(PATIENCE_S)
+        handshake(self, *how)
+
+    monkeypatch.setattr(tls_context(), "sslsocket_class", Watched)
+    monkeypatch.setattr(ClientConnection, "handshake", late_handshake)
+    url = web_client(slack.api_url).apps_connections_open(app_token=slack.app_token)["url"]
+    has_read.clear()
+    assert read_greeting(str(url))["type"] == "hello"
+    assert not together
 
 
 def test_nothing_else_in_the_bot_calls_out() -> None:
