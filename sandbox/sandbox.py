@@ -288,7 +288,7 @@ class Sandbox(WorkspaceSetup):
         """The number of open sockets of the app."""
         return self.platform.sockets.connected
 
-    def wait_until_connected(self, sockets: int = 1, timeout: float = 10.0) -> None:
+    def wait_until_connected(self, sockets: int = 1, timeout: float = WAIT_SECONDS) -> None:
         """Wait until the app has this many open sockets."""
         self.wait_until(lambda: self.connections >= sockets, timeout, f"{sockets} open sockets")
 

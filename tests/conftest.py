@@ -21,6 +21,7 @@ from storage.migrate import migrate
 from storage.models import Base
 from tests.clock import DAYS_AHEAD, ahead, choose_date, find_shadows_first, shadow_database_time
 from tests.held import watched
+from tests.patience import be_patient, production_deadlines
 
 TEMPLATE = "migrated"
 MAKING_THE_TEMPLATE = 1  # an advisory lock in the database `tocsin`, which holds nothing else
@@ -99,6 +100,23 @@ def cleaner(worker_database: URL) -> Iterator[Engine]:
     engine = create_engine(worker_database, isolation_level="AUTOCOMMIT", pool_size=1, pool_pre_ping=True)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patience() -> None:
+    """However busy the machine is: what a test is not about should not decide it."""
+    be_patient()
+
+
+@pytest.fixture(autouse=True)
+def deadlines(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The deadlines that a test is about are those of production."""
+    marker = request.node.get_closest_marker("production_deadlines")
+    if marker is None:
+        yield
+    else:
+        with production_deadlines(*marker.args):
+            yield
 
 
 def end_all_others(connection: Connection) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-PATIENCE_S = 60.0
+from tests.patience import PATIENCE_S
+
 T = TypeVar("T")
 
 

@@ -15,7 +15,8 @@ from storage.embedded.binaries import get_wheel_folder
 from storage.engine import Store
 from storage.queries.restoration import NUMBERS_SKIPPED
 from tests.clock import find_shadows_first
-from tests.slack.serving import PATIENCE_S, Serve
+from tests.patience import PATIENCE_S
+from tests.slack.serving import Serve
 from tests.stories.conftest import Cast
 
 WAITING = "SELECT count(*) FROM post WHERE ts IS NULL AND wanted_version > drawn_version"

@@ -23,7 +23,8 @@ from sandbox import Sandbox
 from storage.engine import Store
 from storage.models import Organization
 from storage.queries.tokens import insert_token
-from tests.stories.conftest import BRISK, COMMAND, PATIENCE_S
+from tests.patience import PATIENCE_S
+from tests.stories.conftest import BRISK, COMMAND
 
 
 @dataclass

@@ -14,10 +14,12 @@ from bot.slack.clients import Clients
 from storage.engine import Store
 from tests.delivery.worker import no_digest
 from tests.digests.replica import QUICK, FileClock
+from tests.patience import be_patient
 
 
 def main() -> None:
     """Runs until it is killed."""
+    be_patient()
     api_url = os.environ["SLACK_API_URL"]
     store = Store.open(os.environ["DATABASE_URL"], clock=FileClock(Path(os.environ["REPLICA_CLOCK"])))
     clients = Clients.connect(os.environ["SLACK_BOT_TOKEN"], api_url)

@@ -20,11 +20,11 @@ from sandbox.records import Json
 from storage.engine import Store
 from tests.delivery.conftest import Company, Replicas, found_company
 from tests.long import LONG
+from tests.patience import PATIENCE_S
 
 PEOPLE = 12 if LONG else 6
 ROUNDS = 20 if LONG else 3
 REST_S = 240.0 if LONG else 60.0
-PATIENCE_S = 30.0
 
 
 @pytest.fixture

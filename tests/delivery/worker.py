@@ -25,6 +25,7 @@ from bot.settings import LogFormat, LogLevel
 from bot.slack.background import Background
 from bot.slack.clients import Clients
 from storage.engine import Store
+from tests.patience import be_patient
 
 # Everything that is waited for is short, so that a test sees many deaths in little time.
 HURRIED = Pace(
@@ -74,6 +75,7 @@ class Clock:
 
 def main() -> None:
     """Works until SIGTERM."""
+    be_patient()
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     configure(LogLevel.ERROR, LogFormat.JSON)

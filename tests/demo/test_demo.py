@@ -18,9 +18,9 @@ import httpx
 import pytest
 
 from storage.embedded.lock import try_lock
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
-WAIT_S = 60.0
 # Nothing of the demo leaves this machine, so nothing of it goes by a proxy, which here is none.
 BEHIND_A_PROXY = dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY"), "http://127.0.0.1:9")
 
@@ -47,7 +47,7 @@ class Running:
         self._ready = threading.Event()
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
-        assert self._ready.wait(WAIT_S), self._said
+        assert self._ready.wait(PATIENCE_S), self._said
         found = re.search(r"(http://\S+)/\?as=U0001", self._said)
         assert found, self._said
         self.address = found[1]
@@ -94,7 +94,7 @@ class Running:
     def wait_for(self, condition: Callable[[], Any]) -> None:
         """Looks again until it holds."""
         waiting = threading.Event()
-        for _ in range(int(WAIT_S / 0.2)):
+        for _ in range(int(PATIENCE_S / 0.2)):
             if condition():
                 return
             waiting.wait(0.2)
@@ -103,7 +103,7 @@ class Running:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Its exit code."""
         self._process.send_signal(number)
-        code = self._process.wait(WAIT_S)
+        code = self._process.wait(PATIENCE_S)
         self._reader.join()
         return code
 

@@ -19,6 +19,7 @@ from bot.slack.background import Background
 from bot.slack.clients import Clients
 from storage.clock import Clock
 from storage.engine import Store
+from tests.patience import be_patient
 
 # Like the real ones, only quick: whoever was killed is missed after seconds, not minutes.
 QUICK = Pace(post_s=0.01, update_s=0.01, call_s=1, late_s=0.5, lease_s=2.0, poll_s=0.2, failed_s=0.2, first_retry_s=0.1)
@@ -39,6 +40,7 @@ class FileClock(Clock):
 
 def main() -> None:
     """Runs until it is killed."""
+    be_patient()
     api_url = os.environ["SLACK_API_URL"]
     store = Store.open(os.environ["DATABASE_URL"], clock=FileClock(Path(os.environ["REPLICA_CLOCK"])))
     clients = Clients.connect(os.environ["SLACK_BOT_TOKEN"], api_url)

@@ -31,6 +31,7 @@ from storage.queries.replicas import ReplicaRow, record_replica
 from storage.queries.tokens import insert_token
 from storage.values import PostKind
 from tests.cli.test_settings import VARIABLES
+from tests.patience import SESSION_TIMEOUTS
 
 ORGANIZATION = """
 organization: {slug: acme, name: Acme, workspaces: [T0001]}
@@ -167,6 +168,7 @@ def patient(
     return found
 
 
+@pytest.mark.production_deadlines(*SESSION_TIMEOUTS)
 def test_all_is_well(patient: Patient) -> None:
     patient.sentry_token(KEY)
     patient.set(TOCSIN_SECRET_KEY=KEY)
@@ -547,6 +549,7 @@ def test_the_user_group_of_a_team(patient: Patient) -> None:
 # --- the session, the processes, and what waits --------------------------------------------------------------
 
 
+@pytest.mark.production_deadlines(*SESSION_TIMEOUTS)
 def test_timeouts_that_are_not_in_force() -> None:
     sound = {"statement_timeout": 2000, "lock_timeout": 1000, "idle_in_transaction_session_timeout": 10000}
     assert judge_timeouts(sound).fix is None

@@ -24,8 +24,7 @@ from bot.environment import (
     find_interpreter,
     run_command,
 )
-
-PATIENCE_S = 60.0
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture

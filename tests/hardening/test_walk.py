@@ -22,12 +22,12 @@ from tests.hardening.conftest import cases
 from tests.hardening.facts import changed, facts
 from tests.hardening.model import Company, Member, Told, companies
 from tests.hardening.rig import Got, Json, Rig, Shown, Somebody
+from tests.patience import PATIENCE_S
 
 WORD = re.compile(r"qz[ic]\d+x")
 STEPS = 40  # of one walk
 # Walks in CI, and the share of the cases of a long run, each step of a walk being one.
 SHORT, SHARE = 4, 0.1
-PATIENCE_S = 20.0
 NAMES = ("ada", "ben", "cyn", "dan", "sue", "eve", "gil", "hal")
 
 names = st.sampled_from(NAMES)

@@ -17,9 +17,10 @@ from typing import IO
 import httpx
 import pytest
 
+from tests.patience import PATIENCE_S
+
 # Debian's package calls it so, the project's own builds `alertmanager`.
 NAMES = ("prometheus-alertmanager", "alertmanager")
-STARTS_WITHIN_S = 30
 
 
 def find() -> str | None:
@@ -54,7 +55,7 @@ class Alertmanager:
         }
         if ends is not None:
             alert["endsAt"] = ends.isoformat()
-        httpx.post(f"{self.url}/api/v2/alerts", json=[alert], timeout=10).raise_for_status()
+        httpx.post(f"{self.url}/api/v2/alerts", json=[alert], timeout=PATIENCE_S).raise_for_status()
 
 
 def _start(program: str, config: Path, data: Path, port: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -104,7 +105,7 @@ def running(program: str, folder: Path, receiver: str, token: str) -> Iterator[A
         process = _start(program, path, folder / "data", port, stream)
     url = f"http://127.0.0.1:{port}"
     try:
-        deadline = time.monotonic() + STARTS_WITHIN_S
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             with contextlib.suppress(httpx.TransportError):
                 if httpx.get(f"{url}/-/ready").status_code == 200:

@@ -155,6 +155,6 @@ def bench(store: Store, slack_problems: list[str]) -> Iterator[Bench]:
     )
     server = HttpServer(app, "127.0.0.1", 0)
     server.start()
-    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=30) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}") as client:
         yield Bench(client, store)
     server.stop()

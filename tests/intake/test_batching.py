@@ -27,8 +27,9 @@ from bot.intake.tokens import Source
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
 from storage.values import Status
-from tests.coroutines import PATIENCE_S, run
+from tests.coroutines import run
 from tests.intake.conftest import Bench
+from tests.patience import PATIENCE_S
 
 CALLERS = 12
 

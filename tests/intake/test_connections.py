@@ -22,6 +22,7 @@ from bot.request_bodies import MemoryLimit, MemoryLimitReached
 from storage.engine import Store
 from storage.queries import tokens
 from tests.intake.conftest import Bench
+from tests.patience import PATIENCE_S
 
 ALERT = {"dedup_key": "cpu", "title": "CPU is hot"}
 FEW = 20  # connections that the server under test has
@@ -56,9 +57,9 @@ def dial(port: int) -> Iterator[Open]:
 def answered(port: int, token: str) -> None:
     """Health is told and a delivery taken, on connections of their own."""
     url = f"http://127.0.0.1:{port}"
-    assert httpx.get(f"{url}/healthz", timeout=30).json() == {"status": "ok"}
+    assert httpx.get(f"{url}/healthz").json() == {"status": "ok"}
     headers = {"Authorization": f"Bearer {token}"}
-    assert httpx.post(f"{url}/intake/events", json=ALERT, headers=headers, timeout=30).status_code == 202
+    assert httpx.post(f"{url}/intake/events", json=ALERT, headers=headers).status_code == 202
 
 
 def to_the_end(line: socket.socket) -> bytes:
@@ -170,12 +171,12 @@ def test_made_up_tokens_take_no_room_from_good_ones(bench: Bench, monkeypatch: p
     def slow(connection: Any, *, hashes: Collection[str], ids: Collection[int]) -> set[str | int]:
         questions.append(len(hashes))
         asked.set()
-        free.wait(30)
+        free.wait(PATIENCE_S)
         return looked_up(connection, hashes=hashes, ids=ids)
 
     monkeypatch.setattr(tokens, "filter_valid_tokens", slow)
     many = MAX_WAITING + 50
-    strangers = httpx.Client(base_url=bench.client.base_url, timeout=60, limits=httpx.Limits())
+    strangers = httpx.Client(base_url=bench.client.base_url, limits=httpx.Limits())
 
     def try_one(number: int) -> int:
         headers = {"Authorization": f"Bearer tocsin_madeup{number}"}
@@ -183,7 +184,7 @@ def test_made_up_tokens_take_no_room_from_good_ones(bench: Bench, monkeypatch: p
 
     with strangers, ThreadPoolExecutor(many) as pool:
         made_up = pool.map(try_one, range(many))
-        assert asked.wait(30)
+        assert asked.wait(PATIENCE_S)
         try:
             assert [bench.post(good, ALERT).status_code for _ in range(5)] == [202] * 5
         finally:
@@ -268,7 +269,7 @@ def test_the_database_away_is_told_to_all_who_wait_for_the_same_question() -> No
         url = f"http://127.0.0.1:{server.port}/intake/events"
         with ThreadPoolExecutor(20) as pool:
             posts = [
-                pool.submit(httpx.post, url, json=ALERT, headers={"Authorization": f"Bearer tocsin_{n}"}, timeout=30)
+                pool.submit(httpx.post, url, json=ALERT, headers={"Authorization": f"Bearer tocsin_{n}"})
                 for n in range(20)
             ]
         assert {post.result().status_code for post in posts} == {503}

@@ -20,6 +20,7 @@ from storage.engine import Store
 from storage.models import IntakeToken, Organization
 from storage.values import Status
 from tests.intake.conftest import START, Bench
+from tests.patience import PATIENCE_S
 
 CPU = {"dedup_key": "cpu", "title": "CPU is hot"}
 
@@ -112,7 +113,7 @@ def test_who_listens_only_after_the_last_byte_is_answered_too(bench: Bench, know
         f"{bench.client.base_url}/intake/events", data=body, headers={"Authorization": f"Bearer {token}"}
     )
     with pytest.raises(urllib.error.HTTPError) as refusal:
-        urllib.request.urlopen(request, timeout=30)
+        urllib.request.urlopen(request, timeout=PATIENCE_S)
     with refusal.value as answer:
         assert answer.code == 413
         assert b"larger than" in answer.read()
@@ -120,7 +121,7 @@ def test_who_listens_only_after_the_last_byte_is_answered_too(bench: Bench, know
 
 def test_a_large_body_is_not_read_for_a_stranger(bench: Bench) -> None:
     with socket.create_connection(("127.0.0.1", bench.client.base_url.port or 0)) as line:
-        line.settimeout(30)
+        line.settimeout(PATIENCE_S)
         line.sendall(
             b"POST /intake/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer tocsin_unknown\r\n"
             b"Content-Length: 1000000\r\n\r\n{"

@@ -13,6 +13,7 @@ from slack_bolt import App
 from slack_sdk import WebClient
 
 from sandbox import Sandbox
+from tests.patience import PATIENCE_S
 from tests.sandbox.conftest import Connect
 
 
@@ -181,11 +182,11 @@ def test_the_sandbox_alone() -> None:
         assert remote.do("/people/U0001/sees?channel=C0001") == {"messages": []}
         port = settings["SLACK_API_URL"].split(":")[2].split("/")[0]
         second = subprocess.run(
-            [sys.executable, "-m", "sandbox", "--port", port], capture_output=True, text=True, timeout=30
+            [sys.executable, "-m", "sandbox", "--port", port], capture_output=True, text=True, timeout=PATIENCE_S
         )
         assert second.returncode == 2
         assert second.stderr.startswith(f"Port {port} cannot be used: Address already in use.")
     finally:
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, errors) == (0, "")

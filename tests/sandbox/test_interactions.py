@@ -12,7 +12,7 @@ from slack_bolt import App
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
-from sandbox import Form, NotThere, Person, Sandbox
+from sandbox import Form, NotThere, Person, Sandbox, interactions
 from tests.sandbox.bare import BareApp
 from tests.sandbox.conftest import Connect
 
@@ -85,14 +85,14 @@ def scene(slack: Sandbox, app: App, connect: Connect, client: WebClient) -> Scen
     return Scene(slack, app, connect, client)
 
 
-def test_a_trigger_opens_one_form_within_three_seconds(scene: Scene) -> None:
+def test_a_trigger_opens_one_form_within_its_time(scene: Scene) -> None:
     open_ = scene.client.views_open
     view = modal("Form", field("a", "A"))
     first = scene.command()["trigger_id"]
     open_(trigger_id=first, view=view)
     assert refused(lambda: open_(trigger_id=first, view=view)) == "exchanged_trigger_id"
     late = scene.command()["trigger_id"]
-    scene.slack.clock.advance(3.1)
+    scene.slack.clock.advance(interactions.TRIGGER_SECONDS + 0.1)
     assert refused(lambda: open_(trigger_id=late, view=view)) == "expired_trigger_id"
     assert refused(lambda: open_(trigger_id="1.2.abc", view=view)) == "invalid_trigger_id"
     wrong = modal("A title that is much too long for it", field("a", "A"))

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from sandbox import Sandbox, SandboxError
+from tests.patience import PATIENCE_S
 
 MANIFEST: dict[str, Any] = {
     "display_information": {"name": "Lamp"},
@@ -70,7 +71,7 @@ def test_alone_with_a_manifest(tmp_path: Path, write: Any) -> None:
         page = said[-1].split()[-1]
         assert "<!doctype html>" in httpx.get(page).text
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE_S) == 0
 
 
 @pytest.mark.parametrize(("text", "sentence"), [("[1]", "holds no object"), ("{", "neither JSON nor YAML")])

@@ -14,7 +14,6 @@ from sandbox import Sandbox
 from tests.sandbox.starter import MANIFEST
 
 ROOT = Path(__file__).parents[2]
-WAIT_S = 60.0
 
 
 @pytest.fixture
@@ -29,7 +28,7 @@ def slack() -> Iterator[Sandbox]:
             "SLACK_APP_TOKEN": slack.app_token,
         }
         with subprocess.Popen([sys.executable, "-m", "tests.sandbox.starter"], cwd=ROOT, env=environment) as app:
-            slack.wait_until_connected(timeout=WAIT_S)
+            slack.wait_until_connected()
             yield slack
             slack.hang_up()
             app.terminate()

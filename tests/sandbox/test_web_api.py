@@ -262,6 +262,7 @@ def test_trouble_on_demand(slack: Sandbox) -> None:
     slack.faults.slow("chat.postMessage", 1.5)
     with pytest.raises(TimeoutError):
         impatient.chat_postMessage(channel="C0001", text="taken late")
+    slack.wait_until(lambda: len(slack.messages("C0001")) == 2)
     assert [m.text for m in slack.messages("C0001")] == ["taken, but nobody was told", "taken late"]
     held = slack.faults.hold("auth.test")
     with pytest.raises(TimeoutError):

@@ -12,7 +12,7 @@ from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.slack.serving import PATIENCE_S
+from tests.patience import PATIENCE_S
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`serve` for tests: as it is, but nothing is late before a minute has passed, and its machine's clock may be wrong.
+"""`serve` for tests: with their patient deadlines, and its machine's clock may be wrong.
 
 `python -m tests.slack.patient_serve …` does what `python -m bot.cli serve …` does; CLOCK_AHEAD_S in the environment is
 by how many seconds everybody in the process who asks for the time of day is told a wrong one.
@@ -32,9 +32,9 @@ if __name__ == "__main__":
     if _AHEAD_S:  # before anything else takes them
         time.time = lambda: _true_time() + _AHEAD_S
         datetime.datetime = _WrongDatetime  # type: ignore[misc]
-    from bot.slack import deadline
+    from tests.patience import be_patient
 
-    deadline.DEADLINE_S = 60.0
+    be_patient()
     from bot.cli import main
 
     sys.exit(main(["serve", *sys.argv[1:]]))

@@ -7,6 +7,8 @@ import socket
 import threading
 from collections.abc import Iterator
 
+from tests.patience import PATIENCE_S
+
 
 @contextlib.contextmanager
 def running_proxy(target: int, authorization: str | None = None) -> Iterator[tuple[int, list[str]]]:
@@ -36,7 +38,7 @@ def running_proxy(target: int, authorization: str | None = None) -> Iterator[tup
             back = threading.Thread(target=pump, args=(far, near), daemon=True)
             back.start()
             pump(near, far)
-            back.join(5)
+            back.join(PATIENCE_S)
 
     def accept() -> None:
         with contextlib.suppress(OSError):
@@ -49,4 +51,4 @@ def running_proxy(target: int, authorization: str | None = None) -> Iterator[tup
         accepting.start()
         yield listener.getsockname()[1], asked
         listener.shutdown(socket.SHUT_RDWR)
-        accepting.join(5)
+        accepting.join(PATIENCE_S)

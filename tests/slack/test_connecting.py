@@ -11,7 +11,8 @@ from bot.doctor import examine
 from bot.doctor.finding import Finding
 from bot.settings import Settings
 from sandbox import Sandbox
-from tests.slack.serving import PATIENCE_S, Serve
+from tests.patience import PATIENCE_S
+from tests.slack.serving import Serve
 from tests.stories.conftest import Cast
 
 RECONNECTING = "reconnecting to Slack"

@@ -18,7 +18,8 @@ import pytest
 
 from sandbox import Sandbox
 from storage.engine import Store
-from tests.slack.serving import PATIENCE_S, ROOT, Serve
+from tests.patience import PATIENCE_S
+from tests.slack.serving import ROOT, Serve
 from tests.stories.conftest import Cast
 
 

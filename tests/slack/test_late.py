@@ -98,6 +98,7 @@ def test_a_late_form_keeps_its_text_and_says_so(world: World, slow: tuple[Person
     assert commented(world) == 1
 
 
+@pytest.mark.production_deadlines("LOCK_TIMEOUT_MS")
 def test_a_late_press_is_told_so_and_its_answer_follows(world: World) -> None:
     world.declare("Payments fail")
     shown = world.view(world.ben, 1)

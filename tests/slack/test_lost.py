@@ -9,10 +9,10 @@ import pytest
 
 from bot.slack import connections
 from sandbox import Person
+from tests.patience import PATIENCE_S
 from tests.stories.conftest import WITH_AND_WITHOUT_TLS, World
 
 pytestmark = WITH_AND_WITHOUT_TLS
-PATIENCE_S = 20.0
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def test_a_connection_that_ends_is_renewed(world: World, how: str) -> None:
     world.rest()  # what is on its way when a socket is cut off is lost, and nobody's fault
     for _ in range(3):
         getattr(world.slack, how)()
-        world.slack.wait_until_connected(timeout=60)
+        world.slack.wait_until_connected()
         assert "#1 Payments fail" in world.ask(world.ada, "list").text
 
 

@@ -16,7 +16,8 @@ from bot.backlog import BacklogCollector
 from sandbox import Sandbox
 from sandbox.records import Json
 from storage.engine import Store
-from tests.slack.serving import PATIENCE_S, Serve, Serving
+from tests.patience import PATIENCE_S
+from tests.slack.serving import Serve, Serving
 from tests.slack.test_wrong_clocks import token as create_token
 from tests.stories.conftest import Cast
 

@@ -11,7 +11,8 @@ import pytest
 from sandbox import NotAcknowledged, NotConnected, Sandbox
 from sandbox.faults import RESPONSE_URL
 from storage.engine import Store
-from tests.slack.serving import PATIENCE_S, Serve
+from tests.patience import PATIENCE_S
+from tests.slack.serving import Serve
 from tests.stories.conftest import Cast
 
 

@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 from sandbox import Sandbox
+from tests.patience import PATIENCE_S
 from tests.slack.proxy import running_proxy
-from tests.slack.serving import PATIENCE_S, ROOT, Serve
+from tests.slack.serving import ROOT, Serve
 from tests.stories.conftest import OVER_TLS, Cast
 
 PASSWORD = "p@ss:word"

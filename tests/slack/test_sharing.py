@@ -15,12 +15,12 @@ from sandbox import Sandbox
 from storage.engine import Store
 from storage.models import Organization, Project
 from storage.queries.tokens import insert_token
+from tests.patience import PATIENCE_S
 from tests.slack.serving import ROOT, Serve
 from tests.stories.conftest import COMMAND, Cast
 
 SENDERS = 20
 COMMANDS = 30
-PATIENCE_S = 60.0
 
 
 def make_token(store: Store) -> str:

@@ -10,7 +10,8 @@ from bot.settings import MAX_SOCKETS
 from sandbox import Sandbox
 from sandbox.socket_mode import SOCKET_LIMIT, Socket
 from storage.engine import Store
-from tests.slack.serving import PATIENCE_S, Serve, Serving
+from tests.patience import PATIENCE_S
+from tests.slack.serving import Serve, Serving
 from tests.slack.test_metrics import value
 from tests.stories.conftest import Cast
 

@@ -15,8 +15,9 @@ from bot import tracing
 from bot.settings import Settings, SettingsError
 from sandbox import Sandbox
 from storage.engine import Store
+from tests.patience import PATIENCE_S
 from tests.slack.collector import Collector, Span, running_collector
-from tests.slack.serving import PATIENCE_S, ROOT, Serve
+from tests.slack.serving import ROOT, Serve
 from tests.slack.test_wrong_clocks import token as create_token
 from tests.stories.conftest import Cast
 

@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from websockets.sync.server import ServerConnection, serve
 
 from bot.slack.connections import Message, State, WebSocket
-
-PATIENCE_S = 15.0
+from tests.patience import PATIENCE_S
 
 
 def test_a_message_in_parts_arrives_whole_and_is_answered() -> None:

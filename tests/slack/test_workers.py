@@ -9,8 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from bot.slack.workers import Workers
-
-PATIENCE_S = 15.0
+from tests.patience import PATIENCE_S
 
 
 def test_all_threads_work_at_the_same_time_again_and_again() -> None:

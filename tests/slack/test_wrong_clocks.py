@@ -15,7 +15,8 @@ from storage.engine import Store
 from storage.models import Digest, DigestFire, Incident, Organization
 from storage.queries.tokens import insert_token
 from storage.values import Status
-from tests.slack.serving import PATIENCE_S, Serve
+from tests.patience import PATIENCE_S
+from tests.slack.serving import Serve
 from tests.stories.conftest import Cast
 
 FIVE_MINUTES_S = 300

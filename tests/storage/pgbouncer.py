@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL
 
-STARTS_WITHIN_S = 30
+from tests.patience import PATIENCE_S
+
 # Debian installs it where only root's PATH leads.
 _FOLDERS = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
 
@@ -63,7 +64,7 @@ def running(server: URL, folder: Path, pool_mode: str, **settings: str) -> Itera
             [binary, *_account(Path(server_folder)), str(config)], stdout=stream, stderr=stream, cwd="/"
         )
     try:
-        deadline = time.monotonic() + STARTS_WITHIN_S
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 break

@@ -22,6 +22,7 @@ from storage.models import Incident, IncidentActivity, IncidentSeen, IncidentSub
 from storage.queries.handled_requests import record_once
 from storage.values import Status
 from tests.house import NOW, House, build
+from tests.patience import PATIENCE_S
 
 WORKERS = 8
 T = TypeVar("T")
@@ -32,7 +33,7 @@ def at_once(work: Callable[[int], T], count: int = WORKERS) -> list[T | Exceptio
     together = threading.Barrier(count)
 
     def run(number: int) -> T | Exception:
-        together.wait(10)
+        together.wait(PATIENCE_S)
         try:
             return work(number)
         except Exception as error:
@@ -178,6 +179,7 @@ def test_a_request_whose_transaction_failed_may_come_again(store: Store) -> None
         assert record_once(tx, "T0001", "view:V1", NOW)
 
 
+@pytest.mark.production_deadlines("LOCK_TIMEOUT_MS")
 def test_who_waits_too_long_for_a_row_is_told_and_changes_nothing(house: House) -> None:
     incident = house.open()
     with house.store.write() as holder:

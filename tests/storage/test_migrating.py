@@ -23,6 +23,7 @@ import storage.migrate
 from storage.engine import Store, create_pool
 from storage.errors import Contended
 from storage.migrate import HEAD, is_schema_current, migrate
+from tests.patience import PATIENCE_S
 from tests.storage.test_at_once import at_once
 
 # As every version before "listing01" writes it.
@@ -160,7 +161,7 @@ def test_a_migration_that_has_to_wait_holds_up_nobody(empty: URL) -> None:
                         assert not migrating.done()
                 with store.read() as connection:
                     assert connection.exec_driver_sql("SELECT count(*) FROM incident_project").scalar_one() == 30
-        assert migrating.result(60) == ("intake04", HEAD)
+        assert migrating.result(PATIENCE_S) == ("intake04", HEAD)
 
 
 def test_titles_come_while_the_version_before_is_at_work(empty: URL) -> None:
@@ -189,7 +190,7 @@ def test_titles_come_while_the_version_before_is_at_work(empty: URL) -> None:
         finally:
             done.set()
         for one in working:
-            one.result(30)
+            one.result(PATIENCE_S)
     with closing(Store.open(empty)) as store, store.read() as connection:
         titles = connection.exec_driver_sql(TITLES).all()
     assert len(titles) == 2000 and all(title == beside for title, beside in titles)

@@ -17,6 +17,7 @@ from storage.errors import DatabaseAway, DatabaseUnfit
 from storage.migrate import HEAD, is_schema_current, migrate
 from storage.session_settings import Pooling
 from tests.cli.test_settings import VARIABLES
+from tests.patience import SESSION_TIMEOUTS
 from tests.storage import pgbouncer
 from tests.storage.test_at_once import at_once
 
@@ -72,6 +73,7 @@ def shown(store: Store) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("settings", [{}, {"ignore_startup_parameters": "options,extra_float_digits"}])
+@pytest.mark.production_deadlines(*SESSION_TIMEOUTS)
 def test_in_session_mode_the_settings_are_in_force(pooled: Pooled, settings: dict[str, str]) -> None:
     url = pooled("session", **settings)
     assert preflight.check_database(url) is Pooling.SESSION
@@ -81,6 +83,7 @@ def test_in_session_mode_the_settings_are_in_force(pooled: Pooled, settings: dic
         assert shown(store) == [IN_FORCE, IN_FORCE], "and again, on connections that have been used"
 
 
+@pytest.mark.production_deadlines(*SESSION_TIMEOUTS)
 def test_a_session_that_another_client_had_before_is_set_up_anew(pooled: Pooled) -> None:
     """PgBouncer resets it in between, with DISCARD ALL; what was prepared in it is gone too."""
     url = pooled("session", default_pool_size="2")
@@ -124,6 +127,7 @@ def test_doctor_names_the_pooler_and_its_mode(
 
 
 @pytest.mark.parametrize("pool", ["2", "20"])
+@pytest.mark.production_deadlines(*SESSION_TIMEOUTS)
 def test_in_transaction_mode_the_time_outs_are_in_force_in_each_transaction(pooled: Pooled, pool: str) -> None:
     url = pooled("transaction", default_pool_size=pool, server_round_robin="1")
     assert preflight.check_database(url) is Pooling.TRANSACTION
@@ -164,6 +168,7 @@ def test_a_busy_pooler_in_transaction_mode_is_found_out_too(pooled: Pooled) -> N
         assert preflight.check_database(url) is Pooling.TRANSACTION
 
 
+@pytest.mark.production_deadlines(*SESSION_TIMEOUTS)
 def test_transaction_mode_leaves_no_setting_behind_on_sessions_of_others(pooled: Pooled) -> None:
     url = pooled("transaction", default_pool_size="1")
     with closing(Store.open(url, pooling=preflight.check_database(url))) as store:

@@ -27,15 +27,14 @@ from bot.organization.file import load
 from bot.settings import LogFormat, LogLevel
 from bot.slack import background
 from bot.slack.clients import Clients
-from bot.slack.deadline import DEADLINE_S
 from bot.slack.manifest import EVENTS, SCOPES
 from sandbox import Answer, Person, Sandbox, SeenMessage
-from sandbox.deliveries import ACKNOWLEDGE_SECONDS
 from sandbox.records import Channel, UserGroup
 from storage.engine import Store
 from storage.models import Organization, Project
 from storage.queries.tokens import insert_token
 from tests.cli.test_settings import VARIABLES
+from tests.patience import PATIENCE_S
 
 COMMAND = "/incident"
 
@@ -63,17 +62,21 @@ members:
 """
 
 
-# However busy the machine is: what a test is not about should not decide it. Nobody waits so long in vain.
-PATIENCE_S = 60.0
+class PatientPace(Pace):
+    """Slack may take its time to answer a call. What it has not done soon after a call broke off, it never does."""
+
+    @property
+    def settles_s(self) -> float:
+        return 2.5
+
 
 # The workspace sets no limit of pace, and nobody wants to wait for one.
-BRISK = Pace(
+BRISK = PatientPace(
     post_s=0.02,
     update_s=0.02,
     poll_s=0.5,
     storm_s=0.05,
-    call_s=2,
-    late_s=0.5,
+    call_s=60,
     paused_s=0.5,
     failed_s=0.2,
     first_retry_s=0.1,
@@ -238,11 +241,6 @@ def store(database_url: str) -> Iterator[Store]:
     store.close()
 
 
-def keeps_slacks_deadlines(request: pytest.FixtureRequest) -> bool:
-    """Whether a test is about what happens when a request takes too long."""
-    return request.node.get_closest_marker("slacks_deadlines") is not None
-
-
 @pytest.fixture
 def slack(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     """A workspace that fails its test when the bot did anything on the wire that Slack would not take.
@@ -250,10 +248,7 @@ def slack(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     It grants the bot what its manifest asks for, and nothing else. Its parameter is what else the workspace is made
     with (see IN_AN_ENTERPRISE, WITH_AND_WITHOUT_TLS).
     """
-    seconds = ACKNOWLEDGE_SECONDS if keeps_slacks_deadlines(request) else PATIENCE_S
-    with Sandbox(
-        scopes=SCOPES, subscriptions=EVENTS, acknowledge_seconds=seconds, **getattr(request, "param", {})
-    ) as sandbox:
+    with Sandbox(scopes=SCOPES, subscriptions=EVENTS, **getattr(request, "param", {})) as sandbox:
         if sandbox.tls:
             monkeypatch.setenv("SSL_CERT_FILE", str(sandbox.authority))
         yield sandbox
@@ -278,7 +273,6 @@ def world(request: pytest.FixtureRequest, slack: Sandbox, store: Store, tmp_path
         app_token=None if over_http else slack.app_token,
         signing_secret=slack.signing_secret,
         pace=BRISK,
-        deadline_s=DEADLINE_S if keeps_slacks_deadlines(request) else PATIENCE_S,
     )
     server = url = None
     if bot.http:
@@ -314,7 +308,7 @@ def intake(world: World) -> Iterator[str]:
 def deliver(world: World, intake: str) -> Iterator[Deliver]:
     """Delivers a payload of a source for the project checkout."""
     tokens: dict[Source, str] = {}
-    with httpx.Client(base_url=intake, timeout=30) as client:
+    with httpx.Client(base_url=intake) as client:
 
         def post(source: Source, payload: Any) -> httpx.Response:
             if source not in tokens:

@@ -13,7 +13,8 @@ from bot.intake.tokens import Source
 from storage.engine import Store
 from tests.clock import store_at_the_machines_date
 from tests.intake import alertmanager
-from tests.stories.conftest import PATIENCE_S, World, token_for_checkout
+from tests.patience import PATIENCE_S
+from tests.stories.conftest import World, token_for_checkout
 from tests.stories.test_cards import cards
 
 

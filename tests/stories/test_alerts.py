@@ -14,6 +14,7 @@ from bot.intake.tokens import Source
 from storage.models import AlertMemory
 from tests.intake.test_lenient import group
 from tests.intake.test_sources import sample
+from tests.patience import PATIENCE_S
 from tests.stories.conftest import Deliver, World
 from tests.stories.test_cards import card, cards
 
@@ -144,7 +145,7 @@ def test_what_alerts_said_is_cleaned_up_in_the_end(often_cleaned: None, world: W
     deliver(Source.EVENTS, {"dedup_key": "over", "title": "x", "status": "resolved"})
     with world.store.write() as tx:
         tx.execute(update(AlertMemory).values(heard=world.store.clock.now() - timedelta(days=31)))
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     left = 2
     while left > 1:
         assert time.monotonic() < deadline

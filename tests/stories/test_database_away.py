@@ -27,7 +27,7 @@ def wire(database_url: str) -> Iterator[Wire]:
 
 @pytest.fixture
 def store(wire: Wire) -> Iterator[Store]:
-    store = Store.open(wire.url, hung_after_s=1.5)
+    store = Store.open(wire.url, hung_after_s=None)
     yield store
     store.close()
 
@@ -101,11 +101,12 @@ def test_a_server_that_ends_its_connections_is_not_noticed(world: World, databas
     assert "#1 Payments fail" in world.ask(world.ben, "list").text
 
 
+@pytest.mark.production_deadlines("connect_timeout")
 def test_a_database_that_hangs_is_told_too(world: World, wire: Wire) -> None:
     world.declare("Payments fail")
     world.ben.press(world.view(world.ben, 1), "Comment")
     form = world.ben.wait_for_form("Comment #1").fill("Comment", "From a form")
-    wire.hang()
+    wire.hang(world.store)
     text = world.ask(world.ben, "comment 1 The replica is lagging").text
     assert text and "/incident comment 1 The replica is lagging" in text
     assert form.submit().errors["Comment"] and form.value("Comment") == "From a form"
@@ -113,6 +114,7 @@ def test_a_database_that_hangs_is_told_too(world: World, wire: Wire) -> None:
     eventually(world, world.ada, "list", "#1 Payments fail")
 
 
+@pytest.mark.production_deadlines("connect_timeout")
 def test_a_hanging_database_with_everybody_asking_leaves_nobody_waiting(world: World, wire: Wire) -> None:
     world.declare("Payments fail")
     people = [world.ada, world.ben, world.dan, world.sue] * 6
@@ -122,13 +124,14 @@ def test_a_hanging_database_with_everybody_asking_leaves_nobody_waiting(world: W
 
     with ThreadPoolExecutor(len(people)) as pool:
         assert all("You commented on" in text for text in pool.map(ask, people))  # over many connections
-        wire.hang()
+        wire.hang(world.store)
         assert all("Is anybody there?" in text for text in pool.map(ask, people))
     wire.mend(losing=True)
     eventually(world, world.ada, "list", "#1 Payments fail")
     wire.reset()  # the bot stops sooner when even what was lost has ended
 
 
+@pytest.mark.production_deadlines("LOCK_TIMEOUT_MS")
 def test_a_row_that_somebody_holds_is_told_as_such(world: World, database_url: str) -> None:
     world.declare("Payments fail")
     with closing(Store.open(database_url)) as another, another.write() as tx:

@@ -20,13 +20,13 @@ from storage.engine import Store, is_reachable
 from storage.errors import DatabaseAway
 from storage.models import IncidentActivity
 from storage.values import ActivityType
+from tests.patience import PATIENCE_S
 from tests.stories.conftest import IN_BOTH_MODES, ORGANIZATION, World
 from tests.stories.test_cards import card
 from tests.stories.wire import Wire
 
-pytestmark = pytest.mark.slacks_deadlines
+pytestmark = pytest.mark.production_deadlines("acknowledge_seconds", "deadline_s", "connect_timeout")
 
-PATIENCE_S = 30.0
 A_MINUTE = 61.0
 WORKERS = 10
 
@@ -39,7 +39,7 @@ def wire(database_url: str) -> Iterator[Wire]:
 
 @pytest.fixture
 def store(wire: Wire) -> Iterator[Store]:
-    store = Store.open(wire.url, hung_after_s=1.5)
+    store = Store.open(wire.url, hung_after_s=None)
     yield store
     store.close()
 
@@ -69,7 +69,7 @@ def wait_until_acknowledged(world: World, *names: str) -> None:
         last = {str(one.sent["event_id"]): one for name in names for one in sent(world, name)}
         return all(one.answer is not None for one in last.values())
 
-    world.slack.wait_until(acknowledged, timeout=PATIENCE_S, what="every acknowledgement")
+    world.slack.wait_until(acknowledged, what="every acknowledgement")
 
 
 def comments(world: World) -> list[str]:
@@ -114,12 +114,11 @@ def test_what_nobody_has_begun_is_not_acknowledged_and_done_once(world: World, m
         world.ben.react(shown, "eyes")
         world.slack.wait_until(
             lambda: len(unanswered(world, "message")) >= 3 and unanswered(world, "reaction_added"),
-            timeout=PATIENCE_S,
             what="events that are refused",
         )
-    shown.wait_for(lambda shown: "Seen by Ben Tal" in shown.text, timeout=PATIENCE_S)
+    shown.wait_for(lambda shown: "Seen by Ben Tal" in shown.text)
     replies = [f"reply {number}" for number in range(3)]
-    world.slack.wait_until(lambda: comments(world) == replies, timeout=PATIENCE_S, what="the comments")
+    world.slack.wait_until(lambda: comments(world) == replies, what="the comments")
     world.slack.clock.advance(A_MINUTE)
     wait_until_acknowledged(world, "message", "reaction_added")
     world.rest()
@@ -137,7 +136,7 @@ def test_a_reply_that_takes_longer_than_slack_waits_is_one_comment(world: World)
     people = [world.slack.person(f"U1{name.upper()}", name, f"{name}@acme.test") for name in names]
     world.slack.faults.slow("users.info", 0.3, times=None)
     world.ben.reply(shown, "please look: " + " ".join(f"<@{person.id}>" for person in people))
-    world.slack.wait_until(lambda: comments(world), timeout=PATIENCE_S, what="the comment")
+    world.slack.wait_until(lambda: comments(world), what="the comment")
     world.slack.faults.clear()
     world.slack.clock.advance(A_MINUTE)
     wait_until_acknowledged(world, "message")
@@ -154,7 +153,7 @@ def test_what_comes_while_the_database_hangs_comes_again(world: World, wire: Wir
     shown = card(world)
     world.rest()
     before = len(world.slack.sent)
-    wire.hang()
+    wire.hang(world.store)
     for number in range(6):
         world.ben.reply(shown, f"reply {number}")
     world.ben.react(shown, "eyes")
@@ -163,15 +162,14 @@ def test_what_comes_while_the_database_hangs_comes_again(world: World, wire: Wir
     world.slack.wait_until(
         # The second time follows at once.
         lambda: all(len(unanswered(world, name)) >= 2 for name in events) and len(unanswered(world, "message")) >= 12,
-        timeout=PATIENCE_S,
         what="events that are refused",
     )
     assert not [one for one in world.slack.sent[before:] if one.name in events and one.answer is not None]
     wire.mend()
-    world.slack.wait_until(lambda: is_reachable(world.store), timeout=PATIENCE_S, what="the database")
+    world.slack.wait_until(lambda: is_reachable(world.store), what="the database")
     world.slack.clock.advance(A_MINUTE)
-    shown.wait_for(lambda shown: "Seen by Ben Tal" in shown.text, timeout=PATIENCE_S)
-    world.slack.wait_until(lambda: len(comments(world)) == 6, timeout=PATIENCE_S, what="the comments")
+    shown.wait_for(lambda shown: "Seen by Ben Tal" in shown.text)
+    world.slack.wait_until(lambda: len(comments(world)) == 6, what="the comments")
     wait_until_acknowledged(world, *events)
     wire.reset()
 
@@ -182,8 +180,8 @@ def test_a_mention_that_nobody_has_begun_is_answered_later(world: World, monkeyp
     world.slack.invite_bot(world.cast.random)
     with everybody_busy(world, monkeypatch):
         world.ben.say(world.cast.random, f"{world.slack.bot_mention} ack 1")
-        world.slack.wait_until(lambda: unanswered(world, "app_mention"), timeout=PATIENCE_S, what="a refusal")
-    world.ben.wait_for_message(world.cast.random, "You acknowledged #1", timeout=PATIENCE_S)
+        world.slack.wait_until(lambda: unanswered(world, "app_mention"), what="a refusal")
+    world.ben.wait_for_message(world.cast.random, "You acknowledged #1")
     world.slack.clock.advance(A_MINUTE)
     wait_until_acknowledged(world, "app_mention")
     told_so = [one for one in world.ben.sees(world.cast.random) if "acknowledged #1" in one.text]
@@ -204,6 +202,6 @@ def test_what_is_told_of_a_reply_is_told_with_it(world: World, monkeypatch: pyte
 
     monkeypatch.setattr(notices, "send_notice", failing_once)
     world.ada.reply(shown, "@cyn can you look")
-    world.ada.wait_for_message(containing="Cyn Roe cannot see #1", timeout=PATIENCE_S)
+    world.ada.wait_for_message(containing="Cyn Roe cannot see #1")
     world.slack.settle()
     assert failed.is_set() and len(comments(world)) == 1

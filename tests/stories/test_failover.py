@@ -27,11 +27,10 @@ from storage.errors import DatabaseAway, ReadOnlyServer
 from storage.migrate import migrate
 from tests.cli.test_settings import VARIABLES
 from tests.clock import shadow_database_time
+from tests.patience import PATIENCE_S
 from tests.stories.conftest import IN_BOTH_MODES, Deliver, World
 from tests.stories.test_cards import card
 from tests.stories.test_events import A_MINUTE, comments, unanswered, wait_until_acknowledged
-
-PATIENCE_S = 30.0
 
 
 @pytest.fixture
@@ -138,7 +137,7 @@ def test_a_digest_goes_out_after_a_failover(world: World, servers: Servers) -> N
 
 
 @IN_BOTH_MODES
-@pytest.mark.slacks_deadlines
+@pytest.mark.production_deadlines("acknowledge_seconds", "deadline_s")
 def test_replies_and_reactions_come_again_when_a_server_takes_changes(world: World, servers: Servers) -> None:
     shown = use_every_connection(world)
     servers.lose_the_primary()
@@ -175,7 +174,7 @@ def test_readyz_says_no_while_only_a_server_is_reached_that_takes_no_changes(
     use_every_connection(world)
 
     def readyz() -> httpx.Response:
-        return httpx.get(f"{intake}/readyz", timeout=30)
+        return httpx.get(f"{intake}/readyz")
 
     assert readyz().json() == {"status": "ok", "database": "ok", "schema": "ok", "slack": "ok"}
     servers.lose_the_primary()
@@ -192,7 +191,7 @@ def test_readyz_says_no_while_only_a_server_is_reached_that_takes_no_changes(
 def test_readyz_leaves_the_old_server_by_itself(world: World, servers: Servers, intake: str) -> None:
     use_every_connection(world)
     servers.fail_over()
-    assert httpx.get(f"{intake}/readyz", timeout=30).status_code == 200
+    assert httpx.get(f"{intake}/readyz").status_code == 200
     assert "database" not in world.ask(world.ben, "comment 1 Nobody was told anything").text
 
 

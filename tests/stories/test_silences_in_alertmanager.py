@@ -58,7 +58,7 @@ class Sides:
         self.there.tell(name, self.began, self.world.store.clock.now() - timedelta(seconds=1), **labels)
 
     def call(self, method: str, path: str, **given: Any) -> Any:
-        answer = httpx.request(method, f"{self.there.url}/api/v2{path}", timeout=10, **given)
+        answer = httpx.request(method, f"{self.there.url}/api/v2{path}", **given)
         assert answer.status_code == 200, answer.text
         return answer.json() if answer.text else None
 

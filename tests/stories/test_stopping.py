@@ -6,9 +6,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from bot.slack.connections import Message, WebSocket
+from tests.patience import PATIENCE_S
 from tests.stories.conftest import World
-
-PATIENCE_S = 15.0
 
 
 def test_everything_that_has_arrived_is_answered_before_it_goes(world: World) -> None:

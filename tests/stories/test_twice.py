@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from sandbox.records import Json
-from tests.stories.conftest import PATIENCE_S, World
+from tests.patience import PATIENCE_S
+from tests.stories.conftest import World
 
 
 def last_sent(world: World, kind: str) -> Json:

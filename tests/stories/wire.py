@@ -10,6 +10,12 @@ from typing import Self
 
 from sqlalchemy import URL, make_url
 
+from storage.engine import Store
+from storage.watchdog import ConnectionWatchdog
+from tests.patience import PATIENCE_S
+
+HUNG_AFTER_S = 0.5  # short, because it is of no concern before the database hangs
+
 
 class Wire:
     """Passes connections on to a PostgreSQL server; a context manager."""
@@ -35,7 +41,7 @@ class Wire:
             flows.set()
         self.reset()  # those that had not got as far
         for thread in self._threads:
-            thread.join(5)
+            thread.join(PATIENCE_S)
 
     @property
     def url(self) -> URL:
@@ -58,9 +64,10 @@ class Wire:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 
-    def hang(self) -> None:
-        """Takes everything, new connections too, and passes nothing on."""
+    def hang(self, store: Store) -> None:
+        """Takes everything, new connections too, and passes nothing on. The store, which has no watchdog, gets one."""
         self._flows.clear()
+        store._watchdog = ConnectionWatchdog((store._reading, store._writing), HUNG_AFTER_S)
 
     def mend(self, *, losing: bool = False) -> None:
         """As if nothing had been; with `losing`, connections that hung do so for ever, and new ones work."""

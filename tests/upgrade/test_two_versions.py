@@ -24,7 +24,8 @@ from sandbox.sandbox import Sandbox
 from storage.embedded import scratch_postgres
 from storage.engine import Store
 from storage.migrate import HEAD, get_revisions
-from tests.slack.serving import PATIENCE_S, Serving
+from tests.patience import PATIENCE_S
+from tests.slack.serving import Serving
 from tests.stories.conftest import ORGANIZATION, populate, slack
 from tests.upgrade.previous_release import ARCHIVE, COMMIT, FOLDERS, ROOT, extract, find_in_git, list_files
 
