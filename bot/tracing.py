@@ -58,7 +58,7 @@ class _NoSpan:
         """Does nothing."""
 
 
-NO_SPAN = _NoSpan()
+_NO_SPAN = _NoSpan()
 _recorder: Recorder | None = None
 
 
@@ -68,9 +68,9 @@ def set_recorder(recorder: Recorder | None) -> None:
     _recorder = recorder
 
 
-def get_recorder() -> Recorder | None:
-    """The recorder; None while nothing is recorded."""
-    return _recorder
+def is_on() -> bool:
+    """Whether anything is recorded."""
+    return _recorder is not None
 
 
 def span(
@@ -86,7 +86,7 @@ def span(
     `began_ns` is when it began, in nanoseconds since the epoch, if not now. It belongs to the span around it, or to the
     first of `parents`, which come from `get_current`; to the others it has links.
     """
-    return NO_SPAN if _recorder is None else _recorder.span(name, kind, began_ns, parents, attributes)
+    return _NO_SPAN if _recorder is None else _recorder.span(name, kind, began_ns, parents, attributes)
 
 
 def get_current() -> Any:
