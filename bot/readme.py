@@ -1,4 +1,4 @@
-"""The commands in README.md and docs/responding.md, generated from the declarations of the commands.
+"""The commands and settings in README.md, docs/responding.md and docs/settings.md, generated from the code.
 
 `python -m bot.readme` fails if one of the pages is out of date (CI runs this); `--write` updates them.
 """
@@ -6,15 +6,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from bot import settings_page
 from bot.handlers.verb import Registry
 from bot.messages.help import Topic
 
 ROOT = Path(__file__).resolve().parent.parent
-_BEGIN = "<!-- commands: made by `python -m bot.readme --write` -->\n"
-_END = "<!-- end of commands -->\n"
 _HELP = ("help [command]", "What can be done, with examples.")
 
 
@@ -45,34 +45,52 @@ def _escape_cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-PAGES: Mapping[str, Callable[[Sequence[Topic]], str]] = {
-    "README.md": render_table,
-    "docs/responding.md": render_sections,
-}
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a page that is generated, between two lines that name it."""
+
+    page: str
+    name: str
+    render: Callable[[], str]
+
+    @property
+    def begin(self) -> str:
+        return f"<!-- {self.name}: made by `python -m bot.readme --write` -->\n"
+
+    @property
+    def end(self) -> str:
+        return f"<!-- end of {self.name} -->\n"
+
+    def replace(self, text: str) -> str:
+        """The page's text with this part anew. Raises ValueError if the lines around it are missing."""
+        before, begin, rest = text.partition(self.begin)
+        _, end, after = rest.partition(self.end)
+        if not begin or not end:
+            raise ValueError(f"{self.page} should have the lines {self.begin.strip()} and {self.end.strip()}")
+        return f"{before}{begin}{self.render()}{end}{after}"
 
 
-def replace_commands(text: str, commands: str) -> str:
-    """The page's text with these commands. Raises ValueError if the lines around them are missing."""
-    before, begin, rest = text.partition(_BEGIN)
-    _, end, after = rest.partition(_END)
-    if not begin or not end:
-        raise ValueError(f"the page should have the lines {_BEGIN.strip()} and {_END.strip()}")
-    return f"{before}{begin}{commands}{end}{after}"
+PARTS: Sequence[Part] = (
+    Part("README.md", "commands", lambda: render_table(Registry.collect().verbs)),
+    Part("README.md", "settings", settings_page.render_short_table),
+    Part("docs/responding.md", "commands", lambda: render_sections(Registry.collect().verbs)),
+    Part("docs/settings.md", "settings", settings_page.render_settings),
+)
 
 
 def main(arguments: Sequence[str], root: Path = ROOT) -> int:
     """Checks the pages below `root`, or updates them. Returns 1 if one is out of date."""
-    topics, outdated = Registry.collect().verbs, []
-    for name, render in PAGES.items():
-        present = (root / name).read_text(encoding="utf-8")
-        wanted = replace_commands(present, render(topics))
+    outdated = []
+    for part in PARTS:
+        page = root / part.page
+        present = page.read_text(encoding="utf-8")
+        wanted = part.replace(present)
         if "--write" in arguments:
-            (root / name).write_text(wanted, encoding="utf-8")
+            page.write_text(wanted, encoding="utf-8")
         elif present != wanted:
-            outdated.append(name)
+            outdated.append(f"{part.name} of {part.page}")
     if outdated:
-        names = ", ".join(outdated)
-        print(f"The commands in {names} are not up to date: python -m bot.readme --write", file=sys.stderr)  # noqa: T201
+        print(f"Not up to date: {', '.join(outdated)}: python -m bot.readme --write", file=sys.stderr)  # noqa: T201
     return 1 if outdated else 0
 
 

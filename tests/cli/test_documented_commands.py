@@ -21,6 +21,7 @@ PAGES = (
     "docs/database.md",
     "docs/deploy.md",
     "docs/index.md",
+    "docs/settings.md",
 )
 BLOCK = re.compile(r"^```\w*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 YAML = re.compile(r"^```yaml\n(organization:.*?)^```$", re.DOTALL | re.MULTILINE)
