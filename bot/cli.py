@@ -45,6 +45,7 @@ COMMANDS = (
     Command("manifest", "manifest", "manifest_", "Prints the Slack app manifest."),
     Command("audit", "audit", "audit_", "Shows who changed what, the newest first."),
     Command("retention", "data", "retention", "Removes what is kept no longer, as `serve` does by itself."),
+    Command("erase", "data", "erase", "Erases a former member."),
     Command("export", "transfer", "export", "Writes everything of an organization to a file."),
     Command("import", "transfer", "import_", "Imports an export, or Sentry's incidents."),
     Command("send-test", "send_test", "send_test_", "Posts a test alert to the running bot."),

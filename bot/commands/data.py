@@ -1,4 +1,4 @@
-"""`retention` and `hold`: what is removed after a time, and what must not be."""
+"""`retention`, `erase` and `hold`: what is removed after a time, who is erased, and what must not be."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from bot.administration.erasing import NotErasable, check_erasable, find_person
+from bot.administration.erasing import erase as erase_person
 from bot.administration.retention import find_limits, remove_old
 from bot.commands.progress import show_progress
 from bot.commands.targets import choose_organization, get_operator
@@ -14,6 +16,7 @@ from bot.database import open_store
 from storage.audit_rows import AuditAction, AuditChange
 from storage.queries import audit
 from storage.queries import retention as stored
+from storage.queries.exporting import count_incidents
 
 _MAX_REASON = 500
 OrganizationOption = Annotated[
@@ -61,6 +64,36 @@ def retention(
     typer.echo(f"{slug}: {incidents} and {entries:,} audit entr{'y' if entries == 1 else 'ies'} {verb}.")
     if held or needed:
         typer.echo(f"Kept although old: {held:,} on legal hold, {needed:,} still needed.")
+    return 0
+
+
+def erase(
+    person: Annotated[
+        str, typer.Argument(metavar="PERSON", help="E-mail address, Slack id or name.", show_default=False)
+    ],
+    organization: OrganizationOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say who would be erased.")] = False,
+) -> int:
+    """Erases a former member.
+
+    Name, e-mail address and Slack ids go for good. What they did stays as that of "a former member".
+    """
+    typed = person.removeprefix("@").strip()
+    with open_store(load_settings()) as store:
+        slug, organization_id = choose_organization(store, organization)
+        try:
+            with store.read() as connection:
+                found = find_person(connection, organization_id, typed)
+                check_erasable(connection, organization_id, found)
+                total = count_incidents(connection, organization_id)
+            if dry_run:
+                typer.echo(f"{found.name} ({found.email}) would be erased from {slug}.")
+                return 0
+            with show_progress("Erasing", total) as tick:
+                erase_person(store, organization_id, found, store.clock.now(), get_operator(), tick)
+        except NotErasable as error:
+            raise BadUsage(f"PERSON: {error}.") from None
+    typer.echo(f"The person is erased from {slug}. Backups and Slack still have what they had.")
     return 0
 
 

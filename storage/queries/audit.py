@@ -144,3 +144,34 @@ def import_entries(tx: Connection, organization_id: int, entries: Sequence[Mappi
     """Inserts entries of another database that are not there, each as JSON by column. Returns how many were not."""
     numbered = [{"position": position, **entry} for position, entry in enumerate(entries)]
     return tx.exec_driver_sql(_IMPORT, {"organization_id": organization_id, "entries": json.dumps(numbered)}).rowcount
+
+
+# --- erasing a person ----------------------------------------------------------------------------------------
+
+
+def list_entries_with(
+    tx: Connection, organization_id: int, member_id: int, texts: Collection[str]
+) -> list[tuple[int, bool, str | None, str | None, dict[str, Any] | None, dict[str, Any] | None]]:
+    """Returns entries about a member, or with one of these texts.
+
+    For each: id, whether it is about the member, actor, subject, before and after.
+    """
+    rows = tx.exec_driver_sql(
+        "SELECT id, coalesce(subject_member_id = %(member_id)s, false), actor, subject, before, after"
+        " FROM audit_entry WHERE organization_id = %(organization_id)s"
+        " AND (subject_member_id = %(member_id)s OR EXISTS (SELECT FROM unnest(%(texts)s::text[]) AS t(text)"
+        "  WHERE strpos(concat_ws(' ', actor, subject, before::text, after::text), t.text) > 0)) ORDER BY id",
+        {"organization_id": organization_id, "member_id": member_id, "texts": list(texts)},
+    )
+    return [(id_, own, actor, subject, before, after) for id_, own, actor, subject, before, after in rows]
+
+
+def replace_entries(tx: Connection, organization_id: int, entries: Sequence[Mapping[str, Any]]) -> None:
+    """Replaces actor, subject, before and after of entries, by id. The transaction must have recorded an erasing."""
+    tx.exec_driver_sql(
+        "UPDATE audit_entry e SET actor = c.actor, subject = c.subject, before = nullif(c.before, 'null'),"
+        " after = nullif(c.after, 'null') FROM jsonb_to_recordset(%(entries)s::jsonb)"
+        " AS c(id bigint, actor text, subject text, before jsonb, after jsonb)"
+        " WHERE e.organization_id = %(organization_id)s AND e.id = c.id",
+        {"organization_id": organization_id, "entries": json.dumps(list(entries))},
+    )

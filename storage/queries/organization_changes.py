@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, text, update
+from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from storage.models import (
     Incident,
@@ -130,8 +130,16 @@ def _update(tx: Connection, table: type[Team | Project | Member], changes: Mappi
 
 
 def mark_members_removed(tx: Connection, member_ids: Collection[int], now: datetime) -> None:
-    """Marks members as removed at `now`. Their log entries stay; their teams and Slack users are unlinked."""
-    tx.execute(update(Member).where(Member.id.in_(member_ids)).values(date_removed=now))
+    """Marks members as removed at `now`. Their log entries stay; their teams and Slack users are unlinked.
+
+    A Slack id of theirs is kept, by which they are known if they come again, and erased if they are to be.
+    """
+    known = select(func.min(SlackPerson.user_id)).where(SlackPerson.member_id == Member.id).scalar_subquery()
+    tx.execute(
+        update(Member)
+        .where(Member.id.in_(member_ids))
+        .values(date_removed=now, slack_user_id=func.coalesce(Member.slack_user_id, known))
+    )
     tx.execute(delete(MemberTeam).where(MemberTeam.member_id.in_(member_ids)))
     tx.execute(update(SlackPerson).where(SlackPerson.member_id.in_(member_ids)).values(member_id=None))
 

@@ -18,6 +18,7 @@ PAGES = (
     "SECURITY.md",
     "docs/alerts.md",
     "docs/backup.md",
+    "docs/data.md",
     "docs/database.md",
     "docs/deploy.md",
     "docs/index.md",
@@ -34,6 +35,8 @@ ELSEWHERE = {
     "serve": "tests/slack/test_process.py",
     "doctor": "tests/doctor/test_doctor.py",
     "send-test": "tests/intake/test_send_test.py",
+    "erase": "tests/stories/test_erasing.py",
+    "hold": "tests/stories/test_retention.py",
     "after-restore": "tests/backup/test_restoring.py",
 }
 
