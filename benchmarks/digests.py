@@ -33,6 +33,7 @@ from bot.settings import LogFormat, LogLevel
 from bot.slack.background import Background
 from bot.slack.clients import Clients, Installation, web_client
 from bot.slack.slack_clock import SlackClock
+from bot.work import WorkSignals
 from storage.digest_rows import DigestRow
 from storage.embedded import EmbeddedPostgres
 from storage.engine import Store, create_pool
@@ -242,7 +243,7 @@ def _replica(url: str, ready: Barrier) -> None:
     authorization = AuthorizeResult(enterprise_id=None, team_id=WORKSPACE)
     clients = Clients([Installation(WORKSPACE, "U0B07", None, web_client(api_url), authorization, SlackClock())])
     identity = Identity(store, clients, Background(api_url))
-    digests = DigestWorkers(store, clients, identity, command="/incident")
+    digests = DigestWorkers(store, clients, identity, WorkSignals(), command="/incident")
     ready.wait()
     digests.tick()
     digests.start()

@@ -49,6 +49,7 @@ from bot.slack.deadline import DEADLINE_S
 from bot.slack.http_mode import HttpListener
 from bot.slack.listeners import Listeners
 from bot.slack.socket_mode import SocketListener
+from bot.work import WorkSignals
 from storage.clock import Clock
 from storage.engine import Store, is_reachable
 from storage.session_settings import IN_TRANSACTION_MODE, Pooling
@@ -120,8 +121,9 @@ class Bot:
             self.http = HttpListener(self.listeners, signing_secret, store.clock.now, deadline_s)
         sending = open_delivery_store(store)  # closed by delivery, the last to stop
         identity = Identity(sending, clients, self.background)
-        self.digests = DigestWorkers(sending, clients, identity, command=command, metrics=metrics.digests)
-        self.calls = CallWorkers(sending, clients, identity)
+        signals = WorkSignals()
+        self.digests = DigestWorkers(sending, clients, identity, signals, command=command, metrics=metrics.digests)
+        self.calls = CallWorkers(sending, clients, identity, signals)
         self.delivery = DeliveryService(
             sending,
             clients,
@@ -131,6 +133,7 @@ class Bot:
             pace=pace,
             metrics=metrics.delivery,
             slack_calls=metrics.requests.slack_calls,
+            signals=signals,
         )
         self.retention = RetentionWorker(sending)
         self.alertmanager = AlertmanagerWorker(sending, alertmanager, metrics.alertmanager) if alertmanager else None

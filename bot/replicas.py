@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import socket
-import threading
 import time
 import uuid
 
-import structlog
-
 from bot import __version__
+from bot.work import WorkThread
 from storage.engine import Store
-from storage.errors import Contended, DatabaseAway
 from storage.queries import replicas
 from storage.queries.replicas import ReplicaRow
-
-log = structlog.get_logger(__name__)
+from storage.values import Work
 
 EVERY_S = 10.0
 _STOP_S = 1.0
@@ -29,8 +25,7 @@ class Heartbeat:
         self._role = role
         self._id = uuid.uuid4().hex
         self._host = socket.gethostname()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._thread = WorkThread("heartbeat", self._record, every_s=EVERY_S, at_end=self._forget)
 
     def start(self) -> None:
         """Records the process now and every EVERY_S seconds."""
@@ -38,27 +33,13 @@ class Heartbeat:
 
     def stop(self) -> None:
         """Records no more, and forgets the process, if the database can be reached within a second."""
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join(_STOP_S)
+        self._thread.stop(_STOP_S)
 
-    def _run(self) -> None:
-        while True:
-            try:
-                self._record()
-            except (DatabaseAway, Contended):
-                pass  # the next time is soon enough
-            except Exception:
-                log.exception("this process could not be recorded")
-            if self._stopping.wait(EVERY_S):
-                break
-        try:
-            with self._store.read() as connection:
-                replicas.delete_replica(connection, self._id)
-        except (DatabaseAway, Contended):
-            pass  # the others see that it is gone
+    def _forget(self) -> None:
+        with self._store.read() as connection:  # while the database is away, the others see that it is gone
+            replicas.delete_replica(connection, self._id)
 
-    def _record(self) -> None:
+    def _record(self, _work: Work) -> None:
         now = self._store.clock.now()
         ahead_s = time.time() - (now - self._store.clock.offset).timestamp()
         row = ReplicaRow(self._id, self._role, __version__, self._host, ahead_s, now)

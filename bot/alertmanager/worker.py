@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
 from datetime import timedelta
 
@@ -12,9 +11,11 @@ from prometheus_client import CollectorRegistry
 from bot.alertmanager.client import AlertmanagerAway, AlertmanagerClient
 from bot.alertmanager.metrics import AlertmanagerMetrics
 from bot.alertmanager.sync import SETTLED_AFTER, synchronize
+from bot.work import WorkThread
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
 from storage.queries.replicas import release_lease, take_lease
+from storage.values import Work
 
 log = structlog.get_logger(__name__)
 
@@ -40,13 +41,11 @@ class AlertmanagerWorker:
         self._store = store
         self._client = client
         self._metrics = metrics or AlertmanagerMetrics(CollectorRegistry())
-        self._every_s = every_s
         self._settled_after = settled_after
         self._id = uuid.uuid4().hex
         self._away = False
         self._refused: set[int] = set()  # ids of silences; they are tried again after the next start
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="alertmanager", daemon=True)
+        self._thread = WorkThread("alertmanager", self._work, every_s=every_s, at_end=self._release)
 
     def start(self) -> None:
         """Compares the two sides now and every few seconds."""
@@ -54,12 +53,13 @@ class AlertmanagerWorker:
 
     def stop(self) -> None:
         """Stops. A pass that is under way for longer than a second is left; another process takes over from it."""
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join(_STOP_S)
+        self._thread.stop(_STOP_S)
 
     def tick(self) -> bool:
-        """Compares the two sides if no other process does. Returns whether it was done."""
+        """Compares the two sides if no other process does. Returns whether it was done.
+
+        Raises DatabaseAway, Contended.
+        """
         now = self._store.clock.now()
         try:
             with self._store.read() as connection:
@@ -73,26 +73,19 @@ class AlertmanagerWorker:
             self._metrics.passes.labels("away").inc()
             return False
         except (DatabaseAway, Contended):
-            return False  # the next time is soon enough
+            raise
         except Exception:
-            if self._stopping.is_set():
-                return False  # the database was closed meanwhile
-            log.exception("silences could not be compared with Alertmanager's")
             self._metrics.passes.labels("failed").inc()
-            return False
+            raise
         if self._away:
             log.info("Alertmanager is back", place=self._client.place)
         self._away = False
         self._metrics.passes.labels("ok").inc()
         return True
 
-    def _run(self) -> None:
-        while True:
-            self.tick()
-            if self._stopping.wait(self._every_s):
-                break
-        try:
-            with self._store.read() as connection:
-                release_lease(connection, _LEASE_NAME, self._id)
-        except (DatabaseAway, Contended):
-            pass  # it ends by itself
+    def _work(self, _work: Work) -> None:
+        self.tick()
+
+    def _release(self) -> None:
+        with self._store.read() as connection:  # while the database is away, it ends by itself
+            release_lease(connection, _LEASE_NAME, self._id)

@@ -22,8 +22,6 @@ from storage.values import PostKind, Urgency
 
 log = structlog.get_logger(__name__)
 
-# Slack reports changes by event. A user group is read again after this, in case an event was lost.
-VALID_FOR = timedelta(minutes=10)
 # After this another replica, or this one, tries again.
 RETRY = timedelta(seconds=30)
 AT_ONCE = 5
@@ -36,7 +34,7 @@ def refresh_stale(store: Store, clients: Clients, identity: Identity, now: datet
     """
     workspaces = [one.workspace_id for one in clients.all()]
     with store.write() as tx:
-        stale = oncall.take_stale(tx, workspaces, now, valid_for=VALID_FOR, lease=RETRY, most=AT_ONCE)
+        stale = oncall.take_stale(tx, workspaces, now, lease=RETRY, most=AT_ONCE)
     for group in stale:
         _refresh(store, clients, identity, group, now)
     return len(stale)

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection
 
 from bot.delivery.api_calls import WorkspaceClient
+from bot.delivery.due_work import DueWorkWatch
 from bot.delivery.expansion import expand_next
 from bot.delivery.folding import end_calm_storms
 from bot.delivery.metrics import DeliveryMetrics
@@ -27,10 +28,10 @@ from bot.metrics import SlackCallMetrics
 from bot.people.identity import Identity
 from bot.saturation import PoolUse, list_connection_pools
 from bot.slack.clients import Clients, Installation, web_client
-from bot.work import WorkSignals
+from bot.work import WorkSignal, WorkSignals, WorkThread
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
-from storage.queries import delivery_failures, form_texts, handled_requests, intake, leases, pacing, posts
+from storage.queries import delivery_failures, form_texts, handled_requests, intake, leases, posts
 from storage.queries.leases import Lease
 from storage.session_settings import Pooling
 from storage.values import ALL_WORK, NO_WORK, Work
@@ -53,8 +54,6 @@ _CLEAN_AT_ONCE = 5000
 _RECOVERED_AT_ONCE = 20
 # Between two looks at the database where no notifications arrive.
 _POLL_WITHOUT_NOTIFICATIONS_S = 0.5
-_SET_BACK_S = 5.0  # a clock that goes back this far was set, not gradually corrected
-_SET_BACK_WATCHED_S = 30.0
 ALERTS_KEPT_FOR = timedelta(days=30)  # after their last message; an alert that goes on sends one every few hours
 KEPT_FOR = timedelta(days=14)  # for messages that were sent and will never change
 
@@ -98,11 +97,11 @@ class DeliveryService:
         self._posts = self._signals.add_worker(Work.POSTS)  # woken too when a sender has become free
         self._alert_looks_begun = self._alert_looks_ended = 0  # how often changes of alerts were looked for
         self._id = uuid.uuid4().hex  # by which a process knows its own notifications
-        self._tell = NO_WORK  # to other processes
-        self._tell_others = threading.Event()
+        self._storms = self._signals.add_worker(Work.STORMS)
+        self._others = WorkSignal(ALL_WORK)  # what to tell other processes
+        self._watch = DueWorkWatch(store, self._signals, lambda: self._served.possible, self._pace)
         self._lock = threading.Lock()
-        self._clocks_seen: tuple[float, float] | None = None  # the monotonic clock and the database's, read together
-        self._set_back_at: float | None = None  # on the monotonic clock
+        self._workers: list[WorkThread] = []
         self._threads: list[threading.Thread] = []
         self._wake_reader, self._wake_writer = os.pipe()
 
@@ -111,24 +110,32 @@ class DeliveryService:
 
         Without `sends`, it only notifies other processes of changes, which send what they lead to.
         """
-        if self._threads:
+        if self._workers or self._stopping.is_set():
             return
-        loops: list[tuple[str, Callable[[], None]]] = [("notifier", self._notify)]
+        self._workers = [WorkThread("delivery-notifier", self._notify, self._others, at_once=False)]
         if sends:
-            loops += self._list_sending_loops()
-        self._threads = [threading.Thread(target=loop, name=f"delivery-{name}", daemon=True) for name, loop in loops]
+            self._workers += self._list_workers()
+            loops = [self._listen] if self._notified else []
+            self._threads = [
+                *(threading.Thread(target=loop, name="delivery-listener", daemon=True) for loop in loops),
+                *(
+                    threading.Thread(target=self._send, name=f"delivery-sender-{number}", daemon=True)
+                    for number in range(self._count)
+                ),
+            ]
         for thread in self._threads:
             thread.start()
+        for worker in self._workers:
+            worker.start()
 
-    def _list_sending_loops(self) -> list[tuple[str, Callable[[], None]]]:
+    def _list_workers(self) -> list[WorkThread]:
         return [
-            ("expander", self._expand_changes),
-            ("expander-alerts", self._expand_alerts),
-            ("scheduler", self._schedule),
-            *((("listener", self._listen),) if self._notified else ()),
-            ("storms", self._end_storms),
-            ("cleaner", self._clean),
-            *((f"sender-{number}", self._send) for number in range(self._count)),
+            WorkThread("delivery-expander", self._expand_changes, self._changes),
+            WorkThread("delivery-expander-alerts", self._expand_alerts, self._of_alerts),
+            WorkThread("delivery-scheduler", self._hand_out, self._posts),
+            WorkThread("delivery-storms", self._end_storms, self._storms),
+            WorkThread("delivery-cleaner", self._clean, every_s=_CLEAN_EVERY_S, at_once=False),
+            WorkThread("due-work", lambda _: self._watch.look(), every_s=self._poll_s),
         ]
 
     def measure_use(self) -> PoolUse:
@@ -143,18 +150,15 @@ class DeliveryService:
     def wake(self, work: Work) -> None:
         """Wakes those who do this work, here and in other processes, after a commit that left it."""
         self._signals.wake(work)
-        with self._lock:
-            self._tell |= work
-        self._tell_others.set()
+        self._others.wake(work)
 
     def begin_nothing(self) -> None:
         """Starts no more work. Messages that are being sent are completed."""
         if self._stopping.is_set():
             return
         self._stopping.set()
-        for signal in (self._changes, self._of_alerts, self._posts):
-            signal.stop()
-        self._tell_others.set()
+        for worker in self._workers:
+            worker.begin_stop()
         os.write(self._wake_writer, b"x")
         for _ in range(self._count):
             self._leased.put(None)
@@ -163,14 +167,60 @@ class DeliveryService:
         """Starts no more work. Returns when the outcome of running calls is recorded, or after `seconds`."""
         deadline = time.monotonic() + seconds
         self.begin_nothing()
-        for thread in self._threads:
+        running: list[threading.Thread] = [*self._threads, *(worker.thread for worker in self._workers)]
+        for thread in running:
             thread.join(max(0.0, deadline - time.monotonic()))
-        if not any(thread.is_alive() for thread in self._threads):
+        if not any(thread.is_alive() for thread in running):
             os.close(self._wake_reader)
             os.close(self._wake_writer)
         self._store.close()
 
-    # --- the loops -----------------------------------------------------------------------------------------
+    # --- the work of the threads -----------------------------------------------------------------------------
+
+    def _expand_changes(self, _work: Work) -> None:
+        more = True
+        while more and not self._stopping.is_set():
+            before = self._alert_looks_ended
+            more = self._expand_some(of_alert=False)
+            if self._alert_looks_begun != before:  # it may have found only what had to wait for this
+                self._of_alerts.wake(Work.ALERTS)
+
+    def _expand_alerts(self, _work: Work) -> None:
+        more = True
+        while more and not self._stopping.is_set():
+            self._alert_looks_begun += 1
+            more = self._expand_some(of_alert=True)
+            self._alert_looks_ended = self._alert_looks_begun
+            if more:
+                self._stopping.wait(_GATHER_S)
+
+    def _expand_some(self, *, of_alert: bool) -> bool:
+        """Expands what waits the longest. Returns whether more waits."""
+        done = expand_next(self._store, self._metrics, of_alert=of_alert, storm_s=self._pace.storm_s)
+        self._signals.wake(done.work)
+        return done.more
+
+    def _hand_out(self, _work: Work) -> float | None:
+        """Leases due destinations for the free senders. Returns the seconds until others are due, if it is known."""
+        with self._lock:
+            free = self._free
+        if not free:
+            return None  # a sender that becomes free wakes this thread
+        with self._store.reading() as reading:
+            serving = self._served.find(reading)
+            if serving is None:
+                return None
+            connection = reading.connection
+            found = leases.lease_destinations(connection, serving, free, self._pace.lease_s, self._now())
+            # A workspace that was added just now may have no client; its lease ends by itself.
+            served = [one for one in found if one.workspace_id in self._clients]
+            with self._lock:
+                self._free -= len(served)
+            for one in served:  # even if the next statement fails, leased destinations are served
+                self._leased.put(one)
+            if len(found) == free:
+                return None
+            return leases.find_seconds_to_next(connection, serving, self._now())
 
     def _guarded(self, work: Callable[[], None], what: str) -> None:
         """Runs one step of a loop. An error ends the step, not the loop."""
@@ -183,100 +233,6 @@ class DeliveryService:
         except Exception:
             log.exception("unexpected error in delivery", what=what)
             self._stopping.wait(_AFTER_TROUBLE_S)
-
-    def _expand_changes(self) -> None:
-        def step() -> None:
-            more = True
-            while more and not self._stopping.is_set():
-                before = self._alert_looks_ended
-                more = self._expand_some(of_alert=False)
-                if self._alert_looks_begun != before:  # it may have found only what had to wait for this
-                    self._of_alerts.wake(Work.ALERTS)
-
-        while not self._stopping.is_set():
-            self._guarded(step, "expanding")
-            self._changes.wait(self._poll_s)
-
-    def _expand_alerts(self) -> None:
-        def step() -> None:
-            more = True
-            while more and not self._stopping.is_set():
-                self._alert_looks_begun += 1
-                more = self._expand_some(of_alert=True)
-                self._alert_looks_ended = self._alert_looks_begun
-                if more:
-                    self._stopping.wait(_GATHER_S)
-
-        while not self._stopping.is_set():
-            self._guarded(step, "expanding")
-            self._of_alerts.wait(self._poll_s)
-
-    def _expand_some(self, *, of_alert: bool) -> bool:
-        """Expands what waits the longest. Returns whether more waits."""
-        done = expand_next(self._store, self._metrics, of_alert=of_alert, storm_s=self._pace.storm_s)
-        self._signals.wake(done.work)
-        return done.more
-
-    def _schedule(self) -> None:
-        wait = 0.0
-
-        def step() -> None:
-            nonlocal wait
-            wait = self._hand_out()
-
-        while not self._stopping.is_set():
-            self._posts.wait(wait)
-            wait = self._poll_s
-            if not self._stopping.is_set():
-                self._guarded(step, "leasing")
-
-    def _hand_out(self) -> float:
-        """Leases due destinations for the free senders. Returns the seconds until the next look, unless woken."""
-        with self._lock:
-            free = self._free
-        if not free:
-            return self._poll_s  # a sender that becomes free wakes this thread
-        self._watch_clock()
-        with self._store.reading() as reading:
-            serving = self._served.find(reading)
-            if serving is None:
-                return self._poll_s
-            connection = reading.connection
-            found = leases.lease_destinations(connection, serving, free, self._pace.lease_s, self._now())
-            # A workspace that was added just now may have no client; its lease ends by itself.
-            served = [one for one in found if one.workspace_id in self._clients]
-            with self._lock:
-                self._free -= len(served)
-            for one in served:  # even if the next statement fails, leased destinations are served
-                self._leased.put(one)
-            wait = self._poll_s
-            if len(found) < free:
-                next_s = leases.find_seconds_to_next(connection, serving, self._now())
-                wait = wait if next_s is None else min(wait, max(0.0, next_s))
-        return wait
-
-    def _watch_clock(self) -> None:
-        """Adjusts stored times after the database's clock was set back, so that nothing waits for the old time.
-
-        A clock that was set ahead does no harm: some messages are sent early, and Slack refuses those that are too
-        early.
-        """
-        here = time.monotonic()
-        if self._clocks_seen is not None and here - self._clocks_seen[0] < self._pace.poll_s:
-            return
-        self._store.clock.read()
-        there = self._now().timestamp()
-        if self._clocks_seen is not None:
-            seen_here, seen_there = self._clocks_seen
-            back_s = (here - seen_here) - (there - seen_there)
-            if back_s > _SET_BACK_S:
-                log.warning("the database's clock was set back", seconds=round(back_s))
-                self._set_back_at = here
-        self._clocks_seen = here, there
-        # This is repeated for a while, because other replicas notice later and write times of the old clock until then.
-        if self._set_back_at is not None and here - self._set_back_at < _SET_BACK_WATCHED_S:
-            with self._store.write() as tx:
-                pacing.adjust_to_clock_set_back(tx, self._pace.lease_s, self._now())
 
     def _send(self) -> None:
         while True:
@@ -312,35 +268,18 @@ class DeliveryService:
         # The version before says nothing. A newer one may name what this one does not know.
         return Work(int(work)) & ALL_WORK if work else ALL_WORK
 
-    def _notify(self) -> None:
-        def step() -> None:
-            with self._lock:
-                work, self._tell = self._tell, NO_WORK
-            # Nobody waits for it to be on disk: who misses it finds the work by looking.
-            with self._store.read() as connection:
-                connection.exec_driver_sql(
-                    f"SET LOCAL synchronous_commit = off; NOTIFY {_CHANNEL}, '{self._id} {work:d}'"
-                )
+    def _notify(self, work: Work) -> None:
+        """Tells other processes. Nobody waits for it to be on disk: who misses it finds the work by looking."""
+        with self._store.read() as connection:
+            connection.exec_driver_sql(f"SET LOCAL synchronous_commit = off; NOTIFY {_CHANNEL}, '{self._id} {work:d}'")
+        self._stopping.wait(_NOTIFY_EVERY_S)
 
-        while True:
-            self._tell_others.wait()
-            self._tell_others.clear()
-            if self._stopping.is_set():  # checked after clearing: a stop sets the flag first and then wakes this thread
-                return
-            self._guarded(step, "telling other replicas")
-            self._stopping.wait(_NOTIFY_EVERY_S)
+    def _end_storms(self, _work: Work) -> None:
+        if end_calm_storms(self._store):
+            self._posts.wake(Work.POSTS)
 
-    def _end_storms(self) -> None:
-        def step() -> None:
-            if end_calm_storms(self._store):
-                self._posts.wake(Work.POSTS)
-
-        while not self._stopping.wait(self._pace.poll_s):
-            self._guarded(step, "ending storms")
-
-    def _clean(self) -> None:
-        while not self._stopping.wait(_CLEAN_EVERY_S):
-            self._guarded(lambda: self.clean_up(self._now()), "cleaning up")
+    def _clean(self, _work: Work) -> None:
+        self.clean_up(self._now())
 
     def clean_up(self, now: datetime) -> None:
         """Deletes old records, and schedules another attempt at failed channels. Raises DatabaseAway, Contended."""

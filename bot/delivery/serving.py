@@ -35,6 +35,13 @@ class ServedWorkspaces:
         self._serving: AllBut | None = None
         self._read_at = float("-inf")  # on the monotonic clock
 
+    @property
+    def possible(self) -> Serving:
+        """The workspaces to look for what is due in, as far as it is known; they may be paused."""
+        if self._many:
+            return self._serving or AllBut(())
+        return Only(tuple(sorted(self._clients)))
+
     def find(self, reading: Reading) -> Serving | None:
         """Returns the workspaces to send to now; None if there are none. Raises DatabaseAway, Contended."""
         paused = self._find_paused(reading)

@@ -19,12 +19,10 @@ class Availability:
         )
         self._is_away = False
 
-    def note_away(self, now: datetime) -> bool:
-        """Records that a tick did not reach the database. Returns False if the one before did not either."""
-        news = not self._is_away
-        since = self._away[0] if self._away and not news else self._worked_at or now
+    def note_away(self, now: datetime) -> None:
+        """Records that a tick did not reach the database."""
+        since = self._away[0] if self._away and self._is_away else self._worked_at or now
         self._away, self._is_away = (since, now), True
-        return news
 
     def note_worked(self, now: datetime) -> None:
         """Records that a tick reached the database."""

@@ -1,17 +1,15 @@
-"""Runs digests: a tick that records the fires that are due, and the threads that publish them.
+"""Runs digests: a thread that records the fires that are due, and those that publish them.
 
-The same tick ends silences.
+The same thread ends silences and offers, and asks owners.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 
 import structlog
-from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection
 
@@ -28,14 +26,15 @@ from bot.people.identity import Identity
 from bot.saturation import PoolUse
 from bot.slack.clients import Clients
 from bot.slack.workers import Workers
+from bot.work import WorkSignals, WorkThread
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
 from storage.queries.destinations import Target
 from storage.queries.post_kinds import DigestPost
+from storage.values import ALL_WORK, Work
 
 log = structlog.get_logger(__name__)
 
-TICK_S = 1.0
 PUBLISHERS = 4  # a publisher spends most of its time waiting for Slack to process a picture
 
 
@@ -47,13 +46,16 @@ class DigestWorkers:
         store: Store,
         clients: Clients,
         identity: Identity,
+        signals: WorkSignals,
         *,
         command: str,
-        tick_s: float = TICK_S,
         lease_s: float = LEASE_S,
         metrics: DigestMetrics | None = None,
     ) -> None:
-        """`lease_s` is the lease of a fire in seconds; after that, another replica can take it."""
+        """`signals` wakes them when something is due.
+
+        `lease_s` is the lease of a fire in seconds; after that, another replica can take it.
+        """
         self._store = store
         self._stopping = threading.Event()
         self._metrics = metrics or DigestMetrics(CollectorRegistry())
@@ -70,12 +72,17 @@ class DigestWorkers:
             metrics=self._metrics,
         )
         self._free_publishers = threading.BoundedSemaphore(PUBLISHERS)
-        # The scheduler only calls the tick. The database decides which digests are due.
-        logging.getLogger("apscheduler").setLevel(logging.WARNING)
-        self._scheduler = BackgroundScheduler(timezone=UTC, daemon=True)
-        self._scheduler.add_job(
-            self.tick, "interval", seconds=tick_s, coalesce=True, misfire_grace_time=None, max_instances=1
+        kinds = (
+            Work.SILENCES
+            | Work.OFFERS
+            | Work.REMINDERS
+            | Work.PERSONAL_DIGESTS
+            | Work.DIGESTS
+            | Work.FIRES
+            | Work.POSTED
         )
+        # Silences that nobody is to see any more are looked for now and then.
+        self._ticks = WorkThread("digests", self.tick, signals.add_worker(kinds), every_s=BLIND_EVERY.total_seconds())
         self._availability = Availability()
         self._blind_ended: datetime | None = None
 
@@ -89,7 +96,7 @@ class DigestWorkers:
 
     def start(self) -> None:
         """Starts the ticks."""
-        self._scheduler.start()
+        self._ticks.start()
 
     def stop(self, seconds: float) -> None:
         """Starts no new work, and waits at most `seconds` until the running fires are enqueued.
@@ -98,34 +105,43 @@ class DigestWorkers:
         """
         deadline = time.monotonic() + seconds
         self._stopping.set()
-        if self._scheduler.running:
-            last_tick = threading.Thread(target=self._scheduler.shutdown, name="digest-shutdown", daemon=True)
-            last_tick.start()
-            last_tick.join(seconds)
+        self._ticks.stop(seconds)
         self._publishers.close(max(0.0, deadline - time.monotonic()))
         self._renderer.close(0)
 
-    def tick(self) -> None:
-        """Records the fires that are due, records the outcome of sent digests, and starts publishers."""
+    def tick(self, work: Work = ALL_WORK) -> None:
+        """Does what is due of this work: ends, asks, records fires of digests and their outcome, and publishes them.
+
+        Raises DatabaseAway, Contended.
+        """
         now = self._store.clock.now()
         try:
-            end_due(self._store, now)
-            if self._blind_ended is None or abs(now - self._blind_ended) >= BLIND_EVERY:
-                end_blind(self._store, now)
-                self._blind_ended = now
-            end_lapsed_offers(self._store, now)
-            remind_owners(self._store, now)
-            personal.fire_due(self._store, now)
-            fire_due(self._store, now, self._availability.explain, self._metrics)
-            self._publisher.settle_posted(now)
-        except (DatabaseAway, Contended) as error:
-            if self._availability.note_away(now):
-                log.warning("digests wait for the database", error=str(error.__cause__ or error))
-            return
-        except Exception:
-            log.exception("looking for due digests failed unexpectedly")
-            return
+            if self._end_and_ask(work, now) or work & Work.FIRES:
+                self._start_publishers()
+        except (DatabaseAway, Contended):
+            self._availability.note_away(now)
+            raise
         self._availability.note_worked(now)
+
+    def _end_and_ask(self, work: Work, now: datetime) -> bool:
+        """Does all of it but publishing. Returns whether digests have become due to be published."""
+        if work & Work.SILENCES:
+            end_due(self._store, now)
+        if self._blind_ended is None or abs(now - self._blind_ended) >= BLIND_EVERY:
+            end_blind(self._store, now)
+            self._blind_ended = now
+        if work & Work.OFFERS:
+            end_lapsed_offers(self._store, now)
+        if work & Work.REMINDERS:
+            remind_owners(self._store, now)
+        if work & Work.PERSONAL_DIGESTS:
+            personal.fire_due(self._store, now)
+        fired = fire_due(self._store, now, self._availability.explain, self._metrics) if work & Work.DIGESTS else 0
+        if work & Work.POSTED:
+            self._publisher.settle_posted(now)
+        return bool(fired)
+
+    def _start_publishers(self) -> None:
         while not self._stopping.is_set() and self._free_publishers.acquire(blocking=False):
             self._publishers.submit(self._publish_due)
 

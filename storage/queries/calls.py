@@ -66,6 +66,7 @@ CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(c.calls) AS
   AS r(severity, who, after_s, repeat_s, quiet, until, step)
 CROSS JOIN LATERAL (SELECT c.since + make_interval(secs => r.after_s) AS due_at) d
 WHERE r.severity = c.status AND (NOT %(goes_on)s OR d.due_at > %(now)s OR r.repeat_s IS NOT NULL)
+RETURNING due_at <= %(now)s
 """,  # noqa: S608 - composed of constants
     {"incident_ids": "bigint[]", "goes_on": "boolean", "now": "timestamptz"},
 )
@@ -77,7 +78,8 @@ def begin_round(tx: Connection, incident_ids: Sequence[int], now: datetime, *, g
     `goes_on`: the severity has fallen. The times count from the beginning of the round before, and of the steps whose
     time has passed only the repeats are made. The rows of the incidents are locked, or new.
     """
-    _BEGIN.rows(tx, {"incident_ids": list(incident_ids), "goes_on": goes_on, "now": now})
+    if any(due for (due,) in _BEGIN.rows(tx, {"incident_ids": list(incident_ids), "goes_on": goes_on, "now": now})):
+        wake_after_commit(tx, Work.CALLS)
 
 
 def resume(tx: Connection, since: Mapping[int, datetime]) -> None:

@@ -15,6 +15,8 @@ from storage.digest_rows import (
     Missed,
 )
 from storage.queries.digests import DIGEST_COLUMNS, GRACE, LAST_SENT
+from storage.queries.outbox import wake_after_commit
+from storage.values import Work
 
 # A fire is kept for as long as somebody may turn the pages of its message.
 FIRES_KEPT = timedelta(days=35)
@@ -105,6 +107,7 @@ def record_fires(tx: Connection, moves: Sequence[FirePlan], now: datetime) -> in
 
 def insert_manual_fire(tx: Connection, digest_id: int, fire_at: datetime, since: datetime) -> int:
     """Inserts a fire outside the schedule, because a person asked for it; returns its id."""
+    wake_after_commit(tx, Work.FIRES)
     return int(
         tx.exec_driver_sql(
             "INSERT INTO digest_fire (digest_id, fire_at, since, by_hand)"

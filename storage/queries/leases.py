@@ -44,17 +44,17 @@ class AllBut:
 
 Serving = Only | AllBut
 
-_FREE = "(leased_until IS NULL OR leased_until <= %(now)s)"
+FREE = "(leased_until IS NULL OR leased_until <= %(now)s)"
 _DUE_IN_ONLY = f"""
 SELECT found.id FROM unnest(%(workspaces)s::text[]) AS w(id)
 CROSS JOIN LATERAL (SELECT id, due_at FROM destination
-                    WHERE workspace_id = w.id AND urgency = u.urgency AND due_at <= %(now)s AND {_FREE}
+                    WHERE workspace_id = w.id AND urgency = u.urgency AND due_at <= %(now)s AND {FREE}
                     ORDER BY due_at LIMIT %(count)s FOR NO KEY UPDATE SKIP LOCKED) found
 ORDER BY found.due_at LIMIT %(count)s
 """  # noqa: S608 - composed of constants
 _DUE_IN_ALL_BUT = f"""
 SELECT id FROM destination
-WHERE urgency = u.urgency AND due_at <= %(now)s AND due_at >= u.since AND {_FREE}
+WHERE urgency = u.urgency AND due_at <= %(now)s AND due_at >= u.since AND {FREE}
   AND workspace_id <> ALL(string_to_array(%(workspaces)s, ','))
 ORDER BY due_at LIMIT %(count)s FOR NO KEY UPDATE SKIP LOCKED
 """  # noqa: S608 - composed of constants

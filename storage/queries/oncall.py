@@ -11,6 +11,8 @@ from sqlalchemy import Connection
 from storage.audit_rows import Actor, AuditAction, AuditChange, AuditOrigin
 from storage.call_rows import OnCall
 from storage.queries.audit import record
+from storage.queries.outbox import wake_after_commit
+from storage.values import Work
 
 # The member, by id, that user u of a user group is in organization r.organization_id; NULL for somebody else.
 MEMBER_OF_USER = """
@@ -21,7 +23,11 @@ coalesce((SELECT x.id FROM member x WHERE x.organization_id = r.organization_id 
 
 
 # For FROM: the user groups k of a team t that the bot keeps.
-_KEPT = "LATERAL (VALUES (t.oncall_usergroup), (CASE WHEN t.sync_members THEN t.slack_usergroup END)) AS k(id)"
+KEPT = "LATERAL (VALUES (t.oncall_usergroup), (CASE WHEN t.sync_members THEN t.slack_usergroup END)) AS k(id)"
+
+
+# Slack reports changes by event. A user group is read again after this, in case an event was lost.
+USERGROUPS_VALID_FOR = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +40,19 @@ class StaleUsergroup:
 
 
 def take_stale(
-    tx: Connection, workspaces: Collection[str], now: datetime, *, valid_for: timedelta, lease: timedelta, most: int
+    tx: Connection, workspaces: Collection[str], now: datetime, *, lease: timedelta, most: int
 ) -> list[StaleUsergroup]:
     """Returns user groups of these workspaces that are to be read, and leaves them to the caller for `lease`."""
     parameters = {
         "workspaces": sorted(workspaces),
         "now": now,
-        "valid_from": now - valid_for,
+        "valid_from": now - USERGROUPS_VALID_FOR,
         "until": now + lease,
         "most": most,
     }
     tx.exec_driver_sql(
         "INSERT INTO usergroup (workspace_id, id)"  # noqa: S608 - composed of constants
-        f" SELECT DISTINCT w.id, k.id FROM workspace w JOIN team t ON t.organization_id = w.organization_id, {_KEPT}"
+        f" SELECT DISTINCT w.id, k.id FROM workspace w JOIN team t ON t.organization_id = w.organization_id, {KEPT}"
         " WHERE w.id = ANY(%(workspaces)s) AND k.id IS NOT NULL AND NOT EXISTS (SELECT FROM usergroup g"
         "  WHERE g.workspace_id = w.id AND g.id = k.id) ON CONFLICT DO NOTHING",
         parameters,
@@ -55,7 +61,7 @@ def take_stale(
         "UPDATE usergroup g SET asked_until = %(until)s FROM (SELECT s.workspace_id, s.id FROM usergroup s"  # noqa: S608 - constants
         "  WHERE s.workspace_id = ANY(%(workspaces)s) AND coalesce(s.date_checked < %(valid_from)s, true)"
         "  AND coalesce(s.asked_until <= %(now)s, true)"
-        f"  AND EXISTS (SELECT FROM team t JOIN workspace w ON w.organization_id = t.organization_id, {_KEPT}"
+        f"  AND EXISTS (SELECT FROM team t JOIN workspace w ON w.organization_id = t.organization_id, {KEPT}"
         "              WHERE w.id = s.workspace_id AND k.id = s.id)"
         "  ORDER BY s.date_checked NULLS FIRST LIMIT %(most)s FOR NO KEY UPDATE SKIP LOCKED) v"
         " WHERE g.workspace_id = v.workspace_id AND g.id = v.id RETURNING g.workspace_id, g.id, g.version",
@@ -170,6 +176,7 @@ def save_problem(tx: Connection, group: StaleUsergroup, problem: str, now: datet
 
 def expire_usergroup(tx: Connection, workspace_id: str, usergroup_id: str) -> bool:
     """Has a user group read again, because Slack reports a change. Returns False if the bot does not keep it."""
+    wake_after_commit(tx, Work.USERGROUPS)
     return bool(
         tx.exec_driver_sql(
             "UPDATE usergroup SET date_checked = NULL, asked_until = NULL, version = version + 1"

@@ -19,7 +19,7 @@ from storage.silence_rows import HeldIncident, OtherSilence, SilencedAlert, Sile
 from storage.values import ActivityType, PostKind
 
 ALERTMANAGER = "alertmanager"  # the source of its alerts
-_FOLLOWED_WITHIN = timedelta(seconds=60)
+FOLLOWED_WITHIN = timedelta(seconds=60)
 
 
 def _holding(incident: str) -> str:
@@ -255,7 +255,7 @@ def lock_due_silences(tx: Connection, now: datetime, most: int) -> list[SilenceR
         f"SELECT {_COLUMNS}, 0 {_FROM} WHERE s.date_ended IS NULL"
         " AND s.ends <= %(now)s AND (s.alertmanager_id IS NULL OR s.ends <= %(followed)s)"
         " ORDER BY s.ends LIMIT %(most)s FOR NO KEY UPDATE OF s SKIP LOCKED",
-        {"now": now, "followed": now - _FOLLOWED_WITHIN, "most": most},
+        {"now": now, "followed": now - FOLLOWED_WITHIN, "most": most},
     )
     return [SilenceRow(*row) for row in rows]
 

@@ -11,6 +11,7 @@ from bot.delivery.service import DeliveryService, open_delivery_store
 from bot.people.identity import Identity
 from bot.slack.background import Background
 from bot.slack.clients import Clients
+from bot.work import WorkSignals
 from storage.engine import Store
 from tests.delivery.worker import no_digest
 from tests.digests.replica import QUICK, FileClock
@@ -24,12 +25,20 @@ def main() -> None:
     store = Store.open(os.environ["DATABASE_URL"], clock=FileClock(Path(os.environ["REPLICA_CLOCK"])))
     clients = Clients.connect(os.environ["SLACK_BOT_TOKEN"], api_url)
     identity = Identity(store, clients, Background(api_url))
+    signals = WorkSignals()
+    calls = CallWorkers(store, clients, identity, signals)
     delivery = DeliveryService(
-        open_delivery_store(store), clients, identity, api_url=api_url, render_digest=no_digest, pace=QUICK
+        open_delivery_store(store),
+        clients,
+        identity,
+        api_url=api_url,
+        render_digest=no_digest,
+        pace=QUICK,
+        signals=signals,
     )
     store.on_work = delivery.wake
     delivery.start()
-    CallWorkers(store, clients, identity, tick_s=0.1).start()
+    calls.start()
     threading.Event().wait()
 
 

@@ -17,6 +17,7 @@ from bot.digests.workers import DigestWorkers
 from bot.people.identity import Identity
 from bot.slack.background import Background
 from bot.slack.clients import Clients
+from bot.work import WorkSignals
 from storage.clock import Clock
 from storage.engine import Store
 from tests.patience import be_patient
@@ -45,16 +46,23 @@ def main() -> None:
     store = Store.open(os.environ["DATABASE_URL"], clock=FileClock(Path(os.environ["REPLICA_CLOCK"])))
     clients = Clients.connect(os.environ["SLACK_BOT_TOKEN"], api_url)
     identity = Identity(store, clients, Background(api_url))
+    signals = WorkSignals()
     digests = DigestWorkers(
         store,
         clients,
         identity,
+        signals,
         command="/incident",
-        tick_s=0.1,
         lease_s=1.0,
     )
     delivery = DeliveryService(
-        open_delivery_store(store), clients, identity, api_url=api_url, render_digest=digests.render, pace=QUICK
+        open_delivery_store(store),
+        clients,
+        identity,
+        api_url=api_url,
+        render_digest=digests.render,
+        pace=QUICK,
+        signals=signals,
     )
     store.on_work = delivery.wake
     delivery.start()

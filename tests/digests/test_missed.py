@@ -46,7 +46,8 @@ def test_the_reason_is_what_kept_this_process_from_it(
     availability = Availability()
     for moment in worked:
         availability.note_worked(moment)
-    assert [availability.note_away(moment) for moment in away] == [True, False][: len(away)]
+    for moment in away:
+        availability.note_away(moment)
     assert availability.explain(DUE, TOO_LATE) == reason
 
 

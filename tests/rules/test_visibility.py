@@ -116,6 +116,8 @@ EXEMPT = {
     "owners.set_owner_of_all": _FOLLOWS,
     "organization_changes.lock_open_incidents_only_of": _OPERATES,
     "organization_changes.delete_teams": _OPERATES,
+    "outbox.record_change": _MAINTAINS,
+    "outbox.record_comment_change": _MAINTAINS,
     "outbox.redraw_cards_of_project": _MAINTAINS,
     "outbox.redraw_cards_of_organization": _MAINTAINS,
     "post_kinds.POST_COLUMNS": _MAINTAINS,

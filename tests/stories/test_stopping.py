@@ -6,6 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from bot.slack.connections import Message, WebSocket
+from storage.values import ALL_WORK
 from tests.patience import PATIENCE_S
 from tests.stories.conftest import World
 
@@ -42,12 +43,17 @@ def test_delivery_told_to_stop_at_the_worst_moment_does(world: World) -> None:
     delivery = world.bot.delivery
 
     class Awkward(threading.Event):
-        def clear(self) -> None:
+        def wait(self, timeout: float | None = None) -> bool:
+            found = super().wait(timeout)
             delivery.begin_nothing()
-            super().clear()
+            return found
 
-    woken, delivery._tell_others = delivery._tell_others, Awkward()
-    notifier = next(thread for thread in delivery._threads if thread.name == "delivery-notifier")
+    woken, delivery._others._woken = delivery._others._woken, Awkward()
+    notifier = next(one.thread for one in delivery._workers if one.thread.name == "delivery-notifier")
     woken.set()
-    notifier.join(PATIENCE_S)
-    assert not notifier.is_alive()
+
+    def has_ended() -> bool:
+        delivery._others.wake(ALL_WORK)  # the first only has it wait at the awkward place
+        return not notifier.is_alive()
+
+    world.slack.wait_until(has_ended, what="the notifier's end")
