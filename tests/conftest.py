@@ -21,6 +21,7 @@ from storage.migrate import migrate
 from storage.models import Base
 from tests.clock import DAYS_AHEAD, ahead, choose_date, find_shadows_first, shadow_database_time
 from tests.held import watched
+from tests.kept import KeptConnections, keep_connections
 from tests.patience import be_patient, production_deadlines
 
 TEMPLATE = "migrated"
@@ -30,6 +31,7 @@ ENDED_WITHIN_S = 60
 END_ALL_OTHERS = text("""
 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+AND pid <> ALL(CAST(:kept AS int[]))
 """)
 
 _server = pytest.StashKey[str]()
@@ -119,22 +121,28 @@ def deadlines(request: pytest.FixtureRequest) -> Iterator[None]:
             yield
 
 
-def end_all_others(connection: Connection) -> None:
-    """Ends every other connection to this database, and waits until the server has ended their processes."""
+@pytest.fixture(scope="session")
+def kept(worker_database: URL) -> Iterator[KeptConnections]:
+    with keep_connections(str(worker_database.database)) as connections:
+        yield connections
+
+
+def end_all_others(connection: Connection, kept: KeptConnections) -> None:
+    """Ends every other connection to this database that is in use, and waits until the server has ended its process."""
     deadline = time.monotonic() + ENDED_WITHIN_S
-    while connection.scalar(END_ALL_OTHERS):
+    while connection.scalar(END_ALL_OTHERS, {"kept": kept.list_pids()}):
         assert time.monotonic() < deadline, "connections to the test's database do not end"
         time.sleep(0.005)
 
 
 @pytest.fixture
-def database_url(worker_database: URL, cleaner: Engine) -> Iterator[str]:
+def database_url(worker_database: URL, cleaner: Engine, kept: KeptConnections) -> Iterator[str]:
     """The URL of a migrated database without rows."""
     yield worker_database.render_as_string(hide_password=False)
     deletions = [f"DELETE FROM {table.name}" for table in reversed(Base.metadata.sorted_tables)]  # noqa: S608
     with cleaner.connect() as connection:
         # Whoever was killed or cut off may still be at work there, and would hold rows in another order.
-        end_all_others(connection)
+        end_all_others(connection, kept)
         # Without triggers: one refuses to delete the audit log, and the others would look for rows that go, too.
         connection.execute(
             text("; ".join(["SET session_replication_role = replica", *deletions, "RESET session_replication_role"]))
