@@ -22,6 +22,7 @@ from storage.models import Base
 from tests.clock import DAYS_AHEAD, ahead, choose_date, find_shadows_first, shadow_database_time
 from tests.held import watched
 from tests.kept import KeptConnections, keep_connections
+from tests.measuring import leave_out_the_sandbox
 from tests.patience import be_patient, production_deadlines
 
 TEMPLATE = "migrated"
@@ -50,6 +51,7 @@ class Hurried:
 def pytest_configure() -> None:
     """Chooses the date, before anything can ask for it."""
     choose_date()
+    leave_out_the_sandbox()
     setattr(uvicorn.server, "asyncio", Hurried())  # noqa: B010 - mypy does not know of the import there
 
 

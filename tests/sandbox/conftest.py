@@ -1,7 +1,5 @@
 """A workspace and a real Bolt app connected to it over Socket Mode, for the tests of the sandbox itself."""
 
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -12,6 +10,7 @@ from slack_sdk import WebClient
 
 from sandbox import Sandbox
 from sandbox.fixture import slack
+from tests.measuring import unmeasured
 
 __all__ = ["slack"]
 
@@ -34,14 +33,10 @@ def hang_up(slack: Sandbox, handler: SocketModeHandler) -> None:
 
 
 @pytest.fixture(autouse=True)
-def unmeasured() -> Iterator[None]:
-    """Coverage is of the bot, which is not here; measuring takes as long again as the tests themselves."""
-    here, in_threads = sys.gettrace(), threading.gettrace()
-    sys.settrace(None)
-    threading.settrace(None)
-    yield
-    threading.settrace(in_threads)
-    sys.settrace(here)
+def not_measured() -> Iterator[None]:
+    """Coverage is of the bot, which is not here."""
+    with unmeasured():
+        yield
 
 
 @pytest.fixture
