@@ -7,7 +7,6 @@ import random
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from storage.url import normalise_url
 from storage.values import Role, Status
 from tests.clock import seconds_ahead, shadow_database_time
 from tests.conftest import server_of
+from tests.forking import ForkedProcess
 from tests.long import LONG
 from tests.stories.conftest import apply_file
 
@@ -198,15 +198,15 @@ class Replicas:
             "SLACK_BOT_TOKEN": slack.bot_token,
         }
         self._environment.pop("SLACK_APP_TOKEN", None)
-        self.running: list[subprocess.Popen[bytes]] = []
+        self.running: list[ForkedProcess] = []
         self.killed = 0
 
     def start(self, count: int = 1, **more: str) -> None:
         """So many more, with `more` in their environment."""
         for _ in range(count):
             self.running.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", "tests.delivery.worker"],
+                ForkedProcess(
+                    "tests.delivery.worker",
                     cwd=ROOT,
                     env={**self._environment, **more},
                     stdout=subprocess.PIPE,
@@ -243,7 +243,7 @@ class Replicas:
         self.running.clear()
 
     @staticmethod
-    def _reap(process: subprocess.Popen[bytes]) -> None:
+    def _reap(process: ForkedProcess) -> None:
         process.wait()
         for stream in (process.stdout, process.stderr):
             if stream is not None:

@@ -13,11 +13,14 @@ from types import MappingProxyType
 from typing import Protocol
 
 from sandbox import Sandbox
+from tests.forking import ForkedProcess
 from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 COMMAND = ("-m", "tests.slack.patient_serve")
 NOTHING_ELSE: Mapping[str, str] = MappingProxyType({})
+# Variables that have to be there while the program is loaded begin with these. (A copy of what is measured is, too.)
+AT_LOADING = ("CLOCK_", "SENTRY_", "OTEL_", "COVERAGE_")
 
 
 class Serving:
@@ -45,27 +48,29 @@ class Serving:
         line = {"SLACK_SIGNING_SECRET": slack.signing_secret} if over_http else {"SLACK_APP_TOKEN": slack.app_token}
         if role == "worker":
             line = {}
-        self.process = subprocess.Popen(
-            [sys.executable, *command, *(() if role == "all" else ("--role", role))],
-            cwd=folder,
-            env={
-                "PATH": os.environ.get("PATH", os.defpath),
-                "HOME": str(folder),
-                "PYTHONPATH": str(sources),
-                "DATABASE_URL": database_url,
-                "SLACK_API_URL": slack.api_url,
-                "SLACK_BOT_TOKEN": slack.bot_token,
-                "HTTP_PORT": "0",
-                "LOG_FORMAT": "json",
-                **line,
-                **({"SSL_CERT_FILE": os.environ["SSL_CERT_FILE"]} if "SSL_CERT_FILE" in os.environ else {}),
-                # Where coverage is measured, what this process runs counts too.
-                **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_PROCESS_")},
-                **environment,
-            },
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        arguments = [*command, *(() if role == "all" else ("--role", role))]
+        process_environment = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(folder),
+            "PYTHONPATH": str(sources),
+            "DATABASE_URL": database_url,
+            "SLACK_API_URL": slack.api_url,
+            "SLACK_BOT_TOKEN": slack.bot_token,
+            "HTTP_PORT": "0",
+            "LOG_FORMAT": "json",
+            **line,
+            **({"SSL_CERT_FILE": os.environ["SSL_CERT_FILE"]} if "SSL_CERT_FILE" in os.environ else {}),
+            # Where coverage is measured, what this process runs counts too.
+            **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_PROCESS_")},
+            **environment,
+        }
+        self.process: ForkedProcess | subprocess.Popen[bytes]
+        if (sources, command) == (ROOT, COMMAND) and not any(name.startswith(AT_LOADING) for name in environment):
+            self.process = ForkedProcess(*arguments[1:], cwd=folder, env=process_environment, stderr=subprocess.PIPE)
+        else:
+            self.process = subprocess.Popen(
+                [sys.executable, *arguments], cwd=folder, env=process_environment, stderr=subprocess.PIPE
+            )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.url = f"http://127.0.0.1:{self.wait_for('serving HTTP')['port']}"
@@ -79,7 +84,8 @@ class Serving:
 
     def _read(self) -> None:
         assert self.process.stderr is not None
-        for line in self.process.stderr:
+        for read in self.process.stderr:
+            line = read.decode()
             with self._said:
                 self.lines.append(json.loads(line) if line.startswith("{") else {"event": line})
                 self._said.notify_all()
