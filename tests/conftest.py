@@ -19,6 +19,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
 from storage.embedded import scratch_postgres
 from storage.migrate import migrate
 from storage.models import Base
+from storage.queries import direct_messages, outbox
 from tests.clock import DAYS_AHEAD, ahead, choose_date, find_shadows_first, shadow_database_time
 from tests.held import watched
 from tests.kept import KeptConnections, keep_connections
@@ -49,8 +50,10 @@ class Hurried:
 
 
 def pytest_configure() -> None:
-    """Chooses the date, before anything can ask for it."""
+    """Chooses the date, before anything can ask for it, and has messages updated sooner than people would need it."""
     choose_date()
+    outbox.CARD_DEBOUNCE_S = direct_messages._DEBOUNCE_S = 0.05
+    direct_messages._LONG_DEBOUNCE_S = 0.5
     leave_out_the_sandbox()
     setattr(uvicorn.server, "asyncio", Hurried())  # noqa: B010 - mypy does not know of the import there
 
