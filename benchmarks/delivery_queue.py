@@ -17,6 +17,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from bot.delivery.service import SENDERS
 from bot.delivery.serving import FEW
 from storage.embedded import scratch_postgres
 from storage.engine import Store
@@ -28,7 +29,6 @@ WORKSPACES = 10_000
 DESTINATIONS = 400_000
 DUE_EVERY, LATER_EVERY = 10, 20  # one of so many destinations is due, or will be within a minute
 TIMES = 200
-LEASES = 8  # as many as a process has senders
 PAUSED = 50
 
 out = sys.stdout
@@ -98,7 +98,7 @@ def report() -> None:
 
 def lease(connection: Connection, serving: Serving, now: datetime) -> None:
     """As a process whose senders are all free. The leases end at once."""
-    assert len(leases.lease_destinations(connection, serving, LEASES, 0.0, now)) > 0
+    assert len(leases.lease_destinations(connection, serving, SENDERS, 0.0, now)) > 0
 
 
 def without(connection: Connection, workspaces: list[str], now: datetime) -> AllBut:

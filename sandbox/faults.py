@@ -62,9 +62,9 @@ class Faults:
         """The call is performed at once, and the response is sent after `seconds`."""
         return self._add(Fault(methods, times, seconds=seconds, performed=True))
 
-    def hold(self, methods: str) -> Fault:
+    def hold(self, methods: str, *, times: int | None = None) -> Fault:
         """The calls are performed at once, and their responses are sent when this fault is removed."""
-        return self._add(Fault(methods, None, held=threading.Event(), performed=True))
+        return self._add(Fault(methods, times, held=threading.Event(), performed=True))
 
     def drip(self, methods: str, seconds: float, *, times: int | None = 1) -> Fault:
         """The call is performed at once, and its response is sent byte by byte, `seconds` apart."""

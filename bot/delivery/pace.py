@@ -13,6 +13,7 @@ class Pace:
     update_s: float = 1.2  # between two calls of chat.update in one workspace: fifty a minute
     update_burst: int = 10  # calls of chat.update that may be made without a delay
     storm_s: float = 3.0  # between two updates of the message of a storm, however many changes there are
+    start_s: float = 2.0  # from the record that a posting begins to its call; later than that it is not made
     call_s: int = 5  # timeout of one call; a stop may take ten seconds, and this is a part of them
     late_s: float = 10.0  # after the timeout of a call, Slack may still post its message for this long
     answered_s: float = 2.0  # after an error response with an unknown outcome, until a search can tell the outcome
@@ -48,5 +49,5 @@ class Pace:
 
     @property
     def settles_s(self) -> float:
-        """Time from the start of a call until its outcome is final. A message that is missing then never appears."""
-        return self.call_s + self.late_s
+        """Time from the record of a posting until its outcome is final. What is missing then never appears."""
+        return self.start_s + self.call_s + self.late_s

@@ -10,7 +10,7 @@ from bot.delivery.api_calls import Limited, Refused, Result, Taken, WorkspaceCli
 from bot.delivery.message_metadata import is_message_of
 from bot.delivery.metrics import DeliveryMetrics
 from bot.delivery.pace import Pace
-from bot.delivery.settlement import Settlement
+from bot.delivery.settlement import Outcome, Settlement
 from storage.engine import Store
 from storage.queries import destinations, pacing, posts
 from storage.queries.destinations import Target
@@ -61,7 +61,8 @@ class Recovery:
             found = next((one for one in messages if is_message_of(one, post, client.installation)), None)
             if found is not None:
                 self._metrics.unknown.labels("yes").inc()
-                self._settlement.settle(lease, post, None, Taken({"ts": found["ts"], "channel": conversation}))
+                taken = Taken({"ts": found["ts"], "channel": conversation})
+                self._settlement.settle(Outcome(lease, post, None, taken))
                 return
             if not result.answer.get("has_more") or not messages:
                 self._metrics.unknown.labels("no").inc()

@@ -38,6 +38,7 @@ from storage.queries import (
     summaries,
 )
 from storage.queries.destinations import Target
+from storage.queries.direct_messages import SentMessage
 from storage.queries.post_kinds import (
     AmendmentPost,
     CallPost,
@@ -218,9 +219,7 @@ def _render_sent(
         return Drop()
     kind = post.kind
     if isinstance(post, NotificationPost):  # a version that does not rank messages has sent it
-        kind = direct_messages.rank_message(
-            tx, post_id=post.id, destination_id=target.id, incident_id=post.incident_id, ts=post.ts, now=now
-        )
+        kind = direct_messages.rank_message(tx, SentMessage(post.id, target.id, post.incident_id, post.ts), now)
     content = post_contents.find_notification_content(tx, post, target, notifications.MAX_ENTRIES)
     if content is None:
         return Drop()

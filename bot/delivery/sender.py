@@ -3,13 +3,19 @@
 Nothing is sent inside a transaction. The start of a posting is recorded before the call to Slack, and its outcome after
 it (`settlement`). Until then the outcome is unknown: before the message is posted again, the conversation is searched
 for the id in the message's metadata (`recovery`). An update may be made twice and needs no search.
+
+The start is recorded for many destinations in one transaction, of which each has at most one message in it. What takes
+longer is done for one destination by itself, so that the others do not wait for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from enum import Enum, auto
 from typing import Any
 
 import structlog
@@ -17,7 +23,7 @@ from sqlalchemy import Connection
 
 from bot import tracing
 from bot.delivery import api_calls
-from bot.delivery.api_calls import Refused, Result, Taken, WorkspaceClient
+from bot.delivery.api_calls import Refused, Result, Taken, Unreached, WorkspaceClient
 from bot.delivery.destination_checks import DestinationChecks
 from bot.delivery.message_metadata import build_metadata
 from bot.delivery.metrics import DeliveryMetrics
@@ -34,15 +40,16 @@ from bot.delivery.rendering import (
     log_unknown_post,
     render,
 )
-from bot.delivery.settlement import Settlement
+from bot.delivery.settlement import Outcome, Settlement
 from bot.messages.card import strip_blocks
 from bot.people.identity import Identity
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
 from storage.queries import delivery_failures, destinations, pacing, posts
-from storage.queries.destinations import Target
+from storage.queries.destinations import Release, Target
 from storage.queries.leases import Lease
 from storage.queries.post_kinds import KnownPost, Post, UnknownPost
+from storage.queries.posts import Attempt, Delivered
 from storage.values import PostKind, Urgency
 
 log = structlog.get_logger(__name__)
@@ -50,16 +57,26 @@ log = structlog.get_logger(__name__)
 # The names under which calls of chat.update are reserved: all of them, and those that nobody waits for.
 _UPDATE = "chat.update"
 _NEWS_UPDATE = "chat.update of news"
+_TOO_LATE = "the call would have begun too late"
+
+
+class _Choice(Enum):
+    """Nothing is sent for a post now."""
+
+    ANOTHER = auto()  # another post of the destination may be due
+    NONE = auto()  # the destination is released
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """The work to do outside a transaction for a post and its target."""
 
+    lease: Lease
     target: Target
     post: KnownPost
-    show: Show | Remove | None = None  # None: Slack must be asked about the target first
+    show: Show | Remove | None = None  # None: Slack must be asked about the target first, or searched for the message
     search: bool = False  # whether to search for the message before it is posted again
+    begun: float = 0.0  # when it was recorded that its posting begins, on the monotonic clock
 
 
 class Sender:
@@ -80,104 +97,177 @@ class Sender:
         self._clients = clients
         self._pace = pace
         self._metrics = metrics
-        self._settlement = Settlement(store, clients, pace, metrics)
-        self._recovery = Recovery(store, clients, self._settlement, pace, metrics)
-        self._checks = DestinationChecks(store, clients, identity, self._settlement, pace)
+        self.settlement = Settlement(store, clients, pace, metrics)
+        self._recovery = Recovery(store, clients, self.settlement, pace, metrics)
+        self._checks = DestinationChecks(store, clients, identity, self.settlement, pace)
 
-    def serve(self, lease: Lease) -> None:
-        """Handles the next post that is due at a destination, and releases it. Raises DatabaseAway, Contended.
+    def begin(self, leases: Sequence[Lease]) -> tuple[list[Delivery], list[Lease]]:
+        """Chooses and renders the next post of many destinations, and records in one transaction that sending begins.
 
-        A post that causes an unexpected error is postponed, so that it does not delay the others.
+        Returns what is to be sent, and the destinations that must be served one by one: what there is to do for them
+        takes longer, or another transaction has locked them, or the transaction failed. Destinations with nothing to
+        send are released.
         """
         try:
-            self._serve(lease)
+            with tracing.span("delivery begin", destinations=len(leases)), self._store.write() as tx:
+                targets = destinations.lock_free_targets(tx, leases, self._now())
+                begun, again = self._choose_posts(tx, targets)
+                self._record_begun(tx, begun)
+        except Exception as error:
+            log.warning("messages are begun one by one", count=len(leases), error=str(error.__cause__ or error))
+            return [], list(leases)
+        ready = [one for one in begun if one.show is not None]
+        others = [one.lease for one in begun if one.show is None]
+        return ready, [*others, *again, *(lease for lease in leases if lease not in targets)]
+
+    def serve(self, lease: Lease) -> Outcome | None:
+        """Handles the next post that is due at a destination. Returns the outcome if it was sent, to be settled.
+
+        Otherwise the destination is released. A post that causes an unexpected error is postponed, so that it does not
+        delay the others. Raises DatabaseAway, Contended.
+        """
+        try:
+            return self._serve(lease)
         except (DatabaseAway, Contended):
             raise
         except Exception:
-            log.exception("a message could not be sent", destination=lease.destination_id)
-            self._put_off(lease)
+            self.put_off(lease)
+            return None
 
-    def _put_off(self, lease: Lease) -> None:
+    def put_off(self, lease: Lease) -> None:
+        """Postpones the next post of a destination after an unexpected error, and logs it.
+
+        Raises DatabaseAway, Contended.
+        """
+        log.exception("a message could not be sent", destination=lease.destination_id)
         with self._store.write() as tx:
             target = destinations.lock_target(tx, lease, self._now())
             if target is None:
                 return
-            post = self._next_post(tx, lease)
+            post = self._find_next_posts(tx, [lease]).get(lease.destination_id)
             if post is not None:
                 posts.postpone_post(tx, post, self._pace.defect_s, self._now())
             destinations.release_destination(tx, target, self._now(), failures=target.failures)
 
-    def _next_post(self, tx: Connection, lease: Lease) -> Post | None:
+    def _find_next_posts(self, tx: Connection, leases: Collection[Lease]) -> dict[int, Post]:
         now = self._now()
-        patience = timedelta(seconds=self._pace.patience_s)
-        overdue = now - patience if lease.number % self._pace.overdue_turn == 0 else None
-        return posts.find_next_post(tx, lease.destination_id, now, overdue)
+        fair = [lease.destination_id for lease in leases if lease.number % self._pace.overdue_turn == 0]
+        overdue = now - timedelta(seconds=self._pace.patience_s)
+        return posts.find_next_posts(tx, [lease.destination_id for lease in leases], now, overdue=overdue, fair=fair)
 
-    def _serve(self, lease: Lease) -> None:
-        with tracing.span("delivery send", workspace=lease.workspace_id, destination=lease.destination_id) as span:
-            self._serve_next(lease, span)
-
-    def _serve_next(self, lease: Lease, span: tracing.Span) -> None:
+    def _serve(self, lease: Lease) -> Outcome | None:
         delivery = self._prepare(lease)
         if delivery is None:
-            return
-        span.set(kind=delivery.post.kind, post=delivery.post.id)
+            return None
         if not self._checks.is_known(delivery.target):
-            if not self._checks.ask(lease, delivery.target, delivery.post):
-                return
+            with _span("delivery ask", delivery):
+                known = self._checks.ask(lease, delivery.target, delivery.post)
+            if not known:
+                return None
             delivery = self._prepare(lease, asked=True)
         if delivery is None:
-            return
+            return None
         if delivery.search:
-            self._recovery.search(lease, delivery.target, delivery.post)
+            with _span("delivery search", delivery):
+                self._recovery.search(lease, delivery.target, delivery.post)
         elif delivery.show is not None:
-            self._send(lease, delivery, delivery.show)
+            return self.send(delivery)
         else:
             self._release(lease)
+        return None
 
     def _prepare(self, lease: Lease, *, asked: bool = False) -> Delivery | None:
         """Chooses and renders the next post, and records that sending begins; None if there is nothing to send.
 
         `asked`: Slack was asked about the destination just now, so the age of its data is not checked.
         """
-        with self._store.write() as tx:
+        with tracing.span("delivery begin", destinations=1), self._store.write() as tx:
             target = destinations.lock_target(tx, lease, self._now())
             if target is None:
                 return None
-            while True:
-                post = self._next_post(tx, lease)
-                if post is None:
-                    destinations.release_destination(tx, target, self._now(), failures=target.failures)
-                    return None
-                if isinstance(post, UnknownPost):
-                    log_unknown_post(post)
-                    posts.postpone_post(tx, post, UNKNOWN_WAIT_S, self._now())
-                    continue
-                if not self._checks.is_known(target, asked=asked):
-                    return Delivery(target, post)
-                earlier = posts.find_earlier_post(tx, post, target, self._now())
-                if earlier is not None and earlier.due_in_s <= 0:
-                    post = earlier
-                elif earlier is not None and self._is_searched_for(earlier, target):
-                    posts.postpone_post(tx, post, earlier.due_in_s, self._now())
-                    continue
-                if post.begun_at is not None:
-                    left = self._searchable_at(post, post.begun_at) - self._slack_now(target)
-                    if left > 0:
-                        # It is due by the database's clock, but by Slack's clock the message may still arrive.
-                        posts.postpone_post(tx, post, left, self._now())
-                        continue
-                    return Delivery(target, post, search=True)
-                if target.channel_id is not None and target.is_shared and not target.shared_allowed:
-                    delivery_failures.fail_destination(
-                        tx, target, SHARED, self._pace.post_s, self._now(), ask_again=False
-                    )
-                    return None
-                delivery = self._render(tx, target, post)
-                if delivery is not None:
-                    return delivery
+            again = [lease]
+            begun: list[Delivery] = []
+            while again:
+                begun, again = self._choose_posts(tx, {lease: target}, asked=asked, alone=True)
+            self._record_begun(tx, begun)
+            return begun[0] if begun else None
 
-    def _render(self, tx: Connection, target: Target, post: KnownPost) -> Delivery | None:
+    def _choose_posts(
+        self, tx: Connection, targets: Mapping[Lease, Target], *, asked: bool = False, alone: bool = False
+    ) -> tuple[list[Delivery], list[Lease]]:
+        """Chooses and renders a post of each destination, and releases the destinations without one.
+
+        Also returns the destinations of which another post must be chosen: nothing has to be sent for this one now. The
+        same for updates, except of one destination `alone`: each needs a call slot of its workspace, whose row other
+        transactions lock too.
+        """
+        found = self._find_next_posts(tx, targets)
+        earlier = posts.find_earlier_posts(tx, found.values(), self._now())
+        chosen: list[Delivery] = []
+        again: list[Lease] = []
+        for lease, target in targets.items():
+            post = found.get(lease.destination_id)
+            if post is None:
+                continue
+            if post.ts is not None and not alone:
+                again.append(lease)
+                continue
+            delivery = self._choose(tx, lease, target, post, earlier.get(post.id), asked=asked)
+            if isinstance(delivery, Delivery):
+                chosen.append(delivery)
+            elif delivery is _Choice.ANOTHER:
+                again.append(lease)
+        now = self._now()
+        empty = [target for lease, target in targets.items() if lease.destination_id not in found]
+        destinations.release_destinations(tx, [Release(one, failures=one.failures) for one in empty], now)
+        return chosen, again
+
+    def _choose(
+        self,
+        tx: Connection,
+        lease: Lease,
+        target: Target,
+        post: Post,
+        earlier: KnownPost | None,
+        *,
+        asked: bool,
+    ) -> Delivery | _Choice:
+        """Decides what is done about a post, or an earlier one that goes before it."""
+        if isinstance(post, UnknownPost):
+            log_unknown_post(post)
+            posts.postpone_post(tx, post, UNKNOWN_WAIT_S, self._now())
+            return _Choice.ANOTHER
+        if not self._checks.is_known(target, asked=asked):
+            return Delivery(lease, target, post)
+        if earlier is not None and earlier.due_in_s <= 0:
+            post = earlier
+        elif earlier is not None and self._is_searched_for(earlier, target):
+            posts.postpone_post(tx, post, earlier.due_in_s, self._now())
+            return _Choice.ANOTHER
+        if post.begun_at is not None:
+            left = self._searchable_at(post, post.begun_at) - self._slack_now(target)
+            if left > 0:
+                # It is due by the database's clock, but by Slack's clock the message may still arrive.
+                posts.postpone_post(tx, post, left, self._now())
+                return _Choice.ANOTHER
+            return Delivery(lease, target, post, search=True)
+        if target.channel_id is not None and target.is_shared and not target.shared_allowed:
+            delivery_failures.fail_destination(tx, target, SHARED, self._pace.post_s, self._now(), ask_again=False)
+            return _Choice.NONE
+        show = self._render(tx, target, post)
+        return _Choice.ANOTHER if show is None else Delivery(lease, target, post, show)
+
+    def _record_begun(self, tx: Connection, deliveries: list[Delivery]) -> None:
+        """Records that the posting of messages begins, last in the transaction: their calls must begin soon after."""
+        begun = time.monotonic()
+        attempts = []
+        for number, one in enumerate(deliveries):
+            if one.show is not None and one.post.ts is None:
+                attempts.append(Attempt(one.post.id, self._slack_now(one.target), one.target.last_ts))
+                deliveries[number] = replace(one, begun=begun)
+        posts.mark_sending(tx, attempts, self._now(), settles_in_s=self._pace.settles_s)
+
+    def _render(self, tx: Connection, target: Target, post: KnownPost) -> Show | Remove | None:
         """Renders a post; None if nothing has to be sent for it now."""
         installation = self._clients[target.workspace_id].installation
         rendered = render(tx, post, target, installation, self._now(), self._render_digest)
@@ -185,29 +275,17 @@ class Sender:
             posts.postpone_post(tx, post, rendered.seconds, self._now())
             return None
         if isinstance(rendered, Drop):
-            posts.mark_delivered(
-                tx,
-                post,
-                self._now(),
-                ts=post.ts,
-                drawn_hash=post.drawn_hash,
-                done=not post.kind.is_lasting if post.ts is None else post.kind is PostKind.OLDER,
-            )
+            done = not post.kind.is_lasting if post.ts is None else post.kind is PostKind.OLDER
+            dropped = Delivered(post, post.ts, drawn_hash=post.drawn_hash, done=done)
+            posts.mark_delivered(tx, [dropped], self._now())
             return None
         if post.ts is None:
-            posts.mark_sending(
-                tx,
-                post,
-                target,
-                self._now(),
-                slack_now=self._slack_now(target),
-                settles_in_s=self._pace.settles_s,
-            )
-            return Delivery(target, post, rendered)
+            return rendered
         if isinstance(rendered, Show) and rendered.fingerprint == post.drawn_hash:
-            posts.mark_delivered(tx, post, self._now(), ts=post.ts, drawn_hash=post.drawn_hash, done=rendered.final)
+            unchanged = Delivered(post, post.ts, drawn_hash=post.drawn_hash, done=rendered.final)
+            posts.mark_delivered(tx, [unchanged], self._now())
             return None
-        return Delivery(target, post, rendered) if self._take_slot(tx, target, post) else None
+        return rendered if self._take_slot(tx, target, post) else None
 
     def _take_slot(self, tx: Connection, target: Target, post: KnownPost) -> bool:
         """Takes a call of chat.update for a post; returns False if the post must wait for it."""
@@ -247,23 +325,29 @@ class Sender:
             if target is not None:
                 destinations.release_destination(tx, target, self._now(), failures=target.failures)
 
-    def _send(self, lease: Lease, delivery: Delivery, show: Show | Remove) -> None:
-        target, post = delivery.target, delivery.post
+    def send(self, delivery: Delivery) -> Outcome:
+        """Calls Slack, and returns the outcome, which must be settled."""
+        with _span("delivery send", delivery):
+            return Outcome(delivery.lease, delivery.post, delivery.show, self._call(delivery))
+
+    def _call(self, delivery: Delivery) -> Result:
+        target, post, show = delivery.target, delivery.post, delivery.show
         client = self._clients[target.workspace_id]
         if post.ts is None:
             assert isinstance(show, Show)
-            result = self._post(client, target, post, show)
-        elif isinstance(show, Remove):
-            result = api_calls.write(client, "chat.delete", channel=target.conversation, ts=post.ts)
-        else:
-            result = self._send_or_simplify(
-                post,
-                dict(show.message),
-                lambda message: api_calls.write(
-                    client, "chat.update", channel=target.conversation, ts=post.ts, **message
-                ),
-            )
-        self._settlement.settle(lease, post, show, result)
+            return self._post(client, target, post, show) if self._is_in_time(delivery) else Unreached(_TOO_LATE)
+        if isinstance(show, Remove):
+            return api_calls.write(client, "chat.delete", channel=target.conversation, ts=post.ts)
+        assert isinstance(show, Show)
+        return self._send_or_simplify(
+            post,
+            dict(show.message),
+            lambda message: api_calls.write(client, "chat.update", channel=target.conversation, ts=post.ts, **message),
+        )
+
+    def _is_in_time(self, delivery: Delivery) -> bool:
+        """Returns False if the process was stopped for so long that others may already search for the message."""
+        return time.monotonic() - delivery.begun <= self._pace.start_s
 
     def _post(self, client: WorkspaceClient, target: Target, post: KnownPost, show: Show) -> Result:
         more = {"thread_ts": show.thread_ts} if show.thread_ts else {}
@@ -297,3 +381,11 @@ class Sender:
                       error=result.error)  # fmt: skip
             result = send(strip_blocks(message))
         return result
+
+
+@contextmanager
+def _span(name: str, delivery: Delivery) -> Iterator[None]:
+    lease = delivery.lease
+    with tracing.span(name, workspace=lease.workspace_id, destination=lease.destination_id) as span:
+        span.set(kind=delivery.post.kind, post=delivery.post.id)
+        yield

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import queue
 import select
 import threading
 import time
@@ -23,6 +22,7 @@ from bot.delivery.metrics import DeliveryMetrics
 from bot.delivery.pace import Pace
 from bot.delivery.rendering import RenderDigest
 from bot.delivery.sender import Sender
+from bot.delivery.senders import Senders
 from bot.delivery.serving import ServedWorkspaces
 from bot.metrics import SlackCallMetrics
 from bot.people.identity import Identity
@@ -32,13 +32,12 @@ from bot.work import WorkSignal, WorkSignals, WorkThread
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
 from storage.queries import delivery_failures, form_texts, handled_requests, intake, leases, posts
-from storage.queries.leases import Lease
 from storage.session_settings import Pooling
 from storage.values import ALL_WORK, NO_WORK, Work
 
 log = structlog.get_logger(__name__)
 
-SENDERS = 8
+SENDERS = 32
 # Connections for delivery and digests only, so that the requests of people never wait for notifications.
 READING = 5
 WRITING = 9
@@ -85,22 +84,19 @@ class DeliveryService:
         self._clients = {
             one.workspace_id: _workspace_client(one, api_url, self._pace, slack_calls) for one in clients.all()
         }
-        self._sender = Sender(store, self._clients, identity, self._pace, self._metrics, render_digest)
+        sender = Sender(store, self._clients, identity, self._pace, self._metrics, render_digest)
         self._served = ServedWorkspaces(self._clients, self._pace, store.clock)
-        self._count = senders
-        self._leased: queue.SimpleQueue[Lease | None] = queue.SimpleQueue()
-        self._free = senders
         self._stopping = threading.Event()
         self._signals = signals or WorkSignals()
         self._changes = self._signals.add_worker(Work.CHANGES)
         self._of_alerts = self._signals.add_worker(Work.ALERTS)
         self._posts = self._signals.add_worker(Work.POSTS)  # woken too when a sender has become free
+        self._senders = Senders(sender, senders, self._guarded, lambda: self._posts.wake(Work.POSTS))
         self._alert_looks_begun = self._alert_looks_ended = 0  # how often changes of alerts were looked for
         self._id = uuid.uuid4().hex  # by which a process knows its own notifications
         self._storms = self._signals.add_worker(Work.STORMS)
         self._others = WorkSignal(ALL_WORK)  # what to tell other processes
         self._watch = DueWorkWatch(store, self._signals, lambda: self._served.possible, self._pace)
-        self._lock = threading.Lock()
         self._workers: list[WorkThread] = []
         self._threads: list[threading.Thread] = []
         self._wake_reader, self._wake_writer = os.pipe()
@@ -115,13 +111,9 @@ class DeliveryService:
         self._workers = [WorkThread("delivery-notifier", self._notify, self._others, at_once=False)]
         if sends:
             self._workers += self._list_workers()
-            loops = [self._listen] if self._notified else []
+            loops = [*((("listener", self._listen),) if self._notified else ()), *self._senders.list_loops()]
             self._threads = [
-                *(threading.Thread(target=loop, name="delivery-listener", daemon=True) for loop in loops),
-                *(
-                    threading.Thread(target=self._send, name=f"delivery-sender-{number}", daemon=True)
-                    for number in range(self._count)
-                ),
+                threading.Thread(target=loop, name=f"delivery-{name}", daemon=True) for name, loop in loops
             ]
         for thread in self._threads:
             thread.start()
@@ -140,8 +132,7 @@ class DeliveryService:
 
     def measure_use(self) -> PoolUse:
         """How many of the senders send."""
-        with self._lock:
-            return PoolUse("delivery-senders", self._count - self._free, self._count)
+        return PoolUse("delivery-senders", self._senders.count - self._senders.free, self._senders.count)
 
     def list_connection_pools(self) -> list[PoolUse]:
         """The use of the database connections of delivery and digests."""
@@ -160,8 +151,7 @@ class DeliveryService:
         for worker in self._workers:
             worker.begin_stop()
         os.write(self._wake_writer, b"x")
-        for _ in range(self._count):
-            self._leased.put(None)
+        self._senders.stop()
 
     def stop(self, seconds: float = STOP_S) -> None:
         """Starts no more work. Returns when the outcome of running calls is recorded, or after `seconds`."""
@@ -202,8 +192,7 @@ class DeliveryService:
 
     def _hand_out(self, _work: Work) -> float | None:
         """Leases due destinations for the free senders. Returns the seconds until others are due, if it is known."""
-        with self._lock:
-            free = self._free
+        free = self._senders.free
         if not free:
             return None  # a sender that becomes free wakes this thread
         with self._store.reading() as reading:
@@ -213,11 +202,8 @@ class DeliveryService:
             connection = reading.connection
             found = leases.lease_destinations(connection, serving, free, self._pace.lease_s, self._now())
             # A workspace that was added just now may have no client; its lease ends by itself.
-            served = [one for one in found if one.workspace_id in self._clients]
-            with self._lock:
-                self._free -= len(served)
-            for one in served:  # even if the next statement fails, leased destinations are served
-                self._leased.put(one)
+            # Even if the next statement fails, leased destinations are served.
+            self._senders.submit([one for one in found if one.workspace_id in self._clients])
             if len(found) == free:
                 return None
             return leases.find_seconds_to_next(connection, serving, self._now())
@@ -233,16 +219,6 @@ class DeliveryService:
         except Exception:
             log.exception("unexpected error in delivery", what=what)
             self._stopping.wait(_AFTER_TROUBLE_S)
-
-    def _send(self) -> None:
-        while True:
-            lease = self._leased.get()
-            if lease is None or self._stopping.is_set():
-                return
-            self._guarded(lambda lease=lease: self._sender.serve(lease), "sending")  # type: ignore[misc]
-            with self._lock:
-                self._free += 1
-            self._posts.wake(Work.POSTS)
 
     def _listen(self) -> None:
         """Listens for notifications from other replicas that there is work."""

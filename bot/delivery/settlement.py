@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from sqlalchemy import Connection
 
+from bot import tracing
 from bot.delivery import api_calls
 from bot.delivery.api_calls import Limited, Refused, Result, Taken, Unknown, Unreached, WorkspaceClient
 from bot.delivery.metrics import DeliveryMetrics
@@ -20,9 +22,11 @@ from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
 from storage.queries import access as people
 from storage.queries import delivery_failures, destinations, direct_messages, outbox, pacing, posts
-from storage.queries.destinations import Target
+from storage.queries.destinations import Release, Target
+from storage.queries.direct_messages import SentMessage
 from storage.queries.leases import Lease
 from storage.queries.post_kinds import CardPost, DirectPost, KnownPost, StormPost
+from storage.queries.posts import Delivered
 from storage.values import PostKind
 
 log = structlog.get_logger(__name__)
@@ -30,6 +34,35 @@ log = structlog.get_logger(__name__)
 # Errors that can be fixed by inviting the bot to the channel.
 _INVITE_WOULD_HELP = frozenset({"channel_not_found", "not_in_channel"})
 _DATABASE_WAIT_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The outcome of a call to Slack for a post. `show` is what was sent; None if a search found the message."""
+
+    lease: Lease
+    post: KnownPost
+    show: Show | Remove | None
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class _Success:
+    """What Slack answered when it took a message."""
+
+    target: Target
+    post: KnownPost
+    show: Show | Remove | None
+    answer: Mapping[str, Any]
+
+    @property
+    def ts(self) -> str | None:
+        return None if isinstance(self.show, Remove) else str(self.answer.get("ts") or self.post.ts)
+
+    @property
+    def posted_ts(self) -> str | None:
+        """The ts of a message that was posted now; None if one was updated or deleted."""
+        return self.ts if self.post.ts is None else None
 
 
 class Settlement:
@@ -44,55 +77,123 @@ class Settlement:
         self._pace = pace
         self._metrics = metrics
 
-    def settle(self, lease: Lease, post: KnownPost, show: Show | Remove | None, result: Result) -> None:
+    def settle_together(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """Records in one transaction what Slack took. Returns the outcomes that must be settled one by one.
+
+        That is what Slack did not take, and whose destination another transaction has locked: the others do not wait
+        for those. All of them, if the transaction fails.
+        """
+        taken = {one.lease: one for one in outcomes if isinstance(one.result, Taken)}
+        if not taken:
+            return list(outcomes)
+        try:
+            with tracing.span("delivery settle", messages=len(taken)), self._store.write() as tx:
+                targets = destinations.lock_free_targets(tx, taken, self._now())
+                self._record_delivered(tx, [_success(target, taken[lease]) for lease, target in targets.items()])
+        except Exception as error:
+            log.warning("messages are recorded one by one", count=len(outcomes), error=str(error.__cause__ or error))
+            return list(outcomes)
+        self._count([taken[lease] for lease in targets])
+        return [one for one in outcomes if one.lease not in targets]
+
+    def settle(self, outcome: Outcome) -> None:
         """Records the outcome of a delivery.
 
-        If the database is away, retries for up to half a lease, because nobody else knows the outcome. `show` is the
-        content that was sent; None if a search found the message. Raises DatabaseAway, Contended.
+        If the database is away, retries for up to half a lease, because nobody else knows the outcome. Raises
+        DatabaseAway, Contended.
         """
         deadline = time.monotonic() + self._pace.lease_s / 2
+        lease, post, result = outcome.lease, outcome.post, outcome.result
         while True:
             try:
-                with self._store.write() as tx:
+                with tracing.span("delivery settle", messages=1), self._store.write() as tx:
                     target = destinations.lock_target(tx, lease, self._now())
                     if target is not None:
-                        self._record(tx, target, post, show, result)
+                        self._record(tx, target, outcome)
                     elif isinstance(result, Taken) and post.ts is None:
                         self._record_late(tx, lease, post, str(result.answer["ts"]))
-                return
             except (DatabaseAway, Contended):
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(_DATABASE_WAIT_S)
+            else:
+                if target is not None and isinstance(result, Taken):
+                    self._count([outcome])
+                return
+
+    def _count(self, taken: Sequence[Outcome]) -> None:
+        for outcome in taken:
+            post = outcome.post
+            self._metrics.sent.labels(post.kind, "posted" if post.ts is None else "updated").inc()
+            if post.ts is None:
+                self._metrics.waited.labels(post.kind).observe(max(0.0, post.waited_s))
 
     def _record_late(self, tx: Connection, lease: Lease, post: KnownPost, ts: str) -> None:
         """Records that a message was posted, although the lease ended before the outcome was known."""
         destinations.lock_destination(tx, lease.destination_id)
         if posts.mark_delivered_late(tx, post, ts, self._now()):
-            self._record_posted(tx, lease.destination_id, post, ts)
+            if isinstance(post, DirectPost):
+                message = SentMessage(post.id, lease.destination_id, post.incident_id, ts)
+                direct_messages.rank_message(tx, message, self._now())
+            elif isinstance(post, CardPost):
+                outbox.redraw_direct_messages(tx, [post.incident_id], self._now())
             destinations.reschedule_destinations(tx, [lease.destination_id], self._now())
 
-    def _record_posted(self, tx: Connection, destination_id: int, post: KnownPost, ts: str) -> None:
-        """Updates other messages: older notifications shrink to a line, and direct messages can link to a new card."""
-        if isinstance(post, DirectPost):
-            direct_messages.rank_message(
-                tx,
-                post_id=post.id,
-                destination_id=destination_id,
-                incident_id=post.incident_id,
-                ts=ts,
-                now=self._now(),
-            )
-        elif isinstance(post, CardPost):
-            outbox.redraw_direct_messages(tx, post.incident_id, self._now())
+    def _record_delivered(self, tx: Connection, successes: Sequence[_Success]) -> None:
+        """Records what Slack took, each in another destination.
 
-    def _record(
-        self, tx: Connection, target: Target, post: KnownPost, show: Show | Remove | None, result: Result
-    ) -> None:
+        Also updates other messages: older notifications shrink to a line, and direct messages can link to a new card.
+        Each post is updated only once, otherwise PostgreSQL would check its foreign keys again.
+        """
+        now = self._now()
+        above = [
+            SentMessage(one.post.id, one.target.id, one.post.incident_id, one.posted_ts)
+            for one in successes
+            if isinstance(one.post, DirectPost) and one.posted_ts is not None
+        ]
+        direct_messages.outdate_messages_above(tx, above, now)
+        ranked = {message.post_id for message in above}
+        posts.mark_delivered(
+            tx,
+            [
+                Delivered(
+                    one.post,
+                    one.ts,
+                    # A message that a search found may show the state at the time when its posting began.
+                    one.post.wanted_version - (one.show is None and not one.post.kind.is_one_time),
+                    drawn_hash=one.show.fingerprint if isinstance(one.show, Show) else None,
+                    done=one.show.final if isinstance(one.show, Show) else one.post.kind.is_one_time,
+                    ranked_in=one.target.id if one.post.id in ranked else None,
+                )
+                for one in successes
+            ],
+            now,
+        )
+        cards = [one.post.incident_id for one in successes if isinstance(one.post, CardPost) and one.posted_ts]
+        outbox.redraw_direct_messages(tx, cards, now)
+        destinations.release_destinations(
+            tx,
+            [
+                Release(
+                    one.target,
+                    pause_s=self._pace.post_s if one.post.ts is None else 0.0,
+                    sent_ts=one.posted_ts,
+                    conversation_id=str(one.answer["channel"])
+                    if one.post.ts is None and one.answer.get("channel")
+                    else None,
+                    reached=True,
+                )
+                for one in successes
+            ],
+            now,
+        )
+
+    def _record(self, tx: Connection, target: Target, outcome: Outcome) -> None:
+        post = outcome.post
         posting = post.ts is None
-        match result:
-            case Taken(answer=answer):
-                self._record_delivered(tx, target, post, show, answer)
+        match outcome.result:
+            case Taken():
+                self._record_delivered(tx, [_success(target, outcome)])
             case Limited(seconds=seconds):
                 self._metrics.retried.labels("rate").inc()
                 log.warning("Slack limits the rate of calls", seconds=seconds, destination=target.id)
@@ -126,36 +227,6 @@ class Settlement:
                     posts.mark_not_sent(tx, post, self._now())
                 self.record_refused(tx, target, post, error)
 
-    def _record_delivered(
-        self, tx: Connection, target: Target, post: KnownPost, show: Show | Remove | None, answer: Mapping[str, Any]
-    ) -> None:
-        posting = post.ts is None
-        ts = None if isinstance(show, Remove) else str(answer.get("ts") or post.ts)
-        posts.mark_delivered(
-            tx,
-            post,
-            self._now(),
-            ts=ts,
-            # A message that a search found may show the state at the time when its posting began.
-            version=post.wanted_version if show is not None or post.kind.is_one_time else post.wanted_version - 1,
-            drawn_hash=show.fingerprint if isinstance(show, Show) else None,
-            done=show.final if isinstance(show, Show) else post.kind.is_one_time,
-        )
-        if posting and ts is not None:
-            self._record_posted(tx, target.id, post, ts)
-        destinations.release_destination(
-            tx,
-            target,
-            self._now(),
-            pause_s=self._pace.post_s if posting else 0.0,
-            sent_ts=ts if posting else None,
-            reached=True,
-            conversation_id=str(answer["channel"]) if posting and answer.get("channel") else None,
-        )
-        self._metrics.sent.labels(post.kind, "posted" if posting else "updated").inc()
-        if posting:
-            self._metrics.waited.labels(post.kind).observe(max(0.0, post.waited_s))
-
     def record_refused(self, tx: Connection, target: Target, post: KnownPost, error: str) -> None:
         """Records that Slack refused a call for a post. The error decides what happens next.
 
@@ -175,7 +246,7 @@ class Settlement:
         elif error in api_calls.CONTENT_ERRORS:
             # Slack refused even the plain text, so the message cannot be sent in any form.
             self._metrics.failed.labels(error).inc()
-            posts.mark_delivered(tx, post, self._now(), ts=post.ts, failed_reason=error, done=not post.kind.is_lasting)
+            self._give_up(tx, post, error, ts=post.ts)
             destinations.release_destination(tx, target, self._now(), failures=target.failures)
         elif error in api_calls.UNREACHABLE_ERRORS:
             self.fail(tx, target, error)
@@ -190,10 +261,12 @@ class Settlement:
         if isinstance(post, CardPost | StormPost):
             posts.repost(tx, post, self._now())
         else:
-            posts.mark_delivered(
-                tx, post, self._now(), ts=None, failed_reason="message_not_found", done=not post.kind.is_lasting
-            )
+            self._give_up(tx, post, "message_not_found", ts=None)
         destinations.release_destination(tx, target, self._now(), failures=target.failures)
+
+    def _give_up(self, tx: Connection, post: KnownPost, reason: str, *, ts: str | None) -> None:
+        given_up = Delivered(post, ts, failed_reason=reason, done=not post.kind.is_lasting)
+        posts.mark_delivered(tx, [given_up], self._now())
 
     def _retry_refused(self, tx: Connection, target: Target, post: KnownPost, error: str) -> None:
         """Retries a refused post for a while, then gives it up. Others do not wait: it may be the only one refused."""
@@ -206,7 +279,7 @@ class Settlement:
         else:
             self._metrics.failed.labels(error).inc()
             log.error("Slack refuses a message; it is given up", post=post.id, kind=post.kind, reason=error)
-            posts.mark_delivered(tx, post, self._now(), ts=post.ts, failed_reason=error, done=not post.kind.is_lasting)
+            self._give_up(tx, post, error, ts=post.ts)
         delivery_failures.mark_refusing(tx, target, error, self._now())
         destinations.release_destination(tx, target, self._now(), pause_s=self._pace.post_s, failures=target.failures)
 
@@ -241,3 +314,8 @@ class Settlement:
             pause_s=longest * random.uniform(0.5, 1.0),
             failures=target.failures + 1,
         )
+
+
+def _success(target: Target, outcome: Outcome) -> _Success:
+    assert isinstance(outcome.result, Taken)
+    return _Success(target, outcome.post, outcome.show, outcome.result.answer)

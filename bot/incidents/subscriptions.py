@@ -32,7 +32,7 @@ def unsubscribe(tx: Connection, access: Access, identifier: int, now: datetime) 
 
 def _redraw_message(tx: Connection, incident: IncidentHead, access: Access, now: datetime) -> None:
     """Has the caller's direct message about the incident show whether they follow it."""
-    outbox.redraw_direct_messages(tx, incident.id, now)
+    outbox.redraw_direct_messages(tx, [incident.id], now)
     direct_messages.hurry_for_member(tx, incident.id, access.member_id, now)
 
 

@@ -220,82 +220,98 @@ class Target:
         return self.conversation or self.user_id
 
 
-_TARGET = PreparedStatement(
-    """
-SELECT d.id, d.workspace_id, d.channel_id, coalesce(d.user_id, m.slack_user_id, p.user_id), d.member_id,
+_TARGETS = """
+SELECT d.lease, d.id, d.workspace_id, d.channel_id, coalesce(d.user_id, m.slack_user_id, p.user_id), d.member_id,
        d.conversation_id, d.failures, d.failed_reason, d.last_ts, d.is_shared, d.is_private, d.is_member,
        EXTRACT(epoch FROM %(now)s - CASE WHEN d.channel_id IS NULL
                                        THEN p.date_checked ELSE d.date_checked END)::float8,
        o.id, o.incidents, o.shared_channels, m.email, m.slack_user_id IS NOT NULL, m.date_removed IS NULL
-FROM destination d
+FROM unnest(%(ids)s, %(numbers)s) AS l(leased, number)
+JOIN destination d ON d.id = l.leased AND d.lease = l.number AND d.leased_until IS NOT NULL
 JOIN workspace w ON w.id = d.workspace_id
 JOIN organization o ON o.id = w.organization_id
 LEFT JOIN member m ON m.id = d.member_id
 LEFT JOIN LATERAL (SELECT user_id, date_checked FROM slack_person
                    WHERE workspace_id = d.workspace_id AND member_id = d.member_id
                    ORDER BY date_checked DESC NULLS LAST LIMIT 1) p ON true
-WHERE d.id = %(id)s AND d.lease = %(number)s AND d.leased_until IS NOT NULL
+ORDER BY d.id
 FOR NO KEY UPDATE OF d
-""",
-    {"id": "bigint", "number": "int", "now": "timestamptz"},
-)
+"""
+_TARGET_TYPES = {"ids": "bigint[]", "numbers": "int[]", "now": "timestamptz"}
+_LOCK_TARGETS = PreparedStatement(_TARGETS, _TARGET_TYPES)
+_LOCK_FREE_TARGETS = PreparedStatement(f"{_TARGETS} SKIP LOCKED", _TARGET_TYPES)
 
 
 def lock_target(tx: Connection, lease: Lease, now: datetime) -> Target | None:
     """Locks and returns the leased destination; None if the lease was released or replaced."""
-    row = _TARGET.row(tx, {"id": lease.destination_id, "number": lease.number, "now": now})
-    return None if row is None else Target(*row)
+    row = _LOCK_TARGETS.row(tx, {"ids": [lease.destination_id], "numbers": [lease.number], "now": now})
+    return None if row is None else Target(*row[1:])
+
+
+def lock_free_targets(tx: Connection, leases: Collection[Lease], now: datetime) -> dict[Lease, Target]:
+    """Locks and returns the leased destinations without waiting, in the order of their ids.
+
+    Leaves out those that another transaction has locked, and those whose lease was released or replaced.
+    """
+    given = {(lease.destination_id, lease.number): lease for lease in leases}
+    ids, numbers = [id_ for id_, _ in given], [number for _, number in given]
+    rows = _LOCK_FREE_TARGETS.rows(tx, {"ids": ids, "numbers": numbers, "now": now}) if given else ()
+    return {given[row[1], row[0]]: Target(*row[1:]) for row in rows}
 
 
 _RELEASE = PreparedStatement(
-    "WITH changed AS (SELECT id, GREATEST(next_send_at, %(now)s + make_interval(secs => %(pause)s)) AS next_send_at"  # noqa: S608 - composed of constants
-    f" FROM destination WHERE id = %(id)s), {_NEXT}"
+    "WITH given AS (SELECT * FROM unnest(%(ids)s, %(pauses)s, %(ts)s, %(conversations)s, %(failures)s, %(reached)s)"  # noqa: S608 - composed of constants
+    "   AS g(id, pause, ts, conversation, failures, reached)),"
+    " changed AS (SELECT d.id, GREATEST(d.next_send_at, %(now)s + make_interval(secs => g.pause)) AS next_send_at"
+    f" FROM given g JOIN destination d ON d.id = g.id), {_NEXT}"
     " UPDATE destination d SET leased_until = NULL, next_send_at = n.next_send_at, due_at = n.due_at,"
     " urgency = n.urgency,"
-    " last_ts = coalesce(%(ts)s, last_ts), conversation_id = coalesce(%(conversation)s, conversation_id),"
-    " failures = %(failures)s,"
-    " failed_reason = CASE WHEN NOT %(reached)s THEN failed_reason END,"
-    " failed_at = CASE WHEN NOT %(reached)s THEN failed_at END"
-    " FROM next n WHERE d.id = n.id",
+    " last_ts = coalesce(g.ts, last_ts), conversation_id = coalesce(g.conversation, conversation_id),"
+    " failures = g.failures,"
+    " failed_reason = CASE WHEN NOT g.reached THEN failed_reason END,"
+    " failed_at = CASE WHEN NOT g.reached THEN failed_at END"
+    " FROM next n JOIN given g ON g.id = n.id WHERE d.id = n.id",
     {
-        "id": "bigint",
+        "ids": "bigint[]",
         "now": "timestamptz",
-        "pause": "float8",
-        "ts": "text",
-        "conversation": "text",
-        "failures": "int",
-        "reached": "boolean",
+        "pauses": "float8[]",
+        "ts": "text[]",
+        "conversations": "text[]",
+        "failures": "int[]",
+        "reached": "boolean[]",
     },
 )
 
 
-def release_destination(
-    tx: Connection,
-    target: Target,
-    now: datetime,
-    *,
-    pause_s: float = 0.0,
-    sent_ts: str | None = None,
-    conversation_id: str | None = None,
-    failures: int = 0,
-    reached: bool = False,
-) -> None:
-    """Releases the lease of a destination. It is not due again within `pause_s` seconds.
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The end of the lease of a destination. It is not due again within `pause_s` seconds."""
 
-    With `reached`, Slack accepted a message for the destination, so a recorded failure is cleared.
-    """
-    _RELEASE.rows(
-        tx,
-        {
-            "id": target.id,
-            "now": now,
-            "pause": pause_s,
-            "ts": sent_ts,
-            "conversation": conversation_id,
-            "failures": failures,
-            "reached": reached,
-        },
-    )
+    target: Target
+    pause_s: float = 0.0
+    sent_ts: str | None = None
+    conversation_id: str | None = None
+    failures: int = 0
+    reached: bool = False  # Slack accepted a message for it, so a recorded failure is cleared
+
+
+def release_destinations(tx: Connection, releases: Sequence[Release], now: datetime) -> None:
+    """Releases the leases of destinations. The caller has locked their rows."""
+    if releases:
+        given = {
+            "ids": [one.target.id for one in releases],
+            "pauses": [one.pause_s for one in releases],
+            "ts": [one.sent_ts for one in releases],
+            "conversations": [one.conversation_id for one in releases],
+            "failures": [one.failures for one in releases],
+            "reached": [one.reached for one in releases],
+        }
+        _RELEASE.rows(tx, {**given, "now": now})
+
+
+def release_destination(tx: Connection, target: Target, now: datetime, *, failures: int, pause_s: float = 0.0) -> None:
+    """Releases the lease of a destination to which nothing was sent. It is not due again within `pause_s` seconds."""
+    release_destinations(tx, [Release(target, pause_s=pause_s, failures=failures)], now)
 
 
 def expire_channel(tx: Connection, workspace_id: str, channel_id: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
 
+from storage.prepared import PreparedStatement
 from storage.queries.destinations import mark_due
 from storage.queries.outbox import wake_after_commit
 from storage.values import PostKind, Urgency, Work
@@ -23,34 +25,63 @@ _SHOWS_STATE = (
 )
 
 
-def rank_message(
-    tx: Connection, *, post_id: int, destination_id: int, incident_id: int, ts: str, now: datetime
-) -> PostKind:
+def _build_outdate(earlier: PostKind, above: str) -> PreparedStatement:
+    return PreparedStatement(
+        f"UPDATE post p SET kind = '{PostKind.OLDER}', wanted_version = wanted_version + 1, date_done = NULL,"  # noqa: S608 - composed of constants
+        f" urgency = {int(Urgency.BULK)}, due_at = %(now)s"
+        " FROM unnest(%(ids)s, %(destinations)s, %(incidents)s, %(ts)s) AS m(own, destination, incident, at)"
+        " WHERE p.destination_id = m.destination AND p.incident_id = m.incident"
+        f" AND p.kind = '{earlier}' AND p.id <> m.own AND ({above})",
+        {
+            "ids": "bigint[]",
+            "destinations": "bigint[]",
+            "incidents": "bigint[]",
+            "ts": "text[]",
+            "now": "timestamptz",
+        },
+    )
+
+
+_OUTDATE = (
+    _build_outdate(PostKind.NEWEST, 'p.ts IS NULL OR p.ts COLLATE "C" < m.at'),
+    _build_outdate(PostKind.NOTIFICATION, 'p.ts COLLATE "C" < m.at'),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SentMessage:
+    """A direct message about an incident that was sent."""
+
+    post_id: int
+    destination_id: int
+    incident_id: int
+    ts: str
+
+
+def outdate_messages_above(tx: Connection, sent: Sequence[SentMessage], now: datetime) -> None:
+    """Makes the messages that stand above these older ones, and due to be updated.
+
+    The caller has locked the destinations. Sent messages of kind NOTIFICATION are those of a version that did not rank
+    them.
+    """
+    if sent:
+        given = {
+            "ids": [one.post_id for one in sent],
+            "destinations": [one.destination_id for one in sent],
+            "incidents": [one.incident_id for one in sent],
+            "ts": [one.ts for one in sent],
+        }
+        for statement in _OUTDATE:
+            statement.rows(tx, {**given, "now": now})
+
+
+def rank_message(tx: Connection, message: SentMessage, now: datetime) -> PostKind:
     """Decides whether a sent message is the newest about its incident in the conversation, and returns its kind.
 
-    The messages above it become older ones, and are due to be updated. The caller has locked the destination. Sent
-    messages of kind NOTIFICATION are those of a version that did not rank them.
+    The messages above it become older ones. `posts.mark_delivered` does the same for those that were sent just now. The
+    caller has locked the destination.
     """
-    parameters = {
-        "id": post_id,
-        "destination_id": destination_id,
-        "incident_id": incident_id,
-        "ts": ts,
-        "now": now,
-        "bulk": int(Urgency.BULK),
-        "news": int(Urgency.NEWS),
-    }
-    for earlier, above in (
-        (PostKind.NEWEST, '(ts IS NULL OR ts COLLATE "C" < %(ts)s)'),
-        (PostKind.NOTIFICATION, 'ts COLLATE "C" < %(ts)s'),
-    ):
-        tx.exec_driver_sql(
-            f"UPDATE post SET kind = '{PostKind.OLDER}', wanted_version = wanted_version + 1, date_done = NULL,"  # noqa: S608 - composed of constants
-            " urgency = %(bulk)s, due_at = %(now)s"
-            " WHERE destination_id = %(destination_id)s AND incident_id = %(incident_id)s"
-            f" AND kind = '{earlier}' AND id <> %(id)s AND {above}",
-            parameters,
-        )
+    outdate_messages_above(tx, [message], now)
     kind: str = tx.exec_driver_sql(
         "WITH below AS (SELECT EXISTS (SELECT FROM post WHERE destination_id = %(destination_id)s"  # noqa: S608 - composed of constants
         f"  AND incident_id = %(incident_id)s AND kind = '{PostKind.NEWEST}' AND id <> %(id)s) AS it)"
@@ -59,7 +90,13 @@ def rank_message(
         " date_done = CASE WHEN NOT below.it THEN date_done END,"
         " urgency = CASE WHEN below.it THEN %(bulk)s ELSE %(news)s END"
         " FROM below WHERE id = %(id)s RETURNING kind",
-        parameters,
+        {
+            "id": message.post_id,
+            "destination_id": message.destination_id,
+            "incident_id": message.incident_id,
+            "bulk": int(Urgency.BULK),
+            "news": int(Urgency.NEWS),
+        },
     ).scalar_one()
     return PostKind(kind)
 

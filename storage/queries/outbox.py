@@ -7,7 +7,7 @@ a channel, a note to a person. Both take effect when the transaction commits.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -172,13 +172,16 @@ def record_changes(tx: Connection, activity_ids: Mapping[int, int], now: datetim
     wake_after_commit(tx, Work.ALERTS)
 
 
-def redraw_direct_messages(tx: Connection, incident_id: int, now: datetime) -> None:
-    """Records a change that only direct messages about an incident show, if there are any: such as a posted card."""
+def redraw_direct_messages(tx: Connection, incident_ids: Sequence[int], now: datetime) -> None:
+    """Records a change that only direct messages about these incidents show, if any: such as a posted card."""
+    if not incident_ids:
+        return
     added = tx.exec_driver_sql(
-        "INSERT INTO outbox (incident_id, date_added) SELECT %(id)s, %(now)s::timestamptz"  # noqa: S608 - composed of constants
-        f" WHERE EXISTS (SELECT FROM post WHERE incident_id = %(id)s AND kind = '{PostKind.NEWEST}')"
-        f" OR EXISTS (SELECT FROM post WHERE incident_id = %(id)s AND kind = '{PostKind.NOTIFICATION}')",
-        {"id": incident_id, "now": now},
+        "INSERT INTO outbox (incident_id, date_added) SELECT i.id, %(now)s::timestamptz"  # noqa: S608 - composed of constants
+        " FROM unnest(%(ids)s::bigint[]) AS i(id)"
+        f" WHERE EXISTS (SELECT FROM post WHERE incident_id = i.id AND kind = '{PostKind.NEWEST}' OFFSET 0)"
+        f" OR EXISTS (SELECT FROM post WHERE incident_id = i.id AND kind = '{PostKind.NOTIFICATION}' OFFSET 0)",
+        {"ids": list(incident_ids), "now": now},
     ).rowcount
     if added:
         wake_after_commit(tx, Work.CHANGES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -30,49 +32,55 @@ _SEARCH_MARGIN_S = 60.0
 
 
 _OVERDUE = PreparedStatement(
-    f"SELECT {POST_COLUMNS} FROM unnest(ARRAY[3, 2, 1]) AS u(turn)"  # noqa: S608 - composed of constants
-    " CROSS JOIN LATERAL (SELECT * FROM post WHERE destination_id = %(id)s AND urgency = u.turn"
-    "   AND wanted_version > drawn_version AND due_at <= %(overdue)s ORDER BY due_at, id LIMIT 1) p"
-    " ORDER BY u.turn DESC LIMIT 1",
-    {"id": "bigint", "now": "timestamptz", "overdue": "timestamptz"},
+    f"SELECT d.target, {POST_COLUMNS} FROM unnest(%(ids)s) AS d(target)"  # noqa: S608 - composed of constants
+    " CROSS JOIN LATERAL (SELECT p.* FROM unnest(ARRAY[3, 2, 1]) AS u(turn)"
+    "   CROSS JOIN LATERAL (SELECT * FROM post WHERE destination_id = d.target AND urgency = u.turn"
+    "     AND wanted_version > drawn_version AND due_at <= %(overdue)s ORDER BY due_at, id LIMIT 1) p"
+    "   ORDER BY u.turn DESC LIMIT 1) p",
+    {"ids": "bigint[]", "now": "timestamptz", "overdue": "timestamptz"},
 )
 _NEXT = PreparedStatement(
-    f"SELECT {POST_COLUMNS} FROM post"  # noqa: S608 - composed of constants
-    " WHERE destination_id = %(id)s AND wanted_version > drawn_version AND due_at <= %(now)s"
-    " ORDER BY urgency, due_at, id LIMIT 1",
-    {"id": "bigint", "now": "timestamptz"},
+    f"SELECT d.target, {POST_COLUMNS} FROM unnest(%(ids)s) AS d(target)"  # noqa: S608 - composed of constants
+    " CROSS JOIN LATERAL (SELECT * FROM post"
+    "   WHERE destination_id = d.target AND wanted_version > drawn_version AND due_at <= %(now)s"
+    "   ORDER BY urgency, due_at, id LIMIT 1) p",
+    {"ids": "bigint[]", "now": "timestamptz"},
 )
 
 
-def find_next_post(tx: Connection, destination_id: int, now: datetime, overdue: datetime | None = None) -> Post | None:
-    """Returns the most urgent due post of a destination; None when nothing is due.
+def find_next_posts(
+    tx: Connection, destination_ids: Collection[int], now: datetime, *, overdue: datetime, fair: Collection[int]
+) -> dict[int, Post]:
+    """Returns the most urgent due post of each destination that has one, by the destination's id.
 
-    With `overdue`, a post that was due by that moment goes first; of several, the least urgent one.
+    In the destinations `fair`, a post that was due by `overdue` goes first; of several, the least urgent one.
     """
-    given = {"id": destination_id, "now": now, "overdue": overdue}
-    row = None if overdue is None else _OVERDUE.row(tx, given)
-    row = row or _NEXT.row(tx, given)
-    return None if row is None else build_post(row)
+    rows = list(_OVERDUE.rows(tx, {"ids": fair, "now": now, "overdue": overdue})) if fair else []
+    others = set(destination_ids) - {row[0] for row in rows}
+    if others:
+        rows += _NEXT.rows(tx, {"ids": others, "now": now})
+    return {row[0]: build_post(row[1:]) for row in rows}
 
 
 _EARLIER = PreparedStatement(
-    f"SELECT {POST_COLUMNS} FROM post"  # noqa: S608 - composed of constants
-    f" WHERE destination_id = %(destination_id)s AND incident_id = %(incident_id)s AND kind IN {ORDERED_KINDS}"
-    "   AND id < %(id)s AND ts IS NULL AND wanted_version > drawn_version ORDER BY id LIMIT 1",
-    {"destination_id": "bigint", "incident_id": "bigint", "id": "bigint", "now": "timestamptz"},
+    f"SELECT o.own, {POST_COLUMNS} FROM unnest(%(ids)s) AS o(own)"  # noqa: S608 - composed of constants
+    " CROSS JOIN LATERAL (SELECT e.* FROM post p JOIN post e USING (destination_id, incident_id)"
+    f"   WHERE p.id = o.own AND e.kind IN {ORDERED_KINDS}"
+    "     AND e.id < p.id AND e.ts IS NULL AND e.wanted_version > e.drawn_version ORDER BY e.id LIMIT 1) p",
+    {"ids": "bigint[]", "now": "timestamptz"},
 )
 
 
-def find_earlier_post(tx: Connection, post: KnownPost, target: Target, now: datetime) -> KnownPost | None:
-    """Returns the first earlier post about the same incident in the same conversation that is not posted yet.
+def find_earlier_posts(tx: Connection, following: Iterable[Post], now: datetime) -> dict[int, KnownPost]:
+    """Finds posts about the same incident in the same conversation that are to be posted before.
 
-    Cards are ignored and never wait: they show the current state, and so have no order.
+    Returns the first one for each post that has any, by the id of the post. Cards are ignored and never wait: they show
+    the current state, and so have no order.
     """
-    if not isinstance(post, ThreadPost | NotificationPost) or post.ts is not None:
-        return None
-    row = _EARLIER.row(tx, {"destination_id": target.id, "incident_id": post.incident_id, "id": post.id, "now": now})
-    earlier = None if row is None else build_post(row)
-    return None if isinstance(earlier, UnknownPost) else earlier
+    ids = [post.id for post in following if isinstance(post, ThreadPost | NotificationPost) and post.ts is None]
+    rows = _EARLIER.rows(tx, {"ids": ids, "now": now}) if ids else ()
+    found = {row[0]: build_post(row[1:]) for row in rows}
+    return {id_: post for id_, post in found.items() if not isinstance(post, UnknownPost)}
 
 
 def is_overtaken(tx: Connection, post: ThreadPost | DirectPost, target: Target) -> bool:
@@ -88,96 +96,119 @@ def is_overtaken(tx: Connection, post: ThreadPost | DirectPost, target: Target) 
 
 
 _MARK_SENDING = PreparedStatement(
-    "UPDATE post SET attempted_at = to_timestamp(%(begun)s), attempts = attempts + 1, searched_to = NULL,"
-    " searchable_at = NULL,"
-    " after_ts = %(after)s, due_at = %(now)s + make_interval(secs => %(seconds)s) WHERE id = %(id)s",
-    {"id": "bigint", "now": "timestamptz", "begun": "float8", "after": "text", "seconds": "float8"},
+    "UPDATE post SET attempted_at = to_timestamp(b.begun), attempts = attempts + 1, searched_to = NULL,"
+    " searchable_at = NULL, after_ts = b.after, due_at = %(now)s + make_interval(secs => %(seconds)s)"
+    " FROM unnest(%(ids)s, %(begun)s, %(after)s) AS b(own, begun, after) WHERE id = b.own",
+    {"ids": "bigint[]", "now": "timestamptz", "begun": "float8[]", "after": "text[]", "seconds": "float8"},
 )
 
 
-def mark_sending(
-    tx: Connection, post: DuePost, target: Target, now: datetime, *, slack_now: float, settles_in_s: float
-) -> None:
-    """Records that an attempt begins, at `slack_now` seconds since the epoch by Slack's clock.
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt to post a message that begins at `slack_now`, in seconds since the epoch by Slack's clock."""
 
-    Until a result is recorded, its outcome is unknown, and delivery searches for it after `settles_in_s` seconds. The
-    times of the search must not depend on a local clock: if that jumped, the search would miss the message and
-    delivery would post it again.
+    post_id: int
+    slack_now: float
+    last_ts: str | None  # of the latest known message in the conversation
+
+    @property
+    def after_ts(self) -> str:
+        """A search for the message begins here."""
+        return max(f"{self.slack_now - _SEARCH_MARGIN_S:.6f}", self.last_ts or "")
+
+
+def mark_sending(tx: Connection, attempts: Sequence[Attempt], now: datetime, *, settles_in_s: float) -> None:
+    """Records that attempts begin.
+
+    Until a result is recorded, the outcome of each is unknown, and delivery searches for it after `settles_in_s`
+    seconds. The times of the search must not depend on a local clock: if that jumped, the search would miss the message
+    and delivery would post it again.
     """
-    before = f"{slack_now - _SEARCH_MARGIN_S:.6f}"
-    _MARK_SENDING.rows(
-        tx,
-        {
-            "id": post.id,
-            "now": now,
-            "begun": slack_now,
-            "after": max(before, target.last_ts or ""),
-            "seconds": settles_in_s,
-        },
-    )
+    if attempts:
+        given = {
+            "ids": [one.post_id for one in attempts],
+            "begun": [one.slack_now for one in attempts],
+            "after": [one.after_ts for one in attempts],
+        }
+        _MARK_SENDING.rows(tx, {**given, "now": now, "seconds": settles_in_s})
 
 
 _MARK_DELIVERED = PreparedStatement(
-    "UPDATE post SET ts = %(ts)s, drawn_version = GREATEST(drawn_version, %(version)s),"
-    " drawn_hash = %(hash)s, failed_reason = %(reason)s, attempted_at = NULL,"
+    "UPDATE post SET ts = g.ts, drawn_version = GREATEST(drawn_version, g.version),"  # noqa: S608 - composed of constants
+    " drawn_hash = g.hash, failed_reason = g.reason, attempted_at = NULL,"
     " refused_at = NULL, slot_at = NULL, due_at = %(now)s,"
-    " urgency = CASE WHEN kind = %(card)s AND %(ts)s IS NOT NULL THEN %(change)s ELSE urgency END,"
-    " date_done = CASE WHEN %(done)s THEN %(now)s END"
-    " WHERE id = %(id)s",
+    f" kind = CASE WHEN g.incident IS NULL THEN kind WHEN g.below THEN '{PostKind.OLDER}' ELSE '{PostKind.NEWEST}' END,"
+    " wanted_version = wanted_version + g.below::int,"
+    " urgency = CASE"
+    f"  WHEN g.below THEN {int(Urgency.BULK)} WHEN g.incident IS NOT NULL THEN {int(Urgency.NEWS)}"
+    f"  WHEN kind = '{PostKind.CARD}' AND g.ts IS NOT NULL THEN {int(Urgency.CHANGE)} ELSE urgency END,"
+    " date_done = CASE WHEN g.done AND NOT g.below THEN %(now)s END"
+    " FROM (SELECT g.*, EXISTS (SELECT FROM post n WHERE n.destination_id = g.destination"
+    f"        AND n.incident_id = g.incident AND n.kind = '{PostKind.NEWEST}' AND n.id <> g.own OFFSET 0) AS below"
+    "       FROM unnest(%(ids)s, %(ts)s, %(versions)s, %(hashes)s, %(reasons)s, %(done)s, %(destinations)s,"
+    "                   %(incidents)s) AS g(own, ts, version, hash, reason, done, destination, incident)) g"
+    " WHERE id = g.own",
     {
-        "id": "bigint",
+        "ids": "bigint[]",
         "now": "timestamptz",
-        "ts": "text",
-        "version": "int",
-        "hash": "text",
-        "reason": "text",
-        "done": "boolean",
-        "card": "text",
-        "change": "smallint",
+        "ts": "text[]",
+        "versions": "int[]",
+        "hashes": "text[]",
+        "reasons": "text[]",
+        "done": "boolean[]",
+        "destinations": "bigint[]",
+        "incidents": "bigint[]",
     },
 )
 
 
-def mark_delivered(
-    tx: Connection,
-    post: DuePost,
-    now: datetime,
-    *,
-    ts: str | None,
-    version: int | None = None,
-    drawn_hash: str | None = None,
-    failed_reason: str | None = None,
-    done: bool = False,
-) -> None:
-    """Records that a post is delivered, or given up with `failed_reason`; `done`: it is not expected to change again.
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A post that was delivered, or given up with `failed_reason`."""
 
-    `version` is the version that the message shows, if that is not `wanted_version`.
-    """
+    post: DuePost
+    ts: str | None
+    version: int | None = None  # that the message shows, if that is not `wanted_version`
+    drawn_hash: str | None = None
+    failed_reason: str | None = None
+    done: bool = False  # it is not expected to change again
+    # The destination of a direct message about an incident that was posted just now. The message becomes the newest
+    # about its incident there, or an older one if a newest one stands below it.
+    ranked_in: int | None = None
+
+
+def mark_delivered(tx: Connection, delivered: Sequence[Delivered], now: datetime) -> None:
+    """Records that posts are delivered or given up. Newest messages above one that is `ranked_in` are older already."""
+    if not delivered:
+        return
     _MARK_DELIVERED.rows(
         tx,
         {
-            "id": post.id,
             "now": now,
-            "ts": ts,
-            "version": post.wanted_version if version is None else version,
-            "hash": drawn_hash,
-            "reason": failed_reason,
-            "done": done,
-            "card": str(PostKind.CARD),
-            "change": int(Urgency.CHANGE),
+            "ids": [one.post.id for one in delivered],
+            "ts": [one.ts for one in delivered],
+            "versions": [one.post.wanted_version if one.version is None else one.version for one in delivered],
+            "hashes": [one.drawn_hash for one in delivered],
+            "reasons": [one.failed_reason for one in delivered],
+            "done": [one.done for one in delivered],
+            "destinations": [one.ranked_in for one in delivered],
+            "incidents": [
+                one.post.incident_id if one.ranked_in is not None and isinstance(one.post, DirectPost) else None
+                for one in delivered
+            ],
         },
     )
-    if post.ts is None:
-        _wake_thread(tx, post, now)
+    _wake_threads(tx, [one.post for one in delivered if one.post.ts is None], now)
 
 
-def _wake_thread(tx: Connection, card: DuePost, now: datetime) -> None:
+def _wake_threads(tx: Connection, cards: Iterable[DuePost], now: datetime) -> None:
     """Makes the messages due that wait for their card, or their storm's message, to be posted or given up."""
-    if isinstance(card, CardPost | StormPost):
+    ids = [card.id for card in cards if isinstance(card, CardPost | StormPost)]
+    if ids:
         tx.exec_driver_sql(
-            "UPDATE post SET due_at = %(now)s WHERE card_id = %(id)s AND ts IS NULL AND due_at > %(now)s"
+            "UPDATE post SET due_at = %(now)s WHERE card_id = ANY(%(ids)s) AND ts IS NULL AND due_at > %(now)s"
             " AND wanted_version > drawn_version AND attempted_at IS NULL",
-            {"id": card.id, "now": now},
+            {"ids": ids, "now": now},
         )
 
 
@@ -197,7 +228,7 @@ def mark_delivered_late(tx: Connection, post: DuePost, ts: str, now: datetime) -
             "attempts": post.attempts,
         },
     )
-    _wake_thread(tx, post, now)
+    _wake_threads(tx, [post], now)
     return bool(found.rowcount)
 
 

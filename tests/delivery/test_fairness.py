@@ -12,6 +12,7 @@ from storage.engine import Store
 from storage.queries import outbox, posts
 from storage.queries.destinations import ensure_destination
 from storage.queries.post_kinds import NotePost
+from storage.queries.posts import Delivered
 from storage.values import PostKind, Urgency
 from tests.stories.conftest import ORGANIZATION, apply_file
 
@@ -49,11 +50,12 @@ class Conversation:
         """Sends what is next, as `bot.delivery.sender` chooses it."""
         self.turn += 1
         self.now += timedelta(seconds=PACE.post_s)
-        overdue = self.now - timedelta(seconds=PACE.patience_s) if self.turn % PACE.overdue_turn == 0 else None
+        fair = [self.id] if self.turn % PACE.overdue_turn == 0 else []
+        overdue = self.now - timedelta(seconds=PACE.patience_s)
         with self.store.write() as tx:
-            post = posts.find_next_post(tx, self.id, self.now, overdue)
+            post = posts.find_next_posts(tx, [self.id], self.now, overdue=overdue, fair=fair)[self.id]
             assert isinstance(post, NotePost)
-            posts.mark_delivered(tx, post, self.now, ts=f"{self.turn}.000000", done=True)
+            posts.mark_delivered(tx, [Delivered(post, f"{self.turn}.000000", done=True)], self.now)
         self.sent.append(post.key)
 
 

@@ -31,6 +31,7 @@ from tests.patience import be_patient
 HURRIED = Pace(
     post_s=0.0,
     update_s=0.0,
+    start_s=0.5,
     call_s=1,
     late_s=0.5,
     answered_s=0.2,

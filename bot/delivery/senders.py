@@ -1,0 +1,160 @@
+"""The threads that begin, send and settle messages.
+
+Each leased destination takes a slot until the outcome of its message is recorded, and there are as many threads as
+slots, so a message whose posting has begun waits for no thread. Outcomes that arrive while others are being recorded
+are recorded together afterwards, by the same thread.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from bot.delivery.sender import Delivery, Sender
+from bot.delivery.settlement import Outcome
+from storage.errors import Contended, DatabaseAway
+from storage.queries.leases import Lease
+
+# With so many other messages on their way, an outcome waits for more of them, so that they share a transaction.
+_COMPANY = 4
+_GATHER_S = 0.005
+
+
+class Senders:
+    """A pool of threads that serve leased destinations."""
+
+    def __init__(
+        self,
+        sender: Sender,
+        count: int,
+        guarded: Callable[[Callable[[], None], str], None],
+        on_free: Callable[[], None],
+    ) -> None:
+        """`guarded` runs a step of a thread and logs its errors. `on_free` is called when slots have become free."""
+        self.count = count
+        self._sender = sender
+        self._guarded = guarded
+        self._on_free = on_free
+        self._work: queue.SimpleQueue[Sequence[Lease] | Lease | Delivery | Outcome | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._free = count
+        self._outcomes: list[Outcome] = []
+        self._settling = False
+        self._stopping = False
+
+    def list_loops(self) -> list[tuple[str, Callable[[], None]]]:
+        """The name of each thread and what it runs. One more than there are slots: one thread records outcomes."""
+        return [(f"sender-{number}", self._run) for number in range(self.count + 1)]
+
+    @property
+    def free(self) -> int:
+        """How many destinations can be served besides those that are being served."""
+        with self._lock:
+            return self._free
+
+    def submit(self, leases: Sequence[Lease]) -> None:
+        """Has leased destinations served, not more than are `free`."""
+        with self._lock:
+            self._free -= len(leases)
+        if leases:
+            self._work.put(leases[0] if len(leases) == 1 else leases)
+
+    def stop(self) -> None:
+        """Ends the threads as soon as everything that was submitted is served."""
+        with self._lock:
+            self._stopping = True
+            idle = self._free == self.count
+        if idle:
+            self._end()
+
+    def _end(self) -> None:
+        for _ in range(self.count + 1):
+            self._work.put(None)
+
+    def _release(self, count: int) -> None:
+        if not count:
+            return
+        with self._lock:
+            self._free += count
+            ended = self._stopping and self._free == self.count
+        if ended:
+            self._end()
+        self._on_free()
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            if isinstance(work, Delivery):
+                self._send(work)
+            elif isinstance(work, Lease):
+                self._serve(work)
+            elif isinstance(work, Outcome):
+                self._settle_alone(work)
+            else:
+                self._begin(work)
+
+    def _begin(self, leases: Sequence[Lease]) -> None:
+        ready, others = self._sender.begin(leases)
+        for delivery in ready:
+            self._work.put(delivery)
+        for lease in others:
+            self._work.put(lease)
+        self._release(len(leases) - len(ready) - len(others))
+
+    def _serve(self, lease: Lease) -> None:
+        outcome: Outcome | None = None
+
+        def serve() -> None:
+            nonlocal outcome
+            outcome = self._sender.serve(lease)
+
+        self._guarded(serve, "sending")
+        if outcome is None:
+            self._release(1)
+        else:
+            self._settle(outcome)
+
+    def _send(self, delivery: Delivery) -> None:
+        try:
+            outcome = self._sender.send(delivery)
+        except Exception:
+            self._guarded(lambda: self._sender.put_off(delivery.lease), "sending")
+            self._release(1)
+        else:
+            self._settle(outcome)
+
+    def _settle(self, outcome: Outcome) -> None:
+        """Records an outcome. If another thread is recording some, that thread records this one, too."""
+        with self._lock:
+            self._outcomes.append(outcome)
+            if self._settling:
+                return
+            self._settling = True
+        while group := self._take_outcomes():
+            left = self._sender.settlement.settle_together(group)
+            for one in left:
+                self._work.put(one)
+            self._release(len(group) - len(left))
+
+    def _take_outcomes(self) -> list[Outcome]:
+        with self._lock:
+            company = self.count - self._free - len(self._outcomes)
+        if company >= _COMPANY:
+            time.sleep(_GATHER_S)
+        with self._lock:
+            group, self._outcomes = self._outcomes, []
+            self._settling = bool(group)
+        return group
+
+    def _settle_alone(self, outcome: Outcome) -> None:
+        def settle() -> None:
+            try:
+                self._sender.settlement.settle(outcome)
+            except (DatabaseAway, Contended):
+                raise
+            except Exception:
+                self._sender.put_off(outcome.lease)
+
+        self._guarded(settle, "recording")
+        self._release(1)
