@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from httpx._config import DEFAULT_TIMEOUT_CONFIG
+from websockets.sync import client as web_sockets
 
 import bot.doctor.database
 import bot.incidents.cards
@@ -76,7 +77,8 @@ _PATIENT: tuple[tuple[dict[str, Any], str, float], ...] = (
     (vars(bot.intake.http), "LINGER_S", PATIENCE_S),
     (vars(bot.intake.service), "_SEPARATELY_S", PATIENCE_S),
     (vars(publisher), "RENDER_TIMEOUT_S", PATIENCE_S),
-    # The client of HTTP that tests use.
+    # The clients of HTTP and web sockets that tests use.
+    (_defaults(web_sockets.connect), "open_timeout", PATIENCE_S),
     *((vars(DEFAULT_TIMEOUT_CONFIG), name, PATIENCE_S) for name in ("connect", "read", "write", "pool")),
     # The workspace on localhost, which waits as Slack does.
     (_defaults(Sandbox.__init__), "acknowledge_seconds", PATIENCE_S),

@@ -12,6 +12,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from sandbox import Sandbox
+from tests.patience import PATIENCE_S
 
 
 def socket_url(slack: Sandbox) -> str:
@@ -27,13 +28,13 @@ def socket_url(slack: Sandbox) -> str:
 def dial(slack: Sandbox, stack: ExitStack) -> ClientConnection:
     """A bare socket, past its hello."""
     socket = stack.enter_context(connect(socket_url(slack)))
-    assert json.loads(socket.recv(5))["type"] == "hello"
+    assert json.loads(socket.recv(PATIENCE_S))["type"] == "hello"
     return socket
 
 
 def receive(socket: ClientConnection) -> dict[str, Any]:
-    """The next message, within 5 s."""
-    message: dict[str, Any] = json.loads(socket.recv(5))
+    """The next message."""
+    message: dict[str, Any] = json.loads(socket.recv(PATIENCE_S))
     return message
 
 

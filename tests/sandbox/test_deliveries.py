@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect as open_socket
 
 from sandbox import NotAcknowledged, NotConnected, Person, Sandbox
+from tests.patience import PATIENCE_S
 from tests.sandbox.bare import BareApp, acknowledge, dial, receive, socket_url
 from tests.sandbox.conftest import Connect
 
@@ -51,7 +52,7 @@ def test_the_eleventh_socket_is_turned_away(slack: Sandbox, sockets: ExitStack) 
     eleventh = sockets.enter_context(open_socket(socket_url(slack)))
     assert receive(eleventh)["reason"] == "too_many_websockets"
     with pytest.raises(ConnectionClosed):
-        eleventh.recv(5)
+        eleventh.recv(PATIENCE_S)
     assert slack.connections == 10
 
 
@@ -64,27 +65,29 @@ def test_goodbyes(slack: Sandbox, sockets: ExitStack) -> None:
     goodbye = receive(socket)
     assert (goodbye["type"], goodbye["reason"]) == ("disconnect", "refresh_requested")
     with pytest.raises(ConnectionClosed):
-        socket.recv(5)
+        socket.recv(PATIENCE_S)
     other = dial(slack, sockets)
     slack.drop_sockets()
     with pytest.raises(ConnectionClosed):
-        other.recv(5)
+        other.recv(PATIENCE_S)
 
 
 def test_an_event_that_is_not_acknowledged_comes_again(slack: Sandbox, sockets: ExitStack) -> None:
     ada = slack.person("U0001", "Ada Obi")
     slack.channel("C0001", "checkout")
-    slack.platform.deliveries.acknowledge_seconds = 0.1
     socket = dial(slack, sockets)
     ada.say("C0001", "hello")
     first = receive(socket)
+    slack.platform.deliveries.expire()
     again = receive(socket)
     assert again["envelope_id"] != first["envelope_id"]
     assert again["payload"] == first["payload"]
     assert (again["retry_attempt"], again["retry_reason"]) == (1, "timeout")
+    slack.platform.deliveries.expire()
     slack.settle()
     slack.clock.advance(60)
     assert receive(socket)["retry_attempt"] == 2
+    slack.platform.deliveries.expire()
     slack.settle()
     slack.clock.advance(300)
     last = receive(socket)
@@ -196,7 +199,6 @@ def test_an_app_hears_what_it_subscribed_to_and_may_read(slack: Sandbox, sockets
 
 
 def test_many_at_once(slack: Sandbox, sockets: ExitStack) -> None:
-    slack.platform.deliveries.acknowledge_seconds = 60.0  # a busy machine is not what this is about
     people = [slack.person(f"U000{number}", f"Person{number} Name") for number in range(4)]
     ops = slack.channel("C0001", "checkout")
     client = WebClient(token=slack.bot_token, base_url=slack.api_url)

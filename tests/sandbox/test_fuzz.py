@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sandbox import Sandbox
 from sandbox.api import dispatch
 from sandbox.server import use_response_url
+from tests.patience import PATIENCE_S
 from tests.sandbox.bare import BareApp
 
 FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -168,7 +169,7 @@ def test_any_control_route_is_answered(peopled: Sandbox, route: str, body: dict[
         with error:
             status = error.code
     finally:
-        peopled.platform.deliveries.acknowledge_seconds = 3.0
+        peopled.platform.deliveries.acknowledge_seconds = PATIENCE_S
         peopled.faults.clear()
         peopled.problems.clear()
     assert status in (200, 404, 409, 422, 503)

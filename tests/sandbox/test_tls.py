@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from sandbox import Sandbox
+from tests.patience import PATIENCE_S
 from tests.sandbox.bare import receive, socket_url
 
 
@@ -37,7 +38,7 @@ def test_everything_is_reached_over_tls_by_who_trusts_the_authority(secure: Sand
             assert receive(socket)["type"] == "hello"
             slack.drop_sockets()
             with pytest.raises(ConnectionClosed):
-                socket.recv(5)
+                socket.recv(PATIENCE_S)
         with pytest.raises(URLError, match="CERTIFICATE_VERIFY_FAILED"):
             urlopen(Request(slack.api_url + "api.test", method="POST"), timeout=60)
     assert not slack.authority.exists()
@@ -63,7 +64,7 @@ def test_sockets_can_be_refused(slack: Sandbox) -> None:
         goodbye = receive(socket)
         assert (goodbye["type"], goodbye["reason"]) == ("disconnect", "link_disabled")
         with pytest.raises(ConnectionClosed):
-            socket.recv(5)
+            socket.recv(PATIENCE_S)
     slack.refuse_sockets(None)
     with connect(socket_url(slack)) as socket:
         assert receive(socket)["type"] == "hello"

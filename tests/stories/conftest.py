@@ -182,6 +182,15 @@ class World:
             assert time.monotonic() < deadline, "delivery does not come to rest"
             time.sleep(0.02)
 
+    def wait_until_expanded(self) -> None:
+        """Waits until every change so far has become posts, which may still have to be sent."""
+
+        def expanded() -> bool:
+            with self.store.read() as connection:
+                return not connection.exec_driver_sql("SELECT EXISTS (SELECT FROM outbox)").scalar_one()
+
+        self.slack.wait_until(expanded, what="changes to be expanded")
+
     def wait_for_blocked(self, count: int = 1) -> None:
         """Waits until so many of the bot's transactions wait for a lock."""
         blocked = (

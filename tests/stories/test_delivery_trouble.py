@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from bot.delivery import api_calls
@@ -29,6 +27,12 @@ def posts_to(world: World, who: str) -> list[float]:
         for exchange in world.slack.traffic
         if exchange.kind == "web_api" and exchange.name == "chat.postMessage" and exchange.sent["channel"] == who
     ]
+
+
+def pause_for(world: World, interval: str) -> None:
+    """Moves the end of the workspace's pause."""
+    with world.store.write() as tx:
+        tx.exec_driver_sql("UPDATE workspace SET paused_until = now() + %(for)s::interval", {"for": interval})
 
 
 def troubles(world: World) -> dict[str | None, str | None]:
@@ -64,6 +68,7 @@ def test_a_mention_overtakes_what_is_not_urgent(world: World) -> None:
     world.ask(world.ada, "comment 2 for later")
     world.slack.wait_until(lambda: slow.hits >= 1)
     mention(world)
+    world.wait_until_expanded()
     world.slack.faults.remove(slow)
     world.ben.wait_for_message(containing="for later")
     world.rest()
@@ -85,12 +90,14 @@ def test_a_token_that_is_no_good_pauses_the_workspace_and_loses_nothing(world: W
             } == {"T0001": error}
 
     world.slack.wait_until(paused)
+    pause_for(world, "1 hour")
     calls_made = len(world.slack.calls("chat.postMessage"))
     mention(world, "again")
-    time.sleep(0.3)
-    assert len(world.slack.calls("chat.postMessage")) == calls_made
+    world.wait_until_expanded()
     world.slack.revoke(None)
     world.slack.problems.take(error)
+    assert len(world.slack.calls("chat.postMessage")) == calls_made
+    pause_for(world, "0 s")
     world.slack.wait_until(lambda: "again" in str([m.text for m in world.ben.direct_messages()]))
     world.rest()
     world.slack.problems.take(error)
