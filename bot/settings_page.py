@@ -124,7 +124,8 @@ VARIABLES: Sequence[Variable] = (
     Variable(
         Group.DATABASE,
         "TOCSIN_DATA_DIR",
-        "The folder of the embedded PostgreSQL, and of the demo. Not used with `DATABASE_URL`.",
+        "The folder of the embedded PostgreSQL, which is not used with `DATABASE_URL`. The demo has one of its own in"
+        " `demo` below it.",
         f"{EVERYBODY}, without `DATABASE_URL`; `demo`",
         "/var/lib/tocsin",
         in_readme=True,

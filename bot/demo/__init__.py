@@ -55,8 +55,9 @@ def run(settings: Settings, port: int, *, reset: bool = False) -> int:
         signal.signal(number, lambda *_: stop.set())
     if settings.database_url is not None:
         typer.echo("DATABASE_URL is not used: the demo has a database of its own.", err=True)
-        settings = settings.model_copy(update={"database_url": None})
-    saved = SavedWorkspace(settings.data_dir / "demo-workspace.json")
+    # Beside the embedded database of a real bot, which must hold nothing of the demo.
+    settings = settings.model_copy(update={"database_url": None, "data_dir": settings.data_dir / "demo"})
+    saved = SavedWorkspace(settings.data_dir / "workspace.json")
     with open_database(settings) as url:
         migrate_database(settings, url)
         store = Store.open(url, hung_after_s=None)
@@ -98,7 +99,7 @@ class Demo:
         http_port = _free_port(self._settings.http_port, taken=slack.port)
         intake = f"http://{LOOPBACK}:{http_port}"
         try:
-            with BotProcess(self._environment(slack, http_port), self._settings.data_dir / "demo.log") as bot:
+            with BotProcess(self._environment(slack, http_port), self._settings.data_dir / "bot.log") as bot:
                 seeded = digest.is_seeded(company.ben.id, company.checkout.id)
                 digest.ClockFollower(slack, self._store, bot, seeded)
                 if not self._connected(slack, bot):
@@ -180,7 +181,7 @@ class Demo:
 
     def _load_token(self) -> str:
         """An intake token of Acme's. It is the same in the next run: people may still have its line in a terminal."""
-        path = self._settings.data_dir / "demo-token"
+        path = self._settings.data_dir / "token"
         token = path.read_text("utf-8").strip() if path.is_file() else ""
         with self._store.write() as tx:
             if tokens.filter_valid_tokens(tx, hashes=[token_hash(token)], ids=[]):

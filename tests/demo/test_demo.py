@@ -220,8 +220,10 @@ def test_the_demo(start: Callable[..., Running], tmp_path: Path) -> None:
     assert "Mine" not in demo.ask("list all")
     assert not any("Mine" in text for text in demo.messages("C0001"))
     assert demo.stop() == 0
-    log = (tmp_path / "data" / "demo.log").read_text("utf-8")
+    log = (tmp_path / "data" / "demo" / "bot.log").read_text("utf-8")
     assert "Traceback" not in log
+    # The database that a bot without DATABASE_URL would have in that folder knows nothing of the demo.
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["demo"]
 
 
 @pytest.mark.timeout(120)
