@@ -16,8 +16,9 @@ import typer
 
 from bot import __version__
 from bot.commands.usage import EXIT_OUTSIDE, EXIT_USAGE
+from bot.program import PROGRAM
 
-_PROGRAM = "run_bot.py"
+_PROGRAM_NAME = PROGRAM.removeprefix("python3 ") if PROGRAM.endswith(".py") else PROGRAM
 
 
 class Command(NamedTuple):
@@ -66,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; gives the exit code. `argv` is without the program's name, sys.argv's when not given."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        result = _app(words)(args=words, prog_name=_PROGRAM, standalone_mode=False)
+        result = _app(words)(args=words, prog_name=_PROGRAM_NAME, standalone_mode=False)
     except typer.TyperException as error:
         return _fail(EXIT_USAGE, _usage_sentence(error))
     except typer.Abort:
@@ -91,8 +92,9 @@ def _fail(code: int, sentence: str) -> int:
 def _usage_sentence(error: typer.TyperException) -> str:
     sentence = " ".join(error.format_message().replace("Value error, ", "").split())
     context = getattr(error, "ctx", None)
-    path = context.command_path if context is not None else _PROGRAM
-    return f"{sentence} (python3 {path} --help shows {'the commands' if path == _PROGRAM else 'how'})"
+    path = context.command_path if context is not None else _PROGRAM_NAME
+    command = PROGRAM.removesuffix(_PROGRAM_NAME) + path
+    return f"{sentence} ({command} --help shows {'the commands' if path == _PROGRAM_NAME else 'how'})"
 
 
 def _app(words: Sequence[str]) -> typer.Typer:
@@ -117,9 +119,7 @@ def _app(words: Sequence[str]) -> typer.Typer:
         for command in commands:
             _add(group, command, given=given == name and command.name in words)
         app.add_typer(group, name=name)
-    if (
-        Path(__file__).parents[1].joinpath(_PROGRAM).is_file()
-    ):  # not where the package is installed: that has neither tests nor checks
+    if Path(__file__).parents[1].joinpath("tests").is_dir():  # not in an installed package or an image
         others = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
         app.command(context_settings=others)(test)
         app.command(context_settings=others)(check)
@@ -168,7 +168,7 @@ def check(context: typer.Context) -> int:
 
 def _explain_checkout(context: typer.Context) -> int:
     """run_bot.py carries these two out before it comes here, in environments of their own (bot/environment.py)."""
-    return _fail(EXIT_USAGE, f"Use: python3 {_PROGRAM} {context.info_name}")
+    return _fail(EXIT_USAGE, f"Use: {PROGRAM} {context.info_name}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from bot.program import PROGRAM
 from storage.engine import Store
 from storage.errors import DatabaseAway, ReadOnlyServer
 from storage.migrate import is_schema_current
@@ -73,4 +74,4 @@ def _check_database(store: Store) -> dict[str, str]:
         return {"database": "is read-only", "schema": "not known"}
     except DatabaseAway:
         return {"database": "cannot be used", "schema": "not known"}
-    return {"database": "ok", "schema": "ok" if current else "older than the program: python3 run_bot.py migrate"}
+    return {"database": "ok", "schema": "ok" if current else f"older than the program: {PROGRAM} migrate"}

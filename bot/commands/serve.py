@@ -14,11 +14,12 @@ import typer
 from bot.commands.usage import load_settings
 from bot.database import open_database
 from bot.error_reports import ErrorReports
+from bot.program import PROGRAM
 from bot.settings import Role, SettingsError
 from bot.trace_export import TraceExport
 from storage.clock import Clock
 
-_DEMO_HINT = "To try the bot without Slack: python3 run_bot.py demo"
+_DEMO_HINT = f"To try the bot without Slack: {PROGRAM} demo"
 
 
 def serve(

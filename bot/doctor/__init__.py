@@ -14,6 +14,7 @@ from bot.doctor.database import check_lag, check_processes, check_session
 from bot.doctor.finding import Finding, get_reason
 from bot.doctor.slack import check_slack
 from bot.intake.connections import find_file_shortage
+from bot.program import PROGRAM
 from bot.secret_box import SecretBox, SecretUnreadable
 from bot.settings import Mode, Settings
 from storage import preflight
@@ -86,7 +87,7 @@ def _check_settings(settings: Settings) -> Finding:
         return Finding(
             "settings",
             f"not set: {' and '.join(settings.find_missing())}",
-            "Create the Slack app from `python3 run_bot.py manifest`, and put its tokens into the environment or .env.",
+            f"Create the Slack app from `{PROGRAM} manifest`, and put its tokens into the environment or .env.",
         )
     return Finding("settings", "Socket Mode" if settings.mode is Mode.SOCKET else "HTTP mode")
 
@@ -127,7 +128,7 @@ def _check_schema(store: Store) -> Finding:
     if found is not None and not known:
         return Finding("schema", f"at {found}, which a later version made; this one works on it")
     behind = f"at {found}, and {wanted} is needed" if found else "the database is empty"
-    return Finding("schema", behind, "Run `python3 run_bot.py migrate`; `serve` does it too when it starts.")
+    return Finding("schema", behind, f"Run `{PROGRAM} migrate`; `serve` does it too when it starts.")
 
 
 def _check_intake(settings: Settings, store: Store) -> Finding:
@@ -151,7 +152,7 @@ def _check_intake(settings: Settings, store: Store) -> Finding:
                 "Set TOCSIN_SECRET_KEY to that key again, or revoke them and create new ones.",
             )
     if not tokens:
-        return Finding("intake", "no alerting system can post yet; `python3 run_bot.py token create` makes a token")
+        return Finding("intake", f"no alerting system can post yet; `{PROGRAM} token create` makes a token")
     return Finding("intake", "tokens for " + ", ".join(f"{source} ({n})" for source, n in sorted(tokens.items())))
 
 

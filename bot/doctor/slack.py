@@ -15,6 +15,7 @@ from websockets.exceptions import WebSocketException
 from bot.doctor.finding import Finding, get_reason
 from bot.people.member_check import check_members
 from bot.people.oncall import NO_SUCH_USERGROUP
+from bot.program import PROGRAM
 from bot.settings import Settings
 from bot.slack.clients import web_client
 from bot.slack.connections import read_greeting
@@ -132,7 +133,7 @@ def _check_scopes(headers: Mapping[str, Any]) -> Iterator[Finding]:
     if missing:
         used_for = "; ".join(f"{scope} for {', '.join(SCOPES[scope])}" for scope in missing)
         fix = (
-            "Paste what `python3 run_bot.py manifest` prints into the app's page “App Manifest”, and install the app"
+            f"Paste what `{PROGRAM} manifest` prints into the app's page “App Manifest”, and install the app"
             " again on “OAuth & Permissions”; its token stays."
         )
         yield Finding("scopes", f"missing: {used_for}", fix)

@@ -6,6 +6,7 @@ Only the owner of the server calls these functions, while it has the lock.
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -26,11 +27,24 @@ _POLL_S = 0.02
 _UNFINISHED_PREFIX = "cluster.new-"
 
 
+def _has_name(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
+
+
 def create_cluster(home: ServerHome, binaries: Binaries, *, durable: bool) -> None:
     """Create an empty cluster. If the process is killed meanwhile, there is either no cluster or a complete one.
 
     `durable=False` skips the sync to disk. Raises EmbeddedPostgresError, OSError.
     """
+    if not _has_name(home.account.uid):  # initdb looks its user up
+        raise EmbeddedPostgresError(
+            f"The embedded PostgreSQL needs a user with an entry in passwd, and user id {home.account.uid} has none."
+            " Set DATABASE_URL to a PostgreSQL server, or run as another user."
+        )
     new = Path(tempfile.mkdtemp(prefix=_UNFINISHED_PREFIX, dir=home.folder))
     try:
         os.chown(new, home.account.uid, home.account.gid)

