@@ -122,7 +122,11 @@ class ReminderContent:
     """An incident in a message that asks its owner."""
 
     incident: ShownIncident
-    heard_at: datetime  # when the owner was heard of last
+    heard_at: datetime | None  # when the present owner was heard of last
+    is_asked: bool  # the reader still owns it, and has given no sign since they were asked
+    is_readers: bool  # it is open, and the reader owns it
+    handoff_id: int | None  # the offer of it that is open
+    offered_to: str | None  # name
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from storage.queries import (
     followed_filters,
     handoffs,
     notifications,
+    owner_reminders,
     silences,
     storms,
 )
@@ -133,6 +134,7 @@ def _expand(tx: Connection, changes: Sequence[Change], now: datetime, *, of_aler
     direct_messages.redraw_newest(tx, shown, now)
     call_messages.redraw_calls(tx, shown, now)
     handoffs.redraw_messages(tx, incidents, now)
+    owner_reminders.redraw_messages(tx, incidents, now)
     if changed:
         direct_messages.redraw_messages_of_entries(tx, changed, now)
     destinations.reschedule_destinations(tx, locked.ids, now)

@@ -15,13 +15,12 @@ from sqlalchemy import Connection
 
 from bot.incidents import handoff, reminders
 from bot.incidents.common_parts import AlertWords, find_common
-from bot.messages import calls, personal_digest
+from bot.messages import calls, personal_digest, reminder
 from bot.messages import card as cards
 from bot.messages import handoff as offers
 from bot.messages import notification as notifications
 from bot.messages import storm as storms
 from bot.messages.organization_tag import tag_organization
-from bot.messages.reminder import render_reminder
 from bot.messages.summary import render_summary
 from bot.slack.clients import Installation
 from storage.errors import UnknownActivity
@@ -302,7 +301,11 @@ def _render_reminder(tx: Connection, post: ReminderPost, target: Target) -> Rend
     if not (target.incidents_on and target.is_present) or target.member_id is None:
         return Drop()
     content, mentions = reminders.get_content(tx, post.key, target.member_id, target.workspace_id)
-    return Show(render_reminder(content, mentions), final=True) if content else Drop()
+    if post.ts is None:
+        content = [one for one in content if one.is_asked]
+        return Show(reminder.render_reminder(content, mentions)) if content else Drop()
+    message = reminder.render_reminder(content, mentions) if content else reminder.render_hidden()
+    return Show(message, final=not any(one.is_readers for one in content))
 
 
 def _render_personal_digest(tx: Connection, post: PersonalDigestPost, target: Target) -> Rendered:

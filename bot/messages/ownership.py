@@ -37,7 +37,7 @@ def render_handoff_step(entry: ActivityEntry, incident: str, strong: Callable[[s
 
 
 def render_unheard(entry: ActivityEntry, incident: str, strong: Callable[[str], str] = bold) -> str:
-    """That nothing was heard from an owner (mrkdwn). `incident` stands for it in the sentence."""
+    """That an owner has given no sign (mrkdwn). `incident` stands for it in the sentence."""
     since = entry.date_added - timedelta(minutes=entry.value or 0)
     owner = strong(escape(entry.owner or "someone"))
-    return f"Nothing was heard from {owner}, who owns {incident}, for {format_duration(since, entry.date_added)}"
+    return f"No update from {owner}, who owns {incident}, for {format_duration(since, entry.date_added)}"

@@ -109,6 +109,9 @@ SELECT id, workspace_id, member_id FROM destination WHERE id IN (
   SELECT p.destination_id FROM handoff_item h JOIN handoff USING (organization_id) JOIN post p ON p.id = handoff.post_id
   WHERE h.incident_id = ANY(%(incident_ids)s) AND h.handoff_id = handoff.id AND p.date_done IS NULL
   UNION
+  SELECT p.destination_id FROM owner_reminder r JOIN post p ON p.key = r.post_key
+  WHERE r.incident_id = ANY(%(incident_ids)s) AND p.date_done IS NULL
+  UNION
   SELECT p.destination_id FROM call_recipient r JOIN post p ON p.id = r.post_id
   WHERE r.incident_id = ANY(%(incident_ids)s) AND p.kind = '{PostKind.CALL}'
   UNION

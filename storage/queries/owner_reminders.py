@@ -88,18 +88,32 @@ def set_reminder(tx: Connection, due: DueReminder, *, step: int, due_at: datetim
     )
 
 
+def redraw_messages(tx: Connection, incident_ids: Collection[int], now: datetime) -> None:
+    """Has the messages that ask about these incidents updated. The caller has locked their destinations."""
+    tx.exec_driver_sql(
+        "UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = %(now)s FROM owner_reminder r"
+        " WHERE r.incident_id = ANY(%(ids)s) AND p.key = r.post_key AND p.ts IS NOT NULL AND p.date_done IS NULL",
+        {"ids": sorted(incident_ids), "now": now},
+    )
+
+
 _CONTENT = f"""
-SELECT {_HEARD_AT}, {SHOWN}
+SELECT heard.heard_at, i.status <> 2 AND i.owner_id = m.id AND r.step > 0 AND r.heard_at = heard.heard_at,
+       i.status <> 2 AND i.owner_id = m.id, offer.id, offer.receiver, {SHOWN}
 FROM owner_reminder r JOIN incident i ON i.id = r.incident_id
-JOIN member m ON m.id = i.owner_id JOIN organization o ON o.id = m.organization_id
+JOIN member m ON m.id = %(owner_id)s JOIN organization o ON o.id = m.organization_id
+CROSS JOIN LATERAL (SELECT {_HEARD_AT} AS heard_at) heard
+LEFT JOIN LATERAL (SELECT h.id, x.name AS receiver FROM handoff_item hi
+                   JOIN handoff h ON h.organization_id = hi.organization_id AND h.id = hi.handoff_id
+                   JOIN member x ON x.id = h.receiver_id
+                   WHERE hi.incident_id = i.id AND hi.state = 'offered') offer ON true
 {LAST_COMMENT}
-WHERE r.post_key = %(post_key)s AND r.step > 0 AND i.status <> 2 AND i.owner_id = %(owner_id)s
-  AND {sees_incident("i.id")}
+WHERE r.post_key = %(post_key)s AND {sees_incident("i.id")}
 ORDER BY i.status DESC, i.date_started DESC, i.id DESC
 """  # noqa: S608 - composed of constants
 
 
 def get_content(connection: Connection, post_key: str, owner_id: int) -> Sequence[ReminderContent]:
-    """Returns the incidents of a message to an owner: those that they still own and see."""
+    """Returns the incidents of a message to a member that they see, with what became of them."""
     rows = connection.exec_driver_sql(_CONTENT, {"post_key": post_key, "owner_id": owner_id})
-    return [ReminderContent(parse_shown(row[1:]), row[0]) for row in rows]
+    return [ReminderContent(parse_shown(row[5:]), row[0], bool(row[1]), bool(row[2]), row[3], row[4]) for row in rows]

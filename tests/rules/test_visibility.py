@@ -69,7 +69,7 @@ EXEMPT = {
     "expansion.get_audiences": "finds whose incident it is; who sees it is asked by _CANDIDATES",
     "expansion.unsubscribe_members": "removes those who no longer see it",
     "expansion.create_thread_posts": _MAINTAINS,
-    "expansion.list_calls_for_storms": _MAINTAINS,
+    "expansion.list_for_storms": _MAINTAINS,
     **dict.fromkeys(
         (
             "exporting._INCIDENTS",
