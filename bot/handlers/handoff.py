@@ -16,7 +16,7 @@ from bot.incidents.comments import CommentText
 from bot.incidents.errors import InvalidInput
 from bot.incidents.handoff import USAGE, Offered
 from bot.incidents.markup import MENTION, decode_slack_text, escape
-from bot.incidents.words import parse_number, shorten
+from bot.incidents.words import NUMBER, parse_number, shorten
 from bot.messages import answers, forms
 from bot.messages import handoff as messages
 from bot.messages.answers import Confirmation
@@ -46,13 +46,18 @@ class _Words:
 def handle_command(context: Context, request: Command, words: str) -> Response:
     """`handoff [N] @person [note]`; without a person, a form."""
     parsed = _parse(words)
-    if parsed.rest.lower() in WITHDRAW and parsed.identifier is not None:
+    if parsed.rest.lower() in WITHDRAW:
+        if parsed.identifier is None:
+            raise InvalidInput("Name the incident whose offer you withdraw.", "handoff N withdraw")
         return _withdraw_of_incident(context, parsed.identifier)
     if not parsed.rest:
         if request.in_message:  # no form can be opened from a message
             raise InvalidInput("Who should take over? Name the person.", FORM)
         return OpenForm(_build_form(context, parsed.identifier, origin_of_request(request, parsed.identifier)))
     receiver_id, note = _read_person_and_note(context, parsed.rest)
+    if parsed.identifier is None and note is not None and (number := NUMBER.fullmatch(note.text)):
+        # Everything that the caller owns would be offered.
+        raise InvalidInput("The number comes before the person. Nothing was offered.", f"handoff {number[1]} @person")
     with context.write(once=request.key) as tx:
         offered = handoff.offer(tx, context.access, parsed.identifier, receiver_id, note, context.now)
     return Answer(answers.render_confirmation(_confirm(offered)))
@@ -66,10 +71,10 @@ def _parse(words: str) -> _Words:
 
 
 def _without_to(rest: str) -> str:
-    """`handoff 12 to @ben` is how people say it."""
+    """`handoff 12 to @ben` and `handoff 12 over to @ben` are how people say it."""
     rest = rest.strip()
     word, _, behind = rest.partition(" ")
-    return behind.strip() if word.lower() == "to" else rest
+    return _without_to(behind) if word.lower() in ("over", "off", "to") else rest
 
 
 def _read_person_and_note(context: Context, typed: str) -> tuple[int, CommentText | None]:
@@ -87,7 +92,9 @@ def _read_person_and_note(context: Context, typed: str) -> tuple[int, CommentTex
     named = decode_slack_text(word).rstrip(",:;")
     if "@" not in named:
         raise InvalidInput(f"Who should take over? “{shorten(decode_slack_text(word))}” is not a person.", FORM)
-    receiver = members.find_member(context.connection, context.access, named, "handoff N @{}", field="person")
+    receiver = members.find_member(
+        context.connection, context.access, named, "handoff N @{}", field="person", example="person"
+    )
     return receiver.id, _build_note(context.read_text(rest)) if rest.strip() else None
 
 
@@ -246,6 +253,7 @@ HANDLES = (
         examples=("handoff 12 @ben the replica still lags", "handoff @ben my shift is over", "handoff 12 withdraw"),
         group=Group.WORK,
         synonyms=("hand", "give", "reassign", "transfer", "pass"),
+        rewordings=dict.fromkeys(("hand off", "hand over", "hand-off", "handover"), ""),
         command=handle_command,
         buttons={
             "handoff": handle_press,  # Hand off

@@ -41,7 +41,7 @@ HANDLES = (
         examples=("oncall", "oncall payments"),
         group=Group.READ,
         synonyms=("on-call", "pager", "rota", "duty"),
-        phrases=("who is on call", "who's on call", "on call"),
+        phrases=("who is on call", "whos on call", "who is oncall", "whos oncall", "on call"),
         command=handle_command,
     ),
     Feature(events={"subteam_members_changed": handle_changed, "subteam_updated": handle_changed}),

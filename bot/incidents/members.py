@@ -23,10 +23,13 @@ def keep_ids(text: str) -> str:
     return _MENTION.sub(r"@\1", text)
 
 
-def find_member(connection: Connection, access: Access, typed: str, form: str, *, field: str) -> DirectoryMember:
+def find_member(
+    connection: Connection, access: Access, typed: str, form: str, *, field: str, example: str = "me"
+) -> DirectoryMember:
     """The member of the caller's organization that `@…` means: a Slack id, an e-mail, a name or a first name.
 
-    Raises InvalidInput, with the correct `form` and the `field` at fault, if it is nobody or several.
+    Raises InvalidInput, with the correct `form` and the `field` at fault, if it is nobody or several. `example` stands
+    in the form where nobody is meant.
     """
     wanted = typed.removeprefix("@").strip()
     by_id = directory.find_member_by_slack_id(connection, access.organization_id, access.workspace_id, wanted.upper())
@@ -44,7 +47,9 @@ def find_member(connection: Connection, access: Access, typed: str, form: str, *
                 form.format(found[0].email),
                 field=field,
             )
-    raise InvalidInput(f"There is no member “{shorten(typed)}” in your organization.", form.format("me"), field=field)
+    raise InvalidInput(
+        f"There is no member “{shorten(typed)}” in your organization.", form.format(example), field=field
+    )
 
 
 def build_reference(connection: Connection, access: Access, member: DirectoryMember) -> str:

@@ -24,7 +24,7 @@ _SPOKEN = re.compile(
 _CLOCK = re.compile(r"(\d{1,2})(?::(\d{2})\s*([ap]m)?|\s*([ap]m))(?!\w)", re.IGNORECASE)  # 18:00, 6:30 pm, 6pm
 _TOMORROW = re.compile(rf"tomorrow(?!\w)(?:\s+(?:at\s+)?({_CLOCK.pattern}))?", re.IGNORECASE)
 _UNTIL = re.compile(
-    r'until(?::\s*|\s+(?=\d|tomorrow))(?:["“”„](?P<quoted>[^"“”„]*)["“”„]'
+    r'(?:until|till?)(?::\s*|\s+)(?:["“”„](?P<quoted>[^"“”„]*)["“”„]'
     rf"|(?P<bare>{_TOMORROW.pattern}|{_CLOCK.pattern}|\S+))",
     re.IGNORECASE,
 )

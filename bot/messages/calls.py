@@ -54,24 +54,26 @@ def _render_one(incident: CalledIncident, post_id: int, card_url: str | None) ->
     if is_waiting(incident):
         declined = [] if incident.declined else [button("Not me", "call_decline", str(post_id))]
         buttons = [button("I have it", "call_take", value, style="primary"), *declined, *buttons]
-    state = _render_state(incident)
+    lead = "You are called for" if is_waiting(incident) else "You were called for"
+    reasons = [_render_reason(incident)] if is_waiting(incident) else []
     links = [f"<{card_url}|Open the card>"] if card_url else []
     blocks = [
-        section(f":telephone_receiver: You are called for {bold(name)}"),
+        section(f":telephone_receiver: {lead} {bold(name)}"),
         context(" · ".join([*_render_place(incident), _render_age(incident)])),
         *_render_description(incident),
-        context(" · ".join([state, _render_reason(incident), *links])),
+        context(" · ".join([_render_state(incident), *reasons, *links])),
         actions(buttons),
     ]
-    return message(f"You are called for {name} ({STATUS_NAMES[incident.status]}). {_render_reason(incident)}", blocks)
+    text = f"{lead} {name} ({STATUS_NAMES[incident.status]})"
+    return message(". ".join([text, *reasons]), blocks)
 
 
 def _render_several(incidents: Sequence[CalledIncident], post_id: int) -> Message:
     waiting = sum(is_waiting(incident) for incident in incidents)
-    heading = f"You are called for {len(incidents):,} incidents"
+    heading = f"You {'are' if waiting else 'were'} called for {len(incidents):,} incidents"
     blocks: list[Block] = [section(f":telephone_receiver: {bold(heading)}")]
     if waiting < len(incidents):
-        blocks.append(context(f"{waiting:,} of them have no owner" if waiting else "All of them are taken or resolved"))
+        blocks.append(context(_render_waiting(waiting)))
     for incident in incidents[:MOST_SHOWN]:
         name = truncate(render_title(incident.identifier, incident.title), TITLE_LENGTH)
         facts = [*_render_place(incident), _render_age(incident), _render_state(incident)]
@@ -79,14 +81,21 @@ def _render_several(incidents: Sequence[CalledIncident], post_id: int) -> Messag
         blocks.append(section(text, accessory=button("View", "view", str(incident.identifier))))
     if len(incidents) > MOST_SHOWN:
         blocks.append(context(f"and {len(incidents) - MOST_SHOWN:,} more"))
-    blocks.append(context(" ".join(dict.fromkeys(_render_reason(incident) for incident in incidents[:MOST_SHOWN]))))
     if waiting:
+        reasons = dict.fromkeys(_render_reason(incident) for incident in incidents[:MOST_SHOWN] if is_waiting(incident))
+        blocks.append(context(" · ".join(reasons)))
         buttons = [button("Take all", "call_take_all", str(post_id), style="primary")]
         if not all(incident.declined for incident in incidents if is_waiting(incident)):
             buttons.append(button("Not me", "call_decline", str(post_id)))
         blocks.append(actions(buttons))
     first = incidents[0]
     return message(f"{heading}. First: {render_title(first.identifier, first.title)}", blocks)
+
+
+def _render_waiting(waiting: int) -> str:
+    if not waiting:
+        return "All of them are taken, resolved or silenced"
+    return f"{waiting:,} of them {'has' if waiting == 1 else 'have'} no owner"
 
 
 def _render_older(incidents: Sequence[CalledIncident]) -> Message:
@@ -134,12 +143,12 @@ def _render_state(incident: CalledIncident) -> str:
 def _render_reason(incident: CalledIncident) -> str:
     team = truncate(escape(incident.team), NAME_LENGTH)
     if incident.who == ON_CALL:
-        return f"You are on call for {team}."
+        return f"You are on call for {team}"
     if incident.who == TEAM:
-        return f"You are a member of {team}."
+        return f"You are a member of {team}"
     if incident.who == MANAGERS:
-        return f"You are a manager, and nobody in {team} has it."
-    return f"The rules of {team} name you."
+        return f"You are a manager, and nobody in {team} has it"
+    return f"The rules of {team} name you"
 
 
 def render_blind_note(step: DueStep, one: Callee) -> Message:

@@ -36,6 +36,7 @@ def test_anything_else_is_none(typed: str) -> None:
         ("2h 3 days of work", "11-28T04:30", "3 days of work"),
         ("until:tomorrow upgrade", "11-29T08:00", "upgrade"),
         ("until tomorrow at 6pm upgrade", "11-29T17:00", "upgrade"),
+        ("till 6 pm upgrade", "11-28T17:00", "upgrade"),
         ('until:"tomorrow 18:00" upgrade', "11-29T17:00", "upgrade"),
         ("until:18:00 upgrade", "11-28T17:00", "upgrade"),
         ("until:6pm", "11-28T17:00", ""),
@@ -51,7 +52,7 @@ def test_the_end_of_a_silence_in_berlin(typed: str, end: str, reason: str) -> No
 
 
 @pytest.mark.parametrize(
-    "typed", ["until:13pm", "until:0am", "until:18", "until:tomorrow2", "until:24:00", "2 dbs", ""]
+    "typed", ["until:13pm", "until:0am", "until:18", "until:tomorrow2", "until:24:00", "until morning", "2 dbs", ""]
 )
 def test_what_is_no_end_is_refused(typed: str) -> None:
     with pytest.raises(InvalidInput):

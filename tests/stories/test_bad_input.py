@@ -42,6 +42,7 @@ MISTAKES = [
     ("comment @ben is on 1", "Did you mean /incident comment 1 @ben is on?"),
     ("ack the 1", "“the” is not the number of an incident. Did you mean /incident ack 1?"),
     ("severity 1 Critcal now", "works too). Did you mean /incident severity 1 critical now?"),
+    ("I have it 1", "I did not understand that. Did you mean /incident take 1?"),
     ("sev 1 crit", "There is no command “sev”. Did you mean /incident severity 1 critical?"),
     ("priority 1 warn it lags", "Did you mean /incident severity 1 warning it lags?"),
     ("sev 1", "Did you mean /incident severity 1 warning|critical|none [comment]?"),

@@ -108,7 +108,7 @@ def test_a_night(night: World) -> None:
     world = night
     declare(world)
     (first,) = calls_of(world.ben)
-    assert "You are called for #1 Payments fail" in first.text and "You are on call for Payments." in first.text
+    assert "You are called for #1 Payments fail" in first.text and "You are on call for Payments" in first.text
     assert first.buttons == ["I have it", "Not me", "View"]
     assert any("Called @Ben Tal (on call for Payments)" in text for text in thread(world))
     assert not calls_of(world.ada)
@@ -116,7 +116,7 @@ def test_a_night(night: World) -> None:
     assert not calls_of(world.ada)
     pass_by(world, 0.6)  # 3:05
     for person in (world.ada, world.sue, world.ben):
-        assert "You are a member of Payments." in calls_of(person)[-1].text
+        assert "You are a member of Payments" in calls_of(person)[-1].text
     assert "A newer message follows below." in calls_of(world.ben)[0].text
     assert any("Called @Ada Obi, @Ben Tal and @Sue Perm (Payments)" in text for text in thread(world))
     assert not calls_of(world.dan)
@@ -133,9 +133,32 @@ def test_a_night(night: World) -> None:
     assert len(calls_of(world.dan)) == 1
     log = world.ask(world.ada, "activity 1").text
     assert "Called Ben Tal (on call for Payments)" in log and "(managers)" in log and "Ben Tal took this" in log
-    world.ask(world.ben, "resolve 1")
+    world.ask(world.ben, "comment 1 Rolled back, the queue drains")
+    move_to(world, world.store.clock.now().replace(hour=8, minute=0))  # 9:00
+    answer = world.ask(world.ben, "handoff @ada My shift is over, watch the queue")
+    assert "You offered #1 Payments fail to Ada Obi. You own it until they accept." in answer.text
+    offer = world.ada.wait_for_message(containing="Ben Tal asks you to take over #1 Payments fail")
+    assert "My shift is over, watch the queue" in offer.text and "Rolled back, the queue drains" in offer.text
+    world.rest()
+    assert "Owned by Ben Tal since" in cards(world)[0].text and "offered to Ada Obi" in cards(world)[0].text
+    world.ada.press(offer, "I have it")
+    offer.wait_for(lambda shown: "You took over #1 Payments fail." in shown.text and shown.buttons == ["View"])
+    assert "Ada Obi owns #1 Payments fail now." in world.ben.wait_for_message(containing="Ada Obi owns").text
+    world.rest()
+    message.wait_for(lambda shown: "Owned by Ada Obi" in shown.text)
+    assert "Owned by Ada Obi since" in cards(world)[0].text
+    calls = [len(calls_of(person)) for person in (world.ada, world.ben, world.dan, world.sue)]
+    world.ada.press(cards(world)[0], "Resolve")
+    assert world.ada.wait_for_form("Resolve #1").fill("Comment", "The queue is empty").submit().closed
     world.rest()
     message.wait_for(lambda shown: "Resolved" in shown.text)
+    assert cards(world)[0].buttons == ["Reopen"] and "The queue is empty" in cards(world)[0].text
+    told = [text for text in thread(world) if "Called" not in text]
+    expected = ("Ben Tal took this", "Rolled back", "offered this to Ada Obi", "took over this", "resolved this")
+    assert len(told) == len(expected), told
+    assert all(words in text for words, text in zip(expected, told, strict=True)), told
+    pass_by(world, 24 * 60)
+    assert [len(calls_of(person)) for person in (world.ada, world.ben, world.dan, world.sue)] == calls
 
 
 def test_no_rule_no_call(night: World) -> None:
@@ -168,7 +191,7 @@ def test_not_me_brings_the_next_step_at_once_if_nobody_else_was_called(night: Wo
     night.ben.press(message, "Not me")
     night.settle()
     make_calls(night)
-    assert "You are a member of Payments." in calls_of(night.ada)[0].text
+    assert "You are a member of Payments" in calls_of(night.ada)[0].text
     assert any("Ben Tal answered “Not me”, so the next step comes now" in text for text in thread(night))
     night.ada.press(calls_of(night.ada)[0], "Not me")  # Ben and Sue are called, too
     night.settle()
@@ -233,7 +256,7 @@ def test_calls_due_together_are_one_message(night: World) -> None:
     night.ask(night.ada, "take 3")
     night.ben.press(several, "Take all")
     night.ben.wait_for_message(containing="You own 2 incidents now. Others own 1: 1 by Ada Obi.")
-    several.wait_for(lambda shown: "All of them are taken or resolved" in shown.text)
+    several.wait_for(lambda shown: "All of them are taken, resolved or silenced" in shown.text)
 
 
 def test_nobody_on_call(night: World, oncall: UserGroup) -> None:
@@ -242,7 +265,7 @@ def test_nobody_on_call(night: World, oncall: UserGroup) -> None:
     read_usergroups(night)
     night.rest()
     declare(night)
-    assert "You are a member of Payments." in calls_of(night.ben)[0].text
+    assert "You are a member of Payments" in calls_of(night.ben)[0].text
     assert any("Nobody is on call for Payments, so the next step comes now" in text for text in thread(night))
 
 
@@ -265,7 +288,8 @@ def test_calls_reach_who_wants_no_notifications(night: World) -> None:
 
 
 def test_who_is_on_call(world: World, oncall: UserGroup) -> None:
-    assert "Payments: Ben Tal" in world.ask(world.ada, "oncall").text
+    for words in ("oncall", "who's on call?", "who is oncall"):
+        assert "Payments: Ben Tal" in world.ask(world.ada, words).text
     assert "Payments: Ben Tal" in world.ask(world.cyn, "oncall Payments").text
     assert "Search: no user group says who is on call" in world.ask(world.ada, "oncall search").text
     assert "There is no team “paymnts”. Did you mean payments?" in world.ask(world.ada, "oncall paymnts").text

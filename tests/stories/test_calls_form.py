@@ -39,7 +39,7 @@ def test_a_manager_writes_the_rules_and_they_call(world: World) -> None:
     assert edit(world).value(FIELD) == RULES
     declare(world)
     pass_by(world, 5.1)
-    assert "You are a member of Payments." in calls_of(world.ben)[0].text
+    assert "You are a member of Payments" in calls_of(world.ben)[0].text
     save(world, "")
     assert "Nobody is called." in world.ask(world.ben, "calls payments").text
 

@@ -151,6 +151,8 @@ def test_a_button_of_an_offer_that_is_over_is_answered(owned: World) -> None:
         ("@cyn good luck", "Cyn Roe cannot see #1 Payments fail. Nothing was changed."),
         ("1 <@U0006|eve> good luck", "Eve Out cannot take over incidents. Only members of your organization can"),
         ("1 @nobody-here good luck", "There is no member “@nobody-here” in your organization."),
+        ("@ben #1", "The number comes before the person. Nothing was offered."),
+        ("withdraw", "Name the incident whose offer you withdraw."),
         ("1 ben good luck", "Who should take over? “ben” is not a person."),
         ("1 <!subteam^S0001|payments> good luck", "Incidents are handed off to a person, not to a team."),
         ("2 @ben good luck", "Nobody owns #2 Search is slow, so you cannot hand it off. Take it first: take 2."),
@@ -164,8 +166,16 @@ def test_what_cannot_be_handed_off_is_refused_and_the_note_given_back(owned: Wor
     owned.ask(owned.dan, "take 3")
     answer = owned.ask(owned.ada, f"handoff {typed}")
     assert sentence in answer.text.replace("`", ""), answer.text
-    assert "good luck" in answer.text
+    assert typed.split()[-1] in answer.text
     assert "offered" not in log(owned)
+
+
+def test_other_ways_to_say_it(owned: World) -> None:
+    for words in ("hand off 1 to @ben", "hand over 1 @ben", "handover 1 to @ben", "handoff 1 over to @ben"):
+        assert "You offered #1 Payments fail to Ben Tal." in owned.ask(owned.ada, words).text, words
+        assert "You withdrew" in owned.ask(owned.ada, "handoff 1 cancel").text
+    assert "Take it over if you work on it now." in owned.ask(owned.ben, "take over 1").text
+    assert "You already own #1" in owned.ask(owned.ada, "take it 1").text
 
 
 def test_who_owns_nothing_and_bots(owned: World) -> None:
