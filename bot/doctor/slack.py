@@ -195,7 +195,10 @@ def _check_organization(client: WebClient, store: Store, workspace_id: str, bot:
         fix = "Add them under members in the organization file, and apply it."
         yield Finding("organization", f"{organization.name} has no members, so nobody can use the bot", fix)
     else:
-        counts = f"{organization.members} members, {organization.projects} projects"
+        counts = ", ".join(
+            f"{count} {name}{'' if count == 1 else 's'}"
+            for count, name in ((organization.members, "member"), (organization.projects, "project"))
+        )
         yield Finding("organization", f"{organization.name}, {counts}")
     yield from _check_members(client, workspace_id, emails)
     for channel_id, projects in channels.items():

@@ -192,7 +192,7 @@ def test_all_is_well(patient: Patient) -> None:
         ),
         *(
             "opens a connection",
-            "1 members, 2 projects",
+            "1 member, 2 projects",
             "members: all are known",
             "#checkout of checkout, refunds",
             "#refunds of refunds",
