@@ -32,6 +32,8 @@ from bot.digests.workers import DigestWorkers
 from bot.handlers.context import Services
 from bot.handlers.router import Router
 from bot.health import add_health_routes
+from bot.installations.assembly import Installations
+from bot.installations.oauth import OAuthCredentials
 from bot.intake.connections import find_file_shortage
 from bot.intake.http import create_http_app, open_intake_store
 from bot.intake.server import HttpServer
@@ -87,11 +89,13 @@ class Bot:
         sockets: int = 1,
         role: Role = Role.ALL,
         alertmanager: AlertmanagerClient | None = None,
+        oauth: OAuthCredentials | None = None,
     ) -> None:
         """Builds the parts; `start` starts them.
 
         `deadline_s` is how many seconds a request may take before the person is told that it takes longer, `sockets`
-        how many web sockets are kept open in Socket Mode.
+        how many web sockets are kept open in Socket Mode. With `oauth`, the bot can be installed in other workspaces,
+        and is where it was installed so.
         """
         self.store = store
         self.clients = clients
@@ -99,9 +103,12 @@ class Bot:
         metrics = metrics or ProcessMetrics()
         self.background = Background(api_url)
         identity = Identity(store, clients, self.background)
+        slack_calls = metrics.requests.slack_calls
+        self.installations = Installations(store, clients, oauth, api_url, slack_calls) if oauth else None
+        service = self.installations.service if self.installations else None
         self.listeners = Listeners(
             clients,
-            Router(Services(store, identity, Channels(clients), clients, command), metrics.requests),
+            Router(Services(store, identity, Channels(clients), clients, command, service), metrics.requests),
             self.background,
             api_url=api_url,
             command=command,
@@ -142,6 +149,8 @@ class Bot:
 
     def start(self) -> None:
         """Starts to take requests and to send messages, as far as that is this process's role."""
+        if self.installations:
+            self.installations.registry.start()
         self.delivery.start(sends=self._role.sends)
         if self._role.sends:
             self.digests.start()
@@ -179,6 +188,8 @@ class Bot:
             return max(0.0, deadline - time.monotonic())
 
         self.delivery.begin_nothing()
+        if self.installations:
+            self.installations.registry.stop()
         if self.socket:
             self.socket.close(min(DRAIN_S, left()))
         if self.http:
@@ -316,9 +327,12 @@ def _run(
         sockets=settings.sockets,
         metrics=metrics,
         role=role,
+        oauth=_read_oauth(settings),
     )
     if bot.http:
         bot.http.add_to(http_app)
+    if bot.installations and role.takes_requests:
+        bot.installations.add_to(http_app)
     try:
         bot.start()
         status.bot = bot
@@ -345,12 +359,20 @@ def _wait_until_open(bot: Bot, stop: threading.Event) -> bool:
     return False
 
 
+def _read_oauth(settings: Settings) -> OAuthCredentials | None:
+    client_secret, secret_keys = _reveal(settings.slack_client_secret), _reveal(settings.secret_key)
+    if not (settings.slack_client_id and client_secret and secret_keys):
+        return None
+    return OAuthCredentials(settings.slack_client_id, client_secret, secret_keys, settings.public_url)
+
+
 def _connect(settings: Settings, stop: threading.Event, metrics: SlackCallMetrics) -> Clients | None:
     """Asks Slack for the token's workspace until it answers.
 
     Returns None if `stop` is set meanwhile. Raises SettingsError.
     """
-    assert settings.slack_bot_token is not None
+    if settings.slack_bot_token is None:
+        return Clients()  # those of the installations follow
     trying = Retrying(
         retry=retry_if_exception_type((SlackApiError, OSError)),
         wait=Backoff(_FIRST_WAIT_S, _LONGEST_WAIT_S),

@@ -16,6 +16,7 @@ class Purpose(StrEnum):
     INTAKE = "tocsin intake secrets"
     SLACK_TOKENS = "tocsin slack tokens"
     INVITATIONS = "tocsin invitations"
+    STATES = "tocsin oauth states"
 
 
 class SecretUnreadable(Exception):
@@ -41,15 +42,10 @@ class SecretBox:
         """Encrypts a secret with the first key."""
         return self._all.encrypt(secret.encode()).decode("ascii")
 
-    def open(self, sealed: str, *, max_age_s: int | None = None, now_s: int | None = None) -> str:
-        """Decrypts a secret. Raises SecretUnreadable.
-
-        With `max_age_s` and `now_s`, one that was sealed longer before `now_s` (seconds since 1970) is unreadable.
-        """
+    def open(self, sealed: str) -> str:
+        """Decrypts a secret. Raises SecretUnreadable."""
         try:
-            if max_age_s is None or now_s is None:
-                return self._all.decrypt(sealed).decode()
-            return self._all.decrypt_at_time(sealed, max_age_s, now_s).decode()
+            return self._all.decrypt(sealed).decode()
         except (InvalidToken, ValueError):
             raise SecretUnreadable from None
 

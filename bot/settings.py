@@ -128,6 +128,8 @@ class Settings(BaseSettings):
     slack_app_token: SecretStr | None = Field(default=None, validation_alias="SLACK_APP_TOKEN")
     slack_signing_secret: SecretStr | None = Field(default=None, validation_alias="SLACK_SIGNING_SECRET")
     sockets: int = Field(default=1, validation_alias="TOCSIN_SOCKETS")
+    slack_client_id: str | None = Field(default=None, validation_alias="SLACK_CLIENT_ID")
+    slack_client_secret: SecretStr | None = Field(default=None, validation_alias="SLACK_CLIENT_SECRET")
     slack_command: str = Field(default="/incident", validation_alias="SLACK_COMMAND")
     http_host: str = Field(default="127.0.0.1", validation_alias="HTTP_HOST")
     http_port: int = Field(default=3000, validation_alias="HTTP_PORT")  # 0: any free port
@@ -179,9 +181,23 @@ class Settings(BaseSettings):
             return Mode.NONE
         return Mode.SOCKET if self.slack_app_token else Mode.HTTP
 
+    @property
+    def names_client(self) -> bool:
+        """Whether the bot is to be installed in many workspaces."""
+        return bool(self.slack_client_id or self.slack_client_secret)
+
     def find_missing(self, role: Role = Role.ALL) -> tuple[str, ...]:
         """The variables without which `serve` cannot work in a role; an entry may name an alternative."""
-        missing = [] if self.slack_bot_token else ["SLACK_BOT_TOKEN"]
+        missing = [] if self.slack_bot_token or self.names_client else ["SLACK_BOT_TOKEN"]
+        if self.names_client:
+            needed = {
+                "SLACK_CLIENT_ID": self.slack_client_id,
+                "SLACK_CLIENT_SECRET": self.slack_client_secret,
+                "TOCSIN_SECRET_KEY (it encrypts the tokens of the workspaces)": self.secret_key,
+            }
+            missing += [name for name, value in needed.items() if not value]
+            if role.takes_requests and self.slack_app_token and not self.slack_signing_secret:
+                missing.append("SLACK_SIGNING_SECRET")
         if role.takes_requests and not (self.slack_app_token or self.slack_signing_secret):
             missing.append("SLACK_APP_TOKEN (or SLACK_SIGNING_SECRET, for requests over HTTP)")
         return tuple(missing)
@@ -193,6 +209,7 @@ class Settings(BaseSettings):
             self.slack_bot_token,
             self.slack_app_token,
             self.slack_signing_secret,
+            self.slack_client_secret,
             self.secret_key,
             self.metrics_token,
             self.sentry_dsn,
@@ -311,7 +328,21 @@ class Settings(BaseSettings):
             )
         return SecretStr(",".join(keys))
 
-    @field_validator("slack_bot_token", "slack_app_token", "slack_signing_secret", "secret_key", "metrics_token")
+    @field_validator("slack_client_id")
+    @classmethod
+    def _client_id_is_one(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", value):
+            raise ValueError("should be the Client ID of the app's Basic Information page, like 1234567890.1234567890")
+        return value
+
+    @field_validator(
+        "slack_bot_token",
+        "slack_app_token",
+        "slack_signing_secret",
+        "slack_client_secret",
+        "secret_key",
+        "metrics_token",
+    )
     @classmethod
     def _secret_is_one_word(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not re.fullmatch(r"[!-~]+", value.get_secret_value()):

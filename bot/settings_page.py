@@ -53,7 +53,7 @@ VARIABLES: Sequence[Variable] = (
         Group.SLACK,
         "SLACK_BOT_TOKEN",
         "The bot token: *OAuth & Permissions* in the settings of the Slack app.",
-        f"{SERVE}: must be set; `doctor`, `after-restore`",
+        f"{SERVE}: must be set, unless `SLACK_CLIENT_ID` is; `doctor`, `after-restore`",
         "xoxb-…",
         in_readme=True,
     ),
@@ -77,16 +77,16 @@ VARIABLES: Sequence[Variable] = (
     Variable(
         Group.SLACK,
         "SLACK_CLIENT_ID",
-        "With `SLACK_CLIENT_SECRET` and `SLACK_SIGNING_SECRET`: the bot can be installed in many workspaces, at"
-        " `/slack/install`.",
-        ANSWERS,
+        "With `SLACK_CLIENT_SECRET`, `SLACK_SIGNING_SECRET` and `TOCSIN_SECRET_KEY`: the bot can be installed in many"
+        " workspaces, at `/slack/install` (`docs/workspaces.md`).",
+        f"{SERVE}, `doctor`",
         "1234567890.1234567890",
     ),
     Variable(
         Group.SLACK,
         "SLACK_CLIENT_SECRET",
         "Belongs to `SLACK_CLIENT_ID`.",
-        ANSWERS,
+        f"{SERVE}, `doctor`",
         "0123456789abcdef0123456789abcdef",
     ),
     Variable(
@@ -166,7 +166,8 @@ VARIABLES: Sequence[Variable] = (
     Variable(
         Group.HTTP,
         "PUBLIC_URL",
-        "The address under which others reach the HTTP port. `token create`, `manifest` and `/intake/docs` show it.",
+        "The address under which others reach the HTTP port. `token create`, `manifest` and `/intake/docs` show it, and"
+        " after an installation Slack sends the browser there.",
         f"{ANSWERS}, `token create`, `manifest`",
         "https://tocsin.example.com",
         in_readme=True,

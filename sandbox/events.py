@@ -33,6 +33,7 @@ def wrap(
     source_team: str,
     channel: Channel | None,
     at: float,
+    org_wide: bool = False,
 ) -> Json:
     """The `event_callback` for an inner event.
 
@@ -56,10 +57,10 @@ def wrap(
         "authorizations": [
             {
                 "enterprise_id": enterprise_id,
-                "team_id": team_id,
+                "team_id": None if org_wide else team_id,
                 "user_id": app.bot_user_id,
                 "is_bot": True,
-                "is_enterprise_install": False,
+                "is_enterprise_install": org_wide,
             }
         ],
         "is_ext_shared_channel": shared,
@@ -68,6 +69,31 @@ def wrap(
     if enterprise_id and not shared:
         wrapped["enterprise_id"] = enterprise_id
     return wrapped
+
+
+def wrap_of_installation(event: Json, *, app: App, installation_id: str, enterprise_id: str | None, at: float) -> Json:
+    """The `event_callback` of an event about an installation as a whole."""
+    of_enterprise = installation_id == enterprise_id
+    team_id = None if of_enterprise else installation_id
+    return {
+        "token": app.verification_token,
+        "team_id": team_id,
+        **({"enterprise_id": enterprise_id} if enterprise_id else {}),
+        "api_app_id": app.app_id,
+        "event": event,
+        "type": "event_callback",
+        "event_id": "Ev" + secrets.token_hex(5).upper(),
+        "event_time": int(at),
+        "authorizations": [
+            {
+                "enterprise_id": enterprise_id,
+                "team_id": team_id,
+                "user_id": app.bot_user_id,
+                "is_bot": True,
+                "is_enterprise_install": of_enterprise,
+            }
+        ],
+    }
 
 
 def _placed(channel: Channel, event_ts: str) -> Json:

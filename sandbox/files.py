@@ -78,6 +78,9 @@ class Files:
         file.completed_at = self._workspace.clock.now()
         return file
 
+    def __contains__(self, file_id: object) -> bool:
+        return file_id in self._by_id
+
     def find(self, file_id: str) -> File:
         """A file by id; raises SlackError `file_not_found`, `file_deleted`."""
         file = self._by_id.get(file_id)

@@ -55,6 +55,9 @@ class Triggers:
                 self._issued = recent
         return trigger_id
 
+    def __contains__(self, trigger_id: object) -> bool:
+        return trigger_id in self._issued
+
     def exchange(self, trigger_id: str) -> Trigger:
         """Use a trigger, which is valid once.
 

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from sandbox.errors import SandboxError
+from sandbox.oauth import OAuth
 from sandbox.records import App, Json
 
 # The names of the two kinds of shortcuts in a manifest.
@@ -35,7 +36,7 @@ def read(path: Path) -> Mapping[str, Any]:
     return found
 
 
-def install(app: App, manifest: Mapping[str, Any]) -> Menu:
+def install(app: App, oauth: OAuth, manifest: Mapping[str, Any]) -> Menu:
     """Give the app the scopes and subscriptions of its manifest, and return the menus; raises SandboxError.
 
     Source: docs.slack.dev/reference/app-manifest.
@@ -46,6 +47,10 @@ def install(app: App, manifest: Mapping[str, Any]) -> Menu:
         app.scopes = frozenset(map(str, scopes))
     subscriptions = _part(_part(manifest, "settings"), "event_subscriptions")
     app.events = frozenset(map(str, subscriptions.get("bot_events") or ()))
+    settings = _part(manifest, "settings")
+    oauth.redirect_urls = list(map(str, _part(manifest, "oauth_config").get("redirect_urls") or ()))
+    oauth.rotation = bool(settings.get("token_rotation_enabled"))
+    oauth.org_deploy = bool(settings.get("org_deploy_enabled"))
     home = _part(features, "app_home")
     app.home_tab = bool(home.get("home_tab_enabled"))
     app.messages_tab = bool(home.get("messages_tab_enabled"))

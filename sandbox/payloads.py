@@ -8,9 +8,14 @@ from sandbox.records import Channel, Json, Message, User
 from sandbox.views import View
 
 
-def _team(platform: Platform, team_id: str) -> Json:
-    """The `team` of a payload; for a person from another company, their own team."""
+def _team(platform: Platform, team_id: str) -> Json | None:
+    """The `team` of a payload; for a person from another company, their own team.
+
+    None where the app is installed in a whole Enterprise organization.
+    """
     workspace = platform.workspace
+    if platform.org_wide:
+        return None
     if team_id != workspace.team_id:
         return {"id": team_id, "domain": team_id.lower()}
     team = {"id": team_id, "domain": workspace.domain}
@@ -50,7 +55,7 @@ def command(platform: Platform, user: User, channel: Channel, name: str, text: s
         "command": name,
         "text": text,
         "api_app_id": platform.app.app_id,
-        "is_enterprise_install": "false",
+        "is_enterprise_install": "true" if platform.org_wide else "false",
         "response_url": platform.response_urls.issue("commands", user, channel),
         "trigger_id": platform.triggers.issue(user.id),
     }
@@ -91,7 +96,7 @@ def action_in_message(platform: Platform, user: User, message: Message, control:
         "trigger_id": platform.triggers.issue(user.id),
         "team": _team(platform, platform.workspace.team_id),
         "enterprise": platform.workspace.enterprise,
-        "is_enterprise_install": False,
+        "is_enterprise_install": platform.org_wide,
         "channel": {"id": channel.id, "name": channel_name(channel)},
     }
     if message.ephemeral_to is None:
@@ -113,7 +118,7 @@ def action_in_view(platform: Platform, user: User, view: View, control: Control,
         "trigger_id": platform.triggers.issue(user.id, view.id),
         "team": _team(platform, user.team_id),
         "enterprise": platform.workspace.enterprise,
-        "is_enterprise_install": False,
+        "is_enterprise_install": platform.org_wide,
         "view": platform.views.render(view),
         "actions": [_action(platform, control, value)],
     }
@@ -129,7 +134,7 @@ def view_submission(platform: Platform, user: User, view: View) -> Json:
         "trigger_id": platform.triggers.issue(user.id, view.id),
         "view": platform.views.render(view),
         "response_urls": _response_urls(platform, user, view),
-        "is_enterprise_install": False,
+        "is_enterprise_install": platform.org_wide,
         "enterprise": platform.workspace.enterprise,
     }
 
@@ -158,7 +163,7 @@ def view_closed(platform: Platform, user: User, view: View, *, cleared: bool) ->
         **_common(platform),
         "view": platform.views.render(view),
         "is_cleared": cleared,
-        "is_enterprise_install": False,
+        "is_enterprise_install": platform.org_wide,
         "enterprise": platform.workspace.enterprise,
     }
 
@@ -171,7 +176,7 @@ def shortcut(platform: Platform, user: User, callback_id: str) -> Json:
         "action_ts": platform.workspace.next_ts(),
         "team": _team(platform, user.team_id),
         "user": {"id": user.id, "username": user.name, "team_id": user.team_id},
-        "is_enterprise_install": False,
+        "is_enterprise_install": platform.org_wide,
         "enterprise": platform.workspace.enterprise,
         "callback_id": callback_id,
         "trigger_id": platform.triggers.issue(user.id),
@@ -188,7 +193,7 @@ def message_action(platform: Platform, user: User, message: Message, callback_id
         "team": _team(platform, platform.workspace.team_id),
         "user": {"id": user.id, "team_id": user.team_id, "name": user.name},
         "channel": {"id": channel.id, "name": channel_name(channel)},
-        "is_enterprise_install": False,
+        "is_enterprise_install": platform.org_wide,
         "enterprise": platform.workspace.enterprise,
         "callback_id": callback_id,
         "trigger_id": platform.triggers.issue(user.id),
@@ -209,7 +214,7 @@ def suggestion(platform: Platform, user: User, where: Message | View, control: C
         "value": typed,
         "team": _team(platform, user.team_id),
         "enterprise": platform.workspace.enterprise,
-        "is_enterprise_install": False,
+        "is_enterprise_install": platform.org_wide,
     }
     if isinstance(where, View):
         return payload | {

@@ -4,7 +4,7 @@ URLs.
 
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
 
 from sandbox.clock import Clock
 from sandbox.deliveries import Deliveries
@@ -14,6 +14,7 @@ from sandbox.faults import Faults, Limits
 from sandbox.files import Files
 from sandbox.interactions import ResponseUrls, Triggers
 from sandbox.manifest import Menu
+from sandbox.oauth import OAuth
 from sandbox.records import App, Channel, Json
 from sandbox.scopes import ALL_BOT_SCOPES, BY_EVENT, USUAL_EVENTS
 from sandbox.socket_mode import SocketMode
@@ -35,19 +36,26 @@ class Platform:
         app_name: str,
         clock_behind: float = 0.0,
         enterprise_id: str | None = None,
+        first: "Platform | None" = None,
+        installed: bool = True,
     ) -> None:
+        """`first`: the workspace with whose app this one's is the same."""
         number = secrets.randbelow(10**10)
-        self.clock = Clock(clock_behind)
+        self.clock: Clock = first.clock if first else Clock(clock_behind)
+        self.oauth: OAuth = first.oauth if first else OAuth(self.clock)
+        family = [one for one in self.oauth.workspaces if enterprise_id and one.enterprise_id == enterprise_id]
+        count = len(self.oauth.workspaces)
         self.problems = Problems()
-        self.app = App(
+        self.app: App = App(
             app_id="A0001",
-            bot_id="B0001",
-            bot_user_id="U0BOT",
+            # In an Enterprise organization a user is the same everywhere.
+            bot_id=family[0].app.bot_id if family else f"B{count + 1:04}",
+            bot_user_id=family[0].app.bot_user_id if family else f"U{count}BOT",
             name=app_name,
             bot_token=f"xoxb-{number}-sandbox-{secrets.token_hex(8)}",
             app_token=f"xapp-1-A0001-{number}-{secrets.token_hex(16)}",
-            signing_secret=secrets.token_hex(16),
-            verification_token=secrets.token_hex(12),
+            signing_secret=first.app.signing_secret if first else secrets.token_hex(16),
+            verification_token=first.app.verification_token if first else secrets.token_hex(12),
             scopes=ALL_BOT_SCOPES,
             events=USUAL_EVENTS,
         )
@@ -74,13 +82,19 @@ class Platform:
         self.guide: list[Json] = []  # the steps of the guided path on the page: title, text, as, done
         self.guide_buttons: dict[str, Callable[[], None]] = {}  # what their buttons do, by label
         self.workspace.on_event = self._publish
+        self.workspace.installed_as = self._installed_as
         self.running = False
         self.revoked: str | None = None  # `token_revoked`, `account_inactive`: the error of every call
         self.base_url = ""  # http://127.0.0.1:PORT, once the server has started
+        self.oauth.adopt(self)
+        if installed:
+            self.oauth.issue(self.oauth.install(self), self)
 
     def _publish(self, event: Json, channel: Channel | None, source_team: str) -> None:
         name = subscription(event)
         if not self.running or name not in self.app.events or BY_EVENT.get(name) not in {None, *self.app.scopes}:
+            return
+        if self.oauth.find_installation(self) is None:
             return
         payload = wrap(
             event,
@@ -90,8 +104,40 @@ class Platform:
             source_team=source_team,
             channel=channel,
             at=self.clock.now(),
+            org_wide=self.org_wide,
         )
         self.deliveries.send("events_api", str(event["type"]), payload)
+
+    @property
+    def enterprise_id(self) -> str | None:
+        """The Enterprise organization that the workspace belongs to."""
+        return self.workspace.enterprise["id"] if self.workspace.enterprise else None
+
+    @property
+    def org_wide(self) -> bool:
+        """Whether the app is here as part of an Enterprise organization in which it was installed."""
+        found = self.oauth.find_installation(self)
+        return found is not None and found.of_enterprise
+
+    def _installed_as(self) -> str:
+        found = self.oauth.find_installation(self)
+        return found.id if found else self.workspace.team_id
+
+    def has(self, given: Mapping[str, object]) -> bool:
+        """Whether what a call names is of this workspace."""
+        workspace = self.workspace
+        known: tuple[tuple[str, Container[object]], ...] = (
+            ("team_id", {workspace.team_id}),
+            ("channel", {*workspace.channels, *workspace.users}),
+            ("trigger_id", self.triggers),
+            ("view_id", self.views),
+            ("file", self.files),
+            ("user_id", workspace.users),
+            ("user", workspace.users),
+            ("users", workspace.users),
+            ("email", {user.email for user in workspace.users.values()}),
+        )
+        return next((given[name] in there for name, there in known if given.get(name)), False)
 
     def call(self, action: Callable[[], None]) -> None:
         """Run `action` on the server's event loop and wait for it."""

@@ -5,14 +5,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import parse_qsl, urlsplit
 
 from sandbox.clock import Clock
 from sandbox.control import control_application
 from sandbox.deliveries import Delivery, Exchange
+from sandbox.driver.person import Person
 from sandbox.driver.surface import WAIT_SECONDS, SeenMessage, wait_until
 from sandbox.errors import Problems
+from sandbox.events import wrap_of_installation
 from sandbox.faults import Faults, Limits
 from sandbox.http_mode import HttpMode, RequestUrls
+from sandbox.oauth import Installation, OAuth
 from sandbox.platform import Platform
 from sandbox.records import Channel, Json
 from sandbox.server import ServerThread, application
@@ -61,6 +65,8 @@ class Sandbox(WorkspaceSetup):
         clock_behind: float = 0.0,
         enterprise_id: str | None = None,
         tls: bool = False,
+        app_of: "Sandbox | None" = None,
+        installed: bool = True,
     ) -> None:
         """`tls`: https and wss, with the workspace's own certificate (`authority`).
 
@@ -68,6 +74,9 @@ class Sandbox(WorkspaceSetup):
 
         `clock_behind` (seconds) starts the workspace's clock in the past, for a history made with `say` and
         `clock.advance` before anything starts. `enterprise_id` makes the workspace one of an Enterprise organization.
+
+        `app_of`: another workspace, whose app is this one's, too; its Web API serves both. `installed=False`: the app
+        has to be installed by OAuth first.
         """
         platform = Platform(
             team_id=team_id,
@@ -76,6 +85,8 @@ class Sandbox(WorkspaceSetup):
             app_name=app_name,
             clock_behind=clock_behind,
             enterprise_id=enterprise_id,
+            first=app_of.platform if app_of else None,
+            installed=installed,
         )
         super().__init__(platform)
         app = self.platform.app
@@ -176,6 +187,68 @@ class Sandbox(WorkspaceSetup):
     @property
     def bot_mention(self) -> str:
         return f"<@{self.bot_user_id}>"
+
+    # -- installations by OAuth
+
+    @property
+    def oauth(self) -> OAuth:
+        """The app's client id and secret, redirect URLs, rotation, and installations."""
+        return self.platform.oauth
+
+    def allow(self, person: Person, authorize_url: str, *, for_enterprise: bool = False) -> str:
+        """A person allows what Slack's page of authorization at this URL asks for, for the workspace or for its whole
+        Enterprise organization. Returns where their browser is sent.
+        """
+        given = dict(parse_qsl(urlsplit(authorize_url).query, keep_blank_values=True))
+        return self.oauth.allow(given, person.user, self.platform, for_enterprise=for_enterprise)
+
+    def uninstall(self) -> None:
+        """Remove the app from the workspace, or from the Enterprise organization if it was installed there."""
+        installation = self._installation()
+        self.oauth.uninstall(installation)
+        bot = self.platform.app.bot_user_id
+        self._announce_revoked(installation, people=[], bots=[bot])
+        self._announce(installation, {"type": "app_uninstalled"})
+
+    def announce_revoked(self, people: Sequence[Person]) -> None:
+        """Tell the app that tokens of these people were revoked."""
+        self._announce_revoked(self._installation(), people=[person.id for person in people], bots=[])
+
+    def _announce_revoked(self, installation: Installation, *, people: list[str], bots: list[str]) -> None:
+        self._announce(installation, {"type": "tokens_revoked", "tokens": {"oauth": people, "bot": bots}})
+
+    def grant(self) -> None:
+        """Give the installation of the Enterprise organization access to this workspace."""
+        self.platform.oauth.install(self.platform, for_enterprise=True)
+        self._announce(
+            self._installation(), {"type": "team_access_granted", "team_ids": [self.team_id], **self._event_ts()}
+        )
+
+    def withdraw(self) -> None:
+        """Take access to this workspace from the installation of the Enterprise organization."""
+        installation = self._installation()
+        installation.workspaces.remove(self.platform)
+        self._announce(installation, {"type": "team_access_revoked", "team_ids": [self.team_id], **self._event_ts()})
+
+    def _event_ts(self) -> Json:
+        return {"event_ts": self.platform.workspace.next_ts()}
+
+    def _installation(self) -> Installation:
+        found = self.oauth.find_installation(self.platform)
+        assert found is not None, "the app is not installed here"
+        return found
+
+    def _announce(self, installation: Installation, event: Json) -> None:
+        platform, enterprise = self.platform, self.platform.workspace.enterprise
+        if event["type"] in platform.app.events:
+            payload = wrap_of_installation(
+                event,
+                app=platform.app,
+                installation_id=installation.id,
+                enterprise_id=enterprise["id"] if enterprise else None,
+                at=self.clock.now(),
+            )
+            platform.deliveries.send("events_api", str(event["type"]), payload)
 
     # -- events out of order, and again
 

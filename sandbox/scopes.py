@@ -112,7 +112,8 @@ def require_channel(app: App, method: str, channel: Channel) -> None:
 
 
 # Every event an app can subscribe to here, and the default subscriptions.
-ALL_EVENTS = frozenset([*BY_EVENT, "app_home_opened"])
+OF_INSTALLATIONS = ("app_uninstalled", "tokens_revoked", "team_access_granted", "team_access_revoked")
+ALL_EVENTS = frozenset([*BY_EVENT, *OF_INSTALLATIONS, "app_home_opened"])
 USUAL_EVENTS = frozenset(
     [
         "app_home_opened",

@@ -23,6 +23,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.exceptions import InvalidState
 
 from sandbox.api import dispatch
+from sandbox.authorize import routes as authorize_routes
 from sandbox.deliveries import Exchange
 from sandbox.errors import SlackError
 from sandbox.faults import RESPONSE_URL, UPLOAD, Fault
@@ -93,7 +94,7 @@ def application(platform: Platform, control: Callable[[], FastAPI]) -> FastAPI:
         file_id = request.path_params["place"].partition("-")[2]
         file = platform.files.by_private_url(file_id)
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if file is None or token != platform.app.bot_token:
+        if file is None or platform.oauth.find(token) is None:
             return HttpResponse("Not found", 404)
         media_type = platform.files.render(file)["mimetype"] or "application/octet-stream"
         return HttpResponse(file.content, media_type=media_type, headers={"x-content-type-options": "nosniff"})
@@ -107,6 +108,7 @@ def application(platform: Platform, control: Callable[[], FastAPI]) -> FastAPI:
         Route("/files-pri/{place}/{rest:path}", private_file),
         *(Route(f"/{kind}/{{rest:path}}", response_url, methods=["POST"]) for kind in ("commands", "actions", "app")),
         *page_routes(platform),
+        *authorize_routes(platform),
         *terminal_routes(platform),
     ]
     return app

@@ -72,9 +72,12 @@ class Views:
             "root_view_id": view.root_id,
             "app_id": app.app_id,
             "external_id": view.external_id,
-            "app_installed_team_id": self._workspace.team_id,
+            "app_installed_team_id": self._workspace.installed_as(),
             "bot_id": app.bot_id,
         }
+
+    def __contains__(self, view_id: object) -> bool:
+        return view_id in self._by_id
 
     def find(self, view_id: str | None, external_id: str | None) -> View:
         """The view; raises SlackError `not_found`, also for a form that was closed."""

@@ -47,6 +47,7 @@ class Workspace:
         self.ephemerals: dict[str, list[Message]] = {}
         self.on_event: EventListener | None = None
         self.watchers: list[Watcher] = []
+        self.installed_as: Callable[[], str] = lambda: team_id  # the workspace, or the Enterprise organization
         self._last_ts = 0
         self.add_user(
             User(

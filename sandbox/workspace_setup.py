@@ -135,7 +135,7 @@ class WorkspaceSetup:
 
     def install(self, manifest: Mapping[str, object]) -> None:
         """Give the app what its manifest says: scopes, subscriptions, commands, shortcuts; raises SandboxError."""
-        self.platform.menu = install(self.platform.app, manifest)
+        self.platform.menu = install(self.platform.app, self.platform.oauth, manifest)
         bot = self.platform.workspace.users[self.platform.app.bot_user_id]
         bot.real_name = self.platform.app.name
         bot.name = bot.real_name.lower().replace(" ", "_")

@@ -51,5 +51,6 @@ class WorkspaceRow:
     name: str | None  # None: not installed by OAuth
     connected: bool  # False: it waits
     installed: bool  # by OAuth, and not ended
+    removed: bool = False  # it was installed by OAuth, and that has ended
     installed_by: str | None = None  # Slack's user id
     date_added: datetime | None = None

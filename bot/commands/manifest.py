@@ -23,6 +23,10 @@ def manifest_(
         str | None,
         typer.Option("--http", help="For HTTP mode: where Slack reaches this bot. There, PUBLIC_URL if not given."),
     ] = None,
+    many: Annotated[
+        bool,
+        typer.Option("--many", help="For installation in many workspaces, over HTTP. docs/workspaces.md says how."),
+    ] = False,
 ) -> int:
     """Prints the Slack app manifest.
 
@@ -31,10 +35,12 @@ def manifest_(
     settings = load_settings()
     if http is not None:
         _check_public(http, "--http")
-    elif settings.public_url and settings.mode is Mode.HTTP:
+    elif settings.public_url and (many or settings.mode is Mode.HTTP):
         http = settings.public_url
         _check_public(http, "PUBLIC_URL")
-    typer.echo(json.dumps(manifest(settings.slack_command, http), indent=2))
+    elif many:
+        raise BadUsage("--many: needs the address under which Slack reaches this bot, as --http or PUBLIC_URL")
+    typer.echo(json.dumps(manifest(settings.slack_command, http, many=many), indent=2))
     return 0
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -19,7 +19,7 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
 from bot.slack.backoff import retry_after_s
-from bot.slack.clients import Installation
+from bot.slack.clients import Clients, Installation
 from bot.slack.web_api import NOT_JSON
 
 # The token is not valid: nothing can be sent to the workspace until somebody replaces it.
@@ -127,6 +127,37 @@ class WorkspaceClient:
 
     installation: Installation
     web: WebClient
+
+
+class WorkspaceClients(Mapping[str, WorkspaceClient]):
+    """The clients of delivery, for the workspaces in which the bot is installed at the moment.
+
+    Where it was just removed, a message under way still gets the client that it began with: Slack refuses its token,
+    and the refusal is recorded.
+    """
+
+    def __init__(self, clients: Clients, connect: Callable[[Installation], WebClient]) -> None:
+        self._clients = clients
+        self._connect = connect
+        self._made: dict[str, WorkspaceClient] = {}
+
+    def __getitem__(self, workspace_id: str) -> WorkspaceClient:
+        installation, made = self._clients.find(workspace_id), self._made.get(workspace_id)
+        if installation is None and made is None:
+            raise KeyError(workspace_id)
+        if made is None or (installation is not None and installation is not made.installation):
+            assert installation is not None
+            made = self._made[workspace_id] = WorkspaceClient(installation, self._connect(installation))
+        return made
+
+    def __contains__(self, workspace_id: object) -> bool:
+        return self._clients.find(str(workspace_id)) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([one.workspace_id for one in self._clients.all()])
+
+    def __len__(self) -> int:
+        return len(self._clients.all())
 
 
 def write(client: WorkspaceClient, method: str, **arguments: Any) -> Result:

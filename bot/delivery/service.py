@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 
 import structlog
 from prometheus_client import CollectorRegistry
+from slack_sdk import WebClient
 from sqlalchemy import Connection
 
-from bot.delivery.api_calls import WorkspaceClient
+from bot.delivery.api_calls import WorkspaceClients
 from bot.delivery.due_work import DueWorkWatch
 from bot.delivery.expansion import expand_next
 from bot.delivery.folding import end_calm_storms
@@ -81,9 +82,7 @@ class DeliveryService:
         self._notified = store.pooling is not Pooling.TRANSACTION
         self._poll_s = self._pace.poll_s if self._notified else min(self._pace.poll_s, _POLL_WITHOUT_NOTIFICATIONS_S)
         self._now = store.clock.now
-        self._clients = {
-            one.workspace_id: _workspace_client(one, api_url, self._pace, slack_calls) for one in clients.all()
-        }
+        self._clients = WorkspaceClients(clients, lambda one: _connect(one, api_url, self._pace, slack_calls))
         sender = Sender(store, self._clients, identity, self._pace, self._metrics, render_digest)
         self._served = ServedWorkspaces(self._clients, self._pace, store.clock)
         self._stopping = threading.Event()
@@ -279,8 +278,11 @@ def open_delivery_store(store: Store) -> Store:
     return store.open_beside(reading=READING, writing=WRITING, wait_s=POOL_WAIT_S, hung_after_s=HUNG_AFTER_S)
 
 
-def _workspace_client(
-    installation: Installation, api_url: str, pace: Pace, metrics: SlackCallMetrics | None
-) -> WorkspaceClient:
-    client = web_client(api_url, installation.client.token, timeout_s=pace.call_s, metrics=metrics)
-    return WorkspaceClient(installation, client)
+def _connect(installation: Installation, api_url: str, pace: Pace, metrics: SlackCallMetrics | None) -> WebClient:
+    return web_client(
+        api_url,
+        installation.client.token,
+        timeout_s=pace.call_s,
+        metrics=metrics,
+        team_id=installation.client.team_id,
+    )

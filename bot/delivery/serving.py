@@ -30,7 +30,7 @@ class ServedWorkspaces:
         self._clients = clients
         self._pace = pace
         self._now = clock.now
-        self._many = len(clients) > few
+        self._few = few
         self._without_client: frozenset[str] = frozenset()
         self._serving: AllBut | None = None
         self._read_at = float("-inf")  # on the monotonic clock
@@ -38,16 +38,16 @@ class ServedWorkspaces:
     @property
     def possible(self) -> Serving:
         """The workspaces to look for what is due in, as far as it is known; they may be paused."""
-        if self._many:
+        if len(self._clients) > self._few:
             return self._serving or AllBut(())
         return Only(tuple(sorted(self._clients)))
 
     def find(self, reading: Reading) -> Serving | None:
         """Returns the workspaces to send to now; None if there are none. Raises DatabaseAway, Contended."""
         paused = self._find_paused(reading)
-        if self._many:
+        if len(self._clients) > self._few:
             return self._leave_out(reading, paused)
-        served = sorted(self._clients.keys() - paused)
+        served = sorted(one for one in self._clients if one not in paused)
         return Only(tuple(served)) if served else None
 
     def _find_paused(self, reading: Reading) -> set[str]:
@@ -55,7 +55,7 @@ class ServedWorkspaces:
         paused = set()
         for workspace_id, (reason, seconds) in pacing.get_paused_workspaces(reading.connection, self._now()).items():
             client = self._clients.get(workspace_id)
-            if client is None or seconds > 0:
+            if client is None or workspace_id not in self._clients or seconds > 0:
                 paused.add(workspace_id)
                 continue
             reading.give_back()
@@ -78,7 +78,7 @@ class ServedWorkspaces:
         stale = here - self._read_at >= self._pace.served_s
         if stale:
             known = leases.list_workspaces(reading.connection)
-            self._without_client = frozenset(known) - self._clients.keys()
+            self._without_client = frozenset(one for one in known if one not in self._clients)
         left_out = tuple(sorted(self._without_client | paused))
         if (
             stale

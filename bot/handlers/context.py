@@ -14,6 +14,7 @@ from bot.incidents.access import Access
 from bot.incidents.comments import CommentText
 from bot.incidents.idempotency import record_request
 from bot.incidents.markup import require_storable
+from bot.installations.service import InstallationService
 from bot.people.channels import Channels
 from bot.people.identity import Identity
 from bot.people.mentions import MentionReader
@@ -31,6 +32,7 @@ class Services:
     channels: Channels
     clients: Clients
     command: str  # the slash command, "/incident"
+    installations: InstallationService | None = None  # None: the bot cannot be installed in other workspaces
 
 
 @dataclass(slots=True)

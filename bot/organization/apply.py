@@ -107,6 +107,7 @@ def _write(tx: Connection, state: OrganizationState | None, result: Plan, now: d
     if result.workspaces_removed:
         changes.delete_workspaces(tx, organization_id, result.workspaces_removed)
     changes.insert_workspaces(tx, organization_id, result.workspaces_added, now)
+    changes.claim_workspaces(tx, organization_id, result.workspaces_named)
 
     changes.unlink_project_teams(tx, result.project_teams_removed)
     changes.unlink_channels(tx, result.channels_removed)

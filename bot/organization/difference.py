@@ -54,6 +54,7 @@ class Plan:
     organization: Values = field(default_factory=dict)
     workspaces_added: list[str] = field(default_factory=list)
     workspaces_removed: list[str] = field(default_factory=list)
+    workspaces_named: list[str] = field(default_factory=list)  # were connected in Slack
     teams_added: list[Values] = field(default_factory=list)
     teams_changed: dict[int, Values] = field(default_factory=dict)
     teams_removed: list[int] = field(default_factory=list)
@@ -121,7 +122,15 @@ def compare(state: OrganizationState | None, file: OrganizationFile, *, prune: b
     for workspace in _find_missing(entry.workspaces, now.workspaces):
         result.workspaces_added.append(workspace)
         result.changes.append(Change(ChangeKind.ADDED, f"workspace {workspace}"))
-    for workspace in _find_missing(sorted(now.workspaces), entry.workspaces):
+    result.workspaces_named = [one for one in entry.workspaces if one in now.workspaces_of_slack]
+    for workspace in result.workspaces_named:
+        result.changes.append(
+            Change(ChangeKind.CHANGED, f"workspace {workspace}", "now from the file; was connected in Slack")
+        )
+    # What an owner has connected in Slack stays until the file names it.
+    for workspace in _find_missing(sorted(now.workspaces_of_slack), entry.workspaces):
+        result.changes.append(Change(ChangeKind.KEPT, f"workspace {workspace}", "connected in Slack"))
+    for workspace in _find_missing(sorted(now.workspaces - now.workspaces_of_slack), entry.workspaces):
         if _record_removal(result, f"workspace {workspace}", prune):
             result.workspaces_removed.append(workspace)
     _compare_teams(result, now, file, prune)

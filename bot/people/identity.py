@@ -46,8 +46,8 @@ class NotConnected(Refusal):
 
     def __init__(self) -> None:
         super().__init__(
-            "This workspace is not connected to an organization yet. Ask the people who run Tocsin to add it to the"
-            " organization file and run `run_bot.py apply FILE`."
+            "This workspace is not connected to an organization yet. Ask an owner of your organization to connect it,"
+            " or the people who run Tocsin to add it to the organization file and run `run_bot.py apply FILE`."
         )
 
 

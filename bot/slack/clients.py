@@ -1,12 +1,13 @@
 """Web API clients, one for each workspace that the bot is installed in.
 
-All code that calls Slack gets the client for a workspace from here. Only this module knows that there is one
-workspace for now.
+All code that calls Slack gets the client for a workspace from here. The workspace of SLACK_BOT_TOKEN is there from the
+start; those of installations by OAuth come and go (`bot.installations.registry`).
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from slack_bolt.authorization import AuthorizeResult
@@ -29,6 +30,8 @@ class Installation:
     client: WebApi
     authorization: AuthorizeResult
     clock: SlackClock
+    app_id: str | None = None  # None: not known
+    installation_id: str | None = None  # "T…" or "E…", where it is installed by OAuth
 
     def permalink(self, channel_id: str, ts: str, thread_ts: str | None = None) -> str:
         """The web address of a message; `thread_ts` where it stands in a thread."""
@@ -38,10 +41,13 @@ class Installation:
 
 
 class Clients:
-    """The installations, by workspace."""
+    """The installations, by workspace. Thread-safe: the whole table is replaced by each change."""
 
-    def __init__(self, installations: list[Installation]) -> None:
-        self._by_workspace = {found.workspace_id: found for found in installations}
+    def __init__(self, installations: Sequence[Installation] = ()) -> None:
+        self._own = {found.workspace_id: found for found in installations}
+        self._by_workspace: Mapping[str, Installation] = dict(self._own)
+        # Called with a workspace that has no client, before its request is handled.
+        self.on_missing: Callable[[str], None] | None = None
 
     @classmethod
     def connect(cls, bot_token: str, api_url: str, metrics: SlackCallMetrics | None = None) -> Clients:
@@ -63,6 +69,15 @@ class Clients:
         installation = Installation(workspace_id, bot_user_id, answer.get("bot_id"), client, authorization, clock)
         return cls([installation])
 
+    def replace(self, installed: Mapping[str, Installation]) -> None:
+        """Sets the installations by OAuth. The workspace of SLACK_BOT_TOKEN keeps its own."""
+        self._by_workspace = {**installed, **self._own}
+
+    def ensure(self, workspace_id: str) -> None:
+        """Has an installation looked up that this process may not know yet."""
+        if workspace_id and workspace_id not in self._by_workspace and self.on_missing is not None:
+            self.on_missing(workspace_id)
+
     def find(self, workspace_id: str) -> Installation | None:
         """The installation in that workspace; None where there is none."""
         return self._by_workspace.get(workspace_id)
@@ -79,6 +94,7 @@ def web_client(
     timeout_s: float = CALL_TIMEOUT_S,
     tries: int = 1,
     metrics: SlackCallMetrics | None = None,
+    team_id: str | None = None,
 ) -> WebApi:
     """A client with the project's time-out. `tries`: attempts where Slack answers with a rate limit."""
-    return WebApi(api_url, token, timeout_s=timeout_s, tries=tries, metrics=metrics)
+    return WebApi(api_url, token, timeout_s=timeout_s, tries=tries, metrics=metrics, team_id=team_id)

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import structlog
@@ -25,8 +24,10 @@ from bot.messages import answers
 from bot.metrics import Metrics
 from bot.request_ids import get_request_id, new_request_id
 from bot.slack.background import Background
+from bot.slack.bolt_environment import without_variables
 from bot.slack.clients import Clients, web_client
 from bot.slack.events import is_event
+from bot.slack.manifest import INSTALLATION_EVENTS
 from bot.slack.requests import (
     Command,
     Event,
@@ -38,6 +39,7 @@ from bot.slack.requests import (
     Submission,
     command_from,
     event_from,
+    find_workspace,
     options_request_from,
     press_from,
     shortcut_from,
@@ -85,8 +87,6 @@ _UNUSED = frozenset(
 _TRIGGER_ERRORS = frozenset({"expired_trigger_id", "exchanged_trigger_id", "trigger_expired", "invalid_trigger_id"})
 # Slack's words for a conversation in which the bot cannot post ephemeral messages.
 _NO_EPHEMERAL = frozenset({"channel_not_found", "not_in_channel", "user_not_in_channel", "is_archived"})
-# Bolt reads these from the environment. The bot passes its settings to Bolt explicitly instead.
-_BOLT_VARIABLES = ("SLACK_BOT_TOKEN", "SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET", "SLACK_SIGNING_SECRET")
 
 
 class RequestRouter(Protocol):
@@ -149,7 +149,7 @@ class Listeners:
         self._router = router
         self._background = background
         self._unused: set[str] = set()  # kinds of requests that the log has named
-        with _without(_BOLT_VARIABLES):
+        with without_variables():
             self.app = App(
                 name="tocsin",  # without a name, Bolt reads the source of every frame of the stack to find one
                 client=web_client(api_url),
@@ -179,6 +179,7 @@ class Listeners:
                 self._unused.add(kind)
                 log.info("requests of a kind that the bot does not offer are acknowledged and left", kind=kind)
             return Acknowledgement()
+        self._clients.ensure(find_workspace(request.body))
         with new_request_id(), self._metrics.time_acknowledgement(kind if kind in _KINDS else "other"):
             tracing.annotate(request_id=get_request_id())
             response = self.app.dispatch(request)
@@ -289,7 +290,7 @@ class Listeners:
 
     def _on_event(self, body: Payload) -> BoltResponse:
         event = event_from(body)
-        if self._clients.find(event.workspace_id) is None:
+        if event.kind not in INSTALLATION_EVENTS and self._clients.find(event.workspace_id) is None:
             log.info("an event of a workspace without the bot was left", workspace=event.workspace_id, kind=event.kind)
             return Acknowledgement()
         response = self._router.event(event)
@@ -344,15 +345,6 @@ class Listeners:
             log.warning("Slack could not be reached to open a form", error=str(error))
             return _plain("Slack did not open the form. Try again in a moment.")
         return None
-
-
-@contextmanager
-def _without(variables: Sequence[str]) -> Iterator[None]:
-    saved = {name: os.environ.pop(name) for name in variables if name in os.environ}
-    try:
-        yield
-    finally:
-        os.environ.update(saved)
 
 
 def _post_ephemeral(client: Any, ephemeral: Ephemeral) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 NAME = "Tocsin"
 PATH = "/slack/events"  # where the bot takes Slack's requests over HTTP
+INSTALL_PATH = "/slack/install"  # where an installation in another workspace begins
+REDIRECT_PATH = "/slack/oauth_redirect"  # where Slack sends the browser then
 
 # Each scope with the Web API methods and events that need it. What the bot notes in its messages' metadata is read
 # back with their history; metadata.message:read is for events about metadata, which it asks for none of
@@ -60,9 +62,24 @@ EVENTS: dict[str, str] = {  # not shown
 }
 
 
-def manifest(command: str, http_url: str | None) -> dict[str, Any]:
-    """The manifest for Socket Mode or, with the bot's public address (with the route or without it), for HTTP."""
-    requests = http_url.rstrip("/").removesuffix(PATH) + PATH if http_url else None
+# Of apps that are installed in many workspaces.
+INSTALLATION_EVENTS: dict[str, str] = {  # not shown
+    "app_uninstalled": "nothing is sent to the workspace any more",
+    "team_access_granted": "an Enterprise organization gives the app more workspaces",
+    "team_access_revoked": "an Enterprise organization takes workspaces from the app",
+    "tokens_revoked": "nothing is sent to the workspace any more",
+}
+
+
+def manifest(command: str, http_url: str | None, *, many: bool = False) -> dict[str, Any]:
+    """The manifest for Socket Mode or, with the bot's public address (with the route or without it), for HTTP.
+
+    `many`: for installation in many workspaces by OAuth, which needs an address. Only there are tokens rotated: one
+    that stands in the environment would end after twelve hours.
+    """
+    public_url = http_url.rstrip("/").removesuffix(PATH) if http_url else None
+    requests = public_url + PATH if public_url else None
+    events = {**EVENTS, **(INSTALLATION_EVENTS if many else {})}
 
     def with_url(part: dict[str, Any], key: str) -> dict[str, Any]:
         return {**part, key: requests} if requests else part
@@ -106,14 +123,17 @@ def manifest(command: str, http_url: str | None) -> dict[str, Any]:
                 )
             ],
         },
-        "oauth_config": {"scopes": {"bot": sorted(SCOPES)}},
+        "oauth_config": {
+            **({"redirect_urls": [f"{public_url}{REDIRECT_PATH}"]} if many else {}),
+            "scopes": {"bot": sorted(SCOPES)},
+        },
         "settings": {
-            "event_subscriptions": with_url({"bot_events": sorted(EVENTS)}, "request_url"),
+            "event_subscriptions": with_url({"bot_events": sorted(events)}, "request_url"),
             "interactivity": with_url(
                 {"is_enabled": True, **({"message_menu_options_url": requests} if requests else {})}, "request_url"
             ),
-            "org_deploy_enabled": False,
+            "org_deploy_enabled": many,
             "socket_mode_enabled": requests is None,
-            "token_rotation_enabled": False,
+            "token_rotation_enabled": many,
         },
     }

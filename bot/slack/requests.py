@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
-from slack_bolt.request.internals import extract_team_id
+from slack_bolt.request.internals import extract_enterprise_id, extract_is_enterprise_install, extract_team_id
 
 Payload = Mapping[str, Any]
+_ENTERPRISE = "E"  # how the ids of Enterprise organizations begin; those of workspaces begin with T
 # Where a button is: in a message that others see too, in an ephemeral one, in a form, in Home.
 Surface = Literal["message", "ephemeral", "modal", "home"]
 
@@ -107,9 +108,19 @@ def find_workspace(payload: Payload) -> str:
     In a channel that another company hosts an event names their workspace, and ours in its authorization; an action
     there names ours, and the person's own names theirs; a form that was opened there names theirs, and ours as where
     the app is installed. An app that is installed for a whole Enterprise organization is authorized for no workspace
-    in particular, and then the one counts in which it happened.
+    in particular, and then the one counts in which it happened; a form that was opened there names the Enterprise
+    organization, and with the person their workspace.
     """
-    return str(extract_team_id(dict(payload)) or payload.get("team_id") or "")
+    found = str(extract_team_id(dict(payload)) or payload.get("team_id") or "")
+    if not found.startswith(_ENTERPRISE):
+        return found
+    claims = (_get(payload, "team", "id"), payload.get("team_id"), _get(payload, "user", "team_id"))
+    return find_home_team(*claims, _get(payload, "view", "team_id")) or ""
+
+
+def _get(payload: Payload, part: str, name: str) -> object:
+    found = payload.get(part)
+    return found.get(name) if isinstance(found, Mapping) else None
 
 
 def find_home_team(*claims: object) -> str | None:
@@ -252,6 +263,13 @@ class Event:
     id: str  # "Ev…"; the same when Slack delivers it again
     kind: str  # "message", "app_mention", "reaction_added", …
     event: Payload = field(repr=False)
+    enterprise_id: str | None = None  # the Enterprise organization of the workspace
+    of_enterprise: bool = False  # whether the app is installed in that as a whole
+
+    @property
+    def installation_id(self) -> str | None:
+        """The installation that received the event: "T…", or "E…" where it is of an Enterprise organization."""
+        return self.enterprise_id if self.of_enterprise else self.workspace_id or None
 
     def person(self) -> Person | None:
         """The user who caused the event; None where there is none."""
@@ -267,7 +285,16 @@ class Event:
 def event_from(payload: Payload) -> Event:
     """An `event_callback` payload as Slack sends it."""
     event = payload["event"]
-    return Event(find_workspace(payload), str(payload.get("event_id")), str(event.get("type")), event)
+    enterprise_id = extract_enterprise_id(dict(payload))
+    workspace_id = find_workspace(payload)
+    return Event(
+        workspace_id,
+        str(payload.get("event_id")),
+        str(event.get("type")),
+        event,
+        enterprise_id=str(enterprise_id) if enterprise_id else None,
+        of_enterprise=bool(extract_is_enterprise_install(dict(payload))) or not workspace_id,
+    )
 
 
 class Origin(dict[str, Any]):

@@ -18,11 +18,13 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt
 from bot import USER_AGENT, tracing
 from bot.metrics import SlackCallMetrics
 from bot.slack.backoff import Backoff, reason_of, retry_after_s
-from bot.slack.transport import post
+from bot.slack.transport import build_basic_credentials, post
 
 # The error where the answer is not JSON but, for example, an HTML page of a proxy.
 NOT_JSON = "the answer is not JSON"
 _REASON = re.compile(r"[a-z0-9_]{1,60}")  # Slack's codes of errors
+# With a token of an Enterprise organization these need to be told which workspace is meant.
+_OF_A_TEAM = frozenset({"usergroups.list", "usergroups.users.list"})
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
 
 
@@ -40,7 +42,9 @@ class WebApi(WebClient):
         timeout_s: float,
         tries: int = 1,
         metrics: SlackCallMetrics | None = None,
+        team_id: str | None = None,
     ) -> None:
+        """`team_id`: the workspace to name where a token of a whole Enterprise organization leaves it open."""
         super().__init__(
             token=token,
             base_url=base_url,
@@ -49,6 +53,7 @@ class WebApi(WebClient):
             user_agent_prefix=USER_AGENT,
         )
         self._timeout_s = timeout_s
+        self.team_id = team_id
         self._metrics = metrics
         self._trying = Retrying(
             retry=retry_if_exception(_is_rate_limit),
@@ -70,8 +75,13 @@ class WebApi(WebClient):
         auth: dict[str, str] | None = None,
     ) -> SlackResponse:
         """Calls a method with JSON or a form. Slack takes POST for all of them."""
-        assert files is None and auth is None, "files go to upload URLs, and client secrets are not used"
-        return self._trying(self._measure, api_method, {**(params or {}), **(data or {})}, json, headers or {})
+        assert files is None, "files go to upload URLs"
+        form, sent = {**(params or {}), **(data or {})}, dict(headers or {})
+        if auth is not None:  # the app calls, and not its bot in a workspace
+            sent["Authorization"] = build_basic_credentials(auth["client_id"], auth["client_secret"])
+        elif self.team_id is not None and api_method in _OF_A_TEAM:
+            form["team_id"] = form.get("team_id") or self.team_id
+        return self._trying(self._measure, api_method, form, json, sent)
 
     def _measure(self, method: str, *given: Any) -> SlackResponse:
         with tracing.span(f"slack {method}", tracing.CLIENT) as span:

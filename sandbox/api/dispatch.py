@@ -2,6 +2,7 @@
 Slack's headers, and records the app's mistakes.
 """
 
+import base64
 import json
 import secrets
 import traceback
@@ -11,11 +12,12 @@ from email.utils import format_datetime
 from urllib.parse import parse_qsl
 
 from sandbox import scopes
-from sandbox.api import chat, conversations, files, people, reactions, views
+from sandbox.api import chat, conversations, files, oauth, people, reactions, views
 from sandbox.api.arguments import Arguments
 from sandbox.deliveries import Exchange
 from sandbox.errors import SlackError
 from sandbox.faults import Fault
+from sandbox.oauth import NEED_TEAM
 from sandbox.platform import Platform
 from sandbox.records import Json
 
@@ -25,6 +27,7 @@ METHODS: dict[str, Method] = {
     **chat.METHODS,
     **conversations.METHODS,
     **files.METHODS,
+    **oauth.METHODS,
     **people.METHODS,
     **reactions.METHODS,
     **views.METHODS,
@@ -34,7 +37,7 @@ METHODS: dict[str, Method] = {
 APP_LEVEL = {"apps.connections.open"}
 
 # Methods that may be called without any token.
-OPEN = {"api.test"}
+OPEN = {"api.test", "oauth.v2.access"}
 
 # Refusals that a correct app never gets: each is recorded as a problem. The others (an archived channel, a
 # deleted message, a view changed meanwhile) can happen to a correct app.
@@ -46,6 +49,7 @@ DEFECTS = frozenset(
         "unknown_method",
         "missing_scope",
         "invalid_arguments",
+        "missing_argument",
         "invalid_json",
         "json_not_object",
         "invalid_post_type",
@@ -95,21 +99,13 @@ class Response:
 
 def call(platform: Platform, request: Request, fault: Fault | None = None) -> Response:
     """Answer one Web API request; `fault` is the fault that affects it, if any."""
-    exchange = Exchange(kind="web_api", name=request.method, sent={}, at=platform.clock.now())
-    platform.deliveries.traffic.append(exchange)
-    warnings: list[str] = []
+    platform, exchange, arguments, warnings = _receive(platform, request)
     status, retry_after = 200, None
     try:
-        given, warnings = _given(request)
-        token = given.pop("token", None) or _bearer(request.headers)
-        exchange.sent = given
-        if fault is not None and fault.error:
-            raise SlackError(fault.error, **_limited(fault.retry_after))
-        wait = platform.limits.wait(request.method, str(given.get("channel") or ""))
-        if wait:
-            raise SlackError("ratelimited", **_limited(wait))
-        answer = _perform(platform, request.method, Arguments(given), token)
-        answer = {"ok": True, **answer}
+        if isinstance(arguments, SlackError):
+            raise arguments
+        _meet_troubles(platform, request.method, arguments, fault)
+        answer = {"ok": True, **_perform(platform, request.method, arguments)}
     except SlackError as refusal:
         retry_after = refusal.extra.pop("retry_after", None)
         status = 200 if retry_after is None else 429
@@ -135,37 +131,78 @@ def call(platform: Platform, request: Request, fault: Fault | None = None) -> Re
     return Response(status, headers, json.dumps(answer).encode())
 
 
+def _receive(platform: Platform, request: Request) -> tuple[Platform, Exchange, Arguments | SlackError, list[str]]:
+    """The workspace that a call is about, its record, and its arguments with the token, or why they are none."""
+    exchange = Exchange(kind="web_api", name=request.method, sent={}, at=platform.clock.now())
+    try:
+        given, warnings = _given(request)
+    except SlackError as refusal:
+        platform.deliveries.traffic.append(exchange)
+        return platform, exchange, refusal, []
+    token = given.pop("token", None) or _credentials(request.headers, "bearer")
+    exchange.sent = dict(given)
+    place = platform.oauth.find_workspace(token, given) or platform
+    place.deliveries.traffic.append(exchange)
+    client = _client(request.headers) if request.method == "oauth.v2.access" else {}
+    return place, exchange, Arguments({**given, **client, "token": token}), warnings
+
+
+def _meet_troubles(platform: Platform, method: str, arguments: Arguments, fault: Fault | None) -> None:
+    """Raises SlackError where the call is refused whatever it asks for."""
+    if fault is not None and fault.error:
+        raise SlackError(fault.error, **_limited(fault.retry_after))
+    wait = platform.limits.wait(method, str(arguments.given.get("channel") or ""))
+    if wait:
+        raise SlackError("ratelimited", **_limited(wait))
+
+
 def _limited(retry_after: int | None) -> Json:
     return {} if retry_after is None else {"retry_after": retry_after}
 
 
-def _perform(platform: Platform, method: str, arguments: Arguments, token: str | None) -> Json:
+def _perform(platform: Platform, method: str, arguments: Arguments) -> Json:
     perform = METHODS.get(method)
     if perform is None:
         raise SlackError("unknown_method", req_method=method)
     if method not in OPEN:
-        _authorize(platform, method, token)
+        _authorize(platform, method, arguments, arguments.text("token"))
     with platform.workspace.lock:
         return perform(platform, arguments)
 
 
-def _authorize(platform: Platform, method: str, token: str | None) -> None:
+def _authorize(platform: Platform, method: str, arguments: Arguments, token: str | None) -> None:
     app = platform.app
     if not token:
         raise SlackError("not_authed")
-    if token not in (app.bot_token, app.app_token):
+    found = platform.oauth.find(token)
+    if found is None and token != app.app_token:
         raise SlackError("invalid_auth")
     if platform.revoked is not None:
         raise SlackError(platform.revoked)
     if (token == app.app_token) != (method in APP_LEVEL):
         raise SlackError("not_allowed_token_type")
-    if token == app.bot_token:
-        scopes.require_method(app, method)
+    if found is None:
+        return
+    platform.oauth.check(found)
+    if platform not in found.installation.workspaces:
+        raise SlackError("team_access_not_granted")
+    if found.installation.of_enterprise and method in NEED_TEAM and not arguments.text("team_id"):
+        raise SlackError("missing_argument", messages=["[ERROR] missing required field: team_id"])
+    scopes.require_method(app, method)
 
 
-def _bearer(headers: Mapping[str, str]) -> str | None:
-    kind, _, token = headers.get("authorization", "").partition(" ")
-    return token.strip() if kind.lower() == "bearer" and token.strip() else None
+def _credentials(headers: Mapping[str, str], scheme: str) -> str | None:
+    kind, _, given = headers.get("authorization", "").partition(" ")
+    return given.strip() if kind.lower() == scheme and given.strip() else None
+
+
+def _client(headers: Mapping[str, str]) -> Json:
+    """The id and secret of the app, as basic credentials."""
+    try:
+        client_id, _, client_secret = base64.b64decode(_credentials(headers, "basic") or "").decode().partition(":")
+    except ValueError:
+        return {}
+    return {"client_id": client_id, "client_secret": client_secret} if client_id else {}
 
 
 def _given(request: Request) -> tuple[Json, list[str]]:

@@ -11,9 +11,10 @@ from sandbox.records import Json, User
 def api_test(platform: Platform, arguments: Arguments) -> Json:
     del platform
     error = arguments.text("error")
+    args = {name: value for name, value in arguments.given.items() if name != "token"}
     if error is not None:
-        raise SlackError(error, args=arguments.given)
-    return {"args": arguments.given}
+        raise SlackError(error, args=args)
+    return {"args": args}
 
 
 def auth_test(platform: Platform, arguments: Arguments) -> Json:
@@ -28,6 +29,14 @@ def auth_test(platform: Platform, arguments: Arguments) -> Json:
         "bot_id": app.bot_id,
         "is_enterprise_install": False,
     }
+    if platform.org_wide and workspace.enterprise:
+        enterprise = workspace.enterprise
+        answer |= {
+            "url": f"https://{workspace.domain}.enterprise.slack.com/",
+            "team": enterprise["name"],
+            "team_id": enterprise["id"],
+            "is_enterprise_install": True,
+        }
     if workspace.enterprise:
         answer["enterprise_id"] = workspace.enterprise["id"]
     return answer

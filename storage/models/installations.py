@@ -64,10 +64,13 @@ class WorkspaceRequest(Base):
 
 
 class OAuthState(Base):
-    """An installation that was begun in a browser. It can be completed once."""
+    """The state with which somebody has come back from Slack's page: it is good for once.
+
+    States are signed, so one that was not used yet needs no row.
+    """
 
     __tablename__ = "oauth_state"
 
     state_hash: Mapped[str] = mapped_column(primary_key=True)  # SHA-256, hex
-    organization_id: Mapped[int | None] = mapped_column(cascade("organization.id"), index=True)
+    organization_id: Mapped[int | None] = mapped_column(cascade("organization.id"), index=True)  # whose link it was
     date_expires: Mapped[datetime] = mapped_column(index=True)

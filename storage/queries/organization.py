@@ -84,6 +84,7 @@ class OrganizationState:
     retention_closed_incidents_s: int | None = None
     retention_audit_s: int | None = None
     workspaces: frozenset[str] = frozenset()  # Slack team ids
+    workspaces_of_slack: frozenset[str] = frozenset()  # those of them that were connected in Slack
     teams: Mapping[str, TeamRow] = field(default_factory=dict)  # by slug
     projects: Mapping[str, ProjectRow] = field(default_factory=dict)  # by slug
     members: Sequence[MemberRow] = ()  # including removed ones
@@ -112,6 +113,11 @@ def find_organization(connection: Connection, slug: str) -> OrganizationState | 
     return OrganizationState(
         **row._mapping,
         workspaces=frozenset(connection.scalars(select(Workspace.id).where(Workspace.organization_id == id_))),
+        workspaces_of_slack=frozenset(
+            connection.scalars(
+                select(Workspace.id).where(Workspace.organization_id == id_, Workspace.connected_in_slack)
+            )
+        ),
         teams={
             t.slug: TeamRow(*t)
             for t in connection.execute(

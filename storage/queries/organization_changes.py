@@ -61,6 +61,16 @@ def insert_workspaces(tx: Connection, organization_id: int, workspaces: Collecti
         )
 
 
+def claim_workspaces(tx: Connection, organization_id: int, workspaces: Collection[str]) -> None:
+    """Records that an organization file names workspaces that were connected in Slack."""
+    if workspaces:
+        tx.execute(
+            update(Workspace)
+            .where(Workspace.organization_id == organization_id, Workspace.id.in_(workspaces))
+            .values(connected_in_slack=False)
+        )
+
+
 def delete_workspaces(tx: Connection, organization_id: int, workspaces: Collection[str]) -> None:
     """Removes workspaces from an organization, with the stored data about their Slack users."""
     tx.execute(delete(Workspace).where(Workspace.organization_id == organization_id, Workspace.id.in_(workspaces)))

@@ -19,7 +19,7 @@ import pytest
 from bot.cli import main
 from bot.handlers import router
 from bot.handlers.verb import Registry
-from bot.slack.manifest import EVENTS, SCOPES, manifest
+from bot.slack.manifest import EVENTS, INSTALLATION_EVENTS, SCOPES, manifest
 from sandbox import Sandbox
 from sandbox.scopes import BY_EVENT, accepted
 from tests.cli.test_settings import VARIABLES
@@ -28,7 +28,10 @@ from tests.slack.calls import called
 # Asked of with the app-level token, which has a scope of its own, or open to every token.
 NEEDS_NO_BOT_SCOPE = {
     "apps.connections.open",
+    "auth.revoke",
+    "auth.teams.list",
     "auth.test",
+    "oauth.v2.access",
     "views.open",
     "views.publish",
     "views.push",
@@ -114,7 +117,28 @@ def handled() -> set[str]:
 def test_every_event_that_is_handled_is_subscribed_to_and_no_other() -> None:
     # Slack calls a message by the kind of its conversation when it is subscribed to, and just so in the event.
     subscribed = {event.partition(".")[0] for event in EVENTS}
-    assert subscribed == handled()
+    assert subscribed | INSTALLATION_EVENTS.keys() == handled()
+
+
+def test_the_manifest_for_many_workspaces_adds_what_installations_need(capsys: pytest.CaptureFixture[str]) -> None:
+    one, many = printed(capsys, "--http", PUBLIC), printed(capsys, "--many", "--http", f"{PUBLIC}/slack/events")
+    assert many["oauth_config"] == {
+        "redirect_urls": [f"{PUBLIC}/slack/oauth_redirect"],
+        "scopes": one["oauth_config"]["scopes"],
+    }
+    assert set(many["settings"]["event_subscriptions"]["bot_events"]) == {*EVENTS, *INSTALLATION_EVENTS}
+    assert many["settings"]["token_rotation_enabled"] and many["settings"]["org_deploy_enabled"]
+    assert not one["settings"]["token_rotation_enabled"], "a token of the environment would end after twelve hours"
+    assert many["features"] == one["features"] and not many["settings"]["socket_mode_enabled"]
+
+
+def test_the_manifest_for_many_workspaces_needs_an_address(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["manifest", "--many"]) == 2
+    assert capsys.readouterr().err.startswith("--many: needs the address")
+    monkeypatch.setenv("PUBLIC_URL", PUBLIC)
+    assert printed(capsys, "--many")["oauth_config"]["redirect_urls"] == [f"{PUBLIC}/slack/oauth_redirect"]
 
 
 def test_every_shortcut_has_its_handler_and_the_command_is_the_one_in_the_settings() -> None:

@@ -1,0 +1,217 @@
+"""A workspace is connected to an organization by an owner of it, in Slack, and by nobody else."""
+
+from __future__ import annotations
+
+import copy
+import re
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select, text
+
+from sandbox import Person, SeenMessage
+from storage.models import Workspace, WorkspaceRequest
+from tests.installations.conftest import Cloud
+from tests.installations.test_installing import GLOBEX
+from tests.stories.conftest import ORGANIZATION
+
+ZOE = "  - {email: zoe@acme.test, name: Zoe Lab, role: member, teams: [payments]}\n"
+
+
+def shown(cloud: Cloud, person: Person, words: str = "workspaces") -> SeenMessage:
+    answer = cloud.ask(person, words)
+    assert answer.message is not None
+    return answer.message
+
+
+@pytest.fixture
+def waiting(cloud: Cloud) -> Cloud:
+    """Acme has its first workspace by `apply`; the second was installed by its owner's invitation, and waits."""
+    cloud.apply(ORGANIZATION + ZOE)
+    cloud.install(cloud.first, cloud.cast.ben)
+    page = cloud.install(cloud.second, cloud.zoe, cloud.invite(cloud.cast.ada))
+    assert "An owner of Acme now connects it" in page.text
+    return cloud
+
+
+def test_an_owner_invites_a_workspace_and_connects_it(waiting: Cloud) -> None:
+    cloud, ada = waiting, waiting.cast.ada
+    assert "not connected to an organization yet" in cloud.ask(cloud.zoe, "list").text
+    told = ada.wait_for_message(containing="Tocsin was installed in Labs (T0002)")
+    ada.press(told, "Workspaces")
+    listed = ada.wait_for_message(containing="waits to be connected")
+    assert "1 workspace of Acme" in listed.text and "Labs (T0002)" in listed.text
+    ada.press(listed, "Connect")
+    listed.wait_for(lambda message: "You connected Labs (T0002) to Acme." in message.text)
+    assert "Zoe Lab" in cloud.ask(cloud.zoe, "whoami").text
+    assert "#1 Payments fail" in cloud.ask(cloud.zoe, "declare project:checkout Payments fail").text
+    assert "2 workspaces of Acme" in shown(cloud, ada).text
+    with cloud.store.read() as connection:
+        assert connection.scalar(select(Workspace.connected_in_slack).where(Workspace.id == "T0002"))
+        entry = connection.execute(
+            text("SELECT * FROM audit_entry WHERE action = 'workspace.add' AND origin = 'slack'")
+        ).one()
+    assert entry.subject == "T0002" and entry.workspace_id == "T0001"
+
+
+def test_the_page_says_for_which_organization_it_is(cloud: Cloud) -> None:
+    cloud.apply()
+    cloud.install(cloud.first, cloud.cast.ben)
+    page, _, _ = cloud.begin(cloud.invite(cloud.cast.ada))
+    assert "An owner of <b>Acme</b> asks you" in page.text
+
+
+@pytest.mark.parametrize("who", ["ben", "dan", "sue"])
+def test_only_owners_see_and_connect_workspaces(waiting: Cloud, who: str) -> None:
+    person = getattr(waiting.cast, who)
+    assert "Only owners of the organization" in waiting.ask(person, "workspaces").text
+    waiting.ask(waiting.cast.ada, "workspaces")
+    press(waiting, waiting.cast.ada, "Connect", by=person)
+    assert waiting.find_organization("T0002") is None
+
+
+def press(cloud: Cloud, owner: Person, label: str, *, by: Person | None = None, workspace: str | None = None) -> None:
+    """The owner's button, pressed as it was drawn, or replayed by somebody else or for another workspace."""
+    listed = shown(cloud, owner)
+    if by is None and workspace is None:
+        owner.press(listed, label)
+        cloud.settle()
+        return
+    control = next(
+        element
+        for block in listed.record.body["blocks"]
+        if block["type"] == "actions"
+        for element in block["elements"]
+        if element["text"]["text"] == label
+    )
+    block_id = next(block["block_id"] for block in listed.record.body["blocks"] if control in block.get("elements", []))
+    before = [e.sent for e in cloud.first.sent if e.sent.get("command")][-1]
+    payload = {
+        "type": "block_actions",
+        "user": {"id": owner.id, "username": "x", "name": "x", "team_id": "T0001"},
+        "api_app_id": before["api_app_id"],
+        "token": before["token"],
+        "container": {
+            "type": "message",
+            "message_ts": listed.ts,
+            "channel_id": before["channel_id"],
+            "is_ephemeral": True,
+        },
+        "trigger_id": before["trigger_id"],
+        "team": {"id": "T0001", "domain": "acme"},
+        "enterprise": None,
+        "is_enterprise_install": False,
+        "channel": {"id": before["channel_id"], "name": "directmessage"},
+        "state": {"values": {}},
+        "response_url": before["response_url"],
+        "actions": [
+            {
+                "type": "button",
+                "action_id": control["action_id"],
+                "block_id": block_id,
+                "value": control["value"] if workspace is None else workspace,
+                "text": control["text"],
+                "action_ts": "1.1",
+            }
+        ],
+    }
+    payload = copy.deepcopy(payload)
+    if by is not None:
+        payload["user"] |= {"id": by.id}
+    (by or owner).replay(payload)
+    cloud.settle()
+    cloud.first.problems.take("no_original")  # the sandbox draws an answer in place of what was not pressed really
+
+
+def test_what_does_not_wait_cannot_be_connected(waiting: Cloud) -> None:
+    press(waiting, waiting.cast.ada, "Connect", workspace="T0404")
+    press(waiting, waiting.cast.ada, "Connect", workspace="T0002' OR true")
+    press(waiting, waiting.cast.ada, "Connect", workspace="")
+    with waiting.store.read() as connection:
+        assert connection.scalars(select(Workspace.id)).all() == ["T0001"]
+
+
+def test_an_owner_of_another_organization_cannot_connect_it(waiting: Cloud) -> None:
+    """Globex takes its own workspace by the file; its owner finds nothing of Acme's there."""
+    cloud = waiting
+    cloud.apply(GLOBEX.replace("workspaces: [T0002]", "workspaces: [T0099]"))
+    assert "not connected" in cloud.ask(cloud.zoe, "workspaces").text
+    with cloud.store.read() as connection:
+        (request,) = connection.execute(select(WorkspaceRequest))
+    assert request.workspace_id == "T0002"
+
+
+def test_a_workspace_that_another_organization_got_first_is_refused(waiting: Cloud) -> None:
+    cloud, ada = waiting, waiting.cast.ada
+    listed = shown(cloud, ada)
+    cloud.apply(GLOBEX)
+    ada.press(listed, "Connect")
+    ada.wait_for_message(containing="already belongs to another organization")
+    assert cloud.find_organization("T0002") != cloud.find_organization("T0001")
+    assert "Globex" in cloud.ask(cloud.zoe, "whoami").text
+
+
+def test_connecting_twice_changes_nothing(waiting: Cloud) -> None:
+    cloud, ada = waiting, waiting.cast.ada
+    one, two = shown(cloud, ada), shown(cloud, ada)
+    ada.press(one, "Connect")
+    one.wait_for(lambda message: "You connected" in message.text)
+    ada.press(two, "Connect")
+    ada.wait_for_message(containing="does not wait to be connected")
+
+
+def test_an_owner_declines(waiting: Cloud) -> None:
+    cloud, ada = waiting, waiting.cast.ada
+    listed = shown(cloud, ada)
+    ada.press(listed, "Decline")
+    listed.wait_for(lambda message: "You declined Labs (T0002)" in message.text)
+    assert "not connected" in cloud.ask(cloud.zoe, "list").text
+    assert "waits" not in shown(cloud, ada).text
+
+
+def test_who_is_no_owner_any_more_connects_nothing(waiting: Cloud) -> None:
+    cloud, ada = waiting, waiting.cast.ada
+    listed = shown(cloud, ada)
+    cloud.apply(
+        (ORGANIZATION + ZOE)
+        .replace("U0001, role: owner", "U0001, role: manager")
+        .replace("role: manager}", "role: owner}")
+    )
+    ada.press(listed, "Connect")
+    ada.wait_for_message(containing="Only owners of the organization")
+    assert cloud.find_organization("T0002") is None
+
+
+def test_an_invitation_ends_after_a_day_and_with_the_role_of_who_made_it(cloud: Cloud) -> None:
+    cloud.apply()
+    cloud.install(cloud.first, cloud.cast.ben)
+    link = cloud.invite(cloud.cast.ada)
+    assert cloud.begin(link)[0].status_code == 200
+    for broken in (link[:-3], link + "x", "?invitation=gAAAA", "?invitation=%00"):
+        page, _, _ = cloud.begin(broken)
+        assert page.status_code == 400 and "This link has expired" in page.text
+    _, cookie, url = cloud.begin(link)
+    target = cloud.second.allow(cloud.zoe, url)
+    cloud.apply(
+        ORGANIZATION.replace("U0001, role: owner", "U0001, role: manager").replace("role: manager}", "role: owner}")
+    )
+    page_of_return = cloud.come_back(target, cookie)
+    assert page_of_return.status == 403 and "no longer an owner" in page_of_return.text
+    assert cloud.begin(link)[0].status_code == 400
+    cloud.apply()
+    assert cloud.begin(link)[0].status_code == 200
+    cloud.store.clock.offset += timedelta(hours=24, seconds=1)
+    assert cloud.begin(link)[0].status_code == 400
+
+
+def test_a_workspace_that_was_connected_in_slack_stays_until_the_file_names_it(waiting: Cloud) -> None:
+    cloud, ada = waiting, waiting.cast.ada
+    ada.press(shown(cloud, ada), "Connect")
+    cloud.settle()
+    cloud.apply(ORGANIZATION + ZOE, prune=True)
+    assert cloud.find_organization("T0002") == cloud.find_organization("T0001")
+
+
+def test_the_link_is_for_the_organization_alone(waiting: Cloud) -> None:
+    markup = shown(waiting, waiting.cast.ada).markup
+    assert re.search(r"/slack/install\?invitation=[\w-]{100,}", markup)
