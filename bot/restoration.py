@@ -15,18 +15,23 @@ from bot.digests.schedule import parse_cron
 from bot.settings import Settings
 from bot.slack.backoff import reason_of
 from bot.slack.clients import Clients, Installation, web_client
+from storage.audit_rows import Actor, AuditAction, AuditChange
 from storage.engine import Store
 from storage.errors import DatabaseUnfit
+from storage.queries import audit
 from storage.queries import restoration as queries
 from storage.queries.restoration import RestoredChannel
+from storage.queries.tokens import get_organization_slugs
 
 _CALL_TIMEOUT_S = 10.0
 _TRIES = 3
 _PAGE = 100  # messages
 
 
-def prepare(settings: Settings, store: Store) -> list[str]:
+def prepare(settings: Settings, store: Store, actor: Actor) -> list[str]:
     """Prepares the database. Returns what was done and what is not known, as lines for a person.
+
+    The audit log says that `actor` restored it.
 
     Raises DatabaseUnfit, DatabaseAway.
     """
@@ -35,7 +40,7 @@ def prepare(settings: Settings, store: Store) -> list[str]:
     if moment is None:
         return ["The database is empty: there is nothing to prepare."]
     try:
-        lines = _change(store, moment)
+        lines = _change(store, moment, actor)
     except exc.ProgrammingError as error:
         if not isinstance(error.orig, InsufficientPrivilege):
             raise
@@ -44,7 +49,7 @@ def prepare(settings: Settings, store: Store) -> list[str]:
     return [*lines, *_list_lost_messages(settings, store, moment)]
 
 
-def _change(store: Store, moment: datetime) -> list[str]:
+def _change(store: Store, moment: datetime, actor: Actor) -> list[str]:
     """Changes the database in one transaction. Returns what was done, for the person."""
     now = store.clock.now()
     lines = [f"The backup ends at {moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC. What happened later is lost here."]
@@ -62,6 +67,9 @@ def _change(store: Store, moment: datetime) -> list[str]:
         for slug, number in queries.skip_numbers(tx):
             lines.append(f"The next incident of {slug} is #{number}: Slack may show others with the numbers before.")
         still_open = queries.count_open_incidents(tx)
+        change = AuditChange(AuditAction.DATA_RESTORE, after={"backup_ended": moment.astimezone(UTC).isoformat()})
+        for organization_id in get_organization_slugs(tx).values():
+            audit.record(tx, organization_id, actor, [change], now)
     lines.append(
         f"Open incidents: {still_open}. Not known: who has acknowledged, taken or resolved them since then, and which"
         " alerts have ended. Calls that are due are made."

@@ -49,6 +49,7 @@ class AuditAction(StrEnum):
     TOKEN_REVOKE = "token.revoke"
     DATA_EXPORT = "data.export"
     DATA_IMPORT = "data.import"
+    DATA_RESTORE = "data.restore"
     DATA_RETENTION = "data.retention"  # passes the trigger that keeps entries from being deleted
     HOLD_BEGIN = "hold.begin"
     HOLD_END = "hold.end"

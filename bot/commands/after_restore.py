@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from bot.commands.targets import get_operator
 from bot.commands.usage import load_settings
 from bot.database import open_store
 
@@ -18,6 +19,6 @@ def after_restore() -> int:
     from bot.restoration import prepare  # loaded once it is needed
 
     with open_store(settings) as store:
-        for line in prepare(settings, store):
+        for line in prepare(settings, store, get_operator()):
             typer.echo(line)
     return 0

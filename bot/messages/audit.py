@@ -58,6 +58,7 @@ _DONE: Mapping[str, str] = {
     AuditAction.TOKEN_REVOKE: "revoked the intake token",
     AuditAction.DATA_EXPORT: "exported the data",
     AuditAction.DATA_IMPORT: "imported data",
+    AuditAction.DATA_RESTORE: "restored the data from a backup",
     AuditAction.DATA_RETENTION: "removed old data",
     AuditAction.HOLD_BEGIN: "began the legal hold of",
     AuditAction.HOLD_END: "ended the legal hold of",

@@ -110,6 +110,8 @@ def test_what_slack_has_is_not_posted_again(
     (lost,) = cards(slack, cast, "#3 Lost with the disk")
     assert "1 of the bot's messages are about what is lost, the first is https://" in printed
     assert lost.ts.replace(".", "") in printed
+    assert main(["audit", "--limit", "1"]) == 0
+    assert "restored the data from a backup on the command line: backup ended: 20" in capsys.readouterr().out
 
     serve(environment=restored)
     answer = ask("declare project:checkout Here again")

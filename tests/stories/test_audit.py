@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from tests.stories.conftest import ORGANIZATION, Run, World
+from tests.stories.test_calls import read_usergroups
 from tests.stories.test_members import change
 
 
@@ -70,6 +71,18 @@ def test_the_log_is_paged(world: World) -> None:
     assert "Previous" in page.buttons and "Acme 1 → Acme 2" not in page.text
     world.ada.press(page, "Previous")
     page.wait_for(lambda page: "Page 1" in page.text)
+
+
+def test_a_user_group_that_changes_members_is_recorded(world: World) -> None:
+    world.apply(ORGANIZATION.replace("slack_usergroup: S0001", "slack_usergroup: S0001, sync_members: true"))
+    world.slack.usergroup("S0001", "payments", "Payments", [world.ada, world.cyn])
+    read_usergroups(world)
+    shown = world.ask(world.dan, "audit").text
+    assert "S0001 changed the member Cyn Roe because a user group changed in Slack" in shown
+    assert "S0001 changed the member Ben Tal because a user group changed in Slack" in shown
+    assert shown.count("team: payments") == 3  # Cyn came, Ben and Sue left
+    read_usergroups(world)
+    assert world.ask(world.dan, "audit").text == shown
 
 
 def test_only_managers_and_owners_read_it(world: World) -> None:

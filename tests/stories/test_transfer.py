@@ -236,3 +236,14 @@ def test_what_cannot_be_exported_or_imported_is_said(run: Run) -> None:
     stranger = [line.replace("ben@acme.test", "zoe@acme.test") if '"incident"' in line else line for line in lines]
     Path("stranger.jsonl").write_text("\n".join(stranger), encoding="utf-8")
     assert "names the member zoe@acme.test, which the organization does not have" in run("import", "stranger.jsonl")[2]
+
+
+def test_a_file_does_not_take_the_workspace_of_another_organization(busy: World, run: Run) -> None:
+    run("export", "one.jsonl")
+    stolen = Path("one.jsonl").read_text(encoding="utf-8").replace('"acme"', '"globex"')
+    Path("stolen.jsonl").write_text(stolen, encoding="utf-8")
+    code, out, err = run("import", "stolen.jsonl")
+    assert (code, out) == (2, "")
+    assert "the workspace T0001 belongs to another organization already" in err
+    assert "There are acme." in run("export", "--organization", "globex", "x")[2]
+    assert "globex" not in busy.ask(busy.ada, "audit").text
