@@ -7,15 +7,17 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
+from bot.digests.shared_results import SharedResults
 from bot.incidents import filters, search
 from bot.incidents.access import Access
 from bot.incidents.errors import InvalidInput
 from bot.incidents.filters import ListQuery
 from bot.incidents.silence_times import find_end_of_day
-from storage.digest_rows import DailyCounts, DigestContent, DigestRow, Missed
+from storage.digest_rows import DailyCounts, DigestContent, DigestRow, Missed, OpenCounts
 from storage.queries import digest_contents, silences
 from storage.queries import digests as queries
 from storage.queries.digest_contents import Scope
+from storage.queries.digests import Owner
 from storage.values import Role
 
 PAGE_SIZE = 10  # incidents, as many as on a page of `list`
@@ -43,7 +45,11 @@ class IncidentsSwitchedOff(Exception):
 
 def get_owner_access(connection: Connection, digest: DigestRow) -> Access:
     """Returns the access that the digest's owner has now. Raises AccessLost, IncidentsSwitchedOff."""
-    owner = queries.find_owner(connection, digest.id)
+    return build_owner_access(queries.find_owner(connection, digest.id), digest)
+
+
+def build_owner_access(owner: Owner | None, digest: DigestRow) -> Access:
+    """The access of the owner of a digest, None if the digest is gone. Raises AccessLost, IncidentsSwitchedOff."""
     if owner is None:
         raise AccessLost("The digest was removed.")
     if not owner.present:
@@ -76,7 +82,7 @@ def resolve_scope(connection: Connection, access: Access, query: ListQuery, now:
     found = search.resolve_query(connection, access, query, now)
     return Scope(
         organization_id=access.organization_id,
-        project_ids=found.project_ids,
+        project_ids=tuple(found.project_ids),
         status=found.status,
         words=found.words,
         team_ids=found.team_ids,
@@ -105,28 +111,47 @@ def load_content(
     as_of: datetime,
     number: int = 0,
     missed: Missed | None = None,
+    shared: SharedResults | None = None,
 ) -> DigestContent:
     """Loads page `number` of the digest, counted from 0. A number past the end returns the last page.
 
     `since` is when the period of the news begins; `as_of` is the time that the message shows. `missed` are the digests
-    that did not arrive before this one.
+    that did not arrive before this one. Digests that show the same share what was just loaded through `shared`.
     """
-    counts = digest_contents.count_open(connection, scope)
+    shared = shared or SharedResults()
+    end_of_day = find_end_of_day(as_of, digest.zone)
+    counts = count_open(connection, scope, shared)
     pages = max(1, -(-counts.total // PAGE_SIZE))
     number = min(max(0, number), pages - 1)
-    page = digest_contents.get_open_page(
-        connection, scope, digest.workspace_id, skip=number * PAGE_SIZE, size=PAGE_SIZE
+    page = shared.get(
+        ("page", scope, digest.workspace_id, number),
+        lambda: digest_contents.get_open_page(
+            connection, scope, digest.workspace_id, skip=number * PAGE_SIZE, size=PAGE_SIZE
+        ),
     )
-    news = digest_contents.get_news(connection, scope, since, named=NEWS_NAMED)
-    end_of_day = find_end_of_day(as_of, digest.zone)
-    ending = silences.count_ending(connection, scope.organization_id, scope.project_ids, end_of_day)
+    news = shared.get(
+        ("news", scope, since), lambda: digest_contents.get_news(connection, scope, since, named=NEWS_NAMED)
+    )
+    ending = shared.get(
+        ("silences", scope.organization_id, scope.project_ids, end_of_day),
+        lambda: silences.count_ending(connection, scope.organization_id, scope.project_ids, end_of_day),
+    )
     return DigestContent(digest, counts, page, number, pages, news, as_of, digest.next_fire_at, missed, ending)
 
 
-def load_daily_counts(connection: Connection, scope: Scope, zone: str, now: datetime) -> DailyCounts:
+def count_open(connection: Connection, scope: Scope, shared: SharedResults) -> OpenCounts:
+    """Counts the open incidents of a digest."""
+    return shared.get(("counts", scope), lambda: digest_contents.count_open(connection, scope))
+
+
+def load_daily_counts(
+    connection: Connection, scope: Scope, zone: str, now: datetime, shared: SharedResults | None = None
+) -> DailyCounts:
     """Counts the incidents of the last PICTURE_DAYS days in `zone` (IANA name). Today is the last of them."""
     where = ZoneInfo(zone)
     today = now.astimezone(where).date()
     days = [today - timedelta(days=back) for back in reversed(range(PICTURE_DAYS))]
     begins = [datetime.combine(day, datetime.min.time(), where) for day in days]
-    return digest_contents.count_by_day(connection, scope, days, [*begins, now])
+    return (shared or SharedResults()).get(
+        ("days", scope, *begins), lambda: digest_contents.count_by_day(connection, scope, days, [*begins, now])
+    )

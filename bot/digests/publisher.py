@@ -1,4 +1,4 @@
-"""Publishes the recorded fires of digests: a replica leases a fire, renders its message and hands it to delivery.
+"""Publishes the recorded fires of digests: a replica leases fires, renders their messages and queues these.
 
 A fire is one time at which a digest was due. It ends in the transaction that enqueues its message, so it is published
 once, however many attempts were made. This module also handles a missing picture, lost access and a lost channel.
@@ -7,16 +7,20 @@ once, however many attempts were made. This module also handles a missing pictur
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import Connection
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from bot import tracing
 from bot.digests import content, picture
 from bot.digests.content import AccessLost, IncidentsSwitchedOff
 from bot.digests.grace import is_too_late
 from bot.digests.metrics import DigestMetrics
+from bot.digests.shared_results import SharedResults
 from bot.digests.summary import summarize
 from bot.incidents.errors import Refusal
 from bot.messages import digest as messages
@@ -29,10 +33,13 @@ from bot.slack.files import PictureFailed, upload_picture
 from bot.slack.workers import Workers
 from storage.audit_rows import Actor, AuditAction, AuditChange, AuditOrigin
 from storage.digest_rows import DailyCounts, DigestRow, Fire
-from storage.engine import Reading, Store
+from storage.engine import Store
+from storage.errors import Contended, DatabaseAway
 from storage.queries import audit, digest_fires, outbox
 from storage.queries import digests as queries
 from storage.queries.destinations import Target
+from storage.queries.digest_fires import PreparedFire
+from storage.queries.digests import Owner
 from storage.queries.post_kinds import DigestPost
 from storage.values import PostKind
 
@@ -40,6 +47,9 @@ log = structlog.get_logger(__name__)
 
 # The key of a post consists of this prefix and the id of its fire.
 POST_KEY_PREFIX = "digest:"
+# Fires without pictures that are published together.
+BATCH = 50
+TRIES = 5  # to write what is ready
 # Lease of a fire: when its replica has died, another one can take it after this. Rendering and uploading must take
 # less.
 LEASE_S = 60.0
@@ -56,8 +66,19 @@ NOT_SENT = "Slack did not accept it in time."
 SLACK_AWAY = "Slack could not be reached."
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A fire whose message is rendered."""
+
+    fire: Fire
+    digest: DigestRow
+    message: Message
+    picture: Picture | None
+    open_count: int
+
+
 class Publisher:
-    """Publishes one fire after another. Several threads may share it."""
+    """Publishes fires in batches. Several threads may share it."""
 
     def __init__(
         self,
@@ -80,80 +101,153 @@ class Publisher:
         self._stopping = stopping
         self._metrics = metrics
         self._lease_s = lease_s
+        self._shared = SharedResults()
+        self._batching = threading.Lock()
 
-    def publish_next(self) -> bool:
-        """Publishes a fire that is due. Returns False if there is none. Raises DatabaseAway, Contended."""
+    def publish_some(self) -> bool:
+        """Publishes some of the fires that are due. Returns False if there is none. Raises DatabaseAway, Contended.
+
+        Those with pictures are published one by one, because Slack takes seconds to process a picture.
+        """
         workspaces = [one.workspace_id for one in self._clients.all()]  # without a client, no picture can be uploaded
+        now = self._store.clock.now()
+        # Batches of several threads would wait for each other's channels.
+        if self._batching.acquire(blocking=False):
+            try:
+                if self._publish_leased(self._lease(workspaces, now, pictures=False, most=BATCH), now):
+                    return True
+            finally:
+                self._batching.release()
+        return self._publish_leased(self._lease(workspaces, now, pictures=True, most=1), now)
+
+    def _lease(
+        self, workspaces: Sequence[str], now: datetime, *, pictures: bool, most: int
+    ) -> list[tuple[Fire, DigestRow]]:
         with self._store.read() as connection:
-            leased = digest_fires.lease_fire(connection, workspaces, self._store.clock.now(), self._lease_s)
-        if leased is None:
+            return digest_fires.lease_fires(connection, workspaces, now, self._lease_s, pictures=pictures, most=most)
+
+    def _publish_leased(self, leased: Sequence[tuple[Fire, DigestRow]], now: datetime) -> bool:
+        if not leased:
             return False
-        fire, digest = leased
-        try:
-            with tracing.span("digest publish", digest=digest.id, fire=fire.id):
-                self._publish(fire, digest)
-        except Refusal as refusal:  # Slack did not say whether the owner is still a member
-            log.warning("a digest waits", digest=digest.id, reason=refusal.sentence)
-            with self._store.read() as connection:
-                digest_fires.release_fire(connection, fire.id, self._store.clock.now(), RETRY_S, SLACK_AWAY)
+        with tracing.span("digests publish", fires=len(leased)):
+            owners = self._get_owners(leased, now)
+            prepared: list[_Prepared | None] = []
+            for fire, digest in leased:
+                try:
+                    prepared.append(self._prepare(fire, digest, owners, now))
+                except (DatabaseAway, Contended):
+                    raise
+                except Exception:
+                    # It stays leased until its lease ends; then any replica tries it again. The others go on.
+                    log.exception("a digest could not be prepared", digest=digest.id)
+            if ready := [one for one in prepared if one is not None]:
+                self._enqueue(ready, now)
         return True
 
-    def _publish(self, fire: Fire, digest: DigestRow) -> None:
-        now = self._store.clock.now()
+    def _get_owners(self, leased: Sequence[tuple[Fire, DigestRow]], now: datetime) -> dict[int, Owner | Refusal]:
+        """The owners of digests by the id of the digest; or why Slack did not say whether they are still members.
+
+        Slack is asked about an owner again if the last answer is old, because they may have left.
+        """
+        with self._store.read() as connection:
+            owners: dict[int, Owner | Refusal] = {**queries.find_owners(connection, [one.id for _, one in leased])}
+        again = []
+        for _, digest in leased:
+            owner = owners.get(digest.id)
+            if not isinstance(owner, Owner) or digest.owner_user_id is None or owner.date_checked is None:
+                continue
+            if now - owner.date_checked > VALID_FOR:
+                try:
+                    self._identity.refresh(digest.workspace_id, digest.owner_user_id, now)
+                    again.append(digest.id)
+                except Refusal as refusal:
+                    owners[digest.id] = refusal
+        if again:
+            with self._store.read() as connection:
+                owners |= queries.find_owners(connection, again)
+        return owners
+
+    def _prepare(
+        self, fire: Fire, digest: DigestRow, owners: Mapping[int, Owner | Refusal], now: datetime
+    ) -> _Prepared | None:
+        """Renders a fire's message; None if the fire ends without one, or waits."""
         if digest.date_paused and not fire.by_hand:
-            return self._finish(fire, "stopped")
+            self._finish(fire, "stopped")
+            return None
         if is_too_late(digest, fire, now):
             log.warning("a digest was missed because it was too late", digest=digest.id, due=fire.fire_at.isoformat())
-            return self._finish(fire, "missed", NOT_PREPARED)
+            self._finish(fire, "missed", NOT_PREPARED)
+            return None
+        owner = owners.get(digest.id)
+        if isinstance(owner, Refusal):
+            log.warning("a digest waits", digest=digest.id, reason=owner.sentence)
+            with self._store.read() as connection:
+                digest_fires.release_fire(connection, fire.id, self._store.clock.now(), RETRY_S, SLACK_AWAY)
+            return None
         try:
-            with self._store.reading() as reading:
-                self._refresh_owner(reading, digest, now)
-                connection = reading.connection
-                access = content.get_owner_access(connection, digest)
+            access = content.build_owner_access(owner, digest)
+            with self._store.read() as connection:
                 scope = content.resolve_digest_scope(connection, access, digest, now)
+                shared = self._choose_shared(fire, "publish")
                 loaded = content.load_content(
-                    connection, scope, digest, since=fire.since, as_of=now, missed=fire.missed
+                    connection, scope, digest, since=fire.since, as_of=now, missed=fire.missed, shared=shared
                 )
                 shows_picture = digest.picture and bool(loaded.counts.total)
-                counts = content.load_daily_counts(connection, scope, digest.zone, now) if shows_picture else None
+                counts = (
+                    content.load_daily_counts(connection, scope, digest.zone, now, shared) if shows_picture else None
+                )
         except IncidentsSwitchedOff:
-            return self._finish(fire, "silent")
+            self._finish(fire, "silent")
+            return None
         except AccessLost as lost:
-            return self._stop_and_pause(fire, digest, lost, now)
+            self._stop_and_pause(fire, digest, lost, now)
+            return None
         if not loaded.counts.total and digest.skip_empty:
-            return self._finish(fire, "silent")
+            self._finish(fire, "silent")
+            return None
         shown = self._picture(fire, digest, counts, now) if counts else None
         message = messages.render_digest(loaded, summarize(digest), fire_id=fire.id, picture=shown)
+        return _Prepared(fire, digest, message, shown, loaded.counts.total)
+
+    def _choose_shared(self, fire: Fire, step: str) -> SharedResults | None:
+        """What the digests of a minute share in a step. What a person asks for shows what they have just done."""
+        return None if fire.by_hand else self._shared.narrow(step, fire.fire_at)
+
+    def _enqueue(self, prepared: Sequence[_Prepared], now: datetime) -> None:
+        # Delivery and other replicas may hold some of the channels for longer than a statement waits.
+        for attempt in Retrying(retry=retry_if_exception_type(Contended), stop=stop_after_attempt(TRIES), reraise=True):
+            with attempt:
+                self._write(prepared, now)
+        for one in prepared:
+            self._metrics.late_seconds.observe((now - one.fire.fire_at).total_seconds())
+            log.info(
+                "a digest was published", digest=one.digest.id, due=one.fire.fire_at.isoformat(), open=one.open_count
+            )
+
+    def _write(self, prepared: Sequence[_Prepared], now: datetime) -> None:
         with self._store.write() as tx:
-            pictured = {"file_id": shown.file_id, "picture_says": shown.alt} if shown else {}
-            if digest_fires.finish_fire(tx, fire.id, "posted", **pictured):
-                post_id = outbox.enqueue(
-                    tx,
-                    workspace_id=digest.workspace_id,
-                    channel_id=digest.channel_id,
-                    kind=PostKind.DIGEST,
-                    key=f"{POST_KEY_PREFIX}{fire.id}",
-                    message=message,
-                    now=now,
-                )
-                digest_fires.link_post(tx, fire.id, post_id)
-        self._metrics.late_seconds.observe((now - fire.fire_at).total_seconds())
-        log.info("a digest was published", digest=digest.id, due=fire.fire_at.isoformat(), open=loaded.counts.total)
-        return None
+            ended = digest_fires.finish_posted(
+                tx,
+                [
+                    PreparedFire(one.fire.id, one.picture.file_id, one.picture.alt)
+                    if one.picture
+                    else PreparedFire(one.fire.id)
+                    for one in prepared
+                ],
+            )
+            keys = {f"{POST_KEY_PREFIX}{one.fire.id}": one for one in prepared if one.fire.id in ended}
+            posts = outbox.enqueue_in_channels(
+                tx,
+                PostKind.DIGEST,
+                [(one.digest.workspace_id, one.digest.channel_id, key, one.message) for key, one in keys.items()],
+                now,
+            )
+            digest_fires.link_posts(tx, {keys[key].fire.id: post_id for key, post_id in posts.items()})
 
     def _finish(self, fire: Fire, state: str, reason: str | None = None) -> None:
         with self._store.read() as connection:
-            if digest_fires.finish_fire(connection, fire.id, state, reason=reason):
+            if digest_fires.finish_fire(connection, fire.id, state, reason):
                 self._metrics.finished.labels(state).inc()
-
-    def _refresh_owner(self, reading: Reading, digest: DigestRow, now: datetime) -> None:
-        """Asks Slack about the owner again if the last answer is old, because they may have left. Raises Refusal."""
-        owner = queries.find_owner(reading.connection, digest.id)
-        if owner is None or digest.owner_user_id is None or owner.date_checked is None:
-            return
-        if now - owner.date_checked > VALID_FOR:
-            reading.give_back()
-            self._identity.refresh(digest.workspace_id, digest.owner_user_id, now)
 
     def _picture(self, fire: Fire, digest: DigestRow, counts: DailyCounts, now: datetime) -> Picture | None:
         """Renders and uploads the picture. Returns None if that fails; the digest is then sent without it."""
@@ -217,7 +311,15 @@ class Publisher:
         try:
             access = content.get_owner_access(tx, digest)
             scope = content.resolve_digest_scope(tx, access, digest, now)
-            shown = content.load_content(tx, scope, digest, since=fire.since, as_of=now, missed=fire.missed)
+            shown = content.load_content(
+                tx,
+                scope,
+                digest,
+                since=fire.since,
+                as_of=now,
+                missed=fire.missed,
+                shared=self._choose_shared(fire, f"send {post.attempts}"),
+            )
         except IncidentsSwitchedOff:
             return self._withdraw(tx, fire, "silent")
         except AccessLost as lost:
@@ -238,7 +340,7 @@ class Publisher:
 
     def _stop_and_pause(self, fire: Fire, digest: DigestRow, lost: AccessLost, now: datetime) -> None:
         with self._store.write() as tx:
-            if digest_fires.finish_fire(tx, fire.id, "stopped", reason=lost.reason):
+            if digest_fires.finish_fire(tx, fire.id, "stopped", lost.reason):
                 self._metrics.finished.labels("stopped").inc()
                 self.pause_digest(tx, digest.id, lost.reason, now, owner_left=lost.owner_left)
 

@@ -147,7 +147,7 @@ class DigestWorkers:
 
     def _publish_due(self) -> None:
         try:
-            while not self._stopping.is_set() and self._publisher.publish_next():
+            while not self._stopping.is_set() and self._publisher.publish_some():
                 pass
         except (DatabaseAway, Contended) as error:
             log.warning("digests wait for the database", error=str(error.__cause__ or error))

@@ -110,7 +110,7 @@ def hurry_for_member(tx: Connection, incident_ids: Collection[int], member_id: i
         {"ids": sorted(incident_ids), "member_id": member_id, "now": now, "urgency": int(Urgency.CHANGE)},
     ).all()
     for destination_id in {row[0] for row in rows}:
-        mark_due(tx, destination_id, Urgency.CHANGE, now)
+        mark_due(tx, [destination_id], Urgency.CHANGE, now)
     if rows:
         wake_after_commit(tx, Work.POSTS)
 

@@ -54,20 +54,44 @@ def ensure_destination(
     return int(row[0])
 
 
+def ensure_channels(tx: Connection, channels: Collection[tuple[str, str]], now: datetime) -> dict[tuple[str, str], int]:
+    """Returns the ids of the destinations for channels, (workspace id, channel id), and locks their rows."""
+    named = {"workspaces": [one for one, _ in sorted(channels)], "channels": [one for _, one in sorted(channels)]}
+    tx.exec_driver_sql(
+        "INSERT INTO destination (workspace_id, channel_id, next_send_at)"
+        " SELECT v.workspace_id, v.channel_id, %(now)s::timestamptz"
+        " FROM unnest(%(workspaces)s::text[], %(channels)s::text[]) AS v(workspace_id, channel_id)"
+        " WHERE NOT EXISTS (SELECT FROM destination d"
+        "                   WHERE d.workspace_id = v.workspace_id AND d.channel_id = v.channel_id)"
+        " ORDER BY v.workspace_id, v.channel_id ON CONFLICT DO NOTHING",
+        {**named, "now": now},
+    )
+    rows = tx.exec_driver_sql(
+        "SELECT d.workspace_id, d.channel_id, d.id FROM destination d"
+        " JOIN unnest(%(workspaces)s::text[], %(channels)s::text[]) AS v(workspace_id, channel_id)"
+        "   ON d.workspace_id = v.workspace_id AND d.channel_id = v.channel_id"
+        " ORDER BY d.id FOR NO KEY UPDATE OF d",
+        named,
+    )
+    return {(row[0], row[1]): row[2] for row in rows}
+
+
 def lock_destination(tx: Connection, destination_id: int) -> None:
     """Locks the row of a destination."""
     tx.exec_driver_sql("SELECT FROM destination WHERE id = %(id)s FOR NO KEY UPDATE", {"id": destination_id})
 
 
-def mark_due(tx: Connection, destination_id: int, urgency: Urgency, now: datetime) -> None:
-    """Makes a destination due now, or as soon as its pace allows. The caller has locked its row."""
-    tx.exec_driver_sql(
-        "UPDATE destination SET"
-        " urgency = CASE WHEN due_at IS NULL THEN %(urgency)s ELSE LEAST(urgency, %(urgency)s) END,"
-        " due_at = LEAST(due_at, GREATEST(next_send_at, %(now)s))"
-        " WHERE id = %(id)s",
-        {"id": destination_id, "urgency": int(urgency), "now": now},
-    )
+_MARK_DUE = (
+    "UPDATE destination SET"
+    " urgency = CASE WHEN due_at IS NULL THEN %(urgency)s ELSE LEAST(urgency, %(urgency)s) END,"
+    " due_at = LEAST(due_at, GREATEST(next_send_at, %(now)s))"
+    " WHERE id = ANY(%(ids)s)"
+)
+
+
+def mark_due(tx: Connection, destination_ids: Collection[int], urgency: Urgency, now: datetime) -> None:
+    """Makes destinations due now, or as soon as their pace allows. The caller has locked their rows."""
+    tx.exec_driver_sql(_MARK_DUE, {"ids": list(destination_ids), "urgency": int(urgency), "now": now})
 
 
 # The channels of the incidents' projects, each in the workspace of its incident.

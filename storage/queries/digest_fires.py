@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -137,21 +137,28 @@ def _parse_fire(row: Sequence[Any]) -> Fire:
     return Fire(id_, digest_id, fire_at, since, by_hand, file_id, picture_says, missed)
 
 
-def lease_fire(
-    connection: Connection, workspaces: Collection[str], now: datetime, seconds: float
-) -> tuple[Fire, DigestRow] | None:
-    """Leases the next due fire in these workspaces for `seconds`; None when there is none."""
-    row = connection.exec_driver_sql(
+def lease_fires(
+    connection: Connection, workspaces: Collection[str], now: datetime, seconds: float, *, pictures: bool, most: int
+) -> list[tuple[Fire, DigestRow]]:
+    """Leases up to `most` due fires in these workspaces for `seconds`: those with pictures, or those without."""
+    rows = connection.exec_driver_sql(
         "UPDATE digest_fire f SET leased_until = %(until)s"  # noqa: S608
         " FROM digest d JOIN member m ON m.id = d.owner_id"
-        " WHERE d.id = f.digest_id AND f.id = (SELECT n.id FROM digest_fire n JOIN digest o ON o.id = n.digest_id"
+        " WHERE d.id = f.digest_id AND f.id = ANY(ARRAY("
+        "   SELECT n.id FROM digest_fire n JOIN digest o ON o.id = n.digest_id"
         "   WHERE n.state = 'due' AND (n.leased_until IS NULL OR n.leased_until < %(now)s)"
-        "   AND o.workspace_id = ANY(%(workspaces)s)"
-        "   ORDER BY n.id LIMIT 1 FOR UPDATE OF n SKIP LOCKED)"
+        "   AND o.workspace_id = ANY(%(workspaces)s) AND o.picture = %(pictures)s"
+        "   ORDER BY n.id LIMIT %(most)s FOR UPDATE OF n SKIP LOCKED))"
         f" RETURNING {_FIRE_COLUMNS}, {DIGEST_COLUMNS}",
-        {"workspaces": sorted(workspaces), "now": now, "until": now + timedelta(seconds=seconds)},
-    ).first()
-    return None if row is None else (_parse_fire(row[:_FIRE_WIDTH]), DigestRow(*row[_FIRE_WIDTH:]))
+        {
+            "workspaces": sorted(workspaces),
+            "now": now,
+            "until": now + timedelta(seconds=seconds),
+            "pictures": pictures,
+            "most": most,
+        },
+    )
+    return [(_parse_fire(row[:_FIRE_WIDTH]), DigestRow(*row[_FIRE_WIDTH:])) for row in sorted(rows, key=lambda r: r[0])]
 
 
 def release_fire(connection: Connection, fire_id: int, now: datetime, seconds: float, reason: str) -> None:
@@ -162,25 +169,17 @@ def release_fire(connection: Connection, fire_id: int, now: datetime, seconds: f
     )
 
 
-def finish_fire(
-    tx: Connection,
-    fire_id: int,
-    state: str,
-    *,
-    reason: str | None = None,
-    file_id: str | None = None,
-    picture_says: str | None = None,
-) -> bool:
-    """Ends a fire that is due; False when another replica has ended it.
+def finish_fire(tx: Connection, fire_id: int, state: str, reason: str | None = None) -> bool:
+    """Ends a fire that is due without a message; False when another replica has ended it.
 
     A fire that is missed keeps the reason for which it was delayed.
     """
     return bool(
         tx.exec_driver_sql(
-            "UPDATE digest_fire SET state = %(state)s, file_id = %(file_id)s,"
+            "UPDATE digest_fire SET state = %(state)s,"
             " reason = CASE WHEN %(state)s = 'missed' THEN coalesce(reason, %(reason)s) ELSE %(reason)s END,"
-            " picture_says = %(picture_says)s, leased_until = NULL WHERE id = %(id)s AND state = 'due'",
-            {"id": fire_id, "state": state, "reason": reason, "file_id": file_id, "picture_says": picture_says},
+            " leased_until = NULL WHERE id = %(id)s AND state = 'due'",
+            {"id": fire_id, "state": state, "reason": reason},
         ).rowcount
     )
 
@@ -203,10 +202,37 @@ def withdraw_fire(tx: Connection, fire_id: int, state: str, reason: str | None =
     )
 
 
-def link_post(tx: Connection, fire_id: int, post_id: int | None) -> None:
-    """Records which post belongs to a fire."""
+@dataclass(frozen=True, slots=True)
+class PreparedFire:
+    """A fire whose message is ready to be queued."""
+
+    fire_id: int
+    file_id: str | None = None  # of the picture
+    picture_says: str | None = None
+
+
+def finish_posted(tx: Connection, fires: Sequence[PreparedFire]) -> set[int]:
+    """Ends fires that are due, because their messages are queued. Returns the ids without those of other replicas."""
+    rows = tx.exec_driver_sql(
+        "UPDATE digest_fire f SET state = 'posted', file_id = v.file_id, picture_says = v.picture_says,"
+        " reason = NULL, leased_until = NULL"
+        " FROM unnest(%(ids)s::bigint[], %(file_ids)s::text[], %(says)s::text[]) AS v(id, file_id, picture_says)"
+        " WHERE f.id = v.id AND f.state = 'due' RETURNING f.id",
+        {
+            "ids": [one.fire_id for one in fires],
+            "file_ids": [one.file_id for one in fires],
+            "says": [one.picture_says for one in fires],
+        },
+    )
+    return {row[0] for row in rows}
+
+
+def link_posts(tx: Connection, posts: Mapping[int, int]) -> None:
+    """Records which post belongs to which fire: post ids by fire id."""
     tx.exec_driver_sql(
-        "UPDATE digest_fire SET post_id = %(post_id)s WHERE id = %(id)s", {"id": fire_id, "post_id": post_id}
+        "UPDATE digest_fire f SET post_id = v.post_id"
+        " FROM unnest(%(ids)s::bigint[], %(post_ids)s::bigint[]) AS v(id, post_id) WHERE f.id = v.id",
+        {"ids": list(posts), "post_ids": list(posts.values())},
     )
 
 

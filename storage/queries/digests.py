@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -129,7 +129,7 @@ def list_file_digests(connection: Connection, organization_id: int) -> list[File
 # --- owners --------------------------------------------------------------------------------------------
 
 _OWNER = f"""
-SELECT o.id, o.name, o.incidents, o.open_membership, o.shared_channels,
+SELECT d.id, o.id, o.name, o.incidents, o.open_membership, o.shared_channels,
        m.id, m.name, m.email, m.role, m.superuser, m.date_removed IS NULL,
        {SEES_ALL_PROJECTS},
        ARRAY(SELECT mt.team_id FROM member_team mt WHERE mt.member_id = m.id),
@@ -139,7 +139,7 @@ FROM digest d
 JOIN organization o ON o.id = d.organization_id
 JOIN member m ON m.id = d.owner_id
 LEFT JOIN slack_person p ON p.workspace_id = d.workspace_id AND p.user_id = d.owner_user_id
-WHERE d.id = %(digest_id)s
+WHERE d.id = ANY(%(digest_ids)s)
 """  # noqa: S608 - composed of constants
 
 
@@ -170,10 +170,15 @@ class Owner:
         return self.superuser or self.role in ROLES_THAT_MANAGE_DIGESTS
 
 
+def find_owners(connection: Connection, digest_ids: Collection[int]) -> dict[int, Owner]:
+    """Returns the owners of digests by the id of the digest. Digests that do not exist are left out."""
+    rows = connection.exec_driver_sql(_OWNER, {"digest_ids": list(digest_ids)})
+    return {row[0]: Owner(*row[1:]) for row in rows}
+
+
 def find_owner(connection: Connection, digest_id: int) -> Owner | None:
     """Returns the owner of a digest; None when there is no such digest."""
-    row = connection.exec_driver_sql(_OWNER, {"digest_id": digest_id}).first()
-    return None if row is None else Owner(*row)
+    return find_owners(connection, [digest_id]).get(digest_id)
 
 
 def has_open_membership(connection: Connection, organization_id: int) -> bool:

@@ -153,6 +153,6 @@ def hurry_for_member(tx: Connection, incident_id: int, member_id: int, now: date
         {"incident_id": incident_id, "member_id": member_id, "now": now, "urgency": int(Urgency.CHANGE)},
     ).all()
     for (destination_id,) in rows:
-        mark_due(tx, destination_id, Urgency.CHANGE, now)
+        mark_due(tx, [destination_id], Urgency.CHANGE, now)
     if rows:
         wake_after_commit(tx, Work.POSTS)

@@ -7,6 +7,7 @@ a channel, a note to a person. Both take effect when the transaction commits.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
@@ -16,7 +17,7 @@ from sqlalchemy import Connection
 
 from storage.engine import WORK_LEFT
 from storage.prepared import PreparedStatement
-from storage.queries.destinations import ensure_destination, mark_due
+from storage.queries.destinations import ensure_channels, ensure_destination, mark_due
 from storage.queries.silences import has_silences
 from storage.queries.visibility import CHANNELS_OF_PROJECTS
 from storage.values import NO_WORK, ActivityType, PostKind, Urgency, Work
@@ -224,6 +225,35 @@ def redraw_cards_of_organization(tx: Connection, organization_id: int, now: date
     wake_after_commit(tx, Work.CHANGES)
 
 
+def enqueue_in_channels(
+    tx: Connection, kind: PostKind, messages: Sequence[tuple[str, str, str, Mapping[str, Any]]], now: datetime
+) -> dict[str, int]:
+    """Requests that each message is posted once: (workspace, channel, key, message), as `enqueue` does for one.
+
+    Returns the ids of the new posts by key.
+    """
+    channels = ensure_channels(tx, {(workspace_id, channel_id) for workspace_id, channel_id, _, _ in messages}, now)
+    rows = tx.exec_driver_sql(
+        "INSERT INTO post (destination_id, kind, urgency, key, message, due_at, date_added)"
+        " SELECT v.destination_id, %(kind)s, %(urgency)s, v.key, v.message, %(now)s, %(now)s"
+        " FROM unnest(%(destinations)s::bigint[], %(keys)s::text[], %(messages)s::jsonb[])"
+        "   AS v(destination_id, key, message)"
+        " ON CONFLICT (key) DO NOTHING RETURNING key, id, destination_id",
+        {
+            "kind": str(kind),
+            "urgency": int(Urgency.BULK),
+            "destinations": [channels[workspace_id, channel_id] for workspace_id, channel_id, _, _ in messages],
+            "keys": [key for _, _, key, _ in messages],
+            "messages": [json.dumps(dict(message)) for _, _, _, message in messages],
+            "now": now,
+        },
+    ).all()
+    if rows:
+        mark_due(tx, {row[2] for row in rows}, Urgency.BULK, now)
+        wake_after_commit(tx, Work.POSTS)
+    return {row[0]: row[1] for row in rows}
+
+
 def enqueue(
     tx: Connection,
     *,
@@ -269,6 +299,6 @@ def enqueue(
         },
     ).scalar()
     if post_id is not None:
-        mark_due(tx, destination_id, urgency, now)
+        mark_due(tx, [destination_id], urgency, now)
         wake_after_commit(tx, Work.POSTS)
     return post_id

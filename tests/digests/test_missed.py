@@ -54,9 +54,10 @@ def test_the_reason_is_what_kept_this_process_from_it(
 def missed_before(store: Store) -> tuple[datetime, datetime, str | None] | None:
     """What the fire that is due says about those that were missed before it."""
     with store.read() as connection:
-        leased = digest_fires.lease_fire(connection, ["T0001"], DUE + timedelta(days=400), 0)
-        assert leased is not None
-        missed = leased[0].missed
+        [(fire, _)] = digest_fires.lease_fires(
+            connection, ["T0001"], DUE + timedelta(days=400), 0, pictures=False, most=1
+        )
+        missed = fire.missed
         return (missed.first, missed.last, missed.reason) if missed else None
 
 
