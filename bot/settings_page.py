@@ -323,7 +323,7 @@ def get_defaults() -> dict[str, Any]:
 
 
 def render_settings() -> str:
-    """Markdown with a section and a table for each group."""
+    """Markdown with a section for each group, and in it one for each variable."""
     return "\n".join(_render_group(group) for group in Group)
 
 
@@ -346,19 +346,18 @@ def list_variables() -> Iterator[Variable]:
 
 
 def _render_group(group: Group) -> str:
-    rows = [
-        f"| {_render_names(one)} | {_escape(one.meaning)} | {_render_default(one)} | {_render_example(one)} |"
-        f" {one.used_by} |"
-        for one in list_variables()
-        if one.group is group
-    ]
-    head = ["| variable | meaning | default | example | used by |", "|---|---|---|---|---|"]
-    return "\n".join([f"## {group}", "", *head, *rows, ""])
+    return "\n".join([f"## {group}\n", *(_render(one) for one in list_variables() if one.group is group)])
 
 
-def _render_names(variable: Variable) -> str:
-    names = (name if name == "…" else f"`{name}`" for name in variable.name.split(", "))
-    return ", ".join(names)
+def _render(variable: Variable) -> str:
+    return f"""### {variable.name}
+
+{variable.meaning}
+
+- default: {_render_default(variable)}
+- example: {_render_example(variable)}
+- used by: {variable.used_by}
+"""
 
 
 def _render_default(variable: Variable) -> str:
