@@ -339,10 +339,8 @@ def list_variables() -> Iterator[Variable]:
     defaults = get_defaults()
     if unknown := defaults.keys() - {one.name for one in VARIABLES}:
         raise LookupError(f"bot/settings_page.py should explain {', '.join(sorted(unknown))}")
-    planned = ("SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET")  # whose settings may not be there yet
     for group in Group:
-        of_group = [one for one in VARIABLES if one.group is group]
-        yield from (one for one in of_group if one.name in defaults or one.name not in planned)
+        yield from (one for one in VARIABLES if one.group is group)
 
 
 def _render_group(group: Group) -> str:
