@@ -308,7 +308,7 @@ def world(request: pytest.FixtureRequest, slack: Sandbox, store: Store, tmp_path
     slack.settle()
     if server:
         server.stop()
-    bot.stop()
+    bot.stop(PATIENCE_S)
 
 
 Deliver = Callable[[Source, Any], httpx.Response]
