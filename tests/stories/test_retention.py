@@ -128,6 +128,7 @@ def test_nothing_is_removed_of_an_organization_on_legal_hold(world: World, run: 
         assert remove(world).incidents == 1
 
 
+@pytest.mark.production_deadlines("LOCK_TIMEOUT_MS")
 def test_no_hold_begins_while_something_is_being_removed(world: World) -> None:
     world.apply(KEEPS)
     with world.store.write() as tx:
