@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 
 _PRECISION_S = 1.0  # of a Date header, which has no fraction of a second
@@ -25,7 +26,7 @@ class SlackClock:
         """
         given = next((value for name, value in headers.items() if name.lower() == "date"), None)
         try:
-            date = parsedate_to_datetime(str(given[0] if isinstance(given, list) else given)).timestamp()
+            date = _parse_date(str(given[0] if isinstance(given, list) else given))
         except (TypeError, ValueError):
             return
         received_at = time.monotonic()
@@ -37,3 +38,8 @@ class SlackClock:
         """The time, in seconds since the epoch. Before the first answer it is this machine's."""
         with self._lock:
             return time.time() if self._offset is None else time.monotonic() + self._offset
+
+
+@lru_cache(maxsize=8)  # many answers come in the same second
+def _parse_date(header: str) -> float:
+    return parsedate_to_datetime(header).timestamp()

@@ -21,11 +21,22 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http import HTTPStatus
+from http.client import (
+    HTTPConnection,
+    HTTPException,
+    HTTPResponse,
+    HTTPSConnection,
+    IncompleteRead,
+    LineTooLong,
+    UnknownProtocol,
+)
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from bot import USER_AGENT
+
+_MOST_HEADERS, _LONGEST_HEADER = 100, 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +44,7 @@ class HttpAnswer:
     """An HTTP response with any status."""
 
     status: int
-    headers: dict[str, str]
+    headers: dict[str, str]  # by their names in lower case
     body: bytes
 
     @property
@@ -66,7 +77,7 @@ def call(method: str, url: str, body: bytes | None, headers: Mapping[str, str], 
         connection.begin(timeout_s)
         connection.request(method, target, body, sent)
         with connection.getresponse() as response:
-            answer = HttpAnswer(response.status, dict(response.headers.items()), response.read())
+            answer = HttpAnswer(response.status, dict(response.headers), response.read())
             reusable = not response.will_close
     except HTTPException as error:
         connection.close()
@@ -187,9 +198,50 @@ class _DeadlineTlsConnection(HTTPSConnection, _DeadlineConnection):
 
 
 class _DeadlineResponse(HTTPResponse):
+    """A response that is read within the time of its call."""
+
     def __init__(self, sock: socket.socket, *given: Any, left: Callable[[], float], **named: Any) -> None:
         super().__init__(sock, *given, **named)
         self.fp = io.BufferedReader(_Reader(sock, self.fp, left))
+
+    def begin(self) -> None:
+        """Reads the status and the headers.
+
+        The base has the headers parsed as those of an e-mail, which takes longer than everything else of a call.
+        """
+        status = 0
+        while status in (0, HTTPStatus.CONTINUE):
+            version, status, reason = self._read_status()  # type: ignore[attr-defined]
+            headers = self._read_headers()
+        if not version.startswith("HTTP/1."):
+            raise UnknownProtocol(version)
+        self.code = self.status = status
+        self.reason = reason.strip()
+        self.version = 10 if version == "HTTP/1.0" else 11
+        self.headers = self.msg = headers  # type: ignore[assignment]
+        self.chunked = headers.get("transfer-encoding", "").lower() == "chunked"
+        self.chunk_left = None
+        length = headers.get("content-length", "")
+        self.length = int(length) if length.isascii() and length.isdigit() and not self.chunked else None
+        if status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED) or status < HTTPStatus.OK:
+            self.length = 0
+        endless = not self.chunked and self.length is None
+        self.will_close = endless or self._check_close()  # type: ignore[attr-defined]
+
+    def _read_headers(self) -> dict[str, str]:
+        headers: dict[str, str] = {}
+        for _ in range(_MOST_HEADERS):
+            line = self.fp.readline(_LONGEST_HEADER + 1)
+            if len(line) > _LONGEST_HEADER:
+                raise LineTooLong("header")
+            if line in (b"\r\n", b"\n"):
+                return headers
+            if not line:
+                raise IncompleteRead(b"")
+            name, _, value = line.decode("latin-1").partition(":")
+            name = name.lower()
+            headers[name] = f"{headers[name]}, {value.strip()}" if name in headers else value.strip()
+        raise LineTooLong("headers")
 
 
 class _Reader(io.RawIOBase):

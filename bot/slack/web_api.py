@@ -6,7 +6,7 @@ import json as json_
 import logging
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -55,12 +55,14 @@ class WebApi(WebClient):
         self._timeout_s = timeout_s
         self.team_id = team_id
         self._metrics = metrics
-        self._trying = Retrying(
-            retry=retry_if_exception(_is_rate_limit),
-            stop=stop_after_attempt(tries),
-            wait=Backoff(_FIRST_WAIT_S, _LONGEST_WAIT_S),
-            reraise=True,
-        )
+        self._try: Callable[..., SlackResponse] = self._measure
+        if tries > 1:
+            self._try = Retrying(
+                retry=retry_if_exception(_is_rate_limit),
+                stop=stop_after_attempt(tries),
+                wait=Backoff(_FIRST_WAIT_S, _LONGEST_WAIT_S),
+                reraise=True,
+            ).wraps(self._measure)
 
     def api_call(
         self,
@@ -81,7 +83,7 @@ class WebApi(WebClient):
             sent["Authorization"] = build_basic_credentials(auth["client_id"], auth["client_secret"])
         elif self.team_id is not None and api_method in _OF_A_TEAM:
             form["team_id"] = form.get("team_id") or self.team_id
-        return self._trying(self._measure, api_method, form, json, sent)
+        return self._try(api_method, form, json, sent)
 
     def _measure(self, method: str, *given: Any) -> SlackResponse:
         with tracing.span(f"slack {method}", tracing.CLIENT) as span:

@@ -154,7 +154,42 @@ def test_calls_name_the_bot_and_its_version() -> None:
     assert [request.count(f"User-Agent: tocsin/{__version__}".encode()) for request in requests] == [1, 1]
 
 
-@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", b"nonsense\r\n\r\n"])
+@pytest.mark.parametrize(
+    ("said", "body"),
+    [
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n1\r\n!\r\n0\r\n\r\n", "ok!"),
+        (b"HTTP/1.1 100 Continue\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length:2\r\n\r\nok?", "ok"),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", ""),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: -7\r\n\r\nto the end", "to the end"),
+        (b"HTTP/1.0 200 OK\nServer: old\n\nto the end", "to the end"),
+    ],
+    ids=["in chunks", "continued", "empty", "without a length", "old"],
+)
+def test_an_answer_is_read_whatever_its_form(said: bytes, body: str) -> None:
+    with _answering(said) as port:
+        assert post(f"http://127.0.0.1:{port}/", b"", {}, timeout_s=PATIENCE_S).text == body
+
+
+def test_headers_are_named_in_lower_case_and_those_of_one_name_are_joined() -> None:
+    said = b"HTTP/1.1 429 Slow\r\nRetry-After:  7 \r\nX-A: 1\r\nx-a: 2\r\nContent-Length: 0\r\n\r\n"
+    with _answering(said) as port:
+        answer = post(f"http://127.0.0.1:{port}/", b"", {}, timeout_s=PATIENCE_S)
+    assert (answer.status, answer.headers["retry-after"], answer.headers["x-a"]) == (429, "7", "1, 2")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf",
+        b"nonsense\r\n\r\n",
+        b"HTTP/2 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 200 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nA: " + b"b" * 70_000 + b"\r\n\r\n",
+    ],
+    ids=["nothing", "half", "nonsense", "another version", "half a header", "many headers", "a long header"],
+)
 def test_an_answer_that_breaks_off_is_an_error_of_the_connection(said: bytes) -> None:
     with _answering(said) as port, pytest.raises(OSError):
         post(f"http://127.0.0.1:{port}/", b"", {}, timeout_s=PATIENCE_S)
