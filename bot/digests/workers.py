@@ -1,15 +1,18 @@
 """Runs digests: a thread that records the fires that are due, and those that publish them.
 
-The same thread ends silences and offers, and asks owners.
+The same thread ends silences and offers, and asks owners. APScheduler wakes it every minute, which is the unit of
+schedules; the look at what is due wakes it for the rest. Neither decides what is due: the database does.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 
 import structlog
+from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection
 
@@ -81,8 +84,14 @@ class DigestWorkers:
             | Work.FIRES
             | Work.POSTED
         )
-        # Silences that nobody is to see any more are looked for now and then.
-        self._ticks = WorkThread("digests", self.tick, signals.add_worker(kinds), every_s=BLIND_EVERY.total_seconds())
+        signal = signals.add_worker(kinds)
+        self._ticks = WorkThread("digests", self.tick, signal)
+        logging.getLogger("apscheduler").setLevel(logging.WARNING)
+        self._scheduler = BackgroundScheduler(timezone=UTC, daemon=True)
+        # Silences that nobody is to see any more are looked for at the same time.
+        self._scheduler.add_job(
+            signal.wake, "cron", [Work.DIGESTS], second=0, coalesce=True, misfire_grace_time=None, max_instances=1
+        )
         self._availability = Availability()
         self._blind_ended: datetime | None = None
 
@@ -97,6 +106,7 @@ class DigestWorkers:
     def start(self) -> None:
         """Starts the ticks."""
         self._ticks.start()
+        self._scheduler.start()
 
     def stop(self, seconds: float) -> None:
         """Starts no new work, and waits at most `seconds` until the running fires are enqueued.
@@ -105,6 +115,8 @@ class DigestWorkers:
         """
         deadline = time.monotonic() + seconds
         self._stopping.set()
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
         self._ticks.stop(seconds)
         self._publishers.close(max(0.0, deadline - time.monotonic()))
         self._renderer.close(0)

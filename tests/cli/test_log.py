@@ -64,7 +64,7 @@ def test_no_secret_passes(out: io.StringIO, kind: str) -> None:
         raise ValueError(secret)
     except ValueError:
         logger.exception("failed")
-        logging.getLogger("alembic.runtime").exception("failed")
+        logging.getLogger("apscheduler.executors").exception("failed")
     assert "geheim" not in out.getvalue()
     assert "***" in out.getvalue()
     assert out.getvalue().count("Traceback") == 2
