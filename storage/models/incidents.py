@@ -193,6 +193,8 @@ class IncidentActivity(Base):
 
     __tablename__ = "incident_activity"
     __table_args__ = (
+        # All entries, for what is deleted with an incident.
+        Index("ix_incident_activity_incident_id", "incident_id"),
         Index(
             "ix_incident_activity_log",  # of the version before "log01"
             "incident_id",
