@@ -27,7 +27,7 @@ from storage.queries import (
     silences,
     storms,
 )
-from storage.queries.destinations import LockedDestinations
+from storage.queries.destinations import LockedDestinations, Shown
 from storage.queries.expansion import Audience, Change, EntryChange, EntryChanged
 from storage.values import NO_WORK, ActivityType, Status, Urgency, Work
 
@@ -123,18 +123,23 @@ def _expand(tx: Connection, changes: Sequence[Change], now: datetime, *, of_aler
     changed = [change.activity_id for change in entries if isinstance(change, EntryChanged)]
     locked = destinations.lock_destinations(tx, incidents, people, now, entries=changed)
     storms.unfold_reopened(tx, [change.activity_id for change in entries])
-    fold_new_incidents(tx, incidents, locked.ids, now)
+    counted = fold_new_incidents(tx, incidents, locked.ids, now)
     expansion.create_cards(tx, incidents, locked, now, of_alert=of_alert)
     if of_alert:  # transactions of alerts and silences are long enough for that
         expansion.redraw_unseen_changes(tx, incidents, now)
-    storms.redraw_storms(tx, incidents, now, storm_s)
+    if counted or Shown.STORMS in locked.shown:
+        storms.redraw_storms(tx, incidents, now, storm_s)
     _create_thread_posts(tx, entries, audiences, now)
     _notify(tx, entries, audiences, recipients, locked, now)
     shown = {change.incident_id for change in changes if change.id in audiences}
-    direct_messages.redraw_newest(tx, shown, now)
-    call_messages.redraw_calls(tx, shown, now)
-    handoffs.redraw_messages(tx, incidents, now)
-    owner_reminders.redraw_messages(tx, incidents, now)
+    if Shown.DIRECT_MESSAGES in locked.shown:
+        direct_messages.redraw_newest(tx, shown, now)
+    if Shown.CALLS in locked.shown:
+        call_messages.redraw_calls(tx, shown, now)
+    if Shown.OFFERS in locked.shown:
+        handoffs.redraw_messages(tx, incidents, now)
+    if Shown.REMINDERS in locked.shown:
+        owner_reminders.redraw_messages(tx, incidents, now)
     if changed:
         direct_messages.redraw_messages_of_entries(tx, changed, now)
     destinations.reschedule_destinations(tx, locked.ids, now)

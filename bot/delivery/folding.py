@@ -18,16 +18,17 @@ _ENDED_AT_ONCE = 100
 def fold_new_incidents(
     tx: Connection, incidents: Mapping[int, str | None], destination_ids: Sequence[int], now: datetime
 ) -> int:
-    """Decides which of these incidents get no card in a channel, because its storm shows them. Returns how many.
+    """Decides which of these incidents get no card in a channel, because its storm shows them.
 
     `incidents` maps incident ids to workspace ids. The caller has locked the destinations, and inserts the cards.
+    Returns how many storms count now, with a card or without.
     """
-    folded = 0
+    counted = 0
     new = storms.list_new(tx, incidents, destination_ids)
     for destination_id, in_channel in groupby(new, key=lambda one: one.destination_id):
         found = [NewIncident(one.incident_id, one.critical, one.folded) for one in in_channel]
-        folded += _fold_in_channel(tx, destination_id, found, now)
-    return folded
+        counted += _fold_in_channel(tx, destination_id, found, now)
+    return counted
 
 
 def _fold_in_channel(tx: Connection, destination_id: int, new: Sequence[NewIncident], now: datetime) -> int:
@@ -69,7 +70,7 @@ def _fold_in_channel(tx: Connection, destination_id: int, new: Sequence[NewIncid
         last=now if added else None,
         calm_at=get_calm(limit, now) if added else None,
     )
-    return len(result.folded)
+    return len(added) + len(result.unfolded)
 
 
 def end_calm_storms(store: Store) -> int:

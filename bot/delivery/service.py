@@ -198,14 +198,14 @@ class DeliveryService:
             serving = self._served.find(reading)
             if serving is None:
                 return None
-            connection = reading.connection
-            found = leases.lease_destinations(connection, serving, free, self._pace.lease_s, self._now())
+            connection, now = reading.connection, self._now()
+            found = leases.lease_destinations(connection, serving, free, self._pace.lease_s, now)
             # A workspace that was added just now may have no client; its lease ends by itself.
             # Even if the next statement fails, leased destinations are served.
             self._senders.submit([one for one in found if one.workspace_id in self._clients])
             if len(found) == free:
                 return None
-            return leases.find_seconds_to_next(connection, serving, self._now())
+            return leases.find_seconds_to_next(connection, serving, now)
 
     def _guarded(self, work: Callable[[], None], what: str) -> None:
         """Runs one step of a loop. An error ends the step, not the loop."""

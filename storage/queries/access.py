@@ -38,12 +38,15 @@ _CALLER_TYPES = {"workspace_id": "text", "user_id": "text"}
 _CALLER_STATEMENT = PreparedStatement(_CALLER, _CALLER_TYPES)
 
 # Applies the same rule to members who made no request (mentions, notifications).
-_VISIBLE_TO = f"""
+_VISIBLE_TO = PreparedStatement(
+    f"""
 SELECT m.id
 FROM member m JOIN organization o ON o.id = m.organization_id
 WHERE m.id = ANY(%(member_ids)s) AND m.organization_id = %(organization_id)s
   AND {sees_incident("%(incident_id)s")}
-"""  # noqa: S608 - composed of constants
+""",  # noqa: S608 - composed of constants
+    {"member_ids": "bigint[]", "organization_id": "bigint", "incident_id": "bigint"},
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +145,8 @@ def filter_members_who_see(
     connection: Connection, organization_id: int, incident_id: int, member_ids: Iterable[int]
 ) -> set[int]:
     """Returns those of `member_ids` who may see the incident now."""
-    found = connection.exec_driver_sql(
-        _VISIBLE_TO,
-        {"organization_id": organization_id, "incident_id": incident_id, "member_ids": list(member_ids)},
-    )
+    given = {"organization_id": organization_id, "incident_id": incident_id, "member_ids": list(member_ids)}
+    found = _VISIBLE_TO.rows(connection, given)
     return {row[0] for row in found}
 
 

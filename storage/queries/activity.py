@@ -174,17 +174,20 @@ def find_position(connection: Connection, incident_id: int, activity_id: int) ->
     return None if row is None else (row[0], row[1])
 
 
+_LAST_STATUS_CHANGE = PreparedStatement(
+    f"SELECT {ENTRY_COLUMNS} FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id"  # noqa: S608
+    f" WHERE a.incident_id = %(incident_id)s AND a.type = {ActivityType.STATUS_CHANGE:d} AND a.date_deleted IS NULL"
+    " ORDER BY a.id DESC LIMIT 1",
+    {"incident_id": "bigint"},
+)
+
+
 def find_last_status_change(connection: Connection, incident_id: int) -> ActivityEntry | None:
     """Returns the entry with the last change of an incident's status, or None if the status never changed.
 
     Its id identifies the state of the incident since then.
     """
-    row = connection.exec_driver_sql(
-        f"SELECT {ENTRY_COLUMNS} FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id"  # noqa: S608
-        " WHERE a.incident_id = %(incident_id)s AND a.type = %(type)s AND a.date_deleted IS NULL"
-        " ORDER BY a.id DESC LIMIT 1",
-        {"incident_id": incident_id, "type": int(ActivityType.STATUS_CHANGE)},
-    ).first()
+    row = _LAST_STATUS_CHANGE.row(connection, {"incident_id": incident_id})
     return None if row is None else parse_entry(row)
 
 

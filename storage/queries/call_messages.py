@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from storage.call_rows import CalledIncident, StepKey
+from storage.prepared import PreparedStatement
 from storage.queries.destinations import mark_due
 from storage.queries.outbox import wake_after_commit
 from storage.queries.silences import is_silenced
@@ -86,15 +87,29 @@ AND p.kind = '{PostKind.CALL}' AND (p.ts IS NOT NULL OR p.attempted_at IS NOT NU
 """  # noqa: S608 - composed of constants
 
 
+_REDRAW = PreparedStatement(
+    f"""
+UPDATE post p SET wanted_version = wanted_version + 1, date_done = NULL,
+  urgency = CASE WHEN wanted_version > drawn_version THEN urgency ELSE {Urgency.NEWS:d} END,
+  due_at = CASE WHEN wanted_version > drawn_version THEN due_at ELSE %(now)s + interval '0.5 s' END
+WHERE {_SHOWS}
+""",  # noqa: S608 - composed of constants
+    {"ids": "bigint[]", "now": "timestamptz"},
+)
+_HURRY = PreparedStatement(
+    f"""
+WITH locked AS (SELECT d.id FROM destination d WHERE d.member_id = %(member_id)s FOR NO KEY UPDATE SKIP LOCKED)
+UPDATE post p SET wanted_version = wanted_version + 1, date_done = NULL, slot_at = NULL,
+  urgency = LEAST(urgency, {Urgency.CHANGE:d}), due_at = CASE WHEN ts IS NULL THEN due_at ELSE %(now)s END
+FROM locked WHERE p.destination_id = locked.id AND {_SHOWS} RETURNING p.destination_id
+""",  # noqa: S608 - composed of constants
+    {"ids": "bigint[]", "member_id": "bigint", "now": "timestamptz"},
+)
+
+
 def redraw_calls(tx: Connection, incident_ids: Collection[int], now: datetime) -> None:
     """Makes the messages that call for these incidents due to be updated. The caller has locked their destinations."""
-    tx.exec_driver_sql(
-        "UPDATE post p SET wanted_version = wanted_version + 1, date_done = NULL,"  # noqa: S608 - composed of constants
-        " urgency = CASE WHEN wanted_version > drawn_version THEN urgency ELSE %(news)s END,"
-        " due_at = CASE WHEN wanted_version > drawn_version THEN due_at ELSE %(now)s + interval '0.5 s' END"
-        f" WHERE {_SHOWS}",
-        {"ids": sorted(incident_ids), "now": now, "news": int(Urgency.NEWS)},
-    )
+    _REDRAW.execute(tx, {"ids": sorted(incident_ids), "now": now})
 
 
 def hurry_for_member(tx: Connection, incident_ids: Collection[int], member_id: int, now: datetime) -> None:
@@ -102,13 +117,7 @@ def hurry_for_member(tx: Connection, incident_ids: Collection[int], member_id: i
 
     Nobody waits here for delivery: a conversation that it has locked is left out.
     """
-    rows = tx.exec_driver_sql(
-        "WITH locked AS (SELECT d.id FROM destination d WHERE d.member_id = %(member_id)s FOR UPDATE SKIP LOCKED)"  # noqa: S608 - composed of constants
-        " UPDATE post p SET wanted_version = wanted_version + 1, date_done = NULL, slot_at = NULL,"
-        " urgency = LEAST(urgency, %(urgency)s), due_at = CASE WHEN ts IS NULL THEN due_at ELSE %(now)s END"
-        f" FROM locked WHERE p.destination_id = locked.id AND {_SHOWS} RETURNING p.destination_id",
-        {"ids": sorted(incident_ids), "member_id": member_id, "now": now, "urgency": int(Urgency.CHANGE)},
-    ).all()
+    rows = _HURRY.rows(tx, {"ids": sorted(incident_ids), "member_id": member_id, "now": now})
     for destination_id in {row[0] for row in rows}:
         mark_due(tx, [destination_id], Urgency.CHANGE, now)
     if rows:

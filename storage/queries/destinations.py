@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from sqlalchemy import Connection
 
@@ -15,6 +16,12 @@ from storage.prepared import PreparedStatement
 from storage.queries.leases import Lease
 from storage.queries.visibility import CHANNELS_OF_PROJECTS
 from storage.values import PostKind, Urgency
+
+_FIND = PreparedStatement(
+    "SELECT id FROM destination WHERE workspace_id = %(workspace_id)s::text"
+    " AND channel_id IS NOT DISTINCT FROM %(channel_id)s::text AND user_id IS NOT DISTINCT FROM %(user_id)s::text"
+    " AND member_id IS NOT DISTINCT FROM %(member_id)s::bigint FOR NO KEY UPDATE"
+)
 
 
 def ensure_destination(
@@ -37,20 +44,15 @@ def ensure_destination(
         "user_id": user_id,
         "now": now,
     }
-    found = (
-        "SELECT id FROM destination WHERE workspace_id = %(workspace_id)s"
-        " AND channel_id IS NOT DISTINCT FROM %(channel_id)s::text"
-        " AND user_id IS NOT DISTINCT FROM %(user_id)s::text"
-        " AND member_id IS NOT DISTINCT FROM %(member_id)s::bigint FOR NO KEY UPDATE"
-    )
-    row = tx.exec_driver_sql(found, target).first()
+    row = _FIND.row(tx, target)
     if row is None:
         tx.exec_driver_sql(
             "INSERT INTO destination (workspace_id, channel_id, user_id, member_id, next_send_at)"
             " VALUES (%(workspace_id)s, %(channel_id)s, %(user_id)s, %(member_id)s, %(now)s) ON CONFLICT DO NOTHING",
             {**target, "now": now},
         )
-        row = tx.exec_driver_sql(found, target).one()
+        row = _FIND.row(tx, target)
+    assert row is not None
     return int(row[0])
 
 
@@ -81,17 +83,26 @@ def lock_destination(tx: Connection, destination_id: int) -> None:
     tx.exec_driver_sql("SELECT FROM destination WHERE id = %(id)s FOR NO KEY UPDATE", {"id": destination_id})
 
 
-_MARK_DUE = (
-    "UPDATE destination SET"
-    " urgency = CASE WHEN due_at IS NULL THEN %(urgency)s ELSE LEAST(urgency, %(urgency)s) END,"
-    " due_at = LEAST(due_at, GREATEST(next_send_at, %(now)s))"
-    " WHERE id = ANY(%(ids)s)"
+_MARK_DUE = PreparedStatement(
+    "UPDATE destination SET urgency = CASE WHEN due_at IS NULL THEN %(urgency)s ELSE LEAST(urgency, %(urgency)s) END,"
+    " due_at = LEAST(due_at, GREATEST(next_send_at, %(now)s)) WHERE id = ANY(%(ids)s)",
+    {"ids": "bigint[]", "urgency": "smallint", "now": "timestamptz"},
 )
 
 
 def mark_due(tx: Connection, destination_ids: Collection[int], urgency: Urgency, now: datetime) -> None:
     """Makes destinations due now, or as soon as their pace allows. The caller has locked their rows."""
-    tx.exec_driver_sql(_MARK_DUE, {"ids": list(destination_ids), "urgency": int(urgency), "now": now})
+    _MARK_DUE.execute(tx, {"ids": list(destination_ids), "urgency": int(urgency), "now": now})
+
+
+class Shown(StrEnum):
+    """Messages that show incidents, besides cards."""
+
+    STORMS = "storms"  # messages of storms into which they are folded, or which count them
+    DIRECT_MESSAGES = "direct messages"  # notifications
+    OFFERS = "offers"
+    REMINDERS = "reminders"  # that ask their owners
+    CALLS = "calls"
 
 
 # The channels of the incidents' projects, each in the workspace of its incident.
@@ -105,43 +116,56 @@ named AS (
   SELECT * FROM unnest(%(person_workspaces)s::text[], %(member_ids)s::bigint[]) AS p(workspace_id, member_id)
 )
 """  # noqa: S608 - composed of constants
-_INSERT_DESTINATIONS = f"""
+_INSERT_DESTINATIONS = PreparedStatement(
+    f"""
 WITH {_NAMED}
 INSERT INTO destination (workspace_id, channel_id, member_id, next_send_at)
-SELECT DISTINCT n.workspace_id, n.channel_id, NULL::bigint, %(now)s::timestamptz FROM named n
+SELECT DISTINCT n.workspace_id, n.channel_id, NULL::bigint, %(now)s FROM named n
 WHERE NOT EXISTS (SELECT FROM destination d WHERE d.workspace_id = n.workspace_id AND d.channel_id = n.channel_id)
 UNION ALL
-SELECT DISTINCT p.workspace_id, NULL, p.member_id, %(now)s::timestamptz FROM person p
+SELECT DISTINCT p.workspace_id, NULL, p.member_id, %(now)s FROM person p
 WHERE NOT EXISTS (SELECT FROM destination d WHERE d.workspace_id = p.workspace_id AND d.member_id = p.member_id)
 ON CONFLICT DO NOTHING
-"""  # noqa: S608 - composed of constants
-_LOCK_DESTINATIONS = f"""
-WITH {_NAMED}
-SELECT id, workspace_id, member_id FROM destination WHERE id IN (
-  SELECT d.id FROM named n JOIN destination d ON d.workspace_id = n.workspace_id AND d.channel_id = n.channel_id
+""",  # noqa: S608 - composed of constants
+    {"now": "timestamptz"},
+)
+_LOCK_DESTINATIONS = PreparedStatement(
+    f"""
+WITH {_NAMED}, concerned AS (
+  SELECT d.id, NULL AS what FROM named n
+  JOIN destination d ON d.workspace_id = n.workspace_id AND d.channel_id = n.channel_id
   UNION
-  SELECT d.id FROM person p JOIN destination d ON d.workspace_id = p.workspace_id AND d.member_id = p.member_id
+  SELECT d.id, NULL FROM person p JOIN destination d ON d.workspace_id = p.workspace_id AND d.member_id = p.member_id
   UNION
-  SELECT destination_id FROM post WHERE incident_id = ANY(%(incident_ids)s) AND kind = '{PostKind.CARD}'
+  SELECT destination_id, NULL FROM post WHERE incident_id = ANY(%(incident_ids)s) AND kind = '{PostKind.CARD}'
   UNION
-  SELECT destination_id FROM storm_incident WHERE incident_id = ANY(%(incident_ids)s)
+  SELECT destination_id, '{Shown.STORMS}' FROM storm_incident WHERE incident_id = ANY(%(incident_ids)s)
   UNION
-  SELECT destination_id FROM post WHERE incident_id = ANY(%(incident_ids)s) AND kind = '{PostKind.NEWEST}'
+  SELECT destination_id, '{Shown.DIRECT_MESSAGES}' FROM post
+  WHERE incident_id = ANY(%(incident_ids)s) AND kind = '{PostKind.NEWEST}'
   UNION
-  SELECT destination_id FROM post WHERE incident_id = ANY(%(incident_ids)s) AND kind = '{PostKind.NOTIFICATION}'
+  SELECT destination_id, '{Shown.DIRECT_MESSAGES}' FROM post
+  WHERE incident_id = ANY(%(incident_ids)s) AND kind = '{PostKind.NOTIFICATION}'
   UNION
-  SELECT p.destination_id FROM handoff_item h JOIN handoff USING (organization_id) JOIN post p ON p.id = handoff.post_id
+  SELECT p.destination_id, '{Shown.OFFERS}' FROM handoff_item h
+  JOIN handoff USING (organization_id) JOIN post p ON p.id = handoff.post_id
   WHERE h.incident_id = ANY(%(incident_ids)s) AND h.handoff_id = handoff.id AND p.date_done IS NULL
   UNION
-  SELECT p.destination_id FROM owner_reminder r JOIN post p ON p.key = r.post_key
+  SELECT p.destination_id, '{Shown.REMINDERS}' FROM owner_reminder r JOIN post p ON p.key = r.post_key
   WHERE r.incident_id = ANY(%(incident_ids)s) AND p.date_done IS NULL
   UNION
-  SELECT p.destination_id FROM call_recipient r JOIN post p ON p.id = r.post_id
+  SELECT p.destination_id, '{Shown.CALLS}' FROM call_recipient r JOIN post p ON p.id = r.post_id
   WHERE r.incident_id = ANY(%(incident_ids)s) AND p.kind = '{PostKind.CALL}'
   UNION
-  SELECT p.destination_id FROM notification n JOIN post p ON p.id = n.post_id WHERE n.activity_id = ANY(%(entries)s))
-ORDER BY id FOR NO KEY UPDATE
-"""  # noqa: S608 - composed of constants
+  SELECT p.destination_id, NULL FROM notification n JOIN post p ON p.id = n.post_id
+  WHERE n.activity_id = ANY(%(entries)s)
+)
+SELECT id, workspace_id, member_id,
+       ARRAY(SELECT c.what FROM concerned c WHERE c.id = destination.id AND c.what IS NOT NULL)
+FROM destination WHERE id IN (SELECT c.id FROM concerned c) ORDER BY id FOR NO KEY UPDATE
+""",  # noqa: S608 - composed of constants
+    {"incident_ids": "bigint[]", "entries": "bigint[]"},
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +174,7 @@ class LockedDestinations:
 
     ids: list[int]
     people: dict[tuple[str, int], int]  # by workspace id and member id
+    shown: frozenset[Shown]  # which messages in them show the incidents, besides cards
 
 
 def lock_destinations(
@@ -176,10 +201,12 @@ def lock_destinations(
         "entries": list(entries),
         "now": now,
     }
-    tx.exec_driver_sql(_INSERT_DESTINATIONS, parameters)
-    rows = tx.exec_driver_sql(_LOCK_DESTINATIONS, parameters).all()
+    _INSERT_DESTINATIONS.execute(tx, parameters)
+    rows = _LOCK_DESTINATIONS.rows(tx, parameters)
     return LockedDestinations(
-        [row[0] for row in rows], {(row[1], row[2]): row[0] for row in rows if row[2] is not None}
+        [row[0] for row in rows],
+        {(row[1], row[2]): row[0] for row in rows if row[2] is not None},
+        frozenset(Shown(what) for row in rows for what in row[3]),
     )
 
 

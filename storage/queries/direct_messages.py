@@ -101,25 +101,24 @@ def rank_message(tx: Connection, message: SentMessage, now: datetime) -> PostKin
     return PostKind(kind)
 
 
+_REDRAW_NEWEST = PreparedStatement(
+    f"""
+UPDATE post p SET wanted_version = wanted_version + 1, date_done = NULL,
+  urgency = CASE WHEN wanted_version > drawn_version THEN urgency ELSE {Urgency.NEWS:d} END,
+  due_at = CASE WHEN wanted_version > drawn_version THEN due_at ELSE %(now)s + make_interval(secs => CASE
+    WHEN EXISTS (SELECT FROM post n WHERE n.destination_id = p.destination_id
+                 AND n.incident_id = p.incident_id AND n.kind = '{PostKind.NOTIFICATION}'
+                 AND n.ts IS NULL AND n.wanted_version > n.drawn_version)
+    THEN {_LONG_DEBOUNCE_S} ELSE {_DEBOUNCE_S} END) END
+WHERE p.incident_id = ANY(%(ids)s) AND {_SHOWS_STATE}
+""",  # noqa: S608 - composed of constants
+    {"ids": "bigint[]", "now": "timestamptz"},
+)
+
+
 def redraw_newest(tx: Connection, incident_ids: Collection[int], now: datetime) -> None:
     """Makes the messages that show the state of these incidents due. The caller has locked their destinations."""
-    tx.exec_driver_sql(
-        "UPDATE post p SET wanted_version = wanted_version + 1, date_done = NULL,"  # noqa: S608 - composed of constants
-        " urgency = CASE WHEN wanted_version > drawn_version THEN urgency ELSE %(news)s END,"
-        " due_at = CASE WHEN wanted_version > drawn_version THEN due_at ELSE %(now)s + make_interval(secs => CASE"
-        "  WHEN EXISTS (SELECT FROM post n WHERE n.destination_id = p.destination_id"
-        f"               AND n.incident_id = p.incident_id AND n.kind = '{PostKind.NOTIFICATION}'"
-        "               AND n.ts IS NULL AND n.wanted_version > n.drawn_version)"
-        "  THEN %(long)s ELSE %(short)s END) END"
-        f" WHERE p.incident_id = ANY(%(ids)s) AND {_SHOWS_STATE}",
-        {
-            "ids": sorted(incident_ids),
-            "now": now,
-            "news": int(Urgency.NEWS),
-            "short": _DEBOUNCE_S,
-            "long": _LONG_DEBOUNCE_S,
-        },
-    )
+    _REDRAW_NEWEST.execute(tx, {"ids": sorted(incident_ids), "now": now})
 
 
 def redraw_messages_of_entries(tx: Connection, activity_ids: Collection[int], now: datetime) -> None:
@@ -134,24 +133,29 @@ def redraw_messages_of_entries(tx: Connection, activity_ids: Collection[int], no
     )
 
 
+_HURRY = PreparedStatement(
+    f"""
+WITH locked AS (
+  SELECT d.id FROM destination d WHERE d.member_id = %(member_id)s
+    AND EXISTS (SELECT FROM post p WHERE p.incident_id = %(incident_id)s AND p.destination_id = d.id AND {_SHOWS_STATE})
+  FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE post p SET wanted_version = wanted_version + 1, date_done = NULL, slot_at = NULL,
+  urgency = LEAST(urgency, {Urgency.CHANGE:d}), due_at = CASE WHEN ts IS NULL THEN due_at ELSE %(now)s END
+FROM locked WHERE p.incident_id = %(incident_id)s AND p.destination_id = locked.id AND {_SHOWS_STATE}
+RETURNING p.destination_id
+""",  # noqa: S608 - composed of constants
+    {"member_id": "bigint", "incident_id": "bigint", "now": "timestamptz"},
+)
+
+
 def hurry_for_member(tx: Connection, incident_id: int, member_id: int, now: datetime) -> None:
     """Has the messages that show a member the state of an incident updated before others: the member waits for it.
 
     This is besides `redraw_newest`, which updates them in any case. Nobody waits here for delivery: a conversation that
     it has locked is left out.
     """
-    rows = tx.exec_driver_sql(
-        "WITH locked AS (SELECT d.id FROM destination d WHERE d.member_id = %(member_id)s"  # noqa: S608 - composed of constants
-        "  AND EXISTS (SELECT FROM post p WHERE p.incident_id = %(incident_id)s AND p.destination_id = d.id"
-        f"             AND {_SHOWS_STATE})"
-        "  FOR NO KEY UPDATE SKIP LOCKED)"
-        " UPDATE post p SET wanted_version = wanted_version + 1, date_done = NULL, slot_at = NULL,"
-        " urgency = LEAST(urgency, %(urgency)s),"
-        " due_at = CASE WHEN ts IS NULL THEN due_at ELSE %(now)s END"
-        f" FROM locked WHERE p.incident_id = %(incident_id)s AND p.destination_id = locked.id AND {_SHOWS_STATE}"
-        " RETURNING p.destination_id",
-        {"incident_id": incident_id, "member_id": member_id, "now": now, "urgency": int(Urgency.CHANGE)},
-    ).all()
+    rows = _HURRY.rows(tx, {"incident_id": incident_id, "member_id": member_id, "now": now})
     for (destination_id,) in rows:
         mark_due(tx, [destination_id], Urgency.CHANGE, now)
     if rows:

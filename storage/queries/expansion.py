@@ -127,23 +127,29 @@ class Audience:
     previous_status: int | None  # before a change of the status
 
 
+_AUDIENCES = PreparedStatement(
+    f"""
+SELECT c.id, w.id, o.id, a.type, a.member_id, a.comment IS NOT NULL, {IS_DELETED}, {has_silences("o.id")},
+       CASE WHEN a.type IN ({ActivityType.HANDOFF:d}, {ActivityType.UNHEARD:d}) THEN a.owner_id
+            WHEN a.type = {ActivityType.OWNER:d} AND a.value = {BY_HANDOFF} THEN a.previous_owner_id END,
+       CASE WHEN a.type = {ActivityType.STATUS_CHANGE:d} THEN a.previous_value END
+FROM unnest(%(ids)s::bigint[], %(incident_ids)s::bigint[], %(activity_ids)s::bigint[])
+  AS c(id, incident_id, activity_id)
+JOIN incident i ON i.id = c.incident_id JOIN organization o ON o.id = i.organization_id
+JOIN workspace w ON w.organization_id = o.id
+LEFT JOIN incident_activity a ON a.id = c.activity_id
+WHERE o.incidents
+"""  # noqa: S608 - composed of constants
+)
+
+
 def get_audiences(tx: Connection, changes: Sequence[Change]) -> dict[int, Audience]:
     """Returns what is needed to expand each change, by the change's id.
 
     Changes that notify nobody are left out: their organization has no workspace, or incidents are switched off.
     """
-    rows = tx.exec_driver_sql(
-        f"SELECT c.id, w.id, o.id, a.type, a.member_id, a.comment IS NOT NULL, {IS_DELETED},"  # noqa: S608
-        f" {has_silences('o.id')},"
-        f" CASE WHEN a.type IN ({ActivityType.HANDOFF:d}, {ActivityType.UNHEARD:d}) THEN a.owner_id"
-        f"      WHEN a.type = {ActivityType.OWNER:d} AND a.value = {BY_HANDOFF} THEN a.previous_owner_id END,"
-        f" CASE WHEN a.type = {ActivityType.STATUS_CHANGE:d} THEN a.previous_value END"
-        " FROM unnest(%(ids)s::bigint[], %(incident_ids)s::bigint[], %(activity_ids)s::bigint[])"
-        "   AS c(id, incident_id, activity_id)"
-        " JOIN incident i ON i.id = c.incident_id JOIN organization o ON o.id = i.organization_id"
-        " JOIN workspace w ON w.organization_id = o.id"
-        " LEFT JOIN incident_activity a ON a.id = c.activity_id"
-        " WHERE o.incidents",
+    rows = _AUDIENCES.rows(
+        tx,
         {
             "ids": [change.id for change in changes],
             "incident_ids": [change.incident_id for change in changes],
@@ -163,7 +169,8 @@ class Candidate:
     sees: bool
 
 
-_CANDIDATES = f"""
+_CANDIDATES = PreparedStatement(
+    f"""
 WITH mentioned AS (
   SELECT member_id FROM comment_mention WHERE activity_id = %(activity_id)s AND member_id IS NOT NULL
   UNION
@@ -181,13 +188,15 @@ SELECT c.member_id, c.mention, m.notify,
        {sees_incident("%(incident_id)s")}
 FROM candidate c JOIN member m ON m.id = c.member_id JOIN organization o ON o.id = m.organization_id
 WHERE o.incidents AND c.member_id IS DISTINCT FROM %(author_id)s
-"""  # noqa: S608 - composed of constants
+""",  # noqa: S608 - composed of constants
+    {"activity_id": "bigint", "incident_id": "bigint", "author_id": "bigint", "again": "boolean"},
+)
 
 
 def list_candidates(tx: Connection, change: EntryChange, author_id: int | None) -> list[Candidate]:
     """Returns the subscribers and mentioned members without the author, with what each may see and wants."""
-    rows = tx.exec_driver_sql(
-        _CANDIDATES,
+    rows = _CANDIDATES.rows(
+        tx,
         {
             "activity_id": change.activity_id,
             "incident_id": change.incident_id,
@@ -207,6 +216,27 @@ def unsubscribe_members(tx: Connection, incident_id: int, member_ids: Sequence[i
     )
 
 
+_CREATE_CARDS = PreparedStatement(
+    f"""
+INSERT INTO post (destination_id, kind, incident_id, urgency, due_at, date_added)
+SELECT DISTINCT d.id, '{PostKind.CARD}', i.id,
+       CASE WHEN NOT %(of_alert)s THEN {Urgency.URGENT:d} WHEN n.status = {Status.CRITICAL:d} THEN {Urgency.CHANGE:d}
+            ELSE {Urgency.NEWS:d} END,
+       %(now)s, %(now)s
+FROM unnest(%(incident_ids)s::bigint[], %(workspaces)s::text[]) AS i(id, workspace_id)
+JOIN incident n ON n.id = i.id
+JOIN ({CHANNELS_OF_PROJECTS}) ON ip.incident_id = i.id
+JOIN destination d ON d.workspace_id = i.workspace_id AND d.channel_id = pc.channel_id
+WHERE d.id = ANY(%(destination_ids)s::bigint[]) AND NOT {is_silenced("n")} AND NOT EXISTS (
+  SELECT FROM storm_incident f WHERE f.incident_id = i.id AND f.destination_id = d.id AND f.folded)
+ORDER BY i.id, d.id
+ON CONFLICT (incident_id, destination_id) WHERE kind = '{PostKind.CARD}'
+DO UPDATE SET urgency = EXCLUDED.urgency WHERE post.ts IS NULL AND post.urgency > EXCLUDED.urgency
+""",  # noqa: S608 - composed of constants
+    {"of_alert": "boolean", "now": "timestamptz"},
+)
+
+
 def create_cards(
     tx: Connection, incidents: Mapping[int, str | None], locked: LockedDestinations, now: datetime, *, of_alert: bool
 ) -> None:
@@ -216,33 +246,24 @@ def create_cards(
     waits already. An incident that a silence holds gets none until that has ended, and one that is folded into a storm
     gets none in that channel.
     """
-    tx.exec_driver_sql(
-        "INSERT INTO post (destination_id, kind, incident_id, urgency, due_at, date_added)"  # noqa: S608 - constants
-        f" SELECT DISTINCT d.id, '{PostKind.CARD}', i.id,"
-        "        CASE WHEN NOT %(of_alert)s THEN %(urgent)s WHEN n.status = %(critical)s THEN %(change)s ELSE %(news)s"
-        "        END,"
-        "        %(now)s::timestamptz, %(now)s::timestamptz"
-        " FROM unnest(%(incident_ids)s::bigint[], %(workspaces)s::text[]) AS i(id, workspace_id)"
-        " JOIN incident n ON n.id = i.id"
-        f" JOIN ({CHANNELS_OF_PROJECTS}) ON ip.incident_id = i.id"
-        " JOIN destination d ON d.workspace_id = i.workspace_id AND d.channel_id = pc.channel_id"
-        f" WHERE d.id = ANY(%(destination_ids)s) AND NOT {is_silenced('n')} AND NOT EXISTS ("
-        "   SELECT FROM storm_incident f WHERE f.incident_id = i.id AND f.destination_id = d.id AND f.folded)"
-        " ORDER BY i.id, d.id"
-        f" ON CONFLICT (incident_id, destination_id) WHERE kind = '{PostKind.CARD}'"
-        " DO UPDATE SET urgency = EXCLUDED.urgency WHERE post.ts IS NULL AND post.urgency > EXCLUDED.urgency",
+    _CREATE_CARDS.execute(
+        tx,
         {
             "incident_ids": list(incidents),
             "workspaces": list(incidents.values()),
             "destination_ids": locked.ids,
             "now": now,
             "of_alert": of_alert,
-            "critical": int(Status.CRITICAL),
-            "urgent": int(Urgency.URGENT),
-            "change": int(Urgency.CHANGE),
-            "news": int(Urgency.NEWS),
         },
     )
+
+
+_REDRAW_UNSEEN = PreparedStatement(
+    "UPDATE post SET wanted_version = wanted_version + 1, due_at = greatest(due_at, %(now)s)"  # noqa: S608 - composed of constants
+    f" WHERE incident_id = ANY(%(incident_ids)s::bigint[]) AND kind = '{PostKind.CARD}'"
+    " AND (wanted_version <= drawn_version OR attempted_at IS NOT NULL)",
+    {"now": "timestamptz"},
+)
 
 
 def redraw_unseen_changes(tx: Connection, incident_ids: Collection[int], now: datetime) -> None:
@@ -250,12 +271,7 @@ def redraw_unseen_changes(tx: Connection, incident_ids: Collection[int], now: da
 
     It is not known which these are. The others that are current are rendered again and found unchanged.
     """
-    tx.exec_driver_sql(
-        "UPDATE post SET wanted_version = wanted_version + 1, due_at = greatest(due_at, %(now)s)"  # noqa: S608 - composed of constants
-        f" WHERE incident_id = ANY(%(incident_ids)s) AND kind = '{PostKind.CARD}'"
-        " AND (wanted_version <= drawn_version OR attempted_at IS NOT NULL)",
-        {"incident_ids": list(incident_ids), "now": now},
-    )
+    _REDRAW_UNSEEN.execute(tx, {"incident_ids": list(incident_ids), "now": now})
 
 
 def list_for_storms(tx: Connection, changes: Sequence[EntryChange], kind: ActivityType, now: datetime) -> set[int]:
@@ -284,6 +300,29 @@ def list_for_storms(tx: Connection, changes: Sequence[EntryChange], kind: Activi
     return {row[0] for row in rows}
 
 
+_CREATE_THREAD_POSTS = PreparedStatement(
+    f"""
+INSERT INTO post (destination_id, kind, incident_id, activity_id, card_id, urgency, due_at, date_added)
+SELECT c.destination_id,
+       CASE WHEN EXISTS (SELECT FROM thread_reply r WHERE r.activity_id = e.activity_id
+                         AND r.destination_id = c.destination_id)
+            THEN '{PostKind.AMENDMENT}' ELSE '{PostKind.MIRROR}' END,
+       e.incident_id, e.activity_id, c.id, %(urgency)s, %(now)s, %(now)s
+FROM unnest(%(activity_ids)s::bigint[], %(incident_ids)s::bigint[], %(thread_channel)s::text[],
+            %(in_storms)s::boolean[]) AS e(activity_id, incident_id, thread_channel, in_storms)
+CROSS JOIN LATERAL (
+  SELECT post_id FROM ({places_of_incident("e.incident_id")}) place WHERE NOT folded OR e.in_storms
+  UNION SELECT m.card_id FROM post m WHERE m.activity_id = e.activity_id AND m.kind = '{PostKind.MIRROR}'
+) place
+JOIN post c ON c.id = place.post_id JOIN destination d ON d.id = c.destination_id
+WHERE d.channel_id IS DISTINCT FROM e.thread_channel ORDER BY e.activity_id, c.id
+ON CONFLICT (card_id, activity_id, kind) WHERE card_id IS NOT NULL
+DO UPDATE SET wanted_version = post.wanted_version + 1, due_at = %(now)s, failed_reason = NULL
+""",  # noqa: S608 - composed of constants
+    {"urgency": "smallint", "now": "timestamptz"},
+)
+
+
 def create_thread_posts(
     tx: Connection, changes: Sequence[EntryChange], in_storms: Collection[int], urgency: Urgency, now: datetime
 ) -> None:
@@ -302,25 +341,7 @@ def create_thread_posts(
         "urgency": int(urgency),
         "now": now,
     }
-    tx.exec_driver_sql(
-        "INSERT INTO post (destination_id, kind, incident_id, activity_id, card_id, urgency, due_at, date_added)"  # noqa: S608 - composed of constants
-        " SELECT c.destination_id,"
-        "        CASE WHEN EXISTS (SELECT FROM thread_reply r WHERE r.activity_id = e.activity_id"
-        "                          AND r.destination_id = c.destination_id)"
-        f"             THEN '{PostKind.AMENDMENT}' ELSE '{PostKind.MIRROR}' END,"
-        "        e.incident_id, e.activity_id, c.id, %(urgency)s, %(now)s::timestamptz, %(now)s::timestamptz"
-        " FROM unnest(%(activity_ids)s::bigint[], %(incident_ids)s::bigint[], %(thread_channel)s::text[],"
-        "             %(in_storms)s::boolean[]) AS e(activity_id, incident_id, thread_channel, in_storms)"
-        " CROSS JOIN LATERAL ("
-        f"  SELECT post_id FROM ({places_of_incident('e.incident_id')}) place WHERE NOT folded OR e.in_storms"
-        f"  UNION SELECT m.card_id FROM post m WHERE m.activity_id = e.activity_id AND m.kind = '{PostKind.MIRROR}'"
-        " ) place"
-        " JOIN post c ON c.id = place.post_id JOIN destination d ON d.id = c.destination_id"
-        " WHERE d.channel_id IS DISTINCT FROM e.thread_channel ORDER BY e.activity_id, c.id"
-        " ON CONFLICT (card_id, activity_id, kind) WHERE card_id IS NOT NULL"
-        " DO UPDATE SET wanted_version = post.wanted_version + 1, due_at = %(now)s, failed_reason = NULL",
-        parameters,
-    )
+    _CREATE_THREAD_POSTS.execute(tx, parameters)
     if not any(change.thread_channel for change in changes):
         return
     # A change made in the thread itself may make an amendment there out of date.

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from storage.member_rows import HandoffContent, HandoffHead, HandoffItem, OfferState, ShownIncident
+from storage.prepared import PreparedStatement
 from storage.queries.activity import ENTRY_COLUMNS, READABLE, get_mentions_of_entries, parse_entry
 from storage.queries.silences import SILENCED_UNTIL
 from storage.queries.visibility import sees_incident
@@ -147,14 +148,17 @@ def lapse_next(tx: Connection, now: datetime) -> tuple[HandoffHead, list[int]] |
     return None if head is None else (head, sorted(row[2] for row in rows))
 
 
+_REDRAW = PreparedStatement(
+    "UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = %(now)s"
+    " FROM handoff_item i JOIN handoff h ON h.organization_id = i.organization_id AND h.id = i.handoff_id"
+    " WHERE i.incident_id = ANY(%(ids)s) AND p.id = h.post_id AND p.ts IS NOT NULL AND p.date_done IS NULL",
+    {"ids": "bigint[]", "now": "timestamptz"},
+)
+
+
 def redraw_messages(tx: Connection, incident_ids: Collection[int], now: datetime) -> None:
     """Has the messages that offer these incidents updated. The caller has locked their destinations."""
-    tx.exec_driver_sql(
-        "UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = %(now)s"
-        " FROM handoff_item i JOIN handoff h ON h.organization_id = i.organization_id AND h.id = i.handoff_id"
-        " WHERE i.incident_id = ANY(%(ids)s) AND p.id = h.post_id AND p.ts IS NOT NULL AND p.date_done IS NULL",
-        {"ids": sorted(incident_ids), "now": now},
-    )
+    _REDRAW.execute(tx, {"ids": sorted(incident_ids), "now": now})
 
 
 def list_owned(connection: Connection, organization_id: int, owner_id: int, most: int) -> list[tuple[int, int]]:

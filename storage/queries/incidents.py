@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, select
 
 from storage.call_rows import CallState
 from storage.models import Incident, IncidentProject
@@ -303,21 +303,28 @@ def _columns_of(new: Sequence[NewIncident]) -> dict[str, list[Any]]:
     }
 
 
+_SET_STATUS = PreparedStatement(
+    "WITH concerned AS (UPDATE incident_project SET status = %(status)s WHERE incident_id = %(id)s)"
+    " UPDATE incident SET status = %(status)s, status_method = %(method)s, date_closed = %(closed)s,"
+    " status_before_closing = %(before)s WHERE id = %(id)s",
+    {"id": "bigint", "status": "smallint", "method": "smallint", "closed": "timestamptz", "before": "smallint"},
+)
+
+
 def set_status(
     connection: Connection, incident: IncidentHead, status: Status, method: StatusMethod, closed: datetime | None
 ) -> None:
     """Sets the status of an incident. `closed` is the closing date; pass None unless `status` is CLOSED."""
-    connection.execute(
-        update(Incident)
-        .where(Incident.id == incident.id)
-        .values(
-            status=status,
-            status_method=method,
-            date_closed=closed,
-            status_before_closing=incident.status if status is Status.CLOSED else None,
-        )
+    _SET_STATUS.execute(
+        connection,
+        {
+            "id": incident.id,
+            "status": int(status),
+            "method": int(method),
+            "closed": closed,
+            "before": int(incident.status) if status is Status.CLOSED else None,
+        },
     )
-    connection.execute(update(IncidentProject).where(IncidentProject.incident_id == incident.id).values(status=status))
 
 
 _MARK_SEEN = PreparedStatement(

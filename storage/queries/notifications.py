@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from storage.prepared import PreparedStatement
 from storage.queries.expansion import EntryChange
 from storage.queries.summaries import find_summaries
 from storage.values import PostKind, Urgency
@@ -24,6 +25,14 @@ class _Notified:
     mention: bool
     destination_id: int
     waiting_id: int | None  # of the post that waits for the same person and incident
+
+
+_INSERT = PreparedStatement(
+    "INSERT INTO notification (activity_id, member_id, mention, post_id)"
+    " SELECT %(activity_id)s::bigint, r.member_id, r.mention, r.post_id"
+    " FROM unnest(%(member_ids)s::bigint[], %(mentions)s::boolean[], %(posts)s::bigint[])"
+    "   AS r(member_id, mention, post_id)"
+)
 
 
 def create_notifications(
@@ -46,13 +55,10 @@ def create_notifications(
         return
     summary_of = _take_into_summaries(tx, notified, now) if foldable else {}
     new = [one for one in notified if one.waiting_id is None and one.member_id not in summary_of]
-    post_of = _insert_posts(tx, change, new, now)
+    post_of = _insert_posts(tx, change, new, now) if new else {}
     _hasten_mentions(tx, notified, now)
-    tx.exec_driver_sql(
-        "INSERT INTO notification (activity_id, member_id, mention, post_id)"
-        " SELECT %(activity_id)s, r.member_id, r.mention, r.post_id"
-        " FROM unnest(%(member_ids)s::bigint[], %(mentions)s::boolean[], %(posts)s::bigint[])"
-        "   AS r(member_id, mention, post_id)",
+    _INSERT.execute(
+        tx,
         {
             "activity_id": change.activity_id,
             "member_ids": [one.member_id for one in notified],
@@ -64,19 +70,27 @@ def create_notifications(
     )
 
 
+_LIST_NOTIFIED = PreparedStatement(
+    f"""
+SELECT r.member_id, r.mention, r.destination_id, p.id
+FROM unnest(%(member_ids)s::bigint[], %(mentions)s::boolean[], %(destinations)s::bigint[])
+  AS r(member_id, mention, destination_id)
+LEFT JOIN LATERAL (SELECT id FROM post WHERE destination_id = r.destination_id
+                   AND wanted_version > drawn_version AND kind = '{PostKind.NOTIFICATION}' AND ts IS NULL
+                   AND incident_id = %(incident_id)s AND attempted_at IS NULL ORDER BY id DESC LIMIT 1) p ON true
+WHERE NOT EXISTS (SELECT FROM notification n WHERE n.activity_id = %(activity_id)s
+                  AND n.member_id = r.member_id AND n.mention = r.mention)
+""",  # noqa: S608 - composed of constants
+    {"incident_id": "bigint", "activity_id": "bigint"},
+)
+
+
 def _list_notified(
     tx: Connection, change: EntryChange, recipients: Mapping[int, bool], destination_of: Mapping[int, int]
 ) -> list[_Notified]:
     """Returns the recipients who have not been notified of the change yet."""
-    rows = tx.exec_driver_sql(
-        "SELECT r.member_id, r.mention, r.destination_id, p.id FROM"  # noqa: S608 - composed of constants
-        " unnest(%(member_ids)s::bigint[], %(mentions)s::boolean[], %(destinations)s::bigint[])"
-        "   AS r(member_id, mention, destination_id)"
-        " LEFT JOIN LATERAL (SELECT id FROM post WHERE destination_id = r.destination_id"
-        f"   AND wanted_version > drawn_version AND kind = '{PostKind.NOTIFICATION}' AND ts IS NULL"
-        "   AND incident_id = %(incident_id)s AND attempted_at IS NULL ORDER BY id DESC LIMIT 1) p ON true"
-        " WHERE NOT EXISTS (SELECT FROM notification n WHERE n.activity_id = %(activity_id)s"
-        "   AND n.member_id = r.member_id AND n.mention = r.mention)",
+    rows = _LIST_NOTIFIED.rows(
+        tx,
         {
             "member_ids": list(recipients),
             "mentions": list(recipients.values()),
@@ -95,26 +109,31 @@ def _take_into_summaries(tx: Connection, notified: Sequence[_Notified], now: dat
     return {member_id: summaries[to] for member_id, to in folded.items() if to in summaries}
 
 
+_INSERT_POSTS = PreparedStatement(
+    f"""
+INSERT INTO post (destination_id, kind, incident_id, urgency, due_at, date_added)
+SELECT r.destination_id, '{PostKind.NOTIFICATION}', %(incident_id)s,
+       CASE WHEN r.mention THEN {Urgency.URGENT:d} ELSE {Urgency.NEWS:d} END,
+       %(now)s + CASE WHEN r.mention THEN interval '0' ELSE make_interval(secs => {DEBOUNCE_S}) END, %(now)s
+FROM unnest(%(destinations)s::bigint[], %(mentions)s::boolean[]) AS r(destination_id, mention)
+RETURNING destination_id, id
+""",  # noqa: S608 - composed of constants
+    {"incident_id": "bigint", "now": "timestamptz"},
+)
+
+
 def _insert_posts(tx: Connection, change: EntryChange, new: Sequence[_Notified], now: datetime) -> dict[int, int]:
     """Inserts a message to each of these members. Returns the id of the post by that of its destination."""
-    made = tx.exec_driver_sql(
-        "INSERT INTO post (destination_id, kind, incident_id, urgency, due_at, date_added)"  # noqa: S608 - composed of constants
-        f" SELECT r.destination_id, '{PostKind.NOTIFICATION}', %(incident_id)s,"
-        "        CASE WHEN r.mention THEN 0 ELSE %(news)s END,"
-        "        %(now)s + CASE WHEN r.mention THEN interval '0' ELSE make_interval(secs => %(settles)s) END,"
-        "        %(now)s"
-        " FROM unnest(%(destinations)s::bigint[], %(mentions)s::boolean[]) AS r(destination_id, mention)"
-        " RETURNING destination_id, id",
+    made = _INSERT_POSTS.rows(
+        tx,
         {
             "incident_id": change.incident_id,
             "destinations": [one.destination_id for one in new],
             "mentions": [one.mention for one in new],
             "now": now,
-            "settles": DEBOUNCE_S,
-            "news": int(Urgency.NEWS),
         },
     )
-    return dict(made.all())
+    return {row[0]: row[1] for row in made}
 
 
 def _hasten_mentions(tx: Connection, notified: Sequence[_Notified], now: datetime) -> None:

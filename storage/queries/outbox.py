@@ -43,6 +43,7 @@ OR EXISTS (SELECT FROM incident_activity a JOIN incident i ON i.id = a.incident_
 OR EXISTS (SELECT FROM storm_incident f WHERE f.incident_id = %(incident_id)s)
 OR EXISTS (SELECT FROM call_recipient r WHERE r.incident_id = %(incident_id)s)
 OR EXISTS (SELECT FROM handoff_item h WHERE h.incident_id = %(incident_id)s)
+OR EXISTS (SELECT FROM owner_reminder r WHERE r.incident_id = %(incident_id)s AND r.post_key IS NOT NULL)
 """  # noqa: S608 - composed of constants
 _RECORD = PreparedStatement(
     f"""

@@ -119,15 +119,16 @@ def hold_incidents(tx: Connection, incident_ids: Collection[int], now: datetime)
     return [row[0] for row in _HOLD_INCIDENTS.rows(tx, {"incident_ids": sorted(incident_ids), "now": now})]
 
 
+_FIND_HELD = PreparedStatement(
+    f"SELECT i.id FROM incident i WHERE i.id = ANY(%(incident_ids)s::bigint[]) AND {is_silenced('i')}"  # noqa: S608
+)
+
+
 def find_held(connection: Connection, incident_ids: Collection[int]) -> set[int]:
     """Returns those of the incidents that a silence holds now: they make no cards, no calls and no messages."""
     if not incident_ids:
         return set()
-    rows = connection.exec_driver_sql(
-        f"SELECT i.id FROM incident i WHERE i.id = ANY(%(incident_ids)s) AND {is_silenced('i')}",  # noqa: S608
-        {"incident_ids": sorted(incident_ids)},
-    )
-    return {row[0] for row in rows}
+    return {row[0] for row in _FIND_HELD.rows(connection, {"incident_ids": sorted(incident_ids)})}
 
 
 def hold_matching(tx: Connection, organization_id: int, silence_id: int, now: datetime) -> list[int]:

@@ -11,13 +11,15 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from storage.prepared import PreparedStatement
 from storage.queries.silences import is_silenced
 from storage.queries.visibility import CHANNELS_OF_PROJECTS
 from storage.values import ActivityType, PostKind, Status, Urgency
 
 # Pairs of an incident of an alert and a channel where it has no card and is not folded; or where it is folded into a
 # storm that goes on, and has become critical or open again after the storm was split.
-_NEW = f"""
+_NEW = PreparedStatement(
+    f"""
 SELECT DISTINCT d.id, i.id, n.status = {Status.CRITICAL:d}, f.incident_id IS NOT NULL
 FROM unnest(%(incident_ids)s::bigint[], %(workspaces)s::text[]) AS i(id, workspace_id)
 JOIN incident n ON n.id = i.id
@@ -25,13 +27,14 @@ JOIN ({CHANNELS_OF_PROJECTS}) ON ip.incident_id = i.id
 JOIN destination d ON d.workspace_id = i.workspace_id AND d.channel_id = pc.channel_id
 LEFT JOIN storm_incident f ON f.incident_id = i.id AND f.destination_id = d.id AND f.folded
 LEFT JOIN storm s ON s.organization_id = f.organization_id AND s.id = f.storm_id
-WHERE d.id = ANY(%(destination_ids)s) AND n.source IS NOT NULL AND NOT {is_silenced("n")}
+WHERE d.id = ANY(%(destination_ids)s::bigint[]) AND n.source IS NOT NULL AND NOT {is_silenced("n")}
   AND (f.incident_id IS NULL OR (s.date_ended IS NULL AND (
     n.status = {Status.CRITICAL:d} OR (s.date_split IS NOT NULL AND n.status <> {Status.CLOSED:d}))))
   AND NOT EXISTS (SELECT FROM post c WHERE c.incident_id = i.id AND c.destination_id = d.id
                   AND c.kind = '{PostKind.CARD}')
 ORDER BY d.id, i.id
 """  # noqa: S608 - composed of constants
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +52,8 @@ def list_new(tx: Connection, incidents: Mapping[int, str | None], destination_id
 
     `incidents` maps incident ids to workspace ids, as for `destinations.lock_destinations`.
     """
-    rows = tx.exec_driver_sql(
-        _NEW,
+    rows = _NEW.rows(
+        tx,
         {
             "incident_ids": list(incidents),
             "workspaces": list(incidents.values()),
@@ -212,19 +215,24 @@ def unfold_reopened(tx: Connection, activity_ids: Collection[int]) -> None:
     )
 
 
+_REDRAW = PreparedStatement(
+    """
+UPDATE post p SET wanted_version = p.wanted_version + 1,
+  due_at = CASE WHEN p.wanted_version > p.drawn_version THEN p.due_at
+                ELSE %(now)s + make_interval(secs => %(redraw)s) END
+FROM storm s WHERE s.post_id = p.id AND (s.organization_id, s.id) IN (
+  SELECT si.organization_id, si.storm_id FROM storm_incident si WHERE si.incident_id = ANY(%(ids)s))
+""",
+    {"ids": "bigint[]", "now": "timestamptz", "redraw": "float8"},
+)
+
+
 def redraw_storms(tx: Connection, incident_ids: Collection[int], now: datetime, within_s: float) -> None:
     """Makes the messages of storms due that count one of these incidents. The caller has locked their destinations.
 
     All changes within `within_s` seconds become one update.
     """
-    tx.exec_driver_sql(
-        "UPDATE post p SET wanted_version = p.wanted_version + 1,"
-        " due_at = CASE WHEN p.wanted_version > p.drawn_version THEN p.due_at"
-        "  ELSE %(now)s + make_interval(secs => %(redraw)s) END"
-        " FROM storm s WHERE s.post_id = p.id AND (s.organization_id, s.id) IN ("
-        "  SELECT si.organization_id, si.storm_id FROM storm_incident si WHERE si.incident_id = ANY(%(ids)s))",
-        {"ids": sorted(incident_ids), "now": now, "redraw": within_s},
-    )
+    _REDRAW.execute(tx, {"ids": sorted(incident_ids), "now": now, "redraw": within_s})
 
 
 def lock_calm(tx: Connection, most: int, now: datetime) -> list[tuple[int, int, int]]:

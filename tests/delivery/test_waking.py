@@ -106,13 +106,22 @@ def offer(house: House, incident: IncidentHead) -> None:
         )
 
 
+def ask_the_owner(house: House, incident: IncidentHead) -> None:
+    with house.store.write() as tx:
+        tx.exec_driver_sql(
+            "INSERT INTO owner_reminder (organization_id, incident_id, due_at, step, post_key)"
+            " VALUES (%(organization_id)s, %(id)s, now(), 1, 'reminder')",
+            {"organization_id": house.organization_id, "id": incident.id},
+        )
+
+
 def leave_a_change(house: House, incident: IncidentHead) -> None:
     with house.store.write() as tx:
         tx.exec_driver_sql("INSERT INTO outbox (incident_id) VALUES (%(id)s)", {"id": incident.id})
 
 
 @pytest.mark.parametrize("change", [acknowledge, comment, raise_severity])
-@pytest.mark.parametrize("concern", [name_channel, make_card, offer, leave_a_change])
+@pytest.mark.parametrize("concern", [name_channel, make_card, offer, ask_the_owner, leave_a_change])
 def test_what_somebody_is_shown_is_left_to_delivery(
     house: House,
     incident: IncidentHead,

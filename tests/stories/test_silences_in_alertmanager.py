@@ -158,6 +158,7 @@ def test_a_silence_made_there_shows_on_what_it_matches(sides: Sides) -> None:
     sides.fire("Slow", instance="web1")
     sides.until_listed("HostDown")
     sides.until_listed("Slow")
+    sides.world.rest()  # both have their cards
     there = sides.silence("instance", "db.*")
     sides.pass_until(lambda: "HostDown" in sides.listed("silenced:yes"))
     assert "Slow" not in sides.listed("silenced:yes")
