@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 # Actions wait for the app, some for seconds; so many may do so at once.
 ACTS_AT_ONCE = 32
+# The actions whose answers the page shows, and keeps up to date with the news that follow.
+_READINGS = ("open", "thread")
 # How often an open inspector looks for what crossed the wire, in seconds.
 WATCH_SECONDS = 0.25
 
@@ -195,6 +197,9 @@ class Feed:
                 answer = {}
             else:
                 loop = asyncio.get_running_loop()
+                if asked.get("do") in _READINGS:
+                    await loop.run_in_executor(self._threads, self._read, window, asked, loop)
+                    return
                 answer = await loop.run_in_executor(self._threads, window.actions.perform, asked)
             window.put({"re": asked["id"], "ok": True, **answer})
         except SlackError as refusal:
@@ -204,6 +209,13 @@ class Feed:
         except Exception:
             log.exception("the page asked for %r", asked.get("do"))
             window.put({"re": asked["id"], "error": "Something is wrong with the sandbox; see its log."})
+
+    def _read(self, window: Window, asked: Json, loop: asyncio.AbstractEventLoop) -> None:
+        """Answer a reading before the news of any later change: the page shows what it heard last."""
+        assert window.actions is not None
+        with self._platform.workspace.lock:
+            answer = window.actions.perform(asked)
+            loop.call_soon_threadsafe(window.put, {"re": asked["id"], "ok": True, **answer})
 
     # -- the inspector, the app's presence, the clock, the guide
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from sandbox import Person, Sandbox
 from sandbox.driver.surface import WAIT_SECONDS
+from sandbox.page.actions import Actions
 from sandbox.page.site import FOLDER
 
 
@@ -124,6 +126,32 @@ def test_a_window_is_somebodys(slack: Sandbox) -> None:
         while "for everybody" not in news:
             news = str(line.recv(timeout=WAIT_SECONDS))
             assert "not for Ada" not in news
+
+
+@pytest.mark.parametrize("do", ["open", "thread"])
+def test_what_changes_after_it_was_read_is_told_after_it(
+    slack: Sandbox, ada: Person, monkeypatch: pytest.MonkeyPatch, do: str
+) -> None:
+    """Else the page would show what it read, and not the change."""
+    said = ada.say("C0001", "before")
+    edit = threading.Thread(target=ada.edit, args=(said, "after"))
+    perform = Actions.perform
+
+    def edited_meanwhile(self: Actions, asked: dict[str, Any]) -> dict[str, Any]:
+        answer = perform(self, asked)
+        edit.start()
+        edit.join(0.2)  # it ends within that time, or waits for the end of the reading
+        return answer
+
+    with feed(slack) as line:
+        line.recv(timeout=WAIT_SECONDS)
+        monkeypatch.setattr(Actions, "perform", edited_meanwhile)
+        line.send(json.dumps({"id": 1, "do": do, "channel": "C0001", "ts": said.ts}))
+        heard: list[dict[str, Any]] = []
+        while not (heard and "after" in str(heard[-1])):
+            heard.append(json.loads(line.recv(timeout=WAIT_SECONDS)))
+        assert any(news.get("re") == 1 and "before" in str(news) for news in heard)
+    edit.join()
 
 
 ACTS = [
