@@ -11,7 +11,7 @@ from bot.commands.targets import choose_organization, parse_since
 from bot.commands.usage import BadUsage, load_settings, parse_number
 from bot.database import open_store
 from bot.incidents.words import shorten
-from bot.messages.audit import BOT, describe_action, describe_values
+from bot.messages.audit import BOT, Style, describe_action, describe_values
 from storage.audit_rows import AuditEntry
 from storage.queries import audit
 
@@ -57,8 +57,8 @@ def audit_(
 
 
 def _format(entry: AuditEntry) -> str:
-    line = f"{_format_time(entry.date_added)}  {_clean(entry.actor or BOT)} {describe_action(entry, _clean)}"
-    details = "; ".join(f"{name}: {value}" for name, value in describe_values(entry, _clean, _format_time))
+    line = f"{_format_time(entry.date_added)}  {_clean(entry.actor or BOT)} {describe_action(entry, _STYLE)}"
+    details = "; ".join(f"{name}: {value}" for name, value in describe_values(entry, _STYLE))
     return f"{line}: {details}" if details else line
 
 
@@ -69,3 +69,6 @@ def _format_time(when: datetime) -> str:
 def _clean(text: str) -> str:
     """The text without what would control a terminal."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+_STYLE = Style(_clean, _format_time, str)

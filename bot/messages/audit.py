@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -29,7 +30,7 @@ from storage.audit_rows import AuditAction, AuditEntry, AuditOrigin
 MAX_TYPED = 200  # characters of a person or time in a button's value
 _MAX_LINE = 400
 _MAX_VALUE = 300
-_MAX_DETAILS = 1500
+_MAX_DETAILS = 700
 # What somebody did; the subject follows.
 _DONE: Mapping[str, str] = {
     AuditAction.ORGANIZATION_ADD: "added the organization",
@@ -49,13 +50,13 @@ _DONE: Mapping[str, str] = {
     AuditAction.MEMBER_CHANGE: "changed the member",
     AuditAction.MEMBER_REMOVE: "removed the member",
     AuditAction.MEMBER_ERASE: "erased",
-    AuditAction.DIGEST_ADD: "added the digest",
-    AuditAction.DIGEST_CHANGE: "changed the digest",
-    AuditAction.DIGEST_REMOVE: "removed the digest",
-    AuditAction.SILENCE_ADD: "added the silence",
-    AuditAction.SILENCE_END: "ended the silence",
-    AuditAction.TOKEN_CREATE: "created the intake token",
-    AuditAction.TOKEN_REVOKE: "revoked the intake token",
+    AuditAction.DIGEST_ADD: "added digest",
+    AuditAction.DIGEST_CHANGE: "changed digest",
+    AuditAction.DIGEST_REMOVE: "removed digest",
+    AuditAction.SILENCE_ADD: "added silence",
+    AuditAction.SILENCE_END: "ended silence",
+    AuditAction.TOKEN_CREATE: "created intake token",
+    AuditAction.TOKEN_REVOKE: "revoked intake token",
     AuditAction.DATA_EXPORT: "exported the data",
     AuditAction.DATA_IMPORT: "imported data",
     AuditAction.DATA_RESTORE: "restored the data from a backup",
@@ -71,7 +72,7 @@ _WHERE: Mapping[str, str] = {
     AuditOrigin.OAUTH: "by installing in Slack",
     AuditOrigin.SCHEDULE: "on schedule",
 }
-_NOTHING: tuple[object, ...] = (None, [], {})
+_CHANNEL = re.compile(r"[CG][A-Z0-9]{2,31}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?[+-]\d\d:\d\d\Z")
 BOT = "Tocsin"  # who did what nobody did
 # Columns that people call otherwise.
@@ -111,53 +112,66 @@ def parse_position(value: str) -> tuple[str, str, int]:
         return "", "", 0
 
 
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How the parts of an entry are written where it is shown."""
+
+    text: Callable[[str], str]  # of somebody's, made harmless
+    time: Callable[[datetime], str]
+    channel: Callable[[str], str]  # by its id
+
+
+IN_SLACK = Style(lambda text: escape(disable_formatting(text)), format_date, lambda channel_id: f"<#{channel_id}>")
+
+
 def render_entry(entry: AuditEntry) -> str:
-    """An entry in mrkdwn: a line that says who did what, and one with the values."""
-    line = f"{format_date(entry.date_added)} · {bold(_render(entry.actor or BOT))} {describe_action(entry, _render)}"
-    details = "; ".join(f"{name}: {value}" for name, value in describe_values(entry, _render, format_date))
-    return truncate(line, _MAX_LINE) + (f"\n{truncate(details, _MAX_DETAILS)}" if details else "")
+    """An entry in mrkdwn: a line that says who did what and when, and one with the values."""
+    who, when = bold(IN_SLACK.text(entry.actor or BOT)), format_date(entry.date_added)
+    line = truncate(f"{who} {describe_action(entry, IN_SLACK)}", _MAX_LINE)
+    details = "; ".join(f"{name}: {value}" for name, value in describe_values(entry, IN_SLACK))
+    return f"{line}, {when}" + (f"\n{truncate(details, _MAX_DETAILS)}" if details else "")
 
 
-def describe_action(entry: AuditEntry, render: Callable[[str], str]) -> str:
-    """What was done, to what, and from where. `render` makes a text of somebody's fit for where it is shown."""
-    done = _DONE.get(entry.action, render(entry.action))
+def describe_action(entry: AuditEntry, style: Style) -> str:
+    """What was done, to what, and from where."""
+    done = _DONE.get(entry.action, style.text(entry.action))
     subject = entry.subject_name or entry.subject
-    where = _WHERE.get(entry.origin, render(entry.origin))
-    return f"{done} {render(subject)} {where}" if subject else f"{done} {where}"
+    where = _WHERE.get(entry.origin, style.text(entry.origin))
+    return f"{done} {style.text(subject)} {where}" if subject else f"{done} {where}"
 
 
-def describe_values(
-    entry: AuditEntry, render: Callable[[str], str], render_time: Callable[[datetime], str]
-) -> list[tuple[str, str]]:
+def describe_values(entry: AuditEntry, style: Style) -> list[tuple[str, str]]:
     """The values of an entry: each with its name, and what it was before and is after."""
     before, after = entry.before or {}, entry.after or {}
     described = []
     for key in dict.fromkeys([*before, *after]):
-        name = _NAMES.get(key, key.removesuffix("_s")).replace("_", " ")
-        old, new = (_describe_value(key, values.get(key), render, render_time) for values in (before, after))
+        name = style.text(_NAMES.get(key, key.removesuffix("_s")).replace("_", " "))
+        old, new = (_describe_value(key, values.get(key), style) for values in (before, after))
         if entry.before is not None and entry.after is not None:
-            described.append((render(name), f"{old} → {new}"))
-        elif (before or after)[key] not in _NOTHING:
-            described.append((render(name), new if entry.before is None else old))
+            described.append((name, f"{old} → {new}"))
+        elif not _is_nothing((before or after)[key]):
+            described.append((name, new if entry.before is None else old))
     return described
 
 
-def _describe_value(key: str, value: Any, render: Callable[[str], str], render_time: Callable[[datetime], str]) -> str:
-    if value in _NOTHING:
-        return "none"
+def _is_nothing(value: Any) -> bool:
+    return value is None or value is False or value in ([], {})
+
+
+def _describe_value(key: str, value: Any, style: Style) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if _is_nothing(value):
+        return "none"
     if isinstance(value, int) and key.endswith("_s"):
         return format_duration(value)
     if isinstance(value, str) and _TIME.match(value):
-        return render_time(datetime.fromisoformat(value))
+        return style.time(datetime.fromisoformat(value))
     if isinstance(value, list):
-        value = ", ".join(map(str, value))
-    elif isinstance(value, dict):
+        return ", ".join(_describe_value(key, one, style) for one in value)
+    if isinstance(value, dict):
         value = ", ".join(f"{name}={one}" for name, one in value.items())
     text = " ".join(str(value).split())
-    return render(text if len(text) <= _MAX_VALUE else text[: _MAX_VALUE - 1] + "…")
-
-
-def _render(text: str) -> str:
-    return escape(disable_formatting(text))
+    if "channel" in key and _CHANNEL.fullmatch(text):
+        return style.channel(text)
+    return style.text(text if len(text) <= _MAX_VALUE else text[: _MAX_VALUE - 1] + "…")
