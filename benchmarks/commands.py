@@ -2,7 +2,9 @@
 
 Floor and bot run as processes of their own on the same database, each in a workspace of its own, and are asked in
 turn, so that whatever else the machine does slows both. The sandbox times each command from sending its envelope to
-receiving its acknowledgement. `--incidents` may be given several times; `--folder` keeps the databases for the next
+receiving its acknowledgement. The CPU is that of the process and of the backends that serve it, everything that the
+command sets off included. The floor of reads fetches the rows; that of changes commits one UPDATE and one INSERT, in
+one round trip or in four. `--incidents` may be given several times; `--folder` keeps the databases for the next
 run.
 """
 
@@ -11,22 +13,23 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
-from sqlalchemy import make_url
+from sqlalchemy import Connection, make_url
 
-from benchmarks import environment, seed
+from benchmarks import environment, processor_time, seed
 from sandbox import Person, Sandbox
 from sandbox.records import Channel
 from storage.embedded import EmbeddedPostgres
@@ -35,6 +38,7 @@ from storage.migrate import migrate
 
 PAGE_500 = 500 * 10  # incidents before it
 IN_FLIGHT = 10
+SETTLES_S = 0.2  # what the last commands set off is done by then
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Case:
 
     name: str
     words: str  # behind the slash command
-    rows: str  # which of the floor's rows it is compared with
+    floor: str  # which work of the floor it is compared with
     page: int | None = None  # not the first page, but the one behind this many open incidents
 
 
@@ -56,7 +60,12 @@ READS = (
     Case("list host-77", "list host-77", "list"),
     Case("view", "view 10", "view"),
 )
-WRITES = (Case("ack", "ack 10", "view"), Case("comment", "comment 10 looking at it", "view"))
+WRITES = (
+    Case("ack", "ack 10", "write"),
+    Case("ack; floor in four round trips", "ack 10", "write in four"),
+    Case("comment", "comment 10 looking at it", "write"),
+    Case("comment; floor in four round trips", "comment 10 looking at it", "write in four"),
+)
 
 
 def main() -> None:
@@ -75,24 +84,34 @@ def main() -> None:
 
 def _measure(server: str, incidents: int, rounds: int) -> None:
     url = fill(server, incidents)
+    apart = make_url(url).update_query_dict({"application_name": "accounts"})
     print(f"\n### {incidents:,} incidents\n")
     with Sandbox() as below, Sandbox() as slack:
         floor = _Place(below, below.person(seed.MANAGER, "floor", "floor@bench.test"), below.channel("C0001", "bench"))
         channel = slack.channel("C0001", "bench")
         people = {who: _Place(slack, slack.person(who, who, f"{who.lower()}@bench.test"), channel) for who in _PEOPLE}
         manager = people[seed.MANAGER]
-        with _process(below, "benchmarks.floor", url), _process(slack, "bot.cli", url, "serve"):
-            print("| command | who | p50 ms | p99 ms | floor p50 ms | ratio |\n|---|---|---:|---:|---:|---:|")
+        with (
+            _process(below, "benchmarks.floor", url) as floor_pid,
+            _process(slack, "bot.cli", url, "serve") as bot_pid,
+            closing(create_pool(apart, autocommit=True, size=1).connect()) as connection,
+        ):
+            accounts = Accounts(connection, bot_pid, floor_pid)
+            print(
+                "| command | who | p50 ms | p99 ms | floor p50 ms | ratio | CPU ms | of it PostgreSQL | floor CPU ms |"
+            )
+            print("|---|---|---:|---:|---:|---:|---:|---:|---:|")
             for case in READS:
                 for who, label in _PEOPLE.items():
                     press = _press(people[who], case.page) if case.page is not None else None
                     # Who sees few incidents, or a small table, has no such page.
                     if case.page is None or (press and case.page < incidents // seed.OPEN_ONE_IN):
-                        _row(case, label, *_times(floor, people[who], case, rounds, press))
+                        _row(case, label, *_times(accounts, floor, people[who], case, rounds, press))
             for case in WRITES:
-                _row(case, _PEOPLE[seed.MANAGER], *_times(floor, manager, case, rounds))
+                _row(case, _PEOPLE[seed.MANAGER], *_times(accounts, floor, manager, case, rounds))
             floor_rate = _throughput(floor, "list", rounds)
             rate = _throughput(manager, "list", rounds)
+        print(f"\nLoad {os.getloadavg()[0]:.1f}.")
         print(
             f"\n`list`, {IN_FLIGHT} in flight: {rate:,.0f}/s; floor {floor_rate:,.0f}/s; ratio {floor_rate / rate:.2f}"
         )
@@ -143,33 +162,69 @@ def fill(server: str, incidents: int) -> str:
 
 
 @contextmanager
-def _process(slack: Sandbox, module: str, url: str, *arguments: str) -> Iterator[None]:
-    """The floor or the bot, connected to the workspace, until the block ends."""
+def _process(slack: Sandbox, module: str, url: str, *arguments: str) -> Iterator[int]:
+    """The floor or the bot, connected to the workspace, until the block ends; gives its process id."""
     parsed = make_url(url)
     settings = {
         **environment.of_bot(slack, url),
-        "FLOOR_DSN": f"host={parsed.query['host']} user={parsed.username} dbname={parsed.database}",
+        "FLOOR_DSN": f"host={parsed.query['host']} user={parsed.username} dbname={parsed.database}"
+        " application_name=floor",
         "FLOOR_ROWS": json.dumps({"list": list(range(10, 110, 10)), "view": 10}),
     }
     process = subprocess.Popen([sys.executable, "-m", module, *arguments], env=settings)
     try:
         slack.wait_until_connected(timeout=60)
-        yield
+        yield process.pid
     finally:
         process.terminate()
         process.wait(20)
         slack.wait_until(lambda: slack.connections == 0, timeout=20)
 
 
+@dataclass(frozen=True)
+class Used:
+    """Milliseconds of CPU that bot and floor have used, each with the backends that serve it."""
+
+    bot: float
+    bot_backends: float
+    floor: float
+    floor_backends: float
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """Where the CPU of bot and floor is looked up."""
+
+    connection: Connection
+    bot_pid: int
+    floor_pid: int
+
+    def look_up(self) -> Used:
+        """What they have used until now."""
+        return Used(
+            processor_time.of_process(self.bot_pid),
+            processor_time.of_backends(self.connection, "tocsin"),
+            processor_time.of_process(self.floor_pid),
+            processor_time.of_backends(self.connection, "floor"),
+        )
+
+
 def _times(
-    floor: _Place, place: _Place, case: Case, rounds: int, press: dict[str, Any] | None = None
-) -> tuple[list[float], list[float]]:
-    """Milliseconds of the case and of its floor, in turn; a tenth more rounds are not counted."""
-    ours, floors = [], []
-    for _ in range(rounds * 11 // 10):
-        floors.append(floor.command(f"{case.rows} 10"))
+    accounts: Accounts, floor: _Place, place: _Place, case: Case, rounds: int, press: dict[str, Any] | None = None
+) -> tuple[list[float], list[float], Used]:
+    """Milliseconds of the case and of its floor, in turn, and the CPU of each; a tenth more is not counted."""
+    ours: list[float] = []
+    floors: list[float] = []
+    before = accounts.look_up()
+    for number in range(rounds * 11 // 10):
+        if number == rounds // 10:
+            before = accounts.look_up()
+        floors.append(floor.command(case.floor))
         ours.append(place.command(case.words) if press is None else place.replay(press))
-    return ours[rounds // 10 :], floors[rounds // 10 :]
+    sleep(SETTLES_S)
+    after = accounts.look_up()
+    used = Used(*((now - then) / rounds for now, then in zip(astuple(after), astuple(before), strict=True)))
+    return ours[rounds // 10 :], floors[rounds // 10 :], used
 
 
 def _press(place: _Place, incidents: int) -> dict[str, Any] | None:
@@ -188,10 +243,11 @@ def _press(place: _Place, incidents: int) -> dict[str, Any] | None:
     return press
 
 
-def _row(case: Case, who: str, times: list[float], floor: list[float]) -> None:
+def _row(case: Case, who: str, times: list[float], floor: list[float], used: Used) -> None:
     p50, base = statistics.median(times), statistics.median(floor)
     p99 = sorted(times)[int(len(times) * 0.99)]
-    print(f"| {case.name} | {who} | {p50:.2f} | {p99:.2f} | {base:.2f} | {p50 / base:.2f} |", flush=True)
+    cpu = f"{used.bot + used.bot_backends:.2f} | {used.bot_backends:.2f} | {used.floor + used.floor_backends:.2f}"
+    print(f"| {case.name} | {who} | {p50:.2f} | {p99:.2f} | {base:.2f} | {p50 / base:.2f} | {cpu} |", flush=True)
 
 
 def _throughput(place: _Place, words: str, rounds: int) -> float:

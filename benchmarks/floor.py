@@ -1,4 +1,4 @@
-"""The floor: a Bolt app that only acknowledges, and fetches the rows that the bot would show, by psycopg2.
+"""The floor: a Bolt app that only acknowledges, and reads the rows that the bot would show, or writes, by psycopg2.
 
 Run as a process of its own, like the bot: `python -m benchmarks.floor`, settings in the environment.
 """
@@ -22,6 +22,11 @@ LIST_ROWS = (
     " FROM incident i WHERE i.id = ANY(%s)"
 )
 VIEW_ROWS = "SELECT * FROM incident i WHERE i.id = %s"
+# The least that can be on disk when a change is acknowledged: one UPDATE, one INSERT, one COMMIT.
+UPDATE = "UPDATE incident SET date_detected = now() WHERE id = %(id)s"
+INSERT = (
+    "INSERT INTO incident_activity (incident_id, type, comment, date_added) VALUES (%(id)s, 3, 'looking at it', now())"
+)
 
 
 def main() -> None:
@@ -36,13 +41,22 @@ def main() -> None:
     @app.command("/incident")
     def command(ack: Callable[..., Any], body: dict[str, Any]) -> None:
         connection = pool.getconn()
-        connection.autocommit = True
+        words = body["text"]
+        connection.autocommit = words != "write in four"
         with connection.cursor() as cursor:
-            if body["text"].startswith("list"):
-                cursor.execute(LIST_ROWS, (rows["list"],))
-            else:
-                cursor.execute(VIEW_ROWS, (rows["view"],))
-            cursor.fetchall()
+            match words:
+                case "write":  # statements in one message are one transaction
+                    cursor.execute(f"{UPDATE}; {INSERT}", {"id": rows["view"]})
+                case "write in four":
+                    cursor.execute(UPDATE, {"id": rows["view"]})  # behind BEGIN
+                    cursor.execute(INSERT, {"id": rows["view"]})
+                    connection.commit()
+                case "list":
+                    cursor.execute(LIST_ROWS, (rows["list"],))
+                    cursor.fetchall()
+                case _:
+                    cursor.execute(VIEW_ROWS, (rows["view"],))
+                    cursor.fetchall()
         pool.putconn(connection)
         ack()
 

@@ -94,7 +94,6 @@ EXEMPT = {
             "erasing.list_held_incidents",
             "erasing.list_incident_ids",
             "erasing.save_calls",
-            "retention._IS_NEEDED",
             "retention.count_old_incidents",
             "retention.delete_incidents",
             "retention.hold_incident",
