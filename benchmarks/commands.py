@@ -18,7 +18,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass
@@ -73,16 +73,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--incidents", type=int, action="append", help="size of the table (10000)")
     parser.add_argument("--rounds", type=int, default=300, help="commands measured for each figure")
+    parser.add_argument("--changes", action="store_true", help="measure what changes something, and nothing else")
     parser.add_argument("--folder", type=Path, help="where the databases are kept for another run")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = chosen.folder or Path(scratch) / "database"
         with EmbeddedPostgres(folder) as url:
             for incidents in chosen.incidents or [10_000]:
-                _measure(url, incidents, chosen.rounds)
+                _measure(url, incidents, chosen.rounds, () if chosen.changes else READS)
 
 
-def _measure(server: str, incidents: int, rounds: int) -> None:
+def _measure(server: str, incidents: int, rounds: int, reads: Sequence[Case]) -> None:
     url = fill(server, incidents)
     apart = make_url(url).update_query_dict({"application_name": "accounts"})
     print(f"\n### {incidents:,} incidents\n")
@@ -101,7 +102,7 @@ def _measure(server: str, incidents: int, rounds: int) -> None:
                 "| command | who | p50 ms | p99 ms | floor p50 ms | ratio | CPU ms | of it PostgreSQL | floor CPU ms |"
             )
             print("|---|---|---:|---:|---:|---:|---:|---:|---:|")
-            for case in READS:
+            for case in reads:
                 for who, label in _PEOPLE.items():
                     press = _press(people[who], case.page) if case.page is not None else None
                     # Who sees few incidents, or a small table, has no such page.
