@@ -130,7 +130,7 @@ class Bot:
         identity = Identity(sending, clients, self.background)
         signals = WorkSignals()
         self.digests = DigestWorkers(sending, clients, identity, signals, command=command, metrics=metrics.digests)
-        self.calls = CallWorkers(sending, clients, identity, signals)
+        self.calls = CallWorkers(sending, clients, identity, signals, metrics.calls)
         self.delivery = DeliveryService(
             sending,
             clients,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry
 
 from bot.alertmanager.metrics import AlertmanagerMetrics
+from bot.calls.metrics import CallMetrics
 from bot.delivery.metrics import DeliveryMetrics
 from bot.digests.metrics import DigestMetrics
 from bot.metrics import Metrics
@@ -19,5 +20,6 @@ class ProcessMetrics:
         self.requests = Metrics(self.registry)
         self.delivery = DeliveryMetrics(self.registry)
         self.digests = DigestMetrics(self.registry)
+        self.calls = CallMetrics(self.registry)
         self.alertmanager = AlertmanagerMetrics(self.registry)
         self.saturation = Saturation(self.registry)

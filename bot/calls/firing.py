@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
+from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection
 
 from bot import tracing
+from bot.calls.metrics import CallMetrics
 from bot.calls.quiet_hours import find_end
 from bot.messages.calls import render_blind_note
 from storage.call_rows import Callee, CallOutcome, CallRecord, DueStep, StepKey
@@ -33,12 +35,13 @@ HELD_WAIT = timedelta(seconds=5)
 FAILED_WAIT = timedelta(minutes=1)
 
 
-def fire_due(store: Store, now: datetime) -> int:
+def fire_due(store: Store, now: datetime, metrics: CallMetrics | None = None) -> int:
     """Makes all steps that are due. Returns how many have called somebody.
 
     A step that fails must not keep others from being called: the steps are made one by one then, and it waits. Raises
     DatabaseAway, Contended.
     """
+    metrics = metrics or CallMetrics(CollectorRegistry())
     called = 0
     while True:
         try:
@@ -48,13 +51,14 @@ def fire_due(store: Store, now: datetime) -> int:
             raise
         except Exception:
             log.exception("calls could not be made together")
-            made = _fire_one(store, now)
+            made = _fire_one(store, now, metrics)
         if made is None:
             return called
-        called += made
+        metrics.record(made)
+        called += sum(one.outcome == CallOutcome.CALLED for one in made)
 
 
-def _fire_one(store: Store, now: datetime) -> int | None:
+def _fire_one(store: Store, now: datetime, metrics: CallMetrics) -> Sequence[StepResult] | None:
     try:
         with store.write() as tx:
             return fire_batch(tx, now, most=1)
@@ -65,11 +69,12 @@ def _fire_one(store: Store, now: datetime) -> int | None:
             for step in calls.lock_due_steps(tx, now, 1):
                 log.exception("a call could not be made", step=step.key)
                 calls.record_results(tx, [StepResult(step.key, due_at=now + FAILED_WAIT)], now)
-        return 0
+        metrics.steps.labels("failed").inc()
+        return ()
 
 
-def fire_batch(tx: Connection, now: datetime, *, most: int = BATCH) -> int | None:
-    """Makes up to `most` steps that are due. Returns how many have called somebody; None if none was due."""
+def fire_batch(tx: Connection, now: datetime, *, most: int = BATCH) -> Sequence[StepResult] | None:
+    """Makes up to `most` steps that are due. Returns what became of each; None if none was due."""
     due = calls.lock_due_steps(tx, now, most)
     if not due:
         return None
@@ -77,7 +82,7 @@ def fire_batch(tx: Connection, now: datetime, *, most: int = BATCH) -> int | Non
         return _make_steps(tx, due, now)
 
 
-def _make_steps(tx: Connection, due: Sequence[DueStep], now: datetime) -> int:
+def _make_steps(tx: Connection, due: Sequence[DueStep], now: datetime) -> Sequence[StepResult]:
     acknowledged = calls.list_acknowledged(tx, [step for step in due if step.until_acknowledged])
     results: list[StepResult] = []
     callable_steps: list[DueStep] = []
@@ -96,7 +101,7 @@ def _make_steps(tx: Connection, due: Sequence[DueStep], now: datetime) -> int:
     calls.resume(tx, {step.key.incident_id: end for step in due if (end := _find_silence_end(step, now))})
     if callable_steps:
         _call(tx, callable_steps, callees, seeing, now)
-    return sum(bool(people) for people in seeing.values())
+    return results
 
 
 def _find_silence_end(step: DueStep, now: datetime) -> datetime | None:

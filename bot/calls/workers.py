@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from bot.calls.firing import fire_due
+from bot.calls.metrics import CallMetrics
 from bot.calls.usergroups import refresh_stale
 from bot.people.identity import Identity
 from bot.slack.clients import Clients
@@ -16,11 +17,19 @@ from storage.values import Work
 class CallWorkers:
     """The threads of calls, from `start` to `stop`. Any number of replicas may run them."""
 
-    def __init__(self, store: Store, clients: Clients, identity: Identity, signals: WorkSignals) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clients: Clients,
+        identity: Identity,
+        signals: WorkSignals,
+        metrics: CallMetrics | None = None,
+    ) -> None:
         """`signals` wakes them when something is due."""
         self._store = store
         self._clients = clients
         self._identity = identity
+        self._metrics = metrics
         self._stopping = False
         # Apart from each other: a call must not wait for an answer of Slack.
         self._threads = [
@@ -44,7 +53,7 @@ class CallWorkers:
 
     def fire(self) -> None:
         """Makes the steps that are due. Raises DatabaseAway, Contended."""
-        fire_due(self._store, self._store.clock.now())
+        fire_due(self._store, self._store.clock.now(), self._metrics)
 
     def refresh(self) -> None:
         """Reads the user groups that have changed. Raises DatabaseAway, Contended."""

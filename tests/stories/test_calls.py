@@ -5,7 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from bot.calls.firing import fire_due
+from bot.calls.metrics import CallMetrics
 from bot.intake.tokens import Source
 from sandbox import Person, SeenMessage
 from sandbox.records import UserGroup
@@ -257,6 +260,29 @@ def test_calls_due_together_are_one_message(night: World) -> None:
     night.ben.press(several, "Take all")
     night.ben.wait_for_message(containing="You own 2 incidents now. Others own 1: 1 by Ada Obi.")
     several.wait_for(lambda shown: "All of them are taken, resolved or silenced" in shown.text)
+
+
+def test_what_becomes_of_calls_is_counted(night: World) -> None:
+    night.bot.calls.stop(10)
+    registry = CollectorRegistry()
+    metrics = CallMetrics(registry)
+
+    def fire(minutes: int) -> dict[str, float]:
+        night.store.clock.offset += timedelta(minutes=minutes)
+        fire_due(night.store, night.store.clock.now(), metrics)
+        samples = [one for family in registry.collect() for one in family.samples if one.name == "tocsin_calls_total"]
+        return {one.labels["result"]: one.value for one in samples if one.value}
+
+    night.declare("Payments fail", by=night.dan, options="critical project:checkout")
+    assert fire(0) == {"called": 1}
+    night.ask(night.ben, "take 1")
+    assert fire(6) == {"called": 1, "owned": 1}
+    night.declare("Refunds are slow", by=night.dan, options="warning project:checkout")
+    assert fire(10) == {"called": 1, "owned": 2, "put_off": 1}  # for the quiet hours
+    with night.store.write() as tx:
+        tx.exec_driver_sql("DELETE FROM usergroup_user")
+    night.declare("Refunds fail", by=night.dan, options="critical project:checkout")
+    assert fire(0) == {"called": 2, "owned": 2, "put_off": 1, "nobody": 1}  # then the next step came at once
 
 
 def test_nobody_on_call(night: World, oncall: UserGroup) -> None:
