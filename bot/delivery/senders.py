@@ -19,7 +19,7 @@ from storage.queries.leases import Lease
 
 # With so many other messages on their way, an outcome waits for more of them, so that they share a transaction.
 _COMPANY = 4
-_GATHER_S = 0.005
+_GATHER_S = 0.01
 
 
 class Senders:

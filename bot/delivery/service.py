@@ -38,7 +38,7 @@ from storage.values import ALL_WORK, NO_WORK, Work
 
 log = structlog.get_logger(__name__)
 
-SENDERS = 32
+SENDERS = 48
 # Connections for delivery and digests only, so that the requests of people never wait for notifications.
 READING = 5
 WRITING = 9

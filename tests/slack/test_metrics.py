@@ -238,7 +238,7 @@ def test_a_process_shows_what_it_uses_up(slack: Sandbox, cast: Cast, serve: Serv
     assert pools(web, "tocsin_workers_limit") == {"slack-socket-worker": 10, "background": 4, "intake": 16}
     assert pools(worker, "tocsin_workers_limit") == {
         "background": 4,
-        "delivery-senders": 32,
+        "delivery-senders": 48,
         "digest": 4,
         "digest-picture": 1,
     }
