@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bot.delivery import api_calls
@@ -11,13 +11,15 @@ from bot.delivery.pace import Pace
 from bot.delivery.settlement import Settlement
 from bot.people.identity import Identity, SlackAway
 from storage.engine import Store
-from storage.queries import destinations
+from storage.queries import channels as stored_channels
+from storage.queries import destinations, home_workspaces
 from storage.queries.destinations import Target
 from storage.queries.leases import Lease
 from storage.queries.post_kinds import KnownPost
 
 # A failure reason of Tocsin's own; the others are Slack's error codes.
 NO_SUCH_PERSON = "no_such_person"
+_NOT_FOUND = Refused("channel_not_found")
 
 
 class DestinationChecks:
@@ -71,12 +73,35 @@ class DestinationChecks:
                 if destinations.lock_target(tx, lease, self._now()) is not None:
                     self._settlement.retry_later(tx, target, "person")
             return False
-        if user_id is None:
+        if user_id is None and not self._move(lease, target, lambda one: self._has_person(one, target)):
             with self._store.write() as tx:
                 if destinations.lock_target(tx, lease, self._now()) is not None:
                     self._settlement.fail(tx, target, NO_SUCH_PERSON)
+        return user_id is not None
+
+    def _move(self, lease: Lease, target: Target, is_there: Callable[[str], bool]) -> bool:
+        """Moves a destination to the workspace of the organization in which it is. Returns False if there is none."""
+        with self._store.read() as connection:
+            others = home_workspaces.list_other_workspaces(connection, target.workspace_id)
+        home = next((one for one in others if one in self._clients and is_there(one)), None)
+        if home is None:
             return False
+        with self._store.write() as tx:
+            locked = destinations.lock_target(tx, lease, self._now())
+            if locked is None or not home_workspaces.move_destination(tx, target.id, home):
+                return False
+            destinations.release_destination(tx, locked, self._now(), pause_s=0.0, failures=0)
         return True
+
+    def _has_channel(self, workspace_id: str, target: Target) -> bool:
+        result = api_calls.read(self._clients[workspace_id], "conversations.info", channel=target.channel_id)
+        return isinstance(result, Taken)
+
+    def _has_person(self, workspace_id: str, target: Target) -> bool:
+        try:
+            return self._identity.find(workspace_id, target.member_id or 0, None, self._now()) is not None
+        except SlackAway:
+            return False
 
     def _channel_is_known(self, target: Target) -> bool:
         age = target.checked_s_ago
@@ -86,6 +111,8 @@ class DestinationChecks:
         """Asks Slack about a channel, and joins it if possible. Returns False if nothing can be sent there now."""
         client = self._clients[target.workspace_id]
         result = api_calls.read(client, "conversations.info", channel=target.channel_id)
+        if result == _NOT_FOUND and self._move(lease, target, lambda one: self._has_channel(one, target)):
+            return False  # it is due there at once
         if not isinstance(result, Taken):
             self._cannot_learn(lease, post, result)
             return False
@@ -101,7 +128,7 @@ class DestinationChecks:
         with self._store.write() as tx:
             if destinations.lock_target(tx, lease, self._now()) is None:
                 return False
-            destinations.record_channel(
+            stored_channels.record_channel(
                 tx,
                 target,
                 name=str(channel.get("name") or ""),

@@ -63,11 +63,6 @@ def _plan(connection: Connection, file: OrganizationFile, *, prune: bool) -> tup
             " one only"
         )
     result = compare(state, file, prune=prune)
-    if state and state.workspaces and result.workspaces_added and not prune:
-        raise NotApplicable(
-            f"organization.workspaces: {entry.slug} has the workspace {', '.join(sorted(state.workspaces))}, and"
-            f" an organization has one for now; --prune puts {', '.join(result.workspaces_added)} in its place"
-        )
     if file.digests and not (entry.workspaces or (state and state.workspaces)):
         raise NotApplicable("digests: a digest is posted in Slack, and organization.workspaces names no workspace")
     _add_consequences(connection, result)

@@ -155,7 +155,7 @@ class RetentionEntry(_Entry):
 class OrganizationEntry(_Entry):
     slug: Slug
     name: Name
-    workspaces: list[WorkspaceId] = Field(default=[], max_length=1)
+    workspaces: list[WorkspaceId] = []
     open_membership: bool = False
     incidents: bool = True
     shared_channels: bool = False
@@ -315,8 +315,6 @@ def _describe(path: TreePath, item: dict[str, Any]) -> str:
             return "should be a group of fields, each written as name: value"
         case "enum":
             return f"should be {_join([role.value for role in reversed(Role)])}, not {format_value(given)}"
-        case "too_long":
-            return "names more than one workspace; an organization has one for now"
         case _:
             message = str(item["msg"]).removeprefix("Value error, ")
             quotable = isinstance(given, str) and given.strip() and not message.endswith((".", "?"))

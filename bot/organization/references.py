@@ -28,6 +28,8 @@ def check_references(tree: Tree) -> Iterator[Mistake]:
         ("digests", "name"),
     ):
         yield from _find_duplicates(tree, ((section, i, key) for i in _indexes(tree, section)))
+    workspaces = ("organization", "workspaces")
+    yield from _find_duplicates(tree, ((*workspaces, i) for i in _indexes(tree, *workspaces)))
     for section in ("projects", "members"):
         for i in _indexes(tree, section):
             for key in ("teams", "channels"):

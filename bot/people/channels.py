@@ -15,7 +15,8 @@ from bot.incidents.access import Access
 from bot.incidents.errors import Refusal
 from bot.slack.clients import Clients
 from storage.engine import Reading
-from storage.queries import delivery_failures, destinations
+from storage.queries import channels as stored_channels
+from storage.queries import delivery_failures, home_workspaces
 
 log = structlog.get_logger(__name__)
 
@@ -79,7 +80,7 @@ class Channels:
         """
         if access.shared_channels:
             return True
-        if destinations.is_channel_shared(reading.connection, access.workspace_id, channel_id):
+        if stored_channels.is_channel_shared(reading.connection, access.workspace_id, channel_id):
             return False
         reading.give_back()
         return not self.is_shared_externally(access.workspace_id, channel_id)
@@ -87,7 +88,7 @@ class Channels:
     def record_shared(self, tx: Connection, workspace_id: str, channel_id: str, shared: bool, now: datetime) -> None:
         """Stores whether another company reads a channel. Where none does any more, delivery to it is tried again."""
         self.forget(workspace_id, channel_id)
-        destinations.record_shared(tx, workspace_id, channel_id, shared, now)
+        stored_channels.record_shared(tx, workspace_id, channel_id, shared, now)
         if not shared:
             record_open(tx, workspace_id, channel_id, now)
 
@@ -123,9 +124,10 @@ class Channels:
 
 def record_left(tx: Connection, workspace_id: str, channel_id: str) -> None:
     """Stores that the bot left a channel: Slack is asked about it before the next post there."""
-    destinations.expire_channel(tx, workspace_id, channel_id)
+    stored_channels.expire_channel(tx, workspace_id, channel_id)
 
 
 def record_open(tx: Connection, workspace_id: str, channel_id: str, now: datetime) -> None:
     """Stores that a channel takes messages again: what could not be posted there is due."""
+    home_workspaces.claim_channel(tx, workspace_id, channel_id)
     delivery_failures.recover_channel(tx, workspace_id, channel_id, now)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from storage.call_rows import MANAGERS, ON_CALL, TEAM, Callee, CallRecord, DueStep, StepKey
 from storage.prepared import PreparedStatement
+from storage.queries.home_workspaces import first_workspace
 from storage.queries.oncall import MEMBER_OF_USER
 from storage.queries.outbox import wake_after_commit
 from storage.queries.silences import SILENCED_UNTIL
@@ -100,7 +101,7 @@ def resume(tx: Connection, since: Mapping[int, datetime]) -> None:
 _LOCK_DUE = f"""
 SELECT c.organization_id, c.incident_id, c.round, c.step, c.repetition, c.team_id, t.name, t.timezone, c.severity,
        c.who, c.repeat_s, c.quiet, c.until = 'acknowledged', c.since, i.status, i.identifier, i.title, i.owner_id,
-       {SILENCED_UNTIL}, o.incidents, (SELECT min(w.id) FROM workspace w WHERE w.organization_id = o.id)
+       {SILENCED_UNTIL}, o.incidents, {first_workspace("o.id")}
 FROM call_step c JOIN incident i ON i.id = c.incident_id JOIN organization o ON o.id = c.organization_id
 JOIN team t ON t.id = c.team_id
 WHERE c.due_at <= %(now)s
@@ -149,7 +150,8 @@ CROSS JOIN LATERAL (
   SELECT x.id FROM member x WHERE x.organization_id = r.organization_id AND x.email = r.who
   UNION
   SELECT {MEMBER_OF_USER} FROM team t
-  JOIN usergroup_user u ON u.workspace_id = r.workspace_id AND u.usergroup_id = t.oncall_usergroup
+  JOIN workspace w ON w.organization_id = r.organization_id
+  JOIN usergroup_user u ON u.workspace_id = w.id AND u.usergroup_id = t.oncall_usergroup
   WHERE r.who = '{ON_CALL}' AND t.id = r.team_id
 ) c
 JOIN member m ON m.id = c.member_id AND m.organization_id = o.id AND m.date_removed IS NULL

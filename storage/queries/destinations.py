@@ -13,6 +13,7 @@ from enum import StrEnum
 from sqlalchemy import Connection
 
 from storage.prepared import PreparedStatement
+from storage.queries.home_workspaces import find_home, workspace_of_channel, workspace_of_member
 from storage.queries.leases import Lease
 from storage.queries.visibility import CHANNELS_OF_PROJECTS
 from storage.values import PostKind, Urgency
@@ -35,8 +36,11 @@ def ensure_destination(
 ) -> int:
     """Locks and returns the id of a destination, and inserts it if it is missing.
 
-    Exactly one of `channel_id`, `member_id` and `user_id` is given.
+    Exactly one of `channel_id`, `member_id` and `user_id` is given. A channel or member may be in another workspace of
+    the organization than the given one.
     """
+    if user_id is None:
+        workspace_id = find_home(tx, workspace_id, channel_id=channel_id, member_id=member_id)
     target = {
         "workspace_id": workspace_id,
         "channel_id": channel_id,
@@ -105,15 +109,17 @@ class Shown(StrEnum):
     CALLS = "calls"
 
 
-# The channels of the incidents' projects, each in the workspace of its incident.
+# The channels of the incidents' projects and the people, each in their workspace of the organization. `asked` is the
+# workspace with which the caller has named a person.
 _NAMED = f"""
 named AS (
-  SELECT i.id AS incident_id, i.workspace_id, pc.channel_id
+  SELECT i.id AS incident_id, {workspace_of_channel("pc.channel_id", "i.workspace_id")} AS workspace_id, pc.channel_id
   FROM unnest(%(incident_ids)s::bigint[], %(workspaces)s::text[]) AS i(id, workspace_id)
   JOIN ({CHANNELS_OF_PROJECTS}) ON ip.incident_id = i.id
   WHERE i.workspace_id IS NOT NULL
 ), person AS (
-  SELECT * FROM unnest(%(person_workspaces)s::text[], %(member_ids)s::bigint[]) AS p(workspace_id, member_id)
+  SELECT p.asked, {workspace_of_member("p.member_id", "p.asked")} AS workspace_id, p.member_id
+  FROM unnest(%(person_workspaces)s::text[], %(member_ids)s::bigint[]) AS p(asked, member_id)
 )
 """  # noqa: S608 - composed of constants
 _INSERT_DESTINATIONS = PreparedStatement(
@@ -160,9 +166,11 @@ WITH {_NAMED}, concerned AS (
   SELECT p.destination_id, NULL FROM notification n JOIN post p ON p.id = n.post_id
   WHERE n.activity_id = ANY(%(entries)s)
 )
-SELECT id, workspace_id, member_id,
+SELECT destination.id, coalesce(p.asked, destination.workspace_id), destination.member_id,
        ARRAY(SELECT c.what FROM concerned c WHERE c.id = destination.id AND c.what IS NOT NULL)
-FROM destination WHERE id IN (SELECT c.id FROM concerned c) ORDER BY id FOR NO KEY UPDATE
+FROM destination
+LEFT JOIN person p ON p.member_id = destination.member_id AND p.workspace_id = destination.workspace_id
+WHERE destination.id IN (SELECT c.id FROM concerned c) ORDER BY destination.id FOR NO KEY UPDATE OF destination
 """,  # noqa: S608 - composed of constants
     {"incident_ids": "bigint[]", "entries": "bigint[]"},
 )
@@ -173,7 +181,7 @@ class LockedDestinations:
     """Ids of the destinations that a transaction has locked."""
 
     ids: list[int]
-    people: dict[tuple[str, int], int]  # by workspace id and member id
+    people: dict[tuple[str, int], int]  # by the workspace id that the caller has given, and member id
     shown: frozenset[Shown]  # which messages in them show the incidents, besides cards
 
 
@@ -204,7 +212,7 @@ def lock_destinations(
     _INSERT_DESTINATIONS.execute(tx, parameters)
     rows = _LOCK_DESTINATIONS.rows(tx, parameters)
     return LockedDestinations(
-        [row[0] for row in rows],
+        list(dict.fromkeys(row[0] for row in rows)),
         {(row[1], row[2]): row[0] for row in rows if row[2] is not None},
         frozenset(Shown(what) for row in rows for what in row[3]),
     )
@@ -366,42 +374,3 @@ def release_destinations(tx: Connection, releases: Sequence[Release], now: datet
 def release_destination(tx: Connection, target: Target, now: datetime, *, failures: int, pause_s: float = 0.0) -> None:
     """Releases the lease of a destination to which nothing was sent. It is not due again within `pause_s` seconds."""
     release_destinations(tx, [Release(target, pause_s=pause_s, failures=failures)], now)
-
-
-def expire_channel(tx: Connection, workspace_id: str, channel_id: str) -> None:
-    """Expires the stored data about a channel. The bot asks Slack again before the next post there."""
-    tx.exec_driver_sql(
-        "UPDATE destination SET date_checked = NULL, is_member = NULL"
-        " WHERE workspace_id = %(workspace)s AND channel_id = %(channel)s",
-        {"workspace": workspace_id, "channel": channel_id},
-    )
-
-
-def record_shared(tx: Connection, workspace_id: str, channel_id: str, shared: bool, now: datetime) -> None:
-    """Records whether a channel is shared with another company."""
-    destination_id = ensure_destination(tx, workspace_id, now=now, channel_id=channel_id)
-    tx.exec_driver_sql(
-        "UPDATE destination SET is_shared = %(shared)s WHERE id = %(id)s", {"id": destination_id, "shared": shared}
-    )
-
-
-def is_channel_shared(connection: Connection, workspace_id: str, channel_id: str) -> bool:
-    """Returns whether a channel is known to be shared with another company."""
-    return bool(
-        connection.exec_driver_sql(
-            "SELECT EXISTS (SELECT FROM destination WHERE workspace_id = %(workspace)s"
-            " AND channel_id = %(channel)s AND is_shared)",
-            {"workspace": workspace_id, "channel": channel_id},
-        ).scalar_one()
-    )
-
-
-def record_channel(
-    tx: Connection, target: Target, *, name: str, is_private: bool, is_shared: bool, is_member: bool, now: datetime
-) -> None:
-    """Records what Slack reported about a channel."""
-    tx.exec_driver_sql(
-        "UPDATE destination SET name = %(name)s, is_private = %(private)s, is_shared = %(shared)s,"
-        " is_member = %(member)s, date_checked = %(now)s WHERE id = %(id)s",
-        {"id": target.id, "name": name, "private": is_private, "shared": is_shared, "member": is_member, "now": now},
-    )

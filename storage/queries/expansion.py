@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from storage.prepared import PreparedStatement
 from storage.queries.activity import IS_DELETED
 from storage.queries.destinations import LockedDestinations
+from storage.queries.home_workspaces import first_workspace, workspace_of_channel
 from storage.queries.places import places_of_incident
 from storage.queries.silences import has_silences, is_silenced
 from storage.queries.visibility import CHANNELS_OF_PROJECTS, sees_incident
@@ -136,7 +137,7 @@ SELECT c.id, w.id, o.id, a.type, a.member_id, a.comment IS NOT NULL, {IS_DELETED
 FROM unnest(%(ids)s::bigint[], %(incident_ids)s::bigint[], %(activity_ids)s::bigint[])
   AS c(id, incident_id, activity_id)
 JOIN incident i ON i.id = c.incident_id JOIN organization o ON o.id = i.organization_id
-JOIN workspace w ON w.organization_id = o.id
+JOIN workspace w ON w.id = {first_workspace("o.id")}
 LEFT JOIN incident_activity a ON a.id = c.activity_id
 WHERE o.incidents
 """  # noqa: S608 - composed of constants
@@ -226,7 +227,8 @@ SELECT DISTINCT d.id, '{PostKind.CARD}', i.id,
 FROM unnest(%(incident_ids)s::bigint[], %(workspaces)s::text[]) AS i(id, workspace_id)
 JOIN incident n ON n.id = i.id
 JOIN ({CHANNELS_OF_PROJECTS}) ON ip.incident_id = i.id
-JOIN destination d ON d.workspace_id = i.workspace_id AND d.channel_id = pc.channel_id
+JOIN destination d ON d.channel_id = pc.channel_id AND d.workspace_id =
+  {workspace_of_channel("pc.channel_id", "i.workspace_id")}
 WHERE d.id = ANY(%(destination_ids)s::bigint[]) AND NOT {is_silenced("n")} AND NOT EXISTS (
   SELECT FROM storm_incident f WHERE f.incident_id = i.id AND f.destination_id = d.id AND f.folded)
 ORDER BY i.id, d.id

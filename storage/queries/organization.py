@@ -207,8 +207,12 @@ def get_workspace_owners(connection: Connection, workspaces: Collection[str], or
 
 
 def get_members_and_workspace(tx: Connection, organization_id: int) -> tuple[dict[str, int], str]:
-    """Returns the ids of the organization's members by e-mail, and the id of one of its workspaces."""
-    workspace_id = tx.scalars(select(Workspace.id).where(Workspace.organization_id == organization_id)).first()
+    """Returns the ids of the organization's members by e-mail, and the id of its first workspace."""
+    workspace_id = tx.scalars(
+        select(Workspace.id)
+        .where(Workspace.organization_id == organization_id)
+        .order_by(Workspace.date_added.nulls_first(), Workspace.id)
+    ).first()
     assert workspace_id is not None
     members = tx.execute(select(Member.email, Member.id).where(Member.organization_id == organization_id))
     return {row.email: row.id for row in members}, workspace_id

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from storage.member_rows import DueReminder, ReminderContent
 from storage.queries.activity import READABLE
 from storage.queries.handoffs import LAST_COMMENT, SHOWN, parse_shown
+from storage.queries.home_workspaces import first_workspace
 from storage.queries.silences import is_silenced
 from storage.queries.visibility import sees_incident
 
@@ -52,10 +53,10 @@ GREATEST(i.owned_since,
           AND (a.member_id = i.owner_id OR (a.type = 2 AND a.previous_value = 2))))
 """  # noqa: S608 - composed of constants
 _DUE = f"""
-SELECT r.organization_id, r.incident_id, i.owner_id, w.id, r.step, r.heard_at, {_HEARD_AT}, ({_REMIND_AFTER_S}),
-       i.status <> 2 AND o.incidents, {is_silenced("i")}
+SELECT r.organization_id, r.incident_id, i.owner_id, {first_workspace("o.id")}, r.step, r.heard_at, {_HEARD_AT},
+       ({_REMIND_AFTER_S}), i.status <> 2 AND o.incidents, {is_silenced("i")}
 FROM owner_reminder r JOIN incident i ON i.id = r.incident_id
-JOIN organization o ON o.id = r.organization_id LEFT JOIN workspace w ON w.organization_id = o.id
+JOIN organization o ON o.id = r.organization_id
 WHERE r.due_at <= %(now)s
 ORDER BY r.due_at LIMIT %(most)s FOR UPDATE OF r SKIP LOCKED
 """  # noqa: S608 - composed of constants

@@ -12,6 +12,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from storage.prepared import PreparedStatement
+from storage.queries.home_workspaces import workspace_of_channel
 from storage.queries.silences import is_silenced
 from storage.queries.visibility import CHANNELS_OF_PROJECTS
 from storage.values import ActivityType, PostKind, Status, Urgency
@@ -24,7 +25,8 @@ SELECT DISTINCT d.id, i.id, n.status = {Status.CRITICAL:d}, f.incident_id IS NOT
 FROM unnest(%(incident_ids)s::bigint[], %(workspaces)s::text[]) AS i(id, workspace_id)
 JOIN incident n ON n.id = i.id
 JOIN ({CHANNELS_OF_PROJECTS}) ON ip.incident_id = i.id
-JOIN destination d ON d.workspace_id = i.workspace_id AND d.channel_id = pc.channel_id
+JOIN destination d ON d.channel_id = pc.channel_id AND d.workspace_id =
+  {workspace_of_channel("pc.channel_id", "i.workspace_id")}
 LEFT JOIN storm_incident f ON f.incident_id = i.id AND f.destination_id = d.id AND f.folded
 LEFT JOIN storm s ON s.organization_id = f.organization_id AND s.id = f.storm_id
 WHERE d.id = ANY(%(destination_ids)s::bigint[]) AND n.source IS NOT NULL AND NOT {is_silenced("n")}

@@ -210,6 +210,11 @@ def test_a_workspace_that_was_connected_in_slack_stays_until_the_file_names_it(w
     cloud.settle()
     cloud.apply(ORGANIZATION + ZOE, prune=True)
     assert cloud.find_organization("T0002") == cloud.find_organization("T0001")
+    cloud.apply((ORGANIZATION + ZOE).replace("[T0001]", "[T0001, T0002]"))
+    with cloud.store.read() as connection:
+        assert connection.scalar(select(Workspace.connected_in_slack).where(Workspace.id == "T0002")) is False
+    cloud.apply(ORGANIZATION + ZOE, prune=True)
+    assert cloud.find_organization("T0002") is None, "the file has named it, and does not any more"
 
 
 def test_the_link_is_for_the_organization_alone(waiting: Cloud) -> None:

@@ -227,12 +227,12 @@ def test_a_workspace_of_another_organization_is_refused_by_name(store: Store) ->
         assert set(connection.scalars(select(Organization.slug))) == {"acme"}
 
 
-def test_another_workspace_takes_the_place_of_the_first_only_with_prune(store: Store) -> None:
+def test_an_organization_may_have_several_workspaces(store: Store) -> None:
     run(store, acme())
+    assert run(store, acme(ACME, ("T0001", "T0001, T0002"))) == ["added workspace T0002"]
     moved = acme(ACME, ("T0001", "T0002"))
-    with pytest.raises(NotApplicable, match="has the workspace T0001"):
-        run(store, moved)
-    assert run(store, moved, prune=True) == ["added workspace T0002", "removed workspace T0001"]
+    assert run(store, moved) == ["kept workspace T0001"]
+    assert run(store, moved, prune=True) == ["removed workspace T0001"]
     with store.read() as connection:
         assert connection.scalars(select(Workspace.id)).all() == ["T0002"]
 

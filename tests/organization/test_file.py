@@ -88,7 +88,7 @@ def test_text_stays_as_written_and_emails_are_folded() -> None:
         ("name: Acme", "name: [Acme]", 3, "organization.name", "should be text"),
         ("[T0001]", "T0001", 4, "organization.workspaces", "should be a list"),
         ("[T0001]", "[t0001]", 4, "organization.workspaces[0]", "T0123ABCD, not t0001"),
-        ("[T0001]", "[T0001, T0002]", 4, "organization.workspaces", "more than one workspace"),
+        ("[T0001]", "[T0001, T0001]", 4, "organization.workspaces[1]", "T0001 stands twice"),
         ("S0001", "payments", 9, "teams[0].slack_usergroup", "user group"),
         ("S0001", "S0001, remind_owner: 60", 9, "teams[0].remind_owner", "like 60m, not 60"),
         ("S0001", "S0001, remind_owner: 0m", 9, "teams[0].remind_owner", "from 1m to 365d, not 0m"),

@@ -1,0 +1,95 @@
+"""Which of the workspaces of an organization a channel or a member is in, as pieces of SQL.
+
+Slack's ids of channels are unique, so a channel is in one workspace. The destination of earlier messages says which. A
+new destination is in the organization's first workspace; delivery moves it to another one where Slack does not find the
+channel or the person there (`move_destination`).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+# `{workspace_id}` is a workspace of the organization, and the answer where nothing else is known.
+_OF_CHANNEL = """coalesce((
+  SELECT h.workspace_id FROM workspace g JOIN workspace x ON x.organization_id = g.organization_id
+  JOIN destination h ON h.workspace_id = x.id AND h.channel_id = {channel_id}
+  WHERE g.id = {workspace_id} ORDER BY h.id LIMIT 1), {workspace_id})"""
+_OF_MEMBER = """coalesce((
+  SELECT h.workspace_id FROM workspace g JOIN workspace x ON x.organization_id = g.organization_id
+  JOIN destination h ON h.workspace_id = x.id AND h.member_id = {member_id}
+  WHERE g.id = {workspace_id} AND h.failed_reason IS NULL ORDER BY h.id LIMIT 1), (
+  SELECT k.workspace_id FROM workspace g JOIN workspace x ON x.organization_id = g.organization_id
+  JOIN slack_person k ON k.workspace_id = x.id AND k.member_id = {member_id}
+  WHERE g.id = {workspace_id} ORDER BY k.date_checked DESC NULLS LAST, k.workspace_id LIMIT 1), {workspace_id})"""
+
+
+def first_workspace(organization_id: str) -> str:
+    """SQL for the id of the first workspace of an organization; NULL if it has none."""
+    return (
+        f"(SELECT x.id FROM workspace x WHERE x.organization_id = {organization_id}"  # noqa: S608 - composed of constants
+        " ORDER BY x.date_added NULLS FIRST, x.id LIMIT 1)"
+    )
+
+
+def workspace_of_channel(channel_id: str, workspace_id: str) -> str:
+    """SQL for the workspace of a channel; `workspace_id` is one of the organization's."""
+    return _OF_CHANNEL.format(channel_id=channel_id, workspace_id=workspace_id)
+
+
+def workspace_of_member(member_id: str, workspace_id: str) -> str:
+    """SQL for the workspace in which a member is reached; `workspace_id` is one of the organization's."""
+    return _OF_MEMBER.format(member_id=member_id, workspace_id=workspace_id)
+
+
+def find_home(
+    connection: Connection, workspace_id: str, *, channel_id: str | None = None, member_id: int | None = None
+) -> str:
+    """Returns the workspace of a channel or of a member; `workspace_id` is one of the organization's."""
+    home = workspace_of_channel("%(channel)s::text", "%(workspace)s::text")
+    if channel_id is None:
+        home = workspace_of_member("%(member)s::bigint", "%(workspace)s::text")
+    found: str = connection.exec_driver_sql(
+        f"SELECT {home}", {"channel": channel_id, "member": member_id, "workspace": workspace_id}
+    ).scalar_one()
+    return found
+
+
+def list_other_workspaces(connection: Connection, workspace_id: str) -> list[str]:
+    """Returns the other workspaces of the same organization."""
+    rows = connection.exec_driver_sql(
+        "SELECT x.id FROM workspace g JOIN workspace x ON x.organization_id = g.organization_id"
+        " WHERE g.id = %(id)s AND x.id <> g.id ORDER BY x.date_added NULLS FIRST, x.id",
+        {"id": workspace_id},
+    )
+    return list(rows.scalars())
+
+
+def move_destination(tx: Connection, destination_id: int, workspace_id: str) -> bool:
+    """Has a destination be in another workspace. The caller has locked it. Returns False if that has one already."""
+    return bool(
+        tx.exec_driver_sql(
+            "UPDATE destination d SET workspace_id = %(workspace)s, conversation_id = NULL, date_checked = NULL,"
+            " is_member = NULL, failures = 0, failed_reason = NULL"
+            " WHERE d.id = %(id)s AND NOT EXISTS (SELECT FROM destination o WHERE o.workspace_id = %(workspace)s"
+            "  AND o.channel_id IS NOT DISTINCT FROM d.channel_id AND o.user_id IS NOT DISTINCT FROM d.user_id"
+            "  AND o.member_id IS NOT DISTINCT FROM d.member_id)",
+            {"id": destination_id, "workspace": workspace_id},
+        ).rowcount
+    )
+
+
+def claim_channel(tx: Connection, workspace_id: str, channel_id: str) -> None:
+    """Records that a channel is in this workspace, where it was taken for one of another workspace of the same
+    organization.
+    """
+    row = tx.exec_driver_sql(
+        "SELECT h.id FROM workspace g JOIN workspace x ON x.organization_id = g.organization_id AND x.id <> g.id"
+        " JOIN destination h ON h.workspace_id = x.id AND h.channel_id = %(channel)s"
+        " WHERE g.id = %(workspace)s ORDER BY h.id LIMIT 1 FOR NO KEY UPDATE OF h",
+        {"workspace": workspace_id, "channel": channel_id},
+    ).first()
+    if row is not None and move_destination(tx, row[0], workspace_id):
+        # Whoever serves it right now asks in the workspace of before, and its result does not count.
+        tx.exec_driver_sql(
+            "UPDATE destination SET leased_until = NULL, lease = lease + 1 WHERE id = %(id)s", {"id": row[0]}
+        )
