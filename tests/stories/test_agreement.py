@@ -34,6 +34,7 @@ class Expected:
     is_closed_by_alert: bool = False
     changes: int = 0  # of status and severity
     owner: str | None = None  # the name; stays when the incident is resolved
+    owner_entries: int = 0  # in the thread: of owners, offers and answers to these
     closing: str = ""  # the comment with which it was resolved last
     comments: list[str] = field(default_factory=list)  # of Ben, the newest last
     words: list[str] = field(default_factory=list)  # of all comments, also those of changes, the newest last
@@ -82,7 +83,7 @@ class Walk:
             ]
             possible += [self.change_severity, self.change_severity]
             if self.expected.owner is None:
-                possible += [self.take_by_command, self.take_by_button]
+                possible += [self.take_by_command, self.take_by_button, self.take_by_call]
             else:
                 possible += [self.take_over, self.release, self.hand_off, self.hand_off]
             if self.expected.is_firing:
@@ -147,22 +148,33 @@ class Walk:
     def take_by_command(self) -> None:
         person = self.person()
         self.world.ask(person, "take 1")
-        self.expected.owner = person.name
+        self.owned_by(person)
 
     def take_by_button(self) -> None:
         person = self.person()
         person.press(self.card(), "Take it")
-        self.expected.owner = person.name
+        self.owned_by(person)
+
+    def take_by_call(self) -> None:
+        """By the message that calls Ben, if one still does."""
+        waiting = [one for one in calls_of(self.world.ben) if "I have it" in one.buttons]
+        if waiting:
+            self.world.ben.press(waiting[-1], "I have it")
+            self.owned_by(self.world.ben)
+
+    def owned_by(self, person: Person | None) -> None:
+        self.expected.owner = person.name if person else None
+        self.expected.owner_entries += 1
 
     def take_over(self) -> None:
         _, other = self.owner_and_another()
         other.press(self.world.view(other, 1), "Take over")
-        self.expected.owner = other.name
+        self.owned_by(other)
 
     def release(self) -> None:
         owner, _ = self.owner_and_another()
         self.world.ask(owner, "release 1")
-        self.expected.owner = None
+        self.owned_by(None)
 
     def hand_off(self) -> None:
         owner, other = self.owner_and_another()
@@ -172,8 +184,13 @@ class Walk:
         offers = [one for one in other.direct_messages() if "asks you to take over" in one.text]
         answer = self.random.choice(("I have it", "Not me"))
         other.press(offers[-1], answer)
-        if answer == "I have it":
-            self.expected.owner = other.name
+        self.expected.owner_entries += 1  # the offer
+        self.owned_by(other if answer == "I have it" else owner)
+        self.world.rest()
+        mine, theirs = ("You took over", "owns") if answer == "I have it" else ("You declined", "declined")
+        assert f"{mine} #1 Disk is full." in offers[-1].text and offers[-1].buttons == ["View"], self.steps
+        told = [one for one in owner.direct_messages() if f"{other.name} {theirs} #1 Disk is full" in one.text]
+        assert told, self.steps
 
     def resolve_by_command(self) -> None:
         self.resolved(word := self.word())
@@ -279,6 +296,8 @@ class Walk:
         thread = [one.text for one in card.thread]
         signs = (*SIGNS.values(), RESOLVED)
         assert sum(text.startswith(signs) for text in thread) == expected.changes, (thread, self.steps)
+        owners = sum(text.startswith(":bust_in_silhouette:") for text in thread)
+        assert owners == expected.owner_entries, (thread, self.steps)
         everything = "\n".join([*shown.values(), *thread, *(one.markup for one in messages)])
         for word in expected.gone:
             assert word not in everything, (word, everything, self.steps)
