@@ -155,13 +155,14 @@ class PersonalMention:
 
 @dataclass(frozen=True, slots=True)
 class ChangedIncident:
-    """An incident that the reader owns or follows, with how often others commented on it and changed its status."""
+    """An incident that the reader owns or follows, with how often others commented on it and changed it."""
 
     identifier: int
     title: str
     status: int
     comments: int
-    changes: int
+    changes: int  # of status
+    owners: int  # changes of the owner
 
 
 @dataclass(frozen=True, slots=True)

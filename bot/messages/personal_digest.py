@@ -75,6 +75,8 @@ def _render_change(change: ChangedIncident) -> str:
     facts = []
     if change.changes:
         facts.append(f"{change.changes:,} change{'' if change.changes == 1 else 's'} of status")
+    if change.owners:
+        facts.append(f"{change.owners:,} change{'' if change.owners == 1 else 's'} of owner")
     if change.comments:
         facts.append(f"{change.comments:,} comment{'' if change.comments == 1 else 's'}")
     return f"{_render_name(change.identifier, change.title, change.status)}\n{' · '.join(facts)}"

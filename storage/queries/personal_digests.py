@@ -96,17 +96,18 @@ ORDER BY x.date_added DESC, x.id DESC LIMIT %(most)s
 """  # noqa: S608 - composed of constants
 # What others changed in the incidents that the reader owns or follows.
 _CHANGED = f"""
-SELECT i.identifier, i.title, i.status, news.comments, news.changes, count(*) OVER ()
+SELECT i.identifier, i.title, i.status, news.comments, news.changes, news.owners, count(*) OVER ()
 FROM (SELECT s.incident_id AS id FROM incident_subscription s WHERE s.member_id = %(member_id)s
       UNION SELECT i.id FROM incident i WHERE i.owner_id = %(member_id)s) mine
 JOIN incident i ON i.id = mine.id
 CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE a.type = 3) AS comments,
-                           count(*) FILTER (WHERE a.type = 2) AS changes, max(a.date_added) AS last
+                           count(*) FILTER (WHERE a.type = 2) AS changes,
+                           count(*) FILTER (WHERE a.type = 100) AS owners, max(a.date_added) AS last
                     FROM incident_activity a
-                    WHERE a.incident_id = i.id AND {READABLE} AND a.type IN (2, 3) AND a.date_added > %(since)s
+                    WHERE a.incident_id = i.id AND {READABLE} AND a.type IN (2, 3, 100) AND a.date_added > %(since)s
                       AND a.member_id IS DISTINCT FROM %(member_id)s) news
 {_READER}
-WHERE news.comments + news.changes > 0 AND {sees_incident("i.id")}
+WHERE news.last IS NOT NULL AND {sees_incident("i.id")}
 ORDER BY news.last DESC, i.id DESC LIMIT %(most)s
 """  # noqa: S608 - composed of constants
 
@@ -129,7 +130,7 @@ def get_content(
         owned=shown,
         owned_count=owned[0][0] if owned else 0,
         mentions_of_reader=mentions,
-        changed=[ChangedIncident(*row[:5]) for row in changed],
-        changed_count=changed[0][5] if changed else 0,
+        changed=[ChangedIncident(*row[:6]) for row in changed],
+        changed_count=changed[0][6] if changed else 0,
         mentions=get_mentions_of_entries(connection, entries, workspace_id),
     )

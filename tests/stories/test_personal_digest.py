@@ -25,13 +25,14 @@ def test_it_shows_what_is_mine_what_mentions_me_and_what_changed(world: World) -
     assert "You get a digest of your own." in saved.text and "weekdays at 9:00 AM (America/New_York)" in saved.text
     assert saved.buttons == ["Pause", "Remove"]
     world.ask(world.ada, "comment 1 the replica lags")
+    world.ask(world.ada, "take 2")
     world.ask(world.ada, "resolve 2")
     world.ask(world.ada, f"comment 2 thanks {world.ben.mention}")
     assert "You get your digest as a direct message now." in world.ask(world.ben, "digest now me").text
     (shown,) = digests(world, world.ben)
     assert "1 open incident of yours" in shown.text and "the replica lags" in shown.text
     assert "Mentions of you since" in shown.text and "thanks" in shown.text
-    assert "#2 Cache is cold\n1 change of status · 1 comment" in shown.text
+    assert "#2 Cache is cold\n1 change of status · 1 change of owner · 1 comment" in shown.text
     assert "Nobody told Ben" not in shown.text
     world.ask(world.ben, "digest now me")
     *_, later = digests(world, world.ben)
