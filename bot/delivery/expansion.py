@@ -133,13 +133,13 @@ def _expand(tx: Connection, changes: Sequence[Change], now: datetime, *, of_aler
     _notify(tx, entries, audiences, recipients, locked, now)
     shown = {change.incident_id for change in changes if change.id in audiences}
     if Shown.DIRECT_MESSAGES in locked.shown:
-        direct_messages.redraw_newest(tx, shown, now)
+        direct_messages.redraw_newest(tx, shown, locked.ids, now)
     if Shown.CALLS in locked.shown:
-        call_messages.redraw_calls(tx, shown, now)
+        call_messages.redraw_calls(tx, shown, locked.ids, now)
     if Shown.OFFERS in locked.shown:
-        handoffs.redraw_messages(tx, incidents, now)
+        handoffs.redraw_messages(tx, incidents, locked.ids, now)
     if Shown.REMINDERS in locked.shown:
-        owner_reminders.redraw_messages(tx, incidents, now)
+        owner_reminders.redraw_messages(tx, incidents, locked.ids, now)
     if changed:
         direct_messages.redraw_messages_of_entries(tx, changed, now)
     destinations.reschedule_destinations(tx, locked.ids, now)

@@ -92,9 +92,9 @@ _REDRAW = PreparedStatement(
 UPDATE post p SET wanted_version = wanted_version + 1, date_done = NULL,
   urgency = CASE WHEN wanted_version > drawn_version THEN urgency ELSE {Urgency.NEWS:d} END,
   due_at = CASE WHEN wanted_version > drawn_version THEN due_at ELSE %(now)s + interval '0.5 s' END
-WHERE {_SHOWS}
+WHERE {_SHOWS} AND p.destination_id = ANY(%(locked)s)
 """,  # noqa: S608 - composed of constants
-    {"ids": "bigint[]", "now": "timestamptz"},
+    {"ids": "bigint[]", "locked": "bigint[]", "now": "timestamptz"},
 )
 _HURRY = PreparedStatement(
     f"""
@@ -107,9 +107,13 @@ FROM locked WHERE p.destination_id = locked.id AND {_SHOWS} RETURNING p.destinat
 )
 
 
-def redraw_calls(tx: Connection, incident_ids: Collection[int], now: datetime) -> None:
-    """Makes the messages that call for these incidents due to be updated. The caller has locked their destinations."""
-    _REDRAW.execute(tx, {"ids": sorted(incident_ids), "now": now})
+def redraw_calls(tx: Connection, incident_ids: Collection[int], locked: Collection[int], now: datetime) -> None:
+    """Makes the messages that call for these incidents due to be updated.
+
+    `locked` are the ids of the destinations that the caller has locked. Messages elsewhere were queued after that, and
+    so show the change already.
+    """
+    _REDRAW.execute(tx, {"ids": sorted(incident_ids), "locked": list(locked), "now": now})
 
 
 def hurry_for_member(tx: Connection, incident_ids: Collection[int], member_id: int, now: datetime) -> None:

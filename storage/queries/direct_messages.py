@@ -110,15 +110,19 @@ UPDATE post p SET wanted_version = wanted_version + 1, date_done = NULL,
                  AND n.incident_id = p.incident_id AND n.kind = '{PostKind.NOTIFICATION}'
                  AND n.ts IS NULL AND n.wanted_version > n.drawn_version)
     THEN {_LONG_DEBOUNCE_S} ELSE {_DEBOUNCE_S} END) END
-WHERE p.incident_id = ANY(%(ids)s) AND {_SHOWS_STATE}
+WHERE p.incident_id = ANY(%(ids)s) AND p.destination_id = ANY(%(locked)s) AND {_SHOWS_STATE}
 """,  # noqa: S608 - composed of constants
-    {"ids": "bigint[]", "now": "timestamptz"},
+    {"ids": "bigint[]", "locked": "bigint[]", "now": "timestamptz"},
 )
 
 
-def redraw_newest(tx: Connection, incident_ids: Collection[int], now: datetime) -> None:
-    """Makes the messages that show the state of these incidents due. The caller has locked their destinations."""
-    _REDRAW_NEWEST.execute(tx, {"ids": sorted(incident_ids), "now": now})
+def redraw_newest(tx: Connection, incident_ids: Collection[int], locked: Collection[int], now: datetime) -> None:
+    """Makes the messages that show the state of these incidents due.
+
+    `locked` are the ids of the destinations that the caller has locked. Messages elsewhere were queued after that, and
+    so show the change already.
+    """
+    _REDRAW_NEWEST.execute(tx, {"ids": sorted(incident_ids), "locked": list(locked), "now": now})
 
 
 def redraw_messages_of_entries(tx: Connection, activity_ids: Collection[int], now: datetime) -> None:

@@ -151,14 +151,19 @@ def lapse_next(tx: Connection, now: datetime) -> tuple[HandoffHead, list[int]] |
 _REDRAW = PreparedStatement(
     "UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = %(now)s"
     " FROM handoff_item i JOIN handoff h ON h.organization_id = i.organization_id AND h.id = i.handoff_id"
-    " WHERE i.incident_id = ANY(%(ids)s) AND p.id = h.post_id AND p.ts IS NOT NULL AND p.date_done IS NULL",
-    {"ids": "bigint[]", "now": "timestamptz"},
+    " WHERE i.incident_id = ANY(%(ids)s) AND p.id = h.post_id AND p.ts IS NOT NULL AND p.date_done IS NULL"
+    " AND p.destination_id = ANY(%(locked)s)",
+    {"ids": "bigint[]", "locked": "bigint[]", "now": "timestamptz"},
 )
 
 
-def redraw_messages(tx: Connection, incident_ids: Collection[int], now: datetime) -> None:
-    """Has the messages that offer these incidents updated. The caller has locked their destinations."""
-    _REDRAW.execute(tx, {"ids": sorted(incident_ids), "now": now})
+def redraw_messages(tx: Connection, incident_ids: Collection[int], locked: Collection[int], now: datetime) -> None:
+    """Has the messages that offer these incidents updated.
+
+    `locked` are the ids of the destinations that the caller has locked. Messages elsewhere were queued after that, and
+    so show the change already.
+    """
+    _REDRAW.execute(tx, {"ids": sorted(incident_ids), "locked": list(locked), "now": now})
 
 
 def list_owned(connection: Connection, organization_id: int, owner_id: int, most: int) -> list[tuple[int, int]]:

@@ -89,12 +89,17 @@ def set_reminder(tx: Connection, due: DueReminder, *, step: int, due_at: datetim
     )
 
 
-def redraw_messages(tx: Connection, incident_ids: Collection[int], now: datetime) -> None:
-    """Has the messages that ask about these incidents updated. The caller has locked their destinations."""
+def redraw_messages(tx: Connection, incident_ids: Collection[int], locked: Collection[int], now: datetime) -> None:
+    """Has the messages that ask about these incidents updated.
+
+    `locked` are the ids of the destinations that the caller has locked. Messages elsewhere were queued after that, and
+    so show the change already.
+    """
     tx.exec_driver_sql(
         "UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = %(now)s FROM owner_reminder r"
-        " WHERE r.incident_id = ANY(%(ids)s) AND p.key = r.post_key AND p.ts IS NOT NULL AND p.date_done IS NULL",
-        {"ids": sorted(incident_ids), "now": now},
+        " WHERE r.incident_id = ANY(%(ids)s) AND p.key = r.post_key AND p.ts IS NOT NULL AND p.date_done IS NULL"
+        " AND p.destination_id = ANY(%(locked)s)",
+        {"ids": sorted(incident_ids), "locked": list(locked), "now": now},
     )
 
 

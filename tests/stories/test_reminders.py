@@ -12,6 +12,8 @@ import pytest
 from bot.digests.owner_reminders import remind_owners
 from bot.intake.tokens import Source
 from sandbox import SeenMessage
+from storage.queries import destinations, owner_reminders
+from storage.values import Work
 from tests.stories.conftest import ORGANIZATION, Deliver, World
 from tests.stories.test_cards import cards
 
@@ -132,6 +134,22 @@ def test_who_lost_access_sees_nothing_more_of_what_they_were_asked(owned: World)
     (message,) = asked(owned)
     owned.apply(REMINDING.replace("Ben Tal, role: member, teams: [payments]", "Ben Tal, role: member"), prune=True)
     message.wait_for(lambda m: m.text == "You can no longer see what you were asked about.")
+
+
+def test_a_message_that_was_sent_while_a_change_was_expanded_does_not_wait_for_another(owned: World) -> None:
+    let_pass(owned, HOUR)
+    (message,) = asked(owned)
+    with owned.store.write() as tx:
+        ids = list(tx.exec_driver_sql("SELECT id FROM incident").scalars())
+        owner_reminders.redraw_messages(tx, ids, [], owned.store.clock.now())  # its conversation was not locked before
+    owned.rest()
+    with owned.store.write() as tx:
+        tx.exec_driver_sql("UPDATE incident SET status = 20")
+        locked = list(tx.exec_driver_sql("SELECT id FROM destination FOR NO KEY UPDATE").scalars())
+        owner_reminders.redraw_messages(tx, ids, locked, owned.store.clock.now())
+        destinations.reschedule_destinations(tx, locked, owned.store.clock.now())
+    owned.bot.delivery.wake(Work.POSTS)
+    message.wait_for(lambda m: "Critical" in m.text)
 
 
 def test_several_at_once_are_one_message(owned: World) -> None:
