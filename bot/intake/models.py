@@ -111,12 +111,17 @@ def as_text(value: Any) -> str | None:
 
 
 def as_key(value: Any) -> str | None:
-    """Any JSON value as the key of an alert. A long one is cut, and a checksum at its end keeps it unique."""
+    """Any JSON value as the key of an alert."""
     key = as_text(value)
-    if key is not None and len(key) > MAX_KEY_LENGTH:
-        digest = hashlib.sha256(key.encode()).hexdigest()
-        key = f"{key[: MAX_KEY_LENGTH - 1 - len(digest)]}:{digest}"
-    return key
+    return None if key is None else shorten_key(key)
+
+
+def shorten_key(key: str) -> str:
+    """The key, cut if it is too long; a checksum at its end keeps it unique."""
+    if len(key) <= MAX_KEY_LENGTH:
+        return key
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    return f"{key[: MAX_KEY_LENGTH - 1 - len(digest)]}:{digest}"
 
 
 def shorten(text: str, longest: int = MAX_TITLE_LENGTH) -> str:

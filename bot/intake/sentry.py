@@ -31,6 +31,7 @@ from bot.intake.models import (
     as_text,
     read_items,
     shorten,
+    shorten_key,
 )
 from storage.values import Status
 
@@ -101,7 +102,7 @@ class MetricAlertWebhook(Item):
         title = rule.name or data.description_title
         return ParsedAlert(
             item=number,
-            key=f"metric:{rule.id}",
+            key=shorten_key(f"metric:{rule.id}"),
             title=shorten(title) if title else None,
             firing=self.action != "resolved",
             status=_METRIC_STATUS[self.action],
@@ -165,7 +166,7 @@ class IssueAlertWebhook(Item):
         in_url = _PROJECT_IN_URL.search(event.url or "")
         return ParsedAlert(
             item=number,
-            key=f"issue:{event.issue_id}",
+            key=shorten_key(f"issue:{event.issue_id}"),
             title=event.title,
             firing=True,
             status=event.level,
@@ -210,7 +211,7 @@ class IssueWebhook(Item):
         issue = self.data.issue
         return ParsedAlert(
             item=number,
-            key=f"issue:{issue.id}",
+            key=shorten_key(f"issue:{issue.id}"),
             title=issue.title,
             firing=False,
             status=Status.OPEN,

@@ -143,3 +143,11 @@ def test_over_http_every_delivery_is_answered_in_words(bench: Bench, data: st.Da
     if answer.status_code == 422:
         assert body["errors"]
         assert body["accepted"] == []
+
+
+def test_the_longest_id_of_a_sentry_rule_fits_with_what_says_that_it_is_one() -> None:
+    payload = copy.deepcopy(sample("sentry-metric-alert")[0])
+    payload["data"]["metric_alert"]["alert_rule"]["id"] = "x" * 255
+    parsed = sentry.parse(payload, NOW, "metric_alert")
+    _well_formed(parsed)
+    assert [alert.key[:8] for alert in parsed.alerts] == ["metric:x"]
