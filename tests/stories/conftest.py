@@ -282,8 +282,9 @@ def world(request: pytest.FixtureRequest, slack: Sandbox, store: Store, tmp_path
     """
     over_http = getattr(request, "param", "socket") == "http"
     configure(LogLevel.WARNING, LogFormat.JSON, stream=STDERR)  # what goes wrong stands below the failed test
-    cast = populate(slack)
-    apply_file(store, tmp_path, ORGANIZATION)
+    with unmeasured():  # tests/organization has that, and much more
+        cast = populate(slack)
+        apply_file(store, tmp_path, ORGANIZATION)
     bot = Bot(
         store,
         Clients.connect(slack.bot_token, slack.api_url),
@@ -295,7 +296,8 @@ def world(request: pytest.FixtureRequest, slack: Sandbox, store: Store, tmp_path
     )
     server = url = None
     if bot.http:
-        app = create_http_app(store, slack_problem=lambda: None)
+        with unmeasured():
+            app = create_http_app(store, slack_problem=lambda: None)
         bot.http.add_to(app)
         server = HttpServer(app, "127.0.0.1", 0)
         server.start()
@@ -317,7 +319,9 @@ Deliver = Callable[[Source, Any], httpx.Response]
 @pytest.fixture
 def intake(world: World) -> Iterator[str]:
     """The address of an intake on the world's database."""
-    server = HttpServer(create_http_app(world.store, slack_problem=lambda: None), "127.0.0.1", 0)
+    with unmeasured():
+        app = create_http_app(world.store, slack_problem=lambda: None)
+    server = HttpServer(app, "127.0.0.1", 0)
     server.start()
     yield f"http://127.0.0.1:{server.port}"
     server.stop()
