@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -31,6 +32,14 @@ INSERT INTO alert_memory (organization_id, dedup_key, incident_id, status)
 SELECT organization_id, 'k', id, 20 FROM incident WHERE identifier = 4
 """
 
+# Closed incidents of two organizations, of which only the first has a retention.
+MANY = """
+INSERT INTO organization (slug, name) VALUES ('globex', 'Globex');
+INSERT INTO incident (organization_id, identifier, title, status, status_method, date_started, date_detected,
+                      date_added, date_closed)
+SELECT o.id, n, 'Outage ' || n, 2, 1, now(), now(), now(), now() FROM organization o, generate_series(1, 30) n
+"""
+
 
 def scalars(world: World, statement: str) -> list[int]:
     with world.store.read() as connection:
@@ -51,7 +60,7 @@ def close(world: World, *titles: str) -> None:
 
 
 def organization_id(world: World) -> int:
-    return scalars(world, "SELECT id FROM organization")[0]
+    return scalars(world, "SELECT id FROM organization WHERE slug = 'acme'")[0]
 
 
 def remove(world: World, actor: Actor = BY_ITSELF) -> retention.Removed:
@@ -180,6 +189,26 @@ def test_every_batch_counts_once_however_often_it_is_cut_off(
         assert scalars(world, log.format("incidents")) == [5]
         assert scalars(world, log.format("audit_entries")) == [entries]
         assert scalars(world, "SELECT count(*) FROM audit_entry WHERE action <> 'data.retention'") == [0]
+
+
+def test_several_processes_remove_everything_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.apply(KEEPS)
+    monkeypatch.setattr(retention, "INCIDENTS_AT_ONCE", 2)
+    with world.store.write() as tx:
+        tx.execute(text(MANY))
+    ids = scalars(world, "SELECT id FROM organization ORDER BY slug")
+    with later(world, MONTHS):
+        now = world.store.clock.now()
+        with ThreadPoolExecutor(3) as processes:
+            runs = [processes.submit(remove_old, world.store, ids[0], now, BY_ITSELF) for _ in range(3)]
+            together = sum(run.result().incidents for run in runs)
+        together += remove(world).incidents  # what one passed over because another one had locked it
+    assert together == 30
+    log = "SELECT sum((before ->> 'incidents')::int) FROM audit_entry WHERE action = 'data.retention'"
+    assert scalars(world, log) == [30]
+    # Another organization, which keeps everything, has all of its own.
+    assert scalars(world, "SELECT DISTINCT organization_id FROM incident") == [ids[1]]
+    assert len(numbers(world)) == 30
 
 
 def test_the_command_says_what_it_removes(world: World, run: Run) -> None:
