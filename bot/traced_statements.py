@@ -75,6 +75,8 @@ def _trace_cursor(factory: type[PgCursor]) -> type[PgCursor]:
 
 def _trace(query: Any) -> AbstractContextManager[Any]:
     """A span of a statement, if it belongs to something that is recorded: most statements only look for work."""
+    if isinstance(query, str) and (found := _PREPARE.match(query)):
+        _prepared[found[1]] = found[2]  # whether this is recorded or not, what executes it may be
     recorder = _recorder
     if recorder is None or not recorder.is_recording():
         return nullcontext()
@@ -92,9 +94,7 @@ _prepared: dict[str, str] = {}  # by the name of a prepared statement, its text
 
 def _describe(query: str) -> tuple[str, str]:
     """What a statement does to which table, and its text without values."""
-    if found := _PREPARE.match(query):
-        _prepared[found[1]] = found[2]
-    elif found := _EXECUTE.match(query):
+    if found := _EXECUTE.match(query):
         query = _prepared.get(found[1], query)
     return _describe_text(query)
 

@@ -129,7 +129,7 @@ class Publisher:
     def _publish_leased(self, leased: Sequence[tuple[Fire, DigestRow]], now: datetime) -> bool:
         if not leased:
             return False
-        with tracing.span("digests publish", fires=len(leased)):
+        with tracing.span("digest publish", fires=len(leased)):
             owners = self._get_owners(leased, now)
             prepared: list[_Prepared | None] = []
             for fire, digest in leased:

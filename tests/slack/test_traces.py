@@ -98,6 +98,7 @@ def test_buttons_forms_events_alerts_and_digests_are_traced_and_nothing_that_is_
             collector.wait_for(name)
         collector.wait_for("delivery send", lambda span: span.attributes.get("tocsin.kind") == "digest")
         assert not collector.wait_for("command view").failed  # a refusal is no fault
+        assert "EXECUTE" not in names(collector.spans), "a prepared statement is known by its text"
         slack.settle()
         bot.process.terminate()
         assert bot.end() == 0
