@@ -135,7 +135,7 @@ class PostKind(StrEnum):
     HANDOFF_ANSWER = "handoff_answer"  # what the person answered, for the one who asked; sent once
 
     PERSONAL_DIGEST = "personal_digest"  # the digest of one member; sent once
-    REMINDER = "reminder"  # asks an owner whether they are still on their incidents; sent once
+    REMINDER = "reminder"  # asks an owner whether they are still on their incidents; updated with them
 
     @property
     def is_one_time(self) -> bool:
@@ -144,7 +144,6 @@ class PostKind(StrEnum):
             PostKind.DIGEST,
             PostKind.NOTE,
             PostKind.HANDOFF_ANSWER,
-            PostKind.REMINDER,
             PostKind.PERSONAL_DIGEST,
         )
 

@@ -151,7 +151,8 @@ def lapse_next(tx: Connection, now: datetime) -> tuple[HandoffHead, list[int]] |
 _REDRAW = PreparedStatement(
     "UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = %(now)s"
     " FROM handoff_item i JOIN handoff h ON h.organization_id = i.organization_id AND h.id = i.handoff_id"
-    " WHERE i.incident_id = ANY(%(ids)s) AND p.id = h.post_id AND p.ts IS NOT NULL AND p.date_done IS NULL"
+    " WHERE i.incident_id = ANY(%(ids)s) AND p.id = h.post_id AND p.date_done IS NULL"
+    "   AND (p.ts IS NOT NULL OR p.attempted_at IS NOT NULL)"
     " AND p.destination_id = ANY(%(locked)s)",
     {"ids": "bigint[]", "locked": "bigint[]", "now": "timestamptz"},
 )

@@ -97,7 +97,8 @@ def redraw_messages(tx: Connection, incident_ids: Collection[int], locked: Colle
     """
     tx.exec_driver_sql(
         "UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = %(now)s FROM owner_reminder r"
-        " WHERE r.incident_id = ANY(%(ids)s) AND p.key = r.post_key AND p.ts IS NOT NULL AND p.date_done IS NULL"
+        " WHERE r.incident_id = ANY(%(ids)s) AND p.key = r.post_key AND p.date_done IS NULL"
+        "   AND (p.ts IS NOT NULL OR p.attempted_at IS NOT NULL)"
         " AND p.destination_id = ANY(%(locked)s)",
         {"ids": sorted(incident_ids), "locked": list(locked), "now": now},
     )

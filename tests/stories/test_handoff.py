@@ -107,6 +107,15 @@ def test_an_offer_is_void_when_the_incident_is_over_or_somebody_elses(owned: Wor
         assert "offered to" not in owned.seen_by(owned.ada, 1)
 
 
+def test_an_offer_of_which_nobody_knew_whether_it_was_sent_is_kept_current(owned: World) -> None:
+    owned.rest()
+    owned.slack.faults.cut("chat.postMessage")
+    owned.ask(owned.ada, "handoff 1 @ben")
+    shown = owned.ben.wait_for_message(containing="asks you to take over")
+    owned.ask(owned.ada, "resolve 1")
+    shown.wait_for(lambda m: "#1 Payments fail is resolved." in m.text)
+
+
 def test_an_offer_to_another_takes_the_place_of_the_first(owned: World) -> None:
     owned.ask(owned.ada, "handoff 1 @ben")
     first = offer_to(owned.ben)

@@ -152,6 +152,15 @@ def test_a_message_that_was_sent_while_a_change_was_expanded_does_not_wait_for_a
     message.wait_for(lambda m: "Critical" in m.text)
 
 
+def test_a_message_of_which_nobody_knew_whether_it_was_sent_is_kept_current(owned: World) -> None:
+    owned.rest()
+    owned.slack.faults.cut("chat.postMessage")
+    let_pass(owned, HOUR)
+    message = owned.ben.wait_for_message(containing="Are you still on")
+    owned.ask(owned.dan, "resolve 1")
+    message.wait_for(lambda m: "#1 Payments fail is resolved." in m.text)
+
+
 def test_several_at_once_are_one_message(owned: World) -> None:
     owned.declare("Cache is cold")
     owned.ask(owned.ben, "take 2")
