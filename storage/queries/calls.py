@@ -136,7 +136,8 @@ def list_acknowledged(tx: Connection, steps: Sequence[DueStep]) -> set[StepKey]:
     return {steps[number - 1].key for (number,) in rows}
 
 
-_CALLEES = f"""
+_CALLEES = PreparedStatement(
+    f"""
 SELECT r.n, m.id, m.name, {sees_incident("r.incident_id")}
 FROM unnest(%(incident_ids)s::bigint[], %(organization_ids)s::bigint[], %(workspaces)s::text[], %(team_ids)s::bigint[],
             %(who)s::text[]) WITH ORDINALITY AS r(incident_id, organization_id, workspace_id, team_id, who, n)
@@ -157,12 +158,13 @@ CROSS JOIN LATERAL (
 JOIN member m ON m.id = c.member_id AND m.organization_id = o.id AND m.date_removed IS NULL
 ORDER BY r.n, m.name, m.id
 """  # noqa: S608 - composed of constants
+)
 
 
 def list_callees(tx: Connection, steps: Sequence[DueStep]) -> dict[StepKey, list[Callee]]:
     """Returns whom each step calls, in the order of their names, with whether they may see the incident."""
-    rows = tx.exec_driver_sql(
-        _CALLEES,
+    rows = _CALLEES.rows(
+        tx,
         {
             "incident_ids": [one.key.incident_id for one in steps],
             "organization_ids": [one.key.organization_id for one in steps],

@@ -50,27 +50,32 @@ class EntryChanged(EntryChange):
 # The transaction that expands a change locks its row, and others skip it. Without `alone` it takes one change of a
 # person, or several of alerts. The change of an alert waits for what people changed earlier in the same incident, so
 # that threads and direct messages show both in their order; it does not wait for one that could not be expanded.
-_TAKE = PreparedStatement(
-    """
+def _build_take(of_alert: str) -> PreparedStatement:
+    """Builds the statement for one kind: planned for itself, it need not read the other's, however many wait."""
+    return PreparedStatement(
+        f"""
 WITH taken AS (
   DELETE FROM outbox WHERE id = ANY(ARRAY(
     SELECT id FROM outbox o
-    WHERE of_alert = %(of_alert)s AND (retry_at IS NULL OR retry_at <= %(now)s)
+    WHERE of_alert = {of_alert} AND (retry_at IS NULL OR retry_at <= %(now)s)
       AND (%(alone)s IS NULL OR id = %(alone)s)
-      AND NOT (of_alert AND EXISTS (
+      AND NOT ({of_alert} AND EXISTS (
         SELECT FROM outbox e
         WHERE e.incident_id = o.incident_id AND e.id < o.id AND NOT e.of_alert AND e.retry_at IS NULL))
-    ORDER BY id LIMIT %(most)s FOR UPDATE SKIP LOCKED))
+    ORDER BY of_alert, id LIMIT %(most)s FOR UPDATE SKIP LOCKED))
   RETURNING id, incident_id, activity_id, again, member_ids, said_in
 )
-SELECT EXISTS (SELECT FROM outbox o WHERE of_alert = %(of_alert)s AND id > (SELECT max(id) FROM taken)
-               AND (retry_at IS NULL OR retry_at <= %(now)s)),
-       NOT %(of_alert)s AND EXISTS (SELECT FROM outbox o WHERE o.incident_id = taken.incident_id AND o.of_alert),
+SELECT coalesce((SELECT true FROM outbox o WHERE of_alert = {of_alert} AND id > (SELECT max(id) FROM taken)
+                 AND (retry_at IS NULL OR retry_at <= %(now)s) ORDER BY of_alert, id LIMIT 1), false),
+       NOT {of_alert} AND EXISTS (SELECT FROM outbox o WHERE o.incident_id = taken.incident_id AND o.of_alert),
        taken.*
 FROM taken ORDER BY id
-""",
-    {"of_alert": "boolean", "now": "timestamptz", "alone": "bigint", "most": "int"},
-)
+""",  # noqa: S608 - composed of constants
+        {"now": "timestamptz", "alone": "bigint", "most": "int"},
+    )
+
+
+_TAKE_OF_PEOPLE, _TAKE_OF_ALERTS = _build_take("false"), _build_take("true")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,8 @@ def take_changes(tx: Connection, *, of_alert: bool, most: int, now: datetime, al
     `of_alert` chooses between the changes of alerts and of people. With `alone`, only the change of that id. A
     change of an alert is not taken while an earlier change of a person to the same incident waits.
     """
-    rows = _TAKE.rows(tx, {"of_alert": of_alert, "most": most, "alone": alone, "now": now})
+    take = _TAKE_OF_ALERTS if of_alert else _TAKE_OF_PEOPLE
+    rows = take.rows(tx, {"most": most, "alone": alone, "now": now})
     return TakenChanges(
         [_build_change(row[2:]) for row in rows], any(row[0] for row in rows), any(row[1] for row in rows)
     )

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from storage.member_rows import FollowedFilter
+from storage.prepared import PreparedStatement
 from storage.queries.visibility import sees_incident
 from storage.values import Status
 
@@ -63,7 +64,8 @@ def delete_filter(tx: Connection, organization_id: int, member_id: int, filter_i
 
 
 # `previous` is the severity that an incident had before; a filter that it matched then has had its turn.
-_SUBSCRIBE = f"""
+_SUBSCRIBE = PreparedStatement(
+    f"""
 INSERT INTO incident_subscription (incident_id, member_id, date_added)
 SELECT DISTINCT i.id, f.member_id, %(now)s::timestamptz
 FROM unnest(%(incident_ids)s::bigint[], %(previous)s::smallint[]) AS c(incident_id, previous)
@@ -81,6 +83,7 @@ WHERE (f.severity IS NULL OR f.severity = i.status)
   AND {sees_incident("i.id")}
 ON CONFLICT DO NOTHING RETURNING incident_id
 """  # noqa: S608 - composed of constants
+)
 
 
 def subscribe_followers(tx: Connection, previous: Mapping[int, int | None], now: datetime) -> set[int]:
@@ -92,4 +95,4 @@ def subscribe_followers(tx: Connection, previous: Mapping[int, int | None], now:
     if not previous:
         return set()
     given = {"incident_ids": list(previous), "previous": list(previous.values()), "now": now}
-    return {row[0] for row in tx.exec_driver_sql(_SUBSCRIBE, given)}
+    return {row[0] for row in _SUBSCRIBE.rows(tx, given)}

@@ -134,19 +134,39 @@ def _record(
     return bool(recorded)
 
 
+_CARDS = f"""
+WITH cards AS (
+  UPDATE post SET wanted_version = wanted_version + 1,
+    due_at = CASE WHEN wanted_version > drawn_version THEN due_at
+                  ELSE %(now)s + make_interval(secs => {CARD_DEBOUNCE_S}) END
+  WHERE incident_id = ANY(%(incident_ids)s) AND kind = '{PostKind.CARD}'
+)
+"""  # noqa: S608 - composed of constants
+_ARRAYS = {"incident_ids": "bigint[]", "now": "timestamptz"}
+_REDRAW_CARDS = PreparedStatement(
+    f"{_CARDS} INSERT INTO outbox (incident_id, of_alert, date_added) SELECT unnest(%(incident_ids)s), true, %(now)s",
+    _ARRAYS,
+)
+_RECORD_ALL = PreparedStatement(
+    f"{_CARDS} INSERT INTO outbox (incident_id, activity_id, of_alert, date_added)"  # noqa: S608 - composed of constants
+    " SELECT incident_id, activity_id, true, %(now)s"
+    " FROM unnest(%(incident_ids)s, %(activity_ids)s::bigint[]) AS c(incident_id, activity_id) ORDER BY incident_id",
+    _ARRAYS,
+)
+_REDRAW_DIRECT_MESSAGES = PreparedStatement(
+    "INSERT INTO outbox (incident_id, date_added) SELECT i.id, %(now)s"  # noqa: S608 - composed of constants
+    " FROM unnest(%(incident_ids)s) AS i(id)"
+    f" WHERE EXISTS (SELECT FROM post WHERE incident_id = i.id AND kind = '{PostKind.NEWEST}' OFFSET 0)"
+    f" OR EXISTS (SELECT FROM post WHERE incident_id = i.id AND kind = '{PostKind.NOTIFICATION}' OFFSET 0)",
+    _ARRAYS,
+)
+
+
 def redraw_cards(tx: Connection, incident_ids: Collection[int], now: datetime) -> None:
     """Records that only cards show what changed about these incidents: texts of their alerts, a silence."""
     if not incident_ids:
         return
-    tx.exec_driver_sql(
-        "WITH cards AS (UPDATE post SET wanted_version = wanted_version + 1, due_at = CASE"  # noqa: S608 - composed of constants
-        "  WHEN wanted_version > drawn_version THEN due_at"
-        "  ELSE %(now)s + make_interval(secs => %(settles)s) END"
-        f"  WHERE incident_id = ANY(%(incident_ids)s) AND kind = '{PostKind.CARD}')"
-        " INSERT INTO outbox (incident_id, of_alert, date_added)"
-        " SELECT unnest(%(incident_ids)s), true, %(now)s::timestamptz",
-        {"incident_ids": sorted(incident_ids), "now": now, "settles": CARD_DEBOUNCE_S},
-    )
+    _REDRAW_CARDS.execute(tx, {"incident_ids": sorted(incident_ids), "now": now})
     wake_after_commit(tx, Work.ALERTS)
 
 
@@ -155,22 +175,8 @@ def record_changes(tx: Connection, activity_ids: Mapping[int, int], now: datetim
 
     They are expanded like the changes of alerts, so that nobody's single change waits for them.
     """
-    tx.exec_driver_sql(
-        "WITH cards AS (UPDATE post SET wanted_version = wanted_version + 1, due_at = CASE"  # noqa: S608 - composed of constants
-        "  WHEN wanted_version > drawn_version THEN due_at"
-        "  ELSE %(now)s + make_interval(secs => %(settles)s) END"
-        f"  WHERE incident_id = ANY(%(incident_ids)s) AND kind = '{PostKind.CARD}')"
-        " INSERT INTO outbox (incident_id, activity_id, of_alert, date_added)"
-        " SELECT incident_id, activity_id, true, %(now)s::timestamptz"
-        " FROM unnest(%(incident_ids)s::bigint[], %(activity_ids)s::bigint[]) AS c(incident_id, activity_id)"
-        " ORDER BY incident_id",
-        {
-            "incident_ids": list(activity_ids),
-            "activity_ids": list(activity_ids.values()),
-            "now": now,
-            "settles": CARD_DEBOUNCE_S,
-        },
-    )
+    given = {"incident_ids": list(activity_ids), "activity_ids": list(activity_ids.values()), "now": now}
+    _RECORD_ALL.execute(tx, given)
     wake_after_commit(tx, Work.ALERTS)
 
 
@@ -178,14 +184,7 @@ def redraw_direct_messages(tx: Connection, incident_ids: Sequence[int], now: dat
     """Records a change that only direct messages about these incidents show, if any: such as a posted card."""
     if not incident_ids:
         return
-    added = tx.exec_driver_sql(
-        "INSERT INTO outbox (incident_id, date_added) SELECT i.id, %(now)s::timestamptz"  # noqa: S608 - composed of constants
-        " FROM unnest(%(ids)s::bigint[]) AS i(id)"
-        f" WHERE EXISTS (SELECT FROM post WHERE incident_id = i.id AND kind = '{PostKind.NEWEST}' OFFSET 0)"
-        f" OR EXISTS (SELECT FROM post WHERE incident_id = i.id AND kind = '{PostKind.NOTIFICATION}' OFFSET 0)",
-        {"ids": list(incident_ids), "now": now},
-    ).rowcount
-    if added:
+    if _REDRAW_DIRECT_MESSAGES.execute(tx, {"incident_ids": list(incident_ids), "now": now}):
         wake_after_commit(tx, Work.CHANGES)
 
 
@@ -255,6 +254,21 @@ def enqueue_in_channels(
     return {row[0]: row[1] for row in rows}
 
 
+_INSERT_POST = PreparedStatement(
+    "INSERT INTO post (destination_id, kind, urgency, key, message, due_at, date_added)"
+    " VALUES (%(destination_id)s, %(kind)s, %(urgency)s, %(key)s, %(message)s, %(now)s, %(now)s)"
+    " ON CONFLICT (key) DO NOTHING RETURNING id",
+    {
+        "destination_id": "bigint",
+        "kind": "text",
+        "urgency": "smallint",
+        "key": "text",
+        "message": "jsonb",
+        "now": "timestamptz",
+    },
+)
+
+
 def enqueue(
     tx: Connection,
     *,
@@ -286,10 +300,8 @@ def enqueue(
     destination_id = ensure_destination(
         tx, workspace_id, now=now, channel_id=channel_id, member_id=member_id, user_id=user_id
     )
-    post_id: int | None = tx.exec_driver_sql(
-        "INSERT INTO post (destination_id, kind, urgency, key, message, due_at, date_added)"
-        " VALUES (%(destination_id)s, %(kind)s, %(urgency)s, %(key)s, %(message)s, %(now)s, %(now)s)"
-        " ON CONFLICT (key) DO NOTHING RETURNING id",
+    row = _INSERT_POST.row(
+        tx,
         {
             "destination_id": destination_id,
             "kind": str(kind),
@@ -298,8 +310,9 @@ def enqueue(
             "message": None if message is None else Json(dict(message)),
             "now": now,
         },
-    ).scalar()
-    if post_id is not None:
-        mark_due(tx, [destination_id], urgency, now)
-        wake_after_commit(tx, Work.POSTS)
-    return post_id
+    )
+    if row is None:
+        return None
+    mark_due(tx, [destination_id], urgency, now)
+    wake_after_commit(tx, Work.POSTS)
+    return int(row[0])

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from storage.prepared import PreparedStatement
 from storage.queries.post_kinds import DuePost
 
 
@@ -80,13 +81,15 @@ def resume_workspace(tx: Connection, workspace_id: str) -> bool:
     )
 
 
+_PAUSED = PreparedStatement(
+    "SELECT id, paused_reason, EXTRACT(epoch FROM paused_until - %(now)s::timestamptz)::float8"
+    " FROM workspace WHERE paused_reason IS NOT NULL"
+)
+
+
 def get_paused_workspaces(connection: Connection, now: datetime) -> dict[str, tuple[str, float]]:
     """Returns the paused workspaces by id: the reason, and the seconds until sending is retried."""
-    rows = connection.exec_driver_sql(
-        "SELECT id, paused_reason, EXTRACT(epoch FROM paused_until - %(now)s)::float8"
-        " FROM workspace WHERE paused_reason IS NOT NULL",
-        {"now": now},
-    )
+    rows = _PAUSED.rows(connection, {"now": now})
     return {id_: (reason, seconds) for id_, reason, seconds in rows}
 
 

@@ -65,7 +65,8 @@ def list_new(tx: Connection, incidents: Mapping[int, str | None], destination_id
     return [NewInChannel(*row) for row in rows]
 
 
-_CHANNEL = """
+_CHANNEL = PreparedStatement(
+    """
 SELECT w.organization_id, coalesce(l.storm_cards, 5), coalesce(l.storm_within_s, 60),
        s.id, s.critical_cards, s.date_split IS NOT NULL
 FROM destination d
@@ -75,8 +76,9 @@ LEFT JOIN LATERAL (SELECT p.storm_cards, p.storm_within_s
                    WHERE pc.channel_id = d.channel_id AND p.organization_id = w.organization_id
                    ORDER BY p.storm_cards, p.storm_within_s DESC LIMIT 1) l ON true
 LEFT JOIN storm s ON s.destination_id = d.id AND s.date_ended IS NULL
-WHERE d.id = %(id)s
+WHERE d.id = %(id)s::bigint
 """
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,9 @@ class ChannelState:
 
 def get_channel_state(tx: Connection, destination_id: int) -> ChannelState:
     """Returns the state of a locked channel."""
-    return ChannelState(*tx.exec_driver_sql(_CHANNEL, {"id": destination_id}).one())
+    row = _CHANNEL.row(tx, {"id": destination_id})
+    assert row is not None
+    return ChannelState(*row)
 
 
 def list_recent_cards(

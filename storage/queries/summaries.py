@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from storage.prepared import PreparedStatement
 from storage.queries.post_kinds import SummaryPost
 from storage.queries.visibility import sees_incident
 from storage.rows import SummaryContent, SummaryLine
@@ -24,30 +25,33 @@ MAX_LINES = 10
 NEWS_KINDS = f"('{PostKind.NOTIFICATION}', '{PostKind.NEWEST}', '{PostKind.OLDER}', '{PostKind.SUMMARY}')"
 
 
+_FIND = PreparedStatement(
+    "WITH lately AS (SELECT id, destination_id, kind, due_at, date_added FROM post"  # noqa: S608 - composed of constants
+    f"  WHERE destination_id = ANY(%(ids)s) AND kind IN {NEWS_KINDS} AND date_added > %(now)s - {_LONGEST}),"
+    " ongoing AS (UPDATE post p SET wanted_version = p.wanted_version + 1, date_done = NULL, due_at = CASE"
+    "   WHEN p.wanted_version > p.drawn_version THEN p.due_at"
+    f"   ELSE %(now)s + make_interval(secs => {_REDRAW_S}) END"
+    "  FROM (SELECT DISTINCT ON (destination_id) id FROM lately"
+    f"        WHERE kind = '{PostKind.SUMMARY}' AND due_at > %(now)s - {_WITHIN}"
+    "        ORDER BY destination_id, id DESC) s"
+    "  WHERE p.id = s.id RETURNING p.destination_id, p.id),"
+    " made AS (INSERT INTO post (destination_id, kind, urgency, due_at, date_added)"
+    f"  SELECT destination_id, '{PostKind.SUMMARY}', {Urgency.NEWS:d},"
+    "   %(now)s + make_interval(secs => %(settles)s), %(now)s FROM lately"
+    f"  WHERE date_added > %(now)s - {_WITHIN} AND kind <> '{PostKind.SUMMARY}'"
+    "   AND destination_id NOT IN (SELECT destination_id FROM ongoing)"
+    f"  GROUP BY destination_id HAVING count(*) >= {_LIMIT} RETURNING destination_id, id)"
+    " SELECT destination_id, id FROM ongoing UNION ALL SELECT destination_id, id FROM made",
+    {"ids": "bigint[]", "now": "timestamptz", "settles": "float8"},
+)
+
+
 def find_summaries(tx: Connection, destination_ids: Collection[int], now: datetime, settles_s: float) -> dict[int, int]:
     """Returns the summaries that take in another notification now: the id of the post by that of its destination.
 
     Destinations are left out whose person got few messages lately. The caller has locked them.
     """
-    parameters = {"ids": sorted(destination_ids), "now": now, "settles": settles_s, "redraw": _REDRAW_S}
-    rows = tx.exec_driver_sql(
-        "WITH lately AS (SELECT id, destination_id, kind, due_at, date_added FROM post"  # noqa: S608 - composed of constants
-        f"  WHERE destination_id = ANY(%(ids)s) AND kind IN {NEWS_KINDS} AND date_added > %(now)s - {_LONGEST}),"
-        " ongoing AS (UPDATE post p SET wanted_version = p.wanted_version + 1, date_done = NULL, due_at = CASE"
-        "   WHEN p.wanted_version > p.drawn_version THEN p.due_at ELSE %(now)s + make_interval(secs => %(redraw)s) END"
-        "  FROM (SELECT DISTINCT ON (destination_id) id FROM lately"
-        f"        WHERE kind = '{PostKind.SUMMARY}' AND due_at > %(now)s - {_WITHIN}"
-        "        ORDER BY destination_id, id DESC) s"
-        "  WHERE p.id = s.id RETURNING p.destination_id, p.id),"
-        " made AS (INSERT INTO post (destination_id, kind, urgency, due_at, date_added)"
-        f"  SELECT destination_id, '{PostKind.SUMMARY}', {Urgency.NEWS:d},"
-        "   %(now)s + make_interval(secs => %(settles)s), %(now)s FROM lately"
-        f"  WHERE date_added > %(now)s - {_WITHIN} AND kind <> '{PostKind.SUMMARY}'"
-        "   AND destination_id NOT IN (SELECT destination_id FROM ongoing)"
-        f"  GROUP BY destination_id HAVING count(*) >= {_LIMIT} RETURNING destination_id, id)"
-        " SELECT destination_id, id FROM ongoing UNION ALL SELECT destination_id, id FROM made",
-        parameters,
-    ).all()
+    rows = _FIND.rows(tx, {"ids": sorted(destination_ids), "now": now, "settles": settles_s})
     return {row[0]: row[1] for row in rows}
 
 

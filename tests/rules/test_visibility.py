@@ -67,7 +67,7 @@ EXEMPT = {
     "direct_messages._build_outdate": _MAINTAINS,
     "posts._EARLIER": _MAINTAINS,
     "posts._MARK_DELIVERED": _MAINTAINS,
-    "expansion._TAKE": _MAINTAINS,
+    "expansion._build_take": _MAINTAINS,
     "expansion._build_change": "builds a value from a row that was read",
     "expansion._AUDIENCES": "finds whose incident it is; who sees it is asked by _CANDIDATES",
     "expansion.unsubscribe_members": "removes those who no longer see it",
