@@ -12,6 +12,7 @@ from bot.delivery.destination_checks import NO_SUCH_PERSON
 from bot.delivery.rendering import SHARED
 from bot.doctor.database import check_lag, check_processes, check_session
 from bot.doctor.finding import Finding, get_reason
+from bot.doctor.installations import REMOVED, check_installations
 from bot.doctor.slack import check_slack
 from bot.intake.connections import find_file_shortage
 from bot.program import PROGRAM
@@ -66,6 +67,7 @@ def _check_all(settings: Settings) -> Iterator[Finding]:
                 yield from _check_alertmanager(settings)
                 if schema.fix is None:
                     yield _check_intake(settings, store)
+                    yield from check_installations(settings, store)
                     yield from _check_refusals(store)
                     yield from check_processes(store)
                     yield from _check_delivery(store)
@@ -192,6 +194,8 @@ def _check_delivery(store: Store) -> Iterator[Finding]:
         given_up = posts.count_failed_since(connection, store.clock.now() - _GIVEN_UP_SHOWN_FOR)
     for workspace_id, (reason, _) in paused.items():
         fix = "Nothing is lost: what waits is sent once SLACK_BOT_TOKEN is good again."
+        if reason in REMOVED:
+            fix = "Nothing is lost: what waits is sent once the app is installed there again, at /slack/install."
         yield Finding("delivery", f"paused for {workspace_id}, Slack says {reason}; {waiting} messages wait", fix)
     for trouble in troubles:
         if trouble.channel_id is not None:

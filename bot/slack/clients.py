@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from slack_bolt.authorization import AuthorizeResult
 
 from bot.metrics import SlackCallMetrics
+from bot.slack.requests import Payload, find_false_claim
 from bot.slack.slack_clock import SlackClock
 from bot.slack.web_api import WebApi
 
@@ -38,6 +39,10 @@ class Installation:
         workspace_url = (self.authorization.url or "https://slack.com/").rstrip("/")
         link = f"{workspace_url}/archives/{channel_id}/p{ts.replace('.', '')}"
         return f"{link}?thread_ts={thread_ts}&cid={channel_id}" if thread_ts and thread_ts != ts else link
+
+    def find_false_claim(self, payload: Payload) -> str | None:
+        """What a request to the workspace names that is not of this installation; None where all is."""
+        return find_false_claim(payload, self.app_id, self.authorization.enterprise_id)
 
 
 class Clients:

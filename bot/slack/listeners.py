@@ -179,7 +179,13 @@ class Listeners:
                 self._unused.add(kind)
                 log.info("requests of a kind that the bot does not offer are acknowledged and left", kind=kind)
             return Acknowledgement()
-        self._clients.ensure(find_workspace(request.body))
+        workspace_id = find_workspace(request.body)
+        self._clients.ensure(workspace_id)
+        installation = self._clients.find(workspace_id)
+        if installation is not None and (claim := installation.find_false_claim(request.body)):
+            log.warning("a request names what is not of its workspace", workspace=workspace_id, kind=kind, what=claim)
+            sentence = "This request names a workspace that it does not come from, so nothing was done."
+            return Acknowledgement(_plain(sentence) if kind == "command" else None)
         with new_request_id(), self._metrics.time_acknowledgement(kind if kind in _KINDS else "other"):
             tracing.annotate(request_id=get_request_id())
             response = self.app.dispatch(request)

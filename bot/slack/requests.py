@@ -123,6 +123,18 @@ def _get(payload: Payload, part: str, name: str) -> object:
     return found.get(name) if isinstance(found, Mapping) else None
 
 
+def find_false_claim(payload: Payload, app_id: str | None, enterprise_id: str | None) -> str | None:
+    """What a request names that is not of the installation in its workspace; None where all is.
+
+    `app_id` is the app of the installation, if known, and `enterprise_id` its Enterprise organization.
+    """
+    claimed = payload.get("api_app_id")
+    if app_id and claimed and claimed != app_id:
+        return "app"
+    of_enterprise = extract_is_enterprise_install(dict(payload))
+    return "enterprise" if of_enterprise and extract_enterprise_id(dict(payload)) != enterprise_id else None
+
+
 def find_home_team(*claims: object) -> str | None:
     """The workspace that a user belongs to: the first of these ids that is a workspace's, and not an Enterprise's."""
     return next((str(claim) for claim in claims if str(claim or "").startswith("T")), None)

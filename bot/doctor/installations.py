@@ -1,0 +1,66 @@
+"""The checks of `doctor` of installations by OAuth: tokens, permissions, and workspaces of no organization."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from slack_sdk.errors import SlackApiError
+
+from bot.doctor.finding import Finding, get_reason
+from bot.installations.service import ACCESS_REVOKED
+from bot.installations.tokens import UNINSTALLED, TokenStore
+from bot.secret_box import SecretUnreadable
+from bot.settings import Settings
+from bot.slack.clients import web_client
+from bot.slack.manifest import INSTALL_PATH, SCOPES
+from storage.engine import Store
+from storage.installation_rows import InstallationRow
+from storage.queries import installations as queries
+
+# Why a workspace is paused where the app was removed from it.
+REMOVED = frozenset({UNINSTALLED, "tokens_revoked", ACCESS_REVOKED, "token_expired"})
+_AGAIN = f"Install the app there again, at {INSTALL_PATH}."
+_MOST = 20  # installations that are checked in Slack, one by one
+
+
+def check_installations(settings: Settings, store: Store) -> Iterator[Finding]:
+    """Whether the tokens of the installations can be used and grant what the bot needs."""
+    with store.read() as connection:
+        rows = [row for row in queries.get_installations(connection) if row.date_ended is None]
+        connected = queries.find_organizations_of(connection, [one for row in rows for one in row.workspaces])
+    if not rows:
+        if settings.names_client:
+            yield Finding("installations", f"none yet; {INSTALL_PATH} is where one begins")
+        return
+    if settings.secret_key is None:
+        fix = "Set it to the key with which the tokens were encrypted."
+        yield Finding("installations", f"{len(rows)} cannot be used: TOCSIN_SECRET_KEY is not set", fix)
+        return
+    tokens = TokenStore(store, settings.secret_key.get_secret_value())
+    faults = [fault for row in rows[:_MOST] if (fault := _check_installation(settings, tokens, row))]
+    yield from faults
+    waiting = sorted({one for row in rows for one in row.workspaces} - connected.keys())
+    if waiting:
+        shown = ", ".join(waiting[:_MOST])
+        yield Finding("installations", f"not connected to an organization: {shown}; an owner does that, or `apply`")
+    if not faults:
+        yield Finding("installations", f"{len(rows)}, in {len(connected)} workspaces of organizations")
+
+
+def _check_installation(settings: Settings, tokens: TokenStore, row: InstallationRow) -> Finding | None:
+    what = f"installation in {row.name or row.id} ({row.id})"
+    try:
+        opened = tokens.open_tokens(row)
+    except SecretUnreadable:
+        fix = "Add the key with which it was encrypted to TOCSIN_SECRET_KEY, behind a comma."
+        return Finding(what, "its token was encrypted with another TOCSIN_SECRET_KEY", fix)
+    missing = sorted(SCOPES.keys() - set(row.scopes.split(",")))
+    if missing:
+        return Finding(what, f"permissions are missing: {', '.join(missing)}", _AGAIN)
+    try:
+        web_client(settings.slack_api_url, opened.token if opened else None, tries=2).auth_test()
+    except SlackApiError as error:
+        return Finding(what, f"Slack refuses its token ({error.response.get('error')})", _AGAIN)
+    except OSError as error:
+        return Finding(what, f"Slack cannot be reached: {get_reason(error)}", "Check SLACK_API_URL and the network.")
+    return None
