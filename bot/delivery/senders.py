@@ -17,6 +17,8 @@ from bot.delivery.settlement import Outcome
 from storage.errors import Contended, DatabaseAway
 from storage.queries.leases import Lease
 
+# A transaction locks so many destinations at most while it renders their messages: others may wait for one of them.
+_BEGUN_TOGETHER = 16
 # With so many other messages on their way, an outcome waits for more of them, so that they share a transaction.
 _COMPANY = 4
 _GATHER_S = 0.01
@@ -58,8 +60,9 @@ class Senders:
         """Has leased destinations served, not more than are `free`."""
         with self._lock:
             self._free -= len(leases)
-        if leases:
-            self._work.put(leases[0] if len(leases) == 1 else leases)
+        for first in range(0, len(leases), _BEGUN_TOGETHER):
+            some = leases[first : first + _BEGUN_TOGETHER]
+            self._work.put(some[0] if len(some) == 1 else some)
 
     def stop(self) -> None:
         """Ends the threads as soon as everything that was submitted is served."""

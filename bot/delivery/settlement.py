@@ -90,10 +90,10 @@ class Settlement:
             with tracing.span("delivery settle", messages=len(taken)), self._store.write() as tx:
                 targets = destinations.lock_free_targets(tx, taken, self._now())
                 self._record_delivered(tx, [_success(target, taken[lease]) for lease, target in targets.items()])
+            self._count([taken[lease] for lease in targets])
         except Exception as error:
             log.warning("messages are recorded one by one", count=len(outcomes), error=str(error.__cause__ or error))
             return list(outcomes)
-        self._count([taken[lease] for lease in targets])
         return [one for one in outcomes if one.lease not in targets]
 
     def settle(self, outcome: Outcome) -> None:
