@@ -199,12 +199,13 @@ class DeliveryService:
             if serving is None:
                 return None
             connection, now = reading.connection, self._now()
-            found = leases.lease_destinations(connection, serving, free, self._pace.lease_s, now)
+            count = 1 << (free.bit_length() - 1)  # a power of two: a statement is prepared for each count
+            found = leases.lease_destinations(connection, serving, count, self._pace.lease_s, now)
             # A workspace that was added just now may have no client; its lease ends by itself.
             # Even if the next statement fails, leased destinations are served.
             self._senders.submit([one for one in found if one.workspace_id in self._clients])
-            if len(found) == free:
-                return None
+            if len(found) == count:
+                return 0.0 if count < free else None
             return leases.find_seconds_to_next(connection, serving, now)
 
     def _guarded(self, work: Callable[[], None], what: str) -> None:

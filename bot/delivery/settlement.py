@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -44,6 +44,7 @@ class Outcome:
     post: KnownPost
     show: Show | Remove | None
     result: Result
+    known_at: float = field(default_factory=time.monotonic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class _Success:
     post: KnownPost
     show: Show | Remove | None
     answer: Mapping[str, Any]
+    known_at: float
 
     @property
     def ts(self) -> str | None:
@@ -176,7 +178,10 @@ class Settlement:
             [
                 Release(
                     one.target,
-                    pause_s=self._pace.post_s if one.post.ts is None else 0.0,
+                    # The pace is that of the messages, however long their outcomes waited to be recorded.
+                    pause_s=max(0.0, self._pace.post_s - (time.monotonic() - one.known_at))
+                    if one.post.ts is None
+                    else 0.0,
                     sent_ts=one.posted_ts,
                     conversation_id=str(one.answer["channel"])
                     if one.post.ts is None and one.answer.get("channel")
@@ -318,4 +323,4 @@ class Settlement:
 
 def _success(target: Target, outcome: Outcome) -> _Success:
     assert isinstance(outcome.result, Taken)
-    return _Success(target, outcome.post, outcome.show, outcome.result.answer)
+    return _Success(target, outcome.post, outcome.show, outcome.result.answer, outcome.known_at)

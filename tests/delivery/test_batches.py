@@ -72,7 +72,7 @@ class Batch:
         with self.store.read() as connection:
             found = leases.lease_destinations(connection, Only(("T0001",)), 100, seconds, self.store.clock.now())
         assert len(found) == PEOPLE
-        return found
+        return sorted(found, key=lambda one: one.destination_id)
 
     def begin(self, seconds: float = 0.0) -> list[Delivery]:
         """Records that the posting of all messages begins."""
