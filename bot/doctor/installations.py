@@ -44,7 +44,8 @@ def check_installations(settings: Settings, store: Store) -> Iterator[Finding]:
         shown = ", ".join(waiting[:_MOST])
         yield Finding("installations", f"not connected to an organization: {shown}; an owner does that, or `apply`")
     if not faults:
-        yield Finding("installations", f"{len(rows)}, in {len(connected)} workspaces of organizations")
+        workspaces = "1 workspace" if len(connected) == 1 else f"{len(connected)} workspaces"
+        yield Finding("installations", f"{len(rows)}, with {workspaces} of organizations")
 
 
 def _check_installation(settings: Settings, tokens: TokenStore, row: InstallationRow) -> Finding | None:

@@ -38,7 +38,7 @@ def test_doctor_finds_what_is_wrong_with_an_installation(
     cloud.install(cloud.first, cloud.cast.ben)
     cloud.install(cloud.second, cloud.zoe)
     found = findings(capsys)
-    assert "2, in 1 workspaces" in found and "not connected to an organization: T0002" in found
+    assert "2, with 1 workspace of organizations" in found and "not connected to an organization: T0002" in found
     with cloud.store.write() as tx:
         tx.execute(text("UPDATE installation SET scopes = replace(scopes, 'reactions:read,', '') WHERE id = 'T0001'"))
     assert "installation in Acme (T0001): permissions are missing: reactions:read" in findings(capsys)
