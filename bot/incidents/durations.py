@@ -7,7 +7,9 @@ from typing import Any
 
 _UNITS_S = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _SIZES_S = (7 * 86400, *_UNITS_S.values())
-_DURATION = re.compile("".join(rf"(?:([0-9]{{1,9}}){unit})?" for unit in "wdhms"), re.IGNORECASE)
+_DURATION = re.compile(
+    r"(?:([0-9]{1,9})w)?(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?", re.IGNORECASE
+)
 _LONGEST_S = 365 * 86400
 
 

@@ -21,6 +21,7 @@ from storage.migrate import HEAD, migrate
 from storage.url import BadDatabaseUrl, describe_server, normalise_url
 from tests.cli.test_settings import VARIABLES
 from tests.organization.test_file import ACME
+from tests.patience import SESSION_TIMEOUTS
 
 COMMANDS = (["migrate"], ["apply", "acme.yaml"], ["token", "list"], ["serve"], ["demo"], ["doctor"])
 HOST = "127.0.0.1:1"  # where nothing listens
@@ -284,6 +285,7 @@ def test_a_role_that_may_only_use_what_another_made_works_where_nothing_is_to_be
         assert "does not own the table" in line
 
 
+@pytest.mark.production_deadlines(*SESSION_TIMEOUTS)
 def test_options_of_the_url_are_kept_and_time_outs_are_the_bots(fresh: Fresh) -> None:
     fresh.run("CREATE EXTENSION pg_trgm", "CREATE SCHEMA apart AUTHORIZATION weak")
     options = "-csearch_path=apart -cwork_mem=9MB -cstatement_timeout=0 -ctimezone=Asia/Kolkata"
