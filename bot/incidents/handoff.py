@@ -243,20 +243,23 @@ def accept(tx: Connection, access: Access, handoff_id: int, identifier: int | No
 
     What is no longer offered stays as it is. Raises NoSuchOffer.
     """
-    head, incidents = _lock_offered(tx, access, handoff_id, identifier, now)
+    head, offered = _lock_offered(tx, access, handoff_id, identifier, now)
+    incidents = [
+        one
+        for one in offered
+        if handoffs.end_offer(tx, head.organization_id, head.id, one.id, OfferState.ACCEPTED, now)
+    ]
     _tell_giver(tx, head, incidents, now)
     for one in incidents:
-        handoffs.end_offer(tx, head.organization_id, head.id, one.id, OfferState.ACCEPTED, now)
         ownership.hand_over(tx, access, one, head.giver_id, now)
     return Answered(head, incidents)
 
 
 def decline(tx: Connection, access: Access, handoff_id: int, identifier: int | None, now: datetime) -> Answered:
     """Declines what the caller is offered: one incident, or all (`identifier` None). Raises NoSuchOffer."""
-    head, incidents = _lock_offered(tx, access, handoff_id, identifier, now)
+    head, offered = _lock_offered(tx, access, handoff_id, identifier, now)
+    incidents = [one for one in offered if _end(tx, head, one.id, OfferState.DECLINED, now, by=access.member_id)]
     _tell_giver(tx, head, incidents, now)
-    for one in incidents:
-        _end(tx, head, one.id, OfferState.DECLINED, now, by=access.member_id)
     return Answered(head, incidents)
 
 
@@ -265,9 +268,8 @@ def withdraw(tx: Connection, access: Access, handoff_id: int, now: datetime) -> 
     head = handoffs.find_handoff(tx, access.organization_id, handoff_id)
     if head is None or head.giver_id != access.member_id:
         raise NoSuchOffer
-    incidents = _lock(tx, access, head, None)
-    for one in incidents:
-        _end(tx, head, one.id, OfferState.WITHDRAWN, now, by=access.member_id)
+    offered = _lock(tx, access, head, None)
+    incidents = [one for one in offered if _end(tx, head, one.id, OfferState.WITHDRAWN, now, by=access.member_id)]
     return Answered(head, incidents)
 
 
@@ -323,9 +325,12 @@ def _lock(tx: Connection, access: Access, head: HandoffHead, identifier: int | N
 
 def _end(
     tx: Connection, head: HandoffHead, incident_id: int, state: OfferState, now: datetime, *, by: int | None
-) -> None:
-    if handoffs.end_offer(tx, head.organization_id, head.id, incident_id, state, now):
+) -> bool:
+    """Ends the offer of an incident. Returns False if it has ended already: it may lapse while it is answered."""
+    ended = handoffs.end_offer(tx, head.organization_id, head.id, incident_id, state, now)
+    if ended:
         _log_end(tx, head, incident_id, state, now, by=by)
+    return ended
 
 
 _STEPS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from sandbox import Person, SeenMessage
 from sandbox.records import UserGroup
 from tests.stories.conftest import ORGANIZATION, Deliver, World
 from tests.stories.test_cards import cards
+from tests.stories.test_forged import last_sent
 from tests.stories.test_silences import silence
 
 RULES = """
@@ -200,6 +202,23 @@ def test_not_me_brings_the_next_step_at_once_if_nobody_else_was_called(night: Wo
     night.settle()
     make_calls(night)
     assert not calls_of(night.dan)
+
+
+def test_who_was_not_called_cannot_decline_but_may_take(night: World) -> None:
+    declare(night)
+    (message,) = calls_of(night.ben)
+    (decline,) = [
+        element for block in message.blocks for element in block.get("elements", ()) if "Not me" in str(element)
+    ]
+    night.ada.press(cards(night)[0], "Acknowledge")
+    forged = copy.deepcopy(last_sent(night, "block_actions"))
+    forged["actions"][0] |= {"action_id": decline["action_id"], "value": decline["value"]}
+    night.ada.replay(forged)
+    night.ada.wait_for_message(night.cast.checkout, containing="This message no longer calls you for anything.")
+    assert "Not me" in calls_of(night.ben)[0].buttons
+    forged["actions"][0] |= {"action_id": "call_take", "value": "1"}
+    night.ada.replay(forged)
+    message.wait_for(lambda shown: "Owned by Ada Obi" in shown.text)
 
 
 def test_release_goes_on_where_the_calls_stood(night: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -138,6 +139,21 @@ def test_an_offer_lapses_after_a_day(owned: World) -> None:
     told = owned.ada.wait_for_message(containing="did not answer")
     assert "Ben Tal did not answer about #1 Payments fail. You still own it." in told.text
     assert "Ben Tal did not answer in time whether to take over this from Ada Obi" in log(owned)
+
+
+def test_an_offer_that_lapses_while_it_is_accepted_is_not_accepted(owned: World) -> None:
+    owned.ask(owned.ada, "handoff 1 @ben")
+    shown = offer_to(owned.ben)
+    owned.rest()
+    with ThreadPoolExecutor(1) as threads:
+        with owned.store.write() as tx:  # as the tick does
+            tx.exec_driver_sql("UPDATE handoff_item SET state = 'lapsed', date_ended = now()")
+            pressed = threads.submit(owned.ben.press, shown, "I have it")
+            owned.wait_for_blocked()
+        pressed.result()
+    shown.wait_for(lambda m: "This is not offered to you any more. Nothing was changed." in m.text)
+    assert "Ada Obi since" in owned.seen_by(owned.ada, 1)
+    assert "took over" not in log(owned)
 
 
 def test_a_button_of_an_offer_that_is_over_is_answered(owned: World) -> None:
