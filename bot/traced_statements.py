@@ -86,7 +86,7 @@ def _trace(query: Any) -> AbstractContextManager[Any]:
 _PREPARE = re.compile(r"PREPARE (\w+) (?:\([^)]*\) )?AS (.*)", re.DOTALL)
 _EXECUTE = re.compile(r"EXECUTE (\w+)")
 _COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
-_LITERALS = re.compile(r"'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$", re.DOTALL)
+_LITERALS = re.compile(r"'(?:[^']|'')*'|\$\w*\$.*", re.DOTALL)  # from a dollar quote on, everything is left out
 _CHANGE = re.compile(r"\b(INSERT INTO|UPDATE|DELETE FROM) (?!SET\b|OF\b|SKIP\b|NOWAIT\b)\"?(\w+)", re.IGNORECASE)
 _TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE|NOTIFY) \"?(\w+)", re.IGNORECASE)
 _prepared: dict[str, str] = {}  # by the name of a prepared statement, its text
