@@ -186,3 +186,15 @@ class FollowedFilter:
     team: str | None  # slug
     project: str | None  # slug
     severity: Status | None
+
+
+@dataclass(frozen=True, slots=True)
+class TeamSync:
+    """A team whose members are the people of a user group: how many it has, and how many of them are not in it."""
+
+    organization_id: int
+    team_id: int
+    team: str
+    members: int
+    leaving: int
+    in_group: int  # members of the organization who are in the user group

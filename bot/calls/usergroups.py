@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -10,13 +11,18 @@ from slack_sdk.errors import SlackApiError
 from sqlalchemy import Connection
 
 from bot.incidents import ownership
+from bot.incidents.access import Access
 from bot.incidents.errors import Refusal
+from bot.messages.members import render_stopped_sync
 from bot.messages.oncall import render_shift
 from bot.people.identity import Identity
 from bot.people.oncall import NO_SUCH_USERGROUP
 from bot.slack.clients import Clients
+from storage.audit_rows import Actor, AuditOrigin
 from storage.engine import Store
+from storage.member_rows import TeamSync
 from storage.queries import oncall, outbox
+from storage.queries.access import list_managers
 from storage.queries.oncall import Shift, StaleUsergroup
 from storage.values import PostKind, Urgency
 
@@ -64,8 +70,56 @@ def _refresh(store: Store, clients: Clients, identity: Identity, group: StaleUse
         for shift in oncall.save_users(tx, group, user_ids, now):
             _post_shift(tx, group, shift, user_ids, now)
         if not gone:
-            for organization_id in oncall.sync_teams(tx, group, now):
+            stopped = [sync for sync in oncall.find_team_syncs(tx, group) if _removes_too_many(sync)]
+            for sync in stopped:
+                _notify_stopped(tx, group, sync, user_ids, now)
+            kept = [sync.team_id for sync in stopped]
+            for organization_id in oncall.sync_teams(tx, group, now, kept=kept):
                 ownership.release_lost(tx, organization_id, now)
+
+
+def _removes_too_many(sync: TeamSync) -> bool:
+    """Whether a person has to confirm that people leave a team: more than half of several, or all.
+
+    Whoever maintains user groups in Slack may empty one by mistake, and the team would lose sight of its incidents. In
+    a team of one or two, one person is replaced all the time.
+    """
+    return sync.leaving > 0 and (sync.in_group == 0 or (sync.leaving > 1 and sync.leaving * 2 > sync.members))
+
+
+def _notify_stopped(
+    tx: Connection, group: StaleUsergroup, sync: TeamSync, user_ids: Sequence[str], now: datetime
+) -> None:
+    """Tells the managers, once for each state of the user group."""
+    log.warning("a user group would remove most members of a team", team=sync.team_id, usergroup=group.id)
+    state = hashlib.sha256(" ".join(sorted(user_ids)).encode()).hexdigest()[:16]
+    for member_id in list_managers(tx, sync.organization_id):
+        outbox.enqueue(
+            tx,
+            workspace_id=group.workspace_id,
+            member_id=member_id,
+            kind=PostKind.NOTE,
+            key=f"sync stopped:{sync.team_id}:{state}:{member_id}",
+            message=dict(render_stopped_sync(sync, group.id)),
+            now=now,
+            urgency=Urgency.NEWS,
+        )
+
+
+def confirm_sync(tx: Connection, access: Access, team_id: int, now: datetime) -> TeamSync | None:
+    """Removes those who are not in the user group from a team, because a manager wants it.
+
+    Returns what that changed; None if the team is not kept in step with a user group any more.
+    """
+    group = oncall.find_synced_group(tx, access.organization_id, access.workspace_id, team_id)
+    if group is None:
+        return None
+    syncs = oncall.find_team_syncs(tx, group)
+    others = [sync.team_id for sync in syncs if sync.team_id != team_id and _removes_too_many(sync)]
+    actor = Actor(AuditOrigin.SLACK, access.member_id, workspace_id=access.workspace_id)
+    for organization_id in oncall.sync_teams(tx, group, now, kept=others, by=actor):
+        ownership.release_lost(tx, organization_id, now)
+    return next((sync for sync in syncs if sync.team_id == team_id), None)
 
 
 def _find_members(store: Store, identity: Identity, workspace_id: str, user_ids: Sequence[str], now: datetime) -> None:

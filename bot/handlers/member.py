@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from bot.calls.usergroups import confirm_sync
 from bot.handlers import redraw
 from bot.handlers.context import Context
 from bot.handlers.verb import Verb
@@ -256,6 +257,16 @@ def handle_confirmed(context: Context, request: Press) -> Response:
     return redraw.turn(request, shown)
 
 
+def handle_left(context: Context, request: Press) -> Response:
+    """`Remove them`: those who are no longer in the user group leave its team."""
+    rules.check_manages(context.access)
+    if not request.value.isascii() or not request.value.isdigit() or int(request.value) >= 2**63:
+        raise _from_older_version()
+    with context.write(once=request.key) as tx:
+        shown = messages.render_synced(confirm_sync(tx, context.access, int(request.value), context.now))
+    return redraw.turn(request, shown)
+
+
 def _read_wanted(value: Mapping[str, Any]) -> _Wanted:
     """What a form or button is about. Raises InvalidInput for what the bot did not write."""
     try:
@@ -323,7 +334,10 @@ HANDLES = (
         group=Group.MEMBERS,
         synonyms=("user",),
         command=handle_command,
-        buttons={"member_confirm": handle_confirmed},  # Add, Change, Remove
+        buttons={
+            "member_confirm": handle_confirmed,  # Add, Change, Remove
+            "members_left": handle_left,  # Remove them
+        },
         lookups={"member_teams": suggest_teams},
         forms={"member_change": handle_submission},
     ),

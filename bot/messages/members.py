@@ -22,7 +22,8 @@ from bot.messages.blocks import (
     truncate,
 )
 from bot.messages.forms import Form, build_form, build_select, build_several
-from storage.member_rows import MemberDetails
+from bot.messages.incident_parts import NAME_LENGTH
+from storage.member_rows import MemberDetails, TeamSync
 from storage.values import Role
 
 ROLE_NAMES: Mapping[Role, str] = {
@@ -151,3 +152,32 @@ def render_teams_changed(member: MemberDetails, *, nothing: bool) -> str:
 def render_removed(member: MemberDetails) -> str:
     """The answer to who removed a member."""
     return f"You removed {render_name(member.name)}. What they wrote stays, and the incidents they owned have no owner."
+
+
+def render_stopped_sync(sync: TeamSync, usergroup_id: str) -> Message:
+    """Asks a manager whether most members of a team are to leave it, because they left its user group."""
+    team = bold(truncate(escape(sync.team), NAME_LENGTH))
+    if sync.members > 1:
+        said = f"{sync.leaving} of the {sync.members} members of {team} are no longer in <!subteam^{usergroup_id}>."
+    else:
+        said = f"The only member of {team} is no longer in <!subteam^{usergroup_id}>."
+    text = f":warning: {said} Nobody was removed from the team, in case that is a mistake."
+    people = "this member" if sync.leaving == 1 else f"these {sync.leaving} members"
+    asked = confirm(
+        "Remove members?", f"This removes {people} from {sync.team}. They may lose sight of its incidents.", "Remove"
+    )
+    remove = button("Remove them", "members_left", str(sync.team_id), style="danger", confirm=asked)
+    return message(text, [section(text), actions([remove])])
+
+
+def render_synced(sync: TeamSync | None) -> Message:
+    """Says what became of the confirmation."""
+    if sync is None:
+        text = "This team no longer follows a user group. Nothing was changed."
+    elif not sync.leaving:
+        text = f"{escape(sync.team)} already has the members of its user group."
+    else:
+        text = (
+            f"{sync.leaving} {'member was' if sync.leaving == 1 else 'members were'} removed from {escape(sync.team)}."
+        )
+    return message(text, [section(text)])

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from storage.audit_rows import Actor, AuditAction, AuditChange, AuditOrigin
 from storage.call_rows import OnCall
+from storage.member_rows import TeamSync
 from storage.queries.audit import record
 from storage.queries.outbox import wake_after_commit
 from storage.values import Work
@@ -132,9 +133,39 @@ people AS (
 """  # noqa: S608 - composed of constants
 
 
-def sync_teams(tx: Connection, group: StaleUsergroup, now: datetime) -> list[int]:
-    """Makes the people of a user group the members of its teams. Returns the organizations in which somebody left."""
-    parameters = {"workspace_id": group.workspace_id, "id": group.id}
+def find_team_syncs(connection: Connection, group: StaleUsergroup) -> list[TeamSync]:
+    """Returns what keeping the teams of a user group in step with it would change."""
+    rows = connection.exec_driver_sql(
+        f"WITH {_PEOPLE} SELECT t.organization_id, t.id, t.name, count(mt.member_id),"  # noqa: S608 - composed of constants
+        "  count(mt.member_id) FILTER (WHERE NOT EXISTS"
+        "   (SELECT FROM people p WHERE p.team_id = mt.team_id AND p.member_id = mt.member_id)),"
+        "  (SELECT count(p.member_id) FROM people p WHERE p.team_id = t.id)"
+        " FROM team t LEFT JOIN member_team mt ON mt.team_id = t.id"
+        " WHERE t.id IN (SELECT team_id FROM people) GROUP BY t.id ORDER BY t.id",
+        {"workspace_id": group.workspace_id, "id": group.id},
+    )
+    return [TeamSync(*row) for row in rows]
+
+
+def find_synced_group(tx: Connection, organization_id: int, workspace_id: str, team_id: int) -> StaleUsergroup | None:
+    """Returns the user group, locked, with which a team of this organization is kept in step."""
+    row = tx.exec_driver_sql(
+        "SELECT g.workspace_id, g.id, g.version FROM usergroup g JOIN team t ON t.slack_usergroup = g.id"
+        " WHERE t.id = %(team_id)s AND t.organization_id = %(organization_id)s AND t.sync_members"
+        "   AND g.workspace_id = %(workspace_id)s FOR NO KEY UPDATE OF g",
+        {"team_id": team_id, "organization_id": organization_id, "workspace_id": workspace_id},
+    ).first()
+    return None if row is None else StaleUsergroup(*row)
+
+
+def sync_teams(
+    tx: Connection, group: StaleUsergroup, now: datetime, *, kept: Collection[int] = (), by: Actor | None = None
+) -> list[int]:
+    """Makes the people of a user group the members of its teams. Returns the organizations in which somebody left.
+
+    Nobody leaves the teams in `kept`. `by` is who has asked for it; None: it was kept in step.
+    """
+    parameters = {"workspace_id": group.workspace_id, "id": group.id, "kept": list(kept)}
     joined = tx.exec_driver_sql(
         f"WITH {_PEOPLE}, joined AS (INSERT INTO member_team (member_id, team_id)"  # noqa: S608 - composed of constants
         "  SELECT member_id, team_id FROM people WHERE member_id IS NOT NULL ON CONFLICT DO NOTHING"
@@ -145,7 +176,7 @@ def sync_teams(tx: Connection, group: StaleUsergroup, now: datetime) -> list[int
     ).all()
     left = tx.exec_driver_sql(
         f"WITH {_PEOPLE}, left_team AS (DELETE FROM member_team mt"  # noqa: S608 - composed of constants
-        "  WHERE mt.team_id IN (SELECT team_id FROM people) AND NOT EXISTS"
+        "  WHERE mt.team_id IN (SELECT team_id FROM people) AND mt.team_id <> ALL(%(kept)s::bigint[]) AND NOT EXISTS"
         "   (SELECT FROM people p WHERE p.team_id = mt.team_id AND p.member_id = mt.member_id)"
         "  RETURNING mt.member_id, mt.team_id)"
         " SELECT t.organization_id, t.slug, l.member_id FROM left_team l JOIN team t ON t.id = l.team_id"
@@ -159,7 +190,7 @@ def sync_teams(tx: Connection, group: StaleUsergroup, now: datetime) -> list[int
     for organization_id, team, member_id in left:
         change = AuditChange(AuditAction.MEMBER_CHANGE, subject_member_id=member_id, before={"team": team})
         changes.setdefault(organization_id, []).append(change)
-    actor = Actor(AuditOrigin.SYNC, name=group.id, workspace_id=group.workspace_id)
+    actor = by or Actor(AuditOrigin.SYNC, name=group.id, workspace_id=group.workspace_id)
     for organization_id, of_one in changes.items():
         record(tx, organization_id, actor, of_one, now)
     return sorted({organization_id for organization_id, *_ in left})

@@ -424,6 +424,31 @@ def test_the_members_of_a_team_are_kept_in_step_with_its_user_group(world: World
     assert "#1 Payments fail" in world.ask(world.cyn, "list").text
 
 
+def test_nobody_leaves_when_a_user_group_loses_most_of_its_people_until_a_manager_confirms(world: World) -> None:
+    world.slack.set_members(world.cast.payments, [world.ada, world.ben, world.cyn, world.dan])
+    world.apply(ORGANIZATION.replace(PAYMENTS, PAYMENTS.replace("}", ", sync_members: true}")))
+    read_usergroups(world)
+    everybody = [world.ada, world.ben, world.cyn, world.dan]
+    assert all("Payments" in world.ask(one, "whoami").text for one in everybody)
+
+    for left in ([], [world.ada]):
+        world.slack.set_members(world.cast.payments, left)
+        world.slack.settle()
+        read_usergroups(world)
+        assert all("Payments" in world.ask(one, "whoami").text for one in everybody)
+    manager = next(one for one in everybody if "anager" in world.ask(one, "whoami").text)
+    question = manager.wait_for_message(containing="3 of the 4 members of Payments are no longer in")
+    assert "Nobody was removed from the team" in question.text
+    manager.press(question, "Remove them")
+    world.slack.wait_until(
+        lambda: any("3 members were removed from Payments." in one.text for one in manager.direct_messages()),
+        what="the answer",
+    )
+    assert ["Payments" in world.ask(one, "whoami").text for one in everybody] == [True, False, False, False]
+    read_usergroups(world)
+    assert sum("are no longer in" in one.text for one in manager.direct_messages()) <= 2
+
+
 def test_calls_for_folded_incidents_are_one_message_in_the_thread_of_their_storm(
     world: World, deliver: Deliver
 ) -> None:
