@@ -13,6 +13,7 @@ from bot.alertmanager.client import AlertmanagerAway, AlertmanagerClient, Alertm
 from bot.slack.transport import HttpAnswer
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
+pytestmark = pytest.mark.production_deadlines("READ_S", "CHANGE_S")
 
 
 @pytest.fixture
