@@ -6,6 +6,7 @@ import asyncio
 import threading
 import uuid
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -194,6 +195,18 @@ class Deliveries:
         what = f"{delivery.kind} {delivery.exchange.name!r}"
         self.problem("not_acknowledged", f"{what} was not acknowledged within {self.acknowledge_seconds:g} s")
         self.fail(delivery, self.transport.timeout_reason if self.transport else "timeout")
+
+    def lose(self, deliveries: Iterable[Delivery]) -> None:
+        """The connection on which these were sent is gone. What is an event is sent again, unless the app acknowledges
+        it by another connection at once; that is no mistake of the app. Called on the server's event loop.
+        """
+        assert self.loop is not None
+        for delivery in deliveries:
+            if delivery.kind == "events_api" and not delivery.settled.is_set():
+                if delivery.timer is not None:
+                    delivery.timer.cancel()
+                delay = min(self.acknowledge_seconds, ACKNOWLEDGE_SECONDS)
+                delivery.timer = self.loop.call_later(delay, self.fail, delivery, "timeout")
 
     def expire(self) -> None:
         """Let the time run out for all deliveries that wait now: the app that had them is gone."""

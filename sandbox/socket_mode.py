@@ -5,6 +5,7 @@ them, and the disconnect.
 import asyncio
 import json
 import secrets
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
@@ -14,6 +15,7 @@ from sandbox.deliveries import Deliveries, Delivery
 from sandbox.records import App, Json
 
 SOCKET_LIMIT = 10
+SENT_KEPT = 1000  # the latest deliveries of a socket, which may be unanswered when it ends
 
 AsgiReceive = Callable[[], Awaitable[Any]]
 AsgiSend = Callable[[Any], Awaitable[None]]
@@ -28,6 +30,7 @@ class Socket:
         self._outbox: asyncio.Queue[str | int | None] = asyncio.Queue()
         self.leaving = False  # asked to reconnect; gets no new envelopes
         self.envelopes = 0
+        self.sent: deque[Delivery] = deque(maxlen=SENT_KEPT)
 
     def put(self, message: Json) -> None:
         self._outbox.put_nowait(json.dumps(message, separators=(",", ":")))
@@ -40,6 +43,7 @@ class Socket:
 
     def cut(self) -> None:
         """Cut the connection without a closing frame."""
+        self.leaving = True
         self._transport.abort()
 
     async def write(self) -> None:
@@ -87,6 +91,7 @@ class SocketMode:
         self._turn += 1
         socket = able[self._turn % len(able)]
         socket.envelopes += 1
+        socket.sent.append(delivery)
         socket.put(delivery.envelope())
         return True
 
@@ -122,6 +127,7 @@ class SocketMode:
 
     def _remove(self, socket: Socket) -> None:
         self.sockets.remove(socket)
+        self._deliveries.lose(socket.sent)
         self.on_change()
 
     async def _listen(self, receive: AsgiReceive) -> None:
@@ -185,6 +191,5 @@ class SocketMode:
     def drop(self) -> None:
         """Cut every socket without a closing frame."""
         for socket in self.sockets:
-            socket.leaving = True
             socket.cut()
         self.on_change()

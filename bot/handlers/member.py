@@ -260,7 +260,7 @@ def handle_confirmed(context: Context, request: Press) -> Response:
 def handle_left(context: Context, request: Press) -> Response:
     """`Remove them`: those who are no longer in the user group leave its team."""
     rules.check_manages(context.access)
-    if not request.value.isascii() or not request.value.isdigit() or int(request.value) >= 2**63:
+    if not re.fullmatch(r"[0-9]{1,18}", request.value):
         raise _from_older_version()
     with context.write(once=request.key) as tx:
         shown = messages.render_synced(confirm_sync(tx, context.access, int(request.value), context.now))

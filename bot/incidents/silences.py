@@ -190,8 +190,10 @@ def redraw_held(tx: Connection, organization_id: int, silence_id: int, now: date
 def _end(tx: Connection, silence: SilenceRow, now: datetime, by: Access | None = None) -> EndedSilence:
     project_ids = by.project_ids if by else None
     held = queries.end_silence(tx, silence, by.member_id if by else None, now, project_ids)
-    still_held = set(queries.hold_incidents(tx, [one.id for one in held if one.is_open], now))
-    outbox.redraw_cards(tx, [one.id for one in held if one.is_open], now)
+    still_open = [one.id for one in held if one.is_open]
+    queries.hold_incidents(tx, still_open, now)
+    still_held = queries.find_held(tx, still_open)  # also by what an expansion has just found
+    outbox.redraw_cards(tx, still_open, now)
     calls.resume(tx, {one.id: now for one in held if one.is_open and one.id not in still_held})
     without_card = [one for one in held if not one.has_card and one.id not in still_held]
     seen = _count([one for one in without_card if one.seen])

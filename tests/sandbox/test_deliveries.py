@@ -101,6 +101,19 @@ def test_an_event_that_is_not_acknowledged_comes_again(slack: Sandbox, sockets: 
     slack.wait_until(lambda: slack.problems.take("unknown_envelope"))
 
 
+def test_an_event_on_a_connection_that_ends_comes_again_on_another(slack: Sandbox, sockets: ExitStack) -> None:
+    ada = slack.person("U0001", "Ada Obi")
+    slack.channel("C0001", "checkout")
+    lost = dial(slack, sockets)
+    ada.say("C0001", "hello")
+    first = receive(lost)
+    slack.drop_sockets()
+    again = receive(dial(slack, sockets))
+    assert again["payload"] == first["payload"]
+    assert (again["retry_attempt"], again["retry_reason"]) == (1, "timeout")
+    assert not slack.problems
+
+
 def test_events_out_of_order_and_twice(slack: Sandbox, sockets: ExitStack) -> None:
     ada = slack.person("U0001", "Ada Obi")
     slack.channel("C0001", "checkout")

@@ -81,7 +81,9 @@ def test_buttons_forms_events_alerts_and_digests_are_traced_and_nothing_that_is_
         cast.ben.reply(card, "Serengeti is wide")
         cast.ada.command("/incident", "view Ngorongoro", channel=cast.random)
         cast.ada.command("/incident", 'digest add "0 0 1 1 *" picture:no', channel=cast.checkout)
-        cast.ada.command("/incident", "digest now 1", channel=cast.checkout)
+        with store.read() as connection:
+            digest_id = connection.exec_driver_sql("SELECT id FROM digest").scalar_one()
+        cast.ada.command("/incident", f"digest now {digest_id}", channel=cast.checkout)
         alert = {"dedup_key": "Tanga", "title": "Arusha", "project": "checkout", "labels": {"city": "Dodoma"}}
         answer = httpx.post(
             f"{bot.url}/intake/events", json=alert, headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE_S
