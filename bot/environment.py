@@ -116,8 +116,8 @@ def run_command(argv: list[str]) -> int:
         return exec_command([str(python), str(ROOT / "bot" / "checks.py"), *argv[1:]])
     if testing:
         os.chdir(ROOT)
-        # "auto" would count cores. One for each processor: more would be faster, but too slow for real deadlines.
-        os.environ.setdefault("PYTEST_XDIST_AUTO_NUM_WORKERS", str(usable_processors()))
+        # "auto" would count cores. Two for each processor, because half of the time a test waits for something.
+        os.environ.setdefault("PYTEST_XDIST_AUTO_NUM_WORKERS", str(2 * usable_processors()))
         return exec_command([str(python or sys.executable), "-m", "pytest", *pytest_arguments(argv[1:])])
     if python:
         os.environ[RESTARTED] = "1"

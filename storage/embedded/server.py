@@ -55,8 +55,8 @@ SETTINGS = {
     "log_checkpoints": "off",
     "log_line_prefix": "%m [%p] ",
 }
-# For tests only: a crash of the machine loses the data.
-NOT_DURABLE_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
+# For tests only: a crash of the machine loses the data. Many bots use one server.
+NOT_DURABLE_SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "400"}
 
 
 def build_url(home: ServerHome) -> URL:
