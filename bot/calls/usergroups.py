@@ -90,7 +90,7 @@ def _removes_too_many(sync: TeamSync) -> bool:
 def _notify_stopped(
     tx: Connection, group: StaleUsergroup, sync: TeamSync, user_ids: Sequence[str], now: datetime
 ) -> None:
-    """Tells the managers, once for each state of the user group."""
+    """Notifies the managers, at most once a day for each state of the user group: it may come back to one."""
     log.warning("a user group would remove most members of a team", team=sync.team_id, usergroup=group.id)
     state = hashlib.sha256(" ".join(sorted(user_ids)).encode()).hexdigest()[:16]
     for member_id in list_managers(tx, sync.organization_id):
@@ -99,7 +99,7 @@ def _notify_stopped(
             workspace_id=group.workspace_id,
             member_id=member_id,
             kind=PostKind.NOTE,
-            key=f"sync stopped:{sync.team_id}:{state}:{member_id}",
+            key=f"sync stopped:{sync.team_id}:{state}:{member_id}:{now:%Y-%m-%d}",
             message=dict(render_stopped_sync(sync, group.id)),
             now=now,
             urgency=Urgency.NEWS,
