@@ -1,7 +1,7 @@
 """Publishes the recorded fires of digests: a replica leases fires, renders their messages and queues these.
 
 A fire is one time at which a digest was due. It ends in the transaction that enqueues its message, so it is published
-once, however many attempts were made. This module also handles a missing picture, lost access and a lost channel.
+once, however many attempts were made. A digest whose picture fails is published without it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import Connection
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from bot import tracing
@@ -20,33 +19,29 @@ from bot.digests import content, picture
 from bot.digests.content import AccessLost, IncidentsSwitchedOff
 from bot.digests.grace import is_too_late
 from bot.digests.metrics import DigestMetrics
+from bot.digests.pausing import pause_digest
+from bot.digests.sending import build_post_key
 from bot.digests.shared_results import SharedResults
 from bot.digests.summary import summarize
 from bot.incidents.errors import Refusal
 from bot.messages import digest as messages
 from bot.messages.blocks import Message
-from bot.messages.digest import LOST_CHANNEL_REASONS, Picture
-from bot.messages.digest_answers import capitalize, render_paused_notice
+from bot.messages.digest import Picture
 from bot.people.identity import VALID_FOR, Identity
 from bot.slack.clients import Clients
 from bot.slack.files import PictureFailed, upload_picture
 from bot.slack.workers import Workers
-from storage.audit_rows import Actor, AuditAction, AuditChange, AuditOrigin
 from storage.digest_rows import DailyCounts, DigestRow, Fire
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
-from storage.queries import audit, digest_fires, outbox
+from storage.queries import digest_fires, outbox
 from storage.queries import digests as queries
-from storage.queries.destinations import Target
 from storage.queries.digest_fires import PreparedFire
 from storage.queries.digests import Owner
-from storage.queries.post_kinds import DigestPost
 from storage.values import PostKind
 
 log = structlog.get_logger(__name__)
 
-# The key of a post consists of this prefix and the id of its fire.
-POST_KEY_PREFIX = "digest:"
 # Fires without pictures that are published together.
 BATCH = 50
 TRIES = 5  # to write what is ready
@@ -62,7 +57,6 @@ RENDER_TIMEOUT_S = 20.0  # the first rendering on a machine also builds the list
 
 # Why a digest was missed, in the digest after it.
 NOT_PREPARED = "Tocsin could not prepare it in time."
-NOT_SENT = "Slack did not accept it in time."
 SLACK_AWAY = "Slack could not be reached."
 
 
@@ -188,7 +182,7 @@ class Publisher:
             access = content.build_owner_access(owner, digest)
             with self._store.read() as connection:
                 scope = content.resolve_digest_scope(connection, access, digest, now)
-                shared = self._choose_shared(fire, "publish")
+                shared = self._shared.choose(fire)
                 loaded = content.load_content(
                     connection, scope, digest, since=fire.since, as_of=now, missed=fire.missed, shared=shared
                 )
@@ -208,10 +202,6 @@ class Publisher:
         shown = self._picture(fire, digest, counts, now) if counts else None
         message = messages.render_digest(loaded, summarize(digest), fire_id=fire.id, picture=shown)
         return _Prepared(fire, digest, message, shown, loaded.counts.total)
-
-    def _choose_shared(self, fire: Fire, step: str) -> SharedResults | None:
-        """What the digests of a minute share in a step. What a person asks for shows what they have just done."""
-        return None if fire.by_hand else self._shared.narrow(step, fire.fire_at)
 
     def _enqueue(self, prepared: Sequence[_Prepared], now: datetime) -> None:
         # Delivery and other replicas may hold some of the channels for longer than a statement waits.
@@ -235,7 +225,7 @@ class Publisher:
                     for one in prepared
                 ],
             )
-            keys = {f"{POST_KEY_PREFIX}{one.fire.id}": one for one in prepared if one.fire.id in ended}
+            keys = {build_post_key(one.fire.id): one for one in prepared if one.fire.id in ended}
             posts = outbox.enqueue_in_channels(
                 tx,
                 PostKind.DIGEST,
@@ -287,108 +277,8 @@ class Publisher:
         drawing.cancel()
         raise PictureFailed(f"it was not drawn within {RENDER_TIMEOUT_S:g} s")
 
-    # --- rendering at the time of sending --------------------------------------------------------------------
-
-    def render(self, tx: Connection, post: DigestPost, target: Target, now: datetime) -> Message | None:
-        """Renders the message of a fire at the time of sending; None if it must no longer be posted.
-
-        The post may have waited long for a rate limit, so the digest, its owner's access and its grace period are
-        checked again. The reason for not posting is recorded with the fire. People are notified the next time that the
-        digest fires.
-        """
-        fire_id = int(post.key.removeprefix(POST_KEY_PREFIX))
-        found = digest_fires.find_posted_fire(tx, fire_id)
-        if found is None:
-            return None
-        fire, digest = found
-        if (digest.date_paused and not fire.by_hand) or digest.channel_id != target.channel_id:
-            return self._withdraw(tx, fire, "stopped")
-        if is_too_late(digest, fire, now):
-            log.warning(
-                "a digest was missed because it was too late to send", digest=digest.id, due=fire.fire_at.isoformat()
-            )
-            return self._withdraw(tx, fire, "missed", NOT_SENT)
-        try:
-            access = content.get_owner_access(tx, digest)
-            scope = content.resolve_digest_scope(tx, access, digest, now)
-            shown = content.load_content(
-                tx,
-                scope,
-                digest,
-                since=fire.since,
-                as_of=now,
-                missed=fire.missed,
-                shared=self._choose_shared(fire, f"send {post.attempts}"),
-            )
-        except IncidentsSwitchedOff:
-            return self._withdraw(tx, fire, "silent")
-        except AccessLost as lost:
-            return self._withdraw(tx, fire, "stopped", lost.reason)
-        if not shown.counts.total and digest.skip_empty:
-            return self._withdraw(tx, fire, "silent")
-        picture = Picture(fire.file_id, fire.picture_says or "") if fire.file_id and shown.counts.total else None
-        return messages.render_digest(shown, summarize(digest), fire_id=fire.id, picture=picture)
-
-    def _withdraw(self, tx: Connection, fire: Fire, state: str, reason: str | None = None) -> Message | None:
-        """Ends a fire whose message must not be sent; gives None, for nothing is to be sent."""
-        log.info("a digest is not sent", digest=fire.digest_id, state=state, reason=reason)
-        self._metrics.finished.labels(state).inc()
-        digest_fires.withdraw_fire(tx, fire.id, state, reason)
-        return None
-
-    # --- pausing a digest ----------------------------------------------------------------------------------
-
     def _stop_and_pause(self, fire: Fire, digest: DigestRow, lost: AccessLost, now: datetime) -> None:
         with self._store.write() as tx:
             if digest_fires.finish_fire(tx, fire.id, "stopped", lost.reason):
                 self._metrics.finished.labels("stopped").inc()
-                self.pause_digest(tx, digest.id, lost.reason, now, owner_left=lost.owner_left)
-
-    def settle_posted(self, now: datetime) -> None:
-        """Copies the results of delivery to the fires, and pauses the digests whose channel is lost.
-
-        Raises DatabaseAway, Contended.
-        """
-        with self._store.write() as tx:
-            settled = digest_fires.settle_posted_fires(tx)
-            for digest_id, reason in settled:
-                if reason is None:
-                    continue
-                log.warning("a digest could not be sent", digest=digest_id, reason=reason)
-                if reason in LOST_CHANNEL_REASONS:
-                    self.pause_digest(tx, digest_id, capitalize(LOST_CHANNEL_REASONS[reason]), now)
-        for _, reason in settled:
-            self._metrics.finished.labels("failed" if reason else "sent").inc()
-
-    def pause_digest(
-        self, tx: Connection, digest_id: int, reason: str, now: datetime, *, owner_left: bool = False
-    ) -> None:
-        """Pauses a digest and notifies its owner, or all managers if the owner has left.
-
-        Both happen in one transaction, and a paused digest is not paused again, so each person is notified once.
-        """
-        digest = queries.pause_digest(tx, digest_id, reason, now)
-        if digest is None:
-            return
-        log.warning("a digest is paused", digest=digest.id, reason=reason)
-        before, after = {"paused": False}, {"paused": True}
-        change = AuditChange(AuditAction.DIGEST_CHANGE, str(digest.id), before=before, after=after)
-        audit.record(tx, digest.organization_id, Actor(AuditOrigin.SCHEDULE), [change], now)
-        owner = None if owner_left else queries.find_owner(tx, digest.id)
-        note = render_paused_notice(
-            digest,
-            summarize(digest),
-            self._command,
-            may_change=owner is None or owner.manages_digests,
-        )
-        recipients = queries.list_all_managers(tx, digest.organization_id) if owner is None else [owner.member_id]
-        for member_id in recipients:
-            outbox.enqueue(
-                tx,
-                workspace_id=digest.workspace_id,
-                member_id=member_id,
-                kind=PostKind.NOTE,
-                key=f"digest paused:{digest.id}:{now.isoformat()}:{member_id}",
-                message=note,
-                now=now,
-            )
+                pause_digest(tx, digest.id, lost.reason, now, command=self._command, owner_left=lost.owner_left)

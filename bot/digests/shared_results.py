@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
+from storage.digest_rows import Fire
+
 T = TypeVar("T")
 
 VALID_S = 2.0  # a result may be this old: messages show the minute
@@ -24,12 +26,16 @@ class SharedResults:
         self._results: dict[Hashable, _Result] = {}
         self._prefix: tuple[Hashable, ...] = ()
 
-    def narrow(self, *prefix: Hashable) -> SharedResults:
-        """The same results, as far as their keys begin with `prefix`; keys are then given without it."""
-        narrowed = SharedResults(self._monotonic)
-        narrowed._lock, narrowed._results = self._lock, self._results
-        narrowed._prefix = (*self._prefix, *prefix)
-        return narrowed
+    def choose(self, fire: Fire, attempts: int = 0) -> SharedResults:
+        """Returns what the fires of a minute share, in the same attempt to send them.
+
+        A fire by hand shares nothing: who asked for it sees what they have just done.
+        """
+        chosen = SharedResults(self._monotonic)
+        if not fire.by_hand:
+            chosen._lock, chosen._results = self._lock, self._results
+            chosen._prefix = (fire.fire_at, attempts)
+        return chosen
 
     def get(self, key: Hashable, load: Callable[[], T]) -> T:
         """Returns the result with this key, after loading it if there is none or it is too old."""

@@ -6,9 +6,9 @@ schedules; the look at what is due wakes it for the rest. Neither decides what i
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import structlog
@@ -21,8 +21,10 @@ from bot.digests.availability import Availability
 from bot.digests.metrics import DigestMetrics
 from bot.digests.offer_ends import end_lapsed_offers
 from bot.digests.owner_reminders import remind_owners
+from bot.digests.pausing import settle_posted
 from bot.digests.publisher import LEASE_S, Publisher
 from bot.digests.scheduler import fire_due
+from bot.digests.sending import SendingRenderer
 from bot.digests.silence_ends import BLIND_EVERY, end_blind, end_due
 from bot.messages.blocks import Message
 from bot.people.identity import Identity
@@ -74,8 +76,19 @@ class DigestWorkers:
             lease_s=lease_s,
             metrics=self._metrics,
         )
+        self._sending = SendingRenderer(self._metrics)
         self._free_publishers = threading.BoundedSemaphore(PUBLISHERS)
-        kinds = (
+        self._kinds: tuple[tuple[Work, Callable[[datetime], object]], ...] = (
+            (Work.SILENCES, lambda now: end_due(store, now)),
+            (ALL_WORK, self._end_blind),
+            (Work.OFFERS, lambda now: end_lapsed_offers(store, now)),
+            (Work.REMINDERS, lambda now: remind_owners(store, now)),
+            (Work.PERSONAL_DIGESTS, lambda now: personal.fire_due(store, now)),
+            (Work.DIGESTS, self._fire_due),
+            (Work.POSTED, lambda now: settle_posted(store, now, command, self._metrics)),
+            (Work.FIRES, lambda _now: self._start_publishers()),
+        )
+        signal = signals.add_worker(
             Work.SILENCES
             | Work.OFFERS
             | Work.REMINDERS
@@ -84,9 +97,7 @@ class DigestWorkers:
             | Work.FIRES
             | Work.POSTED
         )
-        signal = signals.add_worker(kinds)
         self._ticks = WorkThread("digests", self.tick, signal)
-        logging.getLogger("apscheduler").setLevel(logging.WARNING)
         self._scheduler = BackgroundScheduler(timezone=UTC, daemon=True)
         # Silences that nobody is to see any more are looked for at the same time.
         self._scheduler.add_job(
@@ -97,7 +108,7 @@ class DigestWorkers:
 
     def render(self, tx: Connection, post: DigestPost, target: Target, now: datetime) -> Message | None:
         """Renders a digest that delivery is about to send; None if it must no longer be sent."""
-        return self._publisher.render(tx, post, target, now)
+        return self._sending.render(tx, post, target, now)
 
     def list_pools(self) -> list[PoolUse]:
         """The use of the publishers, and of the thread that draws pictures."""
@@ -128,30 +139,40 @@ class DigestWorkers:
         """
         now = self._store.clock.now()
         try:
-            if self._end_and_ask(work, now) or work & Work.FIRES:
-                self._start_publishers()
+            self._do_each(work, now)
         except (DatabaseAway, Contended):
             self._availability.note_away(now)
             raise
         self._availability.note_worked(now)
 
-    def _end_and_ask(self, work: Work, now: datetime) -> bool:
-        """Does all of it but publishing. Returns whether digests have become due to be published."""
-        if work & Work.SILENCES:
-            end_due(self._store, now)
+    def _do_each(self, work: Work, now: datetime) -> None:
+        """Does every kind of this work, also if another kind fails; then raises the last error. Raises DatabaseAway.
+
+        After an error the work is given once more, which does nothing twice.
+        """
+        problem: Exception | None = None
+        for kind, do in self._kinds:
+            if not work & kind:
+                continue
+            try:
+                do(now)
+            except DatabaseAway:
+                raise  # the others need the database too
+            except Exception as error:
+                if problem is not None:
+                    log.warning("several kinds of work failed", exc_info=problem)
+                problem = error
+        if problem is not None:
+            raise problem
+
+    def _end_blind(self, now: datetime) -> None:
         if self._blind_ended is None or abs(now - self._blind_ended) >= BLIND_EVERY:
             end_blind(self._store, now)
             self._blind_ended = now
-        if work & Work.OFFERS:
-            end_lapsed_offers(self._store, now)
-        if work & Work.REMINDERS:
-            remind_owners(self._store, now)
-        if work & Work.PERSONAL_DIGESTS:
-            personal.fire_due(self._store, now)
-        fired = fire_due(self._store, now, self._availability.explain, self._metrics) if work & Work.DIGESTS else 0
-        if work & Work.POSTED:
-            self._publisher.settle_posted(now)
-        return bool(fired)
+
+    def _fire_due(self, now: datetime) -> None:
+        if fire_due(self._store, now, self._availability.explain, self._metrics):
+            self._start_publishers()
 
     def _start_publishers(self) -> None:
         while not self._stopping.is_set() and self._free_publishers.acquire(blocking=False):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from threading import Event
 
 import pytest
 
 from bot.digests.shared_results import VALID_S, SharedResults
+from storage.digest_rows import Fire
+
+MOMENT = datetime(2026, 11, 23, 9, tzinfo=UTC)
 
 
 def test_a_result_is_loaded_once_until_it_is_old() -> None:
@@ -23,11 +27,20 @@ def test_a_result_is_loaded_once_until_it_is_old() -> None:
     assert get("a") == 3
 
 
-def test_narrowed_results_are_apart() -> None:
-    shared = SharedResults()
-    assert shared.narrow("send", 1).get("a", lambda: 1) == 1
-    assert shared.narrow("send", 2).get("a", lambda: 2) == 2
-    assert shared.narrow("send", 1).get("a", lambda: 3) == 1
+def make_fire(*, by_hand: bool) -> Fire:
+    return Fire(1, 1, MOMENT, MOMENT, by_hand, None, None)
+
+
+def test_the_fires_of_a_minute_share_in_each_attempt() -> None:
+    shared, fire = SharedResults(), make_fire(by_hand=False)
+    assert shared.choose(fire, 1).get("a", lambda: 1) == 1
+    assert shared.choose(fire, 2).get("a", lambda: 2) == 2
+    assert shared.choose(fire, 1).get("a", lambda: 3) == 1
+
+
+def test_a_fire_by_hand_shows_what_has_just_been_done() -> None:
+    shared, fire = SharedResults(), make_fire(by_hand=True)
+    assert [shared.choose(fire).get("a", lambda: count) for count in (1, 2)] == [1, 2]  # noqa: B023 - called at once
 
 
 def test_several_threads_wait_for_the_one_that_loads() -> None:
