@@ -32,6 +32,7 @@ class Outbox(Base):
     __tablename__ = "outbox"
     __table_args__ = (Index("ix_outbox_order", "of_alert", "id"),)
 
+    organization_id: Mapped[int]
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     incident_id: Mapped[int] = mapped_column(cascade("incident.id"), index=True)
     # NULL: there is no log entry; only the cards show the change (such as an acknowledgement).
@@ -159,6 +160,7 @@ class Post(Base):
         CheckConstraint(f"kind IN ({', '.join(repr(str(kind)) for kind in PostKind)})", name="kind_known"),
     )
 
+    organization_id: Mapped[int]
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     destination_id: Mapped[int] = mapped_column(cascade("destination.id"))
     kind: Mapped[str]
@@ -195,6 +197,7 @@ class Notification(Base):
 
     __tablename__ = "notification"
 
+    organization_id: Mapped[int]
     activity_id: Mapped[int] = mapped_column(cascade("incident_activity.id"), primary_key=True)
     member_id: Mapped[int] = mapped_column(cascade("member.id"), primary_key=True, index=True)
     # A person is notified once of the entry, and once more if an edit later mentions them.
@@ -207,6 +210,7 @@ class ThreadReply(Base):
 
     __tablename__ = "thread_reply"
 
+    organization_id: Mapped[int]
     destination_id: Mapped[int] = mapped_column(cascade("destination.id"), primary_key=True)
     ts: Mapped[str] = mapped_column(primary_key=True)
     # NULL: no comment was made from it, or it was deleted before that.

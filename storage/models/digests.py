@@ -69,6 +69,7 @@ class DigestFire(Base):
         ),
     )
 
+    organization_id: Mapped[int]
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     digest_id: Mapped[int] = mapped_column(cascade("digest.id"))
     fire_at: Mapped[datetime]

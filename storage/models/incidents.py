@@ -153,6 +153,7 @@ class IncidentProject(Base):
         Index("ix_incident_project_all", "project_id", text("started DESC"), text("incident_id DESC")),
     )
 
+    organization_id: Mapped[int]
     incident_id: Mapped[int] = mapped_column(cascade("incident.id"), primary_key=True)
     project_id: Mapped[int] = mapped_column(cascade("project.id"), primary_key=True)
     started: Mapped[datetime]
@@ -166,6 +167,7 @@ class IncidentSeen(Base):
 
     __tablename__ = "incident_seen"
 
+    organization_id: Mapped[int]
     incident_id: Mapped[int] = mapped_column(cascade("incident.id"), primary_key=True)
     member_id: Mapped[int] = mapped_column(cascade("member.id"), primary_key=True, index=True)
     first_seen: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -175,6 +177,7 @@ class IncidentSeen(Base):
 class IncidentSubscription(Base):
     __tablename__ = "incident_subscription"
 
+    organization_id: Mapped[int]
     incident_id: Mapped[int] = mapped_column(cascade("incident.id"), primary_key=True)
     member_id: Mapped[int] = mapped_column(cascade("member.id"), primary_key=True, index=True)
     date_added: Mapped[datetime]
@@ -223,6 +226,7 @@ class IncidentActivity(Base):
         ),
     )
 
+    organization_id: Mapped[int]
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     incident_id: Mapped[int] = mapped_column(cascade("incident.id"))
     member_id: Mapped[int | None] = mapped_column(ForeignKey("member.id", ondelete="SET NULL"), index=True)
@@ -250,6 +254,7 @@ class CommentMention(Base):
         UniqueConstraint("activity_id", "member_id", "team_id", postgresql_nulls_not_distinct=True),
     )
 
+    organization_id: Mapped[int]
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     activity_id: Mapped[int] = mapped_column(cascade("incident_activity.id"))
     member_id: Mapped[int | None] = mapped_column(cascade("member.id"), index=True)

@@ -101,6 +101,7 @@ class ProjectTeam(Base):
 
     __tablename__ = "project_team"
 
+    organization_id: Mapped[int]
     project_id: Mapped[int] = mapped_column(cascade("project.id"), primary_key=True)
     team_id: Mapped[int] = mapped_column(cascade("team.id"), primary_key=True, index=True)
 
@@ -110,6 +111,7 @@ class ProjectChannel(Base):
 
     __tablename__ = "project_channel"
 
+    organization_id: Mapped[int]
     project_id: Mapped[int] = mapped_column(cascade("project.id"), primary_key=True)
     channel_id: Mapped[str] = mapped_column(primary_key=True, index=True)  # Slack's "C…"
 
@@ -151,6 +153,7 @@ class Member(Base):
 class MemberTeam(Base):
     __tablename__ = "member_team"
 
+    organization_id: Mapped[int]
     member_id: Mapped[int] = mapped_column(cascade("member.id"), primary_key=True)
     team_id: Mapped[int] = mapped_column(cascade("team.id"), primary_key=True, index=True)
 
