@@ -11,6 +11,8 @@ from psycopg2.extensions import connection as PgConnection
 from psycopg2.extensions import cursor as PgCursor
 from sqlalchemy import Engine, event
 
+from storage.transactions import WritingConnection
+
 _LONGEST_STATEMENT = 2000  # characters
 
 
@@ -44,17 +46,26 @@ def stop() -> None:
 def _trace_statements(_dialect: Any, _record: Any, _arguments: Any, named: dict[str, Any]) -> None:
     """Has a new database connection record its statements. SQLAlchemy calls it before it connects."""
     named["cursor_factory"] = _trace_cursor(named.get("cursor_factory") or PgCursor)
-    named["connection_factory"] = _TracedConnection
+    named["connection_factory"] = _trace_connection(named.get("connection_factory") or PgConnection)
 
 
-class _TracedConnection(PgConnection):
-    def commit(self) -> None:
-        with _trace("COMMIT"):
-            super().commit()
+@lru_cache
+def _trace_connection(factory: type[PgConnection]) -> type[PgConnection]:
+    if issubclass(factory, WritingConnection):
+        return factory  # it commits and rolls back by its cursors
 
-    def rollback(self) -> None:
-        with _trace("ROLLBACK"):
-            super().rollback()
+    class Traced(factory):  # type: ignore[misc, valid-type]
+        """A connection that records the end of its transactions."""
+
+        def commit(self) -> None:
+            with _trace("COMMIT"):
+                super().commit()
+
+        def rollback(self) -> None:
+            with _trace("ROLLBACK"):
+                super().rollback()
+
+    return Traced
 
 
 @lru_cache

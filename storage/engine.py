@@ -25,8 +25,10 @@ from storage.session_settings import (
     Pooling,
     apply_to_session,
     build_settings,
+    build_transaction_connection,
     build_transaction_cursor,
 )
+from storage.transactions import WritingConnection, WritingCursor
 from storage.url import normalise_url
 from storage.values import Work
 from storage.watchdog import ConnectionWatchdog
@@ -56,6 +58,7 @@ def create_pool(
     *,
     statement_timeout_ms: int = STATEMENT_TIMEOUT_MS,
     autocommit: bool = False,
+    writes: bool = False,
     size: int = READ_CONNECTIONS,
     wait_s: float = POOL_TIMEOUT_S,
     with_settings: bool = True,
@@ -65,6 +68,7 @@ def create_pool(
     """Creates an engine with the project's time-outs.
 
     `statement_timeout_ms=0` turns off the time-outs of statements, locks and idle transactions, for migrations.
+    `writes`: its transactions take few messages (`storage.transactions`).
     `size` is the most connections that the pool opens, and `wait_s` the seconds to wait for a free one. With
     `with_settings=False` the sessions keep the settings of the server and the URL. `pooling` is the mode of the pooler
     that the URL leads to. `search_path` replaces that of the role. Raises BadDatabaseUrl.
@@ -73,7 +77,11 @@ def create_pool(
     settings = build_settings(statement_timeout_ms, search_path)
     arguments: dict[str, Any] = {"client_encoding": "utf8"}
     arguments |= {name: value for name, value in _CONNECT_OPTIONS.items() if name not in read.query}
-    if with_settings and pooling is Pooling.TRANSACTION:
+    if writes:
+        pooled = pooling is Pooling.TRANSACTION
+        arguments["connection_factory"] = build_transaction_connection(settings) if pooled else WritingConnection
+        arguments["cursor_factory"] = WritingCursor
+    elif with_settings and pooling is Pooling.TRANSACTION:
         arguments["cursor_factory"] = build_transaction_cursor(settings, in_autocommit=statement_timeout_ms > 0)
     engine = create_engine(
         read,
@@ -84,7 +92,7 @@ def create_pool(
         hide_parameters=True,
         json_deserializer=from_json,  # several times as fast as the standard library's
         use_native_hstore=False,  # else psycopg2 looks for hstore on every new connection
-        isolation_level="AUTOCOMMIT" if autocommit else "READ COMMITTED",
+        isolation_level="AUTOCOMMIT" if autocommit or writes else "READ COMMITTED",
         skip_autocommit_rollback=autocommit,
         connect_args=arguments,
     )
@@ -186,7 +194,7 @@ class Store:
         """
         return cls(
             create_pool(url, autocommit=True, size=reading, wait_s=wait_s, pooling=pooling),
-            create_pool(url, size=writing, wait_s=wait_s, pooling=pooling),
+            create_pool(url, writes=True, size=writing, wait_s=wait_s, pooling=pooling),
             hung_after_s=hung_after_s,
             clock=clock,
             pooling=pooling,
@@ -259,12 +267,17 @@ class Store:
                 reading.end()
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, in_one_message: bool = False) -> Iterator[Connection]:
         """Runs the block in a transaction: commits when the block ends, rolls back when it raises.
+
+        With `in_one_message`, the block runs one statement, after those that it defers; they need neither BEGIN nor
+        COMMIT, and are committed when the statement returns. Another statement raises RuntimeError.
 
         Raises DatabaseAway, Contended. Do not send requests to Slack inside the block.
         """
         with self._errors(), self._writing.begin() as connection:
+            if in_one_message:
+                cast(WritingConnection, connection.connection.driver_connection).expect_one_message()
             connection.info.pop(WORK_LEFT, None)
             yield connection
             work: Work | None = connection.info.pop(WORK_LEFT, None)

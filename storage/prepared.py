@@ -22,7 +22,7 @@ import psycopg2
 from sqlalchemy import Connection
 
 from storage.errors import translate_error
-from storage.session_settings import TransactionCursor
+from storage.session_settings import keeps_session
 
 _ARRAYS_OF_NUMBERS = frozenset({"bigint[]", "int[]", "smallint[]"})
 _PARAMETER = re.compile(r"%\((\w+)\)s")
@@ -45,10 +45,10 @@ class PreparedStatement:
         # Not "tocsin_": tokens begin with it, and are removed from every log line.
         self.name = "prepared_" + hashlib.sha256(sql.encode()).hexdigest()[:16]
         declared = ", ".join(types[name] for name in names)
-        self._prepare = f"PREPARE {self.name} ({declared}) AS {numbered}"
+        self._prepare = f"PREPARE {self.name} {f'({declared}) ' if names else ''}AS {numbered}"
         # The cast is needed because an array of NULLs has no type of its own.
         given = ", ".join(f"%({name})s::{types[name]}" for name in names)
-        self._execute = f"EXECUTE {self.name} ({given})"
+        self._execute = f"EXECUTE {self.name} ({given})" if names else f"EXECUTE {self.name}"
         self._unprepared = _PARAMETER_OR_PERCENT.sub(
             lambda found: f"{found[0]}::{types[found[1]]}" if found[1] else "%%", sql
         )
@@ -67,7 +67,16 @@ class PreparedStatement:
         """Runs the statement and returns how many rows it changed. Raises DatabaseAway, Contended."""
         return self._run(connection, parameters)[1]
 
-    def _run(self, connection: Connection, parameters: Mapping[str, Any]) -> tuple[list[tuple[Any, ...]], int]:
+    def defer(self, connection: Connection, parameters: Mapping[str, Any]) -> None:
+        """Runs the statement in the message of the next one of the transaction, or in that of COMMIT.
+
+        Nobody learns its result, and an error is raised there. The transaction must be one of `Store.write`.
+        """
+        self._run(connection, parameters, deferred=True)
+
+    def _run(
+        self, connection: Connection, parameters: Mapping[str, Any], *, deferred: bool = False
+    ) -> tuple[list[tuple[Any, ...]], int]:
         known: set[str] = connection.info.setdefault("prepared", set())
         # Pass an array of numbers as one literal: for ARRAY[1, 2, …] the server builds one expression a number.
         given = dict(parameters)
@@ -78,13 +87,16 @@ class PreparedStatement:
         driver: Any = connection.connection  # psycopg2's connection, behind the pool's proxy
         try:
             with driver.cursor() as cursor:
-                if isinstance(cursor, TransactionCursor):
-                    cursor.execute(self._unprepared, given)
-                else:
-                    if self.name not in known:
-                        cursor.execute(self._prepare)
-                        known.add(self.name)
-                    cursor.execute(self._execute, given)
+                query = self._execute
+                if not keeps_session(cursor):
+                    query = self._unprepared
+                elif self.name not in known:
+                    cursor.execute(self._prepare)
+                    known.add(self.name)
+                if deferred:
+                    cursor.connection.defer(cursor.mogrify(query, given))
+                    return [], 0
+                cursor.execute(query, given)
                 # An UPDATE without RETURNING has no rows to fetch.
                 found: list[tuple[Any, ...]] = [] if cursor.description is None else cursor.fetchall()
                 return found, cursor.rowcount

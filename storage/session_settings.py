@@ -12,6 +12,8 @@ from typing import Any
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, cursor
 from psycopg2.extensions import connection as PgConnection
 
+from storage.transactions import WritingConnection
+
 # Slack waits three seconds for a response, and every wait for the database counts towards that.
 STATEMENT_TIMEOUT_MS = 2000
 LOCK_TIMEOUT_MS = 1000
@@ -47,7 +49,7 @@ def apply_to_session(driver: PgConnection, settings: dict[str, str]) -> None:
     # Prepared statements (`storage.prepared`) are planned once, for all values of their parameters.
     settings = {"plan_cache_mode": "force_generic_plan", **settings}
     driver.autocommit = True  # else BEGIN and COMMIT would each be a round trip
-    with driver.cursor() as session:
+    with driver.cursor(cursor_factory=cursor) as session:  # a cursor that begins no transaction
         session.execute("; ".join(f"SET {name} = {value}" for name, value in settings.items()))
     driver.autocommit = False
 
@@ -79,6 +81,23 @@ class TransactionCursor(cursor):
 
 def build_transaction_cursor(settings: dict[str, str], *, in_autocommit: bool) -> type[TransactionCursor]:
     """Returns the cursor class for a pooler in transaction mode, for psycopg2's `cursor_factory`."""
-    statements = "".join(f"SET LOCAL {name} = {value}; " for name, value in settings.items())
-    attributes = {"settings": statements, "in_autocommit": in_autocommit}
+    attributes = {"settings": _build_local_settings(settings), "in_autocommit": in_autocommit}
     return type("TransactionCursor", (TransactionCursor,), attributes)
+
+
+def build_transaction_connection(settings: dict[str, str]) -> type[WritingConnection]:
+    """Returns the class of connections that write through such a pooler, for psycopg2's `connection_factory`."""
+    attributes = {"settings": _build_local_settings(settings).encode()}
+    return type("TransactionConnection", (WritingConnection,), attributes)
+
+
+def keeps_session(used: cursor) -> bool:
+    """Whether the next transaction of a connection, given by its cursor, runs in the same session."""
+    connection = used.connection
+    return not isinstance(used, TransactionCursor) and not (
+        isinstance(connection, WritingConnection) and connection.settings
+    )
+
+
+def _build_local_settings(settings: dict[str, str]) -> str:
+    return "".join(f"SET LOCAL {name} = {value}; " for name, value in settings.items())

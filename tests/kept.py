@@ -21,8 +21,11 @@ from psycopg2.extensions import (
     TRANSACTION_STATUS_IDLE,
     connection,
 )
+from psycopg2.extensions import cursor as ordinary_cursor
 from sqlalchemy import event
 from sqlalchemy.pool import Pool
+
+from storage.transactions import WritingConnection, WritingCursor
 
 MOST_KEPT = 30
 
@@ -46,6 +49,14 @@ class KeptConnection(connection):
             super().close()
 
 
+class KeptWritingConnection(KeptConnection, WritingConnection):
+    """The same for transactions of a store."""
+
+
+# The classes of those that are kept, by the classes of connection and cursor that are asked for.
+_KINDS = {(None, None): KeptConnection, (WritingConnection, WritingCursor): KeptWritingConnection}
+
+
 class KeptConnections:
     """The connections to one database that nobody uses at the moment."""
 
@@ -62,7 +73,8 @@ class KeptConnections:
 
     def connect(self, *positional: Any, **named: Any) -> connection:
         """Does what psycopg2.connect does, with a connection that was kept if there is one."""
-        if positional or named.get("dbname", named.get("database")) != self._database or "cursor_factory" in named:
+        kind = _KINDS.get((named.get("connection_factory"), named.get("cursor_factory")))
+        if positional or named.get("dbname", named.get("database")) != self._database or kind is None:
             other: connection = self._connect(*positional, **named)
             return other
         key = tuple(sorted(named.items()))
@@ -70,7 +82,7 @@ class KeptConnections:
             if _is_alive(found):
                 return found
             connection.close(found)
-        made: KeptConnection = self._connect(**named, connection_factory=KeptConnection)
+        made: KeptConnection = self._connect(**{**named, "connection_factory": kind})
         made.key, made.prepared, made.kept_by = key, set(), self
         return made
 
@@ -90,7 +102,7 @@ class KeptConnections:
             return False
         try:
             closed.set_session(autocommit=True, isolation_level=ISOLATION_LEVEL_DEFAULT)
-            with closed.cursor() as cursor:
+            with closed.cursor(cursor_factory=ordinary_cursor) as cursor:
                 cursor.execute(_RESET)
             closed.autocommit = False
         except psycopg2.Error:

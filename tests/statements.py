@@ -45,10 +45,10 @@ def counted() -> Iterator[Asked]:
         asked.statements.append(" ".join(statement.split()))
 
     def prepared(
-        self: PreparedStatement, connection: Connection, parameters: Mapping[str, Any]
+        self: PreparedStatement, connection: Connection, parameters: Mapping[str, Any], **named: bool
     ) -> tuple[list[tuple[Any, ...]], int]:
         add(self.sql)
-        return run(self, connection, parameters)
+        return run(self, connection, parameters, **named)
 
     def ran(_connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
         add(statement)

@@ -31,11 +31,11 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
             here.counts = False
 
     def prepared(
-        self: PreparedStatement, connection: Connection, parameters: Mapping[str, Any]
+        self: PreparedStatement, connection: Connection, parameters: Mapping[str, Any], **named: bool
     ) -> tuple[list[tuple[Any, ...]], int]:
         if getattr(here, "counts", False):
             found.append(self.name)
-        return run(self, connection, parameters)
+        return run(self, connection, parameters, **named)
 
     def ran(_connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
         if getattr(here, "counts", False):
