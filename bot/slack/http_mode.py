@@ -10,7 +10,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs
@@ -18,15 +18,16 @@ from urllib.parse import parse_qs
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
-from slack_bolt import BoltRequest, BoltResponse
+from slack_bolt import BoltResponse
 from slack_sdk.signature import Clock, SignatureVerifier
 from starlette.requests import ClientDisconnect
 
 from bot.request_bodies import BodyTooLarge, MemoryLimit, MemoryLimitReached
 from bot.saturation import PoolUse
+from bot.slack.acknowledgement import payload_of
 from bot.slack.deadline import Pending
 from bot.slack.events import PendingEvents, TooManyEvents, is_event
-from bot.slack.listeners import Listeners, payload_of, trace_request
+from bot.slack.listeners import Headers, Listeners, trace_request
 from bot.slack.manifest import PATH
 from bot.slack.workers import Workers
 
@@ -37,8 +38,6 @@ MAX_BODY = 1024 * 1024  # bytes; the largest form with everything filled in is a
 MAX_UNSIGNED_BODY = 4096
 # Bytes of bodies in memory at once. A body has to be read before its signature can be verified.
 BODY_MEMORY = 32 * 1024 * 1024
-
-Headers = dict[str, str | Sequence[str]]
 
 # The format of Slack's two headers. The SDK's verifier raises for some other values.
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
@@ -116,12 +115,10 @@ class HttpListener:
             log.warning("a signed request could not be read", bytes=len(body))
             return _refused(400, "not_understood")
         headers: Headers = {name: [value] for name, value in sent.items()}
-        # Bolt parses by this header. The type has been detected from the body above.
-        headers["content-type"] = ["application/json" if text.startswith("{") else "application/x-www-form-urlencoded"]
         if is_event(payload):
-            return await self._event(text, payload, headers)
+            return await self._event(payload, headers)
         pending = Pending()
-        work = asyncio.wrap_future(self._workers.submit(self._answer, text, payload, headers, pending))
+        work = asyncio.wrap_future(self._workers.submit(self._answer, payload, headers, pending))
         try:
             return await asyncio.wait_for(asyncio.shield(work), self._deadline_s)
         except TimeoutError:
@@ -130,12 +127,12 @@ class HttpListener:
             late = self._listeners.too_late(payload, begun=pending.begun)
             return JSONResponse(late) if late else Response("")
 
-    async def _event(self, text: str, payload: Mapping[str, Any], headers: Headers) -> Response:
+    async def _event(self, payload: Mapping[str, Any], headers: Headers) -> Response:
         """Handles an event. Where its result is late, the request is refused, so that Slack sends it again."""
         received_ns = time.time_ns()
         try:
             outcome = self._events.join(
-                payload, lambda: self._workers.submit(self._dispatch_event, text, payload, headers, received_ns)
+                payload, lambda: self._workers.submit(self._dispatch_event, payload, headers, received_ns)
             )
         except TooManyEvents:
             return _refused(503, "busy")
@@ -145,27 +142,25 @@ class HttpListener:
             self._listeners.too_late(payload, begun=outcome.running())
             return _refused(503, "not_done_yet")
 
-    def _dispatch_event(
-        self, text: str, payload: Mapping[str, Any], headers: Headers, received_ns: int
-    ) -> BoltResponse:
+    def _dispatch_event(self, payload: Mapping[str, Any], headers: Headers, received_ns: int) -> BoltResponse:
         with trace_request(payload, received_ns):
-            return self._dispatch(text, headers)
+            return self._dispatch(payload, headers)
 
-    def _dispatch(self, text: str, headers: Headers) -> BoltResponse:
+    def _dispatch(self, payload: Mapping[str, Any], headers: Headers) -> BoltResponse:
         try:
-            return self._listeners.dispatch(BoltRequest(mode="http", body=text, headers=headers))
+            return self._listeners.dispatch(payload, headers)
         except Exception:
             log.exception("a request could not be answered")
             return BoltResponse(status=400, body="")
 
-    def _answer(self, text: str, payload: Mapping[str, Any], headers: Headers, pending: Pending) -> Response:
+    def _answer(self, payload: Mapping[str, Any], headers: Headers, pending: Pending) -> Response:
         if not pending.begin():
             return Response("")
         with trace_request(payload, pending.received_ns):
-            return self._answer_begun(text, payload, headers, pending)
+            return self._answer_begun(payload, headers, pending)
 
-    def _answer_begun(self, text: str, payload: Mapping[str, Any], headers: Headers, pending: Pending) -> Response:
-        response = self._dispatch(text, headers)
+    def _answer_begun(self, payload: Mapping[str, Any], headers: Headers, pending: Pending) -> Response:
+        response = self._dispatch(payload, headers)
         answer = payload_of(response) if response.status == 200 else None
         if not pending.claim() and answer and answer.get("text"):
             self._listeners.answer_late(payload, answer)

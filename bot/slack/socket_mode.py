@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any
 
 import structlog
 from pydantic_core import to_json
-from slack_bolt import BoltRequest, BoltResponse
+from slack_bolt import BoltResponse
 from slack_sdk.socket_mode.request import SocketModeRequest
 
 from bot import tracing
 from bot.metrics import SlackCallMetrics
 from bot.saturation import PoolUse
+from bot.slack.acknowledgement import payload_of
 from bot.slack.backoff import reason_of
 from bot.slack.clients import web_client
 from bot.slack.connections import Connections, Message, NotConnectedError, WebSocket
 from bot.slack.deadline import DeadlineWatch, Pending
 from bot.slack.events import PendingEvents, TooManyEvents, is_event
-from bot.slack.listeners import Listeners, payload_of, trace_request
+from bot.slack.listeners import Headers, Listeners, trace_request
 from bot.slack.workers import Workers
 
 log = structlog.get_logger(__name__)
@@ -126,8 +127,7 @@ class SocketListener:
     def _dispatch(self, request: SocketModeRequest) -> BoltResponse:
         """The response of the bot. With a status of 500 or more, the request is not acknowledged."""
         try:
-            body = BoltRequest(mode="socket_mode", body=request.payload, headers=_retry_headers(request))
-            return self._listeners.dispatch(body)
+            return self._listeners.dispatch(request.payload, _retry_headers(request))
         except Exception:
             log.exception("a request could not be answered", type=request.type)
             return BoltResponse(status=500)
@@ -168,7 +168,7 @@ def _encoded(answer: Mapping[str, Any]) -> bytes:
         return json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace")
 
 
-def _retry_headers(request: SocketModeRequest) -> dict[str, str | Sequence[str]] | None:
+def _retry_headers(request: SocketModeRequest) -> Headers | None:
     if request.retry_attempt is None:
         return None
     return {

@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import structlog
-from slack_bolt import BoltRequest
 from sqlalchemy import text
 
 from bot.app import Bot
 from bot.delivery.pace import Pace
+from bot.slack.acknowledgement import payload_of
 from bot.slack.clients import Clients, Installation
-from bot.slack.listeners import payload_of
 from sandbox import Sandbox
 from sandbox.api.access import direct_with
 from sandbox.block_kit import check_message, check_options, check_view, check_view_submission_response
@@ -245,7 +244,7 @@ class Rig:
     def _send(self, payload: Mapping[str, Any], check: Callable[..., Sequence[object]] | None = None) -> Got:
         self._posts = []
         begin = len(self.slack.platform.deliveries.traffic)
-        response = self.bot.listeners.dispatch(BoltRequest(mode="socket_mode", body=dict(payload)))
+        response = self.bot.listeners.dispatch(payload)
         answer = payload_of(response)
         calls = [
             (one.name, one.sent)

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from slack_bolt import BoltRequest
 
 import bot
 from bot.handlers.verb import Registry
-from bot.slack.listeners import payload_of
+from bot.slack.acknowledgement import payload_of
 from tests.hardening.rig import Json, Rig, Shown, Somebody
 
 ADA = Somebody("U0001")
@@ -82,7 +81,7 @@ def defects(rig: Rig) -> list[str]:
 
 def send(rig: Rig, payload: Json) -> Json | None:
     """A request that the rig would take for broken, as it is logged as a defect."""
-    answer = payload_of(rig.bot.listeners.dispatch(BoltRequest(mode="socket_mode", body=payload)))
+    answer = payload_of(rig.bot.listeners.dispatch(payload))
     return dict(answer) if answer else None
 
 

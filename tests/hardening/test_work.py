@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
-from slack_bolt import BoltRequest, BoltResponse
+from slack_bolt import BoltResponse
 
 from bot.handlers.verb import Registry
+from bot.slack.listeners import Headers
 from storage.queries.destinations import ensure_destination
 from tests.hardening.rig import Rig, Shown, Somebody
 from tests.hardening.work import lines_run
@@ -129,9 +130,9 @@ class Counted:
             )
         return "77.1"
 
-    def _counted(self, request: BoltRequest) -> BoltResponse:
+    def _counted(self, body: Mapping[str, Any], headers: Headers | None = None) -> BoltResponse:
         answered: list[BoltResponse] = []
-        self.work = lines_run(lambda: answered.append(self._dispatch(request)))
+        self.work = lines_run(lambda: answered.append(self._dispatch(body, headers)))
         return answered[0]
 
     def grows_with_length(self, ask: Callable[[str], object], units: Sequence[str] = UNITS, prefix: str = "") -> None:
