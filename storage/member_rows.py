@@ -14,6 +14,15 @@ from storage.values import Role, Status
 NO_EMAIL_DOMAIN = "slack.invalid"
 
 
+# The Slack ids that the organization file gives a member: one for all workspaces, or one for each, by workspace.
+SlackIds = str | Mapping[str, str] | None
+
+
+def find_slack_id(ids: SlackIds, workspace_id: str) -> str | None:
+    """The Slack id for a workspace; None where the e-mail counts."""
+    return ids.get(workspace_id) if isinstance(ids, Mapping) else ids
+
+
 @dataclass(frozen=True, slots=True)
 class MemberDetails:
     """A member as managers see them."""
@@ -21,7 +30,7 @@ class MemberDetails:
     id: int
     name: str
     email: str
-    slack_user_id: str | None
+    slack: SlackIds
     role: Role
     changed_in_slack: bool
     removed: bool

@@ -11,8 +11,8 @@ from bot.commands.targets import get_operator
 from bot.commands.usage import load_settings
 from bot.database import open_store
 from bot.organization.apply import apply
-from bot.organization.difference import ChangeKind, Plan
 from bot.organization.file import load
+from bot.organization.plan import ChangeKind, Plan
 from storage.audit_rows import AuditOrigin
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -11,11 +12,12 @@ from sqlalchemy import Connection
 from bot.digests.schedule import parse_cron
 from bot.incidents import lifecycle, ownership
 from bot.organization.audit import build_changes
-from bot.organization.difference import Change, ChangeKind, Plan, Values, compare
+from bot.organization.difference import compare
 from bot.organization.file import OrganizationFile
+from bot.organization.plan import Change, ChangeKind, Plan, Values
 from storage.audit_rows import Actor, AuditOrigin
 from storage.engine import Store
-from storage.queries import audit, digests, outbox, owner_reminders
+from storage.queries import audit, digests, outbox, owner_reminders, slack_ids
 from storage.queries import organization as stored
 from storage.queries import organization_changes as changes
 from storage.queries.organization import OrganizationState
@@ -63,10 +65,24 @@ def _plan(connection: Connection, file: OrganizationFile, *, prune: bool) -> tup
             " one only"
         )
     result = compare(state, file, prune=prune)
+    _check_workspaces_of_members(state, file, result)
     if file.digests and not (entry.workspaces or (state and state.workspaces)):
         raise NotApplicable("digests: a digest is posted in Slack, and organization.workspaces names no workspace")
     _add_consequences(connection, result)
     return state, result
+
+
+def _check_workspaces_of_members(state: OrganizationState | None, file: OrganizationFile, result: Plan) -> None:
+    """Raises NotApplicable for a Slack id in a workspace that the organization does not have, with this file."""
+    there = {*file.organization.workspaces, *(state.workspaces if state else ())} - {*result.workspaces_removed}
+    for position, entry in enumerate(file.members):
+        named = entry.slack if isinstance(entry.slack, Mapping) else {}
+        for workspace in sorted(named.keys() - there):
+            near = difflib.get_close_matches(workspace, there, n=1)
+            hint = f"did you mean {near[0]}?" if near else "name it under organization.workspaces"
+            raise NotApplicable(
+                f"members[{position}].slack.{workspace}: the organization has no workspace {workspace}; {hint}"
+            )
 
 
 def _add_consequences(connection: Connection, result: Plan) -> None:
@@ -123,6 +139,7 @@ def _write(tx: Connection, state: OrganizationState | None, result: Plan, now: d
     changes.update_projects(tx, result.projects_changed)
     changes.update_members(tx, result.members_changed)
     changes.insert_members(tx, organization_id, result.members_added)
+    slack_ids.replace_ids(tx, organization_id, result.slack_ids)
     changes.link_project_teams(tx, organization_id, result.project_teams_added)
     changes.link_channels(tx, organization_id, result.channels_added)
     changes.link_member_teams(tx, organization_id, result.member_teams_added)

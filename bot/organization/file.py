@@ -1,17 +1,27 @@
 """The format of the organization file. Everything is checked before anything is changed, and every mistake is reported.
 
-The README has an example. A new field goes into the model of its entry here, and into `difference.py`.
+The README has an example. A new field goes into the model of its entry here, and into `difference.py` or
+`member_difference.py`.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+)
 
 from bot.digests import schedule_text, zones
 from bot.digests.service import parse_filters
@@ -195,10 +205,24 @@ class ProjectEntry(_Entry):
     storm: StormEntry = StormEntry()
 
 
+# How the two shapes of `slack:` are told apart; pydantic puts these into the paths of its errors.
+_ONE_ID, _ID_BY_WORKSPACE = "one id", "ids by workspace"
+
+
+def _choose_shape(value: Any) -> str | None:
+    return _ONE_ID if isinstance(value, str) else _ID_BY_WORKSPACE if isinstance(value, Mapping) else None
+
+
+SlackIdsEntry = Annotated[
+    Annotated[UserId, Tag(_ONE_ID)] | Annotated[dict[WorkspaceId, UserId], Tag(_ID_BY_WORKSPACE)],
+    Discriminator(_choose_shape),
+]
+
+
 class MemberEntry(_Entry):
     email: Email
     name: Name
-    slack: UserId | None = None
+    slack: SlackIdsEntry | None = None  # without one, the e-mail identifies them
     role: Annotated[Role, Field(strict=False)] = Role.MEMBER
     teams: list[Slug] = []
     superuser: bool = False
@@ -284,7 +308,7 @@ _FIELDS: dict[str | None, list[str]] = {
 
 
 def _build_mistake(tree: Tree, item: dict[str, Any]) -> Mistake:
-    path: TreePath = tuple(item["loc"])
+    path: TreePath = tuple(step for step in item["loc"] if step not in (_ONE_ID, _ID_BY_WORKSPACE, "[key]"))
     return Mistake(tree.line(path), format_path(path), _describe(path, item))
 
 
@@ -313,6 +337,8 @@ def _describe(path: TreePath, item: dict[str, Any]) -> str:
             return "should be a list"
         case "model_type" | "dict_type":
             return "should be a group of fields, each written as name: value"
+        case "union_tag_not_found":
+            return "should be a Slack id, like U0123ABCD, or one for each workspace, like {T0123ABCD: U0123ABCD}"
         case "enum":
             return f"should be {_join([role.value for role in reversed(Role)])}, not {format_value(given)}"
         case _:

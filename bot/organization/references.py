@@ -24,10 +24,10 @@ def check_references(tree: Tree) -> Iterator[Mistake]:
         ("projects", "slug"),
         ("members", "email"),
         ("teams", "slack_usergroup"),
-        ("members", "slack"),
         ("digests", "name"),
     ):
         yield from _find_duplicates(tree, ((section, i, key) for i in _indexes(tree, section)))
+    yield from _find_duplicate_users(tree)
     workspaces = ("organization", "workspaces")
     yield from _find_duplicates(tree, ((*workspaces, i) for i in _indexes(tree, *workspaces)))
     for section in ("projects", "members"):
@@ -92,6 +92,27 @@ def _find_duplicates(tree: Tree, paths: Iterator[TreePath]) -> Iterator[Mistake]
             )
         else:
             first[folded] = path
+
+
+def _find_duplicate_users(tree: Tree) -> Iterator[Mistake]:
+    """Slack ids of two members in the same workspace. An id without a workspace is one of all."""
+    first: dict[str, list[tuple[int, str | None, TreePath]]] = {}
+    for i in _indexes(tree, "members"):
+        path: TreePath = ("members", i, "slack")
+        value = _get_value(tree, path)
+        ids = value.items() if isinstance(value, dict) else [(None, value)]
+        for workspace, user in ids:
+            if not isinstance(user, str):
+                continue
+            here = path if workspace is None else (*path, workspace)
+            for member, other, there in first.setdefault(user, []):
+                if member != i and (None in (workspace, other) or workspace == other):
+                    line = tree.line(there)
+                    yield Mistake(
+                        tree.line(here), format_path(here), f"{format_value(user)} stands twice; first on line {line}"
+                    )
+                    break
+            first[user].append((i, workspace, here))
 
 
 def _get_value(tree: Tree, path: TreePath) -> Any:

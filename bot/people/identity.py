@@ -26,6 +26,7 @@ from bot.slack.requests import Person, find_home_team
 from storage.engine import Reading, Store
 from storage.prefetch import Prefetch
 from storage.queries import access as queries
+from storage.queries import slack_ids
 from storage.queries.access import CallerRow
 from storage.values import Role, Unmatched
 
@@ -213,6 +214,7 @@ class Identity:
         SlackAway, DatabaseAway.
         """
         with self._store.reading() as reading:
+            user_id = slack_ids.find_user_of_member(reading.connection, workspace_id, member_id) or user_id
             if user_id is not None:
                 known, _ = self.find_member_of_user(reading, workspace_id, user_id, now)
                 if known == member_id:
@@ -258,7 +260,7 @@ class Identity:
             raise SlackAway from error
 
     def _ask_slack(self, reading: Reading, standing: CallerRow, workspace_id: str, user_id: str, now: datetime) -> None:
-        member_id = queries.find_member_by_slack_id(reading.connection, standing.organization_id, user_id)
+        member_id = slack_ids.find_member_of_user(reading.connection, standing.organization_id, workspace_id, user_id)
         reading.give_back()
         checked = now
         try:
@@ -270,7 +272,9 @@ class Identity:
             profile = UNKNOWN_PERSON
             checked = now - VALID_FOR + ASK_AGAIN_AFTER
         if member_id is None and profile.at_home and profile.ordinary and profile.email:
-            member_id = queries.find_member_by_email(reading.connection, standing.organization_id, profile.email)
+            member_id = queries.find_member_by_email(
+                reading.connection, standing.organization_id, workspace_id, profile.email
+            )
         queries.save_person(
             reading.connection,
             workspace_id,

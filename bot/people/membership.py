@@ -21,8 +21,8 @@ from bot.incidents.markup import replace_unstorable
 from bot.incidents.words import find_closest, shorten
 from bot.people.identity import Profile
 from storage.audit_rows import AuditAction
-from storage.member_rows import NO_EMAIL_DOMAIN, MemberDetails
-from storage.queries import directory, members
+from storage.member_rows import NO_EMAIL_DOMAIN, MemberDetails, find_slack_id
+from storage.queries import directory, members, slack_ids
 from storage.queries import organization_changes as changes
 from storage.queries.directory import DirectoryEntry
 from storage.values import Role
@@ -193,8 +193,10 @@ def find_earlier(connection: Connection, access: Access, newcomer: Newcomer) -> 
     if known is not None:
         return members.find_member(connection, access.organization_id, known.id)
     email = _choose_email(access, newcomer)
-    found = members.find_by_slack_id_or_email(connection, access.organization_id, newcomer.user_id, email)
-    if found and not found.removed and found.slack_user_id not in (None, newcomer.user_id):
+    found = members.find_by_slack_id_or_email(
+        connection, access.organization_id, access.workspace_id, newcomer.user_id, email
+    )
+    if found and not found.removed and find_slack_id(found.slack, access.workspace_id) not in (None, newcomer.user_id):
         raise Refusal(f"Another member has the e-mail address of {shorten(profile.name)}: {shorten(found.name)}.")
     return found
 
@@ -218,6 +220,7 @@ def add(tx: Connection, access: Access, newcomer: Newcomer, role: Role, teams: S
     else:
         member_id = earlier.id
         members.update_member(tx, access.organization_id, member_id, {**values, "date_removed": None})
+        slack_ids.delete_ids(tx, access.organization_id, member_id)
     members.set_teams(tx, access.organization_id, member_id, teams)
     return _finish(tx, access, member_id, now, earlier, again=earlier is not None)
 
@@ -280,5 +283,5 @@ def _describe(member: MemberDetails | None) -> Mapping[str, Any] | None:
     """The member as the audit log has them; None for somebody who is no member."""
     if member is None or member.removed:
         return None
-    values = {"name": member.name, "email": member.email, "slack": member.slack_user_id}
+    values = {"name": member.name, "email": member.email, "slack": member.slack}
     return {**values, "role": member.role.value, "teams": sorted(member.teams)}

@@ -162,8 +162,9 @@ class Importer:
             tx, organization_id, [one.model_dump(exclude={"type", "teams", "channels"}) for one in projects]
         )
         organization_changes.insert_members(
-            tx, organization_id, [one.model_dump(exclude={"type", "teams"}) for one in members]
+            tx, organization_id, [one.model_dump(exclude={"type", "teams", "slack_user_ids"}) for one in members]
         )
+        importing.save_slack_ids(tx, organization_id, {one.email: one.slack_user_ids for one in members})
         known = self._read_known(tx, organization_id)
         importing.link(
             tx,

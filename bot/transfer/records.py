@@ -96,6 +96,7 @@ class MemberRecord(_Record):
     email: Email
     name: Name
     slack_user_id: Name | None = None
+    slack_user_ids: dict[Name, Name] = {}  # by workspace
     role: Role = Role.MEMBER
     superuser: bool = False
     changed_in_slack: bool = False

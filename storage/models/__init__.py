@@ -22,6 +22,7 @@ from storage.models.installations import Installation, InstallationWorkspace, OA
 from storage.models.intake import AlertMemory, IntakeToken
 from storage.models.organizations import (
     Member,
+    MemberSlackUser,
     MemberTeam,
     Organization,
     Project,
@@ -62,6 +63,7 @@ __all__ = [
     "InstallationWorkspace",
     "IntakeToken",
     "Member",
+    "MemberSlackUser",
     "MemberTeam",
     "MethodPace",
     "Notification",

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import (
     CheckConstraint,
+    ForeignKeyConstraint,
     Identity,
     Index,
     UniqueConstraint,
@@ -139,7 +140,8 @@ class Member(Base):
     organization_id: Mapped[int] = mapped_column(cascade("organization.id"))
     email: Mapped[str]
     name: Mapped[str]
-    slack_user_id: Mapped[str | None]  # where the e-mail does not identify them
+    # In all workspaces, where the e-mail does not identify them; `member_slack_user` has those of single workspaces.
+    slack_user_id: Mapped[str | None]
     role: Mapped[str] = mapped_column(server_default=text("'member'"))
     superuser: Mapped[bool] = mapped_column(server_default=text("false"))
     # Added or changed by a command in Slack, and not named by an organization file since then.
@@ -148,6 +150,23 @@ class Member(Base):
     date_added: Mapped[datetime] = mapped_column(server_default=func.now())
     date_removed: Mapped[datetime | None]
     date_erased: Mapped[datetime | None]  # since then the row has neither their name nor what identifies them
+
+
+class MemberSlackUser(Base):
+    """The Slack id of a member in one workspace: as the organization file says, or as it was when they left."""
+
+    __tablename__ = "member_slack_user"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["organization_id", "member_id"], ["member.organization_id", "member.id"], ondelete="CASCADE"
+        ),
+        UniqueConstraint("organization_id", "workspace_id", "slack_user_id"),
+    )
+
+    organization_id: Mapped[int] = mapped_column(primary_key=True)
+    member_id: Mapped[int] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(cascade("workspace.id"), primary_key=True, index=True)
+    slack_user_id: Mapped[str]
 
 
 class MemberTeam(Base):

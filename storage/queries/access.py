@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from storage.models import Member, SlackPerson
+from storage.models import Member, MemberSlackUser, SlackPerson
 from storage.prefetch import Prefetch
 from storage.prepared import PreparedStatement
 from storage.queries.visibility import SEES_ALL_PROJECTS, VISIBLE_PROJECTS, sees_incident
@@ -150,25 +150,20 @@ def filter_members_who_see(
     return {row[0] for row in found}
 
 
-def find_member_by_slack_id(connection: Connection, organization_id: int, user_id: str) -> int | None:
-    """Returns the id of the member who has this Slack id in the organization file."""
-    return connection.scalar(
-        select(Member.id).where(
-            Member.organization_id == organization_id,
-            Member.slack_user_id == user_id,
-            Member.date_removed.is_(None),
-        )
+def find_member_by_email(connection: Connection, organization_id: int, workspace_id: str, email: str) -> int | None:
+    """Returns the id of the member with this e-mail, unless the organization file gives them a Slack id there."""
+    has_id = select(MemberSlackUser.member_id).where(
+        MemberSlackUser.organization_id == organization_id,
+        MemberSlackUser.member_id == Member.id,
+        MemberSlackUser.workspace_id == workspace_id,
     )
-
-
-def find_member_by_email(connection: Connection, organization_id: int, email: str) -> int | None:
-    """Returns the id of the member with this e-mail, unless the organization file gives them a Slack id."""
     return connection.scalar(
         select(Member.id).where(
             Member.organization_id == organization_id,
             Member.email == email.strip().lower(),
             Member.slack_user_id.is_(None),
             Member.date_removed.is_(None),
+            ~has_id.exists(),
         )
     )
 

@@ -14,6 +14,7 @@ from storage.errors import UnknownActivity
 from storage.models import CommentMention, IncidentActivity
 from storage.prepared import PreparedStatement
 from storage.queries import outbox
+from storage.queries.slack_ids import user_of_member
 from storage.rows import ActivityEntry, ActivityPage, Comment, Mentionable, Mentions
 from storage.values import FIRST_OWN_TYPE, ActivityType
 
@@ -48,15 +49,13 @@ WHERE a.incident_id = %(incident_id)s AND {READABLE}
 """  # noqa: S608
 
 _MENTIONED = PreparedStatement(
-    """
+    f"""
 SELECT c.member_id, c.team_id, coalesce(m.name, t.name),
        CASE WHEN t.id IS NOT NULL THEN t.slack_usergroup
-            ELSE coalesce(m.slack_user_id, (SELECT p.user_id FROM slack_person p
-                                            WHERE p.workspace_id = %(workspace_id)s AND p.member_id = m.id
-                                            ORDER BY p.date_checked DESC NULLS LAST LIMIT 1)) END
+            ELSE {user_of_member("%(workspace_id)s")} END
 FROM comment_mention c LEFT JOIN member m ON m.id = c.member_id LEFT JOIN team t ON t.id = c.team_id
 WHERE c.activity_id = ANY(%(activity_ids)s)
-""",
+""",  # noqa: S608 - composed of constants
     {"workspace_id": "text", "activity_ids": "bigint[]"},
 )
 
@@ -108,12 +107,9 @@ def get_mentions(connection: Connection, activity_ids: Iterable[int], workspace_
 
 
 _PEOPLE = PreparedStatement(
-    """
-SELECT m.id, m.name, coalesce(m.slack_user_id, (SELECT p.user_id FROM slack_person p
-                                                WHERE p.workspace_id = %(workspace_id)s AND p.member_id = m.id
-                                                ORDER BY p.date_checked DESC NULLS LAST LIMIT 1))
-FROM member m WHERE m.id = ANY(%(ids)s)
-""",
+    f"""
+SELECT m.id, m.name, {user_of_member("%(workspace_id)s")} FROM member m WHERE m.id = ANY(%(ids)s)
+""",  # noqa: S608 - composed of constants
     {"workspace_id": "text", "ids": "bigint[]"},
 )
 

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from storage.audit_rows import Actor, AuditChange, AuditEntry
+from storage.queries.slack_ids import HAS_ID
 
 _INSERT = """
 INSERT INTO audit_entry
@@ -114,9 +115,9 @@ def _name_owner(values: Mapping[str, Any] | None, names: Mapping[int, str]) -> M
 def find_people(connection: Connection, organization_id: int, typed: str) -> list[int]:
     """Returns all who are or were members and have this e-mail, Slack id, name or first name."""
     rows = connection.exec_driver_sql(
-        "SELECT id FROM member WHERE organization_id = %(organization_id)s AND (email = lower(%(typed)s)"
-        " OR slack_user_id = upper(%(typed)s) OR lower(name) = lower(%(typed)s)"
-        " OR split_part(lower(name), ' ', 1) = lower(%(typed)s)) ORDER BY id",
+        "SELECT m.id FROM member m WHERE m.organization_id = %(organization_id)s AND (m.email = lower(%(typed)s)"  # noqa: S608 - a constant
+        f" OR {HAS_ID.format(user_id='upper(%(typed)s)')} OR lower(m.name) = lower(%(typed)s)"
+        " OR split_part(lower(m.name), ' ', 1) = lower(%(typed)s)) ORDER BY m.id",
         {"organization_id": organization_id, "typed": typed},
     )
     return [row.id for row in rows]

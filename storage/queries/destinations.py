@@ -283,16 +283,18 @@ class Target:
 
 
 _TARGETS = """
-SELECT d.lease, d.id, d.workspace_id, d.channel_id, coalesce(d.user_id, m.slack_user_id, p.user_id), d.member_id,
-       d.conversation_id, d.failures, d.failed_reason, d.last_ts, d.is_shared, d.is_private, d.is_member,
+SELECT d.lease, d.id, d.workspace_id, d.channel_id, coalesce(d.user_id, k.slack_user_id, m.slack_user_id, p.user_id),
+       d.member_id, d.conversation_id, d.failures, d.failed_reason, d.last_ts, d.is_shared, d.is_private, d.is_member,
        EXTRACT(epoch FROM %(now)s - CASE WHEN d.channel_id IS NULL
                                        THEN p.date_checked ELSE d.date_checked END)::float8,
-       o.id, o.incidents, o.shared_channels, m.email, m.slack_user_id IS NOT NULL, m.date_removed IS NULL
+       o.id, o.incidents, o.shared_channels, m.email, coalesce(k.slack_user_id, m.slack_user_id) IS NOT NULL,
+       m.date_removed IS NULL
 FROM unnest(%(ids)s, %(numbers)s) AS l(leased, number)
 JOIN destination d ON d.id = l.leased AND d.lease = l.number AND d.leased_until IS NOT NULL
 JOIN workspace w ON w.id = d.workspace_id
 JOIN organization o ON o.id = w.organization_id
 LEFT JOIN member m ON m.id = d.member_id
+LEFT JOIN member_slack_user k ON k.organization_id = o.id AND k.member_id = m.id AND k.workspace_id = d.workspace_id
 LEFT JOIN LATERAL (SELECT user_id, date_checked FROM slack_person
                    WHERE workspace_id = d.workspace_id AND member_id = d.member_id
                    ORDER BY date_checked DESC NULLS LAST LIMIT 1) p ON true

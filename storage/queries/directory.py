@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, or_, select
 
 from storage.models import Member, MemberTeam, Project, ProjectChannel, ProjectTeam, SlackPerson, Team
 from storage.prefetch import Prefetch
+from storage.queries import slack_ids
 from storage.queries.access import build_with_caller
 
 
@@ -45,11 +46,12 @@ def find_member_by_slack_id(
     known = select(SlackPerson.member_id).where(
         SlackPerson.workspace_id == workspace_id, SlackPerson.user_id == user_id, SlackPerson.member_id.is_not(None)
     )
+    by_file = slack_ids.find_member_of_user(connection, organization_id, workspace_id, user_id)
     row = connection.execute(
         select(Member.id, Member.name, Member.email).where(
             Member.organization_id == organization_id,
             Member.date_removed.is_(None),
-            or_(Member.slack_user_id == user_id, Member.id.in_(known)),
+            or_(Member.id == by_file, Member.id.in_(known)),
         )
     ).first()
     return None if row is None else DirectoryMember(*row)

@@ -9,7 +9,17 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select, text
 from sqlalchemy.orm import InstrumentedAttribute
 
-from storage.models import IntakeToken, Member, Organization, Project, ProjectChannel, SlackPerson, Team, Workspace
+from storage.models import (
+    IntakeToken,
+    Member,
+    MemberSlackUser,
+    Organization,
+    Project,
+    ProjectChannel,
+    SlackPerson,
+    Team,
+    Workspace,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +130,17 @@ def find_organization_setup(connection: Connection, workspace_id: str) -> Organi
 
 
 def list_unmatched_emails(connection: Connection, workspace_id: str) -> list[str]:
-    """Returns the e-mails of members who have no Slack id and whom no Slack user of the workspace matches yet.
+    """Returns the e-mails of members who have no Slack id there and whom no Slack user of the workspace matches yet.
 
     Such members can only be matched by e-mail.
     """
     known = select(SlackPerson.user_id).where(
         SlackPerson.member_id == Member.id, SlackPerson.workspace_id == workspace_id
+    )
+    given = select(MemberSlackUser.member_id).where(
+        MemberSlackUser.organization_id == Member.organization_id,
+        MemberSlackUser.member_id == Member.id,
+        MemberSlackUser.workspace_id == workspace_id,
     )
     query = (
         select(Member.email)
@@ -135,6 +150,7 @@ def list_unmatched_emails(connection: Connection, workspace_id: str) -> list[str
             Member.slack_user_id.is_(None),
             Member.date_removed.is_(None),
             ~known.exists(),
+            ~given.exists(),
         )
         .order_by(Member.id)
     )

@@ -29,7 +29,8 @@ class Erasable:
 
 _PEOPLE = """
 SELECT m.id, m.name, m.email, m.date_removed IS NOT NULL, m.slack_user_id,
-       ARRAY(SELECT p.user_id FROM slack_person p WHERE p.member_id = m.id)
+       ARRAY(SELECT p.user_id FROM slack_person p WHERE p.member_id = m.id UNION SELECT k.slack_user_id
+             FROM member_slack_user k WHERE k.organization_id = m.organization_id AND k.member_id = m.id)
 FROM member m WHERE m.organization_id = %(organization_id)s AND m.id = ANY(%(ids)s) AND m.date_erased IS NULL
 ORDER BY m.id
 """
@@ -130,6 +131,7 @@ def erase_from_incidents(tx: Connection, person: Erasable, incident_ids: Collect
 _ERASE = """
 DELETE FROM slack_person p USING workspace w WHERE p.workspace_id = w.id AND w.organization_id = %(organization_id)s
   AND (p.member_id = %(member_id)s OR p.user_id = ANY(%(user_ids)s) OR (p.member_id IS NULL AND p.name = %(name)s));
+DELETE FROM member_slack_user WHERE organization_id = %(organization_id)s AND member_id = %(member_id)s;
 DELETE FROM usergroup_user u USING workspace w WHERE u.workspace_id = w.id AND w.organization_id =
   %(organization_id)s AND u.user_id = ANY(%(user_ids)s);
 DELETE FROM destination d USING workspace w WHERE d.workspace_id = w.id AND w.organization_id = %(organization_id)s

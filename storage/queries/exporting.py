@@ -42,7 +42,9 @@ FROM project p WHERE p.organization_id = %(id)s ORDER BY p.slug
 """
 _MEMBERS = """
 SELECT jsonb_build_object(
-  'type', 'member', 'email', m.email, 'name', m.name, 'slack_user_id', m.slack_user_id, 'role', m.role,
+  'type', 'member', 'email', m.email, 'name', m.name, 'slack_user_id', m.slack_user_id,
+  'slack_user_ids', (SELECT coalesce(jsonb_object_agg(k.workspace_id, k.slack_user_id), '{}') FROM member_slack_user k
+                     WHERE k.organization_id = m.organization_id AND k.member_id = m.id), 'role', m.role,
   'superuser', m.superuser, 'changed_in_slack', m.changed_in_slack,
   'notify', m.notify, 'date_added', m.date_added, 'date_removed', m.date_removed,
   'teams', ARRAY(SELECT t.slug FROM member_team mt JOIN team t ON t.id = mt.team_id

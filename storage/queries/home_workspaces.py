@@ -20,7 +20,11 @@ _OF_MEMBER = """coalesce((
   WHERE g.id = {workspace_id} AND h.failed_reason IS NULL ORDER BY h.id LIMIT 1), (
   SELECT k.workspace_id FROM workspace g JOIN workspace x ON x.organization_id = g.organization_id
   JOIN slack_person k ON k.workspace_id = x.id AND k.member_id = {member_id}
-  WHERE g.id = {workspace_id} ORDER BY k.date_checked DESC NULLS LAST, k.workspace_id LIMIT 1), {workspace_id})"""
+  WHERE g.id = {workspace_id} ORDER BY k.date_checked DESC NULLS LAST, k.workspace_id LIMIT 1), (
+  SELECT k.workspace_id FROM workspace g JOIN workspace x ON x.organization_id = g.organization_id
+  JOIN member_slack_user k ON k.organization_id = x.organization_id AND k.workspace_id = x.id
+    AND k.member_id = {member_id}
+  WHERE g.id = {workspace_id} ORDER BY x.date_added NULLS FIRST, x.id LIMIT 1), {workspace_id})"""
 
 
 def first_workspace(organization_id: str) -> str:

@@ -24,6 +24,7 @@ from storage.models import (
     Team,
     Workspace,
 )
+from storage.queries.slack_ids import replace_ids
 
 Key = tuple[datetime, datetime, str]  # when an incident started and was added, and its title
 
@@ -42,6 +43,13 @@ def get_teams(connection: Connection, organization_id: int) -> dict[str, int]:
     """Returns the ids of the organization's teams, by slug."""
     rows = connection.execute(select(Team.slug, Team.id).where(Team.organization_id == organization_id))
     return {row.slug: row.id for row in rows}
+
+
+def save_slack_ids(tx: Connection, organization_id: int, ids: Mapping[str, Mapping[str, str]]) -> None:
+    """Gives members, by e-mail, their Slack ids in those of the workspaces that the organization has here."""
+    workspaces = set(tx.scalars(select(Workspace.id).where(Workspace.organization_id == organization_id)))
+    here = {email: {key: one for key, one in of_one.items() if key in workspaces} for email, of_one in ids.items()}
+    replace_ids(tx, organization_id, here)
 
 
 def get_members(connection: Connection, organization_id: int) -> dict[str, int]:

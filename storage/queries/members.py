@@ -7,10 +7,22 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, func, insert, or_, select, update
 from sqlalchemy.sql import Select
+from sqlalchemy.sql.selectable import ScalarSelect
 
 from storage.member_rows import MemberDetails
-from storage.models import Member, MemberTeam, Team
+from storage.models import Member, MemberSlackUser, MemberTeam, Team
 from storage.values import Role
+
+
+def _select_ids() -> ScalarSelect[Any]:
+    return (
+        select(func.jsonb_object_agg(MemberSlackUser.workspace_id, MemberSlackUser.slack_user_id))
+        .where(
+            MemberSlackUser.organization_id == Member.organization_id,
+            MemberSlackUser.member_id == Member.id,
+        )
+        .scalar_subquery()
+    )
 
 
 def _select_members(organization_id: int) -> Select[Any]:
@@ -25,6 +37,7 @@ def _select_members(organization_id: int) -> Select[Any]:
         Member.name,
         Member.email,
         Member.slack_user_id,
+        _select_ids().label("slack_user_ids"),
         Member.role,
         Member.changed_in_slack,
         Member.date_removed.is_not(None).label("removed"),
@@ -33,8 +46,10 @@ def _select_members(organization_id: int) -> Select[Any]:
 
 
 def _build(row: RowMapping) -> MemberDetails:
+    values = dict(row)
+    ids, by_workspace = values.pop("slack_user_id"), values.pop("slack_user_ids")
     teams = dict(sorted((row["teams"] or {}).items()))
-    return MemberDetails(**{**row, "role": Role(row["role"]), "teams": teams})
+    return MemberDetails(**{**values, "slack": by_workspace or ids, "role": Role(row["role"]), "teams": teams})
 
 
 def list_page(
@@ -59,15 +74,21 @@ def find_member(connection: Connection, organization_id: int, member_id: int) ->
 
 
 def find_by_slack_id_or_email(
-    connection: Connection, organization_id: int, user_id: str, email: str
+    connection: Connection, organization_id: int, workspace_id: str, user_id: str, email: str
 ) -> MemberDetails | None:
-    """Returns the member with this e-mail or Slack id, or None.
+    """Returns the member with this e-mail, or this Slack id in the workspace, or None.
 
     Of several, somebody who has not been removed comes first, then the one with that e-mail.
     """
+    has_id = select(MemberSlackUser.member_id).where(
+        MemberSlackUser.organization_id == Member.organization_id,
+        MemberSlackUser.member_id == Member.id,
+        MemberSlackUser.workspace_id == workspace_id,
+        MemberSlackUser.slack_user_id == user_id,
+    )
     query = (
         _select_members(organization_id)
-        .where(or_(Member.email == email, Member.slack_user_id == user_id))
+        .where(or_(Member.email == email, Member.slack_user_id == user_id, has_id.exists()))
         .order_by(Member.date_removed.is_not(None), Member.email != email, Member.id)
         .limit(1)
     )

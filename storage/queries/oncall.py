@@ -13,14 +13,14 @@ from storage.call_rows import OnCall
 from storage.member_rows import TeamSync
 from storage.queries.audit import record
 from storage.queries.outbox import wake_after_commit
+from storage.queries.slack_ids import member_in_file
 from storage.values import Work
 
 # The member, by id, that user u of a user group is in organization r.organization_id; NULL for somebody else.
-MEMBER_OF_USER = """
-coalesce((SELECT x.id FROM member x WHERE x.organization_id = r.organization_id AND x.slack_user_id = u.user_id
-          AND x.date_removed IS NULL),
+MEMBER_OF_USER = f"""
+coalesce({member_in_file("r.organization_id", "u.workspace_id", "u.user_id")},
          (SELECT p.member_id FROM slack_person p WHERE p.workspace_id = u.workspace_id AND p.user_id = u.user_id))
-"""
+"""  # noqa: S608 - composed of constants
 
 
 # For FROM: the user groups k of a team t that the bot keeps.

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
+from storage.member_rows import SlackIds
 from storage.models import (
     IncidentProject,
     IntakeToken,
@@ -22,6 +23,7 @@ from storage.models import (
     Workspace,
 )
 from storage.queries.digests import FileDigest, list_file_digests
+from storage.queries.slack_ids import get_ids_by_workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class MemberRow:
     id: int
     email: str
     name: str
-    slack: str | None
+    slack: SlackIds
     role: str
     superuser: bool
     removed: datetime | None
@@ -190,8 +192,9 @@ def _members(connection: Connection, organization_id: int) -> list[MemberRow]:
         .where(Member.organization_id == organization_id)
         .order_by(Member.id)
     )
+    ids = get_ids_by_workspace(connection, organization_id)
     return [
-        MemberRow(i, email, name, slack, role, superuser, removed, in_slack, frozenset(in_teams or ()))
+        MemberRow(i, email, name, ids.get(i, slack), role, superuser, removed, in_slack, frozenset(in_teams or ()))
         for i, email, name, slack, role, superuser, removed, in_slack, in_teams in rows
     ]
 

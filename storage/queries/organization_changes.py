@@ -20,6 +20,7 @@ from storage.models import (
     Team,
     Workspace,
 )
+from storage.queries.slack_ids import keep_known_ids
 from storage.rows import IncidentHead
 from storage.values import NO_TEAM, Status
 
@@ -142,7 +143,7 @@ def _update(tx: Connection, table: type[Team | Project | Member], changes: Mappi
 def mark_members_removed(tx: Connection, member_ids: Collection[int], now: datetime) -> None:
     """Marks members as removed at `now`. Their log entries stay; their teams and Slack users are unlinked.
 
-    A Slack id of theirs is kept, by which they are known if they come again, and erased if they are to be.
+    Their Slack ids are kept, by which they are known if they come again, and erased if they are to be.
     """
     known = select(func.min(SlackPerson.user_id)).where(SlackPerson.member_id == Member.id).scalar_subquery()
     tx.execute(
@@ -151,6 +152,7 @@ def mark_members_removed(tx: Connection, member_ids: Collection[int], now: datet
         .values(date_removed=now, slack_user_id=func.coalesce(Member.slack_user_id, known))
     )
     tx.execute(delete(MemberTeam).where(MemberTeam.member_id.in_(member_ids)))
+    keep_known_ids(tx, member_ids)
     tx.execute(update(SlackPerson).where(SlackPerson.member_id.in_(member_ids)).values(member_id=None))
 
 

@@ -10,8 +10,8 @@ from sqlalchemy import insert, select, update
 
 from bot.incidents.lifecycle import open_incident
 from bot.organization.apply import NotApplicable, apply
-from bot.organization.difference import ChangeKind, Plan
 from bot.organization.file import OrganizationFile, parse
+from bot.organization.plan import ChangeKind, Plan
 from storage.engine import Store
 from storage.models import (
     Incident,
@@ -26,6 +26,7 @@ from storage.models import (
     Team,
     Workspace,
 )
+from storage.queries import audit
 from storage.queries.organization import OrganizationState, find_organization
 from storage.rows import NewIncident
 from storage.values import Status, StatusMethod
@@ -414,3 +415,70 @@ def test_a_removal_in_slack_is_taken_back_by_the_file_that_names_the_member(stor
     assert "added member bob@acme.test: again, after leaving in Slack on 2026-11-23; role member" in lines
     assert run(store, acme(ACME + BOB)) == lines
     assert run(store, acme(ACME + BOB)) == []
+
+
+MANY = ("workspaces: [T0001]", "workspaces: [T0001, T0002]")
+BY_WORKSPACE = ("slack: U0001", "slack: {T0001: U0001, T0002: U0077}")
+
+
+def test_slack_ids_by_workspace_are_compared_and_replaced(store: Store) -> None:
+    run(store, acme())
+    assert run(store, acme(ACME, MANY, BY_WORKSPACE)) == [
+        "added workspace T0002",
+        "changed member ada@acme.test: slack: U0001 -> {T0001: U0001, T0002: U0077}",
+    ]
+    assert run(store, acme(ACME, MANY, BY_WORKSPACE)) == []
+    assert state(store).members[0].slack == {"T0001": "U0001", "T0002": "U0077"}
+    with store.read() as connection:
+        changed, _ = audit.list_entries(connection, state(store).id, people=None, since=None, skip=0, most=1)
+    assert changed[0].before == {"slack": "U0001"}
+    assert changed[0].after == {"slack": {"T0001": "U0001", "T0002": "U0077"}}
+    # The id goes to somebody else, and the e-mail of whom it was has changed.
+    bob = "  - {email: bob@acme.test, name: Bob, slack: {T0002: U0077}}\n"
+    fewer = ("slack: U0001", "slack: {T0001: U0001}")
+    ids = "slack: {T0001: U0001, T0002: U0077} -> {T0001: U0001}"
+    assert run(store, acme(ACME + bob, MANY, fewer, ("ada@acme.test", "obi@acme.test"))) == [
+        f"changed member ada@acme.test: email: ada@acme.test -> obi@acme.test, {ids}",
+        "added member bob@acme.test: role member",
+    ]
+    assert [one.slack for one in state(store).members] == [{"T0001": "U0001"}, {"T0002": "U0077"}]
+    assert run(store, acme(ACME, MANY, ("ada@acme.test", "obi@acme.test")), prune=True) == [
+        "changed member obi@acme.test: slack: {T0001: U0001} -> U0001",
+        "removed member bob@acme.test",
+    ]
+    # Bob has left. By the id he is known again, whatever his e-mail is now.
+    bob = bob.replace("bob@", "robert@")
+    assert run(store, acme(ACME + bob, MANY, ("ada@acme.test", "obi@acme.test"))) == [
+        "added member robert@acme.test: again, after leaving on 2026-11-23; role member"
+    ]
+    assert [one.slack for one in state(store).members] == ["U0001", {"T0002": "U0077"}]
+
+
+def test_an_id_is_taken_from_who_is_not_in_the_file(store: Store) -> None:
+    bob = "  - {email: bob@acme.test, name: Bob, slack: {T0001: U0002, T0002: U0077}}\n"
+    run(store, acme(ACME + bob, MANY))
+    assert run(store, acme(ACME, MANY, BY_WORKSPACE)) == [
+        "changed member ada@acme.test: slack: U0001 -> {T0001: U0001, T0002: U0077}",
+        "kept member bob@acme.test",
+        "changed member bob@acme.test: slack: {T0001: U0002, T0002: U0077} -> {T0001: U0002}",
+    ]
+    assert run(store, acme(ACME, MANY, ("slack: U0001", "slack: U0002"))) == [
+        "changed member ada@acme.test: slack: {T0001: U0001, T0002: U0077} -> U0002",
+        "kept member bob@acme.test",
+        "changed member bob@acme.test: slack: {T0001: U0002} -> none",
+    ]
+
+
+@pytest.mark.parametrize("prune", [False, True])
+def test_a_slack_id_of_a_workspace_that_is_not_the_organizations_is_refused(store: Store, *, prune: bool) -> None:
+    run(store, acme(ACME, MANY))
+    run(store, parse("organization: {slug: globex, name: Globex, workspaces: [T0009]}", "globex.yaml"))
+    with pytest.raises(NotApplicable, match=r"members\[0\].slack.T0009: the organization has no workspace T0009; did"):
+        run(store, acme(ACME, ("slack: U0001", "slack: {T0009: U0001}")), prune=prune)
+    only_one = acme(ACME, BY_WORKSPACE)
+    if prune:
+        with pytest.raises(NotApplicable, match=r"members\[0\].slack.T0002: the organization has no workspace T0002"):
+            run(store, only_one, prune=True)
+        assert state(store).workspaces == {"T0001", "T0002"} and state(store).members[0].slack == "U0001"
+    else:
+        assert len(run(store, only_one)) == 2  # what is kept, and the ids

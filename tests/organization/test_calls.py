@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bot.organization.apply import apply
-from bot.organization.difference import Change, ChangeKind
 from bot.organization.file import BadFile, parse
+from bot.organization.plan import Change, ChangeKind
 from storage.engine import Store
 from storage.queries.organization import find_organization
 from tests.organization.test_apply import NOW

@@ -99,6 +99,10 @@ def test_text_stays_as_written_and_emails_are_folded() -> None:
         ("ada@acme.test", "ada", 13, "members[0].email", "ada@acme.test, not ada"),
         ("ada@acme.test", "ada@acme .test", 13, "members[0].email", "e-mail address"),
         ("slack: U0001", "slack: '@ada'", 15, "members[0].slack", "U0123ABCD or W0123ABCD, not @ada"),
+        ("slack: U0001", "slack: {T0001: ada}", 15, "members[0].slack.T0001", "U0123ABCD or W0123ABCD, not ada"),
+        ("slack: U0001", "slack: {C0001: U0001}", 15, "members[0].slack.C0001", "workspace, like T0123ABCD, not C0001"),
+        ("slack: U0001", "slack: {T1: U1, T1: U2}", 15, "members[0].slack.T1", "stands twice; first on line 15"),
+        ("slack: U0001", "slack: [U0001]", 15, "members[0].slack", "or one for each workspace, like {T0123ABCD: U"),
         ("role: owner", "role: boss", 16, "members[0].role", "owner, manager, admin or member, not boss"),
         ("role: owner", "role: owner\n    role: member", 17, "members[0].role", "twice; first on line 16"),
         ("superuser: false", "superuser: 0", 18, "members[0].superuser", "true or false, not 0"),
@@ -183,3 +187,33 @@ def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
     path = tmp_path / "bom.yaml"
     path.write_text(ACME, encoding="utf-8-sig")
     assert load(path).organization.slug == "acme"
+
+
+TWO = """\
+organization: {slug: acme, name: Acme, workspaces: [T0001, T0002]}
+members:
+  - {email: ada@acme.test, name: Ada, slack: %s}
+  - {email: ben@acme.test, name: Ben, slack: %s}
+"""
+
+
+@pytest.mark.parametrize(
+    ("ada", "ben", "at"),
+    [
+        ("U0001", "U0001", "members[1].slack"),
+        ("U0001", "{T0002: U0001}", "members[1].slack.T0002"),
+        ("{T0001: U0001, T0002: U0077}", "{T0001: U0005, T0002: U0077}", "members[1].slack.T0002"),
+        ("{T0001: U0001}", "U0001", "members[1].slack"),
+    ],
+)
+def test_a_slack_id_of_two_members_in_one_workspace_is_a_mistake(ada: str, ben: str, at: str) -> None:
+    (found,) = mistakes(TWO % (ada, ben))
+    assert found.startswith(f"acme.yaml:4: {at}: U00") and found.endswith("stands twice; first on line 3")
+
+
+def test_one_id_may_stand_in_two_workspaces() -> None:
+    """In an Enterprise organization a person has one id everywhere; elsewhere two people may share one."""
+    file = parse(TWO % ("{T0001: W0001, T0002: W0001}", "{T0002: W0005}"), "acme.yaml")
+    assert file.members[0].slack == {"T0001": "W0001", "T0002": "W0001"}
+    parse(TWO % ("{T0001: U0001}", "{T0002: U0001}"), "acme.yaml")
+    assert parse(TWO % ("{}", "{T0002: }"), "acme.yaml").members[1].slack == {}
