@@ -1,9 +1,8 @@
-"""Turns each request of Slack into a value, calls the router, and sends the response.
+"""The Bolt app: it turns each request of Slack into a value, calls the router, and sends the response.
 
-Commands and presses, which are most of what people do, are dispatched here, and all other kinds by Bolt: what Bolt does
-before it calls a listener takes a sixth of the CPU of `list`. Bolt runs with `process_before_response`, so the answer
-is part of the acknowledgement. This module makes sure that every request is acknowledged: an uncaught error is answered
-with its id in the log, an unknown payload is acknowledged empty, and a late request is answered that it is late.
+Bolt runs with `process_before_response`, so the answer is part of the acknowledgement. This module makes sure that
+every request is acknowledged: an uncaught error is answered with its id in the log, an unknown payload is acknowledged
+empty, and a late request is answered that it is late.
 """
 
 from __future__ import annotations
@@ -120,7 +119,7 @@ def trace_request(body: Payload, received_ns: int) -> AbstractContextManager[tra
 
 
 class Listeners:
-    """The dispatch of requests, by the Bolt app or without it, and what is needed to send responses."""
+    """The Bolt app and what it needs to send responses."""
 
     def __init__(
         self,
@@ -136,7 +135,6 @@ class Listeners:
         self._clients = clients
         self._router = router
         self._background = background
-        self._command = command
         self._unused: set[str] = set()  # kinds of requests that the log has named
         with without_variables():
             self.app = App(
@@ -151,9 +149,10 @@ class Listeners:
                 attaching_conversation_kwargs_enabled=False,
                 logger=logging.getLogger("slack_bolt"),
             )
-        self.app.error(self._on_error)
-        self._direct = {"command": self._on_command, "block_actions": self._on_press}
+        self.app.error(self._on_bolt_error)
         # The most frequent kinds first: Bolt tries the listeners in this order.
+        self.app.command(command)(self._on_command)
+        self.app.action(_ANY)(self._on_press)
         self.app.event(_ANY)(self._on_event)
         self.app.view(_ANY)(self._on_submission)
         self.app.options(_ANY)(self._on_suggestion)
@@ -176,20 +175,10 @@ class Listeners:
             return Acknowledgement(_plain(sentence) if kind == "command" else None)
         with new_request_id(), self._metrics.time_acknowledgement(kind if kind in _KINDS else "other"):
             tracing.annotate(request_id=get_request_id())
-            if kind in self._direct:
-                return self._answer_directly(kind, body)
             response = self.app.dispatch(BoltRequest(mode="socket_mode", body=dict(body), headers=headers))
         if response.status == 404:
-            return Acknowledgement()  # no listener: an event without a subscription
+            return Acknowledgement()  # no listener: another slash command, an event without a subscription
         return response
-
-    def _answer_directly(self, kind: str, body: Payload) -> BoltResponse:
-        if kind == "command" and body["command"] != self._command:
-            return Acknowledgement()
-        try:
-            return self._direct[kind](body)
-        except Exception as error:
-            return self._on_error(error, body)
 
     def too_late(self, body: Payload, *, begun: bool) -> Mapping[str, Any] | None:
         """The payload that acknowledges a late request. If the handler has started (`begun`), the answer may follow.
@@ -231,9 +220,10 @@ class Listeners:
         installation = self._clients.find(team_id or "")
         return installation.authorization if installation else AuthorizeResult(enterprise_id=None, team_id=team_id)
 
-    def _on_error(self, error: Exception, body: Payload) -> BoltResponse:
+    def _on_bolt_error(self, error: Exception, body: Payload) -> BoltResponse:
+        # Bolt copies status and body of this response, so it has to be a BoltResponse.
         payload = _unexpected(error, str(body.get("command") or body.get("type")))
-        return Acknowledgement(payload if "command" in body else None)
+        return BoltResponse(status=200, body=payload if "command" in body else "")
 
     # --- one method for each kind of request ---------------------------------------------------------------
 
