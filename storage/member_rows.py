@@ -42,6 +42,15 @@ class MemberDetails:
         return None if self.email.endswith(f"@{NO_EMAIL_DOMAIN}") else self.email
 
 
+@dataclass(frozen=True, slots=True)
+class SlackChange:
+    """What was changed about a member in Slack since the organization file was applied to them last."""
+
+    added: bool = False  # or added again
+    role: Role | None = None  # before; None: it is the same
+    teams: Sequence[str] | None = None  # slugs before; None: they are the same
+
+
 class OfferState(StrEnum):
     """What became of an offer of one incident."""
 

@@ -10,7 +10,7 @@ import typer
 from bot.commands.targets import get_operator
 from bot.commands.usage import BadUsage, load_settings, parse_number, read_secret_from_stdin
 from bot.database import open_store
-from bot.intake.tokens import Source, new_token, token_hash
+from bot.intake.tokens import Source, new_token, revoke, token_hash
 from bot.secret_box import SecretBox
 from bot.settings import Settings
 from storage.audit_rows import AuditAction, AuditChange
@@ -130,11 +130,8 @@ def token_revoke(
     """
     with open_store(load_settings()) as store, store.write() as tx:
         now = store.clock.now()
-        revoked = stored_tokens.revoke_token(tx, token_id, now) if 0 < token_id < 2**63 else None
-        if revoked == now:
-            organization_id, before = stored_tokens.describe_token(tx, token_id)
-            change = AuditChange(AuditAction.TOKEN_REVOKE, str(token_id), before=before)
-            audit.record(tx, organization_id, get_operator(), [change], now)
+        organization_id = stored_tokens.find_organization_of_token(tx, token_id) if 0 < token_id < 2**63 else None
+        revoked = None if organization_id is None else revoke(tx, organization_id, token_id, get_operator(), now)
     if revoked is None:
         raise BadUsage(f"ID: there is no token {token_id}; `token list` shows them")
     typer.echo(f"Token {token_id} is revoked{'' if revoked == now else f' since {_date(revoked)}'}.", err=True)

@@ -335,6 +335,15 @@ def list_digests(
     return queries.list_digests(connection, access.organization_id, channel_id, access.member_id, most)
 
 
+def list_all_digests(
+    connection: Connection, access: Access, *, skip: int, most: int
+) -> list[tuple[DigestRow, History]]:
+    """The digests of the organization, each with its history, for somebody who sees all of its projects."""
+    if not (access.manages_digests and access.sees_all):
+        raise MayNotManageDigests
+    return queries.list_all_digests(connection, access.organization_id, skip=skip, most=most)
+
+
 def find_fire(connection: Connection, digest: DigestRow, fire_id: int) -> Fire | None:
     """A fire of the digest; None if it is no longer stored, or belongs to another digest."""
     return digest_fires.find_fire(connection, digest.id, fire_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bot.handlers import redraw
 from bot.handlers.context import Context
 from bot.handlers.verb import Verb
 from bot.incidents import team_calls
@@ -26,7 +27,8 @@ def handle_command(context: Context, _request: Command, words: str) -> Response:
 def handle_edit_press(context: Context, request: Press) -> Response:
     """`Edit`: the form with the rules of a team."""
     team = team_calls.get_team_calls(context.connection, context.access, _parse_id(request.value))
-    origin = Origin(t=team.id, v=team_calls.build_version(team), r=request.response_url)
+    where = redraw.describe_window(request)
+    origin = Origin(t=team.id, v=team_calls.build_version(team), r=request.response_url, **where)
     return OpenForm(messages.render_form(team, origin.to_metadata()))
 
 
@@ -36,8 +38,12 @@ def handle_submission(context: Context, request: Submission) -> Response:
     team_id, version = _parse_id(request.origin.get("t")), str(request.origin.get("v"))
     with context.write(once=request.key) as tx:
         team = team_calls.change_rules(tx, context.access, team_id, text, version, context.now)
+        shown = messages.render_changed(team)
+        if request.origin.get("s") == "modal":
+            place = redraw.Place.of_origin(request.origin)
+            return Done(redraw.redraw_in_place(tx, context, request, place, shown))
     to = request.origin.get("r")
-    return Done(Answer(messages.render_changed(team), to=str(to)) if to else None)
+    return Done(Answer(shown, to=str(to)) if to else None)
 
 
 def _parse_id(value: object) -> int:

@@ -14,7 +14,7 @@ from bot.digests.errors import NoSuchDigest
 from bot.digests.schedule import USAGE as ADD_USAGE
 from bot.digests.schedule import parse_cron
 from bot.digests.summary import summarize
-from bot.handlers import digest_form, personal_digest
+from bot.handlers import digest_form, personal_digest, redraw
 from bot.handlers.context import Context
 from bot.handlers.verb import Verb
 from bot.incidents import members
@@ -23,13 +23,16 @@ from bot.incidents.markup import decode_slack_text, require_storable
 from bot.incidents.words import find_closest, shorten, split_word
 from bot.messages import digest as messages
 from bot.messages import digest_answers as answers
+from bot.messages import forms
 from bot.messages.blocks import Message, text_message
 from bot.messages.digest import Picture
 from bot.messages.digest_answers import ListedDigest, Notes
 from bot.messages.help import Group
 from bot.slack.requests import Command, Press
-from bot.slack.responses import Answer, Response
+from bot.slack.responses import Answer, OpenForm, Response, UpdateForm
 from storage.digest_rows import DigestRow
+
+_PREVIEW = "Preview"  # the title of a window
 
 
 def handle_command(context: Context, request: Command, line: str) -> Response:
@@ -102,9 +105,9 @@ def _pause(context: Context, request: Command | Press, word: str) -> Response:
             tx, context.access, digest_id, context.now, here=request.channel_id, lock=True
         )
         if digest.date_paused:
-            return _confirm(context, f"Digest {digest.id} is already paused.", digest)
+            return _confirm(tx, context, request, f"Digest {digest.id} is already paused.", digest)
         digest = service.pause_digest(tx, context.access, digest, context.now)
-    return _confirm(context, f"You paused digest {digest.id}.", digest)
+        return _confirm(tx, context, request, f"You paused digest {digest.id}.", digest)
 
 
 def _resume(context: Context, request: Command | Press, word: str) -> Response:
@@ -113,7 +116,7 @@ def _resume(context: Context, request: Command | Press, word: str) -> Response:
         context.connection, context.access, digest_id, context.now, here=request.channel_id
     )
     if not digest.date_paused:
-        return _confirm(context, f"Digest {digest.id} is not paused.", digest)
+        return _confirm(context.connection, context, request, f"Digest {digest.id} is not paused.", digest)
     service.check_may_change(context.access)
     digest_form.get_channel(context, digest.channel_id)
     with context.write() as tx:
@@ -121,7 +124,7 @@ def _resume(context: Context, request: Command | Press, word: str) -> Response:
             tx, context.access, digest_id, context.now, here=request.channel_id, lock=True
         )
         digest = service.resume_digest(tx, context.access, request.person.user_id, digest, context.now)
-    return _confirm(context, f"You resumed digest {digest.id}.", digest)
+        return _confirm(tx, context, request, f"You resumed digest {digest.id}.", digest)
 
 
 def _remove(context: Context, request: Command | Press, word: str) -> Response:
@@ -131,8 +134,8 @@ def _remove(context: Context, request: Command | Press, word: str) -> Response:
             tx, context.access, digest_id, context.now, here=request.channel_id, lock=True
         )
         service.remove(tx, context.access, digest, context.now)
-    description = answers.render_description(digest, summarize(digest))
-    return Answer(text_message(f"You removed digest {digest.id}.\n{description}"))
+        description = answers.render_description(digest, summarize(digest))
+        return _show(tx, context, request, text_message(f"You removed digest {digest.id}.\n{description}"))
 
 
 def _edit(context: Context, request: Command | Press, word: str) -> Response:
@@ -145,7 +148,7 @@ def _edit(context: Context, request: Command | Press, word: str) -> Response:
     )
     service.check_may_change(context.access)
     digest_form.require_trigger(request)
-    return digest_form.open_existing(context, digest, request.response_url)
+    return digest_form.open_existing(context, digest, request)
 
 
 def _preview(context: Context, request: Command | Press, word: str) -> Response:
@@ -156,16 +159,29 @@ def _preview(context: Context, request: Command | Press, word: str) -> Response:
         context.now,
         here=request.channel_id,
     )
-    return Answer(_render_page(context, digest, None, 0))
+    page = _render_page(context, digest, None, 0)
+    if isinstance(request, Press) and request.surface == "modal":
+        return OpenForm(forms.render_window(page, title=_PREVIEW))
+    return Answer(page)
 
 
-def _confirm(context: Context, sentence: str, digest: DigestRow) -> Answer:
+def _show(connection: Connection, context: Context, request: Command | Press, message: Message) -> Response:
+    """What was done with a digest: above the page of the window that has the button, or as a message."""
+    if isinstance(request, Press) and redraw.is_in_window(request):
+        return redraw.show_change(connection, context, request, message)
+    return Answer(message)
+
+
+def _confirm(
+    connection: Connection, context: Context, request: Command | Press, sentence: str, digest: DigestRow
+) -> Response:
     """The digest with its next times and its buttons."""
     times: list[datetime] = []
     if not digest.date_paused:
         times = service.list_next_times(parse_cron(digest.cron), ZoneInfo(digest.zone), context.now)
     may_change = context.access.manages_digests
-    return Answer(answers.render_saved(sentence, digest, summarize(digest), Notes(times), may_change=may_change))
+    shown = answers.render_saved(sentence, digest, summarize(digest), Notes(times), may_change=may_change)
+    return _show(connection, context, request, shown)
 
 
 _VERBS: Mapping[str, Callable[[Context, Command, str], Response]] = {
@@ -224,7 +240,10 @@ def turn_page(context: Context, request: Press) -> Response:
             raise NoSuchDigest(digest_id)
         if not context.may_show_in(digest.channel_id):
             raise SharedChannel
-    return Answer(_render_page(context, digest, fire_id, number), in_channel=fire_id is not None, replace=True)
+    page = _render_page(context, digest, fire_id, number)
+    if request.surface == "modal":
+        return UpdateForm(forms.render_window(page, title=_PREVIEW))
+    return Answer(page, in_channel=fire_id is not None, replace=True)
 
 
 def _render_page(context: Context, digest: DigestRow, fire_id: int | None, number: int) -> Message:

@@ -12,7 +12,7 @@ from bot.digests.schedule import USAGE as ADD_USAGE
 from bot.digests.schedule import parse_cron
 from bot.digests.service import Draft
 from bot.digests.summary import summarize
-from bot.handlers import filter_fields
+from bot.handlers import filter_fields, redraw
 from bot.handlers.context import Context
 from bot.handlers.verb import Feature
 from bot.incidents import search
@@ -60,7 +60,8 @@ def require_trigger(request: Command | Press) -> None:
         )
 
 
-def open_existing(context: Context, digest: DigestRow, response_url: str | None) -> Response:
+def open_existing(context: Context, digest: DigestRow, request: Command | Press) -> Response:
+    where = redraw.describe_window(request) if isinstance(request, Press) else {}
     schedule = parse_cron(digest.cron)
     spoken = schedule_text.describe_schedule(schedule)
     try:
@@ -71,7 +72,7 @@ def open_existing(context: Context, digest: DigestRow, response_url: str | None)
         form.render_form(
             f"Digest {digest.id}",
             "Save",
-            Origin(d=digest.id, r=response_url).to_metadata(),
+            Origin(d=digest.id, r=request.response_url, **where).to_metadata(),
             channel_id=digest.channel_id,
             schedule=spoken if speakable else digest.cron,
             zone=digest.zone,
@@ -154,9 +155,13 @@ def handle_submission(context: Context, request: Submission) -> Response:
             digest = service.change_digest(tx, context.access, user_id, digest, channel.id, draft, context.now)
         else:
             digest = service.create_digest(tx, context.access, user_id, channel.id, draft, context.now)
-    sentence = f"You changed digest {digest.id}." if changed else f"You created digest {digest.id}."
+        sentence = f"You changed digest {digest.id}." if changed else f"You created digest {digest.id}."
+        shown = answers.render_saved(sentence, digest, summarize(digest), notes)
+        if request.origin.get("s") == "modal":
+            place = redraw.Place.of_origin(request.origin)
+            return Done(redraw.redraw_in_place(tx, context, request, place, shown))
     to = request.origin.get("r")
-    return Done(Answer(answers.render_saved(sentence, digest, summarize(digest), notes), to=str(to)) if to else None)
+    return Done(Answer(shown, to=str(to)) if to else None)
 
 
 def handle_preview_press(context: Context, request: Press) -> Response:

@@ -10,7 +10,7 @@ from bot.incidents import following, search, silences
 from bot.incidents.errors import InvalidInput
 from bot.incidents.filters import ListQuery
 from bot.messages import home as messages
-from bot.people import oncall
+from bot.people import oncall, overview
 from bot.slack.requests import Press
 from bot.slack.responses import PublishHome, Response
 
@@ -53,6 +53,7 @@ def render(connection: Connection, context: Context, state: str) -> messages.Hom
         on_call=oncall.list_on_call_for_home(connection, context.access),
         followed=[following.render(one) for one in following.list_followed(connection, context.access)],
         silences_ending=silences.count_ending_today(connection, context.access, context.now),
+        administered=overview.find_counts(connection, context.access),
     )
 
 

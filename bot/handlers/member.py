@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -73,7 +74,8 @@ def turn_page(context: Context, request: Press) -> Response:
 
 def _render_page(context: Context, words: str, page: int) -> Message:
     found, count = rules.list_members(context.connection, context.access, words.split(), page)
-    return messages.render_list(found, count, words, page, rules.PAGE_SIZE)
+    changes = rules.find_slack_changes(context.connection, context.access, found)
+    return messages.render_list(found, changes, count, words, page, rules.PAGE_SIZE)
 
 
 # --- a change ------------------------------------------------------------------------------------------------
@@ -96,7 +98,36 @@ def handle_command(context: Context, request: Command, words: str) -> Response:
     rules.check_teams(context.connection, context.access, wanted.teams or (), FORMS[wanted.action])
     if request.in_message:  # no form can be opened from a message
         return Answer(_render_question(wanted, name))
-    return OpenForm(_build_form(context, request, wanted, name))
+    origin = Origin(s="message", r=request.response_url, **_describe(wanted))
+    return OpenForm(_build_form(context, wanted, name, origin.to_metadata()))
+
+
+def handle_menu(context: Context, request: Press, action: Action) -> Response:
+    """`Change role`, `Change teams` and `Remove` in the menu of a member: the form that confirms it."""
+    if not re.fullmatch(r"[0-9]{1,18}", request.value):
+        raise _from_older_version()
+    member = rules.get_member(context.connection, context.access, int(request.value))
+    rules.check_may_change(context.connection, context.access, action, member, None)
+    wanted = _Wanted(
+        action,
+        member_id=member.id,
+        role=member.role if action is Action.ROLE else None,
+        teams=tuple(member.teams) if action is Action.TEAMS else None,
+    )
+    origin = redraw.origin_of_press(request, **_describe(wanted))
+    return OpenForm(_build_form(context, wanted, member.name, origin))
+
+
+def handle_add_press(context: Context, request: Press) -> Response:
+    """`Add member`: a form that asks for the person, too."""
+    rules.check_manages(context.access)
+    wanted = _Wanted(Action.ADD, role=Role.MEMBER)
+    return OpenForm(_build_form(context, wanted, None, redraw.origin_of_press(request, **_describe(wanted))))
+
+
+def _describe(wanted: _Wanted) -> dict[str, Any]:
+    """What the private metadata of a form says of the change."""
+    return {"a": wanted.action, "u": wanted.user_id, "i": wanted.member_id}
 
 
 def _parse(words: str) -> tuple[_Wanted, str]:
@@ -210,22 +241,27 @@ def _render_question(wanted: _Wanted, name: str) -> Message:
     return messages.render_question(text, label, {**value, "r": wanted.role, "t": wanted.teams})
 
 
-def _build_form(context: Context, request: Command, wanted: _Wanted, name: str) -> forms.Form:
-    text, title, submit = _render_texts(wanted, name)
-    fields: list[Block] = []
+def _build_form(context: Context, wanted: _Wanted, name: str | None, origin: str) -> forms.Form:
+    """The form that confirms a change. Without a `name`, it asks for the person."""
+    text, title, submit = _render_texts(wanted, name or "somebody")
+    fields: list[Block] = [] if name else [messages.build_person_field()]
     if wanted.role is not None:
         own = list(Role).index(context.access.role)
         fields.append(messages.build_role_field(wanted.role, list(Role)[: own + 1]))
     if wanted.action in (Action.ADD, Action.TEAMS):
         choices = [(one.slug, one.name) for one in rules.list_teams(context.connection, context.access)]
-        fields += messages.build_teams_fields(choices, wanted.teams or ())
-    origin = Origin(s="message", r=request.response_url, a=wanted.action, u=wanted.user_id, i=wanted.member_id)
-    return messages.render_form(text, title, submit, fields, origin.to_metadata())
+        known = dict(choices)
+        fields += messages.build_teams_fields(choices, [slug for slug in wanted.teams or () if slug in known])
+    return messages.render_form(text, title, submit, fields, origin)
 
 
 def handle_submission(context: Context, request: Submission) -> Response:
     """The form, submitted."""
     wanted = _read_wanted(request.origin)
+    if wanted.action is Action.ADD and not wanted.user_id:
+        wanted = replace(wanted, user_id=request.user("person") or "")
+        if not wanted.user_id:
+            raise InvalidInput("Choose a person.", field="person")
     role = request.chosen("role")
     wanted = replace(
         wanted,
@@ -335,6 +371,10 @@ HANDLES = (
         synonyms=("user",),
         command=handle_command,
         buttons={
+            "member_add": handle_add_press,  # Add member
+            "member_role": partial(handle_menu, action=Action.ROLE),  # Change role
+            "member_teams_change": partial(handle_menu, action=Action.TEAMS),  # Change teams
+            "member_remove": partial(handle_menu, action=Action.REMOVE),  # Remove
             "member_confirm": handle_confirmed,  # Add, Change, Remove
             "members_left": handle_left,  # Remove them
         },

@@ -14,10 +14,11 @@ from typing import Any, Self
 from sqlalchemy import Connection
 
 from bot.delivery.pace import Pace
-from bot.handlers import home
+from bot.handlers import administration, home
 from bot.handlers.context import Context
 from bot.incidents import cards
 from bot.messages import answers, forms
+from bot.messages.administration import Page
 from bot.messages.answers import Confirmation
 from bot.messages.blocks import Message
 from bot.slack.requests import Origin, Press, Request
@@ -37,7 +38,7 @@ class Place:
 
     surface: str  # a Surface of bot.slack.requests
     view_id: str = ""  # of the form with the button
-    home_state: str = ""  # the private metadata of Home
+    home_state: str = ""  # the private metadata of Home, or of the form with the button
     url: str | None = None  # the response URL
     channel_id: str = ""
     message_ts: str = ""
@@ -138,6 +139,10 @@ def redraw_in_place(
     """Shows a message where a button or form was used; as a new message to the caller where others see it too."""
     match place.surface:
         case "modal" if place.view_id:
+            page = Page.find(place.home_state)
+            if page is not None:
+                notice = message["text"].partition("\n")[0]  # the page shows the rest
+                return UpdateForm(administration.render(connection, context, page, notice=notice), place.view_id)
             return UpdateForm(forms.render_window(message), place.view_id)
         case "home":
             return PublishHome(home.render(connection, context, place.home_state), request.person.user_id)
@@ -146,6 +151,16 @@ def redraw_in_place(
         case _ if place.is_direct:
             return Answer(message, replace=True, in_channel=True, to=place.url)
     return _confirm(place, message)
+
+
+def is_in_window(press: Press) -> bool:
+    """Whether the button is in a window of `administration`."""
+    return press.surface == "modal" and Page.find(Place.of_press(press).home_state) is not None
+
+
+def show_change(connection: Connection, context: Context, press: Press, message: Message) -> Response:
+    """Shows what a button has changed: above the page of a window of `administration`, else in its place."""
+    return redraw_in_place(connection, context, press, Place.of_press(press), message)
 
 
 def respond(shown: Shown) -> Response:
@@ -164,14 +179,27 @@ def origin_of_press(press: Press, identifier: int | None = None, **more: Any) ->
     """
     origin = Origin(n=identifier, s=press.surface, **more)
     if press.surface == "modal":
-        origin["w"] = (press.view or {}).get("id")
+        origin |= {"w": (press.view or {}).get("id"), **_describe_state(press)}
     elif press.surface == "home":
-        origin["h"] = (press.view or {}).get("private_metadata")
+        origin |= _describe_state(press)
     else:
         origin |= {"r": press.response_url, "d": press.channel_id, "m": press.message_ts}
         if press.thread_ts:
             origin["p"] = press.thread_ts
     return origin.to_metadata()
+
+
+def describe_window(press: Press) -> dict[str, Any]:
+    """What a form's private metadata says of the window whose button has opened it; nothing if it was none."""
+    if not is_in_window(press):
+        return {}
+    return {"s": "modal", "w": (press.view or {}).get("id"), **_describe_state(press)}
+
+
+def _describe_state(press: Press) -> dict[str, str]:
+    """The private metadata of Home or of a window, where it says what is shown there."""
+    metadata = str((press.view or {}).get("private_metadata") or "")
+    return {"h": metadata} if press.surface == "home" or Page.find(metadata) else {}
 
 
 def origin_of_request(request: Request, identifier: int | None = None) -> str:

@@ -18,7 +18,7 @@ from bot.incidents.silences import END_USAGE, USAGE
 from bot.incidents.words import parse_lone_number, parse_number, split_first_word
 from bot.messages import answers
 from bot.messages import silences as messages
-from bot.messages.blocks import Message
+from bot.messages.blocks import Message, text_message
 from bot.messages.help import Group
 from bot.messages.incident_menu import Pick
 from bot.people.notices import notify_maker
@@ -88,6 +88,8 @@ def handle_end_press(context: Context, request: Press) -> Response:
     silence_id = rules.parse_id(request.value)
     with context.write() as tx:
         notice = _end_silence(tx, context, silence_id)
+        if redraw.is_in_window(request):
+            return redraw.show_change(tx, context, request, text_message(notice))
         return redraw.turn(request, _render_list(tx, context, notice=notice))
 
 

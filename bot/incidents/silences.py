@@ -148,9 +148,9 @@ def hold_matching(tx: Connection, organization_id: int, silence_id: int, now: da
 # --- listing and ending ------------------------------------------------------------------------------------
 
 
-def list_silences(connection: Connection, access: Access, most: int) -> list[SilenceRow]:
+def list_silences(connection: Connection, access: Access, most: int, *, skip: int = 0) -> list[SilenceRow]:
     """At most `most` of the silences in force that the caller sees, the one that ends first before the others."""
-    return queries.list_silences(connection, access.organization_id, access.project_ids, most)
+    return queries.list_silences(connection, access.organization_id, access.project_ids, most, skip=skip)
 
 
 def end_silence(tx: Connection, access: Access, silence_id: int, now: datetime) -> EndedSilence:

@@ -48,6 +48,12 @@ def list_team_calls(connection: Connection, access: Access, team: str | None) ->
     return queries.list_team_calls(connection, access.organization_id, chosen)
 
 
+def list_all_calls(connection: Connection, access: Access, *, skip: int, most: int) -> list[TeamCalls]:
+    """The rules of all teams of the organization, for somebody who may change them. Raises Refusal."""
+    _check_may_change(access)
+    return queries.list_all_calls(connection, access.organization_id, skip=skip, most=most)
+
+
 def get_team_calls(connection: Connection, access: Access, team_id: int) -> TeamCalls:
     """The rules of a team, for somebody who may change them. Raises Refusal."""
     _check_may_change(access)

@@ -94,14 +94,21 @@ def render_list(
         )
         return message(text, [section(text)])
     blocks: list[Block] = [*own]
-    for one in digests[:MOST_LISTED]:
-        blocks.append(section(_render_listed(one, channel_id)))
-        if one.may_stop:
-            blocks.append(actions(build_buttons(one.row, may_change=one.may_change)))
+    blocks += render_entries(digests[:MOST_LISTED], channel_id)
     if len(digests) > MOST_LISTED:
         blocks.append(context(f"Only the first {MOST_LISTED} are shown."))
     text = "Digests: " + "; ".join(f"{one.row.id}, {one.summary.schedule}" for one in digests[:MOST_LISTED])
     return message(escape(text), blocks)
+
+
+def render_entries(digests: Sequence[ListedDigest], channel_id: str | None, *, confirmed: bool = False) -> list[Block]:
+    """Digests with their buttons, as `channel_id` shows them. `confirmed`: each change asks once more."""
+    blocks: list[Block] = []
+    for one in digests:
+        blocks.append(section(_render_listed(one, channel_id)))
+        if one.may_stop:
+            blocks.append(actions(build_buttons(one.row, may_change=one.may_change, confirmed=confirmed)))
+    return blocks
 
 
 def _render_listed(one: ListedDigest, channel_id: str | None) -> str:
@@ -130,15 +137,17 @@ def _render_last_sent(history: History) -> str:
     return f"{sent} (nothing was open the last time)" if history.latest_state == "silent" else sent
 
 
-def build_buttons(row: DigestRow, *, may_change: bool) -> list[Element]:
+def build_buttons(row: DigestRow, *, may_change: bool, confirmed: bool = False) -> list[Element]:
     """The buttons of a digest. Who may not change it may still look at it and stop it."""
     value = str(row.id)
+    pause = confirm("Pause this digest?", "It is not sent until somebody resumes it.", "Pause") if confirmed else None
+    resume = confirm("Resume this digest?", "You become its owner: it shows what you see.", "Resume")
     remove = confirm("Remove this digest?", "It will not be sent again. This cannot be undone.", "Remove")
     buttons = [button("Preview", "digest_preview", value)]
     if not row.date_paused:
-        buttons.append(button("Pause", "digest_pause", value))
+        buttons.append(button("Pause", "digest_pause", value, confirm=pause))
     elif may_change:
-        buttons.append(button("Resume", "digest_resume", value))
+        buttons.append(button("Resume", "digest_resume", value, confirm=resume if confirmed else None))
     if may_change:
         buttons.append(button("Edit", "digest_edit", value))
     return [*buttons, button("Remove", "digest_remove", value, style="danger", confirm=remove)]

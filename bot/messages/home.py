@@ -10,10 +10,12 @@ from enum import StrEnum
 from typing import Any
 
 from bot.incidents.errors import InvalidInput
+from bot.messages.administration import render_section
 from bot.messages.blocks import Block, Element, Message, actions, button, context, divider, header, section
 from bot.messages.followed import render_followed_line
 from bot.messages.incident import build_cursor, parse_cursor, render_line, render_silences_ending
 from bot.messages.oncall import render_team
+from storage.administration_rows import Counts
 from storage.call_rows import OnCall
 from storage.rows import Cursor, IncidentLine, IncidentPage
 
@@ -96,12 +98,14 @@ def render_home(
     more: bool,
     on_call: Sequence[OnCall],
     silences_ending: int,
+    administered: Counts | None,
     followed: Sequence[str] = (),
 ) -> HomeView:
     """Home with the incidents that the caller owns, and a page of incidents.
 
     `more`: the caller owns others, too. `on_call` is who is on call for the caller's teams. `silences_ending` is how
-    many silences end today. `followed` is what the caller follows before it exists.
+    many silences end today. `followed` is what the caller follows before it exists. `administered` counts what the
+    caller administers.
     """
     blocks: list[Block] = [
         header(f"{organization} incidents"),
@@ -136,6 +140,8 @@ def render_home(
         blocks.append(context(f":telephone_receiver: On call now: {' · '.join(lines)}"))
     if silences_ending:
         blocks.append(context(f":no_bell: {render_silences_ending(silences_ending)}. `silence list` shows them."))
+    if administered:
+        blocks += [divider(), *render_section(administered)]
     blocks.append(context("Everything here also works as a command."))
     return {"type": "home", "private_metadata": state.to_value(), "blocks": blocks}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from bot.incidents.filters import MAX_TEAMS
 from bot.incidents.markup import escape
@@ -14,16 +15,20 @@ from bot.messages.blocks import (
     Message,
     actions,
     bold,
+    build_input,
     button,
     confirm,
     context,
+    menu_entry,
     message,
+    overflow,
+    plain_text,
     section,
     truncate,
 )
 from bot.messages.forms import Form, build_form, build_select, build_several
 from bot.messages.incident_parts import NAME_LENGTH
-from storage.member_rows import MemberDetails, TeamSync
+from storage.member_rows import MemberDetails, SlackChange, TeamSync
 from storage.values import Role
 
 ROLE_NAMES: Mapping[Role, str] = {
@@ -32,19 +37,26 @@ ROLE_NAMES: Mapping[Role, str] = {
     Role.MANAGER: "Manager",
     Role.OWNER: "Owner",
 }
-MAX_LINE = 280
+MAX_LINE = 600
 MAX_NAME = 100
 MAX_SEARCH = 200  # characters of the words of a search
 
 
-def render_list(found: Sequence[MemberDetails], count: int, words: str, page: int, size: int) -> Message:
+def render_list(
+    found: Sequence[MemberDetails],
+    changes: Mapping[int, SlackChange],
+    count: int,
+    words: str,
+    page: int,
+    size: int,
+) -> Message:
     """A page of the members. `words` are what they are searched by."""
     if not count:
         sentence = f"No member has “{escape(words)}” in their name or e-mail address."
         return message(sentence, [section(sentence)])
     heading = f"{count:,} member{'' if count == 1 else 's'}"
     heading += f" with “{escape(words)}”" if words else ""
-    blocks: list[Block] = [section(bold(heading)), section("\n".join(_render_line(one) for one in found) or " ")]
+    blocks: list[Block] = [section(bold(heading)), *render_entries(found, changes)]
     if count > size:
         first = page * size + 1
         blocks.append(context(f"{first:,} to {first + len(found) - 1:,} of {count:,}"))
@@ -71,15 +83,40 @@ def parse_position(value: str) -> tuple[str, int]:
         return "", 0
 
 
-def _render_line(member: MemberDetails) -> str:
+def render_entries(found: Sequence[MemberDetails], changes: Mapping[int, SlackChange]) -> list[Block]:
+    """Members, each with the menu of what can be changed. `changes` says what was changed in Slack, by id."""
+    return [section(_render_line(one, changes.get(one.id)), accessory=_build_menu(one)) for one in found]
+
+
+def _build_menu(member: MemberDetails) -> Element:
+    value = str(member.id)
+    return overflow(
+        [
+            menu_entry("Change role", "member_role", value),
+            menu_entry("Change teams", "member_teams_change", value),
+            menu_entry("Remove", "member_remove", value),
+        ]
+    )
+
+
+def _render_line(member: MemberDetails, change: SlackChange | None) -> str:
     parts = [bold(render_name(member.name)), ROLE_NAMES[member.role]]
     if member.shown_email:
         parts.append(escape(member.shown_email))
     if member.teams:
         parts.append(escape(", ".join(member.teams.values())))
-    if member.changed_in_slack:
-        parts.append("changed in Slack")
+    if change is not None:
+        parts.append(_render_change(change))
     return truncate(" · ".join(parts), MAX_LINE)
+
+
+def _render_change(change: SlackChange) -> str:
+    if change.added:
+        return "added in Slack"
+    before = [f"role was {ROLE_NAMES[change.role].lower()}"] if change.role else []
+    if change.teams is not None:
+        before.append(f"teams were {escape(', '.join(change.teams)) or 'none'}")
+    return f"changed in Slack ({', '.join(before)})" if before else "changed in Slack"
 
 
 def render_name(name: str) -> str:
@@ -93,6 +130,12 @@ def render_name(name: str) -> str:
 def build_role_field(role: Role, allowed: Sequence[Role]) -> Block:
     """The menu of roles that the caller may give."""
     return build_select("role", "Role", [(one.value, ROLE_NAMES[one]) for one in allowed], role.value, optional=False)
+
+
+def build_person_field() -> Block:
+    """The menu of people, to add one of them."""
+    person: dict[str, Any] = {"type": "users_select", "action_id": "person", "placeholder": plain_text("Choose", 150)}
+    return build_input("person", "Who?", person)
 
 
 def build_teams_fields(choices: Sequence[tuple[str, str]], chosen: Sequence[str]) -> list[Block]:

@@ -153,6 +153,18 @@ def render_list(silences: Sequence[SilenceRow], command: str, *, notice: str | N
     return message(lead + text, blocks)
 
 
+def render_entries(silences: Sequence[SilenceRow]) -> list[Block]:
+    """Silences, each with `End silence`, which asks once more."""
+    return [section(_render_listed(one), accessory=_build_confirmed_end(one.id)) for one in silences]
+
+
+def _build_confirmed_end(silence_id: int) -> Element:
+    asked = confirm(
+        f"End silence {silence_id}?", "What it held back gets its cards, if it is still open.", "End silence"
+    )
+    return {**build_end_button(silence_id), "confirm": asked}
+
+
 def _render_listed(silence: SilenceRow) -> str:
     lines = [
         f"{bold(f'Silence {silence.id}')} · {_render_subject(silence)}",

@@ -34,10 +34,15 @@ _EXAMPLE = "critical oncall after 0m\ncritical managers after 15m repeat 15m"
 
 def render_team_calls(teams: Sequence[TeamCalls], *, may_change: bool) -> Message:
     """The rules of these teams, with `Edit` for somebody who may change them."""
-    blocks = [_render_team(team, may_change=may_change) for team in teams[:MAX_TEAMS]]
+    blocks = render_entries(teams[:MAX_TEAMS], may_change=may_change)
     if len(teams) > MAX_TEAMS:
         blocks.append(context(f"{len(teams) - MAX_TEAMS} more teams are not shown. Name one: `calls team:payments`."))
     return message("Who is called for new incidents", blocks)
+
+
+def render_entries(teams: Sequence[TeamCalls], *, may_change: bool, with_origin: bool = False) -> list[Block]:
+    """The rules of each team, with `Edit` for somebody who may change them. `with_origin`: and who has set them."""
+    return [_render_team(team, may_change=may_change, with_origin=with_origin) for team in teams]
 
 
 def render_changed(team: TeamCalls) -> Message:
@@ -47,8 +52,13 @@ def render_changed(team: TeamCalls) -> Message:
     return message(sentence, [section(sentence), _render_team(team, may_change=True)])
 
 
-def _render_team(team: TeamCalls, *, may_change: bool) -> Block:
-    lines = [bold(truncate(escape(team.name), NAME_LENGTH)), *_list_rules(team)]
+def _render_team(team: TeamCalls, *, may_change: bool, with_origin: bool = False) -> Block:
+    name = bold(truncate(escape(team.name), NAME_LENGTH))
+    if with_origin and team.in_file:
+        name += " · from the organization file"
+    elif with_origin and team.rules:
+        name += " · set in Slack"
+    lines = [name, *_list_rules(team)]
     edit = button("Edit", "calls_edit", str(team.id)) if may_change else None
     return section("\n".join(lines), accessory=edit)
 

@@ -79,8 +79,9 @@ def _describe_project(project: ProjectRow) -> Mapping[str, Any]:
 def _describe_member(member: MemberRow) -> Mapping[str, Any] | None:
     if member.removed is not None:
         return None
-    values = {"name": member.name, "email": member.email, "slack": member.slack, "role": member.role}
-    return values | {"superuser": member.superuser, "teams": sorted(member.teams)}
+    values: dict[str, Any] = {"name": member.name, "email": member.email, "slack": member.slack, "role": member.role}
+    values |= {"superuser": member.superuser, "teams": sorted(member.teams)}
+    return values | {"changed_in_slack": member.changed_in_slack}  # the file ends it, also where nothing else differs
 
 
 def _describe_digests(state: OrganizationState) -> dict[str, Mapping[str, Any]]:

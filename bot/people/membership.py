@@ -20,8 +20,9 @@ from bot.incidents.errors import InvalidInput, Refusal
 from bot.incidents.markup import replace_unstorable
 from bot.incidents.words import find_closest, shorten
 from bot.people.identity import Profile
-from storage.audit_rows import AuditAction
-from storage.member_rows import NO_EMAIL_DOMAIN, MemberDetails, find_slack_id
+from storage.audit_rows import AuditAction, AuditOrigin
+from storage.member_rows import NO_EMAIL_DOMAIN, MemberDetails, SlackChange, find_slack_id
+from storage.queries import audit as audit_queries
 from storage.queries import directory, members, slack_ids
 from storage.queries import organization_changes as changes
 from storage.queries.directory import DirectoryEntry
@@ -95,9 +96,14 @@ class Changed:
     again: bool = False  # they had been a member before
 
 
+def manages(access: Access) -> bool:
+    """Whether the caller may see and change who belongs to the organization."""
+    return access.role in _MANAGE_MEMBERS
+
+
 def check_manages(access: Access) -> None:
     """Raises MayNotManageMembers."""
-    if access.role not in _MANAGE_MEMBERS:
+    if not manages(access):
         raise MayNotManageMembers
 
 
@@ -137,11 +143,43 @@ def check_teams(connection: Connection, access: Access, slugs: Sequence[str], fo
 
 
 def list_members(
-    connection: Connection, access: Access, words: Sequence[str], page: int
+    connection: Connection, access: Access, words: Sequence[str], page: int, *, size: int = PAGE_SIZE
 ) -> tuple[list[MemberDetails], int]:
     """A page of the members whose name or e-mail has all words, and how many they are. Raises MayNotManageMembers."""
     check_manages(access)
-    return members.list_page(connection, access.organization_id, words, page=page, size=PAGE_SIZE)
+    return members.list_page(connection, access.organization_id, words, page=page, size=size)
+
+
+def find_slack_changes(
+    connection: Connection, access: Access, found: Sequence[MemberDetails]
+) -> Mapping[int, SlackChange]:
+    """What the next `apply` takes back about those of these members whom it names, by the member's id."""
+    changed = {one.id: one for one in found if one.changed_in_slack}
+    if not changed:
+        return {}
+    added: set[int] = set()
+    before: dict[int, dict[str, Any]] = {member_id: {} for member_id in changed}
+    for member_id, origin, action, values in audit_queries.list_member_entries(
+        connection, access.organization_id, changed.keys()
+    ):
+        if origin == AuditOrigin.FILE:
+            added.discard(member_id)
+            before[member_id].clear()
+        elif origin == AuditOrigin.SLACK and action == AuditAction.MEMBER_ADD:
+            added.add(member_id)
+        elif origin == AuditOrigin.SLACK and action == AuditAction.MEMBER_CHANGE:
+            before[member_id] = {**(values or {}), **before[member_id]}
+    return {one.id: _build_slack_change(one, before[one.id], added=one.id in added) for one in changed.values()}
+
+
+def _build_slack_change(member: MemberDetails, before: Mapping[str, Any], *, added: bool) -> SlackChange:
+    if added:
+        return SlackChange(added=True)
+    role, teams = before.get("role", member.role.value), before.get("teams", sorted(member.teams))
+    return SlackChange(
+        role=Role(role) if role != member.role.value and role in list(Role) else None,
+        teams=teams if teams != sorted(member.teams) else None,
+    )
 
 
 def get_member(connection: Connection, access: Access, member_id: int) -> MemberDetails:

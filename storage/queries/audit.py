@@ -112,6 +112,18 @@ def _name_owner(values: Mapping[str, Any] | None, names: Mapping[int, str]) -> M
     return {key: value for key, value in values.items() if key != "owner_id"} | named
 
 
+def list_member_entries(
+    connection: Connection, organization_id: int, member_ids: Collection[int]
+) -> list[tuple[int, str, str, Mapping[str, Any] | None]]:
+    """Returns who it is about, origin, action and the values before of the entries about members, the oldest first."""
+    rows = connection.exec_driver_sql(
+        "SELECT subject_member_id, origin, action, before FROM audit_entry"
+        " WHERE organization_id = %(organization_id)s AND subject_member_id = ANY(%(member_ids)s) ORDER BY id",
+        {"organization_id": organization_id, "member_ids": list(member_ids)},
+    )
+    return [(member_id, origin, action, before) for member_id, origin, action, before in rows]
+
+
 def find_people(connection: Connection, organization_id: int, typed: str) -> list[int]:
     """Returns all who are or were members and have this e-mail, Slack id, name or first name."""
     rows = connection.exec_driver_sql(

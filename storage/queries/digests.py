@@ -43,24 +43,39 @@ def find_digest(
     return None if row is None else DigestRow(*row)
 
 
+_WITH_HISTORY = f"""
+SELECT {DIGEST_COLUMNS}, sent.fire_at, latest.state, missed.fire_at, missed.reason
+FROM digest d JOIN member m ON m.id = d.owner_id
+LEFT JOIN LATERAL (SELECT f.fire_at FROM digest_fire f WHERE f.digest_id = d.id AND f.state = 'sent'
+                   ORDER BY f.fire_at DESC LIMIT 1) sent ON true
+LEFT JOIN LATERAL (SELECT f.state FROM digest_fire f WHERE f.digest_id = d.id
+                   ORDER BY f.fire_at DESC LIMIT 1) latest ON true
+LEFT JOIN LATERAL (SELECT f.fire_at, f.reason FROM digest_fire f
+                   WHERE f.digest_id = d.id AND f.state IN ('missed', 'failed')
+                   ORDER BY f.fire_at DESC LIMIT 1) missed ON true
+WHERE d.organization_id = %(organization_id)s
+"""  # noqa: S608 - composed of constants
+
+
 def list_digests(
     connection: Connection, organization_id: int, channel_id: str | None, member_id: int, most: int
 ) -> list[tuple[DigestRow, History]]:
     """Up to `most` digests of a channel and of a member, each with its history; those of the channel come first."""
     rows = connection.exec_driver_sql(
-        f"SELECT {DIGEST_COLUMNS}, sent.fire_at, latest.state, missed.fire_at, missed.reason"  # noqa: S608
-        " FROM digest d JOIN member m ON m.id = d.owner_id"
-        " LEFT JOIN LATERAL (SELECT f.fire_at FROM digest_fire f WHERE f.digest_id = d.id AND f.state = 'sent'"
-        "                    ORDER BY f.fire_at DESC LIMIT 1) sent ON true"
-        " LEFT JOIN LATERAL (SELECT f.state FROM digest_fire f WHERE f.digest_id = d.id"
-        "                    ORDER BY f.fire_at DESC LIMIT 1) latest ON true"
-        " LEFT JOIN LATERAL (SELECT f.fire_at, f.reason FROM digest_fire f"
-        "                    WHERE f.digest_id = d.id AND f.state IN ('missed', 'failed')"
-        "                    ORDER BY f.fire_at DESC LIMIT 1) missed ON true"
-        " WHERE d.organization_id = %(organization_id)s"
-        "   AND (d.channel_id = %(channel_id)s OR d.owner_id = %(member_id)s)"
+        _WITH_HISTORY + " AND (d.channel_id = %(channel_id)s OR d.owner_id = %(member_id)s)"
         " ORDER BY d.channel_id IS DISTINCT FROM %(channel_id)s, d.id LIMIT %(most)s",
         {"organization_id": organization_id, "channel_id": channel_id, "member_id": member_id, "most": most},
+    )
+    return [(DigestRow(*row[:-4]), History(*row[-4:])) for row in rows]
+
+
+def list_all_digests(
+    connection: Connection, organization_id: int, *, skip: int, most: int
+) -> list[tuple[DigestRow, History]]:
+    """The digests of the organization, each with its history."""
+    rows = connection.exec_driver_sql(
+        _WITH_HISTORY + " ORDER BY d.id OFFSET %(skip)s LIMIT %(most)s",
+        {"organization_id": organization_id, "skip": skip, "most": most},
     )
     return [(DigestRow(*row[:-4]), History(*row[-4:])) for row in rows]
 

@@ -226,12 +226,12 @@ WHERE s.organization_id = %(organization_id)s AND s.date_ended IS NULL AND {_IS_
 
 
 def list_silences(
-    connection: Connection, organization_id: int, project_ids: Sequence[int], most: int
+    connection: Connection, organization_id: int, project_ids: Sequence[int], most: int, *, skip: int = 0
 ) -> list[SilenceRow]:
     """Returns at most `most` silences in force for these projects, the one that ends first before the others."""
     rows = connection.exec_driver_sql(
-        _VISIBLE + " ORDER BY s.ends, s.id LIMIT %(most)s",
-        {"organization_id": organization_id, "project_ids": list(project_ids), "most": most},
+        _VISIBLE + " ORDER BY s.ends, s.id LIMIT %(most)s OFFSET %(skip)s",
+        {"organization_id": organization_id, "project_ids": list(project_ids), "most": most, "skip": skip},
     )
     return [SilenceRow(*row) for row in rows]
 

@@ -13,20 +13,30 @@ from storage.values import Role
 
 _SELECT = """
 SELECT id, slug, name, coalesce(calls, form_calls, '[]'), calls IS NOT NULL, oncall_usergroup IS NOT NULL, sync_members
-FROM team WHERE organization_id = %(organization_id)s AND id = ANY(%(team_ids)s)
+FROM team WHERE organization_id = %(organization_id)s
 """
+_OF_TEAMS = _SELECT + " AND id = ANY(%(team_ids)s)"
 
 
 def list_team_calls(connection: Connection, organization_id: int, team_ids: Collection[int]) -> list[TeamCalls]:
     """Returns the rules of these teams of the organization, in the order of the teams' names."""
     parameters = {"organization_id": organization_id, "team_ids": list(team_ids)}
-    return [_parse(row) for row in connection.exec_driver_sql(_SELECT + " ORDER BY name, id", parameters)]
+    return [_parse(row) for row in connection.exec_driver_sql(_OF_TEAMS + " ORDER BY name, id", parameters)]
+
+
+def list_all_calls(connection: Connection, organization_id: int, *, skip: int, most: int) -> list[TeamCalls]:
+    """Returns the rules of the teams of the organization, in the order of the teams' names."""
+    rows = connection.exec_driver_sql(
+        _SELECT + " ORDER BY name, id OFFSET %(skip)s LIMIT %(most)s",
+        {"organization_id": organization_id, "skip": skip, "most": most},
+    )
+    return [_parse(row) for row in rows]
 
 
 def lock_team_calls(tx: Connection, organization_id: int, team_id: int) -> TeamCalls | None:
     """Returns the rules of a team, and locks its row; None if the organization has no such team."""
     parameters = {"organization_id": organization_id, "team_ids": [team_id]}
-    row = tx.exec_driver_sql(_SELECT + " FOR NO KEY UPDATE", parameters).first()
+    row = tx.exec_driver_sql(_OF_TEAMS + " FOR NO KEY UPDATE", parameters).first()
     return None if row is None else _parse(row)
 
 

@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Text, and_, any_, bindparam, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.sql import Select
 
+from storage.administration_rows import TokenRow
 from storage.models import IntakeToken, Organization, Project
-
-
-@dataclass(frozen=True, slots=True)
-class TokenRow:
-    """A token as `token list` shows it."""
-
-    id: int
-    organization: str  # slug
-    project: str | None  # slug; None: each alert names its project
-    source: str
-    date_added: datetime
-    last_used: datetime | None
-    date_revoked: datetime | None
-    last_refused: datetime | None  # None: the last delivery was accepted
-    last_refusal: str | None
 
 
 def get_organization_slugs(connection: Connection) -> dict[str, int]:
@@ -85,7 +72,17 @@ def insert_token(
 
 def list_tokens(connection: Connection) -> list[TokenRow]:
     """Returns all tokens, including revoked ones, in the order in which they were created."""
-    rows = connection.execute(
+    return [TokenRow(*row) for row in connection.execute(_select_tokens())]
+
+
+def list_valid_tokens(connection: Connection, organization_id: int, *, skip: int, most: int) -> list[TokenRow]:
+    """Returns the tokens of an organization that have not been revoked, in the order in which they were created."""
+    query = _select_tokens().where(IntakeToken.organization_id == organization_id, IntakeToken.date_revoked.is_(None))
+    return [TokenRow(*row) for row in connection.execute(query.offset(skip).limit(most))]
+
+
+def _select_tokens() -> Select[*tuple[Any, ...]]:
+    return (
         select(
             IntakeToken.id,
             Organization.slug,
@@ -101,28 +98,29 @@ def list_tokens(connection: Connection) -> list[TokenRow]:
         .outerjoin(Project, Project.id == IntakeToken.project_id)
         .order_by(IntakeToken.id)
     )
-    return [TokenRow(*row) for row in rows]
 
 
-def revoke_token(tx: Connection, token_id: int, now: datetime) -> datetime | None:
-    """Revokes a token. Returns when it was revoked, or None if there is no such token.
+def find_organization_of_token(connection: Connection, token_id: int) -> int | None:
+    """Returns the organization of a token; None if there is no such token."""
+    return connection.scalar(select(IntakeToken.organization_id).where(IntakeToken.id == token_id))
+
+
+def revoke_token(tx: Connection, organization_id: int, token_id: int, now: datetime) -> datetime | None:
+    """Revokes a token. Returns when it was revoked, or None if the organization has no such token.
 
     A token that was revoked before keeps its earlier date.
     """
-    tx.execute(
-        update(IntakeToken)
-        .where(IntakeToken.id == token_id, IntakeToken.date_revoked.is_(None))
-        .values(date_revoked=now)
-    )
-    return tx.scalar(select(IntakeToken.date_revoked).where(IntakeToken.id == token_id))
+    named = (IntakeToken.organization_id == organization_id, IntakeToken.id == token_id)
+    tx.execute(update(IntakeToken).where(*named, IntakeToken.date_revoked.is_(None)).values(date_revoked=now))
+    return tx.scalar(select(IntakeToken.date_revoked).where(*named))
 
 
-def describe_token(connection: Connection, token_id: int) -> tuple[int, dict[str, str | None]]:
-    """Returns the organization of a token, and its source and project as the audit log has them."""
+def describe_token(connection: Connection, organization_id: int, token_id: int) -> dict[str, str | None]:
+    """Returns source and project of a token as the audit log has them."""
     query = (
-        select(IntakeToken.organization_id, IntakeToken.source, Project.slug)
+        select(IntakeToken.source, Project.slug)
         .outerjoin(Project, Project.id == IntakeToken.project_id)
-        .where(IntakeToken.id == token_id)
+        .where(IntakeToken.organization_id == organization_id, IntakeToken.id == token_id)
     )
-    organization_id, source, project = connection.execute(query).one()
-    return organization_id, {"source": source, "project": project}
+    source, project = connection.execute(query).one()
+    return {"source": source, "project": project}

@@ -71,7 +71,7 @@ def test_somebody_without_a_confirmed_email_is_added_by_slack_id(world: World) -
     assert "You added Una Sso" in change(world, world.ada, f"member add {newcomer.mention}", "Add member")
     assert "Una Sso" in whoami(world, newcomer)
     listed = world.ask(world.ada, "members una").text
-    assert "invalid" not in listed and "changed in Slack" in listed
+    assert "invalid" not in listed and "added in Slack" in listed
 
 
 def test_bots_guests_and_strangers_cannot_be_added(world: World) -> None:

@@ -1,0 +1,180 @@
+"""Managers and owners administer the organization from Home."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from bot.intake.tokens import Source
+from sandbox import Person
+from sandbox.driver.form import Form
+from tests.stories.conftest import ORGANIZATION, World, token_for_checkout
+from tests.stories.test_members import change, set_role, whoami
+
+
+def open_window(person: Person, topic: str) -> Form:
+    person.opens_home()
+    person.press(person.wait_for_home("Administration"), topic)
+    return person.wait_for_form(topic)
+
+
+def test_only_managers_and_owners_have_the_section(world: World) -> None:
+    token_for_checkout(world, Source.EVENTS)
+    world.ask(world.ada, 'digest add "weekdays at 9"')
+    change(world, world.ada, "member role ben admin", "Change role")
+    world.dan.opens_home()
+    home = world.dan.wait_for_home("Administration").text
+    for line in (
+        "5 members · 1 changed in Slack\n2 teams\n2 projects · 2 channels\nNo calls\n",
+        "\n1 digest\nNo silences\n1 token · never used",
+    ):
+        assert line in home
+    for person in (world.ben, world.sue):
+        person.opens_home()
+        assert "Administration" not in person.wait_for_home("Everything here").text
+
+
+def test_members_are_changed_in_their_window(world: World) -> None:
+    window = open_window(world.dan, "Members")
+    assert "Ben Tal · Member · ben@acme.test · Payments" in window.text
+    world.dan.press(window, "Change role", containing="Ben Tal")
+    form = world.dan.wait_for_form("Change role")
+    assert form.value("Role") == "Member"
+    assert form.choose("Role", "Admin").submit().closed
+    window.wait_for(lambda shown: "Ben Tal has the role admin now." in shown.text)
+    assert "Ben Tal · Admin · ben@acme.test · Payments · changed in Slack (role was member)" in window.text
+
+    world.dan.press(window, "Change teams", containing="Ben Tal")
+    form = world.dan.wait_for_form("Change teams")
+    assert form.value("Teams") == ["Payments"]
+    assert form.choose("Teams", "Search").submit().closed
+    window.wait_for(lambda shown: "changed in Slack (role was member, teams were payments)" in shown.text)
+
+    world.dan.press(window, "Add member")
+    form = world.dan.wait_for_form("Add member")
+    assert form.choose("Who?", world.eve).choose("Teams", "Payments").submit().closed
+    window.wait_for(lambda shown: "You added Eve Out with the role member and the teams Payments." in shown.text)
+    assert "Eve Out · Member · eve@elsewhere.test · Payments · added in Slack" in window.text
+    assert "member" in whoami(world, world.eve)
+
+    world.dan.press(window, "Remove", containing="Eve Out")
+    assert world.dan.wait_for_form("Remove member").submit().closed
+    window.wait_for(lambda shown: "You removed Eve Out." in shown.text and "Eve Out · Member" not in shown.text)
+
+
+def test_what_the_file_has_taken_over_is_not_shown_as_changed_before(world: World) -> None:
+    change(world, world.ada, "member role ben admin", "Change role")
+    world.apply(ORGANIZATION.replace("Ben Tal, role: member", "Ben Tal, role: admin"))
+    assert "changed in Slack" not in world.ask(world.ada, "members ben").text
+    change(world, world.ada, "member teams ben team:search", "Change teams")
+    assert "changed in Slack (teams were payments)" in world.ask(world.ada, "members ben").text
+
+
+def test_a_member_is_changed_from_the_list_of_the_command(world: World) -> None:
+    listed = world.see(world.dan, "members ben")
+    world.dan.press(listed, "Change role", containing="Ben Tal")
+    form = world.dan.wait_for_form("Change role")
+    assert form.choose("Role", "Manager").submit().closed
+    listed.wait_for(lambda shown: "Ben Tal has the role manager now." in shown.text)
+
+
+def test_the_rules_of_the_commands_count_in_the_window(world: World) -> None:
+    window = open_window(world.dan, "Members")
+    world.dan.press(window, "Remove", containing="Ada Obi")
+    assert "above your own, manager" in world.dan.wait_for_form("Tocsin").text
+    set_role(world, "Dan Wu", "member")
+    for label in ("Change role", "Remove"):
+        world.dan.press(window, label, containing="Ben Tal")
+        refused = world.dan.wait_for_form("Tocsin")
+        assert "Only managers and owners" in refused.text
+        refused.close()
+    world.dan.press(world.dan.home(), "Tokens")
+    assert "Only managers and owners" in world.dan.wait_for_form("Tocsin").text
+
+
+def test_a_token_is_revoked_and_its_secret_is_never_shown(world: World, deliver: Any) -> None:
+    assert deliver(Source.EVENTS, {"dedup_key": "a"}).status_code == 202
+    window = open_window(world.ada, "Tokens")
+    found = re.search(r"Token (\d+) · Events · project checkout\nCreated .* · last used today", window.text)
+    assert found
+    assert "tocsin_" not in str(window.blocks)
+    world.ada.press(window, "Revoke")
+    window.wait_for(lambda shown: f"You revoked token {found[1]}." in shown.text and "No tokens." in shown.text)
+    assert deliver(Source.EVENTS, {"dedup_key": "b"}).status_code == 401
+    assert f"revoked intake token {found[1]} in Slack" in world.ask(world.ada, "audit").text
+
+
+def test_teams_and_projects_say_where_they_come_from(world: World) -> None:
+    world.apply(
+        ORGANIZATION.replace(
+            "slack_usergroup: S0001", "slack_usergroup: S0001, sync_members: true, oncall_usergroup: S0002"
+        )
+    )
+    world.slack.wait_until(
+        lambda: "Payments · 2 members" in open_window(world.ada, "Teams").text, what="the user group"
+    )
+    teams = open_window(world.ada, "Teams").text
+    assert "Payments · 2 members from @payments · on call: @search" in teams
+    assert "Search · 1 member · user group @search" in teams and "come from the organization file" in teams
+    projects = open_window(world.ada, "Projects").text
+    assert "Checkout · Payments\n#checkout" in projects and "come from the organization file" in projects
+
+
+def test_calls_digests_and_silences_are_changed_with_their_own_buttons(world: World, deliver: Any) -> None:
+    window = open_window(world.dan, "Calls")
+    world.dan.press(window, "Edit", containing="Payments")
+    form = world.dan.wait_for_form("Calls")
+    assert form.fill("Who is called, and when", "critical team after 5m").submit().closed
+    window.wait_for(lambda shown: "You changed the calls of Payments." in shown.text and "set in Slack" in shown.text)
+    window.close()
+
+    world.ask(world.ada, 'digest add "weekdays at 9"')
+    window = open_window(world.dan, "Digests")
+    world.dan.press(window, "Preview")
+    world.dan.wait_for_form("Preview").close()
+    world.dan.press(window, "Pause")
+    window.wait_for(lambda shown: "You paused digest" in shown.text and "Resume" in shown.buttons)
+    world.dan.press(window, "Edit")
+    assert world.dan.wait_for_form().submit().closed
+    window.wait_for(lambda shown: "You changed digest" in shown.text and "owned by Dan Wu" in shown.text)
+    world.dan.press(window, "Remove")
+    window.wait_for(lambda shown: "You removed digest" in shown.text and "No digests." in shown.text)
+    window.close()
+
+    deliver(Source.EVENTS, {"dedup_key": "a", "title": "Payments fail"})
+    world.ask(world.ada, "silence 1 2h")
+    window = open_window(world.dan, "Silences")
+    world.dan.press(window, "End silence")
+    window.wait_for(lambda shown: "You ended silence" in shown.text and "No silences." in shown.text)
+
+
+@pytest.mark.parametrize("many", [45])
+def test_windows_are_paged_within_the_limits_of_slack(world: World, many: int) -> None:
+    teams = "".join(f"  - {{slug: t{n}, name: 'Team {n:02} *<!channel>*'}}\n" for n in range(many))
+    members = "".join(f"  - {{email: m{n}@acme.test, name: Member {n:02}}}\n" for n in range(many))
+    projects = "".join(
+        f"  - {{slug: p{n}, name: Project {n:02}, teams: [{', '.join(f't{one}' for one in range(30))}]}}\n"
+        for n in range(many)
+    )
+    world.apply(
+        ORGANIZATION.replace("projects:\n", teams + "projects:\n").replace("members:\n", projects + "members:\n")
+        + members
+    )
+    for topic, first, last in (
+        ("Members", "Member 03", "Sue Perm"),
+        ("Teams", "Team 03", "Team 44"),
+        ("Projects", "Project 03", "Project 44"),
+        ("Calls", "Team 03", "Team 44"),
+    ):
+        window = open_window(world.ada, topic)
+        assert first in window.text and last not in window.text
+        for _ in range(2):
+            before = window.text
+            world.ada.press(window, "Next")
+            window.wait_for(lambda shown, before=before: shown.text != before)  # type: ignore[misc]
+        assert last in window.text and first not in window.text and "Next" not in window.buttons
+        world.ada.press(window, "Previous")
+        window.wait_for(lambda shown: "Next" in shown.buttons)
+        window.close()
