@@ -25,6 +25,7 @@ from bot.messages import incident_menu
 from bot.messages.blocks import Element
 
 _PUNCTUATION = "!?.,;:…'\"’“”()"
+_BLANKS = str.maketrans(_PUNCTUATION, " " * len(_PUNCTUATION))
 _JOINED = re.compile(r"([a-z]{2,20})#?([0-9]{1,9})", re.IGNORECASE)  # ack12
 _HELP = frozenset({"--help", "-h", "?"})  # behind a command
 # Before a command or its words, these say nothing.
@@ -230,4 +231,4 @@ def _explain_nothing(words: Sequence[str], command: str) -> UnknownCommand:
 def _fold(text: str) -> str:
     """A line without capitals, punctuation and superfluous blanks."""
     plain = decode_slack_text(text[:100]).lower().replace("'", "").replace("’", "")
-    return " ".join("".join(" " if sign in _PUNCTUATION else sign for sign in plain).split())
+    return " ".join(plain.translate(_BLANKS).split())

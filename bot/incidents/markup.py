@@ -40,6 +40,8 @@ _ENCODED = re.compile(r"<(?:([@#!])|(?=[A-Za-z][A-Za-z0-9+.-]*:))([^<>|]*)(?:\|(
 
 def decode_slack_text(text: str) -> str:
     """Decodes text from Slack into what its author typed: mentions and channels become names, links become URLs."""
+    if "<" not in text and "&" not in text:
+        return text
     return unescape(_ENCODED.sub(_as_typed, text))
 
 

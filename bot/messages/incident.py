@@ -59,6 +59,7 @@ STATUS_SIGNS = {
     Status.WARNING: ":large_yellow_circle:",
     Status.CRITICAL: ":red_circle:",
 }
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # `json.dumps` makes one for each call
 LATEST_LENGTH = 600  # characters of the latest comment that `view` shows
 
 
@@ -154,38 +155,40 @@ def render_list(
     """A page of a list. `cursor` is the start of the page; `command` is the slash command, for hints."""
     if not page.lines:
         return _render_empty_list(query, command)
-    heading = _render_heading(query)
+    words = str(query)
+    heading = _render_heading(query, words)
+    titles = [render_title(line.identifier, line.title) for line in page.lines]
     blocks: list[Block] = [context(notice)] if notice else []
     blocks.append(section(bold(heading)))
-    for line in page.lines:
-        blocks.append(section(render_line(line, now), accessory=button("View", "view", str(line.identifier))))
-    here = build_position(query, cursor)
+    for line, title in zip(page.lines, titles, strict=True):
+        blocks.append(section(_render_line(line, title, now), accessory=build_view_button(line.identifier)))
+    here = _build_position(words, cursor)
     blocks.append(
         actions(
             [
-                *_build_page_buttons(query, page),
+                *_build_page_buttons(words, page),
                 button("Share", "list_share", here),
                 button("Filter", "list_filter", here),
             ]
         )
     )
-    text = heading + ": " + ", ".join(render_title(line.identifier, line.title) for line in page.lines)
-    return message(text, blocks)
+    return message(f"{heading}: {', '.join(titles)}", blocks)
 
 
-def _render_heading(query: ListQuery) -> str:
-    asked = str(query).removeprefix(query.show).strip()
+def _render_heading(query: ListQuery, words: str) -> str:
+    asked = words.removeprefix(query.show).strip()
     return f"{LIST_NAMES[query.show]} incidents" + (f" · {escape(asked)}" if asked else "")
 
 
 def render_shared_list(query: ListQuery, lines: list[IncidentLine], now: datetime, by: str) -> Message:
     """A page of a list for a channel. `by` is the name of the member who shares it."""
-    blocks: list[Block] = [section(bold(_render_heading(query))), context(f"Shared by {escape(by)}")]
-    for line in lines:
-        text = render_line(line._replace(seen_by_caller=False, owned_by_caller=False), now)
-        blocks.append(section(text, accessory=button("View", "view", str(line.identifier))))
-    text = _render_heading(query) + ": " + ", ".join(render_title(line.identifier, line.title) for line in lines)
-    return message(text, blocks)
+    heading = _render_heading(query, str(query))
+    titles = [render_title(line.identifier, line.title) for line in lines]
+    blocks: list[Block] = [section(bold(heading)), context(f"Shared by {escape(by)}")]
+    for line, title in zip(lines, titles, strict=True):
+        text = _render_line(line._replace(seen_by_caller=False, owned_by_caller=False), title, now)
+        blocks.append(section(text, accessory=build_view_button(line.identifier)))
+    return message(f"{heading}: {', '.join(titles)}", blocks)
 
 
 def _render_empty_list(query: ListQuery, command: str) -> Message:
@@ -202,6 +205,10 @@ def _render_empty_list(query: ListQuery, command: str) -> Message:
 
 def render_line(line: IncidentLine, now: datetime) -> str:
     """An incident in two lines of mrkdwn: its title, and its state."""
+    return _render_line(line, render_title(line.identifier, line.title), now)
+
+
+def _render_line(line: IncidentLine, title: str, now: datetime) -> str:
     facts = [incident_parts.render_status(line.status)]
     if line.date_closed:
         facts.append(f"lasted {format_duration(line.date_started, line.date_closed)}")
@@ -216,7 +223,7 @@ def render_line(line: IncidentLine, now: datetime) -> str:
     if line.silenced_until and not line.date_closed:
         facts.append(f":no_bell: silenced until {format_date(line.silenced_until)}")
     facts.append(_render_seen_short(line))
-    return f"{STATUS_SIGNS[line.status]} {bold(render_title(line.identifier, line.title))}\n" + " · ".join(facts)
+    return f"{STATUS_SIGNS[line.status]} {bold(title)}\n{' · '.join(facts)}"
 
 
 def _render_seen_short(line: IncidentLine) -> str:
@@ -229,12 +236,12 @@ def _render_seen_short(line: IncidentLine) -> str:
     return ":eyes: Seen by 1 person" if others == 1 else f":eyes: Seen by {others} people"
 
 
-def _build_page_buttons(query: ListQuery, page: IncidentPage) -> list[Element]:
+def _build_page_buttons(words: str, page: IncidentPage) -> list[Element]:
     buttons = []
     if page.newer:
-        buttons.append(button("Previous", "list_previous", build_position(query, page.newer)))
+        buttons.append(button("Previous", "list_previous", _build_position(words, page.newer)))
     if page.older:
-        buttons.append(button("Next", "list_next", build_position(query, page.older)))
+        buttons.append(button("Next", "list_next", _build_position(words, page.older)))
     return buttons
 
 
@@ -255,10 +262,14 @@ def parse_cursor(found: Any) -> Cursor:
 
 def build_position(query: ListQuery, cursor: Cursor | None) -> str:
     """The value of a button for a page of a list; without a cursor, the first page."""
-    state: dict[str, Any] = {"q": str(query)}
+    return _build_position(str(query), cursor)
+
+
+def _build_position(words: str, cursor: Cursor | None) -> str:
+    state: dict[str, Any] = {"q": words}
     if cursor:
         state |= build_cursor(cursor)
-    return json.dumps(state, ensure_ascii=False, separators=(",", ":"))
+    return _encode(state)
 
 
 def parse_position(value: str) -> tuple[str, Cursor | None]:
