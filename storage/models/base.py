@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from sqlalchemy import (
     BigInteger,
     ForeignKey,
+    ForeignKeyConstraint,
     MetaData,
     Text,
 )
@@ -38,3 +39,19 @@ class Base(DeclarativeBase):
 def cascade(target: str) -> ForeignKey:
     """Returns a foreign key that deletes its rows with the referenced row."""
     return ForeignKey(target, ondelete="CASCADE")
+
+
+def cascade_within(column: str, table: str) -> ForeignKeyConstraint:
+    """Returns a foreign key to a row of the same organization, which deletes its rows with that row."""
+    return _refer_within(column, table, "CASCADE")
+
+
+def null_within(column: str, table: str) -> ForeignKeyConstraint:
+    """Returns a foreign key to a row of the same organization, which sets the column to NULL when that row goes."""
+    return _refer_within(column, table, f"SET NULL ({column})")
+
+
+def _refer_within(column: str, table: str, action: str) -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(
+        ["organization_id", column], [f"{table}.organization_id", f"{table}.id"], ondelete=action
+    )

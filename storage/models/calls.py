@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, SmallInteger, text
+from sqlalchemy import ForeignKeyConstraint, Index, SmallInteger, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import Base, cascade
+from storage.models.base import Base, cascade, cascade_within, null_within
 
 
 class CallStep(Base):
@@ -18,14 +18,18 @@ class CallStep(Base):
     """
 
     __tablename__ = "call_step"
-    __table_args__ = (Index("ix_call_step_due_at", "due_at", postgresql_where=text("due_at IS NOT NULL")),)
+    __table_args__ = (
+        cascade_within("incident_id", "incident"),
+        cascade_within("team_id", "team"),
+        Index("ix_call_step_due_at", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+    )
 
     organization_id: Mapped[int] = mapped_column(cascade("organization.id"), primary_key=True)
-    incident_id: Mapped[int] = mapped_column(cascade("incident.id"), primary_key=True, index=True)
+    incident_id: Mapped[int] = mapped_column(primary_key=True, index=True)
     round: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
     step: Mapped[int] = mapped_column(SmallInteger, primary_key=True)  # counts from 1 within the rules of the team
     repetition: Mapped[int] = mapped_column(primary_key=True)
-    team_id: Mapped[int] = mapped_column(cascade("team.id"), index=True)
+    team_id: Mapped[int] = mapped_column(index=True)
     severity: Mapped[int] = mapped_column(SmallInteger)
     who: Mapped[str]  # "oncall", "team", "managers", or the e-mail of a member
     after_s: Mapped[int]
@@ -43,6 +47,8 @@ class CallRecipient(Base):
 
     __tablename__ = "call_recipient"
     __table_args__ = (
+        cascade_within("member_id", "member"),
+        null_within("post_id", "post"),
         ForeignKeyConstraint(
             ["organization_id", "incident_id", "round", "step", "repetition"],
             [f"call_step.{column}" for column in ("organization_id", "incident_id", "round", "step", "repetition")],
@@ -55,8 +61,8 @@ class CallRecipient(Base):
     round: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
     step: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
     repetition: Mapped[int] = mapped_column(primary_key=True)
-    member_id: Mapped[int] = mapped_column(cascade("member.id"), primary_key=True, index=True)
-    post_id: Mapped[int | None] = mapped_column(ForeignKey("post.id", ondelete="SET NULL"), index=True)
+    member_id: Mapped[int] = mapped_column(primary_key=True, index=True)
+    post_id: Mapped[int | None] = mapped_column(index=True)
     date_declined: Mapped[datetime | None]  # when they answered "Not me"
 
 

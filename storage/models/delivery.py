@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import Base, cascade
+from storage.models.base import Base, cascade, cascade_within
 from storage.values import PostKind
 
 
@@ -30,13 +30,17 @@ class Outbox(Base):
     """
 
     __tablename__ = "outbox"
-    __table_args__ = (Index("ix_outbox_order", "of_alert", "id"),)
+    __table_args__ = (
+        cascade_within("incident_id", "incident"),
+        cascade_within("activity_id", "incident_activity"),
+        Index("ix_outbox_order", "of_alert", "id"),
+    )
 
     organization_id: Mapped[int]
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
-    incident_id: Mapped[int] = mapped_column(cascade("incident.id"), index=True)
+    incident_id: Mapped[int] = mapped_column(index=True)
     # NULL: there is no log entry; only the cards show the change (such as an acknowledgement).
-    activity_id: Mapped[int | None] = mapped_column(cascade("incident_activity.id"), index=True)
+    activity_id: Mapped[int | None] = mapped_column(index=True)
     # The entry was reported before, and its comment has changed since.
     again: Mapped[bool] = mapped_column(server_default=text("false"))
     # The members that a changed comment newly mentions. Only they are notified.
@@ -108,6 +112,10 @@ class Post(Base):
 
     __tablename__ = "post"
     __table_args__ = (
+        UniqueConstraint("organization_id", "id"),
+        cascade_within("incident_id", "incident"),
+        cascade_within("activity_id", "incident_activity"),
+        cascade_within("card_id", "post"),
         Index(
             "ix_post_waiting",
             "destination_id",
@@ -165,9 +173,9 @@ class Post(Base):
     destination_id: Mapped[int] = mapped_column(cascade("destination.id"))
     kind: Mapped[str]
     urgency: Mapped[int] = mapped_column(SmallInteger, server_default=text("2"))
-    incident_id: Mapped[int | None] = mapped_column(cascade("incident.id"))
-    activity_id: Mapped[int | None] = mapped_column(cascade("incident_activity.id"), index=True)
-    card_id: Mapped[int | None] = mapped_column(cascade("post.id"))  # the card in whose thread it is posted
+    incident_id: Mapped[int | None]
+    activity_id: Mapped[int | None] = mapped_column(index=True)
+    card_id: Mapped[int | None]  # the card in whose thread it is posted
     key: Mapped[str | None] = mapped_column(unique=True)  # a repeated request has the same key and adds no second post
     message: Mapped[dict[str, Any] | None]  # the message, if it is not rendered from the database
     wanted_version: Mapped[int] = mapped_column(server_default=text("1"))
@@ -196,25 +204,31 @@ class Notification(Base):
     """A notification of a person about a log entry. One message may contain several of the same incident."""
 
     __tablename__ = "notification"
+    __table_args__ = (
+        cascade_within("activity_id", "incident_activity"),
+        cascade_within("member_id", "member"),
+        cascade_within("post_id", "post"),
+    )
 
     organization_id: Mapped[int]
-    activity_id: Mapped[int] = mapped_column(cascade("incident_activity.id"), primary_key=True)
-    member_id: Mapped[int] = mapped_column(cascade("member.id"), primary_key=True, index=True)
+    activity_id: Mapped[int] = mapped_column(primary_key=True)
+    member_id: Mapped[int] = mapped_column(primary_key=True, index=True)
     # A person is notified once of the entry, and once more if an edit later mentions them.
     mention: Mapped[bool] = mapped_column(primary_key=True)
-    post_id: Mapped[int] = mapped_column(cascade("post.id"), index=True)
+    post_id: Mapped[int] = mapped_column(index=True)
 
 
 class ThreadReply(Base):
     """A person's reply in a card's thread, and the comment that was made from it."""
 
     __tablename__ = "thread_reply"
+    __table_args__ = (cascade_within("activity_id", "incident_activity"),)
 
     organization_id: Mapped[int]
     destination_id: Mapped[int] = mapped_column(cascade("destination.id"), primary_key=True)
     ts: Mapped[str] = mapped_column(primary_key=True)
     # NULL: no comment was made from it, or it was deleted before that.
-    activity_id: Mapped[int | None] = mapped_column(cascade("incident_activity.id"), index=True)
+    activity_id: Mapped[int | None] = mapped_column(index=True)
     edited_ts: Mapped[str | None]  # of the latest edit that was applied
     gone: Mapped[bool] = mapped_column(server_default=text("false"))
     date_added: Mapped[datetime] = mapped_column(server_default=func.now())

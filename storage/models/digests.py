@@ -14,7 +14,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import Base, cascade
+from storage.models.base import Base, cascade, cascade_within
 
 
 class Digest(Base):
@@ -22,6 +22,9 @@ class Digest(Base):
 
     __tablename__ = "digest"
     __table_args__ = (
+        UniqueConstraint("organization_id", "id"),
+        cascade_within("owner_id", "member"),
+        cascade_within("workspace_id", "workspace"),
         UniqueConstraint("organization_id", "name"),
         Index("ix_digest_next_fire_at", "next_fire_at", postgresql_where=text("next_fire_at IS NOT NULL")),
         Index("ix_digest_channel", "workspace_id", "channel_id"),
@@ -31,9 +34,9 @@ class Digest(Base):
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     organization_id: Mapped[int] = mapped_column(cascade("organization.id"))
-    workspace_id: Mapped[str] = mapped_column(cascade("workspace.id"))
+    workspace_id: Mapped[str]
     channel_id: Mapped[str]  # Slack's "C…" or "G…"
-    owner_id: Mapped[int] = mapped_column(cascade("member.id"), index=True)
+    owner_id: Mapped[int] = mapped_column(index=True)
     owner_user_id: Mapped[str | None]  # the Slack id of the owner; None: from the organization file
     name: Mapped[str | None]  # the name in the organization file, if it comes from there
     cron: Mapped[str]  # five fields
@@ -62,6 +65,7 @@ class DigestFire(Base):
 
     __tablename__ = "digest_fire"
     __table_args__ = (
+        cascade_within("digest_id", "digest"),
         UniqueConstraint("digest_id", "fire_at"),
         Index("ix_digest_fire_unfinished", "id", postgresql_where=text("state IN ('due', 'posted')")),
         CheckConstraint(
@@ -71,7 +75,7 @@ class DigestFire(Base):
 
     organization_id: Mapped[int]
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
-    digest_id: Mapped[int] = mapped_column(cascade("digest.id"))
+    digest_id: Mapped[int]
     fire_at: Mapped[datetime]
     since: Mapped[datetime]  # start of the period that its news covers
     by_hand: Mapped[bool] = mapped_column(server_default=text("false"))  # a person requested it, outside the schedule

@@ -14,7 +14,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import Base, cascade
+from storage.models.base import Base, cascade, cascade_within
 
 
 class FollowedFilter(Base):
@@ -22,6 +22,8 @@ class FollowedFilter(Base):
 
     __tablename__ = "followed_filter"
     __table_args__ = (
+        cascade_within("team_id", "team"),
+        cascade_within("project_id", "project"),
         PrimaryKeyConstraint("organization_id", "id"),
         ForeignKeyConstraint(
             ["organization_id", "member_id"], ["member.organization_id", "member.id"], ondelete="CASCADE"
@@ -41,7 +43,7 @@ class FollowedFilter(Base):
     organization_id: Mapped[int] = mapped_column(cascade("organization.id"))
     id: Mapped[int] = mapped_column(Identity())
     member_id: Mapped[int]
-    team_id: Mapped[int | None] = mapped_column(cascade("team.id"), index=True)
-    project_id: Mapped[int | None] = mapped_column(cascade("project.id"), index=True)
+    team_id: Mapped[int | None] = mapped_column(index=True)
+    project_id: Mapped[int | None] = mapped_column(index=True)
     severity: Mapped[int | None] = mapped_column(SmallInteger)  # a Status; None: any
     date_added: Mapped[datetime]

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Identity, Index, PrimaryKeyConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import Base, cascade
+from storage.models.base import Base, cascade, cascade_within
 
 
 class Handoff(Base):
@@ -15,6 +15,7 @@ class Handoff(Base):
 
     __tablename__ = "handoff"
     __table_args__ = (
+        cascade_within("workspace_id", "workspace"),
         PrimaryKeyConstraint("organization_id", "id"),
         ForeignKeyConstraint(
             ["organization_id", "giver_id"], ["member.organization_id", "member.id"], ondelete="CASCADE"
@@ -28,7 +29,7 @@ class Handoff(Base):
 
     organization_id: Mapped[int] = mapped_column(cascade("organization.id"))
     id: Mapped[int] = mapped_column(Identity())
-    workspace_id: Mapped[str] = mapped_column(cascade("workspace.id"), index=True)  # where both are told
+    workspace_id: Mapped[str] = mapped_column(index=True)  # where both are told
     giver_id: Mapped[int]
     receiver_id: Mapped[int]
     note: Mapped[str | None]  # as the log stores comments
@@ -43,6 +44,7 @@ class HandoffItem(Base):
 
     __tablename__ = "handoff_item"
     __table_args__ = (
+        cascade_within("incident_id", "incident"),
         PrimaryKeyConstraint("organization_id", "handoff_id", "incident_id"),
         ForeignKeyConstraint(
             ["organization_id", "handoff_id"], ["handoff.organization_id", "handoff.id"], ondelete="CASCADE"
@@ -57,6 +59,6 @@ class HandoffItem(Base):
 
     organization_id: Mapped[int] = mapped_column(cascade("organization.id"))
     handoff_id: Mapped[int]
-    incident_id: Mapped[int] = mapped_column(cascade("incident.id"))
+    incident_id: Mapped[int]
     state: Mapped[str]
     date_ended: Mapped[datetime | None]

@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy import (
     CheckConstraint,
-    ForeignKey,
     ForeignKeyConstraint,
     Identity,
     Index,
@@ -18,13 +17,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import Base, cascade
+from storage.models.base import Base, cascade, cascade_within, null_within
 from storage.values import FIRST_OWN_TYPE, ActivityType
 
 
 class Incident(Base):
     __tablename__ = "incident"
     __table_args__ = (
+        UniqueConstraint("organization_id", "id"),
+        null_within("team_id", "team"),
         UniqueConstraint("organization_id", "identifier"),
         ForeignKeyConstraint(
             ["organization_id", "owner_id"],
@@ -95,7 +96,7 @@ class Incident(Base):
     status: Mapped[int] = mapped_column(SmallInteger)
     status_method: Mapped[int] = mapped_column(SmallInteger)
     status_before_closing: Mapped[int | None] = mapped_column(SmallInteger)  # the status that `reopen` restores
-    team_id: Mapped[int | None] = mapped_column(ForeignKey("team.id", ondelete="SET NULL"), index=True)
+    team_id: Mapped[int | None] = mapped_column(index=True)
     environment: Mapped[str | None]
     url: Mapped[str | None]  # http(s), where the alert comes from
     source: Mapped[str | None]  # the alerting system, from the intake token
@@ -127,6 +128,8 @@ class IncidentProject(Base):
 
     __tablename__ = "incident_project"
     __table_args__ = (
+        cascade_within("incident_id", "incident"),
+        cascade_within("project_id", "project"),
         Index(
             "ix_incident_project_open_titles",
             "project_id",
@@ -154,8 +157,8 @@ class IncidentProject(Base):
     )
 
     organization_id: Mapped[int]
-    incident_id: Mapped[int] = mapped_column(cascade("incident.id"), primary_key=True)
-    project_id: Mapped[int] = mapped_column(cascade("project.id"), primary_key=True)
+    incident_id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(primary_key=True)
     started: Mapped[datetime]
     status: Mapped[int] = mapped_column(SmallInteger)
     team_id: Mapped[int] = mapped_column(server_default=text("0"))  # NO_TEAM for none
@@ -166,20 +169,28 @@ class IncidentSeen(Base):
     """A member who acknowledged an incident, with the first and latest time."""
 
     __tablename__ = "incident_seen"
+    __table_args__ = (
+        cascade_within("incident_id", "incident"),
+        cascade_within("member_id", "member"),
+    )
 
     organization_id: Mapped[int]
-    incident_id: Mapped[int] = mapped_column(cascade("incident.id"), primary_key=True)
-    member_id: Mapped[int] = mapped_column(cascade("member.id"), primary_key=True, index=True)
+    incident_id: Mapped[int] = mapped_column(primary_key=True)
+    member_id: Mapped[int] = mapped_column(primary_key=True, index=True)
     first_seen: Mapped[datetime] = mapped_column(server_default=func.now())
     last_seen: Mapped[datetime]
 
 
 class IncidentSubscription(Base):
     __tablename__ = "incident_subscription"
+    __table_args__ = (
+        cascade_within("incident_id", "incident"),
+        cascade_within("member_id", "member"),
+    )
 
     organization_id: Mapped[int]
-    incident_id: Mapped[int] = mapped_column(cascade("incident.id"), primary_key=True)
-    member_id: Mapped[int] = mapped_column(cascade("member.id"), primary_key=True, index=True)
+    incident_id: Mapped[int] = mapped_column(primary_key=True)
+    member_id: Mapped[int] = mapped_column(primary_key=True, index=True)
     date_added: Mapped[datetime]
 
 
@@ -196,6 +207,9 @@ class IncidentActivity(Base):
 
     __tablename__ = "incident_activity"
     __table_args__ = (
+        UniqueConstraint("organization_id", "id"),
+        cascade_within("incident_id", "incident"),
+        null_within("member_id", "member"),
         # All entries, for what is deleted with an incident.
         Index("ix_incident_activity_incident_id", "incident_id"),
         Index(
@@ -228,8 +242,8 @@ class IncidentActivity(Base):
 
     organization_id: Mapped[int]
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
-    incident_id: Mapped[int] = mapped_column(cascade("incident.id"))
-    member_id: Mapped[int | None] = mapped_column(ForeignKey("member.id", ondelete="SET NULL"), index=True)
+    incident_id: Mapped[int]
+    member_id: Mapped[int | None] = mapped_column(index=True)
     type: Mapped[int] = mapped_column(SmallInteger)
     value: Mapped[int | None] = mapped_column(SmallInteger)
     previous_value: Mapped[int | None] = mapped_column(SmallInteger)
@@ -250,12 +264,15 @@ class CommentMention(Base):
 
     __tablename__ = "comment_mention"
     __table_args__ = (
+        cascade_within("activity_id", "incident_activity"),
+        cascade_within("member_id", "member"),
+        cascade_within("team_id", "team"),
         CheckConstraint("num_nonnulls(member_id, team_id) = 1", name="person_or_team"),
         UniqueConstraint("activity_id", "member_id", "team_id", postgresql_nulls_not_distinct=True),
     )
 
     organization_id: Mapped[int]
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
-    activity_id: Mapped[int] = mapped_column(cascade("incident_activity.id"))
-    member_id: Mapped[int | None] = mapped_column(cascade("member.id"), index=True)
-    team_id: Mapped[int | None] = mapped_column(cascade("team.id"), index=True)
+    activity_id: Mapped[int]
+    member_id: Mapped[int | None] = mapped_column(index=True)
+    team_id: Mapped[int | None] = mapped_column(index=True)

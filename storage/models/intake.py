@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 
 from sqlalchemy import (
-    ForeignKey,
     Identity,
     Index,
     SmallInteger,
@@ -13,17 +12,18 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import Base, cascade
+from storage.models.base import Base, cascade, cascade_within, null_within
 
 
 class IntakeToken(Base):
     """Allows one alerting system to post alerts for one organization, or for one of its projects."""
 
     __tablename__ = "intake_token"
+    __table_args__ = (cascade_within("project_id", "project"),)
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     organization_id: Mapped[int] = mapped_column(cascade("organization.id"), index=True)
-    project_id: Mapped[int | None] = mapped_column(cascade("project.id"), index=True)
+    project_id: Mapped[int | None] = mapped_column(index=True)
     source: Mapped[str]
     token_hash: Mapped[str | None] = mapped_column(unique=True)  # SHA-256, hex; the token itself is not stored
     secret_encrypted: Mapped[str | None]  # encrypted, not hashed: Sentry's signatures need the secret
@@ -44,6 +44,7 @@ class AlertMemory(Base):
 
     __tablename__ = "alert_memory"
     __table_args__ = (
+        null_within("incident_id", "incident"),
         Index("uq_alert_memory_alert_key", "organization_id", "source", "alert_key", "project_id", unique=True),
     )
 
@@ -53,7 +54,7 @@ class AlertMemory(Base):
     source: Mapped[str | None]
     project_id: Mapped[int | None]
     alert_key: Mapped[str | None]
-    incident_id: Mapped[int | None] = mapped_column(ForeignKey("incident.id", ondelete="SET NULL"), index=True)
+    incident_id: Mapped[int | None] = mapped_column(index=True)
     status: Mapped[int | None] = mapped_column(SmallInteger)  # the severity of the latest firing
     fired: Mapped[datetime | None]  # when the latest firing began, if reported
     resolved: Mapped[datetime | None]  # when the latest firing that ended did so

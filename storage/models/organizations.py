@@ -17,7 +17,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import Base, cascade
+from storage.models.base import Base, cascade, cascade_within
 
 
 class Organization(Base):
@@ -47,7 +47,10 @@ class Workspace(Base):
     """A Slack workspace. It belongs to one organization."""
 
     __tablename__ = "workspace"
-    __table_args__ = (Index("ix_workspace_paused", "id", postgresql_where=text("paused_reason IS NOT NULL")),)
+    __table_args__ = (
+        UniqueConstraint("organization_id", "id"),
+        Index("ix_workspace_paused", "id", postgresql_where=text("paused_reason IS NOT NULL")),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)  # Slack's team id, "T…"
     organization_id: Mapped[int] = mapped_column(cascade("organization.id"), index=True)
@@ -62,7 +65,10 @@ class Workspace(Base):
 
 class Team(Base):
     __tablename__ = "team"
-    __table_args__ = (UniqueConstraint("organization_id", "slug"),)
+    __table_args__ = (
+        UniqueConstraint("organization_id", "id"),
+        UniqueConstraint("organization_id", "slug"),
+    )
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     organization_id: Mapped[int] = mapped_column(cascade("organization.id"))
@@ -84,7 +90,10 @@ class Team(Base):
 
 class Project(Base):
     __tablename__ = "project"
-    __table_args__ = (UniqueConstraint("organization_id", "slug"),)
+    __table_args__ = (
+        UniqueConstraint("organization_id", "id"),
+        UniqueConstraint("organization_id", "slug"),
+    )
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     organization_id: Mapped[int] = mapped_column(cascade("organization.id"))
@@ -101,19 +110,24 @@ class ProjectTeam(Base):
     """A team of a project. The team's members see the project's incidents."""
 
     __tablename__ = "project_team"
+    __table_args__ = (
+        cascade_within("project_id", "project"),
+        cascade_within("team_id", "team"),
+    )
 
     organization_id: Mapped[int]
-    project_id: Mapped[int] = mapped_column(cascade("project.id"), primary_key=True)
-    team_id: Mapped[int] = mapped_column(cascade("team.id"), primary_key=True, index=True)
+    project_id: Mapped[int] = mapped_column(primary_key=True)
+    team_id: Mapped[int] = mapped_column(primary_key=True, index=True)
 
 
 class ProjectChannel(Base):
     """A channel where a project's cards are posted. Its readers can therefore see the project's incidents."""
 
     __tablename__ = "project_channel"
+    __table_args__ = (cascade_within("project_id", "project"),)
 
     organization_id: Mapped[int]
-    project_id: Mapped[int] = mapped_column(cascade("project.id"), primary_key=True)
+    project_id: Mapped[int] = mapped_column(primary_key=True)
     channel_id: Mapped[str] = mapped_column(primary_key=True, index=True)  # Slack's "C…"
 
 
@@ -160,21 +174,26 @@ class MemberSlackUser(Base):
         ForeignKeyConstraint(
             ["organization_id", "member_id"], ["member.organization_id", "member.id"], ondelete="CASCADE"
         ),
+        cascade_within("workspace_id", "workspace"),
         UniqueConstraint("organization_id", "workspace_id", "slack_user_id"),
     )
 
     organization_id: Mapped[int] = mapped_column(primary_key=True)
     member_id: Mapped[int] = mapped_column(primary_key=True)
-    workspace_id: Mapped[str] = mapped_column(cascade("workspace.id"), primary_key=True, index=True)
+    workspace_id: Mapped[str] = mapped_column(primary_key=True, index=True)
     slack_user_id: Mapped[str]
 
 
 class MemberTeam(Base):
     __tablename__ = "member_team"
+    __table_args__ = (
+        cascade_within("member_id", "member"),
+        cascade_within("team_id", "team"),
+    )
 
     organization_id: Mapped[int]
-    member_id: Mapped[int] = mapped_column(cascade("member.id"), primary_key=True)
-    team_id: Mapped[int] = mapped_column(cascade("team.id"), primary_key=True, index=True)
+    member_id: Mapped[int] = mapped_column(primary_key=True)
+    team_id: Mapped[int] = mapped_column(primary_key=True, index=True)
 
 
 class SlackPerson(Base):

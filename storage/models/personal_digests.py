@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, PrimaryKeyConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import Base, cascade
+from storage.models.base import Base, cascade, cascade_within
 
 
 class PersonalDigest(Base):
@@ -15,6 +15,7 @@ class PersonalDigest(Base):
 
     __tablename__ = "personal_digest"
     __table_args__ = (
+        cascade_within("workspace_id", "workspace"),
         PrimaryKeyConstraint("organization_id", "member_id"),
         ForeignKeyConstraint(
             ["organization_id", "member_id"], ["member.organization_id", "member.id"], ondelete="CASCADE"
@@ -25,7 +26,7 @@ class PersonalDigest(Base):
 
     organization_id: Mapped[int] = mapped_column(cascade("organization.id"))
     member_id: Mapped[int]
-    workspace_id: Mapped[str] = mapped_column(cascade("workspace.id"), index=True)
+    workspace_id: Mapped[str] = mapped_column(index=True)
     cron: Mapped[str]  # five fields
     zone: Mapped[str]  # IANA name
     next_fire_at: Mapped[datetime | None]  # None while it is paused

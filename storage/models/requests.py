@@ -10,7 +10,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import Base, cascade
+from storage.models.base import Base, cascade, cascade_within
 
 
 class HandledRequest(Base):
@@ -27,9 +27,10 @@ class FormText(Base):
     """A text that an open form needs when it is submitted, too long for the form's private metadata."""
 
     __tablename__ = "form_text"
+    __table_args__ = (cascade_within("member_id", "member"),)
 
     organization_id: Mapped[int] = mapped_column(cascade("organization.id"), primary_key=True)
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
-    member_id: Mapped[int] = mapped_column(cascade("member.id"), index=True)  # the member who opened the form
+    member_id: Mapped[int] = mapped_column(index=True)  # the member who opened the form
     text: Mapped[str]
     date_added: Mapped[datetime] = mapped_column(index=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Identity, Index, PrimaryKeyConstraint, Text, false, text
+from sqlalchemy import ARRAY, CheckConstraint, Identity, Index, PrimaryKeyConstraint, Text, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import Base, cascade
+from storage.models.base import Base, cascade, cascade_within, null_within
 
 _IN_FORCE = text("date_ended IS NULL")
 
@@ -21,6 +21,11 @@ class Silence(Base):
 
     __tablename__ = "silence"
     __table_args__ = (
+        cascade_within("workspace_id", "workspace"),
+        cascade_within("project_id", "project"),
+        cascade_within("incident_id", "incident"),
+        cascade_within("member_id", "member"),
+        null_within("ended_by", "member"),
         PrimaryKeyConstraint("organization_id", "id"),
         Index("ix_silence_in_force", "organization_id", "ends", postgresql_where=_IN_FORCE),
         Index("ix_silence_due", "ends", postgresql_where=_IN_FORCE),
@@ -38,11 +43,11 @@ class Silence(Base):
     organization_id: Mapped[int] = mapped_column(cascade("organization.id"))
     id: Mapped[int] = mapped_column(Identity())
     # Where its maker is told of its end; None: it was made in Alertmanager.
-    workspace_id: Mapped[str | None] = mapped_column(cascade("workspace.id"), index=True)
-    project_id: Mapped[int | None] = mapped_column(cascade("project.id"), index=True)  # None: all that its maker sees
+    workspace_id: Mapped[str | None] = mapped_column(index=True)
+    project_id: Mapped[int | None] = mapped_column(index=True)  # None: all that its maker sees
     # The one that it was made from; None: it was made for maintenance.
-    incident_id: Mapped[int | None] = mapped_column(cascade("incident.id"), index=True)
-    member_id: Mapped[int | None] = mapped_column(cascade("member.id"), index=True)  # who made it
+    incident_id: Mapped[int | None] = mapped_column(index=True)
+    member_id: Mapped[int | None] = mapped_column(index=True)  # who made it
     made_by: Mapped[str | None]  # who made it in Alertmanager, as it is written there
     # What an alert must have: its source, and its key or some of its labels. {"source": …, "labels": {name: value, …}}
     matchers: Mapped[dict[str, Any]]
@@ -54,4 +59,4 @@ class Silence(Base):
     # Keys of the alerts that Alertmanager has silenced by it. One that was made there holds these and no others.
     alertmanager_keys: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     alertmanager_done: Mapped[bool] = mapped_column(server_default=false())  # its end has been followed there and here
-    ended_by: Mapped[int | None] = mapped_column(ForeignKey("member.id", ondelete="SET NULL"), index=True)
+    ended_by: Mapped[int | None] = mapped_column(index=True)

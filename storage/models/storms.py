@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, ForeignKeyConstraint, Identity, Index, PrimaryKeyConstraint, SmallInteger, text
+from sqlalchemy import ForeignKeyConstraint, Identity, Index, PrimaryKeyConstraint, SmallInteger, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import Base, cascade
+from storage.models.base import Base, cascade, cascade_within, null_within
 
 _GOES_ON = text("date_ended IS NULL")
 
@@ -20,6 +20,8 @@ class Storm(Base):
 
     __tablename__ = "storm"
     __table_args__ = (
+        cascade_within("post_id", "post"),
+        null_within("split_by", "member"),
         PrimaryKeyConstraint("organization_id", "id"),
         # A channel has at most one storm at a time, and so one message.
         Index("uq_storm_destination_id", "destination_id", unique=True, postgresql_where=_GOES_ON),
@@ -29,7 +31,7 @@ class Storm(Base):
     organization_id: Mapped[int] = mapped_column(cascade("organization.id"))
     id: Mapped[int] = mapped_column(Identity())
     destination_id: Mapped[int] = mapped_column(cascade("destination.id"), index=True)
-    post_id: Mapped[int] = mapped_column(cascade("post.id"), unique=True)  # its message
+    post_id: Mapped[int] = mapped_column(unique=True)  # its message
     # The limit of the channel when it began.
     cards: Mapped[int]
     within_s: Mapped[int]
@@ -39,7 +41,7 @@ class Storm(Base):
     calm_at: Mapped[datetime]  # it ends then, unless another incident is added
     date_ended: Mapped[datetime | None]
     date_split: Mapped[datetime | None]  # since then its incidents get cards, because somebody asked for them
-    split_by: Mapped[int | None] = mapped_column(ForeignKey("member.id", ondelete="SET NULL"), index=True)
+    split_by: Mapped[int | None] = mapped_column(index=True)
 
 
 class StormIncident(Base):
@@ -47,6 +49,7 @@ class StormIncident(Base):
 
     __tablename__ = "storm_incident"
     __table_args__ = (
+        cascade_within("incident_id", "incident"),
         PrimaryKeyConstraint("organization_id", "storm_id", "incident_id"),
         ForeignKeyConstraint(
             ["organization_id", "storm_id"], ["storm.organization_id", "storm.id"], ondelete="CASCADE"
@@ -64,6 +67,6 @@ class StormIncident(Base):
 
     organization_id: Mapped[int]
     storm_id: Mapped[int]
-    incident_id: Mapped[int] = mapped_column(cascade("incident.id"))
+    incident_id: Mapped[int]
     destination_id: Mapped[int] = mapped_column(cascade("destination.id"), index=True)  # of the storm
     folded: Mapped[bool]  # has no card of its own there
