@@ -64,12 +64,16 @@ INSERT INTO incident_project (incident_id, project_id, started, status, team_id,
                                   ELSE 'project-' || abs(hashint8(i.identifier + 11) % :projects) + 1 END;
 INSERT INTO incident_activity (incident_id, member_id, type, value, comment, date_added)
   SELECT i.id, CASE WHEN a > 1 THEN (SELECT min(id) FROM member) + (i.id + a) % 500 END,
-         CASE a WHEN 0 THEN 4 WHEN 1 THEN 1 ELSE 3 END, CASE WHEN a < 2 THEN i.status END,
+         CASE a WHEN 0 THEN 4 WHEN 1 THEN 1 ELSE 3 END,
+         CASE WHEN a < 2 THEN CASE i.status WHEN 2 THEN 1 ELSE i.status END END,
          CASE WHEN a > 1 THEN 'Looking at it, note ' || a END, i.date_started + a * interval '3 minutes'
   FROM incident i, generate_series(0, :activities - 1) a;
-INSERT INTO incident_seen (incident_id, member_id, last_seen)
-  SELECT i.id, (SELECT min(id) FROM member) + (i.id + s) % 500, i.date_started + s * interval '2 minutes'
-  FROM incident i, generate_series(1, 2) s WHERE i.id % 3 <> 0
+INSERT INTO incident_activity (incident_id, type, value, previous_value, date_added)
+  SELECT id, 2, 2, 1, date_closed FROM incident WHERE status = 2;
+INSERT INTO incident_seen (incident_id, member_id, last_seen, first_seen)
+  SELECT i.id, (SELECT min(id) FROM member) + (i.id + s) % 500, seen.at, seen.at
+  FROM incident i, generate_series(1, 2) s, LATERAL (SELECT i.date_started + s * interval '2 minutes' AS at) seen
+  WHERE i.id % 3 <> 0
 """
 
 

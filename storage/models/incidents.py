@@ -58,6 +58,14 @@ class Incident(Base):
             text("id DESC"),
             postgresql_where=text("status <> 2"),
         ),
+        # What digests count of the open incidents, without reading their rows, which are scattered among all.
+        Index(
+            "ix_incident_open_counts",
+            "organization_id",
+            "id",
+            postgresql_include=["status", "date_started", "owner_id", "silence_id"],
+            postgresql_where=text("status <> 2"),
+        ),
         Index("ix_incident_status", "organization_id", "status", text("date_started DESC"), text("id DESC")),
         Index("ix_incident_all", "organization_id", text("date_started DESC"), text("id DESC")),
         # Recently resolved incidents, for digests.
@@ -172,6 +180,8 @@ class IncidentSeen(Base):
     __table_args__ = (
         cascade_within("incident_id", "incident"),
         cascade_within("member_id", "member"),
+        # Who acknowledged lately, for digests.
+        Index("ix_incident_seen_first", "organization_id", "first_seen", postgresql_include=["incident_id"]),
     )
 
     organization_id: Mapped[int]
@@ -226,9 +236,16 @@ class IncidentActivity(Base):
             text("id DESC"),
             postgresql_where=text(f"date_deleted IS NULL OR type >= {FIRST_OWN_TYPE}"),
         ),
-        # How incidents were opened and changed, for the charts of digests, without reading the rest of their logs.
+        # How incidents were opened and changed, for digests: what happened since a moment, whatever else there is.
         Index(
-            "ix_incident_activity_changes",
+            "ix_incident_activity_changes_by_date",
+            "organization_id",
+            "date_added",
+            postgresql_include=["incident_id", "type", "value", "previous_value"],
+            postgresql_where=text("type IN (1, 2)"),
+        ),
+        Index(
+            "ix_incident_activity_changes",  # of the version before "counts01"
             "incident_id",
             "date_added",
             postgresql_include=["type", "value", "previous_value"],

@@ -45,19 +45,28 @@ class Scope:
 
 # The severity of a resolved incident is the one before closing; CLOSED is never stored there.
 _SEVERITY = "CASE WHEN i.status = 2 THEN coalesce(i.status_before_closing, 1) ELSE i.status END"
+_ORDER = "o.status DESC, o.started DESC, o.id DESC"
 
 
 class _Statement:
-    """Builds statements over the incidents of a scope, and holds their parameters."""
+    """Builds parts of statements over the incidents of a scope, and holds their parameters.
+
+    What is open is found by the indexes of open incidents, and what happened since a moment by the time when it
+    happened. So neither depends on how many others there are. `seen` and `silenced` are worked out only where they are
+    asked for.
+    """
 
     def __init__(self, scope: Scope) -> None:
+        of_status = [int(one) for one in Status if one is not Status.CLOSED and scope.status in (None, one)]
         self.parameters: dict[str, Any] = {
             "organization_id": scope.organization_id,
             "project_ids": list(scope.project_ids),
+            "of_status": of_status,
+            "open": [int(one) for one in Status if one is not Status.CLOSED],
         }
         of_link = ["ip.project_id = ANY(%(project_ids)s)"]
         self._of_severity: list[str] = []
-        self._of_incident: list[str] = []
+        of_incident: list[str] = []
         if scope.team_ids is not None:
             of_link.append("ip.team_id = ANY(%(team_ids)s)")
             self.parameters["team_ids"] = list(scope.team_ids)
@@ -68,74 +77,92 @@ class _Statement:
             self._of_severity.append(f"{_SEVERITY} = %(status)s")
             self.parameters["status"] = int(scope.status)
         for number, word in enumerate(scope.words):
-            self._of_incident.append(f"i.title ILIKE %(word{number})s")
+            of_incident.append(f"i.title ILIKE %(word{number})s")
             self.parameters[f"word{number}"] = build_like_pattern(word)
         if scope.environment is not None:
-            self._of_incident.append("lower(i.environment) = lower(%(environment)s)")
+            of_incident.append("lower(i.environment) = lower(%(environment)s)")
             self.parameters["environment"] = scope.environment
         if scope.owned_by is not None:
-            self._of_incident.append("i.owner_id = %(owned_by)s")
+            of_incident.append("i.owner_id = %(owned_by)s")
             self.parameters["owned_by"] = scope.owned_by
         if scope.unowned:
-            self._of_incident.append("i.owner_id IS NULL")
+            of_incident.append("i.owner_id IS NULL")
+        self._of_incident = of_incident
         self._unseen = scope.unseen
         self._of_link = " AND ".join(of_link)
 
-    def of_open(self, select: str, *, with_silenced: bool = False) -> str:
-        """Builds a statement in which `select` reads the CTE `shown`: the open incidents, and whether they are seen.
+    def select_open(self, *, with_silenced: bool = False) -> str:
+        """Builds the query of the open incidents: id, status, started, owner_id, seen, silenced.
 
         Silenced incidents are left out unless `with_silenced`.
         """
-        conditions = [*self._of_severity, *self._of_incident, "i.status <> 2"]
+        conditions = ["i.organization_id = %(organization_id)s", "i.status <> 2"]
         if not with_silenced:
             conditions.append(f"NOT {is_silenced('i')}")
-        unseen = "WHERE NOT shown_all.seen" if self._unseen else ""
-        return f"""WITH shown AS MATERIALIZED (SELECT * FROM (
-          SELECT i.id, i.identifier, i.title, i.status, i.environment, i.date_started, team.name AS team, i.owner_id,
+        unseen = "WHERE NOT o.seen" if self._unseen else ""
+        return f"""SELECT * FROM (
+          SELECT i.id, i.status, i.date_started AS started, i.owner_id,
                  EXISTS (SELECT FROM incident_seen s WHERE s.incident_id = i.id) AS seen,
                  {is_silenced("i")} AS silenced
-          FROM (SELECT DISTINCT ip.incident_id FROM incident_project ip
-                WHERE {self._of_link} AND ip.status <> 2) link
-          JOIN incident i ON i.id = link.incident_id LEFT JOIN team ON team.id = i.team_id
-          WHERE {" AND ".join(conditions)}) shown_all {unseen}) {select}"""  # noqa: S608
+          FROM incident i
+          WHERE {" AND ".join([*conditions, *self._of_severity, *self._of_incident])}
+            AND EXISTS (SELECT FROM incident_project ip
+                        WHERE ip.incident_id = i.id AND {self._of_link} AND ip.status <> 2)
+          OFFSET 0) o {unseen}"""  # noqa: S608
 
-    def of_lately(self, select: str, *, any_severity: bool = False) -> str:
-        """Builds a statement in which `select` reads the CTE `lately`: what is open, or was resolved since `%(since)s`.
+    def select_in_order(self) -> str:
+        """Builds the query of the open incidents that are not silenced, in the order of the pages.
 
-        `any_severity`: also what has, or had when it was resolved, another severity than that of the scope.
+        If nothing but their rows decides which they are, they are ordered by an index of their projects alone, and only
+        those that are read are looked up.
+        """
+        if self._of_incident or self._unseen:
+            return f"SELECT o.* FROM ({self.select_open()}) o ORDER BY {_ORDER}"  # noqa: S608
+        return f"""SELECT o.* FROM (
+          SELECT DISTINCT ip.status, ip.started, ip.incident_id AS id FROM incident_project ip
+          WHERE {self._of_link} AND ip.status = ANY(%(of_status)s)
+          ORDER BY ip.status DESC, ip.started DESC, ip.incident_id DESC) o
+        CROSS JOIN LATERAL (SELECT FROM incident i
+                            WHERE i.id = o.id AND i.status <> 2 AND NOT {is_silenced("i")} OFFSET 0) i
+        ORDER BY {_ORDER}"""  # noqa: S608
 
-        OFFSET 0 makes PostgreSQL look up the projects of each resolved incident, where a join would read all resolved
-        incidents. `+ 0` keeps the index on projects out, which would be searched once for each array element.
+    def count_severities(self) -> str:
+        """Builds the query of the severities of what is open, with how many: status, count. Silenced ones count."""
+        if self._of_incident:
+            found = f"""SELECT i.status FROM incident i
+              WHERE i.organization_id = %(organization_id)s AND i.status <> 2 AND {" AND ".join(self._of_incident)}
+                AND EXISTS (SELECT FROM incident_project ip
+                            WHERE ip.incident_id = i.id AND {self._of_link} AND ip.status <> 2)"""  # noqa: S608
+        else:
+            found = f"""SELECT DISTINCT ip.status, ip.incident_id FROM incident_project ip
+              WHERE {self._of_link} AND ip.status = ANY(%(open)s)"""  # noqa: S608
+        return f"SELECT status, count(*) AS count FROM ({found}) o GROUP BY status"  # noqa: S608
+
+    def shows(self, *, any_severity: bool = False) -> str:
+        """Builds the condition that incident i is of the scope, and open or resolved since `%(since)s`.
+
+        `any_severity`: also what has, or had when it was resolved, another severity than that of the scope. OFFSET 0
+        and `+ 0` make PostgreSQL look up the projects of each incident, where it would else read those of all.
         """
         looked_up = self._of_link.replace("ip.project_id =", "ip.project_id + 0 =")
-        of_severity = [] if any_severity else self._of_severity
-        conditions = " AND ".join([*of_severity, *self._of_incident]) or "true"
-        columns = (
-            f"i.id, i.identifier, i.title, i.status, {_SEVERITY} AS severity, i.date_started, i.date_added,"
-            " i.date_closed"
+        return " AND ".join(
+            [
+                "i.organization_id = %(organization_id)s",
+                "(i.status <> 2 OR i.date_closed > %(since)s)",
+                *([] if any_severity else self._of_severity),
+                *self._of_incident,
+                f"EXISTS (SELECT FROM incident_project ip WHERE ip.incident_id = i.id AND {looked_up} OFFSET 0)",
+            ]
         )
-        return f"""WITH lately AS MATERIALIZED (
-          SELECT {columns}
-          FROM (SELECT DISTINCT ip.incident_id FROM incident_project ip
-                WHERE {self._of_link} AND ip.status <> 2) link
-          JOIN incident i ON i.id = link.incident_id WHERE i.status <> 2 AND {conditions}
-          UNION ALL
-          SELECT {columns} FROM incident i
-          WHERE i.organization_id = %(organization_id)s AND i.status = 2 AND i.date_closed > %(since)s
-            AND EXISTS (SELECT FROM incident_project ip
-                        WHERE ip.incident_id = i.id AND {looked_up} OFFSET 0)
-            AND {conditions}) {select}"""  # noqa: S608
 
 
 def count_open(connection: Connection, scope: Scope) -> OpenCounts:
     """Counts the open incidents of a scope by status."""
     statement = _Statement(scope)
     rows = connection.exec_driver_sql(
-        statement.of_open(
-            "SELECT status, count(*), count(*) FILTER (WHERE NOT seen), min(date_started),"
-            " count(*) FILTER (WHERE seen AND owner_id IS NULL), silenced FROM shown GROUP BY status, silenced",
-            with_silenced=True,
-        ),
+        "SELECT status, count(*), count(*) FILTER (WHERE NOT seen), min(started),"  # noqa: S608
+        " count(*) FILTER (WHERE seen AND owner_id IS NULL), silenced"
+        f" FROM ({statement.select_open(with_silenced=True)}) shown GROUP BY status, silenced",
         statement.parameters,
     ).all()
     counted = [row for row in rows if not row[5]]
@@ -152,20 +179,20 @@ def get_open_page(connection: Connection, scope: Scope, workspace_id: str, *, sk
     """Returns `size` open incidents after the first `skip`, the most severe first, then the newest."""
     statement = _Statement(scope)
     rows = connection.exec_driver_sql(
-        statement.of_open(f"""SELECT p.id, p.identifier, p.title, p.status, p.environment, p.date_started,
-             coalesce(p.team, {only_team("p.id")}), {project_names("p.id")},
+        f"""SELECT i.id, i.identifier, i.title, i.status, i.environment, i.date_started,
+             coalesce((SELECT t.name FROM team t WHERE t.id = i.team_id), {only_team("i.id")}), {project_names("i.id")},
              ARRAY(SELECT m.name FROM incident_seen s JOIN member m ON m.id = s.member_id
-                   WHERE s.incident_id = p.id ORDER BY s.last_seen DESC, s.member_id LIMIT %(seen_named)s),
-             (SELECT count(*) FROM incident_seen s WHERE s.incident_id = p.id),
+                   WHERE s.incident_id = i.id ORDER BY s.last_seen DESC, s.member_id LIMIT %(seen_named)s),
+             (SELECT count(*) FROM incident_seen s WHERE s.incident_id = i.id),
              latest.id, latest.type, latest.member_id, latest.name, latest.value, latest.previous_value,
              latest.comment, latest.date_added, latest.date_edited,
-             (SELECT m.name FROM member m WHERE m.id = p.owner_id)
-           FROM (SELECT * FROM shown ORDER BY status DESC, date_started DESC, id DESC
-                 LIMIT %(size)s OFFSET %(skip)s) p
+             (SELECT m.name FROM member m WHERE m.id = i.owner_id)
+           FROM ({statement.select_in_order()} LIMIT %(size)s OFFSET %(skip)s) o
+           JOIN incident i ON i.id = o.id
            LEFT JOIN LATERAL (SELECT a.*, m.name FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id
-                              WHERE a.incident_id = p.id AND {NEWS}
+                              WHERE a.incident_id = i.id AND {NEWS}
                               ORDER BY a.date_added DESC, a.id DESC LIMIT 1) latest ON true
-           ORDER BY p.status DESC, p.date_started DESC, p.id DESC"""),  # noqa: S608
+           ORDER BY {_ORDER}""",  # noqa: S608
         {**statement.parameters, "skip": skip, "size": size, "seen_named": SEEN_NAMED},
     ).all()
     lines = [
@@ -193,18 +220,31 @@ def get_news(connection: Connection, scope: Scope, since: datetime, *, named: in
     """Returns what happened since a moment, with the names of the latest `named` opened and resolved incidents."""
     statement = _Statement(scope)
     row = connection.exec_driver_sql(
-        statement.of_lately(""", opened AS (SELECT * FROM lately WHERE date_added > %(since)s),
-             resolved AS (SELECT * FROM lately WHERE date_closed > %(since)s)
+        f"""WITH opened AS (
+             SELECT i.id, i.identifier, i.title, i.date_added FROM incident_activity a
+             JOIN incident i ON i.id = a.incident_id
+             WHERE a.organization_id = %(organization_id)s AND a.type = 1 AND a.date_added > %(since)s
+               AND {statement.shows()}),
+           resolved AS (
+             SELECT i.id, i.identifier, i.title, i.date_started, i.date_closed FROM incident i
+             WHERE i.status = 2 AND i.date_closed > %(since)s AND {statement.shows()}),
+           acknowledged AS (
+             SELECT f.first_seen - i.date_started AS after
+             FROM (SELECT s.incident_id, min(s.first_seen) AS first_seen FROM incident_seen s
+                   WHERE s.organization_id = %(organization_id)s AND s.first_seen > %(since)s
+                   GROUP BY s.incident_id) f
+             JOIN incident i ON i.id = f.incident_id
+             WHERE NOT EXISTS (SELECT FROM incident_seen s
+                               WHERE s.incident_id = i.id AND s.first_seen <= %(since)s OFFSET 0)
+               AND {statement.shows()})
            SELECT (SELECT count(*) FROM opened), (SELECT count(*) FROM resolved),
-             (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY EXTRACT(epoch FROM s.first_seen - l.date_started))
-              FROM lately l CROSS JOIN LATERAL (SELECT min(first_seen) AS first_seen FROM incident_seen s
-                                                WHERE s.incident_id = l.id) s WHERE s.first_seen > %(since)s),
+             (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY EXTRACT(epoch FROM after)) FROM acknowledged),
              (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY EXTRACT(epoch FROM date_closed - date_started))
               FROM resolved),
              ARRAY(SELECT identifier FROM opened ORDER BY date_added DESC, id DESC LIMIT %(named)s),
              ARRAY(SELECT title FROM opened ORDER BY date_added DESC, id DESC LIMIT %(named)s),
              ARRAY(SELECT identifier FROM resolved ORDER BY date_closed DESC, id DESC LIMIT %(named)s),
-             ARRAY(SELECT title FROM resolved ORDER BY date_closed DESC, id DESC LIMIT %(named)s)"""),
+             ARRAY(SELECT title FROM resolved ORDER BY date_closed DESC, id DESC LIMIT %(named)s)""",  # noqa: S608
         {**statement.parameters, "since": since, "named": named},
     ).one()
     return News(
@@ -222,36 +262,32 @@ def _seconds(value: float | None) -> timedelta | None:
     return None if value is None else timedelta(seconds=max(0.0, float(value)))
 
 
-# How many incidents of a severity were opened within each period, and how many more had it afterwards than before; and
-# how many have it now, without a period. Where the log has the opening without a severity, it is the present one.
-# OFFSET 0: see `of_lately`.
-_CHANGES = """
-SELECT status AS severity, NULL::int AS period, 0 AS opened, count(*)::int AS delta
-FROM lately WHERE status <> 2 GROUP BY status
-UNION ALL
-SELECT change.severity, width_bucket(a.date_added, %(moments)s::timestamptz[]),
-       count(*) FILTER (WHERE a.type = 1)::int, sum(change.delta)::int
-FROM lately l
-CROSS JOIN LATERAL (SELECT a.type, a.value, a.previous_value, a.date_added FROM incident_activity a
-                    WHERE a.incident_id = l.id AND a.type IN (1, 2) AND a.date_added > %(since)s OFFSET 0) a
-CROSS JOIN LATERAL (VALUES (coalesce(a.value, l.severity), 1), (a.previous_value, -1))
-                   change(severity, delta)
-WHERE change.severity <> 2
-GROUP BY 1, 2
-"""
-
-
 def count_by_day(
     connection: Connection, scope: Scope, days: Sequence[date], moments: Sequence[datetime]
 ) -> DailyCounts:
     """Counts what was opened on each of these days, and what was open at its end, as the log has it.
+
+    One statement finds how many incidents of a severity were opened within each period, and how many more had it
+    afterwards than before; and how many have it now, without a period. Where the log has the opening without a
+    severity, it is the present one.
 
     `moments` are when the days begin, and the present (one more than `days`). With a severity in the scope, what had
     that severity then counts, whatever it has now.
     """
     statement = _Statement(scope)
     rows = connection.exec_driver_sql(
-        statement.of_lately(_CHANGES, any_severity=True),
+        f"""SELECT status AS severity, NULL::int AS period, 0 AS opened, count::int AS delta
+           FROM ({statement.count_severities()}) o
+           UNION ALL
+           SELECT change.severity, width_bucket(a.date_added, %(moments)s::timestamptz[]),
+                  count(*) FILTER (WHERE a.type = 1)::int, sum(change.delta)::int
+           FROM incident_activity a
+           JOIN incident i ON i.id = a.incident_id
+           CROSS JOIN LATERAL (VALUES (coalesce(a.value, {_SEVERITY}), 1), (a.previous_value, -1))
+                              change(severity, delta)
+           WHERE a.organization_id = %(organization_id)s AND a.type IN (1, 2) AND a.date_added > %(since)s
+             AND change.severity <> 2 AND {statement.shows(any_severity=True)}
+           GROUP BY 1, 2""",  # noqa: S608
         {**statement.parameters, "since": moments[0], "moments": list(moments)},
     )
     severities = [one for one in Status if one is not Status.CLOSED and scope.status in (None, one)]

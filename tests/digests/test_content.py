@@ -286,6 +286,24 @@ def test_seen_no_is_what_nobody_has_seen(store: Store) -> None:
     assert page.counts.total == page.counts.unseen == sum(not (one.closed or one.seen) for one in everything)
 
 
+@pytest.mark.parametrize("filters", ["", "critical", "slow", "seen:no"])
+def test_an_incident_of_several_projects_counts_once(store: Store, filters: str) -> None:
+    write(store, [one for one in some(random.Random(9), 200) if one.added < NOW])
+    page, daily, _ = told(store, filters)
+    with store.write() as tx:
+        tx.execute(
+            text(
+                "INSERT INTO incident_project (incident_id, project_id, started, status, team_id)"
+                " SELECT ip.incident_id, p.id, ip.started, ip.status, ip.team_id"
+                " FROM incident_project ip CROSS JOIN project p ON CONFLICT DO NOTHING"
+            )
+        )
+    again, daily_again, _ = told(store, filters)
+    assert page.counts.total >= len(page.page.lines) > 0
+    assert (again.counts, again.news, daily_again) == (page.counts, page.news, daily)
+    assert [line.identifier for line in again.page.lines] == [line.identifier for line in page.page.lines]
+
+
 @contextmanager
 def counted(connection: Connection) -> Iterator[list[str]]:
     """The statements that a connection runs in the block."""
