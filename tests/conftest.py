@@ -22,6 +22,7 @@ from storage.migrate import migrate
 from storage.models import Base
 from storage.queries import direct_messages, outbox
 from tests.clock import DAYS_AHEAD, ahead, choose_date, find_shadows_first, shadow_database_time
+from tests.compiled import share_compiled_statements
 from tests.held import watched
 from tests.kept import KeptConnections, keep_connections
 from tests.measuring import leave_out_the_sandbox
@@ -30,6 +31,7 @@ from tests.patience import be_patient, production_deadlines
 TEMPLATE = "migrated"
 MAKING_THE_TEMPLATE = 1  # an advisory lock in the database `tocsin`, which holds nothing else
 ENDED_WITHIN_S = 60
+COLLECTED_AFTER = (50_000, 20, 20)  # objects, and collections of each younger generation
 # Does not wait for their end as it could: it would look every 0.1 s, and most are about to end by themselves.
 END_ALL_OTHERS = text("""
 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
@@ -56,13 +58,15 @@ def pytest_configure() -> None:
     outbox.CARD_DEBOUNCE_S = direct_messages._DEBOUNCE_S = 0.05
     direct_messages._LONG_DEBOUNCE_S = 0.5
     leave_out_the_sandbox()
+    share_compiled_statements()
     setattr(uvicorn.server, "asyncio", Hurried())  # noqa: B010 - mypy does not know of the import there
 
 
 def pytest_collection_finish() -> None:
-    """Has the garbage collector pass over what stays for the whole run, which took a tenth of the time."""
+    """Has the garbage collector pass over what stays for the whole run, and look seldom: a fifth of the time."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*COLLECTED_AFTER)
 
 
 def pytest_report_header() -> str:
