@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import reduce
 
 import structlog
 from prometheus_client import Metric
@@ -11,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
-from storage.queries.backlog import Backlog, find_backlog
+from storage.queries.backlog import Backlog, add_backlogs, find_backlog
 from storage.values import Urgency
 
 log = structlog.get_logger(__name__)
@@ -22,8 +23,11 @@ class BacklogCollector(Collector):
 
     def __init__(self, store: Store, workspaces: Callable[[], list[str]]) -> None:
         """`workspaces` gives those that the process has a client for. What waits for others may wait for good."""
-        self._store = store
-        self._workspaces = workspaces
+        self._sources = [(store, workspaces)]
+
+    def add(self, store: Store, workspaces: Callable[[], list[str]]) -> None:
+        """Adds the database of another cell; the values are the sums."""
+        self._sources.append((store, workspaces))
 
     def describe(self) -> Iterator[Metric]:
         """The metrics without values, so that registering them asks no database."""
@@ -31,15 +35,20 @@ class BacklogCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The metrics; none while the database is away, which `tocsin_database_up` says."""
-        try:
-            with self._store.read() as connection:
-                found = find_backlog(connection, self._workspaces(), self._store.clock.now())
-        except (DatabaseAway, Contended):
-            return
-        except Exception:
-            log.exception("what waits could not be read")  # the other metrics are still given
-            return
-        yield from _render(found)
+        found = [one for store, workspaces in self._sources if (one := _read(store, workspaces)) is not None]
+        if found:
+            yield from _render(reduce(add_backlogs, found))
+
+
+def _read(store: Store, workspaces: Callable[[], list[str]]) -> Backlog | None:
+    try:
+        with store.read() as connection:
+            return find_backlog(connection, workspaces(), store.clock.now())
+    except (DatabaseAway, Contended):
+        return None
+    except Exception:
+        log.exception("what waits could not be read")  # the other metrics are still given
+        return None
 
 
 def _render(found: Backlog) -> Iterator[Metric]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import anyio
 import anyio.to_thread
@@ -27,11 +27,13 @@ def add_health_routes(
     slack_problem: Callable[[], str | None],
     registry: CollectorRegistry,
     metrics_token: str | None = None,
+    check_cells: Callable[[], Mapping[str, str]] | None = None,
 ) -> None:
     """Adds the three routes to an application.
 
     `store` is the database to check. `slack_problem` gives what is wrong with the connection to Slack, None when it
-    stands; it must not block. `metrics_token` is METRICS_TOKEN.
+    stands; it must not block. `metrics_token` is METRICS_TOKEN. `check_cells` gives what is wrong with the database of
+    each other cell, "ok" where nothing is.
     """
     limiter = anyio.CapacityLimiter(_AT_ONCE)
 
@@ -43,10 +45,16 @@ def add_health_routes(
     @app.get("/readyz", tags=["health"])
     async def readyz() -> Response:
         """Whether the bot can work: the database, its schema, the connection to Slack."""
-        checks = await anyio.to_thread.run_sync(lambda: _check_database(store), limiter=limiter)
-        checks["slack"] = slack_problem() or "ok"
+        checks = await anyio.to_thread.run_sync(lambda: check_database(store), limiter=limiter)
         ready = all(value == "ok" for value in checks.values())
-        return JSONResponse({"status": "ok" if ready else "not ready", **checks}, status_code=200 if ready else 503)
+        if check_cells is not None:
+            cells = await anyio.to_thread.run_sync(check_cells, limiter=limiter)
+            # The organizations of one cell are served whatever has become of the others.
+            ready = ready or "ok" in cells.values()
+        slack = slack_problem() or "ok"
+        ready = ready and slack == "ok"
+        body = {"status": "ok" if ready else "not ready", **checks, "slack": slack}
+        return JSONResponse(body | ({"cells": cells} if check_cells else {}), status_code=200 if ready else 503)
 
     @app.get("/metrics", tags=["health"])
     async def metrics(request: Request) -> Response:
@@ -66,7 +74,8 @@ def _is_authorized(request: Request, token: str) -> bool:
     return scheme.lower() == "bearer" and hmac.compare_digest(shown.strip().encode(), token.encode())
 
 
-def _check_database(store: Store) -> dict[str, str]:
+def check_database(store: Store) -> dict[str, str]:
+    """What is wrong with a database and its schema; "ok" where nothing is."""
     try:
         store.ensure_writable()
         current = is_schema_current(store)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prometheus_client import CollectorRegistry, Histogram, Metric
 from prometheus_client.core import GaugeMetricFamily
@@ -64,6 +64,10 @@ class Saturation(Collector):
         """Sets the function that counts the open HTTP connections."""
         self._http_connections = count
 
+    def of_cell(self, cell: str) -> CellSaturation:
+        """Collects the pools of a further cell under names of their own."""
+        return CellSaturation(self, cell)
+
     def collect(self) -> Iterator[Metric]:
         """The use of this moment."""
         workers = [pool for pools in self._workers for pool in pools()]
@@ -73,6 +77,25 @@ class Saturation(Collector):
         yield from _render("tocsin_database_connections", "Database connections", database)
         yield GaugeMetricFamily("tocsin_slack_sockets", "Open web sockets to Slack.", value=self._sockets())
         yield GaugeMetricFamily("tocsin_http_connections", "Open HTTP connections.", value=self._http_connections())
+
+
+class CellSaturation:
+    """The pools of one cell of several. Its requests come in through the sockets of the process."""
+
+    def __init__(self, of_process: Saturation, cell: str) -> None:
+        self._of_process = of_process
+        self._cell = cell
+
+    def watch_workers(self, pools: ListPools) -> None:
+        """Adds pools of worker threads."""
+        self._of_process.watch_workers(lambda: self._name(pools))
+
+    def watch_database(self, pools: ListPools) -> None:
+        """Adds pools of database connections."""
+        self._of_process.watch_database(lambda: self._name(pools))
+
+    def _name(self, pools: ListPools) -> Iterator[PoolUse]:
+        return (replace(pool, name=f"{self._cell}-{pool.name}") for pool in pools())
 
 
 def _render(name: str, what: str, pools: Iterable[PoolUse]) -> Iterator[Metric]:

@@ -26,12 +26,12 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.http_urls import parse_http_url
 from bot.opentelemetry_settings import find_mistakes, find_trace_endpoint, list_secrets
 from bot.secret_box import split_keys
-from bot.settings_checks import SLACK_API_URL, check_env_file, check_token_kind, format_errors
+from bot.settings_checks import SLACK_API_URL, check_env_file, check_token_kind, format_errors, parse_cells
 from bot.settings_checks import SettingsError as SettingsError  # for those who load the settings
 
 if TYPE_CHECKING:
@@ -121,6 +121,9 @@ class Settings(BaseSettings):
 
     database_url: Annotated[URL | None, BeforeValidator(_parse_database_url)] = Field(
         default=None, validation_alias="DATABASE_URL"
+    )
+    cells: Annotated[Mapping[str, URL], NoDecode, BeforeValidator(parse_cells)] = Field(
+        default_factory=dict, validation_alias="TOCSIN_CELLS"
     )
     data_dir: Path = Field(default=Path(".tocsin"), validation_alias="TOCSIN_DATA_DIR")
     slack_api_url: str = Field(default=SLACK_API_URL, validation_alias="SLACK_API_URL")  # always ends with a slash
@@ -214,8 +217,8 @@ class Settings(BaseSettings):
             self.metrics_token,
             self.sentry_dsn,
         )
-        url = self.database_url
-        others = [url.password, url.query.get("sslpassword")] if url is not None else []
+        urls = [*([self.database_url] if self.database_url is not None else []), *self.cells.values()]
+        others = [secret for url in urls for secret in (url.password, url.query.get("sslpassword"))]
         if self.secret_key:
             others += split_keys(self.secret_key.get_secret_value())
         if self.alertmanager_url:
@@ -233,6 +236,13 @@ class Settings(BaseSettings):
         if isinstance(values, dict):
             return {k: v for k, v in values.items() if not (isinstance(v, str) and not v.strip())}
         return values
+
+    @field_validator("cells")
+    @classmethod
+    def _cells_are_others(cls, value: Mapping[str, URL], info: ValidationInfo) -> Mapping[str, URL]:
+        if info.data.get("database_url") in value.values():
+            raise ValueError("names the database of DATABASE_URL; it should name other ones")
+        return value
 
     @field_validator("data_dir")
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from dotenv.parser import parse_stream
 from pydantic import SecretStr, ValidationError, ValidationInfo
@@ -61,7 +62,34 @@ def check_env_file(path: Path) -> None:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
 
 
-_PREDICATE = re.compile(r"(?:is|should|holds|begins)\b")
+DEFAULT_CELL = "default"  # the cell of DATABASE_URL
+_CELL = re.compile(r"[a-z][a-z0-9-]{0,30}")
+_CELLS_FORM = "should look like eu=postgresql://user:password@host/name us=postgresql://…, separated by blanks"
+
+
+def parse_cells(value: Any) -> Any:
+    """The databases of further cells by name. Raises ValueError, without any part of a URL."""
+    if not isinstance(value, str):
+        return value
+    from storage.url import BadDatabaseUrl, normalise_url  # SQLAlchemy is loaded only where a URL is set
+
+    found = {}
+    for word in value.split():
+        name, equals, url = word.partition("=")
+        if not equals or not _CELL.fullmatch(name):
+            raise ValueError(f"{_CELLS_FORM}; a name is lower-case letters, digits and hyphens, 31 characters at most")
+        if name == DEFAULT_CELL or name in found:
+            raise ValueError(f"names {name} twice; {DEFAULT_CELL} is the cell of DATABASE_URL")
+        try:
+            found[name] = normalise_url(url)
+        except BadDatabaseUrl as error:
+            raise ValueError(f"{name}: {error}") from None
+    if len({*found.values()}) < len(found):
+        raise ValueError("names one database twice")
+    return found
+
+
+_PREDICATE = re.compile(r"(?:is|should|holds|begins|names)\b")
 
 
 def format_errors(error: ValidationError) -> list[str]:

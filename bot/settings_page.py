@@ -123,6 +123,15 @@ VARIABLES: Sequence[Variable] = (
     ),
     Variable(
         Group.DATABASE,
+        "TOCSIN_CELLS",
+        "Further databases, each with organizations of its own: a name and a URL each, separated by blanks. The cell of"
+        " `DATABASE_URL` is called `default`.",
+        EVERYBODY,
+        "eu=postgresql://tocsin:…@eu.example.com/tocsin us=postgresql://…",
+        default="none",
+    ),
+    Variable(
+        Group.DATABASE,
         "TOCSIN_DATA_DIR",
         "The folder of the embedded PostgreSQL, which is not used with `DATABASE_URL`. The demo has one of its own in"
         " `demo` below it.",

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import IO, Any
 
 ROOT = Path(__file__).parents[1]
-LOADED = ("bot.cli", "bot.app", "bot.demo", "tests.delivery.worker", "uvicorn.protocols.http.h11_impl")
+LOADED = ("bot.cli", "bot.serving", "bot.demo", "tests.delivery.worker", "uvicorn.protocols.http.h11_impl")
 _STREAMS = 3  # stdin, stdout and stderr
 
 

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from bot.commands.targets import choose_organization, parse_since
+from bot.commands.targets import open_organization, parse_since
 from bot.commands.usage import BadUsage, load_settings, parse_number
-from bot.database import open_store
 from bot.incidents.words import shorten
 from bot.messages.audit import BOT, Style, describe_action, describe_values
 from storage.audit_rows import AuditEntry
@@ -35,8 +34,7 @@ def audit_(
 
     Times are in UTC.
     """
-    with open_store(load_settings()) as store:
-        _, organization_id = choose_organization(store, organization)
+    with open_organization(load_settings(), organization) as (store, _, organization_id):
         begin = parse_since(since, store.clock.now())
         with store.read() as connection:
             people = None

@@ -9,10 +9,10 @@ import typer
 from bot.administration.erasing import NotErasable, check_erasable, find_person
 from bot.administration.erasing import erase as erase_person
 from bot.administration.retention import find_limits, remove_old
+from bot.cells.opening import open_stores
 from bot.commands.progress import show_progress
-from bot.commands.targets import choose_organization, get_operator
+from bot.commands.targets import get_operator, list_reached, open_organization
 from bot.commands.usage import BadUsage, load_settings, parse_number
-from bot.database import open_store
 from storage.audit_rows import AuditAction, AuditChange
 from storage.queries import audit
 from storage.queries import retention as stored
@@ -38,8 +38,7 @@ def retention(
     How long something is kept is `retention` in the organization file. What is open, on legal hold or still needed
     stays.
     """
-    with open_store(load_settings()) as store:
-        slug, organization_id = choose_organization(store, organization)
+    with open_organization(load_settings(), organization) as (store, slug, organization_id):
         now = store.clock.now()
         with store.read() as connection:
             row = stored.get_retention(connection, organization_id)
@@ -79,8 +78,7 @@ def erase(
     Name, e-mail address and Slack ids go for good. What they did stays as that of "a former member".
     """
     typed = person.removeprefix("@").strip()
-    with open_store(load_settings()) as store:
-        slug, organization_id = choose_organization(store, organization)
+    with open_organization(load_settings(), organization) as (store, slug, organization_id):
         try:
             with store.read() as connection:
                 found = find_person(connection, organization_id, typed)
@@ -117,8 +115,7 @@ def hold_end(
 def _hold(organization: str | None, incident: int | None, reason: str, *, held: bool) -> int:
     if len(reason) > _MAX_REASON or not reason.isprintable():
         raise BadUsage(f"--reason: at most {_MAX_REASON} characters, on one line.")
-    with open_store(load_settings()) as store:
-        slug, organization_id = choose_organization(store, organization)
+    with open_organization(load_settings(), organization) as (store, slug, organization_id):
         now = store.clock.now()
         what = slug
         with store.write() as tx:
@@ -146,8 +143,11 @@ def _hold(organization: str | None, incident: int | None, reason: str, *, held: 
 
 def hold_list() -> int:
     """Lists what is on legal hold."""
-    with open_store(load_settings()) as store, store.read() as connection:
-        holds = stored.list_holds(connection)
+    holds = []
+    with open_stores(load_settings()) as stores:
+        for store in list_reached(stores):
+            with store.read() as connection:
+                holds += stored.list_holds(connection)
     for slug, identifier, title in holds:
         typer.echo(slug if identifier is None else f"{slug}  #{identifier} {title}")
     if not holds:

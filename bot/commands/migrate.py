@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from bot.cells.opening import migrate_cell
 from bot.commands.usage import load_settings
 from bot.database import migrate_database, open_database
 
@@ -13,8 +14,15 @@ def migrate_() -> int:
     settings = load_settings()
     with open_database(settings) as url:
         before, after, _ = migrate_database(settings, url)
-    if before == after:
-        typer.echo(f"Nothing to do: the schema is at {after}.")
-    else:
-        typer.echo(f"The schema went from {before or 'nothing'} to {after}.")
+    _report("", before, after)
+    for name, url in settings.cells.items():
+        before, after = migrate_cell(name, url)[:2]
+        _report(f"{name}: ", before, after)
     return 0
+
+
+def _report(cell: str, before: str | None, after: str) -> None:
+    if before == after:
+        typer.echo(f"{cell}Nothing to do: the schema is at {after}.")
+    else:
+        typer.echo(f"{cell}The schema went from {before or 'nothing'} to {after}.")

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from bot.commands.targets import get_operator
+from bot.cells.opening import open_stores
+from bot.commands.targets import find_store, get_operator
 from bot.commands.usage import load_settings
-from bot.database import open_store
 from bot.organization.apply import apply
 from bot.organization.file import load
 from bot.organization.plan import ChangeKind, Plan
@@ -27,7 +27,8 @@ def apply_(
     """
     settings = load_settings()
     organization = load(file)
-    with open_store(settings) as store:
+    with open_stores(settings) as stores:
+        store = find_store(stores, organization.organization.slug)
         actor = get_operator(AuditOrigin.FILE)
         result = apply(store, organization, store.clock.now(), prune=prune, dry_run=dry_run, actor=actor)
     _print_difference(result, organization.organization.slug, dry_run=dry_run)

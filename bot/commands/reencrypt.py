@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import typer
 
+from bot.cells.opening import open_stores
+from bot.commands.targets import require_all
 from bot.commands.usage import EXIT_OUTSIDE, BadUsage, load_settings
-from bot.database import open_store
 from bot.installations.reencryption import encrypt_again
 
 
@@ -18,9 +19,11 @@ def reencrypt() -> int:
     settings = load_settings()
     if settings.secret_key is None:
         raise BadUsage("TOCSIN_SECRET_KEY is not set: it encrypts the stored secrets")
-    with open_store(settings) as store:
-        done = encrypt_again(store, settings.secret_key.get_secret_value())
-    typer.echo(f"{done.changed} encrypted with the first key, {done.current} were already.")
-    for what in done.unreadable:
+    with open_stores(settings) as stores:
+        done = [encrypt_again(store, settings.secret_key.get_secret_value()) for store in require_all(stores)]
+    changed, current = sum(one.changed for one in done), sum(one.current for one in done)
+    typer.echo(f"{changed} encrypted with the first key, {current} were already.")
+    unreadable = [what for one in done for what in one.unreadable]
+    for what in unreadable:
         typer.echo(f"{what}: made with a key that TOCSIN_SECRET_KEY does not have", err=True)
-    return EXIT_OUTSIDE if done.unreadable else 0
+    return EXIT_OUTSIDE if unreadable else 0

@@ -48,11 +48,11 @@ def serve(
     traces = TraceExport(settings, role.value)
     try:
         # Most of the program is loaded while the embedded database starts.
-        loading = threading.Thread(target=import_module, args=["bot.app"], name="loading", daemon=True)
+        loading = threading.Thread(target=import_module, args=["bot.serving"], name="loading", daemon=True)
         loading.start()
         with open_database(settings) as url:
             loading.join()
-            from bot.app import serve as run
+            from bot.serving import serve as run
 
             return run(settings, url, role, clock, stop)
     finally:

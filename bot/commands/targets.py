@@ -5,14 +5,22 @@ from __future__ import annotations
 import getpass
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
+import typer
+
+from bot.cells.directory import DEFAULT
+from bot.cells.opening import Stores, open_stores
 from bot.commands.usage import BadUsage
 from bot.incidents.errors import InvalidInput
 from bot.incidents.filters import moment
 from bot.incidents.words import shorten
+from bot.settings import Settings
 from storage.audit_rows import Actor, AuditOrigin
 from storage.engine import Store
+from storage.errors import DatabaseAway
 from storage.queries.tokens import get_organization_slugs
 
 
@@ -25,18 +33,65 @@ def get_operator(origin: AuditOrigin = AuditOrigin.COMMAND) -> Actor:
     return Actor(origin, name=f"{user}@{socket.gethostname()}")
 
 
-def choose_organization(store: Store, slug: str | None) -> tuple[str, int]:
-    """The slug and id of the organization of `--organization`, or of the only one. Raises BadUsage."""
-    with store.read() as connection:
-        known = get_organization_slugs(connection)
-    if slug is None and len(known) == 1:
-        return next(iter(known.items()))
-    there = f"There are {', '.join(sorted(known))}." if known else "There is none yet."
-    if slug is None:
-        raise BadUsage(f"--organization is missing. {there}")
+@contextmanager
+def open_organization(settings: Settings, slug: str | None) -> Iterator[tuple[Store, str, int]]:
+    """The database of the organization of `--organization`, or of the only one, with its slug and id.
+
+    Raises BadUsage, DatabaseAway.
+    """
+    with open_stores(settings) as stores:
+        yield choose_organization(stores, slug)
+
+
+def choose_organization(stores: Stores, slug: str | None) -> tuple[Store, str, int]:
+    """What `open_organization` gives, of opened databases."""
+    known = _list_organizations(stores)
+    if slug is None and len(known) == 1 and None not in stores.values():
+        [slug] = known
     if slug not in known:
+        require_all(stores)
+        there = f"There are {', '.join(sorted(known))}." if known else "There is none yet."
+        if slug is None:
+            raise BadUsage(f"--organization is missing. {there}")
         raise BadUsage(f"--organization: there is no organization {shorten(slug)!r}. {there}")
-    return slug, known[slug]
+    store, id_ = known[slug]
+    return store, slug, id_
+
+
+def find_store(stores: Stores, slug: str) -> Store:
+    """The database that has an organization, or where it is to be added. Raises DatabaseAway."""
+    known = _list_organizations(stores)
+    if slug in known:
+        return known[slug][0]
+    require_all(stores)
+    first = stores[DEFAULT]
+    assert first is not None
+    return first
+
+
+def require_all(stores: Stores) -> list[Store]:
+    """The databases of all cells. Raises DatabaseAway if one of them is."""
+    if away := [name for name, store in stores.items() if store is None]:
+        raise DatabaseAway(f"the cell {', '.join(away)} does not answer")
+    return list_reached(stores)
+
+
+def list_reached(stores: Stores) -> list[Store]:
+    """The databases that answer. The others are named on stderr."""
+    for name, store in stores.items():
+        if store is None:
+            typer.echo(f"The cell {name} does not answer, so what it has is missing here.", err=True)
+    return [store for store in stores.values() if store is not None]
+
+
+def _list_organizations(stores: Stores) -> dict[str, tuple[Store, int]]:
+    known: dict[str, tuple[Store, int]] = {}
+    for store in stores.values():
+        if store is not None:
+            with store.read() as connection:
+                for slug, id_ in get_organization_slugs(connection).items():
+                    known.setdefault(slug, (store, id_))
+    return known
 
 
 def parse_since(value: str | None, now: datetime) -> datetime | None:

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from bot.commands.targets import get_operator
+from bot.cells.opening import open_stores
+from bot.commands.targets import get_operator, list_reached, open_organization
 from bot.commands.usage import BadUsage, load_settings, parse_number, read_secret_from_stdin
-from bot.database import open_store
 from bot.intake.tokens import Source, new_token, revoke, token_hash
 from bot.secret_box import SecretBox
 from bot.settings import Settings
 from storage.audit_rows import AuditAction, AuditChange
+from storage.engine import Store
 from storage.queries import audit
 from storage.queries import tokens as stored_tokens
 
@@ -40,12 +41,10 @@ def token_create(
         raise BadUsage(f"--secret-stdin: only a sentry token has a secret of its own, not {source}")
     sealed = secret_box.seal(read_secret_from_stdin()) if secret_box else None
     token = None if sealed else new_token()
-    with open_store(settings) as store, store.write() as tx:
-        organizations = stored_tokens.get_organization_slugs(tx)
-        organization_id = _among(organizations, organization, "--organization", "organization")
+    with open_organization(settings, organization) as (store, _, organization_id), store.write() as tx:
         project_id = None
         if project is not None:
-            project_id = _among(stored_tokens.get_project_slugs(tx, organization_id), project, "--project", "project")
+            project_id = _find_project(stored_tokens.get_project_slugs(tx, organization_id), project)
         now = store.clock.now()
         token_id = stored_tokens.insert_token(
             tx,
@@ -79,11 +78,11 @@ def _secret_box(settings: Settings) -> SecretBox:
     return SecretBox(settings.secret_key.get_secret_value())
 
 
-def _among(known: dict[str, int], wanted: str, option: str, what: str) -> int:
+def _find_project(known: dict[str, int], wanted: str) -> int:
     if wanted in known:
         return known[wanted]
     there = f"there are: {', '.join(sorted(known))}" if known else "there is none yet; `apply` adds it"
-    raise BadUsage(f"{option}: there is no {what} {wanted}; {there}")
+    raise BadUsage(f"--project: there is no project {wanted}; {there}")
 
 
 def token_list() -> int:
@@ -92,8 +91,11 @@ def token_list() -> int:
     Each with its organization, when it was created, last used and revoked, and why its last delivery was refused, if
     it was. Never the token itself.
     """
-    with open_store(load_settings()) as store, store.read() as connection:
-        lines = stored_tokens.list_tokens(connection)
+    lines = []
+    with open_stores(load_settings()) as stores:
+        for store in list_reached(stores):
+            with store.read() as connection:
+                lines += stored_tokens.list_tokens(connection)
     rows = [("ID", "ORGANIZATION", "PROJECT", "SOURCE", "CREATED", "LAST USED", "REVOKED", "LAST REFUSAL")]
     rows += [
         (
@@ -128,11 +130,20 @@ def token_revoke(
 
     What posts with it is refused from now on.
     """
-    with open_store(load_settings()) as store, store.write() as tx:
+    with open_stores(load_settings()) as stores:
+        known = (revoked for store in list_reached(stores) if (revoked := _revoke(store, token_id)) is not None)
+        found = next(known, None)
+    if found is None:
+        raise BadUsage(f"ID: there is no token {token_id}; `token list` shows them")
+    since, now = found
+    typer.echo(f"Token {token_id} is revoked{'' if since == now else f' since {_date(since)}'}.", err=True)
+    return 0
+
+
+def _revoke(store: Store, token_id: int) -> tuple[datetime, datetime] | None:
+    """Revokes a token of a database. Returns since when it is revoked, and the time; None if there is no such token."""
+    with store.write() as tx:
         now = store.clock.now()
         organization_id = stored_tokens.find_organization_of_token(tx, token_id) if 0 < token_id < 2**63 else None
         revoked = None if organization_id is None else revoke(tx, organization_id, token_id, get_operator(), now)
-    if revoked is None:
-        raise BadUsage(f"ID: there is no token {token_id}; `token list` shows them")
-    typer.echo(f"Token {token_id} is revoked{'' if revoked == now else f' since {_date(revoked)}'}.", err=True)
-    return 0
+    return None if revoked is None else (revoked, now)

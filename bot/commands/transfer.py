@@ -13,10 +13,10 @@ from typing import IO, Annotated
 import typer
 from pydantic import ValidationError
 
+from bot.cells.opening import open_stores
 from bot.commands.progress import show_progress
-from bot.commands.targets import choose_organization, get_operator, parse_since
+from bot.commands.targets import choose_organization, find_store, get_operator, open_organization, parse_since
 from bot.commands.usage import EXIT_USAGE, BadUsage, load_settings
-from bot.database import open_store
 from bot.transfer import exporting, sentry
 from bot.transfer.importing import BadImport, Importer, Line
 from bot.transfer.records import RECORD, Header
@@ -49,8 +49,7 @@ def export(
 ) -> int:
     """Writes everything of an organization to a file."""
     settings = load_settings()
-    with open_store(settings) as store:
-        slug, organization_id = choose_organization(store, organization)
+    with open_organization(settings, organization) as (store, slug, organization_id):
         begin = parse_since(since, store.clock.now())
         with store.write() as tx:
             after = {"format": form.value, "since": begin and begin.isoformat()}
@@ -86,21 +85,22 @@ def import_(
     """
     settings = load_settings()
     try:
-        with file.open(encoding="utf-8") as source, open_store(settings) as store:
-            importer = Importer(store, get_operator(), dry_run=dry_run)
+        with file.open(encoding="utf-8") as source, open_stores(settings) as stores:
             first = source.read(1)
             source.seek(0)
             if first == "[":
-                slug, organization_id = choose_organization(store, organization)
+                store, slug, organization_id = choose_organization(stores, organization)
                 lines, total = _read_sentry(store, source, organization_id)
             else:
                 slug = _read_header(source.readline())
                 if organization not in (None, slug):
                     raise BadImport(f"line 1: the file is of the organization {slug}, not {organization}")
+                store = find_store(stores, slug)
                 start = source.tell()
                 total = sum(1 for _ in iter(source.readline, ""))
                 source.seek(start)
                 lines = _read_lines(source)
+            importer = Importer(store, get_operator(), dry_run=dry_run)
             with show_progress("Importing", total) as tick:
                 importer.run(slug, lines, tick)
     except (OSError, UnicodeDecodeError, BadImport) as error:

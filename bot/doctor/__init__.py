@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, timedelta
+from functools import partial
 
 from bot.alertmanager.client import AlertmanagerAway, AlertmanagerClient
 from bot.database import open_database
 from bot.delivery.api_calls import UNREACHABLE_ERRORS
 from bot.delivery.destination_checks import NO_SUCH_PERSON
 from bot.delivery.rendering import SHARED
+from bot.doctor.cells import check_cell
 from bot.doctor.database import check_lag, check_processes, check_session
 from bot.doctor.finding import Finding, get_reason
 from bot.doctor.installations import REMOVED, check_installations
@@ -66,11 +68,9 @@ def _check_all(settings: Settings) -> Iterator[Finding]:
                 yield schema
                 yield from _check_alertmanager(settings)
                 if schema.fix is None:
-                    yield _check_intake(settings, store)
-                    yield from check_installations(settings, store)
-                    yield from _check_refusals(store)
-                    yield from check_processes(store)
-                    yield from _check_delivery(store)
+                    yield from _check_contents(settings, store)
+                for name, of_cell in settings.cells.items():
+                    yield from check_cell(name, of_cell, partial(_check_store, settings))
                 yield from check_slack(settings, store if schema.fix is None else None, store.clock)
                 return
             finally:
@@ -82,6 +82,24 @@ def _check_all(settings: Settings) -> Iterator[Finding]:
         fix = f"Check {where}, that the server runs, and that this machine may reach it."
         yield Finding("database", f"cannot be used: {get_reason(error)}", fix)
     yield from check_slack(settings, None, None)
+
+
+def _check_store(settings: Settings, store: Store) -> Iterator[Finding]:
+    """The checks of the database of a further cell."""
+    yield _check_database(store)
+    yield from check_session(store)
+    schema = _check_schema(store)
+    yield schema
+    if schema.fix is None:
+        yield from _check_contents(settings, store)
+
+
+def _check_contents(settings: Settings, store: Store) -> Iterator[Finding]:
+    yield _check_intake(settings, store)
+    yield from check_installations(settings, store)
+    yield from _check_refusals(store)
+    yield from check_processes(store)
+    yield from _check_delivery(store)
 
 
 def _check_settings(settings: Settings) -> Finding:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from bot.installations.completion import Completion
+from bot.installations.completion import Completes, Completion
 from bot.installations.invitations import Invitations
 from bot.installations.oauth import InstallationFlow, OAuthCredentials, add_installation_routes
 from bot.installations.registry import InstallationRegistry
@@ -44,8 +44,12 @@ class Installations:
             public_url=credentials.public_url,
             on_change=self.registry.read,
         )
-        completion = Completion(store, tokens, api_url=api_url, on_change=self.registry.read)
-        self._flow = InstallationFlow(store, credentials, tokens, completion, api_url=api_url, metrics=metrics)
+        self.completion = Completion(store, tokens, api_url=api_url, on_change=self.registry.read)
+        self._flow = InstallationFlow(store, credentials, tokens, self.completion, api_url=api_url, metrics=metrics)
+
+    def complete_with(self, completion: Completes) -> None:
+        """Has installations completed elsewhere than in this database alone."""
+        self._flow.completion = completion
 
     def add_to(self, app: FastAPI) -> None:
         """Adds the routes of the installation to the HTTP application."""

@@ -6,6 +6,7 @@ A workspace is not connected to an organization here: an owner does that (`bot.i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import structlog
 from slack_sdk.errors import SlackApiError
@@ -41,6 +42,14 @@ class NotInstallable(Exception):
         super().__init__(reason)
         self.reason = reason
         self.installation_id = installation_id
+
+
+class Completes(Protocol):
+    """Completes installations; `Completion` does, in one database."""
+
+    def find_inviting_organization(self, invitation: Invitation) -> str | None: ...
+
+    def complete(self, installation: Installation, invitation: Invitation | None) -> bool: ...
 
 
 class Completion:

@@ -28,7 +28,7 @@ from slack_sdk.oauth.installation_store import Installation
 from slack_sdk.web import SlackResponse
 
 from bot.installations import pages
-from bot.installations.completion import Completion, NotInstallable
+from bot.installations.completion import Completes, NotInstallable
 from bot.installations.invitations import Invitation, Invitations, StateStore
 from bot.installations.tokens import TokenStore
 from bot.metrics import SlackCallMetrics
@@ -77,13 +77,13 @@ class InstallationFlow(OAuthFlow):
         store: Store,
         credentials: OAuthCredentials,
         tokens: TokenStore,
-        completion: Completion,
+        completion: Completes,
         *,
         api_url: str,
         metrics: SlackCallMetrics | None = None,
     ) -> None:
         self._store = store
-        self._completion = completion
+        self.completion = completion
         self._states = StateStore(store, credentials.secret_keys)
         self._invitations = Invitations(credentials.secret_keys)
         cookie = _StateCookie(cookie_name=_COOKIE, expiration_seconds=_STATE_S)
@@ -123,7 +123,7 @@ class InstallationFlow(OAuthFlow):
     def _find_invitation(self, word: str) -> tuple[Invitation, str] | None:
         """The invitation of a link and the name of its organization; None if it is none, or counts no more."""
         invitation = self._invitations.read(word, self._store.clock.now()) if word else None
-        name = self._completion.find_inviting_organization(invitation) if invitation else None
+        name = self.completion.find_inviting_organization(invitation) if invitation else None
         return (invitation, name) if invitation and name is not None else None
 
     def issue_new_state(self, request: BoltRequest) -> str:
@@ -211,7 +211,7 @@ class InstallationFlow(OAuthFlow):
         if request.context["invited"] and invited is None:
             raise NotInstallable("invalid_invitation", installation.team_id)
         try:
-            request.context["waits"] = self._completion.complete(installation, invited[0] if invited else None)
+            request.context["waits"] = self.completion.complete(installation, invited[0] if invited else None)
         except (DatabaseAway, Contended) as error:
             raise BoltError(str(error)) from error
 

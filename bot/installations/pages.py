@@ -33,6 +33,8 @@ FAILURES: dict[str, str] = {
     " and allow all of them.",
     "guest": "Guests cannot install Tocsin. Ask a member of the workspace to install it.",
     "other_organization": "This workspace already belongs to another organization. Nothing was changed.",
+    "other_cell": "Tocsin is already installed in this workspace without an invitation. Remove the app in Slack, then"
+    " open the link again.",
     "invalid_invitation": "This link has expired, or whoever made it is no longer an owner. Ask an owner for a new"
     " one.",
     "slack_away": "Slack did not answer. Nothing was installed. Try again in a moment.",

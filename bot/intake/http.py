@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 import structlog
@@ -67,6 +67,20 @@ LINGER_S = 4.0
 _BEARER = re.compile(rf"Bearer +({TOKEN_PREFIX}[A-Za-z0-9_-]{{1,200}}) *", re.IGNORECASE)
 
 
+def find_bearer(request: Request) -> str | None:
+    """The token of a delivery; None where it has none of ours."""
+    shown = _BEARER.fullmatch(request.headers.get("authorization", ""))
+    return shown[1] if shown else None
+
+
+class Receiver(Protocol):
+    """Answers deliveries: the intake, or what passes them on to those of several cells."""
+
+    async def receive(self, request: Request, source: Source) -> Response: ...
+
+    async def receive_signed(self, request: Request, token_id: str) -> Response: ...
+
+
 class Intake:
     """Receives deliveries over HTTP."""
 
@@ -112,10 +126,7 @@ class Intake:
             self._refusals.note(source, error.token_id, error.errors)
             return self._refusal(request, error, source)
         except (DatabaseAway, Contended):
-            away = refused(
-                503, "database_away", "database", "cannot be used at the moment", retry_after_s=RETRY_AFTER_S
-            )
-            return self._refusal(request, away, source)
+            return self.refuse_away(request, source)
         except ClientDisconnect:
             return self._refusal(request, refused(400, "cut_off", "body", "ended early"), source)
         except Exception:
@@ -124,11 +135,15 @@ class Intake:
             failed = refused(500, "failed", "body", f"could not be processed; the log says why: {id_}")
             return self._refusal(request, failed, source)
 
+    def refuse_away(self, request: Request, source: Source) -> Response:
+        """The answer while the database is away: the sender tries again."""
+        away = refused(503, "database_away", "database", "cannot be used at the moment", retry_after_s=RETRY_AFTER_S)
+        return self._refusal(request, away, source)
+
     async def _with_token(self, request: Request, source: Source) -> DeliveryResult:
-        shown = _BEARER.fullmatch(request.headers.get("authorization", ""))
-        if shown is None:
+        bearer = find_bearer(request)
+        if bearer is None:
             raise refused(401, "bad_token", "Authorization", f"should be: Bearer {TOKEN_PREFIX}…")
-        bearer = shown[1]
         self._check_headers(request, MAX_BODY)
         if not await self._admission.knows(bearer):
             raise refused(401, "bad_token", "Authorization", "no such token, or it has been revoked")
@@ -243,6 +258,10 @@ def open_intake_store(store: Store) -> Store:
     return store.open_beside(reading=READING, writing=WRITING, wait_s=POOL_WAIT_S)
 
 
+# Given the intake and a function that makes one for another database: what answers deliveries.
+Distribute = Callable[[Intake, Callable[[Store], Intake]], Receiver]
+
+
 def create_http_app(
     store: Store,
     *,
@@ -254,6 +273,8 @@ def create_http_app(
     public_url: str | None = None,
     metrics_token: str | None = None,
     saturation: Saturation | None = None,
+    distribute: Distribute | None = None,
+    check_cells: Callable[[], Mapping[str, str]] | None = None,
 ) -> FastAPI:
     """The HTTP application on a database.
 
@@ -261,19 +282,21 @@ def create_http_app(
     `slack_problem` gives what is wrong with the connection to Slack, None when it stands; it must not block.
     `secret_key` is TOCSIN_SECRET_KEY; without it Sentry's deliveries are refused. `public_url` is PUBLIC_URL, which the
     description names. `metrics_token` is METRICS_TOKEN.
-    `saturation` is told of the pool of workers.
+    `saturation` is told of the pool of workers. `distribute` passes deliveries on to other cells, whose health
+    `check_cells` gives.
     """
     counters = registry if registry is not None else CollectorRegistry()
     metrics = IntakeMetrics(counters)
-    service = IntakeService(
-        intake or store,
-        metrics,
-        rate_limiter=rate_limiter or RateLimiter(),
-        secret_box=SecretBox(secret_key) if secret_key else None,
-    )
-    deliveries = Intake(service, Admission(intake or store, time.monotonic), metrics, store.clock.now)
+
+    def create_intake(on: Store, limiter: RateLimiter) -> Intake:
+        box = SecretBox(secret_key) if secret_key else None
+        service = IntakeService(on, metrics, rate_limiter=limiter, secret_box=box)
+        return Intake(service, Admission(on, time.monotonic), metrics, on.clock.now)
+
+    own = create_intake(intake or store, rate_limiter or RateLimiter())
     if saturation is not None:
-        saturation.watch_workers(deliveries.list_pools)
+        saturation.watch_workers(own.list_pools)
+    deliveries = distribute(own, lambda other: create_intake(other, RateLimiter())) if distribute else own
     app = FastAPI(
         title="Tocsin",
         summary="Alerts from other systems become incidents.",
@@ -303,5 +326,12 @@ def create_http_app(
     async def docs() -> Response:
         return HTMLResponse(docs_page.render_page(app.openapi()), headers=docs_page.HEADERS)
 
-    add_health_routes(app, store, slack_problem=slack_problem, registry=counters, metrics_token=metrics_token)
+    add_health_routes(
+        app,
+        store,
+        slack_problem=slack_problem,
+        registry=counters,
+        metrics_token=metrics_token,
+        check_cells=check_cells,
+    )
     return app

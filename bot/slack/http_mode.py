@@ -26,8 +26,9 @@ from bot.request_bodies import BodyTooLarge, MemoryLimit, MemoryLimitReached
 from bot.saturation import PoolUse
 from bot.slack.acknowledgement import payload_of
 from bot.slack.deadline import Pending
+from bot.slack.entry import Entry
 from bot.slack.events import PendingEvents, TooManyEvents, is_event
-from bot.slack.listeners import Headers, Listeners, trace_request
+from bot.slack.listeners import Headers, trace_request
 from bot.slack.manifest import PATH
 from bot.slack.workers import Workers
 
@@ -58,9 +59,7 @@ class _Seconds(Clock):
 class HttpListener:
     """Handles requests over HTTP, each within Slack's three seconds."""
 
-    def __init__(
-        self, listeners: Listeners, signing_secret: str, now: Callable[[], datetime], deadline_s: float
-    ) -> None:
+    def __init__(self, listeners: Entry, signing_secret: str, now: Callable[[], datetime], deadline_s: float) -> None:
         self._listeners = listeners
         self._deadline_s = deadline_s
         self._verifier = SignatureVerifier(signing_secret, _Seconds(now))

@@ -21,8 +21,9 @@ from bot.slack.backoff import reason_of
 from bot.slack.clients import web_client
 from bot.slack.connections import Connections, Message, NotConnectedError, WebSocket
 from bot.slack.deadline import DeadlineWatch, Pending
+from bot.slack.entry import Entry
 from bot.slack.events import PendingEvents, TooManyEvents, is_event
-from bot.slack.listeners import Headers, Listeners, trace_request
+from bot.slack.listeners import Headers, trace_request
 from bot.slack.workers import Workers
 
 log = structlog.get_logger(__name__)
@@ -37,7 +38,7 @@ class SocketListener:
 
     def __init__(
         self,
-        listeners: Listeners,
+        listeners: Entry,
         *,
         app_token: str,
         api_url: str,

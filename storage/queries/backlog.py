@@ -128,5 +128,21 @@ def find_backlog(connection: Connection, workspaces: list[str], now: datetime) -
     return found
 
 
+def add_backlogs(one: Backlog, other: Backlog) -> Backlog:
+    """Returns what waits in two databases together. The processes are those of the first."""
+    return Backlog(
+        delivery={urgency: _add(one.delivery[urgency], other.delivery[urgency]) for urgency in Urgency},
+        calls=_add(one.calls, other.calls),
+        digests=_add(one.digests, other.digests),
+        storms=one.storms + other.storms,
+        folded_incidents=one.folded_incidents + other.folded_incidents,
+        silences=one.silences + other.silences,
+        silenced_incidents=one.silenced_incidents + other.silenced_incidents,
+        failed_destinations=one.failed_destinations + other.failed_destinations,
+        paused_workspaces=one.paused_workspaces + other.paused_workspaces,
+        replicas=one.replicas,
+    )
+
+
 def _add(one: Waiting, other: Waiting) -> Waiting:
     return Waiting(one.count + other.count, max(one.oldest_s, other.oldest_s))
