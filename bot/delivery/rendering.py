@@ -260,7 +260,7 @@ def _render_call(tx: Connection, post: CallPost, target: Target, installation: I
         return Show(calls.render_hidden(), final=True)
     url = None
     if len(incidents) == 1:
-        card = post_contents.find_card_for_reader(tx, incidents[0].incident_id, target.member_id)
+        card = post_contents.find_card_for_reader(tx, incidents[0].incident_id, target.member_id, target.workspace_id)
         url = installation.permalink(*card) if card else None
     over = all(incident.superseded or incident.status is Status.CLOSED for incident in incidents)
     return Show(calls.render_call(incidents, post.id, url), final=over)

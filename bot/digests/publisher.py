@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -27,6 +27,7 @@ from bot.incidents.errors import Refusal
 from bot.messages import digest as messages
 from bot.messages.blocks import Message
 from bot.messages.digest import Picture
+from bot.people import channels
 from bot.people.identity import VALID_FOR, Identity
 from bot.slack.clients import Clients
 from bot.slack.files import PictureFailed, upload_picture
@@ -34,7 +35,7 @@ from bot.slack.workers import Workers
 from storage.digest_rows import DailyCounts, DigestRow, Fire
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
-from storage.queries import digest_fires, outbox
+from storage.queries import digest_fires, home_workspaces, outbox
 from storage.queries import digests as queries
 from storage.queries.digest_fires import PreparedFire
 from storage.queries.digests import Owner
@@ -124,6 +125,7 @@ class Publisher:
         if not leased:
             return False
         with tracing.span("digest publish", fires=len(leased)):
+            leased = self._find_workspaces(leased)
             owners = self._get_owners(leased, now)
             prepared: list[_Prepared | None] = []
             for fire, digest in leased:
@@ -137,6 +139,27 @@ class Publisher:
             if ready := [one for one in prepared if one is not None]:
                 self._enqueue(ready, now)
         return True
+
+    def _find_workspaces(self, leased: Sequence[tuple[Fire, DigestRow]]) -> list[tuple[Fire, DigestRow]]:
+        """The fires, each with its digest in the workspace of its channel.
+
+        A digest of the organization file is in the first workspace until its channel is looked for. Its picture has to
+        be uploaded where the channel is.
+        """
+        with self._store.read() as connection:
+            homes = home_workspaces.list_homes_of_digests(connection, {digest.id for _, digest in leased})
+        found = []
+        for fire, digest in leased:
+            home = homes.get(digest.id)
+            workspace_id = home and (
+                home.known or channels.find_workspace(self._clients, digest.channel_id, home.workspaces)
+            )
+            if workspace_id and workspace_id != digest.workspace_id:
+                with self._store.read() as connection:
+                    home_workspaces.move_digest(connection, digest.id, workspace_id)
+                digest = replace(digest, workspace_id=workspace_id, owner_user_id=None)
+            found.append((fire, digest))
+        return found
 
     def _get_owners(self, leased: Sequence[tuple[Fire, DigestRow]], now: datetime) -> dict[int, Owner | Refusal]:
         """The owners of digests by the id of the digest; or why Slack did not say whether they are still members.

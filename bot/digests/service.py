@@ -227,13 +227,15 @@ def change_digest(
 ) -> DigestRow:
     """Applies a draft that passed `check_draft`; the caller becomes the owner. A paused digest stays paused."""
     following = None if digest.date_paused else draft.schedule.next(now, draft.zone)
+    workspace_id = digest.workspace_id if channel_id == digest.channel_id else access.workspace_id
     queries.update_digest(
         tx,
         digest.id,
         {
+            "workspace_id": workspace_id,
             "channel_id": channel_id,
             "owner_id": access.member_id,
-            "owner_user_id": user_id,
+            "owner_user_id": user_id if workspace_id == access.workspace_id else None,
             "next_fire_at": following,
             **draft.columns(),
         },
@@ -256,7 +258,7 @@ def resume_digest(tx: Connection, access: Access, user_id: str, digest: DigestRo
         digest.id,
         {
             "owner_id": access.member_id,
-            "owner_user_id": user_id,
+            "owner_user_id": user_id if digest.workspace_id == access.workspace_id else None,
             "next_fire_at": following,
             "date_paused": None,
             "pause_reason": None,

@@ -118,7 +118,8 @@ def _resume(context: Context, request: Command | Press, word: str) -> Response:
     if not digest.date_paused:
         return _confirm(context.connection, context, request, f"Digest {digest.id} is not paused.", digest)
     service.check_may_change(context.access)
-    digest_form.get_channel(context, digest.channel_id)
+    here = digest.channel_id == request.channel_id
+    digest_form.get_channel(context, digest.channel_id, None if here else digest.workspace_id)
     with context.write() as tx:
         digest = service.get_manageable_digest(
             tx, context.access, digest_id, context.now, here=request.channel_id, lock=True

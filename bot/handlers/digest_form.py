@@ -143,7 +143,8 @@ def handle_submission(context: Context, request: Submission) -> Response:
     except InvalidInput as mistake:
         return FormErrors({mistake.field or form.WORDS: mistake.sentence})
     try:
-        channel = get_channel(context, filled.channel_id)
+        kept = changed is not None and changed.channel_id == filled.channel_id
+        channel = get_channel(context, filled.channel_id, changed.workspace_id if changed and kept else None)
     except Refusal as refusal:
         return FormErrors({form.CHANNEL: refusal.sentence})
     notes = build_notes(context, draft, channel)
@@ -208,9 +209,12 @@ def _unsaved_digest(context: Context, channel_id: str, draft: Draft) -> DigestRo
     )
 
 
-def get_channel(context: Context, channel_id: str) -> Channel:
-    """The channel, when a digest may be posted there. Raises Refusal."""
-    channel = context.channels().get_postable(context.access.workspace_id, channel_id)
+def get_channel(context: Context, channel_id: str, workspace_id: str | None = None) -> Channel:
+    """The channel, when a digest may be posted there. Raises Refusal.
+
+    `workspace_id` is where the channel is; without it, the caller's.
+    """
+    channel = context.channels().get_postable(workspace_id or context.access.workspace_id, channel_id)
     if channel.shared:
         service.check_shared_channel(context.access, channel.name)
     return channel

@@ -66,8 +66,8 @@ def get_details(
 
 
 def find_card(connection: Connection, access: Access, incident: IncidentHead) -> tuple[str, str] | None:
-    """Channel and ts of the incident's oldest card in a channel of a project that the caller sees; None without one."""
-    return post_contents.find_card_for_reader(connection, incident.id, access.member_id)
+    """Channel and ts of the incident's oldest card in a channel of the caller's workspace and projects, or None."""
+    return post_contents.find_card_for_reader(connection, incident.id, access.member_id, access.workspace_id)
 
 
 def find_identifier_by_card(connection: Connection, access: Access, channel_id: str, ts: str) -> int | None:

@@ -20,6 +20,7 @@ from storage.engine import Store
 from storage.queries import audit, digests, outbox, owner_reminders, slack_ids
 from storage.queries import organization as stored
 from storage.queries import organization_changes as changes
+from storage.queries.home_workspaces import find_home
 from storage.queries.organization import OrganizationState
 from storage.values import Status, StatusMethod
 
@@ -160,7 +161,7 @@ def _write_digests(
             {
                 **_build_digest_columns(values, members),
                 "organization_id": organization_id,
-                "workspace_id": workspace_id,
+                "workspace_id": find_home(tx, workspace_id, channel_id=values["channel_id"]),
                 "next_fire_at": _next_fire(values["cron"], values["zone"], now),
                 "date_added": now,
             },
@@ -169,6 +170,8 @@ def _write_digests(
     for digest_id, values in result.digests_changed.items():
         row = there[digest_id]
         columns = _build_digest_columns(values, members)
+        if "channel_id" in values:
+            columns["workspace_id"] = find_home(tx, workspace_id, channel_id=values["channel_id"])
         if not row.paused:  # a digest that the bot paused is tried again
             following = _next_fire(values.get("cron", row.cron), values.get("zone", row.zone), now)
             columns |= {"next_fire_at": following, "date_paused": None, "pause_reason": None}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -120,6 +121,20 @@ class Channels:
             raise CannotPost(f"I am not in #{name}. {invite}")
         shared = bool(found.get("is_ext_shared") or found.get("is_pending_ext_shared"))
         return Channel(str(found["id"]), name, bool(found.get("is_private")), shared)
+
+
+def find_workspace(clients: Clients, channel_id: str, workspaces: Sequence[str]) -> str | None:
+    """The first of the workspaces in which Slack shows the bot this channel; None where it does in none."""
+    for workspace_id in workspaces:
+        installation = clients.find(workspace_id)
+        if installation is None:
+            continue
+        try:
+            installation.client.conversations_info(channel=channel_id)
+        except (SlackApiError, OSError):
+            continue
+        return workspace_id
+    return None
 
 
 def record_left(tx: Connection, workspace_id: str, channel_id: str) -> None:

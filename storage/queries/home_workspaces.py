@@ -7,6 +7,9 @@ channel or the person there (`move_destination`).
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
 from sqlalchemy import Connection
 
 # `{workspace_id}` is a workspace of the organization, and the answer where nothing else is known.
@@ -66,6 +69,37 @@ def list_other_workspaces(connection: Connection, workspace_id: str) -> list[str
         {"id": workspace_id},
     )
     return list(rows.scalars())
+
+
+@dataclass(frozen=True, slots=True)
+class DigestHome:
+    """Where the channel of a digest may be."""
+
+    known: str | None  # where Slack has shown it before
+    workspaces: Sequence[str]  # all of the organization, the one that the digest names first
+
+
+def list_homes_of_digests(connection: Connection, digest_ids: Collection[int]) -> dict[int, DigestHome]:
+    """Returns where the channels of those digests may be whose organization has several workspaces, by digest id."""
+    rows = connection.exec_driver_sql(
+        "SELECT d.id, (SELECT h.workspace_id FROM workspace x JOIN destination h ON h.workspace_id = x.id"
+        "   AND h.channel_id = d.channel_id"
+        "   WHERE x.organization_id = d.organization_id AND h.date_checked IS NOT NULL ORDER BY h.id LIMIT 1),"
+        "  ARRAY(SELECT x.id FROM workspace x WHERE x.organization_id = d.organization_id"
+        "   ORDER BY x.id <> d.workspace_id, x.date_added NULLS FIRST, x.id)"
+        " FROM digest d WHERE d.id = ANY(%(ids)s) AND EXISTS (SELECT FROM workspace x"
+        "  WHERE x.organization_id = d.organization_id AND x.id <> d.workspace_id)",
+        {"ids": list(digest_ids)},
+    )
+    return {id_: DigestHome(known, workspaces) for id_, known, workspaces in rows}
+
+
+def move_digest(connection: Connection, digest_id: int, workspace_id: str) -> None:
+    """Has a digest be in another workspace of its organization. Its owner has another Slack id there."""
+    connection.exec_driver_sql(
+        "UPDATE digest SET workspace_id = %(workspace)s, owner_user_id = NULL WHERE id = %(id)s",
+        {"workspace": workspace_id, "id": digest_id},
+    )
 
 
 def move_destination(tx: Connection, destination_id: int, workspace_id: str) -> bool:

@@ -60,7 +60,7 @@ SELECT d.channel_id, c.ts
 FROM ({places_of_incident("%(incident_id)s")}) place JOIN post c ON c.id = place.post_id
 JOIN destination d ON d.id = c.destination_id
 JOIN member m ON m.id = %(member_id)s JOIN organization o ON o.id = m.organization_id
-WHERE c.ts IS NOT NULL AND d.failed_reason IS NULL
+WHERE c.ts IS NOT NULL AND d.failed_reason IS NULL AND d.workspace_id = %(workspace_id)s
   AND EXISTS (SELECT FROM {CHANNELS_OF_PROJECTS}
               WHERE ip.incident_id = %(incident_id)s AND pc.channel_id = d.channel_id
                 AND {sees_project("ip.project_id")})
@@ -102,7 +102,7 @@ def find_notification_content(
         entries=entries,
         mentions=_mentions(tx, [entry.id for entry in shown if entry.comment], target.workspace_id),
         notify=notify,
-        card=find_card_for_reader(tx, post.incident_id, member_id),
+        card=find_card_for_reader(tx, post.incident_id, member_id, target.workspace_id),
     )
 
 
@@ -117,12 +117,15 @@ def _find_comment_after(tx: Connection, post: DirectPost, member_id: int, entry_
     return None if row is None else parse_entry(row)
 
 
-def find_card_for_reader(connection: Connection, incident_id: int, member_id: int) -> tuple[str, str] | None:
+def find_card_for_reader(
+    connection: Connection, incident_id: int, member_id: int, workspace_id: str
+) -> tuple[str, str] | None:
     """Returns channel id and ts of where an incident is shown, in a channel of a project that the member sees, or None.
 
-    That is its oldest posted card, or else the message of its storm.
+    That is its oldest posted card, or else the message of its storm, in the workspace in which the member reads it.
     """
-    row = connection.exec_driver_sql(_CARD_FOR_READER, {"incident_id": incident_id, "member_id": member_id}).first()
+    given = {"incident_id": incident_id, "member_id": member_id, "workspace_id": workspace_id}
+    row = connection.exec_driver_sql(_CARD_FOR_READER, given).first()
     return None if row is None else (row[0], row[1])
 
 

@@ -73,6 +73,38 @@ def test_a_private_channel_of_the_other_workspace_takes_cards_once_the_bot_is_in
     zoe.wait_for_message(secret, containing="#1 Search is slow")
 
 
+DIGEST = "digests: [{name: morning, channel: C0021, owner: ada@acme.test, schedule: daily at 9, filters: all}]\n"
+
+
+def test_a_digest_of_the_file_comes_with_its_picture_in_the_workspace_of_its_channel(both: Cloud) -> None:
+    cloud, ada, zoe = both, both.cast.ada, both.zoe
+    cloud.apply(BOTH + ZOE + DIGEST)
+    cloud.ask(ada, "declare project:checkout Payments fail")  # in a channel of the first workspace alone
+    cloud.ask(ada, "digest now 1")
+    posted = zoe.wait_for_message("C0021", containing="1 open incident")
+    (image,) = [block for block in posted.record.body["blocks"] if block["type"] == "image"]
+    with cloud.store.read() as connection:
+        file_id = connection.execute(text("SELECT file_id FROM digest_fire")).scalar_one()
+        assert image["slack_file"]["id"] == file_id
+        assert connection.execute(text("SELECT workspace_id FROM digest")).scalar_one() == "T0002"
+    # From the other workspace it is managed all the same.
+    cloud.ask(ada, "digest pause 1")
+    assert "You resumed digest 1" in cloud.ask(ada, "digest resume 1").text
+    cloud.ask(ada, "digest now 1")
+    zoe.wait_for_message("C0021", containing="1 open incident", after=posted)
+
+
+def test_a_message_links_to_no_card_of_another_workspace(both: Cloud) -> None:
+    cloud, cyn, zoe = both, both.cast.cyn, both.zoe
+    cloud.apply(BOTH.replace("[C0002, C0021]", "[C0002]") + ZOE, prune=True)
+    cloud.ask(cyn, "declare project:catalogue Search is slow")
+    cyn.wait_for_message(cloud.cast.catalogue, containing="#1 Search is slow")
+    for person, words in ((zoe, "subscribe 1"), (cyn, "comment 1 look at the index"), (zoe, "comment 1 I do")):
+        cloud.ask(person, words)
+    assert "/archives/C0002/" in cyn.wait_for_message(containing="I do").markup
+    assert "/archives/" not in zoe.wait_for_message(containing="look at the index").markup
+
+
 def test_an_owner_is_reminded_once(both: Cloud) -> None:
     cloud, cyn = both, both.cast.cyn
     cloud.apply((BOTH + ZOE).replace("name: Search,", "name: Search, remind_owner: 60m,"))
