@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
+import hypothesis
 import pytest
 import uvicorn.server
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
@@ -25,6 +26,7 @@ from tests.clock import DAYS_AHEAD, ahead, choose_date, find_shadows_first, shad
 from tests.compiled import share_compiled_statements
 from tests.held import watched
 from tests.kept import KeptConnections, keep_connections
+from tests.long import LONG
 from tests.measuring import leave_out_the_sandbox
 from tests.patience import be_patient, production_deadlines
 
@@ -55,6 +57,9 @@ class Hurried:
 def pytest_configure() -> None:
     """Chooses the date, before anything can ask for it, and has messages updated sooner than people would need it."""
     choose_date()
+    # The same cases in every run, so that a run does not fail for what another one had to find. At full size, new ones.
+    hypothesis.settings.register_profile("tocsin", derandomize=not LONG, database=None, deadline=None)
+    hypothesis.settings.load_profile("tocsin")
     outbox.CARD_DEBOUNCE_S = direct_messages._DEBOUNCE_S = 0.05
     direct_messages._LONG_DEBOUNCE_S = 0.5
     leave_out_the_sandbox()

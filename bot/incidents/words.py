@@ -182,7 +182,7 @@ def parse_lone_number(words: str, form: str) -> int:
 
 
 def shorten(text: str, length: int = 60) -> str:
-    """The text, truncated to `length` characters and without formatting, to quote it in a sentence."""
+    """The text, without formatting and with at most `length` visible characters, to quote it in a sentence."""
     return disable_formatting(text if len(text) <= length else text[: length - 1] + "…")
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 from datetime import UTC, datetime
+from typing import Any, cast
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
@@ -12,11 +14,17 @@ import pytest
 from cryptography import x509
 from slack_sdk import WebClient
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
+from bot.slack.tls_socket import TlsSocket
 from sandbox import Sandbox
 from tests.patience import PATIENCE_S
 from tests.sandbox.bare import receive, socket_url
+
+
+def connection_over_tls(sock: ssl.SSLSocket, *given: Any, **named: Any) -> ClientConnection:
+    """The library's connection, without one thread reading inside of OpenSSL while another writes."""
+    return ClientConnection(cast(socket.socket, TlsSocket(sock)), *given, **named)
 
 
 @pytest.fixture
@@ -34,11 +42,11 @@ def test_everything_is_reached_over_tls_by_who_trusts_the_authority(secure: Sand
             WebClient(base_url=slack.api_url, ssl=trusting).apps_connections_open(app_token=slack.app_token)["url"]
         )
         assert url.startswith("wss://")
-        with connect(url, ssl=trusting) as socket:
-            assert receive(socket)["type"] == "hello"
+        with connect(url, ssl=trusting, create_connection=cast(Any, connection_over_tls)) as opened:
+            assert receive(opened)["type"] == "hello"
             slack.drop_sockets()
             with pytest.raises(ConnectionClosed):
-                socket.recv(PATIENCE_S)
+                opened.recv(PATIENCE_S)
         with pytest.raises(URLError, match="CERTIFICATE_VERIFY_FAILED"):
             urlopen(Request(slack.api_url + "api.test", method="POST"), timeout=60)
     assert not slack.authority.exists()
