@@ -45,6 +45,7 @@ class Scope:
 
 # The severity of a resolved incident is the one before closing; CLOSED is never stored there.
 _SEVERITY = "CASE WHEN i.status = 2 THEN coalesce(i.status_before_closing, 1) ELSE i.status END"
+_SEEN = "EXISTS (SELECT FROM incident_seen s WHERE s.incident_id = i.id)"
 _ORDER = "o.status DESC, o.started DESC, o.id DESC"
 
 
@@ -88,6 +89,7 @@ class _Statement:
         if scope.unowned:
             of_incident.append("i.owner_id IS NULL")
         self._of_incident = of_incident
+        self._is_found_by_index = bool(scope.words) or scope.owned_by is not None
         self._unseen = scope.unseen
         self._of_link = " AND ".join(of_link)
 
@@ -102,7 +104,7 @@ class _Statement:
         unseen = "WHERE NOT o.seen" if self._unseen else ""
         return f"""SELECT * FROM (
           SELECT i.id, i.status, i.date_started AS started, i.owner_id,
-                 EXISTS (SELECT FROM incident_seen s WHERE s.incident_id = i.id) AS seen,
+                 {_SEEN} AS seen,
                  {is_silenced("i")} AS silenced
           FROM incident i
           WHERE {" AND ".join([*conditions, *self._of_severity, *self._of_incident])}
@@ -113,17 +115,19 @@ class _Statement:
     def select_in_order(self) -> str:
         """Builds the query of the open incidents that are not silenced, in the order of the pages.
 
-        If nothing but their rows decides which they are, they are ordered by an index of their projects alone, and only
-        those that are read are looked up.
+        An index of their projects orders them, and they are looked up one after the other until the page is full. What
+        an index of titles or owners finds is ordered afterwards.
         """
-        if self._of_incident or self._unseen:
-            return f"SELECT o.* FROM ({self.select_open()}) o ORDER BY {_ORDER}"  # noqa: S608
+        if self._is_found_by_index:
+            return f"SELECT o.id, o.status, o.started FROM ({self.select_open()}) o ORDER BY {_ORDER}"  # noqa: S608
+        conditions = ["i.status <> 2", f"NOT {is_silenced('i')}", *self._of_incident]
+        if self._unseen:
+            conditions.append(f"NOT {_SEEN}")
         return f"""SELECT o.* FROM (
           SELECT DISTINCT ip.status, ip.started, ip.incident_id AS id FROM incident_project ip
           WHERE {self._of_link} AND ip.status = ANY(%(of_status)s)
           ORDER BY ip.status DESC, ip.started DESC, ip.incident_id DESC) o
-        CROSS JOIN LATERAL (SELECT FROM incident i
-                            WHERE i.id = o.id AND i.status <> 2 AND NOT {is_silenced("i")} OFFSET 0) i
+        CROSS JOIN LATERAL (SELECT FROM incident i WHERE i.id = o.id AND {" AND ".join(conditions)} OFFSET 0) i
         ORDER BY {_ORDER}"""  # noqa: S608
 
     def count_severities(self) -> str:
