@@ -44,8 +44,7 @@ def test_an_answer_finds_its_way_by_the_next_connection(world: World) -> None:
     world.declare("Payments fail")
     world.rest()
     with ThreadPoolExecutor(1) as pool:
-        with world.store.write() as tx:
-            tx.exec_driver_sql("LOCK TABLE incident_subscription IN SHARE MODE")  # so that it waits, and nothing else
+        with world.nobody_writes("incident_subscription"):  # so that it waits
             answer = pool.submit(world.ask, world.ben, "subscribe 1")
             world.wait_for_blocked()
             world.slack.drop_sockets()

@@ -63,7 +63,7 @@ def test_with_many_senders_no_command_is_told_that_the_database_is_away(
 
     with ThreadPoolExecutor(SENDERS) as senders:
         with store.write() as tx:
-            tx.exec_driver_sql("LOCK TABLE alert_memory")  # so that all of intake's connections are held
+            tx.exec_driver_sql("LOCK TABLE alert_memory IN SHARE MODE")  # so that all of intake's connections are held
             answers = [senders.submit(send, number) for number in range(SENDERS)]
             slack.wait_until(lambda: blocked(store) >= WRITING, timeout=PATIENCE_S, what="deliveries under way")
             for number in range(COMMANDS):

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -190,6 +190,13 @@ class World:
                 return not connection.exec_driver_sql("SELECT EXISTS (SELECT FROM outbox)").scalar_one()
 
         self.slack.wait_until(expanded, what="changes to be expanded")
+
+    @contextmanager
+    def nobody_writes(self, table: str) -> Iterator[None]:
+        """Whoever would write to the table waits until the block ends. Who only reads it, as workers do, does not."""
+        with self.store.write() as tx:
+            tx.exec_driver_sql(f"LOCK TABLE {table} IN SHARE MODE")
+            yield
 
     def wait_for_blocked(self, count: int = 1) -> None:
         """Waits until so many of the bot's transactions wait for a lock."""

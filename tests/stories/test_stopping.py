@@ -27,8 +27,7 @@ def test_everything_that_has_arrived_is_answered_before_it_goes(world: World) ->
     world.slack.wait_until_connected()
     people = [world.ada, world.ben, world.dan, world.sue] * 5
     with ThreadPoolExecutor(len(people)) as pool:
-        with world.store.write() as tx:
-            tx.exec_driver_sql("LOCK TABLE incident_subscription")  # so that they wait
+        with world.nobody_writes("incident_subscription"):  # so that they wait
             answers = [pool.submit(world.ask, person, "subscribe 1") for person in people]
             world.slack.wait_until(lambda: len(arrived) == len(people))
             stopping = pool.submit(world.bot.socket.close, PATIENCE_S)

@@ -218,9 +218,7 @@ def test_a_reply_deleted_while_it_is_taken_up_leaves_no_comment(world: World) ->
     world.declare("Payments fail with 502")
     card(world)
     world.rest()
-    with world.store.write() as tx:
-        # So that the reply waits, half taken up. Only who writes has to wait: the bot also looks for what is due.
-        tx.exec_driver_sql("LOCK TABLE outbox IN SHARE MODE")
+    with world.nobody_writes("outbox"):  # so that the reply waits, half taken up
         said = world.ben.reply(card(world), "never mind")
         world.wait_for_blocked()
         world.ben.delete(said)
