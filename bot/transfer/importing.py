@@ -289,10 +289,12 @@ class Importer:
         texts = [resolve_mentions(entry.comment, known.find_id) if entry.comment else None for _, entry in entries]
         entry_ids = importing.insert_entries(
             tx,
+            known.organization_id,
             [_entry_columns(known, id_, entry, text) for (id_, entry), text in zip(entries, texts, strict=True)],
         )
         importing.insert_parts(
             tx,
+            known.organization_id,
             projects=[row for id_, record in pairs for row in _project_rows(known, id_, record)],
             seen=[
                 {"incident_id": id_, **one.model_dump(exclude={"member"}), "member_id": known.members[one.member]}

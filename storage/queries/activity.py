@@ -280,8 +280,9 @@ def insert_activities(
 ) -> None:
     """Inserts an entry into the log of each incident. With `notify`, it is expanded after what people do singly."""
     rows = tx.exec_driver_sql(
-        "INSERT INTO incident_activity (incident_id, member_id, type, date_added, owner_id)"
-        " SELECT id, %(member_id)s, %(type)s, %(now)s, %(owner_id)s FROM unnest(%(ids)s::bigint[]) AS i(id)"
+        "INSERT INTO incident_activity (organization_id, incident_id, member_id, type, date_added, owner_id)"
+        " SELECT m.organization_id, i.id, m.id, %(type)s, %(now)s, %(owner_id)s"
+        " FROM member m, unnest(%(ids)s::bigint[]) AS i(id) WHERE m.id = %(member_id)s"
         " RETURNING incident_id, id",
         {"ids": list(incident_ids), "member_id": member_id, "type": int(type_), "now": now, "owner_id": owner_id},
     ).all()

@@ -41,10 +41,11 @@ def create_calls(
     if missing:
         waiting |= dict(
             tx.exec_driver_sql(
-                "INSERT INTO post (destination_id, kind, urgency, due_at, date_added)"  # noqa: S608 - constants
-                f" SELECT d, '{PostKind.CALL}', {Urgency.URGENT:d},"
+                "INSERT INTO post (organization_id, destination_id, kind, urgency, due_at, date_added)"  # noqa: S608
+                f" SELECT w.organization_id, d.id, '{PostKind.CALL}', {Urgency.URGENT:d},"
                 "  %(now)s::timestamptz + make_interval(secs => %(wait)s), %(now)s::timestamptz"
-                " FROM unnest(%(ids)s::bigint[]) AS d RETURNING destination_id, id",
+                " FROM destination d JOIN workspace w ON w.id = d.workspace_id WHERE d.id = ANY(%(ids)s)"
+                " RETURNING destination_id, id",
                 {"ids": missing, "now": now, "wait": _DEBOUNCE_S},
             ).all()
         )

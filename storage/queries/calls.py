@@ -239,12 +239,12 @@ def hasten_next(tx: Connection, keys: Collection[StepKey], now: datetime) -> set
 def insert_records(tx: Connection, records: Sequence[tuple[int, CallRecord]], now: datetime) -> None:
     """Inserts entries of the log about calls, by incident id, and has the threads of cards show them."""
     tx.exec_driver_sql(
-        "WITH logged AS (INSERT INTO incident_activity (incident_id, type, call, date_added)"  # noqa: S608 - constants
-        f" SELECT v.incident_id, {ActivityType.CALL:d}, v.call::jsonb, %(now)s::timestamptz"
+        "WITH logged AS (INSERT INTO incident_activity (organization_id, incident_id, type, call, date_added)"  # noqa: S608
+        f" SELECT i.organization_id, i.id, {ActivityType.CALL:d}, v.call::jsonb, %(now)s::timestamptz"
         " FROM unnest(%(incident_ids)s::bigint[], %(calls)s::text[]) WITH ORDINALITY AS v(incident_id, call, n)"
-        " ORDER BY v.n RETURNING id, incident_id)"
-        " INSERT INTO outbox (incident_id, activity_id, of_alert, date_added)"
-        " SELECT incident_id, id, true, %(now)s::timestamptz FROM logged ORDER BY id",
+        " JOIN incident i ON i.id = v.incident_id ORDER BY v.n RETURNING organization_id, id, incident_id)"
+        " INSERT INTO outbox (organization_id, incident_id, activity_id, of_alert, date_added)"
+        " SELECT organization_id, incident_id, id, true, %(now)s::timestamptz FROM logged ORDER BY id",
         {
             "incident_ids": [incident_id for incident_id, _ in records],
             "calls": [json.dumps(record.to_json()) for _, record in records],

@@ -73,8 +73,10 @@ def record_fires(tx: Connection, moves: Sequence[FirePlan], now: datetime) -> in
         "reasons": [move.reason for move in moves for _ in move.missed],
     }
     new = tx.exec_driver_sql(
-        "INSERT INTO digest_fire (digest_id, fire_at, since)"
-        " SELECT * FROM unnest(%(fired)s::bigint[], %(fire)s::timestamptz[], %(since)s::timestamptz[])"
+        "INSERT INTO digest_fire (organization_id, digest_id, fire_at, since)"
+        " SELECT d.organization_id, d.id, v.fire_at, v.since"
+        " FROM unnest(%(fired)s::bigint[], %(fire)s::timestamptz[], %(since)s::timestamptz[])"
+        " AS v(digest_id, fire_at, since) JOIN digest d ON d.id = v.digest_id"
         " ON CONFLICT (digest_id, fire_at) DO NOTHING",
         parameters,
     ).rowcount
@@ -90,10 +92,11 @@ def record_fires(tx: Connection, moves: Sequence[FirePlan], now: datetime) -> in
     )
     if parameters["missed"]:
         tx.exec_driver_sql(
-            "INSERT INTO digest_fire (digest_id, fire_at, since, state, reason)"
-            " SELECT v.digest_id, v.fire_at, v.fire_at, 'missed', v.reason FROM"
+            "INSERT INTO digest_fire (organization_id, digest_id, fire_at, since, state, reason)"
+            " SELECT d.organization_id, d.id, v.fire_at, v.fire_at, 'missed', v.reason FROM"
             " unnest(%(missed)s::bigint[], %(missed_at)s::timestamptz[], %(reasons)s::text[])"
-            " AS v(digest_id, fire_at, reason) ON CONFLICT (digest_id, fire_at) DO NOTHING",
+            " AS v(digest_id, fire_at, reason) JOIN digest d ON d.id = v.digest_id"
+            " ON CONFLICT (digest_id, fire_at) DO NOTHING",
             parameters,
         )
     # What was missed since the last digest is still to be reported, however rarely the digest fires.
@@ -110,8 +113,8 @@ def insert_manual_fire(tx: Connection, digest_id: int, fire_at: datetime, since:
     wake_after_commit(tx, Work.FIRES)
     return int(
         tx.exec_driver_sql(
-            "INSERT INTO digest_fire (digest_id, fire_at, since, by_hand)"
-            " VALUES (%(id)s, %(fire)s, %(since)s, true) RETURNING id",
+            "INSERT INTO digest_fire (organization_id, digest_id, fire_at, since, by_hand)"
+            " SELECT organization_id, id, %(fire)s, %(since)s, true FROM digest WHERE id = %(id)s RETURNING id",
             {"id": digest_id, "fire": fire_at, "since": since},
         ).scalar_one()
     )

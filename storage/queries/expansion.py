@@ -225,8 +225,8 @@ def unsubscribe_members(tx: Connection, incident_id: int, member_ids: Sequence[i
 
 _CREATE_CARDS = PreparedStatement(
     f"""
-INSERT INTO post (destination_id, kind, incident_id, urgency, due_at, date_added)
-SELECT DISTINCT d.id, '{PostKind.CARD}', i.id,
+INSERT INTO post (organization_id, destination_id, kind, incident_id, urgency, due_at, date_added)
+SELECT DISTINCT n.organization_id, d.id, '{PostKind.CARD}', i.id,
        CASE WHEN NOT %(of_alert)s THEN {Urgency.URGENT:d} WHEN n.status = {Status.CRITICAL:d} THEN {Urgency.CHANGE:d}
             ELSE {Urgency.NEWS:d} END,
        %(now)s, %(now)s
@@ -310,8 +310,8 @@ def list_for_storms(tx: Connection, changes: Sequence[EntryChange], kind: Activi
 
 _CREATE_THREAD_POSTS = PreparedStatement(
     f"""
-INSERT INTO post (destination_id, kind, incident_id, activity_id, card_id, urgency, due_at, date_added)
-SELECT c.destination_id,
+INSERT INTO post (organization_id, destination_id, kind, incident_id, activity_id, card_id, urgency, due_at, date_added)
+SELECT c.organization_id, c.destination_id,
        CASE WHEN EXISTS (SELECT FROM thread_reply r WHERE r.activity_id = e.activity_id
                          AND r.destination_id = c.destination_id)
             THEN '{PostKind.AMENDMENT}' ELSE '{PostKind.MIRROR}' END,

@@ -66,8 +66,8 @@ def delete_filter(tx: Connection, organization_id: int, member_id: int, filter_i
 # `previous` is the severity that an incident had before; a filter that it matched then has had its turn.
 _SUBSCRIBE = PreparedStatement(
     f"""
-INSERT INTO incident_subscription (incident_id, member_id, date_added)
-SELECT DISTINCT i.id, f.member_id, %(now)s::timestamptz
+INSERT INTO incident_subscription (organization_id, incident_id, member_id, date_added)
+SELECT DISTINCT i.organization_id, i.id, f.member_id, %(now)s::timestamptz
 FROM unnest(%(incident_ids)s::bigint[], %(previous)s::smallint[]) AS c(incident_id, previous)
 JOIN incident i ON i.id = c.incident_id AND i.status <> 2
 JOIN followed_filter f ON f.organization_id = i.organization_id

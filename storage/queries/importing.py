@@ -118,17 +118,21 @@ def insert_incidents(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> list[
     return list(tx.scalars(insert(Incident).returning(Incident.id, sort_by_parameter_order=True), list(rows)))
 
 
-def insert_entries(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+def insert_entries(tx: Connection, organization_id: int, rows: Sequence[Mapping[str, Any]]) -> list[int]:
     """Inserts entries of logs; each of `rows` by column. Returns their ids in the same order."""
     if not rows:
         return []
     return list(
-        tx.scalars(insert(IncidentActivity).returning(IncidentActivity.id, sort_by_parameter_order=True), list(rows))
+        tx.scalars(
+            insert(IncidentActivity).returning(IncidentActivity.id, sort_by_parameter_order=True),
+            [{"organization_id": organization_id, **row} for row in rows],
+        )
     )
 
 
 def insert_parts(
     tx: Connection,
+    organization_id: int,
     *,
     projects: Sequence[Mapping[str, Any]],
     seen: Sequence[Mapping[str, Any]],
@@ -143,7 +147,7 @@ def insert_parts(
         (CommentMention, mentions),
     ):
         if rows:
-            tx.execute(insert(model), list(rows))
+            tx.execute(insert(model), [{"organization_id": organization_id, **row} for row in rows])
 
 
 def set_last_identifier(tx: Connection, organization_id: int, identifier: int) -> None:

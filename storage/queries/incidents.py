@@ -201,19 +201,20 @@ WITH counter AS (
   ORDER BY w.n
   RETURNING id, identifier, title, status, team_id, date_started
 ), concerned AS (
-  INSERT INTO incident_project (incident_id, project_id, started, status, team_id, title)
-  SELECT o.id, p.project_id, o.date_started, o.status, coalesce(o.team_id, %(no_team)s), o.title
+  INSERT INTO incident_project (organization_id, incident_id, project_id, started, status, team_id, title)
+  SELECT %(organization_id)s, o.id, p.project_id, o.date_started, o.status, coalesce(o.team_id, %(no_team)s), o.title
   FROM counter, opened o, unnest(%(numbers)s, %(projects)s) AS p(n, project_id)
   WHERE o.identifier = counter.base + p.n
 ), logged AS (
-  INSERT INTO incident_activity (incident_id, member_id, type, value, date_added)
-  SELECT o.id, %(member_id)s, t.type, o.status, CASE t.type WHEN 4 THEN least(o.date_started, %(now)s) ELSE %(now)s END
+  INSERT INTO incident_activity (organization_id, incident_id, member_id, type, value, date_added)
+  SELECT %(organization_id)s, o.id, %(member_id)s, t.type, o.status,
+         CASE t.type WHEN 4 THEN least(o.date_started, %(now)s) ELSE %(now)s END
   FROM opened o CROSS JOIN (VALUES (4), (1)) AS t(type)
   ORDER BY o.identifier, t.type DESC
   RETURNING id, incident_id, type
 ), queued AS (
-  INSERT INTO outbox (incident_id, activity_id, of_alert)
-  SELECT incident_id, id, %(member_id)s IS NULL FROM logged WHERE type = 1 ORDER BY id
+  INSERT INTO outbox (organization_id, incident_id, activity_id, of_alert)
+  SELECT %(organization_id)s, incident_id, id, %(member_id)s IS NULL FROM logged WHERE type = 1 ORDER BY id
 )
 SELECT id, identifier FROM opened ORDER BY identifier
 """,
@@ -344,8 +345,9 @@ def mark_seen(connection: Connection, incident_id: int, member_id: int, now: dat
 def mark_all_seen(tx: Connection, incident_ids: Sequence[int], member_id: int, now: datetime) -> list[int]:
     """Records that a member acknowledges these incidents. Returns those that they have not acknowledged before."""
     rows = tx.exec_driver_sql(
-        "INSERT INTO incident_seen (incident_id, member_id, first_seen, last_seen)"
-        " SELECT id, %(member_id)s, %(now)s, %(now)s FROM unnest(%(ids)s::bigint[]) AS i(id)"
+        "INSERT INTO incident_seen (organization_id, incident_id, member_id, first_seen, last_seen)"
+        " SELECT m.organization_id, i.id, m.id, %(now)s, %(now)s"
+        " FROM member m, unnest(%(ids)s::bigint[]) AS i(id) WHERE m.id = %(member_id)s"
         " ON CONFLICT (incident_id, member_id)"
         " DO UPDATE SET last_seen = GREATEST(incident_seen.last_seen, EXCLUDED.last_seen)"
         " RETURNING incident_id, xmax = 0",

@@ -140,6 +140,9 @@ def set_teams(tx: Connection, organization_id: int, member_id: int, slugs: Colle
             MemberTeam.member_id == member_id, MemberTeam.team_id.not_in(wanted), MemberTeam.team_id.not_in(synced)
         )
     )
-    missing = [{"member_id": member_id, "team_id": one} for one in tx.scalars(wanted.where(Team.id.not_in(present)))]
+    missing = [
+        {"organization_id": organization_id, "member_id": member_id, "team_id": one}
+        for one in tx.scalars(wanted.where(Team.id.not_in(present)))
+    ]
     if missing:
         tx.execute(insert(MemberTeam), missing)

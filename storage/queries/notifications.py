@@ -28,10 +28,10 @@ class _Notified:
 
 
 _INSERT = PreparedStatement(
-    "INSERT INTO notification (activity_id, member_id, mention, post_id)"
-    " SELECT %(activity_id)s::bigint, r.member_id, r.mention, r.post_id"
+    "INSERT INTO notification (organization_id, activity_id, member_id, mention, post_id)"
+    " SELECT p.organization_id, %(activity_id)s::bigint, r.member_id, r.mention, p.id"
     " FROM unnest(%(member_ids)s::bigint[], %(mentions)s::boolean[], %(posts)s::bigint[])"
-    "   AS r(member_id, mention, post_id)"
+    "   AS r(member_id, mention, post_id) JOIN post p ON p.id = r.post_id"
 )
 
 
@@ -111,11 +111,12 @@ def _take_into_summaries(tx: Connection, notified: Sequence[_Notified], now: dat
 
 _INSERT_POSTS = PreparedStatement(
     f"""
-INSERT INTO post (destination_id, kind, incident_id, urgency, due_at, date_added)
-SELECT r.destination_id, '{PostKind.NOTIFICATION}', %(incident_id)s,
+INSERT INTO post (organization_id, destination_id, kind, incident_id, urgency, due_at, date_added)
+SELECT i.organization_id, r.destination_id, '{PostKind.NOTIFICATION}', i.id,
        CASE WHEN r.mention THEN {Urgency.URGENT:d} ELSE {Urgency.NEWS:d} END,
        %(now)s + CASE WHEN r.mention THEN interval '0' ELSE make_interval(secs => {DEBOUNCE_S}) END, %(now)s
-FROM unnest(%(destinations)s::bigint[], %(mentions)s::boolean[]) AS r(destination_id, mention)
+FROM incident i, unnest(%(destinations)s::bigint[], %(mentions)s::boolean[]) AS r(destination_id, mention)
+WHERE i.id = %(incident_id)s
 RETURNING destination_id, id
 """,  # noqa: S608 - composed of constants
     {"incident_id": "bigint", "now": "timestamptz"},

@@ -167,8 +167,8 @@ def sync_teams(
     """
     parameters = {"workspace_id": group.workspace_id, "id": group.id, "kept": list(kept)}
     joined = tx.exec_driver_sql(
-        f"WITH {_PEOPLE}, joined AS (INSERT INTO member_team (member_id, team_id)"  # noqa: S608 - composed of constants
-        "  SELECT member_id, team_id FROM people WHERE member_id IS NOT NULL ON CONFLICT DO NOTHING"
+        f"WITH {_PEOPLE}, joined AS (INSERT INTO member_team (organization_id, member_id, team_id)"  # noqa: S608
+        "  SELECT organization_id, member_id, team_id FROM people WHERE member_id IS NOT NULL ON CONFLICT DO NOTHING"
         "  RETURNING member_id, team_id)"
         " SELECT t.organization_id, t.slug, joined.member_id FROM joined JOIN team t ON t.id = joined.team_id"
         " ORDER BY t.id, joined.member_id",

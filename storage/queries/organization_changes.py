@@ -171,7 +171,7 @@ def link_project_teams(tx: Connection, organization_id: int, pairs: Collection[t
     """Adds teams to projects. A pair is the project's slug and the team's slug."""
     _run_on_pairs(
         tx,
-        "INSERT INTO project_team (project_id, team_id) SELECT p.id, t.id FROM pair"
+        "INSERT INTO project_team (organization_id, project_id, team_id) SELECT p.organization_id, p.id, t.id FROM pair"
         " JOIN project p ON p.organization_id = %(organization_id)s AND p.slug = pair.one"
         " JOIN team t ON t.organization_id = %(organization_id)s AND t.slug = pair.other",
         pairs,
@@ -190,7 +190,8 @@ def link_channels(tx: Connection, organization_id: int, pairs: Collection[tuple[
     """Adds channels to projects. A pair is the project's slug and Slack's channel id."""
     _run_on_pairs(
         tx,
-        "INSERT INTO project_channel (project_id, channel_id) SELECT p.id, pair.other FROM pair"
+        "INSERT INTO project_channel (organization_id, project_id, channel_id)"
+        " SELECT p.organization_id, p.id, pair.other FROM pair"
         " JOIN project p ON p.organization_id = %(organization_id)s AND p.slug = pair.one",
         pairs,
         organization_id,
@@ -210,7 +211,7 @@ def link_member_teams(tx: Connection, organization_id: int, pairs: Collection[tu
     """Adds members to teams. A pair is the member's e-mail and the team's slug."""
     _run_on_pairs(
         tx,
-        "INSERT INTO member_team (member_id, team_id) SELECT m.id, t.id FROM pair"
+        "INSERT INTO member_team (organization_id, member_id, team_id) SELECT m.organization_id, m.id, t.id FROM pair"
         " JOIN member m ON m.organization_id = %(organization_id)s AND m.email = pair.one"
         " JOIN team t ON t.organization_id = %(organization_id)s AND t.slug = pair.other",
         pairs,

@@ -144,20 +144,22 @@ WITH cards AS (
 """  # noqa: S608 - composed of constants
 _ARRAYS = {"incident_ids": "bigint[]", "now": "timestamptz"}
 _REDRAW_CARDS = PreparedStatement(
-    f"{_CARDS} INSERT INTO outbox (incident_id, of_alert, date_added) SELECT unnest(%(incident_ids)s), true, %(now)s",
+    f"{_CARDS} INSERT INTO outbox (organization_id, incident_id, of_alert, date_added)"  # noqa: S608 - composed of constants
+    " SELECT i.organization_id, i.id, true, %(now)s FROM incident i WHERE i.id = ANY(%(incident_ids)s)",
     _ARRAYS,
 )
 _RECORD_ALL = PreparedStatement(
-    f"{_CARDS} INSERT INTO outbox (incident_id, activity_id, of_alert, date_added)"  # noqa: S608 - composed of constants
-    " SELECT incident_id, activity_id, true, %(now)s"
-    " FROM unnest(%(incident_ids)s, %(activity_ids)s::bigint[]) AS c(incident_id, activity_id) ORDER BY incident_id",
+    f"{_CARDS} INSERT INTO outbox (organization_id, incident_id, activity_id, of_alert, date_added)"  # noqa: S608
+    " SELECT i.organization_id, i.id, c.activity_id, true, %(now)s"
+    " FROM unnest(%(incident_ids)s, %(activity_ids)s::bigint[]) AS c(incident_id, activity_id)"
+    " JOIN incident i ON i.id = c.incident_id ORDER BY i.id",
     _ARRAYS,
 )
 _REDRAW_DIRECT_MESSAGES = PreparedStatement(
-    "INSERT INTO outbox (incident_id, date_added) SELECT i.id, %(now)s"  # noqa: S608 - composed of constants
-    " FROM unnest(%(incident_ids)s) AS i(id)"
-    f" WHERE EXISTS (SELECT FROM post WHERE incident_id = i.id AND kind = '{PostKind.NEWEST}' OFFSET 0)"
-    f" OR EXISTS (SELECT FROM post WHERE incident_id = i.id AND kind = '{PostKind.NOTIFICATION}' OFFSET 0)",
+    "INSERT INTO outbox (organization_id, incident_id, date_added)"  # noqa: S608 - composed of constants
+    " SELECT i.organization_id, i.id, %(now)s FROM incident i WHERE i.id = ANY(%(incident_ids)s) AND ("
+    f" EXISTS (SELECT FROM post WHERE incident_id = i.id AND kind = '{PostKind.NEWEST}' OFFSET 0)"
+    f" OR EXISTS (SELECT FROM post WHERE incident_id = i.id AND kind = '{PostKind.NOTIFICATION}' OFFSET 0))",
     _ARRAYS,
 )
 
@@ -205,8 +207,9 @@ def redraw_cards_of_project(tx: Connection, channels: Collection[tuple[int, str]
         "  JOIN incident_project ip ON ip.project_id = gone.project_id"
         f"  WHERE d.id = p.destination_id AND p.kind = '{PostKind.CARD}'"
         "    AND ip.incident_id = p.incident_id AND ip.status <> 2"
-        "  RETURNING p.incident_id)"
-        " INSERT INTO outbox (incident_id, date_added) SELECT DISTINCT incident_id, %(now)s::timestamptz FROM cards",
+        "  RETURNING p.organization_id, p.incident_id)"
+        " INSERT INTO outbox (organization_id, incident_id, date_added)"
+        " SELECT DISTINCT organization_id, incident_id, %(now)s::timestamptz FROM cards",
         {"of_projects": of_projects, "channel_ids": channel_ids, "now": now},
     )
     wake_after_commit(tx, Work.CHANGES)
@@ -219,7 +222,8 @@ def redraw_cards_of_organization(tx: Connection, organization_id: int, now: date
         f"  WHERE i.id = p.incident_id AND p.kind = '{PostKind.CARD}'"
         "    AND i.organization_id = %(organization_id)s AND i.status <> 2"
         "  RETURNING p.incident_id)"
-        " INSERT INTO outbox (incident_id, date_added) SELECT DISTINCT incident_id, %(now)s::timestamptz FROM cards",
+        " INSERT INTO outbox (organization_id, incident_id, date_added)"
+        " SELECT DISTINCT %(organization_id)s, incident_id, %(now)s::timestamptz FROM cards",
         {"organization_id": organization_id, "now": now},
     )
     wake_after_commit(tx, Work.CHANGES)
@@ -234,14 +238,15 @@ def enqueue_in_channels(
     """
     channels = ensure_channels(tx, {(workspace_id, channel_id) for workspace_id, channel_id, _, _ in messages}, now)
     rows = tx.exec_driver_sql(
-        "INSERT INTO post (destination_id, kind, urgency, key, message, due_at, date_added)"
-        " SELECT v.destination_id, %(kind)s, %(urgency)s, v.key, v.message, %(now)s, %(now)s"
-        " FROM unnest(%(destinations)s::bigint[], %(keys)s::text[], %(messages)s::jsonb[])"
-        "   AS v(destination_id, key, message)"
+        "INSERT INTO post (organization_id, destination_id, kind, urgency, key, message, due_at, date_added)"
+        " SELECT w.organization_id, v.destination_id, %(kind)s, %(urgency)s, v.key, v.message, %(now)s, %(now)s"
+        " FROM unnest(%(workspaces)s::text[], %(destinations)s::bigint[], %(keys)s::text[], %(messages)s::jsonb[])"
+        "   AS v(workspace_id, destination_id, key, message) JOIN workspace w ON w.id = v.workspace_id"
         " ON CONFLICT (key) DO NOTHING RETURNING key, id, destination_id",
         {
             "kind": str(kind),
             "urgency": int(Urgency.BULK),
+            "workspaces": [workspace_id for workspace_id, _, _, _ in messages],
             "destinations": [channels[workspace_id, channel_id] for workspace_id, channel_id, _, _ in messages],
             "keys": [key for _, _, key, _ in messages],
             "messages": [json.dumps(dict(message)) for _, _, _, message in messages],
@@ -255,10 +260,12 @@ def enqueue_in_channels(
 
 
 _INSERT_POST = PreparedStatement(
-    "INSERT INTO post (destination_id, kind, urgency, key, message, due_at, date_added)"
-    " VALUES (%(destination_id)s, %(kind)s, %(urgency)s, %(key)s, %(message)s, %(now)s, %(now)s)"
+    "INSERT INTO post (organization_id, destination_id, kind, urgency, key, message, due_at, date_added)"
+    " SELECT organization_id, %(destination_id)s, %(kind)s, %(urgency)s, %(key)s, %(message)s, %(now)s, %(now)s"
+    " FROM workspace WHERE id = %(workspace_id)s"
     " ON CONFLICT (key) DO NOTHING RETURNING id",
     {
+        "workspace_id": "text",
         "destination_id": "bigint",
         "kind": "text",
         "urgency": "smallint",
@@ -303,6 +310,7 @@ def enqueue(
     row = _INSERT_POST.row(
         tx,
         {
+            "workspace_id": workspace_id,
             "destination_id": destination_id,
             "kind": str(kind),
             "urgency": int(urgency),

@@ -145,8 +145,8 @@ def split_notification(tx: Connection, post: NotificationPost, last_id: int, now
     """Moves the entries after `last_id`, which did not fit into a notification, to a new post of the same kind."""
     tx.exec_driver_sql(
         "WITH rest AS (SELECT activity_id FROM notification WHERE post_id = %(id)s AND activity_id > %(last)s),"
-        " made AS (INSERT INTO post (destination_id, kind, incident_id, urgency, due_at, date_added)"
-        "          SELECT destination_id, kind, incident_id, urgency, %(now)s, %(now)s FROM post"
+        " made AS (INSERT INTO post (organization_id, destination_id, kind, incident_id, urgency, due_at, date_added)"
+        "          SELECT organization_id, destination_id, kind, incident_id, urgency, %(now)s, %(now)s FROM post"
         "          WHERE id = %(id)s AND EXISTS (SELECT FROM rest) RETURNING id)"
         " UPDATE notification SET post_id = made.id FROM made"
         " WHERE notification.post_id = %(id)s AND notification.activity_id > %(last)s",

@@ -94,10 +94,10 @@ WITH best AS (
   WHERE i.silence_id IS DISTINCT FROM best.silence_id ORDER BY i.id FOR NO KEY UPDATE OF i
 ), held AS (
   UPDATE incident i SET silence_id = locked.silence_id FROM locked WHERE i.id = locked.id
-  RETURNING i.id, locked.member_id
+  RETURNING i.organization_id, i.id, locked.member_id
 ), logged AS (
-  INSERT INTO incident_activity (incident_id, member_id, type, value, date_added)
-  SELECT id, member_id, {ActivityType.SILENCE:d}, 1, %(now)s FROM held ORDER BY id
+  INSERT INTO incident_activity (organization_id, incident_id, member_id, type, value, date_added)
+  SELECT organization_id, id, member_id, {ActivityType.SILENCE:d}, 1, %(now)s FROM held ORDER BY id
 )
 SELECT id FROM held
 """  # noqa: S608 - composed of constants
@@ -277,8 +277,8 @@ WITH ended AS (
   UPDATE silence SET date_ended = %(now)s, ended_by = %(member_id)s
   WHERE organization_id = %(organization_id)s AND id = %(id)s
 ), logged AS (
-  INSERT INTO incident_activity (incident_id, member_id, type, value, date_added)
-  SELECT i.id, %(member_id)s, {ActivityType.SILENCE:d}, 0, %(now)s FROM incident i
+  INSERT INTO incident_activity (organization_id, incident_id, member_id, type, value, date_added)
+  SELECT i.organization_id, i.id, %(member_id)s, {ActivityType.SILENCE:d}, 0, %(now)s FROM incident i
   WHERE i.organization_id = %(organization_id)s AND i.silence_id = %(id)s AND i.status <> 2 ORDER BY i.id
 )
 SELECT i.id, i.status <> 2, EXISTS (SELECT FROM post p WHERE p.incident_id = i.id AND p.kind = '{PostKind.CARD}'

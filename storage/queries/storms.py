@@ -132,8 +132,9 @@ def insert_storm(
 ) -> int:
     """Begins a storm in a channel, with the post of its message. Returns its id."""
     storm_id: int = tx.exec_driver_sql(
-        "WITH made AS (INSERT INTO post (destination_id, kind, urgency, due_at, date_added)"  # noqa: S608 - composed of constants
-        f"  VALUES (%(destination_id)s, '{PostKind.STORM}', {Urgency.CHANGE:d}, %(now)s, %(now)s) RETURNING id)"
+        "WITH made AS (INSERT INTO post (organization_id, destination_id, kind, urgency, due_at, date_added)"  # noqa: S608
+        f"  VALUES (%(organization_id)s, %(destination_id)s, '{PostKind.STORM}', {Urgency.CHANGE:d}, %(now)s, %(now)s)"
+        "  RETURNING id)"
         " INSERT INTO storm (organization_id, destination_id, post_id, cards, within_s, date_started, date_last,"
         "  calm_at)"
         " SELECT %(organization_id)s, %(destination_id)s, made.id, %(cards)s, %(within_s)s, %(started)s, %(now)s,"

@@ -13,8 +13,9 @@ from storage.prepared import PreparedStatement
 def subscribe_to_all(tx: Connection, incident_ids: Sequence[int], member_id: int, now: datetime) -> None:
     """Subscribes a member to these incidents."""
     tx.exec_driver_sql(
-        "INSERT INTO incident_subscription (incident_id, member_id, date_added)"
-        " SELECT id, %(member_id)s, %(now)s FROM unnest(%(ids)s::bigint[]) AS i(id) ON CONFLICT DO NOTHING",
+        "INSERT INTO incident_subscription (organization_id, incident_id, member_id, date_added)"
+        " SELECT m.organization_id, i.id, m.id, %(now)s FROM member m, unnest(%(ids)s::bigint[]) AS i(id)"
+        " WHERE m.id = %(member_id)s ON CONFLICT DO NOTHING",
         {"ids": list(incident_ids), "member_id": member_id, "now": now},
     )
 

@@ -26,7 +26,7 @@ NEWS_KINDS = f"('{PostKind.NOTIFICATION}', '{PostKind.NEWEST}', '{PostKind.OLDER
 
 
 _FIND = PreparedStatement(
-    "WITH lately AS (SELECT id, destination_id, kind, due_at, date_added FROM post"  # noqa: S608 - composed of constants
+    "WITH lately AS (SELECT organization_id, id, destination_id, kind, due_at, date_added FROM post"  # noqa: S608 - composed of constants
     f"  WHERE destination_id = ANY(%(ids)s) AND kind IN {NEWS_KINDS} AND date_added > %(now)s - {_LONGEST}),"
     " ongoing AS (UPDATE post p SET wanted_version = p.wanted_version + 1, date_done = NULL, due_at = CASE"
     "   WHEN p.wanted_version > p.drawn_version THEN p.due_at"
@@ -35,12 +35,12 @@ _FIND = PreparedStatement(
     f"        WHERE kind = '{PostKind.SUMMARY}' AND due_at > %(now)s - {_WITHIN}"
     "        ORDER BY destination_id, id DESC) s"
     "  WHERE p.id = s.id RETURNING p.destination_id, p.id),"
-    " made AS (INSERT INTO post (destination_id, kind, urgency, due_at, date_added)"
-    f"  SELECT destination_id, '{PostKind.SUMMARY}', {Urgency.NEWS:d},"
+    " made AS (INSERT INTO post (organization_id, destination_id, kind, urgency, due_at, date_added)"
+    f"  SELECT organization_id, destination_id, '{PostKind.SUMMARY}', {Urgency.NEWS:d},"
     "   %(now)s + make_interval(secs => %(settles)s), %(now)s FROM lately"
     f"  WHERE date_added > %(now)s - {_WITHIN} AND kind <> '{PostKind.SUMMARY}'"
     "   AND destination_id NOT IN (SELECT destination_id FROM ongoing)"
-    f"  GROUP BY destination_id HAVING count(*) >= {_LIMIT} RETURNING destination_id, id)"
+    f"  GROUP BY organization_id, destination_id HAVING count(*) >= {_LIMIT} RETURNING destination_id, id)"
     " SELECT destination_id, id FROM ongoing UNION ALL SELECT destination_id, id FROM made",
     {"ids": "bigint[]", "now": "timestamptz", "settles": "float8"},
 )

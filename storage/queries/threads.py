@@ -70,8 +70,9 @@ def record_reply(
     """Records a new reply. Returns False if it was already recorded."""
     return bool(
         tx.exec_driver_sql(
-            "INSERT INTO thread_reply (destination_id, ts, edited_ts, gone)"
-            " VALUES (%(destination)s, %(ts)s, %(edited)s, %(gone)s) ON CONFLICT DO NOTHING",
+            "INSERT INTO thread_reply (organization_id, destination_id, ts, edited_ts, gone)"
+            " SELECT w.organization_id, d.id, %(ts)s, %(edited)s, %(gone)s FROM destination d"
+            " JOIN workspace w ON w.id = d.workspace_id WHERE d.id = %(destination)s ON CONFLICT DO NOTHING",
             {"destination": destination_id, "ts": ts, "edited": edited_ts, "gone": gone},
         ).rowcount
     )
