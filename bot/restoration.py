@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -12,6 +13,8 @@ from sqlalchemy import exc
 
 from bot.delivery.message_metadata import find_message_id
 from bot.digests.schedule import parse_cron
+from bot.installations.registry import InstallationRegistry
+from bot.installations.tokens import ENTERPRISE, TokenStore
 from bot.settings import Settings
 from bot.slack.backoff import reason_of
 from bot.slack.clients import Clients, Installation, web_client
@@ -26,6 +29,8 @@ from storage.queries.tokens import get_organization_slugs
 _CALL_TIMEOUT_S = 10.0
 _TRIES = 3
 _PAGE = 100  # messages
+_WORKSPACES_AT_ONCE = 8
+_LOST = "Messages in Slack about what is lost"
 
 
 def prepare(settings: Settings, store: Store, actor: Actor) -> list[str]:
@@ -78,35 +83,62 @@ def _change(store: Store, moment: datetime, actor: Actor) -> list[str]:
 
 
 def _list_lost_messages(settings: Settings, store: Store, moment: datetime) -> Iterator[str]:
-    """Says which channels have messages about what is lost."""
-    if settings.slack_bot_token is None:
-        yield "Messages in Slack about what is lost: not known, SLACK_BOT_TOKEN is not set."
-        return
-    token = settings.slack_bot_token.get_secret_value()
-    try:
-        (installation,) = Clients.connect(token, settings.slack_api_url).all()
-    except (SlackApiError, OSError) as error:
-        yield f"Messages in Slack about what is lost: not known, Slack cannot be asked ({reason_of(error)})."
-        return
+    """Says which channels of which workspaces have messages about what is lost."""
+    clients = Clients()
+    if settings.slack_bot_token is not None:
+        try:
+            clients = Clients.connect(settings.slack_bot_token.get_secret_value(), settings.slack_api_url)
+        except (SlackApiError, OSError) as error:
+            yield f"{_LOST}: not known, Slack cannot be asked with SLACK_BOT_TOKEN ({reason_of(error)})."
+    if settings.secret_key is not None:
+        tokens = TokenStore(store, settings.secret_key.get_secret_value())
+        # Nothing is refreshed here: the credentials of the app are not needed.
+        InstallationRegistry(
+            store, clients, tokens, api_url=settings.slack_api_url, client_id="", client_secret=""
+        ).read()
+    installations = sorted(clients.all(), key=lambda one: one.workspace_id)
+    if not installations and settings.slack_bot_token is None:
+        yield f"{_LOST}: not known, SLACK_BOT_TOKEN is not set and no token of an installation can be used."
+    several = len(installations) > 1
+    with ThreadPoolExecutor(_WORKSPACES_AT_ONCE) as pool:
+        for lines in pool.map(lambda one: list(_search_workspace(settings, store, one, moment)), installations):
+            for installation, line in lines:
+                where = f"{installation.authorization.team or ''} ({installation.workspace_id}), ".lstrip()
+                yield f"{where if several else ''}{line}"
+
+
+def _search_workspace(
+    settings: Settings, store: Store, installation: Installation, moment: datetime
+) -> Iterator[tuple[Installation, str]]:
     with store.read() as connection:
         channels = queries.list_channels(connection, [installation.workspace_id])
     for channel in channels:
         name = f"#{channel.name}" if channel.name else channel.channel_id
         try:
-            lost = _find_lost_messages(settings.slack_api_url, token, store, installation, channel, moment)
+            lost = _find_lost_messages(settings.slack_api_url, store, installation, channel, moment)
         except (SlackApiError, OSError) as error:
-            yield f"{name}: not known, its messages cannot be read ({reason_of(error)})."
+            yield installation, f"{name}: not known, its messages cannot be read ({reason_of(error)})."
             continue
         if lost:
             first = installation.permalink(channel.channel_id, min(lost))
-            yield f"{name}: {len(lost)} of the bot's messages are about what is lost, the first is {first}"
+            yield (
+                installation,
+                f"{name}: {len(lost)} of the bot's messages are about what is lost, the first is {first}",
+            )
 
 
 def _find_lost_messages(
-    api_url: str, token: str, store: Store, installation: Installation, channel: RestoredChannel, moment: datetime
+    api_url: str, store: Store, installation: Installation, channel: RestoredChannel, moment: datetime
 ) -> list[str]:
     """Returns the ts of the bot's messages since the backup that the database does not know."""
-    client = web_client(api_url, token, timeout_s=_CALL_TIMEOUT_S, tries=_TRIES)
+    of_enterprise = (installation.installation_id or "").startswith(ENTERPRISE)
+    client = web_client(
+        api_url,
+        installation.authorization.bot_token,
+        timeout_s=_CALL_TIMEOUT_S,
+        tries=_TRIES,
+        team_id=installation.workspace_id if of_enterprise else None,
+    )
     found: dict[str, str] = {}  # ts -> id
     cursor = None
     while True:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from datetime import UTC, timedelta
 from functools import partial
 
@@ -16,6 +16,7 @@ from bot.doctor.database import check_lag, check_processes, check_session
 from bot.doctor.finding import Finding, get_reason
 from bot.doctor.installations import REMOVED, check_installations
 from bot.doctor.slack import check_slack
+from bot.doctor.workspaces import CheckedWorkspace, check_workspaces
 from bot.intake.connections import find_file_shortage
 from bot.program import PROGRAM
 from bot.secret_box import SecretBox, SecretUnreadable
@@ -67,11 +68,14 @@ def _check_all(settings: Settings) -> Iterator[Finding]:
                 schema = _check_schema(store)
                 yield schema
                 yield from _check_alertmanager(settings)
+                installed: list[CheckedWorkspace] = []
                 if schema.fix is None:
-                    yield from _check_contents(settings, store)
+                    installed = yield from _check_contents(settings, store)
                 for name, of_cell in settings.cells.items():
                     yield from check_cell(name, of_cell, partial(_check_store, settings))
-                yield from check_slack(settings, store if schema.fix is None else None, store.clock)
+                own = yield from check_slack(settings, store.clock)
+                if schema.fix is None:
+                    yield from check_workspaces(store, [*([own] if own else []), *installed])
                 return
             finally:
                 store.close()
@@ -81,7 +85,7 @@ def _check_all(settings: Settings) -> Iterator[Finding]:
         where = "DATABASE_URL" if settings.database_url else "TOCSIN_DATA_DIR"
         fix = f"Check {where}, that the server runs, and that this machine may reach it."
         yield Finding("database", f"cannot be used: {get_reason(error)}", fix)
-    yield from check_slack(settings, None, None)
+    yield from check_slack(settings, None)
 
 
 def _check_store(settings: Settings, store: Store) -> Iterator[Finding]:
@@ -91,15 +95,18 @@ def _check_store(settings: Settings, store: Store) -> Iterator[Finding]:
     schema = _check_schema(store)
     yield schema
     if schema.fix is None:
-        yield from _check_contents(settings, store)
+        installed = yield from _check_contents(settings, store)
+        yield from check_workspaces(store, installed)
 
 
-def _check_contents(settings: Settings, store: Store) -> Iterator[Finding]:
+def _check_contents(settings: Settings, store: Store) -> Generator[Finding, None, list[CheckedWorkspace]]:
+    """Returns the workspaces in which the app is installed by OAuth."""
     yield _check_intake(settings, store)
-    yield from check_installations(settings, store)
+    installed = yield from check_installations(settings, store)
     yield from _check_refusals(store)
     yield from check_processes(store)
     yield from _check_delivery(store)
+    return installed
 
 
 def _check_settings(settings: Settings) -> Finding:

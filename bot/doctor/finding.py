@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# A large organization has more channels than Slack answers questions in a minute; it says how long to wait.
+TRIES = 5  # times
+NOT_REACHED = "Check SLACK_API_URL, the network, and a proxy on the way."
+LATER = "That is not the token's fault: try again in a minute, and see status.slack.com if it stays."
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -108,6 +108,17 @@ def get_encrypted_secrets(connection: Connection) -> dict[int, str]:
         IntakeToken.date_revoked.is_(None), IntakeToken.secret_encrypted.is_not(None)
     )
     return {row[0]: str(row[1]) for row in connection.execute(query.order_by(IntakeToken.id))}
+
+
+def group_workspaces(connection: Connection, workspace_ids: Collection[str]) -> list[set[str]]:
+    """Returns all workspaces of each organization that has one of these, in the order of these."""
+    rows = connection.execute(select(Workspace.id, Workspace.organization_id))
+    organization_of = {row.id: row.organization_id for row in rows}
+    groups: dict[int, set[str]] = {organization_of[id_]: set() for id_ in workspace_ids if id_ in organization_of}
+    for id_, organization_id in organization_of.items():
+        if organization_id in groups:
+            groups[organization_id].add(id_)
+    return list(groups.values())
 
 
 def find_organization_setup(connection: Connection, workspace_id: str) -> OrganizationSetup | None:
