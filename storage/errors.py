@@ -21,6 +21,10 @@ class Contended(Exception):
     """Another change to the same row took longer than the lock time-out, or caused a deadlock. Nothing was changed."""
 
 
+class AlreadyHandled(Exception):
+    """A request that must be handled once was handled before. Nothing was changed."""
+
+
 class DatabaseUnfit(Exception):
     """The database answers, but it or the role is not set up for the bot. The text says what is missing and how to fix
     it."""
@@ -34,10 +38,12 @@ class EmbeddedPostgresError(Exception):
 _ENDED_BY_SERVER = errors.IdleInTransactionSessionTimeout | errors.TransactionTimeout
 
 
-def translate_error(error: BaseException | None) -> DatabaseAway | Contended | None:
+def translate_error(error: BaseException | None) -> DatabaseAway | Contended | AlreadyHandled | None:
     """Converts an error of the driver. Returns None for an error that is a bug in the program."""
     if isinstance(error, errors.LockNotAvailable | errors.DeadlockDetected):
         return Contended(str(error))
+    if isinstance(error, errors.UniqueViolation) and error.diag.constraint_name == "pk_handled_request":
+        return AlreadyHandled(str(error))
     if isinstance(error, errors.QueryCanceled):
         return DatabaseAway("no answer in time")
     if isinstance(error, errors.ReadOnlySqlTransaction):

@@ -26,7 +26,7 @@ def handle_command(context: Context, _request: Command, words: str) -> Response:
     if not words:
         return incident_menu.offer_incidents(context, "ack", PICK)
     identifier = parse_lone_number(words, USAGE)
-    with context.write() as tx:
+    with context.write(in_one_message=True) as tx:
         incident, first = lifecycle.acknowledge(tx, context.access, identifier, context.now)
     buttons = [build_view_button(identifier), build_status_button(identifier, incident.status)]
     return Answer(answers.render_confirmation(Confirmation(_render_sentence(incident, first), buttons)))

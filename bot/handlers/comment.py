@@ -33,9 +33,10 @@ def handle_command(context: Context, request: Command, words: str) -> Response:
     identifier = parse_number(word, USAGE, text)
     if not text:
         raise InvalidInput("A comment needs some text.", USAGE)
-    lookup.get_incident(context.connection, context.access, identifier)  # before anybody mentioned is looked up for it
+    if "@" in text or "<" in text:  # before anybody mentioned is looked up for it
+        lookup.get_incident(context.connection, context.access, identifier)
     written = context.read_text(text)
-    with context.write(once=request.key) as tx:
+    with context.write(once=request.key, in_one_message=not written.mentions_anybody) as tx:
         incident, _ = comments.add(tx, context.access, identifier, written, context.now)
     buttons = [build_view_button(identifier), button("Activity", "activity", str(identifier))]
     return Answer(answers.render_confirmation(Confirmation(_render_sentence(incident), buttons)))

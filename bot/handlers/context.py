@@ -52,15 +52,16 @@ class Context:
         return self.reading.connection
 
     @contextmanager
-    def write(self, once: str | None = None) -> Iterator[Connection]:
+    def write(self, once: str | None = None, *, in_one_message: bool = False) -> Iterator[Connection]:
         """The transaction of this request. It commits at the end of the block, and rolls back on an exception.
 
         The reading connection is closed first: a request never holds two. `once` is the key of a request that must not
-        be carried out twice. Raises AlreadyDone where it has been, DatabaseAway and Contended.
+        be carried out twice. `in_one_message`: the block calls one rule that sends the database one message, which is
+        a transaction by itself. Raises AlreadyHandled where it has been, DatabaseAway and Contended.
         """
         self.reading.end()
         key = once or self.once
-        with self.services.store.write() as tx:
+        with self.services.store.write(in_one_message=in_one_message) as tx:
             if key is not None:
                 record_request(tx, self.access.workspace_id, key, self.now)
             yield tx

@@ -7,13 +7,14 @@ from datetime import datetime
 from bot.handlers.context import Services
 from bot.handlers.verb import Feature
 from bot.incidents import cards, lifecycle
-from bot.incidents.errors import AlreadyClosed, AlreadyDone, NotFound, Refusal
+from bot.incidents.errors import AlreadyClosed, NotFound, Refusal
 from bot.incidents.idempotency import record_request
 from bot.messages import notice_texts
 from bot.people import notices
 from bot.people.identity import SlackAway
 from bot.slack.requests import Event
 from bot.slack.responses import Done, Response, RetryLater
+from storage.errors import AlreadyHandled
 
 
 def handle_added(services: Services, event: Event, now: datetime) -> Response:
@@ -46,7 +47,7 @@ def handle_added(services: Services, event: Event, now: datetime) -> Response:
                 lifecycle.acknowledge(tx, access, card.identifier, now)
     except SlackAway:
         return RetryLater()
-    except (AlreadyDone, AlreadyClosed):
+    except (AlreadyHandled, AlreadyClosed):
         return Done()  # in the second case somebody else was faster, and the card shows it
     except Refusal as refusal:
         if isinstance(refusal, NotFound):

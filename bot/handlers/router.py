@@ -19,7 +19,7 @@ from bot.handlers.context import Context, Services
 from bot.handlers.verb import EventHandler, PressHandler, Registry, Verb
 from bot.incidents import cards
 from bot.incidents.cards import CardNotPostedYet
-from bot.incidents.errors import AlreadyDone, InvalidInput, NotFound, Refusal, StatusChanged
+from bot.incidents.errors import InvalidInput, NotFound, Refusal, StatusChanged
 from bot.incidents.markup import decode_slack_text, encode_entities, require_storable
 from bot.incidents.words import shorten
 from bot.messages import answers, forms, small_talk
@@ -39,7 +39,7 @@ from bot.slack.responses import (
     RetryLater,
     UpdateForm,
 )
-from storage.errors import Contended, DatabaseAway
+from storage.errors import AlreadyHandled, Contended, DatabaseAway
 from storage.prefetch import Prefetch
 
 log = structlog.get_logger(__name__)
@@ -252,7 +252,7 @@ class Router:
         command = self._services.command
         try:
             return work(), "ok"
-        except AlreadyDone:
+        except AlreadyHandled:
             return Done(), "repeated"  # the first delivery was answered
         except Refusal as refusal:
             return self._refuse(refusal, what, typed), "refused"

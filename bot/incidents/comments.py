@@ -11,15 +11,14 @@ from sqlalchemy import Connection
 
 from bot.incidents import lookup
 from bot.incidents.access import Access
-from bot.incidents.errors import CommentChanged, CommentGone, InvalidInput, NotYourComment, Refusal
+from bot.incidents.errors import CommentChanged, CommentGone, InvalidInput, NotFound, NotYourComment, Refusal
 from bot.incidents.limits import MAX_COMMENT_LENGTH
 from bot.incidents.markup import MENTION, encode_entities
 from bot.incidents.plain_text import disable_formatting
 from storage.queries import access as access_queries
-from storage.queries import activity, directory, incidents, outbox
+from storage.queries import activity, commenting, directory, incidents, outbox
 from storage.queries import subscriptions as followers
 from storage.rows import Comment, IncidentHead
-from storage.values import ActivityType
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +34,11 @@ class CommentText:
     team_ids: frozenset[int] = frozenset()
     rich_text: dict[str, Any] | None = None
 
+    @property
+    def mentions_anybody(self) -> bool:
+        """Whether it mentions people or teams."""
+        return bool(self.member_ids or self.team_ids)
+
 
 def check(connection: Connection, access: Access, incident: IncidentHead, written: CommentText) -> None:
     """Checks the length of a text, and that everybody it mentions can see the incident.
@@ -42,12 +46,22 @@ def check(connection: Connection, access: Access, incident: IncidentHead, writte
     A team may be mentioned if it has one of the incident's projects. Raises InvalidInput for the length, and Refusal
     with the names of those who cannot see the incident.
     """
+    check_text(written)
+    check_mentions(connection, access, incident, written)
+
+
+def check_text(written: CommentText) -> None:
+    """Checks the length of a text. Raises InvalidInput."""
     if not written.text.strip():
         raise InvalidInput("A comment needs some text.", "comment N text")
     if len(written.text) > MAX_COMMENT_LENGTH:
         raise InvalidInput(
             f"A comment can have at most {MAX_COMMENT_LENGTH:,} characters; this one has {len(written.text):,}."
         )
+
+
+def check_mentions(connection: Connection, access: Access, incident: IncidentHead, written: CommentText) -> None:
+    """Checks that everybody whom a text mentions can see the incident, as `check` does. Raises Refusal."""
     blind = _people_who_cannot_see(connection, access, incident, written.member_ids)
     blind += _teams_that_cannot_see(connection, incident, written.team_ids)
     if blind:
@@ -121,11 +135,16 @@ def subscribe_concerned(
 
     If a team is mentioned, its members who see the incident are subscribed.
     """
-    follow = {access.member_id, *written.member_ids}
+    followers.ensure_subscribed(connection, incident.id, _find_concerned(connection, access, incident, written), now)
+
+
+def _find_concerned(connection: Connection, access: Access, incident: IncidentHead, written: CommentText) -> set[int]:
+    """The author of a text, the members whom it mentions, and those of the teams that it mentions who see it."""
+    concerned = {access.member_id, *written.member_ids}
     if written.team_ids:
         of_teams = directory.get_member_ids_of_teams(connection, written.team_ids)
-        follow |= access_queries.filter_members_who_see(connection, access.organization_id, incident.id, of_teams)
-    followers.subscribe(connection, incident.id, sorted(follow), now)
+        concerned |= access_queries.filter_members_who_see(connection, access.organization_id, incident.id, of_teams)
+    return concerned
 
 
 def add(
@@ -139,24 +158,34 @@ def add(
 ) -> tuple[IncidentHead, int]:
     """Adds a comment to an open or closed incident. Returns the incident and the comment's id.
 
-    `thread_channel` is the channel, if the comment is a reply in a card's thread. Raises NotFound, Refusal.
+    `thread_channel` is the channel, if the comment is a reply in a card's thread. A comment that mentions nobody is one
+    message to the database. Raises NotFound, Refusal.
     """
-    incident = lookup.get_incident(tx, access, identifier, lock=True)
-    check(tx, access, incident, written)
-    activity_id = activity.insert_activity(
+    if not lookup.can_exist(identifier):
+        raise NotFound(identifier)
+    followed = {access.member_id}
+    if written.mentions_anybody:
+        incident = lookup.get_incident(tx, access, identifier, lock=True)
+        check_mentions(tx, access, incident, written)
+        followed = _find_concerned(tx, access, incident, written)
+    check_text(written)
+    added = commenting.add_comment(
         tx,
-        incident.id,
-        ActivityType.COMMENT,
-        now=now,
+        access.organization_id,
+        identifier,
+        access.project_ids,
         member_id=access.member_id,
         comment=written.text,
         rich_text=written.rich_text,
-        thread_channel=thread_channel,
         mentioned_members=written.member_ids,
         mentioned_teams=written.team_ids,
+        followers=followed,
+        thread_channel=thread_channel,
+        now=now,
     )
-    subscribe_concerned(tx, access, incident, written, now)
-    return incident, activity_id
+    if added is None:
+        raise NotFound(identifier)
+    return added
 
 
 def version_of(comment: Comment) -> str:
@@ -205,7 +234,7 @@ def edit(
     for team_id in written.team_ids - comment.mentions.teams.keys():
         of_team = directory.get_member_ids_of_teams(tx, [team_id])
         new |= access_queries.filter_members_who_see(tx, access.organization_id, incident.id, of_team)
-    followers.subscribe(tx, incident.id, sorted(new), now)
+    followers.ensure_subscribed(tx, incident.id, new, now)
     outbox.record_comment_change(
         tx, incident.id, comment.id, now=now, newly_mentioned=new, thread_channel=thread_channel
     )

@@ -15,13 +15,6 @@ class Refusal(Exception):
         self.sentence = sentence
 
 
-class AlreadyDone(Refusal):
-    """Slack delivered a request that has been carried out already."""
-
-    def __init__(self) -> None:
-        super().__init__("This was already done.")
-
-
 class NotFound(Refusal):
     """The incident does not exist, or the caller may not see it. The sentence does not reveal which."""
 

@@ -6,14 +6,13 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from bot.incidents.errors import AlreadyDone
 from storage.queries.handled_requests import record_once
 
 
 def record_request(tx: Connection, workspace_id: str, key: str, now: datetime) -> None:
     """Stores the key of a request, in the same transaction that carries it out.
 
-    `key` identifies the request: an event id, or the id of a submitted form. Raises AlreadyDone if it is stored.
+    `key` identifies the request: an event id, or the id of a submitted form. If it is stored already, the next
+    statement of the transaction, or its commit, raises AlreadyHandled.
     """
-    if not record_once(tx, workspace_id, key, now):
-        raise AlreadyDone
+    record_once(tx, workspace_id, key, now)

@@ -14,10 +14,10 @@ from sqlalchemy import Connection
 from bot.incidents import calls, comments, lookup, ownership
 from bot.incidents.access import Access
 from bot.incidents.comments import CommentText
-from bot.incidents.errors import AlreadyClosed, InvalidInput
+from bot.incidents.errors import AlreadyClosed, InvalidInput, NotFound, StatusChanged
 from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH, MAX_TITLE_LENGTH
 from bot.incidents.plain_text import disable_formatting, has_visible
-from storage.queries import activity, direct_messages, handoffs, incidents, outbox, owner_reminders
+from storage.queries import acknowledging, activity, direct_messages, handoffs, incidents, owner_reminders
 from storage.queries import calls as call_steps
 from storage.queries import subscriptions as followers
 from storage.rows import IncidentHead, NewIncident
@@ -143,8 +143,8 @@ def declare(tx: Connection, access: Access, declared: Declaration, now: datetime
         now,
         access.member_id,
     )
-    followers.subscribe(tx, incident.id, [access.member_id], now)
-    incidents.mark_seen(tx, incident.id, access.member_id, now)
+    followers.ensure_subscribed(tx, incident.id, [access.member_id], now)
+    acknowledging.mark_seen(tx, incident.id, access.member_id, now)
     return incident
 
 
@@ -154,16 +154,25 @@ def acknowledge(
     """Marks an incident seen by the caller. Returns it, and whether this was the first time.
 
     The first time is an entry of the log, which notifies nobody: only cards and messages that stand show it. Later ones
-    refresh the time. `shown` is as in `lookup.get_incident`. Raises NotFound, StatusChanged.
+    refresh the time. `shown` is as in `lookup.get_incident`. It is one message to the database. Raises NotFound,
+    StatusChanged.
     """
-    incident = lookup.get_incident(tx, access, identifier, lock=True, shown=shown)
-    first = incidents.mark_seen(tx, incident.id, access.member_id, now)
-    if first:
-        kind = ActivityType.ACKNOWLEDGED
-        activity.insert_activity(tx, incident.id, kind, now=now, member_id=access.member_id, notify=False)
-    if outbox.record_change(tx, incident.id, now=now):
-        direct_messages.hurry_for_member(tx, incident.id, access.member_id, now)
-    return incident, first
+    found = None
+    if lookup.can_exist(identifier):
+        found = acknowledging.acknowledge(
+            tx,
+            access.organization_id,
+            identifier,
+            access.project_ids,
+            member_id=access.member_id,
+            shown=shown,
+            now=now,
+        )
+    if found is None:
+        raise NotFound(identifier)
+    if found.state != shown:
+        raise StatusChanged(identifier, found.incident.title)
+    return found.incident, found.first
 
 
 def resolve(

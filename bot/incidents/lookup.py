@@ -22,7 +22,7 @@ def get_incident(
     NotFound, and StatusChanged if the incident has another state by now.
     """
     found = None
-    if _can_exist(identifier):
+    if can_exist(identifier):
         found = incidents.find_incident(connection, access.organization_id, identifier, access.project_ids, lock=lock)
     if found is None:
         raise NotFound(identifier)
@@ -39,7 +39,7 @@ def get_state(connection: Connection, incident: IncidentHead) -> int:
 
 def prefetch_details(identifier: int) -> Prefetch | None:
     """The read for `get_details`, to run together with finding the caller; None for an impossible identifier."""
-    return incidents.prefetch_details(identifier) if _can_exist(identifier) else None
+    return incidents.prefetch_details(identifier) if can_exist(identifier) else None
 
 
 def get_details(
@@ -50,7 +50,7 @@ def get_details(
     `prefetched` is the result of `prefetch_details`, after it was run.
     """
     found = None
-    if _can_exist(identifier):
+    if can_exist(identifier):
         found = incidents.find_incident_details(
             connection,
             access.organization_id,
@@ -80,5 +80,6 @@ def find_identifier_by_card(connection: Connection, access: Access, channel_id: 
     return found.identifier if found is not None and found.id == card.incident_id else None
 
 
-def _can_exist(identifier: int) -> bool:
+def can_exist(identifier: int) -> bool:
+    """Whether an incident may have this identifier."""
     return 0 < identifier <= _LARGEST_IDENTIFIER

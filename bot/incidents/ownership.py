@@ -16,12 +16,12 @@ from bot.incidents import lookup
 from bot.incidents.access import Access
 from bot.incidents.errors import AlreadyClosed
 from storage.queries import (
+    acknowledging,
     activity,
     call_messages,
     calls,
     direct_messages,
     handoffs,
-    incidents,
     owner_reminders,
     owners,
 )
@@ -60,7 +60,7 @@ def take_unowned(tx: Connection, access: Access, incident_ids: Sequence[int], no
     if not incident_ids:
         return
     followers.subscribe_to_all(tx, incident_ids, access.member_id, now)
-    first_seen = incidents.mark_all_seen(tx, incident_ids, access.member_id, now)
+    first_seen = acknowledging.mark_all_seen(tx, incident_ids, access.member_id, now)
     kind = ActivityType.ACKNOWLEDGED
     activity.insert_activities(tx, first_seen, kind, now=now, member_id=access.member_id, notify=False)
     owners.set_owner_of_all(tx, incident_ids, access.member_id, now)
@@ -84,8 +84,8 @@ def _become_owner(
     *,
     by_handoff: bool = False,
 ) -> None:
-    followers.subscribe(tx, incident.id, [access.member_id], now)
-    if incidents.mark_seen(tx, incident.id, access.member_id, now):
+    followers.ensure_subscribed(tx, incident.id, [access.member_id], now)
+    if acknowledging.mark_seen(tx, incident.id, access.member_id, now):
         kind = ActivityType.ACKNOWLEDGED
         activity.insert_activity(tx, incident.id, kind, now=now, member_id=access.member_id, notify=False)
     _change(tx, incident.id, before, access.member_id, now, by=access.member_id, by_handoff=by_handoff)

@@ -17,7 +17,7 @@ from bot.incidents.access import Access
 from bot.incidents.errors import AlreadyClosed, Refusal
 from bot.incidents.plain_text import disable_formatting
 from storage.member_rows import DueReminder, ReminderContent
-from storage.queries import activity, destinations, direct_messages, incidents, outbox, owner_reminders, owners
+from storage.queries import acknowledging, activity, destinations, direct_messages, outbox, owner_reminders, owners
 from storage.rows import IncidentHead, Mentions
 from storage.values import ActivityType, PostKind, Status, Urgency
 
@@ -101,7 +101,7 @@ def confirm(tx: Connection, access: Access, identifiers: Sequence[int], now: dat
         owner = owners.find_owner(tx, incident.id)
         if incident.status is Status.CLOSED or owner is None or owner.member_id != access.member_id:
             continue
-        incidents.mark_seen(tx, incident.id, access.member_id, now)
+        acknowledging.mark_seen(tx, incident.id, access.member_id, now)
         if outbox.record_change(tx, incident.id, now=now):
             direct_messages.hurry_for_member(tx, incident.id, access.member_id, now)
         mine.append(incident)

@@ -13,10 +13,10 @@ from storage.call_rows import CallRecord
 from storage.errors import UnknownActivity
 from storage.models import CommentMention, IncidentActivity
 from storage.prepared import PreparedStatement
-from storage.queries import outbox
+from storage.queries import log_entries, outbox
 from storage.queries.slack_ids import user_of_member
 from storage.rows import ActivityEntry, ActivityPage, Comment, Mentionable, Mentions
-from storage.values import FIRST_OWN_TYPE, ActivityType
+from storage.values import FIRST_OWN_TYPE, ActivityType, Work
 
 # The columns of an entry a by a member m, for `parse_entry`.
 ENTRY_COLUMNS = (
@@ -187,27 +187,15 @@ def find_last_status_change(connection: Connection, incident_id: int) -> Activit
     return None if row is None else parse_entry(row)
 
 
+_ONE_INCIDENT = "SELECT organization_id, id FROM incident WHERE id = %(incident_id)s"
 _INSERT = PreparedStatement(
-    """
-INSERT INTO incident_activity (incident_id, member_id, type, value, previous_value, comment, rich_text, date_added,
-                               owner_id, previous_owner_id, call)
-VALUES (%(incident_id)s, %(member_id)s, %(type)s, %(value)s, %(previous_value)s, %(comment)s, %(rich_text)s,
-        %(date_added)s, %(owner_id)s, %(previous_owner_id)s, %(call)s)
-RETURNING id
-""",
-    {
-        "incident_id": "bigint",
-        "member_id": "bigint",
-        "type": "smallint",
-        "value": "int",
-        "previous_value": "int",
-        "comment": "text",
-        "rich_text": "jsonb",
-        "date_added": "timestamptz",
-        "owner_id": "bigint",
-        "previous_owner_id": "bigint",
-        "call": "jsonb",
-    },
+    f"WITH {log_entries.build_entry(_ONE_INCIDENT)} SELECT id, false FROM entry",  # noqa: S608 - composed of constants
+    log_entries.ENTRY_TYPES,
+)
+INSERT_AND_RECORD = PreparedStatement(
+    f"WITH {log_entries.build_entry(_ONE_INCIDENT)}, {log_entries.build_record('%(incident_id)s')}"  # noqa: S608 - composed of constants
+    " SELECT id, EXISTS (SELECT FROM recorded) FROM entry",
+    log_entries.ENTRY_TYPES | log_entries.RECORD_TYPES,
 )
 
 
@@ -237,7 +225,7 @@ def insert_activity(
     happened, if not `now`. `thread_channel` is the channel, if the comment was written in a thread. `owner_id` and
     `previous_owner_id` are who owns the incident after and before it changed its owner.
     """
-    row = _INSERT.row(
+    row = (INSERT_AND_RECORD if notify else _INSERT).row(
         connection,
         {
             "incident_id": incident_id,
@@ -251,20 +239,16 @@ def insert_activity(
             "owner_id": owner_id,
             "previous_owner_id": previous_owner_id,
             "call": json.dumps(call.to_json()) if call else None,
+            "mentioned_members": sorted(set(mentioned_members)),
+            "mentioned_teams": sorted(set(mentioned_teams)),
+            "thread_channel": thread_channel,
+            "now": now,
         },
     )
     assert row is not None
     activity_id: int = row[0]
-    insert_mentions(connection, activity_id, mentioned_members, mentioned_teams)
-    if notify:
-        outbox.record_change(
-            connection,
-            incident_id,
-            activity_id,
-            now=now,
-            thread_channel=thread_channel,
-            of_alert=member_id is None,
-        )
+    if row[1]:
+        outbox.wake_after_commit(connection, Work.ALERTS if member_id is None else Work.CHANGES)
     return activity_id
 
 

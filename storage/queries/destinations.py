@@ -87,9 +87,16 @@ def lock_destination(tx: Connection, destination_id: int) -> None:
     tx.exec_driver_sql("SELECT FROM destination WHERE id = %(id)s FOR NO KEY UPDATE", {"id": destination_id})
 
 
+def build_mark_due(urgency: str) -> str:
+    """Returns what an UPDATE of destinations sets for `mark_due`."""
+    return (
+        f"urgency = CASE WHEN due_at IS NULL THEN {urgency} ELSE LEAST(urgency, {urgency}) END,"
+        " due_at = LEAST(due_at, GREATEST(next_send_at, %(now)s))"
+    )
+
+
 _MARK_DUE = PreparedStatement(
-    "UPDATE destination SET urgency = CASE WHEN due_at IS NULL THEN %(urgency)s ELSE LEAST(urgency, %(urgency)s) END,"
-    " due_at = LEAST(due_at, GREATEST(next_send_at, %(now)s)) WHERE id = ANY(%(ids)s)",
+    f"UPDATE destination SET {build_mark_due('%(urgency)s')} WHERE id = ANY(%(ids)s)",  # noqa: S608 - composed of constants
     {"ids": "bigint[]", "urgency": "smallint", "now": "timestamptz"},
 )
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from storage.prepared import PreparedStatement
-from storage.queries.destinations import mark_due
+from storage.queries.destinations import build_mark_due
 from storage.queries.outbox import wake_after_commit
 from storage.values import PostKind, Urgency, Work
 
@@ -137,18 +137,26 @@ def redraw_messages_of_entries(tx: Connection, activity_ids: Collection[int], no
     )
 
 
-_HURRY = PreparedStatement(
-    f"""
-WITH locked AS (
+def build_hurry(incident: str) -> str:
+    """Returns the CTEs of `hurry_for_member`; `hurried` are the conversations. `incident` is a subquery or an id."""
+    return f"""
+talks AS (
   SELECT d.id FROM destination d WHERE d.member_id = %(member_id)s
-    AND EXISTS (SELECT FROM post p WHERE p.incident_id = %(incident_id)s AND p.destination_id = d.id AND {_SHOWS_STATE})
+    AND EXISTS (SELECT FROM post p WHERE p.incident_id = {incident} AND p.destination_id = d.id AND {_SHOWS_STATE})
   FOR NO KEY UPDATE SKIP LOCKED
-)
-UPDATE post p SET wanted_version = wanted_version + 1, date_done = NULL, slot_at = NULL,
-  urgency = LEAST(urgency, {Urgency.CHANGE:d}), due_at = CASE WHEN ts IS NULL THEN due_at ELSE %(now)s END
-FROM locked WHERE p.incident_id = %(incident_id)s AND p.destination_id = locked.id AND {_SHOWS_STATE}
-RETURNING p.destination_id
-""",  # noqa: S608 - composed of constants
+), messages AS (
+  UPDATE post p SET wanted_version = wanted_version + 1, date_done = NULL, slot_at = NULL,
+    urgency = LEAST(urgency, {Urgency.CHANGE:d}), due_at = CASE WHEN ts IS NULL THEN due_at ELSE %(now)s END
+  FROM talks WHERE p.incident_id = {incident} AND p.destination_id = talks.id AND {_SHOWS_STATE}
+  RETURNING p.destination_id
+), hurried AS (
+  UPDATE destination SET {build_mark_due(str(int(Urgency.CHANGE)))}
+  WHERE id IN (SELECT destination_id FROM messages) RETURNING id
+)"""  # noqa: S608 - composed of constants
+
+
+HURRY = PreparedStatement(
+    f"WITH {build_hurry('%(incident_id)s')} SELECT id FROM hurried",  # noqa: S608 - composed of constants
     {"member_id": "bigint", "incident_id": "bigint", "now": "timestamptz"},
 )
 
@@ -159,8 +167,5 @@ def hurry_for_member(tx: Connection, incident_id: int, member_id: int, now: date
     This is besides `redraw_newest`, which updates them in any case. Nobody waits here for delivery: a conversation that
     it has locked is left out.
     """
-    rows = _HURRY.rows(tx, {"incident_id": incident_id, "member_id": member_id, "now": now})
-    for (destination_id,) in rows:
-        mark_due(tx, [destination_id], Urgency.CHANGE, now)
-    if rows:
+    if HURRY.rows(tx, {"incident_id": incident_id, "member_id": member_id, "now": now}):
         wake_after_commit(tx, Work.POSTS)

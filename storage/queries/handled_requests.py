@@ -13,18 +13,17 @@ KEPT_FOR = timedelta(days=1)
 
 
 _RECORD = PreparedStatement(
-    "INSERT INTO handled_request (workspace_id, key, date_added) VALUES (%(workspace_id)s, %(key)s, %(now)s)"
-    " ON CONFLICT DO NOTHING",
+    "INSERT INTO handled_request (workspace_id, key, date_added) VALUES (%(workspace_id)s, %(key)s, %(now)s)",
     {"workspace_id": "text", "key": "text", "now": "timestamptz"},
 )
 
 
-def record_once(connection: Connection, workspace_id: str, key: str, now: datetime) -> bool:
-    """Records a request as handled. Returns False if it was handled before.
+def record_once(tx: Connection, workspace_id: str, key: str, now: datetime) -> None:
+    """Records a request as handled, with the next statement of the transaction that handles it.
 
-    Call it in the transaction that handles the request.
+    That statement, or the commit, raises AlreadyHandled if the request was handled before.
     """
-    return bool(_RECORD.execute(connection, {"workspace_id": workspace_id, "key": key, "now": now}))
+    _RECORD.defer(tx, {"workspace_id": workspace_id, "key": key, "now": now})
 
 
 _DELETE_OLD = """

@@ -134,16 +134,16 @@ def find_incident_details(
     )
 
 
-_HEAD_SQL = f"""
+HEAD_SQL = f"""
 SELECT i.id, i.identifier, i.title, i.status, i.status_before_closing, i.date_started, i.date_closed
 FROM incident i
 WHERE i.organization_id = %(organization_id)s AND i.identifier = %(identifier)s
   AND {of_given_projects("i.id")}
 """  # noqa: S608 - composed of constants
-_HEAD_TYPES = {"organization_id": "bigint", "identifier": "bigint", "project_ids": "bigint[]"}
-_HEAD = PreparedStatement(_HEAD_SQL, _HEAD_TYPES)
+HEAD_TYPES = {"organization_id": "bigint", "identifier": "bigint", "project_ids": "bigint[]"}
+_HEAD = PreparedStatement(HEAD_SQL, HEAD_TYPES)
 # The key of an incident never changes. NO KEY lets delivery insert rows that refer to the incident during a change.
-_HEAD_LOCKED = PreparedStatement(_HEAD_SQL + "FOR NO KEY UPDATE OF i", _HEAD_TYPES)
+_HEAD_LOCKED = PreparedStatement(HEAD_SQL + "FOR NO KEY UPDATE OF i", HEAD_TYPES)
 
 
 def find_incident(
@@ -153,10 +153,16 @@ def find_incident(
     row = (_HEAD_LOCKED if lock else _HEAD).row(
         connection, {"organization_id": organization_id, "identifier": identifier, "project_ids": project_ids}
     )
-    return None if row is None else _parse_head(row)
+    return None if row is None else parse_head(row)
 
 
-def _parse_head(row: Sequence[Any]) -> IncidentHead:
+def lock_incident(tx: Connection, given: Mapping[str, Any]) -> None:
+    """Locks the incident of `find_incident`, in the message of the next statement of the transaction."""
+    _HEAD_LOCKED.defer(tx, given)
+
+
+def parse_head(row: Sequence[Any]) -> IncidentHead:
+    """Returns the incident in a row of `HEAD_SQL`."""
     id_, identifier, title, status, before, started, closed = row
     return IncidentHead(
         id_, identifier, title, Status(status), None if before is None else Status(before), started, closed
@@ -177,7 +183,7 @@ _HEAD_COLUMNS = (
 def find_incident_by_id(connection: Connection, incident_id: int) -> IncidentHead | None:
     """Returns the incident with this database id, or None if it no longer exists. Checks no permissions."""
     row = connection.execute(select(*_HEAD_COLUMNS).where(Incident.id == incident_id)).first()
-    return None if row is None else _parse_head(row)
+    return None if row is None else parse_head(row)
 
 
 # One statement, so that a single incident takes one round trip and a storm of incidents takes few. DETECTED is inserted
@@ -315,8 +321,11 @@ _SET_STATUS = PreparedStatement(
 def set_status(
     connection: Connection, incident: IncidentHead, status: Status, method: StatusMethod, closed: datetime | None
 ) -> None:
-    """Sets the status of an incident. `closed` is the closing date; pass None unless `status` is CLOSED."""
-    _SET_STATUS.execute(
+    """Sets the status of an incident, with the next statement of the transaction.
+
+    `closed` is the closing date; pass None unless `status` is CLOSED.
+    """
+    _SET_STATUS.defer(
         connection,
         {
             "id": incident.id,
@@ -326,34 +335,6 @@ def set_status(
             "before": int(incident.status) if status is Status.CLOSED else None,
         },
     )
-
-
-_MARK_SEEN = PreparedStatement(
-    "INSERT INTO incident_seen (incident_id, member_id, first_seen, last_seen)"
-    " VALUES (%(incident_id)s, %(member_id)s, %(now)s, %(now)s) ON CONFLICT (incident_id, member_id)"
-    " DO UPDATE SET last_seen = GREATEST(incident_seen.last_seen, EXCLUDED.last_seen) RETURNING xmax = 0",
-    {"incident_id": "bigint", "member_id": "bigint", "now": "timestamptz"},
-)
-
-
-def mark_seen(connection: Connection, incident_id: int, member_id: int, now: datetime) -> bool:
-    """Records an acknowledgement. Returns True if it is the member's first of this incident."""
-    row = _MARK_SEEN.row(connection, {"incident_id": incident_id, "member_id": member_id, "now": now})
-    return bool(row and row[0])
-
-
-def mark_all_seen(tx: Connection, incident_ids: Sequence[int], member_id: int, now: datetime) -> list[int]:
-    """Records that a member acknowledges these incidents. Returns those that they have not acknowledged before."""
-    rows = tx.exec_driver_sql(
-        "INSERT INTO incident_seen (organization_id, incident_id, member_id, first_seen, last_seen)"
-        " SELECT m.organization_id, i.id, m.id, %(now)s, %(now)s"
-        " FROM member m, unnest(%(ids)s::bigint[]) AS i(id) WHERE m.id = %(member_id)s"
-        " ON CONFLICT (incident_id, member_id)"
-        " DO UPDATE SET last_seen = GREATEST(incident_seen.last_seen, EXCLUDED.last_seen)"
-        " RETURNING incident_id, xmax = 0",
-        {"ids": list(incident_ids), "member_id": member_id, "now": now},
-    )
-    return [incident_id for incident_id, is_first in rows if is_first]
 
 
 def get_project_ids(connection: Connection, incident_id: int) -> set[int]:

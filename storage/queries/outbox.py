@@ -26,36 +26,54 @@ from storage.values import NO_WORK, ActivityType, PostKind, Urgency, Work
 CARD_DEBOUNCE_S = 0.5
 
 
-# Whether anybody is to learn of a change of an incident, or any message to show it; else nothing is left to expand.
-# The transaction has locked the incident, so others that change it come before or after. A change that is being
-# expanded is still seen here, or else what it has led to.
-_CONCERNS_SOMEBODY = f"""
-EXISTS (SELECT FROM post p WHERE p.incident_id = %(incident_id)s)
-OR EXISTS (SELECT FROM {CHANNELS_OF_PROJECTS} WHERE ip.incident_id = %(incident_id)s OFFSET 0)
-OR EXISTS (SELECT FROM outbox e WHERE e.incident_id = %(incident_id)s)
-OR EXISTS (SELECT FROM incident_activity a JOIN incident i ON i.id = a.incident_id WHERE a.id = %(activity_id)s AND (
-     EXISTS (SELECT FROM incident_subscription s
-             WHERE s.incident_id = a.incident_id AND s.member_id IS DISTINCT FROM a.member_id)
-     OR EXISTS (SELECT FROM comment_mention c WHERE c.activity_id = a.id)
-     OR (a.type = {ActivityType.STATUS_CHANGE:d} AND (
-       {has_silences("i.organization_id")}
-       OR EXISTS (SELECT FROM followed_filter f WHERE f.organization_id = i.organization_id)))) OFFSET 0)
-OR EXISTS (SELECT FROM storm_incident f WHERE f.incident_id = %(incident_id)s)
-OR EXISTS (SELECT FROM call_recipient r WHERE r.incident_id = %(incident_id)s)
-OR EXISTS (SELECT FROM handoff_item h WHERE h.incident_id = %(incident_id)s)
-OR EXISTS (SELECT FROM owner_reminder r WHERE r.incident_id = %(incident_id)s AND r.post_key IS NOT NULL)
-"""  # noqa: S608 - composed of constants
-_RECORD = PreparedStatement(
-    f"""
-WITH cards AS (
+def is_shown(incident: str) -> str:
+    """Returns the condition that a message shows an incident or is to show it, or that somebody was asked about it.
+
+    With `concerns_others`, it decides whether anything is left to expand after a change. The transaction has locked the
+    incident, so others that change it come before or after. A change that is being expanded is still seen here, or else
+    what it has led to.
+    """
+    return f"""(
+EXISTS (SELECT FROM post p WHERE p.incident_id = {incident})
+OR EXISTS (SELECT FROM {CHANNELS_OF_PROJECTS} WHERE ip.incident_id = {incident} OFFSET 0)
+OR EXISTS (SELECT FROM outbox e WHERE e.incident_id = {incident})
+OR EXISTS (SELECT FROM storm_incident f WHERE f.incident_id = {incident})
+OR EXISTS (SELECT FROM call_recipient r WHERE r.incident_id = {incident})
+OR EXISTS (SELECT FROM handoff_item h WHERE h.incident_id = {incident})
+OR EXISTS (SELECT FROM owner_reminder r WHERE r.incident_id = {incident} AND r.post_key IS NOT NULL))"""  # noqa: S608 - composed of constants
+
+
+def concerns_others(incident: str, author: str, activity_type: str) -> str:
+    """Returns the condition that an entry of the log concerns others, besides whom it mentions: who follows."""
+    return f"""(
+EXISTS (SELECT FROM incident_subscription s WHERE s.incident_id = {incident} AND s.member_id IS DISTINCT FROM {author})
+OR ({activity_type} = {ActivityType.STATUS_CHANGE:d} AND EXISTS (SELECT FROM incident i WHERE i.id = {incident} AND (
+  {has_silences("i.organization_id")}
+  OR EXISTS (SELECT FROM followed_filter f WHERE f.organization_id = i.organization_id)) OFFSET 0)))"""  # noqa: S608 - composed of constants
+
+
+def redraw_cards_of(incident: str, of_alert: str) -> str:
+    """Returns the statement that makes the cards of an incident due, for a change of a person or of an alert."""
+    return f"""
   UPDATE post SET wanted_version = wanted_version + 1,
     due_at = CASE WHEN wanted_version > drawn_version THEN due_at
                   ELSE %(now)s + make_interval(secs => {CARD_DEBOUNCE_S}) END,
-    urgency = CASE WHEN %(of_alert)s THEN urgency ELSE {Urgency.URGENT:d} END
-  WHERE incident_id = %(incident_id)s AND kind = '{PostKind.CARD}'
-)
-INSERT INTO outbox (incident_id, activity_id, again, member_ids, said_in, of_alert, date_added)
-SELECT %(incident_id)s, %(activity_id)s, %(again)s, %(member_ids)s, %(thread_channel)s, %(of_alert)s, %(now)s
+    urgency = CASE WHEN {of_alert} THEN urgency ELSE {Urgency.URGENT:d} END
+  WHERE incident_id = {incident} AND kind = '{PostKind.CARD}'"""  # noqa: S608 - composed of constants
+
+
+_CONCERNS_SOMEBODY = f"""
+{is_shown("%(incident_id)s")}
+OR EXISTS (SELECT FROM incident_activity a WHERE a.id = %(activity_id)s AND (
+     EXISTS (SELECT FROM comment_mention c WHERE c.activity_id = a.id)
+     OR {concerns_others("a.incident_id", "a.member_id", "a.type")}) OFFSET 0)
+"""  # noqa: S608 - composed of constants
+_RECORD = PreparedStatement(
+    f"""
+WITH cards AS ({redraw_cards_of("%(incident_id)s", "%(of_alert)s")})
+INSERT INTO outbox (organization_id, incident_id, activity_id, again, member_ids, said_in, of_alert, date_added)
+SELECT (SELECT organization_id FROM incident WHERE id = %(incident_id)s), %(incident_id)s, %(activity_id)s,
+       %(again)s, %(member_ids)s, %(thread_channel)s, %(of_alert)s, %(now)s
 WHERE {_CONCERNS_SOMEBODY}
 """,  # noqa: S608 - composed of constants
     {

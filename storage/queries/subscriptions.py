@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -21,8 +21,9 @@ def subscribe_to_all(tx: Connection, incident_ids: Sequence[int], member_id: int
 
 
 _SUBSCRIBE = PreparedStatement(
-    "INSERT INTO incident_subscription (incident_id, member_id, date_added)"
-    " SELECT %(incident_id)s, id, %(now)s FROM unnest(%(member_ids)s) AS m(id)"
+    "INSERT INTO incident_subscription (organization_id, incident_id, member_id, date_added)"
+    " SELECT (SELECT organization_id FROM incident WHERE id = %(incident_id)s), %(incident_id)s, id, %(now)s"
+    " FROM unnest(%(member_ids)s) AS m(id)"
     " ON CONFLICT DO NOTHING RETURNING member_id",
     {"incident_id": "bigint", "member_ids": "bigint[]", "now": "timestamptz"},
 )
@@ -34,6 +35,12 @@ def subscribe(connection: Connection, incident_id: int, member_ids: Sequence[int
         return set()
     given = {"incident_id": incident_id, "member_ids": sorted(set(member_ids)), "now": now}
     return {row[0] for row in _SUBSCRIBE.rows(connection, given)}
+
+
+def ensure_subscribed(tx: Connection, incident_id: int, member_ids: Collection[int], now: datetime) -> None:
+    """Subscribes these members, with the next statement of the transaction."""
+    if member_ids:
+        _SUBSCRIBE.defer(tx, {"incident_id": incident_id, "member_ids": sorted(set(member_ids)), "now": now})
 
 
 def unsubscribe(connection: Connection, incident_id: int, member_id: int) -> bool:
