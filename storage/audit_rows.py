@@ -39,6 +39,8 @@ class AuditAction(StrEnum):
     MEMBER_ADD = "member.add"
     MEMBER_CHANGE = "member.change"
     MEMBER_REMOVE = "member.remove"
+    MEMBER_ASK = "member.ask"  # by somebody who is none, to be let in
+    MEMBER_DECLINE = "member.decline"
     MEMBER_ERASE = "member.erase"  # passes the trigger that keeps entries unchanged
     DIGEST_ADD = "digest.add"
     DIGEST_CHANGE = "digest.change"

@@ -51,6 +51,23 @@ class SlackChange:
     teams: Sequence[str] | None = None  # slugs before; None: they are the same
 
 
+@dataclass(frozen=True, slots=True)
+class JoinRequestRow:
+    """Somebody who is no member and asks to be let in."""
+
+    organization_id: int
+    id: int
+    workspace_id: str
+    user_id: str  # Slack's
+    name: str
+    date_added: datetime
+    date_decided: datetime | None  # None: it is open
+    admitted: bool | None
+    decided_by: str | None  # name
+    date_removed: datetime | None  # when they were removed, if they were a member before
+    removed_in_slack: bool | None  # and not by the organization file
+
+
 class OfferState(StrEnum):
     """What became of an offer of one incident."""
 

@@ -135,6 +135,7 @@ class PostKind(StrEnum):
     HANDOFF_ANSWER = "handoff_answer"  # what the person answered, for the one who asked; sent once
 
     PERSONAL_DIGEST = "personal_digest"  # the digest of one member; sent once
+    JOIN_REQUEST = "join_request"  # asks a manager whether somebody is let in; updated when one decides
     REMINDER = "reminder"  # asks an owner whether they are still on their incidents; updated with them
 
     @property

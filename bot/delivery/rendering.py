@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -13,9 +11,10 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection
 
+from bot.delivery.rendered import Drop, NotYet, Remove, Rendered, Show
 from bot.incidents import handoff, reminders
 from bot.incidents.common_parts import AlertWords, find_common
-from bot.messages import calls, personal_digest, reminder
+from bot.messages import calls, joining, personal_digest, reminder
 from bot.messages import card as cards
 from bot.messages import handoff as offers
 from bot.messages import notification as notifications
@@ -30,12 +29,14 @@ from storage.queries import (
     direct_messages,
     expansion,
     handoffs,
+    join_requests,
     personal_digests,
     post_contents,
     posts,
     storm_contents,
     summaries,
 )
+from storage.queries.access import list_managers
 from storage.queries.destinations import Target
 from storage.queries.direct_messages import SentMessage
 from storage.queries.post_kinds import (
@@ -46,6 +47,7 @@ from storage.queries.post_kinds import (
     DirectPost,
     HandoffAnswerPost,
     HandoffPost,
+    JoinRequestPost,
     KnownPost,
     MirrorPost,
     NewestPost,
@@ -72,40 +74,6 @@ _CARD_WAIT_S = 60.0
 _CALLEES_WAIT_S, _CALLEES_POLL_S = 10.0, 0.5
 # How long a post that this version cannot render is left for a newer replica before this replica tries it again.
 UNKNOWN_WAIT_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Show:
-    """Post this message, or replace the posted message with it."""
-
-    message: Mapping[str, Any]
-    thread_ts: str | None = None
-    final: bool = False  # whether it is not expected to change again, so that its post may be forgotten after a while
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash of the message: equal messages have equal fingerprints."""
-        return hashlib.sha256(json.dumps(self.message, sort_keys=True).encode()).hexdigest()[:32]
-
-
-@dataclass(frozen=True, slots=True)
-class Remove:
-    """Delete the posted message."""
-
-
-@dataclass(frozen=True, slots=True)
-class Drop:
-    """Send nothing. A message that is already posted stays."""
-
-
-@dataclass(frozen=True, slots=True)
-class NotYet:
-    """Try again after `seconds`."""
-
-    seconds: float
-
-
-Rendered = Show | Remove | Drop | NotYet
 
 
 # Renders the current message of a digest; returns None if the digest must no longer be sent.
@@ -173,6 +141,8 @@ def _render(
             return _render_reminder(tx, post, target)
         case PersonalDigestPost():
             return _render_personal_digest(tx, post, target)
+        case JoinRequestPost():
+            return _render_join_request(tx, post, target)
 
 
 def log_unknown_post(post: UnknownPost) -> None:
@@ -295,6 +265,18 @@ def _render_handoff_answer(tx: Connection, post: HandoffAnswerPost, target: Targ
         return Drop()
     message = offers.render_answer(handoff.get_answer(tx, head, datetime.fromisoformat(ended)))
     return Drop() if message is None else Show(message, final=True)
+
+
+def _render_join_request(tx: Connection, post: JoinRequestPost, target: Target) -> Rendered:
+    """Renders the message to a manager. Who is none any more gets none, nor does anybody once it is decided."""
+    request_id = int(post.key.split(":")[2])
+    request = join_requests.find_request(tx, target.organization_id, request_id)
+    if request is None or not target.is_present or target.member_id is None:
+        return Drop()
+    is_over = request.date_decided is not None
+    if post.ts is None and (is_over or not list_managers(tx, target.organization_id, 1, among=target.member_id)):
+        return Drop()
+    return Show(joining.render_request(request), final=is_over)
 
 
 def _render_reminder(tx: Connection, post: ReminderPost, target: Target) -> Rendered:

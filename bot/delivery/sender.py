@@ -29,17 +29,8 @@ from bot.delivery.message_metadata import build_metadata
 from bot.delivery.metrics import DeliveryMetrics
 from bot.delivery.pace import Pace
 from bot.delivery.recovery import Recovery
-from bot.delivery.rendering import (
-    SHARED,
-    UNKNOWN_WAIT_S,
-    Drop,
-    NotYet,
-    Remove,
-    RenderDigest,
-    Show,
-    log_unknown_post,
-    render,
-)
+from bot.delivery.rendered import Drop, NotYet, Remove, Show
+from bot.delivery.rendering import SHARED, UNKNOWN_WAIT_S, RenderDigest, log_unknown_post, render
 from bot.delivery.settlement import Outcome, Settlement
 from bot.messages.card import strip_blocks
 from bot.people.identity import Identity

@@ -16,7 +16,7 @@ from bot.delivery import api_calls
 from bot.delivery.api_calls import Limited, Refused, Result, Taken, Unknown, Unreached, WorkspaceClient
 from bot.delivery.metrics import DeliveryMetrics
 from bot.delivery.pace import Pace
-from bot.delivery.rendering import Remove, Show
+from bot.delivery.rendered import Remove, Show
 from bot.messages.notification import render_invitation
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway

@@ -25,6 +25,7 @@ from bot.messages import members as messages
 from bot.messages.answers import Confirmation
 from bot.messages.blocks import Block, Message
 from bot.messages.help import Group
+from bot.people import joining
 from bot.people import membership as rules
 from bot.people.membership import FORMS, Action, Newcomer
 from bot.slack.requests import Command, OptionsRequest, Origin, Press, Submission
@@ -116,6 +117,12 @@ def handle_menu(context: Context, request: Press, action: Action) -> Response:
     )
     origin = redraw.origin_of_press(request, **_describe(wanted))
     return OpenForm(_build_form(context, wanted, member.name, origin))
+
+
+def build_add_form(context: Context, user_id: str, name: str, origin: str) -> forms.Form:
+    """The form that confirms adding somebody. Raises Refusal."""
+    rules.check_manages(context.access)
+    return _build_form(context, _Wanted(Action.ADD, user_id, role=Role.MEMBER), name, origin)
 
 
 def handle_add_press(context: Context, request: Press) -> Response:
@@ -262,17 +269,20 @@ def handle_submission(context: Context, request: Submission) -> Response:
         wanted = replace(wanted, user_id=request.user("person") or "")
         if not wanted.user_id:
             raise InvalidInput("Choose a person.", field="person")
-    role = request.chosen("role")
-    wanted = replace(
-        wanted,
-        role=rules.parse_role(role, FORMS[wanted.action]) if role else None,
-        teams=tuple(require_storable(slug) for slug in request.checked("teams")),
-    )
+    role, teams = read_choices(request)
+    wanted = replace(wanted, role=role, teams=teams)
     newcomer = _read_newcomer(context, wanted.user_id) if wanted.action is Action.ADD else None
     with context.write(once=request.key) as tx:
         shown = answers.render_confirmation(Confirmation(_carry_out(tx, context, wanted, newcomer)))
         place = redraw.Place.of_origin(request.origin)
         return Done(redraw.redraw_in_place(tx, context, request, place, shown))
+
+
+def read_choices(request: Submission) -> tuple[Role | None, tuple[str, ...]]:
+    """The role and the teams (slugs) that were chosen. Raises InvalidInput."""
+    role = request.chosen("role")
+    teams = tuple(require_storable(slug) for slug in request.checked("teams"))
+    return (rules.parse_role(role, FORMS[Action.ROLE]) if role else None), teams
 
 
 def handle_confirmed(context: Context, request: Press) -> Response:
@@ -323,6 +333,7 @@ def _carry_out(tx: Connection, context: Context, wanted: _Wanted, newcomer: Newc
     access, now, teams = context.access, context.now, wanted.teams or ()
     if newcomer is not None:
         added = rules.add(tx, access, newcomer, wanted.role or Role.MEMBER, teams, now)
+        joining.close_requests(tx, access, newcomer, context.services.command, now)
         return messages.render_added(added.member, again=added.again)
     if wanted.action is Action.REMOVE:
         return messages.render_removed(rules.remove(tx, access, wanted.member_id, now).member)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import structlog
 
 from bot import tracing
-from bot.handlers import card_links, help, home, message_commands, ownership, unknown, view
+from bot.handlers import card_links, help, home, joining, message_commands, ownership, unknown, view
 from bot.handlers.context import Context, Services
 from bot.handlers.verb import EventHandler, PressHandler, Registry, Verb
 from bot.incidents import cards
@@ -25,7 +25,9 @@ from bot.incidents.words import shorten
 from bot.messages import answers, forms, small_talk
 from bot.messages import home as home_messages
 from bot.messages.blocks import Message, text_message
+from bot.messages.joining import build_ask_button
 from bot.metrics import Metrics
+from bot.people.identity import NotMember
 from bot.request_ids import get_request_id
 from bot.slack.requests import Command, Event, OptionsRequest, Press, Request, Shortcut, Submission
 from bot.slack.responses import (
@@ -119,6 +121,10 @@ class Router:
         except StatusChanged as changed:
             identifier, notice = changed.identifier, encode_entities(changed.sentence)
             return self._with_context(request, lambda context: view.show_present(context, request, identifier, notice))
+        except NotMember:
+            if request.action_id != joining.ASK:
+                raise
+            return joining.handle_ask(self._services, request)
         except NotFound as error:
             if request.surface != "message":
                 raise
@@ -270,7 +276,9 @@ class Router:
     def _refuse(self, refusal: Refusal, what: str, typed: str | None) -> _Failure:
         command = self._services.command
         if not isinstance(refusal, InvalidInput):
-            return _Failure(answers.render_refusal(refusal.sentence, typed=typed, command=command), refusal.sentence)
+            offered = build_ask_button() if isinstance(refusal, NotMember) and refusal.may_ask else None
+            message = answers.render_refusal(refusal.sentence, typed=typed, command=command, offered=offered)
+            return _Failure(message, refusal.sentence)
         verb = self.registry.commands.get(what)
         right = unknown.correct_word(typed, refusal)
         form = right or refusal.form

@@ -63,12 +63,14 @@ class NotMember(Refusal):
         None: "No member has your e-mail address.",
     }
 
-    def __init__(self, user_id: str, unmatched: Unmatched | None) -> None:
+    def __init__(self, user_id: str, unmatched: Unmatched | None, *, may_ask: bool) -> None:
+        asked = "Ask to be let in, or ask" if may_ask else "Ask"
         super().__init__(
             "You are not a member of this workspace's organization in Tocsin, so I cannot show you anything."
-            f" {self._REASONS[unmatched]} Ask the people who run Tocsin to add `slack: {user_id}` to your entry in the"
-            " organization file."
+            f" {self._REASONS[unmatched]} {asked} the people who run Tocsin to add `slack: {user_id}` to your entry in"
+            " the organization file."
         )
+        self.may_ask = may_ask  # the managers, to be let in
 
 
 class FromOtherWorkspace(Refusal):
@@ -309,7 +311,9 @@ def _build_access(standing: CallerRow, person: Person) -> Access:
         elsewhere = person.home_team or standing.home_team
         if elsewhere is not None and elsewhere != person.workspace_id:
             raise FromOtherWorkspace
-        raise NotMember(person.user_id, Unmatched(standing.unmatched) if standing.unmatched else None)
+        unmatched = Unmatched(standing.unmatched) if standing.unmatched else None
+        may_ask = standing.incidents_on and unmatched is not Unmatched.GUEST
+        raise NotMember(person.user_id, unmatched, may_ask=may_ask)
     if not standing.incidents_on:
         raise IncidentsOff(standing.organization_name)
     return Access(

@@ -191,6 +191,14 @@ def get_member(connection: Connection, access: Access, member_id: int) -> Member
     return found
 
 
+def get_manager(connection: Connection, access: Access) -> MemberDetails:
+    """The caller, read again: somebody may have changed their role meanwhile. Raises MayNotManageMembers."""
+    caller = members.find_member(connection, access.organization_id, access.member_id)
+    if caller is None or caller.removed or caller.role not in _MANAGE_MEMBERS:
+        raise MayNotManageMembers
+    return caller
+
+
 def check_may_change(
     connection: Connection, access: Access, action: Action, member: MemberDetails | None, role: Role | None
 ) -> None:
@@ -198,9 +206,7 @@ def check_may_change(
 
     `member` is None for somebody who never was one. The caller's role is read again: somebody may have changed it.
     """
-    caller = members.find_member(connection, access.organization_id, access.member_id)
-    if caller is None or caller.removed or caller.role not in _MANAGE_MEMBERS:
-        raise MayNotManageMembers
+    caller = get_manager(connection, access)
     there = member is not None and not member.removed
     taken = member.role if member is not None and there and action in (Action.ROLE, Action.REMOVE) else None
     for one in (taken, role):
@@ -230,7 +236,7 @@ def find_earlier(connection: Connection, access: Access, newcomer: Newcomer) -> 
     known = directory.find_member_by_slack_id(connection, access.organization_id, access.workspace_id, newcomer.user_id)
     if known is not None:
         return members.find_member(connection, access.organization_id, known.id)
-    email = _choose_email(access, newcomer)
+    email = choose_email(profile, access.workspace_id, newcomer.user_id)
     found = members.find_by_slack_id_or_email(
         connection, access.organization_id, access.workspace_id, newcomer.user_id, email
     )
@@ -253,7 +259,7 @@ def add(tx: Connection, access: Access, newcomer: Newcomer, role: Role, teams: S
         "slack_user_id": None if email and (earlier is None or earlier.email == email.lower()) else newcomer.user_id,
     }
     if earlier is None:
-        address = _choose_email(access, newcomer)
+        address = choose_email(newcomer.profile, access.workspace_id, newcomer.user_id)
         member_id = members.insert_member(tx, access.organization_id, {"email": address, **values})
     else:
         member_id = earlier.id
@@ -298,10 +304,9 @@ def remove(tx: Connection, access: Access, member_id: int, now: datetime) -> Cha
     return _finish(tx, access, member_id, now, member)
 
 
-def _choose_email(access: Access, newcomer: Newcomer) -> str:
-    if newcomer.profile.email:
-        return newcomer.profile.email.strip().lower()
-    return f"{newcomer.user_id}.{access.workspace_id}@{NO_EMAIL_DOMAIN}".lower()
+def choose_email(profile: Profile, workspace_id: str, user_id: str) -> str:
+    """The e-mail by which somebody is stored who is added: their own, or one that nobody has."""
+    return (profile.email.strip() if profile.email else f"{user_id}.{workspace_id}@{NO_EMAIL_DOMAIN}").lower()
 
 
 def _finish(

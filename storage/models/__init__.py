@@ -20,6 +20,7 @@ from storage.models.incidents import (
 )
 from storage.models.installations import Installation, InstallationWorkspace, OAuthState, WorkspaceRequest
 from storage.models.intake import AlertMemory, IntakeToken
+from storage.models.join_requests import JoinRequest
 from storage.models.organizations import (
     Member,
     MemberSlackUser,
@@ -62,6 +63,7 @@ __all__ = [
     "Installation",
     "InstallationWorkspace",
     "IntakeToken",
+    "JoinRequest",
     "Member",
     "MemberSlackUser",
     "MemberTeam",

@@ -183,8 +183,13 @@ def find_email(connection: Connection, member_id: int) -> str | None:
     return connection.scalar(select(Member.email).where(Member.id == member_id, Member.date_removed.is_(None)))
 
 
-def list_managers(connection: Connection, organization_id: int, most: int = 5) -> list[int]:
-    """Returns the ids of at most `most` owners and managers of an organization, owners first."""
+def list_managers(
+    connection: Connection, organization_id: int, most: int = 5, *, among: int | None = None
+) -> list[int]:
+    """Returns the ids of at most `most` owners and managers of an organization, owners first.
+
+    With `among`, only that member, if they are one.
+    """
     return list(
         connection.scalars(
             select(Member.id)
@@ -192,6 +197,7 @@ def list_managers(connection: Connection, organization_id: int, most: int = 5) -
                 Member.organization_id == organization_id,
                 Member.role.in_(["owner", "manager"]),
                 Member.date_removed.is_(None),
+                *(() if among is None else (Member.id == among,)),
             )
             .order_by(Member.role.desc(), Member.id)
             .limit(most)

@@ -138,6 +138,8 @@ DELETE FROM destination d USING workspace w WHERE d.workspace_id = w.id AND w.or
   AND (d.member_id = %(member_id)s OR d.user_id = ANY(%(user_ids)s));
 DELETE FROM personal_digest WHERE organization_id = %(organization_id)s AND member_id = %(member_id)s;
 DELETE FROM followed_filter WHERE organization_id = %(organization_id)s AND member_id = %(member_id)s;
+DELETE FROM join_request WHERE organization_id = %(organization_id)s AND (former_member_id = %(member_id)s OR user_id =
+  ANY(%(user_ids)s));
 DELETE FROM form_text WHERE organization_id = %(organization_id)s AND member_id = %(member_id)s;
 DELETE FROM incident_subscription WHERE member_id = %(member_id)s;
 DELETE FROM notification WHERE member_id = %(member_id)s;

@@ -311,6 +311,7 @@ def enqueue(
         PostKind.HANDOFF_ANSWER,
         PostKind.REMINDER,
         PostKind.PERSONAL_DIGEST,
+        PostKind.JOIN_REQUEST,
     ],
     urgency: Urgency = Urgency.BULK,
 ) -> int | None:

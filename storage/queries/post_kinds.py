@@ -184,6 +184,14 @@ class PersonalDigestPost(DuePost):
 
 
 @dataclass(frozen=True, slots=True)
+class JoinRequestPost(DuePost):
+    """Asks a manager whether somebody is let in."""
+
+    kind: ClassVar[PostKind] = PostKind.JOIN_REQUEST
+    key: str  # ends with the ids of the request and of the manager
+
+
+@dataclass(frozen=True, slots=True)
 class UnknownPost(DuePost):
     """A post that only a newer version can render: its kind is unknown, or it lacks a field that its kind needs."""
 
@@ -206,6 +214,7 @@ KnownPost = (
     | HandoffAnswerPost
     | ReminderPost
     | PersonalDigestPost
+    | JoinRequestPost
 )
 Post = KnownPost | UnknownPost
 
@@ -250,5 +259,7 @@ def build_post(row: Sequence[Any]) -> Post:
             return ReminderPost(**state, key=key)
         case PostKind.PERSONAL_DIGEST if key is not None:
             return PersonalDigestPost(**state, key=key)
+        case PostKind.JOIN_REQUEST if key is not None:
+            return JoinRequestPost(**state, key=key)
         case _:
             return UnknownPost(**state, kind=kind)

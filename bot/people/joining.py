@@ -1,0 +1,197 @@
+"""Somebody who is no member asks to be let in, and a manager or owner decides.
+
+Guests, bots, deactivated users and people of other companies cannot ask: they cannot become members by a command
+either. Who was removed may ask, and the managers read by what they were removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from bot.incidents import audit
+from bot.incidents.access import Access
+from bot.incidents.errors import Refusal
+from bot.incidents.markup import replace_unstorable
+from bot.messages.joining import render_answer, render_decided
+from bot.people import membership
+from bot.people.identity import FromOtherWorkspace, IncidentsOff, NotConnected, Profile
+from bot.people.membership import MAX_NAME_LENGTH, Newcomer
+from bot.slack.requests import Person
+from storage.audit_rows import Actor, AuditAction, AuditChange, AuditOrigin
+from storage.member_rows import JoinRequestRow
+from storage.queries import access as callers
+from storage.queries import audit as audit_queries
+from storage.queries import join_requests as queries
+from storage.queries import members, outbox
+from storage.values import PostKind, Role, Urgency
+
+MOST_MANAGERS = 50  # who are asked
+ASK_AGAIN_AFTER = timedelta(hours=24)  # after a manager has declined
+
+
+class NoSuchRequest(Refusal):
+    """The request does not exist, or belongs to another organization."""
+
+    def __init__(self) -> None:
+        super().__init__("This request no longer exists. Nothing was changed.")
+
+
+class RequestDecided(Refusal):
+    """Another manager was faster."""
+
+    def __init__(self, request: JoinRequestRow) -> None:
+        super().__init__(f"{render_decided(request)} Nothing was changed.")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What became of asking."""
+
+    request: JoinRequestRow
+    again: bool  # it had been asked before, and is open
+    declined: bool  # it was declined not long ago
+
+
+def ask(tx: Connection, person: Person, profile: Profile, now: datetime) -> Asked:
+    """Asks the managers and owners of the organization to let somebody in, once while it is open. Raises Refusal."""
+    if not profile.at_home:
+        raise FromOtherWorkspace
+    if not profile.ordinary:
+        raise Refusal("Bots, guests and deactivated users cannot become members.")
+    standing = callers.find_caller(tx, person.workspace_id, person.user_id)
+    if standing is None:
+        raise NotConnected
+    if not standing.incidents_on:
+        raise IncidentsOff(standing.organization_name)
+    organization_id = standing.organization_id
+    latest = queries.find_latest(tx, organization_id, person.workspace_id, person.user_id)
+    if latest and latest.date_decided and not latest.admitted and now < latest.date_decided + ASK_AGAIN_AFTER:
+        return Asked(latest, again=False, declined=True)
+    managers = callers.list_managers(tx, organization_id, MOST_MANAGERS)
+    if not managers:
+        raise Refusal("Your organization has no managers and owners who could let you in.")
+    name = replace_unstorable(profile.name)[:MAX_NAME_LENGTH].strip() or person.user_id
+    email = membership.choose_email(profile, person.workspace_id, person.user_id)
+    former = members.find_by_slack_id_or_email(tx, organization_id, person.workspace_id, person.user_id, email)
+    request_id = queries.insert_request(
+        tx,
+        organization_id,
+        person.workspace_id,
+        person.user_id,
+        name=name,
+        former_member_id=former.id if former and former.removed else None,
+        now=now,
+    )
+    if request_id is None:
+        open_request = queries.find_latest(tx, organization_id, person.workspace_id, person.user_id)
+        assert open_request is not None
+        return Asked(open_request, again=True, declined=False)
+    _ask_managers(tx, organization_id, person.workspace_id, request_id, managers, now)
+    actor = Actor(AuditOrigin.SLACK, name=name, workspace_id=person.workspace_id)
+    change = AuditChange(AuditAction.MEMBER_ASK, person.user_id, after={"name": name, "slack": person.user_id})
+    audit_queries.record(tx, organization_id, actor, [change], now)
+    return Asked(get_request(tx, organization_id, request_id), again=False, declined=False)
+
+
+def _ask_managers(
+    tx: Connection,
+    organization_id: int,
+    workspace_id: str,
+    request_id: int,
+    managers: Sequence[int],
+    now: datetime,
+) -> None:
+    posts = [
+        outbox.enqueue(
+            tx,
+            workspace_id=workspace_id,
+            member_id=member_id,
+            kind=PostKind.JOIN_REQUEST,
+            key=f"join request:{organization_id}:{request_id}:{member_id}",
+            now=now,
+            urgency=Urgency.NEWS,
+        )
+        for member_id in managers
+    ]
+    queries.link_posts(tx, organization_id, request_id, [post_id for post_id in posts if post_id is not None])
+
+
+def get_request(connection: Connection, organization_id: int, request_id: int) -> JoinRequestRow:
+    """A request of the organization. Raises NoSuchRequest."""
+    found = queries.find_request(connection, organization_id, request_id)
+    if found is None:
+        raise NoSuchRequest
+    return found
+
+
+def get_open_request(connection: Connection, access: Access, request_id: int, *, lock: bool = False) -> JoinRequestRow:
+    """A request that the caller may decide. Raises MayNotManageMembers, NoSuchRequest, RequestDecided."""
+    membership.check_manages(access)
+    found = queries.find_request(connection, access.organization_id, request_id, lock=lock)
+    if found is None:
+        raise NoSuchRequest
+    if found.date_decided:
+        raise RequestDecided(found)
+    return found
+
+
+def admit(
+    tx: Connection,
+    access: Access,
+    request_id: int,
+    newcomer: Newcomer,
+    role: Role,
+    teams: Sequence[str],
+    command: str,
+    now: datetime,
+) -> None:
+    """Makes who asked a member. `access` is in the workspace of the request. Raises Refusal."""
+    request = get_open_request(tx, access, request_id, lock=True)
+    if request.user_id != newcomer.user_id or request.workspace_id != access.workspace_id:
+        raise NoSuchRequest
+    earlier = membership.find_earlier(tx, access, newcomer)
+    if earlier is None or earlier.removed:
+        membership.add(tx, access, newcomer, role, teams, now)
+    else:  # by the organization file, meanwhile
+        membership.get_manager(tx, access)
+    close_requests(tx, access, newcomer, command, now)
+
+
+def close_requests(tx: Connection, access: Access, newcomer: Newcomer, command: str, now: datetime) -> None:
+    """Ends the open request of somebody who is a member now, and notifies them."""
+    for request_id in queries.list_open(tx, access.organization_id, access.workspace_id, newcomer.user_id):
+        request = get_request(tx, access.organization_id, request_id)
+        _decide(tx, access, request, command, now, admitted=True)
+
+
+def decline(tx: Connection, access: Access, request_id: int, command: str, now: datetime) -> JoinRequestRow:
+    """Declines a request, and notifies who asked. Raises Refusal."""
+    request = get_open_request(tx, access, request_id, lock=True)
+    membership.get_manager(tx, access)
+    change = AuditChange(
+        AuditAction.MEMBER_DECLINE, request.name, before={"name": request.name, "slack": request.user_id}
+    )
+    audit.record(tx, access, change, now)
+    return _decide(tx, access, request, command, now, admitted=False)
+
+
+def _decide(
+    tx: Connection, access: Access, request: JoinRequestRow, command: str, now: datetime, *, admitted: bool
+) -> JoinRequestRow:
+    queries.decide(tx, access.organization_id, request.id, admitted=admitted, decided_by_id=access.member_id, now=now)
+    decided = get_request(tx, access.organization_id, request.id)
+    outbox.enqueue(
+        tx,
+        workspace_id=request.workspace_id,
+        user_id=request.user_id,
+        kind=PostKind.NOTE,
+        key=f"join decided:{access.organization_id}:{request.id}",
+        message=dict(render_answer(decided, access.organization_name, access.name, command)),
+        now=now,
+        urgency=Urgency.NEWS,
+    )
+    return decided
