@@ -13,7 +13,8 @@ from sqlalchemy import Connection
 from bot.incidents import ownership
 from bot.incidents.access import Access
 from bot.incidents.errors import Refusal
-from bot.messages.members import render_stopped_sync
+from bot.messages.blocks import Message
+from bot.messages.members import render_stopped_sync, render_synced
 from bot.messages.oncall import render_shift
 from bot.people.identity import Identity
 from bot.people.oncall import NO_SUCH_USERGROUP
@@ -106,20 +107,22 @@ def _notify_stopped(
         )
 
 
-def confirm_sync(tx: Connection, access: Access, team_id: int, now: datetime) -> TeamSync | None:
-    """Removes those who are not in the user group from a team, because a manager wants it.
+def confirm_sync(tx: Connection, access: Access, team_id: int, most: int | None, now: datetime) -> Message:
+    """Removes those who are not in the user group from this team, because a manager wants it.
 
-    Returns what that changed; None if the team is not kept in step with a user group any more.
+    `most` is how many the manager has read of; if more would leave by now, nobody does, and the question is asked
+    again. Returns what to answer.
     """
     group = oncall.find_synced_group(tx, access.organization_id, access.workspace_id, team_id)
     if group is None:
-        return None
-    syncs = oncall.find_team_syncs(tx, group)
-    others = [sync.team_id for sync in syncs if sync.team_id != team_id and _removes_too_many(sync)]
+        return render_synced(None)
+    [sync] = oncall.find_team_syncs(tx, group, team_id=team_id)
+    if most is not None and sync.leaving > most:
+        return render_stopped_sync(sync, group.id)
     actor = Actor(AuditOrigin.SLACK, access.member_id, workspace_id=access.workspace_id)
-    for organization_id in oncall.sync_teams(tx, group, now, kept=others, by=actor):
+    for organization_id in oncall.sync_teams(tx, group, now, team_id=team_id, by=actor):
         ownership.release_lost(tx, organization_id, now)
-    return next((sync for sync in syncs if sync.team_id == team_id), None)
+    return render_synced(sync)
 
 
 def _find_members(store: Store, identity: Identity, workspace_id: str, user_ids: Sequence[str], now: datetime) -> None:

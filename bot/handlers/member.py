@@ -306,10 +306,12 @@ def handle_confirmed(context: Context, request: Press) -> Response:
 def handle_left(context: Context, request: Press) -> Response:
     """`Remove them`: those who are no longer in the user group leave its team."""
     rules.check_manages(context.access)
-    if not re.fullmatch(r"[0-9]{1,18}", request.value):
+    found = re.fullmatch(r"([0-9]{1,18})(?::([0-9]{1,9}))?", request.value)
+    if not found:
         raise _from_older_version()
+    most = int(found[2]) if found[2] else None
     with context.write(once=request.key) as tx:
-        shown = messages.render_synced(confirm_sync(tx, context.access, int(request.value), context.now))
+        shown = confirm_sync(tx, context.access, int(found[1]), most, context.now)
     return redraw.turn(request, shown)
 
 

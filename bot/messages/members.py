@@ -209,7 +209,7 @@ def render_stopped_sync(sync: TeamSync, usergroup_id: str) -> Message:
     asked = confirm(
         "Remove members?", f"This removes {people} from {sync.team}. They may lose sight of its incidents.", "Remove"
     )
-    remove = button("Remove them", "members_left", str(sync.team_id), style="danger", confirm=asked)
+    remove = button("Remove them", "members_left", f"{sync.team_id}:{sync.leaving}", style="danger", confirm=asked)
     return message(text, [section(text), actions([remove])])
 
 

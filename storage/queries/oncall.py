@@ -129,12 +129,13 @@ people AS (
   LEFT JOIN usergroup_user u ON u.workspace_id = w.id AND u.usergroup_id = r.slack_usergroup
   LEFT JOIN member m ON m.id = {MEMBER_OF_USER} AND m.organization_id = r.organization_id AND m.date_removed IS NULL
   WHERE w.id = %(workspace_id)s AND r.slack_usergroup = %(id)s AND r.sync_members
+    AND (%(team_id)s::bigint IS NULL OR r.id = %(team_id)s)
 )
 """  # noqa: S608 - composed of constants
 
 
-def find_team_syncs(connection: Connection, group: StaleUsergroup) -> list[TeamSync]:
-    """Returns what keeping the teams of a user group in step with it would change."""
+def find_team_syncs(connection: Connection, group: StaleUsergroup, *, team_id: int | None = None) -> list[TeamSync]:
+    """Returns what keeping the teams of a user group in step with it would change; with `team_id`, this team alone."""
     rows = connection.exec_driver_sql(
         f"WITH {_PEOPLE} SELECT t.organization_id, t.id, t.name, count(mt.member_id),"  # noqa: S608 - composed of constants
         "  count(mt.member_id) FILTER (WHERE NOT EXISTS"
@@ -142,7 +143,7 @@ def find_team_syncs(connection: Connection, group: StaleUsergroup) -> list[TeamS
         "  (SELECT count(p.member_id) FROM people p WHERE p.team_id = t.id)"
         " FROM team t LEFT JOIN member_team mt ON mt.team_id = t.id"
         " WHERE t.id IN (SELECT team_id FROM people) GROUP BY t.id ORDER BY t.id",
-        {"workspace_id": group.workspace_id, "id": group.id},
+        {"workspace_id": group.workspace_id, "id": group.id, "team_id": team_id},
     )
     return [TeamSync(*row) for row in rows]
 
@@ -159,13 +160,20 @@ def find_synced_group(tx: Connection, organization_id: int, workspace_id: str, t
 
 
 def sync_teams(
-    tx: Connection, group: StaleUsergroup, now: datetime, *, kept: Collection[int] = (), by: Actor | None = None
+    tx: Connection,
+    group: StaleUsergroup,
+    now: datetime,
+    *,
+    team_id: int | None = None,
+    kept: Collection[int] = (),
+    by: Actor | None = None,
 ) -> list[int]:
     """Makes the people of a user group the members of its teams. Returns the organizations in which somebody left.
 
-    Nobody leaves the teams in `kept`. `by` is who has asked for it; None: it was kept in step.
+    With `team_id`, that team alone changes. Nobody leaves the teams in `kept`. `by` is who has asked for it; None: it
+    was kept in step.
     """
-    parameters = {"workspace_id": group.workspace_id, "id": group.id, "kept": list(kept)}
+    parameters = {"workspace_id": group.workspace_id, "id": group.id, "team_id": team_id, "kept": list(kept)}
     joined = tx.exec_driver_sql(
         f"WITH {_PEOPLE}, joined AS (INSERT INTO member_team (organization_id, member_id, team_id)"  # noqa: S608
         "  SELECT organization_id, member_id, team_id FROM people WHERE member_id IS NOT NULL ON CONFLICT DO NOTHING"

@@ -449,6 +449,35 @@ def test_nobody_leaves_when_a_user_group_loses_most_of_its_people_until_a_manage
     assert sum("are no longer in" in one.text for one in manager.direct_messages()) <= 2
 
 
+def test_who_confirms_that_people_leave_a_team_changes_that_team_alone(world: World) -> None:
+    everybody = [world.ada, world.ben, world.cyn, world.dan]
+    world.slack.set_members(world.cast.payments, everybody)
+    synced = ORGANIZATION.replace(PAYMENTS, PAYMENTS.replace("}", ", sync_members: true}"))
+    world.apply(synced)
+    read_usergroups(world)
+    assert all("Payments" in world.ask(one, "whoami").text for one in everybody)
+    world.slack.set_members(world.cast.payments, [world.ada])
+    world.slack.settle()
+    read_usergroups(world)
+    question = world.ada.wait_for_message(containing="3 of the 4 members of Payments are no longer in")
+    # Another team of the same user group, which has not been kept in step yet.
+    with world.store.write() as tx:
+        tx.exec_driver_sql("UPDATE team SET slack_usergroup = 'S0001', sync_members = true WHERE slug = 'search'")
+    teams_of_cyn = world.ask(world.cyn, "whoami").text
+    assert "Search" in teams_of_cyn and "Search" not in world.ask(world.ada, "whoami").text
+
+    world.slack.set_members(world.cast.payments, [])
+    world.slack.settle()
+    read_usergroups(world)
+    world.ada.press(question, "Remove them")  # by now, everybody would leave
+    question.wait_for(lambda shown: "4 of the 4 members of Payments are no longer in" in shown.text)
+    assert "Payments" in world.ask(world.ben, "whoami").text
+    world.ada.press(question, "Remove them")
+    question.wait_for(lambda shown: "4 members were removed from Payments." in shown.text)
+    assert "Payments" not in world.ask(world.cyn, "whoami").text and "Search" in world.ask(world.cyn, "whoami").text
+    assert "Ada Obi changed the member" in world.ask(world.ada, "audit").text
+
+
 def test_calls_for_folded_incidents_are_one_message_in_the_thread_of_their_storm(
     world: World, deliver: Deliver
 ) -> None:
