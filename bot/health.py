@@ -28,12 +28,14 @@ def add_health_routes(
     registry: CollectorRegistry,
     metrics_token: str | None = None,
     check_cells: Callable[[], Mapping[str, str]] | None = None,
+    find_other_problem: Callable[[], str | None] | None = None,
 ) -> None:
     """Adds the three routes to an application.
 
     `store` is the database to check. `slack_problem` gives what is wrong with the connection to Slack, None when it
     stands; it must not block. `metrics_token` is METRICS_TOKEN. `check_cells` gives what is wrong with the database of
-    each other cell, "ok" where nothing is.
+    each other cell, "ok" where nothing is. `find_other_problem` gives what is wrong with the other processes of a
+    group, None where nothing is.
     """
     limiter = anyio.CapacityLimiter(_AT_ONCE)
 
@@ -53,6 +55,10 @@ def add_health_routes(
             ready = ready or "ok" in cells.values()
         slack = slack_problem() or "ok"
         ready = ready and slack == "ok"
+        if find_other_problem is not None:
+            problem = await anyio.to_thread.run_sync(find_other_problem, limiter=limiter)
+            checks["processes"] = problem or "ok"
+            ready = ready and problem is None
         body = {"status": "ok" if ready else "not ready", **checks, "slack": slack}
         return JSONResponse(body | ({"cells": cells} if check_cells else {}), status_code=200 if ready else 503)
 

@@ -9,7 +9,7 @@ from functools import partial
 
 import structlog
 from fastapi import FastAPI
-from prometheus_client import ProcessCollector
+from prometheus_client import CollectorRegistry, ProcessCollector
 from pydantic import SecretStr
 from sqlalchemy import URL
 
@@ -25,9 +25,11 @@ from bot.intake.connections import find_file_shortage
 from bot.intake.http import create_http_app, open_intake_store
 from bot.intake.server import HttpServer
 from bot.process_metrics import ProcessMetrics
+from bot.processes.member import Member
+from bot.processes.port import open_port
 from bot.replicas import Heartbeat
 from bot.saturation import Saturation, list_connection_pools
-from bot.settings import Role, Settings, SettingsError
+from bot.settings import Role, Settings
 from bot.slack.background import Background
 from bot.slack.clients import Clients
 from bot.slack.entry import Entry
@@ -41,10 +43,13 @@ log = structlog.get_logger(__name__)
 _POLL_S = 0.1  # how often a bot that waits for its first connection looks whether it should stop
 
 
-def serve(settings: Settings, url: URL, role: Role, clock: Clock, stop: threading.Event) -> int:
+def serve(
+    settings: Settings, url: URL, role: Role, clock: Clock, stop: threading.Event, member: Member | None = None
+) -> int:
     """Runs the bot in a role on the database at `url` until `stop` is set. Returns the exit code.
 
-    Raises SettingsError if Slack refuses the credentials or the port is taken, and DatabaseAway.
+    `member` is what it shares with other processes of a group; one without a port serves no HTTP of its own. Raises
+    SettingsError if Slack refuses the credentials or the port is taken, and DatabaseAway.
     """
     migrated = migrate_database(settings, url)
     log.info("the database is ready", schema=migrated.after, was=migrated.before, pooler=migrated.pooling.value)
@@ -57,20 +62,24 @@ def serve(settings: Settings, url: URL, role: Role, clock: Clock, stop: threadin
     heartbeat = Heartbeat(store, role.value)
     cells = OtherCells(settings, store, role.value) if settings.cells else None
     backlog = BacklogCollector(store, status.list_workspaces)
-    metrics = _create_metrics(role, store, intake, status, backlog)
-    if cells:
-        metrics.registry.register(cells)
-    http_app = _create_http_app(settings, role, store, intake, status, metrics, cells)
-    http = _create_http_server(settings, http_app, metrics.saturation)
+    metrics = _create_metrics(role, store, intake, status)
+    shown = member.share(metrics.registry) if member else metrics.registry
+    for of_database in (backlog, cells):
+        if of_database:
+            shown.register(of_database)
+    http_app = _create_http_app(settings, role, store, intake, status, metrics, shown, cells, member)
+    http = _create_http_server(settings, http_app, metrics.saturation, member)
     try:
-        http.start()
+        if http:
+            http.start()
+            log.info("serving HTTP", host=settings.http_host, port=http.port, role=role.value)
         heartbeat.start()
         if shortage := find_file_shortage():
             log.warning("few open files", problem=shortage[0], mend=shortage[1])
-        log.info("serving HTTP", host=settings.http_host, port=http.port, role=role.value)
-        _run(settings, role, store, status, http_app, http, metrics, stop, cells, backlog)
+        _run(settings, role, store, status, http_app, http, metrics, stop, cells, backlog, member)
     finally:
-        http.stop()
+        if http:
+            http.stop()
         heartbeat.stop()
         if cells:
             cells.close()
@@ -93,12 +102,9 @@ class _SlackStatus:
         return [one.workspace_id for one in self.bot.clients.all()] if self.bot else []
 
 
-def _create_metrics(
-    role: Role, store: Store, intake: Store, status: _SlackStatus, backlog: BacklogCollector
-) -> ProcessMetrics:
+def _create_metrics(role: Role, store: Store, intake: Store, status: _SlackStatus) -> ProcessMetrics:
     metrics = ProcessMetrics()
     ProcessCollector(registry=metrics.registry)
-    metrics.registry.register(backlog)
     metrics.requests.set_sources(
         database_up=lambda: is_reachable(store), slack_connected=lambda: status.problem() is None
     )
@@ -115,8 +121,11 @@ def _create_http_app(
     intake: Store,
     status: _SlackStatus,
     metrics: ProcessMetrics,
+    shown: CollectorRegistry,
     cells: OtherCells | None,
+    member: Member | None,
 ) -> FastAPI:
+    find_other_problem = member.find_problem if member else None
     check_cells = cells.check if cells else None
     metrics_token = _reveal(settings.metrics_token)
     if role.takes_requests:
@@ -127,6 +136,8 @@ def _create_http_app(
             secret_key=_reveal(settings.secret_key),
             public_url=settings.public_url,
             registry=metrics.registry,
+            shown=shown,
+            find_other_problem=find_other_problem,
             metrics_token=metrics_token,
             saturation=metrics.saturation,
             distribute=cells.distribute if cells else None,
@@ -137,8 +148,9 @@ def _create_http_app(
         app,
         store,
         slack_problem=status.problem,
-        registry=metrics.registry,
+        registry=shown,
         metrics_token=metrics_token,
+        find_other_problem=find_other_problem,
         check_cells=check_cells,
     )
     return app
@@ -148,12 +160,19 @@ def _reveal(secret: SecretStr | None) -> str | None:
     return secret.get_secret_value() if secret else None
 
 
-def _create_http_server(settings: Settings, app: FastAPI, saturation: Saturation) -> HttpServer:
-    try:
-        server = HttpServer(app, settings.http_host, settings.http_port, on_lag=saturation.loop_lag.observe)
-    except OSError as error:
-        address = f"{settings.http_host}:{settings.http_port}"
-        raise SettingsError(f"HTTP_HOST, HTTP_PORT: {address} cannot be used: {error.strerror or error}") from None
+def _create_http_server(
+    settings: Settings, app: FastAPI, saturation: Saturation, member: Member | None
+) -> HttpServer | None:
+    if member and member.port is None:
+        return None
+    server = HttpServer(
+        app,
+        settings.http_host,
+        settings.http_port,
+        listening=(member and member.port) or open_port(settings),
+        shared=member is not None,
+        on_lag=saturation.loop_lag.observe,
+    )
     saturation.watch_http_connections(lambda: len(server.connections))
     return server
 
@@ -164,11 +183,12 @@ def _run(
     store: Store,
     status: _SlackStatus,
     http_app: FastAPI,
-    http: HttpServer,
+    http: HttpServer | None,
     metrics: ProcessMetrics,
     stop: threading.Event,
     cells: OtherCells | None,
     backlog: BacklogCollector,
+    member: Member | None,
 ) -> None:
     """Connects to Slack and takes requests until `stop` is set. Raises SettingsError."""
     clients = connect(settings, stop, metrics.requests.slack_calls)
@@ -200,12 +220,15 @@ def _run(
             )
         if _wait_until_open(bot, stop):
             log.info("ready", workspaces=[one.workspace_id for one in clients.all()])
+            if member:
+                member.report_ready()
         stop.wait()
         log.info("stopping")
     finally:
         began = time.monotonic()
-        http.begin_stop()
-        if bot.http:
+        if http:
+            http.begin_stop()
+        if http and bot.http:
             http.stop()  # before the bot, which answers what came in through it
         if cells:
             cells.begin_stop()

@@ -10,12 +10,15 @@ from importlib import import_module
 from typing import Annotated
 
 import typer
+from sqlalchemy import URL
 
-from bot.commands.usage import load_settings
+from bot.commands.usage import load_settings, parse_number
 from bot.database import open_database
 from bot.error_reports import ErrorReports
+from bot.processes.member import Member
+from bot.processes.supervisor import MAX_WORKERS, check_workers, supervise
 from bot.program import PROGRAM
-from bot.settings import Role, SettingsError
+from bot.settings import Role, Settings, SettingsError
 from bot.trace_export import TraceExport
 from storage.clock import Clock
 
@@ -26,27 +29,41 @@ def serve(
     role: Annotated[
         Role, typer.Option(help="web answers Slack and takes alerts, worker sends what is due, all does both.")
     ] = Role.ALL,
+    workers: Annotated[
+        int,
+        typer.Option(
+            metavar="NUMBER",
+            parser=parse_number(1, MAX_WORKERS),
+            help="How many processes answer. With 2 or more, one more sends what is due.",
+        ),
+    ] = 1,
     while_stdin_open: Annotated[
         bool, typer.Option("--while-stdin-open", hidden=True, help="Stop when whoever started this is gone.")
     ] = False,
+    group: Annotated[str | None, typer.Option(hidden=True, help="One of the processes of --workers.")] = None,
 ) -> int:
     """Runs the bot.
 
     It migrates the database, connects to Slack, takes alerts over HTTP, and sends what is due. Any number of processes
     may run on one database.
     """
+    member = Member(group) if group else None
     clock = Clock()
     if while_stdin_open:
         threading.Thread(target=_obey_stdin, args=[clock], name="stdin", daemon=True).start()
     settings = load_settings()
     if missing := settings.find_missing(role):
         raise SettingsError(f"Not set: {' and '.join(missing)}. {_DEMO_HINT}")
+    check_workers(settings, role, workers)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     reports = ErrorReports(settings)
     traces = TraceExport(settings, role.value)
     try:
+        if workers > 1:
+            with open_database(settings) as url:
+                return supervise(settings, _share_database(settings, url), role, workers, stop)
         # Most of the program is loaded while the embedded database starts.
         loading = threading.Thread(target=import_module, args=["bot.serving"], name="loading", daemon=True)
         loading.start()
@@ -54,10 +71,17 @@ def serve(
             loading.join()
             from bot.serving import serve as run
 
-            return run(settings, url, role, clock, stop)
+            return run(settings, url, role, clock, stop, member)
     finally:
         traces.stop()
         reports.stop()
+
+
+def _share_database(settings: Settings, url: URL) -> dict[str, str]:
+    """The environment of the processes of a group. The embedded database is theirs by its URL."""
+    if settings.database_url is not None:
+        return dict(os.environ)
+    return {**os.environ, "DATABASE_URL": url.render_as_string(hide_password=False)}
 
 
 def _obey_stdin(clock: Clock) -> None:

@@ -275,6 +275,8 @@ def create_http_app(
     saturation: Saturation | None = None,
     distribute: Distribute | None = None,
     check_cells: Callable[[], Mapping[str, str]] | None = None,
+    shown: CollectorRegistry | None = None,
+    find_other_problem: Callable[[], str | None] | None = None,
 ) -> FastAPI:
     """The HTTP application on a database.
 
@@ -283,7 +285,8 @@ def create_http_app(
     `secret_key` is TOCSIN_SECRET_KEY; without it Sentry's deliveries are refused. `public_url` is PUBLIC_URL, which the
     description names. `metrics_token` is METRICS_TOKEN.
     `saturation` is told of the pool of workers. `distribute` passes deliveries on to other cells, whose health
-    `check_cells` gives.
+    `check_cells` gives. `registry` gets the metrics of the intake, and `/metrics` gives `shown`, by default the same.
+    `find_other_problem` is for `/readyz`.
     """
     counters = registry if registry is not None else CollectorRegistry()
     metrics = IntakeMetrics(counters)
@@ -330,8 +333,9 @@ def create_http_app(
         app,
         store,
         slack_problem=slack_problem,
-        registry=counters,
+        registry=counters if shown is None else shown,
         metrics_token=metrics_token,
         check_cells=check_cells,
+        find_other_problem=find_other_problem,
     )
     return app

@@ -13,10 +13,10 @@ import uvicorn
 from fastapi import FastAPI
 
 from bot.intake.connections import Connection, Connections, max_connections, raise_file_limit
+from bot.listening import BACKLOG, open_listening_socket
 
 # How long requests in progress may still take after SIGTERM; the whole stop may take ten seconds.
 DRAIN_S = 5
-_BACKLOG = 512
 # How many connections are accepted in one go, before the limit on them is checked.
 _MAX_ACCEPTS = 32
 
@@ -34,7 +34,7 @@ class _Server(uvicorn.Server):
         if self.on_lag is not None:
             self._measure_lag(asyncio.get_running_loop(), self.on_lag)
         for one in sockets or ():
-            one.listen(_BACKLOG)  # asyncio uses one number for the backlog and for how many it accepts in one go
+            one.listen(BACKLOG)  # asyncio uses one number for the backlog and for how many it accepts in one go
 
     def _measure_lag(self, loop: asyncio.AbstractEventLoop, on_lag: Callable[[float], object]) -> None:
         due = loop.time() + _LAG_EVERY_S
@@ -56,32 +56,25 @@ class HttpServer:
         port: int,
         *,
         connections: int | None = None,
+        listening: socket.socket | None = None,
+        shared: bool = False,
         on_lag: Callable[[float], object] | None = None,
     ) -> None:
         """Port 0 is any free port. `connections` limits them, by default to as many as the open files allow.
 
-        `on_lag` gets, once a second, by how many seconds the event loop is late. Raises OSError if the address cannot
-        be used.
+        `listening` is a socket that listens already. Where other processes share it (`shared`), one connection is
+        accepted at a time, so that each process gets some. `on_lag` gets, once a second, by how many seconds the event
+        loop is late. Raises OSError if the address cannot be used.
         """
         limit = connections or max_connections(raise_file_limit())
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        # asyncio turns Nagle's algorithm off only for sockets whose protocol is TCP, which those of create_server do
-        # not say. With it, each answer waits some 40 ms for the acknowledgement of its own headers.
-        self._socket = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._socket.bind((host, port))
-            self._socket.listen(_BACKLOG)
-        except OSError:
-            self._socket.close()
-            raise
+        self._socket = listening or open_listening_socket(host, port)
         self.port: int = self._socket.getsockname()[1]
         self.connections = Connections(limit)
         protocol: Any = partial(Connection, connections=self.connections)
         config = uvicorn.Config(
             app,
             http=protocol,
-            backlog=_MAX_ACCEPTS,
+            backlog=1 if shared else _MAX_ACCEPTS,
             log_config=None,
             access_log=False,
             server_header=False,

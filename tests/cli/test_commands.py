@@ -92,6 +92,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
         (["demo", "--prot", "1"], "run_bot.py demo --help"),
         (["serve"], "SLACK_BOT_TOKEN"),
         (["serve", "--role", "both"], "'web', 'worker'"),
+        (["serve", "--workers", "0"], "'--workers': '0' is not a number from 1 to 64."),
         ([], "SLACK_APP_TOKEN"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -35,9 +35,17 @@ def serve(slack: Sandbox, database_url: str, tmp_path: Path) -> Iterator[Serve]:
             ready: bool = True,
             environment: Mapping[str, str] = NOTHING_ELSE,
             role: str = "all",
+            words: Sequence[str] = (),
         ) -> Serving:
             process = Serving(
-                slack, database_url, tmp_path, over_http=over_http, ready=ready, environment=environment, role=role
+                slack,
+                database_url,
+                tmp_path,
+                over_http=over_http,
+                ready=ready,
+                environment=environment,
+                role=role,
+                words=words,
             )
             running.callback(process.close)
             return process

@@ -35,6 +35,9 @@ if __name__ == "__main__":
     from tests.patience import be_patient
 
     be_patient()
+    from bot.processes import supervisor
+
+    supervisor.COMMAND = ("-m", "tests.slack.patient_serve")
     from bot.cli import main
 
     sys.exit(main(["serve", *sys.argv[1:]]))

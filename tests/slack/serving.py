@@ -36,19 +36,21 @@ class Serving:
         ready: bool,
         environment: Mapping[str, str],
         role: str,
+        words: Sequence[str] = (),
         sources: Path = ROOT,
         command: Sequence[str] = COMMAND,
     ) -> None:
         """`ready`: whether it is to be waited for until Slack's requests arrive.
 
-        `sources` and `command`: which version of the program is run, and with which arguments of Python.
+        `words` are more words of the command. `sources` and `command`: which version of the program is run, and with
+        which arguments of Python.
         """
         self.lines: list[dict[str, object]] = []
         self._said = threading.Condition()
         line = {"SLACK_SIGNING_SECRET": slack.signing_secret} if over_http else {"SLACK_APP_TOKEN": slack.app_token}
         if role == "worker":
             line = {}
-        arguments = [*command, *(() if role == "all" else ("--role", role))]
+        arguments = [*command, *(() if role == "all" else ("--role", role)), *words]
         process_environment = {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(folder),
@@ -136,4 +138,5 @@ class Serve(Protocol):
         ready: bool = True,
         environment: Mapping[str, str] = MappingProxyType({}),
         role: str = "all",
+        words: Sequence[str] = (),
     ) -> Serving: ...
