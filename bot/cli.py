@@ -49,6 +49,7 @@ COMMANDS = (
     Command("erase", "data", "erase", "Erases a former member."),
     Command("export", "transfer", "export", "Writes everything of an organization to a file."),
     Command("import", "transfer", "import_", "Imports an export, or Sentry's incidents."),
+    Command("move", "move", "move", "Moves an organization to another cell."),
     Command("send-test", "send_test", "send_test_", "Posts a test alert to the running bot."),
 )
 TOKEN_COMMANDS = (

@@ -25,6 +25,7 @@ class AuditAction(StrEnum):
 
     ORGANIZATION_ADD = "organization.add"
     ORGANIZATION_CHANGE = "organization.change"
+    ORGANIZATION_MOVE = "organization.move"
     WORKSPACE_ADD = "workspace.add"
     WORKSPACE_REMOVE = "workspace.remove"
     INSTALLATION_ADD = "installation.add"

@@ -64,6 +64,7 @@ def create_pool(
     with_settings: bool = True,
     pooling: Pooling = Pooling.NONE,
     search_path: str | None = None,
+    background: bool = False,
 ) -> Engine:
     """Creates an engine with the project's time-outs.
 
@@ -71,10 +72,13 @@ def create_pool(
     `writes`: its transactions take few messages (`storage.transactions`).
     `size` is the most connections that the pool opens, and `wait_s` the seconds to wait for a free one. With
     `with_settings=False` the sessions keep the settings of the server and the URL. `pooling` is the mode of the pooler
-    that the URL leads to. `search_path` replaces that of the role. Raises BadDatabaseUrl.
+    that the URL leads to. `search_path` replaces that of the role. `background`: nobody waits for what is changed, and
+    an organization that is being moved does not refuse it. Raises BadDatabaseUrl.
     """
     read = normalise_url(url) if isinstance(url, str) else url
     settings = build_settings(statement_timeout_ms, search_path)
+    if background:
+        settings["tocsin.background"] = "'on'"
     arguments: dict[str, Any] = {"client_encoding": "utf8"}
     arguments |= {name: value for name, value in _CONNECT_OPTIONS.items() if name not in read.query}
     if writes:
@@ -184,23 +188,32 @@ class Store:
         hung_after_s: float | None = HUNG_AFTER_S,
         clock: Clock | None = None,
         pooling: Pooling = Pooling.NONE,
+        background: bool = False,
     ) -> Store:
         """Creates a store for the database at `url`. It connects at first use.
 
         `reading` and `writing` are the most connections of each pool, and `wait_s` the seconds to wait for a free
         one. `hung_after_s` is the most seconds that a connection may be checked out; None means no limit. `clock` is
         the clock of another store of this process, or a new one for this store. `pooling` is what `check_database` has
-        found. Raises BadDatabaseUrl.
+        found. `background` is explained at `create_pool`. Raises BadDatabaseUrl.
         """
         return cls(
-            create_pool(url, autocommit=True, size=reading, wait_s=wait_s, pooling=pooling),
-            create_pool(url, writes=True, size=writing, wait_s=wait_s, pooling=pooling),
+            create_pool(url, autocommit=True, size=reading, wait_s=wait_s, pooling=pooling, background=background),
+            create_pool(url, writes=True, size=writing, wait_s=wait_s, pooling=pooling, background=background),
             hung_after_s=hung_after_s,
             clock=clock,
             pooling=pooling,
         )
 
-    def open_beside(self, *, reading: int, writing: int, wait_s: float, hung_after_s: float = HUNG_AFTER_S) -> Store:
+    def open_beside(
+        self,
+        *,
+        reading: int,
+        writing: int,
+        wait_s: float,
+        hung_after_s: float = HUNG_AFTER_S,
+        background: bool = False,
+    ) -> Store:
         """Opens a store on the same database with connections of its own. The caller closes it.
 
         Its commits that leave work to others call this store's `on_work`.
@@ -213,6 +226,7 @@ class Store:
             hung_after_s=hung_after_s,
             clock=self.clock,
             pooling=self.pooling,
+            background=background,
         )
         other.on_work = lambda work: self.on_work(work)
         return other

@@ -25,6 +25,13 @@ class AlreadyHandled(Exception):
     """A request that must be handled once was handled before. Nothing was changed."""
 
 
+class OrganizationMoving(Contended):
+    """The organization is being moved to another database, and cannot be changed meanwhile. Nothing was changed."""
+
+    def __init__(self) -> None:
+        super().__init__("the organization is being moved to another database")
+
+
 class DatabaseUnfit(Exception):
     """The database answers, but it or the role is not set up for the bot. The text says what is missing and how to fix
     it."""
@@ -34,12 +41,15 @@ class EmbeddedPostgresError(Exception):
     """The embedded PostgreSQL cannot run. The text tells the person who started the bot why, and what to do."""
 
 
+MOVING = "TCM01"  # the SQLSTATE of `refuse_while_moved`, a function of the database
 # psycopg2 derives these from InternalError, not from OperationalError.
 _ENDED_BY_SERVER = errors.IdleInTransactionSessionTimeout | errors.TransactionTimeout
 
 
 def translate_error(error: BaseException | None) -> DatabaseAway | Contended | AlreadyHandled | None:
     """Converts an error of the driver. Returns None for an error that is a bug in the program."""
+    if getattr(error, "pgcode", None) == MOVING:
+        return OrganizationMoving()
     if isinstance(error, errors.LockNotAvailable | errors.DeadlockDetected):
         return Contended(str(error))
     if isinstance(error, errors.UniqueViolation) and error.diag.constraint_name == "pk_handled_request":

@@ -19,6 +19,7 @@ from bot.settings_checks import DEFAULT_CELL
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
 from storage.queries import cells as queries
+from storage.queries.cells import Held
 
 log = structlog.get_logger(__name__)
 
@@ -90,7 +91,7 @@ class CellDirectory:
             return cell
         if cell:
             held = self._ask(cell, key)
-            if held is None or held:
+            if held in (None, Held.YES):
                 return self._remember(key, cell)
         return self._search(key)
 
@@ -98,7 +99,9 @@ class CellDirectory:
         """Asks all cells at once."""
         names = list(self._stores)
         answers = dict(zip(names, self._asking.map(lambda name: self._ask(name, key), names), strict=True))
-        having = [name for name, held in answers.items() if held]
+        having = [name for name, held in answers.items() if held is Held.YES]
+        if not having:
+            having = [name for name, held in answers.items() if held is Held.LEAVING]
         if len(having) > 1:
             log.error("several cells have the same; the first one counts", what=key[0], cells=having)
         if having:
@@ -115,7 +118,7 @@ class CellDirectory:
                 del self._cached[next(iter(self._cached))]
         return cell
 
-    def _ask(self, cell: str, key: Key) -> bool | None:
+    def _ask(self, cell: str, key: Key) -> Held | None:
         """Whether a cell has something; None while it does not answer."""
         store = self._stores[cell]
         if store is None or self._away_until.get(cell, 0.0) > self._monotonic():
@@ -124,8 +127,8 @@ class CellDirectory:
             with store.read() as connection:
                 kind, id_ = key
                 if kind == "workspace":
-                    return queries.holds_workspace(connection, str(id_))
-                return queries.holds_token(connection, id_)
+                    return queries.find_workspace(connection, str(id_))
+                return queries.find_token(connection, id_)
         except (DatabaseAway, Contended) as error:
             log.warning("a cell does not answer", cell=cell, error=str(error.__cause__ or error))
             self._away_until[cell] = self._monotonic() + AWAY_S

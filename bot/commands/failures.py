@@ -8,7 +8,14 @@ from bot.commands.usage import EXIT_OUTSIDE, EXIT_USAGE, BadUsage
 from bot.organization.apply import NotApplicable
 from bot.organization.file import BadFile
 from bot.settings import SettingsError
-from storage.errors import Contended, DatabaseAway, DatabaseUnfit, EmbeddedPostgresError, ReadOnlyServer
+from storage.errors import (
+    Contended,
+    DatabaseAway,
+    DatabaseUnfit,
+    EmbeddedPostgresError,
+    OrganizationMoving,
+    ReadOnlyServer,
+)
 
 _READ_ONLY = (
     "DATABASE_URL: this server is read-only (a standby, or default_transaction_read_only is on there);"
@@ -33,6 +40,11 @@ def explain_failure(error: Exception) -> tuple[int, str] | None:
             return EXIT_OUTSIDE, _explain_database(error)
         case EmbeddedPostgresError():
             return EXIT_OUTSIDE, str(error)
+        case OrganizationMoving():
+            return (
+                EXIT_OUTSIDE,
+                "The organization is being moved to another cell; nothing was done. Try again afterwards.",
+            )
         case Contended():
             return EXIT_OUTSIDE, "Another command is changing the same things; nothing was done, try again."
     return None

@@ -21,6 +21,7 @@ from bot.settings import Settings
 from storage.audit_rows import Actor, AuditOrigin
 from storage.engine import Store
 from storage.errors import DatabaseAway
+from storage.queries.moving import list_moves
 from storage.queries.tokens import get_organization_slugs
 
 
@@ -84,13 +85,30 @@ def list_reached(stores: Stores) -> list[Store]:
     return [store for store in stores.values() if store is not None]
 
 
+def list_cells_of(stores: Stores, slug: str) -> dict[str, int]:
+    """The cells that have an organization, with its id: two while it is moved. Raises BadUsage, DatabaseAway."""
+    found = {}
+    for name, store in stores.items():
+        if store is not None:
+            with store.read() as connection:
+                if (id_ := get_organization_slugs(connection).get(slug)) is not None:
+                    found[name] = id_
+    if not found:
+        require_all(stores)
+        raise BadUsage(f"ORGANIZATION: there is no organization {shorten(slug)!r}.")
+    return found
+
+
 def _list_organizations(stores: Stores) -> dict[str, tuple[Store, int]]:
+    """The organizations by slug. One that is being moved counts where it is moved to, once it is there."""
     known: dict[str, tuple[Store, int]] = {}
     for store in stores.values():
         if store is not None:
             with store.read() as connection:
+                leaving = list_moves(connection)
                 for slug, id_ in get_organization_slugs(connection).items():
-                    known.setdefault(slug, (store, id_))
+                    if slug not in known or id_ not in leaving:
+                        known[slug] = (store, id_)
     return known
 
 

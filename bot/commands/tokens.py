@@ -10,7 +10,8 @@ import typer
 from bot.cells.opening import open_stores
 from bot.commands.targets import get_operator, list_reached, open_organization
 from bot.commands.usage import BadUsage, load_settings, parse_number, read_secret_from_stdin
-from bot.intake.tokens import Source, new_token, revoke, token_hash
+from bot.intake.revoking import revoke
+from bot.intake.tokens import Source, new_token, token_hash
 from bot.secret_box import SecretBox
 from bot.settings import Settings
 from storage.audit_rows import AuditAction, AuditChange

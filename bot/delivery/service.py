@@ -276,7 +276,9 @@ class DeliveryService:
 
 def open_delivery_store(store: Store) -> Store:
     """Opens a store on the same database with separate connections, for delivery and digests."""
-    return store.open_beside(reading=READING, writing=WRITING, wait_s=POOL_WAIT_S, hung_after_s=HUNG_AFTER_S)
+    return store.open_beside(
+        reading=READING, writing=WRITING, wait_s=POOL_WAIT_S, hung_after_s=HUNG_AFTER_S, background=True
+    )
 
 
 def _connect(installation: Installation, api_url: str, pace: Pace, metrics: SlackCallMetrics | None) -> WebClient:

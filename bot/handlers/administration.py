@@ -15,7 +15,7 @@ from bot.handlers.context import Context
 from bot.handlers.verb import Feature
 from bot.incidents import silences, team_calls
 from bot.incidents.errors import Refusal
-from bot.intake import tokens
+from bot.intake.revoking import revoke
 from bot.messages import administration as messages
 from bot.messages import digest_answers
 from bot.messages import members as member_messages
@@ -51,7 +51,7 @@ def revoke_token(context: Context, request: Press) -> Response:
     page = Page.find(str((request.view or {}).get("private_metadata"))) or Page(Topic.TOKENS)
     with context.write(once=request.key) as tx:
         actor = Actor(AuditOrigin.SLACK, context.access.member_id, workspace_id=context.access.workspace_id)
-        revoked = tokens.revoke(tx, context.access.organization_id, int(digits), actor, context.now)
+        revoked = revoke(tx, context.access.organization_id, int(digits), actor, context.now)
         if revoked is None:
             raise Refusal("This token no longer exists.")
         notice = messages.render_revoked(int(digits), before=revoked != context.now)

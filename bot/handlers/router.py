@@ -41,7 +41,7 @@ from bot.slack.responses import (
     RetryLater,
     UpdateForm,
 )
-from storage.errors import AlreadyHandled, Contended, DatabaseAway
+from storage.errors import AlreadyHandled, Contended, DatabaseAway, OrganizationMoving
 from storage.prefetch import Prefetch
 
 log = structlog.get_logger(__name__)
@@ -265,6 +265,8 @@ class Router:
         except DatabaseAway as error:
             log.warning("the database is away", what=what, error=str(error.__cause__ or error))
             message, result = answers.render_database_away(typed, command), "database_away"
+        except OrganizationMoving:
+            message, result = answers.render_moving(typed, command), "moving"
         except Contended:
             message, result = answers.render_contended(typed, command), "contended"
         except Exception:

@@ -33,7 +33,7 @@ from bot.request_ids import get_request_id
 from bot.saturation import PoolUse, Saturation
 from bot.secret_box import SecretBox
 from storage.engine import Store
-from storage.errors import Contended, DatabaseAway
+from storage.errors import Contended, DatabaseAway, OrganizationMoving
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +59,7 @@ BATCH_INTERVAL_S = 0.01
 MAX_WAITING = 200
 MAX_WAITING_PER_TOKEN = 100  # so that a token whose deliveries are stuck leaves room for the others
 RETRY_AFTER_S = 5
+MOVING_RETRY_AFTER_S = 30
 # How much of a refused body is read and dropped after the answer, and for how long. Closing at once would reset the
 # connection, and a client that reads only after it has sent everything (Python's urllib) would never see the answer.
 MAX_LINGER = 64 * 1024 * 1024
@@ -125,6 +126,10 @@ class Intake:
         except Refused as error:
             self._refusals.note(source, error.token_id, error.errors)
             return self._refusal(request, error, source)
+        except OrganizationMoving:
+            sentence = "is being moved to another database; try again in a few minutes"
+            moving = refused(503, "moving", "organization", sentence, retry_after_s=MOVING_RETRY_AFTER_S)
+            return self._refusal(request, moving, source)
         except (DatabaseAway, Contended):
             return self.refuse_away(request, source)
         except ClientDisconnect:

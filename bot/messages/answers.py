@@ -99,6 +99,16 @@ def render_late(*, begun: bool, typed: str | None, command: str) -> Message:
     return render_refusal(sentence, typed=typed, command=command)
 
 
+def render_moving(typed: str | None, command: str) -> Message:
+    """The answer to a change while the organization is moved to another database."""
+    return render_refusal(
+        "Your organization is being moved to another database, so nothing can be changed for a few minutes. You can"
+        " still look at incidents. Nothing was changed. Try again in a few minutes.",
+        typed=typed,
+        command=command,
+    )
+
+
 def render_contended(typed: str | None, command: str) -> Message:
     """The answer if another transaction holds a lock for too long."""
     return render_refusal(

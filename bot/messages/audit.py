@@ -35,6 +35,7 @@ _MAX_DETAILS = 700
 _DONE: Mapping[str, str] = {
     AuditAction.ORGANIZATION_ADD: "added the organization",
     AuditAction.ORGANIZATION_CHANGE: "changed the organization",
+    AuditAction.ORGANIZATION_MOVE: "moved the organization to the cell",
     AuditAction.WORKSPACE_ADD: "added the workspace",
     AuditAction.WORKSPACE_REMOVE: "removed the workspace",
     AuditAction.INSTALLATION_ADD: "installed Tocsin in the workspace",

@@ -21,6 +21,7 @@ from storage.models.incidents import (
 from storage.models.installations import Installation, InstallationWorkspace, OAuthState, WorkspaceRequest
 from storage.models.intake import AlertMemory, IntakeToken
 from storage.models.join_requests import JoinRequest
+from storage.models.moves import OrganizationMove
 from storage.models.organizations import (
     Member,
     MemberSlackUser,
@@ -71,6 +72,7 @@ __all__ = [
     "Notification",
     "OAuthState",
     "Organization",
+    "OrganizationMove",
     "Outbox",
     "OwnerReminder",
     "PersonalDigest",

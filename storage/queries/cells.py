@@ -2,29 +2,52 @@
 
 from __future__ import annotations
 
+from enum import Enum, auto
+
 from sqlalchemy import Connection
 
 
-def holds_workspace(connection: Connection, id_: str) -> bool:
+class Held(Enum):
+    """Whether a database has something."""
+
+    NO = auto()
+    LEAVING = auto()  # yes, until it has been moved to another cell
+    YES = auto()
+
+
+def find_workspace(connection: Connection, id_: str) -> Held:
     """Returns whether this database has something of a workspace, or of an Enterprise organization."""
-    found: bool = connection.exec_driver_sql(
-        "SELECT EXISTS (SELECT FROM workspace WHERE id = %(id)s)"
-        " OR EXISTS (SELECT FROM installation WHERE id = %(id)s AND date_ended IS NULL)"
-        " OR EXISTS (SELECT FROM installation_workspace w JOIN installation i ON i.id = w.installation_id"
-        "            WHERE w.workspace_id = %(id)s AND i.date_ended IS NULL)",
-        {"id": id_},
-    ).scalar_one()
-    return found
+    return _read(
+        connection.exec_driver_sql(
+            "SELECT m.organization_id IS NOT NULL FROM workspace w"
+            " LEFT JOIN organization_move m ON m.organization_id = w.organization_id WHERE w.id = %(id)s"
+            " UNION ALL SELECT bool_or(m.organization_id IS NOT NULL) FROM installation i"
+            "   LEFT JOIN installation_workspace iw ON iw.installation_id = i.id"
+            "   LEFT JOIN workspace w ON w.id = iw.workspace_id"
+            "   LEFT JOIN organization_move m ON m.organization_id = w.organization_id"
+            "   WHERE i.id = %(id)s AND i.date_ended IS NULL GROUP BY i.id"
+            " UNION ALL SELECT false FROM installation_workspace iw"
+            "   JOIN installation i ON i.id = iw.installation_id"
+            "   WHERE iw.workspace_id = %(id)s AND i.date_ended IS NULL LIMIT 1",
+            {"id": id_},
+        ).scalar()
+    )
 
 
-def holds_token(connection: Connection, token: str | int) -> bool:
+def find_token(connection: Connection, token: str | int) -> Held:
     """Returns whether this database has an intake token, given its hash or its id, revoked or not."""
     column = "id" if isinstance(token, int) else "token_hash"
-    found: bool = connection.exec_driver_sql(
-        f"SELECT EXISTS (SELECT FROM intake_token WHERE {column} = %s)",  # noqa: S608 - one of two names
-        (token,),
-    ).scalar_one()
-    return found
+    statement = (
+        "SELECT m.organization_id IS NOT NULL FROM intake_token t"  # noqa: S608 - one of two names
+        f" LEFT JOIN organization_move m ON m.organization_id = t.organization_id WHERE t.{column} = %s"
+    )
+    return _read(connection.exec_driver_sql(statement, (token,)).scalar())
+
+
+def _read(leaving: bool | None) -> Held:
+    if leaving is None:
+        return Held.NO
+    return Held.LEAVING if leaving else Held.YES
 
 
 def get_number(connection: Connection, bits: int) -> int:

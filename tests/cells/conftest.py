@@ -116,6 +116,7 @@ class Cells(Cloud):
     cells: cell_serving.OtherCells
     run: Run
     rocket: Channel
+    token: str = ""  # of Acme's alerts
 
     def check_ready(self) -> tuple[int, dict[str, Any]]:
         answer = httpx.get(f"{self.url}/readyz", timeout=PATIENCE_S)
@@ -127,9 +128,24 @@ class Cells(Cloud):
     def type(self, *words: str) -> str:
         """Runs a command; gives what it prints."""
         code, out, errors = self.run(*words)
-        configure(LogLevel.INFO, LogFormat.JSON, stream=STDERR)  # of the bot, which goes on
+        self.reconfigure_log()
         assert code == 0, errors
         return out
+
+    def rest(self) -> None:
+        """Waits until delivery has nothing left to do in either cell."""
+        self.settle()
+        busy = (
+            "SELECT EXISTS (SELECT FROM outbox) OR EXISTS (SELECT FROM post WHERE wanted_version > drawn_version)"
+            " OR EXISTS (SELECT FROM destination WHERE leased_until > now())"
+        )
+        for store in (self.store, self.two):
+            wait_for(lambda store=store: not find(store, busy))
+        self.settle()
+
+    def reconfigure_log(self) -> None:
+        """Has the bot, which goes on, log to what it logged to before a command."""
+        configure(LogLevel.INFO, LogFormat.JSON, stream=STDERR)
 
     def alert(self, token: str, key: str, project: str) -> httpx.Response:
         alert = {"dedup_key": key, "title": f"{key} is down", "project": project}
@@ -232,6 +248,12 @@ def served(cells: Cells, tmp_path: Path) -> Cells:
     assert cells.install(cells.first, cells.cast.ada).status == 200
     assert cells.install(cells.second, cells.zoe).status == 200
     return cells
+
+
+def find(store: Store, query: str) -> Any:
+    """What a query finds."""
+    with store.read() as connection:
+        return connection.exec_driver_sql(query).scalar()
 
 
 def wait_for(holds: Any) -> None:
