@@ -8,13 +8,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from bot.incidents.words import shorten
-from bot.intake.tokens import SECRET_MAX_LENGTH
 
 if TYPE_CHECKING:
     from bot.settings import Settings
 
 EXIT_OUTSIDE = 1
 EXIT_USAGE = 2
+# Sentry's client secrets have 64 characters; longer than this is something else.
+SECRET_MAX_LENGTH = 1024
 
 
 class BadUsage(ValueError):

@@ -9,8 +9,6 @@ from enum import StrEnum
 # People and scanners recognize a leaked token by it, and `bot.log` hides what begins with it.
 TOKEN_PREFIX = "tocsin_"
 TOKEN_BYTES = 32
-# Sentry's client secrets have 64 characters; longer than this is something else.
-SECRET_MAX_LENGTH = 1024
 
 
 class Source(StrEnum):
