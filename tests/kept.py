@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import select
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg2
@@ -23,6 +23,7 @@ from psycopg2.extensions import (
 )
 from psycopg2.extensions import cursor as ordinary_cursor
 from sqlalchemy import event
+from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.pool import Pool
 
 from storage.transactions import WritingConnection, WritingCursor
@@ -132,6 +133,28 @@ def _is_alive(found: connection) -> bool:
     return False
 
 
+def _ask_once(initialize: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    """What a dialect asks of the server on the first connection of its engine; asked once for all alike connections."""
+    answers: dict[Any, dict[str, Any]] = {}
+
+    def initialize_once(dialect: Any, asked: Any) -> None:
+        driver = asked.connection.dbapi_connection
+        if not isinstance(driver, KeptConnection):
+            initialize(dialect, asked)
+        elif driver.key in answers:
+            vars(dialect).update(answers[driver.key])
+        else:
+            before = dict(vars(dialect))
+            initialize(dialect, asked)
+            answers[driver.key] = {
+                name: value
+                for name, value in vars(dialect).items()
+                if before.get(name, ...) != value and isinstance(value, bool | int | str | tuple)
+            }
+
+    return initialize_once
+
+
 @contextlib.contextmanager
 def keep_connections(database: str) -> Iterator[KeptConnections]:
     """Keeps the connections to a database that are closed within the block."""
@@ -143,6 +166,7 @@ def keep_connections(database: str) -> Iterator[KeptConnections]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(psycopg2, "connect", kept.connect)
+        patch.setattr(PGDialect_psycopg2, "initialize", _ask_once(PGDialect_psycopg2.initialize))
         event.listen(Pool, "connect", tell_what_is_prepared)
         try:
             yield kept
