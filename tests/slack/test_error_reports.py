@@ -74,7 +74,7 @@ def test_an_unexpected_error_is_reported_with_the_id_that_the_person_has(
         assert error["type"] == "UndefinedTable" and 'relation "incident_subscription" does not exist' in error["value"]
         assert error["stacktrace"]["frames"]
         assert event["contexts"]["log"]["event"] == "unexpected error"
-        assert "vars" not in json.dumps(event) and not event.get("breadcrumbs", {}).get("values")
+        assert '"vars":' not in json.dumps(event) and not event.get("breadcrumbs", {}).get("values")
         for secret in (slack.bot_token, slack.app_token, "Payments fail", "U0001"):
             assert secret not in json.dumps(event)
         assert bot.said("unexpected error")
