@@ -105,13 +105,14 @@ HANDLES = (
         usage=filters.USAGE,
         form=filters.FORM,
         brief="see what is open",
-        summary="Shows incidents, newest first. Words search titles; put several words in quotes to find them"
-        " together. `since:` leaves out what was resolved earlier, `until:` what started later.",
+        summary="Shows incidents, newest first. `mine` are those that you own, `unowned` those that nobody owns. Other"
+        " words search titles; put several words in quotes to find them together. `since:` leaves out what was resolved"
+        " earlier, `until:` what started later.",
         examples=(
             "list",
             "list critical team:mine",
             'list all "card payments" since:7d',
-            "list owner:me",
+            "list mine",
             "list seen:no",
         ),
         group=Group.FIND,

@@ -31,8 +31,8 @@ _HELP = frozenset({"--help", "-h", "?"})  # behind a command
 # Before a command or its words, these say nothing.
 _POLITE = frozenset({"please", "pls", "plz", "tocsin", "hey", "@tocsin"})
 _NOUNS = frozenset({"incident", "issue", "alert", "number"})
-# By themselves, words of `list`, and what they list.
-_LISTS = {"all": "all", "closed": "closed", "critical": "critical", "warning": "warning", "mine": "owner:me"}
+# By themselves, words of `list`.
+_LISTS = frozenset({"all", "closed", "critical", "warning", "mine", "unowned"})
 _LEAST_LENGTH = 4  # letters of another tool's name for a command, in the middle of a sentence
 _LEAST_WORDS = 3  # words of a message that may be the title of an incident
 
@@ -74,7 +74,7 @@ def find_command(registry: Registry, text: str, command: str) -> tuple[str, str]
         verb, words = split_first_word(words)
     bare = decode_slack_text(verb).strip(_PUNCTUATION)
     if not words and bare.lower() in _LISTS and "list" in registry.commands:
-        return "list", _LISTS[bare.lower()]
+        return "list", bare.lower()
     if reworded := _reword(registry, bare, words):
         return reworded
     joined = _JOINED.fullmatch(bare)

@@ -21,12 +21,14 @@ MAX_WRITTEN = 1800  # characters of a query as JSON; a button's value may have 2
 MAX_LENGTH = 4000  # characters of a whole query; anything longer exceeds the limits above
 
 USAGE = (
-    "list [open|warning|critical|closed|all] [words…] [team:a,b|team:unassigned|team:mine] [project:x] [env:x]"
-    " [since:24h|7d|2026-11-01] [until:…] [owner:me|none|@person] [seen:no] [following:yes] [silenced:yes] [storm:ID]"
+    "list [open|warning|critical|closed|all] [mine|unowned] [words…] [team:a,b|team:unassigned|team:mine] [project:x]"
+    " [env:x] [since:24h|7d|2026-11-01] [until:…] [owner:me|none|@person] [seen:no] [following:yes] [silenced:yes]"
+    " [storm:ID]"
 )
 FORM = "list [open|warning|critical|closed|all] [words…] [filters…]"  # what a mistake shows
 SHOWS = ("open", "warning", "critical", "closed", "all")
 _SAME = {"resolved": "closed"}  # messages use this word
+_BY_OWNER = {"mine": "me", "unowned": "none"}  # words before those to search for, as `owner:`
 # The filters, each with what a mistake in it shows.
 _FORMS = {
     "team": "list team:payments,mine",
@@ -114,6 +116,9 @@ def parse_tokens(found: Sequence[Token]) -> ListQuery:
             if not words and not token.quoted and shown in SHOWS and "show" not in given:
                 query = replace(query, show=shown)
                 given.add("show")
+            elif not words and not token.quoted and word in _BY_OWNER and "owner" not in given:
+                query = replace(query, owner=_BY_OWNER[word])
+                given.add("owner")
             elif token.text.strip():
                 words.append(token.text)
         elif token.key in KEYS:

@@ -118,15 +118,19 @@ def render_home(
         for line in own:
             blocks += _render_line(line, now)
         if more:
-            blocks.append(context("These are the newest. `list owner:me` shows all that you own."))
+            blocks.append(context("These are the newest. `list mine` shows all that you own."))
         blocks.append(divider())
     blocks.append(section(f"*{_HEADINGS[state.tab]}*"))
     if state.tab is Tab.FOLLOWING:
         blocks += render_followed_line(followed)
-    if not page.lines:
+    above = {line.identifier for line in own}
+    others = [line for line in page.lines if line.identifier not in above]
+    if page.lines and not others:
+        blocks.append(section(":white_check_mark: No other incidents here."))
+    elif not others:
         empty = _EMPTY[state.tab] if state.severity == "open" else f"No {state.severity} incidents open here."
         blocks.append(section(f":white_check_mark: {empty}"))
-    for line in page.lines:
+    for line in others:
         blocks += _render_line(line, now)
     turning = []
     if page.newer:

@@ -154,6 +154,23 @@ def test_lists_of_an_owner(owned: World, by: str) -> None:
     assert "cannot use owner:me" in owned.ask(owned.dan, 'digest add "0 9 * * *" owner:me').text
 
 
+def test_mine_and_unowned_are_no_words_of_a_title(owned: World) -> None:
+    owned.declare("Search is slow")
+    owned.declare("Payments of mine are unowned")
+    for words in ("list mine", "list Mine open", "mine", "list all mine"):
+        shown = owned.ask(owned.ben, words).text
+        assert "#1 Payments fail" in shown, words
+        assert "#2" not in shown and "#3" not in shown, words
+    for words in ("list unowned", "unowned"):
+        shown = owned.ask(owned.ben, words).text
+        assert "#2 Search is slow" in shown and "#3" in shown and "#1" not in shown, words
+    for words in ('list "mine"', "list payments mine", "list owner:none mine"):
+        shown = owned.ask(owned.ben, words).text
+        assert "#3 Payments of mine" in shown and "#1" not in shown and "#2" not in shown, words
+    assert "#3" in owned.ask(owned.ben, "list unowned payments").text
+    assert "mine are those that you own" in owned.ask(owned.ben, "help list").text
+
+
 def test_an_owner_among_the_filters_of_a_form(owned: World) -> None:
     owned.declare("Search is slow")
     shown = owned.see(owned.ada, "list owner:@ben")
@@ -168,6 +185,14 @@ def test_home_begins_with_what_i_own(owned: World) -> None:
     owned.ben.opens_home()
     home = owned.ben.wait_for_home("Incidents that you own")
     assert home.text.index("#1 Payments fail") < home.text.index("#2 Search is slow")
+    assert home.text.count("#1 Payments fail") == 1
+    owned.ask(owned.ben, "take 2")
+    owned.ben.opens_home()
+    home = owned.ben.wait_for_home("No other incidents here.")
+    assert home.text.count("#1 Payments fail") == home.text.count("#2 Search is slow") == 1
+    owned.ask(owned.ben, "release 2")
+    owned.ben.opens_home()
+    home = owned.ben.wait_for_home("Open incidents in your teams' projects\n:large_blue_circle: #2")
     owned.ben.press(home, "Release")
     owned.slack.wait_until(
         lambda: "Incidents that you own" not in owned.ben.wait_for_home().text, what="Home without what was released"
