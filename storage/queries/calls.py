@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection
@@ -83,22 +84,24 @@ def begin_round(tx: Connection, incident_ids: Sequence[int], now: datetime, *, g
         wake_after_commit(tx, Work.CALLS)
 
 
+_RESUME = PreparedStatement(
+    "UPDATE call_step c SET since = v.since,"
+    " due_at = v.since + make_interval(secs => CASE WHEN repetition > 0 THEN repeat_s ELSE after_s END)"
+    " FROM unnest(%(ids)s::bigint[], %(since)s::timestamptz[]) AS v(id, since)"
+    " JOIN incident i ON i.id = v.id WHERE c.organization_id = i.organization_id AND c.incident_id = i.id"
+    " AND c.outcome IS NULL"
+)
+
+
 def resume(tx: Connection, since: Mapping[int, datetime]) -> None:
     """Has the steps of these incidents that were not made count from a moment: their release, or a silence's end.
 
-    `since` has the moment by incident id.
+    `since` has the moment by incident id. It is sent with the next statement of the transaction.
     """
-    tx.exec_driver_sql(
-        "UPDATE call_step c SET since = v.since,"
-        " due_at = v.since + make_interval(secs => CASE WHEN repetition > 0 THEN repeat_s ELSE after_s END)"
-        " FROM unnest(%(ids)s::bigint[], %(since)s::timestamptz[]) AS v(id, since)"
-        " JOIN incident i ON i.id = v.id WHERE c.organization_id = i.organization_id AND c.incident_id = i.id"
-        " AND c.outcome IS NULL",
-        {"ids": list(since), "since": list(since.values())},
-    )
+    _RESUME.defer(tx, {"ids": list(since), "since": list(since.values())})
 
 
-_LOCK_DUE = f"""
+_DUE = f"""
 SELECT c.organization_id, c.incident_id, c.round, c.step, c.repetition, c.team_id, t.name, t.timezone, c.severity,
        c.who, c.repeat_s, c.quiet, c.until = 'acknowledged', c.since, i.status, i.identifier, i.title, i.owner_id,
        {SILENCED_UNTIL}, o.incidents, {first_workspace("o.id")}
@@ -106,8 +109,13 @@ FROM call_step c JOIN incident i ON i.id = c.incident_id JOIN organization o ON 
 JOIN team t ON t.id = c.team_id
 WHERE c.due_at <= %(now)s
 ORDER BY c.due_at, {", ".join(f"c.{column.strip()}" for column in _KEY.split(","))}
-LIMIT %(most)s FOR NO KEY UPDATE OF c, i SKIP LOCKED
 """  # noqa: S608 - composed of constants
+
+
+@cache
+def _build_lock_due(most: int) -> PreparedStatement:
+    """Builds the statement for so many steps: one for any number would be planned for a tenth of all."""
+    return PreparedStatement(f"{_DUE} LIMIT {most} FOR NO KEY UPDATE OF c, i SKIP LOCKED", {"now": "timestamptz"})
 
 
 def lock_due_steps(tx: Connection, now: datetime, most: int) -> list[DueStep]:
@@ -115,8 +123,7 @@ def lock_due_steps(tx: Connection, now: datetime, most: int) -> list[DueStep]:
 
     Whoever takes an incident locks its row too: a step is made before that, or finds the owner.
     """
-    rows = tx.exec_driver_sql(_LOCK_DUE, {"now": now, "most": most})
-    return [_parse_due(row) for row in rows]
+    return [_parse_due(row) for row in _build_lock_due(most).rows(tx, {"now": now})]
 
 
 def _parse_due(row: Sequence[Any]) -> DueStep:
@@ -125,13 +132,17 @@ def _parse_due(row: Sequence[Any]) -> DueStep:
     return DueStep(StepKey(*values[:5]), *values[5:])
 
 
+_ACKNOWLEDGED = PreparedStatement(
+    "SELECT s.n FROM unnest(%(incident_ids)s::bigint[], %(since)s::timestamptz[]) WITH ORDINALITY"
+    " AS s(incident_id, since, n) WHERE EXISTS"
+    " (SELECT FROM incident_seen e WHERE e.incident_id = s.incident_id AND e.last_seen > s.since OFFSET 0)"
+)
+
+
 def list_acknowledged(tx: Connection, steps: Sequence[DueStep]) -> set[StepKey]:
     """Returns those steps whose incident somebody has acknowledged since their time began to count."""
-    rows = tx.exec_driver_sql(
-        "SELECT s.n FROM unnest(%(incident_ids)s::bigint[], %(since)s::timestamptz[]) WITH ORDINALITY"
-        " AS s(incident_id, since, n)"
-        " WHERE EXISTS (SELECT FROM incident_seen e WHERE e.incident_id = s.incident_id AND e.last_seen > s.since)",
-        {"incident_ids": [one.key.incident_id for one in steps], "since": [one.since for one in steps]},
+    rows = _ACKNOWLEDGED.rows(
+        tx, {"incident_ids": [one.key.incident_id for one in steps], "since": [one.since for one in steps]}
     )
     return {steps[number - 1].key for (number,) in rows}
 
@@ -188,16 +199,21 @@ class StepResult:
     due_at: datetime | None = None  # of a step that is not done; None: it waits for a release
 
 
+_RECORD_RESULTS = PreparedStatement(
+    "UPDATE call_step c SET outcome = v.outcome, due_at = v.due_at,"
+    " date_done = CASE WHEN v.outcome IS NOT NULL THEN %(now)s::timestamptz END"
+    " FROM unnest(%(organization_id)s::bigint[], %(incident_id)s::bigint[], %(round)s::smallint[],"
+    "  %(step)s::smallint[], %(repetition)s::bigint[], %(outcomes)s::text[], %(due)s::timestamptz[])"
+    "  AS v(organization_id, incident_id, round, step, repetition, outcome, due_at)"
+    " WHERE c.organization_id = v.organization_id AND c.incident_id = v.incident_id AND c.round = v.round"
+    " AND c.step = v.step AND c.repetition = v.repetition"
+)
+
+
 def record_results(tx: Connection, results: Sequence[StepResult], now: datetime) -> None:
-    """Writes what became of locked steps."""
-    tx.exec_driver_sql(
-        "UPDATE call_step c SET outcome = v.outcome, due_at = v.due_at,"
-        " date_done = CASE WHEN v.outcome IS NOT NULL THEN %(now)s END"
-        " FROM unnest(%(organization_id)s::bigint[], %(incident_id)s::bigint[], %(round)s::smallint[],"
-        "  %(step)s::smallint[], %(repetition)s::bigint[], %(outcomes)s::text[], %(due)s::timestamptz[])"
-        "  AS v(organization_id, incident_id, round, step, repetition, outcome, due_at)"
-        " WHERE c.organization_id = v.organization_id AND c.incident_id = v.incident_id AND c.round = v.round"
-        " AND c.step = v.step AND c.repetition = v.repetition",
+    """Writes what became of locked steps, with the next statement of the transaction."""
+    _RECORD_RESULTS.defer(
+        tx,
         {
             **_build_keys([one.key for one in results]),
             "outcomes": [one.outcome for one in results],
@@ -207,17 +223,19 @@ def record_results(tx: Connection, results: Sequence[StepResult], now: datetime)
     )
 
 
+_INSERT_REPETITIONS = PreparedStatement(
+    f"INSERT INTO call_step ({_KEY}, team_id, severity, who, after_s, repeat_s, quiet, until, since, due_at)"  # noqa: S608 - composed of constants
+    " SELECT c.organization_id, c.incident_id, c.round, c.step, c.repetition + 1, c.team_id, c.severity, c.who,"
+    "  c.after_s, c.repeat_s, c.quiet, c.until, c.since, %(now)s::timestamptz + make_interval(secs => c.repeat_s)"
+    " FROM call_step c JOIN unnest(%(organization_id)s::bigint[], %(incident_id)s::bigint[],"
+    f"  %(round)s::smallint[], %(step)s::smallint[], %(repetition)s::bigint[]) AS k({_KEY}) USING ({_KEY})"
+    " WHERE c.repeat_s IS NOT NULL ON CONFLICT DO NOTHING"
+)
+
+
 def insert_repetitions(tx: Connection, keys: Sequence[StepKey], now: datetime) -> None:
-    """Inserts the next repetition of these steps, due after their `repeat_s`."""
-    tx.exec_driver_sql(
-        f"INSERT INTO call_step ({_KEY}, team_id, severity, who, after_s, repeat_s, quiet, until, since, due_at)"  # noqa: S608 - composed of constants
-        " SELECT c.organization_id, c.incident_id, c.round, c.step, c.repetition + 1, c.team_id, c.severity, c.who,"
-        "  c.after_s, c.repeat_s, c.quiet, c.until, c.since, %(now)s + make_interval(secs => c.repeat_s)"
-        " FROM call_step c JOIN unnest(%(organization_id)s::bigint[], %(incident_id)s::bigint[],"
-        f"  %(round)s::smallint[], %(step)s::smallint[], %(repetition)s::bigint[]) AS k({_KEY}) USING ({_KEY})"
-        " WHERE c.repeat_s IS NOT NULL ON CONFLICT DO NOTHING",
-        {**_build_keys(keys), "now": now},
-    )
+    """Inserts the next repetition of these steps, due after their `repeat_s`, with the transaction's next statement."""
+    _INSERT_REPETITIONS.defer(tx, {**_build_keys(keys), "now": now})
 
 
 def hasten_next(tx: Connection, keys: Collection[StepKey], now: datetime) -> set[int]:
@@ -236,15 +254,23 @@ def hasten_next(tx: Connection, keys: Collection[StepKey], now: datetime) -> set
     return {incident_id for (incident_id,) in rows}
 
 
+_INSERT_RECORDS = PreparedStatement(
+    "WITH logged AS (INSERT INTO incident_activity (organization_id, incident_id, type, call, date_added)"  # noqa: S608
+    f" SELECT i.organization_id, i.id, {ActivityType.CALL:d}, v.call::jsonb, %(now)s::timestamptz"
+    " FROM unnest(%(incident_ids)s::bigint[], %(calls)s::text[]) WITH ORDINALITY AS v(incident_id, call, n)"
+    " JOIN incident i ON i.id = v.incident_id ORDER BY v.n RETURNING organization_id, id, incident_id)"
+    " INSERT INTO outbox (organization_id, incident_id, activity_id, of_alert, date_added)"
+    " SELECT organization_id, incident_id, id, true, %(now)s FROM logged ORDER BY id"
+)
+
+
 def insert_records(tx: Connection, records: Sequence[tuple[int, CallRecord]], now: datetime) -> None:
-    """Inserts entries of the log about calls, by incident id, and has the threads of cards show them."""
-    tx.exec_driver_sql(
-        "WITH logged AS (INSERT INTO incident_activity (organization_id, incident_id, type, call, date_added)"  # noqa: S608
-        f" SELECT i.organization_id, i.id, {ActivityType.CALL:d}, v.call::jsonb, %(now)s::timestamptz"
-        " FROM unnest(%(incident_ids)s::bigint[], %(calls)s::text[]) WITH ORDINALITY AS v(incident_id, call, n)"
-        " JOIN incident i ON i.id = v.incident_id ORDER BY v.n RETURNING organization_id, id, incident_id)"
-        " INSERT INTO outbox (organization_id, incident_id, activity_id, of_alert, date_added)"
-        " SELECT organization_id, incident_id, id, true, %(now)s::timestamptz FROM logged ORDER BY id",
+    """Inserts entries of the log about calls, by incident id, and has the threads of cards show them.
+
+    They are sent with the next statement of the transaction.
+    """
+    _INSERT_RECORDS.defer(
+        tx,
         {
             "incident_ids": [incident_id for incident_id, _ in records],
             "calls": [json.dumps(record.to_json()) for _, record in records],

@@ -118,12 +118,18 @@ def end_offer(
     )
 
 
+_VOID = PreparedStatement(
+    "UPDATE handoff_item SET state = 'void', date_ended = %(now)s::timestamptz"
+    " WHERE incident_id = %(id)s::bigint AND state = 'offered'"
+)
+
+
 def void_offers(tx: Connection, incident_id: int, now: datetime) -> None:
-    """Ends the open offer of an incident that was resolved or has another owner. The caller has locked its row."""
-    tx.exec_driver_sql(
-        "UPDATE handoff_item SET state = 'void', date_ended = %(now)s WHERE incident_id = %(id)s AND state = 'offered'",
-        {"id": incident_id, "now": now},
-    )
+    """Ends the open offer of an incident that was resolved or has another owner. The caller has locked its row.
+
+    It is sent with the next statement of the transaction.
+    """
+    _VOID.defer(tx, {"id": incident_id, "now": now})
 
 
 _LAPSE = """

@@ -352,16 +352,21 @@ def get_team_ids_of_projects(connection: Connection, project_ids: Sequence[int])
     }
 
 
-def detach_alert_if_taken(connection: Connection, incident_id: int) -> None:
-    """Detaches the alert from an incident about to be reopened, if the alert now has another unclosed incident."""
-    connection.exec_driver_sql(
-        "UPDATE incident i SET alert_project_id = NULL, alert_key = NULL, dedup_key = NULL"
-        " WHERE i.id = %(id)s AND EXISTS"
-        " (SELECT FROM incident o WHERE o.organization_id = i.organization_id AND o.source = i.source"
-        " AND o.alert_key = i.alert_key AND o.alert_project_id = i.alert_project_id"
-        " AND o.status <> 2 AND o.id <> i.id)",
-        {"id": incident_id},
-    )
+_DETACH_ALERT = PreparedStatement(
+    "UPDATE incident i SET alert_project_id = NULL, alert_key = NULL, dedup_key = NULL"
+    " WHERE i.id = %(id)s::bigint AND EXISTS"
+    " (SELECT FROM incident o WHERE o.organization_id = i.organization_id AND o.source = i.source"
+    " AND o.alert_key = i.alert_key AND o.alert_project_id = i.alert_project_id"
+    " AND o.status <> 2 AND o.id <> i.id OFFSET 0)"
+)
+
+
+def detach_alert_if_taken(tx: Connection, incident_id: int) -> None:
+    """Detaches the alert from an incident about to be reopened, if the alert now has another unclosed incident.
+
+    It is sent with the next statement of the transaction.
+    """
+    _DETACH_ALERT.defer(tx, {"id": incident_id})
 
 
 def filter_ids_in_projects(connection: Connection, incident_ids: Sequence[int], project_ids: Sequence[int]) -> set[int]:

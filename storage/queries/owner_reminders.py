@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from storage.member_rows import DueReminder, ReminderContent
+from storage.prepared import PreparedStatement
 from storage.queries.activity import READABLE
 from storage.queries.handoffs import LAST_COMMENT, SHOWN, parse_shown
 from storage.queries.home_workspaces import first_workspace
@@ -29,11 +30,18 @@ ON CONFLICT (organization_id, incident_id) DO UPDATE SET {{known}}
 """  # noqa: S608 - composed of constants
 
 
+_SCHEDULE_SOME = PreparedStatement(
+    _SCHEDULE.format(incidents="i.id = ANY(%(ids)s)", known="due_at = EXCLUDED.due_at, step = 0, heard_at = NULL"),
+    {"ids": "bigint[]", "now": "timestamptz", "wait": "int"},
+)
+
+
 def schedule_reminders(tx: Connection, incident_ids: Sequence[int], now: datetime) -> None:
-    """Starts to wait for a sign of the owners of incidents, of those that have one whose team wants that."""
-    known = "due_at = EXCLUDED.due_at, step = 0, heard_at = NULL"
-    statement = _SCHEDULE.format(incidents="i.id = ANY(%(ids)s)", known=known)
-    tx.exec_driver_sql(statement, {"ids": list(incident_ids), "now": now, "wait": 1})
+    """Starts to wait for a sign of the owners of incidents, of those that have one whose team wants that.
+
+    It is sent with the next statement of the transaction.
+    """
+    _SCHEDULE_SOME.defer(tx, {"ids": list(incident_ids), "now": now, "wait": 1})
 
 
 def schedule_all(tx: Connection, organization_id: int, now: datetime) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from storage.prepared import PreparedStatement
 from storage.queries.visibility import sees_incident
 from storage.rows import Owner
 
@@ -20,13 +21,16 @@ def find_owner(connection: Connection, incident_id: int) -> Owner | None:
     return None if row is None else Owner(*row)
 
 
+_SET_OWNER = PreparedStatement(
+    "UPDATE incident SET owner_id = %(member_id)s,"
+    " owned_since = CASE WHEN %(member_id)s IS NOT NULL THEN %(now)s END WHERE id = %(id)s",
+    {"id": "bigint", "member_id": "bigint", "now": "timestamptz"},
+)
+
+
 def set_owner(tx: Connection, incident_id: int, member_id: int | None, now: datetime) -> None:
-    """Sets who owns the incident from `now` on; None for nobody."""
-    tx.exec_driver_sql(
-        "UPDATE incident SET owner_id = %(member_id)s,"
-        " owned_since = CASE WHEN %(member_id)s IS NOT NULL THEN %(now)s END WHERE id = %(id)s",
-        {"id": incident_id, "member_id": member_id, "now": now},
-    )
+    """Sets who owns the incident from `now` on, with the next statement of the transaction; None for nobody."""
+    _SET_OWNER.defer(tx, {"id": incident_id, "member_id": member_id, "now": now})
 
 
 def set_owner_of_all(tx: Connection, incident_ids: Sequence[int], member_id: int, now: datetime) -> None:
