@@ -17,6 +17,7 @@ from bot.doctor.finding import Finding, get_reason
 from bot.doctor.installations import REMOVED, check_installations
 from bot.doctor.slack import check_slack
 from bot.doctor.workspaces import CheckedWorkspace, check_workspaces
+from bot.installations.workspaces import DISCONNECTED
 from bot.intake.connections import find_file_shortage
 from bot.program import PROGRAM
 from bot.secret_box import SecretBox, SecretUnreadable
@@ -219,6 +220,9 @@ def _check_delivery(store: Store) -> Iterator[Finding]:
         given_up = posts.count_failed_since(connection, store.clock.now() - _GIVEN_UP_SHOWN_FOR)
     for workspace_id, (reason, _) in paused.items():
         fix = "Nothing is lost: what waits is sent once SLACK_BOT_TOKEN is good again."
+        if reason == DISCONNECTED:
+            yield Finding("delivery", f"nothing is sent to {workspace_id}: an owner has disconnected it in Slack")
+            continue
         if reason in REMOVED:
             fix = "Nothing is lost: what waits is sent once the app is installed there again, at /slack/install."
         yield Finding("delivery", f"paused for {workspace_id}, Slack says {reason}; {waiting} messages wait", fix)

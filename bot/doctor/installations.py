@@ -18,6 +18,7 @@ from bot.slack.manifest import INSTALL_PATH, SCOPES
 from storage.engine import Store
 from storage.installation_rows import InstallationRow
 from storage.queries import installations as queries
+from storage.queries import workspaces as workspace_queries
 
 # Why a workspace is paused where the app was removed from it.
 REMOVED = frozenset({UNINSTALLED, "tokens_revoked", ACCESS_REVOKED, "token_expired"})
@@ -33,7 +34,7 @@ def check_installations(settings: Settings, store: Store) -> Generator[Finding, 
     """
     with store.read() as connection:
         rows = [row for row in queries.get_installations(connection) if row.date_ended is None]
-        connected = queries.find_organizations_of(connection, [one for row in rows for one in row.workspaces])
+        connected = workspace_queries.find_organizations_of(connection, [one for row in rows for one in row.workspaces])
     if not rows:
         if settings.names_client:
             yield Finding("installations", f"none yet; {INSTALL_PATH} is where one begins")

@@ -29,6 +29,7 @@ def handle_connect(context: Context, request: Press) -> Response:
     with context.write() as tx:
         found = rules.connect(tx, context.access, request.value, context.now)
         name = context.access.organization_name
+    _read_installations(context)
     return redraw.turn(request, text_message(f"You connected {messages.render_name(found)} to {escape(name)}."))
 
 
@@ -37,6 +38,27 @@ def handle_decline(context: Context, request: Press) -> Response:
     with context.write() as tx:
         found = rules.decline(tx, context.access, request.value, context.now)
     return redraw.turn(request, text_message(f"You declined {messages.render_name(found)}. Nobody there is answered."))
+
+
+def handle_disconnect(context: Context, request: Press) -> Response:
+    """`Disconnect`, confirmed."""
+    installation = context.services.clients.find(request.value)
+    of_environment = installation is not None and installation.installation_id is None
+    with context.write() as tx:
+        found = rules.disconnect(tx, context.access, request.value, context.now, of_environment=of_environment)
+        name = context.access.organization_name
+    _read_installations(context)
+    sentence = (
+        f"You disconnected {messages.render_name(found)} from {escape(name)}. Nothing is sent there any more. What it"
+        " has is kept, and an owner can connect it again."
+    )
+    return redraw.turn(request, text_message(sentence))
+
+
+def _read_installations(context: Context) -> None:
+    """Has this process know at once in which workspaces it works; others look within seconds."""
+    if context.services.installations:
+        context.services.installations.on_change()
 
 
 def _render(context: Context, user_id: str) -> Message:
@@ -50,7 +72,7 @@ HANDLES = (
     Verb(
         name="workspaces",
         usage="workspaces",
-        summary="Shows the Slack workspaces of the organization, connects those that wait, and has a link to add one."
+        summary="Shows, connects and disconnects the Slack workspaces of the organization, and has a link to add one."
         " For owners.",
         examples=("workspaces",),
         group=Group.MEMBERS,
@@ -60,6 +82,7 @@ HANDLES = (
             "workspaces": handle_press,  # Workspaces
             "workspace_connect": handle_connect,  # Connect
             "workspace_decline": handle_decline,  # Decline
+            "workspace_disconnect": handle_disconnect,  # Disconnect
         },
     ),
 )

@@ -27,6 +27,7 @@ from storage.engine import Store
 from storage.installation_rows import InstallationRow
 from storage.queries import audit, pacing
 from storage.queries import installations as queries
+from storage.queries import workspaces as workspace_queries
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +66,9 @@ class Completion:
     def find_inviting_organization(self, invitation: Invitation) -> str | None:
         """The name of the organization of an invitation; None if who made it is no owner any more."""
         with self._store.read() as connection:
-            return queries.find_organization_of_owner(connection, invitation.organization_id, invitation.member_id)
+            return workspace_queries.find_organization_of_owner(
+                connection, invitation.organization_id, invitation.member_id
+            )
 
     def complete(self, installation: Installation, invitation: Invitation | None) -> bool:
         """Checks and stores an installation. Returns whether a workspace of it waits to be connected.
@@ -110,7 +113,7 @@ class Completion:
         if invitation is None:
             return
         with self._store.read() as connection:
-            owners = queries.find_organizations_of(connection, list(workspaces))
+            owners = workspace_queries.find_organizations_of(connection, list(workspaces))
         if any(organization_id != invitation.organization_id for organization_id in owners.values()):
             raise NotInstallable("other_organization")
 
@@ -135,7 +138,7 @@ class Completion:
         now = row.date_installed
         known = queries.get_installations(tx, [row.id])
         queries.save_installation(tx, row, workspaces, now)
-        owners = queries.find_organizations_of(tx, list(workspaces))
+        owners = workspace_queries.find_organizations_of(tx, list(workspaces))
         for workspace_id in owners:
             pacing.resume_workspace(tx, workspace_id)
         for organization_id in {*owners.values()}:
@@ -149,7 +152,9 @@ class Completion:
             audit.record(tx, organization_id, actor, [change], now)
         if invitation is None:
             return owners.keys() != workspaces.keys()
-        waiting = queries.request_workspaces(tx, invitation.organization_id, list(workspaces), row.installed_by, now)
+        waiting = workspace_queries.request_workspaces(
+            tx, invitation.organization_id, list(workspaces), row.installed_by, now
+        )
         if waiting:
             send_notice(
                 tx,

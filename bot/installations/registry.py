@@ -26,6 +26,7 @@ from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
 from storage.installation_rows import InstallationRow, RefreshLease
 from storage.queries import installations as queries
+from storage.queries import workspaces as workspace_queries
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +64,7 @@ class InstallationRegistry:
         self._lock = threading.Lock()
         self._versions: dict[str, int] = {}  # of the installations that were read, by id
         self._rows: dict[str, InstallationRow] = {}
+        self._disconnected: set[str] = set()  # workspaces in which an owner has ended the use of the bot
         self._clocks: dict[str, SlackClock] = {}  # by workspace: they outlive a token
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="installations", daemon=True)
@@ -91,6 +93,7 @@ class InstallationRegistry:
             self._rows = {id_: row for id_, row in self._rows.items() if id_ in versions} | {
                 row.id: row for row in rows
             }
+            self._disconnected = workspace_queries.list_disconnected(connection)
             self._versions = {id_: self._rows[id_].version for id_ in versions if id_ in self._rows}
             self._clients.replace(self._connect({row.id for row in rows}))
 
@@ -105,7 +108,7 @@ class InstallationRegistry:
         """The installations by workspace: that of an Enterprise organization before the workspace's own."""
         found: dict[str, Installation] = {}
         for row in sorted(self._rows.values(), key=lambda row: row.id, reverse=True):  # "E…" comes last, and wins
-            for workspace_id in row.workspaces:
+            for workspace_id in set(row.workspaces) - self._disconnected:
                 there = self._clients.find(workspace_id)
                 if there is not None and row.id not in changed and there.installation_id == row.id:
                     found[workspace_id] = there

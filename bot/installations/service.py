@@ -24,6 +24,7 @@ from storage.engine import Store
 from storage.installation_rows import InstallationRow
 from storage.queries import audit, outbox, pacing
 from storage.queries import installations as queries
+from storage.queries import workspaces as workspace_queries
 from storage.values import PostKind, Urgency
 
 log = structlog.get_logger(__name__)
@@ -145,10 +146,10 @@ class InstallationService:
     def _request(
         self, tx: Connection, row: InstallationRow, organization_id: int, workspace_ids: Sequence[str], now: datetime
     ) -> None:
-        waiting = queries.request_workspaces(tx, organization_id, workspace_ids, row.installed_by, now)
+        waiting = workspace_queries.request_workspaces(tx, organization_id, workspace_ids, row.installed_by, now)
         if not waiting:
             return
-        for workspace_id, member_id in queries.list_owners(tx, organization_id):
+        for workspace_id, member_id in workspace_queries.list_owners(tx, organization_id):
             outbox.enqueue(
                 tx,
                 workspace_id=workspace_id,
@@ -171,7 +172,7 @@ class InstallationService:
     ) -> None:
         """Tells every organization that has one of the workspaces, in its audit log."""
         by_organization: dict[int, list[str]] = {}
-        for workspace_id, organization_id in queries.find_organizations_of(tx, workspace_ids).items():
+        for workspace_id, organization_id in workspace_queries.find_organizations_of(tx, workspace_ids).items():
             by_organization.setdefault(organization_id, []).append(workspace_id)
         for organization_id, theirs in by_organization.items():
             change = AuditChange(action, row.id, after={"reason": reason, "workspaces": sorted(theirs)})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
@@ -17,9 +17,11 @@ from bot.incidents.errors import InvalidInput, Refusal
 from storage.audit_rows import Actor, AuditAction, AuditChange, AuditOrigin
 from storage.installation_rows import WorkspaceRow
 from storage.queries import audit, pacing
-from storage.queries import installations as queries
+from storage.queries import workspaces as queries
 from storage.values import Role
 
+DISCONNECTED = "disconnected"  # why a workspace is paused
+_PAUSE = timedelta(days=36500)  # until it is connected again
 _WORKSPACE_ID = re.compile(r"T[A-Z0-9]{1,31}")
 
 
@@ -42,6 +44,30 @@ class BelongsElsewhere(Refusal):
 
     def __init__(self) -> None:
         super().__init__("This workspace already belongs to another organization, so nothing was changed.")
+
+
+class NotConnectedHere(Refusal):
+    """The workspace is none of this organization. The sentence does not reveal whether it is one of another."""
+
+    def __init__(self) -> None:
+        super().__init__("This workspace is not connected to your organization, so nothing was changed.")
+
+
+class OfEnvironment(Refusal):
+    """The bot works in the workspace by a token in its settings."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Tocsin uses this workspace through SLACK_BOT_TOKEN in its settings, so it cannot be disconnected here."
+            " The people who run Tocsin can remove the token."
+        )
+
+
+class OnlyWorkspace(Refusal):
+    """The organization would have no workspace."""
+
+    def __init__(self) -> None:
+        super().__init__("This is the only workspace of your organization. Connect another one first.")
 
 
 def check_owns(access: Access) -> None:
@@ -73,6 +99,30 @@ def decline(tx: Connection, access: Access, workspace_id: str, now: datetime) ->
     found = _get_waiting(tx, access, workspace_id)
     queries.delete_request(tx, access.organization_id, workspace_id)
     _record(tx, access, AuditAction.WORKSPACE_REMOVE, workspace_id, before={"waited": True}, now=now)
+    return found
+
+
+def disconnect(
+    tx: Connection, access: Access, workspace_id: str, now: datetime, *, of_environment: bool
+) -> WorkspaceRow:
+    """Disconnects a workspace: nobody there is answered any more, and nothing is sent. Raises Refusal.
+
+    `of_environment`: it is the workspace of SLACK_BOT_TOKEN.
+    """
+    check_owns(access)
+    if not queries.is_owner(tx, access.organization_id, access.member_id):
+        raise MayNotConnect
+    connected = queries.lock_workspaces(tx, access.organization_id)
+    if workspace_id not in connected:
+        raise NotConnectedHere
+    if of_environment:
+        raise OfEnvironment
+    if len(connected) == 1:
+        raise OnlyWorkspace
+    (found,) = [one for one in queries.list_workspaces(tx, access.organization_id) if one.id == workspace_id]
+    queries.disconnect_workspace(tx, access.organization_id, workspace_id, now)
+    pacing.pause_workspace(tx, workspace_id, DISCONNECTED, _PAUSE.total_seconds(), now)
+    _record(tx, access, AuditAction.WORKSPACE_REMOVE, workspace_id, before={"name": found.name}, now=now)
     return found
 
 

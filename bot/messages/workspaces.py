@@ -34,7 +34,7 @@ def render_list(workspaces: Sequence[WorkspaceRow], organization: str, invite_ur
     for one in waiting[:MAX_SHOWN]:
         blocks += _render_waiting(one, organization)
     for one in connected[:MAX_SHOWN]:
-        blocks.append(section(f"{render_name(one)}\n{_render_state(one)}"))
+        blocks.append(_render_connected(one, organization, only=len(connected) == 1))
     if left := len(waiting[MAX_SHOWN:]) + len(connected[MAX_SHOWN:]):
         blocks.append(context(f"And {left} more."))
     if invite_url is not None:
@@ -56,6 +56,19 @@ def _render_state(workspace: WorkspaceRow) -> str:
     if workspace.removed:
         return "Tocsin was removed from it. Nothing is sent there until it is installed again."
     return "Connected." if workspace.date_added is None else f"Connected {format_date(workspace.date_added)}."
+
+
+def _render_connected(workspace: WorkspaceRow, organization: str, *, only: bool) -> Block:
+    text = f"{render_name(workspace)}\n{_render_state(workspace)}"
+    if only:
+        return section(text)
+    question = confirm(
+        "Disconnect this workspace?",
+        f"Nobody in {workspace.name or workspace.id} ({workspace.id}) can use Tocsin then, and nothing is sent there."
+        f" The incidents and members of {organization} stay, and an owner can connect it again.",
+        "Disconnect",
+    )
+    return section(text, accessory=button("Disconnect", "workspace_disconnect", workspace.id, confirm=question))
 
 
 def _render_waiting(workspace: WorkspaceRow, organization: str) -> list[Block]:

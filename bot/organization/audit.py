@@ -18,7 +18,9 @@ _MEMBER = (AuditAction.MEMBER_ADD, AuditAction.MEMBER_CHANGE, AuditAction.MEMBER
 _DIGEST = (AuditAction.DIGEST_ADD, AuditAction.DIGEST_CHANGE, AuditAction.DIGEST_REMOVE)
 _NOTHING = OrganizationState(0, "", "", open_membership=False, incidents=False, shared_channels=False)
 # Fields of `OrganizationState` that are compared one by one.
-_PARTS = frozenset({"id", "workspaces", "workspaces_of_slack", "teams", "projects", "members", "digests"})
+_PARTS = frozenset(
+    {"id", "workspaces", "workspaces_of_slack", "workspaces_disconnected", "teams", "projects", "members", "digests"}
+)
 
 
 def build_changes(before: OrganizationState | None, after: OrganizationState) -> list[AuditChange]:

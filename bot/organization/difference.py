@@ -37,7 +37,8 @@ def compare(state: OrganizationState | None, file: OrganizationFile, *, prune: b
         result.organization = record_changes(result, what, {key: getattr(state, key) for key in wanted}, wanted)
     for workspace in find_missing(entry.workspaces, now.workspaces):
         result.workspaces_added.append(workspace)
-        result.changes.append(Change(ChangeKind.ADDED, f"workspace {workspace}"))
+        detail = "was disconnected in Slack" if workspace in now.workspaces_disconnected else ""
+        result.changes.append(Change(ChangeKind.ADDED, f"workspace {workspace}", detail))
     result.workspaces_named = [one for one in entry.workspaces if one in now.workspaces_of_slack]
     for workspace in result.workspaces_named:
         result.changes.append(

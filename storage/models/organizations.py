@@ -61,6 +61,8 @@ class Workspace(Base):
     date_added: Mapped[datetime | None] = mapped_column(server_default=func.now())
     # Connected by an owner in Slack, and not named by an organization file since then.
     connected_in_slack: Mapped[bool] = mapped_column(server_default=text("false"))
+    # Since then the organization does not use it: nobody there is answered, and nothing is sent. What it has is kept.
+    date_disconnected: Mapped[datetime | None]
 
 
 class Team(Base):

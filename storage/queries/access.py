@@ -29,7 +29,7 @@ FROM workspace w
 JOIN organization o ON o.id = w.organization_id
 LEFT JOIN slack_person p ON p.workspace_id = w.id AND p.user_id = %(user_id)s
 LEFT JOIN member m ON m.id = p.member_id AND m.organization_id = o.id AND m.date_removed IS NULL
-WHERE w.id = %(workspace_id)s
+WHERE w.id = %(workspace_id)s AND w.date_disconnected IS NULL
 """
 _CALLER = _CALLER_TEMPLATE.format(sees_all=SEES_ALL_PROJECTS, projects=VISIBLE_PROJECTS)
 # For callers who see all projects: the list of projects is not needed, and it may have thousands of entries.

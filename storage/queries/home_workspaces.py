@@ -20,21 +20,23 @@ _OF_CHANNEL = """coalesce((
 _OF_MEMBER = """coalesce((
   SELECT h.workspace_id FROM workspace g JOIN workspace x ON x.organization_id = g.organization_id
   JOIN destination h ON h.workspace_id = x.id AND h.member_id = {member_id}
-  WHERE g.id = {workspace_id} AND h.failed_reason IS NULL ORDER BY h.id LIMIT 1), (
+  WHERE g.id = {workspace_id} AND x.date_disconnected IS NULL AND h.failed_reason IS NULL ORDER BY h.id LIMIT 1), (
   SELECT k.workspace_id FROM workspace g JOIN workspace x ON x.organization_id = g.organization_id
   JOIN slack_person k ON k.workspace_id = x.id AND k.member_id = {member_id}
-  WHERE g.id = {workspace_id} ORDER BY k.date_checked DESC NULLS LAST, k.workspace_id LIMIT 1), (
+  WHERE g.id = {workspace_id} AND x.date_disconnected IS NULL
+  ORDER BY k.date_checked DESC NULLS LAST, k.workspace_id LIMIT 1), (
   SELECT k.workspace_id FROM workspace g JOIN workspace x ON x.organization_id = g.organization_id
   JOIN member_slack_user k ON k.organization_id = x.organization_id AND k.workspace_id = x.id
     AND k.member_id = {member_id}
-  WHERE g.id = {workspace_id} ORDER BY x.date_added NULLS FIRST, x.id LIMIT 1), {workspace_id})"""
+  WHERE g.id = {workspace_id} AND x.date_disconnected IS NULL
+  ORDER BY x.date_added NULLS FIRST, x.id LIMIT 1), {workspace_id})"""
 
 
 def first_workspace(organization_id: str) -> str:
     """SQL for the id of the first workspace of an organization; NULL if it has none."""
     return (
         f"(SELECT x.id FROM workspace x WHERE x.organization_id = {organization_id}"  # noqa: S608 - composed of constants
-        " ORDER BY x.date_added NULLS FIRST, x.id LIMIT 1)"
+        " AND x.date_disconnected IS NULL ORDER BY x.date_added NULLS FIRST, x.id LIMIT 1)"
     )
 
 
@@ -65,7 +67,7 @@ def list_other_workspaces(connection: Connection, workspace_id: str) -> list[str
     """Returns the other workspaces of the same organization."""
     rows = connection.exec_driver_sql(
         "SELECT x.id FROM workspace g JOIN workspace x ON x.organization_id = g.organization_id"
-        " WHERE g.id = %(id)s AND x.id <> g.id ORDER BY x.date_added NULLS FIRST, x.id",
+        " WHERE g.id = %(id)s AND x.id <> g.id AND x.date_disconnected IS NULL ORDER BY x.date_added NULLS FIRST, x.id",
         {"id": workspace_id},
     )
     return list(rows.scalars())

@@ -36,7 +36,11 @@ def find_organization(connection: Connection, slug: str) -> int | None:
 
 def find_owners_of_workspaces(connection: Connection, workspaces: Collection[str]) -> set[str]:
     """Returns those of the workspaces that belong to an organization."""
-    return set(connection.scalars(select(Workspace.id).where(Workspace.id.in_(workspaces))))
+    return set(
+        connection.scalars(
+            select(Workspace.id).where(Workspace.id.in_(workspaces), Workspace.date_disconnected.is_(None))
+        )
+    )
 
 
 def get_teams(connection: Connection, organization_id: int) -> dict[str, int]:

@@ -5,23 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from storage.installation_rows import InstallationRow, RefreshLease, WorkspaceRow
+from storage.installation_rows import InstallationRow, RefreshLease
 from storage.models import (
     Installation,
     InstallationWorkspace,
     IntakeToken,
-    Member,
     OAuthState,
-    Organization,
-    Workspace,
-    WorkspaceRequest,
 )
-from storage.values import Role
 
 _COLUMNS = [column.name for column in Installation.__table__.columns if column.name != "refresh_leased_until"]
 _STORED = [field.name for field in fields(InstallationRow) if field.name not in ("version", "workspaces")]
@@ -151,143 +145,6 @@ def use_state(tx: Connection, state_hash: str, organization_id: int | None, expi
     tx.execute(delete(OAuthState).where(OAuthState.date_expires < now))
     statement = insert(OAuthState).values(state_hash=state_hash, organization_id=organization_id, date_expires=expires)
     return bool(tx.execute(statement.on_conflict_do_nothing()).rowcount)
-
-
-# --- which organization a workspace belongs to -----------------------------------------------------------------
-
-
-def find_organizations_of(connection: Connection, workspace_ids: Collection[str]) -> dict[str, int]:
-    """Returns the organization of each workspace that belongs to one."""
-    rows = connection.execute(
-        select(Workspace.id, Workspace.organization_id).where(Workspace.id.in_(list(workspace_ids)))
-    )
-    return {row.id: row.organization_id for row in rows}
-
-
-def find_organization_of_owner(connection: Connection, organization_id: int, member_id: int) -> str | None:
-    """Returns the name of the organization; None if the member is no owner of it now."""
-    if not is_owner(connection, organization_id, member_id):
-        return None
-    return connection.scalar(select(Organization.name).where(Organization.id == organization_id))
-
-
-def is_owner(connection: Connection, organization_id: int, member_id: int) -> bool:
-    """Whether a member is an owner of the organization now."""
-    found = connection.scalar(
-        select(Member.id).where(
-            Member.organization_id == organization_id,
-            Member.id == member_id,
-            Member.role == Role.OWNER,
-            Member.date_removed.is_(None),
-        )
-    )
-    return found is not None
-
-
-def request_workspaces(
-    tx: Connection, organization_id: int, workspace_ids: Collection[str], installed_by: str, now: datetime
-) -> list[str]:
-    """Has workspaces wait for an owner of the organization. Returns those that belong to no organization yet."""
-    taken = find_organizations_of(tx, workspace_ids)
-    waiting = [one for one in workspace_ids if one not in taken]
-    if waiting:
-        statement = insert(WorkspaceRequest).values(
-            [
-                {
-                    "organization_id": organization_id,
-                    "workspace_id": workspace_id,
-                    "installed_by": installed_by,
-                    "date_added": now,
-                }
-                for workspace_id in waiting
-            ]
-        )
-        tx.execute(
-            statement.on_conflict_do_update(
-                index_elements=["organization_id", "workspace_id"],
-                set_={"installed_by": statement.excluded.installed_by, "date_added": statement.excluded.date_added},
-            )
-        )
-    return waiting
-
-
-_WORKSPACES = """
-SELECT w.id, w.connected, w.installed_by, w.date_added, coalesce(live.name, past.name) AS name,
-       live.id IS NOT NULL AS installed, live.id IS NULL AND past.id IS NOT NULL AS removed
-FROM ({workspaces}) w
-LEFT JOIN LATERAL (
-  SELECT i.id, coalesce(iw.name, i.name) AS name FROM installation_workspace iw
-  JOIN installation i ON i.id = iw.installation_id
-  WHERE iw.workspace_id = w.id AND i.date_ended IS NULL ORDER BY i.id LIMIT 1) live ON true
-LEFT JOIN installation past ON past.id = w.id
-ORDER BY w.connected, w.date_added NULLS FIRST, w.id
-"""
-_CONNECTED = (
-    "SELECT id, true AS connected, NULL AS installed_by, date_added FROM workspace"
-    " WHERE organization_id = %(organization_id)s"
-)
-_REQUESTED = (
-    "SELECT workspace_id AS id, false AS connected, installed_by, date_added FROM workspace_request"
-    " WHERE organization_id = %(organization_id)s"
-)
-_ALL_WORKSPACES = _WORKSPACES.format(workspaces=f"{_CONNECTED} UNION ALL {_REQUESTED}")
-_ONE_REQUESTED = _WORKSPACES.format(workspaces=f"{_REQUESTED} AND workspace_id = %(workspace_id)s")
-
-
-def list_workspaces(connection: Connection, organization_id: int) -> list[WorkspaceRow]:
-    """Returns the workspaces that wait for an organization, and those that it has."""
-    return _read_workspaces(connection, _ALL_WORKSPACES, {"organization_id": organization_id})
-
-
-def _read_workspaces(connection: Connection, statement: str, parameters: Mapping[str, Any]) -> list[WorkspaceRow]:
-    rows = connection.exec_driver_sql(statement, dict(parameters)).mappings()
-    return [WorkspaceRow(**row) for row in rows]
-
-
-def lock_request(tx: Connection, organization_id: int, workspace_id: str) -> WorkspaceRow | None:
-    """Locks and returns a workspace that waits for an organization; None if it does not."""
-    parameters = {"organization_id": organization_id, "workspace_id": workspace_id}
-    locked = tx.exec_driver_sql(
-        "SELECT 1 FROM workspace_request"
-        " WHERE organization_id = %(organization_id)s AND workspace_id = %(workspace_id)s FOR UPDATE",
-        parameters,
-    ).first()
-    found = _read_workspaces(tx, _ONE_REQUESTED, parameters) if locked else []
-    return found[0] if found else None
-
-
-def connect_workspace(tx: Connection, organization_id: int, workspace_id: str, now: datetime) -> bool:
-    """Gives a workspace to an organization, and forgets that it waited. Returns False if another one has it."""
-    statement = insert(Workspace).values(
-        id=workspace_id, organization_id=organization_id, date_added=now, connected_in_slack=True
-    )
-    added = bool(tx.execute(statement.on_conflict_do_nothing()).rowcount)
-    if added:
-        tx.execute(delete(WorkspaceRequest).where(WorkspaceRequest.workspace_id == workspace_id))
-    return added
-
-
-def delete_request(tx: Connection, organization_id: int, workspace_id: str) -> None:
-    """Forgets that a workspace waits for an organization."""
-    tx.execute(
-        delete(WorkspaceRequest).where(
-            WorkspaceRequest.organization_id == organization_id, WorkspaceRequest.workspace_id == workspace_id
-        )
-    )
-
-
-def list_owners(connection: Connection, organization_id: int) -> list[tuple[str, int]]:
-    """Returns the owners of an organization, each as the workspace where a message reaches them and the member's id."""
-    rows = connection.exec_driver_sql(
-        "SELECT coalesce((SELECT p.workspace_id FROM slack_person p JOIN workspace w ON w.id = p.workspace_id"
-        "   WHERE p.member_id = m.id AND w.organization_id = m.organization_id"
-        "   ORDER BY p.date_checked DESC NULLS LAST, p.workspace_id LIMIT 1),"
-        "  (SELECT min(w.id) FROM workspace w WHERE w.organization_id = m.organization_id)) AS workspace_id, m.id"
-        " FROM member m WHERE m.organization_id = %(organization_id)s AND m.role = 'owner' AND m.date_removed IS NULL"
-        " ORDER BY m.id",
-        {"organization_id": organization_id},
-    )
-    return [(workspace_id, member_id) for workspace_id, member_id in rows if workspace_id is not None]
 
 
 # --- rotation of tokens ----------------------------------------------------------------------------------------

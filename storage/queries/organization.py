@@ -87,6 +87,7 @@ class OrganizationState:
     retention_audit_s: int | None = None
     workspaces: frozenset[str] = frozenset()  # Slack team ids
     workspaces_of_slack: frozenset[str] = frozenset()  # those of them that were connected in Slack
+    workspaces_disconnected: frozenset[str] = frozenset()  # in Slack, by an owner; not among `workspaces`
     teams: Mapping[str, TeamRow] = field(default_factory=dict)  # by slug
     projects: Mapping[str, ProjectRow] = field(default_factory=dict)  # by slug
     members: Sequence[MemberRow] = ()  # including removed ones
@@ -114,10 +115,23 @@ def find_organization(connection: Connection, slug: str) -> OrganizationState | 
     id_ = row.id
     return OrganizationState(
         **row._mapping,
-        workspaces=frozenset(connection.scalars(select(Workspace.id).where(Workspace.organization_id == id_))),
+        workspaces=frozenset(
+            connection.scalars(
+                select(Workspace.id).where(Workspace.organization_id == id_, Workspace.date_disconnected.is_(None))
+            )
+        ),
         workspaces_of_slack=frozenset(
             connection.scalars(
-                select(Workspace.id).where(Workspace.organization_id == id_, Workspace.connected_in_slack)
+                select(Workspace.id).where(
+                    Workspace.organization_id == id_,
+                    Workspace.connected_in_slack,
+                    Workspace.date_disconnected.is_(None),
+                )
+            )
+        ),
+        workspaces_disconnected=frozenset(
+            connection.scalars(
+                select(Workspace.id).where(Workspace.organization_id == id_, Workspace.date_disconnected.is_not(None))
             )
         ),
         teams={
@@ -204,7 +218,9 @@ def get_workspace_owners(connection: Connection, workspaces: Collection[str], or
     rows = connection.execute(
         select(Workspace.id, Organization.slug)
         .join(Organization, Organization.id == Workspace.organization_id)
-        .where(Workspace.id.in_(workspaces), Organization.slug != organization_slug)
+        .where(
+            Workspace.id.in_(workspaces), Organization.slug != organization_slug, Workspace.date_disconnected.is_(None)
+        )
     )
     return {row.id: row.slug for row in rows}
 
@@ -214,7 +230,7 @@ def get_members_and_workspace(tx: Connection, organization_id: int) -> tuple[dic
     workspace_id = tx.scalars(
         select(Workspace.id)
         .where(Workspace.organization_id == organization_id)
-        .order_by(Workspace.date_added.nulls_first(), Workspace.id)
+        .order_by(Workspace.date_disconnected.is_not(None), Workspace.date_added.nulls_first(), Workspace.id)
     ).first()
     assert workspace_id is not None
     members = tx.execute(select(Member.email, Member.id).where(Member.organization_id == organization_id))

@@ -8,10 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from storage.models import (
     Incident,
     IncidentProject,
+    Installation,
+    InstallationWorkspace,
     Member,
     MemberTeam,
     Organization,
@@ -55,11 +58,47 @@ def update_organization(tx: Connection, organization_id: int, values: Mapping[st
 
 
 def insert_workspaces(tx: Connection, organization_id: int, workspaces: Collection[str], now: datetime) -> None:
-    """Adds workspaces to an organization. None of them may belong to an organization already."""
-    if workspaces:
-        tx.execute(
-            insert(Workspace), [{"id": w, "organization_id": organization_id, "date_added": now} for w in workspaces]
+    """Adds workspaces to an organization. None of them may be connected to an organization already."""
+    for workspace_id in workspaces:
+        insert_workspace(tx, organization_id, workspace_id, now)
+
+
+def insert_workspace(
+    tx: Connection, organization_id: int, workspace_id: str, now: datetime, *, in_slack: bool = False
+) -> bool:
+    """Connects a workspace to an organization. Returns False if it is connected to one already.
+
+    One that was disconnected has again what it had, unless another organization had it: then that is deleted.
+    """
+    tx.execute(
+        delete(Workspace).where(
+            Workspace.id == workspace_id,
+            Workspace.organization_id != organization_id,
+            Workspace.date_disconnected.is_not(None),
         )
+    )
+    statement = upsert(Workspace).values(
+        id=workspace_id, organization_id=organization_id, date_added=now, connected_in_slack=in_slack
+    )
+    connect_again = statement.on_conflict_do_update(
+        index_elements=["id"],
+        set_={
+            "connected_in_slack": in_slack,
+            "date_disconnected": None,
+            "paused_reason": None,
+            "paused_until": None,
+        },
+        where=(Workspace.organization_id == organization_id) & Workspace.date_disconnected.is_not(None),
+    )
+    connected = bool(tx.execute(connect_again).rowcount)
+    count_change(tx, workspace_id)
+    return connected
+
+
+def count_change(tx: Connection, workspace_id: str) -> None:
+    """Has every process read the installations of a workspace again."""
+    ids = select(InstallationWorkspace.installation_id).where(InstallationWorkspace.workspace_id == workspace_id)
+    tx.execute(update(Installation).where(Installation.id.in_(ids)).values(version=Installation.version + 1))
 
 
 def claim_workspaces(tx: Connection, organization_id: int, workspaces: Collection[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -77,14 +78,12 @@ def press(cloud: Cloud, owner: Person, label: str, *, by: Person | None = None, 
         owner.press(listed, label)
         cloud.settle()
         return
-    control = next(
-        element
+    control, block_id = next(
+        (element, block["block_id"])
         for block in listed.record.body["blocks"]
-        if block["type"] == "actions"
-        for element in block["elements"]
-        if element["text"]["text"] == label
+        for element in (*block.get("elements", ()), block.get("accessory"))
+        if element and element.get("text", {}) and label in str(element["text"])
     )
-    block_id = next(block["block_id"] for block in listed.record.body["blocks"] if control in block.get("elements", []))
     before = [e.sent for e in cloud.first.sent if e.sent.get("command")][-1]
     payload = {
         "type": "block_actions",
@@ -220,3 +219,108 @@ def test_a_workspace_that_was_connected_in_slack_stays_until_the_file_names_it(w
 def test_the_link_is_for_the_organization_alone(waiting: Cloud) -> None:
     markup = shown(waiting, waiting.cast.ada).markup
     assert re.search(r"/slack/install\?invitation=[\w-]{100,}", markup)
+
+
+# --- disconnecting ---------------------------------------------------------------------------------------------
+
+CHANNELS = ORGANIZATION.replace("channels: [C0002]", "channels: [C0002, C0021]").replace(
+    "cyn@acme.test, name: Cyn Roe", "cyn@acme.test, name: Cyn Roe, slack: {T0001: U0003}"
+)
+
+
+@pytest.fixture
+def connected(cloud: Cloud) -> Cloud:
+    """Acme has both workspaces, and a card of an incident in each."""
+    cloud.apply(CHANNELS + ZOE.replace("[payments]", "[payments, search]"))
+    cloud.install(cloud.first, cloud.cast.ben)
+    cloud.install(cloud.second, cloud.zoe, cloud.invite(cloud.cast.ada))
+    cloud.cast.ada.press(shown(cloud, cloud.cast.ada), "Connect")
+    cloud.settle()
+    cloud.ask(cloud.zoe, "declare project:catalogue Search is slow")
+    cloud.cast.cyn.wait_for_message(cloud.cast.catalogue, containing="#1 Search is slow")
+    cloud.zoe.wait_for_message("C0021", containing="#1 Search is slow")
+    return cloud
+
+
+def disconnect(cloud: Cloud) -> SeenMessage:
+    """Ada's press of the second of the two buttons `Disconnect`."""
+    listed = shown(cloud, cloud.cast.ada)
+    cloud.cast.ada.press(listed, "Disconnect", containing="Labs")
+    return listed.wait_for(lambda message: "You disconnected Labs (T0002) from Acme." in message.text)
+
+
+def test_an_owner_disconnects_a_workspace_and_connects_it_again(connected: Cloud) -> None:
+    cloud, ada, zoe = connected, connected.cast.ada, connected.zoe
+    cloud.ask(zoe, "subscribe 1")
+    cloud.settle()
+    disconnect(cloud)
+    cloud.settle()
+    before = len(cloud.second.messages("C0021"))
+    assert "not connected to an organization" in cloud.ask(zoe, "list").text
+    cloud.ask(cloud.cast.cyn, "comment 1 look at the index")
+    cloud.ask(cloud.cast.cyn, "declare project:catalogue Search is down")
+    cloud.cast.cyn.wait_for_message(cloud.cast.catalogue, containing="#2 Search is down")
+    cloud.settle()
+    assert len(cloud.second.messages("C0021")) == before
+    assert not any("index" in message.text for message in zoe.direct_messages())
+    with cloud.store.read() as connection:
+        entry = connection.execute(text("SELECT * FROM audit_entry ORDER BY id DESC LIMIT 1")).one()
+    assert (entry.action, entry.subject, entry.before) == ("workspace.remove", "T0002", {"name": "Labs"})
+    assert (
+        "disconnected" in cloud.ask(ada, "audit").text or "removed the workspace T0002" in cloud.ask(ada, "audit").text
+    )
+
+    listed = shown(cloud, ada)
+    assert "1 workspace of Acme" in listed.text
+    ada.press(listed, "Connect")
+    listed.wait_for(lambda message: "You connected Labs (T0002) to Acme." in message.text)
+    zoe.wait_for_message("C0021", containing="#2 Search is down")  # what still matters is sent
+    cloud.ask(zoe, "resolve 1")
+    zoe.wait_for_message("C0021", containing="#1 Search is slow").wait_for(lambda card: "Resolved" in card.text)
+
+
+def test_the_organization_file_connects_again_what_it_names(connected: Cloud) -> None:
+    cloud = connected
+    disconnect(cloud)
+    cloud.apply(CHANNELS + ZOE)
+    assert "not connected" in cloud.ask(cloud.zoe, "list").text
+    cloud.apply((CHANNELS + ZOE).replace("[T0001]", "[T0001, T0002]"))
+    assert "Zoe Lab" in cloud.ask(cloud.zoe, "whoami").text
+
+
+def test_another_organization_may_connect_what_was_disconnected(connected: Cloud) -> None:
+    cloud = connected
+    disconnect(cloud)
+    cloud.apply(GLOBEX)
+    assert "Globex" in cloud.ask(cloud.zoe, "whoami").text
+    assert "Search" not in cloud.ask(cloud.zoe, "list").text
+    assert "Search is slow" in cloud.ask(cloud.cast.cyn, "view 1").text
+
+
+def test_who_may_not_disconnect_and_what_cannot_be(connected: Cloud) -> None:
+    cloud, ada = connected, connected.cast.ada
+    for person in (cloud.cast.ben, cloud.cast.dan):
+        press(cloud, ada, "Disconnect", by=person)
+    press(cloud, ada, "Disconnect", workspace="T0404")
+    press(cloud, ada, "Disconnect", workspace="T0002' OR true")
+    cloud.apply(GLOBEX.replace("workspaces: [T0002]", "workspaces: [T0077]"))
+    press(cloud, ada, "Disconnect", workspace="T0077")
+    with cloud.store.read() as connection:
+        left = connection.execute(text("SELECT id FROM workspace WHERE date_disconnected IS NULL ORDER BY id"))
+        assert list(left.scalars()) == ["T0001", "T0002", "T0077"]
+    listed = shown(cloud, ada)
+    disconnect(cloud)
+    assert "Disconnect" not in shown(cloud, ada).buttons, "the only one that is left"
+    ada.press(listed, "Disconnect", containing="Acme")
+    ada.wait_for_message(containing="This is the only workspace of your organization.")
+
+
+def test_the_workspace_of_the_environment_is_not_disconnected(connected: Cloud) -> None:
+    cloud, ada = connected, connected.cast.ada
+    own = cloud.bot.clients.find("T0001")
+    assert own is not None
+    cloud.bot.clients._own["T0001"] = replace(own, installation_id=None)
+    cloud.bot.clients.replace({one.workspace_id: one for one in cloud.bot.clients.all()})
+    ada.press(shown(cloud, ada), "Disconnect", containing="Acme")
+    ada.wait_for_message(containing="Tocsin uses this workspace through SLACK_BOT_TOKEN in its settings")
+    assert "Zoe Lab" in cloud.ask(cloud.zoe, "whoami").text
