@@ -80,7 +80,9 @@ def test_a_digest_of_the_file_comes_with_its_picture_in_the_workspace_of_its_cha
     cloud, ada, zoe = both, both.cast.ada, both.zoe
     cloud.apply(BOTH + ZOE + DIGEST)
     cloud.ask(ada, "declare project:checkout Payments fail")  # in a channel of the first workspace alone
-    cloud.ask(ada, "digest now 1")
+    with cloud.store.read() as connection:
+        digest_id = connection.execute(text("SELECT id FROM digest")).scalar_one()
+    assert "now" in cloud.ask(ada, f"digest now {digest_id}").text
     posted = zoe.wait_for_message("C0021", containing="1 open incident")
     (image,) = [block for block in posted.record.body["blocks"] if block["type"] == "image"]
     with cloud.store.read() as connection:
@@ -88,9 +90,9 @@ def test_a_digest_of_the_file_comes_with_its_picture_in_the_workspace_of_its_cha
         assert image["slack_file"]["id"] == file_id
         assert connection.execute(text("SELECT workspace_id FROM digest")).scalar_one() == "T0002"
     # From the other workspace it is managed all the same.
-    cloud.ask(ada, "digest pause 1")
-    assert "You resumed digest 1" in cloud.ask(ada, "digest resume 1").text
-    cloud.ask(ada, "digest now 1")
+    cloud.ask(ada, f"digest pause {digest_id}")
+    assert "You resumed digest" in cloud.ask(ada, f"digest resume {digest_id}").text
+    cloud.ask(ada, f"digest now {digest_id}")
     zoe.wait_for_message("C0021", containing="1 open incident", after=posted)
 
 
