@@ -19,6 +19,8 @@ from time import perf_counter
 import psycopg2
 from sqlalchemy import event, make_url
 
+from benchmarks import table
+from benchmarks.table import Row
 from bot.calls.firing import BATCH, fire_batch, fire_due
 from bot.incidents import lifecycle
 from bot.log import configure
@@ -90,6 +92,7 @@ def main() -> None:
     print("| | s | ratio to the floor |\n|---|---:|---:|")
     print(f"| until the last call is queued for delivery | {made:.1f} | {made / floor:.2f} |")
     print(f"| floor: as many rows of recipients, a transaction each | {floor:.1f} | |")
+    table.record(Row(f"{count:,} calls due at once, {REPLICAS} replicas", "s", made, floor))
     print(f"\n{statements} statements for {BATCH} steps.")
     print(f"Steps: {steps:,}; recipients: {recipients:,}; messages: {posts:,}.")
     print(f"Opening the incidents: {opened:.1f} s with calls, {without:.1f} s without.")

@@ -18,19 +18,20 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from time import perf_counter, sleep
+from time import sleep
 from typing import Any
 
 from sqlalchemy import Connection, make_url
 
-from benchmarks import environment, processor_time, seed
-from sandbox import Person, Sandbox
+from benchmarks import environment, plain_client, processor_time, seed, table
+from benchmarks.plain_client import PlainClient
+from benchmarks.table import Row
+from sandbox import Person, Sandbox, payloads
 from sandbox.records import Channel
 from storage.embedded import EmbeddedPostgres
 from storage.engine import create_pool
@@ -38,6 +39,7 @@ from storage.migrate import migrate
 
 PAGE_500 = 500 * 10  # incidents before it
 IN_FLIGHT = 10
+TURNS = 5  # of bot and floor
 SETTLES_S = 0.2  # what the last commands set off is done by then
 
 
@@ -49,10 +51,13 @@ class Case:
     words: str  # behind the slash command
     floor: str  # which work of the floor it is compared with
     page: int | None = None  # not the first page, but the one behind this many open incidents
+    wanted_ratio: float | None = None  # of its time to that of the floor
+    wanted_cpu_ms: float | None = None
+    wanted_cpu_ratio: float | None = None
 
 
 READS = (
-    Case("list", "list", "list"),
+    Case("list", "list", "list", wanted_cpu_ratio=1.3),
     Case("list, Next to page 2", "list", "list", page=0),
     Case("list, Next to page 500", "list", "list", page=PAGE_500),
     Case("list team:team-3", "list team:team-3", "list"),
@@ -61,9 +66,9 @@ READS = (
     Case("view", "view 10", "view"),
 )
 WRITES = (
-    Case("ack", "ack 10", "write"),
+    Case("ack", "ack 10", "write", wanted_ratio=1.5, wanted_cpu_ms=2.0),
     Case("ack; floor in four round trips", "ack 10", "write in four"),
-    Case("comment", "comment 10 looking at it", "write"),
+    Case("comment", "comment 10 looking at it", "write", wanted_ratio=1.5),
     Case("comment; floor in four round trips", "comment 10 looking at it", "write in four"),
 )
 
@@ -110,12 +115,8 @@ def _measure(server: str, incidents: int, rounds: int, reads: Sequence[Case]) ->
                         _row(case, label, *_times(accounts, floor, people[who], case, rounds, press))
             for case in WRITES:
                 _row(case, _PEOPLE[seed.MANAGER], *_times(accounts, floor, manager, case, rounds))
-            floor_rate = _throughput(floor, "list", rounds)
-            rate = _throughput(manager, "list", rounds)
         print(f"\nLoad {os.getloadavg()[0]:.1f}.")
-        print(
-            f"\n`list`, {IN_FLIGHT} in flight: {rate:,.0f}/s; floor {floor_rate:,.0f}/s; ratio {floor_rate / rate:.2f}"
-        )
+        _throughput(url, floor, manager, rounds * 3)
         slack.problems.clear()
 
 
@@ -130,6 +131,12 @@ class _Place:
     def command(self, words: str) -> float:
         """Milliseconds from the command to its acknowledgement."""
         return self.person.command("/incident", words, channel=self.channel).acknowledged.seconds * 1000
+
+    def build(self, words: str) -> dict[str, Any]:
+        """The payload of a command, which is not sent."""
+        platform = self.slack.platform
+        with platform.workspace.changing():
+            return payloads.command(platform, self.person.user, self.channel, "/incident", words)
 
     def replay(self, payload: dict[str, Any]) -> float:
         """The same for a press."""
@@ -163,8 +170,13 @@ def fill(server: str, incidents: int) -> str:
 
 
 @contextmanager
-def _process(slack: Sandbox, module: str, url: str, *arguments: str) -> Iterator[int]:
-    """The floor or the bot, connected to the workspace, until the block ends; gives its process id."""
+def _process(
+    slack: Sandbox, module: str, url: str, *arguments: str, client: PlainClient | None = None
+) -> Iterator[int]:
+    """The floor or the bot, connected to the workspace or to a client before it, until the block ends.
+
+    Gives its process id.
+    """
     parsed = make_url(url)
     settings = {
         **environment.of_bot(slack, url),
@@ -172,9 +184,14 @@ def _process(slack: Sandbox, module: str, url: str, *arguments: str) -> Iterator
         " application_name=floor",
         "FLOOR_ROWS": json.dumps({"list": list(range(10, 110, 10)), "view": 10}),
     }
+    if client is not None:
+        settings["SLACK_API_URL"] = client.api_url
     process = subprocess.Popen([sys.executable, "-m", module, *arguments], env=settings)
     try:
-        slack.wait_until_connected(timeout=60)
+        if client is None:
+            slack.wait_until_connected(timeout=60)
+        else:
+            client.wait_until_connected()
         yield process.pid
     finally:
         process.terminate()
@@ -247,18 +264,53 @@ def _press(place: _Place, incidents: int) -> dict[str, Any] | None:
 def _row(case: Case, who: str, times: list[float], floor: list[float], used: Used) -> None:
     p50, base = statistics.median(times), statistics.median(floor)
     p99 = sorted(times)[int(len(times) * 0.99)]
-    cpu = f"{used.bot + used.bot_backends:.2f} | {used.bot_backends:.2f} | {used.floor + used.floor_backends:.2f}"
-    print(f"| {case.name} | {who} | {p50:.2f} | {p99:.2f} | {base:.2f} | {p50 / base:.2f} | {cpu} |", flush=True)
+    cpu, floor_cpu = used.bot + used.bot_backends, used.floor + used.floor_backends
+    print(
+        f"| {case.name} | {who} | {p50:.2f} | {p99:.2f} | {base:.2f} | {p50 / base:.2f}"
+        f" | {cpu:.2f} | {used.bot_backends:.2f} | {floor_cpu:.2f} |",
+        flush=True,
+    )
+    of_manager = who == _PEOPLE[seed.MANAGER]
+    if not of_manager and case.name != "list":
+        return  # the table has what differs
+    name, varied = case.name if of_manager else f"{case.name}, {who}", table.measure_variation(floor)
+    table.record(Row(name, "ms", p50, base, varied, used.bot, used.bot_backends, wanted_ratio=case.wanted_ratio))
+    if of_manager and (case.wanted_cpu_ms or case.wanted_cpu_ratio):
+        wanted, ratio = case.wanted_cpu_ms, case.wanted_cpu_ratio
+        table.record(Row(f"{name}: CPU", "ms", cpu, floor_cpu, varied, wanted=wanted, wanted_ratio=ratio))
 
 
-def _throughput(place: _Place, words: str, rounds: int) -> float:
-    """Commands a second with IN_FLIGHT of them under way."""
-    work: Callable[[int], float] = lambda _: place.command(words)  # noqa: E731
-    with ThreadPoolExecutor(IN_FLIGHT) as pool:
-        list(pool.map(work, range(rounds // 2)))
-        started = perf_counter()
-        list(pool.map(work, range(rounds * 3)))
-        return rounds * 3 / (perf_counter() - started)
+def _throughput(url: str, floor: _Place, manager: _Place, count: int) -> None:
+    """Lists a second with IN_FLIGHT of them under way, from clients that check no answers; bot and floor in turn."""
+    floors, ours = [], []
+    with (
+        plain_client.start(floor.slack.api_url) as below,
+        plain_client.start(manager.slack.api_url) as above,
+        _process(floor.slack, "benchmarks.floor", url, client=below),
+        _process(manager.slack, "bot.cli", url, "serve", client=above),
+    ):
+        commands = floor.build("list"), manager.build("list")
+        for number in range(TURNS + 1):
+            rates = [
+                client.measure_rate(payload, count, IN_FLIGHT)
+                for client, payload in zip((below, above), commands, strict=True)
+            ]
+            if number:  # the first is warm-up
+                floors.append(rates[0])
+                ours.append(rates[1])
+    rate, base = statistics.median(ours), statistics.median(floors)
+    print(f"\n`list`, {IN_FLIGHT} in flight: {rate:,.0f}/s; floor {base:,.0f}/s; ratio {rate / base:.2f}")
+    table.record(
+        Row(
+            f"list, {IN_FLIGHT} in flight",
+            "/s",
+            rate,
+            base,
+            varied=table.measure_variation(floors),
+            more_is_better=True,
+            wanted_ratio=0.6,
+        )
+    )
 
 
 if __name__ == "__main__":

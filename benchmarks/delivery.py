@@ -20,6 +20,8 @@ from typing import Any
 from slack_sdk import WebClient
 from sqlalchemy import create_engine, insert, make_url, text
 
+from benchmarks import processor_time, table
+from benchmarks.table import Row
 from bot.delivery.pace import Pace
 from bot.delivery.service import SENDERS, DeliveryService, open_delivery_store
 from bot.incidents import comments, lifecycle
@@ -49,6 +51,8 @@ WAITING = 10_000
 PACED_DESTINATIONS, PACED_EACH = 20, 15
 THROUGHPUT_MESSAGES = 2000  # messages, to THROUGHPUT_DESTINATIONS people
 THROUGHPUT_DESTINATIONS = 50
+TURNS = 3  # of delivery and floor
+APPLICATION = "tocsin"  # the connections of the bot
 BATCH = 50  # messages asked for in one transaction
 SUBSCRIBERS = (0, 1000)
 COMMENTS = 200
@@ -157,6 +161,11 @@ class Bench:
         found: list[tuple[str, str, float]] = self._pipe.recv()
         return found
 
+    def measure_database(self) -> float:
+        """Milliseconds that the backends have used which serve this process now."""
+        with self.store.read() as connection:
+            return processor_time.of_backends(connection, APPLICATION)
+
     def forget(self) -> None:
         """Nothing waits, and nothing has arrived."""
         with self.store.write() as tx:
@@ -248,15 +257,26 @@ def measure_pacing(bench: Bench) -> float:
     return statistics.mean((len(times) - 1) / (max(times) - min(times)) for times in by_conversation.values())
 
 
-def measure_throughput(bench: Bench) -> tuple[float, float]:
-    """Messages a second without pacing, and the CPU of this process for each, in ms."""
+def measure_throughput(bench: Bench) -> tuple[float, float, float]:
+    """Messages a second without pacing, and the CPU of this process and of PostgreSQL for each, in ms."""
     bench.forget()
     bench.notes(THROUGHPUT_MESSAGES, THROUGHPUT_DESTINATIONS)
-    begun, used = time.time(), time.process_time()
+    begun, used, by_database = time.time(), time.process_time(), bench.measure_database()
     with bench.delivering(Pace(post_s=0.0)):
         found = bench.wait_for(THROUGHPUT_MESSAGES)
+        database_ms = (bench.measure_database() - by_database) / THROUGHPUT_MESSAGES
     cpu_ms = (time.process_time() - used) * 1000 / THROUGHPUT_MESSAGES
-    return THROUGHPUT_MESSAGES / (max(at for _, _, at in found) - begun), cpu_ms
+    return THROUGHPUT_MESSAGES / (max(at for _, _, at in found) - begun), cpu_ms, database_ms
+
+
+def record_throughput(stored: int, rate: float, cpu_ms: float, database_ms: float, floors: list[float]) -> None:
+    """Records the rows of the table."""
+    base, varied = statistics.median(floors), table.measure_variation(floors)
+    name = f"messages, {stored:,} delivered ones stored"
+    table.record(
+        Row(name, "/s", rate, base, varied, cpu_ms, database_ms, more_is_better=True, wanted=1000.0),
+        Row(f"{name}: CPU of the bot, each", "ms", cpu_ms, wanted=0.5),
+    )
 
 
 def floor(bench: Bench) -> float:
@@ -340,17 +360,20 @@ def main() -> None:
         for delivered in (0, stored):
             if delivered:
                 store_delivered(bench, delivered)
-            (ours_s, cpu_ms), bare_s = measure_throughput(bench), floor(bench)
+            turns = [(*measure_throughput(bench), floor(bench)) for _ in range(TURNS)]
+            ours_s, cpu_ms, database_ms, bare_s = (statistics.median(one) for one in zip(*turns, strict=True))
+            record_throughput(delivered, ours_s, cpu_ms, database_ms, [turn[-1] for turn in turns])
             print_row(
                 f"messages a second without pacing, {delivered:,} delivered ones stored",
-                f"{ours_s:.0f}, CPU of the bot {cpu_ms:.2f} ms each; slack_sdk alone {bare_s:.0f};"
-                f" ratio {ours_s / bare_s:.2f}",
+                f"{ours_s:.0f}, CPU of the bot {cpu_ms:.2f} ms each, of PostgreSQL {database_ms:.2f};"
+                f" slack_sdk alone {bare_s:.0f}; ratio {ours_s / bare_s:.2f}",
             )
         print_row(
             "messages a second in one conversation, as a share of the allowed rate", f"{measure_pacing(bench):.1%}"
         )
         for name, waiting in (("idle", 0), (f"{WAITING:,} messages waiting for others", WAITING)):
             p50, p99 = latency(bench, waiting)
+            table.record(Row(f"comment to mention, {name}", "ms", p50))
             print_row(f"from a comment's commit to its mention at Slack, {name}", f"p50 {p50:.0f} ms, p99 {p99:.0f} ms")
         bench.forget()
         for subscribers, ms in zip(SUBSCRIBERS, commits_ms(bench), strict=True):

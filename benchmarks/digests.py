@@ -1,8 +1,8 @@
 """What digests cost: composing one, and ten thousand that are due at once: `python -m benchmarks.digests`.
 
-Composing is measured in an organization with many incidents of which few are open, against fetching the rows of its
-page by primary key. The ten thousand are published by two replicas, processes of their own, against inserting as many
-posts in transactions of their own. `--folder` stores the database for the next run.
+Composing is measured in an organization with many incidents, against statements that count and fetch the same with
+nobody's rights in mind. The ten thousand are published by two replicas, processes of their own, against inserting as
+many posts in transactions of their own. `--folder` stores the database for the next run.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ import psycopg2
 from slack_bolt.authorization import AuthorizeResult
 from sqlalchemy import event, make_url
 
+from benchmarks import seed, table
 from benchmarks.commands import fill
+from benchmarks.table import Row
 from bot.digests import content, picture
 from bot.digests.summary import summarize
 from bot.digests.workers import DigestWorkers
@@ -38,11 +40,12 @@ from storage.digest_rows import DigestRow
 from storage.embedded import EmbeddedPostgres
 from storage.engine import Store, create_pool
 from storage.queries import digests as queries
+from storage.session_settings import STATEMENT_TIMEOUT_MS
 from tests.clock import FixedClock
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)  # of the seeded incidents
 SINCE = datetime(2026, 10, 31, tzinfo=UTC)
-OPEN = (5_000, 500, 50)  # descending: each round resolves more
+OPEN = (100_000, 5_000, 500, 50)  # descending: each round resolves more
 REPLICAS = 2
 CHANNELS = 500
 WORKSPACE = "T0001"
@@ -67,19 +70,28 @@ def main() -> None:
 
 def _compose(url: str, incidents: int, rounds: int) -> None:
     print(f"\n### A digest in an organization with {incidents:,} incidents\n")
-    print("| open | statements | ms p50 | with the picture's numbers | floor ms p50 | ratio |")
-    print("|---:|---:|---:|---:|---:|---:|")
+    print("| open | statements | slowest ms | ms p50 | with the picture's numbers | floor ms p50 | ratio |")
+    print("|---:|---:|---:|---:|---:|---:|---:|")
     store = Store.open(url, clock=FixedClock(NOW))
     for count in OPEN:
+        if count > incidents // seed.OPEN_ONE_IN:
+            continue  # there are not so many
         _leave_open(url, count)
         digest = _digest(store)
         with _counted(store) as statements:
             page = _compose_and_render(store, digest, with_series=True)
         composed = _p50(rounds, lambda digest=digest: _compose_and_render(store, digest, with_series=False))  # type: ignore[misc]
         whole = _p50(rounds, lambda digest=digest: _compose_and_render(store, digest, with_series=True))  # type: ignore[misc]
-        floor = _floor(url, page, rounds)
+        floors = _floor(url, page, rounds)
+        floor = statistics.median(floors)
         print(
-            f"| {count:,} | {len(statements)} | {composed:.1f} | {whole:.1f} | {floor:.2f} | {composed / floor:.0f} |"
+            f"| {count:,} | {len(statements)} | {max(statements):.0f} | {composed:.1f} | {whole:.1f} | {floor:.1f}"
+            f" | {composed / floor:.2f} |"
+        )
+        name, varied = f"a digest, {count:,} open of {incidents:,}", table.measure_variation(floors)
+        table.record(
+            Row(name, "ms", composed, floor, varied),
+            Row(f"{name}: slowest statement, with a picture", "ms", max(statements), wanted=STATEMENT_TIMEOUT_MS / 2),
         )
     with store.read() as connection:
         access = content.get_owner_access(connection, digest)
@@ -144,42 +156,70 @@ def _compose_and_render(store: Store, digest: DigestRow, *, with_series: bool) -
 
 
 @contextmanager
-def _counted(store: Store) -> Iterator[list[str]]:
-    """The statements that reading runs; those that are prepared go past SQLAlchemy and are not among them."""
-    statements: list[str] = []
+def _counted(store: Store) -> Iterator[list[float]]:
+    """Milliseconds of each statement that reading runs; those that are prepared go past SQLAlchemy and are left out."""
+    took: list[float] = []
+    begun: list[float] = []
 
-    def note(_conn: object, _cursor: object, statement: str, *_: object) -> None:
-        statements.append(statement)
+    def begin(*_: object) -> None:
+        begun.append(perf_counter())
+
+    def end(*_: object) -> None:
+        took.append((perf_counter() - begun.pop()) * 1000)
 
     with store.read() as connection:
         engine = connection.engine
-    event.listen(engine, "before_cursor_execute", note)
-    yield statements
-    event.remove(engine, "before_cursor_execute", note)
+    event.listen(engine, "before_cursor_execute", begin)
+    event.listen(engine, "after_cursor_execute", end)
+    yield took
+    event.remove(engine, "before_cursor_execute", begin)
+    event.remove(engine, "after_cursor_execute", end)
 
 
-def _floor(url: str, page: list[int], rounds: int) -> float:
+# What a digest of everything counts and shows, each as plainly as it can be asked.
+_FLOOR = (
+    """SELECT status, count(*), min(date_started),
+         count(*) FILTER (WHERE NOT EXISTS (SELECT FROM incident_seen s WHERE s.incident_id = i.id))
+       FROM incident i WHERE organization_id = %(organization_id)s AND status <> 2 GROUP BY status""",
+    "SELECT * FROM incident WHERE id = ANY(%(page)s)",
+    """SELECT count(*) FROM incident_activity
+       WHERE organization_id = %(organization_id)s AND type = 1 AND date_added > %(since)s""",
+    """SELECT count(*), percentile_cont(0.5) WITHIN GROUP (ORDER BY date_closed - date_started) FROM incident
+       WHERE organization_id = %(organization_id)s AND status = 2 AND date_closed > %(since)s""",
+)
+
+
+def _floor(url: str, page: list[int], rounds: int) -> list[float]:
+    """Milliseconds of each round of the same counts and the same page by psycopg2."""
     connection = psycopg2.connect(_dsn(url))
     connection.autocommit = True
     with connection.cursor() as cursor:
+        cursor.execute("SELECT id FROM organization")
+        (organization_id,) = cursor.fetchone() or (None,)
+        parameters = {"organization_id": organization_id, "page": page, "since": SINCE}
 
         def fetch() -> None:
-            cursor.execute("SELECT * FROM incident WHERE id = ANY(%s)", (page,))
-            cursor.fetchall()
+            for statement in _FLOOR:
+                cursor.execute(statement, parameters)
+                cursor.fetchall()
 
-        found = _p50(rounds, fetch)
+        found = _time(rounds, fetch)
     connection.close()
     return found
 
 
 def _p50(rounds: int, work: Callable[[], object]) -> float:
     """Milliseconds that it takes in the middle of so many rounds."""
+    return statistics.median(_time(rounds, work))
+
+
+def _time(rounds: int, work: Callable[[], object]) -> list[float]:
     times = []
     for _ in range(rounds):
         start = perf_counter()
         work()
         times.append((perf_counter() - start) * 1000)
-    return statistics.median(times)
+    return times
 
 
 def _dsn(url: str) -> str:
@@ -212,6 +252,7 @@ def _all_at_once(url: str, count: int) -> None:
             {"now": NOW},
         ).one()
     store.close()
+    table.record(Row(f"{count:,} digests due at once, {REPLICAS} replicas", "s", handed_over, floor, wanted=10.0))
     print("| | s | ratio to the floor |\n|---|---:|---:|")
     print(f"| until every fire is stored and every digest has its next time | {written:.1f} | {written / floor:.2f} |")
     print(f"| until the last message is rendered and queued | {handed_over:.1f} | {handed_over / floor:.1f} |")

@@ -13,6 +13,8 @@ from typing import TypeVar
 
 from psycopg2.extras import execute_values
 
+from benchmarks import table
+from benchmarks.table import Row
 from bot.organization.apply import apply
 from bot.organization.file import OrganizationFile, parse
 from storage.embedded import scratch_postgres
@@ -46,6 +48,8 @@ def main() -> None:
 
 def _row(what: str, seconds: float, floor: float) -> None:
     print(f"| {what} | {seconds:.1f} | {seconds / floor:.1f} |", flush=True)
+    if seconds != floor:
+        table.record(Row(f"apply: {what}", "s", seconds, floor, wanted=10.0))
 
 
 def _timed(act: Callable[[], T]) -> tuple[float, T]:

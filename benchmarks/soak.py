@@ -14,8 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import perf_counter
 
-from benchmarks import environment, seed
+from benchmarks import environment, seed, table
 from benchmarks.commands import IN_FLIGHT, fill
+from benchmarks.table import Row
 from sandbox import Person, Sandbox
 from sandbox.records import Channel
 from storage.embedded import EmbeddedPostgres
@@ -54,6 +55,7 @@ def _commands(slack: Sandbox, pid: int, people: list[Person], channel: Channel, 
             numbers = range(commands * (step - 1) // STEPS, commands * step // STEPS)
             list(pool.map(lambda n: _one(people[n % len(people)], channel, MIX[n % len(MIX)]), numbers))
             print(f"| {commands * step // STEPS:,} | {_resident_mb(pid):.0f} |", flush=True)
+    table.record(Row(f"resident after {commands:,} commands", "MB", _resident_mb(pid), wanted=120.0))
     slack.problems.clear()
 
 
