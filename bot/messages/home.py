@@ -140,7 +140,7 @@ def render_home(
     if turning:
         blocks.append(actions(turning, "turning"))
     if on_call:
-        lines = [render_team(team) for team in on_call[:TEAMS_SHOWN]]
+        lines = [render_team(team, linked=True) for team in on_call[:TEAMS_SHOWN]]
         blocks.append(context(f":telephone_receiver: On call now: {' · '.join(lines)}"))
     if silences_ending:
         blocks.append(context(f":no_bell: {render_silences_ending(silences_ending)}. `silence list` shows them."))

@@ -20,9 +20,15 @@ def render_on_call(teams: Sequence[OnCall]) -> Message:
     return message(text, [section(line) for line in lines])
 
 
-def render_team(team: OnCall) -> str:
-    """Who is on call for a team (mrkdwn). It mentions nobody."""
+def render_team(team: OnCall, *, linked: bool = False) -> str:
+    """Who is on call for a team (mrkdwn). It mentions nobody.
+
+    `linked`: with the user group by its handle, unless nobody is in it: it may be gone. In a message, that mentions all
+    of it.
+    """
     name = bold(truncate(escape(team.team), NAME_LENGTH))
+    if linked and team.usergroup and (team.people or team.strangers):
+        name += f" (<!subteam^{escape(team.usergroup)}>)"
     if team.usergroup is None:
         return f"{name}: no user group says who is on call"
     if not team.is_read and team.problem is not None:

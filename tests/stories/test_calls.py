@@ -395,7 +395,7 @@ def test_view_says_who_is_called_next_and_why_nobody_is(night: World) -> None:
 
 def test_home_says_who_is_on_call(world: World, oncall: UserGroup) -> None:
     world.ada.opens_home()
-    assert "On call now: Payments: Ben Tal" in world.ada.wait_for_home().text
+    assert "On call now: Payments (@payments-oncall): Ben Tal" in world.ada.wait_for_home().text
     world.slack.disable(oncall)
     world.slack.settle()
     read_usergroups(world)
