@@ -70,13 +70,14 @@ def serve(
     http_app = _create_http_app(settings, role, store, intake, status, metrics, shown, cells, member)
     http = _create_http_server(settings, http_app, metrics.saturation, member)
     try:
-        if http:
-            http.start()
-            log.info("serving HTTP", host=settings.http_host, port=http.port, role=role.value)
+        # While others answer on the same port, this process does not before it can.
+        waits = member is not None and member.joins_running_group()
+        if http and not waits:
+            _serve_http(http, settings, role)
         heartbeat.start()
         if shortage := find_file_shortage():
             log.warning("few open files", problem=shortage[0], mend=shortage[1])
-        _run(settings, role, store, status, http_app, http, metrics, stop, cells, backlog, member)
+        _run(settings, role, store, status, http_app, http, metrics, stop, cells, backlog, member, waits=waits)
     finally:
         if http:
             http.stop()
@@ -177,6 +178,11 @@ def _create_http_server(
     return server
 
 
+def _serve_http(http: HttpServer, settings: Settings, role: Role) -> None:
+    http.start()
+    log.info("serving HTTP", host=settings.http_host, port=http.port, role=role.value)
+
+
 def _run(
     settings: Settings,
     role: Role,
@@ -189,6 +195,8 @@ def _run(
     cells: OtherCells | None,
     backlog: BacklogCollector,
     member: Member | None,
+    *,
+    waits: bool,
 ) -> None:
     """Connects to Slack and takes requests until `stop` is set. Raises SettingsError."""
     clients = connect(settings, stop, metrics.requests.slack_calls)
@@ -214,6 +222,8 @@ def _run(
     try:
         bot.start()
         status.bot = bot
+        if http and waits:
+            _serve_http(http, settings, role)
         if cells:
             cells.start(
                 lambda name, of_cell: _create_bot(settings, of_cell, Clients(own), role, metrics, cell=name), backlog

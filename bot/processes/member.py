@@ -22,6 +22,7 @@ log = structlog.get_logger(__name__)
 METRICS = "metrics"
 READY = "ready"  # the child that asks can work now
 PROBLEM = "problem"
+RUNNING = "running"  # whether all processes have been ready
 ASK_S = 3.0  # the parent asks every child, each for at most two seconds and all at once
 
 
@@ -47,6 +48,10 @@ class Member(Collector):
     def report_ready(self) -> None:
         """Tells the parent that this process can work."""
         self._ask(READY)
+
+    def joins_running_group(self) -> bool:
+        """Whether this process takes the place of one that has died."""
+        return bool(self._ask(RUNNING))
 
     def find_problem(self) -> str | None:
         """What is wrong with the other processes; None if nothing is."""

@@ -23,7 +23,7 @@ import structlog
 
 import bot
 from bot.processes.channel import NoAnswer, Questions, answer_questions
-from bot.processes.member import METRICS, READY
+from bot.processes.member import METRICS, READY, RUNNING
 from bot.processes.merged_metrics import Family, keep_counts, merge
 from bot.processes.port import open_port
 from bot.settings import MAX_SOCKETS, Role, Settings, SettingsError
@@ -41,7 +41,7 @@ EXIT_USAGE = 2  # a setting is wrong, or Slack refuses a token: another try woul
 # The wait before a process that has died is started again. It begins anew with one that has lasted.
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
 STABLE_AFTER_S = 60.0
-STOP_S = 8.0  # a stop may take ten seconds, and the embedded database stops afterwards
+STOP_S = 12.0  # a child that hangs is killed; it stops in ten seconds by itself, and systemd waits for fifteen
 _ANSWER_S = 2.0  # for a child to give its metrics
 
 
@@ -85,7 +85,7 @@ class _Group:
         self.code = 0
         self._children: list[_Child] = []
         self._asking = ThreadPoolExecutor(thread_name_prefix="metrics")
-        self._reported = False
+        self._running = False  # whether all processes have been ready
 
     def add(self, name: str, role: Role) -> None:
         """Adds a process."""
@@ -118,10 +118,12 @@ class _Group:
         """Answers what a child asks."""
         if question == METRICS:
             return self.collect()
+        if question == RUNNING:
+            return self._running
         if question == READY:
             child.ever_ready = True
-            if not self._reported and self.find_problem() is None:
-                self._reported = True
+            if not self._running and self.find_problem() is None:
+                self._running = True
                 log.info("all processes are ready", processes=[one.name for one in self._children])
         return self.find_problem()
 

@@ -32,12 +32,13 @@ if __name__ == "__main__":
     if _AHEAD_S:  # before anything else takes them
         time.time = lambda: _true_time() + _AHEAD_S
         datetime.datetime = _WrongDatetime  # type: ignore[misc]
-    from tests.patience import be_patient
+    from tests.patience import PATIENCE_S, be_patient
 
     be_patient()
     from bot.processes import supervisor
 
     supervisor.COMMAND = ("-m", "tests.slack.patient_serve")
+    supervisor.STOP_S = PATIENCE_S
     from bot.cli import main
 
     sys.exit(main(["serve", *sys.argv[1:]]))

@@ -78,7 +78,7 @@ class Serving:
         self.url = f"http://127.0.0.1:{self.wait_for('serving HTTP')['port']}"
         if not ready:
             return
-        self.wait_for("ready")
+        self.wait_for("all processes are ready" if "--workers" in words else "ready")
         if over_http:
             slack.use_http(f"{self.url}/slack/events")
         elif role != "worker":
