@@ -44,6 +44,9 @@ print("pytest", sys.argv[1:], "in", os.getcwd())
 """
 
 
+SYSTEMS_PIP = f'exec "{sys.executable}" "$@"'
+
+
 class Checkout:
     """A checkout, the packages that its pins name, and an interpreter that has none of them."""
 
@@ -78,6 +81,26 @@ class Checkout:
             for path, text in (files | {f"{info}/RECORD": f"{record}{info}/RECORD,,\n"}).items():
                 archive.writestr(path, text)
         return f"{name}==1.0 --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
+
+    def lack_ensurepip(self, pip: str) -> None:
+        """Has the door run by an interpreter as on Debian without python3-venv.
+
+        An environment comes only without pip, which also saves most of the time. `pip`, in shell, is the system's pip,
+        which has to be aimed at the environment.
+        """
+        interpreter = self.root.parent / "python"
+        interpreter.write_text(
+            "#!/bin/sh\n"
+            'case "$*" in\n'
+            '"-m venv /"*) echo ensurepip is not available; exit 1;;\n'
+            f'"-m pip "*) {pip};;\n'
+            "esac\n"
+            f'exec "{self.bare}/bin/python" "$@"\n'
+        )
+        interpreter.chmod(0o755)
+        module = self.root / "bot/environment.py"
+        started_by = f"import sys\n\nsys.executable = {str(interpreter)!r}\n"
+        module.write_text(module.read_text().replace("import sys\n", started_by, 1))
 
     def start(self, *argv: str, python: Path | None = None, **settings: str) -> subprocess.Popen[str]:
         """Start the door as a stranger would, from another folder, with nothing in the environment."""
@@ -175,6 +198,7 @@ def test_an_install_killed_half_way_is_repaired_by_the_next_starts(checkout: Che
 
 
 def test_packages_that_cannot_be_had_end_in_a_sentence(checkout: Checkout) -> None:
+    checkout.lack_ensurepip(SYSTEMS_PIP)
     shutil.rmtree(checkout.wheels)
     code, out, err = checkout.run("view")
     assert (code, out) == (2, "")
@@ -183,6 +207,7 @@ def test_packages_that_cannot_be_had_end_in_a_sentence(checkout: Checkout) -> No
 
 
 def test_packages_that_are_not_the_pinned_ones_are_refused(checkout: Checkout) -> None:
+    checkout.lack_ensurepip(SYSTEMS_PIP)
     checkout.pin("runtime", {"yaml/__init__.py": "# not what was pinned"})
     code, out, err = checkout.run("view")
     assert (code, out) == (2, "")
@@ -191,6 +216,7 @@ def test_packages_that_are_not_the_pinned_ones_are_refused(checkout: Checkout) -
 
 
 def test_an_environment_of_somebody_elses_is_left_alone(checkout: Checkout, tmp_path: Path) -> None:
+    checkout.lack_ensurepip(SYSTEMS_PIP)
     checkout.venv.mkdir()
     (checkout.venv / "theirs").touch()
     code, out, err = checkout.run("view", XDG_CACHE_HOME=str(tmp_path / "cache"))
@@ -209,25 +235,9 @@ def test_nowhere_to_write_ends_in_a_sentence(checkout: Checkout, tmp_path: Path)
     assert err.endswith(f"python3 -m pip install -r {checkout.root / 'requirements.txt'}\n")
 
 
-@pytest.mark.parametrize(("pip", "code"), [(f'exec "{sys.executable}" "$@"', 3), ("exit 1", 2)])
-def test_an_interpreter_without_ensurepip(checkout: Checkout, tmp_path: Path, pip: str, code: int) -> None:
-    # As on Debian without python3-venv: an environment comes only without pip, and pip, if there is one, is
-    # the system's, which has to be aimed at it.
-    interpreter = tmp_path / "python"
-    interpreter.write_text(
-        "#!/bin/sh\n"
-        'case "$*" in\n'
-        '"-m venv /"*) echo ensurepip is not available; exit 1;;\n'
-        f'"-m pip "*) {pip};;\n'
-        "esac\n"
-        f'exec "{checkout.bare}/bin/python" "$@"\n'
-    )
-    interpreter.chmod(0o755)
-    (checkout.root / "bot/environment.py").write_text(
-        (checkout.root / "bot/environment.py")
-        .read_text()
-        .replace("import sys\n", f"import sys\n\nsys.executable = {str(interpreter)!r}\n", 1)
-    )
+@pytest.mark.parametrize(("pip", "code"), [(SYSTEMS_PIP, 3), ("exit 1", 2)])
+def test_an_interpreter_without_ensurepip(checkout: Checkout, pip: str, code: int) -> None:
+    checkout.lack_ensurepip(pip)
     ended, _, err = checkout.run("view")
     assert ended == code
     assert ("has neither ensurepip nor a pip of 22.3 or newer" in err) == (code == 2)
@@ -235,6 +245,7 @@ def test_an_interpreter_without_ensurepip(checkout: Checkout, tmp_path: Path, pi
 
 
 def test_an_environment_that_does_not_help_is_not_built_for_ever(checkout: Checkout) -> None:
+    checkout.lack_ensurepip(SYSTEMS_PIP)
     (checkout.root / "requirements.txt").write_text(checkout.pin("runtime", {"yaml/__init__.py": ""}))
     code, _, err = checkout.run("view")
     assert code == 2

@@ -9,13 +9,14 @@ from sqlalchemy import func, select
 
 from bot.intake.tokens import Source
 from storage.models import Incident
+from tests.long import LONG
 from tests.stories.conftest import Deliver, World
 
-ALERTS = 10_000
+ALERTS = 10_000 if LONG else 2_000
 BATCH = 50
 
 
-def test_ten_thousand_alerts_are_taken_in_and_a_mention_overtakes_their_cards(
+def test_thousands_of_alerts_are_taken_in_and_a_mention_overtakes_their_cards(
     world: World,
     deliver: Deliver,
 ) -> None:
