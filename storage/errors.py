@@ -10,6 +10,13 @@ class DatabaseAway(Exception):
     """The database cannot be reached, does not answer in time, or is read-only. Nothing was changed."""
 
 
+class NoAnswerInTime(DatabaseAway):
+    """A statement took longer than its time-out, which may be due to this statement alone. Nothing was changed."""
+
+    def __init__(self) -> None:
+        super().__init__("no answer in time")
+
+
 class ReadOnlyServer(DatabaseAway):
     """The server accepts no writes: it is a standby, or was the primary until a failover."""
 
@@ -55,7 +62,7 @@ def translate_error(error: BaseException | None) -> DatabaseAway | Contended | A
     if isinstance(error, errors.UniqueViolation) and error.diag.constraint_name == "pk_handled_request":
         return AlreadyHandled(str(error))
     if isinstance(error, errors.QueryCanceled):
-        return DatabaseAway("no answer in time")
+        return NoAnswerInTime()
     if isinstance(error, errors.ReadOnlySqlTransaction):
         return ReadOnlyServer()
     if isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError | _ENDED_BY_SERVER):

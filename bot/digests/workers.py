@@ -33,7 +33,7 @@ from bot.slack.clients import Clients
 from bot.slack.workers import Workers
 from bot.work import WorkSignals, WorkThread
 from storage.engine import Store
-from storage.errors import Contended, DatabaseAway
+from storage.errors import Contended, DatabaseAway, NoAnswerInTime
 from storage.queries.destinations import Target
 from storage.queries.post_kinds import DigestPost
 from storage.values import ALL_WORK, Work
@@ -156,9 +156,9 @@ class DigestWorkers:
                 continue
             try:
                 do(now)
-            except DatabaseAway:
-                raise  # the others need the database too
             except Exception as error:
+                if isinstance(error, DatabaseAway) and not isinstance(error, NoAnswerInTime):
+                    raise  # the others need the database too
                 if problem is not None:
                     log.warning("several kinds of work failed", exc_info=problem)
                 problem = error

@@ -15,7 +15,7 @@ from bot.slack.background import Background
 from bot.slack.clients import Clients
 from bot.work import WorkSignals
 from storage.engine import Store
-from storage.errors import Contended, DatabaseAway
+from storage.errors import Contended, DatabaseAway, NoAnswerInTime
 from tests.clock import FixedClock
 from tests.digests.test_exactly_once import make_digest
 from tests.stories.conftest import ORGANIZATION, apply_file
@@ -53,7 +53,7 @@ def count_fires(store: Store) -> int:
         return int(connection.exec_driver_sql("SELECT count(*) FROM digest_fire").scalar_one())
 
 
-@pytest.mark.parametrize("error", [Contended("locked"), ValueError("not expected")])
+@pytest.mark.parametrize("error", [Contended("locked"), NoAnswerInTime(), ValueError("not expected")])
 @pytest.mark.parametrize("kind", ["end_due", "end_blind", "end_lapsed_offers", "remind_owners"])
 def test_digests_fire_although_other_work_fails(
     store: Store, digests: DigestWorkers, monkeypatch: pytest.MonkeyPatch, kind: str, error: Exception
