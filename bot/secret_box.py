@@ -1,13 +1,16 @@
-"""Encrypts secrets that must stay readable, with keys derived from TOCSIN_SECRET_KEY."""
+"""Encrypts secrets that must stay readable, with keys derived from TOCSIN_SECRET_KEY.
+
+The library is loaded when a key is first used: it takes 6 MB, and a bot in one workspace mostly has no such key.
+"""
 
 from __future__ import annotations
 
 import base64
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
 
 
 class Purpose(StrEnum):
@@ -35,6 +38,8 @@ class SecretBox:
     """
 
     def __init__(self, secret_keys: str, purpose: Purpose = Purpose.INTAKE) -> None:
+        from cryptography.fernet import MultiFernet
+
         fernets = [_derive(key, purpose) for key in split_keys(secret_keys)]
         self._first, self._all = fernets[0], MultiFernet(fernets)
 
@@ -44,6 +49,8 @@ class SecretBox:
 
     def open(self, sealed: str) -> str:
         """Decrypts a secret. Raises SecretUnreadable."""
+        from cryptography.fernet import InvalidToken
+
         try:
             return self._all.decrypt(sealed).decode()
         except (InvalidToken, ValueError):
@@ -51,6 +58,8 @@ class SecretBox:
 
     def seal_again(self, sealed: str) -> str | None:
         """Encrypts a secret with the first key; None if it is already. Raises SecretUnreadable."""
+        from cryptography.fernet import InvalidToken
+
         try:
             self._first.decrypt(sealed)
         except InvalidToken:
@@ -59,5 +68,9 @@ class SecretBox:
 
 
 def _derive(key: str, purpose: Purpose) -> Fernet:
+    from cryptography.fernet import Fernet
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
     derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=purpose.encode()).derive(key.encode())
     return Fernet(base64.urlsafe_b64encode(derived))
