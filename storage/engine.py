@@ -281,8 +281,11 @@ class Store:
                 reading.end()
 
     @contextmanager
-    def write(self, *, in_one_message: bool = False) -> Iterator[Connection]:
+    def write(self, organization_id: int | None = None, *, in_one_message: bool = False) -> Iterator[Connection]:
         """Runs the block in a transaction: commits when the block ends, rolls back when it raises.
+
+        With `organization_id`, PostgreSQL refuses to write rows of other organizations, whatever the statements say:
+        give it wherever a transaction is about one organization (docs/database.md, "A second wall").
 
         With `in_one_message`, the block runs one statement, after those that it defers; they need neither BEGIN nor
         COMMIT, and are committed when the statement returns. Another statement raises RuntimeError.
@@ -290,6 +293,8 @@ class Store:
         Raises DatabaseAway, Contended. Do not send requests to Slack inside the block.
         """
         with self._errors(), self._writing.begin() as connection:
+            if organization_id is not None:
+                limit_writes(connection, organization_id)
             if in_one_message:
                 cast(WritingConnection, connection.connection.driver_connection).expect_one_message()
             connection.info.pop(WORK_LEFT, None)
@@ -350,6 +355,14 @@ class Store:
             self._watchdog.close()
         self._reading.dispose()
         self._writing.dispose()
+
+
+def limit_writes(tx: Connection, organization_id: int) -> None:
+    """Has PostgreSQL refuse rows of other organizations from now on, in a transaction that had to find out whose it is.
+
+    It costs no round trip.
+    """
+    cast(WritingConnection, tx.connection.driver_connection).write_for(organization_id)
 
 
 def is_read_only(connection: Connection) -> bool:

@@ -35,6 +35,15 @@ class WritingConnection(PgConnection):
         super().__init__(*positional, **named)
         self._waiting: list[bytes] = []
         self._one_message = _OneMessage.NO
+        self._organization = b""  # what makes the setting that row-level security asks for
+
+    def write_for(self, organization_id: int) -> None:
+        """Has row-level security refuse to write rows of other organizations, until `commit` or `rollback`."""
+        setting = b"SET LOCAL tocsin.organization_id = %d" % organization_id
+        if self.get_transaction_status() == TRANSACTION_STATUS_IDLE:
+            self._organization = setting + b"; "
+        else:
+            self.defer(setting)
 
     def defer(self, statement: bytes) -> None:
         """Sends a statement in front of the next one, or of COMMIT. Its error is raised there."""
@@ -53,7 +62,8 @@ class WritingConnection(PgConnection):
             raise RuntimeError("this transaction is over: it was one message")
         begin = b""
         if self.get_transaction_status() == TRANSACTION_STATUS_IDLE:
-            begin = self.settings if self._one_message is _OneMessage.YES else b"BEGIN; " + self.settings
+            begin = b"" if self._one_message is _OneMessage.YES else b"BEGIN; "
+            begin += self.settings + self._organization
         if self._one_message is _OneMessage.YES:
             self._one_message = _OneMessage.SENT
         waiting, self._waiting = self._waiting, []
@@ -68,10 +78,11 @@ class WritingConnection(PgConnection):
                 # PostgreSQL answers COMMIT with ROLLBACK, and no error, after a statement that failed.
                 if cursor.statusmessage != "COMMIT":
                     raise errors.InFailedSqlTransaction("the transaction was rolled back: a statement in it failed")
+        self._organization = b""
 
     def rollback(self) -> None:
         """Rolls the transaction back, if a statement has begun it. What was deferred is never sent."""
-        self._one_message = _OneMessage.NO
+        self._one_message, self._organization = _OneMessage.NO, b""
         self._waiting.clear()
         if self.get_transaction_status() != TRANSACTION_STATUS_IDLE:
             with self.cursor() as cursor:

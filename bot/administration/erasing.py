@@ -63,7 +63,7 @@ def erase(
     """Erases somebody. `tick` is told how many incidents are done. Raises NotErasable, DatabaseAway, Contended."""
     after = 0
     while True:
-        with store.write() as tx:
+        with store.write(organization_id) as tx:
             if retention.lock_against_hold(tx, organization_id) is None:
                 raise NotErasable("a legal hold begins")
             check_erasable(tx, organization_id, person)
@@ -74,7 +74,7 @@ def erase(
         if len(ids) < INCIDENTS_AT_ONCE:
             break
         after = ids[-1]
-    with store.write() as tx:
+    with store.write(organization_id) as tx:
         changes.lock_apply(tx)
         if retention.lock_against_hold(tx, organization_id) is None:
             raise NotErasable("a legal hold begins")

@@ -89,7 +89,7 @@ def _remove_incidents(
     store: Store, organization_id: int, now: datetime, actor: Actor, after: tuple[datetime, int] | None
 ) -> list[tuple[datetime, int]]:
     """Removes a batch. Returns when each was closed, and its id."""
-    with store.write() as tx:
+    with store.write(organization_id) as tx:
         row = retention.lock_against_hold(tx, organization_id)
         before = find_limits(row, now).closed_incidents if row and not row.legal_hold else None
         if before is None:
@@ -104,7 +104,7 @@ def _remove_incidents(
 
 def _remove_entries(store: Store, organization_id: int, now: datetime, actor: Actor) -> int:
     """Removes a batch. Returns how many."""
-    with store.write() as tx:
+    with store.write(organization_id) as tx:
         row = retention.lock_against_hold(tx, organization_id)
         before = find_limits(row, now).audit if row and not row.legal_hold else None
         if before is None:

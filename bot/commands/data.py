@@ -118,7 +118,7 @@ def _hold(organization: str | None, incident: int | None, reason: str, *, held: 
     with open_organization(load_settings(), organization) as (store, slug, organization_id):
         now = store.clock.now()
         what = slug
-        with store.write() as tx:
+        with store.write(organization_id) as tx:
             if incident is None:
                 changed = stored.hold_organization(tx, organization_id, held=held)
             else:

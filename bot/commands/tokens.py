@@ -42,7 +42,7 @@ def token_create(
         raise BadUsage(f"--secret-stdin: only a sentry token has a secret of its own, not {source}")
     sealed = secret_box.seal(read_secret_from_stdin()) if secret_box else None
     token = None if sealed else new_token()
-    with open_organization(settings, organization) as (store, _, organization_id), store.write() as tx:
+    with open_organization(settings, organization) as (store, _, organization_id), store.write(organization_id) as tx:
         project_id = None
         if project is not None:
             project_id = _find_project(stored_tokens.get_project_slugs(tx, organization_id), project)

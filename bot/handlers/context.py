@@ -61,7 +61,7 @@ class Context:
         """
         self.reading.end()
         key = once or self.once
-        with self.services.store.write(in_one_message=in_one_message) as tx:
+        with self.services.store.write(self.access.organization_id, in_one_message=in_one_message) as tx:
             if key is not None:
                 record_request(tx, self.access.workspace_id, key, self.now)
             yield tx

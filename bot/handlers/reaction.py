@@ -39,7 +39,7 @@ def handle_added(services: Services, event: Event, now: datetime) -> Response:
     try:
         with services.store.reading() as reading:
             access = services.identity.access(reading, person, now)
-        with services.store.write() as tx:
+        with services.store.write(access.organization_id) as tx:
             record_request(tx, event.workspace_id, f"event:{event.id}", now)
             if reaction == known.resolve:
                 lifecycle.resolve(tx, access, card.identifier, now)

@@ -79,7 +79,7 @@ def _add_or_edit(services: Services, reply: Reply, now: datetime) -> Response:
             written, blind = comments.drop_blind_mentions(reading.connection, access, incident, written)
         notes = _notes(card, incident.title, reply, sorted({*reader.unknown, *blind}), reader.unclear)
         written = _with(written, reply.extra_texts())
-        with services.store.write() as tx:
+        with services.store.write(access.organization_id) as tx:
             if not written.text.strip() or replies.save_reply(
                 tx, access, card, reply.ts, reply.edited_ts, written, now
             ):

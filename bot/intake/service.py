@@ -260,7 +260,7 @@ class IntakeService:
     ) -> list[Outcome | ItemError]:
         for attempt in range(1, attempts + 1):
             try:
-                with self._store.write() as tx:
+                with self._store.write(token.organization_id) as tx:
                     outcomes = apply_alerts(tx, token, alerts, self._store.clock.now())
                 break
             except (Contended, IntegrityError, psycopg2.IntegrityError) as error:

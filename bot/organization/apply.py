@@ -16,7 +16,7 @@ from bot.organization.difference import compare
 from bot.organization.file import OrganizationFile
 from bot.organization.plan import Change, ChangeKind, Plan, Values
 from storage.audit_rows import Actor, AuditOrigin
-from storage.engine import Store
+from storage.engine import Store, limit_writes
 from storage.queries import audit, digests, outbox, owner_reminders, slack_ids
 from storage.queries import organization as stored
 from storage.queries import organization_changes as changes
@@ -113,6 +113,7 @@ def _write(tx: Connection, state: OrganizationState | None, result: Plan, now: d
             changes.update_organization(tx, organization_id, result.organization)
         if result.organization.get("incidents") and not state.incidents:
             outbox.redraw_cards_of_organization(tx, organization_id, now)
+    limit_writes(tx, organization_id)
     # Identities first: they are deleted, and looked up again with the new members.
     if result.touches_identities:
         changes.expire_identities(tx, organization_id)

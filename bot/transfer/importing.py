@@ -92,7 +92,7 @@ class Importer:
             known = self._import_setup(slug, setup)
         if not self._dry_run and self.added.total():
             added = {kind: count for kind, count in sorted(self.added.items()) if count}
-            with self._store.write() as tx:
+            with self._store.write(known.organization_id) as tx:
                 self._record(tx, known.organization_id, [AuditChange(AuditAction.DATA_IMPORT, after=added)])
 
     @staticmethod
@@ -219,7 +219,7 @@ class Importer:
     def _import_audit_entries(self, known: Known, records: Sequence[AuditRecord]) -> None:
         if self._dry_run:  # which of them are there is found out by inserting them
             return
-        with self._store.write() as tx:
+        with self._store.write(known.organization_id) as tx:
             entries = [_build_audit_entry(known, one) for one in records]
             new = audit.import_entries(tx, known.organization_id, entries)
         self.added["audit entry"] += new
@@ -234,7 +234,7 @@ class Importer:
             with self._store.read() as connection:
                 self._choose_new(connection, known, batch)
             return
-        with self._store.write() as tx:
+        with self._store.write(known.organization_id) as tx:
             last = importing.lock_numbers(tx, known.organization_id)
             new, taken = self._choose_new(tx, known, batch)
             if not new:

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Identi
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import Base, cascade
+from storage.models.base import Base, cascade, cascade_within
 
 
 class JoinRequest(Base):
@@ -16,6 +16,7 @@ class JoinRequest(Base):
 
     __tablename__ = "join_request"
     __table_args__ = (
+        cascade_within("workspace_id", "workspace"),
         PrimaryKeyConstraint("organization_id", "id"),
         ForeignKeyConstraint(
             ["organization_id", "former_member_id"],
@@ -43,7 +44,7 @@ class JoinRequest(Base):
 
     organization_id: Mapped[int] = mapped_column(cascade("organization.id"))
     id: Mapped[int] = mapped_column(Identity())
-    workspace_id: Mapped[str] = mapped_column(cascade("workspace.id"), index=True)  # of the Slack user
+    workspace_id: Mapped[str] = mapped_column(index=True)  # of the Slack user
     user_id: Mapped[str]  # Slack's "U…"
     name: Mapped[str]  # as Slack showed it
     former_member_id: Mapped[int | None]  # who they were before they were removed

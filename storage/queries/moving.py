@@ -112,7 +112,11 @@ def write_copy(connection: Connection, table: Table, tenant: Tenant, out: IO[byt
 def read_copy(tx: Connection, table: Table, source: IO[bytes]) -> None:
     """Inserts what `write_copy` has written."""
     columns = ", ".join(f'"{name}"' for name in _list_columns(table))
-    tx.connection.cursor().copy_expert(f"COPY {table.name} ({columns}) FROM STDIN", source)
+    # COPY cannot write into a table with row-level security.
+    tx.exec_driver_sql(f"CREATE TEMPORARY TABLE moved (LIKE {table.name}) ON COMMIT DROP")
+    tx.connection.cursor().copy_expert(f"COPY moved ({columns}) FROM STDIN", source)
+    tx.exec_driver_sql(f"INSERT INTO {table.name} ({columns}) SELECT {columns} FROM moved")  # noqa: S608 - of the models
+    tx.exec_driver_sql("DROP TABLE moved")
 
 
 def compute_checksum(connection: Connection, table: Table, tenant: Tenant, *, at_source: bool) -> tuple[int, int]:

@@ -37,7 +37,7 @@ def dump(database_url: str, tmp_path: Path) -> Iterator[Callable[[], Restore]]:
 
     def make() -> Restore:
         file = str(tmp_path / "tocsin.dump")
-        run("pg_dump", "--format=custom", f"--file={file}", str(url.database))
+        run("pg_dump", "--enable-row-security", "--format=custom", f"--file={file}", str(url.database))
 
         def restore() -> str:
             with engine.connect() as connection:
