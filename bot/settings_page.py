@@ -125,7 +125,7 @@ VARIABLES: Sequence[Variable] = (
         Group.DATABASE,
         "TOCSIN_CELLS",
         "Further databases, each with organizations of its own: a name and a URL each, separated by blanks. The cell of"
-        " `DATABASE_URL` is called `default`.",
+        " `DATABASE_URL` is called `default`. `docs/scale.md` says when that is worth it.",
         EVERYBODY,
         "eu=postgresql://tocsin:…@eu.example.com/tocsin us=postgresql://…",
         default="none",

@@ -47,16 +47,6 @@ class Directory(Protocol):
     def find_cell_of_token(self, token: str | int) -> str: ...
 
 
-class OneCell:
-    """The directory of a bot with one database: everything is there."""
-
-    def find_cell_of_workspace(self, workspace_id: str) -> str:  # noqa: ARG002 - of the interface
-        return DEFAULT
-
-    def find_cell_of_token(self, token: str | int) -> str:  # noqa: ARG002 - of the interface
-        return DEFAULT
-
-
 class CellDirectory:
     """The directory of several databases. Thread-safe."""
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import uuid
 
+import pytest
 from sqlalchemy import text
 
+from bot.cells.directory import CellAway
+from bot.cells.front import AwayRouter
+from bot.slack.requests import Event, OptionsRequest, Person, Press, Shortcut, Submission
+from bot.slack.responses import FormErrors, RetryLater
 from storage.engine import Store
 from tests.cells.conftest import Cells, SecondServer, wait_for
 
@@ -25,8 +30,10 @@ def test_one_cell_is_killed_and_the_other_goes_on(served: Cells, second_server: 
     assert count(served.store, "incident") == count(served.two, "incident") == 1
     assert served.check_ready()[1]["cells"] == {"two": "ok"}
 
+    directory = served.cells.directory
     second_server.kill()
     try:
+        assert directory.find_cell_of_workspace("T0002") == "two", "what is known goes on being used"
         refused = served.alert(labs, "second", "rocket")
         assert (refused.status_code, refused.json()["errors"][0]["field"]) == (503, "database")
         assert int(refused.headers["Retry-After"]) > 0
@@ -34,6 +41,14 @@ def test_one_cell_is_killed_and_the_other_goes_on(served: Cells, second_server: 
         assert served.alert(acme, "mail", "checkout").status_code == 202
         assert "Payments fail" in served.see(served.cast.ada, "declare project:checkout Payments fail")
         served.cast.ada.wait_for_message(served.cast.checkout, containing="#3 Payments fail")
+        directory._cached.clear()  # as in a process that has just started
+        assert directory.find_cell_of_workspace("T0001") == "default"
+        with pytest.raises(CellAway):
+            directory.find_cell_of_workspace("T0002")
+        answer = served.see(served.zoe, "declare project:rocket Lost words")
+        assert "I cannot reach my database" in answer and "Lost words" in answer
+        assert served.alert(labs, "third", "rocket").status_code == 503
+        assert "#2 mail is down" in served.see(served.cast.ada, "list")
         status, ready = served.check_ready()
         assert (status, ready["database"], ready["cells"]) == (200, "ok", {"two": "cannot be used"})
     finally:
@@ -49,6 +64,20 @@ def test_what_is_in_no_cell_is_answered_by_the_default_cell(cells: Cells) -> Non
     assert count(cells.two, "installation") == 0
     unknown = cells.alert(f"tocsin_{uuid.uuid4().hex}", "web", "checkout")
     assert unknown.status_code == 401
+
+
+def test_a_request_for_a_cell_that_is_away_is_answered_in_its_own_way() -> None:
+    router = AwayRouter("/incident")
+    person = Person("T0002", "U0021", None)
+    view = {"id": "V1", "blocks": [{"type": "input", "block_id": "title"}]}
+    press = Press(person, "C0021", "https://hooks.slack.com/1", None, None, {}, surface="modal")
+    submission = Submission(person, None, None, None, None, {"view": view})
+    shortcut = Shortcut(person, None, None, None, None, {})
+    for response in (router.press(press), router.shortcut(shortcut), router.submission(submission)):
+        assert "I cannot reach my database" in str(response)
+    assert isinstance(router.submission(submission), FormErrors)
+    assert router.suggest(OptionsRequest(person, None, None, None, None, {})) == ()
+    assert router.event(Event("T0002", "Ev1", "message", {})) == RetryLater()
 
 
 def test_ids_of_different_cells_never_meet(served: Cells) -> None:
