@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from psycopg2.errors import InsufficientPrivilege
+from sqlalchemy import Connection
+from sqlalchemy.exc import ProgrammingError
+
 from bot.cells.directory import DEFAULT
 from storage.engine import Store
 from storage.errors import DatabaseAway, DatabaseUnfit
@@ -40,8 +44,20 @@ def number_cell(name: str, store: Store, stores: Mapping[str, Store | None]) -> 
                     "the database has organizations already, with ids that other cells may have given out too; only"
                     " that of DATABASE_URL may have some before it becomes a cell"
                 )
-            queries.set_number(tx, number, ID_BITS)
+            _set_number(tx, number)
     return number
+
+
+def _set_number(tx: Connection, number: int) -> None:
+    try:
+        queries.set_number(tx, number, ID_BITS)
+    except ProgrammingError as error:
+        if isinstance(error.orig, InsufficientPrivilege):
+            raise DatabaseUnfit(
+                "a new cell needs its number, which this role may not set: run `migrate` once with the role that owns"
+                " the tables"
+            ) from error
+        raise
 
 
 def read_number(store: Store) -> int:

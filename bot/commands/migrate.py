@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from bot.cells.opening import migrate_cell
+from bot.cells.opening import migrate_cell, open_stores
+from bot.commands.targets import require_all
 from bot.commands.usage import load_settings
 from bot.database import migrate_database, open_database
 
@@ -18,6 +19,9 @@ def migrate_() -> int:
     for name, url in settings.cells.items():
         before, after = migrate_cell(name, url)[:2]
         _report(f"{name}: ", before, after)
+    if settings.cells:
+        with open_stores(settings) as stores:  # gives new cells their numbers
+            require_all(stores)
     return 0
 
 

@@ -19,7 +19,9 @@ from contextlib import contextmanager
 from typing import IO
 
 from psycopg2 import IntegrityError
+from psycopg2.errors import InsufficientPrivilege
 from sqlalchemy import Connection, Engine, Table
+from sqlalchemy.exc import ProgrammingError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from storage.audit_rows import Actor, AuditAction, AuditChange
@@ -79,6 +81,7 @@ class Move:
         self._remove_fences()
         with self._open(self._source) as engine, engine.begin() as tx:
             queries.resume(tx, tenant)
+            queries.allow_refreshes(tx, tenant)
             queries.end_move(tx, self._organization_id)
         return True
 
@@ -106,19 +109,26 @@ class Move:
                 if recorded != self._cell:
                     raise NotMovable(f"it is being moved to the cell {recorded}; cancel that first")
                 queries.pause(tx, tenant, self._source.clock.now())
-            self._wait_until_quiet(tenant)
+            self._wait(lambda: self._stop_refreshes(engine, tenant))
+            self._wait(lambda: not self._is_sending(tenant))
             for fence in queries.list_fences(tenant):
                 self._run_briefly(engine, fence)
         return tenant
 
-    def _wait_until_quiet(self, tenant: Tenant) -> None:
-        """Waits for messages under way. The target would search Slack for those whose outcome is not recorded."""
+    def _wait(self, holds: Callable[[], bool]) -> None:
+        """Waits for what is under way. A lease of a process that has died ends within that time."""
         deadline = time.monotonic() + QUIET_WITHIN_S
-        while time.monotonic() < deadline:
-            with self._source.read() as connection:
-                if not queries.is_sending(connection, tenant, self._source.clock.now()):
-                    return
+        while not holds() and time.monotonic() < deadline:
             time.sleep(_POLL_S)
+
+    def _stop_refreshes(self, engine: Engine, tenant: Tenant) -> bool:
+        with translate_errors(), engine.begin() as tx:
+            return queries.stop_refreshes(tx, tenant, self._source.clock.now())
+
+    def _is_sending(self, tenant: Tenant) -> bool:
+        """The target would have to search Slack for messages whose outcome is not recorded."""
+        with self._source.read() as connection:
+            return queries.is_sending(connection, tenant, self._source.clock.now())
 
     def _run_briefly(self, engine: Engine, work: Callable[[Connection], None]) -> None:
         """Runs DDL that others would have to wait behind."""
@@ -131,9 +141,14 @@ class Move:
         trying(self._run_once, engine, work)
 
     def _run_once(self, engine: Engine, work: Callable[[Connection], None]) -> None:
-        with translate_errors(), engine.begin() as tx:
-            tx.exec_driver_sql(f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT_MS}")
-            work(tx)
+        try:
+            with translate_errors(), engine.begin() as tx:
+                tx.exec_driver_sql(f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT_MS}")
+                work(tx)
+        except (InsufficientPrivilege, ProgrammingError) as error:
+            if isinstance(getattr(error, "orig", error), InsufficientPrivilege):
+                raise NotMovable("moving takes the role that owns the tables of the source") from error
+            raise
 
     def _remove_fences(self) -> None:
         with self._open(self._source) as engine:

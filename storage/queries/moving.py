@@ -179,6 +179,28 @@ def pause(tx: Connection, tenant: Tenant, now: datetime) -> None:
     )
 
 
+def stop_refreshes(tx: Connection, tenant: Tenant, now: datetime) -> bool:
+    """Has no process refresh the tokens of the installations. Returns False while one still does."""
+    tx.exec_driver_sql(
+        "UPDATE installation SET refresh_leased_until = %(now)s + make_interval(secs => %(seconds)s)"
+        " WHERE id = ANY(%(installations)s) AND (refresh_leased_until IS NULL OR refresh_leased_until <= %(now)s)",
+        {**tenant.parameters, "now": now, "seconds": _PAUSED_FOR_S},
+    )
+    busy: bool = tx.exec_driver_sql(
+        "SELECT EXISTS (SELECT FROM installation WHERE id = ANY(%(installations)s)"
+        " AND refresh_leased_until < %(now)s + make_interval(secs => %(seconds)s / 2.0))",
+        {**tenant.parameters, "now": now, "seconds": _PAUSED_FOR_S},
+    ).scalar_one()
+    return not busy
+
+
+def allow_refreshes(tx: Connection, tenant: Tenant) -> None:
+    """Has processes refresh the tokens again."""
+    tx.exec_driver_sql(
+        "UPDATE installation SET refresh_leased_until = NULL WHERE id = ANY(%(installations)s)", tenant.parameters
+    )
+
+
 def resume(tx: Connection, tenant: Tenant) -> None:
     """Has messages sent to them again. A workspace whose token Slack refuses is paused anew."""
     tx.exec_driver_sql(
@@ -210,9 +232,8 @@ def list_fences(tenant: Tenant) -> Iterator[Callable[[Connection], None]]:
 def _fence(tx: Connection, table: Table, tenant: Tenant) -> None:
     id_ = f"{tenant.organization_id:d}"
     if table.name == "installation":
-        # A token that was refreshed here would be lost; the statement that leases refreshes is of all organizations.
         condition = f"NEW.id = ANY({_quote(tx, tenant.installations)})"
-        _create_trigger(tx, f"update_{id_}", table.name, "UPDATE", condition, "skip")
+        _create_trigger(tx, f"write_{id_}", table.name, "INSERT OR UPDATE", condition, "people")
         return
     column = "id" if table.name == "organization" else "organization_id"
     _create_trigger(tx, f"write_{id_}", table.name, "INSERT OR UPDATE", f"NEW.{column} = {id_}", "people")

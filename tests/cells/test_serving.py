@@ -80,6 +80,24 @@ def test_a_request_for_a_cell_that_is_away_is_answered_in_its_own_way() -> None:
     assert router.event(Event("T0002", "Ev1", "message", {})) == RetryLater()
 
 
+def test_commands_work_on_all_cells(served: Cells) -> None:
+    tokens = [served.create_token("acme"), served.create_token("labs")]
+    listed = served.type("token", "list").splitlines()
+    assert len(tokens) == len([line for line in listed if " acme " in line or " labs " in line])
+    of_labs = next(line.split()[0] for line in listed if " labs " in line)
+    served.type("token", "revoke", of_labs)
+    assert served.alert(tokens[1], "probe", "rocket").status_code == 401
+    assert "two: Nothing to do: the schema is at" in served.type("migrate")
+    served.type("hold", "begin", "--organization", "labs")
+    assert served.type("hold", "list") == "labs\n"
+    _, found, _ = served.run("doctor")
+    served.reconfigure_log()
+    assert "ok     two: schema: at" in found and "ok     schema: at" in found
+    code, _, errors = served.run("export", "--organization", "nobody", "-")
+    served.reconfigure_log()
+    assert (code, "There are acme, labs." in errors) == (2, True)
+
+
 def test_ids_of_different_cells_never_meet(served: Cells) -> None:
     ids = []
     for store in (served.store, served.two):

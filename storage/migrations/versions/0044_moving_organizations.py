@@ -31,9 +31,7 @@ def upgrade() -> None:
     op.execute("""
         CREATE FUNCTION refuse_while_moved() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
-          IF TG_ARGV[0] = 'skip' THEN
-            RETURN NULL;
-          ELSIF TG_ARGV[0] = 'people' AND current_setting('tocsin.background', true) = 'on' THEN
+          IF TG_ARGV[0] = 'people' AND current_setting('tocsin.background', true) = 'on' THEN
             RETURN coalesce(NEW, OLD);
           END IF;
           RAISE EXCEPTION 'the organization is being moved to another database' USING ERRCODE = 'TCM01';
