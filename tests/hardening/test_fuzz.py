@@ -19,6 +19,7 @@ from tests.stories.conftest import ORGANIZATION
 
 ADA, BEN, EVE = Somebody("U0001"), Somebody("U0002"), Somebody("U0006")
 DAN = Somebody("U0004")
+FAY = Somebody("U0010")  # no member, and asks to be let in
 SECRET = "qzsecretx"  # in everything of #2, which only Ada and Dan of these may see
 # As many log entries as a page and a database take without getting slow.
 MOST_ROWS = 400
@@ -273,6 +274,10 @@ def forms(rig: Rig) -> dict[str, Json]:
     team = re.search(r'"value": "(\d+)"', rig.command(DAN, "calls").told)
     assert team is not None
     rig.command(DAN, "take 1")  # only an owner hands it off
+    rig.slack.person(FAY.user_id, "Fay New", "fay@elsewhere.test")
+    rig.press(FAY, Shown("ephemeral", {}, "C0001", "1.1"), {"action_id": "join_ask"}, {"value": "1"})
+    with rig.store.read() as connection:
+        asked = connection.exec_driver_sql("SELECT max(id)::text FROM join_request").scalar_one()
     opened = [
         rig.command(DAN, "declare"),
         rig.command(DAN, "digest"),
@@ -288,6 +293,7 @@ def forms(rig: Rig) -> dict[str, Json]:
                 ("calls_edit", team[1]),
                 ("silence", "1"),
                 ("handoff", "1"),
+                ("join_add", asked),
                 ("list_filter", '{"q":"open"}'),
             )
         ),
