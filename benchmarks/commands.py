@@ -18,15 +18,15 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import sleep
 from typing import Any
 
-from sqlalchemy import Connection, make_url
+from sqlalchemy import URL, Connection, make_url
 
 from benchmarks import environment, plain_client, processor_time, seed, table
 from benchmarks.plain_client import PlainClient
@@ -39,7 +39,8 @@ from storage.migrate import migrate
 
 PAGE_500 = 500 * 10  # incidents before it
 IN_FLIGHT = 10
-TURNS = 5  # of bot and floor
+TURNS = 5  # of bots and floor
+WORKERS = (1, 2)  # processes that answer
 SETTLES_S = 0.2  # what the last commands set off is done by then
 
 
@@ -72,6 +73,10 @@ WRITES = (
     Case("comment; floor in four round trips", "comment 10 looking at it", "write in four"),
 )
 
+_HEADING = """\
+| command | who | p50 ms | p99 ms | floor p50 ms | ratio | CPU ms | of it PostgreSQL | floor CPU ms |
+|---|---|---:|---:|---:|---:|---:|---:|---:|"""
+
 
 def main() -> None:
     """Runs everything and prints the tables, in Markdown."""
@@ -79,16 +84,18 @@ def main() -> None:
     parser.add_argument("--incidents", type=int, action="append", help="size of the table (10000)")
     parser.add_argument("--rounds", type=int, default=300, help="commands measured for each figure")
     parser.add_argument("--changes", action="store_true", help="measure what changes something, and nothing else")
+    parser.add_argument("--concurrency", action="store_true", help="measure commands in flight, and nothing else")
     parser.add_argument("--folder", type=Path, help="where the databases are kept for another run")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = chosen.folder or Path(scratch) / "database"
         with EmbeddedPostgres(folder) as url:
             for incidents in chosen.incidents or [10_000]:
-                _measure(url, incidents, chosen.rounds, () if chosen.changes else READS)
+                reads = () if chosen.changes or chosen.concurrency else READS
+                _measure(url, incidents, chosen.rounds, reads, () if chosen.concurrency else WRITES)
 
 
-def _measure(server: str, incidents: int, rounds: int, reads: Sequence[Case]) -> None:
+def _measure(server: str, incidents: int, rounds: int, reads: Sequence[Case], writes: Sequence[Case]) -> None:
     url = fill(server, incidents)
     apart = make_url(url).update_query_dict({"application_name": "accounts"})
     print(f"\n### {incidents:,} incidents\n")
@@ -103,20 +110,18 @@ def _measure(server: str, incidents: int, rounds: int, reads: Sequence[Case]) ->
             closing(create_pool(apart, autocommit=True, size=1).connect()) as connection,
         ):
             accounts = Accounts(connection, bot_pid, floor_pid)
-            print(
-                "| command | who | p50 ms | p99 ms | floor p50 ms | ratio | CPU ms | of it PostgreSQL | floor CPU ms |"
-            )
-            print("|---|---|---:|---:|---:|---:|---:|---:|---:|")
+            if reads or writes:
+                print(_HEADING)
             for case in reads:
                 for who, label in _PEOPLE.items():
                     press = _press(people[who], case.page) if case.page is not None else None
                     # Who sees few incidents, or a small table, has no such page.
                     if case.page is None or (press and case.page < incidents // seed.OPEN_ONE_IN):
                         _row(case, label, *_times(accounts, floor, people[who], case, rounds, press))
-            for case in WRITES:
+            for case in writes:
                 _row(case, _PEOPLE[seed.MANAGER], *_times(accounts, floor, manager, case, rounds))
+        _throughput(url, apart, floor, manager, rounds * 3)
         print(f"\nLoad {os.getloadavg()[0]:.1f}.")
-        _throughput(url, floor, manager, rounds * 3)
         slack.problems.clear()
 
 
@@ -171,7 +176,7 @@ def fill(server: str, incidents: int) -> str:
 
 @contextmanager
 def _process(
-    slack: Sandbox, module: str, url: str, *arguments: str, client: PlainClient | None = None
+    slack: Sandbox, module: str, url: str, *arguments: str, client: PlainClient | None = None, sockets: int = 1
 ) -> Iterator[int]:
     """The floor or the bot, connected to the workspace or to a client before it, until the block ends.
 
@@ -191,7 +196,7 @@ def _process(
         if client is None:
             slack.wait_until_connected(timeout=60)
         else:
-            client.wait_until_connected()
+            client.wait_until_connected(sockets)
         yield process.pid
     finally:
         process.terminate()
@@ -241,8 +246,13 @@ def _times(
         ours.append(place.command(case.words) if press is None else place.replay(press))
     sleep(SETTLES_S)
     after = accounts.look_up()
-    used = Used(*((now - then) / rounds for now, then in zip(astuple(after), astuple(before), strict=True)))
+    used = _divide(after, before, rounds)
     return ours[rounds // 10 :], floors[rounds // 10 :], used
+
+
+def _divide(after: Used, before: Used, count: int) -> Used:
+    """What each of so many commands has used."""
+    return Used(*((now - then) / count for now, then in zip(astuple(after), astuple(before), strict=True)))
 
 
 def _press(place: _Place, incidents: int) -> dict[str, Any] | None:
@@ -280,37 +290,37 @@ def _row(case: Case, who: str, times: list[float], floor: list[float], used: Use
         table.record(Row(f"{name}: CPU", "ms", cpu, floor_cpu, varied, wanted=wanted, wanted_ratio=ratio))
 
 
-def _throughput(url: str, floor: _Place, manager: _Place, count: int) -> None:
-    """Lists a second with IN_FLIGHT of them under way, from clients that check no answers; bot and floor in turn."""
-    floors, ours = [], []
-    with (
-        plain_client.start(floor.slack.api_url) as below,
-        plain_client.start(manager.slack.api_url) as above,
-        _process(floor.slack, "benchmarks.floor", url, client=below),
-        _process(manager.slack, "bot.cli", url, "serve", client=above),
-    ):
-        commands = floor.build("list"), manager.build("list")
-        for number in range(TURNS + 1):
-            rates = [
-                client.measure_rate(payload, count, IN_FLIGHT)
-                for client, payload in zip((below, above), commands, strict=True)
-            ]
-            if number:  # the first is warm-up
-                floors.append(rates[0])
-                ours.append(rates[1])
-    rate, base = statistics.median(ours), statistics.median(floors)
-    print(f"\n`list`, {IN_FLIGHT} in flight: {rate:,.0f}/s; floor {base:,.0f}/s; ratio {rate / base:.2f}")
-    table.record(
-        Row(
-            f"list, {IN_FLIGHT} in flight",
-            "/s",
-            rate,
-            base,
-            varied=table.measure_variation(floors),
-            more_is_better=True,
-            wanted_ratio=0.6,
+def _throughput(url: str, apart: URL, floor: _Place, manager: _Place, count: int) -> None:
+    """Lists a second with IN_FLIGHT of them under way, from clients that check no answers; bots and floor in turn."""
+    with ExitStack() as running:
+        connection = running.enter_context(closing(create_pool(apart, autocommit=True, size=1).connect()))
+
+        def start(place: _Place, module: str, *words: str, sockets: int = 1) -> Callable[[], tuple[float, Used]]:
+            client = running.enter_context(plain_client.start(place.slack.api_url))
+            pid = running.enter_context(_process(place.slack, module, url, *words, client=client, sockets=sockets))
+            accounts, payload = Accounts(connection, pid, pid), place.build("list")
+
+            def measure() -> tuple[float, Used]:
+                before = accounts.look_up()
+                rate = client.measure_rate(payload, count, IN_FLIGHT)
+                return rate, _divide(accounts.look_up(), before, count)
+
+            return measure
+
+        measure_floor = start(floor, "benchmarks.floor")
+        bots = {n: start(manager, "bot.cli", "serve", "--workers", str(n), sockets=n) for n in WORKERS}
+        turns = [(measure_floor(), [measure() for measure in bots.values()]) for _ in range(TURNS + 1)][1:]  # warm
+    floors = [rate for (rate, _), _ in turns]
+    base, varied = statistics.median(floors), table.measure_variation(floors)
+    print(f"\n`list`, {IN_FLIGHT} in flight: floor {base:,.0f}/s")
+    for place, workers in enumerate(bots):
+        rate = statistics.median(runs[place][0] for _, runs in turns)
+        bot, backends = (
+            statistics.median(getattr(runs[place][1], name) for _, runs in turns) for name in ("bot", "bot_backends")
         )
-    )
+        name = f"list, {IN_FLIGHT} in flight" + ("" if workers == 1 else f", --workers {workers}")
+        print(f"{name}: {rate:,.0f}/s; ratio {rate / base:.2f}; CPU {bot + backends:.2f} ms, of it the bot {bot:.2f}")
+        table.record(Row(name, "/s", rate, base, varied=varied, more_is_better=True, wanted_ratio=0.6))
 
 
 if __name__ == "__main__":

@@ -31,15 +31,15 @@ class PlainClient:
         self._pipe = pipe
         self.api_url = api_url  # for the app
 
-    def wait_until_connected(self) -> None:
-        """Waits for the first socket of the app. Raises TimeoutError."""
-        self._ask(None)
+    def wait_until_connected(self, sockets: int = 1) -> None:
+        """Waits until the app has opened so many sockets. Raises TimeoutError."""
+        self._ask(sockets)
 
     def measure_rate(self, payload: dict[str, Any], count: int, in_flight: int) -> float:
         """Sends the command `count` times, so many at a time. Returns the acknowledgements a second."""
         return self._ask((json.dumps(payload), count, in_flight))
 
-    def _ask(self, what: tuple[str, int, int] | None) -> float:
+    def _ask(self, what: tuple[str, int, int] | int) -> float:
         self._pipe.send(what)
         if not self._pipe.poll(CONNECTED_WITHIN_S):
             raise TimeoutError("the client does not answer")
@@ -67,7 +67,7 @@ class _Server:
     def __init__(self, pipe: Pipe) -> None:
         self._pipe = pipe
         self._sockets: list[ServerConnection] = []
-        self._connected = asyncio.Event()
+        self._connected = asyncio.Condition()
         self._done = asyncio.Event()
         self._to_send: Iterator[str] = iter(())
         self._left = 0
@@ -79,13 +79,19 @@ class _Server:
             self._pipe.send(_serve_api(api_url, f"ws://127.0.0.1:{port}/?ticket=plain"))
             while True:
                 asked = await asyncio.to_thread(self._pipe.recv)
-                await self._connected.wait()
-                self._pipe.send(0.0 if asked is None else await self._measure(*asked))
+                if isinstance(asked, int):
+                    await self._wait_until_connected(asked)
+                self._pipe.send(0.0 if isinstance(asked, int) else await self._measure(*asked))
+
+    async def _wait_until_connected(self, sockets: int) -> None:
+        async with self._connected:
+            await self._connected.wait_for(lambda: len(self._sockets) >= sockets)
 
     async def _serve_socket(self, socket: ServerConnection) -> None:
         await socket.send(json.dumps({"type": "hello", "num_connections": 1, "connection_info": {"app_id": "A"}}))
         self._sockets.append(socket)
-        self._connected.set()
+        async with self._connected:
+            self._connected.notify_all()
         with suppress(ConnectionClosed):
             while True:
                 await socket.recv()  # whatever it is, it acknowledges

@@ -8,8 +8,9 @@ from sqlalchemy import Connection
 
 
 def of_process(pid: int) -> float:
-    """Milliseconds that the threads of a process have used which still run."""
-    return sum(_of_task(task) for task in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+    """Milliseconds that the threads of a process and of its children have used which still run."""
+    children = [child for task in Path(f"/proc/{pid}/task").glob("*/children") for child in _read(task).split()]
+    return sum(_of_task(task) for one in (pid, *children) for task in Path(f"/proc/{one}/task").glob("*/schedstat"))
 
 
 def of_backends(connection: Connection, application: str) -> float:
@@ -21,7 +22,11 @@ def of_backends(connection: Connection, application: str) -> float:
 
 
 def _of_task(account: Path) -> float:
+    return int((_read(account) or "0").split()[0]) / 1e6
+
+
+def _read(path: Path) -> str:
     try:
-        return int(account.read_text().split()[0]) / 1e6
+        return path.read_text()
     except OSError:
-        return 0.0  # it has just ended
+        return ""  # it has just ended
