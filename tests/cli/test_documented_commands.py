@@ -39,6 +39,7 @@ ELSEWHERE = {
     "erase": "tests/stories/test_erasing.py",
     "hold": "tests/stories/test_retention.py",
     "after-restore": "tests/backup/test_restoring.py",
+    "move": "tests/cells/test_moving.py",
 }
 
 
