@@ -10,6 +10,8 @@ from sqlalchemy import func, select, text
 from storage.models import Incident, Installation, Workspace
 from storage.values import Work
 from tests.installations.conftest import Cloud
+from tests.patience import PATIENCE_S
+from tests.stories.conftest import ORGANIZATION
 
 
 def test_nothing_is_sent_after_the_app_was_removed_and_everything_after_it_came_back(cloud: Cloud) -> None:
@@ -79,6 +81,34 @@ def test_the_event_comes_again_where_slack_cannot_be_asked(cloud: Cloud) -> None
     cloud.first.wait_until(lambda: cloud.bot.clients.find("T0001") is None, what="the end of the installation")
     cloud.settle()
     cloud.first.problems.take("http_error")
+
+
+def test_a_message_in_flight_when_the_token_is_revoked_is_sent_once_it_works_again(
+    cloud: Cloud, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Slack refuses the token before it says that the app was removed."""
+    both = ORGANIZATION.replace("[T0001]", "[T0001, T0002]").replace("channels: [C0001]", "channels: [C0001, C0021]")
+    cloud.apply(both)
+    cloud.install(cloud.first, cloud.cast.ben)
+    cloud.install(cloud.second, cloud.zoe)
+    cloud.ask(cloud.cast.ada, "declare project:checkout Payments fail")
+    cloud.zoe.wait_for_message("C0021", containing="#1 Payments fail")
+    with cloud.second.events_held():
+        cloud.second.oauth.uninstall(cloud.second.oauth.installations["T0002"])
+        cloud.ask(cloud.cast.ada, "declare project:checkout Refunds fail")
+        cloud.cast.ben.wait_for_message(cloud.cast.checkout, containing="#2 Refunds fail")
+        cloud.first.wait_until(lambda: paused(cloud) == "account_inactive", PATIENCE_S, "sending is paused")
+        assert "account_inactive" in "".join(capfd.readouterr())
+        assert not any("Refunds" in message.text for message in cloud.second.messages("C0021"))
+        cloud.install(cloud.second, cloud.zoe)
+    cloud.zoe.wait_for_message("C0021", containing="#2 Refunds fail")
+    cloud.settle()
+    assert sum("#2 Refunds fail" in message.text for message in cloud.second.messages("C0021")) == 1
+
+
+def paused(cloud: Cloud) -> str | None:
+    with cloud.store.read() as connection:
+        return connection.scalar(select(Workspace.paused_reason).where(Workspace.id == "T0002"))
 
 
 def test_what_is_asked_by_a_revoked_installation_is_left(cloud: Cloud, capfd: pytest.CaptureFixture[str]) -> None:

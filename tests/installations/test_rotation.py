@@ -155,6 +155,27 @@ def test_a_new_installation_is_not_overwritten_by_a_refresh_of_the_one_before(in
     assert "No open incidents" in cloud.ask(cloud.cast.ben, "list").text
 
 
+def test_a_refresh_in_flight_brings_no_removed_installation_back(installed: Cloud) -> None:
+    cloud = installed
+    advance(cloud, 11)
+    now = cloud.store.clock.now()
+    with cloud.store.read() as connection:
+        (lease,) = queries.lease_refreshes(connection, now + timedelta(hours=2), REFRESH_LEASE, now)
+    cloud.first.uninstall()
+    cloud.settle()
+    tokens = TokenStore(cloud.store, KEYS)
+    with cloud.store.write() as tx:
+        assert not queries.store_refreshed(tx, lease, tokens.seal("xoxe.late"), tokens.seal("xoxe-late"), now)
+    registry_of(cloud).read()
+    assert cloud.bot.clients.find("T0001") is None
+    with cloud.store.read() as connection:
+        assert connection.execute(select(Installation.token_sealed, Installation.refresh_token_sealed)).one() == (
+            None,
+            None,
+        )
+    assert "not connected" in cloud.ask(cloud.cast.ben, "list").text
+
+
 def test_another_key_of_the_environment_stops_nothing_else(installed: Cloud, capfd: pytest.CaptureFixture[str]) -> None:
     cloud = installed
     clients = Clients()

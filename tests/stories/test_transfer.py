@@ -238,6 +238,44 @@ def test_what_cannot_be_exported_or_imported_is_said(run: Run) -> None:
     assert "names the member zoe@acme.test, which the organization does not have" in run("import", "stranger.jsonl")[2]
 
 
+def test_ids_of_another_organization_in_a_file_mean_nobody(busy: World, run: Run) -> None:
+    """A file may hold any id: of a member, of a team, of a Slack user in a workspace."""
+    busy.apply("organization: {slug: globex, name: Globex}\nmembers: [{email: zoe@globex.test, name: Zoe Secret}]\n")
+    with busy.store.read() as connection:
+        zoe = connection.exec_driver_sql("SELECT id FROM member WHERE email = 'zoe@globex.test'").scalar_one()
+    now = "2026-11-01T09:00:00+00:00"
+    rich_text = {"type": "rich_text", "elements": [{"type": "member", "member_id": zoe}]}
+    told = {"type": 3, "member": "ben@acme.test", "comment": f"<person:{zoe}> knows", "rich_text": rich_text}
+    called = {"type": 101, "call": {"outcome": "called", "who": "team", "people": [[zoe, "Max"]]}}
+    dates = dict.fromkeys(("date_started", "date_detected", "date_added"), now)
+    entries = [{**one, "date_added": now} for one in (told, called)]
+    incident = {"type": "incident", "identifier": 77, "title": "Imported", "status": 1, "status_method": 1}
+    lines: list[dict[str, Any]] = [
+        {"type": "tocsin-export", "version": 1, "organization": "acme"},
+        {
+            "type": "member",
+            "email": "new@acme.test",
+            "name": "New",
+            "slack_user_ids": {"T0077": "U0001"},
+            "date_added": now,
+        },
+        {**incident, **dates, "projects": ["checkout"], "activity": entries},
+        {"type": "audit", "date_added": now, "origin": "slack", "action": "digest.change", "after": {"owner_id": zoe}},
+    ]
+    Path("ids.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+    code, _, err = run("import", "ids.jsonl")
+    assert (code, err) == (0, "")
+    shown = busy.see(busy.ada, "activity 77").markup
+    assert f"@{zoe} knows" in shown and "Max" in shown
+    assert "Secret" not in shown + busy.ask(busy.ada, "audit").text
+    with busy.store.read() as connection:
+        assert (
+            connection.exec_driver_sql("SELECT count(*) FROM comment_mention WHERE member_id = %s", (zoe,)).scalar()
+            == 0
+        )
+        assert connection.exec_driver_sql("SELECT count(*) FROM member_slack_user").scalar() == 0
+
+
 def test_a_file_does_not_take_the_workspace_of_another_organization(busy: World, run: Run) -> None:
     run("export", "one.jsonl")
     stolen = Path("one.jsonl").read_text(encoding="utf-8").replace('"acme"', '"globex"')
