@@ -26,7 +26,9 @@ def handle_press(context: Context, request: Press) -> Response:
 
 def handle_connect(context: Context, request: Press) -> Response:
     """`Connect`, confirmed."""
-    with context.write() as tx:
+    context.reading.end()
+    # Not limited to rows of this organization: it may get what another one has disconnected.
+    with context.services.store.write() as tx:
         found = rules.connect(tx, context.access, request.value, context.now)
         name = context.access.organization_name
     _read_installations(context)
