@@ -365,6 +365,18 @@ def limit_writes(tx: Connection, organization_id: int) -> None:
     cast(WritingConnection, tx.connection.driver_connection).write_for(organization_id)
 
 
+@contextmanager
+def write_everywhere(tx: Connection) -> Iterator[None]:
+    """Lets the block write rows of other organizations too, in a transaction that has named one."""
+    driver = cast(WritingConnection, tx.connection.driver_connection)
+    named = driver.organization_id
+    if named is not None:
+        driver.write_for(None)
+    yield
+    if named is not None:
+        driver.write_for(named)
+
+
 def is_read_only(connection: Connection) -> bool:
     """Whether the server accepts no writes: it is a standby, or configured as read-only."""
     return bool(connection.exec_driver_sql("SHOW transaction_read_only").scalar_one() == "on")

@@ -35,11 +35,16 @@ class WritingConnection(PgConnection):
         super().__init__(*positional, **named)
         self._waiting: list[bytes] = []
         self._one_message = _OneMessage.NO
+        self.organization_id: int | None = None  # whose rows the transaction may write; None: those of all
         self._organization = b""  # what makes the setting that row-level security asks for
 
-    def write_for(self, organization_id: int) -> None:
-        """Has row-level security refuse to write rows of other organizations, until `commit` or `rollback`."""
-        setting = b"SET LOCAL tocsin.organization_id = %d" % organization_id
+    def write_for(self, organization_id: int | None) -> None:
+        """Has row-level security refuse to write rows of other organizations, until `commit` or `rollback`.
+
+        None: from now on it refuses nothing.
+        """
+        self.organization_id = organization_id
+        setting = b"SET LOCAL tocsin.organization_id = '%s'" % str(organization_id or "").encode()
         if self.get_transaction_status() == TRANSACTION_STATUS_IDLE:
             self._organization = setting + b"; "
         else:
@@ -78,11 +83,11 @@ class WritingConnection(PgConnection):
                 # PostgreSQL answers COMMIT with ROLLBACK, and no error, after a statement that failed.
                 if cursor.statusmessage != "COMMIT":
                     raise errors.InFailedSqlTransaction("the transaction was rolled back: a statement in it failed")
-        self._organization = b""
+        self._organization, self.organization_id = b"", None
 
     def rollback(self) -> None:
         """Rolls the transaction back, if a statement has begun it. What was deferred is never sent."""
-        self._one_message, self._organization = _OneMessage.NO, b""
+        self._one_message, self._organization, self.organization_id = _OneMessage.NO, b"", None
         self._waiting.clear()
         if self.get_transaction_status() != TRANSACTION_STATUS_IDLE:
             with self.cursor() as cursor:

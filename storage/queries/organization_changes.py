@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from storage.engine import write_everywhere
 from storage.models import (
     Incident,
     IncidentProject,
@@ -70,13 +71,14 @@ def insert_workspace(
 
     One that was disconnected has again what it had, unless another organization had it: then that is deleted.
     """
-    tx.execute(
-        delete(Workspace).where(
-            Workspace.id == workspace_id,
-            Workspace.organization_id != organization_id,
-            Workspace.date_disconnected.is_not(None),
+    with write_everywhere(tx):
+        tx.execute(
+            delete(Workspace).where(
+                Workspace.id == workspace_id,
+                Workspace.organization_id != organization_id,
+                Workspace.date_disconnected.is_not(None),
+            )
         )
-    )
     statement = upsert(Workspace).values(
         id=workspace_id, organization_id=organization_id, date_added=now, connected_in_slack=in_slack
     )

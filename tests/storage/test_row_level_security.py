@@ -13,6 +13,7 @@ from sqlalchemy.exc import ProgrammingError
 from storage.engine import Store, limit_writes
 from storage.models import Base
 from storage.queries import moving
+from storage.queries.organization_changes import insert_workspace
 from tests.storage.test_migrating_tenants import ORGANIZATIONS, write_as_before
 
 # What belongs to the installation as a whole: whoever installs is of no organization yet.
@@ -177,3 +178,16 @@ def test_rows_from_another_database_are_taken_in(store: Store) -> None:
         moving.read_copy(tx, teams, copied)
         assert count(tx, "team") == count(tx, "team", own_rows("team", acme)) == number > 0
         raise Undo
+
+
+def test_a_workspace_that_another_organization_has_disconnected_is_taken_over(store: Store) -> None:
+    acme = get_acme(store)
+    with store.write() as tx:
+        taken = tx.exec_driver_sql(
+            f"UPDATE workspace SET date_disconnected = now() WHERE organization_id <> {acme} RETURNING id"  # noqa: S608
+        ).scalar_one()
+    with store.write(acme) as tx:
+        assert insert_workspace(tx, acme, taken, store.clock.now())
+        assert tx.exec_driver_sql("UPDATE team SET name = 'B'").rowcount == 1  # the wall stands again
+    with store.read() as connection:
+        assert count(connection, "workspace", f"organization_id = {acme}") == 2
