@@ -11,7 +11,7 @@ import pytest
 from bot.intake.tokens import Source
 from sandbox import SeenMessage
 from storage.values import ALL_WORK
-from tests.stories.conftest import Deliver, World
+from tests.stories.conftest import ORGANIZATION_FILE, Deliver, World
 
 
 def alert(number: int, **more: Any) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def test_as_many_cards_as_the_limit_make_no_storm(world: World, deliver: Deliver
 
 
 def test_an_old_incident_whose_card_is_new_is_no_part_of_a_storm(world: World, deliver: Deliver) -> None:
-    file = (world.folder / "organization.yaml").read_text()
+    file = (world.folder / ORGANIZATION_FILE).read_text()
     world.apply(file.replace("channels: [C0001]", "channels: []"), prune=True)
     deliver(Source.EVENTS, alerts(1, 2))
     world.rest()
@@ -211,7 +211,7 @@ def test_a_channel_that_a_project_no_longer_names_shows_nothing_new_of_its_storm
     deliver(Source.EVENTS, alerts(1, 8))
     wait_for_storm(world, "8 new incidents")
     world.rest()
-    file = (world.folder / "organization.yaml").read_text()
+    file = (world.folder / ORGANIZATION_FILE).read_text()
     world.apply(file.replace("channels: [C0001]", f"channels: {channels}"), prune=True)
     deliver(Source.EVENTS, alert(8, title="Host 8 is on fire"))
     wait_for_storm(world, "no longer shown in this channel")
