@@ -372,8 +372,8 @@ def main() -> None:
             database = make_url(url).set(database=name).render_as_string(hide_password=False)
             engine = create_pool(database, statement_timeout_ms=0)
             print(f"{incidents:,} incidents; load {os.getloadavg()[0]:.1f}", flush=True)
+            migrate(database)
             if not known:
-                migrate(database)
                 with engine.connect() as connection:
                     fill(connection, incidents, light=arguments.light)
             with engine.connect() as connection:
