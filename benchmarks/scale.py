@@ -308,7 +308,7 @@ def _measure_all(url: str, people: list[Person], intake: str) -> None:
         "view": ask(member, "view {}"),
         "ack": ask(member, "ack {}"),
         "comment": ask(member, "comment {} Looking"),
-        "digest me, as a preview": ask(owner, 'digest me "weekdays at 9"'),
+        "setting up `digest me`": ask(owner, 'digest me "weekdays at 9"'),
         "an alert that opens an incident": alert,
     }
     print("| what | statements | pages | ms in the database |\n|---|---:|---:|---:|")
