@@ -10,13 +10,19 @@ from tests.stories.test_cards import card
 pytestmark = IN_BOTH_MODES
 
 
+def get_ts(world: World) -> str:
+    """The timestamp of the card, once the bot has recorded it: the card is seen a moment before."""
+    world.rest()
+    return card(world).ts
+
+
 def link_to(ts: str, channel: str = "C0001") -> str:
     return f"https://acme.slack.com/archives/{channel}/p{ts.replace('.', '')}"
 
 
 def test_a_link_to_a_card_stands_for_the_number(world: World) -> None:
     world.declare("Payments fail")
-    link = link_to(card(world).ts)
+    link = link_to(get_ts(world))
     assert "You acknowledged #1 Payments fail." in world.ask(world.ben, f"ack {link}").text
     assert "You commented on #1" in world.ask(world.ben, f"comment <{link}> see {link}").text
     assert f"see {link}" in world.ask(world.ben, "activity 1").text
@@ -29,7 +35,7 @@ def test_a_link_to_a_card_stands_for_the_number(world: World) -> None:
 
 def test_a_link_says_nothing_of_an_incident_that_the_caller_may_not_see(world: World) -> None:
     world.declare("Payments fail")
-    hidden, missing = link_to(card(world).ts), link_to("1700000000.000100")
+    hidden, missing = link_to(get_ts(world)), link_to("1700000000.000100")
     for words in ("view {}", "{}", "resolve {} done"):
         told, untold = (world.ask(world.cyn, words.format(link)).text for link in (hidden, missing))
         assert told.replace(hidden, missing) == untold
