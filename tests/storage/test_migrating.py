@@ -197,10 +197,19 @@ def test_titles_come_while_the_version_before_is_at_work(empty: URL) -> None:
 
 
 def test_a_migration_that_was_cut_off_is_done_again(empty: URL) -> None:
-    to(empty, "listing01")
-    with closing(Store.open(empty)) as store, store.write() as tx:
-        tx.exec_driver_sql("UPDATE alembic_version SET version_num = 'intake04'")
-    assert migrate(empty) == ("intake04", HEAD)
+    """Each that commits before its end, and so is begun again by the next start. All of them lead to the models."""
+    for script in reversed(list(ScriptDirectory.from_config(storage.migrate._config()).walk_revisions())):
+        if "autocommit_block" not in Path(script.path).read_text():
+            continue
+        to(empty, script.revision)
+        with closing(Store.open(empty)) as store, store.write() as tx:
+            tx.exec_driver_sql("UPDATE alembic_version SET version_num = %(before)s", {"before": script.down_revision})
+        to(empty, script.revision)
+    to(empty, HEAD)
+    engine = create_pool(empty, statement_timeout_ms=0)
+    with engine.connect() as connection:
+        command.check(storage.migrate._config(connection))  # raises where the schema differs
+    engine.dispose()
 
 
 def test_acknowledgements_from_before_come_into_the_log(empty: URL) -> None:

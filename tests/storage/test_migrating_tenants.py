@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from contextlib import closing
 
-import pytest
 from sqlalchemy import URL, Connection
 
 from storage.engine import Store
-from storage.migrate import HEAD, migrate
+from storage.migrate import migrate
 from tests.storage.test_migrating import empty, to
 
 __all__ = ["empty"]
@@ -107,11 +106,3 @@ def test_rows_of_the_version_before_get_their_organization(empty: URL) -> None:
             write_as_before(tx, 2)
         counts = {table: count_rows(store, table) for table in TRUTH}
     assert all(rightly == rows >= 4 for rightly, rows in counts.values()), counts
-
-
-@pytest.mark.parametrize(("before", "revision"), [("retention02", "tenant01"), ("slackids01", "tenant02")])
-def test_a_migration_that_was_cut_off_is_done_again(empty: URL, before: str, revision: str) -> None:
-    to(empty, revision)
-    with closing(Store.open(empty)) as store, store.write() as tx:
-        tx.exec_driver_sql("UPDATE alembic_version SET version_num = %(before)s", {"before": before})
-    assert migrate(empty) == (before, HEAD)

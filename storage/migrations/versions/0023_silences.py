@@ -33,7 +33,12 @@ def upgrade() -> None:
             CREATE INDEX CONCURRENTLY ix_incident_silence ON incident (organization_id, silence_id)
             WHERE silence_id IS NOT NULL
         """)
-    op.execute("SET LOCAL lock_timeout = '500ms'")
+    if not sa.inspect(op.get_bind()).has_table("silence"):
+        op.execute("SET LOCAL lock_timeout = '500ms'")
+        _create_table()
+
+
+def _create_table() -> None:
     moment = TIMESTAMP(timezone=True)
     op.create_table(
         "silence",

@@ -16,6 +16,24 @@ _KINDS = "'card', 'mirror', 'amendment', 'notification', 'newest', 'older', 'dig
 
 
 def upgrade() -> None:
+    if not sa.inspect(op.get_bind()).has_table("handoff"):  # a run that was interrupted later has made them
+        _create_tables()
+    # Whoever wants to read this table waits behind this; `storage.migrate` tries again.
+    op.execute("SET LOCAL lock_timeout = '500ms'")
+    op.execute(f"ALTER TABLE incident_activity DROP CONSTRAINT IF EXISTS {_TYPES}")
+    op.execute(f"""
+        ALTER TABLE incident_activity ADD CONSTRAINT {_TYPES} CHECK (type IN (1, 2, 3, 4, 100, 102, 105, 106)) NOT VALID
+    """)
+    op.execute(f"""
+        ALTER TABLE post DROP CONSTRAINT IF EXISTS ck_post_kind_known,
+        ADD CONSTRAINT ck_post_kind_known CHECK (kind IN ({_KINDS}, 'handoff', 'handoff_answer')) NOT VALID
+    """)
+    with op.get_context().autocommit_block():
+        op.execute("ALTER TABLE post VALIDATE CONSTRAINT ck_post_kind_known")
+        op.execute(f"ALTER TABLE incident_activity VALIDATE CONSTRAINT {_TYPES}")
+
+
+def _create_tables() -> None:
     moment = TIMESTAMP(timezone=True)
     op.create_table(
         "handoff",
@@ -70,19 +88,6 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'offered'"),
     )
     op.create_index("ix_handoff_item_incident", "handoff_item", ["incident_id"])
-    # Whoever wants to read this table waits behind this; `storage.migrate` tries again.
-    op.execute("SET LOCAL lock_timeout = '500ms'")
-    op.execute(f"ALTER TABLE incident_activity DROP CONSTRAINT IF EXISTS {_TYPES}")
-    op.execute(f"""
-        ALTER TABLE incident_activity ADD CONSTRAINT {_TYPES} CHECK (type IN (1, 2, 3, 4, 100, 102, 105, 106)) NOT VALID
-    """)
-    op.execute(f"""
-        ALTER TABLE post DROP CONSTRAINT IF EXISTS ck_post_kind_known,
-        ADD CONSTRAINT ck_post_kind_known CHECK (kind IN ({_KINDS}, 'handoff', 'handoff_answer')) NOT VALID
-    """)
-    with op.get_context().autocommit_block():
-        op.execute("ALTER TABLE post VALIDATE CONSTRAINT ck_post_kind_known")
-        op.execute(f"ALTER TABLE incident_activity VALIDATE CONSTRAINT {_TYPES}")
 
 
 def downgrade() -> None:

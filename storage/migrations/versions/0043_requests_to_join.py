@@ -18,6 +18,19 @@ _KINDS = (
 
 
 def upgrade() -> None:
+    if not sa.inspect(op.get_bind()).has_table("join_request"):  # a run that was interrupted later has made it
+        _create_table()
+    # Whoever wants to use this table waits behind this; `storage.migrate` tries again.
+    op.execute("SET LOCAL lock_timeout = '500ms'")
+    op.execute(f"""
+        ALTER TABLE post DROP CONSTRAINT IF EXISTS ck_post_kind_known,
+        ADD CONSTRAINT ck_post_kind_known CHECK (kind IN ({_KINDS}, 'join_request')) NOT VALID
+    """)
+    with op.get_context().autocommit_block():
+        op.execute("ALTER TABLE post VALIDATE CONSTRAINT ck_post_kind_known")
+
+
+def _create_table() -> None:
     moment = TIMESTAMP(timezone=True)
     op.create_table(
         "join_request",
@@ -58,14 +71,6 @@ def upgrade() -> None:
         unique=True,
         postgresql_where=sa.text("date_decided IS NULL"),
     )
-    # Whoever wants to use this table waits behind this; `storage.migrate` tries again.
-    op.execute("SET LOCAL lock_timeout = '500ms'")
-    op.execute(f"""
-        ALTER TABLE post DROP CONSTRAINT IF EXISTS ck_post_kind_known,
-        ADD CONSTRAINT ck_post_kind_known CHECK (kind IN ({_KINDS}, 'join_request')) NOT VALID
-    """)
-    with op.get_context().autocommit_block():
-        op.execute("ALTER TABLE post VALIDATE CONSTRAINT ck_post_kind_known")
 
 
 def downgrade() -> None:
