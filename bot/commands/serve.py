@@ -47,7 +47,7 @@ def serve(
     It migrates the database, connects to Slack, takes alerts over HTTP, and sends what is due. Any number of processes
     may run on one database.
     """
-    member = Member(group) if group else None
+    member = None if group is None else _join_group(group)
     clock = Clock()
     if while_stdin_open:
         threading.Thread(target=_obey_stdin, args=[clock], name="stdin", daemon=True).start()
@@ -75,6 +75,15 @@ def serve(
     finally:
         traces.stop()
         reports.stop()
+
+
+def _join_group(descriptors: str) -> Member:
+    try:
+        return Member(descriptors)
+    except (ValueError, OSError):
+        raise SettingsError(
+            "--group: only `serve --workers` gives this option, to the processes that it starts."
+        ) from None
 
 
 def _share_database(settings: Settings, url: URL) -> dict[str, str]:

@@ -10,6 +10,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import structlog
+
+log = structlog.get_logger(__name__)
+
 Answer = Callable[[str], Any]
 
 
@@ -62,8 +66,16 @@ class Questions:
 
 
 def answer_questions(own: socket.socket, answer: Answer) -> None:
-    """Answers what is asked over a channel, until the other process ends."""
+    """Answers what is asked over a channel, until the other process ends; with null what cannot be answered."""
     with contextlib.suppress(OSError), own, own.makefile("rb") as questions:
         for line in questions:
             number, question = json.loads(line)
-            own.sendall(json.dumps([number, answer(question)]).encode() + b"\n")
+            own.sendall(_build_answer(number, question, answer) + b"\n")
+
+
+def _build_answer(number: int, question: str, answer: Answer) -> bytes:
+    try:
+        return json.dumps([number, answer(question)]).encode()
+    except Exception:  # or else no later question would be answered either
+        log.exception("a question of another process cannot be answered", question=question)
+        return json.dumps([number, None]).encode()

@@ -30,7 +30,10 @@ class Member(Collector):
     """This process as one of a group. The descriptors of its sockets come from the parent (`--group`)."""
 
     def __init__(self, descriptors: str) -> None:
-        """`descriptors` are numbers: of the channels to ask and to answer, and of the HTTP port where it is served."""
+        """`descriptors` are numbers: of the channels to ask and to answer, and of the HTTP port where it is served.
+
+        Raises ValueError and OSError for anything else.
+        """
         asking, answering, *port = map(int, descriptors.split(","))
         self._parent = Questions(socket.socket(fileno=asking))
         self._answering = socket.socket(fileno=answering)
@@ -75,5 +78,7 @@ class Member(Collector):
             return None
 
     def _answer_parent(self) -> None:
-        answer_questions(self._answering, lambda _: list_families(self._own) if self._own else [])
-        os.kill(os.getpid(), signal.SIGTERM)  # the parent is gone
+        try:
+            answer_questions(self._answering, lambda _: list_families(self._own) if self._own else [])
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)  # the parent is gone

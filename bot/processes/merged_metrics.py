@@ -14,8 +14,9 @@ from prometheus_client import CollectorRegistry, Metric
 Family = Sequence[Any]
 
 _ADDED = frozenset({"counter", "histogram", "summary"})
-# True only where it is for every process; when the first of them started.
-_LEAST = frozenset({"tocsin_database_up", "tocsin_slack_connected", "process_start_time_seconds"})
+# True only where it is for every process.
+_EVERY = frozenset({"tocsin_database_up", "tocsin_slack_connected"})
+_LEAST = _EVERY | {"process_start_time_seconds"}  # when the first of them started
 _MOST = frozenset({"tocsin_build_info"})
 # What processes use, or may use.
 _SUM = frozenset(
@@ -48,6 +49,20 @@ def keep_counts(families: Iterable[Family]) -> list[Family]:
     return [family for family in families if family[2] in _ADDED]
 
 
+def mark_unanswered(families: Iterable[Family]) -> list[Family]:
+    """Of the metrics that a process gave last, which does not answer now: its counts, and that it is not well.
+
+    A process whose database hangs cannot say so in time, because it asks the database for it.
+    """
+    known = list(families)
+    unwell = [
+        [name, documentation, kind, [[sample, labels, 0.0] for sample, labels, _ in samples]]
+        for name, documentation, kind, samples in known
+        if name in _EVERY
+    ]
+    return [*keep_counts(known), *unwell]
+
+
 def merge(processes: Iterable[Iterable[Family]]) -> list[Family]:
     """The metrics of all processes."""
     heads: dict[str, tuple[str, str]] = {}
@@ -73,11 +88,17 @@ def build_metrics(families: Iterable[Family]) -> Iterator[Metric]:
         yield metric
 
 
-def _choose(sample: str, kind: str) -> Callable[[tuple[float, float]], float]:
+def find_rule(sample: str, kind: str) -> Callable[[tuple[float, float]], float] | None:
+    """How the values of two processes become one; None for a gauge that is not known here."""
     if sample in _LEAST or (kind in _ADDED and sample.endswith("_created")):
         return min
     if sample in _MOST:
         return max
     if kind in _ADDED or sample in _SUM:
         return sum
-    raise KeyError(f"no rule for the gauge {sample}")
+    return None
+
+
+def _choose(sample: str, kind: str) -> Callable[[tuple[float, float]], float]:
+    # A process that was started again may run newer code than its parent, with gauges of its own.
+    return find_rule(sample, kind) or max

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ import structlog
 import bot
 from bot.processes.channel import NoAnswer, Questions, answer_questions
 from bot.processes.member import METRICS, READY, RUNNING
-from bot.processes.merged_metrics import Family, keep_counts, merge
+from bot.processes.merged_metrics import Family, keep_counts, mark_unanswered, merge
 from bot.processes.port import open_port
 from bot.settings import MAX_SOCKETS, Role, Settings, SettingsError
 
@@ -84,7 +85,7 @@ class _Group:
         self.stop = stop
         self.code = 0
         self._children: list[_Child] = []
-        self._asking = ThreadPoolExecutor(thread_name_prefix="metrics")
+        self._asking = ThreadPoolExecutor(MAX_WORKERS + 1, "metrics")  # all children at once, even if all hang
         self._running = False  # whether all processes have been ready
 
     def add(self, name: str, role: Role) -> None:
@@ -175,11 +176,12 @@ class _Child:
             if questions is not None:
                 found = questions.ask(METRICS, _ANSWER_S)
         except NoAnswer:
-            log.warning("a process gives no metrics; those that it gave last are shown", process=self.name)
+            log.warning("a process gives no metrics; what it had counted is shown", process=self.name)
         with self._lock:
-            if found is not None and self._questions is questions:
-                self._known = found
-            return [self._known, self._counted]
+            if found is None or self._questions is not questions:
+                return [mark_unanswered(self._known), self._counted]
+            self._known = found
+            return [found, self._counted]
 
     def _keep_running(self) -> None:
         wait_s = FIRST_WAIT_S
@@ -199,16 +201,14 @@ class _Child:
 
     def _run(self) -> int:
         """Runs the process once. Returns its exit code."""
-        asking, to_answer = socket.socketpair()
-        answering, to_ask = socket.socketpair()
-        with to_answer, to_ask:
-            try:
-                process = self._start(to_ask.fileno(), to_answer.fileno())
-            except OSError as error:
-                log.error("a process cannot be started", process=self.name, error=str(error))
-                asking.close()
-                answering.close()
-                return EXIT_OUTSIDE
+        try:
+            started = self._start()
+        except (OSError, ValueError, subprocess.SubprocessError) as error:  # ValueError where the port has been closed
+            log.error("a process cannot be started", process=self.name, error=str(error))
+            return EXIT_OUTSIDE
+        if started is None:
+            return 0
+        process, asking, answering = started
         with self._lock:
             self._questions = Questions(asking)
         answers = threading.Thread(
@@ -225,10 +225,18 @@ class _Child:
             self._counted, self._known = merge([self._counted, keep_counts(self._known)]), []
         return code
 
-    def _start(self, asks: int, answers: int) -> subprocess.Popen[bytes]:
-        """Starts the process, which asks and answers over these descriptors. Raises OSError."""
-        with self._lock:
-            descriptors = [asks, answers, *([self._group.port.fileno()] if self._role.takes_requests else [])]
+    def _start(self) -> tuple[subprocess.Popen[bytes], socket.socket, socket.socket] | None:
+        """Starts the process. Returns it with the sockets over which it is asked, and answered; None after a stop.
+
+        Raises OSError, ValueError and SubprocessError.
+        """
+        with self._lock, ExitStack() as ours, ExitStack() as theirs:
+            if self._group.stop.is_set():
+                return None
+            asking, to_answer = _open_channel(ours, theirs)
+            answering, to_ask = _open_channel(ours, theirs)
+            port = [self._group.port] if self._role.takes_requests else []
+            descriptors = [one.fileno() for one in (to_ask, to_answer, *port)]
             words = [*COMMAND, "--role", self._role.value, "--group", ",".join(map(str, descriptors))]
             self._process = subprocess.Popen(
                 [sys.executable, *words],
@@ -236,10 +244,14 @@ class _Child:
                 pass_fds=descriptors,
                 stdin=subprocess.DEVNULL,
             )
+            ours.pop_all()  # these stay open
             log.info("a process has been started", process=self.name, pid=self._process.pid)
-            if self._group.stop.is_set():
-                self._process.terminate()
-            return self._process
+            return self._process, asking, answering
+
+
+def _open_channel(ours: ExitStack, theirs: ExitStack) -> tuple[socket.socket, socket.socket]:
+    own, other = socket.socketpair()
+    return ours.enter_context(own), theirs.enter_context(other)
 
 
 def _find_path(environment: Mapping[str, str]) -> str:

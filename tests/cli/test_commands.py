@@ -93,6 +93,8 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
         (["serve"], "SLACK_BOT_TOKEN"),
         (["serve", "--role", "both"], "'web', 'worker'"),
         (["serve", "--workers", "0"], "'--workers': '0' is not a number from 1 to 64."),
+        (["serve", "--group", "x"], "--group: only `serve --workers` gives this option"),
+        (["serve", "--group", "998,999"], "--group: only `serve --workers` gives this option"),
         ([], "SLACK_APP_TOKEN"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import socket
 import threading
@@ -17,7 +18,8 @@ from structlog.testing import capture_logs
 from bot.process_metrics import ProcessMetrics
 from bot.processes import supervisor
 from bot.processes.channel import NoAnswer, Questions, answer_questions
-from bot.processes.merged_metrics import build_metrics, keep_counts, list_families, merge
+from bot.processes.member import Member
+from bot.processes.merged_metrics import build_metrics, find_rule, keep_counts, list_families, merge
 from bot.processes.supervisor import check_workers
 from bot.settings import Role, Settings, SettingsError
 from sandbox import Sandbox
@@ -116,7 +118,11 @@ def count(metrics: ProcessMetrics, commands: int) -> list[Any]:
 
 def test_the_metrics_of_processes_become_those_of_one() -> None:
     one, other = count(ProcessMetrics(), 1), count(ProcessMetrics(), 2)
-    # Each gauge has a rule, else this raises.
+    for _, _, kind, samples in one:
+        assert [sample[0] for sample in samples if find_rule(sample[0], kind) is None] == []  # each gauge has a rule
+    # One that only a newer process knows has none, and is shown all the same.
+    newer = ["tocsin_new", "", "gauge", [["tocsin_new", {}, 3.0]]]
+    assert merge([[newer], [newer]]) == [newer]
     merged = merge([one, other, keep_counts(other)])
     shown = {
         (sample.name, *sample.labels.values()): sample.value
@@ -131,6 +137,59 @@ def test_the_metrics_of_processes_become_those_of_one() -> None:
     assert shown["tocsin_slack_connected",] == 0
     resident = [sample[2] for family in (*one, *other) for sample in family[3] if "resident" in sample[0]]
     assert shown["process_resident_memory_bytes",] == sum(resident) > 0
+
+
+def test_a_process_that_does_not_answer_is_shown_as_not_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one does not whose database hangs, because it asks the database whether it is up."""
+    monkeypatch.setattr(supervisor, "_ANSWER_S", PATIENCE_S)
+    answers = iter([count(ProcessMetrics(), 2)])
+    ours, theirs = socket.socketpair()
+    answering = threading.Thread(target=answer_questions, args=[theirs, lambda _: next(answers)])
+    answering.start()
+    port = socket.socket()
+    port.close()
+    group = supervisor._Group({}, port, threading.Event())
+    group.add("web-1", Role.WEB)
+    group._children[0]._questions = questions = Questions(ours)
+
+    def show() -> dict[str, float]:
+        return {sample[0]: sample[2] for family in group.collect() for sample in family[3]}
+
+    well = show()
+    assert well["tocsin_database_up"] == well["tocsin_slack_connected"] == 1
+    after_an_error = show()  # no answer is left, so the process answers null
+    questions.close()
+    answering.join(PATIENCE_S)
+    after_its_end = show()
+    for unwell in (after_an_error, after_its_end):
+        assert unwell["tocsin_database_up"] == unwell["tocsin_slack_connected"] == 0
+        assert unwell["tocsin_commands_total"] == well["tocsin_commands_total"]
+        assert "process_resident_memory_bytes" not in unwell
+
+
+@pytest.mark.parametrize(("stopped", "code"), [(True, 0), (False, supervisor.EXIT_OUTSIDE)])
+def test_a_process_is_not_started_on_a_port_that_a_stop_has_closed(*, stopped: bool, code: int) -> None:
+    port, stop = socket.socket(), threading.Event()
+    group = supervisor._Group({}, port, stop)
+    group.add("web-1", Role.WEB)
+    port.close()
+    if stopped:
+        stop.set()
+    with capture_logs() as lines:
+        assert group._children[0]._run() == code
+    assert [line["event"] for line in lines] == ([] if stopped else ["a process cannot be started"])
+
+
+def test_a_child_ends_with_its_channel_whatever_came_over_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    killed: queue.Queue[tuple[int, int]] = queue.Queue()
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    monkeypatch.setattr(os, "kill", lambda *what: killed.put(what))
+    (asked, asking), (parent, answering) = socket.socketpair(), socket.socketpair()
+    member = Member(f"{asking.detach()},{answering.detach()}")
+    with asked, parent:
+        parent.sendall(b"no question\n")
+        assert killed.get(timeout=PATIENCE_S) == (os.getpid(), signal.SIGTERM)
+    member._parent.close()
 
 
 def test_an_answer_that_comes_too_late_is_not_taken_for_the_next() -> None:
