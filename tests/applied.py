@@ -54,3 +54,9 @@ def _insert(tx: Connection, table: Table, rows: list[dict[str, Any]], now: datet
         f" SELECT {names} FROM json_populate_recordset(NULL::{table.name}, %(rows)s::json)",
         {"rows": json.dumps(given)},
     )
+    for column in columns:
+        if column.identity is not None:  # rows that follow get higher ones, in a new database too
+            tx.exec_driver_sql(
+                f"SELECT setval(s, greatest(nextval(s), (SELECT max({column.name}) FROM {table.name})))"  # noqa: S608
+                f" FROM pg_get_serial_sequence('{table.name}', '{column.name}') s"
+            )

@@ -206,11 +206,11 @@ def in_one_batch(bench: Bench, monkeypatch: pytest.MonkeyPatch, payloads: Sequen
     come: list[object] = []
     write, submit = Store.write, Batcher.submit
 
-    def slow(store: Store) -> Any:
+    def slow(store: Store, organization_id: int) -> Any:
         if not held.is_set():
             held.set()
             assert go.wait(PATIENCE_S)
-        return write(store)
+        return write(store, organization_id)
 
     def noted(self: Batcher[Any, Any], key: object, item: object, size: int) -> Any:
         come.append(item)

@@ -143,7 +143,7 @@ def test_a_statement_that_fails_is_not_blamed_on_the_url(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "acme.yaml").write_text("organization: {slug: acme, name: Acme}", encoding="utf-8")
     with store.write() as tx:
-        tx.execute(text("LOCK TABLE organization IN ACCESS EXCLUSIVE MODE"))
+        tx.execute(text("LOCK TABLE audit_entry IN ACCESS EXCLUSIVE MODE"))
         tx.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         code = main(["apply", "acme.yaml"])
     said = capsys.readouterr()
