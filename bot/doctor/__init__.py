@@ -28,6 +28,7 @@ from storage.errors import DatabaseAway, DatabaseUnfit, EmbeddedPostgresError, R
 from storage.migrate import get_revisions
 from storage.queries import delivery_failures, leases, pacing, posts
 from storage.queries import doctor as queries
+from storage.queries.moving import PAUSED
 from storage.session_settings import IN_TRANSACTION_MODE, Pooling
 from storage.url import describe_server
 
@@ -222,6 +223,13 @@ def _check_delivery(store: Store) -> Iterator[Finding]:
         fix = "Nothing is lost: what waits is sent once SLACK_BOT_TOKEN is good again."
         if reason == DISCONNECTED:
             yield Finding("delivery", f"nothing is sent to {workspace_id}: an owner has disconnected it in Slack")
+            continue
+        if reason == PAUSED:
+            yield Finding(
+                "delivery",
+                f"nothing is sent to {workspace_id}: its organization is being moved; {waiting} messages wait",
+                f"Run `{PROGRAM} move` again to finish it, or with --cancel to have it stay. Nothing is lost.",
+            )
             continue
         if reason in REMOVED:
             fix = "Nothing is lost: what waits is sent once the app is installed there again, at /slack/install."

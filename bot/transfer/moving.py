@@ -14,19 +14,18 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from enum import Enum, auto
 from typing import IO
 
-from psycopg2 import IntegrityError
-from psycopg2.errors import InsufficientPrivilege
 from sqlalchemy import Connection, Engine, Table
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import IntegrityError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from storage.audit_rows import Actor, AuditAction, AuditChange
 from storage.engine import Store, create_pool, translate_errors
-from storage.errors import Contended
+from storage.errors import Contended, DatabaseAway
 from storage.queries import audit
 from storage.queries import moving as queries
 from storage.queries.moving import Tenant
@@ -48,6 +47,37 @@ class NotMovable(Exception):
     """An organization cannot be moved. The text says why."""
 
 
+def render_unfinished(slug: str, cell: str) -> str:
+    """Why an organization is not moved while another move of it is unfinished."""
+    return f"its move to the cell {cell} is not finished; run `move {slug} {cell}` first, or that with --cancel"
+
+
+def check_cells(stores: Mapping[str, Store | None], there: Mapping[str, int], slug: str, cell: str) -> None:
+    """Refuses where what the cells have of an organization is not from this one move. `there`: its ids, by cell.
+
+    Raises NotMovable, DatabaseAway.
+    """
+    for name, organization_id in there.items():
+        store = stores[name]
+        assert store is not None
+        with store.read() as connection:
+            goes_to = queries.find_move(connection, organization_id)
+        if goes_to is not None and (name == cell or goes_to != cell):
+            raise NotMovable(render_unfinished(slug, goes_to))
+    sources = [name for name in there if name != cell]
+    if len(sources) > 1:
+        raise NotMovable(f"the cells {' and '.join(sources)} both have it")
+
+
+class Stage(Enum):
+    """How far a move is, for what to say when it ends early."""
+
+    NOT_BEGUN = auto()  # or taken back
+    REFUSING = auto()  # the source refuses changes, and sends nothing
+    ARRIVED = auto()  # the target has the organization, and the source still has some of it
+    FINISHED = auto()
+
+
 class Move:
     """One organization on its way from one database to another."""
 
@@ -58,40 +88,100 @@ class Move:
         self._organization_id = organization_id
         self._slug = slug
         self._cell = cell
+        self.stage = Stage.NOT_BEGUN
 
     def run(self, actor: Actor, *, from_cell: str, tick: Tick = lambda _: None) -> None:
-        """Moves it, or goes on where an earlier call was interrupted.
+        """Moves it, or goes on where an earlier call was interrupted. What fails before the commit is taken back.
 
         `tick` is called with 1 for each table that was copied. Raises NotMovable, DatabaseAway, Contended.
         """
-        if not self.has_arrived():
-            tenant = self._begin()
-            self._copy(tenant, actor, from_cell, tick)
-            time.sleep(NOTICED_WITHIN_S)
-        self._delete()
+        with self._alone():
+            self._read_stage()
+            self._check_role()
+            if self.stage is not Stage.ARRIVED:
+                try:
+                    tenant = self._begin()
+                    self._copy(tenant, actor, from_cell, tick)
+                except DatabaseAway:
+                    raise  # nobody knows whether the target has committed it
+                except Exception:
+                    if self.stage is Stage.REFUSING:
+                        with suppress(NotMovable, DatabaseAway, Contended):
+                            self._take_back()
+                    raise
+                self.stage = Stage.ARRIVED
+                time.sleep(NOTICED_WITHIN_S)
+            self._delete()
+        self.stage = Stage.FINISHED
 
     def cancel(self) -> bool:
         """Has the organization stay. Returns False if it was not being moved. Raises NotMovable, DatabaseAway."""
-        if self.has_arrived():
-            raise NotMovable("everything is there already, so the move cannot be cancelled; run it again to finish it")
-        with self._source.read() as connection:
-            if queries.find_move(connection, self._organization_id) is None:
+        with self._alone():
+            self._read_stage()
+            if self.stage is Stage.NOT_BEGUN:
                 return False
-            tenant = queries.find_tenant(connection, self._organization_id)
-        self._remove_fences()
-        with self._open(self._source) as engine, engine.begin() as tx:
-            queries.resume(tx, tenant)
-            queries.allow_refreshes(tx, tenant)
-            queries.end_move(tx, self._organization_id)
+            self._check_role()
+            if not self._take_back():
+                raise NotMovable(
+                    "everything is there already, so the move cannot be cancelled; run it again to finish it"
+                )
         return True
 
-    def has_arrived(self) -> bool:
-        """Whether the target has the organization. Raises NotMovable if it has another one of that name."""
+    def _read_stage(self) -> None:
+        """Finds how far an earlier call came. Raises NotMovable if one of the databases contradicts that.
+
+        The organization has arrived only if the source has recorded its move to this target: else what the target has
+        is something else, and what the source has may be all that there is.
+        """
+        with self._source.read() as connection:
+            goes_to = queries.find_move(connection, self._organization_id)
         with self._target.read() as connection:
             there = get_organization_slugs(connection).get(self._slug)
+            goes_on_to = queries.find_move(connection, self._organization_id)
+        if goes_to not in (None, self._cell):
+            raise NotMovable(render_unfinished(self._slug, goes_to))
+        if goes_on_to is not None:
+            raise NotMovable(render_unfinished(self._slug, goes_on_to))
         if there not in (None, self._organization_id):
             raise NotMovable(f"there is another organization {self._slug} in the cell {self._cell}")
-        return there is not None
+        if there is not None and goes_to is None:
+            raise NotMovable(f"the cell {self._cell} has it too, and no move has put it there")
+        if goes_to is not None:
+            self.stage = Stage.ARRIVED if there is not None else Stage.REFUSING
+
+    def _check_role(self) -> None:
+        with self._source.read() as connection:
+            if not queries.owns_tables(connection):
+                raise NotMovable("moving takes the role that owns the tables of the source")
+
+    def _take_back(self) -> bool:
+        """Has the source accept changes again. Returns False if the target has the organization, so it must not."""
+        with self._source.read() as connection:
+            tenant = queries.find_tenant(connection, self._organization_id)
+        self._read_stage()
+        if self.stage is Stage.ARRIVED:
+            return False
+        self._remove_fences()
+        with self._open(self._source) as engine, translate_errors(), engine.begin() as tx:
+            queries.resume(tx, tenant, self._source.clock.now())
+            queries.allow_refreshes(tx, tenant)
+            queries.end_move(tx, self._organization_id)
+        self.stage = Stage.NOT_BEGUN
+        return True
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Refuses while another process moves the organization. Raises NotMovable if both cells are one database."""
+        with self._open(self._source) as engine, translate_errors(), engine.begin() as tx:
+            if not queries.try_lock(tx, self._organization_id):
+                raise NotMovable("another process is moving it now")
+            with self._target.write() as other:
+                # An advisory lock belongs to a database, whatever the address that leads there.
+                if not queries.try_lock(other, self._organization_id):
+                    raise NotMovable(
+                        f"the cell {self._cell} is the database that it is in, under another address: mend TOCSIN_CELLS"
+                    )
+            yield
 
     # --- 1: the source refuses changes -----------------------------------------------------------------------------
 
@@ -107,7 +197,8 @@ class Move:
             with translate_errors(), engine.begin() as tx:
                 recorded = queries.begin_move(tx, self._organization_id, self._cell, self._source.clock.now())
                 if recorded != self._cell:
-                    raise NotMovable(f"it is being moved to the cell {recorded}; cancel that first")
+                    raise NotMovable(render_unfinished(self._slug, recorded))
+                self.stage = Stage.REFUSING
                 queries.pause(tx, tenant, self._source.clock.now())
             self._wait(lambda: self._stop_refreshes(engine, tenant))
             self._wait(lambda: not self._is_sending(tenant))
@@ -141,14 +232,9 @@ class Move:
         trying(self._run_once, engine, work)
 
     def _run_once(self, engine: Engine, work: Callable[[Connection], None]) -> None:
-        try:
-            with translate_errors(), engine.begin() as tx:
-                tx.exec_driver_sql(f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT_MS}")
-                work(tx)
-        except (InsufficientPrivilege, ProgrammingError) as error:
-            if isinstance(getattr(error, "orig", error), InsufficientPrivilege):
-                raise NotMovable("moving takes the role that owns the tables of the source") from error
-            raise
+        with translate_errors(), engine.begin() as tx:
+            tx.exec_driver_sql(f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT_MS}")
+            work(tx)
 
     def _remove_fences(self) -> None:
         with self._open(self._source) as engine:
@@ -175,7 +261,7 @@ class Move:
                 except IntegrityError as error:
                     raise NotMovable(f"the cell {self._cell} already has something of the {table.name}") from error
                 tick(1)
-            queries.resume(tx, tenant)
+            queries.resume(tx, tenant, self._target.clock.now())
             change = AuditChange(
                 AuditAction.ORGANIZATION_MOVE, self._cell, before={"cell": from_cell}, after={"cell": self._cell}
             )

@@ -139,6 +139,24 @@ def make_room(tx: Connection, tenant: Tenant) -> None:
 # --- what is recorded, and what refuses changes ------------------------------------------------------------------
 
 
+def owns_tables(connection: Connection) -> bool:
+    """Returns whether the role may create and drop triggers of every table that is moved."""
+    owned: bool = connection.exec_driver_sql(
+        "SELECT bool_and(pg_has_role(relowner, 'USAGE')) FROM pg_class"
+        " WHERE oid IN (SELECT to_regclass(name) FROM unnest(%s::text[]) name)",
+        ([table.name for table in list_tables()],),
+    ).scalar_one()
+    return owned
+
+
+def try_lock(tx: Connection, organization_id: int) -> bool:
+    """Returns whether nobody else moves an organization of this database, until the end of the transaction."""
+    locked: bool = tx.exec_driver_sql(
+        "SELECT pg_try_advisory_xact_lock(hashtextextended('tocsin.move', %s))", (organization_id,)
+    ).scalar_one()
+    return locked
+
+
 def begin_move(tx: Connection, organization_id: int, cell: str, now: datetime) -> str:
     """Records that an organization is moved to a cell. Returns where it is moved to, which an earlier call has said."""
     tx.exec_driver_sql(
@@ -171,10 +189,11 @@ def end_move(tx: Connection, organization_id: int) -> None:
 
 
 def pause(tx: Connection, tenant: Tenant, now: datetime) -> None:
-    """Has nothing sent to the workspaces of an organization."""
+    """Has nothing sent to the workspaces of an organization. Why a workspace is paused already stays recorded."""
     tx.exec_driver_sql(
-        "UPDATE workspace SET paused_reason = %(reason)s, paused_until = %(now)s + make_interval(secs => %(seconds)s)"
-        " WHERE organization_id = %(organization)s AND paused_reason IS DISTINCT FROM %(reason)s",
+        "UPDATE workspace SET paused_reason = coalesce(paused_reason, %(reason)s),"
+        " paused_until = %(now)s + make_interval(secs => %(seconds)s)"
+        " WHERE organization_id = %(organization)s AND date_disconnected IS NULL",
         {**tenant.parameters, "reason": PAUSED, "now": now, "seconds": _PAUSED_FOR_S},
     )
 
@@ -201,12 +220,13 @@ def allow_refreshes(tx: Connection, tenant: Tenant) -> None:
     )
 
 
-def resume(tx: Connection, tenant: Tenant) -> None:
-    """Has messages sent to them again. A workspace whose token Slack refuses is paused anew."""
+def resume(tx: Connection, tenant: Tenant, now: datetime) -> None:
+    """Has messages sent to them again. What paused a workspace before the move is tried at once."""
     tx.exec_driver_sql(
-        "UPDATE workspace SET paused_reason = NULL, paused_until = NULL"
-        " WHERE organization_id = %(organization)s AND paused_reason = %(reason)s",
-        {**tenant.parameters, "reason": PAUSED},
+        "UPDATE workspace SET paused_reason = NULLIF(paused_reason, %(reason)s),"
+        " paused_until = CASE WHEN paused_reason <> %(reason)s THEN %(now)s::timestamptz END"
+        " WHERE organization_id = %(organization)s AND date_disconnected IS NULL AND paused_reason IS NOT NULL",
+        {**tenant.parameters, "reason": PAUSED, "now": now},
     )
 
 

@@ -18,7 +18,7 @@ from tests.cells.conftest import Cells
 CHANGES_BY_ITSELF = frozenset({"audit_entry", "destination", "method_pace", "handled_request", "slack_person"})
 
 
-class Killed(Exception):
+class Killed(BaseException):
     """The mover's process ends here."""
 
 
