@@ -3,6 +3,9 @@
 Slack's ids of channels are unique, so a channel is in one workspace. The destination of earlier messages says which. A
 new destination is in the organization's first workspace; delivery moves it to another one where Slack does not find the
 channel or the person there (`move_destination`).
+
+A channel that Slack has shown in a workspace stays there when that is disconnected, and what is for it waits, unless a
+connected workspace has the channel too. One that was only supposed there is looked for in the others.
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ from sqlalchemy import Connection
 _OF_CHANNEL = """coalesce((
   SELECT h.workspace_id FROM workspace g JOIN workspace x ON x.organization_id = g.organization_id
   JOIN destination h ON h.workspace_id = x.id AND h.channel_id = {channel_id}
-  WHERE g.id = {workspace_id} ORDER BY h.id LIMIT 1), {workspace_id})"""
+  WHERE g.id = {workspace_id} AND (x.date_disconnected IS NULL OR h.date_checked IS NOT NULL)
+  ORDER BY x.date_disconnected IS NOT NULL, h.id LIMIT 1), {workspace_id})"""
 _OF_MEMBER = """coalesce((
   SELECT h.workspace_id FROM workspace g JOIN workspace x ON x.organization_id = g.organization_id
   JOIN destination h ON h.workspace_id = x.id AND h.member_id = {member_id}
@@ -78,7 +82,7 @@ class DigestHome:
     """Where the channel of a digest may be."""
 
     known: str | None  # where Slack has shown it before
-    workspaces: Sequence[str]  # all of the organization, the one that the digest names first
+    workspaces: Sequence[str]  # all that the organization has connected, the one that the digest names first
 
 
 def list_homes_of_digests(connection: Connection, digest_ids: Collection[int]) -> dict[int, DigestHome]:
@@ -86,9 +90,10 @@ def list_homes_of_digests(connection: Connection, digest_ids: Collection[int]) -
     rows = connection.exec_driver_sql(
         "SELECT d.id, (SELECT h.workspace_id FROM workspace x JOIN destination h ON h.workspace_id = x.id"
         "   AND h.channel_id = d.channel_id"
-        "   WHERE x.organization_id = d.organization_id AND h.date_checked IS NOT NULL ORDER BY h.id LIMIT 1),"
+        "   WHERE x.organization_id = d.organization_id AND x.date_disconnected IS NULL AND h.date_checked IS NOT NULL"
+        "   ORDER BY h.id LIMIT 1),"
         "  ARRAY(SELECT x.id FROM workspace x WHERE x.organization_id = d.organization_id"
-        "   ORDER BY x.id <> d.workspace_id, x.date_added NULLS FIRST, x.id)"
+        "   AND x.date_disconnected IS NULL ORDER BY x.id <> d.workspace_id, x.date_added NULLS FIRST, x.id)"
         " FROM digest d WHERE d.id = ANY(%(ids)s) AND EXISTS (SELECT FROM workspace x"
         "  WHERE x.organization_id = d.organization_id AND x.id <> d.workspace_id)",
         {"ids": list(digest_ids)},
@@ -120,12 +125,12 @@ def move_destination(tx: Connection, destination_id: int, workspace_id: str) -> 
 
 def claim_channel(tx: Connection, workspace_id: str, channel_id: str) -> None:
     """Records that a channel is in this workspace, where it was taken for one of another workspace of the same
-    organization.
+    organization. One that is disconnected claims none.
     """
     row = tx.exec_driver_sql(
         "SELECT h.id FROM workspace g JOIN workspace x ON x.organization_id = g.organization_id AND x.id <> g.id"
         " JOIN destination h ON h.workspace_id = x.id AND h.channel_id = %(channel)s"
-        " WHERE g.id = %(workspace)s ORDER BY h.id LIMIT 1 FOR NO KEY UPDATE OF h",
+        " WHERE g.id = %(workspace)s AND g.date_disconnected IS NULL ORDER BY h.id LIMIT 1 FOR NO KEY UPDATE OF h",
         {"workspace": workspace_id, "channel": channel_id},
     ).first()
     if row is not None and move_destination(tx, row[0], workspace_id):
