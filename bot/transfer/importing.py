@@ -168,6 +168,7 @@ class Importer:
         known = self._read_known(tx, organization_id)
         importing.link(
             tx,
+            organization_id,
             project_teams=_pair(known.projects, known.teams, [(one.slug, one.teams) for one in projects]),
             project_channels=[(known.projects[one.slug], channel) for one in projects for channel in one.channels],
             member_teams=_pair(known.members, known.teams, [(one.email, one.teams) for one in members]),
@@ -282,6 +283,7 @@ class Importer:
         burning = importing.find_open_alerts(tx, known.organization_id, alerts)
         ids = importing.insert_incidents(
             tx,
+            known.organization_id,
             [_columns(known, one, number, burning) for one, number in zip(records, numbers, strict=True)],
         )
         pairs = list(zip(ids, records, strict=True))
@@ -353,7 +355,6 @@ def _columns(known: Known, record: IncidentRecord, identifier: int, burning: set
             include={"title", "environment", "url", "source", "details", "date_started", "date_detected", "date_added",
                      "date_closed", "owned_since", "legal_hold"}
         ),
-        "organization_id": known.organization_id,
         "identifier": identifier,
         "status": int(record.status),
         "status_method": int(record.status_method),

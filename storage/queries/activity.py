@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from storage.call_rows import CallRecord
 from storage.errors import UnknownActivity
@@ -278,10 +278,13 @@ def insert_mentions(
     connection: Connection, activity_id: int, member_ids: Iterable[int], team_ids: Iterable[int]
 ) -> None:
     """Saves the people and teams that a new comment mentions."""
-    rows = [{"activity_id": activity_id, "member_id": id_, "team_id": None} for id_ in sorted(set(member_ids))]
-    rows += [{"activity_id": activity_id, "member_id": None, "team_id": id_} for id_ in sorted(set(team_ids))]
-    if rows:
-        connection.execute(insert(CommentMention), rows)
+    connection.exec_driver_sql(
+        "INSERT INTO comment_mention (organization_id, activity_id, member_id, team_id)"
+        " SELECT a.organization_id, a.id, n.member_id, n.team_id FROM incident_activity a, ("
+        "  SELECT m.id AS member_id, NULL::bigint AS team_id FROM unnest(%(members)s::bigint[]) AS m(id)"
+        "  UNION ALL SELECT NULL, t.id FROM unnest(%(teams)s::bigint[]) AS t(id)) n WHERE a.id = %(id)s",
+        {"id": activity_id, "members": sorted(set(member_ids)), "teams": sorted(set(team_ids))},
+    )
 
 
 def find_comment(

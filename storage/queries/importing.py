@@ -64,6 +64,7 @@ def get_members(connection: Connection, organization_id: int) -> dict[str, int]:
 
 def link(
     tx: Connection,
+    organization_id: int,
     *,
     project_teams: Sequence[tuple[int, int]],
     project_channels: Sequence[tuple[int, str]],
@@ -76,7 +77,10 @@ def link(
         (MemberTeam, "member_id", "team_id", member_teams),
     ):
         if pairs:
-            tx.execute(upsert(model).on_conflict_do_nothing(), [{ones: one, others: other} for one, other in pairs])
+            tx.execute(
+                upsert(model).on_conflict_do_nothing(),
+                [{"organization_id": organization_id, ones: one, others: other} for one, other in pairs],
+            )
 
 
 def lock_numbers(tx: Connection, organization_id: int) -> int:
@@ -117,9 +121,14 @@ def find_open_alerts(connection: Connection, organization_id: int, keys: Collect
     )
 
 
-def insert_incidents(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+def insert_incidents(tx: Connection, organization_id: int, rows: Sequence[Mapping[str, Any]]) -> list[int]:
     """Inserts incidents; each of `rows` by column. Returns their ids in the same order."""
-    return list(tx.scalars(insert(Incident).returning(Incident.id, sort_by_parameter_order=True), list(rows)))
+    return list(
+        tx.scalars(
+            insert(Incident).returning(Incident.id, sort_by_parameter_order=True),
+            [{"organization_id": organization_id, **row} for row in rows],
+        )
+    )
 
 
 def insert_entries(tx: Connection, organization_id: int, rows: Sequence[Mapping[str, Any]]) -> list[int]:

@@ -40,6 +40,7 @@ EXEMPT = {
     "log_entries.build_record": _FOLLOWS,
     "activity.find_comment": _FOLLOWS,
     "activity.insert_activities": _FOLLOWS,
+    "activity.insert_mentions": _FOLLOWS,
     "activity._LAST_STATUS_CHANGE": _FOLLOWS,
     "activity.delete_comment": _FOLLOWS,
     "activity.find_position": _FOLLOWS,
