@@ -50,6 +50,7 @@ def revoke_token(context: Context, request: Press) -> Response:
         raise Refusal("This button is from an older version. Open Home again.")
     page = Page.find(str((request.view or {}).get("private_metadata"))) or Page(Topic.TOKENS)
     with context.write(once=request.key) as tx:
+        membership.get_manager(tx, context.access)
         actor = Actor(AuditOrigin.SLACK, context.access.member_id, workspace_id=context.access.workspace_id)
         revoked = revoke(tx, context.access.organization_id, int(digits), actor, context.now)
         if revoked is None:

@@ -75,8 +75,10 @@ def handle_submission(context: Context, request: Submission) -> Response:
 
 def handle_decline(context: Context, request: Press) -> Response:
     """`Decline`, confirmed."""
+    found = rules.get_open_request(context.connection, context.access, _parse_id(request.value))
+    profile = context.services.identity.get_profile(context.reading, found.workspace_id, found.user_id)
     with context.write(once=request.key) as tx:
-        declined = rules.decline(tx, context.access, _parse_id(request.value), context.services.command, context.now)
+        declined = rules.decline(tx, context.access, found.id, profile, context.services.command, context.now)
         return redraw.show_change(tx, context, request, messages.render_request(declined))
 
 

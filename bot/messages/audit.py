@@ -50,7 +50,7 @@ _DONE: Mapping[str, str] = {
     AuditAction.MEMBER_ADD: "added the member",
     AuditAction.MEMBER_CHANGE: "changed the member",
     AuditAction.MEMBER_REMOVE: "removed the member",
-    AuditAction.MEMBER_ASK: "asked to be let in as the Slack user",
+    AuditAction.MEMBER_ASK: "asked to become a member",
     AuditAction.MEMBER_DECLINE: "declined to let in",
     AuditAction.MEMBER_ERASE: "erased",
     AuditAction.DIGEST_ADD: "added digest",

@@ -22,11 +22,12 @@ from bot.people.identity import FromOtherWorkspace, IncidentsOff, NotConnected, 
 from bot.people.membership import MAX_NAME_LENGTH, Newcomer
 from bot.slack.requests import Person
 from storage.audit_rows import Actor, AuditAction, AuditChange, AuditOrigin
-from storage.member_rows import JoinRequestRow
+from storage.member_rows import JoinRequestRow, find_slack_id
 from storage.queries import access as callers
 from storage.queries import audit as audit_queries
+from storage.queries import directory, members, outbox
 from storage.queries import join_requests as queries
-from storage.queries import members, outbox
+from storage.queries import organization_changes as changes
 from storage.values import PostKind, Role, Urgency
 
 MOST_MANAGERS = 50  # who are asked
@@ -91,9 +92,9 @@ def ask(tx: Connection, person: Person, profile: Profile, now: datetime) -> Aske
         assert open_request is not None
         return Asked(open_request, again=True, declined=False)
     _ask_managers(tx, organization_id, person.workspace_id, request_id, managers, now)
-    actor = Actor(AuditOrigin.SLACK, name=name, workspace_id=person.workspace_id)
-    change = AuditChange(AuditAction.MEMBER_ASK, person.user_id, after={"name": name, "slack": person.user_id})
-    audit_queries.record(tx, organization_id, actor, [change], now)
+    # Without the name, which could not be erased with them while they are no member.
+    actor = Actor(AuditOrigin.SLACK, name=person.user_id, workspace_id=person.workspace_id)
+    audit_queries.record(tx, organization_id, actor, [AuditChange(AuditAction.MEMBER_ASK)], now)
     return Asked(get_request(tx, organization_id, request_id), again=False, declined=False)
 
 
@@ -150,6 +151,8 @@ def admit(
     now: datetime,
 ) -> None:
     """Makes who asked a member. `access` is in the workspace of the request. Raises Refusal."""
+    # First, as `member add` does: it locks members, and then the request of who was added.
+    changes.lock_members(tx)
     request = get_open_request(tx, access, request_id, lock=True)
     if request.user_id != newcomer.user_id or request.workspace_id != access.workspace_id:
         raise NoSuchRequest
@@ -168,15 +171,31 @@ def close_requests(tx: Connection, access: Access, newcomer: Newcomer, command: 
         _decide(tx, access, request, command, now, admitted=True)
 
 
-def decline(tx: Connection, access: Access, request_id: int, command: str, now: datetime) -> JoinRequestRow:
-    """Declines a request, and notifies who asked. Raises Refusal."""
+def decline(
+    tx: Connection, access: Access, request_id: int, profile: Profile, command: str, now: datetime
+) -> JoinRequestRow:
+    """Declines a request, and notifies who asked. Raises Refusal.
+
+    Who has become a member meanwhile, by the organization file, stays one: then the request is closed as by `admit`.
+    """
+    changes.lock_members(tx)
     request = get_open_request(tx, access, request_id, lock=True)
     membership.get_manager(tx, access)
-    change = AuditChange(
-        AuditAction.MEMBER_DECLINE, request.name, before={"name": request.name, "slack": request.user_id}
-    )
-    audit.record(tx, access, change, now)
+    if _is_member(tx, request, profile):
+        return _decide(tx, access, request, command, now, admitted=True)
+    audit.record(tx, access, AuditChange(AuditAction.MEMBER_DECLINE, request.user_id), now)
     return _decide(tx, access, request, command, now, admitted=False)
+
+
+def _is_member(tx: Connection, request: JoinRequestRow, profile: Profile) -> bool:
+    """Whether who asked is a member now."""
+    organization_id, workspace_id, user_id = request.organization_id, request.workspace_id, request.user_id
+    if directory.find_member_by_slack_id(tx, organization_id, workspace_id, user_id):
+        return True
+    email = membership.choose_email(profile, workspace_id, user_id)
+    found = members.find_by_slack_id_or_email(tx, organization_id, workspace_id, user_id, email)
+    # Somebody else may have the same e-mail address.
+    return found is not None and not found.removed and find_slack_id(found.slack, workspace_id) in (None, user_id)
 
 
 def _decide(

@@ -26,10 +26,14 @@ def find_request(
     connection: Connection, organization_id: int, request_id: int, *, lock: bool = False
 ) -> JoinRequestRow | None:
     """Returns a request of the organization; with `lock`, its row is locked until the transaction ends."""
-    row = connection.exec_driver_sql(
-        _SELECT + " AND r.id = %(id)s" + (" FOR NO KEY UPDATE OF r" if lock else ""),
-        {"organization_id": organization_id, "id": request_id},
-    ).first()
+    parameters = {"organization_id": organization_id, "id": request_id}
+    if lock:
+        # A statement of its own: one that had waited would see the row as it is now, but who decided as joined before.
+        connection.exec_driver_sql(
+            "SELECT FROM join_request WHERE organization_id = %(organization_id)s AND id = %(id)s FOR NO KEY UPDATE",
+            parameters,
+        )
+    row = connection.exec_driver_sql(_SELECT + " AND r.id = %(id)s", parameters).first()
     return None if row is None else JoinRequestRow(*row)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 
 from sandbox import Person, SeenMessage
+from storage.queries.organization_changes import lock_members
 from tests.stories.conftest import IN_BOTH_MODES, ORGANIZATION, World
 from tests.stories.test_members import change, set_role, whoami
 
@@ -51,7 +53,7 @@ def test_a_manager_lets_somebody_in_and_all_learn_of_it(world: World) -> None:
     assert "Dan Wu added you to Acme." in world.eve.direct_messages()[-1].text
     assert "Search" in whoami(world, world.eve)
     audit = world.ask(world.ada, "audit").text
-    assert "Eve Out asked to be let in as the Slack user U0006 in Slack" in audit
+    assert "U0006 asked to become a member in Slack" in audit
     assert "Dan Wu added the member Eve Out in Slack" in audit
 
 
@@ -64,7 +66,7 @@ def test_who_is_declined_is_notified_and_may_ask_again_a_day_later(world: World)
     world.rest()
     assert "Ada Obi declined your request to be let in to Acme." in world.eve.direct_messages()[-1].text
     assert "You can ask again 24 hours after that." in ask_in(world, world.eve)
-    assert "Ada Obi declined to let in Eve Out in Slack" in world.ask(world.dan, "audit").text
+    assert "Ada Obi declined to let in U0006 in Slack" in world.ask(world.dan, "audit").text
     assert count_requests(world) == 1 and "You are not a member" in whoami(world, world.eve)
     world.store.clock.offset += timedelta(hours=24, minutes=1)
     assert "You get a direct message with the answer" in ask_in(world, world.eve)
@@ -80,6 +82,49 @@ def test_the_second_manager_learns_who_decided(world: World) -> None:
     to_ada.wait_for(lambda shown: "Ada Obi declined" in shown.text)
     assert "Ada Obi declined the request of Eve Out. Nothing was changed." in form.submit().errors["Role"]
     assert "You are not a member" in whoami(world, world.eve)
+
+
+def test_of_two_managers_at_once_the_second_reads_who_was_faster(world: World) -> None:
+    ask_in(world, world.eve)
+    [to_dan] = requests(world.dan)
+    with ThreadPoolExecutor(1) as other:
+        with world.store.write() as tx:
+            tx.exec_driver_sql("SELECT FROM join_request FOR NO KEY UPDATE")
+            pressed = other.submit(world.dan.press, to_dan, "Decline")
+            world.wait_for_blocked()
+            tx.exec_driver_sql(
+                "UPDATE join_request SET date_decided = now(), admitted = false, decided_by_id ="
+                " (SELECT id FROM member WHERE name = 'Ada Obi')"
+            )
+        pressed.result()
+    world.dan.wait_for_message(containing="Ada Obi declined the request of Eve Out. Nothing was changed.")
+
+
+def test_adding_by_the_command_and_by_the_button_at_once(world: World) -> None:
+    """Whoever comes second waits; they do not wait for each other."""
+    ask_in(world, world.eve)
+    [to_dan] = requests(world.dan)
+    world.dan.press(to_dan, "Add")
+    form = world.dan.wait_for_form("Add member")
+    with ThreadPoolExecutor(1) as other:
+        with world.store.write() as tx:  # as `member add` does
+            lock_members(tx)
+            submitted = other.submit(form.submit)
+            world.wait_for_blocked()
+            tx.exec_driver_sql("SELECT FROM join_request FOR NO KEY UPDATE NOWAIT")
+        assert submitted.result().closed
+    assert "Eve Out" in whoami(world, world.eve)
+
+
+def test_declining_somebody_who_became_a_member_meanwhile_closes_the_request(world: World) -> None:
+    ask_in(world, world.eve)
+    world.apply(ORGANIZATION + "  - {email: eve@elsewhere.test, name: Eve Out}\n")
+    [to_dan] = requests(world.dan)
+    world.dan.press(to_dan, "Decline")
+    to_dan.wait_for(lambda shown: not shown.buttons)
+    world.rest()
+    assert "declined" not in to_dan.text + world.eve.direct_messages()[-1].text
+    assert "Eve Out" in whoami(world, world.eve)
 
 
 def test_who_is_no_manager_any_more_decides_nothing(world: World) -> None:
