@@ -66,6 +66,7 @@ class JoinRequestRow:
     decided_by: str | None  # name
     date_removed: datetime | None  # when they were removed, if they were a member before
     removed_in_slack: bool | None  # and not by the organization file
+    workspace: str | None  # name or id of the Slack user's, if the organization has others as well
 
 
 class OfferState(StrEnum):

@@ -1,5 +1,7 @@
 """Removes closed incidents and entries of the audit log that the organization file says to keep no longer.
 
+Requests to join that were decided are removed after a month in every organization: they name people who are no members.
+
 It runs in batches, each a short transaction with an entry in the audit log. What is removed is decided anew in each, so
 it does not matter when a process is killed, or how many run. The limit moves once a day, at midnight UTC.
 """
@@ -12,11 +14,12 @@ from datetime import UTC, datetime, time, timedelta
 
 from storage.audit_rows import Actor, AuditAction, AuditChange, AuditOrigin
 from storage.engine import Store
-from storage.queries import audit, retention
+from storage.queries import audit, join_requests, retention
 from storage.queries.retention import RetentionRow
 
 INCIDENTS_AT_ONCE = 100  # with all that belongs to each
 ENTRIES_AT_ONCE = 1000
+JOIN_REQUESTS_KEPT = timedelta(days=30)  # after they were decided
 BY_ITSELF = Actor(AuditOrigin.SCHEDULE)
 
 
@@ -50,8 +53,18 @@ def remove_all_old(store: Store, now: datetime, *, stopping: Callable[[], bool])
     """Removes what is old in all organizations. Raises DatabaseAway, Contended; then the next call goes on."""
     with store.read() as connection:
         rows = retention.list_retentions(connection)
+        with_requests = join_requests.list_organizations_with_old(connection, now - JOIN_REQUESTS_KEPT)
+    for organization_id in with_requests:
+        _remove_join_requests(store, organization_id, now)
     for row in rows:
         remove_old(store, row.organization_id, now, BY_ITSELF, stopping=stopping)
+
+
+def _remove_join_requests(store: Store, organization_id: int, now: datetime) -> None:
+    with store.write(organization_id) as tx:
+        row = retention.lock_against_hold(tx, organization_id)
+        if row is not None and not row.legal_hold:
+            join_requests.delete_old(tx, organization_id, now - JOIN_REQUESTS_KEPT)
 
 
 def remove_old(

@@ -44,6 +44,8 @@ def render_declined_before(request: JoinRequestRow, hours: int) -> Message:
 def render_request(request: JoinRequestRow) -> Message:
     """The message to a manager: with `Add` and `Decline` while it is open, then with who decided."""
     who = f"<@{escape(request.user_id)}>"
+    if request.workspace is not None:  # a manager in another one reads a mention of somebody unknown
+        who += f" ({_render_name(request.name)}, in {_render_name(request.workspace)})"
     if request.date_decided:
         decided_by = _render_name(request.decided_by or "A manager")
         done = f"added {who}" if request.admitted else f"declined the request of {who} to be let in"

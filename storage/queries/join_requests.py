@@ -14,7 +14,12 @@ from storage.values import Urgency, Work
 
 _SELECT = """
 SELECT r.organization_id, r.id, r.workspace_id, r.user_id, r.name, r.date_added, r.date_decided, r.admitted,
-       d.name, f.date_removed, f.changed_in_slack
+       d.name, f.date_removed, f.changed_in_slack,
+       CASE WHEN EXISTS (SELECT FROM workspace o WHERE o.organization_id = r.organization_id AND o.id <> r.workspace_id)
+            THEN coalesce((SELECT coalesce(iw.name, i.name) FROM installation_workspace iw
+                           JOIN installation i ON i.id = iw.installation_id
+                           WHERE iw.workspace_id = r.workspace_id AND i.date_ended IS NULL ORDER BY i.id LIMIT 1),
+                          r.workspace_id) END
 FROM join_request r
 LEFT JOIN member d ON d.organization_id = r.organization_id AND d.id = r.decided_by_id
 LEFT JOIN member f ON f.organization_id = r.organization_id AND f.id = r.former_member_id
@@ -35,6 +40,24 @@ def find_request(
         )
     row = connection.exec_driver_sql(_SELECT + " AND r.id = %(id)s", parameters).first()
     return None if row is None else JoinRequestRow(*row)
+
+
+def list_organizations_with_old(connection: Connection, before: datetime) -> list[int]:
+    """Returns the organizations that have requests which were decided before a moment."""
+    return list(
+        connection.exec_driver_sql(
+            "SELECT DISTINCT organization_id FROM join_request WHERE date_decided < %(before)s ORDER BY 1",
+            {"before": before},
+        ).scalars()
+    )
+
+
+def delete_old(tx: Connection, organization_id: int, before: datetime) -> None:
+    """Deletes the requests that were decided before a moment."""
+    tx.exec_driver_sql(
+        "DELETE FROM join_request WHERE organization_id = %(organization_id)s AND date_decided < %(before)s",
+        {"organization_id": organization_id, "before": before},
+    )
 
 
 def find_latest(connection: Connection, organization_id: int, workspace_id: str, user_id: str) -> JoinRequestRow | None:

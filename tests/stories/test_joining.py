@@ -7,9 +7,11 @@ from datetime import timedelta
 
 import pytest
 
+from bot.administration.retention import remove_all_old
 from sandbox import Person, SeenMessage
 from storage.queries.organization_changes import lock_members
-from tests.stories.conftest import IN_BOTH_MODES, ORGANIZATION, World
+from tests.stories.conftest import IN_BOTH_MODES, ORGANIZATION, Run, World
+from tests.stories.test_erasing import find_everywhere
 from tests.stories.test_members import change, set_role, whoami
 
 ASK = "Ask to be let in"
@@ -173,6 +175,25 @@ def test_who_became_a_member_by_the_file_meanwhile_needs_nobody(world: World) ->
     assert world.dan.wait_for_form("Add member").submit().closed
     to_dan.wait_for(lambda shown: "Dan Wu added @Eve Out" in shown.text)
     assert shown.buttons == [] and "Eve Out" in whoami(world, world.eve)
+
+
+def test_managers_of_several_workspaces_read_name_and_workspace(world: World) -> None:
+    world.apply(ORGANIZATION.replace("workspaces: [T0001]", "workspaces: [T0001, T0002]"))
+    ask_in(world, world.eve)
+    assert "@Eve Out (Eve Out, in T0001) asks to be let in" in requests(world.dan)[0].text
+
+
+def test_a_decided_request_is_deleted_after_a_month(world: World, run: Run) -> None:
+    ask_in(world, world.eve)
+    world.dan.press(requests(world.dan)[0], "Decline")
+    world.rest()
+    decided = world.store.clock.now()
+    for held, days, left in ((False, 29, 1), (True, 31, 1), (False, 31, 0)):
+        run("hold", "begin" if held else "end")
+        remove_all_old(world.store, decided + timedelta(days=days), stopping=lambda: False)
+        assert count_requests(world) == left
+    # What Slack says about a user is stored about everybody.
+    assert {one.split(":")[0] for one in find_everywhere(world, "Eve Out")} == {"slack_person"}
 
 
 @pytest.mark.parametrize("kind", ["guest", "stranger", "bot"])
