@@ -370,10 +370,13 @@ def write_everywhere(tx: Connection) -> Iterator[None]:
     """Lets the block write rows of other organizations too, in a transaction that has named one."""
     driver = cast(WritingConnection, tx.connection.driver_connection)
     named = driver.organization_id
-    if named is not None:
-        driver.write_for(None)
-    yield
-    if named is not None:
+    if named is None:
+        yield
+        return
+    driver.write_for(None)
+    try:
+        yield
+    finally:
         driver.write_for(named)
 
 

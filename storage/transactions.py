@@ -2,6 +2,8 @@
 
 psycopg2 sends each of them on its own, and every message costs a round trip and a switch between processes. So
 connections that write are in autocommit mode as far as psycopg2 knows, and begin and end transactions themselves.
+
+Savepoints are not supported together with deferred statements: one may be sent behind a SAVEPOINT or its ROLLBACK.
 """
 
 from __future__ import annotations
@@ -45,7 +47,8 @@ class WritingConnection(PgConnection):
         """
         self.organization_id = organization_id
         setting = b"SET LOCAL tocsin.organization_id = '%s'" % str(organization_id or "").encode()
-        if self.get_transaction_status() == TRANSACTION_STATUS_IDLE:
+        # What waits was deferred for the organization of before.
+        if self.get_transaction_status() == TRANSACTION_STATUS_IDLE and not self._waiting:
             self._organization = setting + b"; "
         else:
             self.defer(setting)

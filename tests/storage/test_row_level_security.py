@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.exc import ProgrammingError
 
-from storage.engine import Store, limit_writes
+from storage.engine import Store, limit_writes, write_everywhere
 from storage.models import Base
+from storage.prepared import PreparedStatement
 from storage.queries import moving
 from storage.queries.organization_changes import insert_workspace
 from tests.storage.test_migrating_tenants import ORGANIZATIONS, write_as_before
@@ -191,3 +192,30 @@ def test_a_workspace_that_another_organization_has_disconnected_is_taken_over(st
         assert tx.exec_driver_sql("UPDATE team SET name = 'B'").rowcount == 1  # the wall stands again
     with store.read() as connection:
         assert count(connection, "workspace", f"organization_id = {acme}") == 2
+
+
+_RENAME_TEAMS = PreparedStatement("UPDATE team SET name = %(name)s", {"name": "text"})
+_LIST_TEAMS = PreparedStatement("SELECT DISTINCT name FROM team ORDER BY name")
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_what_is_deferred_is_carried_out_under_the_wall_that_stood_then(store: Store, begun: bool) -> None:
+    acme = get_acme(store)
+    with pytest.raises(Undo), store.write(acme) as tx:
+        if begun:
+            _LIST_TEAMS.rows(tx, {})
+        with write_everywhere(tx):
+            _RENAME_TEAMS.defer(tx, {"name": "of all"})
+        assert [tuple(row) for row in _LIST_TEAMS.rows(tx, {})] == [("of all",)]
+        _RENAME_TEAMS.defer(tx, {"name": "of one"})
+        assert [tuple(row) for row in _LIST_TEAMS.rows(tx, {})] == [("of all",), ("of one",)]
+        raise Undo
+
+
+def test_the_wall_stands_again_after_an_error(store: Store) -> None:
+    acme = get_acme(store)
+    with pytest.raises(Undo), store.write(acme) as tx:
+        with pytest.raises(LookupError), write_everywhere(tx):
+            raise LookupError
+        assert tx.exec_driver_sql("UPDATE team SET name = 'B'").rowcount == 1
+        raise Undo
