@@ -37,6 +37,7 @@ _LOCK_POLL_S = 0.1
 # If a long transaction locks a table, the migration retries after a pause in which others can use the table.
 _LOCK_RETRY_S = 1.0
 _LOCK_RETRIES_END_S = 300.0
+_AT_WORK_S = 10.0  # an attempt that lasts longer has done something before it was refused a table
 
 
 def _config(connection: Connection | None = None) -> Config:
@@ -135,17 +136,24 @@ def _upgrade(url: str | URL, pooling: Pooling, search_path: str | None) -> None:
     from alembic import command
 
     engine = create_pool(url, statement_timeout_ms=0, pooling=pooling, search_path=search_path, size=1)
-    until: float | None = None  # counts from the first retry: filling a large table takes its time
+    # Counts from the first of the retries that get no further: filling a large table takes its time.
+    until: float | None = None
+    revision: str | None = None
     try:
         while True:
+            began = time.monotonic()
             try:
                 with translate_errors(), engine.connect() as connection:
                     command.upgrade(_config(connection), "head")
                     connection.commit()
                 return
             except Contended as error:
-                until = until or time.monotonic() + _LOCK_RETRIES_END_S
-                if time.monotonic() > until:
+                now, before = time.monotonic(), revision
+                with translate_errors(), engine.connect() as connection:
+                    revision = _find_revision(connection)
+                if until is None or revision != before or now - began > _AT_WORK_S:
+                    until = now + _LOCK_RETRIES_END_S
+                if now > until:
                     raise DatabaseAway(f"the schema cannot be changed, somebody holds a table: {error}") from error
                 time.sleep(_LOCK_RETRY_S)
     finally:

@@ -16,13 +16,14 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, create_engine, text
+from sqlalchemy import URL, Connection, create_engine, text
 from sqlalchemy.engine import make_url
 
 import storage.migrate
 from storage.engine import Store, create_pool
-from storage.errors import Contended
+from storage.errors import Contended, DatabaseAway
 from storage.migrate import HEAD, is_schema_current, migrate
+from storage.session_settings import Pooling
 from tests.patience import PATIENCE_S
 from tests.storage.test_at_once import at_once
 
@@ -162,6 +163,45 @@ def test_a_migration_that_has_to_wait_holds_up_nobody(empty: URL) -> None:
                 with store.read() as connection:
                     assert connection.exec_driver_sql("SELECT count(*) FROM incident_project").scalar_one() == 30
         assert migrating.result(PATIENCE_S) == ("intake04", HEAD)
+
+
+class Attempts:
+    """Attempts to migrate, each refused a table after some seconds. It stands for the clock and for Alembic."""
+
+    def __init__(self, seconds: float, *, number: int, advancing: bool) -> None:
+        self.now, self.made = 0.0, 0
+        self._seconds, self._number, self._advancing = seconds, number, advancing
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def upgrade(self, _config: Config, _revision: str) -> None:
+        self.made += 1
+        if self.made <= self._number:
+            self.now += self._seconds
+            raise Contended("a table is locked")
+
+    def find_revision(self, _connection: Connection) -> str:
+        return str(self.made) if self._advancing else "always the same"
+
+
+@pytest.mark.parametrize(("seconds", "advancing", "gives_up"), [(60, False, False), (2, True, False), (2, False, True)])
+def test_only_attempts_that_get_no_further_are_given_up(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, seconds: float, advancing: bool, gives_up: bool
+) -> None:
+    attempts = Attempts(seconds, number=200, advancing=advancing)
+    monkeypatch.setattr(storage.migrate, "time", attempts)
+    monkeypatch.setattr(storage.migrate, "_find_revision", attempts.find_revision)
+    monkeypatch.setattr(command, "upgrade", attempts.upgrade)
+    try:
+        storage.migrate._upgrade(database_url, Pooling.NONE, None)
+    except DatabaseAway:
+        assert gives_up and 300 < attempts.now < 310
+    else:
+        assert not gives_up and attempts.made == 201
 
 
 def test_titles_come_while_the_version_before_is_at_work(empty: URL) -> None:
