@@ -157,10 +157,10 @@ class DigestWorkers:
             try:
                 do(now)
             except Exception as error:
-                if isinstance(error, DatabaseAway) and not isinstance(error, NoAnswerInTime):
-                    raise  # the others need the database too
                 if problem is not None:
                     log.warning("several kinds of work failed", exc_info=problem)
+                if isinstance(error, DatabaseAway) and not isinstance(error, NoAnswerInTime):
+                    raise  # the others need the database too
                 problem = error
         if problem is not None:
             raise problem

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from bot.digests import workers
 from bot.digests.workers import DigestWorkers
@@ -72,3 +73,14 @@ def test_nothing_more_is_tried_while_the_database_is_away(
     with pytest.raises(DatabaseAway):
         digests.tick()
     assert count_fires(store) == 0
+
+
+def test_an_error_before_the_database_went_away_is_logged(
+    digests: DigestWorkers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = TypeError("not expected")
+    monkeypatch.setattr(workers, "end_due", failing(error))
+    monkeypatch.setattr(workers, "remind_owners", failing(DatabaseAway("away")))
+    with capture_logs() as lines, pytest.raises(DatabaseAway):
+        digests.tick()
+    assert [line["exc_info"] for line in lines if line["event"] == "several kinds of work failed"] == [error]
