@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from bot.incidents.access import Access
 from bot.incidents.errors import Refusal
+from bot.slack.backoff import reason_of
 from bot.slack.clients import Clients
 from storage.engine import Reading
 from storage.queries import channels as stored_channels
@@ -24,6 +25,10 @@ log = structlog.get_logger(__name__)
 # How long an answer of Slack about sharing is cached. Slack reports changes with an event (`channel_shared`), to one of
 # the replicas. It reports nothing about an invitation that is not accepted yet.
 CACHED_FOR_S = 60.0
+# Slack's errors that say that the bot works with no such channel in a workspace. Others say nothing about the channel.
+_NOT_THERE = frozenset(
+    {"channel_not_found", "account_inactive", "invalid_auth", "team_access_not_granted", "token_revoked"}
+)
 DIRECT_MESSAGE = "Digests are posted in channels, not in direct messages. Type this in a channel."
 
 
@@ -124,15 +129,24 @@ class Channels:
 
 
 def find_workspace(clients: Clients, channel_id: str, workspaces: Sequence[str]) -> str | None:
-    """The first of the workspaces in which Slack shows the bot this channel; None where it does in none."""
+    """The first of the workspaces in which Slack shows the bot this channel.
+
+    None where it does in none, or where one did not say whether it does.
+    """
     for workspace_id in workspaces:
         installation = clients.find(workspace_id)
         if installation is None:
             continue
         try:
             installation.client.conversations_info(channel=channel_id)
-        except (SlackApiError, OSError):
-            continue
+        except SlackApiError as error:
+            if reason_of(error) in _NOT_THERE:
+                continue
+            log.warning("a channel could not be looked up", channel=channel_id, error=reason_of(error))
+            return None
+        except OSError as error:
+            log.warning("a channel could not be looked up", channel=channel_id, error=str(error))
+            return None
         return workspace_id
     return None
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
+from bot.people.channels import find_workspace
 from tests.installations.conftest import Cloud
 from tests.stories.conftest import ORGANIZATION
 
@@ -94,6 +95,19 @@ def test_a_digest_of_the_file_comes_with_its_picture_in_the_workspace_of_its_cha
     assert "You resumed digest" in cloud.ask(ada, f"digest resume {digest_id}").text
     cloud.ask(ada, f"digest now {digest_id}")
     zoe.wait_for_message("C0021", containing="1 open incident", after=posted)
+
+
+def test_a_channel_is_not_looked_for_elsewhere_while_slack_does_not_say_where_it_is(both: Cloud) -> None:
+    both.settle()
+    workspaces = ("T0002", "T0001")
+    assert find_workspace(both.bot.clients, "C0002", workspaces) == "T0001"
+    for error in ("internal_error", "missing_scope"):
+        both.first.faults.refuse("conversations.info", error)
+        assert find_workspace(both.bot.clients, "C0002", workspaces) is None
+    both.first.faults.cut("conversations.info", performed=False)
+    assert find_workspace(both.bot.clients, "C0002", workspaces) is None
+    both.first.faults.refuse("conversations.info", "token_revoked")
+    assert find_workspace(both.bot.clients, "C0002", workspaces) == "T0001"
 
 
 def test_a_message_links_to_no_card_of_another_workspace(both: Cloud) -> None:
