@@ -39,11 +39,16 @@ class CellCompletion:
         if invitation is not None:
             cell = self._find_inviting(invitation)[0] or DEFAULT
             if holder not in (None, cell):
-                raise NotInstallable("other_cell", id_)
+                assert holder is not None
+                taken = self._get_completion(holder).is_connected(id_)
+                raise NotInstallable("other_organization" if taken else "other_cell", id_)
+        return self._get_completion(cell).complete(installation, invitation)
+
+    def _get_completion(self, cell: str) -> Completion:
         completion = self._list_completions().get(cell)
         if completion is None:
             raise DatabaseAway(f"the cell {cell} was not reached yet")
-        return completion.complete(installation, invitation)
+        return completion
 
     def _find_inviting(self, invitation: Invitation) -> tuple[str | None, str | None]:
         """The cell of an invitation and the name of its organization. Raises DatabaseAway if no cell has it."""

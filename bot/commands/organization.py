@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from bot.cells.opening import open_stores
-from bot.commands.targets import find_store, get_operator
+from bot.cells.opening import Stores, open_stores
+from bot.commands.targets import find_store, get_operator, require_all
 from bot.commands.usage import load_settings
-from bot.organization.apply import apply
-from bot.organization.file import load
+from bot.organization.apply import apply, check_workspaces, list_new_workspaces
+from bot.organization.file import OrganizationFile, load
 from bot.organization.plan import ChangeKind, Plan
 from storage.audit_rows import AuditOrigin
+from storage.engine import Store
 
 
 def apply_(
@@ -29,10 +30,21 @@ def apply_(
     organization = load(file)
     with open_stores(settings) as stores:
         store = find_store(stores, organization.organization.slug)
+        _check_other_cells(stores, store, organization)
         actor = get_operator(AuditOrigin.FILE)
         result = apply(store, organization, store.clock.now(), prune=prune, dry_run=dry_run, actor=actor)
     _print_difference(result, organization.organization.slug, dry_run=dry_run)
     return 0
+
+
+def _check_other_cells(stores: Stores, store: Store, organization: OrganizationFile) -> None:
+    """Raises NotApplicable for a new workspace that another cell has, DatabaseAway if one cannot be asked."""
+    with store.read() as connection:
+        if not list_new_workspaces(connection, organization):
+            return
+    for other in require_all(stores):
+        with other.read() as connection:
+            check_workspaces(connection, organization)
 
 
 def _print_difference(result: Plan, slug: str, *, dry_run: bool) -> None:

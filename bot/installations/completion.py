@@ -25,7 +25,7 @@ from bot.slack.web_api import WebApi
 from storage.audit_rows import Actor, AuditAction, AuditChange, AuditOrigin
 from storage.engine import Store
 from storage.installation_rows import InstallationRow
-from storage.queries import audit, pacing
+from storage.queries import audit, cells, pacing
 from storage.queries import installations as queries
 from storage.queries import workspaces as workspace_queries
 
@@ -69,6 +69,11 @@ class Completion:
             return workspace_queries.find_organization_of_owner(
                 connection, invitation.organization_id, invitation.member_id
             )
+
+    def is_connected(self, id_: str) -> bool:
+        """Whether an organization has the workspace, or one of those of the Enterprise organization."""
+        with self._store.read() as connection:
+            return cells.is_connected(connection, id_)
 
     def complete(self, installation: Installation, invitation: Invitation | None) -> bool:
         """Checks and stores an installation. Returns whether a workspace of it waits to be connected.

@@ -60,17 +60,29 @@ def apply(
 def _plan(connection: Connection, file: OrganizationFile, *, prune: bool) -> tuple[OrganizationState | None, Plan]:
     entry = file.organization
     state = stored.find_organization(connection, entry.slug)
-    for workspace, owner in stored.get_workspace_owners(connection, entry.workspaces, entry.slug).items():
-        raise NotApplicable(
-            f"organization.workspaces: {workspace} belongs to the organization {owner}, and a workspace belongs to"
-            " one only"
-        )
+    check_workspaces(connection, file)
     result = compare(state, file, prune=prune)
     _check_workspaces_of_members(state, file, result)
     if file.digests and not (entry.workspaces or (state and state.workspaces)):
         raise NotApplicable("digests: a digest is posted in Slack, and organization.workspaces names no workspace")
     _add_consequences(connection, result)
     return state, result
+
+
+def check_workspaces(connection: Connection, file: OrganizationFile) -> None:
+    """Raises NotApplicable for a workspace that another organization of this database has."""
+    entry = file.organization
+    for workspace, owner in stored.get_workspace_owners(connection, entry.workspaces, entry.slug).items():
+        raise NotApplicable(
+            f"organization.workspaces: {workspace} belongs to the organization {owner}, and a workspace belongs to"
+            " one only"
+        )
+
+
+def list_new_workspaces(connection: Connection, file: OrganizationFile) -> list[str]:
+    """The workspaces of the file that the organization does not have yet."""
+    state = stored.find_organization(connection, file.organization.slug)
+    return [one for one in file.organization.workspaces if state is None or one not in state.workspaces]
 
 
 def _check_workspaces_of_members(state: OrganizationState | None, file: OrganizationFile, result: Plan) -> None:

@@ -20,7 +20,8 @@ def find_workspace(connection: Connection, id_: str) -> Held:
     return _read(
         connection.exec_driver_sql(
             "SELECT m.organization_id IS NOT NULL FROM workspace w"
-            " LEFT JOIN organization_move m ON m.organization_id = w.organization_id WHERE w.id = %(id)s"
+            " LEFT JOIN organization_move m ON m.organization_id = w.organization_id"
+            "   WHERE w.id = %(id)s AND w.date_disconnected IS NULL"
             " UNION ALL SELECT bool_or(m.organization_id IS NOT NULL) FROM installation i"
             "   LEFT JOIN installation_workspace iw ON iw.installation_id = i.id"
             "   LEFT JOIN workspace w ON w.id = iw.workspace_id"
@@ -32,6 +33,16 @@ def find_workspace(connection: Connection, id_: str) -> Held:
             {"id": id_},
         ).scalar()
     )
+
+
+def is_connected(connection: Connection, id_: str) -> bool:
+    """Returns whether an organization has a workspace, or one of those of an Enterprise organization."""
+    found: bool = connection.exec_driver_sql(
+        "SELECT EXISTS (SELECT FROM workspace WHERE date_disconnected IS NULL AND (id = %(id)s OR id IN"
+        " (SELECT workspace_id FROM installation_workspace WHERE installation_id = %(id)s)))",
+        {"id": id_},
+    ).scalar_one()
+    return found
 
 
 def find_token(connection: Connection, token: str | int) -> Held:
