@@ -211,7 +211,7 @@ def _run(
         metrics,
         app_token=_reveal(settings.slack_app_token),
         signing_secret=_reveal(settings.slack_signing_secret),
-        enter=partial(cells.enter, metrics=metrics.requests) if cells else None,
+        enter=partial(cells.enter, clients=Clients(own), metrics=metrics.requests) if cells else None,
     )
     if cells and bot.installations:
         cells.complete_installations(bot.installations)

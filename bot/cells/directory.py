@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import Protocol
 
 import structlog
@@ -30,7 +30,9 @@ CACHED_S = 5.0
 # A cell that did not answer is not asked again for so long, so that requests do not wait for it one after the other.
 AWAY_S = 2.0
 _MAX_CACHED = 50_000
-_ASKED_AT_ONCE = 16  # cells
+# A cell that has not answered within that is away. Slack waits three seconds, for the answer too.
+ASKED_FOR_S = 1.5
+_ASKED_AT_ONCE = 4  # questions for one cell, so that one that hangs takes no thread from the others
 
 Key = tuple[str, str | int]  # what it is, and its id
 
@@ -40,11 +42,13 @@ class CellAway(DatabaseAway):
 
 
 class Directory(Protocol):
-    """Knows which cell has a workspace or a token, by the cell's name. Both methods raise CellAway."""
+    """Knows which cell has a workspace or a token, by the cell's name. Those that ask raise CellAway."""
 
     def find_cell_of_workspace(self, workspace_id: str) -> str: ...
 
     def find_cell_of_token(self, token: str | int) -> str: ...
+
+    def find_known_cell_of_token(self, token: str | int) -> str | None: ...
 
 
 class CellDirectory:
@@ -57,7 +61,7 @@ class CellDirectory:
         self._cached: dict[Key, tuple[str, float]] = {}  # the cell, and until when that needs no question
         self._away_until: dict[str, float] = {}
         self._lock = threading.Lock()
-        self._asking = ThreadPoolExecutor(_ASKED_AT_ONCE, "directory")
+        self._asking = {name: ThreadPoolExecutor(_ASKED_AT_ONCE, f"directory-{name}") for name in stores}
 
     def find_cell_of_workspace(self, workspace_id: str) -> str:
         """The cell of a workspace or an Enterprise organization; the default cell if none has it. Raises CellAway."""
@@ -71,34 +75,69 @@ class CellDirectory:
         """The cell of an intake token, by its hash or id; the default cell if none has it. Raises CellAway."""
         return self._find(("token", token)) or DEFAULT
 
+    def find_known_cell_of_token(self, token: str | int) -> str | None:
+        """The cell of a token whose answer needs no question; None if a cell has to be asked."""
+        cell, until = self._cached.get(("token", token), ("", 0.0))
+        return cell if until > self._monotonic() else None
+
     def close(self) -> None:
         """Asks nothing any more."""
-        self._asking.shutdown(wait=False, cancel_futures=True)
+        for asking in self._asking.values():
+            asking.shutdown(wait=False, cancel_futures=True)
 
     def _find(self, key: Key) -> str | None:
         cell, until = self._cached.get(key, ("", 0.0))
         if until > self._monotonic():
             return cell
         if cell:
-            held = self._ask(cell, key)
+            held = self._ask_all([cell], key)[cell]
             if held in (None, Held.YES):
                 return self._remember(key, cell)
         return self._search(key)
 
     def _search(self, key: Key) -> str | None:
-        """Asks all cells at once."""
-        names = list(self._stores)
-        answers = dict(zip(names, self._asking.map(lambda name: self._ask(name, key), names), strict=True))
-        having = [name for name, held in answers.items() if held is Held.YES]
-        if not having:
-            having = [name for name, held in answers.items() if held is Held.LEAVING]
-        if len(having) > 1:
-            log.error("several cells have the same; the first one counts", what=key[0], cells=having)
-        if having:
-            return self._remember(key, having[0])
+        """Asks all cells at once. The first one that has it counts, whatever becomes of the others."""
+        answers = self._ask_all(list(self._stores), key)
+        for wanted in (Held.YES, Held.LEAVING):
+            for name, held in answers.items():
+                if held is wanted:
+                    return self._remember(key, name)
         if away := [name for name, held in answers.items() if held is None]:
             raise CellAway(f"the cell {', '.join(away)} does not answer")
         return None  # not cached: it may be added anywhere at any time
+
+    def _ask_all(self, cells: Sequence[str], key: Key) -> dict[str, Held | None]:
+        """The answers of cells until one has it; None of a cell that has not answered by then."""
+        answers: dict[str, Held | None] = dict.fromkeys(cells)
+        asked: dict[Future[Held | None], str] = {}
+        for cell in cells:
+            if self._may_ask(cell):
+                asked[self._asking[cell].submit(self._ask, cell, key)] = cell
+        try:
+            for future in as_completed(asked, ASKED_FOR_S):
+                answers[asked.pop(future)] = held = future.result()
+                if held is Held.YES:
+                    return answers
+        except TimeoutError:
+            for future, cell in asked.items():
+                future.cancel()
+                self._set_away(cell, "no answer in time")
+        return answers
+
+    def _may_ask(self, cell: str) -> bool:
+        """After a failure, one question in a while finds out whether a cell answers again."""
+        with self._lock:
+            until = self._away_until.get(cell)
+            if self._stores[cell] is None or (until is not None and until > self._monotonic()):
+                return False
+            if until is not None:
+                self._away_until[cell] = self._monotonic() + AWAY_S
+            return True
+
+    def _set_away(self, cell: str, error: str) -> None:
+        log.warning("a cell does not answer", cell=cell, error=error)
+        with self._lock:
+            self._away_until[cell] = self._monotonic() + AWAY_S
 
     def _remember(self, key: Key, cell: str) -> str:
         with self._lock:
@@ -111,15 +150,17 @@ class CellDirectory:
     def _ask(self, cell: str, key: Key) -> Held | None:
         """Whether a cell has something; None while it does not answer."""
         store = self._stores[cell]
-        if store is None or self._away_until.get(cell, 0.0) > self._monotonic():
-            return None
+        assert store is not None
         try:
             with store.read() as connection:
                 kind, id_ = key
                 if kind == "workspace":
-                    return queries.find_workspace(connection, str(id_))
-                return queries.find_token(connection, id_)
+                    held = queries.find_workspace(connection, str(id_))
+                else:
+                    held = queries.find_token(connection, id_)
         except (DatabaseAway, Contended) as error:
-            log.warning("a cell does not answer", cell=cell, error=str(error.__cause__ or error))
-            self._away_until[cell] = self._monotonic() + AWAY_S
+            self._set_away(cell, str(error.__cause__ or error))
             return None
+        with self._lock:
+            self._away_until.pop(cell, None)
+        return held

@@ -18,7 +18,12 @@ from bot.slack.responses import Answer, FormErrors, OpenForm, Response, RetryLat
 
 
 class AwayRouter:
-    """Answers that the database is away. Implements `bot.slack.listeners.RequestRouter`."""
+    """Answers that the database is away. Implements `bot.slack.listeners.RequestRouter`.
+
+    Commands, presses in messages and forms are answered in the response itself or over its response URL. A form has to
+    be opened for a shortcut and a press in Home, which takes the workspace's token: that of SLACK_BOT_TOKEN is here.
+    One of an installation by OAuth is in the cell that is away, so there Slack says that the app did not respond.
+    """
 
     def __init__(self, command: str) -> None:
         self._command = command

@@ -12,7 +12,7 @@ from bot.cells.directory import CellAway, Directory
 from bot.intake.http import Intake, find_bearer
 from bot.intake.tokens import Source, token_hash
 
-_AT_ONCE = 4  # tokens that are looked up
+_AT_ONCE = 16  # tokens that are looked up
 
 
 class CellIntakes:
@@ -40,6 +40,8 @@ class CellIntakes:
         )
 
     async def _find(self, token: str | int) -> Intake | None:
+        if known := self._directory.find_known_cell_of_token(token):
+            return self._find_intake(known)  # waits for no token that somebody made up
         try:
             cell = await anyio.to_thread.run_sync(self._directory.find_cell_of_token, token, limiter=self._lookups)
         except CellAway:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
@@ -39,6 +40,8 @@ from storage.errors import Contended, DatabaseAway, DatabaseUnfit
 log = structlog.get_logger(__name__)
 
 RETRY_S = 2.0
+# For `/readyz`, whose probe waits five seconds.
+CHECKED_WITHIN_S = 1.5
 
 
 class CellBot(Protocol):
@@ -63,6 +66,7 @@ class _Running:
     intake: Intake | None
     bot: CellBot
     started: bool = False
+    changing: threading.Lock = field(default_factory=threading.Lock)  # held while the bot is started or stopped
 
 
 class OtherCells(Collector):
@@ -77,16 +81,22 @@ class OtherCells(Collector):
         self._running: dict[str, _Running] = {}
         self._create_intake: Callable[[Store], Intake] | None = None
         self._stopping = threading.Event()
+        self._lock = threading.Lock()  # of `_running` and `_checks`
+        self._checks: dict[str, Future[str]] = {}
+        self._checking = ThreadPoolExecutor(max(1, len(self._urls)), "cell-check")
         self._threads: list[threading.Thread] = []
         self.directory = CellDirectory(self._stores)
 
     # --- what takes requests -----------------------------------------------------------------------------------
 
-    def enter(self, listeners: Listeners, background: Background, metrics: Metrics) -> CellListeners:
-        """What takes the requests of Slack, with the listeners of the default cell."""
+    def enter(self, listeners: Listeners, background: Background, clients: Clients, metrics: Metrics) -> CellListeners:
+        """What takes the requests of Slack, with the listeners of the default cell.
+
+        `clients` has that of SLACK_BOT_TOKEN: the tokens of other workspaces are in the cells that are away.
+        """
         command = self._settings.slack_command
         away = Listeners(
-            Clients(),
+            clients,
             AwayRouter(command),
             background,
             api_url=self._settings.slack_api_url,
@@ -118,7 +128,7 @@ class OtherCells(Collector):
         """Has installations by OAuth completed in the cell of their workspace."""
 
         def list_completions() -> dict[str, Completion]:
-            bots = {name: running.bot for name, running in self._running.items() if running.started}
+            bots = {name: running.bot for name, running in self._list_running() if running.started}
             return {DEFAULT: of_default.completion} | {
                 name: bot.installations.completion for name, bot in bots.items() if bot.installations
             }
@@ -140,8 +150,8 @@ class OtherCells(Collector):
         reported = False
         while not self._stopping.is_set():
             try:
-                self._try_to_open(name, create_bot, backlog)
-                log.info("a cell is served", cell=name)
+                if self._try_to_open(name, create_bot, backlog):
+                    log.info("a cell is served", cell=name)
                 return
             except (DatabaseAway, DatabaseUnfit, Contended) as error:
                 if not reported:
@@ -151,7 +161,8 @@ class OtherCells(Collector):
                 log.exception("unexpected error in a cell", cell=name)
             self._stopping.wait(RETRY_S)
 
-    def _try_to_open(self, name: str, create_bot: Callable[[str, Store], CellBot], backlog: BacklogCollector) -> None:
+    def _try_to_open(self, name: str, create_bot: Callable[[str, Store], CellBot], backlog: BacklogCollector) -> bool:
+        """Returns False if the process stops: nothing is started then."""
         store = self._stores[name]
         if store is None:
             store = open_cell(name, self._urls[name], self._stores)
@@ -162,21 +173,34 @@ class OtherCells(Collector):
             intake = self._create_intake(intake_store) if self._create_intake else None
             bot = create_bot(name, store)
             running = _Running(store, intake_store, Heartbeat(store, self._role), intake, bot)
-            running.heartbeat.start()
-            self._running[name] = running
+            with self._lock:
+                if self._stopping.is_set():
+                    intake_store.close()
+                    return False
+                self._running[name] = running
+                running.heartbeat.start()
             backlog.add(store, lambda: [one.workspace_id for one in bot.clients.all()])
-        running.bot.start()
-        running.started = True
+        with running.changing:
+            if self._stopping.is_set():
+                return False
+            running.bot.start()
+            running.started = True
+            return True
+
+    def _list_running(self) -> list[tuple[str, _Running]]:
+        with self._lock:
+            return list(self._running.items())
 
     def begin_stop(self) -> None:
         """Reaches no more databases."""
-        self._stopping.set()
+        with self._lock:
+            self._stopping.set()
 
     def stop(self, seconds: float) -> None:
         """Ends what the cells do, within `seconds`."""
         deadline = time.monotonic() + seconds
         self.begin_stop()
-        stopping = [threading.Thread(target=one.bot.stop, args=[seconds]) for one in self._running.values()]
+        stopping = [threading.Thread(target=_stop, args=[one, seconds]) for _, one in self._list_running()]
         for thread in stopping:
             thread.start()
         for thread in (*stopping, *self._threads):
@@ -186,7 +210,8 @@ class OtherCells(Collector):
         """Closes the databases."""
         self.begin_stop()
         self.directory.close()
-        for running in self._running.values():
+        self._checking.shutdown(wait=False, cancel_futures=True)
+        for _, running in self._list_running():
             running.heartbeat.stop()
             running.intake_store.close()
         for name, store in self._stores.items():
@@ -197,7 +222,13 @@ class OtherCells(Collector):
 
     def check(self) -> dict[str, str]:
         """What is wrong with each cell, "ok" where nothing is, for `/readyz`."""
-        return {name: self._check(name) for name in self._stores if name != DEFAULT}
+        with self._lock:
+            for name in self._urls:
+                if name not in self._checks or self._checks[name].done():  # one that hangs is not asked twice
+                    self._checks[name] = self._checking.submit(self._check, name)
+            checks = dict(self._checks)
+        wait(checks.values(), CHECKED_WITHIN_S)
+        return {name: check.result() if check.done() else "does not answer in time" for name, check in checks.items()}
 
     def _check(self, name: str) -> str:
         running = self._running.get(name)
@@ -216,6 +247,11 @@ class OtherCells(Collector):
         for name, store in self._stores.items():
             gauge.add_metric([name], float(store is not None and is_reachable(store)))
         yield gauge
+
+
+def _stop(running: _Running, seconds: float) -> None:
+    with running.changing:
+        running.bot.stop(seconds)
 
 
 def _create_gauge() -> GaugeMetricFamily:

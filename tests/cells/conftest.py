@@ -165,6 +165,8 @@ def cells(
     monkeypatch.setattr(cell_serving, "RETRY_S", 0.05)
     monkeypatch.setattr(directory, "CACHED_S", 0.0)
     monkeypatch.setattr(directory, "AWAY_S", 0.0)
+    monkeypatch.setattr(directory, "ASKED_FOR_S", PATIENCE_S)
+    monkeypatch.setattr(cell_serving, "CHECKED_WITHIN_S", PATIENCE_S)
     configure(LogLevel.INFO, LogFormat.JSON, stream=STDERR)
     servers: list[HttpServer] = []
 
