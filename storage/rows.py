@@ -350,6 +350,7 @@ class ThreadContent:
 class PostedCard:
     """The card of an incident, posted in a channel."""
 
+    organization_id: int
     post_id: int
     destination_id: int
     channel_id: str

@@ -147,7 +147,7 @@ def _handle_deleted(services: Services, event: Event, ts: str, gone: Mapping[str
     card = cards.find_card(services.store, event.workspace_id, channel_id, str(thread_ts))
     if card is None:
         return Done()
-    with services.store.write() as tx:
+    with services.store.write(card.organization_id) as tx:
         replies.delete_reply(tx, card, ts, now)
     return Done()
 
