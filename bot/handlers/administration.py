@@ -6,6 +6,7 @@ What is changed there is handled where its command is. `redraw` shows the page a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
@@ -17,7 +18,7 @@ from bot.incidents import silences, team_calls
 from bot.incidents.errors import Refusal
 from bot.intake.revoking import revoke
 from bot.messages import administration as messages
-from bot.messages import digest_answers
+from bot.messages import digest_answers, forms
 from bot.messages import members as member_messages
 from bot.messages import silences as silence_messages
 from bot.messages import team_calls as call_messages
@@ -61,8 +62,16 @@ def revoke_token(context: Context, request: Press) -> Response:
 
 
 def render(connection: Connection, context: Context, page: Page, *, notice: str | None = None) -> Form:
-    """A page of a window; the first one where it is gone. `notice` (mrkdwn) is what was changed. Raises Refusal."""
+    """A page of a window; the first one where it is gone. `notice` (mrkdwn) is what was changed. Raises Refusal.
+
+    What was changed may be the caller's own role.
+    """
     membership.check_manages(context.access)
+    if notice is not None:
+        role = membership.get_role(connection, context.access)
+        context = replace(context, access=replace(context.access, role=role))
+        if not membership.manages(context.access):
+            return forms.render_window(member_messages.render_own_role(role), title=messages.TITLES[page.topic])
     entries, more = _LOADERS[page.topic](connection, context, page.number * SIZE)
     if page.number and not entries:
         return render(connection, context, Page(page.topic), notice=notice)

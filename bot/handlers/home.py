@@ -53,6 +53,7 @@ def render(connection: Connection, context: Context, state: str) -> messages.Hom
         on_call=oncall.list_on_call_for_home(connection, context.access),
         followed=[following.render(one) for one in following.list_followed(connection, context.access)],
         silences_ending=silences.count_ending_today(connection, context.access, context.now),
+        sees_nothing=context.access.sees_nothing,
         administered=overview.find_counts(connection, context.access),
     )
 

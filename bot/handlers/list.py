@@ -55,7 +55,13 @@ def _render_page(context: Context, query: ListQuery, cursor: Cursor | None) -> M
         page = _find_page(context, query, None)
         notice = "That page is gone, so this is the first one."
     return messages.render_list(
-        query, page, context.now, cursor=cursor, notice=notice, command=context.services.command
+        query,
+        page,
+        context.now,
+        cursor=cursor,
+        notice=notice,
+        command=context.services.command,
+        sees_nothing=context.access.sees_nothing,
     )
 
 

@@ -258,7 +258,11 @@ def _build_form(context: Context, wanted: _Wanted, name: str | None, origin: str
     if wanted.action in (Action.ADD, Action.TEAMS):
         choices = [(one.slug, one.name) for one in rules.list_teams(context.connection, context.access)]
         known = dict(choices)
-        fields += messages.build_teams_fields(choices, [slug for slug in wanted.teams or () if slug in known])
+        fields += messages.build_teams_fields(
+            choices,
+            [slug for slug in wanted.teams or () if slug in known],
+            everybody_sees=rules.does_everybody_see(context.connection, context.access),
+        )
     return messages.render_form(text, title, submit, fields, origin)
 
 

@@ -44,6 +44,11 @@ class Access:
         return self.loaded_project_ids
 
     @property
+    def sees_nothing(self) -> bool:
+        """Whether they see no incidents, because they are in no team with a project."""
+        return not self.sees_all and not self.loaded_project_ids
+
+    @property
     def manages_digests(self) -> bool:
         """Whether they may create and change digests for the projects that they see."""
         return self.superuser or self.role in ROLES_THAT_MANAGE_DIGESTS

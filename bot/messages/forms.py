@@ -289,6 +289,7 @@ def build_several(
     initial: Sequence[str],
     *,
     most: int,
+    hint: str | None = None,
 ) -> Block:
     """A menu in which several can be chosen. If there are too many, it looks them up while the person types."""
     element: dict[str, Any] = {
@@ -303,7 +304,7 @@ def build_several(
         element |= {"type": "multi_static_select", "options": list(options.values())}
     if initial:
         element["initial_options"] = [options[value] for value in initial]
-    return build_input(block_id, label, element, optional=True)
+    return build_input(block_id, label, element, hint=hint, optional=True)
 
 
 def _build_checkboxes(block_id: str, label: str, choices: Mapping[str, str], initial: Sequence[str]) -> Block:

@@ -13,7 +13,7 @@ from bot.incidents.errors import InvalidInput
 from bot.messages.administration import render_section
 from bot.messages.blocks import Block, Element, Message, actions, button, context, divider, header, section
 from bot.messages.followed import render_followed_line
-from bot.messages.incident import build_cursor, parse_cursor, render_line, render_silences_ending
+from bot.messages.incident import NO_PROJECT, build_cursor, parse_cursor, render_line, render_silences_ending
 from bot.messages.oncall import render_team
 from storage.administration_rows import Counts
 from storage.call_rows import OnCall
@@ -99,13 +99,14 @@ def render_home(
     on_call: Sequence[OnCall],
     silences_ending: int,
     administered: Counts | None,
+    sees_nothing: bool,
     followed: Sequence[str] = (),
 ) -> HomeView:
     """Home with the incidents that the caller owns, and a page of incidents.
 
     `more`: the caller owns others, too. `on_call` is who is on call for the caller's teams. `silences_ending` is how
     many silences end today. `followed` is what the caller follows before it exists. `administered` counts what the
-    caller administers.
+    caller administers. `sees_nothing`: the caller has no project.
     """
     blocks: list[Block] = [
         header(f"{organization} incidents"),
@@ -125,7 +126,9 @@ def render_home(
         blocks += render_followed_line(followed)
     above = {line.identifier for line in own}
     others = [line for line in page.lines if line.identifier not in above]
-    if page.lines and not others:
+    if sees_nothing:
+        blocks.append(section(NO_PROJECT))
+    elif page.lines and not others:
         blocks.append(section(":white_check_mark: No other incidents here."))
     elif not others:
         empty = _EMPTY[state.tab] if state.severity == "open" else f"No {state.severity} incidents open here."
@@ -144,9 +147,9 @@ def render_home(
         blocks.append(context(f":telephone_receiver: On call now: {' · '.join(lines)}"))
     if silences_ending:
         blocks.append(context(f":no_bell: {render_silences_ending(silences_ending)}. `silence list` shows them."))
+    blocks.append(context("Everything above also works as a command."))
     if administered:
         blocks += [divider(), *render_section(administered)]
-    blocks.append(context("Everything here also works as a command."))
     return {"type": "home", "private_metadata": state.to_value(), "blocks": blocks}
 
 

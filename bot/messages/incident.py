@@ -23,6 +23,7 @@ from bot.messages.blocks import (
     format_duration,
     message,
     section,
+    text_message,
     truncate,
 )
 from bot.messages.call_entries import render_call_entry, render_next_call
@@ -39,6 +40,7 @@ STATUS_NAMES = {
 }
 # What a list shows, by the word that asks for it (`SHOWS` in bot.incidents.filters).
 LIST_NAMES = {"open": "Open", "warning": "Warning", "critical": "Critical", "closed": "Resolved", "all": "All"}
+NO_PROJECT = "You see no incidents, because you have no project. Ask a manager to add you to a team."
 _EMPTY = {
     "open": "No open incidents.",
     "warning": "No warning incidents open.",
@@ -151,8 +153,14 @@ def render_list(
     cursor: Cursor | None,
     notice: str | None = None,
     command: str,
+    sees_nothing: bool,
 ) -> Message:
-    """A page of a list. `cursor` is the start of the page; `command` is the slash command, for hints."""
+    """A page of a list. `cursor` is the start of the page; `command` is the slash command, for hints.
+
+    `sees_nothing`: the caller has no project.
+    """
+    if sees_nothing:
+        return text_message(NO_PROJECT)
     if not page.lines:
         return _render_empty_list(query, command)
     words = str(query)

@@ -24,6 +24,7 @@ from bot.messages.blocks import (
     overflow,
     plain_text,
     section,
+    text_message,
     truncate,
 )
 from bot.messages.forms import Form, build_form, build_select, build_several
@@ -138,11 +139,15 @@ def build_person_field() -> Block:
     return build_input("person", "Who?", person)
 
 
-def build_teams_fields(choices: Sequence[tuple[str, str]], chosen: Sequence[str]) -> list[Block]:
-    """The menu of teams; nothing where there are none."""
+def build_teams_fields(
+    choices: Sequence[tuple[str, str]], chosen: Sequence[str], *, everybody_sees: bool
+) -> list[Block]:
+    """The menu of teams; nothing where there are none. `everybody_sees`: all members see all incidents."""
     if not choices:
         return []
-    return [build_several("teams", "member_teams", "Teams", choices, chosen, most=max(MAX_TEAMS, len(chosen)))]
+    hint = None if everybody_sees else "Members and admins without a team see no incidents."
+    most = max(MAX_TEAMS, len(chosen))
+    return [build_several("teams", "member_teams", "Teams", choices, chosen, most=most, hint=hint)]
 
 
 def render_form(text: str, title: str, submit: str, fields: Sequence[Block], origin: str) -> Form:
@@ -181,6 +186,11 @@ def render_role_changed(member: MemberDetails, *, nothing: bool) -> str:
     if nothing:
         return f"{name} has the role {role} already. Nothing was changed."
     return f"{name} has the role {role} now."
+
+
+def render_own_role(role: Role) -> Message:
+    """The answer to who gave themselves a role that manages no members."""
+    return text_message(f"You are {'an admin' if role is Role.ADMIN else 'a member'} now.")
 
 
 def render_teams_changed(member: MemberDetails, *, nothing: bool) -> str:

@@ -23,7 +23,7 @@ from bot.people.identity import Profile
 from storage.audit_rows import AuditAction, AuditOrigin
 from storage.member_rows import NO_EMAIL_DOMAIN, MemberDetails, SlackChange, find_slack_id
 from storage.queries import audit as audit_queries
-from storage.queries import directory, members, slack_ids
+from storage.queries import digests, directory, members, slack_ids
 from storage.queries import organization_changes as changes
 from storage.queries.directory import DirectoryEntry
 from storage.values import Role
@@ -125,6 +125,11 @@ def list_teams(connection: Connection, access: Access) -> list[DirectoryEntry]:
     return [one for one in directory.list_teams(connection, access.organization_id) if one.slug not in synced]
 
 
+def does_everybody_see(connection: Connection, access: Access) -> bool:
+    """Whether all members see the incidents of all projects, whatever their teams."""
+    return digests.has_open_membership(connection, access.organization_id)
+
+
 def check_teams(connection: Connection, access: Access, slugs: Sequence[str], form: str) -> None:
     """Raises InvalidInput for a team that does not exist, or whose members are read from a user group."""
     synced = members.list_synced_teams(connection, access.organization_id)
@@ -197,6 +202,12 @@ def get_manager(connection: Connection, access: Access) -> MemberDetails:
     if caller is None or caller.removed or caller.role not in _MANAGE_MEMBERS:
         raise MayNotManageMembers
     return caller
+
+
+def get_role(connection: Connection, access: Access) -> Role:
+    """The caller's role, read again."""
+    caller = members.find_member(connection, access.organization_id, access.member_id)
+    return Role.MEMBER if caller is None or caller.removed else caller.role
 
 
 def check_may_change(

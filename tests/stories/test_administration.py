@@ -33,7 +33,7 @@ def test_only_managers_and_owners_have_the_section(world: World) -> None:
         assert line in home
     for person in (world.ben, world.sue):
         person.opens_home()
-        assert "Administration" not in person.wait_for_home("Everything here").text
+        assert "Administration" not in person.wait_for_home("Everything above").text
 
 
 def test_members_are_changed_in_their_window(world: World) -> None:
@@ -92,6 +92,18 @@ def test_the_rules_of_the_commands_count_in_the_window(world: World) -> None:
         refused.close()
     world.dan.press(world.dan.home(), "Tokens")
     assert "Only managers and owners" in world.dan.wait_for_form("Tocsin").text
+
+
+@pytest.mark.parametrize(
+    ("role", "sentence"), [("Member", "You are a member now."), ("Admin", "You are an admin now.")]
+)
+def test_who_gives_up_their_role_sees_no_members_any_more(world: World, role: str, sentence: str) -> None:
+    window = open_window(world.dan, "Members")
+    world.dan.press(window, "Change role", containing="Dan Wu")
+    assert world.dan.wait_for_form("Change role").choose("Role", role).submit().closed
+    window.wait_for(lambda shown: sentence in shown.text)
+    assert "@acme.test" not in str(window.blocks) and not window.buttons
+    window.close()
 
 
 def test_a_token_is_revoked_and_its_secret_is_never_shown(world: World, deliver: Any) -> None:

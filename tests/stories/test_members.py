@@ -183,3 +183,22 @@ def test_in_a_direct_message_a_button_asks(world: World) -> None:
 )
 def test_mistakes_are_named(world: World, words: str, answer: str) -> None:
     assert answer in world.ask(world.ada, words).text
+
+
+def test_somebody_without_a_team_reads_that_they_see_nothing(world: World) -> None:
+    world.declare("Payments fail")
+    world.dan.command("/incident", f"member add {world.eve.mention}")
+    form = world.dan.wait_for_form("Add member")
+    assert "Members and admins without a team see no incidents." in form.text
+    assert form.submit().closed
+    world.settle()
+    sentence = "You see no incidents, because you have no project. Ask a manager to add you to a team."
+    for words in ("list", "list all", "list closed", "list mine", "list critical since:7d"):
+        assert world.ask(world.eve, words).text == sentence, words
+    world.eve.opens_home()
+    home = world.eve.wait_for_home(sentence)
+    assert "white_check_mark" not in str(home.blocks)
+    world.apply(ORGANIZATION.replace("workspaces: [T0001]", "workspaces: [T0001], open_membership: true"))
+    assert "Payments fail" in world.ask(world.eve, "list").text
+    world.dan.command("/incident", f"member teams {world.eve.mention} team:none")
+    assert "without a team" not in world.dan.wait_for_form("Change teams").text
