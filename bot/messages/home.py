@@ -126,13 +126,8 @@ def render_home(
         blocks += render_followed_line(followed)
     above = {line.identifier for line in own}
     others = [line for line in page.lines if line.identifier not in above]
-    if sees_nothing:
-        blocks.append(section(NO_PROJECT))
-    elif page.lines and not others:
-        blocks.append(section(":white_check_mark: No other incidents here."))
-    elif not others:
-        empty = _EMPTY[state.tab] if state.severity == "open" else f"No {state.severity} incidents open here."
-        blocks.append(section(f":white_check_mark: {empty}"))
+    if not others:
+        blocks.append(section(_render_empty(state, others_above=bool(page.lines), sees_nothing=sees_nothing)))
     for line in others:
         blocks += _render_line(line, now)
     turning = []
@@ -151,6 +146,15 @@ def render_home(
     if administered:
         blocks += [divider(), *render_section(administered)]
     return {"type": "home", "private_metadata": state.to_value(), "blocks": blocks}
+
+
+def _render_empty(state: State, *, others_above: bool, sees_nothing: bool) -> str:
+    if sees_nothing:
+        return NO_PROJECT
+    if others_above:
+        return ":white_check_mark: No other incidents here."
+    empty = _EMPTY[state.tab] if state.severity == "open" else f"No {state.severity} incidents open here."
+    return f":white_check_mark: {empty}"
 
 
 def _build_tabs(state: State) -> list[Element]:
