@@ -29,10 +29,15 @@ class NotErasable(ValueError):
 
 
 def find_person(connection: Connection, organization_id: int, typed: str) -> Erasable:
-    """The one person with this e-mail, Slack id or name who is or was a member. Raises NotErasable."""
+    """The one person with this e-mail, Slack id or name who is or was a member. Raises NotErasable.
+
+    By the Slack id it is also somebody who only asked to be let in.
+    """
     ids = audit.find_people(connection, organization_id, typed)
     found = erasing.list_erasable(connection, organization_id, ids)
     if not found:
+        if asked := erasing.find_asker(connection, organization_id, typed.upper()):
+            return asked
         raise NotErasable(f"nobody here is or was called {typed}")
     if len(found) > 1:
         named = ", ".join(f"{one.name} ({one.email})" for one in found[:5])
@@ -80,7 +85,7 @@ def erase(
             raise NotErasable("a legal hold begins")
         check_erasable(tx, organization_id, person)
         # The trigger of the table lets no entry be changed without this one.
-        change = AuditChange(AuditAction.MEMBER_ERASE, subject_member_id=person.id)
+        change = AuditChange(AuditAction.MEMBER_ERASE, subject_member_id=person.id or None)
         audit.record(tx, organization_id, actor, [change], now)
         _erase_from_audit_log(tx, organization_id, person)
         erasing.erase_member(tx, organization_id, person, now)

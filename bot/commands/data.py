@@ -85,7 +85,8 @@ def erase(
                 check_erasable(connection, organization_id, found)
                 total = count_incidents(connection, organization_id)
             if dry_run:
-                typer.echo(f"{found.name} ({found.email}) would be erased from {slug}.")
+                named = f"{found.name} ({found.email})" if found.id else found.name
+                typer.echo(f"{named} would be erased from {slug}.")
                 return 0
             with show_progress("Erasing", total) as tick:
                 erase_person(store, organization_id, found, store.clock.now(), get_operator(), tick)

@@ -20,7 +20,7 @@ FORMER_MEMBER = "a former member"  # in place of the name
 class Erasable:
     """Who is or was a member, with what identifies them."""
 
-    id: int
+    id: int  # 0: they never were a member, and asked to be let in
     name: str
     email: str
     user_ids: frozenset[str]  # Slack's
@@ -43,6 +43,17 @@ def list_erasable(connection: Connection, organization_id: int, member_ids: Coll
         Erasable(id_, name, email, frozenset(linked) | ({user_id} if user_id else frozenset()), removed)
         for id_, name, email, removed, user_id, linked in rows
     ]
+
+
+def find_asker(connection: Connection, organization_id: int, user_id: str) -> Erasable | None:
+    """Returns who asked to be let in and is no member, by the Slack id; None if nobody with this id has."""
+    asked = connection.exec_driver_sql(
+        "SELECT EXISTS (SELECT FROM join_request"
+        " WHERE organization_id = %(organization_id)s AND user_id = %(user_id)s)",
+        {"organization_id": organization_id, "user_id": user_id},
+    ).scalar_one()
+    # Nothing else is stored by their name, and an address like this is nobody's.
+    return Erasable(0, user_id, f"{user_id}@{NO_EMAIL_DOMAIN}", frozenset({user_id}), removed=True) if asked else None
 
 
 # Where member m shows in incident i.

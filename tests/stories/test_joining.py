@@ -196,6 +196,20 @@ def test_a_decided_request_is_deleted_after_a_month(world: World, run: Run) -> N
     assert {one.split(":")[0] for one in find_everywhere(world, "Eve Out")} == {"slack_person"}
 
 
+def test_who_asked_and_never_was_a_member_is_erased_by_their_slack_id(world: World, run: Run) -> None:
+    ask_in(world, world.eve)
+    world.dan.press(requests(world.dan)[0], "Decline")
+    world.rest()
+    assert run("erase", "--dry-run", "U0006")[1] == "U0006 would be erased from acme.\n"
+    code, out, err = run("erase", "U0006")
+    assert (code, err) == (0, "") and "The person is erased from acme." in out
+    assert find_everywhere(world, "Eve Out", "eve@elsewhere.test", "U0006") == []
+    audit = world.ask(world.dan, "audit").text
+    assert "a former member asked to become a member" in audit
+    assert "Dan Wu declined to let in a former member" in audit
+    assert "nobody here is or was called U0006" in run("erase", "U0006")[2]
+
+
 @pytest.mark.parametrize("kind", ["guest", "stranger", "bot"])
 def test_who_cannot_become_a_member_cannot_ask(world: World, kind: str) -> None:
     shown = world.see(world.eve, "whoami")
