@@ -28,7 +28,11 @@ def handle_connect(context: Context, request: Press) -> Response:
     """`Connect`, confirmed."""
     context.reading.end()
     # Not limited to rows of this organization: it may get what another one has disconnected.
-    with context.services.store.write() as tx:
+    store, more = context.services.store, True
+    while more:  # where that was very much, the answer comes late
+        with store.write() as tx:
+            more = rules.clear(tx, context.access, request.value)
+    with store.write() as tx:
         found = rules.connect(tx, context.access, request.value, context.now)
         name = context.access.organization_name
     _read_installations(context)

@@ -22,6 +22,7 @@ from storage.values import Role
 
 DISCONNECTED = "disconnected"  # why a workspace is paused
 _PAUSE = timedelta(days=36500)  # until it is connected again
+_AT_ONCE = 2000  # messages in a transaction: a second's work of a slow database
 _WORKSPACE_ID = re.compile(r"T[A-Z0-9]{1,31}")
 
 
@@ -82,11 +83,18 @@ def list_workspaces(connection: Connection, access: Access) -> Sequence[Workspac
     return queries.list_workspaces(connection, access.organization_id)
 
 
+def clear(tx: Connection, access: Access, workspace_id: str) -> bool:
+    """Deletes some messages of another organization that has disconnected a workspace which waits for this one.
+
+    Returns False when none is left. Each call is a transaction of its own, before `connect`. Raises Refusal.
+    """
+    _get_installed(tx, access, workspace_id)
+    return queries.delete_abandoned_posts(tx, access.organization_id, workspace_id, _AT_ONCE)
+
+
 def connect(tx: Connection, access: Access, workspace_id: str, now: datetime) -> WorkspaceRow:
     """Connects a workspace that waits. Raises Refusal."""
-    found = _get_waiting(tx, access, workspace_id)
-    if not found.installed:
-        raise InvalidInput("Tocsin was removed from this workspace. Have it installed there again first.")
+    found = _get_installed(tx, access, workspace_id)
     if not queries.connect_workspace(tx, access.organization_id, workspace_id, now):
         raise BelongsElsewhere
     pacing.resume_workspace(tx, workspace_id)
@@ -136,6 +144,14 @@ def _get_waiting(tx: Connection, access: Access, workspace_id: str) -> Workspace
     found = queries.lock_request(tx, access.organization_id, workspace_id)
     if found is None:
         raise NotWaiting
+    return found
+
+
+def _get_installed(tx: Connection, access: Access, workspace_id: str) -> WorkspaceRow:
+    """The workspace that waits, and where Tocsin is installed. Raises Refusal."""
+    found = _get_waiting(tx, access, workspace_id)
+    if not found.installed:
+        raise InvalidInput("Tocsin was removed from this workspace. Have it installed there again first.")
     return found
 
 

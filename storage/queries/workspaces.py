@@ -118,6 +118,23 @@ def lock_request(tx: Connection, organization_id: int, workspace_id: str) -> Wor
     return found[0] if found else None
 
 
+_DELETE_ABANDONED = """
+DELETE FROM post WHERE id = ANY(ARRAY(
+  SELECT p.id FROM workspace w JOIN destination d ON d.workspace_id = w.id JOIN post p ON p.destination_id = d.id
+  WHERE w.id = %(workspace_id)s AND w.organization_id <> %(organization_id)s AND w.date_disconnected IS NOT NULL
+  LIMIT %(most)s))
+"""
+
+
+def delete_abandoned_posts(tx: Connection, organization_id: int, workspace_id: str, most: int) -> bool:
+    """Deletes some of what another organization has in a workspace that it disconnected. Returns whether it did.
+
+    `connect_workspace` deletes the rest in one statement, which would take too long for very many posts.
+    """
+    parameters = {"organization_id": organization_id, "workspace_id": workspace_id, "most": most}
+    return tx.exec_driver_sql(_DELETE_ABANDONED, parameters).rowcount > 0
+
+
 def connect_workspace(tx: Connection, organization_id: int, workspace_id: str, now: datetime) -> bool:
     """Gives a workspace to an organization, and forgets that it waited. Returns False if another one has it."""
     added = insert_workspace(tx, organization_id, workspace_id, now, in_slack=True)

@@ -297,6 +297,40 @@ def test_another_organization_may_connect_what_was_disconnected(connected: Cloud
     assert "Search is slow" in cloud.ask(cloud.cast.cyn, "view 1").text
 
 
+_LIMIT = """
+CREATE FUNCTION limit_deletion() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF (SELECT count(*) FROM deleted) > 2000 THEN RAISE 'canceling statement due to statement timeout'; END IF;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER limit_deletion AFTER DELETE ON post REFERENCING OLD TABLE AS deleted
+FOR EACH STATEMENT EXECUTE FUNCTION limit_deletion();
+"""
+
+
+def test_a_workspace_in_which_another_organization_has_very_many_messages_is_taken_over(waiting: Cloud) -> None:
+    """No statement deletes more of them than it has time for, of which a trigger is the measure."""
+    cloud, ada = waiting, waiting.cast.ada
+    cloud.apply(GLOBEX)
+    with cloud.store.write() as tx:
+        tx.exec_driver_sql("UPDATE workspace SET date_disconnected = now() WHERE id = 'T0002'")
+        tx.exec_driver_sql(
+            "WITH d AS (INSERT INTO destination (workspace_id, channel_id) VALUES ('T0002', 'C0021') RETURNING id)"
+            " INSERT INTO post (organization_id, destination_id, kind, message, date_done)"
+            " SELECT o.id, d.id, 'note', '{}', now() FROM d, organization o, generate_series(1, 4500)"
+            " WHERE o.slug = 'globex'"
+        )
+        tx.exec_driver_sql(_LIMIT)
+    try:
+        listed = shown(cloud, ada)
+        ada.press(listed, "Connect")
+        listed.wait_for(lambda message: "You connected Labs (T0002) to Acme." in message.text)
+    finally:
+        with cloud.store.write() as tx:
+            tx.exec_driver_sql("DROP FUNCTION limit_deletion CASCADE")
+    assert cloud.find_organization("T0002") == cloud.find_organization("T0001")
+
+
 def test_who_may_not_disconnect_and_what_cannot_be(connected: Cloud) -> None:
     cloud, ada = connected, connected.cast.ada
     for person in (cloud.cast.ben, cloud.cast.dan):
