@@ -26,8 +26,9 @@ from storage import preflight
 from storage.engine import Store
 from storage.errors import DatabaseAway, DatabaseUnfit, EmbeddedPostgresError, ReadOnlyServer
 from storage.migrate import get_revisions
-from storage.queries import delivery_failures, leases, pacing, posts
+from storage.queries import cells, delivery_failures, leases, pacing, posts
 from storage.queries import doctor as queries
+from storage.queries.cells import Held
 from storage.queries.moving import PAUSED
 from storage.session_settings import IN_TRANSACTION_MODE, Pooling
 from storage.url import describe_server
@@ -73,11 +74,14 @@ def _check_all(settings: Settings) -> Iterator[Finding]:
                 installed: list[CheckedWorkspace] = []
                 if schema.fix is None:
                     installed = yield from _check_contents(settings, store)
-                for name, of_cell in settings.cells.items():
-                    yield from check_cell(name, of_cell, partial(_check_store, settings))
                 own = yield from check_slack(settings, store.clock)
+                asked: list[bool] = []  # of each cell that answers, whether it has the workspace of `own`
+                for name, of_cell in settings.cells.items():
+                    yield from check_cell(name, of_cell, partial(_check_store, settings, own, asked))
                 if schema.fix is None:
-                    yield from check_workspaces(store, [*([own] if own else []), *installed])
+                    sure = len(asked) == len(settings.cells) or _has_workspace(store, own)
+                    of_default = [own] if own and sure and not any(asked) else []
+                    yield from check_workspaces(store, [*of_default, *installed])
                 return
             finally:
                 store.close()
@@ -90,15 +94,28 @@ def _check_all(settings: Settings) -> Iterator[Finding]:
     yield from check_slack(settings, None)
 
 
-def _check_store(settings: Settings, store: Store) -> Iterator[Finding]:
-    """The checks of the database of a further cell."""
+def _check_store(
+    settings: Settings, own: CheckedWorkspace | None, asked: list[bool], store: Store
+) -> Iterator[Finding]:
+    """The checks of the database of a further cell. Adds to `asked` whether it has the workspace of `own`."""
     yield _check_database(store)
     yield from check_session(store)
     schema = _check_schema(store)
     yield schema
     if schema.fix is None:
         installed = yield from _check_contents(settings, store)
-        yield from check_workspaces(store, installed)
+        asked.append(_has_workspace(store, own))
+        yield from check_workspaces(store, [*([own] if own and asked[-1] else []), *installed])
+
+
+def _has_workspace(store: Store, workspace: CheckedWorkspace | None) -> bool:
+    """Whether an organization of this database has the workspace, and goes on having it."""
+    if workspace is None:
+        return False
+    with store.read() as connection:
+        return cells.find_workspace(connection, workspace.id) is Held.YES and cells.is_connected(
+            connection, workspace.id
+        )
 
 
 def _check_contents(settings: Settings, store: Store) -> Generator[Finding, None, list[CheckedWorkspace]]:
