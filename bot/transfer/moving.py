@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from enum import Enum, auto
 from typing import IO
 
@@ -283,6 +284,9 @@ class Move:
     def _delete(self) -> None:
         with self._target.read() as connection:
             tenant = queries.find_tenant(connection, self._organization_id)
+        with self._source.read() as connection:  # a backup may have workspaces that have gone since
+            others = queries.find_tenant(connection, self._organization_id).workspaces
+        tenant = replace(tenant, workspaces=sorted({*tenant.workspaces, *others}))
         with self._open(self._source) as engine:
             for table in queries.list_emptied():
                 while self._delete_batch(engine, table, tenant):

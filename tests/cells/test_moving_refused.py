@@ -92,6 +92,13 @@ def test_what_no_move_has_put_into_the_target_is_not_taken_for_one(
         assert "no move has put it there" in databases.refuse(cell)
     assert (find(databases.first, ORGANIZATIONS), find(databases.two, ORGANIZATIONS)) == (1, 1)
 
+    code, _, errors = databases.run("after-restore")
+    assert (code, "Run `move acme two`, which deletes what the backup has of it." in errors) == (1, True)
+    assert "acme is in the cell two now." in databases.move("two")
+    assert (find(databases.first, ORGANIZATIONS), find(databases.two, ORGANIZATIONS)) == (0, 1)
+    assert find(databases.two, "SELECT count(*) FROM workspace WHERE paused_reason IS NULL") == 1
+    assert databases.run("after-restore")[0] == 0
+
 
 def test_a_database_that_is_named_twice_keeps_what_it_has(databases: Databases, cell_url: URL) -> None:
     databases.move("two")
