@@ -37,13 +37,15 @@ def audit_(
     with open_organization(load_settings(), organization) as (store, _, organization_id):
         begin = parse_since(since, store.clock.now())
         with store.read() as connection:
-            people = None
+            people, users = None, list[str]()
             if person is not None:
-                people = audit.find_people(connection, organization_id, person.removeprefix("@").strip())
-                if not people:
+                typed = person.removeprefix("@").strip()
+                people = audit.find_people(connection, organization_id, typed)
+                users = audit.find_users(connection, organization_id, typed)
+                if not (people or users):
                     raise BadUsage(f"--person: nobody here is or was called {shorten(person)!r}.")
             entries, more = audit.list_entries(
-                connection, organization_id, people=people, since=begin, skip=0, most=most
+                connection, organization_id, people=people, users=users, since=begin, skip=0, most=most
             )
     for entry in entries:
         typer.echo(_format(entry))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from bot.handlers import redraw
 from bot.handlers.context import Context
 from bot.handlers.verb import Verb
@@ -16,8 +14,6 @@ from bot.messages.blocks import Message
 from bot.messages.help import Group
 from bot.slack.requests import Command, Press
 from bot.slack.responses import Answer, Response
-
-_USER_ID = re.compile(r"@([UW][A-Z0-9]{1,31})")
 
 
 def handle_command(context: Context, _request: Command, words: str) -> Response:
@@ -36,12 +32,12 @@ def turn_page(context: Context, request: Press) -> Response:
 
 def _render_page(context: Context, query: AuditQuery, page: int) -> Message:
     rules.check_may_read(context.access)
-    member_id = None
-    if mention := _USER_ID.fullmatch(query.person):
-        identity, workspace_id = context.services.identity, context.access.workspace_id
-        member_id, _ = identity.find_member_of_user(context.reading, workspace_id, mention[1], context.now)
+    member_id = user_id = None
+    if mention := rules.MENTION.fullmatch(query.person):
+        identity, user_id = context.services.identity, mention[1]
+        member_id, _ = identity.find_member_of_user(context.reading, context.access.workspace_id, user_id, context.now)
     entries, more = rules.list_entries(
-        context.connection, context.access, query, context.now, member_id=member_id, page=page
+        context.connection, context.access, query, context.now, member_id=member_id, user_id=user_id, page=page
     )
     return messages.render_page(entries, query.person, query.since, page, more=more)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,7 @@ from storage.values import Role
 USAGE = "audit [@person] [since:7d]"
 PAGE_SIZE = 10
 MAX_PERSON = 200  # characters
+MENTION = re.compile(r"@([UW][A-Z0-9]{1,31})")
 
 
 class MayNotReadAuditLog(Refusal):
@@ -82,32 +84,45 @@ def parse_query(text: str) -> AuditQuery:
     since = [one.text for one in tokens if one.key]
     if len(since) > 1:
         raise InvalidInput("`since:` is given twice. Give it once.", USAGE)
-    person = " ".join(one.text for one in tokens if one.key is None)
+    words = [one.text for one in tokens if one.key is None]
+    if len(words) > 1 and any(MENTION.fullmatch(word) for word in words):
+        raise InvalidInput("Name one person.", USAGE)
+    person = " ".join(words)
     if len(person) > MAX_PERSON:
         raise InvalidInput(f"Name the person in at most {MAX_PERSON} characters.", USAGE)
     return AuditQuery(person, since[0] if since else "")
 
 
 def list_entries(
-    connection: Connection, access: Access, query: AuditQuery, now: datetime, *, member_id: int | None, page: int
+    connection: Connection,
+    access: Access,
+    query: AuditQuery,
+    now: datetime,
+    *,
+    member_id: int | None,
+    user_id: str | None,
+    page: int,
 ) -> tuple[list[AuditEntry], bool]:
     """A page of the entries, the newest first, and whether there are more.
 
-    `member_id` is the member that a mention in `query` means; other ways of naming somebody also find former members.
-    Raises Refusal, InvalidInput.
+    `user_id` is the Slack id of a mention in `query`, and `member_id` the member that it means; other ways of naming
+    somebody also find former members. Raises Refusal, InvalidInput.
     """
     check_may_read(access)
-    people = None
+    people, users = None, [user_id] if user_id is not None else []
     if member_id is not None:
         people = [member_id]
     elif query.person:
-        people = queries.find_people(connection, access.organization_id, query.person.removeprefix("@").strip())
-        if not people:
+        typed = query.person.removeprefix("@").strip()
+        people = queries.find_people(connection, access.organization_id, typed)
+        users = users or queries.find_users(connection, access.organization_id, typed)
+        if not (people or users):
             raise InvalidInput(f"Nobody here is or was called “{shorten(query.person)}”.", USAGE)
     return queries.list_entries(
         connection,
         access.organization_id,
         people=people,
+        users=users,
         since=parse_since(query.since, now, access.timezone),
         skip=page * PAGE_SIZE,
         most=PAGE_SIZE,

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from storage.audit_rows import Actor, AuditChange, AuditEntry
+from storage.audit_rows import Actor, AuditAction, AuditChange, AuditEntry
 from storage.queries.slack_ids import HAS_ID
 
 _INSERT = """
@@ -61,7 +61,8 @@ FROM audit_entry e
 LEFT JOIN member m ON m.organization_id = e.organization_id AND m.id = e.member_id
 LEFT JOIN member s ON s.organization_id = e.organization_id AND s.id = e.subject_member_id
 WHERE e.organization_id = %(organization_id)s
-  AND (%(people)s::bigint[] IS NULL OR e.member_id = ANY(%(people)s) OR e.subject_member_id = ANY(%(people)s))
+  AND (%(people)s::bigint[] IS NULL OR e.member_id = ANY(%(people)s) OR e.subject_member_id = ANY(%(people)s)
+       OR (e.action = %(ask)s AND e.actor = ANY(%(users)s)) OR (e.action = %(decline)s AND e.subject = ANY(%(users)s)))
   AND (%(since)s::timestamptz IS NULL OR e.date_added >= %(since)s)
 ORDER BY e.date_added DESC, e.id DESC OFFSET %(skip)s LIMIT %(most)s
 """
@@ -72,14 +73,21 @@ def list_entries(
     organization_id: int,
     *,
     people: Collection[int] | None,
+    users: Collection[str] = (),
     since: datetime | None,
     skip: int,
     most: int,
 ) -> tuple[list[AuditEntry], bool]:
-    """Returns entries by or about these members (None: everybody), the newest first, and whether there are more."""
+    """Returns entries by or about these members (None: everybody), the newest first, and whether there are more.
+
+    `users` are the Slack ids of these people: who asks to be let in is recorded by it, being no member.
+    """
     parameters = {
         "organization_id": organization_id,
         "people": None if people is None else list(people),
+        "users": list(users),
+        "ask": AuditAction.MEMBER_ASK,
+        "decline": AuditAction.MEMBER_DECLINE,
         "since": since,
         "skip": skip,
         "most": most + 1,
@@ -133,6 +141,17 @@ def find_people(connection: Connection, organization_id: int, typed: str) -> lis
         {"organization_id": organization_id, "typed": typed},
     )
     return [row.id for row in rows]
+
+
+def find_users(connection: Connection, organization_id: int, typed: str) -> list[str]:
+    """Returns the Slack ids of all who have asked to be let in and have this Slack id, name or first name."""
+    rows = connection.exec_driver_sql(
+        "SELECT DISTINCT user_id FROM join_request WHERE organization_id = %(organization_id)s"
+        " AND (user_id = upper(%(typed)s) OR lower(name) = lower(%(typed)s)"
+        " OR split_part(lower(name), ' ', 1) = lower(%(typed)s))",
+        {"organization_id": organization_id, "typed": typed},
+    )
+    return [row.user_id for row in rows]
 
 
 _IMPORT = """

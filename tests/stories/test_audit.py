@@ -6,6 +6,7 @@ import re
 
 from tests.stories.conftest import ORGANIZATION, Run, World
 from tests.stories.test_calls import read_usergroups
+from tests.stories.test_joining import ask_in, requests
 from tests.stories.test_members import change
 
 
@@ -61,6 +62,24 @@ def test_the_log_is_filtered_by_person_and_time(world: World) -> None:
     assert "No changes were found." in world.ask(world.ada, "audit @sue since:2999-01-01").text
 
 
+def test_requests_to_be_let_in_are_found_by_person(world: World) -> None:
+    ask_in(world, world.eve)
+    [to_dan] = requests(world.dan)
+    world.dan.press(to_dan, "Decline")
+    to_dan.wait_for(lambda shown: "declined" in shown.text)
+    change(world, world.ada, f"member role {world.ben.mention} admin", "Change role")
+    for person in (world.eve.mention, "eve out", "@Eve"):
+        found = world.ask(world.ada, f"audit {person}").text
+        assert "asked to become a member" in found and "Dan Wu declined to let in" in found, person
+        assert "Ben Tal" not in found
+    assert "declined to let in" not in world.ask(world.ada, f"audit {world.ben.mention}").text
+    change(world, world.ada, f"member add {world.eve.mention}", "Add member")
+    with world.store.write() as tx:  # as long after
+        tx.exec_driver_sql("DELETE FROM join_request")
+    found = world.ask(world.ada, f"audit {world.eve.mention}").text
+    assert all(line in found for line in ("asked to become", "declined to let in", "added the member Eve Out"))
+
+
 def test_the_log_is_paged(world: World) -> None:
     for number in range(3):
         world.apply(ORGANIZATION.replace("name: Acme", f"name: Acme {number}", 1))
@@ -93,6 +112,8 @@ def test_only_managers_and_owners_read_it(world: World) -> None:
 def test_mistakes_are_named(world: World) -> None:
     for words, mistake in (
         ("audit @nobody", "Nobody here is or was called “@nobody”."),
+        (f"audit {world.ben.mention} {world.cyn.mention}", "Name one person."),
+        (f"audit ben {world.cyn.mention}", "Name one person."),
         ("audit since:soon", "“soon” is not a time."),
         ("audit since:1d since:2d", "is given twice"),
         ("audit project:checkout", "“project:” is unknown here."),
