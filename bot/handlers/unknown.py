@@ -33,6 +33,8 @@ _POLITE = frozenset({"please", "pls", "plz", "tocsin", "hey", "@tocsin"})
 _NOUNS = frozenset({"incident", "issue", "alert", "number"})
 # By themselves, words of `list`.
 _LISTS = frozenset({"all", "closed", "critical", "warning", "mine", "unowned"})
+# What is on Home, and has no command.
+_ADMINISTERED = frozenset({"token", "tokens", "team", "teams", "project", "projects"})
 _LEAST_LENGTH = 4  # letters of another tool's name for a command, in the middle of a sentence
 _LEAST_WORDS = 3  # words of a message that may be the title of an incident
 
@@ -115,6 +117,12 @@ def _without_noun(words: str) -> str:
 def explain(registry: Registry, text: str, command: str) -> UnknownCommand:
     """The error for a line without a command: it names the closest one, and the line as it should be."""
     words = decode_slack_text(text).split()
+    if words[0].strip(_PUNCTUATION).lower() in _ADMINISTERED:
+        return UnknownCommand(
+            f"There is no command “{shorten(words[0])}”. Managers and owners see teams, projects and tokens on Home."
+            " Teams and projects are changed in the organization file; tokens are made on the command line.",
+            None,
+        )
     meant = _find_meant(registry, words)
     if meant is None:
         return _explain_nothing(words, command)

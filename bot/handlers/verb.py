@@ -16,8 +16,8 @@ from typing import Any, Self, TypeVar
 import bot.handlers
 from bot.handlers.context import Context, Services
 from bot.handlers.incident_menu import suggest_incidents
-from bot.incidents.words import find_closest
-from bot.messages.help import Topic
+from bot.incidents.words import find_closest, is_typo
+from bot.messages.help import Group, Topic
 from bot.messages.incident_menu import PICK, Pick
 from bot.slack.requests import Command, Event, OptionsRequest, Press, Shortcut, Submission
 from bot.slack.responses import Response
@@ -31,6 +31,8 @@ Lookup = Callable[[Context, OptionsRequest], Sequence[Mapping[str, Any]]]
 EventHandler = Callable[[Services, Event, datetime], Response]
 
 T = TypeVar("T")
+
+_READING = frozenset({Group.FIND, Group.READ, Group.CALLER})  # their commands change nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,11 +100,17 @@ class Registry:
         return self.commands.get(word) or next((verb for verb in self.verbs if word in verb.synonyms), None)
 
     def suggest(self, word: str) -> str | None:
-        """The command that was probably meant by an unknown word; None where no command is close."""
+        """The command that was probably meant by an unknown word; None where no command is close.
+
+        A command that may change something is meant only where the word has no more than a typo.
+        """
         named = self.find_named(word)
         if named is not None:
             return named.name
-        return find_closest(word, self.commands, likeness=0.65) if len(word) > 2 else None  # "is" is not `list`
+        closest = find_closest(word, self.commands, likeness=0.65) if len(word) > 2 else None  # "is" is not `list`
+        if closest is None or (self.commands[closest].group not in _READING and not is_typo(word, closest)):
+            return None
+        return closest
 
 
 def _modules() -> Iterable[pkgutil.ModuleInfo]:

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import takewhile
 
 from bot.incidents.errors import InvalidInput
 from bot.incidents.markup import decode_slack_text
@@ -184,6 +185,14 @@ def parse_lone_number(words: str, form: str) -> int:
 def shorten(text: str, length: int = 60) -> str:
     """The text, without formatting and with at most `length` visible characters, to quote it in a sentence."""
     return disable_formatting(text if len(text) <= length else text[: length - 1] + "…")
+
+
+def is_typo(word: str, meant: str) -> bool:
+    """Whether one letter is missing, too many or wrong in a word, or two neighbours are swapped."""
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(word, meant, strict=False)))
+    rest, right = word[same:], meant[same:]
+    swapped = rest[1:2] + rest[:1] + rest[2:]
+    return right in (swapped, rest[1:]) or right[1:] in (rest, rest[1:])
 
 
 def find_closest(word: str, known: Iterable[str], *, likeness: float = 0.6) -> str | None:

@@ -54,3 +54,12 @@ def test_a_word_of_another_tool_means_the_verb_that_names_it() -> None:
     assert registry.suggest("close") == "resolve"
     assert registry.suggest("lsit") == "list"
     assert registry.suggest("xyzzy") is None
+
+
+def test_only_a_typo_means_a_command_that_changes_something() -> None:
+    registry = Registry.of([verb("take"), verb("declare", Group.OPEN), verb("whoami", Group.CALLER)])
+    for typed in ("tkae", "atke", "tak", "takee", "tske", "ttake", "ake"):
+        assert registry.suggest(typed) == "take", typed
+    for typed in ("token", "tasked", "declared it", "tae4", "eat"):
+        assert registry.suggest(typed) is None, typed
+    assert registry.suggest("whoamii!") == "whoami"
