@@ -100,7 +100,8 @@ def import_(
                 total = sum(1 for _ in iter(source.readline, ""))
                 source.seek(start)
                 lines = _read_lines(source)
-            importer = Importer(store, get_operator(), dry_run=dry_run)
+            others = [one for one in stores.values() if one is not None and one is not store]
+            importer = Importer(store, get_operator(), dry_run=dry_run, other_cells=others)
             with show_progress("Importing", total) as tick:
                 importer.run(slug, lines, tick)
     except (OSError, UnicodeDecodeError, BadImport) as error:

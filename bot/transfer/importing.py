@@ -60,10 +60,12 @@ class Known:
 class Importer:
     """Imports one file into one organization. `counts` has how many of each kind were added or were there."""
 
-    def __init__(self, store: Store, actor: Actor, *, dry_run: bool) -> None:
+    def __init__(self, store: Store, actor: Actor, *, dry_run: bool, other_cells: Sequence[Store] = ()) -> None:
+        """A new organization gets no workspace that one in `other_cells` has."""
         self._store = store
         self._actor = actor  # who imports, for the audit log
         self._dry_run = dry_run
+        self._other_cells = other_cells
         self._now = store.clock.now()
         self.added: Counter[str] = Counter()
         self.present: Counter[str] = Counter()
@@ -177,6 +179,9 @@ class Importer:
 
     def _insert_organization(self, tx: Connection, record: OrganizationRecord) -> int:
         taken = importing.find_owners_of_workspaces(tx, record.workspaces)
+        for other in self._other_cells:
+            with other.read() as connection:
+                taken |= importing.find_owners_of_workspaces(connection, record.workspaces)
         if taken:
             raise BadImport(f"the workspace {', '.join(sorted(taken))} belongs to another organization already")
         organization_id = organization_changes.insert_organization(

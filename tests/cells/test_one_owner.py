@@ -30,6 +30,18 @@ def test_a_workspace_of_an_organization_in_another_cell_is_not_given_to_a_new_on
     assert find(databases.first, ORGANIZATIONS) == 0
 
 
+def test_an_import_does_not_take_the_workspace_of_an_organization_in_another_cell(
+    databases: Databases, tmp_path: Path
+) -> None:
+    databases.move("two")
+    file = tmp_path / "acme.jsonl"
+    assert databases.run("export", str(file))[0] == 0
+    file.write_text(file.read_text().replace('"acme"', '"globex"'))
+    code, _, errors = databases.run("import", str(file))
+    assert (code, "the workspace T0001 belongs to another organization already" in errors) == (2, True)
+    assert find(databases.first, ORGANIZATIONS) == 0
+
+
 @pytest.mark.parametrize(("disconnected", "reason"), [(False, "other_organization"), (True, None)])
 def test_an_invitation_for_a_workspace_of_another_cell(
     databases: Databases, disconnected: bool, reason: str | None
