@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from bot.digests import service as digests
 from bot.digests.summary import summarize
+from bot.handlers import home
 from bot.handlers.context import Context
 from bot.handlers.verb import Feature
 from bot.incidents import silences, team_calls
@@ -27,8 +28,8 @@ from bot.messages.blocks import Block
 from bot.messages.digest_answers import ListedDigest
 from bot.messages.forms import Form
 from bot.people import membership, overview
-from bot.slack.requests import Press
-from bot.slack.responses import OpenForm, Response, UpdateForm
+from bot.slack.requests import Press, Request
+from bot.slack.responses import OpenForm, PublishHome, Response, UpdateForm
 from storage.audit_rows import Actor, AuditOrigin
 
 Loaded = tuple[Sequence[Block], bool]  # the entries of a page, and whether another one follows
@@ -39,6 +40,9 @@ def open_window(context: Context, request: Press) -> Response:
     page = Page.find(request.value)
     if page is None:
         raise Refusal("This button is from an older version. Open Home again.")
+    metadata = str((request.view or {}).get("private_metadata") or "")
+    if request.surface == "home":
+        page = replace(page, home=metadata)
     view = render(context.connection, context, page)
     return UpdateForm(view) if request.surface == "modal" else OpenForm(view)
 
@@ -57,24 +61,32 @@ def revoke_token(context: Context, request: Press) -> Response:
         if revoked is None:
             raise Refusal("This token no longer exists.")
         notice = messages.render_revoked(int(digits), before=revoked != context.now)
+        changed = redraw(tx, context, request, page, notice)
+    return changed if request.surface == "modal" else OpenForm(changed.view)
+
+
+def redraw(
+    tx: Connection, context: Context, request: Request, page: Page, notice: str, view_id: str | None = None
+) -> UpdateForm:
+    """The page after a change in its window, with Home below it. `notice` (mrkdwn) is what was changed.
+
+    What was changed may be the caller's own role or teams.
+    """
+    access = context.services.identity.reload(tx, request.person)
+    context = replace(context, access=access)
+    if membership.manages(access):
         view = render(tx, context, page, notice=notice)
-    return UpdateForm(view) if request.surface == "modal" else OpenForm(view)
+    else:
+        view = forms.render_window(member_messages.render_own_role(access.role), title=messages.TITLES[page.topic])
+    return UpdateForm(view, view_id, PublishHome(home.render(tx, context, page.home), request.person.user_id))
 
 
 def render(connection: Connection, context: Context, page: Page, *, notice: str | None = None) -> Form:
-    """A page of a window; the first one where it is gone. `notice` (mrkdwn) is what was changed. Raises Refusal.
-
-    What was changed may be the caller's own role.
-    """
+    """A page of a window; the first one where it is gone. `notice` (mrkdwn) is what was changed. Raises Refusal."""
     membership.check_manages(context.access)
-    if notice is not None:
-        role = membership.get_role(connection, context.access)
-        context = replace(context, access=replace(context.access, role=role))
-        if not membership.manages(context.access):
-            return forms.render_window(member_messages.render_own_role(role), title=messages.TITLES[page.topic])
     entries, more = _LOADERS[page.topic](connection, context, page.number * SIZE)
     if page.number and not entries:
-        return render(connection, context, Page(page.topic), notice=notice)
+        return render(connection, context, replace(page, number=0), notice=notice)
     buttons = [messages.build_add_button()] if page.topic is Topic.MEMBERS else []
     return messages.render_window(page, entries, more=more, notice=notice, buttons=buttons)
 

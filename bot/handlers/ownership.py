@@ -59,6 +59,8 @@ def mark(outcome: T, organization_id: int) -> T:
     match outcome:
         case Answer() | Ephemeral():
             return replace(outcome, message=tag_organization(outcome.message, organization_id))
+        case UpdateForm(home=PublishHome() as home):
+            return replace(mark(replace(outcome, home=None), organization_id), home=mark(home, organization_id))
         case OpenForm() | UpdateForm() | PublishHome():
             return replace(outcome, view=_form(tag_organization(outcome.view, organization_id), organization_id))
         case Done() if outcome.follow_up is not None:

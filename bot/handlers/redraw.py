@@ -142,7 +142,7 @@ def redraw_in_place(
             page = Page.find(place.home_state)
             if page is not None:
                 notice = message["text"].partition("\n")[0]  # the page shows the rest
-                return UpdateForm(administration.render(connection, context, page, notice=notice), place.view_id)
+                return administration.redraw(connection, context, request, page, notice, place.view_id)
             return UpdateForm(forms.render_window(message), place.view_id)
         case "home":
             return PublishHome(home.render(connection, context, place.home_state), request.person.user_id)

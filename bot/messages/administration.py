@@ -30,6 +30,7 @@ from storage.administration_rows import Counts, ProjectOverview, TeamOverview, T
 SIZE = 20  # entries of a page; each takes at most two of a view's 100 blocks
 _KEY = "admin"  # in the private metadata of the window
 _MAX_PAGE = 1_000_000
+_MAX_HOME = 250  # characters of its private metadata, of which JSON may make six times as many
 _MOST_NAMED = 10  # teams or channels of one project
 _SOURCES = {"alertmanager": "Alertmanager", "grafana": "Grafana", "events": "Events", "sentry": "Sentry"}
 
@@ -78,17 +79,19 @@ class Page:
 
     topic: Topic
     number: int = 0
+    home: str = ""  # the private metadata of Home, below the window
 
     def to_value(self) -> str:
         """The page as a button's value or the window's private metadata."""
-        return json.dumps({_KEY: self.topic.value, "p": self.number}, separators=(",", ":"))
+        return json.dumps({_KEY: self.topic.value, "p": self.number, "h": self.home}, separators=(",", ":"))
 
     @classmethod
     def find(cls, text: str) -> Self | None:
         """The page that `to_value` has written; None for anything else."""
         try:
             found = json.loads(text)
-            return cls(Topic(found[_KEY]), min(max(int(found["p"]), 0), _MAX_PAGE))
+            number = min(max(int(found["p"]), 0), _MAX_PAGE)
+            return cls(Topic(found[_KEY]), number, str(found.get("h", ""))[:_MAX_HOME])
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return None
 

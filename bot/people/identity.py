@@ -171,6 +171,10 @@ class Identity:
             self._background.submit(lambda: self.refresh(person.workspace_id, person.user_id, now))
         return _build_access(standing, person)
 
+    def reload(self, connection: Connection, person: Person) -> Access:
+        """The same after what a transaction has changed. Raises NotConnected, NotMember, IncidentsOff."""
+        return _build_access(self._standing(connection, person, None), person)
+
     def _standing(self, connection: Connection, person: Person, prefetch: Prefetch | None) -> CallerRow:
         who = (person.workspace_id, person.user_id)
         if self._clients.find(person.workspace_id) is None:

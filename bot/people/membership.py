@@ -204,12 +204,6 @@ def get_manager(connection: Connection, access: Access) -> MemberDetails:
     return caller
 
 
-def get_role(connection: Connection, access: Access) -> Role:
-    """The caller's role, read again."""
-    caller = members.find_member(connection, access.organization_id, access.member_id)
-    return Role.MEMBER if caller is None or caller.removed else caller.role
-
-
 def check_may_change(
     connection: Connection, access: Access, action: Action, member: MemberDetails | None, role: Role | None
 ) -> None:

@@ -249,7 +249,7 @@ class Listeners:
                 if problem:
                     self._send(request, Answer(problem))
             case UpdateForm(view=view, view_id=None) if request.view is not None:
-                self._follow_up(request, UpdateForm(view, str(request.view["id"])))
+                self._follow_up(request, UpdateForm(view, str(request.view["id"]), response.home))
             case _:
                 self._follow_up(request, response)
         return Acknowledgement()
@@ -321,6 +321,8 @@ class Listeners:
                 self._background.submit(lambda: client.views_publish(user_id=user_id, view=dict(view)))
             case UpdateForm(view=view, view_id=view_id):
                 self._background.submit(lambda: _update(client, str(view_id), view))
+                if response.home is not None:
+                    self._submit(workspace_id, response.home)
 
     def _open(self, request: Request, method: str, view: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Opens a form. Returns the message for the person where Slack refuses, else None."""

@@ -52,6 +52,7 @@ class UpdateForm:
 
     view: View
     view_id: str | None = None  # another form instead, for example the one below
+    home: PublishHome | None = None  # and what has changed on Home, below the form
 
 
 @dataclass(frozen=True, slots=True)

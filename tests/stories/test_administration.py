@@ -20,6 +20,11 @@ def open_window(person: Person, topic: str) -> Form:
     return person.wait_for_form(topic)
 
 
+def shown_on_home(person: Person) -> str:
+    home = person.home()
+    return home.text if home else ""
+
+
 def test_only_managers_and_owners_have_the_section(world: World) -> None:
     token_for_checkout(world, Source.EVENTS)
     world.ask(world.ada, 'digest add "weekdays at 9"')
@@ -103,6 +108,7 @@ def test_who_gives_up_their_role_sees_no_members_any_more(world: World, role: st
     assert world.dan.wait_for_form("Change role").choose("Role", role).submit().closed
     window.wait_for(lambda shown: sentence in shown.text)
     assert "@acme.test" not in str(window.blocks) and not window.buttons
+    world.slack.wait_until(lambda: "Administration" not in shown_on_home(world.dan), what="Home to be published")
     window.close()
 
 
@@ -114,6 +120,7 @@ def test_a_token_is_revoked_and_its_secret_is_never_shown(world: World, deliver:
     assert "tocsin_" not in str(window.blocks)
     world.ada.press(window, "Revoke")
     window.wait_for(lambda shown: f"You revoked token {found[1]}." in shown.text and "No tokens." in shown.text)
+    world.ada.wait_for_home("\nNo tokens")
     assert deliver(Source.EVENTS, {"dedup_key": "b"}).status_code == 401
     assert f"revoked intake token {found[1]} in Slack" in world.ask(world.ada, "audit").text
 
@@ -135,11 +142,15 @@ def test_teams_and_projects_say_where_they_come_from(world: World) -> None:
 
 
 def test_calls_digests_and_silences_are_changed_with_their_own_buttons(world: World, deliver: Any) -> None:
+    world.dan.opens_home()
+    world.dan.press(world.dan.wait_for_home("Administration"), "All open")
     window = open_window(world.dan, "Calls")
     world.dan.press(window, "Edit", containing="Payments")
     form = world.dan.wait_for_form("Calls")
     assert form.fill("Who is called, and when", "critical team after 5m").submit().closed
     window.wait_for(lambda shown: "You changed the calls of Payments." in shown.text and "set in Slack" in shown.text)
+    home = world.dan.wait_for_home("Calls for 1 team · 1 set in Slack").text
+    assert "No open incidents" in home and "All open incidents" in home  # the tab stays
     window.close()
 
     world.ask(world.ada, 'digest add "weekdays at 9"')
