@@ -144,6 +144,7 @@ def test_teams_and_projects_say_where_they_come_from(world: World) -> None:
 def test_calls_digests_and_silences_are_changed_with_their_own_buttons(world: World, deliver: Any) -> None:
     world.dan.opens_home()
     world.dan.press(world.dan.wait_for_home("Administration"), "All open")
+    world.dan.wait_for_home("All open incidents")
     window = open_window(world.dan, "Calls")
     world.dan.press(window, "Edit", containing="Payments")
     form = world.dan.wait_for_form("Calls")
